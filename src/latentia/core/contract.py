@@ -1,0 +1,79 @@
+"""The contract between networks, losses, models and the engine.
+
+A network knows shapes, a loss knows nats, a model knows which losses teach which networks; the
+engine knows none of these and only asks a model for its `players()`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.core.gaussian import DiagonalGaussian
+
+
+class Moment(NamedTuple):
+    """Where and when a step happens: all that schedules and noise may depend on."""
+
+    step: int
+    total: int
+    seed: int
+    train_size: int
+    first_row: int
+    global_batch: int
+
+    @property
+    def share(self) -> float:
+        """The part of the run that is done, 0 at its first step."""
+        return self.step / self.total
+
+
+class Batch(NamedTuple):
+    """Images in [0, 1] and what stands beside them, row by row: labels (b,), patterns (b, c, h, w)."""
+
+    image: Float[Tensor, "b c h w"]
+    columns: dict[str, Tensor]
+
+
+Shared = Any  # what `Model.shared` returns: the model's own business
+Terms = dict[str, tuple[float, Tensor]]  # name -> (weight, value per image (b,), nats, float32)
+
+
+class Player(NamedTuple):
+    """A set of parameters, and the loss that its own optimizer descends."""
+
+    module: nn.Module
+    terms: Callable[[Batch, Moment, Shared], Terms]
+
+
+class Model(nn.Module):
+    """What the engine trains: players that descend in order, and a way to draw images."""
+
+    def players(self) -> dict[str, Player]:
+        """The players in the order of their turns; the others are frozen meanwhile."""
+        raise NotImplementedError
+
+    def shared(self, batch: Batch, moment: Moment) -> Shared:
+        """What several terms need, computed once a step, before any player descends."""
+        return None
+
+    def sample(self, n: int, *, seed: int, cond: Tensor | None = None) -> Float[Tensor, "n c h w"]:
+        """n new images in [0, 1]; image k of a seed is the same for every n."""
+        raise NotImplementedError
+
+    def score(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
+        """Held-out figures per image, at beta 1; "nelbo", where there is one, selects the weights."""
+        return {}
+
+
+@runtime_checkable
+class HasLatents(Protocol):
+    """A model whose images have coordinates; tools appear by this, never by class name."""
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]: ...
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian: ...
+
+    def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...

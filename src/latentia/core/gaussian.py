@@ -1,0 +1,47 @@
+"""Gaussians with diagonal covariance: what encoders return."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class DiagonalGaussian(NamedTuple):
+    """One Gaussian an image, over latents of any shape: vectors (b, d) or maps (b, d, h, w)."""
+
+    mean: Float[Tensor, "b *latent"]
+    logvar: Float[Tensor, "b *latent"]
+
+    @classmethod
+    def from_heads(cls, heads: Float[Tensor, "b two_d *space"]) -> "DiagonalGaussian":
+        """An encoder's output: means in the first half of dimension 1, log-variances in the second.
+
+        float32 from here on, whatever the network's precision: exp and the sums of the rate need it.
+        """
+        mean, logvar = (heads if heads.dtype == torch.float64 else heads.float()).chunk(2, dim=1)
+        return cls(mean, logvar)
+
+    @property
+    def sd(self) -> Float[Tensor, "b *latent"]:
+        return (0.5 * self.logvar).exp()
+
+    def sample(self, noise: Float[Tensor, "b *latent"]) -> Float[Tensor, "b *latent"]:
+        """mean + sd * noise: the reparameterised draw of Kingma & Welling 2014, equation 4."""
+        return torch.addcmul(self.mean, self.sd, noise)
+
+    def kl_by_dimension(self) -> Float[Tensor, "b *latent"]:
+        """KL(self || N(0, I)) of each dimension, nats; Kingma & Welling 2014, appendix B."""
+        return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar)
+
+    def kl(self) -> Float[Tensor, " b"]:
+        """KL(self || N(0, I)), nats per image."""
+        return self.kl_by_dimension().flatten(1).sum(1)
+
+    def log_prob(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, " b"]:
+        """log density at z, nats per image."""
+        scaled = (z - self.mean).square() * (-self.logvar).exp()
+        return -0.5 * (scaled + self.logvar + LOG_2PI).flatten(1).sum(1)
+
+
+LOG_2PI = 1.8378770664093453

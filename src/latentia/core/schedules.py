@@ -1,0 +1,51 @@
+"""Schedules: functions of the share of the run that is done, 0 at the first step, 1 at the end.
+
+Fractions, never epochs or steps: a warm-up counted in epochs ends early on large data (trap 8).
+"""
+
+import math
+from collections.abc import Callable
+
+Schedule = Callable[[float], float]
+
+
+def constant(value: float) -> Schedule:
+    return lambda share: value
+
+
+def linear(start: float, end: float) -> Schedule:
+    return lambda share: start + (end - start) * min(max(share, 0.0), 1.0)
+
+
+def exponential(start: float, end: float) -> Schedule:
+    """Geometric from start to end; a start of 0 is taken as a thousandth of the end."""
+    first = start or end / 1000
+    return lambda share: first * (end / first) ** min(max(share, 0.0), 1.0)
+
+
+def step(start: float, end: float, steps: int = 4) -> Schedule:
+    """`steps` equal stairs up from start; the last stands at end."""
+    return lambda share: start + (end - start) * min(int(share * (steps + 1)), steps) / steps
+
+
+def cyclical(start: float, end: float, cycles: int = 4) -> Schedule:
+    """Each cycle rises for its first half and holds; Fu et al. 2019, arXiv 1903.10145, figure 1."""
+    rise = linear(start, end)
+    return lambda share: end if share >= 1 else rise(2 * (share * cycles % 1.0))
+
+
+def after(warmup: float, then: Schedule, until: float = 1.0) -> Schedule:
+    """`then(0)` up to the share `warmup`, the whole of `then` up to `until`, `then(1)` from there."""
+    return lambda share: then(min(max((share - warmup) / max(until - warmup, 1e-12), 0.0), 1.0))
+
+
+def cosine(warmup: float = 0.0, end: float = 0.0) -> Schedule:
+    """A factor: 0 to 1 over the share `warmup`, then half a cosine down to `end`."""
+
+    def factor(share: float) -> float:
+        if share < warmup:
+            return share / warmup
+        done = (share - warmup) / max(1 - warmup, 1e-12)
+        return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    return factor
