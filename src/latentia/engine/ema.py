@@ -1,0 +1,44 @@
+"""An averaged copy of the weights, and how it takes their place for a while."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class Averaged:
+    """Exponential moving average with a half-life in images seen; buffers are copied, not averaged.
+
+    Early on the average is over what there is: the half-life grows with the images seen
+    (Karras et al. 2020, arXiv 2006.06676: the warm-up of StyleGAN2-ADA's average).
+    """
+
+    def __init__(self, model: nn.Module, halflife: float):
+        self.halflife = halflife
+        self.tensors = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int, batch: int) -> None:
+        halflife = min(self.halflife, 0.05 * (step + 1) * batch)
+        kept = 0.5 ** (batch / halflife)
+        now = model.state_dict()
+        floats = [k for k, v in now.items() if v.is_floating_point()]
+        torch._foreach_lerp_([self.tensors[k] for k in floats], [now[k] for k in floats], 1 - kept)
+        for key, value in now.items():
+            if not value.is_floating_point():
+                self.tensors[key].copy_(value)
+
+
+@contextmanager
+def in_place_of(model: nn.Module, tensors: dict[str, Tensor] | None) -> Iterator[None]:
+    """The model with these weights; its own come back at the end. None: its own."""
+    if tensors is None:
+        yield
+        return
+    own = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    model.load_state_dict(tensors)
+    try:
+        yield
+    finally:
+        model.load_state_dict(own)

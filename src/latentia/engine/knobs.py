@@ -1,0 +1,81 @@
+"""The knobs that recipes have in common, each with its meaning and range; and the range check."""
+
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
+from typing_extensions import Doc
+
+from latentia.core.errors import Error
+
+Data = Annotated[
+    Any,
+    Doc("digits, mnist, fashion_mnist, cifar10, hub:OWNER/NAME, a folder, .parquet, .npy or .npz"),
+]
+Size = Annotated[
+    int | str | None, Doc("height and width: 64, or 64x48; default: the images' own common size")
+]
+Channels = Annotated[int | None, Ge(1), Doc("1 grey, 3 colour; default: the images' own")]
+Latent = Annotated[int, Ge(1), Doc("latent dimensions")]
+Hidden = Annotated[int, Ge(1), Doc("width of the hidden layer")]
+Beta = Annotated[float, Ge(0), Doc("weight of the rate; 1 is the negative ELBO")]
+Rate = Annotated[float, Gt(0), Doc("learning rate")]
+BatchSize = Annotated[int, Ge(1), Doc("images a step")]
+Epochs = Annotated[int, Ge(1), Doc("passes over the training images")]
+Share = Annotated[float, Ge(0), Le(1)]
+
+BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
+
+
+def check(owner: str, function: Callable, arguments: Mapping[str, Any]) -> None:
+    """Names and ranges of arguments against the function's signature.
+
+    Raises: Error that names the knob, what was given and what is allowed.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    known = [name for name in inspect.signature(function).parameters if name != "plan"]
+    for name, value in arguments.items():
+        if name not in known:
+            raise Error(unknown_knob(owner, name, known))
+        bounds = _bounds(hints.get(name, Any))
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number:
+            continue
+        allowed = " and ".join(BOUNDS[type(b)].format(_limit(b)) for b in bounds)
+        broken = not math.isfinite(value) or any(not _holds(b, value) for b in bounds)
+        if broken:
+            flag = name.replace("_", "-")
+            raise Error(f"--{flag} is {value}; it must be {allowed or 'a finite number'}.")
+
+
+def unknown_knob(owner: str, name: str, known: Iterable[str]) -> str:
+    known = [each.replace("_", "-") for each in known]
+    near = nearest(name.replace("_", "-"), known, " did you mean --{}?")
+    given = name.replace("_", "-")
+    return f"{owner} has no knob --{given};{near} Its knobs: {', '.join(known)}."
+
+
+def nearest(given: str, known: Iterable[str], text: str) -> str:
+    """`text` filled with the known name that is nearest to the given one, or nothing."""
+    found = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
+    return text.format(found[0]) if found else ""
+
+
+def _bounds(hint: Any) -> list[BaseMetadata]:
+    found = [m for m in getattr(hint, "__metadata__", ()) if type(m) in BOUNDS]
+    if get_origin(hint) is Annotated:
+        return found
+    return [b for part in get_args(hint) for b in _bounds(part)]
+
+
+def _limit(bound: Any) -> Any:
+    return getattr(bound, type(bound).__name__.lower())
+
+
+def _holds(bound: Any, value: float) -> bool:
+    limit = _limit(bound)
+    checks = {Ge: value >= limit, Gt: value > limit, Le: value <= limit, Lt: value < limit}
+    return checks[type(bound)]

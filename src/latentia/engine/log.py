@@ -1,0 +1,81 @@
+"""Events of a run, and the log that holds them: the same bytes for the same seed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Logged(NamedTuple):
+    """Means over the steps since the last row, by player: terms in nats, their weights, and more."""
+
+    step: int
+    epoch: int
+    images: int
+    players: dict[str, dict[str, Any]]
+
+
+class Validated(NamedTuple):
+    """Means over the validation images at beta 1; selected: these are the best weights so far."""
+
+    step: int
+    epoch: int
+    values: dict[str, float]
+    n: int
+    selected: bool
+
+
+class Finding(NamedTuple):
+    """Something the user should know; one or two sentences that end in what to do."""
+
+    step: int
+    kind: str
+    text: str
+
+
+class Saved(NamedTuple):
+    """The state of this step is on disk. Not logged: when it happens depends on the clock."""
+
+    step: int
+
+
+class Finished(NamedTuple):
+    """The run is complete, or was stopped by a signal at this step, or could not go on."""
+
+    step: int
+    total: int
+    reason: str  # "complete" | "stopped" | "non-finite"
+
+
+Event = Logged | Validated | Finding | Saved | Finished
+
+
+class Log:
+    """Appends events to log.jsonl, and seconds to timing.jsonl, which no run can repeat."""
+
+    def __init__(self, folder: Path):
+        self.rows, self.times = folder / "log.jsonl", folder / "timing.jsonl"
+
+    def bytes(self) -> int:
+        return self.rows.stat().st_size if self.rows.exists() else 0
+
+    def cut(self, length: int) -> None:
+        """Forget what was written after the state that the run goes on from."""
+        if self.rows.exists():
+            os.truncate(self.rows, length)
+
+    def write(self, event: Logged | Validated | Finding) -> None:
+        row = {"event": type(event).__name__.lower(), **event._asdict()}
+        with self.rows.open("a") as file:
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+
+    def time(self, step: int, seconds: float, images_per_second: float) -> None:
+        row = {"step": step, "seconds": round(seconds, 3), "images_per_s": round(images_per_second)}
+        with self.times.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines() if line]

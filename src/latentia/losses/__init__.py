@@ -1,0 +1,1 @@
+"""Losses in nats per image, shape (b,), float32 whatever the network's precision."""

@@ -1,0 +1,1 @@
+"""Models: which losses teach which networks. Composition only."""

@@ -1,0 +1,77 @@
+"""The variational autoencoder: Kingma & Welling 2014, arXiv 1312.6114."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.core.contract import Batch, Model, Moment, Player, Terms
+from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.schedules import Schedule, constant
+from latentia.core.seeding import noise, normal_rows
+from latentia.losses.likelihood import Likelihood
+
+BETA_ONE = constant(1.0)
+
+
+class VAE(Model):
+    """distortion + beta * rate, both in nats per image; beta 1 is the negative ELBO.
+
+    encoder: images to (b, 2 d, ...), means then log-variances, with a `latent_shape`;
+    decoder: latents to the likelihood's raw output; beta: a schedule over the run.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        beta: Schedule = BETA_ONE,
+    ):
+        super().__init__()
+        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        self.beta = beta
+        self.latent_shape: tuple[int, ...] = tuple(encoder.latent_shape)  # pyright: ignore
+
+    def players(self) -> dict[str, Player]:
+        return {"vae": Player(self, self.terms)}
+
+    def terms(self, batch: Batch, moment: Moment, shared: None = None) -> Terms:
+        posterior = self.encode(batch.image)
+        z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
+        return {
+            "distortion": (1.0, self.likelihood.nll(self.decoder(z), batch.image)),
+            "rate": (self.beta(moment.share), posterior.kl()),
+        }
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian:
+        """q(z | image), one Gaussian an image."""
+        return DiagonalGaussian.from_heads(self.encoder(images))
+
+    def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
+        """The expected image of each latent, in [0, 1]."""
+        return self.likelihood.mean(self.decoder(z))
+
+    def reconstruct(
+        self, images: Float[Tensor, "b c h w"], seed: int | None = None
+    ) -> Float[Tensor, "b c h w"]:
+        """Decoded posterior means; with a seed, decoded posterior draws."""
+        posterior = self.encode(images)
+        if seed is None:
+            return self.decode(posterior.mean)
+        draws = normal_rows(len(images), self.latent_shape, seed=seed, purpose="reconstruct")
+        return self.decode(posterior.sample(draws.to(posterior.mean)))
+
+    def sample(self, n: int, *, seed: int, cond: Tensor | None = None) -> Float[Tensor, "n c h w"]:
+        """n decoded draws from the prior N(0, I), the expected image of each."""
+        z = normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
+        at = next(self.parameters())
+        return torch.cat([self.decode(part.to(at)) for part in z.split(256)])
+
+    def score(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
+        """The negative ELBO (beta 1, one draw an image), its parts and the mean squared error."""
+        posterior = self.encode(batch.image)
+        z = posterior.sample(noise(moment, "score", self.latent_shape, posterior.mean))
+        output = self.decoder(z)
+        distortion, rate = self.likelihood.nll(output, batch.image), posterior.kl()
+        mse = (self.likelihood.mean(output) - batch.image).square().flatten(1).mean(1)
+        return {"nelbo": distortion + rate, "distortion": distortion, "rate": rate, "mse": mse}

@@ -1,0 +1,1 @@
+"""Plain modules that know shapes and nothing of nats."""

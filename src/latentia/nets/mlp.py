@@ -1,0 +1,37 @@
+"""Fully connected encoder and decoder."""
+
+import math
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def perceptron(widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers of these widths with ReLU between, none after the last."""
+    layers: list[nn.Module] = []
+    for before, after in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+class MLPEncoder(nn.Module):
+    def __init__(self, shape: Sequence[int], latent: int, hidden: Sequence[int] = (400,)):
+        super().__init__()
+        self.latent_shape = (latent,)
+        # one Linear for both heads: the same parameters as two, in one matrix product
+        self.layers = perceptron([math.prod(shape), *hidden, 2 * latent])
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b two_latent"]:
+        x = image.flatten(1)  # (b, c * h * w)
+        return self.layers(x)  # (b, 2 * latent): means, then log-variances
+
+
+class MLPDecoder(nn.Module):
+    def __init__(self, latent: int, shape: Sequence[int], hidden: Sequence[int] = (400,)):
+        super().__init__()
+        self.shape = tuple(shape)
+        self.layers = perceptron([latent, *hidden, math.prod(shape)])
+
+    def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
+        return self.layers(z).unflatten(1, self.shape)  # (b, c, h, w), no sigmoid: see likelihood
