@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Logged(NamedTuple):
-    """Means over the steps since the last row, by player: terms in nats, their weights, and more."""
+    """By player: terms (nats, means over the steps since the last row), weights, lr, gradient."""
 
     step: int
     epoch: int
