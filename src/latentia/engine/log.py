@@ -10,6 +10,7 @@ class Logged(NamedTuple):
     """By player: terms (nats, means over the steps since the last row), weights, lr, gradient."""
 
     step: int
+    total: int
     epoch: int
     images: int
     players: dict[str, dict[str, Any]]

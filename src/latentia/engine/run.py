@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from latentia.core.contract import Model
+from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.seeding import seed_global
 from latentia.data import Images, Source, open_images
@@ -117,8 +118,8 @@ class Run:
         model.run, model.preprocess = self, described.preprocess  # pyright: ignore
         return model.eval().requires_grad_(False)
 
-    def images(self, data: Any = None) -> Images:
-        """The run's images, or others under the run's preprocessing.
+    def images(self, data: Any = None, *, same: bool = False) -> Images:
+        """The run's images, or others under the run's preprocessing; same: they must be the run's.
 
         Raises: Error if they are not there, or no longer those that the run was trained on.
         """
@@ -126,13 +127,36 @@ class Run:
         where = data if data is not None else self.about["arguments"].get("data")
         source, shape = _source(where, self.options), saved["shape"]
         images = open_images(source, size=tuple(shape[1:]), channels=shape[0])
-        if data is None and images.spec()["fingerprint"] != saved["fingerprint"]:
+        if (same or data is None) and images.spec()["fingerprint"] != saved["fingerprint"]:
             raise Error(
                 f"{saved['source']} is no longer what {self.path} was trained on "
                 f"({images.spec()['count']} images now, {saved['count']} then, or other content); "
                 "bring the data back, or train a new run."
             )
         return images
+
+    def coder(self) -> Any:
+        """The model, if it has latents.
+
+        Raises: Error if it has none.
+        """
+        model = self.model()
+        if not isinstance(model, HasLatents):
+            raise Error(
+                f"{self.path} has no encoder: {self.about['recipe']} only draws images; "
+                "give a run of a VAE."
+            )
+        return model
+
+    def image(self, name: str, split: str, data: Any = None) -> Tensor:
+        """One image (1, c, h, w): a file, or an index into a split of the run's images."""
+        if not name.isdecimal():
+            described = Images.described(self.about["images"])
+            return described.preprocess([name])
+        part = self.images(data).split(split)
+        if int(name) >= len(part):
+            raise Error(f"There is no image {name} in {split}; it has {len(part)}, from 0.")
+        return part.batch(slice(int(name), int(name) + 1)).image
 
     def differences(self) -> list[str]:
         """What is no longer as it was when the run began, and bits may depend on."""

@@ -83,7 +83,7 @@ def train(plan: Plan, run: Run, options: Options) -> Iterator[Event]:
             if state.averaged:
                 state.averaged.update(plan.model, state.step, batch)
             if logging:
-                event = Logged(state.step, epoch + 1, state.step * batch, _means(state, row))
+                event = Logged(state.step, total, epoch + 1, state.step * batch, _means(state, row))
                 log.write(event)
                 seconds = time.perf_counter() - started
                 log.time(state.step, seconds, (state.step - first) * batch / seconds)
@@ -267,7 +267,7 @@ def _explain(
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """SIGTERM and the first Ctrl-C set the event, so that the loop can save; the next interrupts."""
+    """SIGTERM and the first Ctrl-C set the event, so that the loop saves; the next interrupts."""
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stopped
