@@ -59,12 +59,10 @@ def _lines(run: Run, events: Iterator[Event]) -> Finished | None:
             rate = pace.per_second(event)
             if time.monotonic() - said > EVERY:
                 said = time.monotonic()
-                left = (event.total - event.step) * event.images / event.step / max(rate, 1e-9)
+                left = (event.total - event.step) * event.images / event.step / rate if rate else 0
+                pace_said = f"{rate:,.0f} images/s  {left:,.0f} s left  " if rate else ""
                 print(
-                    f"step {event.step:,}/{event.total:,}  {rate:,.0f} images/s  {left:,.0f} s left",
-                    _terms(event),
-                    sep="  ",
-                    flush=True,
+                    f"step {event.step:,}/{event.total:,}  {pace_said}{_terms(event)}", flush=True
                 )
         elif isinstance(event, Validated | Finding):
             print(_line(event), flush=True)
