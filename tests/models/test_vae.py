@@ -162,8 +162,8 @@ def test_a_linear_vae_reaches_the_likelihood_of_ppca():
 
     optimizer.step(closure)  # pyright: ignore
     nelbo = objective()
-    assert nelbo.item() >= ppca - 1e-9
-    assert nelbo.item() == pytest.approx(ppca.item(), abs=5e-3)
+    assert nelbo.item() >= ppca.item() - 1e-6  # a bound; sigma is kept in float32
+    assert nelbo.item() == pytest.approx(ppca.item(), abs=1e-5)
     with torch.no_grad():
         scored = model.score(Batch(images.repeat(50, 1, 1, 1), {}), moment(n=50 * n))["nelbo"]
-    assert abs(scored.mean() - ppca) < 4 * scored.std() / len(scored) ** 0.5 + 5e-3
+    assert abs(scored.mean() - ppca) < 4 * scored.std() / len(scored) ** 0.5 + 1e-4
