@@ -1,4 +1,4 @@
-"""Tables of images as the Hugging Face Hub keeps them: by name, a local copy, or one parquet file."""
+"""Tables of images as the hub keeps them: by name, a local copy, or one parquet file."""
 
 import os
 import sys
@@ -73,7 +73,7 @@ class Table:
         with quiet(), scratch() as folder:
             found = dict(self.fetched(folder))
         if "train" not in found and len(found) == 1:  # a table of one split, whatever its name
-            found = {"train": table for table in found.values()}
+            found = {"train": next(iter(found.values()))}
         if "train" not in found:
             raise Error(
                 f"{self.label} has the splits {', '.join(found)}, and none is called train; give a"
@@ -182,9 +182,8 @@ def scalars(
         ):
             dropped.append(name)
             continue
-        values = [
-            value for table in tables for value in table.with_format("arrow")[:][name].to_pylist()
-        ]
+        whole = [table.with_format("arrow")[:][name] for table in tables]
+        values = [value for part in whole for value in part.to_pylist()]
         array = np.asarray(values)
         if array.dtype.kind == "U" and len(set(values)) <= len(values) // 2:
             classes[name], array = np.unique(array, return_inverse=True)

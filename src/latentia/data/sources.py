@@ -7,9 +7,10 @@ from typing import Any
 
 from latentia.core.errors import Error
 from latentia.data.arrays import ArrayFile, Arrays, numpy, planar, shown
+from latentia.data.decode import SUFFIXES
 from latentia.data.folder import Folder
 from latentia.data.hub import KNOWN, Table, parquet
-from latentia.data.listing import SUFFIXES, listing, looks_like_image
+from latentia.data.listing import listing, looks_like_image
 from latentia.data.made import MADE, Made
 from latentia.data.reader import Reader
 
@@ -80,7 +81,7 @@ def hub_name(text: str) -> str:
     name = text.removeprefix("hub:")
     if name.split(":")[0].count("/") != 1 or not all(name.split(":")[0].split("/")):
         raise Error(
-            f"{text} is not a name on the hub; write hub:OWNER/NAME or hub:OWNER/NAME:CONFIG."
+            f"{text} is not a name on the hub; write hub:OWNER/NAME, or hub:OWNER/NAME:CONFIG."
         )
     return name
 
