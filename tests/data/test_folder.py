@@ -172,10 +172,19 @@ def test_more_than_ten_unreadable_files_are_counted(tmp_path):
         open_images(str(tmp_path)).split("train")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_listed(tmp_path):
-    (tmp_path / "closed").mkdir(mode=0)
-    with pytest.raises(Error, match=r"closed cannot be listed \(Permission denied\); allow"):
+def test_a_folder_that_may_not_be_listed(tmp_path, monkeypatch):
+    scandir = os.scandir
+
+    def guarded(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(
+        Error, match=r"closed cannot be listed \(Permission denied\); allow reading"
+    ):
         open_images(str(tmp_path)).split("train")
 
 
