@@ -14,7 +14,8 @@ from latentia.engine.log import Finding, Finished, Logged, Validated, read_rows
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Options, Plan
 from latentia.engine.run import Run
-from latentia.engine.train import only, score, train
+from latentia.engine.step import only
+from latentia.engine.train import score, train
 from latentia.report.page import write_report
 from latentia.session import start
 
