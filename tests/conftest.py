@@ -1,4 +1,4 @@
-"""Two threads, one cache of decoded images a test session, and no network."""
+"""One thread a process (xdist runs one a core), one cache of images a session, and no network."""
 
 import os
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory):
     os.environ["LATENTIA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     return Path(os.environ["LATENTIA_CACHE"])
 
 

@@ -52,7 +52,7 @@ def test_the_rule_would_notice(tmp_path):
     assert list(strangers("core", rogue)) == []
     fake = tmp_path / "rogue.py"
     fake.write_text("from latentia.models.vae import VAE")
-    assert [m for m in imports(fake)] == ["latentia.models.vae"]
+    assert list(imports(fake)) == ["latentia.models.vae"]
 
 
 def test_core_knows_torch_and_jaxtyping_only():

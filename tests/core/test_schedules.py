@@ -1,5 +1,7 @@
 """Schedules depend on the share of the run that is done, and on nothing else."""
 
+import itertools
+
 import pytest
 
 from latentia.core.schedules import after, constant, cosine, cyclical, exponential, linear, step
@@ -12,7 +14,7 @@ def test_rising_schedules_start_low_never_fall_and_end_at_their_final_value(sche
     values = [schedule(k / 100) for k in range(101)]
     assert values[0] == pytest.approx(0.1)
     assert values[-1] == pytest.approx(2.0)
-    assert all(b >= a - 1e-12 for a, b in zip(values, values[1:], strict=False))
+    assert all(b >= a - 1e-12 for a, b in itertools.pairwise(values))
     assert schedule(1.5) == pytest.approx(2.0)
 
 

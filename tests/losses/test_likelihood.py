@@ -1,4 +1,4 @@
-"""Distortions: exact negative log-likelihoods, whatever the resolution, the logit, the precision."""
+"""Distortions: exact negative log-likelihoods, at any resolution, logit and precision."""
 
 import math
 
@@ -95,7 +95,7 @@ def test_terms_are_float32_per_image_and_means_are_images(likelihood):
     assert nll.dtype == torch.float32
     mean = likelihood.mean(logits.bfloat16())
     assert mean.dtype == torch.float32
-    assert 0 <= mean.min()
+    assert mean.min() >= 0
     assert mean.max() <= 1
 
 

@@ -43,10 +43,11 @@ class Turn:
             terms = self.terms()
             means = {name: value.mean() for name, (_, value) in terms.items()}
             weights = {name: weight for name, (weight, _) in terms.items()}
-            torch.stack([weights[name] * mean for name, mean in means.items()]).sum().backward()
+            loss = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()
+            loss.backward()
             gradients = [p.grad for p in self.player.module.parameters() if p.grad is not None]
             norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
-            if not math.isfinite(norm.item()):
+            if not math.isfinite(norm.item() + loss.item()):
                 why = self.explain(terms)
                 optimizer.zero_grad(set_to_none=True)
                 raise NonFinite(why)
