@@ -201,8 +201,8 @@ def test_grey_and_colour_together_are_colour(tmp_path):
 
 
 def test_an_unreadable_file_reaches_the_user_even_from_many_threads(tmp_path):
-    """Files larger than a few kB are decoded by several threads; none of them may lose an error."""
-    noise = np.random.default_rng(0).integers(0, 255, (120, 120), dtype=np.uint8)
+    """Large images are decoded by several threads; none of them may lose an error."""
+    noise = np.random.default_rng(0).integers(0, 255, (140, 140), dtype=np.uint8)
     for at in range(40):
         Image.fromarray(noise).save(tmp_path / f"{at:02}.png")
     data = (tmp_path / "33.png").read_bytes()

@@ -155,14 +155,17 @@ def pixels(image: "Image", prep: Preprocessing, expected: Header | None = None) 
 
     if truncated_to_8_bits(image) and prep.white is not None:
         raise Unreadable("16-bit colour, to which --white cannot be applied")
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(ORIENTATION, 1) != 1:  # else exif_transpose would copy the image
+        image = ImageOps.exif_transpose(image)
     if expected and image.size != (expected.width, expected.height):
         raise Unreadable("its EXIF orientation stands after its pixels; save it anew")
     if is_deep(image):
         plane = resized(unit(np.asarray(image), prep.white)[None], prep)
         return np.repeat(plane, prep.channels, axis=0)
     image = flattened(image, prep.background)
-    image = image.convert("L" if prep.channels == 1 else "RGB")
+    mode = "L" if prep.channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
     if image.size != prep.size:
         image = image.resize(prep.size, Resampling.BICUBIC)
     array = np.asarray(image)

@@ -14,7 +14,7 @@ from latentia.data.decode import Header, Preprocessing, Unreadable, headers, rea
 from latentia.data.progress import watched
 from latentia.data.reader import Size
 
-SMALL = 8192  # bytes; below it a file is mostly interpreter, and threads only wait for each other
+SMALL = 128 * 128  # pixels; below it a file is mostly interpreter, and threads only wait
 
 
 @dataclass
@@ -24,7 +24,6 @@ class Files:
     label: str
     names: Sequence[str]
     fetch: Callable[[int, int], Sequence[Path | bytes]]
-    bytes_each: float
     paged: bool = True  # whether a TIFF gives an image for each of its pages
     headers: dict[int, list[Header]] = field(default_factory=dict)
 
@@ -45,7 +44,8 @@ class Files:
                 pass
 
         if self.each(note, f"{self.label}: reading headers"):
-            raise self.unreadable(self.each(load, f"{self.label}: looking for broken files"))
+            bad = self.each(load, f"{self.label}: looking for broken files", processors())
+            raise self.unreadable(bad)
         self.headers = dict(sorted(self.headers.items()))  # threads end in any order
 
     def decode(self, out: np.ndarray, prep: Preprocessing) -> None:
@@ -57,15 +57,17 @@ class Files:
             for row, array in enumerate(read(file, prep, suffix, known), first[at]):
                 out[row] = array if array.dtype == out.dtype else array / np.float32(255)
 
-        if bad := self.each(into, f"{self.label}: decoding"):
+        pages = list(chain.from_iterable(self.headers.values()))
+        large = sum(page.height * page.width for page in pages) > SMALL * len(pages)
+        bad = self.each(into, f"{self.label}: decoding", processors() if large else 1)
+        if bad:
             raise self.unreadable(bad)
 
     def each(
-        self, act: Callable[[int, Path | bytes, str], None], what: str
+        self, act: Callable[[int, Path | bytes, str], None], what: str, workers: int = 1
     ) -> list[tuple[str, str]]:
         """act(at, file, suffix) on every file, by threads; the unreadable ones and why."""
         n = len(self.names)
-        workers = 1 if self.bytes_each < SMALL else processors()
         step = max(1, min(64, n // (4 * workers)))
         bad: list[tuple[str, str]] = []
 

@@ -43,7 +43,6 @@ class Folder:
             self.label,
             [file.key for file in images],
             lambda start, stop: [file.path for file in images[start:stop]],
-            float(np.mean([file.size for file in images])),
         )
         self.files.survey(wanted.channels)
         notes = self.files.notes()

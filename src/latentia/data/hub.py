@@ -59,9 +59,7 @@ class Table:
                 found += rows(max(start - first, 0), max(stop - first, 0))
             return found
 
-        sample = fetch(0, min(64, len(names)))
-        each = float(np.mean([len(data) if isinstance(data, bytes) else 1e6 for data in sample]))
-        self.files = Files(self.label, names, fetch, each, paged=False)
+        self.files = Files(self.label, names, fetch, paged=False)
         self.files.survey(wanted.channels)
         columns, classes, dropped = scalars(list(tables.values()), column, self.label)
         notes += self.files.notes() + dropped

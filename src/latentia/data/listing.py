@@ -42,7 +42,9 @@ def walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
     here = (stat.st_dev, stat.st_ino)
     if here in above:  # a link to a folder that it lies in
         return
-    for entry in os.scandir(folder):
+    with os.scandir(folder) as entries:
+        inside = list(entries)
+    for entry in inside:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
