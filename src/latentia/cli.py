@@ -92,6 +92,8 @@ def reconstruct(
     from latentia.engine.run import Run
     from latentia.report.pictures import write
 
+    if n < 1:
+        raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run)
     model = opened.coder()
     part = opened.images(data).split(_whole(split, data))

@@ -103,9 +103,9 @@ class Images:
         }
 
     def split(self, name: str) -> Split:
-        """ "train", "validation" or "test": disjoint, and together every image."""
-        if name not in NAMES:
-            raise Error(f"{name!r} is not a split; give one of {', '.join(NAMES)}.")
+        """train, validation or test, disjoint; or all: every image, in the source's order."""
+        if name not in (*NAMES, "all"):
+            raise Error(f"{name!r} is not a split; give one of {', '.join(NAMES)}, all.")
         if not self._splits:
             self._splits = self.divided()
         return self._splits[name]
@@ -114,6 +114,7 @@ class Images:
         pixels, columns, about = self._stored
         keys, classes = about["keys"], about["classes"]
         rows = splits(about["parts"], self.source.seed, self.source.validation)
+        rows["all"] = torch.arange(len(keys))
         return {
             name: Split(
                 name,

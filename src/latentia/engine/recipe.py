@@ -70,7 +70,11 @@ def _find_in_file(name: str) -> Callable:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    own = [k for k, v in vars(module).items() if getattr(v, "is_recipe", False)]
+    own = [
+        k
+        for k, v in vars(module).items()
+        if getattr(v, "is_recipe", False) and v.__module__ == path.stem
+    ]
     found = getattr(module, function, None)
     if not callable(found):
         near = f"; it holds {', '.join(own)}" if own else "; mark one with @latentia.recipe"

@@ -15,7 +15,7 @@ from latentia.nets.conv import ConvDecoder, ConvEncoder
 def digits_vae(
     data: Data = "digits",
     latent: Latent = 8,
-    beta: Beta = 1.0,
+    beta: Beta = 2.0,
     lr: Rate = 2e-3,
     batch: BatchSize = 64,
     epochs: Epochs = 60,
@@ -23,8 +23,8 @@ def digits_vae(
     """A small convolutional VAE on 1,797 real handwritten digits, enlarged to 32x32."""
     images = open_images(data, size=32, channels=1)
     model = VAE(
-        encoder=ConvEncoder(images.shape, latent, channels=(32, 64, 128)),
-        decoder=ConvDecoder(latent, images.shape, channels=(32, 64, 128)),
+        encoder=ConvEncoder(images.shape, latent, channels=(16, 32, 64)),
+        decoder=ConvDecoder(latent, images.shape, channels=(16, 32, 64)),
         likelihood=Bernoulli(),
         beta=constant(beta),
     )

@@ -1,0 +1,323 @@
+"""The command line on toy runs: what each command writes, and every error text."""
+
+import json
+import re
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from latentia.cli import COMMANDS, main
+
+TRAIN = ["--latent", "3", "--hidden", "8", "--batch", "8", "--epochs", "1", "--log-every", "2"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with images, a data file and a trained run; tests copy what they spoil."""
+    folder = tmp_path_factory.mktemp("place")
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    np.save(folder / "toy.npy", pixels)
+    (folder / "photos").mkdir()
+    for number, image in enumerate(pixels[:12]):
+        Image.fromarray(image).save(folder / "photos" / f"{number:02}.png")
+    words = ["train", "mnist_mlp_vae", "--data", str(folder / "toy.npy")]
+    assert main([*words, "--run", str(folder / "run"), *TRAIN]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(place, tmp_path):
+    shutil.copytree(place / "run", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def error(capsys, *words):
+    """The one line that is printed for a mistake; exit code 2, no traceback."""
+    capsys.readouterr()
+    assert main([str(w) for w in words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.count("\n") == 1, err
+    return err.strip()
+
+
+def test_train_ends_with_the_path_of_the_report(place, tmp_path, capsys):
+    data = str(place / "toy.npy")
+    assert (
+        main(["train", "mnist_mlp_vae", "--data", data, "--run", str(tmp_path / "r"), *TRAIN]) == 0
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == str(tmp_path / "r" / "report.html")
+    assert any("validation (3 images, beta 1): nelbo" in line for line in lines)
+
+
+def test_pictures_are_written_and_say_where_they_come_from(run, place, tmp_path, capsys):
+    out = tmp_path / "p.png"
+    photos = place / "photos"
+    for words in (
+        ["sample", run, "-n", "9", "--seed", "3"],
+        ["reconstruct", run],
+        ["reconstruct", run, "--data", photos],
+        ["interpolate", run, "0", "1", "--steps", "5"],
+        ["interpolate", run, photos / "00.png", photos / "07.png"],
+    ):
+        assert main([str(w) for w in [*words, "--out", out]]) == 0
+        with Image.open(out) as picture:
+            assert picture.width > 100
+            assert "run" in picture.text["Description"]  # pyright: ignore
+        out.unlink()
+    assert "seed 3" in main_text(run, tmp_path)
+
+
+def main_text(run, tmp_path):
+    main(["sample", str(run), "-n", "4", "--seed", "3", "--out", str(tmp_path / "s.png")])
+    with Image.open(tmp_path / "s.png") as picture:
+        return picture.text["Description"]  # pyright: ignore
+
+
+def test_samples_as_numbers(run, tmp_path):
+    assert main(["sample", str(run), "-n", "7", "--out", str(tmp_path / "s.npy")]) == 0
+    assert np.load(tmp_path / "s.npy").shape == (7, 1, 28, 28)
+
+
+def test_evaluate_prints_json_with_the_promised_fields(run, capsys):
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--json"]) == 0
+    first = capsys.readouterr().out
+    result = json.loads(first)
+    assert {"nelbo_nats", "distortion_nats", "rate_nats", "mse", "active_units", "n"} <= set(result)
+    assert result["n"] == 4
+    assert result["split"] == "test"
+    parts = result["distortion_nats"] + result["rate_nats"]
+    assert result["nelbo_nats"] == pytest.approx(parts, rel=1e-6)  # summed in float32
+    main(["evaluate", str(run), "--json"])
+    assert capsys.readouterr().out == first
+    assert main(["evaluate", str(run)]) == 0
+    assert "nelbo_nats" in capsys.readouterr().out
+
+
+def test_other_data_are_evaluated_whole(run, place, capsys):
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--data", str(place / "photos"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 12
+
+
+def test_report_and_resume_of_a_complete_run(run, capsys):
+    (run / "report.html").unlink()
+    assert main(["report", str(run)]) == 0
+    assert (run / "report.html").exists()
+    assert main(["resume", str(run)]) == 0
+
+
+def test_recipes_and_help(capsys):
+    assert main(["recipes"]) == 0
+    listed = capsys.readouterr().out
+    assert "mnist_mlp_vae  (--data mnist)" in listed
+    assert "652,824 parameters" in listed
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name in COMMANDS:
+        assert name in shown
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", capsys.readouterr().out)
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "mnist_mlp_vae", "--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert "--kl-schedule" in shown
+    assert "latent dimensions" in shown
+
+
+def test_a_recipe_of_ones_own_trains_and_loads(place, tmp_path, capsys):
+    mine = tmp_path / "my.py"
+    mine.write_text(
+        "import latentia\n"
+        "from latentia.recipes.mnist_mlp_vae import mnist_mlp_vae\n\n"
+        "@latentia.recipe\n"
+        "def mine(data: str = 'digits', hidden: int = 8) -> latentia.Plan:\n"
+        "    return mnist_mlp_vae(data, latent=2, hidden=hidden, epochs=1)\n"
+    )
+    words = ["train", f"{mine}:mine", "--data", str(place / "toy.npy"), "--hidden", "5"]
+    assert main([*words, "--run", str(tmp_path / "r")]) == 0
+    assert main(["sample", str(tmp_path / "r"), "--out", str(tmp_path / "s.png")]) == 0
+    assert "has no recipe other; it holds mine" in error(capsys, "train", f"{mine}:other")
+    assert "There is no file" in error(capsys, "train", f"{tmp_path}/no.py:mine")
+
+
+def test_an_edit_is_recorded_and_changes_the_weights(place, tmp_path):
+    words = ["train", "mnist_mlp_vae", "--data", str(place / "toy.npy"), "--epochs", "5"]
+    words += ["--hidden", "8", "--batch", "8", "--log-every", "1", "--run", str(tmp_path / "r")]
+    assert main([*words, "--kl-schedule", "linear", "--kl-until", "0.8", "--kl-from", "0.1"]) == 0
+    about = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert about["edits"]["kl_schedule"]["kl_until"] == 0.8
+    rows = [json.loads(line) for line in (tmp_path / "r" / "log.jsonl").read_text().splitlines()]
+    weights = [r["players"]["vae"]["weights"]["rate"] for r in rows if r["event"] == "logged"]
+    assert weights[0] == pytest.approx(0.1)
+    assert weights[-1] == 1.0
+    assert sorted(weights) == weights
+
+
+def test_mistakes_in_the_words(place, tmp_path, capsys):
+    data = ["--data", str(place / "toy.npy"), "--run", str(tmp_path / "r")]
+    assert "There is no command trian; did you mean train?" in error(capsys, "trian")
+    text = error(capsys, "train", "mnist_mpl_vae")
+    assert "There is no recipe mnist_mpl_vae; did you mean mnist_mlp_vae?" in text
+    assert "conv_vae" in text
+    text = error(capsys, "train", "conv_vae", "--latnet", "3")
+    assert (
+        "conv_vae has no knob --latnet; did you mean --latent? Its knobs: run, data, size" in text
+    )
+    assert "has no knob --sed; did you mean --seed?" in error(capsys, "sample", "r", "--sed", "1")
+    assert "No recipe was named" in error(capsys, "train")
+    for words, said in (
+        (["--epochs", "-1"], "--epochs is -1; it must be at least 1."),
+        (["--batch", "0"], "--batch is 0; it must be at least 1."),
+        (["--lr", "nan"], "--lr is nan; it must be more than 0."),
+        (["--lr", "inf"], "--lr is inf; it must be more than 0."),
+        (["--beta", "-2"], "--beta is -2.0; it must be at least 0."),
+        (["--validation", "1"], "--validation is 1.0; it must be at least 0 and less than 1."),
+        (["--kl-until", "0.3"], "--kl-until does nothing without --kl-schedule"),
+        (["--kl-schedule", "linear", "--kl-warmup", "0.9"], "--kl-warmup 0.9 is not before"),
+        (["--device", "cuda"], "--device cuda cannot be used here"),
+    ):
+        assert said in error(capsys, "train", "mnist_mlp_vae", *data, *words)
+    assert not (tmp_path / "r").exists()
+
+
+def test_wrong_types_are_refused_by_name(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "mnist_mlp_vae", "--latent", "many"])
+    assert stop.value.code == 2
+    said = capsys.readouterr()
+    assert "--latent" in said.err + said.out
+    assert "many" in said.err + said.out
+    assert "Traceback" not in said.err
+
+
+def test_mistakes_in_the_data_leave_nothing_behind(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    bad = np.full((20, 28, 28), np.nan, np.float32)
+    np.save(tmp_path / "nan.npy", bad)
+    for data in ("missing", "empty", "nan.npy"):
+        words = ["--data", tmp_path / data, "--run", tmp_path / "r"]
+        assert data in error(capsys, "train", "mnist_mlp_vae", *words)
+        assert not (tmp_path / "r").exists()
+
+
+def test_mistakes_in_the_run(run, place, tmp_path, capsys):
+    data = ["--data", place / "toy.npy"]
+    text = error(capsys, "train", "mnist_mlp_vae", *data, "--run", run)
+    assert f"{run} exists; `latentia resume {run}` goes on with it, or give another --run." in text
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    text = error(capsys, "train", "mnist_mlp_vae", *data, "--run", tmp_path / "full")
+    assert "exists; give another --run." in text
+    text = error(capsys, "train", "mnist_mlp_vae", *data, "--run", run / "run.json" / "r")
+    assert "cannot be written" in text
+    assert "There is no run at" in error(capsys, "sample", tmp_path / "none")
+    text = error(capsys, "sample", tmp_path / "full")
+    assert "is not a run: it has no readable run.json" in text
+    assert "-n is 0; it must be at least 1" in error(capsys, "sample", run, "-n", "0")
+    assert "ends in .jpg; give a .png" in error(capsys, "sample", run, "--out", "x.jpg")
+    assert "--steps is 1" in error(capsys, "interpolate", run, "0", "1", "--steps", "1")
+    text = error(capsys, "interpolate", run, "0", "99")
+    assert "There is no image 99 in test; it has 4, from 0." in text
+    text = error(capsys, "evaluate", run, "--split", "dev")
+    assert "'dev' is not a split" in text
+
+
+def test_spoilt_weights_are_named(run, capsys):
+    good = (run / "weights.safetensors").read_bytes()
+
+    def spoilt(content):
+        (run / "weights.safetensors").write_bytes(content)
+        return error(capsys, "sample", run)
+
+    text = spoilt(good[:4096])
+    assert f"weights.safetensors ends at byte 4,096 of {len(good):,}. Train again" in text
+    assert "is no whole safetensors file" in spoilt(b"")
+    assert "is no whole safetensors file" in spoilt(b"not tensors at all")
+    (run / "weights.safetensors").unlink()
+    assert "is not complete: it lacks weights.safetensors" in error(capsys, "sample", run)
+
+
+def test_a_recipe_that_no_longer_fits(run, capsys):
+    tensors = load_file(run / "weights.safetensors")
+    tensors["encoder.layers.0.weight"] = tensors["encoder.layers.0.weight"][:4].clone()
+    save_file(tensors, run / "weights.safetensors")
+    text = error(capsys, "sample", run)
+    assert "no longer fits its recipe" in text
+    assert "encoder.layers.0.weight as (4, 784), the model wants (8, 784)" in text
+    about = json.loads((run / "run.json").read_text())
+    about["arguments"]["gone"] = 1
+    (run / "run.json").write_text(json.dumps(about))
+    text = error(capsys, "sample", run)
+    assert "no longer fits its recipe mnist_mlp_vae" in text
+    assert "has no knob --gone" in text
+
+
+def test_a_run_lives_without_its_data_and_says_so_where_it_needs_them(run, place, tmp_path, capsys):
+    moved = tmp_path / "elsewhere"
+    shutil.move(run, moved)
+    about = json.loads((moved / "run.json").read_text())
+    gone = str(tmp_path / "gone.npy")
+    about["arguments"]["data"] = about["images"]["source"] = gone
+    (moved / "run.json").write_text(json.dumps(about))
+    out = ["--out", str(tmp_path / "p.png")]
+    assert main(["sample", str(moved), *out]) == 0
+    photos = str(place / "photos")
+    assert main(["reconstruct", str(moved), "--data", photos, *out]) == 0
+    assert main(["interpolate", str(moved), f"{photos}/00.png", f"{photos}/01.png", *out]) == 0
+    assert "gone.npy" in error(capsys, "evaluate", moved)
+
+
+def test_other_images_under_the_same_name_are_noticed(run, tmp_path, capsys):
+    about = json.loads((run / "run.json").read_text())
+    np.save(tmp_path / "toy.npy", np.zeros((40, 28, 28), np.uint8))
+    about["arguments"]["data"] = str(tmp_path / "toy.npy")
+    (run / "run.json").write_text(json.dumps(about))
+    assert "is no longer what" in error(capsys, "evaluate", run)
+
+
+def test_a_run_executes_nothing_that_it_holds(run, tmp_path):
+    """The recipe's source is there for reading: a run from elsewhere must not run code here."""
+    about = json.loads((run / "run.json").read_text())
+    about["source"] = "raise SystemExit('executed')"
+    (run / "run.json").write_text(json.dumps(about))
+    assert main(["sample", str(run), "--out", str(tmp_path / "s.png")]) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal device")
+def test_a_terminal_gets_a_bar(place, tmp_path):
+    import os
+    import pty
+    import subprocess
+
+    leader, follower = pty.openpty()
+    words = ["train", "mnist_mlp_vae", "--data", str(place / "toy.npy"), *TRAIN]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "latentia", *words, "--run", str(tmp_path / "r")],
+        stderr=follower,
+        stdout=subprocess.PIPE,
+    )
+    os.close(follower)
+    seen = b""
+    while True:
+        try:
+            part = os.read(leader, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        seen += part
+    out, _ = process.communicate()
+    os.close(leader)
+    assert process.returncode == 0, seen
+    assert out.decode().strip() == str(tmp_path / "r" / "report.html")
+    assert b"nats" in seen
+    assert b"4/4" in seen

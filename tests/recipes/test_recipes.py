@@ -1,0 +1,71 @@
+"""Every recipe at toy size: four steps, a report, a model that draws, encodes and moves."""
+
+import inspect
+import shutil
+import typing
+
+import numpy as np
+import pytest
+import torch
+
+import latentia
+from latentia.core.contract import HasLatents
+from latentia.engine import recipe as recipes
+
+SMALL = {"epochs": 1, "batch": 4, "latent": 3, "hidden": 8, "size": 32}
+
+
+def knobs(name):
+    known = inspect.signature(recipes.find(name)).parameters
+    return {k: v for k, v in SMALL.items() if k in known}
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_four_steps_from_start_to_report(name, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32), dtype=np.uint8)
+    options = latentia.Options(validation=0.1, log_every=1)
+    run = tmp_path / "r"
+    given = knobs(name)
+    model = latentia.train(name, data=images, run=run, options=options, **given)
+    assert (run / "log.jsonl").read_text().count('"event": "logged"') == 4
+    assert (run / "report.html").stat().st_size > 20_000
+    shape = (3, *model.run.about["images"]["shape"])
+    samples = model.sample(3, seed=0)
+    assert samples.shape == shape
+    assert samples.min() >= 0
+    assert samples.max() <= 1
+
+    shutil.move(run, tmp_path / "moved")
+    moved = latentia.load(tmp_path / "moved")
+    torch.testing.assert_close(moved.sample(3, seed=0), samples, rtol=0, atol=0)
+    if isinstance(moved, HasLatents):
+        new = moved.preprocess(images[:2])
+        assert moved.decode(moved.encode(new).mean).shape == (2, *shape[1:])
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe_says_what_it_is_and_every_knob_has_meaning_and_default(name):
+    card = recipes.card(name)
+    assert card.summary
+    assert card.data
+    function = recipes.find(name)
+    hints = typing.get_type_hints(function, include_extras=True)
+    for knob, parameter in inspect.signature(function).parameters.items():
+        assert parameter.default is not inspect.Parameter.empty, knob
+        assert any(hasattr(m, "documentation") for m in hints[knob].__metadata__), knob
+    lines = inspect.getsource(function).splitlines()
+    assert len(lines) <= 40
+
+
+SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 48), (1, 96, 96), (5, 40, 56)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_conv_vae_trains_any_shape_without_a_flag(shape, tmp_path):
+    images = torch.rand(8, *shape)
+    options = latentia.Options(validation=0.0)
+    model = latentia.train(
+        "conv_vae", data=images, run=tmp_path / "r", options=options, epochs=1, batch=4
+    )
+    assert model.sample(2, seed=0).shape == (2, *shape)
+    assert model.reconstruct(images[:1]).shape == (1, *shape)
