@@ -30,7 +30,7 @@ class Moment(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Images in [0, 1] and what stands beside them, row by row: labels (b,), patterns (b, c, h, w)."""
+    """Images in [0, 1] and, row by row, what stands beside: labels (b,), patterns (b, c, h, w)."""
 
     image: Float[Tensor, "b c h w"]
     columns: dict[str, Tensor]
@@ -63,7 +63,11 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def score(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
-        """Held-out figures per image, at beta 1; "nelbo", where there is one, selects the weights."""
+        """Held-out figures per image at beta 1; the least "nelbo", if any, selects the weights."""
+        return {}
+
+    def remarks(self, last: Moment) -> dict[str, str]:
+        """What the user should know when a run ends: kind -> a sentence that says what to do."""
         return {}
 
 

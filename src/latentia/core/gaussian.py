@@ -15,9 +15,9 @@ class DiagonalGaussian(NamedTuple):
 
     @classmethod
     def from_heads(cls, heads: Float[Tensor, "b two_d *space"]) -> "DiagonalGaussian":
-        """An encoder's output: means in the first half of dimension 1, log-variances in the second.
+        """An encoder's output: means in the first half of dimension 1, then log-variances.
 
-        float32 from here on, whatever the network's precision: exp and the sums of the rate need it.
+        float32 from here on, whatever the network's precision: exp and the rate's sums need it.
         """
         mean, logvar = (heads if heads.dtype == torch.float64 else heads.float()).chunk(2, dim=1)
         return cls(mean, logvar)

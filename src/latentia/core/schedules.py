@@ -35,7 +35,7 @@ def cyclical(start: float, end: float, cycles: int = 4) -> Schedule:
 
 
 def after(warmup: float, then: Schedule, until: float = 1.0) -> Schedule:
-    """`then(0)` up to the share `warmup`, the whole of `then` up to `until`, `then(1)` from there."""
+    """`then(0)` up to the share `warmup`, all of `then` up to `until`, `then(1)` from there."""
     return lambda share: then(min(max((share - warmup) / max(until - warmup, 1e-12), 0.0), 1.0))
 
 

@@ -49,9 +49,10 @@ def noise(moment: Moment, purpose: str, shape: Sequence[int], like: Tensor) -> T
 def normal_rows(
     n: int, shape: Sequence[int], *, seed: int, purpose: str
 ) -> Float[Tensor, "n *shape"]:
-    """n standard normal rows; row k is the same for every n (`randn(5, d)` does not begin `randn(10, d)`).
+    """n standard normal rows; row k is the same for every n.
 
-    Always drawn on the CPU in float32, so that a seed means the same picture on every device.
+    Hence blocks: `randn(5, d)` is not the beginning of `randn(10, d)`. Always drawn on the CPU in
+    float32, so that a seed means the same picture on every device.
     """
     blocks = [
         torch.randn(BLOCK, *shape, generator=generator(seed, purpose, block))

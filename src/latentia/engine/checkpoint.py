@@ -13,7 +13,7 @@ from latentia.core.errors import Error
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write, sync and rename: whoever opens the path sees the old content or the new, never a part."""
+    """Write, sync, rename: whoever opens the path sees the old content or the new, never a part."""
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
         file.write(content)
@@ -51,18 +51,21 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
     except SafetensorError as problem:
         raise Error(
-            f"{run} is not complete: {path.name}, {path.stat().st_size:,} bytes, cannot be read "
-            f"({_reason(problem)}). Train again, or copy the file anew."
+            f"{run} is not complete: {path.name} {_where_it_ends(path, problem)}. "
+            "Train again, or copy the file anew."
         ) from None
 
 
-def _reason(problem: SafetensorError) -> str:
-    text = str(problem).split(":", 1)[-1].strip()
-    known = {
-        "incomplete metadata": "it is truncated",
-        "header too small": "it is empty",
-        "MetadataIncompleteBuffer": "it is truncated",
-        "HeaderTooSmall": "it is empty or truncated",
-        "InvalidHeader": "its header is no safetensors header",
-    }
-    return next((said for key, said in known.items() if key.lower() in text.lower()), text)
+def _where_it_ends(path: Path, problem: SafetensorError) -> str:
+    """Eight bytes give the header's length, the header gives the end of the last tensor."""
+    content = path.read_bytes()
+    header = int.from_bytes(content[:8], "little")
+    try:
+        entries = json.loads(content[8 : 8 + header])
+        end = max(e["data_offsets"][1] for k, e in entries.items() if k != "__metadata__")
+        wanted = f"{8 + header + end:,}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        wanted = None
+    if wanted and len(content) < int(wanted.replace(",", "")):
+        return f"ends at byte {len(content):,} of {wanted}"
+    return f"({len(content):,} bytes) is no whole safetensors file ({problem})"

@@ -15,7 +15,7 @@ def keep_memory() -> bool:
     """Tell glibc to keep freed blocks: training frees and takes the same large ones every step.
 
     By default each is mapped and page-faulted anew, which costs up to two thirds of a step.
-    The process then never returns memory, so this is for `train` only. LATENTIA_MALLOPT=0: not done.
+    The process then never returns memory, so this is for `train` only; LATENTIA_MALLOPT=0: never.
     """
     if not sys.platform.startswith("linux") or os.environ.get("LATENTIA_MALLOPT") == "0":
         return False

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 
 class Logged(NamedTuple):
-    """Means over the steps since the last row, by player: terms in nats, their weights, and more."""
+    """By player: terms (nats, means over the steps since the last row), weights, lr, gradient."""
 
     step: int
+    total: int
     epoch: int
     images: int
     players: dict[str, dict[str, Any]]

@@ -1,6 +1,6 @@
 """A plan: what a recipe returns and an edit changes; all that the loop needs to know."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -16,7 +16,7 @@ class Plan:
     """model and images; one optimizer a player; batch and epochs.
 
     average: half-life, in images seen, of the averaged copy of the weights that is then used
-    instead of the last ones (Karras et al. 2018, arXiv 1710.10196, section on evaluation); None: none.
+    instead of the last ones (Karras et al. 2018, arXiv 1710.10196, appendix A); None: no copy.
     """
 
     model: Model
@@ -25,20 +25,21 @@ class Plan:
     batch: int
     epochs: int
     average: float | None = None
-    edits: dict[str, dict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Options:
     """What holds for every recipe. It never changes what is learned, only from which numbers."""
 
-    seed: Annotated[int, Ge(0), Doc("fixes initialisation, data order, noise, split and figures")] = 0
+    seed: Annotated[
+        int, Ge(0), Doc("fixes initialisation, data order, noise, split and figures")
+    ] = 0
     validation: Annotated[
         float, Ge(0), Lt(1), Doc("share of the training images kept for validation")
     ] = 1 / 12
-    white: Annotated[
-        float | None, Gt(0), Doc("value of 16-bit and float images that means 1")
-    ] = None
+    white: Annotated[float | None, Gt(0), Doc("value of 16-bit and float images that means 1")] = (
+        None
+    )
     background: Annotated[float, Ge(0), Doc("grey behind transparent pixels, 0 to 1")] = 1.0
     precision: Annotated[
         Literal["auto", "bf16", "fp32"], Doc("of the networks; losses are always float32")
@@ -46,4 +47,4 @@ class Options:
     device: Annotated[str, Doc("auto, cpu, cuda, cuda:1")] = "auto"
     threads: Annotated[int | None, Ge(1), Doc("default: one a core")] = None
     log_every: Annotated[int, Ge(1), Doc("steps between rows of log.jsonl")] = 50
-    save_every: Annotated[float, Gt(0), Doc("seconds between saves, beside each epoch's")] = 60.0
+    save_every: Annotated[int, Ge(1), Doc("steps between saves, beside each epoch's")] = 500

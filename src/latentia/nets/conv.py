@@ -19,7 +19,7 @@ def halvings(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
 
 
 class ConvEncoder(nn.Module):
-    """Convolutions k3 s2 p1 with ReLU, optionally a hidden Linear, then the two heads in one Linear."""
+    """Convolutions k3 s2 p1 with ReLU, hidden Linears if any, then both heads in one Linear."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """Linear, transposed convolutions k3 s2 p1 with ReLU back through the encoder's sizes, then k3 s1."""
+    """Linear, transposed convolutions k3 s2 p1 back through the encoder's sizes, then k3 s1."""
 
     def __init__(self, latent: int, shape: Sequence[int], channels: Sequence[int] = (32, 64, 128)):
         super().__init__()

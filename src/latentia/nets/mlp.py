@@ -1,5 +1,6 @@
 """Fully connected encoder and decoder."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 def perceptron(widths: Sequence[int]) -> nn.Sequential:
     """Linear layers of these widths with ReLU between, none after the last."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in itertools.pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 

@@ -1,0 +1,3 @@
+from latentia.cli import main
+
+raise SystemExit(main())

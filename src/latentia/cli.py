@@ -1,0 +1,278 @@
+"""The `latentia` command. Torch is imported only by commands that need it."""
+
+import dataclasses
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, get_args, get_type_hints
+
+import tyro
+from typing_extensions import Doc
+from tyro.conf import Positional, arg
+
+from latentia.core.errors import Error
+
+RunFolder = Annotated[Positional[str], Doc("folder of a run")]
+Data = Annotated[str | None, Doc("other images than the run's own")]
+Split = Annotated[str, Doc("train, validation, test, or all")]
+Out = Annotated[str, Doc(".png or .npy file to write")]
+Seed = Annotated[int, Doc("draws; the same seed gives the same pictures")]
+Number = Annotated[int, arg(aliases=("-n",)), Doc("how many")]
+
+
+def recipes() -> None:
+    """List the recipes: what each reproduces, its default data, what to expect."""
+    from latentia.engine.recipe import card, names
+
+    for name in names():
+        recipe = card(name)
+        print(f"{name}  (--data {recipe.data})\n    {recipe.summary}")
+        for line in recipe.about.splitlines():
+            print(f"    {line.strip()}".rstrip())
+        print()
+    print("latentia train RECIPE --help shows a recipe's knobs; my.py:mine trains your own.")
+
+
+def train(words: list[str]) -> int:
+    """Train a recipe: latentia train RECIPE [--run DIR] [--data SRC] [--knob value ...]."""
+    from latentia.engine.recipe import names
+
+    if not words or words[0].startswith("-"):
+        known = ", ".join(names())
+        usage = (
+            f"latentia train RECIPE [--run DIR] [--data SRC] [--knob value ...]; recipes: {known}."
+        )
+        if words and words[0] in ("-h", "--help"):
+            print(usage)
+            return 0
+        raise Error(f"No recipe was named: {usage}")
+    name, given = words[0], words[1:]
+    run, knobs, options, edits = _parse_train(name, given)
+    from latentia.session import start
+    from latentia.show import show
+
+    return show(*start(name, knobs, edits=edits, options=options, run=run))
+
+
+def resume(run: RunFolder, data: Data = None) -> int:
+    """Go on with a run that was stopped; the result is as if it had not been."""
+    from latentia.session import go_on
+    from latentia.show import show
+
+    opened, events = go_on(run, data)
+    for line in opened.differences():
+        print(f"Not as when this run began, so bits may differ: {line}.", file=sys.stderr)
+    return show(opened, events)
+
+
+def sample(run: RunFolder, n: Number = 64, seed: Seed = 0, out: Out = "samples.png") -> None:
+    """Draw new images."""
+    from latentia.engine.run import Run
+    from latentia.report.pictures import write
+
+    if n < 1:
+        raise Error(f"-n is {n}; it must be at least 1.")
+    opened = Run.open(run)
+    caption = f"{opened.name}: samples, seed {seed}, prior N(0, I)"
+    images = opened.model().sample(n, seed=seed)
+    print(write(out, images, columns=round(n**0.5) or 1, caption=caption))
+
+
+def reconstruct(
+    run: RunFolder,
+    data: Data = None,
+    split: Split = "test",
+    n: Number = 10,
+    out: Out = "pairs.png",
+) -> None:
+    """Originals above their reconstructions (decoded posterior means)."""
+    import torch
+
+    from latentia.engine.run import Run
+    from latentia.report.pictures import write
+
+    opened = Run.open(run)
+    model = opened.coder()
+    part = opened.images(data).split(_whole(split, data))
+    images = part.batch(slice(0, n)).image
+    pairs = torch.cat([images, model.reconstruct(images)])
+    caption = f"{opened.name}: {part.name} images above their reconstructions"
+    print(write(out, pairs, columns=len(images), caption=caption))
+
+
+def interpolate(
+    run: RunFolder,
+    a: Annotated[Positional[str], Doc("image file, or index into the split")],
+    b: Annotated[Positional[str], Doc("image file, or index into the split")],
+    steps: Annotated[int, Doc("pictures, ends included")] = 10,
+    split: Split = "test",
+    data: Data = None,
+    out: Out = "strip.png",
+) -> None:
+    """Walk from one image to another in a straight line between their latents."""
+    import torch
+
+    from latentia.engine.run import Run
+    from latentia.latents.interpolate import interpolate as walk
+    from latentia.report.pictures import write
+
+    if steps < 2:
+        raise Error(f"--steps is {steps}; it must be at least 2: both ends are shown.")
+    opened = Run.open(run)
+    model = opened.coder()
+    ends = torch.cat([opened.image(name, split, data) for name in (a, b)])
+    caption = f"{opened.name}: from {a} to {b}, a straight line in the latents"
+    print(write(out, walk(model, ends, steps), columns=steps, caption=caption))
+
+
+def evaluate(
+    run: RunFolder,
+    data: Data = None,
+    split: Split = "test",
+    seed: Seed = 0,
+    json_: Annotated[bool, arg(name="json"), Doc("print JSON")] = False,
+) -> None:
+    """Measure the negative ELBO and its parts, in nats per image."""
+    from latentia.engine.run import Run
+    from latentia.metrics.elbo import elbo
+
+    opened = Run.open(run)
+    model = opened.model()
+    result = elbo(model, opened.images(data).split(_whole(split, data)), seed=seed)
+    if json_:
+        print(json.dumps(result, indent=1))
+        return
+    from latentia.show import table
+
+    table(f"{opened.name}, {result['n']:,} images of {result['split']}", result)
+
+
+def report(run: RunFolder, data: Data = None) -> None:
+    """Write report.html anew."""
+    from latentia.engine.run import Run
+    from latentia.report.page import write_report
+
+    opened = Run.open(run)
+    print(write_report(opened, opened.images(data)))
+
+
+COMMANDS: dict[str, Callable] = {
+    function.__name__: function
+    for function in (recipes, train, resume, sample, reconstruct, interpolate, evaluate, report)
+}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 a run that ended early, 2 something to put right, 130 interrupted."""
+    words = sys.argv[1:] if words is None else words
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("latentia"))
+        return 0
+    try:
+        return _dispatch(words[0], words[1:]) or 0
+    except Error as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+
+
+def _dispatch(name: str, words: list[str]) -> int | None:
+    from latentia.engine.knobs import nearest
+
+    if name not in COMMANDS:
+        near = nearest(name, COMMANDS, " did you mean {}?")
+        raise Error(f"There is no command {name};{near} The commands are {', '.join(COMMANDS)}.")
+    if name == "train":
+        return train(words)
+    function = COMMANDS[name]
+    known = [p.rstrip("_") for p in inspect.signature(function).parameters]
+    _refuse_unknown(f"latentia {name}", words, known)
+    return tyro.cli(function, prog=f"latentia {name}", args=words, use_underscores=False)
+
+
+def _help() -> str:
+    lines = ["latentia learns the hidden variables of a set of images and draws new ones.", ""]
+    width = max(map(len, COMMANDS))
+    for name, function in COMMANDS.items():
+        lines.append(f"  {name:<{width}}  {(inspect.getdoc(function) or '').splitlines()[0]}")
+    return "\n".join([*lines, "", "latentia COMMAND --help says more."])
+
+
+def _parse_train(name: str, words: list[str]) -> tuple:
+    """The words after the recipe: its knobs, the engine's options and the edits' flags."""
+    from latentia.engine import edits
+    from latentia.engine.knobs import check
+    from latentia.engine.plan import Options
+    from latentia.engine.recipe import find
+
+    function = find(name)
+    groups: dict[str, type] = {
+        "knobs": _fields(f"{name}", function),
+        "options": _fields("options", Options),
+    }
+    for edit in edits.NAMES:
+        groups[edit] = _fields(edit, edits.find(edit), switch=edit)
+    known = [f.name for group in groups.values() for f in dataclasses.fields(group)]
+    _refuse_unknown(name, words, ["run", *known])
+    command = dataclasses.make_dataclass(
+        "Train",
+        [
+            ("run", Annotated[str | None, Doc("folder to make; default runs/RECIPE")], None),
+            *[(key, tyro.conf.OmitArgPrefixes[group]) for key, group in groups.items()],
+        ],
+        kw_only=True,
+    )
+    parsed = tyro.cli(
+        command,
+        args=words,
+        prog=f"latentia train {name}",
+        description=inspect.getdoc(function),
+        use_underscores=False,
+    )
+    values = {key: vars(getattr(parsed, key)) for key in groups}
+    check("latentia train", Options, values["options"])
+    chosen = {key: values[key] for key in edits.NAMES if values[key][key] is not None}
+    for key in edits.NAMES:
+        stray = [f for f in dataclasses.fields(groups[key]) if values[key][f.name] != f.default]
+        if key not in chosen and stray:
+            flag, switch = (text.replace("_", "-") for text in (stray[0].name, key))
+            raise Error(f"--{flag} does nothing without --{switch}; give both or neither.")
+    return parsed.run, values["knobs"], Options(**values["options"]), chosen
+
+
+def _fields(title: str, function: Callable, switch: str = "") -> type:
+    """A dataclass of a signature, for tyro: `switch` is off by default."""
+    hints = get_type_hints(function, include_extras=True)
+    fields = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name == "plan":
+            continue
+        hint, default = hints[name], parameter.default
+        if get_args(hint) and get_args(hint)[0] is Any:  # data: on the command line, a word
+            hint = Annotated[(str, *hint.__metadata__)]
+        if name == switch:
+            hint, default = hint | None, None
+        fields.append((name, hint, dataclasses.field(default=default)))
+    return dataclasses.make_dataclass(title, fields, kw_only=True)
+
+
+def _refuse_unknown(owner: str, words: list[str], known: list[str]) -> None:
+    from latentia.engine.knobs import unknown_knob
+
+    for word in words:
+        name = word[2:].partition("=")[0].replace("-", "_")
+        if word.startswith("--") and name not in [*known, "help"]:
+            raise Error(unknown_knob(owner, name, known))
+
+
+def _whole(split: str, data: str | None) -> str:
+    """Of images that are not the run's own, all, unless a split is named."""
+    return "all" if data is not None and split == "test" else split

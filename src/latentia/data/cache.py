@@ -1,0 +1,120 @@
+"""Decoded images kept on disk, so that they are decoded once: `$LATENTIA_CACHE/images/<key>/`.
+
+A folder appears whole or not at all: it is written under another name and renamed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+VERSION = 1  # of what lies in a folder and of how images are read: part of every key
+ABANDONED = 7 * 86400  # seconds after which a half-written folder belongs to nobody
+
+
+def root() -> Path:
+    chosen = os.environ.get("LATENTIA_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "latentia"
+
+
+def key(*parts: object) -> str:
+    text = "\0".join(map(str, (VERSION, *parts)))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def place(key: str) -> Path:
+    return root() / "images" / key
+
+
+def about(key: str) -> dict[str, Any] | None:
+    """What was stored beside the pixels, or None if nothing usable lies there."""
+    try:
+        return json.loads((place(key) / "about.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def load(key: str) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
+    """Pixels and columns: in memory if smaller than a quarter of it, else mapped."""
+    folder = place(key)
+    try:
+        small = (folder / "pixels.npy").stat().st_size < memory() / 4
+        pixels = np.load(folder / "pixels.npy", mmap_mode=None if small else "c")
+        with np.load(folder / "columns.npz", allow_pickle=False) as columns:
+            return pixels, dict(columns)
+    except (OSError, ValueError, EOFError, KeyError):
+        return None
+
+
+def memory() -> int:
+    """Bytes of RAM."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 << 30
+
+
+@contextmanager
+def writing(key: str) -> Iterator[Path | None]:
+    """A folder to fill, at the end the key's own; None where nothing can be kept."""
+    final = place(key)
+    begun = final.with_name(f"{key}.{uuid4().hex[:8]}.part")
+    try:
+        begun.mkdir(parents=True)
+    except OSError:
+        yield None
+        return
+    try:
+        sweep(final.parent)
+        yield begun
+        if (begun / "about.json").exists():  # written last
+            for file in begun.iterdir():
+                with open(file, "rb") as written:
+                    os.fsync(written.fileno())
+            shutil.rmtree(final, ignore_errors=True)  # unusable, or as good as ours
+            with suppress(OSError):  # another process was faster
+                begun.rename(final)
+    finally:
+        shutil.rmtree(begun, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what a killed process left behind."""
+    for part in folder.glob("*.part"):
+        if time.time() - part.stat().st_mtime > ABANDONED:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def room(
+    folder: Path | None, shape: tuple[int, ...], dtype: np.dtype
+) -> tuple[np.ndarray, Path | None]:
+    """An array to write the pixels into: a file's, or without folder or space memory's."""
+    if folder is None:
+        return np.empty(shape, dtype), None
+    path = folder / "pixels.npy"
+    try:
+        array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+        if hasattr(os, "posix_fallocate"):  # a full disk: an error now, not a killed process
+            with open(path, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError:
+        return np.empty(shape, dtype), None
+    return array, folder
+
+
+def finish(
+    folder: Path, pixels: np.ndarray, columns: dict[str, np.ndarray], about: dict[str, Any]
+) -> None:
+    """What stands beside the pixels; `about.json`, last, says that all of it is there."""
+    if isinstance(pixels, np.memmap):
+        pixels.flush()
+    np.savez(folder / "columns.npz", **columns)  # pyright: ignore[reportArgumentType]
+    (folder / "about.json").write_text(json.dumps(about))

@@ -1,0 +1,125 @@
+"""Image files, from a folder or a table: surveyed by their headers, decoded once by threads."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from latentia.core.errors import Error
+from latentia.data.decode import Header, Preprocessing, Unreadable, headers, read
+from latentia.data.progress import watched
+from latentia.data.reader import Size
+
+SMALL = 8192  # bytes; below it a file is mostly interpreter, and threads only wait for each other
+
+
+@dataclass
+class Files:
+    """Image files in row order; `fetch` gives those from a first to before a last."""
+
+    label: str
+    names: Sequence[str]
+    fetch: Callable[[int, int], Sequence[Path | bytes]]
+    bytes_each: float
+    paged: bool = True  # whether a TIFF gives an image for each of its pages
+    headers: dict[int, list[Header]] = field(default_factory=dict)
+
+    def survey(self) -> None:
+        """Reads the headers; if one is broken, whatever else is broken is named with it."""
+
+        def note(at: int, file: Path | bytes, suffix: str) -> None:
+            self.headers[at] = headers(file, suffix)[: None if self.paged else 1]
+
+        def load(at: int, file: Path | bytes, suffix: str) -> None:
+            page = headers(file, suffix)[0]
+            for _ in read(file, Preprocessing(page.height, page.width, 3, None, 1.0), suffix):
+                pass
+
+        if self.each(note, f"{self.label}: reading headers"):
+            raise self.unreadable(self.each(load, f"{self.label}: looking for broken files"))
+        self.headers = dict(sorted(self.headers.items()))  # threads end in any order
+
+    def decode(self, out: np.ndarray, prep: Preprocessing) -> None:
+        """Every page into its row of `out`."""
+        first = np.cumsum([0, *map(len, self.headers.values())]).tolist()
+
+        def into(at: int, file: Path | bytes, suffix: str) -> None:
+            known = self.headers[at]
+            for row, array in enumerate(read(file, prep, suffix, known), first[at]):
+                out[row] = array if array.dtype == out.dtype else array / np.float32(255)
+
+        if bad := self.each(into, f"{self.label}: decoding"):
+            raise self.unreadable(bad)
+
+    def each(
+        self, act: Callable[[int, Path | bytes, str], None], what: str
+    ) -> list[tuple[str, str]]:
+        """act(at, file, suffix) on every file, by threads; the unreadable ones and why."""
+        n = len(self.names)
+        workers = 1 if self.bytes_each < SMALL else processors()
+        step = max(1, min(64, n // (4 * workers)))
+        bad: list[tuple[str, str]] = []
+
+        def chunk(start: int) -> int:
+            files = self.fetch(start, min(start + step, n))
+            for at, file in enumerate(files, start):
+                try:
+                    act(at, file, PurePosixPath(self.names[at]).suffix.lower())
+                except Unreadable as why:
+                    bad.append((self.names[at], str(why)))
+            return len(files)
+
+        pool = ThreadPoolExecutor(workers)
+        try:
+            for _ in watched(pool.map(chunk, range(0, n, step)), n, what):
+                pass
+        finally:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C: not the whole rest first
+        return sorted(bad)
+
+    def unreadable(self, bad: list[tuple[str, str]]) -> Error:
+        listed = some([f"{name} ({why})" for name, why in bad])
+        return Error(
+            f"{self.label} holds {len(bad)} unreadable of {len(self.names)} images: {listed}."
+            " Mend or remove them."
+        )
+
+    def kind(self) -> tuple[list[Size], int, bool]:
+        """The sizes that occur, the channels that hold them all, and whether 8 bits do not."""
+        pages = set(chain.from_iterable(self.headers.values()))
+        sizes = sorted({(page.height, page.width) for page in pages})
+        colour = any(page.colour for page in pages)
+        return sizes, 3 if colour else 1, any(page.deep for page in pages)
+
+    def keys(self) -> list[str]:
+        """The name of each image; pages of one file are name#0, name#1, ..."""
+        return [
+            f"{name}#{page}" if len(pages) > 1 else name
+            for name, pages in zip(self.names, self.headers.values(), strict=True)
+            for page in range(len(pages))
+        ]
+
+    def notes(self) -> list[str]:
+        """One line a remark, with the names that it holds for."""
+        named: dict[str, list[str]] = {}
+        for name, pages in zip(self.names, self.headers.values(), strict=True):
+            if pages[0].note:
+                named.setdefault(pages[0].note, []).append(name)
+        return [f"{self.label}: {some(names)}: {note}." for note, names in named.items()]
+
+
+def some(names: Sequence[str], most: int = 10) -> str:
+    """The first few, and how many more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(islice(names, most)) + more
+
+
+def processors() -> int:
+    """Those that this process may use; a container or SLURM may grant fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,76 @@
+"""A folder of images, or one file of many pages."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from latentia.core.errors import Error
+from latentia.data.decode import Preprocessing, Unreadable, headers
+from latentia.data.encoded import Files, some
+from latentia.data.listing import File, listing, looks_like_image
+from latentia.data.reader import Survey, Wanted
+
+
+@dataclass
+class Folder:
+    """Every image below `path`; whatever else lies there is named in the notes."""
+
+    label: str
+    path: Path
+    files: Files | None = None
+    listed: list[File] = field(default_factory=list)
+
+    def identity(self) -> str:
+        found = self.list()
+        return "\n".join(f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in found)
+
+    def list(self) -> list[File]:
+        if not self.listed:
+            self.listed = listing(self.path)
+        return self.listed
+
+    def survey(self, wanted: Wanted) -> Survey:
+        images, others = [], []
+        for file in self.list():
+            (images if looks_like_image(file) or opens(file) else others).append(file)
+        if not images:
+            raise Error(
+                f"{self.label} holds no images ({len(others)} other files); give a folder of PNG,"
+                " JPEG, TIFF or other images, in sub-folders or not."
+            )
+        self.files = Files(
+            self.label,
+            [file.key for file in images],
+            lambda start, stop: [file.path for file in images[start:stop]],
+            float(np.mean([file.size for file in images])),
+        )
+        self.files.survey()
+        notes = self.files.notes()
+        if others:
+            notes.append(f"{self.label}: not images, not used: {some([f.key for f in others])}.")
+        keys = self.files.keys()
+        columns, classes = labels(keys)
+        parts = {"train": len(keys)}
+        return Survey(*self.files.kind(), keys, parts, columns, classes, notes)
+
+    def fill(self, out: np.ndarray, prep: Preprocessing) -> None:
+        assert self.files is not None
+        self.files.decode(out, prep)
+
+
+def opens(file: File) -> bool:
+    """Whether a file without an image's suffix is an image all the same."""
+    try:
+        return file.size > 0 and bool(headers(file.path))
+    except Unreadable:
+        return False
+
+
+def labels(keys: list[str]) -> tuple[dict[str, np.ndarray], dict[str, list[str] | None]]:
+    """The first folder of each key as its label, if every image lies in a folder."""
+    if not all("/" in key for key in keys):
+        return {}, {}
+    folders = [key.split("/", 1)[0] for key in keys]
+    names, label = np.unique(folders, return_inverse=True)
+    return {"label": label.astype(np.int64)}, {"label": names.tolist()}

@@ -1,0 +1,225 @@
+"""A set of images, known by its shape first and by its pixels when they are asked for."""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentia.core.errors import Error
+from latentia.data import cache
+from latentia.data.decode import Preprocessing
+from latentia.data.reader import Reader, Survey, Wanted, parsed_size, resolved
+from latentia.data.sources import Source
+from latentia.data.split import NAMES, Pixels, Split, splits
+
+
+def open_images(
+    data: Any,
+    size: int | str | tuple[int, int] | list[int] | None = None,
+    channels: int | None = None,
+) -> "Images":
+    """The images that `data` means; lazy. None: the images' own size and channels.
+
+    An `Images` is returned as it is, so that a recipe can be built without its data.
+    """
+    if isinstance(data, Images):
+        return data
+    source = data if isinstance(data, Source) else Source(data)
+    if channels is not None and channels < 1:
+        raise Error(f"channels is {channels}; it must be at least 1: 1 for grey, 3 for colour.")
+    return Images(source, Wanted(parsed_size(size), channels, source.white, source.background))
+
+
+class Stored(NamedTuple):
+    """Everything that was read, as it lies in the cache."""
+
+    pixels: Pixels
+    columns: dict[str, Tensor]
+    about: dict[str, Any]
+
+
+class Images:
+    """Made by `open_images` or `Images.described`."""
+
+    def __init__(self, source: Source, wanted: Wanted, spec: dict[str, Any] | None = None):
+        self.source, self.wanted, self._spec = source, wanted, spec
+        self._splits: dict[str, Split] = {}
+
+    @classmethod
+    def described(cls, spec: dict[str, Any]) -> "Images":
+        """From `run.json`: shape and preprocessing of images that are not here."""
+        how, split = spec["preprocessing"], spec["split"]
+        source = Source(
+            spec["source"], how["white"], how["background"], split["seed"], split["validation"]
+        )
+        size = (how["size"][0], how["size"][1])
+        return cls(source, Wanted(size, how["channels"], source.white, source.background), spec)
+
+    @classmethod
+    def reopened(cls, spec: dict[str, Any]) -> "Images":
+        """The images that a spec describes, from where they were."""
+        known = cls.described(spec)
+        return cls(known.source, known.wanted)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width); touches the disk only where size or channels were left open."""
+        return self.preprocessing.shape
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should hear about these images; reads them."""
+        return [] if self._spec else self._stored.about["notes"]
+
+    def spec(self) -> dict[str, Any]:
+        """What `run.json` keeps; reads the images, for their fingerprint."""
+        if self._spec:
+            return self._spec
+        prep, about = self.preprocessing, self._stored.about
+        counts = {name: len(self.split(name)) for name in NAMES}
+        return {
+            "source": self.source.name,
+            "shape": list(self.shape),
+            "preprocessing": {
+                "size": [prep.height, prep.width],
+                "channels": prep.channels,
+                "white": prep.white,
+                "background": prep.background,
+                "filter": "bicubic, stretched",
+            },
+            "count": counts,
+            "labels": about["classes"],
+            "fingerprint": about["fingerprint"],
+            "split": {
+                "seed": self.source.seed,
+                "validation": self.source.validation,
+                "sizes": counts,
+            },
+        }
+
+    def split(self, name: str) -> Split:
+        """ "train", "validation" or "test": disjoint, and together every image."""
+        if name not in NAMES:
+            raise Error(f"{name!r} is not a split; give one of {', '.join(NAMES)}.")
+        if not self._splits:
+            self._splits = self.divided()
+        return self._splits[name]
+
+    def divided(self) -> dict[str, Split]:
+        pixels, columns, about = self._stored
+        keys, classes = about["keys"], about["classes"]
+        rows = splits(about["parts"], self.source.seed, self.source.validation)
+        return {
+            name: Split(
+                name,
+                [keys[row] for row in mine.tolist()],
+                {column: values[mine] for column, values in columns.items()},
+                classes,
+                pixels,
+                mine,
+            )
+            for name, mine in rows.items()
+        }
+
+    def preprocess(self, images: Any) -> Float[Tensor, "n c h w"]:
+        """New images as these were read: a path, a Pillow image, an array, or a sequence of them.
+
+        A path gives every page of its file. An array of 2 dimensions is one image, of more many.
+        """
+        from latentia.data.incoming import incoming
+
+        return incoming(images, self.preprocessing)
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """What was wanted, completed by what the images are."""
+        if self.wanted.size and self.wanted.channels:
+            height, width = self.wanted.size
+            return Preprocessing(height, width, *self.wanted[1:])
+        if about := self._key and cache.about(self._key):
+            channels, height, width = about["shape"]
+            return Preprocessing(height, width, channels, *self.wanted[2:])
+        return resolved(self.wanted, self._survey, self._reader.label)
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return self.source.reader()
+
+    @cached_property
+    def _key(self) -> str | None:
+        identity = self._reader.identity()
+        return identity and cache.key(self.source.name, identity, self.wanted)
+
+    @cached_property
+    def _survey(self) -> Survey:
+        return self._reader.survey(self.wanted)
+
+    @cached_property
+    def _stored(self) -> Stored:
+        if self._spec:
+            raise Error(
+                f"the run's images ({self._spec['source']}) cannot be found here; give them with"
+                " --data."
+            )
+        if self._key is None:
+            return self.read(None)
+        return self.kept() or self.decoded()
+
+    def kept(self) -> Stored | None:
+        assert self._key is not None
+        about, found = cache.about(self._key), cache.load(self._key)
+        if about is None or found is None:
+            return None
+        return stored(found[0], found[1], about)
+
+    def decoded(self) -> Stored:
+        assert self._key is not None
+        with cache.writing(self._key) as folder:
+            fresh = self.read(folder)
+        return self.kept() or fresh
+
+    def read(self, folder: Path | None) -> Stored:
+        """Every image, decoded; into a folder of the cache, if one is given."""
+        survey, prep = self._survey, self.preprocessing
+        shape = (len(survey.keys), *prep.shape)
+        out, folder = cache.room(folder, shape, np.dtype("f4" if survey.deep else "u1"))
+        self._reader.fill(out, prep)
+        about = {
+            "shape": list(prep.shape),
+            "keys": survey.keys,
+            "parts": survey.parts,
+            "classes": survey.classes,
+            "notes": survey.notes,
+            "fingerprint": fingerprint(out, survey),
+        }
+        if folder:
+            cache.finish(folder, out, survey.columns, about)
+        return stored(out, survey.columns, about)
+
+
+def stored(pixels: np.ndarray, columns: dict[str, np.ndarray], about: dict[str, Any]) -> Stored:
+    return Stored(torch.from_numpy(pixels), {k: column(v) for k, v in columns.items()}, about)
+
+
+def column(values: np.ndarray) -> Tensor:
+    """Integers as int64, floats as float32, images as they are."""
+    if values.ndim > 1:
+        return torch.from_numpy(values)
+    return torch.from_numpy(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
+
+
+def fingerprint(pixels: np.ndarray, survey: Survey) -> str:
+    """The same for the same pixels, names, splits and columns, wherever they lie."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(repr((pixels.shape, pixels.dtype.str, survey.keys, survey.parts)).encode())
+    for start in range(0, len(pixels), 1024):
+        digest.update(np.ascontiguousarray(pixels[start : start + 1024]))
+    for name, values in sorted(survey.columns.items()):
+        digest.update(repr((name, survey.classes[name])).encode())
+        digest.update(np.ascontiguousarray(values))
+    return digest.hexdigest()

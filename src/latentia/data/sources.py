@@ -1,0 +1,104 @@
+"""What `--data` means."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latentia.core.errors import Error
+from latentia.data.arrays import ArrayFile, Arrays, numpy, planar, shown
+from latentia.data.folder import Folder
+from latentia.data.hub import KNOWN, Table, parquet
+from latentia.data.listing import SUFFIXES, listing, looks_like_image
+from latentia.data.made import MADE, Made
+from latentia.data.reader import Reader
+
+ALLOWED = (
+    f"{', '.join([*MADE, *KNOWN])}, hub:OWNER/NAME, a folder of images, a folder with parquet in"
+    " the hub's layout, or a .parquet, .npy or .npz file"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What `--data` means, and how it is read: options that hold for every recipe."""
+
+    data: Any  # a name, a path, or an array or tensor of images
+    white: float | None = None  # the value of a 16-bit or float image that means 1
+    background: float = 1.0  # the grey in [0, 1] that transparent pixels are laid on
+    seed: int = 0  # of the split
+    validation: float = 1 / 12  # the share of train kept to select by: 5,000 of MNIST's 60,000
+
+    def __post_init__(self) -> None:
+        if self.white is not None and not (self.white > 0 and math.isfinite(self.white)):
+            raise Error(
+                f"--white is {self.white:g}; it must be a positive number, the value that means 1:"
+                " for instance 4095 for a 12-bit camera."
+            )
+        if not 0 <= self.background <= 1:
+            raise Error(
+                f"--background is {self.background:g}; it must lie in [0, 1]: 0 is black, 1 white."
+            )
+        if not 0 <= self.validation < 1:
+            raise Error(
+                f"--validation is {self.validation:g}; it must be a share of train, from 0 to less"
+                " than 1: for instance 0.1."
+            )
+
+    @property
+    def name(self) -> str:
+        """For `run.json`: paths in full, since a run may be opened from another folder."""
+        if not isinstance(self.data, str | Path):
+            array = numpy(self.data)
+            return f"array of {shown(array)} {array.dtype}"
+        text = str(self.data)
+        if text in MADE or text in KNOWN or text.startswith("hub:"):
+            return text
+        return str(Path(text).expanduser().resolve())
+
+    def reader(self) -> Reader:
+        """The one that reads this kind; touches no more than the folder's entries."""
+        if not isinstance(self.data, str | Path):
+            label = "the array"
+            return Arrays(label, {"train": planar(self.data, label)})
+        text = str(self.data)
+        if text in MADE:
+            return Made(text)
+        if text in KNOWN:
+            return Table(text, KNOWN[text])
+        if text.startswith("hub:"):
+            return Table(text, hub_name(text))
+        path = Path(text).expanduser()
+        if path.is_dir():
+            return folder(path, f"{text.rstrip('/')}/")
+        if not path.exists():
+            raise Error(f"{text} does not exist; give {ALLOWED}.")
+        return file(path, text)
+
+
+def hub_name(text: str) -> str:
+    name = text.removeprefix("hub:")
+    if name.split(":")[0].count("/") != 1 or not all(name.split(":")[0].split("/")):
+        raise Error(
+            f"{text} is not a name on the hub; write hub:OWNER/NAME or hub:OWNER/NAME:CONFIG."
+        )
+    return name
+
+
+def folder(path: Path, label: str) -> Reader:
+    """Parquet and no images: the hub's layout. Anything else is a folder of images."""
+    listed = listing(path)
+    if parquet(path) and not any(looks_like_image(each) for each in listed):
+        return Table(label, path)
+    return Folder(label, path, listed=listed)
+
+
+def file(path: Path, text: str) -> Reader:
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return Table(text, path)
+    if suffix in (".npy", ".npz"):
+        return ArrayFile(text, path)
+    if suffix in SUFFIXES:
+        return Folder(text, path.parent, listed=[f for f in listing(path.parent) if f.path == path])
+    raise Error(f"{text} is a {suffix or 'nameless'} file; give {ALLOWED}.")

@@ -1,0 +1,94 @@
+"""Who is trained on, who selects, who judges: drawn by seed, the same on every machine."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from latentia.core.contract import Batch
+from latentia.core.seeding import address
+
+Pixels = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]
+NAMES = ("train", "validation", "test")
+TEST_SHARE = 0.1  # of a source that names no test split
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of one split, over the pixels of the whole set: uint8, or float32 if they are deep."""
+
+    name: str
+    keys: list[str]
+    columns: dict[str, Tensor]
+    classes: dict[str, list[str] | None]
+    pixels: Pixels
+    rows: Tensor | None  # which pixels are this split's; None: all, in order
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def batch(self, rows: Tensor | slice) -> Batch:
+        """Images float32 in [0, 1] and the columns of these rows of the split."""
+        at = rows if self.rows is None else self.rows[rows]
+        columns = {name: shown(column[rows]) for name, column in self.columns.items()}
+        return Batch(unit(self.pixels[at]), columns)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """In order; the last one may be short."""
+        for first in range(0, len(self), size):
+            yield self.batch(slice(first, first + size))
+
+    def to(self, device: torch.device | str) -> "Split":
+        """Only this split's pixels move, in their own type."""
+        if self.pixels.device == torch.empty(0, device=device).device:
+            return self
+        own = self.pixels if self.rows is None else self.pixels[self.rows]
+        columns = {name: column.to(device) for name, column in self.columns.items()}
+        return replace(self, pixels=own.to(device), columns=columns, rows=None)
+
+
+def unit(pixels: Pixels) -> Float[Tensor, "n c h w"]:
+    """float32 in [0, 1]."""
+    return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
+
+
+def shown(column: Tensor) -> Tensor:
+    """A column of images as images are shown; numbers as they are."""
+    return unit(column) if column.ndim == 4 else column
+
+
+def splits(parts: dict[str, int], seed: int, validation: float) -> dict[str, Int64[Tensor, " n"]]:
+    """Rows of each split, ascending; `parts` are the source's own, in row order.
+
+    A part that the source names stands as it is; what it does not name is drawn from its train.
+    """
+    first, rows = 0, {}
+    for name, count in parts.items():
+        rows[name] = np.arange(first, first + count)
+        first += count
+    if "test" not in rows:
+        rows["test"], rows["train"] = drawn(rows["train"], TEST_SHARE, seed, "test")
+    if "validation" not in rows:
+        rows["validation"], rows["train"] = drawn(rows["train"], validation, seed, "validation")
+    return {name: torch.from_numpy(rows[name]) for name in NAMES}
+
+
+def drawn(rows: np.ndarray, share: float, seed: int, purpose: str) -> tuple[np.ndarray, np.ndarray]:
+    """round(share * n) of the rows by seed, and the others."""
+    order = np.argsort(mixed(len(rows), address(seed, f"split/{purpose}")), kind="stable")
+    count = round(share * len(rows))
+    return np.sort(rows[order[:count]]), np.sort(rows[order[count:]])
+
+
+def mixed(n: int, seed: int) -> np.ndarray:
+    """n 64-bit numbers by splitmix64; Steele, Lea & Flood 2014, figure 17.
+
+    Not numpy's or torch's permutation: neither promises the same one in its next version.
+    """
+    z = np.uint64(seed) + np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

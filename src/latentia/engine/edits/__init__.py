@@ -1,0 +1,25 @@
+"""Edits: functions Plan -> Plan, one a file, whose keyword arguments are flags of `latentia train`.
+
+An edit is made when its first flag, named like the edit, is given.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from latentia.engine.knobs import check
+
+NAMES = ("kl_schedule",)
+
+
+def find(name: str) -> Callable:
+    return getattr(importlib.import_module(f"latentia.engine.edits.{name}"), name)
+
+
+def apply(plan: Any, edits: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The plan after all edits, in the order of NAMES."""
+    for name in NAMES:
+        if name in edits:
+            check(name, find(name), edits[name])
+            plan = find(name)(plan, **edits[name])
+    return plan

@@ -1,0 +1,92 @@
+"""Recipes: functions whose signature is the configuration; listed without importing torch."""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from latentia.core.errors import Error
+from latentia.engine.knobs import check, nearest
+
+FOLDER = Path(__file__).parents[1] / "recipes"
+
+
+def recipe(function: Callable) -> Callable:
+    """Marks a function (knobs -> Plan) as a recipe."""
+    function.is_recipe = True  # pyright: ignore[reportFunctionMemberAccess]
+    return function
+
+
+class Card(NamedTuple):
+    """What a recipe says of itself, read from its source."""
+
+    name: str
+    summary: str
+    about: str
+    data: str
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+
+
+def card(name: str) -> Card:
+    """From the syntax tree: listing recipes must not wait for torch."""
+    tree = ast.parse((FOLDER / f"{name}.py").read_text())
+    function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
+    summary, _, about = (ast.get_docstring(function) or "").partition("\n")
+    arguments = function.args
+    defaults = dict(zip([a.arg for a in arguments.args], arguments.defaults, strict=False))
+    data = defaults.get("data")
+    return Card(name, summary, about.strip(), data.value if isinstance(data, ast.Constant) else "")
+
+
+def find(name: str) -> Callable:
+    """The function of a recipe's name, or of `my.py:mine`.
+
+    Raises: Error if there is none, with the nearest name.
+    """
+    if ".py" in name:
+        return _find_in_file(name)
+    if name not in names():
+        near = nearest(name, names(), " did you mean {}?")
+        raise Error(
+            f"There is no recipe {name};{near} The recipes are {', '.join(names())}; "
+            "one of your own is my.py:mine."
+        )
+    return getattr(importlib.import_module(f"latentia.recipes.{name}"), name)
+
+
+def _find_in_file(name: str) -> Callable:
+    file, _, function = name.partition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise Error(f"There is no file {file}; a recipe of your own is given as my.py:mine.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    own = [k for k, v in vars(module).items() if getattr(v, "is_recipe", False)]
+    found = getattr(module, function, None)
+    if not callable(found):
+        near = f"; it holds {', '.join(own)}" if own else "; mark one with @latentia.recipe"
+        raise Error(f"{file} has no recipe {function or '(none was named)'}{near}.")
+    return found
+
+
+def source(name: str) -> str:
+    """The recipe's text, kept in run.json for reading."""
+    return inspect.getsource(find(name))
+
+
+def arguments(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """All knobs of a recipe: the given ones checked, the others at their defaults."""
+    function = find(name)
+    check(name, function, given)
+    bound = inspect.signature(function).bind_partial(**given)
+    bound.apply_defaults()
+    return dict(bound.arguments)

@@ -1,0 +1,270 @@
+"""The run folder: self-contained, readable without its data, and never executed."""
+
+import inspect
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentia.core.contract import HasLatents, Model
+from latentia.core.errors import Error
+from latentia.core.seeding import seed_global
+from latentia.data import Images, Source, open_images
+from latentia.engine import edits as all_edits
+from latentia.engine import recipe as recipes
+from latentia.engine.checkpoint import read_tensors, write_json
+from latentia.engine.device import find_device, find_precision
+from latentia.engine.plan import Options, Plan
+from latentia.engine.state import load_weights
+
+PLACES = ("data",)  # knobs that may name a file or folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder and what its run.json says."""
+
+    path: Path
+    about: dict[str, Any]
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights.safetensors"
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @classmethod
+    def create(
+        cls,
+        recipe: str,
+        given: dict[str, Any],
+        edits: Mapping[str, Mapping[str, Any]],
+        options: Options,
+        path: Path | str | None = None,
+    ) -> "tuple[Run, Plan]":
+        """A new folder with its run.json, and the plan to train there.
+
+        Raises: Error if the folder exists or can't be written, or a knob is out of its range.
+        """
+        arguments = recipes.arguments(recipe, given)
+        options = _resolved(options)
+        plan = _plan(recipe, arguments, edits, options)
+        spec = plan.images.spec()  # before the folder exists: bad data leaves nothing behind
+        folder = _new_folder(recipe, path)
+        about = {
+            "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
+            "arguments": {k: _plain(k, v) for k, v in arguments.items()},
+            "edits": {name: dict(knobs) for name, knobs in edits.items()},
+            "options": asdict(options),
+            "images": spec,
+            "parameters": {
+                name: sum(p.numel() for p in player.module.parameters())
+                for name, player in plan.model.players().items()
+            },
+            "machine": machine(),
+            "source": inspect.getsource(recipes.find(recipe)),
+        }
+        write_json(folder / "run.json", about)
+        return cls(folder, about), plan
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Run":
+        """Raises: Error if there is no run at the path."""
+        path = Path(path)
+        if not path.exists():
+            raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
+        try:
+            about = json.loads((path / "run.json").read_text())
+            about["recipe"], about["arguments"], about["images"], about["options"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise Error(
+                f"{path} is not a run: it has no readable run.json; give a folder that "
+                "`latentia train` has made."
+            ) from None
+        return cls(path, about)
+
+    @property
+    def options(self) -> Options:
+        return Options(**self.about["options"])
+
+    def plan(self, data: Any = None) -> Plan:
+        """The plan as it was trained, on the run's images or on `data` in their place."""
+        arguments = dict(self.about["arguments"])
+        arguments["data"] = self.images() if data is None else data
+        return _plan(self._recipe(arguments), arguments, self.about["edits"], self.options)
+
+    def model(self) -> Model:
+        """The trained model in evaluation mode, with `run` and `preprocess` at hand.
+
+        Needs the folder only: neither its data nor the machine it was trained on.
+        """
+        tensors, _ = read_tensors(self.weights)
+        described = Images.described(self.about["images"])
+        model = self.plan(described).model
+        load_weights(model, tensors, self.weights)
+        model.run, model.preprocess = self, described.preprocess  # pyright: ignore
+        return model.eval().requires_grad_(False)
+
+    def images(self, data: Any = None, *, same: bool = False) -> Images:
+        """The run's images, or others under the run's preprocessing; same: they must be the run's.
+
+        Raises: Error if they are not there, or no longer those that the run was trained on.
+        """
+        saved = self.about["images"]
+        where = data if data is not None else self.about["arguments"].get("data")
+        source, shape = _source(where, self.options), saved["shape"]
+        images = open_images(source, size=tuple(shape[1:]), channels=shape[0])
+        if (same or data is None) and images.spec()["fingerprint"] != saved["fingerprint"]:
+            raise Error(
+                f"{saved['source']} is no longer what {self.path} was trained on "
+                f"({images.spec()['count']} images now, {saved['count']} then, or other content); "
+                "bring the data back, or train a new run."
+            )
+        return images
+
+    def coder(self) -> Any:
+        """The model, if it has latents.
+
+        Raises: Error if it has none.
+        """
+        model = self.model()
+        if not isinstance(model, HasLatents):
+            raise Error(
+                f"{self.path} has no encoder: {self.about['recipe']} only draws images; "
+                "give a run of a VAE."
+            )
+        return model
+
+    def image(self, name: str, split: str, data: Any = None) -> Tensor:
+        """One image (1, c, h, w): a file, or an index into a split of the run's images."""
+        if not name.isdecimal():
+            described = Images.described(self.about["images"])
+            return described.preprocess([name])
+        part = self.images(data).split(split)
+        if int(name) >= len(part):
+            raise Error(f"There is no image {name} in {split}; it has {len(part)}, from 0.")
+        return part.batch(slice(int(name), int(name) + 1)).image
+
+    def differences(self) -> list[str]:
+        """What is no longer as it was when the run began, and bits may depend on."""
+        now, then = machine(), self.about["machine"]
+        return [f"{k}: {then.get(k)} then, {v} now" for k, v in now.items() if then.get(k) != v]
+
+    def _recipe(self, arguments: dict[str, Any]) -> str:
+        name = self.about["recipe"]
+        try:
+            recipes.arguments(name, {k: v for k, v in arguments.items() if k != "data"})
+        except Error as problem:
+            raise Error(
+                f"{self.path} no longer fits its recipe {name}: {problem} Use the version of "
+                "latentia named in its run.json, or train again."
+            ) from None
+        return name
+
+
+def machine() -> dict[str, Any]:
+    """Versions and hardware that the bits of a result depend on."""
+    return {
+        "latentia": version("latentia"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(terse=True),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _plan(
+    recipe: str,
+    arguments: Mapping[str, Any],
+    edits: Mapping[str, Mapping[str, Any]],
+    options: Options,
+) -> Plan:
+    """One seed fixes the initialisation: it is set before the recipe makes its networks."""
+    data = arguments.get("data")
+    images = data if isinstance(data, Images) else _source(data, options)
+    seed_global(options.seed, "initialisation")
+    plan = recipes.find(recipe)(**{**arguments, "data": images})
+    if not isinstance(plan, Plan):
+        raise Error(f"{recipe} returned {type(plan).__name__}; a recipe returns a latentia.Plan.")
+    return all_edits.apply(plan, edits)
+
+
+def _source(data: Any, options: Options) -> Source:
+    if isinstance(data, Source):
+        return data
+    return Source(
+        data,
+        white=options.white,
+        background=options.background,
+        seed=options.seed,
+        validation=options.validation,
+    )
+
+
+def _resolved(options: Options) -> Options:
+    """What "auto" means here, so that a resume elsewhere does the same."""
+    device = find_device(options.device)
+    precision = find_precision(options.precision, device)
+    return replace(
+        options,
+        precision="bf16" if precision == torch.bfloat16 else "fp32",
+        threads=options.threads or torch.get_num_threads(),
+    )
+
+
+def _plain(knob: str, value: Any) -> Any:
+    """JSON for run.json: places absolute, arrays named by their shape."""
+    if knob in PLACES and isinstance(value, str) and Path(value).exists():
+        return str(Path(value).resolve())
+    if isinstance(value, Source):
+        return _plain(knob, value.data)
+    if hasattr(value, "shape"):
+        return f"<an array {tuple(value.shape)}>"
+    return value
+
+
+def _new_folder(recipe: str, path: Path | str | None) -> Path:
+    if path is None:
+        stem = Path("runs") / (recipe.split(":")[-1])
+        path, number = stem, 2
+        while path.exists():
+            path, number = stem.with_name(f"{stem.name}-{number}"), number + 1
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        own = (path / "run.json").exists()
+        hint = f"`latentia resume {path}` goes on with it, or give" if own else "give"
+        raise Error(f"{path} exists; {hint} another --run.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "run.json").touch()
+    except OSError as problem:
+        raise Error(
+            f"{path} cannot be written ({problem.strerror}); give a folder of your own with --run."
+        ) from None
+    return path
+
+
+def _commit() -> str | None:
+    """The commit of a source checkout; None for an installed package."""
+    try:
+        here = Path(__file__).parent
+        command = ["git", "-C", str(here), "describe", "--always", "--dirty"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+        return done.stdout.strip() or None
+    except (OSError, subprocess.TimeoutExpired):
+        return None

@@ -1,0 +1,47 @@
+"""The evidence lower bound and how many latent dimensions carry information."""
+
+from typing import Any
+
+import torch
+
+from latentia.core.contract import HasLatents, Model, Moment
+from latentia.core.errors import Error
+from latentia.data import Split
+
+ACTIVE = 0.01  # variance of the posterior mean over images; Burda et al. 2016, arXiv 1509.00519
+
+
+@torch.no_grad()
+def elbo(model: Model, split: Split, *, seed: int = 0, size: int = 500) -> dict[str, Any]:
+    """Negative ELBO, distortion and rate in nats per image (beta 1, one seeded draw an image).
+
+    Also mse per pixel, active_units (posterior mean's variance over 0.01), the rate of each
+    dimension, and the standard error over images of the first three.
+    """
+    if not isinstance(model, HasLatents):
+        raise Error(f"{type(model).__name__} has no ELBO: it has no encoder. Evaluate a VAE.")
+    if not len(split):
+        raise Error(f"The {split.name} split holds no image; name another, or give --data.")
+    rows: dict[str, list] = {}
+    means, rates = [], []
+    for number, batch in enumerate(split.batches(size)):
+        moment = Moment(number, 1, seed, len(split), 0, len(batch.image))
+        for key, value in model.score(batch, moment).items():
+            rows.setdefault(key, []).append(value.double().cpu())
+        posterior = model.encode(batch.image)
+        means.append(posterior.mean.flatten(1).cpu())
+        rates.append(posterior.kl_by_dimension().flatten(1).cpu())
+    values = {key: torch.cat(parts) for key, parts in rows.items()}
+    n = len(values["nelbo"])
+    error = {k: (v.std() / n**0.5).item() if n > 1 else None for k, v in values.items()}
+    return {
+        "nelbo_nats": values["nelbo"].mean().item(),
+        "distortion_nats": values["distortion"].mean().item(),
+        "rate_nats": values["rate"].mean().item(),
+        "mse": values["mse"].mean().item(),
+        "active_units": int((torch.cat(means).var(0, correction=0) > ACTIVE).sum()),
+        "n": n,
+        "split": split.name,
+        "standard_error": {f"{k}_nats": error[k] for k in ("nelbo", "distortion", "rate")},
+        "rate_by_dimension": torch.cat(rates).double().mean(0).tolist(),
+    }

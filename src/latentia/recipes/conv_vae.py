@@ -1,0 +1,41 @@
+"""SYSTEMS 2: a convolutional VAE for any image."""
+
+from typing import Annotated, Literal
+
+from typing_extensions import Doc
+
+from latentia.core.schedules import constant, cosine
+from latentia.data import open_images
+from latentia.engine.knobs import BatchSize, Beta, Channels, Data, Epochs, Latent, Rate, Size
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Plan
+from latentia.engine.recipe import recipe
+from latentia.losses.likelihood import Bernoulli, Gaussian
+from latentia.models.vae import VAE
+from latentia.nets.conv import ConvDecoder, ConvEncoder
+
+
+@recipe
+def conv_vae(
+    data: Data = "digits",
+    size: Size = None,
+    channels: Channels = None,
+    latent: Latent = 32,
+    likelihood: Annotated[
+        Literal["bernoulli", "gaussian"], Doc("gaussian learns one sigma for the data set")
+    ] = "bernoulli",
+    beta: Beta = 1.0,
+    lr: Rate = 1e-3,
+    batch: BatchSize = 64,
+    epochs: Epochs = 30,
+) -> Plan:
+    """A convolutional VAE for images of any height, width and channel count."""
+    images = open_images(data, size=size, channels=channels)
+    model = VAE(
+        encoder=ConvEncoder(images.shape, latent, channels=(32, 64, 128)),
+        decoder=ConvDecoder(latent, images.shape, channels=(32, 64, 128)),
+        likelihood=Bernoulli() if likelihood == "bernoulli" else Gaussian("learned"),
+        beta=constant(beta),
+    )
+    adam = Adam(lr, schedule=cosine(warmup=0.05))
+    return Plan(model, images, optim={"vae": adam}, batch=batch, epochs=epochs)

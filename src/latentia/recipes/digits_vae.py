@@ -1,0 +1,32 @@
+"""The demo: scikit-learn's real handwritten digits in under a minute."""
+
+from latentia.core.schedules import constant, cosine
+from latentia.data import open_images
+from latentia.engine.knobs import BatchSize, Beta, Data, Epochs, Latent, Rate
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Plan
+from latentia.engine.recipe import recipe
+from latentia.losses.likelihood import Bernoulli
+from latentia.models.vae import VAE
+from latentia.nets.conv import ConvDecoder, ConvEncoder
+
+
+@recipe
+def digits_vae(
+    data: Data = "digits",
+    latent: Latent = 8,
+    beta: Beta = 1.0,
+    lr: Rate = 2e-3,
+    batch: BatchSize = 64,
+    epochs: Epochs = 60,
+) -> Plan:
+    """A small convolutional VAE on 1,797 real handwritten digits, enlarged to 32x32."""
+    images = open_images(data, size=32, channels=1)
+    model = VAE(
+        encoder=ConvEncoder(images.shape, latent, channels=(32, 64, 128)),
+        decoder=ConvDecoder(latent, images.shape, channels=(32, 64, 128)),
+        likelihood=Bernoulli(),
+        beta=constant(beta),
+    )
+    adam = Adam(lr, schedule=cosine(warmup=0.05))
+    return Plan(model, images, optim={"vae": adam}, batch=batch, epochs=epochs)

@@ -1,0 +1,35 @@
+"""SYSTEMS 1: the VAE of the MNIST lab."""
+
+from latentia.core.schedules import constant
+from latentia.data import open_images
+from latentia.engine.knobs import BatchSize, Beta, Data, Epochs, Hidden, Latent, Rate
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Plan
+from latentia.engine.recipe import recipe
+from latentia.losses.likelihood import Bernoulli
+from latentia.models.vae import VAE
+from latentia.nets.mlp import MLPDecoder, MLPEncoder
+
+
+@recipe
+def mnist_mlp_vae(
+    data: Data = "mnist",
+    latent: Latent = 20,
+    hidden: Hidden = 400,
+    beta: Beta = 1.0,
+    lr: Rate = 1e-3,
+    batch: BatchSize = 128,
+    epochs: Epochs = 10,
+) -> Plan:
+    """The MNIST lab's VAE: 784-400-20-400-784, Bernoulli, Adam; 652,824 parameters.
+
+    Source: Kingma & Welling 2014.
+    """
+    images = open_images(data, size=28, channels=1)
+    model = VAE(
+        encoder=MLPEncoder(images.shape, latent, hidden=(hidden,)),
+        decoder=MLPDecoder(latent, images.shape, hidden=(hidden,)),
+        likelihood=Bernoulli(),
+        beta=constant(beta),
+    )
+    return Plan(model, images, optim={"vae": Adam(lr)}, batch=batch, epochs=epochs)

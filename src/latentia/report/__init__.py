@@ -1,0 +1,1 @@
+"""Pictures, figures and the self-contained page of a run."""

@@ -1,0 +1,114 @@
+"""Curves and bars as SVG, in one look."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#2456a6", "#c4620a", "#8a8f98"
+LOOK = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": "#333",
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e8ec",
+    "xtick.color": "#555",
+    "ytick.color": "#555",
+    "legend.frameon": False,
+    "svg.hashsalt": "latentia",  # the same figure gives the same bytes
+}
+
+
+@contextmanager
+def panels(columns: int, wide: float = 3.4, high: float = 2.5) -> Iterator[tuple[Figure, Any]]:
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(wide * columns, high), layout="constrained")
+        yield figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an SVG element."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+    text = file.getvalue()
+    return text[text.index("<svg") :]
+
+
+def training_curves(logged: Sequence[dict], validated: Sequence[dict], player: str) -> str:
+    """Each term of a player and their weighted sum; validation is dashed; weights beside."""
+    rows = [(row["epoch"], row["images"], row["players"][player]) for row in logged]
+    images = [n for _, n, _ in rows]
+    terms = list(rows[0][2]["terms"])
+    with panels(len(terms) + 2) as (figure, axes):
+        for axis, term in zip(axes, terms, strict=False):
+            axis.plot(images, [r["terms"][term] for _, _, r in rows], color=BLUE, label="train")
+            _dashed(axis, logged, validated, term)
+            axis.set_title(f"{term}, nats per image")
+        total, weights = axes[-2], axes[-1]
+        sums = [sum(r["weights"][t] * r["terms"][t] for t in terms) for _, _, r in rows]
+        total.plot(images, sums, color=BLUE, label="train, weighted sum")
+        _dashed(total, logged, validated, "nelbo", "validation, beta 1")
+        total.set_title("objective, nats per image")
+        for k, term in enumerate(terms):
+            weights.plot(
+                images,
+                [r["weights"][term] for _, _, r in rows],
+                color=(GREY, ORANGE, BLUE)[k % 3],
+                linestyle=("-", "--", ":")[k % 3],
+                label=("beta: " if term == "rate" else "") + term,
+            )
+        weights.set_title("weights of the terms")
+        weights.set_ylim(bottom=0)
+        for axis in axes:
+            axis.set_xlabel("training images seen")
+            axis.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
+            axis.legend(fontsize=9)
+            _without_the_start(axis)
+        return svg(figure)
+
+
+def _dashed(
+    axis: Axes,
+    logged: Sequence[dict],
+    validated: Sequence[dict],
+    key: str,
+    label: str = "validation",
+) -> None:
+    if not validated or key not in validated[0]["values"]:
+        return
+    per_step = logged[-1]["images"] / logged[-1]["step"]
+    at = [row["step"] * per_step for row in validated]
+    values = [row["values"][key] for row in validated]
+    axis.plot(at, values, color=ORANGE, linestyle="--", marker=".", markersize=4, label=label)
+
+
+def _without_the_start(axis: Axes) -> None:
+    """The first rows are an order above the rest: leave them outside, where they hide nothing."""
+    heights = sorted(y for line in axis.lines for y in line.get_ydata())  # pyright: ignore
+    if len(heights) < 20:
+        return
+    low, high = heights[0], heights[int(0.93 * len(heights))]
+    if heights[-1] > high + 1.5 * (high - low) > low:
+        axis.set_ylim(low - 0.08 * (high - low), high + 0.5 * (high - low))
+
+
+def rate_bars(rates: Sequence[float]) -> str:
+    """The rate of each latent dimension, largest first; the number is the dimension's."""
+    order = sorted(range(len(rates)), key=lambda k: -rates[k])
+    with panels(1, wide=max(5.0, min(12.0, 0.3 * len(rates) + 1.5))) as (figure, (axis,)):
+        axis.bar(range(len(order)), [rates[k] for k in order], color=BLUE, width=0.7)
+        if len(order) <= 64:
+            axis.set_xticks(range(len(order)), [str(k) for k in order], fontsize=8)
+        axis.grid(axis="x", visible=False)
+        axis.set_xlabel("latent dimension, by rate")
+        axis.set_title("rate, nats per image")
+        return svg(figure)

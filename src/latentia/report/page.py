@@ -1,0 +1,153 @@
+"""report.html: one file that holds all of a run that a person looks at."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import torch
+
+from latentia.core.contract import HasLatents, Model
+from latentia.data import Images
+from latentia.engine.checkpoint import write_json, write_whole
+from latentia.engine.log import read_rows
+from latentia.engine.run import Run
+from latentia.latents.interpolate import interpolate
+from latentia.metrics.elbo import elbo
+from latentia.report.figures import rate_bars, training_curves
+from latentia.report.pictures import lay, png
+
+
+class Picture(NamedTuple):
+    html: str
+    caption: str = ""
+
+
+class Section(NamedTuple):
+    title: str
+    text: str
+    pictures: list[Picture]
+
+
+class Figure(NamedTuple):
+    name: str
+    value: str
+
+
+def write_report(run: Run, images: Images) -> Path:
+    """Draws everything anew from the weights, the log and the validation images (or the training
+    ones, where none were kept), writes evaluation.json and report.html, and returns its path.
+
+    The model is loaded for it: nothing of a training in progress is touched.
+    """
+    model = run.model()
+    held_out = images.split("validation")
+    shown = held_out if len(held_out) else images.split("train")
+    rows = read_rows(run.path / "log.jsonl")
+    logged = [row for row in rows if row["event"] == "logged"]
+    validated = [row for row in rows if row["event"] == "validated"]
+    figures, sections = [], []
+    if isinstance(model, HasLatents) and len(shown):
+        result = elbo(model, shown)  # pyright: ignore[reportArgumentType]
+        write_json(run.path / "evaluation.json", result)
+        figures += _figures(result)
+        some = shown.batch(slice(0, 12)).image
+        sections += [_reconstructions(run, model, some, shown.name), _samples(run, model)]
+        sections.append(_interpolation(run, model, some, shown.name))
+        sections.append(
+            Section(
+                "What each latent dimension carries",
+                f"Rate by dimension over {result['n']:,} images of the {result['split']} split; "
+                f"{result['active_units']} of {len(result['rate_by_dimension'])} are active.",
+                [Picture(rate_bars(result["rate_by_dimension"]))],
+            )
+        )
+    else:
+        sections.append(_samples(run, model))
+    if logged:
+        sections.append(
+            Section(
+                "Training",
+                "Train: means between two log rows, one posterior draw an image. Validation: "
+                "held-out images, always at beta 1. Values far above the rest, at the start of the "
+                "run, are outside the frame.",
+                [Picture(training_curves(logged, validated, p)) for p in logged[0]["players"]],
+            )
+        )
+    figures.append(Figure("parameters", f"{sum(run.about['parameters'].values()):,}"))
+    findings = [row["text"] for row in rows if row["event"] == "finding"]
+    path = run.path / "report.html"
+    write_whole(path, _render(run, figures, findings, sections).encode())
+    return path
+
+
+def _render(run: Run, figures: list[Figure], findings: list[str], sections: list[Section]) -> str:
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True)
+    template = environment.from_string((Path(__file__).parent / "page.html").read_text())
+    about = run.about
+    groups = {**about["arguments"], **about["edits"], **about["options"]}
+    settings = [(name.replace("_", "-"), _text(value)) for name, value in groups.items()]
+    settings += [(f"images: {k}", _text(v)) for k, v in about["images"].items()]
+    settings += [(f"machine: {k}", _text(v)) for k, v in about["machine"].items()]
+    return template.render(
+        run=run,
+        summary=f"{about['recipe']} on {about['images']['source']}",
+        figures=figures,
+        findings=findings,
+        sections=sections,
+        settings=settings,
+        source=about["source"],
+        version=about["machine"]["latentia"],
+    )
+
+
+def _figures(result: dict[str, Any]) -> list[Figure]:
+    error = result["standard_error"]["nelbo_nats"]
+    spread = f" ± {error:.1f}" if error else ""
+    return [
+        Figure(f"nats: negative ELBO, {result['split']}", f"{result['nelbo_nats']:.1f}{spread}"),
+        Figure("nats of distortion", f"{result['distortion_nats']:.1f}"),
+        Figure("nats of rate", f"{result['rate_nats']:.1f}"),
+        Figure(
+            "active latent dimensions",
+            f"{result['active_units']} of {len(result['rate_by_dimension'])}",
+        ),
+    ]
+
+
+def _picture(images: torch.Tensor, columns: int, alt: str, caption: str) -> Picture:
+    data = base64.b64encode(png(lay(images, columns, ""), caption)).decode()
+    return Picture(f'<img alt="{alt}" src="data:image/png;base64,{data}">', caption)
+
+
+def _reconstructions(run: Run, model: Any, some: torch.Tensor, split: str) -> Section:
+    pairs = torch.cat([some, model.reconstruct(some)])
+    caption = f"{run.name}: the first {len(some)} images of the {split} split; decoded means"
+    return Section(
+        "Originals above reconstructions",
+        "",
+        [_picture(pairs, len(some), "originals above their reconstructions", caption)],
+    )
+
+
+def _samples(run: Run, model: Model) -> Section:
+    images = model.sample(96, seed=0)
+    caption = f"{run.name}: 96 samples, seed 0, prior N(0, I)"
+    return Section(
+        "New images, drawn from the prior", "", [_picture(images, 16, "samples", caption)]
+    )
+
+
+def _interpolation(run: Run, model: Any, some: torch.Tensor, split: str) -> Section:
+    walks = [interpolate(model, some[[k, k + 1]], 12) for k in range(0, min(len(some) - 1, 6), 2)]
+    caption = f"{run.name}: straight lines between the latents of {split} images"
+    if not walks:
+        return Section("Interpolation", "Needs two images.", [])
+    return Section(
+        "From one image to another", "", [_picture(torch.cat(walks), 12, "interpolation", caption)]
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

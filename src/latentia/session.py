@@ -1,0 +1,82 @@
+"""From a recipe's name to a trained model: what `latentia.train` and the command have in common."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from latentia.core.contract import Model
+from latentia.core.errors import Error
+from latentia.engine.log import Event, Finding, Finished
+from latentia.engine.plan import Options
+from latentia.engine.run import Run
+from latentia.engine.train import train as events_of
+from latentia.report.page import write_report
+
+
+def start(
+    recipe: str,
+    knobs: dict[str, Any],
+    *,
+    edits: dict[str, dict[str, Any]] | None = None,
+    options: Options | None = None,
+    run: str | Path | None = None,
+) -> tuple[Run, Iterator[Event]]:
+    """A new run, and the events of its training; nothing is trained until they are asked for."""
+    made, plan = Run.create(recipe, knobs, edits or {}, options or Options(), run)
+    return made, _train(made, plan)
+
+
+def go_on(run: str | Path, data: Any = None) -> tuple[Run, Iterator[Event]]:
+    """An interrupted run, and the events that remain; none if it is complete."""
+    opened = Run.open(run)
+    return opened, _train(opened, opened.plan(opened.images(data, same=True)))
+
+
+def _train(run: Run, plan: Any) -> Iterator[Event]:
+    last: Event | None = None
+    for last in events_of(plan, run, run.options):
+        if not isinstance(last, Finished):
+            yield last
+    if isinstance(last, Finished):
+        if last.reason == "complete":
+            write_report(run, plan.images)
+        yield last
+
+
+def train(
+    recipe: str,
+    *,
+    run: str | Path | None = None,
+    edits: dict[str, dict[str, Any]] | None = None,
+    options: Options | None = None,
+    **knobs: Any,
+) -> Model:
+    """Train a recipe and return its model, ready to encode, decode, sample and reconstruct.
+
+    knobs are the recipe's own (`data` may also be an array or a tensor of images in [0, 1]).
+    `model.run` is the folder, `model.preprocess(files)` reads new images as the run did.
+
+    Raises: Error if a knob, the data or the folder won't do, or the training did not finish.
+    """
+    made, events = start(recipe, knobs, edits=edits, options=options, run=run)
+    return _finish(made, events)
+
+
+def resume(run: str | Path, data: Any = None) -> Model:
+    """Go on with an interrupted run; `data` only if it was trained on an array in memory."""
+    return _finish(*go_on(run, data))
+
+
+def load(run: str | Path) -> Model:
+    """The trained model of a run, in evaluation mode; its data need not be there."""
+    return Run.open(run).model()
+
+
+def _finish(run: Run, events: Iterator[Event]) -> Model:
+    said = ""
+    for event in events:
+        if isinstance(event, Finding):
+            said = event.text
+        if isinstance(event, Finished) and event.reason != "complete":
+            raise Error(f"{run.path} is not complete ({event.reason}). {said}".rstrip())
+    return run.model()

@@ -1,0 +1,109 @@
+"""A run's events on the terminal: a bar where there is one, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from latentia.engine.log import Event, Finding, Finished, Logged, Validated
+from latentia.engine.run import Run
+
+EVERY = 5.0  # seconds between plain lines
+
+
+def show(run: Run, events: Iterator[Event]) -> int:
+    """Prints what happens and where the result lies; returns the exit code."""
+    console = Console(stderr=True)
+    shown = _bar(console, run, events) if console.is_terminal else _lines(run, events)
+    if shown is None or shown.reason == "complete":
+        print(run.path / "report.html")
+        return 0
+    if shown.reason == "stopped":
+        print(f"Stopped at step {shown.step:,} of {shown.total:,}; saved in {run.path}.")
+        print(f"latentia resume {run.path}")
+        return 130
+    return 1
+
+
+def _bar(console: Console, run: Run, events: Iterator[Event]) -> Finished | None:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[said]}"),
+    )
+    last = None
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(run.name, total=None, said="starting")
+        pace = Pace()
+        for event in events:
+            if isinstance(event, Logged):
+                said = f"{pace.per_second(event):,.0f} images/s  {_terms(event)}"
+                progress.update(task, completed=event.step, total=event.total, said=said)
+            elif isinstance(event, Validated | Finding):
+                progress.console.print(_line(event))
+            elif isinstance(event, Finished):
+                last = event
+    return last
+
+
+def _lines(run: Run, events: Iterator[Event]) -> Finished | None:
+    last, said, pace = None, 0.0, Pace()
+    for event in events:
+        if isinstance(event, Logged):
+            rate = pace.per_second(event)
+            if time.monotonic() - said > EVERY:
+                said = time.monotonic()
+                left = (event.total - event.step) * event.images / event.step / rate if rate else 0
+                pace_said = f"{rate:,.0f} images/s  {left:,.0f} s left  " if rate else ""
+                print(
+                    f"step {event.step:,}/{event.total:,}  {pace_said}{_terms(event)}", flush=True
+                )
+        elif isinstance(event, Validated | Finding):
+            print(_line(event), flush=True)
+        elif isinstance(event, Finished):
+            last = event
+    return last
+
+
+class Pace:
+    """Images a second since the first event that was seen."""
+
+    def __init__(self) -> None:
+        self.start, self.images = time.monotonic(), None
+
+    def per_second(self, event: Logged) -> float:
+        if self.images is None:
+            self.start, self.images = time.monotonic(), event.images
+        return (event.images - self.images) / max(time.monotonic() - self.start, 1e-9)
+
+
+def _terms(event: Logged) -> str:
+    terms = {k: v for said in event.players.values() for k, v in said["terms"].items()}
+    return "  ".join(f"{name} {value:,.2f}" for name, value in terms.items()) + " nats"
+
+
+def _line(event: Validated | Finding) -> str:
+    if isinstance(event, Finding):
+        return event.text
+    values = "  ".join(
+        f"{k} {v:,.4f}" if k == "mse" else f"{k} {v:,.2f}" for k, v in event.values.items()
+    )
+    best = "  best so far" if event.selected else ""
+    return f"epoch {event.epoch}  validation ({event.n:,} images, beta 1): {values} nats{best}"
+
+
+def table(title: str, values: dict[str, Any]) -> None:
+    """Figures with their standard errors."""
+    errors = values.get("standard_error", {})
+    sheet = Table("figure", "value", "standard error", title=title, title_justify="left")
+    for key, value in values.items():
+        if isinstance(value, int | float):
+            error = errors.get(key)
+            sheet.add_row(key, f"{value:,.5g}", f"{error:.2g}" if error else "")
+    Console(file=sys.stdout).print(sheet)
