@@ -1,6 +1,7 @@
-"""Speckle: what a camera sees at the end of a multimode fibre when a digit is shown at its start."""
+"""Speckle: what a camera sees behind a multimode fibre when a digit is shown at its input."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -29,25 +30,30 @@ def speckle(
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str] | None]]:
     """Speckle (n, 1, size, size) uint8, its columns, class names. The seed is the fibre.
 
-    Columns: `pattern` (n, 1, 28, 28) uint8, the amplitude at the input; `label`, its digit; `source`,
-    which of scikit-learn's digits it is (a split by it keeps shifted copies together). Full scale is
-    WHITE times the mean intensity in the core over all digits, by the guided power that they bring;
-    exposure multiplies the light, `well` is the electrons of full scale (shot noise is Poisson's), and
-    `read` the standard deviation of read noise in electrons. What is above full scale clips, as does
-    read noise below 0; at exposure 1 that is 0.3 % of the pixels of the core.
+    Columns: `pattern` (n, 1, 28, 28) uint8, the amplitude at the input; `label`, its digit;
+    `source`, which of scikit-learn's digits it is (split by it, and shifted copies of a digit stay
+    together). Full scale is WHITE times the mean intensity in the core over all digits; exposure
+    multiplies the light, `well` is the electrons of full scale (shot noise is Poisson's), `read`
+    the standard deviation of read noise in electrons. What is above full scale clips, and read
+    noise below 0: at exposure 1, 0.3 % of the core's pixels are above.
     """
     if min(exposure, well) <= 0 or read < 0:
         raise Error(
             f"exposure {exposure} and well {well} must be above 0, read noise {read} at least 0."
         )
-    fibre = Fibre(seed, size, core, na, wavelength, coupling)
-    gain = exposure / full_scale(fibre)
-    columns = patterns(n, seed)
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
     images = np.empty((n, 1, size, size), np.uint8)
-    for rows, draw in blocks(n, seed=seed, purpose="speckle"):
-        shown = columns["pattern"][rows.start : rows.start + BLOCK] / 255
-        seen = camera(fibre.intensity(shown) * gain, draw, well=well, read=read)
-        images[rows, 0] = seen[: rows.stop - rows.start]
+    with threadpool_limits(
+        1
+    ):  # the same bits on any number of cores; blocks gain nothing from more
+        fibre = Fibre(seed, size, core, na, wavelength, coupling)
+        gain = exposure / full_scale(fibre)
+        columns = patterns(n, seed)
+        for rows, draw in blocks(n, seed=seed, purpose="speckle"):
+            shown = columns["pattern"][rows.start : rows.start + BLOCK] / 255
+            seen = camera(fibre.intensity(shown) * gain, draw, well=well, read=read)
+            images[rows, 0] = seen[: rows.stop - rows.start]
     names = {"pattern": None, "label": [str(digit) for digit in range(10)], "source": None}
     return images, {name: values[:n] for name, values in columns.items()}, names
 
@@ -63,9 +69,7 @@ def full_scale(fibre: Fibre) -> float:
 
     No image enters: a unitary keeps the guided power, and mixing spreads it over the core.
     """
-    shown = digits()[0][:, None] / 255
-    some = [fibre.coefficients(shown[k : k + BLOCK]) for k in range(0, len(shown), BLOCK)]
-    power = (np.concatenate(some) ** 2).sum(1).mean()
+    power = (fibre.coefficients(digits()[0][:, None] / 255) ** 2).sum(1).mean()
     return WHITE * power / (fibre.radius < 1).sum()
 
 
@@ -74,7 +78,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     """scikit-learn's 1,797 digits of 8x8, bilinear in the middle of SIDE x SIDE, uint8; labels."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+    bunch: Any = load_digits()
     large = SIDE - 2 * SHIFT
     at = np.clip((np.arange(large) + 0.5) / large * 8 - 0.5, 0, 7)
     weights = np.maximum(1 - abs(at[:, None] - np.arange(8)), 0)  # (large, 8)

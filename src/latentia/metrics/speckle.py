@@ -1,4 +1,4 @@
-"""What is said of speckle: contrast, grain size, likeness. Arrays (n, h, w), within the lit region."""
+"""Contrast, grain size and likeness of speckle images (n, h, w), cut to the lit region."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def autocorrelation(intensity: np.ndarray) -> np.ndarray:
 
     Lags do not wrap: each is averaged over the pairs of pixels that it has.
     """
-    n, h, w = intensity.shape
+    h, w = intensity.shape[1:]
     rest = intensity - intensity.mean((1, 2), keepdims=True, dtype=np.float64)
 
     def pairs(images: np.ndarray) -> np.ndarray:
