@@ -6,7 +6,7 @@ from scipy import special, stats
 
 from latentia.core.errors import Error
 from latentia.data.fibre import Fibre, geodesic, haar, lp_roots
-from latentia.data.speckle import camera, digits, full_scale, patterns, speckle
+from latentia.data.speckle import WHITE, camera, digits, full_scale, patterns, speckle
 from latentia.metrics.speckle import grain
 
 FEW = {"size": 16, "core": 4.0, "na": 0.2}  # some ten modes: thousands of such fibres are cheap
@@ -123,6 +123,21 @@ def test_the_guided_power_is_less_than_the_incident_and_a_mode_is_all_guided(fib
     np.testing.assert_allclose((fibre.illumination(np.ones((1, 1, 28, 28))) ** 2).sum(), 1)
     checks = (np.indices((28, 28)).sum(0) % 2)[None, None] * 2.0 - 1  # finer than the fibre guides
     assert (fibre.coefficients(checks) ** 2).sum() < 0.05
+
+
+def test_a_fibre_without_coupling_relays_the_pattern_on_the_square_inscribed_in_the_core(shown):
+    straight = Fibre(size=48, coupling=0.0)
+    lit = straight.illumination(np.ones((1, 1, 28, 28)))[0].reshape(48, 48) > 0
+    assert straight.radius[lit].max() < 1 < straight.radius[lit].max() + 0.07
+    assert (lit == lit.T).all()
+    seen, wanted = straight.field(shown).reshape(64, -1), straight.illumination(shown)
+    likeness = (seen.real * wanted).sum(1) / np.linalg.norm(seen, axis=1)
+    assert (likeness / np.linalg.norm(wanted, axis=1) > 0.9).all()
+    corner = np.zeros((1, 1, 28, 28))
+    corner[..., :8, 20:] = 1  # top right stays top right
+    y, x = np.unravel_index(straight.intensity(corner).argmax(), (48, 48))
+    assert y < 20
+    assert x > 28
 
 
 # The statistics of one pixel over independent fibres.
@@ -250,7 +265,9 @@ def test_the_scale_is_the_fibres_and_exposure_multiplies():
     assert abs(images[:, 0] / 255 - light.clip(0, 1)).max() < 0.6 / 255
     half, _, _ = speckle(**quiet, exposure=0.5)
     assert abs(half[:, 0] / 255 - (light / 2).clip(0, 1)).max() < 0.6 / 255
-    assert (light[:, fibre.radius < 1] > 1).mean() < 0.006
+    core = light[:, fibre.radius < 1]
+    assert (core > 1).mean() < 0.006
+    np.testing.assert_allclose(core.mean(), 1 / WHITE, rtol=0.1)
 
 
 @pytest.mark.parametrize(

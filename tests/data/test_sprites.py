@@ -76,6 +76,24 @@ def test_a_quarter_turn_is_a_rotated_picture(shape):
         np.testing.assert_allclose(images[k], np.rot90(images[0], -k), atol=0.08)
 
 
+def test_an_ellipse_points_where_it_is_turned_to():
+    """The principal axis of its second moments is the orientation, up to half a turn."""
+    turns = VALUES["orientation"]
+    at = (np.arange(64) + 0.5) / 64 - 0.5
+    images = drawn(shape=1, orientation=turns)
+    xx, yy = (images.sum(1) * at**2).sum(1), (images.sum(2) * at**2).sum(1)
+    xy = (images * at * at[:, None]).sum((1, 2))
+    axis = np.exp(1j * np.arctan2(2 * xy, xx - yy))  # of twice the angle
+    np.testing.assert_allclose(axis, np.exp(2j * turns), atol=0.02)
+
+
+def test_an_upright_square_stands_on_its_side():
+    (square,) = drawn(size=128, shape=np.array([0]))
+    side = np.sqrt(2) * REACH * 128
+    width = square.sum(1)[square.any(1)][1:-1]
+    np.testing.assert_allclose(width, side, atol=0.5)
+
+
 @pytest.mark.parametrize(("shape", "distinct"), [(0, 10), (1, 20), (2, 40)], ids=SHAPES)
 def test_orientations_differ_up_to_the_shapes_symmetry(shape, distinct):
     images = drawn(shape=shape, orientation=VALUES["orientation"])

@@ -71,6 +71,19 @@ def test_length_is_bumper_to_bumper(body):
 
 
 @pytest.mark.parametrize("body", range(len(BODIES)))
+def test_length_stretches_the_outline(body):
+    """The ridge is as high at the same part of the way from nose to tail."""
+    lengths = np.linspace(0.64, 0.84, 4)
+    images = varied("length", lengths, size=256, body=body)
+    top = (abs(images - images[:, :, :1]) > 0.08).argmax(1)  # row of the ridge, by column
+    along = np.linspace(0.05, 0.95, 60)
+    at = np.rint((0.5 + np.outer(lengths, along - 0.5)) * 256 - 0.5).astype(int)
+    ridge = np.take_along_axis(top, at, 1)
+    assert np.median(abs(ridge - ridge[0]), axis=1).max() <= 1
+    assert (abs(ridge - ridge[0]) > 3).mean() < 0.04
+
+
+@pytest.mark.parametrize("body", range(len(BODIES)))
 def test_roof_raises_the_roof_and_nothing_below_the_belt(body):
     images = varied("roof", np.linspace(0.85, 1.2, 5), size=128, body=body)
     top = (abs(images - images[:, :, :1]) > 0.08).any(2).argmax(1)
