@@ -66,6 +66,10 @@ class Model(nn.Module):
         """Held-out figures per image at beta 1; the least "nelbo", if any, selects the weights."""
         return {}
 
+    def gauges(self) -> dict[str, Tensor]:
+        """Scalars of the last step worth a curve: norms, accuracies; read at logging steps only."""
+        return {}
+
     def remarks(self, last: Moment) -> dict[str, str]:
         """What the user should know when a run ends: kind -> a sentence that says what to do."""
         return {}

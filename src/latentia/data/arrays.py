@@ -12,6 +12,7 @@ from latentia.data.decode import Preprocessing, Unreadable, resized, unit
 from latentia.data.reader import Survey, Wanted
 
 LAST = (1, 3, 4)  # channel counts that a last dimension may be
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's
 CHUNK = 4096  # images at a time: float64 copies of all would be eight times the array
 IMAGES = ("x", "images", "imgs", "image", "data", "arr_0")
 LABELS = ("y", "label", "labels")
@@ -150,7 +151,7 @@ def fitted(images: np.ndarray, prep: Preprocessing, label: str) -> np.ndarray:
     """(n, c, h, w) of any size to the wanted one; grey is repeated, colour goes to its luma."""
     have = images.shape[1]
     if have == 3 and prep.channels == 1:
-        luma = np.tensordot(images, np.float32([0.299, 0.587, 0.114]), (1, 0))[:, None]
+        luma = np.tensordot(images, np.array(LUMA, np.float32), (1, 0))[:, None]
         images = np.rint(luma).astype(np.uint8) if images.dtype == np.uint8 else luma
     elif have == 1:
         images = np.repeat(images, prep.channels, axis=1)

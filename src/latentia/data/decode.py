@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Formats with a signature of their own: a table or a text never passes for one of these.
 FORMATS = (
-    *("PNG", "JPEG", "MPO", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF"),
+    *("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF"),
     *("ICO", "PCX", "SGI", "QOI"),
 )
 SUFFIXES = frozenset(
@@ -100,22 +100,29 @@ def legible() -> Iterator[None]:
         raise Unreadable(str(why).splitlines()[0] if str(why) else type(why).__name__) from why
 
 
-def opened(file: "Path | bytes", suffix: str) -> "Image":
+@contextmanager
+def opened(file: "Path | bytes", suffix: str) -> "Iterator[Image]":
     from PIL import Image, UnidentifiedImageError
 
     if len(file) == 0 if isinstance(file, bytes) else file.stat().st_size == 0:
         raise Unreadable("0 bytes")
-    formats = (*FORMATS, "TGA") if suffix == ".tga" else FORMATS  # TGA has no signature
-    try:
-        return Image.open(BytesIO(file) if isinstance(file, bytes) else file, formats=formats)
-    except UnidentifiedImageError:
-        raise Unreadable("not an image that Pillow knows") from None
+    Image.init()  # the plugins, once
+    formats = [name for name in FORMATS if name in Image.OPEN]  # AVIF and WebP may be left out
+    if suffix == ".tga":  # which has no signature
+        formats = ["TGA"]
+    # A stream, not a path: Pillow 13 maps uncompressed TIFFs by path and scrambles turned ones.
+    with BytesIO(file) if isinstance(file, bytes) else file.open("rb") as stream:
+        try:
+            image = Image.open(stream, formats=formats)
+        except UnidentifiedImageError:
+            raise Unreadable("not an image that Pillow knows") from None
+        yield image
 
 
 def header(image: "Image", note: str = "") -> Header:
     width, height = image.size
-    # A PNG's getexif() would decode the whole image.
-    turns = "exif" in image.info if image.format == "PNG" else True
+    # A TIFF's size is turned already; a PNG's getexif() would decode the whole image.
+    turns = "exif" in image.info if image.format == "PNG" else image.format != "TIFF"
     if turns and image.getexif().get(ORIENTATION, 1) >= 5:
         width, height = height, width
     if truncated_to_8_bits(image):

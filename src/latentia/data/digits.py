@@ -1,5 +1,7 @@
 """scikit-learn's handwritten digits; Alpaydin & Kaynak 1998, UCI repository, its test half."""
 
+from typing import Any
+
 import numpy as np
 
 from latentia.data.decode import Preprocessing, resized
@@ -10,11 +12,11 @@ def digits(size: tuple[int, int] | None = None) -> Pictures:
     """1,797 digits of 8x8 pixels, 0 to 16, enlarged (bicubic, clipped) to 32x32 or `size`."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+    bunch: Any = load_digits()
     height, width = size or (32, 32)
     prep = Preprocessing(height, width, 1, None, 1.0)
-    small = (np.asarray(bunch["images"]) / 16).astype(np.float32)
+    small = (bunch.images / 16).astype(np.float32)
     large = np.stack([resized(image[None], prep) for image in small])
-    label = np.asarray(bunch["target"]).astype(np.int64)
-    names = [str(name) for name in bunch["target_names"]]
+    label = bunch.target.astype(np.int64)
+    names = [str(name) for name in bunch.target_names]
     return Pictures(np.rint(large * 255).astype(np.uint8), {"label": label}, {"label": names})

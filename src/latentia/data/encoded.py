@@ -28,8 +28,13 @@ class Files:
     paged: bool = True  # whether a TIFF gives an image for each of its pages
     headers: dict[int, list[Header]] = field(default_factory=dict)
 
-    def survey(self) -> None:
+    def survey(self, channels: int | None) -> None:
         """Reads the headers; if one is broken, whatever else is broken is named with it."""
+        if channels not in (None, 1, 3):
+            raise Error(
+                f"{self.label} holds image files, which have 1 or 3 channels, not {channels}; for"
+                " other counts give an array, .npy or .npz."
+            )
 
         def note(at: int, file: Path | bytes, suffix: str) -> None:
             self.headers[at] = headers(file, suffix)[: None if self.paged else 1]

@@ -45,7 +45,7 @@ class Folder:
             lambda start, stop: [file.path for file in images[start:stop]],
             float(np.mean([file.size for file in images])),
         )
-        self.files.survey()
+        self.files.survey(wanted.channels)
         notes = self.files.notes()
         if others:
             notes.append(f"{self.label}: not images, not used: {some([f.key for f in others])}.")

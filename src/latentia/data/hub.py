@@ -1,6 +1,7 @@
-"""Tables of images as the Hugging Face Hub keeps them: by name, a local copy, or one parquet file."""
+"""Tables of images as the hub keeps them: by name, a local copy, or one parquet file."""
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from latentia.core.errors import Error
 from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.encoded import Files, some
+from latentia.data.listing import listing
 from latentia.data.reader import Survey, Wanted
 
 KNOWN = {
@@ -23,6 +25,8 @@ KNOWN = {
     "cifar10": "uoft-cs/cifar10",
 }
 SPLITS = ("train", "validation", "test")
+WORDS = {name: name for name in SPLITS} | {"val": "validation", "valid": "validation"}
+SPLIT_WORD = re.compile(rf"(?:^|[^a-z])({'|'.join(WORDS)})(?:[^a-z]|$)")
 
 
 @dataclass
@@ -36,8 +40,7 @@ class Table:
     def identity(self) -> str:
         if isinstance(self.where, str):
             return f"hub\0{self.where}"
-        found = [self.where] if self.where.is_file() else parquet(self.where)
-        stats = [(path.name, path.stat()) for path in found]
+        stats = [(path, path.stat()) for path in parquet(self.where)]
         return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
 
     def survey(self, wanted: Wanted) -> Survey:
@@ -59,7 +62,7 @@ class Table:
         sample = fetch(0, min(64, len(names)))
         each = float(np.mean([len(data) if isinstance(data, bytes) else 1e6 for data in sample]))
         self.files = Files(self.label, names, fetch, each, paged=False)
-        self.files.survey()
+        self.files.survey(wanted.channels)
         columns, classes, dropped = scalars(list(tables.values()), column, self.label)
         notes += self.files.notes() + dropped
         return Survey(*self.files.kind(), names, parts, columns, classes, notes)
@@ -73,7 +76,7 @@ class Table:
         with quiet(), scratch() as folder:
             found = dict(self.fetched(folder))
         if "train" not in found and len(found) == 1:  # a table of one split, whatever its name
-            found = {"train": table for table in found.values()}
+            found = {"train": next(iter(found.values()))}
         if "train" not in found:
             raise Error(
                 f"{self.label} has the splits {', '.join(found)}, and none is called train; give a"
@@ -92,13 +95,10 @@ class Table:
             if isinstance(self.where, str):
                 name, _, config = self.where.partition(":")
                 return datasets.load_dataset(name, config or None)
-            if self.where.is_file():
-                files = {"train": str(self.where)}
-                return datasets.load_dataset("parquet", data_files=files, cache_dir=folder)
-            found = datasets.load_dataset(str(self.where), cache_dir=folder)
+            files = by_split(self.where)
+            return datasets.load_dataset("parquet", data_files=files, cache_dir=folder)
         except Exception as why:  # the network, the hub, pyarrow: each has errors of its own
             raise Error(self.reason(why)) from why
-        return found
 
     def reason(self, why: Exception) -> str:
         said = (str(why).splitlines() or [type(why).__name__])[0].rstrip(".")
@@ -111,8 +111,24 @@ class Table:
         return f"{self.label} cannot be read as parquet ({said}); copy or write the file anew."
 
 
-def parquet(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.parquet") if not path.name.startswith("."))
+def parquet(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return [file.path for file in listing(path) if file.path.suffix.lower() == ".parquet"]
+
+
+def by_split(path: Path) -> dict[str, list[str]]:
+    """Every parquet file under the split that its name or else a folder says, or under train.
+
+    Said here, not by `datasets`, which drops the files that it cannot place.
+    """
+    files: dict[str, list[str]] = {}
+    for file in parquet(path):
+        inner = [] if path.is_file() else file.relative_to(path).parts[-2::-1]
+        said = (SPLIT_WORD.search(part) for part in (file.stem, *inner))
+        word = next((found[1] for found in said if found), "train")
+        files.setdefault(WORDS[word], []).append(str(file))
+    return files
 
 
 def image_column(features: Any, label: str) -> str:
@@ -182,9 +198,8 @@ def scalars(
         ):
             dropped.append(name)
             continue
-        values = [
-            value for table in tables for value in table.with_format("arrow")[:][name].to_pylist()
-        ]
+        whole = [table.with_format("arrow")[:][name] for table in tables]
+        values = [value for part in whole for value in part.to_pylist()]
         array = np.asarray(values)
         if array.dtype.kind == "U" and len(set(values)) <= len(values) // 2:
             classes[name], array = np.unique(array, return_inverse=True)

@@ -68,7 +68,7 @@ class Images:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(channels, height, width); touches the disk only where size or channels were left open."""
+        """(channels, height, width); touches the disk only if size or channels were left open."""
         return self.preprocessing.shape
 
     @property
@@ -138,12 +138,12 @@ class Images:
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """What was wanted, completed by what the images are."""
-        if self.wanted.size and self.wanted.channels:
-            height, width = self.wanted.size
-            return Preprocessing(height, width, *self.wanted[1:])
+        size, channels, white, background = self.wanted
+        if size and channels:
+            return Preprocessing(*size, channels, white, background)
         if about := self._key and cache.about(self._key):
             channels, height, width = about["shape"]
-            return Preprocessing(height, width, channels, *self.wanted[2:])
+            return Preprocessing(height, width, channels, white, background)
         return resolved(self.wanted, self._survey, self._reader.label)
 
     @cached_property
@@ -218,8 +218,8 @@ def fingerprint(pixels: np.ndarray, survey: Survey) -> str:
     digest = hashlib.blake2b(digest_size=16)
     digest.update(repr((pixels.shape, pixels.dtype.str, survey.keys, survey.parts)).encode())
     for start in range(0, len(pixels), 1024):
-        digest.update(np.ascontiguousarray(pixels[start : start + 1024]))
+        digest.update(np.ascontiguousarray(pixels[start : start + 1024]).data)
     for name, values in sorted(survey.columns.items()):
         digest.update(repr((name, survey.classes[name])).encode())
-        digest.update(np.ascontiguousarray(values))
+        digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()

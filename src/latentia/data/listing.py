@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from latentia.core.errors import Error
 from latentia.data.decode import SUFFIXES
 
 
@@ -18,7 +19,12 @@ class File(NamedTuple):
 
 def listing(root: Path) -> list[File]:
     """Every file but hidden ones, sorted by key; links are followed, a circle once."""
-    found = [as_file(path, root) for path in walk(root, frozenset())]
+    try:
+        found = [as_file(path, root) for path in walk(root, frozenset())]
+    except OSError as why:
+        raise Error(
+            f"{why.filename} cannot be listed ({why.strerror}); allow reading it, or move it away."
+        ) from why
     return sorted(found, key=lambda file: (file.key, os.fsencode(file.path)))
 
 

@@ -1,6 +1,6 @@
 """What every kind of source answers: who it is, what it holds, and its pixels."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Survey(NamedTuple):
     notes: list[str]  # what a user should hear
 
 
+@runtime_checkable
 class Reader(Protocol):
     label: str  # how an error calls the source
 
@@ -46,7 +47,7 @@ class Reader(Protocol):
         ...
 
 
-def parsed_size(size: object) -> Size | None:
+def parsed_size(size: Any) -> Size | None:
     """64, "64", "64x48", (64, 48): height x width."""
     if size is None:
         return None

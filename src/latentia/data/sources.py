@@ -7,9 +7,10 @@ from typing import Any
 
 from latentia.core.errors import Error
 from latentia.data.arrays import ArrayFile, Arrays, numpy, planar, shown
+from latentia.data.decode import SUFFIXES
 from latentia.data.folder import Folder
 from latentia.data.hub import KNOWN, Table, parquet
-from latentia.data.listing import SUFFIXES, listing, looks_like_image
+from latentia.data.listing import listing, looks_like_image
 from latentia.data.made import MADE, Made
 from latentia.data.reader import Reader
 
@@ -24,12 +25,17 @@ class Source:
     """What `--data` means, and how it is read: options that hold for every recipe."""
 
     data: Any  # a name, a path, or an array or tensor of images
-    white: float | None = None  # the value of a 16-bit or float image that means 1
-    background: float = 1.0  # the grey in [0, 1] that transparent pixels are laid on
+    white: float | int | None = None  # the value of a 16-bit or float image that means 1
+    background: float | int = 1.0  # the grey in [0, 1] that transparent pixels are laid on
     seed: int = 0  # of the split
-    validation: float = 1 / 12  # the share of train kept to select by: 5,000 of MNIST's 60,000
+    validation: float | int = (
+        1 / 12
+    )  # the share of train kept to select by: 5,000 of MNIST's 60,000
 
     def __post_init__(self) -> None:
+        for name in ("white", "background", "validation"):  # 0 and 1 are written as integers
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else float(value))
         if self.white is not None and not (self.white > 0 and math.isfinite(self.white)):
             raise Error(
                 f"--white is {self.white:g}; it must be a positive number, the value that means 1:"
@@ -80,7 +86,7 @@ def hub_name(text: str) -> str:
     name = text.removeprefix("hub:")
     if name.split(":")[0].count("/") != 1 or not all(name.split(":")[0].split("/")):
         raise Error(
-            f"{text} is not a name on the hub; write hub:OWNER/NAME or hub:OWNER/NAME:CONFIG."
+            f"{text} is not a name on the hub; write hub:OWNER/NAME, or hub:OWNER/NAME:CONFIG."
         )
     return name
 

@@ -7,13 +7,17 @@ from typing import Any, NamedTuple
 
 
 class Logged(NamedTuple):
-    """By player: terms (nats, means over the steps since the last row), weights, lr, gradient."""
+    """By player: terms (nats, means over the steps since the last row), weights, lr, gradient norm.
+
+    gauges: what the model shows of itself at this step.
+    """
 
     step: int
     total: int
     epoch: int
     images: int
     players: dict[str, dict[str, Any]]
+    gauges: dict[str, float]
 
 
 class Validated(NamedTuple):

@@ -1,0 +1,101 @@
+"""One player's turn: its gradient, its step, or the reason why none was taken."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from latentia.core.contract import Batch, Moment, Player, Shared, Terms
+from latentia.core.seeding import seed_global
+from latentia.engine.optim import Adam
+
+
+class NonFinite(Exception):
+    """A term or a gradient is not finite; the text says which, where first, and in which rows."""
+
+
+@dataclass
+class Turn:
+    """What a player sees when its turn comes."""
+
+    name: str
+    player: Player
+    batch: Batch
+    moment: Moment
+    shared: Shared
+    autocast: torch.autocast
+
+    def terms(self) -> Terms:
+        """The same numbers however often they are asked for: dropout's generator has an address."""
+        seed_global(self.moment.seed, f"dropout/{self.name}", self.moment.step)
+        with self.autocast:
+            return self.player.terms(self.batch, self.moment, self.shared)
+
+    def descend(self, model: nn.Module, optimizer: torch.optim.Optimizer, adam: Adam, lr: float):
+        """One step; returns each term's weight and mean, and the gradient's norm before clipping.
+
+        Raises: NonFinite; then no step was taken and no gradient is left.
+        """
+        with only(self.player, model):
+            terms = self.terms()
+            means = {name: value.mean() for name, (_, value) in terms.items()}
+            weights = {name: weight for name, (weight, _) in terms.items()}
+            torch.stack([weights[name] * mean for name, mean in means.items()]).sum().backward()
+            gradients = [p.grad for p in self.player.module.parameters() if p.grad is not None]
+            norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+            if not math.isfinite(norm.item()):
+                why = self.explain(terms)
+                optimizer.zero_grad(set_to_none=True)
+                raise NonFinite(why)
+            if adam.clip is not None and norm > adam.clip:
+                torch._foreach_mul_(gradients, adam.clip / norm)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return weights, {name: mean.detach() for name, mean in means.items()}, norm
+
+    def explain(self, terms: Terms) -> str:
+        """What was not finite first; the module is found by running the pass again."""
+        first: list[str] = []
+        names = {id(module): name for name, module in self.player.module.named_modules()}
+
+        def look(module: nn.Module, _: object, output: object) -> None:
+            broken = isinstance(output, Tensor) and not output.isfinite().all()
+            if broken and not first:
+                first.append(names[id(module)] or self.name)
+
+        hooks = [m.register_forward_hook(look) for m in self.player.module.modules()]
+        try:
+            self.terms()
+        finally:
+            for hook in hooks:
+                hook.remove()
+        where = f", first in {first[0]}" if first else ""
+        for name, (_, value) in terms.items():
+            rows = (~value.isfinite()).nonzero().flatten().tolist()
+            if rows:
+                shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+                count = f"{len(rows)} of {len(value)} images (rows {shown})"
+                return f"{name} is not finite in {count}{where}"
+        for name, parameter in self.player.module.named_parameters():
+            if parameter.grad is not None and not parameter.grad.isfinite().all():
+                return f"the gradient of {name} is not finite{where}"
+        return f"the gradient of {self.name} is too large to have a norm{where}"
+
+
+@contextmanager
+def only(player: Player, model: nn.Module) -> Iterator[None]:
+    """Everything but this player is frozen: no gradient strays (trap 5)."""
+    own = {id(p) for p in player.module.parameters()}
+    others = [p for p in model.parameters() if id(p) not in own and p.requires_grad]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)

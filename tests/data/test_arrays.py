@@ -1,0 +1,202 @@
+"""Arrays, tensors, .npy and .npz: shapes by one rule, ranges refused before the first step."""
+
+import numpy as np
+import pytest
+import torch
+
+from latentia.core.errors import Error
+from latentia.data import Source, open_images
+
+RNG = np.random.default_rng(0)
+
+
+def whole(data, size=None, channels=None, **how):
+    how = {"validation": 0, **how}
+    return open_images(Source(data, **how), size, channels)
+
+
+def first(images):
+    return images.split("train").batch(slice(0, 1)).image[0].numpy()
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((4, 28, 30), (1, 28, 30)),
+        ((4, 1, 28, 30), (1, 28, 30)),
+        ((4, 28, 30, 1), (1, 28, 30)),
+        ((4, 28, 30, 3), (3, 28, 30)),
+        ((4, 3, 28, 30), (3, 28, 30)),
+        ((4, 3, 28, 3), (3, 28, 3)),  # both could be channels: the second dimension is
+        ((4, 5, 40, 56), (5, 40, 56)),
+    ],
+)
+def test_which_dimension_holds_the_channels(shape, expected):
+    assert whole(np.zeros(shape, np.uint8)).shape == expected
+
+
+def test_channels_last_is_turned_not_reshaped():
+    array = RNG.integers(0, 256, (3, 6, 8, 3), dtype=np.uint8)
+    found = first(whole(array))
+    np.testing.assert_array_equal(found, array[0].transpose(2, 0, 1) / np.float32(255))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_in_the_unit_interval_are_kept(dtype):
+    array = RNG.random((3, 6, 8)).astype(dtype)
+    np.testing.assert_array_equal(first(whole(array))[0], array[0].astype(np.float32))
+
+
+def test_uint16_is_scaled_by_65535_or_white():
+    array = RNG.integers(0, 4096, (3, 6, 8), dtype=np.uint16)
+    np.testing.assert_allclose(first(whole(array))[0], array[0] / 65535, atol=1e-7)
+    np.testing.assert_allclose(first(whole(array, white=4095))[0], array[0] / 4095, atol=1e-7)
+
+
+def test_tensors_and_booleans():
+    np.testing.assert_array_equal(first(whole(torch.ones(3, 1, 4, 4))), 1)
+    np.testing.assert_array_equal(first(whole(torch.ones(3, 1, 4, 4, dtype=torch.bfloat16))), 1)
+    np.testing.assert_array_equal(first(whole(np.ones((3, 4, 4), bool))), 1)
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (
+            np.full((2, 4, 4), 200.0),
+            "the array holds floats from 200 to 200; wanted are 0 to 1: rescale them to [0, 1], or"
+            " name the value that means 1 with --white.",
+        ),
+        (
+            np.full((2, 4, 4), -1.0),
+            "the array holds floats from -1 to -1; wanted are 0 to 1: rescale them to [0, 1], or"
+            " name the value that means 1 with --white.",
+        ),
+        (
+            np.full((2, 4, 4), np.nan),
+            "the array holds 32 values that are NaN or infinite; wanted are finite numbers in"
+            " [0, 1]: mend or drop those images.",
+        ),
+        (
+            np.zeros((4, 4)),
+            "the array has shape 4x4; images are (n, h, w), (n, c, h, w) or (n, h, w, c): reshape"
+            " it.",
+        ),
+        (
+            np.zeros((0, 4, 4)),
+            "the array has shape 0x4x4, which is empty; give at least one image.",
+        ),
+        (
+            np.zeros((2, 4, 4), np.int64),
+            "the array has dtype int64; allowed are uint8, uint16 and floats in [0, 1]: convert it,"
+            " for instance with .astype('uint8').",
+        ),
+    ],
+)
+def test_what_is_not_an_image_is_refused_with_what_was_found(array, text):
+    with pytest.raises(Error) as error:
+        open_images(array).split("train")
+    assert str(error.value) == text
+
+
+def test_uint16_beyond_its_white_is_refused():
+    with pytest.raises(Error, match="holds integers from 5000 to 5000; wanted are 0 to 4095"):
+        whole(np.full((2, 4, 4), 5000, np.uint16), white=4095).split("train")
+
+
+def test_a_bad_value_in_any_image_is_found():
+    array = np.zeros((5000, 2, 2), np.float32)
+    array[4999, 1, 1] = 2
+    with pytest.raises(Error, match="floats from 0 to 2"):
+        open_images(array).split("test")
+
+
+def test_arrays_are_resized_and_stay_in_range():
+    array = RNG.integers(0, 2, (2, 5, 9, 9)).astype(np.float32)
+    images = whole(array, (20, 12))
+    found = images.split("train").batch(slice(None)).image
+    assert found.shape == (2, 5, 20, 12)
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+def test_channels_of_arrays():
+    grey = np.full((2, 4, 4), 51, np.uint8)
+    assert first(whole(grey, channels=3)).shape == (3, 4, 4)
+    colour = RNG.integers(0, 256, (2, 3, 4, 4), dtype=np.uint8)
+    luma = np.tensordot(colour[0], [0.299, 0.587, 0.114], (0, 0)) / 255
+    np.testing.assert_allclose(first(whole(colour, channels=1))[0], luma, atol=0.51 / 255)
+    with pytest.raises(
+        Error, match=r"has images of 5 channels, wanted are 3; only 1 to any and 3 to"
+    ):
+        whole(np.zeros((2, 5, 6, 6), np.uint8), channels=3).split("train")
+
+
+def test_npy_equals_the_array_it_holds(tmp_path):
+    array = RNG.integers(0, 256, (7, 6, 8), dtype=np.uint8)
+    np.save(tmp_path / "a.npy", array)
+    images = whole(str(tmp_path / "a.npy"))
+    held = whole(array)
+    assert images.split("test").keys == held.split("test").keys
+    assert images.spec()["fingerprint"] == held.spec()["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        (("x", "y"), ["0", "1", "2"]),
+        (("images", "labels"), ["0", "1", "2"]),
+        (("x_train", "y_train", "x_test", "y_test"), ["train/0", "train/1", "train/2"]),
+        (("train_images", "train_labels", "test_images", "test_labels"), ["train/0"]),
+        (("train", "test"), ["train/0"]),
+    ],
+)
+def test_npz_by_its_names(tmp_path, names, keys):
+    arrays = {
+        name: np.arange(4, dtype=np.uint8)
+        if name.startswith("y") or "label" in name
+        else np.repeat(np.arange(4, dtype=np.uint8), 4).reshape(4, 2, 2)
+        for name in names
+    }
+    np.savez(tmp_path / "a.npz", **arrays)
+    images = whole(str(tmp_path / "a.npz"))
+    split = images.split("train")
+    assert split.keys[: len(keys)] == keys
+    assert len(images.split("test")) == (4 if any("test" in name for name in names) else 0)
+    if len(names) > 1 and names != ("train", "test"):
+        batch = split.batch(slice(None))
+        levels = (batch.image.mean((1, 2, 3)) * 255).round().long()
+        assert batch.columns["label"].tolist() == levels.tolist()
+
+
+def test_npz_without_images(tmp_path):
+    np.savez(tmp_path / "a.npz", weights=np.zeros((3, 4)))
+    with pytest.raises(Error) as error:
+        whole(str(tmp_path / "a.npz")).split("train")
+    assert str(error.value) == (
+        f"{tmp_path}/a.npz names no images: it holds weights 3x4; name them x (and y), or x_train,"
+        " y_train, x_test, y_test."
+    )
+
+
+def test_npz_says_what_it_does_not_use(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((3, 4, 4)), y=np.zeros(2), more=np.zeros(3))
+    assert whole(str(tmp_path / "a.npz")).notes == [
+        f"{tmp_path}/a.npz: the labels are not one number an image, and are not used.",
+        f"{tmp_path}/a.npz: not used: more.",
+    ]
+
+
+def test_parts_of_different_channels(tmp_path):
+    colour, grey = np.zeros((3, 3, 8, 8), np.uint8), np.zeros((3, 8, 8), np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=colour, x_test=grey)
+    with pytest.raises(Error, match="holds images of 1 and 3 channels; all must have as many"):
+        whole(str(tmp_path / "a.npz")).split("train")
+
+
+def test_nothing_is_unpickled_and_broken_files_are_named(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    (tmp_path / "b.npy").write_bytes(b"\x93NUMPY")
+    for name in ("a.npy", "b.npy"):
+        with pytest.raises(Error, match=rf"{name} cannot be read as arrays \(.*numpy\.save"):
+            open_images(str(tmp_path / name)).split("train")

@@ -1,0 +1,153 @@
+"""What is decoded once is trusted later only if it is whole and still the same."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from latentia.data import Source, cache, open_images
+from latentia.data.progress import watched
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "photos"
+    path.mkdir()
+    rng = np.random.default_rng(0)
+    for at in range(12):
+        Image.fromarray(rng.integers(0, 256, (9, 11), dtype=np.uint8)).save(path / f"{at:02}.png")
+    return path
+
+
+def pixels(folder, size=None):
+    return open_images(str(folder), size).split("train").pixels
+
+
+def never(*_):
+    raise AssertionError("decoded again")
+
+
+def forbid_decoding(monkeypatch):
+    monkeypatch.setattr("latentia.data.encoded.Files.survey", never)
+
+
+def test_a_cached_open_equals_a_fresh_one(folder, monkeypatch):
+    fresh = open_images(str(folder), 6)
+    first, spec = fresh.split("train").batch(slice(None)), fresh.spec()
+    forbid_decoding(monkeypatch)
+    again = open_images(str(folder), 6)
+    assert torch.equal(again.split("train").batch(slice(None)).image, first.image)
+    assert again.spec() == spec
+
+
+def test_the_shape_alone_comes_from_the_cache(folder, monkeypatch):
+    pixels(folder)
+    forbid_decoding(monkeypatch)
+    assert open_images(str(folder)).shape == (1, 9, 11)
+
+
+def test_a_touched_file_a_new_file_and_another_size_are_read_anew(folder):
+    assert len(pixels(folder)) == 12
+    Image.new("L", (11, 9), 77).save(folder / "00.png")
+    os.utime(folder / "00.png", ns=(1, 1))
+    assert (pixels(folder)[0] == 77).all()
+    Image.new("L", (11, 9)).save(folder / "12.png")
+    assert len(pixels(folder)) == 13
+    assert pixels(folder, 5).shape == (13, 1, 5, 5)
+
+
+def test_options_of_reading_are_part_of_the_key(tmp_path):
+    Image.new("LA", (3, 3), (0, 0)).save(tmp_path / "a.png")
+    for background in (0.0, 1.0):
+        found = open_images(Source(str(tmp_path), background=background)).split("train")
+        assert found.batch(slice(None)).image.mean() == background
+
+
+def test_an_interrupted_decode_leaves_nothing(folder, monkeypatch):
+    from latentia.data.encoded import Files
+
+    def interrupted(self, out, prep):
+        out[:6] = 1
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "decode", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pixels(folder)
+    assert list((cache.root() / "images").iterdir()) == []
+    assert pixels(folder).float().std() > 50
+
+
+@pytest.mark.parametrize("name", ["about.json", "pixels.npy", "columns.npz"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_cache_is_made_anew(folder, name, damage):
+    expected = pixels(folder).clone()
+    (file,) = (cache.root() / "images").glob(f"*/{name}")
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-100] if name == "pixels.npy" else b"{")
+    assert torch.equal(pixels(folder), expected)
+    assert torch.equal(pixels(folder), expected)
+
+
+def test_what_a_killed_process_left_is_swept(folder):
+    left = cache.root() / "images" / "0.dead.part"
+    young = cache.root() / "images" / "1.busy.part"
+    for path in (left, young):
+        path.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    pixels(folder)
+    assert not left.exists()
+    assert young.exists()
+
+
+def test_without_a_cache_images_stay_in_memory(folder, tmp_path, monkeypatch, recwarn):
+    expected = pixels(folder).clone()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path / "file" / "below"))
+    assert torch.equal(pixels(folder), expected)
+    assert not recwarn.list
+
+
+def test_a_full_disk_leaves_images_in_memory(folder, monkeypatch):
+    expected = pixels(folder, 5).clone()
+    for path in (cache.root() / "images").iterdir():
+        path.rename(path.with_name("elsewhere"))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert torch.equal(pixels(folder, 5), expected)
+    assert [path.name for path in (cache.root() / "images").iterdir()] == ["elsewhere"]
+
+
+def test_more_than_a_quarter_of_memory_is_mapped(folder, monkeypatch):
+    expected = open_images(str(folder)).split("train").batch(torch.tensor([3, 1]))
+    monkeypatch.setattr(cache, "memory", lambda: 400)
+    loads = []
+    load = np.load
+    monkeypatch.setattr(
+        np, "load", lambda *a, **k: loads.append(k.get("mmap_mode")) or load(*a, **k)
+    )
+    found = open_images(str(folder)).split("train").batch(torch.tensor([3, 1]))
+    assert loads[0] == "c"
+    assert torch.equal(found.image, expected.image)
+
+
+def test_arrays_in_memory_are_not_cached():
+    open_images(np.zeros((4, 3, 3), np.uint8)).split("train")
+    assert not (cache.root() / "images").exists()
+
+
+def test_short_work_is_silent_and_long_work_counts(capsys, monkeypatch):
+    assert sum(watched([2, 3], 5, "x: decoding")) == 5
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("latentia.data.progress.PATIENCE", -1.0)
+    assert sum(watched([2000, 3000], 5000, "x: decoding")) == 5000
+    assert capsys.readouterr().err == "x: decoding: 2,000 of 5,000\n"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert sum(watched([2000, 3000], 5000, "x: decoding")) == 5000

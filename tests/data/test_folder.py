@@ -1,0 +1,234 @@
+"""A folder is read whole, in one order, with its labels, or one error says why not."""
+
+import os
+import time
+import unicodedata
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentia.core.errors import Error
+from latentia.data import Source, open_images
+from latentia.data.encoded import Files
+
+
+def picture(path, level=0, size=(4, 4)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full(size, level, np.uint8)).save(path)
+
+
+def every(images):
+    """key -> (mean level, label name) over all three splits."""
+    found = {}
+    for name in ("train", "validation", "test"):
+        split = images.split(name)
+        if not len(split):
+            continue
+        batch = split.batch(slice(None))
+        levels = (batch.image.mean((1, 2, 3)) * 255).round().int().tolist()
+        classes = split.classes.get("label")
+        labels = [classes[at] for at in batch.columns["label"]] if classes else [None] * len(split)
+        found |= dict(zip(split.keys, zip(levels, labels, strict=True), strict=True))
+    return found
+
+
+NAMES = ["train/a.png", "val/a.png", "test/b.png", "cat/test/train.png", "cat/deep/er/x.png"]
+
+
+def test_every_file_is_found_with_its_label_whatever_the_names(tmp_path):
+    """imagefolder finds 2 of 9 such files, and no labels when one lies deeper (trap 24)."""
+    for level, name in enumerate(NAMES):
+        picture(tmp_path / name, level)
+    expected = {name: (level, name.split("/")[0]) for level, name in enumerate(NAMES)}
+    assert every(open_images(str(tmp_path))) == expected
+
+
+def test_no_labels_when_an_image_lies_in_no_sub_folder(tmp_path):
+    picture(tmp_path / "cat/a.png")
+    picture(tmp_path / "b.png")
+    images = open_images(str(tmp_path))
+    assert images.spec()["labels"] == {}
+
+
+def test_order_is_that_of_the_names_not_of_creation(tmp_path):
+    """Latents are named by their keys: sorted, as the listing is (trap 13)."""
+    names = [f"{at:02}.png" for at in range(20)]
+    for folder, order in (("up", names), ("down", names[::-1])):
+        for name in order:
+            picture(tmp_path / folder / name, int(name[:2]))
+    up, down = (open_images(str(tmp_path / folder)) for folder in ("up", "down"))
+    assert up.spec()["fingerprint"] == down.spec()["fingerprint"]
+    for name in ("train", "validation", "test"):
+        assert up.split(name).keys == sorted(up.split(name).keys) == down.split(name).keys
+
+
+def test_keys_are_nfc_on_every_system(tmp_path):
+    picture(tmp_path / unicodedata.normalize("NFD", "é.png"))
+    assert open_images(str(tmp_path)).split("train").keys == [unicodedata.normalize("NFC", "é.png")]
+
+
+def test_links_are_followed_and_circles_ended(tmp_path):
+    picture(tmp_path / "elsewhere/a.png", 7)
+    picture(tmp_path / "set/x/b.png", 8)
+    (tmp_path / "set/x/a.png").symlink_to(tmp_path / "elsewhere/a.png")
+    (tmp_path / "set/y").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set/x/round").symlink_to(tmp_path / "set")
+    found = every(open_images(str(tmp_path / "set")))
+    assert found == {"x/a.png": (7, "x"), "x/b.png": (8, "x"), "y/a.png": (7, "y")}
+
+
+def test_hidden_files_are_passed_over_and_others_named(tmp_path):
+    picture(tmp_path / "a.png")
+    picture(tmp_path / ".hidden.png")
+    picture(tmp_path / ".git/b.png")
+    (tmp_path / "labels.csv").write_text("a,b")
+    (tmp_path / "notes.txt").write_text("x")
+    images = open_images(str(tmp_path))
+    assert images.split("train").keys == ["a.png"]
+    assert images.notes == [f"{tmp_path}/: not images, not used: labels.csv, notes.txt."]
+
+
+def test_an_image_without_its_suffix_is_an_image(tmp_path):
+    picture(tmp_path / "a.png", 5)
+    (tmp_path / "a.png").rename(tmp_path / "scan0001")
+    assert every(open_images(str(tmp_path))) == {"scan0001": (5, None)}
+
+
+def test_no_images(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(Error) as error:
+        open_images(str(tmp_path)).split("train")
+    assert str(error.value) == (
+        f"{tmp_path}/ holds no images (1 other files); give a folder of PNG, JPEG, TIFF or other"
+        " images, in sub-folders or not."
+    )
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(
+        Error, match=r"nowhere does not exist; give digits, mnist, .* or \.npz file"
+    ):
+        open_images(str(tmp_path / "nowhere")).split("train")
+
+
+def test_a_file_that_is_none_of_ours(tmp_path):
+    (tmp_path / "a.csv").write_text("x")
+    with pytest.raises(Error, match=r"a\.csv is a \.csv file; give digits, mnist"):
+        open_images(str(tmp_path / "a.csv")).split("train")
+
+
+def test_mixed_sizes_are_named(tmp_path):
+    for at, size in enumerate([(64, 64), (20, 30), (31, 17)]):
+        picture(tmp_path / f"{at}.png", size=size)
+    with pytest.raises(Error) as error:
+        _ = open_images(str(tmp_path)).shape
+    assert str(error.value) == (
+        f"{tmp_path}/ holds images of 3 sizes (20x30, 31x17, 64x64); give one with --size 64 or"
+        " --size 64x48."
+    )
+    assert open_images(str(tmp_path), "12x10").split("train").batch(slice(1)).image.shape[1:] == (
+        *(1, 12, 10),
+    )
+
+
+def test_all_unreadable_files_are_listed_at_once(tmp_path):
+    """Broken header, broken end, nothing at all, a link to nowhere: one error (trap 21)."""
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    for name in ("good.png", "cut.png", "cut.jpg"):
+        Image.fromarray(noise).save(tmp_path / name)
+    for name in ("cut.png", "cut.jpg"):
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(data[: len(data) // 2])
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(Error) as error:
+        open_images(str(tmp_path), 64, 3).split("train")
+    text = str(error.value)
+    assert text.startswith(f"{tmp_path}/ holds 5 unreadable of 6 images: cut.jpg (image file is tr")
+    assert text.endswith("Mend or remove them.")
+    for part in ("cut.png (", "empty.png (0 bytes)", "text.png (not an image that Pillow knows)"):
+        assert part in text
+    assert "gone.png (No such file or directory)" in text
+    assert "good.png" not in text
+
+
+def test_a_truncated_file_alone_is_refused_at_the_start(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.jpg")
+    data = (tmp_path / "cut.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
+    with pytest.raises(
+        Error, match=r"1 unreadable of 1 images: cut\.jpg \(image file is truncated"
+    ):
+        open_images(str(tmp_path), 64, 1).split("train")
+
+
+def test_more_than_ten_unreadable_files_are_counted(tmp_path):
+    for at in range(13):
+        (tmp_path / f"{at:02}.png").touch()
+    with pytest.raises(Error, match=r"13 unreadable of 13 .*09\.png \(0 bytes\) and 3 more\. Mend"):
+        open_images(str(tmp_path)).split("train")
+
+
+def test_a_folder_that_may_not_be_listed(tmp_path, monkeypatch):
+    scandir = os.scandir
+
+    def guarded(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(
+        Error, match=r"closed cannot be listed \(Permission denied\); allow reading"
+    ):
+        open_images(str(tmp_path)).split("train")
+
+
+def test_files_have_one_or_three_channels(tmp_path):
+    picture(tmp_path / "a.png")
+    with pytest.raises(Error, match="which have 1 or 3 channels, not 5; for other counts give an"):
+        open_images(str(tmp_path), 4, 5).split("train")
+
+
+def test_grey_and_colour_together_are_colour(tmp_path):
+    picture(tmp_path / "a.png")
+    Image.new("RGB", (4, 4)).save(tmp_path / "b.png")
+    assert open_images(str(tmp_path)).shape == (3, 4, 4)
+
+
+def test_an_unreadable_file_reaches_the_user_even_from_many_threads(tmp_path):
+    """Files larger than a few kB are decoded by several threads; none of them may lose an error."""
+    noise = np.random.default_rng(0).integers(0, 255, (120, 120), dtype=np.uint8)
+    for at in range(40):
+        Image.fromarray(noise).save(tmp_path / f"{at:02}.png")
+    data = (tmp_path / "33.png").read_bytes()
+    (tmp_path / "33.png").write_bytes(data[:-3000])
+    with pytest.raises(Error, match=r"1 unreadable of 40 images: 33\.png"):
+        open_images(str(tmp_path)).split("train")
+
+
+def test_rows_stand_at_their_names_however_threads_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("latentia.data.encoded.SMALL", 0)
+    monkeypatch.setattr("latentia.data.encoded.processors", lambda: 4)
+    for level in range(200):
+        picture(tmp_path / f"{level:03}.png", level)
+    original = Files.__dict__["decode"]
+
+    def slow_start(self, out, prep):
+        fetch = self.fetch
+
+        def late(start, stop):
+            time.sleep(0.05 if start == 0 else 0)
+            return fetch(start, stop)
+
+        self.fetch = late
+        original(self, out, prep)
+
+    monkeypatch.setattr(Files, "decode", slow_start)
+    found = every(open_images(str(tmp_path)))
+    assert found == {f"{level:03}.png": (level, None) for level in range(200)}
+    assert open_images(Source(str(tmp_path), seed=3)).split("train").keys != []

@@ -1,0 +1,188 @@
+"""One seed, one result: the same bytes however often, and wherever, a run was interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import latentia
+from latentia.engine.optim import Adam, moments, restore
+from latentia.session import go_on
+
+FILES = ("log.jsonl", "weights.safetensors", "state.safetensors")
+
+
+def content(run):
+    return {name: (run.path / name).read_bytes() for name in FILES}
+
+
+@pytest.mark.parametrize("recipe", ["mnist_mlp_vae", "conv_vae"])
+def test_one_seed_gives_the_same_bytes_and_another_seed_others(toy, recipe):
+    first, again = toy("a", recipe), toy("b", recipe)
+    assert content(first) == content(again)
+    other = toy("c", recipe, options=latentia.Options(log_every=2, save_every=2, seed=1))
+    assert content(other)["log.jsonl"] != content(first)["log.jsonl"]
+
+
+@pytest.mark.parametrize("recipe", ["mnist_mlp_vae", "conv_vae"])
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 5, 6, 8])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(toy, recipe, stop):
+    """The generator is dropped after `stop` events: later rows of the log belong to no state."""
+    whole, cut = toy("whole", recipe), toy("cut", recipe, stop=stop)
+    assert content(cut) != content(whole)
+    _, events = go_on(cut.path)
+    list(events)
+    assert content(cut) == content(whole)
+
+
+def test_resuming_a_complete_run_changes_nothing(toy):
+    run = toy("a")
+    before = content(run)
+    _, events = go_on(run.path)
+    assert list(events) == []
+    assert content(run) == before
+
+
+def test_state_written_but_not_the_weights_is_mended_by_a_resume(toy):
+    run = toy("a")
+    weights = run.weights.read_bytes()
+    run.weights.unlink()
+    list(go_on(run.path)[1])
+    assert run.weights.read_bytes() == weights
+
+
+def test_every_moment_has_its_parameters_strides_after_a_restore():
+    """Contiguous moments beside a channels-last weight train wrongly without a word (trap 23)."""
+
+    def made():
+        torch.manual_seed(0)
+        module = torch.nn.Conv2d(3, 5, 3).to(memory_format=torch.channels_last)
+        return module, Adam(1e-2).build(module)
+
+    def descend(module, optimizer, steps):
+        for k in range(steps):
+            draw = torch.Generator().manual_seed(k)
+            image = torch.randn(2, 3, 6, 6, generator=draw).to(memory_format=torch.channels_last)
+            module(image).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    straight, optimizer = made()
+    descend(straight, optimizer, 3)
+    kept = {k: v.clone().contiguous() for k, v in moments(optimizer, straight).items()}
+    weights = {k: v.clone().contiguous() for k, v in straight.state_dict().items()}
+    resumed, fresh = made()
+    resumed.load_state_dict(weights)
+    restore(fresh, resumed, kept)
+    for parameter in resumed.parameters():
+        for value in fresh.state[parameter].values():
+            assert value.shape != parameter.shape or value.stride() == parameter.stride()
+    descend(straight, optimizer, 3)
+    descend(resumed, fresh, 3)
+    for a, b in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+COMMAND = [sys.executable, "-m", "latentia"]
+
+
+def start_process(array_file, run, recipe, extra=()):
+    words = ["train", recipe, "--data", array_file, "--run", str(run), "--latent", "3"]
+    words += ["--batch", "8", "--epochs", "30", "--log-every", "5", "--save-every", "3", *extra]
+    return subprocess.Popen(
+        [*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def kill_and_resume(array_file, folder, recipe, kills, draw):
+    """Kill -9 at random moments, resume each time, and let the last one end."""
+    process = start_process(array_file, folder, recipe)
+    done = 0
+    while done < kills:
+        state = folder / "state.safetensors"
+        while not state.exists() and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(draw.uniform(0.0, 0.5))
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        done += 1
+        process = subprocess.Popen(
+            [*COMMAND, "resume", str(folder)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        time.sleep(draw.uniform(1.5, 5.0))
+    out, _ = process.communicate()
+    assert process.returncode == 0, out
+    return done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["mnist_mlp_vae", "conv_vae"])
+def test_twenty_kills_at_random_moments_leave_the_same_bytes(array_file, tmp_path, recipe):
+    import random
+
+    process = start_process(array_file, tmp_path / "whole", recipe)
+    out, _ = process.communicate()
+    assert process.returncode == 0, out
+    draw, kills, number = random.Random(0), 0, 0
+    while kills < 20:
+        folder, number = tmp_path / f"cut{number}", number + 1
+        kills += kill_and_resume(array_file, folder, recipe, 20 - kills, draw)
+        for name in FILES:
+            assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_says_where_and_prints_the_resume_command(array_file, tmp_path, number):
+    run = tmp_path / "r"
+    process = start_process(array_file, run, "mnist_mlp_vae", ["--save-every", "100000"])
+    while not (run / "timing.jsonl").exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("the toy run was over before the signal came")
+    assert process.returncode == 130
+    assert f"saved in {run}" in out
+    assert f"latentia resume {run}" in out
+    assert "Traceback" not in out
+    whole = tmp_path / "whole"
+    start_process(array_file, whole, "mnist_mlp_vae", ["--save-every", "100000"]).communicate()
+    list(go_on(run)[1])
+    assert (run / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
+    assert torch.equal(
+        load_file(run / "weights.safetensors")["decoder.layers.0.weight"],
+        load_file(whole / "weights.safetensors")["decoder.layers.0.weight"],
+    )
+
+
+def test_a_kill_between_writing_and_renaming_leaves_the_last_good_state(toy, monkeypatch):
+    run = toy("a", stop=4)
+    good = run.state.read_bytes()
+
+    def die(*_):
+        raise OSError("killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", die)
+        with pytest.raises(OSError, match="killed here"):
+            list(go_on(run.path)[1])
+    assert run.state.read_bytes() == good
+    list(go_on(run.path)[1])
+    assert content(run) == content(toy("whole"))
+
+
+def test_wall_times_are_kept_apart_from_the_log(toy):
+    run = toy("a")
+    rows = [json.loads(line) for line in (run.path / "timing.jsonl").read_text().splitlines()]
+    assert {"step", "seconds", "images_per_s"} == set(rows[0])
+    assert "seconds" not in (run.path / "log.jsonl").read_text()
