@@ -1,0 +1,20 @@
+"""Generated images are made in whole blocks, each with a generator of its own, then cut at n.
+
+Image k is therefore the same for every n, to the bit: no matrix product or vector loop sees n.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from latentia.core.errors import Error
+from latentia.core.seeding import BLOCK, address
+
+
+def blocks(n: int, *, seed: int, purpose: str) -> Iterator[tuple[slice, np.random.Generator]]:
+    """The rows of each block that lie below n, and the generator that draws all BLOCK of them."""
+    if n < 1:
+        raise Error(f"{purpose} was asked for {n} images; give n of at least 1.")
+    for block in range(-(-n // BLOCK)):
+        rows = slice(block * BLOCK, min(n, (block + 1) * BLOCK))
+        yield rows, np.random.default_rng(address(seed, purpose, block))

@@ -1,0 +1,196 @@
+"""A step-index multimode fibre, one linear polarisation: guided modes, their coupling, the output.
+
+Lengths are micrometres. The illumination and the camera share one square grid on the facets. Power
+is the sum of |field|^2 over pixels, in units of the light that a white pattern lets through.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from scipy import linalg, optimize, special
+
+from latentia.core.errors import Error
+from latentia.core.seeding import address
+
+
+def lp_roots(v: float) -> list[tuple[int, float]]:
+    """(l, u) of every guided LP_lm mode; Snyder & Love 1983, Optical Waveguide Theory, chapter 14.
+
+    u J_{l+1}(u) / J_l(u) = w K_{l+1}(w) / K_l(w), w^2 = v^2 - u^2. LP_lm has its root between the
+    m-th zero of J_{l-1}, its cut-off, and that of J_l; for l = 0 the first cut-off is v = 0. A mode
+    with w below 1e-6 v, just past its cut-off, spreads over a million radii and is left out.
+    """
+
+    def mismatch(u: float, order: int) -> float:
+        w = np.sqrt(v**2 - u**2)
+        ratio = special.kve(1, w) / special.kve(0, w)
+        for k in range(1, order + 1):  # K_{k+1} / K_k by recurrence: K itself would overflow
+            ratio = 1 / ratio + 2 * k / w
+        return u * special.jv(order + 1, u) - special.jv(order, u) * w * ratio
+
+    roots = []
+    for order in range(int(v) + 2):  # j_{l-1,1} > l - 1: none is guided beyond
+        zeros = special.jn_zeros(order, int(v / np.pi) + 2)
+        cuts = special.jn_zeros(abs(order - 1), len(zeros))
+        if order == 0:
+            cuts = np.concatenate([[0.0], cuts])
+        for cut, zero in zip(cuts, zeros, strict=False):
+            low, high = cut + 1e-9, min(zero, v * (1 - 5e-13))
+            if low < high and mismatch(low, order) * mismatch(high, order) < 0:
+                roots.append((order, optimize.brentq(mismatch, low, high, (order,), xtol=1e-13)))
+    return roots
+
+
+@lru_cache(maxsize=8)
+def lp_modes(core: float, na: float, wavelength: float, view: float, size: int) -> np.ndarray:
+    """The guided modes on the grid, real and orthonormal: (size * size, modes).
+
+    J_l(u r / a) in the core and K_l(w r / a) outside, times cos(l phi) and sin(l phi), continuous
+    at r = a. Sampling and the edge of the grid cost a little orthogonality; the nearest orthonormal
+    set (Löwdin 1950) restores it, so that a unitary conserves the power on the camera exactly.
+    """
+    v = 2 * np.pi * core * na / wavelength
+    at = ((np.arange(size) + 0.5) / size * 2 - 1) * view  # in core radii
+    r, phi = np.hypot(at, at[:, None]), np.arctan2(at[:, None], at)
+    modes = []
+    for order, u in lp_roots(v):
+        w = np.sqrt(v**2 - u**2)
+        inside = special.jv(order, u * np.minimum(r, 1)) / special.jv(order, u)
+        far = np.maximum(r, 1)
+        outside = special.kve(order, w * far) / special.kve(order, w) * np.exp(w * (1 - far))
+        radial = np.where(r < 1, inside, outside)
+        angular = [np.cos(order * phi), np.sin(order * phi)] if order else [np.ones_like(phi)]
+        modes += [radial * turn for turn in angular]
+    flat = np.stack([m.ravel() / np.linalg.norm(m) for m in modes], 1)
+    values, vectors = linalg.eigh(flat.T @ flat)
+    if values[0] < 0.1:
+        raise Error(
+            f"{size}x{size} pixels cannot tell {len(modes)} modes apart; give a larger size, or a"
+            " smaller core or numerical aperture."
+        )
+    modes = flat @ (vectors / np.sqrt(values)) @ vectors.T
+    modes.flags.writeable = False  # it is shared
+    return modes
+
+
+def haar(modes: int, draw: np.random.Generator) -> np.ndarray:
+    """A unitary by Haar's measure: QR of a Ginibre matrix, the phases of R's diagonal put back.
+
+    Mezzadri 2007, How to generate random matrices from the classical compact groups. Without the
+    phases, the QR's own convention would prefer some unitaries.
+    """
+    ginibre = draw.standard_normal((modes, modes, 2)) @ (1, 1j)
+    q, r = np.linalg.qr(ginibre)
+    diagonal = np.diagonal(r)
+    return q * (diagonal / abs(diagonal))
+
+
+def geodesic(unitary: np.ndarray, part: float) -> np.ndarray:
+    """unitary^part: the point at this part of the way from the identity, unitary all along."""
+    if part == 1:
+        return unitary
+    triangle, basis = linalg.schur(unitary, output="complex")[:2]  # diagonal: a unitary is normal
+    angles = np.angle(np.diagonal(triangle))
+    return (basis * np.exp(1j * part * angles)) @ basis.conj().T
+
+
+@dataclass(frozen=True)
+class Fibre:
+    """One fibre: the same pattern gives the same field. The seed decides how its modes couple.
+
+    The pattern is an amplitude mask in a plane wave, on the square inscribed in the core. What of
+    it lies outside the guided modes (chiefly details finer than wavelength / (2 na)) radiates into
+    the cladding and is lost: `coefficients` projects. Coupling 0 relays the guided part of the
+    image, 1 is Haar's measure, between them runs `geodesic`. The phases that the modes gather along
+    the fibre are part of the coupling.
+    """
+
+    seed: int = 0
+    size: int = 96
+    core: float = 12.5  # radius
+    na: float = 0.22
+    wavelength: float = 0.85
+    coupling: float = 1.0
+    view: float = 1.1  # half the side of the grid, in core radii
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.coupling <= 1:
+            raise Error(
+                f"coupling {self.coupling} is not in [0, 1]: 0 is none, 1 is Haar's measure."
+            )
+        if min(self.core, self.na, self.wavelength) <= 0:
+            raise Error(
+                f"core {self.core}, na {self.na} and wavelength {self.wavelength} must be above 0."
+            )
+        if self.pitch > self.wavelength / (4 * self.na):
+            least = int(np.ceil(self.size * self.pitch * 4 * self.na / self.wavelength))
+            raise Error(
+                f"{self.size}x{self.size} pixels under-sample this fibre's speckle; give a size of"
+                f" at least {least}."
+            )
+
+    @property
+    def pitch(self) -> float:
+        """Side of a pixel."""
+        return 2 * self.view * self.core / self.size
+
+    @cached_property
+    def modes(self) -> np.ndarray:
+        """(size * size, modes), orthonormal."""
+        return lp_modes(self.core, self.na, self.wavelength, self.view, self.size)
+
+    @cached_property
+    def unitary(self) -> np.ndarray:
+        """From input to output modes, (modes, modes)."""
+        draw = np.random.default_rng(address(self.seed, "fibre"))
+        return geodesic(haar(self.modes.shape[1], draw), self.coupling)
+
+    @cached_property
+    def radius(self) -> np.ndarray:
+        """Of each pixel's centre, in core radii: (size, size)."""
+        at = ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.view
+        return np.hypot(at, at[:, None])
+
+    def spots(self, h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the lit pixels, and of the h x w pattern's pixel that lights each."""
+        at = ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.view / np.sqrt(0.5)
+        lit = np.flatnonzero(abs(at) < 1)
+        row, col = (np.floor((at[lit] + 1) / 2 * side).astype(int) for side in (h, w))
+        pixels, by = self.size * lit[:, None] + lit, w * row[:, None] + col
+        return pixels.ravel(), by.ravel()
+
+    def illumination(self, patterns: np.ndarray) -> np.ndarray:
+        """Patterns (n, 1, h, w) of amplitudes in [0, 1] as fields on the grid, (n, size * size)."""
+        pixels, by = self.spots(*patterns.shape[2:])
+        field = np.zeros((len(patterns), self.size**2))
+        field[:, pixels] = patterns.reshape(len(patterns), -1)[:, by] / np.sqrt(len(pixels))
+        return field
+
+    def coefficients(self, patterns: np.ndarray) -> np.ndarray:
+        """Amplitudes of the input modes, (n, modes); their summed square is the guided power."""
+        return patterns.reshape(len(patterns), -1) @ launch(self, *patterns.shape[2:])
+
+    def carry(self, coefficients: np.ndarray) -> np.ndarray:
+        """The field on the camera for amplitudes of input modes: (n, size, size), complex."""
+        out = coefficients @ self.unitary.T
+        field = np.real(out) @ self.modes.T + 1j * (np.imag(out) @ self.modes.T)
+        return field.reshape(-1, self.size, self.size)
+
+    def field(self, patterns: np.ndarray) -> np.ndarray:
+        """The field on the camera for patterns (n, 1, h, w): (n, size, size), complex."""
+        return self.carry(self.coefficients(patterns))
+
+    def intensity(self, patterns: np.ndarray) -> np.ndarray:
+        """|field|^2, before any noise: (n, size, size)."""
+        field = self.field(patterns)
+        return np.real(field) ** 2 + np.imag(field) ** 2
+
+
+@lru_cache(maxsize=4)
+def launch(fibre: Fibre, h: int, w: int) -> np.ndarray:
+    """Overlap of each pattern pixel's light with each mode, (h * w, modes)."""
+    pixels, by = fibre.spots(h, w)
+    overlaps = np.zeros((h * w, fibre.modes.shape[1]))
+    np.add.at(overlaps, by, fibre.modes[pixels])
+    return overlaps / np.sqrt(len(pixels))

@@ -1,0 +1,49 @@
+"""Contrast, grain size and likeness of speckle images (n, h, w), cut to the lit region."""
+
+import numpy as np
+
+
+def contrast(intensity: np.ndarray) -> np.ndarray:
+    """Standard deviation over mean, an image each; 1 if fully developed; Goodman 2007, eq. 3.5."""
+    flat = intensity.reshape(len(intensity), -1).astype(np.float64)
+    return flat.std(1) / flat.mean(1)
+
+
+def autocorrelation(intensity: np.ndarray) -> np.ndarray:
+    """Autocovariance over lag, averaged over images, 1 at lag 0, (h, w), lag 0 in the corner.
+
+    Lags do not wrap: each is averaged over the pairs of pixels that it has.
+    """
+    h, w = intensity.shape[1:]
+    rest = intensity - intensity.mean((1, 2), keepdims=True, dtype=np.float64)
+
+    def pairs(images: np.ndarray) -> np.ndarray:
+        power = abs(np.fft.rfft2(images, (2 * h, 2 * w))) ** 2
+        return np.fft.irfft2(power.mean(0), (2 * h, 2 * w))[:h, :w]
+
+    covariance = pairs(rest) / pairs(np.ones((1, h, w)))
+    return covariance / covariance[0, 0]
+
+
+def grain(intensity: np.ndarray) -> float:
+    """Full width at half maximum of the autocorrelation, in pixels: the mean of both axes'.
+
+    A filled aperture na gives |2 J_1(x) / x|^2, x = 2 pi na r / wavelength, which is 1.03
+    wavelength / (2 na) wide (Goodman 2007, section 5.7); infinite if it never falls to a half.
+    """
+    correlation = autocorrelation(intensity)
+    widths = []
+    for along in (correlation[0], correlation[:, 0]):
+        below = np.flatnonzero(along < 0.5)
+        if not len(below):
+            return float("inf")
+        k = int(below[0])  # the fall through 1/2 lies between k - 1 and k
+        widths.append(2 * (k - 1 + (along[k - 1] - 0.5) / (along[k - 1] - along[k])))
+    return float(np.mean(widths))
+
+
+def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of the pixels of a and b, a pair of images each: (n,)."""
+    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (a, b))
+    a, b = (x - x.mean(1, keepdims=True) for x in (a, b))
+    return (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
