@@ -5,7 +5,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Optional, get_args, get_type_hints
 
 import tyro
 from typing_extensions import Doc
@@ -261,7 +261,7 @@ def _fields(title: str, function: Callable, switch: str = "") -> type:
         if get_args(hint) and get_args(hint)[0] is Any:  # data: on the command line, a word
             hint = Annotated[(str, *hint.__metadata__)]
         if name == switch:
-            hint, default = hint | None, None
+            hint, default = Optional[hint], None  # noqa: UP045 (hints are values)
         fields.append((name, hint, dataclasses.field(default=default)))
     return dataclasses.make_dataclass(title, fields, kw_only=True)
 

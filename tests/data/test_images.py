@@ -228,11 +228,23 @@ def test_digits_fill_the_unit_interval_with_their_labels():
 def test_a_made_source_may_hold_images_beside_images(monkeypatch):
     from latentia.data import made
 
-    monkeypatch.setitem(made.MADE, "pairs", "latentia.data.test_pairs:pairs")
+    monkeypatch.setitem(made.MADE, "pairs", "latentia.data.test_pairs")
     module = type(sys)("latentia.data.test_pairs")
     module.__spec__ = made.find_spec("latentia.data.digits")
     pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
-    module.pairs = lambda size: made.Pictures(pixels, {"pattern": 255 - pixels}, {})
+    module.pairs = lambda: (pixels, {"pattern": 255 - pixels}, {"pattern": None})
     monkeypatch.setitem(sys.modules, "latentia.data.test_pairs", module)
     batch = open_images("pairs").split("train").batch(slice(None))
     torch.testing.assert_close(batch.columns["pattern"], 1 - batch.image)
+
+
+def test_made_sources_come_in_any_number_and_say_so_if_it_is_none():
+    few = open_images("vehicles:6", size=32)
+    assert len(few.split("all")) == 6
+    assert few.shape == (1, 32, 32)
+    assert set(few.split("all").columns) >= {"body", "length", "position"}
+    assert open_images("sprites:5", size="20x12").split("all").batch(slice(0, 2)).image.shape == (
+        *(2, 1, 20, 12),
+    )
+    with pytest.raises(Error, match="vehicles:many is no number of images; write vehicles:500"):
+        open_images("vehicles:many").spec()

@@ -5,44 +5,43 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from latentia.core.errors import Error
 from latentia.data.arrays import Arrays, planar
 from latentia.data.decode import Preprocessing
 from latentia.data.reader import Survey, Wanted
 
-MADE = {"digits": "latentia.data.digits:digits"}  # name -> module:function
-
-
-class Pictures(NamedTuple):
-    """What such a function returns; columns are one number an image, or images (n, c, h, w)."""
-
-    pixels: np.ndarray  # (n, c, h, w) uint8, at the asked (height, width) if the function can
-    columns: dict[str, np.ndarray]
-    classes: dict[str, list[str]]  # names of the values of a column, where they have names
+# name -> the file with a function of that name: (n=, size=, seed=) with defaults, to pixels
+# (n, c, h, w) uint8, columns (numbers or images), and names of their values, where they have any
+MADE = {name: f"latentia.data.{name}" for name in ("digits", "vehicles", "sprites", "speckle")}
 
 
 @dataclass
 class Made:
-    """`function(size=...)`; it may take more, with defaults."""
+    """ "vehicles", or "vehicles:500" for the first 500."""
 
     label: str
     arrays: Arrays | None = None
 
     def identity(self) -> str:
         """The text of the function's file: another text may mean other images."""
-        module = MADE[self.label].split(":")[0]
-        found = find_spec(module)
+        found = find_spec(MADE[self.label.partition(":")[0]])
         assert found is not None
         return hashlib.sha256(Path(str(found.origin)).read_bytes()).hexdigest()
 
     def survey(self, wanted: Wanted) -> Survey:
-        module, function = MADE[self.label].split(":")
-        made: Pictures = getattr(import_module(module), function)(size=wanted.size)
-        pixels = {"train": planar(made.pixels, self.label)}
-        self.arrays = Arrays(self.label, pixels, made.columns, dict(made.classes))
+        name, _, count = self.label.partition(":")
+        if count and not (count.isdecimal() and int(count)):
+            raise Error(f"{self.label} is no number of images; write {name}:500 for 500 of them.")
+        options = {"n": int(count)} if count else {}
+        if wanted.size and wanted.size[0] == wanted.size[1]:
+            options["size"] = wanted.size[0]  # else drawn as it is by default, then resized
+        function = getattr(import_module(MADE[name]), name)
+        pixels, columns, classes = function(**options)
+        named = {key: names for key, names in classes.items() if names}
+        self.arrays = Arrays(self.label, {"train": planar(pixels, self.label)}, columns, named)
         return self.arrays.survey(wanted)
 
     def fill(self, out: np.ndarray, prep: Preprocessing) -> None:

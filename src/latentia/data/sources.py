@@ -58,7 +58,7 @@ class Source:
             array = numpy(self.data)
             return f"array of {shown(array)} {array.dtype}"
         text = str(self.data)
-        if text in MADE or text in KNOWN or text.startswith("hub:"):
+        if text.partition(":")[0] in MADE or text in KNOWN or text.startswith("hub:"):
             return text
         return str(Path(text).expanduser().resolve())
 
@@ -68,7 +68,7 @@ class Source:
             label = "the array"
             return Arrays(label, {"train": planar(self.data, label)})
         text = str(self.data)
-        if text in MADE:
+        if text.partition(":")[0] in MADE:
             return Made(text)
         if text in KNOWN:
             return Table(text, KNOWN[text])

@@ -24,7 +24,9 @@ class Averaged:
         kept = 0.5 ** (batch / halflife)
         now = model.state_dict()
         floats = [k for k, v in now.items() if v.is_floating_point()]
-        torch._foreach_lerp_([self.tensors[k] for k in floats], [now[k] for k in floats], 1 - kept)
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            [self.tensors[k] for k in floats], [now[k] for k in floats], 1 - kept
+        )
         for key, value in now.items():
             if not value.is_floating_point():
                 self.tensors[key].copy_(value)

@@ -41,7 +41,8 @@ def card(name: str) -> Card:
     arguments = function.args
     defaults = dict(zip([a.arg for a in arguments.args], arguments.defaults, strict=False))
     data = defaults.get("data")
-    return Card(name, summary, about.strip(), data.value if isinstance(data, ast.Constant) else "")
+    default = str(data.value) if isinstance(data, ast.Constant) else ""
+    return Card(name, summary, about.strip(), default)
 
 
 def find(name: str) -> Callable:

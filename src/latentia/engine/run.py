@@ -88,8 +88,9 @@ class Run:
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
         try:
             about = json.loads((path / "run.json").read_text())
-            about["recipe"], about["arguments"], about["images"], about["options"]
-        except (OSError, ValueError, KeyError, TypeError):
+            if missing := {"recipe", "arguments", "edits", "options", "images"} - about.keys():
+                raise KeyError(*missing)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise Error(
                 f"{path} is not a run: it has no readable run.json; give a folder that "
                 "`latentia train` has made."
@@ -233,9 +234,8 @@ def _plain(knob: str, value: Any) -> Any:
         return str(Path(value).resolve())
     if isinstance(value, Source):
         return _plain(knob, value.data)
-    if hasattr(value, "shape"):
-        return f"<an array {tuple(value.shape)}>"
-    return value
+    shape = getattr(value, "shape", None)
+    return value if shape is None else f"<an array {tuple(shape)}>"
 
 
 def _new_folder(recipe: str, path: Path | str | None) -> Path:

@@ -52,7 +52,7 @@ class Turn:
                 optimizer.zero_grad(set_to_none=True)
                 raise NonFinite(why)
             if adam.clip is not None and norm > adam.clip:
-                torch._foreach_mul_(gradients, adam.clip / norm)
+                torch._foreach_mul_(gradients, adam.clip / norm)  # pyright: ignore
             for group in optimizer.param_groups:
                 group["lr"] = lr
             optimizer.step()

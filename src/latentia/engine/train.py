@@ -76,7 +76,7 @@ class Loop:
         precision = find_precision(options.precision, self.device)
         bf16 = precision == torch.bfloat16
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
-        plan.model.to(self.device, memory_format=torch.channels_last).train()
+        plan.model.to(device=self.device, memory_format=torch.channels_last).train()  # pyright: ignore
         self.images = plan.images.split("train").to(self.device)
         self.validation = plan.images.split("validation").to(self.device)
         self.batch = min(plan.batch, len(self.images))

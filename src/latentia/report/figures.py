@@ -8,9 +8,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 BLUE, ORANGE, GREY = "#2456a6", "#c4620a", "#8a8f98"
-LOOK = {
+LOOK: Any = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -70,7 +71,7 @@ def training_curves(logged: Sequence[dict], validated: Sequence[dict], player: s
         weights.set_ylim(bottom=0)
         for axis in axes:
             axis.set_xlabel("training images seen")
-            axis.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=""))
+            axis.xaxis.set_major_formatter(EngFormatter(sep=""))
             axis.legend(fontsize=9)
             _without_the_start(axis)
         return svg(figure)
