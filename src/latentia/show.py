@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.table import Table
 from latentia.engine.log import Event, Finding, Finished, Logged, Validated
 from latentia.engine.run import Run
 
-EVERY = 5.0  # seconds between plain lines
+EVERY = 5.0  # seconds between lines
 
 
 def show(run: Run, events: Iterator[Event]) -> int:
@@ -37,38 +37,66 @@ def _bar(console: Console, run: Run, events: Iterator[Event]) -> Finished | None
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[said]}"),
     )
-    last = None
+    pace = Pace()
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(run.name, total=None, said="starting")
-        pace = Pace()
-        for event in events:
-            if isinstance(event, Logged):
-                said = f"{pace.per_second(event):,.0f} images/s  {_terms(event)}"
-                progress.update(task, completed=event.step, total=event.total, said=said)
-            elif isinstance(event, Validated | Finding):
-                progress.console.print(_line(event))
-            elif isinstance(event, Finished):
-                last = event
-    return last
+
+        def on_logged(event: Logged) -> None:
+            said = f"{pace.per_second(event):,.0f} images/s  {_terms(event)}"
+            progress.update(task, completed=event.step, total=event.total, said=said)
+
+        return _say(events, on_logged, progress.console.print)
 
 
 def _lines(run: Run, events: Iterator[Event]) -> Finished | None:
-    last, said, pace = None, 0.0, Pace()
+    pace, often = Pace(), Throttle()
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    def on_logged(event: Logged) -> None:
+        rate = pace.per_second(event)
+        if often.allows():
+            left = (event.total - event.step) * event.images / event.step / rate if rate else 0
+            pace_said = f"{rate:,.0f} images/s  {left:,.0f} s left  " if rate else ""
+            say(f"step {event.step:,}/{event.total:,}  {pace_said}{_terms(event)}")
+
+    return _say(events, on_logged, say)
+
+
+def _say(
+    events: Iterator[Event], on_logged: Callable[[Logged], None], say: Callable[[str], None]
+) -> Finished | None:
+    """Findings at once; validations at intervals, and the last one in any case."""
+    often, waiting, last = Throttle(), None, None
     for event in events:
         if isinstance(event, Logged):
-            rate = pace.per_second(event)
-            if time.monotonic() - said > EVERY:
-                said = time.monotonic()
-                left = (event.total - event.step) * event.images / event.step / rate if rate else 0
-                pace_said = f"{rate:,.0f} images/s  {left:,.0f} s left  " if rate else ""
-                print(
-                    f"step {event.step:,}/{event.total:,}  {pace_said}{_terms(event)}", flush=True
-                )
-        elif isinstance(event, Validated | Finding):
-            print(_line(event), flush=True)
+            on_logged(event)
+        elif isinstance(event, Finding):
+            say(event.text)
+        elif isinstance(event, Validated):
+            waiting = event
+            if often.allows():
+                say(_validation(event))
+                waiting = None
         elif isinstance(event, Finished):
             last = event
+    if waiting:
+        say(_validation(waiting))
     return last
+
+
+class Throttle:
+    """True at most once in EVERY seconds."""
+
+    def __init__(self) -> None:
+        self.last = -EVERY
+
+    def allows(self) -> bool:
+        allowed = time.monotonic() - self.last >= EVERY
+        if allowed:
+            self.last = time.monotonic()
+        return allowed
 
 
 class Pace:
@@ -88,14 +116,12 @@ def _terms(event: Logged) -> str:
     return "  ".join(f"{name} {value:,.2f}" for name, value in terms.items()) + " nats"
 
 
-def _line(event: Validated | Finding) -> str:
-    if isinstance(event, Finding):
-        return event.text
+def _validation(event: Validated) -> str:
     values = "  ".join(
         f"{k} {v:,.4f}" if k == "mse" else f"{k} {v:,.2f}" for k, v in event.values.items()
     )
     best = "  best so far" if event.selected else ""
-    return f"epoch {event.epoch}  validation ({event.n:,} images, beta 1): {values} nats{best}"
+    return f"epoch {event.epoch}  validation ({event.n:,} images, beta 1): {values}{best}"
 
 
 def table(title: str, values: dict[str, Any]) -> None:

@@ -279,7 +279,7 @@ def test_a_run_lives_without_its_data_and_says_so_where_it_needs_them(run, place
 def test_other_images_under_the_same_name_are_noticed(run, tmp_path, capsys):
     about = json.loads((run / "run.json").read_text())
     np.save(tmp_path / "toy.npy", np.zeros((40, 28, 28), np.uint8))
-    about["arguments"]["data"] = str(tmp_path / "toy.npy")
+    about["images"]["source"] = str(tmp_path / "toy.npy")
     (run / "run.json").write_text(json.dumps(about))
     assert "is no longer what" in error(capsys, "evaluate", run)
 

@@ -186,3 +186,27 @@ def test_wall_times_are_kept_apart_from_the_log(toy):
     rows = [json.loads(line) for line in (run.path / "timing.jsonl").read_text().splitlines()]
     assert {"step", "seconds", "images_per_s"} == set(rows[0])
     assert "seconds" not in (run.path / "log.jsonl").read_text()
+
+
+def test_a_run_trained_on_an_array_is_resumed_with_the_array(images, tmp_path):
+    from latentia.session import start
+
+    knobs = {"data": images, "hidden": 8, "batch": 16, "epochs": 2}
+    run, events = start("mnist_mlp_vae", knobs, run=tmp_path / "r")
+    next(events)
+    events.close()
+    with pytest.raises(latentia.Error, match=r"trained on an array of .* in memory; give it again"):
+        latentia.resume(run.path)
+    with pytest.raises(latentia.Error, match="is no longer what"):
+        latentia.resume(run.path, data=255 - images)
+    assert latentia.resume(run.path, data=images).sample(1, seed=0).shape == (1, 1, 28, 28)
+
+
+def test_a_folder_that_is_called_as_a_source_does_not_hide_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    from latentia.session import start
+
+    run, _ = start("digits_vae", {}, run=tmp_path / "r")
+    assert run.about["arguments"]["data"] == "digits"
+    assert len(run.images().split("test")) == 180

@@ -24,8 +24,6 @@ from latentia.engine.device import find_device, find_precision
 from latentia.engine.plan import Options, Plan
 from latentia.engine.state import load_weights
 
-PLACES = ("data",)  # knobs that may name a file or folder
-
 
 @dataclass(frozen=True)
 class Run:
@@ -66,7 +64,7 @@ class Run:
         folder = _new_folder(recipe, path)
         about = {
             "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
-            "arguments": {k: _plain(k, v) for k, v in arguments.items()},
+            "arguments": {**arguments, "data": spec["source"]},
             "edits": {name: dict(knobs) for name, knobs in edits.items()},
             "options": asdict(options),
             "images": spec,
@@ -125,7 +123,9 @@ class Run:
         Raises: Error if they are not there, or no longer those that the run was trained on.
         """
         saved = self.about["images"]
-        where = data if data is not None else self.about["arguments"].get("data")
+        where = saved["source"] if data is None else data
+        if isinstance(where, str) and where.startswith("array of "):
+            raise Error(f"{self.path} was trained on an {where} in memory; give it again as data.")
         source, shape = _source(where, self.options), saved["shape"]
         images = open_images(source, size=tuple(shape[1:]), channels=shape[0])
         if (same or data is None) and images.spec()["fingerprint"] != saved["fingerprint"]:
@@ -226,16 +226,6 @@ def _resolved(options: Options) -> Options:
         precision="bf16" if precision == torch.bfloat16 else "fp32",
         threads=options.threads or torch.get_num_threads(),
     )
-
-
-def _plain(knob: str, value: Any) -> Any:
-    """JSON for run.json: places absolute, arrays named by their shape."""
-    if knob in PLACES and isinstance(value, str) and Path(value).exists():
-        return str(Path(value).resolve())
-    if isinstance(value, Source):
-        return _plain(knob, value.data)
-    shape = getattr(value, "shape", None)
-    return value if shape is None else f"<an array {tuple(shape)}>"
 
 
 def _new_folder(recipe: str, path: Path | str | None) -> Path:

@@ -18,9 +18,15 @@ def digits_vae(
     beta: Beta = 2.0,
     lr: Rate = 2e-3,
     batch: BatchSize = 64,
-    epochs: Epochs = 60,
+    epochs: Epochs = 40,
 ) -> Plan:
-    """A small convolutional VAE on 1,797 real handwritten digits, enlarged to 32x32."""
+    """A small convolutional VAE on 1,797 real handwritten digits, enlarged to 32x32.
+
+    beta 2, because with so few images beta 1 leaves holes in the prior: a classifier is sure of
+    fewer of its samples.
+    Expect: sure (probability > 0.8) of 79 % of 1,000 samples, and of 89 % of real test digits:
+    benchmarks/digits_demo.py.
+    """
     images = open_images(data, size=32, channels=1)
     model = VAE(
         encoder=ConvEncoder(images.shape, latent, channels=(16, 32, 64)),

@@ -24,6 +24,8 @@ def mnist_mlp_vae(
     """The MNIST lab's VAE: 784-400-20-400-784, Bernoulli, Adam; 652,824 parameters.
 
     Source: Kingma & Welling 2014.
+    Expect: 105.8 nats on the 10,000 test images (n = 1; 55,000 training images, 10 epochs); a plain
+    rendering on the same images 105.7: benchmarks/plain_mlp.py.
     """
     images = open_images(data, size=28, channels=1)
     model = VAE(
