@@ -69,14 +69,14 @@ def resume(run: RunFolder, data: Data = None) -> int:
 def sample(run: RunFolder, n: Number = 64, seed: Seed = 0, out: Out = "samples.png") -> None:
     """Draw new images."""
     from latentia.engine.run import Run
-    from latentia.report.pictures import write
+    from latentia.report.pictures import columns_for, write
 
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run)
     caption = f"{opened.name}: samples, seed {seed}, prior N(0, I)"
     images = opened.model().sample(n, seed=seed)
-    print(write(out, images, columns=round(n**0.5) or 1, caption=caption))
+    print(write(out, images, columns=columns_for(n), caption=caption))
 
 
 def reconstruct(

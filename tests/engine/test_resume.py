@@ -89,6 +89,7 @@ def test_every_moment_has_its_parameters_strides_after_a_restore():
         assert torch.equal(a, b)
 
 
+THREADS = ["--threads", "2"]
 COMMAND = [sys.executable, "-m", "latentia"]
 
 
@@ -102,7 +103,7 @@ def start_process(array_file, run, recipe, extra=()):
 
 def kill_and_resume(array_file, folder, recipe, kills, draw):
     """Kill -9 at random moments, resume each time, and let the last one end."""
-    process = start_process(array_file, folder, recipe)
+    process = start_process(array_file, folder, recipe, THREADS)
     done = 0
     while done < kills:
         state = folder / "state.safetensors"
@@ -129,7 +130,7 @@ def kill_and_resume(array_file, folder, recipe, kills, draw):
 def test_twenty_kills_at_random_moments_leave_the_same_bytes(array_file, tmp_path, recipe):
     import random
 
-    process = start_process(array_file, tmp_path / "whole", recipe)
+    process = start_process(array_file, tmp_path / "whole", recipe, THREADS)
     out, _ = process.communicate()
     assert process.returncode == 0, out
     draw, kills, number = random.Random(0), 0, 0

@@ -27,7 +27,7 @@ def mnist_conv_vae(
     active units. The default is beta 1. "Same" padding of the source is asymmetric at stride 2;
     symmetric padding here gives the same shapes and counts.
 
-    Expect: 99.8 nats on the 10,000 test images (n = 1), 16 of 16 active units; with --beta 49, 0 of 16.
+    Expect: 99.8 nats on the 10,000 test images (n = 1), 16 of 16 units active; with --beta 49, 0.
     """
     images = open_images(data, size=28, channels=1)
     model = VAE(

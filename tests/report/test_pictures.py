@@ -1,0 +1,36 @@
+"""Pictures: nothing blurred, nothing lost, the origin written on them."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from latentia.report.pictures import GAP, columns_for, lay, png
+
+
+def test_every_pixel_stands_in_the_sheet_in_order_and_unblurred():
+    images = torch.rand(6, 1, 20, 30)
+    sheet = np.asarray(lay(images, 3, ""))
+    zoom = 2
+    high, wide = 20 * zoom, 30 * zoom
+    for k, image in enumerate(images):
+        top, left = GAP + (k // 3) * (high + GAP), GAP + (k % 3) * (wide + GAP)
+        tile = sheet[top : top + high : zoom, left : left + wide : zoom]
+        np.testing.assert_array_equal(tile, (image[0] * 255).round().numpy())
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "L"), (3, "RGB"), (5, "RGB")])
+def test_any_number_of_channels_gives_a_picture_with_its_caption(channels, mode):
+    picture = lay(torch.rand(4, channels, 8, 8), 4, "run: samples, seed 0, prior N(0, I)")
+    assert picture.mode == mode
+    assert picture.height > 56 + 2 * GAP
+    with Image.open(io.BytesIO(png(picture, "latents ü"))) as read:
+        assert read.text["Description"] == "latents ü"  # pyright: ignore
+    assert png(picture, "x") == png(picture, "x")
+
+
+@pytest.mark.parametrize(("n", "columns"), [(96, 16), (64, 16), (100, 20), (1, 1), (7, 4), (12, 6)])
+def test_rows_are_full_where_they_can_be(n, columns):
+    assert columns_for(n) == columns
