@@ -37,7 +37,7 @@ def lay(images: Float[Tensor, "n c h w"], columns: int, caption: str) -> Image.I
 
 
 def columns_for(n: int) -> int:
-    """Columns that fill every row, if any do, and make the sheet about one and a half times wide."""
+    """Columns that fill every row, if any do, and make the sheet 1.5 times as wide."""
     wanted = 1.5 * n**0.5
     whole = [c for c in range(1, n + 1) if n % c == 0 and 0.6 * wanted < c < 1.7 * wanted]
     return min(whole, key=lambda c: abs(c - wanted), default=max(1, round(wanted)))
