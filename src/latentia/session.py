@@ -6,11 +6,13 @@ from typing import Any
 
 from latentia.core.contract import Model
 from latentia.core.errors import Error
-from latentia.engine.log import Event, Finding, Finished
+from latentia.engine.device import keep_memory
+from latentia.engine.log import Event, Finding, Finished, Pictured
 from latentia.engine.plan import Options
 from latentia.engine.run import Run
 from latentia.engine.train import train as events_of
 from latentia.report.page import write_report
+from latentia.report.progress import keep_pictures
 
 
 def start(
@@ -33,9 +35,12 @@ def go_on(run: str | Path, data: Any = None) -> tuple[Run, Iterator[Event]]:
 
 
 def _train(run: Run, plan: Any) -> Iterator[Event]:
+    keep_memory()
     last: Event | None = None
     for last in events_of(plan, run, run.options):
-        if not isinstance(last, Finished):
+        if isinstance(last, Pictured):
+            keep_pictures(run, last)
+        elif not isinstance(last, Finished):
             yield last
     if isinstance(last, Finished):
         if last.reason == "complete":

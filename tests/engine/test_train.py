@@ -144,7 +144,7 @@ def test_reports_and_evaluation_leave_the_run_and_the_generators_as_they_were(to
     plan = run.plan()
     plan.model.train()
     before = {k: v.clone() for k, v in plan.model.state_dict().items()}
-    files = {p.name: p.read_bytes() for p in run.path.iterdir()}
+    files = {p: p.read_bytes() for p in run.path.rglob("*.*") if p.is_file()}
     state = torch.get_rng_state()
     write_report(run, plan.images)
     score(plan.model, plan.images.split("test"), seed=0)
@@ -152,7 +152,7 @@ def test_reports_and_evaluation_leave_the_run_and_the_generators_as_they_were(to
     assert plan.model.training
     for key, value in plan.model.state_dict().items():
         assert torch.equal(value, before[key])
-    after = {p.name: p.read_bytes() for p in run.path.iterdir()}
+    after = {p: p.read_bytes() for p in run.path.rglob("*.*") if p.is_file()}
     assert after == files  # evaluation.json and report.html too: they are functions of the run
 
 
@@ -254,3 +254,17 @@ def test_nothing_is_trained_on_the_test_split(toy, monkeypatch):
     monkeypatch.setattr(Images, "split", lambda s, n: (asked.append(n), honest(s, n))[1])
     toy("a", stop=5)
     assert "test" not in asked[asked.index("train") :] or asked.count("test") <= 1
+
+
+def test_one_image_is_followed_through_training(array_file, tmp_path):
+    knobs = {"data": array_file, "hidden": 8, "batch": 16, "epochs": 3}
+    model = latentia.train("mnist_mlp_vae", run=tmp_path / "r", options=Options(track="2"), **knobs)
+    frames = sorted((tmp_path / "r" / "progress").glob("tracked-*.png"))
+    assert [f.stem for f in frames] == ["tracked-0001", "tracked-0002", "tracked-0003"]
+    assert len({f.read_bytes() for f in frames}) == 3
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "data:image/gif;base64," in page
+    assert "Samples through training" in page
+    assert model.run.options.track == "2"
+    with pytest.raises(latentia.Error, match="There is no image 99 in validation; it has"):
+        latentia.train("mnist_mlp_vae", run=tmp_path / "s", options=Options(track="99"), **knobs)

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 
 class Logged(NamedTuple):
     """By player: terms (nats, means over the steps since the last row), weights, lr, gradient norm.
@@ -38,6 +40,18 @@ class Finding(NamedTuple):
     text: str
 
 
+class Pictured(NamedTuple):
+    """Images in [0, 1] of fixed seed at the end of an epoch; not logged, but drawn by the caller.
+
+    tracked: the reconstruction of the image that is followed through training, if any.
+    """
+
+    step: int
+    epoch: int
+    samples: Tensor
+    tracked: Tensor | None
+
+
 class Saved(NamedTuple):
     """The state of this step is on disk. Not logged: when it happens depends on the clock."""
 
@@ -52,7 +66,7 @@ class Finished(NamedTuple):
     reason: str  # "complete" | "stopped" | "non-finite"
 
 
-Event = Logged | Validated | Finding | Saved | Finished
+Event = Logged | Validated | Finding | Pictured | Saved | Finished
 
 
 class Log:

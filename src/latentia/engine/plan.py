@@ -46,5 +46,8 @@ class Options:
     ] = "auto"
     device: Annotated[str, Doc("auto, cpu, cuda, cuda:1")] = "auto"
     threads: Annotated[int | None, Ge(1), Doc("default: one a core")] = None
+    track: Annotated[
+        str | None, Doc("image file, or index into validation, whose reconstruction is followed")
+    ] = None
     log_every: Annotated[int, Ge(1), Doc("steps between rows of log.jsonl")] = 50
     save_every: Annotated[int, Ge(1), Doc("steps between saves, beside each epoch's")] = 500

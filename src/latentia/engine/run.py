@@ -151,13 +151,8 @@ class Run:
 
     def image(self, name: str, split: str, data: Any = None) -> Tensor:
         """One image (1, c, h, w): a file, or an index into a split of the run's images."""
-        if not name.isdecimal():
-            described = Images.described(self.about["images"])
-            return described.preprocess([name])
-        part = self.images(data).split(split)
-        if int(name) >= len(part):
-            raise Error(f"There is no image {name} in {split}; it has {len(part)}, from 0.")
-        return part.batch(slice(int(name), int(name) + 1)).image
+        described = Images.described(self.about["images"])
+        return one_image(name, self.images(data) if name.isdecimal() else described, split)
 
     def differences(self) -> list[str]:
         """What is no longer as it was when the run began, and bits may depend on."""
@@ -174,6 +169,16 @@ class Run:
                 "latentia named in its run.json, or train again."
             ) from None
         return name
+
+
+def one_image(name: str, images: Images, split: str) -> Tensor:
+    """(1, c, h, w) in [0, 1]: a file, read as the images were, or an index into a split of them."""
+    if not name.isdecimal():
+        return images.preprocess([name])[:1]
+    part = images.split(split)
+    if int(name) >= len(part):
+        raise Error(f"There is no image {name} in {split}; it has {len(part)}, from 0.")
+    return part.batch(slice(int(name), int(name) + 1)).image
 
 
 def machine() -> dict[str, Any]:

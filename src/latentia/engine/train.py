@@ -7,22 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Model, Moment
+from latentia.core.contract import Batch, HasLatents, Model, Moment
 from latentia.core.errors import Error
 from latentia.core.seeding import generator
 from latentia.data import Split
 from latentia.engine.checkpoint import write_tensors
-from latentia.engine.device import find_device, find_precision, keep_memory
+from latentia.engine.device import find_device, find_precision
 from latentia.engine.ema import in_place_of
-from latentia.engine.log import Event, Finding, Finished, Log, Logged, Saved, Validated
+from latentia.engine.log import Event, Finding, Finished, Log, Logged, Pictured, Saved, Validated
 from latentia.engine.plan import Options, Plan
-from latentia.engine.run import Run
+from latentia.engine.run import Run, one_image
 from latentia.engine.state import State
 from latentia.engine.step import NonFinite, Turn
 
 FAILURES = 3  # non-finite steps after which a run ends
+PICTURED, SHOWN = 24, 12  # epochs of a run that are pictured, about; samples in each
 
 
 def train(plan: Plan, run: Run, options: Options) -> Iterator[Event]:
@@ -31,7 +32,6 @@ def train(plan: Plan, run: Run, options: Options) -> Iterator[Event]:
     The same plan, options and machine give the same log and the same weights, bit for bit, however
     often the run was stopped or killed between.
     """
-    keep_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
     loop = Loop(plan, run, options)
@@ -54,6 +54,8 @@ def train(plan: Plan, run: Run, options: Options) -> Iterator[Event]:
             at_end_of_epoch = state.step % loop.an_epoch == 0
             if at_end_of_epoch and (event := loop.validated()):
                 yield event
+            if at_end_of_epoch and loop.epoch in loop.pictured_epochs:
+                yield loop.pictured()
             if state.step == loop.total:
                 yield from loop.remarks(moment)
                 state.complete = True
@@ -85,6 +87,9 @@ class Loop:
         # the short batch at the end is left out: each epoch's order leaves out others
         self.an_epoch = len(self.images) // self.batch
         self.total = self.an_epoch * plan.epochs
+        many = max(1, round(plan.epochs / PICTURED))
+        self.pictured_epochs = {1, *range(many, plan.epochs + 1, many), plan.epochs}
+        self.tracked = self.find_tracked()
         self.order, self.order_of = torch.empty(0), -1
         self.state, self.log = State(plan), Log(run.path)
         if run.state.exists():
@@ -156,6 +161,33 @@ class Loop:
         self.log.write(event)
         return event
 
+    def find_tracked(self) -> Tensor | None:
+        """The image to follow, (1, c, h, w).
+
+        Raises: Error if there is no such image, or the model does not reconstruct.
+        """
+        name = self.options.track
+        if name is None:
+            return None
+        if not isinstance(self.plan.model, HasLatents):
+            raise Error(
+                "--track follows a reconstruction, and this model makes none; leave it out."
+            )
+        return one_image(name, self.plan.images, "validation").to(self.device)
+
+    @torch.no_grad()
+    def pictured(self) -> Pictured:
+        """Samples of a fixed seed, by the weights that would be kept; nothing of the run moves."""
+        model, state = self.plan.model, self.state
+        with (
+            in_place_of(model, state.averaged.tensors if state.averaged else None),
+            evaluating(model),
+        ):
+            tracked = None
+            if self.tracked is not None and isinstance(model, HasLatents):
+                tracked = model.decode(model.encode(self.tracked).mean).cpu()
+            return Pictured(state.step, self.epoch, model.sample(SHOWN, seed=0).cpu(), tracked)
+
     def remarks(self, last: Moment) -> Iterator[Finding]:
         for kind, text in self.plan.model.remarks(last).items():
             finding = Finding(self.state.step, kind, text)
@@ -187,15 +219,25 @@ class Loop:
 @torch.no_grad()
 def score(model: Model, split: Split, seed: int, size: int = 500) -> dict[str, float]:
     """Means over images (not over batches: the last one is short) of `Model.score`."""
-    training = model.training
-    model.eval()
     sums: dict[str, Tensor] = {}
-    for number, batch in enumerate(split.batches(size)):
-        moment = Moment(number, 1, seed, len(split), 0, len(batch.image))
-        for key, value in model.score(batch, moment).items():
-            sums[key] = sums.get(key, 0.0) + value.double().sum()
-    model.train(training)
+    with evaluating(model):
+        for number, batch in enumerate(split.batches(size)):
+            moment = Moment(number, 1, seed, len(split), 0, len(batch.image))
+            for key, value in model.score(batch, moment).items():
+                sums[key] = sums.get(key, 0.0) + value.double().sum()
     return {key: value.item() / len(split) for key, value in sums.items()}
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; each of its parts then goes back to its own (trap 10)."""
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 @contextmanager

@@ -113,3 +113,29 @@ def rate_bars(rates: Sequence[float]) -> str:
         axis.set_xlabel("latent dimension, by rate")
         axis.set_title("rate, nats per image")
         return svg(figure)
+
+
+def gauge_curves(logged: Sequence[dict]) -> str:
+    """Gauges over the images seen: one panel for all whose name begins with the same word."""
+    names = list(logged[-1]["gauges"])
+    groups = {
+        name.split()[0]: [n for n in names if n.split()[0] == name.split()[0]] for name in names
+    }
+    with panels(len(groups)) as (figure, axes):
+        for axis, (group, members) in zip(axes, groups.items(), strict=True):
+            for k, name in enumerate(members):
+                rows = [row for row in logged if name in row["gauges"]]
+                axis.plot(
+                    [row["images"] for row in rows],
+                    [row["gauges"][name] for row in rows],
+                    color=(BLUE, ORANGE, GREY)[k % 3],
+                    linestyle=("-", "--", ":")[k % 3],
+                    label=name.removeprefix(group).strip() or name,
+                )
+            axis.set_title(group if len(members) > 1 else members[0])
+            axis.set_ylim(bottom=0)
+            axis.set_xlabel("training images seen")
+            axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+            if len(members) > 1:
+                axis.legend(fontsize=9)
+        return svg(figure)

@@ -15,8 +15,9 @@ from latentia.engine.log import read_rows
 from latentia.engine.run import Run
 from latentia.latents.interpolate import interpolate
 from latentia.metrics.elbo import elbo
-from latentia.report.figures import rate_bars, training_curves
+from latentia.report.figures import gauge_curves, rate_bars, training_curves
 from latentia.report.pictures import lay, png
+from latentia.report.progress import animation, pictures_of
 
 
 class Picture(NamedTuple):
@@ -65,16 +66,19 @@ def write_report(run: Run, images: Images) -> Path:
         )
     else:
         sections.append(_samples(run, model))
+    sections += _progress(run)
     if logged:
-        sections.append(
-            Section(
-                "Training",
-                "Train: means between two log rows, one posterior draw an image. Validation: "
-                "held-out images, always at beta 1. Values far above the rest, at the start of the "
-                "run, are outside the frame.",
-                [Picture(training_curves(logged, validated, p)) for p in logged[0]["players"]],
-            )
-        )
+        text = "Means between two log rows."
+        if validated:
+            text += " Validation: held-out images, one posterior draw each, always at beta 1."
+        text += " Values far above the rest, at the start of the run, are outside the frame."
+        curves = [
+            Picture(training_curves(logged, validated, p), f"player: {p}")
+            for p in logged[0]["players"]
+        ]
+        if logged[-1]["gauges"]:
+            curves.append(Picture(gauge_curves(logged), "what the model shows of itself"))
+        sections.append(Section("Training", text, curves))
     figures.append(Figure("parameters", f"{sum(run.about['parameters'].values()):,}"))
     findings = [row["text"] for row in rows if row["event"] == "finding"]
     path = run.path / "report.html"
@@ -117,8 +121,7 @@ def _figures(result: dict[str, Any]) -> list[Figure]:
 
 
 def _picture(images: torch.Tensor, columns: int, alt: str, caption: str) -> Picture:
-    data = base64.b64encode(png(lay(images, columns, ""), caption)).decode()
-    return Picture(f'<img alt="{alt}" src="data:image/png;base64,{data}">', caption)
+    return Picture(_embedded(png(lay(images, columns, ""), caption), alt), caption)
 
 
 def _reconstructions(run: Run, model: Any, some: torch.Tensor, split: str) -> Section:
@@ -147,6 +150,28 @@ def _interpolation(run: Run, model: Any, some: torch.Tensor, split: str) -> Sect
     return Section(
         "From one image to another", "", [_picture(torch.cat(walks), 12, "interpolation", caption)]
     )
+
+
+def _progress(run: Run) -> list[Section]:
+    """Samples of one seed through training, and the image that was tracked."""
+    sections, strips = [], pictures_of(run, "samples", most=10)
+    if len(strips) > 1:
+        rows = [
+            Picture(_embedded(path.read_bytes(), f"samples after epoch {epoch}"), f"epoch {epoch}")
+            for epoch, path in strips
+        ]
+        text = "The same latents at each stage: seed 0."
+        sections.append(Section("Samples through training", text, rows))
+    if frames := pictures_of(run, "tracked"):
+        image = _embedded(animation([path for _, path in frames]), "tracked image", kind="gif")
+        caption = f"{run.about['options']['track']}: its reconstruction, {len(frames)} epochs"
+        sections.append(Section("The tracked image", "", [Picture(image, caption)]))
+    return sections
+
+
+def _embedded(content: bytes, alt: str, kind: str = "png") -> str:
+    data = base64.b64encode(content).decode()
+    return f'<img alt="{alt}" src="data:image/{kind};base64,{data}">'
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,113 @@
+"""Features that fit the data: a classifier trained on its own labels or factors, and cached."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.core.contract import Batch, Model, Moment, Player, Terms
+from latentia.core.errors import Error
+from latentia.core.schedules import cosine
+from latentia.core.seeding import seed_global
+from latentia.data import Images
+from latentia.data.cache import key, root
+from latentia.engine.checkpoint import read_tensors
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Options, Plan
+from latentia.engine.run import Run
+from latentia.engine.state import load_weights
+from latentia.engine.train import train
+from latentia.nets.conv import halvings
+
+WIDTH, EPOCHS, STEPS = 64, 4, 800  # of the features; of the training, at least so many of each
+VERSION = 1  # of the network and its training: part of the cache's key
+
+
+class Classifier(Model):
+    """Convolutions to `WIDTH` features, then one Linear for each column: its classes, or a number.
+
+    Numbers are standardised; their term is the squared error / 2, a Gaussian without its constant.
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, images: Images):
+        super().__init__()
+        split = images.split("train")
+        shape = images.shape
+        self.columns = {
+            name: split.classes.get(name)
+            for name, values in split.columns.items()
+            if values.ndim == 1
+        }
+        if not self.columns:
+            raise Error(
+                f"{images.spec()['source']} has no label columns to learn features from; sort the "
+                "images into class folders, or give a source with labels."
+            )
+        channels = (32, 64, 128)
+        blocks: list[nn.Module] = []
+        for before, after in zip((shape[0], *channels), channels, strict=False):
+            blocks.append(nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False))
+            blocks += [nn.BatchNorm2d(after), nn.ReLU()]
+        h, w = halvings((shape[1], shape[2]), len(channels))[-1]
+        self.features = nn.Sequential(
+            *blocks, nn.Flatten(), nn.Linear(channels[-1] * h * w, WIDTH), nn.ReLU()
+        )
+        outputs = [len(names) if names else 1 for names in self.columns.values()]
+        self.heads = nn.ModuleList([nn.Linear(WIDTH, n) for n in outputs])
+        numbers = [split.columns[name].double() for name in self.columns]
+        self.register_buffer("centre", torch.stack([v.mean() for v in numbers]).float())
+        spread = torch.stack([v.std() for v in numbers]).float()
+        self.register_buffer("scale", spread.nan_to_num(1.0).clamp_min(1e-12))
+
+    def players(self) -> dict[str, Player]:
+        return {"classifier": Player(self, self.terms)}
+
+    def terms(self, batch: Batch, moment: Moment, shared: None = None) -> Terms:
+        features = self.features(batch.image)
+        terms: Terms = {}
+        for k, (name, classes) in enumerate(self.columns.items()):
+            output, truth = self.heads[k](features).float(), batch.columns[name]
+            if classes:
+                value = F.cross_entropy(output, truth, reduction="none")
+            else:
+                target = (truth.float() - self.centre[k]) / self.scale[k]
+                value = 0.5 * (output[:, 0] - target).square()
+            terms[name] = (1.0, value)
+        return terms
+
+    @torch.no_grad()
+    def embed(self, images: Iterable[Tensor]) -> Float[Tensor, "n d"]:
+        """Features of batches of images (b, c, h, w) in [0, 1]."""
+        return torch.cat([self.features(part).cpu() for part in images])
+
+    @torch.no_grad()
+    def classify(self, images: Iterable[Tensor], column: str = "label") -> Float[Tensor, "n k"]:
+        """Probability of each class of a column."""
+        head = self.heads[list(self.columns).index(column)]
+        return torch.cat([head(self.features(part)).softmax(1).cpu() for part in images])
+
+
+def classifier(images: Images, seed: int = 0) -> Classifier:
+    """The classifier of these images' training split, trained once and then read from the cache.
+
+    Raises: Error if the images have no label columns.
+    """
+    spec = images.spec()
+    seed_global(seed, "classifier")
+    model = Classifier(images)
+    folder = root() / "features" / key(spec["fingerprint"], spec["split"], seed, VERSION)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(folder, {})
+    batch = min(128, spec["count"]["train"])
+    epochs = max(EPOCHS, round(STEPS * batch / spec["count"]["train"]))
+    adam = Adam(2e-3, schedule=cosine(warmup=0.1))
+    plan = Plan(model, images, {"classifier": adam}, batch, epochs)
+    for _ in train(plan, run, Options(seed=seed)):
+        pass
+    load_weights(model, read_tensors(run.weights)[0], run.weights)
+    return model.eval().requires_grad_(False)

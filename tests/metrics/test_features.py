@@ -1,0 +1,75 @@
+"""Features, Fréchet distance and sharpness against closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from latentia.core.errors import Error
+from latentia.data import open_images
+from latentia.metrics.distribution import frechet, frechet_distance
+from latentia.metrics.features import WIDTH, classifier
+from latentia.metrics.image import high_frequency_energy
+
+
+def test_frechet_distance_of_gaussians_is_the_closed_form():
+    """Of N(a, s^2 I) and N(b, t^2 I): |a - b|^2 + d (s - t)^2; with exactly these moments."""
+    draw = torch.Generator().manual_seed(0)
+    white = torch.randn(5000, 4, generator=draw, dtype=torch.float64)
+    white -= white.mean(0)
+    cov = white.T @ white / (len(white) - 1)
+    white = white @ torch.linalg.inv(torch.linalg.cholesky(cov)).T
+    shift = torch.tensor([1.0, -2.0, 0.5, 0.0], dtype=torch.float64)
+    found = frechet_distance(2.0 * white, 0.5 * white + shift)
+    assert found == pytest.approx(shift.square().sum().item() + 4 * 1.5**2, rel=1e-6)
+    assert frechet_distance(white, white) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_bootstrap_error_is_the_spread_over_fresh_sets():
+    draw = torch.Generator().manual_seed(0)
+
+    def fresh():
+        return torch.randn(500, 3, generator=draw), torch.randn(500, 3, generator=draw) + 0.7
+
+    spread = torch.tensor([frechet_distance(*fresh()) for _ in range(150)]).std().item()
+    estimate = frechet(*fresh(), resamples=150)
+    assert estimate.n == (500, 500)
+    assert 0.6 * spread < estimate.error < 1.6 * spread
+    sets = fresh()
+    assert frechet(*sets, resamples=5) == frechet(*sets, resamples=5)
+
+
+def test_energy_of_all_frequencies_is_the_mean_square_and_a_wave_lies_where_it_should():
+    images = torch.rand(3, 2, 12, 10, dtype=torch.float64)
+    everything = high_frequency_energy(images, above=-1.0)
+    torch.testing.assert_close(everything, images.square().mean((1, 2, 3)))
+    x = torch.arange(16, dtype=torch.float64)
+    for cycles, high in ((2, 0.0), (6, 0.5)):
+        wave = torch.cos(2 * math.pi * cycles / 16 * x).expand(1, 1, 16, 16)
+        assert high_frequency_energy(wave).item() == pytest.approx(high, abs=1e-12)
+
+
+def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monkeypatch):
+    images = open_images("digits", size=16, channels=1)
+    model = classifier(images)
+    split = images.split("test")
+    batch = split.batch(slice(None))
+    right = model.classify([batch.image]).argmax(1) == batch.columns["label"]
+    assert right.double().mean() > 0.95
+    features = model.embed([batch.image])
+    assert features.shape == (len(split), WIDTH)
+
+    from latentia.engine.train import Loop
+
+    def never(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Loop, "step", never)
+    torch.testing.assert_close(classifier(images).embed([batch.image]), features, rtol=0, atol=0)
+
+
+def test_images_without_labels_have_no_classifier():
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    with pytest.raises(Error, match="has no label columns to learn features from; sort the images"):
+        classifier(open_images(pixels))
