@@ -1,12 +1,14 @@
 """Strided convolutional encoder and decoder for images of any height, width and channel count."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.nets.mlp import perceptron
+
+Norm = Callable[[int], nn.Module]  # channels to a normalisation, such as nn.BatchNorm2d
 
 
 def halvings(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
@@ -18,8 +20,32 @@ def halvings(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
     return sizes
 
 
+def stage(conv: nn.Module, channels: int, slope: float, norm: Norm | None) -> list[nn.Module]:
+    """A convolution, its normalisation if any, and LeakyReLU of this slope (0: ReLU)."""
+    return [conv, *([norm(channels)] if norm else []), rectifier(slope)]
+
+
+def rectifier(slope: float) -> nn.Module:
+    return nn.LeakyReLU(slope) if slope else nn.ReLU()
+
+
+def strided(
+    planes: int,
+    channels: Sequence[int],
+    slope: float = 0.0,
+    norm: Norm | None = None,
+    dropout: float = 0.0,
+) -> nn.Sequential:
+    """Convolutions k3 s2 p1 through these channels: each halves height and width, rounding up."""
+    blocks: list[nn.Module] = []
+    for before, after in zip([planes, *channels], channels, strict=False):
+        blocks += stage(nn.Conv2d(before, after, 3, stride=2, padding=1), after, slope, norm)
+        blocks += [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(*blocks)
+
+
 class ConvEncoder(nn.Module):
-    """Convolutions k3 s2 p1 with ReLU, hidden Linears if any, then both heads in one Linear."""
+    """Convolutions k3 s2 p1, hidden Linears if any, then both heads in one Linear."""
 
     def __init__(
         self,
@@ -27,14 +53,12 @@ class ConvEncoder(nn.Module):
         latent: int,
         channels: Sequence[int] = (32, 64, 128),
         hidden: Sequence[int] = (),
+        slope: float = 0.0,
+        norm: Norm | None = None,
     ):
         super().__init__()
         self.latent_shape = (latent,)
-        planes = [shape[0], *channels]
-        blocks: list[nn.Module] = []
-        for before, after in zip(planes, channels, strict=False):
-            blocks += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.ReLU()]
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = strided(shape[0], channels, slope, norm)
         h, w = halvings((shape[1], shape[2]), len(channels))[-1]
         self.heads = perceptron([channels[-1] * h * w, *hidden, 2 * latent])
 
@@ -44,22 +68,35 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """Linear, transposed convolutions k3 s2 p1 back through the encoder's sizes, then k3 s1."""
+    """Linear, transposed convolutions k3 s2 p1 back through the encoder's sizes, then k3 s1.
 
-    def __init__(self, latent: int, shape: Sequence[int], channels: Sequence[int] = (32, 64, 128)):
+    channels: the encoder's; up: those after each transposed convolution, by default the same.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        shape: Sequence[int],
+        channels: Sequence[int] = (32, 64, 128),
+        up: Sequence[int] | None = None,
+        slope: float = 0.0,
+        norm: Norm | None = None,
+    ):
         super().__init__()
         sizes = halvings((shape[1], shape[2]), len(channels))
         self.bottom = (channels[-1], *sizes[-1])
-        self.expand = nn.Sequential(nn.Linear(latent, math.prod(self.bottom)), nn.ReLU())
+        linear = nn.Linear(latent, math.prod(self.bottom))
+        # a published decoder with norms has none here, and no rectifier either
+        self.expand = nn.Sequential(linear, *([] if norm else [rectifier(slope)]))
         blocks: list[nn.Module] = []
         before = channels[-1]
         for after, small, large in zip(
-            reversed(channels), reversed(sizes[1:]), reversed(sizes[:-1]), strict=True
+            up or channels[::-1], sizes[:0:-1], sizes[-2::-1], strict=True
         ):
             # 2 n - 1 without padding: what is missing to the encoder's size at this stage
             padding = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
-            blocks.append(nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=padding))
-            blocks.append(nn.ReLU())
+            conv = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=padding)
+            blocks += stage(conv, after, slope, norm)
             before = after
         self.blocks = nn.Sequential(*blocks)
         # the published source transposes here; at stride 1 that is this convolution, flipped
@@ -67,5 +104,5 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
         x = self.expand(z).unflatten(1, self.bottom)  # (b, channels[-1], h / 2^n, w / 2^n)
-        x = self.blocks(x)  # (b, channels[0], h, w)
+        x = self.blocks(x)  # (b, up[-1], h, w)
         return self.image(x)  # (b, c, h, w), no sigmoid: see likelihood

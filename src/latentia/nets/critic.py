@@ -1,0 +1,53 @@
+"""Critics: images to one raw logit each, large where the image looks real. No sigmoid (trap 3)."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.nets.conv import Norm, halvings, strided
+from latentia.nets.resnet import SLOPE, Residual, start
+
+
+class Critic(nn.Module):
+    """Convolutions k3 s2 p1 with LeakyReLU 0.2, dropout or a norm if asked, then one Linear."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        channels: Sequence[int] = (64, 64),
+        slope: float = 0.2,
+        dropout: float = 0.0,
+        norm: Norm | None = None,
+    ):
+        super().__init__()
+        self.blocks = strided(shape[0], channels, slope, norm, dropout)
+        h, w = halvings((shape[1], shape[2]), len(channels))[-1]
+        self.logit = nn.Linear(channels[-1] * h * w, 1)
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        x = self.blocks(image)  # (b, channels[-1], h / 2^n, w / 2^n), rounded up at each halving
+        return self.logit(x.flatten(1)).squeeze(1)  # (b,)
+
+
+class ResidualCritic(nn.Module):
+    """Norm-free: strided convolutions with residual blocks after each, then one Linear.
+
+    Without norms an image's logit depends on that image alone, so that gradient penalties are
+    penalties per image, and no batch leaks its label (trap 11).
+    """
+
+    def __init__(self, shape: Sequence[int], channels: Sequence[int] = (32, 64), depth: int = 1):
+        super().__init__()
+        blocks: list[nn.Module] = []
+        for before, after in zip([shape[0], *channels], channels, strict=False):
+            blocks.append(nn.Conv2d(before, after, 3, stride=2, padding=1))
+            blocks += [Residual(after) for _ in range(depth)]
+        self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(SLOPE))
+        h, w = halvings((shape[1], shape[2]), len(channels))[-1]
+        self.logit = nn.Linear(channels[-1] * h * w, 1)
+        start(self)
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        x = self.blocks(image)  # (b, channels[-1], h / 2^n, w / 2^n)
+        return self.logit(x.flatten(1)).squeeze(1)  # (b,)

@@ -1,0 +1,69 @@
+"""Generators: latents to the raw output of an image; the sigmoid is the model's."""
+
+import math
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.core.errors import Error
+from latentia.nets.resnet import SLOPE, Residual, start
+
+
+class DCGenerator(nn.Module):
+    """Linear, transposed convolutions k4 s2 p1 that double exactly, convolution k7.
+
+    The MNIST DCGAN's generator; the idea: Radford et al. 2016, arXiv 1511.06434.
+    """
+
+    def __init__(self, latent: int, shape: Sequence[int], channels: int = 128, doublings: int = 2):
+        super().__init__()
+        self.latent_shape, self.bottom = (latent,), _bottom(shape, channels, doublings)
+        self.expand = nn.Sequential(nn.Linear(latent, math.prod(self.bottom)), nn.LeakyReLU(0.2))
+        blocks: list[nn.Module] = []
+        for _ in range(doublings):
+            blocks += [nn.ConvTranspose2d(channels, channels, 4, 2, 1), nn.LeakyReLU(0.2)]
+        self.blocks = nn.Sequential(*blocks)
+        self.image = nn.Conv2d(channels, shape[0], 7, padding=3)
+
+    def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
+        x = self.expand(z).unflatten(1, self.bottom)  # (b, channels, h / 2^n, w / 2^n)
+        x = self.blocks(x)  # (b, channels, h, w)
+        return self.image(x)  # (b, c, h, w)
+
+
+class ResidualGenerator(nn.Module):
+    """Norm-free: Linear, then residual blocks and a doubling for each but the last of `channels`.
+
+    The last doubling goes straight to the image: residual blocks at full size cost most of a step.
+    """
+
+    def __init__(
+        self, latent: int, shape: Sequence[int], channels: Sequence[int] = (128, 64), depth: int = 1
+    ):
+        super().__init__()
+        self.latent_shape, self.bottom = (latent,), _bottom(shape, channels[0], len(channels))
+        self.expand = nn.Linear(latent, math.prod(self.bottom))
+        blocks: list[nn.Module] = []
+        for before, after in zip(channels, [*channels[1:], channels[-1] // 2], strict=True):
+            blocks += [Residual(before) for _ in range(depth)]
+            blocks += [nn.LeakyReLU(SLOPE), nn.ConvTranspose2d(before, after, 4, 2, 1)]
+        self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(SLOPE))
+        self.image = nn.Conv2d(channels[-1] // 2, shape[0], 3, padding=1)
+        start(self)
+
+    def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
+        x = self.expand(z).unflatten(1, self.bottom)  # (b, channels[0], h / 2^n, w / 2^n)
+        x = self.blocks(x)  # (b, channels[-1] / 2, h, w)
+        return self.image(x)  # (b, c, h, w)
+
+
+def _bottom(shape: Sequence[int], channels: int, doublings: int) -> tuple[int, int, int]:
+    h, w = shape[1:]
+    times = 2**doublings
+    if h % times or w % times:
+        raise Error(
+            f"Images of {h}x{w} cannot be generated: {doublings} exact doublings want a height and "
+            f"width divisible by {times}; give another --size."
+        )
+    return channels, h // times, w // times

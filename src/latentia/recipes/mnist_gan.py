@@ -1,0 +1,42 @@
+"""A modern baseline: the relativistic GAN with gradient penalties, without norms, averaged."""
+
+from typing import Annotated
+
+from annotated_types import Ge
+from typing_extensions import Doc
+
+from latentia.core.schedules import cosine, exponential
+from latentia.data import open_images
+from latentia.engine.knobs import BatchSize, Data, Epochs, Latent, Rate
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Plan
+from latentia.engine.recipe import recipe
+from latentia.losses.adversarial import Relativistic
+from latentia.models.gan import GAN
+from latentia.nets.critic import ResidualCritic
+from latentia.nets.generator import ResidualGenerator
+
+
+@recipe
+def mnist_gan(
+    data: Data = "mnist",
+    latent: Latent = 64,
+    gamma: Annotated[float, Ge(0), Doc("first weight of R1 and R2; the last is a tenth")] = 1.0,
+    average: Annotated[float, Ge(1), Doc("half-life of the averaged weights, images")] = 20_000.0,
+    lr: Rate = 1e-3,
+    batch: BatchSize = 64,
+    epochs: Epochs = 12,
+) -> Plan:
+    """Relativistic pairing loss, R1 + R2, residual networks without norms, averaged weights.
+
+    Source: Huang et al. 2024, "The GAN is dead; long live the GAN!", arXiv 2501.05441.
+    """
+    images = open_images(data, size=28, channels=1)
+    model = GAN(
+        generator=ResidualGenerator(latent, images.shape, channels=(128, 64)),
+        critic=ResidualCritic(images.shape, channels=(64, 128)),
+        loss=Relativistic(),
+        gamma=exponential(gamma, gamma / 10) if gamma else None,
+    )
+    adam = Adam(lr, betas=(0.0, 0.99), schedule=cosine(warmup=0.02, end=0.1))
+    return Plan(model, images, {"critic": adam, "generator": adam}, batch, epochs, average=average)
