@@ -45,7 +45,8 @@ class ResidualCritic(nn.Module):
             blocks += [Residual(after) for _ in range(depth)]
         self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(SLOPE))
         h, w = halvings((shape[1], shape[2]), len(channels))[-1]
-        self.logit = nn.Linear(channels[-1] * h * w, 1)
+        # no bias: a relativistic loss sees differences of logits, so it would never learn
+        self.logit = nn.Linear(channels[-1] * h * w, 1, bias=False)
         start(self)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:

@@ -1,0 +1,93 @@
+"""Toy adversarial models, and the reference that the engine's step is held to."""
+
+import copy
+import math
+from functools import partial
+
+import torch
+from torch import nn
+
+from latentia.core.contract import Batch, Moment
+from latentia.core.schedules import constant
+from latentia.core.seeding import seed_global
+from latentia.engine.optim import Adam
+from latentia.engine.step import Turn
+from latentia.losses.adversarial import NonSaturating, Relativistic
+from latentia.losses.likelihood import Gaussian
+from latentia.models.gan import GAN
+from latentia.models.vaegan import VAEGAN
+from latentia.nets.conv import ConvDecoder, ConvEncoder
+from latentia.nets.critic import Critic, ResidualCritic
+from latentia.nets.generator import DCGenerator, ResidualGenerator
+from latentia.nets.init import glorot
+from latentia.nets.vaegan import OF_THE_BATCH
+
+SHAPE = (1, 8, 12)
+
+
+def dcgan():
+    torch.manual_seed(0)
+    generator = glorot(DCGenerator(5, SHAPE, channels=4))
+    return GAN(generator, glorot(Critic(SHAPE, (4, 4), dropout=0.4)), NonSaturating())
+
+
+def modern():
+    torch.manual_seed(0)
+    nets = ResidualGenerator(5, SHAPE, (8, 4)), ResidualCritic(SHAPE, (4, 8))
+    for parameter in nets[0].parameters():  # away from fixup's zeros, where some gradients vanish
+        nn.init.normal_(parameter, std=0.2)
+    for parameter in nets[1].parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return GAN(*nets, Relativistic(), constant(0.7))
+
+
+def vaegan(balance: float | None = 0.5):
+    torch.manual_seed(0)
+    wide = {"slope": 0.01, "norm": nn.BatchNorm2d}
+    return VAEGAN(
+        ConvEncoder(SHAPE, 3, (4, 8), **wide),
+        ConvDecoder(3, SHAPE, (4, 8), (4, 4), **wide),
+        Gaussian(math.sqrt(0.5)),
+        Critic(SHAPE, (4, 8), norm=OF_THE_BATCH),
+        constant(0.3),
+        balance,
+    )
+
+
+MODELS = {"dcgan": dcgan, "modern": modern, "vaegan": vaegan, "published": partial(vaegan, None)}
+
+
+def batch(n=6, dtype=torch.float64, seed=1):
+    draw = torch.Generator().manual_seed(seed)
+    return Batch(torch.rand(n, *SHAPE, generator=draw, dtype=dtype), {})
+
+
+def moment(step=0, total=10, n=6):
+    return Moment(step, total, 0, 100, 0, n)
+
+
+def engine_step(model, images, when, lr=0.01):
+    """One step of every player as the engine takes it; SGD, so that an update is a gradient."""
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=False)
+    shared = model.shared(images, when)
+    for name, player in model.players().items():
+        optimizer = torch.optim.SGD(player.module.parameters(), lr=lr)
+        turn = Turn(name, player, images, when, shared, autocast)
+        turn.descend(model, optimizer, Adam(lr), lr)
+
+
+def isolated_update(model, name, images, when, lr=0.01):
+    """A player's update from its own terms alone, in a copy of the model as it is now."""
+    model = copy.deepcopy(model)
+    player = model.players()[name]
+    shared = model.shared(images, when)
+    seed_global(when.seed, f"dropout/{name}", when.step)
+    terms = player.terms(images, when, shared)
+    loss = sum(weight * value.mean() for weight, value in terms.values())
+    parameters = dict(player.module.named_parameters())
+    gradients = torch.autograd.grad(loss, list(parameters.values()))  # pyright: ignore
+    return {k: -lr * g for k, g in zip(parameters, gradients, strict=True)}
+
+
+def weights(player):
+    return {k: v.detach().clone() for k, v in player.module.named_parameters()}

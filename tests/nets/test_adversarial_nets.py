@@ -1,0 +1,94 @@
+"""Critics and generators: published counts and stages, any size, and how they start."""
+
+import pytest
+import torch
+from torch import nn
+
+from latentia.core.errors import Error
+from latentia.nets.critic import Critic, ResidualCritic
+from latentia.nets.generator import DCGenerator, ResidualGenerator
+from latentia.nets.init import glorot
+from latentia.nets.vaegan import vaegan_nets
+
+MNIST = (1, 28, 28)
+
+
+def count(*modules):
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def test_mnist_dcgan_has_the_published_parameters_and_stages():
+    critic, generator = Critic(MNIST, (64, 64), dropout=0.4), DCGenerator(100, MNIST)
+    assert count(critic) == 40_705
+    assert count(generator) == 1_164_289
+    assert critic.blocks(torch.zeros(2, *MNIST)).shape == (2, 64, 7, 7)
+    assert generator.bottom == (128, 7, 7)
+    assert sum(isinstance(m, nn.Dropout) for m in critic.modules()) == 2
+
+
+def test_vaegan_has_the_published_parameters_and_stages():
+    encoder, decoder, critic = vaegan_nets((1, 256, 256), 128)
+    assert count(encoder.blocks) == 1_569_984
+    assert count(encoder.heads) == 8_388_864
+    assert count(decoder) == 5_804_833
+    assert count(encoder, decoder) == 15_763_681
+    assert count(critic) == 1_602_753
+    assert decoder.bottom == (512, 8, 8)
+    slopes = {m.negative_slope for m in critic.modules() if isinstance(m, nn.LeakyReLU)}
+    assert slopes == {0.2}
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 48, 40), (2, 33, 70), (1, 8, 8)])
+def test_vaegan_takes_any_size(shape):
+    encoder, decoder, critic = (net.eval() for net in vaegan_nets(shape, 6))
+    images = torch.rand(2, *shape)
+    assert encoder(images).shape == (2, 12)
+    assert decoder(torch.zeros(2, 6)).shape == images.shape
+    assert critic(images).shape == (2,)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40)])
+def test_generators_and_critics_take_sizes_divisible_by_four(shape):
+    for generator in (DCGenerator(5, shape, 8), ResidualGenerator(5, shape, (8, 4))):
+        assert generator(torch.zeros(2, 5)).shape == (2, *shape)
+    assert ResidualCritic(shape, (4, 8))(torch.zeros(2, *shape)).shape == (2,)
+
+
+@pytest.mark.parametrize("generator", [DCGenerator, ResidualGenerator])
+def test_other_sizes_are_refused_with_what_is_wanted(generator):
+    with pytest.raises(Error, match=r"Images of 30x28 .* divisible by 4; give another --size"):
+        generator(5, (1, 30, 28))
+
+
+def test_glorot_is_uniform_of_its_variance_with_zero_bias():
+    generator = glorot(DCGenerator(100, MNIST))
+    for layer in generator.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            space = layer.weight[0, 0].numel()
+            fans = space * (layer.weight.shape[0] + layer.weight.shape[1])
+            assert layer.weight.var().item() == pytest.approx(2 / fans, rel=0.1)
+            assert layer.weight.abs().max().item() <= (6 / fans) ** 0.5
+            assert not layer.bias.any()  # pyright: ignore
+
+
+def test_residual_branches_start_at_zero():
+    critic = ResidualCritic(MNIST, (4, 8))
+    images = torch.rand(3, *MNIST)
+    whole = critic(images)
+    for module in critic.modules():
+        if hasattr(module, "branch"):
+            module.branch = Zero()  # pyright: ignore
+    torch.testing.assert_close(critic(images), whole)
+
+
+class Zero(nn.Module):
+    def forward(self, x):
+        return torch.zeros_like(x)
+
+
+@pytest.mark.parametrize("critic", [Critic(MNIST), ResidualCritic(MNIST)])
+def test_a_norm_free_critic_judges_each_image_by_itself(critic):
+    """With BatchNorm a batch of one label would tell it (trap 11)."""
+    images = torch.rand(6, *MNIST)
+    alone = torch.cat([critic(images[k : k + 1]) for k in range(6)])
+    torch.testing.assert_close(critic(images), alone, atol=1e-5, rtol=1e-5)
