@@ -38,7 +38,7 @@ def modern():
         nn.init.normal_(parameter, std=0.2)
     for parameter in nets[1].parameters():
         nn.init.normal_(parameter, std=0.2)
-    return GAN(*nets, Relativistic(), constant(0.7))
+    return GAN(*nets, Relativistic(), constant(0.7), bounded=False)
 
 
 def vaegan(balance: float | None = 0.5):

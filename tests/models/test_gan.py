@@ -56,6 +56,6 @@ def test_penalties_under_bfloat16_agree_with_float32():
             [p.grad.flatten() for p in model.critic.parameters() if p.grad is not None]
         )
         found.append((terms["R1"][1].mean(), gradient))
-    assert found[1][0] == pytest.approx(found[0][0].item(), rel=0.03)
+    assert found[1][0].item() == pytest.approx(found[0][0].item(), rel=0.03)
     cosine = torch.nn.functional.cosine_similarity(found[0][1], found[1][1], dim=0)
     assert cosine > 0.995

@@ -25,9 +25,12 @@ class Fakes(NamedTuple):
 class GAN(Model):
     """The critic steps first; the generator learns against the critic that has just stepped.
 
-    generator: latents to raw output, sigmoid gives the image; critic: images to logits. gamma
-    weighs zero-centred penalties on the critic's gradient, R1 on real images and R2 on fakes, as
-    a schedule over the run; None: no penalty. A step's fakes are made once, for both players.
+    generator: latents to raw output; critic: images to logits. gamma weighs zero-centred penalties
+    on the critic's gradient, R1 on real images and R2 on fakes, as a schedule over the run; None:
+    no penalty. A step's fakes are made once, for both players.
+
+    bounded: images are sigmoid(output). Else they are output + 1/2, cut to [0, 1] only when they
+    are sampled: the sigmoid's flat ends hold what an early critic drives there, all black.
     """
 
     def __init__(
@@ -36,9 +39,11 @@ class GAN(Model):
         critic: nn.Module,
         loss: NonSaturating | Relativistic,
         gamma: Schedule | None = None,
+        bounded: bool = True,
     ):
         super().__init__()
-        self.generator, self.critic, self.loss, self.gamma = generator, critic, loss, gamma
+        self.generator, self.critic, self.loss = generator, critic, loss
+        self.gamma, self.bounded = gamma, bounded
         self.noise_shape: tuple[int, ...] = tuple(generator.latent_shape)  # pyright: ignore
         self.meter = Gauges(NAMES)
 
@@ -83,13 +88,15 @@ class GAN(Model):
         self.meter.note(gradient_at_image=each.mean().sqrt())
 
     def draw(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
-        return wide(self.generator(z)).sigmoid()
+        """What the critic sees: in [0, 1] where `bounded`."""
+        output = wide(self.generator(z))
+        return output.sigmoid() if self.bounded else output + 0.5
 
     def sample(self, n: int, *, seed: int, cond: Tensor | None = None) -> Float[Tensor, "n c h w"]:
         """n images drawn from N(0, I) latents."""
         z = normal_rows(n, self.noise_shape, seed=seed, purpose="prior")
         at = next(self.generator.parameters())
-        return torch.cat([self.draw(part.to(at)) for part in z.split(256)])
+        return torch.cat([self.draw(part.to(at)) for part in z.split(256)]).clamp(0, 1)
 
     def gauges(self) -> dict[str, Tensor]:
         return self.meter.read()

@@ -33,10 +33,11 @@ def mnist_gan(
     """
     images = open_images(data, size=28, channels=1)
     model = GAN(
-        generator=ResidualGenerator(latent, images.shape, channels=(128, 64)),
-        critic=ResidualCritic(images.shape, channels=(64, 128)),
+        generator=ResidualGenerator(latent, images.shape, channels=(64, 32)),
+        critic=ResidualCritic(images.shape, channels=(32, 64)),
         loss=Relativistic(),
         gamma=exponential(gamma, gamma / 10) if gamma else None,
+        bounded=False,
     )
     adam = Adam(lr, betas=(0.0, 0.99), schedule=cosine(warmup=0.02, end=0.1))
     return Plan(model, images, {"critic": adam, "generator": adam}, batch, epochs, average=average)
