@@ -63,9 +63,11 @@ class GAN(Model):
         fake = shared.image.detach().requires_grad_(penalised)  # no gradient to the generator
         # apart, not in one batch: the penalties' gradients belong to one set each
         on_real, on_fake = self.critic(real), self.critic(fake)
+        # a relativistic critic has no zero: its verdict is on which side of the middle a logit lies
+        middle = (on_real.mean() + on_fake.mean()) / 2 if self.loss.relative else 0.0
         self.meter.note(
-            accuracy_real=share(on_real > 0),
-            accuracy_fake=share(on_fake < 0),
+            accuracy_real=share(on_real > middle),
+            accuracy_fake=share(on_fake < middle),
             spread_of_samples=spread(fake) / spread(real).clamp_min(1e-12),
         )
         terms: Terms = {k: (1.0, value) for k, value in self.loss.critic(on_real, on_fake).items()}
