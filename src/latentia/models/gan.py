@@ -13,7 +13,10 @@ from latentia.losses.adversarial import NonSaturating, Relativistic, slope
 from latentia.losses.likelihood import wide
 from latentia.models.gauges import Gauges, share, spread, verdicts
 
-NAMES = ("accuracy real", "accuracy fake", "gradient at image", "spread of samples")
+NAMES = (
+    *("accuracy real", "accuracy fake", "critic loss"),
+    *("gradient at image", "spread of samples"),
+)
 
 
 class Fakes(NamedTuple):
@@ -65,12 +68,14 @@ class GAN(Model):
         on_real, on_fake = self.critic(real), self.critic(fake)
         # a relativistic critic has no zero: its verdict is on which side of the middle a logit lies
         middle = (on_real.mean() + on_fake.mean()) / 2 if self.loss.relative else 0.0
+        losses = self.loss.critic(on_real, on_fake)
         self.meter.note(
             accuracy_real=share(on_real > middle),
             accuracy_fake=share(on_fake < middle),
+            critic_loss=torch.stack([*losses.values()]).sum(0).mean(),
             spread_of_samples=spread(fake) / spread(real).clamp_min(1e-12),
         )
-        terms: Terms = {k: (1.0, value) for k, value in self.loss.critic(on_real, on_fake).items()}
+        terms: Terms = {name: (1.0, value) for name, value in losses.items()}
         if self.gamma is not None:
             gamma = self.gamma(moment.share)
             terms["R1"] = (gamma, slope(on_real, real))
@@ -102,6 +107,9 @@ class GAN(Model):
 
     def gauges(self) -> dict[str, Tensor]:
         return self.meter.read()
+
+    def alarms(self) -> dict[str, str]:
+        return verdicts(self.meter.read(), ("fake",)) if self.meter.settled else {}
 
     def remarks(self, last: Moment) -> dict[str, str]:
         return verdicts(self.meter.read(), ("fake",))

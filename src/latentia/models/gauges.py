@@ -29,6 +29,11 @@ class Gauges(nn.Module):
         share = 1 / self.count[at].clamp(max=MEMORY)  # at first, a plain mean
         self.mean[at] = self.mean[at].lerp(now, share.to(self.mean))
 
+    @property
+    def settled(self) -> bool:
+        """Whether each mean has all the steps that it looks back on."""
+        return bool((self.count >= MEMORY).all())
+
     def read(self) -> dict[str, Tensor]:
         """Of those noted so far."""
         return {name: self.mean[k] for k, name in enumerate(self.names) if self.count[k]}
@@ -44,30 +49,29 @@ def spread(images: Tensor) -> Tensor:
 
 
 def verdicts(gauges: dict[str, Tensor], kinds: Sequence[str]) -> dict[str, str]:
-    """What a user should know of a critic whose accuracies on "real" and on `kinds` are gauged.
+    """What a user should know of a duel whose accuracies on "real" and on `kinds` are gauged.
 
-    Thresholds: at accuracy 0.99 the loss of a logistic critic is of the order of 0.01 nats, and
-    what it can still teach is noise; a critic that holds no difference is at 0 and 1, or 0.5.
+    A critic that is right 99 times of 100 may still teach; one that has no loss left does not.
     """
     if not all(f"accuracy {kind}" in gauges for kind in ("real", *kinds)):
         return {}
     told = {kind: float(gauges[f"accuracy {kind}"]) for kind in ("real", *kinds)}
     said = ", ".join(f"{share:.1%} of {kind}" for kind, share in told.items())
+    loss, differs = float(gauges["critic loss"]), float(gauges["spread of samples"])
     found = {}
-    if min(told.values()) > 0.99:
+    if min(told.values()) > 0.99 and loss < 0.01:
         found["critic-wins"] = (
-            f"The critic wins: it tells {said} right, so its loss is near 0 and the generator "
-            "learns little from it. Lower the critic's learning rate, or penalise its gradient."
+            f"The critic wins: it tells {said} right, its loss is {loss:.2g} nats, and there is "
+            "little left to learn from it. Lower its learning rate, or penalise its gradient."
         )
     elif all(told["real"] + told[kind] < 1.02 for kind in kinds):
         found["critic-blind"] = (
             f"The critic tells nothing apart: it judges {said} right, no better than a coin. "
             "Where samples look poor, raise its learning rate or its size, or lower its penalty."
         )
-    if float(gauges.get("spread of samples", 1.0)) < 0.2:
+    if differs < 0.2:
         found["generator-collapsed"] = (
-            "The generator has collapsed: its samples differ from one another by "
-            f"{float(gauges['spread of samples']):.0%} of what real images do. Stop at an earlier "
-            "epoch, or train mnist_gan's relativistic loss with penalties, which resists this."
+            f"The generator has collapsed: its samples differ by {differs:.0%} of what real images "
+            "differ by. Take an earlier state, lower --lr, or use mnist_gan's loss and penalties."
         )
     return found

@@ -21,7 +21,7 @@ FAKES = ("reconstruction", "sample")
 NAMES = (
     *(f"accuracy {kind}" for kind in ("real", *FAKES)),
     *(f"gradient of {term}" for term in ("distortion", "adversarial")),
-    "spread of samples",
+    *("critic loss", "spread of samples"),
 )
 
 
@@ -82,17 +82,17 @@ class VAEGAN(VAE):
     def critic_terms(self, batch: Batch, moment: Moment, shared: Pass) -> Terms:
         fakes = [self.likelihood.mean(x.detach()) for x in shared[1:]]
         real, *rest = self.critic(torch.cat([batch.image, *fakes])).chunk(3)
+        judged = zip(FAKES, rest, strict=True)
+        terms = {"real": (1.0, as_real(real))}
+        terms |= {kind: (self.parts[kind], as_fake(logits)) for kind, logits in judged}
         self.meter.note(
+            critic_loss=torch.stack([w * value.mean() for w, value in terms.values()]).sum(),
             accuracy_real=share(real > 0),
             accuracy_reconstruction=share(rest[0] < 0),
             accuracy_sample=share(rest[1] < 0),
             spread_of_samples=spread(fakes[1]) / spread(batch.image).clamp_min(1e-12),
         )
-        judged = zip(FAKES, rest, strict=True)
-        return {
-            "real": (1.0, as_real(real)),
-            **{kind: (self.parts[kind], as_fake(logits)) for kind, logits in judged},
-        }
+        return terms
 
     def terms(self, batch: Batch, moment: Moment, shared: Pass | None = None) -> Terms:
         shared = shared or self.shared(batch, moment)
@@ -136,6 +136,9 @@ class VAEGAN(VAE):
 
     def gauges(self) -> dict[str, Tensor]:
         return self.meter.read()
+
+    def alarms(self) -> dict[str, str]:
+        return verdicts(self.meter.read(), FAKES) if self.meter.settled else {}
 
     def remarks(self, last: Moment) -> dict[str, str]:
         return super().remarks(last) | verdicts(self.meter.read(), FAKES)
