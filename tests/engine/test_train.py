@@ -268,3 +268,18 @@ def test_one_image_is_followed_through_training(array_file, tmp_path):
     assert model.run.options.track == "2"
     with pytest.raises(latentia.Error, match="There is no image 99 in validation; it has"):
         latentia.train("mnist_mlp_vae", run=tmp_path / "s", options=Options(track="99"), **knobs)
+
+
+def test_an_alarm_is_said_when_it_comes_once_a_run_and_remarks_at_the_end(tmp_path, images):
+    model = Duel()
+    model.alarms = lambda: {"late": "Look now."} if len(model.turns) > 12 else {}
+    model.remarks = lambda last: {"end": "Look back."}
+    plan = plan_of(model, images, first=Adam(0.1), second=Adam(0.1))
+    plan.epochs = 4
+    run = loose_run(tmp_path)
+    seen = list(train(plan, run, Options(log_every=1, precision="fp32")))
+    findings = [(e.kind, e.step) for e in seen if isinstance(e, Finding)]
+    an_epoch = seen[-1].total // 4
+    assert findings == [("late", 2 * an_epoch), ("end", 4 * an_epoch)]
+    rows = read_rows(run.path / "log.jsonl")
+    assert [r["kind"] for r in rows if r["event"] == "finding"] == ["late", "end"]

@@ -16,7 +16,17 @@ from latentia.data import Split
 from latentia.engine.checkpoint import write_tensors
 from latentia.engine.device import find_device, find_precision
 from latentia.engine.ema import in_place_of
-from latentia.engine.log import Event, Finding, Finished, Log, Logged, Pictured, Saved, Validated
+from latentia.engine.log import (
+    Event,
+    Finding,
+    Finished,
+    Log,
+    Logged,
+    Pictured,
+    Saved,
+    Validated,
+    read_rows,
+)
 from latentia.engine.plan import Options, Plan
 from latentia.engine.run import Run, one_image
 from latentia.engine.state import State
@@ -56,6 +66,8 @@ def train(plan: Plan, run: Run, options: Options) -> Iterator[Event]:
                 yield event
             if at_end_of_epoch and loop.epoch in loop.pictured_epochs:
                 yield loop.pictured()
+            if at_end_of_epoch and state.step < loop.total:
+                yield from loop.alarms()
             if state.step == loop.total:
                 yield from loop.remarks(moment)
                 state.complete = True
@@ -187,6 +199,15 @@ class Loop:
             if self.tracked is not None and isinstance(model, HasLatents):
                 tracked = model.decode(model.encode(self.tracked).mean).cpu()
             return Pictured(state.step, self.epoch, model.sample(SHOWN, seed=0).cpu(), tracked)
+
+    def alarms(self) -> Iterator[Finding]:
+        """Each kind once a run: the log, which a resume cuts to its state, knows what was said."""
+        found = self.plan.model.alarms()
+        said = {row.get("kind") for row in read_rows(self.log.rows)} if found else set()
+        for kind in sorted(found.keys() - said):
+            finding = Finding(self.state.step, kind, found[kind])
+            self.log.write(finding)
+            yield finding
 
     def remarks(self, last: Moment) -> Iterator[Finding]:
         for kind, text in self.plan.model.remarks(last).items():
