@@ -42,7 +42,8 @@ def train(words: list[str]) -> int:
     if not words or words[0].startswith("-"):
         known = ", ".join(names())
         usage = (
-            f"latentia train RECIPE [--run DIR] [--data SRC] [--knob value ...]; recipes: {known}."
+            "latentia train RECIPE [--run DIR] [--data SRC] [--knob value ...]; "
+            f"latentia train RECIPE --help shows its knobs; recipes: {known}."
         )
         if words and words[0] in ("-h", "--help"):
             print(usage)

@@ -18,7 +18,14 @@ EVERY = 5.0  # seconds between lines
 def show(run: Run, events: Iterator[Event]) -> int:
     """Prints what happens and where the result lies; returns the exit code."""
     console = Console(stderr=True)
-    shown = _bar(console, run, events) if console.is_terminal else _lines(run, events)
+    for line in [_images(run), *run.about.get("notes", [])]:
+        print(line, file=sys.stderr)
+    try:
+        shown = _bar(console, run, events) if console.is_terminal else _lines(run, events)
+    except KeyboardInterrupt:
+        print(f"Interrupted; what was saved is in {run.path}.")
+        print(f"latentia resume {run.path}")
+        return 130
     if shown is None or shown.reason == "complete":
         print(run.path / "report.html")
         return 0
@@ -27,6 +34,14 @@ def show(run: Run, events: Iterator[Event]) -> int:
         print(f"latentia resume {run.path}")
         return 130
     return 1
+
+
+def _images(run: Run) -> str:
+    spec = run.about["images"]
+    c, h, w = spec["shape"]
+    counts = ", ".join(f"{n:,} {split}" for split, n in spec["count"].items())
+    kind = {1: "grey", 3: "colour"}.get(c, f"{c} channels")
+    return f"{spec['source']}: {counts}; {h}x{w} {kind}"
 
 
 def _bar(console: Console, run: Run, events: Iterator[Event]) -> Finished | None:

@@ -200,3 +200,15 @@ def test_nothing_is_unpickled_and_broken_files_are_named(tmp_path):
     for name in ("a.npy", "b.npy"):
         with pytest.raises(Error, match=rf"{name} cannot be read as arrays \(.*numpy\.save"):
             open_images(str(tmp_path / name)).split("train")
+
+
+def test_one_colour_image_is_not_a_stack_of_narrow_grey_ones():
+    text = "one colour image, or grey images of width 3; write array"
+    with pytest.raises(Error, match=text):
+        open_images(np.zeros((40, 50, 3), np.uint8)).spec()
+    assert open_images(np.zeros((40, 50, 3), np.uint8)[None]).shape == (3, 40, 50)
+
+
+def test_a_tuple_of_images_and_labels_says_what_to_give():
+    with pytest.raises(Error, match="The data are a tuple; give the images alone, as one array"):
+        open_images((np.zeros((4, 8, 8)), np.zeros(4))).spec()

@@ -232,3 +232,13 @@ def test_rows_stand_at_their_names_however_threads_end(tmp_path, monkeypatch):
     found = every(open_images(str(tmp_path)))
     assert found == {f"{level:03}.png": (level, None) for level in range(200)}
     assert open_images(Source(str(tmp_path), seed=3)).split("train").keys != []
+
+
+def test_folders_called_as_splits_are_said_to_be_ordinary(tmp_path):
+    for name in ("train", "val", "test", "cat"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name / "a.png")
+    (note,) = open_images(str(tmp_path)).notes
+    assert "test, train, val are read as any other folder" in note
+    with pytest.raises(Error, match=r"digts does not exist; did you mean digits\? give"):
+        open_images("digts").spec()

@@ -156,7 +156,13 @@ def test_new_arrays():
     assert torch.equal(images.preprocess(expected.numpy()[:, 0]), expected)
     assert torch.equal(images.preprocess(expected[0, 0]), expected[:1])
     assert images.preprocess(np.zeros((2, 16, 16), np.uint8)).shape == (2, 1, 8, 8)
-    assert images.preprocess([np.zeros((3, 16, 16)), np.ones((5, 5))]).shape == (4, 1, 8, 8)
+    assert images.preprocess([np.zeros((3, 16, 16)), np.ones((5, 5))]).shape == (2, 1, 8, 8)
+    colour = np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8)
+    one = images.preprocess(Image.fromarray(colour))
+    torch.testing.assert_close(images.preprocess(colour), one, atol=0.02, rtol=0)
+    torch.testing.assert_close(images.preprocess([colour])[0], one[0], atol=0.02, rtol=0)
+    with pytest.raises(Error, match="3 is no image; give a path, a Pillow image, an array"):
+        images.preprocess(3)
 
 
 def test_new_images_that_are_none(tmp_path):

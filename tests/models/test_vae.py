@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from latentia.core.contract import Batch, HasLatents, Moment
+from latentia.core.errors import Error
 from latentia.core.schedules import constant, linear
 from latentia.losses.likelihood import Bernoulli, Gaussian
 from latentia.models.vae import VAE
@@ -167,3 +168,29 @@ def test_a_linear_vae_reaches_the_likelihood_of_ppca():
     with torch.no_grad():
         scored = model.score(Batch(images.repeat(50, 1, 1, 1), {}), moment(n=50 * n))["nelbo"]
     assert abs(scored.mean() - ppca) < 4 * scored.std() / len(scored) ** 0.5 + 1e-4
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([[0.0]], "The images are a list; they must be a float tensor (n, 1, 6, 5)"),
+        (torch.zeros(2, 1, 5, 6), "The images are float32 (2, 1, 5, 6); they must be"),
+        (torch.zeros(2, 1, 6, 5, dtype=torch.bool), "The images are bool (2, 1, 6, 5)"),
+        (torch.full((2, 1, 6, 5), 255.0), "The images lie in [255, 255]; they must lie in [0, 1]"),
+        (torch.full((2, 1, 6, 5), float("nan")), "The images lie in [nan, nan]"),
+    ],
+)
+def test_what_the_encoder_was_not_made_for_is_refused_in_one_sentence(given, said):
+    model = toy().eval()
+    checked = type(model).encode.__wrapped__ if hasattr(type(model).encode, "__wrapped__") else None
+    encode = checked or type(model).encode
+    with pytest.raises(Error) as problem:
+        encode(model, given)
+    assert said in str(problem.value)
+    assert "model.preprocess" in str(problem.value)
+
+
+def test_latents_of_another_shape_are_refused():
+    with pytest.raises(Error, match=r"The latents are float32 \(2, 4\); .* \(n, 3\): see encode"):
+        toy().eval().decode(torch.zeros(2, 4))
+    assert toy().eval().decode(torch.zeros(2, 3, dtype=torch.float64)).dtype == torch.float32

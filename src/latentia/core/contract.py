@@ -58,7 +58,9 @@ class Model(nn.Module):
         """What several terms need, computed once a step, before any player descends."""
         return None
 
-    def sample(self, n: int, *, seed: int, cond: Tensor | None = None) -> Float[Tensor, "n c h w"]:
+    def sample(
+        self, n: int, *, seed: int = 0, cond: Tensor | None = None
+    ) -> Float[Tensor, "n c h w"]:
         """n new images in [0, 1]; image k of a seed is the same for every n."""
         raise NotImplementedError
 

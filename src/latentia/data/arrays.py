@@ -85,6 +85,11 @@ class ArrayFile:
         self.arrays.fill(out, prep)
 
 
+def looks_coloured(array: np.ndarray) -> bool:
+    """(h, w, 3) or (h, w, 4): rather one colour image than h grey ones, 3 or 4 pixels wide."""
+    return array.ndim == 3 and array.shape[-1] in (3, 4) and min(array.shape[:2]) >= 8
+
+
 def planar(array: Any, label: str) -> np.ndarray:
     """(n, c, h, w) of an array or tensor of images.
 
@@ -106,6 +111,11 @@ def planar(array: Any, label: str) -> np.ndarray:
         )
     if array.size == 0:
         raise Error(f"{label} has shape {shown(array)}, which is empty; give at least one image.")
+    if looks_coloured(array):
+        raise Error(
+            f"{label} has shape {shown(array)}: one colour image, or grey images of width "
+            f"{array.shape[-1]}; write array[None] for the first, array[:, None] for the second."
+        )
     if array.ndim == 3:
         return array[:, None]
     if array.shape[3] in LAST and array.shape[1] not in LAST:

@@ -49,6 +49,12 @@ class Folder:
         if others:
             notes.append(f"{self.label}: not images, not used: {some([f.key for f in others])}.")
         keys = self.files.keys()
+        tops = {key.split("/", 1)[0] for key in keys if "/" in key}
+        if splits := sorted(tops & {"train", "val", "valid", "validation", "test"}):
+            notes.append(
+                f"{self.label}: {', '.join(splits)} are read as any other folder; train, validation"
+                " and test are drawn by seed."
+            )
         columns, classes = labels(keys)
         parts = {"train": len(keys)}
         return Survey(*self.files.kind(), keys, parts, columns, classes, notes)

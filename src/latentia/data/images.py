@@ -130,7 +130,8 @@ class Images:
     def preprocess(self, images: Any) -> Float[Tensor, "n c h w"]:
         """New images as these were read: a path, a Pillow image, an array, or a sequence of them.
 
-        A path gives every page of its file. An array of 2 dimensions is one image, of more many.
+        A path gives every page of its file. An array (h, w) or (h, w, 3) is one image, (n, h, w),
+        (n, c, h, w) and (n, h, w, c) are n; in a list each is one.
         """
         from latentia.data.incoming import incoming
 

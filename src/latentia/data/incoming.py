@@ -1,6 +1,6 @@
 """New images, by the preprocessing of those that a run was trained on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,19 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import decode
-from latentia.data.arrays import fitted, numpy, planar, scaled
+from latentia.data.arrays import fitted, looks_coloured, numpy, planar, scaled
 from latentia.data.decode import Preprocessing, Unreadable
 from latentia.data.encoded import some
 
 
 def incoming(images: Any, prep: Preprocessing) -> Float[Tensor, "n c h w"]:
-    """Paths, Pillow images and arrays, alone or in a sequence."""
+    """Paths, Pillow images and arrays: one, a sequence in which each is one, an array of many."""
     if isinstance(images, str | Path) or is_picture(images) or is_array(images):
-        images = [images]
+        images = several(images) if is_array(images) else [images]
+    elif not isinstance(images, Iterable):
+        raise Error(
+            f"{images!r} is no image; give a path, a Pillow image, an array, or a list of them."
+        )
     bad: list[str] = []
     found: list[np.ndarray] = []
     for image in images:
@@ -36,8 +40,7 @@ def incoming(images: Any, prep: Preprocessing) -> Float[Tensor, "n c h w"]:
 
 def one(image: Any, prep: Preprocessing) -> Iterator[np.ndarray]:
     if is_array(image):
-        array = numpy(image)
-        batch = planar(array if array.ndim > 2 else array[None], "the array")
+        batch = planar(numpy(image)[None], "the array")
         yield from fitted(scaled(batch, prep.white, "the array"), prep, "the array")
     elif is_picture(image):
         with decode.legible():
@@ -45,6 +48,12 @@ def one(image: Any, prep: Preprocessing) -> Iterator[np.ndarray]:
     else:
         path = Path(image).expanduser()
         yield from decode.read(path, prep, path.suffix.lower())
+
+
+def several(array: Any) -> list[Any]:
+    """An array of many images as a list of each; one image, (h, w) or (h, w, 3), as it is."""
+    array = numpy(array)
+    return [array] if array.ndim == 2 or looks_coloured(array) else list(planar(array, "the array"))
 
 
 def unit(array: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,11 @@ class Source:
 
     def reader(self) -> Reader:
         """The one that reads this kind; touches no more than the folder's entries."""
+        if isinstance(self.data, tuple | dict):
+            raise Error(
+                f"The data are a {type(self.data).__name__}; give the images alone, as one array,"
+                " or save images and labels as x and y of an .npz file."
+            )
         if not isinstance(self.data, str | Path):
             label = "the array"
             return Arrays(label, {"train": planar(self.data, label)})
@@ -78,7 +84,9 @@ class Source:
         if path.is_dir():
             return folder(path, f"{text.rstrip('/')}/")
         if not path.exists():
-            raise Error(f"{text} does not exist; give {ALLOWED}.")
+            near = get_close_matches(text, [*MADE, *KNOWN], n=1)
+            meant = f" did you mean {near[0]}?" if near else ""
+            raise Error(f"{text} does not exist;{meant} give {ALLOWED}.")
         return file(path, text)
 
 

@@ -4,7 +4,8 @@ import difflib
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
 from typing_extensions import Doc
@@ -40,7 +41,11 @@ def check(owner: str, function: Callable, arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         if name not in known:
             raise Error(unknown_knob(owner, name, known))
-        bounds = _bounds(hints.get(name, Any))
+        hint = hints.get(name, Any)
+        if not _fits(hint, value):
+            flag, wanted = name.replace("_", "-"), " or ".join(_kinds(hint))
+            raise Error(f"--{flag} is {value!r}; it must be {wanted}.")
+        bounds = _bounds(hint)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number:
             continue
@@ -69,6 +74,43 @@ def _bounds(hint: Any) -> list[BaseMetadata]:
     if get_origin(hint) is Annotated:
         return found
     return [b for part in get_args(hint) for b in _bounds(part)]
+
+
+def _alternatives(hint: Any) -> list[Any]:
+    """The types of a hint, without annotations: Annotated[int | None, ...] is int and None."""
+    if get_origin(hint) is Annotated:
+        return _alternatives(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        return [each for part in get_args(hint) for each in _alternatives(part)]
+    return [hint]
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    for kind in _alternatives(hint):
+        if get_origin(kind) is Literal:
+            if value in get_args(kind):
+                return True
+        elif kind is float:
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return True
+        elif kind is int:
+            if isinstance(value, int) and not isinstance(value, bool):
+                return True
+        elif kind is Any or not isinstance(kind, type) or isinstance(value, kind):
+            return True
+    return False
+
+
+def _kinds(hint: Any) -> list[str]:
+    """A hint in words."""
+    words = {int: "a whole number", float: "a number", str: "a word", bool: "True or False"}
+    said = []
+    for kind in _alternatives(hint):
+        if get_origin(kind) is Literal:
+            said.append(f"one of {', '.join(map(str, get_args(kind)))}")
+        else:
+            said.append("None" if kind is type(None) else words.get(kind, str(kind)))
+    return said
 
 
 def _limit(bound: Any) -> Any:

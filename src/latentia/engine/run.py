@@ -68,6 +68,7 @@ class Run:
             "edits": {name: dict(knobs) for name, knobs in edits.items()},
             "options": asdict(options),
             "images": spec,
+            "notes": plan.images.notes,
             "parameters": {
                 name: sum(p.numel() for p in player.module.parameters())
                 for name, player in plan.model.players().items()
@@ -126,6 +127,11 @@ class Run:
         where = saved["source"] if data is None else data
         if isinstance(where, str) and where.startswith("array of "):
             raise Error(f"{self.path} was trained on an {where} in memory; give it again as data.")
+        if data is None and Path(where).is_absolute() and not Path(where).exists():
+            raise Error(
+                f"The images of {self.path} ({where}) cannot be found here; give them, or others, "
+                "with --data."
+            )
         source, shape = _source(where, self.options), saved["shape"]
         images = open_images(source, size=tuple(shape[1:]), channels=shape[0])
         if (same or data is None) and images.spec()["fingerprint"] != saved["fingerprint"]:

@@ -99,7 +99,9 @@ class GAN(Model):
         output = wide(self.generator(z))
         return output.sigmoid() if self.bounded else output + 0.5
 
-    def sample(self, n: int, *, seed: int, cond: Tensor | None = None) -> Float[Tensor, "n c h w"]:
+    def sample(
+        self, n: int, *, seed: int = 0, cond: Tensor | None = None
+    ) -> Float[Tensor, "n c h w"]:
         """n images drawn from N(0, I) latents."""
         z = normal_rows(n, self.noise_shape, seed=seed, purpose="prior")
         at = next(self.generator.parameters())

@@ -8,6 +8,7 @@ from latentia.core.contract import Batch, Model, Moment, Player, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise, normal_rows
+from latentia.core.tensors import expect
 from latentia.losses.likelihood import Likelihood
 
 BETA_ONE = constant(1.0)
@@ -16,7 +17,7 @@ BETA_ONE = constant(1.0)
 class VAE(Model):
     """distortion + beta * rate, both in nats per image; beta 1 is the negative ELBO.
 
-    encoder: images to (b, 2 d, ...), means then log-variances, with a `latent_shape`;
+    encoder: images to (b, 2 d, ...), means then log-variances, with `image_shape`, `latent_shape`;
     decoder: latents to the likelihood's raw output; beta: a schedule over the run.
     """
 
@@ -30,6 +31,7 @@ class VAE(Model):
         super().__init__()
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.beta = beta
+        self.image_shape: tuple[int, ...] = tuple(encoder.image_shape)  # pyright: ignore
         self.latent_shape: tuple[int, ...] = tuple(encoder.latent_shape)  # pyright: ignore
 
     def players(self) -> dict[str, Player]:
@@ -44,11 +46,23 @@ class VAE(Model):
         }
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian:
-        """q(z | image), one Gaussian an image."""
+        """q(z | image), one Gaussian an image.
+
+        Raises: Error, in evaluation mode, if the images are not what the encoder was made for.
+        """
+        if not self.training:
+            expect(images, self.image_shape, "images")
+            images = images.to(next(self.parameters()))
         return DiagonalGaussian.from_heads(self.encoder(images))
 
     def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
-        """The expected image of each latent, in [0, 1]."""
+        """The expected image of each latent, in [0, 1].
+
+        Raises: Error, in evaluation mode, if the latents are not of `latent_shape`.
+        """
+        if not self.training:
+            expect(z, self.latent_shape, "latents")
+            z = z.to(next(self.parameters()))
         return self.likelihood.mean(self.decoder(z))
 
     def reconstruct(
@@ -61,7 +75,9 @@ class VAE(Model):
         draws = normal_rows(len(images), self.latent_shape, seed=seed, purpose="reconstruct")
         return self.decode(posterior.sample(draws.to(posterior.mean)))
 
-    def sample(self, n: int, *, seed: int, cond: Tensor | None = None) -> Float[Tensor, "n c h w"]:
+    def sample(
+        self, n: int, *, seed: int = 0, cond: Tensor | None = None
+    ) -> Float[Tensor, "n c h w"]:
         """n decoded draws from the prior N(0, I), the expected image of each."""
         z = normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
         at = next(self.parameters())

@@ -57,7 +57,7 @@ class ConvEncoder(nn.Module):
         norm: Norm | None = None,
     ):
         super().__init__()
-        self.latent_shape = (latent,)
+        self.image_shape, self.latent_shape = tuple(shape), (latent,)
         self.blocks = strided(shape[0], channels, slope, norm)
         h, w = halvings((shape[1], shape[2]), len(channels))[-1]
         self.heads = perceptron([channels[-1] * h * w, *hidden, 2 * latent])

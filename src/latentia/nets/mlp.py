@@ -19,7 +19,7 @@ def perceptron(widths: Sequence[int]) -> nn.Sequential:
 class MLPEncoder(nn.Module):
     def __init__(self, shape: Sequence[int], latent: int, hidden: Sequence[int] = (400,)):
         super().__init__()
-        self.latent_shape = (latent,)
+        self.image_shape, self.latent_shape = tuple(shape), (latent,)
         # one Linear for both heads: the same parameters as two, in one matrix product
         self.layers = perceptron([math.prod(shape), *hidden, 2 * latent])
 

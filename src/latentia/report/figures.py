@@ -109,6 +109,7 @@ def rate_bars(rates: Sequence[float]) -> str:
         axis.bar(range(len(order)), [rates[k] for k in order], color=BLUE, width=0.7)
         if len(order) <= 64:
             axis.set_xticks(range(len(order)), [str(k) for k in order], fontsize=8)
+        axis.set_ylim(0, max(0.1, 1.05 * max(rates)))  # a dead dimension must look dead
         axis.grid(axis="x", visible=False)
         axis.set_xlabel("latent dimension, by rate")
         axis.set_title("rate, nats per image")

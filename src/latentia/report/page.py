@@ -1,7 +1,6 @@
 """report.html: one file that holds all of a run that a person looks at."""
 
 import base64
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -175,4 +174,11 @@ def _embedded(content: bytes, alt: str, kind: str = "png") -> str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """A setting as a person writes it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_text(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, list) and len(value) > 3:
+        return f"{len(value)} values: {', '.join(map(_text, value[:12]))}"
+    if isinstance(value, list):
+        return "x".join(map(_text, value))
+    return "none" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,33 @@
+"""Knobs: names, types and ranges, the same from Python as from the command line."""
+
+import pytest
+
+import latentia
+from latentia.engine.recipe import arguments
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ({"epochs": "2"}, "--epochs is '2'; it must be a whole number."),
+        ({"epochs": 2.5}, "--epochs is 2.5; it must be a whole number."),
+        ({"epochs": True}, "--epochs is True; it must be a whole number."),
+        ({"epochs": 0}, "--epochs is 0; it must be at least 1."),
+        ({"lr": "fast"}, "--lr is 'fast'; it must be a number."),
+        ({"lr": float("nan")}, "--lr is nan; it must be more than 0."),
+        ({"likelihood": "poisson"}, "it must be one of bernoulli, gaussian."),
+        ({"channels": 0}, "--channels is 0; it must be at least 1."),
+        ({"size": 1.5}, "--size is 1.5; it must be a whole number or a word or None."),
+        ({"epocs": 3}, "conv_vae has no knob --epocs; did you mean --epochs?"),
+    ],
+)
+def test_what_a_knob_may_not_be(knobs, said):
+    with pytest.raises(latentia.Error) as problem:
+        arguments("conv_vae", knobs)
+    assert said in str(problem.value)
+
+
+def test_what_a_knob_may_be():
+    given = {"lr": 1, "channels": None, "size": "20x30", "likelihood": "gaussian", "data": [1]}
+    assert arguments("conv_vae", given).items() >= given.items()
+    assert arguments("conv_vae", {})["epochs"] == 30
