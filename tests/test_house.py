@@ -56,7 +56,16 @@ def test_the_rule_would_notice(tmp_path):
 
 
 def test_core_knows_torch_and_jaxtyping_only():
-    allowed = {"torch", "jaxtyping", "latentia", "typing", "collections", "hashlib", "math"}
+    allowed = {
+        "torch",
+        "jaxtyping",
+        "latentia",
+        "typing",
+        "collections",
+        "hashlib",
+        "math",
+        "contextlib",
+    }
     found = {m.split(".")[0] for file in (PACKAGE / "core").glob("*.py") for m in imports(file)}
     assert found <= allowed
 

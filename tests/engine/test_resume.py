@@ -41,6 +41,14 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(toy, recipe, stop):
     assert content(cut) == content(whole)
 
 
+@pytest.mark.parametrize("recipe", ["mnist_dcgan", "mnist_gan", "vaegan"])
+def test_an_interrupted_duel_goes_on_with_both_players_their_averages_and_gauges(toy, recipe):
+    whole, cut = toy("whole", recipe), toy("cut", recipe, stop=5)
+    assert content(cut) != content(whole)
+    list(go_on(cut.path)[1])
+    assert content(cut) == content(whole)
+
+
 def test_resuming_a_complete_run_changes_nothing(toy):
     run = toy("a")
     before = content(run)

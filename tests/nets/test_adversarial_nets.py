@@ -38,13 +38,18 @@ def test_vaegan_has_the_published_parameters_and_stages():
     assert slopes == {0.2}
 
 
-@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 48, 40), (2, 33, 70), (1, 8, 8)])
+@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 48, 40), (2, 33, 70), (1, 17, 17)])
 def test_vaegan_takes_any_size(shape):
     encoder, decoder, critic = (net.eval() for net in vaegan_nets(shape, 6))
     images = torch.rand(2, *shape)
     assert encoder(images).shape == (2, 12)
     assert decoder(torch.zeros(2, 6)).shape == images.shape
     assert critic(images).shape == (2,)
+
+
+def test_vaegan_refuses_what_it_cannot_halve():
+    with pytest.raises(Error, match=r"16x64 are too small .* give --size 17 or more"):
+        vaegan_nets((1, 16, 64), 6)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40)])

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from latentia.core.contract import Batch, HasLatents, Model, Moment
 from latentia.core.errors import Error
+from latentia.core.modes import evaluating
 from latentia.core.seeding import generator
 from latentia.data import Split
 from latentia.engine.checkpoint import write_tensors
@@ -149,7 +150,9 @@ class Loop:
     def logged(self, said: dict[str, dict]) -> Logged:
         for name in said:
             means = self.state.means(name)
-            said[name] |= {"gradient_norm": means.pop("gradient_norm"), "terms": means}
+            # in the model's order: that of the sums is another one after a resume
+            terms = {term: means[term] for term in said[name]["weights"]}
+            said[name] |= {"gradient_norm": means["gradient_norm"], "terms": terms}
         gauges = {k: float(v) for k, v in self.plan.model.gauges().items()}
         images = self.state.step * self.batch
         event = Logged(self.state.step, self.total, self.epoch, images, said, gauges)
@@ -247,18 +250,6 @@ def score(model: Model, split: Split, seed: int, size: int = 500) -> dict[str, f
             for key, value in model.score(batch, moment).items():
                 sums[key] = sums.get(key, 0.0) + value.double().sum()
     return {key: value.item() / len(split) for key, value in sums.items()}
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode; each of its parts then goes back to its own (trap 10)."""
-    modes = [(part, part.training) for part in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
 
 
 @contextmanager

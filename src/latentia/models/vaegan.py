@@ -1,7 +1,5 @@
 """The VAE-GAN: Larsen et al. 2016, arXiv 1512.09300, with its adversarial term in the pixels."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -10,6 +8,7 @@ from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Moment, Player, Terms
 from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.modes import evaluating
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise
 from latentia.losses.adversarial import as_fake, as_real, carrying
@@ -76,7 +75,7 @@ class VAEGAN(VAE):
         z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
         prior = noise(moment, "prior", self.latent_shape, posterior.mean)
         reconstruction = self.decoder(z)
-        with evaluation(self.decoder):
+        with evaluating(self.decoder):
             return Pass(posterior, reconstruction, self.decoder(prior))
 
     def critic_terms(self, batch: Batch, moment: Moment, shared: Pass) -> Terms:
@@ -142,15 +141,3 @@ class VAEGAN(VAE):
 
     def remarks(self, last: Moment) -> dict[str, str]:
         return super().remarks(last) | verdicts(self.meter.read(), FAKES)
-
-
-@contextmanager
-def evaluation(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, for a while."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

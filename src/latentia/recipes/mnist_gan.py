@@ -29,7 +29,9 @@ def mnist_gan(
 ) -> Plan:
     """Relativistic pairing loss, R1 + R2, residual networks without norms, averaged weights.
 
-    Source: Huang et al. 2024, "The GAN is dead; long live the GAN!", arXiv 2501.05441.
+    Source: Huang et al. 2024, "The GAN is dead; long live the GAN!", arXiv 2501.05441. Rule for
+    gamma: the source's, a start that falls tenfold over the run; geometrically here. It is not
+    yet adapted to the critic's gradient.
     """
     images = open_images(data, size=28, channels=1)
     model = GAN(
