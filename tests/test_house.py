@@ -4,7 +4,6 @@ import ast
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +36,7 @@ def strangers(folder, path):
         room = parts[1]
         own_level = LEVELS[folder]
         if room != folder and LEVELS.get(room, 9) >= own_level:
-            yield f"{path.relative_to(PACKAGE)} imports {module}"
+            yield f"{folder}/{path.name} imports {module}"
 
 
 def test_every_file_imports_only_from_its_own_room_or_from_those_to_its_left():
@@ -53,6 +52,15 @@ def test_the_rule_would_notice(tmp_path):
     fake = tmp_path / "rogue.py"
     fake.write_text("from latentia.models.vae import VAE")
     assert list(imports(fake)) == ["latentia.models.vae"]
+    for room, text, wrong in (
+        ("core", "from latentia.models.vae import VAE", True),
+        ("nets", "import latentia.losses.likelihood", True),
+        ("nets", "from latentia.nets.mlp import perceptron", False),
+        ("models", "from latentia.losses.likelihood import Bernoulli", False),
+        ("engine", "from latentia.session import train", True),
+    ):
+        fake.write_text(text)
+        assert bool(list(strangers(room, fake))) == wrong, text
 
 
 def test_core_knows_torch_and_jaxtyping_only():
@@ -95,8 +103,6 @@ def test_help_and_list_come_without_torch():
             "import sys; from latentia.cli import main; "
             f"code = main({words}); assert 'torch' not in sys.modules; sys.exit(code)"
         )
-        started = time.monotonic()
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "mnist_mlp_vae" in done.stdout or "train" in done.stdout
-        assert time.monotonic() - started < 60

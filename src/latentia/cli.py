@@ -16,7 +16,9 @@ from latentia.core.errors import Error
 
 RunFolder = Annotated[Positional[str], Doc("folder of a run")]
 Data = Annotated[str | None, Doc("other images than the run's own")]
-Split = Annotated[str, Doc("train, validation, test, or all")]
+SplitName = Annotated[
+    str | None, Doc("train, validation, test or all; default: test, of other data all")
+]
 Out = Annotated[str, Doc(".png or .npy file to write")]
 Seed = Annotated[int, Doc("draws; the same seed gives the same pictures")]
 Number = Annotated[int, arg(aliases=("-n",)), Doc("how many")]
@@ -84,7 +86,7 @@ def sample(run: RunFolder, n: Number = 64, seed: Seed = 0, out: Out = "samples.p
 def reconstruct(
     run: RunFolder,
     data: Data = None,
-    split: Split = "test",
+    split: SplitName = None,
     n: Number = 10,
     out: Out = "pairs.png",
 ) -> None:
@@ -98,7 +100,7 @@ def reconstruct(
         raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run)
     model = opened.coder()
-    part = opened.images(data).split(_whole(split, data))
+    part = opened.part(split, data)
     images = part.batch(slice(0, n)).image
     pairs = torch.cat([images, model.reconstruct(images)])
     caption = f"{opened.name}: {part.name} images above their reconstructions"
@@ -110,7 +112,7 @@ def interpolate(
     a: Annotated[Positional[str], Doc("image file, or index into the split")],
     b: Annotated[Positional[str], Doc("image file, or index into the split")],
     steps: Annotated[int, Doc("pictures, ends included")] = 10,
-    split: Split = "test",
+    split: SplitName = None,
     data: Data = None,
     out: Out = "strip.png",
 ) -> None:
@@ -133,7 +135,7 @@ def interpolate(
 def evaluate(
     run: RunFolder,
     data: Data = None,
-    split: Split = "test",
+    split: SplitName = None,
     seed: Seed = 0,
     json_: Annotated[bool, arg(name="json"), Doc("print JSON")] = False,
 ) -> None:
@@ -143,7 +145,7 @@ def evaluate(
 
     opened = Run.open(run)
     model = opened.model()
-    result = elbo(model, opened.images(data).split(_whole(split, data)), seed=seed)
+    result = elbo(model, opened.part(split, data), seed=seed)
     if json_:
         print(json.dumps(result, indent=1))
         return
@@ -152,13 +154,15 @@ def evaluate(
     table(f"{opened.name}, {result['n']:,} images of {result['split']}", result)
 
 
-def report(run: RunFolder, data: Data = None) -> None:
+def report(
+    run: RunFolder, data: Annotated[str | None, Doc("where the run's images are now")] = None
+) -> None:
     """Write report.html anew."""
     from latentia.engine.run import Run
     from latentia.report.page import write_report
 
     opened = Run.open(run)
-    print(write_report(opened, opened.images(data)))
+    print(write_report(opened, opened.images(data, same=True)))
 
 
 COMMANDS: dict[str, Callable] = {
@@ -229,6 +233,9 @@ def _parse_train(name: str, words: list[str]) -> tuple:
     for edit in edits.NAMES:
         groups[edit] = _fields(edit, edits.find(edit), switch=edit)
     known = [f.name for group in groups.values() for f in dataclasses.fields(group)]
+    for own in inspect.signature(function).parameters:
+        if own == "run" or known.count(own) > 1:
+            raise Error(f"{name} has a knob {own}, which is an option of every recipe; rename it.")
     _refuse_unknown(name, words, ["run", *known])
     command = dataclasses.make_dataclass(
         "Train",
@@ -263,7 +270,8 @@ def _fields(title: str, function: Callable, switch: str = "") -> type:
     for name, parameter in inspect.signature(function).parameters.items():
         if name == "plan":
             continue
-        hint, default = hints[name], parameter.default
+        default = parameter.default
+        hint = hints.get(name, str if default is None else type(default))
         if get_args(hint) and get_args(hint)[0] is Any:  # data: on the command line, a word
             hint = Annotated[(str, *hint.__metadata__)]
         if name == switch:
@@ -277,10 +285,5 @@ def _refuse_unknown(owner: str, words: list[str], known: list[str]) -> None:
 
     for word in words:
         name = word[2:].partition("=")[0].replace("-", "_")
-        if word.startswith("--") and name not in [*known, "help"]:
+        if word.startswith("--") and name.removeprefix("no_") not in [*known, "help"]:
             raise Error(unknown_knob(owner, name, known))
-
-
-def _whole(split: str, data: str | None) -> str:
-    """Of images that are not the run's own, all, unless a split is named."""
-    return "all" if data is not None and split == "test" else split

@@ -26,7 +26,7 @@ def show(run: Run, events: Iterator[Event]) -> int:
         print(f"Interrupted; what was saved is in {run.path}.")
         print(f"latentia resume {run.path}")
         return 130
-    if shown is None or shown.reason == "complete":
+    if shown.reason == "complete":
         print(run.path / "report.html")
         return 0
     if shown.reason == "stopped":
@@ -44,7 +44,7 @@ def _images(run: Run) -> str:
     return f"{spec['source']}: {counts}; {h}x{w} {kind}"
 
 
-def _bar(console: Console, run: Run, events: Iterator[Event]) -> Finished | None:
+def _bar(console: Console, run: Run, events: Iterator[Event]) -> Finished:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -63,7 +63,7 @@ def _bar(console: Console, run: Run, events: Iterator[Event]) -> Finished | None
         return _say(events, on_logged, progress.console.print)
 
 
-def _lines(run: Run, events: Iterator[Event]) -> Finished | None:
+def _lines(run: Run, events: Iterator[Event]) -> Finished:
     pace, often = Pace(), Throttle()
 
     def say(text: str) -> None:
@@ -81,7 +81,7 @@ def _lines(run: Run, events: Iterator[Event]) -> Finished | None:
 
 def _say(
     events: Iterator[Event], on_logged: Callable[[Logged], None], say: Callable[[str], None]
-) -> Finished | None:
+) -> Finished:
     """Findings at once; validations at intervals, and the last one in any case."""
     often, waiting, last = Throttle(), None, None
     for event in events:
@@ -98,6 +98,7 @@ def _say(
             last = event
     if waiting:
         say(_validation(waiting))
+    assert last is not None  # every run ends in one
     return last
 
 

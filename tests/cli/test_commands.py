@@ -321,3 +321,73 @@ def test_a_terminal_gets_a_bar(place, tmp_path):
     assert out.decode().strip() == str(tmp_path / "r" / "report.html")
     assert b"nats" in seen
     assert b"4/4" in seen
+
+
+def test_the_runs_own_images_given_again_are_still_split(run, place, capsys):
+    """The owner of a moved run names its data: the training images must not be scored with it."""
+    for words, n, split in (
+        (["--data", place / "toy.npy"], 4, "test"),
+        (["--data", place / "toy.npy", "--split", "train"], 33, "train"),
+        (["--data", place / "photos"], 12, "all"),
+        (["--data", place / "photos", "--split", "test"], 1, "test"),
+    ):
+        capsys.readouterr()
+        assert main([str(w) for w in ["evaluate", run, "--json", *words]]) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert (result["n"], result["split"]) == (n, split)
+    text = error(capsys, "report", run, "--data", place / "photos")
+    assert "is no longer what" in text
+
+
+def test_a_run_of_another_version_says_so(run, capsys):
+    about = json.loads((run / "run.json").read_text())
+    for part, name in (("options", "gone"), ("edits", "gone_edit")):
+        other = json.loads(json.dumps(about))
+        other[part][name] = {}
+        (run / "run.json").write_text(json.dumps(other))
+        text = error(capsys, "sample", run)
+        assert "another version" in text or "There is no edit gone_edit" in text
+
+
+def test_recipes_of_ones_own_that_will_not_do(tmp_path, capsys):
+    head = "import latentia\n@latentia.recipe\ndef mine"
+    for number, (rest, said) in enumerate(
+        (
+            ("(hidden: int = 8): pass", "takes no data; give it a parameter `data`"),
+            ("(data, hidden: int = 8): pass", "has a knob data without default"),
+            ("(data='digits', seed: int = 1): pass", "an option of every recipe; rename it"),
+            ("(data='digits'): pass", "returned NoneType; a recipe returns a latentia.Plan"),
+        )
+    ):
+        mine = tmp_path / f"mine{number}.py"
+        mine.write_text(head + rest)
+        assert said in error(capsys, "train", f"{mine}:mine", "--run", tmp_path / "r")
+
+
+def test_a_knob_that_is_on_can_be_turned_off(place, tmp_path):
+    mine = tmp_path / "flagged.py"
+    mine.write_text(
+        "import latentia\nfrom latentia.recipes.mnist_mlp_vae import mnist_mlp_vae\n"
+        "@latentia.recipe\ndef mine(data='digits', wide: bool = True, hidden=3):\n"
+        "    return mnist_mlp_vae(data, latent=2, hidden=8 if wide else hidden, epochs=1)\n"
+    )
+    words = ["train", f"{mine}:mine", "--data", str(place / "toy.npy"), "--no-wide"]
+    assert main([*words, "--hidden", "5", "--run", str(tmp_path / "r")]) == 0
+    about = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert (about["arguments"]["wide"], about["arguments"]["hidden"]) == (False, 5)
+
+
+def test_beta_zero_and_late_constants_are_schedules_too(place, tmp_path):
+    base = ["train", "mnist_mlp_vae", "--data", str(place / "toy.npy"), *TRAIN[:-2]]
+    for number, (words, first, last) in enumerate(
+        (
+            (["--beta", "0", "--kl-schedule", "exponential"], 0.0, 0.0),
+            (["--kl-schedule", "constant", "--kl-warmup", "0.4"], 0.0, 1.0),
+            (["--kl-schedule", "constant"], 1.0, 1.0),
+        )
+    ):
+        run = tmp_path / str(number)
+        assert main([*base, *words, "--log-every", "1", "--run", str(run)]) == 0
+        rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        weights = [r["players"]["vae"]["weights"]["rate"] for r in rows if r["event"] == "logged"]
+        assert (weights[0], weights[-1]) == (first, last)

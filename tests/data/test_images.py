@@ -204,11 +204,6 @@ def test_described_images_have_a_shape_and_no_pixels(folder):
     )
 
 
-def test_described_images_can_be_reopened_where_they_are(folder):
-    first = open_images(str(folder), 6)
-    assert Images.reopened(first.spec()).spec() == first.spec()
-
-
 def test_the_fingerprint_is_that_of_the_content(folder, tmp_path):
     one = open_images(str(folder)).spec()["fingerprint"]
     shutil.copytree(folder, tmp_path / "moved")
@@ -254,3 +249,15 @@ def test_made_sources_come_in_any_number_and_say_so_if_it_is_none():
     )
     with pytest.raises(Error, match="vehicles:many is no number of images; write vehicles:500"):
         open_images("vehicles:many").spec()
+
+
+def test_described_images_are_read_as_the_runs_were(tmp_path):
+    """A moved run keeps its own white and background."""
+    Image.fromarray(np.full((8, 8), 4095, np.uint16)).save(tmp_path / "deep.tif")
+    clear = Image.fromarray(np.zeros((8, 8, 4), np.uint8))
+    clear.save(tmp_path / "clear.png")
+    source = Source(np.zeros((4, 8, 8), np.uint8), white=4095, background=0.25)
+    described = Images.described(open_images(source).spec())
+    deep, laid = described.preprocess([tmp_path / "deep.tif", tmp_path / "clear.png"])
+    assert deep.mean() == pytest.approx(1.0)
+    assert laid.mean() == pytest.approx(0.25, abs=0.01)

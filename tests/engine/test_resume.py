@@ -219,3 +219,42 @@ def test_a_folder_that_is_called_as_a_source_does_not_hide_it(tmp_path, monkeypa
     run, _ = start("digits_vae", {}, run=tmp_path / "r")
     assert run.about["arguments"]["data"] == "digits"
     assert len(run.images().split("test")) == 180
+
+
+def test_weights_without_their_state_are_not_silently_trained_anew(toy):
+    run = toy("a")
+    weights = run.weights.read_bytes()
+    run.state.unlink()
+    with pytest.raises(latentia.Error, match=r"is not complete: it lacks state\.safetensors"):
+        list(go_on(run.path)[1])
+    assert run.weights.read_bytes() == weights
+
+
+def test_a_log_that_is_shorter_than_its_state_says_is_named(toy):
+    run = toy("a", stop=6)
+    log = run.path / "log.jsonl"
+    log.write_bytes(log.read_bytes()[:40])
+    with pytest.raises(latentia.Error, match=r"log\.jsonl ends at byte 40 of"):
+        list(go_on(run.path)[1])
+
+
+def test_averaged_weights_go_on_where_they_were(array_file, tmp_path):
+    from latentia.engine.train import train
+
+    def made(name):
+        knobs = {"data": array_file, "latent": 3, "hidden": 8, "batch": 16, "epochs": 3}
+        options = latentia.Options(log_every=2, save_every=2)
+        run, plan = latentia.Run.create("mnist_mlp_vae", knobs, {}, options, tmp_path / name)
+        plan.average = 50.0
+        return run, plan
+
+    whole, plan = made("whole")
+    list(train(plan, whole, whole.options))
+    cut, plan = made("cut")
+    for count, _ in enumerate(train(plan, cut, cut.options), 1):
+        if count == 5:
+            break
+    plan = cut.plan()
+    plan.average = 50.0
+    list(train(plan, cut, cut.options))
+    assert content(cut) == content(whole)

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentia.core.tensors import wide
+
 
 class DiagonalGaussian(NamedTuple):
     """One Gaussian an image, over latents of any shape: vectors (b, d) or maps (b, d, h, w)."""
@@ -19,7 +21,7 @@ class DiagonalGaussian(NamedTuple):
 
         float32 from here on, whatever the network's precision: exp and the rate's sums need it.
         """
-        mean, logvar = (heads if heads.dtype == torch.float64 else heads.float()).chunk(2, dim=1)
+        mean, logvar = wide(heads).chunk(2, dim=1)
         return cls(mean, logvar)
 
     @property

@@ -19,6 +19,8 @@ def linear(start: float, end: float) -> Schedule:
 
 def exponential(start: float, end: float) -> Schedule:
     """Geometric from start to end; a start of 0 is taken as a thousandth of the end."""
+    if not end:
+        return linear(start, end)
     first = start or end / 1000
     return lambda share: first * (end / first) ** min(max(share, 0.0), 1.0)
 

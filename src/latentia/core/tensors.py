@@ -10,6 +10,11 @@ from torch import Tensor
 from latentia.core.errors import Error
 
 
+def wide(x: Tensor) -> Tensor:
+    """At least float32: under autocast exp, softplus and sums would stay in bfloat16."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def to_bytes(images: Float[Tensor, "*any"]) -> UInt8[Tensor, "*any"]:
     """[0, 1] to 0..255, rounded and clipped: truncation would darken by half a level (trap 16)."""
     return (images.float() * 255).round().clamp(0, 255).to(torch.uint8).cpu()

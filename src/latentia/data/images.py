@@ -60,12 +60,6 @@ class Images:
         size = (how["size"][0], how["size"][1])
         return cls(source, Wanted(size, how["channels"], source.white, source.background), spec)
 
-    @classmethod
-    def reopened(cls, spec: dict[str, Any]) -> "Images":
-        """The images that a spec describes, from where they were."""
-        known = cls.described(spec)
-        return cls(known.source, known.wanted)
-
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width); touches the disk only if size or channels were left open."""
@@ -98,7 +92,6 @@ class Images:
             "split": {
                 "seed": self.source.seed,
                 "validation": self.source.validation,
-                "sizes": counts,
             },
         }
 

@@ -31,6 +31,8 @@ def find_device(name: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError(f"{device.type} is no device to train on")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as problem:
         raise Error(

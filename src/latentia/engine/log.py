@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from latentia.core.errors import Error
+
 
 class Logged(NamedTuple):
     """By player: terms (nats, means over the steps since the last row), weights, lr, gradient norm.
@@ -79,9 +81,23 @@ class Log:
         return self.rows.stat().st_size if self.rows.exists() else 0
 
     def cut(self, length: int) -> None:
-        """Forget what was written after the state that the run goes on from."""
+        """Forget what was written after the state that the run goes on from.
+
+        Raises: Error if the log is shorter than its state says.
+        """
+        if self.bytes() < length:
+            raise Error(
+                f"{self.rows.parent} is not complete: log.jsonl ends at byte {self.bytes():,} of "
+                f"{length:,}. Copy it anew, or train again."
+            )
         if self.rows.exists():
             os.truncate(self.rows, length)
+
+    def sync(self) -> None:
+        """The rows are on disk before the state that counts them."""
+        if self.rows.exists():
+            with self.rows.open("rb") as file:
+                os.fsync(file.fileno())
 
     def write(self, event: Logged | Validated | Finding) -> None:
         row = {"event": type(event).__name__.lower(), **event._asdict()}

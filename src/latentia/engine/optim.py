@@ -56,4 +56,4 @@ def restore(
         for key, value in found.items():
             if value.shape == parameter.shape:
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-            optimizer.state[parameter][key] = value
+            optimizer.state[parameter][key] = value.to(parameter.device)

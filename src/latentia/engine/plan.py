@@ -7,6 +7,7 @@ from annotated_types import Ge, Gt, Lt
 from typing_extensions import Doc
 
 from latentia.core.contract import Model
+from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.engine.optim import Adam
 
@@ -25,6 +26,14 @@ class Plan:
     batch: int
     epochs: int
     average: float | None = None
+
+    def __post_init__(self) -> None:
+        players = list(self.model.players())
+        if sorted(players) != sorted(self.optim):
+            raise Error(
+                f"The plan has optimizers for {', '.join(self.optim) or 'nobody'}; the model's "
+                f"players are {', '.join(players)}: give optim one for each."
+            )
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,13 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from latentia.core.errors import Error
 from latentia.engine.knobs import check, nearest
@@ -61,6 +65,7 @@ def find(name: str) -> Callable:
     return getattr(importlib.import_module(f"latentia.recipes.{name}"), name)
 
 
+@cache
 def _find_in_file(name: str) -> Callable:
     file, _, function = name.partition(":")
     path = Path(file)
@@ -70,6 +75,7 @@ def _find_in_file(name: str) -> Callable:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses with written-out annotations look there
     spec.loader.exec_module(module)
     own = [
         k
@@ -80,6 +86,12 @@ def _find_in_file(name: str) -> Callable:
     if not callable(found):
         near = f"; it holds {', '.join(own)}" if own else "; mark one with @latentia.recipe"
         raise Error(f"{file} has no recipe {function or '(none was named)'}{near}.")
+    parameters = inspect.signature(found).parameters
+    if "data" not in parameters:
+        raise Error(f"{function} of {file} takes no data; give it a parameter `data`.")
+    for knob, parameter in parameters.items():
+        if parameter.default is inspect.Parameter.empty:
+            raise Error(f"{function} of {file} has a knob {knob} without default; give it one.")
     return found
 
 
@@ -91,6 +103,7 @@ def source(name: str) -> str:
 def arguments(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """All knobs of a recipe: the given ones checked, the others at their defaults."""
     function = find(name)
+    given = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
     check(name, function, given)
     bound = inspect.signature(function).bind_partial(**given)
     bound.apply_defaults()

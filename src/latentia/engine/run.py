@@ -1,6 +1,5 @@
 """The run folder: self-contained, readable without its data, and never executed."""
 
-import inspect
 import json
 import platform
 import subprocess
@@ -16,11 +15,12 @@ from torch import Tensor
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.seeding import seed_global
-from latentia.data import Images, Source, open_images
+from latentia.data import Images, Source, Split, open_images
 from latentia.engine import edits as all_edits
 from latentia.engine import recipe as recipes
 from latentia.engine.checkpoint import read_tensors, write_json
 from latentia.engine.device import find_device, find_precision
+from latentia.engine.knobs import check
 from latentia.engine.plan import Options, Plan
 from latentia.engine.state import load_weights
 
@@ -57,11 +57,11 @@ class Run:
 
         Raises: Error if the folder exists or can't be written, or a knob is out of its range.
         """
+        check("latentia.train", Options, vars(options))
         arguments = recipes.arguments(recipe, given)
         options = _resolved(options)
         plan = _plan(recipe, arguments, edits, options)
         spec = plan.images.spec()  # before the folder exists: bad data leaves nothing behind
-        folder = _new_folder(recipe, path)
         about = {
             "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
             "arguments": {**arguments, "data": spec["source"]},
@@ -74,10 +74,9 @@ class Run:
                 for name, player in plan.model.players().items()
             },
             "machine": machine(),
-            "source": inspect.getsource(recipes.find(recipe)),
+            "source": recipes.source(recipe),
         }
-        write_json(folder / "run.json", about)
-        return cls(folder, about), plan
+        return cls(_new_folder(recipe, path, about), about), plan
 
     @classmethod
     def open(cls, path: Path | str) -> "Run":
@@ -98,7 +97,13 @@ class Run:
 
     @property
     def options(self) -> Options:
-        return Options(**self.about["options"])
+        try:
+            return Options(**self.about["options"])
+        except TypeError as problem:
+            raise Error(
+                f"{self.path} was made by another version ({problem}); use the version of latentia "
+                "named in its run.json, or train again."
+            ) from None
 
     def plan(self, data: Any = None) -> Plan:
         """The plan as it was trained, on the run's images or on `data` in their place."""
@@ -155,10 +160,23 @@ class Run:
             )
         return model
 
-    def image(self, name: str, split: str, data: Any = None) -> Tensor:
-        """One image (1, c, h, w): a file, or an index into a split of the run's images."""
-        described = Images.described(self.about["images"])
-        return one_image(name, self.images(data) if name.isdecimal() else described, split)
+    def part(self, split: str | None, data: Any = None) -> Split:
+        """A split by name; None: of the run's own images its test split, of others all.
+
+        Raises: Error if it holds no image.
+        """
+        images = self.images(data)
+        own = images.spec()["fingerprint"] == self.about["images"]["fingerprint"]
+        part = images.split(split or ("test" if own else "all"))
+        if not len(part):
+            raise Error(f"The {part.name} split holds no image; name another with --split.")
+        return part
+
+    def image(self, name: str, split: str | None = None, data: Any = None) -> Tensor:
+        """One image (1, c, h, w): a file, or an index into `part(split, data)`."""
+        if name.isdecimal():
+            return one_image(name, self.part(split, data))
+        return Images.described(self.about["images"]).preprocess([name])[:1]
 
     def differences(self) -> list[str]:
         """What is no longer as it was when the run began, and bits may depend on."""
@@ -177,13 +195,10 @@ class Run:
         return name
 
 
-def one_image(name: str, images: Images, split: str) -> Tensor:
-    """(1, c, h, w) in [0, 1]: a file, read as the images were, or an index into a split of them."""
-    if not name.isdecimal():
-        return images.preprocess([name])[:1]
-    part = images.split(split)
+def one_image(name: str, part: Split) -> Tensor:
+    """(1, c, h, w) in [0, 1]: the image of this index."""
     if int(name) >= len(part):
-        raise Error(f"There is no image {name} in {split}; it has {len(part)}, from 0.")
+        raise Error(f"There is no image {name} in {part.name}; it has {len(part)}, from 0.")
     return part.batch(slice(int(name), int(name) + 1)).image
 
 
@@ -209,8 +224,9 @@ def _plan(
     """One seed fixes the initialisation: it is set before the recipe makes its networks."""
     data = arguments.get("data")
     images = data if isinstance(data, Images) else _source(data, options)
-    seed_global(options.seed, "initialisation")
-    plan = recipes.find(recipe)(**{**arguments, "data": images})
+    with torch.random.fork_rng():  # the caller's generators stay where they are
+        seed_global(options.seed, "initialisation")
+        plan = recipes.find(recipe)(**{**arguments, "data": images})
     if not isinstance(plan, Plan):
         raise Error(f"{recipe} returned {type(plan).__name__}; a recipe returns a latentia.Plan.")
     return all_edits.apply(plan, edits)
@@ -239,7 +255,8 @@ def _resolved(options: Options) -> Options:
     )
 
 
-def _new_folder(recipe: str, path: Path | str | None) -> Path:
+def _new_folder(recipe: str, path: Path | str | None, about: dict[str, Any]) -> Path:
+    """A folder that holds run.json and nothing else."""
     if path is None:
         stem = Path("runs") / (recipe.split(":")[-1])
         path, number = stem, 2
@@ -252,7 +269,7 @@ def _new_folder(recipe: str, path: Path | str | None) -> Path:
         raise Error(f"{path} exists; {hint} another --run.")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        (path / "run.json").touch()
+        write_json(path / "run.json", about)
     except OSError as problem:
         raise Error(
             f"{path} cannot be written ({problem.strerror}); give a folder of your own with --run."

@@ -1,6 +1,5 @@
 """The commit point: one file that holds all that a resumed run needs."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -114,10 +113,3 @@ def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path)
             f"version of latentia named in {path.parent / 'run.json'}, or train again."
         )
     model.load_state_dict(tensors)
-
-
-def peek(path: Path) -> dict:
-    """The header of a state, without its tensors."""
-    content = path.read_bytes()[: 1 << 20]
-    length = int.from_bytes(content[:8], "little")
-    return json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["about"])

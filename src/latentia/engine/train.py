@@ -1,5 +1,6 @@
 """The loop: it asks a model for its players and lets each descend, in order."""
 
+import math
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ from torch import Tensor
 from latentia.core.contract import Batch, HasLatents, Model, Moment
 from latentia.core.errors import Error
 from latentia.core.modes import evaluating
-from latentia.core.seeding import generator
+from latentia.core.seeding import generator, seed_global
 from latentia.data import Split
 from latentia.engine.checkpoint import write_tensors
 from latentia.engine.device import find_device, find_precision
@@ -46,35 +47,17 @@ def train(plan: Plan, run: Run, options: Options) -> Iterator[Event]:
     if options.threads:
         torch.set_num_threads(options.threads)
     loop = Loop(plan, run, options)
-    state, started, first = loop.state, time.perf_counter(), loop.state.step
+    state = loop.state
     with stop_signals() as stopped:
         while not state.complete:
             moment = loop.moment()
             try:
-                said = loop.step(moment)
+                yield from loop.advance(moment, stopped)
             except NonFinite as problem:
                 yield loop.restore(moment, str(problem))
                 if state.failures >= FAILURES:
                     yield Finished(state.step, loop.total, "non-finite")
                     return
-                continue
-            if state.step % options.log_every == 0 or state.step == loop.total:
-                yield loop.logged(said)
-                seconds = time.perf_counter() - started
-                loop.log.time(state.step, seconds, (state.step - first) * loop.batch / seconds)
-            at_end_of_epoch = state.step % loop.an_epoch == 0
-            if at_end_of_epoch and (event := loop.validated()):
-                yield event
-            if at_end_of_epoch and loop.epoch in loop.pictured_epochs:
-                yield loop.pictured()
-            if at_end_of_epoch and state.step < loop.total:
-                yield from loop.alarms()
-            if state.step == loop.total:
-                yield from loop.remarks(moment)
-                state.complete = True
-            if at_end_of_epoch or state.step % options.save_every == 0 or stopped.is_set():
-                loop.save()
-                yield Saved(state.step)
             if stopped.is_set() and not state.complete:
                 yield Finished(state.step, loop.total, "stopped")
                 return
@@ -102,15 +85,41 @@ class Loop:
         self.total = self.an_epoch * plan.epochs
         many = max(1, round(plan.epochs / PICTURED))
         self.pictured_epochs = {1, *range(many, plan.epochs + 1, many), plan.epochs}
+        if type(plan.model).sample is Model.sample:  # a model that draws nothing
+            self.pictured_epochs = set()
         self.tracked = self.find_tracked()
         self.order, self.order_of = torch.empty(0), -1
         self.state, self.log = State(plan), Log(run.path)
-        if run.state.exists():
+        if run.state.exists() or run.weights.exists():  # weights alone: an incomplete run
             self.log.cut(self.state.load(run.state))
             write_tensors(run.weights, self.state.weights(), {"step": self.state.step})
         else:
             self.log.cut(0)
             self.save()
+        self.started, self.first = time.perf_counter(), self.state.step
+
+    def advance(self, moment: Moment, stopped: threading.Event) -> Iterator[Event]:
+        """One step and all that is due after it.
+
+        Raises: NonFinite if a loss, gradient, parameter or validation is not finite.
+        """
+        state, options = self.state, self.options
+        said = self.step(moment)
+        if state.step % options.log_every == 0 or state.step == self.total:
+            yield self.logged(said)
+        at_end_of_epoch = state.step % self.an_epoch == 0
+        if at_end_of_epoch and (event := self.validated()):
+            yield event
+        if at_end_of_epoch and self.epoch in self.pictured_epochs:
+            yield self.pictured()
+        if at_end_of_epoch and state.step < self.total:
+            yield from self.alarms()
+        if state.step == self.total:
+            yield from self.remarks(moment)
+            state.complete = True
+        if at_end_of_epoch or state.step % options.save_every == 0 or stopped.is_set():
+            self.save()
+            yield Saved(state.step)
 
     @property
     def epoch(self) -> int:
@@ -133,11 +142,13 @@ class Loop:
     def step(self, moment: Moment) -> dict[str, dict]:
         """Every player's turn; returns what is logged of it beside the means."""
         state, batch, said = self.state, self.rows(moment), {}
+        seed_global(moment.seed, "dropout/shared", moment.step)
         with self.autocast:
             shared = self.plan.model.shared(batch, moment)  # once, before any player steps
         for name, player in state.players.items():
             adam = self.plan.optim[name]
-            lr = adam.lr * adam.schedule(moment.share) * state.lr_scale
+            # of the middle of the step: a schedule that begins or ends at 0 wastes no step there
+            lr = adam.lr * adam.schedule((moment.step + 0.5) / moment.total) * state.lr_scale
             turn = Turn(name, player, batch, moment, shared, self.autocast)
             weights, means, norm = turn.descend(self.plan.model, state.optimizers[name], adam, lr)
             said[name] = {"weights": weights, "lr": lr}
@@ -153,10 +164,12 @@ class Loop:
             # in the model's order: that of the sums is another one after a resume
             terms = {term: means[term] for term in said[name]["weights"]}
             said[name] |= {"gradient_norm": means["gradient_norm"], "terms": terms}
-        gauges = {k: float(v) for k, v in self.plan.model.gauges().items()}
+        gauges = {k: float(v) for k, v in self.plan.model.gauges().items() if v.isfinite()}
         images = self.state.step * self.batch
         event = Logged(self.state.step, self.total, self.epoch, images, said, gauges)
         self.log.write(event)
+        seconds = time.perf_counter() - self.started
+        self.log.time(event.step, seconds, (event.step - self.first) * self.batch / seconds)
         return event
 
     def validated(self) -> Validated | None:
@@ -168,6 +181,8 @@ class Loop:
             values = score(model, self.validation, self.options.seed)
         if not values:
             return None
+        if broken := [name for name, value in values.items() if not math.isfinite(value)]:
+            raise NonFinite(f"{broken[0]} of the validation images is not finite")
         selected = values.get("nelbo", state.best) < state.best
         if selected:
             state.best = values["nelbo"]
@@ -188,7 +203,10 @@ class Loop:
             raise Error(
                 "--track follows a reconstruction, and this model makes none; leave it out."
             )
-        return one_image(name, self.plan.images, "validation").to(self.device)
+        images = self.plan.images
+        if name.isdecimal():
+            return one_image(name, images.split("validation")).to(self.device)
+        return images.preprocess([name])[:1].to(self.device)
 
     @torch.no_grad()
     def pictured(self) -> Pictured:
@@ -236,6 +254,11 @@ class Loop:
         return finding
 
     def save(self) -> None:
+        """Raises: NonFinite rather than commit a state that nothing good can come back from."""
+        for name, parameter in self.plan.model.named_parameters():
+            if not parameter.isfinite().all():
+                raise NonFinite(f"the parameter {name} is not finite")
+        self.log.sync()
         self.state.save(self.run.state, self.log.bytes())
         write_tensors(self.run.weights, self.state.weights(), {"step": self.state.step})
 

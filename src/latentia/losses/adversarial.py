@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.losses.likelihood import wide
+from latentia.core.tensors import wide
 
 Logits = Float[Tensor, " b"]
 

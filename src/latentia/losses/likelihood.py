@@ -9,11 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.gaussian import LOG_2PI
-
-
-def wide(x: Tensor) -> Tensor:
-    """At least float32: under autocast softplus and exp would stay in bfloat16."""
-    return x if x.dtype == torch.float64 else x.float()
+from latentia.core.tensors import wide
 
 
 class Likelihood(nn.Module):

@@ -6,6 +6,7 @@ import torch
 
 from latentia.core.contract import HasLatents, Model, Moment
 from latentia.core.errors import Error
+from latentia.core.modes import evaluating
 from latentia.data import Split
 
 ACTIVE = 0.01  # variance of the posterior mean over images; Burda et al. 2016, arXiv 1509.00519
@@ -24,13 +25,14 @@ def elbo(model: Model, split: Split, *, seed: int = 0, size: int = 500) -> dict[
         raise Error(f"The {split.name} split holds no image; name another, or give --data.")
     rows: dict[str, list] = {}
     means, rates = [], []
-    for number, batch in enumerate(split.batches(size)):
-        moment = Moment(number, 1, seed, len(split), 0, len(batch.image))
-        for key, value in model.score(batch, moment).items():
-            rows.setdefault(key, []).append(value.double().cpu())
-        posterior = model.encode(batch.image)
-        means.append(posterior.mean.flatten(1).cpu())
-        rates.append(posterior.kl_by_dimension().flatten(1).cpu())
+    with evaluating(model):
+        for number, batch in enumerate(split.batches(size)):
+            moment = Moment(number, 1, seed, len(split), 0, len(batch.image))
+            for key, value in model.score(batch, moment).items():
+                rows.setdefault(key, []).append(value.double().cpu())
+            posterior = model.encode(batch.image)
+            means.append(posterior.mean.flatten(1).cpu())
+            rates.append(posterior.kl_by_dimension().flatten(1).cpu())
     values = {key: torch.cat(parts) for key, parts in rows.items()}
     n = len(values["nelbo"])
     error = {k: (v.std() / n**0.5).item() if n > 1 else None for k, v in values.items()}

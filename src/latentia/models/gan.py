@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Model, Moment, Player, Terms
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, normal_rows
+from latentia.core.tensors import wide
 from latentia.losses.adversarial import NonSaturating, Relativistic, slope
-from latentia.losses.likelihood import wide
 from latentia.models.gauges import Gauges, share, spread, verdicts
 
 NAMES = (

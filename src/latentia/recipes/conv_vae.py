@@ -6,7 +6,16 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.engine.knobs import BatchSize, Beta, Channels, Data, Epochs, Latent, Rate, Size
+from latentia.engine.knobs import (
+    BatchSize,
+    Beta,
+    Channels,
+    Data,
+    Epochs,
+    Latent,
+    LearningRate,
+    Size,
+)
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
@@ -25,7 +34,7 @@ def conv_vae(
         Literal["bernoulli", "gaussian"], Doc("gaussian learns one sigma for the data set")
     ] = "bernoulli",
     beta: Beta = 1.0,
-    lr: Rate = 1e-3,
+    lr: LearningRate = 1e-3,
     batch: BatchSize = 64,
     epochs: Epochs = 30,
 ) -> Plan:

@@ -2,7 +2,7 @@
 
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.engine.knobs import BatchSize, Beta, Data, Epochs, Latent, Rate
+from latentia.engine.knobs import BatchSize, Beta, Data, Epochs, Latent, LearningRate
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
@@ -16,7 +16,7 @@ def digits_vae(
     data: Data = "digits",
     latent: Latent = 8,
     beta: Beta = 2.0,
-    lr: Rate = 2e-3,
+    lr: LearningRate = 2e-3,
     batch: BatchSize = 64,
     epochs: Epochs = 40,
 ) -> Plan:

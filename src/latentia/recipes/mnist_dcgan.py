@@ -1,7 +1,7 @@
 """SYSTEMS 4: the convolutional MNIST GAN."""
 
 from latentia.data import open_images
-from latentia.engine.knobs import BatchSize, Data, Epochs, Latent, Rate
+from latentia.engine.knobs import BatchSize, Data, Epochs, Latent, LearningRate
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
@@ -16,7 +16,7 @@ from latentia.nets.init import glorot
 def mnist_dcgan(
     data: Data = "mnist",
     latent: Latent = 100,
-    lr: Rate = 2e-4,
+    lr: LearningRate = 2e-4,
     batch: BatchSize = 128,
     epochs: Epochs = 20,
 ) -> Plan:

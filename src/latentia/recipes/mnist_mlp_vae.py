@@ -2,7 +2,7 @@
 
 from latentia.core.schedules import constant
 from latentia.data import open_images
-from latentia.engine.knobs import BatchSize, Beta, Data, Epochs, Hidden, Latent, Rate
+from latentia.engine.knobs import BatchSize, Beta, Data, Epochs, Hidden, Latent, LearningRate
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
@@ -17,7 +17,7 @@ def mnist_mlp_vae(
     latent: Latent = 20,
     hidden: Hidden = 400,
     beta: Beta = 1.0,
-    lr: Rate = 1e-3,
+    lr: LearningRate = 1e-3,
     batch: BatchSize = 128,
     epochs: Epochs = 10,
 ) -> Plan:

@@ -7,7 +7,16 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import after, linear
 from latentia.data import open_images
-from latentia.engine.knobs import BatchSize, Beta, Channels, Data, Epochs, Latent, Rate, Size
+from latentia.engine.knobs import (
+    BatchSize,
+    Beta,
+    Channels,
+    Data,
+    Epochs,
+    Latent,
+    LearningRate,
+    Size,
+)
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
@@ -27,7 +36,7 @@ def vaegan(
         Literal["balanced", "published"], Doc("published: 1 / batch per image, cosmetic")
     ] = "balanced",
     balance: Annotated[float, Ge(0), Doc("adversary's gradient beside the distortion's")] = 0.5,
-    lr: Rate = 1e-4,
+    lr: LearningRate = 1e-4,
     batch: BatchSize = 128,
     epochs: Epochs = 112,
 ) -> Plan:

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from latentia.core.errors import Error
 from latentia.engine.knobs import check
 
 NAMES = ("kl_schedule",)
@@ -18,6 +19,9 @@ def find(name: str) -> Callable:
 
 def apply(plan: Any, edits: Mapping[str, Mapping[str, Any]]) -> Any:
     """The plan after all edits, in the order of NAMES."""
+    for name in edits:
+        if name not in NAMES:
+            raise Error(f"There is no edit {name}; there are {', '.join(NAMES)}.")
     for name in NAMES:
         if name in edits:
             check(name, find(name), edits[name])

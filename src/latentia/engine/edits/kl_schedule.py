@@ -35,11 +35,13 @@ def kl_schedule(
     beta: float = model.beta(1.0)  # pyright: ignore
     start = kl_from * beta
     shapes = {
-        "constant": constant(beta),
+        "constant": step(start, beta, 1) if kl_warmup else constant(beta),
         "linear": linear(start, beta),
         "step": step(start, beta, kl_steps),
         "exponential": exponential(start, beta),
         "cyclical": cyclical(start, beta, kl_steps),
     }
+    if kl_schedule == "constant" and kl_warmup:
+        kl_until = kl_warmup + 1e-9  # start until there, beta from there
     model.beta = after(kl_warmup, shapes[kl_schedule], kl_until)  # pyright: ignore
     return plan
