@@ -1,0 +1,114 @@
+"""Does the adversary matter? `vaegan` against plain VAEs of the same networks: docs/vaegan.md.
+
+python benchmarks/vaegan.py --data vehicles:2000 --size 64 --epochs 20 --seeds 0 1 2 --out runs/vg
+
+For each seed: `vaegan`, its VAE without a critic for equal epochs, and once more for equal time (its
+epochs scaled by the measured ratio of seconds). Reconstructions of the test images are
+compared: Fréchet distance in features learned from the factors or labels, mean squared error,
+energy above a quarter cycle a pixel relative to the originals'. Printed as a Markdown table.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+import latentia
+from latentia.core.schedules import after, linear
+from latentia.data import open_images
+from latentia.engine.knobs import (
+    BatchSize,
+    Beta,
+    Channels,
+    Data,
+    Epochs,
+    Latent,
+    LearningRate,
+    Size,
+)
+from latentia.engine.log import read_rows
+from latentia.losses.likelihood import Gaussian
+from latentia.metrics.distribution import frechet_distance
+from latentia.metrics.features import classifier
+from latentia.metrics.image import high_frequency_energy
+from latentia.models.vae import VAE
+from latentia.nets.vaegan import vaegan_nets
+
+
+@latentia.recipe
+def plain_vae(
+    data: Data = "vehicles",
+    size: Size = 256,
+    channels: Channels = 1,
+    latent: Latent = 128,
+    beta: Beta = 0.5,
+    lr: LearningRate = 1e-4,
+    batch: BatchSize = 128,
+    epochs: Epochs = 112,
+) -> latentia.Plan:
+    """`vaegan` without its critic."""
+    images = open_images(data, size=size, channels=channels)
+    nets = vaegan_nets(images.shape, latent)
+    schedule = after(0.0, linear(0.02 * beta, beta), until=0.9)
+    model = VAE(nets.encoder, nets.decoder, Gaussian(), schedule)
+    return latentia.Plan(model, images, {"vae": latentia.Adam(lr)}, batch, epochs)
+
+
+def seconds(run: latentia.Run) -> float:
+    return read_rows(run.path / "timing.jsonl")[-1]["seconds"]
+
+
+def measured(run: latentia.Run) -> tuple[float, float, float]:
+    """Fréchet distance, mean squared error and relative sharpness of test reconstructions."""
+    images, model = run.images(), run.model()
+    judge, test = classifier(images), images.split("test")
+    originals = [batch.image for batch in test.batches(250)]
+    again = [model.reconstruct(part) for part in originals]  # pyright: ignore
+    distance = frechet_distance(judge.embed(originals), judge.embed(again))
+    x, y = torch.cat(originals), torch.cat(again)
+    sharp = high_frequency_energy(y).mean() / high_frequency_energy(x).mean()
+    return distance, (x - y).square().mean().item(), sharp.item()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", default="vehicles:2000")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--latent", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=3e-4)
+    parser.add_argument("--balance", type=float, default=0.5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    print("| seed | run | epochs | seconds | Fréchet distance | MSE | sharpness |")
+    print("|---|---|---|---|---|---|---|")
+    for seed in given.seeds:
+        options = latentia.Options(seed=seed, threads=given.threads, log_every=10)
+
+        def trained(name: str, recipe: str, epochs: int, seed=seed, options=options, **own):
+            path = given.out / f"{name}-{seed}"
+            if (path / "report.html").exists():
+                return latentia.Run.open(path)
+            knobs = {k: getattr(given, k) for k in ("data", "size", "batch", "latent", "lr")}
+            latentia.train(recipe, run=path, options=options, epochs=epochs, **knobs, **own)
+            return latentia.Run.open(path)
+
+        plain = f"{__file__}:plain_vae"
+        adversarial = trained("vaegan", "vaegan", given.epochs, balance=given.balance)
+        equal = trained("vae-equal-epochs", plain, given.epochs)
+        longer = round(given.epochs * seconds(adversarial) / seconds(equal))
+        runs = [adversarial, equal, trained("vae-equal-time", plain, longer)]
+        for run in runs:
+            distance, mse, sharp = measured(run)
+            print(
+                f"| {seed} | {run.name} | {run.about['arguments']['epochs']} | {seconds(run):.0f} "
+                f"| {distance:.3g} | {mse:.5f} | {sharp:.2f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
