@@ -2,10 +2,10 @@
 
 python benchmarks/vaegan.py --data vehicles:2000 --size 64 --epochs 20 --seeds 0 1 2 --out runs/vg
 
-For each seed: `vaegan`, its VAE without a critic for equal epochs, and once more for equal time (its
-epochs scaled by the measured ratio of seconds). Reconstructions of the test images are
-compared: Fréchet distance in features learned from the factors or labels, mean squared error,
-energy above a quarter cycle a pixel relative to the originals'. Printed as a Markdown table.
+For each seed: `vaegan`, its VAE without a critic for equal epochs, and once more for equal time
+(epochs scaled by the measured ratio of seconds). Reconstructions of the test images are compared:
+Fréchet distance in features learned from the factors or labels, mean squared error, energy above a
+quarter cycle a pixel relative to the originals'. Printed as a Markdown table.
 """
 
 import argparse
