@@ -153,7 +153,7 @@ def _interpolation(run: Run, model: Any, some: torch.Tensor, split: str) -> Sect
 
 def _progress(run: Run) -> list[Section]:
     """Samples of one seed through training, and the image that was tracked."""
-    sections, strips = [], pictures_of(run, "samples", most=10)
+    sections, strips = [], pictures_of(run, "samples", most=6)
     if len(strips) > 1:
         rows = [
             Picture(_embedded(path.read_bytes(), f"samples after epoch {epoch}"), f"epoch {epoch}")
