@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Averaged:
-    """Exponential moving average with a half-life in images seen; buffers are copied, not averaged.
+    """Exponential moving average with a half-life in images seen; float buffers too, counts copied.
 
     Early on the average is over what there is: the half-life grows with the images seen
     (Karras et al. 2020, arXiv 2006.06676: the warm-up of StyleGAN2-ADA's average).
