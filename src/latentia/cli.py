@@ -1,12 +1,11 @@
 """The `latentia` command. Torch is imported only by commands that need it."""
 
-import dataclasses
 import inspect
 import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Optional, get_args, get_type_hints
+from typing import Annotated
 
 import tyro
 from typing_extensions import Doc
@@ -52,7 +51,9 @@ def train(words: list[str]) -> int:
             return 0
         raise Error(f"No recipe was named: {usage}")
     name, given = words[0], words[1:]
-    run, knobs, options, edits = _parse_train(name, given)
+    from latentia.words import parse_train
+
+    run, knobs, options, edits = parse_train(name, given)
     from latentia.session import start
     from latentia.show import show
 
@@ -197,7 +198,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _dispatch(name: str, words: list[str]) -> int | None:
-    from latentia.engine.knobs import nearest
+    from latentia.engine.knobs import nearest, refuse_unknown
 
     if name not in COMMANDS:
         near = nearest(name, COMMANDS, " did you mean {}?")
@@ -206,7 +207,7 @@ def _dispatch(name: str, words: list[str]) -> int | None:
         return train(words)
     function = COMMANDS[name]
     known = [p.rstrip("_") for p in inspect.signature(function).parameters]
-    _refuse_unknown(f"latentia {name}", words, known)
+    refuse_unknown(f"latentia {name}", words, known)
     return tyro.cli(function, prog=f"latentia {name}", args=words, use_underscores=False)
 
 
@@ -216,74 +217,3 @@ def _help() -> str:
     for name, function in COMMANDS.items():
         lines.append(f"  {name:<{width}}  {(inspect.getdoc(function) or '').splitlines()[0]}")
     return "\n".join([*lines, "", "latentia COMMAND --help says more."])
-
-
-def _parse_train(name: str, words: list[str]) -> tuple:
-    """The words after the recipe: its knobs, the engine's options and the edits' flags."""
-    from latentia.engine import edits
-    from latentia.engine.knobs import check
-    from latentia.engine.plan import Options
-    from latentia.engine.recipe import find
-
-    function = find(name)
-    groups: dict[str, type] = {
-        "knobs": _fields(f"{name}", function),
-        "options": _fields("options", Options),
-    }
-    for edit in edits.NAMES:
-        groups[edit] = _fields(edit, edits.find(edit), switch=edit)
-    known = [f.name for group in groups.values() for f in dataclasses.fields(group)]
-    for own in inspect.signature(function).parameters:
-        if own == "run" or known.count(own) > 1:
-            raise Error(f"{name} has a knob {own}, which is an option of every recipe; rename it.")
-    _refuse_unknown(name, words, ["run", *known])
-    command = dataclasses.make_dataclass(
-        "Train",
-        [
-            ("run", Annotated[str | None, Doc("folder to make; default runs/RECIPE")], None),
-            *[(key, tyro.conf.OmitArgPrefixes[group]) for key, group in groups.items()],
-        ],
-        kw_only=True,
-    )
-    parsed = tyro.cli(
-        command,
-        args=words,
-        prog=f"latentia train {name}",
-        description=inspect.getdoc(function),
-        use_underscores=False,
-    )
-    values = {key: vars(getattr(parsed, key)) for key in groups}
-    check("latentia train", Options, values["options"])
-    chosen = {key: values[key] for key in edits.NAMES if values[key][key] is not None}
-    for key in edits.NAMES:
-        stray = [f for f in dataclasses.fields(groups[key]) if values[key][f.name] != f.default]
-        if key not in chosen and stray:
-            flag, switch = (text.replace("_", "-") for text in (stray[0].name, key))
-            raise Error(f"--{flag} does nothing without --{switch}; give both or neither.")
-    return parsed.run, values["knobs"], Options(**values["options"]), chosen
-
-
-def _fields(title: str, function: Callable, switch: str = "") -> type:
-    """A dataclass of a signature, for tyro: `switch` is off by default."""
-    hints = get_type_hints(function, include_extras=True)
-    fields = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name == "plan":
-            continue
-        default = parameter.default
-        hint = hints.get(name, str if default is None else type(default))
-        if get_args(hint) and get_args(hint)[0] is Any:  # data: on the command line, a word
-            hint = Annotated[(str, *hint.__metadata__)]
-        if name == switch:
-            hint, default = Optional[hint], None  # noqa: UP045 (hints are values)
-        fields.append((name, hint, dataclasses.field(default=default)))
-    return dataclasses.make_dataclass(title, fields, kw_only=True)
-
-
-def _refuse_unknown(owner: str, words: list[str], known: list[str]) -> None:
-    from latentia.engine.knobs import unknown_knob
-
-    for word in words:
-        name = word[2:].partition("=")[0].replace("-", "_")
-        if word.startswith("--") and name.removeprefix("no_") not in [*known, "help"]:
-            raise Error(unknown_knob(owner, name, known))

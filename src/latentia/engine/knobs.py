@@ -63,6 +63,13 @@ def unknown_knob(owner: str, name: str, known: Iterable[str]) -> str:
     return f"{owner} has no knob --{given};{near} Its knobs: {', '.join(known)}."
 
 
+def refuse_unknown(owner: str, words: list[str], known: list[str]) -> None:
+    for word in words:
+        name = word[2:].partition("=")[0].replace("-", "_")
+        if word.startswith("--") and name.removeprefix("no_") not in [*known, "help"]:
+            raise Error(unknown_knob(owner, name, known))
+
+
 def nearest(given: str, known: Iterable[str], text: str) -> str:
     """`text` filled with the known name that is nearest to the given one, or nothing."""
     found = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)

@@ -1,11 +1,8 @@
 """The run folder: self-contained, readable without its data, and never executed."""
 
 import json
-import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from latentia.engine import recipe as recipes
 from latentia.engine.checkpoint import read_tensors, write_json
 from latentia.engine.device import find_device, find_precision
 from latentia.engine.knobs import check
+from latentia.engine.machine import machine
 from latentia.engine.plan import Options, Plan
 from latentia.engine.state import load_weights
 
@@ -202,19 +200,6 @@ def one_image(name: str, part: Split) -> Tensor:
     return part.batch(slice(int(name), int(name) + 1)).image
 
 
-def machine() -> dict[str, Any]:
-    """Versions and hardware that the bits of a result depend on."""
-    return {
-        "latentia": version("latentia"),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(terse=True),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
-
-
 def _plan(
     recipe: str,
     arguments: Mapping[str, Any],
@@ -275,14 +260,3 @@ def _new_folder(recipe: str, path: Path | str | None, about: dict[str, Any]) -> 
             f"{path} cannot be written ({problem.strerror}); give a folder of your own with --run."
         ) from None
     return path
-
-
-def _commit() -> str | None:
-    """The commit of a source checkout; None for an installed package."""
-    try:
-        here = Path(__file__).parent
-        command = ["git", "-C", str(here), "describe", "--always", "--dirty"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-        return done.stdout.strip() or None
-    except (OSError, subprocess.TimeoutExpired):
-        return None

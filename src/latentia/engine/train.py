@@ -1,11 +1,9 @@
 """The loop: it asks a model for its players and lets each descend, in order."""
 
 import math
-import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -31,6 +29,7 @@ from latentia.engine.log import (
 )
 from latentia.engine.plan import Options, Plan
 from latentia.engine.run import Run, one_image
+from latentia.engine.signals import stop_signals
 from latentia.engine.state import State
 from latentia.engine.step import NonFinite, Turn
 
@@ -273,24 +272,3 @@ def score(model: Model, split: Split, seed: int, size: int = 500) -> dict[str, f
             for key, value in model.score(batch, moment).items():
                 sums[key] = sums.get(key, 0.0) + value.double().sum()
     return {key: value.item() / len(split) for key, value in sums.items()}
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """SIGTERM and the first Ctrl-C set the event, so that the loop saves; the next interrupts."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def stop(number: int, _: object) -> None:
-        if stopped.is_set():
-            raise KeyboardInterrupt
-        stopped.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

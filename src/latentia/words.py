@@ -1,0 +1,72 @@
+"""The words of `latentia train`: a recipe's knobs, the engine's options and the edits' flags."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Optional, get_args, get_type_hints
+
+import tyro
+from typing_extensions import Doc
+
+from latentia.core.errors import Error
+from latentia.engine import edits
+from latentia.engine.knobs import check, refuse_unknown
+from latentia.engine.plan import Options
+from latentia.engine.recipe import find
+
+
+def parse_train(name: str, words: list[str]) -> tuple:
+    """The words after the recipe: its knobs, the engine's options and the edits' flags."""
+    function = find(name)
+    groups: dict[str, type] = {
+        "knobs": _fields(f"{name}", function),
+        "options": _fields("options", Options),
+    }
+    for edit in edits.NAMES:
+        groups[edit] = _fields(edit, edits.find(edit), switch=edit)
+    known = [f.name for group in groups.values() for f in dataclasses.fields(group)]
+    for own in inspect.signature(function).parameters:
+        if own == "run" or known.count(own) > 1:
+            raise Error(f"{name} has a knob {own}, which is an option of every recipe; rename it.")
+    refuse_unknown(name, words, ["run", *known])
+    command = dataclasses.make_dataclass(
+        "Train",
+        [
+            ("run", Annotated[str | None, Doc("folder to make; default runs/RECIPE")], None),
+            *[(key, tyro.conf.OmitArgPrefixes[group]) for key, group in groups.items()],
+        ],
+        kw_only=True,
+    )
+    parsed = tyro.cli(
+        command,
+        args=words,
+        prog=f"latentia train {name}",
+        description=inspect.getdoc(function),
+        use_underscores=False,
+    )
+    values = {key: vars(getattr(parsed, key)) for key in groups}
+    check("latentia train", Options, values["options"])
+    chosen = {key: values[key] for key in edits.NAMES if values[key][key] is not None}
+    for key in edits.NAMES:
+        stray = [f for f in dataclasses.fields(groups[key]) if values[key][f.name] != f.default]
+        if key not in chosen and stray:
+            flag, switch = (text.replace("_", "-") for text in (stray[0].name, key))
+            raise Error(f"--{flag} does nothing without --{switch}; give both or neither.")
+    return parsed.run, values["knobs"], Options(**values["options"]), chosen
+
+
+def _fields(title: str, function: Callable, switch: str = "") -> type:
+    """A dataclass of a signature, for tyro: `switch` is off by default."""
+    hints = get_type_hints(function, include_extras=True)
+    fields = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name == "plan":
+            continue
+        default = parameter.default
+        hint = hints.get(name, str if default is None else type(default))
+        if get_args(hint) and get_args(hint)[0] is Any:  # data: on the command line, a word
+            hint = Annotated[(str, *hint.__metadata__)]
+        if name == switch:
+            hint, default = Optional[hint], None  # noqa: UP045 (hints are values)
+        fields.append((name, hint, dataclasses.field(default=default)))
+    return dataclasses.make_dataclass(title, fields, kw_only=True)
