@@ -1,6 +1,6 @@
 """SYSTEMS 3: the convolutional MNIST VAE."""
 
-from latentia.core.schedules import constant, cosine
+from latentia.core.schedules import after, cosine, linear
 from latentia.data import open_images
 from latentia.engine.knobs import BatchSize, Beta, Data, Epochs, Latent, LearningRate
 from latentia.engine.optim import Adam
@@ -27,6 +27,8 @@ def mnist_conv_vae(
     active units. The default is beta 1. "Same" padding of the source is asymmetric at stride 2;
     symmetric padding here gives the same shapes and counts.
 
+    The weight of the rate rises over the first tenth of the run: without that, 14 of 16 units were
+    active after one of two runs, at 100.3 nats.
     Expect: 99.8 nats on the 10,000 test images (n = 1), 16 of 16 units active; with --beta 49, 0.
     """
     images = open_images(data, size=28, channels=1)
@@ -34,7 +36,7 @@ def mnist_conv_vae(
         encoder=ConvEncoder(images.shape, latent, channels=(32, 64), hidden=(128,)),
         decoder=ConvDecoder(latent, images.shape, channels=(32, 64)),
         likelihood=Bernoulli(),
-        beta=constant(beta),
+        beta=after(0.0, linear(0.0, beta), until=0.1),  # at full weight from the start, units die
     )
     adam = Adam(lr, schedule=cosine(warmup=0.05))
     return Plan(model, images, optim={"vae": adam}, batch=batch, epochs=epochs)
