@@ -29,8 +29,8 @@ def mnist_conv_vae(
 
     The weight of the rate rises over the first tenth of the run: without that, 14 of 16 units were
     active after one of two runs, at 100.3 nats.
-    Expect: 99.8 and 99.9 nats on the 10,000 test images (n = 2 seeds; 55,000 training images), 16 and
-    15 of 16 units active; with --beta 49, 0.
+    Expect: 99.8 and 99.9 nats on the 10,000 test images (n = 2 seeds; 55,000 training images), 16
+    and 15 of 16 units active; with --beta 49, 0.
     """
     images = open_images(data, size=28, channels=1)
     model = VAE(
