@@ -90,7 +90,8 @@ def main() -> None:
 
         def trained(name: str, recipe: str, epochs: int, seed=seed, options=options, **own):
             path = given.out / f"{name}-{seed}"
-            if (path / "report.html").exists():
+            if (path / "run.json").exists():
+                latentia.resume(path)  # a complete run stays as it is
                 return latentia.Run.open(path)
             knobs = {k: getattr(given, k) for k in ("data", "size", "batch", "latent", "lr")}
             latentia.train(recipe, run=path, options=options, epochs=epochs, **knobs, **own)
