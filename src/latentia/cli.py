@@ -192,6 +192,9 @@ def main(words: list[str] | None = None) -> int:
     except Error as problem:
         print(problem, file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `| head` has read enough; nothing is left to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130

@@ -391,3 +391,14 @@ def test_beta_zero_and_late_constants_are_schedules_too(place, tmp_path):
         rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
         weights = [r["players"]["vae"]["weights"]["rate"] for r in rows if r["event"] == "logged"]
         assert (weights[0], weights[-1]) == (first, last)
+
+
+def test_a_reader_that_has_enough_is_no_error(run):
+    import subprocess
+
+    command = (
+        f"{sys.executable} -u -m latentia evaluate {run} --json | head -1; echo ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert done.stdout.splitlines() == ["{", "0"]
