@@ -21,7 +21,7 @@ def show(run: Run, events: Iterator[Event]) -> int:
     for line in [_images(run), *run.about.get("notes", [])]:
         print(line, file=sys.stderr)
     try:
-        shown = _bar(console, run, events) if console.is_terminal else _lines(run, events)
+        shown = _bar(console, run, events) if console.is_terminal else _lines(events)
     except KeyboardInterrupt:
         print(f"Interrupted; what was saved is in {run.path}.")
         print(f"latentia resume {run.path}")
@@ -63,7 +63,7 @@ def _bar(console: Console, run: Run, events: Iterator[Event]) -> Finished:
         return _say(events, on_logged, progress.console.print)
 
 
-def _lines(run: Run, events: Iterator[Event]) -> Finished:
+def _lines(events: Iterator[Event]) -> Finished:
     pace, often = Pace(), Throttle()
 
     def say(text: str) -> None:

@@ -182,8 +182,7 @@ def test_a_linear_vae_reaches_the_likelihood_of_ppca():
 )
 def test_what_the_encoder_was_not_made_for_is_refused_in_one_sentence(given, said):
     model = toy().eval()
-    checked = type(model).encode.__wrapped__ if hasattr(type(model).encode, "__wrapped__") else None
-    encode = checked or type(model).encode
+    encode = getattr(type(model).encode, "__wrapped__", type(model).encode)  # past the type check
     with pytest.raises(Error) as problem:
         encode(model, given)
     assert said in str(problem.value)

@@ -114,7 +114,7 @@ class Loop:
         if at_end_of_epoch and state.step < self.total:
             yield from self.alarms()
         if state.step == self.total:
-            yield from self.remarks(moment)
+            yield from self.findings(self.plan.model.remarks(moment))
             state.complete = True
         if at_end_of_epoch or state.step % options.save_every == 0 or stopped.is_set():
             self.save()
@@ -224,13 +224,10 @@ class Loop:
         """Each kind once a run: the log, which a resume cuts to its state, knows what was said."""
         found = self.plan.model.alarms()
         said = {row.get("kind") for row in read_rows(self.log.rows)} if found else set()
-        for kind in sorted(found.keys() - said):
-            finding = Finding(self.state.step, kind, found[kind])
-            self.log.write(finding)
-            yield finding
+        return self.findings({kind: found[kind] for kind in sorted(found.keys() - said)})
 
-    def remarks(self, last: Moment) -> Iterator[Finding]:
-        for kind, text in self.plan.model.remarks(last).items():
+    def findings(self, texts: dict[str, str]) -> Iterator[Finding]:
+        for kind, text in texts.items():
             finding = Finding(self.state.step, kind, text)
             self.log.write(finding)
             yield finding
