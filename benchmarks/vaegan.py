@@ -17,6 +17,7 @@ import latentia
 from latentia.core.schedules import after, linear
 from latentia.data import open_images
 from latentia.engine.knobs import (
+    Average,
     BatchSize,
     Beta,
     Channels,
@@ -45,13 +46,14 @@ def plain_vae(
     lr: LearningRate = 1e-4,
     batch: BatchSize = 128,
     epochs: Epochs = 112,
+    average: Average = 20_000.0,
 ) -> latentia.Plan:
     """`vaegan` without its critic."""
     images = open_images(data, size=size, channels=channels)
     nets = vaegan_nets(images.shape, latent)
     schedule = after(0.0, linear(0.02 * beta, beta), until=0.9)
     model = VAE(nets.encoder, nets.decoder, Gaussian(), schedule)
-    return latentia.Plan(model, images, {"vae": latentia.Adam(lr)}, batch, epochs)
+    return latentia.Plan(model, images, {"vae": latentia.Adam(lr)}, batch, epochs, average)
 
 
 def seconds(run: latentia.Run) -> float:
@@ -79,6 +81,7 @@ def main() -> None:
     parser.add_argument("--latent", type=int, default=32)
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--balance", type=float, default=0.5)
+    parser.add_argument("--adversary-from", type=float, default=0.5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
@@ -98,7 +101,8 @@ def main() -> None:
             return latentia.Run.open(path)
 
         plain = f"{__file__}:plain_vae"
-        adversarial = trained("vaegan", "vaegan", given.epochs, balance=given.balance)
+        own = {"balance": given.balance, "adversary_from": given.adversary_from}
+        adversarial = trained("vaegan", "vaegan", given.epochs, **own)
         equal = trained("vae-equal-epochs", plain, given.epochs)
         longer = round(given.epochs * seconds(adversarial) / seconds(equal))
         runs = [adversarial, equal, trained("vae-equal-time", plain, longer)]

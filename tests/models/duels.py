@@ -50,7 +50,7 @@ def vaegan(balance: float | None = 0.5):
         Gaussian(math.sqrt(0.5)),
         Critic(SHAPE, (4, 8), norm=OF_THE_BATCH),
         constant(0.3),
-        balance,
+        None if balance is None else constant(balance),
     )
 
 

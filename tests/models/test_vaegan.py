@@ -5,8 +5,10 @@ import torch
 from duels import batch, engine_step, isolated_update, moment, vaegan, weights
 from torch import nn
 
+from latentia.core.schedules import after, linear
 from latentia.losses.adversarial import as_fake, as_real
 from latentia.models.vae import VAE
+from latentia.models.vaegan import NAMES
 
 
 def plain(model):
@@ -44,6 +46,24 @@ def test_with_the_critic_at_zero_the_vae_learns_as_a_plain_vae(balance):
         torch.testing.assert_close(after[key] - before[key], update, atol=1e-12, rtol=0)
 
 
+def test_before_the_adversary_joins_the_vae_is_a_plain_one_and_the_critic_rests():
+    model, images = vaegan().double().train(), batch()
+    model.balance = after(0.4, linear(0.0, 0.5), until=0.6)
+    alone = isolated_update(plain(model), "vae", images, moment(4))
+    before = {name: weights(player) for name, player in model.players().items()}
+    engine_step(model, images, moment(4))
+    now = {name: weights(player) for name, player in model.players().items()}
+    for key, update in alone.items():
+        torch.testing.assert_close(now["vae"][key] - before["vae"][key], update, atol=1e-12, rtol=0)
+    assert all(torch.equal(now["critic"][k], v) for k, v in before["critic"].items())
+    assert not model.gauges()
+    engine_step(model, images, moment(5))
+    assert not torch.equal(
+        now["critic"]["logit.weight"], weights(model.players()["critic"])["logit.weight"]
+    )
+    assert set(model.gauges()) == set(NAMES)
+
+
 def test_the_adversary_turns_the_decoder_by_the_stated_angle_and_published_by_almost_none():
     """Trap 4: at a balance of 1/2 up to arcsin(1/2) = 30 degrees at the output; here over 10."""
     turned = {}
@@ -78,7 +98,7 @@ def test_the_vae_is_rewarded_where_the_critic_is_deceived():
     """One library trains its decoder to help the critic: cosine -1 (trap 5)."""
     model, images = trained()
     shared = model.shared(images, moment(3))
-    value, gradient = model.adversary(images, shared)
+    value, gradient = model.adversary(images, torch.cat(shared[1:]))
     output = torch.cat(shared[1:]).detach() - 1e-3 * gradient / gradient.norm()
     better = model.critic(torch.cat([images.image, model.likelihood.mean(output)])).chunk(3)[1:]
     assert sum(as_real(x).sum() for x in better) * 0.5 < value.sum()

@@ -44,11 +44,17 @@ class Player(NamedTuple):
     """A set of parameters, and the loss that its own optimizer descends."""
 
     module: nn.Module
-    terms: Callable[[Batch, Moment, Shared], Terms]
+    terms: Callable[[Batch, Moment, Shared], Terms]  # empty: it does not move at this step
 
 
 class Model(nn.Module):
-    """What the engine trains: players that descend in order, and a way to draw images."""
+    """What the engine trains: players that descend in order, and a way to draw images.
+
+    selected_by: the score whose least value on validation images, if it has one, selects the
+    weights that are kept; None: the last ones, or their average.
+    """
+
+    selected_by: str | None = "nelbo"
 
     def players(self) -> dict[str, Player]:
         """The players in the order of their turns; the others are frozen meanwhile."""
@@ -65,7 +71,7 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def score(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
-        """Held-out figures per image at beta 1; the least "nelbo", if any, selects the weights."""
+        """Held-out figures per image at beta 1."""
         return {}
 
     def gauges(self) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ Beta = Annotated[float, Ge(0), Doc("weight of the rate; 1 is the negative ELBO")
 LearningRate = Annotated[float, Gt(0), Doc("learning rate")]
 BatchSize = Annotated[int, Ge(1), Doc("images a step")]
 Epochs = Annotated[int, Ge(1), Doc("passes over the training images")]
+Average = Annotated[float | None, Ge(1), Doc("half-life of the averaged weights, images")]
 Share = Annotated[float, Ge(0), Le(1)]
 
 BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}

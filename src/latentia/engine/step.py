@@ -37,10 +37,14 @@ class Turn:
     def descend(self, model: nn.Module, optimizer: torch.optim.Optimizer, adam: Adam, lr: float):
         """One step; returns each term's weight and mean, and the gradient's norm before clipping.
 
+        None if the player has no term at this moment, and so stays as it is.
+
         Raises: NonFinite; then no step was taken and no gradient is left.
         """
         with only(self.player, model):
             terms = self.terms()
+            if not terms:
+                return None
             means = {name: value.mean() for name, (_, value) in terms.items()}
             weights = {name: weight for name, (weight, _) in terms.items()}
             loss = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()

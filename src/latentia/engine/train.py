@@ -149,7 +149,10 @@ class Loop:
             # of the middle of the step: a schedule that begins or ends at 0 wastes no step there
             lr = adam.lr * adam.schedule((moment.step + 0.5) / moment.total) * state.lr_scale
             turn = Turn(name, player, batch, moment, shared, self.autocast)
-            weights, means, norm = turn.descend(self.plan.model, state.optimizers[name], adam, lr)
+            turned = turn.descend(self.plan.model, state.optimizers[name], adam, lr)
+            if turned is None:
+                continue
+            weights, means, norm = turned
             said[name] = {"weights": weights, "lr": lr}
             state.add(name, {**means, "gradient_norm": norm})
         state.step += 1
@@ -182,9 +185,10 @@ class Loop:
             return None
         if broken := [name for name, value in values.items() if not math.isfinite(value)]:
             raise NonFinite(f"{broken[0]} of the validation images is not finite")
-        selected = values.get("nelbo", state.best) < state.best
+        found = values.get(model.selected_by or "", state.best)
+        selected = found < state.best
         if selected:
-            state.best = values["nelbo"]
+            state.best = found
             state.select()
         event = Validated(state.step, self.epoch, values, len(self.validation), selected)
         self.log.write(event)

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Moment, Player, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.modes import evaluating
-from latentia.core.schedules import Schedule
+from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise
 from latentia.losses.adversarial import as_fake, as_real, carrying
 from latentia.losses.likelihood import Likelihood
 from latentia.models.gauges import Gauges, share, spread, verdicts
 from latentia.models.vae import BETA_ONE, VAE
 
+HALF = constant(0.5)
 FAKES = ("reconstruction", "sample")
 NAMES = (
     *(f"accuracy {kind}" for kind in ("real", *FAKES)),
@@ -25,11 +26,14 @@ NAMES = (
 
 
 class Pass(NamedTuple):
-    """One step's posterior and decoder outputs, raw, with their graph to the VAE."""
+    """One step's posterior and decoder outputs, raw, with their graph to the VAE.
+
+    sample: None while there is no adversary.
+    """
 
     posterior: DiagonalGaussian
     reconstruction: Float[Tensor, "b c h w"]
-    sample: Float[Tensor, "b c h w"]
+    sample: Float[Tensor, "b c h w"] | None
 
 
 class VAEGAN(VAE):
@@ -38,15 +42,18 @@ class VAEGAN(VAE):
     The critic steps first: the VAE then follows a critic that has seen this step's images. It sees
     real images, reconstructions (weight `reconstructions`) and samples of the prior (the rest).
 
-    balance: w is set at each step so that the adversary's gradient at the decoder's output is this
-    share of the distortion's, in norm over the batch; at the output, because one short backward
-    pass through the critic gives it (at the last layer: Esser et al. 2021, arXiv 2012.09841,
-    equation 7). None: the published w, 1 / batch per image, which is cosmetic (trap 4).
+    balance: a schedule over the run; w is set at each step so that the adversary's gradient at the
+    decoder's output is this share of the distortion's, in norm over the batch; at the output,
+    because one short backward pass through the critic gives it (at the last layer: Esser et al.
+    2021, arXiv 2012.09841, equation 7). While it is 0 neither critic nor sample is computed: a plain VAE.
+    None: the published w, 1 / batch per image, which is cosmetic (trap 4).
 
     What each batch of a BatchNorm holds. Encoder: real images. Decoder: reconstructions; samples
     are drawn in evaluation mode, as a user draws them, with the running statistics, and move
     none. Critic: the three kinds together, in both turns, so that no statistic tells a label.
     """
+
+    selected_by = None  # the ELBO would choose an epoch of little adversary
 
     def __init__(
         self,
@@ -55,7 +62,7 @@ class VAEGAN(VAE):
         likelihood: Likelihood,
         critic: nn.Module,
         beta: Schedule = BETA_ONE,
-        balance: float | None = 0.5,
+        balance: Schedule | None = HALF,
         reconstructions: float = 0.5,
     ):
         super().__init__(encoder, decoder, likelihood, beta)
@@ -73,13 +80,17 @@ class VAEGAN(VAE):
     def shared(self, batch: Batch, moment: Moment) -> Pass:
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
-        prior = noise(moment, "prior", self.latent_shape, posterior.mean)
         reconstruction = self.decoder(z)
+        if self.balance is not None and not self.balance(moment.share):
+            return Pass(posterior, reconstruction, None)
+        prior = noise(moment, "prior", self.latent_shape, posterior.mean)
         with evaluating(self.decoder):
             return Pass(posterior, reconstruction, self.decoder(prior))
 
     def critic_terms(self, batch: Batch, moment: Moment, shared: Pass) -> Terms:
-        fakes = [self.likelihood.mean(x.detach()) for x in shared[1:]]
+        if shared.sample is None:
+            return {}
+        fakes = [self.likelihood.mean(x.detach()) for x in (shared.reconstruction, shared.sample)]
         real, *rest = self.critic(torch.cat([batch.image, *fakes])).chunk(3)
         judged = zip(FAKES, rest, strict=True)
         terms = {"real": (1.0, as_real(real))}
@@ -95,8 +106,14 @@ class VAEGAN(VAE):
 
     def terms(self, batch: Batch, moment: Moment, shared: Pass | None = None) -> Terms:
         shared = shared or self.shared(batch, moment)
-        distortion = self.likelihood.nll(shared.reconstruction, batch.image)
-        adversarial, gradient = self.adversary(batch, shared)
+        terms: Terms = {
+            "distortion": (1.0, self.likelihood.nll(shared.reconstruction, batch.image)),
+            "rate": (self.beta(moment.share), shared.posterior.kl()),
+        }
+        if shared.sample is None:
+            return terms
+        output = torch.cat([shared.reconstruction, shared.sample])
+        adversarial, gradient = self.adversary(batch, output)
         leaf = shared.reconstruction.detach().requires_grad_()
         nll = self.likelihood.nll(leaf, batch.image).sum()
         norms = [g.double().norm() for g in (*torch.autograd.grad(nll, leaf), gradient)]
@@ -104,18 +121,16 @@ class VAEGAN(VAE):
             gradient_of_distortion=norms[0] / len(leaf) ** 0.5,
             gradient_of_adversarial=norms[1] / len(leaf) ** 0.5,
         )
-        return {
-            "distortion": (1.0, distortion),
-            "rate": (self.beta(moment.share), shared.posterior.kl()),
-            "adversarial": (self.weight(moment, *(norm.item() for norm in norms)), adversarial),
-        }
+        weight = self.weight(moment, *(norm.item() for norm in norms))
+        return terms | {"adversarial": (weight, adversarial)}
 
-    def adversary(self, batch: Batch, shared: Pass) -> tuple[Tensor, Tensor]:
+    def adversary(
+        self, batch: Batch, output: Float[Tensor, "both c h w"]
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "both c h w"]]:
         """-log D of both kinds, nats per image; and its gradient at the decoder's outputs.
 
         The value carries that gradient, so that the VAE's backward pass need not pass the critic.
         """
-        output = torch.cat(shared[1:])  # (2 b, c, h, w)
         leaf = output.detach().requires_grad_()
         # the real images keep the critic the function that it was when it learned: see the class
         judged = self.critic(torch.cat([batch.image, self.likelihood.mean(leaf)])).chunk(3)[1:]
@@ -131,7 +146,7 @@ class VAEGAN(VAE):
             return 1 / moment.global_batch
         if not adversarial > 1e-8 * distortion:
             return 0.0
-        return self.balance * distortion / adversarial
+        return self.balance(moment.share) * distortion / adversarial
 
     def gauges(self) -> dict[str, Tensor]:
         return self.meter.read()

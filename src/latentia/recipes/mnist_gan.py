@@ -7,7 +7,7 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import cosine, exponential
 from latentia.data import open_images
-from latentia.engine.knobs import BatchSize, Data, Epochs, Latent, LearningRate
+from latentia.engine.knobs import Average, BatchSize, Data, Epochs, Latent, LearningRate
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
@@ -22,7 +22,7 @@ def mnist_gan(
     data: Data = "mnist",
     latent: Latent = 64,
     gamma: Annotated[float, Ge(0), Doc("first weight of R1 and R2; the last is a tenth")] = 1.0,
-    average: Annotated[float, Ge(1), Doc("half-life of the averaged weights, images")] = 20_000.0,
+    average: Average = 20_000.0,
     lr: LearningRate = 1e-3,
     batch: BatchSize = 64,
     epochs: Epochs = 12,

@@ -8,6 +8,7 @@ from typing_extensions import Doc
 from latentia.core.schedules import after, linear
 from latentia.data import open_images
 from latentia.engine.knobs import (
+    Average,
     BatchSize,
     Beta,
     Channels,
@@ -15,6 +16,7 @@ from latentia.engine.knobs import (
     Epochs,
     Latent,
     LearningRate,
+    Share,
     Size,
 )
 from latentia.engine.optim import Adam
@@ -36,6 +38,8 @@ def vaegan(
         Literal["balanced", "published"], Doc("published: 1 / batch per image, cosmetic")
     ] = "balanced",
     balance: Annotated[float, Ge(0), Doc("adversary's gradient beside the distortion's")] = 0.5,
+    adversary_from: Annotated[Share, Doc("share of the run after which it joins")] = 0.5,
+    average: Average = 20_000.0,
     lr: LearningRate = 1e-4,
     batch: BatchSize = 128,
     epochs: Epochs = 112,
@@ -47,6 +51,8 @@ def vaegan(
     times the norm of the distortion's, at each step. `--size 64 --batch 32` suits a laptop.
     """
     images = open_images(data, size=size, channels=channels)
+    published = adversarial_weight == "published"
+    joining = linear(0.0, balance)
     nets = vaegan_nets(images.shape, latent)
     model = VAEGAN(
         nets.encoder,
@@ -54,6 +60,7 @@ def vaegan(
         Gaussian(),
         nets.critic,
         beta=after(0.0, linear(0.02 * beta, beta), until=0.9),
-        balance=balance if adversarial_weight == "balanced" else None,
+        balance=None if published else after(adversary_from, joining, until=adversary_from + 0.1),
     )
-    return Plan(model, images, {"critic": Adam(lr), "vae": Adam(lr)}, batch, epochs)
+    adam = Adam(lr)
+    return Plan(model, images, {"critic": adam, "vae": adam}, batch, epochs, average=average)

@@ -46,23 +46,29 @@ def svg(figure: Figure) -> str:
 
 def training_curves(logged: Sequence[dict], validated: Sequence[dict], player: str) -> str:
     """Each term of a player and their weighted sum; validation is dashed; weights beside."""
-    rows = [(row["epoch"], row["images"], row["players"][player]) for row in logged]
-    images = [n for _, n, _ in rows]
-    terms = list(rows[0][2]["terms"])
+    rows = [(row["images"], row["players"][player]) for row in logged if player in row["players"]]
+    terms = list(rows[-1][1]["terms"])
+    images = [n for n, _ in rows]
+
+    def draw(axis: Axes, kind: str, term: str, **look: Any) -> None:
+        told = [(n, r[kind][term]) for n, r in rows if term in r[kind]]  # some join later
+        axis.plot(*zip(*told, strict=True), **look)
+
     with panels(len(terms) + 2) as (figure, axes):
         for axis, term in zip(axes, terms, strict=False):
-            axis.plot(images, [r["terms"][term] for _, _, r in rows], color=BLUE, label="train")
+            draw(axis, "terms", term, color=BLUE, label="train")
             _dashed(axis, logged, validated, term)
             axis.set_title(f"{term}, nats per image")
         total, weights = axes[-2], axes[-1]
-        sums = [sum(r["weights"][t] * r["terms"][t] for t in terms) for _, _, r in rows]
+        sums = [sum(w * r["terms"][t] for t, w in r["weights"].items()) for _, r in rows]
         total.plot(images, sums, color=BLUE, label="train, weighted sum")
         _dashed(total, logged, validated, "nelbo", "validation, beta 1")
         total.set_title("objective, nats per image")
         for k, term in enumerate(terms):
-            weights.plot(
-                images,
-                [r["weights"][term] for _, _, r in rows],
+            draw(
+                weights,
+                "weights",
+                term,
                 color=(GREY, ORANGE, BLUE)[k % 3],
                 linestyle=("-", "--", ":")[k % 3],
                 label=("beta: " if term == "rate" else "") + term,
