@@ -1,5 +1,6 @@
 """Strided convolutional encoder and decoder for images of any height, width and channel count."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -18,6 +19,15 @@ def halvings(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
         h, w = sizes[-1]
         sizes.append(((h + 1) // 2, (w + 1) // 2))
     return sizes
+
+
+def restoring(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Output paddings of transposed convolutions k3 s2 p1 that lead back through `halvings`."""
+    # 2 n - 1 without padding: what is missing to the size before this halving
+    return [
+        (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
+        for large, small in reversed(list(itertools.pairwise(sizes)))
+    ]
 
 
 def stage(conv: nn.Module, channels: int, slope: float, norm: Norm | None) -> list[nn.Module]:
@@ -90,11 +100,7 @@ class ConvDecoder(nn.Module):
         self.expand = nn.Sequential(linear, *([] if norm else [rectifier(slope)]))
         blocks: list[nn.Module] = []
         before = channels[-1]
-        for after, small, large in zip(
-            up or channels[::-1], sizes[:0:-1], sizes[-2::-1], strict=True
-        ):
-            # 2 n - 1 without padding: what is missing to the encoder's size at this stage
-            padding = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
+        for after, padding in zip(up or channels[::-1], restoring(sizes), strict=True):
             conv = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=padding)
             blocks += stage(conv, after, slope, norm)
             before = after
