@@ -1,0 +1,115 @@
+"""Denoisers of latents: (noisy latents, time, condition) to a prediction of the latents' shape.
+
+All modulate every block by FiLM with one vector, embedded time + condition, treat each row by
+itself, and predict 0 before they have learned.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.nets.embed import TimeEmbedding
+from latentia.nets.film import FiLM
+from latentia.nets.resnet import groups
+
+L = TypeVar("L", nn.Linear, nn.Conv1d, nn.Conv2d)
+
+
+class Denoiser(nn.Module):
+    """What they share; width: of the vector, and so of the conditions that are taken."""
+
+    def __init__(self, latent_shape: Sequence[int], width: int):
+        super().__init__()
+        self.latent_shape, self.width = tuple(latent_shape), width
+        self.time = TimeEmbedding(width)
+
+    def vector(
+        self, t: Float[Tensor, " b"], condition: Float[Tensor, "b width"] | None
+    ) -> Float[Tensor, "b width"]:
+        """What modulates; t: 0 data, 1 noise."""
+        embedded = self.time(t)  # (b, width)
+        return embedded if condition is None else embedded + condition
+
+
+class Modulated(nn.Module):
+    """x + second(SiLU(first(SiLU(FiLM(norm(x)))))), the second layer starting at zero."""
+
+    def __init__(
+        self, norm: Callable[[int], nn.Module], layer: Callable[[int, int], L], c: int, width: int
+    ):
+        super().__init__()
+        self.norm, self.film, self.act = norm(c), FiLM(width, c), nn.SiLU()
+        self.first, self.second = layer(c, c), zeroed(layer(c, c))
+
+    def forward(
+        self, x: Float[Tensor, "b c *space"], vector: Float[Tensor, "b width"]
+    ) -> Float[Tensor, "b c *space"]:
+        h = self.first(self.act(self.film(self.norm(x), vector)))  # (b, c, *space)
+        return x + self.second(self.act(h))  # (b, c, *space)
+
+
+class MLPDenoiser(Denoiser):
+    """For vectors: Linear, `depth` residual blocks of this width, LayerNorm, Linear."""
+
+    def __init__(self, latent_shape: Sequence[int], width: int = 512, depth: int = 4):
+        super().__init__(latent_shape, width)
+        (d,) = latent_shape
+        self.enter = nn.Linear(d, width)
+        self.blocks = nn.ModuleList(
+            Modulated(nn.LayerNorm, nn.Linear, width, width) for _ in range(depth)
+        )
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zeroed(nn.Linear(width, d)))
+
+    def forward(
+        self,
+        z: Float[Tensor, "b d"],
+        t: Float[Tensor, " b"],
+        condition: Float[Tensor, "b width"] | None = None,
+    ) -> Float[Tensor, "b d"]:
+        vector = self.vector(t, condition)  # (b, width)
+        x = self.enter(z)  # (b, width)
+        for block in self.blocks:
+            x = block(x, vector)  # (b, width)
+        return self.leave(x)  # (b, d)
+
+
+class ConvDenoiser(Denoiser):
+    """For maps: convolution k3, `depth` residual blocks at full size, GroupNorm, convolution k3.
+
+    Each block sees two places further on every side: six see maps of up to 25x25 whole.
+    """
+
+    def __init__(
+        self, latent_shape: Sequence[int], width: int = 256, channels: int = 128, depth: int = 6
+    ):
+        super().__init__(latent_shape, width)
+        planes = latent_shape[0]
+        self.enter = k3(planes, channels)
+        self.blocks = nn.ModuleList(Modulated(groups, k3, channels, width) for _ in range(depth))
+        self.leave = nn.Sequential(groups(channels), nn.SiLU(), zeroed(k3(channels, planes)))
+
+    def forward(
+        self,
+        z: Float[Tensor, "b c h w"],
+        t: Float[Tensor, " b"],
+        condition: Float[Tensor, "b width"] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        vector = self.vector(t, condition)  # (b, width)
+        x = self.enter(z)  # (b, channels, h, w)
+        for block in self.blocks:
+            x = block(x, vector)  # (b, channels, h, w)
+        return self.leave(x)  # (b, c, h, w)
+
+
+def k3(before: int, after: int) -> nn.Conv2d:
+    return nn.Conv2d(before, after, 3, padding=1)
+
+
+def zeroed(layer: L) -> L:
+    """The layer at zero."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,25 @@
+"""Feature-wise linear modulation: what a vector says to every channel."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class FiLM(nn.Module):
+    """x * (1 + scale) + shift, both by one Linear of SiLU(vector); starts as the identity.
+
+    Perez et al. 2018, arXiv 1709.07871, equation 2.
+    """
+
+    def __init__(self, width: int, channels: int):
+        super().__init__()
+        self.linear = nn.Linear(width, 2 * channels)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        self.act = nn.SiLU()
+
+    def forward(
+        self, x: Float[Tensor, "b channels *space"], vector: Float[Tensor, "b width"]
+    ) -> Float[Tensor, "b channels *space"]:
+        both = self.linear(self.act(vector))  # (b, 2 * channels)
+        scale, shift = both.unflatten(1, (-1,) + (1,) * (x.ndim - 2)).chunk(2, dim=1)
+        return x * (1 + scale) + shift  # (b, channels, *space)

@@ -1,0 +1,119 @@
+"""The published U-Net that denoises a latent vector, seen as a signal of one channel."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.core.errors import Error
+from latentia.nets.denoiser import Denoiser, zeroed
+from latentia.nets.film import FiLM
+from latentia.nets.resnet import groups
+
+CHANNELS = (64, 128, 256, 512)  # lengths 512, 256, 128, and 64 at the bottleneck
+
+
+class VectorUNet(Denoiser):
+    """SYSTEMS 6: blocks 1-64-128-256, 512 with self-attention, back over concatenated skips.
+
+    Down: convolution k4 s2. Up: each place twice, then convolution k3: no checkerboard.
+    places: a learned vector a latent, added after the first block. The figure shows none, but
+    convolutions know no positions, and a latent has no neighbours to be known by: on 256 latents
+    that are a function of the condition, the error after 400 steps was 0.18 with and 0.37 without.
+    At 512 latents and width 256: 5,918,913 parameters, 32,768 of them places.
+    """
+
+    def __init__(
+        self,
+        latent_shape: Sequence[int],
+        width: int = 256,
+        channels: Sequence[int] = CHANNELS,
+        places: bool = True,
+    ):
+        super().__init__(latent_shape, width)
+        halves = len(channels) - 1
+        (d,) = latent_shape
+        if d % 2**halves:
+            raise Error(
+                f"A vector of {d} latents cannot be halved {halves} times; give a --latent that "
+                f"{2**halves} divides, such as {-(-d // 2**halves) * 2**halves}."
+            )
+        *skips, deep = channels
+        self.blocks = nn.ModuleList(
+            ConvBlock(before, after, width)
+            for before, after in zip([1, *skips], skips, strict=False)
+        )
+        self.places = nn.Parameter(0.5 * torch.randn(channels[0], d)) if places else None
+        self.down = nn.ModuleList(nn.Conv1d(c, c, 4, stride=2, padding=1) for c in skips)
+        self.bottom = ConvBlock(skips[-1], deep, width)
+        self.attention = SelfAttention(deep)
+        self.up = nn.ModuleList(nn.Conv1d(c, c, 3, padding=1) for c in channels[:0:-1])
+        self.merges = nn.ModuleList(
+            ConvBlock(below + skip, skip, width)
+            for below, skip in itertools.pairwise(channels[::-1])
+        )
+        self.leave = zeroed(nn.Conv1d(channels[0], 1, 3, padding=1))
+
+    def forward(
+        self,
+        z: Float[Tensor, "b d"],
+        t: Float[Tensor, " b"],
+        condition: Float[Tensor, "b width"] | None = None,
+    ) -> Float[Tensor, "b d"]:
+        vector = self.vector(t, condition)  # (b, width)
+        x, skips = z[:, None], []  # (b, 1, d)
+        for block, down in zip(self.blocks, self.down, strict=True):
+            x = block(x, vector)  # (b, channels[k], d / 2^k)
+            if not skips and self.places is not None:
+                x = x + self.places  # (b, channels[0], d)
+            skips.append(x)
+            x = down(x)  # (b, channels[k], d / 2^(k + 1))
+        x = self.attention(self.bottom(x, vector))  # (b, channels[-1], d / 2^n)
+        for up, merge in zip(self.up, self.merges, strict=True):
+            x = up(F.interpolate(x, scale_factor=2.0))  # (b, channels[k + 1], d / 2^k)
+            x = merge(torch.cat([x, skips.pop()], dim=1), vector)  # (b, channels[k], d / 2^k)
+        return self.leave(x).squeeze(1)  # (b, d)
+
+
+class ConvBlock(nn.Module):
+    """Twice convolution k3, GroupNorm, SiLU; FiLM after the first norm."""
+
+    def __init__(self, before: int, after: int, width: int):
+        super().__init__()
+        self.first, self.second = (
+            nn.Conv1d(before, after, 3, padding=1),
+            nn.Conv1d(after, after, 3, padding=1),
+        )
+        self.norms = nn.ModuleList([groups(after), groups(after)])
+        self.film, self.act = FiLM(width, after), nn.SiLU()
+
+    def forward(
+        self, x: Float[Tensor, "b before d"], vector: Float[Tensor, "b width"]
+    ) -> Float[Tensor, "b after d"]:
+        x = self.film(self.norms[0](self.first(x)), vector)  # (b, after, d)
+        return self.act(self.norms[1](self.second(self.act(x))))  # (b, after, d)
+
+
+class SelfAttention(nn.Module):
+    """x + attention of every place to every place; Vaswani et al. 2017, equation 1.
+
+    Heads of up to 64 channels; starts as the identity.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.heads = max(1, channels // 64)
+        self.norm = groups(channels)
+        self.ask = nn.Conv1d(channels, 3 * channels, 1)
+        self.answer = zeroed(nn.Conv1d(channels, channels, 1))
+
+    def forward(self, x: Float[Tensor, "b c d"]) -> Float[Tensor, "b c d"]:
+        both = self.ask(self.norm(x)).unflatten(
+            1, (3, self.heads, -1)
+        )  # (b, 3, heads, c / heads, d)
+        query, key, value = both.transpose(-1, -2).unbind(1)  # (b, heads, d, c / heads) each
+        seen = F.scaled_dot_product_attention(query, key, value)  # (b, heads, d, c / heads)
+        return x + self.answer(seen.transpose(-1, -2).flatten(1, 2))  # (b, c, d)
