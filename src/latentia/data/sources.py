@@ -13,11 +13,12 @@ from latentia.data.folder import Folder
 from latentia.data.hub import KNOWN, Table, parquet
 from latentia.data.listing import listing, looks_like_image
 from latentia.data.made import MADE, Made
+from latentia.data.pairs import is_pairs, pairs
 from latentia.data.reader import Reader
 
 ALLOWED = (
-    f"{', '.join([*MADE, *KNOWN])}, hub:OWNER/NAME, a folder of images, a folder with parquet in"
-    " the hub's layout, or a .parquet, .npy or .npz file"
+    f"{', '.join([*MADE, *KNOWN])}, hub:OWNER/NAME, a folder of images, a folder of speckle/"
+    " and patterns/, a folder with parquet in the hub's layout, or a .parquet, .npy or .npz file"
 )
 
 
@@ -100,10 +101,12 @@ def hub_name(text: str) -> str:
 
 
 def folder(path: Path, label: str) -> Reader:
-    """Parquet and no images: the hub's layout. Anything else is a folder of images."""
+    """Parquet and no images: the hub's layout; speckle/ and patterns/: pairs; else images."""
     listed = listing(path)
     if parquet(path) and not any(looks_like_image(each) for each in listed):
         return Table(label, path)
+    if is_pairs(listed):
+        return pairs(path, label, listed)
     return Folder(label, path, listed=listed)
 
 
