@@ -1,15 +1,18 @@
 """Every recipe at toy size: four steps, a report, a model that draws, encodes and moves."""
 
 import inspect
+import math
 import shutil
 import typing
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import latentia
-from latentia.core.contract import HasLatents
+from latentia.core.contract import Batch, HasLatents, Moment
+from latentia.core.seeding import noise
 from latentia.engine import recipe as recipes
 
 SMALL = {"epochs": 1, "batch": 4, "latent": 3, "hidden": 8, "size": 32}
@@ -69,3 +72,33 @@ def test_conv_vae_trains_any_shape_without_a_flag(shape, tmp_path):
     )
     assert model.sample(2, seed=0).shape == (2, *shape)
     assert model.reconstruct(images[:1]).shape == (1, *shape)
+
+
+def test_speckle_vae_reaches_the_published_objective():
+    """Squared error + beta KL, summed, but for the constant of a Gaussian of sigma^2 1/2."""
+    build = recipes.find("speckle_vae")
+    plan = build(data=torch.rand(8, 1, 32, 32), size=32, latent=3, sigma="published", beta=0.3)
+    batch = Batch(torch.rand(2, 1, 32, 32), {})
+    last = Moment(9, 10, 0, 8, 0, 2)
+    terms = plan.model.terms(batch, last, None)
+    posterior = plan.model.encode(batch.image)
+    z = posterior.sample(noise(last, "posterior", (3,), posterior.mean))
+    error = (plan.model.decoder(z).sigmoid() - batch.image).square().sum((1, 2, 3))
+    constant = 32 * 32 * math.log(math.pi) / 2
+    loss = sum(weight * value for weight, value in terms.values())
+    torch.testing.assert_close(loss, error + constant + 0.3 * posterior.kl())
+
+
+def test_a_run_on_recorded_pairs_is_written_and_opened_again(tmp_path):
+    draw = np.random.default_rng(0)
+    for part, side in (("speckle", 12), ("patterns", 5)):
+        (tmp_path / "set" / part).mkdir(parents=True)
+        for k in range(12):
+            pixels = draw.integers(0, 256, (side, side), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "set" / part / f"{k}.png")
+    run, data = tmp_path / "r", str(tmp_path / "set")
+    latentia.train("conv_vae", data=data, run=run, latent=2, epochs=1, batch=4)
+    shutil.move(data, tmp_path / "gone")
+    again = latentia.load(run)
+    assert again.run.about["images"]["labels"] == {"pattern": None}
+    assert again.sample(2, seed=0).shape == (2, 1, 12, 12)
