@@ -29,7 +29,8 @@ def recipes() -> None:
 
     for name in names():
         recipe = card(name)
-        print(f"{name}  (--data {recipe.data})\n    {recipe.summary}")
+        default = f"--data {recipe.data}" if recipe.data else "--autoencoder RUN"
+        print(f"{name}  ({default})\n    {recipe.summary}")
         for line in recipe.about.splitlines():
             print(f"    {line.strip()}".rstrip())
         print()
@@ -71,16 +72,35 @@ def resume(run: RunFolder, data: Data = None) -> int:
     return show(opened, events)
 
 
-def sample(run: RunFolder, n: Number = 64, seed: Seed = 0, out: Out = "samples.png") -> None:
+def sample(
+    run: RunFolder,
+    n: Number = 64,
+    seed: Seed = 0,
+    cond: Annotated[
+        str | None, Doc("classes (3 or 3,5 or names), or an image file or index: what to draw")
+    ] = None,
+    sampler: Annotated[str | None, Doc("of a learned prior: ddpm, ddim, euler, heun")] = None,
+    steps: Annotated[int | None, Doc("of a learned prior, from noise to latent")] = None,
+    guidance: Annotated[
+        float | None, Doc("of a learned prior: weight of the condition, 1 as learned")
+    ] = None,
+    out: Out = "samples.png",
+) -> None:
     """Draw new images."""
+    from latentia.engine.condition import condition, sampling
     from latentia.engine.run import Run
     from latentia.report.pictures import columns_for, write
 
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run)
-    caption = f"{opened.name}: samples, seed {seed}, prior N(0, I)"
-    images = opened.model().sample(n, seed=seed)
+    model = opened.model()
+    wanted = {"sampler": sampler, "steps": steps, "guidance": guidance}
+    how, prior = sampling(opened, model, {k: v for k, v in wanted.items() if v is not None})
+    told = condition(opened, model, cond, n) if cond is not None else None
+    images = model.sample(n, seed=seed, cond=told, **how)
+    given = f", of {cond}" if cond is not None else ""
+    caption = f"{opened.name}: samples{given}, seed {seed}, {prior}"
     print(write(out, images, columns=columns_for(n), caption=caption))
 
 
@@ -145,7 +165,7 @@ def evaluate(
     from latentia.metrics.elbo import elbo
 
     opened = Run.open(run)
-    model = opened.model()
+    model = opened.coder()
     result = elbo(model, opened.part(split, data), seed=seed)
     if json_:
         print(json.dumps(result, indent=1))

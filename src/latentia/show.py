@@ -137,7 +137,8 @@ def _validation(event: Validated) -> str:
         f"{k} {v:,.4f}" if k == "mse" else f"{k} {v:,.2f}" for k, v in event.values.items()
     )
     best = "  best so far" if event.selected else ""
-    return f"epoch {event.epoch}  validation ({event.n:,} images, beta 1): {values}{best}"
+    beta = ", beta 1" if "nelbo" in event.values else ""
+    return f"epoch {event.epoch}  validation ({event.n:,} images{beta}): {values}{best}"
 
 
 def table(title: str, values: dict[str, Any]) -> None:

@@ -65,7 +65,8 @@ def _fields(title: str, function: Callable, switch: str = "") -> type:
         default = parameter.default
         hint = hints.get(name, str if default is None else type(default))
         if get_args(hint) and get_args(hint)[0] is Any:  # data: on the command line, a word
-            hint = Annotated[(str, *hint.__metadata__)]
+            word = str if default is not None else Optional[str]  # noqa: UP045 (as below)
+            hint = Annotated[(word, *hint.__metadata__)]
         if name == switch:
             hint, default = Optional[hint], None  # noqa: UP045 (hints are values)
         fields.append((name, hint, dataclasses.field(default=default)))

@@ -23,8 +23,11 @@ TOYS = {
     "conv_vae": {"latent": 3, "batch": 16, "epochs": 3},
     "mnist_dcgan": {"latent": 3, "batch": 16, "epochs": 3},
     "mnist_gan": {"latent": 3, "batch": 16, "epochs": 3},
-    "vaegan": {"latent": 3, "batch": 16, "epochs": 3, "size": "24x20"},
-}
+    "vaegan": {
+        "latent": 3, "batch": 16, "epochs": 3, "size": "24x20", "adversary_from": 0.1,
+    },
+    "latent_prior": {"width": 16, "depth": 1, "batch": 16, "epochs": 3},
+}  # fmt: skip
 
 
 @pytest.fixture

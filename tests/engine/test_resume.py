@@ -17,6 +17,8 @@ from latentia.session import go_on
 
 FILES = ("log.jsonl", "weights.safetensors", "state.safetensors")
 
+RUNS = (("whole", None), ("cut", 5))
+
 
 def content(run):
     return {name: (run.path / name).read_bytes() for name in FILES}
@@ -45,6 +47,15 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(toy, recipe, stop):
 def test_an_interrupted_duel_goes_on_with_both_players_their_averages_and_gauges(toy, recipe):
     whole, cut = toy("whole", recipe), toy("cut", recipe, stop=5)
     assert content(cut) != content(whole)
+    list(go_on(cut.path)[1])
+    assert content(cut) == content(whole)
+
+
+def test_an_interrupted_prior_goes_on_with_its_latents_units_and_averages(toy, tmp_path):
+    parent = toy("vae").path
+    whole, cut = (toy(name, "latent_prior", stop, autoencoder=parent) for name, stop in RUNS)
+    assert content(cut) != content(whole)
+    parent.rename(tmp_path / "elsewhere")
     list(go_on(cut.path)[1])
     assert content(cut) == content(whole)
 

@@ -4,7 +4,7 @@ A network knows shapes, a loss knows nats, a model knows which losses teach whic
 engine knows none of these and only asks a model for its `players()`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -60,6 +60,17 @@ class Model(nn.Module):
         """The players in the order of their turns; the others are frozen meanwhile."""
         raise NotImplementedError
 
+    def prepare(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
+        """Once before the first step, and again at a resume: columns to put beside the images.
+
+        batches: the training images in order; a column has one row for each.
+        """
+        return {}
+
+    def facts(self) -> dict[str, Any]:
+        """What `prepare` found, for run.json."""
+        return {}
+
     def shared(self, batch: Batch, moment: Moment) -> Shared:
         """What several terms need, computed once a step, before any player descends."""
         return None
@@ -97,3 +108,20 @@ class HasLatents(Protocol):
     def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian: ...
 
     def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...
+
+
+@runtime_checkable
+class HasTrajectory(Protocol):
+    """A model that draws latents step by step, from noise, under options of its own."""
+
+    autoencoder: Any  # it decodes them
+
+    @property
+    def sampling(self) -> Any: ...
+
+    @property
+    def column(self) -> str | None: ...
+
+    def trajectory(
+        self, n: int, *, seed: int = 0, cond: Tensor | None = None, sampling: Any = None
+    ) -> Iterator[Float[Tensor, "n *latent"]]: ...

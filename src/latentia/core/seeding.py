@@ -1,7 +1,7 @@
 """Randomness has an address: (seed, purpose, step). Any number can be drawn again from it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -40,9 +40,20 @@ def noise(moment: Moment, purpose: str, shape: Sequence[int], like: Tensor) -> T
     It is drawn for the global batch and cut, so that a row's noise does not depend on how many
     processes share the work.
     """
+    return _rows(torch.randn, moment, purpose, shape, like)
+
+
+def uniform(moment: Moment, purpose: str, like: Tensor) -> Float[Tensor, " b"]:
+    """A number in [0, 1) for each row, as `noise` draws."""
+    return _rows(torch.rand, moment, purpose, (), like)
+
+
+def _rows(
+    law: Callable[..., Tensor], moment: Moment, purpose: str, shape: Sequence[int], like: Tensor
+) -> Tensor:
     draw = generator(moment.seed, purpose, moment.step, like.device)
     rows = max(moment.global_batch, like.shape[0])
-    everything = torch.randn(rows, *shape, generator=draw, device=like.device, dtype=like.dtype)
+    everything = law(rows, *shape, generator=draw, device=like.device, dtype=like.dtype)
     return everything[moment.first_row : moment.first_row + like.shape[0]]
 
 

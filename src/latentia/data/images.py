@@ -66,6 +66,27 @@ class Images:
         return self.preprocessing.shape
 
     @property
+    def classes(self) -> dict[str, list[str] | None]:
+        """The columns that stand beside the images, with their class names; None: numbers."""
+        return self._spec["labels"] if self._spec else self._stored.about["classes"]
+
+    def classes_of(self, column: str) -> list[str]:
+        """The class names of a column.
+
+        Raises: Error if there is no such column, or it holds no classes.
+        """
+        names = self.classes.get(column)
+        if names is None:
+            usable = [name for name, each in self.classes.items() if each]
+            known = f"those with classes are {', '.join(usable)}" if usable else "none has classes"
+            raise Error(f"{self.source.name} has no column {column} with classes; {known}.")
+        return names
+
+    def shape_of(self, column: str) -> tuple[int, ...]:
+        """Of one value of a column: () of a label, (c, h, w) of an image."""
+        return tuple(self.spec()["columns"][column])
+
+    @property
     def notes(self) -> list[str]:
         """What a user should hear about these images; reads them."""
         return [] if self._spec else self._stored.about["notes"]
@@ -74,7 +95,7 @@ class Images:
         """What `run.json` keeps; reads the images, for their fingerprint."""
         if self._spec:
             return self._spec
-        prep, about = self.preprocessing, self._stored.about
+        prep, (_, columns, about) = self.preprocessing, self._stored
         counts = {name: len(self.split(name)) for name in NAMES}
         return {
             "source": self.source.name,
@@ -88,6 +109,7 @@ class Images:
             },
             "count": counts,
             "labels": about["classes"],
+            "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": about["fingerprint"],
             "split": {
                 "seed": self.source.seed,

@@ -41,6 +41,10 @@ class Split:
         for first in range(0, len(self), size):
             yield self.batch(slice(first, first + size))
 
+    def beside(self, columns: dict[str, Tensor]) -> "Split":
+        """The same images with more columns, one row for each."""
+        return replace(self, columns={**self.columns, **columns})
+
     def to(self, device: torch.device | str) -> "Split":
         """Only this split's pixels move, in their own type."""
         if self.pixels.device == torch.empty(0, device=device).device:

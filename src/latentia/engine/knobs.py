@@ -16,6 +16,10 @@ Data = Annotated[
     Any,
     Doc("digits, mnist, fashion_mnist, cifar10, hub:OWNER/NAME, a folder, .parquet, .npy or .npz"),
 ]
+Autoencoder = Annotated[Any, Doc("folder of the run whose latents are learned")]
+PathName = Annotated[
+    Literal["linear", "variance-preserving"], Doc("flow matching, or noise prediction")
+]
 Size = Annotated[
     int | str | None, Doc("height and width: 64, or 64x48; default: the images' own common size")
 ]

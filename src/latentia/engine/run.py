@@ -1,6 +1,7 @@
 """The run folder: self-contained, readable without its data, and never executed."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentia.core.contract import HasLatents, Model
+from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.core.seeding import seed_global
 from latentia.data import Images, Source, Split, open_images
@@ -21,6 +22,8 @@ from latentia.engine.knobs import check
 from latentia.engine.machine import machine
 from latentia.engine.plan import Options, Plan
 from latentia.engine.state import load_weights
+
+PARENT = "autoencoder"  # the knob, and the folder in a run, of the run that it was built from
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Run:
         check("latentia.train", Options, vars(options))
         arguments = recipes.arguments(recipe, given)
         options = _resolved(options)
+        parent = cls.parent(recipe, arguments)
         plan = _plan(recipe, arguments, edits, options)
         spec = plan.images.spec()  # before the folder exists: bad data leaves nothing behind
         about = {
@@ -74,7 +78,34 @@ class Run:
             "machine": machine(),
             "source": recipes.source(recipe),
         }
-        return cls(_new_folder(recipe, path, about), about), plan
+        run = cls(_new_folder(recipe, path, about), about)
+        if parent:
+            parent.copy(run.path / PARENT)
+        return run, plan
+
+    @classmethod
+    def parent(cls, recipe: str, arguments: dict[str, Any]) -> "Run | None":
+        """The run that a recipe's knob `autoencoder` names; its path is made a full one.
+
+        Raises: Error if the recipe has that knob and no run was given, or none with latents.
+        """
+        if PARENT not in arguments:
+            return None
+        given = getattr(arguments[PARENT], "run", arguments[PARENT])  # a model knows its run
+        if given is None:
+            raise Error(
+                f"{recipe} learns the latents of a run: give its folder with --autoencoder, for "
+                "instance one of `latentia train digits_vae`."
+            )
+        run = given if isinstance(given, Run) else cls.open(given)
+        arguments[PARENT] = str(run.path.resolve())
+        return run
+
+    def copy(self, path: Path) -> None:
+        """What the model needs, without its training's state, pictures and times."""
+        path.mkdir()
+        for name in ("run.json", "weights.safetensors"):
+            shutil.copyfile(self.path / name, path / name)
 
     @classmethod
     def open(cls, path: Path | str) -> "Run":
@@ -93,6 +124,12 @@ class Run:
             ) from None
         return cls(path, about)
 
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Add to run.json what was measured when training began."""
+        if facts:
+            self.about.update(facts)
+            write_json(self.path / "run.json", self.about)
+
     @property
     def options(self) -> Options:
         try:
@@ -107,6 +144,8 @@ class Run:
         """The plan as it was trained, on the run's images or on `data` in their place."""
         arguments = dict(self.about["arguments"])
         arguments["data"] = self.images() if data is None else data
+        if PARENT in arguments:
+            arguments[PARENT] = self.path / PARENT
         return _plan(self._recipe(arguments), arguments, self.about["edits"], self.options)
 
     def model(self) -> Model:
@@ -135,7 +174,8 @@ class Run:
                 f"The images of {self.path} ({where}) cannot be found here; give them, or others, "
                 "with --data."
             )
-        source, shape = _source(where, self.options), saved["shape"]
+        how, split, shape = saved["preprocessing"], saved["split"], saved["shape"]
+        source = _source(where, how["white"], how["background"], split["seed"], split["validation"])
         images = open_images(source, size=tuple(shape[1:]), channels=shape[0])
         if (same or data is None) and images.spec()["fingerprint"] != saved["fingerprint"]:
             raise Error(
@@ -146,11 +186,12 @@ class Run:
         return images
 
     def coder(self) -> Any:
-        """The model, if it has latents.
+        """The model, if it has latents; of a learned prior, the autoencoder.
 
         Raises: Error if it has none.
         """
         model = self.model()
+        model = model.autoencoder if isinstance(model, HasTrajectory) else model
         if not isinstance(model, HasLatents):
             raise Error(
                 f"{self.path} has no encoder: {self.about['recipe']} only draws images; "
@@ -208,25 +249,26 @@ def _plan(
 ) -> Plan:
     """One seed fixes the initialisation: it is set before the recipe makes its networks."""
     data = arguments.get("data")
-    images = data if isinstance(data, Images) else _source(data, options)
+    given: dict[str, Any] = {}
+    if PARENT in arguments:
+        parent = Run.open(arguments[PARENT])
+        given[PARENT] = parent.coder()
+        # as the autoencoder was shown them, and in its splits: what it never saw stays unseen
+        data = data if isinstance(data, Images) else parent.images(data)
+    if not isinstance(data, Images):
+        o = options
+        data = _source(data, o.white, o.background, o.seed, o.validation)
+    given["data"] = data
     with torch.random.fork_rng():  # the caller's generators stay where they are
         seed_global(options.seed, "initialisation")
-        plan = recipes.find(recipe)(**{**arguments, "data": images})
+        plan = recipes.find(recipe)(**{**arguments, **given})
     if not isinstance(plan, Plan):
         raise Error(f"{recipe} returned {type(plan).__name__}; a recipe returns a latentia.Plan.")
     return all_edits.apply(plan, edits)
 
 
-def _source(data: Any, options: Options) -> Source:
-    if isinstance(data, Source):
-        return data
-    return Source(
-        data,
-        white=options.white,
-        background=options.background,
-        seed=options.seed,
-        validation=options.validation,
-    )
+def _source(data: Any, *how: Any) -> Source:
+    return data if isinstance(data, Source) else Source(data, *how)
 
 
 def _resolved(options: Options) -> Options:

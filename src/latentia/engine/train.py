@@ -74,7 +74,8 @@ class Loop:
         bf16 = precision == torch.bfloat16
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         plan.model.to(device=self.device, memory_format=torch.channels_last).train()  # pyright: ignore
-        self.images = plan.images.split("train").to(self.device)
+        images = plan.images.split("train").to(self.device)
+        self.images = images.beside(plan.model.prepare(images.batches(500)))
         self.validation = plan.images.split("validation").to(self.device)
         self.batch = min(plan.batch, len(self.images))
         if not self.batch:
@@ -94,6 +95,7 @@ class Loop:
             write_tensors(run.weights, self.state.weights(), {"step": self.state.step})
         else:
             self.log.cut(0)
+            run.note(plan.model.facts())
             self.save()
         self.started, self.first = time.perf_counter(), self.state.step
 

@@ -45,8 +45,9 @@ class VAEGAN(VAE):
     balance: a schedule over the run; w is set at each step so that the adversary's gradient at the
     decoder's output is this share of the distortion's, in norm over the batch; at the output,
     because one short backward pass through the critic gives it (at the last layer: Esser et al.
-    2021, arXiv 2012.09841, equation 7). While it is 0 neither critic nor sample is computed: a plain VAE.
-    None: the published w, 1 / batch per image, which is cosmetic (trap 4).
+    2021, arXiv 2012.09841, equation 7). While it is 0 there is no adversary
+    and neither critic nor sample is computed. None: the published w, 1 / batch per image, which is
+    cosmetic (trap 4).
 
     What each batch of a BatchNorm holds. Encoder: real images. Decoder: reconstructions; samples
     are drawn in evaluation mode, as a user draws them, with the running statistics, and move

@@ -7,15 +7,17 @@ from typing import Any, NamedTuple
 import jinja2
 import torch
 
-from latentia.core.contract import HasLatents, Model
-from latentia.data import Images
+from latentia.core.contract import HasLatents, HasTrajectory, Model
+from latentia.data import Images, Split
 from latentia.engine.checkpoint import write_json, write_whole
+from latentia.engine.condition import sampling
 from latentia.engine.log import read_rows
 from latentia.engine.run import Run
 from latentia.latents.interpolate import interpolate
 from latentia.metrics.elbo import elbo
 from latentia.report.figures import gauge_curves, rate_bars, training_curves
 from latentia.report.pictures import lay, png
+from latentia.report.prior import FRAMES, asked, error_by_time, film
 from latentia.report.progress import animation, pictures_of
 
 
@@ -48,7 +50,9 @@ def write_report(run: Run, images: Images) -> Path:
     logged = [row for row in rows if row["event"] == "logged"]
     validated = [row for row in rows if row["event"] == "validated"]
     figures, sections = [], []
-    if isinstance(model, HasLatents) and len(shown):
+    if isinstance(model, HasTrajectory) and len(shown):
+        sections += _prior(run, model, shown)
+    elif isinstance(model, HasLatents) and len(shown):
         result = elbo(model, shown)  # pyright: ignore[reportArgumentType]
         write_json(run.path / "evaluation.json", result)
         figures += _figures(result)
@@ -69,11 +73,12 @@ def write_report(run: Run, images: Images) -> Path:
     if logged:
         text = "Means between two log rows."
         if validated:
-            text += " Validation: held-out images, one posterior draw each, always at beta 1."
+            text += " Validation: held-out images, one posterior draw each"
+            text += ", always at beta 1." if "nelbo" in validated[0]["values"] else "."
         text += " Values far above the rest, at the start of the run, are outside the frame."
         curves = [
             Picture(training_curves(logged, validated, p), f"player: {p}")
-            for p in logged[0]["players"]
+            for p in logged[-1]["players"]
         ]
         if logged[-1]["gauges"]:
             curves.append(Picture(gauge_curves(logged), "what the model shows of itself"))
@@ -135,10 +140,29 @@ def _reconstructions(run: Run, model: Any, some: torch.Tensor, split: str) -> Se
 
 def _samples(run: Run, model: Model) -> Section:
     images = model.sample(96, seed=0)
-    caption = f"{run.name}: 96 samples, seed 0, prior N(0, I)"
+    caption = f"{run.name}: 96 samples, seed 0, {sampling(run, model, {})[1]}"
     return Section(
         "New images, drawn from the prior", "", [_picture(images, 16, "samples", caption)]
     )
+
+
+def _prior(run: Run, model: Any, shown: Split) -> list[Section]:
+    """Of a model that draws latents step by step."""
+    steps = model.sampling.steps
+    frames = f"{run.name}: four samples, decoded at {FRAMES} of {steps + 1} moments, noise first"
+    sections = [
+        _samples(run, model),
+        Section("From noise to image", "", [_picture(film(model), FRAMES, "from noise", frames)]),
+    ]
+    if model.column is not None:
+        images, rows = asked(model, shown)
+        columns = len(images) // 4
+        caption = f"{run.name}: guidance {model.sampling.guidance:g}; {rows}"
+        picture = _picture(images, columns, "what was asked for, and drawn", caption)
+        sections.append(Section(f"Drawn by {model.column}", "", [picture]))
+    text = f"Images of the {shown.name} split."
+    curve = Picture(error_by_time(model, shown))
+    return [*sections, Section("Where the denoiser errs", text, [curve])]
 
 
 def _interpolation(run: Run, model: Any, some: torch.Tensor, split: str) -> Section:

@@ -1,0 +1,1 @@
+"""Diffusion: paths from data to noise, what a network predicts on them, and the way back."""

@@ -1,0 +1,66 @@
+"""What is asked of a model that draws: its condition, and how it samples."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentia.core.contract import HasTrajectory, Model
+from latentia.core.errors import Error
+from latentia.data.decode import Preprocessing
+from latentia.data.incoming import incoming
+from latentia.engine.knobs import check
+from latentia.engine.run import Run
+
+
+def sampling(run: Run, model: Model, wanted: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """What `model.sample` wants to be told, and the prior in words.
+
+    Raises: Error if the model has no such options, or a value is out of its range.
+    """
+    if not isinstance(model, HasTrajectory):
+        if wanted:
+            raise Error(
+                f"{run.path} draws from N(0, I), which has no --{next(iter(wanted))}; leave it out,"
+                " or learn a prior: latentia train latent_prior --autoencoder RUN."
+            )
+        return {}, "prior N(0, I)"
+    check("latentia sample", type(model.sampling), wanted)
+    how = replace(model.sampling, **wanted)
+    told = f"learned prior, {how.sampler}, {how.steps} steps"
+    if model.column is not None:
+        told += f", guidance {how.guidance:g}"
+    return {"sampling": how}, told
+
+
+def condition(run: Run, model: Model, text: str, n: int) -> Tensor:
+    """Of n images: class names or numbers, each in its turn; or an image, by file or test index.
+
+    Raises: Error if the model takes no condition, or not this one.
+    """
+    column = model.column if isinstance(model, HasTrajectory) else None
+    if column is None:
+        raise Error(f"{run.path} draws without a condition; leave --cond out.")
+    spec = run.about["images"]
+    if shape := spec["columns"][column]:
+        if text.isdecimal():
+            part = run.part("test")
+            if int(text) >= len(part):
+                raise Error(f"There is no image {text} in {part.name}; it has {len(part)}, from 0.")
+            row = slice(int(text), int(text) + 1)
+            return part.batch(row).columns[column]
+        if not Path(text).is_file():
+            raise Error(f"There is no file {text}; --cond is a file, or an index into test.")
+        how = spec["preprocessing"]
+        c, h, w = shape
+        return incoming(text, Preprocessing(h, w, c, how["white"], how["background"]))[:1]
+    names = spec["labels"][column]
+    known = [*map(str, range(len(names)))]
+    rows = []
+    for word in text.split(","):
+        if word not in names and word not in known:
+            raise Error(f"--cond is {word}; the classes are {', '.join(names)}.")
+        rows.append(names.index(word) if word in names else int(word))
+    return torch.tensor([rows[k % len(rows)] for k in range(n)])

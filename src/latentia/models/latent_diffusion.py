@@ -1,0 +1,232 @@
+"""Latent diffusion, a learned prior of an autoencoder; Rombach et al. 2022, arXiv 2112.10752."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from typing_extensions import Doc
+
+from latentia.core.contract import Batch, HasLatents, Model, Moment, Player, Terms
+from latentia.core.errors import Error
+from latentia.core.seeding import noise, normal_rows, uniform
+from latentia.core.tensors import wide
+from latentia.diffusion.guidance import guided
+from latentia.diffusion.path import Path, along
+from latentia.diffusion.samplers import SAMPLERS, grid
+from latentia.diffusion.target import Estimate, understood, wanted
+from latentia.nets.condition import Condition
+
+MEAN, SD = "posterior mean", "posterior sd"  # columns that `prepare` puts beside the images
+PART = 1024  # rows that are denoised at once
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How noise becomes a latent."""
+
+    sampler: Annotated[Literal["ddpm", "ddim", "euler", "heun"], Doc("of diffusion")] = "heun"
+    steps: Annotated[int, Ge(1), Doc("from noise to latent")] = 16
+    guidance: Annotated[float, Ge(0), Doc("weight of the condition; 1 as learned, 0 none")] = 1.0
+
+
+class LatentDiffusion(Model):
+    """A denoiser of an autoencoder's latents, in units of their own mean and standard deviation.
+
+    Descends 1/2 |predicted - wanted|^2 over posterior draws, with t uniform: a re-weighted bound on
+    the latents' likelihood (Ho et al. 2020, arXiv 2006.11239, section 3.4). The autoencoder is
+    frozen, no part of the state, and in evaluation mode always.
+
+    denoiser: (z_t, t, condition or None) -> noise or velocity, with `latent_shape`. condition:
+    (values of the column `column`, kept) -> (b, width); each image's is dropped with chance `drop`.
+    """
+
+    selected_by = None
+    autoencoder: Any  # past registration: its weights lie in the run's copy of its own run
+    latent_mean: Tensor
+    latent_sd: Tensor
+    shares: Tensor
+
+    def __init__(
+        self,
+        autoencoder: nn.Module,
+        denoiser: nn.Module,
+        path: Path,
+        condition: Condition | None = None,
+        column: str | None = None,
+        classes: int = 0,
+        drop: float = 0.1,
+        sampling: Sampling | None = None,
+    ):
+        super().__init__()
+        assert isinstance(autoencoder, HasLatents)
+        self.__dict__["autoencoder"] = autoencoder.eval().requires_grad_(False)  # pyright: ignore
+        self.denoiser, self.condition = denoiser, condition
+        self.path, self.column, self.drop = path, column, drop
+        self.sampling = sampling or Sampling()
+        self.latent_shape = tuple(autoencoder.latent_shape)
+        self.register_buffer("latent_mean", torch.zeros(self.latent_shape))
+        self.register_buffer("latent_sd", torch.ones(self.latent_shape))
+        self.register_buffer("shares", torch.full((classes,), 1 / max(classes, 1)))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "LatentDiffusion":
+        self.autoencoder._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+    def players(self) -> dict[str, Player]:
+        parts = {"denoiser": self.denoiser}
+        if self.condition is not None:
+            parts["condition"] = self.condition
+        return {"denoiser": Player(nn.ModuleDict(parts), self.terms)}
+
+    @torch.no_grad()
+    def prepare(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
+        """Encode the training images once; the latents' mean and standard deviation, trap 18."""
+        means, sds, labels = [], [], []
+        for batch in batches:
+            posterior = self.autoencoder.encode(batch.image)
+            means.append(posterior.mean)
+            sds.append(posterior.sd)
+            if len(self.shares):
+                labels.append(batch.columns[self.column or ""])
+        mean, sd = torch.cat(means), torch.cat(sds)
+        self.latent_mean.copy_(mean.mean(0))
+        # of the aggregate posterior: within images and between them
+        variance = sd.double().square().mean(0) + mean.double().var(0, correction=0)
+        self.latent_sd.copy_(variance.sqrt())
+        if labels:
+            counts = torch.bincount(torch.cat(labels), minlength=len(self.shares))
+            self.shares.copy_(counts / counts.sum())
+        return {MEAN: mean, SD: sd}
+
+    def facts(self) -> dict[str, Any]:
+        def told(values: Tensor) -> list[float]:
+            return [round(value, 5) for value in values.flatten().tolist()]
+
+        return {"latents": {"mean": told(self.latent_mean), "sd": told(self.latent_sd)}}
+
+    def terms(self, batch: Batch, moment: Moment, shared: None = None) -> Terms:
+        return {"denoising": (1.0, self.error(batch, moment, "train", self.drop))}
+
+    def score(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
+        """The training objective, no condition dropped."""
+        return {"denoising": self.error(batch, moment, "score", 0.0)}
+
+    def error(self, batch: Batch, moment: Moment, purpose: str, drop: float) -> Float[Tensor, " b"]:
+        """1/2 |predicted - wanted|^2 of each image, at a time of its own."""
+        return self.timed_error(batch, moment, purpose, drop)[1]
+
+    def timed_error(
+        self, batch: Batch, moment: Moment, purpose: str = "score", drop: float = 0.0
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+        """Each image's time, and its error there."""
+        z = self.draw(batch, moment, purpose)
+        eps = noise(moment, f"{purpose}/noise", self.latent_shape, z)
+        # stratified: the batch covers all times, each image's uniform (Kingma et al. 2021,
+        # arXiv 2107.00630, appendix I.1); in (0, 1], since a path's velocity may be infinite at 0
+        rows = torch.arange(len(z)).to(z) + moment.first_row
+        first = uniform(moment._replace(first_row=0), f"{purpose}/time", z)[0]
+        t = 1 - (first + rows / max(moment.global_batch, len(z))) % 1
+        kept = uniform(moment, f"{purpose}/drop", z) >= drop  # image by image: trap 20
+        at = along(self.path.at(t), z)
+        cond = batch.columns[self.column] if self.column else None
+        said = self.predict(at.alpha * z + at.sigma * eps, t, cond, kept)
+        gap = said - wanted(self.path.target, Estimate(z, eps), at)
+        return t, 0.5 * gap.square().flatten(1).sum(1)
+
+    def draw(self, batch: Batch, moment: Moment, purpose: str) -> Float[Tensor, "b *latent"]:
+        """A draw of each image's posterior, in units of the latents."""
+        eps = noise(moment, f"{purpose}/posterior", self.latent_shape, batch.image)
+        if MEAN in batch.columns:
+            z = torch.addcmul(batch.columns[MEAN], batch.columns[SD], eps)
+        else:
+            z = self.autoencoder.encode(batch.image).sample(eps)
+        return (z - self.latent_mean) / self.latent_sd
+
+    def predict(
+        self,
+        z: Float[Tensor, "b *latent"],
+        t: Float[Tensor, " b"],
+        cond: Tensor | None,
+        kept: Bool[Tensor, " b"],
+    ) -> Float[Tensor, "b *latent"]:
+        """What the denoiser says, float32; only rows that are kept are told their condition."""
+        told = None
+        if self.condition is not None:
+            free = self.condition.nothing(len(z))
+            told = free if cond is None else self.condition(cond, kept)
+        return wide(self.denoiser(z, t, told))
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        cond: Tensor | None = None,
+        sampling: Sampling | None = None,
+    ) -> Float[Tensor, "n c h w"]:
+        """n images drawn through the learned prior.
+
+        cond: one for each image, or one for all; None: labels as often as among the training
+        images; where the condition is an image, none.
+        """
+        *_, z = self.trajectory(n, seed=seed, cond=cond, sampling=sampling)
+        return torch.cat([self.autoencoder.decode(part) for part in z.split(256)])
+
+    def trajectory(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        cond: Tensor | None = None,
+        sampling: Sampling | None = None,
+    ) -> Iterator[Float[Tensor, "n *latent"]]:
+        """Latents as the autoencoder knows them, from pure noise, after each step."""
+        how = sampling or self.sampling
+        z = normal_rows(n, self.latent_shape, seed=seed, purpose="prior").to(self.latent_mean)
+        cond = self.asked(n, seed, cond)
+        guidance = how.guidance if cond is not None else 0.0
+
+        def predict(z: Tensor, t: Tensor, kept: Tensor) -> Tensor:
+            times_over = len(z) // n  # 2 where guidance asks with and without the condition
+            conds = [None] * len(z) if cond is None else torch.cat([cond] * times_over).split(PART)
+            parts = zip(z.split(PART), t.split(PART), conds, kept.split(PART), strict=False)
+            return torch.cat([self.predict(*part) for part in parts])
+
+        ask = guided(predict, guidance)
+
+        def denoise(z: Tensor, t: float) -> Estimate:
+            time = torch.full((len(z),), t, device=z.device, dtype=z.dtype)
+            return understood(self.path.target, ask(z, time), z, along(self.path.at(time), z))
+
+        def fresh(step: int) -> Tensor:
+            return normal_rows(n, self.latent_shape, seed=seed, purpose=f"prior/{step}").to(z)
+
+        yield z * self.latent_sd + self.latent_mean
+        for after in SAMPLERS[how.sampler](denoise, self.path, z, grid(how.steps), fresh):
+            yield after * self.latent_sd + self.latent_mean
+
+    def asked(self, n: int, seed: int, cond: Tensor | None) -> Tensor | None:
+        """The condition of each of n images.
+
+        Raises: Error if one is given that this model cannot take.
+        """
+        if cond is None:
+            if not len(self.shares):
+                return None
+            draw = normal_rows(n, (), seed=seed, purpose="label").to(self.shares)
+            share = torch.special.ndtr(draw)
+            return torch.searchsorted(self.shares.cumsum(0), share).clamp_max(len(self.shares) - 1)
+        if self.condition is None:
+            raise Error("This run knows no condition; leave --cond out, or train one with --cond.")
+        if len(self.shares) and not bool(((cond >= 0) & (cond < len(self.shares))).all()):
+            raise Error(
+                f"The condition is {cond.flatten()[:8].tolist()}; labels go from 0 to "
+                f"{len(self.shares) - 1}."
+            )
+        if len(cond) not in (1, n):
+            raise Error(f"There are {len(cond)} conditions for {n} images; give one, or {n}.")
+        return cond.to(self.latent_mean.device).expand(n, *cond.shape[1:])

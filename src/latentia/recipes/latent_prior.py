@@ -1,0 +1,62 @@
+"""A learned prior over the latents of any VAE or VAE-GAN run."""
+
+from typing import Annotated
+
+from annotated_types import Ge
+from typing_extensions import Doc
+
+from latentia.core.schedules import cosine
+from latentia.data import open_images
+from latentia.diffusion.path import PATHS
+from latentia.engine.knobs import (
+    Autoencoder,
+    Average,
+    BatchSize,
+    Data,
+    Epochs,
+    LearningRate,
+    PathName,
+)
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Plan
+from latentia.engine.recipe import recipe
+from latentia.models.latent_diffusion import LatentDiffusion, Sampling
+from latentia.nets.condition import LabelCondition
+from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
+
+
+@recipe
+def latent_prior(
+    data: Data = None,
+    autoencoder: Autoencoder = None,
+    cond: Annotated[str | None, Doc("column whose class is the condition, such as label")] = None,
+    path: PathName = "linear",
+    guidance: Annotated[float, Ge(0), Doc("of samples; 1 as learned")] = 1.5,
+    width: Annotated[int, Ge(8), Doc("of the denoiser")] = 512,
+    depth: Annotated[int, Ge(1), Doc("residual blocks of the denoiser")] = 4,
+    average: Average = 500_000.0,
+    lr: LearningRate = 1e-3,
+    batch: BatchSize = 512,
+    epochs: Epochs = 100,
+) -> Plan:
+    """Diffusion in latent space: draws new latents, which the run's own decoder turns to images.
+
+    Flow matching (Lipman et al. 2023, arXiv 2210.02747) or noise prediction (Ho et al. 2020), with
+    classifier-free guidance. The images are the autoencoder's own, in its splits.
+    """
+    images = open_images(data)
+    spatial = len(autoencoder.latent_shape) > 1
+    make = ConvDenoiser if spatial else MLPDenoiser
+    denoiser = make(autoencoder.latent_shape, width=width, depth=depth)
+    classes = images.classes_of(cond) if cond else []
+    model = LatentDiffusion(
+        autoencoder,
+        denoiser,
+        path=PATHS[path](),
+        condition=LabelCondition(len(classes), denoiser.width) if cond else None,
+        column=cond,
+        classes=len(classes),
+        sampling=Sampling(guidance=guidance),
+    )
+    adam = Adam(lr, schedule=cosine(warmup=0.02))
+    return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)

@@ -1,0 +1,55 @@
+"""SYSTEMS 6: speckle for a given pattern, by conditional latent diffusion."""
+
+from typing import Annotated
+
+from annotated_types import Ge
+from typing_extensions import Doc
+
+from latentia.core.schedules import cosine
+from latentia.data import open_images
+from latentia.diffusion.path import PATHS
+from latentia.engine.knobs import (
+    Autoencoder,
+    Average,
+    BatchSize,
+    Data,
+    Epochs,
+    LearningRate,
+    PathName,
+)
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Plan
+from latentia.engine.recipe import recipe
+from latentia.models.latent_diffusion import LatentDiffusion, Sampling
+from latentia.nets.condition import PatternCondition
+from latentia.nets.unet import VectorUNet
+
+
+@recipe
+def speckle_ldm(
+    data: Data = None,
+    autoencoder: Autoencoder = None,
+    path: PathName = "variance-preserving",
+    guidance: Annotated[float, Ge(0), Doc("of samples; 1 as learned")] = 1.0,
+    average: Average = 20_000.0,
+    lr: LearningRate = 1e-4,
+    batch: BatchSize = 64,
+    epochs: Epochs = 50,
+) -> Plan:
+    """The published 1-D U-Net on a latent vector, conditioned on the pattern at the fibre's input.
+
+    Noise prediction on the variance-preserving path; the pattern's vector is added to the time's
+    and both modulate the U-Net by FiLM. `latentia train speckle_vae` makes the autoencoder.
+    """
+    images = open_images(data)
+    denoiser = VectorUNet(autoencoder.latent_shape)
+    model = LatentDiffusion(
+        autoencoder,
+        denoiser,
+        path=PATHS[path](),
+        condition=PatternCondition(images.shape_of("pattern"), denoiser.width),
+        column="pattern",
+        sampling=Sampling(guidance=guidance),
+    )
+    adam = Adam(lr, schedule=cosine(warmup=0.02), clip=1.0)
+    return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)

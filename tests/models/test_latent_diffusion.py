@@ -1,0 +1,190 @@
+"""The learned prior: its latents' units, its condition, and what it may depend on."""
+
+import math
+
+import pytest
+import torch
+
+from latentia.core.contract import Batch, Moment
+from latentia.core.errors import Error
+from latentia.diffusion.path import Linear, VariancePreserving
+from latentia.losses.likelihood import Gaussian
+from latentia.models.latent_diffusion import LatentDiffusion, Sampling
+from latentia.models.vae import VAE
+from latentia.nets.condition import LabelCondition
+from latentia.nets.denoiser import MLPDenoiser
+from latentia.nets.mlp import MLPDecoder, MLPEncoder
+
+SHAPE, D, CLASSES = (1, 4, 5), 3, 4
+
+
+def prior(path=None, **how):
+    torch.manual_seed(0)
+    vae = VAE(MLPEncoder(SHAPE, D, (8,)), MLPDecoder(D, SHAPE, (8,)), Gaussian(math.sqrt(0.5)))
+    denoiser = MLPDenoiser((D,), width=16, depth=2)
+    condition = LabelCondition(CLASSES, denoiser.width)
+    model = LatentDiffusion(
+        vae, denoiser, path or Linear(), condition, column="label", classes=CLASSES, **how
+    ).double()
+    for parameter in model.parameters():  # past the zeros that it starts from
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+def batch(n=6, seed=1):
+    draw = torch.Generator().manual_seed(seed)
+    images = torch.rand(n, *SHAPE, generator=draw, dtype=torch.float64)
+    return Batch(images, {"label": torch.arange(n) % CLASSES})
+
+
+def when(step=0, n=6, first_row=0, everything=None):
+    return Moment(step, 10, 0, 100, first_row, everything or n)
+
+
+def test_latents_are_in_units_of_the_aggregate_posterior():
+    """Trap 18: against many draws of every image's posterior."""
+    model, images = prior(), batch(40)
+    columns = model.prepare([batch(40)])
+    posterior = model.autoencoder.encode(images.image)
+    eps = torch.randn(20_000, 40, D, generator=torch.Generator().manual_seed(0)).double()
+    draws = (posterior.mean + posterior.sd * eps).flatten(0, 1)
+    torch.testing.assert_close(model.latent_mean, draws.mean(0), atol=0.01, rtol=0.01)
+    torch.testing.assert_close(model.latent_sd, draws.std(0), atol=0.01, rtol=0.01)
+    told = model.facts()["latents"]
+    assert told["mean"] == pytest.approx(model.latent_mean.tolist(), abs=1e-5)
+    assert told["sd"] == pytest.approx(model.latent_sd.tolist(), abs=1e-5)
+    # the columns stand for the encoder: the same error with and without them
+    beside = Batch(images.image, {**images.columns, **columns})
+    with torch.no_grad():
+        errors = [model.error(b, when(n=40), "train", 0.1) for b in (images, beside)]
+    torch.testing.assert_close(*errors)
+
+
+def test_the_autoencoder_stays_as_it_is_and_is_no_part_of_the_state():
+    model = prior()
+    assert not [key for key in model.state_dict() if "encoder" in key]
+    assert not [p for p in model.autoencoder.parameters() if p.requires_grad]
+    model.train()
+    assert not model.autoencoder.training
+    assert next(model.float().autoencoder.parameters()).dtype == torch.float32
+
+
+def test_a_condition_is_dropped_image_by_image():
+    """Trap 20. Another label changes a kept row's error, no dropped row's and no other row's."""
+    model, n = prior(), 64
+    images = batch(n)
+    errors = model.error(images, when(n=n), "train", 0.5)
+    others = Batch(images.image, {"label": (images.columns["label"] + 1) % CLASSES})
+    moved = model.error(others, when(n=n), "train", 0.5) != errors
+    assert 0.3 < moved.double().mean() < 0.7
+    one = images.columns["label"].clone()
+    row = int(moved.nonzero()[0])
+    one[row] = (one[row] + 1) % CLASSES
+    alone = model.error(Batch(images.image, {"label": one}), when(n=n), "train", 0.5) != errors
+    assert alone.nonzero().flatten().tolist() == [row]
+
+
+def test_a_rows_error_does_not_depend_on_how_many_processes_share_the_batch():
+    model, images = prior(), batch(8)
+    whole = model.error(images, when(n=8), "train", 0.5)
+    half = Batch(images.image[4:], {"label": images.columns["label"][4:]})
+    part = model.error(half, when(n=4, first_row=4, everything=8), "train", 0.5)
+    torch.testing.assert_close(part, whole[4:])
+
+
+def test_times_of_a_batch_are_one_in_each_stratum():
+    model, n = prior(), 16
+    t, _ = model.timed_error(batch(n), when(n=n))
+    assert sorted((t * n).ceil().long().tolist()) == list(range(1, n + 1))
+
+
+@pytest.mark.parametrize("path", [Linear, VariancePreserving])
+def test_the_error_is_that_of_the_definition(path):
+    """By hand, at the times and with the noise of its addresses."""
+    model, images = prior(path()), batch()
+    t, error = model.timed_error(images, when())
+    from latentia.core.seeding import noise
+
+    z = model.draw(images, when(), "score")
+    eps = noise(when(), "score/noise", (D,), z)
+    at = model.path.at(t[:, None])
+    told = model.condition(images.columns["label"])
+    said = model.denoiser(at.alpha * z + at.sigma * eps, t, told)
+    target = eps if path is VariancePreserving else eps - z
+    torch.testing.assert_close(error, 0.5 * (said - target).square().sum(1))
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "euler", "heun"])
+def test_sample_k_of_a_seed_is_the_same_for_every_n(sampler):
+    model = prior().float()
+    how = Sampling(sampler, steps=4, guidance=2.0)
+    few, many = (model.sample(n, seed=3, sampling=how) for n in (3, 70))
+    torch.testing.assert_close(many[:3], few, atol=1e-5, rtol=0)
+    assert not torch.equal(model.sample(3, seed=4, sampling=how), few)
+
+
+def test_guidance_1_is_the_conditional_model_and_0_the_free_one():
+    model, cond = prior(), torch.tensor([2, 0, 1])
+    asked = []
+    model.condition.register_forward_hook(lambda m, given, out: asked.append(given))
+    drawn = {g: model.sample(3, cond=cond, sampling=Sampling("euler", 3, g)) for g in (0, 1, 3)}
+    assert [kept.tolist() for _, kept in asked[:3]] == [[False] * 3] * 3
+    assert [kept.tolist() for _, kept in asked[3:6]] == [[True] * 3] * 3
+    assert [len(given) for given, _ in asked[6:]] == [6] * 3
+    free = model.sample(3, cond=(cond + 1) % CLASSES, sampling=Sampling("euler", 3, 0))
+    torch.testing.assert_close(free, drawn[0])
+    assert not torch.allclose(drawn[1], drawn[0])
+
+
+def test_without_a_condition_labels_come_as_often_as_in_training():
+    model = prior().float()
+    model.prepare([Batch(batch(10).image.float(), {"label": torch.tensor([0] * 7 + [2] * 3)})])
+    drawn = torch.bincount(model.asked(20_000, 0, None), minlength=CLASSES) / 20_000
+    torch.testing.assert_close(drawn, torch.tensor([0.7, 0, 0.3, 0]), atol=0.01, rtol=0)
+
+
+def test_conditions_that_cannot_be_are_refused():
+    model = prior()
+    with pytest.raises(Error, match=r"The condition is \[4\]; labels go from 0 to 3\."):
+        model.sample(2, cond=torch.tensor([4]))
+    with pytest.raises(Error, match=r"There are 3 conditions for 2 images; give one, or 2\."):
+        model.sample(2, cond=torch.tensor([0, 1, 2]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [Linear, VariancePreserving])
+def test_a_density_is_learned(path):
+    """A mixture of two Gaussians in the plane: means and spreads of 4,000 samples, seed 0."""
+    torch.manual_seed(0)
+    vae = VAE(MLPEncoder(SHAPE, 2, (8,)), MLPDecoder(2, SHAPE, (8,)), Gaussian(1.0))
+    model = LatentDiffusion(vae, MLPDenoiser((2,), width=128, depth=3), path())
+    draw = torch.Generator().manual_seed(0)
+    n = 20_000
+    side = (torch.rand(n, generator=draw) < 0.3).float() * 2 - 1
+    z = torch.stack([2 * side, torch.zeros(n)], 1) + 0.4 * torch.randn(n, 2, generator=draw)
+    model.latent_mean.copy_(z.mean(0))
+    model.latent_sd.copy_(z.std(0))
+    steps, size = 4000, 512
+    adam = torch.optim.Adam(model.parameters(), 2e-3)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    for step in range(steps):
+        rows = torch.randint(n, (size,), generator=draw)
+        columns = {"posterior mean": z[rows], "posterior sd": torch.zeros(size, 2)}
+        moment = Moment(step, steps, 0, n, 0, size)
+        loss = model.error(Batch(torch.zeros(size, *SHAPE), columns), moment, "train", 0.0).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        rate.step()
+    count = 4000
+    with torch.no_grad():
+        *_, drawn = model.trajectory(count, sampling=Sampling("heun", 64))
+    right = drawn[:, 0] > 0
+    share = right.double().mean().item()
+    assert share == pytest.approx(0.3, abs=3 * (0.3 * 0.7 / count) ** 0.5)
+    for half, centre in ((drawn[right], 2.0), (drawn[~right], -2.0)):
+        error = 0.4 / len(half) ** 0.5
+        assert half[:, 0].mean().item() == pytest.approx(centre, abs=3 * error)
+        assert half[:, 1].mean().item() == pytest.approx(0.0, abs=3 * error)
+        for k in range(2):
+            assert half[:, k].std().item() == pytest.approx(0.4, abs=3 * error / 2**0.5)
