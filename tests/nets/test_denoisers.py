@@ -16,7 +16,7 @@ WIDTH = 16
 PATTERN = (2, 9, 7)
 DENOISERS = {
     "unet": lambda: VectorUNet((24,), WIDTH, (4, 6, 8, 16)),
-    "plain unet": lambda: VectorUNet((24,), WIDTH, (4, 8), places=False),
+    "plain unet": lambda: VectorUNet((24,), WIDTH, (4, 200), places=False),
     "mlp": lambda: MLPDenoiser((24,), WIDTH, depth=2),
     "conv": lambda: ConvDenoiser((3, 5, 4), WIDTH, channels=8, depth=2),
 }
@@ -96,6 +96,16 @@ def test_rows_know_nothing_of_one_another(name):
 
 
 @EVERY
+def test_under_bfloat16_values_and_gradients_are_finite(name):
+    net = awake(DENOISERS[name]()).to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = net(*inputs(net))
+    out.float().square().sum().backward()
+    assert out.isfinite().all()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+@EVERY
 def test_every_parameter_learns(name):
     net = awake(DENOISERS[name]())
     net(*inputs(net)).square().sum().backward()
@@ -125,7 +135,7 @@ def test_empty_stands_where_a_condition_is_dropped_and_learns(kind):
     kept = torch.tensor([True, False, True, True, False])
     vectors = encode(cond, kept)
     torch.testing.assert_close(vectors[kept], encode(cond)[kept])
-    assert torch.equal(vectors[~kept], encode.empty.expand(2, -1))
+    assert torch.equal(vectors[~kept], encode.nothing(2))
     vectors.sum().backward()
     assert torch.equal(encode.empty.grad, torch.full((WIDTH,), 2.0))
     encode.zero_grad()

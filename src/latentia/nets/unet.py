@@ -1,6 +1,7 @@
 """The published U-Net that denoises a latent vector, seen as a signal of one channel."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -100,12 +101,12 @@ class ConvBlock(nn.Module):
 class SelfAttention(nn.Module):
     """x + attention of every place to every place; Vaswani et al. 2017, equation 1.
 
-    Heads of up to 64 channels; starts as the identity.
+    Heads of 64 channels where these divide; starts as the identity.
     """
 
     def __init__(self, channels: int):
         super().__init__()
-        self.heads = max(1, channels // 64)
+        self.heads = math.gcd(channels, max(1, channels // 64))
         self.norm = groups(channels)
         self.ask = nn.Conv1d(channels, 3 * channels, 1)
         self.answer = zeroed(nn.Conv1d(channels, channels, 1))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Gt
 from typing_extensions import Doc
 
-from latentia.core.schedules import after, cosine, linear
+from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
 from latentia.engine.knobs import (
     BatchSize,
@@ -54,7 +54,7 @@ def speckle_vae(
         encoder=SpeckleEncoder(images.shape, latent),
         decoder=SpeckleDecoder(latent, images.shape),
         likelihood=Gaussian("optimal" if sigma == "optimal" else math.sqrt(0.5)),
-        beta=after(0.0, linear(0.0, beta), until=0.1),  # at full weight from the start, units die
+        beta=constant(beta),
     )
     adam = Adam(lr, clip=clip, schedule=cosine(warmup=0.02, end=0.1))
     return Plan(model, images, optim={"vae": adam}, batch=batch, epochs=epochs)
