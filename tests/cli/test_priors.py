@@ -1,0 +1,161 @@
+"""A learned prior on the command line: how it is trained, asked and moved, and every error text."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentia.cli import main
+
+SMALL = ["--batch", "8", "--log-every", "2", "--epochs", "1"]
+LONGER = ["--epochs", "8", "--lr", "0.03"]  # a denoiser says 0 at first, whatever the condition
+NET = ["--width", "16", "--depth", "1", *LONGER]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Two classes of images, a VAE of them, a prior by label; speckle with its own."""
+    folder = tmp_path_factory.mktemp("priors")
+    draw = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (folder / "photos" / name).mkdir(parents=True)
+        for k in range(20):
+            pixels = draw.integers(0, 256, (16, 16), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "photos" / name / f"{k:02}.png")
+
+    def train(recipe, run, *words):
+        assert main(["train", recipe, "--run", str(folder / run), *SMALL, *words]) == 0
+
+    train("conv_vae", "vae", "--data", str(folder / "photos"), "--latent", "4")
+    parent = ["--autoencoder", str(folder / "vae"), *NET]
+    train("latent_prior", "free", *parent)
+    train("latent_prior", "prior", *parent, "--cond", "label")
+    train("conv_vae", "speckle_vae", "--data", "speckle:40", "--latent", "8", "--size", "32")
+    train(
+        "speckle_ldm",
+        "ldm",
+        "--autoencoder",
+        str(folder / "speckle_vae"),
+        "--denoiser",
+        "mlp",
+        *LONGER,
+    )
+    draw = np.random.default_rng(1).integers(0, 256, (40, 30), dtype=np.uint8)
+    Image.fromarray(draw).save(folder / "pattern.png")
+    return folder
+
+
+def drawn(place, tmp_path, run, *words):
+    out = tmp_path / "s.npy"
+    assert main(["sample", str(place / run), "-n", "6", "--out", str(out), *words]) == 0
+    return np.load(out)
+
+
+def error(capsys, *words):
+    capsys.readouterr()
+    assert main([str(w) for w in words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1, err
+    return err.strip()
+
+
+def test_every_way_of_drawing_changes_the_picture(place, tmp_path):
+    ways = [
+        (),
+        ("--seed", "1"),
+        ("--steps", "3"),
+        ("--sampler", "ddpm"),
+        ("--cond", "dog"),
+        ("--cond", "cat"),
+        ("--cond", "cat", "--guidance", "4"),
+    ]
+    pictures = [drawn(place, tmp_path, "prior", *way) for way in ways]
+    for k, picture in enumerate(pictures):
+        assert picture.shape == (6, 1, 16, 16)
+        assert all(np.abs(picture - other).max() > 1e-6 for other in pictures[:k]), ways[k]
+
+
+def test_classes_are_named_or_numbered_and_take_turns(place, tmp_path):
+    cat, dog, both = (drawn(place, tmp_path, "prior", "--cond", c) for c in ("0", "dog", "cat,1"))
+    np.testing.assert_allclose(both[::2], cat[::2], atol=1e-6)
+    np.testing.assert_allclose(both[1::2], dog[1::2], atol=1e-6)
+
+
+def test_an_image_is_a_condition_by_file_or_by_index(place, tmp_path):
+    by_file = drawn(place, tmp_path, "ldm", "--cond", str(place / "pattern.png"))
+    by_index = drawn(place, tmp_path, "ldm", "--cond", "1")
+    free = drawn(place, tmp_path, "ldm")
+    assert by_file.shape == by_index.shape == free.shape == (6, 1, 32, 32)
+    assert np.abs(by_file - by_index).max() > 1e-6
+    assert np.abs(free - by_index).max() > 1e-6
+
+
+def test_the_caption_says_how_it_was_drawn(place, tmp_path):
+    words = ["--cond", "dog", "--steps", "3", "--guidance", "2", "--out", str(tmp_path / "s.png")]
+    assert main(["sample", str(place / "prior"), "-n", "4", *words]) == 0
+    with Image.open(tmp_path / "s.png") as picture:
+        caption = picture.text["Description"]  # pyright: ignore
+    assert caption == ("prior: samples, of dog, seed 0, learned prior, heun, 3 steps, guidance 2")
+
+
+def test_a_prior_lives_without_its_autoencoder_and_shows_its_latents(place, tmp_path, capsys):
+    before = drawn(place, tmp_path, "prior")
+    shutil.copytree(place / "prior", tmp_path / "copy")
+    aside = (place / "vae").rename(place / "aside")
+    try:
+        np.testing.assert_array_equal(drawn(tmp_path, tmp_path, "copy"), before)
+        # its latents are the autoencoder's: what works on one works on the other
+        assert main(["evaluate", str(tmp_path / "copy"), "--json"]) == 0
+        own = capsys.readouterr().out.split("s.npy\n")[-1]
+    finally:
+        aside.rename(place / "vae")
+    assert main(["evaluate", str(place / "vae"), "--json"]) == 0
+    assert capsys.readouterr().out == own
+
+
+def test_the_report_shows_the_way_from_noise_and_what_was_asked(place):
+    for run, title in (("prior", "Drawn by label"), ("ldm", "Drawn by pattern")):
+        page = (place / run / "report.html").read_text()
+        for words in (title, "From noise to image", "Where the denoiser errs"):
+            assert words in page
+    assert "Drawn by" not in (place / "free" / "report.html").read_text()
+
+
+def test_mistakes(place, tmp_path, capsys):
+    prior, free, vae, ldm = (place / run for run in ("prior", "free", "vae", "ldm"))
+    new = ["--run", tmp_path / "new"]
+    assert error(capsys, "train", "latent_prior", *new) == (
+        "latent_prior learns the latents of a run: give its folder with --autoencoder, for "
+        "instance one of `latentia train digits_vae`."
+    )
+    assert error(capsys, "train", "latent_prior", "--autoencoder", tmp_path, *new) == (
+        f"{tmp_path} is not a run: it has no readable run.json; give a folder that `latentia train`"
+        " has made."
+    )
+    words = ["train", "latent_prior", "--autoencoder", vae, "--cond", "colour", *new]
+    assert error(capsys, *words) == (
+        f"{place / 'photos'} has no column colour with classes; those with classes are label."
+    )
+    assert error(capsys, "sample", vae, "--steps", "3") == (
+        f"{vae} draws from N(0, I), which has no --steps; leave it out, or learn a prior: latentia "
+        "train latent_prior --autoencoder RUN."
+    )
+    assert error(capsys, "sample", prior, "--steps", "0") == "--steps is 0; it must be at least 1."
+    assert error(capsys, "sample", prior, "--sampler", "magic") == (
+        "--sampler is 'magic'; it must be one of ddpm, ddim, euler, heun."
+    )
+    assert error(capsys, "sample", free, "--cond", "cat") == (
+        f"{free} draws without a condition; leave --cond out."
+    )
+    assert error(capsys, "sample", prior, "--cond", "cow") == (
+        "--cond is cow; the classes are cat, dog."
+    )
+    assert error(capsys, "sample", ldm, "--cond", "nothing.png") == (
+        "There is no file nothing.png; --cond is a file, or an index into test."
+    )
+    assert error(capsys, "sample", ldm, "--cond", "99") == (
+        "There is no image 99 in test; it has 4, from 0."
+    )
+    assert not (tmp_path / "new").exists()
