@@ -1,14 +1,19 @@
 """Does the adversary matter? `vaegan` against plain VAEs of the same networks: docs/vaegan.md.
 
-python benchmarks/vaegan.py --data vehicles:2000 --size 64 --epochs 20 --seeds 0 1 2 --out runs/vg
+python benchmarks/vaegan.py --data mnist --size 28 --epochs 4 --seeds 0 1 2 --out runs/vg
 
-For each seed: `vaegan`, its VAE without a critic for equal epochs, and once more for equal time
-(epochs scaled by the measured ratio of seconds). Reconstructions of the test images are compared:
-Fréchet distance in features learned from the factors or labels, mean squared error, energy above a
-quarter cycle a pixel relative to the originals'. Printed as a Markdown table.
+For each seed: `vaegan`, its VAE without a critic for equal epochs, and once more for equal time:
+epochs scaled by what a step costs with and without the adversary, measured in turn before the
+first run. Reconstructions of the test images are compared: Fréchet distance in features learned
+from the factors or labels, mean squared error, energy above a quarter cycle a pixel relative to the
+originals'. Printed as a Markdown table; `--picture` draws ten originals and what each run of the
+first seed makes of them.
 """
 
 import argparse
+import statistics
+import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -28,12 +33,16 @@ from latentia.engine.knobs import (
     Size,
 )
 from latentia.engine.log import read_rows
+from latentia.engine.train import Loop
 from latentia.losses.likelihood import Gaussian
 from latentia.metrics.distribution import frechet_distance
 from latentia.metrics.features import classifier
 from latentia.metrics.image import high_frequency_energy
 from latentia.models.vae import VAE
 from latentia.nets.vaegan import vaegan_nets
+from latentia.report.pictures import write
+
+PLAIN = f"{__file__}:plain_vae"
 
 
 @latentia.recipe
@@ -60,6 +69,35 @@ def seconds(run: latentia.Run) -> float:
     return read_rows(run.path / "timing.jsonl")[-1]["seconds"]
 
 
+def cost(knobs: dict, threads: int, repeats: int = 9) -> float:
+    """How many plain steps an adversarial step costs: the median ratio of neighbours in time."""
+    loops = []
+    for recipe, own in ((PLAIN, {}), ("vaegan", {"adversary_from": 0.0, "balance": 0.5})):
+        folder = Path(tempfile.mkdtemp()) / "run"
+        options = latentia.Options(threads=threads)
+        run, plan = latentia.Run.create(recipe, knobs | own, {}, options, folder)
+        loops.append(Loop(plan, run, run.options))
+        for _ in range(3):  # the very first has no adversary yet
+            loops[-1].step(loops[-1].moment())
+    ratios = []
+    for _ in range(repeats):
+        took = []
+        for loop in loops:
+            started = time.perf_counter()
+            loop.step(loop.moment())
+            took.append(time.perf_counter() - started)
+        ratios.append(took[1] / took[0])
+    return statistics.median(ratios)
+
+
+def draw(runs: list[latentia.Run], path: Path, n: int = 10) -> None:
+    """Originals, then a row for each run."""
+    images = runs[0].images().split("test").batch(slice(0, n)).image
+    rows = [images, *(run.model().reconstruct(images) for run in runs)]  # pyright: ignore
+    caption = "test images, then as reconstructed by " + ", ".join(run.name for run in runs)
+    write(path, torch.cat(rows), columns=n, caption=caption)
+
+
 def measured(run: latentia.Run) -> tuple[float, float, float]:
     """Fréchet distance, mean squared error and relative sharpness of test reconstructions."""
     images, model = run.images(), run.model()
@@ -84,8 +122,14 @@ def main() -> None:
     parser.add_argument("--adversary-from", type=float, default=0.5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--picture", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
+    knobs = {k: getattr(given, k) for k in ("data", "size", "batch", "latent", "lr")}
+    torch.set_num_threads(given.threads)
+    ratio, start = cost(knobs, given.threads), given.adversary_from
+    longer = round(given.epochs * (start + (1 - start) * ratio))
+    print(f"an adversarial step costs {ratio:.2f} plain ones\n")
     print("| seed | run | epochs | seconds | Fréchet distance | MSE | sharpness |")
     print("|---|---|---|---|---|---|---|")
     for seed in given.seeds:
@@ -96,16 +140,13 @@ def main() -> None:
             if (path / "run.json").exists():
                 latentia.resume(path)  # a complete run stays as it is
                 return latentia.Run.open(path)
-            knobs = {k: getattr(given, k) for k in ("data", "size", "batch", "latent", "lr")}
             latentia.train(recipe, run=path, options=options, epochs=epochs, **knobs, **own)
             return latentia.Run.open(path)
 
-        plain = f"{__file__}:plain_vae"
         own = {"balance": given.balance, "adversary_from": given.adversary_from}
         adversarial = trained("vaegan", "vaegan", given.epochs, **own)
-        equal = trained("vae-equal-epochs", plain, given.epochs)
-        longer = round(given.epochs * seconds(adversarial) / seconds(equal))
-        runs = [adversarial, equal, trained("vae-equal-time", plain, longer)]
+        equal = trained("vae-equal-epochs", PLAIN, given.epochs)
+        runs = [adversarial, equal, trained("vae-equal-time", PLAIN, longer)]
         for run in runs:
             distance, mse, sharp = measured(run)
             print(
@@ -113,6 +154,8 @@ def main() -> None:
                 f"| {distance:.3g} | {mse:.5f} | {sharp:.2f} |",
                 flush=True,
             )
+        if given.picture and seed == given.seeds[0]:
+            draw(runs, given.picture)
 
 
 if __name__ == "__main__":
