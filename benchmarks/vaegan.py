@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 import latentia
-from latentia.core.schedules import after, linear
+from latentia.core.schedules import after, cosine, linear
 from latentia.data import open_images
 from latentia.engine.knobs import (
     Average,
@@ -60,9 +60,10 @@ def plain_vae(
     """`vaegan` without its critic."""
     images = open_images(data, size=size, channels=channels)
     nets = vaegan_nets(images.shape, latent)
-    schedule = after(0.0, linear(0.02 * beta, beta), until=0.9)
+    schedule = after(0.0, linear(0.02 * beta, beta), until=0.5)
     model = VAE(nets.encoder, nets.decoder, Gaussian(), schedule)
-    return latentia.Plan(model, images, {"vae": latentia.Adam(lr)}, batch, epochs, average)
+    adam = latentia.Adam(lr, schedule=cosine(end=0.05))
+    return latentia.Plan(model, images, {"vae": adam}, batch, epochs, average)
 
 
 def seconds(run: latentia.Run) -> float:

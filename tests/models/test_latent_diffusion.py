@@ -7,6 +7,7 @@ import torch
 
 from latentia.core.contract import Batch, Moment
 from latentia.core.errors import Error
+from latentia.core.seeding import noise, normal_rows
 from latentia.diffusion.path import Linear, VariancePreserving
 from latentia.losses.likelihood import Gaussian
 from latentia.models.latent_diffusion import LatentDiffusion, Sampling
@@ -60,6 +61,20 @@ def test_latents_are_in_units_of_the_aggregate_posterior():
     torch.testing.assert_close(*errors)
 
 
+def test_the_denoiser_sees_those_units_and_the_decoder_its_own():
+    model, n = prior(), 4000
+    images = batch(n)
+    model.prepare([images])
+    z = model.draw(images, when(n=n), "train")
+    torch.testing.assert_close(z.mean(0), torch.zeros(D).double(), atol=0.05, rtol=0)
+    torch.testing.assert_close(z.std(0), torch.ones(D).double(), atol=0.03, rtol=0)
+    for parameter in model.denoiser.parameters():  # a velocity of 0: noise stays where it is
+        torch.nn.init.zeros_(parameter)
+    drawn = normal_rows(3, (D,), seed=5, purpose="prior").double()
+    for latents in model.trajectory(3, seed=5, sampling=Sampling("heun", steps=3)):
+        torch.testing.assert_close(latents, drawn * model.latent_sd + model.latent_mean)
+
+
 def test_the_autoencoder_stays_as_it_is_and_is_no_part_of_the_state():
     model = prior()
     assert not [key for key in model.state_dict() if "encoder" in key]
@@ -103,8 +118,6 @@ def test_the_error_is_that_of_the_definition(path):
     """By hand, at the times and with the noise of its addresses."""
     model, images = prior(path()), batch()
     t, error = model.timed_error(images, when())
-    from latentia.core.seeding import noise
-
     z = model.draw(images, when(), "score")
     eps = noise(when(), "score/noise", (D,), z)
     at = model.path.at(t[:, None])

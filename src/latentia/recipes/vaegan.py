@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from latentia.core.schedules import after, linear
+from latentia.core.schedules import after, cosine, linear
 from latentia.data import open_images
 from latentia.engine.knobs import (
     Average,
@@ -59,8 +59,11 @@ def vaegan(
         nets.decoder,
         Gaussian(),
         nets.critic,
-        beta=after(0.0, linear(0.02 * beta, beta), until=0.9),
+        beta=after(0.0, linear(0.02 * beta, beta), until=0.5),
         balance=None if published else after(adversary_from, joining, until=adversary_from + 0.1),
     )
-    adam = Adam(lr)
-    return Plan(model, images, {"critic": adam, "vae": adam}, batch, epochs, average=average)
+    optim = {
+        "critic": Adam(lr, betas=(0.5, 0.999)),
+        "vae": Adam(lr, schedule=cosine(end=0.05)),
+    }
+    return Plan(model, images, optim, batch, epochs, average=average)
