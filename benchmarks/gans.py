@@ -109,14 +109,17 @@ def main() -> None:
         for seed in given.seeds:
             judged(trained("gan", "mnist_gan", seed), "mnist_gan")
     if given.only in (None, "dcgan"):
-        told = {
-            lr: judged(trained(f"dcgan-{lr:g}", "mnist_dcgan", first, lr=lr), f"DCGAN, rate {lr:g}")
-            for lr in given.rates
-        }
-        best = min(told, key=lambda lr: told[lr])
+
+        def dcgan(lr: float, seed: int) -> float:
+            run = trained(f"dcgan-{lr:g}", "mnist_dcgan", seed, lr=lr)
+            found = judged(run, f"DCGAN, rate {lr:g}", last=True)
+            if run.about["arguments"].get("average"):
+                judged(run, f"DCGAN, rate {lr:g}, averaged")
+            return found
+
+        told = {lr: dcgan(lr, first) for lr in given.rates}
         for seed in rest:
-            run = trained(f"dcgan-{best:g}", "mnist_dcgan", seed, lr=best)
-            judged(run, f"DCGAN, rate {best:g}")
+            dcgan(min(told, key=lambda lr: told[lr]), seed)
     if given.only in (None, "controls"):
         judged(trained("gan", "mnist_gan", first), "the last weights, no average", last=True)
         for name, knobs in {

@@ -1,7 +1,7 @@
 """SYSTEMS 4: the convolutional MNIST GAN."""
 
 from latentia.data import open_images
-from latentia.engine.knobs import BatchSize, Data, Epochs, Latent, LearningRate
+from latentia.engine.knobs import Average, BatchSize, Data, Epochs, Latent, LearningRate
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
@@ -16,6 +16,7 @@ from latentia.nets.init import glorot
 def mnist_dcgan(
     data: Data = "mnist",
     latent: Latent = 100,
+    average: Average = 20_000.0,
     lr: LearningRate = 2e-4,
     batch: BatchSize = 128,
     epochs: Epochs = 20,
@@ -25,7 +26,8 @@ def mnist_dcgan(
     Non-saturating loss, dropout 0.4 in the critic, Adam with betas 0.5 and 0.999. Uniform Glorot
     weights and zero biases, as in the source's framework: with PyTorch's own initialisation and no
     normalisation this pair dies within 60,000 images. "Same" padding of the source is asymmetric
-    at stride 2; symmetric padding here gives the same shapes and counts.
+    at stride 2; symmetric padding here gives the same shapes and counts. The source keeps the last
+    weights, `--average None`; here the averaged ones are kept and sampled.
     """
     images = open_images(data, size=28, channels=1)
     model = GAN(
@@ -34,4 +36,4 @@ def mnist_dcgan(
         loss=NonSaturating(),
     )
     adam = Adam(lr, betas=(0.5, 0.999))
-    return Plan(model, images, {"critic": adam, "generator": adam}, batch, epochs)
+    return Plan(model, images, {"critic": adam, "generator": adam}, batch, epochs, average)
