@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from latentia.core.contract import Batch, Moment
 from latentia.core.errors import Error
@@ -13,7 +14,7 @@ from latentia.losses.likelihood import Gaussian
 from latentia.models.latent_diffusion import LatentDiffusion, Sampling
 from latentia.models.vae import VAE
 from latentia.nets.condition import LabelCondition
-from latentia.nets.denoiser import MLPDenoiser
+from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 
 SHAPE, D, CLASSES = (1, 4, 5), 3, 4
@@ -162,6 +163,36 @@ def test_conditions_that_cannot_be_are_refused():
         model.sample(2, cond=torch.tensor([4]))
     with pytest.raises(Error, match=r"There are 3 conditions for 2 images; give one, or 2\."):
         model.sample(2, cond=torch.tensor([0, 1, 2]))
+
+
+class Halving(nn.Module):
+    """Images (1, 4, 6) to maps (2, 2, 3) and back."""
+
+    image_shape, latent_shape = (1, 4, 6), (2, 2, 3)
+
+    def __init__(self, decoder=False):
+        super().__init__()
+        down, up = nn.Conv2d(1, 4, 2, stride=2), nn.ConvTranspose2d(2, 1, 2, stride=2)
+        self.layer = up if decoder else down
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def test_latents_that_are_maps_have_a_prior_too():
+    torch.manual_seed(0)
+    vae = VAE(Halving(), Halving(decoder=True), Gaussian(1.0))
+    denoiser = ConvDenoiser(Halving.latent_shape, width=16, channels=8, depth=2)
+    model = LatentDiffusion(vae, denoiser, Linear())
+    images = Batch(torch.rand(10, 1, 4, 6), {})
+    columns = model.prepare([images])
+    assert model.latent_sd.shape == (2, 2, 3)
+    assert columns["posterior mean"].shape == (10, 2, 2, 3)
+    beside = Batch(images.image, columns)
+    [(weight, error)] = model.terms(beside, when(n=10)).values()
+    assert weight == 1
+    assert error.shape == (10,)
+    assert model.sample(3).shape == (3, 1, 4, 6)
 
 
 @pytest.mark.slow
