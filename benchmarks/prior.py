@@ -26,7 +26,7 @@ from latentia.metrics.coverage import overlap
 from latentia.metrics.distribution import frechet
 from latentia.metrics.features import classifier
 
-GRID = [("heun", 8), ("heun", 16), ("euler", 16), ("euler", 250), ("ddpm", 250), ("heun", 125)]
+GRID = [("heun", 8), ("heun", 16), ("heun", 250), ("euler", 16), ("ddim", 16), ("ddpm", 16)]
 
 
 def decoded(model, z: Tensor) -> Iterator[Tensor]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from latentia.diffusion.path import PATHS, VariancePreserving, along
-from latentia.diffusion.target import Estimate, understood, wanted
+from latentia.diffusion.target import Estimate, completed, understood, wanted
 
 T = torch.linspace(0.02, 0.98, 25, dtype=torch.float64)
 
@@ -42,6 +42,16 @@ def test_what_is_wanted_is_understood(path, target):
     found = understood(target, wanted(target, z, at), noisy, at)
     torch.testing.assert_close(found.data, z.data)
     torch.testing.assert_close(found.noise, z.noise)
+
+
+def test_a_network_that_says_nothing_takes_pure_noise_for_noise():
+    """And its output is v = alpha noise - sigma data, whose error does no more harm at t = 1."""
+    z, at = pair(), along(VariancePreserving().at(T), torch.empty(25, 3))
+    noisy = at.alpha * z.data + at.sigma * z.noise
+    v = at.alpha * z.noise - at.sigma * z.data
+    torch.testing.assert_close(completed("noise", v, noisy, at), z.noise)
+    wrong = understood("noise", completed("noise", v + 0.1, noisy, at), noisy, at)
+    assert (wrong.data - z.data).abs().max() < 0.1 + 1e-9
 
 
 def test_variance_is_preserved_and_the_published_schedule_is_met():

@@ -17,6 +17,15 @@ class Estimate(NamedTuple):
         return at.dalpha * self.data + at.dsigma * self.noise
 
 
+def completed(target: Target, output: Tensor, z: Tensor, at: Point) -> Tensor:
+    """What a network says, from its output and what z shows by itself.
+
+    Noise: sigma z + alpha output; Salimans & Ho 2022, arXiv 2202.00512, section 4, where the output
+    is their v. Near t = 1 z is the noise, and what an error in it does to the data is 1 / alpha.
+    """
+    return at.sigma * z + at.alpha * output if target == "noise" else output
+
+
 def wanted(target: Target, made_of: Estimate, at: Point) -> Tensor:
     """What the denoiser should say."""
     return made_of.noise if target == "noise" else made_of.velocity(at)

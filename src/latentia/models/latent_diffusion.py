@@ -17,7 +17,7 @@ from latentia.core.tensors import wide
 from latentia.diffusion.guidance import guided
 from latentia.diffusion.path import Path, along
 from latentia.diffusion.samplers import SAMPLERS, grid
-from latentia.diffusion.target import Estimate, understood, wanted
+from latentia.diffusion.target import Estimate, completed, understood, wanted
 from latentia.nets.condition import Condition
 
 MEAN, SD = "posterior mean", "posterior sd"  # columns that `prepare` puts beside the images
@@ -153,12 +153,13 @@ class LatentDiffusion(Model):
         cond: Tensor | None,
         kept: Bool[Tensor, " b"],
     ) -> Float[Tensor, "b *latent"]:
-        """What the denoiser says, float32; only rows that are kept are told their condition."""
+        """The noise or velocity, float32; only rows that are kept are told their condition."""
         told = None
         if self.condition is not None:
             free = self.condition.nothing(len(z))
             told = free if cond is None else self.condition(cond, kept)
-        return wide(self.denoiser(z, t, told))
+        output = wide(self.denoiser(z, t, told))
+        return completed(self.path.target, output, z, along(self.path.at(t), z))
 
     def sample(
         self,
