@@ -37,7 +37,7 @@ def latent_prior(
     average: Average = 500_000.0,
     lr: LearningRate = 1e-3,
     batch: BatchSize = 512,
-    epochs: Epochs = 100,
+    epochs: Epochs = 30,
 ) -> Plan:
     """Diffusion in latent space: draws new latents, which the run's own decoder turns to images.
 

@@ -38,7 +38,7 @@ def speckle_ldm(
     average: Average = 20_000.0,
     lr: LearningRate = 1e-4,
     batch: BatchSize = 64,
-    epochs: Epochs = 50,
+    epochs: Epochs = 40,
 ) -> Plan:
     """The published 1-D U-Net on a latent vector, conditioned on the pattern at the fibre's input.
 
