@@ -4,7 +4,8 @@ python benchmarks/gans.py --data mnist --epochs 2 --seeds 0 1 2 --out runs/gans
 
 For each seed `mnist_gan` and `mnist_dcgan` (at the best of `--rates` by the first seed) see the
 same images. Controls, first seed: `mnist_gan` with one thing as in the DCGAN: its loss, no penalty,
-a constant learning rate, the last weights instead of their average. 10,000 samples against the test images, in features of a classifier of the digits.
+a constant learning rate, the last weights instead of their average. 10,000 samples against the
+test images, in features of a classifier of the digits.
 """
 
 import argparse
