@@ -1,6 +1,6 @@
 """How like the true speckle is what is drawn for a pattern that was never seen? docs/speckle.md.
 
-python benchmarks/speckle.py runs/speckle_ldm [--n 500]
+python benchmarks/speckle.py runs/speckle_ldm [--n 500] [--picture docs/images/speckle.png]
 
 For test patterns, Pearson's correlation with the true speckle of: a sample of the diffusion, the
 mean of eight, the autoencoder's reconstruction of the true speckle (what the decoder can do at
@@ -16,6 +16,8 @@ from torch import Tensor
 
 import latentia
 from latentia.metrics.speckle import contrast, grain, likeness
+from latentia.report.pictures import write
+from latentia.report.prior import asked
 
 LEAST = 0.02  # of the mean training image's largest value: the lit region
 
@@ -24,12 +26,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("run")
     parser.add_argument("--n", type=int, default=500)
+    parser.add_argument("--picture")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     run = latentia.Run.open(given.run)
     model, images = run.model(), run.images()
     test = images.split("test")
+    if given.picture:
+        shown, rows_are = asked(model, test)
+        write(given.picture, shown, columns=10, caption=f"{run.name}: {rows_are}")
     batch = test.batch(slice(0, given.n))
     n, cond = len(batch.image), batch.columns["pattern"]
     train = images.split("train")
