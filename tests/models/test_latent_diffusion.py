@@ -224,7 +224,7 @@ def test_a_density_is_learned(path):
         rate.step()
     count = 4000
     with torch.no_grad():
-        *_, drawn = model.trajectory(count, sampling=Sampling("heun", 64))
+        *_, drawn = model.trajectory(count, sampling=Sampling("heun", 128))
     right = drawn[:, 0] > 0
     share = right.double().mean().item()
     assert share == pytest.approx(0.3, abs=3 * (0.3 * 0.7 / count) ** 0.5)
