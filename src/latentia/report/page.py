@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 import torch
+from PIL import Image
 
 from latentia.core.contract import HasLatents, Model
 from latentia.data import Images
@@ -15,8 +16,8 @@ from latentia.engine.run import Run
 from latentia.latents.interpolate import interpolate
 from latentia.metrics.elbo import elbo
 from latentia.report.figures import gauge_curves, rate_bars, training_curves
-from latentia.report.pictures import lay, png
-from latentia.report.progress import animation, pictures_of
+from latentia.report.pictures import gif, lay, png
+from latentia.report.progress import pictures_of
 
 
 class Picture(NamedTuple):
@@ -162,7 +163,9 @@ def _progress(run: Run) -> list[Section]:
         text = "The same latents at each stage: seed 0."
         sections.append(Section("Samples through training", text, rows))
     if frames := pictures_of(run, "tracked"):
-        image = _embedded(animation([path for _, path in frames]), "tracked image", kind="gif")
+        image = _embedded(
+            gif([Image.open(path) for _, path in frames]), "tracked image", kind="gif"
+        )
         caption = f"{run.about['options']['track']}: its reconstruction, {len(frames)} epochs"
         sections.append(Section("The tracked image", "", [Picture(image, caption)]))
     return sections
