@@ -9,18 +9,10 @@ from typing import Annotated
 
 import tyro
 from typing_extensions import Doc
-from tyro.conf import Positional, arg
 
+from latentia.commands.coordinates import attribute, encode, interpolate, relate, traverse
+from latentia.commands.flags import Data, Json, Number, Out, RunFolder, Seed, SplitName
 from latentia.core.errors import Error
-
-RunFolder = Annotated[Positional[str], Doc("folder of a run")]
-Data = Annotated[str | None, Doc("other images than the run's own")]
-SplitName = Annotated[
-    str | None, Doc("train, validation, test or all; default: test, of other data all")
-]
-Out = Annotated[str, Doc(".png or .npy file to write")]
-Seed = Annotated[int, Doc("draws; the same seed gives the same pictures")]
-Number = Annotated[int, arg(aliases=("-n",)), Doc("how many")]
 
 
 def recipes() -> None:
@@ -128,37 +120,12 @@ def reconstruct(
     print(write(out, pairs, columns=len(images), caption=caption))
 
 
-def interpolate(
-    run: RunFolder,
-    a: Annotated[Positional[str], Doc("image file, or index into the split")],
-    b: Annotated[Positional[str], Doc("image file, or index into the split")],
-    steps: Annotated[int, Doc("pictures, ends included")] = 10,
-    split: SplitName = None,
-    data: Data = None,
-    out: Out = "strip.png",
-) -> None:
-    """Walk from one image to another in a straight line between their latents."""
-    import torch
-
-    from latentia.engine.run import Run
-    from latentia.latents.interpolate import interpolate as walk
-    from latentia.report.pictures import write
-
-    if steps < 2:
-        raise Error(f"--steps is {steps}; it must be at least 2: both ends are shown.")
-    opened = Run.open(run)
-    model = opened.coder()
-    ends = torch.cat([opened.image(name, split, data) for name in (a, b)])
-    caption = f"{opened.name}: from {a} to {b}, a straight line in the latents"
-    print(write(out, walk(model, ends, steps), columns=steps, caption=caption))
-
-
 def evaluate(
     run: RunFolder,
     data: Data = None,
     split: SplitName = None,
     seed: Seed = 0,
-    json_: Annotated[bool, arg(name="json"), Doc("print JSON")] = False,
+    json_: Json = False,
 ) -> None:
     """Measure the negative ELBO and its parts, in nats per image."""
     from latentia.engine.run import Run
@@ -188,7 +155,20 @@ def report(
 
 COMMANDS: dict[str, Callable] = {
     function.__name__: function
-    for function in (recipes, train, resume, sample, reconstruct, interpolate, evaluate, report)
+    for function in (
+        recipes,
+        train,
+        resume,
+        sample,
+        reconstruct,
+        evaluate,
+        report,
+        encode,
+        relate,
+        traverse,
+        interpolate,
+        attribute,
+    )
 }
 
 

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from latentia.engine.log import Event, Finding, Finished, Logged, Validated
 from latentia.engine.run import Run
+from latentia.latents.relate import LEVEL, Related
 
 EVERY = 5.0  # seconds between lines
 
@@ -150,3 +152,32 @@ def table(title: str, values: dict[str, Any]) -> None:
             error = errors.get(key)
             sheet.add_row(key, f"{value:,.5g}", f"{error:.2g}" if error else "")
     Console(file=sys.stdout).print(sheet)
+
+
+def relations(title: str, found: Related, names: list[str]) -> None:
+    """The dimension that tells most of each label, and how well the label is read from them."""
+    sheet = Table(title=title, title_justify="left")
+    last = len(found.relations[0].scores)
+    for head in (
+        "label",
+        "told by (nats)",
+        "measure",
+        "first 1",
+        f"first {last}",
+        "chance",
+    ):
+        sheet.add_column(head)
+    for r in found.relations:
+        told = sorted(np.flatnonzero(r.p <= LEVEL), key=lambda k: -r.information[k])
+        best = [f"z {names[k]} ({r.information[k]:.2f})" for k in told[:3]]
+        more = [f"and {len(told) - 3} more"] if len(told) > 3 else []
+        ends = [f"{s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for s in (r.scores[0], r.scores[-1])]
+        measure = "accuracy" if r.kind == "class" else "R²"
+        sheet.add_row(r.label, "\n".join(best + more) or "none", measure, *ends, f"{r.chance:.2f}")
+    Console(file=sys.stdout).print(sheet)
+    print(
+        f"Told by: at p ≤ {LEVEL} over all dimensions of a label, against permuted labels. First k"
+        " dimensions by rate; out of fold, 95 % intervals."
+    )
+    for note in found.notes:
+        print(note)

@@ -9,41 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from toys import TRAIN, error
 
 from latentia.cli import COMMANDS, main
-
-TRAIN = ["--latent", "3", "--hidden", "8", "--batch", "8", "--epochs", "1", "--log-every", "2"]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with images, a data file and a trained run; tests copy what they spoil."""
-    folder = tmp_path_factory.mktemp("place")
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
-    np.save(folder / "toy.npy", pixels)
-    (folder / "photos").mkdir()
-    for number, image in enumerate(pixels[:12]):
-        Image.fromarray(image).save(folder / "photos" / f"{number:02}.png")
-    words = ["train", "mnist_mlp_vae", "--data", str(folder / "toy.npy")]
-    assert main([*words, "--run", str(folder / "run"), *TRAIN]) == 0
-    return folder
-
-
-@pytest.fixture
-def run(place, tmp_path):
-    shutil.copytree(place / "run", tmp_path / "run")
-    return tmp_path / "run"
-
-
-def error(capsys, *words):
-    """The one line that is printed for a mistake; exit code 2, no traceback."""
-    capsys.readouterr()
-    assert main([str(w) for w in words]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "Traceback" not in err
-    assert err.count("\n") == 1, err
-    return err.strip()
 
 
 def test_train_ends_with_the_path_of_the_report(place, tmp_path, capsys):
@@ -224,7 +192,7 @@ def test_mistakes_in_the_run(run, place, tmp_path, capsys):
     assert "is not a run: it has no readable run.json" in text
     assert "-n is 0; it must be at least 1" in error(capsys, "sample", run, "-n", "0")
     assert "ends in .jpg; give a .png" in error(capsys, "sample", run, "--out", "x.jpg")
-    assert "--steps is 1" in error(capsys, "interpolate", run, "0", "1", "--steps", "1")
+    assert "--steps: 1" in error(capsys, "interpolate", run, "0", "1", "--steps", "1")
     text = error(capsys, "interpolate", run, "0", "99")
     assert "There is no image 99 in test; it has 4, from 0." in text
     text = error(capsys, "evaluate", run, "--split", "dev")

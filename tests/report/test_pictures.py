@@ -34,3 +34,16 @@ def test_any_number_of_channels_gives_a_picture_with_its_caption(channels, mode)
 @pytest.mark.parametrize(("n", "columns"), [(96, 16), (64, 8), (100, 10), (1, 1), (7, 4), (12, 6)])
 def test_rows_are_full_where_they_can_be(n, columns):
     assert columns_for(n) == columns
+
+
+def test_words_stand_beside_and_under_the_images_and_hide_none():
+    images = torch.zeros(4, 1, 56, 56)
+    images[3] = torch.nan  # an empty place
+    words = {"under": ["a", "b", "c, longer than its image", ""], "beside": ["one\ntwo", "three"]}
+    sheet = np.asarray(lay(images, 2, "", **words))
+    black = (sheet == 0).sum()
+    assert black == 3 * 56 * 56
+    rows = np.flatnonzero((sheet == 0).any(1))
+    columns = np.flatnonzero((sheet == 0).any(0))
+    assert (sheet[rows[0] : rows[55] + 1, : columns[0]] < 100).any()  # the first row's words
+    assert (sheet[rows[-1] + 1 :, columns[0] :] < 100).any()  # words under the last

@@ -109,6 +109,10 @@ class HasLatents(Protocol):
 
     def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...
 
+    def distortion(
+        self, z: Float[Tensor, "b *latent"], images: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"]: ...
+
 
 @runtime_checkable
 class HasTrajectory(Protocol):

@@ -20,6 +20,12 @@ def to_bytes(images: Float[Tensor, "*any"]) -> UInt8[Tensor, "*any"]:
     return (images.float() * 255).round().clamp(0, 255).to(torch.uint8).cpu()
 
 
+def displayable(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n shown h w"]:
+    """1 or 3 channels: of more than three the first three, of two their mean."""
+    c = images.shape[1]
+    return images if c in (1, 3) else images[:, :3] if c > 3 else images.mean(1, keepdim=True)
+
+
 def expect(given: Any, shape: Sequence[int], what: str) -> None:
     """Raises: Error unless `given` is a float tensor (n, *shape); images also in [0, 1]."""
     wanted = f"a float tensor (n, {', '.join(map(str, shape))})"

@@ -142,6 +142,13 @@ class Images:
             for name, mine in rows.items()
         }
 
+    def membership(self, part: Split) -> list[str]:
+        """train, validation or test: the split that each image of `part` belongs to."""
+        names = np.empty(len(self.split("all")), object)
+        for name in NAMES:
+            names[self.split(name).rows] = name
+        return names[part.rows].tolist()
+
     def preprocess(self, images: Any) -> Float[Tensor, "n c h w"]:
         """New images as these were read: a path, a Pillow image, an array, or a sequence of them.
 

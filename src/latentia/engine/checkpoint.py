@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,29 @@ from torch import Tensor
 from latentia.core.errors import Error
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write, sync, rename: whoever opens the path sees the old content or the new, never a part."""
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """Another name to write to, then synced and renamed: whoever opens the path sees the old
+    content or the new, never a part. What an exception interrupts is removed.
+    """
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    with unfinished(path) as part:
+        part.write_bytes(content)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -14,6 +14,7 @@ from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.core.seeding import seed_global
 from latentia.data import Images, Source, Split, open_images
+from latentia.data.labels import UNLABELLED, Labels
 from latentia.engine import edits as all_edits
 from latentia.engine import recipe as recipes
 from latentia.engine.checkpoint import read_tensors, write_json
@@ -199,17 +200,33 @@ class Run:
             )
         return model
 
-    def part(self, split: str | None, data: Any = None) -> Split:
-        """A split by name; None: of the run's own images its test split, of others all.
+    def owns(self, images: Images) -> bool:
+        """Whether they are those that the run was trained on, and split as then."""
+        return images.spec()["fingerprint"] == self.about["images"]["fingerprint"]
 
-        Raises: Error if it holds no image.
+    def part(
+        self,
+        split: str | None,
+        data: Any = None,
+        *,
+        own: str = "test",
+        labels: Labels = UNLABELLED,
+    ) -> Split:
+        """A split by name, its columns as `labels` says; None: `own` of the run's own images, of
+        others all.
+
+        Raises: Error if it holds no image, or the labels do not fit.
         """
         images = self.images(data)
-        own = images.spec()["fingerprint"] == self.about["images"]["fingerprint"]
-        part = images.split(split or ("test" if own else "all"))
+        part = images.split(split or (own if self.owns(images) else "all"))
         if not len(part):
             raise Error(f"The {part.name} split holds no image; name another with --split.")
-        return part
+        return labels.onto(part, images.split("all").keys)
+
+    def membership(self, part: Split, data: Any = None) -> list[str]:
+        """train, validation or test of the run, an image each; `new` if the run never saw them."""
+        images = self.images(data)
+        return images.membership(part) if self.owns(images) else ["new"] * len(part)
 
     def image(self, name: str, split: str | None = None, data: Any = None) -> Tensor:
         """One image (1, c, h, w): a file, or an index into `part(split, data)`."""

@@ -65,6 +65,12 @@ class VAE(Model):
             z = z.to(next(self.parameters()))
         return self.likelihood.mean(self.decoder(z))
 
+    def distortion(
+        self, z: Float[Tensor, "b *latent"], images: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"]:
+        """-log p(image | z), nats per image."""
+        return self.likelihood.nll(self.decoder(z), images.to(z))
+
     def reconstruct(
         self, images: Float[Tensor, "b c h w"], seed: int | None = None
     ) -> Float[Tensor, "b c h w"]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 import torch
+from PIL import Image
 
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.data import Images, Split
@@ -16,9 +17,9 @@ from latentia.engine.run import Run
 from latentia.latents.interpolate import interpolate
 from latentia.metrics.elbo import elbo
 from latentia.report.figures import gauge_curves, rate_bars, training_curves
-from latentia.report.pictures import lay, png
+from latentia.report.pictures import gif, lay, png
 from latentia.report.prior import FRAMES, asked, error_by_time, film
-from latentia.report.progress import animation, pictures_of
+from latentia.report.progress import pictures_of
 
 
 class Picture(NamedTuple):
@@ -186,7 +187,9 @@ def _progress(run: Run) -> list[Section]:
         text = "The same latents at each stage: seed 0."
         sections.append(Section("Samples through training", text, rows))
     if frames := pictures_of(run, "tracked"):
-        image = _embedded(animation([path for _, path in frames]), "tracked image", kind="gif")
+        image = _embedded(
+            gif([Image.open(path) for _, path in frames]), "tracked image", kind="gif"
+        )
         caption = f"{run.about['options']['track']}: its reconstruction, {len(frames)} epochs"
         sections.append(Section("The tracked image", "", [Picture(image, caption)]))
     return sections

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,29 +12,55 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.core.tensors import to_bytes
+from latentia.core.tensors import displayable, to_bytes
 
 TILE, GAP, TEXT = 56, 2, 13  # pixels: the least side of a tile, between tiles, of the caption
 
 
-def lay(images: Float[Tensor, "n c h w"], columns: int, caption: str) -> Image.Image:
+def lay(
+    images: Float[Tensor, "n c h w"],
+    columns: int,
+    caption: str,
+    *,
+    under: Sequence[str] = (),
+    beside: Sequence[str] = (),
+) -> Image.Image:
     """Images row by row, enlarged by whole factors so that no pixel is blurred.
 
-    Of images with other than 1 or 3 channels the first three are shown, or the mean of two.
+    under: a line for each image; beside: lines for each row. An image of NaN is an empty place. Of
+    images with other than 1 or 3 channels the first three are shown, or the mean of two.
     """
-    n, c, h, w = images.shape
-    shown = images if c in (1, 3) else images[:, :3] if c > 3 else images.mean(1, keepdim=True)
-    tiles = to_bytes(shown).permute(0, 2, 3, 1).numpy()
+    n, _, h, w = images.shape
+    tiles = to_bytes(displayable(images).nan_to_num(1.0)).permute(0, 2, 3, 1).numpy()
     zoom = max(1, math.ceil(TILE / max(h, w)))
     tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
-    high, wide = tiles.shape[1] + GAP, tiles.shape[2] + GAP
+    font = ImageFont.load_default(TEXT)
+    widest = max((font.getlength(text) for text in under), default=0)
+    slot = max(tiles.shape[2], math.ceil(widest) + 4)
+    high, wide = tiles.shape[1] + GAP + (TEXT + 6 if under else 0), slot + GAP
+    lines = [line for text in beside for line in text.splitlines()]
+    margin = max((math.ceil(font.getlength(line)) + 10 for line in lines), default=0)
     rows = math.ceil(n / columns)
-    sheet = np.full((rows * high + GAP, columns * wide + GAP, tiles.shape[3]), 255, np.uint8)
+    size = (rows * high + GAP, margin + columns * wide + GAP, tiles.shape[3])
+    sheet = np.full(size, 255, np.uint8)
+    inset = (slot - tiles.shape[2]) // 2
     for k, tile in enumerate(tiles):
-        top, left = GAP + (k // columns) * high, GAP + (k % columns) * wide
+        top, left = GAP + (k // columns) * high, margin + GAP + (k % columns) * wide + inset
         sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     picture = Image.fromarray(sheet[:, :, 0] if sheet.shape[2] == 1 else sheet)
+    draw, ink = ImageDraw.Draw(picture), _grey(picture)
+    for k, text in enumerate(under):
+        at = margin + GAP + (k % columns) * wide + slot / 2
+        foot = GAP + (k // columns) * high + tiles.shape[1] + 2
+        draw.text((at, foot), text, fill=ink, font=font, anchor="ma")
+    for row, text in enumerate(beside):
+        middle = GAP + row * high + tiles.shape[1] / 2
+        draw.multiline_text((4, middle), text, fill=ink, font=font, anchor="lm", spacing=3)
     return _with_caption(picture, caption) if caption else picture
+
+
+def _grey(picture: Image.Image, level: int = 60) -> int | tuple[int, ...]:
+    return level if picture.mode == "L" else (level,) * 3
 
 
 def columns_for(n: int) -> int:
@@ -53,13 +80,13 @@ def _with_caption(picture: Image.Image, caption: str) -> Image.Image:
         else:
             lines.append(word)
     band = len(lines) * (TEXT + 4) + 4
-    white = 255 if picture.mode == "L" else (255, 255, 255)
+    white = _grey(picture, 255)
     sheet = Image.new(picture.mode, (picture.width, picture.height + band), white)
     sheet.paste(picture)
     ImageDraw.Draw(sheet).multiline_text(
         (4, picture.height + 2),
         "\n".join(lines),
-        fill=60 if picture.mode == "L" else (60,) * 3,
+        fill=_grey(picture),
         font=font,
         spacing=4,
     )
@@ -80,15 +107,45 @@ def write(path: Path | str, images: Float[Tensor, "n c h w"], columns: int, capt
 
     Raises: Error if the path can't be written or its ending is another.
     """
+    return put(
+        path,
+        {
+            ".png": lambda: png(lay(images, columns, caption), caption),
+            ".npy": lambda: npy(images),
+        },
+    )
+
+
+def npy(images: Float[Tensor, "*any"]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, images.float().cpu().numpy())
+    return file.getvalue()
+
+
+def gif(frames: Sequence[Image.Image], seconds: float = 4.0) -> bytes:
+    """An endless animation that holds its last frame for a second."""
+    each = max(40, round(1000 * seconds / len(frames)))
+    times = [each] * (len(frames) - 1) + [each + 1000]
+    file = io.BytesIO()
+    first, *rest = frames
+    first.save(
+        file, "gif", save_all=True, append_images=rest, duration=times, loop=0, optimize=False
+    )
+    return file.getvalue()
+
+
+def put(path: Path | str, kinds: dict[str, Callable[[], bytes]]) -> Path:
+    """Writes what the path's ending asks for.
+
+    Raises: Error if it asks for something else or the path can't be written.
+    """
     path = Path(path)
-    if path.suffix not in (".png", ".npy"):
-        raise Error(f"--out {path} ends in {path.suffix or 'nothing'}; give a .png or a .npy file.")
+    if path.suffix not in kinds:
+        allowed = " or a ".join(kinds)
+        raise Error(f"--out {path} ends in {path.suffix or 'nothing'}; give a {allowed} file.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".npy":
-            np.save(path, images.float().cpu().numpy())
-        else:
-            path.write_bytes(png(lay(images, columns, caption), caption))
+        path.write_bytes(kinds[path.suffix]())
     except OSError as problem:
         raise Error(f"{path} cannot be written ({problem.strerror}); give another --out.") from None
     return path

@@ -1,9 +1,6 @@
 """Pictures kept while a run trains: samples of one seed, and one image's reconstruction."""
 
-import io
 from pathlib import Path
-
-from PIL import Image
 
 from latentia.engine.checkpoint import write_whole
 from latentia.engine.log import Pictured
@@ -29,15 +26,3 @@ def pictures_of(run: Run, kind: str, most: int = 1000) -> list[tuple[int, Path]]
     if len(paths) > most:
         paths = [paths[round(k * (len(paths) - 1) / (most - 1))] for k in range(most)]
     return [(int(path.stem.rsplit("-", 1)[1]), path) for path in paths]
-
-
-def animation(paths: list[Path], seconds: float = 4.0) -> bytes:
-    """A GIF of these pictures that holds its last for a second."""
-    frames = [Image.open(path) for path in paths]
-    each = max(40, round(1000 * seconds / len(frames)))
-    times = [each] * (len(frames) - 1) + [each + 1000]
-    file = io.BytesIO()
-    frames[0].save(
-        file, "gif", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=False
-    )
-    return file.getvalue()

@@ -1,0 +1,180 @@
+"""Commands on named latents: encode, relate, traverse, interpolate, attribute."""
+
+import json
+from typing import Annotated
+
+from typing_extensions import Doc
+from tyro.conf import Positional
+
+from latentia.commands.flags import Data, Json, Out, RunFolder, SplitName
+
+LabelFile = Annotated[
+    str | None, Doc(".csv or .parquet with a row an image, joined by file name; default: none")
+]
+LabelColumns = Annotated[
+    str | None, Doc("columns to use, such as Year,Brand; default: all of the file, or the source's")
+]
+Dims = Annotated[str, Doc("top:8, the dimensions of highest rate, or numbers such as 0,3,5")]
+OneImage = Annotated[Positional[str], Doc("image file, or index into the split")]
+SAMPLE = 5000  # images that stand for the aggregate posterior
+
+
+def encode(
+    run: RunFolder,
+    data: Data = None,
+    split: Annotated[str | None, Doc("train, validation or test; default: all images")] = None,
+    labels: LabelFile = None,
+    label_cols: LabelColumns = None,
+    thumbnails: Annotated[
+        bool, Doc("parquet with image, mu, x and y for embedding-atlas; default: without")
+    ] = False,
+    out: Annotated[str, Doc(".parquet, .csv or .npz file to write")] = "latents.parquet",
+) -> None:
+    """Write a table of latents: a row an image, with its name, posterior, rate and labels."""
+    from latentia.engine.run import Run
+    from latentia.latents.table import write_table
+
+    opened = Run.open(run)
+    model = opened.coder()
+    part = opened.part(split, data, own="all", labels=_labels(labels, label_cols))
+    membership = opened.membership(part, data)
+    print(write_table(out, model, part, membership, thumbnails=thumbnails))
+
+
+def relate(
+    run: RunFolder,
+    data: Data = None,
+    split: SplitName = None,
+    labels: LabelFile = None,
+    label_cols: LabelColumns = None,
+    k: Annotated[int, Doc("labels are read from the first 1 to k dimensions")] = 5,
+    permutations: Annotated[int, Doc("of each label, for the p-values")] = 200,
+    json_: Json = False,
+    out: Annotated[str | None, Doc(".png or .svg file for the figure; default: none")] = None,
+) -> None:
+    """Find which latent dimension carries which label."""
+    from latentia.engine.run import Run
+    from latentia.latents.codes import codes, names
+    from latentia.latents.relate import relate as related
+
+    opened = Run.open(run)
+    model = opened.coder()
+    part = opened.part(split, data, labels=_labels(labels, label_cols))
+    columns = {name: values.numpy() for name, values in part.columns.items()}
+    found = related(codes(model, part), columns, part.classes, k=k, permutations=permutations)
+    caption = f"{opened.name}: {len(part):,} images of {part.name}, {permutations} permutations"
+    if out is not None:
+        from latentia.report.coordinates import relation_figure, rendered
+        from latentia.report.pictures import put
+
+        figure = relation_figure(found, names(model.latent_shape), caption)
+        put(out, {f".{kind}": lambda kind=kind: rendered(figure, kind) for kind in ("png", "svg")})
+    if json_:
+        about = {"split": part.name, "permutations": permutations, **found.as_json()}
+        print(json.dumps(about, indent=1))
+        return
+    from latentia.show import relations
+
+    relations(caption, found, names(model.latent_shape))
+    if out is not None:
+        print(out)
+
+
+def traverse(
+    run: RunFolder,
+    image: OneImage,
+    dims: Dims = "top:8",
+    steps: Annotated[int, Doc("values of each dimension")] = 9,
+    split: SplitName = None,
+    data: Data = None,
+    out: Annotated[str, Doc(".png, .gif or .npy file to write")] = "traversal.png",
+) -> None:
+    """Move one image along one latent dimension at a time, as far as the training images go."""
+    from latentia.engine.run import Run
+    from latentia.latents.codes import chosen, codes, names
+    from latentia.latents.traverse import traverse as traversal
+    from latentia.report.coordinates import traversal_frames, traversal_sheet
+    from latentia.report.pictures import gif, npy, png, put
+
+    opened = Run.open(run)
+    model = opened.coder()
+    over = codes(model, opened.part(None, data, own="train"), SAMPLE)
+    given = opened.image(image, split, data)
+    found = traversal(model, given, over, chosen(dims, over.order), steps)
+    known = names(model.latent_shape)
+    ends = f"from the {found.levels[0]:.1%} to the {found.levels[-1]:.1%} quantile"
+    caption = (
+        f"{opened.name}: image {image} along one latent at a time, {ends} of {len(over.mean):,}"
+        " images"
+    )
+    kinds = {
+        ".png": lambda: png(traversal_sheet(found, given, known, caption), caption),
+        ".gif": lambda: gif(traversal_frames(found, known, caption)),
+        ".npy": lambda: npy(found.images),
+    }
+    print(put(out, kinds))
+
+
+def interpolate(
+    run: RunFolder,
+    images: Annotated[Positional[tuple[str, ...]], Doc("image files, or indices into the split")],
+    steps: Annotated[int, Doc("pictures from each image to the next, ends included")] = 10,
+    spherical: Annotated[bool, Doc("along arcs; default: straight lines")] = False,
+    split: SplitName = None,
+    data: Data = None,
+    out: Out = "strip.png",
+) -> None:
+    """Walk from image to image through their latents."""
+    import torch
+
+    from latentia.engine.run import Run
+    from latentia.latents.interpolate import interpolate as walk
+    from latentia.report.coordinates import walk_sheet
+    from latentia.report.pictures import npy, png, put
+
+    opened = Run.open(run)
+    model = opened.coder()
+    ends = torch.cat([opened.image(name, split, data) for name in images])
+    path = walk(model, ends, steps, spherical=spherical)
+    how = "arcs" if spherical else "straight lines"
+    caption = f"{opened.name}: {how} in the latents; first and last of a row: the originals"
+    kinds = {
+        ".png": lambda: png(walk_sheet(path, ends, images, caption), caption),
+        ".npy": lambda: npy(path),
+    }
+    print(put(out, kinds))
+
+
+def attribute(
+    run: RunFolder,
+    image: OneImage,
+    dims: Dims = "top:8",
+    split: SplitName = None,
+    data: Data = None,
+    out: Annotated[str, Doc(".png, .svg or .npy file to write")] = "attribution.png",
+) -> None:
+    """Map how each pixel answers to each latent dimension."""
+    from latentia.engine.run import Run
+    from latentia.latents.attribute import attribute as answers
+    from latentia.latents.codes import chosen, codes, names
+    from latentia.report.coordinates import attribution_figure, rendered
+    from latentia.report.pictures import npy, put
+
+    opened = Run.open(run)
+    model = opened.coder()
+    over = codes(model, opened.part(None, data, own="train"), SAMPLE)
+    given, picked = opened.image(image, split, data), chosen(dims, over.order)
+    maps = answers(model, given, picked, over.spread[picked].tolist())
+    known = names(model.latent_shape)
+    titles = [f"z {known[k]}, {over.rates[k]:.2f} nats" for k in picked]
+    n = f"{len(over.mean):,}"
+    caption = f"{opened.name}: image {image}, change by one standard deviation of {n} images"
+    figure = attribution_figure(maps, given, model.reconstruct(given), titles, caption)
+    pictures = {f".{kind}": lambda kind=kind: rendered(figure, kind) for kind in ("png", "svg")}
+    print(put(out, {**pictures, ".npy": lambda: npy(maps)}))
+
+
+def _labels(file: str | None, columns: str | None):
+    from latentia.data.labels import Labels
+
+    return Labels(file, columns.split(",") if columns else None)

@@ -1,0 +1,30 @@
+"""How each pixel answers to each latent dimension."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import jvp
+
+from latentia.core.contract import HasLatents
+
+
+@torch.no_grad()
+def attribute(
+    model: HasLatents,
+    image: Float[Tensor, "1 c h w"],
+    dims: Sequence[int],
+    per: Sequence[float] | None = None,
+) -> Float[Tensor, "k c h w"]:
+    """d pixel / d z_k of the expected image at the image's posterior mean, by forward mode, times
+    `per` of each dimension (default 1): with `Codes.spread`, the change of a pixel, in units of
+    white, as the dimension moves by one standard deviation of the data set, to first order.
+    """
+    mean = model.encode(image).mean
+    maps = []
+    for number, k in enumerate(dims):
+        along = torch.zeros_like(mean)
+        along.view(-1)[k] = 1.0 if per is None else float(per[number])
+        maps.append(jvp(model.decode, (mean,), (along,))[1])
+    return torch.cat(maps)

@@ -1,0 +1,89 @@
+"""Latent coordinates of a set of images, dimensions in a row, and which of them carry most."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from latentia.core.contract import HasLatents
+from latentia.core.errors import Error
+from latentia.data import Split
+
+PIXELS = 2**22  # values in a batch, at most: 64 images of 256x256
+
+
+class Codes(NamedTuple):
+    """Posteriors, (n, d) float32: mean, standard deviation, and KL to N(0, I) in nats."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+    kl: np.ndarray
+
+    @property
+    def rates(self) -> np.ndarray:
+        """Mean KL of each dimension, nats, (d,)."""
+        return self.kl.mean(0, dtype=np.float64)
+
+    @property
+    def order(self) -> list[int]:
+        """Dimensions by rate, largest first."""
+        return np.argsort(-self.rates, kind="stable").tolist()
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviation of the aggregate posterior, the mean of all posteriors, (d,)."""
+        return np.sqrt(self.mean.var(0, dtype=np.float64) + np.square(self.sd.astype("f8")).mean(0))
+
+
+@torch.no_grad()
+def codes(
+    model: HasLatents, split: Split, most: int | None = None, size: int | None = None
+) -> Codes:
+    """The posteriors of a split's images, or of `most` of them, evenly spaced in its order.
+
+    size: images a batch.
+    """
+    n = len(split)
+    rows = torch.arange(n)
+    if most is not None and most < n:
+        rows = torch.linspace(0, n - 1, most, dtype=torch.float64).round().long()
+    parts = []
+    for at in rows.split(size or batch_size(split)):
+        posterior = model.encode(split.batch(at).image)
+        parts.append([flat(x) for x in (posterior.mean, posterior.sd, posterior.kl_by_dimension())])
+    return Codes(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def flat(x: torch.Tensor) -> np.ndarray:
+    return x.flatten(1).float().cpu().numpy()
+
+
+def batch_size(split: Split) -> int:
+    """Images that a network of any size can take at once in a laptop's memory."""
+    return max(1, min(256, PIXELS // split.pixels[0].numel()))
+
+
+def names(shape: tuple[int, ...]) -> list[str]:
+    """Of each dimension: "3" in a vector, "channel_row_column" in a map."""
+    return ["_".join(map(str, at)) for at in np.ndindex(*shape)]
+
+
+def chosen(words: str, order: list[int]) -> list[int]:
+    """ "top:8": the first eight of the order; "0,3,5": these.
+
+    Raises: Error if it is neither, or such a dimension does not exist.
+    """
+    top, _, count = words.partition(":")
+    numbers = [count] if top == "top" else words.split(",")
+    d = len(order)
+    try:
+        given = [int(each) for each in numbers]
+    except ValueError:
+        given = []
+    good = given and (given[0] > 0 if top == "top" else all(0 <= k < d for k in given))
+    if not good:
+        raise Error(
+            f"--dims is {words}; give top:8 for the eight of highest rate, or numbers from 0 to"
+            f" {d - 1} such as 0,3."
+        )
+    return order[: given[0]] if top == "top" else given

@@ -1,0 +1,140 @@
+"""A table of a set of images, one row each: its posterior, rate, distortion and labels."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from latentia.core.contract import HasLatents
+from latentia.core.errors import Error
+from latentia.core.tensors import displayable, to_bytes
+from latentia.data import Split
+from latentia.data.progress import watched
+from latentia.engine.checkpoint import unfinished
+from latentia.latents.codes import batch_size, flat
+from latentia.latents.sinks import SINKS, Chunk
+
+SIDE = 96  # pixels, at most, of a thumbnail
+TAKEN = ("key", "split", "rate", "distortion", "mu", "sd", "image", "x", "y")
+
+
+def write_table(
+    path: Path | str,
+    model: HasLatents,
+    part: Split,
+    membership: Sequence[str] | None = None,
+    *,
+    thumbnails: bool = False,
+    size: int | None = None,
+) -> Path:
+    """.parquet, .csv or .npz with one row an image, in the split's order, without randomness.
+
+    Columns: key, split, mu_* and sd_* of the posterior, rate (KL to N(0, I)), distortion
+    (-log p(image | posterior mean), so below `evaluate`'s, which draws z), both in nats, float32;
+    and the labels: text where classes have names, and their numbers as NAME_code. Of a latent map
+    the columns are mu_channel_row_column. In .npz mu and sd are arrays (n, *latent).
+    membership: the split that each image belongs to; default: this one.
+    thumbnails: parquet also carries image (PNG), mu (a vector), x and y (the first two principal
+    components of mu). Memory: a few thousand rows; the whole table, without pixels, for .npz and
+    thumbnails.
+
+    Raises: Error if the ending is another or the path can't be written.
+    """
+    path = Path(path)
+    if path.suffix not in SINKS:
+        raise Error(
+            f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz."
+        )
+    if thumbnails and path.suffix != ".parquet":
+        raise Error(f"--thumbnails does not fit into {path.suffix}; give --out a .parquet file.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished(path) as begun, SINKS[path.suffix](begun, model.latent_shape) as sink:
+            held: list[Chunk] = []
+            chunks = rows(model, part, membership or [part.name] * len(part), size)
+            _all(chunks, held.append if thumbnails else sink.write, len(part), "encoding")
+            if thumbnails:
+                _all(pictured(held, part), sink.write, len(part), "thumbnails")
+    except OSError as problem:
+        raise Error(f"{path} cannot be written ({problem.strerror}); give another --out.") from None
+    return path
+
+
+def _all(chunks: Iterator[Chunk], into: Callable[[Chunk], None], n: int, what: str) -> None:
+    def counted() -> Iterator[int]:
+        for chunk in chunks:
+            into(chunk)
+            yield len(chunk["key"])
+
+    for _ in watched(counted(), n, what):
+        pass
+
+
+@torch.no_grad()
+def rows(
+    model: HasLatents, part: Split, membership: Sequence[str], size: int | None = None
+) -> Iterator[Chunk]:
+    """The table a batch at a time."""
+    size = size or batch_size(part)
+    for first in range(0, len(part), size):
+        at = slice(first, first + size)
+        batch = part.batch(at)
+        posterior = model.encode(batch.image)
+        yield {
+            "key": part.keys[at],
+            "split": list(membership[at]),
+            "mu": flat(posterior.mean),
+            "sd": flat(posterior.sd),
+            "rate": posterior.kl().float().cpu().numpy(),
+            "distortion": model.distortion(posterior.mean, batch.image).float().cpu().numpy(),
+            **labels(batch.columns, part.classes),
+        }
+
+
+def labels(columns: dict[str, Tensor], classes: dict[str, list[str] | None]) -> Chunk:
+    """Named classes as text and as numbers; a name that the table needs itself gets `_label`."""
+    found: Chunk = {}
+    for name, values in columns.items():
+        if values.ndim > 1:  # images beside the image
+            continue
+        free = f"{name}_label" if name in TAKEN or name.startswith(("mu_", "sd_")) else name
+        known, numbers = classes.get(name), values.cpu().numpy()
+        if known:
+            found[free] = [known[k] if 0 <= k < len(known) else "" for k in numbers.tolist()]
+            found[f"{free}_code"] = numbers
+        else:
+            found[free] = numbers
+    return found
+
+
+def pictured(held: list[Chunk], part: Split) -> Iterator[Chunk]:
+    """The chunks with their images and their place on the map."""
+    from sklearn.decomposition import PCA
+
+    means = np.concatenate([chunk["mu"] for chunk in held])
+    two = min(2, *means.shape)
+    at = np.zeros((len(means), 2), np.float32)
+    at[:, :two] = PCA(two, svd_solver="covariance_eigh").fit_transform(means.astype(np.float64))
+    first = 0
+    for chunk in held:
+        here = slice(first, first + len(chunk["key"]))
+        first = here.stop
+        images = to_bytes(displayable(part.batch(here).image)).permute(0, 2, 3, 1).numpy()
+        yield {
+            **chunk,
+            "x": at[here, 0],
+            "y": at[here, 1],
+            "image": [thumbnail(image) for image in images],
+        }
+
+
+def thumbnail(image: np.ndarray) -> bytes:
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    picture.thumbnail((SIDE, SIDE))
+    file = io.BytesIO()
+    picture.save(file, "png")
+    return file.getvalue()

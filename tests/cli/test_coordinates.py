@@ -1,0 +1,109 @@
+"""Commands on named latents: what each writes, and its error texts."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from toys import error
+
+from latentia.cli import main
+
+
+@pytest.fixture
+def labels(place, tmp_path):
+    """Of the photos: a year and a brand each."""
+    lines = [f"{k:02}.png,{1990 + k},{'AB'[k % 2]}" for k in range(12)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,Year,Brand", *lines]))
+    return tmp_path / "labels.csv"
+
+
+def call(*words):
+    assert main([str(w) for w in words]) == 0
+
+
+def test_encode_names_every_image_and_its_split(run, place, tmp_path, labels, capsys):
+    out = tmp_path / "new" / "t.parquet"
+    call("encode", run, "--out", out)
+    assert capsys.readouterr().out == f"{out}\n"
+    rows = pq.read_table(out).to_pydict()
+    assert rows["key"] == [str(k) for k in range(40)]
+    assert {s: rows["split"].count(s) for s in set(rows["split"])} == {
+        "train": 33, "validation": 3, "test": 4,
+    }  # fmt: skip
+    call("encode", run, "--split", "test", "--out", out)
+    assert pq.read_table(out)["key"].to_pylist() == [
+        key for key, split in zip(rows["key"], rows["split"], strict=True) if split == "test"
+    ]
+    call("encode", run, "--data", place / "photos", "--labels", labels, "--label-cols", "Brand",
+         "--thumbnails", "--out", out)  # fmt: skip
+    rows = pq.read_table(out).to_pydict()
+    assert rows["Brand"] == ["A", "B"] * 6
+    assert set(rows["split"]) == {"new"}
+    assert {"image", "mu", "x", "y"} < rows.keys()
+    assert "Year" not in rows
+
+
+def test_relate_prints_a_table_or_json_and_draws(run, place, tmp_path, capsys):
+    path = tmp_path / "labels.csv"
+    path.write_text("name,odd\n" + "".join(f"{k},{k % 2}\n" for k in range(40)))
+    words = ["relate", run, "--split", "all", "--labels", path, "--k", "2"]
+    words += ["--permutations", "30"]
+    call(*words)
+    assert "odd" in capsys.readouterr().out
+    for kind in ("png", "svg"):
+        call(*words, "--json", "--out", tmp_path / f"r.{kind}")
+        found = json.loads(capsys.readouterr().out)
+        assert (found["n"], found["split"], found["permutations"]) == (40, "all", 30)
+        assert found["relations"][0]["kind"] == "class"
+        assert len(found["relations"][0]["p"]) == 3
+        assert (tmp_path / f"r.{kind}").stat().st_size > 10_000
+
+
+def test_pictures_of_coordinates(run, place, tmp_path, capsys):
+    photo = place / "photos" / "03.png"
+    call("traverse", run, "1", "--dims", "2,0", "--steps", "5", "--out", tmp_path / "t.png")
+    call("traverse", run, photo, "--steps", "3", "--out", tmp_path / "t.gif")
+    call("traverse", run, photo, "--steps", "3", "--out", tmp_path / "t.npy")
+    call("attribute", run, photo, "--out", tmp_path / "a.png")
+    call("attribute", run, photo, "--dims", "1", "--out", tmp_path / "a.npy")
+    call("interpolate", run, "0", photo, "2", "--spherical", "--out", tmp_path / "i.png")
+    with Image.open(tmp_path / "t.png") as picture:
+        assert "image 1 along one latent" in picture.text["Description"]  # pyright: ignore
+        assert picture.height > 3 * 56
+    with Image.open(tmp_path / "t.gif") as picture:
+        assert picture.n_frames == 4  # pyright: ignore  # there and back
+    assert np.load(tmp_path / "t.npy").shape == (3, 3, 1, 28, 28)
+    assert np.load(tmp_path / "a.npy").shape == (1, 1, 28, 28)
+    with Image.open(tmp_path / "i.png") as picture:
+        assert picture.width > 12 * 56  # ten steps between two originals
+        assert "arcs" in picture.text["Description"]  # pyright: ignore
+
+
+def test_the_same_picture_twice(run, tmp_path):
+    for name in ("a", "b"):
+        call("attribute", run, "1", "--out", tmp_path / f"{name}.png")
+        call("traverse", run, "1", "--out", tmp_path / f"{name}.gif")
+    for kind in ("png", "gif"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_mistakes(run, place, labels, tmp_path, capsys):
+    photos = ["--data", place / "photos"]
+    for words, said in (
+        (["encode", run, "--out", "t.txt"], "--out t.txt ends in .txt; give .parquet, .csv or"),
+        (["encode", run, "--labels", labels], "has no row for 40 of the images: 0, 1, 2, 3, 4 and"),
+        (["encode", run, *photos, "--labels", labels, "--label-cols", "Bread"], "no column Bread"),
+        (["relate", run], "There are 4 images; give at least 20, for instance --split all."),
+        (["relate", run, "--split", "all"], "The images have no label columns. Give labels with"),
+        (["relate", run, *photos, "--labels", labels], "There are 12 images"),
+        (["traverse", run, "0", "--dims", "7"], "--dims is 7; give top:8 for the eight"),
+        (["traverse", run, "0", "--steps", "1"], "--steps is 1; it must be at least 2"),
+        (["traverse", run, "0", "--out", "t.jpg"], "ends in .jpg; give a .png or a .gif or a .npy"),
+        (["attribute", run, "0", "--out", "t.gif"], "ends in .gif; give a .png or a .svg or"),
+        (["attribute", run, "99"], "There is no image 99 in test"),
+        (["interpolate", run, "0"], "images: 1; give at least 2, so that a walk has a start"),
+    ):
+        assert said in error(capsys, *words), words
+    assert not (tmp_path / "t.txt").exists()

@@ -1,0 +1,123 @@
+"""Which dimension carries which label: found where planted, silent where there is none."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+from sklearn.metrics import mutual_info_score
+
+from latentia.core.errors import Error
+from latentia.latents.codes import Codes
+from latentia.latents.relate import LEVEL, information, quantile_bins, relate
+
+
+def planted(n=600, d=6, seed=0):
+    """Correlated dimensions; dimension 4 carries a class, |dimension 2| a number."""
+    draw = np.random.default_rng(seed)
+    mean = draw.normal(size=(n, d))
+    mean[:, 1] = 0.8 * mean[:, 0] + 0.6 * mean[:, 1]
+    kind = (mean[:, 4] + 0.5 * draw.normal(size=n) > 0).astype(np.int64) + (mean[:, 4] > 1)
+    size = np.abs(mean[:, 2]) + 0.1 * draw.normal(size=n)
+    kl = np.tile(np.float32([1, 2, 9, 3, 8, 0]), (n, 1))
+    codes = Codes(mean.astype(np.float32), np.ones((n, d), np.float32), kl)
+    return codes, {"kind": kind, "size": size.astype(np.float32)}
+
+
+def test_the_dimension_that_carries_a_label_is_found():
+    codes, columns = planted()
+    found = relate(codes, columns, {"kind": ["a", "b", "c"]}, k=3)
+    kind, size = found.relations
+    assert (kind.kind, size.kind) == ("class", "number")
+    assert np.flatnonzero(kind.p <= LEVEL).tolist() == [4]
+    assert np.flatnonzero(size.p <= LEVEL).tolist() == [2]  # no line tells it: it is even
+    assert found.order == [2, 4, 3, 1, 0, 5]
+    assert kind.scores[0].low < kind.chance < kind.scores[0].high  # dimension 2 says nothing
+    assert kind.scores[1].low > kind.chance + 0.1
+    assert size.scores[0].low > 0.8
+    assert abs(kind.information[0]) < 0.02
+    assert kind.chance == np.bincount(columns["kind"]).max() / 600
+
+
+def test_the_stated_false_positive_rate_holds():
+    """200 shuffled label columns: any dimension starred in 5 % of them, within 99 % of chance."""
+    codes, columns = planted(n=200)
+    draw = np.random.default_rng(1)
+    shuffled = {
+        f"{name} {k}": draw.permutation(values)
+        for name, values in columns.items()
+        for k in range(100)
+    }
+    found = relate(codes, shuffled, k=1, permutations=100)
+    wrong = sum((r.p <= LEVEL).any() for r in found.relations)
+    low, high = binom.interval(0.99, 200, LEVEL)
+    assert low <= wrong <= high
+
+
+def test_the_same_table_every_time():
+    codes, columns = planted(n=150)
+    first, again = (relate(codes, columns, k=2).as_json() for _ in range(2))
+    assert first == again
+
+
+def test_information_is_that_of_the_counts():
+    draw = np.random.default_rng(0)
+    binned, label = draw.integers(0, 4, (300, 3)), draw.integers(0, 3, 300)
+    binned[:, 2] = label
+    wanted = [mutual_info_score(column, label) for column in binned.T]
+    np.testing.assert_allclose(information(binned, label), wanted, rtol=1e-12)
+
+
+def test_equal_values_share_a_bin():
+    values = np.repeat([0.0, 1.0, 2.0], [5, 90, 5])
+    bins = quantile_bins(values, 8)
+    assert all(len(np.unique(bins[values == v])) == 1 for v in (0, 1, 2))
+    assert len(set(quantile_bins(np.zeros(9), 4))) == 1
+    even = np.bincount(quantile_bins(np.random.default_rng(0).normal(size=1000), 8))
+    assert even.min() >= 124
+
+
+def test_dead_dimensions_say_nothing():
+    codes, columns = planted()
+    codes.mean[:, 4] = 0
+    found = relate(codes, {"kind": columns["kind"]}, k=1)
+    assert found.relations[0].information[4] == pytest.approx(0, abs=1e-12)
+    assert found.relations[0].p[4] == 1
+
+
+def test_kinds_and_what_is_left_out():
+    codes, _ = planted(n=100)
+    row = np.arange(100)
+    given = {
+        "few": row % 5,
+        "many": row % 30,
+        "year": row,
+        "id": row,
+        "same": 0 * row,
+        "bad": np.where(row == 3, np.nan, row).astype(np.float32),
+        "pictures": np.zeros((100, 1, 2, 2)),
+    }
+    found = relate(codes, given, {"id": [str(k) for k in row]}, k=1, permutations=19)
+    assert {r.label: r.kind for r in found.relations} == {
+        "few": "class", "many": "number", "year": "number",
+    }  # fmt: skip
+    assert found.notes == [
+        "id is left out: 100 different values in 100 images.",
+        "same is left out: 1 different values in 100 images.",
+        "bad is left out: it holds NaN or infinity.",
+    ]
+
+
+def test_what_cannot_be_related():
+    codes, columns = planted(n=100)
+    for change, said in (
+        ({"k": 0}, "--k is 0; it must be at least 1"),
+        ({"permutations": 18}, "--permutations is 18; give at least 19: fewer cannot show"),
+    ):
+        with pytest.raises(Error, match=said):
+            relate(codes, columns, **change)
+    with pytest.raises(Error, match=r"have no label columns\. Give labels with --labels"):
+        relate(codes, {})
+    with pytest.raises(Error, match=r"x is left out: 1 different values .* Give labels"):
+        relate(codes, {"x": np.zeros(100)})
+    few = Codes(*(each[:19] for each in codes))
+    with pytest.raises(Error, match="There are 19 images; give at least 20"):
+        relate(few, {"kind": columns["kind"][:19]})
