@@ -45,7 +45,7 @@ def card(name: str) -> Card:
     arguments = function.args
     defaults = dict(zip([a.arg for a in arguments.args], arguments.defaults, strict=False))
     data = defaults.get("data")
-    default = str(data.value) if isinstance(data, ast.Constant) else ""
+    default = str(data.value) if isinstance(data, ast.Constant) and data.value else ""
     return Card(name, summary, about.strip(), default)
 
 

@@ -31,7 +31,7 @@ def mnist_gan(
 
     Source: Huang et al. 2024, "The GAN is dead; long live the GAN!", arXiv 2501.05441. Rule for
     gamma: the source's, a start that falls tenfold over the run; geometrically here. It is not
-    yet adapted to the critic's gradient.
+    steered by the critic's gradient: docs/gan.md says why.
     Expect: all ten digits, the rarest 8.5 % of 10,000 samples, Fréchet distance 3.3 +- 0.9 to the
     test images (n = 1 run): benchmarks/judge.py.
     """

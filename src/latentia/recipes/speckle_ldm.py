@@ -44,6 +44,8 @@ def speckle_ldm(
 
     Noise prediction on the variance-preserving path; the pattern's vector is added to the time's
     and both modulate the U-Net by FiLM. `latentia train speckle_vae` makes the autoencoder.
+    Expect, with --denoiser mlp --lr 5e-4: samples of test patterns correlate 0.964 with the true
+    speckle, the mean speckle 0.765 (n = 500 patterns, 1 run): docs/speckle.md.
     """
     images = open_images(data)
     net = (VectorUNet if denoiser == "unet" else MLPDenoiser)(autoencoder.latent_shape)
