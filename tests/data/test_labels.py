@@ -1,5 +1,7 @@
 """Labels are joined by name, every image and every row once, or one error says which are not."""
 
+import unicodedata
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,7 +10,7 @@ import torch
 from PIL import Image
 
 from latentia.core.errors import Error
-from latentia.data import open_images
+from latentia.data import Source, open_images
 from latentia.data.labels import UNLABELLED, Labels
 
 NAMES = ["a/x.png", "b/x.png", "b/y é.png", "b/0012.png"]
@@ -25,7 +27,7 @@ def images(tmp_path):
     for name in NAMES:
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "photos" / name)
-    return open_images(str(tmp_path / "photos"))
+    return open_images(Source(str(tmp_path / "photos"), validation=0.5))
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_rows_in_any_order_by_key_or_by_a_name_that_only_one_image_has(onto):
 
 
 def test_each_split_gets_its_own_rows(images, onto):
-    for name in ("train", "test", "all"):
+    for name in ("train", "validation", "all"):
         part = onto(TABLE, split=name)
         years = {key: row(part, key)["Year"] for key in part.keys}
         wanted = dict(zip(NAMES, (2000, 1990, 1980, 1970), strict=True))
@@ -78,6 +80,8 @@ def test_only_the_columns_that_are_wanted(images, onto, tmp_path):
 
 
 def test_tables_as_spreadsheets_and_others_write_them(onto, images, tmp_path):
+    mac = unicodedata.normalize("NFD", TABLE)
+    assert row(onto(mac), "b/y é.png")["Year"] == 1980
     semicolons = TABLE.replace(",", ";").replace('"Mini; Cooper"', "Mini")
     assert row(onto(semicolons), "b/x.png")["Year"] == 1990
     assert row(onto(TABLE.replace("Year,file", "Year,Name")), "b/x.png")["Year"] == 1990

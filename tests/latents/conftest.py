@@ -12,7 +12,8 @@ from latentia.nets.mlp import MLPDecoder, MLPEncoder
 
 NAMES = [
     "b/é 2.png", "a/x.png", "B/x.png", "a/test/10.png", "a/test/9.png", "val/0.png", "z.png",
-    *(f"more/{k:03}.png" for k in range(33)),
+    "b/f.png",
+    *(f"more/{k:03}.png" for k in range(32)),
 ]  # fmt: skip
 
 

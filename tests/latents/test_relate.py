@@ -33,7 +33,8 @@ def test_the_dimension_that_carries_a_label_is_found():
     assert kind.scores[0].low < kind.chance < kind.scores[0].high  # dimension 2 says nothing
     assert kind.scores[1].low > kind.chance + 0.1
     assert size.scores[0].low > 0.8
-    assert abs(kind.information[0]) < 0.02
+    rest = np.delete(kind.information, 4)
+    assert abs(rest.mean()) < 0.005  # the counts' own bias, 7 * 2 / 1200 = 0.012, is gone
     assert kind.chance == np.bincount(columns["kind"]).max() / 600
 
 

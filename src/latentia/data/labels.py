@@ -3,7 +3,6 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from csv import reader as rows
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -109,7 +108,7 @@ def matched(given: Sequence[str], keys: Sequence[str], path: Path) -> list[int]:
 
 
 def opened(path: Path):
-    """The table, and the column that names the images, which is read as text: 0012 stays 0012."""
+    """The table, and the column that names the images."""
     import pyarrow as pa
     from pyarrow import csv, parquet
 
@@ -118,14 +117,14 @@ def opened(path: Path):
     try:
         if path.suffix.lower() == ".parquet":
             table = parquet.read_table(path)
-            return table, naming(table.column_names)
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline()
-        delimiter = max(",;\t", key=header.count)  # spreadsheets write ; where , is decimal
-        parsing = csv.ParseOptions(delimiter=delimiter)
-        name = naming(next(rows([header], delimiter=delimiter)) or [""])
-        options = csv.ConvertOptions(column_types={name: pa.string()}, strings_can_be_null=True)
-        return csv.read_csv(path, parse_options=parsing, convert_options=options), name
+        else:
+            with path.open(encoding="utf-8-sig") as file:
+                header = file.readline()
+            delimiter = max(",;\t", key=header.count)  # spreadsheets write ; where , is decimal
+            parsing = csv.ParseOptions(delimiter=delimiter)
+            options = csv.ConvertOptions(strings_can_be_null=True)
+            table = csv.read_csv(path, parse_options=parsing, convert_options=options)
+        return table, naming(table.column_names)
     except FileNotFoundError:
         raise Error(f"--labels {path} does not exist; give a .csv or .parquet file.") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as why:

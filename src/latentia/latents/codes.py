@@ -1,5 +1,6 @@
 """Latent coordinates of a set of images, dimensions in a row, and which of them carry most."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -47,11 +48,16 @@ def codes(
     rows = torch.arange(n)
     if most is not None and most < n:
         rows = torch.linspace(0, n - 1, most, dtype=torch.float64).round().long()
-    parts = []
-    for at in rows.split(size or batch_size(split)):
-        posterior = model.encode(split.batch(at).image)
-        parts.append([flat(x) for x in (posterior.mean, posterior.sd, posterior.kl_by_dimension())])
-    return Codes(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    # made beforehand: pieces kept between a network's temporaries fragment the heap, 3 kB a row
+    found = Codes(*np.empty((3, len(rows), math.prod(model.latent_shape)), np.float32))
+    size = size or batch_size(split)
+    for first in range(0, len(rows), size):
+        here = slice(first, first + size)
+        posterior = model.encode(split.batch(rows[here]).image)
+        found.mean[here] = flat(posterior.mean)
+        found.sd[here] = flat(posterior.sd)
+        found.kl[here] = flat(posterior.kl_by_dimension())
+    return found
 
 
 def flat(x: torch.Tensor) -> np.ndarray:

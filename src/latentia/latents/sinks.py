@@ -1,6 +1,6 @@
 """Files that a table is written to, chunk by chunk: parquet, csv and npz."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ Chunk = dict[str, Any]  # column -> its values in row order; mu and sd (b, d)
 class Arrow:
     """mu and sd a column a dimension; beside an image mu also as a vector."""
 
-    def __init__(self, kind: Callable, path: Path, shape: tuple[int, ...]):
+    def __init__(self, kind: Callable, path: Path, shape: tuple[int, ...], _: int):
         self.kind, self.path, self.shape = kind, path, shape
         self.writer: Any = None
         self.held: list[pa.Table] = []
@@ -58,15 +58,37 @@ class Arrow:
             self.writer.close()
 
 
+class Held:
+    """n rows in arrays made beforehand; see `codes` for why."""
+
+    def __init__(self, n: int):
+        self.n, self.first = n, 0
+        self.columns: Chunk = {}
+
+    def write(self, chunk: Chunk) -> None:
+        here = slice(self.first, self.first + len(chunk["key"]))
+        self.first = here.stop
+        for name, values in chunk.items():
+            if isinstance(values, list):
+                self.columns.setdefault(name, []).extend(values)
+                continue
+            if name not in self.columns:
+                self.columns[name] = np.empty((self.n, *values.shape[1:]), values.dtype)
+            self.columns[name][here] = values
+
+    def rows(self, size: int) -> Iterator[tuple[slice, Chunk]]:
+        for first in range(0, self.n, size):
+            here = slice(first, min(self.n, first + size))
+            yield here, {name: values[here] for name, values in self.columns.items()}
+
+
 class Archive:
     """mu and sd as arrays (n, *latent); all is held and written at the end."""
 
-    def __init__(self, path: Path, shape: tuple[int, ...]):
+    def __init__(self, path: Path, shape: tuple[int, ...], n: int):
         self.path, self.shape = path, shape
-        self.held: list[Chunk] = []
-
-    def write(self, chunk: Chunk) -> None:
-        self.held.append(chunk)
+        self.held = Held(n)
+        self.write = self.held.write
 
     def __enter__(self) -> "Archive":
         return self
@@ -74,14 +96,14 @@ class Archive:
     def __exit__(self, failed: Any, *_: object) -> None:
         if failed is not None:
             return
-        whole = {name: np.concatenate([c[name] for c in self.held]) for name in self.held[0]}
+        whole = self.held.columns
         for name in ("mu", "sd"):
             whole[name] = whole[name].reshape(-1, *self.shape)
         with self.path.open("wb") as file:  # by its name, savez would append .npz
             np.savez(file, **whole)  # pyright: ignore[reportArgumentType]
 
 
-SINKS: dict[str, Callable[[Path, tuple[int, ...]], Any]] = {
+SINKS: dict[str, Callable[[Path, tuple[int, ...], int], Any]] = {
     ".parquet": partial(Arrow, parquet.ParquetWriter),
     ".csv": partial(Arrow, csv.CSVWriter),
     ".npz": Archive,

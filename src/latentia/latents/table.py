@@ -16,7 +16,7 @@ from latentia.data import Split
 from latentia.data.progress import watched
 from latentia.engine.checkpoint import unfinished
 from latentia.latents.codes import batch_size, flat
-from latentia.latents.sinks import SINKS, Chunk
+from latentia.latents.sinks import SINKS, Chunk, Held
 
 SIDE = 96  # pixels, at most, of a thumbnail
 TAKEN = ("key", "split", "rate", "distortion", "mu", "sd", "image", "x", "y")
@@ -51,14 +51,15 @@ def write_table(
         )
     if thumbnails and path.suffix != ".parquet":
         raise Error(f"--thumbnails does not fit into {path.suffix}; give --out a .parquet file.")
+    n = len(part)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished(path) as begun, SINKS[path.suffix](begun, model.latent_shape) as sink:
-            held: list[Chunk] = []
-            chunks = rows(model, part, membership or [part.name] * len(part), size)
-            _all(chunks, held.append if thumbnails else sink.write, len(part), "encoding")
+        with unfinished(path) as begun, SINKS[path.suffix](begun, model.latent_shape, n) as sink:
+            held = Held(n)
+            chunks = rows(model, part, membership or [part.name] * n, size)
+            _all(chunks, (held if thumbnails else sink).write, n, "encoding")
             if thumbnails:
-                _all(pictured(held, part), sink.write, len(part), "thumbnails")
+                _all(pictured(held, part), sink.write, n, "thumbnails")
     except OSError as problem:
         raise Error(f"{path} cannot be written ({problem.strerror}); give another --out.") from None
     return path
@@ -111,18 +112,15 @@ def labels(columns: dict[str, Tensor], classes: dict[str, list[str] | None]) -> 
     return found
 
 
-def pictured(held: list[Chunk], part: Split) -> Iterator[Chunk]:
-    """The chunks with their images and their place on the map."""
+def pictured(held: Held, part: Split) -> Iterator[Chunk]:
+    """The rows with their images and their place on the map."""
     from sklearn.decomposition import PCA
 
-    means = np.concatenate([chunk["mu"] for chunk in held])
-    two = min(2, *means.shape)
+    means = held.columns["mu"]
     at = np.zeros((len(means), 2), np.float32)
+    two = min(2, *means.shape)
     at[:, :two] = PCA(two, svd_solver="covariance_eigh").fit_transform(means.astype(np.float64))
-    first = 0
-    for chunk in held:
-        here = slice(first, first + len(chunk["key"]))
-        first = here.stop
+    for here, chunk in held.rows(batch_size(part)):
         images = to_bytes(displayable(part.batch(here).image)).permute(0, 2, 3, 1).numpy()
         yield {
             **chunk,
