@@ -88,7 +88,8 @@ def sample(
     opened = Run.open(run)
     model = opened.model()
     wanted = {"sampler": sampler, "steps": steps, "guidance": guidance}
-    how, prior = sampling(opened, model, {k: v for k, v in wanted.items() if v is not None})
+    chosen = {k: v for k, v in wanted.items() if v is not None}
+    how, prior = sampling(opened, model, chosen, asked=cond is not None)
     told = condition(opened, model, cond, n) if cond is not None else None
     images = model.sample(n, seed=seed, cond=told, **how)
     given = f", of {cond}" if cond is not None else ""

@@ -115,6 +115,19 @@ def test_a_prior_lives_without_its_autoencoder_and_shows_its_latents(place, tmp_
     assert capsys.readouterr().out == own
 
 
+def test_a_prior_over_a_prior_is_one_over_its_autoencoder(place, tmp_path):
+    words = ["--run", str(tmp_path / "again"), "--autoencoder", str(place / "prior"), *SMALL, *NET]
+    assert main(["train", "latent_prior", *words]) == 0
+    assert drawn(tmp_path, tmp_path, "again").shape == (6, 1, 16, 16)
+
+
+def test_a_pattern_prior_without_a_pattern_says_so(place, tmp_path):
+    out = tmp_path / "s.png"
+    assert main(["sample", str(place / "ldm"), "-n", "2", "--out", str(out)]) == 0
+    with Image.open(out) as picture:
+        assert picture.text["Description"].endswith("16 steps, without a condition")  # pyright: ignore
+
+
 def test_the_report_shows_the_way_from_noise_and_what_was_asked(place):
     for run, title in (("prior", "Drawn by label"), ("ldm", "Drawn by pattern")):
         page = (place / run / "report.html").read_text()
@@ -151,6 +164,13 @@ def test_mistakes(place, tmp_path, capsys):
     )
     assert error(capsys, "sample", prior, "--cond", "cow") == (
         "--cond is cow; the classes are cat, dog."
+    )
+    assert error(capsys, "sample", prior, "--cond", "cat,dog,cat", "-n", "2") == (
+        "--cond names 3 classes for 2 images; give -n 3 or more."
+    )
+    assert error(capsys, "train", "speckle_ldm", "--autoencoder", vae, *new) == (
+        f"{place / 'photos'} has no pattern beside its images; give a source of pairs, such as "
+        "speckle, or a folder of speckle/ and patterns/."
     )
     assert error(capsys, "sample", ldm, "--cond", "nothing.png") == (
         "There is no file nothing.png; --cond is a file, or an index into test."

@@ -58,6 +58,7 @@ def plan_of(model, images, **optim):
 
 
 def test_players_descend_in_order_each_at_the_parameters_of_its_turn(tmp_path, images):
+    torch.manual_seed(0)
     model = Duel()
     optim = {"first": Adam(0.1), "second": Adam(0.1)}
     options = Options(log_every=1, precision="fp32")
@@ -415,3 +416,18 @@ def test_loading_and_making_a_run_leave_the_callers_generators_alone(toy):
 def test_a_plan_needs_an_optimizer_for_each_player(images):
     with pytest.raises(latentia.Error, match="has optimizers for first; the model's players are"):
         plan_of(Duel(), images, first=Adam(0.1))
+
+
+def test_a_term_that_joins_late_is_logged_at_its_own_mean(toy):
+    """Of the steps that had it, not of all since the last row."""
+
+    def rows(name, log_every):
+        options = latentia.Options(log_every=log_every)
+        run = toy(name, "vaegan", options=options, adversary_from=0.5)
+        return [r["players"] for r in read_rows(run.path / "log.jsonl") if r["event"] == "logged"]
+
+    singly, [whole] = rows("singly", 1), rows("whole", 9)
+    for player, term in (("critic", "real"), ("vae", "adversarial"), ("vae", "rate")):
+        told = [r[player]["terms"] for r in singly if player in r]
+        values = [terms[term] for terms in told if term in terms]
+        assert whole[player]["terms"][term] == pytest.approx(np.mean(values), rel=1e-5)

@@ -119,6 +119,7 @@ class HasTrajectory(Protocol):
     """A model that draws latents step by step, from noise, under options of its own."""
 
     autoencoder: Any  # it decodes them
+    classes: int  # of the condition; 0: it is an image, or there is none
 
     @property
     def sampling(self) -> Any: ...

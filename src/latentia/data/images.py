@@ -83,8 +83,17 @@ class Images:
         return names
 
     def shape_of(self, column: str) -> tuple[int, ...]:
-        """Of one value of a column: () of a label, (c, h, w) of an image."""
-        return tuple(self.spec()["columns"][column])
+        """(c, h, w) of the images of a column.
+
+        Raises: Error if there is no such column of images.
+        """
+        shapes = self.spec()["columns"]
+        if not shapes.get(column):
+            raise Error(
+                f"{self.source.name} has no {column} beside its images; give a source of pairs, "
+                "such as speckle, or a folder of speckle/ and patterns/."
+            )
+        return tuple(shapes[column])
 
     @property
     def notes(self) -> list[str]:

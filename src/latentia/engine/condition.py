@@ -15,8 +15,10 @@ from latentia.engine.knobs import check
 from latentia.engine.run import Run
 
 
-def sampling(run: Run, model: Model, wanted: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """What `model.sample` wants to be told, and the prior in words.
+def sampling(
+    run: Run, model: Model, wanted: dict[str, Any], asked: bool = False
+) -> tuple[dict[str, Any], str]:
+    """What `model.sample` wants to be told, and the prior in words; asked: for a condition.
 
     Raises: Error if the model has no such options, or a value is out of its range.
     """
@@ -30,8 +32,10 @@ def sampling(run: Run, model: Model, wanted: dict[str, Any]) -> tuple[dict[str, 
     check("latentia sample", type(model.sampling), wanted)
     how = replace(model.sampling, **wanted)
     told = f"learned prior, {how.sampler}, {how.steps} steps"
-    if model.column is not None:
+    if model.column is not None and (asked or model.classes):
         told += f", guidance {how.guidance:g}"
+    elif model.column is not None:
+        told += ", without a condition"
     return {"sampling": how}, told
 
 
@@ -59,7 +63,12 @@ def condition(run: Run, model: Model, text: str, n: int) -> Tensor:
     names = spec["labels"][column]
     known = [*map(str, range(len(names)))]
     rows = []
-    for word in text.split(","):
+    words = [word.strip() for word in text.split(",")]
+    if len(words) > n:
+        raise Error(
+            f"--cond names {len(words)} classes for {n} images; give -n {len(words)} or more."
+        )
+    for word in words:
         if word not in names and word not in known:
             raise Error(f"--cond is {word}; the classes are {', '.join(names)}.")
         rows.append(names.index(word) if word in names else int(word))

@@ -88,7 +88,7 @@ class Run:
     def parent(cls, recipe: str, arguments: dict[str, Any]) -> "Run | None":
         """The run that a recipe's knob `autoencoder` names; its path is made a full one.
 
-        Raises: Error if the recipe has that knob and no run was given, or none with latents.
+        Raises: Error if the recipe has that knob and no run was given.
         """
         if PARENT not in arguments:
             return None
@@ -99,6 +99,8 @@ class Run:
                 "instance one of `latentia train digits_vae`."
             )
         run = given if isinstance(given, Run) else cls.open(given)
+        if PARENT in run.about["arguments"]:  # a prior's latents are its autoencoder's
+            run = cls.open(run.path / PARENT)
         arguments[PARENT] = str(run.path.resolve())
         return run
 

@@ -30,16 +30,17 @@ class State:
 
     def add(self, player: str, values: dict[str, Tensor]) -> None:
         """To the sums of which the next log row shows the means."""
-        for key, value in {**values, "steps": torch.ones(())}.items():
-            key = f"{player}/{key}"
-            self.sums[key] = self.sums[key] + value if key in self.sums else value.clone()
+        for name, value in values.items():
+            # with a count for each: a term may join between two rows
+            for key, more in ((name, value), (f"{name}#", torch.ones(()))):
+                key = f"{player}/{key}"
+                self.sums[key] = self.sums[key] + more if key in self.sums else more.clone()
 
     def means(self, player: str) -> dict[str, float]:
         """Means since they were last asked for."""
         own = [key for key in self.sums if key.startswith(f"{player}/")]
         sums = {key.split("/", 1)[1]: self.sums.pop(key).item() for key in own}
-        steps = sums.pop("steps")
-        return {key: value / steps for key, value in sums.items()}
+        return {k: value / sums[f"{k}#"] for k, value in sums.items() if not k.endswith("#")}
 
     def weights(self) -> dict[str, Tensor]:
         """What every command but resume reads: selected by validation, else averaged, else last."""

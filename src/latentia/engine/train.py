@@ -75,11 +75,11 @@ class Loop:
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         plan.model.to(device=self.device, memory_format=torch.channels_last).train()  # pyright: ignore
         images = plan.images.split("train").to(self.device)
-        self.images = images.beside(plan.model.prepare(images.batches(500)))
         self.validation = plan.images.split("validation").to(self.device)
-        self.batch = min(plan.batch, len(self.images))
+        self.batch = min(plan.batch, len(images))
         if not self.batch:
             raise Error("There is no image to train on; give more, or a smaller --validation.")
+        self.images = images.beside(plan.model.prepare(images.batches(500)))
         # the short batch at the end is left out: each epoch's order leaves out others
         self.an_epoch = len(self.images) // self.batch
         self.total = self.an_epoch * plan.epochs

@@ -28,7 +28,9 @@ class Overlap(NamedTuple):
 def overlap(real: Float[Tensor, "n d"], drawn: Float[Tensor, "m d"], k: int = 5) -> Overlap:
     """Of features. The figures depend on both numbers and on k: compare equals only."""
     reach, reach_of_drawn = _reach(real, k), _reach(drawn, k)
-    near = torch.zeros(len(drawn), dtype=torch.int64)  # real images whose reach holds a sample
+    near = torch.zeros(
+        len(drawn), dtype=torch.int64, device=drawn.device
+    )  # real images whose reach holds a sample
     recalled: list[Bool[Tensor, " part"]] = []
     covered: list[Bool[Tensor, " part"]] = []
     for rows, mine in zip(real.split(PART), reach.split(PART), strict=True):

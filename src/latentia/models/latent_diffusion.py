@@ -66,7 +66,7 @@ class LatentDiffusion(Model):
         self.__dict__["autoencoder"] = autoencoder.eval().requires_grad_(False)  # pyright: ignore
         self.denoiser, self.condition = denoiser, condition
         self.path, self.column, self.drop = path, column, drop
-        self.sampling = sampling or Sampling()
+        self.sampling, self.classes = sampling or Sampling(), classes
         self.latent_shape = tuple(autoencoder.latent_shape)
         self.register_buffer("latent_mean", torch.zeros(self.latent_shape))
         self.register_buffer("latent_sd", torch.ones(self.latent_shape))

@@ -48,12 +48,13 @@ def speckle_ldm(
     speckle, the mean speckle 0.765 (n = 500 patterns, 1 run): docs/speckle.md.
     """
     images = open_images(data)
+    shape = images.shape_of("pattern")
     net = (VectorUNet if denoiser == "unet" else MLPDenoiser)(autoencoder.latent_shape)
     model = LatentDiffusion(
         autoencoder,
         net,
         path=PATHS[path](),
-        condition=PatternCondition(images.shape_of("pattern"), net.width),
+        condition=PatternCondition(shape, net.width),
         column="pattern",
         sampling=Sampling(guidance=guidance),
     )

@@ -52,7 +52,7 @@ def vaegan(
     """
     images = open_images(data, size=size, channels=channels)
     published = adversarial_weight == "published"
-    joining = linear(0.0, balance)
+    joining, joined = linear(0.0, balance), min(adversary_from + 0.1, 1.0)
     nets = vaegan_nets(images.shape, latent)
     model = VAEGAN(
         nets.encoder,
@@ -60,7 +60,7 @@ def vaegan(
         Gaussian(),
         nets.critic,
         beta=after(0.0, linear(0.02 * beta, beta), until=0.5),
-        balance=None if published else after(adversary_from, joining, until=adversary_from + 0.1),
+        balance=None if published else after(adversary_from, joining, until=joined),
     )
     optim = {
         "critic": Adam(lr, betas=(0.5, 0.999)),

@@ -54,7 +54,7 @@ def error_by_time(model: Any, split: Split, seed: int = 0, most: int = 5000) -> 
         bins = (t * BINS).ceil().long().clamp(1, BINS) - 1
         sums.index_add_(0, bins.cpu(), error.float().cpu())
         counts.index_add_(0, bins.cpu(), torch.ones(len(bins)))
-    per = (sums / counts.clamp_min(1) / model.latent_mean.numel()).tolist()
+    per = (sums / counts / model.latent_mean.numel()).tolist()  # nan, and so no point, at none
     with panels(1, wide=5.0) as (figure, (axis,)):
         axis.plot([(k + 0.5) / BINS for k in range(BINS)], per, color=BLUE, marker=".")
         axis.set_ylim(bottom=0)
