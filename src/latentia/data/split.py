@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from latentia.core.contract import Batch
+from latentia.core.contract import Batch, Moment
 from latentia.core.seeding import address
 
 Pixels = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]
@@ -40,6 +40,11 @@ class Split:
         """In order; the last one may be short."""
         for first in range(0, len(self), size):
             yield self.batch(slice(first, first + size))
+
+    def moments(self, size: int, seed: int) -> Iterator[tuple[Batch, Moment]]:
+        """`batches`, each with the address of its noise: the same whenever it is measured."""
+        for number, batch in enumerate(self.batches(size)):
+            yield batch, Moment(number, 1, seed, len(self), 0, len(batch.image))
 
     def beside(self, columns: dict[str, Tensor]) -> "Split":
         """The same images with more columns, one row for each."""

@@ -270,8 +270,7 @@ def score(model: Model, split: Split, seed: int, size: int = 500) -> dict[str, f
     """Means over images (not over batches: the last one is short) of `Model.score`."""
     sums: dict[str, Tensor] = {}
     with evaluating(model):
-        for number, batch in enumerate(split.batches(size)):
-            moment = Moment(number, 1, seed, len(split), 0, len(batch.image))
+        for batch, moment in split.moments(size, seed):
             for key, value in model.score(batch, moment).items():
                 sums[key] = sums.get(key, 0.0) + value.double().sum()
     return {key: value.item() / len(split) for key, value in sums.items()}

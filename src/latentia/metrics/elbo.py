@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from latentia.core.contract import HasLatents, Model, Moment
+from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.modes import evaluating
 from latentia.data import Split
@@ -26,8 +26,7 @@ def elbo(model: Model, split: Split, *, seed: int = 0, size: int = 500) -> dict[
     rows: dict[str, list] = {}
     means, rates = [], []
     with evaluating(model):
-        for number, batch in enumerate(split.batches(size)):
-            moment = Moment(number, 1, seed, len(split), 0, len(batch.image))
+        for batch, moment in split.moments(size, seed):
             for key, value in model.score(batch, moment).items():
                 rows.setdefault(key, []).append(value.double().cpu())
             posterior = model.encode(batch.image)
