@@ -11,6 +11,7 @@ import tyro
 from typing_extensions import Doc
 
 from latentia.commands.coordinates import attribute, encode, interpolate, relate, traverse
+from latentia.commands.examination import doctor
 from latentia.commands.flags import Data, Json, Number, Out, RunFolder, Seed, SplitName
 from latentia.core.errors import Error
 
@@ -147,11 +148,13 @@ def report(
     run: RunFolder, data: Annotated[str | None, Doc("where the run's images are now")] = None
 ) -> None:
     """Write report.html anew."""
+    from latentia.doctor.examine import examine
     from latentia.engine.run import Run
     from latentia.report.page import write_report
 
     opened = Run.open(run)
-    print(write_report(opened, opened.images(data, same=True)))
+    images = opened.images(data, same=True)
+    print(write_report(opened, images, examine(opened, images).findings))
 
 
 COMMANDS: dict[str, Callable] = {
@@ -163,6 +166,7 @@ COMMANDS: dict[str, Callable] = {
         sample,
         reconstruct,
         evaluate,
+        doctor,
         report,
         encode,
         relate,

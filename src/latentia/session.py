@@ -6,6 +6,7 @@ from typing import Any
 
 from latentia.core.contract import Model
 from latentia.core.errors import Error
+from latentia.doctor.examine import examine, watching
 from latentia.engine.device import keep_memory
 from latentia.engine.log import Event, Finding, Finished, Pictured
 from latentia.engine.plan import Options
@@ -37,14 +38,16 @@ def go_on(run: str | Path, data: Any = None) -> tuple[Run, Iterator[Event]]:
 def _train(run: Run, plan: Any) -> Iterator[Event]:
     keep_memory()
     last: Event | None = None
-    for last in events_of(plan, run, run.options):
+    for last in watching(run, events_of(plan, run, run.options)):
         if isinstance(last, Pictured):
             keep_pictures(run, last)
         elif not isinstance(last, Finished):
             yield last
     if isinstance(last, Finished):
         if last.reason == "complete":
-            write_report(run, plan.images)
+            findings = examine(run, plan.images).findings
+            write_report(run, plan.images, findings)
+            yield from findings
         yield last
 
 

@@ -1,6 +1,7 @@
 """A run's events on the terminal: a bar where there is one, plain lines elsewhere."""
 
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,11 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from latentia.doctor.examine import Report
 from latentia.engine.log import Event, Finding, Finished, Logged, Validated
 from latentia.engine.run import Run
 from latentia.latents.relate import LEVEL, Related
 
 EVERY = 5.0  # seconds between lines
+WIDTH = 100  # of a finding; commands are longer, and stay whole
 
 
 def show(run: Run, events: Iterator[Event]) -> int:
@@ -90,7 +93,7 @@ def _say(
         if isinstance(event, Logged):
             on_logged(event)
         elif isinstance(event, Finding):
-            say(event.text)
+            say(told(event))
         elif isinstance(event, Validated):
             waiting = event
             if often.allows():
@@ -141,6 +144,27 @@ def _validation(event: Validated) -> str:
     best = "  best so far" if event.selected else ""
     beta = ", beta 1" if "nelbo" in event.values else ""
     return f"epoch {event.epoch}  validation ({event.n:,} images{beta}): {values}{best}"
+
+
+def told(finding: Finding) -> str:
+    """What was found, what it means, and the commands that mend it."""
+    mark = f"{finding.severity:<5}"
+    first = textwrap.fill(
+        f"{finding.kind}: {finding.text}",
+        WIDTH,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_on_hyphens=False,
+    )
+    body = textwrap.indent(textwrap.fill(finding.means, WIDTH - len(mark)), " " * len(mark))
+    cure = [" " * len(mark) + command for command in finding.cure]  # whole, to be copied
+    return "\n".join(line for line in (first, body, *cure) if line)
+
+
+def examined(report: Report) -> str:
+    """The doctor's report, worst first."""
+    parts = [report.verdict, *map(told, report.findings), *report.unseen]
+    return "\n\n".join(parts)
 
 
 def table(title: str, values: dict[str, Any]) -> None:

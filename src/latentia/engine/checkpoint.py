@@ -68,6 +68,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from None
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """The header's JSON alone; Raises: Error as `read_tensors` does."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {}).get("about", "{}"))
+    except SafetensorError:
+        return read_tensors(path)[1]
+
+
 def _where_it_ends(path: Path, problem: SafetensorError) -> str:
     """Eight bytes give the header's length, the header gives the end of the last tensor."""
     content = path.read_bytes()

@@ -35,11 +35,20 @@ class Validated(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """Something the user should know; one or two sentences that end in what to do."""
+    """Something the user should know, by the engine as it happens or by the doctor.
+
+    text: what was found, with its figures; severity: ILL, WARN or NOTE; means: what it means for
+    the user's purpose; threshold: beyond which it counts; cure: commands that mend it, in turn.
+    """
 
     step: int
     kind: str
     text: str
+    severity: str = "WARN"
+    means: str = ""
+    threshold: str = ""
+    figures: dict[str, float] = {}  # noqa: RUF012 (never written to)
+    cure: tuple[str, ...] = ()
 
 
 class Pictured(NamedTuple):
@@ -111,6 +120,8 @@ class Log:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
+    """A last row that a kill has cut short is left out."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line]
+    whole = path.read_text().rpartition("\n")[0]
+    return [json.loads(line) for line in whole.splitlines() if line]

@@ -1,6 +1,7 @@
 """report.html: one file that holds all of a run that a person looks at."""
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.data import Images, Split
 from latentia.engine.checkpoint import write_json, write_whole
 from latentia.engine.condition import sampling
-from latentia.engine.log import read_rows
+from latentia.engine.log import Finding, read_rows
 from latentia.engine.run import Run
 from latentia.latents.interpolate import interpolate
 from latentia.metrics.elbo import elbo
@@ -38,11 +39,12 @@ class Figure(NamedTuple):
     value: str
 
 
-def write_report(run: Run, images: Images) -> Path:
+def write_report(run: Run, images: Images, findings: Sequence[Finding] = ()) -> Path:
     """Draws everything anew from the weights, the log and the validation images (or the training
     ones, where none were kept), writes evaluation.json and report.html, and returns its path.
 
-    The model is loaded for it: nothing of a training in progress is touched.
+    findings: the doctor's, worst first. The model is loaded for it: nothing of a training in
+    progress is touched.
     """
     model = run.model()
     held_out = images.split("validation")
@@ -85,13 +87,14 @@ def write_report(run: Run, images: Images) -> Path:
             curves.append(Picture(gauge_curves(logged), "what the model shows of itself"))
         sections.append(Section("Training", text, curves))
     figures.append(Figure("parameters", f"{sum(run.about['parameters'].values()):,}"))
-    findings = [row["text"] for row in rows if row["event"] == "finding"]
     path = run.path / "report.html"
     write_whole(path, _render(run, figures, findings, sections).encode())
     return path
 
 
-def _render(run: Run, figures: list[Figure], findings: list[str], sections: list[Section]) -> str:
+def _render(
+    run: Run, figures: list[Figure], findings: Sequence[Finding], sections: list[Section]
+) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html").read_text())
     about = run.about

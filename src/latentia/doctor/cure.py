@@ -1,0 +1,123 @@
+"""Commands that mend: what a run was trained with, where it differs from the defaults, changed."""
+
+import inspect
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentia.core.errors import Error
+from latentia.doctor.patient import Patient
+from latentia.engine import edits as all_edits
+from latentia.engine import recipe as recipes
+from latentia.engine.plan import Options
+from latentia.engine.run import PARENT
+
+
+def defaults(function: Any) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.items()
+    return {name: p.default for name, p in parameters if name != "plan"}
+
+
+def knobs_of(recipe: str) -> dict[str, Any]:
+    """A recipe's knobs and their defaults; none if it cannot be found any more."""
+    try:
+        return defaults(recipes.find(recipe))
+    except Error:
+        return {}
+
+
+def has(patient: Patient, knob: str) -> bool:
+    return knob in knobs_of(patient.run.about["recipe"])
+
+
+def train(patient: Patient, suffix: str, *, edits: dict | None = None, **changed: Any) -> list[str]:
+    """The run's own command with these knobs or options changed, into a folder of its own.
+
+    edits: edits to add or change, by name. [] if the recipe lacks a knob that is to be changed.
+    """
+    about = patient.run.about
+    recipe, options = about["recipe"], asdict(Options())
+    knobs = knobs_of(recipe)
+    if not knobs or changed.keys() - knobs.keys() - options.keys():
+        return []
+    given = {**about["arguments"], **{k: v for k, v in changed.items() if k in knobs}}
+    if PARENT in given and "data" not in changed:
+        given.pop("data")  # the autoencoder's own
+    usual = {k: v for k, v in knobs.items() if k not in changed}  # what mends is said
+    flags = _flags(given, usual)
+    wanted = {**about["options"], **{k: v for k, v in changed.items() if k in options}}
+    flags += _flags(wanted, {**options, **_as_found_here()})
+    for name, chosen in {**about["edits"], **(edits or {})}.items():
+        own = {**about["edits"].get(name, {}), **chosen}
+        usual = {**defaults(all_edits.find(name)), name: object()}  # its flag is what makes it
+        flags += _flags(own, usual)
+    return _command(patient, recipe, flags, suffix)
+
+
+def other(patient: Patient, recipe: str, suffix: str, **knobs: Any) -> list[str]:
+    """Another recipe on the same images."""
+    flags = _flags({"data": patient.knobs["data"], **knobs}, knobs_of(recipe))
+    return _command(patient, recipe, flags, suffix)
+
+
+def prior(patient: Patient, steps: int) -> list[str]:
+    """A learned prior over this run's latents, for at least so many steps."""
+    n, batch = patient.run.about["images"]["count"]["train"], 512
+    if n < 16 * batch:  # so few batches an epoch that smaller ones teach more
+        batch = 128
+    an_epoch = max(1, n // min(n, batch))
+    epochs = max(30, -(-steps // an_epoch))
+    given = {PARENT: str(patient.run.path), "batch": batch, "epochs": epochs}
+    return _command(patient, "latent_prior", _flags(given, knobs_of("latent_prior")), "prior")
+
+
+def resume(path: str | Path) -> list[str]:
+    return [words("latentia", "resume", str(path))]
+
+
+def words(*given: str) -> str:
+    return shlex.join(given)
+
+
+def _command(patient: Patient, recipe: str, flags: list[str], suffix: str) -> list[str]:
+    run = ["--run", str(free(Path(f"{patient.run.path}-{suffix}")))]
+    return [words("latentia", "train", recipe, *flags, *run)]
+
+
+def free(path: Path) -> Path:
+    """The path, or, where it exists, the first numbered one that does not."""
+    found, number = path, 2
+    while found.exists():
+        found, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return found
+
+
+def _as_found_here() -> dict[str, Any]:
+    """What `auto` means, which run.json holds in its place."""
+    from latentia.engine.device import find_device, find_precision
+
+    bf16 = find_precision("auto", find_device("auto")) == torch.bfloat16
+    return {"precision": "bf16" if bf16 else "fp32", "threads": torch.get_num_threads()}
+
+
+def _flags(values: dict[str, Any], usual: dict[str, Any]) -> list[str]:
+    """Those that are not as usual."""
+    flags = []
+    for name, value in values.items():
+        if name in usual and value == usual[name]:
+            continue
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            said = f"{value:.10g}" if isinstance(value, float) else str(value)
+            flags += [f"--{flag}", said]
+    return flags
+
+
+def fewer_digits(value: float) -> float:
+    """As a person would type it."""
+    return float(f"{value:.2g}")

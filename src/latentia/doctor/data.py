@@ -1,0 +1,262 @@
+"""Illnesses of images: too few, twice, blank, turned inside out, or nearly all of one class."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from latentia.data import Images, Split
+from latentia.data.made import MADE
+from latentia.doctor import cure
+from latentia.doctor.finding import ILL, NOTE, WARN, Diagnosis, check
+from latentia.doctor.patient import Patient, pixels_of
+
+HANDFUL = 10  # training images, below which a model can only repeat them
+SIDE = 16  # pixels of the thumbnails that are compared
+VALUES = 2**26  # pixels that are read of a split, at most: 85,000 images of 28x28
+HELD = 2000  # held-out images that are sought among the training images, at most
+WITHIN = 10_000  # training images that are compared with each other, at most
+SAME = 0.03  # of the spread of images: what a JPEG or a resize changes, and no second picture does
+ACROSS, TWICE, STRANGE = 0.01, 0.05, 0.01  # shares above which a note becomes a warning
+BLANK = 1 / 255  # standard deviation of a constant image's pixels
+AGAINST = -0.5  # correlation with the mean image that only inverted images have
+MAJORITY = 0.5  # of the training images, with three classes or more; 0.9 of two
+
+
+class Look(NamedTuple):
+    """Thumbnails (n, 256) of rows of a split, and each image's contrast."""
+
+    rows: Tensor
+    thumbs: Float[Tensor, "n d"]
+    contrast: Float[Tensor, " n"]
+
+
+def look(split: Split, most: int) -> Look:
+    """At so many of its images, evenly spaced."""
+    n = len(split)
+    most = max(2, min(most, VALUES // split.pixels[0].numel()))
+    rows = torch.arange(n)
+    if n > most:
+        rows = torch.linspace(0, n - 1, most, dtype=torch.float64).round().long()
+    thumbs, contrast = [], []
+    for part in rows.split(1000) if n else ():
+        images = split.batch(part).image.mean(1, keepdim=True)
+        thumbs.append(F.adaptive_avg_pool2d(images, SIDE).flatten(1))
+        contrast.append(images.flatten(1).std(1, correction=0))
+    if not n:
+        return Look(rows, torch.empty(0, SIDE**2), torch.empty(0))
+    return Look(rows, torch.cat(thumbs), torch.cat(contrast))
+
+
+def twins(a: Look, b: Look, spread: float, *, earlier: bool = False) -> Tensor:
+    """Rows (i, j) of a and b that show the same picture; earlier: j before i, of one split."""
+    found = []
+    for first in range(0, len(a.thumbs), 500):
+        apart = torch.cdist(a.thumbs[first : first + 500], b.thumbs) / SIDE  # root mean square
+        near = apart < SAME * spread
+        near &= (a.contrast[first : first + 500] > BLANK)[:, None]  # blank ones are another matter
+        if earlier:
+            near = near.tril(first - 1)
+        found.append(near.nonzero() + torch.tensor([first, 0]))
+    pairs = torch.cat(found) if found else torch.empty(0, 2, dtype=torch.long)
+    return torch.stack([a.rows[pairs[:, 0]], b.rows[pairs[:, 1]]], 1)
+
+
+def spread_of(seen: Look) -> float:
+    """Root mean square distance of a pixel from the mean image."""
+    return float((seen.thumbs - seen.thumbs.mean(0)).square().mean().sqrt())
+
+
+def inverted(seen: Look) -> Bool[Tensor, " n"]:
+    """Images that look like the mean image only once black and white are exchanged.
+
+    None, where images have no common look: half of them must correlate with the mean image.
+    """
+    mean = seen.thumbs.median(0).values
+    x, m = seen.thumbs - seen.thumbs.mean(1, keepdim=True), mean - mean.mean()
+    like = (x @ m) / (x.norm(dim=1) * m.norm()).clamp_min(1e-12)
+    turned = (1 - seen.thumbs - mean).norm(dim=1) < 0.7 * (seen.thumbs - mean).norm(dim=1)
+    if not len(like) or like.median() < 0.3:
+        return torch.zeros(len(like), dtype=torch.bool)
+    return (like < AGAINST) & turned
+
+
+def cleaned(patient: Patient) -> list[str]:
+    """Write the images anew without what was found, and train on those."""
+    if not cure.knobs_of(patient.run.about["recipe"]):
+        return []
+    path = str(cure.free(patient.run.path.with_name(f"{patient.run.name}-clean.npz")))
+    run, data = str(patient.run.path), patient.data
+    again = cure.train(patient, "clean", data=path)
+    return [cure.words("latentia", "doctor", run, *data, "--clean", path), *again]
+
+
+def named(split: Split, rows: Tensor, most: int = 3) -> str:
+    some = [split.keys[row] for row in rows.unique()[:most].tolist()]
+    return ", ".join(some) + (", ..." if len(rows.unique()) > most else "")
+
+
+def own(patient: Patient) -> Images | None:
+    """The run's images; of a run built on a run they are the other's matter."""
+    return None if patient.parent is not None else patient.images
+
+
+@check(
+    "too few images",
+    evidence="training images; their pixels in all, and the weights that learn them",
+    threshold=f"ILL: fewer than {HANDFUL}; WARN: fewer pixels than weights",
+    cure="all of a made source, or a model of fewer weights",
+    early=True,
+)
+def too_few(patient: Patient) -> Diagnosis | None:
+    about = patient.run.about
+    n, weights = about["images"]["count"]["train"], sum(about.get("parameters", {}).values())
+    values = n * pixels_of(patient.run)
+    if patient.parent is not None or (n >= HANDFUL and values >= weights):
+        return None
+    name = str(patient.knobs["data"]).partition(":")[0]
+    if name in MADE and ":" in str(patient.knobs["data"]):
+        mend = cure.train(patient, "all", data=name)
+    elif n >= HANDFUL:
+        mend = cure.other(patient, "mnist_mlp_vae", "small", hidden=max(2, n // 8), latent=4)
+    else:
+        mend = []
+    many = "1 image" if n == 1 else f"{n:,} images"
+    return Diagnosis(
+        ILL if n < HANDFUL else WARN,
+        f"{many} to train on, {values:,} pixels in all, for {weights:,} weights.",
+        "The model can know every image by heart: what it draws and the coordinates that it gives say"
+        " little of images it has not seen."
+        + ("" if mend else " No setting mends that: bring some hundred images or more."),
+        {"train": n, "pixels": values, "weights": weights},
+        mend,
+    )
+
+
+@check(
+    "images in two splits",
+    evidence="validation and test images whose 16x16 thumbnail is also a training image's",
+    threshold=f"a distance below {SAME:.0%} of the images' spread; WARN from {ACROSS:.0%} of them on",
+    cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
+)
+def across(patient: Patient) -> Diagnosis | None:
+    if (images := own(patient)) is None:
+        return None
+    train = images.split("train")
+    seen = look(train, len(train))
+    told, count, of = [], 0, 0
+    for name in ("validation", "test"):
+        split = images.split(name)
+        held = look(split, HELD)
+        pairs = twins(held, seen, spread_of(seen))
+        count, of = count + len(pairs[:, 0].unique()), of + len(held.rows)
+        if len(pairs):
+            told.append(f"{name}: {named(split, pairs[:, 0])} = {named(train, pairs[:, 1])}")
+    if not count:
+        return None
+    return Diagnosis(
+        WARN if count > ACROSS * of else NOTE,
+        f"{count:,} of {of:,} held-out images are also trained on ({'; '.join(told)}).",
+        "Figures on held-out images flatter the model: it has seen some of them.",
+        {"count": count, "of": of},
+        cleaned(patient),
+    )
+
+
+@check(
+    "images given twice",
+    evidence="training images whose 16x16 thumbnail an earlier one has",
+    threshold=f"a distance below {SAME:.0%} of the images' spread; WARN from {TWICE:.0%} of them on",
+    cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
+)
+def twice(patient: Patient) -> Diagnosis | None:
+    if (images := own(patient)) is None:
+        return None
+    train = images.split("train")
+    seen = look(train, WITHIN)
+    again = twins(seen, seen, spread_of(seen), earlier=True)[:, 0].unique()
+    if not len(again):
+        return None
+    return Diagnosis(
+        WARN if len(again) > TWICE * len(seen.rows) else NOTE,
+        f"{len(again):,} of {len(seen.rows):,} training images repeat an earlier one "
+        f"({named(train, again)}).",
+        "What is repeated counts double: it is drawn more often, and learned by heart sooner.",
+        {"count": len(again), "of": len(seen.rows)},
+        cleaned(patient),
+    )
+
+
+@check(
+    "constant images",
+    evidence="training images all of whose pixels are equal",
+    threshold=f"one; WARN from {STRANGE:.0%} of them on",
+    cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
+)
+def constant(patient: Patient) -> Diagnosis | None:
+    if (images := own(patient)) is None:
+        return None
+    train = images.split("train")
+    seen = look(train, len(train))
+    return strange(patient, train, seen, seen.contrast <= BLANK, "show nothing: one grey all over")
+
+
+@check(
+    "inverted images",
+    evidence="training images that resemble the median image once black and white are exchanged",
+    threshold=f"a correlation with it below {AGAINST}; WARN from {STRANGE:.0%} of them on",
+    cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
+)
+def inside_out(patient: Patient) -> Diagnosis | None:
+    if (images := own(patient)) is None:
+        return None
+    train = images.split("train")
+    seen = look(train, len(train))
+    how = "are black where the others are white, and white where they are black"
+    return strange(patient, train, seen, inverted(seen), how)
+
+
+def strange(patient: Patient, train: Split, seen: Look, which: Tensor, how: str):
+    count, of = int(which.sum()), len(seen.rows)
+    if not count:
+        return None
+    return Diagnosis(
+        WARN if count > STRANGE * of else NOTE,
+        f"{count:,} of {of:,} training images {how} ({named(train, seen.rows[which])}).",
+        "The model spends coordinates on this difference, and draws such images too.",
+        {"count": count, "of": of},
+        cleaned(patient),
+    )
+
+
+@check(
+    "one class dominates",
+    evidence="training images by class, of each column with classes",
+    threshold=f"more than {MAJORITY:.0%} of three classes or more, or 90% of two",
+    cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
+)
+def dominated(patient: Patient) -> Diagnosis | None:
+    if (images := own(patient)) is None:
+        return None
+    train = images.split("train")
+    for column, names in train.classes.items():
+        if not names or len(names) < 2 or not len(train):
+            continue
+        counts = torch.bincount(train.columns[column], minlength=len(names))
+        k, share = int(counts.argmax()), float(counts.max() / counts.sum())
+        if share <= (MAJORITY if len(names) > 2 else 0.9):
+            continue
+        return Diagnosis(
+            WARN,
+            f"{share:.0%} of {len(train):,} training images are of class {names[k]} ({column}; "
+            f"{len(names)} classes).",
+            "Coordinates describe that class; the others are drawn seldom and badly.",
+            {"share": share, "classes": len(names)},
+            cleaned(patient),
+        )
+    return None
+
+
+CHECKS = (too_few, across, twice, constant, inside_out, dominated)

@@ -1,0 +1,232 @@
+"""Illnesses of latents: do they carry information, and does the prior know where they lie."""
+
+from typing import Any
+
+import numpy as np
+
+from latentia.doctor import cure
+from latentia.doctor.finding import ILL, NOTE, WARN, Diagnosis, check
+from latentia.doctor.patient import Patient, pixels_of
+from latentia.metrics.elbo import ACTIVE
+
+NATS = 0.1  # of rate: two images in three cannot be told apart by less
+EARLY = 0.25  # share of the run before which a low rate may yet rise: VAEs begin collapsed
+EXPLAINED = 0.5  # share of the images' variance: below it a picture is closer to the mean image
+UNUSED = 0.25  # of the dimensions: a few spare ones are the rule, and do no harm
+REACHED = 0.6  # of the posterior's pictures; healthy runs have 0.75 to 0.9, beta 0.01 has 0.2
+ENOUGH = 50  # pictures of each kind, below which neighbours say little
+OFF = 3.0  # sigma over residual, or its inverse: nine-fold in the weight of the distortion
+PRIOR_STEPS = 3000  # of a learned prior; the default takes 3,210 on MNIST
+
+
+def rate_of(patient: Patient) -> float | None:
+    """Nats per image, by the last validation, else by the log; None: there is no such term."""
+    told = patient.score("rate") if len(patient.score("rate")) else patient.term("rate")
+    return float(told[-1]) if len(told) else None
+
+
+def beta_of(patient: Patient) -> float | None:
+    """The weight of the rate that the run had last, of a distortion of weight 1."""
+    told = patient.term("rate", "weights")
+    return float(told[-1]) if len(told) else None
+
+
+def active(patient: Patient) -> tuple[int, int]:
+    """Dimensions whose posterior mean varies from image to image, of how many."""
+    varies = patient.codes.mean.var(0) > ACTIVE
+    return int(varies.sum()), len(varies)
+
+
+def averaged(patient: Patient, beta: float, latent: int) -> str:
+    """The effective beta of an objective that averages, if this is it; TRAPS 1."""
+    pixels = pixels_of(patient.run)
+    for what, size in ((f"{latent} latents", latent), ("no latents", 1)):
+        if abs(beta / (pixels / size) - 1) < 0.05:
+            over = f"{pixels:,} pixels" + (f" and {what}" if size > 1 else ", but not over latents")
+            return f" beta {beta:g} is what averaging over {over} amounts to."
+    return ""
+
+
+def lower_beta(patient: Patient, beta: float | None) -> list[str]:
+    if beta and beta > 1:
+        return cure.train(patient, "beta1", beta=1.0)
+    if "kl_schedule" not in patient.run.about["edits"]:
+        return cure.train(patient, "warmup", edits={"kl_schedule": {"kl_schedule": "linear"}})
+    return slower(patient)
+
+
+def slower(patient: Patient) -> list[str]:
+    """At the recipe's own learning rate, or at a tenth of the run's."""
+    rate, usual = patient.knobs.get("lr"), cure.knobs_of(patient.run.about["recipe"]).get("lr")
+    if rate is None or usual is None:
+        return []
+    new = usual if rate > usual else cure.fewer_digits(rate / 10)
+    return cure.train(patient, f"lr{new:g}", lr=new)
+
+
+@check(
+    "posterior collapse",
+    evidence="rate of held-out images; latent dimensions whose posterior mean varies among them",
+    threshold=f"rate below {NATS} nats per image",
+    cure="--beta 1; at beta 1 or less --kl-schedule linear, or a lower --lr",
+    early=True,
+)
+def collapse(patient: Patient) -> Diagnosis | None:
+    rate, beta = rate_of(patient), beta_of(patient)
+    if rate is None or rate >= NATS:
+        return None
+    if patient.early and patient.step < EARLY * patient.total:
+        return None
+    figures: dict[str, Any] = {"rate_nats": rate, "beta": beta or 0.0}
+    said, why = "the latents carry nothing", ""
+    if not patient.early:
+        alive, of = active(patient)
+        figures |= {"active": alive, "latent": of}
+        said = f"{alive} of {of} latent dimensions carry information"
+        why = averaged(patient, beta or 0.0, of)
+    return Diagnosis(
+        ILL,
+        f"{said} (rate {rate:.2g} nats; beta {beta:g}).",
+        "The decoder ignores the latents: every reconstruction is the mean image, and no coordinate"
+        f" means anything.{why}",
+        figures,
+        lower_beta(patient, beta),
+    )
+
+
+@check(
+    "beta too high",
+    evidence="share of the pixels' variance that decoded posterior means explain; active dimensions",
+    threshold=f"beta above 1 with less than {EXPLAINED:.0%} explained, or half of the dimensions",
+    cure="--beta 1",
+)
+def too_high(patient: Patient) -> Diagnosis | None:
+    rate, beta = rate_of(patient), beta_of(patient)
+    if rate is None or rate < NATS or beta is None or beta <= 1 or not patient.has_latents:
+        return None
+    (alive, of), (error, spread) = active(patient), patient.residual
+    explained = 1 - error / spread
+    if explained >= EXPLAINED and alive >= of / 2:
+        return None
+    return Diagnosis(
+        WARN,
+        f"beta {beta:g} leaves {alive} of {of} latent dimensions and {rate:.3g} nats of rate; "
+        f"reconstructions explain {explained:.0%} of the pixels' variance.",
+        "Details that tell your images apart are missing from reconstructions and coordinates. What "
+        "coordinates remain are few and rather independent: keep this beta only if that is the aim."
+        + averaged(patient, beta, of),
+        {"beta": beta, "active": alive, "latent": of, "rate_nats": rate, "explained": explained},
+        cure.train(patient, "beta1", beta=1.0),
+    )
+
+
+@check(
+    "beta too low to sample",
+    evidence="share of decoded posterior draws with a sample of the prior among their neighbours",
+    threshold=f"beta below 1 and a share below {REACHED}",
+    cure="--beta 1",
+)
+def too_low(patient: Patient) -> Diagnosis | None:
+    beta, share = beta_of(patient), reached(patient)
+    if beta is None or beta >= 1 or share is None or share >= REACHED:
+        return None
+    return hole_of(patient, WARN, share, f"; beta {beta:g}", cure.train(patient, "beta1", beta=1.0))
+
+
+@check(
+    "hole in the prior",
+    evidence="share of decoded posterior draws with a sample of the prior among their neighbours",
+    threshold=f"a share below {REACHED} at beta 1 or more",
+    cure="latentia train latent_prior --autoencoder RUN",
+)
+def hole(patient: Patient) -> Diagnosis | None:
+    beta, share = beta_of(patient), reached(patient)
+    if beta is None or beta < 1 or share is None or share >= REACHED:
+        return None
+    if (rate_of(patient) or 0) < NATS:
+        return None
+    return hole_of(patient, NOTE, share, "", cure.prior(patient, PRIOR_STEPS))
+
+
+def reached(patient: Patient) -> float | None:
+    if not patient.has_latents or not patient.draws:
+        return None
+    if min(len(patient.samples), len(patient.posterior_draws)) < ENOUGH:
+        return None
+    return patient.likeness(patient.samples, patient.posterior_draws).coverage
+
+
+def hole_of(patient: Patient, severity: str, share: float, more: str, mend: list[str]) -> Diagnosis:
+    low, high = np.min(patient.codes.spread), np.max(patient.codes.spread)
+    return Diagnosis(
+        severity,
+        f"samples of the prior reach {share:.0%} of what the latents can draw (n = "
+        f"{len(patient.samples)} of each{more}); the latents' standard deviations are {low:.2g} to "
+        f"{high:.2g}, the prior's 1.",
+        "New images are drawn where no real image lies, and look like none. Encoding, reconstruction"
+        " and walks between real images are not touched by this.",
+        {"reached": share, "sd_least": low, "sd_most": high},
+        mend,
+    )
+
+
+@check(
+    "unused dimensions",
+    evidence="latent dimensions whose posterior mean varies by less than 0.01 among held-out images",
+    threshold=f"more than {UNUSED:.0%} of them, though not all",
+    cure="--latent with the number that is used",
+)
+def unused(patient: Patient) -> Diagnosis | None:
+    rate, beta = rate_of(patient), beta_of(patient)
+    if rate is None or rate < NATS or not patient.has_latents:
+        return None
+    alive, of = active(patient)
+    if not 0 < alive < (1 - UNUSED) * of:
+        return None
+    return Diagnosis(
+        NOTE,
+        f"{of - alive} of {of} latent dimensions carry nothing (rate {rate:.3g} nats; beta "
+        f"{beta:g}).",
+        "They are noise: leave them out of tables and traversals. They do no harm to images.",
+        {"active": alive, "latent": of, "rate_nats": rate},
+        cure.train(patient, f"latent{alive}", latent=alive),
+    )
+
+
+@check(
+    "sigma off its residual",
+    evidence="sigma of the Gaussian likelihood over the root mean squared error of reconstructions",
+    threshold=f"{OFF:g}-fold either way, with half of the dimensions unused or half of the variance",
+    cure="--sigma optimal, --likelihood gaussian, or --beta scaled by the ratio squared",
+)
+def sigma(patient: Patient) -> Diagnosis | None:
+    likelihood = getattr(patient.model, "likelihood", None)
+    beta = beta_of(patient)
+    if not patient.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
+        return None
+    (alive, of), (error, spread) = active(patient), patient.residual
+    now, wanted = float(likelihood.log_sigma.exp()), error**0.5  # pyright: ignore
+    off, explained = now / wanted, 1 - error / spread
+    costs = (
+        alive < of / 2 or explained < EXPLAINED if off > 1 else (reached(patient) or 1) < REACHED
+    )
+    if 1 / OFF < off < OFF or not costs:
+        return None
+    effective = beta * off**2
+    mends = cure.train(patient, "sigma", sigma="optimal") if cure.has(patient, "sigma") else []
+    smaller = cure.fewer_digits(beta / off**2)
+    return Diagnosis(
+        WARN,
+        f"sigma is {now:.2g}, the error that it stands for {wanted:.2g}: beta {beta:g} acts as beta "
+        f"{effective:.3g}; {alive} of {of} dimensions are used, {explained:.0%} of the variance is "
+        "explained.",
+        "The model believes its images to be noisier than they are, and throws details away as noise"
+        if off > 1
+        else "The model believes its images to be cleaner than they are, and learns noise by heart"
+        ", at the cost of its prior.",
+        {"sigma": now, "residual": wanted, "effective_beta": effective, "active": alive},
+        mends or cure.train(patient, f"beta{smaller:g}", beta=smaller),
+    )
+
+
+CHECKS = (collapse, sigma, too_high, too_low, hole, unused)

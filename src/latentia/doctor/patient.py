@@ -1,0 +1,213 @@
+"""A run as its doctor sees it: log, settings, codes and samples, each gathered when first asked."""
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentia.core.contract import HasLatents, HasTrajectory, Model
+from latentia.core.errors import Error
+from latentia.core.seeding import normal_rows
+from latentia.data import Images, Split
+from latentia.engine.checkpoint import read_about
+from latentia.engine.log import read_rows
+from latentia.engine.plan import Plan
+from latentia.engine.run import PARENT, Run
+from latentia.latents.codes import Codes, codes
+from latentia.latents.codes import batch_size as fitting
+from latentia.metrics.coverage import Overlap, overlap
+
+HELD_OUT = 2000  # held-out images that are encoded, at most
+DRAWN = 500  # samples, and as many decoded posterior draws
+COMPONENTS = 32  # principal components of the held-out pixels, in which neighbours are sought
+
+
+class Patient:
+    """A run, and what was found out of it so far; nothing of its folder is changed.
+
+    images: the run's own, if the caller holds them. early: the run is still being trained, so that
+    only its settings and log are looked at.
+    """
+
+    def __init__(self, run: Run, images: Images | None = None, data: Any = None, early=False):
+        self.run, self._images, self._data, self.early = run, images, data, early
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        return self.run.about["arguments"]
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        return read_rows(self.run.path / "log.jsonl")
+
+    @cached_property
+    def logged(self) -> list[dict[str, Any]]:
+        return [row for row in self.rows if row["event"] == "logged"]
+
+    @cached_property
+    def validated(self) -> list[dict[str, Any]]:
+        return [row for row in self.rows if row["event"] == "validated"]
+
+    @cached_property
+    def incidents(self) -> list[dict[str, Any]]:
+        """Steps that were not finite."""
+        found = [row for row in self.rows if row["event"] == "finding"]
+        return [row for row in found if row["kind"] == "non-finite"]
+
+    @cached_property
+    def about_state(self) -> dict[str, Any]:
+        """The header of the commit point; empty where only weights were kept."""
+        return read_about(self.run.state) if self.run.state.exists() else {}
+
+    @property
+    def step(self) -> int:
+        return self.about_state.get("step", self.logged[-1]["step"] if self.logged else 0)
+
+    @cached_property
+    def total(self) -> int:
+        """Steps that the run was to take."""
+        if self.logged:
+            return self.logged[-1]["total"]
+        return steps_of(self.plan, self.run)
+
+    @property
+    def complete(self) -> bool:
+        return self.about_state.get("complete", self.step >= self.total)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """As it was trained, without its weights."""
+        self._look()
+        return self.run.plan(Images.described(self.run.about["images"]))
+
+    @cached_property
+    def model(self) -> Model:
+        self._look()
+        return self.run.model()
+
+    @property
+    def coder(self) -> Any:
+        """The model that has latents, the run's own or its autoencoder; None if neither has."""
+        model = self.model.autoencoder if isinstance(self.model, HasTrajectory) else self.model
+        return model if isinstance(model, HasLatents) else None
+
+    @property
+    def has_latents(self) -> bool:
+        """Of its own: of a learned prior, its autoencoder's illnesses are another run's."""
+        return isinstance(self.model, HasLatents) and not isinstance(self.model, HasTrajectory)
+
+    @property
+    def draws(self) -> bool:
+        return type(self.model).sample is not Model.sample
+
+    @cached_property
+    def parent(self) -> Run | None:
+        """The run's copy of the run that it was built on."""
+        return Run.open(self.run.path / PARENT) if PARENT in self.knobs else None
+
+    @cached_property
+    def images(self) -> Images:
+        """Raises: Error if they are not here."""
+        self._look()
+        return self._images or self.run.images(self._data, same=True)
+
+    @cached_property
+    def held_out(self) -> Split:
+        """Validation images, never the test images; the training ones where none were kept."""
+        part = self.images.split("validation")
+        return part if len(part) else self.images.split("train")
+
+    @property
+    def data(self) -> list[str]:
+        """The words by which a command finds the images, where the run's own do not."""
+        return [] if self._data is None else ["--data", str(self._data)]
+
+    def few(self, n: int) -> Float[Tensor, "n c h w"]:
+        """So many held-out images, or all, evenly spaced."""
+        return evenly(self.held_out, n)
+
+    @cached_property
+    def codes(self) -> Codes:
+        """Of held-out images."""
+        return codes(self.coder, self.held_out, most=HELD_OUT)
+
+    @cached_property
+    @torch.no_grad()
+    def residual(self) -> tuple[float, float]:
+        """Mean squared error of decoded posterior means, and the variance that it leaves over."""
+        wrong = [(self.coder.reconstruct(x) - x).square().mean() for x in self._parts(DRAWN)]
+        images = self.few(DRAWN)
+        spread = (images - images.mean(0)).square().mean().item()
+        return float(torch.stack(wrong).mean()), spread
+
+    @cached_property
+    @torch.no_grad()
+    def samples(self) -> Float[Tensor, "n c h w"]:
+        size = fitting(self.held_out)
+        n = max(2, min(DRAWN, 64 * size, len(self.held_out)))
+        return self.model.sample(n, seed=0).cpu()
+
+    @cached_property
+    @torch.no_grad()
+    def posterior_draws(self) -> Float[Tensor, "n c h w"]:
+        """Decoded draws, one from the posterior of each of some held-out images."""
+        drawn, shape = [], tuple(self.coder.latent_shape)
+        eps = normal_rows(DRAWN, shape, seed=0, purpose="doctor")
+        for part in self._parts(DRAWN):
+            noise, eps = eps[: len(part)], eps[len(part) :]
+            drawn.append(self.coder.decode(self.coder.encode(part).sample(noise)))
+        return torch.cat(drawn).cpu()
+
+    def likeness(self, drawn: Tensor, real: Tensor) -> Overlap:
+        """How `drawn` lie among `real`, in principal components of the real pixels."""
+        n = min(len(drawn), len(real))
+        flat = real.flatten(1).double()
+        centre = flat.mean(0)
+        width = min(COMPONENTS, n - 1, flat.shape[1])
+        _, _, axes = torch.svd_lowrank(flat - centre, q=width, niter=4)
+        a, b = ((x.flatten(1).double()[:n] - centre) @ axes for x in (real, drawn))
+        return overlap(a.float(), b.float(), k=min(5, n - 1))
+
+    def gauge(self, name: str) -> np.ndarray:
+        """Of every log row; nan where it was not told."""
+        return np.array([row["gauges"].get(name, np.nan) for row in self.logged])
+
+    def norms(self, player: str) -> np.ndarray:
+        """The gradient's norm, of every log row in which the player moved."""
+        said = [row["players"].get(player) for row in self.logged]
+        return np.array([each["gradient_norm"] for each in said if each])
+
+    def term(self, name: str, kind: str = "terms") -> np.ndarray:
+        """A term's mean (or its weight) of every log row in which it appears."""
+        told = [said[kind] for row in self.logged for said in row["players"].values()]
+        return np.array([each[name] for each in told if name in each])
+
+    def score(self, name: str) -> np.ndarray:
+        """A validation figure, epoch by epoch."""
+        return np.array([r["values"][name] for r in self.validated if name in r["values"]])
+
+    def _parts(self, n: int) -> list[Tensor]:
+        return list(self.few(n).split(fitting(self.held_out)))
+
+    def _look(self) -> None:
+        if self.early:
+            raise Error("The run is still being trained.")
+
+
+def evenly(split: Split, n: int) -> Float[Tensor, "n c h w"]:
+    rows = torch.linspace(0, len(split) - 1, min(n, len(split)), dtype=torch.float64)
+    return split.batch(rows.round().long()).image
+
+
+def steps_of(plan: Plan, run: Run) -> int:
+    """All steps of a plan on the run's images; the short last batch of an epoch is left out."""
+    n = run.about["images"]["count"]["train"]
+    return plan.epochs * (n // max(1, min(plan.batch, n)))
+
+
+def pixels_of(run: Run) -> int:
+    return math.prod(run.about["images"]["shape"])
