@@ -118,27 +118,3 @@ def test_gauges_are_in_the_state_and_shares_are_shares(name):
     other = MODELS[name]()
     other.load_state_dict(model.state_dict())
     assert other.gauges() == gauges
-
-
-@ALL
-def test_a_winning_critic_a_blind_one_and_a_collapse_are_said(name):
-    model = MODELS[name]().train()
-    fakes = ("reconstruction", "sample") if "fake" not in str(model.meter.names) else ("fake",)
-
-    def said(real, fake, loss, spread):
-        model.meter.count.zero_()
-        told = {f"accuracy_{kind}": torch.tensor(fake) for kind in fakes}
-        told |= {"accuracy_real": torch.tensor(real), "critic_loss": torch.tensor(loss)}
-        model.meter.note(**told, spread_of_samples=torch.tensor(spread))
-        return model.remarks(moment(9))
-
-    assert said(0.8, 0.8, 0.3, 0.9) == {}
-    assert said(1.0, 1.0, 0.1, 0.9) == {}  # right, yet with something left to say
-    wins = said(1.0, 1.0, 0.001, 0.9)["critic-wins"]
-    assert "it tells 100.0% of real" in wins
-    assert "loss is 0.001 nats" in wins
-    assert "no better than a coin" in said(1.0, 0.0, 1.4, 0.9)["critic-blind"]
-    assert "by 5% of what real images" in said(0.8, 0.8, 0.3, 0.05)["generator-collapsed"]
-    assert model.alarms() == {}  # a mean over one step alarms nobody
-    model.meter.count.fill_(50)
-    assert "generator-collapsed" in model.alarms()

@@ -61,13 +61,6 @@ def test_beta_follows_its_schedule_by_the_share_of_the_run():
     assert model.terms(batch(), moment(50, 100))["rate"][0] == pytest.approx(1.0)
 
 
-def test_a_run_that_ends_below_its_final_weight_says_so():
-    model = toy()
-    assert model.remarks(moment(9)) == {}
-    model.beta = linear(0.0, 2.0)
-    assert "ended at 1.8, below its final 2" in model.remarks(moment(9))["kl-unfinished"]
-
-
 def test_noise_depends_on_seed_step_and_row_alone():
     model = toy()
     first = model.terms(batch(), moment())

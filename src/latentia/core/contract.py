@@ -89,14 +89,6 @@ class Model(nn.Module):
         """Scalars of the last step worth a curve: norms, accuracies; read at logging steps only."""
         return {}
 
-    def alarms(self) -> dict[str, str]:
-        """As remarks, but for what should not wait for the end; each kind is said once."""
-        return {}
-
-    def remarks(self, last: Moment) -> dict[str, str]:
-        """What the user should know when a run ends: kind -> a sentence that says what to do."""
-        return {}
-
 
 @runtime_checkable
 class HasLatents(Protocol):

@@ -95,7 +95,8 @@ def strong(patient: Patient) -> Diagnosis | None:
 @check(
     "oscillation",
     evidence="the critic's loss, and how often of two it is right, in the second half of the log",
-    threshold=f"a median loss above {COIN:.0%} of a coin's, and sometimes more often wrong than right",
+    threshold=f"a median loss above {COIN:.0%} of a coin's, and sometimes more often "
+    "wrong than right",
     cure="mnist_gan, or a lower --lr",
 )
 def oscillation(patient: Patient) -> Diagnosis | None:
@@ -196,7 +197,8 @@ def collapsed(patient: Patient) -> Diagnosis | None:
     return Diagnosis(
         ILL if ill else WARN,
         f"samples differ from each other by {differs:.0%} of what real images do{reach}{n}.",
-        "Whatever is asked, one picture is drawn, or a few: samples stand for a part of your images, "
+        "Whatever is asked, one picture is drawn, or a few: samples stand for "
+        "a part of your images, "
         "not for all of them.",
         {"spread": differs, **({"reached": share} if share is not None else {})},
         weaker_critic(patient),

@@ -127,7 +127,8 @@ def too_few(patient: Patient) -> Diagnosis | None:
     return Diagnosis(
         ILL if n < HANDFUL else WARN,
         f"{many} to train on, {values:,} pixels in all, for {weights:,} weights.",
-        "The model can know every image by heart: what it draws and the coordinates that it gives say"
+        "The model can know every image by heart: what it draws and the "
+        "coordinates that it gives say"
         " little of images it has not seen."
         + ("" if mend else " No setting mends that: bring some hundred images or more."),
         {"train": n, "pixels": values, "weights": weights},
@@ -138,7 +139,8 @@ def too_few(patient: Patient) -> Diagnosis | None:
 @check(
     "images in two splits",
     evidence="validation and test images whose 16x16 thumbnail is also a training image's",
-    threshold=f"a distance below {SAME:.0%} of the images' spread; WARN from {ACROSS:.0%} of them on",
+    threshold=f"a distance below {SAME:.0%} of the images' spread; WARN from "
+    f"{ACROSS:.0%} of them on",
     cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
 )
 def across(patient: Patient) -> Diagnosis | None:
@@ -168,7 +170,8 @@ def across(patient: Patient) -> Diagnosis | None:
 @check(
     "images given twice",
     evidence="training images whose 16x16 thumbnail an earlier one has",
-    threshold=f"a distance below {SAME:.0%} of the images' spread; WARN from {TWICE:.0%} of them on",
+    threshold=f"a distance below {SAME:.0%} of the images' spread; WARN from "
+    f"{TWICE:.0%} of them on",
     cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
 )
 def twice(patient: Patient) -> Diagnosis | None:

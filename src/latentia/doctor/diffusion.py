@@ -41,7 +41,8 @@ def unfinished_parent(patient: Patient) -> Diagnosis | None:
     return Diagnosis(
         WARN,
         f"{where.name} had taken {step:,} of {total:,} steps.",
-        "This prior learns the latents of a network that was not done: its images are no better than "
+        "This prior learns the latents of a network that was not done: its "
+        "images are no better than "
         "that network's, and must be learned anew once it is finished.",
         {"step": step, "total": total},
         [*cure.resume(where), *again] if where.exists() else again,
@@ -100,7 +101,8 @@ def heeded(patient: Patient, model: Any) -> tuple[float, float, float]:
 
 @check(
     "condition ignored",
-    evidence="rise of the denoising error of held-out images when each is given another's condition",
+    evidence="rise of the denoising error of held-out images when each is given "
+    "another's condition",
     threshold=f"less than {HEEDED:g} standard errors",
     cure="more --epochs",
 )
@@ -117,7 +119,8 @@ def ignored(patient: Patient) -> Diagnosis | None:
         ILL,
         f"a false {model.column} raises the denoising error of {error:.3g} by {more:.2g} ± "
         f"{1.96 * uncertain:.2g} only.",
-        f"Whatever {model.column} is asked for, the same is drawn; guidance has nothing to amplify.",
+        f"Whatever {model.column} is asked for, the same is drawn; guidance has "
+        "nothing to amplify.",
         {"error": error, "raised": more, "standard_error": uncertain},
         cure.train(patient, f"epochs{longer}", epochs=longer) if epochs else [],
     )

@@ -96,7 +96,8 @@ def collapse(patient: Patient) -> Diagnosis | None:
 
 @check(
     "beta too high",
-    evidence="share of the pixels' variance that decoded posterior means explain; active dimensions",
+    evidence="share of the pixels' variance that decoded posterior means explain; "
+    "active dimensions",
     threshold=f"beta above 1 with less than {EXPLAINED:.0%} explained, or half of the dimensions",
     cure="--beta 1",
 )
@@ -112,7 +113,8 @@ def too_high(patient: Patient) -> Diagnosis | None:
         WARN,
         f"beta {beta:g} leaves {alive} of {of} latent dimensions and {rate:.3g} nats of rate; "
         f"reconstructions explain {explained:.0%} of the pixels' variance.",
-        "Details that tell your images apart are missing from reconstructions and coordinates. What "
+        "Details that tell your images apart are missing from reconstructions "
+        "and coordinates. What "
         "coordinates remain are few and rather independent: keep this beta only if that is the aim."
         + averaged(patient, beta, of),
         {"beta": beta, "active": alive, "latent": of, "rate_nats": rate, "explained": explained},
@@ -163,7 +165,8 @@ def hole_of(patient: Patient, severity: str, share: float, more: str, mend: list
         f"samples of the prior reach {share:.0%} of what the latents can draw (n = "
         f"{len(patient.samples)} of each{more}); the latents' standard deviations are {low:.2g} to "
         f"{high:.2g}, the prior's 1.",
-        "New images are drawn where no real image lies, and look like none. Encoding, reconstruction"
+        "New images are drawn where no real image lies, and look like none. "
+        "Encoding, reconstruction"
         " and walks between real images are not touched by this.",
         {"reached": share, "sd_least": low, "sd_most": high},
         mend,
@@ -172,7 +175,8 @@ def hole_of(patient: Patient, severity: str, share: float, more: str, mend: list
 
 @check(
     "unused dimensions",
-    evidence="latent dimensions whose posterior mean varies by less than 0.01 among held-out images",
+    evidence="latent dimensions whose posterior mean varies by less than 0.01 among "
+    "held-out images",
     threshold=f"more than {UNUSED:.0%} of them, though not all",
     cure="--latent with the number that is used",
 )
@@ -196,7 +200,8 @@ def unused(patient: Patient) -> Diagnosis | None:
 @check(
     "sigma off its residual",
     evidence="sigma of the Gaussian likelihood over the root mean squared error of reconstructions",
-    threshold=f"{OFF:g}-fold either way, with half of the dimensions unused or half of the variance",
+    threshold=f"{OFF:g}-fold either way, with half of the dimensions unused or half "
+    "of the variance",
     cure="--sigma optimal, --likelihood gaussian, or --beta scaled by the ratio squared",
 )
 def sigma(patient: Patient) -> Diagnosis | None:
@@ -217,10 +222,12 @@ def sigma(patient: Patient) -> Diagnosis | None:
     smaller = cure.fewer_digits(beta / off**2)
     return Diagnosis(
         WARN,
-        f"sigma is {now:.2g}, the error that it stands for {wanted:.2g}: beta {beta:g} acts as beta "
+        f"sigma is {now:.2g}, the error that it stands for {wanted:.2g}: beta "
+        f"{beta:g} acts as beta "
         f"{effective:.3g}; {alive} of {of} dimensions are used, {explained:.0%} of the variance is "
         "explained.",
-        "The model believes its images to be noisier than they are, and throws details away as noise"
+        "The model believes its images to be noisier than they are, and throws "
+        "details away as noise"
         if off > 1
         else "The model believes its images to be cleaner than they are, and learns noise by heart"
         ", at the cost of its prior.",

@@ -145,7 +145,8 @@ def unfinished(patient: Patient) -> Diagnosis | None:
         WARN,
         f"{name} of the validation images still fell by {lately:.3g} in the last quarter of "
         f"{len(values)} epochs, {lately / gained:.0%} of its fall in all.",
-        "More passes would give better images and coordinates for nothing but time; figures of this "
+        "More passes would give better images and coordinates for nothing but "
+        "time; figures of this "
         "run are not the recipe's.",
         {"fell": lately, "fell_in_all": gained},
         cure.train(patient, f"epochs{more}", epochs=more) if epochs else [],
@@ -288,7 +289,8 @@ def dull(patient: Patient) -> Diagnosis | None:
         ILL,
         f"reconstructions explain {max(0.0, explained):.0%} of the pixels' variance"
         + (f"; the learning rate is {lr:g}, the recipe's {usual:g}." if fast else "."),
-        "What is drawn is hardly nearer to an image than the mean image is: neither reconstructions "
+        "What is drawn is hardly nearer to an image than the mean image is: "
+        "neither reconstructions "
         "nor coordinates say much yet.",
         {"explained": explained, "rate_nats": rate},
         slower(patient) if fast else cure.train(patient, f"epochs{more}", epochs=more),

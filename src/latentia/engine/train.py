@@ -25,7 +25,6 @@ from latentia.engine.log import (
     Pictured,
     Saved,
     Validated,
-    read_rows,
 )
 from latentia.engine.plan import Options, Plan
 from latentia.engine.run import Run, one_image
@@ -113,11 +112,7 @@ class Loop:
             yield event
         if at_end_of_epoch and self.epoch in self.pictured_epochs:
             yield self.pictured()
-        if at_end_of_epoch and state.step < self.total:
-            yield from self.alarms()
-        if state.step == self.total:
-            yield from self.findings(self.plan.model.remarks(moment))
-            state.complete = True
+        state.complete = state.step == self.total
         if at_end_of_epoch or state.step % options.save_every == 0 or stopped.is_set():
             self.save()
             yield Saved(state.step)
@@ -225,18 +220,6 @@ class Loop:
             if self.tracked is not None and isinstance(model, HasLatents):
                 tracked = model.decode(model.encode(self.tracked).mean).cpu()
             return Pictured(state.step, self.epoch, model.sample(SHOWN, seed=0).cpu(), tracked)
-
-    def alarms(self) -> Iterator[Finding]:
-        """Each kind once a run: the log, which a resume cuts to its state, knows what was said."""
-        found = self.plan.model.alarms()
-        said = {row.get("kind") for row in read_rows(self.log.rows)} if found else set()
-        return self.findings({kind: found[kind] for kind in sorted(found.keys() - said)})
-
-    def findings(self, texts: dict[str, str]) -> Iterator[Finding]:
-        for kind, text in texts.items():
-            finding = Finding(self.state.step, kind, text)
-            self.log.write(finding)
-            yield finding
 
     def restore(self, moment: Moment, reason: str) -> Finding:
         """Back to the last good state at half the learning rate; that, too, is a state on disk."""

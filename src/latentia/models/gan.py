@@ -11,7 +11,7 @@ from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, normal_rows
 from latentia.core.tensors import wide
 from latentia.losses.adversarial import NonSaturating, Relativistic, slope
-from latentia.models.gauges import Gauges, share, spread, verdicts
+from latentia.models.gauges import Gauges, share, spread
 
 NAMES = (
     *("accuracy real", "accuracy fake", "critic loss"),
@@ -109,9 +109,3 @@ class GAN(Model):
 
     def gauges(self) -> dict[str, Tensor]:
         return self.meter.read()
-
-    def alarms(self) -> dict[str, str]:
-        return verdicts(self.meter.read(), ("fake",)) if self.meter.settled else {}
-
-    def remarks(self, last: Moment) -> dict[str, str]:
-        return verdicts(self.meter.read(), ("fake",))

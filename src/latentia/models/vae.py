@@ -97,12 +97,3 @@ class VAE(Model):
         distortion, rate = self.likelihood.nll(output, batch.image), posterior.kl()
         mse = (self.likelihood.mean(output) - batch.image).square().flatten(1).mean(1)
         return {"nelbo": distortion + rate, "distortion": distortion, "rate": rate, "mse": mse}
-
-    def remarks(self, last: Moment) -> dict[str, str]:
-        reached, final = self.beta(last.share), self.beta(1.0)
-        if reached >= 0.99 * final:
-            return {}
-        return {
-            "kl-unfinished": f"The weight of the rate ended at {reached:.4g}, below its final "
-            f"{final:.4g}; lower --kl-until, or train longer."
-        }

@@ -13,7 +13,7 @@ from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise
 from latentia.losses.adversarial import as_fake, as_real, carrying
 from latentia.losses.likelihood import Likelihood
-from latentia.models.gauges import Gauges, share, spread, verdicts
+from latentia.models.gauges import Gauges, share, spread
 from latentia.models.vae import BETA_ONE, VAE
 
 HALF = constant(0.5)
@@ -151,9 +151,3 @@ class VAEGAN(VAE):
 
     def gauges(self) -> dict[str, Tensor]:
         return self.meter.read()
-
-    def alarms(self) -> dict[str, str]:
-        return verdicts(self.meter.read(), FAKES) if self.meter.settled else {}
-
-    def remarks(self, last: Moment) -> dict[str, str]:
-        return super().remarks(last) | verdicts(self.meter.read(), FAKES)

@@ -1,0 +1,61 @@
+"""The doctor: a run made ill on purpose is named ill, and the command that it gives mends it."""
+
+import json
+import shlex
+
+import pytest
+
+from latentia.cli import main
+from latentia.doctor.examine import examine
+from latentia.engine.run import Run
+
+TOY = ["--data", "digits", "--batch", "64", "--threads", "1"]
+
+
+def trained(tmp_path, *words):
+    run = tmp_path / "run"
+    assert main(["train", "mnist_mlp_vae", *TOY, *words, "--run", str(run)]) == 0
+    return run
+
+
+def kinds(run):
+    return [finding.kind for finding in examine(Run.open(run)).findings]
+
+
+def test_a_collapse_is_named_first_and_its_command_clears_it(tmp_path, capsys):
+    run = trained(tmp_path, "--epochs", "20", "--beta", "49")
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    capsys.readouterr()
+    assert main(["doctor", str(run), "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)["findings"][0]
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+    assert (first["kind"], first["severity"]) == ("posterior collapse", "ILL")
+    assert first["figures"]["active"] == 0
+    (command,) = first["cure"]
+    words = shlex.split(command)
+    assert words[words.index("--beta") + 1] == "1.0" or words[words.index("--beta") + 1] == "1"
+    assert main(words[1:]) == 0
+    assert "posterior collapse" not in kinds(words[-1])
+
+
+def test_few_images_are_said_at_once_and_all_of_them_mend_it(tmp_path, capsys):
+    run = trained(tmp_path, "--data", "digits:2", "--epochs", "2")
+    out = capsys.readouterr().out
+    assert out.index("too few images") < out.index("report.html")
+    finding = examine(Run.open(run)).findings[0]
+    assert (finding.kind, finding.severity) == ("too few images", "ILL")
+    assert main(shlex.split(finding.cure[0])[1:]) == 0
+    assert "too few images" not in kinds(shlex.split(finding.cure[0])[-1])
+
+
+def test_clean_wants_a_new_npz(tmp_path, capsys):
+    run = trained(tmp_path, "--epochs", "1")
+    capsys.readouterr()
+    assert main(["doctor", str(run), "--clean", "x.txt"]) == 2
+    assert "ends in .txt; give a new .npz file to write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--beta", "49"]])
+def test_what_is_found_stands_in_the_report(tmp_path, words):
+    run = trained(tmp_path, "--epochs", "20", *words)
+    assert "posterior collapse" in (run / "report.html").read_text()
