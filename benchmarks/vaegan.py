@@ -73,7 +73,7 @@ def seconds(run: latentia.Run) -> float:
 def cost(knobs: dict, threads: int, repeats: int = 9) -> float:
     """How many plain steps an adversarial step costs: the median ratio of neighbours in time."""
     loops = []
-    for recipe, own in ((PLAIN, {}), ("vaegan", {"adversary_from": 0.0, "balance": 0.5})):
+    for recipe, own in ((PLAIN, {}), ("vaegan", {"adversary_from": 0.0})):
         folder = Path(tempfile.mkdtemp()) / "run"
         options = latentia.Options(threads=threads)
         run, plan = latentia.Run.create(recipe, knobs | own, {}, options, folder)
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--latent", type=int, default=32)
     parser.add_argument("--lr", type=float, default=3e-4)
-    parser.add_argument("--balance", type=float, default=0.5)
+    parser.add_argument("--adversarial-weight", type=float, default=0.5)
     parser.add_argument("--adversary-from", type=float, default=0.5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=2)
@@ -144,7 +144,7 @@ def main() -> None:
             latentia.train(recipe, run=path, options=options, epochs=epochs, **knobs, **own)
             return latentia.Run.open(path)
 
-        own = {"balance": given.balance, "adversary_from": given.adversary_from}
+        own = {k: getattr(given, k) for k in ("adversarial_weight", "adversary_from")}
         adversarial = trained("vaegan", "vaegan", given.epochs, **own)
         equal = trained("vae-equal-epochs", PLAIN, given.epochs)
         runs = [adversarial, equal, trained("vae-equal-time", PLAIN, longer)]

@@ -4,9 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import latentia
 from latentia.cli import main
+from latentia.core.errors import Error
 
 SMALL = ["--batch", "8", "--log-every", "2", "--epochs", "1"]
 LONGER = ["--epochs", "8", "--lr", "0.03"]  # a denoiser says 0 at first, whatever the condition
@@ -151,6 +154,17 @@ def test_mistakes(place, tmp_path, capsys):
     assert error(capsys, *words) == (
         f"{place / 'photos'} has no column colour with classes; those with classes are label."
     )
+    over = ("train", "latent_prior", "--autoencoder", vae, *new)
+    assert error(capsys, *over, "--guidance", "2") == (
+        "--guidance 2 guides by a condition; name its column with --cond."
+    )
+    assert error(capsys, *over, "--validation", "0.2") == (
+        f"--validation has no say here: the images are read and split as those of {vae} were; "
+        "leave it out."
+    )
+    with pytest.raises(Error, match="The autoencoder is a Linear of no run; give a run's folder"):
+        latentia.train("latent_prior", autoencoder=torch.nn.Linear(1, 1), run=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
     assert error(capsys, "sample", vae, "--steps", "3") == (
         f"{vae} draws from N(0, I), which has no --steps; leave it out, or learn a prior: latentia "
         "train latent_prior --autoencoder RUN."

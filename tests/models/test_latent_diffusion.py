@@ -26,7 +26,7 @@ def prior(path=None, **how):
     denoiser = MLPDenoiser((D,), width=16, depth=2)
     condition = LabelCondition(CLASSES, denoiser.width)
     model = LatentDiffusion(
-        vae, denoiser, path or Linear(), condition, column="label", classes=CLASSES, **how
+        vae, denoiser, path or Linear(), condition, column="label", **how
     ).double()
     for parameter in model.parameters():  # past the zeros that it starts from
         torch.nn.init.normal_(parameter, std=0.3)
@@ -114,6 +114,14 @@ def test_times_of_a_batch_are_one_in_each_stratum():
     assert sorted((t * n).ceil().long().tolist()) == list(range(1, n + 1))
 
 
+def test_times_do_not_follow_the_order_of_the_images():
+    """In a sorted folder a class would else have early times only."""
+    model, n = prior(), 400
+    t, _ = model.timed_error(batch(n), when(n=n))
+    rank = torch.stack([t, torch.arange(n).double()]).corrcoef()[0, 1]
+    assert rank.abs() < 4 / n**0.5
+
+
 @pytest.mark.parametrize("path", [Linear, VariancePreserving])
 def test_the_error_is_that_of_the_definition(path):
     """By hand, at the times and with the noise of its addresses."""
@@ -141,12 +149,14 @@ def test_sample_k_of_a_seed_is_the_same_for_every_n(sampler):
 
 def test_guidance_1_is_the_conditional_model_and_0_the_free_one():
     model, cond = prior(), torch.tensor([2, 0, 1])
-    asked = []
-    model.condition.register_forward_hook(lambda m, given, out: asked.append(given))
+    encoded, asked = [], []
+    model.condition.register_forward_hook(lambda m, given, out: encoded.append(len(out)))
+    model.denoiser.register_forward_hook(lambda m, given, out: asked.append(given[2]))
     drawn = {g: model.sample(3, cond=cond, sampling=Sampling("euler", 3, g)) for g in (0, 1, 3)}
-    assert [kept.tolist() for _, kept in asked[:3]] == [[False] * 3] * 3
-    assert [kept.tolist() for _, kept in asked[3:6]] == [[True] * 3] * 3
-    assert [len(given) for given, _ in asked[6:]] == [6] * 3
+    assert encoded == [3] * 3, "a condition is encoded once a trajectory, not at every step"
+    by_label, free = model.condition(cond), model.condition.nothing(3)
+    told = [free] * 3 + [by_label] * 3 + [torch.cat([by_label, free])] * 3
+    torch.testing.assert_close(asked, told)
     free = model.sample(3, cond=(cond + 1) % CLASSES, sampling=Sampling("euler", 3, 0))
     torch.testing.assert_close(free, drawn[0])
     assert not torch.allclose(drawn[1], drawn[0])

@@ -48,6 +48,11 @@ def uniform(moment: Moment, purpose: str, like: Tensor) -> Float[Tensor, " b"]:
     return _rows(torch.rand, moment, purpose, (), like)
 
 
+def places(moment: Moment, purpose: str, like: Tensor) -> Float[Tensor, " b"]:
+    """The rows of the global batch in a random order: the place in it of each row of `like`."""
+    return _rows(torch.randperm, moment, purpose, (), like)
+
+
 def _rows(
     law: Callable[..., Tensor], moment: Moment, purpose: str, shape: Sequence[int], like: Tensor
 ) -> Tensor:

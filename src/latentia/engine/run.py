@@ -63,6 +63,8 @@ class Run:
         arguments = recipes.arguments(recipe, given)
         options = _resolved(options)
         parent = cls.parent(recipe, arguments)
+        if parent:
+            parent.rules(options)
         plan = _plan(recipe, arguments, edits, options)
         spec = plan.images.spec()  # before the folder exists: bad data leaves nothing behind
         about = {
@@ -93,6 +95,11 @@ class Run:
         if PARENT not in arguments:
             return None
         given = getattr(arguments[PARENT], "run", arguments[PARENT])  # a model knows its run
+        if not isinstance(given, Run | str | Path | None):
+            raise Error(
+                f"The autoencoder is a {type(given).__name__} of no run; give a run's folder, or a "
+                "model that latentia.train or latentia.load returned."
+            )
         if given is None:
             raise Error(
                 f"{recipe} learns the latents of a run: give its folder with --autoencoder, for "
@@ -103,6 +110,16 @@ class Run:
             run = cls.open(run.path / PARENT)
         arguments[PARENT] = str(run.path.resolve())
         return run
+
+    def rules(self, options: Options) -> None:
+        """Of a run built on this one. Raises: Error if it would read or split its images anew."""
+        for name in ("validation", "white", "background"):
+            allowed = [getattr(each, name) for each in (Options(), self.options)]
+            if getattr(options, name) not in allowed:
+                raise Error(
+                    f"--{name} has no say here: the images are read and split as those of "
+                    f"{self.path} were; leave it out."
+                )
 
     def copy(self, path: Path) -> None:
         """What the model needs, without its training's state, pictures and times."""

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import Doc
 
 from latentia.core.contract import Batch, HasLatents, Model, Moment, Player, Terms
 from latentia.core.errors import Error
-from latentia.core.seeding import noise, normal_rows, uniform
+from latentia.core.seeding import noise, normal_rows, places, uniform
 from latentia.core.tensors import wide
 from latentia.diffusion.guidance import guided
 from latentia.diffusion.path import Path, along
@@ -57,7 +57,6 @@ class LatentDiffusion(Model):
         path: Path,
         condition: Condition | None = None,
         column: str | None = None,
-        classes: int = 0,
         drop: float = 0.1,
         sampling: Sampling | None = None,
     ):
@@ -66,11 +65,12 @@ class LatentDiffusion(Model):
         self.__dict__["autoencoder"] = autoencoder.eval().requires_grad_(False)  # pyright: ignore
         self.denoiser, self.condition = denoiser, condition
         self.path, self.column, self.drop = path, column, drop
-        self.sampling, self.classes = sampling or Sampling(), classes
+        self.sampling = sampling or Sampling()
+        self.classes = condition.classes if condition is not None else 0
         self.latent_shape = tuple(autoencoder.latent_shape)
         self.register_buffer("latent_mean", torch.zeros(self.latent_shape))
         self.register_buffer("latent_sd", torch.ones(self.latent_shape))
-        self.register_buffer("shares", torch.full((classes,), 1 / max(classes, 1)))
+        self.register_buffer("shares", torch.full((self.classes,), 1 / max(self.classes, 1)))
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LatentDiffusion":
         self.autoencoder._apply(fn, recurse)
@@ -127,13 +127,15 @@ class LatentDiffusion(Model):
         eps = noise(moment, f"{purpose}/noise", self.latent_shape, z)
         # stratified: the batch covers all times, each image's uniform (Kingma et al. 2021,
         # arXiv 2107.00630, appendix I.1); in (0, 1], since a path's velocity may be infinite at 0
-        rows = torch.arange(len(z)).to(z) + moment.first_row
+        rows = places(moment, f"{purpose}/stratum", z)  # sorted folders: no class has early times
         first = uniform(moment._replace(first_row=0), f"{purpose}/time", z)[0]
         t = 1 - (first + rows / max(moment.global_batch, len(z))) % 1
         kept = uniform(moment, f"{purpose}/drop", z) >= drop  # image by image: trap 20
         at = along(self.path.at(t), z)
-        cond = batch.columns[self.column] if self.column else None
-        said = self.predict(at.alpha * z + at.sigma * eps, t, cond, kept)
+        told = None
+        if self.condition is not None:
+            told = self.condition(batch.columns[self.column or ""], kept)
+        said = self.predict(at.alpha * z + at.sigma * eps, t, told)
         gap = said - wanted(self.path.target, Estimate(z, eps), at)
         return t, 0.5 * gap.square().flatten(1).sum(1)
 
@@ -150,14 +152,9 @@ class LatentDiffusion(Model):
         self,
         z: Float[Tensor, "b *latent"],
         t: Float[Tensor, " b"],
-        cond: Tensor | None,
-        kept: Bool[Tensor, " b"],
+        told: Float[Tensor, "b width"] | None,
     ) -> Float[Tensor, "b *latent"]:
-        """The noise or velocity, float32; only rows that are kept are told their condition."""
-        told = None
-        if self.condition is not None:
-            free = self.condition.nothing(len(z))
-            told = free if cond is None else self.condition(cond, kept)
+        """The noise or velocity, float32; told: the condition's vector."""
         output = wide(self.denoiser(z, t, told))
         return completed(self.path.target, output, z, along(self.path.at(t), z))
 
@@ -190,11 +187,14 @@ class LatentDiffusion(Model):
         z = normal_rows(n, self.latent_shape, seed=seed, purpose="prior").to(self.latent_mean)
         cond = self.asked(n, seed, cond)
         guidance = how.guidance if cond is not None else 0.0
+        vectors = self.vectors(n, cond)
 
         def predict(z: Tensor, t: Tensor, kept: Tensor) -> Tensor:
-            times_over = len(z) // n  # 2 where guidance asks with and without the condition
-            conds = [None] * len(z) if cond is None else torch.cat([cond] * times_over).split(PART)
-            parts = zip(z.split(PART), t.split(PART), conds, kept.split(PART), strict=False)
+            told = [None] * len(z)
+            if vectors is not None:  # twice where guidance asks with and without the condition
+                again = vectors.repeat(len(z) // len(vectors), 1)
+                told = self.condition.masked(again, kept).split(PART)  # pyright: ignore
+            parts = zip(z.split(PART), t.split(PART), told, strict=False)
             return torch.cat([self.predict(*part) for part in parts])
 
         ask = guided(predict, guidance)
@@ -209,6 +209,14 @@ class LatentDiffusion(Model):
         yield z * self.latent_sd + self.latent_mean
         for after in SAMPLERS[how.sampler](denoise, self.path, z, grid(how.steps), fresh):
             yield after * self.latent_sd + self.latent_mean
+
+    def vectors(self, n: int, cond: Tensor | None) -> Float[Tensor, "n width"] | None:
+        """What the denoiser is told for each of n images at every step."""
+        if self.condition is None:
+            return None
+        if cond is None:
+            return self.condition.nothing(n)
+        return torch.cat([self.condition(part) for part in cond.split(PART)])
 
     def asked(self, n: int, seed: int, cond: Tensor | None) -> Tensor | None:
         """The condition of each of n images.

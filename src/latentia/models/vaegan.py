@@ -65,9 +65,10 @@ class VAEGAN(VAE):
         beta: Schedule = BETA_ONE,
         balance: Schedule | None = HALF,
         reconstructions: float = 0.5,
+        every: int = 1,
     ):
         super().__init__(encoder, decoder, likelihood, beta)
-        self.critic, self.balance = critic, balance
+        self.critic, self.balance, self.every = critic, balance, every
         self.parts = {"reconstruction": reconstructions, "sample": 1 - reconstructions}
         self.meter = Gauges(NAMES)
 
@@ -82,7 +83,8 @@ class VAEGAN(VAE):
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
         reconstruction = self.decoder(z)
-        if self.balance is not None and not self.balance(moment.share):
+        absent = self.balance is not None and not self.balance(moment.share)
+        if absent or moment.step % self.every:
             return Pass(posterior, reconstruction, None)
         prior = noise(moment, "prior", self.latent_shape, posterior.mean)
         with evaluating(self.decoder):

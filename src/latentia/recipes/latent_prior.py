@@ -5,6 +5,7 @@ from typing import Annotated
 from annotated_types import Ge
 from typing_extensions import Doc
 
+from latentia.core.errors import Error
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
@@ -31,7 +32,9 @@ def latent_prior(
     autoencoder: Autoencoder = None,
     cond: Annotated[str | None, Doc("column whose class is the condition, such as label")] = None,
     path: PathName = "linear",
-    guidance: Annotated[float, Ge(0), Doc("of samples; 1 as learned")] = 1.5,
+    guidance: Annotated[
+        float | None, Ge(0), Doc("of samples by --cond; 1 as learned; default: 1.5")
+    ] = None,
     width: Annotated[int, Ge(8), Doc("of the denoiser")] = 512,
     depth: Annotated[int, Ge(1), Doc("residual blocks of the denoiser")] = 4,
     average: Average = 500_000.0,
@@ -46,6 +49,8 @@ def latent_prior(
     Expect, over mnist_conv_vae: Fréchet distance 10.1 and 11.4 (n = 2 seeds), by label at guidance
     1.5 4.0 (n = 1); N(0, I) 102, posteriors of held-out images 8.2: docs/prior.md.
     """
+    if guidance is not None and cond is None:
+        raise Error(f"--guidance {guidance:g} guides by a condition; name its column with --cond.")
     images = open_images(data)
     spatial = len(autoencoder.latent_shape) > 1
     make = ConvDenoiser if spatial else MLPDenoiser
@@ -57,8 +62,7 @@ def latent_prior(
         path=PATHS[path](),
         condition=LabelCondition(len(classes), denoiser.width) if cond else None,
         column=cond,
-        classes=len(classes),
-        sampling=Sampling(guidance=guidance),
+        sampling=Sampling(guidance=1.5 if guidance is None else guidance),
     )
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)
