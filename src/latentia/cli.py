@@ -47,21 +47,25 @@ def train(words: list[str]) -> int:
     from latentia.words import parse_train
 
     run, knobs, options, edits = parse_train(name, given)
+    from latentia.engine.launch import together
     from latentia.session import start
     from latentia.show import show
 
-    return show(*start(name, knobs, edits=edits, options=options, run=run))
+    with together():
+        return show(*start(name, knobs, edits=edits, options=options, run=run))
 
 
 def resume(run: RunFolder, data: Data = None) -> int:
     """Go on with a run that was stopped; the result is as if it had not been."""
+    from latentia.engine.launch import together
     from latentia.session import go_on
     from latentia.show import show
 
-    opened, events = go_on(run, data)
-    for line in opened.differences():
-        print(f"Not as when this run began, so bits may differ: {line}.", file=sys.stderr)
-    return show(opened, events)
+    with together():
+        opened, events = go_on(run, data)
+        for line in opened.differences():
+            print(f"Not as when this run began, so bits may differ: {line}.", file=sys.stderr)
+        return show(opened, events)
 
 
 def sample(
@@ -191,8 +195,10 @@ def main(words: list[str] | None = None) -> int:
     try:
         return _dispatch(words[0], words[1:]) or 0
     except Error as problem:
-        print(problem, file=sys.stderr)
-        return 2
+        # of several processes the first speaks, unless it is about this one alone
+        if problem.code == 1 or os.environ.get("RANK", "0") == "0":
+            print(problem, file=sys.stderr)
+        return problem.code
     except BrokenPipeError:  # `| head` has read enough; nothing is left to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -10,15 +10,20 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from latentia.core import processes
 from latentia.engine.log import Event, Finding, Finished, Logged, Validated
 from latentia.engine.run import Run
 from latentia.latents.relate import LEVEL, Related
 
 EVERY = 5.0  # seconds between lines
+CODES = {"complete": 0, "stopped": 130, "non-finite": 1}
 
 
 def show(run: Run, events: Iterator[Event]) -> int:
     """Prints what happens and where the result lies; returns the exit code."""
+    if processes.rank():  # the first process speaks
+        ends = [event for event in events if isinstance(event, Finished)]
+        return CODES[ends[-1].reason]
     console = Console(stderr=True)
     for line in [_images(run), *run.about.get("notes", [])]:
         print(line, file=sys.stderr)
@@ -30,12 +35,10 @@ def show(run: Run, events: Iterator[Event]) -> int:
         return 130
     if shown.reason == "complete":
         print(run.path / "report.html")
-        return 0
     if shown.reason == "stopped":
         print(f"Stopped at step {shown.step:,} of {shown.total:,}; saved in {run.path}.")
         print(f"latentia resume {run.path}")
-        return 130
-    return 1
+    return CODES[shown.reason]
 
 
 def _images(run: Run) -> str:

@@ -1,5 +1,6 @@
 """Who is trained on, who selects, who judges: drawn by seed, the same on every machine."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -41,9 +42,15 @@ class Split:
         for first in range(0, len(self), size):
             yield self.batch(slice(first, first + size))
 
-    def moments(self, size: int, seed: int) -> Iterator[tuple[Batch, Moment]]:
-        """`batches`, each with the address of its noise: the same whenever it is measured."""
-        for number, batch in enumerate(self.batches(size)):
+    def moments(
+        self, size: int, seed: int, first: int = 0, every: int = 1
+    ) -> Iterator[tuple[Batch, Moment]]:
+        """`batches`, each with the address of its noise: the same whenever it is measured.
+
+        first, every: which of the batches, where several processes share them.
+        """
+        for number in range(first, math.ceil(len(self) / size), every):
+            batch = self.batch(slice(number * size, (number + 1) * size))
             yield batch, Moment(number, 1, seed, len(self), 0, len(batch.image))
 
     def beside(self, columns: dict[str, Tensor]) -> "Split":

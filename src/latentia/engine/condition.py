@@ -48,7 +48,7 @@ def condition(run: Run, model: Model, text: str, n: int) -> Tensor:
     if column is None:
         raise Error(f"{run.path} draws without a condition; leave --cond out.")
     spec = run.about["images"]
-    if shape := spec["columns"][column]:
+    if shape := spec["columns"].get(column):
         if text.isdecimal():
             part = run.part("test")
             if int(text) >= len(part):
@@ -60,8 +60,8 @@ def condition(run: Run, model: Model, text: str, n: int) -> Tensor:
         how = spec["preprocessing"]
         c, h, w = shape
         return incoming(text, Preprocessing(h, w, c, how["white"], how["background"]))[:1]
-    names = spec["labels"][column]
-    known = [*map(str, range(len(names)))]
+    known = [*map(str, range(model.classes))]  # pyright: ignore
+    names = spec["labels"].get(column, known)
     rows = []
     words = [word.strip() for word in text.split(",")]
     if len(words) > n:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Moment, Player, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.modes import evaluating
+from latentia.core.processes import total
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise
 from latentia.losses.adversarial import as_fake, as_real, carrying
@@ -119,12 +120,12 @@ class VAEGAN(VAE):
         adversarial, gradient = self.adversary(batch, output)
         leaf = shared.reconstruction.detach().requires_grad_()
         nll = self.likelihood.nll(leaf, batch.image).sum()
-        norms = [g.double().norm() for g in (*torch.autograd.grad(nll, leaf), gradient)]
-        self.meter.note(
-            gradient_of_distortion=norms[0] / len(leaf) ** 0.5,
-            gradient_of_adversarial=norms[1] / len(leaf) ** 0.5,
-        )
-        weight = self.weight(moment, *(norm.item() for norm in norms))
+        both = (*torch.autograd.grad(nll, leaf), gradient)
+        # of the global batch, whatever part of it is here
+        norms = total(torch.stack([g.double().square().sum() for g in both])).sqrt()
+        each = norms / max(moment.global_batch, len(leaf)) ** 0.5
+        self.meter.note(gradient_of_distortion=each[0], gradient_of_adversarial=each[1])
+        weight = self.weight(moment, *norms.tolist())
         return terms | {"adversarial": (weight, adversarial)}
 
     def adversary(

@@ -21,7 +21,7 @@ from latentia.engine.knobs import (
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
-from latentia.models.latent_diffusion import LatentDiffusion, Sampling
+from latentia.models.latent_diffusion import CLUSTER, LatentDiffusion, Sampling
 from latentia.nets.condition import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 
@@ -32,8 +32,9 @@ def latent_prior(
     autoencoder: Autoencoder = None,
     cond: Annotated[str | None, Doc("column whose class is the condition, such as label")] = None,
     path: PathName = "linear",
+    clusters: Annotated[int, Ge(0), Doc("groups of latents that guide if --cond does not")] = 64,
     guidance: Annotated[
-        float | None, Ge(0), Doc("of samples by --cond; 1 as learned; default: 1.5")
+        float | None, Ge(0), Doc("of samples; 1 as learned; default: 1.5, by clusters 1.25")
     ] = None,
     width: Annotated[int, Ge(8), Doc("of the denoiser")] = 512,
     depth: Annotated[int, Ge(1), Doc("residual blocks of the denoiser")] = 4,
@@ -49,20 +50,23 @@ def latent_prior(
     Expect, over mnist_conv_vae: Fréchet distance 10.1 and 11.4 (n = 2 seeds), by label at guidance
     1.5 4.0 (n = 1); N(0, I) 102, posteriors of held-out images 8.2: docs/prior.md.
     """
-    if guidance is not None and cond is None:
-        raise Error(f"--guidance {guidance:g} guides by a condition; name its column with --cond.")
     images = open_images(data)
+    clusters = min(clusters, images.spec()["count"]["train"] // 20)  # one tells nothing apart
+    classes = len(images.classes_of(cond)) if cond else clusters if clusters > 1 else 0
+    if guidance is None:
+        guidance = 1.5 if cond else 1.25
+    elif not classes:
+        raise Error(f"--guidance {guidance:g} needs what guides; give --cond or --clusters.")
     spatial = len(autoencoder.latent_shape) > 1
     make = ConvDenoiser if spatial else MLPDenoiser
     denoiser = make(autoencoder.latent_shape, width=width, depth=depth)
-    classes = images.classes_of(cond) if cond else []
     model = LatentDiffusion(
         autoencoder,
         denoiser,
         path=PATHS[path](),
-        condition=LabelCondition(len(classes), denoiser.width) if cond else None,
-        column=cond,
-        sampling=Sampling(guidance=1.5 if guidance is None else guidance),
+        condition=LabelCondition(classes, denoiser.width) if classes else None,
+        column=cond or (CLUSTER if classes else None),
+        sampling=Sampling(guidance=guidance),
     )
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)

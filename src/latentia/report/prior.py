@@ -30,8 +30,8 @@ def asked(model: Any, split: Split, n: int = 10) -> tuple[Float[Tensor, "n c h w
     A class: one column each, of the first MOST, samples below. An image: the condition, two
     samples, the truth.
     """
-    names = split.classes[model.column]
-    if names:
+    if model.classes:
+        names = split.classes.get(model.column) or list(map(str, range(model.classes)))
         names = names[:MOST]
         labels = torch.arange(len(names)).repeat(4)
         return model.sample(len(labels), cond=labels), f"columns: {', '.join(names)}"
