@@ -29,7 +29,7 @@ def elbo(model: Model, split: Split, *, seed: int = 0, size: int = 500) -> dict[
         for batch, moment in split.moments(size, seed):
             for key, value in model.score(batch, moment).items():
                 rows.setdefault(key, []).append(value.double().cpu())
-            posterior = model.encode(batch.image)
+            posterior = model.encode(model.observed(batch, moment))
             means.append(posterior.mean.flatten(1).cpu())
             rates.append(posterior.kl_by_dimension().flatten(1).cpu())
     values = {key: torch.cat(parts) for key, parts in rows.items()}
