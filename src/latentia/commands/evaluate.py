@@ -34,7 +34,8 @@ def evaluate(
 ) -> None:
     """Measure a run: likelihood, distances of samples, reconstructions, copies; each with its n."""
     from latentia.engine.run import Run
-    from latentia.metrics.evaluation import Evaluation, keep, measure
+    from latentia.metrics.evaluation import Evaluation
+    from latentia.metrics.measures import keep, measure
 
     for flag, given, least in (("-n", n, 2), ("--k", k, 1)):
         if given is not None and given < least:

@@ -16,7 +16,7 @@ from latentia.engine.log import read_rows
 from latentia.engine.run import Run
 from latentia.latents.interpolate import interpolate
 from latentia.metrics.elbo import elbo
-from latentia.metrics.evaluation import keep
+from latentia.metrics.measures import keep
 from latentia.report.figures import gauge_curves, rate_bars, training_curves
 from latentia.report.pictures import gif, lay, png
 from latentia.report.prior import FRAMES, asked, error_by_time, film
