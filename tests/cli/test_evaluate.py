@@ -82,6 +82,8 @@ def test_metrics_of_earlier_calls_are_kept_and_other_data_leave_no_trace(larger,
     evaluated(capsys, run)
     kept = json.loads((run / "evaluation.json").read_text())
     assert set(kept["metrics"]) == {"image", "nll", "elbo"}
+    evaluated(capsys, run, "--metrics", "image")
+    assert json.loads((run / "evaluation.json").read_text()) == kept
     np.save(larger / "other.npy", np.zeros((12, 28, 28), np.uint8))
     shown = evaluated(capsys, run, "--data", larger / "other.npy")
     assert "all split" in shown
