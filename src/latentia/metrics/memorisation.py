@@ -17,8 +17,8 @@ class Copying(NamedTuple):
     al. 2020, arXiv 2004.05675, section 3, over the whole space instead of cell by cell.
 
     copies: share of samples nearer than the nearest NEAR of held-out images; copies_p: exact. It
-    sees copies, if more than NEAR of them, among samples that are otherwise far from the data, where
-    `nearer` is blind.
+    sees copies, if more than NEAR of them, among samples that are otherwise far from the data,
+    where `nearer` is blind.
     """
 
     nearer: float
