@@ -10,10 +10,15 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 import latentia
 from latentia.core.errors import Error
+from latentia.data import Split
+from latentia.losses.likelihood import Bernoulli
 from latentia.metrics import measures
+from latentia.metrics.elbo import elbo
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.figure import mean
 from latentia.metrics.image import high_frequency_energy
+from latentia.models.vae import VAE
+from latentia.nets.mlp import MLPDecoder, MLPEncoder
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +107,19 @@ def test_disentanglement_has_the_error_of_halves(run, monkeypatch):
     assert figure.error == pytest.approx(values.std().item() / n**0.5, rel=0.15)
     assert (figure.n, figure.note) == (n, "2 factors")
     assert seen[0] == ((n, 3), ["a", "b"])
+
+
+def test_the_error_of_active_units_is_that_of_units_at_the_threshold():
+    """Posterior means of variance 0.01 times 1, 100 and 0.0001: a coin, always and never active."""
+    encoder, decoder = MLPEncoder((1, 1, 3), 3, hidden=()), MLPDecoder(3, (1, 1, 3), hidden=())
+    model = VAE(encoder, decoder, Bernoulli()).eval().requires_grad_(False)
+    images = torch.rand(500, 1, 1, 3, generator=torch.Generator().manual_seed(0))
+    scale = 0.1 / images.flatten(1).std(0, correction=0) * torch.tensor([1.0, 10.0, 0.01])
+    encoder.layers[-1].weight[:] = torch.cat([scale.diag(), torch.zeros(3, 3)])
+    part = Split("test", [str(k) for k in range(500)], {}, {}, images, None)
+    found = elbo(model, part)
+    assert found["active_units"] in (1, 2)
+    assert 0.3 < found["standard_error"]["active_units"] < 0.6  # of a fair coin: 1/2
+    encoder.layers[-1].weight[0] *= 2
+    found = elbo(model, part)
+    assert (found["active_units"], found["standard_error"]["active_units"]) == (2, 0.0)

@@ -128,6 +128,8 @@ def test_binary_models_are_judged_on_what_they_observe():
     model.binary = True
     torch.testing.assert_close(nll(model, grey, k=3), expected)
     assert not math.isclose(expected.std(), 0.0)
+    found = elbo(model, grey)
+    assert sum(found["rate_by_dimension"]) == pytest.approx(found["rate_nats"], rel=1e-5)
 
 
 def test_a_model_without_an_encoder_has_no_likelihood():
