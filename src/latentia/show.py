@@ -145,18 +145,14 @@ def _validation(event: Validated) -> str:
 
 def figures(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
     """Every figure with its standard error and what it was measured on."""
-    sheet = Table("figure", "value", "n", "features", "", title=title, title_justify="left")
-    for column in sheet.columns[:3]:
-        column.no_wrap = True
+    sheet = Table("figure", "value", "n; features; what", title=title, title_justify="left")
     for row in (figure for each in metrics.values() for figure in each):
         value, error, n = row["value"], row["error"], row["n"]
         shown = "not finite" if value is None else f"{value:,.5g}"
         spread = "" if error is None else f" ± {error:.2g}"
         counts = " and ".join(f"{each:,}" for each in (n if isinstance(n, tuple) else (n,)))
-        unit = f" {row['unit']}".rstrip()
-        sheet.add_row(
-            row["name"], shown + spread + unit, counts, row["features"] or "", row["note"]
-        )
+        of = "; ".join(filter(None, (counts, row["features"], row["note"])))
+        sheet.add_row(row["name"], f"{shown}{spread} {row['unit']}".rstrip(), of)
     Console(file=sys.stdout).print(sheet)
     print("±: one standard error.")
 
