@@ -1,7 +1,6 @@
 """The `latentia` command. Torch is imported only by commands that need it."""
 
 import inspect
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -11,7 +10,8 @@ import tyro
 from typing_extensions import Doc
 
 from latentia.commands.coordinates import attribute, encode, interpolate, relate, traverse
-from latentia.commands.flags import Data, Json, Number, Out, RunFolder, Seed, SplitName
+from latentia.commands.evaluate import evaluate
+from latentia.commands.flags import Data, Number, Out, RunFolder, Seed, SplitName
 from latentia.core.errors import Error
 
 
@@ -123,28 +123,6 @@ def reconstruct(
     pairs = torch.cat([images, model.reconstruct(images)])
     caption = f"{opened.name}: {part.name} images above their reconstructions"
     print(write(out, pairs, columns=len(images), caption=caption))
-
-
-def evaluate(
-    run: RunFolder,
-    data: Data = None,
-    split: SplitName = None,
-    seed: Seed = 0,
-    json_: Json = False,
-) -> None:
-    """Measure the negative ELBO and its parts, in nats per image."""
-    from latentia.engine.run import Run
-    from latentia.metrics.elbo import elbo
-
-    opened = Run.open(run)
-    model = opened.coder()
-    result = elbo(model, opened.part(split, data), seed=seed)
-    if json_:
-        print(json.dumps(result, indent=1))
-        return
-    from latentia.show import table
-
-    table(f"{opened.name}, {result['n']:,} images of {result['split']}", result)
 
 
 def report(

@@ -146,15 +146,18 @@ def _validation(event: Validated) -> str:
     return f"epoch {event.epoch}  validation ({event.n:,} images{beta}): {values}{best}"
 
 
-def table(title: str, values: dict[str, Any]) -> None:
-    """Figures with their standard errors."""
-    errors = values.get("standard_error", {})
-    sheet = Table("figure", "value", "standard error", title=title, title_justify="left")
-    for key, value in values.items():
-        if isinstance(value, int | float):
-            error = errors.get(key)
-            sheet.add_row(key, f"{value:,.5g}", f"{error:.2g}" if error else "")
+def figures(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
+    """Every figure with its standard error and what it was measured on."""
+    sheet = Table("figure", "value", "n; features; what", title=title, title_justify="left")
+    for row in (figure for each in metrics.values() for figure in each):
+        value, error, n = row["value"], row["error"], row["n"]
+        shown = "not finite" if value is None else f"{value:,.5g}"
+        spread = "" if error is None else f" ± {error:.2g}"
+        counts = " and ".join(f"{each:,}" for each in (n if isinstance(n, tuple) else (n,)))
+        of = "; ".join(filter(None, (counts, row["features"], row["note"])))
+        sheet.add_row(row["name"], f"{shown}{spread} {row['unit']}".rstrip(), of)
     Console(file=sys.stdout).print(sheet)
+    print("±: one standard error.")
 
 
 def relations(title: str, found: Related, names: list[str]) -> None:

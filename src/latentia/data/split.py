@@ -66,6 +66,13 @@ class Split:
         return replace(self, pixels=own.to(device), columns=columns, rows=None)
 
 
+def evenly(n: int, most: int | None) -> Int64[Tensor, " m"]:
+    """All of n rows, or `most` of them, evenly spaced in their order."""
+    if most is None or most >= n:
+        return torch.arange(n)
+    return torch.linspace(0, n - 1, most, dtype=torch.float64).round().long()
+
+
 def unit(pixels: Pixels) -> Float[Tensor, "n c h w"]:
     """float32 in [0, 1]."""
     return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
