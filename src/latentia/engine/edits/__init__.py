@@ -10,7 +10,7 @@ from typing import Any
 from latentia.core.errors import Error
 from latentia.engine.knobs import check
 
-NAMES = ("kl_schedule",)
+NAMES = ("kl_schedule", "divergence", "capacity", "free_bits", "supervise")
 
 
 def find(name: str) -> Callable:
