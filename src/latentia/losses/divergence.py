@@ -56,12 +56,13 @@ def log_aggregate(
 ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b d"]]:
     """Estimates of log q(z) and of each log q(z_j), nats, at one draw z of each posterior.
 
-    q is the mixture of n posteriors, of which b >= 2 are here. A draw's own component has its true
-    weight 1 / n, the other b - 1 share the rest equally: the mean over all orders of the batch of
-    the stratified estimate of Chen et al. 2018, appendix C.2, and unbiased before the logarithm;
-    exact at b = n. The logarithm's bias is downwards (Jensen), more for log q(z) than for a
-    dimension, as long as few of the components that overlap at z are in the batch: total
-    correlation comes out too low and mutual information too high.
+    q is the mixture of n posteriors, of which b >= 2 are here (with many processes: this one's). A
+    draw's own component has its true weight 1 / n, the other b - 1 share the rest equally: unbiased
+    before the logarithm, exact at b = n; the mean over all orders of the batch of the stratified
+    estimate of Chen et al. 2018, appendix C. The logarithm lowers both (Jensen): where posteriors
+    overlap, log q(z) more, and total correlation comes out too low, where they are narrow too high.
+    For n = 2000, b = 64, d = 10 and posteriors of width 1, 0.5 and 0.3 of the means' spread it is
+    off by -0.2 of 0.5, -0.45 of 2.1 and +0.3 of 5.1 nats (tests/losses/test_divergence.py).
     """
     mean, logvar, z = (part.flatten(1) for part in (posterior.mean, posterior.logvar, z))
     b = len(z)
