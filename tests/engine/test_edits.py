@@ -94,7 +94,7 @@ def test_divergence_kl_is_the_recipe_as_it_is(edited):
 
 
 def test_supervised_dimensions_learn_the_label_and_scores_are_of_images_alone(edited, labelled):
-    run = edited("a", EDITS["supervised"], data=labelled, epochs=60)
+    run = edited("a", EDITS["supervised"], data=labelled, epochs=80, hidden=32, lr=1e-2)
     nats = [row["terms"]["label label"] for row in logged(run)]
     assert nats[0] > 0.9 * np.log(3)
     assert nats[-1] < 0.3

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.metrics import balanced_accuracy_score
 from sklearn.tree import DecisionTreeClassifier
 
 from latentia.core.errors import Error
 from latentia.core.information import information, kind_of, quantile_bins
 
 BINS = 20
-FEWEST, MOST = 100, 5000  # images; of the forests, evenly spaced
+FEWEST, MOST = 100, 5000  # images; of the forests, drawn
 TREES = 50
 
 
@@ -20,7 +19,7 @@ def disentanglement(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> dict
 
     mig, sap, dci_disentanglement, dci_completeness, dci_informativeness: see the functions.
     Integers of at most 20 different values are classes, other factors numbers. Left out: columns of
-    images, those with NaN or infinity, and those of one value or, as classes, of nearly n.
+    images, of one value, or with NaN or infinity.
 
     Raises: Error if images are too few or no factor is left.
     """
@@ -38,7 +37,7 @@ def disentanglement(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> dict
 
 
 def usable(values: np.ndarray) -> bool:
-    return values.ndim == 1 and np.isfinite(values).all() and len(np.unique(values)) > 1
+    return values.ndim == 1 and bool(np.isfinite(values).all()) and len(np.unique(values)) > 1
 
 
 def mig(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> float:
@@ -79,13 +78,13 @@ def sap(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> float:
 def dci(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Disentanglement, completeness and informativeness; Eastwood & Williams 2018, section 2.
 
-    Importances of random forests that read every factor from all dimensions, learned on every
-    other image. Disentanglement: 1 - entropy of a dimension's importances over factors, dimensions
+    Importances of random forests that read every factor from all dimensions, learned on half of the
+    images. Disentanglement: 1 - entropy of a dimension's importances over factors, dimensions
     weighted by importance; completeness: of a factor's over dimensions; informativeness: R^2 or
-    rescaled balanced accuracy on the images left out.
+    balanced accuracy, chance 0, on the other half.
     """
-    rows = np.linspace(0, len(mean) - 1, min(len(mean), MOST)).round().astype(int)
-    learn, judge = rows[::2], rows[1::2]
+    rows = np.random.default_rng(0).permutation(len(mean))[:MOST]
+    learn, judge = np.array_split(rows, 2)
     importances, scores = [], []
     for values in factors.values():
         classes = kind_of(values, None) == "class"
@@ -95,7 +94,7 @@ def dci(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> dict[str, float]
         importances.append(forest.feature_importances_)
         guess, truth = forest.predict(mean[judge]), values[judge]
         scores.append(
-            balanced_accuracy_score(truth, guess, adjusted=True)
+            balanced(truth, guess)
             if classes
             else 1 - np.square(truth - guess).mean() / truth.var(dtype=np.float64)
         )
@@ -119,7 +118,14 @@ def thresholds(column: np.ndarray, values: np.ndarray) -> float:
     cuts = DecisionTreeClassifier(
         max_leaf_nodes=len(np.unique(values)), class_weight="balanced", random_state=0
     )
-    return balanced_accuracy_score(values, cuts.fit(column, values).predict(column), adjusted=True)
+    return balanced(values, cuts.fit(column, values).predict(column))
+
+
+def balanced(truth: np.ndarray, guess: np.ndarray) -> float:
+    """The mean over classes of the share that is recognised; rescaled: 0 by chance, 1 for all."""
+    classes = np.unique(truth)
+    mean = np.mean([(guess[truth == each] == each).mean() for each in classes])
+    return float((mean * len(classes) - 1) / max(len(classes) - 1, 1))
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
