@@ -1,5 +1,7 @@
 """Edits on toy runs: what they put in the log, how they combine, what they refuse."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from test_resume import content
@@ -128,3 +130,39 @@ def test_what_edits_refuse(edited, tmp_path, edits, knobs, said):
     with pytest.raises(latentia.Error, match=said):
         edited("a", edits, **knobs)
     assert not (tmp_path / "a").exists()
+
+
+def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, monkeypatch):
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    rows = ["file,Brand,Year"]
+    for number in range(24):
+        level = 60 + 120 * (number % 2)
+        noise = draw.integers(-20, 20, (12, 10))
+        Image.fromarray((level + noise).astype(np.uint8)).save(tmp_path / f"photos/{number:02}.png")
+        rows.append(f"{number:02}.png,{('Ford', 'Opel')[number % 2]},{1950 + number}.5")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    monkeypatch.chdir(tmp_path)
+    knobs = {"data": "photos", "hidden": 8, "latent": 3, "batch": 8, "epochs": 4}
+    edits = {"supervise": {"supervise": "Brand,Year", "labels": Path("labels.csv")}}
+    options = latentia.Options(log_every=2, save_every=2)
+    made = {}
+    for name, stop in (("whole", 99), ("cut", 3)):
+        run, events = start("mnist_mlp_vae", knobs, edits=edits, options=options, run=name)
+        for _, _ in zip(events, range(stop), strict=False):
+            pass
+        made[name] = run
+    assert made["whole"].about["edits"]["supervise"]["labels"] == str(tmp_path / "labels.csv")
+    assert made["whole"].about["images"]["labels"]["Brand"] == ["Ford", "Opel"]
+    assert {"label Brand", "label Year"} <= set(logged(made["whole"])[-1]["terms"])
+    monkeypatch.chdir("/")
+    list(go_on(tmp_path / "cut")[1])
+    assert content(latentia.Run.open(tmp_path / "cut")) == content(
+        latentia.Run.open(tmp_path / "whole")
+    )
+    (tmp_path / "labels.csv").unlink()
+    assert latentia.load(tmp_path / "whole").sample(1).shape == (1, 1, 28, 28)
+    with pytest.raises(latentia.Error, match=r"labels\.csv does not exist; give a \.csv"):
+        latentia.Run.open(tmp_path / "whole").plan()

@@ -39,13 +39,15 @@ def test_nats_equal_torch_distributions_in_units_of_the_training_images():
     mean = torch.randn(8, 4, generator=torch.Generator().manual_seed(4)).double()
     terms = supervision(mean, batch)
     body, year = supervision.heads
-    wanted = -Categorical(logits=body.linear(mean[:, :2])).log_prob(batch.columns["body"])
+    wanted = -Categorical(logits=mean[:, :2] @ body.weight.T + body.bias).log_prob(
+        batch.columns["body"]
+    )
     torch.testing.assert_close(terms["label body"][1], wanted)
     years = torch.cat([labelled(8, 1).columns["year.made"], labelled(5, 2).columns["year.made"]])
     unit = (batch.columns["year.made"].double() - years.double().mean()) / years.double().std(
         correction=0
     )
-    normal = Normal(year.linear(mean[:, :2]).squeeze(1), year.log_sigma.exp())
+    normal = Normal(mean[:, :2] @ year.slope + year.offset, year.log_sigma.exp())
     torch.testing.assert_close(
         terms["label year.made"][1], -normal.log_prob(unit), atol=1e-6, rtol=1e-6
     )

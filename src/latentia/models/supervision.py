@@ -23,14 +23,19 @@ class Supervision(nn.Module):
 
     def __init__(self, columns: Mapping[str, int | None], dims: int, weight: float = 1.0):
         super().__init__()
-        self.columns, self.dims, self.weight = dict(columns), dims, weight
+        self.dims, self.weight, self.names = dims, weight, list(columns)
         # by place, not by name: a module's name may hold no dot
-        self.heads = nn.ModuleList(Head(dims, classes) for classes in self.columns.values())
+        self.heads = nn.ModuleList(
+            Number(dims) if classes is None else Classes(dims, classes)
+            for classes in columns.values()
+        )
 
     def forward(self, mean: Float[Tensor, "b *latent"], batch: Batch) -> Terms:
         told = mean.flatten(1)[:, : self.dims]
-        named = zip(self.columns, self.heads, strict=True)
-        return {f"label {k}": (self.weight, head(told, batch.columns[k])) for k, head in named}
+        return {
+            f"label {name}": (self.weight, head(told, batch.columns[name]))
+            for name, head in zip(self.names, self.heads, strict=True)
+        }
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Batch]) -> None:
@@ -38,42 +43,48 @@ class Supervision(nn.Module):
 
         Raises: Error if one holds NaN or infinity, or a single value.
         """
-        numbers = {k: h for k, h in zip(self.columns, self.heads, strict=True) if not h.classes}
+        pairs = zip(self.names, self.heads, strict=True)
+        numbers = {name: head for name, head in pairs if isinstance(head, Number)}
         if not numbers:
             return
-        rows = [[batch.columns[k].double() for k in numbers] for batch in batches]
-        for (name, head), parts in zip(numbers.items(), zip(*rows, strict=True), strict=True):
-            values = torch.cat(parts)
-            sd = values.std(correction=0)
+        parts = [[batch.columns[name].double() for name in numbers] for batch in batches]
+        for (name, head), values in zip(numbers.items(), zip(*parts, strict=True), strict=True):
+            every = torch.cat(values)
+            sd = every.std(correction=0)
             if not sd > 0:  # NaN is not
                 raise Error(
                     f"--supervise {name} cannot be learned: over the training images it holds NaN, "
                     "infinity or a single value; mend the column, or leave it out."
                 )
-            head.centre.copy_(values.mean())
+            head.centre.copy_(every.mean())
             head.scale.copy_(sd)
 
 
-class Head(nn.Module):
-    """One column's negative log-likelihood, nats per image."""
+class Classes(nn.Linear):
+    """Cross-entropy of a column of classes, nats per image."""
+
+    def reset_parameters(self) -> None:
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, told: Float[Tensor, "b k"], values: Tensor) -> Float[Tensor, " b"]:
+        return F.cross_entropy(wide(super().forward(told)), values, reduction="none")
+
+
+class Number(nn.Module):
+    """-log N(value; output, sigma^2) of a column of numbers in its own units, nats per image."""
 
     centre: Tensor
     scale: Tensor
 
-    def __init__(self, dims: int, classes: int | None):
+    def __init__(self, dims: int):
         super().__init__()
-        self.classes = classes
-        self.linear = nn.Linear(dims, classes or 1)
-        for parameter in self.linear.parameters():
-            nn.init.zeros_(parameter)
-        if not classes:
-            self.log_sigma = nn.Parameter(torch.zeros(()))
-            self.register_buffer("centre", torch.zeros(()))
-            self.register_buffer("scale", torch.ones(()))
+        self.slope, self.offset = nn.Parameter(torch.zeros(dims)), nn.Parameter(torch.zeros(()))
+        self.log_sigma = nn.Parameter(torch.zeros(()))
+        self.register_buffer("centre", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(()))
 
     def forward(self, told: Float[Tensor, "b k"], values: Tensor) -> Float[Tensor, " b"]:
-        output = wide(self.linear(told))
-        if self.classes:
-            return F.cross_entropy(output, values, reduction="none")
-        error = (values.to(output) - self.centre) / self.scale - output.squeeze(1)
+        output = (wide(told) * self.slope).sum(1) + self.offset
+        error = (values.to(output) - self.centre) / self.scale - output
         return 0.5 * error.square() * (-2 * self.log_sigma).exp() + self.log_sigma + 0.5 * LOG_2PI
