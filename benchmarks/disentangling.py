@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 import latentia
 from latentia.core.schedules import constant, cosine
@@ -39,16 +38,14 @@ def small_vae(
     latent: Latent = 10,
     lr: LearningRate = 1e-3,
     batch: BatchSize = 64,
-    epochs: Epochs = 24,
+    epochs: Epochs = 12,
 ) -> latentia.Plan:
-    """`conv_vae` with a quarter of its arithmetic, and hidden layers beside the latents."""
+    """`conv_vae` with a quarter of its arithmetic."""
     images = open_images(data, size=64, channels=1)
     channels, up = (16, 32, 64, 64), (64, 32, 16, 8)
     model = VAE(
-        ConvEncoder(images.shape, latent, channels, hidden=(256,)),
-        nn.Sequential(
-            nn.Linear(latent, 256), nn.ReLU(), ConvDecoder(256, images.shape, channels, up)
-        ),
+        ConvEncoder(images.shape, latent, channels),
+        ConvDecoder(latent, images.shape, channels, up),
         Bernoulli(),
         constant(1.0),
     )
@@ -59,11 +56,11 @@ def small_vae(
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--latent", type=int, default=10)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--tc-weight", type=float, default=6.0)
+    parser.add_argument("--tc-weight", type=float, default=10.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
