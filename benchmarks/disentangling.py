@@ -38,7 +38,7 @@ def small_vae(
     latent: Latent = 10,
     lr: LearningRate = 1e-3,
     batch: BatchSize = 64,
-    epochs: Epochs = 12,
+    epochs: Epochs = 8,
 ) -> latentia.Plan:
     """`conv_vae` with a quarter of its arithmetic."""
     images = open_images(data, size=64, channels=1)
@@ -56,7 +56,7 @@ def small_vae(
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--latent", type=int, default=10)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=1e-3)

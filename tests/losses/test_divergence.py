@@ -181,7 +181,8 @@ def test_terms_are_float32_nats_per_image_and_the_rate_is_always_among_them(dive
     torch.testing.assert_close(terms["rate"][1], q.kl())
     assert {value.dtype for _, value in terms.values()} == {torch.float32}
     assert {value.shape for _, value in terms.values()} == {(8,)}
-    assert (terms["rate"][0] == 0) == (divergence is not kl)
+    weight, rate = terms["rate"]
+    assert (weight, rate.requires_grad) == ((1, True) if divergence is kl else (0, False))
 
 
 @pytest.mark.parametrize("nats", [0.0, 1.0, 50.0])

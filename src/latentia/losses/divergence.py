@@ -95,8 +95,8 @@ class Capacity:
 
 @dataclass(frozen=True)
 class FreeBits:
-    """sum_j max(lambda, batch mean of the rate of z_j); Kingma et al. 2016, arXiv 1606.04934,
-    equation 15.
+    """sum_j max(lambda, batch mean of the rate of z_j); Kingma et al. 2016, arXiv 1606.04934, their
+    objective with free bits, whose groups are here single dimensions.
 
     nats: lambda, the rate of a dimension that costs nothing.
     """

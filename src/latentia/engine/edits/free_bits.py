@@ -14,5 +14,5 @@ def free_bits(
     plan: Plan,
     free_bits: Annotated[float, Ge(0), Doc("nats a latent dimension may cost for nothing")] = 0.1,
 ) -> Plan:
-    """Source: Kingma et al. 2016, arXiv 1606.04934, equation 15; a group is a dimension."""
+    """Source: Kingma et al. 2016, arXiv 1606.04934; a group is a dimension."""
     return in_place_of_rate(plan, "--free-bits", FreeBits(free_bits))
