@@ -91,6 +91,11 @@ def test_an_interrupted_run_under_an_edit_goes_on_bit_for_bit(edited, labelled, 
         assert f"{term}, nats per image" in page  # the title of its curve
 
 
+def test_a_capacity_grows_until_its_share_of_the_run(edited):
+    held = edited("a", EDITS["capacity"], stop=1).plan().model.divergence
+    assert [held.nats(share) for share in (0, 0.25, 0.5, 1)] == [0, 2.5, 5, 5]
+
+
 def test_divergence_kl_is_the_recipe_as_it_is(edited):
     assert content(edited("a", {})) == content(edited("b", {"divergence": {"divergence": "kl"}}))
 
@@ -163,6 +168,10 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
         latentia.Run.open(tmp_path / "whole")
     )
     (tmp_path / "labels.csv").unlink()
-    assert latentia.load(tmp_path / "whole").sample(1).shape == (1, 1, 28, 28)
+    model = latentia.load(tmp_path / "whole")
+    assert model.sample(1).shape == (1, 1, 28, 28)
+    brand, year = model.supervision.heads  # pyright: ignore
+    assert brand.out_features == 2
+    assert 1955 < year.centre < 1970  # of 1950.5 to 1973.5
     with pytest.raises(latentia.Error, match=r"labels\.csv does not exist; give a \.csv"):
         latentia.Run.open(tmp_path / "whole").plan()

@@ -86,6 +86,22 @@ def test_mig_of_two_bits_is_that_of_the_counts():
     assert mig(codes, {"bit": bit}) == pytest.approx(1 - entropy / np.log(2), abs=1e-9)
 
 
+def test_sap_of_a_number_is_its_squared_correlation():
+    draw = np.random.default_rng(5)
+    x, other = draw.normal(size=(2, 100_000))
+    codes = np.stack([0.6 * x + 0.8 * other, draw.normal(size=100_000)], 1)
+    assert sap(codes, {"x": x}) == pytest.approx(0.36, abs=0.01)
+
+
+def test_two_dimensions_that_tell_the_same_leave_no_gap():
+    factors = drawn(1000)
+    x, noise = factors["x"], np.random.default_rng(6).normal(size=1000)
+    codes = np.stack([x, noise, -x], 1)
+    assert mig(codes[:, [0, 1]], {"x": x}) > 0.8
+    assert mig(codes, {"x": x}) == pytest.approx(0, abs=0.02)
+    assert sap(codes, {"x": x}) == pytest.approx(0, abs=1e-9)
+
+
 def test_one_dimension_for_two_factors_is_complete_and_not_disentangled():
     draw = np.random.default_rng(4)
     a, b = draw.integers(0, 4, N), draw.integers(0, 4, N)
