@@ -33,10 +33,11 @@ def divergence(
                 "--dim-weight out, or give --divergence tc."
             )
         return in_place_of_rate(plan, "--divergence", kl)
-    if plan.batch < 2:
+    batch = min(plan.batch, plan.images.spec()["count"]["train"])
+    if batch < 2:
         raise Error(
-            f"--batch is {plan.batch}; --divergence tc compares the latents of a batch: give at "
-            "least 2."
+            f"--divergence tc compares the latents of a batch, and this one holds {batch}; give "
+            "--batch 2 or more, and more images."
         )
     return in_place_of_rate(plan, "--divergence", parts)
 
