@@ -63,9 +63,10 @@ def test_the_rule_would_notice(tmp_path):
         assert bool(list(strangers(room, fake))) == wrong, text
 
 
-def test_core_knows_torch_and_jaxtyping_only():
+def test_core_knows_torch_numpy_and_jaxtyping_only():
     allowed = {
         "torch",
+        "numpy",
         "jaxtyping",
         "latentia",
         "typing",

@@ -10,7 +10,8 @@ from latentia.commands.flags import Data, Json, RunFolder, Seed, SplitName
 from latentia.core.errors import Error
 
 Metrics = Annotated[
-    str, Doc("any of elbo, nll, fd, kd, prdc, image, memorisation: elbo,fd for two of them")
+    str,
+    Doc("any of elbo, nll, fd, kd, prdc, image, memorisation, disentanglement: elbo,fd for two"),
 ]
 Features = Annotated[
     str, Doc("what images are compared in: auto, classifier, pixels, inception or dinov2")

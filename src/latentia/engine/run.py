@@ -70,7 +70,7 @@ class Run:
         about = {
             "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
             "arguments": {**arguments, "data": spec["source"]},
-            "edits": {name: dict(knobs) for name, knobs in edits.items()},
+            "edits": {name: _written(knobs) for name, knobs in edits.items()},
             "options": asdict(options),
             "images": spec,
             "notes": plan.images.notes,
@@ -275,6 +275,11 @@ def one_image(name: str, part: Split) -> Tensor:
     if int(name) >= len(part):
         raise Error(f"There is no image {name} in {part.name}; it has {len(part)}, from 0.")
     return part.batch(slice(int(name), int(name) + 1)).image
+
+
+def _written(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """As run.json holds them: paths in full, since a run may be opened from another folder."""
+    return {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in knobs.items()}
 
 
 def _plan(

@@ -139,9 +139,7 @@ def _memorisation(e: Evaluation) -> list[Figure]:
 
 def _disentanglement(e: Evaluation, halves: int = 10) -> list[Figure]:
     """error: the spread over random halves of the images, which is that of the mean of all."""
-    from latentia.metrics.disentangle import (  # pyright: ignore[reportMissingImports]
-        disentanglement,
-    )
+    from latentia.metrics.disentangle import disentanglement  # its forests are slow to import
 
     part = e.part
     rows = {name: v.numpy() for name, v in part.columns.items() if v.ndim == 1}
@@ -182,4 +180,5 @@ METRICS: dict[str, Callable[[Evaluation], list[Figure]]] = {
     "prdc": _overlap,
     "image": _image,
     "memorisation": _memorisation,
-}  # and disentanglement: _disentanglement, once metrics/disentangle.py is there
+    "disentanglement": _disentanglement,
+}

@@ -61,7 +61,7 @@ class IWAE(VAE):
             "bound": (1.0, bound),
             "distortion": (0.0, distortion.detach()),
             "rate": (0.0, posterior.kl().detach()),
-        }
+        } | self.taught(posterior, batch)
 
     def bound(
         self,

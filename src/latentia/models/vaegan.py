@@ -27,12 +27,13 @@ NAMES = (
 
 
 class Pass(NamedTuple):
-    """One step's posterior and decoder outputs, raw, with their graph to the VAE.
+    """One step's posterior, its draw and decoder outputs, raw, with their graph to the VAE.
 
     sample: None while there is no adversary.
     """
 
     posterior: DiagonalGaussian
+    z: Float[Tensor, "b *latent"]
     reconstruction: Float[Tensor, "b c h w"]
     sample: Float[Tensor, "b c h w"] | None
 
@@ -75,6 +76,8 @@ class VAEGAN(VAE):
 
     def players(self) -> dict[str, Player]:
         own = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
+        if self.supervision:
+            own["supervision"] = self.supervision
         return {
             "critic": Player(self.critic, self.critic_terms),
             "vae": Player(nn.ModuleDict(own), self.terms),
@@ -86,10 +89,10 @@ class VAEGAN(VAE):
         reconstruction = self.decoder(z)
         absent = self.balance is not None and not self.balance(moment.share)
         if absent or moment.step % self.every:
-            return Pass(posterior, reconstruction, None)
+            return Pass(posterior, z, reconstruction, None)
         prior = noise(moment, "prior", self.latent_shape, posterior.mean)
         with evaluating(self.decoder):
-            return Pass(posterior, reconstruction, self.decoder(prior))
+            return Pass(posterior, z, reconstruction, self.decoder(prior))
 
     def critic_terms(self, batch: Batch, moment: Moment, shared: Pass) -> Terms:
         if shared.sample is None:
@@ -110,10 +113,8 @@ class VAEGAN(VAE):
 
     def terms(self, batch: Batch, moment: Moment, shared: Pass | None = None) -> Terms:
         shared = shared or self.shared(batch, moment)
-        terms: Terms = {
-            "distortion": (1.0, self.likelihood.nll(shared.reconstruction, batch.image)),
-            "rate": (self.beta(moment.share), shared.posterior.kl()),
-        }
+        distortion = self.likelihood.nll(shared.reconstruction, batch.image)
+        terms = self.objective(batch, moment, shared.posterior, shared.z, distortion)
         if shared.sample is None:
             return terms
         output = torch.cat([shared.reconstruction, shared.sample])
