@@ -33,8 +33,8 @@ def mnist_dcgan(
     Non-saturating loss, dropout 0.4 in the critic, Adam with betas 0.5 and 0.999. Uniform Glorot
     weights and zero biases, as in the source's framework: with PyTorch's own initialisation and no
     normalisation this pair dies within 60,000 images. "Same" padding of the source is asymmetric
-    at stride 2; symmetric padding here gives the same shapes and counts. The source keeps the last
-    weights, `--average None`; here the averaged ones are kept and sampled.
+    at stride 2; symmetric padding here gives the same shapes and counts. The source has no penalty
+    and keeps the last weights, `--gamma 0 --average None`: unsteady, docs/gan.md.
     """
     images = open_images(data, size=28, channels=1)
     model = GAN(
