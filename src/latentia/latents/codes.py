@@ -44,10 +44,7 @@ def codes(
 
     size: images a batch.
     """
-    n = len(split)
-    rows = torch.arange(n)
-    if most is not None and most < n:
-        rows = torch.linspace(0, n - 1, most, dtype=torch.float64).round().long()
+    rows = evenly(len(split), most)
     # made beforehand: pieces kept between a network's temporaries fragment the heap, 3 kB a row
     found = Codes(*np.empty((3, len(rows), math.prod(model.latent_shape)), np.float32))
     size = size or batch_size(split)
@@ -58,6 +55,13 @@ def codes(
         found.sd[here] = flat(posterior.sd)
         found.kl[here] = flat(posterior.kl_by_dimension())
     return found
+
+
+def evenly(n: int, most: int | None = None) -> torch.Tensor:
+    """0 to n - 1, or `most` of them."""
+    if most is None or most >= n:
+        return torch.arange(n)
+    return torch.linspace(0, n - 1, most, dtype=torch.float64).round().long()
 
 
 def flat(x: torch.Tensor) -> np.ndarray:
