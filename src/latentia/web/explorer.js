@@ -110,10 +110,11 @@ const picture = (src, alt) => make("img", { src, alt });
 const drawers = {};
 function figures() {
   const both = [page.active, ...(page.beside === null ? [] : [page.beside])];
+  $("top").classList.toggle("double", both.length > 1);
   $("pictures").replaceChildren(...both.map((k) => {
     const run = page.runs[k];
     const caption = make("figcaption", {}, make("b", { textContent: run.name }), make("span", {}));
-    const figure = make("figure", { id: `picture-${k}`, className: both.length > 1 ? "" : "solo" }, make("img", { alt: `what ${run.name} decodes`, hidden: true }), caption, make("div", { className: "actions" }));
+    const figure = make("figure", { id: `picture-${k}` }, make("img", { alt: `what ${run.name} decodes`, hidden: true }), caption, make("div", { className: "actions" }));
     const [, h, w] = run.shape;
     figure.querySelector("img").style.aspectRatio = `${w} / ${h}`;
     if (run.latent === null) caption.lastChild.textContent = ` has no encoder: it only draws images.`;
@@ -188,7 +189,7 @@ const choose = latest(async (input) => {
   $("original-empty").hidden = true;
   if (input.index !== undefined) $("index").value = input.index;
   $("about-image").textContent = [input.file ? input.name : `image ${input.index}`, ...labels(input), `${found.nats} nats`].join(", ");
-  document.body.classList.add("has-image");
+  $("input").hidden = false;
   put(); show(); draw();
   for (const id of ["as-a", "as-b", "to-image"]) $(id).disabled = false;
   await Promise.all([again(image), besides(image), around(image)]);
