@@ -1,4 +1,4 @@
-"""A tiny digits_vae, a prior over it by label, and a GAN; served in this process or by the command."""
+"""A tiny digits_vae, a prior over it by label, a GAN; served here or by the command."""
 
 import os
 import re
@@ -81,8 +81,12 @@ def command(place):
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         process = subprocess.Popen(
             [sys.executable, "-m", "latentia", "explore", *map(str, words)],
-            cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+            cwd=place,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         started.append(process)
         assert process.stdout is not None
         line = process.stdout.readline()

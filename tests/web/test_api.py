@@ -1,4 +1,4 @@
-"""Every route of the explorer, every refusal, and that each picture is the one its command makes."""
+"""Every route of the explorer, every refusal; each picture is the one its command makes."""
 
 import base64
 import io
@@ -32,7 +32,7 @@ def file(size=(20, 30), kind="png", mode="L"):
     return {"file": base64.b64encode(out.getvalue()).decode(), "name": "mine.png"}
 
 
-def asked(client, path, status=200, **body):
+def asked(client, path, status=200, /, **body):
     answer = client.post(f"/api/{path}", json=body)
     assert answer.status_code == status, answer.text
     return answer.json()
@@ -153,7 +153,8 @@ def test_every_picture_is_the_one_its_command_makes(served, place, tmp_path, mon
             assert main(words[1:]) == 0
             saved = client.post(f"/api/{path}", json={**body, "file": ending})
             assert saved.content == (tmp_path / words[-1]).read_bytes(), (path, ending)
-    Image.open(tmp_path / "interpolate.gif").seek(5)  # there and back: 4 + 2 frames
+    with Image.open(tmp_path / "interpolate.gif") as walk:
+        assert walk.n_frames == 6  # pyright: ignore  (4 there, 2 back)
 
 
 def test_saved_latents_are_decoded_by_the_command(served, place, tmp_path):
@@ -225,7 +226,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
         ("encode", {"image": {"index": 0, "of": 5}}, "There is no run 5"),
         ("encode", {"image": {}}, "give an index or a file"),
         ("encode", {"image": {"index": 1, "file": "aaaa"}}, "give an index or a file"),
-        ("encode", {"image": {"file": "!", "name": "x"}}, "image.file: "),
+        ("encode", {"image": {"file": "!", "name": "x"}}, "x cannot be read (0 bytes)"),
         ("encode", {"image": {"file": "aaaa", "name": "x"}}, "x cannot be read"),
         ("encode", {"image": {"file": big, "name": "x"}}, "image.file: "),
         ("encode", {"image": file((8000, 5001), mode="1")}, "8000x5001 pixels; at most 40 million"),
@@ -303,7 +304,7 @@ def test_served_to_others_every_request_needs_the_token(served):
     assert "HttpOnly; SameSite=Strict" in first.headers["set-cookie"]
     assert client.get("/api/runs").status_code == 200  # by the cookie
     client.cookies.clear()
-    assert client.get("/api/runs", headers={"cookie": "latentia-8000=é"}).status_code == 401
+    assert client.get("/api/runs", headers={"cookie": "latentia-8000=other"}).status_code == 401
 
 
 def test_a_run_that_cannot_be_opened_is_said_beside_those_that_can(served, place, command):

@@ -15,7 +15,8 @@ def explore(
     runs: Annotated[Positional[tuple[str, ...]], Doc("folders of runs")],
     data: Data = None,
     split: Annotated[
-        str, Doc("images on the map: train, validation, test or all; as the other commands' --split")
+        str,
+        Doc("images on the map: train, validation, test or all; as the other commands' --split"),
     ] = "all",
     port: Annotated[int | None, Doc(f"default: {HOME}, or any that is free")] = None,
     host: Annotated[str, Doc("address to serve on; beyond this machine a token is asked")] = (
@@ -29,9 +30,7 @@ def explore(
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
     except ModuleNotFoundError:
-        raise Error(
-            'latentia explore needs the web extra: pip install "latentia[web]".'
-        ) from None
+        raise Error('latentia explore needs the web extra: pip install "latentia[web]".') from None
     from latentia.web.serve import serve
 
     serve(list(runs), data, split, host, port)

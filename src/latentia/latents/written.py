@@ -29,7 +29,7 @@ def read_latents(text: str, shape: Sequence[int]) -> Float[Tensor, "n *latent"]:
         raise Error(
             f"{text} cannot be read ({problem}); give a .json file with rows of numbers."
         ) from None
-    return rows_of(found["latents"] if isinstance(found, dict) else found, shape, text)
+    return rows_of(found.get("latents") if isinstance(found, dict) else found, shape, text)
 
 
 def rows_of(rows: Any, shape: Sequence[int], what: str) -> Float[Tensor, "n *latent"]:

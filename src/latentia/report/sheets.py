@@ -17,6 +17,7 @@ from latentia.latents.nearest import nearest
 from latentia.report.coordinates import LARGE, walk_frames, walk_sheet
 from latentia.report.pictures import columns_for, gif, lay, npy, png
 
+
 class Sheet(NamedTuple):
     """Images (n, c, h, w) in [0, 1], and what a file of each ending holds."""
 

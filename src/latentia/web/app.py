@@ -85,7 +85,7 @@ class Draw(Asked):
 
 class Map(Asked):
     kind: Literal["pca", "dims", "umap"] = "pca"
-    dims: Annotated[list[Index], Field(min_length=2, max_length=2)] = [0, 1]  # noqa: RUF012
+    dims: Annotated[list[Index], Field(min_length=2, max_length=2)] = [0, 1]
     column: Annotated[str, Field(max_length=200)] | None = None
 
 
@@ -136,7 +136,9 @@ def application(runs: list[Explored], worker: Worker, problems: list[str]) -> Fa
 
         def made() -> JSONResponse:
             given = picked(run, asked.image)
-            return JSONResponse({**run.encode(given), "image": address(displayable(given.image)[0])})
+            return JSONResponse(
+                {**run.encode(given), "image": address(displayable(given.image)[0])}
+            )
 
         return await worker.do(made)
 

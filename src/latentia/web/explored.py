@@ -149,9 +149,7 @@ class Explored:
 
     def reconstruct(self, given: Given) -> Answer:
         sheet = sheets.reconstructed(self.run, self.able(), given.image, "images")
-        return Answer(
-            sheet, ["latentia", "reconstruct", self.given, given.name, *given.flags], {}
-        )
+        return Answer(sheet, ["latentia", "reconstruct", self.given, given.name, *given.flags], {})
 
     def nearest(self, given: Given, n: int) -> Answer:
         model = self.able()

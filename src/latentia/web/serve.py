@@ -9,6 +9,7 @@ import uvicorn
 
 from latentia.commands.explore import HOME
 from latentia.core.errors import Error
+from latentia.data.split import NAMES
 from latentia.web.app import application
 from latentia.web.explored import Explored
 from latentia.web.guard import LOOPBACK, Guard
@@ -20,6 +21,8 @@ def serve(given: list[str], data: str | None, split: str, host: str, port: int |
 
     Raises: Error if none of the runs can be opened, or the address cannot be taken.
     """
+    if split not in (*NAMES, "all"):
+        raise Error(f"{split!r} is not a split; give one of {', '.join(NAMES)}, all.")
     worker, runs, problems = Worker(), [], []
     for each in given:
         try:
