@@ -1,4 +1,4 @@
-"""The pictures that commands write and the explorer shows: made once, so that both make the same."""
+"""The pictures that commands write and the explorer shows: made in one place, so the same."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

@@ -180,9 +180,9 @@ class Explored:
             run, model = Run.open(run.path / PARENT), model.autoencoder
             given = f"{given.rstrip('/')}/{PARENT}"
         column = getattr(self.model, "column", None)
-        if cond is not None and column and self.run.about["images"]["columns"][column]:
-            if not cond.isdecimal():  # a word would be a path
-                raise Error(f"The condition is {cond!r}; give the index of a test image.")
+        pictured = column and self.run.about["images"]["columns"][column]
+        if cond is not None and pictured and not cond.isdecimal():  # a word would be a path
+            raise Error(f"The condition is {cond!r}; give the index of a test image.")
         sheet = sheets.sampled(run, model, n, seed, wanted, cond)
         words = ["latentia", "sample", given, "-n", str(n), "--seed", str(seed)]
         words += ["--cond", cond] if cond is not None else []
