@@ -43,8 +43,8 @@ def plane(kind: str, mean: np.ndarray, dims: Sequence[int], names: Sequence[str]
         return Plane(mean[:, dims], None, axes, (f"z {names[dims[0]]}", f"z {names[dims[1]]}"))
     found = PCA(min(2, n, d), svd_solver="full").fit(mean.astype(np.float64))
     axes, share = np.zeros((2, d)), np.zeros(2)
-    axes[: len(found.components_)] = found.components_
-    share[: len(found.components_)] = found.explained_variance_ratio_
+    k = min(2, n, d)
+    axes[:k], share[:k] = found.components_, found.explained_variance_ratio_
     said = [f"principal axis {k + 1}, {share[k]:.0%} of the variance" for k in range(2)]
     return Plane((mean - found.mean_) @ axes.T, found.mean_, axes, (said[0], said[1]))
 
