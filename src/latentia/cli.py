@@ -8,9 +8,19 @@ from typing import Annotated
 
 import tyro
 from typing_extensions import Doc
+from tyro.conf import Positional
 
-from latentia.commands.coordinates import attribute, encode, interpolate, relate, traverse
+from latentia.commands.coordinates import (
+    attribute,
+    decode,
+    encode,
+    interpolate,
+    nearest,
+    relate,
+    traverse,
+)
 from latentia.commands.evaluate import evaluate
+from latentia.commands.explore import explore
 from latentia.commands.flags import Data, Number, Out, RunFolder, Seed, SplitName
 from latentia.core.errors import Error
 
@@ -83,26 +93,23 @@ def sample(
     out: Out = "samples.png",
 ) -> None:
     """Draw new images."""
-    from latentia.engine.condition import condition, sampling
     from latentia.engine.run import Run
-    from latentia.report.pictures import columns_for, write
+    from latentia.report.pictures import put
+    from latentia.report.sheets import sampled
 
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run)
-    model = opened.model()
     wanted = {"sampler": sampler, "steps": steps, "guidance": guidance}
     chosen = {k: v for k, v in wanted.items() if v is not None}
-    how, prior = sampling(opened, model, chosen, asked=cond is not None)
-    told = condition(opened, model, cond, n) if cond is not None else None
-    images = model.sample(n, seed=seed, cond=told, **how)
-    given = f", of {cond}" if cond is not None else ""
-    caption = f"{opened.name}: samples{given}, seed {seed}, {prior}"
-    print(write(out, images, columns=columns_for(n), caption=caption))
+    print(put(out, sampled(opened, opened.model(), n, seed, chosen, cond).kinds))
 
 
 def reconstruct(
     run: RunFolder,
+    images: Annotated[
+        Positional[tuple[str, ...]], Doc("image files, or indices into the split; default: first n")
+    ] = (),
     data: Data = None,
     split: SplitName = None,
     n: Number = 10,
@@ -112,17 +119,20 @@ def reconstruct(
     import torch
 
     from latentia.engine.run import Run
-    from latentia.report.pictures import write
+    from latentia.report.pictures import put
+    from latentia.report.sheets import reconstructed
 
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run)
     model = opened.coder()
-    part = opened.part(split, data)
-    images = part.batch(slice(0, n)).image
-    pairs = torch.cat([images, model.reconstruct(images)])
-    caption = f"{opened.name}: {part.name} images above their reconstructions"
-    print(write(out, pairs, columns=len(images), caption=caption))
+    if images:
+        given = torch.cat([opened.image(name, split, data) for name in images])
+        what = "images"
+    else:
+        part = opened.part(split, data)
+        given, what = part.batch(slice(0, n)).image, f"{part.name} images"
+    print(put(out, reconstructed(opened, model, given, what).kinds))
 
 
 def report(
@@ -150,7 +160,10 @@ COMMANDS: dict[str, Callable] = {
         relate,
         traverse,
         interpolate,
+        nearest,
+        decode,
         attribute,
+        explore,
     )
 }
 

@@ -66,7 +66,7 @@ class Split:
         return replace(self, pixels=own.to(device), columns=columns, rows=None)
 
 
-def evenly(n: int, most: int | None) -> Int64[Tensor, " m"]:
+def evenly(n: int, most: int | None = None) -> Int64[Tensor, " m"]:
     """All of n rows, or `most` of them, evenly spaced in their order."""
     if most is None or most >= n:
         return torch.arange(n)
