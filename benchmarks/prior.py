@@ -92,7 +92,10 @@ def main() -> None:
             took = f"{read_rows(path / 'timing.jsonl')[-1]['seconds'] / 60:.1f} min"
             if cond is None:
                 free = prior
-                judged(f"learned, seed {seed}", list(prior.sample(n, seed=seed).split(500)), took)
+                for guidance in sorted({1.0, prior.sampling.guidance}):
+                    setting = replace(prior.sampling, guidance=guidance)
+                    drawn = prior.sample(n, seed=seed, sampling=setting).split(500)
+                    judged(f"learned, guidance {guidance:g}, seed {seed}", list(drawn), took)
                 continue
             how = prior.sampling
             for guidance in sorted({1.0, how.guidance}):

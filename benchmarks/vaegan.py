@@ -73,7 +73,7 @@ def seconds(run: latentia.Run) -> float:
 def cost(knobs: dict, threads: int, repeats: int = 9) -> float:
     """How many plain steps an adversarial step costs: the median ratio of neighbours in time."""
     loops = []
-    for recipe, own in ((PLAIN, {}), ("vaegan", {"adversary_from": 0.0, "balance": 0.5})):
+    for recipe, own in ((PLAIN, {}), ("vaegan", {"adversary_from": 0.0, "adversary_every": 1})):
         folder = Path(tempfile.mkdtemp()) / "run"
         options = latentia.Options(threads=threads)
         run, plan = latentia.Run.create(recipe, knobs | own, {}, options, folder)
@@ -119,8 +119,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--latent", type=int, default=32)
     parser.add_argument("--lr", type=float, default=3e-4)
-    parser.add_argument("--balance", type=float, default=0.5)
-    parser.add_argument("--adversary-from", type=float, default=0.5)
+    parser.add_argument("--adversarial-weight", type=float, default=0.5)
+    parser.add_argument("--adversary-from", type=float, default=0.75)
+    parser.add_argument("--adversary-every", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--picture", type=Path)
@@ -129,7 +130,7 @@ def main() -> None:
     knobs = {k: getattr(given, k) for k in ("data", "size", "batch", "latent", "lr")}
     torch.set_num_threads(given.threads)
     ratio, start = cost(knobs, given.threads), given.adversary_from
-    longer = round(given.epochs * (start + (1 - start) * ratio))
+    longer = round(given.epochs * (1 + (1 - start) * (ratio - 1) / given.adversary_every))
     print(f"an adversarial step costs {ratio:.2f} plain ones\n")
     print("| seed | run | epochs | seconds | Fréchet distance | MSE | sharpness |")
     print("|---|---|---|---|---|---|---|")
@@ -144,7 +145,10 @@ def main() -> None:
             latentia.train(recipe, run=path, options=options, epochs=epochs, **knobs, **own)
             return latentia.Run.open(path)
 
-        own = {"balance": given.balance, "adversary_from": given.adversary_from}
+        own = {
+            k: getattr(given, k)
+            for k in ("adversarial_weight", "adversary_from", "adversary_every")
+        }
         adversarial = trained("vaegan", "vaegan", given.epochs, **own)
         equal = trained("vae-equal-epochs", PLAIN, given.epochs)
         runs = [adversarial, equal, trained("vae-equal-time", PLAIN, longer)]

@@ -6,7 +6,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "latentia"
-OTHERS = {"page.html": "The page's frame, filled by page.py."}
+OTHERS = {
+    "page.html": "The page's frame, filled by page.py.",
+    "explorer.html": "The explorer's page: what stands where.",
+    "explorer.css": "How it looks: light, dark, wide and narrow.",
+    "explorer.js": "What it does: asks, draws, says what is missing.",
+}
 ROOMS = (
     "core", "data", "nets", "losses", "diffusion", "models", "engine", "metrics", "latents",
     "doctor", "report", "export", "recipes", "web",

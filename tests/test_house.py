@@ -63,9 +63,10 @@ def test_the_rule_would_notice(tmp_path):
         assert bool(list(strangers(room, fake))) == wrong, text
 
 
-def test_core_knows_torch_and_jaxtyping_only():
+def test_core_knows_torch_numpy_and_jaxtyping_only():
     allowed = {
         "torch",
+        "numpy",
         "jaxtyping",
         "latentia",
         "typing",
@@ -95,6 +96,16 @@ def test_readme_shows_the_tree_as_it_is():
     for line in lines(PACKAGE):
         assert re.fullmatch(r" +\S+ +\S.*", line), f"{line} says nothing of itself"
     assert readme(text.replace("contract.py", "treaty.py")) == text
+
+
+def test_the_table_of_findings_is_that_of_the_checks():
+    """`python docs/findings.py` writes it."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    from findings import page  # pyright: ignore[reportMissingImports]
+
+    text = (ROOT / "docs" / "doctor.md").read_text()
+    assert text == page(text)
+    assert page(text.replace("posterior collapse", "another")) == text
 
 
 def test_help_and_list_come_without_torch():

@@ -1,7 +1,6 @@
 """The `latentia` command. Torch is imported only by commands that need it."""
 
 import inspect
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -9,10 +8,21 @@ from typing import Annotated
 
 import tyro
 from typing_extensions import Doc
+from tyro.conf import Positional
 
-from latentia.commands.coordinates import attribute, encode, interpolate, relate, traverse
+from latentia.commands.coordinates import (
+    attribute,
+    decode,
+    encode,
+    interpolate,
+    nearest,
+    relate,
+    traverse,
+)
+from latentia.commands.evaluate import evaluate
 from latentia.commands.examination import doctor
-from latentia.commands.flags import Data, Json, Number, Out, RunFolder, Seed, SplitName
+from latentia.commands.explore import explore
+from latentia.commands.flags import Data, Number, Out, RunFolder, Seed, SplitName
 from latentia.core.errors import Error
 
 
@@ -48,21 +58,25 @@ def train(words: list[str]) -> int:
     from latentia.words import parse_train
 
     run, knobs, options, edits = parse_train(name, given)
+    from latentia.engine.launch import together
     from latentia.session import start
     from latentia.show import show
 
-    return show(*start(name, knobs, edits=edits, options=options, run=run))
+    with together():
+        return show(*start(name, knobs, edits=edits, options=options, run=run))
 
 
 def resume(run: RunFolder, data: Data = None) -> int:
     """Go on with a run that was stopped; the result is as if it had not been."""
+    from latentia.engine.launch import together
     from latentia.session import go_on
     from latentia.show import show
 
-    opened, events = go_on(run, data)
-    for line in opened.differences():
-        print(f"Not as when this run began, so bits may differ: {line}.", file=sys.stderr)
-    return show(opened, events)
+    with together():
+        opened, events = go_on(run, data)
+        for line in opened.differences():
+            print(f"Not as when this run began, so bits may differ: {line}.", file=sys.stderr)
+        return show(opened, events)
 
 
 def sample(
@@ -80,26 +94,23 @@ def sample(
     out: Out = "samples.png",
 ) -> None:
     """Draw new images."""
-    from latentia.engine.condition import condition, sampling
     from latentia.engine.run import Run
-    from latentia.report.pictures import columns_for, write
+    from latentia.report.pictures import put
+    from latentia.report.sheets import sampled
 
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run)
-    model = opened.model()
     wanted = {"sampler": sampler, "steps": steps, "guidance": guidance}
     chosen = {k: v for k, v in wanted.items() if v is not None}
-    how, prior = sampling(opened, model, chosen, asked=cond is not None)
-    told = condition(opened, model, cond, n) if cond is not None else None
-    images = model.sample(n, seed=seed, cond=told, **how)
-    given = f", of {cond}" if cond is not None else ""
-    caption = f"{opened.name}: samples{given}, seed {seed}, {prior}"
-    print(write(out, images, columns=columns_for(n), caption=caption))
+    print(put(out, sampled(opened, opened.model(), n, seed, chosen, cond).kinds))
 
 
 def reconstruct(
     run: RunFolder,
+    images: Annotated[
+        Positional[tuple[str, ...]], Doc("image files, or indices into the split; default: first n")
+    ] = (),
     data: Data = None,
     split: SplitName = None,
     n: Number = 10,
@@ -109,39 +120,20 @@ def reconstruct(
     import torch
 
     from latentia.engine.run import Run
-    from latentia.report.pictures import write
+    from latentia.report.pictures import put
+    from latentia.report.sheets import reconstructed
 
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run)
     model = opened.coder()
-    part = opened.part(split, data)
-    images = part.batch(slice(0, n)).image
-    pairs = torch.cat([images, model.reconstruct(images)])
-    caption = f"{opened.name}: {part.name} images above their reconstructions"
-    print(write(out, pairs, columns=len(images), caption=caption))
-
-
-def evaluate(
-    run: RunFolder,
-    data: Data = None,
-    split: SplitName = None,
-    seed: Seed = 0,
-    json_: Json = False,
-) -> None:
-    """Measure the negative ELBO and its parts, in nats per image."""
-    from latentia.engine.run import Run
-    from latentia.metrics.elbo import elbo
-
-    opened = Run.open(run)
-    model = opened.coder()
-    result = elbo(model, opened.part(split, data), seed=seed)
-    if json_:
-        print(json.dumps(result, indent=1))
-        return
-    from latentia.show import table
-
-    table(f"{opened.name}, {result['n']:,} images of {result['split']}", result)
+    if images:
+        given = torch.cat([opened.image(name, split, data) for name in images])
+        what = "images"
+    else:
+        part = opened.part(split, data)
+        given, what = part.batch(slice(0, n)).image, f"{part.name} images"
+    print(put(out, reconstructed(opened, model, given, what).kinds))
 
 
 def report(
@@ -172,7 +164,10 @@ COMMANDS: dict[str, Callable] = {
         relate,
         traverse,
         interpolate,
+        nearest,
+        decode,
         attribute,
+        explore,
     )
 }
 
@@ -195,8 +190,10 @@ def main(words: list[str] | None = None) -> int:
     try:
         return _dispatch(words[0], words[1:]) or 0
     except Error as problem:
-        print(problem, file=sys.stderr)
-        return 2
+        # of several processes the first speaks, unless it is about this one alone
+        if problem.code == 1 or os.environ.get("RANK", "0") == "0":
+            print(problem, file=sys.stderr)
+        return problem.code
     except BrokenPipeError:  # `| head` has read enough; nothing is left to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

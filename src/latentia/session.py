@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from latentia.core import processes
 from latentia.core.contract import Model
 from latentia.core.errors import Error
-from latentia.doctor.examine import examine, watching
+from latentia.doctor.examine import early, examine
 from latentia.engine.device import keep_memory
+from latentia.engine.launch import by_first, together
 from latentia.engine.log import Event, Finding, Finished, Pictured
 from latentia.engine.plan import Options
 from latentia.engine.run import Run
@@ -25,8 +27,12 @@ def start(
     run: str | Path | None = None,
 ) -> tuple[Run, Iterator[Event]]:
     """A new run, and the events of its training; nothing is trained until they are asked for."""
-    made, plan = Run.create(recipe, knobs, edits or {}, options or Options(), run)
-    return made, _train(made, plan)
+    made = by_first(lambda: Run.create(recipe, knobs, edits or {}, options or Options(), run))
+    path = processes.gathered(str(made[0].path.resolve()) if made else "")[0]
+    if made is None:  # in the other processes; the images are decoded by now
+        opened = Run.open(path)
+        made = opened, opened.plan(opened.images(knobs.get("data")))
+    return made[0], _train(*made)
 
 
 def go_on(run: str | Path, data: Any = None) -> tuple[Run, Iterator[Event]]:
@@ -38,13 +44,14 @@ def go_on(run: str | Path, data: Any = None) -> tuple[Run, Iterator[Event]]:
 def _train(run: Run, plan: Any) -> Iterator[Event]:
     keep_memory()
     last: Event | None = None
-    for last in watching(run, events_of(plan, run, run.options)):
-        if isinstance(last, Pictured):
+    events = events_of(plan, run, run.options, lambda: early(run))
+    for last in events:
+        if isinstance(last, Pictured):  # of the first process alone
             keep_pictures(run, last)
         elif not isinstance(last, Finished):
             yield last
     if isinstance(last, Finished):
-        if last.reason == "complete":
+        if last.reason == "complete" and processes.rank() == 0:
             findings = examine(run, plan.images).findings
             write_report(run, plan.images, findings)
             yield from findings
@@ -66,13 +73,14 @@ def train(
 
     Raises: Error if a knob, the data or the folder won't do, or the training did not finish.
     """
-    made, events = start(recipe, knobs, edits=edits, options=options, run=run)
-    return _finish(made, events)
+    with together():
+        return _finish(*start(recipe, knobs, edits=edits, options=options, run=run))
 
 
 def resume(run: str | Path, data: Any = None) -> Model:
     """Go on with an interrupted run; `data` only if it was trained on an array in memory."""
-    return _finish(*go_on(run, data))
+    with together():
+        return _finish(*go_on(run, data))
 
 
 def load(run: str | Path) -> Model:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from latentia.core import processes
 from latentia.doctor.examine import Report
 from latentia.engine.log import Event, Finding, Finished, Logged, Validated
 from latentia.engine.run import Run
@@ -18,10 +19,14 @@ from latentia.latents.relate import LEVEL, Related
 
 EVERY = 5.0  # seconds between lines
 WIDTH = 100  # of a finding; commands are longer, and stay whole
+CODES = {"complete": 0, "stopped": 130, "non-finite": 1}
 
 
 def show(run: Run, events: Iterator[Event]) -> int:
     """Prints what happens and where the result lies; returns the exit code."""
+    if processes.rank():  # the first process speaks
+        ends = [event for event in events if isinstance(event, Finished)]
+        return CODES[ends[-1].reason]
     console = Console(stderr=True)
     for line in [_images(run), *run.about.get("notes", [])]:
         print(line, file=sys.stderr)
@@ -33,12 +38,10 @@ def show(run: Run, events: Iterator[Event]) -> int:
         return 130
     if shown.reason == "complete":
         print(run.path / "report.html")
-        return 0
     if shown.reason == "stopped":
         print(f"Stopped at step {shown.step:,} of {shown.total:,}; saved in {run.path}.")
         print(f"latentia resume {run.path}")
-        return 130
-    return 1
+    return CODES[shown.reason]
 
 
 def _images(run: Run) -> str:
@@ -167,15 +170,18 @@ def examined(report: Report) -> str:
     return "\n\n".join(parts)
 
 
-def table(title: str, values: dict[str, Any]) -> None:
-    """Figures with their standard errors."""
-    errors = values.get("standard_error", {})
-    sheet = Table("figure", "value", "standard error", title=title, title_justify="left")
-    for key, value in values.items():
-        if isinstance(value, int | float):
-            error = errors.get(key)
-            sheet.add_row(key, f"{value:,.5g}", f"{error:.2g}" if error else "")
+def figures(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
+    """Every figure with its standard error and what it was measured on."""
+    sheet = Table("figure", "value", "n; features; what", title=title, title_justify="left")
+    for row in (figure for each in metrics.values() for figure in each):
+        value, error, n = row["value"], row["error"], row["n"]
+        shown = "not finite" if value is None else f"{value:,.5g}"
+        spread = "" if error is None else f" ± {error:.2g}"
+        counts = " and ".join(f"{each:,}" for each in (n if isinstance(n, tuple) else (n,)))
+        of = "; ".join(filter(None, (counts, row["features"], row["note"])))
+        sheet.add_row(row["name"], f"{shown}{spread} {row['unit']}".rstrip(), of)
     Console(file=sys.stdout).print(sheet)
+    print("±: one standard error.")
 
 
 def relations(title: str, found: Related, names: list[str]) -> None:

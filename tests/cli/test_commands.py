@@ -151,6 +151,10 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
         (["--validation", "1"], "--validation is 1.0; it must be at least 0 and less than 1."),
         (["--kl-until", "0.3"], "--kl-until does nothing without --kl-schedule"),
         (["--kl-schedule", "linear", "--kl-warmup", "0.9"], "--kl-warmup 0.9 is not before"),
+        (["--tc-weight", "3"], "--tc-weight does nothing without --divergence"),
+        (["--labels", "x.csv"], "--labels does nothing without --supervise"),
+        (["--supervise", "a", "--labels", "x.csv"], "--labels x.csv does not exist"),
+        (["--capacity", "-1"], "--capacity is -1.0; it must be at least 0."),
         (["--device", "cuda"], "--device cuda cannot be used here"),
     ):
         assert said in error(capsys, "train", "mnist_mlp_vae", *data, *words)

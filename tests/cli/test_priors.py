@@ -4,9 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import latentia
 from latentia.cli import main
+from latentia.core.errors import Error
 
 SMALL = ["--batch", "8", "--log-every", "2", "--epochs", "1"]
 LONGER = ["--epochs", "8", "--lr", "0.03"]  # a denoiser says 0 at first, whatever the condition
@@ -83,6 +86,26 @@ def test_classes_are_named_or_numbered_and_take_turns(place, tmp_path):
     np.testing.assert_allclose(both[1::2], dog[1::2], atol=1e-6)
 
 
+def test_a_group_of_latents_is_a_condition_by_number(place, tmp_path, capsys):
+    folder = tmp_path / "more"
+    for k in range(60):
+        kind = folder / ("dark" if k % 2 else "light")
+        kind.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((16, 16), 20 + 200 * (k % 2) + k % 7, np.uint8)
+        Image.fromarray(pixels).save(kind / f"{k:02}.png")
+    parent = ["--data", str(folder), "--autoencoder", str(place / "vae")]
+    run = str(tmp_path / "prior")
+    assert main(["train", "latent_prior", "--run", run, *parent, *SMALL, *NET]) == 0
+    first, second, both = (
+        drawn(tmp_path, tmp_path, "prior", "--cond", c) for c in ("0", "1", "1,0")
+    )
+    np.testing.assert_allclose(both[::2], second[::2], atol=1e-6)
+    np.testing.assert_allclose(both[1::2], first[1::2], atol=1e-6)
+    assert np.abs(first - second).max() > 1e-6
+    assert error(capsys, "sample", run, "--cond", "2") == "--cond is 2; the classes are 0, 1."
+    assert "Drawn by cluster" in (tmp_path / "prior" / "report.html").read_text()
+
+
 def test_an_image_is_a_condition_by_file_or_by_index(place, tmp_path):
     by_file = drawn(place, tmp_path, "ldm", "--cond", str(place / "pattern.png"))
     by_index = drawn(place, tmp_path, "ldm", "--cond", "1")
@@ -151,6 +174,17 @@ def test_mistakes(place, tmp_path, capsys):
     assert error(capsys, *words) == (
         f"{place / 'photos'} has no column colour with classes; those with classes are label."
     )
+    over = ("train", "latent_prior", "--autoencoder", vae, *new)
+    assert error(capsys, *over, "--guidance", "2") == (
+        "--guidance 2 needs what guides; give --cond or --clusters."
+    )
+    assert error(capsys, *over, "--validation", "0.2") == (
+        f"--validation has no say here: the images are read and split as those of {vae} were; "
+        "leave it out."
+    )
+    with pytest.raises(Error, match="The autoencoder is a Linear of no run; give a run's folder"):
+        latentia.train("latent_prior", autoencoder=torch.nn.Linear(1, 1), run=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
     assert error(capsys, "sample", vae, "--steps", "3") == (
         f"{vae} draws from N(0, I), which has no --steps; leave it out, or learn a prior: latentia "
         "train latent_prior --autoencoder RUN."

@@ -9,6 +9,7 @@ import torch
 import latentia
 from latentia.core.contract import Batch, Model, Moment, Player
 from latentia.data import open_images
+from latentia.doctor.examine import examine
 from latentia.engine.checkpoint import read_tensors
 from latentia.engine.ema import Averaged, in_place_of
 from latentia.engine.log import Finding, Finished, Logged, Saved, Validated, read_rows
@@ -91,7 +92,8 @@ def test_events_come_in_order_and_the_log_holds_them(toy, array_file, tmp_path):
     logged = [e for e in seen if isinstance(e, Logged)]
     assert logged[-1].step == logged[-1].total == 6
     rows = read_rows(run.path / "log.jsonl")
-    assert len(rows) == len([e for e in seen if isinstance(e, Logged | Validated)])
+    told = [row for row in rows if row["event"] != "finding"]
+    assert len(told) == len([e for e in seen if isinstance(e, Logged | Validated)])
     terms = rows[0]["players"]["vae"]["terms"]
     assert set(terms) == {"distortion", "rate"}
     assert rows[0]["players"]["vae"]["weights"] == {"distortion": 1.0, "rate": 1.0}
@@ -149,7 +151,7 @@ def test_reports_and_evaluation_leave_the_run_and_the_generators_as_they_were(to
     before = {k: v.clone() for k, v in plan.model.state_dict().items()}
     files = {p: p.read_bytes() for p in run.path.rglob("*.*") if p.is_file()}
     state = torch.get_rng_state()
-    write_report(run, plan.images)
+    write_report(run, plan.images, examine(run, plan.images).findings)
     score(plan.model, plan.images.split("test"), seed=0)
     assert torch.equal(torch.get_rng_state(), state)
     assert plan.model.training
@@ -266,6 +268,26 @@ def test_one_image_is_followed_through_training(array_file, tmp_path):
     assert model.run.options.track == "2"
     with pytest.raises(latentia.Error, match="There is no image 99 in validation; it has"):
         latentia.train("mnist_mlp_vae", run=tmp_path / "s", options=Options(track="99"), **knobs)
+
+
+def test_what_is_found_early_is_said_and_written_once_a_kind_before_the_last_epoch(
+    tmp_path, images
+):
+    plan = plan_of(Duel(), images, first=Adam(0.1), second=Adam(0.1))
+    plan.epochs, run = 4, loose_run(tmp_path)
+    options, asked = Options(log_every=1, precision="fp32"), []
+
+    def look():
+        asked.append(len(read_rows(run.path / "log.jsonl")))
+        return [Finding(0, "late", "Look now.", cure=("do",))] if len(asked) > 1 else []
+
+    seen = list(train(plan, run, options, look))
+    an_epoch = seen[-1].total // 4
+    found = [(e.kind, e.step, e.cure) for e in seen if isinstance(e, Finding)]
+    assert found == [("late", 2 * an_epoch, ("do",))]
+    assert len(asked) == 3
+    rows = [r for r in read_rows(run.path / "log.jsonl") if r["event"] == "finding"]
+    assert [(r["kind"], r["step"], r["cure"]) for r in rows] == [("late", 2 * an_epoch, [])]
 
 
 def poisoned_at(monkeypatch, step):

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 from scipy.stats import binom
-from sklearn.metrics import mutual_info_score
 
 from latentia.core.errors import Error
 from latentia.latents.codes import Codes
-from latentia.latents.relate import LEVEL, information, quantile_bins, relate
+from latentia.latents.relate import LEVEL, relate
 
 
 def planted(n=600, d=6, seed=0):
@@ -57,23 +56,6 @@ def test_the_same_table_every_time():
     codes, columns = planted(n=150)
     first, again = (relate(codes, columns, k=2).as_json() for _ in range(2))
     assert first == again
-
-
-def test_information_is_that_of_the_counts():
-    draw = np.random.default_rng(0)
-    binned, label = draw.integers(0, 4, (300, 3)), draw.integers(0, 3, 300)
-    binned[:, 2] = label
-    wanted = [mutual_info_score(column, label) for column in binned.T]
-    np.testing.assert_allclose(information(binned, label), wanted, rtol=1e-12)
-
-
-def test_equal_values_share_a_bin():
-    values = np.repeat([0.0, 1.0, 2.0], [5, 90, 5])
-    bins = quantile_bins(values, 8)
-    assert all(len(np.unique(bins[values == v])) == 1 for v in (0, 1, 2))
-    assert len(set(quantile_bins(np.zeros(9), 4))) == 1
-    even = np.bincount(quantile_bins(np.random.default_rng(0).normal(size=1000), 8))
-    assert even.min() >= 124
 
 
 def test_dead_dimensions_say_nothing():

@@ -14,7 +14,7 @@ def cloud(n, seed, centre=0.0, d=4):
 def test_two_draws_of_one_law_overlap():
     found = overlap(cloud(1500, 0), cloud(1500, 1))
     assert found.density == pytest.approx(1, abs=0.05)  # its expectation, whatever the law
-    assert found.coverage == pytest.approx(1 - 0.5**5, abs=0.03)  # Naeem et al. 2020, equation 9
+    assert found.coverage == pytest.approx(1 - 0.5**5, abs=0.03)  # Naeem et al. 2020, section 3
     assert min(found.precision, found.recall) > 0.9
 
 

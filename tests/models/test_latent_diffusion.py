@@ -11,7 +11,7 @@ from latentia.core.errors import Error
 from latentia.core.seeding import noise, normal_rows
 from latentia.diffusion.path import Linear, VariancePreserving
 from latentia.losses.likelihood import Gaussian
-from latentia.models.latent_diffusion import LatentDiffusion, Sampling
+from latentia.models.latent_diffusion import CLUSTER, LOGVAR, MEAN, LatentDiffusion, Sampling
 from latentia.models.vae import VAE
 from latentia.nets.condition import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
@@ -20,14 +20,13 @@ from latentia.nets.mlp import MLPDecoder, MLPEncoder
 SHAPE, D, CLASSES = (1, 4, 5), 3, 4
 
 
-def prior(path=None, **how):
+def prior(path=None, clusters=0, **how):
     torch.manual_seed(0)
     vae = VAE(MLPEncoder(SHAPE, D, (8,)), MLPDecoder(D, SHAPE, (8,)), Gaussian(math.sqrt(0.5)))
     denoiser = MLPDenoiser((D,), width=16, depth=2)
-    condition = LabelCondition(CLASSES, denoiser.width)
-    model = LatentDiffusion(
-        vae, denoiser, path or Linear(), condition, column="label", classes=CLASSES, **how
-    ).double()
+    condition = LabelCondition(clusters or CLASSES, denoiser.width)
+    column = CLUSTER if clusters else "label"
+    model = LatentDiffusion(vae, denoiser, path or Linear(), condition, column, **how).double()
     for parameter in model.parameters():  # past the zeros that it starts from
         torch.nn.init.normal_(parameter, std=0.3)
     return model
@@ -66,7 +65,7 @@ def test_the_denoiser_sees_those_units_and_the_decoder_its_own():
     model, n = prior(), 4000
     images = batch(n)
     model.prepare([images])
-    z = model.draw(images, when(n=n), "train")
+    z = model.draw(model.posterior(images), when(n=n), "train")
     torch.testing.assert_close(z.mean(0), torch.zeros(D).double(), atol=0.05, rtol=0)
     torch.testing.assert_close(z.std(0), torch.ones(D).double(), atol=0.03, rtol=0)
     for parameter in model.denoiser.parameters():  # a velocity of 0: noise stays where it is
@@ -114,12 +113,20 @@ def test_times_of_a_batch_are_one_in_each_stratum():
     assert sorted((t * n).ceil().long().tolist()) == list(range(1, n + 1))
 
 
+def test_times_do_not_follow_the_order_of_the_images():
+    """In a sorted folder a class would else have early times only."""
+    model, n = prior(), 400
+    t, _ = model.timed_error(batch(n), when(n=n))
+    rank = torch.stack([t, torch.arange(n).double()]).corrcoef()[0, 1]
+    assert rank.abs() < 4 / n**0.5
+
+
 @pytest.mark.parametrize("path", [Linear, VariancePreserving])
 def test_the_error_is_that_of_the_definition(path):
     """By hand, at the times and with the noise of its addresses."""
     model, images = prior(path()), batch()
     t, error = model.timed_error(images, when())
-    z = model.draw(images, when(), "score")
+    z = model.draw(model.posterior(images), when(), "score")
     eps = noise(when(), "score/noise", (D,), z)
     at = model.path.at(t[:, None])
     told = model.condition(images.columns["label"])
@@ -141,12 +148,14 @@ def test_sample_k_of_a_seed_is_the_same_for_every_n(sampler):
 
 def test_guidance_1_is_the_conditional_model_and_0_the_free_one():
     model, cond = prior(), torch.tensor([2, 0, 1])
-    asked = []
-    model.condition.register_forward_hook(lambda m, given, out: asked.append(given))
+    encoded, asked = [], []
+    model.condition.register_forward_hook(lambda m, given, out: encoded.append(len(out)))
+    model.denoiser.register_forward_hook(lambda m, given, out: asked.append(given[2]))
     drawn = {g: model.sample(3, cond=cond, sampling=Sampling("euler", 3, g)) for g in (0, 1, 3)}
-    assert [kept.tolist() for _, kept in asked[:3]] == [[False] * 3] * 3
-    assert [kept.tolist() for _, kept in asked[3:6]] == [[True] * 3] * 3
-    assert [len(given) for given, _ in asked[6:]] == [6] * 3
+    assert encoded == [3] * 3, "a condition is encoded once a trajectory, not at every step"
+    by_label, free = model.condition(cond), model.condition.nothing(3)
+    told = [free] * 3 + [by_label] * 3 + [torch.cat([by_label, free])] * 3
+    torch.testing.assert_close(asked, told)
     free = model.sample(3, cond=(cond + 1) % CLASSES, sampling=Sampling("euler", 3, 0))
     torch.testing.assert_close(free, drawn[0])
     assert not torch.allclose(drawn[1], drawn[0])
@@ -157,6 +166,24 @@ def test_without_a_condition_labels_come_as_often_as_in_training():
     model.prepare([Batch(batch(10).image.float(), {"label": torch.tensor([0] * 7 + [2] * 3)})])
     drawn = torch.bincount(model.asked(20_000, 0, None), minlength=CLASSES) / 20_000
     torch.testing.assert_close(drawn, torch.tensor([0.7, 0, 0.3, 0]), atol=0.01, rtol=0)
+
+
+def test_clusters_are_groups_of_latents_and_guide_in_a_labels_place():
+    """Two kinds of image, 30 and 10 of them: two centres, drawn as often; a new image's nearest."""
+    model = prior(clusters=2)
+    kinds = torch.tensor([0] * 30 + [1] * 10)
+    images = Batch(0.05 * batch(40).image + 0.9 * kinds[:, None, None, None], {})
+    columns = model.prepare([images])
+    found = columns[CLUSTER]
+    assert ((found == found[0]) == (kinds == 0)).all()
+    assert sorted(model.shares.tolist()) == [0.25, 0.75]
+    assert model.shares[found[0]] == 0.75
+    held_out, beside = (
+        model.error(Batch(images.image, c), when(n=40), "s", 0) for c in ({}, columns)
+    )
+    torch.testing.assert_close(held_out, beside)
+    others = model.error(Batch(images.image, columns | {CLUSTER: 1 - found}), when(n=40), "s", 0)
+    assert (others != beside).all()
 
 
 def test_conditions_that_cannot_be_are_refused():
@@ -189,7 +216,7 @@ def test_latents_that_are_maps_have_a_prior_too():
     images = Batch(torch.rand(10, 1, 4, 6), {})
     columns = model.prepare([images])
     assert model.latent_sd.shape == (2, 2, 3)
-    assert columns["posterior mean"].shape == (10, 2, 2, 3)
+    assert columns[MEAN].shape == (10, 2, 2, 3)
     beside = Batch(images.image, columns)
     [(weight, error)] = model.terms(beside, when(n=10)).values()
     assert weight == 1
@@ -215,7 +242,7 @@ def test_a_density_is_learned(path):
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for step in range(steps):
         rows = torch.randint(n, (size,), generator=draw)
-        columns = {"posterior mean": z[rows], "posterior sd": torch.zeros(size, 2)}
+        columns = {MEAN: z[rows], LOGVAR: torch.full((size, 2), -math.inf)}
         moment = Moment(step, steps, 0, n, 0, size)
         loss = model.error(Batch(torch.zeros(size, *SHAPE), columns), moment, "train", 0.0).mean()
         adam.zero_grad()

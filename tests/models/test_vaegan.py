@@ -81,7 +81,7 @@ def test_the_adversarial_gradient_is_that_of_one_pass_through_both_networks():
     model, images = trained()
     when, player = moment(3), model.players()["vae"]
     shared = model.shared(images, when)
-    seen = [model.likelihood.mean(x) for x in shared[1:]]
+    seen = [model.likelihood.mean(x) for x in (shared.reconstruction, shared.sample)]
     _, of_reconstruction, of_sample = model.critic(torch.cat([images.image, *seen])).chunk(3)
     written = 0.5 * as_real(of_reconstruction) + 0.5 * as_real(of_sample)
     weight, carried = player.terms(images, when, shared)["adversarial"]
@@ -98,8 +98,8 @@ def test_the_vae_is_rewarded_where_the_critic_is_deceived():
     """One library trains its decoder to help the critic: cosine -1 (trap 5)."""
     model, images = trained()
     shared = model.shared(images, moment(3))
-    value, gradient = model.adversary(images, torch.cat(shared[1:]))
-    output = torch.cat(shared[1:]).detach() - 1e-3 * gradient / gradient.norm()
+    value, gradient = model.adversary(images, torch.cat(shared[2:]))
+    output = torch.cat(shared[2:]).detach() - 1e-3 * gradient / gradient.norm()
     better = model.critic(torch.cat([images.image, model.likelihood.mean(output)])).chunk(3)[1:]
     assert sum(as_real(x).sum() for x in better) * 0.5 < value.sum()
     assert sum(as_fake(x).sum() for x in better) > 0
@@ -110,7 +110,7 @@ def test_the_weight_brings_both_gradients_to_the_stated_ratio(balance):
     model, images = trained(balance)
     shared = model.shared(images, moment(3))
     terms = model.terms(images, moment(3), shared)
-    outputs = list(shared[1:])
+    outputs = list(shared[2:])
     norms = {}
     for key in ("distortion", "adversarial"):
         weight, value = terms[key]
@@ -153,7 +153,7 @@ def test_the_critics_statistics_hold_the_three_kinds_and_tell_no_label():
     """Its logits depend on the batch as a set: any order of kinds gives the same judgement."""
     model, images = trained()
     shared = model.shared(images, moment(3))
-    kinds = [images.image, *(model.likelihood.mean(x.detach()) for x in shared[1:])]
+    kinds = [images.image, *(model.likelihood.mean(x.detach()) for x in shared[2:])]
     a, b, c = model.critic(torch.cat(kinds)).chunk(3)
     c2, a2, b2 = model.critic(torch.cat([kinds[2], kinds[0], kinds[1]])).chunk(3)
     for x, y in ((a, a2), (b, b2), (c, c2)):

@@ -1,4 +1,4 @@
-"""Commands on named latents: encode, relate, traverse, interpolate, attribute."""
+"""Commands on named latents: encode, relate, traverse, interpolate, nearest, decode, attribute."""
 
 import json
 from typing import Annotated
@@ -6,7 +6,8 @@ from typing import Annotated
 from typing_extensions import Doc
 from tyro.conf import Positional
 
-from latentia.commands.flags import Data, Json, Out, RunFolder, SplitName
+from latentia.commands.flags import Data, Json, Number, Out, RunFolder, SplitName
+from latentia.core.errors import Error
 
 LabelFile = Annotated[
     str | None, Doc(".csv or .parquet with a row an image, joined by file name; default: none")
@@ -122,27 +123,62 @@ def interpolate(
     spherical: Annotated[bool, Doc("along arcs; default: straight lines")] = False,
     split: SplitName = None,
     data: Data = None,
-    out: Out = "strip.png",
+    out: Annotated[str, Doc(".png, .gif or .npy file to write")] = "strip.png",
 ) -> None:
     """Walk from image to image through their latents."""
     import torch
 
     from latentia.engine.run import Run
-    from latentia.latents.interpolate import interpolate as walk
-    from latentia.report.coordinates import walk_sheet
-    from latentia.report.pictures import npy, png, put
+    from latentia.report.pictures import put
+    from latentia.report.sheets import walked
 
     opened = Run.open(run)
     model = opened.coder()
-    ends = torch.cat([opened.image(name, split, data) for name in images])
-    path = walk(model, ends, steps, spherical=spherical)
-    how = "arcs" if spherical else "straight lines"
-    caption = f"{opened.name}: {how} in the latents; first and last of a row: the originals"
-    kinds = {
-        ".png": lambda: png(walk_sheet(path, ends, images, caption), caption),
-        ".npy": lambda: npy(path),
-    }
-    print(put(out, kinds))
+    ends = [opened.image(name, split, data) for name in images]
+    found = walked(opened, model, images, torch.cat(ends), steps, spherical)
+    print(put(out, found.kinds))
+
+
+def nearest(
+    run: RunFolder,
+    image: OneImage,
+    n: Number = 8,
+    split: SplitName = None,
+    data: Data = None,
+    out: Out = "nearest.png",
+) -> None:
+    """Show the images of a split whose latents lie nearest to an image's."""
+    from latentia.engine.run import Run
+    from latentia.latents.codes import codes
+    from latentia.report.pictures import put
+    from latentia.report.sheets import neighbours
+
+    if n < 1:
+        raise Error(f"-n is {n}; it must be at least 1.")
+    opened = Run.open(run)
+    model = opened.coder()
+    part = opened.part(split, data)
+    over = codes(model, part, SAMPLE)
+    given = opened.image(image, split, data)
+    print(put(out, neighbours(opened, model, image, given, part, over, n)[0].kinds))
+
+
+def decode(
+    run: RunFolder,
+    latents: Annotated[
+        str, Doc("a .json file of rows, or one row: --latents=0.5,-1.2 with every dimension")
+    ],
+    out: Out = "decoded.png",
+) -> None:
+    """Decode latents that are given as numbers."""
+    from latentia.engine.run import Run
+    from latentia.latents.written import read_latents
+    from latentia.report.pictures import put
+    from latentia.report.sheets import decoded
+
+    opened = Run.open(run)
+    model = opened.coder()
+    print(put(out, decoded(opened, model, read_latents(latents, model.latent_shape)).kinds))
 
 
 def attribute(

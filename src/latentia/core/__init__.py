@@ -1,1 +1,1 @@
-"""What every room shares: the contract, Gaussians, schedules, seeding. Torch and jaxtyping only."""
+"""What every room shares: contract, Gaussians, schedules, seeding. Torch, NumPy, jaxtyping only."""

@@ -75,6 +75,10 @@ class Model(nn.Module):
         """What several terms need, computed once a step, before any player descends."""
         return None
 
+    def observed(self, batch: Batch, moment: Moment) -> Float[Tensor, "b c h w"]:
+        """What of a batch is encoded and judged: its images, or what is drawn from them."""
+        return batch.image
+
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None
     ) -> Float[Tensor, "n c h w"]:

@@ -43,9 +43,16 @@ def noise(moment: Moment, purpose: str, shape: Sequence[int], like: Tensor) -> T
     return _rows(torch.randn, moment, purpose, shape, like)
 
 
-def uniform(moment: Moment, purpose: str, like: Tensor) -> Float[Tensor, " b"]:
-    """A number in [0, 1) for each row, as `noise` draws."""
-    return _rows(torch.rand, moment, purpose, (), like)
+def uniform(
+    moment: Moment, purpose: str, like: Tensor, shape: Sequence[int] = ()
+) -> Float[Tensor, "b *shape"]:
+    """Numbers in [0, 1), one for each row unless a shape is given, as `noise` draws."""
+    return _rows(torch.rand, moment, purpose, shape, like)
+
+
+def places(moment: Moment, purpose: str, like: Tensor) -> Float[Tensor, " b"]:
+    """The rows of the global batch in a random order: the place in it of each row of `like`."""
+    return _rows(torch.randperm, moment, purpose, (), like)
 
 
 def _rows(

@@ -1,5 +1,6 @@
 """A set of images, known by its shape first and by its pixels when they are asked for."""
 
+import copy
 import hashlib
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.data import cache
 from latentia.data.decode import Preprocessing
+from latentia.data.labels import Labels
 from latentia.data.reader import Reader, Survey, Wanted, parsed_size, resolved
 from latentia.data.sources import Source
 from latentia.data.split import NAMES, Pixels, Split, splits
@@ -150,6 +152,21 @@ class Images:
             )
             for name, mine in rows.items()
         }
+
+    def labelled(self, labels: Labels) -> "Images":
+        """These images with the table's columns beside them; those of a spec have them already.
+
+        Raises: Error if the table does not fit them.
+        """
+        if self._spec:
+            return self
+        everything, (pixels, columns, about) = self.split("all"), self._stored
+        joined = labels.onto(everything, everything.keys)
+        made = copy.copy(self)
+        made._splits = {}
+        classes = {**about["classes"], **joined.classes}
+        made._stored = Stored(pixels, {**columns, **joined.columns}, {**about, "classes": classes})
+        return made
 
     def membership(self, part: Split) -> list[str]:
         """train, validation or test: the split that each image of `part` belongs to."""

@@ -73,7 +73,7 @@ def joined_by_name(
                      if cell is None]  # fmt: skip
             raise Error(
                 f"{path} has no {column} for {len(empty)} images: {some(empty, 5)}; fill it in, or"
-                " leave the column out with --label-cols."
+                " leave the column out."
             )
         values, classes = typed(table[column].combine_chunks())
         found[column] = values[order], classes

@@ -1,5 +1,6 @@
 """Who is trained on, who selects, who judges: drawn by seed, the same on every machine."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -41,9 +42,15 @@ class Split:
         for first in range(0, len(self), size):
             yield self.batch(slice(first, first + size))
 
-    def moments(self, size: int, seed: int) -> Iterator[tuple[Batch, Moment]]:
-        """`batches`, each with the address of its noise: the same whenever it is measured."""
-        for number, batch in enumerate(self.batches(size)):
+    def moments(
+        self, size: int, seed: int, first: int = 0, every: int = 1
+    ) -> Iterator[tuple[Batch, Moment]]:
+        """`batches`, each with the address of its noise: the same whenever it is measured.
+
+        first, every: which of the batches, where several processes share them.
+        """
+        for number in range(first, math.ceil(len(self) / size), every):
+            batch = self.batch(slice(number * size, (number + 1) * size))
             yield batch, Moment(number, 1, seed, len(self), 0, len(batch.image))
 
     def beside(self, columns: dict[str, Tensor]) -> "Split":
@@ -57,6 +64,13 @@ class Split:
         own = self.pixels if self.rows is None else self.pixels[self.rows]
         columns = {name: column.to(device) for name, column in self.columns.items()}
         return replace(self, pixels=own.to(device), columns=columns, rows=None)
+
+
+def evenly(n: int, most: int | None = None) -> Int64[Tensor, " m"]:
+    """All of n rows, or `most` of them, evenly spaced in their order."""
+    if most is None or most >= n:
+        return torch.arange(n)
+    return torch.linspace(0, n - 1, most, dtype=torch.float64).round().long()
 
 
 def unit(pixels: Pixels) -> Float[Tensor, "n c h w"]:

@@ -1,6 +1,7 @@
 """Illnesses of a duel: who wins it, whether it moves, and what the generator draws in the end."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -48,13 +49,13 @@ def weaker_critic(patient: Patient) -> list[str]:
     if rate is not None:
         lower = min(cure.fewer_digits(rate / 10), knobs.get("lr", math.inf))
         return cure.train(patient, f"critic{lower:g}", critic_lr=lower)
-    if cure.has(patient, "balance"):
+    if cure.has(patient, "adversarial_weight"):
         return slower(patient)
     return cure.other(patient, MODERN, MODERN)
 
 
 def steadier(patient: Patient) -> list[str]:
-    if cure.has(patient, "gamma") or cure.has(patient, "balance"):
+    if cure.has(patient, "gamma") or cure.has(patient, "adversarial_weight"):
         return slower(patient)
     return cure.other(patient, MODERN, MODERN)
 
@@ -104,7 +105,7 @@ def oscillation(patient: Patient) -> Diagnosis | None:
     if len(loss) < 8 or not all(np.isfinite(patient.gauge(kind)).any() for kind in kinds):
         return None
     half = len(loss) // 2
-    right = sum(told(patient, kind)[half:] for kind in kinds) / 2
+    right = np.mean([told(patient, kind)[half:] for kind in kinds], axis=0)
     share = np.median(loss[half:]) / coin(patient)
     if share < COIN or right.min() >= 0.5:
         return None
@@ -210,14 +211,14 @@ def collapsed(patient: Patient) -> Diagnosis | None:
     evidence="gradient of the adversarial term at the decoder's output, weighted, over the "
     "distortion's",
     threshold=f"below {COSMETIC:.0%}; or a term that never joined",
-    cure="--adversarial-weight balanced, --balance 0.5, or --adversary-from 0.5",
+    cure="--adversarial-weight 0.5, or --adversary-from 0.5",
 )
 def cosmetic(patient: Patient) -> Diagnosis | None:
     knobs, weights = patient.knobs, patient.term("adversarial", "weights")
     of = [patient.gauge(f"gradient of {kind}") for kind in ("distortion", "adversarial")]
     never = knobs.get("adversary_from") is not None and not len(weights)
     if never and patient.complete:
-        mend = {"adversary_from": 0.5, "balance": knobs.get("balance") or 0.5}
+        mend: dict[str, Any] = {"adversary_from": 0.5, "adversarial_weight": 0.5}
         return Diagnosis(
             WARN,
             "the adversarial term never joined.",
@@ -230,11 +231,6 @@ def cosmetic(patient: Patient) -> Diagnosis | None:
     ratio = float(weights[-1] * of[1][-1] / max(of[0][-1], 1e-12))
     if ratio >= COSMETIC:
         return None
-    mend = (
-        {"adversarial_weight": "balanced"}
-        if knobs.get("adversarial_weight") == "published"
-        else {"balance": 0.5}
-    )
     return Diagnosis(
         WARN,
         f"its gradient at the decoder's output is {ratio:.2%} of the distortion's (weight "
@@ -242,7 +238,7 @@ def cosmetic(patient: Patient) -> Diagnosis | None:
         "The critic costs time and changes nothing: this is a plain VAE, with a plain VAE's soft "
         "images.",
         {"ratio": ratio, "weight": float(weights[-1])},
-        cure.train(patient, "balanced", **mend),
+        cure.train(patient, "balanced", adversarial_weight=0.5),
     )
 
 

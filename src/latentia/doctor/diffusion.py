@@ -87,7 +87,9 @@ def heeded(patient: Patient, model: Any) -> tuple[float, float, float]:
     rows = torch.arange(min(PAIRS, len(split)))
     batch = split.batch(rows)
     moment = next(iter(split.moments(len(rows), 0)))[1]
-    own = batch.columns[model.column]
+    own = batch.columns.get(model.column)
+    if own is None:  # groups of latents: the nearest centre is the condition
+        own = model.cluster(model.posterior(batch).mean)
     false = torch.roll(own, len(rows) // 3, 0)
     differs = (own != false).flatten(1).any(1) if own.ndim > 1 else own != false
     with evaluating(model):

@@ -1,6 +1,5 @@
 """All checks on one run: the findings, worst first, and a verdict in plain words."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
@@ -8,7 +7,7 @@ from latentia.data import Images
 from latentia.doctor import adversary, data, diffusion, latents, training
 from latentia.doctor.finding import ILL, NOTE, RANKS, WARN
 from latentia.doctor.patient import Patient
-from latentia.engine.log import Event, Finding, Saved
+from latentia.engine.log import Finding
 from latentia.engine.run import Run
 
 # within a severity, causes stand before what follows from them
@@ -46,6 +45,10 @@ def looked(patient: Patient, early: bool = False) -> tuple[list[Finding], list[s
         except Error as problem:  # images that are not here, a recipe that is no more
             unseen.setdefault(str(problem), []).append(check.kind)
             continue
+        except Exception as problem:  # a check that fails must not cost a training or its report
+            why = f"This could not be looked at ({type(problem).__name__}: {problem})."
+            unseen.setdefault(why, []).append(check.kind)
+            continue
         if finding:
             found.append(finding)
     found.sort(key=lambda finding: RANKS.index(finding.severity))  # stable: registry's order
@@ -71,13 +74,6 @@ def verdict(patient: Patient, found: list[Finding], unseen: list[str]) -> str:
     return what + (" Not all could be looked at." if unseen else "")
 
 
-def watching(run: Run, events: Iterator[Event]) -> Iterator[Event]:
-    """The events of a training; and, once each, what will not heal by itself, as it shows."""
-    said: set[str] = set()
-    for event in events:
-        yield event
-        if isinstance(event, Saved):
-            for finding in looked(Patient(run, early=True), early=True)[0]:
-                if finding.kind not in said:
-                    said.add(finding.kind)
-                    yield finding
+def early(run: Run) -> list[Finding]:
+    """What will not heal by itself, by the settings and the log of a run that is being trained."""
+    return looked(Patient(run, early=True), early=True)[0]

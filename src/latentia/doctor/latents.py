@@ -86,7 +86,7 @@ def collapse(patient: Patient) -> Diagnosis | None:
         why = averaged(patient, beta or 0.0, of)
     return Diagnosis(
         ILL,
-        f"{said} (rate {rate:.2g} nats; beta {beta:g}).",
+        f"{said} (rate {rate:.2g} nats; beta {beta or 0:g}).",
         "The decoder ignores the latents: every reconstruction is the mean image, and no coordinate"
         f" means anything.{why}",
         figures,
@@ -112,7 +112,7 @@ def too_high(patient: Patient) -> Diagnosis | None:
     return Diagnosis(
         WARN,
         f"beta {beta:g} leaves {alive} of {of} latent dimensions and {rate:.3g} nats of rate; "
-        f"reconstructions explain {explained:.0%} of the pixels' variance.",
+        f"reconstructions explain {max(0.0, explained):.0%} of the pixels' variance.",
         "Details that tell your images apart are missing from reconstructions "
         "and coordinates. What "
         "coordinates remain are few and rather independent: keep this beta only if that is the aim."
@@ -190,7 +190,7 @@ def unused(patient: Patient) -> Diagnosis | None:
     return Diagnosis(
         NOTE,
         f"{of - alive} of {of} latent dimensions carry nothing (rate {rate:.3g} nats; beta "
-        f"{beta:g}).",
+        f"{beta or 0:g}).",
         "They are noise: leave them out of tables and traversals. They do no harm to images.",
         {"active": alive, "latent": of, "rate_nats": rate},
         cure.train(patient, f"latent{alive}", latent=alive),

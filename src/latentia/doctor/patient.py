@@ -21,8 +21,9 @@ from latentia.latents.codes import Codes, codes
 from latentia.latents.codes import batch_size as fitting
 from latentia.metrics.coverage import Overlap, overlap
 
-HELD_OUT = 2000  # held-out images that are encoded, at most
-DRAWN = 500  # samples, and as many decoded posterior draws
+PIXELS = 2**22  # that are encoded, at most; so the doctor takes seconds on large images too
+FEWEST, MOST = 200, 2000  # held-out images that are encoded, whatever their size
+DRAWN = 500  # samples, and as many decoded posterior draws, at most
 COMPONENTS = 32  # principal components of the held-out pixels, in which neighbours are sought
 
 
@@ -65,7 +66,8 @@ class Patient:
 
     @property
     def step(self) -> int:
-        return self.about_state.get("step", self.logged[-1]["step"] if self.logged else 0)
+        logged = self.logged[-1]["step"] if self.logged else 0
+        return logged if self.early else self.about_state.get("step", logged)
 
     @cached_property
     def total(self) -> int:
@@ -76,7 +78,7 @@ class Patient:
 
     @property
     def complete(self) -> bool:
-        return self.about_state.get("complete", self.step >= self.total)
+        return not self.early and self.about_state.get("complete", self.step >= self.total)
 
     @cached_property
     def plan(self) -> Plan:
@@ -126,6 +128,15 @@ class Patient:
         """The words by which a command finds the images, where the run's own do not."""
         return [] if self._data is None else ["--data", str(self._data)]
 
+    @property
+    def most(self) -> int:
+        """Held-out images that are looked at: fewer, where they are large."""
+        return min(MOST, max(FEWEST, PIXELS // pixels_of(self.run)))
+
+    @property
+    def drawn(self) -> int:
+        return min(DRAWN, self.most)
+
     def few(self, n: int) -> Float[Tensor, "n c h w"]:
         """So many held-out images, or all, evenly spaced."""
         return evenly(self.held_out, n)
@@ -133,14 +144,14 @@ class Patient:
     @cached_property
     def codes(self) -> Codes:
         """Of held-out images."""
-        return codes(self.coder, self.held_out, most=HELD_OUT)
+        return codes(self.coder, self.held_out, most=self.most)
 
     @cached_property
     @torch.no_grad()
     def residual(self) -> tuple[float, float]:
         """Mean squared error of decoded posterior means, and the variance that it leaves over."""
-        wrong = [(self.coder.reconstruct(x) - x).square().mean() for x in self._parts(DRAWN)]
-        images = self.few(DRAWN)
+        wrong = [(self.coder.reconstruct(x) - x).square().mean() for x in self._parts(self.drawn)]
+        images = self.few(self.drawn)
         spread = (images - images.mean(0)).square().mean().item()
         return float(torch.stack(wrong).mean()), spread
 
@@ -148,16 +159,21 @@ class Patient:
     @torch.no_grad()
     def samples(self) -> Float[Tensor, "n c h w"]:
         size = fitting(self.held_out)
-        n = max(2, min(DRAWN, 64 * size, len(self.held_out)))
-        return self.model.sample(n, seed=0).cpu()
+        n = max(2, min(self.drawn, 64 * size, len(self.held_out)))
+        model: Any = self.model
+        if getattr(model, "condition", None) is None or model.classes:
+            return model.sample(n, seed=0).cpu()
+        # an image as condition: without one, samples are of no image that could be compared
+        told = self.held_out.batch(rows_of(self.held_out, n)).columns[model.column]
+        return model.sample(len(told), seed=0, cond=told).cpu()
 
     @cached_property
     @torch.no_grad()
     def posterior_draws(self) -> Float[Tensor, "n c h w"]:
         """Decoded draws, one from the posterior of each of some held-out images."""
         drawn, shape = [], tuple(self.coder.latent_shape)
-        eps = normal_rows(DRAWN, shape, seed=0, purpose="doctor")
-        for part in self._parts(DRAWN):
+        eps = normal_rows(self.drawn, shape, seed=0, purpose="doctor")
+        for part in self._parts(self.drawn):
             noise, eps = eps[: len(part)], eps[len(part) :]
             drawn.append(self.coder.decode(self.coder.encode(part).sample(noise)))
         return torch.cat(drawn).cpu()
@@ -199,8 +215,13 @@ class Patient:
 
 
 def evenly(split: Split, n: int) -> Float[Tensor, "n c h w"]:
+    return split.batch(rows_of(split, n)).image
+
+
+def rows_of(split: Split, n: int) -> Tensor:
+    """So many of its rows, evenly spaced."""
     rows = torch.linspace(0, len(split) - 1, min(n, len(split)), dtype=torch.float64)
-    return split.batch(rows.round().long()).image
+    return rows.round().long()
 
 
 def steps_of(plan: Plan, run: Run) -> int:

@@ -155,7 +155,7 @@ def unfinished(patient: Patient) -> Diagnosis | None:
 
 @check(
     "overfitting",
-    evidence="rise of the validation figure since its best epoch, while that of training fell",
+    evidence="rise of the validation figure since its best epoch",
     threshold=f"more than {RISEN:.0%} of its fall before",
     cure="--epochs as many as the best had",
 )

@@ -39,6 +39,13 @@ def sampling(
     return {"sampling": how}, told
 
 
+def choices(run: Run, model: Model) -> list[str]:
+    """The classes that a model may be asked for: names of labels, or numbers of groups."""
+    if not isinstance(model, HasTrajectory) or not model.classes:
+        return []
+    return run.about["images"]["labels"].get(model.column) or [*map(str, range(model.classes))]
+
+
 def condition(run: Run, model: Model, text: str, n: int) -> Tensor:
     """Of n images: class names or numbers, each in its turn; or an image, by file or test index.
 
@@ -48,7 +55,7 @@ def condition(run: Run, model: Model, text: str, n: int) -> Tensor:
     if column is None:
         raise Error(f"{run.path} draws without a condition; leave --cond out.")
     spec = run.about["images"]
-    if shape := spec["columns"][column]:
+    if shape := spec["columns"].get(column):
         if text.isdecimal():
             part = run.part("test")
             if int(text) >= len(part):
@@ -60,7 +67,7 @@ def condition(run: Run, model: Model, text: str, n: int) -> Tensor:
         how = spec["preprocessing"]
         c, h, w = shape
         return incoming(text, Preprocessing(h, w, c, how["white"], how["background"]))[:1]
-    names = spec["labels"][column]
+    names = choices(run, model)
     known = [*map(str, range(len(names)))]
     rows = []
     words = [word.strip() for word in text.split(",")]

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from latentia.core import processes
+
 
 def machine() -> dict[str, Any]:
     """For run.json; a resume compares it with what is there then."""
@@ -18,6 +20,7 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "platform": platform.platform(terse=True),
         "cpu": torch.backends.cpu.get_cpu_capability(),
+        "processes": processes.size(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 

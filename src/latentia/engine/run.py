@@ -63,12 +63,14 @@ class Run:
         arguments = recipes.arguments(recipe, given)
         options = _resolved(options)
         parent = cls.parent(recipe, arguments)
+        if parent:
+            parent.rules(options)
         plan = _plan(recipe, arguments, edits, options)
         spec = plan.images.spec()  # before the folder exists: bad data leaves nothing behind
         about = {
             "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
             "arguments": {**arguments, "data": spec["source"]},
-            "edits": {name: dict(knobs) for name, knobs in edits.items()},
+            "edits": {name: _written(knobs) for name, knobs in edits.items()},
             "options": asdict(options),
             "images": spec,
             "notes": plan.images.notes,
@@ -93,6 +95,11 @@ class Run:
         if PARENT not in arguments:
             return None
         given = getattr(arguments[PARENT], "run", arguments[PARENT])  # a model knows its run
+        if not isinstance(given, Run | str | Path | None):
+            raise Error(
+                f"The autoencoder is a {type(given).__name__} of no run; give a run's folder, or a "
+                "model that latentia.train or latentia.load returned."
+            )
         if given is None:
             raise Error(
                 f"{recipe} learns the latents of a run: give its folder with --autoencoder, for "
@@ -103,6 +110,16 @@ class Run:
             run = cls.open(run.path / PARENT)
         arguments[PARENT] = str(run.path.resolve())
         return run
+
+    def rules(self, options: Options) -> None:
+        """Of a run built on this one. Raises: Error if it would read or split its images anew."""
+        for name in ("validation", "white", "background"):
+            allowed = [getattr(each, name) for each in (Options(), self.options)]
+            if getattr(options, name) not in allowed:
+                raise Error(
+                    f"--{name} has no say here: the images are read and split as those of "
+                    f"{self.path} were; leave it out."
+                )
 
     def copy(self, path: Path) -> None:
         """What the model needs, without its training's state, pictures and times."""
@@ -258,6 +275,11 @@ def one_image(name: str, part: Split) -> Tensor:
     if int(name) >= len(part):
         raise Error(f"There is no image {name} in {part.name}; it has {len(part)}, from 0.")
     return part.batch(slice(int(name), int(name) + 1)).image
+
+
+def _written(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """As run.json holds them: paths in full, since a run may be opened from another folder."""
+    return {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in knobs.items()}
 
 
 def _plan(

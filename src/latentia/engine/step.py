@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from latentia.core import processes
 from latentia.core.contract import Batch, Moment, Player, Shared, Terms
 from latentia.core.seeding import seed_global
 from latentia.engine.optim import Adam
@@ -30,7 +31,7 @@ class Turn:
 
     def terms(self) -> Terms:
         """The same numbers however often they are asked for: dropout's generator has an address."""
-        seed_global(self.moment.seed, f"dropout/{self.name}", self.moment.step)
+        seed_global(self.moment.seed, own(f"dropout/{self.name}"), self.moment.step)
         with self.autocast:
             return self.player.terms(self.batch, self.moment, self.shared)
 
@@ -50,9 +51,13 @@ class Turn:
             loss = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()
             loss.backward()
             gradients = [p.grad for p in self.player.module.parameters() if p.grad is not None]
+            means = {name: mean.detach() for name, mean in means.items()}
+            loss = loss.detach()
+            processes.average([*gradients, loss, *means.values()])
             norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
             if not math.isfinite(norm.item() + loss.item()):
-                why = self.explain(terms)
+                blamed = [why for why in processes.gathered(self.blame(terms)) if why]
+                why = blamed[0] if blamed else self.explain()
                 optimizer.zero_grad(set_to_none=True)
                 raise NonFinite(why)
             if adam.clip is not None and norm > adam.clip:
@@ -61,10 +66,27 @@ class Turn:
                 group["lr"] = lr
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return weights, {name: mean.detach() for name, mean in means.items()}, norm
+        return weights, means, norm
 
-    def explain(self, terms: Terms) -> str:
-        """What was not finite first; the module is found by running the pass again."""
+    def blame(self, terms: Terms) -> str | None:
+        """The first term that is not finite, its images and module; None: it is no term."""
+        for name, (_, value) in terms.items():
+            rows = (~value.isfinite()).nonzero().flatten() + self.moment.first_row
+            if len(rows):
+                shown = ", ".join(map(str, rows[:8].tolist())) + (", ..." if len(rows) > 8 else "")
+                count = f"{len(rows)} of {len(value)} images (rows {shown})"
+                return f"{name} is not finite in {count}{self.where()}"
+        return None
+
+    def explain(self) -> str:
+        """What was not finite first, if not a term."""
+        for name, parameter in self.player.module.named_parameters():
+            if parameter.grad is not None and not parameter.grad.isfinite().all():
+                return f"the gradient of {name} is not finite{self.where()}"
+        return f"the gradient of {self.name} is too large to have a norm{self.where()}"
+
+    def where(self) -> str:
+        """The first module whose output is not finite; the pass is run again to see it."""
         first: list[str] = []
         names = {id(module): name for name, module in self.player.module.named_modules()}
 
@@ -79,17 +101,12 @@ class Turn:
         finally:
             for hook in hooks:
                 hook.remove()
-        where = f", first in {first[0]}" if first else ""
-        for name, (_, value) in terms.items():
-            rows = (~value.isfinite()).nonzero().flatten().tolist()
-            if rows:
-                shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
-                count = f"{len(rows)} of {len(value)} images (rows {shown})"
-                return f"{name} is not finite in {count}{where}"
-        for name, parameter in self.player.module.named_parameters():
-            if parameter.grad is not None and not parameter.grad.isfinite().all():
-                return f"the gradient of {name} is not finite{where}"
-        return f"the gradient of {self.name} is too large to have a norm{where}"
+        return f", first in {first[0]}" if first else ""
+
+
+def own(purpose: str) -> str:
+    """The address of dropout, which each process draws for its own rows."""
+    return f"{purpose}/{processes.rank()}" if processes.rank() else purpose
 
 
 @contextmanager

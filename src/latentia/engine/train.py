@@ -3,11 +3,12 @@
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
+from latentia.core import processes
 from latentia.core.contract import Batch, HasLatents, Model, Moment
 from latentia.core.errors import Error
 from latentia.core.modes import evaluating
@@ -25,26 +26,30 @@ from latentia.engine.log import (
     Pictured,
     Saved,
     Validated,
+    read_rows,
 )
 from latentia.engine.plan import Options, Plan
 from latentia.engine.run import Run, one_image
 from latentia.engine.signals import stop_signals
 from latentia.engine.state import State
-from latentia.engine.step import NonFinite, Turn
+from latentia.engine.step import NonFinite, Turn, own
 
 FAILURES = 3  # non-finite steps after which a run ends
-PICTURED, SHOWN = 24, 12  # epochs of a run that are pictured, about; samples in each
+PICTURED, SHOWN = 24, 12  # epochs pictured and looked at, about; samples in each
 
 
-def train(plan: Plan, run: Run, options: Options) -> Iterator[Event]:
+def train(
+    plan: Plan, run: Run, options: Options, look: Callable[[], list[Finding]] = list
+) -> Iterator[Event]:
     """Train from the run's state, or from the start; yields what happens, in order.
 
+    look: asked at ends of epochs what its settings and log show; it may depend on nothing else.
     The same plan, options and machine give the same log and the same weights, bit for bit, however
     often the run was stopped or killed between.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
-    loop = Loop(plan, run, options)
+    loop = Loop(plan, run, options, look)
     state = loop.state
     with stop_signals() as stopped:
         while not state.complete:
@@ -56,7 +61,7 @@ def train(plan: Plan, run: Run, options: Options) -> Iterator[Event]:
                 if state.failures >= FAILURES:
                     yield Finished(state.step, loop.total, "non-finite")
                     return
-            if stopped.is_set() and not state.complete:
+            if processes.agreed(stopped.is_set()) and not state.complete:
                 yield Finished(state.step, loop.total, "stopped")
                 return
     plan.model.eval()
@@ -66,8 +71,10 @@ def train(plan: Plan, run: Run, options: Options) -> Iterator[Event]:
 class Loop:
     """A plan at work: its images on the device, its state and its log."""
 
-    def __init__(self, plan: Plan, run: Run, options: Options):
-        self.plan, self.run, self.options = plan, run, options
+    def __init__(
+        self, plan: Plan, run: Run, options: Options, look: Callable[[], list[Finding]] = list
+    ):
+        self.plan, self.run, self.options, self.look = plan, run, options, look
         self.device = find_device(options.device)
         precision = find_precision(options.precision, self.device)
         bf16 = precision == torch.bfloat16
@@ -78,23 +85,35 @@ class Loop:
         self.batch = min(plan.batch, len(images))
         if not self.batch:
             raise Error("There is no image to train on; give more, or a smaller --validation.")
+        self.share = self.batch // processes.size()  # rows of the batch that are this process's
+        if self.batch % processes.size():
+            raise Error(
+                f"--batch {self.batch} cannot be shared by {processes.size()} processes; give a "
+                "multiple of their number."
+            )
         self.images = images.beside(plan.model.prepare(images.batches(500)))
         # the short batch at the end is left out: each epoch's order leaves out others
         self.an_epoch = len(self.images) // self.batch
         self.total = self.an_epoch * plan.epochs
         many = max(1, round(plan.epochs / PICTURED))
-        self.pictured_epochs = {1, *range(many, plan.epochs + 1, many), plan.epochs}
+        self.looked_epochs = {1, *range(many, plan.epochs + 1, many)} - {plan.epochs}
+        self.pictured_epochs = {*self.looked_epochs, plan.epochs}
         if type(plan.model).sample is Model.sample:  # a model that draws nothing
             self.pictured_epochs = set()
         self.tracked = self.find_tracked()
         self.order, self.order_of = torch.empty(0), -1
         self.state, self.log = State(plan), Log(run.path)
-        if run.state.exists() or run.weights.exists():  # weights alone: an incomplete run
-            self.log.cut(self.state.load(run.state))
-            write_tensors(run.weights, self.state.weights(), {"step": self.state.step})
+        begun = run.state.exists() or run.weights.exists()  # weights alone: an incomplete run
+        processes.wait()  # before the first process writes anything
+        if begun:
+            length = self.state.load(run.state)
+            if self.writes:
+                self.log.cut(length)
+                write_tensors(run.weights, self.state.weights(), {"step": self.state.step})
         else:
-            self.log.cut(0)
-            run.note(plan.model.facts())
+            if self.writes:
+                self.log.cut(0)
+                run.note(plan.model.facts())
             self.save()
         self.started, self.first = time.perf_counter(), self.state.step
 
@@ -110,12 +129,20 @@ class Loop:
         at_end_of_epoch = state.step % self.an_epoch == 0
         if at_end_of_epoch and (event := self.validated()):
             yield event
-        if at_end_of_epoch and self.epoch in self.pictured_epochs:
+        if at_end_of_epoch and self.writes and self.epoch in self.pictured_epochs:
             yield self.pictured()
+        if self.writes and at_end_of_epoch and self.epoch in self.looked_epochs:
+            yield from self.looked()
         state.complete = state.step == self.total
-        if at_end_of_epoch or state.step % options.save_every == 0 or stopped.is_set():
+        due = at_end_of_epoch or state.step % options.save_every == 0
+        if processes.agreed(due or stopped.is_set()):
             self.save()
             yield Saved(state.step)
+
+    @property
+    def writes(self) -> bool:
+        """One process keeps the run folder."""
+        return processes.rank() == 0
 
     @property
     def epoch(self) -> int:
@@ -123,8 +150,9 @@ class Loop:
         return (self.state.step - 1) // self.an_epoch + 1
 
     def moment(self) -> Moment:
+        first = processes.rank() * self.share
         return Moment(
-            self.state.step, self.total, self.options.seed, len(self.images), 0, self.batch
+            self.state.step, self.total, self.options.seed, len(self.images), first, self.batch
         )
 
     def rows(self, moment: Moment) -> Batch:
@@ -133,12 +161,13 @@ class Loop:
             draw = generator(moment.seed, "order", epoch)
             self.order = torch.randperm(len(self.images), generator=draw).to(self.device)
             self.order_of = epoch
-        return self.images.batch(self.order[at * self.batch : (at + 1) * self.batch])
+        first = at * self.batch + moment.first_row
+        return self.images.batch(self.order[first : first + self.share])
 
     def step(self, moment: Moment) -> dict[str, dict]:
         """Every player's turn; returns what is logged of it beside the means."""
         state, batch, said = self.state, self.rows(moment), {}
-        seed_global(moment.seed, "dropout/shared", moment.step)
+        seed_global(moment.seed, own("dropout/shared"), moment.step)
         with self.autocast:
             shared = self.plan.model.shared(batch, moment)  # once, before any player steps
         for name, player in state.players.items():
@@ -153,6 +182,8 @@ class Loop:
             said[name] = {"weights": weights, "lr": lr}
             state.add(name, {**means, "gradient_norm": norm})
         state.step += 1
+        # statistics of BatchNorm are of each process's rows; every save is the same on all
+        processes.average(b for b in self.plan.model.buffers() if b.is_floating_point())
         if state.averaged:
             state.averaged.update(self.plan.model, state.step, self.batch)
         return said
@@ -166,9 +197,10 @@ class Loop:
         gauges = {k: float(v) for k, v in self.plan.model.gauges().items() if v.isfinite()}
         images = self.state.step * self.batch
         event = Logged(self.state.step, self.total, self.epoch, images, said, gauges)
-        self.log.write(event)
         seconds = time.perf_counter() - self.started
-        self.log.time(event.step, seconds, (event.step - self.first) * self.batch / seconds)
+        if self.writes:
+            self.log.write(event)
+            self.log.time(event.step, seconds, (event.step - self.first) * self.batch / seconds)
         return event
 
     def validated(self) -> Validated | None:
@@ -188,7 +220,8 @@ class Loop:
             state.best = found
             state.select()
         event = Validated(state.step, self.epoch, values, len(self.validation), selected)
-        self.log.write(event)
+        if self.writes:
+            self.log.write(event)
         return event
 
     def find_tracked(self) -> Tensor | None:
@@ -221,10 +254,23 @@ class Loop:
                 tracked = model.decode(model.encode(self.tracked).mean).cpu()
             return Pictured(state.step, self.epoch, model.sample(SHOWN, seed=0).cpu(), tracked)
 
+    def looked(self) -> Iterator[Finding]:
+        """Each kind once a run: the log, which a resume cuts to its state, knows what was said."""
+        found = self.look()
+        said = {row.get("kind") for row in read_rows(self.log.rows)} if found else set()
+        for finding in found:
+            if finding.kind not in said:
+                finding = finding._replace(step=self.state.step)
+                self.log.write(finding._replace(cure=()))  # commands name folders: no run repeats
+                yield finding
+
     def restore(self, moment: Moment, reason: str) -> Finding:
         """Back to the last good state at half the learning rate; that, too, is a state on disk."""
         state, failures = self.state, self.state.failures + 1
-        self.log.cut(state.load(self.run.state))
+        length = state.load(self.run.state)
+        processes.wait()  # until all have read it
+        if self.writes:
+            self.log.cut(length)
         state.failures = failures
         state.lr_scale /= 2
         then = f"back to step {state.step:,}, learning rate times {state.lr_scale:g}"
@@ -234,7 +280,8 @@ class Loop:
                 "Lower --lr, or look at the images"
             )
         finding = Finding(moment.step, "non-finite", f"Step {moment.step:,}: {reason}; {then}.")
-        self.log.write(finding)
+        if self.writes:
+            self.log.write(finding)
         self.save()
         return finding
 
@@ -243,17 +290,24 @@ class Loop:
         for name, parameter in self.plan.model.named_parameters():
             if not parameter.isfinite().all():
                 raise NonFinite(f"the parameter {name} is not finite")
-        self.log.sync()
-        self.state.save(self.run.state, self.log.bytes())
-        write_tensors(self.run.weights, self.state.weights(), {"step": self.state.step})
+        if self.writes:
+            self.log.sync()
+            self.state.save(self.run.state, self.log.bytes())
+            write_tensors(self.run.weights, self.state.weights(), {"step": self.state.step})
+        processes.wait()  # a state is what all can come back to
 
 
 @torch.no_grad()
 def score(model: Model, split: Split, seed: int, size: int = 500) -> dict[str, float]:
-    """Means over images (not over batches: the last one is short) of `Model.score`."""
+    """Means over images (not over batches: the last one is short) of `Model.score`.
+
+    Several processes take the batches in turn.
+    """
     sums: dict[str, Tensor] = {}
     with evaluating(model):
-        for batch, moment in split.moments(size, seed):
+        for batch, moment in split.moments(size, seed, processes.rank(), processes.size()):
             for key, value in model.score(batch, moment).items():
                 sums[key] = sums.get(key, 0.0) + value.double().sum()
-    return {key: value.item() / len(split) for key, value in sums.items()}
+    parts = processes.gathered({key: value.item() for key, value in sums.items()})
+    keys = dict.fromkeys(key for part in parts for key in part)
+    return {key: sum(part.get(key, 0.0) for part in parts) / len(split) for key in keys}

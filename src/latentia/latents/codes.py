@@ -9,6 +9,7 @@ import torch
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.data import Split
+from latentia.data.split import evenly
 
 PIXELS = 2**22  # values in a batch, at most: 64 images of 256x256
 
@@ -44,10 +45,7 @@ def codes(
 
     size: images a batch.
     """
-    n = len(split)
-    rows = torch.arange(n)
-    if most is not None and most < n:
-        rows = torch.linspace(0, n - 1, most, dtype=torch.float64).round().long()
+    rows = evenly(len(split), most)
     # made beforehand: pieces kept between a network's temporaries fragment the heap, 3 kB a row
     found = Codes(*np.empty((3, len(rows), math.prod(model.latent_shape)), np.float32))
     size = size or batch_size(split)

@@ -69,3 +69,8 @@ def quantiles(mean: np.ndarray, sd: np.ndarray, levels: np.ndarray) -> np.ndarra
         below = ndtr((middle - mean) / sd).mean(0) < levels
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return (low + high) / 2
+
+
+def masses(mean: np.ndarray, sd: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Of the equal mixture of n Gaussians, (n,) each: its probability between the edges."""
+    return np.diff(ndtr((edges - mean[:, None]) / sd[:, None]).mean(0))

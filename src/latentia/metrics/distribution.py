@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import poly_mmd
 
 from latentia.core.seeding import generator
 
@@ -57,3 +58,22 @@ def frechet(
         parts = [x[torch.randint(len(x), (len(x),), generator=draw)] for x in (real, drawn)]
         values[k] = frechet_distance(*parts)
     return Estimate(frechet_distance(real, drawn), values.std().item(), (len(real), len(drawn)))
+
+
+def kernel(real: Float[Tensor, "n d"], drawn: Float[Tensor, "n d"]) -> Estimate:
+    """Squared maximum mean discrepancy under the kernel (x.y / d + 1)^3; its error between blocks.
+
+    The unbiased estimator of Bińkowski et al. 2018, arXiv 1801.01401, equation 4, averaged over
+    disjoint blocks of at most 1,000 images: no bias at any n, and below 0 by chance where the sets
+    are alike. error: of the mean, from the spread of the blocks; nan for a single block.
+    """
+    n = min(len(real), len(drawn))
+    count = max(1, min(max(10, n // 1000), n // 2))  # of blocks, each of two images at least
+    size = n // count
+    blocks = [
+        poly_mmd(real[k : k + size].double(), drawn[k : k + size].double())
+        for k in range(0, count * size, size)
+    ]
+    values = torch.stack(blocks)
+    error = values.std().item() / count**0.5 if count > 1 else float("nan")
+    return Estimate(values.mean().item(), error, (count * size, count * size))

@@ -3,12 +3,15 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.modes import evaluating
+from latentia.core.seeding import generator
 from latentia.data import Split
 
+RESAMPLES = 20
 ACTIVE = 0.01  # variance of the posterior mean over images; Burda et al. 2016, arXiv 1509.00519
 
 
@@ -17,7 +20,7 @@ def elbo(model: Model, split: Split, *, seed: int = 0, size: int = 500) -> dict[
     """Negative ELBO, distortion and rate in nats per image (beta 1, one seeded draw an image).
 
     Also mse per pixel, active_units (posterior mean's variance over 0.01), the rate of each
-    dimension, and the standard error over images of the first three.
+    dimension, and standard errors over images; of active_units by bootstrap.
     """
     if not isinstance(model, HasLatents):
         raise Error(f"{type(model).__name__} has no ELBO: it has no encoder. Evaluate a VAE.")
@@ -29,20 +32,34 @@ def elbo(model: Model, split: Split, *, seed: int = 0, size: int = 500) -> dict[
         for batch, moment in split.moments(size, seed):
             for key, value in model.score(batch, moment).items():
                 rows.setdefault(key, []).append(value.double().cpu())
-            posterior = model.encode(batch.image)
+            posterior = model.encode(model.observed(batch, moment))
             means.append(posterior.mean.flatten(1).cpu())
             rates.append(posterior.kl_by_dimension().flatten(1).cpu())
     values = {key: torch.cat(parts) for key, parts in rows.items()}
     n = len(values["nelbo"])
     error = {k: (v.std() / n**0.5).item() if n > 1 else None for k, v in values.items()}
+    centres = torch.cat(means)
+    units = [_active(centres[_again(n, seed, k)]) for k in range(RESAMPLES)]
     return {
         "nelbo_nats": values["nelbo"].mean().item(),
         "distortion_nats": values["distortion"].mean().item(),
         "rate_nats": values["rate"].mean().item(),
         "mse": values["mse"].mean().item(),
-        "active_units": int((torch.cat(means).var(0, correction=0) > ACTIVE).sum()),
+        "active_units": _active(centres),
         "n": n,
         "split": split.name,
-        "standard_error": {f"{k}_nats": error[k] for k in ("nelbo", "distortion", "rate")},
+        "standard_error": {
+            **{f"{k}_nats": error[k] for k in ("nelbo", "distortion", "rate")},
+            "mse": error["mse"],
+            "active_units": torch.tensor(units, dtype=torch.float64).std().item(),
+        },
         "rate_by_dimension": torch.cat(rates).double().mean(0).tolist(),
     }
+
+
+def _active(means: Tensor) -> int:
+    return int((means.var(0, correction=0) > ACTIVE).sum())
+
+
+def _again(n: int, seed: int, k: int) -> Tensor:
+    return torch.randint(n, (n,), generator=generator(seed, "bootstrap", k))

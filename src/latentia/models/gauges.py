@@ -29,11 +29,6 @@ class Gauges(nn.Module):
         share = 1 / self.count[at].clamp(max=MEMORY)  # at first, a plain mean
         self.mean[at] = self.mean[at].lerp(now, share.to(self.mean))
 
-    @property
-    def settled(self) -> bool:
-        """Whether each mean has all the steps that it looks back on."""
-        return bool((self.count >= MEMORY).all())
-
     def read(self) -> dict[str, Tensor]:
         """Of those noted so far."""
         return {name: self.mean[k] for k, name in enumerate(self.names) if self.count[k]}

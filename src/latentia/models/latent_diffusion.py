@@ -1,18 +1,20 @@
 """Latent diffusion, a learned prior of an autoencoder; Rombach et al. 2022, arXiv 2112.10752."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from typing_extensions import Doc
 
 from latentia.core.contract import Batch, HasLatents, Model, Moment, Player, Terms
 from latentia.core.errors import Error
-from latentia.core.seeding import noise, normal_rows, uniform
+from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.seeding import noise, normal_rows, places, uniform
 from latentia.core.tensors import wide
 from latentia.diffusion.guidance import guided
 from latentia.diffusion.path import Path, along
@@ -20,7 +22,7 @@ from latentia.diffusion.samplers import SAMPLERS, grid
 from latentia.diffusion.target import Estimate, completed, understood, wanted
 from latentia.nets.condition import Condition
 
-MEAN, SD = "posterior mean", "posterior sd"  # columns that `prepare` puts beside the images
+MEAN, LOGVAR, CLUSTER = "mean", "logvar", "cluster"  # columns of `prepare`
 PART = 1024  # rows that are denoised at once
 
 
@@ -42,6 +44,8 @@ class LatentDiffusion(Model):
 
     denoiser: (z_t, t, condition or None) -> noise or velocity, with `latent_shape`. condition:
     (values of the column `column`, kept) -> (b, width); each image's is dropped with chance `drop`.
+    Of the column "cluster" the classes are groups of latents, by k-means: what guides where there
+    are no labels (Hu et al. 2023, "Self-guided diffusion models", arXiv 2210.06462).
     """
 
     selected_by = None
@@ -49,6 +53,7 @@ class LatentDiffusion(Model):
     latent_mean: Tensor
     latent_sd: Tensor
     shares: Tensor
+    centres: Tensor
 
     def __init__(
         self,
@@ -57,7 +62,6 @@ class LatentDiffusion(Model):
         path: Path,
         condition: Condition | None = None,
         column: str | None = None,
-        classes: int = 0,
         drop: float = 0.1,
         sampling: Sampling | None = None,
     ):
@@ -66,11 +70,14 @@ class LatentDiffusion(Model):
         self.__dict__["autoencoder"] = autoencoder.eval().requires_grad_(False)  # pyright: ignore
         self.denoiser, self.condition = denoiser, condition
         self.path, self.column, self.drop = path, column, drop
-        self.sampling, self.classes = sampling or Sampling(), classes
+        self.sampling = sampling or Sampling()
+        self.classes = condition.classes if condition is not None else 0
         self.latent_shape = tuple(autoencoder.latent_shape)
         self.register_buffer("latent_mean", torch.zeros(self.latent_shape))
         self.register_buffer("latent_sd", torch.ones(self.latent_shape))
-        self.register_buffer("shares", torch.full((classes,), 1 / max(classes, 1)))
+        self.register_buffer("shares", torch.full((self.classes,), 1 / max(self.classes, 1)))
+        clusters = self.classes if column == CLUSTER else 0
+        self.register_buffer("centres", torch.zeros(clusters, math.prod(self.latent_shape)))
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LatentDiffusion":
         self.autoencoder._apply(fn, recurse)
@@ -85,22 +92,37 @@ class LatentDiffusion(Model):
     @torch.no_grad()
     def prepare(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
         """Encode the training images once; the latents' mean and standard deviation, trap 18."""
-        means, sds, labels = [], [], []
+        posteriors, labels = [], []
         for batch in batches:
-            posterior = self.autoencoder.encode(batch.image)
-            means.append(posterior.mean)
-            sds.append(posterior.sd)
-            if len(self.shares):
+            posteriors.append(self.autoencoder.encode(batch.image))
+            if self.classes and self.column != CLUSTER:
                 labels.append(batch.columns[self.column or ""])
-        mean, sd = torch.cat(means), torch.cat(sds)
+        mean, logvar = map(torch.cat, zip(*posteriors, strict=True))
         self.latent_mean.copy_(mean.mean(0))
         # of the aggregate posterior: within images and between them
-        variance = sd.double().square().mean(0) + mean.double().var(0, correction=0)
+        variance = logvar.double().exp().mean(0) + mean.double().var(0, correction=0)
         self.latent_sd.copy_(variance.sqrt())
+        columns = {MEAN: mean, LOGVAR: logvar}
+        if self.column == CLUSTER:
+            from sklearn.cluster import MiniBatchKMeans  # a second to import
+
+            points = self.standard(mean).flatten(1).cpu().double().numpy()
+            groups = MiniBatchKMeans(self.classes, random_state=0).fit(points)
+            self.centres.copy_(torch.from_numpy(groups.cluster_centers_))
+            columns[CLUSTER] = self.cluster(mean)
+            labels = [columns[CLUSTER]]
         if labels:
-            counts = torch.bincount(torch.cat(labels), minlength=len(self.shares))
+            counts = torch.bincount(torch.cat(labels), minlength=self.classes)
             self.shares.copy_(counts / counts.sum())
-        return {MEAN: mean, SD: sd}
+        return columns
+
+    def standard(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b *latent"]:
+        """In units of the latents' own mean and standard deviation."""
+        return (z - self.latent_mean) / self.latent_sd
+
+    def cluster(self, mean: Float[Tensor, "b *latent"]) -> Int64[Tensor, " b"]:
+        """The nearest centre of each."""
+        return torch.cdist(self.standard(mean).flatten(1), self.centres).argmin(1)
 
     def facts(self) -> dict[str, Any]:
         def told(values: Tensor) -> list[float]:
@@ -123,41 +145,44 @@ class LatentDiffusion(Model):
         self, batch: Batch, moment: Moment, purpose: str = "score", drop: float = 0.0
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Each image's time, and its error there."""
-        z = self.draw(batch, moment, purpose)
+        posterior = self.posterior(batch)
+        z = self.draw(posterior, moment, purpose)
         eps = noise(moment, f"{purpose}/noise", self.latent_shape, z)
         # stratified: the batch covers all times, each image's uniform (Kingma et al. 2021,
         # arXiv 2107.00630, appendix I.1); in (0, 1], since a path's velocity may be infinite at 0
-        rows = torch.arange(len(z)).to(z) + moment.first_row
+        rows = places(moment, f"{purpose}/stratum", z)  # sorted folders: no class has early times
         first = uniform(moment._replace(first_row=0), f"{purpose}/time", z)[0]
         t = 1 - (first + rows / max(moment.global_batch, len(z))) % 1
         kept = uniform(moment, f"{purpose}/drop", z) >= drop  # image by image: trap 20
         at = along(self.path.at(t), z)
-        cond = batch.columns[self.column] if self.column else None
-        said = self.predict(at.alpha * z + at.sigma * eps, t, cond, kept)
+        told = None
+        if self.condition is not None:
+            cond = batch.columns.get(self.column or "")
+            told = self.condition(self.cluster(posterior.mean) if cond is None else cond, kept)
+        said = self.predict(at.alpha * z + at.sigma * eps, t, told)
         gap = said - wanted(self.path.target, Estimate(z, eps), at)
         return t, 0.5 * gap.square().flatten(1).sum(1)
 
-    def draw(self, batch: Batch, moment: Moment, purpose: str) -> Float[Tensor, "b *latent"]:
-        """A draw of each image's posterior, in units of the latents."""
-        eps = noise(moment, f"{purpose}/posterior", self.latent_shape, batch.image)
-        if MEAN in batch.columns:
-            z = torch.addcmul(batch.columns[MEAN], batch.columns[SD], eps)
-        else:
-            z = self.autoencoder.encode(batch.image).sample(eps)
-        return (z - self.latent_mean) / self.latent_sd
+    def posterior(self, batch: Batch) -> DiagonalGaussian:
+        """Of each image; encoded only if `prepare` has not done so."""
+        if MEAN not in batch.columns:
+            return self.autoencoder.encode(batch.image)
+        return DiagonalGaussian(batch.columns[MEAN], batch.columns[LOGVAR])
+
+    def draw(
+        self, posterior: DiagonalGaussian, moment: Moment, purpose: str
+    ) -> Float[Tensor, "b *latent"]:
+        """A draw of each, in units of the latents."""
+        eps = noise(moment, f"{purpose}/posterior", self.latent_shape, posterior.mean)
+        return self.standard(posterior.sample(eps))
 
     def predict(
         self,
         z: Float[Tensor, "b *latent"],
         t: Float[Tensor, " b"],
-        cond: Tensor | None,
-        kept: Bool[Tensor, " b"],
+        told: Float[Tensor, "b width"] | None,
     ) -> Float[Tensor, "b *latent"]:
-        """The noise or velocity, float32; only rows that are kept are told their condition."""
-        told = None
-        if self.condition is not None:
-            free = self.condition.nothing(len(z))
-            told = free if cond is None else self.condition(cond, kept)
+        """The noise or velocity, float32; told: the condition's vector."""
         output = wide(self.denoiser(z, t, told))
         return completed(self.path.target, output, z, along(self.path.at(t), z))
 
@@ -190,11 +215,14 @@ class LatentDiffusion(Model):
         z = normal_rows(n, self.latent_shape, seed=seed, purpose="prior").to(self.latent_mean)
         cond = self.asked(n, seed, cond)
         guidance = how.guidance if cond is not None else 0.0
+        vectors = self.vectors(n, cond)
 
         def predict(z: Tensor, t: Tensor, kept: Tensor) -> Tensor:
-            times_over = len(z) // n  # 2 where guidance asks with and without the condition
-            conds = [None] * len(z) if cond is None else torch.cat([cond] * times_over).split(PART)
-            parts = zip(z.split(PART), t.split(PART), conds, kept.split(PART), strict=False)
+            told = [None] * len(z)
+            if vectors is not None:  # twice where guidance asks with and without the condition
+                again = vectors.repeat(len(z) // len(vectors), 1)
+                told = self.condition.masked(again, kept).split(PART)  # pyright: ignore
+            parts = zip(z.split(PART), t.split(PART), told, strict=False)
             return torch.cat([self.predict(*part) for part in parts])
 
         ask = guided(predict, guidance)
@@ -209,6 +237,14 @@ class LatentDiffusion(Model):
         yield z * self.latent_sd + self.latent_mean
         for after in SAMPLERS[how.sampler](denoise, self.path, z, grid(how.steps), fresh):
             yield after * self.latent_sd + self.latent_mean
+
+    def vectors(self, n: int, cond: Tensor | None) -> Float[Tensor, "n width"] | None:
+        """What the denoiser is told for each of n images at every step."""
+        if self.condition is None:
+            return None
+        if cond is None:
+            return self.condition.nothing(n)
+        return torch.cat([self.condition(part) for part in cond.split(PART)])
 
     def asked(self, n: int, seed: int, cond: Tensor | None) -> Tensor | None:
         """The condition of each of n images.

@@ -1,5 +1,7 @@
 """The variational autoencoder: Kingma & Welling 2014, arXiv 1312.6114."""
 
+from collections.abc import Iterable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,7 +11,9 @@ from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise, normal_rows
 from latentia.core.tensors import expect
+from latentia.losses.divergence import Divergence, kl
 from latentia.losses.likelihood import Likelihood
+from latentia.models.supervision import Supervision
 
 BETA_ONE = constant(1.0)
 
@@ -18,8 +22,12 @@ class VAE(Model):
     """distortion + beta * rate, both in nats per image; beta 1 is the negative ELBO.
 
     encoder: images to (b, 2 d, ...), means then log-variances, with `image_shape`, `latent_shape`;
-    decoder: latents to the likelihood's raw output; beta: a schedule over the run.
+    decoder: latents to the likelihood's raw output; beta: a schedule over the run. `divergence` may
+    put other terms in the rate's place; `supervision` reads labels from the posterior mean.
     """
+
+    divergence: Divergence
+    supervision: Supervision | None
 
     def __init__(
         self,
@@ -30,7 +38,7 @@ class VAE(Model):
     ):
         super().__init__()
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
-        self.beta = beta
+        self.beta, self.divergence, self.supervision = beta, kl, None
         self.image_shape: tuple[int, ...] = tuple(encoder.image_shape)  # pyright: ignore
         self.latent_shape: tuple[int, ...] = tuple(encoder.latent_shape)  # pyright: ignore
 
@@ -40,10 +48,32 @@ class VAE(Model):
     def terms(self, batch: Batch, moment: Moment, shared: None = None) -> Terms:
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
-        return {
-            "distortion": (1.0, self.likelihood.nll(self.decoder(z), batch.image)),
-            "rate": (self.beta(moment.share), posterior.kl()),
-        }
+        distortion = self.likelihood.nll(self.decoder(z), batch.image)
+        return self.objective(batch, moment, posterior, z, distortion)
+
+    def objective(
+        self,
+        batch: Batch,
+        moment: Moment,
+        posterior: DiagonalGaussian,
+        z: Float[Tensor, "b *latent"],
+        distortion: Float[Tensor, " b"],
+    ) -> Terms:
+        """The terms of a forward pass: distortion, beta * divergence, supervision."""
+        beta, paid = self.beta(moment.share), self.divergence(posterior, z, moment)
+        terms = {"distortion": (1.0, distortion)}
+        terms |= {name: (beta * weight, value) for name, (weight, value) in paid.items()}
+        return terms | self.taught(posterior, batch)
+
+    def taught(self, posterior: DiagonalGaussian, batch: Batch) -> Terms:
+        """What the first dimensions do not yet tell of the labels."""
+        return self.supervision(posterior.mean, batch) if self.supervision else {}
+
+    def prepare(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
+        """What the labels are measured in, where there are any."""
+        if self.supervision:
+            self.supervision.measure(batches)
+        return {}
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian:
         """q(z | image), one Gaussian an image.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Moment, Player, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.modes import evaluating
+from latentia.core.processes import total
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise
 from latentia.losses.adversarial import as_fake, as_real, carrying
@@ -26,12 +27,13 @@ NAMES = (
 
 
 class Pass(NamedTuple):
-    """One step's posterior and decoder outputs, raw, with their graph to the VAE.
+    """One step's posterior, its draw and decoder outputs, raw, with their graph to the VAE.
 
     sample: None while there is no adversary.
     """
 
     posterior: DiagonalGaussian
+    z: Float[Tensor, "b *latent"]
     reconstruction: Float[Tensor, "b c h w"]
     sample: Float[Tensor, "b c h w"] | None
 
@@ -65,14 +67,17 @@ class VAEGAN(VAE):
         beta: Schedule = BETA_ONE,
         balance: Schedule | None = HALF,
         reconstructions: float = 0.5,
+        every: int = 1,
     ):
         super().__init__(encoder, decoder, likelihood, beta)
-        self.critic, self.balance = critic, balance
+        self.critic, self.balance, self.every = critic, balance, every
         self.parts = {"reconstruction": reconstructions, "sample": 1 - reconstructions}
         self.meter = Gauges(NAMES)
 
     def players(self) -> dict[str, Player]:
         own = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
+        if self.supervision:
+            own["supervision"] = self.supervision
         return {
             "critic": Player(self.critic, self.critic_terms),
             "vae": Player(nn.ModuleDict(own), self.terms),
@@ -82,11 +87,12 @@ class VAEGAN(VAE):
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
         reconstruction = self.decoder(z)
-        if self.balance is not None and not self.balance(moment.share):
-            return Pass(posterior, reconstruction, None)
+        absent = self.balance is not None and not self.balance(moment.share)
+        if absent or moment.step % self.every:
+            return Pass(posterior, z, reconstruction, None)
         prior = noise(moment, "prior", self.latent_shape, posterior.mean)
         with evaluating(self.decoder):
-            return Pass(posterior, reconstruction, self.decoder(prior))
+            return Pass(posterior, z, reconstruction, self.decoder(prior))
 
     def critic_terms(self, batch: Batch, moment: Moment, shared: Pass) -> Terms:
         if shared.sample is None:
@@ -107,22 +113,20 @@ class VAEGAN(VAE):
 
     def terms(self, batch: Batch, moment: Moment, shared: Pass | None = None) -> Terms:
         shared = shared or self.shared(batch, moment)
-        terms: Terms = {
-            "distortion": (1.0, self.likelihood.nll(shared.reconstruction, batch.image)),
-            "rate": (self.beta(moment.share), shared.posterior.kl()),
-        }
+        distortion = self.likelihood.nll(shared.reconstruction, batch.image)
+        terms = self.objective(batch, moment, shared.posterior, shared.z, distortion)
         if shared.sample is None:
             return terms
         output = torch.cat([shared.reconstruction, shared.sample])
         adversarial, gradient = self.adversary(batch, output)
         leaf = shared.reconstruction.detach().requires_grad_()
         nll = self.likelihood.nll(leaf, batch.image).sum()
-        norms = [g.double().norm() for g in (*torch.autograd.grad(nll, leaf), gradient)]
-        self.meter.note(
-            gradient_of_distortion=norms[0] / len(leaf) ** 0.5,
-            gradient_of_adversarial=norms[1] / len(leaf) ** 0.5,
-        )
-        weight = self.weight(moment, *(norm.item() for norm in norms))
+        both = (*torch.autograd.grad(nll, leaf), gradient)
+        # of the global batch, whatever part of it is here
+        norms = total(torch.stack([g.double().square().sum() for g in both])).sqrt()
+        each = norms / max(moment.global_batch, len(leaf)) ** 0.5
+        self.meter.note(gradient_of_distortion=each[0], gradient_of_adversarial=each[1])
+        weight = self.weight(moment, *norms.tolist())
         return terms | {"adversarial": (weight, adversarial)}
 
     def adversary(

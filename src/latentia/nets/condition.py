@@ -15,7 +15,10 @@ class Condition(nn.Module):
     """A condition an image to a vector an image; subclasses say how in `encode`.
 
     empty: the learned vector of a condition that was dropped; Ho & Salimans 2022, arXiv 2207.12598.
+    classes: that it knows; 0: it is an image.
     """
+
+    classes = 0
 
     def __init__(self, width: int):
         super().__init__()
@@ -28,8 +31,11 @@ class Condition(nn.Module):
     def forward(self, cond: Tensor, kept: Bool[Tensor, " b"] | None = None) -> Float[Tensor, "b w"]:
         """kept: False in the rows whose condition is dropped; None: all are kept."""
         vector = self.encode(cond)  # (b, width)
-        if kept is None:
-            return vector
+        return vector if kept is None else self.masked(vector, kept)
+
+    def masked(
+        self, vector: Float[Tensor, "b width"], kept: Bool[Tensor, " b"]
+    ) -> Float[Tensor, "b width"]:
         # one image, one coin: a whole batch without condition would tie its gradients (trap 20)
         return torch.where(kept[:, None], vector, self.empty.to(vector))  # (b, width)
 

@@ -78,7 +78,7 @@ class MLPDenoiser(Denoiser):
 class ConvDenoiser(Denoiser):
     """For maps: convolution k3, `depth` residual blocks at full size, GroupNorm, convolution k3.
 
-    Each block sees two places further on every side: six see maps of up to 25x25 whole.
+    Each block sees two places further on every side: with six a place sees 14 around it.
     """
 
     def __init__(

@@ -8,20 +8,26 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-def perceptron(widths: Sequence[int]) -> nn.Sequential:
-    """Linear layers of these widths with ReLU between, none after the last."""
+def perceptron(widths: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Linear layers of these widths with an activation between, none after the last."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
-        layers += [nn.Linear(before, after), nn.ReLU()]
+        layers += [nn.Linear(before, after), activation()]
     return nn.Sequential(*layers[:-1])
 
 
 class MLPEncoder(nn.Module):
-    def __init__(self, shape: Sequence[int], latent: int, hidden: Sequence[int] = (400,)):
+    def __init__(
+        self,
+        shape: Sequence[int],
+        latent: int,
+        hidden: Sequence[int] = (400,),
+        activation: type[nn.Module] = nn.ReLU,
+    ):
         super().__init__()
         self.image_shape, self.latent_shape = tuple(shape), (latent,)
         # one Linear for both heads: the same parameters as two, in one matrix product
-        self.layers = perceptron([math.prod(shape), *hidden, 2 * latent])
+        self.layers = perceptron([math.prod(shape), *hidden, 2 * latent], activation)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b two_latent"]:
         x = image.flatten(1)  # (b, c * h * w)
@@ -29,10 +35,16 @@ class MLPEncoder(nn.Module):
 
 
 class MLPDecoder(nn.Module):
-    def __init__(self, latent: int, shape: Sequence[int], hidden: Sequence[int] = (400,)):
+    def __init__(
+        self,
+        latent: int,
+        shape: Sequence[int],
+        hidden: Sequence[int] = (400,),
+        activation: type[nn.Module] = nn.ReLU,
+    ):
         super().__init__()
         self.shape = tuple(shape)
-        self.layers = perceptron([latent, *hidden, math.prod(shape)])
+        self.layers = perceptron([latent, *hidden, math.prod(shape)], activation)
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
         return self.layers(z).unflatten(1, self.shape)  # (b, c, h, w), no sigmoid: see likelihood

@@ -5,6 +5,7 @@ from typing import Annotated
 from annotated_types import Ge
 from typing_extensions import Doc
 
+from latentia.core.errors import Error
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
@@ -20,7 +21,7 @@ from latentia.engine.knobs import (
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
-from latentia.models.latent_diffusion import LatentDiffusion, Sampling
+from latentia.models.latent_diffusion import CLUSTER, LatentDiffusion, Sampling
 from latentia.nets.condition import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 
@@ -31,7 +32,10 @@ def latent_prior(
     autoencoder: Autoencoder = None,
     cond: Annotated[str | None, Doc("column whose class is the condition, such as label")] = None,
     path: PathName = "linear",
-    guidance: Annotated[float, Ge(0), Doc("of samples; 1 as learned")] = 1.5,
+    clusters: Annotated[int, Ge(0), Doc("groups of latents that guide if --cond does not")] = 64,
+    guidance: Annotated[
+        float | None, Ge(0), Doc("of samples; 1 as learned; default: 1.5, by clusters 1.25")
+    ] = None,
     width: Annotated[int, Ge(8), Doc("of the denoiser")] = 512,
     depth: Annotated[int, Ge(1), Doc("residual blocks of the denoiser")] = 4,
     average: Average = 500_000.0,
@@ -47,17 +51,21 @@ def latent_prior(
     1.5 4.0 (n = 1); N(0, I) 102, posteriors of held-out images 8.2: docs/prior.md.
     """
     images = open_images(data)
+    clusters = min(clusters, images.spec()["count"]["train"] // 20)  # one tells nothing apart
+    classes = len(images.classes_of(cond)) if cond else clusters if clusters > 1 else 0
+    if guidance is None:
+        guidance = 1.5 if cond else 1.25
+    elif not classes:
+        raise Error(f"--guidance {guidance:g} needs what guides; give --cond or --clusters.")
     spatial = len(autoencoder.latent_shape) > 1
     make = ConvDenoiser if spatial else MLPDenoiser
     denoiser = make(autoencoder.latent_shape, width=width, depth=depth)
-    classes = images.classes_of(cond) if cond else []
     model = LatentDiffusion(
         autoencoder,
         denoiser,
         path=PATHS[path](),
-        condition=LabelCondition(len(classes), denoiser.width) if cond else None,
-        column=cond,
-        classes=len(classes),
+        condition=LabelCondition(classes, denoiser.width) if classes else None,
+        column=cond or (CLUSTER if classes else None),
         sampling=Sampling(guidance=guidance),
     )
     adam = Adam(lr, schedule=cosine(warmup=0.02))

@@ -1,5 +1,11 @@
 """SYSTEMS 4: the convolutional MNIST GAN."""
 
+from typing import Annotated
+
+from annotated_types import Ge
+from typing_extensions import Doc
+
+from latentia.core.schedules import constant
 from latentia.data import open_images
 from latentia.engine.knobs import Average, BatchSize, Data, Epochs, Latent, LearningRate
 from latentia.engine.optim import Adam
@@ -16,6 +22,7 @@ from latentia.nets.init import glorot
 def mnist_dcgan(
     data: Data = "mnist",
     latent: Latent = 100,
+    gamma: Annotated[float, Ge(0), Doc("weight of R1 and R2; 0: no penalty, as published")] = 1.0,
     average: Average = 20_000.0,
     lr: LearningRate = 2e-4,
     batch: BatchSize = 128,
@@ -26,14 +33,15 @@ def mnist_dcgan(
     Non-saturating loss, dropout 0.4 in the critic, Adam with betas 0.5 and 0.999. Uniform Glorot
     weights and zero biases, as in the source's framework: with PyTorch's own initialisation and no
     normalisation this pair dies within 60,000 images. "Same" padding of the source is asymmetric
-    at stride 2; symmetric padding here gives the same shapes and counts. The source keeps the last
-    weights, `--average None`; here the averaged ones are kept and sampled.
+    at stride 2; symmetric padding here gives the same shapes and counts. The source has no penalty
+    and keeps the last weights, `--gamma 0 --average None`: unsteady, docs/gan.md.
     """
     images = open_images(data, size=28, channels=1)
     model = GAN(
         generator=glorot(DCGenerator(latent, images.shape, channels=128)),
         critic=glorot(Critic(images.shape, channels=(64, 64), slope=0.2, dropout=0.4)),
         loss=NonSaturating(),
+        gamma=constant(gamma) if gamma else None,
     )
     adam = Adam(lr, betas=(0.5, 0.999))
     return Plan(model, images, {"critic": adam, "generator": adam}, batch, epochs, average)

@@ -20,6 +20,7 @@ from latentia.report.figures import BLUE, GREY, LOOK, ORANGE
 from latentia.report.pictures import lay
 
 DPI = 130
+LARGE = 224  # pixels: a picture that stands alone
 CAPTION: Any = {"fontsize": 9, "x": 0.01, "ha": "left"}
 
 
@@ -39,6 +40,12 @@ def walk_sheet(
         shares = [f"{s / (steps - 1):.2g}" for s in range(steps)]
         under += [_short(names[k]), *shares, _short(names[k + 1])]
     return lay(torch.cat(rows), steps + 2, caption, under=under)
+
+
+def walk_frames(path: Float[Tensor, "path c h w"], caption: str) -> list[Image.Image]:
+    """A frame a place; there and back."""
+    frames = [lay(place[None].cpu(), 1, caption, least=LARGE) for place in path]
+    return frames + frames[-2:0:-1]
 
 
 def _short(name: str) -> str:

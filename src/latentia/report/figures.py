@@ -70,8 +70,8 @@ def training_curves(logged: Sequence[dict], validated: Sequence[dict], player: s
                 "weights",
                 term,
                 color=(GREY, ORANGE, BLUE)[k % 3],
-                linestyle=("-", "--", ":")[k % 3],
-                label=("beta: " if term == "rate" else "") + term,
+                linestyle=("-", "--", ":")[(k + k // 3) % 3],
+                label=("beta: " if term == "rate" and rows[-1][1]["weights"][term] else "") + term,
             )
         weights.set_title("weights of the terms")
         weights.set_ylim(bottom=0)

@@ -11,12 +11,13 @@ from PIL import Image
 
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.data import Images, Split
-from latentia.engine.checkpoint import write_json, write_whole
+from latentia.engine.checkpoint import write_whole
 from latentia.engine.condition import sampling
 from latentia.engine.log import Finding, read_rows
 from latentia.engine.run import Run
 from latentia.latents.interpolate import interpolate
 from latentia.metrics.elbo import elbo
+from latentia.metrics.measures import keep
 from latentia.report.figures import gauge_curves, rate_bars, training_curves
 from latentia.report.pictures import gif, lay, png
 from latentia.report.prior import FRAMES, asked, error_by_time, film
@@ -57,7 +58,7 @@ def write_report(run: Run, images: Images, findings: Sequence[Finding] = ()) -> 
         sections += _prior(run, model, shown)
     elif isinstance(model, HasLatents) and len(shown):
         result = elbo(model, shown)  # pyright: ignore[reportArgumentType]
-        write_json(run.path / "evaluation.json", result)
+        keep(run, result)
         figures += _figures(result)
         some = shown.batch(slice(0, 12)).image
         sections += [_reconstructions(run, model, some, shown.name), _samples(run, model)]

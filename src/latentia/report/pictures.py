@@ -24,15 +24,17 @@ def lay(
     *,
     under: Sequence[str] = (),
     beside: Sequence[str] = (),
+    least: int = TILE,
 ) -> Image.Image:
     """Images row by row, enlarged by whole factors so that no pixel is blurred.
 
-    under: a line for each image; beside: lines for each row. An image of NaN is an empty place. Of
-    images with other than 1 or 3 channels the first three are shown, or the mean of two.
+    under: a line for each image; beside: lines for each row; least: pixels of a tile's longer side.
+    An image of NaN is an empty place. Of images with other than 1 or 3 channels the first three are
+    shown, or the mean of two.
     """
     n, _, h, w = images.shape
     tiles = to_bytes(displayable(images).nan_to_num(1.0)).permute(0, 2, 3, 1).numpy()
-    zoom = max(1, math.ceil(TILE / max(h, w)))
+    zoom = max(1, math.ceil(least / max(h, w)))
     tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
     font = ImageFont.load_default(TEXT)
     widest = max((font.getlength(text) for text in under), default=0)

@@ -11,7 +11,7 @@ from torch import Tensor
 from latentia.data import Split
 from latentia.report.figures import BLUE, panels, svg
 
-FRAMES, BINS = 9, 20
+FRAMES, BINS, MOST = 9, 20, 20
 
 
 @torch.no_grad()
@@ -27,10 +27,12 @@ def film(model: Any, rows: int = 4, seed: int = 0) -> Float[Tensor, "n c h w"]:
 def asked(model: Any, split: Split, n: int = 10) -> tuple[Float[Tensor, "n c h w"], str]:
     """What was asked of the model, drawn in columns; and what the rows are.
 
-    A class: one column each, samples below. An image: the condition, two samples, the truth.
+    A class: one column each, of the first MOST, samples below. An image: the condition, two
+    samples, the truth.
     """
-    names = split.classes[model.column]
-    if names:
+    if model.classes:
+        names = split.classes.get(model.column) or list(map(str, range(model.classes)))
+        names = names[:MOST]
         labels = torch.arange(len(names)).repeat(4)
         return model.sample(len(labels), cond=labels), f"columns: {', '.join(names)}"
     batch = split.batch(slice(0, n))

@@ -10,7 +10,8 @@ from typing import Any
 from latentia.core.errors import Error
 from latentia.engine.knobs import check
 
-NAMES = ("kl_schedule",)
+# iwae before those that it excludes, so that they can say so
+NAMES = ("kl_schedule", "iwae", "divergence", "capacity", "free_bits", "supervise")
 
 
 def find(name: str) -> Callable:

@@ -1,0 +1,56 @@
+"""The command that measures a run."""
+
+import json
+from typing import Annotated
+
+from typing_extensions import Doc
+from tyro.conf import arg
+
+from latentia.commands.flags import Data, Json, RunFolder, Seed, SplitName
+from latentia.core.errors import Error
+
+Metrics = Annotated[
+    str,
+    Doc("any of elbo, nll, fd, kd, prdc, image, memorisation, disentanglement: elbo,fd for two"),
+]
+Features = Annotated[
+    str, Doc("what images are compared in: auto, classifier, pixels, inception or dinov2")
+]
+
+
+def evaluate(
+    run: RunFolder,
+    data: Data = None,
+    split: SplitName = None,
+    metrics: Metrics = "elbo",
+    features: Features = "auto",
+    n: Annotated[
+        int | None,
+        arg(aliases=("-n",)),
+        Doc("images, and samples; default: all of the split, for distances at most 10,000"),
+    ] = None,
+    k: Annotated[int, Doc("draws an image of the likelihood's bound")] = 5000,
+    seed: Seed = 0,
+    json_: Json = False,
+) -> None:
+    """Measure a run: likelihood, distances of samples, reconstructions, copies; each with its n."""
+    from latentia.engine.run import Run
+    from latentia.metrics.evaluation import Evaluation
+    from latentia.metrics.measures import keep, measure
+
+    for flag, given, least in (("-n", n, 2), ("--k", k, 1)):
+        if given is not None and given < least:
+            raise Error(f"{flag} is {given}; it must be at least {least}.")
+    opened = Run.open(run)
+    part = opened.part(split, data)
+    images = opened.images(data)
+    names = [name.strip() for name in metrics.split(",")]
+    result = measure(Evaluation(opened, images, part, features, n, k, seed), names)
+    if opened.owns(images):
+        keep(opened, result)
+    if json_:
+        print(json.dumps(result, indent=1))
+        return
+    from latentia.show import figures
+
+    figures(f"{opened.name}, {part.name} split of {images.source.name}", result["metrics"])

@@ -1,0 +1,81 @@
+"""Several processes that train one model: who this one is, and what all of them must agree on.
+
+Alone, every function here returns what it was given, and nothing is sent.
+"""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from latentia.core.errors import Error
+
+T = TypeVar("T")
+
+
+class Lost(Error):
+    """Another process is gone, so no agreement can be reached."""
+
+    code = 1
+
+
+def size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """0 for the process that writes and speaks."""
+    return dist.get_rank() if size() > 1 else 0
+
+
+def total(x: Tensor) -> Tensor:
+    """The sum over processes."""
+    if size() > 1:
+        x = x.clone()
+        _ask(dist.all_reduce, x)
+    return x
+
+
+@torch.no_grad()
+def average(tensors: Iterable[Tensor]) -> None:
+    """Each becomes its mean over processes, the same bits on all; in one message."""
+    tensors = [tensor.detach() for tensor in tensors] if size() > 1 else []
+    if not tensors:
+        return
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])  # in the widest of their types
+    _ask(dist.all_reduce, flat)
+    flat /= size()
+    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(part.view(tensor.shape))  # into the tensor's own strides
+
+
+def gathered(own: T) -> list[T]:
+    """Everybody's, by rank: anything that can be pickled."""
+    if size() == 1:
+        return [own]
+    found: list[Any] = [None] * size()
+    _ask(dist.all_gather_object, found, own)
+    return found
+
+
+def agreed(flag: bool) -> bool:
+    """Whether it is set in any process."""
+    return any(gathered(flag)) if size() > 1 else flag
+
+
+def wait() -> None:
+    """Until all are here."""
+    if size() > 1:
+        _ask(dist.barrier)
+
+
+def _ask(collective: Any, *arguments: Any) -> None:
+    try:
+        collective(*arguments)
+    except RuntimeError:
+        raise Lost(
+            f"Process {rank()} of {size()} stops: another one is gone. What was saved is in the "
+            "run folder; start latentia resume in the same way to go on."
+        ) from None

@@ -1,0 +1,69 @@
+"""How a process finds the others: `torchrun` has said who it is and where they meet."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+from latentia.core import processes
+from latentia.core.errors import Error
+
+T = TypeVar("T")
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Within, the processes of one launch know each other.
+
+    Raises: Error if several were asked for and this is the only one.
+    """
+    asked = asked_for()
+    many = int(os.environ.get("WORLD_SIZE", "1"))
+    if asked > 1 and many == 1:
+        raise Error(
+            f"{asked} processes were asked for and this one is alone; start them with torchrun "
+            f"--nproc_per_node {asked} -m -- latentia train ..., on a CPU too."
+        )
+    if many == 1 or dist.is_initialized():
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def asked_for() -> int:
+    """How many processes the launcher was told to start, where it does not say who each is."""
+    if "WORLD_SIZE" in os.environ:
+        return 1
+    try:  # accelerate launch --cpu starts one, whatever it is told
+        words = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode().split("\0")
+    except OSError:
+        words = []
+    if "--num_processes" in words[:-1] and any("accelerate" in word for word in words):
+        return int(words[words.index("--num_processes") + 1])
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))  # srun without torchrun
+
+
+def by_first(make: Callable[[], T]) -> T | None:
+    """What the first process makes, there; None elsewhere, once it is made.
+
+    Raises: Error everywhere, if the first process does.
+    """
+    made = problem = None
+    if processes.rank() == 0:
+        try:
+            made = make()
+        except Error as found:
+            problem = found
+    if failed := processes.gathered(problem)[0]:
+        raise failed
+    return made

@@ -1,0 +1,96 @@
+"""A run and the images it is measured on, with what several metrics need, computed once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from latentia.core.contract import HasLatents, HasTrajectory, Model
+from latentia.core.errors import Error
+from latentia.data import Images, Split
+from latentia.data.split import evenly
+from latentia.engine.run import Run
+from latentia.metrics.elbo import elbo
+from latentia.metrics.embeddings import Embedding, embedding
+
+MOST = 10_000  # images and samples that are compared, unless more are asked for
+SIZE = 500  # images a batch
+
+
+@dataclass
+class Evaluation:
+    """Everything is in evaluation mode, float32, and a function of the seed.
+
+    features: a name that `embedding` knows; n: images and samples, None for all of the split, of
+    sets that are compared MOST at most; k: draws of the likelihood's bound.
+    """
+
+    run: Run
+    images: Images
+    part: Split
+    features: str = "auto"
+    n: int | None = None
+    k: int = 5000
+    seed: int = 0
+
+    @cached_property
+    def model(self) -> Model:
+        return self.run.model()
+
+    @cached_property
+    def coder(self) -> Any:
+        """What encodes: the model, or a learned prior's autoencoder.
+
+        Raises: Error if there is none.
+        """
+        return self.run.coder()
+
+    @property
+    def encodes(self) -> bool:
+        return isinstance(self.model, HasLatents | HasTrajectory)
+
+    @cached_property
+    def elbo(self) -> dict[str, Any]:
+        return elbo(self.coder, self.part, seed=self.seed)
+
+    @cached_property
+    def embedding(self) -> Embedding:
+        return embedding(self.features, self.images)
+
+    @cached_property
+    def real(self) -> Float[Tensor, "n d"]:
+        """Features of the split's images, evenly spaced in its order."""
+        return self.embedding.embed(self.shown())
+
+    @cached_property
+    def drawn(self) -> Float[Tensor, "n d"]:
+        """Features of as many samples."""
+        n = len(evenly(len(self.part), self.n or MOST))
+        return self.embedding.embed(self.model.sample(n, seed=self.seed).split(SIZE))
+
+    @cached_property
+    def again(self) -> Float[Tensor, "n d"]:
+        """Features of the same images' reconstructions, decoded posterior means."""
+        return self.embedding.embed(self.coder.reconstruct(batch) for batch in self.shown())
+
+    @cached_property
+    def training(self) -> Float[Tensor, "n d"]:
+        """Features of the training images.
+
+        Raises: Error if the split is not one that was held out of them.
+        """
+        if self.part.name not in ("validation", "test") or not self.run.owns(self.images):
+            raise Error(
+                "memorisation compares samples with images that were held out: leave --data out "
+                "and give --split test or validation."
+            )
+        batches = self.images.split("train").batches(SIZE)
+        return self.embedding.embed(batch.image for batch in batches)
+
+    def shown(self) -> Iterator[Float[Tensor, "b c h w"]]:
+        """The images that are compared, in batches."""
+        for rows in evenly(len(self.part), self.n or MOST).split(SIZE):
+            yield self.part.batch(rows).image

@@ -1,0 +1,90 @@
+"""Label heads: what the first latent dimensions are taught to tell, in nats per image."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.core.contract import Batch, Terms
+from latentia.core.errors import Error
+from latentia.core.gaussian import LOG_2PI
+from latentia.core.tensors import wide
+
+
+class Supervision(nn.Module):
+    """Linear heads on the first `dims` coordinates of the posterior mean, one a column.
+
+    columns: name -> number of classes, or None for a number. Classes: cross-entropy; numbers:
+    -log N(value; output, sigma^2) with a learned sigma, in units of the column's own mean and
+    standard deviation over the training images. Heads start at 0: at the labels' ignorance.
+    """
+
+    def __init__(self, columns: Mapping[str, int | None], dims: int, weight: float = 1.0):
+        super().__init__()
+        self.dims, self.weight, self.names = dims, weight, list(columns)
+        # by place, not by name: a module's name may hold no dot
+        self.heads = nn.ModuleList(
+            Number(dims) if classes is None else Classes(dims, classes)
+            for classes in columns.values()
+        )
+
+    def forward(self, mean: Float[Tensor, "b *latent"], batch: Batch) -> Terms:
+        told = mean.flatten(1)[:, : self.dims]
+        return {
+            f"label {name}": (self.weight, head(told, batch.columns[name]))
+            for name, head in zip(self.names, self.heads, strict=True)
+        }
+
+    @torch.no_grad()
+    def measure(self, batches: Iterable[Batch]) -> None:
+        """The mean and standard deviation of each column of numbers.
+
+        Raises: Error if one holds NaN or infinity, or a single value.
+        """
+        pairs = zip(self.names, self.heads, strict=True)
+        numbers = {name: head for name, head in pairs if isinstance(head, Number)}
+        if not numbers:
+            return
+        parts = [[batch.columns[name].double() for name in numbers] for batch in batches]
+        for (name, head), values in zip(numbers.items(), zip(*parts, strict=True), strict=True):
+            every = torch.cat(values)
+            sd = every.std(correction=0)
+            if not sd > 0:  # NaN is not
+                raise Error(
+                    f"--supervise {name} cannot be learned: over the training images it holds NaN, "
+                    "infinity or a single value; mend the column, or leave it out."
+                )
+            head.centre.copy_(every.mean())
+            head.scale.copy_(sd)
+
+
+class Classes(nn.Linear):
+    """Cross-entropy of a column of classes, nats per image."""
+
+    def reset_parameters(self) -> None:
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, told: Float[Tensor, "b k"], values: Tensor) -> Float[Tensor, " b"]:
+        return F.cross_entropy(wide(super().forward(told)), values, reduction="none")
+
+
+class Number(nn.Module):
+    """-log N(value; output, sigma^2) of a column of numbers in its own units, nats per image."""
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, dims: int):
+        super().__init__()
+        self.slope, self.offset = nn.Parameter(torch.zeros(dims)), nn.Parameter(torch.zeros(()))
+        self.log_sigma = nn.Parameter(torch.zeros(()))
+        self.register_buffer("centre", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, told: Float[Tensor, "b k"], values: Tensor) -> Float[Tensor, " b"]:
+        output = (wide(told) * self.slope).sum(1) + self.offset
+        error = (values.to(output) - self.centre) / self.scale - output
+        return 0.5 * error.square() * (-2 * self.log_sigma).exp() + self.log_sigma + 0.5 * LOG_2PI

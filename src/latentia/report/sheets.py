@@ -1,0 +1,102 @@
+"""The pictures that commands write and the explorer shows: made in one place, so the same."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentia.core.contract import HasLatents, Model
+from latentia.data import Split
+from latentia.data.split import evenly
+from latentia.engine.condition import condition, sampling
+from latentia.engine.run import Run
+from latentia.latents.codes import Codes, flat
+from latentia.latents.interpolate import interpolate
+from latentia.latents.nearest import nearest
+from latentia.report.coordinates import LARGE, walk_frames, walk_sheet
+from latentia.report.pictures import columns_for, gif, lay, npy, png
+
+
+class Sheet(NamedTuple):
+    """Images (n, c, h, w) in [0, 1], and what a file of each ending holds."""
+
+    images: Tensor
+    kinds: dict[str, Callable[[], bytes]]
+
+
+def decoded(run: Run, model: HasLatents, z: Float[Tensor, "n *latent"]) -> Sheet:
+    """One picture a latent."""
+    images = model.decode(z)
+    what = "1 latent" if len(z) == 1 else f"{len(z)} latents"
+    size = {"least": LARGE} if len(z) == 1 else {}
+    return _sheet(images, columns_for(len(z)), f"{run.name}: {what}, decoded", **size)
+
+
+def reconstructed(
+    run: Run, model: HasLatents, images: Float[Tensor, "n c h w"], what: str
+) -> Sheet:
+    """Originals above their decoded posterior means."""
+    pairs = torch.cat([images, model.decode(model.encode(images).mean).cpu()])
+    caption = f"{run.name}: {what} above their reconstructions"
+    return _sheet(pairs, len(images), caption)
+
+
+def neighbours(
+    run: Run, model: HasLatents, name: str, image: Tensor, part: Split, over: Codes, n: int
+) -> tuple[Sheet, list[tuple[int, float]]]:
+    """The image, then the n of the split whose latents lie nearest; and these, with distances."""
+    rows = evenly(len(part), len(over.mean)).tolist()
+    own = rows.index(int(name)) if name.isdecimal() and int(name) in rows else None
+    mean = flat(model.encode(image).mean)[0]
+    found = [(rows[k], distance) for k, distance in nearest(mean, over, n, but=own)]
+    images = torch.cat([image, *(part.batch(slice(row, row + 1)).image for row, _ in found)])
+    under = ["image", *(f"{row}: {distance:.2f}" for row, distance in found)]
+    caption = f"{run.name}: nearest of {len(over.mean):,} images of {part.name}, by distance"
+    return _sheet(images, columns_for(len(images)), caption, under=under), found
+
+
+def walked(
+    run: Run,
+    model: HasLatents,
+    names: Sequence[str],
+    ends: Float[Tensor, "n c h w"],
+    steps: int,
+    spherical: bool,
+) -> Sheet:
+    """A walk from image to image through their latents; as a .gif, there and back."""
+    path = interpolate(model, ends, steps, spherical=spherical)
+    how = "arcs" if spherical else "straight lines"
+    caption = f"{run.name}: {how} in the latents"
+    ends_said = f"{caption}; first and last of a row: the originals"
+    kinds = {
+        ".png": lambda: png(walk_sheet(path, ends, names, ends_said), ends_said),
+        ".gif": lambda: gif(walk_frames(path, caption)),
+        ".npy": lambda: npy(path),
+    }
+    return Sheet(path, kinds)
+
+
+def sampled(
+    run: Run,
+    model: Model,
+    n: int,
+    seed: int,
+    wanted: dict[str, Any],
+    cond: str | None = None,
+) -> Sheet:
+    """n images drawn by seed, of the condition in words, under the sampling options wanted."""
+    how, prior = sampling(run, model, wanted, asked=cond is not None)
+    told = condition(run, model, cond, n) if cond is not None else None
+    images = model.sample(n, seed=seed, cond=told, **how)
+    given = f", of {cond}" if cond is not None else ""
+    return _sheet(images, columns_for(n), f"{run.name}: samples{given}, seed {seed}, {prior}")
+
+
+def _sheet(images: Tensor, columns: int, caption: str, **how: Any) -> Sheet:
+    kinds = {
+        ".png": lambda: png(lay(images, columns, caption, **how), caption),
+        ".npy": lambda: npy(images),
+    }
+    return Sheet(images, kinds)

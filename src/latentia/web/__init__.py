@@ -1,0 +1,1 @@
+"""The explorer: runs in the browser, on this machine; the extra `web`."""

@@ -1,0 +1,102 @@
+"""What the page is told of a run when it opens: its dimensions, its prior, what is missing."""
+
+from dataclasses import fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+from scipy.stats import norm
+from typing_extensions import Doc
+
+from latentia.core.contract import HasTrajectory
+from latentia.engine.condition import choices
+from latentia.latents.codes import names
+from latentia.latents.traverse import masses, quantiles
+from latentia.web.explored import Explored
+from latentia.web.map import rounded, why_not
+
+DEAD = 0.01  # nats: a dimension of less carries nothing
+SLIDERS, BINS, ENDS = 64, 40, 0.001  # at most; of a histogram; the share beyond each of its ends
+
+
+def described(run: Explored) -> dict[str, Any]:
+    """A run as JSON; dimensions by rate, largest first."""
+    spec, coder = run.run.about["images"], run.coder
+    c, h, w = spec["shape"]
+    part = run.part if run.shown is not None else None
+    columns = {} if part is None else {
+        name: part.classes.get(name) for name, values in part.columns.items() if values.ndim == 1
+    }  # fmt: skip
+    return {
+        "name": run.run.name,
+        "recipe": run.run.about["recipe"].rsplit("/", 1)[-1],
+        "source": run.data or spec["source"],
+        "shape": [c, h, w],
+        "count": len(part) if part is not None else 0,
+        "shown": len(run.shown.mean) if run.shown is not None else 0,
+        "split": run.split,
+        "state": "reading" if run.reading else "missing" if run.missing else "ready",
+        "missing": run.missing,
+        "latent": None if coder is None else int(np.prod(coder.latent_shape)),
+        "dims": [] if coder is None else dimensions(run),
+        "ranged": run.trained is not None,
+        "columns": columns,
+        "prior": prior(run),
+        "no_umap": why_not("umap"),
+    }
+
+
+def dimensions(run: Explored) -> list[dict[str, Any]]:
+    """The SLIDERS of largest rate: range and histogram of the aggregate posterior, else of N(0, 1).
+
+    The ranges are computed once.
+    """
+    kept = run.maps.get("dims")
+    if kept and kept[0] is run.trained:
+        return kept[1]
+    known, rates = names(run.coder.latent_shape), run.rates
+    order = np.argsort([-rate for rate in rates], kind="stable") if rates else range(len(known))
+    found = []
+    for k in [int(k) for k in order][:SLIDERS]:
+        if run.trained is not None:
+            mean, sd = run.trained.mean[:, k], run.trained.sd[:, k]
+            levels = np.array([ENDS, 1 - ENDS])
+            low, high = quantiles(mean[:, None], sd[:, None], levels)[0]
+            heights = masses(mean.astype("f8"), sd.astype("f8"), np.linspace(low, high, BINS + 1))
+        else:
+            low, high = norm.ppf([ENDS, 1 - ENDS])
+            heights = np.diff(norm.cdf(np.linspace(low, high, BINS + 1)))
+        rate = None if rates is None else round(rates[k], 3)
+        dead = rate is not None and rate < DEAD
+        ends = {"low": round(float(low), 2), "high": round(float(high), 2)}
+        bars = rounded(heights / heights.max(), 3)
+        found.append({"dim": k, "name": known[k], "rate": rate, "dead": dead, **ends, "bars": bars})
+    run.maps["dims"] = run.trained, found
+    return found
+
+
+def prior(run: Explored) -> dict[str, Any]:
+    """What samples are drawn from: the options of a learned prior, and its condition."""
+    model = run.model
+    if not isinstance(model, HasTrajectory):
+        return {"learned": False}
+    column = model.column
+    kind = None if column is None else "class" if model.classes else "image"
+    classes = choices(run.run, model)
+    told = {"learned": True, "condition": kind, "column": column, "classes": classes}
+    return {**told, "options": options(model.sampling)}
+
+
+def options(sampling: Any) -> list[dict[str, Any]]:
+    """Of a dataclass, a field each: name, meaning, its value here, its choices or its kind."""
+    hints = get_type_hints(type(sampling), include_extras=True)
+    told = []
+    for each in fields(sampling):
+        kind, *marks = get_args(hints[each.name])
+        choices = list(get_args(kind)) if get_origin(kind) is Literal else None
+        low = next((mark.ge for mark in marks if hasattr(mark, "ge")), None)
+        about = next((mark.documentation for mark in marks if isinstance(mark, Doc)), "")
+        value = getattr(sampling, each.name)
+        whole = kind is int
+        option = {"name": each.name, "about": about, "value": value, "choices": choices}
+        told.append({**option, "low": low, "whole": whole})
+    return told

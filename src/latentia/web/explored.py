@@ -1,0 +1,221 @@
+"""One run, opened for exploring: its model, what is known of its data, and its pictures."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from latentia.commands.coordinates import SAMPLE
+from latentia.core.contract import HasLatents, HasTrajectory, Model
+from latentia.core.errors import Error
+from latentia.data import Images, Split
+from latentia.data.decode import Unreadable, legible, opened, pixels
+from latentia.data.incoming import unit
+from latentia.data.split import evenly
+from latentia.engine.run import PARENT, Run, one_image
+from latentia.latents.codes import Codes, codes
+from latentia.latents.written import rows_of, told
+from latentia.report import sheets
+from latentia.report.sheets import Sheet
+from latentia.web.worker import Patient, Worker
+
+MEGAPIXELS = 40  # of an image that is dropped in
+
+
+class Given(NamedTuple):
+    """An input image, and how a command names it."""
+
+    name: str
+    image: Tensor
+    flags: list[str]
+
+
+class Answer(NamedTuple):
+    """A picture, the words of the command that makes it, and what else the page is told."""
+
+    sheet: Sheet
+    words: list[str]
+    more: dict[str, Any]
+
+    def command(self, ending: str) -> str:
+        return shlex.join([*self.words, "--out", f"{self.words[1]}{ending}"])
+
+
+@dataclass
+class Explored:
+    """given: the run's path as it was written, for commands; trained: the ranges of its latents
+    come from these codes; shown: what the map shows of `part`; missing: why there are no images.
+    """
+
+    given: str
+    run: Run
+    model: Model
+    data: str | None
+    split: str
+    worker: Worker
+    part: Split | None = None
+    trained: Codes | None = None
+    shown: Codes | None = None
+    missing: str | None = None
+    maps: dict[Any, Any] = field(default_factory=dict)
+    others: dict[str, Split] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, given: str, data: str | None, split: str, worker: Worker) -> "Explored":
+        run = Run.open(given)
+        return cls(given, run, run.model(), data, split, worker)
+
+    @property
+    def coder(self) -> Any:
+        """What encodes and decodes; None: the model only draws."""
+        model = self.model
+        model = model.autoencoder if isinstance(model, HasTrajectory) else model
+        return model if isinstance(model, HasLatents) else None
+
+    @property
+    def reading(self) -> bool:
+        return self.missing is None and self.shown is None and self.coder is not None
+
+    def read(self) -> None:
+        """Encode the images; meanwhile the model serves others between two batches."""
+        if self.coder is None:
+            return
+        model = Patient(self.coder, self.worker)
+        try:
+            self.part = self.run.part(self.split, self.data)
+            self.trained = codes(model, self.run.part(None, self.data, own="train"), SAMPLE)
+            self.shown = codes(model, self.part, SAMPLE)
+        except Exception as problem:  # said on the page: what needs no images must go on
+            self.missing = str(problem)
+
+    @property
+    def rates(self) -> list[float] | None:
+        """Nats of each dimension: of the training images or, without them, as once evaluated."""
+        if self.trained is not None:
+            return self.trained.rates.tolist()
+        try:
+            found = json.loads((self.run.path / "evaluation.json").read_text())
+            return [float(rate) for rate in found["rate_by_dimension"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def able(self) -> Any:
+        if self.coder is None:
+            raise Error(
+                f"{self.run.path} has no encoder: {self.run.about['recipe']} only draws images."
+            )
+        return self.coder
+
+    def pick(self, picked: Any, runs: "Sequence[Explored]") -> Given:
+        """The image that a client means: its own file, or one of the data by index.
+
+        Raises: Error if it cannot be read, or is not there.
+        """
+        if picked.file is not None:
+            image = upload(picked.file, picked.name, Images.described(self.run.about["images"]))
+            return Given(plain(picked.name), image, [])
+        of = self if picked.of is None else runs[picked.of]
+        part, data = self.part, self.data
+        if of is not self and data is None and not self.shares(of):
+            data = of.run.about["images"]["source"]
+            part = self.others.get(data) or self.run.part(self.split, data)
+            self.others[data] = part
+        if part is None:
+            raise Error(self.missing or "The images are still being read; wait a little.")
+        flags = ["--split", self.split, *(["--data", data] if data else [])]
+        return Given(str(picked.index), one_image(str(picked.index), part), flags)
+
+    def shares(self, other: "Explored") -> bool:
+        own, theirs = (each.run.about["images"] for each in (self, other))
+        return own["fingerprint"] == theirs["fingerprint"]
+
+    def encode(self, given: Given) -> dict[str, Any]:
+        posterior = self.able().encode(given.image)
+        return {"latents": told(posterior.mean), "nats": round(float(posterior.kl()), 2)}
+
+    def decode(self, rows: list[list[float]]) -> Answer:
+        model = self.able()
+        z = rows_of(rows, model.latent_shape, "latents")
+        text = ",".join(repr(value) for value in rows[0])
+        inline = len(rows) == 1 and len(text) < 100_000  # the longest word that Linux takes
+        latents = f"--latents={text}" if inline else "--latents=latents.json"
+        return Answer(
+            sheets.decoded(self.run, model, z), ["latentia", "decode", self.given, latents], {}
+        )
+
+    def reconstruct(self, given: Given) -> Answer:
+        sheet = sheets.reconstructed(self.run, self.able(), given.image, "images")
+        return Answer(sheet, ["latentia", "reconstruct", self.given, given.name, *given.flags], {})
+
+    def nearest(self, given: Given, n: int) -> Answer:
+        model = self.able()
+        if self.shown is None or self.part is None:
+            raise Error(self.missing or "The images are still being read; wait a little.")
+        sheet, found = sheets.neighbours(
+            self.run, model, given.name, given.image, self.part, self.shown, n
+        )
+        flags = ["--split", self.split, *(["--data", self.data] if self.data else [])]
+        words = ["latentia", "nearest", self.given, given.name, "-n", str(n), *flags]
+        near = [{"index": row, "distance": distance} for row, distance in found]
+        return Answer(sheet, words, {"near": near})
+
+    def walk(self, ends: list[Given], steps: int, spherical: bool) -> Answer:
+        images, names = torch.cat([end.image for end in ends]), [end.name for end in ends]
+        sheet = sheets.walked(self.run, self.able(), names, images, steps, spherical)
+        flags = next((end.flags for end in ends if end.flags), [])
+        arcs = ["--spherical"] if spherical else []
+        words = ["latentia", "interpolate", self.given, *names, "--steps", str(steps), *arcs]
+        return Answer(sheet, [*words, *flags], {})
+
+    def sample(
+        self, n: int, seed: int, cond: str | None, wanted: dict[str, Any], standard: bool
+    ) -> Answer:
+        """standard: from N(0, I), though the run has learned a prior."""
+        run, model, given = self.run, self.model, self.given
+        if standard and isinstance(model, HasTrajectory):
+            run, model = Run.open(run.path / PARENT), model.autoencoder
+            given = f"{given.rstrip('/')}/{PARENT}"
+        column = getattr(self.model, "column", None)
+        pictured = column and self.run.about["images"]["columns"][column]
+        if cond is not None and pictured and not cond.isdecimal():  # a word would be a path
+            raise Error(f"The condition is {cond!r}; give the index of a test image.")
+        sheet = sheets.sampled(run, model, n, seed, wanted, cond)
+        words = ["latentia", "sample", given, "-n", str(n), "--seed", str(seed)]
+        words += ["--cond", cond] if cond is not None else []
+        for name, value in wanted.items():
+            words += [f"--{name}", f"{value}"]
+        return Answer(sheet, words, {})
+
+    @property
+    def rows(self) -> Tensor:
+        """The places on the map, as indices into `part`."""
+        assert self.part is not None
+        return evenly(len(self.part), SAMPLE)
+
+
+def plain(name: str) -> str:
+    """A file's name as a word of a command: no folder, no option, no index."""
+    last = PurePosixPath(name.replace("\\", "/")).name or "image.png"
+    return f"./{last}" if last.startswith("-") or last.isdecimal() else last
+
+
+def upload(content: bytes, name: str, images: Images) -> Tensor:
+    """(1, c, h, w): an image file from elsewhere; its size is known before its pixels are read.
+
+    Raises: Error if it is no image, or too large.
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    try:
+        with legible(), opened(content, suffix) as image:
+            width, height = image.size
+            if width * height > MEGAPIXELS * 1e6:
+                raise Unreadable(f"{width}x{height} pixels; at most {MEGAPIXELS} million are read")
+            array = pixels(image, images.preprocessing)
+    except Unreadable as why:
+        raise Error(f"{name or 'The file'} cannot be read ({why}); give another image.") from None
+    return torch.from_numpy(unit(array.copy()))[None]

@@ -1,0 +1,181 @@
+"""Edits on toy runs: what they put in the log, how they combine, what they refuse."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_resume import content
+
+import latentia
+from latentia.engine.log import read_rows
+from latentia.session import go_on, start
+
+PARTS = ["mutual information", "total correlation", "dimension-wise KL"]
+SMALL = {
+    "mnist_mlp_vae": {"hidden": 8, "latent": 3},
+    "vaegan": {"latent": 3, "size": "24x20", "adversary_from": 0.1},
+    "mnist_gan": {"latent": 3},
+}
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """An array file with a column of three numbers' worth of classes and one of years."""
+    draw = np.random.default_rng(0)
+    y = draw.integers(0, 3, 60)
+    images = draw.integers(0, 80, (60, 12, 10)) + 80 * y[:, None, None]
+    np.savez(tmp_path / "toy.npz", x=images.astype(np.uint8), y=y)
+    return str(tmp_path / "toy.npz")
+
+
+@pytest.fixture
+def edited(array_file, tmp_path):
+    """A toy run under these edits; `stop` ends it after so many events, as a kill would."""
+
+    def make(name, edits, recipe="mnist_mlp_vae", stop=None, **knobs):
+        options = latentia.Options(log_every=2, save_every=2)
+        knobs = {"data": array_file, "batch": 16, "epochs": 3, **SMALL[recipe], **knobs}
+        run, events = start(recipe, knobs, edits=edits, options=options, run=tmp_path / name)
+        for count, _ in enumerate(events, 1):
+            if count == stop:
+                break
+        return run
+
+    return make
+
+
+def logged(run):
+    rows = [r for r in read_rows(run.path / "log.jsonl") if r["event"] == "logged"]
+    return [row["players"]["vae"] for row in rows]
+
+
+@pytest.mark.parametrize("recipe", ["mnist_mlp_vae", "vaegan"])
+def test_the_log_holds_raw_nats_of_each_part_and_the_rate_that_they_sum_to(edited, recipe):
+    edits = {
+        "divergence": {"divergence": "tc", "tc_weight": 4.0, "mi_weight": 0.5},
+        "kl_schedule": {"kl_schedule": "linear", "kl_until": 1.0},
+    }
+    rows = logged(edited("a", edits, recipe, beta=2.0))
+    for row in rows:
+        terms, weights = row["terms"], row["weights"]
+        assert sum(terms[part] for part in PARTS) == pytest.approx(terms["rate"], abs=1e-3)
+        assert weights["rate"] == 0
+        assert weights["total correlation"] == pytest.approx(4 * weights["dimension-wise KL"])
+        assert weights["mutual information"] == pytest.approx(weights["dimension-wise KL"] / 2)
+    last = [row["weights"]["dimension-wise KL"] for row in rows]
+    assert last == sorted(last)
+    assert 1.5 < last[-1] < 2
+
+
+EDITS = {
+    "tc": {"divergence": {"divergence": "tc"}},
+    "capacity": {"capacity": {"capacity": 5.0, "capacity_until": 0.5}},
+    "free": {"free_bits": {"free_bits": 0.3}},
+    "supervised": {"supervise": {"supervise": "label", "supervise_dims": 2}},
+}
+
+
+@pytest.mark.parametrize("recipe", ["mnist_mlp_vae", "vaegan"])
+@pytest.mark.parametrize("kind", EDITS)
+def test_an_interrupted_run_under_an_edit_goes_on_bit_for_bit(edited, labelled, kind, recipe):
+    whole, cut = (
+        edited(name, EDITS[kind], recipe, stop, data=labelled)
+        for name, stop in (("whole", None), ("cut", 5))
+    )
+    assert content(cut) != content(whole)
+    list(go_on(cut.path)[1])
+    assert content(cut) == content(whole)
+    assert whole.model().sample(2).shape[0] == 2
+    page = (whole.path / "report.html").read_text()
+    for term in logged(whole)[-1]["terms"]:
+        assert f"{term}, nats per image" in page  # the title of its curve
+
+
+def test_a_capacity_grows_until_its_share_of_the_run(edited):
+    held = edited("a", EDITS["capacity"], stop=1).plan().model.divergence
+    assert [held.nats(share) for share in (0, 0.25, 0.5, 1)] == [0, 2.5, 5, 5]
+
+
+def test_divergence_kl_is_the_recipe_as_it_is(edited):
+    assert content(edited("a", {})) == content(edited("b", {"divergence": {"divergence": "kl"}}))
+
+
+def test_supervised_dimensions_learn_the_label_and_scores_are_of_images_alone(edited, labelled):
+    run = edited("a", EDITS["supervised"], data=labelled, epochs=80, hidden=32, lr=1e-2)
+    nats = [row["terms"]["label label"] for row in logged(run)]
+    assert nats[0] > 0.9 * np.log(3)
+    assert nats[-1] < 0.3
+    validated = [r for r in read_rows(run.path / "log.jsonl") if r["event"] == "validated"]
+    assert set(validated[0]["values"]) == {"nelbo", "distortion", "rate", "mse"}
+
+
+@pytest.mark.parametrize(
+    ("edits", "knobs", "said"),
+    [
+        ({"divergence": {"divergence": "tc"}}, {"recipe": "mnist_gan"},
+         "--divergence needs a model with a posterior; this recipe has none: leave it out."),
+        ({"capacity": {}}, {"recipe": "mnist_gan"}, "--capacity needs a model with a posterior"),
+        ({"free_bits": {}}, {"recipe": "mnist_gan"}, "--free-bits needs a model with a posterior"),
+        ({"supervise": {}}, {"recipe": "mnist_gan"}, "--supervise needs a model with a posterior"),
+        ({"divergence": {"divergence": "kl", "tc_weight": 2.0}}, {},
+         "--divergence kl has one weight, --beta; leave --mi-weight"),
+        ({"divergence": {"divergence": "tc"}}, {"batch": 1},
+         "--divergence tc compares the latents of a batch, and this one holds 1; give --batch 2"),
+        ({"divergence": {"divergence": "tc"}}, {"data": np.zeros((1, 9, 9), np.uint8)},
+         "and this one holds 1; give --batch 2 or more, and more images."),
+        ({"divergence": {"divergence": "tc"}, "free_bits": {}}, {},
+         "--free-bits and another flag both stand in the rate's place; give one of"),
+        ({"capacity": {}, "free_bits": {}}, {}, "--free-bits and another flag both stand"),
+        ({"iwae": {"iwae": 5}, "free_bits": {}}, {},
+         "--free-bits stands in the rate's place, and a bound of 5 draws has no rate apart; leave"),
+        ({"divergence": {"tc_weight": -1.0}}, {}, "--tc-weight is -1.0; it must be at least 0."),
+        ({"supervise": {"supervise": "Year"}}, {},
+         "--supervise names Year; .* has no label columns"),
+        ({"supervise": {"supervise": "label", "supervise_dims": 9}}, {},
+         "--supervise-dims is 9; the model has 3 latent dimensions: give no more."),
+    ],
+)  # fmt: skip
+def test_what_edits_refuse(edited, tmp_path, edits, knobs, said):
+    with pytest.raises(latentia.Error, match=said):
+        edited("a", edits, **knobs)
+    assert not (tmp_path / "a").exists()
+
+
+def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, monkeypatch):
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    rows = ["file,Brand,Year"]
+    for number in range(24):
+        level = 60 + 120 * (number % 2)
+        noise = draw.integers(-20, 20, (12, 10))
+        Image.fromarray((level + noise).astype(np.uint8)).save(tmp_path / f"photos/{number:02}.png")
+        rows.append(f"{number:02}.png,{('Ford', 'Opel')[number % 2]},{1950 + number}.5")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    monkeypatch.chdir(tmp_path)
+    knobs = {"data": "photos", "hidden": 8, "latent": 3, "batch": 8, "epochs": 4}
+    edits = {"supervise": {"supervise": "Brand,Year", "labels": Path("labels.csv")}}
+    options = latentia.Options(log_every=2, save_every=2)
+    made = {}
+    for name, stop in (("whole", 99), ("cut", 3)):
+        run, events = start("mnist_mlp_vae", knobs, edits=edits, options=options, run=name)
+        for _, _ in zip(events, range(stop), strict=False):
+            pass
+        made[name] = run
+    assert made["whole"].about["edits"]["supervise"]["labels"] == str(tmp_path / "labels.csv")
+    assert made["whole"].about["images"]["labels"]["Brand"] == ["Ford", "Opel"]
+    assert {"label Brand", "label Year"} <= set(logged(made["whole"])[-1]["terms"])
+    monkeypatch.chdir("/")
+    list(go_on(tmp_path / "cut")[1])
+    assert content(latentia.Run.open(tmp_path / "cut")) == content(
+        latentia.Run.open(tmp_path / "whole")
+    )
+    (tmp_path / "labels.csv").unlink()
+    model = latentia.load(tmp_path / "whole")
+    assert model.sample(1).shape == (1, 1, 28, 28)
+    brand, year = model.supervision.heads  # pyright: ignore
+    assert brand.out_features == 2
+    assert 1955 < year.centre < 1970  # of 1950.5 to 1973.5
+    with pytest.raises(latentia.Error, match=r"labels\.csv does not exist; give a \.csv"):
+        latentia.Run.open(tmp_path / "whole").plan()

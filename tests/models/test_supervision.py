@@ -1,0 +1,109 @@
+"""Label heads against torch.distributions, and what they may and may not move."""
+
+import math
+
+import pytest
+import torch
+from duels import SHAPE, vaegan
+from torch.distributions import Categorical, Normal
+
+from latentia.core.contract import Batch, Moment
+from latentia.core.errors import Error
+from latentia.losses.likelihood import Bernoulli
+from latentia.models.supervision import Supervision
+from latentia.models.vae import VAE
+from latentia.nets.mlp import MLPDecoder, MLPEncoder
+
+COLUMNS = {"body": 3, "year.made": None}
+
+
+def labelled(n=8, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    year = 1970 + 20 * torch.rand(n, generator=draw)
+    body = torch.randint(3, (n,), generator=draw)
+    images = torch.rand(n, *SHAPE, generator=draw)
+    return Batch(images, {"body": body, "year.made": year})
+
+
+def taught(dims=2, weight=0.5):
+    supervision = Supervision(COLUMNS, dims, weight).double()
+    supervision.measure([labelled(8, 1), labelled(5, 2)])
+    with torch.no_grad():
+        for parameter in supervision.parameters():
+            parameter.normal_(generator=torch.Generator().manual_seed(3))
+    return supervision
+
+
+def test_nats_equal_torch_distributions_in_units_of_the_training_images():
+    supervision, batch = taught(), labelled()
+    mean = torch.randn(8, 4, generator=torch.Generator().manual_seed(4)).double()
+    terms = supervision(mean, batch)
+    body, year = supervision.heads
+    wanted = -Categorical(logits=mean[:, :2] @ body.weight.T + body.bias).log_prob(
+        batch.columns["body"]
+    )
+    torch.testing.assert_close(terms["label body"][1], wanted)
+    years = torch.cat([labelled(8, 1).columns["year.made"], labelled(5, 2).columns["year.made"]])
+    unit = (batch.columns["year.made"].double() - years.double().mean()) / years.double().std(
+        correction=0
+    )
+    normal = Normal(mean[:, :2] @ year.slope + year.offset, year.log_sigma.exp())
+    torch.testing.assert_close(
+        terms["label year.made"][1], -normal.log_prob(unit), atol=1e-6, rtol=1e-6
+    )
+    assert {weight for weight, _ in terms.values()} == {0.5}
+
+
+def test_heads_begin_at_ignorance():
+    supervision = Supervision(COLUMNS, 2)
+    batch = labelled()
+    supervision.measure([batch])
+    terms = supervision(torch.randn(8, 4), batch)
+    assert terms["label body"][1].mean().item() == pytest.approx(math.log(3))
+    # the mean square of a standardised column is 1
+    wanted = 0.5 + 0.5 * math.log(2 * math.pi)
+    assert terms["label year.made"][1].mean().item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_only_the_first_dimensions_of_the_mean_are_taught():
+    mean = torch.randn(8, 2, 2, 2).double().requires_grad_()
+    terms = taught(3)(mean, labelled())
+    sum(value.sum() for _, value in terms.values()).backward()  # pyright: ignore
+    assert mean.grad is not None
+    moved = mean.grad.flatten(1).abs().sum(0) > 0
+    assert moved.tolist() == [True] * 3 + [False] * 5
+
+
+def vae():
+    torch.manual_seed(0)
+    return VAE(MLPEncoder(SHAPE, 3, (8,)), MLPDecoder(3, SHAPE, (8,)), Bernoulli())
+
+
+@pytest.mark.parametrize("make", [vae, vaegan])
+def test_heads_belong_to_the_vae_and_scores_do_not_know_of_them(make):
+    model, batch, moment = make().float().train(), labelled(), Moment(3, 10, 0, 100, 0, 8)
+    before = set(model.state_dict())
+    model.supervision = Supervision(COLUMNS, 2)
+    assert model.prepare([labelled(seed=1)]) == {}
+    shared = model.shared(batch, moment)
+    terms = model.players()["vae"].terms(batch, moment, shared)
+    assert {"distortion", "rate", "label body", "label year.made"} <= set(terms)
+    sum(weight * value.mean() for weight, value in terms.values()).backward()
+    own = {id(p) for p in model.players()["vae"].module.parameters()}
+    for parameter in model.supervision.parameters():
+        assert id(parameter) in own
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
+    assert any(name.startswith("supervision.") for name in set(model.state_dict()) - before)
+    scored = model.eval().score(batch, moment)
+    model.supervision = None
+    assert all(torch.equal(v, scored[k]) for k, v in model.score(batch, moment).items())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1980.0])
+def test_a_column_that_cannot_be_learned_is_named(value):
+    batch = labelled()
+    batch.columns["year.made"][:] = 1980.0
+    batch.columns["year.made"][3] = value
+    with pytest.raises(Error, match=r"--supervise year\.made cannot be learned: .* holds NaN"):
+        Supervision(COLUMNS, 2).measure([batch])

@@ -1,0 +1,100 @@
+"""A tiny digits_vae, a prior over it by label, a GAN; served here or by the command."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from latentia.cli import main
+from latentia.data import open_images
+from latentia.web.app import application
+from latentia.web.explored import Explored
+from latentia.web.guard import Guard
+from latentia.web.worker import Worker
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    """Three runs in runs/, whose images can be found; `lost`, whose images cannot."""
+    folder = tmp_path_factory.mktemp("explorer")
+    photos(folder)
+    data = ["--data", str(folder / "photos")]
+    quick = ["--batch", "32", "--log-every", "20", "--epochs"]
+    vae = ["train", "digits_vae", *data, "--latent", "4", "--beta", "0.1", *quick, "6"]
+    assert main([*vae, "--run", str(folder / "vae")]) == 0
+    prior = ["train", "latent_prior", "--autoencoder", str(folder / "vae"), "--cond", "label"]
+    prior += ["--width", "16", "--depth", "1", *quick, "2", "--run", str(folder / "prior")]
+    assert main(prior) == 0
+    gan = ["train", "mnist_gan", *data, "--latent", "3", "--epochs", "1", "--batch", "64"]
+    assert main([*gan, "--run", str(folder / "gan")]) == 0
+    lost = folder / "lost"
+    lost.mkdir()
+    text = (folder / "vae" / "run.json").read_text().replace("/photos", "/gone")
+    (lost / "run.json").write_text(text)
+    (lost / "weights.safetensors").write_bytes((folder / "vae/weights.safetensors").read_bytes())
+    return folder
+
+
+def photos(folder):
+    """300 digits in folders of their class, and all of them as an array in the order of listing."""
+    batch = open_images("digits", size=32).split("all").batch(slice(0, 300))
+    arrays = (batch.image[:, 0] * 255).round().to(torch.uint8).numpy()
+    labels = batch.columns["label"].numpy()
+    order = np.argsort(labels, kind="stable")
+    np.save(folder / "order.npy", arrays[order])
+    for k in order:
+        path = folder / "photos" / str(labels[k]) / f"{k:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(arrays[k]).save(path)
+
+
+@pytest.fixture
+def served(place):
+    """A client of the application on these runs, all read."""
+    from starlette.testclient import TestClient
+
+    def make(*names, read=True, host="127.0.0.1", token=None, problems=(), data=None):
+        worker = Worker()
+        runs = [Explored.open(str(place / name), data, "all", worker) for name in names]
+        for run in runs if read else ():
+            run.read()
+        app = Guard(application(runs, worker, list(problems)), host, token)
+        return TestClient(app, base_url=f"http://{host}:8000")
+
+    return make
+
+
+@pytest.fixture
+def command(place):
+    """`latentia explore` in a process of its own; ended with the test."""
+    started = []
+
+    def start(*words):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "latentia", "explore", *map(str, words)],
+            cwd=place,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert re.match(r"http://\S+:\d+/", line), line
+        process.stdout.close()
+        return process, line.strip()
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()

@@ -1,0 +1,178 @@
+"""The page in a browser: every feature once, a quiet console, a server that dies and comes back."""
+
+import base64
+import shlex
+import statistics
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("playwright", reason="playwright is not installed")
+from driver import CHROMIUM, DRAG, browser, ready
+
+from latentia.cli import main
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")
+
+
+def source(page, where):
+    return page.get_attribute(where, "src")
+
+
+def changed(page, where, before):
+    page.wait_for_function(
+        "([where, before]) => { const image = document.querySelector(where);"
+        " return image && image.src && image.src !== before; }",
+        arg=[where, before],
+    )
+    return source(page, where)
+
+
+def reproduced(page, figure, saver, tmp_path, monkeypatch, place):
+    """The copied command, run, writes the very file that the page saves."""
+    page.click(f"{figure} .copy")
+    page.wait_for_function(
+        "() => document.getElementById('status').textContent.startsWith('Copied')"
+    )
+    words = shlex.split(page.evaluate("navigator.clipboard.readText()"))
+    with page.expect_download() as got:
+        page.click(f"{figure} {saver}")
+    saved = tmp_path / "saved"
+    got.value.save_as(saved)
+    out = tmp_path / f"made{saver[-4:]}"
+    monkeypatch.chdir(place)
+    assert main([*words[1:-1], str(out)]) == 0
+    assert saved.read_bytes() == out.read_bytes(), words
+    return out
+
+
+def test_every_feature_of_the_page(place, command, tmp_path, monkeypatch):
+    process, address = command("vae", "prior", "gan")
+    with browser(viewport={"width": 1280, "height": 900}) as (page, said):
+        ready(page, address)
+
+        big = "#pictures img"  # sliders: the picture follows, and is what the command makes
+        before = source(page, big)
+        slider = page.locator(".track input").first
+        slider.focus()
+        for _ in range(30):
+            page.keyboard.press("ArrowRight")
+        changed(page, big, before)
+        page.wait_for_timeout(400)  # until the last step's picture is there
+        now = source(page, big)
+        made = reproduced(page, "#picture-0", ".save\\.png", tmp_path, monkeypatch, place)
+        tile = np.asarray(Image.open(made).convert("L"))[2:226, 2:226]
+        (tmp_path / "shown.png").write_bytes(base64.b64decode(now.split(",")[1]))
+        with Image.open(tmp_path / "shown.png") as shown:
+            np.testing.assert_array_equal(tile[::7, ::7], np.asarray(shown))
+        with page.expect_download() as got:
+            page.click("#picture-0 .save-latents")
+        got.value.save_as(tmp_path / "latents.json")
+        words = ["decode", "vae", "--latents", str(tmp_path / "latents.json")]
+        assert main([*words, "--out", str(tmp_path / "again.png")]) == 0
+        assert (tmp_path / "again.png").read_bytes() == made.read_bytes()
+        page.click("#to-image")
+        changed(page, big, now)
+        page.click("#to-zero")
+        page.wait_for_timeout(200)
+
+        place_on = {"x": 150, "y": 150}  # the map: pointing decodes, a click takes
+        page.hover("#canvas", position=place_on)
+        page.wait_for_selector("#lens img:not([hidden])")
+        assert "label" in (page.text_content("#tip") or "")
+        reproduced(page, "#lens", ".save\\.png", tmp_path, monkeypatch, place)
+        chosen = source(page, "#original")
+        page.click("#canvas", position=place_on)
+        changed(page, "#original", chosen)
+        page.select_option("#plane", "dims")
+        page.select_option("#dim-x", index=2)
+        page.wait_for_function("() => document.getElementById('axes').textContent.includes('z ')")
+        page.focus("#canvas")
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(300)
+        assert page.is_disabled("#plane [value=umap]") == bool(page.text_content("#no-umap"))
+
+        for figure in ("#pair", "#near"):
+            reproduced(page, figure, ".save\\.png", tmp_path, monkeypatch, place)
+        page.click("#as-a")  # the walk
+        chosen = source(page, "#original")
+        page.click("#near .strip button >> nth=7")
+        changed(page, "#original", chosen)
+        page.click("#as-b")
+        page.wait_for_selector("#path:not([hidden])")
+        page.select_option("#line", "spherical")
+        page.wait_for_function(
+            "() => document.getElementById('path').dataset.command.includes('--spherical')"
+        )
+        page.focus("#scrub")
+        page.keyboard.press("ArrowRight")
+        assert page.get_attribute("#frame", "alt") == "step 1"
+        reproduced(page, "#path", ".save\\.gif", tmp_path, monkeypatch, place)
+
+        first = source(page, "#samples img")  # samples
+        page.click("#another")
+        changed(page, "#samples img", first)
+        reproduced(page, "#samples", ".save\\.png", tmp_path, monkeypatch, place)
+
+        chosen = source(page, "#original")  # an image of one's own
+        monkeypatch.chdir(place)
+        Image.effect_noise((40, 30), 60).save(place / "mine.png")
+        page.set_input_files("#file", str(place / "mine.png"))
+        changed(page, "#original", chosen)
+        page.wait_for_function(
+            "() => document.getElementById('about-image').textContent.includes('mine')"
+        )
+        page.wait_for_timeout(300)
+        reproduced(page, "#pair", ".save\\.png", tmp_path, monkeypatch, place)
+
+        page.select_option("#beside", "1")  # two runs side by side on the same input
+        page.wait_for_selector("#picture-1 img:not([hidden])")
+        assert source(page, "#picture-1 img").startswith("data:image/png")
+        page.select_option("#run", "1")  # a learned prior, its condition and options
+        page.wait_for_selector("#cond button")
+        page.wait_for_function("() => document.querySelectorAll('#samples img').length === 16")
+        page.select_option("#option-sampler", "ddim")
+        page.fill("#option-steps", "3")
+        page.click("#cond button >> nth=3")
+        page.wait_for_function(
+            "() => (document.getElementById('samples').dataset.command || '').includes('--cond 3')"
+            " && document.getElementById('samples').dataset.command.includes('--steps 3')"
+        )
+        reproduced(page, "#samples", ".save\\.png", tmp_path, monkeypatch, place)
+        page.select_option("#prior", "standard")
+        page.wait_for_function(
+            "() => document.getElementById('samples').dataset.command.includes('/autoencoder')"
+        )
+        page.select_option("#run", "2")  # a GAN
+        page.wait_for_function(
+            "() => document.getElementById('notes').textContent.includes('only draws images')"
+        )
+        assert page.is_hidden("#map")
+        assert said == []
+
+        page.select_option("#run", "0")  # the server dies, and comes back
+        page.wait_for_selector("#canvas")
+        process.kill()
+        process.wait()
+        page.click("#another")
+        page.wait_for_selector("#down:not([hidden])")
+        assert "does not answer" in (page.text_content("#down") or "")
+        said.clear()
+        port = address.rsplit(":", 1)[1].strip("/")
+        command("vae", "prior", "gan", "--port", port)
+        page.wait_for_selector("#down", state="hidden", timeout=30_000)
+        took = page.evaluate(DRAG, page.get_attribute(".track input >> nth=0", "data-dim"))
+        print(f"slider to picture: median {statistics.median(took):.1f} ms, worst {took[-1]:.1f}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_a_phone(place, command, scheme):
+    _, address = command("lost")
+    with browser(viewport={"width": 390, "height": 800}, color_scheme=scheme) as (page, said):
+        page.goto(address)
+        page.wait_for_selector("#pictures img:not([hidden])")
+        assert "cannot be found here" in (page.text_content("#notes") or "")
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        assert said == []
