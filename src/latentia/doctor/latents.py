@@ -210,7 +210,7 @@ def sigma(patient: Patient) -> Diagnosis | None:
     if not patient.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
         return None
     (alive, of), (error, spread) = active(patient), patient.residual
-    now, wanted = float(likelihood.log_sigma.exp()), error**0.5  # pyright: ignore
+    now, wanted = float(likelihood.log_sigma.detach().exp()), error**0.5  # pyright: ignore
     off, explained = now / wanted, 1 - error / spread
     costs = (
         alive < of / 2 or explained < EXPLAINED if off > 1 else (reached(patient) or 1) < REACHED

@@ -215,7 +215,7 @@ def exploding(patient: Patient) -> Diagnosis | None:
 def clip_is_far(patient: Patient, player: str, norms: np.ndarray) -> bool:
     """Clipping holds large gradients by itself."""
     clip = patient.plan.optim[player].clip
-    return clip is None or norms.max() < clip
+    return clip is None or bool(norms.max() < clip)
 
 
 @check(
@@ -247,7 +247,7 @@ def clipped(patient: Patient) -> Diagnosis | None:
     "KL warm-up unfinished",
     evidence="weight of the rate in the last log row, and its final value",
     threshold=f"below {REACHED:.0%} of it",
-    cure="--kl-warmup 0 --kl-until 0.5, or more --epochs",
+    cure="--kl-schedule linear, which ends by half of the run",
 )
 def warmup(patient: Patient) -> Diagnosis | None:
     weights, schedule = patient.term("rate", "weights"), getattr(patient.model, "beta", None)

@@ -1,0 +1,288 @@
+"""Each illness, planted in a log, in codes or in a few images, is seen; and none where it is not."""
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from latentia.doctor import adversary, data, diffusion, examine, latents, training
+from latentia.doctor.finding import check
+from latentia.doctor.patient import Patient
+from latentia.engine.checkpoint import write_tensors
+from latentia.engine.plan import Options
+from latentia.engine.run import Run
+
+DONE = {"step": 400, "complete": True}
+
+
+def made(tmp_path, recipe="mnist_mlp_vae", **knobs):
+    """A run that was never trained, and its plan."""
+    knobs = {"data": "digits", "epochs": 10, **knobs}
+    return Run.create(recipe, knobs, {}, Options(threads=1), tmp_path / "run")
+
+
+def patient(tmp_path, recipe="mnist_mlp_vae", knobs=None, **parts):
+    """parts: what its log, model, codes, ... are to be."""
+    run, plan = made(tmp_path, recipe, **(knobs or {}))
+    found = Patient(run, plan.images)
+    found.__dict__ |= {"about_state": DONE, "plan": plan, "model": plan.model.eval(), **parts}
+    return found
+
+
+def rows(norms=(), player="vae", weights=None, gauges=None):
+    weights = weights or [{}] * len(norms)
+    return [
+        {
+            "event": "logged",
+            "step": 100 * (k + 1),
+            "total": 100 * len(norms),
+            "players": {player: {"gradient_norm": norm, "terms": weight, "weights": weight}},
+            "gauges": gauges or {},
+        }
+        for k, (norm, weight) in enumerate(zip(norms, weights, strict=True))
+    ]
+
+
+def scores(*values, name="nelbo"):
+    return [{"values": {name: v}, "selected": v == min(values)} for v in values]
+
+
+@pytest.mark.parametrize("norm", [5.0, 0.5])
+def test_clipping(tmp_path, norm):
+    ill = patient(tmp_path, logged=rows([norm] * 10))
+    ill.plan.optim["vae"] = SimpleNamespace(clip=1.0)
+    found = training.clipped(ill)
+    assert (found is not None) == (norm > 1)
+    if found:
+        assert found.figures["share"] == 1
+        assert ill.complete
+
+
+@pytest.mark.parametrize(
+    ("norms", "clip", "ill"),
+    [
+        ([1.0] * 20 + [20.0] * 20, None, True),
+        ([1.0] * 35 + [300.0] + [1.0] * 4, None, True),
+        ([1.0] * 20 + [5.0] * 20, None, False),
+        ([1.0] * 20 + [20.0] * 20, 2.0, False),  # the clip holds it
+    ],
+)
+def test_exploding_gradients(tmp_path, norms, clip, ill):
+    one = patient(tmp_path, logged=rows(norms))
+    one.plan.optim["vae"] = SimpleNamespace(clip=clip)
+    assert (training.exploding(one) is not None) == ill
+
+
+@pytest.mark.parametrize(("last", "ill"), [(0.5, True), (1.0, False)])
+def test_a_warm_up_that_was_not_finished(tmp_path, last, ill):
+    one = patient(tmp_path, logged=rows([1.0] * 2, weights=[{"rate": 0.1}, {"rate": last}]))
+    found = training.warmup(one)
+    assert (found is not None) == ill
+    if found:
+        assert "--kl-schedule linear" in found.cure[0]
+
+
+@pytest.mark.parametrize(
+    ("look", "values"),
+    [
+        (training.unfinished, (200, 180, 160, 140, 120, 100)),
+        (training.overfitting, (200, 120, 100, 110, 120, 130)),
+        (None, (200, 120, 105, 101, 100.5, 100)),
+    ],
+)
+def test_training_that_ended_too_soon_or_too_late(tmp_path, look, values):
+    one = patient(tmp_path, validated=scores(*map(float, values)), logged=rows([1.0] * 4))
+    for each in (training.unfinished, training.overfitting):
+        assert (each(one) is not None) == (each is look)
+
+
+@pytest.mark.parametrize(("end", "ill"), [(0.001, True), (0.3, False)])
+def test_a_generator_that_stands_still(tmp_path, end, ill):
+    norms = [1.0] * 10 + [end] * 10
+    one = patient(tmp_path, "mnist_gan", logged=rows(norms, "generator"))
+    assert (adversary.vanishing(one) is not None) == ill
+
+
+@pytest.mark.parametrize(("adversarial", "ill"), [(0.01, True), (0.5, False)])
+def test_a_cosmetic_adversary(tmp_path, adversarial, ill):
+    told = {"gradient of distortion": 1.0, "gradient of adversarial": adversarial}
+    log = rows([1.0] * 4, weights=[{"adversarial": 1.0}] * 4, gauges=told)
+    one = patient(tmp_path, "vaegan", {"adversarial_weight": "published"}, logged=log)
+    found = adversary.cosmetic(one)
+    assert (found is not None) == ill
+    if found:
+        assert "--adversarial-weight 0.5" in found.cure[0]
+
+
+def test_an_adversary_that_never_joined(tmp_path):
+    one = patient(tmp_path, "vaegan", logged=rows([1.0] * 4))
+    found = adversary.cosmetic(one)
+    assert found is not None
+    assert "--adversary-from 0.5" in found.cure[0]
+
+
+@pytest.mark.parametrize(("sigma", "ill"), [(1.0, True), (0.12, False)])
+def test_sigma_off_its_residual(tmp_path, sigma, ill):
+    log = rows([1.0], weights=[{"rate": 1.0}])
+    codes = SimpleNamespace(mean=np.zeros((60, 8)))  # none is used
+    knobs = {"likelihood": "gaussian"}
+    one = patient(tmp_path, "conv_vae", knobs, logged=log, codes=codes, residual=(0.01, 0.09))
+    with torch.no_grad():
+        one.model.likelihood.log_sigma.fill_(np.log(sigma))
+    assert (latents.sigma(one) is not None) == ill
+
+
+class Prior:
+    """As much of a prior as its checks ask for; heeds: whether its error depends on the label."""
+
+    classes, column, sampling = 10, "label", None
+    latent_mean, latent_sd = torch.zeros(4), torch.ones(4)
+    training = False
+
+    def __init__(self, heeds=True):
+        self.heeds, self.autoencoder = heeds, None
+
+    def trajectory(self, n, **_):
+        raise NotImplementedError
+
+    def modules(self):
+        return iter(())
+
+    def timed_error(self, batch, moment):
+        rise = batch.columns["label"] != self.true if self.heeds else 0.0
+        noise = torch.linspace(0, 1, len(batch.image))
+        return noise, noise + (rise * 1.0)
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+def test_a_condition_that_is_ignored(tmp_path, heeds, monkeypatch):
+    prior = Prior(heeds)
+    one = patient(tmp_path, model=prior)
+    monkeypatch.setattr(diffusion, "evaluating", nullcontext)
+    split = one.held_out
+    prior.true = split.batch(torch.arange(len(split))).columns["label"]
+    assert (diffusion.ignored(one) is None) == heeds
+
+
+@pytest.mark.parametrize(("spread", "shift", "ill"), [(2.0, 0, 1), (1.0, 0.9, 1), (1.1, 0.1, 0)])
+def test_latents_out_of_scale(tmp_path, spread, shift, ill):
+    codes = SimpleNamespace(mean=np.full((60, 4), shift), spread=np.full(4, spread))
+    one = patient(tmp_path, model=Prior(), codes=codes)
+    assert (diffusion.scale(one) is not None) == bool(ill)
+
+
+@pytest.mark.parametrize(("step", "ill"), [(5, True), (100_000, False)])
+def test_a_prior_of_an_unfinished_autoencoder(tmp_path, step, ill):
+    run, _ = made(tmp_path / "parent")
+    write_tensors(run.weights, {"w": torch.zeros(1)}, {"step": step})
+    one = patient(tmp_path, parent=run)
+    one.run.about["arguments"]["autoencoder"] = str(run.path)
+    found = diffusion.unfinished_parent(one)
+    assert (found is not None) == ill
+    if found:
+        assert found.cure[0] == f"latentia resume {run.path}"
+
+
+def planted(tmp_path, change):
+    """200 images of one look, half of them in each class; change: what is done to arrays."""
+    draw = np.random.default_rng(0)
+    base = np.zeros((16, 16))
+    base[4:12, 4:12] = 200
+    pictures = np.clip(base + draw.normal(0, 40, (260, 16, 16)), 0, 255).astype(np.uint8)
+    labels = np.arange(260) % 4
+    arrays = {"x_train": pictures[:200], "x_val": pictures[200:230], "x_test": pictures[230:]}
+    arrays |= {"y_train": labels[:200], "y_val": labels[200:230], "y_test": labels[230:]}
+    change(arrays)
+    np.savez(tmp_path / "a.npz", **arrays)
+    return patient(tmp_path, knobs={"data": str(tmp_path / "a.npz")})
+
+
+def repeat(a):
+    a["x_train"][20:40] = a["x_train"][:20]
+
+
+def share(a):
+    a["x_val"][:3] = a["x_train"][:3]
+
+
+def blank(a):
+    a["x_train"][:10] = 255
+
+
+def invert(a):
+    a["x_train"][:10] = 255 - a["x_train"][:10]
+
+
+@pytest.mark.parametrize(
+    ("change", "look"),
+    [
+        (repeat, data.twice),
+        (share, data.across),
+        (blank, data.constant),
+        (invert, data.inside_out),
+        (lambda a: None, None),
+    ],
+)
+def test_ill_images(tmp_path, change, look):
+    one = planted(tmp_path, change)
+    for each in (data.across, data.twice, data.constant, data.inside_out):
+        found = each(one)
+        assert (found is not None) == (each is look), each.kind
+        if found:
+            assert found.severity == "WARN"
+
+
+@pytest.mark.parametrize(("most", "ill"), [(60, True), (20, False)])
+def test_a_class_that_dominates(tmp_path, most, ill):
+    draw = np.random.default_rng(0)
+    for name, n in {"cats": most, "dogs": 20, "owls": 20}.items():
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for k in range(n):
+            pixels = draw.integers(0, 256, (16, 16), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{k}.png")
+    found = data.dominated(patient(tmp_path, knobs={"data": str(tmp_path / "pictures")}))
+    assert (found is not None) == ill
+    if found:
+        assert "of class cats" in found.text
+
+
+def test_a_check_that_fails_costs_nothing_but_its_own_word(tmp_path, monkeypatch):
+    def broken(patient):
+        raise TypeError("of all things")
+
+    def asked(patient):
+        raise KeyboardInterrupt
+
+    bad = check("bad", evidence="", threshold="", cure="")(broken)
+    monkeypatch.setattr(examine, "CHECKS", (bad, training.few_steps))
+    one = patient(tmp_path, logged=rows([1.0]))
+    found, unseen = examine.looked(one)
+    assert [each.kind for each in found] == ["few steps"]
+    assert "bad. This could not be looked at (TypeError: of all things)." in unseen[0]
+    stop = check("stop", evidence="", threshold="", cure="")(asked)
+    monkeypatch.setattr(examine, "CHECKS", (stop,))
+    with pytest.raises(KeyboardInterrupt):
+        examine.looked(one)
+
+
+def test_large_images_are_looked_at_in_smaller_numbers(tmp_path):
+    one = patient(tmp_path)
+    for shape, most in (([1, 28, 28], 2000), ([3, 64, 64], 341), ([3, 512, 512], 200)):
+        one.run.about["images"]["shape"] = shape
+        assert one.most == most
+
+
+def test_a_prior_asked_by_images_is_judged_by_samples_of_the_held_out_ones(tmp_path):
+    class Asked(Prior):
+        classes, column, condition = 0, "label", object()
+
+        def sample(self, n, *, seed=0, cond=None):
+            self.cond = cond
+            return torch.zeros(n, 1, 8, 8)
+
+    one = patient(tmp_path, model=Asked())
+    assert len(one.samples) == len(one.model.cond)
+    assert torch.equal(one.model.cond, one.held_out.batch(slice(None)).columns["label"])
