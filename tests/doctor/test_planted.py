@@ -1,4 +1,4 @@
-"""Each illness, planted in a log, in codes or in a few images, is seen; and none where it is not."""
+"""Each illness, planted in a log, in codes or in a few images, is seen; and only where it is."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
