@@ -68,13 +68,14 @@ def train(words: list[str]) -> int:
 
 def resume(run: RunFolder, data: Data = None) -> int:
     """Go on with a run that was stopped; the result is as if it had not been."""
+    from latentia.core import processes
     from latentia.engine.launch import together
     from latentia.session import go_on
     from latentia.show import show
 
     with together():
         opened, events = go_on(run, data)
-        for line in opened.differences():
+        for line in opened.differences() if processes.rank() == 0 else ():
             print(f"Not as when this run began, so bits may differ: {line}.", file=sys.stderr)
         return show(opened, events)
 

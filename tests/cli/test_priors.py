@@ -103,7 +103,7 @@ def test_a_group_of_latents_is_a_condition_by_number(place, tmp_path, capsys):
     np.testing.assert_allclose(both[1::2], first[1::2], atol=1e-6)
     assert np.abs(first - second).max() > 1e-6
     assert error(capsys, "sample", run, "--cond", "2") == "--cond is 2; the classes are 0, 1."
-    assert "Drawn by cluster" in (tmp_path / "prior" / "report.html").read_text()
+    assert "Drawn by group of latents" in (tmp_path / "prior" / "report.html").read_text()
 
 
 def test_an_image_is_a_condition_by_file_or_by_index(place, tmp_path):

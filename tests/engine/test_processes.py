@@ -95,5 +95,8 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
     np.save(tmp_path / "toy.npy", np.zeros((40, 20, 20), np.uint8))
     words = ["mnist_mlp_vae", "--data", tmp_path / "toy.npy", "--batch", "7"]
     done = launched("-m", "--", "latentia", "train", *words, "--run", tmp_path / "r")
-    text = "--batch 7 cannot be shared by 2 processes; give a multiple of their number.\n"
+    text = (
+        "A batch of 7 images cannot be shared by 2 processes; give a --batch that is a multiple of "
+        "their number.\n"
+    )
     assert done.stderr.count(text) == 1

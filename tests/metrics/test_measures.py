@@ -94,11 +94,15 @@ def test_disentanglement_has_the_error_of_halves(run, monkeypatch):
         seen.append((means.shape, sorted(factors)))
         return {"mig": float(factors["a"].mean())}
 
-    module = types.SimpleNamespace(disentanglement=disentanglement)
+    module = types.SimpleNamespace(disentanglement=disentanglement, FEWEST=200)
     monkeypatch.setitem(sys.modules, "latentia.metrics.disentangle", module)
     e = evaluation(run)
     with pytest.raises(Error, match=r"needs two factor columns; .* has 0: give data with factors"):
         measures._disentanglement(e)
+    e.part = e.part.beside({"a": torch.arange(len(e.part)), "b": torch.arange(len(e.part))})
+    with pytest.raises(Error, match=r"at least 400 images, for its error of halves; test has 12"):
+        measures._disentanglement(e)
+    module.FEWEST = 1
     n = len(e.part)
     values = torch.randn(n, generator=torch.Generator().manual_seed(0))
     e.part = e.part.beside({"a": values, "b": torch.arange(n)})

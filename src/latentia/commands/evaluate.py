@@ -27,7 +27,7 @@ def evaluate(
     n: Annotated[
         int | None,
         arg(aliases=("-n",)),
-        Doc("images, and samples; default: all of the split, for distances at most 10,000"),
+        Doc("images and samples, but for elbo; default: all, for distances at most 10,000"),
     ] = None,
     k: Annotated[int, Doc("draws an image of the likelihood's bound")] = 5000,
     seed: Seed = 0,

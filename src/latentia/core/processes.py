@@ -74,8 +74,8 @@ def wait() -> None:
 def _ask(collective: Any, *arguments: Any) -> None:
     try:
         collective(*arguments)
-    except RuntimeError:
+    except RuntimeError as problem:
         raise Lost(
             f"Process {rank()} of {size()} stops: another one is gone. What was saved is in the "
             "run folder; start latentia resume in the same way to go on."
-        ) from None
+        ) from problem

@@ -32,8 +32,14 @@ def together() -> Iterator[None]:
         yield
         return
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    except ValueError as problem:
+        raise Error(
+            f"{many} processes are announced, but they cannot meet ({problem}); start them with "
+            "torchrun."
+        ) from None
     try:
         yield
     finally:

@@ -255,8 +255,11 @@ class Run:
 
     def differences(self) -> list[str]:
         """What is no longer as it was when the run began, and bits may depend on."""
-        now, then = machine(), self.about["machine"]
-        return [f"{k}: {then.get(k)} then, {v} now" for k, v in now.items() if then.get(k) != v]
+        now, then = machine(), {"processes": 1, **self.about["machine"]}
+        told = [f"{k}: {then.get(k)} then, {v} now" for k, v in now.items() if then.get(k) != v]
+        knobs = recipes.arguments(self.about["recipe"], {})
+        added = [k for k in knobs if k not in self.about["arguments"]]
+        return told + [f"--{k.replace('_', '-')}: unknown then, {knobs[k]} now" for k in added]
 
     def _recipe(self, arguments: dict[str, Any]) -> str:
         name = self.about["recipe"]

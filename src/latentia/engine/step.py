@@ -56,8 +56,9 @@ class Turn:
             processes.average([*gradients, loss, *means.values()])
             norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
             if not math.isfinite(norm.item() + loss.item()):
+                where = self.where()  # in every process: terms may wait for the others
                 blamed = [why for why in processes.gathered(self.blame(terms)) if why]
-                why = blamed[0] if blamed else self.explain()
+                why = (blamed[0] if blamed else self.explain()) + where
                 optimizer.zero_grad(set_to_none=True)
                 raise NonFinite(why)
             if adam.clip is not None and norm > adam.clip:
@@ -69,21 +70,21 @@ class Turn:
         return weights, means, norm
 
     def blame(self, terms: Terms) -> str | None:
-        """The first term that is not finite, its images and module; None: it is no term."""
+        """The first term that is not finite, and its images; None: it is no term."""
         for name, (_, value) in terms.items():
             rows = (~value.isfinite()).nonzero().flatten() + self.moment.first_row
             if len(rows):
                 shown = ", ".join(map(str, rows[:8].tolist())) + (", ..." if len(rows) > 8 else "")
                 count = f"{len(rows)} of {len(value)} images (rows {shown})"
-                return f"{name} is not finite in {count}{self.where()}"
+                return f"{name} is not finite in {count}"
         return None
 
     def explain(self) -> str:
         """What was not finite first, if not a term."""
         for name, parameter in self.player.module.named_parameters():
             if parameter.grad is not None and not parameter.grad.isfinite().all():
-                return f"the gradient of {name} is not finite{self.where()}"
-        return f"the gradient of {self.name} is too large to have a norm{self.where()}"
+                return f"the gradient of {name} is not finite"
+        return f"the gradient of {self.name} is too large to have a norm"
 
     def where(self) -> str:
         """The first module whose output is not finite; the pass is run again to see it."""

@@ -88,8 +88,8 @@ class Loop:
         self.share = self.batch // processes.size()  # rows of the batch that are this process's
         if self.batch % processes.size():
             raise Error(
-                f"--batch {self.batch} cannot be shared by {processes.size()} processes; give a "
-                "multiple of their number."
+                f"A batch of {self.batch} images cannot be shared by {processes.size()} processes; "
+                "give a --batch that is a multiple of their number."
             )
         self.images = images.beside(plan.model.prepare(images.batches(500)))
         # the short batch at the end is left out: each epoch's order leaves out others

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from latentia.core.contract import Moment, Terms
 from latentia.core.gaussian import LOG_2PI, DiagonalGaussian
+from latentia.core.processes import size, total
 from latentia.core.schedules import Schedule
 
 # (posterior, its draw z, moment) -> terms
@@ -89,7 +90,7 @@ class Capacity:
         gap = rate - self.nats(moment.share)
         return {
             "rate": (0.0, rate.detach()),
-            "gap to capacity": (self.weight, gap * gap.detach().mean().sign()),
+            "gap to capacity": (self.weight, gap * total(gap.detach().mean()).sign()),
         }
 
 
@@ -105,5 +106,6 @@ class FreeBits:
 
     def __call__(self, posterior: DiagonalGaussian, z: Tensor, moment: Moment) -> Terms:
         each = posterior.kl_by_dimension().flatten(1)
-        paid = torch.where(each.detach().mean(0) > self.nats, each, self.nats)
+        mean = total(each.detach().mean(0)) / size()
+        paid = torch.where(mean > self.nats, each, self.nats)
         return {"rate": (0.0, posterior.kl().detach()), "rate beyond free bits": (1.0, paid.sum(1))}

@@ -76,6 +76,8 @@ def _kernel(e: Evaluation) -> list[Figure]:
 
 def _compared(e: Evaluation, name: str, distance: Callable[..., Estimate]) -> list[Figure]:
     """Of samples, and where there is an encoder of reconstructions, to the split's images."""
+    if len(e.real) < 2:
+        raise Error(f"{name} needs more than 1 image; {e.part.name} has {len(e.real)}.")
     sets = {"samples": e.drawn, **({"reconstructions": e.again} if e.encodes else {})}
     found = {kind: distance(e.real, features) for kind, features in sets.items()}
     about = {"split": e.part.name, "features": e.embedding.name}
@@ -139,7 +141,7 @@ def _memorisation(e: Evaluation) -> list[Figure]:
 
 def _disentanglement(e: Evaluation, halves: int = 10) -> list[Figure]:
     """error: the spread over random halves of the images, which is that of the mean of all."""
-    from latentia.metrics.disentangle import disentanglement  # its forests are slow to import
+    from latentia.metrics.disentangle import FEWEST, disentanglement  # forests: slow to import
 
     part = e.part
     rows = {name: v.numpy() for name, v in part.columns.items() if v.ndim == 1}
@@ -147,6 +149,11 @@ def _disentanglement(e: Evaluation, halves: int = 10) -> list[Figure]:
         raise Error(
             f"disentanglement needs two factor columns; {e.images.source.name} has {len(rows)}: "
             "give data with factors, such as sprites."
+        )
+    if len(part) < 2 * FEWEST:
+        raise Error(
+            f"disentanglement needs at least {2 * FEWEST} images, for its error of halves; "
+            f"{part.name} has {len(part)}."
         )
     with torch.no_grad():
         codes = [e.coder.encode(batch.image).mean.flatten(1) for batch in part.batches(500)]

@@ -22,7 +22,8 @@ from latentia.diffusion.samplers import SAMPLERS, grid
 from latentia.diffusion.target import Estimate, completed, understood, wanted
 from latentia.nets.condition import Condition
 
-MEAN, LOGVAR, CLUSTER = "mean", "logvar", "cluster"  # columns of `prepare`
+# columns of `prepare`, named as no column of any data is
+MEAN, LOGVAR, CLUSTER = "posterior mean", "posterior logvar", "group of latents"
 PART = 1024  # rows that are denoised at once
 
 
@@ -44,8 +45,8 @@ class LatentDiffusion(Model):
 
     denoiser: (z_t, t, condition or None) -> noise or velocity, with `latent_shape`. condition:
     (values of the column `column`, kept) -> (b, width); each image's is dropped with chance `drop`.
-    Of the column "cluster" the classes are groups of latents, by k-means: what guides where there
-    are no labels (Hu et al. 2023, "Self-guided diffusion models", arXiv 2210.06462).
+    The classes of the column CLUSTER are groups of latents, by k-means: what guides where there are
+    no labels (Hu et al. 2023, "Self-guided diffusion models", arXiv 2210.06462).
     """
 
     selected_by = None
@@ -76,8 +77,8 @@ class LatentDiffusion(Model):
         self.register_buffer("latent_mean", torch.zeros(self.latent_shape))
         self.register_buffer("latent_sd", torch.ones(self.latent_shape))
         self.register_buffer("shares", torch.full((self.classes,), 1 / max(self.classes, 1)))
-        clusters = self.classes if column == CLUSTER else 0
-        self.register_buffer("centres", torch.zeros(clusters, math.prod(self.latent_shape)))
+        centres = torch.zeros(self.classes, math.prod(self.latent_shape))
+        self.register_buffer("centres", centres if column == CLUSTER else None)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LatentDiffusion":
         self.autoencoder._apply(fn, recurse)

@@ -67,7 +67,7 @@ def vaegan(
         nets.critic,
         beta=after(0.0, linear(0.02 * beta, beta), until=0.5),
         balance=balance,
-        every=adversary_every,
+        every=adversary_every if balance else 1,
     )
     critic, vae = Adam(lr, betas=(0.5, 0.999)), Adam(lr, schedule=cosine(end=0.05))
     return Plan(model, images, {"critic": critic, "vae": vae}, batch, epochs, average)

@@ -6,6 +6,7 @@ from annotated_types import Ge
 from typing_extensions import Doc
 
 from latentia.core.errors import Error
+from latentia.core.processes import size
 from latentia.engine.plan import Plan
 from latentia.losses.divergence import Decomposition, Divergence, kl
 from latentia.models.iwae import IWAE
@@ -34,7 +35,7 @@ def divergence(
                 "--dim-weight out, or give --divergence tc."
             )
         return in_place_of_rate(plan, "--divergence", kl)
-    batch = min(plan.batch, plan.images.spec()["count"]["train"])
+    batch = min(plan.batch, plan.images.spec()["count"]["train"]) // size()  # of this process
     if batch < 2:
         raise Error(
             f"--divergence tc compares the latents of a batch, and this one holds {batch}; give "
