@@ -25,6 +25,10 @@ from latentia.models.latent_diffusion import CLUSTER, LatentDiffusion, Sampling
 from latentia.nets.condition import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 
+Guidance = Annotated[
+    float | None, Ge(0), Doc("of samples; 1 as learned; default: 1.5, by clusters 1.25")
+]
+
 
 @recipe
 def latent_prior(
@@ -33,9 +37,7 @@ def latent_prior(
     cond: Annotated[str | None, Doc("column whose class is the condition, such as label")] = None,
     path: PathName = "linear",
     clusters: Annotated[int, Ge(0), Doc("groups of latents that guide if --cond does not")] = 64,
-    guidance: Annotated[
-        float | None, Ge(0), Doc("of samples; 1 as learned; default: 1.5, by clusters 1.25")
-    ] = None,
+    guidance: Guidance = None,
     width: Annotated[int, Ge(8), Doc("of the denoiser")] = 512,
     depth: Annotated[int, Ge(1), Doc("residual blocks of the denoiser")] = 4,
     average: Average = 500_000.0,
@@ -45,10 +47,9 @@ def latent_prior(
 ) -> Plan:
     """Diffusion in latent space: draws new latents, which the run's own decoder turns to images.
 
-    Flow matching (Lipman et al. 2023, arXiv 2210.02747) or noise prediction (Ho et al. 2020), with
-    classifier-free guidance. The images are the autoencoder's own, in its splits.
-    Expect, over mnist_conv_vae, 3 seeds each: Fréchet distance 5.8 to 7.4 without labels, 4.0 to 4.4
-    by label; N(0, I) 102, posteriors of held-out images 8.2: docs/prior.md.
+    Flow matching (Lipman et al. 2023, arXiv 2210.02747) or noise prediction (Ho et al. 2020), guided
+    free of classifiers. Expect, over mnist_conv_vae, 3 seeds: Fréchet distance 5.8 to 7.4 without
+    labels, 4.0 to 4.4 by label; N(0, I) 102, posteriors of held-out images 8.2: docs/prior.md.
     """
     images = open_images(data)
     clusters = min(clusters, images.spec()["count"]["train"] // 20)  # one tells nothing apart
@@ -57,8 +58,7 @@ def latent_prior(
         guidance = 1.5 if cond else 1.25
     elif not classes:
         raise Error(f"--guidance {guidance:g} needs what guides; give --cond or --clusters.")
-    spatial = len(autoencoder.latent_shape) > 1
-    make = ConvDenoiser if spatial else MLPDenoiser
+    make = ConvDenoiser if len(autoencoder.latent_shape) > 1 else MLPDenoiser
     denoiser = make(autoencoder.latent_shape, width=width, depth=depth)
     model = LatentDiffusion(
         autoencoder,
