@@ -90,6 +90,7 @@ def ours(size: int, batch: int):
     images = torch.rand(4 * batch, 1, size, size)
     options = latentia.Options(validation=0.0)
     knobs = {"data": images, "size": size, "batch": batch, "latent": LATENT}
+    knobs |= {"adversary_from": 0.0, "adversary_every": 1}  # in every step but the very first
     folder = Path(tempfile.mkdtemp()) / "run"
     run, plan = latentia.Run.create("vaegan", knobs, {}, options, folder)
     loop = Loop(plan, run, run.options)
