@@ -36,7 +36,10 @@ DRAG = """async (dim) => {
   const image = document.querySelector("#pictures img"), took = [];
   for (let k = 0; k < 40; k++) {
     const start = performance.now();
-    const drawn = new Promise((done) => image.addEventListener("load", done, { once: true }));
+    const drawn = new Promise((done, lost) => {
+      image.addEventListener("load", done, { once: true });
+      setTimeout(() => lost(new Error("no picture came within 10 s")), 10_000);
+    });
     slider.value = +slider.min + (slider.max - slider.min) * ((k * 7) % 40) / 40;
     slider.dispatchEvent(new Event("input"));
     await drawn;

@@ -16,6 +16,10 @@ from latentia.cli import main
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")
 
 
+CLIPBOARD = """() => Promise.race([navigator.clipboard.readText(),
+  new Promise((_, lost) => setTimeout(() => lost(new Error("the clipboard is silent")), 10_000))])"""
+
+
 def source(page, where):
     return page.get_attribute(where, "src")
 
@@ -35,7 +39,7 @@ def reproduced(page, figure, saver, tmp_path, monkeypatch, place):
     page.wait_for_function(
         "() => document.getElementById('status').textContent.startsWith('Copied')"
     )
-    words = shlex.split(page.evaluate("navigator.clipboard.readText()"))
+    words = shlex.split(page.evaluate(CLIPBOARD))
     with page.expect_download() as got:
         page.click(f"{figure} {saver}")
     saved = tmp_path / "saved"
@@ -165,6 +169,34 @@ def test_every_feature_of_the_page(place, command, tmp_path, monkeypatch):
         page.wait_for_selector("#down", state="hidden", timeout=30_000)
         took = page.evaluate(DRAG, page.get_attribute(".track input >> nth=0", "data-dim"))
         print(f"slider to picture: median {statistics.median(took):.1f} ms, worst {took[-1]:.1f}")
+
+
+def test_another_run_that_is_read_disturbs_nothing(place, command):
+    _, address = command("vae", "prior")
+    with browser(viewport={"width": 1280, "height": 900}) as (page, said):
+        held = {"reading": True}
+
+        def answer(route):
+            told = route.fetch().json()
+            told["runs"][1]["state"] = "reading" if held["reading"] else "ready"
+            route.fulfill(json=told)
+
+        page.route("**/api/runs", answer)
+        ready(page, address)
+        page.click("#as-a")
+        page.select_option("#beside", "1")
+        page.wait_for_selector("#picture-1 img:not([hidden])")
+        page.evaluate("for (const each of document.querySelectorAll('figure')) each.mine = true")
+        held["reading"] = False
+        with page.expect_response("**/api/runs"):
+            pass
+        page.wait_for_timeout(300)
+        for kept in ("#picture-0", "#picture-1"):
+            assert page.evaluate(f"document.querySelector('{kept}').mine")
+            assert page.is_visible(f"{kept} img")
+        assert page.is_visible("#end-a")
+        assert page.input_value("#beside") == "1"
+        assert said == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -39,9 +39,10 @@ function gone(text) {
     if (!answer?.ok) return;
     clearInterval(waiting);
     waiting = null;
+    await refresh();
+    if (waiting !== null) return; // it is gone again
     $("down").hidden = true;
     say("The server is back.");
-    await refresh();
   }, 1000);
 }
 // Runs a task; a refusal is said on the page, a lost server is said by gone().
@@ -112,7 +113,8 @@ function figures() {
   const both = [page.active, ...(page.beside === null ? [] : [page.beside])];
   $("top").classList.toggle("double", both.length > 1);
   $("pictures").replaceChildren(...both.map((k) => {
-    const run = page.runs[k];
+    const run = page.runs[k], there = $(`picture-${k}`);
+    if (there?.querySelector("b").textContent === run.name) return there; // what it shows stays
     const caption = make("figcaption", {}, make("b", { textContent: run.name }), make("span", {}));
     const figure = make("figure", { id: `picture-${k}` }, make("img", { alt: `what ${run.name} decodes`, hidden: true }), caption, make("div", { className: "actions" }));
     const [, h, w] = run.shape;
@@ -437,15 +439,19 @@ const enter = attempt(async () => { // a run becomes the active one
   if (page.beside !== null && !page.input) show(page.beside);
 });
 const refresh = attempt(async () => { // asks what there is, until all images are read
-  const found = await told("api/runs"), before = page.runs.map((run) => run.state).join();
+  const found = await told("api/runs"), before = page.runs, identity = (run) => `${run?.name} ${run?.state}`;
   page.runs = found.runs;
   page.problems = found.problems;
-  if (page.runs.map((run) => run.state).join() !== before) {
+  if (page.active >= page.runs.length) page.active = 0;
+  if (page.beside >= page.runs.length) page.beside = null;
+  if (page.runs.map(identity).join() !== before.map(identity).join()) {
     const listed = page.runs.map((run, k) => [k, page.runs.filter((each) => each.name === run.name).length > 1 ? `${run.name} (${k + 1})` : run.name]);
     fill($("run"), listed, page.active);
     fill($("beside"), [["", "none"], ...listed], page.beside ?? "");
     $("beside-label").hidden = page.runs.length < 2;
-    await enter();
+    // One more run that is read must not take from the user what he does with the active one.
+    if (identity(active()) !== identity(before[page.active])) await enter();
+    else layout();
   } else show();
   if (page.runs.some((run) => run.state === "reading")) setTimeout(refresh, 500);
 });
