@@ -13,6 +13,14 @@ test: .venv/tested  ## lint, types and tests, as CI runs them
 check: test  ## and what takes longer
 	$(BIN)/pytest -q -m slow
 
+DATA ?= ../shared/data/mnist
+bench: .venv/installed .bench/pythae .bench/keras  ## against every peer, in turn; writes docs/speed.md
+	$(BIN)/python benchmarks/speed.py --data $(DATA) --pythae .bench/pythae/bin/python \
+	    --keras .bench/keras/bin/python --out docs/speed.md
+
+.bench/pythae: ; $(PYTHON) -m venv $@ && $@/bin/python -m pip install -q -c constraints.txt pythae
+.bench/keras: ; $(PYTHON) -m venv $@ && $@/bin/python -m pip install -q tensorflow-cpu keras
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
@@ -22,4 +30,4 @@ check: test  ## and what takes longer
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[test]"
 	touch $@
 
-.PHONY: demo test check
+.PHONY: bench demo test check

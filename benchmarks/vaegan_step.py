@@ -8,10 +8,9 @@ decoder run anew for each player, sigmoid and binary cross-entropy, unfused Adam
 """
 
 import argparse
-import statistics
-import subprocess
 import sys
-import time
+
+from turns import Worker, compare, serve, spread
 
 BATCH, SIZE, LATENT = 16, 256, 128
 
@@ -97,16 +96,6 @@ def ours(size: int, batch: int):
     return lambda: loop.step(loop.moment())
 
 
-def serve(kind: str, size: int, batch: int) -> None:
-    """A line in, a step, its seconds out."""
-    step = {"plain": plain, "ours": ours}[kind](size, batch)
-    step()
-    for _ in sys.stdin:
-        started = time.perf_counter()
-        step()
-        print(time.perf_counter() - started, flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=5)
@@ -115,34 +104,17 @@ def main() -> None:
     parser.add_argument("--serve")
     given = parser.parse_args()
     if given.serve:
-        serve(given.serve, given.size, given.batch)
+        serve({"plain": plain, "ours": ours}[given.serve](given.size, given.batch))
         return
     shape = ["--size", str(given.size), "--batch", str(given.batch)]
-    workers = {
-        kind: subprocess.Popen(
-            [sys.executable, __file__, "--serve", kind, *shape],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
-        for kind in ("plain", "ours")
-    }  # fmt: skip
-    seconds: dict[str, list[float]] = {kind: [] for kind in workers}
-    for _ in range(given.repeats + 1):
-        for kind, worker in workers.items():
-            assert worker.stdin is not None
-            assert worker.stdout is not None
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-            seconds[kind].append(float(worker.stdout.readline()))
-    for worker in workers.values():
-        worker.communicate()
-    times = {kind: each[1:] for kind, each in seconds.items()}  # the first warms up
-    ratios = [a / b for a, b in zip(times["plain"], times["ours"], strict=True)]
+    kinds = ("plain", "ours")
+    workers = [Worker([sys.executable, __file__, "--serve", kind, *shape]) for kind in kinds]
+    found = compare(workers[0].seconds, workers[1].seconds, given.repeats)
+    for worker in workers:
+        worker.end()
     print(f"vaegan step, {given.size}x{given.size}, batch {given.batch}, n = {given.repeats}")
-    for kind, each in times.items():
-        print(
-            f"{kind}: median {statistics.median(each):.2f} s ({min(each):.2f} to {max(each):.2f})"
-        )
-    print(f"ratio: median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    print(f"plain: {spread(found.peer)} s\nours: {spread(found.ours)} s")
+    print(f"ratio: {spread(found.ratios)}")
 
 
 if __name__ == "__main__":

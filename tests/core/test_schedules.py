@@ -4,7 +4,16 @@ import itertools
 
 import pytest
 
-from latentia.core.schedules import after, constant, cosine, cyclical, exponential, linear, step
+from latentia.core.schedules import (
+    after,
+    constant,
+    cosine,
+    cyclical,
+    exponential,
+    linear,
+    step,
+    triangle,
+)
 
 RISING = [linear(0.1, 2.0), exponential(0.1, 2.0), step(0.1, 2.0, 5)]
 
@@ -53,3 +62,12 @@ def test_cosine_warms_up_to_one_and_decays_to_its_end():
     assert factor(0.55) == pytest.approx(0.505)
     assert factor(1.0) == pytest.approx(0.01)
     assert constant(3.0)(0.7) == 3.0
+
+
+def test_triangle_rises_and_falls_straight_and_is_a_half_on_average():
+    factor = triangle(warmup=0.2)
+    assert [factor(share) for share in (0.0, 0.1, 0.2, 0.6, 1.0)] == pytest.approx(
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+    )
+    middles = [factor((k + 0.5) / 1000) for k in range(1000)]
+    assert sum(middles) / 1000 == pytest.approx(0.5)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chro
 
 
 CLIPBOARD = """() => Promise.race([navigator.clipboard.readText(),
-  new Promise((_, lost) => setTimeout(() => lost(new Error("the clipboard is silent")), 10_000))])"""
+  new Promise((_, lost) => setTimeout(() => lost(new Error("a silent clipboard")), 10_000))])"""
 
 
 def source(page, where):
