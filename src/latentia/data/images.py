@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,6 +123,7 @@ class Images:
             "labels": about["classes"],
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": about["fingerprint"],
+            **({"joined": about["joined"]} if "joined" in about else {}),
             "split": {
                 "seed": self.source.seed,
                 "validation": self.source.validation,
@@ -165,7 +167,9 @@ class Images:
         made = copy.copy(self)
         made._splits = {}
         classes = {**about["classes"], **joined.classes}
-        made._stored = Stored(pixels, {**columns, **joined.columns}, {**about, "classes": classes})
+        values = {name: joined.columns[name].numpy() for name in joined.classes}
+        about = {**about, "classes": classes, "joined": digested(values, classes)}
+        made._stored = Stored(pixels, {**columns, **joined.columns}, about)
         return made
 
     def membership(self, part: Split) -> list[str]:
@@ -269,7 +273,17 @@ def fingerprint(pixels: np.ndarray, survey: Survey) -> str:
     digest.update(repr((pixels.shape, pixels.dtype.str, survey.keys, survey.parts)).encode())
     for start in range(0, len(pixels), 1024):
         digest.update(np.ascontiguousarray(pixels[start : start + 1024]).data)
-    for name, values in sorted(survey.columns.items()):
-        digest.update(repr((name, survey.classes[name])).encode())
+    return digested(survey.columns, survey.classes, digest)
+
+
+def digested(
+    columns: Mapping[str, np.ndarray],
+    classes: Mapping[str, list[str] | None],
+    digest: Any = None,
+) -> str:
+    """The same for the same names, classes and values; added to a digest that was begun."""
+    digest = digest or hashlib.blake2b(digest_size=16)
+    for name, values in sorted(columns.items()):
+        digest.update(repr((name, classes[name])).encode())
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()

@@ -161,12 +161,22 @@ class Run:
             ) from None
 
     def plan(self, data: Any = None) -> Plan:
-        """The plan as it was trained, on the run's images or on `data` in their place."""
+        """The plan as it was trained, on the run's images or on `data` in their place.
+
+        Raises: Error if the table of labels it was taught with has changed since.
+        """
         arguments = dict(self.about["arguments"])
         arguments["data"] = self.images() if data is None else data
         if PARENT in arguments:
             arguments[PARENT] = self.path / PARENT
-        return _plan(self._recipe(arguments), arguments, self.about["edits"], self.options)
+        plan = _plan(self._recipe(arguments), arguments, self.about["edits"], self.options)
+        was = self.about["images"].get("joined")
+        if was and plan.images.spec().get("joined", was) != was:
+            raise Error(
+                f"The labels of {self.path} are no longer those that it was taught with; bring the "
+                "table back, or train a new run."
+            )
+        return plan
 
     def model(self) -> Model:
         """The trained model in evaluation mode, with `run` and `preprocess` at hand.
