@@ -50,7 +50,7 @@ class Turn:
             weights = {name: weight for name, (weight, _) in terms.items()}
             loss = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()
             loss.backward()
-            # the optimizer's list: to walk the modules at each step costs a twentieth of a small one
+            # to walk the modules at every step would cost a tenth of a small one
             own = [p for group in optimizer.param_groups for p in group["params"]]
             gradients = [p.grad for p in own if p.grad is not None]
             means = {name: mean.detach() for name, mean in means.items()}
