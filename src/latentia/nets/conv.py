@@ -54,6 +54,19 @@ def strided(
     return nn.Sequential(*blocks)
 
 
+class ConvTranspose(nn.ConvTranspose2d):
+    """nn.ConvTranspose2d, its bias added apart.
+
+    On a CPU the library's own gradient of that bias takes longer than all the rest of the layer.
+    """
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d two_h two_w"]:  # pyright: ignore
+        at = self.stride, self.padding, self.output_padding
+        y = nn.functional.conv_transpose2d(x, self.weight, None, *at)  # pyright: ignore
+        assert self.bias is not None
+        return y.add_(self.bias.to(y.dtype)[:, None, None])
+
+
 class ConvEncoder(nn.Module):
     """Convolutions k3 s2 p1, hidden Linears if any, then both heads in one Linear."""
 
@@ -101,7 +114,7 @@ class ConvDecoder(nn.Module):
         blocks: list[nn.Module] = []
         before = channels[-1]
         for after, padding in zip(up or channels[::-1], restoring(sizes), strict=True):
-            conv = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=padding)
+            conv = ConvTranspose(before, after, 3, 2, 1, output_padding=padding)
             blocks += stage(conv, after, slope, norm)
             before = after
         self.blocks = nn.Sequential(*blocks)

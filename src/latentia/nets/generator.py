@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.errors import Error
+from latentia.nets.conv import ConvTranspose
 from latentia.nets.resnet import SLOPE, Residual, start
 
 
@@ -22,7 +23,7 @@ class DCGenerator(nn.Module):
         self.expand = nn.Sequential(nn.Linear(latent, math.prod(self.bottom)), nn.LeakyReLU(0.2))
         blocks: list[nn.Module] = []
         for _ in range(doublings):
-            blocks += [nn.ConvTranspose2d(channels, channels, 4, 2, 1), nn.LeakyReLU(0.2)]
+            blocks += [ConvTranspose(channels, channels, 4, 2, 1), nn.LeakyReLU(0.2)]
         self.blocks = nn.Sequential(*blocks)
         self.image = nn.Conv2d(channels, shape[0], 7, padding=3)
 
@@ -47,7 +48,7 @@ class ResidualGenerator(nn.Module):
         blocks: list[nn.Module] = []
         for before, after in zip(channels, [*channels[1:], channels[-1] // 2], strict=True):
             blocks += [Residual(before) for _ in range(depth)]
-            blocks += [nn.LeakyReLU(SLOPE), nn.ConvTranspose2d(before, after, 4, 2, 1)]
+            blocks += [nn.LeakyReLU(SLOPE), ConvTranspose(before, after, 4, 2, 1)]
         self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(SLOPE))
         self.image = nn.Conv2d(channels[-1] // 2, shape[0], 3, padding=1)
         start(self)

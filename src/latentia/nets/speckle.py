@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.nets.conv import halvings, restoring
+from latentia.nets.conv import ConvTranspose, halvings, restoring
 from latentia.nets.resnet import Residual, groups
 
 CHANNELS = (64, 128, 256, 512)  # four halvings: 96x96 to 6x6
@@ -54,7 +54,7 @@ class SpeckleDecoder(nn.Module):
         for (before, after), padding in zip(
             itertools.pairwise(widths), restoring(sizes), strict=True
         ):
-            conv = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=padding)
+            conv = ConvTranspose(before, after, 3, 2, 1, output_padding=padding)
             stages.append(nn.Sequential(Residual(before, nn.SiLU, groups), nn.SiLU(), conv))
         self.stages = nn.Sequential(*stages, nn.SiLU())
         self.image = nn.Conv2d(channels[0], shape[0], 3, padding=1)
