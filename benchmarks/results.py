@@ -65,7 +65,8 @@ def likelihoods(runs: list[latentia.Run], n: int) -> list[str]:
         said = f"{side:+.1f} nats" if abs(side) >= 0.05 else "as published"
         published = f"{low}" if low == high else f"{low} to {high}"
         seen = f"{run.about['images']['count']['train']:,} images, {knobs['epochs']} epochs"
-        note = "; ".join(filter(None, (whose, figure["note"], minutes(run), said)))
+        left = slope(run) if side else ""
+        note = "; ".join(filter(None, (whose, figure["note"], minutes(run), said, left)))
         shown = f"{value:.2f} ± {1.96 * error:.2f}"
         draws = f" k = {knobs['k']}" if "k" in knobs else ""
         lines.append(
@@ -73,6 +74,18 @@ def likelihoods(runs: list[latentia.Run], n: int) -> list[str]:
             f" {shown} | {figure['n']:,} | {seen} | {note} |"
         )
     return lines
+
+
+def slope(run: latentia.Run) -> str:
+    """How fast the objective still fell."""
+    rows = [
+        r["values"]["nelbo"] for r in read_rows(run.path / "log.jsonl") if r["event"] == "validated"
+    ]
+    if len(rows) < 20:
+        return ""
+    tenth = len(rows) // 10
+    fall = rows[-1 - tenth] - rows[-1]
+    return f"the validation figure fell by {fall:.2f} nats in the last tenth of the epochs"
 
 
 def found(run: latentia.Run, metric: str, n: int) -> dict[str, Any]:

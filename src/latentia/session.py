@@ -7,14 +7,12 @@ from typing import Any
 from latentia.core import processes
 from latentia.core.contract import Model
 from latentia.core.errors import Error
-from latentia.doctor.examine import early, examine
 from latentia.engine.device import keep_memory
 from latentia.engine.launch import by_first, together
 from latentia.engine.log import Event, Finding, Finished, Pictured
 from latentia.engine.plan import Options
 from latentia.engine.run import Run
 from latentia.engine.train import train as events_of
-from latentia.report.page import write_report
 from latentia.report.progress import keep_pictures
 
 
@@ -44,7 +42,7 @@ def go_on(run: str | Path, data: Any = None) -> tuple[Run, Iterator[Event]]:
 def _train(run: Run, plan: Any) -> Iterator[Event]:
     keep_memory()
     last: Event | None = None
-    events = events_of(plan, run, run.options, lambda: early(run))
+    events = events_of(plan, run, run.options, lambda: _looked(run))
     for last in events:
         if isinstance(last, Pictured):  # of the first process alone
             keep_pictures(run, last)
@@ -52,10 +50,20 @@ def _train(run: Run, plan: Any) -> Iterator[Event]:
             yield last
     if isinstance(last, Finished):
         if last.reason == "complete" and processes.rank() == 0:
+            # metrics and figures take longer to import than the first steps to train
+            from latentia.doctor.examine import examine
+            from latentia.report.page import write_report
+
             findings = examine(run, plan.images).findings
             write_report(run, plan.images, findings)
             yield from findings
         yield last
+
+
+def _looked(run: Run) -> list[Finding]:
+    from latentia.doctor.examine import early
+
+    return early(run)
 
 
 def train(

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap
 
 from latentia.core.errors import Error
 from latentia.core.information import information, kind_of, quantile_bins
@@ -143,6 +142,7 @@ def score(inputs: np.ndarray, values: np.ndarray, kind: str, seed: int) -> Score
 
     Intervals: Wilson's for accuracy, a percentile bootstrap over images for R^2.
     """
+    from scipy.stats import binomtest, bootstrap
     from sklearn.model_selection import KFold, cross_val_predict
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
