@@ -52,8 +52,9 @@ def _train(run: Run, plan: Any) -> Iterator[Event]:
             yield last
     if isinstance(last, Finished):
         if last.reason == "complete" and processes.rank() == 0:
-            findings = examine(run, plan.images).findings
-            write_report(run, plan.images, findings)
+            with processes.alone():
+                findings = examine(run, plan.images).findings
+                write_report(run, plan.images, findings)
             yield from findings
         yield last
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +14,9 @@ from latentia.core import processes
 from latentia.core.errors import Error
 
 T = TypeVar("T")
+PATIENCE = timedelta(
+    days=1
+)  # the first process may decode for hours; one that dies is seen at once
 
 
 @contextmanager
@@ -33,8 +37,9 @@ def together() -> Iterator[None]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group(backend, timeout=PATIENCE)
     except ValueError as problem:
         raise Error(
             f"{many} processes are announced, but they cannot meet ({problem}); start them with "
@@ -73,3 +78,12 @@ def by_first(make: Callable[[], T]) -> T | None:
     if failed := processes.gathered(problem)[0]:
         raise failed
     return made
+
+
+def first_before_all(make: Callable[[], T]) -> T:
+    """What each process makes, the first one before the others: it fills the cache for them.
+
+    Raises: Error everywhere, if the first process does.
+    """
+    made = by_first(make)
+    return make() if made is None else made
