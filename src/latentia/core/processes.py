@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from latentia.core.errors import Error
+from latentia.core.spans import span
 
 T = TypeVar("T")
 
@@ -96,7 +97,8 @@ def wait() -> None:
 
 def _ask(collective: Any, *arguments: Any) -> None:
     try:
-        collective(*arguments)
+        with span("waiting"):
+            collective(*arguments)
     except RuntimeError as problem:
         raise Lost(
             f"Process {rank()} of {size()} stops: another one is gone. What was saved is in the "
