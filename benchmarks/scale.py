@@ -80,7 +80,7 @@ def cost(code: str, cache: Path) -> Cost:
         time.sleep(0.01)
     if child.wait():
         raise SystemExit(f"failed: {code}")
-    return Cost(time.perf_counter() - began, own / 1000, resident / 1000)
+    return Cost(time.perf_counter() - began, own * 1024 / 1e6, resident * 1024 / 1e6)
 
 
 def costs(n: int, folder: Path) -> dict[str, Cost]:
