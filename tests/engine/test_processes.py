@@ -166,6 +166,48 @@ def test_two_machines_that_are_pre_empted_go_on_as_if_they_had_not_been(tmp_path
         assert (cut / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+SLURM = {  # stand-ins, each a script: what it was told goes to `told`
+    "scontrol": 'case $1 in show) echo first; echo 2nd;; *) echo "scontrol $*" >> told;; esac',
+    "srun": 'echo "srun $*" >> told; [ -z "$ENDS" ] || { mkdir -p r; touch r/report.html; exit 0; }\n'
+    "trap 'exit 130' TERM; touch ready; while :; do sleep 0.05; done",
+}
+
+
+@pytest.mark.parametrize("ends", ["1", ""])
+@pytest.mark.parametrize("begun", [False, True])
+def test_the_sbatch_script_resumes_what_is_there_and_queues_again_what_was_stopped(
+    tmp_path, ends, begun
+):
+    for name, text in SLURM.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    if begun:
+        (tmp_path / "r").mkdir()
+        (tmp_path / "r" / "run.json").touch()
+    env = {"SLURM_NNODES": "2", "SLURM_JOB_ID": "9", "SLURM_JOB_NODELIST": "x", "ENDS": ends}
+    env |= {"SLURM_GPUS_ON_NODE": "4", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    script = Path(__file__).parents[2] / "docs" / "train.sbatch"
+    words = ["bash", script, "conv_vae", "--data", "my photos", "--run", "r"]
+    job = subprocess.Popen(words, cwd=tmp_path, env=env)
+    while not ends and not (tmp_path / "ready").exists():
+        time.sleep(0.02)
+    if not ends:
+        job.send_signal(signal.SIGTERM)
+    assert job.wait(timeout=60) == (0 if ends else 130)
+    told = (tmp_path / "told").read_text().splitlines()
+    given = "resume r" if begun else "train conv_vae --data my photos --run r"
+    meet = "--rdzv_id 9 --rdzv_backend c10d --rdzv_endpoint first:29500"
+    start = f"srun torchrun --nnodes 2 --nproc_per_node 4 {meet} -m -- latentia {given}"
+    assert told == [start, *([] if ends else ["scontrol requeue 9"])]
+
+
+def test_the_sbatch_script_wants_a_run():
+    script = Path(__file__).parents[2] / "docs" / "train.sbatch"
+    done = subprocess.run(["bash", script, "conv_vae"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "Give --run: without it a second start would train anew.\n"
+
+
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
     np.save(tmp_path / "toy.npy", np.zeros((40, 20, 20), np.uint8))
     words = ["mnist_mlp_vae", "--data", tmp_path / "toy.npy", "--batch", "7"]
