@@ -1,17 +1,19 @@
 """What 1,000, 10,000 and 100,000 images cost: seconds and memory of decoding, training, encoding.
 
-python benchmarks/scale.py [--numbers 1000 10000 100000] [--write]
+python benchmarks/scale.py [--numbers 1000 10000 100000] [--write]    # --numbers alone: constants
 
 Folders of 128x128 grey PNGs are drawn beforehand. Each stage runs in a process of its own, whose
-memory is read from /proc while it works (Linux). --write puts the table into docs/scale.md.
+memory is read from /proc while it works (Linux). --write puts the tables into docs/scale.md.
 """
 
 import argparse
+import hashlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +21,7 @@ import numpy as np
 
 SIDE = 128
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
-MARKS = "<!-- made by benchmarks/scale.py -->\n", "<!-- end -->\n"
+MARKS = "<!-- {}: made by benchmarks/scale.py -->\n", "<!-- end of {} -->\n"
 DECODE = "import latentia.data as d; d.open_images({data!r}).spec()"
 COMMAND = "import sys; from latentia.cli import main; sys.exit(main({words}))"
 STAGES = {
@@ -96,11 +98,46 @@ def costs(n: int, folder: Path) -> dict[str, Cost]:
     return found
 
 
+def constants(n: int = 1_000_000) -> dict[str, str]:
+    """What one process pays for each image's name, order and fingerprint; processor time."""
+    import torch
+
+    tracemalloc.start()
+    keys = [f"{k // 1000:04}/{k:08}.png" for k in range(n)]
+    name = tracemalloc.get_traced_memory()[0] / n
+    tracemalloc.stop()
+    assert len(keys) == n
+    pixels = np.zeros(2**28, np.uint8)
+    clock, began = time.process_time, time.process_time()
+    hashlib.blake2b(pixels.data, digest_size=16).digest()
+    fingerprint = len(pixels) / (clock() - began) / 1e9
+    began = clock()
+    order = torch.randperm(10 * n)
+    seconds = (clock() - began) / len(order)
+    return {
+        "a name in memory": f"{name:.0f} bytes an image",
+        "an epoch's order": f"8 bytes and {1e9 * seconds:.0f} ns an image",
+        "the fingerprint": f"{fingerprint:.1f} GB/s",
+    }
+
+
+def put(name: str, rows: list[str]) -> None:
+    text = PAGE.read_text()
+    first, last = (mark.format(name) for mark in MARKS)
+    before, after = text.index(first) + len(first), text.index(last)
+    PAGE.write_text(text[:before] + "\n".join(rows) + "\n" + text[after:])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--numbers", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--numbers", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
+    rows = ["| constant | |", "|---|---|"]
+    rows += [f"| {name} | {value} |" for name, value in constants().items()]
+    print("\n".join(rows))
+    if given.write:
+        put("constants", rows)
     rows = [
         "| images | stage | s | ms an image | MB, own | MB, resident |",
         "|---|---|---|---|---|---|",
@@ -112,10 +149,8 @@ def main() -> None:
                 memory = f"{found.own:,.0f} | {found.resident:,.0f}"
                 rows.append(f"| {n:,} | {stage} | {found.seconds:.1f} | {each:.2f} | {memory} |")
                 print(rows[-1], flush=True)
-    if given.write:
-        text = PAGE.read_text()
-        before, after = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
-        PAGE.write_text(text[:before] + "\n".join(rows) + "\n" + text[after:])
+    if given.write and given.numbers:
+        put("stages", rows)
 
 
 if __name__ == "__main__":
