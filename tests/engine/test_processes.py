@@ -168,7 +168,7 @@ def test_two_machines_that_are_pre_empted_go_on_as_if_they_had_not_been(tmp_path
 
 SLURM = {  # stand-ins, each a script: what it was told goes to `told`
     "scontrol": "case $1 in show) echo first;; *) echo scontrol $* >> told;; esac",
-    "srun": 'echo "srun $*" >> told; [ -z "$ENDS" ] || { mkdir -p r; touch r/report.html; exit 0; }\n'
+    "srun": "echo srun $* >> told; [ -z $ENDS ] || { mkdir -p r; touch r/report.html; exit 0; }\n"
     "trap 'exit 130' TERM; touch ready; while :; do sleep 0.05; done",
 }
 
