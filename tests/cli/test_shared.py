@@ -64,5 +64,5 @@ def test_a_mistake_is_said_once_and_nobody_waits(run, tmp_path):
     code, out, err = shared("encode", run, "--out", tmp_path / "file" / "t.csv")
     assert code
     assert out == ""
-    assert err.count("t.csv cannot be written (Not a directory); give another --out.\n") == 1
+    assert err.count("t.csv cannot be written (File exists); give another --out.\n") == 1
     assert "another one is gone" not in err
