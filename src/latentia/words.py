@@ -28,7 +28,7 @@ def parse_train(name: str, words: list[str]) -> tuple:
     for own in inspect.signature(function).parameters:
         if own in ("run", "profile") or known.count(own) > 1:
             raise Error(f"{name} has a knob {own}, which is an option of every recipe; rename it.")
-    refuse_unknown(name, words, ["run", "profile", *known])
+    refuse_unknown(name, words, ["run", *known, "profile"])
     command = dataclasses.make_dataclass(
         "Train",
         [
