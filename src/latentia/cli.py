@@ -57,13 +57,14 @@ def train(words: list[str]) -> int:
     name, given = words[0], words[1:]
     from latentia.words import parse_train
 
-    run, knobs, options, edits = parse_train(name, given)
+    run, profile, knobs, options, edits = parse_train(name, given)
     from latentia.engine.launch import together
     from latentia.session import start
     from latentia.show import show
 
     with together():
-        return show(*start(name, knobs, edits=edits, options=options, run=run))
+        begun = start(name, knobs, edits=edits, options=options, run=run, profile=profile)
+        return show(*begun)
 
 
 def resume(run: RunFolder, data: Data = None) -> int:

@@ -23,14 +23,18 @@ def start(
     edits: dict[str, dict[str, Any]] | None = None,
     options: Options | None = None,
     run: str | Path | None = None,
+    profile: bool = False,
 ) -> tuple[Run, Iterator[Event]]:
-    """A new run, and the events of its training; nothing is trained until they are asked for."""
+    """A new run, and the events of its training; nothing is trained until they are asked for.
+
+    profile: as `engine.train.train` takes it.
+    """
     made = by_first(lambda: Run.create(recipe, knobs, edits or {}, options or Options(), run))
     path = processes.gathered(str(made[0].path.resolve()) if made else "")[0]
     if made is None:  # in the other processes; the images are decoded by now
         opened = Run.open(path)
         made = opened, opened.plan(opened.images(knobs.get("data")))
-    return made[0], _train(*made)
+    return made[0], _train(*made, profile)
 
 
 def go_on(run: str | Path, data: Any = None) -> tuple[Run, Iterator[Event]]:
@@ -39,10 +43,10 @@ def go_on(run: str | Path, data: Any = None) -> tuple[Run, Iterator[Event]]:
     return opened, _train(opened, opened.plan(opened.images(data, same=True)))
 
 
-def _train(run: Run, plan: Any) -> Iterator[Event]:
+def _train(run: Run, plan: Any, profile: bool = False) -> Iterator[Event]:
     keep_memory()
     last: Event | None = None
-    events = events_of(plan, run, run.options, lambda: _looked(run))
+    events = events_of(plan, run, run.options, lambda: _looked(run), profile)
     for last in events:
         if isinstance(last, Pictured):  # of the first process alone
             keep_pictures(run, last)
@@ -54,8 +58,9 @@ def _train(run: Run, plan: Any) -> Iterator[Event]:
             from latentia.doctor.examine import examine
             from latentia.report.page import write_report
 
-            findings = examine(run, plan.images).findings
-            write_report(run, plan.images, findings)
+            with processes.alone():
+                findings = examine(run, plan.images).findings
+                write_report(run, plan.images, findings)
             yield from findings
         yield last
 

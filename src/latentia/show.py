@@ -12,8 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from latentia.core import processes
+from latentia.core.spans import STEP
 from latentia.doctor.examine import Report
-from latentia.engine.log import Event, Finding, Finished, Logged, Validated
+from latentia.engine.log import Event, Finding, Finished, Logged, Profiled, Validated
 from latentia.engine.run import Run
 from latentia.latents.relate import LEVEL, Related
 
@@ -97,6 +98,8 @@ def _say(
             on_logged(event)
         elif isinstance(event, Finding):
             say(told(event))
+        elif isinstance(event, Profiled):
+            say(profiled(event))
         elif isinstance(event, Validated):
             waiting = event
             if often.allows():
@@ -108,6 +111,15 @@ def _say(
         say(_validation(waiting))
     assert last is not None  # every run ends in one
     return last
+
+
+def profiled(event: Profiled) -> str:
+    """A line for each part of a step."""
+    parts = dict(event.milliseconds)
+    total, rest = sum(parts.values()), parts.pop(STEP)
+    lines = [f"  {k:<10}{v:9.2f} ms {v / total:6.1%}" for k, v in parts.items()]
+    head = f"A step took {total:.2f} ms (mean of {event.steps}; {rest:.2f} ms in none of these):"
+    return "\n".join([head, *lines, event.path])
 
 
 class Throttle:

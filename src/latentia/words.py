@@ -16,7 +16,7 @@ from latentia.engine.recipe import find
 
 
 def parse_train(name: str, words: list[str]) -> tuple:
-    """The words after the recipe: its knobs, the engine's options and the edits' flags."""
+    """The words after the recipe: the run, whether to profile, knobs, options and edits' flags."""
     function = find(name)
     groups: dict[str, type] = {
         "knobs": _fields(f"{name}", function),
@@ -26,13 +26,14 @@ def parse_train(name: str, words: list[str]) -> tuple:
         groups[edit] = _fields(edit, edits.find(edit), switch=edit)
     known = [f.name for group in groups.values() for f in dataclasses.fields(group)]
     for own in inspect.signature(function).parameters:
-        if own == "run" or known.count(own) > 1:
+        if own in ("run", "profile") or known.count(own) > 1:
             raise Error(f"{name} has a knob {own}, which is an option of every recipe; rename it.")
-    refuse_unknown(name, words, ["run", *known])
+    refuse_unknown(name, words, ["run", *known, "profile"])
     command = dataclasses.make_dataclass(
         "Train",
         [
             ("run", Annotated[str | None, Doc("folder to make; default runs/RECIPE")], None),
+            ("profile", Annotated[bool, Doc("trace some steps and say where time goes")], False),
             *[(key, tyro.conf.OmitArgPrefixes[group]) for key, group in groups.items()],
         ],
         kw_only=True,
@@ -52,7 +53,8 @@ def parse_train(name: str, words: list[str]) -> tuple:
         if key not in chosen and stray:
             flag, switch = (text.replace("_", "-") for text in (stray[0].name, key))
             raise Error(f"--{flag} does nothing without --{switch}; give both or neither.")
-    return parsed.run, values["knobs"], Options(**values["options"]), chosen
+    options = Options(**values["options"])
+    return parsed.run, parsed.profile, values["knobs"], options, chosen
 
 
 def _fields(title: str, function: Callable, switch: str = "") -> type:

@@ -48,6 +48,24 @@ def test_the_shape_alone_comes_from_the_cache(folder, monkeypatch):
     assert open_images(str(folder)).shape == (1, 9, 11)
 
 
+def test_a_size_that_is_asked_for_is_the_one_that_was_found(folder, monkeypatch):
+    """As a run asks for its images again, by the shape that it was trained on."""
+    found = open_images(str(folder))
+    expected = found.split("train").batch(slice(None)).image
+    forbid_decoding(monkeypatch)
+    again = open_images(str(folder), (9, 11), 1)
+    assert torch.equal(again.split("train").batch(slice(None)).image, expected)
+    assert again.spec() == found.spec()
+
+
+def test_a_spoilt_note_of_the_shape_is_written_anew(folder):
+    expected = pixels(folder)
+    (note,) = (cache.root() / "images").glob("*.shape")
+    note.write_text("[1, 9")
+    assert torch.equal(pixels(folder), expected)
+    assert note.read_text() == "[1, 9, 11]"
+
+
 def test_a_touched_file_a_new_file_and_another_size_are_read_anew(folder):
     assert len(pixels(folder)) == 12
     Image.new("L", (11, 9), 77).save(folder / "00.png")
@@ -76,7 +94,7 @@ def test_an_interrupted_decode_leaves_nothing(folder, monkeypatch):
         patch.setattr(Files, "decode", interrupted)
         with pytest.raises(KeyboardInterrupt):
             pixels(folder)
-    assert list((cache.root() / "images").iterdir()) == []
+    assert list((cache.root() / "images").glob("*/")) == []
     assert pixels(folder).float().std() > 50
 
 
@@ -114,7 +132,7 @@ def test_without_a_cache_images_stay_in_memory(folder, tmp_path, monkeypatch, re
 
 def test_a_full_disk_leaves_images_in_memory(folder, monkeypatch):
     expected = pixels(folder, 5).clone()
-    for path in (cache.root() / "images").iterdir():
+    for path in (cache.root() / "images").glob("*/"):
         path.rename(path.with_name("elsewhere"))
 
     def full(*_):
@@ -122,12 +140,12 @@ def test_a_full_disk_leaves_images_in_memory(folder, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     assert torch.equal(pixels(folder, 5), expected)
-    assert [path.name for path in (cache.root() / "images").iterdir()] == ["elsewhere"]
+    assert [path.name for path in (cache.root() / "images").glob("*/")] == ["elsewhere"]
 
 
-def test_more_than_a_quarter_of_memory_is_mapped(folder, monkeypatch):
+def test_many_pixels_are_mapped(folder, monkeypatch):
     expected = open_images(str(folder)).split("train").batch(torch.tensor([3, 1]))
-    monkeypatch.setattr(cache, "memory", lambda: 400)
+    monkeypatch.setattr(cache, "FEW", 100)
     loads = []
     load = np.load
     monkeypatch.setattr(

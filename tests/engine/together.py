@@ -12,11 +12,16 @@ import latentia
 from latentia.core import processes
 from latentia.core.contract import Batch, Moment
 from latentia.core.schedules import constant
+from latentia.data import open_images
 from latentia.diffusion.path import Linear
 from latentia.engine.launch import together
+from latentia.engine.log import Finding
 from latentia.engine.train import Loop
+from latentia.latents.table import write_table
 from latentia.losses.adversarial import NonSaturating
 from latentia.losses.likelihood import Bernoulli
+from latentia.metrics.elbo import elbo
+from latentia.metrics.nll import nll
 from latentia.models.gan import GAN
 from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.models.vae import VAE
@@ -25,6 +30,7 @@ from latentia.nets.condition import LabelCondition
 from latentia.nets.critic import Critic
 from latentia.nets.denoiser import MLPDenoiser
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
+from latentia.session import start
 
 SHAPE, D, N = (1, 4, 5), 3, 8
 LOOPS: list[Loop] = []
@@ -97,10 +103,74 @@ def same_bits(folder, recipe, **knobs):
     latentia.train(recipe, run=folder, options=options, **knobs)
     loop = LOOPS[-1]
     assert loop.state.step == 50, loop.state.step
-    digest = hashlib.sha256()
-    for name, tensor in sorted(loop.plan.model.state_dict().items()):
-        digest.update(name.encode() + tensor.numpy().tobytes())
-    assert len(set(processes.gathered(digest.hexdigest()))) == 1
+    assert len(set(processes.gathered(digest(loop.plan.model)))) == 1
+
+
+def digest(model):
+    found = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        found.update(name.encode() + tensor.numpy().tobytes())
+    return found.hexdigest()
+
+
+def same_skip(folder):
+    """Step 7 is not finite in the second process alone: both leave it, and go on as one."""
+    images = np.random.default_rng(0).integers(0, 256, (100, 20, 20), dtype=np.uint8)
+    options = latentia.Options(validation=1 / 8, save_every=5)
+    honest, step, seen, trail = VAE.terms, Loop.step, [], []
+
+    def poisoned(self, batch, moment, shared=None):
+        terms = honest(self, batch, moment, shared)
+        seen.append(moment.step)
+        if processes.rank() and moment.step == 7 and seen.count(7) <= 2:  # once more to explain it
+            weight, value = terms["rate"]
+            terms["rate"] = weight, torch.where(torch.arange(len(value)) == 2, torch.nan, value)
+        return terms
+
+    def followed(self, moment):
+        found = step(self, moment)
+        trail.append((moment.step, self.state.lr_scale, digest(self.plan.model)))
+        return found
+
+    VAE.terms, Loop.step = poisoned, followed
+    try:
+        knobs = {"data": images, "batch": 14, "epochs": 2, "hidden": 8, "latent": 3}
+        _, events = start("mnist_mlp_vae", knobs, options=options, run=folder)
+        findings = [each.text for each in events if isinstance(each, Finding)]
+    finally:
+        VAE.terms, Loop.step = honest, step
+    assert "rate is not finite in 1 of 7 images (rows 9)" in findings[0], findings
+    assert [(at, scale) for at, scale, _ in trail] == [
+        *((at, 1.0) for at in range(7)),
+        *((at, 0.5) for at in range(5, 10)),
+    ]
+    assert len({tuple(each) for each in processes.gathered(trail)}) == 1
+
+
+def same_figures(folder):
+    """A table, an ELBO and a likelihood: the bits of one process, and each did its part of it."""
+    images = np.random.default_rng(0).integers(0, 256, (1100, 20, 20), dtype=np.uint8)
+    part = open_images(images).split("all")
+    torch.manual_seed(0)
+    shape = (1, 20, 20)
+    model = VAE(MLPEncoder(shape, D, (8,)), MLPDecoder(D, shape, (8,)), Bernoulli()).eval()
+    model.requires_grad_(False)
+    encode, seen = model.encode, []
+    model.encode = lambda given: seen.append(len(given)) or encode(given)
+
+    def measured(name):
+        path = folder / f"{name}.parquet"
+        write_table(path, model, part)
+        return path, elbo(model, part), nll(model, part, k=3, n=7).tolist()
+
+    several = measured("several")
+    assert sum(seen) < 2000, seen  # of 3,307: once for the table, twice for the ELBO, 7 images more
+    name = f"single-{processes.rank()}"
+    with processes.alone():
+        single = measured(name)
+    assert several[1:] == single[1:]
+    processes.wait()
+    assert several[0].read_bytes() == single[0].read_bytes()
 
 
 def main() -> None:
@@ -126,6 +196,10 @@ def main() -> None:
             "bits: latent diffusion": lambda: same_bits(
                 folder / "prior", "latent_prior", autoencoder=folder / "vae", width=16, depth=1
             ),
+        }
+        laws |= {
+            "skip": lambda: same_skip(folder / "skip"),
+            "share": lambda: same_figures(folder),
         }
         for name, law in laws.items():
             law()

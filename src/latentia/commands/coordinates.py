@@ -31,15 +31,24 @@ def encode(
     ] = False,
     out: Annotated[str, Doc(".parquet, .csv or .npz file to write")] = "latents.parquet",
 ) -> None:
-    """Write a table of latents: a row an image, with its name, posterior, rate and labels."""
+    """Write a table of latents: a row an image, with its name, posterior, rate and labels.
+
+    Several processes share the images: torchrun --nproc_per_node 2 -m -- latentia encode RUN.
+    """
+    from latentia.core import processes
+    from latentia.engine.launch import first_before_all, together
     from latentia.engine.run import Run
     from latentia.latents.table import write_table
 
-    opened = Run.open(run)
-    model = opened.coder()
-    part = opened.part(split, data, own="all", labels=_labels(labels, label_cols))
-    membership = opened.membership(part, data)
-    print(write_table(out, model, part, membership, thumbnails=thumbnails))
+    with together():
+        opened = Run.open(run)
+        model = opened.coder()
+        table = _labels(labels, label_cols)
+        part = first_before_all(lambda: opened.part(split, data, own="all", labels=table))
+        membership = opened.membership(part, data)
+        path = write_table(out, model, part, membership, thumbnails=thumbnails)
+        if not processes.rank():
+            print(path)
 
 
 def relate(

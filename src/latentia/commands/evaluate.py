@@ -33,7 +33,13 @@ def evaluate(
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
-    """Measure a run: likelihood, distances of samples, reconstructions, copies; each with its n."""
+    """Measure a run: likelihood, distances of samples, reconstructions, copies; each with its n.
+
+    Several processes (torchrun --nproc_per_node 2 -m -- latentia evaluate RUN) share the images of
+    elbo and nll; the first one measures whatever compares sets.
+    """
+    from latentia.core import processes
+    from latentia.engine.launch import first_before_all, together
     from latentia.engine.run import Run
     from latentia.metrics.evaluation import Evaluation
     from latentia.metrics.measures import keep, measure
@@ -41,11 +47,14 @@ def evaluate(
     for flag, given, least in (("-n", n, 2), ("--k", k, 1)):
         if given is not None and given < least:
             raise Error(f"{flag} is {given}; it must be at least {least}.")
-    opened = Run.open(run)
-    part = opened.part(split, data)
-    images = opened.images(data)
     names = [name.strip() for name in metrics.split(",")]
-    result = measure(Evaluation(opened, images, part, features, n, k, seed), names)
+    with together():
+        opened = Run.open(run)
+        part = first_before_all(lambda: opened.part(split, data))
+        images = opened.images(data)
+        result = measure(Evaluation(opened, images, part, features, n, k, seed), names)
+        if processes.rank():
+            return
     if opened.owns(images):
         keep(opened, result)
     if json_:

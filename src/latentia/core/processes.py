@@ -3,7 +3,8 @@
 Alone, every function here returns what it was given, and nothing is sent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -11,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from latentia.core.errors import Error
+from latentia.core.spans import span
 
 T = TypeVar("T")
 
@@ -21,8 +23,23 @@ class Lost(Error):
     code = 1
 
 
+_apart = False
+
+
 def size() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    together = dist.is_available() and dist.is_initialized() and not _apart
+    return dist.get_world_size() if together else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within, this process waits for no other: what it does, it does as if it were the only one."""
+    global _apart
+    before, _apart = _apart, True
+    try:
+        yield
+    finally:
+        _apart = before
 
 
 def rank() -> int:
@@ -60,6 +77,13 @@ def gathered(own: T) -> list[T]:
     return found
 
 
+def in_turn(n: int, make: Callable[[int], T]) -> Iterator[T]:
+    """make(0), make(1), ..., make(n - 1), in this order and on all; each is made by one alone."""
+    for first in range(0, n, size()):
+        at = first + rank()
+        yield from gathered(make(at) if at < n else None)[: n - first]  # pyright: ignore
+
+
 def agreed(flag: bool) -> bool:
     """Whether it is set in any process."""
     return any(gathered(flag)) if size() > 1 else flag
@@ -73,7 +97,8 @@ def wait() -> None:
 
 def _ask(collective: Any, *arguments: Any) -> None:
     try:
-        collective(*arguments)
+        with span("waiting"):
+            collective(*arguments)
     except RuntimeError as problem:
         raise Lost(
             f"Process {rank()} of {size()} stops: another one is gone. What was saved is in the "

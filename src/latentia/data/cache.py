@@ -17,6 +17,7 @@ from uuid import uuid4
 import numpy as np
 
 VERSION = 1  # of what lies in a folder and of how images are read: part of every key
+FEW = 2**28  # bytes of pixels that a process reads into its own memory
 ABANDONED = 7 * 86400  # seconds after which a half-written folder belongs to nobody
 
 
@@ -42,24 +43,31 @@ def about(key: str) -> dict[str, Any] | None:
         return None
 
 
+def shape(key: str) -> list[int] | None:
+    """(c, h, w) that images have, where none was asked for."""
+    try:
+        return json.loads(place(key).with_suffix(".shape").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def note_shape(key: str, shape: tuple[int, ...]) -> None:
+    path = place(key).with_suffix(".shape")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(shape))
+
+
 def load(key: str) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
-    """Pixels and columns: in memory if smaller than a quarter of it, else mapped."""
+    """Pixels and columns: in memory if there are few, else mapped, once for all processes."""
     folder = place(key)
     try:
-        small = (folder / "pixels.npy").stat().st_size < memory() / 4
+        small = (folder / "pixels.npy").stat().st_size < FEW
         pixels = np.load(folder / "pixels.npy", mmap_mode=None if small else "c")
         with np.load(folder / "columns.npz", allow_pickle=False) as columns:
             return pixels, dict(columns)
     except (OSError, ValueError, EOFError, KeyError):
         return None
-
-
-def memory() -> int:
-    """Bytes of RAM."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 << 30
 
 
 @contextmanager

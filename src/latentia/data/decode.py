@@ -104,8 +104,6 @@ def legible() -> Iterator[None]:
 def opened(file: "Path | bytes", suffix: str) -> "Iterator[Image]":
     from PIL import Image, UnidentifiedImageError
 
-    if len(file) == 0 if isinstance(file, bytes) else file.stat().st_size == 0:
-        raise Unreadable("0 bytes")
     Image.init()  # the plugins, once
     formats = [name for name in FORMATS if name in Image.OPEN]  # AVIF and WebP may be left out
     if suffix == ".tga":  # which has no signature
@@ -115,6 +113,8 @@ def opened(file: "Path | bytes", suffix: str) -> "Iterator[Image]":
         try:
             image = Image.open(stream, formats=formats)
         except UnidentifiedImageError:
+            if not stream.seek(0, 2):
+                raise Unreadable("0 bytes") from None
             raise Unreadable("not an image that Pillow knows") from None
         yield image
 

@@ -195,19 +195,33 @@ class Images:
         size, channels, white, background = self.wanted
         if size and channels:
             return Preprocessing(*size, channels, white, background)
-        if about := self._key and cache.about(self._key):
-            channels, height, width = about["shape"]
+        if shape := self._asked and cache.shape(self._asked):
+            channels, height, width = shape
             return Preprocessing(height, width, channels, white, background)
-        return resolved(self.wanted, self._survey, self._reader.label)
+        found = resolved(self.wanted, self._survey, self._reader.label)
+        if self._asked:
+            cache.note_shape(self._asked, found.shape)
+        return found
 
     @cached_property
     def _reader(self) -> Reader:
         return self.source.reader()
 
     @cached_property
+    def _identity(self) -> str | None:
+        return self._reader.identity()
+
+    @property
+    def _asked(self) -> str | None:
+        """The key of what was wanted: it knows the shape, so that headers are read once."""
+        return self._identity and cache.key(self.source.name, self._identity, self.wanted)
+
+    @cached_property
     def _key(self) -> str | None:
-        identity = self._reader.identity()
-        return identity and cache.key(self.source.name, identity, self.wanted)
+        """The key of the pixels: of a size, whether it was wanted or found."""
+        prep = self.preprocessing
+        full = self.wanted._replace(size=(prep.height, prep.width), channels=prep.channels)
+        return self._identity and cache.key(self.source.name, self._identity, full)
 
     @cached_property
     def _survey(self) -> Survey:

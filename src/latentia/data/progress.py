@@ -4,12 +4,17 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
+from latentia.core import processes
+
 PATIENCE = 2.0  # seconds before anything is said
 PAUSE = 10.0  # seconds between plain lines
 
 
 def watched(done: Iterable[int], total: int, what: str) -> Iterator[int]:
     """Passes on the counts of `done` and shows their sum against `total`."""
+    if processes.rank():  # the first process speaks
+        yield from done
+        return
     began, count, said, bar = time.monotonic(), 0, 0.0, None
     try:
         for part in done:

@@ -50,8 +50,12 @@ class Split:
         first, every: which of the batches, where several processes share them.
         """
         for number in range(first, math.ceil(len(self) / size), every):
-            batch = self.batch(slice(number * size, (number + 1) * size))
-            yield batch, Moment(number, 1, seed, len(self), 0, len(batch.image))
+            yield self.moment(number, size, seed)
+
+    def moment(self, number: int, size: int, seed: int) -> tuple[Batch, Moment]:
+        """One of `moments`."""
+        batch = self.batch(slice(number * size, (number + 1) * size))
+        return batch, Moment(number, 1, seed, len(self), 0, len(batch.image))
 
     def beside(self, columns: dict[str, Tensor]) -> "Split":
         """The same images with more columns, one row for each."""

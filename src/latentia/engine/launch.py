@@ -1,8 +1,10 @@
 """How a process finds the others: `torchrun` has said who it is and where they meet."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +15,10 @@ from latentia.core import processes
 from latentia.core.errors import Error
 
 T = TypeVar("T")
+ALONE = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # srun, mpirun, mpiexec
+PATIENCE = timedelta(
+    days=1
+)  # the first process may decode for hours; one that dies is seen at once
 
 
 @contextmanager
@@ -23,6 +29,13 @@ def together() -> Iterator[None]:
     """
     asked = asked_for()
     many = int(os.environ.get("WORLD_SIZE", "1"))
+    machines = int(os.environ.get("GROUP_WORLD_SIZE", "0"))  # as torchrun was told
+    if 0 < machines < (tasks := int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))):
+        raise Error(
+            f"srun started torchrun {tasks} times and this one knows of {machines}: each would "
+            f"train alone. Give torchrun --nnodes {tasks} and a common --rdzv_endpoint, as in "
+            "docs/train.sbatch."
+        )
     if asked > 1 and many == 1:
         raise Error(
             f"{asked} processes were asked for and this one is alone; start them with torchrun "
@@ -33,8 +46,9 @@ def together() -> Iterator[None]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group(backend, timeout=PATIENCE)
     except ValueError as problem:
         raise Error(
             f"{many} processes are announced, but they cannot meet ({problem}); start them with "
@@ -51,12 +65,12 @@ def asked_for() -> int:
     if "WORLD_SIZE" in os.environ:
         return 1
     try:  # accelerate launch --cpu starts one, whatever it is told
-        words = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode().split("\0")
+        text = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode()
     except OSError:
-        words = []
-    if "--num_processes" in words[:-1] and any("accelerate" in word for word in words):
-        return int(words[words.index("--num_processes") + 1])
-    return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))  # srun without torchrun
+        text = ""
+    told = re.search(r"accelerate.*\0--num_processes[=\0](\d+)", text)
+    known = [os.environ.get(name, "1") for name in ALONE]
+    return max(map(int, [*known, told[1] if told else "1"]))
 
 
 def by_first(make: Callable[[], T]) -> T | None:
@@ -73,3 +87,12 @@ def by_first(make: Callable[[], T]) -> T | None:
     if failed := processes.gathered(problem)[0]:
         raise failed
     return made
+
+
+def first_before_all(make: Callable[[], T]) -> T:
+    """What each process makes, the first one before the others: it fills the cache for them.
+
+    Raises: Error everywhere, if the first process does.
+    """
+    made = by_first(make)
+    return make() if made is None else made

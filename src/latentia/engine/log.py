@@ -63,6 +63,14 @@ class Pictured(NamedTuple):
     tracked: Tensor | None
 
 
+class Profiled(NamedTuple):
+    """A trace of so many steps is written; milliseconds of a step by part, `step` for the rest."""
+
+    path: str
+    steps: int
+    milliseconds: dict[str, float]
+
+
 class Saved(NamedTuple):
     """The state of this step is on disk. Not logged: when it happens depends on the clock."""
 
@@ -77,7 +85,7 @@ class Finished(NamedTuple):
     reason: str  # "complete" | "stopped" | "non-finite"
 
 
-Event = Logged | Validated | Finding | Pictured | Saved | Finished
+Event = Logged | Validated | Finding | Pictured | Profiled | Saved | Finished
 
 
 class Log:

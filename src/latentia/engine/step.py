@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from latentia.core import processes
 from latentia.core.contract import Batch, Moment, Player, Shared, Terms
 from latentia.core.seeding import seed_global
+from latentia.core.spans import span
 from latentia.engine.optim import Adam
 
 
@@ -43,32 +44,38 @@ class Turn:
         Raises: NonFinite; then no step was taken and no gradient is left.
         """
         with only(self.player, model):
-            terms = self.terms()
-            if not terms:
-                return None
-            means = {name: value.mean() for name, (_, value) in terms.items()}
-            weights = {name: weight for name, (weight, _) in terms.items()}
-            loss = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()
-            loss.backward()
+            with span("forward"):
+                terms = self.terms()
+                if not terms:
+                    return None
+                means = {name: value.mean() for name, (_, value) in terms.items()}
+                weights = {name: weight for name, (weight, _) in terms.items()}
+                loss = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()
+            with span("backward"):
+                loss.backward()
             # to walk the modules at every step would cost a tenth of a small one
             own = [p for group in optimizer.param_groups for p in group["params"]]
             gradients = [p.grad for p in own if p.grad is not None]
             means = {name: mean.detach() for name, mean in means.items()}
             loss = loss.detach()
             processes.average([*gradients, loss, *means.values()])
-            norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
-            if not math.isfinite(norm.item() + loss.item()):
+            with span("optimizer"):
+                norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+            with span("waiting"):  # for the device
+                known = norm.item() + loss.item()
+            if not math.isfinite(known):
                 where = self.where()  # in every process: terms may wait for the others
                 blamed = [why for why in processes.gathered(self.blame(terms)) if why]
                 why = (blamed[0] if blamed else self.explain()) + where
                 optimizer.zero_grad(set_to_none=True)
                 raise NonFinite(why)
-            if adam.clip is not None and norm > adam.clip:
-                torch._foreach_mul_(gradients, adam.clip / norm)  # pyright: ignore
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            with span("optimizer"):
+                if adam.clip is not None and norm > adam.clip:
+                    torch._foreach_mul_(gradients, adam.clip / norm)  # pyright: ignore
+                for group in optimizer.param_groups:
+                    group["lr"] = lr
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
         return weights, means, norm
 
     def blame(self, terms: Terms) -> str | None:

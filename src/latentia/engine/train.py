@@ -13,6 +13,7 @@ from latentia.core.contract import Batch, HasLatents, Model, Moment
 from latentia.core.errors import Error
 from latentia.core.modes import evaluating
 from latentia.core.seeding import generator, seed_global
+from latentia.core.spans import STEP, span
 from latentia.data import Split
 from latentia.engine.checkpoint import write_tensors
 from latentia.engine.device import find_device, find_precision
@@ -29,6 +30,7 @@ from latentia.engine.log import (
     read_rows,
 )
 from latentia.engine.plan import Options, Plan
+from latentia.engine.profile import traced
 from latentia.engine.run import Run, one_image
 from latentia.engine.signals import stop_signals
 from latentia.engine.state import State
@@ -39,11 +41,16 @@ PICTURED, SHOWN = 24, 12  # epochs pictured and looked at, about; samples in eac
 
 
 def train(
-    plan: Plan, run: Run, options: Options, look: Callable[[], list[Finding]] = list
+    plan: Plan,
+    run: Run,
+    options: Options,
+    look: Callable[[], list[Finding]] = list,
+    profile: bool = False,
 ) -> Iterator[Event]:
     """Train from the run's state, or from the start; yields what happens, in order.
 
     look: asked at ends of epochs what its settings and log show; it may depend on nothing else.
+    profile: whether the first process traces some steps; nothing else changes.
     The same plan, options and machine give the same log and the same weights, bit for bit, however
     often the run was stopped or killed between.
     """
@@ -51,11 +58,13 @@ def train(
         torch.set_num_threads(options.threads)
     loop = Loop(plan, run, options, look)
     state = loop.state
-    with stop_signals() as stopped:
+    left = loop.total - state.step if profile and loop.writes else 0
+    with stop_signals() as stopped, traced(run.path / "trace.json", left) as stepped:
         while not state.complete:
             moment = loop.moment()
             try:
                 yield from loop.advance(moment, stopped)
+                yield from stepped()
             except NonFinite as problem:
                 yield loop.restore(moment, str(problem))
                 if state.failures >= FAILURES:
@@ -123,7 +132,8 @@ class Loop:
         Raises: NonFinite if a loss, gradient, parameter or validation is not finite.
         """
         state, options = self.state, self.options
-        said = self.step(moment)
+        with span(STEP):
+            said = self.step(moment)
         if state.step % options.log_every == 0 or state.step == self.total:
             yield self.logged(said)
         at_end_of_epoch = state.step % self.an_epoch == 0
@@ -166,9 +176,11 @@ class Loop:
 
     def step(self, moment: Moment) -> dict[str, dict]:
         """Every player's turn; returns what is logged of it beside the means."""
-        state, batch, said = self.state, self.rows(moment), {}
+        state, said = self.state, {}
+        with span("data"):
+            batch = self.rows(moment)
         seed_global(moment.seed, own("dropout/shared"), moment.step)
-        with self.autocast:
+        with self.autocast, span("forward"):
             shared = self.plan.model.shared(batch, moment)  # once, before any player steps
         for name, player in state.players.items():
             adam = self.plan.optim[name]
@@ -185,7 +197,8 @@ class Loop:
         # statistics of BatchNorm are of each process's rows; every save is the same on all
         processes.average(b for b in self.plan.model.buffers() if b.is_floating_point())
         if state.averaged:
-            state.averaged.update(self.plan.model, state.step, self.batch)
+            with span("optimizer"):
+                state.averaged.update(self.plan.model, state.step, self.batch)
         return said
 
     def logged(self, said: dict[str, dict]) -> Logged:

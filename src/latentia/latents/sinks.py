@@ -21,12 +21,13 @@ class Arrow:
     def __init__(self, kind: Callable, path: Path, shape: tuple[int, ...], _: int):
         self.kind, self.path, self.shape = kind, path, shape
         self.writer: Any = None
-        self.held: list[pa.Table] = []
+        self.held = Held(GROUP)
 
     def write(self, chunk: Chunk) -> None:
-        self.held.append(self.table(chunk))
-        if sum(map(len, self.held)) >= GROUP:
+        if self.held.first + len(chunk["key"]) > self.held.n:
             self.flush()
+            self.held = Held(max(GROUP, len(chunk["key"])))
+        self.held.write(chunk)
 
     def table(self, chunk: Chunk) -> pa.Table:
         columns: Chunk = {}
@@ -41,12 +42,13 @@ class Arrow:
         return pa.table(columns)
 
     def flush(self) -> None:
-        if not self.held:
+        if not self.held.first:
             return
-        table = pa.concat_tables(self.held)
+        table = self.table(
+            {k: values[: self.held.first] for k, values in self.held.columns.items()}
+        )
         self.writer = self.writer or self.kind(self.path, table.schema)
         self.writer.write_table(table)
-        self.held = []
 
     def __enter__(self) -> "Arrow":
         return self

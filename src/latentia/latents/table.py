@@ -1,20 +1,25 @@
 """A table of a set of images, one row each: its posterior, rate, distortion and labels."""
 
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from latentia.core import processes
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.core.tensors import displayable, to_bytes
 from latentia.data import Split
 from latentia.data.progress import watched
 from latentia.engine.checkpoint import unfinished
+from latentia.engine.launch import by_first
 from latentia.latents.codes import batch_size, flat
 from latentia.latents.sinks import SINKS, Chunk, Held
 
@@ -40,7 +45,7 @@ def write_table(
     membership: the split that each image belongs to; default: this one.
     thumbnails: parquet also carries image (PNG), mu (a vector), x and y (the first two principal
     components of mu). Memory: a few thousand rows; the whole table, without pixels, for .npz and
-    thumbnails.
+    thumbnails. Several processes encode batches in turn; the first one writes.
 
     Raises: Error if the ending is another or the path can't be written.
     """
@@ -52,17 +57,29 @@ def write_table(
     if thumbnails and path.suffix != ".parquet":
         raise Error(f"--thumbnails does not fit into {path.suffix}; give --out a .parquet file.")
     n = len(part)
+    with writable(path), ExitStack() as stack:
+
+        def begin() -> Any:
+            with writable(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                begun = stack.enter_context(unfinished(path))
+                begun.touch()  # what cannot be written is said before anything is encoded
+                return stack.enter_context(SINKS[path.suffix](begun, model.latent_shape, n))
+
+        sink, held = by_first(begin), Held(n)
+        into = (held if thumbnails else sink).write if sink else lambda chunk: None
+        _all(rows(model, part, membership or [part.name] * n, size), into, n, "encoding")
+        if thumbnails and sink:
+            _all(pictured(held, part), sink.write, n, "thumbnails")
+    return path
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished(path) as begun, SINKS[path.suffix](begun, model.latent_shape, n) as sink:
-            held = Held(n)
-            chunks = rows(model, part, membership or [part.name] * n, size)
-            _all(chunks, (held if thumbnails else sink).write, n, "encoding")
-            if thumbnails:
-                _all(pictured(held, part), sink.write, n, "thumbnails")
+        yield
     except OSError as problem:
         raise Error(f"{path} cannot be written ({problem.strerror}); give another --out.") from None
-    return path
 
 
 def _all(chunks: Iterator[Chunk], into: Callable[[Chunk], None], n: int, what: str) -> None:
@@ -80,12 +97,13 @@ def rows(
     model: HasLatents, part: Split, membership: Sequence[str], size: int | None = None
 ) -> Iterator[Chunk]:
     """The table a batch at a time."""
-    size = size or batch_size(part)
-    for first in range(0, len(part), size):
-        at = slice(first, first + size)
+    many = size or batch_size(part)
+
+    def chunk(number: int) -> Chunk:
+        at = slice(number * many, (number + 1) * many)
         batch = part.batch(at)
         posterior = model.encode(batch.image)
-        yield {
+        return {
             "key": part.keys[at],
             "split": list(membership[at]),
             "mu": flat(posterior.mean),
@@ -94,6 +112,8 @@ def rows(
             "distortion": model.distortion(posterior.mean, batch.image).float().cpu().numpy(),
             **labels(batch.columns, part.classes),
         }
+
+    yield from processes.in_turn(math.ceil(len(part) / many), chunk)
 
 
 def labels(columns: dict[str, Tensor], classes: dict[str, list[str] | None]) -> Chunk:

@@ -38,7 +38,8 @@ def frechet_distance(real: Float[Tensor, "n d"], drawn: Float[Tensor, "m d"]) ->
 
     Biased upwards for finite n: compare figures of the same n only.
     """
-    metric = FrechetInceptionDistance(feature=_Given(real.shape[1]))
+    # several processes: this one has all the features
+    metric = FrechetInceptionDistance(feature=_Given(real.shape[1]), sync_on_compute=False)
     metric.update(real, real=True)
     metric.update(drawn, real=False)
     return max(0.0, metric.compute().item())

@@ -1,10 +1,12 @@
 """The evidence lower bound and how many latent dimensions carry information."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from latentia.core import processes
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.modes import evaluating
@@ -20,25 +22,27 @@ def elbo(model: Model, split: Split, *, seed: int = 0, size: int = 500) -> dict[
     """Negative ELBO, distortion and rate in nats per image (beta 1, one seeded draw an image).
 
     Also mse per pixel, active_units (posterior mean's variance over 0.01), the rate of each
-    dimension, and standard errors over images; of active_units by bootstrap.
+    dimension, and standard errors over images; of active_units by bootstrap. Several processes
+    take batches in turn; all get the result.
     """
     if not isinstance(model, HasLatents):
         raise Error(f"{type(model).__name__} has no ELBO: it has no encoder. Evaluate a VAE.")
     if not len(split):
         raise Error(f"The {split.name} split holds no image; name another, or give --data.")
-    rows: dict[str, list] = {}
-    means, rates = [], []
+
+    def of(number: int) -> dict[str, Tensor]:
+        batch, moment = split.moment(number, size, seed)
+        found = {key: value.double().cpu() for key, value in model.score(batch, moment).items()}
+        posterior = model.encode(model.observed(batch, moment))
+        rates = posterior.kl_by_dimension().flatten(1).cpu()
+        return {**found, "mean": posterior.mean.flatten(1).cpu(), "rates": rates}
+
     with evaluating(model):
-        for batch, moment in split.moments(size, seed):
-            for key, value in model.score(batch, moment).items():
-                rows.setdefault(key, []).append(value.double().cpu())
-            posterior = model.encode(model.observed(batch, moment))
-            means.append(posterior.mean.flatten(1).cpu())
-            rates.append(posterior.kl_by_dimension().flatten(1).cpu())
-    values = {key: torch.cat(parts) for key, parts in rows.items()}
+        parts = list(processes.in_turn(math.ceil(len(split) / size), of))
+    values = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+    centres, rates = values.pop("mean"), values.pop("rates")
     n = len(values["nelbo"])
     error = {k: (v.std() / n**0.5).item() if n > 1 else None for k, v in values.items()}
-    centres = torch.cat(means)
     units = [_active(centres[_again(n, seed, k)]) for k in range(RESAMPLES)]
     return {
         "nelbo_nats": values["nelbo"].mean().item(),
@@ -53,7 +57,7 @@ def elbo(model: Model, split: Split, *, seed: int = 0, size: int = 500) -> dict[
             "mse": error["mse"],
             "active_units": torch.tensor(units, dtype=torch.float64).std().item(),
         },
-        "rate_by_dimension": torch.cat(rates).double().mean(0).tolist(),
+        "rate_by_dimension": rates.double().mean(0).tolist(),
     }
 
 

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
+from latentia.core import processes
 from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.engine.checkpoint import write_json
 from latentia.engine.knobs import nearest
+from latentia.engine.launch import by_first
 from latentia.engine.run import Run
 from latentia.metrics.coverage import near
 from latentia.metrics.distribution import Estimate, frechet, kernel
@@ -27,6 +30,9 @@ WINDOW = 11  # pixels of the structural similarity's window: smaller images have
 def measure(e: Evaluation, names: Sequence[str]) -> dict[str, Any]:
     """For JSON: what `elbo` returns, if it is asked for, and `metrics`: name -> its figures.
 
+    Several processes share what is a mean over images; what compares sets has figures in the first
+    process alone.
+
     Raises: Error if a name is unknown, or the model or the images can't be measured so.
     """
     for name in names:
@@ -35,7 +41,15 @@ def measure(e: Evaluation, names: Sequence[str]) -> dict[str, Any]:
             raise Error(
                 f"There is no metric {name};{near_by} --metrics takes {', '.join(METRICS)}."
             )
-    figures = {name: [figure._asdict() for figure in METRICS[name](e)] for name in names}
+
+    def apart(name: str) -> list[Figure]:
+        with processes.alone():
+            return METRICS[name](e)
+
+    figures = {}
+    for name in names:
+        found = METRICS[name](e) if name in SHARED else by_first(partial(apart, name))
+        figures[name] = [figure._asdict() for figure in found or ()]
     return {**(e.elbo if "elbo" in names else {}), "metrics": figures}
 
 
@@ -189,3 +203,4 @@ METRICS: dict[str, Callable[[Evaluation], list[Figure]]] = {
     "memorisation": _memorisation,
     "disentanglement": _disentanglement,
 }
+SHARED = ("elbo", "nll")  # a mean over images, that each process can do a part of

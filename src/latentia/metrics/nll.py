@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentia.core import processes
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.gaussian import DiagonalGaussian
@@ -27,7 +29,8 @@ def nll(
 
     -log of the mean of k importance weights p(image, z) / q(z | image), z from q: Burda et al.
     2016, arXiv 1509.00519, equation 8, beta 1. Memory does not grow with k; image i has the
-    same draws for every n, and k draws are the first of any larger number.
+    same draws for every n, and k draws are the first of any larger number. Several processes take
+    images in turn; all get the result.
 
     Raises: Error if the model has no encoder.
     """
@@ -45,12 +48,16 @@ def nll(
                 continue
             images = model.observed(batch, moment)[here.to(batch.image.device)]
             posterior = model.encode(images)
-            for row, image in enumerate(images.split(1)):
-                one = DiagonalGaussian(*(x[row : row + 1] for x in posterior))
-                draw = generator(seed, "nll", first + int(here[row]), image.device)
-                found[done] = _bound(model, image, one, k, draw)
+            places = (first + here).tolist()
+            for bound in processes.in_turn(len(here), partial(one, images, posterior, places)):
+                found[done] = bound
                 done += 1
                 yield 1
+
+    def one(images: Tensor, posterior: DiagonalGaussian, places: list[int], row: int) -> float:
+        own = DiagonalGaussian(*(x[row : row + 1] for x in posterior))
+        draw = generator(seed, "nll", places[row], images.device)
+        return _bound(model, images[row : row + 1], own, k, draw).item()
 
     with evaluating(model):
         for _ in watched(each(), len(wanted), f"likelihood, {k:,} draws an image"):

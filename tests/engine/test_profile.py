@@ -1,0 +1,107 @@
+"""A profile of a run: what it says of a step, and that it changes nothing."""
+
+import json
+import time
+from types import SimpleNamespace
+
+import pytest
+from torch.autograd import DeviceType
+
+import latentia
+from latentia.core.spans import PARTS, span
+from latentia.engine.log import Profiled
+from latentia.engine.profile import STEPS, parts
+from latentia.models.vae import VAE
+from latentia.session import start
+from latentia.show import profiled
+
+KNOBS = {"hidden": 8, "latent": 3, "batch": 8, "epochs": 6}  # 36 steps
+
+
+def run_of(array_file, folder, stop=None, **how):
+    run, events = start("mnist_mlp_vae", {"data": array_file, **KNOBS}, run=folder, **how)
+    seen = []
+    for event in events:
+        seen.append(event)
+        if len(seen) == stop:
+            break
+    events.close()
+    return run, seen
+
+
+def test_the_bits_of_a_run_are_the_same_with_and_without(array_file, tmp_path):
+    plain, _ = run_of(array_file, tmp_path / "a")
+    traced, seen = run_of(array_file, tmp_path / "b", profile=True)
+    assert sum(isinstance(event, Profiled) for event in seen) == 1
+    for name in ("log.jsonl", "state.safetensors", "weights.safetensors"):
+        assert (traced.path / name).read_bytes() == (plain.path / name).read_bytes()
+    assert traced.about["options"] == plain.about["options"]  # a resume traces nothing
+    assert not (plain.path / "trace.json").exists()
+
+
+def test_the_time_of_a_step_goes_where_it_was_spent(array_file, tmp_path, monkeypatch):
+    """3 ms more in the forward pass are 3 ms more of it, in every step of the window."""
+    honest = VAE.terms
+
+    def slow(self, *given):
+        time.sleep(0.003)
+        return honest(self, *given)
+
+    monkeypatch.setattr(VAE, "terms", slow)
+    _, seen = run_of(array_file, tmp_path / "r", profile=True)
+    (found,) = (event for event in seen if isinstance(event, Profiled))
+    assert found.steps == STEPS
+    assert set(found.milliseconds) == {*PARTS, "step"}
+    assert all(value >= 0 for value in found.milliseconds.values())
+    assert all(found.milliseconds[name] > 0 for name in ("data", "backward", "optimizer"))
+    assert found.milliseconds["forward"] > 3
+    assert found.milliseconds["forward"] > 2 * found.milliseconds["data"]
+    trace = json.loads((tmp_path / "r" / "trace.json").read_text())
+    names = [event["name"] for event in trace["traceEvents"] if event.get("ph") == "X"]
+    assert [names.count(name) for name in ("step", "data", "backward")] == [STEPS] * 3
+    lines = profiled(found).splitlines()
+    assert [line.split()[0] for line in lines[1:-1]] == list(PARTS)
+    assert f"(mean of {STEPS};" in lines[0]
+    assert lines[-1] == str(tmp_path / "r" / "trace.json")
+
+
+def test_a_part_within_another_is_counted_once():
+    """Waiting for others within a forward pass, itself within a step, below an operator."""
+
+    def event(name, microseconds, above=None, device=DeviceType.CPU):
+        return SimpleNamespace(
+            name=name, cpu_time_total=microseconds, cpu_parent=above, device_type=device
+        )
+
+    step = event("step", 10_000)
+    forward = event("forward", 6_000, step)
+    operator = event("aten::mm", 4_500, forward)
+    events = [step, forward, operator, event("waiting", 4_000, operator)]
+    events.append(event("forward", 9_000, device=DeviceType.CUDA))  # its shadow on the device
+    found = parts(events, steps=2)
+    assert found == {
+        "step": 2.0, "forward": 1.0, "waiting": 2.0, "data": 0, "backward": 0, "optimizer": 0,
+    }  # fmt: skip
+
+
+def test_a_run_that_is_stopped_or_short_leaves_no_profiler_behind(array_file, tmp_path):
+    _, seen = run_of(array_file, tmp_path / "cut", stop=3, profile=True)
+    assert not any(isinstance(event, Profiled) for event in seen)
+    knobs = {"data": array_file, **KNOBS, "epochs": 1}
+    _, events = start("mnist_mlp_vae", knobs, run=tmp_path / "short", profile=True)
+    (found,) = (event for event in events if isinstance(event, Profiled))
+    assert found.steps == 3
+    assert span("data") is span("forward")  # the empty context
+
+
+@pytest.mark.parametrize("words", [["--profile"], ["--no-profile"]])
+def test_it_is_a_word_of_train(array_file, tmp_path, words, capsys):
+    from latentia.cli import main
+
+    given = [f"--{name}={value}" for name, value in KNOBS.items()]
+    run = tmp_path / "r"
+    assert (
+        main(["train", "mnist_mlp_vae", "--data", array_file, f"--run={run}", *given, *words]) == 0
+    )
+    assert ("ms in none of these" in capsys.readouterr().out) == (words == ["--profile"])
+    assert latentia.Run.open(run).path == run
