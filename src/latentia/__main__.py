@@ -1,5 +1,15 @@
 """`python -m latentia` is the command, so that torchrun can start it."""
 
+import os
+import sys
+
 from latentia.cli import main
 
-raise SystemExit(main())
+code = main()
+if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    # Everything is written. Threads of the collectives may still ask for Python while it is taken
+    # down, which aborts the process and fails a launch that is whole.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
+raise SystemExit(code)
