@@ -17,6 +17,7 @@ CHECKS = (
     *training.CHECKS,
     *diffusion.CHECKS,
     *latents.CHECKS,
+    training.unfinished,  # of whatever is wrong above, too
 )
 
 

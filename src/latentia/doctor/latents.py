@@ -52,16 +52,7 @@ def lower_beta(patient: Patient, beta: float | None) -> list[str]:
         return cure.train(patient, "beta1", beta=1.0)
     if "kl_schedule" not in patient.run.about["edits"]:
         return cure.train(patient, "warmup", edits={"kl_schedule": {"kl_schedule": "linear"}})
-    return slower(patient)
-
-
-def slower(patient: Patient) -> list[str]:
-    """At the recipe's own learning rate, or at a tenth of the run's."""
-    rate, usual = patient.knobs.get("lr"), cure.knobs_of(patient.run.about["recipe"]).get("lr")
-    if rate is None or usual is None:
-        return []
-    new = usual if rate > usual else cure.fewer_digits(rate / 10)
-    return cure.train(patient, f"lr{new:g}", lr=new)
+    return cure.slower(patient)
 
 
 @check(
@@ -104,6 +95,8 @@ def collapse(patient: Patient) -> Diagnosis | None:
 def too_high(patient: Patient) -> Diagnosis | None:
     rate, beta = rate_of(patient), beta_of(patient)
     if rate is None or rate < NATS or beta is None or beta <= 1 or not patient.has_latents:
+        return None
+    if patient.brief:  # it may be the steps that are missing
         return None
     (alive, of), (error, spread) = active(patient), patient.residual
     explained = 1 - error / spread

@@ -4,20 +4,18 @@ import math
 
 import numpy as np
 
-from latentia.core.contract import HasTrajectory
 from latentia.doctor import cure
 from latentia.doctor.finding import ILL, WARN, Diagnosis, check
-from latentia.doctor.latents import EXPLAINED, NATS, beta_of, rate_of, slower
-from latentia.doctor.patient import Patient, steps_of
+from latentia.doctor.latents import EXPLAINED, NATS, beta_of, rate_of
+from latentia.doctor.patient import PRIOR_STEPS, STEPS, Patient
 
 FALLING = 0.05  # of all that was gained: complete runs of the recipes gained 0 to 0.03 at the end
 RISEN = 0.05  # likewise: noise of the validation moves it by less than 0.01
-STEPS = 300  # by then a VAE has left the mean image; MNIST's recipes take 4,290 and more
-PRIOR_STEPS = 1000  # denoisers begin by saying 0, and their averaged weights lag behind
 GOAL = 1500  # steps that the cure asks for, at least
 GROWN = 10.0  # the gradient's norm, from the first half to the end; healthy runs: 0.5 to 2
 BURST = 100.0  # one log row over the median; healthy runs: up to 5 after their first tenth
 BITES = 0.9  # of the log rows of the second half
+ENDED = "so the run ends"  # the engine's words
 REACHED = 0.99  # of the final weight of the rate
 
 
@@ -31,7 +29,7 @@ def non_finite(patient: Patient) -> Diagnosis | None:
     if not patient.incidents:
         return None
     first, times = patient.incidents[0]["text"], len(patient.incidents)
-    ended = "so the run ends" in patient.incidents[-1]["text"]
+    ended = ENDED in patient.incidents[-1]["text"]
     what = first.split("; back to")[0].split("; the third")[0]
     return Diagnosis(
         ILL if ended else WARN,
@@ -41,20 +39,16 @@ def non_finite(patient: Patient) -> Diagnosis | None:
         f"{probable(patient, what)} What is kept is the state before the "
         f"{'last' if times > 1 else 'bad'} step: use it only to look at.",
         {"times": times, "step": patient.incidents[0]["step"]},
-        slower(patient) or cure.train(patient, "fp32", precision="fp32"),
+        cure.slower(patient) or cure.train(patient, "fp32", precision="fp32"),
     )
 
 
 def probable(patient: Patient, what: str) -> str:
     """The cause that fits what went first; images were checked before the first step."""
-    rate, usual = patient.knobs.get("lr"), cure.knobs_of(patient.run.about["recipe"]).get("lr")
-    if rate and usual and rate > usual:
-        return f"The probable cause is the learning rate: {rate:g}, where the recipe has {usual:g}."
+    if cure.fast(patient):
+        return f"The probable cause is the learning rate, {patient.knobs['lr']:g}."
     if "rate is not finite" in what:
-        return (
-            "The probable cause is a log-variance of the encoder, whose exponential overflowed: "
-            "lower learning rates keep it in range."
-        )
+        return "The probable cause is a log-variance of the encoder, whose exponential overflowed."
     if "critic" in what:
         return "The probable cause is a critic whose gradient grew without limit."
     return "The probable cause is a learning rate too high for these images; they are finite."
@@ -67,12 +61,9 @@ def probable(patient: Patient, what: str) -> str:
     cure="latentia resume RUN",
 )
 def interrupted(patient: Patient) -> Diagnosis | None:
-    if patient.complete:
-        return None
+    if patient.complete or any(ENDED in row["text"] for row in patient.incidents):
+        return None  # where it ended, to go on would end in the same step
     share = patient.step / max(1, patient.total)
-    ended = any("so the run ends" in row["text"] for row in patient.incidents)
-    if ended:  # to go on would end in the same step
-        return None
     return Diagnosis(
         WARN,
         f"{patient.step:,} of {patient.total:,} steps were taken ({share:.0%}).",
@@ -91,23 +82,17 @@ def interrupted(patient: Patient) -> Diagnosis | None:
     early=True,
 )
 def few_steps(patient: Patient) -> Diagnosis | None:
-    # by its player, which the settings tell: a run in training is not opened
-    prior = "denoiser" in patient.run.about.get("parameters", {})
-    wanted = PRIOR_STEPS if prior else STEPS
-    if patient.total >= wanted or not patient.total:
+    if not patient.brief:
         return None
     n = patient.run.about["images"]["count"]["train"]
-    epochs = patient.knobs.get("epochs", 0)
-    more = math.ceil(epochs * 1.5 * wanted / patient.total)
+    passes = max(1, patient.knobs.get("epochs", 1))
     return Diagnosis(
         WARN,
-        f"the run has {patient.total:,} steps: {n:,} images make "
-        f"{patient.total // max(1, epochs)} a pass.",
-        "So few steps leave a network near its random start"
-        + (": the prior draws little more than noise, whatever is asked." if prior else ".")
-        + " Small data need more passes.",
+        f"the run has {patient.total:,} steps: {n:,} images make {patient.total // passes} a pass.",
+        "So few steps leave a network near its random start, whatever is asked of it. Small data "
+        "need more passes.",
         {"steps": patient.total, "train": n},
-        cure.train(patient, f"epochs{more}", epochs=more) if epochs else [],
+        cure.longer(patient, math.ceil(1.5 * patient.enough), least=1),
     )
 
 
@@ -137,19 +122,14 @@ def unfinished(patient: Patient) -> Diagnosis | None:
     gained = values[0] - values.min()
     if not gained > 0 or lately <= FALLING * gained:
         return None
-    epochs = patient.knobs.get("epochs", 0)
-    more = max(3 * epochs, math.ceil(epochs * GOAL / patient.total))
-    if isinstance(patient.model, HasTrajectory):
-        more = max(more, math.ceil(epochs * 2 * PRIOR_STEPS / patient.total))
     return Diagnosis(
         WARN,
         f"{name} of the validation images still fell by {lately:.3g} in the last quarter of "
         f"{len(values)} epochs, {lately / gained:.0%} of its fall in all.",
-        "More passes would give better images and coordinates for nothing but "
-        "time; figures of this "
-        "run are not the recipe's.",
+        "More passes would give better images and coordinates for nothing but time; figures of "
+        "this run are not the recipe's.",
         {"fell": lately, "fell_in_all": gained},
-        cure.train(patient, f"epochs{more}", epochs=more) if epochs else [],
+        cure.longer(patient, 2 * PRIOR_STEPS if patient.prior else GOAL),
     )
 
 
@@ -171,12 +151,7 @@ def overfitting(patient: Patient) -> Diagnosis | None:
         WARN,
         f"{name} of the validation images was best in epoch {best + 1} of {len(values)} and has "
         f"risen by {risen:.3g} since, {risen / gained:.0%} of what it had fallen.",
-        "The model learns its training images by heart: new images of yours get worse coordinates. "
-        + (
-            "The weights kept are those of the best epoch."
-            if any(row["selected"] for row in patient.validated)
-            else "The weights kept are later ones."
-        ),
+        "The model learns its training images by heart: new images of yours get worse coordinates.",
         {"best_epoch": best + 1, "epochs": len(values), "risen": risen},
         cure.train(patient, f"epochs{best + 1}", epochs=best + 1),
     )
@@ -189,33 +164,25 @@ def overfitting(patient: Patient) -> Diagnosis | None:
     cure="--lr at the recipe's own, or a tenth",
 )
 def exploding(patient: Patient) -> Diagnosis | None:
-    for player in patient.logged[-1]["players"] if patient.logged else ():
+    for player in patient.players:
         norms = patient.norms(player)
         norms = norms[len(norms) // 10 + 1 :]  # a network far from its data starts steep
-        if len(norms) < 8 or not clip_is_far(patient, player, norms):
+        clip = patient.plan.optim[player].clip
+        if len(norms) < 8 or (clip is not None and norms.max() >= clip):  # held by the clip
             continue
         half, end = np.median(norms[: len(norms) // 2]), np.median(norms[-len(norms) // 4 :])
         grown, burst = end / half, norms.max() / np.median(norms)
         if grown < GROWN and burst < BURST:
             continue
-        how = (
-            f"grew {grown:.3g}-fold" if grown >= GROWN else f"burst to {burst:.3g} times its median"
-        )
         return Diagnosis(
             WARN,
-            f"the gradient of {player} {how} (median {np.median(norms):.3g}, largest "
-            f"{norms.max():.3g}).",
+            f"the gradient of {player} grew {grown:.3g}-fold to its end, and was once {burst:.3g} "
+            f"times its median of {np.median(norms):.3g}.",
             "Single steps throw the weights away from what was learned; results depend on chance.",
             {"grown": grown, "burst": burst},
-            slower(patient),
+            cure.slower(patient),
         )
     return None
-
-
-def clip_is_far(patient: Patient, player: str, norms: np.ndarray) -> bool:
-    """Clipping holds large gradients by itself."""
-    clip = patient.plan.optim[player].clip
-    return clip is None or bool(norms.max() < clip)
 
 
 @check(
@@ -225,7 +192,7 @@ def clip_is_far(patient: Patient, player: str, norms: np.ndarray) -> bool:
     cure="--clip above the usual norm",
 )
 def clipped(patient: Patient) -> Diagnosis | None:
-    for player in patient.logged[-1]["players"] if patient.logged else ():
+    for player in patient.players:
         clip, norms = patient.plan.optim[player].clip, patient.norms(player)
         norms = norms[len(norms) // 2 :]
         if clip is None or len(norms) < 4 or (share := np.mean(norms > clip)) < BITES:
@@ -271,7 +238,7 @@ def warmup(patient: Patient) -> Diagnosis | None:
     "images not learned",
     evidence="share of the pixels' variance that decoded posterior means explain",
     threshold=f"below {EXPLAINED:.0%}, at beta 1 or less and with some rate",
-    cure="--lr at the recipe's own, or a tenth; else more --epochs",
+    cure="--lr at the recipe's own; else more --epochs",
 )
 def dull(patient: Patient) -> Diagnosis | None:
     rate, beta = rate_of(patient), beta_of(patient)
@@ -281,30 +248,16 @@ def dull(patient: Patient) -> Diagnosis | None:
     explained = 1 - error / spread
     if explained >= EXPLAINED:
         return None
-    lr, usual = patient.knobs.get("lr"), cure.knobs_of(patient.run.about["recipe"]).get("lr")
-    epochs = patient.knobs.get("epochs", 0)
-    fast = lr and usual and lr > usual
-    more = max(3 * epochs, math.ceil(epochs * GOAL / max(1, steps_of(patient.plan, patient.run))))
+    other = cure.restored(patient, "lr")
     return Diagnosis(
         ILL,
         f"reconstructions explain {max(0.0, explained):.0%} of the pixels' variance"
-        + (f"; the learning rate is {lr:g}, the recipe's {usual:g}." if fast else "."),
-        "What is drawn is hardly nearer to an image than the mean image is: "
-        "neither reconstructions "
-        "nor coordinates say much yet.",
+        + (f"; the learning rate, {patient.knobs['lr']:g}, is not the recipe's." if other else "."),
+        "What is drawn is hardly nearer to an image than the mean image is: neither "
+        "reconstructions nor coordinates say much yet.",
         {"explained": explained, "rate_nats": rate},
-        slower(patient) if fast else cure.train(patient, f"epochs{more}", epochs=more),
+        other or cure.longer(patient, GOAL),
     )
 
 
-CHECKS = (
-    non_finite,
-    interrupted,
-    dull,
-    few_steps,
-    unfinished,
-    overfitting,
-    exploding,
-    clipped,
-    warmup,
-)
+CHECKS = (non_finite, interrupted, dull, few_steps, overfitting, exploding, clipped, warmup)

@@ -1,0 +1,154 @@
+"""Recipes small enough to be made ill and mended in seconds, with knobs that the house's lack."""
+
+import math
+import signal
+from typing import Literal
+
+from torch import Tensor, nn
+
+from latentia.core.schedules import after, constant, cosine, linear
+from latentia.data import open_images
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Plan
+from latentia.engine.recipe import recipe
+from latentia.losses.adversarial import NonSaturating, Relativistic
+from latentia.losses.likelihood import Gaussian
+from latentia.models.gan import GAN
+from latentia.models.vae import VAE
+from latentia.models.vaegan import VAEGAN
+from latentia.nets.critic import Critic
+from latentia.nets.generator import DCGenerator
+from latentia.nets.init import glorot
+from latentia.nets.mlp import MLPDecoder, MLPEncoder, perceptron
+
+
+class Judge(nn.Module):
+    def __init__(self, pixels: int, hidden: int):
+        super().__init__()
+        self.layers = perceptron((pixels, hidden, hidden, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.layers(image.flatten(1)).squeeze(1)
+
+
+@recipe
+def duel(
+    data: str = "digits",
+    relative: bool = True,
+    gamma: float = 0.1,
+    lr: float = 1e-3,
+    critic_lr: float = 1e-3,
+    batch: int = 64,
+    epochs: int = 24,
+) -> Plan:
+    """Perceptrons that duel over digits of 8x8."""
+    images = open_images(data, size=8, channels=1)
+    generator = glorot(MLPDecoder(16, images.shape, (128, 128)))
+    generator.latent_shape = (16,)
+    model = GAN(
+        generator,
+        glorot(Judge(64, 128)),
+        loss=Relativistic() if relative else NonSaturating(),
+        gamma=constant(gamma) if gamma else None,
+        bounded=not relative,
+    )
+    falls = cosine(end=0.1)
+    optim = {
+        "critic": Adam(critic_lr, betas=(0.0, 0.99), schedule=falls),
+        "generator": Adam(lr, betas=(0.0, 0.99), schedule=falls),
+    }
+    return Plan(model, images, optim, batch, epochs, average=5000.0)
+
+
+@recipe
+def dcgan(
+    data: str = "digits",
+    initialisation: Literal["glorot", "default"] = "glorot",
+    gamma: float = 0.0,
+    lr: float = 1e-3,
+    critic_lr: float = 1e-3,
+    size: int = 8,
+    width: int = 16,
+    latent: int = 16,
+    batch: int = 64,
+    epochs: int = 16,
+) -> Plan:
+    """The DCGAN of MNIST, as published, at a fraction of its size."""
+    images = open_images(data, size=size, channels=1)
+    start = glorot if initialisation == "glorot" else lambda net: net
+    model = GAN(
+        generator=start(DCGenerator(latent, images.shape, channels=width)),
+        critic=start(Critic(images.shape, channels=(width, width), dropout=0.4)),
+        loss=NonSaturating(),
+        gamma=constant(gamma) if gamma else None,
+    )
+    optim = {
+        "critic": Adam(critic_lr, betas=(0.5, 0.999)),
+        "generator": Adam(lr, betas=(0.5, 0.999)),
+    }
+    return Plan(model, images, optim, batch, epochs)
+
+
+@recipe
+def gaussian(
+    data: str = "digits",
+    sigma: Literal["optimal", "published"] = "optimal",
+    clip: float = 1e5,
+    beta: float = 1.0,
+    lr: float = 1e-3,
+    batch: int = 32,
+    epochs: int = 16,
+) -> Plan:
+    """A VAE whose likelihood is a Gaussian, and whose gradient is clipped, as speckle_vae's."""
+    images = open_images(data, size=16, channels=1)
+    model = VAE(
+        MLPEncoder(images.shape, 8, (128,)),
+        MLPDecoder(8, images.shape, (128,)),
+        Gaussian("optimal" if sigma == "optimal" else math.sqrt(0.5)),
+        beta=constant(beta),
+    )
+    return Plan(model, images, {"vae": Adam(lr, clip=clip)}, batch, epochs)
+
+
+@recipe
+def rival(
+    data: str = "digits",
+    adversarial_weight: float | Literal["published"] = 0.5,
+    adversary_from: float = 0.5,
+    lr: float = 1e-3,
+    batch: int = 32,
+    epochs: int = 16,
+) -> Plan:
+    """A VAE-GAN of perceptrons, with the knobs of `vaegan`."""
+    images = open_images(data, size=16, channels=1)
+    balance = None
+    if adversarial_weight != "published":
+        joined = min(adversary_from + 0.1, 1.0)
+        balance = after(adversary_from, linear(0.0, adversarial_weight), until=joined)
+    model = VAEGAN(
+        MLPEncoder(images.shape, 8, (128,)),
+        MLPDecoder(8, images.shape, (128,)),
+        Gaussian(0.1),
+        Judge(256, 128),
+        balance=balance,
+    )
+    optim = {"critic": Adam(lr, betas=(0.5, 0.999)), "vae": Adam(lr)}
+    return Plan(model, images, optim, batch, epochs, average=2000.0)
+
+
+class Stopped(VAE):
+    """As if the machine had been taken away."""
+
+    def shared(self, batch, moment):
+        if moment.step == 40:
+            signal.raise_signal(signal.SIGTERM)
+
+
+@recipe
+def stopped(data: str = "digits", lr: float = 1e-3, batch: int = 64, epochs: int = 16) -> Plan:
+    """A VAE whose training is stopped once."""
+    images = open_images(data, size=16, channels=1)
+    model = Stopped(
+        MLPEncoder(images.shape, 8, (128,)), MLPDecoder(8, images.shape, (128,)), Gaussian(0.2)
+    )
+    return Plan(model, images, {"vae": Adam(lr)}, batch, epochs)
