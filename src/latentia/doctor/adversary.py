@@ -139,7 +139,7 @@ def oscillation(patient: Patient) -> Diagnosis | None:
         "Generator and critic chase each other: images change from epoch to epoch without becoming "
         "better, and which epoch is kept is chance.",
         {"right_least": right.min(), "right_most": right.max(), "loss_over_coin": float(share)},
-        steadier(patient),
+        balanced(patient),
     )
 
 

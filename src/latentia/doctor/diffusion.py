@@ -134,7 +134,7 @@ def ignored(patient: Patient) -> Diagnosis | None:
 )
 def off(patient: Patient) -> Diagnosis | None:
     model: Any = patient.model
-    if not isinstance(model, HasTrajectory):
+    if not isinstance(model, HasTrajectory) or patient.brief:
         return None
     if min(len(patient.samples), len(patient.posterior_draws)) < ENOUGH:
         return None

@@ -14,8 +14,8 @@ from latentia.engine.run import Run
 CHECKS = (
     *data.CHECKS,
     *adversary.CHECKS,
-    *training.CHECKS,
     *diffusion.CHECKS,
+    *training.CHECKS,
     *latents.CHECKS,
     training.unfinished,  # of whatever is wrong above, too
 )

@@ -26,9 +26,10 @@ def rate_of(patient: Patient) -> float | None:
 
 
 def beta_of(patient: Patient) -> float | None:
-    """The weight of the rate that the run had last, of a distortion of weight 1."""
+    """The weight that the rate had last, of a distortion of weight 1; of what stands in its place,
+    where that does (the rate is then logged at weight 0)."""
     told = patient.term("rate", "weights")
-    return float(told[-1]) if len(told) else None
+    return float(told[-1]) or patient.knobs.get("beta") if len(told) else None
 
 
 def active(patient: Patient) -> tuple[int, int]:
