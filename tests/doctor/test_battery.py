@@ -57,7 +57,7 @@ CASES = {
     "stopped": Case("interrupted", "{toys}:stopped"),
     "lr 0.3": Case("images not learned", f"{DIGITS} --epochs 16 --lr 0.3"),
     "one epoch": Case("few steps", f"{DIGITS} --epochs 4"),
-    "14 epochs": Case("unfinished training", f"{DIGITS} --epochs 14"),
+    "lr 3e-4": Case("unfinished training", f"{DIGITS} --epochs 14 --lr 3e-4"),
     "clip 1": Case("clipping always bites", "{toys}:gaussian --clip 1"),
     "exponential": Case(
         "KL warm-up unfinished", f"{DIGITS} --epochs 16 --kl-schedule exponential --kl-until 1"
@@ -100,11 +100,11 @@ def images(seed, where):
     labels = load_digits().target
     order = np.random.default_rng(seed).permutation(len(digits))
     digits, labels = digits[order], labels[order]
-    train, held = slice(0, 1300), slice(1300, None)
+    parts = {"train": slice(1200), "val": slice(1200, 1400), "test": slice(1400, None)}
 
     def write(name, change):
-        arrays = {"x_train": digits[train].copy(), "y_train": labels[train].copy()}
-        arrays |= {"x_test": digits[held].copy(), "y_test": labels[held].copy()}
+        arrays = {f"x_{name}": digits[part].copy() for name, part in parts.items()}
+        arrays |= {f"y_{name}": labels[part].copy() for name, part in parts.items()}
         change(arrays)
         np.savez(where / f"{name}.npz", **arrays)
 

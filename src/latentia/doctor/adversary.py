@@ -14,7 +14,6 @@ from latentia.models.gauges import MEMORY, spread
 
 LOST = 0.03  # nats of critic loss; healthy duels stay above 0.15, a coin costs 1.39 (pairs: 0.69)
 COIN = 0.95  # of the loss of a coin
-EARLY = 0.25  # share of the run before which generators draw one grey picture and recover
 GREY = 0.3  # of the real images' spread; healthy samples have 0.8 to 1
 FEW, SOME = 0.1, 0.6  # of held-out images with a sample nearby; healthy GANs reach 0.85 to 0.9
 FAINT = 0.01  # of the steepest gradient that the generator had
@@ -36,10 +35,6 @@ def judged(patient: Patient, name: str) -> np.ndarray:
 def coin(patient: Patient) -> float:
     """The loss of a critic that says nothing: log 2 a pair, or for real and fake each."""
     return math.log(2) * (1 if len(patient.term("pair")) else 2)
-
-
-def too_soon(patient: Patient) -> bool:
-    return patient.early and patient.step < EARLY * patient.total
 
 
 def balanced(patient: Patient) -> list[str]:
@@ -70,7 +65,7 @@ def steadier(patient: Patient) -> list[str]:
 
 def at_a_coin(patient: Patient) -> bool:
     loss = judged(patient, "critic loss")
-    return len(loss) > 0 and loss[-1] >= COIN * coin(patient)
+    return bool(len(loss) and loss[-1] >= COIN * coin(patient))
 
 
 @lru_cache(1)  # two checks ask
@@ -100,7 +95,7 @@ def grade(differs: float, share: float) -> str:
 )
 def strong(patient: Patient) -> Diagnosis | None:
     loss = judged(patient, "critic loss")
-    if not len(loss) or loss[-1] >= LOST or too_soon(patient):
+    if not len(loss) or loss[-1] >= LOST or patient.young:
         return None
     kinds = [k for k in patient.logged[-1]["gauges"] if k.startswith("accuracy")]
     right = {k.removeprefix("accuracy "): patient.logged[-1]["gauges"][k] for k in kinds}
@@ -195,7 +190,7 @@ def weak(patient: Patient) -> Diagnosis | None:
 )
 def collapsed(patient: Patient) -> Diagnosis | None:
     gauge = judged(patient, "spread of samples")
-    if not len(gauge) or too_soon(patient):
+    if not len(gauge) or patient.young:
         return None
     differs, share, told = (gauge[-1], math.nan, "") if patient.early else reach(patient)
     if not (severity := grade(differs, share)):

@@ -10,7 +10,6 @@ from latentia.doctor.patient import Patient, pixels_of
 from latentia.metrics.elbo import ACTIVE
 
 NATS = 0.1  # of rate: two images in three cannot be told apart by less
-EARLY = 0.25  # share of the run before which a low rate may yet rise: VAEs begin collapsed
 EXPLAINED = 0.5  # share of the images' variance: below it a picture is closer to the mean image
 UNUSED = 0.25  # of the dimensions: a few spare ones are the rule, and do no harm
 REACHED = 0.6  # of the posterior's pictures; healthy runs have 0.75 to 0.9, beta 0.01 has 0.2
@@ -67,7 +66,7 @@ def collapse(patient: Patient) -> Diagnosis | None:
     rate, beta = rate_of(patient), beta_of(patient)
     if rate is None or rate >= NATS:
         return None
-    if patient.early and patient.step < EARLY * patient.total:
+    if patient.young:
         return None
     figures: dict[str, Any] = {"rate_nats": rate, "beta": beta or 0.0}
     said, why = "the latents carry nothing", ""

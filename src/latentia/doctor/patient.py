@@ -26,6 +26,7 @@ PIXELS = 2**21  # that are encoded, at most; so the doctor takes seconds on larg
 FEWEST, MOST = 200, 2000  # held-out images that are encoded, whatever their size
 DRAWN = 500  # samples, and as many decoded posterior draws, at most
 DECODED = 100  # posterior means that are decoded: each gives the error of all its pixels
+EARLY = 0.25  # share of the run: VAEs begin collapsed, generators grey
 STEPS = 300  # by then a VAE has left the mean image; MNIST's recipes take 4,290 and more
 PRIOR_STEPS = 1000  # denoisers begin by saying 0, and their averaged weights lag behind
 COMPONENTS = 32  # principal components of the held-out pixels, in which neighbours are sought
@@ -97,6 +98,11 @@ class Patient:
     @property
     def brief(self) -> bool:
         return 0 < self.total < self.enough
+
+    @property
+    def young(self) -> bool:
+        """So early in the run that a low rate may yet rise, and one grey picture become many."""
+        return self.step < EARLY * self.total
 
     @property
     def players(self) -> list[str]:

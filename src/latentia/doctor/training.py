@@ -242,7 +242,9 @@ def warmup(patient: Patient) -> Diagnosis | None:
 )
 def dull(patient: Patient) -> Diagnosis | None:
     rate, beta = rate_of(patient), beta_of(patient)
-    if rate is None or rate < NATS or not patient.has_latents or (beta or 0) > 1:
+    if rate is None or rate < NATS or (beta or 0) > 1:
+        return None
+    if not patient.has_latents or not patient.complete:
         return None
     error, spread = patient.residual
     explained = 1 - error / spread
