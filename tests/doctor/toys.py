@@ -100,7 +100,7 @@ def gaussian(
     epochs: int = 16,
 ) -> Plan:
     """A VAE whose likelihood is a Gaussian, and whose gradient is clipped, as speckle_vae's."""
-    images = open_images(data, size=16, channels=1)
+    images = open_images(data, size=8, channels=1)
     model = VAE(
         MLPEncoder(images.shape, 8, (128,)),
         MLPDecoder(8, images.shape, (128,)),

@@ -15,6 +15,7 @@ CHECKS = (
     *data.CHECKS,
     *adversary.CHECKS,
     *diffusion.CHECKS,
+    latents.sigma,
     *training.CHECKS,
     *latents.CHECKS,
     training.unfinished,  # of whatever is wrong above, too

@@ -214,7 +214,7 @@ def sigma(patient: Patient) -> Diagnosis | None:
     mends = cure.train(patient, "sigma", sigma="optimal") if cure.has(patient, "sigma") else []
     smaller = cure.fewer_digits(beta / off**2)
     return Diagnosis(
-        WARN,
+        ILL if explained < EXPLAINED else WARN,
         f"sigma is {now:.2g}, the error that it stands for {wanted:.2g}: beta "
         f"{beta:g} acts as beta "
         f"{effective:.3g}; {alive} of {of} dimensions are used, {explained:.0%} of the variance is "
@@ -229,4 +229,4 @@ def sigma(patient: Patient) -> Diagnosis | None:
     )
 
 
-CHECKS = (collapse, sigma, too_high, too_low, hole, unused)
+CHECKS = (collapse, too_high, too_low, hole, unused)

@@ -133,9 +133,20 @@ def unfinished(patient: Patient) -> Diagnosis | None:
     )
 
 
+def still_fell(patient: Patient, epoch: int) -> bool:
+    """The training images' figure since then, where it is a VAE's: else both rise, for a reason
+    such as beta."""
+    nelbo = patient.term("distortion")
+    if len(patient.term("rate")) != len(nelbo) or not len(nelbo):
+        return True
+    nelbo = nelbo + patient.term("rate")
+    before = np.array([row["epoch"] <= epoch for row in patient.logged])
+    return bool(before.any() and nelbo[-1] < nelbo[before][-1])
+
+
 @check(
     "overfitting",
-    evidence="rise of the validation figure since its best epoch",
+    evidence="rise of the validation figure since its best epoch, while that of training falls",
     threshold=f"more than {RISEN:.0%} of its fall before",
     cure="--epochs as many as the best had",
 )
@@ -145,7 +156,7 @@ def overfitting(patient: Patient) -> Diagnosis | None:
         return None
     best = int(values.argmin())
     risen, gained = values[-1] - values[best], values[0] - values[best]
-    if not gained > 0 or risen <= RISEN * gained:
+    if not gained > 0 or risen <= RISEN * gained or not still_fell(patient, best + 1):
         return None
     return Diagnosis(
         WARN,
@@ -221,8 +232,8 @@ def warmup(patient: Patient) -> Diagnosis | None:
     if not len(weights) or schedule is None or not patient.complete:
         return None
     final = schedule(1.0)  # pyright: ignore[reportCallIssue]
-    if not final or weights[-1] >= REACHED * final:
-        return None
+    if not final or not weights[-1] or weights[-1] >= REACHED * final:
+        return None  # 0: something else stands in the rate's place
     edit = {"kl_schedule": {"kl_schedule": "linear", "kl_warmup": 0.0, "kl_until": 0.5}}
     return Diagnosis(
         WARN,
@@ -237,14 +248,14 @@ def warmup(patient: Patient) -> Diagnosis | None:
 @check(
     "images not learned",
     evidence="share of the pixels' variance that decoded posterior means explain",
-    threshold=f"below {EXPLAINED:.0%}, at beta 1 or less and with some rate",
+    threshold=f"below {EXPLAINED:.0%}, at beta 1 or less, with some rate and steps enough",
     cure="--lr at the recipe's own; else more --epochs",
 )
 def dull(patient: Patient) -> Diagnosis | None:
     rate, beta = rate_of(patient), beta_of(patient)
     if rate is None or rate < NATS or (beta or 0) > 1:
         return None
-    if not patient.has_latents or not patient.complete:
+    if not patient.has_latents or not patient.complete or patient.brief:
         return None
     error, spread = patient.residual
     explained = 1 - error / spread
