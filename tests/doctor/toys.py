@@ -16,8 +16,6 @@ from latentia.losses.likelihood import Gaussian
 from latentia.models.gan import GAN
 from latentia.models.vae import VAE
 from latentia.models.vaegan import VAEGAN
-from latentia.nets.critic import Critic
-from latentia.nets.generator import DCGenerator
 from latentia.nets.init import glorot
 from latentia.nets.mlp import MLPDecoder, MLPEncoder, perceptron
 
@@ -58,35 +56,6 @@ def duel(
         "generator": Adam(lr, betas=(0.0, 0.99), schedule=falls),
     }
     return Plan(model, images, optim, batch, epochs, average=5000.0)
-
-
-@recipe
-def dcgan(
-    data: str = "digits",
-    initialisation: Literal["glorot", "default"] = "glorot",
-    gamma: float = 0.0,
-    lr: float = 1e-3,
-    critic_lr: float = 1e-3,
-    size: int = 8,
-    width: int = 16,
-    latent: int = 16,
-    batch: int = 64,
-    epochs: int = 16,
-) -> Plan:
-    """The DCGAN of MNIST, as published, at a fraction of its size."""
-    images = open_images(data, size=size, channels=1)
-    start = glorot if initialisation == "glorot" else lambda net: net
-    model = GAN(
-        generator=start(DCGenerator(latent, images.shape, channels=width)),
-        critic=start(Critic(images.shape, channels=(width, width), dropout=0.4)),
-        loss=NonSaturating(),
-        gamma=constant(gamma) if gamma else None,
-    )
-    optim = {
-        "critic": Adam(critic_lr, betas=(0.5, 0.999)),
-        "generator": Adam(lr, betas=(0.5, 0.999)),
-    }
-    return Plan(model, images, optim, batch, epochs)
 
 
 @recipe
@@ -139,16 +108,21 @@ def rival(
 class Stopped(VAE):
     """As if the machine had been taken away."""
 
+    at = 40
+
     def shared(self, batch, moment):
-        if moment.step == 40:
+        if moment.step == self.at:
             signal.raise_signal(signal.SIGTERM)
 
 
 @recipe
-def stopped(data: str = "digits", lr: float = 1e-3, batch: int = 64, epochs: int = 16) -> Plan:
-    """A VAE whose training is stopped once."""
+def stopped(
+    data: str = "digits", at: int = 40, lr: float = 1e-3, batch: int = 64, epochs: int = 16
+) -> Plan:
+    """A VAE whose training is stopped once, at this step."""
     images = open_images(data, size=16, channels=1)
     model = Stopped(
         MLPEncoder(images.shape, 8, (128,)), MLPDecoder(8, images.shape, (128,)), Gaussian(0.2)
     )
+    model.at = at
     return Plan(model, images, {"vae": Adam(lr)}, batch, epochs)

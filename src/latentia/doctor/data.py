@@ -116,16 +116,12 @@ def classes(split: Split) -> Iterator[tuple[str, Tensor, list[str], float]]:
             yield column, codes, names, MAJORITY if len(names) > 2 else OF_TWO
 
 
-def strays(
-    patient: Patient, share: float, rows: Tensor, of: int, what: str, means: str
-) -> Diagnosis | None:
+def strays(patient: Patient, share: float, rows: Tensor, of: int, what: str, means: str):
     """So many images that ought not to be there; a warning beyond this share of all."""
-    count = len(rows.unique())
-    if not count:
+    if not (count := len(rows.unique())):
         return None
-    text = f"{count:,} of {of:,} {what}."
-    figures: dict[str, float] = {"count": count, "of": of}
-    return Diagnosis(WARN if count > share * of else NOTE, text, means, figures, cleaned(patient))
+    severity, text = WARN if count > share * of else NOTE, f"{count:,} of {of:,} {what}."
+    return Diagnosis(severity, text, means, {"count": count, "of": of}, cleaned(patient))
 
 
 @check(
@@ -162,8 +158,7 @@ def too_few(patient: Patient) -> Diagnosis | None:
 @check(
     "images in two splits",
     evidence="validation and test images whose 16x16 thumbnail is also a training image's",
-    threshold=f"a distance below {SAME:.0%} of the images' spread; WARN from "
-    f"{ACROSS:.0%} of them on",
+    threshold=f"nearer than {SAME:.0%} of the images' spread; WARN from {ACROSS:.0%} of them on",
     cure=CLEANED,
 )
 def across(patient: Patient) -> Diagnosis | None:
@@ -187,8 +182,7 @@ def across(patient: Patient) -> Diagnosis | None:
 @check(
     "images given twice",
     evidence="training images whose 16x16 thumbnail an earlier one has",
-    threshold=f"a distance below {SAME:.0%} of the images' spread; WARN from "
-    f"{TWICE:.0%} of them on",
+    threshold=f"nearer than {SAME:.0%} of the images' spread; WARN from {TWICE:.0%} of them on",
     cure=CLEANED,
 )
 def twice(patient: Patient) -> Diagnosis | None:
@@ -219,8 +213,7 @@ def constant(patient: Patient) -> Diagnosis | None:
     cure=CLEANED,
 )
 def inside_out(patient: Patient) -> Diagnosis | None:
-    how = "are black where the others are white, and white where they are black"
-    return strange(patient, inverted, how)
+    return strange(patient, inverted, "are black where the others are white, and white elsewhere")
 
 
 def strange(patient: Patient, which: Callable[[Look], Tensor], how: str) -> Diagnosis | None:
@@ -243,15 +236,14 @@ def strange(patient: Patient, which: Callable[[Look], Tensor], how: str) -> Diag
 def dominated(patient: Patient) -> Diagnosis | None:
     if (images := own(patient)) is None:
         return None
-    train = images.split("train")
-    for column, codes, names, most in classes(train):
+    for column, codes, names, most in classes(images.split("train")):
         counts = torch.bincount(codes, minlength=len(names))
-        share = float(counts.max() / counts.sum())
+        k, share = int(counts.argmax()), float(counts.max() / counts.sum())
         if share > most:
             return Diagnosis(
                 WARN,
-                f"{share:.0%} of {len(train):,} training images are of class "
-                f"{names[int(counts.argmax())]} ({column}; {len(names)} classes).",
+                f"{share:.0%} of {len(codes):,} training images are of class {names[k]} ({column}; "
+                f"{len(names)} classes).",
                 "Coordinates describe that class; the others are drawn seldom and badly.",
                 {"share": share, "classes": len(names)},
                 cleaned(patient),

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from latentia.core.contract import Model
 from latentia.doctor import cure
 from latentia.doctor.finding import ILL, NOTE, WARN, Diagnosis, check
 from latentia.doctor.patient import Patient, pixels_of
@@ -14,7 +15,7 @@ EXPLAINED = 0.5  # share of the images' variance: below it a picture is closer t
 UNUSED = 0.25  # of the dimensions: a few spare ones are the rule, and do no harm
 REACHED = 0.6  # of the posterior's pictures; healthy runs have 0.75 to 0.9, beta 0.01 has 0.2
 ENOUGH = 50  # pictures of each kind, below which neighbours say little
-OFF = 3.0  # sigma over residual, or its inverse: nine-fold in the weight of the distortion
+OFF = 1.5  # sigma over residual, or its inverse: as beta 2.25; a residual grows with its sigma
 PRIOR_STEPS = 3000  # of a learned prior; the default takes 3,210 on MNIST
 
 
@@ -98,8 +99,7 @@ def too_high(patient: Patient) -> Diagnosis | None:
         return None
     if patient.brief:  # it may be the steps that are missing
         return None
-    (alive, of), (error, spread) = active(patient), patient.residual
-    explained = 1 - error / spread
+    (alive, of), explained = active(patient), patient.explained
     if explained >= EXPLAINED and alive >= of / 2:
         return None
     return Diagnosis(
@@ -144,7 +144,7 @@ def hole(patient: Patient) -> Diagnosis | None:
 
 
 def reached(patient: Patient) -> float | None:
-    if not patient.has_latents or not patient.draws:
+    if not patient.has_latents or type(patient.model).sample is Model.sample:
         return None
     if min(len(patient.samples), len(patient.posterior_draws)) < ENOUGH:
         return None
@@ -202,9 +202,9 @@ def sigma(patient: Patient) -> Diagnosis | None:
     beta = beta_of(patient)
     if not patient.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
         return None
-    (alive, of), (error, spread) = active(patient), patient.residual
-    now, wanted = float(likelihood.log_sigma.detach().exp()), error**0.5  # pyright: ignore
-    off, explained = now / wanted, 1 - error / spread
+    (alive, of), explained = active(patient), patient.explained
+    now, wanted = float(likelihood.log_sigma.detach().exp()), patient.residual[0] ** 0.5  # pyright: ignore
+    off = now / wanted
     costs = (
         alive < of / 2 or explained < EXPLAINED if off > 1 else (reached(patient) or 1) < REACHED
     )

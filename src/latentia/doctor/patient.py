@@ -35,8 +35,7 @@ COMPONENTS = 32  # principal components of the held-out pixels, in which neighbo
 class Patient:
     """A run, and what was found out of it so far; nothing of its folder is changed.
 
-    images: the run's own, if the caller holds them. early: the run is still being trained, so that
-    only its settings and log are looked at.
+    images: the run's own, if at hand. early: in training: only settings and log are looked at.
     """
 
     def __init__(self, run: Run, images: Images | None = None, data: Any = None, early=False):
@@ -131,10 +130,6 @@ class Patient:
         """Of its own: of a learned prior, its autoencoder's illnesses are another run's."""
         return isinstance(self.model, HasLatents) and not isinstance(self.model, HasTrajectory)
 
-    @property
-    def draws(self) -> bool:
-        return type(self.model).sample is not Model.sample
-
     @cached_property
     def parent(self) -> Run | None:
         """The run's copy of the run that it was built on."""
@@ -181,6 +176,11 @@ class Patient:
         images, rows = self.few(self.most), evenly(len(self.codes.mean), DECODED)
         wrong = self.decoded(self.codes.mean[rows]) - images[rows]
         return float(wrong.square().mean()), float((images - images.mean(0)).square().mean())
+
+    @property
+    def explained(self) -> float:
+        """Share of the pixels' variance that reconstructions explain."""
+        return 1 - self.residual[0] / self.residual[1]
 
     @cached_property
     @torch.inference_mode()

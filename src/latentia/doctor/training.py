@@ -23,7 +23,7 @@ REACHED = 0.99  # of the final weight of the rate
     "non-finite steps",
     evidence="steps whose loss, gradient or weights were no finite number, as the engine met them",
     threshold="one; ILL if the run ended by it",
-    cure="--lr at the recipe's own, or a tenth; where the log-variance is named, --precision fp32",
+    cure="--lr at the recipe's own, or a tenth; --precision fp32 where there is none",
 )
 def non_finite(patient: Patient) -> Diagnosis | None:
     if not patient.incidents:
@@ -31,27 +31,15 @@ def non_finite(patient: Patient) -> Diagnosis | None:
     first, times = patient.incidents[0]["text"], len(patient.incidents)
     ended = ENDED in patient.incidents[-1]["text"]
     what = first.split("; back to")[0].split("; the third")[0]
+    then = "the run ended" if ended else "the learning rate was halved"
     return Diagnosis(
         ILL if ended else WARN,
-        f"{times} {'time' if times == 1 else 'times'} a step was not finite, "
-        f"{'and the run ended' if ended else 'and the learning rate was halved'}. "
-        f"First: {what}.",
-        f"{probable(patient, what)} What is kept is the state before the "
-        f"{'last' if times > 1 else 'bad'} step: use it only to look at.",
+        f"{times:,} steps were not finite, and {then}. First: {what}.",
+        "The usual cause is the learning rate: images were checked before the first step. What is "
+        "kept is the state before the last such step: use it only to look at.",
         {"times": times, "step": patient.incidents[0]["step"]},
         cure.slower(patient) or cure.train(patient, "fp32", precision="fp32"),
     )
-
-
-def probable(patient: Patient, what: str) -> str:
-    """The cause that fits what went first; images were checked before the first step."""
-    if cure.fast(patient):
-        return f"The probable cause is the learning rate, {patient.knobs['lr']:g}."
-    if "rate is not finite" in what:
-        return "The probable cause is a log-variance of the encoder, whose exponential overflowed."
-    if "critic" in what:
-        return "The probable cause is a critic whose gradient grew without limit."
-    return "The probable cause is a learning rate too high for these images; they are finite."
 
 
 @check(
@@ -63,12 +51,10 @@ def probable(patient: Patient, what: str) -> str:
 def interrupted(patient: Patient) -> Diagnosis | None:
     if patient.complete or any(ENDED in row["text"] for row in patient.incidents):
         return None  # where it ended, to go on would end in the same step
-    share = patient.step / max(1, patient.total)
     return Diagnosis(
         WARN,
-        f"{patient.step:,} of {patient.total:,} steps were taken ({share:.0%}).",
-        "What is found here holds for the weights as they are now; the schedules of learning rate "
-        "and weights have not come to their end, and images are worse than they will be.",
+        f"{patient.step:,} of {patient.total:,} steps were taken.",
+        "What is found here holds for the weights as they are now; they will be better.",
         {"step": patient.step, "total": patient.total},
         cure.resume(patient.run.path),
     )
@@ -85,27 +71,23 @@ def few_steps(patient: Patient) -> Diagnosis | None:
     if not patient.brief:
         return None
     n = patient.run.about["images"]["count"]["train"]
-    passes = max(1, patient.knobs.get("epochs", 1))
     return Diagnosis(
         WARN,
-        f"the run has {patient.total:,} steps: {n:,} images make {patient.total // passes} a pass.",
-        "So few steps leave a network near its random start, whatever is asked of it. Small data "
-        "need more passes.",
+        f"the run has {patient.total:,} steps, with {n:,} training images.",
+        "So few steps leave a network near its random start. Small data need more passes.",
         {"steps": patient.total, "train": n},
         cure.longer(patient, math.ceil(1.5 * patient.enough), least=1),
     )
 
 
 def selection(patient: Patient) -> tuple[str, np.ndarray]:
-    """The validation figure that tells progress, epoch by epoch; nothing if there is none."""
+    """The validation figure that tells progress, epoch by epoch; nothing if there is none, or an
+    adversary, against whom none is meant to fall."""
+    if len(patient.gauge("critic loss")) and np.isfinite(patient.gauge("critic loss")[-1]):
+        return "", np.empty(0)
     values = patient.validated[-1]["values"] if patient.validated else {}
     name = "nelbo" if "nelbo" in values else next(iter(values), "")
     return name, patient.score(name)
-
-
-def duelling(patient: Patient) -> bool:
-    """Against an adversary: no validation figure is then meant to fall."""
-    return any("critic loss" in row["gauges"] for row in patient.logged[-1:])
 
 
 @check(
@@ -116,7 +98,7 @@ def duelling(patient: Patient) -> bool:
 )
 def unfinished(patient: Patient) -> Diagnosis | None:
     name, values = selection(patient)
-    if len(values) < 3 or duelling(patient) or not patient.complete:
+    if len(values) < 3 or not patient.complete:
         return None
     lately = values[-1 - max(1, len(values) // 4)] - values[-1]
     gained = values[0] - values.min()
@@ -124,24 +106,22 @@ def unfinished(patient: Patient) -> Diagnosis | None:
         return None
     return Diagnosis(
         WARN,
-        f"{name} of the validation images still fell by {lately:.3g} in the last quarter of "
-        f"{len(values)} epochs, {lately / gained:.0%} of its fall in all.",
-        "More passes would give better images and coordinates for nothing but time; figures of "
-        "this run are not the recipe's.",
+        f"{name} of the validation images still fell by {lately:.3g} in the last quarter, "
+        f"{lately / gained:.0%} of its fall in {len(values)} epochs.",
+        "More passes would give better images and coordinates for nothing but time.",
         {"fell": lately, "fell_in_all": gained},
         cure.longer(patient, 2 * PRIOR_STEPS if patient.prior else GOAL),
     )
 
 
 def still_fell(patient: Patient, epoch: int) -> bool:
-    """The training images' figure since then, where it is a VAE's: else both rise, for a reason
-    such as beta."""
-    nelbo = patient.term("distortion")
-    if len(patient.term("rate")) != len(nelbo) or not len(nelbo):
+    """Of a VAE, the training figure: where both rise, it is by beta or the like."""
+    distortion, rate = patient.term("distortion"), patient.term("rate")
+    before = np.array([row.get("epoch", 0) <= epoch for row in patient.logged])
+    if not len(before) == len(distortion) == len(rate) or not before.any():
         return True
-    nelbo = nelbo + patient.term("rate")
-    before = np.array([row["epoch"] <= epoch for row in patient.logged])
-    return bool(before.any() and nelbo[-1] < nelbo[before][-1])
+    nelbo = distortion + rate
+    return bool(nelbo[-1] < nelbo[before][-1])
 
 
 @check(
@@ -152,7 +132,7 @@ def still_fell(patient: Patient, epoch: int) -> bool:
 )
 def overfitting(patient: Patient) -> Diagnosis | None:
     name, values = selection(patient)
-    if len(values) < 4 or duelling(patient):
+    if len(values) < 4:
         return None
     best = int(values.argmin())
     risen, gained = values[-1] - values[best], values[0] - values[best]
@@ -208,14 +188,14 @@ def clipped(patient: Patient) -> Diagnosis | None:
         norms = norms[len(norms) // 2 :]
         if clip is None or len(norms) < 4 or (share := np.mean(norms > clip)) < BITES:
             continue
-        wider = float(f"{2 * norms.max():.1g}")
+        wider, norm = float(f"{2 * norms.max():.1g}"), float(np.median(norms))
         return Diagnosis(
             WARN,
             f"the gradient of {player} was cut to {clip:g} in {share:.0%} of the second half's log "
-            f"rows; its norm there is {np.median(norms):.3g}.",
+            f"rows; its norm there is {norm:.3g}.",
             "Every step has the same length, however far there is to go: training is slow, and the "
             "learning rate does not mean what it says.",
-            {"clip": clip, "norm": float(np.median(norms)), "share": float(share)},
+            {"clip": clip, "norm": norm, "share": float(share)},
             cure.train(patient, f"clip{wider:g}", clip=wider),
         )
     return None
@@ -238,8 +218,7 @@ def warmup(patient: Patient) -> Diagnosis | None:
     return Diagnosis(
         WARN,
         f"the weight of the rate ended at {weights[-1]:.3g}, below its final {final:.3g}.",
-        "The model was never trained on the objective that was asked for: its latents lie further "
-        "apart than the prior expects, and samples are worse than they could be.",
+        "The objective that was asked for was never trained on; samples are worse for it.",
         {"reached": float(weights[-1]), "final": float(final)},
         cure.train(patient, "warmup", edits=edit),
     )
@@ -253,21 +232,18 @@ def warmup(patient: Patient) -> Diagnosis | None:
 )
 def dull(patient: Patient) -> Diagnosis | None:
     rate, beta = rate_of(patient), beta_of(patient)
-    if rate is None or rate < NATS or (beta or 0) > 1:
+    if rate is None or rate < NATS or (beta or 0) > 1 or not patient.has_latents:
         return None
-    if not patient.has_latents or not patient.complete or patient.brief:
+    if not patient.complete or patient.brief:
         return None
-    error, spread = patient.residual
-    explained = 1 - error / spread
-    if explained >= EXPLAINED:
+    if (explained := patient.explained) >= EXPLAINED:
         return None
     other = cure.restored(patient, "lr")
     return Diagnosis(
         ILL,
         f"reconstructions explain {max(0.0, explained):.0%} of the pixels' variance"
         + (f"; the learning rate, {patient.knobs['lr']:g}, is not the recipe's." if other else "."),
-        "What is drawn is hardly nearer to an image than the mean image is: neither "
-        "reconstructions nor coordinates say much yet.",
+        "What is drawn is hardly nearer to an image than the mean image: coordinates say little.",
         {"explained": explained, "rate_nats": rate},
         other or cure.longer(patient, GOAL),
     )
