@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from conftest import SHARED
 from latentia.cli import main
 from latentia.doctor.examine import CHECKS
 
-MNIST = SHARED / "mnist"
 SEEDS = (0, 1, 2)
 TOYS = Path(__file__).parent / "toys.py"
 DIGITS = "mnist_mlp_vae --data digits --batch 64"
@@ -71,24 +69,21 @@ CASES = {
     "unheeded": Case(
         "condition ignored", f"{PRIOR} --epochs 20 --cond label --lr 1e-6 --autoencoder {{vae}}"
     ),
-    "lr 1e-5": Case(
-        "learned prior off its latents",
-        f"{PRIOR} --epochs 45 --clusters 0 --lr 1e-5 --autoencoder {{wide}}",
-    ),
     "beta 49": Case("posterior collapse", f"{DIGITS} --epochs 16 --beta 49"),
     "beta 20": Case("beta too high", f"{DIGITS} --epochs 16 --beta 20"),
     "beta 0.01": Case("beta too low to sample", f"{DIGITS} --epochs 16 --beta 0.01"),
     "squared error": Case("sigma off its residual", "{toys}:gaussian --sigma published"),
-    "lr 0.03": Case("hole in the prior", f"{DIGITS} --epochs 20 --lr 0.03"),
     "50 latents": Case(
         "unused dimensions", f"{DIGITS} --batch 32 --epochs 30 --lr 3e-3 --latent 50 --hidden 64"
     ),
 }
-# what no training of seconds gives by itself; a made log or array stands in test_planted.py
+# what no training of seconds gave; made logs of most of them stand in test_planted.py
 ELSEWHERE = {
     "oscillation": "a duel at 30 times the rate oscillated at seed 0 and was lost at seeds 1 and 2",
     "vanishing generator gradient": "likewise: at 10 times the rate it vanished at seed 0 alone",
     "overfitting": "VAEs of 160 to 450 digits did not in 2,500 steps",
+    "learned prior off its latents": "priors at rates of 1e-5 and 0.1 drew well enough (n = 1 each)",
+    "hole in the prior": "--lr 0.03 plants it at seed 0; its cure, 3,000 steps, takes minutes",
     "exploding gradients": "at rates of 0.03, 0.3 and 30 other illnesses came first, or none",
 }
 # the DCGAN with PyTorch's own initialisation did not die at 8x8, 16x16 or 28x28 in 460 steps: what
@@ -97,6 +92,7 @@ ELSEWHERE = {
 HEALTHY = (
     "digits_vae",
     "mnist_mlp_vae --data digits --batch 32 --epochs 60",
+    "latent_prior --autoencoder {vae} --width 128 --depth 2 --batch 64 --average 20_000 --epochs 60",
 )
 
 
@@ -196,7 +192,7 @@ def test_the_illness_is_named_first_and_its_command_clears_it(case, seed, built,
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("words", HEALTHY)
 def test_a_healthy_recipe_gets_no_alarm(words, seed, built, tmp_path, capsys):
-    run = trained(words.format(**built(seed), mnist=MNIST), seed, tmp_path / "run")
+    run = trained(words.format(**built(seed)), seed, tmp_path / "run")
     found = findings(run, capsys)
     assert [each["text"] for each in found if each["severity"] != "NOTE"] == []
 
