@@ -44,7 +44,7 @@ CASES = {
     "inverted": Case("inverted images", f"{NPZ} {{inverted}}"),
     "zeros": Case("one class dominates", f"{NPZ} {{zeros}} --hidden 64"),
     "critic at 10 lr": Case(
-        "critic too strong", "{toys}:duel --no-relative --gamma 0 --lr 1e-4 --epochs 40"
+        "critic too strong", "{toys}:duel --no-relative --gamma 0 --lr 1e-4 --epochs 60"
     ),
     "slow generator": Case("mode collapse", "{toys}:duel --lr 1e-5"),
     "gamma 100": Case("critic too weak", "{toys}:duel --no-relative --gamma 100"),
@@ -82,7 +82,7 @@ ELSEWHERE = {
     "oscillation": "a duel at 30 times the rate oscillated at seed 0 and was lost at seeds 1 and 2",
     "vanishing generator gradient": "likewise: at 10 times the rate it vanished at seed 0 alone",
     "overfitting": "VAEs of 160 to 450 digits did not in 2,500 steps",
-    "learned prior off its latents": "priors at rates of 1e-5 and 0.1 drew well enough (n = 1 each)",
+    "learned prior off its latents": "priors at rates of 1e-5 and 0.1 drew well enough (n = 2)",
     "hole in the prior": "--lr 0.03 plants it at seed 0; its cure, 3,000 steps, takes minutes",
     "exploding gradients": "at rates of 0.03, 0.3 and 30 other illnesses came first, or none",
 }
@@ -92,7 +92,7 @@ ELSEWHERE = {
 HEALTHY = (
     "digits_vae",
     "mnist_mlp_vae --data digits --batch 32 --epochs 60",
-    "latent_prior --autoencoder {vae} --width 128 --depth 2 --batch 64 --average 20_000 --epochs 60",
+    f"{PRIOR} --width 128 --epochs 60 --autoencoder {{vae}}",
 )
 
 
