@@ -3,6 +3,9 @@
 import json
 import shlex
 
+import numpy as np
+from sklearn.datasets import load_digits
+
 from latentia.cli import main
 from latentia.doctor.examine import examine
 from latentia.engine.run import Run
@@ -52,3 +55,33 @@ def test_clean_wants_a_new_npz(tmp_path, capsys):
     capsys.readouterr()
     assert main(["doctor", str(run), "--clean", "x.txt"]) == 2
     assert "ends in .txt; give a new .npz file to write" in capsys.readouterr().err
+
+
+def test_cleaned_images_train_and_are_no_longer_ill(tmp_path, capsys):
+    """Digits, of which some are given twice, blank, inverted, in two splits, or zeros."""
+    digits = (load_digits().images * 255 / 16).astype(np.uint8)[:900]
+    labels = load_digits().target[:900]
+    first = [*np.flatnonzero(labels == 0), *np.flatnonzero(labels != 0)]
+    digits, labels = digits[first], labels[first]  # 90 zeros at first
+    arrays = {"x_train": digits[:160].copy(), "y_train": labels[:160].copy()}
+    arrays |= {"x_val": digits[160:530], "y_val": labels[160:530]}
+    arrays |= {"x_test": digits[530:].copy(), "y_test": labels[530:]}
+    arrays["x_train"][90:95] = arrays["x_train"][95:100]
+    arrays["x_train"][100:104] = 255
+    arrays["x_train"][104:110] = 255 - arrays["x_train"][104:110]
+    arrays["x_test"][:6] = arrays["x_train"][110:116]
+    np.savez(tmp_path / "a.npz", **arrays)
+    run = trained(tmp_path, "--data", str(tmp_path / "a.npz"), "--epochs", "1")
+    planted = {"images in two splits", "images given twice", "constant images"}
+    planted |= {"inverted images", "one class dominates"}
+    found = {each.kind: each for each in examine(Run.open(run)).findings}
+    assert planted <= found.keys()
+    assert "of class 0 (label; 10 classes)" in found["one class dominates"].text
+    clean, again = found["one class dominates"].cure
+    capsys.readouterr()
+    assert main(shlex.split(clean)[1:]) == 0
+    assert "0 of validation, 0 of test" in capsys.readouterr().out
+    assert main(shlex.split(again)[1:]) == 0
+    assert not planted & set(kinds(shlex.split(again)[-1]))
+    assert main(shlex.split(clean)[1:]) == 2
+    assert "exists; give a new .npz file" in capsys.readouterr().err

@@ -1,27 +1,28 @@
 """Illnesses of a duel: who wins it, whether it moves, and what the generator draws in the end."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from latentia.doctor import cure
 from latentia.doctor.finding import ILL, NOTE, WARN, Diagnosis, check
-from latentia.doctor.latents import ENOUGH, slower
+from latentia.doctor.latents import ENOUGH
 from latentia.doctor.patient import Patient
 from latentia.models.gauges import MEMORY, spread
 
 LOST = 0.03  # nats of critic loss; healthy duels stay above 0.15, a coin costs 1.39 (pairs: 0.69)
 COIN = 0.95  # of the loss of a coin
-EARLY = 0.25  # share of the run before which generators draw one grey picture and recover
 GREY = 0.3  # of the real images' spread; healthy samples have 0.8 to 1
 FEW, SOME = 0.1, 0.6  # of held-out images with a sample nearby; healthy GANs reach 0.85 to 0.9
 FAINT = 0.01  # of the steepest gradient that the generator had
 COSMETIC = 0.02  # of the distortion's gradient: less than two degrees of the update's direction
+BALANCED = "--gamma, --critic-lr, --lr at the recipe's own; else more or less --gamma; or mnist_gan"
 MODERN = "mnist_gan"  # the recipe whose loss and penalties hold a duel in balance
 
 
-def told(patient: Patient, name: str) -> np.ndarray:
+def judged(patient: Patient, name: str) -> np.ndarray:
     """A gauge from its MEMORYth step on: before, it is a mean over too little."""
     values = patient.gauge(name)
     known = np.flatnonzero(np.isfinite(values))
@@ -36,48 +37,65 @@ def coin(patient: Patient) -> float:
     return math.log(2) * (1 if len(patient.term("pair")) else 2)
 
 
-def too_soon(patient: Patient) -> bool:
-    return patient.early and patient.step < EARLY * patient.total
+def balanced(patient: Patient) -> list[str]:
+    """The recipe's own settings; where they are so already, another critic."""
+    times = 1 / 10 if at_a_coin(patient) else 10
+    return (
+        cure.restored(patient, "gamma", "critic_lr", "lr")
+        or scaled(patient, "gamma", times)
+        or scaled(patient, "critic_lr", 1 / times)
+        or steadier(patient)
+    )
 
 
-def weaker_critic(patient: Patient) -> list[str]:
-    knobs = patient.knobs
-    if cure.has(patient, "gamma"):
-        gamma = cure.fewer_digits(10 * knobs["gamma"]) if knobs.get("gamma") else 1.0
-        return cure.train(patient, f"gamma{gamma:g}", gamma=gamma)
-    rate = knobs.get("critic_lr")
-    if rate is not None:
-        lower = min(cure.fewer_digits(rate / 10), knobs.get("lr", math.inf))
-        return cure.train(patient, f"critic{lower:g}", critic_lr=lower)
-    if cure.has(patient, "adversarial_weight"):
-        return slower(patient)
-    return cure.other(patient, MODERN, MODERN)
+def scaled(patient: Patient, knob: str, factor: float) -> list[str]:
+    """A knob times a factor, or from 0 to 1; [] if the recipe lacks it, or it is 0 already."""
+    now = patient.knobs.get(knob)
+    if now is None or (not now and factor < 1):
+        return []
+    new = cure.fewer_digits(factor * now) if now else 1.0
+    return cure.train(patient, f"{knob}{new:g}", **{knob: new})
 
 
 def steadier(patient: Patient) -> list[str]:
     if cure.has(patient, "gamma") or cure.has(patient, "adversarial_weight"):
-        return slower(patient)
+        return cure.slower(patient)
     return cure.other(patient, MODERN, MODERN)
 
 
-def coverage(patient: Patient) -> float | None:
-    """Share of held-out images that have a sample among their neighbours."""
-    real = patient.few(len(patient.samples))
-    if min(len(real), len(patient.samples)) < ENOUGH:
-        return None
-    return patient.likeness(patient.samples, real).coverage
+def at_a_coin(patient: Patient) -> bool:
+    loss = judged(patient, "critic loss")
+    return bool(len(loss) and loss[-1] >= COIN * coin(patient))
+
+
+@lru_cache(1)  # two checks ask
+def reach(patient: Patient) -> tuple[float, float, str]:
+    """Spread of samples over held-out images'; share of these with a sample nearby, or nan."""
+    drawn, real = patient.samples, patient.few(len(patient.samples))
+    differs, share = float(spread(drawn) / spread(real).clamp_min(1e-12)), math.nan
+    told = f"samples differ by {differs:.0%} of what real images do"
+    if min(len(real), len(drawn)) >= ENOUGH:
+        share = patient.likeness(drawn, real).coverage
+        told += f" and lie near {share:.0%} of held-out images"
+    return differs, share, f"{told} (n = {len(drawn)} samples, {len(real)} images)"
+
+
+def grade(differs: float, share: float) -> str:
+    """How ill samples of such a spread and share are; a share of nan tells nothing."""
+    ill = differs < GREY or share < FEW
+    return ILL if ill else WARN if share < SOME else ""
 
 
 @check(
     "critic too strong",
     evidence="the critic's loss, a running mean over 50 steps",
     threshold=f"below {LOST} nats at the end (a coin: 1.39; of pairs 0.69)",
-    cure="--gamma, a lower --critic-lr, or mnist_gan",
+    cure=BALANCED,
     early=True,
 )
 def strong(patient: Patient) -> Diagnosis | None:
-    loss = told(patient, "critic loss")
-    if not len(loss) or loss[-1] >= LOST or too_soon(patient):
+    loss = judged(patient, "critic loss")
+    if not len(loss) or loss[-1] >= LOST or patient.young:
         return None
     kinds = [k for k in patient.logged[-1]["gauges"] if k.startswith("accuracy")]
     right = {k.removeprefix("accuracy "): patient.logged[-1]["gauges"][k] for k in kinds}
@@ -89,7 +107,7 @@ def strong(patient: Patient) -> Diagnosis | None:
         "The generator cannot learn from a judge who is never wrong: its images stay as they are, "
         "however long it trains.",
         {"critic_loss": float(loss[-1]), **{f"right_{k}": v for k, v in right.items()}},
-        weaker_critic(patient),
+        balanced(patient),
     )
 
 
@@ -98,16 +116,16 @@ def strong(patient: Patient) -> Diagnosis | None:
     evidence="the critic's loss, and how often of two it is right, in the second half of the log",
     threshold=f"a median loss above {COIN:.0%} of a coin's, and sometimes more often "
     "wrong than right",
-    cure="mnist_gan, or a lower --lr",
+    cure=BALANCED,
 )
 def oscillation(patient: Patient) -> Diagnosis | None:
-    loss, kinds = told(patient, "critic loss"), ("accuracy real", "accuracy fake")
+    loss, kinds = judged(patient, "critic loss"), ("accuracy real", "accuracy fake")
     if len(loss) < 8 or not all(np.isfinite(patient.gauge(kind)).any() for kind in kinds):
         return None
     half = len(loss) // 2
-    right = np.mean([told(patient, kind)[half:] for kind in kinds], axis=0)
+    right = np.mean([judged(patient, kind)[half:] for kind in kinds], axis=0)
     share = np.median(loss[half:]) / coin(patient)
-    if share < COIN or right.min() >= 0.5:
+    if share < COIN or not right.min() < 0.5 < right.max():
         return None
     return Diagnosis(
         WARN,
@@ -116,39 +134,7 @@ def oscillation(patient: Patient) -> Diagnosis | None:
         "Generator and critic chase each other: images change from epoch to epoch without becoming "
         "better, and which epoch is kept is chance.",
         {"right_least": right.min(), "right_most": right.max(), "loss_over_coin": float(share)},
-        steadier(patient),
-    )
-
-
-@check(
-    "critic too weak",
-    evidence="the critic's loss, and held-out images that have a sample among their neighbours",
-    threshold=f"a loss above {COIN:.0%} of a coin's; WARN where fewer than {SOME:.0%} have one",
-    cure="a lower --gamma, a higher --critic-lr, or mnist_gan",
-)
-def weak(patient: Patient) -> Diagnosis | None:
-    loss = told(patient, "critic loss")
-    if not len(loss) or loss[-1] < COIN * coin(patient):
-        return None
-    share = coverage(patient)
-    poor = share is None or share < SOME
-    knobs = patient.knobs
-    if knobs.get("gamma"):
-        gamma = cure.fewer_digits(knobs["gamma"] / 10)
-        mend = cure.train(patient, f"gamma{gamma:g}", gamma=gamma)
-    elif knobs.get("critic_lr") is not None:
-        rate = cure.fewer_digits(max(10 * knobs["critic_lr"], knobs.get("lr", 0)))
-        mend = cure.train(patient, f"critic{rate:g}", critic_lr=rate)
-    else:
-        mend = steadier(patient)
-    found = f"; samples lie near {share:.0%} of held-out images" if share is not None else ""
-    return Diagnosis(
-        WARN if poor else NOTE,
-        f"its loss is {loss[-1]:.3g} nats, a coin's {coin(patient):.3g}{found}.",
-        "The judge cannot tell real from drawn, so it has nothing to teach; the images are as good "
-        f"as they will get, and that is {'not good' if poor else 'good'}.",
-        {"critic_loss": float(loss[-1]), **({"reached": share} if share is not None else {})},
-        mend,
+        balanced(patient),
     )
 
 
@@ -156,7 +142,7 @@ def weak(patient: Patient) -> Diagnosis | None:
     "vanishing generator gradient",
     evidence="norm of the generator's gradient in the last quarter of the log, and at its steepest",
     threshold=f"below {FAINT:.0%} of it",
-    cure="--gamma, a lower --critic-lr, or mnist_gan",
+    cure=BALANCED,
 )
 def vanishing(patient: Patient) -> Diagnosis | None:
     norms = patient.norms("generator")
@@ -170,7 +156,28 @@ def vanishing(patient: Patient) -> Diagnosis | None:
         f"the generator's gradient is {end:.2g} at the end; it was {top:.2g}.",
         "The generator has stopped moving: its images stay as they are.",
         {"norm": end, "steepest": top},
-        weaker_critic(patient),
+        balanced(patient),
+    )
+
+
+@check(
+    "critic too weak",
+    evidence="the critic's loss; spread of samples, and held-out images with a sample nearby",
+    threshold=f"a loss above {COIN:.0%} of a coin's; ILL or WARN by what samples are, as below",
+    cure=BALANCED,
+)
+def weak(patient: Patient) -> Diagnosis | None:
+    if not at_a_coin(patient):
+        return None
+    loss, (differs, share, told) = judged(patient, "critic loss")[-1], reach(patient)
+    severity = grade(differs, share) or NOTE
+    return Diagnosis(
+        severity,
+        f"its loss is {loss:.3g} nats, a coin's {coin(patient):.3g}; {told}.",
+        "The judge cannot tell real from drawn, so it has nothing to teach; the images are as good "
+        f"as they will get, and that is {'good' if severity == NOTE else 'not good'}.",
+        {"critic_loss": loss, "spread": differs, "reached": share},
+        balanced(patient),
     )
 
 
@@ -178,31 +185,23 @@ def vanishing(patient: Patient) -> Diagnosis | None:
     "mode collapse",
     evidence="spread of samples over that of real images; held-out images with a sample nearby",
     threshold=f"ILL: a spread below {GREY} or a share below {FEW}; WARN: a share below {SOME}",
-    cure="--gamma, a lower --critic-lr, or mnist_gan",
+    cure=BALANCED,
     early=True,
 )
 def collapsed(patient: Patient) -> Diagnosis | None:
-    gauge = told(patient, "spread of samples")
-    if not len(gauge) or too_soon(patient):
+    gauge = judged(patient, "spread of samples")
+    if not len(gauge) or patient.young:
         return None
-    differs, share, n = float(gauge[-1]), None, ""
-    if not patient.early:
-        real = patient.few(len(patient.samples))
-        differs = float(spread(patient.samples) / spread(real).clamp_min(1e-12))
-        share = coverage(patient)
-        n = f" (n = {len(patient.samples)} samples, {len(real)} images)"
-    ill = differs < GREY or (share is not None and share < FEW)
-    if not ill and (share is None or share >= SOME):
+    differs, share, told = (gauge[-1], math.nan, "") if patient.early else reach(patient)
+    if not (severity := grade(differs, share)):
         return None
-    reach = f", and lie near {share:.0%} of held-out images" if share is not None else ""
     return Diagnosis(
-        ILL if ill else WARN,
-        f"samples differ from each other by {differs:.0%} of what real images do{reach}{n}.",
-        "Whatever is asked, one picture is drawn, or a few: samples stand for "
-        "a part of your images, "
-        "not for all of them.",
-        {"spread": differs, **({"reached": share} if share is not None else {})},
-        weaker_critic(patient),
+        severity,
+        f"{told or f'samples differ by {differs:.0%} of what real images do'}.",
+        "Whatever is asked, one picture is drawn, or a few: samples stand for a part of your "
+        "images, not for all of them.",
+        {"spread": differs, "reached": share},
+        balanced(patient),
     )
 
 
@@ -242,4 +241,4 @@ def cosmetic(patient: Patient) -> Diagnosis | None:
     )
 
 
-CHECKS = (strong, vanishing, oscillation, collapsed, weak, cosmetic)
+CHECKS = (strong, oscillation, weak, vanishing, collapsed, cosmetic)

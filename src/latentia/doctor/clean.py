@@ -7,7 +7,7 @@ import torch
 
 from latentia.core.errors import Error
 from latentia.data import Images, Split
-from latentia.doctor.data import BLANK, MAJORITY, inverted, look, spread_of, twins
+from latentia.doctor.data import BLANK, classes, inverted, look, spread_of, twins
 from latentia.engine.checkpoint import unfinished
 
 SHORT = {"train": "train", "validation": "val", "test": "test"}
@@ -59,12 +59,8 @@ def clean(images: Images, path: str | Path) -> tuple[Path, dict[str, int]]:
 
 def crowd(split: Split, bad: torch.Tensor) -> None:
     """Marks the last images of a dominating class, until the others are as many."""
-    for column, names in split.classes.items():
-        if not names or len(names) < 2:
-            continue
-        labels = split.columns[column].clone()
-        labels[bad] = -1
-        counts = torch.bincount(labels[labels >= 0], minlength=len(names))
-        if counts.max() > (MAJORITY if len(names) > 2 else 0.9) * counts.sum():
-            mine = (labels == counts.argmax()).nonzero().flatten()
+    for _, codes, names, most in classes(split):
+        counts = torch.bincount(codes[~bad], minlength=len(names))
+        if counts.max() > most * counts.sum():
+            mine = ((codes == counts.argmax()) & ~bad).nonzero().flatten()
             bad[mine[int(counts.sum() - counts.max()) :]] = True

@@ -1,6 +1,7 @@
 """Commands that mend: what a run was trained with, where it differs from the defaults, changed."""
 
 import inspect
+import math
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +34,7 @@ def has(patient: Patient, knob: str) -> bool:
     return knob in knobs_of(patient.run.about["recipe"])
 
 
-def train(patient: Patient, suffix: str, *, edits: dict | None = None, **changed: Any) -> list[str]:
+def train(patient: Patient, suffix: str, *, edits: Any = None, **changed: Any) -> list[str]:
     """The run's own command with these knobs or options changed, into a folder of its own.
 
     edits: edits to add or change, by name. [] if the recipe lacks a knob that is to be changed.
@@ -55,6 +56,35 @@ def train(patient: Patient, suffix: str, *, edits: dict | None = None, **changed
         usual = {**defaults(all_edits.find(name)), name: object()}  # its flag is what makes it
         flags += _flags(own, usual)
     return _command(patient, recipe, flags, suffix)
+
+
+def restored(patient: Patient, *knobs: str) -> list[str]:
+    """Those of these knobs that are not the recipe's own, back to it; [] if all are."""
+    usual, now = knobs_of(patient.run.about["recipe"]), patient.knobs
+    changed = {k: usual[k] for k in knobs if k in usual and now.get(k) != usual[k]}
+    said = "-".join(f"{k}{v:g}" for k, v in changed.items())
+    return train(patient, said, **changed) if changed else []
+
+
+def fast(patient: Patient) -> bool:
+    """A learning rate above the recipe's own."""
+    usual = knobs_of(patient.run.about["recipe"]).get("lr")
+    return usual is not None and patient.knobs["lr"] > usual
+
+
+def slower(patient: Patient) -> list[str]:
+    """At the recipe's own learning rate, or at a tenth of the run's."""
+    if fast(patient) or not has(patient, "lr"):
+        return restored(patient, "lr")
+    new = fewer_digits(patient.knobs["lr"] / 10)
+    return train(patient, f"lr{new:g}", lr=new)
+
+
+def longer(patient: Patient, steps: int, least: float = 3) -> list[str]:
+    """At least so many steps, and `least` times the epochs."""
+    epochs = patient.knobs.get("epochs", 0)
+    more = math.ceil(max(least * epochs, epochs * steps / max(1, patient.total)))
+    return train(patient, f"epochs{more}", epochs=more) if epochs else []
 
 
 def other(patient: Patient, recipe: str, suffix: str, **knobs: Any) -> list[str]:

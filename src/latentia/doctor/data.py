@@ -1,5 +1,6 @@
 """Illnesses of images: too few, twice, blank, turned inside out, or nearly all of one class."""
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from latentia.data import Images, Split
 from latentia.data.made import MADE
+from latentia.data.split import evenly
 from latentia.doctor import cure
 from latentia.doctor.finding import ILL, NOTE, WARN, Diagnosis, check
 from latentia.doctor.patient import Patient, pixels_of
@@ -22,7 +24,9 @@ SAME = 0.03  # of the spread of images: what a JPEG or a resize changes, and no 
 ACROSS, TWICE, STRANGE = 0.01, 0.05, 0.01  # shares above which a note becomes a warning
 BLANK = 1 / 255  # standard deviation of a constant image's pixels
 AGAINST = -0.5  # correlation with the mean image that only inverted images have
-MAJORITY = 0.5  # of the training images, with three classes or more; 0.9 of two
+MAJORITY, OF_TWO = 0.5, 0.9  # of the training images, with three classes or more, with two
+KINDS = 100  # values of a column of integers, at most, for them to be classes
+CLEANED = "latentia doctor RUN --clean FILE.npz, and the same command on it"
 
 
 class Look(NamedTuple):
@@ -37,9 +41,7 @@ def look(split: Split, most: int) -> Look:
     """At so many of its images, evenly spaced."""
     n = len(split)
     most = max(2, min(most, VALUES // split.pixels[0].numel()))
-    rows = torch.arange(n)
-    if n > most:
-        rows = torch.linspace(0, n - 1, most, dtype=torch.float64).round().long()
+    rows = evenly(n, most)
     thumbs, contrast = [], []
     for part in rows.split(1000) if n else ():
         images = split.batch(part).image.mean(1, keepdim=True)
@@ -103,6 +105,25 @@ def own(patient: Patient) -> Images | None:
     return None if patient.parent is not None else patient.images
 
 
+def classes(split: Split) -> Iterator[tuple[str, Tensor, list[str], float]]:
+    """Columns of classes, named or numbered: codes, names, and the share that one may have."""
+    for column, codes in split.columns.items():
+        names = split.classes.get(column)
+        if names is None and codes.ndim == 1 and not codes.is_floating_point():
+            numbers, codes = codes.unique(return_inverse=True)
+            names = [str(number) for number in numbers.tolist()] if len(numbers) <= KINDS else None
+        if names and len(names) > 1 and len(split):
+            yield column, codes, names, MAJORITY if len(names) > 2 else OF_TWO
+
+
+def strays(patient: Patient, share: float, rows: Tensor, of: int, what: str, means: str):
+    """So many images that ought not to be there; a warning beyond this share of all."""
+    if not (count := len(rows.unique())):
+        return None
+    severity, text = WARN if count > share * of else NOTE, f"{count:,} of {of:,} {what}."
+    return Diagnosis(severity, text, means, {"count": count, "of": of}, cleaned(patient))
+
+
 @check(
     "too few images",
     evidence="training images; their pixels in all, and the weights that learn them",
@@ -119,17 +140,15 @@ def too_few(patient: Patient) -> Diagnosis | None:
     name = str(patient.knobs["data"]).partition(":")[0]
     if name in MADE and ":" in str(patient.knobs["data"]):
         mend = cure.train(patient, "all", data=name)
-    elif n >= HANDFUL:
-        mend = cure.other(patient, "mnist_mlp_vae", "small", hidden=max(2, n // 8), latent=4)
     else:
-        mend = []
+        small = {"hidden": max(2, n // 8), "latent": 4}
+        mend = cure.other(patient, "mnist_mlp_vae", "small", **small) if n >= HANDFUL else []
     many = "1 image" if n == 1 else f"{n:,} images"
     return Diagnosis(
         ILL if n < HANDFUL else WARN,
         f"{many} to train on, {values:,} pixels in all, for {weights:,} weights.",
-        "The model can know every image by heart: what it draws and the "
-        "coordinates that it gives say"
-        " little of images it has not seen."
+        "The model can know every image by heart: what it draws and the coordinates that it gives "
+        "say little of images it has not seen."
         + ("" if mend else " No setting mends that: bring some hundred images or more."),
         {"train": n, "pixels": values, "weights": weights},
         mend,
@@ -139,126 +158,96 @@ def too_few(patient: Patient) -> Diagnosis | None:
 @check(
     "images in two splits",
     evidence="validation and test images whose 16x16 thumbnail is also a training image's",
-    threshold=f"a distance below {SAME:.0%} of the images' spread; WARN from "
-    f"{ACROSS:.0%} of them on",
-    cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
+    threshold=f"nearer than {SAME:.0%} of the images' spread; WARN from {ACROSS:.0%} of them on",
+    cure=CLEANED,
 )
 def across(patient: Patient) -> Diagnosis | None:
     if (images := own(patient)) is None:
         return None
     train = images.split("train")
-    seen = look(train, len(train))
-    told, count, of = [], 0, 0
+    seen, told, rows, of = look(train, len(train)), [], [], 0
     for name in ("validation", "test"):
         split = images.split(name)
         held = look(split, HELD)
         pairs = twins(held, seen, spread_of(seen))
-        count, of = count + len(pairs[:, 0].unique()), of + len(held.rows)
+        of += len(held.rows)
+        rows.append(pairs[:, 0] + len(images.split("validation")) * len(rows))
         if len(pairs):
             told.append(f"{name}: {named(split, pairs[:, 0])} = {named(train, pairs[:, 1])}")
-    if not count:
-        return None
-    return Diagnosis(
-        WARN if count > ACROSS * of else NOTE,
-        f"{count:,} of {of:,} held-out images are also trained on ({'; '.join(told)}).",
-        "Figures on held-out images flatter the model: it has seen some of them.",
-        {"count": count, "of": of},
-        cleaned(patient),
-    )
+    what = f"held-out images are also trained on ({'; '.join(told)})"
+    means = "Figures on held-out images flatter the model: it has seen some of them."
+    return strays(patient, ACROSS, torch.cat(rows), of, what, means)
 
 
 @check(
     "images given twice",
     evidence="training images whose 16x16 thumbnail an earlier one has",
-    threshold=f"a distance below {SAME:.0%} of the images' spread; WARN from "
-    f"{TWICE:.0%} of them on",
-    cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
+    threshold=f"nearer than {SAME:.0%} of the images' spread; WARN from {TWICE:.0%} of them on",
+    cure=CLEANED,
 )
 def twice(patient: Patient) -> Diagnosis | None:
     if (images := own(patient)) is None:
         return None
     train = images.split("train")
     seen = look(train, WITHIN)
-    again = twins(seen, seen, spread_of(seen), earlier=True)[:, 0].unique()
-    if not len(again):
-        return None
-    return Diagnosis(
-        WARN if len(again) > TWICE * len(seen.rows) else NOTE,
-        f"{len(again):,} of {len(seen.rows):,} training images repeat an earlier one "
-        f"({named(train, again)}).",
-        "What is repeated counts double: it is drawn more often, and learned by heart sooner.",
-        {"count": len(again), "of": len(seen.rows)},
-        cleaned(patient),
-    )
+    again = twins(seen, seen, spread_of(seen), earlier=True)[:, 0]
+    what = f"training images repeat an earlier one ({named(train, again)})"
+    means = "What is repeated counts double: it is drawn more often, and learned by heart sooner."
+    return strays(patient, TWICE, again, len(seen.rows), what, means)
 
 
 @check(
     "constant images",
     evidence="training images all of whose pixels are equal",
     threshold=f"one; WARN from {STRANGE:.0%} of them on",
-    cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
+    cure=CLEANED,
 )
 def constant(patient: Patient) -> Diagnosis | None:
-    if (images := own(patient)) is None:
-        return None
-    train = images.split("train")
-    seen = look(train, len(train))
-    return strange(patient, train, seen, seen.contrast <= BLANK, "show nothing: one grey all over")
+    return strange(patient, lambda seen: seen.contrast <= BLANK, "show nothing: one grey all over")
 
 
 @check(
     "inverted images",
     evidence="training images that resemble the median image once black and white are exchanged",
     threshold=f"a correlation with it below {AGAINST}; WARN from {STRANGE:.0%} of them on",
-    cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
+    cure=CLEANED,
 )
 def inside_out(patient: Patient) -> Diagnosis | None:
+    return strange(patient, inverted, "are black where the others are white, and white elsewhere")
+
+
+def strange(patient: Patient, which: Callable[[Look], Tensor], how: str) -> Diagnosis | None:
     if (images := own(patient)) is None:
         return None
     train = images.split("train")
     seen = look(train, len(train))
-    how = "are black where the others are white, and white where they are black"
-    return strange(patient, train, seen, inverted(seen), how)
-
-
-def strange(patient: Patient, train: Split, seen: Look, which: Tensor, how: str):
-    count, of = int(which.sum()), len(seen.rows)
-    if not count:
-        return None
-    return Diagnosis(
-        WARN if count > STRANGE * of else NOTE,
-        f"{count:,} of {of:,} training images {how} ({named(train, seen.rows[which])}).",
-        "The model spends coordinates on this difference, and draws such images too.",
-        {"count": count, "of": of},
-        cleaned(patient),
-    )
+    rows = seen.rows[which(seen)]
+    what = f"training images {how} ({named(train, rows)})"
+    means = "The model spends coordinates on this difference, and draws such images too."
+    return strays(patient, STRANGE, rows, len(seen.rows), what, means)
 
 
 @check(
     "one class dominates",
-    evidence="training images by class, of each column with classes",
-    threshold=f"more than {MAJORITY:.0%} of three classes or more, or 90% of two",
-    cure="latentia doctor RUN --clean FILE.npz, and the same command on it",
+    evidence=f"training images by class, of each column with classes, or of up to {KINDS} integers",
+    threshold=f"more than {MAJORITY:.0%} of three classes or more, or {OF_TWO:.0%} of two",
+    cure=CLEANED,
 )
 def dominated(patient: Patient) -> Diagnosis | None:
     if (images := own(patient)) is None:
         return None
-    train = images.split("train")
-    for column, names in train.classes.items():
-        if not names or len(names) < 2 or not len(train):
-            continue
-        counts = torch.bincount(train.columns[column], minlength=len(names))
+    for column, codes, names, most in classes(images.split("train")):
+        counts = torch.bincount(codes, minlength=len(names))
         k, share = int(counts.argmax()), float(counts.max() / counts.sum())
-        if share <= (MAJORITY if len(names) > 2 else 0.9):
-            continue
-        return Diagnosis(
-            WARN,
-            f"{share:.0%} of {len(train):,} training images are of class {names[k]} ({column}; "
-            f"{len(names)} classes).",
-            "Coordinates describe that class; the others are drawn seldom and badly.",
-            {"share": share, "classes": len(names)},
-            cleaned(patient),
-        )
+        if share > most:
+            return Diagnosis(
+                WARN,
+                f"{share:.0%} of {len(codes):,} training images are of class {names[k]} ({column}; "
+                f"{len(names)} classes).",
+                "Coordinates describe that class; the others are drawn seldom and badly.",
+                {"share": share, "classes": len(names)},
+                cleaned(patient),
+            )
     return None
 
 

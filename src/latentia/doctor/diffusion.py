@@ -106,7 +106,7 @@ def heeded(patient: Patient, model: Any) -> tuple[float, float, float]:
     evidence="rise of the denoising error of held-out images when each is given "
     "another's condition",
     threshold=f"less than {HEEDED:g} standard errors",
-    cure="more --epochs",
+    cure="--lr at the recipe's own, or more --epochs",
 )
 def ignored(patient: Patient) -> Diagnosis | None:
     model: Any = patient.model
@@ -115,8 +115,6 @@ def ignored(patient: Patient) -> Diagnosis | None:
     error, more, uncertain = heeded(patient, model)
     if more > HEEDED * uncertain:
         return None
-    epochs = patient.knobs.get("epochs", 0)
-    longer = max(3 * epochs, -(-epochs * PRIOR_STEPS // max(1, patient.total)))
     return Diagnosis(
         ILL,
         f"a false {model.column} raises the denoising error of {error:.3g} by {more:.2g} ± "
@@ -124,7 +122,7 @@ def ignored(patient: Patient) -> Diagnosis | None:
         f"Whatever {model.column} is asked for, the same is drawn; guidance has "
         "nothing to amplify.",
         {"error": error, "raised": more, "standard_error": uncertain},
-        cure.train(patient, f"epochs{longer}", epochs=longer) if epochs else [],
+        cure.restored(patient, "lr") or cure.longer(patient, PRIOR_STEPS),
     )
 
 
@@ -132,25 +130,23 @@ def ignored(patient: Patient) -> Diagnosis | None:
     "learned prior off its latents",
     evidence="share of decoded posterior draws with a sample of the learned prior near",
     threshold=f"below {REACHED}",
-    cure="more --epochs",
+    cure="--lr at the recipe's own, or more --epochs",
 )
 def off(patient: Patient) -> Diagnosis | None:
     model: Any = patient.model
-    if not isinstance(model, HasTrajectory):
+    if not isinstance(model, HasTrajectory) or patient.brief:
         return None
     if min(len(patient.samples), len(patient.posterior_draws)) < ENOUGH:
         return None
     share = patient.likeness(patient.samples, patient.posterior_draws).coverage
     if share >= REACHED:
         return None
-    epochs = patient.knobs.get("epochs", 0)
-    longer = max(3 * epochs, -(-epochs * PRIOR_STEPS // max(1, patient.total)))
     return Diagnosis(
         WARN,
         f"samples reach {share:.0%} of what the latents can draw (n = {len(patient.samples)}).",
         "New images are less varied than yours, or unlike them; the autoencoder is not at fault.",
         {"reached": share},
-        cure.train(patient, f"epochs{longer}", epochs=longer) if epochs else [],
+        cure.restored(patient, "lr") or cure.longer(patient, PRIOR_STEPS),
     )
 
 

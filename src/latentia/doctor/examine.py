@@ -14,9 +14,11 @@ from latentia.engine.run import Run
 CHECKS = (
     *data.CHECKS,
     *adversary.CHECKS,
-    *training.CHECKS,
     *diffusion.CHECKS,
+    latents.sigma,
+    *training.CHECKS,
     *latents.CHECKS,
+    training.unfinished,  # of whatever is wrong above, too
 )
 
 

@@ -1,5 +1,6 @@
 """What a check is: a function of a patient, and what the table of findings says of it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Check:
             found.severity,
             found.means,
             self.threshold,
-            {k: float(f"{v:.4g}") for k, v in found.figures.items()},
+            {k: float(f"{v:.4g}") for k, v in found.figures.items() if math.isfinite(v)},
             tuple(found.cure),
         )
 

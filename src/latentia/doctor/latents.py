@@ -4,18 +4,18 @@ from typing import Any
 
 import numpy as np
 
+from latentia.core.contract import Model
 from latentia.doctor import cure
 from latentia.doctor.finding import ILL, NOTE, WARN, Diagnosis, check
 from latentia.doctor.patient import Patient, pixels_of
 from latentia.metrics.elbo import ACTIVE
 
 NATS = 0.1  # of rate: two images in three cannot be told apart by less
-EARLY = 0.25  # share of the run before which a low rate may yet rise: VAEs begin collapsed
 EXPLAINED = 0.5  # share of the images' variance: below it a picture is closer to the mean image
 UNUSED = 0.25  # of the dimensions: a few spare ones are the rule, and do no harm
 REACHED = 0.6  # of the posterior's pictures; healthy runs have 0.75 to 0.9, beta 0.01 has 0.2
 ENOUGH = 50  # pictures of each kind, below which neighbours say little
-OFF = 3.0  # sigma over residual, or its inverse: nine-fold in the weight of the distortion
+OFF = 1.5  # sigma over residual, or its inverse: as beta 2.25; a residual grows with its sigma
 PRIOR_STEPS = 3000  # of a learned prior; the default takes 3,210 on MNIST
 
 
@@ -26,9 +26,10 @@ def rate_of(patient: Patient) -> float | None:
 
 
 def beta_of(patient: Patient) -> float | None:
-    """The weight of the rate that the run had last, of a distortion of weight 1."""
+    """The weight that the rate had last, of a distortion of weight 1; of what stands in its place,
+    where that does (the rate is then logged at weight 0)."""
     told = patient.term("rate", "weights")
-    return float(told[-1]) if len(told) else None
+    return float(told[-1]) or patient.knobs.get("beta") if len(told) else None
 
 
 def active(patient: Patient) -> tuple[int, int]:
@@ -52,16 +53,7 @@ def lower_beta(patient: Patient, beta: float | None) -> list[str]:
         return cure.train(patient, "beta1", beta=1.0)
     if "kl_schedule" not in patient.run.about["edits"]:
         return cure.train(patient, "warmup", edits={"kl_schedule": {"kl_schedule": "linear"}})
-    return slower(patient)
-
-
-def slower(patient: Patient) -> list[str]:
-    """At the recipe's own learning rate, or at a tenth of the run's."""
-    rate, usual = patient.knobs.get("lr"), cure.knobs_of(patient.run.about["recipe"]).get("lr")
-    if rate is None or usual is None:
-        return []
-    new = usual if rate > usual else cure.fewer_digits(rate / 10)
-    return cure.train(patient, f"lr{new:g}", lr=new)
+    return cure.slower(patient)
 
 
 @check(
@@ -75,7 +67,7 @@ def collapse(patient: Patient) -> Diagnosis | None:
     rate, beta = rate_of(patient), beta_of(patient)
     if rate is None or rate >= NATS:
         return None
-    if patient.early and patient.step < EARLY * patient.total:
+    if patient.young:
         return None
     figures: dict[str, Any] = {"rate_nats": rate, "beta": beta or 0.0}
     said, why = "the latents carry nothing", ""
@@ -105,8 +97,9 @@ def too_high(patient: Patient) -> Diagnosis | None:
     rate, beta = rate_of(patient), beta_of(patient)
     if rate is None or rate < NATS or beta is None or beta <= 1 or not patient.has_latents:
         return None
-    (alive, of), (error, spread) = active(patient), patient.residual
-    explained = 1 - error / spread
+    if patient.brief:  # it may be the steps that are missing
+        return None
+    (alive, of), explained = active(patient), patient.explained
     if explained >= EXPLAINED and alive >= of / 2:
         return None
     return Diagnosis(
@@ -151,7 +144,7 @@ def hole(patient: Patient) -> Diagnosis | None:
 
 
 def reached(patient: Patient) -> float | None:
-    if not patient.has_latents or not patient.draws:
+    if not patient.has_latents or type(patient.model).sample is Model.sample:
         return None
     if min(len(patient.samples), len(patient.posterior_draws)) < ENOUGH:
         return None
@@ -209,9 +202,9 @@ def sigma(patient: Patient) -> Diagnosis | None:
     beta = beta_of(patient)
     if not patient.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
         return None
-    (alive, of), (error, spread) = active(patient), patient.residual
-    now, wanted = float(likelihood.log_sigma.detach().exp()), error**0.5  # pyright: ignore
-    off, explained = now / wanted, 1 - error / spread
+    (alive, of), explained = active(patient), patient.explained
+    now, wanted = float(likelihood.log_sigma.detach().exp()), patient.residual[0] ** 0.5  # pyright: ignore
+    off = now / wanted
     costs = (
         alive < of / 2 or explained < EXPLAINED if off > 1 else (reached(patient) or 1) < REACHED
     )
@@ -221,7 +214,7 @@ def sigma(patient: Patient) -> Diagnosis | None:
     mends = cure.train(patient, "sigma", sigma="optimal") if cure.has(patient, "sigma") else []
     smaller = cure.fewer_digits(beta / off**2)
     return Diagnosis(
-        WARN,
+        ILL if explained < EXPLAINED else WARN,
         f"sigma is {now:.2g}, the error that it stands for {wanted:.2g}: beta "
         f"{beta:g} acts as beta "
         f"{effective:.3g}; {alive} of {of} dimensions are used, {explained:.0%} of the variance is "
@@ -236,4 +229,4 @@ def sigma(patient: Patient) -> Diagnosis | None:
     )
 
 
-CHECKS = (collapse, sigma, too_high, too_low, hole, unused)
+CHECKS = (collapse, too_high, too_low, hole, unused)

@@ -13,6 +13,7 @@ from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.core.seeding import normal_rows
 from latentia.data import Images, Split
+from latentia.data.split import evenly
 from latentia.engine.checkpoint import read_about
 from latentia.engine.log import read_rows
 from latentia.engine.plan import Plan
@@ -21,17 +22,20 @@ from latentia.latents.codes import Codes, codes
 from latentia.latents.codes import batch_size as fitting
 from latentia.metrics.coverage import Overlap, overlap
 
-PIXELS = 2**22  # that are encoded, at most; so the doctor takes seconds on large images too
+PIXELS = 2**21  # that are encoded, at most; so the doctor takes seconds on large images too
 FEWEST, MOST = 200, 2000  # held-out images that are encoded, whatever their size
 DRAWN = 500  # samples, and as many decoded posterior draws, at most
+DECODED = 100  # posterior means that are decoded: each gives the error of all its pixels
+EARLY = 0.25  # share of the run: VAEs begin collapsed, generators grey
+STEPS = 300  # by then a VAE has left the mean image; MNIST's recipes take 4,290 and more
+PRIOR_STEPS = 1000  # denoisers begin by saying 0, and their averaged weights lag behind
 COMPONENTS = 32  # principal components of the held-out pixels, in which neighbours are sought
 
 
 class Patient:
     """A run, and what was found out of it so far; nothing of its folder is changed.
 
-    images: the run's own, if the caller holds them. early: the run is still being trained, so that
-    only its settings and log are looked at.
+    images: the run's own, if at hand. early: in training: only settings and log are looked at.
     """
 
     def __init__(self, run: Run, images: Images | None = None, data: Any = None, early=False):
@@ -80,6 +84,29 @@ class Patient:
     def complete(self) -> bool:
         return not self.early and self.about_state.get("complete", self.step >= self.total)
 
+    @property
+    def prior(self) -> bool:
+        """A learned prior; by its player, since a run in training is not opened."""
+        return "denoiser" in self.run.about.get("parameters", {})
+
+    @property
+    def enough(self) -> int:
+        """Steps below which a run is near its random start."""
+        return PRIOR_STEPS if self.prior else STEPS
+
+    @property
+    def brief(self) -> bool:
+        return 0 < self.total < self.enough
+
+    @property
+    def young(self) -> bool:
+        """So early in the run that a low rate may yet rise, and one grey picture become many."""
+        return self.step < EARLY * self.total
+
+    @property
+    def players(self) -> list[str]:
+        return list(self.logged[-1]["players"]) if self.logged else []
+
     @cached_property
     def plan(self) -> Plan:
         """As it was trained, without its weights."""
@@ -89,7 +116,8 @@ class Patient:
     @cached_property
     def model(self) -> Model:
         self._look()
-        return self.run.model()
+        # as it was trained; convolutions take half the time so
+        return self.run.model().to(memory_format=torch.channels_last)  # pyright: ignore
 
     @property
     def coder(self) -> Any:
@@ -101,10 +129,6 @@ class Patient:
     def has_latents(self) -> bool:
         """Of its own: of a learned prior, its autoencoder's illnesses are another run's."""
         return isinstance(self.model, HasLatents) and not isinstance(self.model, HasTrajectory)
-
-    @property
-    def draws(self) -> bool:
-        return type(self.model).sample is not Model.sample
 
     @cached_property
     def parent(self) -> Run | None:
@@ -139,7 +163,7 @@ class Patient:
 
     def few(self, n: int) -> Float[Tensor, "n c h w"]:
         """So many held-out images, or all, evenly spaced."""
-        return evenly(self.held_out, n)
+        return self.held_out.batch(evenly(len(self.held_out), n)).image
 
     @cached_property
     def codes(self) -> Codes:
@@ -147,16 +171,19 @@ class Patient:
         return codes(self.coder, self.held_out, most=self.most)
 
     @cached_property
-    @torch.no_grad()
     def residual(self) -> tuple[float, float]:
         """Mean squared error of decoded posterior means, and the variance that it leaves over."""
-        wrong = [(self.coder.reconstruct(x) - x).square().mean() for x in self._parts(self.drawn)]
-        images = self.few(self.drawn)
-        spread = (images - images.mean(0)).square().mean().item()
-        return float(torch.stack(wrong).mean()), spread
+        images, rows = self.few(self.most), evenly(len(self.codes.mean), DECODED)
+        wrong = self.decoded(self.codes.mean[rows]) - images[rows]
+        return float(wrong.square().mean()), float((images - images.mean(0)).square().mean())
+
+    @property
+    def explained(self) -> float:
+        """Share of the pixels' variance that reconstructions explain."""
+        return 1 - self.residual[0] / self.residual[1]
 
     @cached_property
-    @torch.no_grad()
+    @torch.inference_mode()
     def samples(self) -> Float[Tensor, "n c h w"]:
         size = fitting(self.held_out)
         n = max(2, min(self.drawn, 64 * size, len(self.held_out)))
@@ -164,19 +191,23 @@ class Patient:
         if getattr(model, "condition", None) is None or model.classes:
             return model.sample(n, seed=0).cpu()
         # an image as condition: without one, samples are of no image that could be compared
-        told = self.held_out.batch(rows_of(self.held_out, n)).columns[model.column]
+        told = self.held_out.batch(evenly(len(self.held_out), n)).columns[model.column]
         return model.sample(len(told), seed=0, cond=told).cpu()
 
     @cached_property
-    @torch.no_grad()
     def posterior_draws(self) -> Float[Tensor, "n c h w"]:
         """Decoded draws, one from the posterior of each of some held-out images."""
-        drawn, shape = [], tuple(self.coder.latent_shape)
-        eps = normal_rows(self.drawn, shape, seed=0, purpose="doctor")
-        for part in self._parts(self.drawn):
-            noise, eps = eps[: len(part)], eps[len(part) :]
-            drawn.append(self.coder.decode(self.coder.encode(part).sample(noise)))
-        return torch.cat(drawn).cpu()
+        rows = evenly(len(self.codes.mean), self.drawn)
+        eps = normal_rows(len(rows), self.codes.mean.shape[1:], seed=0, purpose="doctor").numpy()
+        return self.decoded(self.codes.mean[rows] + self.codes.sd[rows] * eps)
+
+    @torch.inference_mode()
+    def decoded(self, latents: np.ndarray) -> Float[Tensor, "n c h w"]:
+        """Of latents whose dimensions stand in a row."""
+        z = torch.from_numpy(latents).unflatten(1, tuple(self.coder.latent_shape))
+        return torch.cat(
+            [self.coder.decode(part).cpu() for part in z.split(fitting(self.held_out))]
+        )
 
     def likeness(self, drawn: Tensor, real: Tensor) -> Overlap:
         """How `drawn` lie among `real`, in principal components of the real pixels."""
@@ -184,7 +215,9 @@ class Patient:
         flat = real.flatten(1).double()
         centre = flat.mean(0)
         width = min(COMPONENTS, n - 1, flat.shape[1])
-        _, _, axes = torch.svd_lowrank(flat - centre, q=width, niter=4)
+        wide = flat - centre
+        strength, order = torch.linalg.eigh(wide @ wide.T)  # exact, and of the images' number only
+        axes = wide.T @ order[:, -width:] / strength[-width:].clamp_min(1e-12).sqrt()
         a, b = ((x.flatten(1).double()[:n] - centre) @ axes for x in (real, drawn))
         return overlap(a.float(), b.float(), k=min(5, n - 1))
 
@@ -206,22 +239,9 @@ class Patient:
         """A validation figure, epoch by epoch."""
         return np.array([r["values"][name] for r in self.validated if name in r["values"]])
 
-    def _parts(self, n: int) -> list[Tensor]:
-        return list(self.few(n).split(fitting(self.held_out)))
-
     def _look(self) -> None:
         if self.early:
             raise Error("The run is still being trained.")
-
-
-def evenly(split: Split, n: int) -> Float[Tensor, "n c h w"]:
-    return split.batch(rows_of(split, n)).image
-
-
-def rows_of(split: Split, n: int) -> Tensor:
-    """So many of its rows, evenly spaced."""
-    rows = torch.linspace(0, len(split) - 1, min(n, len(split)), dtype=torch.float64)
-    return rows.round().long()
 
 
 def steps_of(plan: Plan, run: Run) -> int:

@@ -4,20 +4,18 @@ import math
 
 import numpy as np
 
-from latentia.core.contract import HasTrajectory
 from latentia.doctor import cure
 from latentia.doctor.finding import ILL, WARN, Diagnosis, check
-from latentia.doctor.latents import EXPLAINED, NATS, beta_of, rate_of, slower
-from latentia.doctor.patient import Patient, steps_of
+from latentia.doctor.latents import EXPLAINED, NATS, beta_of, rate_of
+from latentia.doctor.patient import PRIOR_STEPS, STEPS, Patient
 
 FALLING = 0.05  # of all that was gained: complete runs of the recipes gained 0 to 0.03 at the end
 RISEN = 0.05  # likewise: noise of the validation moves it by less than 0.01
-STEPS = 300  # by then a VAE has left the mean image; MNIST's recipes take 4,290 and more
-PRIOR_STEPS = 1000  # denoisers begin by saying 0, and their averaged weights lag behind
 GOAL = 1500  # steps that the cure asks for, at least
 GROWN = 10.0  # the gradient's norm, from the first half to the end; healthy runs: 0.5 to 2
 BURST = 100.0  # one log row over the median; healthy runs: up to 5 after their first tenth
 BITES = 0.9  # of the log rows of the second half
+ENDED = "so the run ends"  # the engine's words
 REACHED = 0.99  # of the final weight of the rate
 
 
@@ -25,39 +23,23 @@ REACHED = 0.99  # of the final weight of the rate
     "non-finite steps",
     evidence="steps whose loss, gradient or weights were no finite number, as the engine met them",
     threshold="one; ILL if the run ended by it",
-    cure="--lr at the recipe's own, or a tenth; where the log-variance is named, --precision fp32",
+    cure="--lr at the recipe's own, or a tenth; --precision fp32 where there is none",
 )
 def non_finite(patient: Patient) -> Diagnosis | None:
     if not patient.incidents:
         return None
     first, times = patient.incidents[0]["text"], len(patient.incidents)
-    ended = "so the run ends" in patient.incidents[-1]["text"]
+    ended = ENDED in patient.incidents[-1]["text"]
     what = first.split("; back to")[0].split("; the third")[0]
+    then = "the run ended" if ended else "the learning rate was halved"
     return Diagnosis(
         ILL if ended else WARN,
-        f"{times} {'time' if times == 1 else 'times'} a step was not finite, "
-        f"{'and the run ended' if ended else 'and the learning rate was halved'}. "
-        f"First: {what}.",
-        f"{probable(patient, what)} What is kept is the state before the "
-        f"{'last' if times > 1 else 'bad'} step: use it only to look at.",
+        f"{times:,} steps were not finite, and {then}. First: {what}.",
+        "The usual cause is the learning rate: images were checked before the first step. What is "
+        "kept is the state before the last such step: use it only to look at.",
         {"times": times, "step": patient.incidents[0]["step"]},
-        slower(patient) or cure.train(patient, "fp32", precision="fp32"),
+        cure.slower(patient) or cure.train(patient, "fp32", precision="fp32"),
     )
-
-
-def probable(patient: Patient, what: str) -> str:
-    """The cause that fits what went first; images were checked before the first step."""
-    rate, usual = patient.knobs.get("lr"), cure.knobs_of(patient.run.about["recipe"]).get("lr")
-    if rate and usual and rate > usual:
-        return f"The probable cause is the learning rate: {rate:g}, where the recipe has {usual:g}."
-    if "rate is not finite" in what:
-        return (
-            "The probable cause is a log-variance of the encoder, whose exponential overflowed: "
-            "lower learning rates keep it in range."
-        )
-    if "critic" in what:
-        return "The probable cause is a critic whose gradient grew without limit."
-    return "The probable cause is a learning rate too high for these images; they are finite."
 
 
 @check(
@@ -67,17 +49,12 @@ def probable(patient: Patient, what: str) -> str:
     cure="latentia resume RUN",
 )
 def interrupted(patient: Patient) -> Diagnosis | None:
-    if patient.complete:
-        return None
-    share = patient.step / max(1, patient.total)
-    ended = any("so the run ends" in row["text"] for row in patient.incidents)
-    if ended:  # to go on would end in the same step
-        return None
+    if patient.complete or any(ENDED in row["text"] for row in patient.incidents):
+        return None  # where it ended, to go on would end in the same step
     return Diagnosis(
         WARN,
-        f"{patient.step:,} of {patient.total:,} steps were taken ({share:.0%}).",
-        "What is found here holds for the weights as they are now; the schedules of learning rate "
-        "and weights have not come to their end, and images are worse than they will be.",
+        f"{patient.step:,} of {patient.total:,} steps were taken.",
+        "What is found here holds for the weights as they are now; they will be better.",
         {"step": patient.step, "total": patient.total},
         cure.resume(patient.run.path),
     )
@@ -91,36 +68,26 @@ def interrupted(patient: Patient) -> Diagnosis | None:
     early=True,
 )
 def few_steps(patient: Patient) -> Diagnosis | None:
-    # by its player, which the settings tell: a run in training is not opened
-    prior = "denoiser" in patient.run.about.get("parameters", {})
-    wanted = PRIOR_STEPS if prior else STEPS
-    if patient.total >= wanted or not patient.total:
+    if not patient.brief:
         return None
     n = patient.run.about["images"]["count"]["train"]
-    epochs = patient.knobs.get("epochs", 0)
-    more = math.ceil(epochs * 1.5 * wanted / patient.total)
     return Diagnosis(
         WARN,
-        f"the run has {patient.total:,} steps: {n:,} images make "
-        f"{patient.total // max(1, epochs)} a pass.",
-        "So few steps leave a network near its random start"
-        + (": the prior draws little more than noise, whatever is asked." if prior else ".")
-        + " Small data need more passes.",
+        f"the run has {patient.total:,} steps, with {n:,} training images.",
+        "So few steps leave a network near its random start. Small data need more passes.",
         {"steps": patient.total, "train": n},
-        cure.train(patient, f"epochs{more}", epochs=more) if epochs else [],
+        cure.longer(patient, math.ceil(1.5 * patient.enough), least=1),
     )
 
 
 def selection(patient: Patient) -> tuple[str, np.ndarray]:
-    """The validation figure that tells progress, epoch by epoch; nothing if there is none."""
+    """The validation figure that tells progress, epoch by epoch; nothing if there is none, or an
+    adversary, against whom none is meant to fall."""
+    if len(patient.gauge("critic loss")) and np.isfinite(patient.gauge("critic loss")[-1]):
+        return "", np.empty(0)
     values = patient.validated[-1]["values"] if patient.validated else {}
     name = "nelbo" if "nelbo" in values else next(iter(values), "")
     return name, patient.score(name)
-
-
-def duelling(patient: Patient) -> bool:
-    """Against an adversary: no validation figure is then meant to fall."""
-    return any("critic loss" in row["gauges"] for row in patient.logged[-1:])
 
 
 @check(
@@ -131,52 +98,51 @@ def duelling(patient: Patient) -> bool:
 )
 def unfinished(patient: Patient) -> Diagnosis | None:
     name, values = selection(patient)
-    if len(values) < 3 or duelling(patient) or not patient.complete:
+    if len(values) < 3 or not patient.complete:
         return None
     lately = values[-1 - max(1, len(values) // 4)] - values[-1]
     gained = values[0] - values.min()
     if not gained > 0 or lately <= FALLING * gained:
         return None
-    epochs = patient.knobs.get("epochs", 0)
-    more = max(3 * epochs, math.ceil(epochs * GOAL / patient.total))
-    if isinstance(patient.model, HasTrajectory):
-        more = max(more, math.ceil(epochs * 2 * PRIOR_STEPS / patient.total))
     return Diagnosis(
         WARN,
-        f"{name} of the validation images still fell by {lately:.3g} in the last quarter of "
-        f"{len(values)} epochs, {lately / gained:.0%} of its fall in all.",
-        "More passes would give better images and coordinates for nothing but "
-        "time; figures of this "
-        "run are not the recipe's.",
+        f"{name} of the validation images still fell by {lately:.3g} in the last quarter, "
+        f"{lately / gained:.0%} of its fall in {len(values)} epochs.",
+        "More passes would give better images and coordinates for nothing but time.",
         {"fell": lately, "fell_in_all": gained},
-        cure.train(patient, f"epochs{more}", epochs=more) if epochs else [],
+        cure.longer(patient, 2 * PRIOR_STEPS if patient.prior else GOAL),
     )
+
+
+def still_fell(patient: Patient, epoch: int) -> bool:
+    """Of a VAE, the training figure: where both rise, it is by beta or the like."""
+    distortion, rate = patient.term("distortion"), patient.term("rate")
+    before = np.array([row.get("epoch", 0) <= epoch for row in patient.logged])
+    if not len(before) == len(distortion) == len(rate) or not before.any():
+        return True
+    nelbo = distortion + rate
+    return bool(nelbo[-1] < nelbo[before][-1])
 
 
 @check(
     "overfitting",
-    evidence="rise of the validation figure since its best epoch",
+    evidence="rise of the validation figure since its best epoch, while that of training falls",
     threshold=f"more than {RISEN:.0%} of its fall before",
     cure="--epochs as many as the best had",
 )
 def overfitting(patient: Patient) -> Diagnosis | None:
     name, values = selection(patient)
-    if len(values) < 4 or duelling(patient):
+    if len(values) < 4:
         return None
     best = int(values.argmin())
     risen, gained = values[-1] - values[best], values[0] - values[best]
-    if not gained > 0 or risen <= RISEN * gained:
+    if not gained > 0 or risen <= RISEN * gained or not still_fell(patient, best + 1):
         return None
     return Diagnosis(
         WARN,
         f"{name} of the validation images was best in epoch {best + 1} of {len(values)} and has "
         f"risen by {risen:.3g} since, {risen / gained:.0%} of what it had fallen.",
-        "The model learns its training images by heart: new images of yours get worse coordinates. "
-        + (
-            "The weights kept are those of the best epoch."
-            if any(row["selected"] for row in patient.validated)
-            else "The weights kept are later ones."
-        ),
+        "The model learns its training images by heart: new images of yours get worse coordinates.",
         {"best_epoch": best + 1, "epochs": len(values), "risen": risen},
         cure.train(patient, f"epochs{best + 1}", epochs=best + 1),
     )
@@ -189,33 +155,25 @@ def overfitting(patient: Patient) -> Diagnosis | None:
     cure="--lr at the recipe's own, or a tenth",
 )
 def exploding(patient: Patient) -> Diagnosis | None:
-    for player in patient.logged[-1]["players"] if patient.logged else ():
+    for player in patient.players:
         norms = patient.norms(player)
         norms = norms[len(norms) // 10 + 1 :]  # a network far from its data starts steep
-        if len(norms) < 8 or not clip_is_far(patient, player, norms):
+        clip = patient.plan.optim[player].clip
+        if len(norms) < 8 or (clip is not None and norms.max() >= clip):  # held by the clip
             continue
         half, end = np.median(norms[: len(norms) // 2]), np.median(norms[-len(norms) // 4 :])
         grown, burst = end / half, norms.max() / np.median(norms)
         if grown < GROWN and burst < BURST:
             continue
-        how = (
-            f"grew {grown:.3g}-fold" if grown >= GROWN else f"burst to {burst:.3g} times its median"
-        )
         return Diagnosis(
             WARN,
-            f"the gradient of {player} {how} (median {np.median(norms):.3g}, largest "
-            f"{norms.max():.3g}).",
+            f"the gradient of {player} grew {grown:.3g}-fold to its end, and was once {burst:.3g} "
+            f"times its median of {np.median(norms):.3g}.",
             "Single steps throw the weights away from what was learned; results depend on chance.",
             {"grown": grown, "burst": burst},
-            slower(patient),
+            cure.slower(patient),
         )
     return None
-
-
-def clip_is_far(patient: Patient, player: str, norms: np.ndarray) -> bool:
-    """Clipping holds large gradients by itself."""
-    clip = patient.plan.optim[player].clip
-    return clip is None or bool(norms.max() < clip)
 
 
 @check(
@@ -225,19 +183,19 @@ def clip_is_far(patient: Patient, player: str, norms: np.ndarray) -> bool:
     cure="--clip above the usual norm",
 )
 def clipped(patient: Patient) -> Diagnosis | None:
-    for player in patient.logged[-1]["players"] if patient.logged else ():
+    for player in patient.players:
         clip, norms = patient.plan.optim[player].clip, patient.norms(player)
         norms = norms[len(norms) // 2 :]
         if clip is None or len(norms) < 4 or (share := np.mean(norms > clip)) < BITES:
             continue
-        wider = float(f"{2 * norms.max():.1g}")
+        wider, norm = float(f"{2 * norms.max():.1g}"), float(np.median(norms))
         return Diagnosis(
             WARN,
             f"the gradient of {player} was cut to {clip:g} in {share:.0%} of the second half's log "
-            f"rows; its norm there is {np.median(norms):.3g}.",
+            f"rows; its norm there is {norm:.3g}.",
             "Every step has the same length, however far there is to go: training is slow, and the "
             "learning rate does not mean what it says.",
-            {"clip": clip, "norm": float(np.median(norms)), "share": float(share)},
+            {"clip": clip, "norm": norm, "share": float(share)},
             cure.train(patient, f"clip{wider:g}", clip=wider),
         )
     return None
@@ -254,14 +212,13 @@ def warmup(patient: Patient) -> Diagnosis | None:
     if not len(weights) or schedule is None or not patient.complete:
         return None
     final = schedule(1.0)  # pyright: ignore[reportCallIssue]
-    if not final or weights[-1] >= REACHED * final:
-        return None
+    if not final or not weights[-1] or weights[-1] >= REACHED * final:
+        return None  # 0: something else stands in the rate's place
     edit = {"kl_schedule": {"kl_schedule": "linear", "kl_warmup": 0.0, "kl_until": 0.5}}
     return Diagnosis(
         WARN,
         f"the weight of the rate ended at {weights[-1]:.3g}, below its final {final:.3g}.",
-        "The model was never trained on the objective that was asked for: its latents lie further "
-        "apart than the prior expects, and samples are worse than they could be.",
+        "The objective that was asked for was never trained on; samples are worse for it.",
         {"reached": float(weights[-1]), "final": float(final)},
         cure.train(patient, "warmup", edits=edit),
     )
@@ -270,41 +227,26 @@ def warmup(patient: Patient) -> Diagnosis | None:
 @check(
     "images not learned",
     evidence="share of the pixels' variance that decoded posterior means explain",
-    threshold=f"below {EXPLAINED:.0%}, at beta 1 or less and with some rate",
-    cure="--lr at the recipe's own, or a tenth; else more --epochs",
+    threshold=f"below {EXPLAINED:.0%}, at beta 1 or less, with some rate and steps enough",
+    cure="--lr at the recipe's own; else more --epochs",
 )
 def dull(patient: Patient) -> Diagnosis | None:
     rate, beta = rate_of(patient), beta_of(patient)
-    if rate is None or rate < NATS or not patient.has_latents or (beta or 0) > 1:
+    if rate is None or rate < NATS or (beta or 0) > 1 or not patient.has_latents:
         return None
-    error, spread = patient.residual
-    explained = 1 - error / spread
-    if explained >= EXPLAINED:
+    if not patient.complete or patient.brief:
         return None
-    lr, usual = patient.knobs.get("lr"), cure.knobs_of(patient.run.about["recipe"]).get("lr")
-    epochs = patient.knobs.get("epochs", 0)
-    fast = lr and usual and lr > usual
-    more = max(3 * epochs, math.ceil(epochs * GOAL / max(1, steps_of(patient.plan, patient.run))))
+    if (explained := patient.explained) >= EXPLAINED:
+        return None
+    other = cure.restored(patient, "lr")
     return Diagnosis(
         ILL,
         f"reconstructions explain {max(0.0, explained):.0%} of the pixels' variance"
-        + (f"; the learning rate is {lr:g}, the recipe's {usual:g}." if fast else "."),
-        "What is drawn is hardly nearer to an image than the mean image is: "
-        "neither reconstructions "
-        "nor coordinates say much yet.",
+        + (f"; the learning rate, {patient.knobs['lr']:g}, is not the recipe's." if other else "."),
+        "What is drawn is hardly nearer to an image than the mean image: coordinates say little.",
         {"explained": explained, "rate_nats": rate},
-        slower(patient) if fast else cure.train(patient, f"epochs{more}", epochs=more),
+        other or cure.longer(patient, GOAL),
     )
 
 
-CHECKS = (
-    non_finite,
-    interrupted,
-    dull,
-    few_steps,
-    unfinished,
-    overfitting,
-    exploding,
-    clipped,
-    warmup,
-)
+CHECKS = (non_finite, interrupted, dull, few_steps, overfitting, exploding, clipped, warmup)

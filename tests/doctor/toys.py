@@ -1,0 +1,128 @@
+"""Recipes small enough to be made ill and mended in seconds, with knobs that the house's lack."""
+
+import math
+import signal
+from typing import Literal
+
+from torch import Tensor, nn
+
+from latentia.core.schedules import after, constant, cosine, linear
+from latentia.data import open_images
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Plan
+from latentia.engine.recipe import recipe
+from latentia.losses.adversarial import NonSaturating, Relativistic
+from latentia.losses.likelihood import Gaussian
+from latentia.models.gan import GAN
+from latentia.models.vae import VAE
+from latentia.models.vaegan import VAEGAN
+from latentia.nets.init import glorot
+from latentia.nets.mlp import MLPDecoder, MLPEncoder, perceptron
+
+
+class Judge(nn.Module):
+    def __init__(self, pixels: int, hidden: int):
+        super().__init__()
+        self.layers = perceptron((pixels, hidden, hidden, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.layers(image.flatten(1)).squeeze(1)
+
+
+@recipe
+def duel(
+    data: str = "digits",
+    relative: bool = True,
+    gamma: float = 0.1,
+    lr: float = 1e-3,
+    critic_lr: float = 1e-3,
+    batch: int = 64,
+    epochs: int = 24,
+) -> Plan:
+    """Perceptrons that duel over digits of 8x8."""
+    images = open_images(data, size=8, channels=1)
+    generator = glorot(MLPDecoder(16, images.shape, (128, 128)))
+    generator.latent_shape = (16,)
+    model = GAN(
+        generator,
+        glorot(Judge(64, 128)),
+        loss=Relativistic() if relative else NonSaturating(),
+        gamma=constant(gamma) if gamma else None,
+        bounded=not relative,
+    )
+    falls = cosine(end=0.1)
+    optim = {
+        "critic": Adam(critic_lr, betas=(0.0, 0.99), schedule=falls),
+        "generator": Adam(lr, betas=(0.0, 0.99), schedule=falls),
+    }
+    return Plan(model, images, optim, batch, epochs, average=5000.0)
+
+
+@recipe
+def gaussian(
+    data: str = "digits",
+    sigma: Literal["optimal", "published"] = "optimal",
+    clip: float = 1e5,
+    beta: float = 1.0,
+    lr: float = 1e-3,
+    batch: int = 32,
+    epochs: int = 16,
+) -> Plan:
+    """A VAE whose likelihood is a Gaussian, and whose gradient is clipped, as speckle_vae's."""
+    images = open_images(data, size=8, channels=1)
+    model = VAE(
+        MLPEncoder(images.shape, 8, (128,)),
+        MLPDecoder(8, images.shape, (128,)),
+        Gaussian("optimal" if sigma == "optimal" else math.sqrt(0.5)),
+        beta=constant(beta),
+    )
+    return Plan(model, images, {"vae": Adam(lr, clip=clip)}, batch, epochs)
+
+
+@recipe
+def rival(
+    data: str = "digits",
+    adversarial_weight: float | Literal["published"] = 0.5,
+    adversary_from: float = 0.5,
+    lr: float = 1e-3,
+    batch: int = 32,
+    epochs: int = 16,
+) -> Plan:
+    """A VAE-GAN of perceptrons, with the knobs of `vaegan`."""
+    images = open_images(data, size=16, channels=1)
+    balance = None
+    if adversarial_weight != "published":
+        joined = min(adversary_from + 0.1, 1.0)
+        balance = after(adversary_from, linear(0.0, adversarial_weight), until=joined)
+    model = VAEGAN(
+        MLPEncoder(images.shape, 8, (128,)),
+        MLPDecoder(8, images.shape, (128,)),
+        Gaussian(0.1),
+        Judge(256, 128),
+        balance=balance,
+    )
+    optim = {"critic": Adam(lr, betas=(0.5, 0.999)), "vae": Adam(lr)}
+    return Plan(model, images, optim, batch, epochs, average=2000.0)
+
+
+class Stopped(VAE):
+    """As if the machine had been taken away."""
+
+    at = 40
+
+    def shared(self, batch, moment):
+        if moment.step == self.at:
+            signal.raise_signal(signal.SIGTERM)
+
+
+@recipe
+def stopped(
+    data: str = "digits", at: int = 40, lr: float = 1e-3, batch: int = 64, epochs: int = 16
+) -> Plan:
+    """A VAE whose training is stopped once, at this step."""
+    images = open_images(data, size=16, channels=1)
+    model = Stopped(
+        MLPEncoder(images.shape, 8, (128,)), MLPDecoder(8, images.shape, (128,)), Gaussian(0.2)
+    )
+    model.at = at
+    return Plan(model, images, {"vae": Adam(lr)}, batch, epochs)
