@@ -125,8 +125,8 @@ def images(seed, where):
 def no_pictures():
     """Reports take as long as these trainings; they are tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("write_report", "keep_pictures"):
-            patch.setattr(f"latentia.session.{name}", lambda *_: None)
+        for name in ("report.page.write_report", "session.keep_pictures"):
+            patch.setattr(f"latentia.{name}", lambda *_: None)
         yield
 
 
