@@ -14,12 +14,16 @@ check: test  ## and what takes longer
 	$(BIN)/pytest -q -m slow
 
 DATA ?= ../shared/data/mnist
-bench: .venv/installed .bench/pythae .bench/keras  ## against every peer, in turn; writes docs/speed.md
+bench: .venv/installed .bench/pythae/installed .bench/keras/installed  ## against every peer, in turn; writes docs/speed.md
 	$(BIN)/python benchmarks/speed.py --data $(DATA) --pythae .bench/pythae/bin/python \
 	    --keras .bench/keras/bin/python --out docs/speed.md
 
-.bench/pythae: ; $(PYTHON) -m venv $@ && $@/bin/python -m pip install -q -c constraints.txt pythae
-.bench/keras: ; $(PYTHON) -m venv $@ && $@/bin/python -m pip install -q tensorflow-cpu keras
+.bench/%/installed: constraints.txt
+	$(PYTHON) -m venv .bench/$*
+	.bench/$*/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt $(NEEDS_$*)
+	touch $@
+NEEDS_pythae := pythae
+NEEDS_keras := tensorflow-cpu keras
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

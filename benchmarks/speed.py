@@ -19,19 +19,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from peers import loop_of
-from safetensors import safe_open
 from torch.utils.flop_counter import FlopCounterMode
 from turns import Compared, Worker, compare, spread, started
 
-import latentia
 from latentia.core.tensors import to_bytes
 from latentia.data import open_images
+from latentia.engine.checkpoint import read_about
 from latentia.engine.log import read_rows
 
 HERE = Path(__file__).parent
@@ -109,10 +109,7 @@ def to_the_target(place: Place) -> Compared:
 def trained(run: Path) -> bool:
     """Whether the weights of the last step are there."""
     weights, rows = run / "weights.safetensors", read_rows(run / "log.jsonl")
-    if not rows or not weights.exists():
-        return False
-    with safe_open(weights, "pt") as held:
-        return int(held.metadata()["step"]) == rows[0]["total"]
+    return bool(rows) and weights.exists() and read_about(weights)["step"] == rows[0]["total"]
 
 
 def first_step(place: Place) -> Compared:
@@ -248,7 +245,9 @@ def main() -> None:
     parser.add_argument("--pythae")
     parser.add_argument("--keras")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", nargs="*", default=[], help="words that a row must hold")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="words that a row must hold; the others stay"
+    )
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
@@ -271,7 +270,7 @@ def main() -> None:
     tops = [f"{str(kind)[6:]} {value / 1e12:.2f} TFLOP/s" for kind, value in ceilings.items()]
     about = (
         f"{os.cpu_count()} cores of an {processor()}, PyTorch {torch.__version__}, "
-        f"latentia {latentia.__version__}; load before the start {load:.1f}; "
+        f"latentia {version('latentia')}; load before the start {load:.1f}; "
         f"medians of n = {given.repeats} turns (least to most). Matrix product: {', '.join(tops)}."
     )
     print(about)
@@ -279,7 +278,9 @@ def main() -> None:
         text = given.out.read_text()
         begin, end = "<!-- measured -->", "<!-- end -->"
         before, after = text.split(begin)[0], text.split(end)[1]
-        middle = "\n".join([begin, "", about, "", *lines, "", end])
+        kept = [line for line in text.split(begin)[1].splitlines() if line.startswith("|")]
+        rows = {tuple(line.split("|")[1:3]): line for line in [*kept, *lines]}
+        middle = "\n".join([begin, "", about, "", *rows.values(), "", end])
         given.out.write_text(before + middle + after)
 
 

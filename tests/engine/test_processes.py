@@ -146,7 +146,9 @@ def test_two_machines_that_are_pre_empted_go_on_as_if_they_had_not_been(tmp_path
             for _ in range(2)
         ]  # fmt: skip
         if stop:
+            deadline = time.monotonic() + 120
             while not stop.exists() or stop.stat().st_size < 2000:
+                assert time.monotonic() < deadline
                 time.sleep(0.05)
             for each in both:
                 os.killpg(each.pid, signal.SIGTERM)
@@ -169,7 +171,9 @@ def test_two_machines_that_are_pre_empted_go_on_as_if_they_had_not_been(tmp_path
 SLURM = {  # stand-ins, each a script: what it was told goes to `told`
     "scontrol": "case $1 in show) echo first;; *) echo scontrol $* >> told;; esac",
     "srun": "echo srun $* >> told; [ -z $ENDS ] || { mkdir -p r; touch r/report.html; exit 0; }\n"
-    "trap 'exit 130' TERM; touch ready; while :; do sleep 0.05; done",
+    "echo $$ > step; trap 'exit 1' TERM; trap 'exit 130' USR1; touch ready\n"
+    "for k in {1..1000}; do sleep 0.05; done",
+    "scancel": "echo scancel $* >> told; kill -USR1 $(cat step)",
 }
 
 
@@ -188,8 +192,9 @@ def test_the_sbatch_script_resumes_what_is_there_and_queues_again_what_was_stopp
     env |= {"SLURM_GPUS_ON_NODE": "4", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     script = Path(__file__).parents[2] / "docs" / "train.sbatch"
     words = ["bash", script, "conv_vae", "--data", "my photos", "--run", "r"]
+    deadline = time.monotonic() + 30
     job = subprocess.Popen(words, cwd=tmp_path, env=env)
-    while not ends and not (tmp_path / "ready").exists():
+    while not ends and not (tmp_path / "ready").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     if not ends:
         job.send_signal(signal.SIGTERM)
@@ -198,7 +203,7 @@ def test_the_sbatch_script_resumes_what_is_there_and_queues_again_what_was_stopp
     given = "resume r" if begun else "train conv_vae --data my photos --run r"
     meet = "--rdzv_id 9 --rdzv_backend c10d --rdzv_endpoint first:29500"
     start = f"srun torchrun --nnodes 2 --nproc_per_node 4 {meet} -m -- latentia {given}"
-    assert told == [start, *([] if ends else ["scontrol requeue 9"])]
+    assert told == [start, *([] if ends else ["scancel --signal=TERM 9.0", "scontrol requeue 9"])]
 
 
 def test_the_sbatch_script_wants_a_run():

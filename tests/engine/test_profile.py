@@ -55,7 +55,6 @@ def test_the_time_of_a_step_goes_where_it_was_spent(array_file, tmp_path, monkey
     assert all(value >= 0 for value in found.milliseconds.values())
     assert all(found.milliseconds[name] > 0 for name in ("data", "backward", "optimizer"))
     assert found.milliseconds["forward"] > 3
-    assert found.milliseconds["forward"] > 2 * found.milliseconds["data"]
     trace = json.loads((tmp_path / "r" / "trace.json").read_text())
     names = [event["name"] for event in trace["traceEvents"] if event.get("ph") == "X"]
     assert [names.count(name) for name in ("step", "data", "backward")] == [STEPS] * 3

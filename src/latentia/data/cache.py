@@ -87,8 +87,9 @@ def writing(key: str) -> Iterator[Path | None]:
             for file in begun.iterdir():
                 with open(file, "rb") as written:
                     os.fsync(written.fileno())
-            shutil.rmtree(final, ignore_errors=True)  # unusable, or as good as ours
-            with suppress(OSError):  # another process was faster
+            if about(key) is None or load(key) is None:  # else others may have mapped it
+                shutil.rmtree(final, ignore_errors=True)
+            with suppress(OSError):  # another process was faster, and its pixels are the same
                 begun.rename(final)
     finally:
         shutil.rmtree(begun, ignore_errors=True)

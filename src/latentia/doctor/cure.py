@@ -59,17 +59,22 @@ def train(patient: Patient, suffix: str, *, edits: Any = None, **changed: Any) -
 
 
 def restored(patient: Patient, *knobs: str) -> list[str]:
-    """Those of these knobs that are not the recipe's own, back to it; [] if all are."""
+    """Those of these knobs that are twice or half the recipe's own, or further, back to it."""
     usual, now = knobs_of(patient.run.about["recipe"]), patient.knobs
-    changed = {k: usual[k] for k in knobs if k in usual and now.get(k) != usual[k]}
+    changed = {k: usual[k] for k in knobs if k in usual and not alike(now[k], usual[k])}
     said = "-".join(f"{k}{v:g}" for k, v in changed.items())
     return train(patient, said, **changed) if changed else []
+
+
+def alike(a: float | None, b: float | None) -> bool:
+    """Equal, or less than twice each other."""
+    return a == b or bool(a and b and b / 2 < a < b * 2)
 
 
 def fast(patient: Patient) -> bool:
     """A learning rate above the recipe's own."""
     usual = knobs_of(patient.run.about["recipe"]).get("lr")
-    return usual is not None and patient.knobs["lr"] > usual
+    return usual is not None and patient.knobs["lr"] >= 2 * usual
 
 
 def slower(patient: Patient) -> list[str]:

@@ -195,12 +195,14 @@ def unused(patient: Patient) -> Diagnosis | None:
     evidence="sigma of the Gaussian likelihood over the root mean squared error of reconstructions",
     threshold=f"{OFF:g}-fold either way, with half of the dimensions unused or half "
     "of the variance",
-    cure="--sigma optimal, --likelihood gaussian, or --beta scaled by the ratio squared",
+    cure="--sigma optimal, or --beta scaled by the ratio squared",
 )
 def sigma(patient: Patient) -> Diagnosis | None:
     likelihood = getattr(patient.model, "likelihood", None)
     beta = beta_of(patient)
     if not patient.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
+        return None
+    if patient.brief or not patient.complete:  # a sigma that is learned begins at a half
         return None
     (alive, of), explained = active(patient), patient.explained
     now, wanted = float(likelihood.log_sigma.detach().exp()), patient.residual[0] ** 0.5  # pyright: ignore

@@ -16,9 +16,7 @@ from latentia.core.errors import Error
 
 T = TypeVar("T")
 ALONE = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # srun, mpirun, mpiexec
-PATIENCE = timedelta(
-    days=1
-)  # the first process may decode for hours; one that dies is seen at once
+PATIENCE = timedelta(days=1)  # the first may decode for hours; a closed connection is seen at once
 
 
 @contextmanager
@@ -65,7 +63,7 @@ def asked_for() -> int:
     if "WORLD_SIZE" in os.environ:
         return 1
     try:  # accelerate launch --cpu starts one, whatever it is told
-        text = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode()
+        text = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode(errors="replace")
     except OSError:
         text = ""
     told = re.search(r"accelerate.*\0--num_processes[=\0](\d+)", text)

@@ -49,6 +49,8 @@ class Fused(torch.optim.AdamW):
             beta1, beta2 = group["betas"]
             lists: list[list[Tensor]] = [[], [], [], [], [], []]
             self._init_group(group, *lists)
+            if not lists[0]:  # no gradient
+                continue
             torch._foreach_add_(lists[-1], 1)  # the steps  # pyright: ignore
             torch._fused_adamw_(  # pyright: ignore
                 *lists,

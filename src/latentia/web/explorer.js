@@ -440,18 +440,24 @@ const enter = attempt(async () => { // a run becomes the active one
 });
 const refresh = attempt(async () => { // asks what there is, until all images are read
   const found = await told("api/runs"), before = page.runs, identity = (run) => `${run?.name} ${run?.state}`;
+  const was = before[page.active];
   page.runs = found.runs;
   page.problems = found.problems;
   if (page.active >= page.runs.length) page.active = 0;
   if (page.beside >= page.runs.length) page.beside = null;
+  before.forEach((run, k) => { // other runs than before, after a new start: what was chosen of theirs is gone
+    if (run.name === page.runs[k]?.name && run.latent === page.runs[k].latent) return;
+    delete page.z[k]; delete page.own[k];
+    if (run === was) page.input = null;
+  });
   if (page.runs.map(identity).join() !== before.map(identity).join()) {
     const listed = page.runs.map((run, k) => [k, page.runs.filter((each) => each.name === run.name).length > 1 ? `${run.name} (${k + 1})` : run.name]);
     fill($("run"), listed, page.active);
     fill($("beside"), [["", "none"], ...listed], page.beside ?? "");
     $("beside-label").hidden = page.runs.length < 2;
     // One more run that is read must not take from the user what he does with the active one.
-    if (identity(active()) !== identity(before[page.active])) await enter();
-    else layout();
+    if (identity(active()) !== identity(was)) await enter();
+    else { layout(); figures(); }
   } else show();
   if (page.runs.some((run) => run.state === "reading")) setTimeout(refresh, 500);
 });
