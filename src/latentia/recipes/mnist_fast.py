@@ -17,7 +17,8 @@ def mnist_fast(
     """mnist_mlp_vae's network, trained to its published figure in the least time.
 
     Ten times the usual learning rate, up over the first 15 % of the run and straight down to
-    nothing, with shorter moments (betas 0.8, 0.99). `--validation 0` trains on all 60,000 images.
+    nothing, with shorter moments (betas 0.8, 0.99). `--validation 0` trains on all 60,000 images:
+    105.0 nats on the test images (n = 1), 5.3 s after the command on 2 cores: docs/speed.md.
     """
     plan = mnist_mlp_vae(data, batch=batch, epochs=epochs)
     adam = Adam(lr, betas=(0.8, 0.99), schedule=triangle(warmup=0.15))
