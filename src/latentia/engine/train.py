@@ -70,7 +70,7 @@ def train(
                 if state.failures >= FAILURES:
                     yield Finished(state.step, loop.total, "non-finite")
                     return
-            if processes.agreed(stopped.is_set()) and not state.complete:
+            if loop.stopping and not state.complete:
                 yield Finished(state.step, loop.total, "stopped")
                 return
     plan.model.eval()
@@ -112,6 +112,7 @@ class Loop:
         self.tracked = self.find_tracked()
         self.order, self.order_of = torch.empty(0), -1
         self.state, self.log = State(plan), Log(run.path)
+        self.stopping = False
         begun = run.state.exists() or run.weights.exists()  # weights alone: an incomplete run
         processes.wait()  # before the first process writes anything
         if begun:
@@ -145,7 +146,9 @@ class Loop:
             yield from self.looked()
         state.complete = state.step == self.total
         due = at_end_of_epoch or state.step % options.save_every == 0
-        if processes.agreed(due or stopped.is_set()):
+        # asked once a step: a signal that comes after this is met by the next one, which is saved
+        self.stopping = processes.agreed(stopped.is_set())
+        if due or self.stopping:
             self.save()
             yield Saved(state.step)
 
