@@ -134,9 +134,12 @@ def test_an_adversary_that_never_joined(tmp_path):
     assert "--adversary-from 0.5" in found.cure[0]
 
 
-@pytest.mark.parametrize(("sigma", "ill"), [(1.0, True), (0.12, False)])
-def test_sigma_off_its_residual(tmp_path, sigma, ill):
-    log = rows([1.0], weights=[{"rate": 1.0}])
+@pytest.mark.parametrize(
+    ("sigma", "hundreds", "ill"), [(1.0, 4, True), (0.12, 4, False), (1.0, 1, False)]
+)
+def test_sigma_off_its_residual(tmp_path, sigma, hundreds, ill):
+    """After a hundred steps a sigma that is learned may still be on its way."""
+    log = rows([1.0] * hundreds, weights=[{"rate": 1.0}] * hundreds)
     codes = SimpleNamespace(mean=np.zeros((60, 8)))  # none is used
     knobs = {"likelihood": "gaussian"}
     one = patient(tmp_path, "conv_vae", knobs, logged=log, codes=codes, residual=(0.01, 0.09))
