@@ -7,6 +7,7 @@ from typing import Any
 from latentia.core import processes
 from latentia.core.contract import Model
 from latentia.core.errors import Error
+from latentia.doctor.examine import early, examine
 from latentia.engine.device import keep_memory
 from latentia.engine.launch import by_first, together
 from latentia.engine.log import Event, Finding, Finished, Pictured
@@ -46,7 +47,7 @@ def go_on(run: str | Path, data: Any = None) -> tuple[Run, Iterator[Event]]:
 def _train(run: Run, plan: Any, profile: bool = False) -> Iterator[Event]:
     keep_memory()
     last: Event | None = None
-    events = events_of(plan, run, run.options, lambda: _looked(run), profile)
+    events = events_of(plan, run, run.options, lambda: early(run), profile)
     for last in events:
         if isinstance(last, Pictured):  # of the first process alone
             keep_pictures(run, last)
@@ -55,7 +56,6 @@ def _train(run: Run, plan: Any, profile: bool = False) -> Iterator[Event]:
     if isinstance(last, Finished):
         if last.reason == "complete" and processes.rank() == 0:
             # metrics and figures take longer to import than the first steps to train
-            from latentia.doctor.examine import examine
             from latentia.report.page import write_report
 
             with processes.alone():
@@ -63,12 +63,6 @@ def _train(run: Run, plan: Any, profile: bool = False) -> Iterator[Event]:
                 write_report(run, plan.images, findings)
             yield from findings
         yield last
-
-
-def _looked(run: Run) -> list[Finding]:
-    from latentia.doctor.examine import early
-
-    return early(run)
 
 
 def train(

@@ -42,14 +42,9 @@ class Split:
         for first in range(0, len(self), size):
             yield self.batch(slice(first, first + size))
 
-    def moments(
-        self, size: int, seed: int, first: int = 0, every: int = 1
-    ) -> Iterator[tuple[Batch, Moment]]:
-        """`batches`, each with the address of its noise: the same whenever it is measured.
-
-        first, every: which of the batches, where several processes share them.
-        """
-        for number in range(first, math.ceil(len(self) / size), every):
+    def moments(self, size: int, seed: int) -> Iterator[tuple[Batch, Moment]]:
+        """`batches`, each with the address of its noise: the same whenever it is measured."""
+        for number in range(math.ceil(len(self) / size)):
             yield self.moment(number, size, seed)
 
     def moment(self, number: int, size: int, seed: int) -> tuple[Batch, Moment]:

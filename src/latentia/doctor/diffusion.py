@@ -86,7 +86,7 @@ def heeded(patient: Patient, model: Any) -> tuple[float, float, float]:
     split = patient.held_out
     rows = torch.arange(min(PAIRS, len(split)))
     batch = split.batch(rows)
-    moment = next(iter(split.moments(len(rows), 0)))[1]
+    moment = split.moment(0, len(rows), 0)[1]
     own = batch.columns.get(model.column)
     if own is None:  # groups of latents: the nearest centre is the condition
         own = model.cluster(model.posterior(batch).mean)

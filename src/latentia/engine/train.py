@@ -319,11 +319,11 @@ def score(model: Model, split: Split, seed: int, size: int = 500) -> dict[str, f
 
     Several processes take the batches in turn.
     """
-    sums: dict[str, Tensor] = {}
+
+    def of(number: int) -> dict[str, float]:
+        batch, moment = split.moment(number, size, seed)
+        return {key: v.double().sum().item() for key, v in model.score(batch, moment).items()}
+
     with evaluating(model):
-        for batch, moment in split.moments(size, seed, processes.rank(), processes.size()):
-            for key, value in model.score(batch, moment).items():
-                sums[key] = sums.get(key, 0.0) + value.double().sum()
-    parts = processes.gathered({key: value.item() for key, value in sums.items()})
-    keys = dict.fromkeys(key for part in parts for key in part)
-    return {key: sum(part.get(key, 0.0) for part in parts) / len(split) for key in keys}
+        parts = list(processes.in_turn(math.ceil(len(split) / size), of))
+    return {key: sum(part[key] for part in parts) / len(split) for key in parts[0]}
