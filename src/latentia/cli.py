@@ -22,7 +22,7 @@ from latentia.commands.coordinates import (
 from latentia.commands.evaluate import evaluate
 from latentia.commands.examination import doctor
 from latentia.commands.explore import explore
-from latentia.commands.flags import Data, Number, Out, RunFolder, Seed, SplitName
+from latentia.commands.flags import AtBeta, Data, Number, Out, RunFolder, Seed, SplitName
 from latentia.core.errors import Error
 
 
@@ -93,6 +93,7 @@ def sample(
     guidance: Annotated[
         float | None, Doc("of a learned prior: weight of the condition, 1 as learned")
     ] = None,
+    beta: AtBeta = None,
     out: Out = "samples.png",
 ) -> None:
     """Draw new images."""
@@ -102,7 +103,7 @@ def sample(
 
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
-    opened = Run.open(run)
+    opened = Run.open(run).at(beta)
     wanted = {"sampler": sampler, "steps": steps, "guidance": guidance}
     chosen = {k: v for k, v in wanted.items() if v is not None}
     print(put(out, sampled(opened, opened.model(), n, seed, chosen, cond).kinds))
@@ -116,6 +117,7 @@ def reconstruct(
     data: Data = None,
     split: SplitName = None,
     n: Number = 10,
+    beta: AtBeta = None,
     out: Out = "pairs.png",
 ) -> None:
     """Originals above their reconstructions (decoded posterior means)."""
@@ -127,7 +129,7 @@ def reconstruct(
 
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
-    opened = Run.open(run)
+    opened = Run.open(run).at(beta)
     model = opened.coder()
     if images:
         given = torch.cat([opened.image(name, split, data) for name in images])

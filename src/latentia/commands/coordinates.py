@@ -6,7 +6,7 @@ from typing import Annotated
 from typing_extensions import Doc
 from tyro.conf import Positional
 
-from latentia.commands.flags import Data, Json, Number, Out, RunFolder, SplitName
+from latentia.commands.flags import AtBeta, Data, Json, Number, Out, RunFolder, SplitName
 from latentia.core.errors import Error
 
 LabelFile = Annotated[
@@ -29,6 +29,7 @@ def encode(
     thumbnails: Annotated[
         bool, Doc("parquet with image, mu, x and y for embedding-atlas; default: without")
     ] = False,
+    beta: AtBeta = None,
     out: Annotated[str, Doc(".parquet, .csv or .npz file to write")] = "latents.parquet",
 ) -> None:
     """Write a table of latents: a row an image, with its name, posterior, rate and labels.
@@ -41,7 +42,7 @@ def encode(
     from latentia.latents.table import write_table
 
     with together():
-        opened = Run.open(run)
+        opened = Run.open(run).at(beta)
         model = opened.coder()
         table = _labels(labels, label_cols)
         part = first_before_all(lambda: opened.part(split, data, own="all", labels=table))
@@ -59,6 +60,7 @@ def relate(
     label_cols: LabelColumns = None,
     k: Annotated[int, Doc("labels are read from the first 1 to k dimensions")] = 5,
     permutations: Annotated[int, Doc("of each label, for the p-values")] = 200,
+    beta: AtBeta = None,
     json_: Json = False,
     out: Annotated[str | None, Doc(".png or .svg file for the figure; default: none")] = None,
 ) -> None:
@@ -67,7 +69,7 @@ def relate(
     from latentia.latents.codes import codes, names
     from latentia.latents.relate import relate as related
 
-    opened = Run.open(run)
+    opened = Run.open(run).at(beta)
     model = opened.coder()
     part = opened.part(split, data, labels=_labels(labels, label_cols))
     columns = {name: values.numpy() for name, values in part.columns.items()}
@@ -97,6 +99,7 @@ def traverse(
     steps: Annotated[int, Doc("values of each dimension")] = 9,
     split: SplitName = None,
     data: Data = None,
+    beta: AtBeta = None,
     out: Annotated[str, Doc(".png, .gif or .npy file to write")] = "traversal.png",
 ) -> None:
     """Move one image along one latent dimension at a time, as far as the training images go."""
@@ -106,7 +109,7 @@ def traverse(
     from latentia.report.coordinates import traversal_frames, traversal_sheet
     from latentia.report.pictures import gif, npy, png, put
 
-    opened = Run.open(run)
+    opened = Run.open(run).at(beta)
     model = opened.coder()
     over = codes(model, opened.part(None, data, own="train"), SAMPLE)
     given = opened.image(image, split, data)
@@ -132,6 +135,7 @@ def interpolate(
     spherical: Annotated[bool, Doc("along arcs; default: straight lines")] = False,
     split: SplitName = None,
     data: Data = None,
+    beta: AtBeta = None,
     out: Annotated[str, Doc(".png, .gif or .npy file to write")] = "strip.png",
 ) -> None:
     """Walk from image to image through their latents."""
@@ -141,7 +145,7 @@ def interpolate(
     from latentia.report.pictures import put
     from latentia.report.sheets import walked
 
-    opened = Run.open(run)
+    opened = Run.open(run).at(beta)
     model = opened.coder()
     ends = [opened.image(name, split, data) for name in images]
     found = walked(opened, model, images, torch.cat(ends), steps, spherical)
@@ -154,6 +158,7 @@ def nearest(
     n: Number = 8,
     split: SplitName = None,
     data: Data = None,
+    beta: AtBeta = None,
     out: Out = "nearest.png",
 ) -> None:
     """Show the images of a split whose latents lie nearest to an image's."""
@@ -164,7 +169,7 @@ def nearest(
 
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
-    opened = Run.open(run)
+    opened = Run.open(run).at(beta)
     model = opened.coder()
     part = opened.part(split, data)
     over = codes(model, part, SAMPLE)
@@ -177,6 +182,7 @@ def decode(
     latents: Annotated[
         str, Doc("a .json file of rows, or one row: --latents=0.5,-1.2 with every dimension")
     ],
+    beta: AtBeta = None,
     out: Out = "decoded.png",
 ) -> None:
     """Decode latents that are given as numbers."""
@@ -185,7 +191,7 @@ def decode(
     from latentia.report.pictures import put
     from latentia.report.sheets import decoded
 
-    opened = Run.open(run)
+    opened = Run.open(run).at(beta)
     model = opened.coder()
     print(put(out, decoded(opened, model, read_latents(latents, model.latent_shape)).kinds))
 
@@ -196,6 +202,7 @@ def attribute(
     dims: Dims = "top:8",
     split: SplitName = None,
     data: Data = None,
+    beta: AtBeta = None,
     out: Annotated[str, Doc(".png, .svg or .npy file to write")] = "attribution.png",
 ) -> None:
     """Map how each pixel answers to each latent dimension."""
@@ -205,7 +212,7 @@ def attribute(
     from latentia.report.coordinates import attribution_figure, rendered
     from latentia.report.pictures import npy, put
 
-    opened = Run.open(run)
+    opened = Run.open(run).at(beta)
     model = opened.coder()
     over = codes(model, opened.part(None, data, own="train"), SAMPLE)
     given, picked = opened.image(image, split, data), chosen(dims, over.order)

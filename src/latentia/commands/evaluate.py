@@ -6,7 +6,7 @@ from typing import Annotated
 from typing_extensions import Doc
 from tyro.conf import arg
 
-from latentia.commands.flags import Data, Json, RunFolder, Seed, SplitName
+from latentia.commands.flags import AtBeta, Data, Json, RunFolder, Seed, SplitName
 from latentia.core.errors import Error
 
 Metrics = Annotated[
@@ -31,6 +31,7 @@ def evaluate(
     ] = None,
     k: Annotated[int, Doc("draws an image of the likelihood's bound")] = 5000,
     seed: Seed = 0,
+    beta: AtBeta = None,
     json_: Json = False,
 ) -> None:
     """Measure a run: likelihood, distances of samples, reconstructions, copies; each with its n.
@@ -49,7 +50,7 @@ def evaluate(
             raise Error(f"{flag} is {given}; it must be at least {least}.")
     names = [name.strip() for name in metrics.split(",")]
     with together():
-        opened = Run.open(run)
+        opened = Run.open(run).at(beta)
         part = first_before_all(lambda: opened.part(split, data))
         images = opened.images(data)
         result = measure(Evaluation(opened, images, part, features, n, k, seed), names)

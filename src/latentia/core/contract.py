@@ -37,7 +37,8 @@ class Batch(NamedTuple):
 
 
 Shared = Any  # what `Model.shared` returns: the model's own business
-Terms = dict[str, tuple[float, Tensor]]  # name -> (weight, value per image (b,), nats, float32)
+# name -> (weight, value per image (b,), nats, float32); a weight may be one per image
+Terms = dict[str, tuple[float | Tensor, Tensor]]
 
 
 class Player(NamedTuple):

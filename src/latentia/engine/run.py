@@ -19,6 +19,7 @@ from latentia.engine import edits as all_edits
 from latentia.engine import recipe as recipes
 from latentia.engine.checkpoint import read_tensors, write_json
 from latentia.engine.device import find_device, find_precision
+from latentia.engine.edits.multirate import limits
 from latentia.engine.knobs import check
 from latentia.engine.machine import machine
 from latentia.engine.plan import Options, Plan
@@ -29,10 +30,11 @@ PARENT = "autoencoder"  # the knob, and the folder in a run, of the run that it 
 
 @dataclass(frozen=True)
 class Run:
-    """A folder and what its run.json says."""
+    """A folder and what its run.json says; beta: what a model of many betas is to answer for."""
 
     path: Path
     about: dict[str, Any]
+    beta: float | None = None
 
     @property
     def state(self) -> Path:
@@ -44,7 +46,25 @@ class Run:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return self.path.name + ("" if self.beta is None else f" at beta {self.beta:g}")
+
+    def at(self, beta: float | None) -> "Run":
+        """The same run, its model at another beta than the recipe's; None: at that.
+
+        Raises: Error if it has not learned this beta.
+        """
+        if beta is None:
+            return self
+        learned = self.about["edits"].get("multirate")
+        if not learned:
+            raise Error(
+                f"--beta is {beta:g}, but {self.path} has learned one beta alone; leave it out, or "
+                "train with --multirate 0.01:10."
+            )
+        low, high = limits(learned["multirate"])
+        if not low <= beta <= high:
+            raise Error(f"--beta is {beta:g}; {self.path} has learned {low:g} to {high:g}.")
+        return replace(self, beta=beta)
 
     @classmethod
     def create(
@@ -187,6 +207,8 @@ class Run:
         described = Images.described(self.about["images"])
         model = self.plan(described).model
         load_weights(model, tensors, self.weights)
+        if self.beta is not None:
+            model.dial.beta = self.beta  # pyright: ignore
         model.run, model.preprocess = self, described.preprocess  # pyright: ignore
         return model.eval().requires_grad_(False)
 
@@ -316,9 +338,10 @@ def _plan(
     with torch.random.fork_rng():  # the caller's generators stay where they are
         seed_global(options.seed, "initialisation")
         plan = recipes.find(recipe)(**{**arguments, **given})
-    if not isinstance(plan, Plan):
-        raise Error(f"{recipe} returned {type(plan).__name__}; a recipe returns a latentia.Plan.")
-    return all_edits.apply(plan, edits)
+        if not isinstance(plan, Plan):
+            wanted = "a recipe returns a latentia.Plan."
+            raise Error(f"{recipe} returned {type(plan).__name__}; {wanted}")
+        return all_edits.apply(plan, edits)
 
 
 def _source(data: Any, *how: Any) -> Source:

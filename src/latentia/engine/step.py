@@ -50,7 +50,8 @@ class Turn:
                     return None
                 means = {name: value.mean() for name, (_, value) in terms.items()}
                 weights = {name: weight for name, (weight, _) in terms.items()}
-                loss = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()
+                weighted = [_weighted(means[k], *terms[k]) for k in means]
+                loss = torch.stack(weighted).sum()
             with span("backward"):
                 loss.backward()
             # to walk the modules at every step would cost a tenth of a small one
@@ -112,6 +113,10 @@ class Turn:
             for hook in hooks:
                 hook.remove()
         return f", first in {first[0]}" if first else ""
+
+
+def _weighted(mean: Tensor, weight: float | Tensor, value: Tensor) -> Tensor:
+    return (weight * value).mean() if isinstance(weight, Tensor) else weight * mean
 
 
 def own(purpose: str) -> str:

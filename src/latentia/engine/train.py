@@ -208,8 +208,13 @@ class Loop:
         for name in said:
             means = self.state.means(name)
             # in the model's order: that of the sums is another one after a resume
-            terms = {term: means[term] for term in said[name]["weights"]}
+            weights = said[name]["weights"]
+            terms = {term: means[term] for term in weights}
             said[name] |= {"gradient_norm": means["gradient_norm"], "terms": terms}
+            # one per image: their mean
+            said[name]["weights"] = {
+                k: w.mean().item() if isinstance(w, Tensor) else w for k, w in weights.items()
+            }
         gauges = {k: float(v) for k, v in self.plan.model.gauges().items() if v.isfinite()}
         images = self.state.step * self.batch
         event = Logged(self.state.step, self.total, self.epoch, images, said, gauges)

@@ -42,11 +42,14 @@ class Gaussian(Likelihood):
     sigma is a number (summed squared error is sigma = sqrt(1/2)), "learned" by gradient, or
     "optimal": the root mean squared error of each training batch, in closed form, and its running
     average in evaluation; Rybkin et al. 2021, "Simple and effective VAE training with calibrated
-    decoders", section 3.
+    decoders", section 3. `by_beta` adds to log sigma, a number or one a row.
     """
+
+    by_beta: nn.Module | None
 
     def __init__(self, sigma: float | Literal["learned", "optimal"] = math.sqrt(0.5)):
         super().__init__()
+        self.by_beta = None
         self.rule = sigma if isinstance(sigma, str) else "fixed"
         start = torch.tensor(math.log(sigma) if isinstance(sigma, float | int) else math.log(0.5))
         if self.rule == "learned":
@@ -63,5 +66,7 @@ class Gaussian(Likelihood):
             log_sigma = 0.5 * error.mean().clamp_min(1e-6).log()
             with torch.no_grad():
                 self.log_sigma.lerp_(log_sigma.detach().to(self.log_sigma.dtype), 0.05)
+        if self.by_beta is not None:
+            log_sigma = (log_sigma + wide(self.by_beta())).view(-1, 1, 1, 1)
         each = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
         return each.flatten(1).sum(1)

@@ -1,6 +1,7 @@
 """The variational autoencoder: Kingma & Welling 2014, arXiv 1312.6114."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from latentia.core.tensors import expect
 from latentia.losses.divergence import Divergence, kl
 from latentia.losses.likelihood import Likelihood
 from latentia.models.supervision import Supervision
+from latentia.nets.multirate import Dial
 
 BETA_ONE = constant(1.0)
 
@@ -23,11 +25,13 @@ class VAE(Model):
 
     encoder: images to (b, 2 d, ...), means then log-variances, with `image_shape`, `latent_shape`;
     decoder: latents to the likelihood's raw output; beta: a schedule over the run. `divergence` may
-    put other terms in the rate's place; `supervision` reads labels from the posterior mean.
+    put other terms in the rate's place; `supervision` reads labels from the posterior mean; with a
+    `dial` the networks answer for every beta of its range, and learn with one drawn for each image.
     """
 
     divergence: Divergence
     supervision: Supervision | None
+    dial: Dial | None
 
     def __init__(
         self,
@@ -38,7 +42,8 @@ class VAE(Model):
     ):
         super().__init__()
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
-        self.beta, self.divergence, self.supervision = beta, kl, None
+        self.beta, self.divergence = beta, kl
+        self.supervision, self.dial = None, None
         self.image_shape: tuple[int, ...] = tuple(encoder.image_shape)  # pyright: ignore
         self.latent_shape: tuple[int, ...] = tuple(encoder.latent_shape)  # pyright: ignore
 
@@ -46,10 +51,15 @@ class VAE(Model):
         return {"vae": Player(self, self.terms)}
 
     def terms(self, batch: Batch, moment: Moment, shared: None = None) -> Terms:
-        posterior = self.encode(batch.image)
-        z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
-        distortion = self.likelihood.nll(self.decoder(z), batch.image)
-        return self.objective(batch, moment, posterior, z, distortion)
+        with self.over_betas(batch, moment):
+            posterior = self.encode(batch.image)
+            z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
+            distortion = self.likelihood.nll(self.decoder(z), batch.image)
+            return self.objective(batch, moment, posterior, z, distortion)
+
+    def over_betas(self, batch: Batch, moment: Moment) -> AbstractContextManager[None]:
+        """For a while a beta for each image of the batch, if there is a dial."""
+        return self.dial.at(self.dial.draw(moment, batch.image)) if self.dial else nullcontext()
 
     def objective(
         self,
@@ -61,6 +71,8 @@ class VAE(Model):
     ) -> Terms:
         """The terms of a forward pass: distortion, beta * divergence, supervision."""
         beta, paid = self.beta(moment.share), self.divergence(posterior, z, moment)
+        if self.dial and self.dial.rows is not None:
+            beta = beta * self.dial.rows
         terms = {"distortion": (1.0, distortion)}
         terms |= {name: (beta * weight, value) for name, (weight, value) in paid.items()}
         return terms | self.taught(posterior, batch)
@@ -120,7 +132,19 @@ class VAE(Model):
         return torch.cat([self.decode(part.to(at)) for part in z.split(256)])
 
     def score(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
-        """The negative ELBO (beta 1, one draw an image), its parts and the mean squared error."""
+        """The negative ELBO (beta 1, one draw an image), its parts and the mean squared error.
+
+        With a dial also the objective over its range of betas, which selects the weights.
+        """
+        found = self._scored(batch, moment)
+        if self.dial:
+            with self.over_betas(batch, moment):
+                parts = self._scored(batch, moment)
+            beta = self.dial.draw(moment, batch.image)  # the same ones
+            found["over betas"] = parts["distortion"] + beta * parts["rate"]
+        return found
+
+    def _scored(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(moment, "score", self.latent_shape, posterior.mean))
         output = self.decoder(z)

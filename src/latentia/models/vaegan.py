@@ -78,12 +78,18 @@ class VAEGAN(VAE):
         own = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
         if self.supervision:
             own["supervision"] = self.supervision
+        if self.dial:
+            own["dial"] = self.dial
         return {
             "critic": Player(self.critic, self.critic_terms),
             "vae": Player(nn.ModuleDict(own), self.terms),
         }
 
     def shared(self, batch: Batch, moment: Moment) -> Pass:
+        with self.over_betas(batch, moment):
+            return self._pass(batch, moment)
+
+    def _pass(self, batch: Batch, moment: Moment) -> Pass:
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
         reconstruction = self.decoder(z)
@@ -100,7 +106,7 @@ class VAEGAN(VAE):
         fakes = [self.likelihood.mean(x.detach()) for x in (shared.reconstruction, shared.sample)]
         real, *rest = self.critic(torch.cat([batch.image, *fakes])).chunk(3)
         judged = zip(FAKES, rest, strict=True)
-        terms = {"real": (1.0, as_real(real))}
+        terms: Terms = {"real": (1.0, as_real(real))}
         terms |= {kind: (self.parts[kind], as_fake(logits)) for kind, logits in judged}
         self.meter.note(
             critic_loss=torch.stack([w * value.mean() for w, value in terms.values()]).sum(),
@@ -112,7 +118,10 @@ class VAEGAN(VAE):
         return terms
 
     def terms(self, batch: Batch, moment: Moment, shared: Pass | None = None) -> Terms:
-        shared = shared or self.shared(batch, moment)
+        with self.over_betas(batch, moment):
+            return self._terms(batch, moment, shared or self._pass(batch, moment))
+
+    def _terms(self, batch: Batch, moment: Moment, shared: Pass) -> Terms:
         distortion = self.likelihood.nll(shared.reconstruction, batch.image)
         terms = self.objective(batch, moment, shared.posterior, shared.z, distortion)
         if shared.sample is None:

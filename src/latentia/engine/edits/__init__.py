@@ -10,8 +10,8 @@ from typing import Any
 from latentia.core.errors import Error
 from latentia.engine.knobs import check
 
-# iwae before those that it excludes, so that they can say so
-NAMES = ("kl_schedule", "iwae", "divergence", "capacity", "free_bits", "supervise")
+# iwae before those that it excludes, so that they can say so; multirate after the schedule of beta
+NAMES = ("kl_schedule", "iwae", "divergence", "capacity", "free_bits", "supervise", "multirate")
 
 
 def find(name: str) -> Callable:
