@@ -140,7 +140,6 @@ def main() -> None:
     found = {
         recipe: [measured(recipe, seed, args) for seed in args.seeds] for recipe in args.recipes
     }
-    host = machine()
     lines = [line for recipe, each in found.items() for line in table(recipe, each)]
     n, cpu, threads = len(args.seeds), machine()["cpu"], args.threads or "all"
     lines += [
