@@ -10,6 +10,7 @@ import tyro
 from typing_extensions import Doc
 from tyro.conf import Positional
 
+from latentia.commands.choice import choose
 from latentia.commands.coordinates import (
     attribute,
     decode,
@@ -162,6 +163,7 @@ COMMANDS: dict[str, Callable] = {
         sample,
         reconstruct,
         evaluate,
+        choose,
         doctor,
         report,
         encode,

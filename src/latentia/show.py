@@ -13,6 +13,7 @@ from rich.table import Table
 
 from latentia.core import processes
 from latentia.core.spans import STEP
+from latentia.doctor.choose import Choice
 from latentia.doctor.examine import Report
 from latentia.engine.log import Event, Finding, Finished, Logged, Profiled, Validated
 from latentia.engine.run import Run
@@ -194,6 +195,23 @@ def figures(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
         sheet.add_row(row["name"], f"{shown}{spread} {row['unit']}".rstrip(), of)
     Console(file=sys.stdout).print(sheet)
     print("±: one standard error.")
+
+
+def choice(found: Choice, run: Run) -> None:
+    """Every candidate, the chosen one marked, and the command that uses it."""
+    print(f"{found.figure}; {found.n:,} images of {found.split}")
+    sheet = Table("beta", "value", "")
+    for each in found.candidates:
+        spread = "" if each.error is None else f" ± {each.error:.2g}"
+        mark = "chosen" if each == found.chosen else ""
+        sheet.add_row(f"{each.beta:g}", f"{each.value:.4g}{spread}", mark)
+    Console(file=sys.stdout).print(sheet)
+    print("±: one standard error.")
+    print(f"For {found.purpose}, beta {found.chosen.beta:g}: {found.rule}.")
+    if found.alike:
+        print(f"Within one standard error of it: {', '.join(f'{b:g}' for b in found.alike)}.")
+    asked = "" if run.beta is None else f" --beta {run.beta:g}"
+    print(f"latentia sample {run.path}{asked}")
 
 
 def relations(title: str, found: Related, names: list[str]) -> None:

@@ -72,6 +72,7 @@ EDITS = {
     "capacity": {"capacity": {"capacity": 5.0, "capacity_until": 0.5}},
     "free": {"free_bits": {"free_bits": 0.3}},
     "supervised": {"supervise": {"supervise": "label", "supervise_dims": 2}},
+    "multirate": {"multirate": {"multirate": "0.1:4"}},
 }
 
 
@@ -109,6 +110,33 @@ def test_supervised_dimensions_learn_the_label_and_scores_are_of_images_alone(ed
     assert set(validated[0]["values"]) == {"nelbo", "distortion", "rate", "mse"}
 
 
+def test_with_many_betas_the_log_holds_raw_nats_and_the_mean_weight_under_its_schedule(edited):
+    edits = {**EDITS["multirate"], "kl_schedule": {"kl_schedule": "linear", "kl_until": 0.5}}
+    rows = logged(edited("a", edits, beta=0.5))
+    weights = [row["weights"]["rate"] for row in rows]
+    assert weights[0] < 0.5 * weights[-1]
+    # log-uniform on 0.1 to 4, with a twelfth of the draws on each end
+    mean = (3.9 / np.log(40) * 10 + 0.1 + 4) / 12
+    assert weights[-1] == pytest.approx(mean, rel=0.15)
+    assert all(row["weights"]["distortion"] == 1 for row in rows)
+
+
+def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
+    run = edited("a", EDITS["multirate"], beta=9.0, epochs=30, lr=1e-2)
+    images = run.images().split("test").batch(slice(0, 5)).image
+    rates = {b: run.at(b).model().encode(images).kl().mean().item() for b in (0.1, 1.0, 4.0)}
+    assert rates[0.1] > 1.2 * rates[1.0] > 1.2 * rates[4.0]
+    # the recipe's beta, as near as the range has it
+    assert run.model().encode(images).kl().mean().item() == rates[4.0]
+    assert run.at(None) is run
+    assert run.at(0.5).name == "a at beta 0.5"
+    with pytest.raises(latentia.Error, match=r"--beta is 9; .*a has learned 0.1 to 4\."):
+        run.at(9.0)
+    single = edited("b", {})
+    with pytest.raises(latentia.Error, match="b has learned one beta alone; leave it out, or"):
+        single.at(1.0)
+
+
 @pytest.mark.parametrize(
     ("edits", "knobs", "said"),
     [
@@ -131,6 +159,12 @@ def test_supervised_dimensions_learn_the_label_and_scores_are_of_images_alone(ed
         ({"divergence": {"tc_weight": -1.0}}, {}, "--tc-weight is -1.0; it must be at least 0."),
         ({"supervise": {"supervise": "Year"}}, {},
          "--supervise names Year; .* has no label columns"),
+        ({"multirate": {"multirate": "1"}}, {},
+         "--multirate is 1; give the least and the largest beta, more than 0, such as 0.01:10."),
+        ({"multirate": {"multirate": "0:1"}}, {}, "--multirate is 0:1; give the least"),
+        ({"multirate": {}}, {"recipe": "mnist_gan"}, "--multirate needs a model with a rate"),
+        ({"iwae": {"iwae": 5}, "multirate": {}}, {},
+         "--multirate trades distortion for rate, and a bound of 5 draws has no rate apart; leave"),
         ({"supervise": {"supervise": "label", "supervise_dims": 9}}, {},
          "--supervise-dims is 9; the model has 3 latent dimensions: give no more."),
     ],

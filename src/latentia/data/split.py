@@ -56,6 +56,16 @@ class Split:
         """The same images with more columns, one row for each."""
         return replace(self, columns={**self.columns, **columns})
 
+    def some(self, most: int) -> "Split":
+        """So many of the images, evenly spaced in their order, or all."""
+        if most >= len(self):
+            return self
+        rows = evenly(len(self), most)
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        keys = [self.keys[row] for row in rows.tolist()]
+        at = rows if self.rows is None else self.rows[rows]
+        return replace(self, keys=keys, columns=columns, rows=at)
+
     def to(self, device: torch.device | str) -> "Split":
         """Only this split's pixels move, in their own type."""
         if self.pixels.device == torch.empty(0, device=device).device:

@@ -55,16 +55,21 @@ class Run:
         """
         if beta is None:
             return self
-        learned = self.about["edits"].get("multirate")
-        if not learned:
+        if self.learned is None:
             raise Error(
                 f"--beta is {beta:g}, but {self.path} has learned one beta alone; leave it out, or "
                 "train with --multirate 0.01:10."
             )
-        low, high = limits(learned["multirate"])
+        low, high = self.learned
         if not low <= beta <= high:
             raise Error(f"--beta is {beta:g}; {self.path} has learned {low:g} to {high:g}.")
         return replace(self, beta=beta)
+
+    @property
+    def learned(self) -> tuple[float, float] | None:
+        """The range of betas that its model answers for; None: one alone."""
+        edit = self.about["edits"].get("multirate")
+        return limits(edit["multirate"]) if edit else None
 
     @classmethod
     def create(

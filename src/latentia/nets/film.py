@@ -7,6 +7,8 @@ from torch import Tensor, nn
 class FiLM(nn.Module):
     """x * (1 + scale) + shift, both gain times a Linear of SiLU(vector); starts as the identity.
 
+    One vector stands for all images.
+
     Perez et al. 2018, arXiv 1709.07871, equation 2.
     """
 
@@ -19,7 +21,7 @@ class FiLM(nn.Module):
         self.act = nn.SiLU()
 
     def forward(
-        self, x: Float[Tensor, "b channels *space"], vector: Float[Tensor, "b width"]
+        self, x: Float[Tensor, "b channels *space"], vector: Float[Tensor, "one_or_b width"]
     ) -> Float[Tensor, "b channels *space"]:
         both = self.linear(self.act(vector))  # (b, 2 * channels)
         both = both if self.gain == 1 else self.gain * both

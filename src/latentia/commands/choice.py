@@ -1,0 +1,62 @@
+"""The commands that find a setting: choose, sweep."""
+
+import json
+from typing import Annotated
+
+from typing_extensions import Doc
+from tyro.conf import arg
+
+from latentia.commands.flags import Data, Json, RunFolder, Seed
+from latentia.core.errors import Error
+
+
+def choose(
+    run: RunFolder,
+    for_: Annotated[
+        str,
+        arg(name="for"),
+        Doc("reconstruction, sampling, disentangling or regression:LABEL"),
+    ],
+    data: Data = None,
+    split: Annotated[str, Doc("train, validation, test or all")] = "validation",
+    labels: Annotated[
+        str | None, Doc(".csv or .parquet that holds the label, joined by file name")
+    ] = None,
+    points: Annotated[int, Doc("betas that are compared, evenly in their logarithm")] = 13,
+    tolerance: Annotated[
+        float, Doc("of reconstruction: how much more than the least error is as good")
+    ] = 0.02,
+    features: Annotated[
+        str, Doc("of sampling: auto, classifier, pixels, inception or dinov2")
+    ] = "auto",
+    n: Annotated[
+        int | None, arg(aliases=("-n",)), Doc("images; default: all, for distances at most 10,000")
+    ] = None,
+    seed: Seed = 0,
+    json_: Json = False,
+) -> None:
+    """Name the beta for a purpose: of a run of --multirate, or of a sweep over beta."""
+    from latentia.data.labels import UNLABELLED, Labels
+    from latentia.doctor.choose import candidates, keep
+    from latentia.doctor.choose import choose as chosen
+    from latentia.show import choice
+
+    if points < 2:
+        raise Error(f"--points is {points}; it must be at least 2.")
+    if not 0 <= tolerance < 1:
+        raise Error(f"--tolerance is {tolerance:g}; it must be at least 0 and less than 1.")
+    if n is not None and n < 2:
+        raise Error(f"-n is {n}; it must be at least 2.")
+    among = candidates(run, points)
+    table = Labels(labels, None) if labels else UNLABELLED
+    how = {"features": features, "n": n, "tolerance": tolerance, "seed": seed}
+    found = chosen(among, for_, data=data, split=split, labels=table, **how)
+    best = next(each for beta, each in among if beta == found.chosen.beta)
+    if best.beta is not None:  # a run of many betas
+        keep(best, found)
+    if json_:
+        told = {**found._asdict(), "chosen": found.chosen._asdict(), "run": str(best.path)}
+        told["candidates"] = [each._asdict() for each in found.candidates]
+        print(json.dumps(told, indent=1))
+        return
+    choice(found, best)

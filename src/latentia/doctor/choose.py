@@ -1,0 +1,192 @@
+"""Which beta serves a purpose: measured, for each candidate, on images that were not trained on."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from latentia.core.errors import Error
+from latentia.core.information import kind_of
+from latentia.data import Split
+from latentia.data.labels import UNLABELLED, Labels
+from latentia.engine.checkpoint import write_json
+from latentia.engine.knobs import nearest
+from latentia.engine.run import Run
+from latentia.latents.codes import codes
+from latentia.latents.relate import score
+from latentia.metrics.curve import betas
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.measures import measure
+
+SWEEP = "sweep.json"  # in the folder of a sweep, beside its runs
+KEPT = "choices.json"  # in a run
+
+
+class Candidate(NamedTuple):
+    """A beta, and what is reached there; error: one standard error, if it is known."""
+
+    beta: float
+    value: float
+    error: float | None
+
+
+class Choice(NamedTuple):
+    """figure: what was compared; rule: how one was chosen; n: images of the split."""
+
+    purpose: str
+    figure: str
+    rule: str
+    split: str
+    n: int
+    chosen: Candidate
+    candidates: list[Candidate]
+
+    @property
+    def alike(self) -> list[float]:
+        """Other betas whose figure differs by no more than one standard error."""
+        best = self.chosen
+        return [
+            each.beta
+            for each in self.candidates
+            if each.beta != best.beta
+            and abs(each.value - best.value) <= math.hypot(each.error or 0, best.error or 0)
+        ]
+
+
+def candidates(path: str | Path, points: int) -> list[tuple[float, Run]]:
+    """The betas of a run that has learned a range, or the complete runs of a sweep over beta.
+
+    Raises: Error if the folder is neither.
+    """
+    path = Path(path)
+    if (path / SWEEP).exists():
+        runs = [Run.open(each.parent) for each in sorted(path.glob("*/weights.safetensors"))]
+        if found := sorted(
+            (
+                (run.about["arguments"]["beta"], run)
+                for run in runs
+                if "beta" in run.about["arguments"]
+            ),
+            key=lambda each: each[0],
+        ):
+            return found
+        raise Error(f"{path} holds no run with a beta; sweep over it: --over beta=log:0.05:20.")
+    run = Run.open(path)
+    if run.learned is None:
+        raise Error(
+            f"{path} has learned one beta alone, so there is none to choose; train with "
+            "--multirate 0.05:20, or give the folder of a sweep over beta."
+        )
+    return [(beta, run.at(beta)) for beta in betas(run.learned, points)]
+
+
+def choose(
+    among: Sequence[tuple[float, Run]],
+    purpose: str,
+    *,
+    data: Any = None,
+    split: str = "validation",
+    labels: Labels = UNLABELLED,
+    features: str = "auto",
+    n: int | None = None,
+    tolerance: float = 0.02,
+    seed: int = 0,
+) -> Choice:
+    """The beta of a purpose: `reconstruction`, `sampling`, `disentangling` or `regression:LABEL`.
+
+    Raises: Error if there is no such purpose or label, or the split holds no image.
+    """
+    kind, _, label = purpose.partition(":")
+    if kind not in PURPOSES or (kind == "regression") != bool(label):
+        near = nearest(kind, PURPOSES, " did you mean {}?")
+        raise Error(
+            f"--for is {purpose};{near} it must be reconstruction, sampling, disentangling, or "
+            "regression: with a label column, such as regression:Year."
+        )
+    first = among[0][1]
+    part, images = first.part(split, data, labels=labels), first.images(data)
+    part = part if n is None else part.some(n)
+    figure, rule, measured = PURPOSES[kind]
+    found = []
+    for beta, run in among:
+        value, error = measured(Evaluation(run, images, part, features, n, seed=seed), label)
+        found.append(Candidate(beta, value, error))
+    if kind == "reconstruction":
+        least = min(each.value for each in found)
+        within = [each for each in found if each.value <= (1 + tolerance) * least]
+        chosen, rule = within[-1], rule.format(f"{tolerance:.0%}")
+    else:
+        sign = -1 if kind == "sampling" else 1
+        chosen = max(found, key=lambda each: sign * each.value)
+    figure = figure.format(label)
+    return Choice(purpose, figure, rule, part.name, len(part), chosen, found)
+
+
+def keep(run: Run, choice: Choice) -> None:
+    """Beside what was chosen for other purposes, for the report."""
+    told = {**kept(run), choice.purpose: {**choice._asdict(), "chosen": choice.chosen._asdict()}}
+    told[choice.purpose]["candidates"] = [each._asdict() for each in choice.candidates]
+    write_json(run.path / KEPT, told)
+
+
+def kept(run: Run) -> dict[str, Any]:
+    """What was chosen so far, by purpose."""
+    try:
+        return dict(json.loads((run.path / KEPT).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _figure(metric: str, name: str) -> Callable[[Evaluation, str], tuple[float, float | None]]:
+    def of(e: Evaluation, label: str) -> tuple[float, float | None]:
+        rows = measure(e, [metric])["metrics"][metric]
+        row = next(row for row in rows if row["name"] == name)
+        return float("nan") if row["value"] is None else row["value"], row["error"]
+
+    return of
+
+
+@torch.no_grad()
+def _predicted(e: Evaluation, label: str) -> tuple[float, float | None]:
+    """How well nearest neighbours among posterior means tell a label, out of fold."""
+    part: Split = e.part
+    columns = {name: v.numpy() for name, v in part.columns.items() if v.ndim == 1}
+    if label not in columns:
+        raise Error(
+            f"--for regression:{label} names no label; there are {', '.join(columns) or 'none'}: "
+            "name one of them, or give a table with --labels FILE."
+        )
+    values = columns[label]
+    kind = kind_of(values, part.classes.get(label))
+    if not np.isfinite(values).all() or len(np.unique(values)) < 2:
+        raise Error(f"--for regression:{label}: it holds NaN, infinity or a single value.")
+    found = score(codes(e.coder, part).mean.astype(np.float64), values, kind, e.seed)
+    return found.value, (found.high - found.low) / (2 * 1.96)
+
+
+PURPOSES: dict[str, tuple[str, str, Callable[[Evaluation, str], tuple[float, float | None]]]] = {
+    "reconstruction": (
+        "mean squared error of decoded means",
+        "the largest beta whose error is within {} of the least",
+        _figure("image", "mse"),
+    ),
+    "sampling": (
+        "Fréchet distance of samples of the prior",
+        "the least distance",
+        _figure("fd", "fd_samples"),
+    ),
+    "disentangling": (
+        "mutual information gap",
+        "the largest gap",
+        _figure("disentanglement", "mig"),
+    ),
+    "regression": (
+        "{} told by nearest neighbours among posterior means, out of fold",
+        "the best prediction",
+        _predicted,
+    ),
+}
