@@ -10,7 +10,7 @@ import tyro
 from typing_extensions import Doc
 from tyro.conf import Positional
 
-from latentia.commands.choice import choose
+from latentia.commands.choice import choose, sweep
 from latentia.commands.coordinates import (
     attribute,
     decode,
@@ -160,6 +160,7 @@ COMMANDS: dict[str, Callable] = {
         recipes,
         train,
         resume,
+        sweep,
         sample,
         reconstruct,
         evaluate,
@@ -214,8 +215,8 @@ def _dispatch(name: str, words: list[str]) -> int | None:
     if name not in COMMANDS:
         near = nearest(name, COMMANDS, " did you mean {}?")
         raise Error(f"There is no command {name};{near} The commands are {', '.join(COMMANDS)}.")
-    if name == "train":
-        return train(words)
+    if name in ("train", "sweep"):  # their flags are the recipe's
+        return COMMANDS[name](words)
     function = COMMANDS[name]
     known = [p.rstrip("_") for p in inspect.signature(function).parameters]
     refuse_unknown(f"latentia {name}", words, known)

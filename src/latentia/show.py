@@ -3,7 +3,8 @@
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from rich.table import Table
 
 from latentia.core import processes
 from latentia.core.spans import STEP
-from latentia.doctor.choose import Choice
 from latentia.doctor.examine import Report
 from latentia.engine.log import Event, Finding, Finished, Logged, Profiled, Validated
 from latentia.engine.run import Run
 from latentia.latents.relate import LEVEL, Related
+from latentia.metrics.choice import Choice
+from latentia.sweep import Trial
 
 EVERY = 5.0  # seconds between lines
 WIDTH = 100  # of a finding; commands are longer, and stay whole
@@ -212,6 +214,21 @@ def choice(found: Choice, run: Run) -> None:
         print(f"Within one standard error of it: {', '.join(f'{b:g}' for b in found.alike)}.")
     asked = "" if run.beta is None else f" --beta {run.beta:g}"
     print(f"latentia sample {run.path}{asked}")
+
+
+def swept(
+    path: Path, asked: int, trials: Sequence[Trial], front: Sequence[Trial], knee: Trial | None
+) -> None:
+    """Every run of a sweep, by rate."""
+    names = list(trials[0].settings)
+    print(f"{path}: {len(trials)} of {asked} runs came to an end; validation, nats per image")
+    sheet = Table("run", *names, "rate", "distortion", "negative ELBO", "")
+    for trial in sorted(trials, key=lambda t: t.rate):
+        mark = "knee" if trial == knee else "" if trial in front else "beaten"
+        told = (trial.rate, trial.distortion, trial.rate + trial.distortion)
+        values = [trial.settings[name] for name in names]
+        sheet.add_row(f"{trial.number:03}", *values, *(f"{v:,.2f}" for v in told), mark)
+    Console(file=sys.stdout).print(sheet)
 
 
 def relations(title: str, found: Related, names: list[str]) -> None:

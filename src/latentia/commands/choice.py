@@ -1,10 +1,13 @@
 """The commands that find a setting: choose, sweep."""
 
 import json
+import shlex
+from dataclasses import dataclass
 from typing import Annotated
 
+import tyro
 from typing_extensions import Doc
-from tyro.conf import arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from latentia.commands.flags import Data, Json, RunFolder, Seed
 from latentia.core.errors import Error
@@ -37,8 +40,9 @@ def choose(
 ) -> None:
     """Name the beta for a purpose: of a run of --multirate, or of a sweep over beta."""
     from latentia.data.labels import UNLABELLED, Labels
-    from latentia.doctor.choose import candidates, keep
+    from latentia.doctor.choose import candidates
     from latentia.doctor.choose import choose as chosen
+    from latentia.metrics.choice import keep
     from latentia.show import choice
 
     if points < 2:
@@ -60,3 +64,52 @@ def choose(
         print(json.dumps(told, indent=1))
         return
     choice(found, best)
+
+
+@dataclass
+class Swept:
+    """The flags of a sweep; every other one is of latentia train RECIPE."""
+
+    recipe: Annotated[Positional[str], Doc("recipe, or my.py:mine")]
+    over: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        Doc("beta=log:0.05:20, lr=1e-4:1e-2 or latent=8,16,32; again for another knob"),
+    ] = ()
+    trials: Annotated[int, Doc("runs in all")] = 12
+    out: Annotated[str | None, Doc("folder of the sweep; default runs/sweep-RECIPE")] = None
+    storage: Annotated[
+        str | None, Doc("database that workers share; default: a journal in the folder")
+    ] = None
+
+
+def sweep(words: list[str]) -> int:
+    """Train a recipe at many settings; draw the best of distortion against rate, and its knee."""
+    given, rest = tyro.cli(
+        Swept,
+        args=words,
+        prog="latentia sweep",
+        return_unknown_args=True,
+        use_underscores=False,
+    )
+    from latentia.metrics.curve import knee, pareto
+    from latentia.report.coordinates import rendered
+    from latentia.report.pictures import put
+    from latentia.report.trade import sweep_figure
+    from latentia.show import show, swept
+    from latentia.sweep import Sweep
+
+    made = Sweep(given.recipe, given.over, given.trials, rest, given.out, given.storage)
+    code = made.run(show)
+    if code:
+        print(f"Stopped; the same command goes on: latentia sweep {shlex.join(words)}")
+        return code
+    trials = made.trials()
+    if not trials:
+        raise Error(f"No run of {made.path} came to an end; look at their reports.")
+    front = pareto(trials)
+    bend = knee(front)
+    swept(made.path, len(made.settings), trials, front, bend)
+    names = [" ".join(f"{k} {v}" for k, v in trial.settings.items()) for trial in trials]
+    figure = sweep_figure(trials, names, front, bend)
+    print(put(str(made.path / "sweep.png"), {".png": lambda: rendered(figure, "png")}))
+    return 0

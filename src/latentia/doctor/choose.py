@@ -1,10 +1,8 @@
 """Which beta serves a purpose: measured, for each candidate, on images that were not trained on."""
 
-import json
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,48 +11,16 @@ from latentia.core.errors import Error
 from latentia.core.information import kind_of
 from latentia.data import Split
 from latentia.data.labels import UNLABELLED, Labels
-from latentia.engine.checkpoint import write_json
 from latentia.engine.knobs import nearest
 from latentia.engine.run import Run
 from latentia.latents.codes import codes
 from latentia.latents.relate import score
+from latentia.metrics.choice import Candidate, Choice
 from latentia.metrics.curve import betas
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measures import measure
 
 SWEEP = "sweep.json"  # in the folder of a sweep, beside its runs
-KEPT = "choices.json"  # in a run
-
-
-class Candidate(NamedTuple):
-    """A beta, and what is reached there; error: one standard error, if it is known."""
-
-    beta: float
-    value: float
-    error: float | None
-
-
-class Choice(NamedTuple):
-    """figure: what was compared; rule: how one was chosen; n: images of the split."""
-
-    purpose: str
-    figure: str
-    rule: str
-    split: str
-    n: int
-    chosen: Candidate
-    candidates: list[Candidate]
-
-    @property
-    def alike(self) -> list[float]:
-        """Other betas whose figure differs by no more than one standard error."""
-        best = self.chosen
-        return [
-            each.beta
-            for each in self.candidates
-            if each.beta != best.beta
-            and abs(each.value - best.value) <= math.hypot(each.error or 0, best.error or 0)
-        ]
 
 
 def candidates(path: str | Path, points: int) -> list[tuple[float, Run]]:
@@ -124,21 +90,6 @@ def choose(
         chosen = max(found, key=lambda each: sign * each.value)
     figure = figure.format(label)
     return Choice(purpose, figure, rule, part.name, len(part), chosen, found)
-
-
-def keep(run: Run, choice: Choice) -> None:
-    """Beside what was chosen for other purposes, for the report."""
-    told = {**kept(run), choice.purpose: {**choice._asdict(), "chosen": choice.chosen._asdict()}}
-    told[choice.purpose]["candidates"] = [each._asdict() for each in choice.candidates]
-    write_json(run.path / KEPT, told)
-
-
-def kept(run: Run) -> dict[str, Any]:
-    """What was chosen so far, by purpose."""
-    try:
-        return dict(json.loads((run.path / KEPT).read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
 
 
 def _figure(metric: str, name: str) -> Callable[[Evaluation, str], tuple[float, float | None]]:

@@ -1,12 +1,26 @@
-"""The rate-distortion curve of a model that answers for many betas."""
+"""Rate and distortion: the curve of a model of many betas, the best of many points, its knee."""
 
-from typing import Any, NamedTuple
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from latentia.data import Split
 from latentia.metrics.elbo import elbo
 
+
+class Reached(Protocol):
+    """Something that has reached a rate and a distortion, nats per image."""
+
+    @property
+    def rate(self) -> float: ...
+
+    @property
+    def distortion(self) -> float: ...
+
+
+R = TypeVar("R", bound=Reached)
 POINTS, MOST = 13, 1000  # betas; images that each is measured on
 
 
@@ -40,3 +54,25 @@ def curve(model: Any, split: Split, at: list[float], seed: int = 0) -> list[Poin
     finally:
         model.dial.beta = before
     return found
+
+
+def pareto(points: Sequence[R]) -> list[R]:
+    """Those that no other beats in both distortion and rate, by rate."""
+    found, best = [], math.inf
+    for point in sorted(points, key=lambda t: (t.rate, t.distortion)):
+        if point.distortion < best:
+            best = point.distortion
+            found.append(point)
+    return found
+
+
+def knee(front: Sequence[R]) -> R | None:
+    """Where the curve bends most: farthest below the line between its ends, each axis from 0 to 1.
+
+    Satopää et al. 2011, "Finding a 'kneedle' in a haystack", section II. None: fewer than three.
+    """
+    if len(front) < 3:
+        return None
+    at = np.array([[t.rate, t.distortion] for t in front])
+    at = (at - at.min(0)) / (at.max(0) - at.min(0))
+    return front[int(np.argmin(at.sum(1)))]

@@ -16,12 +16,15 @@ from latentia.engine.condition import sampling
 from latentia.engine.log import Finding, read_rows
 from latentia.engine.run import Run
 from latentia.latents.interpolate import interpolate
+from latentia.metrics.choice import kept
+from latentia.metrics.curve import MOST, betas, curve
 from latentia.metrics.elbo import elbo
 from latentia.metrics.measures import keep
-from latentia.report.figures import gauge_curves, rate_bars, training_curves
+from latentia.report.figures import gauge_curves, rate_bars, svg, training_curves
 from latentia.report.pictures import gif, lay, png
 from latentia.report.prior import FRAMES, asked, error_by_time, film
 from latentia.report.progress import pictures_of
+from latentia.report.trade import curve_figure
 
 
 class Picture(NamedTuple):
@@ -73,6 +76,8 @@ def write_report(run: Run, images: Images, findings: Sequence[Finding] = ()) -> 
         )
     else:
         sections.append(_samples(run, model))
+    if run.learned and isinstance(model, HasLatents) and len(shown):
+        sections.append(_betas(run, model, shown))
     sections += _progress(run)
     if logged:
         text = "Means between two log rows."
@@ -178,6 +183,21 @@ def _interpolation(run: Run, model: Any, some: torch.Tensor, split: str) -> Sect
     return Section(
         "From one image to another", "", [_picture(torch.cat(walks), 12, "interpolation", caption)]
     )
+
+
+def _betas(run: Run, model: Any, shown: Split) -> Section:
+    """What a model of many betas reaches at each."""
+    assert run.learned is not None
+    points = curve(model, shown, betas(run.learned))
+    marked = {"this report": model.dial.beta}
+    marked |= {purpose: each["chosen"]["beta"] for purpose, each in kept(run).items()}
+    low, high = run.learned
+    text = (
+        f"One model answers for every beta from {low:g} to {high:g}: --beta with sample, "
+        f"reconstruct, encode, evaluate and the rest; {min(len(shown), MOST):,} {shown.name} "
+        f"images. `latentia choose {run.path} --for sampling` names one for a purpose."
+    )
+    return Section("Every beta", text, [Picture(svg(curve_figure(points, marked)))])
 
 
 def _progress(run: Run) -> list[Section]:
