@@ -195,7 +195,7 @@ def _betas(run: Run, model: Any, shown: Split) -> Section:
     text = (
         f"One model answers for every beta from {low:g} to {high:g}: --beta with sample, "
         f"reconstruct, encode, evaluate and the rest; {min(len(shown), MOST):,} {shown.name} "
-        f"images. `latentia choose {run.path} --for sampling` names one for a purpose."
+        f"images. The command latentia choose names one for a purpose."
     )
     return Section("Every beta", text, [Picture(svg(curve_figure(points, marked)))])
 

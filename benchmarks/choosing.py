@@ -1,0 +1,75 @@
+"""Is the beta that `latentia choose` names as good as the best of a sweep? docs/beta.md.
+
+python benchmarks/choosing.py --threads 1 --table docs/choosing.md
+
+On simulated speckle and on vehicles: one run of `--multirate 0.05:20`, and a run for each of nine
+betas of the same range and epochs. For each purpose: the beta that `choose` names for the one run by
+its validation images; then, on the test images, what the one run reaches there, and the best of the
+nine runs. Error: one standard error of the figure.
+"""
+
+import argparse
+from pathlib import Path
+
+import latentia
+from latentia.doctor.choose import choose
+from latentia.engine.checkpoint import write_whole
+from latentia.metrics.curve import betas
+
+RANGE = (0.05, 20.0)
+WORK = {
+    "speckle": ({"data": "speckle:6000", "size": 32, "latent": 32}, ("reconstruction", "sampling")),
+    "vehicles": (
+        {"data": "vehicles:6000", "size": 32, "latent": 10},
+        ("reconstruction", "sampling", "disentangling", "regression:length"),
+    ),
+}
+
+
+def trained(path: Path, options: latentia.Options, **how) -> latentia.Run:
+    if not (path / "report.html").exists():
+        if path.exists():
+            latentia.resume(path)
+        else:
+            latentia.train("conv_vae", run=path, options=options, **how)
+    return latentia.Run.open(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--runs", type=Path, default=Path("runs/choosing"))
+    parser.add_argument("--table", type=Path, required=True)
+    args = parser.parse_args()
+    options = latentia.Options(threads=args.threads)
+    lines = [
+        "| data | for | figure | beta named | there, the one run | best of nine runs | worse by |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, (knobs, purposes) in WORK.items():
+        knobs = {**knobs, "likelihood": "gaussian", "epochs": args.epochs}
+        edits = {"multirate": {"multirate": f"{RANGE[0]}:{RANGE[1]}"}}
+        one = trained(args.runs / name / "one", options, edits=edits, **knobs)
+        nine = [
+            (beta, trained(args.runs / name / f"{beta:g}", options, beta=beta, **knobs))
+            for beta in betas(RANGE, 9)
+        ]
+        for purpose in purposes:
+            among = [(beta, one.at(beta)) for beta in betas(RANGE)]
+            named = choose(among, purpose).chosen.beta
+            there = choose([(named, one.at(named))], purpose, split="test")
+            rivals = choose(nine, purpose, split="test", tolerance=0.0)
+            best, mine = rivals.chosen, there.chosen
+            sign = 1 if purpose in ("reconstruction", "sampling") else -1
+            worse = sign * (mine.value - best.value) / best.value
+            told = [f"{each.value:.4g} ± {each.error or 0:.2g}" for each in (mine, best)]
+            cells = (name, purpose, there.figure, f"{named:g}", told[0])
+            row = [*cells, f"{told[1]} (beta {best.beta:g})", f"{worse:+.1%}"]
+            lines.append(f"| {' | '.join(row)} |")
+            print(lines[-1], flush=True)
+    write_whole(args.table, ("\n".join(lines) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
