@@ -3,9 +3,9 @@
 python benchmarks/choosing.py --threads 1 --table docs/choosing.md
 
 On simulated speckle and on vehicles: one run of `--multirate 0.05:20`, and a run for each of nine
-betas of the same range and epochs. For each purpose: the beta that `choose` names for the one run by
-its validation images; then, on the test images, what the one run reaches there, and the best of the
-nine runs. Error: one standard error of the figure.
+betas of the same range and epochs. For each purpose: the beta that `choose` names for the one run
+by its validation images; then, on the test images, what the one run reaches there, and the best of
+the nine. Error: one standard error of the figure.
 """
 
 import argparse

@@ -12,6 +12,7 @@ from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.doctor.choose import SWEEP
 from latentia.engine.checkpoint import write_json
+from latentia.engine.recipe import arguments
 from latentia.engine.run import Run
 from latentia.engine.space import axis, design
 from latentia.metrics.elbo import elbo
@@ -56,9 +57,11 @@ class Sweep:
             raise Error(f"--over names {', '.join(names)}; give each knob once.")
         self.recipe, self.words = recipe, list(words)
         self.settings = design(axes, trials)
-        parsed = [parse_train(recipe, self.words_of(each)) for each in self.settings]  # or an Error
-        if any(each[0] for each in parsed):
-            raise Error("A sweep names its runs itself; leave --run out, or give --out FOLDER.")
+        for settings in self.settings:  # what would fail does so before anything is trained
+            run, _, knobs, _, _ = parse_train(recipe, self.words_of(settings))
+            if run:
+                raise Error("A sweep names its runs itself; leave --run out, or give --out FOLDER.")
+            arguments(recipe, knobs)
         self.path = Path(path or f"runs/sweep-{recipe.rsplit(':', 1)[-1]}")
         self.storage = storage
         about = {"recipe": recipe, "words": self.words, "over": list(over), "trials": trials}

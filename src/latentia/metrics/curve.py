@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from latentia.data import Split
 from latentia.metrics.elbo import elbo
 
 
+@runtime_checkable
 class Reached(Protocol):
     """Something that has reached a rate and a distortion, nats per image."""
 

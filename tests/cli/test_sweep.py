@@ -1,0 +1,146 @@
+"""`latentia sweep` and `choose`: killed, shared, gone on with; and what they refuse."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from toys import TRAIN, error
+
+from latentia.cli import main
+
+LATENTIA = [sys.executable, "-m", "latentia"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8)
+    np.save(tmp_path / "toy.npy", pixels)
+    return str(tmp_path / "toy.npy")
+
+
+def words(data, out, *more):
+    over = ["--over", "beta=log:0.1:10", "--trials", "3"]
+    return ["sweep", "mnist_mlp_vae", *over, "--data", data, *TRAIN, "--out", str(out), *more]
+
+
+def weights(out):
+    return {path.parent.name: path.read_bytes() for path in out.glob("*/weights.safetensors")}
+
+
+def begun(*command):
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*LATENTIA, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+    )
+
+
+def test_a_sweep_ends_with_its_curve_and_is_not_trained_twice(data, tmp_path, capsys):
+    out = tmp_path / "sweep"
+    assert main(words(data, out)) == 0
+    told = capsys.readouterr().out
+    assert "3 of 3 runs came to an end; validation, nats per image" in told
+    assert told.splitlines()[-1] == str(out / "sweep.png")
+    for name in ("000", "001", "002"):
+        assert f"{name} │" in told
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*/*") if path.is_file()}
+    assert main(words(data, out)) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert main(["choose", str(out), "--for", "reconstruction"]) == 0
+    told = capsys.readouterr().out
+    assert "For reconstruction, beta " in told
+    assert "the largest beta whose error is within 2% of the least." in told
+    assert f"latentia sample {out}" in told
+
+
+def test_a_killed_sweep_loses_nothing_but_goes_on_with_the_trial_that_ran(data, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    longer = ["--epochs", "15", "--save-every", "2"]
+    assert main(words(data, whole, *longer)) == 0
+    process = begun(*words(data, cut, *longer))
+    while not (cut / "001" / "state.safetensors").exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = (cut / "000" / "weights.safetensors").stat().st_mtime_ns
+    assert not (cut / "002").exists()
+    assert main(words(data, cut, *longer)) == 0
+    assert (cut / "000" / "weights.safetensors").stat().st_mtime_ns == done
+    assert weights(cut) == weights(whole)
+    assert len(weights(cut)) == 3
+
+
+def test_two_workers_on_one_storage_share_the_trials(data, tmp_path):
+    out, storage = tmp_path / "sweep", f"sqlite:///{tmp_path}/sweep.db"
+    more = ["--epochs", "2", "--trials", "4", "--storage", storage]
+    told = [p.communicate()[0] for p in [begun(*words(data, out, *more)) for _ in "12"]]
+    trained = [
+        name for name in ("000", "001", "002", "003") for t in told if f"{name}/report.html" in t
+    ]
+    assert trained == ["000", "001", "002", "003"], told
+    assert all("Traceback" not in t for t in told), told
+
+
+def test_a_stopped_sweep_says_how_to_go_on(data, tmp_path):
+    out = tmp_path / "sweep"
+    process = begun(*words(data, out, "--epochs", "4000"))
+    while not (out / "000" / "state.safetensors").exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate()[0]
+    assert process.returncode == 130
+    assert "the same command goes on: latentia sweep mnist_mlp_vae --over beta=log:0.1:10" in told
+
+
+def test_what_a_sweep_refuses(data, tmp_path, capsys):
+    out = tmp_path / "sweep"
+    base = ["sweep", "mnist_mlp_vae", "--data", data, *TRAIN, "--out", out]
+    assert "A sweep needs something to vary: --over beta=log:0.05:20." in error(capsys, *base)
+    over = [*base, "--over", "beta=log:0.1:10"]
+    assert "--trials is 0; it must be at least 1." in error(capsys, *over, "--trials", "0")
+    assert "--over names beta, beta; give each knob once." in error(
+        capsys, *over, "--over", "beta=1,2"
+    )
+    assert "has no knob --betta; did you mean --beta?" in error(
+        capsys, *base, "--over", "betta=1,2"
+    )
+    assert "--beta is -1.0; it must be at least 0." in error(capsys, *base, "--over", "beta=-1,2")
+    assert "A sweep names its runs itself; leave --run out, or give --out FOLDER." in error(
+        capsys, *over, "--run", tmp_path / "x"
+    )
+    assert not out.exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    full = [*over[:-4], "--out", tmp_path / "full", *over[-2:]]
+    assert "full exists and is no sweep; give another --out." in error(capsys, *full)
+    assert main([*map(str, over), "--trials", "2"]) == 0
+    assert "holds another sweep (latentia sweep mnist_mlp_vae --over beta=log:0.1:10" in error(
+        capsys, *over, "--trials", "3"
+    )
+    storage = ["--out", tmp_path / "other", "--storage", "nowhere://x"]
+    assert "The storage nowhere://x cannot be used" in error(capsys, *over, *storage)
+
+
+def test_a_sweep_of_a_recipe_without_encoder_says_so_before_it_trains(data, tmp_path, capsys):
+    out = tmp_path / "sweep"
+    capsys.readouterr()
+    command = ["sweep", "mnist_gan", "--over", "lr=1e-4,1e-3", "--data", data, "--out", str(out)]
+    assert main(command) == 2
+    assert "compares distortion and rate, and mnist_gan has no encoder" in capsys.readouterr().err
+    assert not (out / "000").exists()
+
+
+def test_what_choose_refuses(run, capsys):
+    base = ["choose", run, "--for", "sampling"]
+    assert "has learned one beta alone, so there is none to choose" in error(capsys, *base)
+    for flag, value, said in (
+        ("--points", "1", "--points is 1; it must be at least 2."),
+        ("--tolerance", "1", "--tolerance is 1; it must be at least 0 and less than 1."),
+        ("-n", "1", "-n is 1; it must be at least 2."),
+    ):
+        assert said in error(capsys, *base, flag, value)
