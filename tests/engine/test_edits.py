@@ -15,6 +15,7 @@ SMALL = {
     "mnist_mlp_vae": {"hidden": 8, "latent": 3},
     "vaegan": {"latent": 3, "size": "24x20", "adversary_from": 0.1},
     "mnist_gan": {"latent": 3},
+    "conv_vae": {},
 }
 
 
@@ -119,6 +120,15 @@ def test_with_many_betas_the_log_holds_raw_nats_and_the_mean_weight_under_its_sc
     mean = (3.9 / np.log(40) * 10 + 0.1 + 4) / 12
     assert weights[-1] == pytest.approx(mean, rel=0.15)
     assert all(row["weights"]["distortion"] == 1 for row in rows)
+
+
+def test_a_gaussian_of_many_betas_learns_a_sigma_for_each(edited):
+    how = {"likelihood": "gaussian", "latent": 3, "epochs": 40, "lr": 1e-2}
+    model = edited("a", EDITS["multirate"], "conv_vae", beta=1.0, **how).model()
+    sigmas = []
+    for model.dial.beta in (0.1, 4.0):
+        sigmas.append(model.likelihood.spread().exp().item())
+    assert sigmas[1] > 1.02 * sigmas[0]  # of a larger beta, reconstructions are worse
 
 
 def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):

@@ -106,3 +106,23 @@ def test_learned_sigma_has_a_gradient_that_points_at_the_residual():
     rms = (logits.sigmoid() - image).square().mean().sqrt().item()
     assert likelihood.log_sigma.grad is not None
     assert (likelihood.log_sigma.exp().item() > rms) == (likelihood.log_sigma.grad.item() > 0)
+
+
+def test_a_sigma_for_each_row_is_that_of_its_own_likelihood():
+    logits, image = case()
+    sigmas = [0.05, 0.3, 1.0, 2.0, 0.7]
+    apart = Gaussian(0.1).double()
+    apart.by_beta = Offsets(torch.tensor([math.log(s / 0.1) for s in sigmas]))
+    found = apart.nll(logits, image)
+    for k, sigma in enumerate(sigmas):
+        alone = Gaussian(sigma).double().nll(logits[k : k + 1], image[k : k + 1])
+        torch.testing.assert_close(found[k : k + 1], alone, rtol=1e-6, atol=1e-6)
+
+
+class Offsets(torch.nn.Module):
+    def __init__(self, values):
+        super().__init__()
+        self.values = values
+
+    def forward(self):
+        return self.values

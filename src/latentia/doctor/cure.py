@@ -92,6 +92,12 @@ def longer(patient: Patient, steps: int, least: float = 3) -> list[str]:
     return train(patient, f"epochs{more}", epochs=more) if epochs else []
 
 
+def choice(patient: Patient, purpose: str) -> list[str]:
+    """Of a run that has learned many betas: the one for a purpose."""
+    run = patient.run
+    return [words("latentia", "choose", str(run.path), "--for", purpose)] if run.learned else []
+
+
 def other(patient: Patient, recipe: str, suffix: str, **knobs: Any) -> list[str]:
     """Another recipe on the same images."""
     flags = _flags({"data": patient.knobs["data"], **knobs}, knobs_of(recipe))

@@ -19,6 +19,12 @@ OFF = 1.5  # sigma over residual, or its inverse: as beta 2.25; a residual grows
 PRIOR_STEPS = 3000  # of a learned prior; the default takes 3,210 on MNIST
 
 
+MANY = (
+    " With --multirate 0.05:20 one run learns every beta, and latentia choose names the one for a"
+    " purpose."
+)
+
+
 def rate_of(patient: Patient) -> float | None:
     """Nats per image, by the last validation, else by the log; None: there is no such term."""
     told = patient.score("rate") if len(patient.score("rate")) else patient.term("rate")
@@ -27,7 +33,10 @@ def rate_of(patient: Patient) -> float | None:
 
 def beta_of(patient: Patient) -> float | None:
     """The weight that the rate had last, of a distortion of weight 1; of what stands in its place,
-    where that does (the rate is then logged at weight 0)."""
+    where that does (the rate is then logged at weight 0); of a run of many betas the one that it
+    answers for."""
+    if patient.run.learned:
+        return patient.model.dial.beta  # pyright: ignore
     told = patient.term("rate", "weights")
     return float(told[-1]) or patient.knobs.get("beta") if len(told) else None
 
@@ -109,9 +118,10 @@ def too_high(patient: Patient) -> Diagnosis | None:
         "Details that tell your images apart are missing from reconstructions "
         "and coordinates. What "
         "coordinates remain are few and rather independent: keep this beta only if that is the aim."
-        + averaged(patient, beta, of),
+        + averaged(patient, beta, of)
+        + MANY,
         {"beta": beta, "active": alive, "latent": of, "rate_nats": rate, "explained": explained},
-        cure.train(patient, "beta1", beta=1.0),
+        cure.choice(patient, "reconstruction") or cure.train(patient, "beta1", beta=1.0),
     )
 
 
@@ -125,7 +135,8 @@ def too_low(patient: Patient) -> Diagnosis | None:
     beta, share = beta_of(patient), reached(patient)
     if beta is None or beta >= 1 or share is None or share >= REACHED:
         return None
-    return hole_of(patient, WARN, share, f"; beta {beta:g}", cure.train(patient, "beta1", beta=1.0))
+    mend = cure.choice(patient, "sampling") or cure.train(patient, "beta1", beta=1.0)
+    return hole_of(patient, WARN, share, f"; beta {beta:g}", mend)
 
 
 @check(
@@ -160,7 +171,8 @@ def hole_of(patient: Patient, severity: str, share: float, more: str, mend: list
         f"{high:.2g}, the prior's 1.",
         "New images are drawn where no real image lies, and look like none. "
         "Encoding, reconstruction"
-        " and walks between real images are not touched by this.",
+        " and walks between real images are not touched by this."
+        + (MANY if severity == WARN else ""),
         {"reached": share, "sd_least": low, "sd_most": high},
         mend,
     )
@@ -205,7 +217,7 @@ def sigma(patient: Patient) -> Diagnosis | None:
     if patient.brief or not patient.complete:  # a sigma that is learned begins at a half
         return None
     (alive, of), explained = active(patient), patient.explained
-    now, wanted = float(likelihood.log_sigma.detach().exp()), patient.residual[0] ** 0.5  # pyright: ignore
+    now, wanted = float(likelihood.spread().detach().exp()), patient.residual[0] ** 0.5  # pyright: ignore
     off = now / wanted
     costs = (
         alive < of / 2 or explained < EXPLAINED if off > 1 else (reached(patient) or 1) < REACHED

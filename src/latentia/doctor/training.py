@@ -212,7 +212,10 @@ def warmup(patient: Patient) -> Diagnosis | None:
     if not len(weights) or schedule is None or not patient.complete:
         return None
     final = schedule(1.0)  # pyright: ignore[reportCallIssue]
-    if not final or not weights[-1] or weights[-1] >= REACHED * final:
+    share = REACHED
+    if patient.run.learned and final:  # of betas that are drawn: the row's mean strays
+        final, share = final * patient.model.dial.mean(), 0.8  # pyright: ignore
+    if not final or not weights[-1] or weights[-1] >= share * final:
         return None  # 0: something else stands in the rate's place
     edit = {"kl_schedule": {"kl_schedule": "linear", "kl_warmup": 0.0, "kl_until": 0.5}}
     return Diagnosis(

@@ -57,16 +57,20 @@ class Gaussian(Likelihood):
         else:
             self.register_buffer("log_sigma", start)
 
+    def spread(self) -> Tensor:
+        """log sigma: a number or, where rows have a beta each, (b, 1, 1, 1)."""
+        if self.by_beta is None:
+            return self.log_sigma
+        return self.log_sigma + wide(self.by_beta()).view(-1, 1, 1, 1)
+
     def nll(
         self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
     ) -> Float[Tensor, " b"]:
         error = (self.mean(output) - wide(image)).square()
-        log_sigma = self.log_sigma.to(error.dtype)
+        log_sigma = self.spread().to(error.dtype)
         if self.rule == "optimal" and self.training:
             log_sigma = 0.5 * error.mean().clamp_min(1e-6).log()
             with torch.no_grad():
                 self.log_sigma.lerp_(log_sigma.detach().to(self.log_sigma.dtype), 0.05)
-        if self.by_beta is not None:
-            log_sigma = (log_sigma + wide(self.by_beta())).view(-1, 1, 1, 1)
         each = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
         return each.flatten(1).sum(1)

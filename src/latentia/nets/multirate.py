@@ -48,6 +48,11 @@ class Dial(nn.Module):
         share = (share * (1 + 2 * ENDS) - ENDS).clamp(0, 1)
         return self.low * (self.high / self.low) ** share
 
+    def mean(self) -> float:
+        """Of what is drawn."""
+        inside = (self.high - self.low) / math.log(self.high / self.low)
+        return (inside + ENDS * (self.low + self.high)) / (1 + 2 * ENDS)
+
     @contextmanager
     def at(self, rows: Float[Tensor, " b"]) -> Iterator[None]:
         """For a while, a beta for each row."""
