@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory):
-    """Three runs in runs/, whose images can be found; `lost`, whose images cannot."""
+    """Four runs in runs/, whose images can be found; `lost`, whose images cannot."""
     folder = tmp_path_factory.mktemp("explorer")
     photos(folder)
     data = ["--data", str(folder / "photos")]
@@ -35,6 +35,20 @@ def place(tmp_path_factory):
     assert main(prior) == 0
     gan = ["train", "mnist_gan", *data, "--latent", "3", "--epochs", "1", "--batch", "64"]
     assert main([*gan, "--run", str(folder / "gan")]) == 0
+    many = [
+        "train",
+        "digits_vae",
+        *data,
+        "--latent",
+        "4",
+        "--beta",
+        "1",
+        "--multirate",
+        "0.1:4",
+        *quick,
+        "6",
+    ]
+    assert main([*many, "--lr", "0.003", "--run", str(folder / "many")]) == 0
     lost = folder / "lost"
     lost.mkdir()
     text = (folder / "vae" / "run.json").read_text().replace("/photos", "/gone")

@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -155,6 +156,39 @@ def test_every_picture_is_the_one_its_command_makes(served, place, tmp_path, mon
             assert saved.content == (tmp_path / words[-1]).read_bytes(), (path, ending)
     with Image.open(tmp_path / "interpolate.gif") as walk:
         assert walk.n_frames == 6  # pyright: ignore  (4 there, 2 back)
+
+
+def test_a_run_of_many_betas_answers_for_the_one_that_is_turned_to(
+    served, place, tmp_path, monkeypatch
+):
+    client = served("many", "vae")
+    one, other = client.get("/api/runs").json()["runs"]
+    assert one["betas"] == {"low": 0.1, "high": 4.0, "now": 1.0}
+    assert other["betas"] is None
+    image = {"image": {"index": 3}}
+    before = asked(client, "reconstruct", **image)
+    nats = asked(client, "encode", **image)["nats"]
+    assert asked(client, "beta", beta=0.1) == {"beta": 0.1}
+    assert client.get("/api/runs").json()["runs"][0]["state"] == "reading"
+    assert asked(client, "encode", **image)["nats"] > nats
+    monkeypatch.chdir(tmp_path)
+    for path, body in (("reconstruct", image), ("sample", {"n": 4}), ("walk", {"images": [
+        {"index": 3}, {"index": 9}]}), ("decode", {"latents": [[0.5, 1, 2, 3]]})):  # fmt: skip
+        told = asked(client, path, **body)
+        assert main(shlex.split(told["command.png"])[1:]) == 0
+        saved = client.post(f"/api/{path}", json={**body, "file": ".png"})
+        assert saved.content == (tmp_path / shlex.split(told["command.png"])[-1]).read_bytes()
+        if path == "reconstruct":
+            assert told["images"] != before["images"]
+    assert asked(client, "beta", beta=0.2, read=True) == {"beta": 0.2}
+    while (state := client.get("/api/runs").json()["runs"][0])["state"] == "reading":
+        time.sleep(0.05)
+    assert state["betas"]["now"] == 0.2
+    assert sum(dim["rate"] for dim in state["dims"]) > sum(dim["rate"] for dim in one["dims"])
+    assert len(asked(client, "nearest", **image)["near"]) == 8
+    assert "--beta is 9; " in asked(client, "beta", 422, beta=9.0)["detail"]
+    refused = asked(client, "beta", 422, run=1, beta=0.2)["detail"]
+    assert "has learned one beta alone" in refused
 
 
 def test_saved_latents_are_decoded_by_the_command(served, place, tmp_path):

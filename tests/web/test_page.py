@@ -199,6 +199,22 @@ def test_another_run_that_is_read_disturbs_nothing(place, command):
         assert said == []
 
 
+def test_beta_is_turned_and_the_picture_and_the_map_follow(place, command):
+    _, address = command("many")
+    with browser(viewport={"width": 1280, "height": 900}) as (page, said):
+        ready(page, address)
+        big = "#pictures img"
+        before = source(page, big)
+        assert page.locator("#beta-now").text_content() == "1"
+        page.locator("#beta").focus()
+        page.keyboard.press("Home")
+        changed(page, big, before)
+        assert page.locator("#beta-now").text_content() == "0.1"
+        page.wait_for_selector("#legend li", timeout=30_000)
+        assert "--beta 0.1" in page.get_attribute("#picture-0", "data-command")
+        assert not said
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_wider_than_a_phone(place, command, scheme):
     _, address = command("lost")

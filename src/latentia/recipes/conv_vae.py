@@ -31,7 +31,7 @@ def conv_vae(
     channels: Channels = None,
     latent: Latent = 32,
     likelihood: Annotated[
-        Literal["bernoulli", "gaussian"], Doc("gaussian learns one sigma for the data set")
+        Literal["bernoulli", "gaussian"], Doc("gaussian: its sigma is the error as it falls")
     ] = "bernoulli",
     beta: Beta = 1.0,
     lr: LearningRate = 1e-3,
@@ -43,7 +43,7 @@ def conv_vae(
     model = VAE(
         encoder=ConvEncoder(images.shape, latent, channels=(32, 64, 128)),
         decoder=ConvDecoder(latent, images.shape, channels=(32, 64, 128)),
-        likelihood=Bernoulli() if likelihood == "bernoulli" else Gaussian("learned"),
+        likelihood=Bernoulli() if likelihood == "bernoulli" else Gaussian("optimal"),
         beta=constant(beta),
     )
     adam = Adam(lr, schedule=cosine(warmup=0.05))

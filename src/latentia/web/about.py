@@ -27,7 +27,7 @@ def described(run: Explored) -> dict[str, Any]:
         name: part.classes.get(name) for name, values in part.columns.items() if values.ndim == 1
     }  # fmt: skip
     return {
-        "name": run.run.name,
+        "name": run.run.path.name,
         "recipe": run.run.about["recipe"].rsplit("/", 1)[-1],
         "source": run.data or spec["source"],
         "shape": [c, h, w],
@@ -36,6 +36,7 @@ def described(run: Explored) -> dict[str, Any]:
         "split": run.split,
         "state": "reading" if run.reading else "missing" if run.missing else "ready",
         "missing": run.missing,
+        "betas": betas(run),
         "latent": None if coder is None else int(np.prod(coder.latent_shape)),
         "dims": [] if coder is None else dimensions(run),
         "ranged": run.trained is not None,
@@ -43,6 +44,14 @@ def described(run: Explored) -> dict[str, Any]:
         "prior": prior(run),
         "no_umap": why_not("umap"),
     }
+
+
+def betas(run: Explored) -> dict[str, float] | None:
+    """The range that the model answers for, and where it stands; None: it has learned one."""
+    learned = run.run.learned
+    if learned is None:
+        return None
+    return {"low": learned[0], "high": learned[1], "now": run.model.dial.beta}  # pyright: ignore
 
 
 def dimensions(run: Explored) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -81,6 +82,13 @@ class Draw(Asked):
     cond: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     standard: bool = False
     options: Options = Options()
+
+
+class Turn(Asked):
+    """read: it stays so, and the images are to be read for it."""
+
+    beta: Annotated[FiniteFloat, Field(gt=0)]
+    read: bool = False
 
 
 class Map(Asked):
@@ -170,6 +178,14 @@ def application(runs: list[Explored], worker: Worker, problems: list[str]) -> Fa
         run, wanted = of(asked), asked.options.model_dump(exclude_none=True)
         how = asked.n, asked.seed, asked.cond, wanted, asked.standard
         return await answer(asked, lambda: run.sample(*how))
+
+    @app.post("/api/beta")
+    async def beta(asked: Turn) -> JSONResponse:
+        run = of(asked)
+        await worker.do(run.turn, asked.beta)
+        if asked.read:
+            threading.Thread(target=run.read, daemon=True).start()
+        return JSONResponse({"beta": asked.beta})
 
     @app.post("/api/map")
     def seen(asked: Map) -> JSONResponse:  # in a thread of its own: UMAP takes its time

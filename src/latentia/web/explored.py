@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -64,6 +65,7 @@ class Explored:
     missing: str | None = None
     maps: dict[Any, Any] = field(default_factory=dict)
     others: dict[str, Split] = field(default_factory=dict)
+    one_reader: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def open(cls, given: str, data: str | None, split: str, worker: Worker) -> "Explored":
@@ -81,15 +83,27 @@ class Explored:
     def reading(self) -> bool:
         return self.missing is None and self.shown is None and self.coder is not None
 
+    def turn(self, beta: float) -> None:
+        """The model answers for this beta from here on; its images have to be read anew."""
+        self.run = self.run.at(beta)
+        self.model.dial.beta = beta  # pyright: ignore
+        self.trained = self.shown = None
+
     def read(self) -> None:
         """Encode the images; meanwhile the model serves others between two batches."""
         if self.coder is None:
             return
         model = Patient(self.coder, self.worker)
         try:
-            self.part = self.run.part(self.split, self.data)
-            self.trained = codes(model, self.run.part(None, self.data, own="train"), SAMPLE)
-            self.shown = codes(model, self.part, SAMPLE)
+            with self.one_reader:
+                while self.shown is None:
+                    run = self.run
+                    self.part = run.part(self.split, self.data)
+                    trained = codes(model, run.part(None, self.data, own="train"), SAMPLE)
+                    shown = codes(model, self.part, SAMPLE)
+                    if run.beta == self.run.beta:  # not turned meanwhile
+                        self.maps.clear()
+                        self.trained, self.shown = trained, shown
         except Exception as problem:  # said on the page: what needs no images must go on
             self.missing = str(problem)
 
@@ -144,13 +158,17 @@ class Explored:
         text = ",".join(repr(value) for value in rows[0])
         inline = len(rows) == 1 and len(text) < 100_000  # the longest word that Linux takes
         latents = f"--latents={text}" if inline else "--latents=latents.json"
-        return Answer(
-            sheets.decoded(self.run, model, z), ["latentia", "decode", self.given, latents], {}
-        )
+        return Answer(sheets.decoded(self.run, model, z), self.words("decode", latents), {})
+
+    def words(self, command: str, *more: str) -> list[str]:
+        """Of a command on this run, as it answers now."""
+        beta = self.run.beta
+        at = [] if beta is None else ["--beta", f"{beta:g}"]
+        return ["latentia", command, self.given, *more, *at]
 
     def reconstruct(self, given: Given) -> Answer:
         sheet = sheets.reconstructed(self.run, self.able(), given.image, "images")
-        return Answer(sheet, ["latentia", "reconstruct", self.given, given.name, *given.flags], {})
+        return Answer(sheet, self.words("reconstruct", given.name, *given.flags), {})
 
     def nearest(self, given: Given, n: int) -> Answer:
         model = self.able()
@@ -160,7 +178,7 @@ class Explored:
             self.run, model, given.name, given.image, self.part, self.shown, n
         )
         flags = ["--split", self.split, *(["--data", self.data] if self.data else [])]
-        words = ["latentia", "nearest", self.given, given.name, "-n", str(n), *flags]
+        words = self.words("nearest", given.name, "-n", str(n), *flags)
         near = [{"index": row, "distance": distance} for row, distance in found]
         return Answer(sheet, words, {"near": near})
 
@@ -169,23 +187,23 @@ class Explored:
         sheet = sheets.walked(self.run, self.able(), names, images, steps, spherical)
         flags = next((end.flags for end in ends if end.flags), [])
         arcs = ["--spherical"] if spherical else []
-        words = ["latentia", "interpolate", self.given, *names, "--steps", str(steps), *arcs]
-        return Answer(sheet, [*words, *flags], {})
+        words = self.words("interpolate", *names, "--steps", str(steps), *arcs, *flags)
+        return Answer(sheet, words, {})
 
     def sample(
         self, n: int, seed: int, cond: str | None, wanted: dict[str, Any], standard: bool
     ) -> Answer:
         """standard: from N(0, I), though the run has learned a prior."""
-        run, model, given = self.run, self.model, self.given
+        run, model, words = self.run, self.model, self.words("sample")
         if standard and isinstance(model, HasTrajectory):
             run, model = Run.open(run.path / PARENT), model.autoencoder
-            given = f"{given.rstrip('/')}/{PARENT}"
+            words = ["latentia", "sample", f"{self.given.rstrip('/')}/{PARENT}"]
         column = getattr(self.model, "column", None)
         pictured = column and self.run.about["images"]["columns"][column]
         if cond is not None and pictured and not cond.isdecimal():  # a word would be a path
             raise Error(f"The condition is {cond!r}; give the index of a test image.")
         sheet = sheets.sampled(run, model, n, seed, wanted, cond)
-        words = ["latentia", "sample", given, "-n", str(n), "--seed", str(seed)]
+        words += ["-n", str(n), "--seed", str(seed)]
         words += ["--cond", cond] if cond is not None else []
         for name, value in wanted.items():
             words += [f"--{name}", f"{value}"]

@@ -178,6 +178,25 @@ const signed = (x) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(2)}`;
 const put = () => { for (const each of document.querySelectorAll(".slider")) each.put(); };
 function move(z) { page.z[page.active] = [...z]; put(); show(); draw(); }
 
+// ---- beta, of a run that has learned a range of it
+const beta = () => Math.min(active().betas.high, Math.max(active().betas.low, +(10 ** +$("beta").value).toPrecision(3)));
+function dial() {
+  const { betas } = active();
+  $("beta-label").hidden = !betas;
+  if (!betas) return;
+  Object.assign($("beta"), { min: Math.log10(betas.low), max: Math.log10(betas.high), value: Math.log10(betas.now) });
+  $("beta-now").textContent = `${betas.now}`;
+}
+const turn = latest(async (read) => { // the images are read anew when the slider is let go
+  const run = active(), value = beta();
+  run.betas.now = value;
+  if (run.state === "ready") { run.state = "reading"; layout(); }
+  await told("api/beta", { run: page.active, beta: value, read });
+  await sample();
+  if (page.input?.file || page.input?.index !== undefined) await choose(page.input); else show();
+  if (read) refresh();
+});
+
 // ---- the input image
 const choose = latest(async (input) => {
   const run = active(), image = input;
@@ -432,7 +451,7 @@ const enter = attempt(async () => { // a run becomes the active one
   umap.disabled = run.no_umap !== null;
   umap.textContent = run.no_umap ? "UMAP (not installed)" : "UMAP";
   $("no-umap").textContent = run.no_umap ?? "";
-  sliders(); show();
+  sliders(); dial(); show();
   await chart();
   if (page.input?.file || (page.input && run.state === "ready")) choose(page.input);
   else if (run.state === "ready") choose({ index: 0 });
@@ -477,6 +496,8 @@ $("as-a").onclick = () => end(0);
 $("as-b").onclick = () => end(1);
 $("to-image").onclick = () => page.own[page.active] && move(page.own[page.active]);
 $("to-zero").onclick = () => move(Array(active().latent).fill(0));
+$("beta").oninput = () => { $("beta-now").textContent = `${beta()}`; turn(false); };
+$("beta").onchange = () => turn(true);
 for (const id of ["plane", "dim-x", "dim-y", "column"]) $(id).onchange = chart;
 for (const id of ["steps", "line"]) $(id).onchange = () => walk();
 for (const id of ["n", "prior"]) $(id).onchange = () => sample();

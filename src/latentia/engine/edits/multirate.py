@@ -6,19 +6,24 @@ from torch import nn
 from typing_extensions import Doc
 
 from latentia.core.errors import Error
-from latentia.core.schedules import Schedule
+from latentia.core.schedules import Schedule, after, linear
 from latentia.engine.plan import Plan
 from latentia.losses.likelihood import Gaussian
 from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
 from latentia.nets.multirate import ByBeta, Dial, Modulated, modulate
 
+RISE = after(0.0, linear(0.0, 1.0), until=0.2)
+
 
 def multirate(
     plan: Plan,
     multirate: Annotated[str, Doc("range of beta that one run learns: 0.01:10")] = "0.01:10",
 ) -> Plan:
-    """Bae et al. 2023, arXiv 2212.03905. Answers at the recipe's beta unless asked for another."""
+    """Bae et al. 2023, arXiv 2212.03905. Answers at the recipe's beta unless asked for another.
+
+    Where the recipe's beta is constant, every beta rises over the first fifth of the run.
+    """
     low, high = limits(multirate)
     model = plan.model
     if not isinstance(model, VAE):
@@ -28,7 +33,7 @@ def multirate(
             f"--multirate trades distortion for rate, and a bound of {model.k} draws has no rate "
             "apart; leave it out, or train with one draw."
         )
-    beta = model.beta(1.0)
+    beta, start = model.beta(1.0), model.beta(0.0)
     dial = Dial(low, high, min(max(beta, low), high))
     modulate(model.encoder, dial)
     modulate(model.decoder, dial)
@@ -36,7 +41,9 @@ def multirate(
     if isinstance(model.likelihood, Gaussian) and model.likelihood.rule != "fixed":
         model.likelihood = Gaussian("learned")
         model.likelihood.by_beta = ByBeta(dial)
-    model.dial, model.beta = dial, _share(model.beta, beta)
+    # at full weight from the start, the large betas put the latents out for all of them
+    model.dial = dial
+    model.beta = RISE if start == beta else _share(model.beta, beta)
     model.selected_by = model.selected_by and "over betas"
     return plan
 
