@@ -1,6 +1,6 @@
 """Is the beta that `latentia choose` names as good as the best of a sweep? docs/beta.md.
 
-python benchmarks/choosing.py --threads 1 --table docs/choosing.md
+python benchmarks/choosing.py --threads 1 --out docs/beta.md
 
 On simulated speckle and on vehicles: one run of `--multirate 0.05:20`, and a run for each of seven
 betas of the same range, epochs and schedule. For each purpose: the beta that `choose` names for the
@@ -11,9 +11,10 @@ best of the seven. Error: one standard error of the figure.
 import argparse
 from pathlib import Path
 
+from page import put
+
 import latentia
 from latentia.doctor.choose import choose
-from latentia.engine.checkpoint import write_whole
 from latentia.metrics.curve import betas
 
 RANGE = (0.05, 20.0)
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--runs", type=Path, default=Path("runs/choosing"))
-    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("docs/beta.md"))
     args = parser.parse_args()
     options = latentia.Options(threads=args.threads)
     lines = [
@@ -72,7 +73,7 @@ def main() -> None:
             row = [*cells, f"{told[1]} (beta {best.beta:g})", f"{worse:+.1%}"]
             lines.append(f"| {' | '.join(row)} |")
             print(lines[-1], flush=True)
-    write_whole(args.table, ("\n".join(lines) + "\n").encode())
+    put(args.out, "choosing", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from page import put
 
 import latentia
 from latentia.engine.checkpoint import write_whole
@@ -134,7 +135,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--runs", default="runs/multirate")
-    parser.add_argument("--table", default="docs/beta_table.md")
+    parser.add_argument("--out", type=Path, default=Path("docs/beta.md"))
     parser.add_argument("--picture", default="docs/images/beta.png")
     args = parser.parse_args()
     found = {
@@ -147,7 +148,7 @@ def main() -> None:
         f" {args.epochs} epochs; {cpu}, {threads} threads, PyTorch {torch.__version__}.",
         "",
     ]
-    write_whole(Path(args.table), "\n".join(lines).encode())
+    put(args.out, "multirate", "\n".join(lines))
     write_whole(Path(args.picture), picture(found))
     print("\n".join(lines))
 

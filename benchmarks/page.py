@@ -1,0 +1,16 @@
+"""A part of a page that a benchmark makes: between <!-- NAME --> and <!-- /NAME -->."""
+
+from pathlib import Path
+
+from latentia.engine.checkpoint import write_whole
+
+
+def put(path: Path, name: str, text: str) -> None:
+    """The page with this part made anew; a page without it gets it at the end."""
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+    page = path.read_text() if path.exists() else ""
+    if start not in page:
+        page = f"{page.rstrip()}\n\n{start}{end}".lstrip()
+    before, rest = page.split(start, 1)
+    after = rest.split(end, 1)[1]
+    write_whole(path, f"{before}{start}{text.strip()}\n{end}{after}".encode())
