@@ -9,7 +9,7 @@ from torch import nn
 from latentia.core.contract import Moment
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
-from latentia.nets.multirate import GAIN, WIDTH, Dial, Modulated, modulate
+from latentia.nets.multirate import GAIN, WIDTH, Dial, Modulated, for_every_beta, modulate
 
 SHAPE = (1, 9, 7)
 
@@ -101,16 +101,14 @@ def linear_vae(axes, values, d, sigma2, betas):
     shape = (1, 1, dimensions)
     dial = Dial(min(betas), max(betas), betas[0]).double()
     encoder, decoder = MLPEncoder(shape, d, ()).double(), MLPDecoder(d, shape, ()).double()
-    modulate(encoder, dial)
+    decoder = for_every_beta(encoder, decoder, d, dial).double()
     encoder = encoder.double()
-    gate = Modulated(d, dial).double()
-    decoder = nn.Sequential(gate, decoder)
     with torch.no_grad():
-        heads, heads_gate = encoder.layers[0]
+        (heads, heads_gate), (gate, layers) = encoder.layers[0], decoder
         heads.weight.copy_(torch.cat([axes[:, :d].T, torch.zeros(d, dimensions)]))
         heads.bias.zero_()
-        decoder[1].layers[0].weight.copy_(axes[:, :d])
-        decoder[1].layers[0].bias.zero_()
+        layers.layers[0][0].weight.copy_(axes[:, :d])
+        layers.layers[0][0].bias.zero_()
         gains = torch.stack([(values[:d] - b * sigma2).sqrt() for b in betas])  # (betas, d)
         means = gains / values[:d]
         logs = torch.stack([(b * sigma2 / values[:d]).log() for b in betas])

@@ -95,6 +95,15 @@ class ByBeta(nn.Module):
         return self.film(vector.new_zeros(len(vector), 1), vector)[:, 0]
 
 
+def for_every_beta(
+    encoder: nn.Module, decoder: nn.Module, channels: int, dial: Dial
+) -> nn.Sequential:
+    """Modulates both, in place, and returns the decoder behind a modulation of its latents."""
+    modulate(encoder, dial)
+    modulate(decoder, dial)
+    return nn.Sequential(Modulated(channels, dial), decoder)
+
+
 def modulate(net: nn.Module, dial: Dial) -> None:
     """After each layer of weights in the network, in place, a modulation of its output."""
     for name, child in net.named_children():

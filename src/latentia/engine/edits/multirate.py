@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from torch import nn
 from typing_extensions import Doc
 
 from latentia.core.errors import Error
@@ -11,7 +10,7 @@ from latentia.engine.plan import Plan
 from latentia.losses.likelihood import Gaussian
 from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
-from latentia.nets.multirate import ByBeta, Dial, Modulated, modulate
+from latentia.nets.multirate import ByBeta, Dial, for_every_beta
 
 RISE = after(0.0, linear(0.0, 1.0), until=0.2)
 
@@ -35,9 +34,8 @@ def multirate(
         )
     beta, start = model.beta(1.0), model.beta(0.0)
     dial = Dial(low, high, min(max(beta, low), high))
-    modulate(model.encoder, dial)
-    modulate(model.decoder, dial)
-    model.decoder = nn.Sequential(Modulated(model.latent_shape[0], dial), model.decoder)
+    channels = model.latent_shape[0]
+    model.decoder = for_every_beta(model.encoder, model.decoder, channels, dial)
     if isinstance(model.likelihood, Gaussian) and model.likelihood.rule != "fixed":
         model.likelihood = Gaussian("learned")
         model.likelihood.by_beta = ByBeta(dial)
