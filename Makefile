@@ -13,6 +13,9 @@ test: .venv/tested  ## lint, types and tests, as CI runs them
 check: test  ## and what takes longer
 	$(BIN)/pytest -q -m slow
 
+docs: .venv/tested  ## the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 DATA ?= ../shared/data/mnist
 bench: .venv/installed .bench/pythae/installed .bench/keras/installed  ## against every peer, in turn; writes docs/speed.md
 	$(BIN)/python benchmarks/speed.py --data $(DATA) --pythae .bench/pythae/bin/python \
@@ -34,4 +37,4 @@ NEEDS_keras := tensorflow-cpu keras
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[test]"
 	touch $@
 
-.PHONY: bench demo test check
+.PHONY: bench check demo docs test

@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, and what stands where."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -106,6 +107,30 @@ def test_the_table_of_findings_is_that_of_the_checks():
     text = (ROOT / "docs" / "doctor.md").read_text()
     assert text == page(text)
     assert page(text.replace("posterior collapse", "another")) == text
+
+
+def test_the_pages_of_recipes_and_errors_are_those_of_the_sources():
+    """`python docs/recipes.py` and `python docs/errors.py` write them."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    import errors  # pyright: ignore[reportMissingImports]
+
+    import recipes  # pyright: ignore[reportMissingImports]
+
+    for module in (errors, recipes):
+        assert module.PAGE.read_text() == module.page(), f"run python docs/{module.__name__}.py"
+
+
+def test_the_site_is_built_without_a_warning(tmp_path):
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "python" / "index.html").read_text()
+    for name in ("latentia.train", "latentia.Run", "latentia.models.vae.VAE", "reconstruct"):
+        assert name in page
+    pages = [file.read_text() for file in tmp_path.rglob("*.html")]
+    assert len(pages) > 15
+    assert not any("fonts.googleapis" in page for page in pages)  # no page asks another server
 
 
 def test_help_and_list_come_without_torch():

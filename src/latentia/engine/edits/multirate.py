@@ -12,7 +12,7 @@ from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
 from latentia.nets.multirate import ByBeta, Dial, for_every_beta
 
-RISE = after(0.0, linear(0.0, 1.0), until=0.2)
+RISE = after(0.0, linear(0.0, 1.0), until=0.5)
 
 
 def multirate(
@@ -21,7 +21,7 @@ def multirate(
 ) -> Plan:
     """Bae et al. 2023, arXiv 2212.03905. Answers at the recipe's beta unless asked for another.
 
-    Where the recipe's beta is constant, every beta rises over the first fifth of the run.
+    Where the recipe's beta is constant, every beta rises over the first half of the run.
     """
     low, high = limits(multirate)
     model = plan.model
