@@ -81,13 +81,13 @@ def train(
     Raises: Error if a knob, the data or the folder won't do, or the training did not finish.
     """
     with together():
-        return _finish(*start(recipe, knobs, edits=edits, options=options, run=run))
+        return finish(*start(recipe, knobs, edits=edits, options=options, run=run))
 
 
 def resume(run: str | Path, data: Any = None) -> Model:
     """Go on with an interrupted run; `data` only if it was trained on an array in memory."""
     with together():
-        return _finish(*go_on(run, data))
+        return finish(*go_on(run, data))
 
 
 def load(run: str | Path) -> Model:
@@ -95,7 +95,11 @@ def load(run: str | Path) -> Model:
     return Run.open(run).model()
 
 
-def _finish(run: Run, events: Iterator[Event]) -> Model:
+def finish(run: Run, events: Iterator[Event]) -> Model:
+    """The model at the end of a run's events.
+
+    Raises: Error if they end early.
+    """
     said = ""
     for event in events:
         if isinstance(event, Finding):
