@@ -111,10 +111,22 @@ class HasLatents(Protocol):
 
 
 @runtime_checkable
+class HasGenerator(Protocol):
+    """A model that draws images from noise in one pass."""
+
+    noise_shape: tuple[int, ...]
+
+    def draw(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...
+
+
+@runtime_checkable
 class HasTrajectory(Protocol):
     """A model that draws latents step by step, from noise, under options of its own."""
 
     autoencoder: Any  # it decodes them
+    condition: Any  # what it is drawn for, to vectors; None: nothing
+    shares: Tensor  # of the condition's classes among the training images
+    latent_shape: tuple[int, ...]
     classes: int  # of the condition; 0: it is an image, or there is none
 
     @property
@@ -125,4 +137,8 @@ class HasTrajectory(Protocol):
 
     def trajectory(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, sampling: Any = None
+    ) -> Iterator[Float[Tensor, "n *latent"]]: ...
+
+    def denoised(
+        self, z: Float[Tensor, "n *latent"], vectors: Tensor | None, how: Any, fresh: Any
     ) -> Iterator[Float[Tensor, "n *latent"]]: ...
