@@ -24,6 +24,7 @@ from latentia.export import onnx
 from latentia.models.latent_diffusion import Sampling
 
 SMALL = {"latent": 8, "hidden": 8, "size": 32, "width": 16, "depth": 1}
+SHAPE = (1, 32, 32)
 ALONE = "import sys; sys.modules['torch'] = None; exec(open('program.py').read())"
 
 
@@ -53,7 +54,7 @@ def test_every_part_of_every_recipe_does_what_it_does_in_pytorch(name, tmp_path)
     model = model_of(name)
     expected = ["sampler"] if isinstance(model, HasTrajectory) else []
     expected += ["generator"] if hasattr(model, "noise_shape") else ["encoder", "decoder"]
-    found = onnx.parts(model)
+    found = onnx.parts(model, SHAPE)
     assert [part.name for part in found] == expected
     if not isinstance(model, HasTrajectory):
         shape = getattr(model, "noise_shape", None) or model.latent_shape
@@ -123,7 +124,7 @@ def test_the_readmes_program_runs_where_torch_cannot_be_imported(runs, out):
 
 @pytest.mark.parametrize("gap", [2e-4, float("nan")])
 def test_a_file_that_differs_is_not_written_and_the_old_one_stays(gap, tmp_path, monkeypatch):
-    part, path = onnx.parts(model_of("mnist_mlp_vae"))[1], tmp_path / "decoder.onnx"
+    part, path = onnx.parts(model_of("mnist_mlp_vae"), SHAPE)[1], tmp_path / "decoder.onnx"
     path.write_bytes(b"old")
     gaps = iter((1e-9, gap))
     monkeypatch.setattr(onnx, "difference", lambda *_: next(gaps))
@@ -148,7 +149,7 @@ def test_a_difference_is_that_of_the_worst_value_in_units_of_the_largest():
 
 def test_what_cannot_be_exported_is_said(runs, capsys, monkeypatch):
     with pytest.raises(Error, match="A Model has no encoder, generator or sampler to export"):
-        onnx.parts(Model())
+        onnx.parts(Model(), SHAPE)
     model = recipes.find("latent_prior")(
         data=open_images("digits", size=32, channels=1), autoencoder=model_of("digits_vae"),
         clusters=0, width=16, depth=1,
@@ -159,6 +160,9 @@ def test_what_cannot_be_exported_is_said(runs, capsys, monkeypatch):
     capsys.readouterr()
     assert main(["export", str(runs / "vae"), "--to", "onxn"]) == 2
     assert "no format onxn; did you mean onnx? --to is one of onnx" in capsys.readouterr().err
+    (runs / "file").write_text("")
+    assert main(["export", str(runs / "vae"), "--out", str(runs / "file")]) == 2
+    assert "file cannot be written (File exists); give another" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert main(["export", str(runs / "vae")]) == 2
     assert 'needs onnxscript, of the extra export: pip install "lat' in capsys.readouterr().err

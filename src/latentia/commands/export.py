@@ -35,5 +35,10 @@ def export(
             f'--to {to} needs {missing.name}, of the extra export: pip install "latentia[export]".'
         ) from None
     path = Path(out or f"{run.rstrip('/')}-{to}")
-    importlib.import_module(f"latentia.export.{to}").write(opened, path)
+    try:
+        importlib.import_module(f"latentia.export.{to}").write(opened, path)
+    except OSError as problem:
+        raise Error(
+            f"{path} cannot be written ({problem.strerror}); give another folder with --out."
+        ) from None
     print(path)

@@ -3,7 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -71,7 +71,7 @@ def write(run: Run, out: Path) -> list[Written]:
     PyTorch; then it is not written.
     """
     model = run.model()
-    found = parts(model)
+    found = parts(model, run.about["images"]["shape"])
     if names := choices(run, model):
         found[0].about["classes"] = names
     out.mkdir(parents=True, exist_ok=True)
@@ -81,12 +81,14 @@ def write(run: Run, out: Path) -> list[Written]:
     return done
 
 
-def parts(model: Any) -> list[Part]:
-    """By what the model can do. Raises: Error if it can do nothing of it."""
+def parts(model: Any, shape: Sequence[int]) -> list[Part]:
+    """By what the model can do with images (c, h, w).
+
+    Raises: Error if it can do nothing of it.
+    """
     if isinstance(model, HasTrajectory):
-        return [sampler(model), *parts(model.autoencoder)]
+        return [sampler(model), *parts(model.autoencoder, shape)]
     if isinstance(model, HasLatents):
-        shape = model.image_shape  # pyright: ignore
         images = {"image": lambda n, draw: torch.rand(n, *shape, generator=draw)}
         encoder = Call(lambda image: tuple(model.encode(image)), model)  # pyright: ignore
         decoder = Call(model.decode, model)  # pyright: ignore
@@ -95,8 +97,8 @@ def parts(model: Any) -> list[Part]:
             Part("decoder", decoder, {"z": normal(model.latent_shape)}, ("image",), {}),
         ]
     if isinstance(model, HasGenerator):
-        generator = Call(lambda noise: model.draw(noise).clamp(0, 1), model)  # pyright: ignore
-        return [Part("generator", generator, {"noise": normal(model.noise_shape)}, ("image",), {})]
+        call = Call(lambda noise: model.draw(noise).clamp(0, 1), model)  # pyright: ignore
+        return [Part("generator", call, {"noise": normal(model.noise_shape)}, ("image",), {})]
     raise Error(
         f"A {type(model).__name__} has no encoder, generator or sampler to export; give a run of "
         "a VAE, a GAN, a VAE-GAN or a learned prior."
