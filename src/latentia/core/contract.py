@@ -124,9 +124,6 @@ class HasTrajectory(Protocol):
     """A model that draws latents step by step, from noise, under options of its own."""
 
     autoencoder: Any  # it decodes them
-    condition: Any  # what it is drawn for, to vectors; None: nothing
-    shares: Tensor  # of the condition's classes among the training images
-    latent_shape: tuple[int, ...]
     classes: int  # of the condition; 0: it is an image, or there is none
 
     @property
@@ -137,8 +134,4 @@ class HasTrajectory(Protocol):
 
     def trajectory(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, sampling: Any = None
-    ) -> Iterator[Float[Tensor, "n *latent"]]: ...
-
-    def denoised(
-        self, z: Float[Tensor, "n *latent"], vectors: Tensor | None, how: Any, fresh: Any
     ) -> Iterator[Float[Tensor, "n *latent"]]: ...

@@ -86,7 +86,7 @@ def parts(model: Any, shape: Sequence[int]) -> list[Part]:
 
     Raises: Error if it can do nothing of it.
     """
-    if isinstance(model, HasTrajectory):
+    if isinstance(model, HasTrajectory) and hasattr(model, "denoised"):
         return [sampler(model), *parts(model.autoencoder, shape)]
     if isinstance(model, HasLatents):
         images = {"image": lambda n, draw: torch.rand(n, *shape, generator=draw)}
