@@ -10,6 +10,9 @@ test: .venv/tested  ## lint, types and tests, as CI runs them
 	$(BIN)/pyright
 	$(BIN)/pytest -q -n 2
 
+wheel:  ## the wheel in a new environment outside the checkout, from which the demo's recipe trains
+	PYTHON=$(PYTHON) .ci/wheel
+
 check: test  ## and what takes longer
 	$(BIN)/pytest -q -m slow
 
@@ -37,4 +40,4 @@ NEEDS_keras := tensorflow-cpu keras
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[test]"
 	touch $@
 
-.PHONY: bench check demo docs test
+.PHONY: bench check demo docs test wheel

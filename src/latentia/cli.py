@@ -23,6 +23,7 @@ from latentia.commands.coordinates import (
 from latentia.commands.evaluate import evaluate
 from latentia.commands.examination import doctor
 from latentia.commands.explore import explore
+from latentia.commands.export import export
 from latentia.commands.flags import AtBeta, Data, Number, Out, RunFolder, Seed, SplitName
 from latentia.core.errors import Error
 
@@ -175,6 +176,7 @@ COMMANDS: dict[str, Callable] = {
         decode,
         attribute,
         explore,
+        export,
     )
 }
 

@@ -15,6 +15,7 @@ from latentia.engine.plan import Options
 from latentia.engine.run import Run
 from latentia.engine.train import train as events_of
 from latentia.report.progress import keep_pictures
+from latentia.report.tracking import require, tracked
 
 
 def start(
@@ -30,6 +31,7 @@ def start(
 
     profile: as `engine.train.train` takes it.
     """
+    require((options or Options()).tracker)
     made = by_first(lambda: Run.create(recipe, knobs, edits or {}, options or Options(), run))
     path = processes.gathered(str(made[0].path.resolve()) if made else "")[0]
     if made is None:  # in the other processes; the images are decoded by now
@@ -48,11 +50,13 @@ def _train(run: Run, plan: Any, profile: bool = False) -> Iterator[Event]:
     keep_memory()
     last: Event | None = None
     events = events_of(plan, run, run.options, lambda: early(run), profile)
-    for last in events:
-        if isinstance(last, Pictured):  # of the first process alone
-            keep_pictures(run, last)
-        elif not isinstance(last, Finished):
-            yield last
+    with tracked(run) as note:
+        for last in events:
+            if isinstance(last, Pictured):  # of the first process alone
+                keep_pictures(run, last)
+            note(last)
+            if not isinstance(last, Pictured | Finished):
+                yield last
     if isinstance(last, Finished):
         if last.reason == "complete" and processes.rank() == 0:
             # metrics and figures take longer to import than the first steps to train
@@ -81,13 +85,13 @@ def train(
     Raises: Error if a knob, the data or the folder won't do, or the training did not finish.
     """
     with together():
-        return _finish(*start(recipe, knobs, edits=edits, options=options, run=run))
+        return finish(*start(recipe, knobs, edits=edits, options=options, run=run))
 
 
 def resume(run: str | Path, data: Any = None) -> Model:
     """Go on with an interrupted run; `data` only if it was trained on an array in memory."""
     with together():
-        return _finish(*go_on(run, data))
+        return finish(*go_on(run, data))
 
 
 def load(run: str | Path) -> Model:
@@ -95,7 +99,11 @@ def load(run: str | Path) -> Model:
     return Run.open(run).model()
 
 
-def _finish(run: Run, events: Iterator[Event]) -> Model:
+def finish(run: Run, events: Iterator[Event]) -> Model:
+    """The model at the end of a run's events.
+
+    Raises: Error if they end early.
+    """
     said = ""
     for event in events:
         if isinstance(event, Finding):

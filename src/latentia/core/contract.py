@@ -112,6 +112,15 @@ class HasLatents(Protocol):
 
 
 @runtime_checkable
+class HasGenerator(Protocol):
+    """A model that draws images from noise in one pass."""
+
+    noise_shape: tuple[int, ...]
+
+    def draw(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...
+
+
+@runtime_checkable
 class HasTrajectory(Protocol):
     """A model that draws latents step by step, from noise, under options of its own."""
 

@@ -28,6 +28,8 @@ def displayable(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n shown h w"
 
 def expect(given: Any, shape: Sequence[int], what: str) -> None:
     """Raises: Error unless `given` is a float tensor (n, *shape); images also in [0, 1]."""
+    if torch.compiler.is_compiling():  # an exported graph knows no values to look at
+        return
     wanted = f"a float tensor (n, {', '.join(map(str, shape))})"
     advice = "model.preprocess makes it of files and arrays" if what == "images" else "see encode"
     if not isinstance(given, Tensor):

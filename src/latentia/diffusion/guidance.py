@@ -16,11 +16,12 @@ def guided(predict: Conditional, guidance: float) -> Callable[[Tensor, Tensor], 
     """
 
     def single(z: Tensor, t: Tensor) -> Tensor:
-        return predict(z, t, torch.full((len(z),), bool(guidance), device=z.device))
+        return predict(z, t, torch.full((z.shape[0],), bool(guidance), device=z.device))
 
     def both(z: Tensor, t: Tensor) -> Tensor:
-        kept = torch.arange(2 * len(z), device=z.device) < len(z)
-        conditional, free = predict(torch.cat([z, z]), torch.cat([t, t]), kept).chunk(2)
-        return free + guidance * (conditional - free)
+        n = z.shape[0]
+        kept = torch.arange(2 * n, device=z.device) < n
+        said = predict(torch.cat([z, z]), torch.cat([t, t]), kept)
+        return said[n:] + guidance * (said[:n] - said[n:])
 
     return single if guidance in (0, 1) else both

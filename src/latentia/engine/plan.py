@@ -58,5 +58,9 @@ class Options:
     track: Annotated[
         str | None, Doc("image file, or index into validation, whose reconstruction is followed")
     ] = None
+    tracker: Annotated[
+        Literal["tensorboard", "wandb", "mlflow"] | None,
+        Doc("that is told the rows and pictures too"),
+    ] = None
     log_every: Annotated[int, Ge(1), Doc("steps between rows of log.jsonl")] = 50
     save_every: Annotated[int, Ge(1), Doc("steps between saves, beside each epoch's")] = 500

@@ -203,12 +203,13 @@ class Run:
             )
         return plan
 
-    def model(self) -> Model:
+    def model(self, tensors: dict[str, Tensor] | None = None) -> Model:
         """The trained model in evaluation mode, with `run` and `preprocess` at hand.
 
-        Needs the folder only: neither its data nor the machine it was trained on.
+        Needs the folder only: neither its data nor the machine it was trained on; with `tensors`
+        in its weights' place, not even that.
         """
-        tensors, _ = read_tensors(self.weights)
+        tensors = tensors or read_tensors(self.weights)[0]
         described = Images.described(self.about["images"])
         model = self.plan(described).model
         load_weights(model, tensors, self.weights)

@@ -1,8 +1,8 @@
 """Latent diffusion, a learned prior of an autoencoder; Rombach et al. 2022, arXiv 2112.10752."""
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import torch
@@ -18,7 +18,7 @@ from latentia.core.seeding import noise, normal_rows, places, uniform
 from latentia.core.tensors import wide
 from latentia.diffusion.guidance import guided
 from latentia.diffusion.path import Path, along
-from latentia.diffusion.samplers import SAMPLERS, grid
+from latentia.diffusion.samplers import SAMPLERS, Fresh, grid
 from latentia.diffusion.target import Estimate, completed, understood, wanted
 from latentia.nets.condition import Condition
 
@@ -181,7 +181,7 @@ class LatentDiffusion(Model):
         self,
         z: Float[Tensor, "b *latent"],
         t: Float[Tensor, " b"],
-        told: Float[Tensor, "b width"] | None,
+        told: Float[Tensor, "b width"] | None = None,
     ) -> Float[Tensor, "b *latent"]:
         """The noise or velocity, float32; told: the condition's vector."""
         output = wide(self.denoiser(z, t, told))
@@ -215,25 +215,31 @@ class LatentDiffusion(Model):
         how = sampling or self.sampling
         z = normal_rows(n, self.latent_shape, seed=seed, purpose="prior").to(self.latent_mean)
         cond = self.asked(n, seed, cond)
-        guidance = how.guidance if cond is not None else 0.0
-        vectors = self.vectors(n, cond)
-
-        def predict(z: Tensor, t: Tensor, kept: Tensor) -> Tensor:
-            told = [None] * len(z)
-            if vectors is not None:  # twice where guidance asks with and without the condition
-                again = vectors.repeat(len(z) // len(vectors), 1)
-                told = self.condition.masked(again, kept).split(PART)  # pyright: ignore
-            parts = zip(z.split(PART), t.split(PART), told, strict=False)
-            return torch.cat([self.predict(*part) for part in parts])
-
-        ask = guided(predict, guidance)
-
-        def denoise(z: Tensor, t: float) -> Estimate:
-            time = torch.full((len(z),), t, device=z.device, dtype=z.dtype)
-            return understood(self.path.target, ask(z, time), z, along(self.path.at(time), z))
+        how = replace(how, guidance=how.guidance if cond is not None else 0.0)
 
         def fresh(step: int) -> Tensor:
             return normal_rows(n, self.latent_shape, seed=seed, purpose=f"prior/{step}").to(z)
+
+        return self.denoised(z, self.vectors(n, cond), how, fresh)
+
+    def denoised(
+        self, z: Float[Tensor, "n *latent"], vectors: Tensor | None, how: Sampling, fresh: Fresh
+    ) -> Iterator[Float[Tensor, "n *latent"]]:
+        """`trajectory`, from this noise; vectors: what the denoiser is told; fresh: later noise."""
+
+        def predict(z: Tensor, t: Tensor, kept: Tensor) -> Tensor:
+            if vectors is None:
+                return in_parts(self.predict, z, t)
+            # twice where guidance asks with and without the condition
+            again = vectors.repeat(z.shape[0] // vectors.shape[0], 1)
+            told = self.condition.masked(again, kept)  # pyright: ignore
+            return in_parts(self.predict, z, t, told)
+
+        ask = guided(predict, how.guidance)
+
+        def denoise(z: Tensor, t: float) -> Estimate:
+            time = torch.full((z.shape[0],), t, device=z.device, dtype=z.dtype)
+            return understood(self.path.target, ask(z, time), z, along(self.path.at(time), z))
 
         yield z * self.latent_sd + self.latent_mean
         for after in SAMPLERS[how.sampler](denoise, self.path, z, grid(how.steps), fresh):
@@ -243,9 +249,7 @@ class LatentDiffusion(Model):
         """What the denoiser is told for each of n images at every step."""
         if self.condition is None:
             return None
-        if cond is None:
-            return self.condition.nothing(n)
-        return torch.cat([self.condition(part) for part in cond.split(PART)])
+        return self.condition.nothing(n) if cond is None else in_parts(self.condition, cond)
 
     def asked(self, n: int, seed: int, cond: Tensor | None) -> Tensor | None:
         """The condition of each of n images.
@@ -268,3 +272,10 @@ class LatentDiffusion(Model):
         if len(cond) not in (1, n):
             raise Error(f"There are {len(cond)} conditions for {n} images; give one, or {n}.")
         return cond.to(self.latent_mean.device).expand(n, *cond.shape[1:])
+
+
+def in_parts(ask: Callable[..., Tensor], *rows: Tensor) -> Tensor:
+    """`ask` of PART rows at a time; in a graph that is exported, of all: it knows no number."""
+    if torch.compiler.is_compiling():
+        return ask(*rows)
+    return torch.cat([ask(*part) for part in zip(*(x.split(PART) for x in rows), strict=True)])

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from latentia.core.errors import Error
-from latentia.nets.conv import halvings
+from latentia.nets.conv import Conv, halvings
 from latentia.nets.resnet import Residual, groups
 
 
@@ -68,7 +68,7 @@ class PatternCondition(Condition):
         self.shape = tuple(shape)
         blocks: list[nn.Module] = []
         for before, after in zip([shape[0], *channels], channels, strict=False):
-            conv = nn.Conv2d(before, after, 3, stride=2, padding=1)
+            conv = Conv(before, after, 3, stride=2, padding=1)
             blocks += [conv, Residual(after, nn.SiLU, groups), nn.SiLU()]
         h, w = halvings((shape[1], shape[2]), len(channels))[-1]
         self.blocks = nn.Sequential(*blocks)

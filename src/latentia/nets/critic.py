@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.nets.conv import Norm, halvings, strided
+from latentia.nets.conv import Conv, Norm, halvings, strided
 from latentia.nets.resnet import SLOPE, Residual, start
 
 
@@ -41,7 +41,7 @@ class ResidualCritic(nn.Module):
         super().__init__()
         blocks: list[nn.Module] = []
         for before, after in zip([shape[0], *channels], channels, strict=False):
-            blocks.append(nn.Conv2d(before, after, 3, stride=2, padding=1))
+            blocks.append(Conv(before, after, 3, stride=2, padding=1))
             blocks += [Residual(after) for _ in range(depth)]
         self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(SLOPE))
         h, w = halvings((shape[1], shape[2]), len(channels))[-1]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.nets.conv import ConvTranspose, halvings, restoring
+from latentia.nets.conv import Conv, ConvTranspose, halvings, restoring
 from latentia.nets.resnet import Residual, groups
 
 CHANNELS = (64, 128, 256, 512)  # four halvings: 96x96 to 6x6
@@ -24,9 +24,9 @@ class SpeckleEncoder(nn.Module):
     def __init__(self, shape: Sequence[int], latent: int, channels: Sequence[int] = CHANNELS):
         super().__init__()
         self.image_shape, self.latent_shape = tuple(shape), (latent,)
-        stages = [nn.Sequential(nn.Conv2d(shape[0], channels[0], 3, stride=2, padding=1))]
+        stages = [nn.Sequential(Conv(shape[0], channels[0], 3, stride=2, padding=1))]
         for before, after in itertools.pairwise(channels):
-            conv = nn.Conv2d(before, after, 3, stride=2, padding=1)
+            conv = Conv(before, after, 3, stride=2, padding=1)
             stages.append(nn.Sequential(Residual(before, nn.SiLU, groups), nn.SiLU(), conv))
         self.stages = nn.Sequential(*stages, nn.SiLU())
         h, w = halvings((shape[1], shape[2]), len(channels))[-1]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from torch import Tensor
+
 from latentia.engine.checkpoint import write_whole
 from latentia.engine.log import Pictured
 from latentia.engine.run import Run
@@ -12,12 +14,16 @@ def keep_pictures(run: Run, event: Pictured) -> None:
     """Named by epoch: a resumed run writes the same names anew."""
     folder = run.path / "progress"
     folder.mkdir(exist_ok=True)
-    strips = {"samples": event.samples, "tracked": event.tracked}
-    for kind, images in strips.items():
-        if images is not None:
-            caption = f"{run.name}: {kind}, epoch {event.epoch}, seed 0"
-            picture = lay(images, len(images), "")
-            write_whole(folder / f"{kind}-{event.epoch:04}.png", png(picture, caption))
+    for kind, images in strips(event).items():
+        caption = f"{run.name}: {kind}, epoch {event.epoch}, seed 0"
+        picture = lay(images, len(images), "")
+        write_whole(folder / f"{kind}-{event.epoch:04}.png", png(picture, caption))
+
+
+def strips(event: Pictured) -> dict[str, Tensor]:
+    """What there is to see, by kind."""
+    found = {"samples": event.samples, "tracked": event.tracked}
+    return {kind: images for kind, images in found.items() if images is not None}
 
 
 def pictures_of(run: Run, kind: str, most: int = 1000) -> list[tuple[int, Path]]:

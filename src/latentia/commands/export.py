@@ -1,0 +1,44 @@
+"""The command that writes a run in the formats of other programs."""
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+from typing_extensions import Doc
+
+from latentia.commands.flags import RunFolder
+from latentia.core.errors import Error
+
+FORMATS = {  # name, also of the module in latentia.export that writes it -> what it needs
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+}
+
+
+def export(
+    run: RunFolder,
+    to: Annotated[str, Doc(f"format: {', '.join(FORMATS)}")] = "onnx",
+    out: Annotated[str | None, Doc("folder to write; default: RUN-FORMAT")] = None,
+) -> None:
+    """Write a run's model for other programs, compared with PyTorch first."""
+    from latentia.engine.knobs import nearest
+    from latentia.engine.run import Run
+
+    if to not in FORMATS:
+        near = nearest(to, FORMATS, " did you mean {}?")
+        raise Error(f"There is no format {to};{near} --to is one of {', '.join(FORMATS)}.")
+    opened = Run.open(run)
+    try:
+        for package in FORMATS[to]:
+            importlib.import_module(package)
+    except ModuleNotFoundError as missing:
+        raise Error(
+            f'--to {to} needs {missing.name}, of the extra export: pip install "latentia[export]".'
+        ) from None
+    path = Path(out or f"{run.rstrip('/')}-{to}")
+    try:
+        importlib.import_module(f"latentia.export.{to}").write(opened, path)
+    except OSError as problem:
+        raise Error(
+            f"{path} cannot be written ({problem.strerror}); give another folder with --out."
+        ) from None
+    print(path)

@@ -1,0 +1,239 @@
+"""A scikit-learn estimator around any VAE recipe: `from latentia.sklearn import ImageVAE`."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from numbers import Integral
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, no_type_check
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from latentia.core.contract import Batch, HasLatents, Model, Moment
+from latentia.core.errors import Error
+from latentia.core.seeding import noise
+from latentia.data import Images, Source
+from latentia.data.arrays import LAST, Arrays
+from latentia.data.reader import Wanted
+from latentia.engine.device import keep_memory
+from latentia.engine.plan import Options
+from latentia.engine.run import Run
+from latentia.engine.train import train
+from latentia.session import finish
+
+NAMED = ("latent", "beta", "lr", "batch", "epochs")
+PART = 500  # rows that a network sees at once
+
+
+class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Posterior means of a VAE: a transformer of rows (n, pixels), or of arrays of images.
+
+    Arrays are (n, h, w), (n, c, h, w) or (n, h, w, c), the last where c is 1, 3 or 4; what comes
+    back lies as what was fitted. All of X is learned from: no test split is held out, but a twelfth
+    selects the weights (`options={"validation": 0}`: none does, the last are kept).
+
+    recipe: any of a VAE or VAE-GAN, or `my.py:mine`, at the images' own size. latent, beta, lr,
+    batch, epochs: its knobs, None as it has them; knobs: its others; edits, options: as
+    `latentia.train` takes them, options as a dict. image_shape: of a row, (h, w), (c, h, w) or
+    (h, w, c); None: a square if there is one, else one line. scale: "minmax" of what is fitted, to
+    which later rows are cut, or (low, high), which all must keep to. random_state: the run's seed.
+    run: folder to keep the run in; None: it is gone after `fit`.
+
+    Fitted: model_, the run.json about_, image_shape_, low_ and high_. Floats are float32.
+    """
+
+    model_: Any  # a Model that HasLatents
+
+    @no_type_check  # by scikit-learn's rules they are looked at in `fit`, and any may be stored
+    def __init__(
+        self,
+        recipe: str = "conv_vae",
+        *,
+        latent: int | None = None,
+        beta: float | None = None,
+        lr: float | None = None,
+        batch: int | None = None,
+        epochs: int | None = None,
+        knobs: dict[str, Any] | None = None,
+        edits: dict[str, dict[str, Any]] | None = None,
+        options: dict[str, Any] | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        scale: Any = "minmax",
+        random_state: Any = 0,
+        run: str | Path | None = None,
+    ):
+        self.recipe = recipe
+        self.latent = latent
+        self.beta = beta
+        self.lr = lr
+        self.batch = batch
+        self.epochs = epochs
+        self.knobs = knobs
+        self.edits = edits
+        self.options = options
+        self.image_shape = image_shape
+        self.scale = scale
+        self.random_state = random_state
+        self.run = run
+
+    def fit(self, X: Any, y: Any = None) -> "ImageVAE":
+        """Train the recipe on X; y is not looked at.
+
+        Raises: Error if X, a knob or the recipe won't do, or the training did not finish.
+        """
+        images = self._images(X, fitting=True)
+        options = Options(**{**(self.options or {}), "seed": seed_of(self.random_state)})
+        source = Everything(images, seed=options.seed, validation=options.validation)
+        given = {name: getattr(self, name) for name in NAMED}
+        knobs = {name: value for name, value in given.items() if value is not None}
+        knobs |= {**(self.knobs or {}), "data": Images(source, Wanted(None, None, None, 1.0))}
+        with TemporaryDirectory() as scratch:
+            where = self.run or Path(scratch) / "run"
+            run, plan = Run.create(self.recipe, knobs, self.edits or {}, options, where)
+            if not isinstance(plan.model, HasLatents):
+                raise Error(
+                    f"The recipe {self.recipe} has no encoder: it only draws images; give a recipe "
+                    "of a VAE, such as conv_vae."
+                )
+            keep_memory()
+            self.model_, self.about_ = finish(run, train(plan, run, run.options)), run.about
+        self._n_features_out = math.prod(self.model_.latent_shape)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Posterior means (n, latents)."""
+        check_is_fitted(self)
+        parts = [self.model_.encode(x).mean.flatten(1) for x in self._parts(X)]
+        return torch.cat(parts).cpu().numpy()
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """The expected image of each latent, shaped and scaled as what was fitted."""
+        check_is_fitted(self)
+        z = torch.from_numpy(check_array(X, dtype="float32", copy=True))
+        if z.shape[1] != self._n_features_out:
+            raise Error(
+                f"X has {z.shape[1]} columns; give the {self._n_features_out} latents that "
+                "transform returns."
+            )
+        z = z.reshape(-1, *self.model_.latent_shape)
+        return self._returned(torch.cat([self.model_.decode(part) for part in z.split(PART)]))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """The ELBO of each image in [0, 1], nats, from one draw, which is the image's own."""
+        check_is_fitted(self)
+        return torch.cat([elbo(self.model_, x) for x in self._parts(X)]).cpu().numpy()
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean ELBO, nats per image: higher is better, and comparable between betas."""
+        return float(self.score_samples(X).mean(dtype=np.float64))
+
+    def sample(self, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
+        """New images, as `inverse_transform` returns them; sample k of a seed is so for every n."""
+        check_is_fitted(self)
+        return self._returned(self.model_.sample(n_samples, seed=seed_of(random_state)))
+
+    def _images(self, X: Any, fitting: bool = False) -> np.ndarray:
+        """(n, c, h, w) in [0, 1], float32."""
+        shape = tuple(X.shape[1:]) if getattr(X, "ndim", 2) > 2 else None
+        X = X.reshape(len(X), -1) if shape else X
+        X = validate_data(self, X, reset=fitting)
+        if fitting:
+            self.image_shape_ = self._shape(X.shape[1], shape)
+            self.rows_ = shape is None
+            if isinstance(self.scale, str) and self.scale != "minmax":
+                raise Error(
+                    f"scale is {self.scale!r}; it must be 'minmax' or the two values that mean 0 "
+                    "and 1, such as (0, 255)."
+                )
+            limits = (X.min(), X.max()) if self.scale == "minmax" else self.scale
+            self.low_, self.high_ = map(float, limits)
+        elif shape not in (None, self.image_shape_):
+            raise Error(f"X holds images {shape}; {self.image_shape_} were fitted: give the same.")
+        if self.scale != "minmax" and (X.min() < self.low_ or X.max() > self.high_):
+            raise Error(
+                f"X lies in [{X.min():g}, {X.max():g}]; it must lie in scale={self.scale}: rescale "
+                'it, or give scale="minmax".'
+            )
+        unit = (X.astype(np.float64) - self.low_) / ((self.high_ - self.low_) or 1.0)
+        images = unit.clip(0, 1).astype(np.float32).reshape(-1, *self.image_shape_)
+        if len(self.image_shape_) == 2:
+            return images[:, None]
+        return np.moveaxis(images, -1, 1) if channels_last(self.image_shape_) else images
+
+    def _shape(self, pixels: int, found: tuple[int, ...] | None) -> tuple[int, ...]:
+        side = math.isqrt(pixels)
+        shape = self.image_shape or found or ((side, side) if side**2 == pixels else (1, pixels))
+        if len(shape) not in (2, 3) or min(shape) < 1 or math.prod(shape) != pixels:
+            raise Error(
+                f"image_shape is {shape}, and each image has {pixels} values; give (h, w), "
+                "(c, h, w) or (h, w, c) of as many, or None."
+            )
+        return tuple(shape)
+
+    def _parts(self, X: Any) -> Iterator[Tensor]:
+        images = np.ascontiguousarray(self._images(X))
+        device = next(self.model_.parameters()).device
+        yield from (part.to(device) for part in torch.from_numpy(images).split(PART))
+
+    def _returned(self, images: Tensor) -> np.ndarray:
+        made = images.cpu().numpy() * np.float32(self.high_ - self.low_) + np.float32(self.low_)
+        if self.rows_ or len(self.image_shape_) == 3:
+            made = np.moveaxis(made, 1, -1) if channels_last(self.image_shape_) else made
+        return made.reshape(len(made), *([-1] if self.rows_ else self.image_shape_))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Schedules are closures, which cannot be stored: weights and about_ make the model."""
+        state: dict[str, Any] = super().__getstate__()  # pyright: ignore
+        if "model_" in state:
+            weights = {k: v.cpu().numpy() for k, v in self.model_.state_dict().items()}
+            state = {**state, "model_": weights}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "model_" in state:
+            weights = {k: torch.from_numpy(v.copy()) for k, v in state["model_"].items()}
+            self.model_ = Run(Path(self.run or "run"), self.about_).model(weights)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+class Everything(Source):
+    """An array of which no test split is held out: who fits an estimator has held out their own."""
+
+    def reader(self) -> Arrays:
+        return Arrays("X", {"train": self.data, "test": self.data[:0]})
+
+
+@torch.no_grad()
+def elbo(model: Model, images: Tensor) -> Tensor:
+    """(b,) nats, one draw an image, whose address is the image itself: no order, no neighbours."""
+    assert isinstance(model, HasLatents)
+    digests = [hashlib.blake2b(each.cpu().numpy().tobytes(), digest_size=7) for each in images]
+    each = [Moment(int.from_bytes(d.digest(), "little"), 1, 0, 1, 0, 1) for d in digests]
+    alone = list(zip(images.split(1), each, strict=True))
+    seen = torch.cat([model.observed(Batch(image, {}), moment) for image, moment in alone])
+    posterior = model.encode(seen)
+    draws = [noise(moment, "score", model.latent_shape, image) for image, moment in alone]
+    return -model.distortion(posterior.sample(torch.cat(draws)), seen) - posterior.kl()
+
+
+def channels_last(shape: tuple[int, ...]) -> bool:
+    """The rule of `latentia.data.arrays.planar`."""
+    return len(shape) == 3 and shape[2] in LAST and shape[0] not in LAST
+
+
+def seed_of(random_state: Any) -> int:
+    """A whole number is the seed itself, as everywhere in latentia."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
