@@ -7,6 +7,14 @@ from latentia.core.errors import Error
 from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 
 
+def test_the_published_size_has_the_published_parameters():
+    """Of Stable Diffusion's autoencoder, factor 8: 83,653,863."""
+    plan, shape = Architecture((128, 256, 512, 512), latent=4), (3, 64, 64)
+    with torch.device("meta"):
+        nets = Encoder(shape, plan), Decoder(shape, plan)
+    assert sum(p.numel() for net in nets for p in net.parameters()) == 83_653_863
+
+
 @pytest.mark.parametrize("widths", [(4,), (4, 8), (4, 4, 8), (4, 8, 8, 8)])
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_latents_are_as_many_times_smaller_as_the_factor_says(widths, channels):
