@@ -63,7 +63,7 @@ class Encoder(nn.Module):
     def __init__(self, shape: Sequence[int], plan: Architecture):
         super().__init__()
         self.image_shape, self.latent_shape = tuple(shape), plan.latent_shape(shape)
-        self.shift, self.scale = plan.shift, plan.scale
+        self.plan = plan
         first, last = plan.widths[0], plan.widths[-1]
         self.conv_in = k3(shape[0], first)
         self.down_blocks = nn.ModuleList()
@@ -84,8 +84,8 @@ class Encoder(nn.Module):
         x = self.conv_out(self.act(self.conv_norm_out(self.mid_block(x))))  # (b, 2 latent, lh, lw)
         x = x if self.quant_conv is None else self.quant_conv(x)  # (b, 2 latent, lh, lw)
         mean, logvar = wide(x).chunk(2, dim=1)  # (b, latent, lh, lw) each
-        mean = (mean - self.shift) * self.scale
-        return torch.cat([mean, logvar.clamp(*LOGVAR) + 2 * math.log(self.scale)], dim=1)
+        mean = (mean - self.plan.shift) * self.plan.scale
+        return torch.cat([mean, logvar.clamp(*LOGVAR) + 2 * math.log(self.plan.scale)], dim=1)
 
 
 class Decoder(nn.Module):
