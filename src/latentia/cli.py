@@ -23,6 +23,7 @@ from latentia.commands.evaluate import evaluate
 from latentia.commands.examination import doctor
 from latentia.commands.explore import explore
 from latentia.commands.flags import Data, Number, Out, RunFolder, Seed, SplitName
+from latentia.commands.push import push
 from latentia.core.errors import Error
 
 
@@ -170,6 +171,7 @@ COMMANDS: dict[str, Callable] = {
         decode,
         attribute,
         explore,
+        push,
     )
 }
 

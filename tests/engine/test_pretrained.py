@@ -164,8 +164,8 @@ def test_mistakes(tmp_path, capsys):
     (theirs / CONFIG).write_text(json.dumps(config))
     (theirs / WEIGHTS).rename(theirs / "diffusion_pytorch_model.bin")
     assert error(capsys, *over, *given) == (
-        f"{theirs} lacks diffusion_pytorch_model.safetensors (diffusion_pytorch_model.bin is a "
-        "pickle, which can run code and is not opened); write it anew with "
+        f"{theirs} lacks diffusion_pytorch_model.safetensors (diffusion_pytorch_model.bin may "
+        "hold code that runs when it is read); write it anew with "
         "save_pretrained(safe_serialization=True)."
     )
     assert error(capsys, "train", "diffusers", "--run", tmp_path / "r") == (

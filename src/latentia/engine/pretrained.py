@@ -107,8 +107,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     if found != CLASS:
         raise Error(f"{folder} holds a {found}; give a folder of an {CLASS}.")
     if not (folder / WEIGHTS).exists():
-        pickles = sorted(each.name for each in folder.glob("*") if each.suffix in (".bin", ".pt"))
-        why = f" ({pickles[0]} is a pickle, which can run code and is not opened)" * bool(pickles)
+        unsafe = sorted(each.name for each in folder.glob("*") if each.suffix in (".bin", ".pt"))
+        why = f" ({unsafe[0]} may hold code that runs when it is read)" * bool(unsafe)
         raise Error(
             f"{folder} lacks {WEIGHTS}{why}; write it anew with "
             "save_pretrained(safe_serialization=True)."

@@ -144,7 +144,11 @@ class Run:
 
     @classmethod
     def open(cls, path: Path | str) -> "Run":
-        """Raises: Error if there is no run at the path."""
+        """A run by its folder, or by hub:OWNER/NAME. Raises: Error if there is none."""
+        if str(path).startswith("hub:"):
+            from latentia.engine.hub import fetched
+
+            path = fetched(str(path))
         path = Path(path)
         if not path.exists():
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")

@@ -50,10 +50,11 @@ def image_autoencoder(
     batch: BatchSize = 32,
     epochs: Epochs = 20,
 ) -> Plan:
-    """AutoencoderKL of diffusers, with latents (latent, h / factor, w / factor) for any channels.
+    """An autoencoder whose latents are small images: (latent, h / factor, w / factor).
 
-    Rombach et al. 2022, arXiv 2112.10752: reconstruction in nats with a learned sigma, beta KL, a
-    critic of patches and its features, each weighted by its gradient at the decoder's output.
+    Rombach et al. 2022, arXiv 2112.10752, in the networks of diffusers' AutoencoderKL, for any
+    channels: reconstruction in nats with a learned sigma, beta KL, a critic of patches and its
+    features, each weighted by its gradient at the decoder's output.
     """
     images = open_images(data, size=size, channels=channels)
     plan = Architecture(tuple(k * width for k in WIDTHS[factor]), latent, layers, gcd(32, width))
