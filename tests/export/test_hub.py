@@ -20,7 +20,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A VAE that was measured, and a prior over it; their images in a folder of a telling name."""
-    folder = tmp_path_factory.mktemp("secretive")
+    folder = tmp_path_factory.mktemp("secretive") / "my own"
+    folder.mkdir()
     draw = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
     np.save(folder / "toy.npy", draw)
     small = ["--batch", "8", "--epochs", "1"]
@@ -70,6 +71,9 @@ def test_what_is_pushed_is_loaded_and_draws_the_same_to_the_bit(made, hub, run, 
     capsys.readouterr()
     assert main(["push", str(made / run), NAME]) == 0
     assert capsys.readouterr().out == f"{hub.url}/{NAME}\n"
+    if run == "prior":
+        inner = latentia.load(f"hub:{NAME}/autoencoder")
+        assert torch.equal(inner.sample(2), latentia.load(made / "vae").sample(2))
     ours, theirs = latentia.load(made / run), latentia.load(f"hub:{NAME}")
     assert torch.equal(ours.sample(5, seed=3), theirs.sample(5, seed=3))
     files = hub.repos[NAME]
@@ -90,6 +94,7 @@ def test_no_folder_of_this_machine_is_shared(made, hub):
     for name, content in texts.items():
         assert str(made) not in content.decode(), name
         assert "secretive" not in content.decode(), name
+        assert "my own" not in content.decode(), name
         assert "toy.npy" in content.decode(), name
     assert "pictures/reconstructions.png" not in hub.repos[NAME]
 

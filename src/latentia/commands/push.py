@@ -1,5 +1,6 @@
 """`latentia push`: a run on the hub."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from typing_extensions import Doc
@@ -34,7 +35,8 @@ def push(
     except Error:  # no encoder, or images that are not here: then without that picture
         pass
     report = examine(opened)
-    text = card(opened, name, list(sheets), report.verdict, report.findings)
+    told = replace(opened, about=hub.shared(opened.about))
+    text = card(told, name, list(sheets), report.verdict, report.findings)
     shown = {f"pictures/{key}.png": sheet.kinds[".png"]() for key, sheet in sheets.items()}
     shown["README.md"] = hub.FOLDERS.sub("", text).encode()
     print(hub.push(opened, name, shown, private))

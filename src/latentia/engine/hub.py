@@ -37,11 +37,16 @@ def repository(name: str) -> str:
 def fetched(name: str) -> Path:
     """A local copy of the newest version of hub:OWNER/NAME; without the hub, of the last fetched.
 
+    Of hub:OWNER/NAME/autoencoder, the run in it.
+
     Raises: Error if there is none, or it holds what a run does not.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
+    whole = name.removesuffix(f"/{PARENT}") if name.count("/") == 2 else name
+    if whole != name:
+        return fetched(whole) / PARENT
     repo, api = repository(name), HfApi()
     home = cache.root() / "hub" / cache.key(repo)
     last = home / "last"  # the key of the version that was fetched last

@@ -75,4 +75,6 @@ def shared(about: Any) -> Any:
         return bare | ({PARENT: PARENT} if PARENT in bare else {})
     if isinstance(about, list):
         return [shared(each) for each in about]
+    if isinstance(about, str) and Path(about).is_absolute():  # whatever blanks are in it
+        return Path(about).name
     return FOLDERS.sub("", about) if isinstance(about, str) else about
