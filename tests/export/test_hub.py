@@ -213,6 +213,16 @@ def test_what_is_no_run_is_refused_and_not_fetched(made, hub, tmp_path, capsys):
     assert kept(tmp_path) == []
 
 
+def test_a_cache_that_cannot_be_written_is_named(made, hub, tmp_path, capsys, monkeypatch):
+    assert main(["push", str(made / "vae"), NAME]) == 0
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path / "file"))
+    assert error(capsys, "sample", f"hub:{NAME}") == (
+        f"{tmp_path / 'file'} cannot be written (Not a directory); set LATENTIA_CACHE to a folder "
+        "of your own."
+    )
+
+
 def test_mistakes(made, hub, tmp_path, capsys, monkeypatch):
     vae = made / "vae"
     assert error(capsys, "push", vae, "toy") == (

@@ -12,6 +12,7 @@ from typing import Any
 
 from latentia.core.errors import Error
 from latentia.data import cache
+from latentia.engine.checkpoint import write_whole
 from latentia.engine.recipe import DIFFUSERS, names
 from latentia.engine.run import PARENT, Run
 
@@ -62,8 +63,14 @@ def fetched(name: str) -> Path:
     version = cache.key(repo, info.sha)
     path = home / version / repo.split("/")[1]
     if not path.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=home))
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            part = Path(tempfile.mkdtemp(prefix=".part-", dir=home))
+        except OSError as why:
+            raise Error(
+                f"{cache.root()} cannot be written ({why.strerror}); set LATENTIA_CACHE to a folder"
+                " of your own."
+            ) from None
         try:
             with quiet():
                 wanted = {"revision": info.sha, "allow_patterns": [*READ]}
@@ -79,7 +86,7 @@ def fetched(name: str) -> Path:
                 raise Error(f"{PREFIX}{repo} cannot be fetched: {said(why)}") from None
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    last.write_text(version)
+    write_whole(last, version.encode())
     return path
 
 
