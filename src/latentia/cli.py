@@ -25,6 +25,7 @@ from latentia.commands.examination import doctor
 from latentia.commands.explore import explore
 from latentia.commands.export import export
 from latentia.commands.flags import AtBeta, Data, Number, Out, RunFolder, Seed, SplitName
+from latentia.commands.push import push
 from latentia.core.errors import Error
 
 
@@ -177,6 +178,7 @@ COMMANDS: dict[str, Callable] = {
         attribute,
         explore,
         export,
+        push,
     )
 }
 

@@ -95,7 +95,7 @@ def resume(run: str | Path, data: Any = None) -> Model:
 
 
 def load(run: str | Path) -> Model:
-    """The trained model of a run, in evaluation mode; its data need not be there."""
+    """The trained model of a run (a folder, or hub:OWNER/NAME); its data need not be there."""
     return Run.open(run).model()
 
 

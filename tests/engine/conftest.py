@@ -27,6 +27,9 @@ TOYS = {
     "vaegan": {
         "latent": 3, "batch": 16, "epochs": 3, "size": "24x20", "adversary_from": 0.1,
     },
+    "image_autoencoder": {
+        "latent": 2, "width": 4, "batch": 16, "epochs": 3, "size": "24x16", "adversary_from": 0.1,
+    },
     "latent_prior": {"width": 16, "depth": 1, "batch": 16, "epochs": 3},
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ from latentia.engine.launch import together
 
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 LAWS = [
-    *(f"gradients: {name}" for name in ("VAE", "GAN", "VAE-GAN", "latent diffusion")),
+    *(f"gradients: {name}" for name in ("VAE", "GAN", "VAE-GAN", "features", "latent diffusion")),
     *(f"bits: {name}" for name in ("VAE", "VAE-GAN", "latent diffusion")),
     "skip",
     "share",

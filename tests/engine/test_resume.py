@@ -51,7 +51,7 @@ def test_an_interrupted_iwae_goes_on_with_the_same_draws_of_its_images(toy, k):
     assert content(cut) == content(whole)
 
 
-@pytest.mark.parametrize("recipe", ["mnist_dcgan", "mnist_gan", "vaegan"])
+@pytest.mark.parametrize("recipe", ["mnist_dcgan", "mnist_gan", "vaegan", "image_autoencoder"])
 def test_an_interrupted_duel_goes_on_with_both_players_their_averages_and_gauges(toy, recipe):
     whole, cut = toy("whole", recipe), toy("cut", recipe, stop=5)
     assert content(cut) != content(whole)

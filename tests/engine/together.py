@@ -55,10 +55,19 @@ def gan():
     return GAN(Generator(D, SHAPE, (8,)), critic, NonSaturating(), gamma=constant(1.0))
 
 
+def looked_at():
+    """A VAE-GAN of reconstructions alone, drawn to the critic's features."""
+    critic = Critic(SHAPE, (4,))
+    return VAEGAN(
+        *nets(), critic, reconstructions=1.0, features=lambda image: [critic.blocks(image)]
+    )
+
+
 MODELS = {
     "VAE": lambda: VAE(*nets()),
     "GAN": gan,
     "VAE-GAN": lambda: VAEGAN(*nets(), Critic(SHAPE, (4,))),
+    "features": looked_at,
     "latent diffusion": diffusion,
 }
 

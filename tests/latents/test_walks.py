@@ -75,6 +75,22 @@ def test_convolutions_and_batch_norms_have_attributions_too(part):
     torch.testing.assert_close(attribute(made, image, [1]), difference, rtol=1e-6, atol=1e-9)
 
 
+def test_maps_behind_attention_have_attributions_too(part):
+    from latentia.losses.likelihood import Symmetric
+    from latentia.models.vae import VAE
+    from latentia.nets.autoencoder import Architecture, Decoder, Encoder
+
+    torch.manual_seed(0)
+    shape, plan = (1, 8, 6), Architecture((4, 8), 2, 1, groups=2)
+    made = VAE(Encoder(shape, plan), Decoder(shape, plan), Symmetric())
+    made = made.double().eval().requires_grad_(False)
+    image = part.batch(slice(5, 6)).image.double()
+    z, step = made.encode(image).mean, torch.zeros(1, 2, 4, 3, dtype=torch.float64)
+    step.view(-1)[13] = 1e-5
+    difference = (made.decode(z + step) - made.decode(z - step)) / 2e-5
+    torch.testing.assert_close(attribute(made, image, [13]), difference, rtol=1e-6, atol=1e-9)
+
+
 def test_quantiles_are_those_of_the_mixture():
     draw = np.random.default_rng(0)
     mean = draw.normal(size=(50, 3)).astype(np.float32)

@@ -33,6 +33,16 @@ class Linear(nn.Module):
         return image.flatten(1) @ self.weight
 
 
+def test_patches_are_images_of_their_own():
+    """Their mean: a critic that repeats its logit at every place is a critic of images."""
+    logits = draw(5)
+    for loss in (as_real, as_fake):
+        torch.testing.assert_close(loss(logits[:, None, None].expand(5, 3, 2)), loss(logits))
+        patches = draw(5, 3, 2)
+        each = torch.stack([loss(patches[:, i, j]) for i in range(3) for j in range(2)])
+        torch.testing.assert_close(loss(patches), each.mean(0))
+
+
 def test_losses_are_minus_log_probabilities():
     logits = draw(9)
     torch.testing.assert_close(as_real(logits), -logits.sigmoid().log())

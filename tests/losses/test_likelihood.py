@@ -7,9 +7,10 @@ import torch
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Normal
 
-from latentia.losses.likelihood import Bernoulli, Gaussian
+from latentia.losses.likelihood import Bernoulli, Gaussian, Symmetric
 
 LIKELIHOODS = [Bernoulli(), Gaussian(), Gaussian(0.1), Gaussian("learned"), Gaussian("optimal")]
+LIKELIHOODS += [Symmetric(0.1)]
 
 
 def case(seed=0, shape=(5, 2, 4, 6)):
@@ -34,6 +35,21 @@ def test_gaussian_equals_torch_distributions_with_its_constant(sigma):
     oracle = -Normal(logits.sigmoid(), sigma).log_prob(image).flatten(1).sum(1)
     found = Gaussian(sigma).double().nll(logits, image)
     torch.testing.assert_close(found, oracle, rtol=1e-6, atol=1e-6)
+
+
+def test_symmetric_is_a_gaussian_around_the_stretched_output_and_learns_beyond_the_ends():
+    output, image = case()
+    output *= 3
+    oracle = -Normal((output + 1) / 2, 0.3).log_prob(image).flatten(1).sum(1)
+    likelihood = Symmetric(0.3).double()
+    torch.testing.assert_close(likelihood.nll(output, image), oracle, rtol=1e-6, atol=1e-6)
+    assert likelihood.mean(output).aminmax() == (0, 1)
+    inside = output.abs() < 1
+    torch.testing.assert_close(2 * likelihood.mean(output)[inside] - 1, output[inside])
+    leaf = output.requires_grad_()
+    (gradient,) = torch.autograd.grad(likelihood.nll(leaf, image).sum(), leaf)
+    assert (gradient[output > 1] > 0).all()
+    assert (gradient[output < -1] < 0).all()
 
 
 def test_summed_squared_error_is_sigma_one_over_root_two():

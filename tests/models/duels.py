@@ -13,11 +13,12 @@ from latentia.core.seeding import seed_global
 from latentia.engine.optim import Adam
 from latentia.engine.step import Turn
 from latentia.losses.adversarial import NonSaturating, Relativistic
-from latentia.losses.likelihood import Gaussian
+from latentia.losses.likelihood import Gaussian, Symmetric
 from latentia.models.gan import GAN
 from latentia.models.vaegan import VAEGAN
+from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.conv import ConvDecoder, ConvEncoder
-from latentia.nets.critic import Critic, ResidualCritic
+from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
 from latentia.nets.generator import DCGenerator, ResidualGenerator
 from latentia.nets.init import glorot
 from latentia.nets.vaegan import OF_THE_BATCH
@@ -54,7 +55,26 @@ def vaegan(balance: float | None = 0.5):
     )
 
 
+def patches(matching: float = 0.5):
+    """As `image_autoencoder` has it: latents that are maps, a critic of patches, its features."""
+    torch.manual_seed(0)
+    plan = Architecture((4, 4, 8), latent=2, layers=1, groups=2)
+    critic = PatchCritic(SHAPE, (4, 8))
+    return VAEGAN(
+        Encoder(SHAPE, plan),
+        Decoder(SHAPE, plan),
+        Symmetric("learned"),
+        critic,
+        constant(0.3),
+        constant(0.5),
+        reconstructions=1.0,
+        features=critic.features,
+        matching=constant(matching),
+    )
+
+
 MODELS = {"dcgan": dcgan, "modern": modern, "vaegan": vaegan, "published": partial(vaegan, None)}
+MODELS["patches"] = patches
 
 
 def batch(n=6, dtype=torch.float64, seed=1):

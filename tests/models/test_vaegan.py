@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from duels import batch, engine_step, isolated_update, moment, vaegan, weights
+from duels import batch, engine_step, isolated_update, moment, patches, vaegan, weights
 from torch import nn
 
 from latentia.core.schedules import after, linear
 from latentia.losses.adversarial import as_fake, as_real
+from latentia.losses.perceptual import mismatch
 from latentia.models.vae import VAE
 from latentia.models.vaegan import NAMES
 
@@ -81,7 +82,7 @@ def test_the_adversarial_gradient_is_that_of_one_pass_through_both_networks():
     model, images = trained()
     when, player = moment(3), model.players()["vae"]
     shared = model.shared(images, when)
-    seen = [model.likelihood.mean(x) for x in (shared.reconstruction, shared.sample)]
+    seen = [model.likelihood.mean(x) for x in shared.fakes.values()]
     _, of_reconstruction, of_sample = model.critic(torch.cat([images.image, *seen])).chunk(3)
     written = 0.5 * as_real(of_reconstruction) + 0.5 * as_real(of_sample)
     weight, carried = player.terms(images, when, shared)["adversarial"]
@@ -98,8 +99,8 @@ def test_the_vae_is_rewarded_where_the_critic_is_deceived():
     """One library trains its decoder to help the critic: cosine -1 (trap 5)."""
     model, images = trained()
     shared = model.shared(images, moment(3))
-    value, gradient = model.adversary(images, torch.cat(shared[2:]))
-    output = torch.cat(shared[2:]).detach() - 1e-3 * gradient / gradient.norm()
+    value, gradient = model.adversary(images, torch.cat([*shared.fakes.values()]))
+    output = torch.cat([*shared.fakes.values()]).detach() - 1e-3 * gradient / gradient.norm()
     better = model.critic(torch.cat([images.image, model.likelihood.mean(output)])).chunk(3)[1:]
     assert sum(as_real(x).sum() for x in better) * 0.5 < value.sum()
     assert sum(as_fake(x).sum() for x in better) > 0
@@ -110,7 +111,7 @@ def test_the_weight_brings_both_gradients_to_the_stated_ratio(balance):
     model, images = trained(balance)
     shared = model.shared(images, moment(3))
     terms = model.terms(images, moment(3), shared)
-    outputs = list(shared[2:])
+    outputs = list(shared.fakes.values())
     norms = {}
     for key in ("distortion", "adversarial"):
         weight, value = terms[key]
@@ -119,6 +120,29 @@ def test_the_weight_brings_both_gradients_to_the_stated_ratio(balance):
         )
         norms[key] = sum(g.square().sum() for g in gradients if g is not None) ** 0.5
     assert norms["adversarial"] / norms["distortion"] == pytest.approx(balance, rel=1e-6)
+
+
+def test_features_have_their_own_ratio_and_the_gradient_of_one_pass():
+    """Against the objective as it is written; the critic is a function of one image here."""
+    model, images = patches(matching=0.25).double().train(), batch()
+    shared = model.shared(images, moment(3))
+    assert list(shared.fakes) == ["reconstruction"]  # no sample is drawn for nothing
+    terms = model.terms(images, moment(3), shared)
+    seen = model.likelihood.mean(shared.reconstruction)
+    written = {
+        "adversarial": as_real(model.critic(seen)),
+        "features": mismatch(model.critic.features(seen), model.critic.features(images.image)),
+    }
+    output, norms = shared.reconstruction, {}
+    for key, value in {"distortion": terms["distortion"][1], **written}.items():
+        (expected,) = torch.autograd.grad(value.sum(), output, retain_graph=True)
+        (found,) = torch.autograd.grad(terms[key][1].sum(), output, retain_graph=True)
+        torch.testing.assert_close(terms[key][1], value)
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-9)
+        norms[key] = terms[key][0] * found.norm()
+    assert norms["adversarial"] / norms["distortion"] == pytest.approx(0.5, rel=1e-6)
+    assert norms["features"] / norms["distortion"] == pytest.approx(0.25, rel=1e-6)
+    assert set(model.gauges()) >= {"gradient of features", "gradient of adversarial"}
 
 
 def test_published_is_one_over_the_batch_per_image():
@@ -145,7 +169,7 @@ def test_running_statistics_are_those_of_reconstructions_alone():
         assert torch.equal(norm.running_mean, twin.running_mean)  # pyright: ignore
     model.decoder.eval()
     torch.testing.assert_close(
-        model.shared(images, moment(3)).sample, shared.sample, atol=1e-12, rtol=0
+        model.shared(images, moment(3)).fakes["sample"], shared.fakes["sample"], atol=1e-12, rtol=0
     )
 
 
@@ -153,7 +177,7 @@ def test_the_critics_statistics_hold_the_three_kinds_and_tell_no_label():
     """Its logits depend on the batch as a set: any order of kinds gives the same judgement."""
     model, images = trained()
     shared = model.shared(images, moment(3))
-    kinds = [images.image, *(model.likelihood.mean(x.detach()) for x in shared[2:])]
+    kinds = [images.image, *(model.likelihood.mean(x.detach()) for x in shared.fakes.values())]
     a, b, c = model.critic(torch.cat(kinds)).chunk(3)
     c2, a2, b2 = model.critic(torch.cat([kinds[2], kinds[0], kinds[1]])).chunk(3)
     for x, y in ((a, a2), (b, b2), (c, c2)):

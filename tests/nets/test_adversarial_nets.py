@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from latentia.core.errors import Error
-from latentia.nets.critic import Critic, ResidualCritic
+from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
 from latentia.nets.generator import DCGenerator, ResidualGenerator
 from latentia.nets.init import glorot
 from latentia.nets.vaegan import vaegan_nets
@@ -63,6 +63,21 @@ def test_generators_and_critics_take_sizes_divisible_by_four(shape):
 def test_other_sizes_are_refused_with_what_is_wanted(generator):
     with pytest.raises(Error, match=r"Images of 30x28 .* divisible by 4; give another --size"):
         generator(5, (1, 30, 28))
+
+
+def test_a_patch_critic_judges_places_and_shows_what_each_block_says():
+    critic, images = PatchCritic((2, 32, 24), (4, 8, 8)).double(), torch.rand(3, 2, 32, 24).double()
+    logits = critic(images)
+    assert logits.shape == (3, 4, 3)
+    assert [f.shape[1:] for f in critic.features(images)] == [(4, 16, 12), (8, 8, 6), (8, 4, 3)]
+    others = torch.cat([images[:1], torch.rand(4, 2, 32, 24).double()])
+    torch.testing.assert_close(critic(others)[0], logits[0])  # of one image alone
+    for norm in (m for m in critic.modules() if isinstance(m, nn.GroupNorm)):
+        norm.forward = lambda x: x  # statistics of the image are another way to see far
+    leaf = images.clone().requires_grad_()
+    (seen,) = torch.autograd.grad(critic(leaf)[0, 0, 0], leaf)
+    assert seen[0, :, -1, -1].abs().sum() == 0
+    assert seen[0, :, 0, 0].abs().min() > 0
 
 
 def test_glorot_is_uniform_of_its_variance_with_zero_bias():

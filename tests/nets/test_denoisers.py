@@ -189,3 +189,13 @@ def test_a_pattern_of_another_shape_is_refused():
     assert str(error.value) == (
         "The patterns are 1x32x28; this network was made for 1x28x28: resize them."
     )
+
+
+@pytest.mark.parametrize("make", [VectorUNet, MLPDenoiser])
+def test_maps_are_refused_by_denoisers_of_vectors(make):
+    with pytest.raises(Error) as caught:
+        make((3, 4, 6), WIDTH)
+    assert str(caught.value) == (
+        "This denoiser takes latents that are vectors, and these are maps of 3x4x6; learn them "
+        "with latentia train latent_prior, or give a run whose latents are vectors."
+    )

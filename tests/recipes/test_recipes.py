@@ -40,6 +40,7 @@ def knobs(parents):
         small = {k: v for k, v in SMALL.items() if k in known}
         if "autoencoder" in known:
             run, data = parents[name]
+            small.pop("size", None)  # the autoencoder's own
             return small | {"autoencoder": run, "data": data}
         images = np.random.default_rng(0).integers(0, 256, (20, 32, 32), dtype=np.uint8)
         return small | {"data": images}

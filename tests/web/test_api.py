@@ -233,6 +233,19 @@ def test_data_may_be_given_and_stand_in_the_command(served, place):
     assert f"--data {place / 'photos'}" in command
 
 
+def test_latents_that_are_maps_are_explored_as_vectors_are(served, place):
+    small = ["--width", "4", "--latent", "2", "--factor", "8", "--epochs", "1"]
+    words = ["image_autoencoder", "--data", str(place / "photos"), "--size", "32", *small]
+    assert main(["train", *words, "--run", str(place / "maps")]) == 0
+    client = served("maps")
+    (told,) = client.get("/api/runs").json()["runs"]
+    assert told["latent"] == len(told["dims"]) == 2 * 4 * 4
+    found = asked(client, "encode", image={"index": 7})
+    again = asked(client, "decode", latents=[found["latents"]])["images"]
+    assert again[0] == asked(client, "reconstruct", image={"index": 7})["images"][1]
+    assert len(asked(client, "sample", n=3)["images"]) == 3
+
+
 def test_a_gan_only_samples_and_says_so(served):
     client = served("gan")
     asked(client, "sample", n=2)

@@ -5,7 +5,7 @@ from typing import Annotated
 from typing_extensions import Doc
 from tyro.conf import Positional, arg
 
-RunFolder = Annotated[Positional[str], Doc("folder of a run")]
+RunFolder = Annotated[Positional[str], Doc("folder of a run, or hub:OWNER/NAME")]
 Data = Annotated[str | None, Doc("other images than the run's own")]
 SplitName = Annotated[
     str | None, Doc("train, validation, test or all; default: test, of other data all")

@@ -45,7 +45,8 @@ def train(patient: Patient, suffix: str, *, edits: Any = None, **changed: Any) -
     if not knobs or changed.keys() - knobs.keys() - options.keys():
         return []
     given = {**about["arguments"], **{k: v for k, v in changed.items() if k in knobs}}
-    if PARENT in given and "data" not in changed:
+    foreign = str(given.get(PARENT)).startswith(f"{recipes.DIFFUSERS}:")  # brings no images
+    if PARENT in given and "data" not in changed and not foreign:
         given.pop("data")  # the autoencoder's own
     usual = {k: v for k, v in knobs.items() if k not in changed}  # what mends is said
     flags = _flags(given, usual)

@@ -32,7 +32,9 @@ def unfinished_parent(patient: Patient) -> Diagnosis | None:
     parent = patient.parent
     if parent is None:
         return None
-    step = read_about(parent.weights).get("step", 0)
+    step = read_about(parent.weights).get("step")
+    if step is None:  # trained elsewhere: nothing is known of it
+        return None
     total = steps_of(parent.plan(Images.described(parent.about["images"])), parent)
     if step >= total:
         return None

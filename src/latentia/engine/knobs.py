@@ -16,7 +16,7 @@ Data = Annotated[
     Any,
     Doc("digits, mnist, fashion_mnist, cifar10, hub:OWNER/NAME, a folder, .parquet, .npy or .npz"),
 ]
-Autoencoder = Annotated[Any, Doc("folder of the run whose latents are learned")]
+Autoencoder = Annotated[Any, Doc("run whose latents are learned, or diffusers:FOLDER")]
 PathName = Annotated[
     Literal["linear", "variance-preserving"], Doc("flow matching, or noise prediction")
 ]

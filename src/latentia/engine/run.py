@@ -87,10 +87,10 @@ class Run:
         check("latentia.train", Options, vars(options))
         arguments = recipes.arguments(recipe, given)
         options = _resolved(options)
-        parent = cls.parent(recipe, arguments)
+        parent = cls.parent(recipe, arguments, options)
         if parent:
             parent.rules(options)
-        plan = _plan(recipe, arguments, edits, options)
+        plan = _plan(recipe, arguments, edits, options, parent)
         spec = plan.images.spec()  # before the folder exists: bad data leaves nothing behind
         about = {
             "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
@@ -112,8 +112,10 @@ class Run:
         return run, plan
 
     @classmethod
-    def parent(cls, recipe: str, arguments: dict[str, Any]) -> "Run | None":
+    def parent(cls, recipe: str, arguments: dict[str, Any], options: Options) -> "Run | None":
         """The run that a recipe's knob `autoencoder` names; its path is made a full one.
+
+        Of diffusers:FOLDER, also the images are opened, since that has none of its own.
 
         Raises: Error if the recipe has that knob and no run was given.
         """
@@ -130,9 +132,22 @@ class Run:
                 f"{recipe} learns the latents of a run: give its folder with --autoencoder, for "
                 "instance one of `latentia train digits_vae`."
             )
+        size = arguments.get("size")
+        if str(given).startswith(f"{recipes.DIFFUSERS}:"):
+            from latentia.engine.pretrained import adopt
+
+            folder = Path(str(given).partition(":")[2]).expanduser().resolve()
+            arguments[PARENT] = f"{recipes.DIFFUSERS}:{folder}"
+            run, arguments["data"] = adopt(folder, arguments["data"], size, options)
+            return run
         run = given if isinstance(given, Run) else cls.open(given)
         if PARENT in run.about["arguments"]:  # a prior's latents are its autoencoder's
             run = cls.open(run.path / PARENT)
+        if size is not None:
+            raise Error(
+                f"--size has no say here: the images are read as those of {run.path} were; leave it"
+                " out."
+            )
         arguments[PARENT] = str(run.path.resolve())
         return run
 
@@ -154,7 +169,11 @@ class Run:
 
     @classmethod
     def open(cls, path: Path | str) -> "Run":
-        """Raises: Error if there is no run at the path."""
+        """A run by its folder, or by hub:OWNER/NAME. Raises: Error if there is none."""
+        if str(path).startswith("hub:"):
+            from latentia.engine.hub import fetched
+
+            path = fetched(str(path))
         path = Path(path)
         if not path.exists():
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
@@ -203,16 +222,18 @@ class Run:
             )
         return plan
 
+    def tensors(self) -> dict[str, Tensor]:
+        return read_tensors(self.weights)[0]
+
     def model(self, tensors: dict[str, Tensor] | None = None) -> Model:
         """The trained model in evaluation mode, with `run` and `preprocess` at hand.
 
         Needs the folder only: neither its data nor the machine it was trained on; with `tensors`
         in its weights' place, not even that.
         """
-        tensors = tensors or read_tensors(self.weights)[0]
         described = Images.described(self.about["images"])
         model = self.plan(described).model
-        load_weights(model, tensors, self.weights)
+        load_weights(model, tensors or self.tensors(), self.weights)
         if self.beta is not None:
             model.dial.beta = self.beta  # pyright: ignore
         model.run, model.preprocess = self, described.preprocess  # pyright: ignore
@@ -328,12 +349,13 @@ def _plan(
     arguments: Mapping[str, Any],
     edits: Mapping[str, Mapping[str, Any]],
     options: Options,
+    parent: Run | None = None,
 ) -> Plan:
     """One seed fixes the initialisation: it is set before the recipe makes its networks."""
     data = arguments.get("data")
     given: dict[str, Any] = {}
     if PARENT in arguments:
-        parent = Run.open(arguments[PARENT])
+        parent = parent or Run.open(arguments[PARENT])
         given[PARENT] = parent.coder()
         # as the autoencoder was shown them, and in its splits: what it never saw stays unseen
         data = data if isinstance(data, Images) else parent.images(data)

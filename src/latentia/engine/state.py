@@ -103,14 +103,19 @@ class State:
 
 def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Raises: Error if the tensors are not this model's, with the first that differs."""
-    wanted = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in tensors.items()}
-    differs = [k for k in {**wanted, **found} if wanted.get(k) != found.get(k)]
-    if differs:
-        key = differs[0]
+    if problem := differs(model, tensors):
         raise Error(
-            f"{path.parent} no longer fits its recipe: {path.name} holds {key} as "
-            f"{found.get(key, 'nothing')}, the model wants {wanted.get(key, 'nothing')}; use the "
+            f"{path.parent} no longer fits its recipe: {path.name} {problem}; use the "
             f"version of latentia named in {path.parent / 'run.json'}, or train again."
         )
     model.load_state_dict(tensors)
+
+
+def differs(model: torch.nn.Module, tensors: dict[str, Tensor]) -> str:
+    """The first name or shape that the model and the tensors do not share; empty: none."""
+    wanted = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    found = {k: tuple(v.shape) for k, v in tensors.items()}
+    for key in {**wanted, **found}:
+        if (has := found.get(key, "nothing")) != (wants := wanted.get(key, "nothing")):
+            return f"holds {key} as {has}, the model wants {wants}"
+    return ""

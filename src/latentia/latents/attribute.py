@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.func import jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from latentia.core.contract import HasLatents
 
@@ -26,5 +27,6 @@ def attribute(
     for number, k in enumerate(dims):
         along = torch.zeros_like(mean)
         along.view(-1)[k] = 1.0 if per is None else float(per[number])
-        maps.append(jvp(model.decode, (mean,), (along,))[1])
+        with sdpa_kernel(SDPBackend.MATH):  # the fast attention knows no forward mode
+            maps.append(jvp(model.decode, (mean,), (along,))[1])
     return torch.cat(maps)

@@ -8,16 +8,22 @@ from torch import Tensor
 from latentia.core.tensors import wide
 
 Logits = Float[Tensor, " b"]
+Patches = Float[Tensor, "b *patches"]  # of a critic that judges patches; else as Logits
 
 
-def as_real(logits: Logits) -> Logits:
+def as_real(logits: Patches) -> Logits:
     """-log D, D = sigmoid(logit): the cost of not taking an image for real."""
-    return F.softplus(-wide(logits))
+    return per_image(F.softplus(-wide(logits)))
 
 
-def as_fake(logits: Logits) -> Logits:
+def as_fake(logits: Patches) -> Logits:
     """-log(1 - D): the cost of not taking an image for fake."""
-    return F.softplus(wide(logits))
+    return per_image(F.softplus(wide(logits)))
+
+
+def per_image(values: Patches) -> Logits:
+    """The mean over an image's patches: a critic of patches sees many images in one."""
+    return values if values.ndim == 1 else values.flatten(1).mean(1)
 
 
 class NonSaturating:

@@ -63,10 +63,13 @@ class Gaussian(Likelihood):
             return self.log_sigma
         return self.log_sigma + wide(self.by_beta()).view(-1, 1, 1, 1)
 
+    def centre(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return self.mean(output)
+
     def nll(
         self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
     ) -> Float[Tensor, " b"]:
-        error = (self.mean(output) - wide(image)).square()
+        error = (self.centre(output) - wide(image)).square()
         log_sigma = self.spread().to(error.dtype)
         if self.rule == "optimal" and self.training:
             log_sigma = 0.5 * error.mean().clamp_min(1e-6).log()
@@ -74,3 +77,16 @@ class Gaussian(Likelihood):
                 self.log_sigma.lerp_(log_sigma.detach().to(self.log_sigma.dtype), 0.05)
         each = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
         return each.flatten(1).sum(1)
+
+
+class Symmetric(Gaussian):
+    """N(image; (output + 1) / 2, sigma^2): of networks whose images lie in [-1, 1].
+
+    The expected image is clipped, the distortion is not: beyond the ends it still has a gradient.
+    """
+
+    def centre(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return (wide(output) + 1) / 2
+
+    def mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return self.centre(output).clamp(0, 1)

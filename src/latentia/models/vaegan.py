@@ -1,5 +1,6 @@
 """The VAE-GAN: Larsen et al. 2016, arXiv 1512.09300, with its adversarial term in the pixels."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise
 from latentia.losses.adversarial import as_fake, as_real, carrying
 from latentia.losses.likelihood import Likelihood
+from latentia.losses.perceptual import Features, mismatch
 from latentia.models.gauges import Gauges, share, spread
 from latentia.models.vae import BETA_ONE, VAE
 
@@ -29,20 +31,21 @@ NAMES = (
 class Pass(NamedTuple):
     """One step's posterior, its draw and decoder outputs, raw, with their graph to the VAE.
 
-    sample: None while there is no adversary.
+    fakes: those that the critic sees; none while there is no adversary.
     """
 
     posterior: DiagonalGaussian
     z: Float[Tensor, "b *latent"]
+    fakes: dict[str, Float[Tensor, "b c h w"]]
     reconstruction: Float[Tensor, "b c h w"]
-    sample: Float[Tensor, "b c h w"] | None
 
 
 class VAEGAN(VAE):
     """distortion + beta * rate + w * adversary: a VAE that also learns to deceive a critic.
 
     The critic steps first: the VAE then follows a critic that has seen this step's images. It sees
-    real images, reconstructions (weight `reconstructions`) and samples of the prior (the rest).
+    real images, reconstructions (weight `reconstructions`) and samples of the prior (the rest; of
+    weight 0 none are drawn).
 
     balance: a schedule over the run; w is set at each step so that the adversary's gradient at the
     decoder's output is this share of the distortion's, in norm over the batch; at the output,
@@ -50,6 +53,10 @@ class VAEGAN(VAE):
     2021, arXiv 2012.09841, equation 7). While it is 0 there is no adversary
     and neither critic nor sample is computed. None: the published w, 1 / batch per image, which is
     cosmetic (trap 4).
+
+    features: a function of images, such as the critic's own; where it is given, the VAE is also
+    drawn to the features of its images, by gradients of the share `matching` of the distortion's,
+    while there is an adversary.
 
     What each batch of a BatchNorm holds. Encoder: real images. Decoder: reconstructions; samples
     are drawn in evaluation mode, as a user draws them, with the running statistics, and move
@@ -68,11 +75,15 @@ class VAEGAN(VAE):
         balance: Schedule | None = HALF,
         reconstructions: float = 0.5,
         every: int = 1,
+        features: Callable[[Tensor], Features] | None = None,
+        matching: Schedule = HALF,
     ):
         super().__init__(encoder, decoder, likelihood, beta)
         self.critic, self.balance, self.every = critic, balance, every
-        self.parts = {"reconstruction": reconstructions, "sample": 1 - reconstructions}
-        self.meter = Gauges(NAMES)
+        parts = zip(FAKES, (reconstructions, 1 - reconstructions), strict=True)
+        self.parts = {kind: weight for kind, weight in parts if weight}
+        self.features, self.matching = features, matching
+        self.meter = Gauges(NAMES + ("gradient of features",) * (features is not None))
 
     def players(self) -> dict[str, Player]:
         own = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
@@ -95,26 +106,31 @@ class VAEGAN(VAE):
         reconstruction = self.decoder(z)
         absent = self.balance is not None and not self.balance(moment.share)
         if absent or moment.step % self.every:
-            return Pass(posterior, z, reconstruction, None)
-        prior = noise(moment, "prior", self.latent_shape, posterior.mean)
-        with evaluating(self.decoder):
-            return Pass(posterior, z, reconstruction, self.decoder(prior))
+            return Pass(posterior, z, {}, reconstruction)
+        made = {"reconstruction": reconstruction}
+        if "sample" in self.parts:
+            prior = noise(moment, "prior", self.latent_shape, posterior.mean)
+            with evaluating(self.decoder):
+                made["sample"] = self.decoder(prior)
+        return Pass(posterior, z, {kind: made[kind] for kind in self.parts}, reconstruction)
 
     def critic_terms(self, batch: Batch, moment: Moment, shared: Pass) -> Terms:
-        if shared.sample is None:
+        if not shared.fakes:
             return {}
-        fakes = [self.likelihood.mean(x.detach()) for x in (shared.reconstruction, shared.sample)]
-        real, *rest = self.critic(torch.cat([batch.image, *fakes])).chunk(3)
-        judged = zip(FAKES, rest, strict=True)
+        fakes = {kind: self.likelihood.mean(x.detach()) for kind, x in shared.fakes.items()}
+        kinds = [batch.image, *fakes.values()]
+        real, *rest = self.critic(torch.cat(kinds)).chunk(len(kinds))
+        judged = dict(zip(fakes, rest, strict=True))
         terms: Terms = {"real": (1.0, as_real(real))}
-        terms |= {kind: (self.parts[kind], as_fake(logits)) for kind, logits in judged}
+        terms |= {kind: (self.parts[kind], as_fake(logits)) for kind, logits in judged.items()}
         self.meter.note(
             critic_loss=torch.stack([w * value.mean() for w, value in terms.values()]).sum(),
             accuracy_real=share(real > 0),
-            accuracy_reconstruction=share(rest[0] < 0),
-            accuracy_sample=share(rest[1] < 0),
-            spread_of_samples=spread(fakes[1]) / spread(batch.image).clamp_min(1e-12),
+            **{f"accuracy_{kind}": share(logits < 0) for kind, logits in judged.items()},
         )
+        if "sample" in fakes:
+            real_spread = spread(batch.image).clamp_min(1e-12)
+            self.meter.note(spread_of_samples=spread(fakes["sample"]) / real_spread)
         return terms
 
     def terms(self, batch: Batch, moment: Moment, shared: Pass | None = None) -> Terms:
@@ -124,43 +140,69 @@ class VAEGAN(VAE):
     def _terms(self, batch: Batch, moment: Moment, shared: Pass) -> Terms:
         distortion = self.likelihood.nll(shared.reconstruction, batch.image)
         terms = self.objective(batch, moment, shared.posterior, shared.z, distortion)
-        if shared.sample is None:
+        if not shared.fakes:
             return terms
-        output = torch.cat([shared.reconstruction, shared.sample])
-        adversarial, gradient = self.adversary(batch, output)
+        judged = {"adversarial": self.adversary(batch, torch.cat([*shared.fakes.values()]))}
+        shares = {"adversarial": self.balance}
+        if self.features is not None:
+            judged["features"] = self.likeness(batch, shared.reconstruction)
+            shares["features"] = self.matching
         leaf = shared.reconstruction.detach().requires_grad_()
         nll = self.likelihood.nll(leaf, batch.image).sum()
-        both = (*torch.autograd.grad(nll, leaf), gradient)
+        gradients = (
+            *torch.autograd.grad(nll, leaf),
+            *(gradient for _, gradient in judged.values()),
+        )
         # of the global batch, whatever part of it is here
-        norms = total(torch.stack([g.double().square().sum() for g in both])).sqrt()
+        norms = total(torch.stack([g.double().square().sum() for g in gradients])).sqrt()
         each = norms / max(moment.global_batch, len(leaf)) ** 0.5
-        self.meter.note(gradient_of_distortion=each[0], gradient_of_adversarial=each[1])
-        weight = self.weight(moment, *norms.tolist())
-        return terms | {"adversarial": (weight, adversarial)}
+        names = (f"gradient_of_{name}" for name in ("distortion", *judged))
+        self.meter.note(**dict(zip(names, each, strict=True)))
+        most, *others = norms.tolist()
+        for (name, (value, _)), norm in zip(judged.items(), others, strict=True):
+            terms[name] = self.weight(shares[name], moment, most, norm), value
+        return terms
 
     def adversary(
-        self, batch: Batch, output: Float[Tensor, "both c h w"]
-    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "both c h w"]]:
-        """-log D of both kinds, nats per image; and its gradient at the decoder's outputs.
+        self, batch: Batch, output: Float[Tensor, "all c h w"]
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "all c h w"]]:
+        """-log D of all kinds, nats per image; and its gradient at the decoder's outputs.
 
         The value carries that gradient, so that the VAE's backward pass need not pass the critic.
         """
-        leaf = output.detach().requires_grad_()
+        leaf, kinds = output.detach().requires_grad_(), len(self.parts)
         # the real images keep the critic the function that it was when it learned: see the class
-        judged = self.critic(torch.cat([batch.image, self.likelihood.mean(leaf)])).chunk(3)[1:]
-        value = sum(self.parts[k] * as_real(x) for k, x in zip(FAKES, judged, strict=True))
+        seen = torch.cat([batch.image, self.likelihood.mean(leaf)])
+        judged = self.critic(seen).chunk(1 + kinds)[1:]
+        value = sum(w * as_real(x) for w, x in zip(self.parts.values(), judged, strict=True))
         (gradient,) = torch.autograd.grad(value.sum(), leaf)  # pyright: ignore
-        both = torch.cat([part.flatten(1) for part in output.chunk(2)], 1)  # (b, 2 c h w)
-        carried = torch.cat([part.flatten(1) for part in gradient.chunk(2)], 1)
-        return carrying(value, both, carried), gradient  # pyright: ignore
+        all_ = torch.cat([part.flatten(1) for part in output.chunk(kinds)], 1)  # (b, kinds c h w)
+        carried = torch.cat([part.flatten(1) for part in gradient.chunk(kinds)], 1)
+        return carrying(value, all_, carried), gradient  # pyright: ignore
 
-    def weight(self, moment: Moment, distortion: float, adversarial: float) -> float:
+    def likeness(
+        self, batch: Batch, output: Float[Tensor, "b c h w"]
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b c h w"]]:
+        """How far the features of reconstructions are from those of their images, nats per image;
+        and its gradient, which the value carries.
+        """
+        assert self.features is not None
+        leaf = output.detach().requires_grad_()
+        with torch.no_grad():
+            real = self.features(batch.image)
+        value = mismatch(self.features(self.likelihood.mean(leaf)), real)
+        (gradient,) = torch.autograd.grad(value.sum(), leaf)
+        return carrying(value, output, gradient), gradient
+
+    def weight(
+        self, balance: Schedule | None, moment: Moment, distortion: float, other: float
+    ) -> float:
         """w of this step, from both gradients' norms; a critic that says nothing has none."""
-        if self.balance is None:
+        if balance is None:
             return 1 / moment.global_batch
-        if not adversarial > 1e-8 * distortion:
+        if not other > 1e-8 * distortion:
             return 0.0
-        return self.balance(moment.share) * distortion / adversarial
+        return balance(moment.share) * distortion / other
 
     def gauges(self) -> dict[str, Tensor]:
         return self.meter.read()

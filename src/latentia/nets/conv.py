@@ -39,6 +39,11 @@ def rectifier(slope: float) -> nn.Module:
     return nn.LeakyReLU(slope) if slope else nn.ReLU()
 
 
+def k3(before: int, after: int) -> nn.Conv2d:
+    """A convolution that keeps height and width."""
+    return nn.Conv2d(before, after, 3, padding=1)
+
+
 def strided(
     planes: int,
     channels: Sequence[int],

@@ -1,12 +1,12 @@
-"""Critics: images to one raw logit each, large where the image looks real. No sigmoid (trap 3)."""
+"""Critics: images to raw logits, large where an image looks real. No sigmoid (trap 3)."""
 
 from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.nets.conv import Conv, Norm, halvings, strided
-from latentia.nets.resnet import SLOPE, Residual, start
+from latentia.nets.conv import Conv, Norm, halvings, k3, stage, strided
+from latentia.nets.resnet import SLOPE, Residual, groups, start
 
 
 class Critic(nn.Module):
@@ -52,3 +52,30 @@ class ResidualCritic(nn.Module):
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         x = self.blocks(image)  # (b, channels[-1], h / 2^n, w / 2^n)
         return self.logit(x.flatten(1)).squeeze(1)  # (b,)
+
+
+class PatchCritic(nn.Module):
+    """Convolutions k4 s2 p1, norms in groups and LeakyReLU 0.2, then a logit for each place left.
+
+    Each logit judges the patch that it sees; Isola et al. 2017, arXiv 1611.07004, section 3.2.2.
+    The first convolution has no norm, as there; the others' are of one image alone (trap 11).
+    """
+
+    def __init__(self, shape: Sequence[int], channels: Sequence[int] = (64, 128, 256)):
+        super().__init__()
+        self.blocks = nn.ModuleList()
+        for before, after in zip([shape[0], *channels], channels, strict=False):
+            norm = groups if len(self.blocks) else None
+            conv = nn.Conv2d(before, after, 4, stride=2, padding=1)
+            self.blocks.append(nn.Sequential(*stage(conv, after, SLOPE, norm)))
+        self.logit = k3(channels[-1], 1)
+
+    def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b ..."]]:
+        """What each block says: (b, channels[k], h / 2^(k + 1), w / 2^(k + 1))."""
+        said = [image]
+        for block in self.blocks:
+            said.append(block(said[-1]))
+        return said[1:]
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h2 w2"]:
+        return self.logit(self.features(image)[-1]).squeeze(1)  # (b, h / 2^n, w / 2^n)

@@ -10,6 +10,8 @@ from typing import TypeVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from latentia.core.errors import Error
+from latentia.nets.conv import k3
 from latentia.nets.embed import TimeEmbedding
 from latentia.nets.film import FiLM
 from latentia.nets.resnet import groups
@@ -55,7 +57,7 @@ class MLPDenoiser(Denoiser):
 
     def __init__(self, latent_shape: Sequence[int], width: int = 512, depth: int = 4):
         super().__init__(latent_shape, width)
-        (d,) = latent_shape
+        d = length(latent_shape)
         self.enter = nn.Linear(d, width)
         self.blocks = nn.ModuleList(
             Modulated(nn.LayerNorm, nn.Linear, width, width) for _ in range(depth)
@@ -103,8 +105,15 @@ class ConvDenoiser(Denoiser):
         return self.leave(x)  # (b, c, h, w)
 
 
-def k3(before: int, after: int) -> nn.Conv2d:
-    return nn.Conv2d(before, after, 3, padding=1)
+def length(latent_shape: Sequence[int]) -> int:
+    """Of vectors. Raises: Error if the latents are maps."""
+    if len(latent_shape) != 1:
+        said = "x".join(map(str, latent_shape))
+        raise Error(
+            f"This denoiser takes latents that are vectors, and these are maps of {said}; learn "
+            "them with latentia train latent_prior, or give a run whose latents are vectors."
+        )
+    return latent_shape[0]
 
 
 def zeroed(layer: L) -> L:

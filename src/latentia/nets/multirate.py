@@ -71,12 +71,14 @@ class Modulated(nn.Module):
 
     dial: Dial
 
-    def __init__(self, channels: int, dial: Dial):
+    def __init__(self, channels: int, dial: Dial, last: bool = False):
         super().__init__()
-        self.film = FiLM(WIDTH, channels, GAIN)
+        self.film, self.last = FiLM(WIDTH, channels, GAIN), last
         self.__dict__["dial"] = dial  # the model's own: not a part of each layer
 
-    def forward(self, x: Float[Tensor, "b channels *space"]) -> Float[Tensor, "b channels *space"]:
+    def forward(self, x: Float[Tensor, "b *channels_space"]) -> Float[Tensor, "b *channels_space"]:
+        if self.last and x.ndim > 2:  # of a Linear on several vectors an image, as in attention
+            return self.film(x.movedim(-1, 1), self.dial()).movedim(1, -1)
         return self.film(x, self.dial())
 
 
@@ -108,7 +110,7 @@ def modulate(net: nn.Module, dial: Dial) -> None:
     """After each layer of weights in the network, in place, a modulation of its output."""
     for name, child in net.named_children():
         if isinstance(child, nn.Linear):
-            setattr(net, name, nn.Sequential(child, Modulated(child.out_features, dial)))
+            setattr(net, name, nn.Sequential(child, Modulated(child.out_features, dial, True)))
         elif isinstance(child, nn.Conv2d | nn.ConvTranspose2d):
             setattr(net, name, nn.Sequential(child, Modulated(child.out_channels, dial)))
         else:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.errors import Error
-from latentia.nets.denoiser import Denoiser, zeroed
+from latentia.nets.denoiser import Denoiser, length, zeroed
 from latentia.nets.film import FiLM
 from latentia.nets.resnet import groups
 
@@ -36,7 +36,7 @@ class VectorUNet(Denoiser):
     ):
         super().__init__(latent_shape, width)
         halves = len(channels) - 1
-        (d,) = latent_shape
+        d = length(latent_shape)
         if d % 2**halves:
             raise Error(
                 f"A vector of {d} latents cannot be halved {halves} times; give a --latent that "

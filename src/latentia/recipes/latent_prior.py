@@ -1,4 +1,4 @@
-"""A learned prior over the latents of any VAE or VAE-GAN run."""
+"""A learned prior over the latents of any VAE or VAE-GAN run, or of an AutoencoderKL."""
 
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from latentia.engine.knobs import (
     Epochs,
     LearningRate,
     PathName,
+    Size,
 )
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
@@ -34,6 +35,7 @@ Guidance = Annotated[
 def latent_prior(
     data: Data = None,
     autoencoder: Autoencoder = None,
+    size: Annotated[Size, Doc("of images, for an autoencoder of diffusers, which has none")] = None,
     cond: Annotated[str | None, Doc("column whose class is the condition, such as label")] = None,
     path: PathName = "linear",
     clusters: Annotated[int, Ge(0), Doc("groups of latents that guide if --cond does not")] = 64,
@@ -60,13 +62,8 @@ def latent_prior(
         raise Error(f"--guidance {guidance:g} needs what guides; give --cond or --clusters.")
     make = ConvDenoiser if len(autoencoder.latent_shape) > 1 else MLPDenoiser
     denoiser = make(autoencoder.latent_shape, width=width, depth=depth)
-    model = LatentDiffusion(
-        autoencoder,
-        denoiser,
-        path=PATHS[path](),
-        condition=LabelCondition(classes, denoiser.width) if classes else None,
-        column=cond or (CLUSTER if classes else None),
-        sampling=Sampling(guidance=guidance),
-    )
+    condition = LabelCondition(classes, denoiser.width) if classes else None
+    column, how = cond or (CLUSTER if classes else None), Sampling(guidance=guidance)
+    model = LatentDiffusion(autoencoder, denoiser, PATHS[path](), condition, column, sampling=how)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)

@@ -37,7 +37,7 @@ def multirate(
     channels = model.latent_shape[0]
     model.decoder = for_every_beta(model.encoder, model.decoder, channels, dial)
     if isinstance(model.likelihood, Gaussian) and model.likelihood.rule != "fixed":
-        model.likelihood = Gaussian("learned")
+        model.likelihood = type(model.likelihood)("learned")
         model.likelihood.by_beta = ByBeta(dial)
     # at full weight from the start, the large betas put the latents out for all of them
     model.dial = dial

@@ -1,0 +1,69 @@
+"""A trained image_autoencoder as the folder that `AutoencoderKL.from_pretrained` loads."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import save
+
+from latentia.core.errors import Error
+from latentia.engine.checkpoint import write_json, write_whole
+from latentia.engine.pretrained import BLOCKS, CLASS, CONFIG, WEIGHTS
+from latentia.engine.run import Run
+from latentia.latents.codes import codes
+from latentia.nets.autoencoder import Encoder
+
+MOST = 5_000  # training images that the scale of the latents is measured on
+
+
+def write(run: Run, out: Path, data: Any = None) -> list[Path]:
+    """config.json and weights; diffusers wants images 2 x - 1, in [-1, 1], and gives such.
+
+    Its scaling_factor brings the latents of the run's training images (`data` says where they are
+    now) to a standard deviation of 1, over all channels and places together.
+
+    Raises: Error if the run's networks are not those of an image_autoencoder.
+    """
+    model: Any = run.model()
+    encoder = getattr(model, "encoder", None)
+    if not isinstance(encoder, Encoder):
+        raise Error(
+            f"{run.path} is a run of {run.about['recipe']}, whose networks diffusers does not know;"
+            " give a run of `latentia train image_autoencoder`."
+        )
+    over, plan = codes(model, run.images(data).split("train"), MOST), encoder.plan
+    spread = np.sqrt(np.square(over.sd, dtype="f8").mean() + over.mean.var(dtype="f8"))
+    channels, height, width = encoder.image_shape
+    config = {
+        "_class_name": CLASS,
+        "act_fn": "silu",
+        "block_out_channels": plan.widths,
+        **{key: [block] * len(plan.widths) for key, block in BLOCKS.items()},
+        "in_channels": channels,
+        "out_channels": channels,
+        "latent_channels": plan.latent,
+        "layers_per_block": plan.layers,
+        "mid_block_add_attention": plan.attention,
+        "norm_num_groups": plan.groups,
+        "sample_size": max(height, width),
+        "scaling_factor": float(plan.scale / spread),
+        "shift_factor": plan.shift or None,
+        "use_quant_conv": plan.quant,
+        "use_post_quant_conv": plan.post_quant,
+    }
+    tensors = {
+        their_name(key): value.contiguous()
+        for key, value in model.state_dict().items()
+        if key.startswith(("encoder.", "decoder."))
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / WEIGHTS, save(tensors, {"format": "pt"}))
+    write_json(out / CONFIG, config)  # last: without it the folder is none of diffusers
+    return [out / CONFIG, out / WEIGHTS]
+
+
+def their_name(key: str) -> str:
+    """Of a tensor of ours: `engine.pretrained.own_name` undone."""
+    stem, _, rest = key.partition(".")
+    beside = {"encoder": "quant_conv.", "decoder": "post_quant_conv."}[stem]
+    return rest if rest.startswith(beside) else key

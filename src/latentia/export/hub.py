@@ -1,0 +1,80 @@
+"""A run on the hub: what others need to draw and encode with it, and no path of this machine."""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from latentia.core.errors import Error
+from latentia.engine.checkpoint import write_json
+from latentia.engine.hub import MODEL, PREFIX, check, quiet, repository, said
+from latentia.engine.run import PARENT, Run
+
+FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\"()]+/)+")  # of full paths, down to their last name
+
+
+def push(run: Run, name: str, shown: Mapping[str, bytes], private: bool = False) -> str:
+    """Upload a run to OWNER/NAME, which is made if it is not there; returns its address.
+
+    shown: what people look at, README.md and pictures, by its path.
+
+    Raises: Error if there is no token, the run cannot be shared, or the hub refuses it.
+    """
+    from huggingface_hub import HfApi
+
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        stage(run, folder)
+        for path, content in shown.items():
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_bytes(content)
+        check(folder, str(run.path))
+        api, what = HfApi(), f"A run of {run.about['recipe']}"
+        try:
+            with quiet():
+                address = api.create_repo(name, private=private or None, exist_ok=True)
+                api.upload_folder(
+                    repo_id=name, folder_path=folder, commit_message=what, delete_patterns="*"
+                )
+        except Exception as why:  # the network's errors change with the version of its library
+            raise Error(f"{PREFIX}{name} was not written: {said(why)}") from why
+    return str(address)
+
+
+def allowed(name: str) -> str:
+    """OWNER/NAME. Raises: Error if it is none, or nobody is logged in."""
+    from huggingface_hub import get_token
+
+    if get_token() is None:
+        raise Error(
+            "The hub wants to know who you are and there is no token: log in once with `hf auth "
+            "login`, or set HF_TOKEN to one that may write."
+        )
+    return repository(name)
+
+
+def stage(run: Run, folder: Path) -> None:
+    """Weights, settings and figures, of the run and of the one that it was built on."""
+    for source, target in ((run.path, folder), (run.path / PARENT, folder / PARENT)):
+        if (source / "run.json").exists():
+            target.mkdir(exist_ok=True)
+            write_json(target / "run.json", shared(json.loads((source / "run.json").read_text())))
+            if (source / MODEL[1]).exists():
+                shutil.copyfile(source / MODEL[1], target / MODEL[1])
+    if (run.path / "evaluation.json").exists():
+        shutil.copyfile(run.path / "evaluation.json", folder / "evaluation.json")
+
+
+def shared(about: Any) -> Any:
+    """Without the folders of this machine; the recipe's source stays as it is."""
+    if isinstance(about, dict):
+        bare = {k: v if k == "source" and "\n" in str(v) else shared(v) for k, v in about.items()}
+        return bare | ({PARENT: PARENT} if PARENT in bare else {})
+    if isinstance(about, list):
+        return [shared(each) for each in about]
+    if isinstance(about, str) and Path(about).is_absolute():  # whatever blanks are in it
+        return Path(about).name
+    return FOLDERS.sub("", about) if isinstance(about, str) else about

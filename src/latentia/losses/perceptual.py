@@ -1,0 +1,21 @@
+"""Distances between images in the features of some network."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentia.core.tensors import wide
+
+Features = Sequence[Float[Tensor, "b ..."]]  # a tensor for each layer that is looked at
+
+
+def mismatch(fake: Features, real: Features) -> Float[Tensor, " b"]:
+    """Half the squared distance, summed over all features: nats per image.
+
+    A Gaussian of unit variance around the real image's features, without its constant; Larsen et
+    al. 2016, arXiv 1512.09300, equation 7.
+    """
+    each = [(wide(a) - wide(b)).square() for a, b in zip(fake, real, strict=True)]
+    return 0.5 * torch.stack([x.flatten(1).sum(1) for x in each]).sum(0)

@@ -1,0 +1,69 @@
+"""An autoencoder of images whose latents are small images, for a learned prior or for diffusers."""
+
+from math import gcd
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from typing_extensions import Doc
+
+from latentia.core.schedules import after, constant, cosine, linear
+from latentia.data import open_images
+from latentia.engine.knobs import (
+    Average,
+    BatchSize,
+    Beta,
+    Channels,
+    Data,
+    Epochs,
+    LearningRate,
+    Share,
+    Size,
+)
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Plan
+from latentia.engine.recipe import recipe
+from latentia.losses.likelihood import Symmetric
+from latentia.models.vaegan import VAEGAN
+from latentia.nets.autoencoder import Architecture, Decoder, Encoder
+from latentia.nets.critic import PatchCritic
+
+WIDTHS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}
+
+
+@recipe
+def image_autoencoder(
+    data: Data = "vehicles",
+    size: Size = 64,
+    channels: Channels = None,
+    factor: Annotated[Literal[4, 8], Doc("height and width of images over the latents'")] = 8,
+    latent: Annotated[int, Ge(1), Doc("channels of the latents")] = 4,
+    width: Annotated[int, Ge(2), Doc("channels of the first stage, and of the critic")] = 32,
+    layers: Annotated[int, Ge(1), Doc("residual blocks a stage")] = 1,
+    beta: Beta = 1.0,
+    adversarial_weight: Annotated[
+        float, Ge(0), Doc("the adversary's gradient as a share of the distortion's")
+    ] = 0.5,
+    feature_weight: Annotated[float, Ge(0), Doc("the same, of the critic's features")] = 0.5,
+    adversary_from: Annotated[Share, Doc("share of the run after which it joins")] = 0.5,
+    average: Average = 20_000.0,
+    lr: LearningRate = 3e-4,
+    batch: BatchSize = 32,
+    epochs: Epochs = 20,
+) -> Plan:
+    """An autoencoder whose latents are small images: (latent, h / factor, w / factor).
+
+    Rombach et al. 2022, arXiv 2112.10752, in the networks of diffusers' AutoencoderKL, for any
+    channels: reconstruction in nats with a learned sigma, beta KL, a critic of patches and its
+    features, each weighted by its gradient at the decoder's output.
+    """
+    images = open_images(data, size=size, channels=channels)
+    plan = Architecture(tuple(k * width for k in WIDTHS[factor]), latent, layers, gcd(32, width))
+    critic = PatchCritic(images.shape, (width, 2 * width, 4 * width))
+    nets = Encoder(images.shape, plan), Decoder(images.shape, plan), Symmetric("learned"), critic
+    joined = min(adversary_from + 0.1, 1.0)
+    shares = [linear(0.0, weight) for weight in (adversarial_weight, feature_weight)]
+    balance, matching = (after(adversary_from, each, until=joined) for each in shares)
+    terms = {"features": critic.features, "matching": matching, "reconstructions": 1.0}
+    model = VAEGAN(*nets, beta=constant(beta), balance=balance, **terms)
+    adam = {"critic": Adam(lr, betas=(0.5, 0.9)), "vae": Adam(lr, schedule=cosine(warmup=0.02))}
+    return Plan(model, images, adam, batch, epochs, average)
