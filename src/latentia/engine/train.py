@@ -98,7 +98,8 @@ class Loop:
         if self.batch % processes.size():
             raise Error(
                 f"A batch of {self.batch} images cannot be shared by {processes.size()} processes; "
-                "give a --batch that is a multiple of their number."
+                "give a --batch that is a multiple of their number.",
+                shared=True,
             )
         self.images = images.beside(plan.model.prepare(images.batches(500)))
         # the short batch at the end is left out: each epoch's order leaves out others
