@@ -298,6 +298,16 @@ def test_ill_images(tmp_path, change, look):
             assert found.severity == "WARN"
 
 
+def test_images_whose_labels_stand_in_a_table_are_taken_out_by_hand(tmp_path):
+    """The table names files, which the cleaned .npz has not: no command would run."""
+    one = planted(tmp_path, blank)
+    one.run.about["edits"] = {"supervise": {"supervise": "Year", "labels": "/somewhere/labels.csv"}}
+    found = data.constant(one)
+    assert found is not None
+    assert found.cure == ()
+    assert "take them out of the data by hand" in found.means
+
+
 @pytest.mark.parametrize(("most", "ill"), [(60, True), (20, False)])
 def test_a_class_that_dominates(tmp_path, most, ill):
     draw = np.random.default_rng(0)

@@ -1,7 +1,6 @@
 """Illnesses of a duel: who wins it, whether it moves, and what the generator draws in the end."""
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -69,7 +68,6 @@ def at_a_coin(patient: Patient) -> bool:
     return bool(len(loss) and loss[-1] >= COIN * coin(patient))
 
 
-@lru_cache(1)  # two checks ask
 def reach(patient: Patient) -> tuple[float, float, str]:
     """Spread of samples over held-out images'; share of these with a sample nearby, or nan."""
     drawn, real = patient.samples, patient.few(len(patient.samples))

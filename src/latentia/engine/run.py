@@ -192,9 +192,12 @@ class Run:
 
     def images(self, data: Any = None, *, same: bool = False) -> Images:
         """The run's images, or others under the run's preprocessing; same: they must be the run's.
+        Images that were made so already are handed back.
 
         Raises: Error if they are not there, or no longer those that the run was trained on.
         """
+        if isinstance(data, Images):
+            return data
         saved = self.about["images"]
         where = saved["source"] if data is None else data
         if isinstance(where, str) and where.startswith("array of "):
