@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from toys import error
 
-import latentia.engine.run
+import latentia.engine.found
 from latentia.cli import main
 
 
@@ -92,10 +92,10 @@ def test_the_same_picture_twice(run, tmp_path):
 
 @pytest.mark.parametrize("words", [("encode", "--out", "t.npz"), ("evaluate",)])
 def test_images_are_opened_once(run, tmp_path, words, monkeypatch):
-    opened, real = [], latentia.engine.run.open_images
+    opened, real = [], latentia.engine.found.open_images
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        latentia.engine.run, "open_images", lambda *a, **k: opened.append(a) or real(*a, **k)
+        latentia.engine.found, "open_images", lambda *a, **k: opened.append(a) or real(*a, **k)
     )
     call(words[0], run, *words[1:])
     assert len(opened) == 1

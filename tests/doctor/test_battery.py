@@ -98,6 +98,8 @@ HEALTHY = (
     "digits_vae",
     "mnist_mlp_vae --data digits --batch 32 --epochs 60",
     f"{PRIOR} --width 128 --epochs 60 --autoencoder {{vae}}",
+    "mnist_conv_vae --data digits --batch 64 --epochs 24",
+    "mnist_gan --data digits --average 5_000 --epochs 20",
 )
 
 

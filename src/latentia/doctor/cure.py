@@ -14,7 +14,7 @@ from latentia.doctor.patient import Patient
 from latentia.engine import edits as all_edits
 from latentia.engine import recipe as recipes
 from latentia.engine.plan import Options
-from latentia.engine.run import PARENT
+from latentia.engine.planned import PARENT
 
 
 def defaults(function: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from latentia.doctor.finding import ILL, WARN, Diagnosis, check
 from latentia.doctor.latents import ENOUGH, REACHED
 from latentia.doctor.patient import PRIOR_STEPS, Patient, steps_of
 from latentia.engine.checkpoint import read_about
-from latentia.engine.run import PARENT
+from latentia.engine.planned import PARENT
 
 SCALE = 1.5  # of a standard deviation that should be 1; sampling error of 130 images is 0.06
 HEEDED = 2.0  # standard errors by which a false condition must raise the error
