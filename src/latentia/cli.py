@@ -201,8 +201,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         return _dispatch(words[0], words[1:]) or 0
     except Error as problem:
-        # of several processes the first speaks, unless it is about this one alone
-        if problem.code == 1 or os.environ.get("RANK", "0") == "0":
+        if problem.alone or os.environ.get("RANK", "0") == "0":
             print(problem, file=sys.stderr)
         return problem.code
     except BrokenPipeError:  # `| head` has read enough; nothing is left to flush at exit

@@ -7,9 +7,10 @@ from typing import Any
 from latentia.core import processes
 from latentia.core.contract import Model
 from latentia.core.errors import Error
+from latentia.data import Images
 from latentia.doctor.examine import early, examine
 from latentia.engine.device import keep_memory
-from latentia.engine.launch import by_first, together
+from latentia.engine.launch import by_first, by_first_alone, together
 from latentia.engine.log import Event, Finding, Finished, Pictured
 from latentia.engine.plan import Options
 from latentia.engine.run import Run
@@ -58,15 +59,19 @@ def _train(run: Run, plan: Any, profile: bool = False) -> Iterator[Event]:
             if not isinstance(last, Pictured | Finished):
                 yield last
     if isinstance(last, Finished):
-        if last.reason == "complete" and processes.rank() == 0:
-            # metrics and figures take longer to import than the first steps to train
-            from latentia.report.page import write_report
-
-            with processes.alone():
-                findings = examine(run, plan.images).findings
-                write_report(run, plan.images, findings)
-            yield from findings
+        if last.reason == "complete":
+            yield from by_first_alone(lambda: _judged(run, plan.images)) or ()
         yield last
+
+
+def _judged(run: Run, images: Images) -> list[Finding]:
+    """The doctor's findings, which the report shows."""
+    # metrics and figures take longer to import than the first steps to train
+    from latentia.report.page import write_report
+
+    findings = examine(run, images).findings
+    write_report(run, images, findings)
+    return findings
 
 
 def train(

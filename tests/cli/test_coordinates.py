@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from toys import error
 
+import latentia.engine.found
 from latentia.cli import main
 
 
@@ -87,6 +88,17 @@ def test_the_same_picture_twice(run, tmp_path):
         call("traverse", run, "1", "--out", tmp_path / f"{name}.gif")
     for kind in ("png", "gif"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+@pytest.mark.parametrize("words", [("encode", "--out", "t.npz"), ("evaluate",)])
+def test_images_are_opened_once(run, tmp_path, words, monkeypatch):
+    opened, real = [], latentia.engine.found.open_images
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        latentia.engine.found, "open_images", lambda *a, **k: opened.append(a) or real(*a, **k)
+    )
+    call(words[0], run, *words[1:])
+    assert len(opened) == 1
 
 
 def test_mistakes(run, place, labels, tmp_path, capsys):

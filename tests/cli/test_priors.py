@@ -96,6 +96,8 @@ def test_a_group_of_latents_is_a_condition_by_number(place, tmp_path, capsys):
     parent = ["--data", str(folder), "--autoencoder", str(place / "vae")]
     run = str(tmp_path / "prior")
     assert main(["train", "latent_prior", "--run", run, *parent, *SMALL, *NET]) == 0
+    told = "2 groups of latents guide, not 64: each has 20 images."
+    assert told in capsys.readouterr().err
     first, second, both = (
         drawn(tmp_path, tmp_path, "prior", "--cond", c) for c in ("0", "1", "1,0")
     )
@@ -103,6 +105,9 @@ def test_a_group_of_latents_is_a_condition_by_number(place, tmp_path, capsys):
     np.testing.assert_allclose(both[1::2], first[1::2], atol=1e-6)
     assert np.abs(first - second).max() > 1e-6
     assert error(capsys, "sample", run, "--cond", "2") == "--cond is 2; the classes are 0, 1."
+    assert main(["sample", run, "--cond", "1", "-n", "2", "--out", str(tmp_path / "g.png")]) == 0
+    with Image.open(tmp_path / "g.png") as picture:
+        assert ": samples, of group 1, seed 0," in picture.text["Description"]  # pyright: ignore
     assert "Drawn by group of latents" in (tmp_path / "prior" / "report.html").read_text()
 
 

@@ -59,6 +59,30 @@ def test_figures_of_two_processes_are_those_of_one(run, capsys, features):
     assert len(one["metrics"]["fd"]) == 2
 
 
+def test_a_mistake_that_a_later_process_alone_meets_is_said(tmp_path):
+    """As where another machine does not see the images; what all meet the first says alone."""
+    script = tmp_path / "one.py"
+    script.write_text(
+        "import os, sys\n"
+        "from latentia.core.errors import Error\n"
+        "from latentia.engine import run\n"
+        "opened = run.Run.open\n"
+        "def met(path):\n"
+        "    if os.environ['RANK'] == '1':\n"
+        "        raise Error('Not visible here.')\n"
+        "    return opened(path)\n"
+        "run.Run.open = met\n"
+        "from latentia.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    done = subprocess.run(
+        [*LAUNCH, script, "encode", "nowhere"], capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode
+    assert done.stderr.count("Process 1 of 2: Not visible here.\n") == 1
+    assert done.stderr.count("There is no run at nowhere;") <= 1  # the other one ends this one
+
+
 def test_a_mistake_is_said_once_and_nobody_waits(run, tmp_path):
     (tmp_path / "file").touch()
     code, out, err = shared("encode", run, "--out", tmp_path / "file" / "t.csv")

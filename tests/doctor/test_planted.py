@@ -68,6 +68,7 @@ def test_clipping(tmp_path, norm):
         ([1.0] * 35 + [300.0] + [1.0] * 4, None, True),
         ([1.0] * 20 + [5.0] * 20, None, False),
         ([1.0] * 20 + [20.0] * 20, 2.0, False),  # the clip holds it
+        ([1.0] * 10 + [0.0] * 30, None, False),  # it stands still
     ],
 )
 def test_exploding_gradients(tmp_path, norms, clip, ill):
@@ -106,7 +107,9 @@ def test_a_generator_that_stands_still(tmp_path, end, ill):
     assert (adversary.vanishing(one) is not None) == ill
 
 
-@pytest.mark.parametrize(("right", "ill"), [((0.4, 0.6), True), ((0.55, 0.6), False)])
+@pytest.mark.parametrize(
+    ("right", "ill"), [((0.4, 0.6), True), ((0.3, 0.4), True), ((0.49, 0.6), False)]
+)
 def test_a_duel_that_goes_round(tmp_path, right, ill):
     log = rows([1.0] * 16, "generator")
     for k, row in enumerate(log):
@@ -168,6 +171,53 @@ class Prior:
         rise = batch.columns["label"] != self.true if self.heeds else 0.0
         noise = torch.linspace(0, 1, len(batch.image))
         return noise, noise + (rise * 1.0)
+
+
+@pytest.mark.parametrize(("alive", "ill"), [(0, False), (5, True), (6, False), (8, False)])
+def test_dimensions_that_are_not_used(tmp_path, alive, ill):
+    """Of eight; none at all is a collapse."""
+    mean = np.random.default_rng(0).normal(size=(60, 8)) * (np.arange(8) < alive)
+    log = rows([1.0] * 4, weights=[{"rate": 1.0}] * 4)
+    one = patient(
+        tmp_path, logged=log, codes=SimpleNamespace(mean=mean), validated=scores(9.0, name="rate")
+    )
+    found = latents.unused(one)
+    assert (found is not None) == ill
+    if found:
+        assert "--latent 5" in found.cure[0]
+
+
+def drawings(few):
+    """Draws of the posteriors, and samples of the prior: as varied, or too `few` pictures."""
+    make = torch.Generator().manual_seed(0)
+    draws, samples = torch.rand(2, 120, 1, 8, 8, generator=make)
+    return {"posterior_draws": draws, "samples": samples[torch.arange(120) % few]}
+
+
+@pytest.mark.parametrize(("few", "beta", "look"), [(3, 1.0, "hole"), (3, 0.5, "low"), (120, 1, "")])
+def test_a_prior_that_does_not_know_where_the_latents_lie(tmp_path, few, beta, look):
+    log = rows([1.0] * 4, weights=[{"rate": beta}] * 4)
+    told = scores(9.0, name="rate")
+    codes = SimpleNamespace(spread=np.ones(20))
+    one = patient(tmp_path, logged=log, validated=told, codes=codes, **drawings(few))
+    found = {"hole": latents.hole(one), "low": latents.too_low(one)}
+    assert {kind for kind, each in found.items() if each} == ({look} if look else set())
+    if look == "hole":
+        assert "latent_prior --autoencoder" in found["hole"].cure[0]
+
+
+@pytest.mark.parametrize(
+    ("few", "knobs", "mends"),
+    [(3, {"guidance": 30.0}, "--guidance 1"), (3, {"lr": 0.1}, "--lr 0.001"), (120, {}, "")],
+)
+def test_a_learned_prior_off_its_latents(tmp_path, few, knobs, mends):
+    one = patient(tmp_path, model=Prior(), logged=rows([1.0] * 10), **drawings(few))
+    one.run.about["recipe"] = "latent_prior"
+    one.run.about["arguments"] = {"data": "digits", "lr": 1e-3, "epochs": 30, **knobs}
+    found = diffusion.off(one)
+    assert (found is not None) == bool(mends)
+    if found:
+        assert mends in found.cure[0]
 
 
 @pytest.mark.parametrize("heeds", [True, False])
@@ -246,6 +296,16 @@ def test_ill_images(tmp_path, change, look):
         assert (found is not None) == (each is look), each.kind
         if found:
             assert found.severity == "WARN"
+
+
+def test_images_whose_labels_stand_in_a_table_are_taken_out_by_hand(tmp_path):
+    """The table names files, which the cleaned .npz has not: no command would run."""
+    one = planted(tmp_path, blank)
+    one.run.about["edits"] = {"supervise": {"supervise": "Year", "labels": "/somewhere/labels.csv"}}
+    found = data.constant(one)
+    assert found is not None
+    assert found.cure == ()
+    assert "take them out of the data by hand" in found.means
 
 
 @pytest.mark.parametrize(("most", "ill"), [(60, True), (20, False)])

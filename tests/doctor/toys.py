@@ -16,6 +16,8 @@ from latentia.losses.likelihood import Gaussian
 from latentia.models.gan import GAN
 from latentia.models.vae import VAE
 from latentia.models.vaegan import VAEGAN
+from latentia.nets.critic import Critic
+from latentia.nets.generator import DCGenerator
 from latentia.nets.init import glorot
 from latentia.nets.mlp import MLPDecoder, MLPEncoder, perceptron
 
@@ -61,8 +63,10 @@ def duel(
 @recipe
 def gaussian(
     data: str = "digits",
+    latent: int = 8,
+    hidden: int = 128,
     sigma: Literal["optimal", "published"] = "optimal",
-    clip: float = 1e5,
+    clip: float | None = 1e5,
     beta: float = 1.0,
     lr: float = 1e-3,
     batch: int = 32,
@@ -71,8 +75,8 @@ def gaussian(
     """A VAE whose likelihood is a Gaussian, and whose gradient is clipped, as speckle_vae's."""
     images = open_images(data, size=8, channels=1)
     model = VAE(
-        MLPEncoder(images.shape, 8, (128,)),
-        MLPDecoder(8, images.shape, (128,)),
+        MLPEncoder(images.shape, latent, (hidden,)),
+        MLPDecoder(latent, images.shape, (hidden,)),
         Gaussian("optimal" if sigma == "optimal" else math.sqrt(0.5)),
         beta=constant(beta),
     )
@@ -126,3 +130,27 @@ def stopped(
     )
     model.at = at
     return Plan(model, images, {"vae": Adam(lr)}, batch, epochs)
+
+
+@recipe
+def dcgan(
+    data: str = "digits",
+    init: Literal["glorot", "pytorch"] = "glorot",
+    gamma: float = 1.0,
+    lr: float = 2e-4,
+    critic_lr: float = 2e-4,
+    batch: int = 64,
+    epochs: int = 12,
+) -> Plan:
+    """`mnist_dcgan` at 16x16 with a quarter of its channels; PyTorch's own weights, if asked."""
+    images = open_images(data, size=16, channels=1)
+    start = glorot if init == "glorot" else (lambda net: net)
+    model = GAN(
+        start(DCGenerator(100, images.shape, channels=32)),
+        start(Critic(images.shape, channels=(32, 32), slope=0.2, dropout=0.4)),
+        loss=NonSaturating(),
+        gamma=constant(gamma) if gamma else None,
+    )
+    betas = (0.5, 0.999)
+    optim = {"critic": Adam(critic_lr, betas), "generator": Adam(lr, betas)}
+    return Plan(model, images, optim, batch, epochs, average=5000.0)

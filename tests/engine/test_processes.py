@@ -64,6 +64,16 @@ def test_a_launch_that_came_out_as_one_process_is_refused(monkeypatch, name):
     )
 
 
+def test_a_shell_of_srun_and_empty_values_are_one_process(monkeypatch):
+    """`srun --pty` says how many tasks its step has; a command typed there is one."""
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    monkeypatch.setenv("SLURM_PTY_PORT", "40000")
+    for name in ("WORLD_SIZE", "GROUP_WORLD_SIZE", "PMI_SIZE"):
+        monkeypatch.setenv(name, "")
+    with together():
+        assert processes.size() == 1
+
+
 @pytest.mark.parametrize("words", [["--num_processes", "3"], ["--num_processes=3"]])
 def test_what_accelerate_was_told_is_read_from_its_words(tmp_path, words):
     """It starts one process on a CPU; here a script of its name stands in for it."""

@@ -8,6 +8,7 @@ import pytest
 from torch.autograd import DeviceType
 
 import latentia
+from latentia.core.errors import Error
 from latentia.core.spans import PARTS, span
 from latentia.engine.log import Profiled
 from latentia.engine.profile import STEPS, parts
@@ -64,6 +65,21 @@ def test_the_time_of_a_step_goes_where_it_was_spent(array_file, tmp_path, monkey
     assert lines[-1] == str(tmp_path / "r" / "trace.json")
 
 
+def test_a_trace_that_cannot_be_written_is_a_mistake_to_put_right(
+    array_file, tmp_path, monkeypatch
+):
+    def full(self, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("torch.profiler.profile.export_chrome_trace", full)
+    with pytest.raises(Error) as caught:
+        run_of(array_file, tmp_path / "r", profile=True)
+    assert str(caught.value) == (
+        f"{tmp_path / 'r' / 'trace.json'} cannot be written ([Errno 28] No space left on device); "
+        f"the run is as it was saved last: make room, then latentia resume {tmp_path / 'r'}."
+    )
+
+
 def test_a_part_within_another_is_counted_once():
     """Waiting for others within a forward pass, itself within a step, below an operator."""
 
@@ -90,6 +106,10 @@ def test_a_run_that_is_stopped_or_short_leaves_no_profiler_behind(array_file, tm
     _, events = start("mnist_mlp_vae", knobs, run=tmp_path / "short", profile=True)
     (found,) = (event for event in events if isinstance(event, Profiled))
     assert found.steps == 3
+    _, events = start("mnist_mlp_vae", {**knobs, "batch": 60}, run=tmp_path / "one", profile=True)
+    (found,) = (event for event in events if isinstance(event, Profiled))
+    assert found.steps == 1
+    assert found.milliseconds["backward"] > 0
     assert span("data") is span("forward")  # the empty context
 
 

@@ -17,7 +17,8 @@ from latentia.engine.optim import Adam
 from latentia.engine.plan import Options, Plan
 from latentia.engine.run import Run
 from latentia.engine.step import only
-from latentia.engine.train import score, train
+from latentia.engine.train import train
+from latentia.engine.watch import score
 from latentia.report.page import write_report
 from latentia.session import start
 

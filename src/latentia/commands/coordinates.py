@@ -45,8 +45,9 @@ def encode(
         opened = Run.open(run).at(beta)
         model = opened.coder()
         table = _labels(labels, label_cols)
-        part = first_before_all(lambda: opened.part(split, data, own="all", labels=table))
-        membership = opened.membership(part, data)
+        images = first_before_all(lambda: opened.images(data))
+        part = first_before_all(lambda: opened.part(split, images, own="all", labels=table))
+        membership = opened.membership(part, images)
         path = write_table(out, model, part, membership, thumbnails=thumbnails)
         if not processes.rank():
             print(path)

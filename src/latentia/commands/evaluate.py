@@ -51,8 +51,8 @@ def evaluate(
     names = [name.strip() for name in metrics.split(",")]
     with together():
         opened = Run.open(run).at(beta)
-        part = first_before_all(lambda: opened.part(split, data))
-        images = opened.images(data)
+        images = first_before_all(lambda: opened.images(data))
+        part = first_before_all(lambda: opened.part(split, images))
         result = measure(Evaluation(opened, images, part, features, n, k, seed), names)
         if processes.rank():
             return

@@ -4,7 +4,12 @@
 class Error(ValueError):
     """What is wrong, what was given, what is allowed, what to do, in one sentence.
 
-    The command line prints it without a traceback and exits with `code`.
+    The command line prints it without a traceback and exits with `code`. Of several processes the
+    first prints it, and those that may have met it by themselves: `alone`. shared: all meet it.
     """
 
-    code = 2
+    code, alone = 2, False
+
+    def __init__(self, text: str, *, shared: bool = False):
+        super().__init__(text)
+        self.shared = shared

@@ -20,7 +20,7 @@ T = TypeVar("T")
 class Lost(Error):
     """Another process is gone, so no agreement can be reached."""
 
-    code = 1
+    code, alone = 1, True
 
 
 _apart = False

@@ -14,7 +14,7 @@ from latentia.doctor.patient import Patient
 from latentia.engine import edits as all_edits
 from latentia.engine import recipe as recipes
 from latentia.engine.plan import Options
-from latentia.engine.run import PARENT
+from latentia.engine.planned import PARENT
 
 
 def defaults(function: Any) -> dict[str, Any]:
@@ -72,15 +72,10 @@ def alike(a: float | None, b: float | None) -> bool:
     return a == b or bool(a and b and b / 2 < a < b * 2)
 
 
-def fast(patient: Patient) -> bool:
-    """A learning rate above the recipe's own."""
-    usual = knobs_of(patient.run.about["recipe"]).get("lr")
-    return usual is not None and patient.knobs["lr"] >= 2 * usual
-
-
 def slower(patient: Patient) -> list[str]:
     """At the recipe's own learning rate, or at a tenth of the run's."""
-    if fast(patient) or not has(patient, "lr"):
+    usual = knobs_of(patient.run.about["recipe"]).get("lr")
+    if usual is None or patient.knobs["lr"] >= 2 * usual:
         return restored(patient, "lr")
     new = fewer_digits(patient.knobs["lr"] / 10)
     return train(patient, f"lr{new:g}", lr=new)

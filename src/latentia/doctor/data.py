@@ -27,6 +27,9 @@ AGAINST = -0.5  # correlation with the mean image that only inverted images have
 MAJORITY, OF_TWO = 0.5, 0.9  # of the training images, with three classes or more, with two
 KINDS = 100  # values of a column of integers, at most, for them to be classes
 CLEANED = "latentia doctor RUN --clean FILE.npz, and the same command on it"
+BY_HAND = (
+    " A table of labels names files, which an .npz has not: take them out of the data by hand."
+)
 
 
 class Look(NamedTuple):
@@ -86,13 +89,18 @@ def inverted(seen: Look) -> Bool[Tensor, " n"]:
 
 
 def cleaned(patient: Patient) -> list[str]:
-    """Write the images anew without what was found, and train on those."""
-    if not cure.knobs_of(patient.run.about["recipe"]):
+    """Write the images anew without what was found, and train on those; [] where that fails."""
+    if by_table(patient) or not cure.knobs_of(patient.run.about["recipe"]):
         return []
     path = str(cure.free(patient.run.path.with_name(f"{patient.run.name}-clean.npz")))
     run, data = str(patient.run.path), patient.data
     again = cure.train(patient, "clean", data=path)
     return [cure.words("latentia", "doctor", run, *data, "--clean", path), *again]
+
+
+def by_table(patient: Patient) -> bool:
+    """Whether a table of labels, joined by file name, teaches the run."""
+    return bool(patient.run.about["edits"].get("supervise", {}).get("labels"))
 
 
 def named(split: Split, rows: Tensor, most: int = 3) -> str:
@@ -121,6 +129,7 @@ def strays(patient: Patient, share: float, rows: Tensor, of: int, what: str, mea
     if not (count := len(rows.unique())):
         return None
     severity, text = WARN if count > share * of else NOTE, f"{count:,} of {of:,} {what}."
+    means += BY_HAND if by_table(patient) else ""
     return Diagnosis(severity, text, means, {"count": count, "of": of}, cleaned(patient))
 
 
@@ -244,7 +253,8 @@ def dominated(patient: Patient) -> Diagnosis | None:
                 WARN,
                 f"{share:.0%} of {len(codes):,} training images are of class {names[k]} ({column}; "
                 f"{len(names)} classes).",
-                "Coordinates describe that class; the others are drawn seldom and badly.",
+                "Coordinates describe that class; the others are drawn seldom and badly."
+                + (BY_HAND if by_table(patient) else ""),
                 {"share": share, "classes": len(names)},
                 cleaned(patient),
             )

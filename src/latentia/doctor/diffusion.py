@@ -11,13 +11,14 @@ from latentia.core.modes import evaluating
 from latentia.data import Images
 from latentia.doctor import cure
 from latentia.doctor.finding import ILL, WARN, Diagnosis, check
-from latentia.doctor.latents import ENOUGH, PRIOR_STEPS, REACHED
-from latentia.doctor.patient import Patient, steps_of
+from latentia.doctor.latents import ENOUGH, REACHED
+from latentia.doctor.patient import PRIOR_STEPS, Patient, steps_of
 from latentia.engine.checkpoint import read_about
-from latentia.engine.run import PARENT
+from latentia.engine.planned import PARENT
 
 SCALE = 1.5  # of a standard deviation that should be 1; sampling error of 130 images is 0.06
 HEEDED = 2.0  # standard errors by which a false condition must raise the error
+NARROW = 2.0  # guidance; the default is 1.5, by groups of latents 1.25
 PAIRS = 1024  # held-out images asked with the true and a false condition
 
 
@@ -124,7 +125,7 @@ def ignored(patient: Patient) -> Diagnosis | None:
         f"Whatever {model.column} is asked for, the same is drawn; guidance has "
         "nothing to amplify.",
         {"error": error, "raised": more, "standard_error": uncertain},
-        cure.restored(patient, "lr") or cure.longer(patient, PRIOR_STEPS),
+        cure.restored(patient, "lr") or cure.longer(patient, 2 * PRIOR_STEPS),
     )
 
 
@@ -132,7 +133,7 @@ def ignored(patient: Patient) -> Diagnosis | None:
     "learned prior off its latents",
     evidence="share of decoded posterior draws with a sample of the learned prior near",
     threshold=f"below {REACHED}",
-    cure="--lr at the recipe's own, or more --epochs",
+    cure=f"--guidance 1 where it is above {NARROW:g}; --lr at the recipe's own; or more --epochs",
 )
 def off(patient: Patient) -> Diagnosis | None:
     model: Any = patient.model
@@ -143,12 +144,14 @@ def off(patient: Patient) -> Diagnosis | None:
     share = patient.likeness(patient.samples, patient.posterior_draws).coverage
     if share >= REACHED:
         return None
+    guided = patient.knobs.get("guidance") or 1.0
+    milder = cure.train(patient, "guidance1", guidance=1.0) if guided > NARROW else []
     return Diagnosis(
         WARN,
         f"samples reach {share:.0%} of what the latents can draw (n = {len(patient.samples)}).",
         "New images are less varied than yours, or unlike them; the autoencoder is not at fault.",
         {"reached": share},
-        cure.restored(patient, "lr") or cure.longer(patient, PRIOR_STEPS),
+        milder or cure.restored(patient, "lr") or cure.longer(patient, 2 * PRIOR_STEPS),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from latentia.core.contract import Model
 from latentia.doctor import cure
 from latentia.doctor.finding import ILL, NOTE, WARN, Diagnosis, check
-from latentia.doctor.patient import Patient, pixels_of
+from latentia.doctor.patient import PRIOR_STEPS, Patient, pixels_of
 from latentia.metrics.elbo import ACTIVE
 
 NATS = 0.1  # of rate: two images in three cannot be told apart by less
@@ -16,7 +16,6 @@ UNUSED = 0.25  # of the dimensions: a few spare ones are the rule, and do no har
 REACHED = 0.6  # of the posterior's pictures; healthy runs have 0.75 to 0.9, beta 0.01 has 0.2
 ENOUGH = 50  # pictures of each kind, below which neighbours say little
 OFF = 1.5  # sigma over residual, or its inverse: as beta 2.25; a residual grows with its sigma
-PRIOR_STEPS = 3000  # of a learned prior; the default takes 3,210 on MNIST
 
 
 MANY = (
@@ -151,7 +150,7 @@ def hole(patient: Patient) -> Diagnosis | None:
         return None
     if (rate_of(patient) or 0) < NATS:
         return None
-    return hole_of(patient, NOTE, share, "", cure.prior(patient, PRIOR_STEPS))
+    return hole_of(patient, NOTE, share, "", cure.prior(patient, 2 * PRIOR_STEPS))
 
 
 def reached(patient: Patient) -> float | None:

@@ -17,7 +17,8 @@ from latentia.data.split import evenly
 from latentia.engine.checkpoint import read_about
 from latentia.engine.log import read_rows
 from latentia.engine.plan import Plan
-from latentia.engine.run import PARENT, Run
+from latentia.engine.planned import PARENT
+from latentia.engine.run import Run
 from latentia.latents.codes import Codes, codes
 from latentia.latents.codes import batch_size as fitting
 from latentia.metrics.coverage import Overlap, overlap

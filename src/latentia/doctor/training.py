@@ -159,8 +159,8 @@ def exploding(patient: Patient) -> Diagnosis | None:
         norms = patient.norms(player)
         norms = norms[len(norms) // 10 + 1 :]  # a network far from its data starts steep
         clip = patient.plan.optim[player].clip
-        if len(norms) < 8 or (clip is not None and norms.max() >= clip):  # held by the clip
-            continue
+        if len(norms) < 8 or not np.median(norms) or (clip is not None and norms.max() >= clip):
+            continue  # it stands still, or is held by the clip
         half, end = np.median(norms[: len(norms) // 2]), np.median(norms[-len(norms) // 4 :])
         grown, burst = end / half, norms.max() / np.median(norms)
         if grown < GROWN and burst < BURST:

@@ -16,7 +16,9 @@ from latentia.core.errors import Error
 
 T = TypeVar("T")
 ALONE = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # srun, mpirun, mpiexec
-PATIENCE = timedelta(days=1)  # the first may decode for hours; a closed connection is seen at once
+# How long one waits for the others, which may be long for a reason: the first decodes, or measures
+# by itself. Not for those that are gone: a closed connection is seen at once, whatever this is.
+PATIENCE = timedelta(days=1)
 
 
 @contextmanager
@@ -26,9 +28,9 @@ def together() -> Iterator[None]:
     Raises: Error if several were asked for and this is the only one.
     """
     asked = asked_for()
-    many = int(os.environ.get("WORLD_SIZE", "1"))
-    machines = int(os.environ.get("GROUP_WORLD_SIZE", "0"))  # as torchrun was told
-    if 0 < machines < (tasks := int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))):
+    many = said("WORLD_SIZE")
+    machines = said("GROUP_WORLD_SIZE", 0)  # as torchrun was told
+    if 0 < machines < (tasks := said("SLURM_STEP_NUM_TASKS")):
         raise Error(
             f"srun started torchrun {tasks} times and this one knows of {machines}: each would "
             f"train alone. Give torchrun --nnodes {tasks} and a common --rdzv_endpoint, as in "
@@ -43,7 +45,7 @@ def together() -> Iterator[None]:
         yield
         return
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        torch.cuda.set_device(said("LOCAL_RANK", 0) % torch.cuda.device_count())
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
         dist.init_process_group(backend, timeout=PATIENCE)
@@ -54,21 +56,31 @@ def together() -> Iterator[None]:
         ) from None
     try:
         yield
+    except Error as problem:
+        if not problem.shared and not problem.alone and (rank := processes.rank()):
+            problem.alone, problem.args = True, (f"Process {rank} of {many}: {problem}",)
+        raise
     finally:
         dist.destroy_process_group()
 
 
+def said(name: str, otherwise: int = 1) -> int:
+    """A number that the launcher put into the environment; some leave it empty."""
+    return int(os.environ.get(name) or otherwise)
+
+
 def asked_for() -> int:
     """How many processes the launcher was told to start, where it does not say who each is."""
-    if "WORLD_SIZE" in os.environ:
+    if os.environ.get("WORLD_SIZE"):
         return 1
     try:  # accelerate launch --cpu starts one, whatever it is told
         text = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode(errors="replace")
     except OSError:
         text = ""
     told = re.search(r"accelerate.*\0--num_processes[=\0](\d+)", text)
-    known = [os.environ.get(name, "1") for name in ALONE]
-    return max(map(int, [*known, told[1] if told else "1"]))
+    # in the shell of `srun --pty` a command is one process, whatever its step asked for
+    known = [said(name) for name in ALONE if name != ALONE[0] or "SLURM_PTY_PORT" not in os.environ]
+    return max(*known, int(told[1]) if told else 1)
 
 
 def by_first(make: Callable[[], T]) -> T | None:
@@ -83,8 +95,19 @@ def by_first(make: Callable[[], T]) -> T | None:
         except Error as found:
             problem = found
     if failed := processes.gathered(problem)[0]:
+        failed.shared = True
         raise failed
     return made
+
+
+def by_first_alone(make: Callable[[], T]) -> T | None:
+    """Of what would ask the others if it could: the first process makes it as if it were alone."""
+
+    def apart() -> T:
+        with processes.alone():
+            return make()
+
+    return by_first(apart)
 
 
 def first_before_all(make: Callable[[], T]) -> T:

@@ -10,6 +10,7 @@ import torch
 from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]
 from torch.profiler import ProfilerActivity, profile
 
+from latentia.core.errors import Error
 from latentia.core.spans import PARTS, STEP
 from latentia.engine.log import Profiled
 
@@ -25,20 +26,32 @@ def traced(path: Path, left: int) -> Iterator[Callable[[], Iterator[Profiled]]]:
     first = min(FIRST, left // 2)
     last, done, running = min(first + STEPS, left), 0, None
 
+    def begin() -> profile:
+        kinds = {ProfilerActivity.CPU, ProfilerActivity.CUDA}
+        begun = profile(activities=kinds & torch.profiler.supported_activities())
+        begun.start()
+        return begun
+
     def after() -> Iterator[Profiled]:
         nonlocal done, running
         done += 1
-        if done == first:
-            kinds = {ProfilerActivity.CPU, ProfilerActivity.CUDA}
-            running = profile(activities=kinds & torch.profiler.supported_activities())
-            running.start()
-        elif done == last and running:
+        if done == last and running:
             running.stop()
             ended, running = running, None
-            ended.export_chrome_trace(str(path))
+            try:
+                ended.export_chrome_trace(str(path))
+            except (OSError, RuntimeError) as problem:
+                raise Error(
+                    f"{path} cannot be written ({problem}); the run is as it was saved last: make "
+                    f"room, then latentia resume {path.parent}."
+                ) from None
             yield Profiled(str(path), last - first, parts(ended.events() or (), last - first))
+        elif done == first:
+            running = begin()
 
     try:
+        if left and not first:  # one step
+            running = begin()
         yield after
     finally:
         if running:  # the run was stopped within the window

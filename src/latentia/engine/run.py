@@ -7,25 +7,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
-from latentia.core.seeding import seed_global
-from latentia.data import Images, Source, Split, open_images
+from latentia.data import Images, Split
 from latentia.data.labels import UNLABELLED, Labels
-from latentia.engine import edits as all_edits
 from latentia.engine import recipe as recipes
 from latentia.engine.checkpoint import read_tensors, write_json
-from latentia.engine.device import find_device, find_precision
 from latentia.engine.edits.multirate import limits
+from latentia.engine.found import images_of, one_image
 from latentia.engine.knobs import check
 from latentia.engine.machine import machine
 from latentia.engine.plan import Options, Plan
+from latentia.engine.planned import PARENT, as_found, in_full, planned
 from latentia.engine.state import load_weights
-
-PARENT = "autoencoder"  # the knob, and the folder in a run, of the run that it was built from
 
 
 @dataclass(frozen=True)
@@ -86,16 +82,16 @@ class Run:
         """
         check("latentia.train", Options, vars(options))
         arguments = recipes.arguments(recipe, given)
-        options = _resolved(options)
+        options = as_found(options)
         parent = cls.parent(recipe, arguments, options)
         if parent:
             parent.rules(options)
-        plan = _plan(recipe, arguments, edits, options, parent)
+        plan = planned(recipe, arguments, edits, options, parent)
         spec = plan.images.spec()  # before the folder exists: bad data leaves nothing behind
         about = {
             "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
             "arguments": {**arguments, "data": spec["source"]},
-            "edits": {name: _written(knobs) for name, knobs in edits.items()},
+            "edits": {name: in_full(knobs) for name, knobs in edits.items()},
             "options": asdict(options),
             "images": spec,
             "notes": plan.images.notes,
@@ -211,9 +207,9 @@ class Run:
         """
         arguments = dict(self.about["arguments"])
         arguments["data"] = self.images() if data is None else data
-        if PARENT in arguments:
-            arguments[PARENT] = self.path / PARENT
-        plan = _plan(self._recipe(arguments), arguments, self.about["edits"], self.options)
+        parent = Run.open(self.path / PARENT) if PARENT in arguments else None
+        recipe, edits = self._recipe(arguments), self.about["edits"]
+        plan = planned(recipe, arguments, edits, self.options, parent)
         was = self.about["images"].get("joined")
         if was and plan.images.spec().get("joined", was) != was:
             raise Error(
@@ -241,28 +237,11 @@ class Run:
 
     def images(self, data: Any = None, *, same: bool = False) -> Images:
         """The run's images, or others under the run's preprocessing; same: they must be the run's.
+        Images that were made so already are handed back.
 
         Raises: Error if they are not there, or no longer those that the run was trained on.
         """
-        saved = self.about["images"]
-        where = saved["source"] if data is None else data
-        if isinstance(where, str) and where.startswith("array of "):
-            raise Error(f"{self.path} was trained on an {where} in memory; give it again as data.")
-        if data is None and Path(where).is_absolute() and not Path(where).exists():
-            raise Error(
-                f"The images of {self.path} ({where}) cannot be found here; give them, or others, "
-                "with --data."
-            )
-        how, split, shape = saved["preprocessing"], saved["split"], saved["shape"]
-        source = _source(where, how["white"], how["background"], split["seed"], split["validation"])
-        images = open_images(source, size=tuple(shape[1:]), channels=shape[0])
-        if (same or data is None) and images.spec()["fingerprint"] != saved["fingerprint"]:
-            raise Error(
-                f"{saved['source']} is no longer what {self.path} was trained on "
-                f"({images.spec()['count']} images now, {saved['count']} then, or other content); "
-                "bring the data back, or train a new run."
-            )
-        return images
+        return images_of(self.path, self.about["images"], data, same)
 
     def coder(self) -> Any:
         """The model, if it has latents; of a learned prior, the autoencoder.
@@ -330,61 +309,6 @@ class Run:
                 "latentia named in its run.json, or train again."
             ) from None
         return name
-
-
-def one_image(name: str, part: Split) -> Tensor:
-    """(1, c, h, w) in [0, 1]: the image of this index."""
-    if int(name) >= len(part):
-        raise Error(f"There is no image {name} in {part.name}; it has {len(part)}, from 0.")
-    return part.batch(slice(int(name), int(name) + 1)).image
-
-
-def _written(knobs: Mapping[str, Any]) -> dict[str, Any]:
-    """As run.json holds them: paths in full, since a run may be opened from another folder."""
-    return {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in knobs.items()}
-
-
-def _plan(
-    recipe: str,
-    arguments: Mapping[str, Any],
-    edits: Mapping[str, Mapping[str, Any]],
-    options: Options,
-    parent: Run | None = None,
-) -> Plan:
-    """One seed fixes the initialisation: it is set before the recipe makes its networks."""
-    data = arguments.get("data")
-    given: dict[str, Any] = {}
-    if PARENT in arguments:
-        parent = parent or Run.open(arguments[PARENT])
-        given[PARENT] = parent.coder()
-        # as the autoencoder was shown them, and in its splits: what it never saw stays unseen
-        data = data if isinstance(data, Images) else parent.images(data)
-    if not isinstance(data, Images):
-        o = options
-        data = _source(data, o.white, o.background, o.seed, o.validation)
-    given["data"] = data
-    with torch.random.fork_rng():  # the caller's generators stay where they are
-        seed_global(options.seed, "initialisation")
-        plan = recipes.find(recipe)(**{**arguments, **given})
-        if not isinstance(plan, Plan):
-            wanted = "a recipe returns a latentia.Plan."
-            raise Error(f"{recipe} returned {type(plan).__name__}; {wanted}")
-        return all_edits.apply(plan, edits)
-
-
-def _source(data: Any, *how: Any) -> Source:
-    return data if isinstance(data, Source) else Source(data, *how)
-
-
-def _resolved(options: Options) -> Options:
-    """What "auto" means here, so that a resume elsewhere does the same."""
-    device = find_device(options.device)
-    precision = find_precision(options.precision, device)
-    return replace(
-        options,
-        precision="bf16" if precision == torch.bfloat16 else "fp32",
-        threads=options.threads or torch.get_num_threads(),
-    )
 
 
 def _new_folder(recipe: str, path: Path | str | None, about: dict[str, Any]) -> Path:

@@ -1,43 +1,35 @@
 """The loop: it asks a model for its players and lets each descend, in order."""
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
 
 from latentia.core import processes
-from latentia.core.contract import Batch, HasLatents, Model, Moment
+from latentia.core.contract import Batch, Moment
 from latentia.core.errors import Error
-from latentia.core.modes import evaluating
 from latentia.core.seeding import generator, seed_global
 from latentia.core.spans import STEP, span
-from latentia.data import Split
 from latentia.engine.checkpoint import write_tensors
 from latentia.engine.device import find_device, find_precision
-from latentia.engine.ema import in_place_of
 from latentia.engine.log import (
     Event,
     Finding,
     Finished,
     Log,
     Logged,
-    Pictured,
     Saved,
-    Validated,
-    read_rows,
 )
 from latentia.engine.plan import Options, Plan
 from latentia.engine.profile import traced
-from latentia.engine.run import Run, one_image
+from latentia.engine.run import Run
 from latentia.engine.signals import stop_signals
 from latentia.engine.state import State
 from latentia.engine.step import NonFinite, Turn, own
+from latentia.engine.watch import Watch
 
 FAILURES = 3  # non-finite steps after which a run ends
-PICTURED, SHOWN = 24, 12  # epochs pictured and looked at, about; samples in each
 
 
 def train(
@@ -83,14 +75,13 @@ class Loop:
     def __init__(
         self, plan: Plan, run: Run, options: Options, look: Callable[[], list[Finding]] = list
     ):
-        self.plan, self.run, self.options, self.look = plan, run, options, look
+        self.plan, self.run, self.options = plan, run, options
         self.device = find_device(options.device)
         precision = find_precision(options.precision, self.device)
         bf16 = precision == torch.bfloat16
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         plan.model.to(device=self.device, memory_format=torch.channels_last).train()  # pyright: ignore
         images = plan.images.split("train").to(self.device)
-        self.validation = plan.images.split("validation").to(self.device)
         self.batch = min(plan.batch, len(images))
         if not self.batch:
             raise Error("There is no image to train on; give more, or a smaller --validation.")
@@ -98,20 +89,16 @@ class Loop:
         if self.batch % processes.size():
             raise Error(
                 f"A batch of {self.batch} images cannot be shared by {processes.size()} processes; "
-                "give a --batch that is a multiple of their number."
+                "give a --batch that is a multiple of their number.",
+                shared=True,
             )
         self.images = images.beside(plan.model.prepare(images.batches(500)))
         # the short batch at the end is left out: each epoch's order leaves out others
         self.an_epoch = len(self.images) // self.batch
         self.total = self.an_epoch * plan.epochs
-        many = max(1, round(plan.epochs / PICTURED))
-        self.looked_epochs = {1, *range(many, plan.epochs + 1, many)} - {plan.epochs}
-        self.pictured_epochs = {*self.looked_epochs, plan.epochs}
-        if type(plan.model).sample is Model.sample:  # a model that draws nothing
-            self.pictured_epochs = set()
-        self.tracked = self.find_tracked()
         self.order, self.order_of = torch.empty(0), -1
         self.state, self.log = State(plan), Log(run.path)
+        self.watch = Watch(plan, options, self.state, self.log, look, self.device)
         self.stopping = False
         begun = run.state.exists() or run.weights.exists()  # weights alone: an incomplete run
         processes.wait()  # before the first process writes anything
@@ -138,12 +125,8 @@ class Loop:
         if state.step % options.log_every == 0 or state.step == self.total:
             yield self.logged(said)
         at_end_of_epoch = state.step % self.an_epoch == 0
-        if at_end_of_epoch and (event := self.validated()):
-            yield event
-        if at_end_of_epoch and self.writes and self.epoch in self.pictured_epochs:
-            yield self.pictured()
-        if self.writes and at_end_of_epoch and self.epoch in self.looked_epochs:
-            yield from self.looked()
+        if at_end_of_epoch:
+            yield from self.watch.at_end_of(self.epoch, self.writes)
         state.complete = state.step == self.total
         due = at_end_of_epoch or state.step % options.save_every == 0
         # asked once a step: a signal that comes after this is met by the next one, which is saved
@@ -213,7 +196,7 @@ class Loop:
             said[name] |= {"gradient_norm": means["gradient_norm"], "terms": terms}
             # one per image: their mean
             said[name]["weights"] = {
-                k: w.mean().item() if isinstance(w, Tensor) else w for k, w in weights.items()
+                k: w.mean().item() if isinstance(w, torch.Tensor) else w for k, w in weights.items()
             }
         gauges = {k: float(v) for k, v in self.plan.model.gauges().items() if v.isfinite()}
         images = self.state.step * self.batch
@@ -223,67 +206,6 @@ class Loop:
             self.log.write(event)
             self.log.time(event.step, seconds, (event.step - self.first) * self.batch / seconds)
         return event
-
-    def validated(self) -> Validated | None:
-        """Held-out images in float32, with the weights that would be kept."""
-        state, model = self.state, self.plan.model
-        if not len(self.validation):
-            return None
-        with in_place_of(model, state.averaged.tensors if state.averaged else None):
-            values = score(model, self.validation, self.options.seed)
-        if not values:
-            return None
-        if broken := [name for name, value in values.items() if not math.isfinite(value)]:
-            raise NonFinite(f"{broken[0]} of the validation images is not finite")
-        found = values.get(model.selected_by or "", state.best)
-        selected = found < state.best
-        if selected:
-            state.best = found
-            state.select()
-        event = Validated(state.step, self.epoch, values, len(self.validation), selected)
-        if self.writes:
-            self.log.write(event)
-        return event
-
-    def find_tracked(self) -> Tensor | None:
-        """The image to follow, (1, c, h, w).
-
-        Raises: Error if there is no such image, or the model does not reconstruct.
-        """
-        name = self.options.track
-        if name is None:
-            return None
-        if not isinstance(self.plan.model, HasLatents):
-            raise Error(
-                "--track follows a reconstruction, and this model makes none; leave it out."
-            )
-        images = self.plan.images
-        if name.isdecimal():
-            return one_image(name, images.split("validation")).to(self.device)
-        return images.preprocess([name])[:1].to(self.device)
-
-    @torch.no_grad()
-    def pictured(self) -> Pictured:
-        """Samples of a fixed seed, by the weights that would be kept; nothing of the run moves."""
-        model, state = self.plan.model, self.state
-        with (
-            in_place_of(model, state.averaged.tensors if state.averaged else None),
-            evaluating(model),
-        ):
-            tracked = None
-            if self.tracked is not None and isinstance(model, HasLatents):
-                tracked = model.decode(model.encode(self.tracked).mean).cpu()
-            return Pictured(state.step, self.epoch, model.sample(SHOWN, seed=0).cpu(), tracked)
-
-    def looked(self) -> Iterator[Finding]:
-        """Each kind once a run: the log, which a resume cuts to its state, knows what was said."""
-        found = self.look()
-        said = {row.get("kind") for row in read_rows(self.log.rows)} if found else set()
-        for finding in found:
-            if finding.kind not in said:
-                finding = finding._replace(step=self.state.step)
-                self.log.write(finding._replace(cure=()))  # commands name folders: no run repeats
-                yield finding
 
     def restore(self, moment: Moment, reason: str) -> Finding:
         """Back to the last good state at half the learning rate; that, too, is a state on disk."""
@@ -316,19 +238,3 @@ class Loop:
             self.state.save(self.run.state, self.log.bytes())
             write_tensors(self.run.weights, self.state.weights(), {"step": self.state.step})
         processes.wait()  # a state is what all can come back to
-
-
-@torch.no_grad()
-def score(model: Model, split: Split, seed: int, size: int = 500) -> dict[str, float]:
-    """Means over images (not over batches: the last one is short) of `Model.score`.
-
-    Several processes take the batches in turn.
-    """
-
-    def of(number: int) -> dict[str, float]:
-        batch, moment = split.moment(number, size, seed)
-        return {key: v.double().sum().item() for key, v in model.score(batch, moment).items()}
-
-    with evaluating(model):
-        parts = list(processes.in_turn(math.ceil(len(split) / size), of))
-    return {key: sum(part[key] for part in parts) / len(split) for key in parts[0]}

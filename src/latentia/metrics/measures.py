@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
-from latentia.core import processes
 from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.engine.checkpoint import write_json
 from latentia.engine.knobs import nearest
-from latentia.engine.launch import by_first
+from latentia.engine.launch import by_first_alone
 from latentia.engine.run import Run
 from latentia.metrics.coverage import near
 from latentia.metrics.distribution import Estimate, frechet, kernel
@@ -42,13 +41,9 @@ def measure(e: Evaluation, names: Sequence[str]) -> dict[str, Any]:
                 f"There is no metric {name};{near_by} --metrics takes {', '.join(METRICS)}."
             )
 
-    def apart(name: str) -> list[Figure]:
-        with processes.alone():
-            return METRICS[name](e)
-
     figures = {}
     for name in names:
-        found = METRICS[name](e) if name in SHARED else by_first(partial(apart, name))
+        found = METRICS[name](e) if name in SHARED else by_first_alone(partial(METRICS[name], e))
         figures[name] = [figure._asdict() for figure in found or ()]
     return {**(e.elbo if "elbo" in names else {}), "metrics": figures}
 

@@ -54,7 +54,10 @@ def latent_prior(
     label 4.0 to 4.4; N(0, I) 102, posteriors of held-out images 8.2: docs/prior.md.
     """
     images = open_images(data)
-    clusters = min(clusters, images.spec()["count"]["train"] // 20)  # one tells nothing apart
+    most = images.spec()["count"]["train"] // 20
+    if clusters > most and not cond:
+        images.notes.append(f"{most} groups of latents guide, not {clusters}: each has 20 images.")
+    clusters = min(clusters, most)  # one tells nothing apart
     classes = len(images.classes_of(cond)) if cond else clusters if clusters > 1 else 0
     if guidance is None:
         guidance = 1.5 if cond else 1.25

@@ -15,6 +15,7 @@ from latentia.engine.run import Run
 from latentia.latents.codes import Codes, flat
 from latentia.latents.interpolate import interpolate
 from latentia.latents.nearest import nearest
+from latentia.models.latent_diffusion import CLUSTER
 from latentia.report.coordinates import LARGE, walk_frames, walk_sheet
 from latentia.report.pictures import columns_for, gif, lay, npy, png
 
@@ -90,7 +91,8 @@ def sampled(
     how, prior = sampling(run, model, wanted, asked=cond is not None)
     told = condition(run, model, cond, n) if cond is not None else None
     images = model.sample(n, seed=seed, cond=told, **how)
-    given = f", of {cond}" if cond is not None else ""
+    groups = getattr(model, "column", None) == CLUSTER  # groups of latents, not labels
+    given = f", of {'group ' if groups else ''}{cond}" if cond is not None else ""
     return _sheet(images, columns_for(n), f"{run.name}: samples{given}, seed {seed}, {prior}")
 
 

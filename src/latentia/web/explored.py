@@ -18,7 +18,9 @@ from latentia.data import Images, Split
 from latentia.data.decode import Unreadable, legible, opened, pixels
 from latentia.data.incoming import unit
 from latentia.data.split import evenly
-from latentia.engine.run import PARENT, Run, one_image
+from latentia.engine.found import one_image
+from latentia.engine.planned import PARENT
+from latentia.engine.run import Run
 from latentia.latents.codes import Codes, codes
 from latentia.latents.written import rows_of, told
 from latentia.report import sheets

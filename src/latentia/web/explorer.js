@@ -34,10 +34,9 @@ const told = async (path, body) => (await ask(path, body)).json();
 function gone(text) {
   $("down").textContent = text;
   $("down").hidden = false;
-  waiting ??= setInterval(async () => {
+  waiting ??= setTimeout(async function again() {
     const answer = await fetch("api/runs").catch(() => null);
-    if (!answer?.ok) return;
-    clearInterval(waiting);
+    if (!answer?.ok) { waiting = setTimeout(again, 1000); return; } // one question at a time
     waiting = null;
     await refresh();
     if (waiting !== null) return; // it is gone again

@@ -1,0 +1,44 @@
+"""A run's images, where they are now."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from latentia.core.errors import Error
+from latentia.data import Images, Source, Split, open_images
+
+
+def images_of(path: Path, saved: dict[str, Any], data: Any, same: bool) -> Images:
+    """`Run.images` of the run at `path`; saved: what its run.json says of them."""
+    if isinstance(data, Images):
+        return data
+    where = saved["source"] if data is None else data
+    if isinstance(where, str) and where.startswith("array of "):
+        raise Error(f"{path} was trained on an {where} in memory; give it again as data.")
+    if data is None and Path(where).is_absolute() and not Path(where).exists():
+        raise Error(
+            f"The images of {path} ({where}) cannot be found here; give them, or others, "
+            "with --data."
+        )
+    how, split, shape = saved["preprocessing"], saved["split"], saved["shape"]
+    source = source_of(where, how["white"], how["background"], split["seed"], split["validation"])
+    images = open_images(source, size=tuple(shape[1:]), channels=shape[0])
+    if (same or data is None) and images.spec()["fingerprint"] != saved["fingerprint"]:
+        raise Error(
+            f"{saved['source']} is no longer what {path} was trained on "
+            f"({images.spec()['count']} images now, {saved['count']} then, or other content); "
+            "bring the data back, or train a new run."
+        )
+    return images
+
+
+def source_of(data: Any, *how: Any) -> Source:
+    return data if isinstance(data, Source) else Source(data, *how)
+
+
+def one_image(name: str, part: Split) -> Tensor:
+    """(1, c, h, w) in [0, 1]: the image of this index."""
+    if int(name) >= len(part):
+        raise Error(f"There is no image {name} in {part.name}; it has {len(part)}, from 0.")
+    return part.batch(slice(int(name), int(name) + 1)).image
