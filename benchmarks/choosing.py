@@ -51,7 +51,7 @@ def main() -> None:
     for name, (knobs, purposes) in WORK.items():
         knobs = {**knobs, "likelihood": "gaussian", "epochs": args.epochs}
         rising = {"kl_schedule": {"kl_schedule": "linear", "kl_until": 0.5}}
-        edits = {**rising, "multirate": {"multirate": f"{RANGE[0]}:{RANGE[1]}"}}
+        edits = {"multirate": {"multirate": f"{RANGE[0]}:{RANGE[1]}"}}
         one = trained(args.runs / name / "one", options, edits=edits, **knobs)
         alone = [
             (

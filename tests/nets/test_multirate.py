@@ -9,7 +9,7 @@ from torch import nn
 from latentia.core.contract import Moment
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
-from latentia.nets.multirate import GAIN, WIDTH, Dial, Modulated, for_every_beta, modulate
+from latentia.nets.multirate import WIDTH, Dial, Modulated, for_every_beta, modulate
 
 SHAPE = (1, 9, 7)
 
@@ -123,7 +123,7 @@ def solve(gate, dial, betas, wanted):
     with dial.at(torch.tensor(betas)):
         features = gate.film.act(dial())
     system = torch.cat([features, torch.ones(len(betas), 1)], 1)
-    found = torch.linalg.lstsq(system, wanted / GAIN, driver="gelsd").solution
+    found = torch.linalg.lstsq(system, wanted, driver="gelsd").solution
     gate.film.linear.weight.copy_(found[:-1].T)
     gate.film.linear.bias.copy_(found[-1])
 

@@ -6,17 +6,19 @@ from typing import Annotated
 
 from typing_extensions import Doc
 
-from latentia.commands.flags import RunFolder
+from latentia.commands.flags import AtBeta, RunFolder
 from latentia.core.errors import Error
 
 FORMATS = {  # name, also of the module in latentia.export that writes it -> what it needs
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "diffusers": (),  # an image_autoencoder; their package is needed only where it is loaded
 }
 
 
 def export(
     run: RunFolder,
     to: Annotated[str, Doc(f"format: {', '.join(FORMATS)}")] = "onnx",
+    beta: AtBeta = None,
     out: Annotated[str | None, Doc("folder to write; default: RUN-FORMAT")] = None,
 ) -> None:
     """Write a run's model for other programs, compared with PyTorch first."""
@@ -26,7 +28,7 @@ def export(
     if to not in FORMATS:
         near = nearest(to, FORMATS, " did you mean {}?")
         raise Error(f"There is no format {to};{near} --to is one of {', '.join(FORMATS)}.")
-    opened = Run.open(run)
+    opened = Run.open(run).at(beta)
     try:
         for package in FORMATS[to]:
             importlib.import_module(package)

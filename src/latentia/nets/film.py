@@ -5,16 +5,15 @@ from torch import Tensor, nn
 
 
 class FiLM(nn.Module):
-    """x * (1 + scale) + shift, both gain times a Linear of SiLU(vector); starts as the identity.
+    """x * (1 + scale) + shift, both by one Linear of SiLU(vector); starts as the identity.
 
     One vector stands for all images.
 
     Perez et al. 2018, arXiv 1709.07871, equation 2.
     """
 
-    def __init__(self, width: int, channels: int, gain: float = 1.0):
+    def __init__(self, width: int, channels: int):
         super().__init__()
-        self.gain = gain
         self.linear = nn.Linear(width, 2 * channels)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
@@ -24,6 +23,5 @@ class FiLM(nn.Module):
         self, x: Float[Tensor, "b channels *space"], vector: Float[Tensor, "one_or_b width"]
     ) -> Float[Tensor, "b channels *space"]:
         both = self.linear(self.act(vector))  # (b, 2 * channels)
-        both = both if self.gain == 1 else self.gain * both
         scale, shift = both.unflatten(1, (-1,) + (1,) * (x.ndim - 2)).chunk(2, dim=1)
         return x * (1 + scale) + shift  # (b, channels, *space)

@@ -13,7 +13,6 @@ from latentia.core.seeding import places, uniform
 from latentia.nets.film import FiLM
 
 WIDTH = 8
-GAIN = 3.0  # under Adam, a learning rate that is so many times the layers'
 ENDS = 0.1  # of the draws beyond each end of the range, and put there: nothing lies outside to help
 
 
@@ -64,7 +63,7 @@ class Dial(nn.Module):
 
 
 class Modulated(nn.Module):
-    """x * (1 + GAIN scale) + GAIN shift, a channel each, as the dial says; starts as the identity.
+    """x * (1 + scale) + shift, a channel each, as the dial says; starts as the identity.
 
     Bae et al. 2023, arXiv 2212.03905, section 3, gate by a scale alone.
     """
@@ -73,7 +72,7 @@ class Modulated(nn.Module):
 
     def __init__(self, channels: int, dial: Dial, last: bool = False):
         super().__init__()
-        self.film, self.last = FiLM(WIDTH, channels, GAIN), last
+        self.film, self.last = FiLM(WIDTH, channels), last
         self.__dict__["dial"] = dial  # the model's own: not a part of each layer
 
     def forward(self, x: Float[Tensor, "b *channels_space"]) -> Float[Tensor, "b *channels_space"]:
@@ -89,7 +88,7 @@ class ByBeta(nn.Module):
 
     def __init__(self, dial: Dial):
         super().__init__()
-        self.film = FiLM(WIDTH, 1, GAIN)
+        self.film = FiLM(WIDTH, 1)
         self.__dict__["dial"] = dial
 
     def forward(self) -> Float[Tensor, " b"]:

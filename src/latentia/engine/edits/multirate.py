@@ -21,7 +21,7 @@ def multirate(
 ) -> Plan:
     """Bae et al. 2023, arXiv 2212.03905. Answers at the recipe's beta unless asked for another.
 
-    Where the recipe's beta is constant, every beta rises over the first half of the run.
+    Beside the recipe's own schedule, every beta rises over the first half of the run.
     """
     low, high = limits(multirate)
     model = plan.model
@@ -32,7 +32,7 @@ def multirate(
             f"--multirate trades distortion for rate, and a bound of {model.k} draws has no rate "
             "apart; leave it out, or train with one draw."
         )
-    beta, start = model.beta(1.0), model.beta(0.0)
+    beta = model.beta(1.0)
     dial = Dial(low, high, min(max(beta, low), high))
     channels = model.latent_shape[0]
     model.decoder = for_every_beta(model.encoder, model.decoder, channels, dial)
@@ -40,15 +40,14 @@ def multirate(
         model.likelihood = type(model.likelihood)("learned")
         model.likelihood.by_beta = ByBeta(dial)
     # at full weight from the start, the large betas put the latents out for all of them
-    model.dial = dial
-    model.beta = RISE if start == beta else _share(model.beta, beta)
+    model.dial, model.beta = dial, _rising(model.beta, beta)
     model.selected_by = model.selected_by and "over betas"
     return plan
 
 
-def _share(beta: Schedule, end: float) -> Schedule:
-    """The schedule as a factor: 1 where it has its final value."""
-    return lambda share: beta(share) / end if end else 1.0
+def _rising(beta: Schedule, end: float) -> Schedule:
+    """The schedule as a factor, 1 where it has its final value, times a rise of its own."""
+    return lambda share: RISE(share) * (beta(share) / end if end else 1.0)
 
 
 def limits(text: str) -> tuple[float, float]:
