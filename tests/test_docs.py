@@ -58,7 +58,7 @@ def toy(words):
     knobs = ["--epochs", "1", "--threads", "1"]
     known = arguments(recipe, {})
     knobs += ["--batch", "16"] if "batch" in known else []
-    knobs += ["--size", "32"] if known.get("size", 0) and "--size" not in given else []
+    knobs += ["--size", "32"] if known.get("size", 0) or "--size" in given else []
     knobs += ["--data", small] if small and "autoencoder" not in known else []
     return [name, *given, *knobs]
 
@@ -66,6 +66,9 @@ def toy(words):
 def executed(words, monkeypatch):
     """Runs a command of latentia; a server is only asked for."""
     command, given = words[0], words[1:]
+    if command == "push" or any(":OWNER/" in word or ":FOLDER" in word for word in words):
+        takes_its_flags(command, given)  # somebody's hub, somebody's folder
+        return
     if command == "train":
         words = ["train", *toy(given)]
     if command == "sweep":
@@ -82,6 +85,15 @@ def executed(words, monkeypatch):
     if command == "resume" and not Path(given[0]).exists():
         return
     assert main(words) == 0, words
+
+
+def takes_its_flags(command, given):
+    if command == "train":
+        parse_train(given[0], given[1:])
+        assert callable(find(given[0]))
+    else:
+        known = COMMANDS[command].__code__.co_varnames
+        refuse_unknown(command, given, [name.rstrip("_") for name in known])
 
 
 def checked(words):
@@ -103,12 +115,7 @@ def checked(words):
         assert all(f'"{flag}"' in source for flag in flags), words
     elif program == "torchrun":
         command, *given = words[words.index("latentia") + 1 :]
-        if command == "train":
-            parse_train(given[0], given[1:])
-            assert callable(find(given[0]))
-        else:
-            known = COMMANDS[command].__code__.co_varnames
-            refuse_unknown(command, given, [name.rstrip("_") for name in known])
+        takes_its_flags(command, given)
     else:
         raise AssertionError(f"nobody knows {program}: {words}")
 
