@@ -4,13 +4,14 @@ python benchmarks/multirate.py --data mnist --seeds 0 1 2 --threads 1 --out docs
 
 At eight betas from 0.01 to 10: what a run of that beta reaches on the test split, distortion + beta
 times rate, and what one run of `--multirate 0.01:10` reaches there, of the same epochs and of twice
-as many; and the seconds that each took, its steps and validations alone. The runs are kept in
-`--runs`, and a second call takes up what is there.
+as many; and how many plain steps one of its own costs, twenty of each in turn, nine times. The runs
+are kept in `--runs`, and a second call takes up what is there.
 """
 
 import argparse
 import io
 import statistics
+import tempfile
 from pathlib import Path
 
 import matplotlib as mpl
@@ -18,11 +19,12 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from page import put
+from turns import dearer
 
 import latentia
 from latentia.engine.checkpoint import write_whole
-from latentia.engine.log import read_rows
 from latentia.engine.machine import machine
+from latentia.engine.train import Loop
 from latentia.metrics.elbo import elbo
 
 RECIPES = ("mnist_mlp_vae", "mnist_conv_vae")
@@ -39,39 +41,44 @@ def trained(path: Path, recipe: str, options: latentia.Options, **how) -> latent
     return latentia.Run.open(path)
 
 
-def seconds(run: latentia.Run) -> float:
-    return read_rows(run.path / "timing.jsonl")[-1]["seconds"]
-
-
 def reached(run: latentia.Run, beta: float) -> tuple[float, float]:
     """Rate, and distortion + beta rate, nats per test image."""
     found = elbo(run.model(), run.images().split("test"))
     return found["rate_nats"], found["distortion_nats"] + beta * found["rate_nats"]
 
 
+def dearness(recipe: str, args: argparse.Namespace, repeats: int = 9) -> list[float]:
+    """How many steps of a plain run one of the run for all betas costs."""
+    loops = []
+    for edits in ({}, RANGE):
+        folder = Path(tempfile.mkdtemp()) / "run"
+        options = latentia.Options(threads=args.threads)
+        run, plan = latentia.Run.create(recipe, {"data": args.data}, edits, options, folder)
+        loops.append(Loop(plan, run, run.options))
+    return dearer(*loops, repeats, steps=20)
+
+
 def measured(recipe: str, seed: int, args: argparse.Namespace) -> dict:
-    """Of one seed: by beta, (rate, objective) of each kind of run; and its seconds."""
+    """Of one seed: by beta, (rate, objective) of each kind of run."""
     options = latentia.Options(seed=seed, threads=args.threads)
     folder = Path(args.runs) / recipe / str(seed)
     knobs = {"data": args.data, "epochs": args.epochs}
     single = [trained(folder / f"{beta:g}", recipe, options, beta=beta, **knobs) for beta in BETAS]
     points = {"single": [reached(run, beta) for run, beta in zip(single, BETAS, strict=True)]}
-    times = {"single": sum(map(seconds, single))}
     for name, times_as_many in (("one", 1), ("twice", 2)):
         knobs["epochs"] = args.epochs * times_as_many
         run = trained(folder / name, recipe, options, edits=RANGE, **knobs)
         points[name] = [reached(run.at(beta), beta) for beta in BETAS]
-        times[name] = seconds(run)
-        print(recipe, seed, name, f"{times[name] / times['single']:.3f}", flush=True)
-    return {"points": points, "times": times}
+        print(recipe, seed, name, flush=True)
+    return points
 
 
-def table(recipe: str, found: list[dict]) -> list[str]:
+def table(recipe: str, found: list[dict], cost: list[float]) -> list[str]:
     def objective(kind: str) -> np.ndarray:  # (seeds, betas)
-        return np.array([[value for _, value in each["points"][kind]] for each in found])
+        return np.array([[value for _, value in each[kind]] for each in found])
 
-    def share(kind: str) -> str:
-        shares = [each["times"][kind] / each["times"]["single"] for each in found]
+    def share(epochs: int) -> str:
+        shares = [epochs * each / len(BETAS) for each in cost]
         return f"{statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})"
 
     single, one, twice = (objective(kind) for kind in ("single", "one", "twice"))
@@ -88,7 +95,7 @@ def table(recipe: str, found: list[dict]) -> list[str]:
             cells += [spread(kind[:, k]), f"{worse.mean():+.1%} (at most {worse.max():+.1%})"]
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
-        f"| time, of the eight runs' | 1 | {share('one')} | | {share('twice')} | |",
+        f"| steps' time, of the eight runs' | 1 | {share(1)} | | {share(2)} | |",
         "",
     ]
     return lines
@@ -107,7 +114,7 @@ def picture(found: dict[str, list[dict]]) -> bytes:
         for axis, (recipe, seeds) in zip(
             figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True
         ):
-            points = seeds[0]["points"]
+            points = seeds[0]
             looks = {
                 "single": ("a run for each beta", "o", "#c4620a", "none"),
                 "one": ("one run", ".", "#2456a6", "-"),
@@ -141,7 +148,11 @@ def main() -> None:
     found = {
         recipe: [measured(recipe, seed, args) for seed in args.seeds] for recipe in args.recipes
     }
-    lines = [line for recipe, each in found.items() for line in table(recipe, each)]
+    lines = [
+        line
+        for recipe, each in found.items()
+        for line in table(recipe, each, dearness(recipe, args))
+    ]
     n, cpu, threads = len(args.seeds), machine()["cpu"], args.threads or "all"
     lines += [
         f"Nats per test image: distortion + beta rate; mean and standard deviation over {n} seeds;"

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Command = Sequence[str]
 
@@ -80,3 +80,20 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     """median (least to most)"""
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def dearer(plain: Any, other: Any, repeats: int, steps: int = 1) -> list[float]:
+    """How many steps of one loop a step of another costs, of neighbours in time."""
+    for loop in (plain, other):
+        for _ in range(3):  # the very first ones are unlike the rest
+            loop.step(loop.moment())
+    ratios = []
+    for _ in range(repeats):
+        took = []
+        for loop in (plain, other):
+            begun = time.perf_counter()
+            for _ in range(steps):
+                loop.step(loop.moment())
+            took.append(time.perf_counter() - begun)
+        ratios.append(took[1] / took[0])
+    return ratios

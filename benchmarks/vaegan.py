@@ -13,10 +13,10 @@ first seed makes of them.
 import argparse
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import torch
+from turns import dearer
 
 import latentia
 from latentia.core.schedules import after, cosine, linear
@@ -78,17 +78,7 @@ def cost(knobs: dict, threads: int, repeats: int = 9) -> float:
         options = latentia.Options(threads=threads)
         run, plan = latentia.Run.create(recipe, knobs | own, {}, options, folder)
         loops.append(Loop(plan, run, run.options))
-        for _ in range(3):  # the very first has no adversary yet
-            loops[-1].step(loops[-1].moment())
-    ratios = []
-    for _ in range(repeats):
-        took = []
-        for loop in loops:
-            started = time.perf_counter()
-            loop.step(loop.moment())
-            took.append(time.perf_counter() - started)
-        ratios.append(took[1] / took[0])
-    return statistics.median(ratios)
+    return statistics.median(dearer(*loops, repeats))
 
 
 def draw(runs: list[latentia.Run], path: Path, n: int = 10) -> None:
