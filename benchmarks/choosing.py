@@ -2,10 +2,10 @@
 
 python benchmarks/choosing.py --threads 1 --out docs/beta.md
 
-On simulated speckle and on vehicles: one run of `--multirate 0.05:20`, and a run for each of seven
+On simulated speckle and on vehicles: one run of `--multirate 0.05:20`, and a run for each of five
 betas of the same range, epochs and schedule. For each purpose: the beta that `choose` names for the
 one run by its validation images; then, on the test images, what the one run reaches there, and the
-best of the seven. Error: one standard error of the figure.
+best of the five. Error: one standard error of the figure.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     options = latentia.Options(threads=args.threads)
     lines = [
-        "| data | for | figure | beta named | there, the one run | best of seven runs | worse by |",
+        "| data | for | figure | beta named | there, the one run | best of five runs | worse by |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, (knobs, purposes) in WORK.items():
@@ -58,7 +58,7 @@ def main() -> None:
                 beta,
                 trained(args.runs / name / f"{beta:g}", options, beta=beta, edits=rising, **knobs),
             )
-            for beta in betas(RANGE, 7)
+            for beta in betas(RANGE, 5)
         ]
         for purpose in purposes:
             among = [(beta, one.at(beta)) for beta in betas(RANGE)]
