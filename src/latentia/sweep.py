@@ -3,6 +3,7 @@
 import fcntl
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +58,9 @@ class Sweep:
             raise Error(f"--over names {', '.join(names)}; give each knob once.")
         self.recipe, self.words = recipe, list(words)
         self.settings = design(axes, trials)
+        whole = {k.replace("_", "-") for k, v in arguments(recipe, {}).items() if type(v) is int}
         for settings in self.settings:  # what would fail does so before anything is trained
+            settings |= {k: f"{float(settings[k]):.0f}" for k in whole & settings.keys()}
             run, _, knobs, _, _ = parse_train(recipe, self.words_of(settings))
             if run:
                 raise Error("A sweep names its runs itself; leave --run out, or give --out FOLDER.")
@@ -75,11 +78,14 @@ class Sweep:
         file = self.path / SWEEP
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if not file.exists():
-                if any(each.name != JOURNAL for each in self.path.iterdir()):
-                    raise Error(f"{self.path} exists and is no sweep; give another --out.")
-                write_json(file, about)
-            then = json.loads(file.read_text())
+            with self.locked("sweep"):
+                if not file.exists():
+                    if any(each.suffix != ".lock" for each in self.path.iterdir()):
+                        raise Error(f"{self.path} exists and is no sweep; give another --out.")
+                    write_json(file, about)
+                then = json.loads(file.read_text())
+        except Error:
+            raise
         except (OSError, ValueError) as problem:
             raise Error(f"{self.path} cannot be used ({problem}); give another --out.") from None
         if then != about:
@@ -96,16 +102,16 @@ class Sweep:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             storage = self.storage or JournalStorage(JournalFileBackend(str(self.path / JOURNAL)))
-            with self.locked("sweep") as _:
+            with self.locked("sweep"):
                 study = optuna.create_study(
                     storage=storage,
                     study_name=self.path.name,
                     load_if_exists=True,
                     directions=["minimize", "minimize"],
                 )
-                known = len(study.get_trials(deepcopy=False))
-                for number in range(known, len(self.settings)):
-                    study.enqueue_trial({}, user_attrs={"settings": self.settings[number]})
+                known = [t.user_attrs.get("settings") for t in study.get_trials(deepcopy=False)]
+                for settings in self.settings[len(known) :]:
+                    study.enqueue_trial({}, user_attrs={"settings": settings})
         except Error:
             raise
         except Exception as problem:
@@ -113,6 +119,11 @@ class Sweep:
                 f"The storage {self.storage or self.path / JOURNAL} cannot be used ({problem}); "
                 "give a database that Optuna knows, such as sqlite:///sweep.db, or leave it out."
             ) from None
+        if [each for each in known if each] != self.settings[: len(known)]:
+            raise Error(
+                f"{self.storage or self.path} holds a sweep called {self.path.name} over other "
+                "settings; give another --out or --storage."
+            )
         return study
 
     @contextmanager
@@ -169,7 +180,12 @@ class Sweep:
         else:
             words = self.words_of(self.settings[number])
             _, _, knobs, options, edits = parse_train(self.recipe, words)
-            run, events = start(self.recipe, knobs, edits=edits, options=options, run=path)
+            try:
+                run, events = start(self.recipe, knobs, edits=edits, options=options, run=path)
+            except Error as problem:  # of these settings: the others may do
+                print(f"{path}: {problem}", file=sys.stderr)
+                study.tell(number, state=State.FAIL)
+                return 1
             if not isinstance(run.plan(run.images()).model, HasLatents):
                 shutil.rmtree(path)
                 raise Error(

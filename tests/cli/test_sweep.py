@@ -144,3 +144,27 @@ def test_what_choose_refuses(run, capsys):
         ("-n", "1", "-n is 1; it must be at least 2."),
     ):
         assert said in error(capsys, *base, flag, value)
+
+
+def test_settings_that_cannot_be_are_one_failed_trial_and_the_others_go_on(data, tmp_path, capsys):
+    out = tmp_path / "sweep"
+    base = ["sweep", "vaegan", "--data", data, "--latent", "3", "--epochs", "1", "--batch", "16"]
+    assert main([*base, "--over", "size=10,24", "--trials", "2", "--out", str(out)]) == 0
+    told = capsys.readouterr()
+    assert "000: Images of 10x10 are too small for this VAE-GAN" in told.err
+    assert "1 of 2 runs came to an end" in told.out
+
+
+def test_a_storage_that_holds_other_settings_by_this_name_is_refused(data, tmp_path, capsys):
+    storage = ["--storage", f"sqlite:///{tmp_path}/sweep.db"]
+    assert main([*words(data, tmp_path / "a" / "s", *storage), "--trials", "1"]) == 0
+    other = [*words(data, tmp_path / "b" / "s", *storage), "--over", "latent=2,3"]
+    said = error(capsys, *other)
+    assert "holds a sweep called s over other settings; give another --out or --storage." in said
+
+
+def test_whole_numbers_stay_whole(data, tmp_path):
+    from latentia.sweep import Sweep
+
+    made = Sweep("mnist_mlp_vae", ["batch=1000:20000"], 3, ["--data", data], tmp_path / "s")
+    assert [each["batch"] for each in made.settings] == ["1000", "10500", "20000"]

@@ -95,5 +95,15 @@ def test_a_run_of_one_beta_offers_no_choice(place, tmp_path):
     with pytest.raises(Error, match="single has learned one beta alone, so there is none to choo"):
         candidates(place / "single", 3)
     (tmp_path / "sweep.json").write_text("{}")
-    with pytest.raises(Error, match="holds no run with a beta; sweep over it: --over beta=log"):
+    with pytest.raises(
+        Error, match="holds no complete run with a beta; sweep over it: --over beta=log"
+    ):
         candidates(tmp_path, 3)
+
+
+def test_too_few_images_for_a_purpose_are_said(place):
+    among = candidates(place / "many", 2)
+    with pytest.raises(Error, match="--for regression:label needs 20 images; validation has 3."):
+        choose(among, "regression:label", n=3)
+    with pytest.raises(Error, match="--for disentangling needs two factor columns and 40 images; "):
+        choose(among, "disentangling")

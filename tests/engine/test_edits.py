@@ -7,6 +7,7 @@ import pytest
 from test_resume import content
 
 import latentia
+from latentia.cli import main
 from latentia.engine.log import read_rows
 from latentia.losses.likelihood import Gaussian
 from latentia.session import go_on, start
@@ -144,6 +145,12 @@ def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
     assert run.at(0.5).name == "a at beta 0.5"
     with pytest.raises(latentia.Error, match=r"--beta is 9; .*a has learned 0.1 to 4\."):
         run.at(9.0)
+    with pytest.raises(latentia.Error, match="The autoencoder is a at beta 1; a prior is built on"):
+        start("latent_prior", {"autoencoder": run.at(1.0)})
+    assert main(["evaluate", str(run.path), "--beta", "1"]) == 0
+    kept = (run.path / "evaluation.json").read_text()
+    assert main(["evaluate", str(run.path), "--beta", "0.1"]) == 0
+    assert (run.path / "evaluation.json").read_text() == kept  # of the run as it answers by itself
     single = edited("b", {})
     with pytest.raises(latentia.Error, match="b has learned one beta alone; leave it out, or"):
         single.at(1.0)
@@ -175,6 +182,8 @@ def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
          "--multirate is 1; give the least and the largest beta, more than 0, such as 0.01:10."),
         ({"multirate": {"multirate": "0:1"}}, {}, "--multirate is 0:1; give the least"),
         ({"multirate": {}}, {"recipe": "mnist_gan"}, "--multirate needs a model with a rate"),
+        ({"multirate": {}, "free_bits": {}}, {},
+         "--multirate weighs the rate alone, and another flag stands in its place: leave one"),
         ({"iwae": {"iwae": 5}, "multirate": {}}, {},
          "--multirate trades distortion for rate, and a bound of 5 draws has no rate apart; leave"),
         ({"supervise": {"supervise": "label", "supervise_dims": 9}}, {},

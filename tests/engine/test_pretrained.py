@@ -11,7 +11,7 @@ from PIL import Image
 import latentia
 from latentia.cli import main
 from latentia.engine.plan import Options
-from latentia.engine.pretrained import CONFIG, WEIGHTS, adopt
+from latentia.engine.pretrained import CONFIG, WEIGHTS, adopt, architecture
 
 AutoencoderKL = pytest.importorskip("diffusers").AutoencoderKL
 SMALL = ["--width", "16", "--depth", "1", "--batch", "8", "--epochs", "1"]
@@ -179,3 +179,12 @@ def test_mistakes(tmp_path, capsys):
     assert error(capsys, *over, vae, "--size", "16") == (
         f"--size has no say here: the images are read as those of {vae} were; leave it out."
     )
+
+
+def test_what_a_config_does_not_say_is_what_diffusers_takes():
+    from diffusers import AutoencoderKL
+
+    theirs, ours = AutoencoderKL().config, architecture({})
+    assert (ours.latent, ours.groups) == (theirs.latent_channels, theirs.norm_num_groups)
+    assert ours.widths == tuple(theirs.block_out_channels)
+    assert ours.scale == theirs.scaling_factor

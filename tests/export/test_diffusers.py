@@ -105,3 +105,13 @@ def test_mistakes(made, tmp_path):
     write(lost, tmp_path / "kl", made / "toy.npy")
     for file in ("config.json", "diffusion_pytorch_model.safetensors"):
         assert (tmp_path / "kl" / file).read_bytes() == (made / "kl" / file).read_bytes()
+
+
+def test_a_run_of_many_betas_is_refused_rather_than_written_wrong(tmp_path):
+    data = np.random.default_rng(0).integers(0, 256, (24, 16, 16), dtype=np.uint8)
+    latentia.train(
+        "image_autoencoder", run=tmp_path / "run", data=data, epochs=1, batch=8, factor=4,
+        edits={"multirate": {"multirate": "0.1:4"}},
+    )  # fmt: skip
+    with pytest.raises(latentia.Error, match="whose networks diffusers does not know"):
+        write(latentia.Run.open(tmp_path / "run"), tmp_path / "out", data)

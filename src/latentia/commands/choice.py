@@ -55,7 +55,7 @@ def choose(
     table = Labels(labels, None) if labels else UNLABELLED
     how = {"features": features, "n": n, "tolerance": tolerance, "seed": seed}
     found = chosen(among, for_, data=data, split=split, labels=table, **how)
-    best = next(each for beta, each in among if beta == found.chosen.beta)
+    best = among[found.candidates.index(found.chosen)][1]
     if best.beta is not None:  # a run of many betas
         keep(best, found)
     if json_:

@@ -56,7 +56,7 @@ def evaluate(
         result = measure(Evaluation(opened, images, part, features, n, k, seed), names)
         if processes.rank():
             return
-    if opened.owns(images):
+    if opened.owns(images) and beta is None:  # the file is of the run as it answers by itself
         keep(opened, result)
     if json_:
         print(json.dumps(result, indent=1))

@@ -19,6 +19,7 @@ def export(
     run: RunFolder,
     to: Annotated[str, Doc(f"format: {', '.join(FORMATS)}")] = "onnx",
     beta: AtBeta = None,
+    data: Annotated[str | None, Doc("of diffusers: where the run's images are now")] = None,
     out: Annotated[str | None, Doc("folder to write; default: RUN-FORMAT")] = None,
 ) -> None:
     """Write a run's model for other programs, compared with PyTorch first."""
@@ -36,9 +37,11 @@ def export(
         raise Error(
             f'--to {to} needs {missing.name}, of the extra export: pip install "latentia[export]".'
         ) from None
-    path = Path(out or f"{run.rstrip('/')}-{to}")
+    at = "" if beta is None else f"-beta{beta:g}"
+    path = Path(out or f"{opened.path}{at}-{to}")
+    how = {"data": data} if to == "diffusers" else {}
     try:
-        importlib.import_module(f"latentia.export.{to}").write(opened, path)
+        importlib.import_module(f"latentia.export.{to}").write(opened, path, **how)
     except OSError as problem:
         raise Error(
             f"{path} cannot be written ({problem.strerror}); give another folder with --out."

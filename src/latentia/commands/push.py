@@ -20,12 +20,14 @@ def push(
 ) -> None:
     """Share a run: weights, settings without paths, pictures and a card made from the run."""
     from latentia.doctor.examine import examine
+    from latentia.engine.hub import known
     from latentia.engine.run import Run
     from latentia.export import hub
     from latentia.report.card import card
     from latentia.report.sheets import reconstructed, sampled
 
     name, opened = hub.allowed(name), Run.open(run)
+    known(opened.about, str(opened.path))
     sheets = {"samples": sampled(opened, opened.model(), 64, 0, {})}
     try:
         if originals:

@@ -11,12 +11,14 @@ from latentia.core.errors import Error
 from latentia.core.information import kind_of
 from latentia.data import Split
 from latentia.data.labels import UNLABELLED, Labels
+from latentia.engine.checkpoint import read_about
 from latentia.engine.knobs import nearest
 from latentia.engine.run import Run
 from latentia.latents.codes import codes
-from latentia.latents.relate import score
+from latentia.latents.relate import FEWEST, score
 from latentia.metrics.choice import Candidate, Choice
 from latentia.metrics.curve import betas
+from latentia.metrics.disentangle import mig
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measures import measure
 
@@ -30,7 +32,8 @@ def candidates(path: str | Path, points: int) -> list[tuple[float, Run]]:
     """
     path = Path(path)
     if (path / SWEEP).exists():
-        runs = [Run.open(each.parent) for each in sorted(path.glob("*/weights.safetensors"))]
+        states = sorted(path.glob("*/state.safetensors"))
+        runs = [Run.open(each.parent) for each in states if read_about(each).get("complete")]
         if found := sorted(
             (
                 (run.about["arguments"]["beta"], run)
@@ -40,7 +43,9 @@ def candidates(path: str | Path, points: int) -> list[tuple[float, Run]]:
             key=lambda each: each[0],
         ):
             return found
-        raise Error(f"{path} holds no run with a beta; sweep over it: --over beta=log:0.05:20.")
+        raise Error(
+            f"{path} holds no complete run with a beta; sweep over it: --over beta=log:0.05:20."
+        )
     run = Run.open(path)
     if run.learned is None:
         raise Error(
@@ -113,10 +118,29 @@ def _predicted(e: Evaluation, label: str) -> tuple[float, float | None]:
         )
     values = columns[label]
     kind = kind_of(values, part.classes.get(label))
+    if len(values) < FEWEST:
+        few = f"needs {FEWEST} images; {part.name} has {len(values)}."
+        raise Error(f"--for regression:{label} {few}")
     if not np.isfinite(values).all() or len(np.unique(values)) < 2:
         raise Error(f"--for regression:{label}: it holds NaN, infinity or a single value.")
     found = score(codes(e.coder, part).mean.astype(np.float64), values, kind, e.seed)
     return found.value, (found.high - found.low) / (2 * 1.96)
+
+
+@torch.no_grad()
+def _gap(e: Evaluation, label: str) -> tuple[float, float | None]:
+    """error: the spread over random halves of the images, which is that of the mean of all."""
+    factors = {name: v.numpy() for name, v in e.part.columns.items() if v.ndim == 1}
+    if len(factors) < 2 or len(e.part) < 2 * FEWEST:
+        raise Error(
+            f"--for disentangling needs two factor columns and {2 * FEWEST} images; "
+            f"{e.images.source.name} has {len(factors)} and {len(e.part)}: give data with factors, "
+            "such as sprites."
+        )
+    means, draw = codes(e.coder, e.part).mean, np.random.default_rng(e.seed)
+    halves = [draw.permutation(len(means))[: len(means) // 2] for _ in range(10)]
+    apart = [mig(means[half], {k: v[half] for k, v in factors.items()}) for half in halves]
+    return mig(means, factors), float(np.std(apart, ddof=1))
 
 
 PURPOSES: dict[str, tuple[str, str, Callable[[Evaluation, str], tuple[float, float | None]]]] = {
@@ -133,7 +157,7 @@ PURPOSES: dict[str, tuple[str, str, Callable[[Evaluation, str], tuple[float, flo
     "disentangling": (
         "mutual information gap",
         "the largest gap",
-        _figure("disentanglement", "mig"),
+        _gap,
     ),
     "regression": (
         "{} told by nearest neighbours among posterior means, out of fold",

@@ -34,7 +34,7 @@ def beta_of(patient: Patient) -> float | None:
     """The weight that the rate had last, of a distortion of weight 1; of what stands in its place,
     where that does (the rate is then logged at weight 0); of a run of many betas the one that it
     answers for."""
-    if patient.run.learned:
+    if patient.run.learned and not patient.early:
         return patient.model.dial.beta  # pyright: ignore
     told = patient.term("rate", "weights")
     return float(told[-1]) or patient.knobs.get("beta") if len(told) else None

@@ -146,15 +146,20 @@ def check(folder: Path, label: str) -> None:
                 f"The run.json of {label} has the unknown keys {', '.join(sorted(strange))}; it was"
                 " made by another version of latentia, or by hand: ask its author."
             )
-        if about.get("recipe") not in [*names(), DIFFUSERS]:
-            raise Error(
-                f"{label} was made by the recipe {about.get('recipe')}, which is not part of "
-                "latentia, and code of others is not run; only runs of its own recipes are shared."
-            )
+        known(about, label)
     try:
         Run.open(folder).model()  # every tensor has its place, and no other is there
     except Error as problem:
         raise Error(str(problem).replace(str(folder), label)) from None
+
+
+def known(about: dict[str, Any], label: str) -> None:
+    """Raises: Error if the recipe is somebody's own."""
+    if about.get("recipe") not in [*names(), DIFFUSERS]:
+        raise Error(
+            f"{label} was made by the recipe {about.get('recipe')}, which is not part of "
+            "latentia, and code of others is not run; only runs of its own recipes are shared."
+        )
 
 
 def legible(path: Path, label: str) -> dict[str, Any]:

@@ -117,9 +117,22 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+UNSAID = {  # what diffusers takes where a config does not say
+    "act_fn": "silu",
+    "norm_num_groups": 32,
+    "layers_per_block": 1,
+    "in_channels": 3,
+    "out_channels": 3,
+    "latent_channels": 4,
+    "scaling_factor": 0.18215,
+    "block_out_channels": [64],
+    **{key: [block] for key, block in BLOCKS.items()},
+}
+
+
 def architecture(config: Mapping[str, Any]) -> Architecture:
     """Raises: Error if a part is not of the kind that is built here."""
-    says = {"act_fn": "silu", "norm_num_groups": 32, "layers_per_block": 1, **config}
+    says = {**UNSAID, **config}
     wanted = {"act_fn": ["silu"], "out_channels": [says["in_channels"]]}
     wanted |= {key: [block] * len(says["block_out_channels"]) for key, block in BLOCKS.items()}
     for key, allowed in wanted.items():

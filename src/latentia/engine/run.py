@@ -137,6 +137,11 @@ class Run:
             run, arguments["data"] = adopt(folder, arguments["data"], size, options)
             return run
         run = given if isinstance(given, Run) else cls.open(given)
+        if run.beta is not None:
+            raise Error(
+                f"The autoencoder is {run.name}; a prior is built on a run as it answers by "
+                "itself: give its folder."
+            )
         if PARENT in run.about["arguments"]:  # a prior's latents are its autoencoder's
             run = cls.open(run.path / PARENT)
         if size is not None:

@@ -26,7 +26,7 @@ def write(run: Run, out: Path, data: Any = None) -> list[Path]:
     """
     model: Any = run.model()
     encoder = getattr(model, "encoder", None)
-    if not isinstance(encoder, Encoder):
+    if not isinstance(encoder, Encoder) or model.dial is not None:
         raise Error(
             f"{run.path} is a run of {run.about['recipe']}, whose networks diffusers does not know;"
             " give a run of `latentia train image_autoencoder`."

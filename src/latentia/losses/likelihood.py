@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.gaussian import LOG_2PI
+from latentia.core.processes import size, total
 from latentia.core.tensors import wide
 
 
@@ -72,9 +73,10 @@ class Gaussian(Likelihood):
         error = (self.centre(output) - wide(image)).square()
         log_sigma = self.spread().to(error.dtype)
         if self.rule == "optimal" and self.training:
-            log_sigma = 0.5 * error.mean().clamp_min(1e-6).log()
-            with torch.no_grad():
-                self.log_sigma.lerp_(log_sigma.detach().to(self.log_sigma.dtype), 0.05)
+            # of the whole batch, whoever shares it; at the optimum sigma's own gradient is 0
+            mean = total(error.detach().mean()) / size()
+            log_sigma = 0.5 * mean.clamp_min(1e-6).log()
+            self.log_sigma.lerp_(log_sigma.to(self.log_sigma.dtype), 0.05)
         each = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
         return each.flatten(1).sum(1)
 

@@ -196,17 +196,18 @@ def application(runs: list[Explored], worker: Worker, problems: list[str]) -> Fa
 
 def on_map(run: Explored, asked: Map) -> dict[str, Any]:
     """Places, their indices, and the values of a column."""
-    if run.shown is None or run.part is None:
+    shown, maps = run.shown, run.maps
+    if shown is None or run.part is None:
         run.able()
         raise Error(run.missing or "The images are still being read; wait a little.")
-    d = run.shown.mean.shape[1]
+    d = shown.mean.shape[1]
     if max(asked.dims) >= d and asked.kind == "dims":
         raise Error(f"There is no dimension {max(asked.dims)}; there are {d}, from 0.")
     key = (asked.kind, *asked.dims)
-    if key not in run.maps:
+    if key not in maps:
         known = names(run.coder.latent_shape)
-        run.maps[key] = plane(asked.kind, run.shown.mean, asked.dims, known)
-    found, rows = run.maps[key], run.rows
+        maps[key] = plane(asked.kind, shown.mean, asked.dims, known)
+    found, rows = maps[key], run.rows
     if asked.column is not None and asked.column not in run.part.columns:
         raise Error(f"The data have no column {asked.column}.")
     values = [] if asked.column is None else run.part.columns[asked.column][rows].tolist()

@@ -67,6 +67,7 @@ class Explored:
     missing: str | None = None
     maps: dict[Any, Any] = field(default_factory=dict)
     others: dict[str, Split] = field(default_factory=dict)
+    turns: int = 0
     one_reader: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -89,6 +90,7 @@ class Explored:
         """The model answers for this beta from here on; its images have to be read anew."""
         self.run = self.run.at(beta)
         self.model.dial.beta = beta  # pyright: ignore
+        self.turns += 1
         self.trained = self.shown = None
 
     def read(self) -> None:
@@ -99,12 +101,12 @@ class Explored:
         try:
             with self.one_reader:
                 while self.shown is None:
-                    run = self.run
+                    run, turns = self.run, self.turns
                     self.part = run.part(self.split, self.data)
                     trained = codes(model, run.part(None, self.data, own="train"), SAMPLE)
                     shown = codes(model, self.part, SAMPLE)
-                    if run.beta == self.run.beta:  # not turned meanwhile
-                        self.maps.clear()
+                    if turns == self.turns:  # not turned meanwhile
+                        self.maps = {}  # a plane that is being made goes into the old one
                         self.trained, self.shown = trained, shown
         except Exception as problem:  # said on the page: what needs no images must go on
             self.missing = str(problem)

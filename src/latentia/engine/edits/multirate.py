@@ -7,6 +7,7 @@ from typing_extensions import Doc
 from latentia.core.errors import Error
 from latentia.core.schedules import Schedule, after, linear
 from latentia.engine.plan import Plan
+from latentia.losses.divergence import kl
 from latentia.losses.likelihood import Gaussian
 from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
@@ -31,6 +32,11 @@ def multirate(
         raise Error(
             f"--multirate trades distortion for rate, and a bound of {model.k} draws has no rate "
             "apart; leave it out, or train with one draw."
+        )
+    if model.divergence is not kl:
+        raise Error(
+            "--multirate weighs the rate alone, and another flag stands in its place: leave one of "
+            "them out."
         )
     beta = model.beta(1.0)
     dial = Dial(low, high, min(max(beta, low), high))
