@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from page import put
+from runs import trained
 
 import latentia
 from latentia.doctor.choose import choose
@@ -25,15 +26,6 @@ WORK = {
         ("reconstruction", "sampling", "disentangling", "regression:length"),
     ),
 }
-
-
-def trained(path: Path, options: latentia.Options, **how) -> latentia.Run:
-    if not (path / "report.html").exists():
-        if path.exists():
-            latentia.resume(path)
-        else:
-            latentia.train("conv_vae", run=path, options=options, **how)
-    return latentia.Run.open(path)
 
 
 def main() -> None:
@@ -52,11 +44,18 @@ def main() -> None:
         knobs = {**knobs, "likelihood": "gaussian", "epochs": args.epochs}
         rising = {"kl_schedule": {"kl_schedule": "linear", "kl_until": 0.5}}
         edits = {"multirate": {"multirate": f"{RANGE[0]}:{RANGE[1]}"}}
-        one = trained(args.runs / name / "one", options, edits=edits, **knobs)
+        one = trained(args.runs / name / "one", "conv_vae", options, edits=edits, **knobs)
         alone = [
             (
                 beta,
-                trained(args.runs / name / f"{beta:g}", options, beta=beta, edits=rising, **knobs),
+                trained(
+                    args.runs / name / f"{beta:g}",
+                    "conv_vae",
+                    options,
+                    beta=beta,
+                    edits=rising,
+                    **knobs,
+                ),
             )
             for beta in betas(RANGE, 5)
         ]

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from page import put
+from runs import trained
 from turns import dearer
 
 import latentia
@@ -30,15 +31,6 @@ from latentia.metrics.elbo import elbo
 RECIPES = ("mnist_mlp_vae", "mnist_conv_vae")
 BETAS = [float(f"{beta:.3g}") for beta in np.geomspace(0.01, 10, 8)]
 RANGE = {"multirate": {"multirate": "0.01:10"}}
-
-
-def trained(path: Path, recipe: str, options: latentia.Options, **how) -> latentia.Run:
-    if not (path / "report.html").exists():
-        if path.exists():
-            latentia.resume(path)
-        else:
-            latentia.train(recipe, run=path, options=options, **how)
-    return latentia.Run.open(path)
 
 
 def reached(run: latentia.Run, beta: float) -> tuple[float, float]:
