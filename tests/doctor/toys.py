@@ -12,7 +12,7 @@ from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
 from latentia.losses.adversarial import NonSaturating, Relativistic
-from latentia.losses.likelihood import Gaussian
+from latentia.losses.likelihood import Gaussian, Symmetric
 from latentia.models.gan import GAN
 from latentia.models.vae import VAE
 from latentia.models.vaegan import VAEGAN
@@ -154,3 +154,21 @@ def dcgan(
     betas = (0.5, 0.999)
     optim = {"critic": Adam(critic_lr, betas), "generator": Adam(lr, betas)}
     return Plan(model, images, optim, batch, epochs, average=5000.0)
+
+
+class Bounded(MLPEncoder):
+    """Its posterior stays finite, whatever its weights are."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return 10 * (super().forward(image) / 10).tanh()
+
+
+@recipe
+def leaping(data: str = "digits", lr: float = 0.02, batch: int = 64, epochs: int = 24) -> Plan:
+    """A VAE whose learning rate leaps to `lr`, a thousandfold, for the last quarter of the run."""
+    images = open_images(data, size=16, channels=1)
+    model = VAE(
+        Bounded(images.shape, 8, (128,)), MLPDecoder(8, images.shape, (128,)), Symmetric(0.4)
+    )
+    adam = Adam(lr, schedule=lambda share: 1e-3 if share < 0.75 else 1.0)
+    return Plan(model, images, {"vae": adam}, batch, epochs)

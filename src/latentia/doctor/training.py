@@ -102,8 +102,8 @@ def unfinished(patient: Patient) -> Diagnosis | None:
         return None
     lately = values[-1 - max(1, len(values) // 4)] - values[-1]
     gained = values[0] - values.min()
-    if not gained > 0 or lately <= FALLING * gained:
-        return None
+    if not gained > 0 or lately <= FALLING * gained or values[-1] > values.min() + lately:
+        return None  # nor is it unfinished where it falls from a rise
     return Diagnosis(
         WARN,
         f"{name} of the validation images still fell by {lately:.3g} in the last quarter, "
@@ -167,8 +167,9 @@ def exploding(patient: Patient) -> Diagnosis | None:
             continue
         return Diagnosis(
             WARN,
-            f"the gradient of {player} grew {grown:.3g}-fold to its end, and was once {burst:.3g} "
-            f"times its median of {np.median(norms):.3g}.",
+            f"the gradient of {player} "
+            + (f"grew {grown:.3g}-fold to its end" if grown >= GROWN else "burst")
+            + f": it was once {burst:.3g} times its median of {np.median(norms):.3g}.",
             "Single steps throw the weights away from what was learned; results depend on chance.",
             {"grown": grown, "burst": burst},
             cure.slower(patient),
