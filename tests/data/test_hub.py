@@ -69,6 +69,14 @@ def test_every_parquet_file_is_used(tmp_path, names):
     assert levels(images.split("test")) == [20, 21]
 
 
+def test_a_folder_is_one_folder_however_its_name_is_written(tmp_path, monkeypatch):
+    table(tmp_path / "photos" / "train.parquet", range(6))
+    written = open_images(Source(str(tmp_path / "photos"))).split("train")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("latentia.data.hub.Table.load", None)  # nothing is read a second time
+    assert levels(open_images(Source("photos/")).split("train")) == levels(written)
+
+
 def test_one_parquet_file_whatever_its_name(tmp_path):
     table(tmp_path / "test.parquet", range(10))
     images = open_images(Source(str(tmp_path / "test.parquet"), validation=0))

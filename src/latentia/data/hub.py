@@ -40,7 +40,8 @@ class Table:
     def identity(self) -> str:
         if isinstance(self.where, str):
             return f"hub\0{self.where}"
-        stats = [(path, path.stat()) for path in parquet(self.where)]
+        where = Path(self.where)
+        stats = [(path.relative_to(where), path.stat()) for path in parquet(where)]
         return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
 
     def survey(self, wanted: Wanted) -> Survey:
