@@ -14,6 +14,7 @@ import latentia
 from latentia.core.contract import Batch, HasLatents, Moment
 from latentia.core.seeding import noise
 from latentia.engine import recipe as recipes
+from latentia.recipes.mnist_fast import mnist_fast
 
 SMALL = {"epochs": 1, "batch": 4, "latent": 3, "hidden": 8, "size": 32}
 OPTIONS = latentia.Options(validation=0.1, log_every=1)
@@ -124,3 +125,15 @@ def test_a_run_on_recorded_pairs_is_written_and_opened_again(tmp_path):
     again = latentia.load(run)
     assert again.run.about["images"]["labels"] == {"pattern": None}
     assert again.sample(2, seed=0).shape == (2, 1, 12, 12)
+
+
+def test_the_speed_run_starts_at_the_mean_image():
+    plan = mnist_fast("digits")
+    train = plan.images.split("train")
+    plan.model.prepare(train.batches(100))
+    with torch.no_grad():
+        plan.model.decoder.layers[-1].weight.zero_()
+    plan.model.eval()
+    images = train.batch(slice(None)).image
+    expected = (images.double().sum(0) + 0.5) / (len(images) + 1)
+    assert torch.allclose(plan.model.sample(2).double(), expected.expand(2, -1, -1, -1), atol=1e-6)

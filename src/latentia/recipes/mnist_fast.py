@@ -1,13 +1,44 @@
 """The speed-run: the MNIST lab's VAE in the least time."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import torch
+from torch import Tensor
+
+from latentia.core.contract import Batch
 from latentia.core.schedules import triangle
 from latentia.engine.knobs import BatchSize, Data, Epochs, LearningRate
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
+from latentia.models.vae import VAE
 from latentia.recipes.mnist_mlp_vae import mnist_mlp_vae
+
+
+class FromTheMean(VAE):
+    """A VAE whose last bias starts at the logits of the mean image: no step is spent on that.
+
+    Of k ones in n the probability is (k + 1/2) / (n + 1), which is never 0 or 1.
+    """
+
+    def prepare(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
+        ones, n = torch.zeros(self.image_shape, dtype=torch.float64), 0
+
+        def passing() -> Iterator[Batch]:
+            nonlocal n
+            for batch in batches:
+                ones.add_(batch.image.sum(0).cpu())
+                n += len(batch.image)
+                yield batch
+
+        passed = passing()
+        columns = super().prepare(passed)
+        for _ in passed:  # those that it did not want
+            pass
+        with torch.no_grad():
+            self.decoder.layers[-1].bias.copy_(((ones + 0.5) / (n + 1)).logit().flatten())  # pyright: ignore
+        return columns
 
 
 @recipe
@@ -21,5 +52,8 @@ def mnist_fast(
     105.0 nats on the test images (n = 1), 5.3 s after the command on 2 cores: docs/speed.md.
     """
     plan = mnist_mlp_vae(data, batch=batch, epochs=epochs)
+    plain = plan.model
+    assert isinstance(plain, VAE)
+    model = FromTheMean(plain.encoder, plain.decoder, plain.likelihood, plain.beta)
     adam = Adam(lr, betas=(0.8, 0.99), schedule=triangle(warmup=0.15))
-    return replace(plan, optim={"vae": adam})
+    return replace(plan, model=model, optim={"vae": adam})
