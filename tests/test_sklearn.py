@@ -161,6 +161,12 @@ def test_all_is_learned_from_and_a_run_is_kept_only_where_it_was_asked_for(digit
         ImageVAE(**SMALL, run=tmp_path / "run").fit(X)
 
 
+@pytest.mark.filterwarnings("ignore:::tensorboard")
+def test_a_tracker_is_told_as_by_the_command(digits, tmp_path):
+    ImageVAE(**SMALL, options={"tracker": "tensorboard"}, run=tmp_path / "run").fit(digits[0])
+    assert [*(tmp_path / "run" / "tracker").rglob("events.*")]
+
+
 def test_what_cannot_be_is_said(digits, fitted):
     X = digits[0][:20]
     cases = [

@@ -25,6 +25,7 @@ from latentia.engine.device import keep_memory
 from latentia.engine.plan import Options
 from latentia.engine.run import Run
 from latentia.engine.train import train
+from latentia.report.tracking import require, tracked
 from latentia.session import finish
 
 NAMED = ("latent", "beta", "lr", "batch", "epochs")
@@ -89,6 +90,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         """
         images = self._images(X, fitting=True)
         options = Options(**{**(self.options or {}), "seed": seed_of(self.random_state)})
+        require(options.tracker)
         source = Everything(images, seed=options.seed, validation=options.validation)
         given = {name: getattr(self, name) for name in NAMED}
         knobs = {name: value for name, value in given.items() if value is not None}
@@ -102,7 +104,9 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                     "of a VAE, such as conv_vae."
                 )
             keep_memory()
-            self.model_, self.about_ = finish(run, train(plan, run, run.options)), run.about
+            with tracked(run) as note:
+                events = (note(event) or event for event in train(plan, run, run.options))
+                self.model_, self.about_ = finish(run, events), run.about
         self._n_features_out = math.prod(self.model_.latent_shape)
         return self
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from toys import TRAIN, error
+from toys import TRAIN
 
 from latentia.cli import COMMANDS, main
+from mistakes import error
 
 
 def test_train_ends_with_the_path_of_the_report(place, tmp_path, capsys):

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from toys import error
 
 import latentia.engine.found
 from latentia.cli import main
+from mistakes import error
 
 
 @pytest.fixture

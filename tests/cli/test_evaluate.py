@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from toys import TRAIN, error
+from toys import TRAIN
 
 from latentia.cli import main
+from mistakes import error
 
 ALL = "elbo,nll,fd,kd,prdc,image,memorisation"
 

@@ -8,9 +8,10 @@ import time
 
 import numpy as np
 import pytest
-from toys import TRAIN, error
+from toys import TRAIN
 
 from latentia.cli import main
+from mistakes import error
 
 LATENTIA = [sys.executable, "-m", "latentia"]
 

@@ -12,6 +12,7 @@ import latentia
 from latentia.cli import main
 from latentia.engine.plan import Options
 from latentia.engine.pretrained import CONFIG, WEIGHTS, adopt, architecture
+from mistakes import error
 
 AutoencoderKL = pytest.importorskip("diffusers").AutoencoderKL
 SMALL = ["--width", "16", "--depth", "1", "--batch", "8", "--epochs", "1"]
@@ -40,14 +41,6 @@ def photos(folder, side=(16, 24), channels=3, n=24):
         pixels = draw.integers(0, 256, (*side, channels), dtype=np.uint8).squeeze()
         Image.fromarray(pixels).save(folder / f"{k:02}.png")
     return folder
-
-
-def error(capsys, *words):
-    capsys.readouterr()
-    assert main([str(word) for word in words]) == 2
-    out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1), err
-    return err.strip()
 
 
 VARIANTS = {

@@ -11,6 +11,7 @@ from shelf import TOKEN, Shelf
 import latentia
 from latentia.cli import main
 from latentia.engine.hub import check
+from mistakes import error
 
 NAME = "me/toy"
 # the hub's library puts large files by a word that its own HTTP library calls old
@@ -51,14 +52,6 @@ def hub(monkeypatch, tmp_path):
     yield shelf
     shelf.shutdown()
     shelf.server_close()
-
-
-def error(capsys, *words):
-    capsys.readouterr()
-    assert main([str(word) for word in words]) == 2
-    out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1), err
-    return err.strip()
 
 
 def kept(folder):
@@ -211,6 +204,15 @@ def test_what_is_no_run_is_refused_and_not_fetched(made, hub, tmp_path, capsys):
     told = error(capsys, "sample", f"hub:{NAME}")
     assert told.startswith(f"hub:{NAME} no longer fits its recipe: weights.safetensors holds ")
     assert kept(tmp_path) == []
+
+
+def test_nothing_else_is_replaced(made, hub, capsys):
+    hub.repos[NAME] = {"README.md": b"mine", "model.safetensors": b"mine"}
+    assert error(capsys, "push", made / "vae", NAME) == (
+        f"hub:{NAME} holds model.safetensors, which no run has, and nothing was written, since all "
+        "there would be replaced; give a new name."
+    )
+    assert hub.repos[NAME] == {"README.md": b"mine", "model.safetensors": b"mine"}
 
 
 def test_a_cache_that_cannot_be_written_is_named(made, hub, tmp_path, capsys, monkeypatch):

@@ -118,14 +118,18 @@ def said(why: Exception) -> str:
     return f"{first}; check the name and the connection, or for a private run log in: hf auth login"
 
 
+def strange(files: list[str]) -> list[str]:
+    """Those that no run on the hub has."""
+    return [file for file in files if file not in READ and not SHOWN.fullmatch(file)]
+
+
 def refuse_unknown(label: str, files: list[str]) -> None:
     """Before anything is fetched. Raises: Error if a file is none that a run has."""
-    for file in files:
-        if file not in READ and not SHOWN.fullmatch(file):
-            raise Error(
-                f"{label} holds {file}, which no run has, and was not fetched; ask its author for "
-                "what `latentia push` makes."
-            )
+    for file in strange(files):
+        raise Error(
+            f"{label} holds {file}, which no run has, and was not fetched; ask its author for "
+            "what `latentia push` makes."
+        )
     if missing := [file for file in MODEL if file not in files]:
         raise Error(
             f"{label} lacks {missing[0]}, so it is no run; ask its author for what `latentia push` "

@@ -10,7 +10,7 @@ from typing import Any
 
 from latentia.core.errors import Error
 from latentia.engine.checkpoint import write_json
-from latentia.engine.hub import MODEL, PREFIX, check, quiet, repository, said
+from latentia.engine.hub import MODEL, PREFIX, check, quiet, repository, said, strange
 from latentia.engine.run import PARENT, Run
 
 FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\"()]+/)+")  # of full paths, down to their last name
@@ -21,7 +21,8 @@ def push(run: Run, name: str, shown: Mapping[str, bytes], private: bool = False)
 
     shown: what people look at, README.md and pictures, by its path.
 
-    Raises: Error if there is no token, the run cannot be shared, or the hub refuses it.
+    Raises: Error if there is no token, the run cannot be shared, the hub refuses it, or something
+    else than a run is there, which would be replaced.
     """
     from huggingface_hub import HfApi
 
@@ -36,9 +37,17 @@ def push(run: Run, name: str, shown: Mapping[str, bytes], private: bool = False)
         try:
             with quiet():
                 address = api.create_repo(name, private=private or None, exist_ok=True)
+                there = [each.rfilename for each in api.model_info(name).siblings or ()]
+                if others := strange(there):
+                    raise Error(
+                        f"{PREFIX}{name} holds {others[0]}, which no run has, and nothing was "
+                        "written, since all there would be replaced; give a new name."
+                    )
                 api.upload_folder(
                     repo_id=name, folder_path=folder, commit_message=what, delete_patterns="*"
                 )
+        except Error:
+            raise
         except Exception as why:  # the network's errors change with the version of its library
             raise Error(f"{PREFIX}{name} was not written: {said(why)}") from why
     return str(address)
