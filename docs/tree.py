@@ -28,7 +28,7 @@ def about(path: Path) -> str:
 
 def lines(folder: Path, depth: int = 1) -> list[str]:
     def row(name: str, said: str) -> str:
-        return f"{'  ' * depth}{name:<{24 - 2 * depth}}{said}".rstrip()
+        return f"{'  ' * depth}{name:<{26 - 2 * depth}}{said}".rstrip()
 
     found = []
     rooms = [p for p in folder.iterdir() if (p / "__init__.py").exists()]
