@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from latentia.core.errors import Error
 from latentia.core.tensors import wide
 from latentia.nets.conv import k3
+from latentia.nets.image import ToImage
 
 LOGVAR = (-30.0, 20.0)  # where diffusers cuts log-variances
 
@@ -104,7 +105,7 @@ class Decoder(nn.Module):
             double = None if final else Double(after)
             self.up_blocks.append(Stage(before, after, plan.layers + 1, plan, upsamplers=double))
         self.conv_norm_out, self.act = plan.norm(widths[-1]), nn.SiLU()
-        self.conv_out = k3(widths[-1], shape[0])
+        self.conv_out = ToImage(widths[-1], shape[0])
 
     def forward(self, z: Float[Tensor, "b latent lh lw"]) -> Float[Tensor, "b c h w"]:
         z = z / self.scale + self.shift

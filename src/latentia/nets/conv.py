@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from latentia.nets.image import ToImage
 from latentia.nets.mlp import perceptron
 
 Norm = Callable[[int], nn.Module]  # channels to a normalisation, such as nn.BatchNorm2d
@@ -140,7 +141,7 @@ class ConvDecoder(nn.Module):
             before = after
         self.blocks = nn.Sequential(*blocks)
         # the published source transposes here; at stride 1 that is this convolution, flipped
-        self.image = nn.Conv2d(before, shape[0], 3, padding=1)
+        self.image = ToImage(before, shape[0])
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
         x = self.expand(z).unflatten(1, self.bottom)  # (b, channels[-1], h / 2^n, w / 2^n)

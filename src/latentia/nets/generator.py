@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from latentia.core.errors import Error
 from latentia.nets.conv import ConvTranspose
+from latentia.nets.image import ToImage
 from latentia.nets.resnet import SLOPE, Residual, start
 
 
@@ -25,7 +26,7 @@ class DCGenerator(nn.Module):
         for _ in range(doublings):
             blocks += [ConvTranspose(channels, channels, 4, 2, 1), nn.LeakyReLU(0.2)]
         self.blocks = nn.Sequential(*blocks)
-        self.image = nn.Conv2d(channels, shape[0], 7, padding=3)
+        self.image = ToImage(channels, shape[0], 7)
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
         x = self.expand(z).unflatten(1, self.bottom)  # (b, channels, h / 2^n, w / 2^n)
@@ -50,7 +51,7 @@ class ResidualGenerator(nn.Module):
             blocks += [Residual(before) for _ in range(depth)]
             blocks += [nn.LeakyReLU(SLOPE), ConvTranspose(before, after, 4, 2, 1)]
         self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(SLOPE))
-        self.image = nn.Conv2d(channels[-1] // 2, shape[0], 3, padding=1)
+        self.image = ToImage(channels[-1] // 2, shape[0])
         start(self)
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.nets.conv import Conv, ConvTranspose, halvings, restoring
+from latentia.nets.image import ToImage
 from latentia.nets.resnet import Residual, groups
 
 CHANNELS = (64, 128, 256, 512)  # four halvings: 96x96 to 6x6
@@ -57,7 +58,7 @@ class SpeckleDecoder(nn.Module):
             conv = ConvTranspose(before, after, 3, 2, 1, output_padding=padding)
             stages.append(nn.Sequential(Residual(before, nn.SiLU, groups), nn.SiLU(), conv))
         self.stages = nn.Sequential(*stages, nn.SiLU())
-        self.image = nn.Conv2d(channels[0], shape[0], 3, padding=1)
+        self.image = ToImage(channels[0], shape[0])
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
         x = self.expand(z).unflatten(1, self.bottom)  # (b, channels[-1], h / 2^n, w / 2^n)
