@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import latentia
+from latentia.engine.checkpoint import read_about
 from latentia.engine.optim import Adam, moments, restore
 from latentia.session import go_on
 
@@ -54,6 +55,20 @@ def test_an_interrupted_iwae_goes_on_with_the_same_draws_of_its_images(toy, k):
 @pytest.mark.parametrize("recipe", ["mnist_dcgan", "mnist_gan", "vaegan", "image_autoencoder"])
 def test_an_interrupted_duel_goes_on_with_both_players_their_averages_and_gauges(toy, recipe):
     whole, cut = toy("whole", recipe), toy("cut", recipe, stop=5)
+    assert content(cut) != content(whole)
+    list(go_on(cut.path)[1])
+    assert content(cut) == content(whole)
+
+
+def test_a_row_that_was_cut_in_two_is_written_whole(toy):
+    """Saved after the only step of the row in which the adversary acted, the fifth of the run."""
+    how = {"options": latentia.Options(log_every=4, save_every=1), "adversary_every": 4}
+    whole = toy("whole", "vaegan", **how)
+    cut = next(
+        run
+        for stop in range(4, 20)
+        if read_about((run := toy(f"cut{stop}", "vaegan", stop=stop, **how)).state)["step"] == 5
+    )
     assert content(cut) != content(whole)
     list(go_on(cut.path)[1])
     assert content(cut) == content(whole)

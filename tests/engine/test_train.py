@@ -443,3 +443,15 @@ def test_a_term_that_joins_late_is_logged_at_its_own_mean(toy):
         told = [r[player]["terms"] for r in singly if player in r]
         values = [terms[term] for terms in told if term in terms]
         assert whole[player]["terms"][term] == pytest.approx(np.mean(values), rel=1e-5)
+
+
+def test_who_acts_at_every_second_step_is_in_every_row(toy):
+    """Rows are written after even steps; the adversary acts at the steps before them."""
+    options = latentia.Options(log_every=2)
+    run = toy("a", "vaegan", options=options, adversary_from=0.0, adversary_every=2)
+    rows = [r["players"] for r in read_rows(run.path / "log.jsonl") if r["event"] == "logged"]
+    assert len(rows) > 3
+    for row in rows[1:]:  # its weight rises from 0
+        assert list(row) == ["critic", "vae"]
+        assert list(row["vae"]["terms"]) == ["distortion", "rate", "adversarial"]
+        assert row["vae"]["weights"].keys() == row["vae"]["terms"].keys()

@@ -22,14 +22,23 @@ class State:
         self.averaged = Averaged(plan.model, plan.average) if plan.average else None
         self.selected: dict[str, Tensor] | None = None
         self.sums: dict[str, Tensor] = {}  # of terms since the last logged row
+        self.weights_of: dict[str, dict[str, float]] = {}  # the last of each player's terms since
         self.step = 0
         self.best = float("inf")
         self.lr_scale = 1.0
         self.failures = 0
         self.complete = False
 
-    def add(self, player: str, values: dict[str, Tensor]) -> None:
-        """To the sums of which the next log row shows the means."""
+    def add(
+        self, player: str, values: dict[str, Tensor], weights: dict[str, float | Tensor]
+    ) -> None:
+        """To the sums of which the next log row shows the means; weights: its terms', as they are.
+
+        A player or a term need not act at every step: a row tells of all that did since the last.
+        """
+        told = self.weights_of.setdefault(player, {})
+        # one per image: their mean
+        told |= {k: w.mean().item() if isinstance(w, Tensor) else w for k, w in weights.items()}
         for name, value in values.items():
             # with a count for each: a term may join between two rows
             for key, more in ((name, value), (f"{name}#", torch.ones(()))):
@@ -73,6 +82,7 @@ class State:
             "failures": self.failures,
             "complete": self.complete,
             "log_bytes": log_bytes,
+            "weights_of": self.weights_of,
             "groups": groups,
         }
         write_tensors(path, tensors, about)
@@ -97,6 +107,7 @@ class State:
                 group.update({**saved, **betas})
         self.step, self.lr_scale = about["step"], about["lr_scale"]
         self.failures, self.complete = about["failures"], about["complete"]
+        self.weights_of = about.get("weights_of", {})
         self.best = float("inf") if about["best"] is None else about["best"]
         return about["log_bytes"]
 

@@ -121,9 +121,9 @@ class Loop:
         """
         state, options = self.state, self.options
         with span(STEP):
-            said = self.step(moment)
+            self.step(moment)
         if state.step % options.log_every == 0 or state.step == self.total:
-            yield self.logged(said)
+            yield self.logged()
         at_end_of_epoch = state.step % self.an_epoch == 0
         if at_end_of_epoch:
             yield from self.watch.at_end_of(self.epoch, self.writes)
@@ -160,44 +160,44 @@ class Loop:
         first = at * self.batch + moment.first_row
         return self.images.batch(self.order[first : first + self.share])
 
-    def step(self, moment: Moment) -> dict[str, dict]:
-        """Every player's turn; returns what is logged of it beside the means."""
-        state, said = self.state, {}
+    def step(self, moment: Moment) -> None:
+        """Every player's turn."""
+        state = self.state
         with span("data"):
             batch = self.rows(moment)
         seed_global(moment.seed, own("dropout/shared"), moment.step)
         with self.autocast, span("forward"):
             shared = self.plan.model.shared(batch, moment)  # once, before any player steps
         for name, player in state.players.items():
-            adam = self.plan.optim[name]
-            # of the middle of the step: a schedule that begins or ends at 0 wastes no step there
-            lr = adam.lr * adam.schedule((moment.step + 0.5) / moment.total) * state.lr_scale
+            adam, lr = self.plan.optim[name], self.rate(name, moment.step)
             turn = Turn(name, player, batch, moment, shared, self.autocast)
             turned = turn.descend(self.plan.model, state.optimizers[name], adam, lr)
             if turned is None:
                 continue
             weights, means, norm = turned
-            said[name] = {"weights": weights, "lr": lr}
-            state.add(name, {**means, "gradient_norm": norm})
+            state.add(name, {**means, "gradient_norm": norm}, weights)
         state.step += 1
         # statistics of BatchNorm are of each process's rows; every save is the same on all
         processes.average(b for b in self.plan.model.buffers() if b.is_floating_point())
         if state.averaged:
             with span("optimizer"):
                 state.averaged.update(self.plan.model, state.step, self.batch)
-        return said
 
-    def logged(self, said: dict[str, dict]) -> Logged:
-        for name in said:
-            means = self.state.means(name)
-            # in the model's order: that of the sums is another one after a resume
-            weights = said[name]["weights"]
-            terms = {term: means[term] for term in weights}
-            said[name] |= {"gradient_norm": means["gradient_norm"], "terms": terms}
-            # one per image: their mean
-            said[name]["weights"] = {
-                k: w.mean().item() if isinstance(w, torch.Tensor) else w for k, w in weights.items()
-            }
+    def rate(self, player: str, step: int) -> float:
+        """The learning rate at a step, from 0."""
+        adam = self.plan.optim[player]
+        # of the middle of the step: a schedule that begins or ends at 0 wastes no step there
+        return adam.lr * adam.schedule((step + 0.5) / self.total) * self.state.lr_scale
+
+    def logged(self) -> Logged:
+        said = {}
+        for name in self.state.players:
+            if weights := self.state.weights_of.pop(name, None):
+                means = self.state.means(name)
+                # in the model's order: that of the sums is another one after a resume
+                terms = {term: means[term] for term in weights}
+                lr, norm = self.rate(name, self.state.step - 1), means["gradient_norm"]
+                said[name] = {"weights": weights, "lr": lr, "gradient_norm": norm, "terms": terms}
         gauges = {k: float(v) for k, v in self.plan.model.gauges().items() if v.isfinite()}
         images = self.state.step * self.batch
         event = Logged(self.state.step, self.total, self.epoch, images, said, gauges)
