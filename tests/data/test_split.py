@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from latentia.data.split import mixed, splits
+from latentia.core.contract import Model
+from latentia.data.split import Split, mixed, splits
+from latentia.engine.watch import score
 
 
 @pytest.mark.parametrize("parts", [{"train": 1000}, {"train": 600, "test": 400}, {"train": 7}])
@@ -48,3 +50,22 @@ def test_the_draw_is_fixed_for_ever():
 
 
 FIXED = [10, 12, 13, 30]
+
+
+@pytest.mark.parametrize(
+    ("shape", "many"),
+    [((1, 28, 28), 500), ((1, 256, 256), 64), ((3, 256, 256), 21), ((3, 2048, 2048), 1)],
+)
+def test_large_images_come_to_a_network_in_small_batches(shape, many):
+    keys, pixels = [str(k) for k in range(600)], torch.zeros(1).expand(600, *shape)
+    photos = Split("test", keys, {}, {}, pixels, None)
+    assert photos.at_once() == many
+    seen = []
+
+    class Watching(Model):
+        def score(self, batch, moment):
+            seen.append(len(batch.image))
+            return {"nelbo": torch.zeros(len(batch.image))}
+
+    score(Watching(), photos.some(many + 1), 0)
+    assert seen == [many, 1]

@@ -1,5 +1,6 @@
 """Tensors at the boundary: what goes in is checked, what goes out is rounded."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,14 @@ from latentia.core.errors import Error
 def wide(x: Tensor) -> Tensor:
     """At least float32: under autocast exp, softplus and sums would stay in bfloat16."""
     return x if x.dtype == torch.float64 else x.float()
+
+
+def at_once(shape: Sequence[int], most: int) -> int:
+    """How many images of this shape a network takes at once: 2^22 values, 64 images of 256x256.
+
+    An autoencoder of images holds some hundred values for each; 500 photographs were 30 GB.
+    """
+    return max(1, min(most, 2**22 // math.prod(shape)))
 
 
 def to_bytes(images: Float[Tensor, "*any"]) -> UInt8[Tensor, "*any"]:

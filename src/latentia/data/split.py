@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentia.core.contract import Batch, Moment
 from latentia.core.seeding import address
+from latentia.core.tensors import at_once
 
 Pixels = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]
 NAMES = ("train", "validation", "test")
@@ -36,6 +37,10 @@ class Split:
         at = rows if self.rows is None else self.rows[rows]
         columns = {name: shown(column[rows]) for name, column in self.columns.items()}
         return Batch(unit(self.pixels[at]), columns)
+
+    def at_once(self, most: int = 500) -> int:
+        """So many images make a batch that any network can take."""
+        return at_once(self.pixels.shape[1:], most)
 
     def batches(self, size: int) -> Iterator[Batch]:
         """In order; the last one may be short."""

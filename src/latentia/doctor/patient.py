@@ -20,7 +20,6 @@ from latentia.engine.plan import Plan
 from latentia.engine.planned import PARENT
 from latentia.engine.run import Run
 from latentia.latents.codes import Codes, codes
-from latentia.latents.codes import batch_size as fitting
 from latentia.metrics.coverage import Overlap, overlap
 
 PIXELS = 2**21  # that are encoded, at most; so the doctor takes seconds on large images too
@@ -186,8 +185,7 @@ class Patient:
     @cached_property
     @torch.inference_mode()
     def samples(self) -> Float[Tensor, "n c h w"]:
-        size = fitting(self.held_out)
-        n = max(2, min(self.drawn, 64 * size, len(self.held_out)))
+        n = max(2, min(self.drawn, 64 * self.held_out.at_once(), len(self.held_out)))
         model: Any = self.model
         if getattr(model, "condition", None) is None or model.classes:
             return model.sample(n, seed=0).cpu()
@@ -207,7 +205,7 @@ class Patient:
         """Of latents whose dimensions stand in a row."""
         z = torch.from_numpy(latents).unflatten(1, tuple(self.coder.latent_shape))
         return torch.cat(
-            [self.coder.decode(part).cpu() for part in z.split(fitting(self.held_out))]
+            [self.coder.decode(part).cpu() for part in z.split(self.held_out.at_once())]
         )
 
     def likeness(self, drawn: Tensor, real: Tensor) -> Overlap:

@@ -92,7 +92,7 @@ class Loop:
                 "give a --batch that is a multiple of their number.",
                 shared=True,
             )
-        self.images = images.beside(plan.model.prepare(images.batches(500)))
+        self.images = images.beside(plan.model.prepare(images.batches(images.at_once())))
         # the short batch at the end is left out: each epoch's order leaves out others
         self.an_epoch = len(self.images) // self.batch
         self.total = self.an_epoch * plan.epochs

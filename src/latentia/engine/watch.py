@@ -121,11 +121,12 @@ class Watch:
 
 
 @torch.no_grad()
-def score(model: Model, split: Split, seed: int, size: int = 500) -> dict[str, float]:
+def score(model: Model, split: Split, seed: int, size: int | None = None) -> dict[str, float]:
     """Means over images (not over batches: the last one is short) of `Model.score`.
 
     Several processes take the batches in turn.
     """
+    size = size or split.at_once()
 
     def of(number: int) -> dict[str, float]:
         batch, moment = split.moment(number, size, seed)

@@ -11,7 +11,7 @@ from latentia.core.errors import Error
 from latentia.data import Split
 from latentia.data.split import evenly
 
-PIXELS = 2**22  # values in a batch, at most: 64 images of 256x256
+AT_ONCE = 256  # images that are encoded, at most
 
 
 class Codes(NamedTuple):
@@ -48,7 +48,7 @@ def codes(
     rows = evenly(len(split), most)
     # made beforehand: pieces kept between a network's temporaries fragment the heap, 3 kB a row
     found = Codes(*np.empty((3, len(rows), math.prod(model.latent_shape)), np.float32))
-    size = size or batch_size(split)
+    size = size or split.at_once(AT_ONCE)
     for first in range(0, len(rows), size):
         here = slice(first, first + size)
         posterior = model.encode(split.batch(rows[here]).image)
@@ -60,11 +60,6 @@ def codes(
 
 def flat(x: torch.Tensor) -> np.ndarray:
     return x.flatten(1).float().cpu().numpy()
-
-
-def batch_size(split: Split) -> int:
-    """Images that a network of any size can take at once in a laptop's memory."""
-    return max(1, min(256, PIXELS // split.pixels[0].numel()))
 
 
 def names(shape: tuple[int, ...]) -> list[str]:

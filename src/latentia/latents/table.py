@@ -20,7 +20,7 @@ from latentia.data import Split
 from latentia.data.progress import watched
 from latentia.engine.checkpoint import unfinished
 from latentia.engine.launch import by_first
-from latentia.latents.codes import batch_size, flat
+from latentia.latents.codes import AT_ONCE, flat
 from latentia.latents.sinks import SINKS, Chunk, Held
 
 SIDE = 96  # pixels, at most, of a thumbnail
@@ -97,7 +97,7 @@ def rows(
     model: HasLatents, part: Split, membership: Sequence[str], size: int | None = None
 ) -> Iterator[Chunk]:
     """The table a batch at a time."""
-    many = size or batch_size(part)
+    many = size or part.at_once(AT_ONCE)
 
     def chunk(number: int) -> Chunk:
         at = slice(number * many, (number + 1) * many)
@@ -140,7 +140,7 @@ def pictured(held: Held, part: Split) -> Iterator[Chunk]:
     at = np.zeros((len(means), 2), np.float32)
     two = min(2, *means.shape)
     at[:, :two] = PCA(two, svd_solver="covariance_eigh").fit_transform(means.astype(np.float64))
-    for here, chunk in held.rows(batch_size(part)):
+    for here, chunk in held.rows(part.at_once(AT_ONCE)):
         images = to_bytes(displayable(part.batch(here).image)).permute(0, 2, 3, 1).numpy()
         yield {
             **chunk,

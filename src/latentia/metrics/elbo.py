@@ -18,7 +18,7 @@ ACTIVE = 0.01  # variance of the posterior mean over images; Burda et al. 2016, 
 
 
 @torch.no_grad()
-def elbo(model: Model, split: Split, *, seed: int = 0, size: int = 500) -> dict[str, Any]:
+def elbo(model: Model, split: Split, *, seed: int = 0, size: int | None = None) -> dict[str, Any]:
     """Negative ELBO, distortion and rate in nats per image (beta 1, one seeded draw an image).
 
     Also mse per pixel, active_units (posterior mean's variance over 0.01), the rate of each
@@ -29,6 +29,7 @@ def elbo(model: Model, split: Split, *, seed: int = 0, size: int = 500) -> dict[
         raise Error(f"{type(model).__name__} has no ELBO: it has no encoder. Evaluate a VAE.")
     if not len(split):
         raise Error(f"The {split.name} split holds no image; name another, or give --data.")
+    size = size or split.at_once()
 
     def of(number: int) -> dict[str, Tensor]:
         batch, moment = split.moment(number, size, seed)

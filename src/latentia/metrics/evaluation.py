@@ -17,7 +17,6 @@ from latentia.metrics.elbo import elbo
 from latentia.metrics.embeddings import Embedding, embedding
 
 MOST = 10_000  # images and samples that are compared, unless more are asked for
-SIZE = 500  # images a batch
 
 
 @dataclass
@@ -69,7 +68,7 @@ class Evaluation:
     def drawn(self) -> Float[Tensor, "n d"]:
         """Features of as many samples."""
         n = len(evenly(len(self.part), self.n or MOST))
-        return self.embedding.embed(self.model.sample(n, seed=self.seed).split(SIZE))
+        return self.embedding.embed(self.model.sample(n, seed=self.seed).split(self.part.at_once()))
 
     @cached_property
     def again(self) -> Float[Tensor, "n d"]:
@@ -87,10 +86,10 @@ class Evaluation:
                 "memorisation compares samples with images that were held out: leave --data out "
                 "and give --split test or validation."
             )
-        batches = self.images.split("train").batches(SIZE)
+        batches = self.images.split("train").batches(self.part.at_once())
         return self.embedding.embed(batch.image for batch in batches)
 
     def shown(self) -> Iterator[Float[Tensor, "b c h w"]]:
         """The images that are compared, in batches."""
-        for rows in evenly(len(self.part), self.n or MOST).split(SIZE):
+        for rows in evenly(len(self.part), self.n or MOST).split(self.part.at_once()):
             yield self.part.batch(rows).image

@@ -165,7 +165,9 @@ def _disentanglement(e: Evaluation, halves: int = 10) -> list[Figure]:
             f"{part.name} has {len(part)}."
         )
     with torch.no_grad():
-        codes = [e.coder.encode(batch.image).mean.flatten(1) for batch in part.batches(500)]
+        codes = [
+            e.coder.encode(batch.image).mean.flatten(1) for batch in part.batches(part.at_once())
+        ]
     means, draw = torch.cat(codes).numpy(), np.random.default_rng(e.seed)
     found, spread = disentanglement(means, rows), []
     for _ in range(halves):

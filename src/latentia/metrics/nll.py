@@ -36,13 +36,13 @@ def nll(
     """
     if not isinstance(model, HasLatents):
         raise Error(f"{type(model).__name__} has no likelihood: it has no encoder. Give a VAE.")
-    wanted = evenly(len(split), n)
+    wanted, size = evenly(len(split), n), split.at_once()
     found = torch.empty(len(wanted), dtype=torch.float64)
 
     def each() -> Iterator[int]:
         done = 0
-        for batch, moment in split.moments(500, seed):
-            first = moment.step * 500
+        for batch, moment in split.moments(size, seed):
+            first = moment.step * size
             here = wanted[(wanted >= first) & (wanted < first + len(batch.image))] - first
             if not len(here):
                 continue

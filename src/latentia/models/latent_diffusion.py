@@ -1,6 +1,7 @@
 """Latent diffusion, a learned prior of an autoencoder; Rombach et al. 2022, arXiv 2112.10752."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
@@ -15,7 +16,7 @@ from latentia.core.contract import Batch, HasLatents, Model, Moment, Player, Ter
 from latentia.core.errors import Error
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.seeding import noise, normal_rows, places, uniform
-from latentia.core.tensors import wide
+from latentia.core.tensors import at_once, wide
 from latentia.diffusion.guidance import guided
 from latentia.diffusion.path import Path, along
 from latentia.diffusion.samplers import SAMPLERS, Fresh, grid
@@ -200,8 +201,10 @@ class LatentDiffusion(Model):
         cond: one for each image, or one for all; None: labels as often as among the training
         images; where the condition is an image, none.
         """
-        *_, z = self.trajectory(n, seed=seed, cond=cond, sampling=sampling)
-        return torch.cat([self.autoencoder.decode(part) for part in z.split(256)])
+        # all steps of thousands of images would be gigabytes
+        (z,) = deque(self.trajectory(n, seed=seed, cond=cond, sampling=sampling), maxlen=1)
+        parts = z.split(at_once(self.autoencoder.image_shape, 256))
+        return torch.cat([self.autoencoder.decode(part) for part in parts])
 
     def trajectory(
         self,

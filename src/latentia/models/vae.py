@@ -11,7 +11,7 @@ from latentia.core.contract import Batch, Model, Moment, Player, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise, normal_rows
-from latentia.core.tensors import expect
+from latentia.core.tensors import at_once, expect
 from latentia.losses.divergence import Divergence, kl
 from latentia.losses.likelihood import Likelihood
 from latentia.models.supervision import Supervision
@@ -129,7 +129,8 @@ class VAE(Model):
         """n decoded draws from the prior N(0, I), the expected image of each."""
         z = normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
         at = next(self.parameters())
-        return torch.cat([self.decode(part.to(at)) for part in z.split(256)])
+        parts = z.split(at_once(self.image_shape, 256))
+        return torch.cat([self.decode(part.to(at)) for part in parts])
 
     def score(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
         """The negative ELBO (beta 1, one draw an image), its parts and the mean squared error.

@@ -1,7 +1,5 @@
 """What a report shows of a learned prior: from noise to image, what was asked, loss by time."""
 
-import math
-from itertools import islice
 from typing import Any
 
 import torch
@@ -49,7 +47,7 @@ def asked(model: Any, split: Split, n: int = 10) -> tuple[Float[Tensor, "n c h w
 def error_by_time(model: Any, split: Split, seed: int = 0, most: int = 5000) -> str:
     """The denoising error of held-out images, per latent dimension, over time."""
     sums, counts = torch.zeros(BINS), torch.zeros(BINS)
-    for batch, moment in islice(split.moments(500, seed), math.ceil(most / 500)):
+    for batch, moment in split.some(most).moments(split.at_once(), seed):
         t, error = model.timed_error(batch, moment)
         bins = (t * BINS).ceil().long().clamp(1, BINS) - 1
         sums.index_add_(0, bins.cpu(), error.float().cpu())
