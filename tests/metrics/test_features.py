@@ -1,6 +1,7 @@
 """Features, Fréchet distance and sharpness against closed forms."""
 
 import math
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import torch
 
 from latentia.core.errors import Error
 from latentia.data import open_images
+from latentia.data.cache import root
+from latentia.metrics import features
 from latentia.metrics.distribution import frechet, frechet_distance
 from latentia.metrics.features import WIDTH, classifier
 from latentia.metrics.image import high_frequency_energy
@@ -57,8 +60,8 @@ def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monke
     batch = split.batch(slice(None))
     right = model.classify([batch.image]).argmax(1) == batch.columns["label"]
     assert right.double().mean() > 0.95
-    features = model.embed([batch.image])
-    assert features.shape == (len(split), WIDTH)
+    told = model.embed([batch.image])
+    assert told.shape == (len(split), WIDTH)
 
     from latentia.engine.train import Loop
 
@@ -66,7 +69,36 @@ def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monke
         raise AssertionError("trained again")
 
     monkeypatch.setattr(Loop, "step", never)
-    torch.testing.assert_close(classifier(images).embed([batch.image]), features, rtol=0, atol=0)
+    torch.testing.assert_close(classifier(images).embed([batch.image]), told, rtol=0, atol=0)
+
+
+def test_two_that_train_the_same_classifier_at_once_do_not_meet(monkeypatch):
+    """The second begins and ends while the first trains; both keep the same one, whole."""
+    images, plain, nested = open_images("digits:150", size=8, channels=1), features.train, []
+    monkeypatch.setattr(features, "STEPS", 20)
+
+    def slowly(*given):
+        if not nested:
+            nested.append(None)  # so that the next one is not slow
+            nested[0] = classifier(images)
+        yield from plain(*given)
+
+    monkeypatch.setattr(features, "train", slowly)
+    first, weights = classifier(images), nested[0].state_dict()
+    assert all(torch.equal(value, weights[key]) for key, value in first.state_dict().items())
+
+
+def test_a_classifier_that_was_stopped_is_not_kept(monkeypatch):
+    images, plain = open_images("digits:160", size=8, channels=1), features.train
+    monkeypatch.setattr(features, "STEPS", 20)
+    stopped = lambda plan, run, options: iter([*islice(plain(plan, run, options), 3)])  # noqa: E731
+    monkeypatch.setattr(features, "train", stopped)
+    with pytest.raises(Error, match="was not trained to its end; ask again"):
+        classifier(images)
+    made = {path.parent for path in (root() / "features").rglob("*.safetensors")}
+    monkeypatch.setattr(features, "train", plain)
+    classifier(images)
+    assert len({path.parent for path in (root() / "features").rglob("*.safetensors")} - made) == 1
 
 
 def test_images_without_labels_have_no_classifier():

@@ -1,6 +1,8 @@
 """Features that fit the data: a classifier trained on its own labels or factors, and cached."""
 
 from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,7 @@ from latentia.core.seeding import seed_global
 from latentia.data import Images
 from latentia.data.cache import key, root
 from latentia.engine.checkpoint import read_tensors
+from latentia.engine.log import Finished
 from latentia.engine.optim import Adam
 from latentia.engine.plan import Options, Plan
 from latentia.engine.run import Run
@@ -22,7 +25,7 @@ from latentia.engine.train import train
 from latentia.nets.conv import halvings
 
 WIDTH, EPOCHS, STEPS = 64, 4, 800  # of the features; of the training, at least so many of each
-VERSION = 1  # of the network and its training: part of the cache's key
+VERSION = 2  # of the network and its training: part of the cache's key
 
 
 class Classifier(Model):
@@ -95,19 +98,26 @@ class Classifier(Model):
 def classifier(images: Images, seed: int = 0) -> Classifier:
     """The classifier of these images' training split, trained once and then read from the cache.
 
-    Raises: Error if the images have no label columns.
+    Raises: Error if the images have no label columns, or its training was stopped.
     """
     spec = images.spec()
     seed_global(seed, "classifier")
     model = Classifier(images)
     folder = root() / "features" / key(spec["fingerprint"], spec["split"], seed, VERSION)
-    folder.mkdir(parents=True, exist_ok=True)
-    run = Run(folder, {})
-    batch = min(128, spec["count"]["train"])
-    epochs = max(EPOCHS, round(STEPS * batch / spec["count"]["train"]))
-    adam = Adam(2e-3, schedule=cosine(warmup=0.1))
-    plan = Plan(model, images, {"classifier": adam}, batch, epochs)
-    for _ in train(plan, run, Options(seed=seed)):
-        pass
-    load_weights(model, read_tensors(run.weights)[0], run.weights)
+    kept = Run(folder, {}).weights
+    if not kept.exists():
+        batch = min(128, spec["count"]["train"])
+        epochs = max(EPOCHS, round(STEPS * batch / spec["count"]["train"]))
+        adam = Adam(2e-3, schedule=cosine(warmup=0.1))
+        plan = Plan(model, images, {"classifier": adam}, batch, epochs)
+        folder.mkdir(parents=True, exist_ok=True)
+        # in a folder of its own: others may want the same one, and what is kept is whole
+        with TemporaryDirectory(prefix=".part-", dir=folder) as scratch:
+            run = Run(Path(scratch), {})
+            *_, end = train(plan, run, Options(seed=seed))
+            if not (isinstance(end, Finished) and end.reason == "complete"):
+                raise Error("The classifier of the labels was not trained to its end; ask again.")
+            run.weights.replace(kept)
+    model.to(memory_format=torch.channels_last)  # pyright: ignore  # as it was trained: the same bits
+    load_weights(model, read_tensors(kept)[0], kept)
     return model.eval().requires_grad_(False)
