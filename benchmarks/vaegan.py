@@ -6,7 +6,8 @@ For each seed: `vaegan`, its VAE without a critic for equal epochs, and once mor
 epochs scaled by what a step costs with and without the adversary, measured in turn before the
 first run. Reconstructions of the test images are compared: Fréchet distance in features learned
 from the factors or labels, mean squared error, energy above a quarter cycle a pixel relative to the
-originals'. Printed as a Markdown table; `--picture` draws ten originals and what each run of the
+originals', and how often the classes are still told by the network that the features are of
+(originals first). Printed as a Markdown table; `--picture` draws ten originals and what each run of the
 first seed makes of them.
 """
 
@@ -89,8 +90,10 @@ def draw(runs: list[latentia.Run], path: Path, n: int = 10) -> None:
     write(path, torch.cat(rows), columns=n, caption=caption)
 
 
-def measured(run: latentia.Run) -> tuple[float, float, float]:
-    """Fréchet distance, mean squared error and relative sharpness of test reconstructions."""
+def measured(run: latentia.Run) -> tuple[float, float, float, str]:
+    """Of test reconstructions: Fréchet distance, mean squared error, relative sharpness, classes
+    told right.
+    """
     images, model = run.images(), run.model()
     judge, test = classifier(images), images.split("test")
     originals = [batch.image for batch in test.batches(250)]
@@ -98,7 +101,12 @@ def measured(run: latentia.Run) -> tuple[float, float, float]:
     distance = frechet_distance(judge.embed(originals), judge.embed(again))
     x, y = torch.cat(originals), torch.cat(again)
     sharp = high_frequency_energy(y).mean() / high_frequency_energy(x).mean()
-    return distance, (x - y).square().mean().item(), sharp.item()
+    told = []
+    for column in (name for name, classes in judge.columns.items() if classes):
+        truth = test.batch(slice(None)).columns[column]
+        right = [(judge.classify(z.split(250), column).argmax(1) == truth) for z in (x, y)]
+        told.append(f"{column} {', '.join(f'{each.double().mean():.0%}' for each in right)}")
+    return distance, (x - y).square().mean().item(), sharp.item(), "; ".join(told)
 
 
 def main() -> None:
@@ -109,6 +117,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--latent", type=int, default=32)
     parser.add_argument("--lr", type=float, default=3e-4)
+    parser.add_argument("--beta", type=float, default=0.5)
     parser.add_argument("--adversarial-weight", type=float, default=0.5)
     parser.add_argument("--adversary-from", type=float, default=0.75)
     parser.add_argument("--adversary-every", type=int, default=2)
@@ -117,13 +126,13 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    knobs = {k: getattr(given, k) for k in ("data", "size", "batch", "latent", "lr")}
+    knobs = {k: getattr(given, k) for k in ("data", "size", "batch", "latent", "lr", "beta")}
     torch.set_num_threads(given.threads)
     ratio, start = cost(knobs, given.threads), given.adversary_from
     longer = round(given.epochs * (1 + (1 - start) * (ratio - 1) / given.adversary_every))
     print(f"an adversarial step costs {ratio:.2f} plain ones\n")
-    print("| seed | run | epochs | seconds | Fréchet distance | MSE | sharpness |")
-    print("|---|---|---|---|---|---|---|")
+    print("| seed | run | epochs | seconds | Fréchet distance | MSE | sharpness | told right |")
+    print("|---|---|---|---|---|---|---|---|")
     for seed in given.seeds:
         options = latentia.Options(seed=seed, threads=given.threads, log_every=10)
 
@@ -143,10 +152,10 @@ def main() -> None:
         equal = trained("vae-equal-epochs", PLAIN, given.epochs)
         runs = [adversarial, equal, trained("vae-equal-time", PLAIN, longer)]
         for run in runs:
-            distance, mse, sharp = measured(run)
+            distance, mse, sharp, told = measured(run)
             print(
                 f"| {seed} | {run.name} | {run.about['arguments']['epochs']} | {seconds(run):.0f} "
-                f"| {distance:.3g} | {mse:.5f} | {sharp:.2f} |",
+                f"| {distance:.3g} | {mse:.5f} | {sharp:.2f} | {told} |",
                 flush=True,
             )
         if given.picture and seed == given.seeds[0]:
