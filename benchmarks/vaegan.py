@@ -7,8 +7,8 @@ epochs scaled by what a step costs with and without the adversary, measured in t
 first run. Reconstructions of the test images are compared: Fréchet distance in features learned
 from the factors or labels, mean squared error, energy above a quarter cycle a pixel relative to the
 originals', and how often the classes are still told by the network that the features are of
-(originals first). Printed as a Markdown table; `--picture` draws ten originals and what each run of the
-first seed makes of them.
+(originals first). Printed as a Markdown table; `--picture` draws ten originals and what each run of
+the first seed makes of them.
 """
 
 import argparse
