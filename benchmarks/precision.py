@@ -17,7 +17,7 @@ import latentia
 from latentia.engine.machine import machine
 from latentia.metrics.elbo import elbo
 
-WORKS = {"mnist_mlp_vae": 10, "mnist_conv_vae": 2}  # epochs
+WORKS = {"mnist_mlp_vae": 10, "mnist_conv_vae": 4}  # epochs
 PRECISIONS = ("fp32", "bf16")
 
 
