@@ -1,6 +1,6 @@
 """From a recipe's name to a trained model: what `latentia.train` and the command have in common."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from latentia.doctor.examine import early, examine
 from latentia.engine.device import keep_memory
 from latentia.engine.launch import by_first, by_first_alone, together
 from latentia.engine.log import Event, Finding, Finished, Pictured
-from latentia.engine.plan import Options
+from latentia.engine.plan import Options, Plan
 from latentia.engine.run import Run
 from latentia.engine.train import train as events_of
 from latentia.report.progress import keep_pictures
@@ -47,17 +47,25 @@ def go_on(run: str | Path, data: Any = None) -> tuple[Run, Iterator[Event]]:
     return opened, _train(opened, opened.plan(opened.images(data, same=True)))
 
 
-def _train(run: Run, plan: Any, profile: bool = False) -> Iterator[Event]:
+def told(
+    run: Run, plan: Plan, look: Callable[[], list[Finding]] = list, profile: bool = False
+) -> Iterator[Event]:
+    """The events of a training, whose pictures are kept and whose tracker is told."""
     keep_memory()
-    last: Event | None = None
-    events = events_of(plan, run, run.options, lambda: early(run), profile)
     with tracked(run) as note:
-        for last in events:
-            if isinstance(last, Pictured):  # of the first process alone
-                keep_pictures(run, last)
-            note(last)
-            if not isinstance(last, Pictured | Finished):
-                yield last
+        for event in events_of(plan, run, run.options, look, profile):
+            if isinstance(event, Pictured):  # of the first process alone
+                keep_pictures(run, event)
+            note(event)
+            if not isinstance(event, Pictured):
+                yield event
+
+
+def _train(run: Run, plan: Plan, profile: bool = False) -> Iterator[Event]:
+    last: Event | None = None
+    for last in told(run, plan, lambda: early(run), profile):
+        if not isinstance(last, Finished):
+            yield last
     if isinstance(last, Finished):
         if last.reason == "complete":
             yield from by_first_alone(lambda: _judged(run, plan.images)) or ()

@@ -21,12 +21,10 @@ from latentia.core.seeding import noise
 from latentia.data import Images, Source
 from latentia.data.arrays import LAST, Arrays
 from latentia.data.reader import Wanted
-from latentia.engine.device import keep_memory
 from latentia.engine.plan import Options
 from latentia.engine.run import Run
-from latentia.engine.train import train
-from latentia.report.tracking import require, tracked
-from latentia.session import finish
+from latentia.report.tracking import require
+from latentia.session import finish, told
 
 NAMED = ("latent", "beta", "lr", "batch", "epochs")
 PART = 500  # rows that a network sees at once
@@ -103,10 +101,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                     f"The recipe {self.recipe} has no encoder: it only draws images; give a recipe "
                     "of a VAE, such as conv_vae."
                 )
-            keep_memory()
-            with tracked(run) as note:
-                events = (note(event) or event for event in train(plan, run, run.options))
-                self.model_, self.about_ = finish(run, events), run.about
+            self.model_, self.about_ = finish(run, told(run, plan)), run.about
         self._n_features_out = math.prod(self.model_.latent_shape)
         return self
 
