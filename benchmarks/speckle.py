@@ -16,8 +16,9 @@ from torch import Tensor
 
 import latentia
 from latentia.metrics.speckle import contrast, grain, likeness
-from latentia.report.pictures import write
+from latentia.report.pictures import put
 from latentia.report.prior import asked
+from latentia.report.sheets import sheet
 
 LEAST = 0.02  # of the mean training image's largest value: the lit region
 
@@ -35,7 +36,7 @@ def main() -> None:
     test = images.split("test")
     if given.picture:
         shown, rows_are = asked(model, test)
-        write(given.picture, shown, columns=10, caption=f"{run.name}: {rows_are}")
+        put(given.picture, sheet(shown, 10, f"{run.name}: {rows_are}").kinds)
     batch = test.batch(slice(0, given.n))
     n, cond = len(batch.image), batch.columns["pattern"]
     train = images.split("train")

@@ -41,7 +41,8 @@ from latentia.metrics.features import classifier
 from latentia.metrics.image import high_frequency_energy
 from latentia.models.vae import VAE
 from latentia.nets.vaegan import vaegan_nets
-from latentia.report.pictures import write
+from latentia.report.pictures import put
+from latentia.report.sheets import sheet
 
 PLAIN = f"{__file__}:plain_vae"
 
@@ -87,7 +88,7 @@ def draw(runs: list[latentia.Run], path: Path, n: int = 10) -> None:
     images = runs[0].images().split("test").batch(slice(0, n)).image
     rows = [images, *(run.model().reconstruct(images) for run in runs)]  # pyright: ignore
     caption = "test images, then as reconstructed by " + ", ".join(run.name for run in runs)
-    write(path, torch.cat(rows), columns=n, caption=caption)
+    put(path, sheet(torch.cat(rows), n, caption).kinds)
 
 
 def measured(run: latentia.Run) -> tuple[float, float, float, str]:

@@ -174,6 +174,10 @@ def test_what_cannot_be_is_said(digits, fitted):
         (lambda: ImageVAE(image_shape=(8, 9)).fit(X), r"is \(8, 9\), and each image has 64 values"),
         (lambda: ImageVAE(scale=(0, 1)).fit(X), r"X lies in \[0, 16\]; it must lie in scale="),
         (lambda: ImageVAE(scale="maxmin").fit(X), "scale is 'maxmin'; it must be 'minmax' or"),
+        *(
+            (lambda scale=scale: ImageVAE(scale=scale).fit(X), "must be 'minmax' or two finite")
+            for scale in ((0,), 255, np.array([0, 255]), (0, np.nan), (255, 0), (5, 5), "05", None)
+        ),
         (lambda: fitted.transform(X.reshape(-1, 4, 16)), r"\(4, 16\); \(8, 8\) were fitted"),
         (lambda: fitted.inverse_transform(X), "has 64 columns; give the 4 latents"),
         (lambda: ImageVAE(latent=0).fit(X), "--latent is 0; it must be at least 1"),

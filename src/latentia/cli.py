@@ -101,9 +101,10 @@ def sample(
 ) -> None:
     """Draw new images."""
     from latentia.engine.run import Run
-    from latentia.report.pictures import put
+    from latentia.report.pictures import ending, put
     from latentia.report.sheets import sampled
 
+    ending(out, ".png", ".npy")
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run).at(beta)
@@ -127,9 +128,10 @@ def reconstruct(
     import torch
 
     from latentia.engine.run import Run
-    from latentia.report.pictures import put
+    from latentia.report.pictures import ending, put
     from latentia.report.sheets import reconstructed
 
+    ending(out, ".png", ".npy")
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run).at(beta)

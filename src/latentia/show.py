@@ -58,7 +58,7 @@ def _images(run: Run) -> str:
 
 def _bar(console: Console, run: Run, events: Iterator[Event]) -> Finished:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
@@ -72,7 +72,10 @@ def _bar(console: Console, run: Run, events: Iterator[Event]) -> Finished:
             said = f"{pace.per_second(event):,.0f} images/s  {_terms(event)}"
             progress.update(task, completed=event.step, total=event.total, said=said)
 
-        return _say(events, on_logged, progress.console.print)
+        def say(text: str) -> None:  # commands stay whole, and [...] is no markup
+            progress.console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+        return _say(events, on_logged, say)
 
 
 def _lines(events: Iterator[Event]) -> Finished:

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterator
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, no_type_check
@@ -145,13 +145,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         if fitting:
             self.image_shape_ = self._shape(X.shape[1], shape)
             self.rows_ = shape is None
-            if isinstance(self.scale, str) and self.scale != "minmax":
-                raise Error(
-                    f"scale is {self.scale!r}; it must be 'minmax' or the two values that mean 0 "
-                    "and 1, such as (0, 255)."
-                )
-            limits = (X.min(), X.max()) if self.scale == "minmax" else self.scale
-            self.low_, self.high_ = map(float, limits)
+            self.low_, self.high_ = self._limits(X)
         elif shape not in (None, self.image_shape_):
             raise Error(f"X holds images {shape}; {self.image_shape_} were fitted: give the same.")
         if self.scale != "minmax" and (X.min() < self.low_ or X.max() > self.high_):
@@ -164,6 +158,17 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         if len(self.image_shape_) == 2:
             return images[:, None]
         return np.moveaxis(images, -1, 1) if channels_last(self.image_shape_) else images
+
+    def _limits(self, X: np.ndarray) -> tuple[float, float]:
+        match self.scale:
+            case str("minmax"):
+                return float(X.min()), float(X.max())
+            case (Real() as low, Real() as high) if -math.inf < float(low) < float(high) < math.inf:
+                return float(low), float(high)
+        raise Error(
+            f"scale is {self.scale!r}; it must be 'minmax' or two finite values, the lower first, "
+            "that mean 0 and 1, such as (0, 255)."
+        )
 
     def _shape(self, pixels: int, found: tuple[int, ...] | None) -> tuple[int, ...]:
         side = math.isqrt(pixels)
@@ -182,8 +187,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _returned(self, images: Tensor) -> np.ndarray:
         made = images.cpu().numpy() * np.float32(self.high_ - self.low_) + np.float32(self.low_)
-        if self.rows_ or len(self.image_shape_) == 3:
-            made = np.moveaxis(made, 1, -1) if channels_last(self.image_shape_) else made
+        made = np.moveaxis(made, 1, -1) if channels_last(self.image_shape_) else made
         return made.reshape(len(made), *([-1] if self.rows_ else self.image_shape_))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from latentia.core.errors import Error
 from latentia.doctor.choose import SWEEP
 from latentia.engine.checkpoint import write_json
 from latentia.engine.recipe import arguments
-from latentia.engine.run import Run
+from latentia.engine.run import Run, named
 from latentia.engine.space import axis, design
 from latentia.metrics.elbo import elbo
 from latentia.session import go_on, start
@@ -65,9 +65,10 @@ class Sweep:
             if run:
                 raise Error("A sweep names its runs itself; leave --run out, or give --out FOLDER.")
             arguments(recipe, knobs)
-        self.path = Path(path or f"runs/sweep-{recipe.rsplit(':', 1)[-1]}")
+        self.path = named(path or f"runs/sweep-{recipe.rsplit(':', 1)[-1]}")
         self.storage = storage
         about = {"recipe": recipe, "words": self.words, "over": list(over), "trials": trials}
+        imported()  # before anything is written
         self._claim(about)
 
     def words_of(self, settings: dict[str, str]) -> list[str]:

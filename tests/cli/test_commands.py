@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from toys import TRAIN
 
 from latentia.cli import COMMANDS, main
+from latentia.engine.run import Run
 from mistakes import error
 
 
@@ -81,6 +83,22 @@ def test_report_and_resume_of_a_complete_run(run, capsys):
     assert main(["report", str(run)]) == 0
     assert (run / "report.html").exists()
     assert main(["resume", str(run)]) == 0
+
+
+def test_a_run_has_its_folders_name_however_it_is_given(run, place, capsys, monkeypatch):
+    for inside, given in ((run, "."), (run / "progress", ".."), (run, "progress/..")):
+        monkeypatch.chdir(inside)
+        assert (Run.open(given).name, Run.open(given).path) == ("run", run)
+    assert main(["report", "."]) == 0
+    assert "<title>run · latentia</title>" in (run / "report.html").read_text()
+    monkeypatch.chdir(run.parent)
+    for short in ("run", "run/", "./run", "../" + run.parent.name + "/run"):
+        assert Run.open(short).path == Path(short)  # commands that are printed stay short
+    (run.parent / "new").mkdir()
+    monkeypatch.chdir(run.parent / "new")
+    words = ["train", "mnist_mlp_vae", "--data", str(place / "toy.npy"), "--run", ".", *TRAIN]
+    assert main(words) == 0
+    assert "<title>new · latentia</title>" in Path("report.html").read_text()
 
 
 def test_recipes_and_help(capsys):

@@ -73,8 +73,11 @@ def test_pictures_of_coordinates(run, place, tmp_path, capsys):
     with Image.open(tmp_path / "t.png") as picture:
         assert "image 1 along one latent" in picture.text["Description"]  # pyright: ignore
         assert picture.height > 3 * 56
-    with Image.open(tmp_path / "t.gif") as picture:
-        assert picture.n_frames == 4  # pyright: ignore  # there and back
+    call("interpolate", run, "0", "2", "--steps", "3", "--out", tmp_path / "i.gif")
+    for name in ("t", "i"):  # there and back; it rests where it turns
+        with Image.open(tmp_path / f"{name}.gif") as picture:
+            times = [picture.seek(k) or picture.info["duration"] for k in range(picture.n_frames)]  # pyright: ignore
+        assert [time > 2 * min(times) - 1 for time in times] == [True, False, True, False]
     assert np.load(tmp_path / "t.npy").shape == (3, 3, 1, 28, 28)
     assert np.load(tmp_path / "a.npy").shape == (1, 1, 28, 28)
     with Image.open(tmp_path / "i.png") as picture:
@@ -99,6 +102,15 @@ def test_images_are_opened_once(run, tmp_path, words, monkeypatch):
     )
     call(words[0], run, *words[1:])
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize("name", ["sample", "reconstruct", "relate", "traverse", "interpolate",
+                                  "nearest", "decode", "attribute"])  # fmt: skip
+def test_what_cannot_be_written_is_refused_before_anything_is_made(name, capsys):
+    given = {"interpolate": "01", "traverse": "0", "nearest": "0", "attribute": "0"}.get(name, "")
+    latents = ["--latents=0"] if name == "decode" else []
+    said = error(capsys, name, "nowhere", *given, *latents, "--out", "x.pdf")
+    assert said.startswith("--out x.pdf ends in .pdf; give a .png or a .")
 
 
 def test_mistakes(run, place, labels, tmp_path, capsys):

@@ -127,6 +127,16 @@ def test_what_a_sweep_refuses(data, tmp_path, capsys):
     assert "The storage nowhere://x cannot be used" in error(capsys, *over, *storage)
 
 
+def test_without_optuna_a_sweep_says_what_to_install_and_writes_nothing(
+    data, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.setitem(sys.modules, "optuna.trial", None)
+    said = error(capsys, *words(data, tmp_path / "sweep"))
+    assert said == 'latentia sweep needs the sweep extra: pip install "latentia[sweep]".'
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_a_sweep_of_a_recipe_without_encoder_says_so_before_it_trains(data, tmp_path, capsys):
     out = tmp_path / "sweep"
     capsys.readouterr()
@@ -169,3 +179,12 @@ def test_whole_numbers_stay_whole(data, tmp_path):
 
     made = Sweep("mnist_mlp_vae", ["batch=1000:20000"], 3, ["--data", data], tmp_path / "s")
     assert [each["batch"] for each in made.settings] == ["1000", "10500", "20000"]
+
+
+def test_a_sweep_has_its_folders_name_however_it_is_given(data, tmp_path, monkeypatch):
+    from latentia.sweep import Sweep
+
+    (tmp_path / "s").mkdir()
+    monkeypatch.chdir(tmp_path / "s")
+    made = Sweep("mnist_mlp_vae", ["beta=1,2"], 2, ["--data", data], ".")
+    assert made.study().study_name == "s"

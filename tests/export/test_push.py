@@ -118,6 +118,16 @@ def test_a_prior_is_learned_over_a_run_of_the_hub(made, hub, tmp_path):
     assert latentia.load(tmp_path / "p").sample(2).shape == (2, 1, 8, 8)
 
 
+def test_a_run_of_the_hub_is_exported_to_here(made, hub, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["push", str(made / "vae"), NAME]) == 0
+    monkeypatch.setattr("latentia.export.onnx.write", lambda run, out: out.mkdir())
+    capsys.readouterr()
+    assert main(["export", f"hub:{NAME}"]) == 0
+    assert capsys.readouterr().out == f"{NAME.split('/')[1]}-onnx\n"
+    assert (tmp_path / f"{NAME.split('/')[1]}-onnx").is_dir()
+
+
 def test_a_new_version_is_fetched_once_and_the_last_one_serves_without_the_hub(
     made, hub, monkeypatch
 ):

@@ -10,7 +10,7 @@ from latentia.core.seeding import seed_global
 def test_fakes_are_made_once_and_the_generator_learns_through_them():
     model, images = dcgan().train(), batch(dtype=torch.float32)
     shared = model.shared(images, moment())
-    assert shared.image.requires_grad
+    assert shared.requires_grad
     critic, generator = model.players().values()
     calls = []
     model.generator.register_forward_hook(lambda *_: calls.append(1))

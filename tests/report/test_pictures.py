@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latentia.report.pictures import GAP, columns_for, lay, png
+from latentia.report.pictures import GAP, columns_for, gif, lay, png
 
 
 def test_every_pixel_stands_in_the_sheet_in_order_and_unblurred():
@@ -47,3 +47,19 @@ def test_words_stand_beside_and_under_the_images_and_hide_none():
     columns = np.flatnonzero((sheet == 0).any(0))
     assert (sheet[rows[0] : rows[55] + 1, : columns[0]] < 100).any()  # the first row's words
     assert (sheet[rows[-1] + 1 :, columns[0] :] < 100).any()  # words under the last
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("n", [2, 5])
+def test_an_animation_rests_where_it_turns(n, back):
+    frames = [Image.new("L", (8, 8), 40 * k) for k in range(n)]
+    shown, times = [], []
+    with Image.open(io.BytesIO(gif(frames, back=back))) as film:
+        for k in range(film.n_frames):  # pyright: ignore
+            film.seek(k)
+            shown.append(round(film.convert("L").getpixel((4, 4)) / 40))  # pyright: ignore
+            times.append(film.info["duration"])
+    assert shown == [*range(n), *(range(n - 2, 0, -1) if back else ())]
+    rests = {k for k, time in zip(shown, times, strict=True) if time == 1000 + 4000 / len(shown)}
+    assert rests == ({0, n - 1} if back else {n - 1})
+    assert sum(times) == 4000 + 1000 * len(rests)

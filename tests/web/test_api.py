@@ -1,5 +1,6 @@
 """Every route of the explorer, every refusal; each picture is the one its command makes."""
 
+import asyncio
 import base64
 import io
 import json
@@ -15,7 +16,10 @@ from PIL import Image
 
 import latentia
 from latentia.cli import main
-from latentia.latents.traverse import masses
+from latentia.latents.traverse import masses, quantiles
+from latentia.web import about
+from latentia.web.explored import Explored
+from latentia.web.worker import Worker
 
 JSON = {"content-type": "application/json"}
 
@@ -233,6 +237,58 @@ def test_data_may_be_given_and_stand_in_the_command(served, place):
     assert f"--data {place / 'photos'}" in command
 
 
+def test_a_column_that_is_not_finite_is_not_offered(served, place, tmp_path):
+    x, y = np.load(place / "order.npy")[:40], np.arange(40.0)
+    for name, value in (("all", 0.0), ("some", np.nan)):
+        y[3] = value
+        np.savez(tmp_path / f"{name}.npz", x=x, y=y)
+    client = served("vae", data=str(tmp_path / "all.npz"))
+    assert client.get("/api/runs").json()["runs"][0]["columns"] == {"label": None}
+    assert asked(client, "map", column="label")["values"][:3] == [0, 1, 2]
+    client = served("vae", data=str(tmp_path / "some.npz"))
+    assert client.get("/api/runs").json()["runs"][0]["columns"] == {}
+    assert "no column label" in asked(client, "map", 422, column="label")["detail"]
+
+
+def test_a_prior_by_groups_of_latents_is_asked_by_number(served, place, tmp_path, monkeypatch):
+    words = ["latent_prior", "--autoencoder", str(place / "vae"), "--width", "16", "--depth", "1"]
+    assert main(["train", *words, "--epochs", "1", "--run", str(place / "groups")]) == 0
+    client = served("groups")
+    told = client.get("/api/runs").json()["runs"][0]["prior"]
+    assert told["condition"] == "class"
+    assert told["classes"][:2] == ["0", "1"]
+    monkeypatch.chdir(tmp_path)
+    for body in ({"n": 3}, {"n": 3, "cond": "1"}):
+        command = shlex.split(asked(client, "sample", **body)["command.png"])
+        assert main(command[1:]) == 0
+        saved = client.post("/api/sample", json={**body, "file": ".png"})
+        assert saved.content == (tmp_path / command[-1]).read_bytes()
+
+
+def test_runs_are_described_beside_the_loop_and_whatever_is_turned_meanwhile(
+    served, place, monkeypatch
+):
+    run = Explored.open(str(place / "vae"), None, "all", Worker())
+    run.read()
+    whole = about.dimensions(run)
+    run.maps.clear()
+
+    def turned(*given):
+        run.trained = run.shown = None
+        return quantiles(*given)
+
+    monkeypatch.setattr(about, "quantiles", turned)
+    assert about.dimensions(run) == whole
+
+    def apart(run):
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        return {}
+
+    monkeypatch.setattr("latentia.web.app.described", apart)
+    assert served("vae", read=False).get("/api/runs").json()["runs"] == [{}]
+
+
 def test_latents_that_are_maps_are_explored_as_vectors_are(served, place):
     small = ["--width", "4", "--latent", "2", "--factor", "8", "--epochs", "1"]
     words = ["image_autoencoder", "--data", str(place / "photos"), "--size", "32", *small]
@@ -289,7 +345,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
         ("walk", {"images": [{"index": 1}] * 2, "steps": 1}, "steps: "),
         ("map", {"kind": "tsne"}, "kind: "),
         ("map", {"kind": "dims", "dims": [0, 4]}, "There is no dimension 4; there are 4"),
-        ("map", {"column": "colour"}, "The data have no column colour."),
+        ("map", {"column": "colour"}, "The data have no column colour of finite numbers."),
     ):  # fmt: skip
         detail = asked(client, path, 422, **body)["detail"]
         assert said in detail, (path, detail)
@@ -367,7 +423,9 @@ def test_mistakes_on_the_command_line(place, capsys, monkeypatch):
         "No run was named; give one or more folders: latentia explore RUN [RUN ...]."
     )
     assert "There is no run at" in error(place / "none")
-    assert "cannot be served on" in error(place / "vae", "--port", "99999")
+    assert "127.0.0.1:99999 cannot be served on" in error(place / "vae", "--port", "99999")
+    said = error(place / "vae", "--host", "192.0.2.1")  # nobody's: RFC 5737
+    assert said.startswith("192.0.2.1 cannot be served on (")
     assert "is not a split" in error(place / "vae", "--split", "dev")
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert error(place / "vae") == (

@@ -69,7 +69,10 @@ def relate(
     from latentia.engine.run import Run
     from latentia.latents.codes import codes, names
     from latentia.latents.relate import relate as related
+    from latentia.report.pictures import ending, put
 
+    if out is not None:
+        ending(out, ".png", ".svg")
     opened = Run.open(run).at(beta)
     model = opened.coder()
     part = opened.part(split, data, labels=_labels(labels, label_cols))
@@ -78,7 +81,6 @@ def relate(
     caption = f"{opened.name}: {len(part):,} images of {part.name}, {permutations} permutations"
     if out is not None:
         from latentia.report.coordinates import relation_figure, rendered
-        from latentia.report.pictures import put
 
         figure = relation_figure(found, names(model.latent_shape), caption)
         put(out, {f".{kind}": lambda kind=kind: rendered(figure, kind) for kind in ("png", "svg")})
@@ -108,8 +110,9 @@ def traverse(
     from latentia.latents.codes import chosen, codes, names
     from latentia.latents.traverse import traverse as traversal
     from latentia.report.coordinates import traversal_frames, traversal_sheet
-    from latentia.report.pictures import gif, npy, png, put
+    from latentia.report.pictures import ending, gif, npy, png, put
 
+    ending(out, ".png", ".gif", ".npy")
     opened = Run.open(run).at(beta)
     model = opened.coder()
     over = codes(model, opened.part(None, data, own="train"), SAMPLE)
@@ -123,7 +126,7 @@ def traverse(
     )
     kinds = {
         ".png": lambda: png(traversal_sheet(found, given, known, caption), caption),
-        ".gif": lambda: gif(traversal_frames(found, known, caption)),
+        ".gif": lambda: gif(traversal_frames(found, known, caption), back=True),
         ".npy": lambda: npy(found.images),
     }
     print(put(out, kinds))
@@ -143,9 +146,10 @@ def interpolate(
     import torch
 
     from latentia.engine.run import Run
-    from latentia.report.pictures import put
+    from latentia.report.pictures import ending, put
     from latentia.report.sheets import walked
 
+    ending(out, ".png", ".gif", ".npy")
     opened = Run.open(run).at(beta)
     model = opened.coder()
     ends = [opened.image(name, split, data) for name in images]
@@ -165,9 +169,10 @@ def nearest(
     """Show the images of a split whose latents lie nearest to an image's."""
     from latentia.engine.run import Run
     from latentia.latents.codes import codes
-    from latentia.report.pictures import put
+    from latentia.report.pictures import ending, put
     from latentia.report.sheets import neighbours
 
+    ending(out, ".png", ".npy")
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run).at(beta)
@@ -189,9 +194,10 @@ def decode(
     """Decode latents that are given as numbers."""
     from latentia.engine.run import Run
     from latentia.latents.written import read_latents
-    from latentia.report.pictures import put
+    from latentia.report.pictures import ending, put
     from latentia.report.sheets import decoded
 
+    ending(out, ".png", ".npy")
     opened = Run.open(run).at(beta)
     model = opened.coder()
     print(put(out, decoded(opened, model, read_latents(latents, model.latent_shape)).kinds))
@@ -211,8 +217,9 @@ def attribute(
     from latentia.latents.attribute import attribute as answers
     from latentia.latents.codes import chosen, codes, names
     from latentia.report.coordinates import attribution_figure, rendered
-    from latentia.report.pictures import npy, put
+    from latentia.report.pictures import ending, npy, put
 
+    ending(out, ".png", ".svg", ".npy")
     opened = Run.open(run).at(beta)
     model = opened.coder()
     over = codes(model, opened.part(None, data, own="train"), SAMPLE)

@@ -38,7 +38,8 @@ def export(
             f'--to {to} needs {missing.name}, of the extra export: pip install "latentia[export]".'
         ) from None
     at = "" if beta is None else f"-beta{beta:g}"
-    path = Path(out or f"{opened.path}{at}-{to}")
+    home = opened.path.name if run.startswith("hub:") else opened.path  # not into the cache
+    path = Path(out or f"{home}{at}-{to}")
     how = {"data": data} if to == "diffusers" else {}
     try:
         importlib.import_module(f"latentia.export.{to}").write(opened, path, **how)

@@ -175,7 +175,7 @@ class Run:
             from latentia.engine.hub import fetched
 
             path = fetched(str(path))
-        path = Path(path)
+        path = named(path)
         if not path.exists():
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
         try:
@@ -316,6 +316,12 @@ class Run:
         return name
 
 
+def named(path: Path | str) -> Path:
+    """The path as it is given, so that commands stay short; in full where it ends in no name."""
+    path = Path(path)
+    return path if path.name not in ("", "..") else path.resolve()
+
+
 def _new_folder(recipe: str, path: Path | str | None, about: dict[str, Any]) -> Path:
     """A folder that holds run.json and nothing else."""
     if path is None:
@@ -323,7 +329,7 @@ def _new_folder(recipe: str, path: Path | str | None, about: dict[str, Any]) -> 
         path, number = stem, 2
         while path.exists():
             path, number = stem.with_name(f"{stem.name}-{number}"), number + 1
-    path = Path(path)
+    path = named(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         own = (path / "run.json").exists()
         hint = f"`latentia resume {path}` goes on with it, or give" if own else "give"

@@ -1,7 +1,5 @@
 """The generative adversarial network: Goodfellow et al. 2014, arXiv 1406.2661."""
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,12 +15,6 @@ NAMES = (
     *("accuracy real", "accuracy fake", "critic loss"),
     *("gradient at image", "spread of samples"),
 )
-
-
-class Fakes(NamedTuple):
-    """A step's generated images, with their graph to the generator."""
-
-    image: Float[Tensor, "b c h w"]
 
 
 class GAN(Model):
@@ -56,14 +48,14 @@ class GAN(Model):
             "generator": Player(self.generator, self.generator_terms),
         }
 
-    def shared(self, batch: Batch, moment: Moment) -> Fakes:
-        z = noise(moment, "generator", self.noise_shape, batch.image)
-        return Fakes(self.draw(z))
+    def shared(self, batch: Batch, moment: Moment) -> Float[Tensor, "b c h w"]:
+        """The step's generated images, with their graph to the generator."""
+        return self.draw(noise(moment, "generator", self.noise_shape, batch.image))
 
-    def critic_terms(self, batch: Batch, moment: Moment, shared: Fakes) -> Terms:
+    def critic_terms(self, batch: Batch, moment: Moment, shared: Float[Tensor, "b c h w"]) -> Terms:
         penalised = self.gamma is not None
         real = batch.image.detach().requires_grad_(penalised)
-        fake = shared.image.detach().requires_grad_(penalised)  # no gradient to the generator
+        fake = shared.detach().requires_grad_(penalised)  # no gradient to the generator
         # apart, not in one batch: the penalties' gradients belong to one set each
         on_real, on_fake = self.critic(real), self.critic(fake)
         # a relativistic critic has no zero: its verdict is on which side of the middle a logit lies
@@ -82,11 +74,13 @@ class GAN(Model):
             terms["R2"] = (gamma, slope(on_fake, fake))
         return terms
 
-    def generator_terms(self, batch: Batch, moment: Moment, shared: Fakes) -> Terms:
+    def generator_terms(
+        self, batch: Batch, moment: Moment, shared: Float[Tensor, "b c h w"]
+    ) -> Terms:
         if torch.is_grad_enabled():
-            shared.image.register_hook(self._note_gradient)
+            shared.register_hook(self._note_gradient)
         on_real = self.critic(batch.image) if self.loss.relative else None
-        losses = self.loss.generator(on_real, self.critic(shared.image))
+        losses = self.loss.generator(on_real, self.critic(shared))
         return {name: (1.0, value) for name, value in losses.items()}
 
     def _note_gradient(self, gradient: Tensor) -> None:

@@ -43,9 +43,8 @@ def walk_sheet(
 
 
 def walk_frames(path: Float[Tensor, "path c h w"], caption: str) -> list[Image.Image]:
-    """A frame a place; there and back."""
-    frames = [lay(place[None].cpu(), 1, caption, least=LARGE) for place in path]
-    return frames + frames[-2:0:-1]
+    """A frame a place."""
+    return [lay(place[None].cpu(), 1, caption, least=LARGE) for place in path]
 
 
 def _short(name: str) -> str:
@@ -72,10 +71,10 @@ def traversal_sheet(
 
 
 def traversal_frames(found: Traversal, names: Sequence[str], caption: str) -> list[Image.Image]:
-    """A frame a value, all dimensions side by side; there and back."""
+    """A frame a value, all dimensions side by side."""
     k, s = found.values.shape
     columns = min(k, 8)
-    frames = [
+    return [
         lay(
             found.images[:, step].cpu(),
             columns,
@@ -86,7 +85,6 @@ def traversal_frames(found: Traversal, names: Sequence[str], caption: str) -> li
         )
         for step in range(s)
     ]
-    return frames + frames[-2:0:-1]
 
 
 def attribution_figure(

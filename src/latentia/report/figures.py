@@ -62,7 +62,8 @@ def training_curves(logged: Sequence[dict], validated: Sequence[dict], player: s
         total, weights = axes[-2], axes[-1]
         sums = [sum(w * r["terms"][t] for t, w in r["weights"].items()) for _, r in rows]
         total.plot(images, sums, color=BLUE, label="train, weighted sum")
-        _dashed(total, logged, validated, "nelbo", "validation, beta 1")
+        if "distortion" in terms:  # not a critic's: the ELBO is none of its matter
+            _dashed(total, logged, validated, "nelbo", "validation, beta 1")
         total.set_title("objective, nats per image")
         for k, term in enumerate(terms):
             draw(

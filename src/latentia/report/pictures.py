@@ -104,30 +104,18 @@ def png(picture: Image.Image, caption: str = "") -> bytes:
     return file.getvalue()
 
 
-def write(path: Path | str, images: Float[Tensor, "n c h w"], columns: int, caption: str) -> Path:
-    """A picture at the path, or, where it ends in .npy, the images themselves.
-
-    Raises: Error if the path can't be written or its ending is another.
-    """
-    return put(
-        path,
-        {
-            ".png": lambda: png(lay(images, columns, caption), caption),
-            ".npy": lambda: npy(images),
-        },
-    )
-
-
 def npy(images: Float[Tensor, "*any"]) -> bytes:
     file = io.BytesIO()
     np.save(file, images.float().cpu().numpy())
     return file.getvalue()
 
 
-def gif(frames: Sequence[Image.Image], seconds: float = 4.0) -> bytes:
-    """An endless animation that holds its last frame for a second."""
+def gif(frames: Sequence[Image.Image], seconds: float = 4.0, back: bool = False) -> bytes:
+    """An endless animation, there and `back` if so; it rests for a second where it turns."""
+    turns = {0, len(frames) - 1} if back else {len(frames) - 1}
+    frames = [*frames, *frames[-2:0:-1]] if back else frames
     each = max(40, round(1000 * seconds / len(frames)))
-    times = [each] * (len(frames) - 1) + [each + 1000]
+    times = [each + 1000 * (k in turns) for k in range(len(frames))]
     file = io.BytesIO()
     first, *rest = frames
     first.save(
@@ -136,18 +124,27 @@ def gif(frames: Sequence[Image.Image], seconds: float = 4.0) -> bytes:
     return file.getvalue()
 
 
+def ending(path: Path | str, *kinds: str) -> str:
+    """What the path ends in; commands ask before they work.
+
+    Raises: Error if it is none of these.
+    """
+    found = Path(path).suffix
+    if found not in kinds:
+        allowed = " or a ".join(kinds)
+        raise Error(f"--out {path} ends in {found or 'nothing'}; give a {allowed} file.")
+    return found
+
+
 def put(path: Path | str, kinds: dict[str, Callable[[], bytes]]) -> Path:
     """Writes what the path's ending asks for.
 
     Raises: Error if it asks for something else or the path can't be written.
     """
-    path = Path(path)
-    if path.suffix not in kinds:
-        allowed = " or a ".join(kinds)
-        raise Error(f"--out {path} ends in {path.suffix or 'nothing'}; give a {allowed} file.")
+    path, kind = Path(path), ending(path, *kinds)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(kinds[path.suffix]())
+        path.write_bytes(kinds[kind]())
     except OSError as problem:
         raise Error(f"{path} cannot be written ({problem.strerror}); give another --out.") from None
     return path

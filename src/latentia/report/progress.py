@@ -28,7 +28,8 @@ def strips(event: Pictured) -> dict[str, Tensor]:
 
 def pictures_of(run: Run, kind: str, most: int = 1000) -> list[tuple[int, Path]]:
     """(epoch, file) in order, at most so many of them, the first and the last among them."""
-    paths = sorted((run.path / "progress").glob(f"{kind}-*.png"))
-    if len(paths) > most:
-        paths = [paths[round(k * (len(paths) - 1) / (most - 1))] for k in range(most)]
-    return [(int(path.stem.rsplit("-", 1)[1]), path) for path in paths]
+    paths = (run.path / "progress").glob(f"{kind}-*.png")
+    found = sorted((int(path.stem.rsplit("-", 1)[1]), path) for path in paths)
+    if len(found) > most:
+        found = [found[round(k * (len(found) - 1) / (most - 1))] for k in range(most)]
+    return found

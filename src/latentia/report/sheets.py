@@ -32,7 +32,7 @@ def decoded(run: Run, model: HasLatents, z: Float[Tensor, "n *latent"]) -> Sheet
     images = model.decode(z)
     what = "1 latent" if len(z) == 1 else f"{len(z)} latents"
     size = {"least": LARGE} if len(z) == 1 else {}
-    return _sheet(images, columns_for(len(z)), f"{run.name}: {what}, decoded", **size)
+    return sheet(images, columns_for(len(z)), f"{run.name}: {what}, decoded", **size)
 
 
 def reconstructed(
@@ -41,7 +41,7 @@ def reconstructed(
     """Originals above their decoded posterior means."""
     pairs = torch.cat([images, model.decode(model.encode(images).mean).cpu()])
     caption = f"{run.name}: {what} above their reconstructions"
-    return _sheet(pairs, len(images), caption)
+    return sheet(pairs, len(images), caption)
 
 
 def neighbours(
@@ -55,7 +55,7 @@ def neighbours(
     images = torch.cat([image, *(part.batch(slice(row, row + 1)).image for row, _ in found)])
     under = ["image", *(f"{row}: {distance:.2f}" for row, distance in found)]
     caption = f"{run.name}: nearest of {len(over.mean):,} images of {part.name}, by distance"
-    return _sheet(images, columns_for(len(images)), caption, under=under), found
+    return sheet(images, columns_for(len(images)), caption, under=under), found
 
 
 def walked(
@@ -73,7 +73,7 @@ def walked(
     ends_said = f"{caption}; first and last of a row: the originals"
     kinds = {
         ".png": lambda: png(walk_sheet(path, ends, names, ends_said), ends_said),
-        ".gif": lambda: gif(walk_frames(path, caption)),
+        ".gif": lambda: gif(walk_frames(path, caption), back=True),
         ".npy": lambda: npy(path),
     }
     return Sheet(path, kinds)
@@ -93,10 +93,11 @@ def sampled(
     images = model.sample(n, seed=seed, cond=told, **how)
     groups = getattr(model, "column", None) == CLUSTER  # groups of latents, not labels
     given = f", of {'group ' if groups else ''}{cond}" if cond is not None else ""
-    return _sheet(images, columns_for(n), f"{run.name}: samples{given}, seed {seed}, {prior}")
+    return sheet(images, columns_for(n), f"{run.name}: samples{given}, seed {seed}, {prior}")
 
 
-def _sheet(images: Tensor, columns: int, caption: str, **how: Any) -> Sheet:
+def sheet(images: Tensor, columns: int, caption: str, **how: Any) -> Sheet:
+    """Images row by row under one caption; how: as `lay` takes it."""
     kinds = {
         ".png": lambda: png(lay(images, columns, caption, **how), caption),
         ".npy": lambda: npy(images),

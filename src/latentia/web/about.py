@@ -8,6 +8,7 @@ from scipy.stats import norm
 from typing_extensions import Doc
 
 from latentia.core.contract import HasTrajectory
+from latentia.data import Split
 from latentia.engine.condition import choices
 from latentia.latents.codes import names
 from latentia.latents.traverse import masses, quantiles
@@ -22,17 +23,15 @@ def described(run: Explored) -> dict[str, Any]:
     """A run as JSON; dimensions by rate, largest first."""
     spec, coder = run.run.about["images"], run.coder
     c, h, w = spec["shape"]
-    part = run.part if run.shown is not None else None
-    columns = {} if part is None else {
-        name: part.classes.get(name) for name, values in part.columns.items() if values.ndim == 1
-    }  # fmt: skip
+    shown = run.shown  # a turn of beta may take it away meanwhile
+    part = run.part if shown is not None else None
     return {
         "name": run.run.path.name,
         "recipe": run.run.about["recipe"].rsplit("/", 1)[-1],
         "source": run.data or spec["source"],
         "shape": [c, h, w],
         "count": len(part) if part is not None else 0,
-        "shown": len(run.shown.mean) if run.shown is not None else 0,
+        "shown": len(shown.mean) if shown is not None else 0,
         "split": run.split,
         "state": "reading" if run.reading else "missing" if run.missing else "ready",
         "missing": run.missing,
@@ -40,9 +39,18 @@ def described(run: Explored) -> dict[str, Any]:
         "latent": None if coder is None else int(np.prod(coder.latent_shape)),
         "dims": [] if coder is None else dimensions(run),
         "ranged": run.trained is not None,
-        "columns": columns,
+        "columns": {} if part is None else columns(part),
         "prior": prior(run),
         "no_umap": why_not("umap"),
+    }
+
+
+def columns(part: Split) -> dict[str, list[str] | None]:
+    """Those that colour a map, a finite number an image; with the names of their classes."""
+    return {
+        name: part.classes.get(name)
+        for name, values in part.columns.items()
+        if values.ndim == 1 and values.isfinite().all()
     }
 
 
@@ -59,15 +67,16 @@ def dimensions(run: Explored) -> list[dict[str, Any]]:
 
     The ranges are computed once.
     """
-    kept = run.maps.get("dims")
-    if kept and kept[0] is run.trained:
+    kept, trained = run.maps.get("dims"), run.trained  # a turn of beta may take both away
+    if kept and kept[0] is trained:
         return kept[1]
-    known, rates = names(run.coder.latent_shape), run.rates
+    known = names(run.coder.latent_shape)
+    rates = run.rates if trained is None else trained.rates.tolist()
     order = np.argsort([-rate for rate in rates], kind="stable") if rates else range(len(known))
     found = []
     for k in [int(k) for k in order][:SLIDERS]:
-        if run.trained is not None:
-            mean, sd = run.trained.mean[:, k], run.trained.sd[:, k]
+        if trained is not None:
+            mean, sd = trained.mean[:, k], trained.sd[:, k]
             levels = np.array([ENDS, 1 - ENDS])
             low, high = quantiles(mean[:, None], sd[:, None], levels)[0]
             heights = masses(mean.astype("f8"), sd.astype("f8"), np.linspace(low, high, BINS + 1))
@@ -79,7 +88,7 @@ def dimensions(run: Explored) -> list[dict[str, Any]]:
         ends = {"low": round(float(low), 2), "high": round(float(high), 2)}
         bars = rounded(heights / heights.max(), 3)
         found.append({"dim": k, "name": known[k], "rate": rate, "dead": dead, **ends, "bars": bars})
-    run.maps["dims"] = run.trained, found
+    run.maps["dims"] = trained, found
     return found
 
 

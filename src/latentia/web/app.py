@@ -17,7 +17,7 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.core.tensors import displayable, to_bytes
 from latentia.latents.codes import names
-from latentia.web.about import described
+from latentia.web.about import columns, described
 from latentia.web.explored import Answer, Explored, Given
 from latentia.web.map import plane, rounded
 from latentia.web.worker import Worker
@@ -135,7 +135,7 @@ def application(runs: list[Explored], worker: Worker, problems: list[str]) -> Fa
         app.get(route)(lambda name=name: FileResponse(PAGE / name))
 
     @app.get("/api/runs")
-    async def all_runs() -> JSONResponse:
+    def all_runs() -> JSONResponse:  # as the map: histograms take their time
         return JSONResponse({"runs": [described(run) for run in runs], "problems": problems})
 
     @app.post("/api/encode")
@@ -208,8 +208,8 @@ def on_map(run: Explored, asked: Map) -> dict[str, Any]:
         known = names(run.coder.latent_shape)
         maps[key] = plane(asked.kind, shown.mean, asked.dims, known)
     found, rows = maps[key], run.rows
-    if asked.column is not None and asked.column not in run.part.columns:
-        raise Error(f"The data have no column {asked.column}.")
+    if asked.column is not None and asked.column not in columns(run.part):
+        raise Error(f"The data have no column {asked.column} of finite numbers.")
     values = [] if asked.column is None else run.part.columns[asked.column][rows].tolist()
     return {
         "places": rounded(found.places),

@@ -113,9 +113,7 @@ class Explored:
 
     @property
     def rates(self) -> list[float] | None:
-        """Nats of each dimension: of the training images or, without them, as once evaluated."""
-        if self.trained is not None:
-            return self.trained.rates.tolist()
+        """Nats of each dimension, as once evaluated."""
         try:
             found = json.loads((self.run.path / "evaluation.json").read_text())
             return [float(rate) for rate in found["rate_by_dimension"]]
@@ -203,7 +201,7 @@ class Explored:
             run, model = Run.open(run.path / PARENT), model.autoencoder
             words = ["latentia", "sample", f"{self.given.rstrip('/')}/{PARENT}"]
         column = getattr(self.model, "column", None)
-        pictured = column and self.run.about["images"]["columns"][column]
+        pictured = column and self.run.about["images"]["columns"].get(column)
         if cond is not None and pictured and not cond.isdecimal():  # a word would be a path
             raise Error(f"The condition is {cond!r}; give the index of a test image.")
         sheet = sheets.sampled(run, model, n, seed, wanted, cond)

@@ -56,4 +56,5 @@ def listening(host: str, port: int | None) -> socket.socket:
         except (OSError, OverflowError) as problem:
             door.close()
             why = getattr(problem, "strerror", None) or str(problem)
-    raise Error(f"{host}:{port} cannot be served on ({why}); give another --port or --host.")
+    at = host if port is None else f"{host}:{port}"
+    raise Error(f"{at} cannot be served on ({why}); give another --port or --host.")
