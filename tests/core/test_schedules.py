@@ -71,3 +71,10 @@ def test_triangle_rises_and_falls_straight_and_is_a_half_on_average():
     )
     middles = [factor((k + 0.5) / 1000) for k in range(1000)]
     assert sum(middles) / 1000 == pytest.approx(0.5)
+
+
+def test_a_triangle_falls_as_a_power_of_what_is_left():
+    factor = triangle(warmup=0.2, power=0.5)
+    assert factor(0.1) == 0.5
+    assert factor(0.6) == pytest.approx(0.5**0.5)
+    assert factor(1.0) == 0.0

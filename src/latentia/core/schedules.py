@@ -41,11 +41,12 @@ def after(warmup: float, then: Schedule, until: float = 1.0) -> Schedule:
     return lambda share: then(min(max((share - warmup) / max(until - warmup, 1e-12), 0.0), 1.0))
 
 
-def triangle(warmup: float = 0.0) -> Schedule:
-    """A factor: 0 to 1 over the share `warmup`, then straight down to 0."""
+def triangle(warmup: float = 0.0, power: float = 1.0) -> Schedule:
+    """A factor: 0 to 1 over the share `warmup`, then down to 0 as the power of what is left."""
 
     def factor(share: float) -> float:
-        return share / warmup if share < warmup else max(1 - share, 0.0) / max(1 - warmup, 1e-12)
+        left = max(1 - share, 0.0) / max(1 - warmup, 1e-12)
+        return share / warmup if share < warmup else left**power
 
     return factor
 
