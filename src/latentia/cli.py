@@ -96,6 +96,7 @@ def sample(
     guidance: Annotated[
         float | None, Doc("of a learned prior: weight of the condition, 1 as learned")
     ] = None,
+    data: Annotated[str | None, Doc("where --cond takes its index; default: the run's own")] = None,
     beta: AtBeta = None,
     out: Out = "samples.png",
 ) -> None:
@@ -110,7 +111,7 @@ def sample(
     opened = Run.open(run).at(beta)
     wanted = {"sampler": sampler, "steps": steps, "guidance": guidance}
     chosen = {k: v for k, v in wanted.items() if v is not None}
-    print(put(out, sampled(opened, opened.model(), n, seed, chosen, cond).kinds))
+    print(put(out, sampled(opened, opened.model(), n, seed, chosen, cond, data).kinds))
 
 
 def reconstruct(

@@ -120,6 +120,18 @@ def test_an_image_is_a_condition_by_file_or_by_index(place, tmp_path):
     assert np.abs(free - by_index).max() > 1e-6
 
 
+def test_the_image_that_is_a_condition_may_be_elsewhere(place, tmp_path, capsys):
+    by_index = drawn(place, tmp_path, "ldm", "--cond", "1")
+    elsewhere = drawn(place, tmp_path, "ldm", "--cond", "1", "--data", "speckle:40")
+    assert np.array_equal(by_index, elsewhere)
+    others = drawn(place, tmp_path, "ldm", "--cond", "1", "--data", "speckle:30")
+    assert np.abs(others - by_index).max() > 1e-6
+    photos, run = place / "photos", place / "ldm"
+    assert error(capsys, "sample", run, "--cond", "1", "--data", photos) == (
+        f"{photos} holds no pattern, which {run} wants; give the file."
+    )
+
+
 def test_the_caption_says_how_it_was_drawn(place, tmp_path):
     words = ["--cond", "dog", "--steps", "3", "--guidance", "2", "--out", str(tmp_path / "s.png")]
     assert main(["sample", str(place / "prior"), "-n", "4", *words]) == 0

@@ -46,8 +46,10 @@ def choices(run: Run, model: Model) -> list[str]:
     return run.about["images"]["labels"].get(model.column) or [*map(str, range(model.classes))]
 
 
-def condition(run: Run, model: Model, text: str, n: int) -> Tensor:
+def condition(run: Run, model: Model, text: str, n: int, data: str | None = None) -> Tensor:
     """Of n images: class names or numbers, each in its turn; or an image, by file or test index.
+
+    data: where the run's images are now, or others.
 
     Raises: Error if the model takes no condition, or not this one.
     """
@@ -57,7 +59,9 @@ def condition(run: Run, model: Model, text: str, n: int) -> Tensor:
     spec = run.about["images"]
     if shape := spec["columns"].get(column):
         if text.isdecimal():
-            part = run.part("test")
+            part = run.part(None, data)
+            if column not in part.columns:
+                raise Error(f"{data} holds no {column}, which {run.path} wants; give the file.")
             if int(text) >= len(part):
                 raise Error(f"There is no image {text} in {part.name}; it has {len(part)}, from 0.")
             row = slice(int(text), int(text) + 1)

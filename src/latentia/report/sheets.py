@@ -86,10 +86,14 @@ def sampled(
     seed: int,
     wanted: dict[str, Any],
     cond: str | None = None,
+    data: str | None = None,
 ) -> Sheet:
-    """n images drawn by seed, of the condition in words, under the sampling options wanted."""
+    """n images drawn by seed, of the condition in words, under the sampling options wanted.
+
+    data: as `condition` takes it.
+    """
     how, prior = sampling(run, model, wanted, asked=cond is not None)
-    told = condition(run, model, cond, n) if cond is not None else None
+    told = condition(run, model, cond, n, data) if cond is not None else None
     images = model.sample(n, seed=seed, cond=told, **how)
     groups = getattr(model, "column", None) == CLUSTER  # groups of latents, not labels
     given = f", of {'group ' if groups else ''}{cond}" if cond is not None else ""

@@ -204,8 +204,9 @@ class Explored:
         pictured = column and self.run.about["images"]["columns"].get(column)
         if cond is not None and pictured and not cond.isdecimal():  # a word would be a path
             raise Error(f"The condition is {cond!r}; give the index of a test image.")
-        sheet = sheets.sampled(run, model, n, seed, wanted, cond)
+        sheet = sheets.sampled(run, model, n, seed, wanted, cond, self.data)
         words += ["-n", str(n), "--seed", str(seed)]
+        words += ["--data", self.data] if self.data and pictured and cond is not None else []
         words += ["--cond", cond] if cond is not None else []
         for name, value in wanted.items():
             words += [f"--{name}", f"{value}"]
