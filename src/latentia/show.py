@@ -198,7 +198,7 @@ def figures(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
         counts = " and ".join(f"{each:,}" for each in (n if isinstance(n, tuple) else (n,)))
         of = "; ".join(filter(None, (counts, row["features"], row["note"])))
         sheet.add_row(row["name"], f"{shown}{spread} {row['unit']}".rstrip(), of)
-    Console(file=sys.stdout).print(sheet)
+    Console(file=sys.stdout, markup=False).print(sheet)
     print("±: one standard error.")
 
 
@@ -210,7 +210,7 @@ def choice(found: Choice, run: Run) -> None:
         spread = "" if each.error is None else f" ± {each.error:.2g}"
         mark = "chosen" if each == found.chosen else ""
         sheet.add_row(f"{each.beta:g}", f"{each.value:.4g}{spread}", mark)
-    Console(file=sys.stdout).print(sheet)
+    Console(file=sys.stdout, markup=False).print(sheet)
     print("±: one standard error.")
     print(f"For {found.purpose}, beta {found.chosen.beta:g}: {found.rule}.")
     if found.alike:
@@ -231,7 +231,7 @@ def swept(
         told = (trial.rate, trial.distortion, trial.rate + trial.distortion)
         values = [trial.settings[name] for name in names]
         sheet.add_row(f"{trial.number:03}", *values, *(f"{v:,.2f}" for v in told), mark)
-    Console(file=sys.stdout).print(sheet)
+    Console(file=sys.stdout, markup=False).print(sheet)
 
 
 def relations(title: str, found: Related, names: list[str]) -> None:
@@ -254,7 +254,7 @@ def relations(title: str, found: Related, names: list[str]) -> None:
         ends = [f"{s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for s in (r.scores[0], r.scores[-1])]
         measure = "accuracy" if r.kind == "class" else "R²"
         sheet.add_row(r.label, "\n".join(best + more) or "none", measure, *ends, f"{r.chance:.2f}")
-    Console(file=sys.stdout).print(sheet)
+    Console(file=sys.stdout, markup=False).print(sheet)
     print(
         f"Told by: at p ≤ {LEVEL} over all dimensions of a label, against permuted labels. First k"
         " dimensions by rate; out of fold, 95 % intervals."

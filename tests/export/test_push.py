@@ -128,6 +128,17 @@ def test_a_run_of_the_hub_is_exported_to_here(made, hub, tmp_path, capsys, monke
     assert (tmp_path / f"{NAME.split('/')[1]}-onnx").is_dir()
 
 
+def test_what_mends_a_run_of_the_hub_is_trained_here(made, hub, tmp_path, capsys):
+    assert main(["push", str(made / "vae"), NAME]) == 0
+    capsys.readouterr()
+    assert main(["doctor", f"hub:{NAME}", "--data", str(made / "toy.npy"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["findings"]
+    trained = [command.split() for each in found for command in each["cure"] if "--run" in command]
+    assert trained
+    for words in trained:
+        assert words[words.index("--run") + 1].startswith("toy-")
+
+
 def test_a_new_version_is_fetched_once_and_the_last_one_serves_without_the_hub(
     made, hub, monkeypatch
 ):

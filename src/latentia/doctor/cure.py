@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from latentia.core.errors import Error
+from latentia.data import cache
 from latentia.doctor.patient import Patient
 from latentia.engine import edits as all_edits
 from latentia.engine import recipe as recipes
@@ -120,7 +121,10 @@ def words(*given: str) -> str:
 
 
 def _command(patient: Patient, recipe: str, flags: list[str], suffix: str) -> list[str]:
-    run = ["--run", str(free(Path(f"{patient.run.path}-{suffix}")))]
+    path = patient.run.path
+    if path.is_relative_to(cache.root()):  # a run of the hub: what mends it is the user's own
+        path = Path(path.name)
+    run = ["--run", str(free(Path(f"{path}-{suffix}")))]
     return [words("latentia", "train", recipe, *flags, *run)]
 
 
