@@ -142,3 +142,12 @@ def test_help_and_list_come_without_torch():
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert said in done.stdout
+
+
+def test_what_is_for_the_end_of_a_run_is_not_imported_before_its_first_step():
+    """A sweep's table once brought scikit-learn and torchmetrics to every `latentia train`."""
+    slow = "sklearn", "scipy.stats", "torchmetrics", "matplotlib", "torch._dynamo", "datasets"
+    code = "import sys, latentia.cli, latentia.session, latentia.show, latentia.words\n"
+    code += f"print([name for name in {slow} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"

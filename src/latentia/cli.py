@@ -4,7 +4,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, get_type_hints
 
 import tyro
 from typing_extensions import Doc
@@ -216,7 +216,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _dispatch(name: str, words: list[str]) -> int | None:
-    from latentia.engine.knobs import nearest, refuse_unknown
+    from latentia.engine.knobs import nearest, refuse_unknown, refuse_unreadable
 
     if name not in COMMANDS:
         near = nearest(name, COMMANDS, " did you mean {}?")
@@ -226,6 +226,7 @@ def _dispatch(name: str, words: list[str]) -> int | None:
     function = COMMANDS[name]
     known = [p.rstrip("_") for p in inspect.signature(function).parameters]
     refuse_unknown(f"latentia {name}", words, known)
+    refuse_unreadable(words, get_type_hints(function, include_extras=True))
     return tyro.cli(function, prog=f"latentia {name}", args=words, use_underscores=False)
 
 

@@ -202,21 +202,24 @@ def figures(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
     print("±: one standard error.")
 
 
-def choice(found: Choice, run: Run) -> None:
-    """Every candidate, the chosen one marked, and the command that uses it."""
+USES = {"sampling": "sample", "reconstruction": "reconstruct"}  # else the coordinates are wanted
+
+
+def choice(found: Choice, runs: Sequence[Run], run: Run) -> None:
+    """Every candidate with its run, the chosen one marked, and the command that uses it."""
     print(f"{found.figure}; {found.n:,} images of {found.split}")
-    sheet = Table("beta", "value", "")
-    for each in found.candidates:
+    sheet = Table("beta", "value", "", "run")
+    for each, own in zip(found.candidates, runs, strict=True):
         spread = "" if each.error is None else f" ± {each.error:.2g}"
-        mark = "chosen" if each == found.chosen else ""
-        sheet.add_row(f"{each.beta:g}", f"{each.value:.4g}{spread}", mark)
+        mark = "chosen" if each is found.chosen else ""
+        sheet.add_row(f"{each.beta:g}", f"{each.value:.4g}{spread}", mark, own.name)
     Console(file=sys.stdout, markup=False).print(sheet)
     print("±: one standard error.")
     print(f"For {found.purpose}, beta {found.chosen.beta:g}: {found.rule}.")
     if found.alike:
         print(f"Within one standard error of it: {', '.join(f'{b:g}' for b in found.alike)}.")
     asked = "" if run.beta is None else f" --beta {run.beta:g}"
-    print(f"latentia sample {run.path}{asked}")
+    print(f"latentia {USES.get(found.purpose, 'encode')} {run.path}{asked}")
 
 
 def swept(

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
-from latentia.doctor.choose import SWEEP
 from latentia.engine.checkpoint import write_json
 from latentia.engine.recipe import arguments
 from latentia.engine.run import Run, named
-from latentia.engine.space import axis, design
+from latentia.engine.space import SWEEP, axis, design
 from latentia.metrics.elbo import elbo
 from latentia.session import go_on, start
 from latentia.words import parse_train

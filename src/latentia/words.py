@@ -3,14 +3,14 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Optional, get_args, get_type_hints
+from typing import Annotated, Any, Optional, get_args, get_origin, get_type_hints
 
 import tyro
 from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.engine import edits
-from latentia.engine.knobs import check, refuse_unknown
+from latentia.engine.knobs import check, refuse_unknown, refuse_unreadable
 from latentia.engine.plan import Options
 from latentia.engine.recipe import find
 
@@ -29,6 +29,8 @@ def parse_train(name: str, words: list[str]) -> tuple:
         if own in ("run", "profile") or known.count(own) > 1:
             raise Error(f"{name} has a knob {own}, which is an option of every recipe; rename it.")
     refuse_unknown(name, words, ["run", *known, "profile"])
+    hints = [get_type_hints(group, include_extras=True) for group in groups.values()]
+    refuse_unreadable(words, {key: hint for each in hints for key, hint in each.items()})
     command = dataclasses.make_dataclass(
         "Train",
         [
@@ -67,9 +69,10 @@ def _fields(title: str, function: Callable, switch: str = "") -> type:
         default = parameter.default
         hint = hints.get(name, str if default is None else type(default))
         if get_args(hint) and get_args(hint)[0] is Any:  # data: on the command line, a word
-            word = str if default is not None else Optional[str]  # noqa: UP045 (as below)
+            word = str if default is not None else Optional[str]  # noqa: UP045 (hints are values)
             hint = Annotated[(word, *hint.__metadata__)]
         if name == switch:
-            hint, default = Optional[hint], None  # noqa: UP045 (hints are values)
+            base, *about = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+            hint, default = Annotated[(Optional[base], *about)], None  # noqa: UP045 (as above)
         fields.append((name, hint, dataclasses.field(default=default)))
     return dataclasses.make_dataclass(title, fields, kw_only=True)

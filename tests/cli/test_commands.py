@@ -118,6 +118,7 @@ def test_recipes_and_help(capsys):
     shown = capsys.readouterr().out
     assert "--kl-schedule" in shown
     assert "latent dimensions" in shown
+    assert "range of beta that one run learns: 0.01:10" in " ".join(shown.split())
 
 
 def test_a_recipe_of_ones_own_trains_and_loads(place, tmp_path, capsys):
@@ -181,13 +182,19 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
 
 
 def test_wrong_types_are_refused_by_name(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["train", "mnist_mlp_vae", "--latent", "many"])
-    assert stop.value.code == 2
-    said = capsys.readouterr()
-    assert "--latent" in said.err + said.out
-    assert "many" in said.err + said.out
-    assert "Traceback" not in said.err
+    for words, said in (
+        (["--latent", "many"], "--latent is many; it must be a whole number (latent dimensions)."),
+        (["--latent=2.5"], "--latent is 2.5; it must be a whole number (latent dimensions)."),
+        (["--lr"], "--lr has no value; it must be a number (learning rate)."),
+        (["--free-bits", "x"], "--free-bits is x; it must be a number (nats a latent"),
+        (["--threads", "two"], "--threads is two; it must be a whole number ("),
+        (["--divergence", "foo"], "--divergence is foo; it must be one of kl, tc ("),
+        (["--tracker", "foo"], "--tracker is foo; it must be one of tensorboard, wandb, mlflow ("),
+    ):
+        assert said in error(capsys, "train", "mnist_mlp_vae", *words)
+    assert error(capsys, "sample", "r", "--steps", "x").startswith(
+        "--steps is x; it must be a whole number ("
+    )
 
 
 def test_mistakes_in_the_data_leave_nothing_behind(tmp_path, capsys):

@@ -105,6 +105,8 @@ def test_a_gan_has_distances_and_no_likelihood(larger, capsys):
     run = larger / "gan"
     found = json.loads(evaluated(capsys, run, "--metrics", "fd,prdc", "--json"))["metrics"]
     assert [figure["name"] for figure in found["fd"]] == ["fd_samples"]
+    usual = json.loads(evaluated(capsys, run, "--json"))["metrics"]
+    assert [*usual] == ["fd"]
     for metric in ("elbo", "nll", "image"):
         assert "has no encoder" in error(capsys, "evaluate", run, "--metrics", metric)
 

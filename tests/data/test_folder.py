@@ -132,6 +132,16 @@ def test_mixed_sizes_are_named(tmp_path):
     )
 
 
+def test_images_that_lose_their_proportions_are_told(tmp_path):
+    for name, size in (("wide", (20, 10)), ("square", (16, 16)), ("nearly", (33, 32))):
+        Image.new("L", size).save(tmp_path / f"{name}.png")
+    assert open_images(str(tmp_path), size=16).notes == [
+        f"{tmp_path}/: images of 10x20 are stretched to 16x16; give --size HEIGHTxWIDTH of their "
+        "proportions, or cut them beforehand."
+    ]
+    assert "16x16 and" not in open_images(str(tmp_path), size="10x20").notes[0]
+
+
 def test_all_unreadable_files_are_listed_at_once(tmp_path):
     """Broken header, broken end, nothing at all, a link to nowhere: one error (trap 21)."""
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)

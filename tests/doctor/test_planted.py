@@ -61,6 +61,33 @@ def test_clipping(tmp_path, norm):
         assert ill.complete
 
 
+def test_after_a_kill_only_rows_of_steps_that_the_weights_have_taken_count(tmp_path):
+    told = [*rows([1.0] * 4), {"event": "validated", "step": 300, "epoch": 3, "values": {}}]
+    one = patient(tmp_path, rows=told, about_state={"step": 200, "complete": False})
+    assert [row["step"] for row in one.logged] == [100, 200]
+    assert one.validated == []
+
+
+def test_before_the_first_row_beta_is_the_knobs(tmp_path):
+    assert latents.beta_of(patient(tmp_path, rows=[])) == 1.0
+    assert latents.beta_of(patient(tmp_path / "b", rows=[], knobs={"beta": 3.0})) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("epochs", "beta", "severity"), [(1, 1.0, "WARN"), (1, 49.0, "ILL"), (100, 1.0, "ILL")]
+)
+def test_a_collapse_of_few_steps_may_be_theirs(tmp_path, epochs, beta, severity):
+    """Then what is missing stands before it."""
+    few = SimpleNamespace(mean=np.zeros((50, 20), np.float32))
+    knobs, told = {"epochs": epochs, "beta": beta}, [{"values": {"nelbo": 9.0, "rate": 0.01}}]
+    one = patient(tmp_path, knobs=knobs, rows=[], validated=told, codes=few)
+    found = latents.collapse(one)
+    assert found is not None
+    assert found.severity == severity
+    kinds = [each.kind for each in examine.CHECKS]
+    assert kinds.index("few steps") < kinds.index("posterior collapse")
+
+
 @pytest.mark.parametrize(
     ("norms", "clip", "ill"),
     [

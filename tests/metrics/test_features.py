@@ -60,6 +60,8 @@ def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monke
     batch = split.batch(slice(None))
     right = model.classify([batch.image]).argmax(1) == batch.columns["label"]
     assert right.double().mean() > 0.95
+    share = right.double().mean()
+    assert model.told(images) == f"label {share:.0%} right"
     told = model.embed([batch.image])
     assert told.shape == (len(split), WIDTH)
 

@@ -188,7 +188,9 @@ def test_another_run_that_is_read_disturbs_nothing(place, command):
         page.wait_for_selector("#picture-1 img:not([hidden])")
         page.evaluate("for (const each of document.querySelectorAll('figure')) each.mine = true")
         held["reading"] = False
-        with page.expect_response(lambda r: r.json()["runs"][1]["state"] == "ready"):
+        with page.expect_response(
+            lambda r: r.url.endswith("/api/runs") and r.json()["runs"][1]["state"] == "ready"
+        ):
             pass
         page.wait_for_timeout(300)
         for kept in ("#picture-0", "#picture-1"):

@@ -55,7 +55,8 @@ def choose(
     table = Labels(labels, None) if labels else UNLABELLED
     how = {"features": features, "n": n, "tolerance": tolerance, "seed": seed}
     found = chosen(among, for_, data=data, split=split, labels=table, **how)
-    best = among[found.candidates.index(found.chosen)][1]
+    runs = [one for _, one in among]
+    best = runs[found.candidates.index(found.chosen)]
     if best.beta is not None:  # a run of many betas
         keep(best, found)
     if json_:
@@ -63,7 +64,7 @@ def choose(
         told["candidates"] = [each._asdict() for each in found.candidates]
         print(json.dumps(told, indent=1))
         return
-    choice(found, best)
+    choice(found, runs, best)
 
 
 @dataclass

@@ -10,8 +10,11 @@ from latentia.commands.flags import AtBeta, Data, Json, RunFolder, Seed, SplitNa
 from latentia.core.errors import Error
 
 Metrics = Annotated[
-    str,
-    Doc("any of elbo, nll, fd, kd, prdc, image, memorisation, disentanglement: elbo,fd for two"),
+    str | None,
+    Doc(
+        "any of elbo, nll, fd, kd, prdc, image, memorisation, disentanglement: elbo,fd for two; "
+        "default: elbo, and fd of what only draws"
+    ),
 ]
 Features = Annotated[
     str, Doc("what images are compared in: auto, classifier, pixels, inception or dinov2")
@@ -22,7 +25,7 @@ def evaluate(
     run: RunFolder,
     data: Data = None,
     split: SplitName = None,
-    metrics: Metrics = "elbo",
+    metrics: Metrics = None,
     features: Features = "auto",
     n: Annotated[
         int | None,
@@ -40,6 +43,7 @@ def evaluate(
     elbo and nll; the first one measures whatever compares sets.
     """
     from latentia.core import processes
+    from latentia.core.contract import HasGenerator
     from latentia.engine.launch import first_before_all, together
     from latentia.engine.run import Run
     from latentia.metrics.evaluation import Evaluation
@@ -48,9 +52,10 @@ def evaluate(
     for flag, given, least in (("-n", n, 2), ("--k", k, 1)):
         if given is not None and given < least:
             raise Error(f"{flag} is {given}; it must be at least {least}.")
-    names = [name.strip() for name in metrics.split(",")]
     with together():
         opened = Run.open(run).at(beta)
+        usual = "fd" if isinstance(opened.model(), HasGenerator) else "elbo"
+        names = [name.strip() for name in (metrics or usual).split(",")]
         images = first_before_all(lambda: opened.images(data))
         part = first_before_all(lambda: opened.part(split, images))
         result = measure(Evaluation(opened, images, part, features, n, k, seed), names)

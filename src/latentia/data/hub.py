@@ -1,5 +1,6 @@
 """Tables of images as the hub keeps them: by name, a local copy, or one parquet file."""
 
+import logging
 import os
 import re
 import sys
@@ -215,17 +216,21 @@ def scalars(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars of `datasets` where nobody watches."""
+    """No bars of `datasets` where nobody watches, and no word of each retry: what fails is said."""
     import datasets
 
-    if sys.stderr.isatty() or not datasets.is_progress_bar_enabled():
-        yield
-        return
-    datasets.disable_progress_bars()
+    bars = datasets.is_progress_bar_enabled() and not sys.stderr.isatty()
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    if bars:
+        datasets.disable_progress_bars()
     try:
         yield
     finally:
-        datasets.enable_progress_bars()
+        logger.setLevel(level)
+        if bars:
+            datasets.enable_progress_bars()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from latentia.core.errors import Error
 from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.labels import Labels
-from latentia.data.reader import Reader, Survey, Wanted, parsed_size, resolved
+from latentia.data.reader import Reader, Survey, Wanted, parsed_size, resolved, stretched
 from latentia.data.sources import Source
 from latentia.data.split import NAMES, Pixels, Split, splits
 
@@ -262,7 +262,7 @@ class Images:
             "keys": survey.keys,
             "parts": survey.parts,
             "classes": survey.classes,
-            "notes": survey.notes,
+            "notes": [*survey.notes, *stretched(survey.sizes, prep, self._reader.label)],
             "fingerprint": fingerprint(out, survey),
         }
         if folder:

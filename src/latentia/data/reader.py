@@ -65,6 +65,21 @@ def parsed_size(size: Any) -> Size | None:
     return whole[0], whole[-1]
 
 
+def stretched(sizes: list[Size], prep: Preprocessing, label: str) -> list[str]:
+    """A note, where images lose their proportions by more than a twentieth."""
+    shape = prep.width / prep.height
+    bent = sorted({(h, w) for h, w in sizes if not 0.95 < w / h / shape < 1.05})
+    if not bent:
+        return []
+    shown = ", ".join(f"{height}x{width}" for height, width in bent[:3])
+    more = f" and {len(bent) - 3} sizes more" if len(bent) > 3 else ""
+    target = f"{prep.height}x{prep.width}"
+    return [
+        f"{label}: images of {shown}{more} are stretched to {target}; give --size HEIGHTxWIDTH of "
+        "their proportions, or cut them beforehand."
+    ]
+
+
 def resolved(wanted: Wanted, survey: Survey, label: str) -> Preprocessing:
     if wanted.size is None and len(survey.sizes) > 1:
         sizes = sorted(survey.sizes)

@@ -14,6 +14,7 @@ from latentia.data.labels import UNLABELLED, Labels
 from latentia.engine.checkpoint import read_about
 from latentia.engine.knobs import nearest
 from latentia.engine.run import Run
+from latentia.engine.space import SWEEP
 from latentia.latents.codes import codes
 from latentia.latents.relate import FEWEST, score
 from latentia.metrics.choice import Candidate, Choice
@@ -21,8 +22,6 @@ from latentia.metrics.curve import betas
 from latentia.metrics.disentangle import mig
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measures import measure
-
-SWEEP = "sweep.json"  # in the folder of a sweep, beside its runs
 
 
 def candidates(path: str | Path, points: int) -> list[tuple[float, Run]]:

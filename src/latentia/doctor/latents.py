@@ -31,13 +31,13 @@ def rate_of(patient: Patient) -> float | None:
 
 
 def beta_of(patient: Patient) -> float | None:
-    """The weight that the rate had last, of a distortion of weight 1; of what stands in its place,
-    where that does (the rate is then logged at weight 0); of a run of many betas the one that it
-    answers for."""
+    """The weight that the rate had last, of a distortion of weight 1, or before the first log row
+    will have; of what stands in its place, where that does (the rate is then logged at weight 0);
+    of a run of many betas the one that it answers for."""
     if patient.run.learned and not patient.early:
         return patient.model.dial.beta  # pyright: ignore
     told = patient.term("rate", "weights")
-    return float(told[-1]) or patient.knobs.get("beta") if len(told) else None
+    return (float(told[-1]) if len(told) else 0.0) or patient.knobs.get("beta")
 
 
 def active(patient: Patient) -> tuple[int, int]:
@@ -85,7 +85,7 @@ def collapse(patient: Patient) -> Diagnosis | None:
         said = f"{alive} of {of} latent dimensions carry information"
         why = averaged(patient, beta or 0.0, of)
     return Diagnosis(
-        ILL,
+        WARN if patient.brief and (beta or 0) <= 1 else ILL,  # it may be the steps that are missing
         f"{said} (rate {rate:.2g} nats; beta {beta or 0:g}).",
         "The decoder ignores the latents: every reconstruction is the mean image, and no coordinate"
         f" means anything.{why}",

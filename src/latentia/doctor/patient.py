@@ -51,11 +51,17 @@ class Patient:
 
     @cached_property
     def logged(self) -> list[dict[str, Any]]:
-        return [row for row in self.rows if row["event"] == "logged"]
+        return self.said("logged")
 
     @cached_property
     def validated(self) -> list[dict[str, Any]]:
-        return [row for row in self.rows if row["event"] == "validated"]
+        return self.said("validated")
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """Rows of an event; after a kill, those of the steps that the weights have taken."""
+        found = [row for row in self.rows if row["event"] == event]
+        taken = math.inf if self.early else self.about_state.get("step", math.inf)
+        return [row for row in found if row["step"] <= taken]
 
     @cached_property
     def incidents(self) -> list[dict[str, Any]]:

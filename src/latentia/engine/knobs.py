@@ -75,6 +75,24 @@ def refuse_unknown(owner: str, words: list[str], known: list[str]) -> None:
             raise Error(unknown_knob(owner, name, known))
 
 
+def refuse_unreadable(words: list[str], hints: Mapping[str, Any]) -> None:
+    """Raises: Error for a flag that takes numbers or names of its own, and is given another word.
+
+    hints: of each flag, by its name in Python; flags of other types are left to the parser.
+    """
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        flag, same, value = word.partition("=")
+        hint = hints.get(flag.removeprefix("--").replace("-", "_")) if flag[:2] == "--" else None
+        kinds = _alternatives(hint)
+        own = [k for k in kinds if k in (int, float, type(None)) or get_origin(k) is Literal]
+        value = value if same else after
+        if own == kinds and not any(_reads(kind, value) for kind in kinds):
+            wanted = " or ".join(_kinds(hint)).removesuffix(" or None")
+            about = next((f" ({each.documentation})" for each in _docs(hint)), "")
+            given = f"is {value}" if value else "has no value"
+            raise Error(f"{flag} {given}; it must be {wanted}{about}.")
+
+
 def nearest(given: str, known: Iterable[str], text: str) -> str:
     """`text` filled with the known name that is nearest to the given one, or nothing."""
     found = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
@@ -111,6 +129,22 @@ def _fits(hint: Any, value: Any) -> bool:
         elif kind is Any or not isinstance(kind, type) or isinstance(value, kind):
             return True
     return False
+
+
+def _reads(kind: Any, word: str) -> bool:
+    """Whether a word can be taken for it."""
+    if kind in (int, float):
+        try:
+            kind(word)
+        except ValueError:
+            return False
+        return True
+    return word in (["None"] if kind is type(None) else [str(each) for each in get_args(kind)])
+
+
+def _docs(hint: Any) -> list[Doc]:
+    found = [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Doc)]
+    return found + [each for part in get_args(hint) for each in _docs(part)]
 
 
 def _kinds(hint: Any) -> list[str]:

@@ -10,6 +10,8 @@ import numpy as np
 
 from latentia.core.errors import Error
 
+SWEEP = "sweep.json"  # in the folder of a sweep, beside its runs
+
 
 class Axis(NamedTuple):
     """A knob and its values: `low` to `high`, evenly in the logarithm if `log`; or `choices`."""

@@ -20,10 +20,13 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard dev
 
 
 class Embedding(NamedTuple):
-    """embed: batches of images (b, c, h, w) in [0, 1] to features (n, d), float32."""
+    """embed: batches of images (b, c, h, w) in [0, 1] to features (n, d), float32; note: how well
+    the features know the data, where that can be said.
+    """
 
     name: str
     embed: Callable[[Iterable[Tensor]], Float[Tensor, "n d"]]
+    note: str = ""
 
 
 def embedding(name: str, images: Images) -> Embedding:
@@ -39,21 +42,23 @@ def embedding(name: str, images: Images) -> Embedding:
         raise Error(
             f"There are no features {name};{near} --features takes auto, {', '.join(EMBEDDINGS)}."
         )
-    return Embedding(name, EMBEDDINGS[name](images))
+    return EMBEDDINGS[name](images)
 
 
-def _classifier(images: Images) -> Callable:
-    return classifier(images).embed
+def _classifier(images: Images) -> Embedding:
+    """Learned from these very images: of few, or of hard ones, it knows little, and says so."""
+    judge = classifier(images)
+    return Embedding("classifier", judge.embed, judge.told(images))
 
 
-def _pixels(images: Images) -> Callable:
+def _pixels(images: Images) -> Embedding:
     """Pixels, averaged over areas to at most SIDE a side."""
     h, w = images.shape[1:]
     size = min(h, SIDE), min(w, SIDE)
-    return _each(lambda x: F.adaptive_avg_pool2d(x, size).flatten(1))
+    return _each("pixels", lambda x: F.adaptive_avg_pool2d(x, size).flatten(1))
 
 
-def _inception(images: Images) -> Callable:
+def _inception(images: Images) -> Embedding:
     """The network of the Fréchet inception distance, Heusel et al. 2017, with its own resizing."""
     try:
         from torchmetrics.image.fid import NoTrainInceptionV3
@@ -61,10 +66,10 @@ def _inception(images: Images) -> Callable:
         network = NoTrainInceptionV3("inception-v3-compat", ["2048"])
     except (ImportError, OSError) as problem:
         raise _missing("inception", "torch-fidelity", problem) from None
-    return _each(lambda x: network(to_bytes(_coloured(x))))
+    return _each("inception", lambda x: network(to_bytes(_coloured(x))))
 
 
-def _dinov2(images: Images) -> Callable:
+def _dinov2(images: Images) -> Embedding:
     """The class token of DINOv2-S/14 at 224x224; Oquab et al. 2023, arXiv 2304.07193."""
     try:
         from transformers import AutoModel  # pyright: ignore[reportMissingImports]
@@ -78,15 +83,15 @@ def _dinov2(images: Images) -> Callable:
         x = F.interpolate(_coloured(x), (224, 224), mode="bicubic", antialias=True).clamp(0, 1)
         return network(pixel_values=(x - centre) / scale).last_hidden_state[:, 0]
 
-    return _each(embed)
+    return _each("dinov2", embed)
 
 
-def _each(one: Callable[[Tensor], Tensor]) -> Callable:
+def _each(name: str, one: Callable[[Tensor], Tensor]) -> Embedding:
     @torch.no_grad()
     def embed(batches: Iterable[Tensor]) -> Float[Tensor, "n d"]:
         return torch.cat([one(part).float().cpu() for part in batches])
 
-    return embed
+    return Embedding(name, embed)
 
 
 def _coloured(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
-from latentia.core.contract import Model
+from latentia.core.contract import HasTrajectory
 from latentia.core.errors import Error
 from latentia.engine.checkpoint import write_json
 from latentia.engine.knobs import nearest
@@ -60,7 +60,7 @@ def keep(run: Run, result: dict[str, Any]) -> None:
 
 
 def _bounds(e: Evaluation) -> list[Figure]:
-    found, note = e.elbo, _binary(e.coder)
+    found, note = e.elbo, _of(e)
     names = ("nelbo_nats", "distortion_nats", "rate_nats", "mse", "active_units")
     units = {"mse": "per pixel", "active_units": f"of {len(found['rate_by_dimension'])}"}
     errors, about = found["standard_error"], (found["n"], found["split"])
@@ -70,7 +70,7 @@ def _bounds(e: Evaluation) -> list[Figure]:
 
 
 def _likelihood(e: Evaluation) -> list[Figure]:
-    note = "; ".join(filter(None, (f"K = {e.k:,}", _binary(e.coder))))
+    note = "; ".join(filter(None, (f"K = {e.k:,}", _of(e))))
     values = nll(e.coder, e.part, k=e.k, n=e.n, seed=e.seed)
     return [mean("nll_nats", values, e.part.name, unit="nats", note=note)]
 
@@ -89,7 +89,7 @@ def _compared(e: Evaluation, name: str, distance: Callable[..., Estimate]) -> li
         raise Error(f"{name} needs more than 1 image; {e.part.name} has {len(e.real)}.")
     sets = {"samples": e.drawn, **({"reconstructions": e.again} if e.encodes else {})}
     found = {kind: distance(e.real, features) for kind, features in sets.items()}
-    about = {"split": e.part.name, "features": e.embedding.name}
+    about = {"split": e.part.name, "features": e.embedding.name, "note": e.embedding.note}
     return [
         Figure(f"{name}_{kind}", finite(d.value), finite(d.error), d.n, **about)
         for kind, d in found.items()
@@ -101,7 +101,8 @@ def _overlap(e: Evaluation, k: int = 5) -> list[Figure]:
     if len(e.real) <= k:
         raise Error(f"prdc needs more than {k} images; {e.part.name} has {len(e.real)}.")
     judged = near(e.real, e.drawn, k)._asdict()
-    about = {"features": e.embedding.name, "note": f"k = {k}"}
+    note = "; ".join(filter(None, (f"k = {k}", e.embedding.note)))
+    about = {"features": e.embedding.name, "note": note}
     n = len(e.real), len(e.drawn)
     rows = [mean(name, values, e.part.name, **about) for name, values in judged.items()]
     return [row._replace(n=n) for row in rows]
@@ -186,8 +187,11 @@ def _disentanglement(e: Evaluation, halves: int = 10) -> list[Figure]:
     ]
 
 
-def _binary(coder: Model) -> str:
-    return "binarised once" if "binarised" in coder.facts() else ""
+def _of(e: Evaluation) -> str:
+    """What a bound is a bound of, where that could be mistaken."""
+    binary = "binarised once" if "binarised" in e.coder.facts() else ""
+    parent = "of its autoencoder" if isinstance(e.model, HasTrajectory) else ""
+    return "; ".join(filter(None, (binary, parent)))
 
 
 METRICS: dict[str, Callable[[Evaluation], list[Figure]]] = {

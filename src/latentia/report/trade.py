@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from latentia.metrics.curve import Point, Reached
@@ -19,8 +21,8 @@ def curve_figure(points: Sequence[Point], marked: dict[str, float]) -> Figure:
     with panels(2, wide=4.4, high=3.2) as (figure, (trade, cost)):
         trade.plot(rate, distortion, color=BLUE, marker=".")
         for point in points[:: max(1, len(points) // 6)]:
-            at = point.rate, point.distortion
-            trade.annotate(f"{point.beta:g}", at, (4, 3), textcoords="offset points", fontsize=8)
+            _named(trade, f"{point.beta:g}", point.rate, point.distortion)
+        trade.margins(x=0.12, y=0.08)  # room for the last numbers
         trade.set(xlabel="rate, nats per image", title="distortion, nats per image; numbers: beta")
         cost.plot(beta, nelbo, color=BLUE, marker=".", label="negative ELBO (beta 1)")
         cost.plot(beta, distortion, color=GREY, linestyle="--", label="distortion")
@@ -51,9 +53,18 @@ def sweep_figure(
         if knee is not None:
             look = {"color": ORANGE, "marker": "D", "linestyle": "none", "label": "knee"}
             axis.plot([knee.rate], [knee.distortion], **look)
+        middle = (min(run.rate for run in runs) + max(run.rate for run in runs)) / 2
         for run, name in zip(runs, names, strict=True):
-            at = run.rate, run.distortion
-            axis.annotate(name, at, (5, 3), textcoords="offset points", fontsize=8, color="#555")
+            _named(axis, name, run.rate, run.distortion, left=run.rate > middle)
         axis.set(xlabel="rate, nats per image", title="distortion, nats per image")
         axis.legend(fontsize=8)
         return figure
+
+
+def _named(axis: Axes, name: str, x: float, y: float, left: bool = False) -> None:
+    """Beside a point, legible across lines; to its left where there is no room to its right."""
+    look = {"fontsize": 8, "color": "#444", "ha": "right" if left else "left"}
+    halo = [withStroke(linewidth=2.5, foreground="white")]
+    axis.annotate(
+        name, (x, y), (-5 if left else 5, 3), textcoords="offset points", path_effects=halo, **look
+    )
