@@ -239,7 +239,7 @@ def coding(table: bool) -> Callable[[np.ndarray], Work]:
         import torch
 
         import latentia
-        from latentia.latents.codes import batch_size
+        from latentia.latents.codes import AT_ONCE
         from latentia.latents.table import write_table
 
         folder = Path(tempfile.mkdtemp())
@@ -247,7 +247,7 @@ def coding(table: bool) -> Callable[[np.ndarray], Work]:
         knobs = {"data": images[:10_000]}
         _, plan = latentia.Run.create("mnist_conv_vae", knobs, {}, options, folder / "run")
         model, part = plan.model.eval(), plan.images.split("all")
-        resident = part.batch(slice(None)).image.split(batch_size(part))
+        resident = part.batch(slice(None)).image.split(part.at_once(AT_ONCE))
 
         @torch.no_grad()
         def forward() -> None:
