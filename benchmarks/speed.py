@@ -277,8 +277,8 @@ def main() -> None:
     if given.out:
         text = given.out.read_text()
         begin, end = "<!-- measured -->", "<!-- end -->"
-        before, after = text.split(begin)[0], text.split(end)[1]
-        kept = [line for line in text.split(begin)[1].splitlines() if line.startswith("|")]
+        (before, rest), after = text.split(begin), text.split(end)[1]
+        kept = [line for line in rest.split(end)[0].splitlines() if line.startswith("|")]
         rows = {tuple(line.split("|")[1:3]): line for line in [*kept, *lines]}
         middle = "\n".join([begin, "", about, "", *rows.values(), "", end])
         given.out.write_text(before + middle + after)

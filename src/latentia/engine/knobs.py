@@ -80,7 +80,7 @@ def refuse_unreadable(words: list[str], hints: Mapping[str, Any]) -> None:
 
     hints: of each flag, by its name in Python; flags of other types are left to the parser.
     """
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in zip(words, [*words, ""][1:], strict=True):
         flag, same, value = word.partition("=")
         hint = hints.get(flag.removeprefix("--").replace("-", "_")) if flag[:2] == "--" else None
         kinds = _alternatives(hint)
