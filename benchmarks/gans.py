@@ -111,7 +111,7 @@ def main() -> None:
     if given.only in (None, "dcgan"):
 
         def dcgan(lr: float, seed: int) -> float:
-            run = trained(f"dcgan-{lr:g}", "mnist_dcgan", seed, lr=lr, gamma=0.0)
+            run = trained(f"dcgan-{lr:g}", "mnist_dcgan", seed, lr=lr, critic_lr=lr, gamma=0.0)
             found = judged(run, f"DCGAN, rate {lr:g}", last=True)
             if run.about["arguments"].get("average"):
                 judged(run, f"DCGAN, rate {lr:g}, averaged")
