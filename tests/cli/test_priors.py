@@ -152,7 +152,8 @@ def test_a_prior_lives_without_its_autoencoder_and_shows_its_latents(place, tmp_
     finally:
         aside.rename(place / "vae")
     assert main(["evaluate", str(place / "vae"), "--json"]) == 0
-    assert capsys.readouterr().out == own
+    assert "of its autoencoder" in own
+    assert capsys.readouterr().out == own.replace("of its autoencoder", "")
 
 
 def test_a_prior_over_a_prior_is_one_over_its_autoencoder(place, tmp_path):

@@ -54,7 +54,7 @@ def test_a_sweep_ends_with_its_curve_and_is_not_trained_twice(data, tmp_path, ca
     told = capsys.readouterr().out
     assert "For reconstruction, beta " in told
     assert "the largest beta whose error is within 2% of the least." in told
-    assert f"latentia sample {out}" in told
+    assert f"latentia reconstruct {out}" in told
 
 
 def test_a_killed_sweep_loses_nothing_but_goes_on_with_the_trial_that_ran(data, tmp_path):
