@@ -8,7 +8,7 @@ test: .venv/tested  ## lint, types and tests, as CI runs them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 2 --dist worksteal
 
 wheel:  ## the wheel in a new environment outside the checkout, from which the demo's recipe trains
 	PYTHON=$(PYTHON) .ci/wheel
