@@ -7,7 +7,13 @@ from torch import nn
 
 from latentia.nets.image import Shared, ToImage
 
-SIZES = [((2, 5, 6, 7), 1, 3), ((3, 4, 5, 5), 3, 3), ((1, 3, 8, 9), 2, 7), ((2, 2, 1, 1), 1, 3)]
+SIZES = [
+    ((2, 5, 6, 7), 1, 3),
+    ((3, 4, 5, 5), 3, 3),
+    ((1, 3, 8, 9), 2, 7),
+    ((2, 2, 1, 1), 1, 3),
+    ((2, 3, 4, 4), 2, 1),
+]
 
 
 def gaussians(*shape):
@@ -28,6 +34,7 @@ def test_it_is_the_librarys_convolution_and_so_is_its_gradient(shape, after, sid
 
 def test_in_bfloat16_it_rounds_hardly_more_than_the_library():
     x = gaussians(4, 32, 14, 14).bfloat16().contiguous(memory_format=torch.channels_last)
+    torch.manual_seed(3)  # the bias's gradient is one number, whose rounding is chance
     ours, plain = ToImage(32, 1), nn.Conv2d(32, 1, 3, padding=1)
     plain.load_state_dict(ours.state_dict())
     found = {}

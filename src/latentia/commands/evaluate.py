@@ -54,8 +54,9 @@ def evaluate(
             raise Error(f"{flag} is {given}; it must be at least {least}.")
     with together():
         opened = Run.open(run).at(beta)
-        usual = "fd" if isinstance(opened.model(), HasGenerator) else "elbo"
-        names = [name.strip() for name in (metrics or usual).split(",")]
+        if metrics is None:
+            metrics = "fd" if isinstance(opened.model(), HasGenerator) else "elbo"
+        names = [name.strip() for name in metrics.split(",")]
         images = first_before_all(lambda: opened.images(data))
         part = first_before_all(lambda: opened.part(split, images))
         result = measure(Evaluation(opened, images, part, features, n, k, seed), names)

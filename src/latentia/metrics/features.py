@@ -91,16 +91,16 @@ class Classifier(Model):
     @torch.no_grad()
     def classify(self, images: Iterable[Tensor], column: str = "label") -> Float[Tensor, "n k"]:
         """Probability of each class of a column."""
-        return torch.cat([self.says(column, part).softmax(1) for part in images])
+        return torch.cat([self.says(column, self.features(part)).softmax(1) for part in images])
 
     def told(self, images: Images, most: int = 2000) -> str:
         """How well it tells images that it has not seen: "label 98 % right"; nothing of none."""
         split = max(images.split("test"), images.split("validation"), key=len).some(most)
-        said = []
-        for name in self.columns if len(split) else ():
-            batches = split.batches(split.at_once())
-            values = torch.cat([self.says(name, batch.image) for batch in batches])
-            truth = split.batch(slice(None)).columns[name]
+        if not len(split):
+            return ""
+        said, features = [], self.embed(batch.image for batch in split.batches(split.at_once()))
+        for name in self.columns:
+            values, truth = self.says(name, features), split.columns[name]
             if self.columns[name]:
                 said.append(f"{name} {(values.argmax(1) == truth).double().mean():.0%} right")
             elif spread := truth.double().std(correction=0):
@@ -109,10 +109,10 @@ class Classifier(Model):
         return "; ".join(said)
 
     @torch.no_grad()
-    def says(self, column: str, images: Tensor) -> Float[Tensor, "n k"]:
-        """Of a batch, logits of the column's classes, or the number, (n, 1), in its own unit."""
+    def says(self, column: str, features: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """Logits of the column's classes, or the number, (n, 1), in its own unit."""
         k = list(self.columns).index(column)
-        output = self.heads[k](self.features(images)).cpu()
+        output = self.heads[k](features).cpu()
         return output if self.columns[column] else output * self.scale[k] + self.centre[k]
 
 

@@ -36,8 +36,8 @@ class Shared(torch.autograd.Function):
         around = shares.new_zeros((b, d, h + side - 1, w + side - 1), dtype=wider(x))
         for k, part in enumerate(shifted(around, side)):
             part += shares[:, :, k]
-        inner = slice(side // 2, -(side // 2))
-        return around[:, :, inner, inner].to(x.dtype)
+        edge = side // 2
+        return around[:, :, edge : edge + h, edge : edge + w].to(x.dtype)
 
     @staticmethod
     @once_differentiable
