@@ -58,12 +58,15 @@ def note_shape(key: str, shape: tuple[int, ...]) -> None:
         path.write_text(json.dumps(shape))
 
 
-def load(key: str) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
-    """Pixels and columns: in memory if there are few, else mapped, once for all processes."""
+def load(key: str, written: bool = False) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
+    """Pixels and columns: in memory if there are few, else mapped, once for all processes.
+
+    What this process has just `written` is still in memory: it is mapped too, not read again.
+    """
     folder = place(key)
     try:
-        small = (folder / "pixels.npy").stat().st_size < FEW
-        pixels = np.load(folder / "pixels.npy", mmap_mode=None if small else "c")
+        mapped = written or (folder / "pixels.npy").stat().st_size >= FEW
+        pixels = np.load(folder / "pixels.npy", mmap_mode="c" if mapped else None)
         with np.load(folder / "columns.npz", allow_pickle=False) as columns:
             return pixels, dict(columns)
     except (OSError, ValueError, EOFError, KeyError):

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import splitext
 
 import numpy as np
 
@@ -66,7 +67,10 @@ class Files:
     def each(
         self, act: Callable[[int, Path | bytes, str], None], what: str, workers: int = 1
     ) -> list[tuple[str, str]]:
-        """act(at, file, suffix) on every file, by threads; the unreadable ones and why."""
+        """act(at, file, suffix) on every file; the unreadable ones and why.
+
+        One worker is the calling thread: another would wait for it and for its own memory.
+        """
         n = len(self.names)
         step = max(1, min(64, n // (4 * workers)))
         bad: list[tuple[str, str]] = []
@@ -75,14 +79,15 @@ class Files:
             files = self.fetch(start, min(start + step, n))
             for at, file in enumerate(files, start):
                 try:
-                    act(at, file, PurePosixPath(self.names[at]).suffix.lower())
+                    act(at, file, splitext(self.names[at])[1].lower())
                 except Unreadable as why:
                     bad.append((self.names[at], str(why)))
             return len(files)
 
-        pool = ThreadPoolExecutor(workers)
+        pool = ThreadPoolExecutor(workers)  # starts a thread where one is asked for
+        run = map if workers == 1 else pool.map
         try:
-            for _ in watched(pool.map(chunk, range(0, n, step)), n, what):
+            for _ in watched(run(chunk, range(0, n, step)), n, what):
                 pass
         finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C: not the whole rest first

@@ -1,38 +1,30 @@
 """A folder of images, or one file of many pages."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
 from latentia.core.errors import Error
 from latentia.data.decode import Preprocessing, Unreadable, headers
 from latentia.data.encoded import Files, some
-from latentia.data.listing import File, listing, looks_like_image
+from latentia.data.listing import File, looks_like_image
 from latentia.data.reader import Survey, Wanted
 
 
 @dataclass
 class Folder:
-    """Every image below `path`; whatever else lies there is named in the notes."""
+    """Every image among the listed files; whatever else is among them is named in the notes."""
 
     label: str
-    path: Path
+    listed: list[File]
     files: Files | None = None
-    listed: list[File] = field(default_factory=list)
 
     def identity(self) -> str:
-        found = self.list()
-        return "\n".join(f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in found)
-
-    def list(self) -> list[File]:
-        if not self.listed:
-            self.listed = listing(self.path)
-        return self.listed
+        return "\n".join(f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.listed)
 
     def survey(self, wanted: Wanted) -> Survey:
         images, others = [], []
-        for file in self.list():
+        for file in self.listed:
             (images if looks_like_image(file) or opens(file) else others).append(file)
         if not images:
             raise Error(

@@ -238,9 +238,9 @@ class Images:
             return self.read(None)
         return self.kept() or self.decoded()
 
-    def kept(self) -> Stored | None:
+    def kept(self, written: bool = False) -> Stored | None:
         assert self._key is not None
-        about, found = cache.about(self._key), cache.load(self._key)
+        about, found = cache.about(self._key), cache.load(self._key, written)
         if about is None or found is None:
             return None
         return stored(found[0], found[1], about)
@@ -249,7 +249,7 @@ class Images:
         assert self._key is not None
         with cache.writing(self._key) as folder:
             fresh = self.read(folder)
-        return self.kept() or fresh
+        return self.kept(written=True) or fresh
 
     def read(self, folder: Path | None) -> Stored:
         """Every image, decoded; into a folder of the cache, if one is given."""

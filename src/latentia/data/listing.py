@@ -20,7 +20,7 @@ class File(NamedTuple):
 def listing(root: Path) -> list[File]:
     """Every file but hidden ones, sorted by key; links are followed, a circle once."""
     try:
-        found = [as_file(path, root) for path in walk(root, frozenset())]
+        found = list(walk(root, "", frozenset()))
     except OSError as why:
         raise Error(
             f"{why.filename} cannot be listed ({why.strerror}); allow reading it, or move it away."
@@ -28,16 +28,7 @@ def listing(root: Path) -> list[File]:
     return sorted(found, key=lambda file: (file.key, os.fsencode(file.path)))
 
 
-def as_file(path: Path, root: Path) -> File:
-    key = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
-    try:
-        stat = path.stat()
-    except OSError:  # a link to nowhere: named among the unreadable ones if it looks like an image
-        return File(key, path, -1, 0)
-    return File(key, path, stat.st_size, stat.st_mtime_ns)
-
-
-def walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+def walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[File]:
     stat = folder.stat()
     here = (stat.st_dev, stat.st_ino)
     if here in above:  # a link to a folder that it lies in
@@ -47,10 +38,20 @@ def walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
     for entry in inside:
         if entry.name.startswith("."):
             continue
+        path = folder / entry.name
         if entry.is_dir():
-            yield from walk(Path(entry.path), above | {here})
+            yield from walk(path, f"{prefix}{entry.name}/", above | {here})
         else:
-            yield Path(entry.path)
+            yield as_file(f"{prefix}{entry.name}", path)
+
+
+def as_file(name: str, path: Path) -> File:
+    key = unicodedata.normalize("NFC", name)
+    try:
+        stat = os.stat(path)
+    except OSError:  # a link to nowhere: named among the unreadable ones if it looks like an image
+        return File(key, path, -1, 0)
+    return File(key, path, stat.st_size, stat.st_mtime_ns)
 
 
 def looks_like_image(file: File) -> bool:

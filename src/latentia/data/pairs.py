@@ -117,7 +117,7 @@ def pairs(path: Path, label: str, listed: list[File]) -> Pairs:
             for file in listed
             if file.key.startswith(f"{name}/")
         ]
-        return Folder(f"{label}{name}/", path / name, listed=files)
+        return Folder(f"{label}{name}/", files)
 
     loose = [file.key for file in listed if "/" not in file.key]
     return Pairs(label, part(SPECKLE), part(PATTERNS), loose)

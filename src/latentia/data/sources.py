@@ -10,8 +10,8 @@ from latentia.core.errors import Error
 from latentia.data.arrays import ArrayFile, Arrays, numpy, planar, shown
 from latentia.data.decode import SUFFIXES
 from latentia.data.folder import Folder
-from latentia.data.hub import KNOWN, Table, parquet
-from latentia.data.listing import listing, looks_like_image
+from latentia.data.hub import KNOWN, Table
+from latentia.data.listing import as_file, listing, looks_like_image
 from latentia.data.made import MADE, Made
 from latentia.data.pairs import is_pairs, pairs
 from latentia.data.reader import Reader
@@ -103,11 +103,12 @@ def hub_name(text: str) -> str:
 def folder(path: Path, label: str) -> Reader:
     """Parquet and no images: the hub's layout; speckle/ and patterns/: pairs; else images."""
     listed = listing(path)
-    if parquet(path) and not any(looks_like_image(each) for each in listed):
+    tables = any(each.path.suffix.lower() == ".parquet" for each in listed)
+    if tables and not any(looks_like_image(each) for each in listed):
         return Table(label, path)
     if is_pairs(listed):
         return pairs(path, label, listed)
-    return Folder(label, path, listed=listed)
+    return Folder(label, listed)
 
 
 def file(path: Path, text: str) -> Reader:
@@ -117,5 +118,5 @@ def file(path: Path, text: str) -> Reader:
     if suffix in (".npy", ".npz"):
         return ArrayFile(text, path)
     if suffix in SUFFIXES:
-        return Folder(text, path.parent, listed=[f for f in listing(path.parent) if f.path == path])
+        return Folder(text, [as_file(path.name, path)])
     raise Error(f"{text} is a {suffix or 'nameless'} file; give {ALLOWED}.")
