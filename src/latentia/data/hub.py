@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,15 @@ class Table:
         return f"{self.label} cannot be read as parquet ({said}); copy or write the file anew."
 
 
+def hub_name(text: str) -> str:
+    name = text.removeprefix("hub:")
+    if name.split(":")[0].count("/") != 1 or not all(name.split(":")[0].split("/")):
+        raise Error(
+            f"{text} is not a name on the hub; write hub:OWNER/NAME, or hub:OWNER/NAME:CONFIG."
+        )
+    return name
+
+
 def parquet(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
@@ -124,11 +133,15 @@ def by_split(path: Path) -> dict[str, list[str]]:
     """
     files: dict[str, list[str]] = {}
     for file in parquet(path):
-        inner = [] if path.is_file() else file.relative_to(path).parts[-2::-1]
-        said = (SPLIT_WORD.search(part) for part in (file.stem, *inner))
-        word = next((found[1] for found in said if found), "train")
-        files.setdefault(WORDS[word], []).append(str(file))
+        inner = Path(file.name) if path.is_file() else file.relative_to(path)
+        files.setdefault(split_of(inner), []).append(str(file))
     return files
+
+
+def split_of(file: PurePath) -> str:
+    """The split that a file's name says, or else a folder above it; or train."""
+    said = (SPLIT_WORD.search(part) for part in (file.stem, *file.parts[-2::-1]))
+    return WORDS[next((found[1] for found in said if found), "train")]
 
 
 def image_column(features: Any, label: str) -> str:

@@ -17,8 +17,10 @@ from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.labels import Labels
 from latentia.data.reader import Reader, Survey, Wanted, parsed_size, resolved, stretched
+from latentia.data.shards import Shards
 from latentia.data.sources import Source
 from latentia.data.split import NAMES, Pixels, Split, splits
+from latentia.data.streamed import Streamed
 
 
 def open_images(
@@ -124,6 +126,7 @@ class Images:
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": about["fingerprint"],
             **({"joined": about["joined"]} if "joined" in about else {}),
+            **({"streamed": True} if self.source.stream else {}),
             "split": {
                 "seed": self.source.seed,
                 "validation": self.source.validation,
@@ -141,8 +144,10 @@ class Images:
     def divided(self) -> dict[str, Split]:
         pixels, columns, about = self._stored
         keys, classes = about["keys"], about["classes"]
-        rows = splits(about["parts"], self.source.seed, self.source.validation)
-        rows["all"] = torch.arange(len(keys))
+        everything = torch.arange(len(keys))
+        shards = pixels.shard_of(everything) if isinstance(pixels, Streamed) else None
+        rows = splits(about["parts"], self.source.seed, self.source.validation, shards)
+        rows["all"] = everything
         return {
             name: Split(
                 name,
@@ -204,7 +209,7 @@ class Images:
         return found
 
     @cached_property
-    def _reader(self) -> Reader:
+    def _reader(self) -> Reader | Shards:
         return self.source.reader()
 
     @cached_property
@@ -254,9 +259,12 @@ class Images:
     def read(self, folder: Path | None) -> Stored:
         """Every image, decoded; into a folder of the cache, if one is given."""
         survey, prep = self._survey, self.preprocessing
-        shape = (len(survey.keys), *prep.shape)
-        out, folder = cache.room(folder, shape, np.dtype("f4" if survey.deep else "u1"))
-        self._reader.fill(out, prep)
+        if isinstance(self._reader, Shards):
+            out = self._reader.streamed(prep)
+        else:
+            shape = (len(survey.keys), *prep.shape)
+            out, folder = cache.room(folder, shape, np.dtype("f4" if survey.deep else "u1"))
+            self._reader.fill(out, prep)
         about = {
             "shape": list(prep.shape),
             "keys": survey.keys,
@@ -265,13 +273,16 @@ class Images:
             "notes": [*survey.notes, *stretched(survey.sizes, prep, self._reader.label)],
             "fingerprint": fingerprint(out, survey),
         }
-        if folder:
+        if folder and not isinstance(out, Streamed):
             cache.finish(folder, out, survey.columns, about)
         return stored(out, survey.columns, about)
 
 
-def stored(pixels: np.ndarray, columns: dict[str, np.ndarray], about: dict[str, Any]) -> Stored:
-    return Stored(torch.from_numpy(pixels), {k: column(v) for k, v in columns.items()}, about)
+def stored(
+    pixels: np.ndarray | Streamed, columns: dict[str, np.ndarray], about: dict[str, Any]
+) -> Stored:
+    kept = pixels if isinstance(pixels, Streamed) else torch.from_numpy(pixels)
+    return Stored(kept, {k: column(v) for k, v in columns.items()}, about)
 
 
 def column(values: np.ndarray) -> Tensor:
@@ -281,12 +292,18 @@ def column(values: np.ndarray) -> Tensor:
     return torch.from_numpy(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
 
 
-def fingerprint(pixels: np.ndarray, survey: Survey) -> str:
-    """The same for the same pixels, names, splits and columns, wherever they lie."""
+def fingerprint(pixels: np.ndarray | Streamed, survey: Survey) -> str:
+    """The same for the same pixels, names, splits and columns, wherever they lie.
+
+    Of streamed pixels the shards' names, counts and sizes stand for the pixels.
+    """
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(repr((pixels.shape, pixels.dtype.str, survey.keys, survey.parts)).encode())
-    for start in range(0, len(pixels), 1024):
-        digest.update(np.ascontiguousarray(pixels[start : start + 1024]).data)
+    streamed = isinstance(pixels, Streamed)
+    kind = [shard[:3] for shard in pixels.shards] if streamed else pixels.dtype.str
+    digest.update(repr((tuple(pixels.shape), kind, survey.keys, survey.parts)).encode())
+    if isinstance(pixels, np.ndarray):
+        for start in range(0, len(pixels), 1024):
+            digest.update(np.ascontiguousarray(pixels[start : start + 1024]).data)
     return digested(survey.columns, survey.classes, digest)
 
 

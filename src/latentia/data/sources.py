@@ -10,11 +10,12 @@ from latentia.core.errors import Error
 from latentia.data.arrays import ArrayFile, Arrays, numpy, planar, shown
 from latentia.data.decode import SUFFIXES
 from latentia.data.folder import Folder
-from latentia.data.hub import KNOWN, Table
+from latentia.data.hub import KNOWN, Table, hub_name
 from latentia.data.listing import as_file, listing, looks_like_image
 from latentia.data.made import MADE, Made
 from latentia.data.pairs import is_pairs, pairs
 from latentia.data.reader import Reader
+from latentia.data.shards import Shards
 
 ALLOWED = (
     f"{', '.join([*MADE, *KNOWN])}, hub:OWNER/NAME, a folder of images, a folder of speckle/"
@@ -33,6 +34,7 @@ class Source:
     validation: float | int = (
         1 / 12
     )  # the share of train kept to select by: 5,000 of MNIST's 60,000
+    stream: bool = False  # shards are read as they are needed
 
     def __post_init__(self) -> None:
         for name in ("white", "background", "validation"):  # 0 and 1 are written as integers
@@ -62,9 +64,11 @@ class Source:
         text = str(self.data)
         if text.partition(":")[0] in MADE or text in KNOWN or text.startswith("hub:"):
             return text
+        if self.stream and "://" in text:
+            return text
         return str(Path(text).expanduser().resolve())
 
-    def reader(self) -> Reader:
+    def reader(self) -> Reader | Shards:
         """The one that reads this kind; touches no more than the folder's entries."""
         if isinstance(self.data, tuple | dict):
             raise Error(
@@ -75,6 +79,10 @@ class Source:
             label = "the array"
             return Arrays(label, {"train": planar(self.data, label)})
         text = str(self.data)
+        if self.stream:
+            if text.partition(":")[0] in MADE:
+                raise Error(f"{text} is made here, not read; leave out --stream.")
+            return Shards(text, self.name)
         if text.partition(":")[0] in MADE:
             return Made(text)
         if text in KNOWN:
@@ -89,15 +97,6 @@ class Source:
             meant = f" did you mean {near[0]}?" if near else ""
             raise Error(f"{text} does not exist;{meant} give {ALLOWED}.")
         return file(path, text)
-
-
-def hub_name(text: str) -> str:
-    name = text.removeprefix("hub:")
-    if name.split(":")[0].count("/") != 1 or not all(name.split(":")[0].split("/")):
-        raise Error(
-            f"{text} is not a name on the hub; write hub:OWNER/NAME, or hub:OWNER/NAME:CONFIG."
-        )
-    return name
 
 
 def folder(path: Path, label: str) -> Reader:

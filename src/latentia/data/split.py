@@ -12,8 +12,9 @@ from torch import Tensor
 from latentia.core.contract import Batch, Moment
 from latentia.core.seeding import address
 from latentia.core.tensors import at_once
+from latentia.data.streamed import Streamed
 
-Pixels = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]
+Pixels = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"] | Streamed
 NAMES = ("train", "validation", "test")
 TEST_SHARE = 0.1  # of a source that names no test split
 
@@ -34,9 +35,21 @@ class Split:
 
     def batch(self, rows: Tensor | slice) -> Batch:
         """Images float32 in [0, 1] and the columns of these rows of the split."""
-        at = rows if self.rows is None else self.rows[rows]
         columns = {name: shown(column[rows]) for name, column in self.columns.items()}
-        return Batch(unit(self.pixels[at]), columns)
+        return Batch(unit(self.pixels[self.at(rows)]), columns)
+
+    def at(self, rows: Tensor | slice) -> Tensor | slice:
+        """Which pixels are those of these rows."""
+        if self.rows is None:
+            return rows
+        return self.rows[rows if isinstance(rows, slice) else rows.to(self.rows.device)]
+
+    def order(self, draw: torch.Generator) -> Int64[Tensor, " n"]:
+        """Of an epoch: a permutation of the rows; of streamed pixels shards and within shards."""
+        if isinstance(self.pixels, Streamed):
+            mine = torch.arange(len(self.pixels)) if self.rows is None else self.rows
+            return self.pixels.order(mine, draw)
+        return torch.randperm(len(self), generator=draw)
 
     def at_once(self, most: int = 500) -> int:
         """So many images make a batch that any network can take."""
@@ -68,16 +81,19 @@ class Split:
         rows = evenly(len(self), most)
         columns = {name: column[rows] for name, column in self.columns.items()}
         keys = [self.keys[row] for row in rows.tolist()]
-        at = rows if self.rows is None else self.rows[rows]
-        return replace(self, keys=keys, columns=columns, rows=at)
+        return replace(self, keys=keys, columns=columns, rows=self.at(rows))
 
     def to(self, device: torch.device | str) -> "Split":
         """Only this split's pixels move, in their own type."""
         if self.pixels.device == torch.empty(0, device=device).device:
             return self
-        own = self.pixels if self.rows is None else self.pixels[self.rows]
+        if isinstance(self.pixels, Streamed):  # which batches move, one by one
+            pixels, rows = self.pixels.to(device), self.rows
+        else:
+            own = self.pixels if self.rows is None else self.pixels[self.rows]
+            pixels, rows = own.to(device), None
         columns = {name: column.to(device) for name, column in self.columns.items()}
-        return replace(self, pixels=own.to(device), columns=columns, rows=None)
+        return replace(self, pixels=pixels, columns=columns, rows=rows)
 
 
 def evenly(n: int, most: int | None = None) -> Int64[Tensor, " m"]:
@@ -87,7 +103,7 @@ def evenly(n: int, most: int | None = None) -> Int64[Tensor, " m"]:
     return torch.linspace(0, n - 1, most, dtype=torch.float64).round().long()
 
 
-def unit(pixels: Pixels) -> Float[Tensor, "n c h w"]:
+def unit(pixels: UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """float32 in [0, 1]."""
     return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
 
@@ -97,27 +113,39 @@ def shown(column: Tensor) -> Tensor:
     return unit(column) if column.ndim == 4 else column
 
 
-def splits(parts: dict[str, int], seed: int, validation: float) -> dict[str, Int64[Tensor, " n"]]:
+def splits(
+    parts: dict[str, int], seed: int, validation: float, shards: np.ndarray | None = None
+) -> dict[str, Int64[Tensor, " n"]]:
     """Rows of each split, ascending; `parts` are the source's own, in row order.
 
-    A part that the source names stands as it is; what it does not name is drawn from its train.
+    A part that the source names stands as it is; what it does not name is drawn from its train:
+    by image, or where `shards` says which shard each row lies in, by shard.
     """
     first, rows = 0, {}
     for name, count in parts.items():
         rows[name] = np.arange(first, first + count)
         first += count
-    if "test" not in rows:
-        rows["test"], rows["train"] = drawn(rows["train"], TEST_SHARE, seed, "test")
-    if "validation" not in rows:
-        rows["validation"], rows["train"] = drawn(rows["train"], validation, seed, "validation")
+    for name, share in (("test", TEST_SHARE), ("validation", validation)):
+        if name not in rows:
+            train = rows["train"]
+            unit = np.arange(len(train)) if shards is None else shards[train]
+            rows[name], rows["train"] = drawn(train, unit, share, seed, name)
     return {name: torch.from_numpy(rows[name]) for name in NAMES}
 
 
-def drawn(rows: np.ndarray, share: float, seed: int, purpose: str) -> tuple[np.ndarray, np.ndarray]:
-    """round(share * n) of the rows by seed, and the others."""
-    order = np.argsort(mixed(len(rows), address(seed, f"split/{purpose}")), kind="stable")
-    count = round(share * len(rows))
-    return np.sort(rows[order[:count]]), np.sort(rows[order[count:]])
+def drawn(
+    rows: np.ndarray, unit: np.ndarray, share: float, seed: int, purpose: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """round(share * n) of the rows by seed, and the others; rows of one unit go together.
+
+    Of units with several rows as many as do not exceed the share, but one at least of two.
+    """
+    units, member = np.unique(unit, return_inverse=True)
+    order = np.argsort(mixed(len(units), address(seed, f"split/{purpose}")), kind="stable")
+    reached = np.cumsum(np.bincount(member, minlength=len(units))[order])
+    count = int(np.searchsorted(reached, round(share * len(rows)), side="right"))
+    held = np.isin(member, order[: max(count, int(share > 0 and 1 < len(units) < len(rows)))])
+    return rows[held], rows[~held]
 
 
 def mixed(n: int, seed: int) -> np.ndarray:

@@ -43,7 +43,7 @@ class Look(NamedTuple):
 def look(split: Split, most: int) -> Look:
     """At so many of its images, evenly spaced."""
     n = len(split)
-    most = max(2, min(most, VALUES // split.pixels[0].numel()))
+    most = max(2, min(most, VALUES // split.pixels.shape[1:].numel()))
     rows = evenly(n, most)
     thumbs, contrast = [], []
     for part in rows.split(1000) if n else ():

@@ -16,13 +16,15 @@ def images_of(path: Path, saved: dict[str, Any], data: Any, same: bool) -> Image
     where = saved["source"] if data is None else data
     if isinstance(where, str) and where.startswith("array of "):
         raise Error(f"{path} was trained on an {where} in memory; give it again as data.")
-    if data is None and Path(where).is_absolute() and not Path(where).exists():
+    streamed = data is None and saved.get("streamed", False)
+    if data is None and not streamed and Path(where).is_absolute() and not Path(where).exists():
         raise Error(
             f"The images of {path} ({where}) cannot be found here; give them, or others, "
             "with --data."
         )
     how, split, shape = saved["preprocessing"], saved["split"], saved["shape"]
-    source = source_of(where, how["white"], how["background"], split["seed"], split["validation"])
+    read = how["white"], how["background"], split["seed"], split["validation"], streamed
+    source = source_of(where, *read)
     images = open_images(source, size=tuple(shape[1:]), channels=shape[0])
     if (same or data is None) and images.spec()["fingerprint"] != saved["fingerprint"]:
         raise Error(

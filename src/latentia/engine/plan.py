@@ -50,6 +50,9 @@ class Options:
         None
     )
     background: Annotated[float, Ge(0), Doc("grey behind transparent pixels, 0 to 1")] = 1.0
+    stream: Annotated[
+        bool, Doc("read .tar or .parquet shards as they are needed; keep no pixels on disk")
+    ] = False
     precision: Annotated[
         Literal["auto", "bf16", "fp32"], Doc("of the networks; losses are always float32")
     ] = "auto"

@@ -38,7 +38,7 @@ def planned(
         data = data if isinstance(data, Images) else parent.images(data)
     if not isinstance(data, Images):
         o = options
-        data = source_of(data, o.white, o.background, o.seed, o.validation)
+        data = source_of(data, o.white, o.background, o.seed, o.validation, o.stream)
     given["data"] = data
     with torch.random.fork_rng():  # the caller's generators stay where they are
         seed_global(options.seed, "initialisation")

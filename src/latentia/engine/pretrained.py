@@ -69,7 +69,7 @@ def adopt(folder: Path, data: Any, size: Any, options: Options) -> tuple[Pretrai
     if data is None:
         raise Error(f"diffusers:{folder} brings no images of its own; give them with --data.")
     o = options
-    source = Source(data, o.white, o.background, o.seed, o.validation)
+    source = Source(data, o.white, o.background, o.seed, o.validation, o.stream)
     images = open_images(source, size=size, channels=config["in_channels"])
     model = diffusers(images, config).model
     run = Pretrained(

@@ -1,0 +1,215 @@
+"""Streams of shards: the same images as without a stream, every one once an epoch, none kept."""
+
+from collections import Counter
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+
+from data.shards import counted, levels, parquet, picture, tar
+from latentia.core.errors import Error
+from latentia.core.seeding import generator
+from latentia.data import Source, open_images, streamed
+from latentia.data.split import NAMES
+
+
+def stream(where, **how):
+    return open_images(Source(str(where), stream=True, **how))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """How often each shard was fetched, by its rank among all."""
+    count = Counter()
+    before = streamed.Streamed.__init__
+
+    def noted(self, shards, *how):
+        def counting(at, fetch):
+            def get():
+                count[at] += 1
+                return fetch()
+
+            return get
+
+        shards = [s._replace(fetch=counting(at, s.fetch)) for at, s in enumerate(shards)]
+        before(self, shards, *how)
+
+    monkeypatch.setattr(streamed.Streamed, "__init__", noted)
+    return count
+
+
+def test_a_tar_gives_its_images_classes_and_names(tmp_path):
+    everything = stream(counted(tmp_path / "s")).split("all")
+    batch = everything.batch(torch.tensor([29, 3, 17]))
+    assert levels(batch.image) == [29, 3, 17]
+    assert batch.columns["label"].tolist() == [2, 0, 2]
+    assert everything.keys[7] == "digits-001.tar/0007"
+    assert everything.classes == {"label": ["0", "1", "2"]}
+
+
+def test_parquet_gives_what_it_gives_without_a_stream(tmp_path):
+    parquet(tmp_path / "s" / "train-0.parquet", range(20), group=6)
+    parquet(tmp_path / "s" / "train-1.parquet", range(20, 30), group=6)
+    parquet(tmp_path / "s" / "test-0.parquet", range(40, 47), group=6)
+    there, here = stream(tmp_path / "s"), open_images(str(tmp_path / "s"))
+    ours, theirs = (images.split("all").batch(slice(None)) for images in (there, here))
+    assert torch.equal(ours.image, theirs.image)
+    assert torch.equal(ours.columns["label"], theirs.columns["label"])
+    assert there.classes["label"] == here.classes["label"] == ["a", "b", "c"]
+    assert levels(there.split("test").batch(slice(None)).image) == list(range(40, 47))
+
+
+def test_far_shards_are_read_over_their_protocol(tmp_path):
+    import fsspec
+
+    near = counted(tmp_path / "s", shards=3)
+    far = fsspec.filesystem("memory")
+    far.put(str(near), "/bucket", recursive=True)
+    try:
+        images = stream("memory://bucket/digits-*.tar")
+        assert levels(images.split("all").batch(slice(None)).image) == list(range(15))
+        assert images.spec()["source"] == "memory://bucket/digits-*.tar"
+    finally:
+        far.rm("/bucket", recursive=True)
+
+
+def test_held_out_images_are_whole_shards_and_every_image_is_in_one_split(tmp_path):
+    images = stream(counted(tmp_path / "s", shards=12, each=3), validation=0.2)
+    found = {name: levels(images.split(name).batch(slice(None)).image) for name in NAMES}
+    assert sorted(chain(*found.values())) == list(range(36))
+    for part in found.values():
+        assert part
+        assert all(3 * (k // 3) + j in part for k in part for j in range(3))
+    assert {name: len(part) for name, part in found.items()} == {
+        "train": 27,
+        "validation": 6,  # of 33 that are left, at most a fifth
+        "test": 3,
+    }
+
+
+def test_one_shard_is_trained_on_and_two_have_a_test(tmp_path):
+    one, two = (stream(counted(tmp_path / str(n), shards=n)) for n in (1, 2))
+    assert [len(one.split(name)) for name in NAMES] == [5, 0, 0]
+    assert [len(two.split(name)) for name in NAMES] == [5, 0, 5]
+
+
+def test_an_epoch_shows_every_image_once_and_fetches_every_shard_once(
+    tmp_path, fetched, monkeypatch
+):
+    monkeypatch.setattr(streamed, "IMAGES", 10)  # two shards a window
+    train = stream(counted(tmp_path / "s", shards=20), validation=0.0).split("train")
+    epochs = [train.order(generator(0, "order", epoch)) for epoch in (0, 0, 1)]
+    assert torch.equal(epochs[0], epochs[1])
+    assert not torch.equal(epochs[0], epochs[2])
+    for order in epochs:
+        assert sorted(order.tolist()) == list(range(len(train)))
+    seen = [levels(train.batch(rows).image) for rows in epochs[2].split(7)]
+    assert sorted(chain(*seen)) == sorted(levels(train.batch(slice(None)).image))
+
+
+def test_every_shard_is_fetched_once_an_epoch_whatever_the_batch(tmp_path, fetched, monkeypatch):
+    monkeypatch.setattr(streamed, "IMAGES", 10)
+    images = stream(counted(tmp_path / "s", shards=20), validation=0.0)
+    train, most = images.split("train"), 0
+    for rows in train.order(generator(0, "order", 0)).split(7):  # batches that span two windows
+        train.batch(rows)
+        most = max(most, len(train.pixels.held))
+    assert set(fetched.values()) == {1}
+    assert len(fetched) == 18
+    assert most <= 4  # two windows
+
+
+def test_windows_mix_their_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr(streamed, "IMAGES", 50)
+    train = stream(counted(tmp_path / "s", shards=20, each=10), validation=0.0).split("train")
+    order = train.order(generator(0, "order", 0))
+    shard = train.pixels.shard_of(train.rows[order])
+    assert len(set(shard[:50])) == 5  # a window of five shards
+    assert min(len(set(shard[k : k + 25])) for k in (0, 25, 50, 75)) > 3  # well mixed within
+
+
+def test_nothing_but_an_index_is_kept(tmp_path):
+    images = stream(counted(tmp_path / "s"))
+    images.split("all").batch(slice(None))
+    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert {path.parent.name for path in kept} == {"shards"}
+    assert len(kept) == 6
+
+
+def test_the_fingerprint_is_of_the_shards(tmp_path):
+    spec = stream(counted(tmp_path / "a")).spec()
+    assert spec["streamed"]
+    assert spec["count"] == {"train": 20, "validation": 5, "test": 5}
+    assert stream(counted(tmp_path / "b")).spec()["fingerprint"] == spec["fingerprint"]
+    others = stream(counted(tmp_path / "c", each=6)).spec()
+    assert others["fingerprint"] != spec["fingerprint"]
+
+
+def test_deep_and_flat_images_meet_in_what_the_first_shard_holds(tmp_path):
+    import io
+
+    from PIL import Image
+
+    def deep(value):
+        data = io.BytesIO()
+        Image.fromarray(np.full((4, 4), value, np.uint16)).save(data, "PNG")
+        return data.getvalue()
+
+    tar(tmp_path / "a" / "0.tar", {"0.png": picture(51)})
+    tar(tmp_path / "a" / "1.tar", {"1.png": deep(13107)})
+    tar(tmp_path / "b" / "0.tar", {"0.png": deep(13107)})
+    tar(tmp_path / "b" / "1.tar", {"1.png": picture(51)})
+    for folder, kind in (("a", torch.uint8), ("b", torch.float32)):
+        everything = stream(tmp_path / folder).split("all")
+        assert everything.pixels.dtype == kind
+        assert levels(everything.batch(slice(None)).image) == [51, 51]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "has no .tar or .parquet file; --stream reads hub:OWNER/NAME, or a folder"),
+        ({"val-0.tar": {"0.png": picture(0)}}, "has no image to train on; give shards that hold"),
+        ({"0.tar": {"0.txt": b"0"}}, "has no image to train on"),
+        ({"0.tar": {"0.png": b"no image"}}, "holds 1 unreadable of 1 images: 0.tar/0"),
+        (
+            {"0.tar": {"0.png": picture(0)}, "1.tar": {"1.png": b"no image"}},
+            r"Image 0 of 1.tar is unreadable .* mend the shard, or leave it out",
+        ),
+        (
+            {"0.tar": {"0.png": picture(0), "1.png": picture(0, (4, 5))}},
+            "holds images of 2 sizes",
+        ),
+    ],
+)
+def test_shards_that_are_not_what_they_should_be(tmp_path, files, said):
+    (tmp_path / "s").mkdir()
+    for name, inside in files.items():
+        tar(tmp_path / "s" / name, inside)
+    with pytest.raises(Error, match=said):
+        stream(tmp_path / "s").split("all").batch(slice(None))
+
+
+def test_a_broken_shard_and_one_that_is_gone(tmp_path):
+    counted(tmp_path / "s")
+    images = stream(tmp_path / "s")
+    images.spec()
+    (tmp_path / "s" / "digits-003.tar").unlink()
+    with pytest.raises(Error, match=r"digits-003.tar cannot be read .*`latentia resume`"):
+        images.split("all").batch(slice(None))
+    (tmp_path / "s" / "digits-003.tar").write_bytes(b"no tar at all" * 100)
+    with pytest.raises(Error, match=r"digits-003.tar cannot be read"):
+        stream(tmp_path / "s").spec()
+
+
+def test_only_shards_are_streamed(tmp_path):
+    with pytest.raises(Error, match="digits is made here, not read; leave out --stream"):
+        stream("digits").spec()
+    with pytest.raises(Error, match="have 1 or 3 channels, not 2"):
+        open_images(Source(str(counted(tmp_path / "s")), stream=True), channels=2).shape  # noqa: B018
