@@ -136,7 +136,18 @@ COMMAND = [sys.executable, "-m", "latentia"]
 
 def words(array_file, run, recipe, extra=()):
     made = ["train", recipe, "--data", array_file, "--run", str(run), "--latent", "3"]
-    return [*made, "--batch", "8", "--epochs", "30", "--log-every", "5", "--save-every", "3", *extra]
+    return [
+        *made,
+        "--batch",
+        "8",
+        "--epochs",
+        "30",
+        "--log-every",
+        "5",
+        "--save-every",
+        "3",
+        *extra,
+    ]
 
 
 def start_process(*run):
