@@ -130,24 +130,13 @@ def test_every_moment_has_its_parameters_strides_after_a_restore():
         assert torch.equal(a, b)
 
 
-THREADS = ["--threads", "2"]
+THREADS = ["--threads", "2", "--save-every", "3"]
 COMMAND = [sys.executable, "-m", "latentia"]
 
 
 def words(array_file, run, recipe, extra=()):
-    made = ["train", recipe, "--data", array_file, "--run", str(run), "--latent", "3"]
-    return [
-        *made,
-        "--batch",
-        "8",
-        "--epochs",
-        "30",
-        "--log-every",
-        "5",
-        "--save-every",
-        "3",
-        *extra,
-    ]
+    made = ["train", recipe, "--data", array_file, "--run", str(run), "--latent", "3", *extra]
+    return [*made, "--batch", "8", "--epochs", "30", "--log-every", "5"]
 
 
 def start_process(*run):

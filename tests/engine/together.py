@@ -26,11 +26,11 @@ from latentia.models.gan import GAN
 from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.models.vae import VAE
 from latentia.models.vaegan import VAEGAN
+from latentia.nets import vaegan
 from latentia.nets.condition import LabelCondition
 from latentia.nets.critic import Critic
 from latentia.nets.denoiser import MLPDenoiser
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
-from latentia.nets import vaegan
 from latentia.report import page
 from latentia.session import start
 
