@@ -23,6 +23,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """What a test draws depends on no test before it, and so on no worker's order."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def mnist():
     """Real MNIST in the hub's layout."""

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from latentia.cli import COMMANDS, main
 from latentia.engine.knobs import refuse_unknown
 from latentia.engine.recipe import arguments, card, find
 from latentia.metrics import features
+from latentia.models.latent_diffusion import Sampling
 from latentia.words import parse_train
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +57,8 @@ def place(tmp_path, monkeypatch):
     # a classifier of few steps, which no other test finds in the cache
     for name, value in {"EPOCHS": 1, "STEPS": 20, "VERSION": "toy"}.items():
         monkeypatch.setattr(features, name, value)
+    for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
+        monkeypatch.setattr(f"latentia.recipes.{prior}.Sampling", partial(Sampling, steps=5))
     return tmp_path
 
 
@@ -64,13 +68,14 @@ def toy(words):
     recipe = name if ".py" not in name else "my.py:mine"
     values = dict(itertools.pairwise(given))
     data = values.get("--data", "" if ".py" in name else card(recipe).data)
-    small = SMALL.get(data, data)
+    few = SMALL.get(data, data)
     knobs = ["--epochs", "1", "--threads", "1"]
     known = arguments(recipe, {})
     knobs += ["--batch", "16"] if "batch" in known else []
     knobs += ["--size", "32"] if "size" in known and "autoencoder" not in known else []
-    knobs += ["--latent", "16"] if "latent" in known and "--latent" not in given else []
-    knobs += ["--data", small] if small and "autoencoder" not in known else []
+    for small in ("latent", "width"):
+        knobs += [f"--{small}", "16"] if small in known and f"--{small}" not in given else []
+    knobs += ["--data", few] if few and "autoencoder" not in known else []
     return [name, *given, *knobs]
 
 
