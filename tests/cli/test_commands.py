@@ -1,5 +1,6 @@
 """The command line on toy runs: what each command writes, and every error text."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -291,32 +292,30 @@ def test_a_run_executes_nothing_that_it_holds(run, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal device")
-def test_a_terminal_gets_a_bar(place, tmp_path):
+def test_a_terminal_gets_a_bar(place, tmp_path, capsys, monkeypatch):
     import os
     import pty
-    import subprocess
+    import threading
 
     leader, follower = pty.openpty()
-    words = ["train", "mnist_mlp_vae", "--data", str(place / "toy.npy"), *TRAIN]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "latentia", *words, "--run", str(tmp_path / "r")],
-        stderr=follower,
-        stdout=subprocess.PIPE,
-    )
-    os.close(follower)
     seen = b""
-    while True:
-        try:
-            part = os.read(leader, 4096)
-        except OSError:
-            break
-        if not part:
-            break
-        seen += part
-    out, _ = process.communicate()
+
+    def read():
+        nonlocal seen
+        with contextlib.suppress(OSError):  # Linux's word for the end of a terminal
+            while part := os.read(leader, 4096):
+                seen += part
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    words = ["train", "mnist_mlp_vae", "--data", str(place / "toy.npy"), *TRAIN]
+    with open(follower, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        code = main([*words, "--run", str(tmp_path / "r")])
+    reader.join(timeout=60)
     os.close(leader)
-    assert process.returncode == 0, seen
-    assert out.decode().strip() == str(tmp_path / "r" / "report.html")
+    assert code == 0, seen
+    assert capsys.readouterr().out.strip() == str(tmp_path / "r" / "report.html")
     assert b"nats" in seen
     assert b"4/4" in seen
 

@@ -75,10 +75,17 @@ def test_a_killed_sweep_loses_nothing_but_goes_on_with_the_trial_that_ran(data, 
     assert len(weights(cut)) == 3
 
 
-def test_two_workers_on_one_storage_share_the_trials(data, tmp_path):
+def test_two_workers_on_one_storage_share_the_trials(data, tmp_path, capsys):
+    """The second, this process, begins while the other is in its first trial."""
     out, storage = tmp_path / "sweep", f"sqlite:///{tmp_path}/sweep.db"
     more = ["--epochs", "2", "--trials", "4", "--storage", storage]
-    told = [p.communicate()[0] for p in [begun(*words(data, out, *more)) for _ in "12"]]
+    other = begun(*words(data, out, *more))
+    while not (out / "000" / "run.json").exists():
+        assert other.poll() is None, other.communicate()[0]
+        time.sleep(0.01)
+    assert main(words(data, out, *more)) == 0
+    told = [other.communicate()[0], capsys.readouterr().out]
+    assert other.returncode == 0
     trained = [
         name for name in ("000", "001", "002", "003") for t in told if f"{name}/report.html" in t
     ]

@@ -35,16 +35,35 @@ TOYS = {
 
 
 @pytest.fixture
-def toy(array_file, tmp_path):
-    """Make and train a toy run; `stop` ends it after so many events, as a kill would."""
+def narrow(monkeypatch):
+    """The VAE-GAN's five halvings with few channels: its states are of 0.1 MB, not of 76."""
+    monkeypatch.setattr("latentia.nets.vaegan.CHANNELS", (4, 4, 8, 8, 8))
+    monkeypatch.setattr("latentia.nets.vaegan.UP", (8, 8, 8, 4, 4))
 
-    def make(name, recipe="mnist_mlp_vae", stop=None, options=None, **knobs):
-        options = options or latentia.Options(log_every=2, save_every=2)
-        knobs = {**TOYS[recipe], "data": array_file, **knobs}
-        run, events = start(recipe, knobs, options=options, run=tmp_path / name)
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch, narrow):
+    """Make and train a run; `stop` ends it after so many events, or once it holds of the run, as a
+    kill would. Without `report` no training of the test draws one, which is half of a toy's time.
+    """
+
+    def make(name, recipe, knobs, stop=None, report=False, **how):
+        if not report:
+            monkeypatch.setattr("latentia.report.page.write_report", lambda *_: None)
+        run, events = start(recipe, knobs, run=tmp_path / name, **how)
         for count, _ in enumerate(events, 1):
-            if count == stop:
+            if count == stop or (callable(stop) and stop(run)):
                 break
         return run
+
+    return make
+
+
+@pytest.fixture
+def toy(array_file, trained):
+    def make(name, recipe="mnist_mlp_vae", stop=None, options=None, report=False, **knobs):
+        options = options or latentia.Options(log_every=2, save_every=2)
+        knobs = {**TOYS[recipe], "data": array_file, **knobs}
+        return trained(name, recipe, knobs, stop, report, options=options)
 
     return make

@@ -32,17 +32,13 @@ def labelled(tmp_path):
 
 
 @pytest.fixture
-def edited(array_file, tmp_path):
-    """A toy run under these edits; `stop` ends it after so many events, as a kill would."""
+def edited(array_file, trained):
+    """A toy run under these edits."""
 
-    def make(name, edits, recipe="mnist_mlp_vae", stop=None, **knobs):
-        options = latentia.Options(log_every=2, save_every=2)
+    def make(name, edits, recipe="mnist_mlp_vae", stop=None, report=False, options=None, **knobs):
+        options = options or latentia.Options(log_every=2, save_every=2)
         knobs = {"data": array_file, "batch": 16, "epochs": 3, **SMALL[recipe], **knobs}
-        run, events = start(recipe, knobs, edits=edits, options=options, run=tmp_path / name)
-        for count, _ in enumerate(events, 1):
-            if count == stop:
-                break
-        return run
+        return trained(name, recipe, knobs, stop, report, edits=edits, options=options)
 
     return make
 
@@ -83,7 +79,7 @@ EDITS = {
 @pytest.mark.parametrize("kind", EDITS)
 def test_an_interrupted_run_under_an_edit_goes_on_bit_for_bit(edited, labelled, kind, recipe):
     whole, cut = (
-        edited(name, EDITS[kind], recipe, stop, data=labelled)
+        edited(name, EDITS[kind], recipe, stop, report=not stop, data=labelled)
         for name, stop in (("whole", None), ("cut", 5))
     )
     assert content(cut) != content(whole)
@@ -105,7 +101,9 @@ def test_divergence_kl_is_the_recipe_as_it_is(edited):
 
 
 def test_supervised_dimensions_learn_the_label_and_scores_are_of_images_alone(edited, labelled):
-    run = edited("a", EDITS["supervised"], data=labelled, epochs=80, hidden=32, lr=1e-2)
+    seldom = latentia.Options(log_every=2)
+    how = {"options": seldom, "epochs": 80, "hidden": 32, "lr": 1e-2}
+    run = edited("a", EDITS["supervised"], data=labelled, **how)
     nats = [row["terms"]["label label"] for row in logged(run)]
     assert nats[0] > 0.9 * np.log(3)
     assert nats[-1] < 0.3
@@ -125,7 +123,7 @@ def test_with_many_betas_the_log_holds_raw_nats_and_the_mean_weight_under_its_sc
 
 
 def test_a_gaussian_of_many_betas_learns_a_sigma_for_each(edited):
-    how = {"likelihood": "gaussian", "latent": 3, "epochs": 40, "lr": 1e-2}
+    how = {"likelihood": "gaussian", "latent": 3, "epochs": 10, "lr": 1e-2}
     model = edited("a", EDITS["multirate"], "conv_vae", beta=1.0, **how).model()
     sigmas = []
     for model.dial.beta in (0.1, 4.0):
@@ -135,7 +133,7 @@ def test_a_gaussian_of_many_betas_learns_a_sigma_for_each(edited):
 
 
 def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
-    run = edited("a", EDITS["multirate"], beta=9.0)
+    run = edited("a", EDITS["multirate"], beta=9.0, report=True)
     images = run.images().split("test").batch(slice(0, 5)).image
     rates = {b: run.at(b).model().encode(images).kl().mean().item() for b in (0.1, 1.0, 4.0)}
     assert len(set(rates.values())) == 3

@@ -26,12 +26,15 @@ from latentia.models.gan import GAN
 from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.models.vae import VAE
 from latentia.models.vaegan import VAEGAN
+from latentia.nets import vaegan
 from latentia.nets.condition import LabelCondition
 from latentia.nets.critic import Critic
 from latentia.nets.denoiser import MLPDenoiser
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
+from latentia.report import page
 from latentia.session import start
 
+vaegan.CHANNELS, vaegan.UP = (4, 4, 8, 8, 8), (8, 8, 8, 4, 4)
 SHAPE, D, N = (1, 4, 5), 3, 8
 LOOPS: list[Loop] = []
 
@@ -212,6 +215,8 @@ def main() -> None:
         }
         for name, law in laws.items():
             law()
+            if name == "bits: VAE":  # one report by the first of several is enough
+                page.write_report = lambda *_: None
             if processes.rank() == 0:
                 print("holds", name, flush=True)
 

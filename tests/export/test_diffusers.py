@@ -110,7 +110,7 @@ def test_mistakes(made, tmp_path):
 def test_a_run_of_many_betas_is_refused_rather_than_written_wrong(tmp_path):
     data = np.random.default_rng(0).integers(0, 256, (24, 16, 16), dtype=np.uint8)
     latentia.train(
-        "image_autoencoder", run=tmp_path / "run", data=data, epochs=1, batch=8, factor=4,
+        "image_autoencoder", run=tmp_path / "run", data=data, factor=4, **{**TOY, "epochs": 1},
         edits={"multirate": {"multirate": "0.1:4"}},
     )  # fmt: skip
     with pytest.raises(latentia.Error, match="whose networks diffusers does not know"):

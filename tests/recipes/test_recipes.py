@@ -4,6 +4,7 @@ import inspect
 import math
 import shutil
 import typing
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import latentia
 from latentia.core.contract import Batch, HasLatents, Moment
 from latentia.core.seeding import noise
 from latentia.engine import recipe as recipes
+from latentia.models.latent_diffusion import Sampling
 from latentia.recipes.mnist_fast import mnist_fast
 
 SMALL = {"epochs": 1, "batch": 4, "latent": 3, "hidden": 8, "size": 32}
@@ -50,7 +52,9 @@ def knobs(parents):
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_four_steps_from_start_to_report(name, tmp_path, knobs):
+def test_four_steps_from_start_to_report(name, tmp_path, knobs, monkeypatch):
+    for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
+        monkeypatch.setattr(f"latentia.recipes.{prior}.Sampling", partial(Sampling, steps=5))
     run, given = tmp_path / "r", knobs(name)
     model = latentia.train(name, run=run, options=OPTIONS, **given)
     assert (run / "log.jsonl").read_text().count('"event": "logged"') == 4
