@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.shards import counted
 from latentia.cli import COMMANDS, main
 from latentia.engine.knobs import refuse_unknown
 from latentia.engine.recipe import arguments, card, find
@@ -49,6 +50,7 @@ def place(tmp_path, monkeypatch):
         file = tmp_path / "photos" / "ab"[k % 2] / f"{k:02}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw.integers(0, 256, (40, 36), dtype=np.uint8)).save(file)
+    counted(tmp_path / "shards", shards=8, each=8, size=(40, 36))
     names = [f"{'ab'[k % 2]}/{k:02}.png,{k % 7}" for k in range(60)]
     (tmp_path / "labels.csv").write_text("\n".join(["file,Year", *names]))
     (tmp_path / "docs" / "images").mkdir(parents=True)
@@ -82,7 +84,7 @@ def toy(words):
 def executed(words, monkeypatch):
     """Runs a command of latentia; a server is only asked for."""
     command, given = words[0], words[1:]
-    elsewhere = any(":OWNER/" in word or ":FOLDER" in word for word in words)
+    elsewhere = any(mark in word for word in words for mark in (":OWNER/", ":FOLDER", "://"))
     benchmarks = command != "train" and given and given[0].startswith("runs/dis/")
     if command == "push" or elsewhere or benchmarks:
         takes_its_flags(command, given)  # somebody's hub, somebody's folder, a benchmark's run

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import latentia
+from data.shards import counted
 from latentia.cli import main
 from latentia.engine.checkpoint import read_about
 from latentia.engine.optim import Adam, moments, restore
@@ -42,6 +43,23 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(toy, recipe, stop):
     assert content(cut) != content(whole)
     _, events = go_on(cut.path)
     list(events)
+    assert content(cut) == content(whole)
+
+
+@pytest.mark.parametrize("stop", [1, 5, 6])
+def test_an_interrupted_stream_goes_on_in_the_middle_of_its_shards(
+    toy, tmp_path, monkeypatch, stop
+):
+    """Two windows an epoch: what was drawn, and from which, is of the seed and the epoch."""
+    monkeypatch.setattr("latentia.data.streamed.IMAGES", 24)
+    shards = str(counted(tmp_path / "shards", shards=8, each=8))
+    options = latentia.Options(log_every=1, save_every=1, stream=True)
+    whole, cut = (
+        toy(name, stop=at, options=options, data=shards, batch=8)
+        for name, at in (("whole", None), ("cut", stop))
+    )
+    assert content(cut) != content(whole)
+    list(go_on(cut.path)[1])
     assert content(cut) == content(whole)
 
 

@@ -19,12 +19,17 @@ def clean(images: Images, path: str | Path) -> tuple[Path, dict[str, int]]:
     Blank and inverted images go from every split; from train, what stands there twice or is held
     out, and of a class with most of the images as many as it takes to make it a half.
 
-    Raises: Error if the path does not end in .npz, exists or can't be written.
+    Raises: Error if the path does not end in .npz, exists or can't be written, or for a stream.
     """
     path = Path(path)
     if path.suffix != ".npz" or path.exists():
         why = "exists" if path.exists() else f"ends in {path.suffix or 'nothing'}"
         raise Error(f"--clean {path} {why}; give a new .npz file to write.")
+    if images.source.stream:
+        raise Error(
+            "--clean writes all images into one file, and these are streamed, since they may fit in"
+            " none; leave the images that the doctor names out of their shards."
+        )
     train = images.split("train")
     seen = look(train, len(train))
     spread = spread_of(seen)

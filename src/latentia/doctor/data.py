@@ -90,7 +90,8 @@ def inverted(seen: Look) -> Bool[Tensor, " n"]:
 
 def cleaned(patient: Patient) -> list[str]:
     """Write the images anew without what was found, and train on those; [] where that fails."""
-    if by_table(patient) or not cure.knobs_of(patient.run.about["recipe"]):
+    streamed = patient.run.options.stream  # larger, maybe, than any file here
+    if by_table(patient) or streamed or not cure.knobs_of(patient.run.about["recipe"]):
         return []
     path = str(cure.free(patient.run.path.with_name(f"{patient.run.name}-clean.npz")))
     run, data = str(patient.run.path), patient.data
