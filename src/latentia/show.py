@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from latentia.core import processes
+from latentia.core.counted import counted
 from latentia.core.spans import STEP
 from latentia.doctor.examine import Report
 from latentia.engine.log import Event, Finding, Finished, Logged, Profiled, Validated
@@ -207,7 +208,9 @@ USES = {"sampling": "sample", "reconstruction": "reconstruct"}  # else the coord
 
 def choice(found: Choice, runs: Sequence[Run], run: Run) -> None:
     """Every candidate with its run, the chosen one marked, and the command that uses it."""
-    print(f"{found.figure}; {found.n:,} images of {found.split}")
+    print(f"{found.figure}; {counted(found.n, 'image')} of {found.split}")
+    if found.note:
+        print(found.note)
     sheet = Table("beta", "value", "", "run")
     for each, own in zip(found.candidates, runs, strict=True):
         spread = "" if each.error is None else f" ± {each.error:.2g}"

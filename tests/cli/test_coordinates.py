@@ -62,6 +62,26 @@ def test_relate_prints_a_table_or_json_and_draws(run, place, tmp_path, capsys):
         assert (tmp_path / f"r.{kind}").stat().st_size > 10_000
 
 
+def test_a_table_that_names_some_images_is_enough(run, place, tmp_path, capsys):
+    """Related are those with a row; a table of latents has them all."""
+    path = tmp_path / "labels.csv"
+    rows = "".join(f"{k},{k % 2 or ''},{k}\n" if k else "0,,0\n" for k in range(30))
+    path.write_text(f"name,odd,place\n{rows}")
+    words = ["--labels", path, "--label-cols", "place"]
+    call("relate", run, "--split", "all", *words, "--permutations", "30", "--k", "1", "--json")
+    done = capsys.readouterr()
+    assert json.loads(done.out)["n"] == 30
+    assert done.err == (
+        f"{path} says nothing of 10 of 40 images (split all): these are left out.\n"
+    )
+    call("encode", run, "--labels", path, "--out", tmp_path / "t.parquet")
+    assert "says nothing of 25 of 40 images (split all): their labels" in capsys.readouterr().err
+    found = pq.read_table(tmp_path / "t.parquet")
+    assert found["place"].to_numpy()[:30].tolist() == list(range(30))
+    assert np.isnan(found["place"].to_numpy()[30:]).all()
+    assert found["key"].to_pylist() == [str(k) for k in range(40)]
+
+
 def test_pictures_of_coordinates(run, place, tmp_path, capsys):
     photo = place / "photos" / "03.png"
     call("traverse", run, "1", "--dims", "2,0", "--steps", "5", "--out", tmp_path / "t.png")
@@ -117,7 +137,7 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
     photos = ["--data", place / "photos"]
     for words, said in (
         (["encode", run, "--out", "t.txt"], "--out t.txt ends in .txt; give .parquet, .csv or"),
-        (["encode", run, "--labels", labels], "has no row for 40 of the images: 0, 1, 2, 3, 4 and"),
+        (["encode", run, "--labels", labels], "has no row for 40 of 40 images: 0, 1, 2, 3, 4 and"),
         (["encode", run, *photos, "--labels", labels, "--label-cols", "Bread"], "no column Bread"),
         (["relate", run], "There are 4 images; give at least 20, for instance --split all."),
         (["relate", run, "--split", "all"], "The images have no label columns. Give labels with"),

@@ -1,7 +1,8 @@
 """Commands on named latents: encode, relate, traverse, interpolate, nearest, decode, attribute."""
 
 import json
-from typing import Annotated
+import sys
+from typing import Annotated, Literal
 
 from typing_extensions import Doc
 from tyro.conf import Positional
@@ -10,7 +11,8 @@ from latentia.commands.flags import AtBeta, Data, Json, Number, Out, RunFolder, 
 from latentia.core.errors import Error
 
 LabelFile = Annotated[
-    str | None, Doc(".csv or .parquet with a row an image, joined by file name; default: none")
+    str | None,
+    Doc(".csv or .parquet with rows of some or all images, joined by file name; default: none"),
 ]
 LabelColumns = Annotated[
     str | None, Doc("columns to use, such as Year,Brand; default: all of the file, or the source's")
@@ -44,9 +46,11 @@ def encode(
     with together():
         opened = Run.open(run).at(beta)
         model = opened.coder()
-        table = _labels(labels, label_cols)
+        table = _labels(labels, label_cols, "blank")
         images = first_before_all(lambda: opened.images(data))
         part = first_before_all(lambda: opened.part(split, images, own="all", labels=table))
+        if part.note and not processes.rank():
+            print(part.note, file=sys.stderr)
         membership = opened.membership(part, images)
         path = write_table(out, model, part, membership, thumbnails=thumbnails)
         if not processes.rank():
@@ -75,7 +79,9 @@ def relate(
         ending(out, ".png", ".svg")
     opened = Run.open(run).at(beta)
     model = opened.coder()
-    part = opened.part(split, data, labels=_labels(labels, label_cols))
+    part = opened.part(split, data, labels=_labels(labels, label_cols, "left out"))
+    if part.note:
+        print(part.note, file=sys.stderr)
     columns = {name: values.numpy() for name, values in part.columns.items()}
     found = related(codes(model, part), columns, part.classes, k=k, permutations=permutations)
     caption = f"{opened.name}: {len(part):,} images of {part.name}, {permutations} permutations"
@@ -234,7 +240,7 @@ def attribute(
     print(put(out, {**pictures, ".npy": lambda: npy(maps)}))
 
 
-def _labels(file: str | None, columns: str | None):
+def _labels(file: str | None, columns: str | None, gaps: Literal["left out", "blank"]):
     from latentia.data.labels import Labels
 
-    return Labels(file, columns.split(",") if columns else None)
+    return Labels(file, columns.split(",") if columns else None, gaps)

@@ -20,7 +20,10 @@ TEST_SHARE = 0.1  # of a source that names no test split
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one split, over the pixels of the whole set: uint8, or float32 if they are deep."""
+    """Rows of one split, over the pixels of the whole set: uint8, or float32 if they are deep.
+
+    note: what a user should hear of it.
+    """
 
     name: str
     keys: list[str]
@@ -28,6 +31,7 @@ class Split:
     classes: dict[str, list[str] | None]
     pixels: Pixels
     rows: Tensor | None  # which pixels are this split's; None: all, in order
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -63,9 +67,10 @@ class Split:
 
     def some(self, most: int) -> "Split":
         """So many of the images, evenly spaced in their order, or all."""
-        if most >= len(self):
-            return self
-        rows = evenly(len(self), most)
+        return self if most >= len(self) else self.only(evenly(len(self), most))
+
+    def only(self, rows: Int64[Tensor, " m"]) -> "Split":
+        """These of the images."""
         columns = {name: column[rows] for name, column in self.columns.items()}
         keys = [self.keys[row] for row in rows.tolist()]
         at = rows if self.rows is None else self.rows[rows]
