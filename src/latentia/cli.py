@@ -24,7 +24,7 @@ from latentia.commands.evaluate import evaluate
 from latentia.commands.examination import doctor
 from latentia.commands.explore import explore
 from latentia.commands.export import export
-from latentia.commands.flags import AtBeta, Data, Number, Out, RunFolder, Seed, SplitName
+from latentia.commands.flags import WHICH, AtBeta, Data, Number, Out, RunFolder, Seed, SplitName
 from latentia.commands.push import push
 from latentia.core.errors import Error
 
@@ -89,7 +89,10 @@ def sample(
     n: Number = 64,
     seed: Seed = 0,
     cond: Annotated[
-        str | None, Doc("classes (3 or 3,5 or names), or an image file or index: what to draw")
+        str | None,
+        Doc(
+            "what to draw: classes (3 or 3,5 or names), or an image file or number of a test image"
+        ),
     ] = None,
     sampler: Annotated[str | None, Doc("of a learned prior: ddpm, ddim, euler, heun")] = None,
     steps: Annotated[int | None, Doc("of a learned prior, from noise to latent")] = None,
@@ -117,7 +120,7 @@ def sample(
 def reconstruct(
     run: RunFolder,
     images: Annotated[
-        Positional[tuple[str, ...]], Doc("image files, or indices into the split; default: first n")
+        Positional[tuple[str, ...]], Doc(f"of each: {WHICH}; default: first n of the split")
     ] = (),
     data: Data = None,
     split: SplitName = None,

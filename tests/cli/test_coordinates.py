@@ -7,8 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import latentia
 import latentia.engine.found
 from latentia.cli import main
+from latentia.report.pictures import lay as latentia_lay
 from mistakes import error
 
 
@@ -105,6 +107,41 @@ def test_pictures_of_coordinates(run, place, tmp_path, capsys):
         assert "arcs" in picture.text["Description"]  # pyright: ignore
 
 
+def test_an_image_has_one_name_everywhere(run, place, tmp_path, capsys):
+    """Its key in the table, or its row there, is the image that every command takes."""
+    data = np.load(place / "toy.npy") / np.float32(255)
+    call("encode", run, "--out", tmp_path / "t.npz")
+    table = np.load(tmp_path / "t.npz")
+    opened, at = latentia.Run.open(run), list(table["split"]).index("test")
+    for name in (str(at), table["key"][at]):
+        np.testing.assert_array_equal(opened.image(name)[0, 0], data[at])
+    np.testing.assert_array_equal(opened.image("0", "test")[0, 0], data[at])  # in the split
+    by_file = opened.image(str(place / "photos" / "03.png"))
+    for name in ("03.png", "3"):
+        assert (opened.image(name, data=place / "photos") == by_file).all()
+    for words, said in (
+        (["3"], "image 3 along one"),
+        (["3", "--split", "test"], "image 3 of test along"),
+        (["03.png", "--split", "test", "--data", place / "photos"], "image 03.png along one"),
+    ):
+        call("traverse", run, *words, "--dims", "0", "--steps", "2", "--out", tmp_path / "t.png")
+        with Image.open(tmp_path / "t.png") as picture:
+            assert said in picture.text["Description"]  # pyright: ignore
+
+
+def test_neighbours_bear_their_names_and_no_image_is_its_own(run, place, tmp_path, monkeypatch):
+    laid = {}
+    monkeypatch.setattr(
+        "latentia.report.sheets.lay", lambda *a, **k: laid.update(k) or latentia_lay(*a, **k)
+    )
+    photos = ["--data", place / "photos", "--split", "all", "-n", "20"]
+    for name in ("03.png", "3"):
+        call("nearest", run, name, *photos, "--out", tmp_path / "n.png")
+        told = [text.partition(": ")[0] for text in laid["under"]]
+        assert told[0] == "image"
+        assert sorted(told[1:]) == [f"{k:02}.png" for k in range(12) if k != 3]
+
+
 def test_the_same_picture_twice(run, tmp_path):
     for name in ("a", "b"):
         call("attribute", run, "1", "--out", tmp_path / f"{name}.png")
@@ -146,7 +183,16 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
         (["traverse", run, "0", "--steps", "1"], "--steps is 1; it must be at least 2"),
         (["traverse", run, "0", "--out", "t.jpg"], "ends in .jpg; give a .png or a .gif or a .npy"),
         (["attribute", run, "0", "--out", "t.gif"], "ends in .gif; give a .png or a .svg or"),
-        (["attribute", run, "99"], "There is no image 99 in test"),
+        (["attribute", run, "99"], "There is no image 99 in all; it has 40, from 0."),
+        (["attribute", run, "4", "--split", "test"], "There is no image 4 in test; it has 4, from"),
+        (
+            ["nearest", run, "no.png", *photos],
+            "There is no image no.png in all; it has 12, from 0, the first of them 00.png.",
+        ),
+        (
+            ["reconstruct", run, "no.png", "--data", "gone/"],
+            "There is no file no.png, and it is looked",
+        ),
         (["interpolate", run, "0"], "images: 1; give at least 2, so that a walk has a start"),
     ):
         assert said in error(capsys, *words), words

@@ -110,6 +110,8 @@ def test_neighbours_are_the_nearest_posterior_means(served, place):
     mean = model.encode(images).mean
     distance = (mean - mean[7]).norm(dim=1)
     assert [each["index"] for each in found] == distance.argsort()[1:6].tolist()
+    keys = latentia.Run.open(place / "vae").images().split("all").keys
+    assert [each["name"] for each in found] == [keys[each["index"]] for each in found]
     for each in found:
         assert each["distance"] == pytest.approx(float(distance[each["index"]]), abs=1e-4)
 
@@ -325,7 +327,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
         ("decode", {"latents": [[0, 0, 0, 0]], "run": -1}, "run: "),
         ("decode", {"latents": [[0, 0, 0, 0]], "file": ".gif"}, "has no .gif"),
         ("decode", {"latents": [[0, 0, 0, 0]], "path": "/etc/passwd"}, "path: "),
-        ("encode", {"image": {"index": 300}}, "There is no image 300 in all; it has 300, from 0."),
+        ("encode", {"image": {"index": 300}}, "There is no image 300 in all; it has 300, from 0, the"),
         ("encode", {"image": {"index": 0, "of": 5}}, "There is no run 5"),
         ("encode", {"image": {}}, "give an index or a file"),
         ("encode", {"image": {"index": 1, "file": "aaaa"}}, "give an index or a file"),

@@ -36,6 +36,18 @@ class Split:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def row(self, name: str) -> int | None:
+        """Of the image of this number, from 0, or key, or of a key that alone ends so; else None."""
+        if name.isdecimal():
+            return int(name) if int(name) < len(self) else None
+        ends = [at for at, key in enumerate(self.keys) if f"/{key}".endswith(f"/{name}")]
+        return self.keys.index(name) if name in self.keys else ends[0] if len(ends) == 1 else None
+
+    def called(self, row: int) -> str:
+        """As `row` takes it: the key, unless that is a number among all images."""
+        key = self.keys[row]
+        return str(row) if key.isdecimal() or key.startswith("-") else key
+
     def batch(self, rows: Tensor | slice) -> Batch:
         """Images float32 in [0, 1] and the columns of these rows of the split."""
         at = rows if self.rows is None else self.rows[rows]

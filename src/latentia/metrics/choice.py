@@ -19,7 +19,7 @@ class Candidate(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """figure: what was compared; rule: how one was chosen; n: images of the split; note: on them."""
+    """figure: what was compared; rule: how one was chosen; n: images of the split, and a note."""
 
     purpose: str
     figure: str

@@ -217,6 +217,7 @@ def on_map(run: Explored, asked: Map) -> dict[str, Any]:
         "axes": None if found.axes is None else rounded(found.axes, 6),
         "names": found.names,
         "rows": rows.tolist(),
+        "called": [run.part.called(row) for row in rows.tolist()],
         "values": values,
     }
 

@@ -137,7 +137,7 @@ function show(k = page.active) {
   if (page.z[k]) drawers[k]();
 }
 const same = (a, b) => a && b && a.every((value, at) => value === b[at]);
-const inputName = () => !page.input ? "the latent zero" : page.input.file ? page.input.name : `image ${page.input.index}`;
+const inputName = () => !page.input ? "the latent zero" : page.input.file ? page.input.name : page.called;
 
 // ---- sliders
 function sliders() {
@@ -201,6 +201,7 @@ const choose = latest(async (input) => {
   const run = active(), image = input;
   const found = await told("api/encode", { run: page.active, image });
   page.input = input;
+  page.called = found.name;
   page.own = { [page.active]: found.latents };
   page.z[page.active] = [...found.latents];
   $("original").src = found.image;
@@ -208,7 +209,7 @@ const choose = latest(async (input) => {
   $("original").hidden = false;
   $("original-empty").hidden = true;
   if (input.index !== undefined) $("index").value = input.index;
-  $("about-image").textContent = [input.file ? input.name : `image ${input.index}`, ...labels(input), `${found.nats} nats`].join(", ");
+  $("about-image").textContent = [input.file ? input.name : found.name, ...labels(input), `${found.nats} nats`].join(", ");
   $("input").hidden = false;
   put(); show(); draw();
   for (const id of ["as-a", "as-b", "to-image"]) $(id).disabled = false;
@@ -228,7 +229,7 @@ async function again(image) {
 async function around(image) {
   if (active().state !== "ready") return;
   const body = { run: page.active, image, n: 8 }, answer = await told("api/nearest", body);
-  $("near").querySelector(".strip").replaceChildren(...answer.near.map((near, k) => make("button", { type: "button", title: `distance ${near.distance.toFixed(2)}`, ariaLabel: `take image ${near.index}, distance ${near.distance.toFixed(2)}`, onclick: () => choose({ index: near.index }) }, picture(answer.images[k + 1], ""), `${near.index}`)));
+  $("near").querySelector(".strip").replaceChildren(...answer.near.map((near, k) => make("button", { type: "button", title: `${near.name}, distance ${near.distance.toFixed(2)}`, ariaLabel: `take image ${near.name}, distance ${near.distance.toFixed(2)}`, onclick: () => choose({ index: near.index }) }, picture(answer.images[k + 1], ""), make("span", { textContent: near.name.split("/").at(-1) }))));
   shown($("near"), "api/nearest", body, answer);
 }
 async function besides(image) {
@@ -339,7 +340,7 @@ function closest(place) {
 function point(place) {
   const see = frame(), at = closest(place), tip = $("tip"), [x, y] = see.to(page.map.places[at]);
   page.place = place;
-  tip.textContent = `image ${page.map.rows[at]}${page.map.column ? `, ${page.map.column} ${labelled(at)}` : ""}`;
+  tip.textContent = `image ${page.map.called[at]}${page.map.column ? `, ${page.map.column} ${labelled(at)}` : ""}`;
   tip.hidden = false;
   tip.style.left = `${Math.min(see.width - tip.offsetWidth - 4, Math.max(4, x + 10))}px`;
   tip.style.top = `${Math.max(4, y - 30)}px`;
