@@ -424,7 +424,7 @@ function layout() {
   document.title = `${run.name} · latentia explorer`;
   document.querySelector("main").classList.toggle("only-samples", !able);
   for (const each of document.querySelectorAll(".needs-latents, .needs-data")) each.hidden = (each.classList.contains("needs-latents") && !able) || (each.classList.contains("needs-data") && !data);
-  const said = [...page.problems];
+  const said = [];
   if (!able) said.push(`${run.name} (${run.recipe}) only draws images: it has no encoder, so there are no latents to move, no map and no walk.`);
   if (run.state === "missing") said.push(`${run.missing} Sliders and samples work without them.`);
   if (run.state === "reading") said.push("The images are being read; map and neighbours appear when they are.");
@@ -461,7 +461,6 @@ const refresh = attempt(async () => { // asks what there is, until all images ar
   const found = await told("api/runs"), before = page.runs, identity = (run) => `${run?.name} ${run?.state}`;
   const was = before[page.active];
   page.runs = found.runs;
-  page.problems = found.problems;
   if (page.active >= page.runs.length) page.active = 0;
   if (page.beside >= page.runs.length) page.beside = null;
   before.forEach((run, k) => { // other runs than before, after a new start: what was chosen of theirs is gone
