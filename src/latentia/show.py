@@ -98,13 +98,23 @@ def _lines(events: Iterator[Event]) -> Finished:
 def _say(
     events: Iterator[Event], on_logged: Callable[[Logged], None], say: Callable[[str], None]
 ) -> Finished:
-    """Findings at once; validations at intervals, and the last one in any case."""
+    """Findings at once, what was said of them before only once; validations at intervals, and the
+    last one in any case, each before what comes after it.
+    """
     often, waiting, last = Throttle(), None, None
+    found: dict[str, Finding] = {}
     for event in events:
+        if waiting and isinstance(event, Finding | Finished):
+            say(_validation(waiting))
+            waiting = None
         if isinstance(event, Logged):
             on_logged(event)
         elif isinstance(event, Finding):
-            say(told(event))
+            before, found[event.kind] = found.get(event.kind), event
+            if before is None or before.cure != event.cure:
+                say(told(event))
+            elif before.text != event.text:  # new figures, and nothing else is new
+                say(told(event._replace(means="", cure=())))
         elif isinstance(event, Profiled):
             say(profiled(event))
         elif isinstance(event, Validated):
@@ -114,8 +124,6 @@ def _say(
                 waiting = None
         elif isinstance(event, Finished):
             last = event
-    if waiting:
-        say(_validation(waiting))
     assert last is not None  # every run ends in one
     return last
 
@@ -165,7 +173,7 @@ def _validation(event: Validated) -> str:
     )
     best = "  best so far" if event.selected else ""
     beta = ", beta 1" if "nelbo" in event.values else ""
-    return f"epoch {event.epoch}  validation ({event.n:,} images{beta}): {values}{best}"
+    return f"epoch {event.epoch}  validation ({counted(event.n, 'image')}{beta}): {values}{best}"
 
 
 def told(finding: Finding) -> str:
@@ -230,7 +238,8 @@ def swept(
 ) -> None:
     """Every run of a sweep, by rate."""
     names = list(trials[0].settings)
-    print(f"{path}: {len(trials)} of {asked} runs came to an end; validation, nats per image")
+    many = f"{len(trials)} of {counted(asked, 'run')}"
+    print(f"{path}: {many} came to an end; validation, nats per image")
     sheet = Table("run", *names, "rate", "distortion", "negative ELBO", "")
     for trial in sorted(trials, key=lambda t: t.rate):
         mark = "knee" if trial == knee else "" if trial in front else "beaten"

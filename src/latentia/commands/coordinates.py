@@ -85,7 +85,9 @@ def relate(
         print(part.note, file=sys.stderr)
     columns = {name: values.numpy() for name, values in part.columns.items()}
     found = related(codes(model, part), columns, part.classes, k=k, permutations=permutations)
-    caption = f"{opened.name}: {len(part):,} images of {part.name}, {permutations} permutations"
+    caption = (
+        f"{opened.name}: {counted(len(part), 'image')} of {part.name}, {permutations} permutations"
+    )
     if out is not None:
         from latentia.report.coordinates import relation_figure, rendered
 

@@ -37,7 +37,7 @@ class Split:
         return len(self.keys)
 
     def row(self, name: str) -> int | None:
-        """Of the image of this number, from 0, or key, or of the one key that ends so; else None."""
+        """Of the image of this number, from 0, or key, or of the one key that ends so."""
         if name.isdecimal():
             return int(name) if int(name) < len(self) else None
         ends = [at for at, key in enumerate(self.keys) if f"/{key}".endswith(f"/{name}")]

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.contract import HasLatents, Model
+from latentia.core.counted import counted
 from latentia.data import Split
 from latentia.data.split import evenly
 from latentia.engine.condition import condition, sampling
@@ -30,9 +31,10 @@ class Sheet(NamedTuple):
 def decoded(run: Run, model: HasLatents, z: Float[Tensor, "n *latent"]) -> Sheet:
     """One picture a latent."""
     images = model.decode(z)
-    what = "1 latent" if len(z) == 1 else f"{len(z)} latents"
     size = {"least": LARGE} if len(z) == 1 else {}
-    return sheet(images, columns_for(len(z)), f"{run.name}: {what}, decoded", **size)
+    return sheet(
+        images, columns_for(len(z)), f"{run.name}: {counted(len(z), 'latent')}, decoded", **size
+    )
 
 
 def reconstructed(
@@ -63,7 +65,9 @@ def neighbours(
     found = [(rows[k], distance) for k, distance in nearest(mean, over, n, but=own)]
     images = torch.cat([image, *(part.batch(slice(row, row + 1)).image for row, _ in found)])
     under = ["image", *(f"{brief(part.keys[row])}: {distance:.2f}" for row, distance in found)]
-    caption = f"{run.name}: nearest of {len(over.mean):,} images of {part.name}, by distance"
+    caption = (
+        f"{run.name}: nearest of {counted(len(over.mean), 'image')} of {part.name}, by distance"
+    )
     return sheet(images, columns_for(len(images)), caption, under=under), found
 
 
