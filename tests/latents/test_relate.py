@@ -102,5 +102,5 @@ def test_what_cannot_be_related():
     with pytest.raises(Error, match=r"x is left out: 1 different value in .* Give labels"):
         relate(codes, {"x": np.zeros(100)})
     few = Codes(*(each[:19] for each in codes))
-    with pytest.raises(Error, match="There are 19 images; give at least 20"):
+    with pytest.raises(Error, match="19 images cannot be related to anything; give at least 20"):
         relate(few, {"kind": columns["kind"][:19]})
