@@ -118,6 +118,9 @@ def test_recipes_and_help(capsys):
     shown = capsys.readouterr().out
     assert "--kl-schedule" in shown
     assert "latent dimensions" in shown
+    assert "recipe options" in shown
+    assert "engine options" in shown
+    assert "options options" not in shown
     assert "range of beta that one run learns: 0.01:10" in " ".join(shown.split())
 
 
@@ -176,6 +179,11 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
         (["--supervise", "a", "--labels", "x.csv"], "--labels x.csv does not exist"),
         (["--capacity", "-1"], "--capacity is -1.0; it must be at least 0."),
         (["--device", "cuda"], "--device cuda cannot be used here"),
+        (["--device", "gpu"], "--device gpu is no device; did you mean cuda? --device takes auto"),
+        (["--device", "GPU:1"], "--device GPU:1 is no device; did you mean cuda:1? --device takes"),
+        (["--device", "cud"], "--device cud is no device; did you mean cuda? --device takes"),
+        (["--device", "xpu:x"], "--device xpu:x is no device; did you mean cpu? --device takes"),
+        (["--device", "fpga:0"], "--device fpga:0 is no device; --device takes auto, cpu, c"),
     ):
         assert said in error(capsys, "train", "mnist_mlp_vae", *data, *words)
     assert not (tmp_path / "r").exists()
@@ -224,7 +232,7 @@ def test_mistakes_in_the_run(run, place, tmp_path, capsys):
     assert "ends in .jpg; give a .png" in error(capsys, "sample", run, "--out", "x.jpg")
     assert "--steps: 1" in error(capsys, "interpolate", run, "0", "1", "--steps", "1")
     text = error(capsys, "interpolate", run, "0", "99")
-    assert "There is no image 99 in test; it has 4, from 0." in text
+    assert "There is no image 99 in all; it has 40, from 0." in text
     text = error(capsys, "evaluate", run, "--split", "dev")
     assert "'dev' is not a split" in text
 
