@@ -75,10 +75,12 @@ def resume(run: RunFolder, data: Data = None) -> int:
     from latentia.core import processes
     from latentia.engine.launch import together
     from latentia.session import go_on
-    from latentia.show import show
+    from latentia.show import finished, show
 
     with together():
         opened, events = go_on(run, data)
+        if processes.rank() == 0:
+            finished(opened)
         for line in opened.differences() if processes.rank() == 0 else ():
             print(f"Not as when this run began, so bits may differ: {line}.", file=sys.stderr)
         return show(opened, events)

@@ -1,5 +1,6 @@
 """A run's events on the terminal: a bar where there is one, plain lines elsewhere."""
 
+import shlex
 import sys
 import textwrap
 import time
@@ -15,7 +16,9 @@ from rich.table import Table
 from latentia.core import processes
 from latentia.core.counted import counted
 from latentia.core.spans import STEP
+from latentia.doctor.cure import longer
 from latentia.doctor.examine import Report
+from latentia.doctor.patient import Patient
 from latentia.engine.log import Event, Finding, Finished, Logged, Profiled, Validated
 from latentia.engine.run import Run
 from latentia.latents.relate import LEVEL, Related
@@ -39,14 +42,25 @@ def show(run: Run, events: Iterator[Event]) -> int:
         shown = _bar(console, run, events) if console.is_terminal else _lines(events)
     except KeyboardInterrupt:
         print(f"Interrupted; what was saved is in {run.path}.")
-        print(f"latentia resume {run.path}")
+        print(shlex.join(["latentia", "resume", str(run.path)]))
         return 130
     if shown.reason == "complete":
         print(run.path / "report.html")
     if shown.reason == "stopped":
         print(f"Stopped at step {shown.step:,} of {shown.total:,}; saved in {run.path}.")
-        print(f"latentia resume {run.path}")
+        print(shlex.join(["latentia", "resume", str(run.path)]))
     return CODES[shown.reason]
+
+
+def finished(run: Run) -> None:
+    """Of a run with nothing left to do: that this is so, and what makes a longer one."""
+    patient = Patient(run)
+    if not patient.complete:
+        return
+    print(f"{run.name} is finished: step {patient.step:,} of {patient.total:,}.")
+    if again := longer(patient, 0, least=2):
+        print("Its schedules end there, so a longer run is a new one, for instance twice as long:")
+        print(*again, sep="\n")
 
 
 def _images(run: Run) -> str:
@@ -229,8 +243,8 @@ def choice(found: Choice, runs: Sequence[Run], run: Run) -> None:
     print(f"For {found.purpose}, beta {found.chosen.beta:g}: {found.rule}.")
     if found.alike:
         print(f"Within one standard error of it: {', '.join(f'{b:g}' for b in found.alike)}.")
-    asked = "" if run.beta is None else f" --beta {run.beta:g}"
-    print(f"latentia {USES.get(found.purpose, 'encode')} {run.path}{asked}")
+    asked = [] if run.beta is None else ["--beta", f"{run.beta:g}"]
+    print(shlex.join(["latentia", USES.get(found.purpose, "encode"), str(run.path), *asked]))
 
 
 def swept(

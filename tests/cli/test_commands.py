@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from toys import TRAIN
 
 from latentia.cli import COMMANDS, main
 from latentia.engine.run import Run
+from latentia.words import parse_train
 from mistakes import error
 
 
@@ -82,7 +84,13 @@ def test_report_and_resume_of_a_complete_run(run, capsys):
     (run / "report.html").unlink()
     assert main(["report", str(run)]) == 0
     assert (run / "report.html").exists()
+    capsys.readouterr()
     assert main(["resume", str(run)]) == 0
+    said, _, command = capsys.readouterr().out.splitlines()[:3]
+    assert said == "run is finished: step 4 of 4."
+    recipe, *words = shlex.split(command)[2:]
+    assert parse_train(recipe, words)[2]["epochs"] == 2  # of 1
+    assert Path(words[-1]).parent == run.parent
 
 
 def test_a_run_has_its_folders_name_however_it_is_given(run, place, capsys, monkeypatch):

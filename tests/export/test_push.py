@@ -267,6 +267,7 @@ def test_mistakes(made, hub, tmp_path, capsys, monkeypatch):
         "The hub wants to know who you are and there is no token: log in once with `hf auth "
         "login`, or set HF_TOKEN to one that may write."
     )
+    assert error(capsys, "push", vae, "faces").startswith("faces is no name on the hub; write OWN")
     assert NAME not in hub.repos
     with pytest.raises(latentia.Error, match=f"{vae} holds .*, which no run has"):
         check(vae, str(vae))  # what is shared is less than a run's folder

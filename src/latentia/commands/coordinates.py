@@ -18,7 +18,9 @@ LabelFile = Annotated[
 LabelColumns = Annotated[
     str | None, Doc("columns to use, such as Year,Brand; default: all of the file, or the source's")
 ]
-Dims = Annotated[str, Doc("top:8, the dimensions of highest rate, or numbers such as 0,3,5")]
+Dims = Annotated[
+    str | None, Doc("top:4, of highest rate, or numbers such as 0,3,5; default: top:8, or all")
+]
 OneImage = Annotated[Positional[str], Doc(WHICH)]
 SAMPLE = 5000  # images that stand for the aggregate posterior
 
@@ -107,7 +109,7 @@ def relate(
 def traverse(
     run: RunFolder,
     image: OneImage,
-    dims: Dims = "top:8",
+    dims: Dims = None,
     steps: Annotated[int, Doc("values of each dimension")] = 9,
     split: SplitName = None,
     data: Data = None,
@@ -218,7 +220,7 @@ def decode(
 def attribute(
     run: RunFolder,
     image: OneImage,
-    dims: Dims = "top:8",
+    dims: Dims = None,
     split: SplitName = None,
     data: Data = None,
     beta: AtBeta = None,

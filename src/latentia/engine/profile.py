@@ -1,6 +1,7 @@
 """Where a step's time goes: a trace of some steps, and its sum for each part of a step."""
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ def traced(path: Path, left: int) -> Iterator[Callable[[], Iterator[Profiled]]]:
             except (OSError, RuntimeError) as problem:
                 raise Error(
                     f"{path} cannot be written ({problem}); the run is as it was saved last: make "
-                    f"room, then latentia resume {path.parent}."
+                    f"room, then latentia resume {shlex.quote(str(path.parent))}."
                 ) from None
             yield Profiled(str(path), last - first, parts(ended.events() or (), last - first))
         elif done == first:

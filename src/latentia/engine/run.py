@@ -1,6 +1,7 @@
 """The run folder: self-contained, readable without its data, and never executed."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -330,7 +331,11 @@ def _new_folder(recipe: str, path: Path | str | None, about: dict[str, Any]) -> 
     path = named(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         own = (path / "run.json").exists()
-        hint = f"`latentia resume {path}` goes on with it, or give" if own else "give"
+        hint = (
+            f"`latentia resume {shlex.quote(str(path))}` goes on with it, or give"
+            if own
+            else "give"
+        )
         raise Error(f"{path} exists; {hint} another --run.")
     try:
         path.mkdir(parents=True, exist_ok=True)
