@@ -59,10 +59,8 @@ def keyed(run: Any, name: str, split: str | None, data: Any) -> tuple[str | None
 def one_image(name: str, part: Split) -> Tensor:
     """(1, c, h, w) in [0, 1]: the image of this number or key."""
     if (row := part.row(name)) is None:
-        raise Error(
-            f"There is no image {name} in {part.name}; it has {len(part)}, from 0"
-            + ("." if part.called(0).isdecimal() else f", the first of them {part.keys[0]}.")
-        )
+        named = "" if part.called(0).isdecimal() else f", the first of them {part.keys[0]}"
+        raise Error(f"There is no image {name} in {part.name}; it has {len(part)}, from 0{named}.")
     return part.batch(slice(row, row + 1)).image
 
 
