@@ -1,6 +1,7 @@
 """The beta for a purpose: the rule on known figures, and what is refused."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -67,7 +68,8 @@ def test_a_table_that_names_some_images_chooses_by_these(place, tmp_path, capsys
     rows = "".join(f"{k},{label[k]},{'' if k else 1}\n" for k in range(0, 500, 2))
     (tmp_path / "labels.csv").write_text(f"key,kind,other\n{rows}")
     words = ["--for", "regression:kind", "--labels", str(tmp_path / "labels.csv"), "--points", "2"]
-    assert main(["choose", str(place / "many"), *words]) == 0
+    shutil.copytree(place / "many", tmp_path / "many")
+    assert main(["choose", str(tmp_path / "many"), *words]) == 0
     shown = capsys.readouterr().out
     few = int(re.findall(r"; (\d+) images of validation", shown)[0])
     assert f"labels.csv says nothing of {225 - few} of 225 images (split validation)" in shown
