@@ -21,7 +21,7 @@ def said(node: ast.expr) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value.replace("*", "\\*").replace("<", "&lt;")
     if isinstance(node, ast.JoinedStr):
-        parts = [said(v) if isinstance(v, ast.Constant) else f"*{filled(v)}*" for v in node.values]
+        parts = [said(v) if isinstance(v, ast.Constant) else gap(v) for v in node.values]
         return "".join(part or "" for part in parts)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         both = said(node.left), said(node.right)
@@ -29,12 +29,24 @@ def said(node: ast.expr) -> str | None:
     return None
 
 
-def filled(node: ast.expr) -> str:
-    """What stands in a text's gap, in a word or two."""
+def gap(node: ast.expr) -> str:
+    """*name*; of counted(n, "image"): *n* images."""
     assert isinstance(node, ast.FormattedValue)
+    match node.value:
+        case ast.Call(func=ast.Name(id="counted"), args=[number, ast.Constant(value=noun)]):
+            return f"*{filled(ast.FormattedValue(number, -1))}* {noun}s"
+    return f"*{filled(node)}*"
+
+
+def filled(node: ast.FormattedValue) -> str:
+    """What stands in a text's gap, in a word or two."""
     names = [n.attr if isinstance(n, ast.Attribute) else n.id for n in ast.walk(node.value)
              if isinstance(n, ast.Attribute | ast.Name)]  # fmt: skip
-    words = [n for n in names if n not in ("self", "join", "len", "repr", "str", "sorted", "map")]
+    words = [
+        n
+        for n in names
+        if n not in ("self", "join", "len", "repr", "str", "sorted", "map", "shlex", "quote")
+    ]
     return (words[0] if words else "...").replace("_", " ").strip()
 
 

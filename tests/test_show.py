@@ -1,13 +1,15 @@
 """What a terminal shows can be copied from it."""
 
 import io
+import shlex
 from pathlib import Path
 
 from rich.console import Console
 
-from latentia.engine.log import Finding, Finished
+from latentia.engine.log import Finding, Finished, Validated
 from latentia.engine.run import Run
-from latentia.show import _bar, figures
+from latentia.metrics.choice import Candidate, Choice
+from latentia.show import _bar, _lines, choice, figures, show
 
 COMMAND = f"latentia train conv_vae --data '/photos [2024]' --run runs/{'long-' * 30}beta1"
 
@@ -27,3 +29,43 @@ def test_a_table_reads_no_name_as_markup(capsys):
     shown = capsys.readouterr().out
     assert "photos [2024]" in shown
     assert "of [a]" in shown
+
+
+def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
+    """Epochs pass faster than they are told; the last stands before what was found at its end."""
+    epochs = [Validated(k, k, {"nelbo": 9.0 - k}, 1, True) for k in (1, 2, 3)]
+    few = Finding(3, "few steps", "there are 3.", means="Too few.", cure=("latentia train more",))
+    low = Finding(1, "collapse", "rate 0.2.", means="It ignores them.", cure=("latentia train b1",))
+    found = [few, low, few, low._replace(text="rate 0.1.")]
+    _lines(iter([*epochs[:2], *found[:2], epochs[2], *found[2:], Finished(3, 3, "complete")]))
+    lines = capsys.readouterr().out.splitlines()
+    told = [line.split(":")[0] for line in lines if "latentia" not in line and "Too" not in line]
+    assert [line for line in told if "ignores" not in line] == [
+        "epoch 1  validation (1 image, beta 1)",
+        "epoch 2  validation (1 image, beta 1)",
+        "WARN few steps",
+        "WARN collapse",
+        "epoch 3  validation (1 image, beta 1)",
+        "WARN collapse",
+    ]
+    assert lines[-1] == "WARN collapse: rate 0.1."  # its cure and meaning are known
+    assert [sum(cure in line for line in lines) for cure in ("more", "b1")] == [1, 1]
+
+
+def test_printed_commands_can_be_pasted_though_a_folder_has_a_blank(capsys):
+    about = {"images": {"source": "x", "shape": (1, 2, 2), "count": {}}}
+    run = Run(Path("my runs/of 2024"), about, beta=2.0)
+
+    def interrupted():
+        raise KeyboardInterrupt
+        yield
+
+    assert show(run, interrupted()) == 130
+    assert show(run, iter([Finished(1, 2, "stopped")])) == 130
+    best = Candidate(2.0, 1.0, None)
+    choice(Choice("sampling", "", "", "test", 1, best, [best]), [run], run)
+    told = [
+        shlex.split(each) for each in capsys.readouterr().out.splitlines() if "latentia" in each
+    ]
+    resume = ["latentia", "resume", "my runs/of 2024"]
+    assert told == [resume, resume, ["latentia", "sample", resume[2], "--beta", "2"]]

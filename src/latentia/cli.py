@@ -24,7 +24,7 @@ from latentia.commands.evaluate import evaluate
 from latentia.commands.examination import doctor
 from latentia.commands.explore import explore
 from latentia.commands.export import export
-from latentia.commands.flags import AtBeta, Data, Number, Out, RunFolder, Seed, SplitName
+from latentia.commands.flags import WHICH, AtBeta, Data, Number, Out, RunFolder, Seed, SplitName
 from latentia.commands.push import push
 from latentia.core.errors import Error
 
@@ -75,10 +75,12 @@ def resume(run: RunFolder, data: Data = None) -> int:
     from latentia.core import processes
     from latentia.engine.launch import together
     from latentia.session import go_on
-    from latentia.show import show
+    from latentia.show import finished, show
 
     with together():
         opened, events = go_on(run, data)
+        if processes.rank() == 0:
+            finished(opened)
         for line in opened.differences() if processes.rank() == 0 else ():
             print(f"Not as when this run began, so bits may differ: {line}.", file=sys.stderr)
         return show(opened, events)
@@ -89,7 +91,10 @@ def sample(
     n: Number = 64,
     seed: Seed = 0,
     cond: Annotated[
-        str | None, Doc("classes (3 or 3,5 or names), or an image file or index: what to draw")
+        str | None,
+        Doc(
+            "what to draw: classes (3 or 3,5 or names), or an image file or number of a test image"
+        ),
     ] = None,
     sampler: Annotated[str | None, Doc("of a learned prior: ddpm, ddim, euler, heun")] = None,
     steps: Annotated[int | None, Doc("of a learned prior, from noise to latent")] = None,
@@ -117,7 +122,7 @@ def sample(
 def reconstruct(
     run: RunFolder,
     images: Annotated[
-        Positional[tuple[str, ...]], Doc("image files, or indices into the split; default: first n")
+        Positional[tuple[str, ...]], Doc(f"of each: {WHICH}; default: first n of the split")
     ] = (),
     data: Data = None,
     split: SplitName = None,

@@ -1,5 +1,6 @@
 """A run's events on the terminal: a bar where there is one, plain lines elsewhere."""
 
+import shlex
 import sys
 import textwrap
 import time
@@ -13,8 +14,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from latentia.core import processes
+from latentia.core.counted import counted
 from latentia.core.spans import STEP
+from latentia.doctor.cure import longer
 from latentia.doctor.examine import Report
+from latentia.doctor.patient import Patient
 from latentia.engine.log import Event, Finding, Finished, Logged, Profiled, Validated
 from latentia.engine.run import Run
 from latentia.latents.relate import LEVEL, Related
@@ -38,14 +42,25 @@ def show(run: Run, events: Iterator[Event]) -> int:
         shown = _bar(console, run, events) if console.is_terminal else _lines(events)
     except KeyboardInterrupt:
         print(f"Interrupted; what was saved is in {run.path}.")
-        print(f"latentia resume {run.path}")
+        print(shlex.join(["latentia", "resume", str(run.path)]))
         return 130
     if shown.reason == "complete":
         print(run.path / "report.html")
     if shown.reason == "stopped":
         print(f"Stopped at step {shown.step:,} of {shown.total:,}; saved in {run.path}.")
-        print(f"latentia resume {run.path}")
+        print(shlex.join(["latentia", "resume", str(run.path)]))
     return CODES[shown.reason]
+
+
+def finished(run: Run) -> None:
+    """Of a run with nothing left to do: that this is so, and what makes a longer one."""
+    patient = Patient(run)
+    if not patient.complete:
+        return
+    print(f"{run.name} is finished: step {patient.step:,} of {patient.total:,}.")
+    if again := longer(patient, 0, least=2):
+        print("Its schedules end there, so a longer run is a new one, for instance twice as long:")
+        print(*again, sep="\n")
 
 
 def _images(run: Run) -> str:
@@ -97,13 +112,23 @@ def _lines(events: Iterator[Event]) -> Finished:
 def _say(
     events: Iterator[Event], on_logged: Callable[[Logged], None], say: Callable[[str], None]
 ) -> Finished:
-    """Findings at once; validations at intervals, and the last one in any case."""
+    """Findings at once, what was said of them before only once; validations at intervals, and the
+    last one in any case, each before what comes after it.
+    """
     often, waiting, last = Throttle(), None, None
+    found: dict[str, Finding] = {}
     for event in events:
+        if waiting and isinstance(event, Finding | Finished):
+            say(_validation(waiting))
+            waiting = None
         if isinstance(event, Logged):
             on_logged(event)
         elif isinstance(event, Finding):
-            say(told(event))
+            before, found[event.kind] = found.get(event.kind), event
+            if before is None or before.cure != event.cure:
+                say(told(event))
+            elif before.text != event.text:  # new figures, and nothing else is new
+                say(told(event._replace(means="", cure=())))
         elif isinstance(event, Profiled):
             say(profiled(event))
         elif isinstance(event, Validated):
@@ -113,8 +138,6 @@ def _say(
                 waiting = None
         elif isinstance(event, Finished):
             last = event
-    if waiting:
-        say(_validation(waiting))
     assert last is not None  # every run ends in one
     return last
 
@@ -164,7 +187,7 @@ def _validation(event: Validated) -> str:
     )
     best = "  best so far" if event.selected else ""
     beta = ", beta 1" if "nelbo" in event.values else ""
-    return f"epoch {event.epoch}  validation ({event.n:,} images{beta}): {values}{best}"
+    return f"epoch {event.epoch}  validation ({counted(event.n, 'image')}{beta}): {values}{best}"
 
 
 def told(finding: Finding) -> str:
@@ -207,7 +230,9 @@ USES = {"sampling": "sample", "reconstruction": "reconstruct"}  # else the coord
 
 def choice(found: Choice, runs: Sequence[Run], run: Run) -> None:
     """Every candidate with its run, the chosen one marked, and the command that uses it."""
-    print(f"{found.figure}; {found.n:,} images of {found.split}")
+    print(f"{found.figure}; {counted(found.n, 'image')} of {found.split}")
+    if found.note:
+        print(found.note)
     sheet = Table("beta", "value", "", "run")
     for each, own in zip(found.candidates, runs, strict=True):
         spread = "" if each.error is None else f" ± {each.error:.2g}"
@@ -218,8 +243,8 @@ def choice(found: Choice, runs: Sequence[Run], run: Run) -> None:
     print(f"For {found.purpose}, beta {found.chosen.beta:g}: {found.rule}.")
     if found.alike:
         print(f"Within one standard error of it: {', '.join(f'{b:g}' for b in found.alike)}.")
-    asked = "" if run.beta is None else f" --beta {run.beta:g}"
-    print(f"latentia {USES.get(found.purpose, 'encode')} {run.path}{asked}")
+    asked = [] if run.beta is None else ["--beta", f"{run.beta:g}"]
+    print(shlex.join(["latentia", USES.get(found.purpose, "encode"), str(run.path), *asked]))
 
 
 def swept(
@@ -227,7 +252,8 @@ def swept(
 ) -> None:
     """Every run of a sweep, by rate."""
     names = list(trials[0].settings)
-    print(f"{path}: {len(trials)} of {asked} runs came to an end; validation, nats per image")
+    many = f"{len(trials)} of {counted(asked, 'run')}"
+    print(f"{path}: {many} came to an end; validation, nats per image")
     sheet = Table("run", *names, "rate", "distortion", "negative ELBO", "")
     for trial in sorted(trials, key=lambda t: t.rate):
         mark = "knee" if trial == knee else "" if trial in front else "beaten"

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from latentia.core.contract import Batch, HasLatents, Model, Moment
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.core.seeding import noise
 from latentia.data import Images, Source
@@ -117,8 +118,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         z = torch.from_numpy(check_array(X, dtype="float32", copy=True))
         if z.shape[1] != self._n_features_out:
             raise Error(
-                f"X has {z.shape[1]} columns; give the {self._n_features_out} latents that "
-                "transform returns."
+                f"X has {counted(z.shape[1], 'column')}; give the {self._n_features_out} latents "
+                "that transform returns."
             )
         z = z.reshape(-1, *self.model_.latent_shape)
         return self._returned(torch.cat([self.model_.decode(part) for part in z.split(PART)]))
@@ -175,8 +176,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         shape = self.image_shape or found or ((side, side) if side**2 == pixels else (1, pixels))
         if len(shape) not in (2, 3) or min(shape) < 1 or math.prod(shape) != pixels:
             raise Error(
-                f"image_shape is {shape}, and each image has {pixels} values; give (h, w), "
-                "(c, h, w) or (h, w, c) of as many, or None."
+                f"image_shape is {shape}, and each image has {counted(pixels, 'value')}; give "
+                "(h, w), (c, h, w) or (h, w, c) of as many, or None."
             )
         return tuple(shape)
 

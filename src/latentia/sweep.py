@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -228,6 +229,6 @@ def imported() -> Any:
 
 
 def _said(about: dict[str, Any]) -> str:
-    over = " ".join(f"--over {each}" for each in about.get("over", []))
-    words = " ".join(about.get("words", []))
-    return f"latentia sweep {about.get('recipe')} {over} --trials {about.get('trials')} {words}"
+    over = [word for each in about.get("over", []) for word in ("--over", each)]
+    words = [*over, "--trials", about.get("trials"), *about.get("words", [])]
+    return shlex.join(map(str, ["latentia", "sweep", about.get("recipe"), *words]))

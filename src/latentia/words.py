@@ -18,9 +18,9 @@ from latentia.engine.recipe import find
 def parse_train(name: str, words: list[str]) -> tuple:
     """The words after the recipe: the run, whether to profile, knobs, options and edits' flags."""
     function = find(name)
-    groups: dict[str, type] = {
-        "knobs": _fields(f"{name}", function),
-        "options": _fields("options", Options),
+    groups: dict[str, type] = {  # in --help: "recipe options", "engine options", "iwae options"
+        "recipe": _fields(f"{name}", function),
+        "engine": _fields("options", Options),
     }
     for edit in edits.NAMES:
         groups[edit] = _fields(edit, edits.find(edit), switch=edit)
@@ -48,15 +48,15 @@ def parse_train(name: str, words: list[str]) -> tuple:
         use_underscores=False,
     )
     values = {key: vars(getattr(parsed, key)) for key in groups}
-    check("latentia train", Options, values["options"])
+    check("latentia train", Options, values["engine"])
     chosen = {key: values[key] for key in edits.NAMES if values[key][key] is not None}
     for key in edits.NAMES:
         stray = [f for f in dataclasses.fields(groups[key]) if values[key][f.name] != f.default]
         if key not in chosen and stray:
             flag, switch = (text.replace("_", "-") for text in (stray[0].name, key))
             raise Error(f"--{flag} does nothing without --{switch}; give both or neither.")
-    options = Options(**values["options"])
-    return parsed.run, parsed.profile, values["knobs"], options, chosen
+    options = Options(**values["engine"])
+    return parsed.run, parsed.profile, values["recipe"], options, chosen
 
 
 def _fields(title: str, function: Callable, switch: str = "") -> type:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from toys import TRAIN
 
 from latentia.cli import COMMANDS, main
 from latentia.engine.run import Run
+from latentia.words import parse_train
 from mistakes import error
 
 
@@ -83,7 +85,13 @@ def test_report_and_resume_of_a_complete_run(run, capsys):
     (run / "report.html").unlink()
     assert main(["report", str(run)]) == 0
     assert (run / "report.html").exists()
+    capsys.readouterr()
     assert main(["resume", str(run)]) == 0
+    said, _, command = capsys.readouterr().out.splitlines()[:3]
+    assert said == "run is finished: step 4 of 4."
+    recipe, *words = shlex.split(command)[2:]
+    assert parse_train(recipe, words)[2]["epochs"] == 2  # of 1
+    assert Path(words[-1]).parent == run.parent
 
 
 def test_a_run_has_its_folders_name_however_it_is_given(run, place, capsys, monkeypatch):
@@ -119,6 +127,9 @@ def test_recipes_and_help(capsys):
     shown = capsys.readouterr().out
     assert "--kl-schedule" in shown
     assert "latent dimensions" in shown
+    assert "recipe options" in shown
+    assert "engine options" in shown
+    assert "options options" not in shown
     assert "range of beta that one run learns: 0.01:10" in " ".join(shown.split())
 
 
@@ -177,6 +188,11 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
         (["--supervise", "a", "--labels", "x.csv"], "--labels x.csv does not exist"),
         (["--capacity", "-1"], "--capacity is -1.0; it must be at least 0."),
         (["--device", "cuda"], "--device cuda cannot be used here"),
+        (["--device", "gpu"], "--device gpu is no device; did you mean cuda? --device takes auto"),
+        (["--device", "GPU:1"], "--device GPU:1 is no device; did you mean cuda:1? --device takes"),
+        (["--device", "cud"], "--device cud is no device; did you mean cuda? --device takes"),
+        (["--device", "xpu:x"], "--device xpu:x is no device; did you mean cpu? --device takes"),
+        (["--device", "fpga:0"], "--device fpga:0 is no device; --device takes auto, cpu, c"),
     ):
         assert said in error(capsys, "train", "mnist_mlp_vae", *data, *words)
     assert not (tmp_path / "r").exists()
@@ -225,7 +241,7 @@ def test_mistakes_in_the_run(run, place, tmp_path, capsys):
     assert "ends in .jpg; give a .png" in error(capsys, "sample", run, "--out", "x.jpg")
     assert "--steps: 1" in error(capsys, "interpolate", run, "0", "1", "--steps", "1")
     text = error(capsys, "interpolate", run, "0", "99")
-    assert "There is no image 99 in test; it has 4, from 0." in text
+    assert "There is no image 99 in all; it has 40, from 0." in text
     text = error(capsys, "evaluate", run, "--split", "dev")
     assert "'dev' is not a split" in text
 

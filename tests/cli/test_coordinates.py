@@ -7,8 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import latentia
 import latentia.engine.found
 from latentia.cli import main
+from latentia.report.pictures import lay as latentia_lay
 from mistakes import error
 
 
@@ -62,6 +64,26 @@ def test_relate_prints_a_table_or_json_and_draws(run, place, tmp_path, capsys):
         assert (tmp_path / f"r.{kind}").stat().st_size > 10_000
 
 
+def test_a_table_that_names_some_images_is_enough(run, place, tmp_path, capsys):
+    """Related are those with a row; a table of latents has them all."""
+    path = tmp_path / "labels.csv"
+    rows = "".join(f"{k},{k % 2 or ''},{k}\n" if k else "0,,0\n" for k in range(30))
+    path.write_text(f"name,odd,place\n{rows}")
+    words = ["--labels", path, "--label-cols", "place"]
+    call("relate", run, "--split", "all", *words, "--permutations", "30", "--k", "1", "--json")
+    done = capsys.readouterr()
+    assert json.loads(done.out)["n"] == 30
+    assert done.err == (
+        f"{path} says nothing of 10 of 40 images (split all): these are left out.\n"
+    )
+    call("encode", run, "--labels", path, "--out", tmp_path / "t.parquet")
+    assert "says nothing of 25 of 40 images (split all): their labels" in capsys.readouterr().err
+    found = pq.read_table(tmp_path / "t.parquet")
+    assert found["place"].to_numpy()[:30].tolist() == list(range(30))
+    assert np.isnan(found["place"].to_numpy()[30:]).all()
+    assert found["key"].to_pylist() == [str(k) for k in range(40)]
+
+
 def test_pictures_of_coordinates(run, place, tmp_path, capsys):
     photo = place / "photos" / "03.png"
     call("traverse", run, "1", "--dims", "2,0", "--steps", "5", "--out", tmp_path / "t.png")
@@ -83,6 +105,41 @@ def test_pictures_of_coordinates(run, place, tmp_path, capsys):
     with Image.open(tmp_path / "i.png") as picture:
         assert picture.width > 12 * 56  # ten steps between two originals
         assert "arcs" in picture.text["Description"]  # pyright: ignore
+
+
+def test_an_image_has_one_name_everywhere(run, place, tmp_path, capsys):
+    """Its key in the table, or its row there, is the image that every command takes."""
+    data = np.load(place / "toy.npy") / np.float32(255)
+    call("encode", run, "--out", tmp_path / "t.npz")
+    table = np.load(tmp_path / "t.npz")
+    opened, at = latentia.Run.open(run), list(table["split"]).index("test")
+    for name in (str(at), table["key"][at]):
+        np.testing.assert_array_equal(opened.image(name)[0, 0], data[at])
+    np.testing.assert_array_equal(opened.image("0", "test")[0, 0], data[at])  # in the split
+    by_file = opened.image(str(place / "photos" / "03.png"))
+    for name in ("03.png", "3"):
+        assert (opened.image(name, data=place / "photos") == by_file).all()
+    for words, said in (
+        (["3"], "image 3 along one"),
+        (["3", "--split", "test"], "image 3 of test along"),
+        (["03.png", "--split", "test", "--data", place / "photos"], "image 03.png along one"),
+    ):
+        call("traverse", run, *words, "--dims", "0", "--steps", "2", "--out", tmp_path / "t.png")
+        with Image.open(tmp_path / "t.png") as picture:
+            assert said in picture.text["Description"]  # pyright: ignore
+
+
+def test_neighbours_bear_their_names_and_no_image_is_its_own(run, place, tmp_path, monkeypatch):
+    laid = {}
+    monkeypatch.setattr(
+        "latentia.report.sheets.lay", lambda *a, **k: laid.update(k) or latentia_lay(*a, **k)
+    )
+    photos = ["--data", place / "photos", "--split", "all", "-n", "20"]
+    for name in ("03.png", "3"):
+        call("nearest", run, name, *photos, "--out", tmp_path / "n.png")
+        told = [text.partition(": ")[0] for text in laid["under"]]
+        assert told[0] == "image"
+        assert sorted(told[1:]) == [f"{k:02}.png" for k in range(12) if k != 3]
 
 
 def test_the_same_picture_twice(run, tmp_path):
@@ -117,16 +174,28 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
     photos = ["--data", place / "photos"]
     for words, said in (
         (["encode", run, "--out", "t.txt"], "--out t.txt ends in .txt; give .parquet, .csv or"),
-        (["encode", run, "--labels", labels], "has no row for 40 of the images: 0, 1, 2, 3, 4 and"),
+        (["encode", run, "--labels", labels], "has no row for 40 of 40 images: 0, 1, 2, 3, 4 and"),
         (["encode", run, *photos, "--labels", labels, "--label-cols", "Bread"], "no column Bread"),
-        (["relate", run], "There are 4 images; give at least 20, for instance --split all."),
+        (
+            ["relate", run],
+            "4 images cannot be related to anything; give at least 20, for instance --split all",
+        ),
         (["relate", run, "--split", "all"], "The images have no label columns. Give labels with"),
-        (["relate", run, *photos, "--labels", labels], "There are 12 images"),
+        (["relate", run, *photos, "--labels", labels], "12 images cannot be related"),
         (["traverse", run, "0", "--dims", "7"], "--dims is 7; give top:8 for the eight"),
         (["traverse", run, "0", "--steps", "1"], "--steps is 1; it must be at least 2"),
         (["traverse", run, "0", "--out", "t.jpg"], "ends in .jpg; give a .png or a .gif or a .npy"),
         (["attribute", run, "0", "--out", "t.gif"], "ends in .gif; give a .png or a .svg or"),
-        (["attribute", run, "99"], "There is no image 99 in test"),
+        (["attribute", run, "99"], "There is no image 99 in all; it has 40, from 0."),
+        (["attribute", run, "4", "--split", "test"], "There is no image 4 in test; it has 4, from"),
+        (
+            ["nearest", run, "no.png", *photos],
+            "There is no image no.png in all; it has 12, from 0, the first of them 00.png.",
+        ),
+        (
+            ["reconstruct", run, "no.png", "--data", "gone/"],
+            "There is no file no.png, and it is looked",
+        ),
         (["interpolate", run, "0"], "images: 1; give at least 2, so that a walk has a start"),
     ):
         assert said in error(capsys, *words), words

@@ -74,7 +74,7 @@ def test_tensors_and_booleans():
         ),
         (
             np.full((2, 4, 4), np.nan),
-            "the array holds 32 values that are NaN or infinite; wanted are finite numbers in"
+            "the array holds NaN or infinity in 32 values; wanted are finite numbers in"
             " [0, 1]: mend or drop those images.",
         ),
         (

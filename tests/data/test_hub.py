@@ -175,6 +175,32 @@ def test_offline(monkeypatch):
     )
 
 
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch, reached):
+    """The library by itself asks six times, 25 seconds long."""
+    import datasets
+    import huggingface_hub
+
+    def asked(*_, **__):
+        if not reached:
+            raise OSError("Name or service not known")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", asked)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    seen = []
+
+    def fails(*_):
+        seen.append(datasets.config.HF_HUB_OFFLINE)
+        raise ConnectionError("offline mode is enabled")
+
+    monkeypatch.setattr(datasets, "load_dataset", fails)
+    said = "offline mode" if reached else "Name or service not known"
+    with pytest.raises(Error, match=rf"cannot be fetched from the hub \({said}"):
+        open_images("hub:a/b").split("train")
+    assert seen == [not reached]
+    assert datasets.config.HF_HUB_OFFLINE is False
+
+
 @pytest.mark.parametrize(
     ("data", "asked"),
     [

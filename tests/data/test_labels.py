@@ -34,10 +34,10 @@ def images(tmp_path):
 def onto(images, tmp_path):
     keys = images.split("all").keys
 
-    def join(text, columns=None, split="all", name="labels.csv"):
+    def join(text, columns=None, split="all", name="labels.csv", gaps="refused"):
         path = tmp_path / name
         path.write_text(text, encoding="utf-8-sig")
-        return Labels(path, columns).onto(images.split(split), keys)
+        return Labels(path, columns, gaps).onto(images.split(split), keys)
 
     return join
 
@@ -97,14 +97,14 @@ def test_tables_as_spreadsheets_and_others_write_them(onto, images, tmp_path):
     ("change", "said"),
     [
         (("1970,0012.png,Audi,3\n", ""),
-         "labels.csv has no row for 1 of the images: b/0012.png; give one row an image"),
-        (("a/x.png", "b/x.png"), "labels.csv names 1 images twice: b/x.png;"),
-        (("a/x.png", "./b/x.png"), "names 1 images twice: b/x.png;"),
+         "labels.csv has no row for 1 of 4 images: b/0012.png; give one row an image"),
+        (("a/x.png", "b/x.png"), "labels.csv names 1 image twice: b/x.png;"),
+        (("a/x.png", "./b/x.png"), "names 1 image twice: b/x.png;"),
         (("1970,0012", "1970,0012.png,Audi,3\n1971,12"),
-         "names 1 files that are no image of the source, or several by that name: 12.png;"),
-        (("2000,a/x.png", "2000,x.png"), "has no row for 1 of the images: a/x.png"),
-        ((",Audi,", ",,"), "labels.csv has no Brand for 1 images: 0012.png; fill it in"),
-        (("1970,", ","), "labels.csv has no Year for 1 images: 0012.png"),
+         "names 1 file that the source has not, or has several times by that name: 12.png;"),
+        (("2000,a/x.png", "2000,x.png"), "has no row for 1 of 4 images: a/x.png"),
+        ((",Audi,", ",,"), "labels.csv has no Brand for 1 image: 0012.png; fill it in"),
+        (("1970,", ","), "labels.csv has no Year for 1 image: 0012.png"),
         ((TABLE, ""), "labels.csv cannot be read"),
         ((",Audi,3", ""), "labels.csv cannot be read"),
     ],
@@ -112,6 +112,58 @@ def test_tables_as_spreadsheets_and_others_write_them(onto, images, tmp_path):
 def test_what_does_not_fit_is_named(onto, change, said):
     with pytest.raises(Error, match=said):
         onto(TABLE.replace(*change))
+
+
+PARTIAL = TABLE.replace("2000,a/x.png,Volvo,2.5\n", "").replace("1970,0012", ",0012")
+
+
+def test_images_without_a_row_or_a_cell_are_left_out_and_counted(onto):
+    whole, part = onto(TABLE), onto(PARTIAL, gaps="left out")
+    assert set(part.keys) == {"b/x.png", "b/y é.png"}
+    for key in part.keys:  # the others lose nothing: neither a label nor their own pixels
+        assert row(part, key) == row(whole, key)
+        at = [each.keys.index(key) for each in (part, whole)]
+        assert part.rows[at[0]] == whole.rows[at[1]]
+    assert part.note.endswith("labels.csv says nothing of 2 of 4 images (split all): these are"
+                              " left out.")  # fmt: skip
+    assert part.columns["Year"].dtype == torch.int64
+    brands = onto(PARTIAL, ["Brand"], gaps="left out")  # that a year is missing is no matter
+    assert set(brands.keys) == {"b/x.png", "b/y é.png", "b/0012.png"}
+    assert onto(TABLE, gaps="left out").note == ""
+
+
+def test_where_every_image_has_a_row_gaps_are_blank(onto):
+    whole, part = onto(TABLE), onto(PARTIAL, gaps="blank")
+    assert part.keys == whole.keys
+    assert part.note.endswith("says nothing of 2 of 4 images (split all): their labels are empty.")
+    for key in ("b/x.png", "b/y é.png"):
+        assert row(part, key) == row(whole, key)
+    at = [part.keys.index(key) for key in ("a/x.png", "b/0012.png")]
+    assert part.columns["Year"][at].isnan().all()
+    assert part.columns["Brand"][at].tolist() == [-1, whole.columns["Brand"][at[1]]]
+    assert part.columns["label"].tolist() == whole.columns["label"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (PARTIAL.replace("b/x.png", "b/z.png"), "names 1 file that the source has not"),
+        (TABLE.splitlines()[0] + "\n", "has no row for 4 of 4 images"),
+        (PARTIAL.replace("1990", "").replace("1980", ""), "has no Year for 3 images"),
+    ],
+)
+def test_gaps_hide_no_mistake(onto, text, said):
+    for gaps in ("left out", "blank"):
+        with pytest.raises(Error, match=said):
+            onto(text, gaps=gaps)
+
+
+def test_a_split_of_which_nothing_is_known_is_an_error(onto, images):
+    known = images.split("train").keys
+    rows = "".join(f"{key},{k}\n" for k, key in enumerate(known))
+    said = r"says nothing of 2 of 2 images \(split validation\); give rows for some, or another"
+    with pytest.raises(Error, match=said):
+        onto(f"file,Year\n{rows}", split="validation", gaps="left out")
 
 
 def test_long_lists_are_cut(onto):

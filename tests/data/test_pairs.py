@@ -138,7 +138,7 @@ def test_a_name_with_two_suffixes_has_no_one_partner(folder):
     with pytest.raises(Error) as error:
         open_images(str(folder)).split("train")
     assert str(error.value) == (
-        f"{folder}/ holds 1 names more than once, with other suffixes: a. Leave one file of each"
+        f"{folder}/ holds 1 name more than once, with other suffixes: a. Leave one file of each"
         " name in speckle/ and in patterns/."
     )
 

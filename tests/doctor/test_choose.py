@@ -1,9 +1,13 @@
 """The beta for a purpose: the rule on known figures, and what is refused."""
 
+import re
+import shutil
+
 import numpy as np
 import pytest
 
 import latentia
+from latentia.cli import main
 from latentia.core.errors import Error
 from latentia.doctor import choose as room
 from latentia.doctor.choose import PURPOSES, candidates, choose
@@ -56,6 +60,21 @@ def test_prediction_of_a_label_is_out_of_fold_and_better_than_chance(place):
     assert found.chosen.value == max(each.value for each in found.candidates) > 0.8
     assert found.split == "validation"
     assert found.n == 225
+
+
+def test_a_table_that_names_some_images_chooses_by_these(place, tmp_path, capsys):
+    """A gap in another column is no matter."""
+    label = np.load(place / "toy.npz")["y"].tolist()
+    rows = "".join(f"{k},{label[k]},{'' if k else 1}\n" for k in range(0, 500, 2))
+    (tmp_path / "labels.csv").write_text(f"key,kind,other\n{rows}")
+    words = ["--for", "regression:kind", "--labels", str(tmp_path / "labels.csv"), "--points", "2"]
+    shutil.copytree(place / "many", tmp_path / "many")
+    assert main(["choose", str(tmp_path / "many"), *words]) == 0
+    shown = capsys.readouterr().out
+    few = int(re.findall(r"; (\d+) images of validation", shown)[0])
+    assert f"labels.csv says nothing of {225 - few} of 225 images (split validation)" in shown
+    validation = latentia.Run.open(place / "many").images().split("validation").keys
+    assert few == sum(int(key) % 2 == 0 for key in validation)
 
 
 def test_what_lies_within_the_error_is_said():

@@ -227,6 +227,10 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     (tmp_path / "labels.csv").write_text("\n".join(rows).replace("Ford", "Fiat", 1))
     with pytest.raises(latentia.Error, match="no longer those that it was taught with; bring the"):
         go_on(tmp_path / "whole")
+    (tmp_path / "labels.csv").write_text("\n".join(rows[:-1]))  # who is taught needs every label
+    given = {"supervise": {**edits["supervise"], "labels": tmp_path / "labels.csv"}}
+    with pytest.raises(latentia.Error, match=r"no row for 1 of 24 images: 23\.png; give"):
+        start("mnist_mlp_vae", {**knobs, "data": tmp_path / "photos"}, edits=given)
     (tmp_path / "labels.csv").unlink()
     model = latentia.load(tmp_path / "whole")
     assert model.sample(1).shape == (1, 1, 28, 28)

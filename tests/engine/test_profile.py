@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -38,6 +39,23 @@ def test_the_bits_of_a_run_are_the_same_with_and_without(array_file, tmp_path):
         assert (traced.path / name).read_bytes() == (plain.path / name).read_bytes()
     assert traced.about["options"] == plain.about["options"]  # a resume traces nothing
     assert not (plain.path / "trace.json").exists()
+
+
+def test_the_profilers_library_is_silent(array_file, tmp_path, capfd):
+    run_of(array_file, tmp_path / "r", profile=True)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_trace_that_is_not_whole_is_noticed(array_file, tmp_path, monkeypatch):
+    """The library itself raises nothing."""
+    for written in (None, '{"traceEvents": ['):
+        monkeypatch.setattr(
+            "torch.profiler.profile.export_chrome_trace",
+            lambda _, path, text=written: text and Path(path).write_text(text),
+        )
+        folder = tmp_path / f"{bool(written)}"
+        with pytest.raises(Error, match=r"trace.json cannot be written \(it is not whole\)"):
+            run_of(array_file, folder, profile=True)
 
 
 def test_the_time_of_a_step_goes_where_it_was_spent(array_file, tmp_path, monkeypatch):

@@ -98,7 +98,7 @@ def test_the_card_is_made_of_the_run(made, hub):
     head, _, rest = text.removeprefix("---\n").partition("\n---\n")
     assert "library_name: latentia" in head
     assert "- conv_vae" in head
-    assert "Images: toy.npy, 33 train, 3 validation, 4 test; 1 channels, 8 x 8 pixels" in rest
+    assert "Images: toy.npy, 33 train, 3 validation, 4 test; 1 channel, 8 x 8 pixels" in rest
     found = json.loads((made / "vae" / "evaluation.json").read_text())
     value, spread = found["nelbo_nats"], 1.96 * found["standard_error"]["nelbo_nats"]
     between = f"{value - spread:,.5g} to {value + spread:,.5g}"
@@ -267,6 +267,7 @@ def test_mistakes(made, hub, tmp_path, capsys, monkeypatch):
         "The hub wants to know who you are and there is no token: log in once with `hf auth "
         "login`, or set HF_TOKEN to one that may write."
     )
+    assert error(capsys, "push", vae, "faces").startswith("faces is no name on the hub; write OWN")
     assert NAME not in hub.repos
     with pytest.raises(latentia.Error, match=f"{vae} holds .*, which no run has"):
         check(vae, str(vae))  # what is shared is less than a run's folder

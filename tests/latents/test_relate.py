@@ -84,7 +84,7 @@ def test_kinds_and_what_is_left_out():
     }  # fmt: skip
     assert found.notes == [
         "id is left out: 100 different values in 100 images.",
-        "same is left out: 1 different values in 100 images.",
+        "same is left out: 1 different value in 100 images.",
         "bad is left out: it holds NaN or infinity.",
     ]
 
@@ -99,8 +99,8 @@ def test_what_cannot_be_related():
             relate(codes, columns, **change)
     with pytest.raises(Error, match=r"have no label columns\. Give labels with --labels"):
         relate(codes, {})
-    with pytest.raises(Error, match=r"x is left out: 1 different values .* Give labels"):
+    with pytest.raises(Error, match=r"x is left out: 1 different value in .* Give labels"):
         relate(codes, {"x": np.zeros(100)})
     few = Codes(*(each[:19] for each in codes))
-    with pytest.raises(Error, match="There are 19 images; give at least 20"):
+    with pytest.raises(Error, match="19 images cannot be related to anything; give at least 20"):
         relate(few, {"kind": columns["kind"][:19]})

@@ -133,7 +133,10 @@ def test_dimensions_by_name_and_by_rate():
     order = Codes(*[np.float32([[0, 2, 1]])] * 3).order
     assert order == [1, 2, 0]
     assert chosen("top:2", order) == [1, 2]
-    assert chosen("top:9", order) == [1, 2, 0]
+    assert chosen(None, order) == chosen("top:3", order) == [1, 2, 0]
+    assert chosen(None, list(range(9))) == list(range(8))
+    with pytest.raises(Error, match=r"--dims is top:9; there are 3 dimensions: give top:3 for all"):
+        chosen("top:9", order)
     assert chosen("2,0", order) == [2, 0]
     for words in ("top:0", "top:x", "3", "0,-1", "", "a", "1.5"):
         with pytest.raises(Error, match=r"give top:8 .* or numbers from 0 to 2 such as 0,3"):

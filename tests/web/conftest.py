@@ -75,12 +75,12 @@ def served(place):
     """A client of the application on these runs, all read."""
     from starlette.testclient import TestClient
 
-    def make(*names, read=True, host="127.0.0.1", token=None, problems=(), data=None):
+    def make(*names, read=True, host="127.0.0.1", token=None, data=None):
         worker = Worker()
         runs = [Explored.open(str(place / name), data, "all", worker) for name in names]
         for run in runs if read else ():
             run.read()
-        app = Guard(application(runs, worker, list(problems)), host, token)
+        app = Guard(application(runs, worker), host, token)
         return TestClient(app, base_url=f"http://{host}:8000")
 
     return make

@@ -1,6 +1,7 @@
 """The page in a browser: every feature once, a quiet console, a server that dies and comes back."""
 
 import base64
+import re
 import shlex
 import statistics
 
@@ -12,6 +13,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 from driver import CHROMIUM, DRAG, browser, ready
 
 from latentia.cli import main
+from legible import contrast
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")
 
@@ -96,7 +98,20 @@ def test_every_feature_of_the_page(place, command, tmp_path, monkeypatch):
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("Enter")
         page.wait_for_timeout(300)
-        assert page.is_disabled("#plane [value=umap]") == bool(page.text_content("#no-umap"))
+        assert not page.text_content("#refused")  # of UMAP nothing is said until it is asked for
+        page.select_option("#plane", "umap")
+        page.wait_for_function(
+            "() => document.getElementById('refused').textContent || "
+            "document.getElementById('axes').textContent.includes('UMAP')"
+        )
+        if page.text_content("#refused"):  # not installed here; what is drawn stays chosen
+            assert page.input_value("#plane") == "dims"
+            assert "422" in said.pop()  # the browser's own word of it
+        page.select_option("#plane", "pca")
+        page.wait_for_function(
+            "() => document.getElementById('axes').textContent.includes('princ')"
+        )
+        assert not page.text_content("#refused")
 
         for figure in ("#pair", "#near"):
             reproduced(page, figure, ".save\\.png", tmp_path, monkeypatch, place)
@@ -226,3 +241,26 @@ def test_nothing_is_wider_than_a_phone(place, command, scheme):
         assert "cannot be found here" in (page.text_content("#notes") or "")
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         assert said == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_marks_on_the_map_stand_out_from_it(place, command, scheme):
+    _, address = command("vae")
+    with browser(color_scheme=scheme) as (page, _):
+        ready(page, address)
+        page.wait_for_selector("#legend i")
+        marks = page.evaluate(f"[...document.querySelectorAll('#legend i')].map({COLOUR})")
+        (card,) = page.evaluate(f"[document.getElementById('field')].map({COLOUR})")
+    assert len({mark for mark, _ in marks}) == 10
+    assert min(contrast(shares(mark), shares(card[1])) for mark, _ in marks) > 3  # WCAG's for marks
+
+
+COLOUR = "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
+
+
+def shares(colour):
+    """Of rgb(255, 0, 0) or color(srgb 1 0 0)."""
+    return [
+        float(each) / (255 if colour.startswith("rgb") else 1)
+        for each in re.findall(r"[\d.]+", colour)[:3]
+    ]

@@ -52,7 +52,8 @@ def choose(
     if n is not None and n < 2:
         raise Error(f"-n is {n}; it must be at least 2.")
     among = candidates(run, points)
-    table = Labels(labels, None) if labels else UNLABELLED
+    wanted = for_.partition(":")[2]  # gaps in other columns leave no image out
+    table = Labels(labels, [wanted] if wanted else None, "left out") if labels else UNLABELLED
     how = {"features": features, "n": n, "tolerance": tolerance, "seed": seed}
     found = chosen(among, for_, data=data, split=split, labels=table, **how)
     runs = [one for _, one in among]

@@ -1,22 +1,27 @@
 """Commands on named latents: encode, relate, traverse, interpolate, nearest, decode, attribute."""
 
 import json
-from typing import Annotated
+import sys
+from typing import Annotated, Literal
 
 from typing_extensions import Doc
 from tyro.conf import Positional
 
-from latentia.commands.flags import AtBeta, Data, Json, Number, Out, RunFolder, SplitName
+from latentia.commands.flags import WHICH, AtBeta, Data, Json, Number, Out, RunFolder, SplitName
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 
 LabelFile = Annotated[
-    str | None, Doc(".csv or .parquet with a row an image, joined by file name; default: none")
+    str | None,
+    Doc(".csv or .parquet with rows of some or all images, joined by file name; default: none"),
 ]
 LabelColumns = Annotated[
     str | None, Doc("columns to use, such as Year,Brand; default: all of the file, or the source's")
 ]
-Dims = Annotated[str, Doc("top:8, the dimensions of highest rate, or numbers such as 0,3,5")]
-OneImage = Annotated[Positional[str], Doc("image file, or index into the split")]
+Dims = Annotated[
+    str | None, Doc("top:4, of highest rate, or numbers such as 0,3,5; default: top:8, or all")
+]
+OneImage = Annotated[Positional[str], Doc(WHICH)]
 SAMPLE = 5000  # images that stand for the aggregate posterior
 
 
@@ -44,9 +49,11 @@ def encode(
     with together():
         opened = Run.open(run).at(beta)
         model = opened.coder()
-        table = _labels(labels, label_cols)
+        table = _labels(labels, label_cols, "blank")
         images = first_before_all(lambda: opened.images(data))
         part = first_before_all(lambda: opened.part(split, images, own="all", labels=table))
+        if part.note and not processes.rank():
+            print(part.note, file=sys.stderr)
         membership = opened.membership(part, images)
         path = write_table(out, model, part, membership, thumbnails=thumbnails)
         if not processes.rank():
@@ -75,10 +82,14 @@ def relate(
         ending(out, ".png", ".svg")
     opened = Run.open(run).at(beta)
     model = opened.coder()
-    part = opened.part(split, data, labels=_labels(labels, label_cols))
+    part = opened.part(split, data, labels=_labels(labels, label_cols, "left out"))
+    if part.note:
+        print(part.note, file=sys.stderr)
     columns = {name: values.numpy() for name, values in part.columns.items()}
     found = related(codes(model, part), columns, part.classes, k=k, permutations=permutations)
-    caption = f"{opened.name}: {len(part):,} images of {part.name}, {permutations} permutations"
+    caption = (
+        f"{opened.name}: {counted(len(part), 'image')} of {part.name}, {permutations} permutations"
+    )
     if out is not None:
         from latentia.report.coordinates import relation_figure, rendered
 
@@ -98,7 +109,7 @@ def relate(
 def traverse(
     run: RunFolder,
     image: OneImage,
-    dims: Dims = "top:8",
+    dims: Dims = None,
     steps: Annotated[int, Doc("values of each dimension")] = 9,
     split: SplitName = None,
     data: Data = None,
@@ -106,6 +117,7 @@ def traverse(
     out: Annotated[str, Doc(".png, .gif or .npy file to write")] = "traversal.png",
 ) -> None:
     """Move one image along one latent dimension at a time, as far as the training images go."""
+    from latentia.engine.found import called
     from latentia.engine.run import Run
     from latentia.latents.codes import chosen, codes, names
     from latentia.latents.traverse import traverse as traversal
@@ -121,8 +133,8 @@ def traverse(
     known = names(model.latent_shape)
     ends = f"from the {found.levels[0]:.1%} to the {found.levels[-1]:.1%} quantile"
     caption = (
-        f"{opened.name}: image {image} along one latent at a time, {ends} of {len(over.mean):,}"
-        " images"
+        f"{opened.name}: {called(image, split)} along one latent at a time, {ends} of "
+        f"{counted(len(over.mean), 'image')}"
     )
     kinds = {
         ".png": lambda: png(traversal_sheet(found, given, known, caption), caption),
@@ -134,7 +146,7 @@ def traverse(
 
 def interpolate(
     run: RunFolder,
-    images: Annotated[Positional[tuple[str, ...]], Doc("image files, or indices into the split")],
+    images: Annotated[Positional[tuple[str, ...]], Doc(f"of each: {WHICH}")],
     steps: Annotated[int, Doc("pictures from each image to the next, ends included")] = 10,
     spherical: Annotated[bool, Doc("along arcs; default: straight lines")] = False,
     split: SplitName = None,
@@ -167,6 +179,7 @@ def nearest(
     out: Out = "nearest.png",
 ) -> None:
     """Show the images of a split whose latents lie nearest to an image's."""
+    from latentia.engine.found import keyed
     from latentia.engine.run import Run
     from latentia.latents.codes import codes
     from latentia.report.pictures import ending, put
@@ -177,10 +190,11 @@ def nearest(
         raise Error(f"-n is {n}; it must be at least 1.")
     opened = Run.open(run).at(beta)
     model = opened.coder()
-    part = opened.part(split, data)
+    images = opened.images(data)
+    part = opened.part(split, images)
+    key, given = keyed(opened, image, split, images)
     over = codes(model, part, SAMPLE)
-    given = opened.image(image, split, data)
-    print(put(out, neighbours(opened, model, image, given, part, over, n)[0].kinds))
+    print(put(out, neighbours(opened, model, key, given, part, over, n)[0].kinds))
 
 
 def decode(
@@ -206,13 +220,14 @@ def decode(
 def attribute(
     run: RunFolder,
     image: OneImage,
-    dims: Dims = "top:8",
+    dims: Dims = None,
     split: SplitName = None,
     data: Data = None,
     beta: AtBeta = None,
     out: Annotated[str, Doc(".png, .svg or .npy file to write")] = "attribution.png",
 ) -> None:
     """Map how each pixel answers to each latent dimension."""
+    from latentia.engine.found import called
     from latentia.engine.run import Run
     from latentia.latents.attribute import attribute as answers
     from latentia.latents.codes import chosen, codes, names
@@ -227,14 +242,14 @@ def attribute(
     maps = answers(model, given, picked, over.spread[picked].tolist())
     known = names(model.latent_shape)
     titles = [f"z {known[k]}, {over.rates[k]:.2f} nats" for k in picked]
-    n = f"{len(over.mean):,}"
-    caption = f"{opened.name}: image {image}, change by one standard deviation of {n} images"
+    n = counted(len(over.mean), "image")
+    caption = f"{opened.name}: {called(image, split)}, change by one standard deviation of {n}"
     figure = attribution_figure(maps, given, model.reconstruct(given), titles, caption)
     pictures = {f".{kind}": lambda kind=kind: rendered(figure, kind) for kind in ("png", "svg")}
     print(put(out, {**pictures, ".npy": lambda: npy(maps)}))
 
 
-def _labels(file: str | None, columns: str | None):
+def _labels(file: str | None, columns: str | None, gaps: Literal["left out", "blank"]):
     from latentia.data.labels import Labels
 
-    return Labels(file, columns.split(",") if columns else None)
+    return Labels(file, columns.split(",") if columns else None, gaps)

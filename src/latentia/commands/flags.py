@@ -10,6 +10,7 @@ Data = Annotated[str | None, Doc("other images than the run's own")]
 SplitName = Annotated[
     str | None, Doc("train, validation, test or all; default: test, of other data all")
 ]
+WHICH = "file, key (name in the table of encode), or number: among all images or in --split"
 AtBeta = Annotated[float | None, Doc("of a run of --multirate: the beta to answer for")]
 Out = Annotated[str, Doc(".png or .npy file to write")]
 Seed = Annotated[int, Doc("draws; the same seed gives the same pictures")]

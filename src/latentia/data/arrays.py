@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.data.decode import Preprocessing, Unreadable, resized, unit
 from latentia.data.reader import Survey, Wanted
@@ -143,8 +144,8 @@ def scaled(images: np.ndarray, white: float | None, label: str) -> np.ndarray:
     if not np.isfinite(images).all():
         bad = int((~np.isfinite(images)).sum())
         raise Error(
-            f"{label} holds {bad} values that are NaN or infinite; wanted are finite numbers in"
-            " [0, 1]: mend or drop those images."
+            f"{label} holds NaN or infinity in {counted(bad, 'value')}; wanted are finite "
+            "numbers in [0, 1]: mend or drop those images."
         )
     try:
         return unit(images, white)
@@ -167,8 +168,9 @@ def fitted(images: np.ndarray, prep: Preprocessing, label: str) -> np.ndarray:
         images = np.repeat(images, prep.channels, axis=1)
     elif have != prep.channels:
         raise Error(
-            f"{label} has images of {have} channels, wanted are {prep.channels}; only 1 to any and"
-            f" 3 to 1 can be converted: leave the channels as they are, or convert the images."
+            f"{label} has images of {counted(have, 'channel')}, wanted are {prep.channels}; only"
+            f" 1 to any and 3 to 1 can be converted: leave the channels as they are,"
+            " or convert the images."
         )
     if images.shape[2:] == (prep.height, prep.width):
         return images

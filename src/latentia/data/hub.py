@@ -94,7 +94,8 @@ class Table:
         try:
             if isinstance(self.where, str):
                 name, _, config = self.where.partition(":")
-                return datasets.load_dataset(name, config or None)
+                with asked_once(name):
+                    return datasets.load_dataset(name, config or None)
             files = by_split(self.where)
             return datasets.load_dataset("parquet", data_files=files, cache_dir=folder)
         except Exception as why:  # the network, the hub, pyarrow: each has errors of its own
@@ -225,6 +226,31 @@ def scalars(
         columns[name] = array
     notes = [f"{label}: columns not used: {', '.join(dropped)}."] if dropped else []
     return columns, classes, notes
+
+
+@contextmanager
+def asked_once(name: str) -> Iterator[None]:
+    """Where the hub does not answer, its library's offline mode: else that asks for 25 seconds.
+
+    Raises: what kept the hub from being reached, if `name` is not in the local cache.
+    """
+    from datasets import config
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    was, missed = config.HF_HUB_OFFLINE, None
+    try:
+        HfApi().dataset_info(name, timeout=10)
+    except (HfHubHTTPError, OfflineModeIsEnabled):  # an answer; or nobody is asked
+        pass
+    except Exception as why:  # the network's errors change with the version of the library
+        config.HF_HUB_OFFLINE, missed = True, why
+    try:
+        yield
+    except Exception as why:
+        raise missed or why from None
+    finally:
+        config.HF_HUB_OFFLINE = was
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.data import decode
 from latentia.data.arrays import fitted, looks_coloured, numpy, planar, scaled
@@ -32,7 +33,9 @@ def incoming(images: Any, prep: Preprocessing) -> Float[Tensor, "n c h w"]:
         except Unreadable as why:
             bad.append(f"{image} ({why})")
     if bad:
-        raise Error(f"{len(bad)} images cannot be read: {some(bad)}. Give others, or mend them.")
+        raise Error(
+            f"{counted(len(bad), 'image')} cannot be read: {some(bad)}. Give others, or mend them."
+        )
     if not found:
         raise Error("no images were given; give at least one path, Pillow image or array.")
     return torch.from_numpy(np.stack(found))

@@ -5,18 +5,40 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.data.encoded import some
 from latentia.data.split import Split
 
 NAMED = ("key", "file_name", "filename", "file", "path", "image", "name")
 Column = tuple[Tensor, list[str] | None]  # codes and their class names, or numbers
+Gaps = Literal["refused", "left out", "blank"]
+
+
+class Joined(NamedTuple):
+    """A column of a table in the order of the images; known: those that the table has a cell for,
+    the others' values mean nothing.
+    """
+
+    values: Tensor
+    classes: list[str] | None
+    known: Tensor
+
+    def blank(self) -> Column:
+        """Elsewhere class -1 or, since integers have no such value, the number NaN."""
+        if self.known.all():
+            return self.values, self.classes
+        gap = ~self.known
+        if self.classes:
+            return self.values.masked_fill(gap, -1), self.classes
+        wide = self.values if self.values.is_floating_point() else self.values.double()
+        return wide.masked_fill(gap, torch.nan), None
 
 
 class Labels(NamedTuple):
@@ -25,63 +47,84 @@ class Labels(NamedTuple):
     columns: None: all. Rows are named by the column called key, file_name, filename, file, path,
     image or name, else by the first: the image's key (its path in the folder) or, if no two
     images share it, its last part. Text becomes classes, sorted.
+    gaps: what becomes of images without a row, or with an empty cell in one of the columns.
     """
 
     file: str | Path | None = None
     columns: Sequence[str] | None = None
+    gaps: Gaps = "refused"
 
     def onto(self, part: Split, everything: Sequence[str]) -> Split:
         """The split with these columns; `everything`: the keys of all images of the source.
 
-        Raises: Error if names are missing, double or unknown, a column is, or a cell is empty.
+        Raises: Error if names are double or unknown, a column is missing, no image is left, or
+        there are gaps that are refused.
         """
         found: dict[str, Column] = {
             name: (values, part.classes.get(name)) for name, values in part.columns.items()
         }
+        known = torch.ones(len(part), dtype=torch.bool)
         if self.file is not None:
-            joined = joined_by_name(Path(self.file), self.columns, everything)
+            strict = self.gaps == "refused"
             own = slice(None) if part.rows is None else part.rows
-            found |= {name: (values[own], classes) for name, (values, classes) in joined.items()}
+            for name, column in joined_by_name(
+                Path(self.file), self.columns, everything, strict
+            ).items():
+                here = Joined(column.values[own], column.classes, column.known[own])
+                known &= here.known
+                found[name] = here.blank() if self.gaps == "blank" else here[:2]
         if self.columns is not None:
             if strangers := [name for name in self.columns if name not in found]:
                 raise Error(no_column(strangers, list(found), "The source"))
             found = {name: found[name] for name in self.columns}
-        return replace(
+        whole = replace(
             part,
             columns={name: values for name, (values, _) in found.items()},
             classes={name: classes for name, (_, classes) in found.items()},
         )
+        if known.all():
+            return whole
+        few, of = int((~known).sum()), counted(len(part), "image")
+        gap = f"{self.file} says nothing of {few:,} of {of} (split {part.name})"
+        if not known.any():
+            raise Error(f"{gap}; give rows for some, or another --split.")
+        if self.gaps == "blank":
+            return replace(whole, note=f"{gap}: their labels are empty.")
+        return replace(whole.only(known.nonzero().flatten()), note=f"{gap}: these are left out.")
 
 
 UNLABELLED = Labels()  # the source's own columns, all of them
 
 
 def joined_by_name(
-    path: Path, wanted: Sequence[str] | None, keys: Sequence[str]
-) -> dict[str, Column]:
-    """The columns of the file, in the order of the keys."""
+    path: Path, wanted: Sequence[str] | None, keys: Sequence[str], strict: bool
+) -> dict[str, Joined]:
+    """The columns of the file, in the order of the keys; strict: without gaps."""
     table, name = opened(path)
     offered = [column for column in table.column_names if column != name]
     if strangers := [column for column in wanted or () if column not in offered]:
         raise Error(no_column(strangers, offered, str(path)))
     given = [unicodedata.normalize("NFC", str(each)) for each in table[name].to_pylist()]
-    order = torch.tensor(matched(given, keys, path))
+    order = torch.tensor(matched(given, keys, path, strict))
     found = {}
     for column in wanted if wanted is not None else offered:
-        if table[column].null_count:
+        cells = table[column].combine_chunks()
+        if cells.null_count and (strict or cells.null_count == len(cells)):
             empty = [row for row, cell in zip(given, table[column].to_pylist(), strict=True)
                      if cell is None]  # fmt: skip
             raise Error(
-                f"{path} has no {column} for {len(empty)} images: {some(empty, 5)}; fill it in, or"
-                " leave the column out."
+                f"{path} has no {column} for {counted(len(empty), 'image')}: {some(empty, 5)}; "
+                "fill it in, or leave the column out."
             )
-        values, classes = typed(table[column].combine_chunks())
-        found[column] = values[order], classes
+        full = torch.from_numpy(cells.is_valid().to_numpy(zero_copy_only=False))
+        values, classes = typed(cells.drop_null())
+        known = (order >= 0) & full[order]
+        found[column] = Joined(values[(full.cumsum(0) - 1)[order]], classes, known)
     return found
 
 
-def matched(given: Sequence[str], keys: Sequence[str], path: Path) -> list[int]:
-    """The row of `given` that names each key."""
+def matched(given: Sequence[str], keys: Sequence[str], path: Path, strict: bool) -> list[int]:
+    """The row of `given` that names each key; -1 where none does, unless that is refused."""
     full = set(keys)
     bases = Counter(PurePosixPath(key).name for key in keys)
     alone = {base: key for key in keys if bases[base := PurePosixPath(key).name] == 1}
@@ -93,18 +136,20 @@ def matched(given: Sequence[str], keys: Sequence[str], path: Path) -> list[int]:
     double = [key for key, n in Counter(key for key in meant if key).items() if n > 1]
     present = set(meant)
     missing = [key for key in keys if key not in present]
+    gaps = missing if strict or len(missing) == len(keys) else []
     for names, what in (
-        (double, "names {n} images twice"),
-        (missing, "has no row for {n} of the images"),
-        (unknown, "names {n} files that are no image of the source, or several by that name"),
-    ):
+        (double, f"names {counted(len(double), 'image')} twice"),
+        (gaps, f"has no row for {len(gaps):,} of {counted(len(keys), 'image')}"),
+        (unknown, f"names {counted(len(unknown), 'file')} that the source has not, or has several "
+                  "times by that name"),
+    ):  # fmt: skip
         if names:
             raise Error(
-                f"{path} {what.format(n=len(names))}: {some(names, 5)}; give one row an image,"
-                " named by its path in the folder."
+                f"{path} {what}: {some(names, 5)}; give one row an image, named by its path in the"
+                " folder."
             )
     rows = {key: row for row, key in enumerate(meant)}
-    return [rows[key] for key in keys]
+    return [rows.get(key, -1) for key in keys]
 
 
 def opened(path: Path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.data.decode import Preprocessing
 from latentia.data.encoded import some
@@ -80,14 +81,15 @@ class Pairs:
         if alone:
             listed = some([f"{name} ({lack})" for name, lack in alone])
             raise Error(
-                f"{self.label} holds {len(alone)} images without a partner: {listed}. Give"
-                f" {SPECKLE}/NAME and {PATTERNS}/NAME for each, or remove them."
+                f"{self.label} holds {counted(len(alone), 'image')} without a partner: {listed}."
+                f" Give {SPECKLE}/NAME and {PATTERNS}/NAME for each, or remove them."
             )
         counts = Counter(seen) | Counter(shown)
         if twice := sorted(name for name, count in counts.items() if count > 1):
             raise Error(
-                f"{self.label} holds {len(twice)} names more than once, with other suffixes:"
-                f" {some(twice)}. Leave one file of each name in {SPECKLE}/ and in {PATTERNS}/."
+                f"{self.label} holds {counted(len(twice), 'name')} more than once, with other "
+                f"suffixes: {some(twice)}. Leave one file of each name in {SPECKLE}/ and"
+                f" in {PATTERNS}/."
             )
         at = {name: row for row, name in enumerate(shown)}
         return [at[name] for name in seen]

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.data.decode import Preprocessing
 
@@ -72,7 +73,7 @@ def stretched(sizes: list[Size], prep: Preprocessing, label: str) -> list[str]:
     if not bent:
         return []
     shown = ", ".join(f"{height}x{width}" for height, width in bent[:3])
-    more = f" and {len(bent) - 3} sizes more" if len(bent) > 3 else ""
+    more = f" and {counted(len(bent) - 3, 'size')} more" if len(bent) > 3 else ""
     target = f"{prep.height}x{prep.width}"
     return [
         f"{label}: images of {shown}{more} are stretched to {target}; give --size HEIGHTxWIDTH of "

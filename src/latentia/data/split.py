@@ -21,7 +21,10 @@ TEST_SHARE = 0.1  # of a source that names no test split
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one split, over the pixels of the whole set: uint8, or float32 if they are deep."""
+    """Rows of one split, over the pixels of the whole set: uint8, or float32 if they are deep.
+
+    note: what a user should hear of it.
+    """
 
     name: str
     keys: list[str]
@@ -29,9 +32,22 @@ class Split:
     classes: dict[str, list[str] | None]
     pixels: Pixels
     rows: Tensor | None  # which pixels are this split's; None: all, in order
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def row(self, name: str) -> int | None:
+        """Of the image of this number, from 0, or key, or of the one key that ends so."""
+        if name.isdecimal():
+            return int(name) if int(name) < len(self) else None
+        ends = [at for at, key in enumerate(self.keys) if f"/{key}".endswith(f"/{name}")]
+        return self.keys.index(name) if name in self.keys else ends[0] if len(ends) == 1 else None
+
+    def called(self, row: int) -> str:
+        """As `row` takes it: the key, unless that is a number among all images."""
+        key = self.keys[row]
+        return str(row) if key.isdecimal() or key.startswith("-") else key
 
     def batch(self, rows: Tensor | slice) -> Batch:
         """Images float32 in [0, 1] and the columns of these rows of the split."""
@@ -76,9 +92,10 @@ class Split:
 
     def some(self, most: int) -> "Split":
         """So many of the images, evenly spaced in their order, or all."""
-        if most >= len(self):
-            return self
-        rows = evenly(len(self), most)
+        return self if most >= len(self) else self.only(evenly(len(self), most))
+
+    def only(self, rows: Int64[Tensor, " m"]) -> "Split":
+        """These of the images."""
         columns = {name: column[rows] for name, column in self.columns.items()}
         keys = [self.keys[row] for row in rows.tolist()]
         return replace(self, keys=keys, columns=columns, rows=self.at(rows))

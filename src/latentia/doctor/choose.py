@@ -93,7 +93,7 @@ def choose(
         sign = -1 if kind == "sampling" else 1
         chosen = max(found, key=lambda each: sign * each.value)
     figure = figure.format(label)
-    return Choice(purpose, figure, rule, part.name, len(part), chosen, found)
+    return Choice(purpose, figure, rule, part.name, len(part), chosen, found, part.note)
 
 
 def _figure(metric: str, name: str) -> Callable[[Evaluation, str], tuple[float, float | None]]:

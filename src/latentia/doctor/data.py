@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from latentia.core.counted import counted
 from latentia.data import Images, Split
 from latentia.data.made import MADE
 from latentia.data.split import evenly
@@ -153,10 +154,9 @@ def too_few(patient: Patient) -> Diagnosis | None:
     else:
         small = {"hidden": max(2, n // 8), "latent": 4}
         mend = cure.other(patient, "mnist_mlp_vae", "small", **small) if n >= HANDFUL else []
-    many = "1 image" if n == 1 else f"{n:,} images"
     return Diagnosis(
         ILL if n < HANDFUL else WARN,
-        f"{many} to train on, {values:,} pixels in all, for {weights:,} weights.",
+        f"{counted(n, 'image')} to train on, {values:,} pixels in all, for {weights:,} weights.",
         "The model can know every image by heart: what it draws and the coordinates that it gives "
         "say little of images it has not seen."
         + ("" if mend else " No setting mends that: bring some hundred images or more."),

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from latentia.core.contract import HasTrajectory
+from latentia.core.counted import counted
 from latentia.core.modes import evaluating
 from latentia.data import Images
 from latentia.doctor import cure
@@ -43,7 +44,7 @@ def unfinished_parent(patient: Patient) -> Diagnosis | None:
     again = cure.train(patient, "finished")
     return Diagnosis(
         WARN,
-        f"{where.name} had taken {step:,} of {total:,} steps.",
+        f"{where.name} had taken {step:,} of {counted(total, 'step')}.",
         "This prior learns the latents of a network that was not done: its "
         "images are no better than "
         "that network's, and must be learned anew once it is finished.",

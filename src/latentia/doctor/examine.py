@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.doctor import adversary, data, diffusion, latents, training
@@ -61,7 +62,7 @@ def verdict(patient: Patient, found: list[Finding], unseen: list[str]) -> str:
     name, worst = patient.run.name, found[0] if found else None
     n = f"{len(CHECKS)} checks"
     if not patient.complete:
-        state = f"{name} is not complete ({patient.step:,} of {patient.total:,} steps)"
+        state = f"{name} is not complete ({patient.step:,} of {counted(patient.total, 'step')})"
     else:
         state = name
     count = {rank: sum(f.severity == rank for f in found) for rank in RANKS}

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from latentia.core.counted import counted
 from latentia.doctor import cure
 from latentia.doctor.finding import ILL, WARN, Diagnosis, check
 from latentia.doctor.latents import EXPLAINED, NATS, beta_of, rate_of
@@ -34,7 +35,7 @@ def non_finite(patient: Patient) -> Diagnosis | None:
     then = "the run ended" if ended else "the learning rate was halved"
     return Diagnosis(
         ILL if ended else WARN,
-        f"{times:,} steps were not finite, and {then}. First: {what}.",
+        f"{counted(times, 'step')} not finite, and {then}. First: {what}.",
         "The usual cause is the learning rate: images were checked before the first step. What is "
         "kept is the state before the last such step: use it only to look at.",
         {"times": times, "step": patient.incidents[0]["step"]},
@@ -53,7 +54,7 @@ def interrupted(patient: Patient) -> Diagnosis | None:
         return None  # where it ended, to go on would end in the same step
     return Diagnosis(
         WARN,
-        f"{patient.step:,} of {patient.total:,} steps were taken.",
+        f"{patient.step:,} of {counted(patient.total, 'step')} taken.",
         "What is found here holds for the weights as they are now; they will be better.",
         {"step": patient.step, "total": patient.total},
         cure.resume(patient.run.path),
@@ -73,7 +74,7 @@ def few_steps(patient: Patient) -> Diagnosis | None:
     n = patient.run.about["images"]["count"]["train"]
     return Diagnosis(
         WARN,
-        f"the run has {patient.total:,} steps, with {n:,} training images.",
+        f"the run has {counted(patient.total, 'step')}, with {counted(n, 'training image')}.",
         "So few steps leave a network near its random start. Small data need more passes.",
         {"steps": patient.total, "train": n},
         cure.longer(patient, math.ceil(1.5 * patient.enough), least=1),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latentia.core.contract import HasTrajectory, Model
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.data.decode import Preprocessing
 from latentia.data.incoming import incoming
@@ -31,7 +32,7 @@ def sampling(
         return {}, "prior N(0, I)"
     check("latentia sample", type(model.sampling), wanted)
     how = replace(model.sampling, **wanted)
-    told = f"learned prior, {how.sampler}, {how.steps} steps"
+    told = f"learned prior, {how.sampler}, {counted(how.steps, 'step')}"
     if model.column is not None and (asked or model.classes):
         told += f", guidance {how.guidance:g}"
     elif model.column is not None:
@@ -77,7 +78,8 @@ def condition(run: Run, model: Model, text: str, n: int, data: str | None = None
     words = [word.strip() for word in text.split(",")]
     if len(words) > n:
         raise Error(
-            f"--cond names {len(words)} classes for {n} images; give -n {len(words)} or more."
+            f"--cond names {len(words)} classes for {counted(n, 'image')}; give "
+            f"-n {len(words)} or more."
         )
     for word in words:
         if word not in names and word not in known:

@@ -2,12 +2,17 @@
 
 import ctypes
 import os
+import re
 import sys
 
 import torch
 
 from latentia.core.errors import Error
+from latentia.engine.knobs import nearest
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICE = re.compile(r"(cpu|cuda|mps)(:\d+)?")
+MEANT = {"gpu": "{}", "metal": "mps", "nvidia": "cuda", "rocm": "cuda"}
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h of glibc
 
 
@@ -29,15 +34,22 @@ def keep_memory() -> bool:
 def find_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not DEVICE.fullmatch(name):
+        kind, _, number = name.lower().partition(":")
+        gpu = "mps" if sys.platform == "darwin" else "cuda"
+        near = nearest(MEANT.get(kind, kind).format(gpu), DEVICES, " did you mean {}")
+        near += (f":{number}" if number.isdecimal() else "") + "?" if near else ""
+        raise Error(
+            f"--device {name} is no device;{near} --device takes auto, cpu, cuda, cuda:1 (the "
+            "second GPU of several) or mps (a Mac's GPU)."
+        )
     try:
         device = torch.device(name)
-        if device.type not in ("cpu", "cuda", "mps"):
-            raise RuntimeError(f"{device.type} is no device to train on")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as problem:
         raise Error(
-            f"--device {name} cannot be used here ({str(problem).splitlines()[0]}); "
-            "use auto, cpu, or cuda where a GPU and a CUDA build of torch are present."
+            f"--device {name} cannot be used here ({str(problem).splitlines()[0]}); use auto, which"
+            " takes cuda where a GPU and a CUDA build of torch are present, or cpu."
         ) from None
     return device
 

@@ -39,8 +39,34 @@ def source_of(data: Any, *how: Any) -> Source:
     return data if isinstance(data, Source) else Source(data, *how)
 
 
+def keyed(run: Any, name: str, split: str | None, data: Any) -> tuple[str | None, Tensor]:
+    """The key, if it has one, and the image (1, c, h, w) that a user means: a file; a number, which
+    counts in the split or, where none is named, among all; or a key, as `encode` writes it.
+
+    Raises: Error if it is not there, or cannot be read.
+    """
+    numbered = name.isdecimal()
+    if not numbered and Path(name).expanduser().is_file():
+        return None, Images.described(run.about["images"]).preprocess([name])[:1]
+    try:
+        part = run.part(split if split and numbered else "all", data)
+    except Error as why:
+        if numbered:
+            raise
+        raise Error(f"There is no file {name}, and it is looked for in vain: {why}") from None
+    image = one_image(name, part)
+    return part.keys[part.row(name)], image  # pyright: ignore (it is there)
+
+
 def one_image(name: str, part: Split) -> Tensor:
-    """(1, c, h, w) in [0, 1]: the image of this index."""
-    if int(name) >= len(part):
-        raise Error(f"There is no image {name} in {part.name}; it has {len(part)}, from 0.")
-    return part.batch(slice(int(name), int(name) + 1)).image
+    """(1, c, h, w) in [0, 1]: the image of this number or key."""
+    if (row := part.row(name)) is None:
+        named = "" if part.called(0).isdecimal() else f", the first of them {part.keys[0]}"
+        raise Error(f"There is no image {name} in {part.name}; it has {len(part)}, from 0{named}.")
+    return part.batch(slice(row, row + 1)).image
+
+
+def called(name: str, split: str | None) -> str:
+    """In captions: a number says what it counts in, if that is not all images."""
+    within = f" of {split}" if split not in (None, "all") and name.isdecimal() else ""
+    return f"image {name}{within}"

@@ -56,7 +56,7 @@ class Options:
     precision: Annotated[
         Literal["auto", "bf16", "fp32"], Doc("of the networks; losses are always float32")
     ] = "auto"
-    device: Annotated[str, Doc("auto, cpu, cuda, cuda:1")] = "auto"
+    device: Annotated[str, Doc("auto, cpu, cuda, cuda:1, mps")] = "auto"
     threads: Annotated[int | None, Ge(1), Doc("default: one a core")] = None
     track: Annotated[
         str | None, Doc("image file, or index into validation, whose reconstruction is followed")

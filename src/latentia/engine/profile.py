@@ -1,5 +1,7 @@
 """Where a step's time goes: a trace of some steps, and its sum for each part of a step."""
 
+import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +30,8 @@ def traced(path: Path, left: int) -> Iterator[Callable[[], Iterator[Profiled]]]:
 
     def begin() -> profile:
         kinds = {ProfilerActivity.CPU, ProfilerActivity.CUDA}
+        # its library says that it starts and stops, as what is graver than an error, 5 of 6
+        os.environ.setdefault("KINETO_LOG_LEVEL", "6")
         begun = profile(activities=kinds & torch.profiler.supported_activities())
         begun.start()
         return begun
@@ -40,10 +44,12 @@ def traced(path: Path, left: int) -> Iterator[Callable[[], Iterator[Profiled]]]:
             ended, running = running, None
             try:
                 ended.export_chrome_trace(str(path))
+                if not path.exists() or not path.read_bytes().endswith((b"}", b"}\n")):
+                    raise OSError("it is not whole")  # the library itself raises nothing
             except (OSError, RuntimeError) as problem:
                 raise Error(
                     f"{path} cannot be written ({problem}); the run is as it was saved last: make "
-                    f"room, then latentia resume {path.parent}."
+                    f"room, then latentia resume {shlex.quote(str(path.parent))}."
                 ) from None
             yield Profiled(str(path), last - first, parts(ended.events() or (), last - first))
         elif done == first:

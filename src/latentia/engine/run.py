@@ -1,6 +1,7 @@
 """The run folder: self-contained, readable without its data, and never executed."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ from latentia.data.labels import UNLABELLED, Labels
 from latentia.engine import recipe as recipes
 from latentia.engine.checkpoint import read_tensors, write_json
 from latentia.engine.edits.multirate import limits
-from latentia.engine.found import images_of, one_image
+from latentia.engine.found import images_of, keyed
 from latentia.engine.knobs import check
 from latentia.engine.machine import machine
 from latentia.engine.plan import Options, Plan
@@ -291,10 +292,8 @@ class Run:
         return images.membership(part) if self.owns(images) else ["new"] * len(part)
 
     def image(self, name: str, split: str | None = None, data: Any = None) -> Tensor:
-        """One image (1, c, h, w): a file, or an index into `part(split, data)`."""
-        if name.isdecimal():
-            return one_image(name, self.part(split, data))
-        return Images.described(self.about["images"]).preprocess([name])[:1]
+        """One image (1, c, h, w), by file, key or number, as `keyed` says."""
+        return keyed(self, name, split, data)[1]
 
     def differences(self) -> list[str]:
         """What is no longer as it was when the run began, and bits may depend on."""
@@ -332,7 +331,11 @@ def _new_folder(recipe: str, path: Path | str | None, about: dict[str, Any]) -> 
     path = named(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         own = (path / "run.json").exists()
-        hint = f"`latentia resume {path}` goes on with it, or give" if own else "give"
+        hint = (
+            f"`latentia resume {shlex.quote(str(path))}` goes on with it, or give"
+            if own
+            else "give"
+        )
         raise Error(f"{path} exists; {hint} another --run.")
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from latentia.core import processes
 from latentia.core.contract import Batch, Moment, Player, Shared, Terms
+from latentia.core.counted import counted
 from latentia.core.seeding import seed_global
 from latentia.core.spans import span
 from latentia.engine.optim import Adam
@@ -85,7 +86,7 @@ class Turn:
             rows = (~value.isfinite()).nonzero().flatten() + self.moment.first_row
             if len(rows):
                 shown = ", ".join(map(str, rows[:8].tolist())) + (", ..." if len(rows) > 8 else "")
-                count = f"{len(rows)} of {len(value)} images (rows {shown})"
+                count = f"{len(rows)} of {counted(len(value), 'image')} (rows {shown})"
                 return f"{name} is not finite in {count}"
         return None
 

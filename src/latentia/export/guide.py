@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from latentia.core.counted import counted
 from latentia.engine.run import Run
 
 ABOUT = {
@@ -25,7 +26,7 @@ def guide(run: Run, files: Sequence[Any], title: str) -> str:
         "| file | takes | gives | what |\n|---|---|---|---|",
         *(row(file) for file in files),
         "\nn is any number of rows; all is float32, condition int64 where it is a class.",
-        f"Images lie in [0, 1], {c} channels of {h}x{w}; the run's were resized so, "
+        f"Images lie in [0, 1], {counted(c, 'channel')} of {h}x{w}; the run's were resized so, "
         f"{spec['preprocessing']['filter']}.",
     ]
     if classes := [each for file in files for each in file.about.get("classes", ())]:

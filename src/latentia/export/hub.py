@@ -57,12 +57,13 @@ def allowed(name: str) -> str:
     """OWNER/NAME. Raises: Error if it is none, or nobody is logged in."""
     from huggingface_hub import get_token
 
+    found = repository(name)
     if get_token() is None:
         raise Error(
             "The hub wants to know who you are and there is no token: log in once with `hf auth "
             "login`, or set HF_TOKEN to one that may write."
         )
-    return repository(name)
+    return found
 
 
 def stage(run: Run, folder: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from latentia.core.contract import HasLatents
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.data import Split
 from latentia.data.split import evenly
@@ -67,11 +68,13 @@ def names(shape: tuple[int, ...]) -> list[str]:
     return ["_".join(map(str, at)) for at in np.ndindex(*shape)]
 
 
-def chosen(words: str, order: list[int]) -> list[int]:
-    """ "top:8": the first eight of the order; "0,3,5": these.
+def chosen(words: str | None, order: list[int]) -> list[int]:
+    """ "top:8": the first eight of the order; "0,3,5": these; None: the first eight, or all.
 
     Raises: Error if it is neither, or such a dimension does not exist.
     """
+    if words is None:
+        return order[:8]
     top, _, count = words.partition(":")
     numbers = [count] if top == "top" else words.split(",")
     d = len(order)
@@ -80,6 +83,10 @@ def chosen(words: str, order: list[int]) -> list[int]:
     except ValueError:
         given = []
     good = given and (given[0] > 0 if top == "top" else all(0 <= k < d for k in given))
+    if good and top == "top" and given[0] > d:
+        raise Error(
+            f"--dims is {words}; there are {counted(d, 'dimension')}: give top:{d} for all."
+        )
     if not good:
         raise Error(
             f"--dims is {words}; give top:8 for the eight of highest rate, or numbers from 0 to"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.core.information import information, kind_of, quantile_bins
 from latentia.core.seeding import address
@@ -85,7 +86,10 @@ def relate(
     """
     n = len(codes.mean)
     if n < FEWEST:
-        raise Error(f"There are {n} images; give at least {FEWEST}, for instance --split all.")
+        raise Error(
+            f"{counted(n, 'image')} cannot be related to anything; give at least {FEWEST}, "
+            "for instance --split all."
+        )
     if k < 1:
         raise Error(f"--k is {k}; it must be at least 1, the number of dimensions to read from.")
     if permutations < 1 / LEVEL - 1:
@@ -100,7 +104,8 @@ def relate(
         kind = kind_of(values, (classes or {}).get(name))
         different = len(np.unique(values))
         if different < 2 or (kind == "class" and different > n / 2):
-            notes.append(f"{name} is left out: {different} different values in {n} images.")
+            many = counted(different, "different value")
+            notes.append(f"{name} is left out: {many} in {counted(n, 'image')}.")
             continue
         if not np.isfinite(values).all():
             notes.append(f"{name} is left out: it holds NaN or infinity.")

@@ -40,7 +40,8 @@ def write_table(
 
     Columns: key, split, mu_* and sd_* of the posterior, rate (KL to N(0, I)), distortion
     (-log p(image | posterior mean), so below `evaluate`'s, which draws z), both in nats, float32;
-    and the labels: text where classes have names, and their numbers as NAME_code. Of a latent map
+    and the labels: text where classes have names, and their numbers as NAME_code; of an image
+    without a label, no text and -1, or NaN for a number. Of a latent map
     the columns are mu_channel_row_column. In .npz mu and sd are arrays (n, *latent).
     membership: the split that each image belongs to; default: this one.
     thumbnails: parquet also carries image (PNG), mu (a vector), x and y (the first two principal

@@ -19,7 +19,7 @@ class Candidate(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """figure: what was compared; rule: how one was chosen; n: images of the split."""
+    """figure: what was compared; rule: how one was chosen; n: images of the split, and a note."""
 
     purpose: str
     figure: str
@@ -28,6 +28,7 @@ class Choice(NamedTuple):
     n: int
     chosen: Candidate
     candidates: list[Candidate]
+    note: str = ""
 
     @property
     def alike(self) -> list[float]:

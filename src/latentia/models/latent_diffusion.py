@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import Doc
 
 from latentia.core.contract import Batch, HasLatents, Model, Moment, Player, Terms
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.seeding import noise, normal_rows, places, uniform
@@ -273,7 +274,9 @@ class LatentDiffusion(Model):
                 f"{len(self.shares) - 1}."
             )
         if len(cond) not in (1, n):
-            raise Error(f"There are {len(cond)} conditions for {n} images; give one, or {n}.")
+            raise Error(
+                f"There are {len(cond)} conditions for {counted(n, 'image')}; give one, or {n}."
+            )
         return cond.to(self.latent_mean.device).expand(n, *cond.shape[1:])
 
 

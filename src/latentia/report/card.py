@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from latentia.core.counted import counted
 from latentia.engine.hub import PREFIX
 from latentia.engine.log import Finding
 from latentia.engine.recipe import DIFFUSERS
@@ -60,7 +61,8 @@ Nothing in this repository is executed: safetensors and JSON are read. It was ma
 def images(spec: dict[str, Any]) -> str:
     c, h, w = spec["shape"]
     counts = ", ".join(f"{n:,} {part}" for part, n in spec["count"].items())
-    return f"Images: {spec['source']}, {counts}; {c} channels, {h} x {w} pixels (height, width)."
+    many = counted(c, "channel")
+    return f"Images: {spec['source']}, {counts}; {many}, {h} x {w} pixels (height, width)."
 
 
 def figures(run: Run) -> Iterator[str]:

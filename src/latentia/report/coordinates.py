@@ -48,8 +48,12 @@ def walk_frames(path: Float[Tensor, "path c h w"], caption: str) -> list[Image.I
 
 
 def _short(name: str) -> str:
-    base = f"image {name}" if name.isdecimal() else name.rsplit("/", 1)[-1]
-    return base if len(base) <= 10 else f"{base[:9]}…"
+    return brief(f"image {name}" if name.isdecimal() else name.rsplit("/", 1)[-1], 10)
+
+
+def brief(key: str, most: int = 22) -> str:
+    """The end of a long name, which tells more than its beginning."""
+    return key if len(key) <= most else f"…{key[1 - most :]}"
 
 
 def traversal_sheet(

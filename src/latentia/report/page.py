@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from latentia.core.contract import HasLatents, HasTrajectory, Model
+from latentia.core.counted import counted
 from latentia.data import Images, Split
 from latentia.engine.checkpoint import write_whole
 from latentia.engine.condition import sampling
@@ -69,8 +70,9 @@ def write_report(run: Run, images: Images, findings: Sequence[Finding] = ()) -> 
         sections.append(
             Section(
                 "What each latent dimension carries",
-                f"Rate by dimension over {result['n']:,} images of the {result['split']} split; "
-                f"{result['active_units']} of {len(result['rate_by_dimension'])} are active.",
+                f"Rate by dimension over {counted(result['n'], 'image')} of the {result['split']} "
+                f"split; {result['active_units']} of {len(result['rate_by_dimension'])} are "
+                "active.",
                 [Picture(rate_bars(result["rate_by_dimension"]))],
             )
         )
@@ -140,7 +142,9 @@ def _picture(images: torch.Tensor, columns: int, alt: str, caption: str) -> Pict
 
 def _reconstructions(run: Run, model: Any, some: torch.Tensor, split: str) -> Section:
     pairs = torch.cat([some, model.reconstruct(some)])
-    caption = f"{run.name}: the first {len(some)} images of the {split} split; decoded means"
+    caption = (
+        f"{run.name}: the first {counted(len(some), 'image')} of the {split} split; decoded means"
+    )
     return Section(
         "Originals above reconstructions",
         "",
@@ -214,7 +218,9 @@ def _progress(run: Run) -> list[Section]:
         image = _embedded(
             gif([Image.open(path) for _, path in frames]), "tracked image", kind="gif"
         )
-        caption = f"{run.about['options']['track']}: its reconstruction, {len(frames)} epochs"
+        caption = (
+            f"{run.about['options']['track']}: its reconstruction, {counted(len(frames), 'epoch')}"
+        )
         sections.append(Section("The tracked image", "", [Picture(image, caption)]))
     return sections
 

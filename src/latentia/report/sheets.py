@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.contract import HasLatents, Model
+from latentia.core.counted import counted
 from latentia.data import Split
 from latentia.data.split import evenly
 from latentia.engine.condition import condition, sampling
@@ -16,7 +17,7 @@ from latentia.latents.codes import Codes, flat
 from latentia.latents.interpolate import interpolate
 from latentia.latents.nearest import nearest
 from latentia.models.latent_diffusion import CLUSTER
-from latentia.report.coordinates import LARGE, walk_frames, walk_sheet
+from latentia.report.coordinates import LARGE, brief, walk_frames, walk_sheet
 from latentia.report.pictures import columns_for, gif, lay, npy, png
 
 
@@ -30,9 +31,10 @@ class Sheet(NamedTuple):
 def decoded(run: Run, model: HasLatents, z: Float[Tensor, "n *latent"]) -> Sheet:
     """One picture a latent."""
     images = model.decode(z)
-    what = "1 latent" if len(z) == 1 else f"{len(z)} latents"
     size = {"least": LARGE} if len(z) == 1 else {}
-    return sheet(images, columns_for(len(z)), f"{run.name}: {what}, decoded", **size)
+    return sheet(
+        images, columns_for(len(z)), f"{run.name}: {counted(len(z), 'latent')}, decoded", **size
+    )
 
 
 def reconstructed(
@@ -45,16 +47,27 @@ def reconstructed(
 
 
 def neighbours(
-    run: Run, model: HasLatents, name: str, image: Tensor, part: Split, over: Codes, n: int
+    run: Run,
+    model: HasLatents,
+    key: str | None,
+    image: Tensor,
+    part: Split,
+    over: Codes,
+    n: int,
 ) -> tuple[Sheet, list[tuple[int, float]]]:
-    """The image, then the n of the split whose latents lie nearest; and these, with distances."""
+    """The image, then the n of the split whose latents lie nearest; and these, with distances.
+
+    key: of the image, if it is one of the data; it is not its own neighbour.
+    """
     rows = evenly(len(part), len(over.mean)).tolist()
-    own = rows.index(int(name)) if name.isdecimal() and int(name) in rows else None
+    own = next((k for k, row in enumerate(rows) if part.keys[row] == key), None)
     mean = flat(model.encode(image).mean)[0]
     found = [(rows[k], distance) for k, distance in nearest(mean, over, n, but=own)]
     images = torch.cat([image, *(part.batch(slice(row, row + 1)).image for row, _ in found)])
-    under = ["image", *(f"{row}: {distance:.2f}" for row, distance in found)]
-    caption = f"{run.name}: nearest of {len(over.mean):,} images of {part.name}, by distance"
+    under = ["image", *(f"{brief(part.keys[row])}: {distance:.2f}" for row, distance in found)]
+    caption = (
+        f"{run.name}: nearest of {counted(len(over.mean), 'image')} of {part.name}, by distance"
+    )
     return sheet(images, columns_for(len(images)), caption, under=under), found
 
 
@@ -96,7 +109,9 @@ def sampled(
     told = condition(run, model, cond, n, data) if cond is not None else None
     images = model.sample(n, seed=seed, cond=told, **how)
     groups = getattr(model, "column", None) == CLUSTER  # groups of latents, not labels
-    given = f", of {'group ' if groups else ''}{cond}" if cond is not None else ""
+    pictured = told is not None and told.ndim > 1 and cond is not None and cond.isdecimal()
+    kind = "group " if groups else f"{'test ' if data is None else ''}image " if pictured else ""
+    given = f", of {kind}{cond}" if cond is not None else ""
     return sheet(images, columns_for(n), f"{run.name}: samples{given}, seed {seed}, {prior}")
 
 

@@ -13,7 +13,7 @@ from latentia.engine.condition import choices
 from latentia.latents.codes import names
 from latentia.latents.traverse import masses, quantiles
 from latentia.web.explored import Explored
-from latentia.web.map import rounded, why_not
+from latentia.web.map import rounded
 
 DEAD = 0.01  # nats: a dimension of less carries nothing
 SLIDERS, BINS, ENDS = 64, 40, 0.001  # at most; of a histogram; the share beyond each of its ends
@@ -41,7 +41,6 @@ def described(run: Explored) -> dict[str, Any]:
         "ranged": run.trained is not None,
         "columns": {} if part is None else columns(part),
         "prior": prior(run),
-        "no_umap": why_not("umap"),
     }
 
 

@@ -97,8 +97,7 @@ class Map(Asked):
     column: Annotated[str, Field(max_length=200)] | None = None
 
 
-def application(runs: list[Explored], worker: Worker, problems: list[str]) -> FastAPI:
-    """problems: of runs that could not be opened, to be said on the page."""
+def application(runs: list[Explored], worker: Worker) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.exception_handler(Error)
@@ -136,7 +135,7 @@ def application(runs: list[Explored], worker: Worker, problems: list[str]) -> Fa
 
     @app.get("/api/runs")
     def all_runs() -> JSONResponse:  # as the map: histograms take their time
-        return JSONResponse({"runs": [described(run) for run in runs], "problems": problems})
+        return JSONResponse({"runs": [described(run) for run in runs]})
 
     @app.post("/api/encode")
     async def encode(asked: OneImage) -> JSONResponse:
@@ -217,6 +216,7 @@ def on_map(run: Explored, asked: Map) -> dict[str, Any]:
         "axes": None if found.axes is None else rounded(found.axes, 6),
         "names": found.names,
         "rows": rows.tolist(),
+        "called": [run.part.called(row) for row in rows.tolist()],
         "values": values,
     }
 

@@ -18,7 +18,7 @@ from latentia.data import Images, Split
 from latentia.data.decode import Unreadable, legible, opened, pixels
 from latentia.data.incoming import unit
 from latentia.data.split import evenly
-from latentia.engine.found import one_image
+from latentia.engine.found import called, one_image
 from latentia.engine.planned import PARENT
 from latentia.engine.run import Run
 from latentia.latents.codes import Codes, codes
@@ -31,11 +31,12 @@ MEGAPIXELS = 40  # of an image that is dropped in
 
 
 class Given(NamedTuple):
-    """An input image, and how a command names it."""
+    """An input image, how a command names it, and its key among the images of the run, if any."""
 
     name: str
     image: Tensor
     flags: list[str]
+    key: str | None = None
 
 
 class Answer(NamedTuple):
@@ -143,8 +144,10 @@ class Explored:
             self.others[data] = part
         if part is None:
             raise Error(self.missing or "The images are still being read; wait a little.")
-        flags = ["--split", self.split, *(["--data", data] if data else [])]
-        return Given(str(picked.index), one_image(str(picked.index), part), flags)
+        image, name = one_image(str(picked.index), part), part.called(picked.index)
+        within = ["--split", self.split] if name.isdecimal() and self.split != "all" else []
+        key = part.keys[picked.index] if part is self.part else None
+        return Given(name, image, [*within, *(["--data", data] if data else [])], key)
 
     def shares(self, other: "Explored") -> bool:
         own, theirs = (each.run.about["images"] for each in (self, other))
@@ -152,7 +155,9 @@ class Explored:
 
     def encode(self, given: Given) -> dict[str, Any]:
         posterior = self.able().encode(given.image)
-        return {"latents": told(posterior.mean), "nats": round(float(posterior.kl()), 2)}
+        nats = round(float(posterior.kl()), 2)
+        within = given.flags[1] if "--split" in given.flags else None
+        return {"latents": told(posterior.mean), "nats": nats, "name": called(given.name, within)}
 
     def decode(self, rows: list[list[float]]) -> Answer:
         model = self.able()
@@ -177,11 +182,12 @@ class Explored:
         if self.shown is None or self.part is None:
             raise Error(self.missing or "The images are still being read; wait a little.")
         sheet, found = sheets.neighbours(
-            self.run, model, given.name, given.image, self.part, self.shown, n
+            self.run, model, given.key, given.image, self.part, self.shown, n
         )
         flags = ["--split", self.split, *(["--data", self.data] if self.data else [])]
         words = self.words("nearest", given.name, "-n", str(n), *flags)
-        near = [{"index": row, "distance": distance} for row, distance in found]
+        name = self.part.called
+        near = [{"index": k, "name": name(k), "distance": distance} for k, distance in found]
         return Answer(sheet, words, {"near": near})
 
     def walk(self, ends: list[Given], steps: int, spherical: bool) -> Answer:

@@ -7,6 +7,7 @@ const make = (tag, given = {}, ...inside) => {
   return node;
 };
 const INKS = ["#2f6fd0", "#c2571a", "#2b8a5a", "#8450c4", "#b03060", "#7a6a10", "#1888a0", "#6a7280", "#c04fb0", "#5a8f1f"];
+const dark = matchMedia("(prefers-color-scheme: dark)");
 const page = { runs: [], active: 0, beside: null, input: null, z: {}, own: {}, ends: [null, null], map: null, place: null };
 const active = () => page.runs[page.active];
 const say = (text) => { $("status").textContent = text; };
@@ -137,7 +138,7 @@ function show(k = page.active) {
   if (page.z[k]) drawers[k]();
 }
 const same = (a, b) => a && b && a.every((value, at) => value === b[at]);
-const inputName = () => !page.input ? "the latent zero" : page.input.file ? page.input.name : `image ${page.input.index}`;
+const inputName = () => !page.input ? "the latent zero" : page.input.file ? page.input.name : page.called;
 
 // ---- sliders
 function sliders() {
@@ -201,6 +202,7 @@ const choose = latest(async (input) => {
   const run = active(), image = input;
   const found = await told("api/encode", { run: page.active, image });
   page.input = input;
+  page.called = found.name;
   page.own = { [page.active]: found.latents };
   page.z[page.active] = [...found.latents];
   $("original").src = found.image;
@@ -208,13 +210,14 @@ const choose = latest(async (input) => {
   $("original").hidden = false;
   $("original-empty").hidden = true;
   if (input.index !== undefined) $("index").value = input.index;
-  $("about-image").textContent = [input.file ? input.name : `image ${input.index}`, ...labels(input), `${found.nats} nats`].join(", ");
+  $("about-image").textContent = [input.file ? input.name : found.name, ...labels(input), `${found.nats} nats`].join(", ");
   $("input").hidden = false;
   put(); show(); draw();
   for (const id of ["as-a", "as-b", "to-image"]) $(id).disabled = false;
   await Promise.all([again(image), besides(image), around(image)]);
   say(`${run.name}: ${inputName()}.`);
 });
+const brief = (name, last = name.split("/").at(-1)) => last.length > 10 ? `…${last.slice(-9)}` : last;
 const labels = (input) => {
   const map = page.map;
   const at = map?.column && input.index !== undefined ? map.rows.indexOf(input.index) : -1;
@@ -228,7 +231,7 @@ async function again(image) {
 async function around(image) {
   if (active().state !== "ready") return;
   const body = { run: page.active, image, n: 8 }, answer = await told("api/nearest", body);
-  $("near").querySelector(".strip").replaceChildren(...answer.near.map((near, k) => make("button", { type: "button", title: `distance ${near.distance.toFixed(2)}`, ariaLabel: `take image ${near.index}, distance ${near.distance.toFixed(2)}`, onclick: () => choose({ index: near.index }) }, picture(answer.images[k + 1], ""), `${near.index}`)));
+  $("near").querySelector(".strip").replaceChildren(...answer.near.map((near, k) => make("button", { type: "button", title: `${near.name}, distance ${near.distance.toFixed(2)}`, ariaLabel: `take image ${near.name}, distance ${near.distance.toFixed(2)}`, onclick: () => choose({ index: near.index }) }, picture(answer.images[k + 1], ""), make("span", { textContent: brief(near.name) }))));
   shown($("near"), "api/nearest", body, answer);
 }
 async function besides(image) {
@@ -254,7 +257,18 @@ const chart = attempt(async () => {
   const kind = $("plane").value, dims = [+$("dim-x").value, +$("dim-y").value], column = $("column").value || null;
   $("which").hidden = kind !== "dims";
   if (kind === "umap") say("UMAP takes its time…");
-  const found = await told("api/map", { run: page.active, kind, ...(kind === "dims" ? { dims } : {}), column });
+  let found;
+  try {
+    found = await told("api/map", { run: page.active, kind, ...(kind === "dims" ? { dims } : {}), column });
+  } catch (problem) { // said beside the choice, which goes back to what is drawn
+    if (!(problem instanceof Refused)) throw problem;
+    $("refused").textContent = problem.message;
+    $("plane").value = page.map?.kind ?? "pca";
+    $("which").hidden = $("plane").value !== "dims";
+    say("");
+    return;
+  }
+  $("refused").textContent = "";
   page.map = { ...found, kind, dims, column, classes: active().columns[column] };
   page.place = null;
   $("axes").textContent = `Across: ${found.names[0]}. Up: ${found.names[1]}. ${found.rows.length.toLocaleString()} of ${active().count.toLocaleString()} images.`;
@@ -265,7 +279,8 @@ const labelled = (at) => { const { values, classes } = page.map; return classes 
 function ink(at) {
   const { values, classes, column, span } = page.map;
   if (!column) return "";
-  if (classes) return INKS[values[at] % INKS.length];
+  const own = INKS[values[at] % INKS.length];
+  if (classes) return dark.matches ? `color-mix(in srgb, ${own} 62%, white)` : own;
   return `hsl(${215 - 190 * (span[1] > span[0] ? (values[at] - span[0]) / (span[1] - span[0]) : 0)} 70% 50%)`;
 }
 const glyph = (at) => page.map.classes?.[page.map.values[at]]?.length <= 2 ? page.map.classes[page.map.values[at]] : "";
@@ -282,6 +297,7 @@ function frame() {
   const [a, b, c, d] = page.map.box, sx = (box.width - 2 * pad) / (b - a || 1), sy = (box.height - 2 * pad) / (d - c || 1);
   return { width: box.width, height: box.height, to: ([x, y]) => [pad + (x - a) * sx, box.height - pad - (y - c) * sy], from: (x, y) => [a + (x - pad) / sx, c + (box.height - pad - y) / sy] };
 }
+dark.onchange = () => { if (page.map) { legend(); draw(); } };
 let drawing = 0;
 function draw() { drawing ||= requestAnimationFrame(() => { drawing = 0; if (page.map && $("canvas").offsetWidth) paint(); }); }
 function paint() {
@@ -339,7 +355,7 @@ function closest(place) {
 function point(place) {
   const see = frame(), at = closest(place), tip = $("tip"), [x, y] = see.to(page.map.places[at]);
   page.place = place;
-  tip.textContent = `image ${page.map.rows[at]}${page.map.column ? `, ${page.map.column} ${labelled(at)}` : ""}`;
+  tip.textContent = `image ${page.map.called[at]}${page.map.column ? `, ${page.map.column} ${labelled(at)}` : ""}`;
   tip.hidden = false;
   tip.style.left = `${Math.min(see.width - tip.offsetWidth - 4, Math.max(4, x + 10))}px`;
   tip.style.top = `${Math.max(4, y - 30)}px`;
@@ -423,7 +439,7 @@ function layout() {
   document.title = `${run.name} · latentia explorer`;
   document.querySelector("main").classList.toggle("only-samples", !able);
   for (const each of document.querySelectorAll(".needs-latents, .needs-data")) each.hidden = (each.classList.contains("needs-latents") && !able) || (each.classList.contains("needs-data") && !data);
-  const said = [...page.problems];
+  const said = [];
   if (!able) said.push(`${run.name} (${run.recipe}) only draws images: it has no encoder, so there are no latents to move, no map and no walk.`);
   if (run.state === "missing") said.push(`${run.missing} Sliders and samples work without them.`);
   if (run.state === "reading") said.push("The images are being read; map and neighbours appear when they are.");
@@ -446,10 +462,7 @@ const enter = attempt(async () => { // a run becomes the active one
   const columns = Object.keys(run.columns);
   fill($("column"), [["", "none"], ...columns.map((name) => [name, name])], columns[0] ?? "");
   $("column-label").hidden = !columns.length;
-  const umap = $("plane").querySelector("[value=umap]");
-  umap.disabled = run.no_umap !== null;
-  umap.textContent = run.no_umap ? "UMAP (not installed)" : "UMAP";
-  $("no-umap").textContent = run.no_umap ?? "";
+  $("refused").textContent = "";
   sliders(); dial(); show();
   await chart();
   if (page.input?.file || (page.input && run.state === "ready")) choose(page.input);
@@ -460,7 +473,6 @@ const refresh = attempt(async () => { // asks what there is, until all images ar
   const found = await told("api/runs"), before = page.runs, identity = (run) => `${run?.name} ${run?.state}`;
   const was = before[page.active];
   page.runs = found.runs;
-  page.problems = found.problems;
   if (page.active >= page.runs.length) page.active = 0;
   if (page.beside >= page.runs.length) page.beside = null;
   before.forEach((run, k) => { // other runs than before, after a new start: what was chosen of theirs is gone

@@ -9,8 +9,6 @@ from sklearn.decomposition import PCA
 
 from latentia.core.errors import Error
 
-NO_UMAP = "UMAP is not installed; pip install umap-learn, then start the explorer again."
-
 
 class Plane(NamedTuple):
     """Places (n, 2); and, where the plane lies in the latents, origin (d,) and axes (2, d)."""
@@ -21,11 +19,6 @@ class Plane(NamedTuple):
     names: tuple[str, str]
 
 
-def why_not(kind: str) -> str | None:
-    """The reason why a map cannot be drawn here."""
-    return NO_UMAP if kind == "umap" and find_spec("umap") is None else None
-
-
 def plane(kind: str, mean: np.ndarray, dims: Sequence[int], names: Sequence[str]) -> Plane:
     """Of posterior means (n, d). "dims": two of them, the others as the page has them.
 
@@ -33,8 +26,10 @@ def plane(kind: str, mean: np.ndarray, dims: Sequence[int], names: Sequence[str]
     """
     n, d = mean.shape
     if kind == "umap":
-        if why := why_not(kind):
-            raise Error(why)
+        if find_spec("umap") is None:
+            raise Error(
+                "UMAP is not installed; pip install umap-learn, then start the explorer again."
+            )
         from umap import UMAP  # pyright: ignore[reportMissingImports]
 
         return Plane(UMAP(random_state=0).fit_transform(mean), None, None, ("UMAP 1", "UMAP 2"))

@@ -2,7 +2,6 @@
 
 import secrets
 import socket
-import sys
 import threading
 
 import uvicorn
@@ -19,27 +18,19 @@ from latentia.web.worker import Worker
 def serve(given: list[str], data: str | None, split: str, host: str, port: int | None) -> None:
     """Serves until it is interrupted.
 
-    Raises: Error if none of the runs can be opened, or the address cannot be taken.
+    Raises: Error if one of the runs cannot be opened, or the address cannot be taken.
     """
     if split not in (*NAMES, "all"):
         raise Error(f"{split!r} is not a split; give one of {', '.join(NAMES)}, all.")
-    worker, runs, problems = Worker(), [], []
-    for each in given:
-        try:
-            runs.append(Explored.open(each, data, split, worker))
-        except Error as problem:
-            problems.append(str(problem))
-    if not runs:
-        raise Error(problems[0])
+    worker = Worker()
+    runs = [Explored.open(each, data, split, worker) for each in given]
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     door = listening(host, port)
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{door.getsockname()[1]}/"
     print(address + (f"?token={token}" if token else ""), flush=True)
-    for problem in problems:
-        print(problem, file=sys.stderr)
     threading.Thread(target=lambda: [run.read() for run in runs], daemon=True).start()
-    app = Guard(application(runs, worker, problems), host, token)
+    app = Guard(application(runs, worker), host, token)
     uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none")).run(sockets=[door])
 
 
