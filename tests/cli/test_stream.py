@@ -1,0 +1,52 @@
+"""What a user does with a stream: every command of a run works on it, from any folder."""
+
+import json
+
+import pytest
+
+from data.shards import counted
+from latentia.cli import main
+
+SMALL = ["--batch", "16", "--epochs", "2", "--threads", "1"]
+
+
+@pytest.fixture
+def streamed(tmp_path, monkeypatch):
+    """A run, and the current folder away from where it was trained."""
+    counted(tmp_path / "shards", shards=12, each=8, size=(12, 12))
+    monkeypatch.chdir(tmp_path)
+    words = ["--data", "shards", "--stream", "--hidden", "8", "--latent", "3", "--run", "run"]
+    assert main(["train", "mnist_mlp_vae", *words, *SMALL]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path / "run"
+
+
+def test_a_streamed_run_is_judged_encoded_and_built_on_from_any_folder(streamed, capsys):
+    assert main(["evaluate", str(streamed), "--metrics", "elbo", "--json"]) == 0
+    assert main(["encode", str(streamed), "--split", "all", "--out", "latents.csv"]) == 0
+    with open("latents.csv") as file:
+        rows = file.read().splitlines()
+    assert len(rows) == 97
+    assert any(row.startswith('"digits-003.tar/0024"') for row in rows)
+    prior = ["latent_prior", "--autoencoder", str(streamed), "--width", "16", "--depth", "1"]
+    assert main(["train", *prior, *SMALL, "--run", "prior"]) == 0
+    capsys.readouterr()
+    assert main(["resume", str(streamed)]) == 0
+    assert "finished" in capsys.readouterr().out
+
+
+def test_what_is_wrong_with_a_stream_is_mended_in_its_shards(streamed, capsys):
+    """Its grey squares are constant images, which the doctor says; --clean is for files."""
+    capsys.readouterr()
+    assert main(["doctor", str(streamed), "--json"]) == 0
+    found = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert found["constant images"]["cure"] == []
+    assert main(["doctor", str(streamed), "--clean", "clean.npz"]) == 2
+    assert "leave the images that the doctor names out of their shards" in capsys.readouterr().err
+
+
+def test_a_shard_that_has_changed_is_not_the_runs(streamed, tmp_path, capsys):
+    counted(tmp_path / "shards", shards=1, each=7, size=(12, 12))
+    assert main(["evaluate", str(streamed), "--metrics", "elbo"]) == 2
+    assert "is no longer what" in capsys.readouterr().err
