@@ -37,7 +37,7 @@ def start(
     path = processes.gathered(str(made[0].path.resolve()) if made else "")[0]
     if made is None:  # in the other processes; the images are decoded by now
         opened = Run.open(path)
-        made = opened, opened.plan(opened.images(knobs.get("data")))
+        made = opened, opened.plan(opened.images(knobs.get("data"), same=True))
     return made[0], _train(*made, profile)
 
 

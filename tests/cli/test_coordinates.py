@@ -74,10 +74,13 @@ def test_a_table_that_names_some_images_is_enough(run, place, tmp_path, capsys):
     done = capsys.readouterr()
     assert json.loads(done.out)["n"] == 30
     assert done.err == (
-        f"{path} says nothing of 10 of 40 images (split all): these are left out.\n"
+        f"{path} says nothing of 10 of 40 images (split all): these images are left out.\n"
     )
     call("encode", run, "--labels", path, "--out", tmp_path / "t.parquet")
-    assert "says nothing of 25 of 40 images (split all): their labels" in capsys.readouterr().err
+    assert (
+        "lacks cells of 25 of 40 images (split all, odd of 25, place of 10): these stay"
+        in capsys.readouterr().err
+    )
     found = pq.read_table(tmp_path / "t.parquet")
     assert found["place"].to_numpy()[:30].tolist() == list(range(30))
     assert np.isnan(found["place"].to_numpy()[30:]).all()
@@ -194,7 +197,7 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
         ),
         (
             ["reconstruct", run, "no.png", "--data", "gone/"],
-            "There is no file no.png, and it is looked",
+            "There is no file no.png, nor can images of such",
         ),
         (["interpolate", run, "0"], "images: 1; give at least 2, so that a walk has a start"),
     ):

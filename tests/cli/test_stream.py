@@ -50,3 +50,25 @@ def test_a_shard_that_has_changed_is_not_the_runs(streamed, tmp_path, capsys):
     counted(tmp_path / "shards", shards=1, each=7, size=(12, 12))
     assert main(["evaluate", str(streamed), "--metrics", "elbo"]) == 2
     assert "is no longer what" in capsys.readouterr().err
+
+
+def test_shards_that_have_moved_are_given_anew_also_to_a_prior(streamed, tmp_path, capsys):
+    (tmp_path / "shards").rename(tmp_path / "moved")
+    moved = ["--data", str(tmp_path / "moved")]
+    assert main(["evaluate", str(streamed), *moved, "--metrics", "elbo"]) == 0
+    assert main(["resume", str(streamed), *moved]) == 0
+    prior = ["latent_prior", "--autoencoder", str(streamed), "--width", "16", "--depth", "1"]
+    assert main(["train", *prior, *SMALL, *moved, "--stream", "--run", "prior"]) == 0
+    counts = [
+        json.loads((run / "run.json").read_text())["images"]["count"]
+        for run in (streamed, tmp_path / "elsewhere" / "prior")
+    ]
+    assert counts[0] == counts[1] == {"train": 80, "validation": 8, "test": 8}
+
+
+def test_a_prior_streams_what_its_autoencoder_did(tmp_path, capsys):
+    words = ["--data", "digits:200", "--hidden", "8", "--latent", "3", "--run", str(tmp_path / "a")]
+    assert main(["train", "mnist_mlp_vae", *words, *SMALL]) == 0
+    prior = ["latent_prior", "--autoencoder", str(tmp_path / "a"), "--stream"]
+    assert main(["train", *prior, *SMALL, "--run", str(tmp_path / "b")]) == 2
+    assert "--stream has no say here" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from PIL import Image
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
-from latentia.data.labels import UNLABELLED, Labels
+from latentia.data.labels import UNLABELLED, Labels, joined_by_name
 
 NAMES = ["a/x.png", "b/x.png", "b/y é.png", "b/0012.png"]
 TABLE = """Year,file,Brand,Length
@@ -49,6 +49,22 @@ def row(part, key):
         name: part.classes[name][values[at]] if part.classes.get(name) else values[at].item()
         for name, values in part.columns.items()
     }
+
+
+def test_a_name_of_digits_stays_a_name(tmp_path):
+    """As shards have it: 0007 of the table is 0007, not 7."""
+    path = tmp_path / "labels.csv"
+    path.write_text("file,Year\n0007,1990\n0008,1991\n")
+    found = joined_by_name(path, None, ["a.tar/0008", "a.tar/0007"], True)
+    assert found["Year"].values.tolist() == [1991, 1990]
+
+
+def test_columns_with_more_gaps_than_others_are_named(onto):
+    """Else one sparse column would leave out nearly every image, and nobody would know why."""
+    part = onto(TABLE.replace("Audi", ""), gaps="left out")
+    assert part.note is not None
+    assert "lacks cells of 1 of 4 images (split all, Brand of 1)" in part.note
+    assert "--label-cols takes the columns that are full" in part.note
 
 
 def test_rows_in_any_order_by_key_or_by_a_name_that_only_one_image_has(onto):
@@ -124,8 +140,10 @@ def test_images_without_a_row_or_a_cell_are_left_out_and_counted(onto):
         assert row(part, key) == row(whole, key)
         at = [each.keys.index(key) for each in (part, whole)]
         assert part.rows[at[0]] == whole.rows[at[1]]
-    assert part.note.endswith("labels.csv says nothing of 2 of 4 images (split all): these are"
-                              " left out.")  # fmt: skip
+    assert part.note.endswith(
+        "labels.csv lacks cells of 2 of 4 images (split all, Year of 2, Brand of 1, Length of 1):"
+        " these images are left out; --label-cols takes the columns that are full."
+    )
     assert part.columns["Year"].dtype == torch.int64
     brands = onto(PARTIAL, ["Brand"], gaps="left out")  # that a year is missing is no matter
     assert set(brands.keys) == {"b/x.png", "b/y é.png", "b/0012.png"}
@@ -135,7 +153,7 @@ def test_images_without_a_row_or_a_cell_are_left_out_and_counted(onto):
 def test_where_every_image_has_a_row_gaps_are_blank(onto):
     whole, part = onto(TABLE), onto(PARTIAL, gaps="blank")
     assert part.keys == whole.keys
-    assert part.note.endswith("says nothing of 2 of 4 images (split all): their labels are empty.")
+    assert part.note.endswith("Year of 2, Brand of 1, Length of 1): these stay empty.")
     for key in ("b/x.png", "b/y é.png"):
         assert row(part, key) == row(whole, key)
     at = [part.keys.index(key) for key in ("a/x.png", "b/0012.png")]

@@ -11,7 +11,7 @@ from data.shards import counted, levels, parquet, picture, tar
 from latentia.core.errors import Error
 from latentia.core.seeding import generator
 from latentia.data import Source, open_images, streamed
-from latentia.data.split import NAMES
+from latentia.data.split import NAMES, splits
 
 
 def stream(where, **how):
@@ -93,10 +93,18 @@ def test_held_out_images_are_whole_shards_and_every_image_is_in_one_split(tmp_pa
     }
 
 
-def test_one_shard_is_trained_on_and_two_have_a_test(tmp_path):
-    one, two = (stream(counted(tmp_path / str(n), shards=n)) for n in (1, 2))
-    assert [len(one.split(name)) for name in NAMES] == [5, 0, 0]
-    assert [len(two.split(name)) for name in NAMES] == [5, 0, 5]
+@pytest.mark.parametrize(
+    ("sizes", "held"),
+    [((5,), (5, 0, 0)), ((5, 5), (10, 0, 0)), ((5,) * 4, (15, 0, 5)), ((900, 100), (900, 0, 100))],
+)
+def test_of_few_shards_the_smallest_is_held_out_or_none(tmp_path, sizes, held):
+    """No split is of the seed's whim: it is never most of the images."""
+    at = np.repeat(np.arange(len(sizes)), sizes)
+    for seed in range(5):
+        rows = splits({"train": sum(sizes)}, seed, 1 / 12, at)
+        assert tuple(len(rows[name]) for name in NAMES) == held
+    notes = stream(counted(tmp_path / "s", shards=3)).notes
+    assert any("of 3 shards a tenth and a twelfth may not be had" in note for note in notes)
 
 
 def test_an_epoch_shows_every_image_once_and_fetches_every_shard_once(
@@ -151,7 +159,7 @@ def test_the_fingerprint_is_of_the_shards(tmp_path):
     assert others["fingerprint"] != spec["fingerprint"]
 
 
-def test_deep_and_flat_images_meet_in_what_the_first_shard_holds(tmp_path):
+def test_deep_and_flat_images_meet_in_float(tmp_path):
     import io
 
     from PIL import Image
@@ -165,9 +173,9 @@ def test_deep_and_flat_images_meet_in_what_the_first_shard_holds(tmp_path):
     tar(tmp_path / "a" / "1.tar", {"1.png": deep(13107)})
     tar(tmp_path / "b" / "0.tar", {"0.png": deep(13107)})
     tar(tmp_path / "b" / "1.tar", {"1.png": picture(51)})
-    for folder, kind in (("a", torch.uint8), ("b", torch.float32)):
+    for folder in ("a", "b"):
         everything = stream(tmp_path / folder).split("all")
-        assert everything.pixels.dtype == kind
+        assert everything.pixels.dtype == torch.float32
         assert levels(everything.batch(slice(None)).image) == [51, 51]
 
 
@@ -175,15 +183,20 @@ def test_deep_and_flat_images_meet_in_what_the_first_shard_holds(tmp_path):
     ("files", "said"),
     [
         ({}, "has no .tar or .parquet file; --stream reads hub:OWNER/NAME, or a folder"),
+        ({"._0.tar": {"0.png": b""}}, "has no .tar or .parquet file"),  # of another system
+        ({"0.tar": {"0.png": picture(0), "0.cls": b"cat"}}, "0.cls holds 'cat'; a class is a"),
         ({"val-0.tar": {"0.png": picture(0)}}, "has no image to train on; give shards that hold"),
         ({"0.tar": {"0.txt": b"0"}}, "has no image to train on"),
-        ({"0.tar": {"0.png": b"no image"}}, "holds 1 unreadable of 1 images: 0.tar/0"),
         (
-            {"0.tar": {"0.png": picture(0)}, "1.tar": {"1.png": b"no image"}},
-            r"Image 0 of 1.tar is unreadable .* mend the shard, or leave it out",
+            {"0.tar": {"0.png": b"no image"}},
+            r"0.tar cannot be read \(not an image that",
         ),
         (
-            {"0.tar": {"0.png": picture(0), "1.png": picture(0, (4, 5))}},
+            {"0.tar": {"0.png": picture(0), "1.png": b"no image"}},
+            r"Image 1 of 0.tar is unreadable .* mend the shard, or leave it out",
+        ),
+        (
+            {"0.tar": {"0.png": picture(0)}, "1.tar": {"1.png": picture(0, (4, 5))}},
             "holds images of 2 sizes",
         ),
     ],
@@ -213,3 +226,70 @@ def test_only_shards_are_streamed(tmp_path):
         stream("digits").spec()
     with pytest.raises(Error, match="have 1 or 3 channels, not 2"):
         open_images(Source(str(counted(tmp_path / "s")), stream=True), channels=2).shape  # noqa: B018
+
+
+def test_what_a_shard_lacks_or_is_not_read_for_is_said(tmp_path):
+    files = {"0.png": picture(3), "0.cls": b"1", "0.seg.png": picture(9), "1.png": picture(4)}
+    tar(tmp_path / "s" / "0.tar", files)
+    tar(tmp_path / "s" / "1.tar", {})
+    images = stream(tmp_path / "s")
+    assert levels(images.split("all").batch(slice(None)).image) == [3, 4]
+    assert images.classes == {}
+    said = " ".join(images.notes)
+    assert "0.tar: 1 image not used, named with several dots or twice" in said
+    assert "0.tar: classes not used: 1 image without" in said
+
+
+def test_one_shard_in_colour_makes_all_of_them_colour(tmp_path):
+    tar(tmp_path / "s" / "0.tar", {"0.png": picture(3)})
+    tar(tmp_path / "s" / "1.tar", {"1.png": picture(4, mode="RGB")})
+    assert stream(tmp_path / "s").shape == (3, 4, 4)
+
+
+def test_a_folder_may_be_called_like_a_pattern(tmp_path):
+    assert len(stream(counted(tmp_path / "a[1]*", shards=2)).split("all")) == 10
+
+
+def test_after_a_failure_the_same_images_are_read_right(tmp_path):
+    folder = counted(tmp_path / "s", shards=4)
+    whole = (folder / "digits-002.tar").read_bytes()
+    (folder / "digits-002.tar").write_bytes(b"torn" * 200)
+    images = stream(folder)
+    with pytest.raises(Error, match="digits-002"):
+        images.spec()
+    (folder / "digits-002.tar").write_bytes(whole)
+    assert levels(images.split("all").batch(slice(None)).image) == list(range(20))
+
+
+def test_a_shard_that_shrank_is_named(tmp_path):
+    images = stream(counted(tmp_path / "s"))
+    images.spec()
+    counted(tmp_path / "s", shards=1, each=4)
+    with pytest.raises(Error, match=r"digits-000.tar holds 4 images now, and held 5 when it was"):
+        images.split("all").batch(slice(None))
+
+
+def test_a_place_that_is_not_there_or_not_reached(tmp_path):
+    with pytest.raises(Error, match="does not exist; --stream reads"):
+        stream(tmp_path / "nowhere").spec()
+    with pytest.raises(Error, match=r"cannot be reached .*check the address and"):
+        stream("nonsense://bucket/a.tar").spec()
+
+
+def test_no_more_than_two_shards_of_the_next_window_wait(tmp_path, monkeypatch):
+    """A process that ends waits for what is queued."""
+    monkeypatch.setattr(streamed, "IMAGES", 25)
+    train = stream(counted(tmp_path / "s", shards=20), validation=0.0).split("train")
+    for rows in train.order(generator(0, "order", 0)).split(5):
+        train.batch(rows)
+        assert sum(not future.done() for future in train.pixels.held.values()) <= 2
+
+
+def test_other_threads_may_read_as_well(tmp_path, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+
+    everything = stream(counted(tmp_path / "s", shards=8)).split("all")
+    rows = [torch.randperm(40, generator=generator(0, "rows", k)) for k in range(60)]
+    with ThreadPoolExecutor(4) as pool:
+        for mine, batch in zip(rows, pool.map(everything.batch, rows), strict=True):
+            assert levels(batch.image) == mine.tolist()

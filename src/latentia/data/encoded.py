@@ -30,11 +30,7 @@ class Files:
 
     def survey(self, channels: int | None) -> None:
         """Reads the headers; if one is broken, whatever else is broken is named with it."""
-        if channels not in (None, 1, 3):
-            raise Error(
-                f"{self.label} holds image files, which have 1 or 3 channels, not {channels}; for"
-                " other counts give an array, .npy or .npz."
-            )
+        of_files(channels, self.label)
 
         def note(at: int, file: Path | bytes, suffix: str) -> None:
             self.headers[at] = headers(file, suffix)[: None if self.paged else 1]
@@ -122,6 +118,15 @@ class Files:
             if pages[0].note:
                 named.setdefault(pages[0].note, []).append(name)
         return [f"{self.label}: {some(names)}: {note}." for note, names in named.items()]
+
+
+def of_files(channels: int | None, label: str) -> None:
+    """Raises: Error if image files do not have so many channels."""
+    if channels not in (None, 1, 3):
+        raise Error(
+            f"{label} holds image files, which have 1 or 3 channels, not {channels}; for other"
+            " counts give an array, .npy or .npz."
+        )
 
 
 def some(names: Sequence[str], most: int = 10) -> str:

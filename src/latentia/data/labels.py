@@ -63,7 +63,7 @@ class Labels(NamedTuple):
         found: dict[str, Column] = {
             name: (values, part.classes.get(name)) for name, values in part.columns.items()
         }
-        known = torch.ones(len(part), dtype=torch.bool)
+        known, lacks = torch.ones(len(part), dtype=torch.bool), {}
         if self.file is not None:
             strict = self.gaps == "refused"
             own = slice(None) if part.rows is None else part.rows
@@ -72,6 +72,7 @@ class Labels(NamedTuple):
             ).items():
                 here = Joined(column.values[own], column.classes, column.known[own])
                 known &= here.known
+                lacks[name] = int((~here.known).sum())
                 found[name] = here.blank() if self.gaps == "blank" else here[:2]
         if self.columns is not None:
             if strangers := [name for name in self.columns if name not in found]:
@@ -85,12 +86,18 @@ class Labels(NamedTuple):
         if known.all():
             return whole
         few, of = int((~known).sum()), counted(len(part), "image")
+        fuller = {name: n for name, n in lacks.items() if n} if len(set(lacks.values())) > 1 else {}
+        by = "".join(f", {name} of {n:,}" for name, n in fuller.items())
         gap = f"{self.file} says nothing of {few:,} of {of} (split {part.name})"
+        if fuller:
+            gap = f"{self.file} lacks cells of {few:,} of {of} (split {part.name}{by})"
         if not known.any():
             raise Error(f"{gap}; give rows for some, or another --split.")
         if self.gaps == "blank":
-            return replace(whole, note=f"{gap}: their labels are empty.")
-        return replace(whole.only(known.nonzero().flatten()), note=f"{gap}: these are left out.")
+            return replace(whole, note=f"{gap}: these stay empty.")
+        fewer = "; --label-cols takes the columns that are full" if fuller else ""
+        only = whole.only(known.nonzero().flatten())
+        return replace(only, note=f"{gap}: these images are left out{fewer}.")
 
 
 UNLABELLED = Labels()  # the source's own columns, all of them
@@ -154,6 +161,8 @@ def matched(given: Sequence[str], keys: Sequence[str], path: Path, strict: bool)
 
 def opened(path: Path):
     """The table, and the column that names the images."""
+    from csv import reader as rows_of
+
     import pyarrow as pa
     from pyarrow import csv, parquet
 
@@ -167,7 +176,10 @@ def opened(path: Path):
                 header = file.readline()
             delimiter = max(",;\t", key=header.count)  # spreadsheets write ; where , is decimal
             parsing = csv.ParseOptions(delimiter=delimiter)
-            options = csv.ConvertOptions(strings_can_be_null=True)
+            # names stay text: 0007 is not 7
+            name = naming(next(rows_of([header], delimiter=delimiter), []) or [""])
+            kinds = {name: pa.string()}
+            options = csv.ConvertOptions(strings_can_be_null=True, column_types=kinds)
             table = csv.read_csv(path, parse_options=parsing, convert_options=options)
         return table, naming(table.column_names)
     except FileNotFoundError:

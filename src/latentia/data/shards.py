@@ -6,6 +6,7 @@ What is read beforehand is an index of names, labels and counts; for pixels see 
 import json
 import posixpath
 import tarfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,16 +15,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.data import cache
-from latentia.data.decode import SUFFIXES, Preprocessing
-from latentia.data.encoded import SMALL, Files, processors
+from latentia.data.decode import SUFFIXES, Header, Preprocessing, headers
+from latentia.data.encoded import SMALL, of_files, processors, some
 from latentia.data.hub import KNOWN, hub_name, image_column, quiet, split_of
 from latentia.data.reader import Survey, Wanted
 from latentia.data.split import NAMES
 from latentia.data.streamed import Shard, Streamed, brought
 
 ALLOWED = "hub:OWNER/NAME, or a folder, a file, a pattern or a URL of .tar or .parquet files"
+ENOUGH = 12  # shards, of which a tenth and a twelfth can be held out
 Columns = dict[str, tuple[list[float], list[str] | None]]  # one number an image; class names
 
 
@@ -34,6 +37,8 @@ class Index(NamedTuple):
     sizes: list[int]  # bytes of each
     keys: list[str]
     columns: Columns
+    first: Sequence[Any]  # the first image's `Header`
+    notes: list[str]
 
 
 @dataclass
@@ -50,105 +55,149 @@ class Shards:
         """None: its pixels are not kept."""
 
     def survey(self, wanted: Wanted) -> Survey:
-        files, paths = brought(self.label, partial(located, self.where))
-        if not paths:
-            raise Error(f"{self.label} has no .tar or .parquet file; --stream reads {ALLOWED}.")
-        keys, indices = [], []
+        of_files(wanted.channels, self.label)
+        files, paths = located(self.where, self.label)
+        keys, shards, indices, notes = [], [], [], []
         parts: dict[str, int] = dict.fromkeys(NAMES, 0)
         for name in sorted(paths, key=lambda name: NAMES.index(split_of(PurePosixPath(name)))):
             path = paths[name]
-            index = brought(name, partial(indexed, files, path))
+            index = brought(name, partial(indexed, files, path, name))
+            notes += [f"{name}: {note}" for note in index.notes]
+            if not index.keys:
+                continue
             for at, (rows, size) in enumerate(zip(index.rows, index.sizes, strict=True)):
                 called = f"{name}, row group {at}" if len(index.rows) > 1 else name
-                self.shards.append(Shard(called, rows, size, partial(images, files, path, at)))
+                fetch = partial(kind(path).images, files, path, at)
+                shards += [Shard(called, rows, size, fetch)] if rows else []
             keys += [f"{name}/{key}" for key in index.keys]
-            parts[split_of(PurePosixPath(name))] += sum(index.rows)
+            parts[split_of(PurePosixPath(name))] += len(index.keys)
             indices.append(index)
         if not parts["train"]:
             raise Error(
                 f"{self.label} has no image to train on; give shards that hold images and are not"
                 " all called val or test."
             )
-        first = brought(self.shards[0].name, self.shards[0].fetch)
-        sample = Files(self.label, keys[: len(first)], lambda a, b: first[a:b], paged=False)
-        sample.survey(wanted.channels)
-        sizes, channels, self.deep = sample.kind()
+        if not (parts["validation"] and parts["test"]) and len(shards) < ENOUGH:
+            notes.append(
+                f"{self.label}: whole shards are held out, and of {counted(len(shards), 'shard')} a"
+                " tenth and a twelfth may not be had; call some files val and test, or write more."
+            )
+        heads = [Header(*index.first) for index in indices]
+        sizes = sorted({(head.height, head.width) for head in heads})
+        self.shards, self.deep = shards, any(head.deep for head in heads)
         self.large = any(height * width > SMALL for height, width in sizes)
-        columns, classes = joined(indices)
+        columns, classes, dropped = joined(indices)
+        notes += [f"{self.label}: columns not used: {some(dropped)}."] if dropped else []
         parts = {part: count for part, count in parts.items() if count}
-        return Survey(sizes, channels, self.deep, keys, parts, columns, classes, sample.notes())
+        channels = 3 if any(head.colour for head in heads) else 1
+        return Survey(sizes, channels, self.deep, keys, parts, columns, classes, notes)
 
     def streamed(self, prep: Preprocessing) -> Streamed:
         """The pixels; `survey` was called before."""
         return Streamed(self.shards, prep, self.deep, processors() if self.large else 1)
 
 
-def located(where: str) -> tuple[Any, dict[str, str]]:
-    """A file system, and by its name each file that holds shards: its path there."""
+def sharded(data: Any) -> bool:
+    """Whether these are shards that can be read."""
+    try:
+        return bool(located(str(data), str(data)))
+    except Error:
+        return False
+
+
+def located(where: str, label: str) -> tuple[Any, dict[str, str]]:
+    """A file system, and by its name each file that holds shards: its path there.
+
+    Raises: Error if there is none, or the place cannot be reached.
+    """
     from fsspec.core import url_to_fs
 
     if where in KNOWN or where.startswith("hub:"):
         name, _, config = (KNOWN.get(where) or hub_name(where)).partition(":")
         where = f"hf://datasets/{name}" + (f"/{config}" if config else "")
-    files, path = url_to_fs(where)
-    found = files.glob(path) if set(path) & set("*?[") else files.find(path)
-    paths = sorted(each for each in found if PurePosixPath(each).suffix in KINDS)
-    folder = posixpath.commonpath([posixpath.dirname(each) for each in paths]) if paths else ""
+    try:
+        files, path = url_to_fs(where)
+        there = files.exists(path)
+        found = files.find(path) if there else files.glob(path) if set(path) & set("*?[") else []
+    except Exception as why:  # of a network or a protocol: each has its own
+        said = (str(why).splitlines() or [type(why).__name__])[0].rstrip(".")
+        raise Error(
+            f"{label} cannot be reached ({said}); check the address and the connection, and that"
+            " the package by which fsspec reads such addresses is installed."
+        ) from why
+    paths = sorted(each for each in found if kind(each) and posixpath.basename(each)[0] != ".")
+    if not paths:
+        lacks = "has no .tar or .parquet file" if there or found else "does not exist"
+        raise Error(f"{label} {lacks}; --stream reads {ALLOWED}.")
+    folder = posixpath.commonpath([posixpath.dirname(each) for each in paths])
     return files, {posixpath.relpath(each, folder): each for each in paths}
 
 
-def indexed(files: Any, path: str) -> Index:
+def indexed(files: Any, path: str, name: str) -> Index:
     """The index of a file; kept in the cache, since a .tar has to be walked for it."""
-    kept = cache.root() / "shards" / f"{cache.key(path, files.ukey(path))}.json"
+    kept = cache.root() / "shards" / f"{cache.key(path, files.ukey(path), files.size(path))}.json"
     with suppress(OSError, ValueError, TypeError):
         return Index(*json.loads(kept.read_text()))
-    index = KINDS[PurePosixPath(path).suffix][0](files, path)
+    index = kind(path).index(files, path, name)
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(index))
     return index
 
 
-def images(files: Any, path: str, at: int) -> list[bytes]:
-    """The encoded images of a file's shard."""
-    return KINDS[PurePosixPath(path).suffix][1](files, path, at)
-
-
-def tar_index(files: Any, path: str) -> Index:
+def tar_index(files: Any, path: str, name: str) -> Index:
     """One shard of NAME.jpg, or another image; NAME.cls beside each is its class."""
-    keys, told = [], {}
+    keys, told, first, others = [], {}, Header(1, 1, False, False), 0
     for key, suffix, read in members(files, path):
         if suffix in SUFFIXES:
+            if not keys:
+                first = headers(read(), suffix)[0]
             keys.append(key)
         elif suffix == ".cls":
-            told[key] = int(read())
-    whole = bool(keys) and set(keys) <= told.keys()
-    columns: Columns = {"label": ([told[key] for key in keys], [])} if whole else {}
-    return Index([len(keys)], [files.size(path)], keys, columns)
+            told[key] = whole_number(read(), f"{name}: {key}.cls")
+        elif not suffix:
+            others += 1
+    notes = [f"{counted(others, 'image')} not used, named with several dots or twice."]
+    bare = sum(key not in told for key in keys)
+    if told and bare:
+        notes.append(f"classes not used: {counted(bare, 'image')} without.")
+    columns: Columns = {"label": ([told[key] for key in keys], [])} if told and not bare else {}
+    sizes = [files.size(path) or 0]
+    return Index([len(keys)], sizes, keys, columns, first, notes if others else notes[1:])
+
+
+def whole_number(text: bytes, what: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        said = text.decode(errors="replace").strip()[:40]
+        raise Error(f"{what} holds {said!r}; a class is a whole number: write 0, 1, ...") from None
 
 
 def tar_images(files: Any, path: str, at: int) -> list[bytes]:
     return [read() for _, suffix, read in members(files, path) if suffix in SUFFIXES]
 
 
-def members(files: Any, path: str) -> Any:
-    """(key, suffix, read) of each file of a .tar; of several images of a key the first alone."""
+def members(files: Any, path: str) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+    """(key, suffix, read) of each file of a .tar; the suffix of an image that is not used: ""."""
     seen = set()
     with files.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
         for member in tar:
             folder, base = posixpath.split(member.name)
             stem, _, suffix = base.partition(".")
             key, suffix = posixpath.join(folder, stem), f".{suffix.lower()}"
-            if not member.isfile() or not stem or (key, suffix in SUFFIXES) in seen:
+            if not member.isfile() or not stem:
                 continue
-            if suffix in SUFFIXES:
-                seen.add((key, True))
+            if suffix in SUFFIXES and key not in seen:
+                seen.add(key)
+            elif posixpath.splitext(suffix)[1] in SUFFIXES or suffix in SUFFIXES:
+                suffix = ""
             inside = tar.extractfile(member)
             assert inside is not None  # a file's is there
             yield key, suffix, inside.read
 
 
-def parquet_index(files: Any, path: str) -> Index:
+def parquet_index(files: Any, path: str, name: str) -> Index:
     """A shard each row group; numbers and classes stand beside the images."""
     import datasets
     import pyarrow.parquet
@@ -157,16 +206,22 @@ def parquet_index(files: Any, path: str) -> Index:
         table = pyarrow.parquet.ParquetFile(stream)
         groups = [table.metadata.row_group(k) for k in range(table.num_row_groups)]
         features = datasets.Features.from_arrow_schema(table.schema_arrow)
-        image_column(features, path)
+        image = image_column(features, name)
         columns: Columns = {}
-        for name, kind in features.items():
-            if isinstance(kind, datasets.ClassLabel | datasets.Value) and numeric(kind.dtype):
-                values = table.read(columns=[name])[name]
+        for column, meant in features.items():
+            if isinstance(meant, datasets.ClassLabel | datasets.Value) and numeric(meant.dtype):
+                values = table.read(columns=[column])[column]
                 if not values.null_count:
-                    names = list(kind.names) if isinstance(kind, datasets.ClassLabel) else None
-                    columns[name] = (values.to_pylist(), names)
+                    names = list(meant.names) if isinstance(meant, datasets.ClassLabel) else None
+                    columns[column] = (values.to_pylist(), names)
         rows, sizes = [g.num_rows for g in groups], [g.total_byte_size for g in groups]
-        return Index(rows, sizes, [str(k) for k in range(sum(rows))], columns)
+        first = Header(1, 1, False, False)
+        for batch in table.iter_batches(1, columns=[image]) if sum(rows) else ():
+            first = headers(files_of(batch[image])[0])[0]
+            break
+    dropped = [each for each in features if each not in (*columns, image)]
+    notes = [f"columns not used: {some(dropped)}."] if dropped else []
+    return Index(rows, sizes, [str(k) for k in range(sum(rows))], columns, first, notes)
 
 
 def parquet_images(files: Any, path: str, at: int) -> list[bytes]:
@@ -176,19 +231,37 @@ def parquet_images(files: Any, path: str, at: int) -> list[bytes]:
     with files.open(path, "rb") as stream:
         table = pyarrow.parquet.ParquetFile(stream)
         column = image_column(datasets.Features.from_arrow_schema(table.schema_arrow), path)
-        cells = table.read_row_group(at, columns=[column])[column].to_pylist()
-    # a null is an image of 0 bytes: it will be named as unreadable
-    return [(cell["bytes"] if isinstance(cell, dict) else cell) or b"" for cell in cells]
+        return files_of(table.read_row_group(at, columns=[column])[column])
+
+
+def files_of(cells: Any) -> list[bytes]:
+    """A null is an image of 0 bytes: it will be named as unreadable."""
+    found = cells.to_pylist()
+    return [(cell["bytes"] if isinstance(cell, dict) else cell) or b"" for cell in found]
 
 
 def numeric(dtype: str) -> bool:
     return dtype.startswith(("int", "uint", "float", "bool"))
 
 
-KINDS = {".tar": (tar_index, tar_images), ".parquet": (parquet_index, parquet_images)}
+class Kind(NamedTuple):
+    """index(files, path, name); images(files, path, shard): the encoded images."""
+
+    index: Callable[[Any, str, str], Index]
+    images: Callable[[Any, str, int], list[bytes]]
 
 
-def joined(indices: list[Index]) -> tuple[dict[str, np.ndarray], dict[str, list[str] | None]]:
+KINDS = {".tar": Kind(tar_index, tar_images), ".parquet": Kind(parquet_index, parquet_images)}
+
+
+def kind(path: str) -> Any:
+    """Of a file's name; None: it holds no shards."""
+    return KINDS.get(posixpath.splitext(path)[1].lower())
+
+
+def joined(
+    indices: list[Index],
+) -> tuple[dict[str, np.ndarray], dict[str, list[str] | None], list[str]]:
     """The columns that every file has; a class without a name is called by its number."""
     columns, classes = {}, {}
     for name, (_, names) in indices[0].columns.items():
@@ -197,4 +270,5 @@ def joined(indices: list[Index]) -> tuple[dict[str, np.ndarray], dict[str, list[
             columns[name] = values
             own = names == [] and values.min() >= 0
             classes[name] = [str(k) for k in range(values.max() + 1)] if own else names or None
-    return columns, classes
+    known = {name for index in indices for name in index.columns}
+    return columns, classes, sorted(known - columns.keys())

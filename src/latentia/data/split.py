@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,8 +39,11 @@ class Split:
         return len(self.keys)
 
     def row(self, name: str) -> int | None:
-        """Of the image of this number, from 0, or key, or of the one key that ends so."""
-        if name.isdecimal():
+        """Of the image of this number, from 0, or key, or of the one key that ends so.
+
+        0007 is a key, 7 a number.
+        """
+        if name.isdecimal() and str(int(name)) == name:
             return int(name) if int(name) < len(self) else None
         ends = [at for at, key in enumerate(self.keys) if f"/{key}".endswith(f"/{name}")]
         return self.keys.index(name) if name in self.keys else ends[0] if len(ends) == 1 else None
@@ -61,11 +65,14 @@ class Split:
         return self.rows[rows if isinstance(rows, slice) else rows.to(self.rows.device)]
 
     def order(self, draw: torch.Generator) -> Int64[Tensor, " n"]:
-        """Of an epoch: a permutation of the rows; of streamed pixels shards and within shards."""
+        """Of an epoch: a permutation of the rows; of streamed pixels shards and within shards.
+
+        It lies beside the pixels, of streamed ones in memory.
+        """
         if isinstance(self.pixels, Streamed):
             mine = torch.arange(len(self.pixels)) if self.rows is None else self.rows
             return self.pixels.order(mine, draw)
-        return torch.randperm(len(self), generator=draw)
+        return torch.randperm(len(self), generator=draw).to(self.pixels.device)
 
     def at_once(self, most: int = 500) -> int:
         """So many images make a batch that any network can take."""
@@ -102,10 +109,10 @@ class Split:
 
     def to(self, device: torch.device | str) -> "Split":
         """Only this split's pixels move, in their own type."""
-        if self.pixels.device == torch.empty(0, device=device).device:
-            return self
-        if isinstance(self.pixels, Streamed):  # which batches move, one by one
+        if isinstance(self.pixels, Streamed):  # batches move, one by one, from windows of its own
             pixels, rows = self.pixels.to(device), self.rows
+        elif self.pixels.device == torch.empty(0, device=device).device:
+            return self
         else:
             own = self.pixels if self.rows is None else self.pixels[self.rows]
             pixels, rows = own.to(device), None
@@ -144,24 +151,35 @@ def splits(
         first += count
     for name, share in (("test", TEST_SHARE), ("validation", validation)):
         if name not in rows:
-            train = rows["train"]
-            unit = np.arange(len(train)) if shards is None else shards[train]
-            rows[name], rows["train"] = drawn(train, unit, share, seed, name)
+            choose = drawn if shards is None else partial(whole, shards)
+            rows[name], rows["train"] = choose(rows["train"], share, seed, name)
     return {name: torch.from_numpy(rows[name]) for name in NAMES}
 
 
-def drawn(
-    rows: np.ndarray, unit: np.ndarray, share: float, seed: int, purpose: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """round(share * n) of the rows by seed, and the others; rows of one unit go together.
+def drawn(rows: np.ndarray, share: float, seed: int, purpose: str) -> tuple[np.ndarray, np.ndarray]:
+    """round(share * n) of the rows by seed, and the others."""
+    order = np.argsort(mixed(len(rows), address(seed, f"split/{purpose}")), kind="stable")
+    count = round(share * len(rows))
+    return np.sort(rows[order[:count]]), np.sort(rows[order[count:]])
 
-    Of units with several rows as many as do not exceed the share, but one at least of two.
+
+def whole(
+    shards: np.ndarray, rows: np.ndarray, share: float, seed: int, purpose: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whole shards by seed, as many as fit into the share; none fits: the smallest, to a quarter.
+
+    shards: the shard of each row of all.
     """
-    units, member = np.unique(unit, return_inverse=True)
-    order = np.argsort(mixed(len(units), address(seed, f"split/{purpose}")), kind="stable")
-    reached = np.cumsum(np.bincount(member, minlength=len(units))[order])
-    count = int(np.searchsorted(reached, round(share * len(rows)), side="right"))
-    held = np.isin(member, order[: max(count, int(share > 0 and 1 < len(units) < len(rows)))])
+    names, member, counts = np.unique(shards[rows], return_inverse=True, return_counts=True)
+    left, taken = round(share * len(rows)), []
+    order = np.argsort(mixed(len(names), address(seed, f"split/{purpose}")), kind="stable")
+    for shard in order.tolist():
+        if counts[shard] <= left:
+            taken.append(shard)
+            left -= counts[shard]
+    if share and not taken and counts.min() <= len(rows) / 4:
+        taken = [order[counts[order].argmin()]]
+    held = np.isin(member, taken)
     return rows[held], rows[~held]
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from functools import partial
 from itertools import chain
+from threading import Lock
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from latentia.data.decode import Preprocessing, Unreadable, read
 
 T = TypeVar("T")
 IMAGES, BYTES = 8192, 2**28  # a window is full with so many images, or with so many encoded bytes
+AHEAD = 2  # shards of the next window that wait at a time: a process that ends waits for them
 
 
 class Shard(NamedTuple):
@@ -48,7 +50,7 @@ class Streamed:
         self.windows: list[list[int]] = []  # of the epoch that was ordered last
         self.window_of: dict[int, int] = {}
         self.held: dict[int, Future[list[bytes]]] = {}
-        self.fetcher = ThreadPoolExecutor(1, "shards")
+        self.fetcher, self.lock = ThreadPoolExecutor(1, "shards"), Lock()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -56,7 +58,7 @@ class Streamed:
     def to(self, device: torch.device | str) -> "Streamed":
         """The same pixels, handed out on another device."""
         moved = copy(self)
-        moved.device, moved.held = torch.device(device), {}
+        moved.device, moved.held, moved.lock = torch.device(device), {}, Lock()
         return moved
 
     def shard_of(self, rows: Int64[Tensor, " n"]) -> np.ndarray:
@@ -93,20 +95,29 @@ class Streamed:
         return image
 
     def files(self, shard: int) -> list[bytes]:
-        """The encoded images of a shard; the window after its own is fetched meanwhile."""
+        """The encoded images of a shard; those of the next window are fetched meanwhile."""
         at = self.window_of.get(shard)
-        soon = [shard] if at is None else list(chain(*self.windows[at : at + 2]))
-        kept = {*soon, *self.window_of} if at is None else set(soon)
-        for old in self.held.keys() - kept:
-            del self.held[old]
-        for each in soon:
-            if each not in self.held:
-                self.held[each] = self.fetcher.submit(self.shards[each].fetch)
-        try:
-            return brought(self.shards[shard].name, self.held[shard].result)
-        except Error:
-            del self.held[shard]  # so that it is tried again
-            raise
+        now = [shard] if at is None else self.windows[at]
+        after = [] if at is None else list(chain(*self.windows[at + 1 : at + 2]))
+        kept = {*now, *after, *(self.window_of if at is None else ())}
+        with self.lock:  # an explorer's threads share one
+            for old in self.held.keys() - kept:
+                self.held.pop(old).cancel()
+            for each in (*now, *after):
+                waiting = sum(not future.done() for future in self.held.values())
+                if each not in self.held and (each in now or waiting < AHEAD):
+                    self.held[each] = self.fetcher.submit(self.shards[each].fetch)
+            try:
+                found = brought(self.shards[shard].name, self.held[shard].result)
+                if len(found) == self.shards[shard].rows:
+                    return found
+                raise Error(
+                    f"{self.shards[shard].name} holds {len(found)} images now, and held"
+                    f" {self.shards[shard].rows} when it was indexed; bring back what it was."
+                )
+            except Error:
+                del self.held[shard]  # so that it is tried again
+                raise
 
     def order(self, rows: Int64[Tensor, " n"], draw: torch.Generator) -> Int64[Tensor, " n"]:
         """An epoch's permutation of range(n), window by window; `rows` are those of n images."""

@@ -91,7 +91,7 @@ def inverted(seen: Look) -> Bool[Tensor, " n"]:
 
 def cleaned(patient: Patient) -> list[str]:
     """Write the images anew without what was found, and train on those; [] where that fails."""
-    streamed = patient.run.options.stream  # larger, maybe, than any file here
+    streamed = patient.run.about["images"].get("streamed")  # larger, maybe, than any file here
     if by_table(patient) or streamed or not cure.knobs_of(patient.run.about["recipe"]):
         return []
     path = str(cure.free(patient.run.path.with_name(f"{patient.run.name}-clean.npz")))

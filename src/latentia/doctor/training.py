@@ -35,7 +35,7 @@ def non_finite(patient: Patient) -> Diagnosis | None:
     then = "the run ended" if ended else "the learning rate was halved"
     return Diagnosis(
         ILL if ended else WARN,
-        f"{counted(times, 'step')} not finite, and {then}. First: {what}.",
+        f"Of {counted(times, 'step')} not all was finite, and {then}. First: {what}.",
         "The usual cause is the learning rate: images were checked before the first step. What is "
         "kept is the state before the last such step: use it only to look at.",
         {"times": times, "step": patient.incidents[0]["step"]},
@@ -54,7 +54,7 @@ def interrupted(patient: Patient) -> Diagnosis | None:
         return None  # where it ended, to go on would end in the same step
     return Diagnosis(
         WARN,
-        f"{patient.step:,} of {counted(patient.total, 'step')} taken.",
+        f"It was stopped after {patient.step:,} of {counted(patient.total, 'step')}.",
         "What is found here holds for the weights as they are now; they will be better.",
         {"step": patient.step, "total": patient.total},
         cure.resume(patient.run.path),

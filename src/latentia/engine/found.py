@@ -7,6 +7,7 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import Images, Source, Split, open_images
+from latentia.data.shards import sharded
 
 
 def images_of(path: Path, saved: dict[str, Any], data: Any, same: bool) -> Images:
@@ -16,7 +17,7 @@ def images_of(path: Path, saved: dict[str, Any], data: Any, same: bool) -> Image
     where = saved["source"] if data is None else data
     if isinstance(where, str) and where.startswith("array of "):
         raise Error(f"{path} was trained on an {where} in memory; give it again as data.")
-    streamed = data is None and saved.get("streamed", False)
+    streamed = saved.get("streamed", False) and (data is None or same or sharded(data))
     if data is None and not streamed and Path(where).is_absolute() and not Path(where).exists():
         raise Error(
             f"The images of {path} ({where}) cannot be found here; give them, or others, "
@@ -53,7 +54,9 @@ def keyed(run: Any, name: str, split: str | None, data: Any) -> tuple[str | None
     except Error as why:
         if numbered:
             raise
-        raise Error(f"There is no file {name}, and it is looked for in vain: {why}") from None
+        raise Error(
+            f"There is no file {name}, nor can images of such a key be read: {why}"
+        ) from None
     image = one_image(name, part)
     return part.keys[part.row(name)], image  # pyright: ignore (it is there)
 

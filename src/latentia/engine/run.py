@@ -155,7 +155,7 @@ class Run:
 
     def rules(self, options: Options) -> None:
         """Of a run built on this one. Raises: Error if it would read or split its images anew."""
-        for name in ("validation", "white", "background"):
+        for name in ("validation", "white", "background", "stream"):
             allowed = [getattr(each, name) for each in (Options(), self.options)]
             if getattr(options, name) not in allowed:
                 raise Error(

@@ -155,7 +155,7 @@ class Loop:
         epoch, at = divmod(moment.step, self.an_epoch)
         if epoch != self.order_of:
             draw = generator(moment.seed, "order", epoch)
-            self.order = self.images.order(draw).to(self.device)
+            self.order = self.images.order(draw)
             self.order_of = epoch
         first = at * self.batch + moment.first_row
         return self.images.batch(self.order[first : first + self.share])
