@@ -225,7 +225,7 @@ def test_mistakes(place, tmp_path, capsys):
         "speckle, or a folder of speckle/ and patterns/."
     )
     assert error(capsys, "sample", ldm, "--cond", "nothing.png") == (
-        "There is no file nothing.png; --cond is a file, or an index into test."
+        "There is no file nothing.png; --cond is a file, or the number of a test image."
     )
     assert error(capsys, "sample", ldm, "--cond", "99") == (
         "There is no image 99 in test; it has 4, from 0."

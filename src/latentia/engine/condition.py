@@ -68,7 +68,9 @@ def condition(run: Run, model: Model, text: str, n: int, data: str | None = None
             row = slice(int(text), int(text) + 1)
             return part.batch(row).columns[column]
         if not Path(text).is_file():
-            raise Error(f"There is no file {text}; --cond is a file, or an index into test.")
+            raise Error(
+                f"There is no file {text}; --cond is a file, or the number of a test image."
+            )
         how = spec["preprocessing"]
         c, h, w = shape
         return incoming(text, Preprocessing(h, w, c, how["white"], how["background"]))[:1]

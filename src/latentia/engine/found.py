@@ -57,16 +57,22 @@ def keyed(run: Any, name: str, split: str | None, data: Any) -> tuple[str | None
         raise Error(
             f"There is no file {name}, nor can images of such a key be read: {why}"
         ) from None
-    image = one_image(name, part)
-    return part.keys[part.row(name)], image  # pyright: ignore (it is there)
+    row = row_of(name, part)
+    return part.keys[row], part.batch(slice(row, row + 1)).image
 
 
 def one_image(name: str, part: Split) -> Tensor:
     """(1, c, h, w) in [0, 1]: the image of this number or key."""
+    row = row_of(name, part)
+    return part.batch(slice(row, row + 1)).image
+
+
+def row_of(name: str, part: Split) -> int:
+    """Raises: Error if there is no image of this number or key."""
     if (row := part.row(name)) is None:
         named = "" if part.called(0).isdecimal() else f", the first of them {part.keys[0]}"
         raise Error(f"There is no image {name} in {part.name}; it has {len(part)}, from 0{named}.")
-    return part.batch(slice(row, row + 1)).image
+    return row
 
 
 def called(name: str, split: str | None) -> str:

@@ -14,7 +14,10 @@ from latentia.core.errors import Error
 
 Data = Annotated[
     Any,
-    Doc("digits, mnist, fashion_mnist, cifar10, hub:OWNER/NAME, a folder, .parquet, .npy or .npz"),
+    Doc(
+        "digits, mnist, fashion_mnist, cifar10, hub:OWNER/NAME, a folder, .parquet, .npy or .npz;"
+        " with --stream also .tar and URLs"
+    ),
 ]
 Autoencoder = Annotated[Any, Doc("run whose latents are learned, or diffusers:FOLDER")]
 PathName = Annotated[
