@@ -11,6 +11,7 @@ from data.shards import counted, levels, parquet, picture, tar
 from latentia.core.errors import Error
 from latentia.core.seeding import generator
 from latentia.data import Source, open_images, streamed
+from latentia.data.shards import sharded
 from latentia.data.split import NAMES, splits
 
 
@@ -219,6 +220,12 @@ def test_a_broken_shard_and_one_that_is_gone(tmp_path):
     (tmp_path / "s" / "digits-003.tar").write_bytes(b"no tar at all" * 100)
     with pytest.raises(Error, match=r"digits-003.tar cannot be read"):
         stream(tmp_path / "s").spec()
+
+
+def test_what_holds_shards_is_known_by_looking(tmp_path):
+    counted(tmp_path / "s", shards=1)
+    given = (tmp_path / "s", str(tmp_path / "s" / "*.tar"), tmp_path, tmp_path / "no", np.zeros(3))
+    assert [sharded(each) for each in given] == [True, True, True, False, False]
 
 
 def test_only_shards_are_streamed(tmp_path):

@@ -8,7 +8,7 @@ import posixpath
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -86,10 +86,9 @@ class Shards:
 
 def sharded(data: Any) -> bool:
     """Whether these are shards that can be read."""
-    try:
-        return bool(located(str(data), str(data)))
-    except Error:
-        return False
+    with suppress(Error):
+        return isinstance(data, str | Path) and bool(located(str(data), str(data)))
+    return False
 
 
 def located(where: str, label: str) -> tuple[Any, dict[str, str]]:
