@@ -78,7 +78,7 @@ def test_a_table_that_names_some_images_is_enough(run, place, tmp_path, capsys):
     )
     call("encode", run, "--labels", path, "--out", tmp_path / "t.parquet")
     assert (
-        "lacks cells of 25 of 40 images (split all, odd of 25, place of 10): these stay"
+        "lacks cells of 25 of 40 images (split all, odd of 25, place of 10): these have"
         in capsys.readouterr().err
     )
     found = pq.read_table(tmp_path / "t.parquet")

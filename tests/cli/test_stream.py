@@ -1,11 +1,15 @@
 """What a user does with a stream: every command of a run works on it, from any folder."""
 
 import json
+import shlex
 
 import pytest
 
 from data.shards import counted
 from latentia.cli import main
+from latentia.doctor import cure
+from latentia.doctor.patient import Patient
+from latentia.engine.run import Run
 
 SMALL = ["--batch", "16", "--epochs", "2", "--threads", "1"]
 
@@ -44,6 +48,24 @@ def test_what_is_wrong_with_a_stream_is_mended_in_its_shards(streamed, capsys):
     assert found["constant images"]["cure"] == []
     assert main(["doctor", str(streamed), "--clean", "clean.npz"]) == 2
     assert "leave the images that the doctor names out of their shards" in capsys.readouterr().err
+
+
+def test_what_the_doctor_prescribes_reads_the_same_images(streamed, tmp_path, capsys):
+    """Another recipe, and a prior of shards that have moved."""
+    capsys.readouterr()
+    (tmp_path / "shards").rename(tmp_path / "moved")
+    moved = ["--data", str(tmp_path / "moved")]
+    prior = ["latent_prior", "--autoencoder", str(streamed), "--width", "16", "--depth", "1"]
+    assert main(["train", *prior, *SMALL, *moved, "--run", "prior"]) == 0
+    capsys.readouterr()
+    assert main(["doctor", "prior", "--json"]) == 0
+    found = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert f"--data {tmp_path / 'moved'}" in found["few steps"]["cure"][0]
+    (tmp_path / "moved").rename(tmp_path / "shards")
+    (small,) = cure.other(Patient(Run.open(streamed)), "mnist_mlp_vae", "small", latent=2)
+    assert main([*shlex.split(small)[1:], *SMALL]) == 0
+    about = json.loads((streamed.parent / "run-small" / "run.json").read_text())
+    assert about["images"]["fingerprint"] == Run.open(streamed).about["images"]["fingerprint"]
 
 
 def test_a_shard_that_has_changed_is_not_the_runs(streamed, tmp_path, capsys):

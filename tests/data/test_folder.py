@@ -100,9 +100,12 @@ def test_no_images(tmp_path):
     with pytest.raises(Error) as error:
         open_images(str(tmp_path)).split("train")
     assert str(error.value) == (
-        f"{tmp_path}/ holds no images (1 other files); give a folder of PNG, JPEG, TIFF or other"
+        f"{tmp_path}/ holds no images (1 other file); give a folder of PNG, JPEG, TIFF or other"
         " images, in sub-folders or not."
     )
+    (tmp_path / "a.tar").write_text("x")
+    with pytest.raises(Error, match=r"in sub-folders or not, or --stream to read its \.tar files"):
+        open_images(str(tmp_path)).split("train")
 
 
 def test_missing_folder(tmp_path):

@@ -153,7 +153,7 @@ def test_images_without_a_row_or_a_cell_are_left_out_and_counted(onto):
 def test_where_every_image_has_a_row_gaps_are_blank(onto):
     whole, part = onto(TABLE), onto(PARTIAL, gaps="blank")
     assert part.keys == whole.keys
-    assert part.note.endswith("Year of 2, Brand of 1, Length of 1): these stay empty.")
+    assert part.note.endswith("Year of 2, Brand of 1, Length of 1): these have no value.")
     for key in ("b/x.png", "b/y é.png"):
         assert row(part, key) == row(whole, key)
     at = [part.keys.index(key) for key in ("a/x.png", "b/0012.png")]

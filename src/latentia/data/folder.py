@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.data.decode import Preprocessing, Unreadable, headers
 from latentia.data.encoded import Files, some
@@ -27,9 +28,11 @@ class Folder:
         for file in self.listed:
             (images if looks_like_image(file) or opens(file) else others).append(file)
         if not images:
+            tars = any(file.key.endswith(".tar") for file in others)
+            shards = ", or --stream to read its .tar files" if tars else ""
             raise Error(
-                f"{self.label} holds no images ({len(others)} other files); give a folder of PNG,"
-                " JPEG, TIFF or other images, in sub-folders or not."
+                f"{self.label} holds no images ({counted(len(others), 'other file')}); give a"
+                f" folder of PNG, JPEG, TIFF or other images, in sub-folders or not{shards}."
             )
         self.files = Files(
             self.label,

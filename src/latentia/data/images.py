@@ -20,7 +20,7 @@ from latentia.data.reader import Reader, Survey, Wanted, parsed_size, resolved, 
 from latentia.data.shards import Shards
 from latentia.data.sources import Source
 from latentia.data.split import NAMES, Pixels, Split, splits
-from latentia.data.streamed import Streamed
+from latentia.data.streamed import ENOUGH, Streamed
 
 
 def open_images(
@@ -145,7 +145,9 @@ class Images:
         pixels, columns, about = self._stored
         keys, classes = about["keys"], about["classes"]
         everything = torch.arange(len(keys))
-        shards = pixels.shard_of(everything) if isinstance(pixels, Streamed) else None
+        shards = None
+        if isinstance(pixels, Streamed) and len(pixels.shards) >= ENOUGH:
+            shards = pixels.shard_of(everything)
         rows = splits(about["parts"], self.source.seed, self.source.validation, shards)
         rows["all"] = everything
         return {

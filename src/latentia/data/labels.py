@@ -94,7 +94,7 @@ class Labels(NamedTuple):
         if not known.any():
             raise Error(f"{gap}; give rows for some, or another --split.")
         if self.gaps == "blank":
-            return replace(whole, note=f"{gap}: these stay empty.")
+            return replace(whole, note=f"{gap}: these have no value.")
         fewer = "; --label-cols takes the columns that are full" if fuller else ""
         only = whole.only(known.nonzero().flatten())
         return replace(only, note=f"{gap}: these images are left out{fewer}.")

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.data import cache
 from latentia.data.decode import Header, Preprocessing
@@ -25,7 +24,6 @@ from latentia.data.split import NAMES
 from latentia.data.streamed import Shard, Streamed, brought
 
 ALLOWED = "hub:OWNER/NAME, or a folder, a file, a pattern or a URL of .tar or .parquet files"
-ENOUGH = 12  # shards, of which a tenth and a twelfth can be held out
 
 
 @dataclass
@@ -59,15 +57,10 @@ class Shards:
             keys += [f"{name}/{key}" for key in index.keys]
             parts[split_of(PurePosixPath(name))] += len(index.keys)
             indices.append(index)
-        if not parts["train"]:
+        if not keys:
             raise Error(
-                f"{self.label} has no image to train on; give shards that hold images and are not"
-                " all called val or test."
-            )
-        if not (parts["validation"] and parts["test"]) and len(shards) < ENOUGH:
-            notes.append(
-                f"{self.label}: whole shards are held out, and of {counted(len(shards), 'shard')} a"
-                " tenth and a twelfth may not be had; call some files val and test, or write more."
+                f"{self.label} holds no images; give shards with images, of a .tar NAME.jpg or the"
+                " like, of parquet a column image."
             )
         heads = [Header(*index.first) for index in indices]
         sizes = sorted({(head.height, head.width) for head in heads})

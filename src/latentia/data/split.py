@@ -149,6 +149,7 @@ def splits(
     for name, count in parts.items():
         rows[name] = np.arange(first, first + count)
         first += count
+    rows.setdefault("train", np.arange(0))  # shards may hold a test alone
     for name, share in (("test", TEST_SHARE), ("validation", validation)):
         if name not in rows:
             choose = drawn if shards is None else partial(whole, shards)
@@ -177,7 +178,7 @@ def whole(
         if counts[shard] <= left:
             taken.append(shard)
             left -= counts[shard]
-    if share and not taken and counts.min() <= len(rows) / 4:
+    if share and len(rows) and not taken and counts.min() <= len(rows) / 4:
         taken = [order[counts[order].argmin()]]
     held = np.isin(member, taken)
     return rows[held], rows[~held]

@@ -23,6 +23,7 @@ from latentia.data.decode import Preprocessing, Unreadable, read
 
 T = TypeVar("T")
 IMAGES, BYTES = 8192, 2**28  # a window is full with so many images, or with so many encoded bytes
+ENOUGH = 12  # shards, of which whole ones are held out; of fewer, images
 AHEAD = 2  # shards of the next window that wait at a time: a process that ends waits for them
 
 

@@ -17,6 +17,8 @@ from latentia.engine import recipe as recipes
 from latentia.engine.plan import Options
 from latentia.engine.planned import PARENT
 
+READING = ("white", "background", "validation", "seed", "stream")  # how images are read and split
+
 
 def defaults(function: Any) -> dict[str, Any]:
     parameters = inspect.signature(function).parameters.items()
@@ -47,7 +49,7 @@ def train(patient: Patient, suffix: str, *, edits: Any = None, **changed: Any) -
         return []
     given = {**about["arguments"], **{k: v for k, v in changed.items() if k in knobs}}
     foreign = str(given.get(PARENT)).startswith(f"{recipes.DIFFUSERS}:")  # brings no images
-    if PARENT in given and "data" not in changed and not foreign:
+    if PARENT in given and "data" not in changed and not foreign and own_images(patient):
         given.pop("data")  # the autoencoder's own
     usual = {k: v for k, v in knobs.items() if k not in changed}  # what mends is said
     flags = _flags(given, usual)
@@ -58,6 +60,14 @@ def train(patient: Patient, suffix: str, *, edits: Any = None, **changed: Any) -
         usual = {**defaults(all_edits.find(name)), name: object()}  # its flag is what makes it
         flags += _flags(own, usual)
     return _command(patient, recipe, flags, suffix)
+
+
+def own_images(patient: Patient) -> bool:
+    """Whether a prior was trained on the images where its autoencoder says they are."""
+    if patient.parent is None:
+        return True
+    ours, theirs = (run.about["images"]["source"] for run in (patient.run, patient.parent))
+    return ours == theirs
 
 
 def restored(patient: Patient, *knobs: str) -> list[str]:
@@ -96,9 +106,11 @@ def choice(patient: Patient, purpose: str) -> list[str]:
 
 
 def other(patient: Patient, recipe: str, suffix: str, **knobs: Any) -> list[str]:
-    """Another recipe on the same images."""
+    """Another recipe on the same images, read in the same way."""
     flags = _flags({"data": patient.knobs["data"], **knobs}, knobs_of(recipe))
-    return _command(patient, recipe, flags, suffix)
+    usual = asdict(Options())
+    read = {name: patient.run.about["options"].get(name, usual[name]) for name in READING}
+    return _command(patient, recipe, flags + _flags(read, usual), suffix)
 
 
 def prior(patient: Patient, steps: int) -> list[str]:

@@ -6,11 +6,12 @@ import numpy as np
 
 from latentia.core.counted import counted
 from latentia.doctor import cure
-from latentia.doctor.finding import ILL, WARN, Diagnosis, check
+from latentia.doctor.finding import ILL, NOTE, WARN, Diagnosis, check
 from latentia.doctor.latents import EXPLAINED, NATS, beta_of, rate_of
 from latentia.doctor.patient import PRIOR_STEPS, STEPS, Patient
 
-FALLING = 0.05  # of all that was gained: complete runs of the recipes gained 0 to 0.03 at the end
+FALLING = 0.05  # of all that was gained: complete runs of the recipes gained 0 to 0.05 at the end
+LITTLE = 0.015  # of the figure itself: what is left to gain is no reason not to use the run
 RISEN = 0.05  # likewise: noise of the validation moves it by less than 0.01
 GOAL = 1500  # steps that the cure asks for, at least
 GROWN = 10.0  # the gradient's norm, from the first half to the end; healthy runs: 0.5 to 2
@@ -94,7 +95,8 @@ def selection(patient: Patient) -> tuple[str, np.ndarray]:
 @check(
     "unfinished training",
     evidence="fall of the validation figure over the last quarter of the epochs",
-    threshold=f"more than {FALLING:.0%} of its fall over the run",
+    threshold=f"more than {FALLING:.0%} of its fall over the run; NOTE: less than {LITTLE:.1%} of "
+    "the figure itself",
     cure="more --epochs",
 )
 def unfinished(patient: Patient) -> Diagnosis | None:
@@ -106,7 +108,7 @@ def unfinished(patient: Patient) -> Diagnosis | None:
     if not gained > 0 or lately <= FALLING * gained or values[-1] > values.min() + lately:
         return None  # nor is it unfinished where it falls from a rise
     return Diagnosis(
-        WARN,
+        NOTE if lately < LITTLE * abs(values[-1]) else WARN,
         f"{name} of the validation images still fell by {lately:.3g} in the last quarter, "
         f"{lately / gained:.0%} of its fall in {len(values)} epochs.",
         "More passes would give better images and coordinates for nothing but time.",

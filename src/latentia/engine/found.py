@@ -18,7 +18,8 @@ def images_of(path: Path, saved: dict[str, Any], data: Any, same: bool) -> Image
     if isinstance(where, str) and where.startswith("array of "):
         raise Error(f"{path} was trained on an {where} in memory; give it again as data.")
     streamed = saved.get("streamed", False) and (data is None or same or sharded(data))
-    if data is None and not streamed and Path(where).is_absolute() and not Path(where).exists():
+    pattern = streamed and set(where) & set("*?[")
+    if data is None and not pattern and Path(where).is_absolute() and not Path(where).exists():
         raise Error(
             f"The images of {path} ({where}) cannot be found here; give them, or others, "
             "with --data."
