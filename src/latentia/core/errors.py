@@ -13,3 +13,8 @@ class Error(ValueError):
     def __init__(self, text: str, *, shared: bool = False):
         super().__init__(text)
         self.shared = shared
+
+
+def first_line(why: Exception) -> str:
+    """Of what another library says, for a sentence of ours; the error's name if it says nothing."""
+    return (str(why).strip().splitlines() or [type(why).__name__])[0].rstrip(".")

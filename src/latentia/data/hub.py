@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, first_line
 from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.encoded import Files, some
@@ -102,7 +102,7 @@ class Table:
             raise Error(self.reason(why)) from why
 
     def reason(self, why: Exception) -> str:
-        said = (str(why).splitlines() or [type(why).__name__])[0].rstrip(".")
+        said = first_line(why)
         if isinstance(self.where, str):
             return (
                 f"{self.label} is not in the local cache and cannot be fetched from the hub"

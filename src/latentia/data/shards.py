@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, first_line
 from latentia.data import cache
 from latentia.data.decode import Header, Preprocessing
 from latentia.data.encoded import SMALL, of_files, processors, some
@@ -99,7 +99,7 @@ def located(where: str, label: str) -> tuple[Any, dict[str, str]]:
         there = files.exists(path)
         found = files.find(path) if there else files.glob(path) if set(path) & set("*?[") else []
     except Exception as why:  # of a network or a protocol: each has its own
-        said = (str(why).splitlines() or [type(why).__name__])[0].rstrip(".")
+        said = first_line(why)
         raise Error(
             f"{label} cannot be reached ({said}); check the address and the connection, and that"
             " the package by which fsspec reads such addresses is installed."

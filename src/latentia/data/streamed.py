@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, first_line
 from latentia.data.decode import Preprocessing, Unreadable, read
 
 T = TypeVar("T")
@@ -146,7 +146,7 @@ def brought(name: str, fetch: Callable[[], T]) -> T:
     except Error:
         raise
     except Exception as why:  # of a network, a disk or a format: each has its own
-        said = (str(why).splitlines() or [type(why).__name__])[0].rstrip(".")
+        said = first_line(why)
         raise Error(
             f"{name} cannot be read ({said}); bring it back, or leave it out. A run that it stopped"
             " goes on with `latentia resume`."

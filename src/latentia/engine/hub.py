@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, first_line
 from latentia.data import cache
 from latentia.engine.checkpoint import write_whole
 from latentia.engine.recipe import DIFFUSERS, names
@@ -114,7 +114,7 @@ def quiet() -> Iterator[None]:
 
 def said(why: Exception) -> str:
     """The first line of what went wrong, and what to do."""
-    first = (str(why).strip().splitlines() or [type(why).__name__])[0].rstrip(".")
+    first = first_line(why)
     return f"{first}; check the name and the connection, or for a private run log in: hf auth login"
 
 
