@@ -163,8 +163,8 @@ BENCHES = [
     ),
     Bench("the same", "Keras", 1.7, False, peers("ours-conv", "keras-conv", "keras")),
     Bench(
-        "`vaegan` 256x256 step, batch 16",
-        "the published step, plain",
+        "`vaegan` 256x256, 4 steps, batch 16",
+        "the published steps, plain",
         6.0,
         False,
         served([*STEP, "ours"], [*STEP, "plain"]),

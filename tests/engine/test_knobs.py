@@ -18,7 +18,8 @@ from latentia.engine.recipe import arguments
         ({"likelihood": "poisson"}, "it must be one of bernoulli, gaussian."),
         ({"channels": 0}, "--channels is 0; it must be at least 1."),
         ({"size": 1.5}, "--size is 1.5; it must be a whole number or a word or None."),
-        ({"epocs": 3}, "conv_vae has no knob --epocs; did you mean --epochs?"),
+        ({"epocs": 3}, "conv_vae has no knob --epocs; did you mean --epochs? Its knobs: data"),
+        ({"zzz": 3}, "conv_vae has no knob --zzz; its knobs: data"),
     ],
 )
 def test_what_a_knob_may_not_be(knobs, said):

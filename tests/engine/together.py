@@ -60,9 +60,13 @@ def gan():
 
 def looked_at():
     """A VAE-GAN of reconstructions alone, drawn to the critic's features."""
-    critic = Critic(SHAPE, (4,))
     return VAEGAN(
-        *nets(), critic, reconstructions=1.0, features=lambda image: [critic.blocks(image)]
+        *nets(),
+        Critic(SHAPE, (4,)),
+        reconstructions=1.0,
+        pairs=True,
+        gamma=0.1,
+        matching=constant(0.5),
     )
 
 

@@ -57,6 +57,12 @@ def test_image_figures_are_those_of_each_reconstruction(run):
     assert {figure.n for figure in figures.values()} == {len(x)}
 
 
+def test_a_figure_of_draws_and_one_of_means_are_told_apart(run):
+    e = evaluation(run)
+    figures = [*measures.METRICS["elbo"](e), *measures.METRICS["image"](e)]
+    assert [f.note for f in figures if f.name == "mse"] == ["of a draw", "of decoded means"]
+
+
 def test_the_error_of_sharpness_is_the_bootstraps(run):
     e = evaluation(run)
     figures = {figure.name: figure for figure in measures.METRICS["image"](e)}

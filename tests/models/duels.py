@@ -20,7 +20,7 @@ from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
 from latentia.nets.generator import DCGenerator, ResidualGenerator
-from latentia.nets.init import glorot
+from latentia.nets.init import glorot, he
 from latentia.nets.vaegan import OF_THE_BATCH
 
 SHAPE = (1, 8, 12)
@@ -68,13 +68,27 @@ def patches(matching: float = 0.5):
         constant(0.3),
         constant(0.5),
         reconstructions=1.0,
-        features=critic.features,
         matching=constant(matching),
     )
 
 
+def paired(critic=None, **own):
+    """As `vaegan` has it: pairs of an image and its reconstruction, penalties, the features."""
+    torch.manual_seed(0)
+    wide = {"slope": 0.01, "norm": nn.BatchNorm2d}
+    return VAEGAN(
+        ConvEncoder(SHAPE, 3, (4, 8), **wide),
+        ConvDecoder(3, SHAPE, (4, 8), (4, 4), **wide),
+        Gaussian(math.sqrt(0.5)),
+        critic or he(Critic(SHAPE, (4, 8)), 0.2),
+        constant(0.3),
+        constant(0.5),
+        **{"reconstructions": 1.0, "pairs": True, "gamma": 0.1, "matching": constant(0.5)} | own,
+    )
+
+
 MODELS = {"dcgan": dcgan, "modern": modern, "vaegan": vaegan, "published": partial(vaegan, None)}
-MODELS["patches"] = patches
+MODELS |= {"patches": patches, "paired": paired}
 
 
 def batch(n=6, dtype=torch.float64, seed=1):

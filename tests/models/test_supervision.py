@@ -54,11 +54,16 @@ def test_nats_equal_torch_distributions_in_units_of_the_training_images():
     assert {weight for weight, _ in terms.values()} == {0.5}
 
 
-def test_heads_begin_at_ignorance():
+def test_heads_begin_at_ignorance_and_pull_from_the_first_step():
+    """A head and a latent that both start at 0 stay there, however long they learn."""
     supervision = Supervision(COLUMNS, 2)
     batch = labelled()
     supervision.measure([batch])
-    terms = supervision(torch.randn(8, 4), batch)
+    mean = torch.zeros(8, 4, requires_grad=True)
+    terms = supervision(mean, batch)
+    for _, value in terms.values():
+        (pull,) = torch.autograd.grad(value.sum(), mean)
+        assert pull[:, :2].abs().max() > 0
     assert terms["label body"][1].mean().item() == pytest.approx(math.log(3))
     # the mean square of a standardised column is 1
     wanted = 0.5 + 0.5 * math.log(2 * math.pi)

@@ -2,14 +2,16 @@
 
 import pytest
 import torch
-from duels import batch, engine_step, isolated_update, moment, patches, vaegan, weights
+from duels import batch, engine_step, isolated_update, moment, paired, patches, vaegan, weights
 from torch import nn
 
 from latentia.core.schedules import after, linear
-from latentia.losses.adversarial import as_fake, as_real
+from latentia.losses.adversarial import Relativistic, as_fake, as_real
 from latentia.losses.perceptual import mismatch
 from latentia.models.vae import VAE
-from latentia.models.vaegan import NAMES
+from latentia.models.vaegan import LAZY, NAMES
+from latentia.nets.critic import Critic
+from latentia.nets.vaegan import OF_THE_BATCH
 
 
 def plain(model):
@@ -99,7 +101,7 @@ def test_the_vae_is_rewarded_where_the_critic_is_deceived():
     """One library trains its decoder to help the critic: cosine -1 (trap 5)."""
     model, images = trained()
     shared = model.shared(images, moment(3))
-    value, gradient = model.adversary(images, torch.cat([*shared.fakes.values()]))
+    value, gradient = model.judged(images, shared)["adversarial"]
     output = torch.cat([*shared.fakes.values()]).detach() - 1e-3 * gradient / gradient.norm()
     better = model.critic(torch.cat([images.image, model.likelihood.mean(output)])).chunk(3)[1:]
     assert sum(as_real(x).sum() for x in better) * 0.5 < value.sum()
@@ -183,3 +185,74 @@ def test_the_critics_statistics_hold_the_three_kinds_and_tell_no_label():
     for x, y in ((a, a2), (b, b2), (c, c2)):
         torch.testing.assert_close(x, y)
     assert not [k for k, _ in model.critic.named_buffers()]
+
+
+@pytest.mark.parametrize("reconstructions", [1.0, 0.25])
+def test_pairs_are_the_relativistic_loss_of_each_image_with_its_own_fake(reconstructions):
+    """Both players against the loss as it is written, each image through the critic alone."""
+    model, images = paired(reconstructions=reconstructions).double().train(), batch()
+    loss, player = Relativistic(), model.players()
+    when = moment(3 * LAZY - 1)  # no penalty here
+    shared = model.shared(images, when)
+    fakes = [model.likelihood.mean(x) for x in shared.fakes.values()]
+    weights = [1.0] if reconstructions == 1 else [0.25, 0.75]
+    real = torch.cat([model.critic(x[None]) for x in images.image])
+    judged = [torch.cat([model.critic(x[None]) for x in fake]) for fake in fakes]
+    found = player["critic"].terms(images, when, shared)
+    wanted = sum(w * loss.critic(real, x)["pair"] for w, x in zip(weights, judged, strict=True))
+    assert list(found) == ["pair"]
+    torch.testing.assert_close(found["pair"], (1.0, wanted))
+    terms = player["vae"].terms(images, when, shared)
+    against = sum(
+        w * loss.generator(real, x)["adversarial"] for w, x in zip(weights, judged, strict=True)
+    )
+    features = mismatch(model.critic.features(fakes[0]), model.critic.features(images.image))
+    for name, written in (("adversarial", against), ("features", features)):
+        torch.testing.assert_close(terms[name][1], written)
+        outputs = list(shared.fakes.values())
+        how = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+        expected = torch.autograd.grad(written.sum(), outputs, **how)
+        for a, b in zip(torch.autograd.grad(terms[name][1].sum(), outputs, **how), expected):  # noqa: B905
+            torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-9)
+
+
+def test_every_fourth_step_of_the_critic_is_penalised_fourfold():
+    """R1 and R2 of each image alone, against the slopes of one image after the other."""
+    model, images = paired(every=2).double().train(), batch()
+    penalised = []
+    for step in range(0, 4 * LAZY, 2):
+        when = moment(step, total=40)
+        shared = model.shared(images, when)
+        terms = model.critic_terms(images, when, shared)
+        if "R1" not in terms:
+            continue
+        penalised.append(step)
+        fake = model.likelihood.mean(shared.fakes["reconstruction"]).detach()
+        for name, kind in (("R1", images.image), ("R2", fake)):
+            each = []
+            for image in kind:
+                leaf = image[None].clone().requires_grad_()
+                (gradient,) = torch.autograd.grad(model.critic(leaf).sum(), leaf)
+                each.append(gradient.square().sum() / 2)
+            torch.testing.assert_close(terms[name], (LAZY * 0.1, torch.stack(each)))
+    assert penalised == [0, 2 * LAZY]
+
+
+def test_penalties_and_batch_norm_are_refused_together():
+    """The gradient of a batch's sum is not that of a logit."""
+    with pytest.raises(ValueError, match="BatchNorm"):
+        paired(critic=Critic((1, 8, 12), (4, 8), norm=OF_THE_BATCH))
+
+
+def test_samples_of_no_weight_are_looked_at_and_change_nothing():
+    model, images = paired(look=True).double().train(), batch()
+    blind = paired().double().train()
+    for step in range(LAZY + 1):
+        for each in (model, blind):
+            engine_step(each, images, moment(step))
+    found, blind_found = model.gauges(), blind.gauges()
+    assert set(found) - set(blind_found) == {"accuracy sample", "spread of samples"}
+    for key, value in blind.state_dict().items():
+        if not key.startswith("meter"):
+            assert torch.equal(model.state_dict()[key], value), key
+    assert all(torch.equal(found[key], value) for key, value in blind_found.items())

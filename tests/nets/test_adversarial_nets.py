@@ -38,7 +38,7 @@ def test_vaegan_has_the_published_parameters_and_stages():
     assert slopes == {0.2}
 
 
-@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 48, 40), (2, 33, 70), (1, 17, 17)])
+@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 48, 40), (2, 33, 70), (1, 9, 10)])
 def test_vaegan_takes_any_size(shape):
     encoder, decoder, critic = (net.eval() for net in vaegan_nets(shape, 6))
     images = torch.rand(2, *shape)
@@ -47,9 +47,30 @@ def test_vaegan_takes_any_size(shape):
     assert critic(images).shape == (2,)
 
 
+@pytest.mark.parametrize(
+    ("side", "bottom"),
+    [(256, (512, 8)), (128, (256, 8)), (64, (128, 8)), (28, (64, 7)), (9, (32, 5))],
+)
+def test_vaegan_halves_smaller_images_less_often(side, bottom):
+    """2x2 maps of images of 64x64 hardly tell where a thing is: NOTES.md, 2026-11-22."""
+    channels, pixels = bottom
+    encoder, decoder, critic = vaegan_nets((1, side, side), 6)
+    assert decoder.bottom == (channels, pixels, pixels)
+    last = critic.features(torch.zeros(2, 1, side, side))[-1]
+    assert last.shape[1:] == encoder.blocks(torch.zeros(2, 1, side, side)).shape[1:]
+    assert last.shape[1:] == decoder.bottom
+
+
 def test_vaegan_refuses_what_it_cannot_halve():
-    with pytest.raises(Error, match=r"16x64 are too small .* give --size 17 or more"):
-        vaegan_nets((1, 16, 64), 6)
+    with pytest.raises(Error, match=r"8x64 are too small .* give --size 9 or more"):
+        vaegan_nets((1, 8, 64), 6)
+
+
+def test_a_critic_without_norms_judges_each_image_alone():
+    critic = vaegan_nets((1, 32, 24), 6, judging=None).critic
+    images = torch.rand(3, 1, 32, 24)
+    torch.testing.assert_close(critic(images)[:1], critic(images[:1]))
+    assert 0.1 < critic(torch.rand(64, 1, 32, 24)).std() < 10  # He's: it neither dies nor shouts
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40)])

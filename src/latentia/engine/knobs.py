@@ -68,7 +68,8 @@ def unknown_knob(owner: str, name: str, known: Iterable[str]) -> str:
     known = [each.replace("_", "-") for each in known]
     near = nearest(name.replace("_", "-"), known, " did you mean --{}?")
     given = name.replace("_", "-")
-    return f"{owner} has no knob --{given};{near} Its knobs: {', '.join(known)}."
+    its = f"{near} Its" if near else " its"
+    return f"{owner} has no knob --{given};{its} knobs: {', '.join(known)}."
 
 
 def refuse_unknown(owner: str, words: list[str], known: list[str]) -> None:

@@ -12,10 +12,10 @@ Features = Sequence[Float[Tensor, "b ..."]]  # a tensor for each layer that is l
 
 
 def mismatch(fake: Features, real: Features) -> Float[Tensor, " b"]:
-    """Half the squared distance, summed over all features: nats per image.
+    """Half the mean squared distance within a layer, summed over layers: nats per image.
 
-    A Gaussian of unit variance around the real image's features, without its constant; Larsen et
-    al. 2016, arXiv 1512.09300, equation 7.
+    Of one layer, a Gaussian of unit variance around the real image's features (Larsen et al. 2016,
+    arXiv 1512.09300, equation 7) shared by how many it has: a sum would be the first layer's alone.
     """
     each = [(wide(a) - wide(b)).square() for a, b in zip(fake, real, strict=True)]
-    return 0.5 * torch.stack([x.flatten(1).sum(1) for x in each]).sum(0)
+    return 0.5 * torch.stack([x.flatten(1).mean(1) for x in each]).sum(0)

@@ -64,8 +64,10 @@ def _bounds(e: Evaluation) -> list[Figure]:
     names = ("nelbo_nats", "distortion_nats", "rate_nats", "mse", "active_units")
     units = {"mse": "per pixel", "active_units": f"of {len(found['rate_by_dimension'])}"}
     errors, about = found["standard_error"], (found["n"], found["split"])
+    drawn = "; ".join(filter(None, ("of a draw", note)))  # the image metrics have one of means
     return [
-        Figure(k, found[k], errors.get(k), *about, units.get(k, "nats"), note=note) for k in names
+        Figure(k, found[k], errors.get(k), *about, unit=units.get(k, "nats"), note=told)
+        for k, told in ((k, drawn if k == "mse" else note) for k in names)
     ]
 
 

@@ -18,7 +18,8 @@ class Supervision(nn.Module):
 
     columns: name -> number of classes, or None for a number. Classes: cross-entropy; numbers:
     -log N(value; output, sigma^2) with a learned sigma, in units of the column's own mean and
-    standard deviation over the training images. Heads start at 0: at the labels' ignorance.
+    standard deviation over the training images. Heads start with small random weights: at 0 they
+    would pull no latent, and labels that are hard to see were never learned.
     """
 
     def __init__(self, columns: Mapping[str, int | None], dims: int, weight: float = 1.0):
@@ -64,8 +65,8 @@ class Classes(nn.Linear):
     """Cross-entropy of a column of classes, nats per image."""
 
     def reset_parameters(self) -> None:
-        for parameter in self.parameters():
-            nn.init.zeros_(parameter)
+        nn.init.normal_(self.weight, std=self.in_features**-0.5)
+        nn.init.zeros_(self.bias)
 
     def forward(self, told: Float[Tensor, "b k"], values: Tensor) -> Float[Tensor, " b"]:
         return F.cross_entropy(wide(super().forward(told)), values, reduction="none")
@@ -79,7 +80,8 @@ class Number(nn.Module):
 
     def __init__(self, dims: int):
         super().__init__()
-        self.slope, self.offset = nn.Parameter(torch.zeros(dims)), nn.Parameter(torch.zeros(()))
+        self.slope = nn.Parameter(torch.randn(dims) * dims**-0.5)
+        self.offset = nn.Parameter(torch.zeros(()))
         self.log_sigma = nn.Parameter(torch.zeros(()))
         self.register_buffer("centre", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))

@@ -1,7 +1,7 @@
 """The VAE-GAN: Larsen et al. 2016, arXiv 1512.09300, with its adversarial term in the pixels."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,9 +13,10 @@ from latentia.core.modes import evaluating
 from latentia.core.processes import total
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise
-from latentia.losses.adversarial import as_fake, as_real, carrying
+from latentia.core.tensors import wide
+from latentia.losses.adversarial import Logits, as_fake, as_real, carrying, slope
 from latentia.losses.likelihood import Likelihood
-from latentia.losses.perceptual import Features, mismatch
+from latentia.losses.perceptual import mismatch
 from latentia.models.gauges import Gauges, share, spread
 from latentia.models.vae import BETA_ONE, VAE
 
@@ -26,6 +27,7 @@ NAMES = (
     *(f"gradient of {term}" for term in ("distortion", "adversarial")),
     *("critic loss", "spread of samples"),
 )
+LAZY = 4  # the critic is penalised at every so many of its steps, by so many times
 
 
 class Pass(NamedTuple):
@@ -44,8 +46,9 @@ class VAEGAN(VAE):
     """distortion + beta * rate + w * adversary: a VAE that also learns to deceive a critic.
 
     The critic steps first: the VAE then follows a critic that has seen this step's images. It sees
-    real images, reconstructions (weight `reconstructions`) and samples of the prior (the rest; of
-    weight 0 none are drawn).
+    real images, reconstructions (weight `reconstructions`) and samples of the prior (the rest). Of
+    weight 0 samples are drawn only to be looked at, where `look`: at every fourth of the critic's
+    steps, without a gradient, for the gauges.
 
     balance: a schedule over the run; w is set at each step so that the adversary's gradient at the
     decoder's output is this share of the distortion's, in norm over the batch; at the output,
@@ -54,15 +57,22 @@ class VAEGAN(VAE):
     and neither critic nor sample is computed. None: the published w, 1 / batch per image, which is
     cosmetic (trap 4).
 
-    features: a function of images, such as the critic's own; where it is given, the VAE is also
-    drawn to the features of its images, by gradients of the share `matching` of the distortion's,
-    while there is an adversary.
+    pairs: the critic tells each image from its own fake, of which it learns the difference alone
+    (relativistic pairs; see `Relativistic`); else each for itself. gamma weighs R1 on real images
+    and R2 on fakes, at every fourth step fourfold (Karras et al. 2020, arXiv 1912.04958, appendix
+    B); it needs a critic that judges each image apart. None: no penalty.
+
+    matching: where it is given, the VAE is also drawn to what the critic's layers say of its
+    images, by gradients of this share of the distortion's, while there is an adversary.
+
+    critic: images to logits, as `verdict` of the last of its `features`.
 
     What each batch of a BatchNorm holds. Encoder: real images. Decoder: reconstructions; samples
     are drawn in evaluation mode, as a user draws them, with the running statistics, and move
     none. Critic: the three kinds together, in both turns, so that no statistic tells a label.
     """
 
+    critic: Any  # an nn.Module with `features` and `verdict`
     selected_by = None  # the ELBO would choose an epoch of little adversary
 
     def __init__(
@@ -75,15 +85,22 @@ class VAEGAN(VAE):
         balance: Schedule | None = HALF,
         reconstructions: float = 0.5,
         every: int = 1,
-        features: Callable[[Tensor], Features] | None = None,
-        matching: Schedule = HALF,
+        pairs: bool = False,
+        gamma: float | None = None,
+        matching: Schedule | None = None,
+        look: bool = False,
     ):
         super().__init__(encoder, decoder, likelihood, beta)
         self.critic, self.balance, self.every = critic, balance, every
         parts = zip(FAKES, (reconstructions, 1 - reconstructions), strict=True)
         self.parts = {kind: weight for kind, weight in parts if weight}
-        self.features, self.matching = features, matching
-        self.meter = Gauges(NAMES + ("gradient of features",) * (features is not None))
+        self.pairs, self.gamma = pairs, gamma
+        self.matching, self.look = matching, look
+        # whether a logit is of its image alone
+        self.apart = not any(isinstance(m, nn.BatchNorm2d) for m in critic.modules())
+        if gamma is not None and not self.apart:
+            raise ValueError("penalties need a critic without BatchNorm: see `slope`")
+        self.meter = Gauges(NAMES + ("gradient of features",) * (matching is not None))
 
     def players(self) -> dict[str, Player]:
         own = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
@@ -109,25 +126,48 @@ class VAEGAN(VAE):
             return Pass(posterior, z, {}, reconstruction)
         made = {"reconstruction": reconstruction}
         if "sample" in self.parts:
-            prior = noise(moment, "prior", self.latent_shape, posterior.mean)
-            with evaluating(self.decoder):
-                made["sample"] = self.decoder(prior)
+            made["sample"] = self.drawn(posterior.mean, moment)
         return Pass(posterior, z, {kind: made[kind] for kind in self.parts}, reconstruction)
+
+    def drawn(self, like: Float[Tensor, "b *latent"], moment: Moment) -> Float[Tensor, "b c h w"]:
+        """Decoder outputs of the prior, raw, as many as there are latents."""
+        with evaluating(self.decoder):
+            return self.decoder(noise(moment, "prior", self.latent_shape, like))
 
     def critic_terms(self, batch: Batch, moment: Moment, shared: Pass) -> Terms:
         if not shared.fakes:
             return {}
         fakes = {kind: self.likelihood.mean(x.detach()) for kind, x in shared.fakes.items()}
-        kinds = [batch.image, *fakes.values()]
-        real, *rest = self.critic(torch.cat(kinds)).chunk(len(kinds))
+        seldom = not moment.step // self.every % LAZY
+        penalised = self.gamma is not None and seldom
+        kinds = 1 + len(fakes)
+        seen = torch.cat([batch.image, *fakes.values()]).requires_grad_(penalised)
+        logits = self.critic(seen)
+        real, *rest = logits.chunk(kinds)
         judged = dict(zip(fakes, rest, strict=True))
-        terms: Terms = {"real": (1.0, as_real(real))}
-        terms |= {kind: (self.parts[kind], as_fake(logits)) for kind, logits in judged.items()}
+        if self.pairs:
+            terms: Terms = {
+                "pair": (1.0, self.weighted(as_real(wide(real) - wide(x)) for x in rest))
+            }
+        else:
+            terms = {"real": (1.0, as_real(real))}
+            terms |= {kind: (self.parts[kind], as_fake(x)) for kind, x in judged.items()}
+        # of pairs there is no zero: a verdict is on which side of the middle a logit lies
+        middle = (real.mean() + torch.cat(rest).mean()) / 2 if self.pairs else 0.0
         self.meter.note(
             critic_loss=torch.stack([w * value.mean() for w, value in terms.values()]).sum(),
-            accuracy_real=share(real > 0),
-            **{f"accuracy_{kind}": share(logits < 0) for kind, logits in judged.items()},
+            accuracy_real=share(real > middle),
+            **{f"accuracy_{kind}": share(x < middle) for kind, x in judged.items()},
         )
+        if penalised:
+            assert self.gamma is not None
+            on_real, *on_fakes = slope(logits, seen).chunk(kinds)
+            terms["R1"] = (LAZY * self.gamma, on_real)
+            terms["R2"] = (LAZY * self.gamma, self.weighted(on_fakes))
+        if seldom and self.look and "sample" not in fakes:
+            with torch.no_grad():
+                fakes["sample"] = self.likelihood.mean(self.drawn(shared.z, moment))
+                self.meter.note(accuracy_sample=share(self.critic(fakes["sample"]) < middle))
         if "sample" in fakes:
             real_spread = spread(batch.image).clamp_min(1e-12)
             self.meter.note(spread_of_samples=spread(fakes["sample"]) / real_spread)
@@ -142,11 +182,8 @@ class VAEGAN(VAE):
         terms = self.objective(batch, moment, shared.posterior, shared.z, distortion)
         if not shared.fakes:
             return terms
-        judged = {"adversarial": self.adversary(batch, torch.cat([*shared.fakes.values()]))}
-        shares = {"adversarial": self.balance}
-        if self.features is not None:
-            judged["features"] = self.likeness(batch, shared.reconstruction)
-            shares["features"] = self.matching
+        judged = self.judged(batch, shared)
+        shares = {"adversarial": self.balance, "features": self.matching}
         leaf = shared.reconstruction.detach().requires_grad_()
         nll = self.likelihood.nll(leaf, batch.image).sum()
         gradients = (
@@ -163,36 +200,46 @@ class VAEGAN(VAE):
             terms[name] = self.weight(shares[name], moment, most, norm), value
         return terms
 
-    def adversary(
-        self, batch: Batch, output: Float[Tensor, "all c h w"]
-    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "all c h w"]]:
-        """-log D of all kinds, nats per image; and its gradient at the decoder's outputs.
+    def judged(
+        self, batch: Batch, shared: Pass
+    ) -> dict[str, tuple[Float[Tensor, " b"], Float[Tensor, "all c h w"]]]:
+        """What the critic holds against the fakes, nats per image: adversarial, what it costs not
+        to deceive it; features, how far those of reconstructions are from their images'. Each with
+        its gradient at the decoder's outputs, of which `all` there are.
 
-        The value carries that gradient, so that the VAE's backward pass need not pass the critic.
+        The values carry these, so that the VAE's backward pass need not pass the critic.
         """
-        leaf, kinds = output.detach().requires_grad_(), len(self.parts)
-        # the real images keep the critic the function that it was when it learned: see the class
-        seen = torch.cat([batch.image, self.likelihood.mean(leaf)])
-        judged = self.critic(seen).chunk(1 + kinds)[1:]
-        value = sum(w * as_real(x) for w, x in zip(self.parts.values(), judged, strict=True))
-        (gradient,) = torch.autograd.grad(value.sum(), leaf)  # pyright: ignore
-        all_ = torch.cat([part.flatten(1) for part in output.chunk(kinds)], 1)  # (b, kinds c h w)
-        carried = torch.cat([part.flatten(1) for part in gradient.chunk(kinds)], 1)
-        return carrying(value, all_, carried), gradient  # pyright: ignore
-
-    def likeness(
-        self, batch: Batch, output: Float[Tensor, "b c h w"]
-    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b c h w"]]:
-        """How far the features of reconstructions are from those of their images, nats per image;
-        and its gradient, which the value carries.
-        """
-        assert self.features is not None
+        output = torch.cat([*shared.fakes.values()])
+        n, kinds = len(batch.image), len(shared.fakes)
         leaf = output.detach().requires_grad_()
-        with torch.no_grad():
-            real = self.features(batch.image)
-        value = mismatch(self.features(self.likelihood.mean(leaf)), real)
-        (gradient,) = torch.autograd.grad(value.sum(), leaf)
-        return carrying(value, output, gradient), gradient
+        drawn = self.likelihood.mean(leaf)
+        if self.apart:
+            with torch.no_grad():
+                of_images = self.critic.features(batch.image)
+            of_fakes = self.critic.features(drawn)
+        else:  # the real images keep the critic the function that it was when it learned
+            said = self.critic.features(torch.cat([batch.image, drawn]))
+            of_images, of_fakes = zip(*(x.split([n, kinds * n]) for x in said), strict=True)
+        real = self.critic.verdict(of_images[-1])
+        fakes = self.critic.verdict(of_fakes[-1]).chunk(kinds)
+        against = (as_real(wide(x) - wide(real) if self.pairs else x) for x in fakes)
+        values = {"adversarial": self.weighted(against)}
+        if self.matching is not None:
+            again = [layer[:n] for layer in of_fakes]  # reconstructions come first
+            values["features"] = mismatch(again, [layer.detach() for layer in of_images])
+        found = {}
+        for name, value in values.items():
+            (gradient,) = torch.autograd.grad(value.sum(), leaf, retain_graph=True)
+            of_image = (
+                torch.cat([part.flatten(1) for part in x.chunk(kinds)], 1)
+                for x in (output, gradient)
+            )  # (b, kinds c h w) each
+            found[name] = carrying(value, *of_image), gradient
+        return found
+
+    def weighted(self, values: Iterable[Logits]) -> Logits:
+        """Their sum over the kinds of fakes, by weight."""
+        return torch.stack([w * x for w, x in zip(self.parts.values(), values, strict=True)]).sum(0)
 
     def weight(
         self, balance: Schedule | None, moment: Moment, distortion: float, other: float

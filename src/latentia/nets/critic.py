@@ -25,9 +25,21 @@ class Critic(nn.Module):
         h, w = halvings((shape[1], shape[2]), len(channels))[-1]
         self.logit = nn.Linear(channels[-1] * h * w, 1)
 
+    def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b ..."]]:
+        """After each rectifier: (b, channels[k], h / 2^(k + 1), w / 2^(k + 1)), rounded up."""
+        said = []
+        for layer in self.blocks:
+            image = layer(image)
+            if isinstance(layer, nn.LeakyReLU):
+                said.append(image)
+        return said
+
+    def verdict(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        """The logits, from the last features."""
+        return self.logit(features.flatten(1)).squeeze(1)  # (b,)
+
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        x = self.blocks(image)  # (b, channels[-1], h / 2^n, w / 2^n), rounded up at each halving
-        return self.logit(x.flatten(1)).squeeze(1)  # (b,)
+        return self.verdict(self.blocks(image))
 
 
 class ResidualCritic(nn.Module):
@@ -77,5 +89,9 @@ class PatchCritic(nn.Module):
             said.append(block(said[-1]))
         return said[1:]
 
+    def verdict(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
+        """The logits, from the last features."""
+        return self.logit(features).squeeze(1)
+
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h2 w2"]:
-        return self.logit(self.features(image)[-1]).squeeze(1)  # (b, h / 2^n, w / 2^n)
+        return self.verdict(self.features(image)[-1])  # (b, h / 2^n, w / 2^n)

@@ -7,16 +7,18 @@ from typing import NamedTuple
 from torch import nn
 
 from latentia.core.errors import Error
-from latentia.nets.conv import ConvDecoder, ConvEncoder
+from latentia.nets.conv import ConvDecoder, ConvEncoder, Norm, halvings
 from latentia.nets.critic import Critic
+from latentia.nets.init import he
 
 CHANNELS = (32, 64, 128, 256, 512)  # five halvings: 256x256 to 8x8
-LEAST = 16  # below, a convolution sees 1x1, where PyTorch 2.13's bfloat16 gradient is not finite
 UP = (256, 128, 64, 32, 32)
+LEAST = 9
+BOTTOM = 8  # pixels of the smallest map, or fewer: a map of 2x2 hardly tells where a thing is
 SLOPE = 0.01  # PyTorch's default, in encoder and decoder; the critic has 0.2
 
-# The critic judges batches of all three kinds, never an image alone: running statistics would
-# serve nobody, and be moved by the VAE's turn.
+# The critic as published judges batches of all three kinds, never an image alone: running
+# statistics would serve nobody, and be moved by the VAE's turn.
 OF_THE_BATCH = partial(nn.BatchNorm2d, track_running_stats=False)
 
 
@@ -26,17 +28,26 @@ class VAEGANNets(NamedTuple):
     critic: Critic
 
 
-def vaegan_nets(shape: Sequence[int], latent: int) -> VAEGANNets:
-    """At 1x256x256 and latent 128: 1,569,984 + 8,388,864, 5,804,833 and 1,602,753 parameters."""
+def vaegan_nets(
+    shape: Sequence[int], latent: int, judging: Norm | None = OF_THE_BATCH
+) -> VAEGANNets:
+    """At 1x256x256 and latent 128: 1,569,984 + 8,388,864, 5,804,833 and 1,602,753 parameters.
+
+    Smaller images are halved less often: until the shorter side has 8 pixels or fewer.
+    judging: the critic's norm; None: without, in He's initialisation.
+    """
     h, w = shape[1:]
-    if min(h, w) <= LEAST:
+    if min(h, w) < LEAST:
         raise Error(
-            f"Images of {h}x{w} are too small for this VAE-GAN, which halves them five times; "
-            f"give --size {LEAST + 1} or more."
+            f"Images of {h}x{w} are too small for this VAE-GAN, which halves them until their "
+            f"shorter side has {BOTTOM} pixels or fewer; give --size {LEAST} or more."
         )
+    depth = sum(min(size) > BOTTOM for size in halvings((h, w), len(CHANNELS) - 1))
+    channels, up = CHANNELS[:depth], UP[-depth:]
     norm = nn.BatchNorm2d
+    critic = Critic(shape, channels, slope=0.2, norm=judging)
     return VAEGANNets(
-        ConvEncoder(shape, latent, CHANNELS, slope=SLOPE, norm=norm),
-        ConvDecoder(latent, shape, CHANNELS, UP, slope=SLOPE, norm=norm),
-        Critic(shape, CHANNELS, slope=0.2, norm=OF_THE_BATCH),
+        ConvEncoder(shape, latent, channels, slope=SLOPE, norm=norm),
+        ConvDecoder(latent, shape, channels, up, slope=SLOPE, norm=norm),
+        critic if judging else he(critic, 0.2),
     )

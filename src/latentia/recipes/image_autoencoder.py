@@ -63,7 +63,7 @@ def image_autoencoder(
     joined = min(adversary_from + 0.1, 1.0)
     shares = [linear(0.0, weight) for weight in (adversarial_weight, feature_weight)]
     balance, matching = (after(adversary_from, each, until=joined) for each in shares)
-    terms = {"features": critic.features, "matching": matching, "reconstructions": 1.0}
+    terms = {"matching": matching, "reconstructions": 1.0}
     model = VAEGAN(*nets, beta=constant(beta), balance=balance, **terms)
     adam = {"critic": Adam(lr, betas=(0.5, 0.9)), "vae": Adam(lr, schedule=cosine(warmup=0.02))}
     return Plan(model, images, adam, batch, epochs, average)
