@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument("--reconstructions", type=float, default=1.0)
     parser.add_argument("--adversary-from", type=float, default=0.75)
     parser.add_argument("--adversary-every", type=int, default=4)
+    parser.add_argument("--supervise", help="a label that one latent is taught, in every run")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--picture", type=Path)
@@ -142,6 +143,8 @@ def main() -> None:
             "adversary_every",
         )
     }  # fmt: skip
+    label = {"supervise": given.supervise, "supervise_dims": 1, "supervise_weight": 4.0}
+    taught = {"supervise": label} if given.supervise else {}
     ratio, start = cost(knobs, own, given.threads), given.adversary_from
     longer = round(given.epochs * (1 + (1 - start) * (ratio - 1) / given.adversary_every))
     print(f"an adversarial step costs {ratio:.2f} plain ones\n")
@@ -155,7 +158,8 @@ def main() -> None:
             if (path / "run.json").exists():
                 latentia.resume(path)  # a complete run stays as it is
                 return latentia.Run.open(path)
-            latentia.train(recipe, run=path, options=options, epochs=epochs, **knobs, **own)
+            own |= knobs
+            latentia.train(recipe, run=path, edits=taught, options=options, epochs=epochs, **own)
             return latentia.Run.open(path)
 
         adversarial = trained("vaegan", "vaegan", given.epochs, **own)

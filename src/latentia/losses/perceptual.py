@@ -17,5 +17,6 @@ def mismatch(fake: Features, real: Features) -> Float[Tensor, " b"]:
     Of one layer, a Gaussian of unit variance around the real image's features (Larsen et al. 2016,
     arXiv 1512.09300, equation 7) shared by how many it has: a sum would be the first layer's alone.
     """
-    each = [(wide(a) - wide(b)).square() for a, b in zip(fake, real, strict=True)]
-    return 0.5 * torch.stack([x.flatten(1).mean(1) for x in each]).sum(0)
+    gaps = [wide(a - b) for a, b in zip(fake, real, strict=True)]
+    # no flattening: maps with channels last would be copied
+    return 0.5 * torch.stack([(x * x).mean(tuple(range(1, x.ndim))) for x in gaps]).sum(0)
