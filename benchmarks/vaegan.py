@@ -4,14 +4,15 @@ python benchmarks/vaegan.py --data mnist --size 28 --epochs 4 --seeds 0 1 2 --ou
 
 For each seed: `vaegan`, its VAE without a critic for equal epochs, and once more for equal time:
 epochs scaled by what a step costs with and without the adversary, measured in turn before the
-first run. Reconstructions of the test images are compared: Fréchet distance in features learned
-from the factors or labels, mean squared error, energy above a quarter cycle a pixel relative to the
-originals', and how often the classes are still told by the network that the features are of
-(originals first). Printed as a Markdown table; `--picture` draws ten originals and what each run of
-the first seed makes of them.
+first run, and rounded up. Reconstructions of the test images are compared: Fréchet distance in
+features learned from the factors or labels, mean squared error, energy above a quarter cycle a
+pixel relative to the originals', and how often the classes are still told by the network that the
+features are of (originals first). Printed as a Markdown table; `--picture` draws ten originals and
+what each run of the first seed makes of them.
 """
 
 import argparse
+import math
 import statistics
 import tempfile
 from pathlib import Path
@@ -146,7 +147,7 @@ def main() -> None:
     label = {"supervise": given.supervise, "supervise_dims": 1, "supervise_weight": 4.0}
     taught = {"supervise": label} if given.supervise else {}
     ratio, start = cost(knobs, own, given.threads), given.adversary_from
-    longer = round(given.epochs * (1 + (1 - start) * (ratio - 1) / given.adversary_every))
+    longer = math.ceil(given.epochs * (1 + (1 - start) * (ratio - 1) / given.adversary_every))
     print(f"an adversarial step costs {ratio:.2f} plain ones\n")
     print("| seed | run | epochs | seconds | Fréchet distance | MSE | sharpness | told right |")
     print("|---|---|---|---|---|---|---|---|")
