@@ -170,7 +170,7 @@ def main() -> None:
             distance, mse, sharp, told = measured(run)
             print(
                 f"| {seed} | {run.name} | {run.about['arguments']['epochs']} | {seconds(run):.0f} "
-                f"| {distance:.3g} | {mse:.5f} | {sharp:.2f} | {told} |",
+                f"| {distance:.3g} | {mse:.3g} | {sharp:.2f} | {told} |",
                 flush=True,
             )
         if given.picture and seed == given.seeds[0]:

@@ -154,7 +154,7 @@ def test_a_cosmetic_adversary(tmp_path, adversarial, ill):
     found = adversary.cosmetic(one)
     assert (found is not None) == ill
     if found:
-        assert "--adversarial-weight 0.5" in found.cure[0]
+        assert "--adversarial-weight 1" in found.cure[0]
 
 
 def test_an_adversary_that_never_joined(tmp_path):
@@ -386,3 +386,17 @@ def test_a_prior_asked_by_images_is_judged_by_samples_of_the_held_out_ones(tmp_p
     one = patient(tmp_path, model=Asked())
     assert len(one.samples) == len(one.model.cond)
     assert torch.equal(one.model.cond, one.held_out.batch(slice(None)).columns["label"])
+
+
+def test_cures_of_a_vae_gans_duel_change_what_its_critic_is(tmp_path):
+    """The published critic knows no penalty; an older run no knob of it; and one that never saw a
+    sample cannot mend samples.
+    """
+    won = rows([1.0] * 4, gauges={"critic loss": 1e-3})
+    published = patient(tmp_path / "a", "vaegan", {"adversarial_weight": "published"}, logged=won)
+    assert "--adversarial-weight 1" in adversary.balanced(published)[0]
+    usual = patient(tmp_path / "b", "vaegan", logged=won)
+    assert "--gamma 0.009" in adversary.balanced(usual)[0]
+    del usual.knobs["gamma"]
+    assert "--lr" in adversary.balanced(usual)[0]
+    assert "--reconstructions 0.5" in adversary.unseen(usual)[0]

@@ -27,8 +27,14 @@ class Judge(nn.Module):
         super().__init__()
         self.layers = perceptron((pixels, hidden, hidden, 1))
 
+    def features(self, image: Tensor) -> list[Tensor]:
+        return [self.layers[:-1](image.flatten(1))]  # pyright: ignore
+
+    def verdict(self, features: Tensor) -> Tensor:
+        return self.layers[-1](features).squeeze(1)  # pyright: ignore
+
     def forward(self, image: Tensor) -> Tensor:
-        return self.layers(image.flatten(1)).squeeze(1)
+        return self.verdict(self.features(image)[-1])
 
 
 @recipe

@@ -36,7 +36,7 @@ TOYS = {
 
 @pytest.fixture
 def narrow(monkeypatch):
-    """The VAE-GAN's five halvings with few channels: its states are of 0.1 MB, not of 76."""
+    """The VAE-GAN's halvings with few channels: its states are of 0.1 MB, not of 76."""
     monkeypatch.setattr("latentia.nets.vaegan.CHANNELS", (4, 4, 8, 8, 8))
     monkeypatch.setattr("latentia.nets.vaegan.UP", (8, 8, 8, 4, 4))
 

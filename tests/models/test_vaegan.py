@@ -216,6 +216,13 @@ def test_pairs_are_the_relativistic_loss_of_each_image_with_its_own_fake(reconst
             torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-9)
 
 
+def test_samples_have_no_image_whose_features_they_could_match():
+    model, images = paired(reconstructions=0.0).double().train(), batch()
+    shared = model.shared(images, moment(3))
+    assert list(shared.fakes) == ["sample"]
+    assert set(model.terms(images, moment(3), shared)) == {"distortion", "rate", "adversarial"}
+
+
 def test_every_fourth_step_of_the_critic_is_penalised_fourfold():
     """R1 and R2 of each image alone, against the slopes of one image after the other."""
     model, images = paired(every=2).double().train(), batch()

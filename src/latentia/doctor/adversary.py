@@ -1,7 +1,6 @@
 """Illnesses of a duel: who wins it, whether it moves, and what the generator draws in the end."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -39,13 +38,23 @@ def coin(patient: Patient) -> float:
 
 def balanced(patient: Patient) -> list[str]:
     """The recipe's own settings; where they are so already, another critic."""
-    times = 1 / 10 if at_a_coin(patient) else 10
+    if patient.knobs.get("adversarial_weight") == "published":
+        return weighed(patient)
+    # a VAE-GAN's critic says nothing any more where a GAN's is only slowed
+    times = 3 if cure.has(patient, "adversarial_weight") else 10
+    times = 1 / times if at_a_coin(patient) else times
     return (
         cure.restored(patient, "gamma", "critic_lr", "lr")
         or scaled(patient, "gamma", times)
         or scaled(patient, "critic_lr", 1 / times)
         or steadier(patient)
     )
+
+
+def weighed(patient: Patient, suffix: str = "balanced", **more: float) -> list[str]:
+    """The recipe's own balance of gradients, and its critic."""
+    usual = cure.knobs_of(patient.run.about["recipe"]).get("adversarial_weight")
+    return cure.train(patient, suffix, adversarial_weight=usual or 0.5, **more)
 
 
 def scaled(patient: Patient, knob: str, factor: float) -> list[str]:
@@ -200,8 +209,15 @@ def collapsed(patient: Patient) -> Diagnosis | None:
         "Whatever is asked, one picture is drawn, or a few: samples stand for a part of your "
         "images, not for all of them.",
         {"spread": differs, "reached": share},
-        balanced(patient),
+        unseen(patient) or balanced(patient),
     )
+
+
+def unseen(patient: Patient) -> list[str]:
+    """Half of the adversary's weight on samples, where it has none of them."""
+    if patient.knobs.get("reconstructions") != 1:
+        return []
+    return cure.train(patient, "samples", reconstructions=0.5)
 
 
 @check(
@@ -209,20 +225,19 @@ def collapsed(patient: Patient) -> Diagnosis | None:
     evidence="gradient of the adversarial term at the decoder's output, weighted, over the "
     "distortion's",
     threshold=f"below {COSMETIC:.0%}; or a term that never joined",
-    cure="--adversarial-weight 0.5, or --adversary-from 0.5",
+    cure="--adversarial-weight at the recipe's own, or --adversary-from 0.5",
 )
 def cosmetic(patient: Patient) -> Diagnosis | None:
     knobs, weights = patient.knobs, patient.term("adversarial", "weights")
     of = [patient.gauge(f"gradient of {kind}") for kind in ("distortion", "adversarial")]
     never = knobs.get("adversary_from") is not None and not len(weights)
     if never and patient.complete:
-        mend: dict[str, Any] = {"adversary_from": 0.5, "adversarial_weight": 0.5}
         return Diagnosis(
             WARN,
             "the adversarial term never joined.",
             "This is a plain VAE: no critic ever saw its images.",
             {"ratio": 0.0},
-            cure.train(patient, "adversary", **mend),
+            weighed(patient, "adversary", adversary_from=0.5),
         )
     if not all(len(each) and np.isfinite(each[-1]) for each in of) or not len(weights):
         return None
@@ -236,7 +251,7 @@ def cosmetic(patient: Patient) -> Diagnosis | None:
         "The critic costs time and changes nothing: this is a plain VAE, with a plain VAE's soft "
         "images.",
         {"ratio": ratio, "weight": float(weights[-1])},
-        cure.train(patient, "balanced", adversarial_weight=0.5),
+        weighed(patient),
     )
 
 

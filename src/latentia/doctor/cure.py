@@ -73,7 +73,8 @@ def own_images(patient: Patient) -> bool:
 def restored(patient: Patient, *knobs: str) -> list[str]:
     """Those of these knobs that are twice or half the recipe's own, or further, back to it."""
     usual, now = knobs_of(patient.run.about["recipe"]), patient.knobs
-    changed = {k: usual[k] for k in knobs if k in usual and not alike(now[k], usual[k])}
+    known = [k for k in knobs if k in usual and k in now]  # an older run may lack one
+    changed = {k: usual[k] for k in known if not alike(now[k], usual[k])}
     said = "-".join(f"{k}{v:g}" for k, v in changed.items())
     return train(patient, said, **changed) if changed else []
 

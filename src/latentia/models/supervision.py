@@ -18,7 +18,7 @@ class Supervision(nn.Module):
 
     columns: name -> number of classes, or None for a number. Classes: cross-entropy; numbers:
     -log N(value; output, sigma^2) with a learned sigma, in units of the column's own mean and
-    standard deviation over the training images. Heads start with small random weights: at 0 they
+    standard deviation over the training images. Heads start with random weights: at 0 they
     would pull no latent, and labels that are hard to see were never learned.
     """
 

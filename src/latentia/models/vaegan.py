@@ -69,7 +69,8 @@ class VAEGAN(VAE):
 
     What each batch of a BatchNorm holds. Encoder: real images. Decoder: reconstructions; samples
     are drawn in evaluation mode, as a user draws them, with the running statistics, and move
-    none. Critic: the three kinds together, in both turns, so that no statistic tells a label.
+    none. Critic, where it has any: the three kinds together, in both turns, so that no statistic
+    tells a label.
     """
 
     critic: Any  # an nn.Module with `features` and `verdict`
@@ -97,7 +98,8 @@ class VAEGAN(VAE):
         self.pairs, self.gamma = pairs, gamma
         self.matching, self.look = matching, look
         # whether a logit is of its image alone
-        self.apart = not any(isinstance(m, nn.BatchNorm2d) for m in critic.modules())
+        of_batch = nn.modules.batchnorm._BatchNorm  # of any number of dimensions
+        self.apart = not any(isinstance(m, of_batch) for m in critic.modules())
         if gamma is not None and not self.apart:
             raise ValueError("penalties need a critic without BatchNorm: see `slope`")
         self.meter = Gauges(NAMES + ("gradient of features",) * (matching is not None))
@@ -152,12 +154,14 @@ class VAEGAN(VAE):
         else:
             terms = {"real": (1.0, as_real(real))}
             terms |= {kind: (self.parts[kind], as_fake(x)) for kind, x in judged.items()}
-        # of pairs there is no zero: a verdict is on which side of the middle a logit lies
-        middle = (real.mean() + torch.cat(rest).mean()) / 2 if self.pairs else 0.0
+        # pairs have no zero: an image is told right where it is above its fake
+        bar = real if self.pairs else 0.0
+        parts = zip(self.parts.values(), rest, strict=True)
+        right = [w * share(real > (x if self.pairs else 0.0)) for w, x in parts]
         self.meter.note(
             critic_loss=torch.stack([w * value.mean() for w, value in terms.values()]).sum(),
-            accuracy_real=share(real > middle),
-            **{f"accuracy_{kind}": share(x < middle) for kind, x in judged.items()},
+            accuracy_real=torch.stack(right).sum(),
+            **{f"accuracy_{kind}": share(x < bar) for kind, x in judged.items()},
         )
         if penalised:
             assert self.gamma is not None
@@ -167,7 +171,7 @@ class VAEGAN(VAE):
         if seldom and self.look and "sample" not in fakes:
             with torch.no_grad():
                 fakes["sample"] = self.likelihood.mean(self.drawn(shared.z, moment))
-                self.meter.note(accuracy_sample=share(self.critic(fakes["sample"]) < middle))
+                self.meter.note(accuracy_sample=share(self.critic(fakes["sample"]) < bar))
         if "sample" in fakes:
             real_spread = spread(batch.image).clamp_min(1e-12)
             self.meter.note(spread_of_samples=spread(fakes["sample"]) / real_spread)
@@ -224,7 +228,7 @@ class VAEGAN(VAE):
         fakes = self.critic.verdict(of_fakes[-1]).chunk(kinds)
         against = (as_real(wide(x) - wide(real) if self.pairs else x) for x in fakes)
         values = {"adversarial": self.weighted(against)}
-        if self.matching is not None:
+        if self.matching is not None and "reconstruction" in self.parts:
             again = [layer[:n] for layer in of_fakes]  # reconstructions come first
             values["features"] = mismatch(again, [layer.detach() for layer in of_images])
         found = {}

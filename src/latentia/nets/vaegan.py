@@ -33,7 +33,8 @@ def vaegan_nets(
 ) -> VAEGANNets:
     """At 1x256x256 and latent 128: 1,569,984 + 8,388,864, 5,804,833 and 1,602,753 parameters.
 
-    Smaller images are halved less often: until the shorter side has 8 pixels or fewer.
+    Smaller images are halved less often: until the shorter side has 8 pixels or fewer;
+    larger ones five times, too.
     judging: the critic's norm; None: without, in He's initialisation.
     """
     h, w = shape[1:]

@@ -29,7 +29,10 @@ from latentia.nets.vaegan import OF_THE_BATCH, vaegan_nets
 AdversarialWeight = Annotated[
     float | Literal["published"],
     Ge(0),
-    Doc("its gradient as a share of the distortion's; published: 1 / batch per image"),
+    Doc(
+        "its gradient as a share of the distortion's, 0: no critic; published: 1 / batch per "
+        "image, and the other knobs of the critic say nothing"
+    ),
 ]
 
 
@@ -75,7 +78,8 @@ def vaegan(
         balance, matching = (
             after(adversary_from, linear(0.0, weight), until=joined) for weight in weights
         )
-        duel = {"pairs": True, "gamma": gamma or None, "matching": matching, "look": True}
+        duel = {"pairs": True, "gamma": gamma or None, "look": True}
+        duel |= {"matching": matching if feature_weight else None}
         model = VAEGAN(*parts, balance, reconstructions, adversary_every, **duel)
     critic = Adam(lr, betas=(0.5, 0.999)) if published else Adam(2 * lr, betas=(0.5, 0.99))
     adam = {"critic": critic, "vae": Adam(lr, schedule=cosine(end=0.05))}
