@@ -435,11 +435,11 @@ def test_a_term_that_joins_late_is_logged_at_its_own_mean(toy):
 
     def rows(name, log_every):
         options = latentia.Options(log_every=log_every)
-        run = toy(name, "vaegan", options=options, adversary_from=0.5)
+        run = toy(name, "vaegan", options=options, adversary_from=0.5, adversary_every=1)
         return [r["players"] for r in read_rows(run.path / "log.jsonl") if r["event"] == "logged"]
 
     singly, [whole] = rows("singly", 1), rows("whole", 9)
-    for player, term in (("critic", "real"), ("vae", "adversarial"), ("vae", "rate")):
+    for player, term in (("critic", "pair"), ("vae", "adversarial"), ("vae", "rate")):
         told = [r[player]["terms"] for r in singly if player in r]
         values = [terms[term] for terms in told if term in terms]
         assert whole[player]["terms"][term] == pytest.approx(np.mean(values), rel=1e-5)
@@ -453,5 +453,5 @@ def test_who_acts_at_every_second_step_is_in_every_row(toy):
     assert len(rows) > 3
     for row in rows[1:]:  # its weight rises from 0
         assert list(row) == ["critic", "vae"]
-        assert list(row["vae"]["terms"]) == ["distortion", "rate", "adversarial"]
+        assert list(row["vae"]["terms"]) == ["distortion", "rate", "adversarial", "features"]
         assert row["vae"]["weights"].keys() == row["vae"]["terms"].keys()
