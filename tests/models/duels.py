@@ -42,13 +42,16 @@ def modern():
     return GAN(*nets, Relativistic(), constant(0.7), bounded=False)
 
 
+def published_vae():
+    wide = {"slope": 0.01, "norm": nn.BatchNorm2d}
+    encoder = ConvEncoder(SHAPE, 3, (4, 8), **wide)
+    return encoder, ConvDecoder(3, SHAPE, (4, 8), (4, 4), **wide), Gaussian(math.sqrt(0.5))
+
+
 def vaegan(balance: float | None = 0.5):
     torch.manual_seed(0)
-    wide = {"slope": 0.01, "norm": nn.BatchNorm2d}
     return VAEGAN(
-        ConvEncoder(SHAPE, 3, (4, 8), **wide),
-        ConvDecoder(3, SHAPE, (4, 8), (4, 4), **wide),
-        Gaussian(math.sqrt(0.5)),
+        *published_vae(),
         Critic(SHAPE, (4, 8), norm=OF_THE_BATCH),
         constant(0.3),
         None if balance is None else constant(balance),
@@ -75,11 +78,8 @@ def patches(matching: float = 0.5):
 def paired(critic=None, **own):
     """As `vaegan` has it: pairs of an image and its reconstruction, penalties, the features."""
     torch.manual_seed(0)
-    wide = {"slope": 0.01, "norm": nn.BatchNorm2d}
     return VAEGAN(
-        ConvEncoder(SHAPE, 3, (4, 8), **wide),
-        ConvDecoder(3, SHAPE, (4, 8), (4, 4), **wide),
-        Gaussian(math.sqrt(0.5)),
+        *published_vae(),
         critic or he(Critic(SHAPE, (4, 8)), 0.2),
         constant(0.3),
         constant(0.5),

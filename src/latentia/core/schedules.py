@@ -41,6 +41,11 @@ def after(warmup: float, then: Schedule, until: float = 1.0) -> Schedule:
     return lambda share: then(min(max((share - warmup) / max(until - warmup, 1e-12), 0.0), 1.0))
 
 
+def joining(share: float, weight: float) -> Schedule:
+    """0 up to this share of the run, then linearly over a tenth of it to `weight`, which stays."""
+    return after(share, linear(0.0, weight), until=min(share + 0.1, 1.0))
+
+
 def triangle(warmup: float = 0.0, power: float = 1.0) -> Schedule:
     """A factor: 0 to 1 over the share `warmup`, then down to 0 as the power of what is left."""
 

@@ -13,8 +13,8 @@ from latentia.nets.init import he
 
 CHANNELS = (32, 64, 128, 256, 512)  # five halvings: 256x256 to 8x8
 UP = (256, 128, 64, 32, 32)
-LEAST = 9
 BOTTOM = 8  # pixels of the smallest map, or fewer: a map of 2x2 hardly tells where a thing is
+LEAST = BOTTOM + 1
 SLOPE = 0.01  # PyTorch's default, in encoder and decoder; the critic has 0.2
 
 # The critic as published judges batches of all three kinds, never an image alone: running

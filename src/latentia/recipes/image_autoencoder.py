@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from latentia.core.schedules import after, constant, cosine, linear
+from latentia.core.schedules import constant, cosine, joining
 from latentia.data import open_images
 from latentia.engine.knobs import (
     Average,
@@ -60,9 +60,7 @@ def image_autoencoder(
     plan = Architecture(tuple(k * width for k in WIDTHS[factor]), latent, layers, gcd(32, width))
     critic = PatchCritic(images.shape, (width, 2 * width, 4 * width))
     nets = Encoder(images.shape, plan), Decoder(images.shape, plan), Symmetric("learned"), critic
-    joined = min(adversary_from + 0.1, 1.0)
-    shares = [linear(0.0, weight) for weight in (adversarial_weight, feature_weight)]
-    balance, matching = (after(adversary_from, each, until=joined) for each in shares)
+    balance, matching = (joining(adversary_from, w) for w in (adversarial_weight, feature_weight))
     terms = {"matching": matching, "reconstructions": 1.0}
     model = VAEGAN(*nets, beta=constant(beta), balance=balance, **terms)
     adam = {"critic": Adam(lr, betas=(0.5, 0.9)), "vae": Adam(lr, schedule=cosine(warmup=0.02))}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from latentia.core.schedules import after, cosine, linear
+from latentia.core.schedules import after, cosine, joining, linear
 from latentia.data import open_images
 from latentia.engine.knobs import (
     Average,
@@ -73,11 +73,9 @@ def vaegan(
     adam = {"critic": Adam(lr, betas=(0.5, 0.999)), "vae": Adam(lr, schedule=cosine(end=0.05))}
     if published:
         return Plan(VAEGAN(*parts, balance=None), images, adam, batch, epochs, average)
-    ramps = (linear(0.0, weight) for weight in (adversarial_weight, feature_weight))
-    joined = min(adversary_from + 0.1, 1.0)
-    balance, matching = (after(adversary_from, ramp, until=joined) for ramp in ramps)
+    balance = joining(adversary_from, adversarial_weight)
     how = {"pairs": True, "gamma": gamma or None, "look": True}
-    how["matching"] = matching if feature_weight else None
+    how["matching"] = joining(adversary_from, feature_weight) if feature_weight else None
     model = VAEGAN(*parts, balance, reconstructions, adversary_every, **how)
     adam["critic"] = Adam(2 * lr, betas=(0.5, 0.99))
     return Plan(model, images, adam, batch, epochs, average)
