@@ -15,10 +15,10 @@ from PIL import Image
 
 from data.shards import counted
 from latentia.cli import COMMANDS, main
-from latentia.engine.knobs import refuse_unknown
-from latentia.engine.recipe import arguments, card, find
-from latentia.metrics import features
+from latentia.metrics import label_classifier
 from latentia.models.latent_diffusion import Sampling
+from latentia.runs.recipes import arguments, card, find
+from latentia.training.parameter_types import refuse_unknown
 from latentia.words import parse_train
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +58,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # a classifier of few steps, which no other test finds in the cache
     for name, value in {"EPOCHS": 1, "STEPS": 20, "VERSION": "toy"}.items():
-        monkeypatch.setattr(features, name, value)
+        monkeypatch.setattr(label_classifier, name, value)
     for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
         monkeypatch.setattr(f"latentia.recipes.{prior}.Sampling", partial(Sampling, steps=5))
     return tmp_path
@@ -98,7 +98,7 @@ def executed(words, monkeypatch):
         words = [*words, "--k", "20"]
     if command == "explore":
         served = []
-        monkeypatch.setattr("latentia.web.serve.serve", lambda *how: served.append(how))
+        monkeypatch.setattr("latentia.explorer.server.serve", lambda *how: served.append(how))
         assert main(words) == 0
         assert served
         return

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from latentia.engine.log import Finding, Finished, Validated
-from latentia.engine.run import Run
-from latentia.metrics.choice import Candidate, Choice
+from latentia.metrics.beta_choice import Candidate, Choice
+from latentia.runs.folder import Run
 from latentia.show import _bar, _lines, choice, figures, show
+from latentia.training.events import Finding, Finished, Validated
 
 COMMAND = f"latentia train conv_vae --data '/photos [2024]' --run runs/{'long-' * 30}beta1"
 

@@ -31,10 +31,10 @@ from latentia.core.errors import Error
 
 def recipes() -> None:
     """List the recipes: what each reproduces, its default data, what to expect."""
-    from latentia.engine.recipe import card, names
+    from latentia.runs.recipes import list_recipes, read_card
 
-    for name in names():
-        recipe = card(name)
+    for name in list_recipes():
+        recipe = read_card(name)
         default = f"--data {recipe.data}" if recipe.data else "--autoencoder RUN"
         print(f"{name}  ({default})\n    {recipe.summary}")
         for line in recipe.about.splitlines():
@@ -45,10 +45,10 @@ def recipes() -> None:
 
 def train(words: list[str]) -> int:
     """Train a recipe: latentia train RECIPE [--run DIR] [--data SRC] [--knob value ...]."""
-    from latentia.engine.recipe import names
+    from latentia.runs.recipes import list_recipes
 
     if not words or words[0].startswith("-"):
-        known = ", ".join(names())
+        known = ", ".join(list_recipes())
         usage = (
             "latentia train RECIPE [--run DIR] [--data SRC] [--knob value ...]; "
             f"latentia train RECIPE --help shows its knobs; recipes: {known}."
@@ -61,9 +61,9 @@ def train(words: list[str]) -> int:
     from latentia.words import parse_train
 
     run, profile, knobs, options, edits = parse_train(name, given)
-    from latentia.engine.launch import together
-    from latentia.session import start
+    from latentia.api.training import start
     from latentia.show import show
+    from latentia.training.launch import together
 
     with together():
         begun = start(name, knobs, edits=edits, options=options, run=run, profile=profile)
@@ -72,16 +72,17 @@ def train(words: list[str]) -> int:
 
 def resume(run: RunFolder, data: Data = None) -> int:
     """Go on with a run that was stopped; the result is as if it had not been."""
-    from latentia.core import processes
-    from latentia.engine.launch import together
-    from latentia.session import go_on
+    from latentia.api.training import go_on
+    from latentia.core import distributed
+    from latentia.runs.provenance import list_differences
     from latentia.show import finished, show
+    from latentia.training.launch import together
 
     with together():
         opened, events = go_on(run, data)
-        if processes.rank() == 0:
+        if distributed.rank() == 0:
             finished(opened)
-        for line in opened.differences() if processes.rank() == 0 else ():
+        for line in list_differences(opened.metadata) if distributed.rank() == 0 else ():
             print(f"Not as when this run began, so bits may differ: {line}.", file=sys.stderr)
         return show(opened, events)
 
@@ -106,14 +107,14 @@ def sample(
     out: Out = "samples.png",
 ) -> None:
     """Draw new images."""
-    from latentia.engine.run import Run
-    from latentia.report.pictures import ending, put
-    from latentia.report.sheets import sampled
+    from latentia.report.grids import ending, put
+    from latentia.report.rendered_images import sampled
+    from latentia.runs.open import open_run
 
     ending(out, ".png", ".npy")
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
-    opened = Run.open(run).at(beta)
+    opened = open_run(run).with_beta(beta)
     wanted = {"sampler": sampler, "steps": steps, "guidance": guidance}
     chosen = {k: v for k, v in wanted.items() if v is not None}
     print(put(out, sampled(opened, opened.model(), n, seed, chosen, cond, data).kinds))
@@ -133,20 +134,21 @@ def reconstruct(
     """Originals above their reconstructions (decoded posterior means)."""
     import torch
 
-    from latentia.engine.run import Run
-    from latentia.report.pictures import ending, put
-    from latentia.report.sheets import reconstructed
+    from latentia.report.grids import ending, put
+    from latentia.report.rendered_images import reconstructed
+    from latentia.runs.image_names import resolve_image
+    from latentia.runs.open import open_run
 
     ending(out, ".png", ".npy")
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
-    opened = Run.open(run).at(beta)
-    model = opened.coder()
+    opened = open_run(run).with_beta(beta)
+    model = opened.autoencoder()
     if images:
-        given = torch.cat([opened.image(name, split, data) for name in images])
+        given = torch.cat([resolve_image(opened, name, split, data)[1] for name in images])
         what = "images"
     else:
-        part = opened.part(split, data)
+        part = opened.split(split, data)
         given, what = part.batch(slice(0, n)).image, f"{part.name} images"
     print(put(out, reconstructed(opened, model, given, what).kinds))
 
@@ -155,11 +157,11 @@ def report(
     run: RunFolder, data: Annotated[str | None, Doc("where the run's images are now")] = None
 ) -> None:
     """Write report.html anew."""
-    from latentia.doctor.examine import examine
-    from latentia.engine.run import Run
+    from latentia.diagnostics.diagnose import examine
     from latentia.report.page import write_report
+    from latentia.runs.open import open_run
 
-    opened = Run.open(run)
+    opened = open_run(run)
     images = opened.images(data, same=True)
     print(write_report(opened, images, examine(opened, images).findings))
 
@@ -222,7 +224,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _dispatch(name: str, words: list[str]) -> int | None:
-    from latentia.engine.knobs import nearest, refuse_unknown, refuse_unreadable
+    from latentia.training.parameter_types import nearest, refuse_unknown, refuse_unreadable
 
     if name not in COMMANDS:
         near = nearest(name, COMMANDS, " did you mean {}?")

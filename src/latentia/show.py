@@ -13,30 +13,30 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from latentia.core import processes
-from latentia.core.counted import counted
+from latentia.core import distributed
 from latentia.core.spans import STEP
-from latentia.doctor.cure import longer
-from latentia.doctor.examine import Report
-from latentia.doctor.patient import Patient
-from latentia.engine.log import Event, Finding, Finished, Logged, Profiled, Validated
-from latentia.engine.run import Run
-from latentia.latents.relate import LEVEL, Related
-from latentia.metrics.choice import Choice
-from latentia.sweep import Trial
+from latentia.core.text import counted
+from latentia.diagnostics.diagnose import Report
+from latentia.diagnostics.run_context import Patient
+from latentia.diagnostics.suggested_commands import longer
+from latentia.latents.association import LEVEL, Related
+from latentia.metrics.beta_choice import Choice
+from latentia.runs.folder import RunFolder
+from latentia.sweep.study import Trial
+from latentia.training.events import Event, Finding, Finished, Logged, Profiled, Validated
 
 EVERY = 5.0  # seconds between lines
 WIDTH = 100  # of a finding; commands are longer, and stay whole
 CODES = {"complete": 0, "stopped": 130, "non-finite": 1}
 
 
-def show(run: Run, events: Iterator[Event]) -> int:
+def show(run: RunFolder, events: Iterator[Event]) -> int:
     """Prints what happens and where the result lies; returns the exit code."""
-    if processes.rank():  # the first process speaks
+    if distributed.rank():  # the first process speaks
         ends = [event for event in events if isinstance(event, Finished)]
         return CODES[ends[-1].reason]
     console = Console(stderr=True)
-    for line in [_images(run), *run.about.get("notes", [])]:
+    for line in [_images(run), *run.metadata.get("notes", [])]:
         print(line, file=sys.stderr)
     try:
         shown = _bar(console, run, events) if console.is_terminal else _lines(events)
@@ -52,7 +52,7 @@ def show(run: Run, events: Iterator[Event]) -> int:
     return CODES[shown.reason]
 
 
-def finished(run: Run) -> None:
+def finished(run: RunFolder) -> None:
     """Of a run with nothing left to do: that this is so, and what makes a longer one."""
     patient = Patient(run)
     if not patient.complete:
@@ -63,15 +63,15 @@ def finished(run: Run) -> None:
         print(*again, sep="\n")
 
 
-def _images(run: Run) -> str:
-    spec = run.about["images"]
+def _images(run: RunFolder) -> str:
+    spec = run.metadata["images"]
     c, h, w = spec["shape"]
     counts = ", ".join(f"{n:,} {split}" for split, n in spec["count"].items())
     kind = {1: "grey", 3: "colour"}.get(c, f"{c} channels")
     return f"{spec['source']}: {counts}; {h}x{w} {kind}"
 
 
-def _bar(console: Console, run: Run, events: Iterator[Event]) -> Finished:
+def _bar(console: Console, run: RunFolder, events: Iterator[Event]) -> Finished:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -228,7 +228,7 @@ def figures(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
 USES = {"sampling": "sample", "reconstruction": "reconstruct"}  # else the coordinates are wanted
 
 
-def choice(found: Choice, runs: Sequence[Run], run: Run) -> None:
+def choice(found: Choice, runs: Sequence[RunFolder], run: RunFolder) -> None:
     """Every candidate with its run, the chosen one marked, and the command that uses it."""
     print(f"{found.figure}; {counted(found.n, 'image')} of {found.split}")
     if found.note:

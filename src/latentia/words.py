@@ -9,21 +9,21 @@ import tyro
 from typing_extensions import Doc
 
 from latentia.core.errors import Error
-from latentia.engine import edits
-from latentia.engine.knobs import check, refuse_unknown, refuse_unreadable
-from latentia.engine.plan import Options
-from latentia.engine.recipe import find
+from latentia.runs import modifiers
+from latentia.runs.recipes import find_recipe
+from latentia.training.parameter_types import check, refuse_unknown, refuse_unreadable
+from latentia.training.plan import Options
 
 
 def parse_train(name: str, words: list[str]) -> tuple:
     """The words after the recipe: the run, whether to profile, knobs, options and edits' flags."""
-    function = find(name)
+    function = find_recipe(name)
     groups: dict[str, type] = {  # in --help: "recipe options", "engine options", "iwae options"
         "recipe": _fields(f"{name}", function),
         "engine": _fields("options", Options),
     }
-    for edit in edits.NAMES:
-        groups[edit] = _fields(edit, edits.find(edit), switch=edit)
+    for edit in modifiers.NAMES:
+        groups[edit] = _fields(edit, modifiers.find_modifier(edit), switch=edit)
     known = [f.name for group in groups.values() for f in dataclasses.fields(group)]
     for own in inspect.signature(function).parameters:
         if own in ("run", "profile") or known.count(own) > 1:
@@ -49,8 +49,8 @@ def parse_train(name: str, words: list[str]) -> tuple:
     )
     values = {key: vars(getattr(parsed, key)) for key in groups}
     check("latentia train", Options, values["engine"])
-    chosen = {key: values[key] for key in edits.NAMES if values[key][key] is not None}
-    for key in edits.NAMES:
+    chosen = {key: values[key] for key in modifiers.NAMES if values[key][key] is not None}
+    for key in modifiers.NAMES:
         stray = [f for f in dataclasses.fields(groups[key]) if values[key][f.name] != f.default]
         if key not in chosen and stray:
             flag, switch = (text.replace("_", "-") for text in (stray[0].name, key))

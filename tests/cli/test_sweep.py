@@ -182,14 +182,14 @@ def test_a_storage_that_holds_other_settings_by_this_name_is_refused(data, tmp_p
 
 
 def test_whole_numbers_stay_whole(data, tmp_path):
-    from latentia.sweep import Sweep
+    from latentia.sweep.study import Sweep
 
     made = Sweep("mnist_mlp_vae", ["batch=1000:20000"], 3, ["--data", data], tmp_path / "s")
     assert [each["batch"] for each in made.settings] == ["1000", "10500", "20000"]
 
 
 def test_a_sweep_has_its_folders_name_however_it_is_given(data, tmp_path, monkeypatch):
-    from latentia.sweep import Sweep
+    from latentia.sweep.study import Sweep
 
     (tmp_path / "s").mkdir()
     monkeypatch.chdir(tmp_path / "s")

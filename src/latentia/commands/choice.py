@@ -40,10 +40,10 @@ def choose(
 ) -> None:
     """Name the beta for a purpose: of a run of --multirate, or of a sweep over beta."""
     from latentia.data.labels import UNLABELLED, Labels
-    from latentia.doctor.choose import candidates
-    from latentia.doctor.choose import choose as chosen
-    from latentia.metrics.choice import keep
+    from latentia.metrics.beta_choice import keep
     from latentia.show import choice
+    from latentia.sweep.beta_choice import candidates
+    from latentia.sweep.beta_choice import choose as chosen
 
     if points < 2:
         raise Error(f"--points is {points}; it must be at least 2.")
@@ -93,12 +93,12 @@ def sweep(words: list[str]) -> int:
         return_unknown_args=True,
         use_underscores=False,
     )
-    from latentia.metrics.curve import knee, pareto
-    from latentia.report.coordinates import rendered
-    from latentia.report.pictures import put
-    from latentia.report.trade import sweep_figure
+    from latentia.metrics.rate_distortion import knee, pareto
+    from latentia.report.grids import put
+    from latentia.report.latent_figures import rendered
+    from latentia.report.rate_distortion_figures import sweep_figure
     from latentia.show import show, swept
-    from latentia.sweep import Sweep
+    from latentia.sweep.study import Sweep
 
     made = Sweep(given.recipe, given.over, given.trials, rest, given.out, given.storage)
     code = made.run(show)

@@ -8,8 +8,8 @@ from typing_extensions import Doc
 from tyro.conf import Positional
 
 from latentia.commands.flags import WHICH, AtBeta, Data, Json, Number, Out, RunFolder, SplitName
-from latentia.core.counted import counted
 from latentia.core.errors import Error
+from latentia.core.text import counted
 
 LabelFile = Annotated[
     str | None,
@@ -41,22 +41,22 @@ def encode(
 
     Several processes share the images: torchrun --nproc_per_node 2 -m -- latentia encode RUN.
     """
-    from latentia.core import processes
-    from latentia.engine.launch import first_before_all, together
-    from latentia.engine.run import Run
+    from latentia.core import distributed
     from latentia.latents.table import write_table
+    from latentia.runs.open import open_run
+    from latentia.training.launch import first_before_all, together
 
     with together():
-        opened = Run.open(run).at(beta)
-        model = opened.coder()
+        opened = open_run(run).with_beta(beta)
+        model = opened.autoencoder()
         table = _labels(labels, label_cols, "blank")
         images = first_before_all(lambda: opened.images(data))
-        part = first_before_all(lambda: opened.part(split, images, own="all", labels=table))
-        if part.note and not processes.rank():
+        part = first_before_all(lambda: opened.split(split, images, own="all", labels=table))
+        if part.note and not distributed.rank():
             print(part.note, file=sys.stderr)
         membership = opened.membership(part, images)
         path = write_table(out, model, part, membership, thumbnails=thumbnails)
-        if not processes.rank():
+        if not distributed.rank():
             print(path)
 
 
@@ -73,16 +73,16 @@ def relate(
     out: Annotated[str | None, Doc(".png or .svg file for the figure; default: none")] = None,
 ) -> None:
     """Find which latent dimension carries which label."""
-    from latentia.engine.run import Run
-    from latentia.latents.codes import codes, names
-    from latentia.latents.relate import relate as related
-    from latentia.report.pictures import ending, put
+    from latentia.latents.association import relate as related
+    from latentia.latents.encoding import codes, names
+    from latentia.report.grids import ending, put
+    from latentia.runs.open import open_run
 
     if out is not None:
         ending(out, ".png", ".svg")
-    opened = Run.open(run).at(beta)
-    model = opened.coder()
-    part = opened.part(split, data, labels=_labels(labels, label_cols, "left out"))
+    opened = open_run(run).with_beta(beta)
+    model = opened.autoencoder()
+    part = opened.split(split, data, labels=_labels(labels, label_cols, "left out"))
     if part.note:
         print(part.note, file=sys.stderr)
     columns = {name: values.numpy() for name, values in part.columns.items()}
@@ -91,7 +91,7 @@ def relate(
         f"{opened.name}: {counted(len(part), 'image')} of {part.name}, {permutations} permutations"
     )
     if out is not None:
-        from latentia.report.coordinates import relation_figure, rendered
+        from latentia.report.latent_figures import relation_figure, rendered
 
         figure = relation_figure(found, names(model.latent_shape), caption)
         put(out, {f".{kind}": lambda kind=kind: rendered(figure, kind) for kind in ("png", "svg")})
@@ -117,23 +117,23 @@ def traverse(
     out: Annotated[str, Doc(".png, .gif or .npy file to write")] = "traversal.png",
 ) -> None:
     """Move one image along one latent dimension at a time, as far as the training images go."""
-    from latentia.engine.found import called
-    from latentia.engine.run import Run
-    from latentia.latents.codes import chosen, codes, names
-    from latentia.latents.traverse import traverse as traversal
-    from latentia.report.coordinates import traversal_frames, traversal_sheet
-    from latentia.report.pictures import ending, gif, npy, png, put
+    from latentia.latents.encoding import chosen, codes, names
+    from latentia.latents.traversal import traverse as traversal
+    from latentia.report.grids import ending, gif, npy, png, put
+    from latentia.report.latent_figures import traversal_frames, traversal_sheet
+    from latentia.runs.image_names import caption_image, resolve_image
+    from latentia.runs.open import open_run
 
     ending(out, ".png", ".gif", ".npy")
-    opened = Run.open(run).at(beta)
-    model = opened.coder()
-    over = codes(model, opened.part(None, data, own="train"), SAMPLE)
-    given = opened.image(image, split, data)
+    opened = open_run(run).with_beta(beta)
+    model = opened.autoencoder()
+    over = codes(model, opened.split(None, data, default="train"), SAMPLE)
+    given = resolve_image(opened, image, split, data)[1]
     found = traversal(model, given, over, chosen(dims, over.order), steps)
     known = names(model.latent_shape)
     ends = f"from the {found.levels[0]:.1%} to the {found.levels[-1]:.1%} quantile"
     caption = (
-        f"{opened.name}: {called(image, split)} along one latent at a time, {ends} of "
+        f"{opened.name}: {caption_image(image, split)} along one latent at a time, {ends} of "
         f"{counted(len(over.mean), 'image')}"
     )
     kinds = {
@@ -157,14 +157,15 @@ def interpolate(
     """Walk from image to image through their latents."""
     import torch
 
-    from latentia.engine.run import Run
-    from latentia.report.pictures import ending, put
-    from latentia.report.sheets import walked
+    from latentia.report.grids import ending, put
+    from latentia.report.rendered_images import walked
+    from latentia.runs.image_names import resolve_image
+    from latentia.runs.open import open_run
 
     ending(out, ".png", ".gif", ".npy")
-    opened = Run.open(run).at(beta)
-    model = opened.coder()
-    ends = [opened.image(name, split, data) for name in images]
+    opened = open_run(run).with_beta(beta)
+    model = opened.autoencoder()
+    ends = [resolve_image(opened, name, split, data)[1] for name in images]
     found = walked(opened, model, images, torch.cat(ends), steps, spherical)
     print(put(out, found.kinds))
 
@@ -179,20 +180,20 @@ def nearest(
     out: Out = "nearest.png",
 ) -> None:
     """Show the images of a split whose latents lie nearest to an image's."""
-    from latentia.engine.found import keyed
-    from latentia.engine.run import Run
-    from latentia.latents.codes import codes
-    from latentia.report.pictures import ending, put
-    from latentia.report.sheets import neighbours
+    from latentia.latents.encoding import codes
+    from latentia.report.grids import ending, put
+    from latentia.report.rendered_images import neighbours
+    from latentia.runs.image_names import resolve_image
+    from latentia.runs.open import open_run
 
     ending(out, ".png", ".npy")
     if n < 1:
         raise Error(f"-n is {n}; it must be at least 1.")
-    opened = Run.open(run).at(beta)
-    model = opened.coder()
+    opened = open_run(run).with_beta(beta)
+    model = opened.autoencoder()
     images = opened.images(data)
-    part = opened.part(split, images)
-    key, given = keyed(opened, image, split, images)
+    part = opened.split(split, images)
+    key, given = resolve_image(opened, image, split, images)
     over = codes(model, part, SAMPLE)
     print(put(out, neighbours(opened, model, key, given, part, over, n)[0].kinds))
 
@@ -206,14 +207,14 @@ def decode(
     out: Out = "decoded.png",
 ) -> None:
     """Decode latents that are given as numbers."""
-    from latentia.engine.run import Run
-    from latentia.latents.written import read_latents
-    from latentia.report.pictures import ending, put
-    from latentia.report.sheets import decoded
+    from latentia.latents.parsing import read_latents
+    from latentia.report.grids import ending, put
+    from latentia.report.rendered_images import decoded
+    from latentia.runs.open import open_run
 
     ending(out, ".png", ".npy")
-    opened = Run.open(run).at(beta)
-    model = opened.coder()
+    opened = open_run(run).with_beta(beta)
+    model = opened.autoencoder()
     print(put(out, decoded(opened, model, read_latents(latents, model.latent_shape)).kinds))
 
 
@@ -227,23 +228,25 @@ def attribute(
     out: Annotated[str, Doc(".png, .svg or .npy file to write")] = "attribution.png",
 ) -> None:
     """Map how each pixel answers to each latent dimension."""
-    from latentia.engine.found import called
-    from latentia.engine.run import Run
-    from latentia.latents.attribute import attribute as answers
-    from latentia.latents.codes import chosen, codes, names
-    from latentia.report.coordinates import attribution_figure, rendered
-    from latentia.report.pictures import ending, npy, put
+    from latentia.latents.attribution import attribute as answers
+    from latentia.latents.encoding import chosen, codes, names
+    from latentia.report.grids import ending, npy, put
+    from latentia.report.latent_figures import attribution_figure, rendered
+    from latentia.runs.image_names import caption_image, resolve_image
+    from latentia.runs.open import open_run
 
     ending(out, ".png", ".svg", ".npy")
-    opened = Run.open(run).at(beta)
-    model = opened.coder()
-    over = codes(model, opened.part(None, data, own="train"), SAMPLE)
-    given, picked = opened.image(image, split, data), chosen(dims, over.order)
+    opened = open_run(run).with_beta(beta)
+    model = opened.autoencoder()
+    over = codes(model, opened.split(None, data, default="train"), SAMPLE)
+    given, picked = resolve_image(opened, image, split, data)[1], chosen(dims, over.order)
     maps = answers(model, given, picked, over.spread[picked].tolist())
     known = names(model.latent_shape)
     titles = [f"z {known[k]}, {over.rates[k]:.2f} nats" for k in picked]
     n = counted(len(over.mean), "image")
-    caption = f"{opened.name}: {called(image, split)}, change by one standard deviation of {n}"
+    caption = (
+        f"{opened.name}: {caption_image(image, split)}, change by one standard deviation of {n}"
+    )
     figure = attribution_figure(maps, given, model.reconstruct(given), titles, caption)
     pictures = {f".{kind}": lambda kind=kind: rendered(figure, kind) for kind in ("png", "svg")}
     print(put(out, {**pictures, ".npy": lambda: npy(maps)}))

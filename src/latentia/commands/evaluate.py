@@ -42,27 +42,29 @@ def evaluate(
     Several processes (torchrun --nproc_per_node 2 -m -- latentia evaluate RUN) share the images of
     elbo and nll; the first one measures whatever compares sets.
     """
-    from latentia.core import processes
+    from latentia.core import distributed
     from latentia.core.contract import HasGenerator
-    from latentia.engine.launch import first_before_all, together
-    from latentia.engine.run import Run
+    from latentia.metrics.builtin import keep, measure
     from latentia.metrics.evaluation import Evaluation
-    from latentia.metrics.measures import keep, measure
+    from latentia.runs.open import open_run
+    from latentia.training.launch import first_before_all, together
 
     for flag, given, least in (("-n", n, 2), ("--k", k, 1)):
         if given is not None and given < least:
             raise Error(f"{flag} is {given}; it must be at least {least}.")
     with together():
-        opened = Run.open(run).at(beta)
+        opened = open_run(run).with_beta(beta)
         if metrics is None:
             metrics = "fd" if isinstance(opened.model(), HasGenerator) else "elbo"
         names = [name.strip() for name in metrics.split(",")]
         images = first_before_all(lambda: opened.images(data))
-        part = first_before_all(lambda: opened.part(split, images))
+        part = first_before_all(lambda: opened.split(split, images))
         result = measure(Evaluation(opened, images, part, features, n, k, seed), names)
-        if processes.rank():
+        if distributed.rank():
             return
-    if opened.owns(images) and beta is None:  # the file is of the run as it answers by itself
+    if (
+        opened.is_training_data(images) and beta is None
+    ):  # the file is of the run as it answers by itself
         keep(opened, result)
     if json_:
         print(json.dumps(result, indent=1))

@@ -28,12 +28,12 @@ def doctor(
         raise Error(
             "No run was named; give one: latentia doctor RUN, or latentia doctor --install."
         )
-    from latentia.doctor.clean import clean as written
-    from latentia.doctor.examine import examine
-    from latentia.engine.run import Run
+    from latentia.diagnostics.clean_images import clean as written
+    from latentia.diagnostics.diagnose import examine
+    from latentia.runs.open import open_run
     from latentia.show import examined
 
-    opened = Run.open(run)
+    opened = open_run(run)
     if clean is not None:
         path, lost = written(opened.images(data, same=True), clean)
         print(f"{path}: left out {', '.join(f'{n:,} of {name}' for name, n in lost.items())}")
@@ -48,7 +48,7 @@ def doctor(
 
 
 def _installation(as_json: bool) -> int:
-    from latentia.doctor.installation import installation, shown, whole
+    from latentia.diagnostics.environment import installation, shown, whole
 
     found = installation()
     if as_json:

@@ -23,13 +23,13 @@ def export(
     out: Annotated[str | None, Doc("folder to write; default: RUN-FORMAT")] = None,
 ) -> None:
     """Write a run's model for other programs, compared with PyTorch first."""
-    from latentia.engine.knobs import nearest
-    from latentia.engine.run import Run
+    from latentia.runs.open import open_run
+    from latentia.training.parameter_types import nearest
 
     if to not in FORMATS:
         near = nearest(to, FORMATS, " did you mean {}?")
         raise Error(f"There is no format {to};{near} --to is one of {', '.join(FORMATS)}.")
-    opened = Run.open(run).at(beta)
+    opened = open_run(run).with_beta(beta)
     try:
         for package in FORMATS[to]:
             importlib.import_module(package)

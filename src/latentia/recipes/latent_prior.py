@@ -9,7 +9,11 @@ from latentia.core.errors import Error
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.engine.knobs import (
+from latentia.models.latent_diffusion import CLUSTER, LatentDiffusion, Sampling
+from latentia.nets.conditioning import LabelCondition
+from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import (
     Autoencoder,
     Average,
     BatchSize,
@@ -19,12 +23,8 @@ from latentia.engine.knobs import (
     PathName,
     Size,
 )
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.models.latent_diffusion import CLUSTER, LatentDiffusion, Sampling
-from latentia.nets.condition import LabelCondition
-from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 Guidance = Annotated[
     float | None, Ge(0), Doc("of samples; 1 as learned; default: 1.5, by clusters 1.25")
