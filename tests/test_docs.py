@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from data.shards import counted
-from latentia.cli import COMMANDS, main
-from latentia.engine.knobs import refuse_unknown
+from latentia.cli.arguments import refuse_unknown
+from latentia.cli.main import COMMANDS, main
+from latentia.cli.train_arguments import parse_train_arguments
 from latentia.engine.recipe import arguments, card, find
 from latentia.metrics import features
 from latentia.models.latent_diffusion import Sampling
-from latentia.words import parse_train
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -107,7 +107,7 @@ def executed(words, monkeypatch):
 
 def takes_its_flags(command, given):
     if command == "train":
-        parse_train(given[0], given[1:])
+        parse_train_arguments(given[0], given[1:])
         assert callable(find(given[0]))
     else:
         known = inspect.signature(COMMANDS[command]).parameters

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from data.shards import counted
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.doctor import cure
 from latentia.doctor.patient import Patient
 from latentia.engine.run import Run

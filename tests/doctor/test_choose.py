@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.core.errors import Error
 from latentia.doctor import choose as room
 from latentia.doctor.choose import PURPOSES, candidates, choose

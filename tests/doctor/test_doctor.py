@@ -6,7 +6,7 @@ import shlex
 import numpy as np
 from sklearn.datasets import load_digits
 
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.doctor.examine import examine
 from latentia.engine.run import Run
 

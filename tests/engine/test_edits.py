@@ -7,7 +7,7 @@ import pytest
 from test_resume import content
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.engine.log import read_rows
 from latentia.losses.likelihood import Gaussian
 from latentia.session import go_on, start

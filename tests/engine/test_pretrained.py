@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.engine.plan import Options
 from latentia.engine.pretrained import CONFIG, WEIGHTS, adopt, architecture
 from mistakes import error

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import latentia
 from data.shards import counted
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.engine.checkpoint import read_about
 from latentia.engine.optim import Adam, moments, restore
 from latentia.session import go_on

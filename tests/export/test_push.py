@@ -9,7 +9,7 @@ import torch
 from shelf import TOKEN, Shelf
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.engine.hub import check
 from mistakes import error
 

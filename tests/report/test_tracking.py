@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.engine.log import Finding, Logged, Validated, read_rows
 from latentia.report import tracking
 from latentia.session import go_on, start

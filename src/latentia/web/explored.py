@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from latentia.commands.coordinates import SAMPLE
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.data import Images, Split
@@ -21,7 +20,7 @@ from latentia.data.split import evenly
 from latentia.engine.found import called, one_image
 from latentia.engine.planned import PARENT
 from latentia.engine.run import Run
-from latentia.latents.codes import Codes, codes
+from latentia.latents.codes import SAMPLE, Codes, codes
 from latentia.latents.written import rows_of, told
 from latentia.report import sheets
 from latentia.report.sheets import Sheet

@@ -6,6 +6,7 @@ from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.core.schedules import Schedule, after, linear
+from latentia.engine.knobs import Metavar
 from latentia.engine.plan import Plan
 from latentia.losses.divergence import kl
 from latentia.losses.likelihood import Gaussian
@@ -18,7 +19,11 @@ RISE = after(0.0, linear(0.0, 1.0), until=0.5)
 
 def multirate(
     plan: Plan,
-    multirate: Annotated[str, Doc("range of beta that one run learns: 0.01:10")] = "0.01:10",
+    multirate: Annotated[
+        str,
+        Metavar("LOW:HIGH"),
+        Doc("range of beta that one run learns, such as 0.01:10; commands then take --beta"),
+    ] = "0.01:10",
 ) -> Plan:
     """Bae et al. 2023, arXiv 2212.03905. Answers at the recipe's beta unless asked for another.
 
