@@ -23,7 +23,7 @@ SIDE = 128
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 MARKS = "<!-- {}: made by benchmarks/scale.py -->\n", "<!-- end of {} -->\n"
 DECODE = "import latentia.data as d; d.open_images({data!r}).spec()"
-COMMAND = "import sys; from latentia.cli import main; sys.exit(main({words}))"
+COMMAND = "import sys; from latentia.cli.main import main; sys.exit(main({words}))"
 STAGES = {
     "decode": [],
     "train": ["train", "{recipe}", "--data", "{data}", "--run", "{run}", "--threads", "1"],

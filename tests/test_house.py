@@ -133,7 +133,7 @@ def test_the_site_is_built_without_a_warning(tmp_path):
 def test_help_and_list_come_without_torch():
     for words, said in (["--help"], "train"), (["recipes"], "mnist_mlp_vae"), (["--version"], "."):
         code = (
-            "import sys; from latentia.cli import main; "
+            "import sys; from latentia.cli.main import main; "
             f"code = main({words}); assert 'torch' not in sys.modules; sys.exit(code)"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -144,7 +144,7 @@ def test_help_and_list_come_without_torch():
 def test_what_is_for_the_end_of_a_run_is_not_imported_before_its_first_step():
     """A sweep's table once brought scikit-learn and torchmetrics to every `latentia train`."""
     slow = "sklearn", "scipy.stats", "torchmetrics", "matplotlib", "torch._dynamo", "datasets"
-    code = "import sys, latentia.cli, latentia.api.training, latentia.show, latentia.words\n"
+    code = "import sys, latentia.cli.main, latentia.api.training, latentia.cli.train_actions\n"
     code += f"print([name for name in {slow} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.diagnostics.diagnose import CHECKS
 
 SEEDS = (0, 1, 2)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.core.errors import Error
 from latentia.metrics.beta_choice import Candidate, Choice, keep, kept
 from latentia.sweep.beta_choice import PURPOSES, candidates, choose

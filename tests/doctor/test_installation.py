@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 import torch
 
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.diagnostics import environment
 from latentia.diagnostics.environment import Library
 
@@ -19,7 +19,7 @@ class Block(importlib.abc.MetaPathFinder):
         if name.partition(".")[0] == {name!r}:
             raise ModuleNotFoundError("No module named " + name)
 sys.meta_path.insert(0, Block())
-sys.argv = ["latentia", "doctor", "--install"]
+sys.argv = ["latentia", "env"]
 runpy.run_module({module!r}, run_name="__main__")
 """
 
@@ -54,11 +54,11 @@ def test_libraries_are_those_that_the_package_asks_for_by_extra_and_old_ones_do_
 def test_what_is_missing_is_named_with_what_installs_it_and_the_exit_code(monkeypatch, capsys):
     asked = ["torch>=2.6", 'no-such-thing>=1; extra == "export"']
     monkeypatch.setattr(metadata, "requires", lambda _: asked)
-    assert main(["doctor", "--install"]) == 0
+    assert main(["env"]) == 0
     said = capsys.readouterr().out
     assert 'no-such-thing>=1 is missing: pip install "latentia[export]"' in said
     monkeypatch.setattr(metadata, "requires", lambda _: ["no-such-thing>=1"])
-    assert main(["doctor", "--install", "--json"]) == 2
+    assert main(["env", "--json"]) == 2
     found = json.loads(capsys.readouterr().out)
     assert found["libraries"]["latentia"][0]["version"] is None
     assert found["here"].keys() == {"device", "precision", "threads", "memory", "cache", "compile"}

@@ -8,7 +8,7 @@ from test_resume import content
 
 import latentia
 from latentia.api.training import go_on, start
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.losses.likelihoods import Gaussian
 from latentia.training.events import read_rows
 

@@ -14,8 +14,7 @@ from safetensors.torch import load_file
 import latentia
 from data.shards import counted
 from latentia.api.training import go_on
-from latentia.cli import main
-from latentia.runs.create import create_run
+from latentia.cli.main import main
 from latentia.training.checkpoint import read_about
 from latentia.training.optimizers import Adam, moments, restore
 

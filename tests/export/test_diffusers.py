@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.export.diffusers import write
 from latentia.training.checkpoint import read_tensors, write_tensors
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.core.contract import HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.core.seeding import normal_rows

@@ -12,7 +12,7 @@ import pytest
 import latentia
 from latentia import tracking
 from latentia.api.training import go_on, start
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.training.events import Finding, Logged, Validated, read_rows
 
 KNOBS = {"data": "digits", "hidden": 8, "latent": 3, "batch": 256, "epochs": 3}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.data import open_images
 from latentia.explorer.routes import application
 from latentia.explorer.security import Guard

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.explorer import summary
 from latentia.explorer.session import Explored
 from latentia.explorer.worker import Worker
@@ -454,7 +454,7 @@ def test_mistakes_in_latents_that_are_given(place, tmp_path, capsys):
 
 def test_help_comes_without_torch_or_fastapi():
     code = (
-        "import sys; from latentia.cli import main; main(['--help']); "
+        "import sys; from latentia.cli.main import main; main(['--help']); "
         "assert not {'torch', 'fastapi', 'uvicorn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -3,10 +3,10 @@
 import secrets
 import socket
 import threading
+from collections.abc import Sequence
 
 import uvicorn
 
-from latentia.commands.explore import HOME
 from latentia.core.errors import Error
 from latentia.data.splits import NAMES
 from latentia.explorer.routes import application
@@ -15,8 +15,8 @@ from latentia.explorer.session import Explored
 from latentia.explorer.worker import Worker
 
 
-def serve(given: list[str], data: str | None, split: str, host: str, port: int | None) -> None:
-    """Serves until it is interrupted.
+def serve(given: list[str], data: str | None, split: str, host: str, ports: Sequence[int]) -> None:
+    """Serve on the first port that is free, until interrupted; port 0 is any free one.
 
     Raises: Error if one of the runs cannot be opened, or the address cannot be taken.
     """
@@ -25,7 +25,7 @@ def serve(given: list[str], data: str | None, split: str, host: str, port: int |
     worker = Worker()
     runs = [Explored.open(each, data, split, worker) for each in given]
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
-    door = listening(host, port)
+    door = listening(host, ports)
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{door.getsockname()[1]}/"
     print(address + (f"?token={token}" if token else ""), flush=True)
@@ -34,18 +34,18 @@ def serve(given: list[str], data: str | None, split: str, host: str, port: int |
     uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none")).run(sockets=[door])
 
 
-def listening(host: str, port: int | None) -> socket.socket:
+def listening(host: str, ports: Sequence[int]) -> socket.socket:
     """A socket that already listens, so that the printed address answers at once."""
     kind = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for number in (HOME, 0) if port is None else (port,):
+    for port in ports:
         door = socket.socket(kind)
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            door.bind((host, number))
+            door.bind((host, port))
             door.listen(128)
             return door
         except (OSError, OverflowError) as problem:
             door.close()
             why = getattr(problem, "strerror", None) or str(problem)
-    at = host if port is None else f"{host}:{port}"
+    at = host if len(ports) > 1 else f"{host}:{ports[0]}"
     raise Error(f"{at} cannot be served on ({why}); give another --port or --host.")

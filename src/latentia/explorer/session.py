@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from latentia.commands.coordinates import SAMPLE
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.data import Images, Split
@@ -19,7 +18,7 @@ from latentia.data.decode import Unreadable, legible, opened, pixels
 from latentia.data.preprocess import unit
 from latentia.data.splits import evenly, load_image
 from latentia.explorer.worker import Patient, Worker
-from latentia.latents.encoding import Codes, codes
+from latentia.latents.encoding import SAMPLE, Codes, codes
 from latentia.latents.parsing import rows_of, told
 from latentia.report import rendered_images
 from latentia.report.rendered_images import Sheet

@@ -13,6 +13,7 @@ from latentia.data import Split
 from latentia.data.splits import evenly
 
 AT_ONCE = 256  # images that are encoded, at most
+SAMPLE = 5000  # images that stand for the aggregate posterior
 
 
 class Codes(NamedTuple):

@@ -17,11 +17,18 @@ Weight = Annotated[float, Ge(0)]
 def divergence(
     plan: Plan,
     divergence: Annotated[
-        Literal["kl", "tc"], Doc("the rate, or its three parts weighted apart (beta-TC-VAE)")
+        Literal["kl", "tc"],
+        Doc("divergence in the loss: kl, the rate; or tc, its three weighted parts (beta-TC-VAE)"),
     ] = "tc",
-    mi_weight: Annotated[Weight, Doc("of the mutual information of image and latents")] = 1.0,
-    tc_weight: Annotated[Weight, Doc("of the total correlation of the latents")] = 6.0,
-    dim_weight: Annotated[Weight, Doc("of the dimension-wise KL to the prior")] = 1.0,
+    mi_weight: Annotated[
+        Weight, Doc("weight of the mutual information of image and latents, at least 0")
+    ] = 1.0,
+    tc_weight: Annotated[
+        Weight, Doc("weight of the total correlation of the latents, at least 0")
+    ] = 6.0,
+    dim_weight: Annotated[
+        Weight, Doc("weight of each latent dimension's KL divergence from the prior, at least 0")
+    ] = 1.0,
 ) -> Plan:
     """Each weight is multiplied by the model's beta, and by its schedule.
 

@@ -13,7 +13,11 @@ from latentia.training.plan import Plan
 
 def iwae(
     plan: Plan,
-    iwae: Annotated[int, Ge(1), Doc("draws of the importance-weighted bound; 1 is the VAE")] = 5,
+    iwae: Annotated[
+        int,
+        Ge(1),
+        Doc("number of samples per image in the importance-weighted bound; 1 gives the VAE"),
+    ] = 5,
 ) -> Plan:
     """Burda et al. 2016, arXiv 1509.00519, equation 8."""
     model = plan.model

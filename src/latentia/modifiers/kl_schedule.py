@@ -15,11 +15,23 @@ Shape = Literal["constant", "linear", "step", "exponential", "cyclical"]
 
 def kl_schedule(
     plan: Plan,
-    kl_schedule: Annotated[Shape, Doc("how the weight of the rate rises to beta")] = "constant",
-    kl_from: Annotated[float, Ge(0), Doc("weight at the start, as a share of beta")] = 0.0,
-    kl_warmup: Annotated[Share, Doc("share of the run that stays at the start")] = 0.0,
-    kl_until: Annotated[Share, Doc("share of the run at which beta is reached")] = 0.5,
-    kl_steps: Annotated[int, Ge(1), Doc("stairs, or cycles")] = 4,
+    kl_schedule: Annotated[
+        Shape, Doc("shape of the rise of the weight of the rate (KL) to beta")
+    ] = "constant",
+    kl_from: Annotated[
+        float, Ge(0), Doc("weight of the rate (KL) at the start of the run, as a fraction of beta")
+    ] = 0.0,
+    kl_warmup: Annotated[
+        Share, Doc("fraction of the run, 0 to 1, during which the weight stays at its start")
+    ] = 0.0,
+    kl_until: Annotated[
+        Share, Doc("fraction of the run, 0 to 1, after which the weight is beta")
+    ] = 0.5,
+    kl_steps: Annotated[
+        int,
+        Ge(1),
+        Doc("number of steps of the schedule step, or of cycles of cyclical; at least 1"),
+    ] = 4,
 ) -> Plan:
     """Shares of the run, so that a warm-up ends whatever the size of the data (trap 8).
 

@@ -11,6 +11,7 @@ from latentia.losses.likelihoods import Gaussian
 from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
 from latentia.nets.beta_conditioning import ByBeta, Dial, for_every_beta
+from latentia.training.parameter_types import Metavar
 from latentia.training.plan import Plan
 
 RISE = after(0.0, linear(0.0, 1.0), until=0.5)
@@ -18,7 +19,11 @@ RISE = after(0.0, linear(0.0, 1.0), until=0.5)
 
 def multirate(
     plan: Plan,
-    multirate: Annotated[str, Doc("range of beta that one run learns: 0.01:10")] = "0.01:10",
+    multirate: Annotated[
+        str,
+        Metavar("LOW:HIGH"),
+        Doc("range of beta that one run learns, such as 0.01:10; commands then take --beta"),
+    ] = "0.01:10",
 ) -> Plan:
     """Bae et al. 2023, arXiv 2212.03905. Answers at the recipe's beta unless asked for another.
 

@@ -10,6 +10,7 @@ from typing_extensions import Doc
 from latentia.core.errors import Error
 from latentia.data.labels import Labels
 from latentia.models.supervision import Supervision
+from latentia.training.parameter_types import Metavar
 from latentia.training.plan import Plan
 
 FIRST = 10
@@ -17,15 +18,30 @@ FIRST = 10
 
 def supervise(
     plan: Plan,
-    supervise: Annotated[str, Doc("label columns beside the images: Year,Body")] = "label",
+    supervise: Annotated[
+        str,
+        Metavar("COLUMN,..."),
+        Doc("label columns that the first latent dimensions learn to predict, such as Year,Body"),
+    ] = "label",
     labels: Annotated[
         Path | str | None,
-        Doc("table that holds them, joined by file name; default: the data's own"),
+        Metavar("FILE"),
+        Doc(
+            "table (.csv or .parquet) that holds the columns of --supervise, joined to the images "
+            "by file name; the default is the labels of the data"
+        ),
     ] = None,
     supervise_dims: Annotated[
-        int | None, Ge(1), Doc(f"latent dimensions that tell them; default the first {FIRST}")
+        int | None,
+        Ge(1),
+        Doc(
+            f"number of latent dimensions that predict the labels, at least 1; the default is the "
+            f"first {FIRST}"
+        ),
     ] = None,
-    supervise_weight: Annotated[float, Gt(0), Doc("of each label's nats")] = 1.0,
+    supervise_weight: Annotated[
+        float, Gt(0), Doc("weight of each label's loss, more than 0; 1 adds its nats per image")
+    ] = 1.0,
 ) -> Plan:
     """Columns with class names are classes, all others numbers."""
     model, source = plan.model, plan.images.source.name

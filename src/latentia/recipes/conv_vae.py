@@ -31,7 +31,11 @@ def conv_vae(
     channels: Channels = None,
     latent: Latent = 32,
     likelihood: Annotated[
-        Literal["bernoulli", "gaussian"], Doc("gaussian: its sigma is the error as it falls")
+        Literal["bernoulli", "gaussian"],
+        Doc(
+            "distribution of a pixel: bernoulli, or gaussian whose variance is the current mean "
+            "squared error"
+        ),
     ] = "bernoulli",
     beta: Beta = 1.0,
     lr: LearningRate = 1e-3,

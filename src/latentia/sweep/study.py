@@ -18,9 +18,17 @@ from latentia.runs.folder import RunFolder, resolve_unnamed_path
 from latentia.runs.recipes import resolve_parameters
 from latentia.sweep.design import SWEEP, axis, design
 from latentia.training.checkpoint import write_json
-from latentia.words import parse_train
+from latentia.training.plan import Options
 
 JOURNAL = "sweep.log"
+
+
+class Setting(NamedTuple):
+    """What one run is trained with: parameters of the recipe, options, and modifiers by name."""
+
+    parameters: dict[str, Any]
+    options: Options
+    modifiers: dict[str, dict[str, Any]]
 
 
 class Trial(NamedTuple):
@@ -37,6 +45,9 @@ class Sweep:
 
     Workers take trials from the storage. A trial's run folder is locked by the worker that trains
     it; what is begun and not locked was left by a worker that died, and is gone on with.
+
+    parse: from a setting, the varied options and their values as words, to what is trained with
+    it; words: those that hold for every run, which identify the sweep.
     """
 
     def __init__(
@@ -44,6 +55,7 @@ class Sweep:
         recipe: str,
         over: Sequence[str],
         trials: int,
+        parse: Callable[[dict[str, str]], Setting],
         words: Sequence[str] = (),
         path: str | Path | None = None,
         storage: str | None = None,
@@ -56,25 +68,19 @@ class Sweep:
         names = [each.name for each in axes]
         if len(set(names)) < len(names):
             raise Error(f"--over names {', '.join(names)}; give each knob once.")
-        self.recipe, self.words = recipe, list(words)
+        self.recipe, self.parse, self.words = recipe, parse, list(words)
         self.settings = design(axes, trials)
         whole = {
             k.replace("_", "-") for k, v in resolve_parameters(recipe, {}).items() if type(v) is int
         }
         for settings in self.settings:  # what would fail does so before anything is trained
             settings |= {k: f"{float(settings[k]):.0f}" for k in whole & settings.keys()}
-            run, _, knobs, _, _ = parse_train(recipe, self.words_of(settings))
-            if run:
-                raise Error("A sweep names its runs itself; leave --run out, or give --out FOLDER.")
-            resolve_parameters(recipe, knobs)
+            resolve_parameters(recipe, parse(settings).parameters)
         self.path = resolve_unnamed_path(path or f"runs/sweep-{recipe.rsplit(':', 1)[-1]}")
         self.storage = storage
         about = {"recipe": recipe, "words": self.words, "over": list(over), "trials": trials}
         imported()  # before anything is written
         self._claim(about)
-
-    def words_of(self, settings: dict[str, str]) -> list[str]:
-        return [*self.words, *(w for k, v in settings.items() for w in (f"--{k}", v))]
 
     def _claim(self, about: dict[str, Any]) -> None:
         """A new folder, or the one of this sweep."""
@@ -181,10 +187,9 @@ class Sweep:
         if (path / "run.json").exists():
             run, events = go_on(path)
         else:
-            words = self.words_of(self.settings[number])
-            _, _, knobs, options, edits = parse_train(self.recipe, words)
+            parameters, options, edits = self.parse(self.settings[number])
             try:
-                run, events = start(self.recipe, knobs, edits=edits, options=options, run=path)
+                run, events = start(self.recipe, parameters, edits=edits, options=options, run=path)
             except Error as problem:  # of these settings: the others may do
                 print(f"{path}: {problem}", file=sys.stderr)
                 study.tell(number, state=State.FAIL)

@@ -1,6 +1,6 @@
 """A plan: what a recipe returns and an edit changes; all that the loop needs to know."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -10,6 +10,7 @@ from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import Metavar
 
 
 @dataclass
@@ -41,29 +42,71 @@ class Options:
     """What holds for every recipe. It never changes what is learned, only from which numbers."""
 
     seed: Annotated[
-        int, Ge(0), Doc("fixes initialisation, data order, noise, split and figures")
+        int,
+        Ge(0),
+        Doc("seed of the initial weights, data order, noise, splits and pictures, at least 0"),
     ] = 0
-    validation: Annotated[
-        float, Ge(0), Lt(1), Doc("share of the training images kept for validation")
-    ] = 1 / 12
-    white: Annotated[float | None, Gt(0), Doc("value of 16-bit and float images that means 1")] = (
-        None
-    )
-    background: Annotated[float, Ge(0), Doc("grey behind transparent pixels, 0 to 1")] = 1.0
-    stream: Annotated[
-        bool, Doc("read .tar or .parquet shards as they are needed; keep no pixels on disk")
-    ] = False
-    precision: Annotated[
-        Literal["auto", "bf16", "fp32"], Doc("of the networks; losses are always float32")
+    device: Annotated[
+        str,
+        Metavar("{auto,cpu,cuda,cuda:N,mps}"),
+        Doc("device to train on; auto takes a GPU if there is one"),
     ] = "auto"
-    device: Annotated[str, Doc("auto, cpu, cuda, cuda:1, mps")] = "auto"
-    threads: Annotated[int | None, Ge(1), Doc("default: one a core")] = None
+    precision: Annotated[
+        Literal["auto", "bf16", "fp32"],
+        Doc(
+            "number format of the networks; losses are always float32; auto takes bf16 if the "
+            "device has it in hardware"
+        ),
+    ] = "auto"
+    validation: Annotated[
+        float,
+        Ge(0),
+        Lt(1),
+        Doc(
+            "fraction of the training images to hold out for validation, from 0 to less than 1; "
+            "the default is 1/12"
+        ),
+    ] = 1 / 12
     track: Annotated[
-        str | None, Doc("image file, or index into validation, whose reconstruction is followed")
+        str | None,
+        Metavar("IMAGE"),
+        Doc(
+            "image file, or row number (from 0) of a validation image, whose reconstruction is "
+            "saved during training"
+        ),
     ] = None
     tracker: Annotated[
         Literal["tensorboard", "wandb", "mlflow"] | None,
-        Doc("that is told the rows and pictures too"),
+        Doc("experiment tracker that also receives the logged values and pictures"),
     ] = None
-    log_every: Annotated[int, Ge(1), Doc("steps between rows of log.jsonl")] = 50
-    save_every: Annotated[int, Ge(1), Doc("steps between saves, beside each epoch's")] = 500
+    _: KW_ONLY
+    white: Annotated[
+        float | None,
+        Gt(0),
+        Metavar("VALUE"),
+        Doc(
+            "pixel value that means 1.0, for example 4095 for a 12-bit camera; needed for 16-bit "
+            "and floating-point images whose range is not that of their type"
+        ),
+    ] = None
+    background: Annotated[
+        float, Ge(0), Doc("grey level behind transparent pixels, from 0 (black) to 1 (white)")
+    ] = 1.0
+    stream: Annotated[
+        bool,
+        Doc("read .tar or .parquet shards during training, and store no decoded pixels on disk"),
+    ] = False
+    threads: Annotated[
+        int | None, Ge(1), Doc("number of CPU threads, at least 1; the default is one per core")
+    ] = None
+    log_every: Annotated[
+        int, Ge(1), Doc("number of training steps between two rows of log.jsonl, at least 1")
+    ] = 50
+    save_every: Annotated[
+        int,
+        Ge(1),
+        Doc(
+            "number of training steps between two saves, at least 1; the end of each epoch is "
+            "saved too"
+        ),
+    ] = 500
