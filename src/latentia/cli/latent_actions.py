@@ -38,7 +38,7 @@ def write_latents(
         run, model = opened.run, opened.coder
         table = Labels(labels, _split_names(columns), "blank")
         images = first_before_all(lambda: run.images(inputs.data))
-        part = first_before_all(lambda: run.split(inputs.split, images, own="all", labels=table))
+        part = first_before_all(lambda: run.split(inputs.split, images, default="all", labels=table))
         if part.note and not distributed.rank():
             print(part.note, file=sys.stderr)
         membership = run.membership(part, images)
