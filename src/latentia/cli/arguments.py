@@ -10,7 +10,12 @@ import tyro
 from typing_extensions import Doc
 
 from latentia.core.errors import Error
-from latentia.training.parameter_types import Metavar, describe_types, list_types, unknown_knob
+from latentia.training.parameter_types import (
+    Metavar,
+    describe_types,
+    format_unknown_parameter,
+    list_types,
+)
 
 METAVARS = {int: "N", float: "FLOAT", str: "TEXT", Path: "FILE"}  # where an option names no other
 
@@ -110,7 +115,7 @@ def refuse_unknown(owner: str, words: list[str], known: list[str]) -> None:
     for word in words:
         name = word[2:].partition("=")[0].replace("-", "_")
         if word.startswith("--") and name.removeprefix("no_") not in [*known, "help"]:
-            raise Error(unknown_knob(owner, name, known))
+            raise Error(format_unknown_parameter(owner, name, known))
 
 
 def refuse_unreadable(words: list[str], hints: Mapping[str, Any]) -> None:

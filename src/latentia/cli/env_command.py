@@ -3,7 +3,7 @@
 import json
 
 from latentia.cli.options import Json
-from latentia.diagnostics.environment import installation, shown, whole
+from latentia.diagnostics.environment import describe_environment, format_environment, is_complete
 
 
 def env(json_: Json = False) -> int:
@@ -11,10 +11,10 @@ def env(json_: Json = False) -> int:
 
     The exit code is 2 if a library that latentia needs is missing or too old.
     """
-    found = installation()
+    found = describe_environment()
     if json_:
         libraries = {k: [x._asdict() for x in each] for k, each in found["libraries"].items()}
         print(json.dumps({**found, "libraries": libraries}, indent=1))
     else:
-        print(shown(found))
-    return 0 if whole(found) else 2
+        print(format_environment(found))
+    return 0 if is_complete(found) else 2

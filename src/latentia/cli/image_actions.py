@@ -6,7 +6,7 @@ from typing import Any
 from latentia.cli.arguments import require_at_least
 from latentia.cli.opened_run import OpenedRun
 from latentia.cli.options import Inputs
-from latentia.report.rendered_images import reconstructed, sampled
+from latentia.report.rendered_images import render_reconstructions, render_samples
 
 
 def draw_samples(
@@ -16,7 +16,7 @@ def draw_samples(
     opened = OpenedRun(inputs, ".png", ".npy")
     given = {name: value for name, value in options.items() if value is not None}
     model = opened.run.model()
-    opened.save(sampled(opened.run, model, n, seed, given, cond, inputs.data).kinds)
+    opened.save(render_samples(opened.run, model, n, seed, given, cond, inputs.data).kinds)
 
 
 def draw_reconstructions(inputs: Inputs, names: Sequence[str], n: int) -> None:
@@ -28,4 +28,4 @@ def draw_reconstructions(inputs: Inputs, names: Sequence[str], n: int) -> None:
     else:
         part = opened.split()
         images, what = part.batch(slice(0, n)).image, f"{part.name} images"
-    opened.save(reconstructed(opened.run, model, images, what).kinds)
+    opened.save(render_reconstructions(opened.run, model, images, what).kinds)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from latentia.cli.options import Inputs
 from latentia.data import Split
-from latentia.report.grids import ending, put
-from latentia.report.latent_figures import rendered
+from latentia.report.grids import check_suffix, save
+from latentia.report.latent_figures import render_figure
 from latentia.runs.image_names import resolve_image
 from latentia.runs.open import open_run
 
@@ -21,7 +21,7 @@ class OpenedRun:
 
     def __init__(self, inputs: Inputs, *suffixes: str):
         if inputs.out and suffixes:
-            ending(inputs.out, *suffixes)
+            check_suffix(inputs.out, *suffixes)
         self.inputs = inputs
         self.run = open_run(inputs.run).with_beta(inputs.beta)
 
@@ -47,9 +47,9 @@ class OpenedRun:
 
     def save(self, kinds: dict[str, Callable[[], bytes]]) -> None:
         """Write the file of the inputs and print its path."""
-        print(put(self.inputs.out, kinds))
+        print(save(self.inputs.out, kinds))
 
 
 def render_kinds(figure: Figure) -> dict[str, Callable[[], bytes]]:
     """Content of a .png and of a .svg file of a figure."""
-    return {f".{kind}": lambda kind=kind: rendered(figure, kind) for kind in ("png", "svg")}
+    return {f".{kind}": lambda kind=kind: render_figure(figure, kind) for kind in ("png", "svg")}

@@ -55,10 +55,10 @@ def choose(
     seed: Seed = 0,
 ) -> None:
     """Choose the beta for a purpose, from a run of --multirate or from a sweep over beta."""
-    from latentia.cli.search_actions import choose_beta
+    from latentia.cli.search_actions import choose_and_print
 
     options = {"features": features, "n": n, "tolerance": tolerance, "seed": seed}
-    choose_beta(Inputs(run, data, split), for_, labels, points, options, json_)
+    choose_and_print(Inputs(run, data, split), for_, labels, points, options, json_)
 
 
 def sweep_options(

@@ -2,21 +2,21 @@
 
 import sys
 
-from latentia.api.training import go_on, start
+from latentia.api.training import resume_run, start_run
 from latentia.cli.terminal import print_completion, show_training
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core import distributed
 from latentia.runs.provenance import list_differences
-from latentia.training.launch import together
+from latentia.training.launch import init_distributed
 
 
 def train_recipe(recipe: str, words: list[str]) -> int:
     given = parse_train_arguments(recipe, words)
-    with together():
-        run, events = start(
+    with init_distributed():
+        run, events = start_run(
             recipe,
             given.parameters,
-            edits=given.modifiers,
+            modifiers=given.modifiers,
             options=given.options,
             run=given.run,
             profile=given.profile,
@@ -24,9 +24,9 @@ def train_recipe(recipe: str, words: list[str]) -> int:
         return show_training(run, events)
 
 
-def resume_run(path: str, data: str | None) -> int:
-    with together():
-        run, events = go_on(path, data)
+def resume_training(path: str, data: str | None) -> int:
+    with init_distributed():
+        run, events = resume_run(path, data)
         if distributed.rank() == 0:
             print_completion(run)
             for line in list_differences(run.metadata):

@@ -8,9 +8,9 @@ from tyro.conf import arg
 
 from latentia.cli.arguments import make_options, parse_groups, refuse_unknown, refuse_unreadable
 from latentia.core.errors import Error
-from latentia.runs.modifiers import NAMES, find_modifier
+from latentia.runs.modifiers import MODIFIER_NAMES, find_modifier
 from latentia.runs.recipes import find_recipe
-from latentia.training.parameter_types import check
+from latentia.training.parameter_types import validate_parameters
 from latentia.training.plan import Options
 
 
@@ -43,7 +43,7 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
     Raises: Error if an option is unknown, has a wrong value, or belongs to a modifier that is off.
     """
     function = find_recipe(recipe)
-    modifiers = {name: find_modifier(name) for name in NAMES}
+    modifiers = {name: find_modifier(name) for name in MODIFIER_NAMES}
     owners = {"recipe": function, "options": Options, **modifiers}
     names = {
         key: [name for name in inspect.signature(owner).parameters if name != "plan"]
@@ -74,7 +74,7 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
     main = make_options("options", run_options, ("run", "profile"))
     values = parse_groups(main, groups, f"latentia train {recipe}", words, function)
     given = {key: {name: values[name] for name in each} for key, each in names.items()}
-    check("latentia train", Options, given["options"])
+    validate_parameters("latentia train", Options, given["options"])
     for key, modifier in modifiers.items():
         defaults = inspect.signature(modifier).parameters
         stray = [n for n in names[key] if n != key and values[n] != defaults[n].default]

@@ -38,6 +38,6 @@ def resume(
     ] = None,
 ) -> int:
     """Continue an interrupted run; the result is that of a run without interruption."""
-    from latentia.cli.train_actions import resume_run
+    from latentia.cli.train_actions import resume_training
 
-    return resume_run(run, data)
+    return resume_training(run, data)

@@ -10,11 +10,11 @@ class Error(ValueError):
 
     code, alone = 2, False
 
-    def __init__(self, text: str, *, shared: bool = False):
-        super().__init__(text)
-        self.shared = shared
+    def __init__(self, message: str, *, on_all_ranks: bool = False):
+        super().__init__(message)
+        self.shared = on_all_ranks
 
 
-def first_line(why: Exception) -> str:
+def summarize_exception(exception: Exception) -> str:
     """Of what another library says, for a sentence of ours; the error's name if it says nothing."""
-    return (str(why).strip().splitlines() or [type(why).__name__])[0].rstrip(".")
+    return (str(exception).strip().splitlines() or [type(exception).__name__])[0].rstrip(".")

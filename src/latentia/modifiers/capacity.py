@@ -5,9 +5,9 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
 
-from latentia.core.schedules import after, linear
+from latentia.core.schedules import delayed, linear
 from latentia.losses.divergences import Capacity
-from latentia.modifiers.divergence import in_place_of_rate
+from latentia.modifiers.divergence import replace_rate
 from latentia.training.plan import Plan
 
 
@@ -34,5 +34,5 @@ def capacity(
     ] = 100.0,
 ) -> Plan:
     """Source: Burgess et al. 2018, arXiv 1804.03599, equation 8."""
-    grows = after(0.0, linear(0.0, capacity), capacity_until)
-    return in_place_of_rate(plan, "--capacity", Capacity(grows, capacity_weight))
+    schedule = delayed(0.0, linear(0.0, capacity), capacity_until)
+    return replace_rate(plan, "--capacity", Capacity(schedule, capacity_weight))

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from latentia.core.distributed import size
+from latentia.core.distributed import world_size
 from latentia.core.errors import Error
-from latentia.losses.divergences import Decomposition, Divergence, kl
+from latentia.losses.divergences import Divergence, KLDecomposition, kl
 from latentia.models.iwae import IWAE
 from latentia.training.plan import Plan
 
@@ -34,41 +34,43 @@ def divergence(
 
     Source: Chen et al. 2018, arXiv 1802.04942, equation 4; the estimator, losses/divergences.py.
     """
-    parts = Decomposition(mi_weight, tc_weight, dim_weight)
+    decomposition = KLDecomposition(mi_weight, tc_weight, dim_weight)
     if divergence == "kl":
-        if parts != Decomposition():
+        if decomposition != KLDecomposition():
             raise Error(
                 "--divergence kl has one weight, --beta; leave --mi-weight, --tc-weight and "
                 "--dim-weight out, or give --divergence tc."
             )
-        return in_place_of_rate(plan, "--divergence", kl)
-    batch = min(plan.batch, plan.images.spec()["count"]["train"]) // size()  # of this process
-    if batch < 2:
+        return replace_rate(plan, "--divergence", kl)
+    rank_batch_size = (
+        min(plan.batch, plan.images.spec()["count"]["train"]) // world_size()
+    )  # of this process
+    if rank_batch_size < 2:
         raise Error(
-            f"--divergence tc compares the latents of a batch, and this one holds {batch}; give "
+            f"--divergence tc compares the latents of a batch, and this one holds {rank_batch_size}; give "
             "--batch 2 or more, and more images."
         )
-    return in_place_of_rate(plan, "--divergence", parts)
+    return replace_rate(plan, "--divergence", decomposition)
 
 
-def in_place_of_rate(plan: Plan, flag: str, given: Divergence) -> Plan:
+def replace_rate(plan: Plan, flag: str, new_divergence: Divergence) -> Plan:
     """The plan with this divergence.
 
     Raises: Error if its model has no rate apart, or another flag has already replaced it.
     """
     model = plan.model
-    found = getattr(model, "divergence", None)
-    if found is None:
+    current_divergence = getattr(model, "divergence", None)
+    if current_divergence is None:
         raise Error(f"{flag} needs a model with a posterior; this recipe has none: leave it out.")
     if isinstance(model, IWAE) and model.k > 1:
         raise Error(
             f"{flag} stands in the rate's place, and a bound of {model.k} draws has no rate apart; "
             "leave it out, or train with one draw."
         )
-    if found is not kl:
+    if current_divergence is not kl:
         raise Error(
             f"{flag} and another flag both stand in the rate's place; give one of --divergence, "
             "--capacity and --free-bits."
         )
-    model.divergence = given  # pyright: ignore
+    model.divergence = new_divergence  # pyright: ignore
     return plan

@@ -6,7 +6,7 @@ from annotated_types import Ge
 from typing_extensions import Doc
 
 from latentia.losses.divergences import FreeBits
-from latentia.modifiers.divergence import in_place_of_rate
+from latentia.modifiers.divergence import replace_rate
 from latentia.training.plan import Plan
 
 
@@ -19,4 +19,4 @@ def free_bits(
     ] = 0.1,
 ) -> Plan:
     """Source: Kingma et al. 2016, arXiv 1606.04934; a group is a dimension."""
-    return in_place_of_rate(plan, "--free-bits", FreeBits(free_bits))
+    return replace_rate(plan, "--free-bits", FreeBits(free_bits))

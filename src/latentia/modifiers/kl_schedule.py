@@ -6,26 +6,26 @@ from annotated_types import Ge
 from typing_extensions import Doc
 
 from latentia.core.errors import Error
-from latentia.core.schedules import after, constant, cyclical, exponential, linear, step
-from latentia.training.parameter_types import Share
+from latentia.core.schedules import constant, cyclical, delayed, exponential, linear, staircase
+from latentia.training.parameter_types import Fraction
 from latentia.training.plan import Plan
 
-Shape = Literal["constant", "linear", "step", "exponential", "cyclical"]
+ScheduleName = Literal["constant", "linear", "step", "exponential", "cyclical"]
 
 
 def kl_schedule(
     plan: Plan,
     kl_schedule: Annotated[
-        Shape, Doc("shape of the rise of the weight of the rate (KL) to beta")
+        ScheduleName, Doc("shape of the rise of the weight of the rate (KL) to beta")
     ] = "constant",
     kl_from: Annotated[
         float, Ge(0), Doc("weight of the rate (KL) at the start of the run, as a fraction of beta")
     ] = 0.0,
     kl_warmup: Annotated[
-        Share, Doc("fraction of the run, 0 to 1, during which the weight stays at its start")
+        Fraction, Doc("fraction of the run, 0 to 1, during which the weight stays at its start")
     ] = 0.0,
     kl_until: Annotated[
-        Share, Doc("fraction of the run, 0 to 1, after which the weight is beta")
+        Fraction, Doc("fraction of the run, 0 to 1, after which the weight is beta")
     ] = 0.5,
     kl_steps: Annotated[
         int,
@@ -46,14 +46,14 @@ def kl_schedule(
         )
     beta: float = model.beta(1.0)  # pyright: ignore
     start = kl_from * beta
-    shapes = {
-        "constant": step(start, beta, 1) if kl_warmup else constant(beta),
+    schedules = {
+        "constant": staircase(start, beta, 1) if kl_warmup else constant(beta),
         "linear": linear(start, beta),
-        "step": step(start, beta, kl_steps),
+        "step": staircase(start, beta, kl_steps),
         "exponential": exponential(start, beta),
         "cyclical": cyclical(start, beta, kl_steps),
     }
     if kl_schedule == "constant" and kl_warmup:
         kl_until = kl_warmup + 1e-9  # start until there, beta from there
-    model.beta = after(kl_warmup, shapes[kl_schedule], kl_until)  # pyright: ignore
+    model.beta = delayed(kl_warmup, schedules[kl_schedule], kl_until)  # pyright: ignore
     return plan

@@ -13,7 +13,7 @@ from latentia.models.supervision import Supervision
 from latentia.training.parameter_types import Metavar
 from latentia.training.plan import Plan
 
-FIRST = 10
+DEFAULT_DIMS = 10
 
 
 def supervise(
@@ -36,7 +36,7 @@ def supervise(
         Ge(1),
         Doc(
             f"number of latent dimensions that predict the labels, at least 1; the default is the "
-            f"first {FIRST}"
+            f"first {DEFAULT_DIMS}"
         ),
     ] = None,
     supervise_weight: Annotated[
@@ -49,23 +49,27 @@ def supervise(
         raise Error(
             "--supervise needs a model with a posterior; this recipe has none: leave it out."
         )
-    d = math.prod(model.latent_shape)  # pyright: ignore
-    if supervise_dims is not None and supervise_dims > d:
+    latent_dims = math.prod(model.latent_shape)  # pyright: ignore
+    if supervise_dims is not None and supervise_dims > latent_dims:
         raise Error(
-            f"--supervise-dims is {supervise_dims}; the model has {d} latent dimensions: give no "
+            f"--supervise-dims is {supervise_dims}; the model has {latent_dims} latent dimensions: give no "
             "more."
         )
-    wanted = [name.strip() for name in supervise.split(",")]
+    label_names = [name.strip() for name in supervise.split(",")]
     if labels is not None:
-        plan.images = plan.images.labelled(Labels(labels, wanted))
-    spec = plan.images.spec()
-    usable = {name: spec["labels"][name] for name, shape in spec["columns"].items() if not shape}
-    if strangers := [name for name in wanted if name not in usable]:
+        plan.images = plan.images.labelled(Labels(labels, label_names))
+    image_metadata = plan.images.spec()
+    available_labels = {
+        name: image_metadata["labels"][name]
+        for name, shape in image_metadata["columns"].items()
+        if not shape
+    }
+    if unknown_names := [name for name in label_names if name not in available_labels]:
         raise Error(
-            f"--supervise names {', '.join(strangers)}; {source} has "
-            f"{', '.join(usable) or 'no label columns'}: name one of them, or give --labels FILE."
+            f"--supervise names {', '.join(unknown_names)}; {source} has "
+            f"{', '.join(available_labels) or 'no label columns'}: name one of them, or give --labels FILE."
         )
-    columns = {name: len(usable[name] or []) or None for name in wanted}
-    dims = min(FIRST, d) if supervise_dims is None else supervise_dims
+    columns = {name: len(available_labels[name] or []) or None for name in label_names}
+    dims = min(DEFAULT_DIMS, latent_dims) if supervise_dims is None else supervise_dims
     model.supervision = Supervision(columns, dims, supervise_weight)  # pyright: ignore
     return plan

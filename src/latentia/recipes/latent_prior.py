@@ -9,7 +9,7 @@ from latentia.core.errors import Error
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.models.latent_diffusion import CLUSTER, LatentDiffusion, Sampling
+from latentia.models.latent_diffusion import CLUSTER_COLUMN, LatentDiffusion, SamplingOptions
 from latentia.nets.conditioning import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 from latentia.training.optimizers import Adam
@@ -79,19 +79,26 @@ def latent_prior(
     label 4.0 to 4.4; N(0, I) 102, posteriors of held-out images 8.2: docs/prior.md.
     """
     images = open_images(data)
-    most = images.spec()["count"]["train"] // 20
-    if clusters > most and not cond:
-        images.notes.append(f"{most} groups of latents guide, not {clusters}: each has 20 images.")
-    clusters = min(clusters, most)  # one tells nothing apart
+    max_clusters = images.spec()["count"]["train"] // 20
+    if clusters > max_clusters and not cond:
+        images.notes.append(
+            f"{max_clusters} groups of latents guide, not {clusters}: each has 20 images."
+        )
+    clusters = min(clusters, max_clusters)  # one tells nothing apart
     classes = len(images.classes_of(cond)) if cond else clusters if clusters > 1 else 0
     if guidance is None:
         guidance = 1.5 if cond else 1.25
     elif not classes:
         raise Error(f"--guidance {guidance:g} needs what guides; give --cond or --clusters.")
-    make = ConvDenoiser if len(autoencoder.latent_shape) > 1 else MLPDenoiser
-    denoiser = make(autoencoder.latent_shape, width=width, depth=depth)
+    denoiser_class = ConvDenoiser if len(autoencoder.latent_shape) > 1 else MLPDenoiser
+    denoiser = denoiser_class(autoencoder.latent_shape, width=width, depth=depth)
     condition = LabelCondition(classes, denoiser.width) if classes else None
-    column, how = cond or (CLUSTER if classes else None), Sampling(guidance=guidance)
-    model = LatentDiffusion(autoencoder, denoiser, PATHS[path](), condition, column, sampling=how)
+    column, sampling_options = (
+        cond or (CLUSTER_COLUMN if classes else None),
+        SamplingOptions(guidance=guidance),
+    )
+    model = LatentDiffusion(
+        autoencoder, denoiser, PATHS[path](), condition, column, sampling=sampling_options
+    )
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)

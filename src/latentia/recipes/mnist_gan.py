@@ -45,7 +45,7 @@ def mnist_gan(
         critic=ResidualCritic(images.shape, channels=(32, 64)),
         loss=Relativistic(),
         gamma=exponential(gamma, gamma / 10) if gamma else None,
-        bounded=False,
+        sigmoid_output=False,
     )
     adam = Adam(lr, betas=(0.0, 0.99), schedule=cosine(warmup=0.02, end=0.1))
     return Plan(model, images, {"critic": adam, "generator": adam}, batch, epochs, average=average)

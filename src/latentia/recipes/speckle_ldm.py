@@ -8,7 +8,7 @@ from typing_extensions import Doc
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.models.latent_diffusion import LatentDiffusion, Sampling
+from latentia.models.latent_diffusion import LatentDiffusion, SamplingOptions
 from latentia.nets.conditioning import PatternCondition
 from latentia.nets.denoiser import MLPDenoiser
 from latentia.nets.unet import VectorUNet
@@ -61,7 +61,7 @@ def speckle_ldm(
         path=PATHS[path](),
         condition=PatternCondition(shape, net.width),
         column="pattern",
-        sampling=Sampling(guidance=guidance),
+        sampling=SamplingOptions(guidance=guidance),
     )
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)
