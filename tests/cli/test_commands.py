@@ -203,7 +203,8 @@ def test_wrong_types_are_refused_by_name(capsys):
     for words, said in (
         (
             ["--latent", "many"],
-            "--latent is many; it must be a whole number (number of latent dimensions, at least 1).",
+            "--latent is many; it must be a whole number (number of latent dimensions, at least "
+            "1).",
         ),
         (
             ["--latent=2.5"],

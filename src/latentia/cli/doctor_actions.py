@@ -1,4 +1,4 @@
-"""Diagnosis of a run, behind `latentia doctor`."""
+"""Diagnosis of a run, behind `latentia doctor` and `latentia report`."""
 
 import json
 
@@ -6,6 +6,7 @@ from latentia.cli.tables import format_report
 from latentia.doctor.clean import clean
 from latentia.doctor.examine import examine
 from latentia.engine.run import Run
+from latentia.report.page import write_report
 
 
 def write_clean_images(run: str, data: str | None, out: str) -> None:
@@ -20,3 +21,9 @@ def print_diagnosis(run: str, data: str | None, as_json: bool) -> None:
         print(json.dumps({**report._asdict(), "findings": findings}, indent=1, allow_nan=False))
     else:
         print(format_report(report))
+
+
+def rewrite_report(path: str, data: str | None) -> None:
+    run = Run.open(path)
+    images = run.images(data, same=True)
+    print(write_report(run, images, examine(run, images).findings))

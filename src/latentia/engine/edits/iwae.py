@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.engine.plan import Plan
@@ -13,13 +12,15 @@ from latentia.models.vae import VAE
 
 def iwae(
     plan: Plan,
-    iwae: Annotated[
-        int,
-        Ge(1),
-        Doc("number of samples per image in the importance-weighted bound; 1 gives the VAE"),
-    ] = 5,
+    iwae: Annotated[int, Ge(1)] = 5,
 ) -> Plan:
-    """Burda et al. 2016, arXiv 1509.00519, equation 8."""
+    """Train by the importance-weighted bound (Burda et al. 2016, arXiv 1509.00519, equation 8).
+
+    Parameters
+    ----------
+    iwae : N
+        number of samples per image in the importance-weighted bound; 1 gives the VAE
+    """
     model = plan.model
     if type(model) not in (VAE, IWAE):
         raise Error(
