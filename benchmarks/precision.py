@@ -14,8 +14,8 @@ from page import put
 from runs import trained
 
 import latentia
-from latentia.engine.machine import machine
 from latentia.metrics.elbo import elbo
+from latentia.runs.provenance import machine
 
 WORKS = {"mnist_mlp_vae": 10, "mnist_conv_vae": 4}  # epochs
 PRECISIONS = ("fp32", "bf16")

@@ -35,7 +35,7 @@ def flat(data: str = "digits", latent: int = 4, batch: int = 100, epochs: int = 
     """A recipe so small that a step costs what its images cost."""
     from latentia import Adam, Plan
     from latentia.data import open_images
-    from latentia.losses.likelihood import Bernoulli
+    from latentia.losses.likelihoods import Bernoulli
     from latentia.models.vae import VAE
     from latentia.nets.mlp import MLPDecoder, MLPEncoder
 

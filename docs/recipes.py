@@ -13,7 +13,7 @@ recipes themselves.
 
 
 def page() -> str:
-    from latentia.engine.recipe import FOLDER, card, names
+    from latentia.runs.recipes import FOLDER, card, names
 
     parts = [HEAD]
     for name in names():

@@ -17,9 +17,9 @@ from data.shards import counted
 from latentia.cli.arguments import refuse_unknown
 from latentia.cli.main import COMMANDS, main
 from latentia.cli.train_arguments import parse_train_arguments
-from latentia.engine.recipe import arguments, card, find
-from latentia.metrics import features
+from latentia.metrics import label_classifier
 from latentia.models.latent_diffusion import Sampling
+from latentia.runs.recipes import arguments, card, find
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,7 +58,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # a classifier of few steps, which no other test finds in the cache
     for name, value in {"EPOCHS": 1, "STEPS": 20, "VERSION": "toy"}.items():
-        monkeypatch.setattr(features, name, value)
+        monkeypatch.setattr(label_classifier, name, value)
     for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
         monkeypatch.setattr(f"latentia.recipes.{prior}.Sampling", partial(Sampling, steps=5))
     return tmp_path
@@ -98,7 +98,7 @@ def executed(words, monkeypatch):
         words = [*words, "--k", "20"]
     if command == "explore":
         served = []
-        monkeypatch.setattr("latentia.web.serve.serve", lambda *how: served.append(how))
+        monkeypatch.setattr("latentia.explorer.server.serve", lambda *how: served.append(how))
         assert main(words) == 0
         assert served
         return

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from latentia.cli.tables import print_beta_choice, print_metrics
 from latentia.cli.terminal import _render_bar, _render_lines, show_training
-from latentia.engine.log import Finding, Finished, Validated
-from latentia.engine.run import Run
-from latentia.metrics.choice import Candidate, Choice
+from latentia.metrics.beta_choice import Candidate, Choice
+from latentia.runs.folder import Run
+from latentia.training.events import Finding, Finished, Validated
 
 COMMAND = f"latentia train conv_vae --data '/photos [2024]' --run runs/{'long-' * 30}beta1"
 

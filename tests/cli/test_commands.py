@@ -16,7 +16,7 @@ from toys import TRAIN
 
 from latentia.cli.main import COMMANDS, main
 from latentia.cli.train_arguments import parse_train_arguments
-from latentia.engine.run import Run
+from latentia.runs.folder import Run
 from mistakes import error
 
 
@@ -155,7 +155,7 @@ def test_an_edit_is_recorded_and_changes_the_weights(place, tmp_path):
     words += ["--hidden", "8", "--batch", "8", "--log-every", "1", "--run", str(tmp_path / "r")]
     assert main([*words, "--kl-schedule", "linear", "--kl-until", "0.8", "--kl-from", "0.1"]) == 0
     about = json.loads((tmp_path / "r" / "run.json").read_text())
-    assert about["edits"]["kl_schedule"]["kl_until"] == 0.8
+    assert about["modifiers"]["kl_schedule"]["kl_until"] == 0.8
     rows = [json.loads(line) for line in (tmp_path / "r" / "log.jsonl").read_text().splitlines()]
     weights = [r["players"]["vae"]["weights"]["rate"] for r in rows if r["event"] == "logged"]
     assert weights[0] == pytest.approx(0.1)
@@ -362,7 +362,7 @@ def test_the_runs_own_images_given_again_are_still_split(run, place, capsys):
 
 def test_a_run_of_another_version_says_so(run, capsys):
     about = json.loads((run / "run.json").read_text())
-    for part, name in (("options", "gone"), ("edits", "gone_edit")):
+    for part, name in (("options", "gone"), ("modifiers", "gone_edit")):
         other = json.loads(json.dumps(about))
         other[part][name] = {}
         (run / "run.json").write_text(json.dumps(other))

@@ -14,8 +14,8 @@ from latentia.cli.arguments import list_docs, list_parameters, make_options, rea
 from latentia.cli.main import COMMANDS, main
 from latentia.cli.search_commands import sweep_options
 from latentia.cli.train_arguments import run_options
-from latentia.engine import edits, recipe
-from latentia.engine.plan import Options
+from latentia.runs import modifiers, recipes
+from latentia.training.plan import Options
 
 REWRITTEN_LATER = ("vaegan", "image_autoencoder")
 OWNERS = {
@@ -23,8 +23,8 @@ OWNERS = {
     "sweep": sweep_options,
     "train": run_options,
     "options": Options,
-    **{f"--{name}": edits.find(name) for name in edits.NAMES},
-    **{name: recipe.find(name) for name in recipe.names() if name not in REWRITTEN_LATER},
+    **{f"--{name}": modifiers.find_modifier(name) for name in modifiers.NAMES},
+    **{name: recipes.find_recipe(name) for name in recipes.list_recipes() if name not in REWRITTEN_LATER},
 }
 START = re.compile(r"(?!of |in |at |with |for |to |it |its |the same)([a-z0-9.][\w./:-]*)[ ,]")
 PLACES = {

@@ -65,7 +65,7 @@ def test_a_mistake_that_a_later_process_alone_meets_is_said(tmp_path):
     script.write_text(
         "import os, sys\n"
         "from latentia.core.errors import Error\n"
-        "from latentia.engine import run\n"
+        "from latentia.runs import folder as run\n"
         "opened = run.Run.open\n"
         "def met(path):\n"
         "    if os.environ['RANK'] == '1':\n"

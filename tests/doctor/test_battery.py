@@ -12,7 +12,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from latentia.cli.main import main
-from latentia.doctor.examine import CHECKS
+from latentia.diagnostics.diagnose import CHECKS
 
 SEEDS = (0, 1, 2)
 TOYS = Path(__file__).parent / "toys.py"

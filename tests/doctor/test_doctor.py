@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from latentia.cli.main import main
-from latentia.doctor.examine import examine
-from latentia.engine.run import Run
+from latentia.diagnostics.diagnose import examine
+from latentia.runs.folder import Run
 
 TOY = ["--data", "digits", "--batch", "64", "--threads", "1"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 import latentia
-from latentia.engine.recipe import arguments
+from latentia.runs.recipes import arguments
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from PIL import Image
 
 import latentia
 from latentia.cli.main import main
-from latentia.engine.plan import Options
-from latentia.engine.pretrained import CONFIG, WEIGHTS, adopt, architecture
+from latentia.runs.diffusers import CONFIG, WEIGHTS, adopt, architecture
+from latentia.training.plan import Options
 from mistakes import error
 
 AutoencoderKL = pytest.importorskip("diffusers").AutoencoderKL

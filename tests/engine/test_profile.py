@@ -9,13 +9,13 @@ import pytest
 from torch.autograd import DeviceType
 
 import latentia
+from latentia.api.training import start
 from latentia.cli.terminal import format_profile
 from latentia.core.errors import Error
 from latentia.core.spans import PARTS, span
-from latentia.engine.log import Profiled
-from latentia.engine.profile import STEPS, parts
 from latentia.models.vae import VAE
-from latentia.session import start
+from latentia.training.events import Profiled
+from latentia.training.profiling import STEPS, parts
 
 KNOBS = {"hidden": 8, "latent": 3, "batch": 8, "epochs": 6}  # 36 steps
 

@@ -10,7 +10,7 @@ from shelf import TOKEN, Shelf
 
 import latentia
 from latentia.cli.main import main
-from latentia.engine.hub import check
+from latentia.runs.hub import check
 from mistakes import error
 
 NAME = "me/toy"
@@ -170,7 +170,7 @@ def test_an_interrupted_download_leaves_nothing_that_could_be_taken_for_a_run(
 
 
 def test_a_kill_between_fetching_and_renaming_leaves_no_run(made, hub, tmp_path, monkeypatch):
-    from latentia.engine import hub as reading
+    from latentia.runs import hub as reading
 
     def killed(*_):
         raise KeyboardInterrupt

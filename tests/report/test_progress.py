@@ -1,7 +1,7 @@
 """Pictures through training, in the order in which they were made."""
 
-from latentia.engine.run import Run
-from latentia.report.progress import pictures_of
+from latentia.report.training_images import pictures_of
+from latentia.runs.folder import Run
 
 
 def test_pictures_stand_in_the_order_of_their_epochs(tmp_path):

@@ -11,7 +11,7 @@ import tyro
 from typing_extensions import Doc
 
 from latentia.core.errors import Error
-from latentia.engine.knobs import Metavar, describe_types, list_types, unknown_knob
+from latentia.training.parameter_types import Metavar, describe_types, list_types, unknown_knob
 
 METAVARS = {int: "N", float: "FLOAT", str: "TEXT", Path: "FILE"}  # where an option names no other
 SECTION = "\n\nParameters\n----------\n"

@@ -3,19 +3,19 @@
 import json
 
 from latentia.cli.tables import format_report
-from latentia.doctor.clean import clean
-from latentia.doctor.examine import examine
-from latentia.engine.run import Run
+from latentia.diagnostics.clean_images import clean
+from latentia.diagnostics.diagnose import examine
 from latentia.report.page import write_report
+from latentia.runs.open import open_run
 
 
 def write_clean_images(run: str, data: str | None, out: str) -> None:
-    path, lost = clean(Run.open(run).images(data, same=True), out)
+    path, lost = clean(open_run(run).images(data, same=True), out)
     print(f"{path}: left out {', '.join(f'{n:,} of {name}' for name, n in lost.items())}")
 
 
 def print_diagnosis(run: str, data: str | None, as_json: bool) -> None:
-    report = examine(Run.open(run), data=data)
+    report = examine(open_run(run), data=data)
     if as_json:
         findings = [finding._asdict() for finding in report.findings]
         print(json.dumps({**report._asdict(), "findings": findings}, indent=1, allow_nan=False))
@@ -24,6 +24,6 @@ def print_diagnosis(run: str, data: str | None, as_json: bool) -> None:
 
 
 def rewrite_report(path: str, data: str | None) -> None:
-    run = Run.open(path)
+    run = open_run(path)
     images = run.images(data, same=True)
     print(write_report(run, images, examine(run, images).findings))

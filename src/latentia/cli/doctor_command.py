@@ -6,7 +6,7 @@ from tyro.conf import Positional
 
 from latentia.cli import options
 from latentia.core.errors import Error
-from latentia.engine.knobs import Metavar
+from latentia.training.parameter_types import Metavar
 
 
 def doctor(

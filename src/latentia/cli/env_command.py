@@ -3,7 +3,7 @@
 import json
 
 from latentia.cli.options import Json
-from latentia.doctor.installation import installation, shown, whole
+from latentia.diagnostics.environment import installation, shown, whole
 
 
 def env(json_: Json = False) -> int:

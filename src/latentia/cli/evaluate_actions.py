@@ -7,12 +7,12 @@ from typing import Any
 from latentia.cli.arguments import require_at_least
 from latentia.cli.options import Inputs
 from latentia.cli.tables import print_metrics
-from latentia.core import processes
+from latentia.core import distributed
 from latentia.core.contract import HasGenerator
-from latentia.engine.launch import first_before_all, together
-from latentia.engine.run import Run
+from latentia.metrics.builtin import keep, measure
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.measures import keep, measure
+from latentia.runs.open import open_run
+from latentia.training.launch import first_before_all, together
 
 
 def measure_run(
@@ -21,16 +21,16 @@ def measure_run(
     require_at_least("-n", options["n"], 2)
     require_at_least("--k", options["k"], 1)
     with together():
-        run = Run.open(inputs.run).at(inputs.beta)
+        run = open_run(inputs.run).with_beta(inputs.beta)
         if metrics is None:
             metrics = "fd" if isinstance(run.model(), HasGenerator) else "elbo"
         names = [name.strip() for name in metrics.split(",")]
         images = first_before_all(lambda: run.images(inputs.data))
-        part = first_before_all(lambda: run.part(inputs.split, images))
+        part = first_before_all(lambda: run.split(inputs.split, images))
         result = measure(Evaluation(run, images, part, **options), names)
-        if processes.rank():
+        if distributed.rank():
             return
-    if run.owns(images) and inputs.beta is None:  # the file holds results at the recipe's beta
+    if run.is_training_data(images) and inputs.beta is None:  # results at the recipe's beta only
         keep(run, result)
     if as_json:
         print(json.dumps(result, indent=1))

@@ -36,6 +36,6 @@ def explore(
         import uvicorn  # noqa: F401
     except ModuleNotFoundError:
         raise Error('latentia explore needs the web extra: pip install "latentia[web]".') from None
-    from latentia.web.serve import serve
+    from latentia.explorer.server import serve
 
     serve(list(runs), data, split, host, (PORT, 0) if port is None else (port,))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from latentia.cli.options import Inputs
 from latentia.core.errors import Error
-from latentia.engine.knobs import nearest
-from latentia.engine.run import Run
+from latentia.runs.open import open_run
+from latentia.training.parameter_types import nearest
 
 FORMATS = {  # name, also of the module in latentia.export that writes it -> what it needs
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
@@ -18,7 +18,7 @@ def export_model(inputs: Inputs, to: str) -> None:
     if to not in FORMATS:
         near = nearest(to, FORMATS, " did you mean {}?")
         raise Error(f"There is no format {to};{near} --to is one of {', '.join(FORMATS)}.")
-    run = Run.open(inputs.run).at(inputs.beta)
+    run = open_run(inputs.run).with_beta(inputs.beta)
     try:
         for package in FORMATS[to]:
             importlib.import_module(package)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from latentia.cli.options import Inputs
 from latentia.data import Split
-from latentia.engine.run import Run
-from latentia.report.coordinates import rendered
-from latentia.report.pictures import ending, put
+from latentia.report.grids import ending, put
+from latentia.report.latent_figures import rendered
+from latentia.runs.image_names import resolve_image
+from latentia.runs.open import open_run
 
 
 class OpenedRun:
@@ -22,27 +23,25 @@ class OpenedRun:
         if inputs.out and suffixes:
             ending(inputs.out, *suffixes)
         self.inputs = inputs
-        self.run = Run.open(inputs.run).at(inputs.beta)
+        self.folder = open_run(inputs.run).with_beta(inputs.beta)
 
     @cached_property
-    def coder(self) -> Any:
+    def autoencoder(self) -> Any:
         """The model with an encoder."""
-        return self.run.coder()
+        return self.folder.autoencoder()
 
-    def image(self, name: str) -> Tensor:
-        """One image (1, c, h, w)."""
-        return self.run.image(name, self.inputs.split, self.inputs.data)
+    def load_images(self, names: Sequence[str]) -> Tensor:
+        """Images (n, c, h, w) by file, key or row number."""
+        how = self.inputs.split, self.inputs.data
+        return torch.cat([resolve_image(self.folder, name, *how)[1] for name in names])
 
-    def stack_images(self, names: Sequence[str]) -> Tensor:
-        return torch.cat([self.image(name) for name in names])
-
-    def part(self, **how: Any) -> Split:
+    def load_split(self, **how: Any) -> Split:
         """The split of the inputs."""
-        return self.run.part(self.inputs.split, self.inputs.data, **how)
+        return self.folder.split(self.inputs.split, self.inputs.data, **how)
 
-    def training_part(self) -> Split:
+    def load_training_split(self) -> Split:
         """The training images; of other data than the run's, all."""
-        return self.run.part(None, self.inputs.data, own="train")
+        return self.folder.split(None, self.inputs.data, default="train")
 
     def save(self, kinds: dict[str, Callable[[], bytes]]) -> None:
         """Write the file of the inputs and print its path."""

@@ -3,10 +3,10 @@
 
 def recipes() -> None:
     """List the recipes: what each reproduces, its default data, expected results."""
-    from latentia.engine.recipe import card, names  # numpy, which takes half the time of --help
+    from latentia.runs.recipes import list_recipes, read_card
 
-    for name in names():
-        recipe = card(name)
+    for name in list_recipes():
+        recipe = read_card(name)
         default = f"--data {recipe.data}" if recipe.data else "--autoencoder RUN"
         print(f"{name}  ({default})\n    {recipe.summary}")
         for line in recipe.about.splitlines():

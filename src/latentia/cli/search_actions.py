@@ -12,13 +12,13 @@ from latentia.cli.terminal import show_training
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core.errors import Error
 from latentia.data.labels import UNLABELLED, Labels
-from latentia.doctor.choose import candidates, choose
-from latentia.metrics.choice import keep
-from latentia.metrics.curve import knee, pareto
-from latentia.report.coordinates import rendered
-from latentia.report.pictures import put
-from latentia.report.trade import sweep_figure
-from latentia.sweep import Setting, Sweep
+from latentia.metrics.beta_choice import keep
+from latentia.metrics.rate_distortion import knee, pareto
+from latentia.report.grids import put
+from latentia.report.latent_figures import rendered
+from latentia.report.rate_distortion_figures import sweep_figure
+from latentia.sweep.beta_choice import candidates, choose
+from latentia.sweep.study import Setting, Sweep
 
 
 def choose_beta(

@@ -11,13 +11,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from latentia.core.counted import counted
-from latentia.doctor.examine import Report
-from latentia.engine.log import Finding
-from latentia.engine.run import Run
-from latentia.latents.relate import LEVEL, Related
-from latentia.metrics.choice import Choice
-from latentia.sweep import Trial
+from latentia.core.text import counted
+from latentia.diagnostics.diagnose import Report
+from latentia.latents.association import LEVEL, Related
+from latentia.metrics.beta_choice import Choice
+from latentia.runs.folder import RunFolder
+from latentia.sweep.study import Trial
+from latentia.training.events import Finding
 
 WIDTH = 100  # of a finding; commands are longer, and stay whole
 USES = {"sampling": "sample", "reconstruction": "reconstruct"}  # any other purpose: encode
@@ -58,7 +58,7 @@ def print_metrics(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
     print("±: one standard error.")
 
 
-def print_beta_choice(choice: Choice, runs: Sequence[Run], run: Run) -> None:
+def print_beta_choice(choice: Choice, runs: Sequence[RunFolder], run: RunFolder) -> None:
     """Print each candidate with its run, the chosen one marked, and the command that uses it."""
     print(f"{choice.figure}; {counted(choice.n, 'image')} of {choice.split}")
     if choice.note:

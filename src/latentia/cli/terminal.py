@@ -9,25 +9,25 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from latentia.cli.tables import format_finding
-from latentia.core import processes
-from latentia.core.counted import counted
+from latentia.core import distributed
 from latentia.core.spans import STEP
-from latentia.doctor.cure import longer
-from latentia.doctor.patient import Patient
-from latentia.engine.log import Event, Finding, Finished, Logged, Profiled, Validated
-from latentia.engine.run import Run
+from latentia.core.text import counted
+from latentia.diagnostics.run_context import Patient
+from latentia.diagnostics.suggested_commands import longer
+from latentia.runs.folder import RunFolder
+from latentia.training.events import Event, Finding, Finished, Logged, Profiled, Validated
 
 EVERY = 5.0  # seconds between lines
 CODES = {"complete": 0, "stopped": 130, "non-finite": 1}
 
 
-def show_training(run: Run, events: Iterator[Event]) -> int:
+def show_training(run: RunFolder, events: Iterator[Event]) -> int:
     """Print the events of a training and the path of its report; returns the exit code."""
-    if processes.rank():  # the first process prints for all
+    if distributed.rank():  # the first process prints for all
         ends = [event for event in events if isinstance(event, Finished)]
         return CODES[ends[-1].reason]
     console = Console(stderr=True)
-    for line in [_describe_images(run), *run.about.get("notes", [])]:
+    for line in [_describe_images(run), *run.metadata.get("notes", [])]:
         print(line, file=sys.stderr)
     try:
         end = _render_bar(console, run, events) if console.is_terminal else _render_lines(events)
@@ -43,11 +43,11 @@ def show_training(run: Run, events: Iterator[Event]) -> int:
     return CODES[end.reason]
 
 
-def _print_resume(run: Run) -> None:
+def _print_resume(run: RunFolder) -> None:
     print(shlex.join(["latentia", "resume", str(run.path)]))
 
 
-def print_completion(run: Run) -> None:
+def print_completion(run: RunFolder) -> None:
     """If the run is complete, print so, and the command that trains a longer one."""
     patient = Patient(run)
     if not patient.complete:
@@ -58,15 +58,15 @@ def print_completion(run: Run) -> None:
         print(*again, sep="\n")
 
 
-def _describe_images(run: Run) -> str:
-    spec = run.about["images"]
+def _describe_images(run: RunFolder) -> str:
+    spec = run.metadata["images"]
     c, h, w = spec["shape"]
     counts = ", ".join(f"{n:,} {split}" for split, n in spec["count"].items())
     kind = {1: "grey", 3: "colour"}.get(c, f"{c} channels")
     return f"{spec['source']}: {counts}; {h}x{w} {kind}"
 
 
-def _render_bar(console: Console, run: Run, events: Iterator[Event]) -> Finished:
+def _render_bar(console: Console, run: RunFolder, events: Iterator[Event]) -> Finished:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

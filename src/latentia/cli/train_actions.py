@@ -2,11 +2,12 @@
 
 import sys
 
+from latentia.api.training import go_on, start
 from latentia.cli.terminal import print_completion, show_training
 from latentia.cli.train_arguments import parse_train_arguments
-from latentia.core import processes
-from latentia.engine.launch import together
-from latentia.session import go_on, start
+from latentia.core import distributed
+from latentia.runs.provenance import list_differences
+from latentia.training.launch import together
 
 
 def train_recipe(recipe: str, words: list[str]) -> int:
@@ -26,8 +27,8 @@ def train_recipe(recipe: str, words: list[str]) -> int:
 def resume_run(path: str, data: str | None) -> int:
     with together():
         run, events = go_on(path, data)
-        if processes.rank() == 0:
+        if distributed.rank() == 0:
             print_completion(run)
-            for line in run.differences():
+            for line in list_differences(run.metadata):
                 print(f"Not as when this run began, so bits may differ: {line}.", file=sys.stderr)
         return show_training(run, events)

@@ -12,10 +12,10 @@ from latentia.cli.arguments import (
     refuse_unreadable,
 )
 from latentia.core.errors import Error
-from latentia.engine import edits
-from latentia.engine.knobs import check
-from latentia.engine.plan import Options
-from latentia.engine.recipe import find
+from latentia.runs.modifiers import NAMES, find_modifier
+from latentia.runs.recipes import find_recipe
+from latentia.training.parameter_types import check
+from latentia.training.plan import Options
 
 
 class TrainArguments(NamedTuple):
@@ -45,7 +45,8 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
 
     Raises: Error if an option is unknown, has a wrong value, or belongs to a modifier that is off.
     """
-    function, modifiers = find(recipe), {name: edits.find(name) for name in edits.NAMES}
+    function = find_recipe(recipe)
+    modifiers = {name: find_modifier(name) for name in NAMES}
     owners = {"recipe": function, "options": Options, **modifiers}
     names = {key: list_parameters(owner) for key, owner in owners.items()}
     known = ["run", *(name for each in names.values() for name in each), "profile"]

@@ -9,7 +9,11 @@ from latentia.core.errors import Error
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.engine.knobs import (
+from latentia.models.latent_diffusion import CLUSTER, LatentDiffusion, Sampling
+from latentia.nets.conditioning import LabelCondition
+from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import (
     Autoencoder,
     Average,
     BatchSize,
@@ -19,12 +23,8 @@ from latentia.engine.knobs import (
     Metavar,
     PathName,
 )
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.models.latent_diffusion import CLUSTER, LatentDiffusion, Sampling
-from latentia.nets.condition import LabelCondition
-from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 SIZE = Doc("height and width in pixels, 64 or 64x48, of images for --autoencoder diffusers:DIR")
 ImageSize = Annotated[int | str | None, Metavar("SIZE"), SIZE]

@@ -7,15 +7,15 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.engine.knobs import Average, BatchSize, Data, Epochs, Latent, LearningRate
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
 from latentia.losses.adversarial import NonSaturating
 from latentia.models.gan import GAN
 from latentia.nets.critic import Critic
 from latentia.nets.generator import DCGenerator
-from latentia.nets.init import glorot
+from latentia.nets.initialization import glorot
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import Average, BatchSize, Data, Epochs, Latent, LearningRate
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 @recipe

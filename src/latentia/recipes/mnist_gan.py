@@ -7,14 +7,14 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import cosine, exponential
 from latentia.data import open_images
-from latentia.engine.knobs import Average, BatchSize, Data, Epochs, Latent, LearningRate
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
 from latentia.losses.adversarial import Relativistic
 from latentia.models.gan import GAN
 from latentia.nets.critic import ResidualCritic
 from latentia.nets.generator import ResidualGenerator
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import Average, BatchSize, Data, Epochs, Latent, LearningRate
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 @recipe

@@ -9,14 +9,14 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import cosine
 from latentia.data import open_images
-from latentia.engine.knobs import BatchSize, Data, Epochs, Hidden, Latent, LearningRate
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.losses.likelihood import Bernoulli
+from latentia.losses.likelihoods import Bernoulli
 from latentia.models.iwae import IWAE
-from latentia.nets.init import glorot
+from latentia.nets.initialization import glorot
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import BatchSize, Data, Epochs, Hidden, Latent, LearningRate
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 def published(share: float) -> float:

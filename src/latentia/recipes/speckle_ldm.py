@@ -8,7 +8,12 @@ from typing_extensions import Doc
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.engine.knobs import (
+from latentia.models.latent_diffusion import LatentDiffusion, Sampling
+from latentia.nets.conditioning import PatternCondition
+from latentia.nets.denoiser import MLPDenoiser
+from latentia.nets.unet import VectorUNet
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import (
     Autoencoder,
     Average,
     BatchSize,
@@ -17,13 +22,8 @@ from latentia.engine.knobs import (
     LearningRate,
     PathName,
 )
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.models.latent_diffusion import LatentDiffusion, Sampling
-from latentia.nets.condition import PatternCondition
-from latentia.nets.denoiser import MLPDenoiser
-from latentia.nets.unet import VectorUNet
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 @recipe
