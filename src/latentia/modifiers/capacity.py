@@ -1,4 +1,4 @@
-"""--capacity: the rate is held to a capacity that grows over the run."""
+"""--capacity: hold the rate (KL) to a capacity that grows over the run."""
 
 from typing import Annotated
 

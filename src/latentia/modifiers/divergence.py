@@ -1,4 +1,4 @@
-"""--divergence: what stands in the rate's place, so that latents are told apart."""
+"""--divergence: weight the three parts of the rate (KL) separately, for disentangled latents."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""--free-bits: a rate that costs nothing, in each latent dimension."""
+"""--free-bits: leave a small rate (KL) of each latent dimension out of the loss."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""--iwae: the importance-weighted bound in place of the evidence lower bound."""
+"""--iwae: train by the importance-weighted bound instead of the evidence lower bound."""
 
 from typing import Annotated
 

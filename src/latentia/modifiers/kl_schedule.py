@@ -1,4 +1,4 @@
-"""--kl-schedule: how the weight of the rate comes to its final value over the run."""
+"""--kl-schedule: raise the weight of the rate (KL) to its final value over the run."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""--multirate: one run learns every beta of a range."""
+"""--multirate: learn every beta of a range in one run."""
 
 from latentia.core.errors import Error
 from latentia.core.schedules import Schedule, after, linear

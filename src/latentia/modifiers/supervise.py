@@ -1,4 +1,4 @@
-"""--supervise: the first latent dimensions learn to tell labels."""
+"""--supervise: train the first latent dimensions to predict labels."""
 
 import math
 from pathlib import Path
