@@ -107,7 +107,9 @@ def _describe_default(hint: Any, default: Any) -> str:
     """The default, unless it is to leave the option out or the help names it in words."""
     if default is inspect.Parameter.empty:
         return "(required)"
-    hidden = default is None or default == () or isinstance(default, bool)
+    if default is True:
+        return "(on by default)"
+    hidden = default is None or default is False or default == ()
     if hidden or any("default" in text for text in list_docs(hint)):
         return ""
     return f"(default: {default:g})" if isinstance(default, float) else f"(default: {default})"
