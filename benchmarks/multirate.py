@@ -25,7 +25,7 @@ from turns import dearer
 import latentia
 from latentia.metrics.elbo import elbo
 from latentia.runs.create import create_run
-from latentia.runs.provenance import machine
+from latentia.runs.provenance import describe_machine
 from latentia.training.checkpoint import write_whole
 from latentia.training.loop import Loop
 
@@ -146,7 +146,7 @@ def main() -> None:
         for recipe, each in found.items()
         for line in table(recipe, each, dearness(recipe, args))
     ]
-    n, cpu, threads = len(args.seeds), machine()["cpu"], args.threads or "all"
+    n, cpu, threads = len(args.seeds), describe_machine()["cpu"], args.threads or "all"
     lines += [
         f"Nats per test image: distortion + beta rate; mean and standard deviation over {n} seeds;"
         f" {args.epochs} epochs; {cpu}, {threads} threads, PyTorch {torch.__version__}.",

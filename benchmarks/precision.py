@@ -15,7 +15,7 @@ from runs import trained
 
 import latentia
 from latentia.metrics.elbo import elbo
-from latentia.runs.provenance import machine
+from latentia.runs.provenance import describe_machine
 
 WORKS = {"mnist_mlp_vae": 10, "mnist_conv_vae": 4}  # epochs
 PRECISIONS = ("fp32", "bf16")
@@ -53,7 +53,7 @@ def main() -> None:
         *(row(recipe, args) for recipe in args.recipes),
         "",
         f"Nats per test image, n = {len(args.seeds)} seeds: mean ± standard deviation; of the "
-        f"differences the mean, and least to most. A CPU with {machine()['cpu']}.",
+        f"differences the mean, and least to most. A CPU with {describe_machine()['cpu']}.",
     ]
     print("\n".join(lines))
     if args.out:

@@ -170,8 +170,8 @@ def main() -> None:
         for run in runs:
             distance, mse, sharp, told = measured(run)
             print(
-                f"| {seed} | {run.name} | {run.metadata['arguments']['epochs']} | {seconds(run):.0f} "
-                f"| {distance:.3g} | {mse:.3g} | {sharp:.2f} | {told} |",
+                f"| {seed} | {run.name} | {run.metadata['arguments']['epochs']} "
+                f"| {seconds(run):.0f} | {distance:.3g} | {mse:.3g} | {sharp:.2f} | {told} |",
                 flush=True,
             )
         if given.picture and seed == given.seeds[0]:

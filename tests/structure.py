@@ -36,7 +36,7 @@ def rank_name(module: str) -> str:
 
 
 def list_imports(source: str, tree: ast.Module, modules: set[str]) -> Iterator[ImportedFile]:
-    """Imports anywhere in a file, by statement or by importlib with a name that is written there."""
+    """Imports anywhere in a file, by statement or by importlib with a literal name."""
     for node, inside in walk_scopes(tree):
         for name in imported_names(node):
             target = resolve_module(name, modules)
@@ -67,7 +67,7 @@ def imported_names(node: ast.AST) -> Iterator[str]:
 
 
 def resolve_module(name: str, modules: set[str]) -> str | None:
-    """The file that a name belongs to; a name that an __init__ passes on belongs to its own file."""
+    """The file that defines a name; a name that an __init__ exports belongs to its own file."""
     if not name.startswith("latentia."):
         return None
     if name in modules:
@@ -87,9 +87,7 @@ def names_of(node: ast.ImportFrom) -> list[str]:
 
 def all_imports() -> list[ImportedFile]:
     trees = read_trees()
-    return [
-        each for name, tree in trees.items() for each in list_imports(name, tree, set(trees))
-    ]
+    return [each for name, tree in trees.items() for each in list_imports(name, tree, set(trees))]
 
 
 def find_cycle(edges: set[tuple[str, str]]) -> list[str]:

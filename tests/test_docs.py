@@ -19,7 +19,7 @@ from latentia.cli.main import COMMANDS, main
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.metrics import label_classifier
 from latentia.models.latent_diffusion import Sampling
-from latentia.runs.recipes import arguments, card, find
+from latentia.runs.recipes import find_recipe, read_card, resolve_parameters
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -69,10 +69,10 @@ def toy(words):
     name, given = words[0], words[1:]
     recipe = name if ".py" not in name else "my.py:mine"
     values = dict(itertools.pairwise(given))
-    data = values.get("--data", "" if ".py" in name else card(recipe).data)
+    data = values.get("--data", "" if ".py" in name else read_card(recipe).data)
     few = SMALL.get(data, data)
     knobs = ["--epochs", "1", "--threads", "1"]
-    known = arguments(recipe, {})
+    known = resolve_parameters(recipe, {})
     knobs += ["--batch", "16"] if "batch" in known else []
     knobs += ["--size", "32"] if "size" in known and "autoencoder" not in known else []
     for small in ("latent", "width"):
@@ -108,7 +108,7 @@ def executed(words, monkeypatch):
 def takes_its_flags(command, given):
     if command == "train":
         parse_train_arguments(given[0], given[1:])
-        assert callable(find(given[0]))
+        assert callable(find_recipe(given[0]))
     else:
         known = inspect.signature(COMMANDS[command]).parameters
         refuse_unknown(command, given, [name.rstrip("_") for name in known])

@@ -9,7 +9,7 @@ from rich.console import Console
 from latentia.cli.tables import print_beta_choice, print_metrics
 from latentia.cli.terminal import _render_bar, _render_lines, show_training
 from latentia.metrics.beta_choice import Candidate, Choice
-from latentia.runs.folder import Run
+from latentia.runs.folder import RunFolder
 from latentia.training.events import Finding, Finished, Validated
 
 COMMAND = f"latentia train conv_vae --data '/photos [2024]' --run runs/{'long-' * 30}beta1"
@@ -19,7 +19,7 @@ def test_a_terminal_cuts_no_command_and_reads_none_as_markup():
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=60)
     events = iter([Finding(1, "collapse", "Seen.", cure=(COMMAND,)), Finished(1, 1, "complete")])
-    _render_bar(console, Run(Path("run[x]"), {}), events)
+    _render_bar(console, RunFolder(Path("run[x]"), {}), events)
     assert COMMAND in screen.getvalue()
     assert "run[x]" in screen.getvalue()
 
@@ -57,7 +57,7 @@ def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
 
 def test_printed_commands_can_be_pasted_though_a_folder_has_a_blank(capsys):
     about = {"images": {"source": "x", "shape": (1, 2, 2), "count": {}}}
-    run = Run(Path("my runs/of 2024"), about, beta=2.0)
+    run = RunFolder(Path("my runs/of 2024"), about, beta=2.0)
 
     def interrupted():
         raise KeyboardInterrupt

@@ -16,7 +16,7 @@ from toys import TRAIN
 
 from latentia.cli.main import COMMANDS, main
 from latentia.cli.train_arguments import parse_train_arguments
-from latentia.runs.folder import Run
+from latentia.runs.folder import RunFolder
 from mistakes import error
 
 
@@ -97,12 +97,12 @@ def test_report_and_resume_of_a_complete_run(run, capsys):
 def test_a_run_has_its_folders_name_however_it_is_given(run, place, capsys, monkeypatch):
     for inside, given in ((run, "."), (run / "progress", ".."), (run, "progress/..")):
         monkeypatch.chdir(inside)
-        assert (Run.open(given).name, Run.open(given).path) == ("run", run)
+        assert (RunFolder.open(given).name, RunFolder.open(given).path) == ("run", run)
     assert main(["report", "."]) == 0
     assert "<title>run · latentia</title>" in (run / "report.html").read_text()
     monkeypatch.chdir(run.parent)
     for short in ("run", "run/", "./run", "../" + run.parent.name + "/run"):
-        assert Run.open(short).path == Path(short)  # commands that are printed stay short
+        assert RunFolder.open(short).path == Path(short)  # commands that are printed stay short
     (run.parent / "new").mkdir()
     monkeypatch.chdir(run.parent / "new")
     words = ["train", "mnist_mlp_vae", "--data", str(place / "toy.npy"), "--run", ".", *TRAIN]
@@ -203,8 +203,8 @@ def test_wrong_types_are_refused_by_name(capsys):
     for words, said in (
         (
             ["--latent", "many"],
-            "--latent is many; it must be a whole number (number of latent dimensions, at least "
-            "1).",
+            "--latent is many; it must be a whole number "
+            "(number of latent dimensions, at least 1).",
         ),
         (
             ["--latent=2.5"],

@@ -184,14 +184,21 @@ def test_a_storage_that_holds_other_settings_by_this_name_is_refused(data, tmp_p
     assert "holds a sweep called s over other settings; give another --out or --storage." in said
 
 
-def test_whole_numbers_stay_whole(data, tmp_path):
+def setting(values):
+    from latentia.sweep.study import Setting
+    from latentia.training.plan import Options
+
+    return Setting({name: int(value) for name, value in values.items()}, Options(), {})
+
+
+def test_whole_numbers_stay_whole(tmp_path):
     from latentia.sweep.study import Sweep
 
     made = Sweep("mnist_mlp_vae", ["batch=1000:20000"], 3, setting, path=tmp_path / "s")
     assert [each["batch"] for each in made.settings] == ["1000", "10500", "20000"]
 
 
-def test_a_sweep_has_its_folders_name_however_it_is_given(data, tmp_path, monkeypatch):
+def test_a_sweep_has_its_folders_name_however_it_is_given(tmp_path, monkeypatch):
     from latentia.sweep.study import Sweep
 
     (tmp_path / "s").mkdir()

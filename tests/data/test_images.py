@@ -227,7 +227,7 @@ def test_digits_fill_the_unit_interval_with_their_labels():
 
 
 def test_a_made_source_may_hold_images_beside_images(monkeypatch):
-    from latentia.data.sources import synthetic
+    from latentia.data.sources.registry import synthetic
 
     monkeypatch.setitem(synthetic.MADE, "pairs", "latentia.data.test_pairs")
     module = type(sys)("latentia.data.test_pairs")

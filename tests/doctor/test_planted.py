@@ -11,7 +11,7 @@ from PIL import Image
 from latentia.diagnostics import adversary, data, diagnose, diffusion, latents, training
 from latentia.diagnostics.check import check
 from latentia.diagnostics.run_context import Patient
-from latentia.runs.folder import Run
+from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import write_tensors
 from latentia.training.plan import Options
 
@@ -21,7 +21,7 @@ DONE = {"step": 400, "complete": True}
 def made(tmp_path, recipe="mnist_mlp_vae", **knobs):
     """A run that was never trained, and its plan."""
     knobs = {"data": "digits", "epochs": 10, **knobs}
-    return Run.create(recipe, knobs, {}, Options(threads=1), tmp_path / "run")
+    return RunFolder.create(recipe, knobs, {}, Options(threads=1), tmp_path / "run")
 
 
 def patient(tmp_path, recipe="mnist_mlp_vae", knobs=None, **parts):

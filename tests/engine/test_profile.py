@@ -14,8 +14,6 @@ from latentia.cli.terminal import format_profile
 from latentia.core.errors import Error
 from latentia.core.spans import PARTS, span
 from latentia.models.vae import VAE
-from latentia.training.events import Profiled
-from latentia.training.profiling import STEPS, parts
 
 KNOBS = {"hidden": 8, "latent": 3, "batch": 8, "epochs": 6}  # 36 steps
 

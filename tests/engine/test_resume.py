@@ -15,7 +15,6 @@ import latentia
 from data.shards import counted
 from latentia.api.training import go_on
 from latentia.cli.main import main
-from latentia.runs.create import create_run
 from latentia.training.checkpoint import read_about
 from latentia.training.optimizers import Adam, moments, restore
 

@@ -13,7 +13,7 @@ from latentia.data import open_images
 from latentia.diagnostics.diagnose import examine
 from latentia.report.page import write_report
 from latentia.runs.create import create_run
-from latentia.runs.folder import Run
+from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_tensors
 from latentia.training.ema import Averaged, in_place_of
 from latentia.training.events import Finding, Finished, Logged, Saved, Validated, read_rows
@@ -53,7 +53,7 @@ class Duel(Model):
 def loose_run(tmp_path):
     """A run folder without a recipe."""
     (tmp_path / "r").mkdir()
-    return Run(tmp_path / "r", {})
+    return RunFolder(tmp_path / "r", {})
 
 
 def plan_of(model, images, **optim):

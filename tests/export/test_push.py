@@ -10,7 +10,7 @@ from shelf import TOKEN, Shelf
 
 import latentia
 from latentia.cli.main import main
-from latentia.runs.hub import check
+from latentia.runs.hub import check_run_folder
 from mistakes import error
 
 NAME = "me/toy"
@@ -270,4 +270,4 @@ def test_mistakes(made, hub, tmp_path, capsys, monkeypatch):
     assert error(capsys, "push", vae, "faces").startswith("faces is no name on the hub; write OWN")
     assert NAME not in hub.repos
     with pytest.raises(latentia.Error, match=f"{vae} holds .*, which no run has"):
-        check(vae, str(vae))  # what is shared is less than a run's folder
+        check_run_folder(vae, str(vae))  # what is shared is less than a run's folder

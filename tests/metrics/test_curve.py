@@ -9,7 +9,7 @@ import torch
 from latentia.api.training import train
 from latentia.metrics.elbo import elbo
 from latentia.metrics.rate_distortion import betas, curve, knee, pareto
-from latentia.runs.folder import Run
+from latentia.runs.folder import RunFolder
 from latentia.training.plan import Options
 
 
@@ -45,7 +45,7 @@ def test_the_curve_is_what_the_run_reaches_at_each_beta(tmp_path):
         "mnist_mlp_vae", run=tmp_path / "run", data=images, epochs=2, batch=16, latent=3, hidden=8,
         edits={"multirate": {"multirate": "0.1:10"}}, options=Options(validation=0.3),
     )  # fmt: skip
-    run = Run.open(tmp_path / "run")
+    run = RunFolder.open(tmp_path / "run")
     part = run.images(images).split("validation")
     found = curve(model, part, [0.1, 10.0])
     assert model.dial.beta == 1.0  # pyright: ignore

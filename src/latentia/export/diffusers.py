@@ -29,8 +29,8 @@ def write(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
     encoder = getattr(model, "encoder", None)
     if not isinstance(encoder, Encoder) or model.dial is not None:
         raise Error(
-            f"{run.path} is a run of {run.metadata['recipe']}, whose networks diffusers does not know;"
-            " give a run of `latentia train image_autoencoder`."
+            f"{run.path} is a run of {run.metadata['recipe']}, whose networks diffusers does not "
+            "know; give a run of `latentia train image_autoencoder`."
         )
     over, plan = codes(model, run.images(data).split("train"), MOST), encoder.plan
     spread = np.sqrt(np.square(over.sd, dtype="f8").mean() + over.mean.var(dtype="f8"))

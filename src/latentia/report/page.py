@@ -218,7 +218,8 @@ def _progress(run: RunFolder) -> list[Section]:
         image = _embedded(
             gif([Image.open(path) for _, path in frames]), "tracked image", kind="gif"
         )
-        caption = f"{run.metadata['options']['track']}: its reconstruction, {counted(len(frames), 'epoch')}"
+        track = run.metadata["options"]["track"]
+        caption = f"{track}: its reconstruction, {counted(len(frames), 'epoch')}"
         sections.append(Section("The tracked image", "", [Picture(image, caption)]))
     return sections
 
