@@ -1,10 +1,11 @@
-"""Diagnosis of a run, behind `latentia doctor`."""
+"""Diagnosis of a run, behind `latentia doctor` and `latentia report`."""
 
 import json
 
 from latentia.cli.tables import format_report
-from latentia.diagnostics.clean_images import clean_images
-from latentia.diagnostics.diagnose import diagnose_run
+from latentia.diagnostics.clean_images import clean
+from latentia.diagnostics.diagnose import examine
+from latentia.report.page import write_report
 from latentia.runs.open import open_run
 
 
@@ -20,3 +21,9 @@ def print_diagnosis(run: str, data: str | None, as_json: bool) -> None:
         print(json.dumps({**report._asdict(), "findings": findings}, indent=1, allow_nan=False))
     else:
         print(format_report(report))
+
+
+def rewrite_report(path: str, data: str | None) -> None:
+    run = open_run(path)
+    images = run.images(data, same=True)
+    print(write_report(run, images, examine(run, images).findings))

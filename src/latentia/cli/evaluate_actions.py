@@ -30,10 +30,8 @@ def measure_run(
         result = measure_metrics(Evaluation(run, images, part, **options), names)
         if distributed.rank():
             return
-    if (
-        run.is_training_data(images) and inputs.beta is None
-    ):  # the file holds results at the recipe's beta
-        save_metrics(run, result)
+    if run.is_training_data(images) and inputs.beta is None:  # results at the recipe's beta only
+        keep(run, result)
     if as_json:
         print(json.dumps(result, indent=1))
         return

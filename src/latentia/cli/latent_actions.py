@@ -35,10 +35,12 @@ def write_latents(
 ) -> None:
     with init_distributed():
         opened = OpenedRun(inputs)
-        run, model = opened.run, opened.coder
+        run, model = opened.folder, opened.autoencoder
         table = Labels(labels, _split_names(columns), "blank")
-        images = rank0_first(lambda: run.images(inputs.data))
-        part = rank0_first(lambda: run.split(inputs.split, images, default="all", labels=table))
+        images = first_before_all(lambda: run.images(inputs.data))
+        part = first_before_all(
+            lambda: run.split(inputs.split, images, default="all", labels=table)
+        )
         if part.note and not distributed.rank():
             print(part.note, file=sys.stderr)
         membership = run.membership(part, images)
@@ -56,8 +58,8 @@ def report_associations(
     as_json: bool,
 ) -> None:
     opened = OpenedRun(inputs, ".png", ".svg")
-    model = opened.coder
-    part = opened.split(labels=Labels(labels, _split_names(columns), "left out"))
+    model = opened.autoencoder
+    part = opened.load_split(labels=Labels(labels, _split_names(columns), "left out"))
     if part.note:
         print(part.note, file=sys.stderr)
     values = {name: column.numpy() for name, column in part.columns.items()}
@@ -65,7 +67,7 @@ def report_associations(
         encode_split(model, part), values, part.classes, max_dims=k, permutations=permutations
     )
     caption = (
-        f"{opened.run.name}: {pluralize(len(part), 'image')} of {part.name}, "
+        f"{opened.folder.name}: {counted(len(part), 'image')} of {part.name}, "
         f"{permutations} permutations"
     )
     names = dimension_names(model.latent_shape)
@@ -82,15 +84,15 @@ def report_associations(
 
 def draw_traversal(inputs: Inputs, name: str, dims: str | None, steps: int) -> None:
     opened = OpenedRun(inputs, ".png", ".gif", ".npy")
-    model = opened.coder
-    table = encode_split(model, opened.training_split(), SAMPLE)
-    image = opened.image(name)
-    result = traverse_dims(model, image, table, parse_dims(dims, table.order), steps)
+    model = opened.autoencoder
+    table = codes(model, opened.load_training_split(), SAMPLE)
+    image = opened.load_images([name])
+    result = traverse(model, image, table, chosen(dims, table.order), steps)
     names = dimension_names(model.latent_shape)
     ends = f"from the {result.levels[0]:.1%} to the {result.levels[-1]:.1%} quantile"
     caption = (
-        f"{opened.run.name}: {caption_image(name, inputs.split)} along one latent at a time, "
-        f"{ends} of {pluralize(len(table.mean), 'image')}"
+        f"{opened.folder.name}: {caption_image(name, inputs.split)} along one latent at a time, "
+        f"{ends} of {counted(len(table.mean), 'image')}"
     )
     kinds = {
         ".png": lambda: encode_png(make_traversal_grid(result, image, names, caption), caption),
@@ -104,14 +106,14 @@ def draw_traversal(inputs: Inputs, name: str, dims: str | None, steps: int) -> N
 
 def draw_interpolation(inputs: Inputs, names: Sequence[str], steps: int, spherical: bool) -> None:
     opened = OpenedRun(inputs, ".png", ".gif", ".npy")
-    model, ends = opened.coder, opened.stack_images(names)
-    opened.save(render_walk(opened.run, model, names, ends, steps, spherical).kinds)
+    model, ends = opened.autoencoder, opened.load_images(names)
+    opened.save(walked(opened.folder, model, names, ends, steps, spherical).kinds)
 
 
 def draw_neighbors(inputs: Inputs, name: str, n: int) -> None:
     require_at_least("-n", n, 1)
     opened = OpenedRun(inputs, ".png", ".npy")
-    run, model = opened.run, opened.coder
+    run, model = opened.folder, opened.autoencoder
     images = run.images(inputs.data)
     part = run.split(inputs.split, images)
     key, image = resolve_image(run, name, inputs.split, images)
@@ -121,23 +123,23 @@ def draw_neighbors(inputs: Inputs, name: str, n: int) -> None:
 
 def draw_decoded(inputs: Inputs, latents: str) -> None:
     opened = OpenedRun(inputs, ".png", ".npy")
-    model = opened.coder
-    opened.save(render_latents(opened.run, model, parse_latents(latents, model.latent_shape)).kinds)
+    model = opened.autoencoder
+    opened.save(decoded(opened.folder, model, read_latents(latents, model.latent_shape)).kinds)
 
 
 def draw_attribution(inputs: Inputs, name: str, dims: str | None) -> None:
     opened = OpenedRun(inputs, ".png", ".svg", ".npy")
-    model = opened.coder
-    table = encode_split(model, opened.training_split(), SAMPLE)
-    image, picked = opened.image(name), parse_dims(dims, table.order)
-    maps = attribute_pixels(model, image, picked, table.spread[picked].tolist())
+    model = opened.autoencoder
+    table = codes(model, opened.load_training_split(), SAMPLE)
+    image, picked = opened.load_images([name]), chosen(dims, table.order)
+    maps = attribute(model, image, picked, table.spread[picked].tolist())
     names = dimension_names(model.latent_shape)
     titles = [f"z {names[k]}, {table.rates[k]:.2f} nats" for k in picked]
     n = pluralize(len(table.mean), "image")
     place = caption_image(name, inputs.split)
-    caption = f"{opened.run.name}: {place}, change by one standard deviation of {n}"
-    figure = draw_attributions(maps, image, model.reconstruct(image), titles, caption)
-    opened.save({**render_kinds(figure), ".npy": lambda: encode_npy(maps)})
+    caption = f"{opened.folder.name}: {place}, change by one standard deviation of {n}"
+    figure = attribution_figure(maps, image, model.reconstruct(image), titles, caption)
+    opened.save({**render_kinds(figure), ".npy": lambda: npy(maps)})
 
 
 def _split_names(text: str | None) -> list[str] | None:

@@ -1,9 +1,8 @@
-"""--divergence: what stands in the rate's place, so that latents are told apart."""
+"""--divergence: weight the three parts of the rate (KL) separately, for disentangled latents."""
 
 from typing import Annotated, Literal
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.distributed import world_size
 from latentia.core.errors import Error
@@ -16,23 +15,26 @@ Weight = Annotated[float, Ge(0)]
 
 def divergence(
     plan: Plan,
-    divergence: Annotated[
-        Literal["kl", "tc"],
-        Doc("divergence in the loss: kl, the rate; or tc, its three weighted parts (beta-TC-VAE)"),
-    ] = "tc",
-    mi_weight: Annotated[
-        Weight, Doc("weight of the mutual information of image and latents, at least 0")
-    ] = 1.0,
-    tc_weight: Annotated[
-        Weight, Doc("weight of the total correlation of the latents, at least 0")
-    ] = 6.0,
-    dim_weight: Annotated[
-        Weight, Doc("weight of each latent dimension's KL divergence from the prior, at least 0")
-    ] = 1.0,
+    divergence: Literal["kl", "tc"] = "tc",
+    mi_weight: Weight = 1.0,
+    tc_weight: Weight = 6.0,
+    dim_weight: Weight = 1.0,
 ) -> Plan:
-    """Each weight is multiplied by the model's beta, and by its schedule.
+    """Replace the rate (KL) by its three parts, each with a weight.
 
+    Each weight is multiplied by the model's beta, and by its schedule.
     Source: Chen et al. 2018, arXiv 1802.04942, equation 4; the estimator, losses/divergences.py.
+
+    Parameters
+    ----------
+    divergence
+        divergence in the loss: kl, the rate; or tc, its three parts with weights (beta-TC-VAE)
+    mi_weight : FLOAT
+        weight of the mutual information of image and latents, at least 0
+    tc_weight : FLOAT
+        weight of the total correlation of the latents, at least 0
+    dim_weight : FLOAT
+        weight of the KL divergence of single latent dimensions from the prior, at least 0
     """
     decomposition = KLDecomposition(mi_weight, tc_weight, dim_weight)
     if divergence == "kl":

@@ -1,9 +1,8 @@
-"""--kl-schedule: how the weight of the rate comes to its final value over the run."""
+"""--kl-schedule: raise the weight of the rate (KL) to its final value over the run."""
 
 from typing import Annotated, Literal
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.core.schedules import constant, cyclical, delayed, exponential, linear, staircase
@@ -15,27 +14,29 @@ ScheduleName = Literal["constant", "linear", "step", "exponential", "cyclical"]
 
 def kl_schedule(
     plan: Plan,
-    kl_schedule: Annotated[
-        ScheduleName, Doc("shape of the rise of the weight of the rate (KL) to beta")
-    ] = "constant",
-    kl_from: Annotated[
-        float, Ge(0), Doc("weight of the rate (KL) at the start of the run, as a fraction of beta")
-    ] = 0.0,
-    kl_warmup: Annotated[
-        Fraction, Doc("fraction of the run, 0 to 1, during which the weight stays at its start")
-    ] = 0.0,
-    kl_until: Annotated[
-        Fraction, Doc("fraction of the run, 0 to 1, after which the weight is beta")
-    ] = 0.5,
-    kl_steps: Annotated[
-        int,
-        Ge(1),
-        Doc("number of steps of the schedule step, or of cycles of cyclical; at least 1"),
-    ] = 4,
+    kl_schedule: Shape = "constant",
+    kl_from: Annotated[float, Ge(0)] = 0.0,
+    kl_warmup: Share = 0.0,
+    kl_until: Share = 0.5,
+    kl_steps: Annotated[int, Ge(1)] = 4,
 ) -> Plan:
-    """Shares of the run, so that a warm-up ends whatever the size of the data (trap 8).
+    """Let the weight of the rate (KL) rise to beta over a fraction of the run.
 
+    Fractions, so that a warm-up ends whatever the size of the data.
     Sources: linear, Bowman et al. 2016, arXiv 1511.06349; cyclical, Fu et al. 2019, 1903.10145.
+
+    Parameters
+    ----------
+    kl_schedule
+        shape of the rise of the weight of the rate (KL) to beta
+    kl_from : FLOAT
+        weight of the rate (KL) at the start of the run, as a fraction of beta, at least 0
+    kl_warmup : FLOAT
+        fraction of the run, 0 to 1, during which the weight stays at its start
+    kl_until : FLOAT
+        fraction of the run, 0 to 1, after which the weight is beta
+    kl_steps : N
+        number of steps of --kl-schedule step, or of cycles of cyclical, at least 1
     """
     model = plan.model
     if not hasattr(model, "beta"):

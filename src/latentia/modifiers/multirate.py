@@ -1,8 +1,4 @@
-"""--multirate: one run learns every beta of a range."""
-
-from typing import Annotated
-
-from typing_extensions import Doc
+"""--multirate: learn every beta of a range in one run."""
 
 from latentia.core.errors import Error
 from latentia.core.schedules import Schedule, delayed, linear
@@ -10,8 +6,7 @@ from latentia.losses.divergences import kl
 from latentia.losses.likelihoods import Gaussian
 from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
-from latentia.nets.beta_conditioning import BetaEmbedding, BetaScale, add_beta_conditioning
-from latentia.training.parameter_types import Metavar
+from latentia.nets.beta_conditioning import ByBeta, Dial, for_every_beta
 from latentia.training.plan import Plan
 
 BETA_RAMP = delayed(0.0, linear(0.0, 1.0), until=0.5)
@@ -19,15 +14,17 @@ BETA_RAMP = delayed(0.0, linear(0.0, 1.0), until=0.5)
 
 def multirate(
     plan: Plan,
-    multirate: Annotated[
-        str,
-        Metavar("LOW:HIGH"),
-        Doc("range of beta that one run learns, such as 0.01:10; commands then take --beta"),
-    ] = "0.01:10",
+    multirate: str = "0.01:10",
 ) -> Plan:
-    """Bae et al. 2023, arXiv 2212.03905. Answers at the recipe's beta unless asked for another.
+    """Learn every beta of a range in one run (Bae et al. 2023, arXiv 2212.03905).
 
-    Beside the recipe's own schedule, every beta rises over the first half of the run.
+    The model answers at the recipe's beta unless another is requested. Beside the recipe's own
+    schedule, every beta rises over the first half of the run.
+
+    Parameters
+    ----------
+    multirate : LOW:HIGH
+        range of beta that one run learns, such as 0.01:10; the other commands then take --beta
     """
     low, high = parse_beta_range(multirate)
     model = plan.model

@@ -1,16 +1,14 @@
-"""--supervise: the first latent dimensions learn to tell labels."""
+"""--supervise: train the first latent dimensions to predict labels."""
 
 import math
 from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Gt
-from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.data.labels import Labels
 from latentia.models.supervision import Supervision
-from latentia.training.parameter_types import Metavar
 from latentia.training.plan import Plan
 
 DEFAULT_DIMS = 10
@@ -18,32 +16,28 @@ DEFAULT_DIMS = 10
 
 def supervise(
     plan: Plan,
-    supervise: Annotated[
-        str,
-        Metavar("COLUMN,..."),
-        Doc("label columns that the first latent dimensions learn to predict, such as Year,Body"),
-    ] = "label",
-    labels: Annotated[
-        Path | str | None,
-        Metavar("FILE"),
-        Doc(
-            "table (.csv or .parquet) that holds the columns of --supervise, joined to the images "
-            "by file name; the default is the labels of the data"
-        ),
-    ] = None,
-    supervise_dims: Annotated[
-        int | None,
-        Ge(1),
-        Doc(
-            f"number of latent dimensions that predict the labels, at least 1; the default is the "
-            f"first {DEFAULT_DIMS}"
-        ),
-    ] = None,
-    supervise_weight: Annotated[
-        float, Gt(0), Doc("weight of each label's loss, more than 0; 1 adds its nats per image")
-    ] = 1.0,
+    supervise: str = "label",
+    labels: Path | str | None = None,
+    supervise_dims: Annotated[int | None, Ge(1)] = None,
+    supervise_weight: Annotated[float, Gt(0)] = 1.0,
 ) -> Plan:
-    """Columns with class names are classes, all others numbers."""
+    """Let the first latent dimensions predict labels.
+
+    Columns with class names are classes, all others numbers.
+
+    Parameters
+    ----------
+    supervise : COLUMN,...
+        label columns that the first latent dimensions learn to predict, such as Year,Body
+    labels : FILE
+        table (.csv or .parquet) that holds the columns of --supervise, joined to the images by file
+        name; the default is the labels of the data
+    supervise_dims : N
+        number of latent dimensions that predict the labels, at least 1; the default is 10, or all
+        if there are fewer
+    supervise_weight : FLOAT
+        weight of each label's loss, more than 0; 1 adds its nats per image
+    """
     model, source = plan.model, plan.images.source.name
     if not hasattr(model, "supervision"):
         raise Error(

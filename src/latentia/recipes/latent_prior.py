@@ -26,34 +26,14 @@ from latentia.training.parameter_types import (
 from latentia.training.plan import Plan
 from latentia.training.registries import recipe
 
-ImageSize = Annotated[
-    int | str | None,
-    Metavar("SIZE"),
-    Doc(
-        "height and width of the images in pixels: 64, or 64x48 (height first); only for "
-        "--autoencoder diffusers:DIR, which has no size of its own"
-    ),
-]
-Column = Annotated[
-    str | None,
-    Metavar("COLUMN"),
-    Doc("label column whose classes are the condition, such as label"),
-]
-Clusters = Annotated[
-    int,
-    Ge(0),
-    Doc("number of groups of similar latents that are the condition if --cond is not given"),
-]
-Guidance = Annotated[
-    float | None,
-    Ge(0),
-    Doc(
-        "weight of the condition in samples, at least 0; 1 is the model as trained; the default is "
-        "1.5 with --cond and 1.25 without"
-    ),
-]
-Width = Annotated[int, Ge(8), Doc("number of units or channels of a denoiser layer, at least 8")]
-Depth = Annotated[int, Ge(1), Doc("number of residual blocks of the denoiser, at least 1")]
+SIZE = Doc("height and width in pixels, 64 or 64x48, of images for --autoencoder diffusers:DIR")
+ImageSize = Annotated[int | str | None, Metavar("SIZE"), SIZE]
+COLUMN = Doc("label column whose classes are the condition, such as label")
+Column = Annotated[str | None, Metavar("COLUMN"), COLUMN]
+CLUSTERS = Doc("number of groups of similar latents that are the condition if --cond is not given")
+Clusters = Annotated[int, Ge(0), CLUSTERS]
+GUIDANCE = Doc("weight of the condition in samples, at least 0; 1.25 by default, 1.5 with --cond")
+Guidance = Annotated[float | None, Ge(0), GUIDANCE]
 
 
 @recipe
@@ -65,8 +45,8 @@ def latent_prior(
     path: PathName = "linear",
     clusters: Clusters = 64,
     guidance: Guidance = None,
-    width: Width = 512,
-    depth: Depth = 4,
+    width: Annotated[int, Ge(8), Doc("width of the denoiser's layers, at least 8")] = 512,
+    depth: Annotated[int, Ge(1), Doc("number of residual blocks of the denoiser")] = 4,
     average: Average = 500_000.0,
     lr: LearningRate = 1e-3,
     batch: BatchSize = 512,

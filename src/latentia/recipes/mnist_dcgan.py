@@ -22,11 +22,7 @@ from latentia.training.registries import recipe
 def mnist_dcgan(
     data: Data = "mnist",
     latent: Latent = 100,
-    gamma: Annotated[
-        float,
-        Ge(0),
-        Doc("weight of the gradient penalties R1 and R2; 0, as published, leaves them out"),
-    ] = 1.0,
+    gamma: Annotated[float, Ge(0), Doc("weight of the gradient penalties; 0 as published")] = 1.0,
     average: Average = 20_000.0,
     lr: LearningRate = 2e-4,
     critic_lr: Annotated[float, Gt(0), Doc("learning rate of the critic, more than 0")] = 8e-4,

@@ -21,11 +21,7 @@ from latentia.training.registries import recipe
 def mnist_gan(
     data: Data = "mnist",
     latent: Latent = 64,
-    gamma: Annotated[
-        float,
-        Ge(0),
-        Doc("weight of the gradient penalties R1 and R2 at the start; it falls to a tenth"),
-    ] = 1.0,
+    gamma: Annotated[float, Ge(0), Doc("weight of the gradient penalties; falls to a tenth")] = 1.0,
     average: Average = 20_000.0,
     lr: LearningRate = 1e-3,
     batch: BatchSize = 64,

@@ -27,19 +27,12 @@ def published_schedule(progress: float) -> float:
 @recipe
 def mnist_iwae(
     data: Data = "mnist",
-    k: Annotated[
-        int,
-        Ge(1),
-        Doc("number of samples per image in the importance-weighted bound; 1 gives the VAE"),
-    ] = 5,
+    k: Annotated[int, Ge(1), Doc("number of samples in the bound; 1 gives the VAE")] = 5,
     latent: Latent = 50,
     hidden: Hidden = 200,
-    binary: Annotated[
-        bool, Doc("train on random black and white pixels whose probability is the grey value")
-    ] = True,
+    binary: Annotated[bool, Doc("train on black and white drawn from grey values")] = True,
     rate: Annotated[
-        Literal["cosine", "published"],
-        Doc("schedule of the learning rate: cosine, or the steps of the publication"),
+        Literal["cosine", "published"], Doc("schedule of the learning rate")
     ] = "cosine",
     lr: LearningRate = 2e-3,
     batch: BatchSize = 100,

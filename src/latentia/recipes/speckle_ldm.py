@@ -32,14 +32,9 @@ def speckle_ldm(
     autoencoder: Autoencoder = None,
     path: PathName = "variance-preserving",
     denoiser: Annotated[
-        Literal["unet", "mlp"],
-        Doc("network: the published U-Net, or an MLP, which is many times faster on a CPU"),
+        Literal["unet", "mlp"], Doc("network of the denoiser; mlp is many times faster on a CPU")
     ] = "unet",
-    guidance: Annotated[
-        float,
-        Ge(0),
-        Doc("weight of the condition in samples, at least 0; 1 is the model as trained"),
-    ] = 1.0,
+    guidance: Annotated[float, Ge(0), Doc("weight of the condition in samples, at least 0")] = 1.0,
     average: Average = 20_000.0,
     lr: LearningRate = 1e-4,
     batch: BatchSize = 64,

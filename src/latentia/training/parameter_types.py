@@ -19,56 +19,29 @@ class Metavar(NamedTuple):
     text: str
 
 
-Data = Annotated[
-    Any,
-    Metavar("DATA"),
-    Doc(
-        "images to train on: digits, mnist, fashion_mnist, cifar10, vehicles, sprites, speckle, "
-        "hub:OWNER/NAME, a folder, or a .parquet, .npy or .npz file; with --stream also .tar files "
-        "and URLs"
-    ),
-]
-Autoencoder = Annotated[
-    Any,
-    Metavar("RUN"),
-    Doc("run of a VAE or VAE-GAN whose latents are to be learned, or diffusers:DIR; required"),
-]
-PathName = Annotated[
-    Literal["linear", "variance-preserving"],
-    Doc("path from data to noise: linear for flow matching, variance-preserving for diffusion"),
-]
-Size = Annotated[
-    int | str | None,
-    Metavar("SIZE"),
-    Doc(
-        "height and width of the images in pixels: 64, or 64x48 (height first); the default is "
-        "their own size, if all have the same"
-    ),
-]
-Channels = Annotated[
-    int | None,
-    Ge(1),
-    Doc("number of colour channels, 1 for grey or 3 for colour; the default is the images' own"),
-]
+DATA = Doc(
+    "images to train on: digits, mnist, fashion_mnist, cifar10, vehicles, sprites, speckle, "
+    "hub:OWNER/NAME, a folder, .parquet, .npy or .npz file; with --stream also .tar files and URLs"
+)
+Data = Annotated[Any, Metavar("DATA"), DATA]
+AUTOENCODER = Doc("run of a VAE or VAE-GAN whose latents are learned, or diffusers:DIR (required)")
+Autoencoder = Annotated[Any, Metavar("RUN"), AUTOENCODER]
+PATH = Doc("path from data to noise: linear for flow matching, the other for noise prediction")
+PathName = Annotated[Literal["linear", "variance-preserving"], PATH]
+SIZE = Doc("height and width in pixels: 64, or 64x48 (height first); by default the images' own")
+Size = Annotated[int | str | None, Metavar("SIZE"), SIZE]
+CHANNELS = Doc("number of colour channels: 1 for grey, 3 for colour; by default the images' own")
+Channels = Annotated[int | None, Ge(1), CHANNELS]
 Latent = Annotated[int, Ge(1), Doc("number of latent dimensions, at least 1")]
 Hidden = Annotated[int, Ge(1), Doc("number of units in each hidden layer, at least 1")]
-Beta = Annotated[
-    float,
-    Ge(0),
-    Doc("weight of the rate (KL) in the loss, at least 0; 1 gives the negative ELBO"),
-]
+BETA = Doc("weight of the rate (KL) in the loss, at least 0; 1 gives the negative ELBO")
+Beta = Annotated[float, Ge(0), BETA]
 LearningRate = Annotated[float, Gt(0), Doc("highest learning rate of the schedule, more than 0")]
 BatchSize = Annotated[int, Ge(1), Doc("number of images in each training step, at least 1")]
 Epochs = Annotated[int, Ge(1), Doc("number of passes over the training images, at least 1")]
-Average = Annotated[
-    float | None,
-    Ge(1),
-    Doc(
-        "half-life of the moving average of the weights, as a number of images; None uses the last "
-        "weights instead of the average"
-    ),
-]
-Fraction = Annotated[float, Ge(0), Le(1)]
+AVERAGE = Doc("half-life of the moving average of the weights, in images; None turns it off")
+Average = Annotated[float | None, Ge(1), AVERAGE]
+Share = Annotated[float, Ge(0), Le(1)]
 
 BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
 
