@@ -1,5 +1,6 @@
 """A run folder of format 1 opens, draws, is measured and resumes."""
 
+import csv
 import json
 import shutil
 
@@ -33,8 +34,8 @@ def test_a_stored_run_that_was_stopped_resumes_to_the_bit(tmp_path, check_bits):
 def test_a_stored_run_encodes_its_images(run, tmp_path):
     out = tmp_path / "latents.csv"
     assert golden.main(["encode", str(golden.RUNS / run), "--out", str(out)]) == 0
-    header, *rows = out.read_text().splitlines()
-    assert {"key", "split", "label"} <= set(header.split(","))
+    header, *rows = csv.reader(out.read_text().splitlines())
+    assert {"key", "split", "mu_0", "sd_0", "rate", "label"} <= {*header}
     assert len(rows) == 60
 
 
