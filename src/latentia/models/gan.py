@@ -8,7 +8,7 @@ from latentia.core.contract import Batch, Model, Moment, Player, Terms
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, normal_rows
 from latentia.core.tensors import wide
-from latentia.losses.adversarial import NonSaturating, Relativistic, slope
+from latentia.losses.adversarial import NonSaturating, Relativistic, gradient_penalty
 from latentia.models.gauges import Gauges, share, spread
 
 NAMES = (
@@ -59,19 +59,18 @@ class GAN(Model):
         # apart, not in one batch: the penalties' gradients belong to one set each
         on_real, on_fake = self.critic(real), self.critic(fake)
         # a relativistic critic has no zero: its verdict is on which side of the middle a logit lies
-        middle = (on_real.mean() + on_fake.mean()) / 2 if self.loss.relative else 0.0
-        losses = self.loss.critic(on_real, on_fake)
+        middle = (on_real.mean() + on_fake.mean()) / 2 if self.loss.relativistic else 0.0
+        terms = self.loss.critic_terms(on_real, on_fake)
         self.meter.note(
             accuracy_real=share(on_real > middle),
             accuracy_fake=share(on_fake < middle),
-            critic_loss=torch.stack([*losses.values()]).sum(0).mean(),
+            critic_loss=torch.stack([value for _, value in terms.values()]).sum(0).mean(),
             spread_of_samples=spread(fake) / spread(real).clamp_min(1e-12),
         )
-        terms: Terms = {name: (1.0, value) for name, value in losses.items()}
         if self.gamma is not None:
             gamma = self.gamma(moment.share)
-            terms["R1"] = (gamma, slope(on_real, real))
-            terms["R2"] = (gamma, slope(on_fake, fake))
+            terms["R1"] = (gamma, gradient_penalty(on_real, real))
+            terms["R2"] = (gamma, gradient_penalty(on_fake, fake))
         return terms
 
     def generator_terms(
@@ -79,9 +78,8 @@ class GAN(Model):
     ) -> Terms:
         if torch.is_grad_enabled():
             shared.register_hook(self._note_gradient)
-        on_real = self.critic(batch.image) if self.loss.relative else None
-        losses = self.loss.generator(on_real, self.critic(shared))
-        return {name: (1.0, value) for name, value in losses.items()}
+        on_real = self.critic(batch.image) if self.loss.relativistic else None
+        return {"adversarial": (1.0, self.loss.generator_loss(on_real, self.critic(shared)))}
 
     def _note_gradient(self, gradient: Tensor) -> None:
         """Root mean square over images of |gradient of an image's loss at that image|."""

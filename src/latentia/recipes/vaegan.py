@@ -1,4 +1,4 @@
-"""SYSTEMS 5: the VAE-GAN for grey images of 256x256."""
+"""The VAE-GAN for grey images of 256x256: published, or with relativistic pairs."""
 
 from typing import Annotated, Literal
 
@@ -24,21 +24,28 @@ from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
 from latentia.losses.likelihood import Gaussian
 from latentia.models.vaegan import VAEGAN
+from latentia.models.vaegan_objectives import PublishedObjective, RelativisticObjective
 from latentia.nets.vaegan import OF_THE_BATCH, vaegan_nets
 
 AdversarialWeight = Annotated[
     float | Literal["published"],
     Ge(0),
     Doc(
-        "its gradient as a share of the distortion's, 0: no critic; published: 1 / batch per "
-        "image, and the other knobs of the critic say nothing"
+        "gradient of the adversarial term as a share of the distortion's, 0: no critic; published: "
+        "1 / batch per image, and the other options of the critic have no effect"
     ),
 ]
-FeatureWeight = Annotated[float, Ge(0), Doc("the same, of the critic's features")]
-From = Annotated[Share, Doc("share of the run after which it joins")]
-Every = Annotated[int, Ge(1), Doc("it acts at every so many steps")]
-Shown = Annotated[Share, Doc("share of its weight on reconstructions; the rest is on samples")]
-Gamma = Annotated[float, Ge(0), Doc("weight of the critic's penalties")]
+FeatureWeight = Annotated[
+    float,
+    Ge(0),
+    Doc("gradient of the critic's feature matching as a share of the distortion's, 0: none"),
+]
+AdversaryFrom = Annotated[Share, Doc("share of the run after which the critic joins")]
+AdversaryEvery = Annotated[int, Ge(1), Doc("the critic acts at every so many steps")]
+Reconstructions = Annotated[
+    Share, Doc("weight of reconstructions among the critic's fakes; samples have the rest")
+]
+Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties, 0: none")]
 
 
 @recipe
@@ -50,9 +57,9 @@ def vaegan(
     beta: Beta = 0.5,
     adversarial_weight: AdversarialWeight = 1.0,
     feature_weight: FeatureWeight = 1.0,
-    adversary_from: From = 0.75,
-    adversary_every: Every = 4,
-    reconstructions: Shown = 1.0,
+    adversary_from: AdversaryFrom = 0.75,
+    adversary_every: AdversaryEvery = 4,
+    reconstructions: Reconstructions = 1.0,
     gamma: Gamma = 0.003,
     average: Average = 20_000.0,
     lr: LearningRate = 1e-4,
@@ -68,14 +75,18 @@ def vaegan(
     images = open_images(data, size=size, channels=channels)
     published = adversarial_weight == "published"
     nets = vaegan_nets(images.shape, latent, judging=OF_THE_BATCH if published else None)
-    rises = after(0.0, linear(0.02 * beta, beta), until=0.5)
-    parts = nets.encoder, nets.decoder, Gaussian(), nets.critic, rises
-    adam = {"critic": Adam(lr, betas=(0.5, 0.999)), "vae": Adam(lr, schedule=cosine(end=0.05))}
     if published:
-        return Plan(VAEGAN(*parts, balance=None), images, adam, batch, epochs, average)
-    balance = joining(adversary_from, adversarial_weight)
-    how = {"pairs": True, "gamma": gamma or None, "look": True}
-    how["matching"] = joining(adversary_from, feature_weight) if feature_weight else None
-    model = VAEGAN(*parts, balance, reconstructions, adversary_every, **how)
-    adam["critic"] = Adam(2 * lr, betas=(0.5, 0.99))
+        objective, critic_adam = PublishedObjective(), Adam(lr, betas=(0.5, 0.999))
+    else:
+        critic_adam = Adam(2 * lr, betas=(0.5, 0.99))
+        objective = RelativisticObjective(
+            gradient_ratio=joining(adversary_from, adversarial_weight),
+            feature_matching=joining(adversary_from, feature_weight) if feature_weight else None,
+            reconstruction_weight=reconstructions,
+            critic_interval=adversary_every,
+            gamma=gamma,
+        )
+    warmup = after(0.0, linear(0.02 * beta, beta), until=0.5)
+    model = VAEGAN(nets.encoder, nets.decoder, Gaussian(), nets.critic, objective, warmup)
+    adam = {"critic": critic_adam, "vae": Adam(lr, schedule=cosine(end=0.05))}
     return Plan(model, images, adam, batch, epochs, average)
