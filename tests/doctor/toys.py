@@ -15,8 +15,7 @@ from latentia.losses.adversarial import NonSaturating, Relativistic
 from latentia.losses.likelihood import Gaussian, Symmetric
 from latentia.models.gan import GAN
 from latentia.models.vae import VAE
-from latentia.models.vaegan import VAEGAN
-from latentia.models.vaegan_objectives import PublishedObjective
+from latentia.models.vaegan import VAEGAN, PublishedObjective
 from latentia.nets.critic import Critic
 from latentia.nets.generator import DCGenerator
 from latentia.nets.init import glorot

@@ -1,6 +1,6 @@
 """Adversarial losses on raw logits, and penalties on the critic's gradient, in nats per image."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from latentia.core.tensors import wide
 
 Logits = Float[Tensor, " b"]
 Patches = Float[Tensor, "b *patches"]  # a critic of patches has several logits an image
+Images = Sequence[Float[Tensor, "b *any"]]
 
 
 def real_bce(logits: Patches) -> Logits:
@@ -42,8 +43,8 @@ class AdversarialLoss:
 
     def sum_kinds(self, values: Iterable[Tensor]) -> Tensor:
         """The weighted sum of one tensor for each kind of fake."""
-        weighted = [w * x for w, x in zip(self.weights.values(), values, strict=True)]
-        return torch.stack(weighted).sum(0)
+        pairs = zip(self.weights.values(), values, strict=True)
+        return torch.stack([weight * value for weight, value in pairs]).sum(0)
 
 
 class NonSaturating(AdversarialLoss):
@@ -56,10 +57,9 @@ class NonSaturating(AdversarialLoss):
 
     def critic_terms(self, real: Patches, *fakes: Patches) -> Terms:
         """One term for real images and one for each kind of fake."""
-        terms: Terms = {"real": (1.0, real_bce(real))}
-        for (kind, weight), fake in zip(self.weights.items(), fakes, strict=True):
-            terms[kind] = weight, fake_bce(fake)
-        return terms
+        kinds = zip(self.weights.items(), fakes, strict=True)
+        fake_terms = {kind: (weight, fake_bce(x)) for (kind, weight), x in kinds}
+        return {"real": (1.0, real_bce(real)), **fake_terms}
 
     def generator_loss(self, real: Patches | None, *fakes: Patches) -> Logits:
         return self.sum_kinds(real_bce(fake) for fake in fakes)
@@ -94,12 +94,11 @@ def gradient_penalty(logits: Logits, images: Float[Tensor, "b c h w"]) -> Logits
     return 0.5 * wide(gradient).square().flatten(1).sum(1)
 
 
-def with_known_gradient(
-    value: Float[Tensor, " b"], output: Float[Tensor, "b *any"], gradient: Float[Tensor, "b *any"]
-) -> Float[Tensor, " b"]:
-    """`value` with a linear surrogate graph: the gradient of its sum at `output` is `gradient`.
+def with_known_gradient(value: Logits, outputs: Images, gradients: Images) -> Logits:
+    """`value` with a linear surrogate graph: its sum has `gradients` at `outputs`.
 
     The backward pass of the result skips the network that computed `value`.
     """
-    inner = (wide(output) * gradient).flatten(1).sum(1)
+    pairs = zip(outputs, gradients, strict=True)
+    inner = torch.stack([(wide(x) * gradient).flatten(1).sum(1) for x, gradient in pairs]).sum(0)
     return value.detach() + (inner - inner.detach())

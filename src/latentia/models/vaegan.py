@@ -1,6 +1,7 @@
 """The VAE-GAN: Larsen et al. 2016, arXiv 1512.09300, with its adversarial term in the pixels."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -12,18 +13,98 @@ from latentia.core.modes import evaluating
 from latentia.core.processes import total
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise
-from latentia.losses.adversarial import gradient_penalty, with_known_gradient
+from latentia.losses.adversarial import (
+    NonSaturating,
+    Relativistic,
+    gradient_penalty,
+    with_known_gradient,
+)
 from latentia.losses.likelihood import Likelihood
 from latentia.losses.perceptual import feature_matching_loss
 from latentia.models.gauges import Gauges, share, spread
 from latentia.models.vae import BETA_ONE, VAE
-from latentia.models.vaegan_objectives import PublishedObjective, RelativisticObjective
 
 NAMES = (
     *("accuracy real", "accuracy reconstruction", "accuracy sample"),
     *("gradient of distortion", "gradient of adversarial"),
     *("critic loss", "spread of samples"),
 )
+ValueAndGradient = tuple[Float[Tensor, " b"], Float[Tensor, "kinds_b c h w"]]
+LAZY_INTERVAL = 4  # critic steps from one gradient penalty to the next
+
+
+@dataclass(frozen=True)
+class AdversarialObjective:
+    """The adversarial part w * L_adversarial + v * L_features of a VAE-GAN's loss.
+
+    Parameters
+    ----------
+    gradient_ratio : norm of the adversarial gradient over the norm of the distortion's gradient,
+        a schedule over the run. It sets w at each step (Esser et al. 2021, arXiv 2012.09841,
+        equation 7). Both gradients are taken over the whole batch, and at the decoder's output,
+        where one short backward pass through the critic gives them. While it is 0 the critic
+        rests. None: w is 1 / batch for each image, as published, which hardly moves the decoder.
+    feature_matching : the same ratio for feature matching of reconstructions, which sets v while
+        the critic acts. None: no such loss.
+    reconstruction_weight : weight of reconstructions among the fakes, in [0, 1]; samples of the
+        prior have the rest. The loss has no fakes of weight 0.
+    """
+
+    gradient_ratio: Schedule | None = None
+    feature_matching: Schedule | None = None
+    reconstruction_weight: float = 0.5
+    loss_type: ClassVar[type[NonSaturating] | type[Relativistic]]
+    critic_interval, gamma, monitors_samples = 1, 0.0, False
+
+    @property
+    def loss(self) -> NonSaturating | Relativistic:
+        share = self.reconstruction_weight
+        weights = {"reconstruction": share, "sample": 1 - share}
+        return self.loss_type({kind: weight for kind, weight in weights.items() if weight})
+
+    def is_active(self, moment: Moment) -> bool:
+        """Whether the critic acts at this step."""
+        rests = self.gradient_ratio is not None and not self.gradient_ratio(moment.share)
+        return not rests and not moment.step % self.critic_interval
+
+    def is_lazy_step(self, moment: Moment) -> bool:
+        """Whether this step of the critic has penalties."""
+        return not moment.step // self.critic_interval % LAZY_INTERVAL
+
+    def term_weight(self, term: str, moment: Moment, distortion_norm: float, norm: float) -> float:
+        """w or v, from the norms of the distortion's and the term's gradient."""
+        ratio = {"adversarial": self.gradient_ratio, "features": self.feature_matching}[term]
+        if ratio is None:
+            return 1 / moment.global_batch
+        if not norm > 1e-8 * distortion_norm:  # a constant critic has no gradient
+            return 0.0
+        return ratio(moment.share) * distortion_norm / norm
+
+
+class PublishedObjective(AdversarialObjective):
+    """Binary cross-entropy: the critic labels each image real or fake; Larsen et al. 2016."""
+
+    loss_type = NonSaturating
+
+
+@dataclass(frozen=True)
+class RelativisticObjective(AdversarialObjective):
+    """Relativistic pairs of an image and its own fake, with R1 and R2; Huang et al. 2024.
+
+    Of samples that have no weight, the critic still measures a batch at its lazy steps, for the
+    gauges alone.
+
+    Parameters
+    ----------
+    critic_interval : the critic acts at every so many steps
+    gamma : weight of R1 on real images and of R2 on fakes (see `gradient_penalty`), 0: no penalty.
+        Every fourth step of the critic has penalties, four times as heavy (lazy regularisation:
+        Karras et al. 2020, arXiv 1912.04958, appendix B). The critic must not have BatchNorm.
+    """
+
+    critic_interval: int = 1
+    gamma: float = 0.0
+    loss_type, monitors_samples = Relativistic, True
 
 
 class ForwardPass(NamedTuple):
@@ -62,47 +143,37 @@ class VAEGAN(VAE):
         decoder: nn.Module,
         likelihood: Likelihood,
         critic: nn.Module,
-        objective: PublishedObjective | RelativisticObjective,
+        objective: AdversarialObjective,
         beta: Schedule = BETA_ONE,
     ):
         super().__init__(encoder, decoder, likelihood, beta)
         self.critic, self.adversarial_objective = critic, objective
         batch_norm = nn.modules.batchnorm._BatchNorm  # of any number of dimensions
         self.has_batch_norm = any(isinstance(m, batch_norm) for m in critic.modules())
-        if isinstance(objective, RelativisticObjective) and objective.gamma and self.has_batch_norm:
+        if objective.gamma and self.has_batch_norm:
             raise ValueError("R1 and R2 need a critic without BatchNorm: see `gradient_penalty`")
         features = objective.feature_matching is not None
         self.meter = Gauges(NAMES + ("gradient of features",) * features)
 
     def players(self) -> dict[str, Player]:
-        modules = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
-        if self.supervision:
-            modules["supervision"] = self.supervision
-        if self.dial:
-            modules["dial"] = self.dial
-        return {
-            "critic": Player(self.critic, self.critic_terms),
-            "vae": Player(nn.ModuleDict(modules), self.terms),
-        }
+        names = ("encoder", "decoder", "likelihood", "supervision", "dial")
+        parts = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        vae = Player(nn.ModuleDict(parts), self.terms)
+        return {"critic": Player(self.critic, self.critic_terms), "vae": vae}
 
     def shared(self, batch: Batch, moment: Moment) -> ForwardPass:
+        objective = self.adversarial_objective
+        kinds = objective.loss.weights if objective.is_active(moment) else ()
         with self.over_betas(batch, moment):
-            return self._forward_pass(batch, moment)
-
-    def _forward_pass(self, batch: Batch, moment: Moment) -> ForwardPass:
-        posterior = self.encode(batch.image)
-        z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
-        reconstruction = self.decoder(z)
-        fakes = {}
-        if self.adversarial_objective.is_active(moment):
-            for kind in self.adversarial_objective.loss.weights:
-                sampled = kind == "sample"
-                fakes[kind] = self.decode_prior(z, moment) if sampled else reconstruction
+            posterior = self.encode(batch.image)
+            z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
+            reconstruction = self.decoder(z)
+            fakes = dict.fromkeys(kinds, reconstruction)
+            if "sample" in fakes:
+                fakes["sample"] = self.decode_prior(z, moment)
         return ForwardPass(posterior, z, fakes, reconstruction)
 
-    def decode_prior(
-        self, z: Float[Tensor, "b *latent"], moment: Moment
-    ) -> Float[Tensor, "b c h w"]:
+    def decode_prior(self, z: Float[Tensor, "b *latent"], moment: Moment) -> Tensor:
         """Raw decoder outputs of as many prior latents as there are in `z`."""
         with evaluating(self.decoder):
             return self.decoder(noise(moment, "prior", self.latent_shape, z))
@@ -111,7 +182,8 @@ class VAEGAN(VAE):
         if not shared.fakes:
             return {}
         objective, loss = self.adversarial_objective, self.adversarial_objective.loss
-        penalty = objective.penalty_weight(moment)
+        is_lazy = objective.is_lazy_step(moment)
+        penalty = LAZY_INTERVAL * objective.gamma if is_lazy else 0.0
         fakes = {kind: self.likelihood.mean(x.detach()) for kind, x in shared.fakes.items()}
         images = torch.cat([batch.image, *fakes.values()]).requires_grad_(penalty > 0)
         logits = self.critic(images)
@@ -129,18 +201,19 @@ class VAEGAN(VAE):
             r1, *r2 = gradient_penalty(logits, images).chunk(1 + len(fakes))
             terms |= {"R1": (penalty, r1), "R2": (penalty, loss.sum_kinds(r2))}
         samples = fakes.get("sample")
-        if samples is None and objective.is_lazy_step(moment):
+        if samples is None and is_lazy and objective.monitors_samples:
             with torch.no_grad():
                 samples = self.likelihood.mean(self.decode_prior(shared.z, moment))
                 self.meter.note(accuracy_sample=share(self.critic(samples) < threshold))
         if samples is not None:
-            real_spread = spread(batch.image).clamp_min(1e-12)
-            self.meter.note(spread_of_samples=spread(samples) / real_spread)
+            self.meter.note(
+                spread_of_samples=spread(samples) / spread(batch.image).clamp_min(1e-12)
+            )
         return terms
 
     def terms(self, batch: Batch, moment: Moment, shared: ForwardPass | None = None) -> Terms:
         with self.over_betas(batch, moment):
-            return self._vae_terms(batch, moment, shared or self._forward_pass(batch, moment))
+            return self._vae_terms(batch, moment, shared or self.shared(batch, moment))
 
     def _vae_terms(self, batch: Batch, moment: Moment, shared: ForwardPass) -> Terms:
         distortion = self.likelihood.nll(shared.reconstruction, batch.image)
@@ -157,22 +230,20 @@ class VAEGAN(VAE):
         names = (f"gradient_of_{name}" for name in ("distortion", *losses))
         self.meter.note(**dict(zip(names, rms, strict=True)))
         distortion_norm, *others = norms.tolist()
+        term_weight = self.adversarial_objective.term_weight
         for (name, (value, _)), norm in zip(losses.items(), others, strict=True):
-            weigh = self.adversarial_objective.term_weight
-            terms[name] = weigh(name, moment, distortion_norm, norm), value
+            terms[name] = term_weight(name, moment, distortion_norm, norm), value
         return terms
 
-    def adversarial_losses(
-        self, batch: Batch, shared: ForwardPass
-    ) -> dict[str, tuple[Float[Tensor, " b"], Float[Tensor, "kinds_b c h w"]]]:
+    def adversarial_losses(self, batch: Batch, shared: ForwardPass) -> dict[str, ValueAndGradient]:
         """Adversarial and feature matching loss, each with its gradient at the decoder's outputs.
 
         The values carry these gradients, so that the VAE's backward pass skips the critic.
         """
-        output = torch.cat([*shared.fakes.values()])  # (kinds b, c, h, w)
-        n, kinds = len(batch.image), len(shared.fakes)
+        outputs = [*shared.fakes.values()]
+        n, kinds = len(batch.image), len(outputs)
         objective = self.adversarial_objective
-        leaf = output.detach().requires_grad_()
+        leaf = torch.cat(outputs).detach().requires_grad_()  # (kinds b, c, h, w)
         images = self.likelihood.mean(leaf)
         if self.has_batch_norm:  # the critic's function depends on the batch: the one it stepped on
             features = self.critic.features(torch.cat([batch.image, images]))
@@ -185,17 +256,12 @@ class VAEGAN(VAE):
         fakes = self.critic.verdict(of_fakes[-1]).chunk(kinds)
         values = {"adversarial": objective.loss.generator_loss(real, *fakes)}
         if objective.feature_matching is not None and "reconstruction" in shared.fakes:
-            reconstructed = [layer[:n] for layer in of_fakes]  # the first kind
-            real_features = [layer.detach() for layer in of_real]
-            values["features"] = feature_matching_loss(reconstructed, real_features)
+            of_reconstructions = [layer[:n] for layer in of_fakes]  # the first kind
+            values["features"] = feature_matching_loss(of_reconstructions, of_real)
         losses = {}
         for name, value in values.items():
             (gradient,) = torch.autograd.grad(value.sum(), leaf, retain_graph=True)
-            by_image = (
-                torch.cat([part.flatten(1) for part in x.chunk(kinds)], 1)
-                for x in (output, gradient)
-            )  # (b, kinds c h w) each
-            losses[name] = with_known_gradient(value, *by_image), gradient
+            losses[name] = with_known_gradient(value, outputs, gradient.chunk(kinds)), gradient
         return losses
 
     def gauges(self) -> dict[str, Tensor]:

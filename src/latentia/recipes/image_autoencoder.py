@@ -23,8 +23,7 @@ from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
 from latentia.losses.likelihood import Symmetric
-from latentia.models.vaegan import VAEGAN
-from latentia.models.vaegan_objectives import PublishedObjective
+from latentia.models.vaegan import VAEGAN, PublishedObjective
 from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.critic import PatchCritic
 
@@ -61,11 +60,8 @@ def image_autoencoder(
     plan = Architecture(tuple(k * width for k in WIDTHS[factor]), latent, layers, gcd(32, width))
     critic = PatchCritic(images.shape, (width, 2 * width, 4 * width))
     nets = Encoder(images.shape, plan), Decoder(images.shape, plan), Symmetric("learned"), critic
-    objective = PublishedObjective(
-        gradient_ratio=joining(adversary_from, adversarial_weight),
-        feature_matching=joining(adversary_from, feature_weight),
-        reconstruction_weight=1.0,
-    )
+    ratio, matching = (joining(adversary_from, w) for w in (adversarial_weight, feature_weight))
+    objective = PublishedObjective(ratio, matching, reconstruction_weight=1.0)
     model = VAEGAN(*nets, objective, constant(beta))
     adam = {"critic": Adam(lr, betas=(0.5, 0.9)), "vae": Adam(lr, schedule=cosine(warmup=0.02))}
     return Plan(model, images, adam, batch, epochs, average)

@@ -23,8 +23,7 @@ from latentia.engine.optim import Adam
 from latentia.engine.plan import Plan
 from latentia.engine.recipe import recipe
 from latentia.losses.likelihood import Gaussian
-from latentia.models.vaegan import VAEGAN
-from latentia.models.vaegan_objectives import PublishedObjective, RelativisticObjective
+from latentia.models.vaegan import VAEGAN, PublishedObjective, RelativisticObjective
 from latentia.nets.vaegan import OF_THE_BATCH, vaegan_nets
 
 AdversarialWeight = Annotated[
@@ -35,16 +34,10 @@ AdversarialWeight = Annotated[
         "1 / batch per image, and the other options of the critic have no effect"
     ),
 ]
-FeatureWeight = Annotated[
-    float,
-    Ge(0),
-    Doc("gradient of the critic's feature matching as a share of the distortion's, 0: none"),
-]
+FeatureWeight = Annotated[float, Ge(0), Doc("the same share of feature matching, 0: none")]
 AdversaryFrom = Annotated[Share, Doc("share of the run after which the critic joins")]
 AdversaryEvery = Annotated[int, Ge(1), Doc("the critic acts at every so many steps")]
-Reconstructions = Annotated[
-    Share, Doc("weight of reconstructions among the critic's fakes; samples have the rest")
-]
+Reconstructions = Annotated[Share, Doc("weight of reconstructions; the rest is on samples")]
 Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties, 0: none")]
 
 
@@ -78,14 +71,10 @@ def vaegan(
     if published:
         objective, critic_adam = PublishedObjective(), Adam(lr, betas=(0.5, 0.999))
     else:
+        matching = joining(adversary_from, feature_weight) if feature_weight else None
+        terms = joining(adversary_from, adversarial_weight), matching, reconstructions
+        objective = RelativisticObjective(*terms, critic_interval=adversary_every, gamma=gamma)
         critic_adam = Adam(2 * lr, betas=(0.5, 0.99))
-        objective = RelativisticObjective(
-            gradient_ratio=joining(adversary_from, adversarial_weight),
-            feature_matching=joining(adversary_from, feature_weight) if feature_weight else None,
-            reconstruction_weight=reconstructions,
-            critic_interval=adversary_every,
-            gamma=gamma,
-        )
     warmup = after(0.0, linear(0.02 * beta, beta), until=0.5)
     model = VAEGAN(nets.encoder, nets.decoder, Gaussian(), nets.critic, objective, warmup)
     adam = {"critic": critic_adam, "vae": Adam(lr, schedule=cosine(end=0.05))}
