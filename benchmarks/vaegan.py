@@ -41,7 +41,7 @@ from latentia.metrics.distribution import frechet_distance
 from latentia.metrics.features import classifier
 from latentia.metrics.image import high_frequency_energy
 from latentia.models.vae import VAE
-from latentia.models.vaegan import LAZY
+from latentia.models.vaegan import LAZY_INTERVAL
 from latentia.nets.vaegan import vaegan_nets
 from latentia.report.pictures import put
 from latentia.report.sheets import sheet
@@ -85,7 +85,7 @@ def cost(knobs: dict, adversary: dict, threads: int, repeats: int = 25) -> float
         options = latentia.Options(threads=threads)
         run, plan = latentia.Run.create(recipe, knobs | own, {}, options, folder)
         loops.append(Loop(plan, run, run.options))
-    return statistics.median(dearer(*loops, repeats, steps=LAZY))
+    return statistics.median(dearer(*loops, repeats, steps=LAZY_INTERVAL))
 
 
 def draw(runs: list[latentia.Run], path: Path, n: int = 10) -> None:

@@ -54,6 +54,7 @@ class AdversarialObjective:
     feature_matching: Schedule | None = None
     reconstruction_weight: float = 0.5
     loss_type: ClassVar[type[NonSaturating] | type[Relativistic]]
+    # the published critic acts at each step, without penalties
     critic_interval, gamma, monitors_samples = 1, 0.0, False
 
     @property
@@ -68,7 +69,7 @@ class AdversarialObjective:
         return not rests and not moment.step % self.critic_interval
 
     def is_lazy_step(self, moment: Moment) -> bool:
-        """Whether this step of the critic has penalties."""
+        """Whether this step of the critic has penalties, in lazy regularisation."""
         return not moment.step // self.critic_interval % LAZY_INTERVAL
 
     def term_weight(self, term: str, moment: Moment, distortion_norm: float, norm: float) -> float:
@@ -91,8 +92,7 @@ class PublishedObjective(AdversarialObjective):
 class RelativisticObjective(AdversarialObjective):
     """Relativistic pairs of an image and its own fake, with R1 and R2; Huang et al. 2024.
 
-    Of samples that have no weight, the critic still measures a batch at its lazy steps, for the
-    gauges alone.
+    Where samples have no weight, the critic still sees some at its lazy steps, for the gauges only.
 
     Parameters
     ----------
@@ -131,7 +131,12 @@ class VAEGAN(VAE):
     ----------
     encoder, decoder, likelihood, beta : see `VAE`
     critic : images (b, c, h, w) to logits, as `verdict` of the last of its `features`
-    objective : what the adversarial part of the loss is
+    objective : a `PublishedObjective` or a `RelativisticObjective`
+
+    Raises
+    ------
+    ValueError
+        if the objective has gradient penalties and the critic has BatchNorm
     """
 
     critic: Any  # an nn.Module with `features` and `verdict`
@@ -168,7 +173,7 @@ class VAEGAN(VAE):
             posterior = self.encode(batch.image)
             z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
             reconstruction = self.decoder(z)
-            fakes = dict.fromkeys(kinds, reconstruction)
+            fakes: dict[str, Tensor] = dict.fromkeys(kinds, reconstruction)
             if "sample" in fakes:
                 fakes["sample"] = self.decode_prior(z, moment)
         return ForwardPass(posterior, z, fakes, reconstruction)
@@ -189,7 +194,7 @@ class VAEGAN(VAE):
         logits = self.critic(images)
         real, *of_fakes = logits.chunk(1 + len(fakes))
         terms = loss.critic_terms(real, *of_fakes)
-        # a relativistic critic has no zero: an image is classified against its own pair
+        # a relativistic logit has no zero: an image is classified against its partner
         threshold = real if loss.relativistic else 0.0
         accuracies = [share(x < threshold) for x in of_fakes]
         self.meter.note(
@@ -206,9 +211,8 @@ class VAEGAN(VAE):
                 samples = self.likelihood.mean(self.decode_prior(shared.z, moment))
                 self.meter.note(accuracy_sample=share(self.critic(samples) < threshold))
         if samples is not None:
-            self.meter.note(
-                spread_of_samples=spread(samples) / spread(batch.image).clamp_min(1e-12)
-            )
+            real_spread = spread(batch.image).clamp_min(1e-12)
+            self.meter.note(spread_of_samples=spread(samples) / real_spread)
         return terms
 
     def terms(self, batch: Batch, moment: Moment, shared: ForwardPass | None = None) -> Terms:

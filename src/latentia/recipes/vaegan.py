@@ -61,9 +61,10 @@ def vaegan(
 ) -> Plan:
     """The VAE-GAN; at 256x256 15,763,681 parameters in the VAE, 1,602,753 in the published critic.
 
-    Published: squared error, summed (Gaussian, sigma^2 1/2); KL weight 0.01 to 0.5; adversary 1 /
-    batch per image, cosmetic. A number: its gradient at the decoder's output over the distortion's,
-    of a critic without norms, of pairs (docs/vaegan.md). `--size 64 --batch 32` suits a laptop.
+    Published: squared error, summed (Gaussian, sigma^2 1/2); KL weight 0.01 to 0.5; adversarial
+    weight 1 / batch per image, which hardly matters. A number sets the ratio of the adversarial
+    gradient to the distortion's, for relativistic pairs, a critic without norms (docs/vaegan.md).
+    `--size 64 --batch 32` suits a laptop.
     """
     images = open_images(data, size=size, channels=channels)
     published = adversarial_weight == "published"
