@@ -172,8 +172,8 @@ class VAEGAN(VAE):
         with self.over_betas(batch, moment):
             posterior = self.encode(batch.image)
             z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
-            reconstruction = self.decoder(z)
-            fakes: dict[str, Tensor] = dict.fromkeys(kinds, reconstruction)
+            reconstruction: Tensor = self.decoder(z)
+            fakes = dict.fromkeys(kinds, reconstruction)
             if "sample" in fakes:
                 fakes["sample"] = self.decode_prior(z, moment)
         return ForwardPass(posterior, z, fakes, reconstruction)
