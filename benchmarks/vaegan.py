@@ -28,7 +28,7 @@ from latentia.metrics.distribution import frechet_distance
 from latentia.metrics.label_classifier import get_label_classifier
 from latentia.metrics.sharpness import high_frequency_energy
 from latentia.models.vae import VAE
-from latentia.models.vaegan import LAZY
+from latentia.models.vaegan import LAZY_INTERVAL
 from latentia.nets.vaegan import make_vaegan_networks
 from latentia.report.grids import save
 from latentia.report.rendered_images import render_grid
@@ -46,17 +46,6 @@ from latentia.training.parameter_types import (
     LearningRate,
     Size,
 )
-from latentia.engine.log import read_rows
-from latentia.engine.train import Loop
-from latentia.losses.likelihood import Gaussian
-from latentia.metrics.distribution import frechet_distance
-from latentia.metrics.features import classifier
-from latentia.metrics.image import high_frequency_energy
-from latentia.models.vae import VAE
-from latentia.models.vaegan import LAZY_INTERVAL
-from latentia.nets.vaegan import vaegan_nets
-from latentia.report.pictures import put
-from latentia.report.sheets import sheet
 
 PLAIN = f"{__file__}:plain_vae"
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from latentia.core.schedules import constant, cosine, delayed, linear
+from latentia.core.schedules import constant, cosine, linear
 from latentia.data import open_images
 from latentia.losses.adversarial import NonSaturating, Relativistic
 from latentia.losses.likelihoods import Gaussian, SymmetricGaussian

@@ -18,8 +18,7 @@ from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
 from latentia.nets.generator import DCGenerator, ResidualGenerator
-from latentia.nets.initialization import init_glorot, init_he
-from latentia.nets.vaegan import BATCH_STATISTICS_NORM
+from latentia.nets.initialization import init_glorot
 from latentia.training.optimizers import Adam
 from latentia.training.step import PlayerStep
 

@@ -234,7 +234,7 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
     advice="--sigma optimal, or --beta scaled by the ratio squared",
 )
 def sigma_off_residual(context: RunContext) -> CheckResult | None:
-    likelihood = getattr(context.model, "likelihood", None)
+    likelihood: Any = getattr(context.model, "likelihood", None)
     beta = get_beta(context)
     if not context.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
         return None

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.contract import Terms
-from latentia.core.tensors import wide
+from latentia.core.tensors import to_float32
 
 Logits = Float[Tensor, " b"]
 Patches = Float[Tensor, "b *patches"]  # a critic of patches has several logits an image
@@ -17,12 +17,12 @@ Images = Sequence[Float[Tensor, "b *any"]]
 
 def real_bce(logits: Patches) -> Logits:
     """Binary cross-entropy of the label "real": -log D with D = sigmoid(logit)."""
-    return mean_over_patches(F.softplus(-wide(logits)))
+    return mean_over_patches(F.softplus(-to_float32(logits)))
 
 
 def fake_bce(logits: Patches) -> Logits:
     """Binary cross-entropy of the label "fake": -log(1 - D) with D = sigmoid(logit)."""
-    return mean_over_patches(F.softplus(wide(logits)))
+    return mean_over_patches(F.softplus(to_float32(logits)))
 
 
 def mean_over_patches(values: Patches) -> Logits:
@@ -76,11 +76,13 @@ class Relativistic(AdversarialLoss):
 
     def critic_terms(self, real: Patches, *fakes: Patches) -> Terms:
         """One term: the weighted sum over the kinds of fakes."""
-        return {"pair": (1.0, self.sum_kinds(real_bce(wide(real) - wide(x)) for x in fakes))}
+        return {
+            "pair": (1.0, self.sum_kinds(real_bce(to_float32(real) - to_float32(x)) for x in fakes))
+        }
 
     def generator_loss(self, real: Patches | None, *fakes: Patches) -> Logits:
         assert real is not None
-        return self.sum_kinds(real_bce(wide(x) - wide(real)) for x in fakes)
+        return self.sum_kinds(real_bce(to_float32(x) - to_float32(real)) for x in fakes)
 
 
 def gradient_penalty(logits: Logits, images: Float[Tensor, "b c h w"]) -> Logits:
@@ -100,5 +102,7 @@ def with_known_gradient(value: Logits, outputs: Images, gradients: Images) -> Lo
     The backward pass of the result skips the network that computed `value`.
     """
     pairs = zip(outputs, gradients, strict=True)
-    inner = torch.stack([(wide(x) * gradient).flatten(1).sum(1) for x, gradient in pairs]).sum(0)
+    inner = torch.stack(
+        [(to_float32(x) * gradient).flatten(1).sum(1) for x, gradient in pairs]
+    ).sum(0)
     return value.detach() + (inner - inner.detach())

@@ -18,6 +18,6 @@ def feature_matching_loss(fake: Features, real: Features) -> Float[Tensor, " b"]
     around the real image's features (Larsen et al. 2016, arXiv 1512.09300, equation 7), divided by
     the number of features. Without the division the first layer, the largest, would dominate.
     """
-    gaps = [wide(a - b.detach()) for a, b in zip(fake, real, strict=True)]
+    gaps = [to_float32(a - b.detach()) for a, b in zip(fake, real, strict=True)]
     # no flattening: maps with channels last would be copied
     return 0.5 * torch.stack([(x * x).mean(tuple(range(1, x.ndim))) for x in gaps]).sum(0)

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Player, StepContext, Terms
 from latentia.core.distributed import all_reduce_sum
 from latentia.core.gaussian import DiagonalGaussian
-from latentia.core.modes import evaluating
-from latentia.core.processes import total
+from latentia.core.modes import evaluation_mode
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise
 from latentia.losses.adversarial import (
@@ -20,9 +19,9 @@ from latentia.losses.adversarial import (
     gradient_penalty,
     with_known_gradient,
 )
-from latentia.losses.likelihood import Likelihood
+from latentia.losses.likelihoods import Likelihood
 from latentia.losses.perceptual import feature_matching_loss
-from latentia.models.gauges import Gauges, share, spread
+from latentia.models.monitors import Monitors, fraction_true, rms_std
 from latentia.models.vae import BETA_ONE, VAE
 
 NAMES = (
@@ -60,27 +59,29 @@ class AdversarialObjective:
 
     @property
     def loss(self) -> NonSaturating | Relativistic:
-        share = self.reconstruction_weight
-        weights = {"reconstruction": share, "sample": 1 - share}
-        return self.loss_type({kind: weight for kind, weight in weights.items() if weight})
+        weight = self.reconstruction_weight
+        weights = {"reconstruction": weight, "sample": 1 - weight}
+        return self.loss_type({kind: value for kind, value in weights.items() if value})
 
-    def is_active(self, moment: Moment) -> bool:
+    def is_active(self, context: StepContext) -> bool:
         """Whether the critic acts at this step."""
-        rests = self.gradient_ratio is not None and not self.gradient_ratio(moment.share)
-        return not rests and not moment.step % self.critic_interval
+        rests = self.gradient_ratio is not None and not self.gradient_ratio(context.share)
+        return not rests and not context.step % self.critic_interval
 
-    def is_lazy_step(self, moment: Moment) -> bool:
+    def is_lazy_step(self, context: StepContext) -> bool:
         """Whether this step of the critic has penalties, in lazy regularisation."""
-        return not moment.step // self.critic_interval % LAZY_INTERVAL
+        return not context.step // self.critic_interval % LAZY_INTERVAL
 
-    def term_weight(self, term: str, moment: Moment, distortion_norm: float, norm: float) -> float:
+    def term_weight(
+        self, term: str, context: StepContext, distortion_norm: float, norm: float
+    ) -> float:
         """w or v, from the norms of the distortion's and the term's gradient."""
         ratio = {"adversarial": self.gradient_ratio, "features": self.feature_matching}[term]
         if ratio is None:
-            return 1 / moment.global_batch
+            return 1 / context.global_batch
         if not norm > 1e-8 * distortion_norm:  # a constant critic has no gradient
             return 0.0
-        return ratio(moment.share) * distortion_norm / norm
+        return ratio(context.share) * distortion_norm / norm
 
 
 class PublishedObjective(AdversarialObjective):
@@ -159,7 +160,7 @@ class VAEGAN(VAE):
         if objective.gamma and self.has_batch_norm:
             raise ValueError("R1 and R2 need a critic without BatchNorm: see `gradient_penalty`")
         features = objective.feature_matching is not None
-        self.meter = Gauges(NAMES + ("gradient of features",) * features)
+        self.meter = Monitors(NAMES + ("gradient of features",) * features)
 
     def players(self) -> dict[str, Player]:
         names = ("encoder", "decoder", "likelihood", "supervision", "dial")
@@ -167,28 +168,28 @@ class VAEGAN(VAE):
         vae = Player(nn.ModuleDict(parts), self.terms)
         return {"critic": Player(self.critic, self.critic_terms), "vae": vae}
 
-    def shared(self, batch: Batch, moment: Moment) -> ForwardPass:
+    def shared(self, batch: Batch, context: StepContext) -> ForwardPass:
         objective = self.adversarial_objective
-        kinds = objective.loss.weights if objective.is_active(moment) else ()
-        with self.over_betas(batch, moment):
+        kinds = objective.loss.weights if objective.is_active(context) else ()
+        with self.over_betas(batch, context):
             posterior = self.encode(batch.image)
-            z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
+            z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             reconstruction: Tensor = self.decoder(z)
             fakes = dict.fromkeys(kinds, reconstruction)
             if "sample" in fakes:
-                fakes["sample"] = self.decode_prior(z, moment)
+                fakes["sample"] = self.decode_prior(z, context)
         return ForwardPass(posterior, z, fakes, reconstruction)
 
-    def decode_prior(self, z: Float[Tensor, "b *latent"], moment: Moment) -> Tensor:
+    def decode_prior(self, z: Float[Tensor, "b *latent"], context: StepContext) -> Tensor:
         """Raw decoder outputs of as many prior latents as there are in `z`."""
-        with evaluating(self.decoder):
-            return self.decoder(noise(moment, "prior", self.latent_shape, z))
+        with evaluation_mode(self.decoder):
+            return self.decoder(noise(context, "prior", self.latent_shape, z))
 
-    def critic_terms(self, batch: Batch, moment: Moment, shared: ForwardPass) -> Terms:
+    def critic_terms(self, batch: Batch, context: StepContext, shared: ForwardPass) -> Terms:
         if not shared.fakes:
             return {}
         objective, loss = self.adversarial_objective, self.adversarial_objective.loss
-        is_lazy = objective.is_lazy_step(moment)
+        is_lazy = objective.is_lazy_step(context)
         penalty = LAZY_INTERVAL * objective.gamma if is_lazy else 0.0
         fakes = {kind: self.likelihood.mean(x.detach()) for kind, x in shared.fakes.items()}
         images = torch.cat([batch.image, *fakes.values()]).requires_grad_(penalty > 0)
@@ -197,10 +198,12 @@ class VAEGAN(VAE):
         terms = loss.critic_terms(real, *of_fakes)
         # a relativistic logit has no zero: an image is classified against its partner
         threshold = real if loss.relativistic else 0.0
-        accuracies = [share(x < threshold) for x in of_fakes]
+        accuracies = [fraction_true(x < threshold) for x in of_fakes]
         self.meter.note(
             critic_loss=torch.stack([w * value.mean() for w, value in terms.values()]).sum(),
-            accuracy_real=loss.sum_kinds(accuracies) if loss.relativistic else share(real > 0),
+            accuracy_real=loss.sum_kinds(accuracies)
+            if loss.relativistic
+            else fraction_true(real > 0),
             **{f"accuracy_{kind}": x for kind, x in zip(fakes, accuracies, strict=True)},
         )
         if penalty:
@@ -209,20 +212,20 @@ class VAEGAN(VAE):
         samples = fakes.get("sample")
         if samples is None and is_lazy and objective.monitors_samples:
             with torch.no_grad():
-                samples = self.likelihood.mean(self.decode_prior(shared.z, moment))
-                self.meter.note(accuracy_sample=share(self.critic(samples) < threshold))
+                samples = self.likelihood.mean(self.decode_prior(shared.z, context))
+                self.meter.note(accuracy_sample=fraction_true(self.critic(samples) < threshold))
         if samples is not None:
-            real_spread = spread(batch.image).clamp_min(1e-12)
-            self.meter.note(spread_of_samples=spread(samples) / real_spread)
+            real_spread = rms_std(batch.image).clamp_min(1e-12)
+            self.meter.note(spread_of_samples=rms_std(samples) / real_spread)
         return terms
 
-    def terms(self, batch: Batch, moment: Moment, shared: ForwardPass | None = None) -> Terms:
-        with self.over_betas(batch, moment):
-            return self._vae_terms(batch, moment, shared or self.shared(batch, moment))
+    def terms(self, batch: Batch, context: StepContext, shared: ForwardPass | None = None) -> Terms:
+        with self.over_betas(batch, context):
+            return self._vae_terms(batch, context, shared or self.shared(batch, context))
 
-    def _vae_terms(self, batch: Batch, moment: Moment, shared: ForwardPass) -> Terms:
+    def _vae_terms(self, batch: Batch, context: StepContext, shared: ForwardPass) -> Terms:
         distortion = self.likelihood.nll(shared.reconstruction, batch.image)
-        terms = self.objective(batch, moment, shared.posterior, shared.z, distortion)
+        terms = self.objective(batch, context, shared.posterior, shared.z, distortion)
         if not shared.fakes:
             return terms
         losses = self.adversarial_losses(batch, shared)
@@ -230,14 +233,14 @@ class VAEGAN(VAE):
         nll = self.likelihood.nll(leaf, batch.image).sum()
         gradients = *torch.autograd.grad(nll, leaf), *(gradient for _, gradient in losses.values())
         # over the global batch, of which this process may hold a part
-        norms = total(torch.stack([g.double().square().sum() for g in gradients])).sqrt()
-        rms = norms / max(moment.global_batch, len(leaf)) ** 0.5
+        norms = all_reduce_sum(torch.stack([g.double().square().sum() for g in gradients])).sqrt()
+        rms = norms / max(context.global_batch, len(leaf)) ** 0.5
         names = (f"gradient_of_{name}" for name in ("distortion", *losses))
         self.meter.note(**dict(zip(names, rms, strict=True)))
         distortion_norm, *others = norms.tolist()
         term_weight = self.adversarial_objective.term_weight
         for (name, (value, _)), norm in zip(losses.items(), others, strict=True):
-            terms[name] = term_weight(name, moment, distortion_norm, norm), value
+            terms[name] = term_weight(name, context, distortion_norm, norm), value
         return terms
 
     def adversarial_losses(self, batch: Batch, shared: ForwardPass) -> dict[str, ValueAndGradient]:

@@ -6,6 +6,7 @@ from annotated_types import Ge
 
 from latentia.core.errors import Error
 from latentia.core.schedules import constant, cyclical, delayed, exponential, linear, staircase
+from latentia.training.parameter_types import Fraction
 from latentia.training.plan import Plan
 
 ScheduleName = Literal["constant", "linear", "step", "exponential", "cyclical"]

@@ -9,7 +9,7 @@ from typing_extensions import Doc
 from latentia.core.schedules import constant, cosine, ramp_from
 from latentia.data import open_images
 from latentia.losses.likelihoods import SymmetricGaussian
-from latentia.models.vaegan import VAEGAN
+from latentia.models.vaegan import VAEGAN, PublishedObjective
 from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.critic import PatchCritic
 from latentia.training.optimizers import Adam
@@ -24,13 +24,8 @@ from latentia.training.parameter_types import (
     LearningRate,
     Size,
 )
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.losses.likelihood import Symmetric
-from latentia.models.vaegan import VAEGAN, PublishedObjective
-from latentia.nets.autoencoder import Architecture, Decoder, Encoder
-from latentia.nets.critic import PatchCritic
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 WIDTH_FACTORS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}
 
@@ -66,8 +61,13 @@ def image_autoencoder(
         tuple(k * width for k in WIDTH_FACTORS[factor]), latent, layers, gcd(32, width)
     )
     critic = PatchCritic(images.shape, (width, 2 * width, 4 * width))
-    nets = Encoder(images.shape, plan), Decoder(images.shape, plan), Symmetric("learned"), critic
-    ratio, matching = (joining(adversary_from, w) for w in (adversarial_weight, feature_weight))
+    nets = (
+        Encoder(images.shape, architecture),
+        Decoder(images.shape, architecture),
+        SymmetricGaussian("learned"),
+        critic,
+    )
+    ratio, matching = (ramp_from(adversary_from, w) for w in (adversarial_weight, feature_weight))
     objective = PublishedObjective(ratio, matching, reconstruction_weight=1.0)
     model = VAEGAN(*nets, objective, constant(beta))
     adam = {"critic": Adam(lr, betas=(0.5, 0.9)), "vae": Adam(lr, schedule=cosine(warmup=0.02))}

@@ -8,7 +8,7 @@ from typing_extensions import Doc
 from latentia.core.schedules import cosine, delayed, linear, ramp_from
 from latentia.data import open_images
 from latentia.losses.likelihoods import Gaussian
-from latentia.models.vaegan import VAEGAN
+from latentia.models.vaegan import VAEGAN, PublishedObjective, RelativisticObjective
 from latentia.nets.vaegan import BATCH_STATISTICS_NORM, make_vaegan_networks
 from latentia.training.optimizers import Adam
 from latentia.training.parameter_types import (
@@ -23,12 +23,8 @@ from latentia.training.parameter_types import (
     LearningRate,
     Size,
 )
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.losses.likelihood import Gaussian
-from latentia.models.vaegan import VAEGAN, PublishedObjective, RelativisticObjective
-from latentia.nets.vaegan import OF_THE_BATCH, vaegan_nets
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 AdversarialWeight = Annotated[
     float | Literal["published"],
@@ -39,9 +35,9 @@ AdversarialWeight = Annotated[
     ),
 ]
 FeatureWeight = Annotated[float, Ge(0), Doc("the same share of feature matching, 0: none")]
-AdversaryFrom = Annotated[Share, Doc("share of the run after which the critic joins")]
+AdversaryFrom = Annotated[Fraction, Doc("share of the run after which the critic joins")]
 AdversaryEvery = Annotated[int, Ge(1), Doc("the critic acts at every so many steps")]
-Reconstructions = Annotated[Share, Doc("weight of reconstructions; the rest is on samples")]
+Reconstructions = Annotated[Fraction, Doc("weight of reconstructions; the rest is on samples")]
 Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties, 0: none")]
 
 
@@ -72,15 +68,17 @@ def vaegan(
     """
     images = open_images(data, size=size, channels=channels)
     published = adversarial_weight == "published"
-    nets = vaegan_nets(images.shape, latent, judging=OF_THE_BATCH if published else None)
+    nets = make_vaegan_networks(
+        images.shape, latent, critic_norm=BATCH_STATISTICS_NORM if published else None
+    )
     if published:
         objective, critic_adam = PublishedObjective(), Adam(lr, betas=(0.5, 0.999))
     else:
-        matching = joining(adversary_from, feature_weight) if feature_weight else None
-        terms = joining(adversary_from, adversarial_weight), matching, reconstructions
+        matching = ramp_from(adversary_from, feature_weight) if feature_weight else None
+        terms = ramp_from(adversary_from, adversarial_weight), matching, reconstructions
         objective = RelativisticObjective(*terms, critic_interval=adversary_every, gamma=gamma)
         critic_adam = Adam(2 * lr, betas=(0.5, 0.99))
-    warmup = after(0.0, linear(0.02 * beta, beta), until=0.5)
+    warmup = delayed(0.0, linear(0.02 * beta, beta), until=0.5)
     model = VAEGAN(nets.encoder, nets.decoder, Gaussian(), nets.critic, objective, warmup)
     adam = {"critic": critic_adam, "vae": Adam(lr, schedule=cosine(end=0.05))}
     return Plan(model, images, adam, batch, epochs, average)
