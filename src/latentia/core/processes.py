@@ -5,6 +5,7 @@ Alone, every function here returns what it was given, and nothing is sent.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import torch
@@ -23,23 +24,22 @@ class Lost(Error):
     code, alone = 1, True
 
 
-_apart = False
+_apart = ContextVar("apart", default=False)
 
 
 def size() -> int:
-    together = dist.is_available() and dist.is_initialized() and not _apart
+    together = dist.is_available() and dist.is_initialized() and not _apart.get()
     return dist.get_world_size() if together else 1
 
 
 @contextmanager
 def alone() -> Iterator[None]:
     """Within, this process waits for no other: what it does, it does as if it were the only one."""
-    global _apart
-    before, _apart = _apart, True
+    before = _apart.set(True)
     try:
         yield
     finally:
-        _apart = before
+        _apart.reset(before)
 
 
 def rank() -> int:

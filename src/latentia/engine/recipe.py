@@ -1,6 +1,7 @@
 """Recipes: functions whose signature is the configuration; listed without importing torch."""
 
 import ast
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -74,16 +75,22 @@ def _find_in_file(name: str) -> Callable:
     path = Path(file)
     if not path.is_file():
         raise Error(f"There is no file {file}; a recipe of your own is given as my.py:mine.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    unique = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
+    private = f"_latentia_recipe_{unique[:16]}"  # by the file's own name it could replace a module
+    spec = importlib.util.spec_from_file_location(private, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses with written-out annotations look there
-    spec.loader.exec_module(module)
+    sys.modules[private] = module  # dataclasses with written-out annotations look there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[private]
+        raise
     own = [
         k
         for k, v in vars(module).items()
-        if getattr(v, "is_recipe", False) and v.__module__ == path.stem
+        if getattr(v, "is_recipe", False) and v.__module__ == private
     ]
     found = getattr(module, function, None)
     if not callable(found):
