@@ -61,24 +61,30 @@ def train(words: list[str]) -> int:
     from latentia.words import parse_train
 
     run, profile, knobs, options, edits = parse_train(name, given)
+    from latentia.engine.device import keep_memory
     from latentia.engine.launch import together
     from latentia.session import start
     from latentia.show import show
 
+    if profile:  # its library says that it starts and stops, as what is graver than an error
+        os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     with together():
         begun = start(name, knobs, edits=edits, options=options, run=run, profile=profile)
+        keep_memory()
         return show(*begun)
 
 
 def resume(run: RunFolder, data: Data = None) -> int:
     """Go on with a run that was stopped; the result is as if it had not been."""
     from latentia.core import processes
+    from latentia.engine.device import keep_memory
     from latentia.engine.launch import together
     from latentia.session import go_on
     from latentia.show import finished, show
 
     with together():
         opened, events = go_on(run, data)
+        keep_memory()
         if processes.rank() == 0:
             finished(opened)
         for line in opened.differences() if processes.rank() == 0 else ():

@@ -9,7 +9,7 @@ from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.doctor.examine import early, examine
-from latentia.engine.device import keep_memory
+from latentia.engine.device import use_threads
 from latentia.engine.launch import by_first, by_first_alone, together
 from latentia.engine.log import Event, Finding, Finished, Pictured
 from latentia.engine.plan import Options, Plan
@@ -51,7 +51,6 @@ def told(
     run: Run, plan: Plan, look: Callable[[], list[Finding]] = list, profile: bool = False
 ) -> Iterator[Event]:
     """The events of a training, whose pictures are kept and whose tracker is told."""
-    keep_memory()
     with tracked(run) as note:
         for event in events_of(plan, run, run.options, look, profile):
             if isinstance(event, Pictured):  # of the first process alone
@@ -63,13 +62,14 @@ def told(
 
 def _train(run: Run, plan: Plan, profile: bool = False) -> Iterator[Event]:
     last: Event | None = None
-    for last in told(run, plan, lambda: early(run), profile):
-        if not isinstance(last, Finished):
+    with use_threads(run.options.threads):  # for the doctor and the report as well
+        for last in told(run, plan, lambda: early(run), profile):
+            if not isinstance(last, Finished):
+                yield last
+        if isinstance(last, Finished):
+            if last.reason == "complete":
+                yield from by_first_alone(lambda: _judged(run, plan.images)) or ()
             yield last
-    if isinstance(last, Finished):
-        if last.reason == "complete":
-            yield from by_first_alone(lambda: _judged(run, plan.images)) or ()
-        yield last
 
 
 def _judged(run: Run, images: Images) -> list[Finding]:
@@ -117,10 +117,11 @@ def finish(run: Run, events: Iterator[Event]) -> Model:
 
     Raises: Error if they end early.
     """
-    said = ""
-    for event in events:
+    said, end = "", None
+    for event in events:  # to the last: only then are signals and threads the caller's again
         if isinstance(event, Finding):
             said = event.text
-        if isinstance(event, Finished) and event.reason != "complete":
-            raise Error(f"{run.path} is not complete ({event.reason}). {said}".rstrip())
+        end = event
+    if isinstance(end, Finished) and end.reason != "complete":
+        raise Error(f"{run.path} is not complete ({end.reason}). {said}".rstrip())
     return run.model()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.engine.checkpoint import write_json
+from latentia.engine.device import use_threads
 from latentia.engine.recipe import arguments
 from latentia.engine.run import Run, named
 from latentia.engine.space import SWEEP, axis, design
@@ -100,7 +101,8 @@ class Sweep:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        level = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # not that a study is made or found
         try:
             storage = self.storage or JournalStorage(JournalFileBackend(str(self.path / JOURNAL)))
             with self.locked("sweep"):
@@ -120,6 +122,8 @@ class Sweep:
                 f"The storage {self.storage or self.path / JOURNAL} cannot be used ({problem}); "
                 "give a database that Optuna knows, such as sqlite:///sweep.db, or leave it out."
             ) from None
+        finally:
+            optuna.logging.set_verbosity(level)
         if [each for each in known if each] != self.settings[: len(known)]:
             raise Error(
                 f"{self.storage or self.path} holds a sweep called {self.path.name} over other "
@@ -197,7 +201,8 @@ class Sweep:
         if code == 1:  # not finite: that, too, is an answer
             study.tell(number, state=State.FAIL)
         elif code == 0:
-            study.tell(number, list(reached(run)))
+            with use_threads(run.options.threads):
+                study.tell(number, list(reached(run)))
         return code
 
     def trials(self) -> list[Trial]:

@@ -93,6 +93,7 @@ def sweep(words: list[str]) -> int:
         return_unknown_args=True,
         use_underscores=False,
     )
+    from latentia.engine.device import keep_memory
     from latentia.metrics.curve import knee, pareto
     from latentia.report.coordinates import rendered
     from latentia.report.pictures import put
@@ -101,6 +102,7 @@ def sweep(words: list[str]) -> int:
     from latentia.sweep import Sweep
 
     made = Sweep(given.recipe, given.over, given.trials, rest, given.out, given.storage)
+    keep_memory()
     code = made.run(show)
     if code:
         print(f"Stopped; the same command goes on: latentia sweep {shlex.join(words)}")

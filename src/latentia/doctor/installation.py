@@ -95,8 +95,8 @@ def threads() -> str:
 
 
 def memory() -> str:
-    if importlib.import_module(ENGINE).keep_memory():
-        return "freed blocks are kept while training: glibc's mallopt (LATENTIA_MALLOPT=0: not)"
+    if importlib.import_module(ENGINE).find_mallopt():
+        return "commands that train keep freed blocks: glibc's mallopt (LATENTIA_MALLOPT=0: not)"
     off = os.environ.get("LATENTIA_MALLOPT") == "0"
     return "as the system does: " + (
         "LATENTIA_MALLOPT=0" if off else "its allocator is not glibc's"

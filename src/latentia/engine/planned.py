@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from latentia.core.errors import Error
-from latentia.core.seeding import seed_global
+from latentia.core.seeding import keep_generators, seed_global
 from latentia.data import Images
 from latentia.engine import edits as all_edits
 from latentia.engine import recipe as recipes
@@ -40,7 +40,7 @@ def planned(
         o = options
         data = source_of(data, o.white, o.background, o.seed, o.validation, o.stream)
     given["data"] = data
-    with torch.random.fork_rng():  # the caller's generators stay where they are
+    with keep_generators():
         seed_global(options.seed, "initialisation")
         plan = recipes.find(recipe)(**{**arguments, **given})
         if not isinstance(plan, Plan):

@@ -9,10 +9,10 @@ import torch
 from latentia.core import processes
 from latentia.core.contract import Batch, Moment
 from latentia.core.errors import Error
-from latentia.core.seeding import generator, seed_global
+from latentia.core.seeding import generator, keep_generators, seed_global
 from latentia.core.spans import STEP, span
 from latentia.engine.checkpoint import write_tensors
-from latentia.engine.device import find_device, find_precision
+from latentia.engine.device import find_device, find_precision, use_threads
 from latentia.engine.log import (
     Event,
     Finding,
@@ -46,27 +46,26 @@ def train(
     The same plan, options and machine give the same log and the same weights, bit for bit, however
     often the run was stopped or killed between.
     """
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    loop = Loop(plan, run, options, look)
-    state = loop.state
-    left = loop.total - state.step if profile and loop.writes else 0
-    with stop_signals() as stopped, traced(run.path / "trace.json", left) as stepped:
-        while not state.complete:
-            moment = loop.moment()
-            try:
-                yield from loop.advance(moment, stopped)
-                yield from stepped()
-            except NonFinite as problem:
-                yield loop.restore(moment, str(problem))
-                if state.failures >= FAILURES:
-                    yield Finished(state.step, loop.total, "non-finite")
+    with use_threads(options.threads), keep_generators():
+        loop = Loop(plan, run, options, look)
+        state = loop.state
+        left = loop.total - state.step if profile and loop.writes else 0
+        with stop_signals() as stopped, traced(run.path / "trace.json", left) as stepped:
+            while not state.complete:
+                moment = loop.moment()
+                try:
+                    yield from loop.advance(moment, stopped)
+                    yield from stepped()
+                except NonFinite as problem:
+                    yield loop.restore(moment, str(problem))
+                    if state.failures >= FAILURES:
+                        yield Finished(state.step, loop.total, "non-finite")
+                        return
+                if loop.stopping and not state.complete:
+                    yield Finished(state.step, loop.total, "stopped")
                     return
-            if loop.stopping and not state.complete:
-                yield Finished(state.step, loop.total, "stopped")
-                return
-    plan.model.eval()
-    yield Finished(loop.total, loop.total, "complete")
+        plan.model.eval()
+        yield Finished(loop.total, loop.total, "complete")
 
 
 class Loop:

@@ -3,7 +3,8 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,9 +26,6 @@ from latentia.export.guide import guide
 OPSET = 18
 TOLERANCE = 1e-4  # of the largest value of an output, or of 1 where all are smaller
 BATCHES = (1, 64)
-
-# at every export: that there is no torchvision
-logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
 
 Draw = Callable[[int, torch.Generator], Tensor]
 
@@ -145,8 +143,7 @@ def put(part: Part, path: Path) -> Written:
     batch = torch.export.Dim("n", min=1)
     module = part.module.eval()
     with unfinished(path) as begun:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter, on its own workings
+        with quiet():
             program = torch.onnx.export(
                 module,
                 example,
@@ -174,6 +171,20 @@ def put(part: Part, path: Path) -> Written:
         for some in (session.get_inputs(), session.get_outputs())
     )
     return Written(path, takes, gives, part.about, gap)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No words of the exporter on its own workings, nor that there is no torchvision."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def difference(module: nn.Module, session: Any, given: dict[str, Tensor]) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Model, Moment, Player, Terms
 from latentia.core.errors import Error
 from latentia.core.schedules import cosine
-from latentia.core.seeding import seed_global
+from latentia.core.seeding import keep_generators, seed_global
 from latentia.data import Images
 from latentia.data.cache import key, root
 from latentia.engine.checkpoint import read_tensors
@@ -122,8 +122,9 @@ def classifier(images: Images, seed: int = 0) -> Classifier:
     Raises: Error if the images have no label columns, or its training was stopped.
     """
     spec = images.spec()
-    seed_global(seed, "classifier")
-    model = Classifier(images)
+    with keep_generators():
+        seed_global(seed, "classifier")
+        model = Classifier(images)
     folder = root() / "features" / key(spec["fingerprint"], spec["split"], seed, VERSION)
     kept = Run(folder, {}).weights
     if not kept.exists():
