@@ -15,8 +15,8 @@ from page import put
 from runs import trained
 
 import latentia
-from latentia.doctor.choose import choose
-from latentia.metrics.curve import betas
+from latentia.metrics.rate_distortion import betas
+from latentia.sweep.beta_choice import choose
 
 RANGE = (0.05, 20.0)
 WORK = {
@@ -60,9 +60,9 @@ def main() -> None:
             for beta in betas(RANGE, 5)
         ]
         for purpose in purposes:
-            among = [(beta, one.at(beta)) for beta in betas(RANGE)]
+            among = [(beta, one.with_beta(beta)) for beta in betas(RANGE)]
             named = choose(among, purpose).chosen.beta
-            there = choose([(named, one.at(named))], purpose, split="test")
+            there = choose([(named, one.with_beta(named))], purpose, split="test")
             rivals = choose(alone, purpose, split="test", tolerance=0.0)
             best, mine = rivals.chosen, there.chosen
             sign = 1 if purpose in ("reconstruction", "sampling") else -1

@@ -17,15 +17,15 @@ import torch
 import latentia
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.data.sprites import sprites
-from latentia.engine.knobs import BatchSize, Data, Epochs, Latent, LearningRate
-from latentia.engine.log import read_rows
-from latentia.latents.codes import codes
-from latentia.losses.likelihood import Bernoulli
-from latentia.metrics.disentangle import disentanglement
+from latentia.data.synthetic.sprites import sprites
+from latentia.latents.encoding import codes
+from latentia.losses.likelihoods import Bernoulli
+from latentia.metrics.disentanglement import disentanglement
 from latentia.metrics.elbo import elbo
 from latentia.models.vae import VAE
 from latentia.nets.conv import ConvDecoder, ConvEncoder
+from latentia.training.events import read_rows
+from latentia.training.parameter_types import BatchSize, Data, Epochs, Latent, LearningRate
 
 N = 10_000
 FIGURES = ("mig", "dci_disentanglement", "dci_completeness", "dci_informativeness", "sap")

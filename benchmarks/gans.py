@@ -18,15 +18,15 @@ from typing_extensions import Doc
 import latentia
 from latentia.core.schedules import constant, cosine, exponential
 from latentia.data import open_images
-from latentia.engine.checkpoint import read_tensors
-from latentia.engine.knobs import Data, Epochs
-from latentia.engine.log import read_rows
 from latentia.losses.adversarial import NonSaturating, Relativistic
 from latentia.metrics.distribution import frechet
-from latentia.metrics.features import classifier
+from latentia.metrics.label_classifier import classifier
 from latentia.models.gan import GAN
 from latentia.nets.critic import ResidualCritic
 from latentia.nets.generator import ResidualGenerator
+from latentia.training.checkpoint import read_tensors
+from latentia.training.events import read_rows
+from latentia.training.parameter_types import Data, Epochs
 
 N = 10_000
 
@@ -113,7 +113,7 @@ def main() -> None:
         def dcgan(lr: float, seed: int) -> float:
             run = trained(f"dcgan-{lr:g}", "mnist_dcgan", seed, lr=lr, critic_lr=lr, gamma=0.0)
             found = judged(run, f"DCGAN, rate {lr:g}", last=True)
-            if run.about["arguments"].get("average"):
+            if run.metadata["arguments"].get("average"):
                 judged(run, f"DCGAN, rate {lr:g}, averaged")
             return found
 

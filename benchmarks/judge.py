@@ -12,7 +12,7 @@ import torch
 
 import latentia
 from latentia.metrics.distribution import frechet
-from latentia.metrics.features import classifier
+from latentia.metrics.label_classifier import classifier
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         estimate = frechet(real, judge.embed(drawn))
         chances = judge.classify(drawn)
         counts = torch.bincount(chances.argmax(1), minlength=10)
-        seen = run.about["arguments"]["epochs"] * run.about["images"]["count"]["train"]
+        seen = run.metadata["arguments"]["epochs"] * run.metadata["images"]["count"]["train"]
         print(
             f"| {run.name} | {seen:,} | {estimate} (n = {given.n:,}) | "
             f"{counts.min() / given.n:.1%} (a {counts.argmin()}) | {chances.amax(1).mean():.3f} |"

@@ -23,10 +23,11 @@ from runs import trained
 from turns import dearer
 
 import latentia
-from latentia.engine.checkpoint import write_whole
-from latentia.engine.machine import machine
-from latentia.engine.train import Loop
 from latentia.metrics.elbo import elbo
+from latentia.runs.create import create_run
+from latentia.runs.provenance import describe_machine
+from latentia.training.checkpoint import write_whole
+from latentia.training.loop import Loop
 
 RECIPES = ("mnist_mlp_vae", "mnist_conv_vae")
 BETAS = [float(f"{beta:.3g}") for beta in np.geomspace(0.01, 10, 8)]
@@ -45,7 +46,7 @@ def dearness(recipe: str, args: argparse.Namespace, repeats: int = 9) -> list[fl
     for edits in ({}, RANGE):
         folder = Path(tempfile.mkdtemp()) / "run"
         options = latentia.Options(threads=args.threads)
-        run, plan = latentia.Run.create(recipe, {"data": args.data}, edits, options, folder)
+        run, plan = create_run(recipe, {"data": args.data}, edits, options, folder)
         loops.append(Loop(plan, run, run.options))
     return dearer(*loops, repeats, steps=20)
 
@@ -60,7 +61,7 @@ def measured(recipe: str, seed: int, args: argparse.Namespace) -> dict:
     for name, times_as_many in (("one", 1), ("twice", 2)):
         knobs["epochs"] = args.epochs * times_as_many
         run = trained(folder / name, recipe, options, edits=RANGE, **knobs)
-        points[name] = [reached(run.at(beta), beta) for beta in BETAS]
+        points[name] = [reached(run.with_beta(beta), beta) for beta in BETAS]
         print(recipe, seed, name, flush=True)
     return points
 
@@ -145,7 +146,7 @@ def main() -> None:
         for recipe, each in found.items()
         for line in table(recipe, each, dearness(recipe, args))
     ]
-    n, cpu, threads = len(args.seeds), machine()["cpu"], args.threads or "all"
+    n, cpu, threads = len(args.seeds), describe_machine()["cpu"], args.threads or "all"
     lines += [
         f"Nats per test image: distortion + beta rate; mean and standard deviation over {n} seeds;"
         f" {args.epochs} epochs; {cpu}, {threads} threads, PyTorch {torch.__version__}.",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from latentia.engine.checkpoint import write_whole
+from latentia.training.checkpoint import write_whole
 
 
 def put(path: Path, name: str, text: str) -> None:

@@ -206,13 +206,13 @@ def keras_conv(images: np.ndarray) -> Work:
 def loop_of(recipe: str, images: np.ndarray):
     """A recipe at its defaults, batch 128, on these images, ready to step."""
     import latentia
-    from latentia.engine.device import keep_memory
-    from latentia.engine.train import Loop
+    from latentia.training.device import keep_memory
+    from latentia.training.loop import Loop
 
     keep_memory()
     options = latentia.Options(validation=0.0)
     knobs = {"data": images, "batch": 128, "epochs": 1000}
-    run, plan = latentia.Run.create(recipe, knobs, {}, options, Path(tempfile.mkdtemp()) / "run")
+    run, plan = create_run(recipe, knobs, {}, options, Path(tempfile.mkdtemp()) / "run")
     return Loop(plan, run, run.options)
 
 
@@ -239,13 +239,13 @@ def coding(table: bool) -> Callable[[np.ndarray], Work]:
         import torch
 
         import latentia
-        from latentia.latents.codes import AT_ONCE
+        from latentia.latents.encoding import AT_ONCE
         from latentia.latents.table import write_table
 
         folder = Path(tempfile.mkdtemp())
         options = latentia.Options(validation=0.0)
         knobs = {"data": images[:10_000]}
-        _, plan = latentia.Run.create("mnist_conv_vae", knobs, {}, options, folder / "run")
+        _, plan = create_run("mnist_conv_vae", knobs, {}, options, folder / "run")
         model, part = plan.model.eval(), plan.images.split("all")
         resident = part.batch(slice(None)).image.split(part.at_once(AT_ONCE))
 

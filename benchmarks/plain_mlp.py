@@ -37,7 +37,7 @@ class Plain(nn.Module):
 
 def main(path: str) -> None:
     run = latentia.Run.open(path)
-    images, epochs = run.images(), run.about["arguments"]["epochs"]
+    images, epochs = run.images(), run.metadata["arguments"]["epochs"]
     train = images.split("train").batch(slice(None)).image.flatten(1)
     test = images.split("test").batch(slice(None)).image.flatten(1)
     torch.manual_seed(run.options.seed)

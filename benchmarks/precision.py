@@ -14,8 +14,8 @@ from page import put
 from runs import trained
 
 import latentia
-from latentia.engine.machine import machine
 from latentia.metrics.elbo import elbo
+from latentia.runs.provenance import describe_machine
 
 WORKS = {"mnist_mlp_vae": 10, "mnist_conv_vae": 4}  # epochs
 PRECISIONS = ("fp32", "bf16")
@@ -53,7 +53,7 @@ def main() -> None:
         *(row(recipe, args) for recipe in args.recipes),
         "",
         f"Nats per test image, n = {len(args.seeds)} seeds: mean ± standard deviation; of the "
-        f"differences the mean, and least to most. A CPU with {machine()['cpu']}.",
+        f"differences the mean, and least to most. A CPU with {describe_machine()['cpu']}.",
     ]
     print("\n".join(lines))
     if args.out:

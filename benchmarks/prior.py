@@ -21,10 +21,10 @@ from torch import Tensor
 
 import latentia
 from latentia.core.seeding import normal_rows
-from latentia.engine.log import read_rows
 from latentia.metrics.coverage import overlap
 from latentia.metrics.distribution import frechet
-from latentia.metrics.features import classifier
+from latentia.metrics.label_classifier import classifier
+from latentia.training.events import read_rows
 
 GRID = [("heun", 8), ("heun", 16), ("euler", 16), ("ddpm", 16), ("heun", 125)]
 
@@ -45,7 +45,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     run = latentia.Run.open(given.run)
-    images, model = run.images(), run.coder()
+    images, model = run.images(), run.autoencoder()
     judge, test, train = classifier(images), images.split("test"), images.split("train")
     real = judge.embed(batch.image for batch in test.batches(500))
     n, shape = len(test), model.latent_shape

@@ -21,10 +21,10 @@ import torch
 import latentia
 from latentia.core.tensors import to_bytes
 from latentia.data import Images
-from latentia.engine.log import read_rows
+from latentia.metrics.builtin import keep, measure
 from latentia.metrics.distribution import Estimate, frechet
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.measures import keep, measure
+from latentia.training.events import read_rows
 
 HERE = Path(__file__).parent
 PUBLISHED = {  # recipe and k: what, nats, whose
@@ -55,7 +55,7 @@ def likelihoods(runs: list[latentia.Run], n: int) -> list[str]:
     lines += ["| recipe | figure | published | measured | n | trained on | |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for run in runs:
-        recipe, knobs = run.about["recipe"], run.about["arguments"]
+        recipe, knobs = run.metadata["recipe"], run.metadata["arguments"]
         if (row := PUBLISHED.get((recipe, knobs.get("k")))) is None:
             continue
         what, (low, high), whose = row
@@ -64,7 +64,7 @@ def likelihoods(runs: list[latentia.Run], n: int) -> list[str]:
         side = value - high if value > high else value - low if value < low else 0.0
         said = f"{side:+.1f} nats" if abs(side) >= 0.05 else "as published"
         published = f"{low}" if low == high else f"{low} to {high}"
-        seen = f"{run.about['images']['count']['train']:,} images, {knobs['epochs']} epochs"
+        seen = f"{run.metadata['images']['count']['train']:,} images, {knobs['epochs']} epochs"
         left = slope(run) if side else ""
         note = "; ".join(filter(None, (whose, figure["note"], minutes(run), said, left)))
         shown = f"{value:.2f} ± {1.96 * error:.2f}"
@@ -102,7 +102,7 @@ def found(run: latentia.Run, metric: str, n: int) -> dict[str, Any]:
 
 
 def distances(runs: list[latentia.Run], n: int, pythae: str | None, threads: int) -> list[str]:
-    drawing = [run for run in runs if run.about["recipe"] != "mnist_iwae"]
+    drawing = [run for run in runs if run.metadata["recipe"] != "mnist_iwae"]
     if not drawing:
         return []
     lines = ["", "## Fréchet distance of samples, in features of a classifier of the labels", ""]
@@ -111,14 +111,14 @@ def distances(runs: list[latentia.Run], n: int, pythae: str | None, threads: int
     e = Evaluation(drawing[0], first, first.split("test"), features="classifier", n=n)
     spec = first.spec()
     for run in drawing:
-        theirs = run.about["images"]
+        theirs = run.metadata["images"]
         if any(theirs[k] != spec[k] for k in ("fingerprint", "split")):
             print(f"{run.path}: other images or splits than {drawing[0].path}; no distance")
             continue
         e.run = run
         drawn = run.model().sample(len(e.real), seed=0).split(500)
         estimate = frechet(e.real, e.embedding.embed(drawn))
-        epochs = run.about["arguments"]["epochs"]
+        epochs = run.metadata["arguments"]["epochs"]
         seen = f"{epochs * theirs['count']['train']:,}"
         lines.append(f"| {named(run)} | {interval(estimate)} | {seen} | {minutes(run)} |")
     seen = f"{10 * spec['count']['train']:,}"
@@ -160,12 +160,12 @@ def peers(
 
 def named(run: latentia.Run) -> str:
     """The recipe, and what it was built on or asked for."""
-    knobs = run.about["arguments"]
+    knobs = run.metadata["arguments"]
     if "autoencoder" not in knobs:
-        return f"`{run.about['recipe']}`"
-    parent = latentia.Run.open(run.path / "autoencoder").about["recipe"]
+        return f"`{run.metadata['recipe']}`"
+    parent = latentia.Run.open(run.path / "autoencoder").metadata["recipe"]
     asked = f" by {knobs['cond']}" if knobs.get("cond") else ""
-    return f"`{run.about['recipe']}`{asked} over `{parent}`"
+    return f"`{run.metadata['recipe']}`{asked} over `{parent}`"
 
 
 def minutes(run: latentia.Run) -> str:

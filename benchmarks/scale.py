@@ -23,7 +23,7 @@ SIDE = 128
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 MARKS = "<!-- {}: made by benchmarks/scale.py -->\n", "<!-- end of {} -->\n"
 DECODE = "import latentia.data as d; d.open_images({data!r}).spec()"
-COMMAND = "import sys; from latentia.cli import main; sys.exit(main({words}))"
+COMMAND = "import sys; from latentia.cli.main import main; sys.exit(main({words}))"
 STAGES = {
     "decode": [],
     "train": ["train", "{recipe}", "--data", "{data}", "--run", "{run}", "--threads", "1"],
@@ -35,7 +35,7 @@ def flat(data: str = "digits", latent: int = 4, batch: int = 100, epochs: int = 
     """A recipe so small that a step costs what its images cost."""
     from latentia import Adam, Plan
     from latentia.data import open_images
-    from latentia.losses.likelihood import Bernoulli
+    from latentia.losses.likelihoods import Bernoulli
     from latentia.models.vae import VAE
     from latentia.nets.mlp import MLPDecoder, MLPEncoder
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 import latentia
 from latentia.metrics.speckle import contrast, grain, likeness
-from latentia.report.pictures import put
-from latentia.report.prior import asked
-from latentia.report.sheets import sheet
+from latentia.report.grids import put
+from latentia.report.prior_figures import asked
+from latentia.report.rendered_images import sheet
 
 LEAST = 0.02  # of the mean training image's largest value: the lit region
 

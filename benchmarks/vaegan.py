@@ -23,7 +23,19 @@ from turns import dearer
 import latentia
 from latentia.core.schedules import after, cosine, linear
 from latentia.data import open_images
-from latentia.engine.knobs import (
+from latentia.losses.likelihoods import Gaussian
+from latentia.metrics.distribution import frechet_distance
+from latentia.metrics.label_classifier import classifier
+from latentia.metrics.sharpness import high_frequency_energy
+from latentia.models.vae import VAE
+from latentia.models.vaegan import LAZY
+from latentia.nets.vaegan import vaegan_nets
+from latentia.report.grids import put
+from latentia.report.rendered_images import sheet
+from latentia.runs.create import create_run
+from latentia.training.events import read_rows
+from latentia.training.loop import Loop
+from latentia.training.parameter_types import (
     Average,
     BatchSize,
     Beta,
@@ -34,17 +46,6 @@ from latentia.engine.knobs import (
     LearningRate,
     Size,
 )
-from latentia.engine.log import read_rows
-from latentia.engine.train import Loop
-from latentia.losses.likelihood import Gaussian
-from latentia.metrics.distribution import frechet_distance
-from latentia.metrics.features import classifier
-from latentia.metrics.image import high_frequency_energy
-from latentia.models.vae import VAE
-from latentia.models.vaegan import LAZY
-from latentia.nets.vaegan import vaegan_nets
-from latentia.report.pictures import put
-from latentia.report.sheets import sheet
 
 PLAIN = f"{__file__}:plain_vae"
 
@@ -83,7 +84,7 @@ def cost(knobs: dict, adversary: dict, threads: int, repeats: int = 25) -> float
     for recipe, own in ((PLAIN, {}), ("vaegan", always)):
         folder = Path(tempfile.mkdtemp()) / "run"
         options = latentia.Options(threads=threads)
-        run, plan = latentia.Run.create(recipe, knobs | own, {}, options, folder)
+        run, plan = create_run(recipe, knobs | own, {}, options, folder)
         loops.append(Loop(plan, run, run.options))
     return statistics.median(dearer(*loops, repeats, steps=LAZY))
 
@@ -169,8 +170,8 @@ def main() -> None:
         for run in runs:
             distance, mse, sharp, told = measured(run)
             print(
-                f"| {seed} | {run.name} | {run.about['arguments']['epochs']} | {seconds(run):.0f} "
-                f"| {distance:.3g} | {mse:.3g} | {sharp:.2f} | {told} |",
+                f"| {seed} | {run.name} | {run.metadata['arguments']['epochs']} "
+                f"| {seconds(run):.0f} | {distance:.3g} | {mse:.3g} | {sharp:.2f} | {told} |",
                 flush=True,
             )
         if given.picture and seed == given.seeds[0]:

@@ -84,8 +84,8 @@ def ours(size: int, batch: int):
     import torch
 
     import latentia
-    from latentia.engine.device import keep_memory
-    from latentia.engine.train import Loop
+    from latentia.training.device import keep_memory
+    from latentia.training.loop import Loop
 
     keep_memory()
     images = torch.rand(4 * batch, 1, size, size)
@@ -93,7 +93,7 @@ def ours(size: int, batch: int):
     knobs = {"data": images, "size": size, "batch": batch, "latent": LATENT}
     knobs |= {"adversary_from": 0.0, "adversary_every": 1}  # in every step but the very first
     folder = Path(tempfile.mkdtemp()) / "run"
-    run, plan = latentia.Run.create("vaegan", knobs, {}, options, folder)
+    run, plan = create_run("vaegan", knobs, {}, options, folder)
     loop = Loop(plan, run, run.options)
     return lambda: loop.step(loop.moment())
 

@@ -7,7 +7,7 @@ PAGE = Path(__file__).parent / "doctor.md"
 
 
 def table() -> str:
-    from latentia.doctor.examine import CHECKS
+    from latentia.diagnostics.diagnose import CHECKS
 
     heads = ["finding", "evidence", "threshold", "cure"]
     rows = [heads, ["---"] * len(heads)]

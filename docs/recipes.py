@@ -13,11 +13,11 @@ recipes themselves.
 
 
 def page() -> str:
-    from latentia.engine.recipe import FOLDER, card, names
+    from latentia.runs.recipes import FOLDER, list_recipes, read_card
 
     parts = [HEAD]
-    for name in names():
-        found = card(name)
+    for name in list_recipes():
+        found = read_card(name)
         tree = ast.parse((FOLDER / f"{name}.py").read_text())
         function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
         arguments = function.args

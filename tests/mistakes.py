@@ -1,6 +1,6 @@
 """What a mistake at the command line has to look like."""
 
-from latentia.cli import main
+from latentia.cli.main import main
 
 
 def error(capsys, *words):

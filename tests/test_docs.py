@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from data.shards import counted
-from latentia.cli import COMMANDS, main
-from latentia.engine.knobs import refuse_unknown
-from latentia.engine.recipe import arguments, card, find
-from latentia.metrics import features
+from latentia.cli.arguments import refuse_unknown
+from latentia.cli.main import COMMANDS, main
+from latentia.cli.train_arguments import parse_train_arguments
+from latentia.metrics import label_classifier
 from latentia.models.latent_diffusion import Sampling
-from latentia.words import parse_train
+from latentia.runs.recipes import find_recipe, read_card, resolve_parameters
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,7 +58,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # a classifier of few steps, which no other test finds in the cache
     for name, value in {"EPOCHS": 1, "STEPS": 20, "VERSION": "toy"}.items():
-        monkeypatch.setattr(features, name, value)
+        monkeypatch.setattr(label_classifier, name, value)
     for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
         monkeypatch.setattr(f"latentia.recipes.{prior}.Sampling", partial(Sampling, steps=5))
     return tmp_path
@@ -69,10 +69,10 @@ def toy(words):
     name, given = words[0], words[1:]
     recipe = name if ".py" not in name else "my.py:mine"
     values = dict(itertools.pairwise(given))
-    data = values.get("--data", "" if ".py" in name else card(recipe).data)
+    data = values.get("--data", "" if ".py" in name else read_card(recipe).data)
     few = SMALL.get(data, data)
     knobs = ["--epochs", "1", "--threads", "1"]
-    known = arguments(recipe, {})
+    known = resolve_parameters(recipe, {})
     knobs += ["--batch", "16"] if "batch" in known else []
     knobs += ["--size", "32"] if "size" in known and "autoencoder" not in known else []
     for small in ("latent", "width"):
@@ -98,7 +98,7 @@ def executed(words, monkeypatch):
         words = [*words, "--k", "20"]
     if command == "explore":
         served = []
-        monkeypatch.setattr("latentia.web.serve.serve", lambda *how: served.append(how))
+        monkeypatch.setattr("latentia.explorer.server.serve", lambda *how: served.append(how))
         assert main(words) == 0
         assert served
         return
@@ -107,8 +107,8 @@ def executed(words, monkeypatch):
 
 def takes_its_flags(command, given):
     if command == "train":
-        parse_train(given[0], given[1:])
-        assert callable(find(given[0]))
+        parse_train_arguments(given[0], given[1:])
+        assert callable(find_recipe(given[0]))
     else:
         known = inspect.signature(COMMANDS[command]).parameters
         refuse_unknown(command, given, [name.rstrip("_") for name in known])

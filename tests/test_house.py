@@ -55,10 +55,10 @@ def test_the_rule_would_notice(tmp_path):
     assert list(imports(fake)) == ["latentia.models.vae"]
     for room, text, wrong in (
         ("core", "from latentia.models.vae import VAE", True),
-        ("nets", "import latentia.losses.likelihood", True),
+        ("nets", "import latentia.losses.likelihoods", True),
         ("nets", "from latentia.nets.mlp import perceptron", False),
-        ("models", "from latentia.losses.likelihood import Bernoulli", False),
-        ("engine", "from latentia.session import train", True),
+        ("models", "from latentia.losses.likelihoods import Bernoulli", False),
+        ("engine", "from latentia.api.training import train", True),
     ):
         fake.write_text(text)
         assert bool(list(strangers(room, fake))) == wrong, text
@@ -109,15 +109,12 @@ def test_the_table_of_findings_is_that_of_the_checks():
     assert page(text.replace("posterior collapse", "another")) == text
 
 
-def test_the_pages_of_recipes_and_errors_are_those_of_the_sources():
-    """`python docs/recipes.py` and `python docs/errors.py` write them."""
+def test_the_page_of_recipes_is_that_of_the_sources():
+    """`python docs/recipes.py` writes it."""
     sys.path.insert(0, str(ROOT / "docs"))
-    import errors  # pyright: ignore[reportMissingImports]
-
     import recipes  # pyright: ignore[reportMissingImports]
 
-    for module in (errors, recipes):
-        assert module.PAGE.read_text() == module.page(), f"run python docs/{module.__name__}.py"
+    assert recipes.PAGE.read_text() == recipes.page(), "run python docs/recipes.py"
 
 
 def test_the_site_is_built_without_a_warning(tmp_path):
@@ -136,7 +133,7 @@ def test_the_site_is_built_without_a_warning(tmp_path):
 def test_help_and_list_come_without_torch():
     for words, said in (["--help"], "train"), (["recipes"], "mnist_mlp_vae"), (["--version"], "."):
         code = (
-            "import sys; from latentia.cli import main; "
+            "import sys; from latentia.cli.main import main; "
             f"code = main({words}); assert 'torch' not in sys.modules; sys.exit(code)"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -147,7 +144,7 @@ def test_help_and_list_come_without_torch():
 def test_what_is_for_the_end_of_a_run_is_not_imported_before_its_first_step():
     """A sweep's table once brought scikit-learn and torchmetrics to every `latentia train`."""
     slow = "sklearn", "scipy.stats", "torchmetrics", "matplotlib", "torch._dynamo", "datasets"
-    code = "import sys, latentia.cli, latentia.session, latentia.show, latentia.words\n"
+    code = "import sys, latentia.cli.main, latentia.api.training, latentia.cli.train_actions\n"
     code += f"print([name for name in {slow} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"

@@ -13,14 +13,16 @@ import pytest
 import torch
 
 import latentia
-from latentia.cli import main
-from latentia.core import processes
+from latentia.api.training import start
+from latentia.cli.main import main
+from latentia.core import distributed
 from latentia.core.errors import Error
-from latentia.doctor import installation
-from latentia.engine import device, recipe
-from latentia.engine.log import Finished
-from latentia.engine.plan import Options
-from latentia.session import start
+from latentia.diagnostics import environment
+from latentia.runs.open import open_run
+from latentia.runs.recipes import find_recipe
+from latentia.training import device
+from latentia.training.events import Finished
+from latentia.training.plan import Options
 
 RECIPE = """from __future__ import annotations
 
@@ -46,21 +48,21 @@ def test_a_recipe_file_takes_no_name_that_can_be_imported(tmp_path):
 
     before = set(sys.modules)
     (tmp_path / "random.py").write_text(RECIPE)
-    mine = recipe.find(f"{tmp_path / 'random.py'}:mine")
+    mine = find_recipe(f"{tmp_path / 'random.py'}:mine")
     assert sys.modules["random"] is random
     (added,) = set(sys.modules) - before
     assert added == mine.__module__
     assert mine().n == 3
     assert inspect.getsource(mine).startswith("@recipe\ndef mine(")
     with pytest.raises(latentia.Error, match=r"has no recipe other; it holds mine\."):
-        recipe.find(f"{tmp_path / 'random.py'}:other")
+        find_recipe(f"{tmp_path / 'random.py'}:other")
 
 
 def test_a_recipe_file_that_raises_leaves_no_module(tmp_path):
     before = dict(sys.modules)
     (tmp_path / "random.py").write_text("raise ArithmeticError('of mine')")
     with pytest.raises(ArithmeticError, match="of mine"):
-        recipe.find(f"{tmp_path / 'random.py'}:mine")
+        find_recipe(f"{tmp_path / 'random.py'}:mine")
     assert sys.modules == before
 
 
@@ -68,12 +70,12 @@ def test_alone_holds_for_one_thread(monkeypatch):
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
     sizes = []
-    with processes.alone():
-        sizes.append(processes.size())
-        thread = threading.Thread(target=lambda: sizes.append(processes.size()))
+    with distributed.alone():
+        sizes.append(distributed.size())
+        thread = threading.Thread(target=lambda: sizes.append(distributed.size()))
         thread.start()
         thread.join()
-    assert [*sizes, processes.size()] == [1, 2, 2]
+    assert [*sizes, distributed.size()] == [1, 2, 2]
 
 
 TOY = {"hidden": 8, "latent": 3, "batch": 16, "epochs": 1}
@@ -185,19 +187,19 @@ def test_an_estimator_leaves_the_process_as_it_was(threads, allocator):
 
 def test_the_classifier_of_labels_leaves_the_process_as_it_was(run, monkeypatch):
     from latentia.data import open_images
-    from latentia.metrics import features
+    from latentia.metrics import label_classifier
 
     before = process()
-    monkeypatch.setattr(features, "train", lambda *_: iter([Finished(0, 1, "stopped")]))
+    monkeypatch.setattr(label_classifier, "train", lambda *_: iter([Finished(0, 1, "stopped")]))
     with pytest.raises(Error, match="was not trained to its end"):
-        features.classifier(open_images("digits:60"))
+        label_classifier.classifier(open_images("digits:60"))
     assert_unchanged(before)
 
 
 def test_what_is_installed_is_found_without_a_change(threads, allocator):
     before = process()
-    assert installation.memory().startswith("commands that train keep freed blocks")
-    installation.installation()
+    assert environment.memory().startswith("commands that train keep freed blocks")
+    environment.installation()
     assert_unchanged(before)
     assert allocator == []
 
@@ -215,12 +217,14 @@ def test_the_command_sets_the_allocator(tmp_path, allocator):
 
 def test_a_sweep_leaves_optuna_as_it_was(tmp_path):
     optuna = pytest.importorskip("optuna")
-    from latentia.sweep import Sweep
+    from latentia.sweep.study import Setting, Sweep
 
     optuna.logging.set_verbosity(optuna.logging.DEBUG)
     try:
         before = process()
-        made = Sweep("mnist_mlp_vae", ["beta=1,2"], 2, ["--data", "digits:60"], tmp_path / "s")
+        setting = Setting({"data": "digits:60"}, Options(), {})
+        path = tmp_path / "sweep"
+        made = Sweep("mnist_mlp_vae", ["beta=1,2"], 2, lambda _: setting, path=path)
         made.study()
         assert made.trials() == []
         assert_unchanged(before)
@@ -233,10 +237,9 @@ def test_an_export_leaves_the_process_as_it_was(run, tmp_path):
     name = "torch.onnx._internal.exporter._registration"
     logging.getLogger(name).setLevel(logging.DEBUG)
     try:
-        from latentia.engine.run import Run
         from latentia.export import onnx
 
-        opened = Run.open(run)
+        opened = open_run(run)
         onnx.write(opened, tmp_path / "first")  # imports the exporter
         before = process()
         onnx.write(opened, tmp_path / "out")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from latentia.engine.log import Finding, Finished, Validated
-from latentia.engine.run import Run
-from latentia.metrics.choice import Candidate, Choice
-from latentia.show import _bar, _lines, choice, figures, show
+from latentia.cli.tables import print_beta_choice, print_metrics
+from latentia.cli.terminal import _render_bar, _render_lines, show_training
+from latentia.metrics.beta_choice import Candidate, Choice
+from latentia.runs.folder import RunFolder
+from latentia.training.events import Finding, Finished, Validated
 
 COMMAND = f"latentia train conv_vae --data '/photos [2024]' --run runs/{'long-' * 30}beta1"
 
@@ -18,14 +19,14 @@ def test_a_terminal_cuts_no_command_and_reads_none_as_markup():
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=60)
     events = iter([Finding(1, "collapse", "Seen.", cure=(COMMAND,)), Finished(1, 1, "complete")])
-    _bar(console, Run(Path("run[x]"), {}), events)
+    _render_bar(console, RunFolder(Path("run[x]"), {}), events)
     assert COMMAND in screen.getvalue()
     assert "run[x]" in screen.getvalue()
 
 
 def test_a_table_reads_no_name_as_markup(capsys):
     row = {"name": "fd", "value": 1.0, "error": None, "n": 3, "unit": "", "features": "of [a]"}
-    figures("photos [2024]", {"fd": [row | {"note": ""}]})
+    print_metrics("photos [2024]", {"fd": [row | {"note": ""}]})
     shown = capsys.readouterr().out
     assert "photos [2024]" in shown
     assert "of [a]" in shown
@@ -37,7 +38,9 @@ def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
     few = Finding(3, "few steps", "there are 3.", means="Too few.", cure=("latentia train more",))
     low = Finding(1, "collapse", "rate 0.2.", means="It ignores them.", cure=("latentia train b1",))
     found = [few, low, few, low._replace(text="rate 0.1.")]
-    _lines(iter([*epochs[:2], *found[:2], epochs[2], *found[2:], Finished(3, 3, "complete")]))
+    _render_lines(
+        iter([*epochs[:2], *found[:2], epochs[2], *found[2:], Finished(3, 3, "complete")])
+    )
     lines = capsys.readouterr().out.splitlines()
     told = [line.split(":")[0] for line in lines if "latentia" not in line and "Too" not in line]
     assert [line for line in told if "ignores" not in line] == [
@@ -54,16 +57,16 @@ def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
 
 def test_printed_commands_can_be_pasted_though_a_folder_has_a_blank(capsys):
     about = {"images": {"source": "x", "shape": (1, 2, 2), "count": {}}}
-    run = Run(Path("my runs/of 2024"), about, beta=2.0)
+    run = RunFolder(Path("my runs/of 2024"), about, beta=2.0)
 
     def interrupted():
         raise KeyboardInterrupt
         yield
 
-    assert show(run, interrupted()) == 130
-    assert show(run, iter([Finished(1, 2, "stopped")])) == 130
+    assert show_training(run, interrupted()) == 130
+    assert show_training(run, iter([Finished(1, 2, "stopped")])) == 130
     best = Candidate(2.0, 1.0, None)
-    choice(Choice("sampling", "", "", "test", 1, best, [best]), [run], run)
+    print_beta_choice(Choice("sampling", "", "", "test", 1, best, [best]), [run], run)
     told = [
         shlex.split(each) for each in capsys.readouterr().out.splitlines() if "latentia" in each
     ]

@@ -151,7 +151,7 @@ def test_all_is_learned_from_and_a_run_is_kept_only_where_it_was_asked_for(digit
     X = digits[0][:60]
     made = ImageVAE(**SMALL, run=tmp_path / "run", edits={"free_bits": {"free_bits": 0.1}}).fit(X)
     assert made.about_["images"]["count"] == {"train": 55, "validation": 5, "test": 0}
-    assert made.about_["edits"] == {"free_bits": {"free_bits": 0.1}}
+    assert made.about_["modifiers"] == {"free_bits": {"free_bits": 0.1}}
     kept = latentia.load(tmp_path / "run")
     z = kept.encode(torch.from_numpy(X.reshape(-1, 1, 8, 8) / 16).float()).mean
     assert np.array_equal(z.numpy(), made.transform(X))

@@ -4,25 +4,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from latentia.api.training import load, resume, train
     from latentia.core.errors import Error
-    from latentia.engine.optim import Adam
-    from latentia.engine.plan import Options, Plan
-    from latentia.engine.recipe import recipe
-    from latentia.engine.run import Run
-    from latentia.session import load, resume, train
+    from latentia.runs.folder import RunFolder
+    from latentia.training.optimizers import Adam
+    from latentia.training.plan import Options, Plan
+    from latentia.training.registries import recipe
 
-__all__ = ["Adam", "Error", "Options", "Plan", "Run", "load", "recipe", "resume", "train"]
+__all__ = ["Adam", "Error", "Options", "Plan", "RunFolder", "load", "recipe", "resume", "train"]
 
 _HOMES = {
-    "Adam": "engine.optim",
+    "Adam": "training.optimizers",
     "Error": "core.errors",
-    "Options": "engine.plan",
-    "Plan": "engine.plan",
-    "Run": "engine.run",
-    "load": "session",
-    "recipe": "engine.recipe",
-    "resume": "session",
-    "train": "session",
+    "Options": "training.plan",
+    "Plan": "training.plan",
+    "Run": "runs.folder",
+    "load": "api.training",
+    "recipe": "runs.recipes",
+    "resume": "api.training",
+    "train": "api.training",
 }
 
 

@@ -15,17 +15,18 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from latentia.api.training import finish, told
 from latentia.core.contract import Batch, HasLatents, Model, Moment
-from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.core.seeding import noise
+from latentia.core.text import counted
 from latentia.data import Images, Source
-from latentia.data.arrays import LAST, Arrays
 from latentia.data.reader import Wanted
-from latentia.engine.plan import Options
-from latentia.engine.run import Run
-from latentia.report.tracking import require
-from latentia.session import finish, told
+from latentia.data.sources.arrays import LAST, Arrays
+from latentia.runs.create import create_run
+from latentia.runs.folder import RunFolder
+from latentia.tracking import require
+from latentia.training.plan import Options
 
 NAMED = ("latent", "beta", "lr", "batch", "epochs")
 PART = 500  # rows that a network sees at once
@@ -96,13 +97,13 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         knobs |= {**(self.knobs or {}), "data": Images(source, Wanted(None, None, None, 1.0))}
         with TemporaryDirectory() as scratch:
             where = self.run or Path(scratch) / "run"
-            run, plan = Run.create(self.recipe, knobs, self.edits or {}, options, where)
+            run, plan = create_run(self.recipe, knobs, self.edits or {}, options, where)
             if not isinstance(plan.model, HasLatents):
                 raise Error(
                     f"The recipe {self.recipe} has no encoder: it only draws images; give a recipe "
                     "of a VAE, such as conv_vae."
                 )
-            self.model_, self.about_ = finish(run, told(run, plan)), run.about
+            self.model_, self.about_ = finish(run, told(run, plan)), run.metadata
         self._n_features_out = math.prod(self.model_.latent_shape)
         return self
 
@@ -203,7 +204,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         super().__setstate__(state)
         if "model_" in state:
             weights = {k: torch.from_numpy(v.copy()) for k, v in state["model_"].items()}
-            self.model_ = Run(Path(self.run or "run"), self.about_).model(weights)
+            self.model_ = RunFolder(Path(self.run or "run"), self.about_).model(weights)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -232,7 +233,7 @@ def elbo(model: Model, images: Tensor) -> Tensor:
 
 
 def channels_last(shape: tuple[int, ...]) -> bool:
-    """The rule of `latentia.data.arrays.planar`."""
+    """The rule of `latentia.data.sources.arrays.planar`."""
     return len(shape) == 3 and shape[2] in LAST and shape[0] not in LAST
 
 

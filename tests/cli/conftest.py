@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from toys import TRAIN
 
-from latentia.cli import main
+from latentia.cli.main import main
 
 
 @pytest.fixture(scope="session")

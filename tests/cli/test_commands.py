@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from toys import TRAIN
 
-from latentia.cli import COMMANDS, main
-from latentia.engine.run import Run
-from latentia.words import parse_train
+from latentia.cli.main import COMMANDS, main
+from latentia.cli.train_arguments import parse_train_arguments
+from latentia.runs.folder import RunFolder
 from mistakes import error
 
 
@@ -90,19 +90,19 @@ def test_report_and_resume_of_a_complete_run(run, capsys):
     said, _, command = capsys.readouterr().out.splitlines()[:3]
     assert said == "run is finished: step 4 of 4."
     recipe, *words = shlex.split(command)[2:]
-    assert parse_train(recipe, words)[2]["epochs"] == 2  # of 1
+    assert parse_train_arguments(recipe, words)[2]["epochs"] == 2  # of 1
     assert Path(words[-1]).parent == run.parent
 
 
 def test_a_run_has_its_folders_name_however_it_is_given(run, place, capsys, monkeypatch):
     for inside, given in ((run, "."), (run / "progress", ".."), (run, "progress/..")):
         monkeypatch.chdir(inside)
-        assert (Run.open(given).name, Run.open(given).path) == ("run", run)
+        assert (RunFolder.open(given).name, RunFolder.open(given).path) == ("run", run)
     assert main(["report", "."]) == 0
     assert "<title>run · latentia</title>" in (run / "report.html").read_text()
     monkeypatch.chdir(run.parent)
     for short in ("run", "run/", "./run", "../" + run.parent.name + "/run"):
-        assert Run.open(short).path == Path(short)  # commands that are printed stay short
+        assert RunFolder.open(short).path == Path(short)  # commands that are printed stay short
     (run.parent / "new").mkdir()
     monkeypatch.chdir(run.parent / "new")
     words = ["train", "mnist_mlp_vae", "--data", str(place / "toy.npy"), "--run", ".", *TRAIN]
@@ -128,9 +128,10 @@ def test_recipes_and_help(capsys):
     assert "--kl-schedule" in shown
     assert "latent dimensions" in shown
     assert "recipe options" in shown
-    assert "engine options" in shown
+    assert "training options" in shown
+    assert "advanced options" in shown
     assert "options options" not in shown
-    assert "range of beta that one run learns: 0.01:10" in " ".join(shown.split())
+    assert "range of beta that one run learns, such as 0.01:10" in " ".join(shown.split())
 
 
 def test_a_recipe_of_ones_own_trains_and_loads(place, tmp_path, capsys):
@@ -154,7 +155,7 @@ def test_an_edit_is_recorded_and_changes_the_weights(place, tmp_path):
     words += ["--hidden", "8", "--batch", "8", "--log-every", "1", "--run", str(tmp_path / "r")]
     assert main([*words, "--kl-schedule", "linear", "--kl-until", "0.8", "--kl-from", "0.1"]) == 0
     about = json.loads((tmp_path / "r" / "run.json").read_text())
-    assert about["edits"]["kl_schedule"]["kl_until"] == 0.8
+    assert about["modifiers"]["kl_schedule"]["kl_until"] == 0.8
     rows = [json.loads(line) for line in (tmp_path / "r" / "log.jsonl").read_text().splitlines()]
     weights = [r["players"]["vae"]["weights"]["rate"] for r in rows if r["event"] == "logged"]
     assert weights[0] == pytest.approx(0.1)
@@ -200,10 +201,17 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
 
 def test_wrong_types_are_refused_by_name(capsys):
     for words, said in (
-        (["--latent", "many"], "--latent is many; it must be a whole number (latent dimensions)."),
-        (["--latent=2.5"], "--latent is 2.5; it must be a whole number (latent dimensions)."),
-        (["--lr"], "--lr has no value; it must be a number (learning rate)."),
-        (["--free-bits", "x"], "--free-bits is x; it must be a number (nats a latent"),
+        (
+            ["--latent", "many"],
+            "--latent is many; it must be a whole number "
+            "(number of latent dimensions, at least 1).",
+        ),
+        (
+            ["--latent=2.5"],
+            "--latent is 2.5; it must be a whole number (number of latent dimensions, at least 1).",
+        ),
+        (["--lr"], "--lr has no value; it must be a number (highest learning rate"),
+        (["--free-bits", "x"], "--free-bits is x; it must be a number (rate (KL) of each latent"),
         (["--threads", "two"], "--threads is two; it must be a whole number ("),
         (["--divergence", "foo"], "--divergence is foo; it must be one of kl, tc ("),
         (["--tracker", "foo"], "--tracker is foo; it must be one of tensorboard, wandb, mlflow ("),
@@ -354,7 +362,7 @@ def test_the_runs_own_images_given_again_are_still_split(run, place, capsys):
 
 def test_a_run_of_another_version_says_so(run, capsys):
     about = json.loads((run / "run.json").read_text())
-    for part, name in (("options", "gone"), ("edits", "gone_edit")):
+    for part, name in (("options", "gone"), ("modifiers", "gone_edit")):
         other = json.loads(json.dumps(about))
         other[part][name] = {}
         (run / "run.json").write_text(json.dumps(other))

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 import latentia
-import latentia.engine.found
-from latentia.cli import main
-from latentia.report.pictures import lay as latentia_lay
+import latentia.runs.images
+from latentia.cli.main import main
+from latentia.report.grids import lay as latentia_lay
 from mistakes import error
 
 
@@ -135,7 +135,8 @@ def test_an_image_has_one_name_everywhere(run, place, tmp_path, capsys):
 def test_neighbours_bear_their_names_and_no_image_is_its_own(run, place, tmp_path, monkeypatch):
     laid = {}
     monkeypatch.setattr(
-        "latentia.report.sheets.lay", lambda *a, **k: laid.update(k) or latentia_lay(*a, **k)
+        "latentia.report.rendered_images.lay",
+        lambda *a, **k: laid.update(k) or latentia_lay(*a, **k),
     )
     photos = ["--data", place / "photos", "--split", "all", "-n", "20"]
     for name in ("03.png", "3"):
@@ -155,10 +156,10 @@ def test_the_same_picture_twice(run, tmp_path):
 
 @pytest.mark.parametrize("words", [("encode", "--out", "t.npz"), ("evaluate",)])
 def test_images_are_opened_once(run, tmp_path, words, monkeypatch):
-    opened, real = [], latentia.engine.found.open_images
+    opened, real = [], latentia.runs.images.open_images
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        latentia.engine.found, "open_images", lambda *a, **k: opened.append(a) or real(*a, **k)
+        latentia.runs.images, "open_images", lambda *a, **k: opened.append(a) or real(*a, **k)
     )
     call(words[0], run, *words[1:])
     assert len(opened) == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from toys import TRAIN
 
-from latentia.cli import main
+from latentia.cli.main import main
 from mistakes import error
 
 ALL = "elbo,nll,fd,kd,prdc,image,memorisation"

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.core.errors import Error
 
 SMALL = ["--batch", "8", "--log-every", "2", "--epochs", "1"]

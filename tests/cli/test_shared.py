@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toys import TRAIN
 
-from latentia.cli import main
+from latentia.cli.main import main
 
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
@@ -65,14 +65,14 @@ def test_a_mistake_that_a_later_process_alone_meets_is_said(tmp_path):
     script.write_text(
         "import os, sys\n"
         "from latentia.core.errors import Error\n"
-        "from latentia.engine import run\n"
+        "from latentia.runs import folder as run\n"
         "opened = run.Run.open\n"
         "def met(path):\n"
         "    if os.environ['RANK'] == '1':\n"
         "        raise Error('Not visible here.')\n"
         "    return opened(path)\n"
         "run.Run.open = met\n"
-        "from latentia.cli import main\n"
+        "from latentia.cli.main import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     done = subprocess.run(

@@ -6,10 +6,10 @@ import shlex
 import pytest
 
 from data.shards import counted
-from latentia.cli import main
-from latentia.doctor import cure
-from latentia.doctor.patient import Patient
-from latentia.engine.run import Run
+from latentia.cli.main import main
+from latentia.diagnostics import suggested_commands
+from latentia.diagnostics.run_context import Patient
+from latentia.runs.folder import RunFolder
 
 SMALL = ["--batch", "16", "--epochs", "2", "--threads", "1"]
 
@@ -62,10 +62,14 @@ def test_what_the_doctor_prescribes_reads_the_same_images(streamed, tmp_path, ca
     found = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
     assert f"--data {tmp_path / 'moved'}" in found["few steps"]["cure"][0]
     (tmp_path / "moved").rename(tmp_path / "shards")
-    (small,) = cure.other(Patient(Run.open(streamed)), "mnist_mlp_vae", "small", latent=2)
+    (small,) = suggested_commands.other(
+        Patient(RunFolder.open(streamed)), "mnist_mlp_vae", "small", latent=2
+    )
     assert main([*shlex.split(small)[1:], *SMALL]) == 0
     about = json.loads((streamed.parent / "run-small" / "run.json").read_text())
-    assert about["images"]["fingerprint"] == Run.open(streamed).about["images"]["fingerprint"]
+    assert (
+        about["images"]["fingerprint"] == RunFolder.open(streamed).metadata["images"]["fingerprint"]
+    )
 
 
 def test_a_shard_that_has_changed_is_not_the_runs(streamed, tmp_path, capsys):

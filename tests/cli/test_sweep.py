@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from toys import TRAIN
 
-from latentia.cli import main
+from latentia.cli.main import main
 from mistakes import error
 
 LATENTIA = [sys.executable, "-m", "latentia"]
@@ -102,7 +102,10 @@ def test_a_stopped_sweep_says_how_to_go_on(data, tmp_path):
     process.send_signal(signal.SIGTERM)
     told = process.communicate()[0]
     assert process.returncode == 130
-    assert "the same command goes on: latentia sweep mnist_mlp_vae --over beta=log:0.1:10" in told
+    assert (
+        "run the same command to continue: latentia sweep mnist_mlp_vae --over beta=log:0.1:10"
+        in told
+    )
 
 
 def test_what_a_sweep_refuses(data, tmp_path, capsys):
@@ -181,17 +184,24 @@ def test_a_storage_that_holds_other_settings_by_this_name_is_refused(data, tmp_p
     assert "holds a sweep called s over other settings; give another --out or --storage." in said
 
 
-def test_whole_numbers_stay_whole(data, tmp_path):
-    from latentia.sweep import Sweep
+def setting(values):
+    from latentia.sweep.study import Setting
+    from latentia.training.plan import Options
 
-    made = Sweep("mnist_mlp_vae", ["batch=1000:20000"], 3, ["--data", data], tmp_path / "s")
+    return Setting({name: int(value) for name, value in values.items()}, Options(), {})
+
+
+def test_whole_numbers_stay_whole(tmp_path):
+    from latentia.sweep.study import Sweep
+
+    made = Sweep("mnist_mlp_vae", ["batch=1000:20000"], 3, setting, path=tmp_path / "s")
     assert [each["batch"] for each in made.settings] == ["1000", "10500", "20000"]
 
 
-def test_a_sweep_has_its_folders_name_however_it_is_given(data, tmp_path, monkeypatch):
-    from latentia.sweep import Sweep
+def test_a_sweep_has_its_folders_name_however_it_is_given(tmp_path, monkeypatch):
+    from latentia.sweep.study import Sweep
 
     (tmp_path / "s").mkdir()
     monkeypatch.chdir(tmp_path / "s")
-    made = Sweep("mnist_mlp_vae", ["beta=1,2"], 2, ["--data", data], ".")
+    made = Sweep("mnist_mlp_vae", ["beta=1,2"], 2, setting, path=".")
     assert made.study().study_name == "s"

@@ -1,6 +1,6 @@
 """One thing is named in the singular."""
 
-from latentia.core.counted import counted
+from latentia.core.text import counted
 
 
 def test_one_is_one_and_none_are_many():

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import mutual_info_score
 
-from latentia.core.information import information, quantile_bins
+from latentia.core.mutual_information import information, quantile_bins
 
 
 def test_information_is_that_of_the_counts():

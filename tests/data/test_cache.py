@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from latentia.core.progress import watched
 from latentia.data import Source, cache, open_images
-from latentia.data.progress import watched
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def never(*_):
 
 
 def forbid_decoding(monkeypatch):
-    monkeypatch.setattr("latentia.data.encoded.Files.survey", never)
+    monkeypatch.setattr("latentia.data.image_files.Files.survey", never)
 
 
 def test_a_cached_open_equals_a_fresh_one(folder, monkeypatch):
@@ -84,7 +84,7 @@ def test_options_of_reading_are_part_of_the_key(tmp_path):
 
 
 def test_an_interrupted_decode_leaves_nothing(folder, monkeypatch):
-    from latentia.data.encoded import Files
+    from latentia.data.image_files import Files
 
     def interrupted(self, out, prep):
         out[:6] = 1
@@ -164,7 +164,7 @@ def test_arrays_in_memory_are_not_cached():
 def test_short_work_is_silent_and_long_work_counts(capsys, monkeypatch):
     assert sum(watched([2, 3], 5, "x: decoding")) == 5
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("latentia.data.progress.PATIENCE", -1.0)
+    monkeypatch.setattr("latentia.core.progress.PATIENCE", -1.0)
     assert sum(watched([2000, 3000], 5000, "x: decoding")) == 5000
     assert capsys.readouterr().err == "x: decoding: 2,000 of 5,000\n"
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
-from latentia.data.encoded import Files
+from latentia.data.image_files import Files
 
 
 def picture(path, level=0, size=(4, 4)):
@@ -225,8 +225,8 @@ def test_an_unreadable_file_reaches_the_user_even_from_many_threads(tmp_path):
 
 
 def test_rows_stand_at_their_names_however_threads_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("latentia.data.encoded.SMALL", 0)
-    monkeypatch.setattr("latentia.data.encoded.processors", lambda: 4)
+    monkeypatch.setattr("latentia.data.image_files.SMALL", 0)
+    monkeypatch.setattr("latentia.data.image_files.processors", lambda: 4)
     for level in range(200):
         picture(tmp_path / f"{level:03}.png", level)
     original = Files.__dict__["decode"]

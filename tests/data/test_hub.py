@@ -9,7 +9,7 @@ from PIL import Image as Picture
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
-from latentia.data.hub import by_split
+from latentia.data.sources.table import by_split
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -73,7 +73,9 @@ def test_a_folder_is_one_folder_however_its_name_is_written(tmp_path, monkeypatc
     table(tmp_path / "photos" / "train.parquet", range(6))
     written = open_images(Source(str(tmp_path / "photos"))).split("train")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("latentia.data.hub.Table.load", None)  # nothing is read a second time
+    monkeypatch.setattr(
+        "latentia.data.sources.table.Table.load", None
+    )  # nothing is read a second time
     assert levels(open_images(Source("photos/")).split("train")) == levels(written)
 
 

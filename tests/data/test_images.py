@@ -227,11 +227,11 @@ def test_digits_fill_the_unit_interval_with_their_labels():
 
 
 def test_a_made_source_may_hold_images_beside_images(monkeypatch):
-    from latentia.data import made
+    from latentia.data.sources.registry import synthetic
 
-    monkeypatch.setitem(made.MADE, "pairs", "latentia.data.test_pairs")
+    monkeypatch.setitem(synthetic.MADE, "pairs", "latentia.data.test_pairs")
     module = type(sys)("latentia.data.test_pairs")
-    module.__spec__ = made.find_spec("latentia.data.digits")
+    module.__spec__ = synthetic.find_spec("latentia.data.synthetic.digits")
     pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
     module.pairs = lambda: (pixels, {"pattern": 255 - pixels}, {"pattern": None})
     monkeypatch.setitem(sys.modules, "latentia.data.test_pairs", module)

@@ -10,9 +10,9 @@ import torch
 from data.shards import counted, levels, parquet, picture, tar
 from latentia.core.errors import Error
 from latentia.core.seeding import generator
-from latentia.data import Source, open_images, streamed
-from latentia.data.shards import sharded
-from latentia.data.split import NAMES, splits
+from latentia.data import Source, open_images, streaming
+from latentia.data.sources.shards import sharded
+from latentia.data.splits import NAMES, splits
 
 
 def stream(where, **how):
@@ -28,7 +28,7 @@ def own_cache(tmp_path, monkeypatch):
 def fetched(monkeypatch):
     """How often each shard was fetched, by its rank among all."""
     count = Counter()
-    before = streamed.Streamed.__init__
+    before = streaming.Streamed.__init__
 
     def noted(self, shards, *how):
         def counting(at, fetch):
@@ -41,7 +41,7 @@ def fetched(monkeypatch):
         shards = [s._replace(fetch=counting(at, s.fetch)) for at, s in enumerate(shards)]
         before(self, shards, *how)
 
-    monkeypatch.setattr(streamed.Streamed, "__init__", noted)
+    monkeypatch.setattr(streaming.Streamed, "__init__", noted)
     return count
 
 
@@ -120,7 +120,7 @@ def test_shards_of_a_test_alone_can_be_measured(tmp_path):
 def test_an_epoch_shows_every_image_once_and_fetches_every_shard_once(
     tmp_path, fetched, monkeypatch
 ):
-    monkeypatch.setattr(streamed, "IMAGES", 10)  # two shards a window
+    monkeypatch.setattr(streaming, "IMAGES", 10)  # two shards a window
     train = stream(counted(tmp_path / "s", shards=20), validation=0.0).split("train")
     epochs = [train.order(generator(0, "order", epoch)) for epoch in (0, 0, 1)]
     assert torch.equal(epochs[0], epochs[1])
@@ -132,7 +132,7 @@ def test_an_epoch_shows_every_image_once_and_fetches_every_shard_once(
 
 
 def test_every_shard_is_fetched_once_an_epoch_whatever_the_batch(tmp_path, fetched, monkeypatch):
-    monkeypatch.setattr(streamed, "IMAGES", 10)
+    monkeypatch.setattr(streaming, "IMAGES", 10)
     images = stream(counted(tmp_path / "s", shards=20), validation=0.0)
     train, most = images.split("train"), 0
     for rows in train.order(generator(0, "order", 0)).split(7):  # batches that span two windows
@@ -144,7 +144,7 @@ def test_every_shard_is_fetched_once_an_epoch_whatever_the_batch(tmp_path, fetch
 
 
 def test_windows_mix_their_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr(streamed, "IMAGES", 50)
+    monkeypatch.setattr(streaming, "IMAGES", 50)
     train = stream(counted(tmp_path / "s", shards=20, each=10), validation=0.0).split("train")
     order = train.order(generator(0, "order", 0))
     shard = train.pixels.shard_of(train.rows[order])
@@ -293,7 +293,7 @@ def test_a_place_that_is_not_there_or_not_reached(tmp_path):
 
 def test_no_more_than_two_shards_of_the_next_window_wait(tmp_path, monkeypatch):
     """A process that ends waits for what is queued."""
-    monkeypatch.setattr(streamed, "IMAGES", 25)
+    monkeypatch.setattr(streaming, "IMAGES", 25)
     train = stream(counted(tmp_path / "s", shards=20), validation=0.0).split("train")
     for rows in train.order(generator(0, "order", 0)).split(5):
         train.batch(rows)

@@ -5,8 +5,8 @@ import pytest
 from scipy import special, stats
 
 from latentia.core.errors import Error
-from latentia.data.fibre import Fibre, geodesic, haar, lp_roots
-from latentia.data.speckle import WHITE, camera, digits, full_scale, patterns, speckle
+from latentia.data.synthetic.multimode_fiber import Fibre, geodesic, haar, lp_roots
+from latentia.data.synthetic.speckle import WHITE, camera, digits, full_scale, patterns, speckle
 from latentia.metrics.speckle import grain
 
 FEW = {"size": 16, "core": 4.0, "na": 0.2}  # some ten modes: thousands of such fibres are cheap

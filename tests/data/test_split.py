@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from latentia.core.contract import Model
-from latentia.data.split import Split, mixed, splits
-from latentia.engine.watch import score
+from latentia.data.splits import Split, mixed, splits
+from latentia.training.validation import score
 
 
 @pytest.mark.parametrize("parts", [{"train": 1000}, {"train": 600, "test": 400}, {"train": 7}])

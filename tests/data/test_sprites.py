@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latentia.core.errors import Error
-from latentia.data.sprites import REACH, SHAPES, VALUES, picture, sprites
+from latentia.data.synthetic.sprites import REACH, SHAPES, VALUES, picture, sprites
 
 
 def drawn(size: int = 64, **given) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latentia.core.errors import Error
-from latentia.data.vehicles import BODIES, RANGES, factors, picture, vehicles
+from latentia.data.synthetic.vehicles import BODIES, RANGES, factors, picture, vehicles
 
 
 def varied(name: str, values, size: int = 64, body: int = 1) -> np.ndarray:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from latentia.cli import main
-from latentia.doctor.examine import CHECKS
+from latentia.cli.main import main
+from latentia.diagnostics.diagnose import CHECKS
 
 SEEDS = (0, 1, 2)
 TOYS = Path(__file__).parent / "toys.py"

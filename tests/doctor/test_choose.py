@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.core.errors import Error
-from latentia.doctor import choose as room
-from latentia.doctor.choose import PURPOSES, candidates, choose
-from latentia.metrics.choice import Candidate, Choice, keep, kept
+from latentia.metrics.beta_choice import Candidate, Choice, keep, kept
+from latentia.sweep.beta_choice import PURPOSES, candidates, choose
+from latentia.sweep.study import beta_choice as room
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from importlib import metadata
 import pytest
 import torch
 
-from latentia.cli import main
-from latentia.doctor import installation
-from latentia.doctor.installation import Library
+from latentia.cli.main import main
+from latentia.diagnostics import environment
+from latentia.diagnostics.environment import Library
 
 WITHOUT = """
 import importlib.abc, runpy, sys
@@ -19,14 +19,14 @@ class Block(importlib.abc.MetaPathFinder):
         if name.partition(".")[0] == {name!r}:
             raise ModuleNotFoundError("No module named " + name)
 sys.meta_path.insert(0, Block())
-sys.argv = ["latentia", "doctor", "--install"]
+sys.argv = ["latentia", "env"]
 runpy.run_module({module!r}, run_name="__main__")
 """
 
 
 @pytest.mark.parametrize(
     ("name", "module"),
-    [("torch", "latentia"), ("numpy", "latentia"), ("tyro", "latentia.doctor.installation")],
+    [("torch", "latentia"), ("numpy", "latentia"), ("tyro", "latentia.diagnostics.environment")],
 )
 def test_no_traceback_whatever_is_missing(name, module):
     code = WITHOUT.format(name=name, module=module)
@@ -39,7 +39,7 @@ def test_no_traceback_whatever_is_missing(name, module):
 
 def test_libraries_are_those_that_the_package_asks_for_by_extra_and_old_ones_do_not_fit():
     asked = ["torch>=2.6", "numpy>=99", "no-such.thing[all]>=1", 'scipy>=1.2; extra == "web"']
-    found = installation.libraries(asked)
+    found = environment.libraries(asked)
     assert [(x.name, x.fits) for x in found["latentia"]] == [
         ("torch", True), ("numpy", False), ("no-such.thing", False),
     ]  # fmt: skip
@@ -48,39 +48,39 @@ def test_libraries_are_those_that_the_package_asks_for_by_extra_and_old_ones_do_
     missing = Library("no-such.thing", ">=1", None, False)
     assert str(missing) == "no-such.thing>=1 is missing"
     assert str(found["latentia"][1]).endswith(" is not >=99")
-    assert installation.numbers("2.13.0+cpu") > installation.numbers("2.6")
+    assert environment.numbers("2.13.0+cpu") > environment.numbers("2.6")
 
 
 def test_what_is_missing_is_named_with_what_installs_it_and_the_exit_code(monkeypatch, capsys):
     asked = ["torch>=2.6", 'no-such-thing>=1; extra == "export"']
     monkeypatch.setattr(metadata, "requires", lambda _: asked)
-    assert main(["doctor", "--install"]) == 0
+    assert main(["env"]) == 0
     said = capsys.readouterr().out
     assert 'no-such-thing>=1 is missing: pip install "latentia[export]"' in said
     monkeypatch.setattr(metadata, "requires", lambda _: ["no-such-thing>=1"])
-    assert main(["doctor", "--install", "--json"]) == 2
+    assert main(["env", "--json"]) == 2
     found = json.loads(capsys.readouterr().out)
     assert found["libraries"]["latentia"][0]["version"] is None
     assert found["here"].keys() == {"device", "precision", "threads", "memory", "cache", "compile"}
 
 
 def test_each_choice_is_the_engines_own_with_its_reason(monkeypatch, tmp_path):
-    engine = "latentia.engine.device"
+    engine = "latentia.training.device"
     for has, said in ((True, "bf16: this device multiplies"), (False, "fp32: this device has no")):
         monkeypatch.setattr(f"{engine}.has_bf16", lambda _, has=has: has)
-        assert installation.precision().startswith(said)
+        assert environment.precision().startswith(said)
     monkeypatch.setattr(f"{engine}.find_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
-    assert installation.device() == "cuda: a GPU"
+    assert environment.device() == "cuda: a GPU"
     monkeypatch.undo()
     monkeypatch.setattr(torch.version, "cuda", "13.0")
-    assert "finds no GPU" in installation.device() or torch.cuda.is_available()
+    assert "finds no GPU" in environment.device() or torch.cuda.is_available()
     monkeypatch.setenv("LATENTIA_MALLOPT", "0")
-    assert installation.memory() == "as the system does: LATENTIA_MALLOPT=0"
+    assert environment.memory() == "as the system does: LATENTIA_MALLOPT=0"
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert installation.threads().startswith(f"{torch.get_num_threads()}: OMP_NUM_THREADS=1, of ")
+    assert environment.threads().startswith(f"{torch.get_num_threads()}: OMP_NUM_THREADS=1, of ")
     monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path / "not" / "yet"))
-    assert installation.cache().startswith(f"{tmp_path / 'not' / 'yet'}, ")
+    assert environment.cache().startswith(f"{tmp_path / 'not' / 'yet'}, ")
 
 
 def test_a_doctor_without_a_patient_asks_for_one(capsys):

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from latentia.doctor import adversary, data, diffusion, examine, latents, training
-from latentia.doctor.finding import check
-from latentia.doctor.patient import Patient
-from latentia.engine.checkpoint import write_tensors
-from latentia.engine.plan import Options
-from latentia.engine.run import Run
+from latentia.diagnostics import adversary, data, diagnose, diffusion, latents, training
+from latentia.diagnostics.check import check
+from latentia.diagnostics.run_context import Patient
+from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import write_tensors
+from latentia.training.plan import Options
 
 DONE = {"step": 400, "complete": True}
 
@@ -21,7 +21,7 @@ DONE = {"step": 400, "complete": True}
 def made(tmp_path, recipe="mnist_mlp_vae", **knobs):
     """A run that was never trained, and its plan."""
     knobs = {"data": "digits", "epochs": 10, **knobs}
-    return Run.create(recipe, knobs, {}, Options(threads=1), tmp_path / "run")
+    return RunFolder.create(recipe, knobs, {}, Options(threads=1), tmp_path / "run")
 
 
 def patient(tmp_path, recipe="mnist_mlp_vae", knobs=None, **parts):
@@ -84,7 +84,7 @@ def test_a_collapse_of_few_steps_may_be_theirs(tmp_path, epochs, beta, severity)
     found = latents.collapse(one)
     assert found is not None
     assert found.severity == severity
-    kinds = [each.kind for each in examine.CHECKS]
+    kinds = [each.kind for each in diagnose.CHECKS]
     assert kinds.index("few steps") < kinds.index("posterior collapse")
 
 
@@ -239,8 +239,8 @@ def test_a_prior_that_does_not_know_where_the_latents_lie(tmp_path, few, beta, l
 )
 def test_a_learned_prior_off_its_latents(tmp_path, few, knobs, mends):
     one = patient(tmp_path, model=Prior(), logged=rows([1.0] * 10), **drawings(few))
-    one.run.about["recipe"] = "latent_prior"
-    one.run.about["arguments"] = {"data": "digits", "lr": 1e-3, "epochs": 30, **knobs}
+    one.run.metadata["recipe"] = "latent_prior"
+    one.run.metadata["arguments"] = {"data": "digits", "lr": 1e-3, "epochs": 30, **knobs}
     found = diffusion.off(one)
     assert (found is not None) == bool(mends)
     if found:
@@ -269,7 +269,7 @@ def test_a_prior_of_an_unfinished_autoencoder(tmp_path, step, ill):
     run, _ = made(tmp_path / "parent")
     write_tensors(run.weights, {"w": torch.zeros(1)}, {"step": step})
     one = patient(tmp_path, parent=run)
-    one.run.about["arguments"]["autoencoder"] = str(run.path)
+    one.run.metadata["arguments"]["autoencoder"] = str(run.path)
     found = diffusion.unfinished_parent(one)
     assert (found is not None) == ill
     if found:
@@ -328,7 +328,9 @@ def test_ill_images(tmp_path, change, look):
 def test_images_whose_labels_stand_in_a_table_are_taken_out_by_hand(tmp_path):
     """The table names files, which the cleaned .npz has not: no command would run."""
     one = planted(tmp_path, blank)
-    one.run.about["edits"] = {"supervise": {"supervise": "Year", "labels": "/somewhere/labels.csv"}}
+    one.run.metadata["modifiers"] = {
+        "supervise": {"supervise": "Year", "labels": "/somewhere/labels.csv"}
+    }
     found = data.constant(one)
     assert found is not None
     assert found.cure == ()
@@ -359,19 +361,19 @@ def test_a_check_that_fails_costs_nothing_but_its_own_word(tmp_path, monkeypatch
     bad = check("bad", evidence="", threshold="", cure="")(broken)
     monkeypatch.setattr(examine, "CHECKS", (bad, training.few_steps))
     one = patient(tmp_path, logged=rows([1.0]))
-    found, unseen = examine.looked(one)
+    found, unseen = diagnose.looked(one)
     assert [each.kind for each in found] == ["few steps"]
     assert "bad. This could not be looked at (TypeError: of all things)." in unseen[0]
     stop = check("stop", evidence="", threshold="", cure="")(asked)
     monkeypatch.setattr(examine, "CHECKS", (stop,))
     with pytest.raises(KeyboardInterrupt):
-        examine.looked(one)
+        diagnose.looked(one)
 
 
 def test_large_images_are_looked_at_in_smaller_numbers(tmp_path):
     one = patient(tmp_path)
     for shape, most in (([1, 28, 28], 2000), ([1, 64, 64], 512), ([3, 512, 512], 200)):
-        one.run.about["images"]["shape"] = shape
+        one.run.metadata["images"]["shape"] = shape
         assert one.most == most
 
 

@@ -8,18 +8,18 @@ from torch import Tensor, nn
 
 from latentia.core.schedules import after, constant, cosine, linear
 from latentia.data import open_images
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
 from latentia.losses.adversarial import NonSaturating, Relativistic
-from latentia.losses.likelihood import Gaussian, Symmetric
+from latentia.losses.likelihoods import Gaussian, Symmetric
 from latentia.models.gan import GAN
 from latentia.models.vae import VAE
 from latentia.models.vaegan import VAEGAN
 from latentia.nets.critic import Critic
 from latentia.nets.generator import DCGenerator
-from latentia.nets.init import glorot
+from latentia.nets.initialization import glorot
 from latentia.nets.mlp import MLPDecoder, MLPEncoder, perceptron
+from latentia.training.optimizers import Adam
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 class Judge(nn.Module):

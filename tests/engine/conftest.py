@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import latentia
-from latentia.session import start
+from latentia.api.training import start
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 from test_resume import content
 
 import latentia
-from latentia.cli import main
-from latentia.engine.log import read_rows
-from latentia.losses.likelihood import Gaussian
-from latentia.session import go_on, start
+from latentia.api.training import go_on, start
+from latentia.cli.main import main
+from latentia.losses.likelihoods import Gaussian
+from latentia.training.events import read_rows
 
 PARTS = ["mutual information", "total correlation", "dimension-wise KL"]
 SMALL = {
@@ -135,23 +135,23 @@ def test_a_gaussian_of_many_betas_learns_a_sigma_for_each(edited):
 def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
     run = edited("a", EDITS["multirate"], beta=9.0, report=True)
     images = run.images().split("test").batch(slice(0, 5)).image
-    rates = {b: run.at(b).model().encode(images).kl().mean().item() for b in (0.1, 1.0, 4.0)}
+    rates = {b: run.with_beta(b).model().encode(images).kl().mean().item() for b in (0.1, 1.0, 4.0)}
     assert len(set(rates.values())) == 3
     # the recipe's beta, as near as the range has it
     assert run.model().encode(images).kl().mean().item() == rates[4.0]
-    assert run.at(None) is run
-    assert run.at(0.5).name == "a at beta 0.5"
+    assert run.with_beta(None) is run
+    assert run.with_beta(0.5).name == "a at beta 0.5"
     with pytest.raises(latentia.Error, match=r"--beta is 9; .*a has learned 0.1 to 4\."):
-        run.at(9.0)
+        run.with_beta(9.0)
     with pytest.raises(latentia.Error, match="The autoencoder is a at beta 1; a prior is built on"):
-        start("latent_prior", {"autoencoder": run.at(1.0)})
+        start("latent_prior", {"autoencoder": run.with_beta(1.0)})
     assert main(["evaluate", str(run.path), "--beta", "1"]) == 0
     kept = (run.path / "evaluation.json").read_text()
     assert main(["evaluate", str(run.path), "--beta", "0.1"]) == 0
     assert (run.path / "evaluation.json").read_text() == kept  # of the run as it answers by itself
     single = edited("b", {})
     with pytest.raises(latentia.Error, match="b has learned one beta alone; leave it out, or"):
-        single.at(1.0)
+        single.with_beta(1.0)
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,10 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
         for _, _ in zip(events, range(stop), strict=False):
             pass
         made[name] = run
-    assert made["whole"].about["edits"]["supervise"]["labels"] == str(tmp_path / "labels.csv")
-    assert made["whole"].about["images"]["labels"]["Brand"] == ["Ford", "Opel"]
+    assert made["whole"].metadata["modifiers"]["supervise"]["labels"] == str(
+        tmp_path / "labels.csv"
+    )
+    assert made["whole"].metadata["images"]["labels"]["Brand"] == ["Ford", "Opel"]
     assert {"label Brand", "label Year"} <= set(logged(made["whole"])[-1]["terms"])
     monkeypatch.chdir("/")
     list(go_on(tmp_path / "cut")[1])

@@ -3,7 +3,7 @@
 import pytest
 
 import latentia
-from latentia.engine.recipe import arguments
+from latentia.runs.recipes import resolve_parameters
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,11 @@ from latentia.engine.recipe import arguments
 )
 def test_what_a_knob_may_not_be(knobs, said):
     with pytest.raises(latentia.Error) as problem:
-        arguments("conv_vae", knobs)
+        resolve_parameters("conv_vae", knobs)
     assert said in str(problem.value)
 
 
 def test_what_a_knob_may_be():
     given = {"lr": 1, "channels": None, "size": "20x30", "likelihood": "gaussian", "data": [1]}
-    assert arguments("conv_vae", given).items() >= given.items()
-    assert arguments("conv_vae", {})["epochs"] == 30
+    assert resolve_parameters("conv_vae", given).items() >= given.items()
+    assert resolve_parameters("conv_vae", {})["epochs"] == 30

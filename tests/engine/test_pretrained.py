@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 
 import latentia
-from latentia.cli import main
-from latentia.engine.plan import Options
-from latentia.engine.pretrained import CONFIG, WEIGHTS, adopt, architecture
+from latentia.cli.main import main
+from latentia.recipes.diffusers_autoencoder import read_architecture
+from latentia.runs.diffusers import CONFIG, WEIGHTS, open_diffusers_folder
+from latentia.training.plan import Options
 from mistakes import error
 
 AutoencoderKL = pytest.importorskip("diffusers").AutoencoderKL
@@ -58,7 +59,7 @@ def test_latents_and_images_are_those_of_diffusers_in_its_scaled_units(name, tmp
     theirs = kl(tmp_path / "kl", **VARIANTS[name])
     scale, shift = theirs.config.scaling_factor, theirs.config.shift_factor or 0.0
     images = torch.rand(4, theirs.config.in_channels, 16, 24)
-    ours = adopt(tmp_path / "kl", images, None, Options())[0].model()
+    ours = open_diffusers_folder(tmp_path / "kl", images, None, Options())[0].model()
     with torch.no_grad():
         said = theirs.encode(2 * images - 1).latent_dist
         posterior = ours.encode(images)
@@ -75,14 +76,24 @@ def test_attention_under_its_old_names_is_found(tmp_path):
 
     kl(tmp_path / "kl")
     images, file = torch.rand(4, 3, 16, 24), tmp_path / "kl" / WEIGHTS
-    new = adopt(tmp_path / "kl", images, None, Options())[0].model().encode(images).mean
+    new = (
+        open_diffusers_folder(tmp_path / "kl", images, None, Options())[0]
+        .model()
+        .encode(images)
+        .mean
+    )
     names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
     old = load_file(file)
     for now, then in names.items():
         old = {k.replace(f".{now}.", f".{then}."): v for k, v in old.items()}
     assert len([k for k in old if ".query." in k]) == 4
     save_file(old, file)
-    again = adopt(tmp_path / "kl", images, None, Options())[0].model().encode(images).mean
+    again = (
+        open_diffusers_folder(tmp_path / "kl", images, None, Options())[0]
+        .model()
+        .encode(images)
+        .mean
+    )
     torch.testing.assert_close(again, new, atol=0, rtol=0)
 
 
@@ -177,7 +188,7 @@ def test_mistakes(tmp_path, capsys):
 def test_what_a_config_does_not_say_is_what_diffusers_takes():
     from diffusers import AutoencoderKL
 
-    theirs, ours = AutoencoderKL().config, architecture({})
+    theirs, ours = AutoencoderKL().config, read_architecture({})
     assert (ours.latent, ours.groups) == (theirs.latent_channels, theirs.norm_num_groups)
     assert ours.widths == tuple(theirs.block_out_channels)
     assert ours.scale == theirs.scaling_factor

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from data.shards import counted
-from latentia.core import processes
+from latentia.core import distributed
 from latentia.core.errors import Error
-from latentia.engine.launch import together
+from latentia.training.launch import together
 
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 LAWS = [
@@ -67,9 +67,9 @@ def test_two_processes_stream_the_same_images_in_the_same_splits(tmp_path):
 
 
 def test_alone_nothing_is_sent():
-    assert (processes.size(), processes.rank()) == (1, 0)
-    assert processes.gathered("own") == ["own"]
-    assert processes.agreed(False) is False
+    assert (distributed.size(), distributed.rank()) == (1, 0)
+    assert distributed.gathered("own") == ["own"]
+    assert distributed.agreed(False) is False
 
 
 @pytest.mark.parametrize("name", ["SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
@@ -90,13 +90,13 @@ def test_a_shell_of_srun_and_empty_values_are_one_process(monkeypatch):
     for name in ("WORLD_SIZE", "GROUP_WORLD_SIZE", "PMI_SIZE"):
         monkeypatch.setenv(name, "")
     with together():
-        assert processes.size() == 1
+        assert distributed.size() == 1
 
 
 @pytest.mark.parametrize("words", [["--num_processes", "3"], ["--num_processes=3"]])
 def test_what_accelerate_was_told_is_read_from_its_words(tmp_path, words):
     """It starts one process on a CPU; here a script of its name stands in for it."""
-    code = "import sys; from latentia.engine.launch import asked_for; sys.exit(asked_for())"
+    code = "import sys; from latentia.training.launch import asked_for; sys.exit(asked_for())"
     script = tmp_path / "accelerate"
     call = f"subprocess.call([sys.executable, '-c', {code!r}])"
     script.write_text(f"import subprocess, sys; sys.exit({call})")

@@ -9,13 +9,11 @@ import pytest
 from torch.autograd import DeviceType
 
 import latentia
+from latentia.api.training import start
+from latentia.cli.terminal import format_profile
 from latentia.core.errors import Error
 from latentia.core.spans import PARTS, span
-from latentia.engine.log import Profiled
-from latentia.engine.profile import STEPS, parts
 from latentia.models.vae import VAE
-from latentia.session import start
-from latentia.show import profiled
 
 KNOBS = {"hidden": 8, "latent": 3, "batch": 8, "epochs": 6}  # 36 steps
 
@@ -77,7 +75,7 @@ def test_the_time_of_a_step_goes_where_it_was_spent(array_file, tmp_path, monkey
     trace = json.loads((tmp_path / "r" / "trace.json").read_text())
     names = [event["name"] for event in trace["traceEvents"] if event.get("ph") == "X"]
     assert [names.count(name) for name in ("step", "data", "backward")] == [STEPS] * 3
-    lines = profiled(found).splitlines()
+    lines = format_profile(found).splitlines()
     assert [line.split()[0] for line in lines[1:-1]] == list(PARTS)
     assert f"(mean of {STEPS};" in lines[0]
     assert lines[-1] == str(tmp_path / "r" / "trace.json")
@@ -133,7 +131,7 @@ def test_a_run_that_is_stopped_or_short_leaves_no_profiler_behind(array_file, tm
 
 @pytest.mark.parametrize("words", [["--profile"], ["--no-profile"]])
 def test_it_is_a_word_of_train(array_file, tmp_path, words, capsys):
-    from latentia.cli import main
+    from latentia.cli.main import main
 
     given = [f"--{name}={value}" for name, value in KNOBS.items()]
     run = tmp_path / "r"

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 
 import latentia
 from data.shards import counted
-from latentia.cli import main
-from latentia.engine.checkpoint import read_about
-from latentia.engine.optim import Adam, moments, restore
-from latentia.session import go_on
+from latentia.api.training import go_on
+from latentia.cli.main import main
+from latentia.training.checkpoint import read_about
+from latentia.training.optimizers import Adam, moments, restore
 
 FILES = ("log.jsonl", "weights.safetensors", "state.safetensors")
 
@@ -51,7 +51,7 @@ def test_an_interrupted_stream_goes_on_in_the_middle_of_its_shards(
     toy, tmp_path, monkeypatch, stop
 ):
     """Two windows an epoch: what was drawn, and from which, is of the seed and the epoch."""
-    monkeypatch.setattr("latentia.data.streamed.IMAGES", 24)
+    monkeypatch.setattr("latentia.data.streaming.IMAGES", 24)
     shards = str(counted(tmp_path / "shards", shards=8, each=8))
     options = latentia.Options(log_every=1, save_every=1, stream=True)
     whole, cut = (
@@ -255,7 +255,7 @@ def test_wall_times_are_kept_apart_from_the_log(toy):
 
 
 def test_a_run_trained_on_an_array_is_resumed_with_the_array(images, tmp_path):
-    from latentia.session import start
+    from latentia.api.training import start
 
     knobs = {"data": images, "hidden": 8, "batch": 16, "epochs": 2}
     run, events = start("mnist_mlp_vae", knobs, run=tmp_path / "r")
@@ -271,10 +271,10 @@ def test_a_run_trained_on_an_array_is_resumed_with_the_array(images, tmp_path):
 def test_a_folder_that_is_called_as_a_source_does_not_hide_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
-    from latentia.session import start
+    from latentia.api.training import start
 
     run, _ = start("digits_vae", {}, run=tmp_path / "r")
-    assert run.about["arguments"]["data"] == "digits"
+    assert run.metadata["arguments"]["data"] == "digits"
     assert len(run.images().split("test")) == 180
 
 
@@ -296,12 +296,12 @@ def test_a_log_that_is_shorter_than_its_state_says_is_named(toy):
 
 
 def test_averaged_weights_go_on_where_they_were(array_file, tmp_path):
-    from latentia.engine.train import train
+    from latentia.training.loop import train
 
     def made(name):
         knobs = {"data": array_file, "latent": 3, "hidden": 8, "batch": 16, "epochs": 3}
         options = latentia.Options(log_every=2, save_every=2)
-        run, plan = latentia.Run.create("mnist_mlp_vae", knobs, {}, options, tmp_path / name)
+        run, plan = create_run("mnist_mlp_vae", knobs, {}, options, tmp_path / name)
         plan.average = 50.0
         return run, plan
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latentia.core.errors import Error
-from latentia.engine.space import axis, design
+from latentia.sweep.design import axis, design
 
 
 def test_one_range_is_walked_evenly_from_end_to_end():

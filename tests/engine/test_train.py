@@ -7,20 +7,21 @@ import pytest
 import torch
 
 import latentia
+from latentia.api.training import start
 from latentia.core.contract import Batch, Model, Moment, Player
 from latentia.data import open_images
-from latentia.doctor.examine import examine
-from latentia.engine.checkpoint import read_tensors
-from latentia.engine.ema import Averaged, in_place_of
-from latentia.engine.log import Finding, Finished, Logged, Saved, Validated, read_rows
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Options, Plan
-from latentia.engine.run import Run
-from latentia.engine.step import only
-from latentia.engine.train import train
-from latentia.engine.watch import score
+from latentia.diagnostics.diagnose import examine
 from latentia.report.page import write_report
-from latentia.session import start
+from latentia.runs.create import create_run
+from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import read_tensors
+from latentia.training.ema import Averaged, in_place_of
+from latentia.training.events import Finding, Finished, Logged, Saved, Validated, read_rows
+from latentia.training.loop import train
+from latentia.training.optimizers import Adam
+from latentia.training.plan import Options, Plan
+from latentia.training.step import only
+from latentia.training.validation import score
 
 
 class Duel(Model):
@@ -52,7 +53,7 @@ class Duel(Model):
 def loose_run(tmp_path):
     """A run folder without a recipe."""
     (tmp_path / "r").mkdir()
-    return Run(tmp_path / "r", {})
+    return RunFolder(tmp_path / "r", {})
 
 
 def plan_of(model, images, **optim):
@@ -212,7 +213,7 @@ def test_one_bad_step_is_survived(array_file, tmp_path, monkeypatch):
 
 def test_the_module_that_overflowed_first_is_named(array_file, tmp_path):
     knobs = {"data": array_file, "hidden": 8, "batch": 16, "epochs": 1}
-    run, plan = latentia.Run.create("mnist_mlp_vae", knobs, {}, Options(), tmp_path / "r")
+    run, plan = create_run("mnist_mlp_vae", knobs, {}, Options(), tmp_path / "r")
     layer = plan.model.decoder.layers[0]
     layer.register_forward_hook(lambda module, given, output: output * float("inf"))
     findings = [
@@ -243,7 +244,7 @@ def test_averaged_weights_are_a_mean_and_give_way_again():
 
 def test_a_run_without_validation_keeps_the_last_weights(toy):
     run = toy("a", options=Options(validation=0.0, log_every=2), epochs=1)
-    assert run.about["images"]["count"]["validation"] == 0
+    assert run.metadata["images"]["count"]["validation"] == 0
     assert run.model().sample(2, seed=0).shape == (2, 1, 28, 28)
 
 
@@ -313,7 +314,7 @@ def test_after_a_bad_step_everything_is_as_it_was_saved(array_file, tmp_path, mo
     """Steps 4 and 5 were taken since the last save: they must be forgotten, not only step 6."""
     knobs = {"data": array_file, "hidden": 8, "batch": 8, "epochs": 2}
     options = Options(log_every=1, save_every=4)
-    run, plan = latentia.Run.create("mnist_mlp_vae", knobs, {}, options, tmp_path / "r")
+    run, plan = create_run("mnist_mlp_vae", knobs, {}, options, tmp_path / "r")
     poisoned_at(monkeypatch, 6 - 1)
     saved, events = {}, train(plan, run, run.options)
     for event in events:
@@ -362,7 +363,7 @@ def test_the_learning_rate_follows_its_schedule_and_its_first_step_counts(toy):
 
 
 def test_clipping_shortens_the_gradient_and_keeps_its_direction():
-    from latentia.engine.step import Turn
+    from latentia.training.step import Turn
 
     def moved(clip):
         torch.manual_seed(0)

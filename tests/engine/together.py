@@ -9,17 +9,15 @@ import torch
 from torch import nn
 
 import latentia
-from latentia.core import processes
+from latentia.api.training import start
+from latentia.core import distributed
 from latentia.core.contract import Batch, Moment
 from latentia.core.schedules import constant
 from latentia.data import open_images
 from latentia.diffusion.path import Linear
-from latentia.engine.launch import together
-from latentia.engine.log import Finding
-from latentia.engine.train import Loop
 from latentia.latents.table import write_table
 from latentia.losses.adversarial import NonSaturating
-from latentia.losses.likelihood import Bernoulli
+from latentia.losses.likelihoods import Bernoulli
 from latentia.metrics.elbo import elbo
 from latentia.metrics.nll import nll
 from latentia.models.gan import GAN
@@ -27,12 +25,14 @@ from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.models.vae import VAE
 from latentia.models.vaegan import VAEGAN
 from latentia.nets import vaegan
-from latentia.nets.condition import LabelCondition
+from latentia.nets.conditioning import LabelCondition
 from latentia.nets.critic import Critic
 from latentia.nets.denoiser import MLPDenoiser
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 from latentia.report import page
-from latentia.session import start
+from latentia.training.events import Finding
+from latentia.training.launch import together
+from latentia.training.loop import Loop
 
 vaegan.CHANNELS, vaegan.UP = (4, 4, 8, 8, 8), (8, 8, 8, 4, 4)
 SHAPE, D, N = (1, 4, 5), 3, 8
@@ -97,16 +97,16 @@ def same_gradients(make):
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     images, labels = torch.rand(N, *SHAPE).double(), torch.arange(N) % 4
-    first = N // 2 * processes.rank()
+    first = N // 2 * distributed.rank()
     own = slice(first, first + N // 2)
     parts = gradients(model, Batch(images[own], {"label": labels[own]}), first)
-    processes.average(parts)
-    several = processes.size
-    processes.size = lambda: 1
+    distributed.average(parts)
+    several = distributed.size
+    distributed.size = lambda: 1
     try:
         whole = gradients(model, Batch(images, {"label": labels}), 0)
     finally:
-        processes.size = several
+        distributed.size = several
     assert max(part.abs().max() for part in whole) > 1e-3
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-12)
 
@@ -119,7 +119,7 @@ def same_bits(folder, recipe, **knobs):
     latentia.train(recipe, run=folder, options=options, **knobs)
     loop = LOOPS[-1]
     assert loop.state.step == 50, loop.state.step
-    assert len(set(processes.gathered(digest(loop.plan.model)))) == 1
+    assert len(set(distributed.gathered(digest(loop.plan.model)))) == 1
 
 
 def digest(model):
@@ -138,7 +138,9 @@ def same_skip(folder):
     def poisoned(self, batch, moment, shared=None):
         terms = honest(self, batch, moment, shared)
         seen.append(moment.step)
-        if processes.rank() and moment.step == 7 and seen.count(7) <= 2:  # once more to explain it
+        if (
+            distributed.rank() and moment.step == 7 and seen.count(7) <= 2
+        ):  # once more to explain it
             weight, value = terms["rate"]
             terms["rate"] = weight, torch.where(torch.arange(len(value)) == 2, torch.nan, value)
         return terms
@@ -160,7 +162,7 @@ def same_skip(folder):
         *((at, 1.0) for at in range(7)),
         *((at, 0.5) for at in range(5, 10)),
     ]
-    assert len({tuple(each) for each in processes.gathered(trail)}) == 1
+    assert len({tuple(each) for each in distributed.gathered(trail)}) == 1
 
 
 def same_figures(folder):
@@ -181,11 +183,11 @@ def same_figures(folder):
 
     several = measured("several")
     assert sum(seen) < 2000, seen  # of 3,307: once for the table, twice for the ELBO, 7 images more
-    name = f"single-{processes.rank()}"
-    with processes.alone():
+    name = f"single-{distributed.rank()}"
+    with distributed.alone():
         single = measured(name)
     assert several[1:] == single[1:]
-    processes.wait()
+    distributed.wait()
     assert several[0].read_bytes() == single[0].read_bytes()
 
 
@@ -199,7 +201,7 @@ def main() -> None:
 
     Loop.__init__ = noted
     with together():
-        assert processes.size() == 2
+        assert distributed.size() == 2
         laws = {
             f"gradients: {k}": lambda make=make: same_gradients(make) for k, make in MODELS.items()
         }
@@ -221,7 +223,7 @@ def main() -> None:
             law()
             if name == "bits: VAE":  # one report by the first of several is enough
                 page.write_report = lambda *_: None
-            if processes.rank() == 0:
+            if distributed.rank() == 0:
                 print("holds", name, flush=True)
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import latentia
-from latentia.cli import main
-from latentia.engine.checkpoint import read_tensors, write_tensors
+from latentia.cli.main import main
 from latentia.export.diffusers import write
+from latentia.training.checkpoint import read_tensors, write_tensors
 
 AutoencoderKL = pytest.importorskip("diffusers").AutoencoderKL
 TOY = {"latent": 2, "width": 4, "batch": 8, "epochs": 2}
@@ -37,7 +37,7 @@ def made(tmp_path_factory):
 
 def test_latents_and_reconstructions_are_the_runs(made):
     ours, theirs = latentia.load(made / "run"), AutoencoderKL.from_pretrained(made / "kl")
-    images = latentia.Run.open(made / "run").part("test").batch(slice(0, 4)).image
+    images = latentia.Run.open(made / "run").split("test").batch(slice(0, 4)).image
     with torch.no_grad():
         said, posterior = theirs.encode(2 * images - 1).latent_dist, ours.encode(images)
         torch.testing.assert_close(said.mean, posterior.mean, atol=1e-5, rtol=0)
@@ -57,7 +57,7 @@ def test_every_tensor_and_setting_is_taken(made):
 
 def test_the_scaling_factor_brings_draws_of_the_training_images_to_one(made):
     theirs = AutoencoderKL.from_pretrained(made / "kl")
-    images = latentia.Run.open(made / "run").part("train").batch(slice(None)).image
+    images = latentia.Run.open(made / "run").split("train").batch(slice(None)).image
     with torch.no_grad():
         said = theirs.encode(2 * images - 1).latent_dist
         draw = torch.Generator().manual_seed(0)

@@ -14,14 +14,14 @@ import pytest
 import torch
 
 import latentia
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.core.contract import HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.core.seeding import normal_rows
 from latentia.data import open_images
-from latentia.engine import recipe as recipes
 from latentia.export import onnx
 from latentia.models.latent_diffusion import Sampling
+from latentia.runs import recipes
 
 SMALL = {"latent": 8, "hidden": 8, "size": 32, "width": 16, "depth": 1}
 SHAPE = (1, 32, 32)

@@ -9,8 +9,8 @@ import torch
 from shelf import TOKEN, Shelf
 
 import latentia
-from latentia.cli import main
-from latentia.engine.hub import check
+from latentia.cli.main import main
+from latentia.runs.hub import check_run_folder
 from mistakes import error
 
 NAME = "me/toy"
@@ -170,7 +170,7 @@ def test_an_interrupted_download_leaves_nothing_that_could_be_taken_for_a_run(
 
 
 def test_a_kill_between_fetching_and_renaming_leaves_no_run(made, hub, tmp_path, monkeypatch):
-    from latentia.engine import hub as reading
+    from latentia.runs import hub as reading
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -270,4 +270,4 @@ def test_mistakes(made, hub, tmp_path, capsys, monkeypatch):
     assert error(capsys, "push", vae, "faces").startswith("faces is no name on the hub; write OWN")
     assert NAME not in hub.repos
     with pytest.raises(latentia.Error, match=f"{vae} holds .*, which no run has"):
-        check(vae, str(vae))  # what is shared is less than a run's folder
+        check_run_folder(vae, str(vae))  # what is shared is less than a run's folder

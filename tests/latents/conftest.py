@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from latentia.data import open_images
-from latentia.losses.likelihood import Bernoulli
+from latentia.losses.likelihoods import Bernoulli
 from latentia.models.vae import VAE
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 

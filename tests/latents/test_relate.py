@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import binom
 
 from latentia.core.errors import Error
-from latentia.latents.codes import Codes
-from latentia.latents.relate import LEVEL, relate
+from latentia.latents.association import LEVEL, relate
+from latentia.latents.encoding import Codes
 
 
 def planted(n=600, d=6, seed=0):

@@ -87,7 +87,7 @@ def test_the_same_bytes_twice_at_any_time(model, part, tmp_path, kind, monkeypat
 
 
 def test_three_kinds_of_file_hold_the_same_numbers(model, part, tmp_path, monkeypatch):
-    monkeypatch.setattr("latentia.latents.sinks.GROUP", 16)  # several row groups
+    monkeypatch.setattr("latentia.latents.writers.GROUP", 16)  # several row groups
     columns = {
         **part.columns,
         "rate": torch.arange(40),  # a label that is called like a column of the table
@@ -167,7 +167,7 @@ def test_an_interrupted_table_leaves_nothing(model, part, tmp_path, kind, proble
         return type(model).encode(model, images)
 
     monkeypatch.setattr(model, "encode", encode)
-    monkeypatch.setattr("latentia.latents.sinks.GROUP", 4)
+    monkeypatch.setattr("latentia.latents.writers.GROUP", 4)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / f"t.{kind}").write_text("the table of last week")
     with pytest.raises(problem):

@@ -8,10 +8,10 @@ import torch
 from scipy.stats import norm
 
 from latentia.core.errors import Error
-from latentia.latents.attribute import attribute
-from latentia.latents.codes import Codes, chosen, codes, names
-from latentia.latents.interpolate import arc, interpolate
-from latentia.latents.traverse import quantiles, traverse
+from latentia.latents.attribution import attribute
+from latentia.latents.encoding import Codes, chosen, codes, names
+from latentia.latents.interpolation import arc, interpolate
+from latentia.latents.traversal import quantiles, traverse
 
 
 @pytest.mark.parametrize("spherical", [False, True])
@@ -61,7 +61,7 @@ def test_attribution_is_the_limit_of_differences(model, part):
 
 
 def test_convolutions_and_batch_norms_have_attributions_too(part):
-    from latentia.losses.likelihood import Gaussian
+    from latentia.losses.likelihoods import Gaussian
     from latentia.models.vae import VAE
     from latentia.nets.conv import ConvDecoder, ConvEncoder
 
@@ -76,7 +76,7 @@ def test_convolutions_and_batch_norms_have_attributions_too(part):
 
 
 def test_maps_behind_attention_have_attributions_too(part):
-    from latentia.losses.likelihood import Symmetric
+    from latentia.losses.likelihoods import Symmetric
     from latentia.models.vae import VAE
     from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 

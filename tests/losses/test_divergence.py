@@ -9,7 +9,7 @@ import torch
 from latentia.core.contract import Moment
 from latentia.core.gaussian import LOG_2PI, DiagonalGaussian
 from latentia.core.schedules import constant, linear
-from latentia.losses.divergence import Capacity, Decomposition, FreeBits, kl, log_aggregate
+from latentia.losses.divergences import Capacity, Decomposition, FreeBits, kl, log_aggregate
 
 NAMES = ("mutual information", "total correlation", "dimension-wise KL")
 

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Normal
 
-from latentia.losses.likelihood import Bernoulli, Gaussian, Symmetric
+from latentia.losses.likelihoods import Bernoulli, Gaussian, Symmetric
 
 LIKELIHOODS = [Bernoulli(), Gaussian(), Gaussian(0.1), Gaussian("learned"), Gaussian("optimal")]
 LIKELIHOODS += [Symmetric(0.1)]

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from latentia.engine.plan import Options
-from latentia.engine.run import Run
-from latentia.metrics.curve import betas, curve, knee, pareto
+from latentia.api.training import train
 from latentia.metrics.elbo import elbo
-from latentia.session import train
+from latentia.metrics.rate_distortion import betas, curve, knee, pareto
+from latentia.runs.folder import RunFolder
+from latentia.training.plan import Options
 
 
 class At(NamedTuple):
@@ -45,11 +45,11 @@ def test_the_curve_is_what_the_run_reaches_at_each_beta(tmp_path):
         "mnist_mlp_vae", run=tmp_path / "run", data=images, epochs=2, batch=16, latent=3, hidden=8,
         edits={"multirate": {"multirate": "0.1:10"}}, options=Options(validation=0.3),
     )  # fmt: skip
-    run = Run.open(tmp_path / "run")
+    run = RunFolder.open(tmp_path / "run")
     part = run.images(images).split("validation")
     found = curve(model, part, [0.1, 10.0])
     assert model.dial.beta == 1.0  # pyright: ignore
     for point in found:
-        alone = elbo(run.at(point.beta).model(), part)
+        alone = elbo(run.with_beta(point.beta).model(), part)
         assert point.nelbo == pytest.approx(alone["nelbo_nats"], abs=1e-9)
         assert point.rate == pytest.approx(alone["rate_nats"], abs=1e-9)

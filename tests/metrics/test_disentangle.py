@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latentia.core.errors import Error
-from latentia.metrics.disentangle import dci, disentanglement, mig, purity, sap
+from latentia.metrics.disentanglement import dci, disentanglement, mig, purity, sap
 
 N = 10_000
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from latentia.core.errors import Error
 from latentia.data import open_images
-from latentia.metrics.embeddings import DINO, embedding
+from latentia.metrics.features import DINO, embedding
 
 DRAW = np.random.default_rng(0)
 
@@ -24,7 +24,7 @@ def bare():
 def test_auto_is_the_classifier_where_there_are_labels_and_pixels_elsewhere(bare, monkeypatch):
     assert embedding("auto", bare).name == "pixels"
     judge = types.SimpleNamespace(embed=lambda batches: None, told=lambda images: "label 7% right")
-    monkeypatch.setattr("latentia.metrics.embeddings.classifier", lambda images: judge)
+    monkeypatch.setattr("latentia.metrics.features.classifier", lambda images: judge)
     found = embedding("auto", open_images("digits", size=16, channels=1))
     assert (found.name, found.note) == ("classifier", "label 7% right")
     monkeypatch.undo()

@@ -10,10 +10,10 @@ import torch
 from latentia.core.errors import Error
 from latentia.data import open_images
 from latentia.data.cache import root
-from latentia.metrics import features
+from latentia.metrics import label_classifier
 from latentia.metrics.distribution import frechet, frechet_distance
-from latentia.metrics.features import WIDTH, classifier
-from latentia.metrics.image import high_frequency_energy
+from latentia.metrics.label_classifier import WIDTH, classifier
+from latentia.metrics.sharpness import high_frequency_energy
 
 
 def test_frechet_distance_of_gaussians_is_the_closed_form():
@@ -65,7 +65,7 @@ def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monke
     told = model.embed([batch.image])
     assert told.shape == (len(split), WIDTH)
 
-    from latentia.engine.train import Loop
+    from latentia.training.loop import Loop
 
     def never(*_):
         raise AssertionError("trained again")
@@ -76,7 +76,11 @@ def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monke
 
 def test_two_that_train_the_same_classifier_at_once_do_not_meet(monkeypatch):
     """The second begins and ends while the first trains; both keep the same one, whole."""
-    images, plain, nested = open_images("digits:150", size=8, channels=1), features.train, []
+    images, plain, nested = (
+        open_images("digits:150", size=8, channels=1),
+        label_classifier.train,
+        [],
+    )
     monkeypatch.setattr(features, "STEPS", 20)
 
     def slowly(*given):
@@ -91,7 +95,7 @@ def test_two_that_train_the_same_classifier_at_once_do_not_meet(monkeypatch):
 
 
 def test_a_classifier_that_was_stopped_is_not_kept(monkeypatch):
-    images, plain = open_images("digits:160", size=8, channels=1), features.train
+    images, plain = open_images("digits:160", size=8, channels=1), label_classifier.train
     monkeypatch.setattr(features, "STEPS", 20)
     stopped = lambda plan, run, options: iter([*islice(plain(plan, run, options), 3)])  # noqa: E731
     monkeypatch.setattr(features, "train", stopped)

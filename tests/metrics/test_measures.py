@@ -11,12 +11,12 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 import latentia
 from latentia.core.errors import Error
 from latentia.data import Split
-from latentia.losses.likelihood import Bernoulli
-from latentia.metrics import measures
+from latentia.losses.likelihoods import Bernoulli
+from latentia.metrics import builtin
 from latentia.metrics.elbo import elbo
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.figure import mean
-from latentia.metrics.image import high_frequency_energy
+from latentia.metrics.result import mean
+from latentia.metrics.sharpness import high_frequency_energy
 from latentia.models.vae import VAE
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 
@@ -45,7 +45,7 @@ def test_a_mean_has_the_standard_error_of_a_mean():
 
 def test_image_figures_are_those_of_each_reconstruction(run):
     e = evaluation(run)
-    figures = {figure.name: figure for figure in measures.METRICS["image"](e)}
+    figures = {figure.name: figure for figure in builtin.METRICS["image"](e)}
     x = e.part.batch(slice(None)).image
     y = e.coder.reconstruct(x)
     theirs = [peak_signal_noise_ratio(b, a, data_range=1.0) for a, b in zip(x, y, strict=True)]
@@ -59,13 +59,13 @@ def test_image_figures_are_those_of_each_reconstruction(run):
 
 def test_a_figure_of_draws_and_one_of_means_are_told_apart(run):
     e = evaluation(run)
-    figures = [*measures.METRICS["elbo"](e), *measures.METRICS["image"](e)]
+    figures = [*builtin.METRICS["elbo"](e), *builtin.METRICS["image"](e)]
     assert [f.note for f in figures if f.name == "mse"] == ["of a draw", "of decoded means"]
 
 
 def test_the_error_of_sharpness_is_the_bootstraps(run):
     e = evaluation(run)
-    figures = {figure.name: figure for figure in measures.METRICS["image"](e)}
+    figures = {figure.name: figure for figure in builtin.METRICS["image"](e)}
     x = e.part.batch(slice(None)).image
     fine, drawn = high_frequency_energy(x), high_frequency_energy(e.coder.reconstruct(x))
     draw = np.random.default_rng(0)
@@ -78,7 +78,7 @@ def test_distances_compare_equals_and_a_perfect_model_is_at_no_distance(run, mon
     e = evaluation(run)
     x = e.part.batch(slice(None)).image
     monkeypatch.setattr(type(e.model), "sample", lambda self, n, *, seed=0: x[:n])
-    found = {figure.name: figure for figure in measures.METRICS["fd"](e)}
+    found = {figure.name: figure for figure in builtin.METRICS["fd"](e)}
     assert found["fd_samples"].n == (len(x), len(x))
     assert found["fd_samples"].value == pytest.approx(0, abs=1e-3)
     assert found["fd_reconstructions"].value > 0.1
@@ -88,7 +88,7 @@ def test_distances_compare_equals_and_a_perfect_model_is_at_no_distance(run, mon
 def test_small_images_have_no_structural_similarity(tmp_path):
     images, path = torch.rand(30, 1, 10, 12), tmp_path / "r"
     latentia.train("conv_vae", data=images, run=path, latent=2, epochs=1, batch=8)
-    figures = measures.METRICS["image"](evaluation((latentia.Run.open(path), images)))
+    figures = builtin.METRICS["image"](evaluation((latentia.Run.open(path), images)))
     assert {figure.name for figure in figures} == {"mse", "psnr_db", "sharpness"}
 
 
@@ -101,18 +101,18 @@ def test_disentanglement_has_the_error_of_halves(run, monkeypatch):
         return {"mig": float(factors["a"].mean())}
 
     module = types.SimpleNamespace(disentanglement=disentanglement, FEWEST=200)
-    monkeypatch.setitem(sys.modules, "latentia.metrics.disentangle", module)
+    monkeypatch.setitem(sys.modules, "latentia.metrics.disentanglement", module)
     e = evaluation(run)
     with pytest.raises(Error, match=r"needs two factor columns; .* has 0: give data with factors"):
-        measures._disentanglement(e)
+        builtin._disentanglement(e)
     e.part = e.part.beside({"a": torch.arange(len(e.part)), "b": torch.arange(len(e.part))})
     with pytest.raises(Error, match=r"at least 400 images, for its error of halves; test has 12"):
-        measures._disentanglement(e)
+        builtin._disentanglement(e)
     module.FEWEST = 1
     n = len(e.part)
     values = torch.randn(n, generator=torch.Generator().manual_seed(0))
     e.part = e.part.beside({"a": values, "b": torch.arange(n)})
-    (figure,) = measures._disentanglement(e, halves=400)
+    (figure,) = builtin._disentanglement(e, halves=400)
     assert figure.value == pytest.approx(values.mean().item())
     assert figure.error == pytest.approx(values.std().item() / n**0.5, rel=0.15)
     assert (figure.n, figure.note) == (n, "2 factors")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from latentia.metrics.memorisation import NEAR, copying
+from latentia.metrics.memorization import NEAR, copying
 
 REPEATS, LEVEL = 400, 0.05
 

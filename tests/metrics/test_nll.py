@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from latentia.core.errors import Error
-from latentia.data.split import Split
-from latentia.losses.likelihood import Bernoulli, Gaussian
+from latentia.data.splits import Split
+from latentia.losses.likelihoods import Bernoulli, Gaussian
 from latentia.metrics import nll as module
 from latentia.metrics.elbo import elbo
 from latentia.metrics.nll import nll

@@ -10,18 +10,18 @@ from torch import nn
 from latentia.core.contract import Batch, Moment
 from latentia.core.schedules import constant
 from latentia.core.seeding import seed_global
-from latentia.engine.optim import Adam
-from latentia.engine.step import Turn
 from latentia.losses.adversarial import NonSaturating, Relativistic
-from latentia.losses.likelihood import Gaussian, Symmetric
+from latentia.losses.likelihoods import Gaussian, Symmetric
 from latentia.models.gan import GAN
 from latentia.models.vaegan import VAEGAN
 from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
 from latentia.nets.generator import DCGenerator, ResidualGenerator
-from latentia.nets.init import glorot, he
+from latentia.nets.initialization import glorot, he
 from latentia.nets.vaegan import OF_THE_BATCH
+from latentia.training.optimizers import Adam
+from latentia.training.step import Turn
 
 SHAPE = (1, 8, 12)
 

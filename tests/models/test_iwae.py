@@ -12,10 +12,10 @@ import latentia
 from latentia.core.contract import Batch, Moment
 from latentia.core.errors import Error
 from latentia.core.seeding import noise
-from latentia.engine.edits.iwae import iwae
-from latentia.losses.likelihood import Bernoulli
+from latentia.losses.likelihoods import Bernoulli
 from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
+from latentia.modifiers.iwae import iwae
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 from latentia.recipes.mnist_conv_vae import mnist_conv_vae
 from latentia.recipes.mnist_gan import mnist_gan

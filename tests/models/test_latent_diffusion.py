@@ -10,10 +10,10 @@ from latentia.core.contract import Batch, Moment
 from latentia.core.errors import Error
 from latentia.core.seeding import noise, normal_rows
 from latentia.diffusion.path import Linear, VariancePreserving
-from latentia.losses.likelihood import Gaussian
+from latentia.losses.likelihoods import Gaussian
 from latentia.models.latent_diffusion import CLUSTER, LOGVAR, MEAN, LatentDiffusion, Sampling
 from latentia.models.vae import VAE
-from latentia.nets.condition import LabelCondition
+from latentia.nets.conditioning import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 

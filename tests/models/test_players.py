@@ -6,7 +6,7 @@ import pytest
 import torch
 from duels import MODELS, batch, engine_step, isolated_update, moment, weights
 
-from latentia.engine.step import only
+from latentia.training.step import only
 
 ALL = pytest.mark.parametrize("name", MODELS)
 

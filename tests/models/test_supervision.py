@@ -9,7 +9,7 @@ from torch.distributions import Categorical, Normal
 
 from latentia.core.contract import Batch, Moment
 from latentia.core.errors import Error
-from latentia.losses.likelihood import Bernoulli
+from latentia.losses.likelihoods import Bernoulli
 from latentia.models.supervision import Supervision
 from latentia.models.vae import VAE
 from latentia.nets.mlp import MLPDecoder, MLPEncoder

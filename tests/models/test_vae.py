@@ -9,7 +9,7 @@ from torch import nn
 from latentia.core.contract import Batch, HasLatents, Moment
 from latentia.core.errors import Error
 from latentia.core.schedules import constant, linear
-from latentia.losses.likelihood import Bernoulli, Gaussian
+from latentia.losses.likelihoods import Bernoulli, Gaussian
 from latentia.models.vae import VAE
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.mlp import MLPDecoder, MLPEncoder

@@ -7,7 +7,7 @@ from torch import nn
 from latentia.core.errors import Error
 from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
 from latentia.nets.generator import DCGenerator, ResidualGenerator
-from latentia.nets.init import glorot
+from latentia.nets.initialization import glorot
 from latentia.nets.vaegan import vaegan_nets
 
 MNIST = (1, 28, 28)

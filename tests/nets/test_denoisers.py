@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from latentia.core.errors import Error
-from latentia.nets.condition import LabelCondition, PatternCondition
+from latentia.nets.conditioning import LabelCondition, PatternCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
-from latentia.nets.embed import TimeEmbedding, sinusoids
 from latentia.nets.film import FiLM
+from latentia.nets.time_embedding import TimeEmbedding, sinusoids
 from latentia.nets.unet import VectorUNet
 
 B = 5

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from latentia.nets.image import Shared, ToImage
+from latentia.nets.image_output import Shared, ToImage
 
 SIZES = [
     ((2, 5, 6, 7), 1, 3),

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from latentia.core.contract import Moment
+from latentia.nets.beta_conditioning import WIDTH, Dial, Modulated, for_every_beta, modulate
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
-from latentia.nets.multirate import WIDTH, Dial, Modulated, for_every_beta, modulate
 
 SHAPE = (1, 9, 7)
 

@@ -14,9 +14,9 @@ from PIL import Image
 import latentia
 from latentia.core.contract import Batch, HasLatents, Moment
 from latentia.core.seeding import noise
-from latentia.engine import recipe as recipes
 from latentia.models.latent_diffusion import Sampling
 from latentia.recipes.mnist_fast import mnist_fast
+from latentia.runs import recipes
 
 SMALL = {"epochs": 1, "batch": 4, "latent": 3, "hidden": 8, "size": 32}
 OPTIONS = latentia.Options(validation=0.1, log_every=1)
@@ -59,7 +59,7 @@ def test_four_steps_from_start_to_report(name, tmp_path, knobs, monkeypatch):
     model = latentia.train(name, run=run, options=OPTIONS, **given)
     assert (run / "log.jsonl").read_text().count('"event": "logged"') == 4
     assert (run / "report.html").stat().st_size > 20_000
-    shape = (3, *model.run.about["images"]["shape"])
+    shape = (3, *model.run.metadata["images"]["shape"])
     samples = model.sample(3, seed=0)
     assert samples.shape == shape
     assert samples.min() >= 0
@@ -127,7 +127,7 @@ def test_a_run_on_recorded_pairs_is_written_and_opened_again(tmp_path):
     latentia.train("conv_vae", data=data, run=run, latent=2, epochs=1, batch=4)
     shutil.move(data, tmp_path / "gone")
     again = latentia.load(run)
-    assert again.run.about["images"]["labels"] == {"pattern": None}
+    assert again.run.metadata["images"]["labels"] == {"pattern": None}
     assert again.sample(2, seed=0).shape == (2, 1, 12, 12)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latentia.report.pictures import GAP, columns_for, gif, lay, png
+from latentia.report.grids import GAP, columns_for, gif, lay, png
 
 
 def test_every_pixel_stands_in_the_sheet_in_order_and_unblurred():

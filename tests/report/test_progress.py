@@ -1,14 +1,14 @@
 """Pictures through training, in the order in which they were made."""
 
-from latentia.engine.run import Run
-from latentia.report.progress import pictures_of
+from latentia.report.training_images import pictures_of
+from latentia.runs.folder import RunFolder
 
 
 def test_pictures_stand_in_the_order_of_their_epochs(tmp_path):
     (tmp_path / "progress").mkdir()
     for epoch in (2, 9999, 10000, 10001):
         (tmp_path / "progress" / f"samples-{epoch:04}.png").touch()
-    found = pictures_of(Run(tmp_path, {}), "samples")
+    found = pictures_of(RunFolder(tmp_path, {}), "samples")
     assert [epoch for epoch, _ in found] == [2, 9999, 10000, 10001]
     assert all(path.stem.endswith(f"{epoch}") for epoch, path in found)
-    assert [e for e, _ in pictures_of(Run(tmp_path, {}), "samples", most=2)] == [2, 10001]
+    assert [e for e, _ in pictures_of(RunFolder(tmp_path, {}), "samples", most=2)] == [2, 10001]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import latentia
-from latentia.cli import main
-from latentia.engine.log import Finding, Logged, Validated, read_rows
-from latentia.report import tracking
-from latentia.session import go_on, start
+from latentia import tracking
+from latentia.api.training import go_on, start
+from latentia.cli.main import main
+from latentia.training.events import Finding, Logged, Validated, read_rows
 
 KNOBS = {"data": "digits", "hidden": 8, "latent": 3, "batch": 256, "epochs": 3}
 
@@ -186,7 +186,7 @@ def test_a_missing_package_is_said_before_anything_is_made(missing, tmp_path, mo
 def test_settings_are_flat_and_every_number_of_a_row_has_a_name(tmp_path):
     about = {
         "recipe": "r", "arguments": {"latent": 3, "size": None}, "options": {"seed": 0},
-        "edits": {"divergence": {"tc_weight": 6.0}}, "machine": {"latentia": "1"},
+        "modifiers": {"divergence": {"tc_weight": 6.0}}, "machine": {"latentia": "1"},
     }  # fmt: skip
     assert json.loads(json.dumps(tracking.settings(about))) == {
         "arguments/latent": 3, "arguments/size": "None", "options/seed": 0,

@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from latentia.cli import main
+from latentia.cli.main import main
 from latentia.data import open_images
-from latentia.web.app import application
-from latentia.web.explored import Explored
-from latentia.web.guard import Guard
-from latentia.web.worker import Worker
+from latentia.explorer.routes import application
+from latentia.explorer.security import Guard
+from latentia.explorer.session import Explored
+from latentia.explorer.worker import Worker
 
 ROOT = Path(__file__).parents[2]
 

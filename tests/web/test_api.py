@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 
 import latentia
-from latentia.cli import main
-from latentia.latents.traverse import masses, quantiles
-from latentia.web import about
-from latentia.web.explored import Explored
-from latentia.web.worker import Worker
+from latentia.cli.main import main
+from latentia.explorer import summary
+from latentia.explorer.session import Explored
+from latentia.explorer.worker import Worker
+from latentia.latents.traversal import masses, quantiles
 
 JSON = {"content-type": "application/json"}
 
@@ -272,7 +272,7 @@ def test_runs_are_described_beside_the_loop_and_whatever_is_turned_meanwhile(
 ):
     run = Explored.open(str(place / "vae"), None, "all", Worker())
     run.read()
-    whole = about.dimensions(run)
+    whole = summary.dimensions(run)
     run.maps.clear()
 
     def turned(*given):
@@ -280,14 +280,14 @@ def test_runs_are_described_beside_the_loop_and_whatever_is_turned_meanwhile(
         return quantiles(*given)
 
     monkeypatch.setattr(about, "quantiles", turned)
-    assert about.dimensions(run) == whole
+    assert summary.dimensions(run) == whole
 
     def apart(run):
         with pytest.raises(RuntimeError, match="no running event loop"):
             asyncio.get_running_loop()
         return {}
 
-    monkeypatch.setattr("latentia.web.app.described", apart)
+    monkeypatch.setattr("latentia.explorer.routes.described", apart)
     assert served("vae", read=False).get("/api/runs").json()["runs"] == [{}]
 
 
@@ -363,7 +363,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
 
 
 def test_umap_is_offered_or_its_absence_explained(served, monkeypatch):
-    monkeypatch.setattr("latentia.web.map.find_spec", lambda name: None)
+    monkeypatch.setattr("latentia.explorer.projection.find_spec", lambda name: None)
     client = served("vae")
     said = asked(client, "map", 422, kind="umap")["detail"]
     assert said == "UMAP is not installed; pip install umap-learn, then start the explorer again."
@@ -454,7 +454,7 @@ def test_mistakes_in_latents_that_are_given(place, tmp_path, capsys):
 
 def test_help_comes_without_torch_or_fastapi():
     code = (
-        "import sys; from latentia.cli import main; main(['--help']); "
+        "import sys; from latentia.cli.main import main; main(['--help']); "
         "assert not {'torch', 'fastapi', 'uvicorn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -12,7 +12,7 @@ from PIL import Image
 pytest.importorskip("playwright", reason="playwright is not installed")
 from driver import CHROMIUM, DRAG, browser, ready
 
-from latentia.cli import main
+from latentia.cli.main import main
 from legible import contrast
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")

@@ -1,7 +1,7 @@
 """Images: what `--data` means, read once, split by seed, indexed by whole batches."""
 
-from latentia.data.images import Images, open_images
-from latentia.data.sources import Source
-from latentia.data.split import Split
+from latentia.data.dataset import Images, open_images
+from latentia.data.sources.registry import Source
+from latentia.data.splits import Split
 
 __all__ = ["Images", "Source", "Split", "open_images"]

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.core.counted import counted
 from latentia.core.errors import Error
-from latentia.data.encoded import some
-from latentia.data.split import Split
+from latentia.core.text import counted
+from latentia.data.image_files import some
+from latentia.data.splits import Split
 
 NAMED = ("key", "file_name", "filename", "file", "path", "image", "name")
 Column = tuple[Tensor, list[str] | None]  # codes and their class names, or numbers

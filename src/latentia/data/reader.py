@@ -4,8 +4,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from latentia.core.counted import counted
 from latentia.core.errors import Error
+from latentia.core.text import counted
 from latentia.data.decode import Preprocessing
 
 Size = tuple[int, int]  # height, width

@@ -7,16 +7,17 @@ import numpy as np
 from safetensors.torch import save
 
 from latentia.core.errors import Error
-from latentia.engine.checkpoint import write_json, write_whole
-from latentia.engine.pretrained import BLOCKS, CLASS, CONFIG, WEIGHTS
-from latentia.engine.run import Run
-from latentia.latents.codes import codes
+from latentia.latents.encoding import codes
 from latentia.nets.autoencoder import Encoder
+from latentia.recipes.diffusers_autoencoder import BLOCKS, CLASS
+from latentia.runs.diffusers import CONFIG, WEIGHTS
+from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import write_json, write_whole
 
 MOST = 5_000  # training images that the scale of the latents is measured on
 
 
-def write(run: Run, out: Path, data: Any = None) -> list[Path]:
+def write(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
     """config.json and weights; diffusers wants images 2 x - 1, in [-1, 1], and gives such.
 
     Its scaling_factor brings the latents of the run's training images (`data` says where they are
@@ -28,8 +29,8 @@ def write(run: Run, out: Path, data: Any = None) -> list[Path]:
     encoder = getattr(model, "encoder", None)
     if not isinstance(encoder, Encoder) or model.dial is not None:
         raise Error(
-            f"{run.path} is a run of {run.about['recipe']}, whose networks diffusers does not know;"
-            " give a run of `latentia train image_autoencoder`."
+            f"{run.path} is a run of {run.metadata['recipe']}, whose networks diffusers does not "
+            "know; give a run of `latentia train image_autoencoder`."
         )
     over, plan = codes(model, run.images(data).split("train"), MOST), encoder.plan
     spread = np.sqrt(np.square(over.sd, dtype="f8").mean() + over.mean.var(dtype="f8"))

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from latentia.core.contract import HasGenerator, HasLatents, HasTrajectory
 from latentia.core.errors import Error
 from latentia.core.seeding import generator
-from latentia.engine.checkpoint import unfinished, write_whole
-from latentia.engine.condition import choices
-from latentia.engine.run import Run
-from latentia.export.guide import guide
+from latentia.export.readme import guide
+from latentia.runs.folder import RunFolder
+from latentia.runs.sampling import list_classes
+from latentia.training.checkpoint import unfinished, write_whole
 
 OPSET = 18
 TOLERANCE = 1e-4  # of the largest value of an output, or of 1 where all are smaller
@@ -62,15 +62,15 @@ class Call(nn.Module):
         return self.function(*given)
 
 
-def write(run: Run, out: Path) -> list[Written]:
+def write(run: RunFolder, out: Path) -> list[Written]:
     """The parts of a run's model in a folder, and README.md on how to call them without PyTorch.
 
     Raises: Error if the model has no such part, or one does not do in onnxruntime what it does in
     PyTorch; then it is not written.
     """
     model = run.model()
-    found = parts(model, run.about["images"]["shape"])
-    if names := choices(run, model):
+    found = parts(model, run.metadata["images"]["shape"])
+    if names := list_classes(run, model):
         found[0].about["classes"] = names
     out.mkdir(parents=True, exist_ok=True)
     done = [put(part, out / f"{part.name}.onnx") for part in found]

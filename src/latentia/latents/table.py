@@ -12,16 +12,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latentia.core import processes
+from latentia.core import distributed
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
+from latentia.core.progress import watched
 from latentia.core.tensors import displayable, to_bytes
 from latentia.data import Split
-from latentia.data.progress import watched
-from latentia.engine.checkpoint import unfinished
-from latentia.engine.launch import by_first
-from latentia.latents.codes import AT_ONCE, flat
-from latentia.latents.sinks import SINKS, Chunk, Held
+from latentia.latents.encoding import AT_ONCE, flat
+from latentia.latents.writers import SINKS, Chunk, Held
+from latentia.training.checkpoint import unfinished
+from latentia.training.launch import by_first
 
 SIDE = 96  # pixels, at most, of a thumbnail
 TAKEN = ("key", "split", "rate", "distortion", "mu", "sd", "image", "x", "y")
@@ -114,7 +114,7 @@ def rows(
             **labels(batch.columns, part.classes),
         }
 
-    yield from processes.in_turn(math.ceil(len(part) / many), chunk)
+    yield from distributed.in_turn(math.ceil(len(part) / many), chunk)
 
 
 def labels(columns: dict[str, Tensor], classes: dict[str, list[str] | None]) -> Chunk:

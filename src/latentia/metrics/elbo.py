@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentia.core import processes
+from latentia.core import distributed
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.modes import evaluating
@@ -39,7 +39,7 @@ def elbo(model: Model, split: Split, *, seed: int = 0, size: int | None = None) 
         return {**found, "mean": posterior.mean.flatten(1).cpu(), "rates": rates}
 
     with evaluating(model):
-        parts = list(processes.in_turn(math.ceil(len(split) / size), of))
+        parts = list(distributed.in_turn(math.ceil(len(split) / size), of))
     values = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
     centres, rates = values.pop("mean"), values.pop("rates")
     n = len(values["nelbo"])

@@ -11,10 +11,10 @@ from torch import Tensor
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.data import Images, Split
-from latentia.data.split import evenly
-from latentia.engine.run import Run
+from latentia.data.splits import evenly
 from latentia.metrics.elbo import elbo
-from latentia.metrics.embeddings import Embedding, embedding
+from latentia.metrics.features import Embedding, embedding
+from latentia.runs.folder import RunFolder
 
 MOST = 10_000  # images and samples that are compared, unless more are asked for
 
@@ -27,7 +27,7 @@ class Evaluation:
     sets that are compared MOST at most; k: draws of the likelihood's bound.
     """
 
-    run: Run
+    run: RunFolder
     images: Images
     part: Split
     features: str = "auto"
@@ -45,7 +45,7 @@ class Evaluation:
 
         Raises: Error if there is none.
         """
-        return self.run.coder()
+        return self.run.autoencoder()
 
     @property
     def encodes(self) -> bool:
@@ -81,7 +81,9 @@ class Evaluation:
 
         Raises: Error if the split is not one that was held out of them.
         """
-        if self.part.name not in ("validation", "test") or not self.run.owns(self.images):
+        if self.part.name not in ("validation", "test") or not self.run.is_training_data(
+            self.images
+        ):
             raise Error(
                 "memorisation compares samples with images that were held out: leave --data out "
                 "and give --split test or validation."

@@ -1,145 +1,114 @@
-"""Features that fit the data: a classifier trained on its own labels or factors, and cached."""
+"""What images are compared in: features by name, never one in another's place."""
 
-from collections.abc import Iterable
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from latentia.core.contract import Batch, Model, Moment, Player, Terms
 from latentia.core.errors import Error
-from latentia.core.schedules import cosine
-from latentia.core.seeding import keep_generators, seed_global
+from latentia.core.tensors import displayable, to_bytes
 from latentia.data import Images
-from latentia.data.cache import key, root
-from latentia.engine.checkpoint import read_tensors
-from latentia.engine.log import Finished
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Options, Plan
-from latentia.engine.run import Run
-from latentia.engine.state import load_weights
-from latentia.engine.train import train
-from latentia.nets.conv import halvings
+from latentia.metrics.label_classifier import classifier
+from latentia.training.parameter_types import nearest
 
-WIDTH, EPOCHS, STEPS = 64, 4, 800  # of the features; of the training, at least so many of each
-VERSION = 2  # of the network and its training: part of the cache's key
+SIDE = 16  # pixels a side that are compared, at most: a covariance of more has too many entries
+DINO = "facebook/dinov2-small"
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard deviation of colours
 
 
-class Classifier(Model):
-    """Convolutions to `WIDTH` features, then one Linear for each column: its classes, or a number.
-
-    Numbers are standardised; their term is the squared error / 2, a Gaussian without its constant.
+class Embedding(NamedTuple):
+    """embed: batches of images (b, c, h, w) in [0, 1] to features (n, d), float32; note: how well
+    the features know the data, where that can be said.
     """
 
-    centre: Tensor
-    scale: Tensor
+    name: str
+    embed: Callable[[Iterable[Tensor]], Float[Tensor, "n d"]]
+    note: str = ""
 
-    def __init__(self, images: Images):
-        super().__init__()
-        split = images.split("train")
-        shape = images.shape
-        self.columns = {
-            name: split.classes.get(name)
-            for name, values in split.columns.items()
-            if values.ndim == 1
-        }
-        if not self.columns:
-            raise Error(
-                f"{images.spec()['source']} has no label columns to learn features from; sort the "
-                "images into class folders, or give a source with labels."
-            )
-        channels = (32, 64, 128)
-        blocks: list[nn.Module] = []
-        for before, after in zip((shape[0], *channels), channels, strict=False):
-            blocks.append(nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False))
-            blocks += [nn.BatchNorm2d(after), nn.ReLU()]
-        h, w = halvings((shape[1], shape[2]), len(channels))[-1]
-        self.features = nn.Sequential(
-            *blocks, nn.Flatten(), nn.Linear(channels[-1] * h * w, WIDTH), nn.ReLU()
+
+def embedding(name: str, images: Images) -> Embedding:
+    """auto: `classifier` where the images have labels, else `pixels`.
+
+    Raises: Error if there is no such embedding, or it cannot be had here: none stands in for it.
+    """
+    if name == "auto":
+        columns = images.split("train").columns.values()
+        name = "classifier" if any(values.ndim == 1 for values in columns) else "pixels"
+    if name not in EMBEDDINGS:
+        near = nearest(name, EMBEDDINGS, " did you mean {}?")
+        raise Error(
+            f"There are no features {name};{near} --features takes auto, {', '.join(EMBEDDINGS)}."
         )
-        outputs = [len(names) if names else 1 for names in self.columns.values()]
-        self.heads = nn.ModuleList([nn.Linear(WIDTH, n) for n in outputs])
-        numbers = [split.columns[name].double() for name in self.columns]
-        self.register_buffer("centre", torch.stack([v.mean() for v in numbers]).float())
-        spread = torch.stack([v.std() for v in numbers]).float()
-        self.register_buffer("scale", spread.nan_to_num(1.0).clamp_min(1e-12))
+    return EMBEDDINGS[name](images)
 
-    def players(self) -> dict[str, Player]:
-        return {"classifier": Player(self, self.terms)}
 
-    def terms(self, batch: Batch, moment: Moment, shared: None = None) -> Terms:
-        features = self.features(batch.image)
-        terms: Terms = {}
-        for k, (name, classes) in enumerate(self.columns.items()):
-            output, truth = self.heads[k](features).float(), batch.columns[name]
-            if classes:
-                value = F.cross_entropy(output, truth, reduction="none")
-            else:
-                target = (truth.float() - self.centre[k]) / self.scale[k]
-                value = 0.5 * (output[:, 0] - target).square()
-            terms[name] = (1.0, value)
-        return terms
+def _classifier(images: Images) -> Embedding:
+    """Learned from these very images: of few, or of hard ones, it knows little, and says so."""
+    judge = classifier(images)
+    return Embedding("classifier", judge.embed, judge.told(images))
 
+
+def _pixels(images: Images) -> Embedding:
+    """Pixels, averaged over areas to at most SIDE a side."""
+    h, w = images.shape[1:]
+    size = min(h, SIDE), min(w, SIDE)
+    return _each("pixels", lambda x: F.adaptive_avg_pool2d(x, size).flatten(1))
+
+
+def _inception(images: Images) -> Embedding:
+    """The network of the Fréchet inception distance, Heusel et al. 2017, with its own resizing."""
+    try:
+        from torchmetrics.image.fid import NoTrainInceptionV3
+
+        network = NoTrainInceptionV3("inception-v3-compat", ["2048"])
+    except (ImportError, OSError) as problem:
+        raise _missing("inception", "torch-fidelity", problem) from None
+    return _each("inception", lambda x: network(to_bytes(_coloured(x))))
+
+
+def _dinov2(images: Images) -> Embedding:
+    """The class token of DINOv2-S/14 at 224x224; Oquab et al. 2023, arXiv 2304.07193."""
+    try:
+        from transformers import AutoModel  # pyright: ignore[reportMissingImports]
+
+        network = AutoModel.from_pretrained(DINO).eval()
+    except (ImportError, OSError) as problem:
+        raise _missing("dinov2", "transformers", problem) from None
+    centre, scale = (torch.tensor(values)[:, None, None] for values in IMAGENET)
+
+    def embed(x: Tensor) -> Tensor:
+        x = F.interpolate(_coloured(x), (224, 224), mode="bicubic", antialias=True).clamp(0, 1)
+        return network(pixel_values=(x - centre) / scale).last_hidden_state[:, 0]
+
+    return _each("dinov2", embed)
+
+
+def _each(name: str, one: Callable[[Tensor], Tensor]) -> Embedding:
     @torch.no_grad()
-    def embed(self, images: Iterable[Tensor]) -> Float[Tensor, "n d"]:
-        """Features of batches of images (b, c, h, w) in [0, 1]."""
-        return torch.cat([self.features(part).cpu() for part in images])
+    def embed(batches: Iterable[Tensor]) -> Float[Tensor, "n d"]:
+        return torch.cat([one(part).float().cpu() for part in batches])
 
-    @torch.no_grad()
-    def classify(self, images: Iterable[Tensor], column: str = "label") -> Float[Tensor, "n k"]:
-        """Probability of each class of a column."""
-        return torch.cat([self.says(column, self.features(part)).softmax(1) for part in images])
-
-    def told(self, images: Images, most: int = 2000) -> str:
-        """How well it tells images that it has not seen: "label 98 % right"; nothing of none."""
-        split = max(images.split("test"), images.split("validation"), key=len).some(most)
-        if not len(split):
-            return ""
-        said, features = [], self.embed(batch.image for batch in split.batches(split.at_once()))
-        for name in self.columns:
-            values, truth = self.says(name, features), split.columns[name]
-            if self.columns[name]:
-                said.append(f"{name} {(values.argmax(1) == truth).double().mean():.0%} right")
-            elif spread := truth.double().std(correction=0):
-                error = (values[:, 0] - truth).double().square().mean().sqrt() / spread
-                said.append(f"{name} to {error:.2f} of its deviation")
-        return "; ".join(said)
-
-    @torch.no_grad()
-    def says(self, column: str, features: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Logits of the column's classes, or the number, (n, 1), in its own unit."""
-        k = list(self.columns).index(column)
-        output = self.heads[k](features).cpu()
-        return output if self.columns[column] else output * self.scale[k] + self.centre[k]
+    return Embedding(name, embed)
 
 
-def classifier(images: Images, seed: int = 0) -> Classifier:
-    """The classifier of these images' training split, trained once and then read from the cache.
+def _coloured(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+    return displayable(images).expand(-1, 3, -1, -1)
 
-    Raises: Error if the images have no label columns, or its training was stopped.
-    """
-    spec = images.spec()
-    with keep_generators():
-        seed_global(seed, "classifier")
-        model = Classifier(images)
-    folder = root() / "features" / key(spec["fingerprint"], spec["split"], seed, VERSION)
-    kept = Run(folder, {}).weights
-    if not kept.exists():
-        batch = min(128, spec["count"]["train"])
-        epochs = max(EPOCHS, round(STEPS * batch / spec["count"]["train"]))
-        adam = Adam(2e-3, schedule=cosine(warmup=0.1))
-        plan = Plan(model, images, {"classifier": adam}, batch, epochs)
-        folder.mkdir(parents=True, exist_ok=True)
-        # in a folder of its own: others may want the same one, and what is kept is whole
-        with TemporaryDirectory(prefix=".part-", dir=folder) as scratch:
-            run = Run(Path(scratch), {})
-            *_, end = train(plan, run, Options(seed=seed))
-            if not (isinstance(end, Finished) and end.reason == "complete"):
-                raise Error("The classifier of the labels was not trained to its end; ask again.")
-            run.weights.replace(kept)
-    model.to(memory_format=torch.channels_last)  # pyright: ignore  # as it was trained: the same bits
-    load_weights(model, read_tensors(kept)[0], kept)
-    return model.eval().requires_grad_(False)
+
+def _missing(name: str, package: str, problem: Exception) -> Error:
+    why = "is not installed" if isinstance(problem, ImportError) else "has no weights here"
+    return Error(
+        f"--features {name} needs {package}, which {why}; pip install 'latentia[features]' and go "
+        "online once for the weights, or give --features classifier or pixels."
+    )
+
+
+EMBEDDINGS = {
+    "classifier": _classifier,
+    "pixels": _pixels,
+    "inception": _inception,
+    "dinov2": _dinov2,
+}

@@ -8,15 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core import processes
+from latentia.core import distributed
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.modes import evaluating
+from latentia.core.progress import watched
 from latentia.core.seeding import generator
 from latentia.data import Split
-from latentia.data.progress import watched
-from latentia.data.split import evenly
+from latentia.data.splits import evenly
 
 DRAWS = 250  # decoded at once: what a core's cache holds of a digit's pixels
 
@@ -49,7 +49,7 @@ def nll(
             images = model.observed(batch, moment)[here.to(batch.image.device)]
             posterior = model.encode(images)
             places = (first + here).tolist()
-            for bound in processes.in_turn(len(here), partial(one, images, posterior, places)):
+            for bound in distributed.in_turn(len(here), partial(one, images, posterior, places)):
                 found[done] = bound
                 done += 1
                 yield 1

@@ -9,7 +9,7 @@ from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, normal_rows
 from latentia.core.tensors import wide
 from latentia.losses.adversarial import NonSaturating, Relativistic, slope
-from latentia.models.gauges import Gauges, share, spread
+from latentia.models.monitors import Gauges, share, spread
 
 NAMES = (
     *("accuracy real", "accuracy fake", "critic loss"),

@@ -10,7 +10,7 @@ from latentia.core.contract import Batch, Moment, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, uniform
-from latentia.losses.likelihood import Likelihood
+from latentia.losses.likelihoods import Likelihood
 from latentia.models.vae import BETA_ONE, VAE
 
 

@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from typing_extensions import Doc
 
 from latentia.core.contract import Batch, HasLatents, Model, Moment, Player, Terms
-from latentia.core.counted import counted
 from latentia.core.errors import Error
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.seeding import noise, normal_rows, places, uniform
 from latentia.core.tensors import at_once, wide
+from latentia.core.text import counted
 from latentia.diffusion.guidance import guided
 from latentia.diffusion.path import Path, along
 from latentia.diffusion.samplers import SAMPLERS, Fresh, grid
 from latentia.diffusion.target import Estimate, completed, understood, wanted
-from latentia.nets.condition import Condition
+from latentia.nets.conditioning import Condition
 
 # columns of `prepare`, named as no column of any data is
 MEAN, LOGVAR, CLUSTER = "posterior mean", "posterior logvar", "group of latents"

@@ -12,10 +12,10 @@ from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise, normal_rows
 from latentia.core.tensors import at_once, expect
-from latentia.losses.divergence import Divergence, kl
-from latentia.losses.likelihood import Likelihood
+from latentia.losses.divergences import Divergence, kl
+from latentia.losses.likelihoods import Likelihood
 from latentia.models.supervision import Supervision
-from latentia.nets.multirate import Dial
+from latentia.nets.beta_conditioning import Dial
 
 BETA_ONE = constant(1.0)
 

@@ -8,16 +8,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Moment, Player, Terms
+from latentia.core.distributed import total
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.modes import evaluating
-from latentia.core.processes import total
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise
 from latentia.core.tensors import wide
 from latentia.losses.adversarial import Logits, as_fake, as_real, carrying, slope
-from latentia.losses.likelihood import Likelihood
+from latentia.losses.likelihoods import Likelihood
 from latentia.losses.perceptual import mismatch
-from latentia.models.gauges import Gauges, share, spread
+from latentia.models.monitors import Gauges, share, spread
 from latentia.models.vae import BETA_ONE, VAE
 
 HALF = constant(0.5)

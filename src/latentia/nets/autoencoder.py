@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from latentia.core.errors import Error
 from latentia.core.tensors import wide
 from latentia.nets.conv import k3
-from latentia.nets.image import ToImage
+from latentia.nets.image_output import ToImage
 
 LOGVAR = (-30.0, 20.0)  # where diffusers cuts log-variances
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.nets.image import ToImage
+from latentia.nets.image_output import ToImage
 from latentia.nets.mlp import perceptron
 
 Norm = Callable[[int], nn.Module]  # channels to a normalisation, such as nn.BatchNorm2d

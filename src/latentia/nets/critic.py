@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.nets.conv import Conv, Norm, halvings, k3, stage, strided
-from latentia.nets.resnet import SLOPE, Residual, groups, start
+from latentia.nets.residual import SLOPE, Residual, groups, start
 
 
 class Critic(nn.Module):

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from latentia.core.errors import Error
 from latentia.nets.conv import k3
-from latentia.nets.embed import TimeEmbedding
 from latentia.nets.film import FiLM
-from latentia.nets.resnet import groups
+from latentia.nets.residual import groups
+from latentia.nets.time_embedding import TimeEmbedding
 
 L = TypeVar("L", nn.Linear, nn.Conv1d, nn.Conv2d)
 

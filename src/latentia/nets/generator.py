@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from latentia.core.errors import Error
 from latentia.nets.conv import ConvTranspose
-from latentia.nets.image import ToImage
-from latentia.nets.resnet import SLOPE, Residual, start
+from latentia.nets.image_output import ToImage
+from latentia.nets.residual import SLOPE, Residual, start
 
 
 class DCGenerator(nn.Module):

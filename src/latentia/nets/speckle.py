@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.nets.conv import Conv, ConvTranspose, halvings, restoring
-from latentia.nets.image import ToImage
-from latentia.nets.resnet import Residual, groups
+from latentia.nets.image_output import ToImage
+from latentia.nets.residual import Residual, groups
 
 CHANNELS = (64, 128, 256, 512)  # four halvings: 96x96 to 6x6
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from latentia.core.errors import Error
 from latentia.nets.denoiser import Denoiser, length, zeroed
 from latentia.nets.film import FiLM
-from latentia.nets.resnet import groups
+from latentia.nets.residual import groups
 
 CHANNELS = (64, 128, 256, 512)  # lengths 512, 256, 128, and 64 at the bottleneck
 

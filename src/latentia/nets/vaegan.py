@@ -9,7 +9,7 @@ from torch import nn
 from latentia.core.errors import Error
 from latentia.nets.conv import ConvDecoder, ConvEncoder, Norm, halvings
 from latentia.nets.critic import Critic
-from latentia.nets.init import he
+from latentia.nets.initialization import he
 
 CHANNELS = (32, 64, 128, 256, 512)  # five halvings: 256x256 to 8x8
 UP = (256, 128, 64, 32, 32)

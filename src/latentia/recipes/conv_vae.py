@@ -6,7 +6,11 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.engine.knobs import (
+from latentia.losses.likelihoods import Bernoulli, Gaussian
+from latentia.models.vae import VAE
+from latentia.nets.conv import ConvDecoder, ConvEncoder
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import (
     BatchSize,
     Beta,
     Channels,
@@ -16,12 +20,8 @@ from latentia.engine.knobs import (
     LearningRate,
     Size,
 )
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.losses.likelihood import Bernoulli, Gaussian
-from latentia.models.vae import VAE
-from latentia.nets.conv import ConvDecoder, ConvEncoder
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 @recipe
@@ -31,7 +31,11 @@ def conv_vae(
     channels: Channels = None,
     latent: Latent = 32,
     likelihood: Annotated[
-        Literal["bernoulli", "gaussian"], Doc("gaussian: its sigma is the error as it falls")
+        Literal["bernoulli", "gaussian"],
+        Doc(
+            "distribution of a pixel: bernoulli, or gaussian whose variance is the current mean "
+            "squared error"
+        ),
     ] = "bernoulli",
     beta: Beta = 1.0,
     lr: LearningRate = 1e-3,

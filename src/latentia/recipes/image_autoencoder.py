@@ -8,7 +8,12 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import constant, cosine, joining
 from latentia.data import open_images
-from latentia.engine.knobs import (
+from latentia.losses.likelihoods import Symmetric
+from latentia.models.vaegan import VAEGAN
+from latentia.nets.autoencoder import Architecture, Decoder, Encoder
+from latentia.nets.critic import PatchCritic
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import (
     Average,
     BatchSize,
     Beta,
@@ -19,13 +24,8 @@ from latentia.engine.knobs import (
     Share,
     Size,
 )
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.losses.likelihood import Symmetric
-from latentia.models.vaegan import VAEGAN
-from latentia.nets.autoencoder import Architecture, Decoder, Encoder
-from latentia.nets.critic import PatchCritic
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 WIDTHS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}
 

@@ -9,39 +9,64 @@ from latentia.core.errors import Error
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.engine.knobs import (
+from latentia.models.latent_diffusion import CLUSTER, LatentDiffusion, Sampling
+from latentia.nets.conditioning import LabelCondition
+from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import (
     Autoencoder,
     Average,
     BatchSize,
     Data,
     Epochs,
     LearningRate,
+    Metavar,
     PathName,
-    Size,
 )
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.models.latent_diffusion import CLUSTER, LatentDiffusion, Sampling
-from latentia.nets.condition import LabelCondition
-from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
-Guidance = Annotated[
-    float | None, Ge(0), Doc("of samples; 1 as learned; default: 1.5, by clusters 1.25")
+ImageSize = Annotated[
+    int | str | None,
+    Metavar("SIZE"),
+    Doc(
+        "height and width of the images in pixels: 64, or 64x48 (height first); only for "
+        "--autoencoder diffusers:DIR, which has no size of its own"
+    ),
 ]
+Column = Annotated[
+    str | None,
+    Metavar("COLUMN"),
+    Doc("label column whose classes are the condition, such as label"),
+]
+Clusters = Annotated[
+    int,
+    Ge(0),
+    Doc("number of groups of similar latents that are the condition if --cond is not given"),
+]
+Guidance = Annotated[
+    float | None,
+    Ge(0),
+    Doc(
+        "weight of the condition in samples, at least 0; 1 is the model as trained; the default is "
+        "1.5 with --cond and 1.25 without"
+    ),
+]
+Width = Annotated[int, Ge(8), Doc("number of units or channels of a denoiser layer, at least 8")]
+Depth = Annotated[int, Ge(1), Doc("number of residual blocks of the denoiser, at least 1")]
 
 
 @recipe
 def latent_prior(
     data: Data = None,
     autoencoder: Autoencoder = None,
-    size: Annotated[Size, Doc("of images, for an autoencoder of diffusers, which has none")] = None,
-    cond: Annotated[str | None, Doc("column whose class is the condition, such as label")] = None,
+    size: ImageSize = None,
+    cond: Column = None,
     path: PathName = "linear",
-    clusters: Annotated[int, Ge(0), Doc("groups of latents that guide if --cond does not")] = 64,
+    clusters: Clusters = 64,
     guidance: Guidance = None,
-    width: Annotated[int, Ge(8), Doc("of the denoiser")] = 512,
-    depth: Annotated[int, Ge(1), Doc("residual blocks of the denoiser")] = 4,
+    width: Width = 512,
+    depth: Depth = 4,
     average: Average = 500_000.0,
     lr: LearningRate = 1e-3,
     batch: BatchSize = 512,

@@ -2,13 +2,13 @@
 
 from latentia.core.schedules import after, cosine, linear
 from latentia.data import open_images
-from latentia.engine.knobs import BatchSize, Beta, Data, Epochs, Latent, LearningRate
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.losses.likelihood import Bernoulli
+from latentia.losses.likelihoods import Bernoulli
 from latentia.models.vae import VAE
 from latentia.nets.conv import ConvDecoder, ConvEncoder
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import BatchSize, Beta, Data, Epochs, Latent, LearningRate
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 @recipe

@@ -7,25 +7,29 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.engine.knobs import Average, BatchSize, Data, Epochs, Latent, LearningRate
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
 from latentia.losses.adversarial import NonSaturating
 from latentia.models.gan import GAN
 from latentia.nets.critic import Critic
 from latentia.nets.generator import DCGenerator
-from latentia.nets.init import glorot
+from latentia.nets.initialization import glorot
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import Average, BatchSize, Data, Epochs, Latent, LearningRate
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 @recipe
 def mnist_dcgan(
     data: Data = "mnist",
     latent: Latent = 100,
-    gamma: Annotated[float, Ge(0), Doc("weight of R1 and R2; 0: no penalty, as published")] = 1.0,
+    gamma: Annotated[
+        float,
+        Ge(0),
+        Doc("weight of the gradient penalties R1 and R2; 0, as published, leaves them out"),
+    ] = 1.0,
     average: Average = 20_000.0,
     lr: LearningRate = 2e-4,
-    critic_lr: Annotated[float, Gt(0), Doc("learning rate of the critic")] = 8e-4,
+    critic_lr: Annotated[float, Gt(0), Doc("learning rate of the critic, more than 0")] = 8e-4,
     batch: BatchSize = 128,
     epochs: Epochs = 20,
 ) -> Plan:

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from latentia.core.contract import Batch
 from latentia.core.schedules import triangle
-from latentia.engine.knobs import BatchSize, Data, Epochs, LearningRate
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
 from latentia.models.vae import VAE
 from latentia.recipes.mnist_mlp_vae import mnist_mlp_vae
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import BatchSize, Data, Epochs, LearningRate
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 class FromTheMean(VAE):

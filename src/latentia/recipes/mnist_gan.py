@@ -7,21 +7,25 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import cosine, exponential
 from latentia.data import open_images
-from latentia.engine.knobs import Average, BatchSize, Data, Epochs, Latent, LearningRate
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
 from latentia.losses.adversarial import Relativistic
 from latentia.models.gan import GAN
 from latentia.nets.critic import ResidualCritic
 from latentia.nets.generator import ResidualGenerator
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import Average, BatchSize, Data, Epochs, Latent, LearningRate
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 @recipe
 def mnist_gan(
     data: Data = "mnist",
     latent: Latent = 64,
-    gamma: Annotated[float, Ge(0), Doc("first weight of R1 and R2; the last is a tenth")] = 1.0,
+    gamma: Annotated[
+        float,
+        Ge(0),
+        Doc("weight of the gradient penalties R1 and R2 at the start; it falls to a tenth"),
+    ] = 1.0,
     average: Average = 20_000.0,
     lr: LearningRate = 1e-3,
     batch: BatchSize = 64,

@@ -9,14 +9,14 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import cosine
 from latentia.data import open_images
-from latentia.engine.knobs import BatchSize, Data, Epochs, Hidden, Latent, LearningRate
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.losses.likelihood import Bernoulli
+from latentia.losses.likelihoods import Bernoulli
 from latentia.models.iwae import IWAE
-from latentia.nets.init import glorot
+from latentia.nets.initialization import glorot
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import BatchSize, Data, Epochs, Hidden, Latent, LearningRate
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 def published(share: float) -> float:
@@ -27,11 +27,20 @@ def published(share: float) -> float:
 @recipe
 def mnist_iwae(
     data: Data = "mnist",
-    k: Annotated[int, Ge(1), Doc("draws of the bound; 1 is the VAE")] = 5,
+    k: Annotated[
+        int,
+        Ge(1),
+        Doc("number of samples per image in the importance-weighted bound; 1 gives the VAE"),
+    ] = 5,
     latent: Latent = 50,
     hidden: Hidden = 200,
-    binary: Annotated[bool, Doc("draw black and white images from grey values")] = True,
-    rate: Annotated[Literal["cosine", "published"], Doc("how the learning rate falls")] = "cosine",
+    binary: Annotated[
+        bool, Doc("train on random black and white pixels whose probability is the grey value")
+    ] = True,
+    rate: Annotated[
+        Literal["cosine", "published"],
+        Doc("schedule of the learning rate: cosine, or the steps of the publication"),
+    ] = "cosine",
     lr: LearningRate = 2e-3,
     batch: BatchSize = 100,
     epochs: Epochs = 200,

@@ -8,7 +8,12 @@ from typing_extensions import Doc
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.engine.knobs import (
+from latentia.models.latent_diffusion import LatentDiffusion, Sampling
+from latentia.nets.conditioning import PatternCondition
+from latentia.nets.denoiser import MLPDenoiser
+from latentia.nets.unet import VectorUNet
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import (
     Autoencoder,
     Average,
     BatchSize,
@@ -17,13 +22,8 @@ from latentia.engine.knobs import (
     LearningRate,
     PathName,
 )
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.models.latent_diffusion import LatentDiffusion, Sampling
-from latentia.nets.condition import PatternCondition
-from latentia.nets.denoiser import MLPDenoiser
-from latentia.nets.unet import VectorUNet
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 @recipe
@@ -32,9 +32,14 @@ def speckle_ldm(
     autoencoder: Autoencoder = None,
     path: PathName = "variance-preserving",
     denoiser: Annotated[
-        Literal["unet", "mlp"], Doc("the published U-Net, or an MLP, many times as fast on a CPU")
+        Literal["unet", "mlp"],
+        Doc("network: the published U-Net, or an MLP, which is many times faster on a CPU"),
     ] = "unet",
-    guidance: Annotated[float, Ge(0), Doc("of samples; 1 as learned")] = 1.0,
+    guidance: Annotated[
+        float,
+        Ge(0),
+        Doc("weight of the condition in samples, at least 0; 1 is the model as trained"),
+    ] = 1.0,
     average: Average = 20_000.0,
     lr: LearningRate = 1e-4,
     batch: BatchSize = 64,

@@ -8,7 +8,11 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.engine.knobs import (
+from latentia.losses.likelihoods import Gaussian
+from latentia.models.vae import VAE
+from latentia.nets.speckle import SpeckleDecoder, SpeckleEncoder
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import (
     BatchSize,
     Beta,
     Channels,
@@ -18,12 +22,8 @@ from latentia.engine.knobs import (
     LearningRate,
     Size,
 )
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.losses.likelihood import Gaussian
-from latentia.models.vae import VAE
-from latentia.nets.speckle import SpeckleDecoder, SpeckleEncoder
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 
 @recipe
@@ -33,10 +33,18 @@ def speckle_vae(
     channels: Channels = 1,
     latent: Latent = 512,
     sigma: Annotated[
-        Literal["optimal", "published"], Doc("optimal: the error itself; published: 1 / sqrt 2")
+        Literal["optimal", "published"],
+        Doc(
+            "standard deviation of a pixel: optimal, the current root mean squared error, or "
+            "published, 1 / sqrt(2)"
+        ),
     ] = "optimal",
     beta: Beta = 1.0,
-    clip: Annotated[float, Gt(0), Doc("largest norm of the gradient, nats an image")] = 1e5,
+    clip: Annotated[
+        float,
+        Gt(0),
+        Doc("largest norm of the gradient, in nats per image; a larger one is scaled down"),
+    ] = 1e5,
     lr: LearningRate = 1e-4,
     batch: BatchSize = 32,
     epochs: Epochs = 40,

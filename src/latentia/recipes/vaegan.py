@@ -7,7 +7,11 @@ from typing_extensions import Doc
 
 from latentia.core.schedules import after, cosine, joining, linear
 from latentia.data import open_images
-from latentia.engine.knobs import (
+from latentia.losses.likelihoods import Gaussian
+from latentia.models.vaegan import VAEGAN
+from latentia.nets.vaegan import OF_THE_BATCH, vaegan_nets
+from latentia.training.optimizers import Adam
+from latentia.training.parameter_types import (
     Average,
     BatchSize,
     Beta,
@@ -19,12 +23,8 @@ from latentia.engine.knobs import (
     Share,
     Size,
 )
-from latentia.engine.optim import Adam
-from latentia.engine.plan import Plan
-from latentia.engine.recipe import recipe
-from latentia.losses.likelihood import Gaussian
-from latentia.models.vaegan import VAEGAN
-from latentia.nets.vaegan import OF_THE_BATCH, vaegan_nets
+from latentia.training.plan import Plan
+from latentia.training.registries import recipe
 
 AdversarialWeight = Annotated[
     float | Literal["published"],

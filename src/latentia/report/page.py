@@ -10,22 +10,22 @@ import torch
 from PIL import Image
 
 from latentia.core.contract import HasLatents, HasTrajectory, Model
-from latentia.core.counted import counted
+from latentia.core.text import counted
 from latentia.data import Images, Split
-from latentia.engine.checkpoint import write_whole
-from latentia.engine.condition import sampling
-from latentia.engine.log import Finding, read_rows
-from latentia.engine.run import Run
-from latentia.latents.interpolate import interpolate
-from latentia.metrics.choice import kept
-from latentia.metrics.curve import MOST, betas, curve
+from latentia.latents.interpolation import interpolate
+from latentia.metrics.beta_choice import kept
+from latentia.metrics.builtin import keep
 from latentia.metrics.elbo import elbo
-from latentia.metrics.measures import keep
+from latentia.metrics.rate_distortion import MOST, betas, curve
 from latentia.report.figures import gauge_curves, rate_bars, svg, training_curves
-from latentia.report.pictures import gif, lay, png
-from latentia.report.prior import FRAMES, asked, error_by_time, film
-from latentia.report.progress import pictures_of
-from latentia.report.trade import curve_figure
+from latentia.report.grids import gif, lay, png
+from latentia.report.prior_figures import FRAMES, asked, error_by_time, film
+from latentia.report.rate_distortion_figures import curve_figure
+from latentia.report.training_images import pictures_of
+from latentia.runs.folder import RunFolder
+from latentia.runs.sampling import resolve_sampling
+from latentia.training.checkpoint import write_whole
+from latentia.training.events import Finding, read_rows
 
 
 class Picture(NamedTuple):
@@ -44,7 +44,7 @@ class Figure(NamedTuple):
     value: str
 
 
-def write_report(run: Run, images: Images, findings: Sequence[Finding] = ()) -> Path:
+def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = ()) -> Path:
     """Draws everything anew from the weights, the log and the validation images (or the training
     ones, where none were kept), writes evaluation.json and report.html, and returns its path.
 
@@ -78,7 +78,7 @@ def write_report(run: Run, images: Images, findings: Sequence[Finding] = ()) -> 
         )
     else:
         sections.append(_samples(run, model))
-    if run.learned and isinstance(model, HasLatents) and len(shown):
+    if run.beta_range and isinstance(model, HasLatents) and len(shown):
         sections.append(_betas(run, model, shown))
     sections += _progress(run)
     if logged:
@@ -94,19 +94,19 @@ def write_report(run: Run, images: Images, findings: Sequence[Finding] = ()) -> 
         if logged[-1]["gauges"]:
             curves.append(Picture(gauge_curves(logged), "what the model shows of itself"))
         sections.append(Section("Training", text, curves))
-    figures.append(Figure("parameters", f"{sum(run.about['parameters'].values()):,}"))
+    figures.append(Figure("parameters", f"{sum(run.metadata['parameters'].values()):,}"))
     path = run.path / "report.html"
     write_whole(path, _render(run, figures, findings, sections).encode())
     return path
 
 
 def _render(
-    run: Run, figures: list[Figure], findings: Sequence[Finding], sections: list[Section]
+    run: RunFolder, figures: list[Figure], findings: Sequence[Finding], sections: list[Section]
 ) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html").read_text())
-    about = run.about
-    groups = {**about["arguments"], **about["edits"], **about["options"]}
+    about = run.metadata
+    groups = {**about["arguments"], **about["modifiers"], **about["options"]}
     settings = [(name.replace("_", "-"), _text(value)) for name, value in groups.items()]
     settings += [(f"images: {k}", _text(v)) for k, v in about["images"].items()]
     settings += [(f"machine: {k}", _text(v)) for k, v in about["machine"].items()]
@@ -140,7 +140,7 @@ def _picture(images: torch.Tensor, columns: int, alt: str, caption: str) -> Pict
     return Picture(_embedded(png(lay(images, columns, ""), caption), alt), caption)
 
 
-def _reconstructions(run: Run, model: Any, some: torch.Tensor, split: str) -> Section:
+def _reconstructions(run: RunFolder, model: Any, some: torch.Tensor, split: str) -> Section:
     pairs = torch.cat([some, model.reconstruct(some)])
     caption = (
         f"{run.name}: the first {counted(len(some), 'image')} of the {split} split; decoded means"
@@ -152,15 +152,15 @@ def _reconstructions(run: Run, model: Any, some: torch.Tensor, split: str) -> Se
     )
 
 
-def _samples(run: Run, model: Model) -> Section:
+def _samples(run: RunFolder, model: Model) -> Section:
     images = model.sample(96, seed=0)
-    caption = f"{run.name}: 96 samples, seed 0, {sampling(run, model, {})[1]}"
+    caption = f"{run.name}: 96 samples, seed 0, {resolve_sampling(run, model, {})[1]}"
     return Section(
         "New images, drawn from the prior", "", [_picture(images, 16, "samples", caption)]
     )
 
 
-def _prior(run: Run, model: Any, shown: Split) -> list[Section]:
+def _prior(run: RunFolder, model: Any, shown: Split) -> list[Section]:
     """Of a model that draws latents step by step."""
     steps = model.sampling.steps
     frames = f"{run.name}: four samples, decoded at {FRAMES} of {steps + 1} moments, noise first"
@@ -179,7 +179,7 @@ def _prior(run: Run, model: Any, shown: Split) -> list[Section]:
     return [*sections, Section("Where the denoiser errs", text, [curve])]
 
 
-def _interpolation(run: Run, model: Any, some: torch.Tensor, split: str) -> Section:
+def _interpolation(run: RunFolder, model: Any, some: torch.Tensor, split: str) -> Section:
     walks = [interpolate(model, some[[k, k + 1]], 12) for k in range(0, min(len(some) - 1, 6), 2)]
     caption = f"{run.name}: straight lines between the latents of {split} images"
     if not walks:
@@ -189,13 +189,13 @@ def _interpolation(run: Run, model: Any, some: torch.Tensor, split: str) -> Sect
     )
 
 
-def _betas(run: Run, model: Any, shown: Split) -> Section:
+def _betas(run: RunFolder, model: Any, shown: Split) -> Section:
     """What a model of many betas reaches at each."""
-    assert run.learned is not None
-    points = curve(model, shown, betas(run.learned))
+    assert run.beta_range is not None
+    points = curve(model, shown, betas(run.beta_range))
     marked = {"this report": model.dial.beta}
     marked |= {purpose: each["chosen"]["beta"] for purpose, each in kept(run).items()}
-    low, high = run.learned
+    low, high = run.beta_range
     text = (
         f"One model answers for every beta from {low:g} to {high:g}: --beta with sample, "
         f"reconstruct, encode, evaluate and the rest; {min(len(shown), MOST):,} {shown.name} "
@@ -204,7 +204,7 @@ def _betas(run: Run, model: Any, shown: Split) -> Section:
     return Section("Every beta", text, [Picture(svg(curve_figure(points, marked)))])
 
 
-def _progress(run: Run) -> list[Section]:
+def _progress(run: RunFolder) -> list[Section]:
     """Samples of one seed through training, and the image that was tracked."""
     sections, strips = [], pictures_of(run, "samples", most=6)
     if len(strips) > 1:
@@ -218,9 +218,8 @@ def _progress(run: Run) -> list[Section]:
         image = _embedded(
             gif([Image.open(path) for _, path in frames]), "tracked image", kind="gif"
         )
-        caption = (
-            f"{run.about['options']['track']}: its reconstruction, {counted(len(frames), 'epoch')}"
-        )
+        track = run.metadata["options"]["track"]
+        caption = f"{track}: its reconstruction, {counted(len(frames), 'epoch')}"
         sections.append(Section("The tracked image", "", [Picture(image, caption)]))
     return sections
 

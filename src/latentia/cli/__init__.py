@@ -1,0 +1,1 @@
+"""The `latentia` command: a file of signatures and a file of actions for each group of commands."""

@@ -1,0 +1,20 @@
+"""The command that describes the installation."""
+
+import json
+
+from latentia.cli.options import Json
+from latentia.diagnostics.environment import installation, shown, whole
+
+
+def env(json_: Json = False) -> int:
+    """Show installed libraries, and the device, precision and threads of a training, with reasons.
+
+    The exit code is 2 if a library that latentia needs is missing or too old.
+    """
+    found = installation()
+    if json_:
+        libraries = {k: [x._asdict() for x in each] for k, each in found["libraries"].items()}
+        print(json.dumps({**found, "libraries": libraries}, indent=1))
+    else:
+        print(shown(found))
+    return 0 if whole(found) else 2

@@ -1,0 +1,40 @@
+"""Measurement of a run, behind `latentia evaluate`."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from latentia.cli.arguments import require_at_least
+from latentia.cli.options import Inputs
+from latentia.cli.tables import print_metrics
+from latentia.core import distributed
+from latentia.core.contract import HasGenerator
+from latentia.metrics.builtin import keep, measure
+from latentia.metrics.evaluation import Evaluation
+from latentia.runs.open import open_run
+from latentia.training.launch import first_before_all, together
+
+
+def measure_run(
+    inputs: Inputs, metrics: str | None, options: Mapping[str, Any], as_json: bool
+) -> None:
+    require_at_least("-n", options["n"], 2)
+    require_at_least("--k", options["k"], 1)
+    with together():
+        run = open_run(inputs.run).with_beta(inputs.beta)
+        if metrics is None:
+            metrics = "fd" if isinstance(run.model(), HasGenerator) else "elbo"
+        names = [name.strip() for name in metrics.split(",")]
+        images = first_before_all(lambda: run.images(inputs.data))
+        part = first_before_all(lambda: run.split(inputs.split, images))
+        result = measure(Evaluation(run, images, part, **options), names)
+        if distributed.rank():
+            return
+    if (
+        run.is_training_data(images) and inputs.beta is None
+    ):  # the file holds results at the recipe's beta
+        keep(run, result)
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return
+    print_metrics(f"{run.name}, {part.name} split of {images.source.name}", result["metrics"])

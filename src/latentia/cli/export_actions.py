@@ -1,0 +1,40 @@
+"""Export of a run's model, behind `latentia export`."""
+
+import importlib
+from pathlib import Path
+
+from latentia.cli.options import Inputs
+from latentia.core.errors import Error
+from latentia.runs.open import open_run
+from latentia.training.parameter_types import nearest
+
+FORMATS = {  # name, also of the module in latentia.export that writes it -> what it needs
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "diffusers": (),  # an image_autoencoder; their package is needed only where it is loaded
+}
+
+
+def export_model(inputs: Inputs, to: str) -> None:
+    if to not in FORMATS:
+        near = nearest(to, FORMATS, " did you mean {}?")
+        raise Error(f"There is no format {to};{near} --to is one of {', '.join(FORMATS)}.")
+    run = open_run(inputs.run).with_beta(inputs.beta)
+    try:
+        for package in FORMATS[to]:
+            importlib.import_module(package)
+    except ModuleNotFoundError as missing:
+        raise Error(
+            f'--to {to} needs {missing.name}, of the extra export: pip install "latentia[export]".'
+        ) from None
+    suffix = "" if inputs.beta is None else f"-beta{inputs.beta:g}"
+    # a downloaded run lies in a cache, where nobody would look for the export
+    stem = run.path.name if inputs.run.startswith("hub:") else run.path
+    path = Path(inputs.out or f"{stem}{suffix}-{to}")
+    options = {"data": inputs.data} if to == "diffusers" else {}
+    try:
+        importlib.import_module(f"latentia.export.{to}").write(run, path, **options)
+    except OSError as problem:
+        raise Error(
+            f"{path} cannot be written ({problem.strerror}); give another folder with --out."
+        ) from None
+    print(path)

@@ -1,0 +1,31 @@
+"""Drawing of samples and reconstructions, behind the commands of image_commands.py."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from latentia.cli.arguments import require_at_least
+from latentia.cli.opened_run import OpenedRun
+from latentia.cli.options import Inputs
+from latentia.report.rendered_images import reconstructed, sampled
+
+
+def draw_samples(
+    inputs: Inputs, n: int, seed: int, cond: str | None, options: Mapping[str, Any]
+) -> None:
+    require_at_least("-n", n, 1)
+    opened = OpenedRun(inputs, ".png", ".npy")
+    given = {name: value for name, value in options.items() if value is not None}
+    model = opened.run.model()
+    opened.save(sampled(opened.run, model, n, seed, given, cond, inputs.data).kinds)
+
+
+def draw_reconstructions(inputs: Inputs, names: Sequence[str], n: int) -> None:
+    require_at_least("-n", n, 1)
+    opened = OpenedRun(inputs, ".png", ".npy")
+    model = opened.coder
+    if names:
+        images, what = opened.stack_images(names), "images"
+    else:
+        part = opened.split()
+        images, what = part.batch(slice(0, n)).image, f"{part.name} images"
+    opened.save(reconstructed(opened.run, model, images, what).kinds)

@@ -1,0 +1,82 @@
+"""The choice of a beta and the training of a sweep, behind the commands of search_commands.py."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from latentia.cli.arguments import require_at_least
+from latentia.cli.options import Inputs
+from latentia.cli.tables import print_beta_choice, print_sweep
+from latentia.cli.terminal import show_training
+from latentia.cli.train_arguments import parse_train_arguments
+from latentia.core.errors import Error
+from latentia.data.labels import UNLABELLED, Labels
+from latentia.metrics.beta_choice import keep
+from latentia.metrics.rate_distortion import knee, pareto
+from latentia.report.grids import put
+from latentia.report.latent_figures import rendered
+from latentia.report.rate_distortion_figures import sweep_figure
+from latentia.sweep.beta_choice import candidates, choose
+from latentia.sweep.study import Setting, Sweep
+from latentia.training.device import keep_memory
+
+
+def choose_beta(
+    inputs: Inputs,
+    purpose: str,
+    labels: str | None,
+    points: int,
+    options: Mapping[str, Any],
+    as_json: bool,
+) -> None:
+    tolerance = options["tolerance"]
+    require_at_least("--points", points, 2)
+    if not 0 <= tolerance < 1:
+        raise Error(f"--tolerance is {tolerance:g}; it must be at least 0 and less than 1.")
+    require_at_least("-n", options["n"], 2)
+    pairs = candidates(inputs.run, points)
+    label = purpose.partition(":")[2]  # gaps in other columns leave no image out
+    table = Labels(labels, [label] if label else None, "left out") if labels else UNLABELLED
+    where = {"data": inputs.data, "split": inputs.split, "labels": table}
+    choice = choose(pairs, purpose, **where, **options)
+    runs = [run for _, run in pairs]
+    best = runs[choice.candidates.index(choice.chosen)]
+    if best.beta is not None:  # a run of many betas
+        keep(best, choice)
+    if as_json:
+        record = {**choice._asdict(), "chosen": choice.chosen._asdict(), "run": str(best.path)}
+        record["candidates"] = [each._asdict() for each in choice.candidates]
+        print(json.dumps(record, indent=1))
+        return
+    print_beta_choice(choice, runs, best)
+
+
+def sweep_recipe(values: Mapping[str, Any], rest: list[str], words: list[str]) -> int:
+    """Train the runs of a sweep; `rest` are the words of latentia train, `words` all words."""
+    recipe = values["recipe"]
+
+    def parse(setting: dict[str, str]) -> Setting:
+        flags = [word for name, value in setting.items() for word in (f"--{name}", value)]
+        given = parse_train_arguments(recipe, [*rest, *flags])
+        if given.run:
+            raise Error("A sweep names its runs itself; leave --run out, or give --out FOLDER.")
+        return Setting(given.parameters, given.options, given.modifiers)
+
+    where = {"path": values["out"], "storage": values["storage"]}
+    sweep = Sweep(recipe, values["over"], values["trials"], parse, words=rest, **where)
+    keep_memory()
+    code = sweep.run(show_training)
+    if code:
+        print(f"Stopped; run the same command to continue: latentia sweep {shlex.join(words)}")
+        return code
+    trials = sweep.trials()
+    if not trials:
+        raise Error(f"No run of {sweep.path} came to an end; look at their reports.")
+    front = pareto(trials)
+    bend = knee(front)
+    print_sweep(sweep.path, len(sweep.settings), trials, front, bend)
+    names = [" ".join(f"{k} {v}" for k, v in trial.settings.items()) for trial in trials]
+    figure = sweep_figure(trials, names, front, bend)
+    print(put(str(sweep.path / "sweep.png"), {".png": lambda: rendered(figure, "png")}))
+    return 0

@@ -1,0 +1,126 @@
+"""Results of commands as text and tables: metrics, choices, sweeps, associations, findings."""
+
+import shlex
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from latentia.core.text import counted
+from latentia.diagnostics.diagnose import Report
+from latentia.latents.association import LEVEL, Related
+from latentia.metrics.beta_choice import Choice
+from latentia.runs.folder import RunFolder
+from latentia.sweep.study import Trial
+from latentia.training.events import Finding
+
+WIDTH = 100  # of a finding; commands are longer, and stay whole
+USES = {"sampling": "sample", "reconstruction": "reconstruct"}  # any other purpose: encode
+
+
+def format_finding(finding: Finding) -> str:
+    """The finding, its consequence, and the suggested commands."""
+    mark = f"{finding.severity:<5}"
+    first = textwrap.fill(
+        f"{finding.kind}: {finding.text}",
+        WIDTH,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_on_hyphens=False,
+    )
+    body = textwrap.indent(textwrap.fill(finding.means, WIDTH - len(mark)), " " * len(mark))
+    commands = [" " * len(mark) + command for command in finding.cure]  # whole, to be copied
+    return "\n".join(line for line in (first, body, *commands) if line)
+
+
+def format_report(report: Report) -> str:
+    """The report of `latentia doctor`, worst finding first."""
+    parts = [report.verdict, *map(format_finding, report.findings), *report.unseen]
+    return "\n\n".join(parts)
+
+
+def print_metrics(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
+    """Print each metric with its standard error and the images that it was measured on."""
+    sheet = Table("metric", "value", "n; features; note", title=title, title_justify="left")
+    for row in (each for rows in metrics.values() for each in rows):
+        value, error, n = row["value"], row["error"], row["n"]
+        number = "not finite" if value is None else f"{value:,.5g}"
+        counts = " and ".join(f"{each:,}" for each in (n if isinstance(n, tuple) else (n,)))
+        basis = "; ".join(filter(None, (counts, row["features"], row["note"])))
+        text = f"{number}{_format_error(error)} {row['unit']}".rstrip()
+        sheet.add_row(row["name"], text, basis)
+    _print_table(sheet)
+    print("±: one standard error.")
+
+
+def print_beta_choice(choice: Choice, runs: Sequence[RunFolder], run: RunFolder) -> None:
+    """Print each candidate with its run, the chosen one marked, and the command that uses it."""
+    print(f"{choice.figure}; {counted(choice.n, 'image')} of {choice.split}")
+    if choice.note:
+        print(choice.note)
+    sheet = Table("beta", "value", "", "run")
+    for candidate, its_run in zip(choice.candidates, runs, strict=True):
+        value = f"{candidate.value:.4g}{_format_error(candidate.error)}"
+        mark = "chosen" if candidate is choice.chosen else ""
+        sheet.add_row(f"{candidate.beta:g}", value, mark, its_run.name)
+    _print_table(sheet)
+    print("±: one standard error.")
+    print(f"For {choice.purpose}, beta {choice.chosen.beta:g}: {choice.rule}.")
+    if choice.alike:
+        print(f"Within one standard error of it: {', '.join(f'{b:g}' for b in choice.alike)}.")
+    beta = [] if run.beta is None else ["--beta", f"{run.beta:g}"]
+    print(shlex.join(["latentia", USES.get(choice.purpose, "encode"), str(run.path), *beta]))
+
+
+def print_sweep(
+    path: Path, total: int, trials: Sequence[Trial], front: Sequence[Trial], knee: Trial | None
+) -> None:
+    """Print each complete run of a sweep, in the order of its rate."""
+    names = list(trials[0].settings)
+    complete = f"{len(trials)} of {counted(total, 'run')}"
+    print(f"{path}: {complete} came to an end; validation, nats per image")
+    heads = ("rate (KL)", "distortion (reconstruction)", "negative ELBO", "")
+    sheet = Table("run", *names, *heads)
+    for trial in sorted(trials, key=lambda t: t.rate):
+        mark = "knee" if trial == knee else "" if trial in front else "dominated"
+        nats = (trial.rate, trial.distortion, trial.rate + trial.distortion)
+        values = [trial.settings[name] for name in names]
+        sheet.add_row(f"{trial.number:03}", *values, *(f"{v:,.2f}" for v in nats), mark)
+    _print_table(sheet)
+
+
+def print_associations(title: str, result: Related, names: list[str]) -> None:
+    """Print each label's most informative dimensions, and how well they predict it."""
+    last = len(result.relations[0].scores)
+    ends = ("first 1", f"first {last}")
+    heads = ("label", "most informative (nats)", "measure", *ends, "chance")
+    sheet = Table(*heads, title=title, title_justify="left")
+    for r in result.relations:
+        dims = sorted(np.flatnonzero(r.p <= LEVEL), key=lambda k: -r.information[k])
+        best = [f"z {names[k]} ({r.information[k]:.2f})" for k in dims[:3]]
+        more = [f"and {len(dims) - 3} more"] if len(dims) > 3 else []
+        scores = [f"{s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for s in (r.scores[0], r.scores[-1])]
+        measure = "accuracy" if r.kind == "class" else "R²"
+        lines = "\n".join(best + more) or "none"
+        sheet.add_row(r.label, lines, measure, *scores, f"{r.chance:.2f}")
+    _print_table(sheet)
+    print(
+        "Most informative: latent dimensions by mutual information with the label, where p ≤ "
+        f"{LEVEL} over all dimensions, against permuted labels. First k: the label predicted from "
+        "the k dimensions of highest rate, out of fold, with 95 % intervals."
+    )
+    for note in result.notes:
+        print(note)
+
+
+def _format_error(error: float | None) -> str:
+    return "" if error is None else f" ± {error:.2g}"
+
+
+def _print_table(table: Table) -> None:
+    Console(file=sys.stdout, markup=False).print(table)

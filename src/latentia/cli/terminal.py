@@ -1,0 +1,185 @@
+"""Progress of a training on the terminal: a bar where there is one, plain lines elsewhere."""
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from latentia.cli.tables import format_finding
+from latentia.core import distributed
+from latentia.core.spans import STEP
+from latentia.core.text import counted
+from latentia.diagnostics.run_context import Patient
+from latentia.diagnostics.suggested_commands import longer
+from latentia.runs.folder import RunFolder
+from latentia.training.events import Event, Finding, Finished, Logged, Profiled, Validated
+
+EVERY = 5.0  # seconds between lines
+CODES = {"complete": 0, "stopped": 130, "non-finite": 1}
+
+
+def show_training(run: RunFolder, events: Iterator[Event]) -> int:
+    """Print the events of a training and the path of its report; returns the exit code."""
+    if distributed.rank():  # the first process prints for all
+        ends = [event for event in events if isinstance(event, Finished)]
+        return CODES[ends[-1].reason]
+    console = Console(stderr=True)
+    for line in [_describe_images(run), *run.metadata.get("notes", [])]:
+        print(line, file=sys.stderr)
+    try:
+        end = _render_bar(console, run, events) if console.is_terminal else _render_lines(events)
+    except KeyboardInterrupt:
+        print(f"Interrupted; the last save is in {run.path}.")
+        _print_resume(run)
+        return 130
+    if end.reason == "complete":
+        print(run.path / "report.html")
+    if end.reason == "stopped":
+        print(f"Stopped at step {end.step:,} of {end.total:,}; saved in {run.path}.")
+        _print_resume(run)
+    return CODES[end.reason]
+
+
+def _print_resume(run: RunFolder) -> None:
+    print(shlex.join(["latentia", "resume", str(run.path)]))
+
+
+def print_completion(run: RunFolder) -> None:
+    """If the run is complete, print so, and the command that trains a longer one."""
+    patient = Patient(run)
+    if not patient.complete:
+        return
+    print(f"{run.name} is finished: step {patient.step:,} of {patient.total:,}.")
+    if again := longer(patient, 0, least=2):
+        print("Its schedules end there, so a longer run is a new one, for instance twice as long:")
+        print(*again, sep="\n")
+
+
+def _describe_images(run: RunFolder) -> str:
+    spec = run.metadata["images"]
+    c, h, w = spec["shape"]
+    counts = ", ".join(f"{n:,} {split}" for split, n in spec["count"].items())
+    kind = {1: "grey", 3: "colour"}.get(c, f"{c} channels")
+    return f"{spec['source']}: {counts}; {h}x{w} {kind}"
+
+
+def _render_bar(console: Console, run: RunFolder, events: Iterator[Event]) -> Finished:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[text]}"),
+    )
+    pace = Pace()
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(run.name, total=None, text="starting")
+
+        def on_logged(event: Logged) -> None:
+            text = f"{pace.per_second(event):,.0f} images/s  {_format_terms(event)}"
+            progress.update(task, completed=event.step, total=event.total, text=text)
+
+        def write(text: str) -> None:  # commands stay whole, and [...] is no markup
+            progress.console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+        return _render_events(events, on_logged, write)
+
+
+def _render_lines(events: Iterator[Event]) -> Finished:
+    pace, throttle = Pace(), Throttle()
+
+    def write(text: str) -> None:
+        print(text, flush=True)
+
+    def on_logged(event: Logged) -> None:
+        rate = pace.per_second(event)
+        if throttle.allows():
+            left = (event.total - event.step) * event.images / event.step / rate if rate else 0
+            pace_text = f"{rate:,.0f} images/s  {left:,.0f} s left  " if rate else ""
+            write(f"step {event.step:,}/{event.total:,}  {pace_text}{_format_terms(event)}")
+
+    return _render_events(events, on_logged, write)
+
+
+def _render_events(
+    events: Iterator[Event], on_logged: Callable[[Logged], None], write: Callable[[str], None]
+) -> Finished:
+    """Write each finding at once, and of a repeated one what has changed; write validations at
+    intervals, and in any case the last one before a finding or the end.
+    """
+    throttle, waiting, last = Throttle(), None, None
+    findings: dict[str, Finding] = {}
+    for event in events:
+        if waiting and isinstance(event, Finding | Finished):
+            write(_format_validation(waiting))
+            waiting = None
+        if isinstance(event, Logged):
+            on_logged(event)
+        elif isinstance(event, Finding):
+            before, findings[event.kind] = findings.get(event.kind), event
+            if before is None or before.cure != event.cure:
+                write(format_finding(event))
+            elif before.text != event.text:  # new figures, and nothing else is new
+                write(format_finding(event._replace(means="", cure=())))
+        elif isinstance(event, Profiled):
+            write(format_profile(event))
+        elif isinstance(event, Validated):
+            waiting = event
+            if throttle.allows():
+                write(_format_validation(event))
+                waiting = None
+        elif isinstance(event, Finished):
+            last = event
+    assert last is not None  # every run ends in one
+    return last
+
+
+def format_profile(event: Profiled) -> str:
+    """A line for each part of a step."""
+    parts = dict(event.milliseconds)
+    total, rest = sum(parts.values()), parts.pop(STEP)
+    lines = [f"  {k:<10}{v:9.2f} ms {v / total:6.1%}" for k, v in parts.items()]
+    head = f"A step took {total:.2f} ms (mean of {event.steps}; {rest:.2f} ms in none of these):"
+    return "\n".join([head, *lines, event.path])
+
+
+class Throttle:
+    """True at most once in EVERY seconds."""
+
+    def __init__(self) -> None:
+        self.last = -EVERY
+
+    def allows(self) -> bool:
+        allowed = time.monotonic() - self.last >= EVERY
+        if allowed:
+            self.last = time.monotonic()
+        return allowed
+
+
+class Pace:
+    """Images a second since the first event that was seen."""
+
+    def __init__(self) -> None:
+        self.start, self.images = time.monotonic(), None
+
+    def per_second(self, event: Logged) -> float:
+        if self.images is None:
+            self.start, self.images = time.monotonic(), event.images
+        return (event.images - self.images) / max(time.monotonic() - self.start, 1e-9)
+
+
+def _format_terms(event: Logged) -> str:
+    terms = {k: v for player in event.players.values() for k, v in player["terms"].items()}
+    return "  ".join(f"{name} {value:,.2f}" for name, value in terms.items()) + " nats"
+
+
+def _format_validation(event: Validated) -> str:
+    values = "  ".join(
+        f"{k} {v:,.4f}" if k == "mse" else f"{k} {v:,.2f}" for k, v in event.values.items()
+    )
+    best = "  best so far" if event.selected else ""
+    beta = ", beta 1" if "nelbo" in event.values else ""
+    return f"epoch {event.epoch}  validation ({counted(event.n, 'image')}{beta}): {values}{best}"

@@ -1,0 +1,1 @@
+"""Images that latentia draws itself."""

@@ -1,0 +1,1 @@
+"""Checks of data, training, latents, adversary, diffusion."""

@@ -1,1 +1,0 @@
-"""Recipes, edits, the loop, its state and the run folder."""

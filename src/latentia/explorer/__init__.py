@@ -1,0 +1,1 @@
+"""The browser: server, security, session, page."""

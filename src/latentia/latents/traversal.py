@@ -1,0 +1,76 @@
+"""One image along one latent dimension at a time, as far as the data set goes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.special import ndtr
+from torch import Tensor
+
+from latentia.core.contract import HasLatents
+from latentia.core.errors import Error
+from latentia.latents.encoding import Codes
+
+REACH = 2.0  # standard deviations, if the aggregate posterior is a Gaussian: 2.3 % to 97.7 %
+BATCH = 64
+
+
+class Traversal(NamedTuple):
+    """k dimensions, s values of each; images (k, s, c, h, w) in [0, 1]."""
+
+    dims: list[int]
+    rates: np.ndarray  # (k,) nats, over the data set
+    own: np.ndarray  # (k,) where the image itself stands
+    levels: np.ndarray  # (s,) shares of the aggregate posterior below each value
+    values: np.ndarray  # (k, s)
+    images: Tensor
+    reconstruction: Tensor  # (1, c, h, w)
+
+
+@torch.no_grad()
+def traverse(
+    model: HasLatents,
+    image: Float[Tensor, "1 c h w"],
+    over: Codes,
+    dims: Sequence[int],
+    steps: int = 9,
+) -> Traversal:
+    """Each row moves one dimension through quantiles of the aggregate posterior of `over`; the
+    others stay at the image's posterior mean.
+
+    Raises: Error if steps is less than 2.
+    """
+    if steps < 2:
+        raise Error(f"--steps is {steps}; it must be at least 2, so that something moves.")
+    dims = list(dims)
+    mean = model.encode(image).mean
+    levels = ndtr(np.linspace(-REACH, REACH, steps))
+    values = quantiles(over.mean[:, dims], over.sd[:, dims], levels)
+    z = mean.flatten(1).repeat(len(dims) * steps, 1)
+    at = torch.tensor(dims).repeat_interleave(steps)
+    z[torch.arange(len(z)), at] = torch.from_numpy(values).flatten().to(z)
+    drawn = torch.cat([model.decode(part.view(-1, *mean.shape[1:])) for part in z.split(BATCH)])
+    own = mean.flatten()[dims].cpu().numpy()
+    shape = (len(dims), steps, *drawn.shape[1:])
+    return Traversal(
+        dims, over.rates[dims], own, levels, values, drawn.view(shape), model.decode(mean)
+    )
+
+
+def quantiles(mean: np.ndarray, sd: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Of the equal mixture of the n Gaussians in each column, (k, levels), by bisection."""
+    mean, sd = (x.astype(np.float64)[:, :, None] for x in (mean, sd))  # (n, k, 1)
+    low = np.repeat((mean - 9 * sd).min(0), len(levels), 1)
+    high = np.repeat((mean + 9 * sd).max(0), len(levels), 1)
+    for _ in range(40):  # to the 12th digit of the range
+        middle = (low + high) / 2
+        below = ndtr((middle - mean) / sd).mean(0) < levels
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return (low + high) / 2
+
+
+def masses(mean: np.ndarray, sd: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Of the equal mixture of n Gaussians, (n,) each: its probability between the edges."""
+    return np.diff(ndtr((edges - mean[:, None]) / sd[:, None]).mean(0))

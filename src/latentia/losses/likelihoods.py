@@ -1,0 +1,94 @@
+"""Likelihoods p(image | latents): the distortion is their exact negative logarithm."""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.core.distributed import size, total
+from latentia.core.gaussian import LOG_2PI
+from latentia.core.tensors import wide
+
+
+class Likelihood(nn.Module):
+    """Takes a decoder's raw output: sigmoid before the loss would clamp its gradient (trap 3)."""
+
+    def nll(
+        self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"]:
+        """-log p(image | output), nats per image, summed over pixels and channels."""
+        raise NotImplementedError
+
+    def mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """The expected image, in [0, 1]."""
+        return wide(output).sigmoid()
+
+
+class Bernoulli(Likelihood):
+    """Cross-entropy with logits, also for grey values (then without the continuous constant)."""
+
+    def nll(
+        self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"]:
+        each = F.binary_cross_entropy_with_logits(wide(output), wide(image), reduction="none")
+        return each.flatten(1).sum(1)
+
+
+class Gaussian(Likelihood):
+    """N(image; sigmoid(output), sigma^2) with its constant; one sigma for the data set.
+
+    sigma is a number (summed squared error is sigma = sqrt(1/2)), "learned" by gradient, or
+    "optimal": the root mean squared error of each training batch, in closed form, and its running
+    average in evaluation; Rybkin et al. 2021, "Simple and effective VAE training with calibrated
+    decoders", section 3. `by_beta` adds to log sigma, a number or one a row.
+    """
+
+    by_beta: nn.Module | None
+
+    def __init__(self, sigma: float | Literal["learned", "optimal"] = math.sqrt(0.5)):
+        super().__init__()
+        self.by_beta = None
+        self.rule = sigma if isinstance(sigma, str) else "fixed"
+        start = torch.tensor(math.log(sigma) if isinstance(sigma, float | int) else math.log(0.5))
+        if self.rule == "learned":
+            self.log_sigma = nn.Parameter(start)
+        else:
+            self.register_buffer("log_sigma", start)
+
+    def spread(self) -> Tensor:
+        """log sigma: a number or, where rows have a beta each, (b, 1, 1, 1)."""
+        if self.by_beta is None:
+            return self.log_sigma
+        return self.log_sigma + wide(self.by_beta()).view(-1, 1, 1, 1)
+
+    def centre(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return self.mean(output)
+
+    def nll(
+        self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"]:
+        error = (self.centre(output) - wide(image)).square()
+        log_sigma = self.spread().to(error.dtype)
+        if self.rule == "optimal" and self.training:
+            # of the whole batch, whoever shares it; at the optimum sigma's own gradient is 0
+            mean = total(error.detach().mean()) / size()
+            log_sigma = 0.5 * mean.clamp_min(1e-6).log()
+            self.log_sigma.lerp_(log_sigma.to(self.log_sigma.dtype), 0.05)
+        each = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
+        return each.flatten(1).sum(1)
+
+
+class Symmetric(Gaussian):
+    """N(image; (output + 1) / 2, sigma^2): of networks whose images lie in [-1, 1].
+
+    The expected image is clipped, the distortion is not: beyond the ends it still has a gradient.
+    """
+
+    def centre(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return (wide(output) + 1) / 2
+
+    def mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return self.centre(output).clamp(0, 1)

@@ -1,0 +1,57 @@
+"""A beta that was chosen for a purpose, by which figures, and where a run keeps it."""
+
+import json
+import math
+from typing import Any, NamedTuple
+
+from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import write_json
+
+KEPT = "choices.json"  # in a run
+
+
+class Candidate(NamedTuple):
+    """A beta, and what is reached there; error: one standard error, if it is known."""
+
+    beta: float
+    value: float
+    error: float | None
+
+
+class Choice(NamedTuple):
+    """figure: what was compared; rule: how one was chosen; n: images of the split, and a note."""
+
+    purpose: str
+    figure: str
+    rule: str
+    split: str
+    n: int
+    chosen: Candidate
+    candidates: list[Candidate]
+    note: str = ""
+
+    @property
+    def alike(self) -> list[float]:
+        """Other betas whose figure differs by no more than one standard error."""
+        best = self.chosen
+        return [
+            each.beta
+            for each in self.candidates
+            if each.beta != best.beta
+            and abs(each.value - best.value) <= math.hypot(each.error or 0, best.error or 0)
+        ]
+
+
+def keep(run: RunFolder, choice: Choice) -> None:
+    """Beside what was chosen for other purposes, for the report."""
+    told = {**kept(run), choice.purpose: {**choice._asdict(), "chosen": choice.chosen._asdict()}}
+    told[choice.purpose]["candidates"] = [each._asdict() for each in choice.candidates]
+    write_json(run.path / KEPT, told)
+
+
+def kept(run: RunFolder) -> dict[str, Any]:
+    """What was chosen so far, by purpose."""
+    try:
+        return dict(json.loads((run.path / KEPT).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}

@@ -1,0 +1,1 @@
+"""What changes any plan: one file each."""

@@ -1,0 +1,34 @@
+"""--iwae: the importance-weighted bound in place of the evidence lower bound."""
+
+from typing import Annotated
+
+from annotated_types import Ge
+from typing_extensions import Doc
+
+from latentia.core.errors import Error
+from latentia.models.iwae import IWAE
+from latentia.models.vae import VAE
+from latentia.training.plan import Plan
+
+
+def iwae(
+    plan: Plan,
+    iwae: Annotated[
+        int,
+        Ge(1),
+        Doc("number of samples per image in the importance-weighted bound; 1 gives the VAE"),
+    ] = 5,
+) -> Plan:
+    """Burda et al. 2016, arXiv 1509.00519, equation 8."""
+    model = plan.model
+    if type(model) not in (VAE, IWAE):
+        raise Error(
+            f"--iwae needs the posterior of a VAE; this recipe's {type(model).__name__} learns by"
+            " another objective: leave it out."
+        )
+    assert isinstance(model, VAE)
+    binary = isinstance(model, IWAE) and model.binary
+    plan.model = IWAE(
+        model.encoder, model.decoder, model.likelihood, model.beta, k=iwae, binary=binary
+    )
+    return plan

@@ -1,0 +1,76 @@
+"""--multirate: one run learns every beta of a range."""
+
+from typing import Annotated
+
+from typing_extensions import Doc
+
+from latentia.core.errors import Error
+from latentia.core.schedules import Schedule, after, linear
+from latentia.losses.divergences import kl
+from latentia.losses.likelihoods import Gaussian
+from latentia.models.iwae import IWAE
+from latentia.models.vae import VAE
+from latentia.nets.beta_conditioning import ByBeta, Dial, for_every_beta
+from latentia.training.parameter_types import Metavar
+from latentia.training.plan import Plan
+
+RISE = after(0.0, linear(0.0, 1.0), until=0.5)
+
+
+def multirate(
+    plan: Plan,
+    multirate: Annotated[
+        str,
+        Metavar("LOW:HIGH"),
+        Doc("range of beta that one run learns, such as 0.01:10; commands then take --beta"),
+    ] = "0.01:10",
+) -> Plan:
+    """Bae et al. 2023, arXiv 2212.03905. Answers at the recipe's beta unless asked for another.
+
+    Beside the recipe's own schedule, every beta rises over the first half of the run.
+    """
+    low, high = limits(multirate)
+    model = plan.model
+    if not isinstance(model, VAE):
+        raise Error("--multirate needs a model with a rate; this recipe has none: leave it out.")
+    if isinstance(model, IWAE) and model.k > 1:
+        raise Error(
+            f"--multirate trades distortion for rate, and a bound of {model.k} draws has no rate "
+            "apart; leave it out, or train with one draw."
+        )
+    if model.divergence is not kl:
+        raise Error(
+            "--multirate weighs the rate alone, and another flag stands in its place: leave one of "
+            "them out."
+        )
+    beta = model.beta(1.0)
+    dial = Dial(low, high, min(max(beta, low), high))
+    channels = model.latent_shape[0]
+    model.decoder = for_every_beta(model.encoder, model.decoder, channels, dial)
+    if isinstance(model.likelihood, Gaussian) and model.likelihood.rule != "fixed":
+        model.likelihood = type(model.likelihood)("learned")
+        model.likelihood.by_beta = ByBeta(dial)
+    # at full weight from the start, the large betas put the latents out for all of them
+    model.dial, model.beta = dial, _rising(model.beta, beta)
+    model.selected_by = model.selected_by and "over betas"
+    return plan
+
+
+def _rising(beta: Schedule, end: float) -> Schedule:
+    """The schedule as a factor, 1 where it has its final value, times a rise of its own."""
+    return lambda share: RISE(share) * (beta(share) / end if end else 1.0)
+
+
+def limits(text: str) -> tuple[float, float]:
+    """LOW:HIGH. Raises: Error if it is no range of betas."""
+    ends = text.split(":")
+    try:
+        low, high = map(float, ends)
+    except ValueError:
+        low = high = 0.0
+    if not 0 < low < high < float("inf"):
+        raise Error(
+            f"--multirate is {text}; give the least and the largest beta, more than 0, such as "
+            "0.01:10."
+        )
+    return low, high

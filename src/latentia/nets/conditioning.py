@@ -1,0 +1,86 @@
+"""What an image is drawn for, as a vector; and one vector for no condition at all."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from latentia.core.errors import Error
+from latentia.nets.conv import Conv, halvings
+from latentia.nets.residual import Residual, groups
+
+
+class Condition(nn.Module):
+    """A condition an image to a vector an image; subclasses say how in `encode`.
+
+    empty: the learned vector of a condition that was dropped; Ho & Salimans 2022, arXiv 2207.12598.
+    classes: that it knows; 0: it is an image.
+    """
+
+    classes = 0
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.width = width
+        self.empty = nn.Parameter(0.02 * torch.randn(width))
+
+    def encode(self, cond: Tensor) -> Float[Tensor, "b width"]:
+        raise NotImplementedError
+
+    def forward(self, cond: Tensor, kept: Bool[Tensor, " b"] | None = None) -> Float[Tensor, "b w"]:
+        """kept: False in the rows whose condition is dropped; None: all are kept."""
+        vector = self.encode(cond)  # (b, width)
+        return vector if kept is None else self.masked(vector, kept)
+
+    def masked(
+        self, vector: Float[Tensor, "b width"], kept: Bool[Tensor, " b"]
+    ) -> Float[Tensor, "b width"]:
+        # one image, one coin: a whole batch without condition would tie its gradients (trap 20)
+        return torch.where(kept[:, None], vector, self.empty.to(vector))  # (b, width)
+
+    def nothing(self, n: int) -> Float[Tensor, "n width"]:
+        """`empty` in n rows."""
+        return self.empty.expand(n, -1)
+
+
+class LabelCondition(Condition):
+    """Classes 0, 1, ...: a learned vector each."""
+
+    def __init__(self, classes: int, width: int):
+        super().__init__(width)
+        self.classes = classes
+        self.table = nn.Embedding(classes, width)
+        nn.init.normal_(self.table.weight, std=1.0)
+
+    def encode(self, cond: Int64[Tensor, " b"]) -> Float[Tensor, "b width"]:
+        return self.table(cond)  # (b, width)
+
+
+class PatternCondition(Condition):
+    """Images in [0, 1]: convolutions k3 s2 p1, a residual block after each, Linear, SiLU, Linear.
+
+    The map is flattened, not averaged: where a pattern is bright matters as much as how bright.
+    """
+
+    def __init__(self, shape: Sequence[int], width: int, channels: Sequence[int] = (32, 64, 128)):
+        super().__init__(width)
+        self.shape = tuple(shape)
+        blocks: list[nn.Module] = []
+        for before, after in zip([shape[0], *channels], channels, strict=False):
+            conv = Conv(before, after, 3, stride=2, padding=1)
+            blocks += [conv, Residual(after, nn.SiLU, groups), nn.SiLU()]
+        h, w = halvings((shape[1], shape[2]), len(channels))[-1]
+        self.blocks = nn.Sequential(*blocks)
+        self.layers = nn.Sequential(
+            nn.Linear(channels[-1] * h * w, width), nn.SiLU(), nn.Linear(width, width)
+        )
+
+    def encode(self, cond: Float[Tensor, "b c h w"]) -> Float[Tensor, "b width"]:
+        if tuple(cond.shape[1:]) != self.shape:
+            given, wanted = ("x".join(map(str, s)) for s in (cond.shape[1:], self.shape))
+            raise Error(
+                f"The patterns are {given}; this network was made for {wanted}: resize them."
+            )
+        x = self.blocks(cond)  # (b, channels[-1], h / 2^n, w / 2^n), rounded up at each halving
+        return self.layers(x.flatten(1))  # (b, width)

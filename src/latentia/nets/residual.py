@@ -1,0 +1,48 @@
+"""Residual blocks."""
+
+import math
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.nets.initialization import fixup, he
+
+SLOPE = 0.2
+
+
+def leaky() -> nn.Module:
+    return nn.LeakyReLU(SLOPE)
+
+
+def groups(channels: int) -> nn.GroupNorm:
+    """GroupNorm in eight groups, or in as many of eight as divide the channels."""
+    return nn.GroupNorm(math.gcd(8, channels), channels)
+
+
+class Residual(nn.Module):
+    """x + two convolutions k3, each of act(norm(x)); He et al. 2016, arXiv 1603.05027, figure 4e.
+
+    The first convolution alone has a bias: the second's would only add up along the network.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        act: Callable[[], nn.Module] = leaky,
+        norm: Callable[[int], nn.Module] | None = None,
+    ):
+        super().__init__()
+        first = nn.Conv2d(channels, channels, 3, padding=1)
+        second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        before = [[norm(channels), act()] if norm else [act()] for _ in "12"]
+        self.branch = nn.Sequential(*before[0], first, *before[1], second)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return x + self.branch(x)
+
+
+def start(net: nn.Module) -> None:
+    """Without norms: He's initialisation, and every residual branch at zero."""
+    he(net, SLOPE)
+    fixup([block.branch for block in net.modules() if isinstance(block, Residual)])

@@ -1,0 +1,1 @@
+"""Run folders: create, open, build the plan."""

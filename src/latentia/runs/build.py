@@ -1,0 +1,65 @@
+"""From a recipe's name, its arguments, edits and options to a plan."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentia.core.errors import Error
+from latentia.core.seeding import keep_generators, seed_global
+from latentia.data import Images
+from latentia.data.sources.registry import make_source
+from latentia.runs.modifiers import apply_modifiers
+from latentia.runs.recipes import find_recipe
+from latentia.training.device import find_device, find_precision
+from latentia.training.plan import Options, Plan
+
+AUTOENCODER = "autoencoder"  # the knob, and the folder in a run, of the run that it was built from
+
+
+def build_plan(
+    recipe: str,
+    arguments: Mapping[str, Any],
+    modifiers: Mapping[str, Mapping[str, Any]],
+    options: Options,
+    parent: Any = None,
+) -> Plan:
+    """One seed fixes the initialisation: it is set before the recipe makes its networks.
+
+    parent: the run that it is built on, where the recipe has a knob for one.
+    """
+    data = arguments.get("data")
+    given: dict[str, Any] = {}
+    if parent is not None:
+        given[AUTOENCODER] = parent.autoencoder()
+        # as the autoencoder was shown them, and in its splits: what it never saw stays unseen
+        data = data if isinstance(data, Images) else parent.images(data)
+    if not isinstance(data, Images):
+        o = options
+        data = make_source(data, o.white, o.background, o.seed, o.validation, o.stream)
+    given["data"] = data
+    with keep_generators():
+        seed_global(options.seed, "initialisation")
+        plan = find_recipe(recipe)(**{**arguments, **given})
+        if not isinstance(plan, Plan):
+            wanted = "a recipe returns a latentia.Plan."
+            raise Error(f"{recipe} returned {type(plan).__name__}; {wanted}")
+        return apply_modifiers(plan, modifiers)
+
+
+def resolve_auto_options(options: Options) -> Options:
+    """What "auto" means here, so that a resume elsewhere does the same."""
+    device = find_device(options.device)
+    precision = find_precision(options.precision, device)
+    return replace(
+        options,
+        precision="bf16" if precision == torch.bfloat16 else "fp32",
+        threads=options.threads or torch.get_num_threads(),
+    )
+
+
+def make_paths_absolute(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """As run.json holds them: paths in full, since a run may be opened from another folder."""
+    return {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in knobs.items()}

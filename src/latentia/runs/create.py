@@ -1,0 +1,88 @@
+"""Create a run folder."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from latentia.core.errors import Error
+from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
+from latentia.runs.build import (
+    AUTOENCODER,
+    build_plan,
+    make_paths_absolute,
+    resolve_auto_options,
+)
+from latentia.runs.folder import FORMAT, RunFolder, resolve_unnamed_path
+from latentia.runs.provenance import describe_machine
+from latentia.runs.recipes import recipe_source, resolve_parameters
+from latentia.training.checkpoint import write_json
+from latentia.training.parameter_types import check
+from latentia.training.plan import Options, Plan
+
+
+def create_run(
+    recipe: str,
+    user_parameters: dict[str, Any],
+    modifiers: Mapping[str, Mapping[str, Any]],
+    options: Options,
+    path: Path | str | None = None,
+) -> tuple[RunFolder, Plan]:
+    """A new folder with its run.json, and the plan to train there.
+
+    Raises: Error if the folder exists or can't be written, or a parameter is out of its range.
+    """
+    check("latentia.train", Options, vars(options))
+    arguments = resolve_parameters(recipe, user_parameters)
+    options = resolve_auto_options(options)
+    parent = find_autoencoder(recipe, arguments, options)
+    if parent:
+        check_data_options(parent, options)
+    plan = build_plan(recipe, arguments, modifiers, options, parent)
+    spec = plan.images.spec()  # before the folder exists: bad data leaves nothing behind
+    metadata = {
+        "format": FORMAT,
+        "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
+        "arguments": {**arguments, "data": spec["source"]},
+        "modifiers": {name: make_paths_absolute(values) for name, values in modifiers.items()},
+        "options": asdict(options),
+        "images": spec,
+        "notes": plan.images.notes,
+        "parameters": {
+            name: sum(p.numel() for p in player.module.parameters())
+            for name, player in plan.model.players().items()
+        },
+        "machine": describe_machine(),
+        "source": recipe_source(recipe),
+    }
+    run = RunFolder(_create_folder(recipe, path, metadata), metadata)
+    if parent:
+        parent.copy_model(run.path / AUTOENCODER)
+    return run, plan
+
+
+def _create_folder(recipe: str, path: Path | str | None, metadata: dict[str, Any]) -> Path:
+    """A folder that holds run.json and nothing else."""
+    if path is None:
+        stem = Path("runs") / (recipe.split(":")[-1])
+        path, number = stem, 2
+        while path.exists():
+            path, number = stem.with_name(f"{stem.name}-{number}"), number + 1
+    path = resolve_unnamed_path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        is_run = (path / "run.json").exists()
+        hint = (
+            f"`latentia resume {shlex.quote(str(path))}` goes on with it, or give"
+            if is_run
+            else "give"
+        )
+        raise Error(f"{path} exists; {hint} another --run.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / "run.json", metadata)
+    except OSError as problem:
+        raise Error(
+            f"{path} cannot be written ({problem.strerror}); give a folder of your own with --run."
+        ) from None
+    return path

@@ -1,0 +1,111 @@
+"""An AutoencoderKL in the layout of diffusers, as if a run had made it: read, never executed."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from latentia.core.errors import Error
+from latentia.data import Images, Source, open_images
+from latentia.losses.likelihoods import Symmetric
+from latentia.recipes.diffusers_autoencoder import CLASS, diffusers, read_architecture
+from latentia.runs.folder import FORMAT, RunFolder
+from latentia.runs.provenance import describe_machine
+from latentia.runs.recipes import DIFFUSERS
+from latentia.training.checkpoint import read_tensors, write_json, write_tensors
+from latentia.training.plan import Options
+from latentia.training.state import differs
+
+CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+# attention was a block of its own once, under other names
+OLD_ATTENTION_NAMES = {
+    "query.": "to_q.",
+    "key.": "to_k.",
+    "value.": "to_v.",
+    "proj_attn.": "to_out.0.",
+}
+
+
+@dataclass(frozen=True)
+class DiffusersFolder(RunFolder):
+    """The folder, and what a run.json of it would say."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        read = read_tensors(self.path / WEIGHTS)[0]
+        likelihood = {f"likelihood.{k}": v for k, v in Symmetric().state_dict().items()}
+        return {rename_tensor(key): value for key, value in read.items()} | likelihood
+
+    def copy_model(self, path: Path) -> None:
+        path.mkdir()
+        write_json(path / "run.json", self.metadata)
+        write_tensors(path / self.weights.name, self.tensors(), {})
+
+
+def open_diffusers_folder(
+    folder: Path, data: Any, size: Any, options: Options
+) -> tuple[DiffusersFolder, Images]:
+    """The autoencoder of a folder, and images of `size` in the channels that it takes.
+
+    Raises: Error if the folder holds none that can be read, or there are no images.
+    """
+    config = read_config(folder)
+    if data is None:
+        raise Error(f"diffusers:{folder} brings no images of its own; give them with --data.")
+    o = options
+    source = Source(data, o.white, o.background, o.seed, o.validation, o.stream)
+    images = open_images(source, size=size, channels=config["in_channels"])
+    model = diffusers(images, config).model
+    run = DiffusersFolder(
+        folder,
+        {
+            "format": FORMAT,
+            "recipe": DIFFUSERS,
+            "arguments": {"data": source.name, "config": config},
+            "modifiers": {},
+            "options": asdict(options),
+            "images": images.spec(),
+            "notes": images.notes,
+            "parameters": {"vae": sum(p.numel() for p in model.parameters())},
+            "machine": describe_machine(),
+            "source": "",
+        },
+    )
+    if problem := differs(model, run.tensors()):
+        raise Error(
+            f"The weights of {folder} are not those that its {CONFIG} describes: {problem}; copy "
+            "the folder anew."
+        )
+    return run, images
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Raises: Error if it is not that of an AutoencoderKL that this program can build."""
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+        found = config["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Error(
+            f"{folder} is no model of diffusers: it has no readable {CONFIG}; give a folder that "
+            f"{CLASS}.save_pretrained wrote (of a pipeline, its folder vae)."
+        ) from None
+    if found != CLASS:
+        raise Error(f"{folder} holds a {found}; give a folder of an {CLASS}.")
+    if not (folder / WEIGHTS).exists():
+        unsafe = sorted(each.name for each in folder.glob("*") if each.suffix in (".bin", ".pt"))
+        why = f" ({unsafe[0]} may hold code that runs when it is read)" * bool(unsafe)
+        raise Error(
+            f"{folder} lacks {WEIGHTS}{why}; write it anew with "
+            "save_pretrained(safe_serialization=True)."
+        )
+    read_architecture(config)
+    return config
+
+
+def rename_tensor(key: str) -> str:
+    """Of a tensor of diffusers: its convolutions k1 stand beside encoder and decoder."""
+    key = {"quant_conv": "encoder.", "post_quant_conv": "decoder."}.get(key.split(".")[0], "") + key
+    for old, new in OLD_ATTENTION_NAMES.items() if ".attentions." in key else ():
+        key = key.replace(f".{old}", f".{new}")
+    return key

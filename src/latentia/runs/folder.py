@@ -1,0 +1,206 @@
+"""The run folder: self-contained, readable without its data, and never executed."""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from latentia.core.contract import HasLatents, HasTrajectory, Model
+from latentia.core.errors import Error
+from latentia.data import Images, Split
+from latentia.data.labels import UNLABELLED, Labels
+from latentia.modifiers.multirate import limits
+from latentia.runs.build import AUTOENCODER, build_plan
+from latentia.runs.images import open_run_images
+from latentia.runs.recipes import resolve_parameters
+from latentia.training.checkpoint import read_tensors
+from latentia.training.folder import TrainingFolder
+from latentia.training.plan import Options, Plan
+from latentia.training.state import load_weights
+
+FORMAT = 2  # of run.json and log.jsonl
+
+
+@dataclass(frozen=True)
+class RunFolder(TrainingFolder):
+    """A folder with its run.json; beta is the one at which a --multirate model answers."""
+
+    beta: float | None = None
+
+    @classmethod
+    def open(cls, path: Path | str) -> "RunFolder":
+        """Raises: Error if the folder is no run."""
+        path = resolve_unnamed_path(path)
+        if not path.exists():
+            raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
+        try:
+            metadata = upgrade_metadata(json.loads((path / "run.json").read_text()))
+            required = {"recipe", "arguments", "modifiers", "options", "images"}
+            if missing := required - metadata.keys():
+                raise KeyError(*missing)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise Error(
+                f"{path} is not a run: it has no readable run.json; give a folder that "
+                "`latentia train` has made."
+            ) from None
+        return cls(path, metadata)
+
+    @property
+    def name(self) -> str:
+        return self.path.name + ("" if self.beta is None else f" at beta {self.beta:g}")
+
+    def with_beta(self, beta: float | None) -> "RunFolder":
+        """The same run with its model at another beta; None keeps the recipe's.
+
+        Raises: Error if the run was not trained for this beta.
+        """
+        if beta is None:
+            return self
+        if self.beta_range is None:
+            raise Error(
+                f"--beta is {beta:g}, but {self.path} has learned one beta alone; leave it out, or "
+                "train with --multirate 0.01:10."
+            )
+        low, high = self.beta_range
+        if not low <= beta <= high:
+            raise Error(f"--beta is {beta:g}; {self.path} has learned {low:g} to {high:g}.")
+        return replace(self, beta=beta)
+
+    @property
+    def beta_range(self) -> tuple[float, float] | None:
+        """Least and largest beta of a --multirate run; None for a run of one beta."""
+        modifier = self.metadata["modifiers"].get("multirate")
+        return limits(modifier["multirate"]) if modifier else None
+
+    @property
+    def options(self) -> Options:
+        try:
+            return Options(**self.metadata["options"])
+        except TypeError as problem:
+            raise Error(
+                f"{self.path} was made by another version ({problem}); use the version of latentia "
+                "named in its run.json, or train again."
+            ) from None
+
+    def plan(self, data: Any = None) -> Plan:
+        """The plan as it was trained, on the run's images or on `data` in their place.
+
+        Raises: Error if the table of labels that it was trained with has changed since.
+        """
+        arguments = dict(self.metadata["arguments"])
+        arguments["data"] = self.images() if data is None else data
+        parent = RunFolder.open(self.path / AUTOENCODER) if AUTOENCODER in arguments else None
+        self._check_recipe(arguments)
+        recipe, modifiers = self.metadata["recipe"], self.metadata["modifiers"]
+        plan = build_plan(recipe, arguments, modifiers, self.options, parent)
+        before = self.metadata["images"].get("joined")
+        if before and plan.images.spec().get("joined", before) != before:
+            raise Error(
+                f"The labels of {self.path} are no longer those that it was taught with; bring the "
+                "table back, or train a new run."
+            )
+        return plan
+
+    def _check_recipe(self, arguments: dict[str, Any]) -> None:
+        name = self.metadata["recipe"]
+        try:
+            resolve_parameters(name, {k: v for k, v in arguments.items() if k != "data"})
+        except Error as problem:
+            raise Error(
+                f"{self.path} no longer fits its recipe {name}: {problem} Use the version of "
+                "latentia named in its run.json, or train again."
+            ) from None
+
+    def tensors(self) -> dict[str, Tensor]:
+        return read_tensors(self.weights)[0]
+
+    def model(self, tensors: dict[str, Tensor] | None = None) -> Model:
+        """The trained model in evaluation mode, with the attributes `run` and `preprocess`.
+
+        It needs the folder only, neither the images nor the machine of the training. `tensors`
+        replace the weights file.
+        """
+        images = Images.described(self.metadata["images"])
+        model = self.plan(images).model
+        load_weights(model, tensors or self.tensors(), self.weights)
+        if self.beta is not None:
+            model.dial.beta = self.beta  # pyright: ignore
+        model.run, model.preprocess = self, images.preprocess  # pyright: ignore
+        return model.eval().requires_grad_(False)
+
+    def autoencoder(self) -> Any:
+        """The model, if it has latents; the autoencoder of a learned prior.
+
+        Raises: Error if there is no encoder.
+        """
+        model = self.model()
+        model = model.autoencoder if isinstance(model, HasTrajectory) else model
+        if not isinstance(model, HasLatents):
+            raise Error(
+                f"{self.path} has no encoder: {self.metadata['recipe']} only draws images; "
+                "give a run of a VAE."
+            )
+        return model
+
+    def images(self, data: Any = None, *, same: bool = False) -> Images:
+        """The run's images, or others under the run's preprocessing.
+
+        same: `data` must hold the run's own images. Open images are returned as they are.
+
+        Raises: Error if they are not there, or are not those that the run was trained on.
+        """
+        return open_run_images(self.path, self.metadata["images"], data, same)
+
+    def is_training_data(self, images: Images) -> bool:
+        """Whether the run was trained on these images and in these splits."""
+        return images.spec()["fingerprint"] == self.metadata["images"]["fingerprint"]
+
+    def split(
+        self,
+        name: str | None,
+        data: Any = None,
+        *,
+        default: str = "test",
+        labels: Labels = UNLABELLED,
+    ) -> Split:
+        """A split by name, with the columns that `labels` asks for.
+
+        Without a name, `default` of the run's own images, and all of other images.
+
+        Raises: Error if the split is empty, or the labels do not fit.
+        """
+        images = self.images(data)
+        split = images.split(name or (default if self.is_training_data(images) else "all"))
+        if not len(split):
+            raise Error(f"The {split.name} split holds no image; name another with --split.")
+        return labels.onto(split, images.split("all").keys)
+
+    def membership(self, split: Split, data: Any = None) -> list[str]:
+        """train, validation or test of the run for each image; `new` for other images."""
+        images = self.images(data)
+        if not self.is_training_data(images):
+            return ["new"] * len(split)
+        return images.membership(split)
+
+    def copy_model(self, path: Path) -> None:
+        """Copy what the model needs, without the state, pictures and times of its training."""
+        path.mkdir()
+        for name in ("run.json", "weights.safetensors"):
+            shutil.copyfile(self.path / name, path / name)
+
+
+def upgrade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The content of a run.json in today's format; format 1 had no number."""
+    if "format" in metadata:
+        return metadata
+    renamed = {"modifiers" if key == "edits" else key: value for key, value in metadata.items()}
+    return {"format": FORMAT, **renamed}
+
+
+def resolve_unnamed_path(path: Path | str) -> Path:
+    """The path as it is given, so that commands stay short; absolute where it ends in no name."""
+    path = Path(path)
+    return path if path.name not in ("", "..") else path.resolve()

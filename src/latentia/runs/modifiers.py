@@ -1,0 +1,30 @@
+"""Find modifiers, functions Plan -> Plan whose keyword arguments are options of `latentia train`.
+
+A modifier is applied when its first option, which has the modifier's name, is given.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from latentia.core.errors import Error
+from latentia.training.parameter_types import check
+
+# iwae before those that it excludes, so that they can say so; multirate after the schedule of beta
+NAMES = ("kl_schedule", "iwae", "divergence", "capacity", "free_bits", "supervise", "multirate")
+
+
+def find_modifier(name: str) -> Callable:
+    return getattr(importlib.import_module(f"latentia.modifiers.{name}"), name)
+
+
+def apply_modifiers(plan: Any, modifiers: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The plan after all modifiers, in the order of NAMES."""
+    for name in modifiers:
+        if name not in NAMES:
+            raise Error(f"There is no modifier {name}; there are {', '.join(NAMES)}.")
+    for name in NAMES:
+        if name in modifiers:
+            check(name, find_modifier(name), modifiers[name])
+            plan = find_modifier(name)(plan, **modifiers[name])
+    return plan

@@ -1,0 +1,1 @@
+"""A sweep's design, its trials, choosing beta."""

@@ -1,0 +1,30 @@
+"""The folder of a training: its metadata, state and weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from latentia.training.checkpoint import write_json
+
+
+@dataclass(frozen=True)
+class TrainingFolder:
+    """What the training loop needs of a folder; metadata is what run.json holds."""
+
+    path: Path
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights.safetensors"
+
+    def update_metadata(self, values: Mapping[str, Any]) -> None:
+        """Add to run.json what was measured when training began."""
+        if values:
+            self.metadata.update(values)
+            write_json(self.path / "run.json", self.metadata)

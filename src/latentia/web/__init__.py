@@ -1,1 +1,0 @@
-"""The explorer: runs in the browser, on this machine; the extra `web`."""
