@@ -46,7 +46,7 @@ def mine(data="digits"):
 def test_a_recipe_file_takes_no_name_that_can_be_imported(tmp_path):
     import random
 
-    before = set(sys.modules)
+    before = {*sys.modules, latentia.recipe.__module__}
     (tmp_path / "random.py").write_text(RECIPE)
     mine = find_recipe(f"{tmp_path / 'random.py'}:mine")
     assert sys.modules["random"] is random
