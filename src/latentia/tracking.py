@@ -14,7 +14,7 @@ from latentia.report.grids import lay
 from latentia.report.training_images import strips
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_about, write_whole
-from latentia.training.events import Event, Finding, Logged, Pictured, Validated
+from latentia.training.events import NON_FINITE, Event, Finding, Logged, Pictured, Validated
 
 FOLDER = "tracker"  # in the run: TensorBoard's files, or the name by which the others know it
 
@@ -101,7 +101,7 @@ class Tracking:
             for kind, images in strips(event).items():
                 self.picture(kind, np.asarray(lay(images, len(images), "")), event)
         elif isinstance(event, Finding):
-            if event.kind == "non-finite":  # the log was cut
+            if event.kind == NON_FINITE:  # the log was cut
                 self.tracker.finish()
                 self.begin()
             if self.name != "mlflow":  # it knows numbers only

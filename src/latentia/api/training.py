@@ -15,7 +15,7 @@ from latentia.runs.folder import RunFolder
 from latentia.runs.open import open_run
 from latentia.tracking import require, tracked
 from latentia.training.device import use_threads
-from latentia.training.events import Event, Finding, Finished, Pictured
+from latentia.training.events import EndReason, Event, Finding, Finished, Pictured
 from latentia.training.launch import by_first, by_first_alone, together
 from latentia.training.loop import train as events_of
 from latentia.training.plan import Options, Plan
@@ -69,7 +69,7 @@ def _train(run: RunFolder, plan: Plan, profile: bool = False) -> Iterator[Event]
             if not isinstance(last, Finished):
                 yield last
         if isinstance(last, Finished):
-            if last.reason == "complete":
+            if last.reason == EndReason.COMPLETE:
                 yield from by_first_alone(lambda: _judged(run, plan.images)) or ()
             yield last
 
@@ -124,6 +124,6 @@ def finish(run: RunFolder, events: Iterator[Event]) -> Model:
         if isinstance(event, Finding):
             said = event.text
         end = event
-    if isinstance(end, Finished) and end.reason != "complete":
+    if isinstance(end, Finished) and end.reason != EndReason.COMPLETE:
         raise Error(f"{run.path} is not complete ({end.reason}). {said}".rstrip())
     return run.model()

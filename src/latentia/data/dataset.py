@@ -113,6 +113,7 @@ class Images:
         counts = {name: len(self.split(name)) for name in NAMES}
         return {
             "source": self.source.name,
+            "kind": self.source.kind,
             "shape": list(self.shape),
             "preprocessing": {
                 "size": [prep.height, prep.width],

@@ -19,8 +19,9 @@ from latentia.metrics.coverage import Overlap, overlap
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_about
-from latentia.training.events import read_rows
+from latentia.training.events import NON_FINITE, read_rows
 from latentia.training.plan import Plan
+from latentia.training.state import FAILURES
 
 PIXELS = 2**21  # that are encoded, at most; so the doctor takes seconds on large images too
 FEWEST, MOST = 200, 2000  # held-out images that are encoded, whatever their size
@@ -67,12 +68,17 @@ class Patient:
     def incidents(self) -> list[dict[str, Any]]:
         """Steps that were not finite."""
         found = [row for row in self.rows if row["event"] == "finding"]
-        return [row for row in found if row["kind"] == "non-finite"]
+        return [row for row in found if row["kind"] == NON_FINITE]
 
     @cached_property
     def about_state(self) -> dict[str, Any]:
         """The header of the commit point; empty where only weights were kept."""
         return read_about(self.run.state) if self.run.state.exists() else {}
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it ended by steps that were not finite."""
+        return self.about_state.get("failures", 0) >= FAILURES
 
     @property
     def step(self) -> int:

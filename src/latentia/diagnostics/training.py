@@ -17,7 +17,6 @@ GOAL = 1500  # steps that the cure asks for, at least
 GROWN = 10.0  # the gradient's norm, from the first half to the end; healthy runs: 0.5 to 2
 BURST = 100.0  # one log row over the median; healthy runs: up to 5 after their first tenth
 BITES = 0.9  # of the log rows of the second half
-ENDED = "so the run ends"  # the engine's words
 REACHED = 0.99  # of the final weight of the rate
 
 
@@ -31,12 +30,10 @@ def non_finite(patient: Patient) -> Diagnosis | None:
     if not patient.incidents:
         return None
     first, times = patient.incidents[0]["text"], len(patient.incidents)
-    ended = ENDED in patient.incidents[-1]["text"]
-    what = first.split("; back to")[0].split("; the third")[0]
-    then = "the run ended" if ended else "the learning rate was halved"
+    then = "the run ended" if patient.diverged else "the learning rate was halved"
     return Diagnosis(
-        ILL if ended else WARN,
-        f"Of {counted(times, 'step')} not all was finite, and {then}. First: {what}.",
+        ILL if patient.diverged else WARN,
+        f"Of {counted(times, 'step')} not all was finite, and {then}. First: {first}",
         "The usual cause is the learning rate: images were checked before the first step. What is "
         "kept is the state before the last such step: use it only to look at.",
         {"times": times, "step": patient.incidents[0]["step"]},
@@ -52,7 +49,7 @@ def non_finite(patient: Patient) -> Diagnosis | None:
     cure="latentia resume RUN",
 )
 def interrupted(patient: Patient) -> Diagnosis | None:
-    if patient.complete or any(ENDED in row["text"] for row in patient.incidents):
+    if patient.complete or patient.diverged:
         return None  # where it ended, to go on would end in the same step
     return Diagnosis(
         WARN,

@@ -17,7 +17,7 @@ from latentia.data import Images
 from latentia.data.cache import key, root
 from latentia.nets.conv import halvings
 from latentia.training.checkpoint import read_tensors
-from latentia.training.events import Finished
+from latentia.training.events import EndReason, Finished
 from latentia.training.folder import TrainingFolder
 from latentia.training.loop import train
 from latentia.training.optimizers import Adam
@@ -137,7 +137,7 @@ def classifier(images: Images, seed: int = 0) -> Classifier:
         with TemporaryDirectory(prefix=".part-", dir=folder) as scratch:
             run = TrainingFolder(Path(scratch))
             *_, end = train(plan, run, Options(seed=seed))
-            if not (isinstance(end, Finished) and end.reason == "complete"):
+            if not (isinstance(end, Finished) and end.reason == EndReason.COMPLETE):
                 raise Error("The classifier of the labels was not trained to its end; ask again.")
             run.weights.replace(kept)
     model.to(memory_format=torch.channels_last)  # pyright: ignore  # as it was trained: the same bits

@@ -163,7 +163,10 @@ def check_run_folder(folder: Path, label: str) -> None:
     try:
         RunFolder.open(folder).model()  # every tensor has its place, and no other is there
     except Error as problem:
-        raise Error(str(problem).replace(str(folder), label)) from None
+        if problem.subject is None:
+            raise
+        part = "" if problem.subject == folder else f"/{AUTOENCODER}"
+        raise Error(problem.text, subject=label + part) from None
 
 
 def check_recipe_is_ours(about: dict[str, Any], label: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from latentia.core.errors import Error
 from latentia.data import Images, open_images
-from latentia.data.sources.registry import make_source
+from latentia.data.sources.registry import SourceKind, make_source
 from latentia.data.sources.shards import sharded
 
 
@@ -14,7 +14,7 @@ def open_run_images(path: Path, saved: dict[str, Any], data: Any, same: bool) ->
     if isinstance(data, Images):
         return data
     where = saved["source"] if data is None else data
-    if isinstance(where, str) and where.startswith("array of "):
+    if data is None and saved["kind"] == SourceKind.MEMORY:
         raise Error(f"{path} was trained on an {where} in memory; give it again as data.")
     streamed = saved.get("streamed", False) and (data is None or same or sharded(data))
     pattern = streamed and set(where) & set("*?[")

@@ -56,15 +56,18 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     run = path.parent
     if not path.exists():
-        raise Error(f"{run} is not complete: it lacks {path.name}. Train again, or copy it anew.")
+        raise Error(
+            f"is not complete: it lacks {path.name}. Train again, or copy it anew.", subject=run
+        )
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
     except SafetensorError as problem:
         raise Error(
-            f"{run} is not complete: {path.name} {_where_it_ends(path, problem)}. "
-            "Train again, or copy the file anew."
+            f"is not complete: {path.name} {_where_it_ends(path, problem)}. "
+            "Train again, or copy the file anew.",
+            subject=run,
         ) from None
 
 

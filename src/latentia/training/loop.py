@@ -14,6 +14,8 @@ from latentia.core.spans import STEP, span
 from latentia.training.checkpoint import write_tensors
 from latentia.training.device import find_device, find_precision, use_threads
 from latentia.training.events import (
+    NON_FINITE,
+    EndReason,
     Event,
     Finding,
     Finished,
@@ -25,11 +27,9 @@ from latentia.training.folder import TrainingFolder
 from latentia.training.plan import Options, Plan
 from latentia.training.profiling import traced
 from latentia.training.signals import stop_signals
-from latentia.training.state import State
+from latentia.training.state import FAILURES, State
 from latentia.training.step import NonFinite, Turn, own
 from latentia.training.validation import Watch
-
-FAILURES = 3  # non-finite steps after which a run ends
 
 
 def train(
@@ -59,13 +59,13 @@ def train(
                 except NonFinite as problem:
                     yield loop.restore(moment, str(problem))
                     if state.failures >= FAILURES:
-                        yield Finished(state.step, loop.total, "non-finite")
+                        yield Finished(state.step, loop.total, EndReason.NON_FINITE)
                         return
                 if loop.stopping and not state.complete:
-                    yield Finished(state.step, loop.total, "stopped")
+                    yield Finished(state.step, loop.total, EndReason.STOPPED)
                     return
         plan.model.eval()
-        yield Finished(loop.total, loop.total, "complete")
+        yield Finished(loop.total, loop.total, EndReason.COMPLETE)
 
 
 class Loop:
@@ -225,7 +225,7 @@ class Loop:
                 f"the third time, so the run ends and keeps its state of step {state.step:,}. "
                 "Lower --lr, or look at the images"
             )
-        finding = Finding(moment.step, "non-finite", f"Step {moment.step:,}: {reason}; {then}.")
+        finding = Finding(moment.step, NON_FINITE, f"Step {moment.step:,}: {reason}; {then}.")
         if self.writes:
             self.log.write(finding)
         self.save()
