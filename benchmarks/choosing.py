@@ -15,8 +15,8 @@ from page import put
 from runs import trained
 
 import latentia
-from latentia.metrics.rate_distortion import betas
-from latentia.sweep.beta_choice import choose
+from latentia.metrics.rate_distortion import log_spaced_betas
+from latentia.sweep.beta_choice import choose_beta
 
 RANGE = (0.05, 20.0)
 WORK = {
@@ -57,13 +57,13 @@ def main() -> None:
                     **knobs,
                 ),
             )
-            for beta in betas(RANGE, 5)
+            for beta in log_spaced_betas(RANGE, 5)
         ]
         for purpose in purposes:
-            among = [(beta, one.with_beta(beta)) for beta in betas(RANGE)]
-            named = choose(among, purpose).chosen.beta
-            there = choose([(named, one.with_beta(named))], purpose, split="test")
-            rivals = choose(alone, purpose, split="test", tolerance=0.0)
+            among = [(beta, one.with_beta(beta)) for beta in log_spaced_betas(RANGE)]
+            named = choose_beta(among, purpose).chosen.beta
+            there = choose_beta([(named, one.with_beta(named))], purpose, split="test")
+            rivals = choose_beta(alone, purpose, split="test", tolerance=0.0)
             best, mine = rivals.chosen, there.chosen
             sign = 1 if purpose in ("reconstruction", "sampling") else -1
             worse = sign * (mine.value - best.value) / best.value

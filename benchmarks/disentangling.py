@@ -18,9 +18,9 @@ import latentia
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
 from latentia.data.synthetic.sprites import sprites
-from latentia.latents.encoding import codes
+from latentia.latents.encoding import encode_split
 from latentia.losses.likelihoods import Bernoulli
-from latentia.metrics.disentanglement import disentanglement
+from latentia.metrics.disentanglement import measure_disentanglement
 from latentia.metrics.elbo import elbo
 from latentia.models.vae import VAE
 from latentia.nets.conv import ConvDecoder, ConvEncoder
@@ -77,7 +77,9 @@ def main() -> None:
             knobs = {k: getattr(given, k) for k in ("latent", "lr", "batch", "epochs")}
             knobs["data"] = f"{data}:{given.images}"
             options = latentia.Options(seed=seed, threads=given.threads)
-            latentia.train(f"{__file__}:small_vae", run=path, options=options, edits=edits, **knobs)
+            latentia.train(
+                f"{__file__}:small_vae", run=path, options=options, modifiers=edits, **knobs
+            )
         return latentia.Run.open(path)
 
     if given.only == "vehicles":
@@ -94,7 +96,7 @@ def main() -> None:
         for seed in given.seeds:
             run = trained(f"{kind}-{seed}", "sprites", seed, edits)
             model, test = run.model(), run.images().split("test")
-            found = disentanglement(codes(model, unseen).mean, columns)  # pyright: ignore
+            found = measure_disentanglement(encode_split(model, unseen).mean, columns)  # pyright: ignore
             found |= elbo(model, test)
             minutes = read_rows(run.path / "timing.jsonl")[-1]["seconds"] / 60
             rows.append([*(found[name] for name in (*FIGURES, *PARTS)), minutes])

@@ -19,8 +19,8 @@ import latentia
 from latentia.core.schedules import constant, cosine, exponential
 from latentia.data import open_images
 from latentia.losses.adversarial import NonSaturating, Relativistic
-from latentia.metrics.distribution import frechet
-from latentia.metrics.label_classifier import classifier
+from latentia.metrics.distribution import estimate_frechet_distance
+from latentia.metrics.label_classifier import get_label_classifier
 from latentia.models.gan import GAN
 from latentia.nets.critic import ResidualCritic
 from latentia.nets.generator import ResidualGenerator
@@ -46,7 +46,7 @@ def control(
         ResidualCritic(images.shape, channels=(32, 64)),
         Relativistic() if loss == "relativistic" else NonSaturating(),
         exponential(gamma, gamma / 10) if gamma else None,
-        bounded=False,
+        sigmoid_output=False,
     )
     schedule = cosine(warmup=0.02, end=0.1) if rate == "cosine" else constant(1.0)
     adam = latentia.Adam(1e-3, betas=(0.0, 0.99), schedule=schedule)
@@ -82,7 +82,7 @@ def main() -> None:
         nonlocal images, judge, real
         if images is None:
             images = run.images()
-            judge = classifier(images)
+            judge = get_label_classifier(images)
             real = judge.embed(batch.image for batch in images.split("test").batches(500))
         assert judge is not None
         assert real is not None
@@ -92,7 +92,7 @@ def main() -> None:
             own = {k.removeprefix("model|"): v for k, v in tensors.items() if k[:6] == "model|"}
             model.load_state_dict(own)
         drawn = model.sample(N, seed=0).split(500)
-        distance = frechet(real, judge.embed(drawn))
+        distance = estimate_frechet_distance(real, judge.embed(drawn))
         counts = torch.bincount(judge.classify(drawn).argmax(1), minlength=10)
         seconds = read_rows(run.path / "timing.jsonl")[-1]["seconds"]
         print(

@@ -11,8 +11,8 @@ import argparse
 import torch
 
 import latentia
-from latentia.metrics.distribution import frechet
-from latentia.metrics.label_classifier import classifier
+from latentia.metrics.distribution import estimate_frechet_distance
+from latentia.metrics.label_classifier import get_label_classifier
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     given = parser.parse_args()
     runs = [latentia.Run.open(path) for path in given.runs]
     images = runs[0].images()
-    judge, test = classifier(images), images.split("test")
+    judge, test = get_label_classifier(images), images.split("test")
     real = judge.embed(batch.image for batch in test.batches(500))
     told = judge.classify(batch.image for batch in test.batches(500)).argmax(1)
     accuracy = (told == test.columns["label"]).double().mean().item()
@@ -32,7 +32,7 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for run in runs:
         drawn = run.model().sample(given.n, seed=given.seed).split(500)
-        estimate = frechet(real, judge.embed(drawn))
+        estimate = estimate_frechet_distance(real, judge.embed(drawn))
         chances = judge.classify(drawn)
         counts = torch.bincount(chances.argmax(1), minlength=10)
         seen = run.metadata["arguments"]["epochs"] * run.metadata["images"]["count"]["train"]

@@ -26,7 +26,7 @@ import latentia
 from latentia.metrics.elbo import elbo
 from latentia.runs.create import create_run
 from latentia.runs.provenance import describe_machine
-from latentia.training.checkpoint import write_whole
+from latentia.training.checkpoint import atomic_write
 from latentia.training.loop import Loop
 
 RECIPES = ("mnist_mlp_vae", "mnist_conv_vae")
@@ -153,7 +153,7 @@ def main() -> None:
         "",
     ]
     put(args.out, "multirate", "\n".join(lines))
-    write_whole(Path(args.picture), picture(found))
+    atomic_write(Path(args.picture), picture(found))
     print("\n".join(lines))
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from latentia.training.checkpoint import write_whole
+from latentia.training.checkpoint import atomic_write
 
 
 def put(path: Path, name: str, text: str) -> None:
@@ -13,4 +13,4 @@ def put(path: Path, name: str, text: str) -> None:
         page = f"{page.rstrip()}\n\n{start}{end}".lstrip()
     before, rest = page.split(start, 1)
     after = rest.split(end, 1)[1]
-    write_whole(path, f"{before}{start}{text.strip()}\n{end}{after}".encode())
+    atomic_write(path, f"{before}{start}{text.strip()}\n{end}{after}".encode())

@@ -206,10 +206,10 @@ def keras_conv(images: np.ndarray) -> Work:
 def loop_of(recipe: str, images: np.ndarray):
     """A recipe at its defaults, batch 128, on these images, ready to step."""
     import latentia
-    from latentia.training.device import keep_memory
+    from latentia.training.device import keep_freed_memory
     from latentia.training.loop import Loop
 
-    keep_memory()
+    keep_freed_memory()
     options = latentia.Options(validation=0.0)
     knobs = {"data": images, "batch": 128, "epochs": 1000}
     run, plan = create_run(recipe, knobs, {}, options, Path(tempfile.mkdtemp()) / "run")
@@ -239,7 +239,7 @@ def coding(table: bool) -> Callable[[np.ndarray], Work]:
         import torch
 
         import latentia
-        from latentia.latents.encoding import AT_ONCE
+        from latentia.latents.encoding import MAX_BATCH_SIZE
         from latentia.latents.table import write_table
 
         folder = Path(tempfile.mkdtemp())
@@ -247,7 +247,7 @@ def coding(table: bool) -> Callable[[np.ndarray], Work]:
         knobs = {"data": images[:10_000]}
         _, plan = create_run("mnist_conv_vae", knobs, {}, options, folder / "run")
         model, part = plan.model.eval(), plan.images.split("all")
-        resident = part.batch(slice(None)).image.split(part.at_once(AT_ONCE))
+        resident = part.batch(slice(None)).image.split(part.at_once(MAX_BATCH_SIZE))
 
         @torch.no_grad()
         def forward() -> None:

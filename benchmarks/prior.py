@@ -20,10 +20,10 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 import latentia
-from latentia.core.seeding import normal_rows
-from latentia.metrics.coverage import overlap
-from latentia.metrics.distribution import frechet
-from latentia.metrics.label_classifier import classifier
+from latentia.core.seeding import sample_normal_rows
+from latentia.metrics.coverage import prdc
+from latentia.metrics.distribution import estimate_frechet_distance
+from latentia.metrics.label_classifier import get_label_classifier
 from latentia.training.events import read_rows
 
 GRID = [("heun", 8), ("heun", 16), ("euler", 16), ("ddpm", 16), ("heun", 125)]
@@ -46,13 +46,13 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     run = latentia.Run.open(given.run)
     images, model = run.images(), run.autoencoder()
-    judge, test, train = classifier(images), images.split("test"), images.split("train")
+    judge, test, train = get_label_classifier(images), images.split("test"), images.split("train")
     real = judge.embed(batch.image for batch in test.batches(500))
     n, shape = len(test), model.latent_shape
 
     def judged(name: str, drawn: list[Tensor], note: str = "") -> float:
         features = judge.embed(drawn)
-        found, spread = overlap(real, features), frechet(real, features)
+        found, spread = prdc(real, features), estimate_frechet_distance(real, features)
         told = f"{found.precision:.3f} | {found.recall:.3f} | {found.coverage:.3f}"
         print(f"| {name} | {spread} | {told} | {note} |", flush=True)
         return spread.value
@@ -60,11 +60,11 @@ def main() -> None:
     print(f"{run.name}: {n:,} samples against {n:,} test images")
     print("| prior | Fréchet distance | precision | recall | coverage | |")
     print("|---|---|---|---|---|---|")
-    noise = normal_rows(n, shape, seed=0, purpose="benchmark")
+    noise = sample_normal_rows(n, shape, seed=0, purpose="benchmark")
     judged("N(0, I)", list(decoded(model, noise)))
     posteriors = [model.encode(batch.image) for batch in train.batches(500)]
     means, sds = (torch.cat([getattr(p, k) for p in posteriors]) for k in ("mean", "sd"))
-    draws = means + sds * normal_rows(len(means), shape, seed=1, purpose="benchmark")
+    draws = means + sds * sample_normal_rows(len(means), shape, seed=1, purpose="benchmark")
     mixture = GaussianMixture(10, random_state=0).fit(draws.flatten(1).double().numpy())
     z = torch.from_numpy(mixture.sample(n)[0]).float().reshape(n, *shape)
     judged("10 Gaussians", list(decoded(model, z)))
@@ -112,7 +112,7 @@ def main() -> None:
         started = time.perf_counter()
         drawn = free.sample(n, seed=0, sampling=setting).split(500)
         speed = n / (time.perf_counter() - started)
-        distance = frechet(real, judge.embed(drawn))
+        distance = estimate_frechet_distance(real, judge.embed(drawn))
         print(f"| {sampler} | {steps} | {distance} | {speed:,.0f} |", flush=True)
 
 

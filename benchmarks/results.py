@@ -21,8 +21,8 @@ import torch
 import latentia
 from latentia.core.tensors import to_bytes
 from latentia.data import Images
-from latentia.metrics.builtin import keep, measure
-from latentia.metrics.distribution import Estimate, frechet
+from latentia.metrics.builtin import measure_metrics, save_metrics
+from latentia.metrics.distribution import DistanceEstimate, estimate_frechet_distance
 from latentia.metrics.evaluation import Evaluation
 from latentia.training.events import read_rows
 
@@ -95,8 +95,8 @@ def found(run: latentia.Run, metric: str, n: int) -> dict[str, Any]:
     if not kept.get(metric) or kept[metric][0]["split"] != "test":
         images = run.images()
         e = Evaluation(run, images, images.split("test"), n=n)
-        result = measure(e, [metric])
-        keep(run, result)
+        result = measure_metrics(e, [metric])
+        save_metrics(run, result)
         kept = result["metrics"]
     return kept[metric][0]
 
@@ -117,7 +117,7 @@ def distances(runs: list[latentia.Run], n: int, pythae: str | None, threads: int
             continue
         e.run = run
         drawn = run.model().sample(len(e.real), seed=0).split(500)
-        estimate = frechet(e.real, e.embedding.embed(drawn))
+        estimate = estimate_frechet_distance(e.real, e.embedding.embed(drawn))
         epochs = run.metadata["arguments"]["epochs"]
         seen = f"{epochs * theirs['count']['train']:,}"
         lines.append(f"| {named(run)} | {interval(estimate)} | {seen} | {minutes(run)} |")
@@ -153,7 +153,7 @@ def peers(
         found = {}
         for file, name in names.items():
             drawn = torch.from_numpy(np.load(Path(folder) / f"{file}.npy")).float() / 255
-            estimate = frechet(e.real, e.embedding.embed(drawn.split(500)))
+            estimate = estimate_frechet_distance(e.real, e.embedding.embed(drawn.split(500)))
             found[name] = interval(estimate), note
     return found
 
@@ -177,7 +177,7 @@ def in_threads(count: int) -> str:
     return f"{count} thread{'s' if count != 1 else ''}"
 
 
-def interval(estimate: Estimate) -> str:
+def interval(estimate: DistanceEstimate) -> str:
     return f"{estimate.value:.3g} ± {1.96 * estimate.error:.2g}"
 
 

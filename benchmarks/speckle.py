@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 import latentia
-from latentia.metrics.speckle import contrast, grain, likeness
-from latentia.report.grids import put
-from latentia.report.prior_figures import asked
-from latentia.report.rendered_images import sheet
+from latentia.metrics.speckle import contrast, grain_size, pixel_correlation
+from latentia.report.grids import save
+from latentia.report.prior_figures import sample_conditions
+from latentia.report.rendered_images import render_grid
 
 LEAST = 0.02  # of the mean training image's largest value: the lit region
 
@@ -35,8 +35,8 @@ def main() -> None:
     model, images = run.model(), run.images()
     test = images.split("test")
     if given.picture:
-        shown, rows_are = asked(model, test)
-        put(given.picture, sheet(shown, 10, f"{run.name}: {rows_are}").kinds)
+        shown, rows_are = sample_conditions(model, test)
+        save(given.picture, render_grid(shown, 10, f"{run.name}: {rows_are}").kinds)
     batch = test.batch(slice(0, given.n))
     n, cond = len(batch.image), batch.columns["pattern"]
     train = images.split("train")
@@ -57,10 +57,10 @@ def main() -> None:
     }
     print(f"{run.name}: {n} test patterns of {images.source.name}\n")
     print("| | correlation with the truth | contrast | grain, pixels |\n|---|---|---|---|")
-    print(f"| truth | 1 | {_told(contrast(truth))} | {grain(truth):.2f} |")
+    print(f"| truth | 1 | {_told(contrast(truth))} | {grain_size(truth):.2f} |")
     for kind, drawn in kinds.items():
-        like = _told(likeness(truth, drawn))
-        print(f"| {kind} | {like} | {_told(contrast(drawn))} | {grain(drawn):.2f} |")
+        like = _told(pixel_correlation(truth, drawn))
+        print(f"| {kind} | {like} | {_told(contrast(drawn))} | {grain_size(drawn):.2f} |")
 
 
 def _told(values: np.ndarray) -> str:

@@ -31,7 +31,7 @@ from turns import Compared, Worker, compare, spread, started
 
 from latentia.core.tensors import to_bytes
 from latentia.data import open_images
-from latentia.training.checkpoint import read_about
+from latentia.training.checkpoint import read_metadata
 from latentia.training.events import read_rows
 
 HERE = Path(__file__).parent
@@ -109,7 +109,7 @@ def to_the_target(place: Place) -> Compared:
 def trained(run: Path) -> bool:
     """Whether the weights of the last step are there."""
     weights, rows = run / "weights.safetensors", read_rows(run / "log.jsonl")
-    return bool(rows) and weights.exists() and read_about(weights)["step"] == rows[0]["total"]
+    return bool(rows) and weights.exists() and read_metadata(weights)["step"] == rows[0]["total"]
 
 
 def first_step(place: Place) -> Compared:

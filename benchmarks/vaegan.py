@@ -21,17 +21,17 @@ import torch
 from turns import dearer
 
 import latentia
-from latentia.core.schedules import after, cosine, linear
+from latentia.core.schedules import cosine, delayed, linear
 from latentia.data import open_images
 from latentia.losses.likelihoods import Gaussian
 from latentia.metrics.distribution import frechet_distance
-from latentia.metrics.label_classifier import classifier
+from latentia.metrics.label_classifier import get_label_classifier
 from latentia.metrics.sharpness import high_frequency_energy
 from latentia.models.vae import VAE
 from latentia.models.vaegan import LAZY
-from latentia.nets.vaegan import vaegan_nets
-from latentia.report.grids import put
-from latentia.report.rendered_images import sheet
+from latentia.nets.vaegan import make_vaegan_networks
+from latentia.report.grids import save
+from latentia.report.rendered_images import render_grid
 from latentia.runs.create import create_run
 from latentia.training.events import read_rows
 from latentia.training.loop import Loop
@@ -64,8 +64,8 @@ def plain_vae(
 ) -> latentia.Plan:
     """`vaegan` without its critic."""
     images = open_images(data, size=size, channels=channels)
-    nets = vaegan_nets(images.shape, latent)
-    schedule = after(0.0, linear(0.02 * beta, beta), until=0.5)
+    nets = make_vaegan_networks(images.shape, latent)
+    schedule = delayed(0.0, linear(0.02 * beta, beta), until=0.5)
     model = VAE(nets.encoder, nets.decoder, Gaussian(), schedule)
     adam = latentia.Adam(lr, schedule=cosine(end=0.05))
     return latentia.Plan(model, images, {"vae": adam}, batch, epochs, average)
@@ -94,7 +94,7 @@ def draw(runs: list[latentia.Run], path: Path, n: int = 10) -> None:
     images = runs[0].images().split("test").batch(slice(0, n)).image
     rows = [images, *(run.model().reconstruct(images) for run in runs)]  # pyright: ignore
     caption = "test images, then as reconstructed by " + ", ".join(run.name for run in runs)
-    put(path, sheet(torch.cat(rows), n, caption).kinds)
+    save(path, render_grid(torch.cat(rows), n, caption).kinds)
 
 
 def measured(run: latentia.Run) -> tuple[float, float, float, str]:
@@ -102,7 +102,7 @@ def measured(run: latentia.Run) -> tuple[float, float, float, str]:
     told right.
     """
     images, model = run.images(), run.model()
-    judge, test = classifier(images), images.split("test")
+    judge, test = get_label_classifier(images), images.split("test")
     originals = [batch.image for batch in test.batches(250)]
     again = [model.reconstruct(part) for part in originals]  # pyright: ignore
     distance = frechet_distance(judge.embed(originals), judge.embed(again))
@@ -161,7 +161,9 @@ def main() -> None:
                 latentia.resume(path)  # a complete run stays as it is
                 return latentia.Run.open(path)
             own |= knobs
-            latentia.train(recipe, run=path, edits=taught, options=options, epochs=epochs, **own)
+            latentia.train(
+                recipe, run=path, modifiers=taught, options=options, epochs=epochs, **own
+            )
             return latentia.Run.open(path)
 
         adversarial = trained("vaegan", "vaegan", given.epochs, **own)

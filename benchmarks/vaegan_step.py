@@ -84,10 +84,10 @@ def ours(size: int, batch: int):
     import torch
 
     import latentia
-    from latentia.training.device import keep_memory
+    from latentia.training.device import keep_freed_memory
     from latentia.training.loop import Loop
 
-    keep_memory()
+    keep_freed_memory()
     images = torch.rand(4 * batch, 1, size, size)
     options = latentia.Options(validation=0.0)
     knobs = {"data": images, "size": size, "batch": batch, "latent": LATENT}

@@ -13,12 +13,12 @@ recipes themselves.
 
 
 def page() -> str:
-    from latentia.runs.recipes import FOLDER, list_recipes, read_card
+    from latentia.runs.recipes import RECIPES_FOLDER, list_recipes, read_card
 
     parts = [HEAD]
     for name in list_recipes():
         found = read_card(name)
-        tree = ast.parse((FOLDER / f"{name}.py").read_text())
+        tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text())
         function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
         arguments = function.args
         pairs = zip(arguments.args, arguments.defaults, strict=True)

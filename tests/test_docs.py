@@ -18,7 +18,7 @@ from latentia.cli.arguments import refuse_unknown
 from latentia.cli.main import COMMANDS, main
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.metrics import label_classifier
-from latentia.models.latent_diffusion import Sampling
+from latentia.models.latent_diffusion import SamplingOptions
 from latentia.runs.recipes import find_recipe, read_card, resolve_parameters
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +60,9 @@ def place(tmp_path, monkeypatch):
     for name, value in {"EPOCHS": 1, "STEPS": 20, "VERSION": "toy"}.items():
         monkeypatch.setattr(label_classifier, name, value)
     for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
-        monkeypatch.setattr(f"latentia.recipes.{prior}.Sampling", partial(Sampling, steps=5))
+        monkeypatch.setattr(
+            f"latentia.recipes.{prior}.SamplingOptions", partial(SamplingOptions, steps=5)
+        )
     return tmp_path
 
 
@@ -98,7 +100,9 @@ def executed(words, monkeypatch):
         words = [*words, "--k", "20"]
     if command == "explore":
         served = []
-        monkeypatch.setattr("latentia.explorer.server.serve", lambda *how: served.append(how))
+        monkeypatch.setattr(
+            "latentia.explorer.server.serve_explorer", lambda *how: served.append(how)
+        )
         assert main(words) == 0
         assert served
         return

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import latentia
-from latentia.api.training import start
+from latentia.api.training import start_run
 from latentia.cli.main import main
 from latentia.data.sources.registry import Source
-from latentia.diagnostics.diagnose import examine
+from latentia.diagnostics.diagnose import diagnose_run
 from latentia.runs.folder import RunFolder
 from latentia.runs.hub import check_run_folder
 from latentia.training.events import EndReason
@@ -30,12 +30,12 @@ def reword(path):
 
 def test_a_run_that_ended_by_its_numbers_is_known_in_any_words(tmp_path):
     knobs = {"data": IMAGES, **TOY, "lr": 1e18}
-    run, events = start("mnist_mlp_vae", knobs, options=Options(threads=1), run=tmp_path / "r")
+    run, events = start_run("mnist_mlp_vae", knobs, options=Options(threads=1), run=tmp_path / "r")
     *_, end = events
     assert end.reason is EndReason.NON_FINITE
     reword(run.path / "log.jsonl")
-    found = {each.kind: each for each in examine(run, run.images(IMAGES)).findings}
-    assert found["non-finite steps"].severity == "ILL"
+    found = {each.kind: each for each in diagnose_run(run, run.images(IMAGES)).findings}
+    assert found["non-finite steps"].severity == "ERROR"
     assert "and the run ended. First: In other words, " in found["non-finite steps"].text
     assert "interrupted" not in found
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import latentia
-from latentia.api.training import start
+from latentia.api.training import start_run
 from latentia.cli.main import main
 from latentia.core import distributed
 from latentia.core.errors import Error
@@ -21,7 +21,7 @@ from latentia.diagnostics import environment
 from latentia.runs.open import open_run
 from latentia.runs.recipes import find_recipe
 from latentia.training import device
-from latentia.training.events import Finished
+from latentia.training.events import EndReason, TrainingFinished
 from latentia.training.plan import Options
 
 RECIPE = """from __future__ import annotations
@@ -66,16 +66,16 @@ def test_a_recipe_file_that_raises_leaves_no_module(tmp_path):
     assert sys.modules == before
 
 
-def test_alone_holds_for_one_thread(monkeypatch):
+def test_local_only_holds_for_one_thread(monkeypatch):
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
     sizes = []
-    with distributed.alone():
-        sizes.append(distributed.size())
-        thread = threading.Thread(target=lambda: sizes.append(distributed.size()))
+    with distributed.local_only():
+        sizes.append(distributed.world_size())
+        thread = threading.Thread(target=lambda: sizes.append(distributed.world_size()))
         thread.start()
         thread.join()
-    assert [*sizes, distributed.size()] == [1, 2, 2]
+    assert [*sizes, distributed.world_size()] == [1, 2, 2]
 
 
 TOY = {"hidden": 8, "latent": 3, "batch": 16, "epochs": 1}
@@ -153,7 +153,9 @@ def test_a_training_leaves_the_process_as_it_was(tmp_path, threads, allocator):
     options = Options(threads=2, log_every=1)
     model = latentia.train("mnist_mlp_vae", data=IMAGES, options=options, run=tmp_path / "a", **TOY)
     assert_unchanged(before)
-    _, events = start("mnist_mlp_vae", {"data": IMAGES, **TOY}, options=options, run=tmp_path / "b")
+    _, events = start_run(
+        "mnist_mlp_vae", {"data": IMAGES, **TOY}, options=options, run=tmp_path / "b"
+    )
     counts = [torch.get_num_threads() for _ in events]
     assert set(counts) == {2}
     latentia.load(tmp_path / "a").sample(2)
@@ -190,16 +192,18 @@ def test_the_classifier_of_labels_leaves_the_process_as_it_was(run, monkeypatch)
     from latentia.metrics import label_classifier
 
     before = process()
-    monkeypatch.setattr(label_classifier, "train", lambda *_: iter([Finished(0, 1, "stopped")]))
+    monkeypatch.setattr(
+        label_classifier, "train", lambda *_: iter([TrainingFinished(0, 1, EndReason.STOPPED)])
+    )
     with pytest.raises(Error, match="was not trained to its end"):
-        label_classifier.classifier(open_images("digits:60"))
+        label_classifier.get_label_classifier(open_images("digits:60"))
     assert_unchanged(before)
 
 
 def test_what_is_installed_is_found_without_a_change(threads, allocator):
     before = process()
     assert environment.memory().startswith("commands that train keep freed blocks")
-    environment.installation()
+    environment.describe_environment()
     assert_unchanged(before)
     assert allocator == []
 
@@ -240,9 +244,9 @@ def test_an_export_leaves_the_process_as_it_was(run, tmp_path):
         from latentia.export import onnx
 
         opened = open_run(run)
-        onnx.write(opened, tmp_path / "first")  # imports the exporter
+        onnx.export_run(opened, tmp_path / "first")  # imports the exporter
         before = process()
-        onnx.write(opened, tmp_path / "out")
+        onnx.export_run(opened, tmp_path / "out")
         assert_unchanged(before)
         assert logging.getLogger(name).level == logging.DEBUG
     finally:
@@ -253,7 +257,7 @@ def test_a_profile_sets_no_variable_of_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("KINETO_LOG_LEVEL", raising=False)
     knobs, path = {"data": IMAGES, **TOY}, tmp_path / "run"
     options = Options(threads=1)
-    _, events = start("mnist_mlp_vae", knobs, options=options, run=path, profile=True)
+    _, events = start_run("mnist_mlp_vae", knobs, options=options, run=path, profile=True)
     list(events)
     assert (path / "trace.json").exists()
     assert "KINETO_LOG_LEVEL" not in os.environ

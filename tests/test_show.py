@@ -8,9 +8,9 @@ from rich.console import Console
 
 from latentia.cli.tables import print_beta_choice, print_metrics
 from latentia.cli.terminal import _render_bar, _render_lines, show_training
-from latentia.metrics.beta_choice import Candidate, Choice
+from latentia.metrics.beta_choice import BetaChoice, Candidate
 from latentia.runs.folder import RunFolder
-from latentia.training.events import Finding, Finished, Validated
+from latentia.training.events import Finding, TrainingFinished, Validated
 
 COMMAND = f"latentia train conv_vae --data '/photos [2024]' --run runs/{'long-' * 30}beta1"
 
@@ -18,7 +18,9 @@ COMMAND = f"latentia train conv_vae --data '/photos [2024]' --run runs/{'long-' 
 def test_a_terminal_cuts_no_command_and_reads_none_as_markup():
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=60)
-    events = iter([Finding(1, "collapse", "Seen.", cure=(COMMAND,)), Finished(1, 1, "complete")])
+    events = iter(
+        [Finding(1, "collapse", "Seen.", cure=(COMMAND,)), TrainingFinished(1, 1, "complete")]
+    )
     _render_bar(console, RunFolder(Path("run[x]"), {}), events)
     assert COMMAND in screen.getvalue()
     assert "run[x]" in screen.getvalue()
@@ -39,7 +41,7 @@ def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
     low = Finding(1, "collapse", "rate 0.2.", means="It ignores them.", cure=("latentia train b1",))
     found = [few, low, few, low._replace(text="rate 0.1.")]
     _render_lines(
-        iter([*epochs[:2], *found[:2], epochs[2], *found[2:], Finished(3, 3, "complete")])
+        iter([*epochs[:2], *found[:2], epochs[2], *found[2:], TrainingFinished(3, 3, "complete")])
     )
     lines = capsys.readouterr().out.splitlines()
     told = [line.split(":")[0] for line in lines if "latentia" not in line and "Too" not in line]
@@ -64,9 +66,9 @@ def test_printed_commands_can_be_pasted_though_a_folder_has_a_blank(capsys):
         yield
 
     assert show_training(run, interrupted()) == 130
-    assert show_training(run, iter([Finished(1, 2, "stopped")])) == 130
+    assert show_training(run, iter([TrainingFinished(1, 2, "stopped")])) == 130
     best = Candidate(2.0, 1.0, None)
-    print_beta_choice(Choice("sampling", "", "", "test", 1, best, [best]), [run], run)
+    print_beta_choice(BetaChoice("sampling", "", "", "test", 1, best, [best]), [run], run)
     told = [
         shlex.split(each) for each in capsys.readouterr().out.splitlines() if "latentia" in each
     ]

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 import latentia
-from latentia.core.contract import Batch, Moment
+from latentia.core.contract import Batch, StepContext
 from latentia.sklearn import ImageVAE
 
 EXPECTED_FAILURES = {}  # at most three, each with its reason
@@ -90,7 +90,7 @@ def test_score_samples_are_the_elbo_that_the_engine_validates_with(digits, fitte
     X = digits[0][400:1000]
     ours = fitted.score_samples(X).astype(float)
     images = torch.from_numpy(X.reshape(-1, 1, 8, 8) / 16).float()
-    moment = Moment(0, 1, 0, len(X), 0, len(X))
+    moment = StepContext(0, 1, 0, len(X), 0, len(X))
     found = fitted.model_.score(Batch(images, {}), moment)
     assert found["rate"].mean() > 1
     nelbo = found["nelbo"].double().numpy()

@@ -15,21 +15,21 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from latentia.api.training import finish, told
-from latentia.core.contract import Batch, HasLatents, Model, Moment
+from latentia.api.training import train_with_outputs, wait_for_model
+from latentia.core.contract import Batch, HasLatents, Model, StepContext
 from latentia.core.errors import Error
 from latentia.core.seeding import noise
-from latentia.core.text import counted
+from latentia.core.text import pluralize
 from latentia.data import Images, Source
-from latentia.data.reader import Wanted
-from latentia.data.sources.arrays import LAST, Arrays
+from latentia.data.reader import LoadOptions
+from latentia.data.sources.arrays import CHANNEL_COUNTS, ArrayReader
 from latentia.runs.create import create_run
 from latentia.runs.folder import RunFolder
-from latentia.tracking import require
+from latentia.tracking import require_tracker
 from latentia.training.plan import Options
 
-NAMED = ("latent", "beta", "lr", "batch", "epochs")
-PART = 500  # rows that a network sees at once
+RECIPE_PARAMETERS = ("latent", "beta", "lr", "batch", "epochs")
+BATCH_ROWS = 500  # rows that a network sees at once
 
 
 class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -88,30 +88,36 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
         Raises: Error if X, a knob or the recipe won't do, or the training did not finish.
         """
-        images = self._images(X, fitting=True)
-        options = Options(**{**(self.options or {}), "seed": seed_of(self.random_state)})
-        require(options.tracker)
-        source = Everything(images, seed=options.seed, validation=options.validation)
-        given = {name: getattr(self, name) for name in NAMED}
-        knobs = {name: value for name, value in given.items() if value is not None}
-        knobs |= {**(self.knobs or {}), "data": Images(source, Wanted(None, None, None, 1.0))}
-        with TemporaryDirectory() as scratch:
-            where = self.run or Path(scratch) / "run"
-            run, plan = create_run(self.recipe, knobs, self.edits or {}, options, where)
+        images = self._images(X, is_fitting=True)
+        options = Options(**{**(self.options or {}), "seed": resolve_seed(self.random_state)})
+        require_tracker(options.tracker)
+        source = UnsplitSource(images, seed=options.seed, validation=options.validation)
+        named_parameters = {name: getattr(self, name) for name in RECIPE_PARAMETERS}
+        parameters = {name: value for name, value in named_parameters.items() if value is not None}
+        parameters |= {
+            **(self.knobs or {}),
+            "data": Images(source, LoadOptions(None, None, None, 1.0)),
+        }
+        with TemporaryDirectory() as temporary_folder:
+            run_path = self.run or Path(temporary_folder) / "run"
+            run, plan = create_run(self.recipe, parameters, self.edits or {}, options, run_path)
             if not isinstance(plan.model, HasLatents):
                 raise Error(
                     f"The recipe {self.recipe} has no encoder: it only draws images; give a recipe "
                     "of a VAE, such as conv_vae."
                 )
-            self.model_, self.about_ = finish(run, told(run, plan)), run.metadata
+            self.model_, self.about_ = (
+                wait_for_model(run, train_with_outputs(run, plan)),
+                run.metadata,
+            )
         self._n_features_out = math.prod(self.model_.latent_shape)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """Posterior means (n, latents)."""
         check_is_fitted(self)
-        parts = [self.model_.encode(x).mean.flatten(1) for x in self._parts(X)]
-        return torch.cat(parts).cpu().numpy()
+        means = [self.model_.encode(x).mean.flatten(1) for x in self._parts(X)]
+        return torch.cat(means).cpu().numpy()
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """The expected image of each latent, shaped and scaled as what was fitted."""
@@ -119,16 +125,18 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         z = torch.from_numpy(check_array(X, dtype="float32", copy=True))
         if z.shape[1] != self._n_features_out:
             raise Error(
-                f"X has {counted(z.shape[1], 'column')}; give the {self._n_features_out} latents "
+                f"X has {pluralize(z.shape[1], 'column')}; give the {self._n_features_out} latents "
                 "that transform returns."
             )
         z = z.reshape(-1, *self.model_.latent_shape)
-        return self._returned(torch.cat([self.model_.decode(part) for part in z.split(PART)]))
+        return self._returned(
+            torch.cat([self.model_.decode(chunk) for chunk in z.split(BATCH_ROWS)])
+        )
 
     def score_samples(self, X: Any) -> np.ndarray:
         """The ELBO of each image in [0, 1], nats, from one draw, which is the image's own."""
         check_is_fitted(self)
-        return torch.cat([elbo(self.model_, x) for x in self._parts(X)]).cpu().numpy()
+        return torch.cat([estimate_elbo(self.model_, x) for x in self._parts(X)]).cpu().numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean ELBO, nats per image: higher is better, and comparable between betas."""
@@ -137,14 +145,14 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def sample(self, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """New images, as `inverse_transform` returns them; sample k of a seed is so for every n."""
         check_is_fitted(self)
-        return self._returned(self.model_.sample(n_samples, seed=seed_of(random_state)))
+        return self._returned(self.model_.sample(n_samples, seed=resolve_seed(random_state)))
 
-    def _images(self, X: Any, fitting: bool = False) -> np.ndarray:
+    def _images(self, X: Any, is_fitting: bool = False) -> np.ndarray:
         """(n, c, h, w) in [0, 1], float32."""
         shape = tuple(X.shape[1:]) if getattr(X, "ndim", 2) > 2 else None
         X = X.reshape(len(X), -1) if shape else X
-        X = validate_data(self, X, reset=fitting)
-        if fitting:
+        X = validate_data(self, X, reset=is_fitting)
+        if is_fitting:
             self.image_shape_ = self._shape(X.shape[1], shape)
             self.rows_ = shape is None
             self.low_, self.high_ = self._limits(X)
@@ -155,11 +163,11 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                 f"X lies in [{X.min():g}, {X.max():g}]; it must lie in scale={self.scale}: rescale "
                 'it, or give scale="minmax".'
             )
-        unit = (X.astype(np.float64) - self.low_) / ((self.high_ - self.low_) or 1.0)
-        images = unit.clip(0, 1).astype(np.float32).reshape(-1, *self.image_shape_)
+        scaled = (X.astype(np.float64) - self.low_) / ((self.high_ - self.low_) or 1.0)
+        images = scaled.clip(0, 1).astype(np.float32).reshape(-1, *self.image_shape_)
         if len(self.image_shape_) == 2:
             return images[:, None]
-        return np.moveaxis(images, -1, 1) if channels_last(self.image_shape_) else images
+        return np.moveaxis(images, -1, 1) if has_channels_last(self.image_shape_) else images
 
     def _limits(self, X: np.ndarray) -> tuple[float, float]:
         match self.scale:
@@ -172,12 +180,14 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             "that mean 0 and 1, such as (0, 255)."
         )
 
-    def _shape(self, pixels: int, found: tuple[int, ...] | None) -> tuple[int, ...]:
+    def _shape(self, pixels: int, array_shape: tuple[int, ...] | None) -> tuple[int, ...]:
         side = math.isqrt(pixels)
-        shape = self.image_shape or found or ((side, side) if side**2 == pixels else (1, pixels))
+        shape = (
+            self.image_shape or array_shape or ((side, side) if side**2 == pixels else (1, pixels))
+        )
         if len(shape) not in (2, 3) or min(shape) < 1 or math.prod(shape) != pixels:
             raise Error(
-                f"image_shape is {shape}, and each image has {counted(pixels, 'value')}; give "
+                f"image_shape is {shape}, and each image has {pluralize(pixels, 'value')}; give "
                 "(h, w), (c, h, w) or (h, w, c) of as many, or None."
             )
         return tuple(shape)
@@ -185,12 +195,12 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def _parts(self, X: Any) -> Iterator[Tensor]:
         images = np.ascontiguousarray(self._images(X))
         device = next(self.model_.parameters()).device
-        yield from (part.to(device) for part in torch.from_numpy(images).split(PART))
+        yield from (batch.to(device) for batch in torch.from_numpy(images).split(BATCH_ROWS))
 
     def _returned(self, images: Tensor) -> np.ndarray:
-        made = images.cpu().numpy() * np.float32(self.high_ - self.low_) + np.float32(self.low_)
-        made = np.moveaxis(made, 1, -1) if channels_last(self.image_shape_) else made
-        return made.reshape(len(made), *([-1] if self.rows_ else self.image_shape_))
+        arrays = images.cpu().numpy() * np.float32(self.high_ - self.low_) + np.float32(self.low_)
+        arrays = np.moveaxis(arrays, 1, -1) if has_channels_last(self.image_shape_) else arrays
+        return arrays.reshape(len(arrays), *([-1] if self.rows_ else self.image_shape_))
 
     def __getstate__(self) -> dict[str, Any]:
         """Schedules are closures, which cannot be stored: weights and about_ make the model."""
@@ -212,32 +222,45 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return tags
 
 
-class Everything(Source):
+class UnsplitSource(Source):
     """An array of which no test split is held out: who fits an estimator has held out their own."""
 
-    def reader(self) -> Arrays:
-        return Arrays("X", {"train": self.data, "test": self.data[:0]})
+    def reader(self) -> ArrayReader:
+        return ArrayReader("X", {"train": self.data, "test": self.data[:0]})
 
 
 @torch.no_grad()
-def elbo(model: Model, images: Tensor) -> Tensor:
+def estimate_elbo(model: Model, images: Tensor) -> Tensor:
     """(b,) nats, one draw an image, whose address is the image itself: no order, no neighbours."""
     assert isinstance(model, HasLatents)
-    digests = [hashlib.blake2b(each.cpu().numpy().tobytes(), digest_size=7) for each in images]
-    each = [Moment(int.from_bytes(d.digest(), "little"), 1, 0, 1, 0, 1) for d in digests]
-    alone = list(zip(images.split(1), each, strict=True))
-    seen = torch.cat([model.observed(Batch(image, {}), moment) for image, moment in alone])
-    posterior = model.encode(seen)
-    draws = [noise(moment, "score", model.latent_shape, image) for image, moment in alone]
-    return -model.distortion(posterior.sample(torch.cat(draws)), seen) - posterior.kl()
+    digests = [
+        hashlib.blake2b(step_contexts.cpu().numpy().tobytes(), digest_size=7)
+        for step_contexts in images
+    ]
+    step_contexts = [
+        StepContext(int.from_bytes(digest.digest(), "little"), 1, 0, 1, 0, 1) for digest in digests
+    ]
+    images_and_contexts = list(zip(images.split(1), step_contexts, strict=True))
+    observed_images = torch.cat(
+        [
+            model.observed(Batch(image, {}), step_context)
+            for image, step_context in images_and_contexts
+        ]
+    )
+    posterior = model.encode(observed_images)
+    draws = [
+        noise(step_context, "score", model.latent_shape, image)
+        for image, step_context in images_and_contexts
+    ]
+    return -model.distortion(posterior.sample(torch.cat(draws)), observed_images) - posterior.kl()
 
 
-def channels_last(shape: tuple[int, ...]) -> bool:
-    """The rule of `latentia.data.sources.arrays.planar`."""
-    return len(shape) == 3 and shape[2] in LAST and shape[0] not in LAST
+def has_channels_last(shape: tuple[int, ...]) -> bool:
+    """The rule of `latentia.data.sources.arrays.to_nchw`."""
+    return len(shape) == 3 and shape[2] in CHANNEL_COUNTS and shape[0] not in CHANNEL_COUNTS
 
 
-def seed_of(random_state: Any) -> int:
+def resolve_seed(random_state: Any) -> int:
     """A whole number is the seed itself, as everywhere in latentia."""
     if isinstance(random_state, Integral):
         return int(random_state)

@@ -10,7 +10,7 @@ from PIL import Image
 import latentia
 import latentia.runs.images
 from latentia.cli.main import main
-from latentia.report.grids import lay as latentia_lay
+from latentia.report.grids import make_grid as latentia_lay
 from mistakes import error
 
 

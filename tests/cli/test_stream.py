@@ -8,7 +8,7 @@ import pytest
 from data.shards import counted
 from latentia.cli.main import main
 from latentia.diagnostics import suggested_commands
-from latentia.diagnostics.run_context import Patient
+from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
 
 SMALL = ["--batch", "16", "--epochs", "2", "--threads", "1"]
@@ -62,8 +62,8 @@ def test_what_the_doctor_prescribes_reads_the_same_images(streamed, tmp_path, ca
     found = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
     assert f"--data {tmp_path / 'moved'}" in found["few steps"]["cure"][0]
     (tmp_path / "moved").rename(tmp_path / "shards")
-    (small,) = suggested_commands.other(
-        Patient(RunFolder.open(streamed)), "mnist_mlp_vae", "small", latent=2
+    (small,) = suggested_commands.use_recipe(
+        RunContext(RunFolder.open(streamed)), "mnist_mlp_vae", "small", latent=2
     )
     assert main([*shlex.split(small)[1:], *SMALL]) == 0
     about = json.loads((streamed.parent / "run-small" / "run.json").read_text())

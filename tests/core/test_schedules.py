@@ -5,17 +5,17 @@ import itertools
 import pytest
 
 from latentia.core.schedules import (
-    after,
     constant,
     cosine,
     cyclical,
+    delayed,
     exponential,
     linear,
-    step,
+    staircase,
     triangle,
 )
 
-RISING = [linear(0.1, 2.0), exponential(0.1, 2.0), step(0.1, 2.0, 5)]
+RISING = [linear(0.1, 2.0), exponential(0.1, 2.0), staircase(0.1, 2.0, 5)]
 
 
 @pytest.mark.parametrize("schedule", RISING)
@@ -33,7 +33,7 @@ def test_linear_and_exponential_have_the_arithmetic_and_the_geometric_mean_in_th
 
 
 def test_steps_are_flat_between_stairs():
-    stairs = step(0.0, 1.0, 4)
+    stairs = staircase(0.0, 1.0, 4)
     assert [round(stairs(k / 10), 2) for k in range(11)] == [
         0, 0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1, 1, 1,
     ]  # fmt: skip
@@ -49,7 +49,7 @@ def test_a_cycle_rises_for_its_first_half_and_holds_for_its_second():
 
 
 def test_after_holds_the_start_then_plays_the_whole_schedule_then_holds_the_end():
-    late = after(0.2, linear(0.0, 1.0), until=0.6)
+    late = delayed(0.2, linear(0.0, 1.0), until=0.6)
     assert late(0.2) == 0.0
     assert late(0.4) == pytest.approx(0.5)
     assert late(0.6) == 1.0 == late(1.0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latentia.core.progress import watched
+from latentia.core.progress import show_progress
 from latentia.data import Source, cache, open_images
 
 
@@ -30,7 +30,7 @@ def never(*_):
 
 
 def forbid_decoding(monkeypatch):
-    monkeypatch.setattr("latentia.data.image_files.Files.survey", never)
+    monkeypatch.setattr("latentia.data.image_files.ImageFiles.survey", never)
 
 
 def test_a_cached_open_equals_a_fresh_one(folder, monkeypatch):
@@ -60,7 +60,7 @@ def test_a_size_that_is_asked_for_is_the_one_that_was_found(folder, monkeypatch)
 
 def test_a_spoilt_note_of_the_shape_is_written_anew(folder):
     expected = pixels(folder)
-    (note,) = (cache.root() / "images").glob("*.shape")
+    (note,) = (cache.cache_root() / "images").glob("*.shape")
     note.write_text("[1, 9")
     assert torch.equal(pixels(folder), expected)
     assert note.read_text() == "[1, 9, 11]"
@@ -84,17 +84,17 @@ def test_options_of_reading_are_part_of_the_key(tmp_path):
 
 
 def test_an_interrupted_decode_leaves_nothing(folder, monkeypatch):
-    from latentia.data.image_files import Files
+    from latentia.data.image_files import ImageFiles
 
     def interrupted(self, out, prep):
         out[:6] = 1
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Files, "decode", interrupted)
+        patch.setattr(ImageFiles, "decode", interrupted)
         with pytest.raises(KeyboardInterrupt):
             pixels(folder)
-    assert list((cache.root() / "images").glob("*/")) == []
+    assert list((cache.cache_root() / "images").glob("*/")) == []
     assert pixels(folder).float().std() > 50
 
 
@@ -102,7 +102,7 @@ def test_an_interrupted_decode_leaves_nothing(folder, monkeypatch):
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_cache_is_made_anew(folder, name, damage):
     expected = pixels(folder).clone()
-    (file,) = (cache.root() / "images").glob(f"*/{name}")
+    (file,) = (cache.cache_root() / "images").glob(f"*/{name}")
     if damage == "gone":
         file.unlink()
     else:
@@ -112,8 +112,8 @@ def test_a_damaged_cache_is_made_anew(folder, name, damage):
 
 
 def test_what_a_killed_process_left_is_swept(folder):
-    left = cache.root() / "images" / "0.dead.part"
-    young = cache.root() / "images" / "1.busy.part"
+    left = cache.cache_root() / "images" / "0.dead.part"
+    young = cache.cache_root() / "images" / "1.busy.part"
     for path in (left, young):
         path.mkdir(parents=True)
     os.utime(left, (0, 0))
@@ -132,7 +132,7 @@ def test_without_a_cache_images_stay_in_memory(folder, tmp_path, monkeypatch, re
 
 def test_a_full_disk_leaves_images_in_memory(folder, monkeypatch):
     expected = pixels(folder, 5).clone()
-    for path in (cache.root() / "images").glob("*/"):
+    for path in (cache.cache_root() / "images").glob("*/"):
         path.rename(path.with_name("elsewhere"))
 
     def full(*_):
@@ -140,12 +140,12 @@ def test_a_full_disk_leaves_images_in_memory(folder, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     assert torch.equal(pixels(folder, 5), expected)
-    assert [path.name for path in (cache.root() / "images").glob("*/")] == ["elsewhere"]
+    assert [path.name for path in (cache.cache_root() / "images").glob("*/")] == ["elsewhere"]
 
 
 def test_many_pixels_are_mapped(folder, monkeypatch):
     expected = open_images(str(folder)).split("train").batch(torch.tensor([3, 1]))
-    monkeypatch.setattr(cache, "FEW", 100)
+    monkeypatch.setattr(cache, "MAX_IN_MEMORY_BYTES", 100)
     loads = []
     load = np.load
     monkeypatch.setattr(
@@ -158,14 +158,14 @@ def test_many_pixels_are_mapped(folder, monkeypatch):
 
 def test_arrays_in_memory_are_not_cached():
     open_images(np.zeros((4, 3, 3), np.uint8)).split("train")
-    assert not (cache.root() / "images").exists()
+    assert not (cache.cache_root() / "images").exists()
 
 
 def test_short_work_is_silent_and_long_work_counts(capsys, monkeypatch):
-    assert sum(watched([2, 3], 5, "x: decoding")) == 5
+    assert sum(show_progress([2, 3], 5, "x: decoding")) == 5
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("latentia.core.progress.PATIENCE", -1.0)
-    assert sum(watched([2000, 3000], 5000, "x: decoding")) == 5000
+    monkeypatch.setattr("latentia.core.progress.INITIAL_DELAY", -1.0)
+    assert sum(show_progress([2000, 3000], 5000, "x: decoding")) == 5000
     assert capsys.readouterr().err == "x: decoding: 2,000 of 5,000\n"
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert sum(watched([2000, 3000], 5000, "x: decoding")) == 5000
+    assert sum(show_progress([2000, 3000], 5000, "x: decoding")) == 5000

@@ -10,7 +10,7 @@ from PIL import Image
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
-from latentia.data.image_files import Files
+from latentia.data.image_files import ImageFiles
 
 
 def picture(path, level=0, size=(4, 4)):
@@ -225,11 +225,11 @@ def test_an_unreadable_file_reaches_the_user_even_from_many_threads(tmp_path):
 
 
 def test_rows_stand_at_their_names_however_threads_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("latentia.data.image_files.SMALL", 0)
-    monkeypatch.setattr("latentia.data.image_files.processors", lambda: 4)
+    monkeypatch.setattr("latentia.data.image_files.SMALL_IMAGE_PIXELS", 0)
+    monkeypatch.setattr("latentia.data.image_files.count_processors", lambda: 4)
     for level in range(200):
         picture(tmp_path / f"{level:03}.png", level)
-    original = Files.__dict__["decode"]
+    original = ImageFiles.__dict__["decode"]
 
     def slow_start(self, out, prep):
         fetch = self.fetch
@@ -241,7 +241,7 @@ def test_rows_stand_at_their_names_however_threads_end(tmp_path, monkeypatch):
         self.fetch = late
         original(self, out, prep)
 
-    monkeypatch.setattr(Files, "decode", slow_start)
+    monkeypatch.setattr(ImageFiles, "decode", slow_start)
     found = every(open_images(str(tmp_path)))
     assert found == {f"{level:03}.png": (level, None) for level in range(200)}
     assert open_images(Source(str(tmp_path), seed=3)).split("train").keys != []

@@ -9,7 +9,7 @@ from PIL import Image as Picture
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
-from latentia.data.sources.table import by_split
+from latentia.data.sources.table import group_by_split
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -74,7 +74,7 @@ def test_a_folder_is_one_folder_however_its_name_is_written(tmp_path, monkeypatc
     written = open_images(Source(str(tmp_path / "photos"))).split("train")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "latentia.data.sources.table.Table.load", None
+        "latentia.data.sources.table.TableReader.load", None
     )  # nothing is read a second time
     assert levels(open_images(Source("photos/")).split("train")) == levels(written)
 
@@ -238,7 +238,7 @@ def test_a_name_that_is_none(name):
 
 @pytest.mark.skipif(not (SHARED / "mnist").exists(), reason="no ../shared/data/mnist here")
 def test_mnist_as_it_lies_on_the_hub():
-    placed = by_split(SHARED / "mnist")
+    placed = group_by_split(SHARED / "mnist")
     assert {name: len(files) for name, files in placed.items()} == {"train": 1, "test": 1}
     images = open_images(placed["test"][0], size=28, channels=1)
     assert images.spec()["count"] == {"train": 8250, "validation": 750, "test": 1000}

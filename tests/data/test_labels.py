@@ -11,7 +11,7 @@ from PIL import Image
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
-from latentia.data.labels import UNLABELLED, Labels, joined_by_name
+from latentia.data.labels import SOURCE_LABELS, Labels, join_by_name
 
 NAMES = ["a/x.png", "b/x.png", "b/y é.png", "b/0012.png"]
 TABLE = """Year,file,Brand,Length
@@ -55,7 +55,7 @@ def test_a_name_of_digits_stays_a_name(tmp_path):
     """As shards have it: 0007 of the table is 0007, not 7."""
     path = tmp_path / "labels.csv"
     path.write_text("file,Year\n0007,1990\n0008,1991\n")
-    found = joined_by_name(path, None, ["a.tar/0008", "a.tar/0007"], True)
+    found = join_by_name(path, None, ["a.tar/0008", "a.tar/0007"], True)
     assert found["Year"].values.tolist() == [1991, 1990]
 
 
@@ -92,7 +92,7 @@ def test_only_the_columns_that_are_wanted(images, onto, tmp_path):
     assert list(onto(TABLE, ["Year", "label"][:1]).columns) == ["Year"]
     part = images.split("all")
     assert Labels(columns=["label"]).onto(part, part.keys).columns.keys() == {"label"}
-    assert UNLABELLED.onto(part, part.keys).columns.keys() == {"label"}
+    assert SOURCE_LABELS.onto(part, part.keys).columns.keys() == {"label"}
 
 
 def test_tables_as_spreadsheets_and_others_write_them(onto, images, tmp_path):

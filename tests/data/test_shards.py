@@ -9,10 +9,10 @@ import torch
 
 from data.shards import counted, levels, parquet, picture, tar
 from latentia.core.errors import Error
-from latentia.core.seeding import generator
+from latentia.core.seeding import make_generator
 from latentia.data import Source, open_images, streaming
-from latentia.data.sources.shards import sharded
-from latentia.data.splits import NAMES, splits
+from latentia.data.sources.shards import is_shard_source
+from latentia.data.splits import SPLIT_NAMES, assign_rows
 
 
 def stream(where, **how):
@@ -28,7 +28,7 @@ def own_cache(tmp_path, monkeypatch):
 def fetched(monkeypatch):
     """How often each shard was fetched, by its rank among all."""
     count = Counter()
-    before = streaming.Streamed.__init__
+    before = streaming.StreamedPixels.__init__
 
     def noted(self, shards, *how):
         def counting(at, fetch):
@@ -41,7 +41,7 @@ def fetched(monkeypatch):
         shards = [s._replace(fetch=counting(at, s.fetch)) for at, s in enumerate(shards)]
         before(self, shards, *how)
 
-    monkeypatch.setattr(streaming.Streamed, "__init__", noted)
+    monkeypatch.setattr(streaming.StreamedPixels, "__init__", noted)
     return count
 
 
@@ -82,7 +82,7 @@ def test_far_shards_are_read_over_their_protocol(tmp_path):
 
 def test_held_out_images_are_whole_shards_and_every_image_is_in_one_split(tmp_path):
     images = stream(counted(tmp_path / "s", shards=12, each=3), validation=0.2)
-    found = {name: levels(images.split(name).batch(slice(None)).image) for name in NAMES}
+    found = {name: levels(images.split(name).batch(slice(None)).image) for name in SPLIT_NAMES}
     assert sorted(chain(*found.values())) == list(range(36))
     for part in found.values():
         assert part
@@ -102,27 +102,31 @@ def test_of_unequal_shards_the_smallest_is_held_out_or_none(sizes, held):
     """No split is of the seed's whim: it is never most of the images."""
     at = np.repeat(np.arange(len(sizes)), sizes)
     for seed in range(5):
-        rows = splits({"train": sum(sizes)}, seed, 1 / 12, at)
-        assert tuple(len(rows[name]) for name in NAMES) == held
+        rows = assign_rows({"train": sum(sizes)}, seed, 1 / 12, at)
+        assert tuple(len(rows[name]) for name in SPLIT_NAMES) == held
 
 
 @pytest.mark.parametrize("shards", [1, 2, 6])
 def test_of_few_shards_images_are_held_out(tmp_path, shards):
     images = stream(counted(tmp_path / "s", shards=shards, each=60 // shards))
-    assert [len(images.split(name)) for name in NAMES] == [50, 4, 6]  # some round: 54 / 12 is 4.5
+    assert [len(images.split(name)) for name in SPLIT_NAMES] == [
+        50,
+        4,
+        6,
+    ]  # some round: 54 / 12 is 4.5
 
 
 def test_shards_of_a_test_alone_can_be_measured(tmp_path):
     images = stream(counted(tmp_path / "s", shards=2, name="test-{:03}.tar"))
-    assert [len(images.split(name)) for name in NAMES] == [0, 0, 10]
+    assert [len(images.split(name)) for name in SPLIT_NAMES] == [0, 0, 10]
 
 
 def test_an_epoch_shows_every_image_once_and_fetches_every_shard_once(
     tmp_path, fetched, monkeypatch
 ):
-    monkeypatch.setattr(streaming, "IMAGES", 10)  # two shards a window
+    monkeypatch.setattr(streaming, "WINDOW_IMAGES", 10)  # two shards a window
     train = stream(counted(tmp_path / "s", shards=20), validation=0.0).split("train")
-    epochs = [train.order(generator(0, "order", epoch)) for epoch in (0, 0, 1)]
+    epochs = [train.order(make_generator(0, "order", epoch)) for epoch in (0, 0, 1)]
     assert torch.equal(epochs[0], epochs[1])
     assert not torch.equal(epochs[0], epochs[2])
     for order in epochs:
@@ -132,10 +136,12 @@ def test_an_epoch_shows_every_image_once_and_fetches_every_shard_once(
 
 
 def test_every_shard_is_fetched_once_an_epoch_whatever_the_batch(tmp_path, fetched, monkeypatch):
-    monkeypatch.setattr(streaming, "IMAGES", 10)
+    monkeypatch.setattr(streaming, "WINDOW_IMAGES", 10)
     images = stream(counted(tmp_path / "s", shards=20), validation=0.0)
     train, most = images.split("train"), 0
-    for rows in train.order(generator(0, "order", 0)).split(7):  # batches that span two windows
+    for rows in train.order(make_generator(0, "order", 0)).split(
+        7
+    ):  # batches that span two windows
         train.batch(rows)
         most = max(most, len(train.pixels.held))
     assert set(fetched.values()) == {1}
@@ -144,9 +150,9 @@ def test_every_shard_is_fetched_once_an_epoch_whatever_the_batch(tmp_path, fetch
 
 
 def test_windows_mix_their_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr(streaming, "IMAGES", 50)
+    monkeypatch.setattr(streaming, "WINDOW_IMAGES", 50)
     train = stream(counted(tmp_path / "s", shards=20, each=10), validation=0.0).split("train")
-    order = train.order(generator(0, "order", 0))
+    order = train.order(make_generator(0, "order", 0))
     shard = train.pixels.shard_of(train.rows[order])
     assert len(set(shard[:50])) == 5  # a window of five shards
     assert min(len(set(shard[k : k + 25])) for k in (0, 25, 50, 75)) > 3  # well mixed within
@@ -233,7 +239,7 @@ def test_a_broken_shard_and_one_that_is_gone(tmp_path):
 def test_what_holds_shards_is_known_by_looking(tmp_path):
     counted(tmp_path / "s", shards=1)
     given = (tmp_path / "s", str(tmp_path / "s" / "*.tar"), tmp_path, tmp_path / "no", np.zeros(3))
-    assert [sharded(each) for each in given] == [True, True, True, False, False]
+    assert [is_shard_source(each) for each in given] == [True, True, True, False, False]
 
 
 def test_only_shards_are_streamed(tmp_path):
@@ -293,9 +299,9 @@ def test_a_place_that_is_not_there_or_not_reached(tmp_path):
 
 def test_no_more_than_two_shards_of_the_next_window_wait(tmp_path, monkeypatch):
     """A process that ends waits for what is queued."""
-    monkeypatch.setattr(streaming, "IMAGES", 25)
+    monkeypatch.setattr(streaming, "WINDOW_IMAGES", 25)
     train = stream(counted(tmp_path / "s", shards=20), validation=0.0).split("train")
-    for rows in train.order(generator(0, "order", 0)).split(5):
+    for rows in train.order(make_generator(0, "order", 0)).split(5):
         train.batch(rows)
         assert sum(not future.done() for future in train.pixels.held.values()) <= 2
 
@@ -304,7 +310,7 @@ def test_other_threads_may_read_as_well(tmp_path, monkeypatch):
     from concurrent.futures import ThreadPoolExecutor
 
     everything = stream(counted(tmp_path / "s", shards=8)).split("all")
-    rows = [torch.randperm(40, generator=generator(0, "rows", k)) for k in range(60)]
+    rows = [torch.randperm(40, generator=make_generator(0, "rows", k)) for k in range(60)]
     with ThreadPoolExecutor(4) as pool:
         for mine, batch in zip(rows, pool.map(everything.batch, rows), strict=True):
             assert levels(batch.image) == mine.tolist()

@@ -5,29 +5,36 @@ import pytest
 from scipy import special, stats
 
 from latentia.core.errors import Error
-from latentia.data.synthetic.multimode_fiber import Fibre, geodesic, haar, lp_roots
-from latentia.data.synthetic.speckle import WHITE, camera, digits, full_scale, patterns, speckle
-from latentia.metrics.speckle import grain
+from latentia.data.synthetic.multimode_fiber import MultimodeFiber, geodesic, haar_unitary, lp_roots
+from latentia.data.synthetic.speckle import (
+    FULL_SCALE,
+    full_scale_intensity,
+    load_padded_digits,
+    make_patterns,
+    simulate_camera,
+    speckle,
+)
+from latentia.metrics.speckle import grain_size
 
 FEW = {"size": 16, "core": 4.0, "na": 0.2}  # some ten modes: thousands of such fibres are cheap
 SEEDS = 3000
 
 
 @pytest.fixture(scope="module")
-def fibre() -> Fibre:
-    return Fibre(size=48)
+def fibre() -> MultimodeFiber:
+    return MultimodeFiber(size=48)
 
 
 @pytest.fixture(scope="module")
 def shown() -> np.ndarray:
-    return patterns(64, seed=0)["pattern"] / 255
+    return make_patterns(64, seed=0)["pattern"] / 255
 
 
 @pytest.fixture(scope="module")
 def few() -> tuple[np.ndarray, np.ndarray]:
     """One pixel's modes (modes,) and the unitaries of many independent fibres."""
-    pixel = Fibre(**FEW).modes[16 * 6 + 9]
-    return pixel, np.stack([Fibre(seed=seed, **FEW).unitary for seed in range(SEEDS)])
+    pixel = MultimodeFiber(**FEW).modes[16 * 6 + 9]
+    return pixel, np.stack([MultimodeFiber(seed=seed, **FEW).unitary for seed in range(SEEDS)])
 
 
 def within(values: np.ndarray, expected: float, errors: float = 3.0) -> bool:
@@ -61,7 +68,7 @@ def test_the_number_of_modes_tends_to_a_quarter_of_v_squared():
 
 def test_modes_are_orthonormal_and_eigenfunctions():
     """In the core, the Laplacian of LP01 is -(u / a)^2 times it, but for sampling."""
-    fibre = Fibre()
+    fibre = MultimodeFiber()
     np.testing.assert_allclose(
         fibre.modes.T @ fibre.modes, np.eye(fibre.modes.shape[1]), atol=1e-10
     )
@@ -80,12 +87,12 @@ def test_modes_are_orthonormal_and_eigenfunctions():
 
 @pytest.mark.parametrize("coupling", [0.0, 0.3, 1.0])
 def test_the_coupling_is_unitary(coupling):
-    unitary = Fibre(size=48, coupling=coupling).unitary
+    unitary = MultimodeFiber(size=48, coupling=coupling).unitary
     np.testing.assert_allclose(unitary @ unitary.conj().T, np.eye(len(unitary)), atol=1e-10)
 
 
 def test_the_knob_goes_from_the_identity_to_haar():
-    whole = haar(30, np.random.default_rng(0))
+    whole = haar_unitary(30, np.random.default_rng(0))
     away = [np.linalg.norm(geodesic(whole, part) - np.eye(30)) for part in np.linspace(0, 1, 6)]
     assert away[0] < 1e-10
     assert (np.diff(away) > 0).all()
@@ -126,7 +133,7 @@ def test_the_guided_power_is_less_than_the_incident_and_a_mode_is_all_guided(fib
 
 
 def test_a_fibre_without_coupling_relays_the_pattern_on_the_square_inscribed_in_the_core(shown):
-    straight = Fibre(size=48, coupling=0.0)
+    straight = MultimodeFiber(size=48, coupling=0.0)
     lit = straight.illumination(np.ones((1, 1, 28, 28)))[0].reshape(48, 48) > 0
     assert straight.radius[lit].max() < 1 < straight.radius[lit].max() + 0.07
     assert (lit == lit.T).all()
@@ -161,10 +168,10 @@ def test_contrast_of_n_modes(few):
 def test_intensity_is_negative_exponential_in_many_modes(shown):
     """Goodman 2007, eq. 3.2; Kolmogorov-Smirnov at 1 %, the mean known, seeds 0 to 699."""
     knobs = {"size": 32, "core": 9.0}
-    fibre = Fibre(**knobs)
+    fibre = MultimodeFiber(**knobs)
     pixel = fibre.modes[32 * 13 + 18]
     launched = fibre.coefficients(shown[:1])[0]
-    fields = [Fibre(seed=seed, **knobs).unitary @ launched @ pixel for seed in range(700)]
+    fields = [MultimodeFiber(seed=seed, **knobs).unitary @ launched @ pixel for seed in range(700)]
     mean = (pixel**2).sum() * (launched**2).sum() / len(pixel)
     assert len(pixel) > 50
     assert stats.kstest(abs(np.array(fields)) ** 2 / mean, "expon").pvalue > 0.01
@@ -202,11 +209,11 @@ def test_grain_scales_as_wavelength_over_twice_the_aperture():
     for na, wavelength in ((0.22, 0.65), (0.22, 0.85), (0.22, 1.1), (0.16, 0.85), (0.30, 0.85)):
         seen = []
         for seed in range(4):
-            fibre = Fibre(seed=seed, size=64, na=na, wavelength=wavelength)
+            fibre = MultimodeFiber(seed=seed, size=64, na=na, wavelength=wavelength)
             launched = np.random.default_rng(seed).standard_normal((24, fibre.modes.shape[1]))
             seen.append(abs(fibre.carry(launched)[:, 16:48, 16:48]) ** 2)
         scale.append(wavelength / (2 * na))
-        width.append(grain(np.concatenate(seen)) * fibre.pitch)
+        width.append(grain_size(np.concatenate(seen)) * fibre.pitch)
     ratio = np.divide(width, scale)
     np.testing.assert_allclose(ratio, 1.03, rtol=0.08)
     power = np.polyfit(np.log(scale), np.log(width), 1)[0]
@@ -217,9 +224,9 @@ def test_grain_scales_as_wavelength_over_twice_the_aperture():
 
 
 def test_the_same_pattern_gives_the_same_field(shown):
-    one, again = Fibre(size=48, seed=5), Fibre(size=48, seed=5)
+    one, again = MultimodeFiber(size=48, seed=5), MultimodeFiber(size=48, seed=5)
     assert np.array_equal(one.field(shown), again.field(shown))
-    assert not np.allclose(one.field(shown[:1]), Fibre(size=48, seed=6).field(shown[:1]))
+    assert not np.allclose(one.field(shown[:1]), MultimodeFiber(size=48, seed=6).field(shown[:1]))
 
 
 def test_the_same_seed_is_the_same_data_set_for_every_n():
@@ -237,11 +244,11 @@ def test_the_interface():
     assert columns["pattern"].shape == (3, 1, 28, 28)
     assert list(columns) == list(names) == ["pattern", "label", "source"]
     assert names["label"] == list("0123456789")
-    assert np.array_equal(columns["label"], digits()[1][columns["source"]])
+    assert np.array_equal(columns["label"], load_padded_digits()[1][columns["source"]])
 
 
 def test_patterns_are_distinct_beyond_the_digits_themselves():
-    shown = patterns(4000, seed=0)["pattern"][:4000]
+    shown = make_patterns(4000, seed=0)["pattern"][:4000]
     assert len(np.unique(shown.reshape(4000, -1), axis=0)) == 4000
     edge = np.concatenate([shown[:, 0, [0, -1]].ravel(), shown[:, 0, :, [0, -1]].ravel()])
     assert edge.max() > 0  # a shift of 2 reaches the edge
@@ -251,7 +258,7 @@ def test_patterns_are_distinct_beyond_the_digits_themselves():
 def test_the_camera_adds_shot_and_read_noise():
     """Variance of the reading: light / well + (read / well)^2, and 1/12 of a level for rounding."""
     light = np.full((1, 300, 300), 0.4)
-    seen = camera(light, np.random.default_rng(0), well=1000.0, read=30.0) / 255
+    seen = simulate_camera(light, np.random.default_rng(0), full_well=1000.0, read_noise=30.0) / 255
     np.testing.assert_allclose(seen.mean(), 0.4, atol=4 * seen.std() / 300)
     expected = 0.4 / 1000 + 0.03**2 + 1 / 12 / 255**2
     np.testing.assert_allclose(seen.var(), expected, rtol=4 * np.sqrt(2) / 300)
@@ -260,14 +267,14 @@ def test_the_camera_adds_shot_and_read_noise():
 def test_the_scale_is_the_fibres_and_exposure_multiplies():
     quiet = {"n": 64, "size": 48, "well": 1e9, "read": 0.0}
     images, columns, _ = speckle(**quiet)
-    fibre = Fibre(size=48)
-    light = fibre.intensity(columns["pattern"] / 255) / full_scale(fibre)
+    fibre = MultimodeFiber(size=48)
+    light = fibre.intensity(columns["pattern"] / 255) / full_scale_intensity(fibre)
     assert abs(images[:, 0] / 255 - light.clip(0, 1)).max() < 0.6 / 255
     half, _, _ = speckle(**quiet, exposure=0.5)
     assert abs(half[:, 0] / 255 - (light / 2).clip(0, 1)).max() < 0.6 / 255
     core = light[:, fibre.radius < 1]
     assert (core > 1).mean() < 0.006
-    np.testing.assert_allclose(core.mean(), 1 / WHITE, rtol=0.1)
+    np.testing.assert_allclose(core.mean(), 1 / FULL_SCALE, rtol=0.1)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from latentia.core.contract import Model
-from latentia.data.splits import Split, mixed, splits
-from latentia.training.validation import score
+from latentia.data.splits import Split, assign_rows, splitmix64
+from latentia.training.validation import score_split
 
 
 @pytest.mark.parametrize("parts", [{"train": 1000}, {"train": 600, "test": 400}, {"train": 7}])
 @pytest.mark.parametrize("validation", [0.0, 1 / 12, 0.5])
 def test_disjoint_and_complete(parts, validation):
-    rows = splits(parts, 0, validation)
+    rows = assign_rows(parts, 0, validation)
     every = torch.cat(list(rows.values()))
     assert sorted(every.tolist()) == list(range(sum(parts.values())))
     for mine in rows.values():
@@ -19,34 +19,37 @@ def test_disjoint_and_complete(parts, validation):
 
 
 def test_sizes_are_those_promised():
-    rows = splits({"train": 60000, "test": 10000}, 0, 1 / 12)
+    rows = assign_rows({"train": 60000, "test": 10000}, 0, 1 / 12)
     assert [len(rows[name]) for name in ("train", "validation", "test")] == [55000, 5000, 10000]
     assert rows["test"].tolist() == list(range(60000, 70000))
-    rows = splits({"train": 1797}, 0, 1 / 12)
+    rows = assign_rows({"train": 1797}, 0, 1 / 12)
     assert [len(rows[name]) for name in ("train", "validation", "test")] == [1482, 135, 180]
 
 
 def test_a_named_validation_stands():
-    rows = splits({"train": 50, "validation": 20, "test": 30}, 0, 1 / 12)
+    rows = assign_rows({"train": 50, "validation": 20, "test": 30}, 0, 1 / 12)
     assert rows["validation"].tolist() == list(range(50, 70))
     assert len(rows["train"]) == 50
 
 
 def test_the_seed_moves_validation_but_never_a_named_test():
-    one, two = (splits({"train": 600, "test": 400}, seed, 0.1) for seed in (0, 1))
+    one, two = (assign_rows({"train": 600, "test": 400}, seed, 0.1) for seed in (0, 1))
     assert one["validation"].tolist() != two["validation"].tolist()
     assert one["test"].tolist() == two["test"].tolist()
 
 
 def test_the_share_of_validation_does_not_move_the_test():
-    one, two = (splits({"train": 600}, 0, share) for share in (0.1, 0.5))
+    one, two = (assign_rows({"train": 600}, 0, share) for share in (0.1, 0.5))
     assert one["test"].tolist() == two["test"].tolist()
 
 
 def test_the_draw_is_fixed_for_ever():
     """splitmix64 from seed 0, as its C code gives; another draw would mix test into train."""
-    assert [hex(z) for z in mixed(2, 0).tolist()] == ["0xe220a8397b1dcdaf", "0x6e789e6aa1b965f4"]
-    assert splits({"train": 40}, 0, 0.1)["test"].tolist() == FIXED
+    assert [hex(z) for z in splitmix64(2, 0).tolist()] == [
+        "0xe220a8397b1dcdaf",
+        "0x6e789e6aa1b965f4",
+    ]
+    assert assign_rows({"train": 40}, 0, 0.1)["test"].tolist() == FIXED
 
 
 FIXED = [10, 12, 13, 30]
@@ -67,7 +70,7 @@ def test_large_images_come_to_a_network_in_small_batches(shape, many):
             seen.append(len(batch.image))
             return {"nelbo": torch.zeros(len(batch.image))}
 
-    score(Watching(), photos.some(many + 1), 0)
+    score_split(Watching(), photos.some(many + 1), 0)
     assert seen == [many, 1]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latentia.core.errors import Error
-from latentia.data.synthetic.sprites import REACH, SHAPES, VALUES, picture, sprites
+from latentia.data.synthetic.sprites import FACTOR_VALUES, MAX_RADIUS, SHAPES, draw_sprites, sprites
 
 
 def drawn(size: int = 64, **given) -> np.ndarray:
@@ -12,7 +12,7 @@ def drawn(size: int = 64, **given) -> np.ndarray:
     n = max(np.size(v) for v in given.values())
     values = {"shape": 0, "scale": 1.0, "orientation": 0.0, "x": 0.5, "y": 0.5} | given
     full = {k: np.broadcast_to(v, n) for k, v in values.items()}
-    return picture(**full, size=size)[:, 0] / 255
+    return draw_sprites(**full, size=size)[:, 0] / 255
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,13 @@ def test_the_interface(data):
     assert images.dtype == np.uint8
     assert list(columns) == list(names) == ["shape", "scale", "orientation", "x", "y"]
     assert names["shape"] == SHAPES
-    assert [len(VALUES[k]) for k in ("scale", "orientation", "x", "y")] == [6, 40, 32, 32]
-    assert all(np.isin(columns[k], VALUES[k]).all() for k in VALUES)
+    assert [len(FACTOR_VALUES[k]) for k in ("scale", "orientation", "x", "y")] == [6, 40, 32, 32]
+    assert all(np.isin(columns[k], FACTOR_VALUES[k]).all() for k in FACTOR_VALUES)
 
 
 def test_factors_are_uniform_and_independent():
     columns = sprites(6400, size=8, seed=0)[1]
-    for name, levels in {"shape": range(3), **VALUES}.items():
+    for name, levels in {"shape": range(3), **FACTOR_VALUES}.items():
         count = np.array([(columns[name] == level).sum() for level in levels])
         expected = 6400 / len(count)
         chi = ((count - expected) ** 2 / expected).sum()
@@ -54,9 +54,9 @@ def test_factors_are_uniform_and_independent():
 )
 def test_area_is_the_shapes_at_every_scale_and_turn(shape, area):
     """In units of reach^2: a square of diagonal 2, an ellipse 1 x 1/2, a square and a disc."""
-    scale, turn = np.meshgrid(VALUES["scale"], VALUES["orientation"][:13])
+    scale, turn = np.meshgrid(FACTOR_VALUES["scale"], FACTOR_VALUES["orientation"][:13])
     seen = drawn(shape=shape, scale=scale.ravel(), orientation=turn.ravel()).mean((1, 2))
-    np.testing.assert_allclose(seen, area * (REACH * scale.ravel()) ** 2, rtol=0.01)
+    np.testing.assert_allclose(seen, area * (MAX_RADIUS * scale.ravel()) ** 2, rtol=0.01)
 
 
 def test_the_centre_of_mass_is_the_position(data):
@@ -78,7 +78,7 @@ def test_a_quarter_turn_is_a_rotated_picture(shape):
 
 def test_an_ellipse_points_where_it_is_turned_to():
     """The principal axis of its second moments is the orientation, up to half a turn."""
-    turns = VALUES["orientation"]
+    turns = FACTOR_VALUES["orientation"]
     at = (np.arange(64) + 0.5) / 64 - 0.5
     images = drawn(shape=1, orientation=turns)
     xx, yy = (images.sum(1) * at**2).sum(1), (images.sum(2) * at**2).sum(1)
@@ -89,14 +89,14 @@ def test_an_ellipse_points_where_it_is_turned_to():
 
 def test_an_upright_square_stands_on_its_side():
     (square,) = drawn(size=128, shape=np.array([0]))
-    side = np.sqrt(2) * REACH * 128
+    side = np.sqrt(2) * MAX_RADIUS * 128
     width = square.sum(1)[square.any(1)][1:-1]
     np.testing.assert_allclose(width, side, atol=0.5)
 
 
 @pytest.mark.parametrize(("shape", "distinct"), [(0, 10), (1, 20), (2, 40)], ids=SHAPES)
 def test_orientations_differ_up_to_the_shapes_symmetry(shape, distinct):
-    images = drawn(shape=shape, orientation=VALUES["orientation"])
+    images = drawn(shape=shape, orientation=FACTOR_VALUES["orientation"])
     gap = abs(images[:, None] - images[None]).max((2, 3))
     assert ((gap < 0.1).sum(1) == 40 // distinct).all()
 

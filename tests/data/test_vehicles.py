@@ -4,15 +4,21 @@ import numpy as np
 import pytest
 
 from latentia.core.errors import Error
-from latentia.data.synthetic.vehicles import BODIES, RANGES, factors, picture, vehicles
+from latentia.data.synthetic.vehicles import (
+    BODY_NAMES,
+    FACTOR_RANGES,
+    draw_factors,
+    draw_vehicles,
+    vehicles,
+)
 
 
 def varied(name: str, values, size: int = 64, body: int = 1) -> np.ndarray:
     """Pictures in [0, 1] in which this factor alone varies, the others in mid-range."""
     n = len(values)
-    columns = {k: np.full(n, (a + b) / 2) for k, (a, b) in RANGES.items()}
+    columns = {k: np.full(n, (a + b) / 2) for k, (a, b) in FACTOR_RANGES.items()}
     columns |= {"body": np.full(n, body), "doors": np.ones(n, int), name: np.asarray(values)}
-    return picture(columns, size)[:, 0] / 255
+    return draw_vehicles(columns, size)[:, 0] / 255
 
 
 def changed(images: np.ndarray) -> np.ndarray:
@@ -37,18 +43,18 @@ def test_the_interface(drawn):
     images, columns, names = drawn
     assert images.shape == (512, 1, 32, 32)
     assert images.dtype == np.uint8
-    assert list(columns) == list(names) == ["body", "doors", *RANGES]
-    assert names["body"] == BODIES
+    assert list(columns) == list(names) == ["body", "doors", *FACTOR_RANGES]
+    assert names["body"] == BODY_NAMES
     assert names["doors"] == ["2", "4"]
-    assert all(names[k] is None and columns[k].dtype == np.float32 for k in RANGES)
+    assert all(names[k] is None and columns[k].dtype == np.float32 for k in FACTOR_RANGES)
     assert all(c.shape == (512,) for c in columns.values())
 
 
 def test_factors_are_independent_and_fill_their_ranges():
-    columns = factors(4096, seed=1)
+    columns = draw_factors(4096, seed=1)
     correlation = np.corrcoef(list(columns.values())) - np.eye(len(columns))
     assert abs(correlation).max() < 4 / np.sqrt(4096)
-    for name, (a, b) in RANGES.items():
+    for name, (a, b) in FACTOR_RANGES.items():
         quartiles = np.quantile(columns[name], [0.25, 0.5, 0.75])
         np.testing.assert_allclose((quartiles - a) / (b - a), [0.25, 0.5, 0.75], atol=0.03)
     assert np.bincount(columns["body"]).min() > 4096 / 6 * 0.85
@@ -61,7 +67,7 @@ def test_position_moves_the_vehicle_by_its_value():
     assert changed(np.stack([left, right]))[1].any()
 
 
-@pytest.mark.parametrize("body", range(len(BODIES)))
+@pytest.mark.parametrize("body", range(len(BODY_NAMES)))
 def test_length_is_bumper_to_bumper(body):
     lengths = np.linspace(0.64, 0.84, 5)
     images = varied("length", lengths, size=128, body=body)
@@ -70,7 +76,7 @@ def test_length_is_bumper_to_bumper(body):
     np.testing.assert_allclose(wide, lengths, atol=0.02)
 
 
-@pytest.mark.parametrize("body", range(len(BODIES)))
+@pytest.mark.parametrize("body", range(len(BODY_NAMES)))
 def test_length_stretches_the_outline(body):
     """The ridge is as high at the same part of the way from nose to tail."""
     lengths = np.linspace(0.64, 0.84, 4)
@@ -83,7 +89,7 @@ def test_length_stretches_the_outline(body):
     assert (abs(ridge - ridge[0]) > 3).mean() < 0.04
 
 
-@pytest.mark.parametrize("body", range(len(BODIES)))
+@pytest.mark.parametrize("body", range(len(BODY_NAMES)))
 def test_roof_raises_the_roof_and_nothing_below_the_belt(body):
     images = varied("roof", np.linspace(0.85, 1.2, 5), size=128, body=body)
     top = (abs(images - images[:, :, :1]) > 0.08).any(2).argmax(1)
@@ -93,14 +99,14 @@ def test_roof_raises_the_roof_and_nothing_below_the_belt(body):
 
 
 def test_wheel_is_monotone_in_the_dark_area_of_the_wheels():
-    images = varied("wheel", np.linspace(*RANGES["wheel"], 6), size=128)
+    images = varied("wheel", np.linspace(*FACTOR_RANGES["wheel"], 6), size=128)
     dark = (images[:, int(128 * 0.645) : int(128 * 0.675)] < 0.25).sum((1, 2))  # under the body
     assert (np.diff(dark) > 0).all()
     assert not changed(images)[:, : int(128 * 0.53)].any()
 
 
 def test_shade_is_the_grey_of_the_body_and_of_nothing_else():
-    shades = np.linspace(*RANGES["shade"], 5)
+    shades = np.linspace(*FACTOR_RANGES["shade"], 5)
     images = varied("shade", shades, size=128)
     patch = images[:, 76, 60]  # the middle of a door
     assert np.corrcoef(patch, shades)[0, 1] > 0.999
@@ -119,27 +125,27 @@ def test_doors_change_lines_within_the_body_not_its_silhouette():
 
 
 def test_silhouettes_of_any_two_bodies_differ_by_a_twentieth_of_the_vehicle():
-    images = varied("body", np.arange(len(BODIES)), size=128)
+    images = varied("body", np.arange(len(BODY_NAMES)), size=128)
     mask = abs(images - images[:, :, :1])[:, : int(128 * 0.64)] > 0.08
-    for a in range(len(BODIES)):
+    for a in range(len(BODY_NAMES)):
         for b in range(a):
             assert (mask[a] ^ mask[b]).sum() > 0.05 * (mask[a] | mask[b]).sum(), (
-                BODIES[a],
-                BODIES[b],
+                BODY_NAMES[a],
+                BODY_NAMES[b],
             )
 
 
 def test_a_small_picture_is_the_box_average_of_a_large_one():
-    columns = factors(1, seed=0)
-    small = picture(columns, 64)[:, 0] / 255
-    large = picture(columns, 256)[:, 0].reshape(-1, 64, 4, 64, 4).mean((2, 4)) / 255
+    columns = draw_factors(1, seed=0)
+    small = draw_vehicles(columns, 64)[:, 0] / 255
+    large = draw_vehicles(columns, 256)[:, 0].reshape(-1, 64, 4, 64, 4).mean((2, 4)) / 255
     np.testing.assert_allclose(small, large, atol=1.01 / 255)  # two roundings
 
 
 def test_a_coarse_painting_is_near_the_fine_one():
     """Painting at 256 and averaging is no other picture than painting at 512."""
-    columns = {name: values[:16] for name, values in factors(16, seed=0).items()}
-    coarse, fine = picture(columns, 256) / 255, picture(columns, 512) / 255
+    columns = {name: values[:16] for name, values in draw_factors(16, seed=0).items()}
+    coarse, fine = draw_vehicles(columns, 256) / 255, draw_vehicles(columns, 512) / 255
     fine = fine.reshape(16, 1, 256, 2, 256, 2).mean((3, 5))
     assert np.sqrt(((coarse - fine) ** 2).mean()) < 0.004
 

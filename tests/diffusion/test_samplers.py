@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from latentia.diffusion.guidance import guided
-from latentia.diffusion.path import PATHS, Linear, VariancePreserving, along
-from latentia.diffusion.samplers import SAMPLERS, ddim, ddpm, grid
-from latentia.diffusion.target import Estimate, understood
+from latentia.diffusion.guidance import apply_guidance
+from latentia.diffusion.path import (
+    PATHS,
+    LinearPath,
+    VariancePreservingPath,
+    broadcast_coefficients,
+)
+from latentia.diffusion.samplers import SAMPLERS, ddim, ddpm, time_grid
+from latentia.diffusion.target import DenoisedEstimate, to_estimate
 
 SD = 0.5  # of the data, a Gaussian of mean 2: its best denoiser is known
 
@@ -16,10 +21,10 @@ def best(path):
     """E[data | z_t] and the noise that goes with it."""
 
     def denoise(z, t):
-        at = along(path.at(torch.tensor([t], dtype=torch.float64)), z)
+        at = broadcast_coefficients(path.at(torch.tensor([t], dtype=torch.float64)), z)
         variance = at.alpha**2 * SD**2 + at.sigma**2
         data = 2 + at.alpha * SD**2 / variance * (z - 2 * at.alpha)
-        return Estimate(data, at.sigma / variance * (z - 2 * at.alpha))
+        return DenoisedEstimate(data, at.sigma / variance * (z - 2 * at.alpha))
 
     return denoise
 
@@ -56,7 +61,7 @@ def test_a_samplers_order(name, order, path):
 def test_the_flow_of_a_gaussian_is_followed_to_the_data(name, path):
     kind = PATHS[path]()
     z = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
-    *_, end = SAMPLERS[name](best(kind), kind, z, grid(2000), no_noise)
+    *_, end = SAMPLERS[name](best(kind), kind, z, time_grid(2000), no_noise)
     torch.testing.assert_close(end, flowed(kind, z), atol=4e-3, rtol=0)
 
 
@@ -64,12 +69,12 @@ def test_ancestral_samples_have_the_datas_mean_and_variance():
     draw = torch.Generator().manual_seed(0)
     n = 20_000
     z = torch.randn(n, 1, generator=draw, dtype=torch.float64)
-    path = VariancePreserving()
+    path = VariancePreservingPath()
 
     def fresh(step):
         return torch.randn(n, 1, generator=draw, dtype=torch.float64)
 
-    *_, end = ddpm(best(path), path, z, grid(200), fresh)
+    *_, end = ddpm(best(path), path, z, time_grid(200), fresh)
     assert end.mean().item() == pytest.approx(2, abs=4 * SD / n**0.5 + 0.01)
     assert end.std().item() == pytest.approx(SD, rel=0.03)
 
@@ -77,7 +82,7 @@ def test_ancestral_samples_have_the_datas_mean_and_variance():
 def schedulers_twin(kind):
     """A diffusers scheduler with this path's alphas, and a network that it is run on."""
     diffusers = pytest.importorskip("diffusers")
-    count, path = 50, VariancePreserving()
+    count, path = 50, VariancePreservingPath()
     squares = path.at(torch.arange(1, count + 1, dtype=torch.float64) / count).alpha.square()
     betas = 1 - squares / torch.cat([torch.ones(1).double(), squares[:-1]])
     known = {"num_train_timesteps": count, "trained_betas": betas.numpy().astype(np.float64)}
@@ -93,8 +98,8 @@ def schedulers_twin(kind):
         return net(torch.cat([z, torch.full((len(z), 1), t, dtype=z.dtype)], 1))
 
     def denoise(z, t):
-        at = along(path.at(torch.tensor([t], dtype=torch.float64)), z)
-        return understood("noise", noise(z, t), z, at)
+        at = broadcast_coefficients(path.at(torch.tensor([t], dtype=torch.float64)), z)
+        return to_estimate("noise", noise(z, t), z, at)
 
     return scheduler, path, noise, denoise, count
 
@@ -106,7 +111,7 @@ def test_each_step_is_a_well_kept_schedulers(kind, monkeypatch):
     z = torch.randn(5, 3, generator=draw, dtype=torch.float64)
     fresh = torch.randn(count, 5, 3, generator=draw, dtype=torch.float64)
     own = (ddim if kind.startswith("DDIM") else ddpm)(
-        denoise, path, z, grid(count), lambda k: fresh[k]
+        denoise, path, z, time_grid(count), lambda k: fresh[k]
     )
     drawn = iter(fresh)
     monkeypatch.setattr(
@@ -121,9 +126,10 @@ def test_each_step_is_a_well_kept_schedulers(kind, monkeypatch):
 
 def test_ddim_is_eulers_method_on_the_linear_path():
     z = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
-    path = Linear()
+    path = LinearPath()
     ends = [
-        list(SAMPLERS[k](best(path), path, z, grid(7), no_noise))[-1] for k in ("ddim", "euler")
+        list(SAMPLERS[k](best(path), path, z, time_grid(7), no_noise))[-1]
+        for k in ("ddim", "euler")
     ]
     torch.testing.assert_close(*ends)
 
@@ -137,5 +143,7 @@ def test_guidance_is_a_line_through_free_and_conditional():
 
     z, t = torch.ones(3, 2), torch.full((3,), 0.5)
     for guidance, wanted, rows in ((0.0, -1.0, 3), (1.0, 1.5, 3), (3.0, 6.5, 6)):
-        torch.testing.assert_close(guided(predict, guidance)(z, t), torch.full((3, 2), wanted))
+        torch.testing.assert_close(
+            apply_guidance(predict, guidance)(z, t), torch.full((3, 2), wanted)
+        )
         assert asked.pop() == rows

@@ -9,8 +9,8 @@ import pytest
 import latentia
 from latentia.cli.main import main
 from latentia.core.errors import Error
-from latentia.metrics.beta_choice import Candidate, Choice, keep, kept
-from latentia.sweep.beta_choice import PURPOSES, candidates, choose
+from latentia.metrics.beta_choice import BetaChoice, Candidate, load_choices, save_choice
+from latentia.sweep.beta_choice import PURPOSES, choose_beta, find_candidates
 from latentia.sweep.study import beta_choice as room
 
 
@@ -26,7 +26,7 @@ def place(tmp_path_factory):
     options = latentia.Options(validation=0.5)
     edits = {"multirate": {"multirate": "0.1:10"}}
     how = {"options": options, "lr": 1e-2, **knobs}
-    latentia.train("mnist_mlp_vae", run=folder / "many", edits=edits, **how)
+    latentia.train("mnist_mlp_vae", run=folder / "many", modifiers=edits, **how)
     latentia.train("mnist_mlp_vae", run=folder / "single", **how)
     return folder
 
@@ -49,14 +49,14 @@ def rigged(monkeypatch, kind, values):
 )
 def test_each_purpose_has_its_rule(place, monkeypatch, kind, values, index):
     rigged(monkeypatch, kind, values)
-    among = candidates(place / "many", 4)
-    found = choose(among, kind)
+    among = find_candidates(place / "many", 4)
+    found = choose_beta(among, kind)
     assert found.chosen == found.candidates[index]
     assert [each.value for each in found.candidates] == values
 
 
 def test_prediction_of_a_label_is_out_of_fold_and_better_than_chance(place):
-    found = choose(candidates(place / "many", 3), "regression:label")
+    found = choose_beta(find_candidates(place / "many", 3), "regression:label")
     assert found.chosen.value == max(each.value for each in found.candidates) > 0.8
     assert found.split == "validation"
     assert found.n == 225
@@ -79,21 +79,21 @@ def test_a_table_that_names_some_images_chooses_by_these(place, tmp_path, capsys
 
 def test_what_lies_within_the_error_is_said():
     rows = [Candidate(1, 5.0, 0.3), Candidate(2, 4.0, 0.3), Candidate(3, 4.4, 0.3)]
-    found = Choice("sampling", "", "", "validation", 9, rows[1], rows)
+    found = BetaChoice("sampling", "", "", "validation", 9, rows[1], rows)
     assert found.alike == [3]
 
 
 def test_choices_for_several_purposes_are_kept_and_spoilt_ones_are_none(place, tmp_path):
-    run = candidates(place / "many", 2)[0][1]
+    run = find_candidates(place / "many", 2)[0][1]
     one = Candidate(1.0, 2.0, None)
     for purpose in ("sampling", "reconstruction"):
-        keep(run, Choice(purpose, "f", "r", "validation", 9, one, [one]))
-    assert {k: v["chosen"]["beta"] for k, v in kept(run).items()} == {
+        save_choice(run, BetaChoice(purpose, "f", "r", "validation", 9, one, [one]))
+    assert {k: v["chosen"]["beta"] for k, v in load_choices(run).items()} == {
         "sampling": 1.0,
         "reconstruction": 1.0,
     }
     (run.path / "choices.json").write_text("[")
-    assert kept(run) == {}
+    assert load_choices(run) == {}
 
 
 @pytest.mark.parametrize(
@@ -107,22 +107,22 @@ def test_choices_for_several_purposes_are_kept_and_spoilt_ones_are_none(place, t
 )
 def test_a_purpose_that_is_none(place, purpose, said):
     with pytest.raises(Error, match=said):
-        choose(candidates(place / "many", 2), purpose)
+        choose_beta(find_candidates(place / "many", 2), purpose)
 
 
 def test_a_run_of_one_beta_offers_no_choice(place, tmp_path):
     with pytest.raises(Error, match="single has learned one beta alone, so there is none to choo"):
-        candidates(place / "single", 3)
+        find_candidates(place / "single", 3)
     (tmp_path / "sweep.json").write_text("{}")
     with pytest.raises(
         Error, match="holds no complete run with a beta; sweep over it: --over beta=log"
     ):
-        candidates(tmp_path, 3)
+        find_candidates(tmp_path, 3)
 
 
 def test_too_few_images_for_a_purpose_are_said(place):
-    among = candidates(place / "many", 2)
+    among = find_candidates(place / "many", 2)
     with pytest.raises(Error, match="--for regression:label needs 20 images; val"):
-        choose(among, "regression:label", n=3)
+        choose_beta(among, "regression:label", n_images=3)
     with pytest.raises(Error, match="--for disentangling needs two factor columns and 40 images; "):
-        choose(among, "disentangling")
+        choose_beta(among, "disentangling")

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from latentia.cli.main import main
-from latentia.diagnostics.diagnose import examine
+from latentia.diagnostics.diagnose import diagnose_run
 from latentia.runs.open import open_run
 
 TOY = ["--data", "digits", "--batch", "64", "--threads", "1"]
@@ -20,7 +20,7 @@ def trained(tmp_path, *words):
 
 
 def kinds(run):
-    return [finding.kind for finding in examine(open_run(run)).findings]
+    return [finding.kind for finding in diagnose_run(open_run(run)).findings]
 
 
 def test_a_collapse_is_named_first_and_its_command_clears_it(tmp_path, capsys):
@@ -44,7 +44,7 @@ def test_few_images_are_said_at_once_and_all_of_them_mend_it(tmp_path, capsys):
     run = trained(tmp_path, "--data", "digits:2", "--epochs", "2")
     out = capsys.readouterr().out
     assert out.index("too few images") < out.index("report.html")
-    finding = examine(open_run(run)).findings[0]
+    finding = diagnose_run(open_run(run)).findings[0]
     assert (finding.kind, finding.severity) == ("too few images", "ILL")
     assert main(shlex.split(finding.cure[0])[1:]) == 0
     assert "too few images" not in kinds(shlex.split(finding.cure[0])[-1])
@@ -74,7 +74,7 @@ def test_cleaned_images_train_and_are_no_longer_ill(tmp_path, capsys):
     run = trained(tmp_path, "--data", str(tmp_path / "a.npz"), "--epochs", "1")
     planted = {"images in two splits", "images given twice", "constant images"}
     planted |= {"inverted images", "one class dominates"}
-    found = {each.kind: each for each in examine(open_run(run)).findings}
+    found = {each.kind: each for each in diagnose_run(open_run(run)).findings}
     assert planted <= found.keys()
     assert "of class 0 (label; 10 classes)" in found["one class dominates"].text
     clean, again = found["one class dominates"].cure

@@ -39,7 +39,7 @@ def test_no_traceback_whatever_is_missing(name, module):
 
 def test_libraries_are_those_that_the_package_asks_for_by_extra_and_old_ones_do_not_fit():
     asked = ["torch>=2.6", "numpy>=99", "no-such.thing[all]>=1", 'scipy>=1.2; extra == "web"']
-    found = environment.libraries(asked)
+    found = environment.check_libraries(asked)
     assert [(x.name, x.fits) for x in found["latentia"]] == [
         ("torch", True), ("numpy", False), ("no-such.thing", False),
     ]  # fmt: skip
@@ -48,7 +48,7 @@ def test_libraries_are_those_that_the_package_asks_for_by_extra_and_old_ones_do_
     missing = Library("no-such.thing", ">=1", None, False)
     assert str(missing) == "no-such.thing>=1 is missing"
     assert str(found["latentia"][1]).endswith(" is not >=99")
-    assert environment.numbers("2.13.0+cpu") > environment.numbers("2.6")
+    assert environment.parse_version("2.13.0+cpu") > environment.parse_version("2.6")
 
 
 def test_what_is_missing_is_named_with_what_installs_it_and_the_exit_code(monkeypatch, capsys):

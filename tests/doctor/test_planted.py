@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from latentia.diagnostics import adversary, data, diagnose, diffusion, latents, training
-from latentia.diagnostics.check import check
-from latentia.diagnostics.run_context import Patient
+from latentia.diagnostics.check import define_check
+from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import write_tensors
 from latentia.training.plan import Options
@@ -27,7 +27,7 @@ def made(tmp_path, recipe="mnist_mlp_vae", **knobs):
 def patient(tmp_path, recipe="mnist_mlp_vae", knobs=None, **parts):
     """parts: what its log, model, codes, ... are to be."""
     run, plan = made(tmp_path, recipe, **(knobs or {}))
-    found = Patient(run, plan.images)
+    found = RunContext(run, plan.images)
     found.__dict__ |= {"about_state": DONE, "plan": plan, "model": plan.model.eval(), **parts}
     return found
 
@@ -54,7 +54,7 @@ def scores(*values, name="nelbo"):
 def test_clipping(tmp_path, norm):
     ill = patient(tmp_path, logged=rows([norm] * 10))
     ill.plan.optim["vae"] = SimpleNamespace(clip=1.0)
-    found = training.clipped(ill)
+    found = training.constant_clipping(ill)
     assert (found is not None) == (norm > 1)
     if found:
         assert found.figures["share"] == 1
@@ -69,8 +69,8 @@ def test_after_a_kill_only_rows_of_steps_that_the_weights_have_taken_count(tmp_p
 
 
 def test_before_the_first_row_beta_is_the_knobs(tmp_path):
-    assert latents.beta_of(patient(tmp_path, rows=[])) == 1.0
-    assert latents.beta_of(patient(tmp_path / "b", rows=[], knobs={"beta": 3.0})) == 3.0
+    assert latents.get_beta(patient(tmp_path, rows=[])) == 1.0
+    assert latents.get_beta(patient(tmp_path / "b", rows=[], knobs={"beta": 3.0})) == 3.0
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_collapse_of_few_steps_may_be_theirs(tmp_path, epochs, beta, severity)
     few = SimpleNamespace(mean=np.zeros((50, 20), np.float32))
     knobs, told = {"epochs": epochs, "beta": beta}, [{"values": {"nelbo": 9.0, "rate": 0.01}}]
     one = patient(tmp_path, knobs=knobs, rows=[], validated=told, codes=few)
-    found = latents.collapse(one)
+    found = latents.posterior_collapse(one)
     assert found is not None
     assert found.severity == severity
     kinds = [each.kind for each in diagnose.CHECKS]
@@ -101,13 +101,13 @@ def test_a_collapse_of_few_steps_may_be_theirs(tmp_path, epochs, beta, severity)
 def test_exploding_gradients(tmp_path, norms, clip, ill):
     one = patient(tmp_path, logged=rows(norms))
     one.plan.optim["vae"] = SimpleNamespace(clip=clip)
-    assert (training.exploding(one) is not None) == ill
+    assert (training.exploding_gradients(one) is not None) == ill
 
 
 @pytest.mark.parametrize(("last", "ill"), [(0.5, True), (1.0, False)])
 def test_a_warm_up_that_was_not_finished(tmp_path, last, ill):
     one = patient(tmp_path, logged=rows([1.0] * 2, weights=[{"rate": 0.1}, {"rate": last}]))
-    found = training.warmup(one)
+    found = training.unfinished_kl_warmup(one)
     assert (found is not None) == ill
     if found:
         assert "--kl-schedule linear" in found.cure[0]
@@ -116,14 +116,14 @@ def test_a_warm_up_that_was_not_finished(tmp_path, last, ill):
 @pytest.mark.parametrize(
     ("look", "values"),
     [
-        (training.unfinished, (200, 180, 160, 140, 120, 100)),
+        (training.unfinished_training, (200, 180, 160, 140, 120, 100)),
         (training.overfitting, (200, 120, 100, 110, 120, 130)),
         (None, (200, 120, 105, 101, 100.5, 100)),
     ],
 )
 def test_training_that_ended_too_soon_or_too_late(tmp_path, look, values):
     one = patient(tmp_path, validated=scores(*map(float, values)), logged=rows([1.0] * 4))
-    for each in (training.unfinished, training.overfitting):
+    for each in (training.unfinished_training, training.overfitting):
         assert (each(one) is not None) == (each is look)
 
 
@@ -131,7 +131,7 @@ def test_training_that_ended_too_soon_or_too_late(tmp_path, look, values):
 def test_a_generator_that_stands_still(tmp_path, end, ill):
     norms = [1.0] * 10 + [end] * 10
     one = patient(tmp_path, "mnist_gan", logged=rows(norms, "generator"))
-    assert (adversary.vanishing(one) is not None) == ill
+    assert (adversary.vanishing_generator_gradient(one) is not None) == ill
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_cosmetic_adversary(tmp_path, adversarial, ill):
     told = {"gradient of distortion": 1.0, "gradient of adversarial": adversarial}
     log = rows([1.0] * 4, weights=[{"adversarial": 1.0}] * 4, gauges=told)
     one = patient(tmp_path, "vaegan", {"adversarial_weight": "published"}, logged=log)
-    found = adversary.cosmetic(one)
+    found = adversary.negligible_adversary(one)
     assert (found is not None) == ill
     if found:
         assert "--adversarial-weight 1" in found.cure[0]
@@ -159,7 +159,7 @@ def test_a_cosmetic_adversary(tmp_path, adversarial, ill):
 
 def test_an_adversary_that_never_joined(tmp_path):
     one = patient(tmp_path, "vaegan", logged=rows([1.0] * 4))
-    found = adversary.cosmetic(one)
+    found = adversary.negligible_adversary(one)
     assert found is not None
     assert "--adversary-from 0.5" in found.cure[0]
 
@@ -175,7 +175,7 @@ def test_sigma_off_its_residual(tmp_path, sigma, hundreds, ill):
     one = patient(tmp_path, "conv_vae", knobs, logged=log, codes=codes, residual=(0.01, 0.09))
     with torch.no_grad():
         one.model.likelihood.log_sigma.fill_(np.log(sigma))
-    assert (latents.sigma(one) is not None) == ill
+    assert (latents.sigma_off_residual(one) is not None) == ill
 
 
 class Prior:
@@ -208,7 +208,7 @@ def test_dimensions_that_are_not_used(tmp_path, alive, ill):
     one = patient(
         tmp_path, logged=log, codes=SimpleNamespace(mean=mean), validated=scores(9.0, name="rate")
     )
-    found = latents.unused(one)
+    found = latents.unused_dimensions(one)
     assert (found is not None) == ill
     if found:
         assert "--latent 5" in found.cure[0]
@@ -227,7 +227,7 @@ def test_a_prior_that_does_not_know_where_the_latents_lie(tmp_path, few, beta, l
     told = scores(9.0, name="rate")
     codes = SimpleNamespace(spread=np.ones(20))
     one = patient(tmp_path, logged=log, validated=told, codes=codes, **drawings(few))
-    found = {"hole": latents.hole(one), "low": latents.too_low(one)}
+    found = {"hole": latents.hole_in_prior(one), "low": latents.beta_too_low(one)}
     assert {kind for kind, each in found.items() if each} == ({look} if look else set())
     if look == "hole":
         assert "latent_prior --autoencoder" in found["hole"].cure[0]
@@ -241,7 +241,7 @@ def test_a_learned_prior_off_its_latents(tmp_path, few, knobs, mends):
     one = patient(tmp_path, model=Prior(), logged=rows([1.0] * 10), **drawings(few))
     one.run.metadata["recipe"] = "latent_prior"
     one.run.metadata["arguments"] = {"data": "digits", "lr": 1e-3, "epochs": 30, **knobs}
-    found = diffusion.off(one)
+    found = diffusion.prior_off_latents(one)
     assert (found is not None) == bool(mends)
     if found:
         assert mends in found.cure[0]
@@ -254,14 +254,14 @@ def test_a_condition_that_is_ignored(tmp_path, heeds, monkeypatch):
     monkeypatch.setattr(diffusion, "evaluating", nullcontext)
     split = one.held_out
     prior.true = split.batch(torch.arange(len(split))).columns["label"]
-    assert (diffusion.ignored(one) is None) == heeds
+    assert (diffusion.condition_ignored(one) is None) == heeds
 
 
 @pytest.mark.parametrize(("spread", "shift", "ill"), [(2.0, 0, 1), (1.0, 0.9, 1), (1.1, 0.1, 0)])
 def test_latents_out_of_scale(tmp_path, spread, shift, ill):
     codes = SimpleNamespace(mean=np.full((60, 4), shift), spread=np.full(4, spread))
     one = patient(tmp_path, model=Prior(), codes=codes)
-    assert (diffusion.scale(one) is not None) == bool(ill)
+    assert (diffusion.latents_out_of_scale(one) is not None) == bool(ill)
 
 
 @pytest.mark.parametrize(("step", "ill"), [(5, True), (100_000, False)])
@@ -270,7 +270,7 @@ def test_a_prior_of_an_unfinished_autoencoder(tmp_path, step, ill):
     write_tensors(run.weights, {"w": torch.zeros(1)}, {"step": step})
     one = patient(tmp_path, parent=run)
     one.run.metadata["arguments"]["autoencoder"] = str(run.path)
-    found = diffusion.unfinished_parent(one)
+    found = diffusion.unfinished_autoencoder(one)
     assert (found is not None) == ill
     if found:
         assert found.cure[0] == f"latentia resume {run.path}"
@@ -309,16 +309,21 @@ def invert(a):
 @pytest.mark.parametrize(
     ("change", "look"),
     [
-        (repeat, data.twice),
-        (share, data.across),
-        (blank, data.constant),
-        (invert, data.inside_out),
+        (repeat, data.duplicate_images),
+        (share, data.images_in_two_splits),
+        (blank, data.constant_images),
+        (invert, data.inverted_images),
         (lambda a: None, None),
     ],
 )
 def test_ill_images(tmp_path, change, look):
     one = planted(tmp_path, change)
-    for each in (data.across, data.twice, data.constant, data.inside_out):
+    for each in (
+        data.images_in_two_splits,
+        data.duplicate_images,
+        data.constant_images,
+        data.inverted_images,
+    ):
         found = each(one)
         assert (found is not None) == (each is look), each.kind
         if found:
@@ -331,7 +336,7 @@ def test_images_whose_labels_stand_in_a_table_are_taken_out_by_hand(tmp_path):
     one.run.metadata["modifiers"] = {
         "supervise": {"supervise": "Year", "labels": "/somewhere/labels.csv"}
     }
-    found = data.constant(one)
+    found = data.constant_images(one)
     assert found is not None
     assert found.cure == ()
     assert "take them out of the data by hand" in found.means
@@ -345,7 +350,7 @@ def test_a_class_that_dominates(tmp_path, most, ill):
         for k in range(n):
             pixels = draw.integers(0, 256, (16, 16), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{k}.png")
-    found = data.dominated(patient(tmp_path, knobs={"data": str(tmp_path / "pictures")}))
+    found = data.dominant_class(patient(tmp_path, knobs={"data": str(tmp_path / "pictures")}))
     assert (found is not None) == ill
     if found:
         assert "of class cats" in found.text
@@ -358,16 +363,16 @@ def test_a_check_that_fails_costs_nothing_but_its_own_word(tmp_path, monkeypatch
     def asked(patient):
         raise KeyboardInterrupt
 
-    bad = check("bad", evidence="", threshold="", cure="")(broken)
+    bad = define_check("bad", evidence="", threshold="", advice="")(broken)
     monkeypatch.setattr(examine, "CHECKS", (bad, training.few_steps))
     one = patient(tmp_path, logged=rows([1.0]))
-    found, unseen = diagnose.looked(one)
+    found, unseen = diagnose.run_checks(one)
     assert [each.kind for each in found] == ["few steps"]
     assert "bad. This could not be looked at (TypeError: of all things)." in unseen[0]
-    stop = check("stop", evidence="", threshold="", cure="")(asked)
+    stop = define_check("stop", evidence="", threshold="", advice="")(asked)
     monkeypatch.setattr(examine, "CHECKS", (stop,))
     with pytest.raises(KeyboardInterrupt):
-        diagnose.looked(one)
+        diagnose.run_checks(one)
 
 
 def test_large_images_are_looked_at_in_smaller_numbers(tmp_path):
@@ -396,9 +401,9 @@ def test_cures_of_a_vae_gans_duel_change_what_its_critic_is(tmp_path):
     """
     won = rows([1.0] * 4, gauges={"critic loss": 1e-3})
     published = patient(tmp_path / "a", "vaegan", {"adversarial_weight": "published"}, logged=won)
-    assert "--adversarial-weight 1" in adversary.balanced(published)[0]
+    assert "--adversarial-weight 1" in adversary.restore_balance(published)[0]
     usual = patient(tmp_path / "b", "vaegan", logged=won)
-    assert "--gamma 0.009" in adversary.balanced(usual)[0]
+    assert "--gamma 0.009" in adversary.restore_balance(usual)[0]
     del usual.knobs["gamma"]
-    assert "--lr" in adversary.balanced(usual)[0]
-    assert "--reconstructions 0.5" in adversary.unseen(usual)[0]
+    assert "--lr" in adversary.restore_balance(usual)[0]
+    assert "--reconstructions 0.5" in adversary.weight_samples(usual)[0]

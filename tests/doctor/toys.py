@@ -6,17 +6,17 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from latentia.core.schedules import after, constant, cosine, linear
+from latentia.core.schedules import constant, cosine, delayed, linear
 from latentia.data import open_images
 from latentia.losses.adversarial import NonSaturating, Relativistic
-from latentia.losses.likelihoods import Gaussian, Symmetric
+from latentia.losses.likelihoods import Gaussian, SymmetricGaussian
 from latentia.models.gan import GAN
 from latentia.models.vae import VAE
 from latentia.models.vaegan import VAEGAN
 from latentia.nets.critic import Critic
 from latentia.nets.generator import DCGenerator
-from latentia.nets.initialization import glorot
-from latentia.nets.mlp import MLPDecoder, MLPEncoder, perceptron
+from latentia.nets.initialization import init_glorot
+from latentia.nets.mlp import MLPDecoder, MLPEncoder, make_perceptron
 from latentia.training.optimizers import Adam
 from latentia.training.plan import Plan
 from latentia.training.registries import recipe
@@ -25,7 +25,7 @@ from latentia.training.registries import recipe
 class Judge(nn.Module):
     def __init__(self, pixels: int, hidden: int):
         super().__init__()
-        self.layers = perceptron((pixels, hidden, hidden, 1))
+        self.layers = make_perceptron((pixels, hidden, hidden, 1))
 
     def features(self, image: Tensor) -> list[Tensor]:
         return [self.layers[:-1](image.flatten(1))]  # pyright: ignore
@@ -49,14 +49,14 @@ def duel(
 ) -> Plan:
     """Perceptrons that duel over digits of 8x8."""
     images = open_images(data, size=8, channels=1)
-    generator = glorot(MLPDecoder(16, images.shape, (128, 128)))
+    generator = init_glorot(MLPDecoder(16, images.shape, (128, 128)))
     generator.latent_shape = (16,)
     model = GAN(
         generator,
-        glorot(Judge(64, 128)),
+        init_glorot(Judge(64, 128)),
         loss=Relativistic() if relative else NonSaturating(),
         gamma=constant(gamma) if gamma else None,
-        bounded=not relative,
+        sigmoid_output=not relative,
     )
     falls = cosine(end=0.1)
     optim = {
@@ -103,7 +103,7 @@ def rival(
     balance = None
     if adversarial_weight != "published":
         joined = min(adversary_from + 0.1, 1.0)
-        balance = after(adversary_from, linear(0.0, adversarial_weight), until=joined)
+        balance = delayed(adversary_from, linear(0.0, adversarial_weight), until=joined)
     model = VAEGAN(
         MLPEncoder(images.shape, 8, (128,)),
         MLPDecoder(8, images.shape, (128,)),
@@ -150,7 +150,7 @@ def dcgan(
 ) -> Plan:
     """`mnist_dcgan` at 16x16 with a quarter of its channels; PyTorch's own weights, if asked."""
     images = open_images(data, size=16, channels=1)
-    start = glorot if init == "glorot" else (lambda net: net)
+    start = init_glorot if init == "glorot" else (lambda net: net)
     model = GAN(
         start(DCGenerator(100, images.shape, channels=32)),
         start(Critic(images.shape, channels=(32, 32), slope=0.2, dropout=0.4)),
@@ -174,7 +174,9 @@ def leaping(data: str = "digits", lr: float = 0.02, batch: int = 64, epochs: int
     """A VAE whose learning rate leaps to `lr`, a thousandfold, for the last quarter of the run."""
     images = open_images(data, size=16, channels=1)
     model = VAE(
-        Bounded(images.shape, 8, (128,)), MLPDecoder(8, images.shape, (128,)), Symmetric(0.4)
+        Bounded(images.shape, 8, (128,)),
+        MLPDecoder(8, images.shape, (128,)),
+        SymmetricGaussian(0.4),
     )
     adam = Adam(lr, schedule=lambda share: 1e-3 if share < 0.75 else 1.0)
     return Plan(model, images, {"vae": adam}, batch, epochs)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import latentia
-from latentia.api.training import start
+from latentia.api.training import start_run
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ TOYS = {
 def narrow(monkeypatch):
     """The VAE-GAN's halvings with few channels: its states are of 0.1 MB, not of 76."""
     monkeypatch.setattr("latentia.nets.vaegan.CHANNELS", (4, 4, 8, 8, 8))
-    monkeypatch.setattr("latentia.nets.vaegan.UP", (8, 8, 8, 4, 4))
+    monkeypatch.setattr("latentia.nets.vaegan.UP_CHANNELS", (8, 8, 8, 4, 4))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def trained(tmp_path, monkeypatch, narrow):
     def make(name, recipe, knobs, stop=None, report=False, **how):
         if not report:
             monkeypatch.setattr("latentia.report.page.write_report", lambda *_: None)
-        run, events = start(recipe, knobs, run=tmp_path / name, **how)
+        run, events = start_run(recipe, knobs, run=tmp_path / name, **how)
         for count, _ in enumerate(events, 1):
             if count == stop or (callable(stop) and stop(run)):
                 break

@@ -7,7 +7,7 @@ import pytest
 from test_resume import content
 
 import latentia
-from latentia.api.training import go_on, start
+from latentia.api.training import resume_run, start_run
 from latentia.cli.main import main
 from latentia.losses.likelihoods import Gaussian
 from latentia.training.events import read_rows
@@ -83,7 +83,7 @@ def test_an_interrupted_run_under_an_edit_goes_on_bit_for_bit(edited, labelled, 
         for name, stop in (("whole", None), ("cut", 5))
     )
     assert content(cut) != content(whole)
-    list(go_on(cut.path)[1])
+    list(resume_run(cut.path)[1])
     assert content(cut) == content(whole)
     assert whole.model().sample(2).shape[0] == 2
     page = (whole.path / "report.html").read_text()
@@ -144,7 +144,7 @@ def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
     with pytest.raises(latentia.Error, match=r"--beta is 9; .*a has learned 0.1 to 4\."):
         run.with_beta(9.0)
     with pytest.raises(latentia.Error, match="The autoencoder is a at beta 1; a prior is built on"):
-        start("latent_prior", {"autoencoder": run.with_beta(1.0)})
+        start_run("latent_prior", {"autoencoder": run.with_beta(1.0)})
     assert main(["evaluate", str(run.path), "--beta", "1"]) == 0
     kept = (run.path / "evaluation.json").read_text()
     assert main(["evaluate", str(run.path), "--beta", "0.1"]) == 0
@@ -212,7 +212,7 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     options = latentia.Options(log_every=2, save_every=2)
     made = {}
     for name, stop in (("whole", 99), ("cut", 3)):
-        run, events = start("mnist_mlp_vae", knobs, edits=edits, options=options, run=name)
+        run, events = start_run("mnist_mlp_vae", knobs, modifiers=edits, options=options, run=name)
         for _, _ in zip(events, range(stop), strict=False):
             pass
         made[name] = run
@@ -222,17 +222,17 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     assert made["whole"].metadata["images"]["labels"]["Brand"] == ["Ford", "Opel"]
     assert {"label Brand", "label Year"} <= set(logged(made["whole"])[-1]["terms"])
     monkeypatch.chdir("/")
-    list(go_on(tmp_path / "cut")[1])
+    list(resume_run(tmp_path / "cut")[1])
     assert content(latentia.Run.open(tmp_path / "cut")) == content(
         latentia.Run.open(tmp_path / "whole")
     )
     (tmp_path / "labels.csv").write_text("\n".join(rows).replace("Ford", "Fiat", 1))
     with pytest.raises(latentia.Error, match="no longer those that it was taught with; bring the"):
-        go_on(tmp_path / "whole")
+        resume_run(tmp_path / "whole")
     (tmp_path / "labels.csv").write_text("\n".join(rows[:-1]))  # who is taught needs every label
     given = {"supervise": {**edits["supervise"], "labels": tmp_path / "labels.csv"}}
     with pytest.raises(latentia.Error, match=r"no row for 1 of 24 images: 23\.png; give"):
-        start("mnist_mlp_vae", {**knobs, "data": tmp_path / "photos"}, edits=given)
+        start_run("mnist_mlp_vae", {**knobs, "data": tmp_path / "photos"}, modifiers=given)
     (tmp_path / "labels.csv").unlink()
     model = latentia.load(tmp_path / "whole")
     assert model.sample(1).shape == (1, 1, 28, 28)

@@ -11,7 +11,7 @@ from PIL import Image
 import latentia
 from latentia.cli.main import main
 from latentia.recipes.diffusers_autoencoder import read_architecture
-from latentia.runs.diffusers import CONFIG, WEIGHTS, open_diffusers_folder
+from latentia.runs.diffusers import CONFIG_FILE, WEIGHTS_FILE, open_diffusers_folder
 from latentia.training.plan import Options
 from mistakes import error
 
@@ -75,7 +75,7 @@ def test_attention_under_its_old_names_is_found(tmp_path):
     from safetensors.torch import load_file, save_file
 
     kl(tmp_path / "kl")
-    images, file = torch.rand(4, 3, 16, 24), tmp_path / "kl" / WEIGHTS
+    images, file = torch.rand(4, 3, 16, 24), tmp_path / "kl" / WEIGHTS_FILE
     new = (
         open_diffusers_folder(tmp_path / "kl", images, None, Options())[0]
         .model()
@@ -140,7 +140,7 @@ def test_mistakes(tmp_path, capsys):
         "Images of 18x24 have no latents 4 times smaller: 4 must divide height and width; give "
         "--size 16x24."
     )
-    config = json.loads((theirs / CONFIG).read_text())
+    config = json.loads((theirs / CONFIG_FILE).read_text())
     for key, value, said in (
         ("_class_name", "VQModel", f"{theirs} holds a VQModel; give a folder of an AutoencoderKL."),
         (
@@ -163,10 +163,10 @@ def test_mistakes(tmp_path, capsys):
             "folder anew.",
         ),
     ):
-        (theirs / CONFIG).write_text(json.dumps(config | {key: value}))
+        (theirs / CONFIG_FILE).write_text(json.dumps(config | {key: value}))
         assert error(capsys, *over, *given) == said
-    (theirs / CONFIG).write_text(json.dumps(config))
-    (theirs / WEIGHTS).rename(theirs / "diffusion_pytorch_model.bin")
+    (theirs / CONFIG_FILE).write_text(json.dumps(config))
+    (theirs / WEIGHTS_FILE).rename(theirs / "diffusion_pytorch_model.bin")
     assert error(capsys, *over, *given) == (
         f"{theirs} lacks diffusion_pytorch_model.safetensors (diffusion_pytorch_model.bin may "
         "hold code that runs when it is read); write it anew with "

@@ -14,7 +14,7 @@ import pytest
 from data.shards import counted
 from latentia.core import distributed
 from latentia.core.errors import Error
-from latentia.training.launch import together
+from latentia.training.launch import init_distributed
 
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 LAWS = [
@@ -67,15 +67,15 @@ def test_two_processes_stream_the_same_images_in_the_same_splits(tmp_path):
 
 
 def test_alone_nothing_is_sent():
-    assert (distributed.size(), distributed.rank()) == (1, 0)
-    assert distributed.gathered("own") == ["own"]
-    assert distributed.agreed(False) is False
+    assert (distributed.world_size(), distributed.rank()) == (1, 0)
+    assert distributed.all_gather_objects("own") == ["own"]
+    assert distributed.any_rank(False) is False
 
 
 @pytest.mark.parametrize("name", ["SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
 def test_a_launch_that_came_out_as_one_process_is_refused(monkeypatch, name):
     monkeypatch.setenv(name, "2")
-    with pytest.raises(Error) as caught, together():
+    with pytest.raises(Error) as caught, init_distributed():
         pass
     assert str(caught.value) == (
         "2 processes were asked for and this one is alone; start them with torchrun "
@@ -89,8 +89,8 @@ def test_a_shell_of_srun_and_empty_values_are_one_process(monkeypatch):
     monkeypatch.setenv("SLURM_PTY_PORT", "40000")
     for name in ("WORLD_SIZE", "GROUP_WORLD_SIZE", "PMI_SIZE"):
         monkeypatch.setenv(name, "")
-    with together():
-        assert distributed.size() == 1
+    with init_distributed():
+        assert distributed.world_size() == 1
 
 
 @pytest.mark.parametrize("words", [["--num_processes", "3"], ["--num_processes=3"]])
@@ -109,7 +109,7 @@ def test_machines_that_do_not_know_each_other_are_refused(monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("GROUP_WORLD_SIZE", "1")
-    with pytest.raises(Error) as caught, together():
+    with pytest.raises(Error) as caught, init_distributed():
         pass
     assert str(caught.value) == (
         "srun started torchrun 2 times and this one knows of 1: each would train alone. Give "

@@ -9,17 +9,17 @@ import pytest
 from torch.autograd import DeviceType
 
 import latentia
-from latentia.api.training import start
+from latentia.api.training import start_run
 from latentia.cli.terminal import format_profile
 from latentia.core.errors import Error
-from latentia.core.spans import PARTS, span
+from latentia.core.spans import PART_SPANS, record_span
 from latentia.models.vae import VAE
 
 KNOBS = {"hidden": 8, "latent": 3, "batch": 8, "epochs": 6}  # 36 steps
 
 
 def run_of(array_file, folder, stop=None, **how):
-    run, events = start("mnist_mlp_vae", {"data": array_file, **KNOBS}, run=folder, **how)
+    run, events = start_run("mnist_mlp_vae", {"data": array_file, **KNOBS}, run=folder, **how)
     seen = []
     for event in events:
         seen.append(event)
@@ -68,7 +68,7 @@ def test_the_time_of_a_step_goes_where_it_was_spent(array_file, tmp_path, monkey
     _, seen = run_of(array_file, tmp_path / "r", profile=True)
     (found,) = (event for event in seen if isinstance(event, Profiled))
     assert found.steps == STEPS
-    assert set(found.milliseconds) == {*PARTS, "step"}
+    assert set(found.milliseconds) == {*PART_SPANS, "step"}
     assert all(value >= 0 for value in found.milliseconds.values())
     assert all(found.milliseconds[name] > 0 for name in ("data", "backward", "optimizer"))
     assert found.milliseconds["forward"] > 3
@@ -76,7 +76,7 @@ def test_the_time_of_a_step_goes_where_it_was_spent(array_file, tmp_path, monkey
     names = [event["name"] for event in trace["traceEvents"] if event.get("ph") == "X"]
     assert [names.count(name) for name in ("step", "data", "backward")] == [STEPS] * 3
     lines = format_profile(found).splitlines()
-    assert [line.split()[0] for line in lines[1:-1]] == list(PARTS)
+    assert [line.split()[0] for line in lines[1:-1]] == list(PART_SPANS)
     assert f"(mean of {STEPS};" in lines[0]
     assert lines[-1] == str(tmp_path / "r" / "trace.json")
 
@@ -119,14 +119,16 @@ def test_a_run_that_is_stopped_or_short_leaves_no_profiler_behind(array_file, tm
     _, seen = run_of(array_file, tmp_path / "cut", stop=3, profile=True)
     assert not any(isinstance(event, Profiled) for event in seen)
     knobs = {"data": array_file, **KNOBS, "epochs": 1}
-    _, events = start("mnist_mlp_vae", knobs, run=tmp_path / "short", profile=True)
+    _, events = start_run("mnist_mlp_vae", knobs, run=tmp_path / "short", profile=True)
     (found,) = (event for event in events if isinstance(event, Profiled))
     assert found.steps == 3
-    _, events = start("mnist_mlp_vae", {**knobs, "batch": 60}, run=tmp_path / "one", profile=True)
+    _, events = start_run(
+        "mnist_mlp_vae", {**knobs, "batch": 60}, run=tmp_path / "one", profile=True
+    )
     (found,) = (event for event in events if isinstance(event, Profiled))
     assert found.steps == 1
     assert found.milliseconds["backward"] > 0
-    assert span("data") is span("forward")  # the empty context
+    assert record_span("data") is record_span("forward")  # the empty context
 
 
 @pytest.mark.parametrize("words", [["--profile"], ["--no-profile"]])

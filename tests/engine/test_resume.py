@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 
 import latentia
 from data.shards import counted
-from latentia.api.training import go_on
+from latentia.api.training import resume_run
 from latentia.cli.main import main
-from latentia.training.checkpoint import read_about
-from latentia.training.optimizers import Adam, moments, restore
+from latentia.training.checkpoint import read_metadata
+from latentia.training.optimizers import Adam, collect_moments, restore_moments
 
 FILES = ("log.jsonl", "weights.safetensors", "state.safetensors")
 
@@ -41,7 +41,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(toy, recipe, stop):
     """The generator is dropped after `stop` events: later rows of the log belong to no state."""
     whole, cut = toy("whole", recipe), toy("cut", recipe, stop=stop)
     assert content(cut) != content(whole)
-    _, events = go_on(cut.path)
+    _, events = resume_run(cut.path)
     list(events)
     assert content(cut) == content(whole)
 
@@ -51,7 +51,7 @@ def test_an_interrupted_stream_goes_on_in_the_middle_of_its_shards(
     toy, tmp_path, monkeypatch, stop
 ):
     """Two windows an epoch: what was drawn, and from which, is of the seed and the epoch."""
-    monkeypatch.setattr("latentia.data.streaming.IMAGES", 24)
+    monkeypatch.setattr("latentia.data.streaming.WINDOW_IMAGES", 24)
     shards = str(counted(tmp_path / "shards", shards=8, each=8))
     options = latentia.Options(log_every=1, save_every=1, stream=True)
     whole, cut = (
@@ -59,7 +59,7 @@ def test_an_interrupted_stream_goes_on_in_the_middle_of_its_shards(
         for name, at in (("whole", None), ("cut", stop))
     )
     assert content(cut) != content(whole)
-    list(go_on(cut.path)[1])
+    list(resume_run(cut.path)[1])
     assert content(cut) == content(whole)
 
 
@@ -67,7 +67,7 @@ def test_an_interrupted_stream_goes_on_in_the_middle_of_its_shards(
 def test_an_interrupted_iwae_goes_on_with_the_same_draws_of_its_images(toy, k):
     whole, cut = (toy(name, "mnist_iwae", stop, k=k) for name, stop in RUNS)
     assert content(cut) != content(whole)
-    list(go_on(cut.path)[1])
+    list(resume_run(cut.path)[1])
     assert content(cut) == content(whole)
 
 
@@ -75,7 +75,7 @@ def test_an_interrupted_iwae_goes_on_with_the_same_draws_of_its_images(toy, k):
 def test_an_interrupted_duel_goes_on_with_both_players_their_averages_and_gauges(toy, recipe):
     whole, cut = toy("whole", recipe), toy("cut", recipe, stop=5)
     assert content(cut) != content(whole)
-    list(go_on(cut.path)[1])
+    list(resume_run(cut.path)[1])
     assert content(cut) == content(whole)
 
 
@@ -83,9 +83,9 @@ def test_a_row_that_was_cut_in_two_is_written_whole(toy):
     """Saved after the only step of the row in which the adversary acted, the fifth of the run."""
     how = {"options": latentia.Options(log_every=4, save_every=1), "adversary_every": 4}
     whole = toy("whole", "vaegan", **how)
-    cut = toy("cut", "vaegan", lambda run: read_about(run.state)["step"] == 5, **how)
+    cut = toy("cut", "vaegan", lambda run: read_metadata(run.state)["step"] == 5, **how)
     assert content(cut) != content(whole)
-    list(go_on(cut.path)[1])
+    list(resume_run(cut.path)[1])
     assert content(cut) == content(whole)
 
 
@@ -94,14 +94,14 @@ def test_an_interrupted_prior_goes_on_with_its_latents_units_and_averages(toy, t
     whole, cut = (toy(name, "latent_prior", stop, autoencoder=parent) for name, stop in RUNS)
     assert content(cut) != content(whole)
     parent.rename(tmp_path / "elsewhere")
-    list(go_on(cut.path)[1])
+    list(resume_run(cut.path)[1])
     assert content(cut) == content(whole)
 
 
 def test_resuming_a_complete_run_changes_nothing(toy):
     run = toy("a")
     before = content(run)
-    _, events = go_on(run.path)
+    _, events = resume_run(run.path)
     *found, last = [type(event).__name__ for event in events]
     assert last == "Finished"
     assert set(found) <= {"Finding"}
@@ -112,7 +112,7 @@ def test_state_written_but_not_the_weights_is_mended_by_a_resume(toy):
     run = toy("a")
     weights = run.weights.read_bytes()
     run.weights.unlink()
-    list(go_on(run.path)[1])
+    list(resume_run(run.path)[1])
     assert run.weights.read_bytes() == weights
 
 
@@ -134,11 +134,11 @@ def test_every_moment_has_its_parameters_strides_after_a_restore():
 
     straight, optimizer = made()
     descend(straight, optimizer, 3)
-    kept = {k: v.clone().contiguous() for k, v in moments(optimizer, straight).items()}
+    kept = {k: v.clone().contiguous() for k, v in collect_moments(optimizer, straight).items()}
     weights = {k: v.clone().contiguous() for k, v in straight.state_dict().items()}
     resumed, fresh = made()
     resumed.load_state_dict(weights)
-    restore(fresh, resumed, kept)
+    restore_moments(fresh, resumed, kept)
     for parameter in resumed.parameters():
         for value in fresh.state[parameter].values():
             assert value.shape != parameter.shape or value.stride() == parameter.stride()
@@ -223,7 +223,7 @@ def test_a_signal_saves_says_where_and_prints_the_resume_command(
     assert "Traceback" not in out
     whole = tmp_path / "whole"
     assert main(words(array_file, whole, "mnist_mlp_vae", once)) == 0
-    list(go_on(run)[1])
+    list(resume_run(run)[1])
     assert (run / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
     assert torch.equal(
         load_file(run / "weights.safetensors")["decoder.layers.0.weight"],
@@ -241,9 +241,9 @@ def test_a_kill_between_writing_and_renaming_leaves_the_last_good_state(toy, mon
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", die)
         with pytest.raises(OSError, match="killed here"):
-            list(go_on(run.path)[1])
+            list(resume_run(run.path)[1])
     assert run.state.read_bytes() == good
-    list(go_on(run.path)[1])
+    list(resume_run(run.path)[1])
     assert content(run) == content(toy("whole"))
 
 
@@ -255,10 +255,10 @@ def test_wall_times_are_kept_apart_from_the_log(toy):
 
 
 def test_a_run_trained_on_an_array_is_resumed_with_the_array(images, tmp_path):
-    from latentia.api.training import start
+    from latentia.api.training import start_run
 
     knobs = {"data": images, "hidden": 8, "batch": 16, "epochs": 2}
-    run, events = start("mnist_mlp_vae", knobs, run=tmp_path / "r")
+    run, events = start_run("mnist_mlp_vae", knobs, run=tmp_path / "r")
     next(events)
     events.close()
     with pytest.raises(latentia.Error, match=r"trained on an array of .* in memory; give it again"):
@@ -271,9 +271,9 @@ def test_a_run_trained_on_an_array_is_resumed_with_the_array(images, tmp_path):
 def test_a_folder_that_is_called_as_a_source_does_not_hide_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
-    from latentia.api.training import start
+    from latentia.api.training import start_run
 
-    run, _ = start("digits_vae", {}, run=tmp_path / "r")
+    run, _ = start_run("digits_vae", {}, run=tmp_path / "r")
     assert run.metadata["arguments"]["data"] == "digits"
     assert len(run.images().split("test")) == 180
 
@@ -283,7 +283,7 @@ def test_weights_without_their_state_are_not_silently_trained_anew(toy):
     weights = run.weights.read_bytes()
     run.state.unlink()
     with pytest.raises(latentia.Error, match=r"is not complete: it lacks state\.safetensors"):
-        list(go_on(run.path)[1])
+        list(resume_run(run.path)[1])
     assert run.weights.read_bytes() == weights
 
 
@@ -292,7 +292,7 @@ def test_a_log_that_is_shorter_than_its_state_says_is_named(toy):
     log = run.path / "log.jsonl"
     log.write_bytes(log.read_bytes()[:40])
     with pytest.raises(latentia.Error, match=r"log\.jsonl ends at byte 40 of"):
-        list(go_on(run.path)[1])
+        list(resume_run(run.path)[1])
 
 
 def test_averaged_weights_go_on_where_they_were(array_file, tmp_path):

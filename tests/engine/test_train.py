@@ -7,21 +7,28 @@ import pytest
 import torch
 
 import latentia
-from latentia.api.training import start
-from latentia.core.contract import Batch, Model, Moment, Player
+from latentia.api.training import start_run
+from latentia.core.contract import Batch, Model, Player, StepContext
 from latentia.data import open_images
-from latentia.diagnostics.diagnose import examine
+from latentia.diagnostics.diagnose import diagnose_run
 from latentia.report.page import write_report
 from latentia.runs.create import create_run
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_tensors
-from latentia.training.ema import Averaged, in_place_of
-from latentia.training.events import Finding, Finished, Logged, Saved, Validated, read_rows
+from latentia.training.ema import EMA, swap_weights
+from latentia.training.events import (
+    Finding,
+    Logged,
+    StateSaved,
+    TrainingFinished,
+    Validated,
+    read_rows,
+)
 from latentia.training.loop import train
 from latentia.training.optimizers import Adam
 from latentia.training.plan import Options, Plan
-from latentia.training.step import only
-from latentia.training.validation import score
+from latentia.training.step import freeze_others
+from latentia.training.validation import score_split
 
 
 class Duel(Model):
@@ -76,8 +83,8 @@ def test_players_descend_in_order_each_at_the_parameters_of_its_turn(tmp_path, i
 def test_no_gradient_strays_into_the_other_player():
     model = Duel()
     player = model.players()["first"]
-    batch, moment = Batch(torch.rand(2, 1, 2, 2), {}), Moment(0, 1, 0, 2, 0, 2)
-    with only(player, model):
+    batch, moment = Batch(torch.rand(2, 1, 2, 2), {}), StepContext(0, 1, 0, 2, 0, 2)
+    with freeze_others(player, model):
         assert not model.second.weight.requires_grad
         player.terms(batch, moment, None)["product"][1].mean().backward()
     assert model.second.weight.grad is None
@@ -87,9 +94,11 @@ def test_no_gradient_strays_into_the_other_player():
 
 def test_events_come_in_order_and_the_log_holds_them(toy, array_file, tmp_path):
     knobs = {"data": array_file, "hidden": 8, "batch": 16, "epochs": 2}
-    run, events = start("mnist_mlp_vae", knobs, options=Options(log_every=2), run=tmp_path / "r")
+    run, events = start_run(
+        "mnist_mlp_vae", knobs, options=Options(log_every=2), run=tmp_path / "r"
+    )
     seen = list(events)
-    assert isinstance(seen[-1], Finished)
+    assert isinstance(seen[-1], TrainingFinished)
     assert [type(e) for e in seen[:2]] == [Logged, Validated]
     logged = [e for e in seen if isinstance(e, Logged)]
     assert logged[-1].step == logged[-1].total == 6
@@ -122,7 +131,7 @@ def test_weights_are_those_of_the_best_validation_not_the_last(toy):
     rows = read_rows(run.path / "log.jsonl")
     values = [row["values"]["nelbo"] for row in rows if row["event"] == "validated"]
     model, split = run.model(), run.images().split("validation")
-    assert score(model, split, seed=0)["nelbo"] == pytest.approx(min(values), rel=1e-6)
+    assert score_split(model, split, seed=0)["nelbo"] == pytest.approx(min(values), rel=1e-6)
 
 
 def test_validation_is_at_beta_one_whatever_the_objective(toy):
@@ -140,7 +149,7 @@ def test_score_averages_over_images_not_over_batches(toy):
     model, split = run.model(), run.images().split("train")
     encoded = model.encode(split.batch(slice(0, len(split))).image)  # pyright: ignore
     for size in (7, len(split)):
-        found = score(model, split, seed=0, size=size)["rate"]
+        found = score_split(model, split, seed=0, batch_size=size)["rate"]
         assert found == pytest.approx(encoded.kl().mean().item(), rel=1e-6)
 
 
@@ -153,8 +162,8 @@ def test_reports_and_evaluation_leave_the_run_and_the_generators_as_they_were(to
     before = {k: v.clone() for k, v in plan.model.state_dict().items()}
     files = {p: p.read_bytes() for p in run.path.rglob("*.*") if p.is_file()}
     state = torch.get_rng_state()
-    write_report(run, plan.images, examine(run, plan.images).findings)
-    score(plan.model, plan.images.split("test"), seed=0)
+    write_report(run, plan.images, diagnose_run(run, plan.images).findings)
+    score_split(plan.model, plan.images.split("test"), seed=0)
     assert torch.equal(torch.get_rng_state(), state)
     assert plan.model.training
     for key, value in plan.model.state_dict().items():
@@ -165,14 +174,16 @@ def test_reports_and_evaluation_leave_the_run_and_the_generators_as_they_were(to
 
 def test_a_non_finite_step_is_not_taken_is_named_and_halves_the_rate(array_file, tmp_path):
     knobs = {"data": array_file, "hidden": 8, "batch": 16, "epochs": 3, "lr": 1e18}
-    run, events = start("mnist_mlp_vae", knobs, options=Options(log_every=1), run=tmp_path / "r")
+    run, events = start_run(
+        "mnist_mlp_vae", knobs, options=Options(log_every=1), run=tmp_path / "r"
+    )
     seen = list(events)
     findings = [e for e in seen if isinstance(e, Finding) and e.kind == "non-finite"]
     assert [e.kind for e in findings] == ["non-finite"] * 3
     assert "is not finite in" in findings[0].text or "gradient of" in findings[0].text
     assert "learning rate times 0.5" in findings[0].text
     assert "Lower --lr" in findings[-1].text
-    assert isinstance(seen[-1], Finished)
+    assert isinstance(seen[-1], TrainingFinished)
     assert seen[-1].reason == "non-finite"
     assert all(torch.isfinite(v).all() for v in run.model().state_dict().values())
     rows = read_rows(run.path / "log.jsonl")
@@ -199,12 +210,12 @@ def test_one_bad_step_is_survived(array_file, tmp_path, monkeypatch):
     monkeypatch.setattr(VAE, "terms", poisoned)
     knobs = {"data": array_file, "hidden": 8, "batch": 16, "epochs": 2}
     options = Options(log_every=1, save_every=1)
-    _, events = start("mnist_mlp_vae", knobs, options=options, run=tmp_path / "r")
+    _, events = start_run("mnist_mlp_vae", knobs, options=options, run=tmp_path / "r")
     seen = list(events)
     (finding,) = [e for e in seen if isinstance(e, Finding) and e.kind == "non-finite"]
     assert "rate is not finite in 1 of 16 images (rows 3)" in finding.text
     assert "back to step 2" in finding.text
-    assert isinstance(seen[-1], Finished)
+    assert isinstance(seen[-1], TrainingFinished)
     assert seen[-1].reason == "complete"
     rows = read_rows(tmp_path / "r" / "log.jsonl")
     rates = {r["step"]: r["players"]["vae"]["lr"] for r in rows if r["event"] == "logged"}
@@ -226,18 +237,18 @@ def test_the_module_that_overflowed_first_is_named(array_file, tmp_path):
 
 def test_averaged_weights_are_a_mean_and_give_way_again():
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
-    averaged = Averaged(model, halflife=1e9)
+    averaged = EMA(model, halflife=1e9)
     history = [{k: v.clone() for k, v in model.state_dict().items()}]
     for step in range(5):
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(1.0)
-        averaged.update(model, step, batch=10)
+        averaged.update(model, step, batch_size=10)
         history.append({k: v.clone() for k, v in model.state_dict().items()})
     weight = averaged.tensors["0.weight"]
     assert (weight > history[0]["0.weight"]).all()
     assert (weight < history[-1]["0.weight"]).all()
-    with in_place_of(model, averaged.tensors):
+    with swap_weights(model, averaged.tensors):
         assert torch.equal(model.state_dict()["0.weight"], weight)
     assert torch.equal(model.state_dict()["0.weight"], history[-1]["0.weight"])
 
@@ -318,7 +329,7 @@ def test_after_a_bad_step_everything_is_as_it_was_saved(array_file, tmp_path, mo
     poisoned_at(monkeypatch, 6 - 1)
     saved, events = {}, train(plan, run, run.options)
     for event in events:
-        if isinstance(event, Saved) and event.step == 4:
+        if isinstance(event, StateSaved) and event.step == 4:
             saved = read_tensors(run.state)[0]
         if isinstance(event, Finding):
             break
@@ -334,7 +345,7 @@ def test_a_state_that_is_not_finite_is_never_saved(array_file, tmp_path):
     """The step that blows up the parameters shows it only at the next forward pass."""
     knobs = {"data": array_file, "hidden": 8, "batch": 16, "epochs": 1, "lr": 3e38}
     options = Options(log_every=1, save_every=1)
-    run, events = start("mnist_mlp_vae", knobs, options=options, run=tmp_path / "r")
+    run, events = start_run("mnist_mlp_vae", knobs, options=options, run=tmp_path / "r")
     findings = [e for e in events if isinstance(e, Finding) and e.kind == "non-finite"]
     assert len(findings) == 3
     for tensor in read_tensors(run.state)[0].values():
@@ -344,9 +355,9 @@ def test_a_state_that_is_not_finite_is_never_saved(array_file, tmp_path):
 def test_a_validation_that_is_not_finite_is_a_finding(array_file, tmp_path):
     """One step an epoch: the loss before it is finite, the validation after it is not."""
     knobs = {"data": array_file, "hidden": 8, "batch": 64, "epochs": 3, "lr": 1e18}
-    _, events = start("mnist_mlp_vae", knobs, options=Options(log_every=1), run=tmp_path / "r")
+    _, events = start_run("mnist_mlp_vae", knobs, options=Options(log_every=1), run=tmp_path / "r")
     seen = list(events)
-    assert isinstance(seen[-1], Finished)
+    assert isinstance(seen[-1], TrainingFinished)
     assert seen[-1].reason == "non-finite"
     first = next(e for e in seen if isinstance(e, Finding) and e.kind == "non-finite")
     assert "of the validation images is not finite" in first.text
@@ -363,7 +374,7 @@ def test_the_learning_rate_follows_its_schedule_and_its_first_step_counts(toy):
 
 
 def test_clipping_shortens_the_gradient_and_keeps_its_direction():
-    from latentia.training.step import Turn
+    from latentia.training.step import PlayerStep
 
     def moved(clip):
         torch.manual_seed(0)
@@ -374,7 +385,7 @@ def test_clipping_shortens_the_gradient_and_keeps_its_direction():
         )
         batch = Batch(torch.ones(4, 1, 1, 3), {})
         off = torch.autocast("cpu", torch.bfloat16, enabled=False)
-        turn = Turn("x", player, batch, Moment(0, 1, 0, 4, 0, 4), None, off)
+        turn = PlayerStep("x", player, batch, StepContext(0, 1, 0, 4, 0, 4), None, off)
         sgd = torch.optim.SGD(module.parameters(), 1.0)
         _, _, norm = turn.descend(module, sgd, Adam(1.0, clip=clip), 1.0)
         return module.weight.detach() - before, norm.item()
@@ -408,8 +419,8 @@ def test_scores_are_taken_in_evaluation_mode(images):
 
     model = Moody().train()
     split = open_images(images).split("train")
-    assert score(model, split, 0, size=7)["nelbo"] == pytest.approx(
-        score(model, split, 0, size=50)["nelbo"], rel=1e-5
+    assert score_split(model, split, 0, batch_size=7)["nelbo"] == pytest.approx(
+        score_split(model, split, 0, batch_size=50)["nelbo"], rel=1e-5
     )
     assert model.norm.training
     assert model.norm.num_batches_tracked == 0

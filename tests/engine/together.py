@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 import latentia
-from latentia.api.training import start
+from latentia.api.training import start_run
 from latentia.core import distributed
-from latentia.core.contract import Batch, Moment
+from latentia.core.contract import Batch, StepContext
 from latentia.core.schedules import constant
 from latentia.data import open_images
-from latentia.diffusion.path import Linear
+from latentia.diffusion.path import LinearPath
 from latentia.latents.table import write_table
 from latentia.losses.adversarial import NonSaturating
 from latentia.losses.likelihoods import Bernoulli
@@ -31,10 +31,10 @@ from latentia.nets.denoiser import MLPDenoiser
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 from latentia.report import page
 from latentia.training.events import Finding
-from latentia.training.launch import together
+from latentia.training.launch import init_distributed
 from latentia.training.loop import Loop
 
-vaegan.CHANNELS, vaegan.UP = (4, 4, 8, 8, 8), (8, 8, 8, 4, 4)
+vaegan.CHANNELS, vaegan.UP_CHANNELS = (4, 4, 8, 8, 8), (8, 8, 8, 4, 4)
 SHAPE, D, N = (1, 4, 5), 3, 8
 LOOPS: list[Loop] = []
 
@@ -50,7 +50,7 @@ class Generator(MLPDecoder):
 def diffusion():
     condition = LabelCondition(4, 16)
     denoiser = MLPDenoiser((D,), width=16, depth=1)
-    return LatentDiffusion(VAE(*nets()), denoiser, Linear(), condition, column="label")
+    return LatentDiffusion(VAE(*nets()), denoiser, LinearPath(), condition, column="label")
 
 
 def gan():
@@ -81,7 +81,7 @@ MODELS = {
 
 def gradients(model, batch, first):
     """Each player's, as the loop computes them, of these rows of the global batch."""
-    moment = Moment(3, 10, 0, 100, first, N)
+    moment = StepContext(3, 10, 0, 100, first, N)
     shared, found = model.shared(batch, moment), []
     for player in model.players().values():
         terms = player.terms(batch, moment, shared).values()
@@ -100,13 +100,13 @@ def same_gradients(make):
     first = N // 2 * distributed.rank()
     own = slice(first, first + N // 2)
     parts = gradients(model, Batch(images[own], {"label": labels[own]}), first)
-    distributed.average(parts)
-    several = distributed.size
-    distributed.size = lambda: 1
+    distributed.all_reduce_mean(parts)
+    several = distributed.world_size
+    distributed.world_size = lambda: 1
     try:
         whole = gradients(model, Batch(images, {"label": labels}), 0)
     finally:
-        distributed.size = several
+        distributed.world_size = several
     assert max(part.abs().max() for part in whole) > 1e-3
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-12)
 
@@ -119,7 +119,7 @@ def same_bits(folder, recipe, **knobs):
     latentia.train(recipe, run=folder, options=options, **knobs)
     loop = LOOPS[-1]
     assert loop.state.step == 50, loop.state.step
-    assert len(set(distributed.gathered(digest(loop.plan.model)))) == 1
+    assert len(set(distributed.all_gather_objects(digest(loop.plan.model)))) == 1
 
 
 def digest(model):
@@ -153,7 +153,7 @@ def same_skip(folder):
     VAE.terms, Loop.step = poisoned, followed
     try:
         knobs = {"data": images, "batch": 14, "epochs": 2, "hidden": 8, "latent": 3}
-        _, events = start("mnist_mlp_vae", knobs, options=options, run=folder)
+        _, events = start_run("mnist_mlp_vae", knobs, options=options, run=folder)
         findings = [each.text for each in events if isinstance(each, Finding)]
     finally:
         VAE.terms, Loop.step = honest, step
@@ -162,7 +162,7 @@ def same_skip(folder):
         *((at, 1.0) for at in range(7)),
         *((at, 0.5) for at in range(5, 10)),
     ]
-    assert len({tuple(each) for each in distributed.gathered(trail)}) == 1
+    assert len({tuple(each) for each in distributed.all_gather_objects(trail)}) == 1
 
 
 def same_figures(folder):
@@ -184,10 +184,10 @@ def same_figures(folder):
     several = measured("several")
     assert sum(seen) < 2000, seen  # of 3,307: once for the table, twice for the ELBO, 7 images more
     name = f"single-{distributed.rank()}"
-    with distributed.alone():
+    with distributed.local_only():
         single = measured(name)
     assert several[1:] == single[1:]
-    distributed.wait()
+    distributed.barrier()
     assert several[0].read_bytes() == single[0].read_bytes()
 
 
@@ -200,8 +200,8 @@ def main() -> None:
         keep(self, *given)
 
     Loop.__init__ = noted
-    with together():
-        assert distributed.size() == 2
+    with init_distributed():
+        assert distributed.world_size() == 2
         laws = {
             f"gradients: {k}": lambda make=make: same_gradients(make) for k, make in MODELS.items()
         }

@@ -9,7 +9,7 @@ import torch
 
 import latentia
 from latentia.cli.main import main
-from latentia.export.diffusers import write
+from latentia.export.diffusers import export_run
 from latentia.training.checkpoint import read_tensors, write_tensors
 
 AutoencoderKL = pytest.importorskip("diffusers").AutoencoderKL
@@ -31,7 +31,7 @@ def made(tmp_path_factory):
     tensors, about = read_tensors(run.weights)
     tensors["encoder.quant_conv.weight"] *= 20  # so few steps leave every latent near N(0, 1)
     write_tensors(run.weights, tensors, about)
-    write(run, folder / "kl")
+    export_run(run, folder / "kl")
     return folder
 
 
@@ -89,7 +89,7 @@ def test_mistakes(made, tmp_path):
     vae = tmp_path / "vae"
     latentia.train("conv_vae", data=torch.rand(20, 1, 8, 8), run=vae, latent=2, epochs=1)
     with pytest.raises(latentia.Error) as caught:
-        write(latentia.Run.open(vae), tmp_path / "kl")
+        export_run(latentia.Run.open(vae), tmp_path / "kl")
     assert str(caught.value) == (
         f"{vae} is a run of conv_vae, whose networks diffusers does not know; give a run of "
         "`latentia train image_autoencoder`."
@@ -100,9 +100,9 @@ def test_mistakes(made, tmp_path):
     (tmp_path / "run" / "run.json").write_text(json.dumps(about))
     lost = latentia.Run.open(tmp_path / "run")
     with pytest.raises(latentia.Error, match="cannot be found here; give them, or others, with"):
-        write(lost, tmp_path / "kl")
+        export_run(lost, tmp_path / "kl")
     assert not (tmp_path / "kl").exists()
-    write(lost, tmp_path / "kl", made / "toy.npy")
+    export_run(lost, tmp_path / "kl", made / "toy.npy")
     for file in ("config.json", "diffusion_pytorch_model.safetensors"):
         assert (tmp_path / "kl" / file).read_bytes() == (made / "kl" / file).read_bytes()
 
@@ -111,7 +111,7 @@ def test_a_run_of_many_betas_is_refused_rather_than_written_wrong(tmp_path):
     data = np.random.default_rng(0).integers(0, 256, (24, 16, 16), dtype=np.uint8)
     latentia.train(
         "image_autoencoder", run=tmp_path / "run", data=data, factor=4, **{**TOY, "epochs": 1},
-        edits={"multirate": {"multirate": "0.1:4"}},
+        modifiers={"multirate": {"multirate": "0.1:4"}},
     )  # fmt: skip
     with pytest.raises(latentia.Error, match="whose networks diffusers does not know"):
-        write(latentia.Run.open(tmp_path / "run"), tmp_path / "out", data)
+        export_run(latentia.Run.open(tmp_path / "run"), tmp_path / "out", data)

@@ -17,10 +17,10 @@ import latentia
 from latentia.cli.main import main
 from latentia.core.contract import HasTrajectory, Model
 from latentia.core.errors import Error
-from latentia.core.seeding import normal_rows
+from latentia.core.seeding import sample_normal_rows
 from latentia.data import open_images
 from latentia.export import onnx
-from latentia.models.latent_diffusion import Sampling
+from latentia.models.latent_diffusion import SamplingOptions
 from latentia.runs import recipes
 
 SMALL = {"latent": 8, "hidden": 8, "size": 32, "width": 16, "depth": 1}
@@ -54,14 +54,14 @@ def test_every_part_of_every_recipe_does_what_it_does_in_pytorch(name, tmp_path)
     model = model_of(name)
     expected = ["sampler"] if isinstance(model, HasTrajectory) else []
     expected += ["generator"] if hasattr(model, "noise_shape") else ["encoder", "decoder"]
-    found = onnx.parts(model, SHAPE)
+    found = onnx.split_model(model, SHAPE)
     assert [part.name for part in found] == expected
     if not isinstance(model, HasTrajectory):
         shape = getattr(model, "noise_shape", None) or model.latent_shape
-        z = normal_rows(3, shape, seed=1, purpose="prior")
+        z = sample_normal_rows(3, shape, seed=1, purpose="prior")
         torch.testing.assert_close(found[-1].module(z), model.sample(3, seed=1))
     for part in found[:1] if "sampler" in expected else found:
-        done = onnx.put(part, tmp_path / f"{part.name}.onnx")
+        done = onnx.export_part(part, tmp_path / f"{part.name}.onnx")
         assert 0 <= done.difference <= 1e-4
         assert all(
             shape.startswith("n") for shape in [*done.inputs.values(), *done.outputs.values()]
@@ -78,8 +78,8 @@ def test_a_sampler_draws_the_models_own_samples_from_the_same_noise(cond, tmp_pa
     model.latent_mean.uniform_(-1, 1)
     for parameter in model.denoiser.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    onnx.put(onnx.sampler(model), tmp_path / "sampler.onnx")
-    given = {"noise": normal_rows(7, model.latent_shape, seed=5, purpose="prior").numpy()}
+    onnx.export_part(onnx.make_sampler_part(model), tmp_path / "sampler.onnx")
+    given = {"noise": sample_normal_rows(7, model.latent_shape, seed=5, purpose="prior").numpy()}
     if cond:
         given["condition"] = model.asked(7, 5, None).numpy()
         assert len(set(given["condition"])) > 2
@@ -95,7 +95,8 @@ def runs(tmp_path_factory):
                    run=folder / "vae", options=options)  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "latentia.recipes.latent_prior.Sampling", functools.partial(Sampling, steps=2)
+            "latentia.recipes.latent_prior.SamplingOptions",
+            functools.partial(SamplingOptions, steps=2),
         )
         latentia.train("latent_prior", autoencoder=folder / "vae", cond="label", width=16, depth=1,
                        epochs=1, run=folder / "prior", options=options)  # fmt: skip
@@ -124,14 +125,14 @@ def test_the_readmes_program_runs_where_torch_cannot_be_imported(runs, out):
 
 @pytest.mark.parametrize("gap", [2e-4, float("nan")])
 def test_a_file_that_differs_is_not_written_and_the_old_one_stays(gap, tmp_path, monkeypatch):
-    part, path = onnx.parts(model_of("mnist_mlp_vae"), SHAPE)[1], tmp_path / "decoder.onnx"
+    part, path = onnx.split_model(model_of("mnist_mlp_vae"), SHAPE)[1], tmp_path / "decoder.onnx"
     path.write_bytes(b"old")
     gaps = iter((1e-9, gap))
-    monkeypatch.setattr(onnx, "difference", lambda *_: next(gaps))
+    monkeypatch.setattr(onnx, "measure_difference", lambda *_: next(gaps))
     with pytest.raises(
         Error, match=f"decoder.onnx differs from PyTorch by {gap:.2g}, where 0.0001"
     ):
-        onnx.put(part, path)
+        onnx.export_part(part, path)
     assert [path.name for path in tmp_path.iterdir()] == ["decoder.onnx"]
     assert path.read_bytes() == b"old"
 
@@ -142,21 +143,21 @@ def test_a_difference_is_that_of_the_worst_value_in_units_of_the_largest():
             return [given["x"] * np.float32(100.01), given["x"] + np.float32([[0, 1e-3]])]
 
     x = torch.tensor([[1.0, 0.5]])
-    call = onnx.Call(lambda x: (100 * x, x))
-    assert onnx.difference(call, Session(), {"x": x}) == pytest.approx(1e-3, rel=1e-3)
-    assert np.isnan(onnx.difference(call, Session(), {"x": x * float("nan")}))
+    call = onnx.FunctionModule(lambda x: (100 * x, x))
+    assert onnx.measure_difference(call, Session(), {"x": x}) == pytest.approx(1e-3, rel=1e-3)
+    assert np.isnan(onnx.measure_difference(call, Session(), {"x": x * float("nan")}))
 
 
 def test_what_cannot_be_exported_is_said(runs, capsys, monkeypatch):
     with pytest.raises(Error, match="A Model has no encoder, generator or sampler to export"):
-        onnx.parts(Model(), SHAPE)
+        onnx.split_model(Model(), SHAPE)
     model = recipes.find("latent_prior")(
         data=open_images("digits", size=32, channels=1), autoencoder=model_of("digits_vae"),
         clusters=0, width=16, depth=1,
     ).model  # fmt: skip
     model.sampling = replace(model.sampling, sampler="ddpm", steps=2)
     with pytest.raises(Error, match="takes all its noise at the start, and ddpm adds more"):
-        onnx.sampler(model).module(torch.zeros(1, *model.latent_shape))
+        onnx.make_sampler_part(model).module(torch.zeros(1, *model.latent_shape))
     capsys.readouterr()
     assert main(["export", str(runs / "vae"), "--to", "onxn"]) == 2
     assert "no format onxn; did you mean onnx? --to is one of onnx" in capsys.readouterr().err

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import binom
 
 from latentia.core.errors import Error
-from latentia.latents.association import LEVEL, relate
-from latentia.latents.encoding import Codes
+from latentia.latents.association import SIGNIFICANCE_LEVEL, associate_labels
+from latentia.latents.encoding import LatentTable
 
 
 def planted(n=600, d=6, seed=0):
@@ -17,17 +17,19 @@ def planted(n=600, d=6, seed=0):
     kind = (mean[:, 4] + 0.5 * draw.normal(size=n) > 0).astype(np.int64) + (mean[:, 4] > 1)
     size = np.abs(mean[:, 2]) + 0.1 * draw.normal(size=n)
     kl = np.tile(np.float32([1, 2, 9, 3, 8, 0]), (n, 1))
-    codes = Codes(mean.astype(np.float32), np.ones((n, d), np.float32), kl)
+    codes = LatentTable(mean.astype(np.float32), np.ones((n, d), np.float32), kl)
     return codes, {"kind": kind, "size": size.astype(np.float32)}
 
 
 def test_the_dimension_that_carries_a_label_is_found():
     codes, columns = planted()
-    found = relate(codes, columns, {"kind": ["a", "b", "c"]}, k=3)
+    found = associate_labels(codes, columns, {"kind": ["a", "b", "c"]}, max_dims=3)
     kind, size = found.relations
     assert (kind.kind, size.kind) == ("class", "number")
-    assert np.flatnonzero(kind.p <= LEVEL).tolist() == [4]
-    assert np.flatnonzero(size.p <= LEVEL).tolist() == [2]  # no line tells it: it is even
+    assert np.flatnonzero(kind.p <= SIGNIFICANCE_LEVEL).tolist() == [4]
+    assert np.flatnonzero(size.p <= SIGNIFICANCE_LEVEL).tolist() == [
+        2
+    ]  # no line tells it: it is even
     assert found.order == [2, 4, 3, 1, 0, 5]
     assert kind.scores[0].low < kind.chance < kind.scores[0].high  # dimension 2 says nothing
     assert kind.scores[1].low > kind.chance + 0.1
@@ -46,22 +48,22 @@ def test_the_stated_false_positive_rate_holds():
         for name, values in columns.items()
         for k in range(100)
     }
-    found = relate(codes, shuffled, k=1, permutations=100)
-    wrong = sum((r.p <= LEVEL).any() for r in found.relations)
-    low, high = binom.interval(0.99, 200, LEVEL)
+    found = associate_labels(codes, shuffled, max_dims=1, permutations=100)
+    wrong = sum((r.p <= SIGNIFICANCE_LEVEL).any() for r in found.relations)
+    low, high = binom.interval(0.99, 200, SIGNIFICANCE_LEVEL)
     assert low <= wrong <= high
 
 
 def test_the_same_table_every_time():
     codes, columns = planted(n=150)
-    first, again = (relate(codes, columns, k=2).as_json() for _ in range(2))
+    first, again = (associate_labels(codes, columns, max_dims=2).as_json() for _ in range(2))
     assert first == again
 
 
 def test_dead_dimensions_say_nothing():
     codes, columns = planted()
     codes.mean[:, 4] = 0
-    found = relate(codes, {"kind": columns["kind"]}, k=1)
+    found = associate_labels(codes, {"kind": columns["kind"]}, max_dims=1)
     assert found.relations[0].information[4] == pytest.approx(0, abs=1e-12)
     assert found.relations[0].p[4] == 1
 
@@ -78,7 +80,9 @@ def test_kinds_and_what_is_left_out():
         "bad": np.where(row == 3, np.nan, row).astype(np.float32),
         "pictures": np.zeros((100, 1, 2, 2)),
     }
-    found = relate(codes, given, {"id": [str(k) for k in row]}, k=1, permutations=19)
+    found = associate_labels(
+        codes, given, {"id": [str(k) for k in row]}, max_dims=1, permutations=19
+    )
     assert {r.label: r.kind for r in found.relations} == {
         "few": "class", "many": "number", "year": "number",
     }  # fmt: skip
@@ -96,11 +100,11 @@ def test_what_cannot_be_related():
         ({"permutations": 18}, "--permutations is 18; give at least 19: fewer cannot show"),
     ):
         with pytest.raises(Error, match=said):
-            relate(codes, columns, **change)
+            associate_labels(codes, columns, **change)
     with pytest.raises(Error, match=r"have no label columns\. Give labels with --labels"):
-        relate(codes, {})
+        associate_labels(codes, {})
     with pytest.raises(Error, match=r"x is left out: 1 different value in .* Give labels"):
-        relate(codes, {"x": np.zeros(100)})
-    few = Codes(*(each[:19] for each in codes))
+        associate_labels(codes, {"x": np.zeros(100)})
+    few = LatentTable(*(each[:19] for each in codes))
     with pytest.raises(Error, match="19 images cannot be related to anything; give at least 20"):
-        relate(few, {"kind": columns["kind"][:19]})
+        associate_labels(few, {"kind": columns["kind"][:19]})

@@ -73,7 +73,7 @@ def test_one_table_whatever_order_the_file_system_gives(model, folder, tmp_path)
 @pytest.mark.parametrize("size", [1, 7, 40])
 def test_values_do_not_depend_on_the_batch(model, part, tmp_path, size):
     whole = read(write_table(tmp_path / "a.npz", model, part))
-    parts = read(write_table(tmp_path / "b.npz", model, part, size=size))
+    parts = read(write_table(tmp_path / "b.npz", model, part, batch_size=size))
     for name in set(whole) - {"key", "split"}:
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
@@ -87,7 +87,7 @@ def test_the_same_bytes_twice_at_any_time(model, part, tmp_path, kind, monkeypat
 
 
 def test_three_kinds_of_file_hold_the_same_numbers(model, part, tmp_path, monkeypatch):
-    monkeypatch.setattr("latentia.latents.writers.GROUP", 16)  # several row groups
+    monkeypatch.setattr("latentia.latents.writers.ROW_GROUP_SIZE", 16)  # several row groups
     columns = {
         **part.columns,
         "rate": torch.arange(40),  # a label that is called like a column of the table
@@ -97,7 +97,7 @@ def test_three_kinds_of_file_hold_the_same_numbers(model, part, tmp_path, monkey
     classes = {**part.classes, "rate": None, "size": None, "kind": ["old", "ne,w"]}
     part = type(part)(**{**vars(part), "columns": columns, "classes": classes})
     found = [
-        read(write_table(tmp_path / f"t.{kind}", model, part, size=5))
+        read(write_table(tmp_path / f"t.{kind}", model, part, batch_size=5))
         for kind in ("parquet", "csv", "npz")
     ]
     for other in found[1:]:
@@ -138,7 +138,7 @@ def test_maps_of_latents_are_named_by_channel_row_and_column(part, tmp_path):
 
 
 def test_thumbnails_show_each_image_and_its_place_on_the_map(model, part, tmp_path):
-    path = write_table(tmp_path / "t.parquet", model, part, thumbnails=True, size=9)
+    path = write_table(tmp_path / "t.parquet", model, part, thumbnails=True, batch_size=9)
     rows = read(path)
     mu = np.stack([rows[f"mu_{k}"] for k in range(4)], 1)
     np.testing.assert_array_equal(np.asarray(rows["mu"]), mu)
@@ -151,7 +151,7 @@ def test_thumbnails_show_each_image_and_its_place_on_the_map(model, part, tmp_pa
     at = np.stack([rows["x"], rows["y"]], 1)
     np.testing.assert_allclose(np.linalg.norm(at, axis=0), largest, rtol=1e-4)
     assert write_table(
-        tmp_path / "u.parquet", model, part, thumbnails=True, size=9
+        tmp_path / "u.parquet", model, part, thumbnails=True, batch_size=9
     ).read_bytes() == (path.read_bytes())
 
 
@@ -167,11 +167,11 @@ def test_an_interrupted_table_leaves_nothing(model, part, tmp_path, kind, proble
         return type(model).encode(model, images)
 
     monkeypatch.setattr(model, "encode", encode)
-    monkeypatch.setattr("latentia.latents.writers.GROUP", 4)
+    monkeypatch.setattr("latentia.latents.writers.ROW_GROUP_SIZE", 4)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / f"t.{kind}").write_text("the table of last week")
     with pytest.raises(problem):
-        write_table(tmp_path / "out" / f"t.{kind}", model, part, size=5)
+        write_table(tmp_path / "out" / f"t.{kind}", model, part, batch_size=5)
     assert [p.name for p in (tmp_path / "out").iterdir()] == [f"t.{kind}"]
     assert (tmp_path / "out" / f"t.{kind}").read_text() == "the table of last week"
 

@@ -8,17 +8,17 @@ import torch
 from scipy.stats import norm
 
 from latentia.core.errors import Error
-from latentia.latents.attribution import attribute
-from latentia.latents.encoding import Codes, chosen, codes, names
-from latentia.latents.interpolation import arc, interpolate
-from latentia.latents.traversal import quantiles, traverse
+from latentia.latents.attribution import attribute_pixels
+from latentia.latents.encoding import LatentTable, encode_split, name_dims, parse_dims
+from latentia.latents.interpolation import interpolate_images, slerp
+from latentia.latents.traversal import mixture_quantiles, traverse_dims
 
 
 @pytest.mark.parametrize("spherical", [False, True])
 @pytest.mark.parametrize("steps", [2, 3, 10])
 def test_every_image_on_the_way_is_its_reconstruction_exactly(model, part, steps, spherical):
     images = part.batch(slice(0, 4)).image
-    path = interpolate(model, images, steps, spherical=spherical)
+    path = interpolate_images(model, images, steps, spherical=spherical)
     assert len(path) == 3 * (steps - 1) + 1
     assert torch.equal(path[:: steps - 1], model.reconstruct(images))
 
@@ -26,18 +26,18 @@ def test_every_image_on_the_way_is_its_reconstruction_exactly(model, part, steps
 def test_the_middle_is_decoded_from_between_the_means(model, part):
     images = part.batch(slice(0, 2)).image
     a, b = model.encode(images).mean
-    path = interpolate(model, images, 5)
+    path = interpolate_images(model, images, 5)
     torch.testing.assert_close(path[1:2], model.decode((0.75 * a + 0.25 * b)[None]))
 
 
 def test_arcs_keep_norm_and_speed():
     a, b = torch.tensor([2.0, 0, 0]), torch.tensor([0.0, 2, 0])
     for share in (0.1, 0.5, 0.8):
-        at = arc(a, b, share)
+        at = slerp(a, b, share)
         assert at.norm() == pytest.approx(2, rel=1e-6)
         assert at[1] / at[0] == pytest.approx(math.tan(share * math.pi / 2), rel=1e-5)
     for end in (3 * a, -a, a, 0 * a):  # no one arc: the straight line, and no NaN
-        torch.testing.assert_close(arc(a, end, 0.25), torch.lerp(a, end, 0.25))
+        torch.testing.assert_close(slerp(a, end, 0.25), torch.lerp(a, end, 0.25))
 
 
 def test_walks_that_lead_nowhere(model, part):
@@ -45,14 +45,14 @@ def test_walks_that_lead_nowhere(model, part):
     for given, steps, said in ((images[:1], 5, "images: 1; give at least 2"),
                                (images, 1, "--steps: 1; give at least 2")):  # fmt: skip
         with pytest.raises(Error, match=said):
-            interpolate(model, given, steps)
+            interpolate_images(model, given, steps)
 
 
 def test_attribution_is_the_limit_of_differences(model, part):
     model = model.double()
     image = part.batch(slice(5, 6)).image.double()
     z, h = model.encode(image).mean, 1e-5
-    maps = attribute(model, image, [3, 0], [2.0, 0.5])
+    maps = attribute_pixels(model, image, [3, 0], [2.0, 0.5])
     for found, k, per in zip(maps, (3, 0), (2.0, 0.5), strict=True):
         step = h * torch.eye(4, dtype=torch.float64)[k]
         difference = (model.decode(z + step) - model.decode(z - step)) / (2 * h)
@@ -72,23 +72,25 @@ def test_convolutions_and_batch_norms_have_attributions_too(part):
     image = part.batch(slice(5, 6)).image.double()
     z, step = made.encode(image).mean, torch.tensor([[0, 1e-5, 0]], dtype=torch.float64)
     difference = (made.decode(z + step) - made.decode(z - step)) / 2e-5
-    torch.testing.assert_close(attribute(made, image, [1]), difference, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(attribute_pixels(made, image, [1]), difference, rtol=1e-6, atol=1e-9)
 
 
 def test_maps_behind_attention_have_attributions_too(part):
-    from latentia.losses.likelihoods import Symmetric
+    from latentia.losses.likelihoods import SymmetricGaussian
     from latentia.models.vae import VAE
     from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 
     torch.manual_seed(0)
     shape, plan = (1, 8, 6), Architecture((4, 8), 2, 1, groups=2)
-    made = VAE(Encoder(shape, plan), Decoder(shape, plan), Symmetric())
+    made = VAE(Encoder(shape, plan), Decoder(shape, plan), SymmetricGaussian())
     made = made.double().eval().requires_grad_(False)
     image = part.batch(slice(5, 6)).image.double()
     z, step = made.encode(image).mean, torch.zeros(1, 2, 4, 3, dtype=torch.float64)
     step.view(-1)[13] = 1e-5
     difference = (made.decode(z + step) - made.decode(z - step)) / 2e-5
-    torch.testing.assert_close(attribute(made, image, [13]), difference, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(
+        attribute_pixels(made, image, [13]), difference, rtol=1e-6, atol=1e-9
+    )
 
 
 def test_quantiles_are_those_of_the_mixture():
@@ -96,16 +98,16 @@ def test_quantiles_are_those_of_the_mixture():
     mean = draw.normal(size=(50, 3)).astype(np.float32)
     sd = draw.uniform(0.1, 2, (50, 3)).astype(np.float32)
     levels = np.array([0.02, 0.3, 0.5, 0.98])
-    values = quantiles(mean, sd, levels)
+    values = mixture_quantiles(mean, sd, levels)
     below = norm.cdf(values[None], mean[:, :, None], sd[:, :, None]).mean(0)
     np.testing.assert_allclose(below, np.broadcast_to(levels, (3, 4)), atol=1e-9)
-    one = quantiles(mean[:1], sd[:1], levels)
+    one = mixture_quantiles(mean[:1], sd[:1], levels)
     np.testing.assert_allclose(one, norm.ppf(levels, mean[0][:, None], sd[0][:, None]), rtol=1e-6)
 
 
 def test_a_traversal_moves_one_dimension_and_holds_the_others(model, part):
-    image, over = part.batch(slice(2, 3)).image, codes(model, part)
-    found = traverse(model, image, over, [2, 0], steps=5)
+    image, over = part.batch(slice(2, 3)).image, encode_split(model, part)
+    found = traverse_dims(model, image, over, [2, 0], steps=5)
     z = model.encode(image).mean
     for row, k in enumerate((2, 0)):
         for step in (0, 4):
@@ -116,11 +118,11 @@ def test_a_traversal_moves_one_dimension_and_holds_the_others(model, part):
     np.testing.assert_allclose(found.own, z[0, [2, 0]], rtol=1e-6)
     np.testing.assert_allclose(found.rates, over.rates[[2, 0]])
     with pytest.raises(Error, match="--steps is 1; it must be at least 2"):
-        traverse(model, image, over, [0], steps=1)
+        traverse_dims(model, image, over, [0], steps=1)
 
 
 def test_codes_of_some_images_are_rows_of_all(model, part):
-    whole, some = codes(model, part), codes(model, part, most=9, size=4)
+    whole, some = encode_split(model, part), encode_split(model, part, limit=9, batch_size=4)
     np.testing.assert_allclose(some.mean, whole.mean[[0, 5, 10, 15, 20, 24, 29, 34, 39]], atol=1e-6)
     assert whole.order == sorted(range(4), key=lambda k: -whole.kl[:, k].mean())
     draws = whole.mean + whole.sd * np.random.default_rng(0).normal(size=(2000, *whole.mean.shape))
@@ -128,16 +130,16 @@ def test_codes_of_some_images_are_rows_of_all(model, part):
 
 
 def test_dimensions_by_name_and_by_rate():
-    assert names((3,)) == ["0", "1", "2"]
-    assert names((1, 2, 2)) == ["0_0_0", "0_0_1", "0_1_0", "0_1_1"]
-    order = Codes(*[np.float32([[0, 2, 1]])] * 3).order
+    assert name_dims((3,)) == ["0", "1", "2"]
+    assert name_dims((1, 2, 2)) == ["0_0_0", "0_0_1", "0_1_0", "0_1_1"]
+    order = LatentTable(*[np.float32([[0, 2, 1]])] * 3).order
     assert order == [1, 2, 0]
-    assert chosen("top:2", order) == [1, 2]
-    assert chosen(None, order) == chosen("top:3", order) == [1, 2, 0]
-    assert chosen(None, list(range(9))) == list(range(8))
+    assert parse_dims("top:2", order) == [1, 2]
+    assert parse_dims(None, order) == parse_dims("top:3", order) == [1, 2, 0]
+    assert parse_dims(None, list(range(9))) == list(range(8))
     with pytest.raises(Error, match=r"--dims is top:9; there are 3 dimensions: give top:3 for all"):
-        chosen("top:9", order)
-    assert chosen("2,0", order) == [2, 0]
+        parse_dims("top:9", order)
+    assert parse_dims("2,0", order) == [2, 0]
     for words in ("top:0", "top:x", "3", "0,-1", "", "a", "1.5"):
         with pytest.raises(Error, match=r"give top:8 .* or numbers from 0 to 2 such as 0,3"):
-            chosen(words, order)
+            parse_dims(words, order)

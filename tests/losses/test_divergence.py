@@ -6,10 +6,16 @@ import math
 import pytest
 import torch
 
-from latentia.core.contract import Moment
+from latentia.core.contract import StepContext
 from latentia.core.gaussian import LOG_2PI, DiagonalGaussian
 from latentia.core.schedules import constant, linear
-from latentia.losses.divergences import Capacity, Decomposition, FreeBits, kl, log_aggregate
+from latentia.losses.divergences import (
+    Capacity,
+    FreeBits,
+    KLDecomposition,
+    kl,
+    log_aggregate_posterior,
+)
 
 NAMES = ("mutual information", "total correlation", "dimension-wise KL")
 
@@ -25,7 +31,7 @@ def mixture(n, d, sd, seed=0):
 
 
 def moment(n, b):
-    return Moment(0, 10, 0, n, 0, b)
+    return StepContext(0, 10, 0, n, 0, b)
 
 
 def each_of(q, z):
@@ -83,7 +89,7 @@ def unbiased(estimate, n=6, b=4, d=2):
 
 def test_the_aggregate_is_unbiased_before_the_logarithm():
     """The mean over every batch there is, not a simulation; the three known errors are far off."""
-    assert max(unbiased(log_aggregate)) < 1e-12
+    assert max(unbiased(log_aggregate_posterior)) < 1e-12
     for wrong in WRONG:
         assert max(unbiased(wrong)) > 0.1, wrong
 
@@ -91,7 +97,7 @@ def test_the_aggregate_is_unbiased_before_the_logarithm():
 def test_the_whole_data_set_as_one_batch_is_exact():
     q = mixture(50, 4, 0.5)
     z = q.sample(torch.randn(50, 4, generator=torch.Generator().manual_seed(1)).double())
-    for found, wanted in zip(log_aggregate(q, z, 50), exact(q, z), strict=True):
+    for found, wanted in zip(log_aggregate_posterior(q, z, 50), exact(q, z), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
 
 
@@ -112,14 +118,16 @@ def correlations(estimate, q, n, b, batches=20):
 )
 def test_total_correlation_has_the_stated_bias(sd, wanted, bias):
     """Trap 6's size: 2,000 posteriors, batches of 64, 10 dimensions. It is in the docstring."""
-    found, exactly = correlations(log_aggregate, mixture(2000, 10, sd), 2000, 64)
+    found, exactly = correlations(log_aggregate_posterior, mixture(2000, 10, sd), 2000, 64)
     assert exactly == pytest.approx(wanted, abs=0.2)
     assert found - exactly == pytest.approx(bias, abs=0.15)
 
 
 def test_the_known_errors_are_far_from_total_correlation_where_ours_is_near():
     q = mixture(2000, 10, 0.3)
-    found, *wrong = (correlations(each, q, 2000, 64, 5) for each in (log_aggregate, *WRONG))
+    found, *wrong = (
+        correlations(each, q, 2000, 64, 5) for each in (log_aggregate_posterior, *WRONG)
+    )
     assert abs(found[0] - found[1]) < 0.6
     assert all(abs(told - exactly) > 2.5 for told, exactly in wrong)  # 76, 8.0 and -48 for 5.1
 
@@ -136,7 +144,7 @@ def objective(terms):
 
 def test_the_three_parts_sum_to_the_rate_and_at_weight_1_teach_the_same():
     q, z = batch()
-    terms = Decomposition(1, 1, 1)(q, z, moment(100, 8))
+    terms = KLDecomposition(1, 1, 1)(q, z, moment(100, 8))
     assert list(terms) == ["rate", *NAMES]
     torch.testing.assert_close(sum(terms[name][1] for name in NAMES), q.kl())
     gradients = [
@@ -145,7 +153,7 @@ def test_the_three_parts_sum_to_the_rate_and_at_weight_1_teach_the_same():
     ]
     for ours, plain in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, plain, atol=1e-12, rtol=1e-9)
-    weighted = Decomposition(2.0, 3.0, 4.0)(q, z, moment(100, 8))
+    weighted = KLDecomposition(2.0, 3.0, 4.0)(q, z, moment(100, 8))
     assert [weighted[name][0] for name in NAMES] == [2.0, 3.0, 4.0]
 
 
@@ -156,7 +164,7 @@ def test_each_part_is_what_its_name_says_within_its_standard_error():
     joint, apart = exact(q, z)
     prior = -0.5 * (z.square() + LOG_2PI).sum(1)
     wanted = q.log_prob(z) - joint, joint - apart.sum(1), apart.sum(1) - prior
-    terms = Decomposition()(q, z, moment(400, 400))
+    terms = KLDecomposition()(q, z, moment(400, 400))
     for name, single in zip(NAMES, wanted, strict=True):
         difference = terms[name][1] - single
         error = difference.std() / 20
@@ -166,11 +174,11 @@ def test_each_part_is_what_its_name_says_within_its_standard_error():
 def test_a_map_of_latents_is_taken_dimension_by_dimension():
     q, z = batch(8, 12)
     maps = DiagonalGaussian(*(part.view(8, 3, 2, 2) for part in q))
-    found = log_aggregate(maps, z.view(8, 3, 2, 2), 99)
-    assert all(map(torch.equal, found, log_aggregate(q, z, 99)))
+    found = log_aggregate_posterior(maps, z.view(8, 3, 2, 2), 99)
+    assert all(map(torch.equal, found, log_aggregate_posterior(q, z, 99)))
 
 
-ALL = [kl, Decomposition(), Capacity(constant(2.0)), FreeBits(0.3)]
+ALL = [kl, KLDecomposition(), Capacity(constant(2.0)), FreeBits(0.3)]
 
 
 @pytest.mark.parametrize("divergence", ALL)

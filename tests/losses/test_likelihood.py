@@ -7,10 +7,10 @@ import torch
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Normal
 
-from latentia.losses.likelihoods import Bernoulli, Gaussian, Symmetric
+from latentia.losses.likelihoods import Bernoulli, Gaussian, SymmetricGaussian
 
 LIKELIHOODS = [Bernoulli(), Gaussian(), Gaussian(0.1), Gaussian("learned"), Gaussian("optimal")]
-LIKELIHOODS += [Symmetric(0.1)]
+LIKELIHOODS += [SymmetricGaussian(0.1)]
 
 
 def case(seed=0, shape=(5, 2, 4, 6)):
@@ -41,7 +41,7 @@ def test_symmetric_is_a_gaussian_around_the_stretched_output_and_learns_beyond_t
     output, image = case()
     output *= 3
     oracle = -Normal((output + 1) / 2, 0.3).log_prob(image).flatten(1).sum(1)
-    likelihood = Symmetric(0.3).double()
+    likelihood = SymmetricGaussian(0.3).double()
     torch.testing.assert_close(likelihood.nll(output, image), oracle, rtol=1e-6, atol=1e-6)
     assert likelihood.mean(output).aminmax() == (0, 1)
     inside = output.abs() < 1

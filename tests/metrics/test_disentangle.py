@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latentia.core.errors import Error
-from latentia.metrics.disentanglement import dci, disentanglement, mig, purity, sap
+from latentia.metrics.disentanglement import dci, measure_disentanglement, mig, purity, sap
 
 N = 10_000
 
@@ -39,7 +39,7 @@ def test_a_dimension_of_its_own_for_each_factor_is_perfect():
     factors = drawn()
     factors.pop("scale")
     linear = np.stack([factors["x"], factors["shape"]], 1)
-    found = disentanglement(np.hstack([linear, aligned(drawn())[:, 3:]]), factors)
+    found = measure_disentanglement(np.hstack([linear, aligned(drawn())[:, 3:]]), factors)
     assert set(found) == {
         "mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness",
     }  # fmt: skip
@@ -47,14 +47,17 @@ def test_a_dimension_of_its_own_for_each_factor_is_perfect():
 
 
 def test_noise_tells_nothing():
-    found = disentanglement(np.random.default_rng(3).normal(size=(N, 6)), drawn())
+    found = measure_disentanglement(np.random.default_rng(3).normal(size=(N, 6)), drawn())
     assert all(value < 0.05 for value in found.values()), found
 
 
 def test_a_rotation_mixes_what_was_apart():
     factors = drawn(4000)
     codes = aligned(factors)
-    straight, turned = disentanglement(codes, factors), disentanglement(mixed(codes), factors)
+    straight, turned = (
+        measure_disentanglement(codes, factors),
+        measure_disentanglement(mixed(codes), factors),
+    )
     for name in ("mig", "sap", "dci_disentanglement", "dci_completeness"):
         assert turned[name] < straight[name] - 0.1, name
     assert turned["dci_informativeness"] > 0.9  # everything can still be read
@@ -115,7 +118,7 @@ def test_one_dimension_for_two_factors_is_complete_and_not_disentangled():
 def test_the_same_figures_every_time():
     factors = drawn(1000)
     codes = mixed(aligned(factors))
-    assert disentanglement(codes, factors) == disentanglement(codes, factors)
+    assert measure_disentanglement(codes, factors) == measure_disentanglement(codes, factors)
 
 
 def test_what_tells_nothing_is_left_out_and_what_cannot_be_measured_refused():
@@ -125,12 +128,12 @@ def test_what_tells_nothing_is_left_out_and_what_cannot_be_measured_refused():
         "bad": np.where(np.arange(500) == 3, np.nan, factors["x"]),
         "patterns": np.zeros((500, 1, 2, 2)),
     }
-    assert disentanglement(codes, factors | more) == disentanglement(codes, factors)
+    assert measure_disentanglement(codes, factors | more) == measure_disentanglement(codes, factors)
     codes[:, 0] = 0  # a dead dimension
-    assert all(np.isfinite(v) for v in disentanglement(codes, factors).values())
+    assert all(np.isfinite(v) for v in measure_disentanglement(codes, factors).values())
     with pytest.raises(Error, match="of one, bad, patterns none can be used: give images with lab"):
-        disentanglement(codes, more)
+        measure_disentanglement(codes, more)
     with pytest.raises(Error, match="of no column none can be used"):
-        disentanglement(codes, {})
+        measure_disentanglement(codes, {})
     with pytest.raises(Error, match="needs at least 100 images; there are 99"):
-        disentanglement(codes[:99], {k: v[:99] for k, v in factors.items()})
+        measure_disentanglement(codes[:99], {k: v[:99] for k, v in factors.items()})

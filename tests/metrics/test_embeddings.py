@@ -11,7 +11,7 @@ from torch import nn
 
 from latentia.core.errors import Error
 from latentia.data import open_images
-from latentia.metrics.features import DINO, embedding
+from latentia.metrics.features import DINO_MODEL, make_extractor
 
 DRAW = np.random.default_rng(0)
 
@@ -22,24 +22,24 @@ def bare():
 
 
 def test_auto_is_the_classifier_where_there_are_labels_and_pixels_elsewhere(bare, monkeypatch):
-    assert embedding("auto", bare).name == "pixels"
+    assert make_extractor("auto", bare).name == "pixels"
     judge = types.SimpleNamespace(embed=lambda batches: None, told=lambda images: "label 7% right")
     monkeypatch.setattr("latentia.metrics.features.classifier", lambda images: judge)
-    found = embedding("auto", open_images("digits", size=16, channels=1))
+    found = make_extractor("auto", open_images("digits", size=16, channels=1))
     assert (found.name, found.note) == ("classifier", "label 7% right")
     monkeypatch.undo()
     with pytest.raises(Error, match="has no label columns"):
-        embedding("classifier", bare)
+        make_extractor("classifier", bare)
 
 
 def test_pixels_are_means_over_areas(bare):
     images = torch.rand(5, 1, 32, 16)
-    found = embedding("pixels", bare).embed(images.split(2))
+    found = make_extractor("pixels", bare).embed(images.split(2))
     assert found.shape == (5, 16 * 16)
     torch.testing.assert_close(found[:, 0], images[:, 0, :2, 0].mean(1))
     torch.testing.assert_close(found.mean(1), images.mean((1, 2, 3)))
     small = torch.rand(3, 2, 4, 3)
-    assert torch.equal(embedding("pixels", bare_of(4, 3)).embed([small]), small.flatten(1))
+    assert torch.equal(make_extractor("pixels", bare_of(4, 3)).embed([small]), small.flatten(1))
 
 
 def bare_of(h, w):
@@ -48,7 +48,7 @@ def bare_of(h, w):
 
 def test_there_are_no_others(bare):
     with pytest.raises(Error, match="There are no features dinov3; did you mean dinov2") as said:
-        embedding("dinov3", bare)
+        make_extractor("dinov3", bare)
     assert "takes auto, classifier, pixels, inception, dinov2." in str(said.value)
 
 
@@ -70,7 +70,7 @@ def test_what_is_not_installed_is_said_and_nothing_stands_in(bare, monkeypatch, 
     monkeypatch.setattr("torchmetrics.image.fid._TORCH_FIDELITY_AVAILABLE", False)
     hidden(monkeypatch, "transformers")
     with pytest.raises(Error) as said:
-        embedding(name, bare)
+        make_extractor(name, bare)
     assert f"--features {name} needs {package}, which is not installed; pip" in str(said.value)
 
 
@@ -86,7 +86,7 @@ class Model(nn.Module):
 
 def stand_in(monkeypatch, found):
     def from_pretrained(name):
-        assert name == DINO
+        assert name == DINO_MODEL
         if isinstance(found, Exception):
             raise found
         return found
@@ -98,7 +98,7 @@ def stand_in(monkeypatch, found):
 def test_weights_that_cannot_be_had_are_said(bare, monkeypatch):
     stand_in(monkeypatch, OSError("no connection"))
     with pytest.raises(Error, match="transformers, which has no weights here; pip install"):
-        embedding("dinov2", bare)
+        make_extractor("dinov2", bare)
 
 
 def test_dinov2_sees_colour_at_its_size_standardised_and_its_class_token_is_taken(
@@ -107,7 +107,7 @@ def test_dinov2_sees_colour_at_its_size_standardised_and_its_class_token_is_take
     network = Model()
     stand_in(monkeypatch, network)
     grey = torch.full((3, 1, 30, 20), 0.485)
-    found = embedding("dinov2", bare).embed([grey])
+    found = make_extractor("dinov2", bare).embed([grey])
     assert network.seen.shape == (3, 3, 224, 224)
     assert not network.training
     expected = (0.485 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
@@ -122,6 +122,6 @@ def test_inception_sees_bytes_in_colour(bare, monkeypatch):
         return lambda x: seen.append(x) or x.float().mean((2, 3))
 
     monkeypatch.setattr("torchmetrics.image.fid.NoTrainInceptionV3", network)
-    found = embedding("inception", bare).embed([torch.full((2, 1, 9, 9), 0.5)])
+    found = make_extractor("inception", bare).embed([torch.full((2, 1, 9, 9), 0.5)])
     assert seen[0].dtype == torch.uint8
     assert torch.equal(found, torch.full((2, 3), 128.0))

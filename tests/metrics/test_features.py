@@ -9,10 +9,10 @@ import torch
 
 from latentia.core.errors import Error
 from latentia.data import open_images
-from latentia.data.cache import root
+from latentia.data.cache import cache_root
 from latentia.metrics import label_classifier
-from latentia.metrics.distribution import frechet, frechet_distance
-from latentia.metrics.label_classifier import WIDTH, classifier
+from latentia.metrics.distribution import estimate_frechet_distance, frechet_distance
+from latentia.metrics.label_classifier import FEATURE_COUNT, get_label_classifier
 from latentia.metrics.sharpness import high_frequency_energy
 
 
@@ -36,16 +36,18 @@ def test_the_bootstrap_error_is_the_spread_over_fresh_sets():
         return torch.randn(500, 3, generator=draw), torch.randn(500, 3, generator=draw) + 0.7
 
     spread = torch.tensor([frechet_distance(*fresh()) for _ in range(150)]).std().item()
-    estimate = frechet(*fresh(), resamples=150)
+    estimate = estimate_frechet_distance(*fresh(), resamples=150)
     assert estimate.n == (500, 500)
     assert 0.6 * spread < estimate.error < 1.6 * spread
     sets = fresh()
-    assert frechet(*sets, resamples=5) == frechet(*sets, resamples=5)
+    assert estimate_frechet_distance(*sets, resamples=5) == estimate_frechet_distance(
+        *sets, resamples=5
+    )
 
 
 def test_energy_of_all_frequencies_is_the_mean_square_and_a_wave_lies_where_it_should():
     images = torch.rand(3, 2, 12, 10, dtype=torch.float64)
-    everything = high_frequency_energy(images, above=-1.0)
+    everything = high_frequency_energy(images, min_frequency=-1.0)
     torch.testing.assert_close(everything, images.square().mean((1, 2, 3)))
     x = torch.arange(16, dtype=torch.float64)
     for cycles, high in ((2, 0.0), (6, 0.5)):
@@ -55,7 +57,7 @@ def test_energy_of_all_frequencies_is_the_mean_square_and_a_wave_lies_where_it_s
 
 def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monkeypatch):
     images = open_images("digits", size=16, channels=1)
-    model = classifier(images)
+    model = get_label_classifier(images)
     split = images.split("test")
     batch = split.batch(slice(None))
     right = model.classify([batch.image]).argmax(1) == batch.columns["label"]
@@ -63,7 +65,7 @@ def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monke
     share = right.double().mean()
     assert model.told(images) == f"label {share:.0%} right"
     told = model.embed([batch.image])
-    assert told.shape == (len(split), WIDTH)
+    assert told.shape == (len(split), FEATURE_COUNT)
 
     from latentia.training.loop import Loop
 
@@ -71,7 +73,9 @@ def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monke
         raise AssertionError("trained again")
 
     monkeypatch.setattr(Loop, "step", never)
-    torch.testing.assert_close(classifier(images).embed([batch.image]), told, rtol=0, atol=0)
+    torch.testing.assert_close(
+        get_label_classifier(images).embed([batch.image]), told, rtol=0, atol=0
+    )
 
 
 def test_two_that_train_the_same_classifier_at_once_do_not_meet(monkeypatch):
@@ -86,11 +90,11 @@ def test_two_that_train_the_same_classifier_at_once_do_not_meet(monkeypatch):
     def slowly(*given):
         if not nested:
             nested.append(None)  # so that the next one is not slow
-            nested[0] = classifier(images)
+            nested[0] = get_label_classifier(images)
         yield from plain(*given)
 
     monkeypatch.setattr(features, "train", slowly)
-    first, weights = classifier(images), nested[0].state_dict()
+    first, weights = get_label_classifier(images), nested[0].state_dict()
     assert all(torch.equal(value, weights[key]) for key, value in first.state_dict().items())
 
 
@@ -100,14 +104,17 @@ def test_a_classifier_that_was_stopped_is_not_kept(monkeypatch):
     stopped = lambda plan, run, options: iter([*islice(plain(plan, run, options), 3)])  # noqa: E731
     monkeypatch.setattr(features, "train", stopped)
     with pytest.raises(Error, match="was not trained to its end; ask again"):
-        classifier(images)
-    made = {path.parent for path in (root() / "features").rglob("*.safetensors")}
+        get_label_classifier(images)
+    made = {path.parent for path in (cache_root() / "features").rglob("*.safetensors")}
     monkeypatch.setattr(features, "train", plain)
-    classifier(images)
-    assert len({path.parent for path in (root() / "features").rglob("*.safetensors")} - made) == 1
+    get_label_classifier(images)
+    assert (
+        len({path.parent for path in (cache_root() / "features").rglob("*.safetensors")} - made)
+        == 1
+    )
 
 
 def test_images_without_labels_have_no_classifier():
     pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
     with pytest.raises(Error, match="has no label columns to learn features from; sort the images"):
-        classifier(open_images(pixels))
+        get_label_classifier(open_images(pixels))

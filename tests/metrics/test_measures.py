@@ -15,7 +15,7 @@ from latentia.losses.likelihoods import Bernoulli
 from latentia.metrics import builtin
 from latentia.metrics.elbo import elbo
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.result import mean
+from latentia.metrics.result import make_mean_result
 from latentia.metrics.sharpness import high_frequency_energy
 from latentia.models.vae import VAE
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
@@ -36,11 +36,11 @@ def evaluation(run, **more):
 
 
 def test_a_mean_has_the_standard_error_of_a_mean():
-    figure = mean("x", torch.tensor([1.0, 2.0, 6.0]), "test", unit="nats")
+    figure = make_mean_result("x", torch.tensor([1.0, 2.0, 6.0]), "test", unit="nats")
     assert (figure.value, figure.n, figure.unit) == (3.0, 3, "nats")
     assert figure.error == pytest.approx(np.std([1, 2, 6], ddof=1) / 3**0.5)
-    assert mean("x", torch.tensor([1.0]), "test").error is None
-    assert mean("x", torch.tensor([1.0, float("inf")]), "test").value is None
+    assert make_mean_result("x", torch.tensor([1.0]), "test").error is None
+    assert make_mean_result("x", torch.tensor([1.0, float("inf")]), "test").value is None
 
 
 def test_image_figures_are_those_of_each_reconstruction(run):
@@ -104,15 +104,15 @@ def test_disentanglement_has_the_error_of_halves(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "latentia.metrics.disentanglement", module)
     e = evaluation(run)
     with pytest.raises(Error, match=r"needs two factor columns; .* has 0: give data with factors"):
-        builtin._disentanglement(e)
+        builtin._measure_disentanglement(e)
     e.part = e.part.beside({"a": torch.arange(len(e.part)), "b": torch.arange(len(e.part))})
     with pytest.raises(Error, match=r"at least 400 images, for its error of halves; test has 12"):
-        builtin._disentanglement(e)
+        builtin._measure_disentanglement(e)
     module.FEWEST = 1
     n = len(e.part)
     values = torch.randn(n, generator=torch.Generator().manual_seed(0))
     e.part = e.part.beside({"a": values, "b": torch.arange(n)})
-    (figure,) = builtin._disentanglement(e, halves=400)
+    (figure,) = builtin._measure_disentanglement(e, halves=400)
     assert figure.value == pytest.approx(values.mean().item())
     assert figure.error == pytest.approx(values.std().item() / n**0.5, rel=0.15)
     assert (figure.n, figure.note) == (n, "2 factors")

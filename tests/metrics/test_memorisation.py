@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from latentia.metrics.memorization import NEAR, copying
+from latentia.metrics.memorization import NEAR_SHARE, memorization_statistics
 
 REPEATS, LEVEL = 400, 0.05
 
@@ -16,7 +16,9 @@ def cloud(draw, n):
 def test_both_tests_hold_their_level_on_honest_samples():
     """Rejections of REPEATS honest sets: no more than a binomial of the level allows."""
     draw = np.random.default_rng(0)
-    found = [copying(*(cloud(draw, n) for n in (120, 200, 200))) for _ in range(REPEATS)]
+    found = [
+        memorization_statistics(*(cloud(draw, n) for n in (120, 200, 200))) for _ in range(REPEATS)
+    ]
     most = binom.ppf(0.999, REPEATS, LEVEL)
     for name in ("nearer_p", "copies_p"):
         rejected = sum(getattr(each, name) <= LEVEL for each in found)
@@ -39,9 +41,9 @@ def test_copies_planted_at_a_twentieth_are_found(blur):
         train, held, drawn = (cloud(draw, size) for size in (2000, n, n))
         picked = draw.choice(len(train), n // 20, replace=False)
         drawn[: n // 20] = train[picked] + blur * draw.standard_normal((n // 20, 4))
-        found = copying(train, held, drawn)
+        found = memorization_statistics(train, held, drawn)
         caught += found.copies_p <= LEVEL
-        assert found.copies == pytest.approx(NEAR + 0.05, abs=0.02)
+        assert found.copies == pytest.approx(NEAR_SHARE + 0.05, abs=0.02)
     assert caught == 20
 
 
@@ -51,7 +53,7 @@ def test_copies_are_found_among_samples_that_are_far_from_the_data():
     train, held = cloud(draw, 2000), cloud(draw, 1000)
     drawn = 3 * cloud(draw, 1000)
     drawn[:50] = train[:50]
-    found = copying(train, held, drawn)
+    found = memorization_statistics(train, held, drawn)
     assert found.nearer_p > 0.99
     assert found.copies_p < 1e-6
 
@@ -59,9 +61,9 @@ def test_copies_are_found_among_samples_that_are_far_from_the_data():
 def test_samples_that_are_all_copies():
     draw = np.random.default_rng(3)
     train, held = cloud(draw, 500), cloud(draw, 300)
-    found = copying(train, held, train[:300])
+    found = memorization_statistics(train, held, train[:300])
     assert found.nearer == 1.0
     assert found.copies == 1.0
     assert max(found.nearer_p, found.copies_p) < 1e-50
-    far = copying(train, held, cloud(draw, 300) + 50)
+    far = memorization_statistics(train, held, cloud(draw, 300) + 50)
     assert (far.nearer, far.copies, far.copies_p) == (0.0, 0.0, 1.0)

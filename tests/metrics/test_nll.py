@@ -98,10 +98,10 @@ def test_memory_does_not_grow_with_the_draws_and_parts_change_nothing(monkeypatc
     sizes = []
     hook = model.decoder.register_forward_hook(lambda m, given, out: sizes.append(len(out)))
     whole = nll(model, part(images[:3]), k=1000)
-    assert max(sizes) <= module.DRAWS
+    assert max(sizes) <= module.DRAWS_PER_CHUNK
     assert sum(sizes) == 3000
     hook.remove()
-    monkeypatch.setattr(module, "DRAWS", 1000)
+    monkeypatch.setattr(module, "DRAWS_PER_CHUNK", 1000)
     other = nll(model, part(images[:3]), k=1000)
     torch.testing.assert_close(whole, other, atol=0.2, rtol=0)
 

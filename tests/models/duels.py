@@ -7,29 +7,29 @@ from functools import partial
 import torch
 from torch import nn
 
-from latentia.core.contract import Batch, Moment
+from latentia.core.contract import Batch, StepContext
 from latentia.core.schedules import constant
-from latentia.core.seeding import seed_global
+from latentia.core.seeding import seed_global_generators
 from latentia.losses.adversarial import NonSaturating, Relativistic
-from latentia.losses.likelihoods import Gaussian, Symmetric
+from latentia.losses.likelihoods import Gaussian, SymmetricGaussian
 from latentia.models.gan import GAN
 from latentia.models.vaegan import VAEGAN
 from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
 from latentia.nets.generator import DCGenerator, ResidualGenerator
-from latentia.nets.initialization import glorot, he
-from latentia.nets.vaegan import OF_THE_BATCH
+from latentia.nets.initialization import init_glorot, init_he
+from latentia.nets.vaegan import BATCH_STATISTICS_NORM
 from latentia.training.optimizers import Adam
-from latentia.training.step import Turn
+from latentia.training.step import PlayerStep
 
 SHAPE = (1, 8, 12)
 
 
 def dcgan():
     torch.manual_seed(0)
-    generator = glorot(DCGenerator(5, SHAPE, channels=4))
-    return GAN(generator, glorot(Critic(SHAPE, (4, 4), dropout=0.4)), NonSaturating())
+    generator = init_glorot(DCGenerator(5, SHAPE, channels=4))
+    return GAN(generator, init_glorot(Critic(SHAPE, (4, 4), dropout=0.4)), NonSaturating())
 
 
 def modern():
@@ -39,7 +39,7 @@ def modern():
         nn.init.normal_(parameter, std=0.2)
     for parameter in nets[1].parameters():
         nn.init.normal_(parameter, std=0.2)
-    return GAN(*nets, Relativistic(), constant(0.7), bounded=False)
+    return GAN(*nets, Relativistic(), constant(0.7), sigmoid_output=False)
 
 
 def published_vae():
@@ -52,7 +52,7 @@ def vaegan(balance: float | None = 0.5):
     torch.manual_seed(0)
     return VAEGAN(
         *published_vae(),
-        Critic(SHAPE, (4, 8), norm=OF_THE_BATCH),
+        Critic(SHAPE, (4, 8), norm=BATCH_STATISTICS_NORM),
         constant(0.3),
         None if balance is None else constant(balance),
     )
@@ -66,7 +66,7 @@ def patches(matching: float = 0.5):
     return VAEGAN(
         Encoder(SHAPE, plan),
         Decoder(SHAPE, plan),
-        Symmetric("learned"),
+        SymmetricGaussian("learned"),
         critic,
         constant(0.3),
         constant(0.5),
@@ -80,7 +80,7 @@ def paired(critic=None, **own):
     torch.manual_seed(0)
     return VAEGAN(
         *published_vae(),
-        critic or he(Critic(SHAPE, (4, 8)), 0.2),
+        critic or init_he(Critic(SHAPE, (4, 8)), 0.2),
         constant(0.3),
         constant(0.5),
         **{"reconstructions": 1.0, "pairs": True, "gamma": 0.1, "matching": constant(0.5)} | own,
@@ -97,7 +97,7 @@ def batch(n=6, dtype=torch.float64, seed=1):
 
 
 def moment(step=0, total=10, n=6):
-    return Moment(step, total, 0, 100, 0, n)
+    return StepContext(step, total, 0, 100, 0, n)
 
 
 def engine_step(model, images, when, lr=0.01):
@@ -106,7 +106,7 @@ def engine_step(model, images, when, lr=0.01):
     shared = model.shared(images, when)
     for name, player in model.players().items():
         optimizer = torch.optim.SGD(player.module.parameters(), lr=lr)
-        turn = Turn(name, player, images, when, shared, autocast)
+        turn = PlayerStep(name, player, images, when, shared, autocast)
         turn.descend(model, optimizer, Adam(lr), lr)
 
 
@@ -115,7 +115,7 @@ def isolated_update(model, name, images, when, lr=0.01):
     model = copy.deepcopy(model)
     player = model.players()[name]
     shared = model.shared(images, when)
-    seed_global(when.seed, f"dropout/{name}", when.step)
+    seed_global_generators(when.seed, f"dropout/{name}", when.step)
     terms = player.terms(images, when, shared)
     loss = sum(weight * value.mean() for weight, value in terms.values())
     parameters = dict(player.module.named_parameters())

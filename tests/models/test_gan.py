@@ -4,7 +4,7 @@ import pytest
 import torch
 from duels import batch, dcgan, modern, moment
 
-from latentia.core.seeding import seed_global
+from latentia.core.seeding import seed_global_generators
 
 
 def test_fakes_are_made_once_and_the_generator_learns_through_them():
@@ -24,7 +24,7 @@ def test_dropout_differs_between_steps_and_players_and_repeats_at_its_address():
     shared = model.shared(images, moment())
 
     def real(player, step):
-        seed_global(0, f"dropout/{player}", step)
+        seed_global_generators(0, f"dropout/{player}", step)
         return model.critic_terms(images, moment(), shared)["real"][1]
 
     assert torch.equal(real("critic", 0), real("critic", 0))

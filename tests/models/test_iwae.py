@@ -9,7 +9,7 @@ from torch.distributions import Bernoulli as Coin
 from torch.distributions import Normal
 
 import latentia
-from latentia.core.contract import Batch, Moment
+from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
 from latentia.core.seeding import noise
 from latentia.losses.likelihoods import Bernoulli
@@ -19,7 +19,7 @@ from latentia.modifiers.iwae import iwae
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 from latentia.recipes.mnist_conv_vae import mnist_conv_vae
 from latentia.recipes.mnist_gan import mnist_gan
-from latentia.recipes.mnist_iwae import mnist_iwae, published
+from latentia.recipes.mnist_iwae import mnist_iwae, published_schedule
 
 SHAPE = (1, 4, 3)
 
@@ -36,7 +36,7 @@ def batch(n=6, dtype=torch.float32):
 
 
 def moment(step=0, n=6, seed=0):
-    return Moment(step, 10, seed, 100, 0, n)
+    return StepContext(step, 10, seed, 100, 0, n)
 
 
 def test_one_draw_is_the_vae():
@@ -163,14 +163,14 @@ def test_any_vae_takes_the_edit_and_nothing_else_does(tmp_path):
     knobs = {"data": images, "epochs": 1, "batch": 8, "hidden": 8, "latent": 2}
     path = tmp_path / "r"
     edits = {"iwae": {"iwae": 4}}
-    model = latentia.train("mnist_mlp_vae", run=path, edits=edits, **knobs)
+    model = latentia.train("mnist_mlp_vae", run=path, modifiers=edits, **knobs)
     assert isinstance(model, IWAE)
     assert model.k == 4
     assert '"bound"' in (path / "log.jsonl").read_text()
 
 
 def test_the_published_rate_falls_by_a_seventh_of_a_decade_at_each_power_of_three():
-    parts = [published((epoch + 0.5) / 3280) for epoch in range(3280)]
+    parts = [published_schedule((epoch + 0.5) / 3280) for epoch in range(3280)]
     assert parts == sorted(parts, reverse=True)
     for i in range(8):
         level = 10 ** (-i / 7)

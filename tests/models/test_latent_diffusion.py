@@ -6,12 +6,18 @@ import pytest
 import torch
 from torch import nn
 
-from latentia.core.contract import Batch, Moment
+from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
-from latentia.core.seeding import noise, normal_rows
-from latentia.diffusion.path import Linear, VariancePreserving
+from latentia.core.seeding import noise, sample_normal_rows
+from latentia.diffusion.path import LinearPath, VariancePreservingPath
 from latentia.losses.likelihoods import Gaussian
-from latentia.models.latent_diffusion import CLUSTER, LOGVAR, MEAN, LatentDiffusion, Sampling
+from latentia.models.latent_diffusion import (
+    CLUSTER_COLUMN,
+    LOGVAR_COLUMN,
+    MEAN_COLUMN,
+    LatentDiffusion,
+    SamplingOptions,
+)
 from latentia.models.vae import VAE
 from latentia.nets.conditioning import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
@@ -25,8 +31,8 @@ def prior(path=None, clusters=0, **how):
     vae = VAE(MLPEncoder(SHAPE, D, (8,)), MLPDecoder(D, SHAPE, (8,)), Gaussian(math.sqrt(0.5)))
     denoiser = MLPDenoiser((D,), width=16, depth=2)
     condition = LabelCondition(clusters or CLASSES, denoiser.width)
-    column = CLUSTER if clusters else "label"
-    model = LatentDiffusion(vae, denoiser, path or Linear(), condition, column, **how).double()
+    column = CLUSTER_COLUMN if clusters else "label"
+    model = LatentDiffusion(vae, denoiser, path or LinearPath(), condition, column, **how).double()
     for parameter in model.parameters():  # past the zeros that it starts from
         torch.nn.init.normal_(parameter, std=0.3)
     return model
@@ -39,7 +45,7 @@ def batch(n=6, seed=1):
 
 
 def when(step=0, n=6, first_row=0, everything=None):
-    return Moment(step, 10, 0, 100, first_row, everything or n)
+    return StepContext(step, 10, 0, 100, first_row, everything or n)
 
 
 def test_latents_are_in_units_of_the_aggregate_posterior():
@@ -70,8 +76,8 @@ def test_the_denoiser_sees_those_units_and_the_decoder_its_own():
     torch.testing.assert_close(z.std(0), torch.ones(D).double(), atol=0.03, rtol=0)
     for parameter in model.denoiser.parameters():  # a velocity of 0: noise stays where it is
         torch.nn.init.zeros_(parameter)
-    drawn = normal_rows(3, (D,), seed=5, purpose="prior").double()
-    for latents in model.trajectory(3, seed=5, sampling=Sampling("heun", steps=3)):
+    drawn = sample_normal_rows(3, (D,), seed=5, purpose="prior").double()
+    for latents in model.trajectory(3, seed=5, sampling=SamplingOptions("heun", steps=3)):
         torch.testing.assert_close(latents, drawn * model.latent_sd + model.latent_mean)
 
 
@@ -121,7 +127,7 @@ def test_times_do_not_follow_the_order_of_the_images():
     assert rank.abs() < 4 / n**0.5
 
 
-@pytest.mark.parametrize("path", [Linear, VariancePreserving])
+@pytest.mark.parametrize("path", [LinearPath, VariancePreservingPath])
 def test_the_error_is_that_of_the_definition(path):
     """By hand, at the times and with the noise of its addresses."""
     model, images = prior(path()), batch()
@@ -132,7 +138,7 @@ def test_the_error_is_that_of_the_definition(path):
     told = model.condition(images.columns["label"])
     said = model.denoiser(at.alpha * z + at.sigma * eps, t, told)
     target = eps - z
-    if path is VariancePreserving:
+    if path is VariancePreservingPath:
         target, said = eps, at.sigma * (at.alpha * z + at.sigma * eps) + at.alpha * said
     torch.testing.assert_close(error, 0.5 * (said - target).square().sum(1))
 
@@ -140,7 +146,7 @@ def test_the_error_is_that_of_the_definition(path):
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "euler", "heun"])
 def test_sample_k_of_a_seed_is_the_same_for_every_n(sampler):
     model = prior().float()
-    how = Sampling(sampler, steps=4, guidance=2.0)
+    how = SamplingOptions(sampler, steps=4, guidance=2.0)
     few, many = (model.sample(n, seed=3, sampling=how) for n in (3, 70))
     torch.testing.assert_close(many[:3], few, atol=1e-5, rtol=0)
     assert not torch.equal(model.sample(3, seed=4, sampling=how), few)
@@ -151,12 +157,14 @@ def test_guidance_1_is_the_conditional_model_and_0_the_free_one():
     encoded, asked = [], []
     model.condition.register_forward_hook(lambda m, given, out: encoded.append(len(out)))
     model.denoiser.register_forward_hook(lambda m, given, out: asked.append(given[2]))
-    drawn = {g: model.sample(3, cond=cond, sampling=Sampling("euler", 3, g)) for g in (0, 1, 3)}
+    drawn = {
+        g: model.sample(3, cond=cond, sampling=SamplingOptions("euler", 3, g)) for g in (0, 1, 3)
+    }
     assert encoded == [3] * 3, "a condition is encoded once a trajectory, not at every step"
     by_label, free = model.condition(cond), model.condition.nothing(3)
     told = [free] * 3 + [by_label] * 3 + [torch.cat([by_label, free])] * 3
     torch.testing.assert_close(asked, told)
-    free = model.sample(3, cond=(cond + 1) % CLASSES, sampling=Sampling("euler", 3, 0))
+    free = model.sample(3, cond=(cond + 1) % CLASSES, sampling=SamplingOptions("euler", 3, 0))
     torch.testing.assert_close(free, drawn[0])
     assert not torch.allclose(drawn[1], drawn[0])
 
@@ -174,7 +182,7 @@ def test_clusters_are_groups_of_latents_and_guide_in_a_labels_place():
     kinds = torch.tensor([0] * 30 + [1] * 10)
     images = Batch(0.05 * batch(40).image + 0.9 * kinds[:, None, None, None], {})
     columns = model.prepare([images])
-    found = columns[CLUSTER]
+    found = columns[CLUSTER_COLUMN]
     assert ((found == found[0]) == (kinds == 0)).all()
     assert sorted(model.shares.tolist()) == [0.25, 0.75]
     assert model.shares[found[0]] == 0.75
@@ -182,7 +190,9 @@ def test_clusters_are_groups_of_latents_and_guide_in_a_labels_place():
         model.error(Batch(images.image, c), when(n=40), "s", 0) for c in ({}, columns)
     )
     torch.testing.assert_close(held_out, beside)
-    others = model.error(Batch(images.image, columns | {CLUSTER: 1 - found}), when(n=40), "s", 0)
+    others = model.error(
+        Batch(images.image, columns | {CLUSTER_COLUMN: 1 - found}), when(n=40), "s", 0
+    )
     assert (others != beside).all()
 
 
@@ -212,11 +222,11 @@ def test_latents_that_are_maps_have_a_prior_too():
     torch.manual_seed(0)
     vae = VAE(Halving(), Halving(decoder=True), Gaussian(1.0))
     denoiser = ConvDenoiser(Halving.latent_shape, width=16, channels=8, depth=2)
-    model = LatentDiffusion(vae, denoiser, Linear())
+    model = LatentDiffusion(vae, denoiser, LinearPath())
     images = Batch(torch.rand(10, 1, 4, 6), {})
     columns = model.prepare([images])
     assert model.latent_sd.shape == (2, 2, 3)
-    assert columns[MEAN].shape == (10, 2, 2, 3)
+    assert columns[MEAN_COLUMN].shape == (10, 2, 2, 3)
     beside = Batch(images.image, columns)
     [(weight, error)] = model.terms(beside, when(n=10)).values()
     assert weight == 1
@@ -225,7 +235,7 @@ def test_latents_that_are_maps_have_a_prior_too():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [Linear, VariancePreserving])
+@pytest.mark.parametrize("path", [LinearPath, VariancePreservingPath])
 def test_a_density_is_learned(path):
     """A mixture of two Gaussians in the plane: means and spreads of 4,000 samples, seed 0."""
     torch.manual_seed(0)
@@ -242,8 +252,8 @@ def test_a_density_is_learned(path):
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for step in range(steps):
         rows = torch.randint(n, (size,), generator=draw)
-        columns = {MEAN: z[rows], LOGVAR: torch.full((size, 2), -math.inf)}
-        moment = Moment(step, steps, 0, n, 0, size)
+        columns = {MEAN_COLUMN: z[rows], LOGVAR_COLUMN: torch.full((size, 2), -math.inf)}
+        moment = StepContext(step, steps, 0, n, 0, size)
         loss = model.error(Batch(torch.zeros(size, *SHAPE), columns), moment, "train", 0.0).mean()
         adam.zero_grad()
         loss.backward()
@@ -251,7 +261,7 @@ def test_a_density_is_learned(path):
         rate.step()
     count = 4000
     with torch.no_grad():
-        *_, drawn = model.trajectory(count, sampling=Sampling("heun", 128))
+        *_, drawn = model.trajectory(count, sampling=SamplingOptions("heun", 128))
     right = drawn[:, 0] > 0
     share = right.double().mean().item()
     assert share == pytest.approx(0.3, abs=3 * (0.3 * 0.7 / count) ** 0.5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from duels import MODELS, batch, engine_step, isolated_update, moment, weights
 
-from latentia.training.step import only
+from latentia.training.step import freeze_others
 
 ALL = pytest.mark.parametrize("name", MODELS)
 
@@ -40,7 +40,7 @@ def test_every_parameter_of_a_player_has_a_gradient_and_no_other_has(name):
     model, images = MODELS[name]().double().train(), batch()
     for key, player in model.players().items():
         shared = model.shared(images, moment())
-        with only(player, model):
+        with freeze_others(player, model):
             terms = player.terms(images, moment(), shared)
             sum(w * v.mean() for w, v in terms.values()).backward()  # pyright: ignore
         own = {id(p) for p in player.module.parameters()}

@@ -7,7 +7,7 @@ import torch
 from duels import SHAPE, vaegan
 from torch.distributions import Categorical, Normal
 
-from latentia.core.contract import Batch, Moment
+from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
 from latentia.losses.likelihoods import Bernoulli
 from latentia.models.supervision import Supervision
@@ -86,7 +86,7 @@ def vae():
 
 @pytest.mark.parametrize("make", [vae, vaegan])
 def test_heads_belong_to_the_vae_and_scores_do_not_know_of_them(make):
-    model, batch, moment = make().float().train(), labelled(), Moment(3, 10, 0, 100, 0, 8)
+    model, batch, moment = make().float().train(), labelled(), StepContext(3, 10, 0, 100, 0, 8)
     before = set(model.state_dict())
     model.supervision = Supervision(COLUMNS, 2)
     assert model.prepare([labelled(seed=1)]) == {}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentia.core.contract import Batch, HasLatents, Moment
+from latentia.core.contract import Batch, HasLatents, StepContext
 from latentia.core.errors import Error
 from latentia.core.schedules import constant, linear
 from latentia.losses.likelihoods import Bernoulli, Gaussian
@@ -32,7 +32,7 @@ def batch(n=4, dtype=torch.float32):
 
 
 def moment(step=0, total=10, n=4):
-    return Moment(step, total, 0, 100, 0, n)
+    return StepContext(step, total, 0, 100, 0, n)
 
 
 def test_terms_are_nats_per_image_and_beta_is_only_a_weight():

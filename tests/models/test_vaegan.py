@@ -5,13 +5,13 @@ import torch
 from duels import batch, engine_step, isolated_update, moment, paired, patches, vaegan, weights
 from torch import nn
 
-from latentia.core.schedules import after, linear
+from latentia.core.schedules import delayed, linear
 from latentia.losses.adversarial import Relativistic, as_fake, as_real
 from latentia.losses.perceptual import mismatch
 from latentia.models.vae import VAE
 from latentia.models.vaegan import LAZY, NAMES
 from latentia.nets.critic import Critic
-from latentia.nets.vaegan import OF_THE_BATCH
+from latentia.nets.vaegan import BATCH_STATISTICS_NORM
 
 
 def plain(model):
@@ -51,7 +51,7 @@ def test_with_the_critic_at_zero_the_vae_learns_as_a_plain_vae(balance):
 
 def test_before_the_adversary_joins_the_vae_is_a_plain_one_and_the_critic_rests():
     model, images = vaegan().double().train(), batch()
-    model.balance = after(0.4, linear(0.0, 0.5), until=0.6)
+    model.balance = delayed(0.4, linear(0.0, 0.5), until=0.6)
     alone = isolated_update(plain(model), "vae", images, moment(4))
     before = {name: weights(player) for name, player in model.players().items()}
     engine_step(model, images, moment(4))
@@ -248,7 +248,7 @@ def test_every_fourth_step_of_the_critic_is_penalised_fourfold():
 def test_penalties_and_batch_norm_are_refused_together():
     """The gradient of a batch's sum is not that of a logit."""
     with pytest.raises(ValueError, match="BatchNorm"):
-        paired(critic=Critic((1, 8, 12), (4, 8), norm=OF_THE_BATCH))
+        paired(critic=Critic((1, 8, 12), (4, 8), norm=BATCH_STATISTICS_NORM))
 
 
 def test_samples_of_no_weight_are_looked_at_and_change_nothing():

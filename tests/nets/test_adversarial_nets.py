@@ -7,8 +7,8 @@ from torch import nn
 from latentia.core.errors import Error
 from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
 from latentia.nets.generator import DCGenerator, ResidualGenerator
-from latentia.nets.initialization import glorot
-from latentia.nets.vaegan import vaegan_nets
+from latentia.nets.initialization import init_glorot
+from latentia.nets.vaegan import make_vaegan_networks
 
 MNIST = (1, 28, 28)
 
@@ -27,7 +27,7 @@ def test_mnist_dcgan_has_the_published_parameters_and_stages():
 
 
 def test_vaegan_has_the_published_parameters_and_stages():
-    encoder, decoder, critic = vaegan_nets((1, 256, 256), 128)
+    encoder, decoder, critic = make_vaegan_networks((1, 256, 256), 128)
     assert count(encoder.blocks) == 1_569_984
     assert count(encoder.heads) == 8_388_864
     assert count(decoder) == 5_804_833
@@ -40,7 +40,7 @@ def test_vaegan_has_the_published_parameters_and_stages():
 
 @pytest.mark.parametrize("shape", [(1, 64, 64), (3, 48, 40), (2, 33, 70), (1, 9, 10)])
 def test_vaegan_takes_any_size(shape):
-    encoder, decoder, critic = (net.eval() for net in vaegan_nets(shape, 6))
+    encoder, decoder, critic = (net.eval() for net in make_vaegan_networks(shape, 6))
     images = torch.rand(2, *shape)
     assert encoder(images).shape == (2, 12)
     assert decoder(torch.zeros(2, 6)).shape == images.shape
@@ -54,7 +54,7 @@ def test_vaegan_takes_any_size(shape):
 def test_vaegan_halves_smaller_images_less_often(side, bottom):
     """2x2 maps of images of 64x64 hardly tell where a thing is: NOTES.md, 2026-11-22."""
     channels, pixels = bottom
-    encoder, decoder, critic = vaegan_nets((1, side, side), 6)
+    encoder, decoder, critic = make_vaegan_networks((1, side, side), 6)
     assert decoder.bottom == (channels, pixels, pixels)
     last = critic.features(torch.zeros(2, 1, side, side))[-1]
     assert last.shape[1:] == encoder.blocks(torch.zeros(2, 1, side, side)).shape[1:]
@@ -63,11 +63,11 @@ def test_vaegan_halves_smaller_images_less_often(side, bottom):
 
 def test_vaegan_refuses_what_it_cannot_halve():
     with pytest.raises(Error, match=r"8x64 are too small .* give --size 9 or more"):
-        vaegan_nets((1, 8, 64), 6)
+        make_vaegan_networks((1, 8, 64), 6)
 
 
 def test_a_critic_without_norms_judges_each_image_alone():
-    critic = vaegan_nets((1, 32, 24), 6, judging=None).critic
+    critic = make_vaegan_networks((1, 32, 24), 6, critic_norm=None).critic
     images = torch.rand(3, 1, 32, 24)
     torch.testing.assert_close(critic(images)[:1], critic(images[:1]))
     assert 0.1 < critic(torch.rand(64, 1, 32, 24)).std() < 10  # He's: it neither dies nor shouts
@@ -102,7 +102,7 @@ def test_a_patch_critic_judges_places_and_shows_what_each_block_says():
 
 
 def test_glorot_is_uniform_of_its_variance_with_zero_bias():
-    generator = glorot(DCGenerator(100, MNIST))
+    generator = init_glorot(DCGenerator(100, MNIST))
     for layer in generator.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             space = layer.weight[0, 0].numel()

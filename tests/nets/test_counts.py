@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from latentia.nets.conv import ConvDecoder, ConvEncoder, halvings
+from latentia.nets.conv import ConvDecoder, ConvEncoder, halving_sizes
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 
 MNIST = (1, 28, 28)
@@ -34,7 +34,7 @@ def test_decoder_returns_to_the_exact_size(shape, channels):
     encoder, decoder = ConvEncoder(shape, 6, channels), ConvDecoder(6, shape, channels)
     assert encoder(torch.zeros(2, *shape)).shape == (2, 12)
     assert decoder(torch.zeros(2, 6)).shape == (2, *shape)
-    h, w = halvings(shape[1:], len(channels))[-1]
+    h, w = halving_sizes(shape[1:], len(channels))[-1]
     assert encoder.blocks(torch.zeros(1, *shape)).numel() == channels[-1] * h * w
 
 

@@ -8,7 +8,7 @@ from latentia.core.errors import Error
 from latentia.nets.conditioning import LabelCondition, PatternCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 from latentia.nets.film import FiLM
-from latentia.nets.time_embedding import TimeEmbedding, sinusoids
+from latentia.nets.time_embedding import TimeEmbedding, sinusoidal_embedding
 from latentia.nets.unet import VectorUNet
 
 B = 5
@@ -16,7 +16,7 @@ WIDTH = 16
 PATTERN = (2, 9, 7)
 DENOISERS = {
     "unet": lambda: VectorUNet((24,), WIDTH, (4, 6, 8, 16)),
-    "plain unet": lambda: VectorUNet((24,), WIDTH, (4, 200), places=False),
+    "plain unet": lambda: VectorUNet((24,), WIDTH, (4, 200), use_positions=False),
     "mlp": lambda: MLPDenoiser((24,), WIDTH, depth=2),
     "conv": lambda: ConvDenoiser((3, 5, 4), WIDTH, channels=8, depth=2),
 }
@@ -162,7 +162,7 @@ def test_film_is_the_identity_at_first_then_scales_and_shifts():
 
 def test_sinusoids_tell_times_apart_that_a_thousandth_parts():
     t = torch.linspace(0, 1, 1001, dtype=torch.float64)
-    embedded = sinusoids(t, 64)
+    embedded = sinusoidal_embedding(t, 64)
     assert (embedded[1:] - embedded[:-1]).norm(dim=1).min() > 0.5
     torch.testing.assert_close(embedded.square().sum(1), torch.full_like(t, 32))
     torch.testing.assert_close(embedded[0], torch.tensor([1.0] * 32 + [0.0] * 32).double())

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from latentia.nets.image_output import Shared, ToImage
+from latentia.nets.image_output import ScatterConv2d, ToImage
 
 SIZES = [
     ((2, 5, 6, 7), 1, 3),
@@ -28,8 +28,8 @@ def test_it_is_the_librarys_convolution_and_so_is_its_gradient(shape, after, sid
     if last:
         x = x.contiguous(memory_format=torch.channels_last)
     x, weight = x.requires_grad_(), weight.requires_grad_()
-    assert torch.allclose(Shared.apply(x, weight), F.conv2d(x, weight, padding=side // 2))
-    assert torch.autograd.gradcheck(Shared.apply, (x, weight))
+    assert torch.allclose(ScatterConv2d.apply(x, weight), F.conv2d(x, weight, padding=side // 2))
+    assert torch.autograd.gradcheck(ScatterConv2d.apply, (x, weight))
 
 
 def test_in_bfloat16_it_rounds_hardly_more_than_the_library():

@@ -6,8 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from latentia.core.contract import Moment
-from latentia.nets.beta_conditioning import WIDTH, Dial, Modulated, for_every_beta, modulate
+from latentia.core.contract import StepContext
+from latentia.nets.beta_conditioning import (
+    EMBEDDING_WIDTH,
+    BetaEmbedding,
+    BetaModulation,
+    add_beta_conditioning,
+    modulate_layers,
+)
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 
@@ -15,7 +21,7 @@ SHAPE = (1, 9, 7)
 
 
 def moment(n, step=0):
-    return Moment(step, 10, 0, 100, 0, n)
+    return StepContext(step, 10, 0, 100, 0, n)
 
 
 def shaken(net):
@@ -33,14 +39,14 @@ def test_a_modulated_network_starts_as_the_network_that_it_was(kind):
         "mlp": (MLPEncoder(SHAPE, 3, (8,)), MLPDecoder(3, SHAPE, (8,))),
         "conv": (ConvEncoder(SHAPE, 3, (4, 4)), ConvDecoder(3, SHAPE, (4, 4))),
     }[kind]
-    dial, x, z = Dial(0.1, 10, 1), torch.rand(2, *SHAPE), torch.randn(2, 3)
+    dial, x, z = BetaEmbedding(0.1, 10, 1), torch.rand(2, *SHAPE), torch.randn(2, 3)
     before = [nets[0](x), nets[1](z)]
     count = sum(
         isinstance(m, nn.Linear | nn.Conv2d | nn.ConvTranspose2d) for n in nets for m in n.modules()
     )
     for net in nets:
-        modulate(net, dial)
-    modulated = [m for n in nets for m in n.modules() if isinstance(m, Modulated)]
+        modulate_layers(net, dial)
+    modulated = [m for n in nets for m in n.modules() if isinstance(m, BetaModulation)]
     assert len(modulated) == count
     for beta in (0.1, 1.0, 10.0):
         dial.beta = beta
@@ -51,9 +57,9 @@ def test_a_modulated_network_starts_as_the_network_that_it_was(kind):
 
 
 def test_a_row_gets_its_own_beta_whatever_stands_beside_it():
-    dial = shaken(Dial(0.1, 10, 1)).double()
+    dial = shaken(BetaEmbedding(0.1, 10, 1)).double()
     net = ConvEncoder(SHAPE, 3, (4, 4))
-    modulate(net, dial)
+    modulate_layers(net, dial)
     net = shaken(net.double())
     x, rows = torch.rand(4, *SHAPE, dtype=torch.float64), torch.tensor([0.1, 0.5, 2.0, 10.0])
     with dial.at(rows):
@@ -67,7 +73,7 @@ def test_a_row_gets_its_own_beta_whatever_stands_beside_it():
 @pytest.mark.parametrize("n", [4, 10, 64])
 def test_betas_of_a_batch_are_spread_evenly_in_their_logarithm(n):
     """Sorted, each lies in its own stratum; those beyond the ends stand on them."""
-    dial = Dial(0.01, 100, 1)
+    dial = BetaEmbedding(0.01, 100, 1)
     draws = [dial.draw(moment(n, step), torch.empty(n)) for step in range(20)]
     for rows in draws:
         place = (rows.sort().values.log() - math.log(0.01)) / math.log(1e4)
@@ -99,9 +105,9 @@ def linear_vae(axes, values, d, sigma2, betas):
     """A modulated linear VAE whose weights are set to the exact response at these betas."""
     dimensions = len(axes)
     shape = (1, 1, dimensions)
-    dial = Dial(min(betas), max(betas), betas[0]).double()
+    dial = BetaEmbedding(min(betas), max(betas), betas[0]).double()
     encoder, decoder = MLPEncoder(shape, d, ()).double(), MLPDecoder(d, shape, ()).double()
-    decoder = for_every_beta(encoder, decoder, d, dial).double()
+    decoder = add_beta_conditioning(encoder, decoder, d, dial).double()
     encoder = encoder.double()
     with torch.no_grad():
         (heads, heads_gate), (gate, layers) = encoder.layers[0], decoder
@@ -133,7 +139,7 @@ def test_a_modulated_linear_vae_can_answer_exactly_for_every_beta_at_once():
     dimensions, d, sigma2 = 6, 2, 0.5
     root = torch.randn(dimensions, dimensions, dtype=torch.float64)
     values, axes = (x.flip(-1) for x in torch.linalg.eigh(root @ root.T + torch.eye(dimensions)))
-    betas = [0.01 * 1000 ** (k / (WIDTH - 2)) for k in range(WIDTH - 1)]
+    betas = [0.01 * 1000 ** (k / (EMBEDDING_WIDTH - 2)) for k in range(EMBEDDING_WIDTH - 1)]
     betas = [min(b, 0.9 * values[d - 1].item() / sigma2) for b in betas]
     betas = sorted(set(betas))
     assert len(betas) >= 5

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 import latentia
-from latentia.core.contract import Batch, HasLatents, Moment
+from latentia.core.contract import Batch, HasLatents, StepContext
 from latentia.core.seeding import noise
-from latentia.models.latent_diffusion import Sampling
+from latentia.models.latent_diffusion import SamplingOptions
 from latentia.recipes.mnist_fast import mnist_fast
 from latentia.runs import recipes
 
@@ -54,7 +54,9 @@ def knobs(parents):
 @pytest.mark.parametrize("name", recipes.names())
 def test_four_steps_from_start_to_report(name, tmp_path, knobs, monkeypatch):
     for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
-        monkeypatch.setattr(f"latentia.recipes.{prior}.Sampling", partial(Sampling, steps=5))
+        monkeypatch.setattr(
+            f"latentia.recipes.{prior}.SamplingOptions", partial(SamplingOptions, steps=5)
+        )
     run, given = tmp_path / "r", knobs(name)
     model = latentia.train(name, run=run, options=OPTIONS, **given)
     assert (run / "log.jsonl").read_text().count('"event": "logged"') == 4
@@ -106,7 +108,7 @@ def test_speckle_vae_reaches_the_published_objective():
     build = recipes.find("speckle_vae")
     plan = build(data=torch.rand(8, 1, 32, 32), size=32, latent=3, sigma="published", beta=0.3)
     batch = Batch(torch.rand(2, 1, 32, 32), {})
-    last = Moment(9, 10, 0, 8, 0, 2)
+    last = StepContext(9, 10, 0, 8, 0, 2)
     terms = plan.model.terms(batch, last, None)
     posterior = plan.model.encode(batch.image)
     z = posterior.sample(noise(last, "posterior", (3,), posterior.mean))

@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from latentia.report.grids import GAP, columns_for, gif, lay, png
+from latentia.report.grids import GAP, choose_columns, encode_gif, encode_png, make_grid
 
 
 def test_every_pixel_stands_in_the_sheet_in_order_and_unblurred():
     images = torch.rand(6, 1, 20, 30)
-    sheet = np.asarray(lay(images, 3, ""))
+    sheet = np.asarray(make_grid(images, 3, ""))
     zoom = 2
     high, wide = 20 * zoom, 30 * zoom
     for k, image in enumerate(images):
@@ -23,24 +23,24 @@ def test_every_pixel_stands_in_the_sheet_in_order_and_unblurred():
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "L"), (3, "RGB"), (5, "RGB")])
 def test_any_number_of_channels_gives_a_picture_with_its_caption(channels, mode):
-    picture = lay(torch.rand(4, channels, 8, 8), 4, "run: samples, seed 0, prior N(0, I)")
+    picture = make_grid(torch.rand(4, channels, 8, 8), 4, "run: samples, seed 0, prior N(0, I)")
     assert picture.mode == mode
     assert picture.height > 56 + 2 * GAP
-    with Image.open(io.BytesIO(png(picture, "latents ü"))) as read:
+    with Image.open(io.BytesIO(encode_png(picture, "latents ü"))) as read:
         assert read.text["Description"] == "latents ü"  # pyright: ignore
-    assert png(picture, "x") == png(picture, "x")
+    assert encode_png(picture, "x") == encode_png(picture, "x")
 
 
 @pytest.mark.parametrize(("n", "columns"), [(96, 16), (64, 8), (100, 10), (1, 1), (7, 4), (12, 6)])
 def test_rows_are_full_where_they_can_be(n, columns):
-    assert columns_for(n) == columns
+    assert choose_columns(n) == columns
 
 
 def test_words_stand_beside_and_under_the_images_and_hide_none():
     images = torch.zeros(4, 1, 56, 56)
     images[3] = torch.nan  # an empty place
     words = {"under": ["a", "b", "c, longer than its image", ""], "beside": ["one\ntwo", "three"]}
-    sheet = np.asarray(lay(images, 2, "", **words))
+    sheet = np.asarray(make_grid(images, 2, "", **words))
     black = (sheet == 0).sum()
     assert black == 3 * 56 * 56
     rows = np.flatnonzero((sheet == 0).any(1))
@@ -54,7 +54,7 @@ def test_words_stand_beside_and_under_the_images_and_hide_none():
 def test_an_animation_rests_where_it_turns(n, back):
     frames = [Image.new("L", (8, 8), 40 * k) for k in range(n)]
     shown, times = [], []
-    with Image.open(io.BytesIO(gif(frames, back=back))) as film:
+    with Image.open(io.BytesIO(encode_gif(frames, there_and_back=back))) as film:
         for k in range(film.n_frames):  # pyright: ignore
             film.seek(k)
             shown.append(round(film.convert("L").getpixel((4, 4)) / 40))  # pyright: ignore

@@ -11,7 +11,7 @@ import pytest
 
 import latentia
 from latentia import tracking
-from latentia.api.training import go_on, start
+from latentia.api.training import resume_run, start_run
 from latentia.cli.main import main
 from latentia.training.events import Finding, Logged, Validated, read_rows
 
@@ -20,7 +20,7 @@ KNOBS = {"data": "digits", "hidden": 8, "latent": 3, "batch": 256, "epochs": 3}
 
 def begin(path, tracker, **options):
     options = latentia.Options(log_every=2, save_every=2, tracker=tracker, track="0", **options)
-    return start("mnist_mlp_vae", KNOBS, options=options, run=path)
+    return start_run("mnist_mlp_vae", KNOBS, options=options, run=path)
 
 
 def rows(run):
@@ -30,7 +30,7 @@ def rows(run):
         kind = {"logged": Logged, "validated": Validated}.get(row.pop("event"))
         if kind:
             event = kind(**row)
-            found |= {(k, event.step): v for k, v in tracking.scalars(event).items()}
+            found |= {(k, event.step): v for k, v in tracking.collect_scalars(event).items()}
     return found
 
 
@@ -56,7 +56,7 @@ def test_tensorboard_holds_the_numbers_of_the_log_once_however_often_it_was_stop
     events.close()
     if stop:
         time.sleep(1.1)  # event files are read by name, which begins with the second
-        run, events = go_on(run.path)
+        run, events = resume_run(run.path)
         list(events)
     found, pictures = board(run)
     wanted = rows(run)
@@ -85,7 +85,7 @@ def test_what_a_step_back_has_cut_from_the_log_is_forgotten(tmp_path):
             break
     events.close()
     time.sleep(1.1)
-    told = tracking.Tracking(run)
+    told = tracking.RunTracker(run)
     again = Logged(4, 15, 1, 1024, {}, {"norm": 2.0})
     told.note(again._replace(gauges={"norm": 1.0}))
     time.sleep(1.1)
@@ -156,7 +156,7 @@ def test_wandb_and_mlflow_are_told_the_same_and_a_resume_goes_on_in_the_same_run
     assert fake.told[-1][0] == "finish"
     assert fake.settings["arguments/latent"] == 3
     assert fake.settings["options/seed"] == 0
-    list(go_on(run.path)[1])
+    list(resume_run(run.path)[1])
     first, second = fake.begun
     key = {"wandb": "id", "mlflow": "run_id"}[name]
     assert second[key] == (tmp_path / "run" / "tracker" / "id").read_text()
@@ -188,7 +188,7 @@ def test_settings_are_flat_and_every_number_of_a_row_has_a_name(tmp_path):
         "recipe": "r", "arguments": {"latent": 3, "size": None}, "options": {"seed": 0},
         "modifiers": {"divergence": {"tc_weight": 6.0}}, "machine": {"latentia": "1"},
     }  # fmt: skip
-    assert json.loads(json.dumps(tracking.settings(about))) == {
+    assert json.loads(json.dumps(tracking.flatten_settings(about))) == {
         "arguments/latent": 3, "arguments/size": "None", "options/seed": 0,
         "edits/divergence": "{'tc_weight': 6.0}", "recipe": "r", "latentia": "1",
     }  # fmt: skip

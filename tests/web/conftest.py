@@ -13,9 +13,9 @@ from PIL import Image
 
 from latentia.cli.main import main
 from latentia.data import open_images
-from latentia.explorer.routes import application
-from latentia.explorer.security import Guard
-from latentia.explorer.session import Explored
+from latentia.explorer.routes import create_application
+from latentia.explorer.security import SecurityMiddleware
+from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
 
 ROOT = Path(__file__).parents[2]
@@ -77,10 +77,10 @@ def served(place):
 
     def make(*names, read=True, host="127.0.0.1", token=None, data=None):
         worker = Worker()
-        runs = [Explored.open(str(place / name), data, "all", worker) for name in names]
+        runs = [RunSession.open(str(place / name), data, "all", worker) for name in names]
         for run in runs if read else ():
             run.read()
-        app = Guard(application(runs, worker), host, token)
+        app = SecurityMiddleware(create_application(runs, worker), host, token)
         return TestClient(app, base_url=f"http://{host}:8000")
 
     return make

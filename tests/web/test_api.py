@@ -17,9 +17,9 @@ from PIL import Image
 import latentia
 from latentia.cli.main import main
 from latentia.explorer import summary
-from latentia.explorer.session import Explored
+from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
-from latentia.latents.traversal import masses, quantiles
+from latentia.latents.traversal import interval_probabilities, mixture_quantiles
 
 JSON = {"content-type": "application/json"}
 
@@ -77,7 +77,7 @@ def test_a_histogram_is_the_mass_of_the_aggregate_posterior():
     edges = np.linspace(-30, 30, 61)
     draw = np.random.default_rng(0)
     mean, sd = draw.normal(size=50), draw.uniform(0.1, 2, 50)
-    found = masses(mean, sd, edges)
+    found = interval_probabilities(mean, sd, edges)
     assert found.sum() == pytest.approx(1, abs=1e-12)
     centres = (edges[:-1] + edges[1:]) / 2
     assert (found * centres).sum() == pytest.approx(mean.mean(), abs=0.02)
@@ -104,7 +104,7 @@ def test_an_image_is_encoded_and_decoded_to_its_reconstruction(served, place):
 
 
 def test_neighbours_are_the_nearest_posterior_means(served, place):
-    found = asked(served("vae"), "nearest", image={"index": 7}, n=5)["near"]
+    found = asked(served("vae"), "nearest", image={"index": 7}, n_images=5)["near"]
     model = latentia.load(place / "vae")
     images = torch.from_numpy(np.load(place / "order.npy")[:, None] / np.float32(255))
     mean = model.encode(images).mean
@@ -217,7 +217,7 @@ def test_without_its_images_sliders_and_samples_work_and_the_rest_says_why(serve
     assert len(run["dims"]) == 4
     assert not run["ranged"]
     asked(client, "decode", latents=[[0, 0, 0, 0]])
-    asked(client, "sample", n=2)
+    asked(client, "sample", n_images=2)
     asked(client, "encode", image=file())
     for path, body in (
         ("map", {}), ("nearest", {"image": file()}), ("encode", {"image": {"index": 0}}),
@@ -270,17 +270,17 @@ def test_a_prior_by_groups_of_latents_is_asked_by_number(served, place, tmp_path
 def test_runs_are_described_beside_the_loop_and_whatever_is_turned_meanwhile(
     served, place, monkeypatch
 ):
-    run = Explored.open(str(place / "vae"), None, "all", Worker())
+    run = RunSession.open(str(place / "vae"), None, "all", Worker())
     run.read()
-    whole = summary.dimensions(run)
+    whole = summary.describe_dimensions(run)
     run.maps.clear()
 
     def turned(*given):
         run.trained = run.shown = None
-        return quantiles(*given)
+        return mixture_quantiles(*given)
 
     monkeypatch.setattr(about, "quantiles", turned)
-    assert summary.dimensions(run) == whole
+    assert summary.describe_dimensions(run) == whole
 
     def apart(run):
         with pytest.raises(RuntimeError, match="no running event loop"):
@@ -301,12 +301,12 @@ def test_latents_that_are_maps_are_explored_as_vectors_are(served, place):
     found = asked(client, "encode", image={"index": 7})
     again = asked(client, "decode", latents=[found["latents"]])["images"]
     assert again[0] == asked(client, "reconstruct", image={"index": 7})["images"][1]
-    assert len(asked(client, "sample", n=3)["images"]) == 3
+    assert len(asked(client, "sample", n_images=3)["images"]) == 3
 
 
 def test_a_gan_only_samples_and_says_so(served):
     client = served("gan")
-    asked(client, "sample", n=2)
+    asked(client, "sample", n_images=2)
     for path, body in (
         ("decode", {"latents": [[0, 0, 0]]}), ("encode", {"image": file()}), ("map", {}),
         ("walk", {"images": [file(), file()]}),

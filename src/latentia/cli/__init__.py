@@ -1,1 +1,4 @@
-"""The `latentia` command: a file of signatures and a file of actions for each group of commands."""
+"""The `latentia` command: for each group of commands a file of signatures and one of actions.
+
+A command imports its actions when it runs: they import torch, for which --help must not wait.
+"""

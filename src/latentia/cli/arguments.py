@@ -2,89 +2,103 @@
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 from typing_extensions import Doc
 
 from latentia.core.errors import Error
-from latentia.training.parameter_types import Metavar, describe_types, list_types, unknown_knob
+from latentia.training.parameter_types import (
+    Metavar,
+    describe_types,
+    format_unknown_parameter,
+    list_types,
+)
 
 METAVARS = {int: "N", float: "FLOAT", str: "TEXT", Path: "FILE"}  # where an option names no other
+SECTION = "\n\nParameters\n----------\n"
+PARAMETER = re.compile(r"^(\w+)(?: : (.+))?\n((?:    .+\n?)+)", re.M)
 
 
 def parse_arguments(command: Callable, words: list[str]) -> dict[str, Any]:
     """Arguments of a command by name. Its keyword-only parameters are its advanced options."""
-    program = f"latentia {command.__name__}"
-    parameters = inspect.signature(command).parameters
-    refuse_unknown(program, words, [name.rstrip("_") for name in parameters])
-    refuse_unreadable(words, get_type_hints(command, include_extras=True))
-    advanced = {
-        name for name, each in parameters.items() if each.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-    main = make_options("options", command, parameters.keys() - advanced)
-    groups = {"advanced": make_options("advanced", command, advanced)} if advanced else {}
-    return parse_groups(main, groups, program, words, command)
+    program, usual = f"latentia {command.__name__}", list_parameters(command, advanced=False)
+    advanced = list_parameters(command, advanced=True)
+    refuse_unknown(program, words, [name.rstrip("_") for name in [*usual, *advanced]])
+    refuse_unreadable(words, read_hints(command))
+    groups = {"advanced": make_options(command, advanced)} if advanced else {}
+    return parse_groups(make_options(command, usual), groups, command, program, words)
 
 
 def parse_groups(
-    main: type, groups: Mapping[str, type], program: str, words: list[str], described: Callable
+    main: type, groups: Mapping[str, type], command: Callable, program: str, words: list[str]
 ) -> dict[str, Any]:
-    """Values of the options by name; each group has a box of its own in --help."""
+    """Values of the options by name; --help shows each group in a box of its own."""
     fields = [(name, tyro.conf.OmitArgPrefixes[group]) for name, group in groups.items()]
-    command = dataclasses.make_dataclass("Command", fields, bases=(main,), kw_only=True)
-    values = dict(vars(tyro.cli(command, args=words, **_describe_program(program, described))))
+    whole = dataclasses.make_dataclass("Command", fields, bases=(main,), kw_only=True)
+    values = dict(vars(tyro.cli(whole, args=words, **_describe(command, program))))
     for group in [values.pop(name) for name in groups]:
         values |= vars(group)
     return values
 
 
 def parse_known(
-    main: type, program: str, words: list[str], described: Callable
+    command: Callable, program: str, words: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Values of the options by name, and the words that are none of them."""
-    how = _describe_program(program, described)
-    values, rest = tyro.cli(main, args=words, return_unknown_args=True, **how)
+    """Values of a command's options by name, and the words that belong to none of them."""
+    options, about = make_options(command, list_parameters(command)), _describe(command, program)
+    values, rest = tyro.cli(options, args=words, return_unknown_args=True, **about)
     return vars(values), rest
 
 
-def _describe_program(program: str, described: Callable) -> dict[str, Any]:
-    text = inspect.getdoc(described)
-    return {"prog": program, "description": text, "use_underscores": False}
+def _describe(command: Callable, program: str) -> dict[str, Any]:
+    about = (inspect.getdoc(command) or "").partition(SECTION)[0]
+    return {"prog": program, "description": about, "use_underscores": False}
 
 
-def make_options(title: str, function: Callable, names: Iterable[str], switch: str = "") -> type:
-    """A dataclass of some parameters of a function; `switch` is off by default."""
+def list_parameters(function: Callable, advanced: bool | None = None) -> list[str]:
+    """Names of the parameters but a modifier's plan; advanced: the keyword-only ones, or not."""
+    return [
+        name
+        for name, each in inspect.signature(function).parameters.items()
+        if name != "plan" and advanced in (None, each.kind is each.KEYWORD_ONLY)
+    ]
+
+
+def read_hints(function: Callable) -> dict[str, Any]:
+    """Type hints, with metavars and help from the section Parameters of the docstring."""
     hints = get_type_hints(function, include_extras=True)
-    fields = []
+    section = (inspect.getdoc(function) or "").partition(SECTION)[2]
+    for name, metavar, text in PARAMETER.findall(section):
+        if name in hints:  # other sections look alike
+            marks = [Metavar(metavar)] if metavar else []
+            hints[name] = Annotated[(hints[name], *marks, Doc(" ".join(text.split())))]
+    return hints
+
+
+def make_options(function: Callable, names: Iterable[str], switch: str = "") -> type:
+    """A dataclass of some parameters of a function; `switch` is off by default."""
+    hints, fields = read_hints(function), []
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in names:
             continue
-        default = parameter.default
+        default = None if name == switch else parameter.default
         hint = hints.get(name, str if default is None else type(default))
-        if get_args(hint) and get_args(hint)[0] is Any:  # data: on the command line, a word
-            word = str if default is not None else Optional[str]  # noqa: UP045 (hints are values)
-            hint = Annotated[(word, *hint.__metadata__)]
-        if name == switch:
-            base, *about = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-            hint, default = Annotated[(Optional[base], *about)], None  # noqa: UP045 (as above)
-        field = dataclasses.field(
-            default=dataclasses.MISSING if default is parameter.empty else default
+        base, *about = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        base = str if base is Any else base  # data: on the command line, a word
+        metavar = next((each.text for each in about if isinstance(each, Metavar)), None)
+        display = tyro.conf.arg(
+            metavar=metavar or _make_metavar(base),
+            help_behavior_hint=_describe_default(hint, default),
         )
-        fields.append((name, _with_display(hint, default), field))
-    return dataclasses.make_dataclass(title, fields, kw_only=True)
-
-
-def _with_display(hint: Any, default: Any) -> Any:
-    """The type hint with the metavar and the default that --help shows."""
-    base, *about = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    given = next((each.text for each in about if isinstance(each, Metavar)), None)
-    display = tyro.conf.arg(
-        metavar=given or _make_metavar(base), help_behavior_hint=_describe_default(hint, default)
-    )
-    return Annotated[(base, display, *about)]
+        base = base | None if default is None else base
+        field = dataclasses.MISSING if default is parameter.empty else default
+        hint = Annotated[(base, display, *about)]
+        fields.append((name, hint, dataclasses.field(default=field)))
+    return dataclasses.make_dataclass(function.__name__, fields, kw_only=True)
 
 
 def _make_metavar(hint: Any) -> str | None:
@@ -96,8 +110,12 @@ def _make_metavar(hint: Any) -> str | None:
 
 def _describe_default(hint: Any, default: Any) -> str:
     """The default, unless it is to leave the option out or the help names it in words."""
-    hidden = default is None or default == () or isinstance(default, bool)
-    if hidden or any("default" in text for text in _list_docs(hint)):
+    if default is inspect.Parameter.empty:
+        return "(required)"
+    if default is True:
+        return "(on by default)"
+    hidden = default is None or default is False or default == ()
+    if hidden or any("default" in text for text in list_docs(hint)):
         return ""
     return f"(default: {default:g})" if isinstance(default, float) else f"(default: {default})"
 
@@ -110,7 +128,7 @@ def refuse_unknown(owner: str, words: list[str], known: list[str]) -> None:
     for word in words:
         name = word[2:].partition("=")[0].replace("-", "_")
         if word.startswith("--") and name.removeprefix("no_") not in [*known, "help"]:
-            raise Error(unknown_knob(owner, name, known))
+            raise Error(format_unknown_parameter(owner, name, known))
 
 
 def refuse_unreadable(words: list[str], hints: Mapping[str, Any]) -> None:
@@ -128,7 +146,7 @@ def refuse_unreadable(words: list[str], hints: Mapping[str, Any]) -> None:
         value = value if same else after
         if own == kinds and not any(_is_readable(kind, value) for kind in kinds):
             allowed = " or ".join(describe_types(hint)).removesuffix(" or None")
-            about = next((f" ({text})" for text in _list_docs(hint)), "")
+            about = next((f" ({text})" for text in list_docs(hint)), "")
             given = f"is {value}" if value else "has no value"
             raise Error(f"{flag} {given}; it must be {allowed}{about}.")
 
@@ -149,6 +167,7 @@ def _is_readable(kind: Any, word: str) -> bool:
     return word in (["None"] if kind is type(None) else [str(each) for each in get_args(kind)])
 
 
-def _list_docs(hint: Any) -> list[str]:
+def list_docs(hint: Any) -> list[str]:
+    """Help texts of a type hint."""
     found = [m.documentation for m in getattr(hint, "__metadata__", ()) if isinstance(m, Doc)]
-    return found + [each for part in get_args(hint) for each in _list_docs(part)]
+    return found + [each for part in get_args(hint) for each in list_docs(part)]

@@ -2,31 +2,27 @@
 
 from typing import Annotated
 
-from typing_extensions import Doc
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
-from latentia.cli.options import Json, MovedData
+from latentia.cli import options
 from latentia.core.errors import Error
+from latentia.training.parameter_types import Metavar
 
 
 def doctor(
-    run: Annotated[
-        Positional[str | None],
-        arg(metavar="RUN"),
-        Doc("run folder, or hub:OWNER/NAME to download one"),
-    ] = None,
-    data: MovedData = None,
-    clean: Annotated[
-        str | None,
-        arg(metavar="FILE"),
-        Doc(
-            "write the run's images without duplicates and unwanted images to this .npz file, "
-            "instead of a diagnosis"
-        ),
-    ] = None,
-    json_: Json = False,
+    run: Annotated[Positional[str | None], Metavar("RUN"), options.RUN] = None,
+    data: options.MovedData = None,
+    clean: str | None = None,
+    json_: options.Json = False,
 ) -> None:
-    """Diagnose a run: problems found, the figures that show them, and suggested commands."""
+    """Diagnose a run: problems found, the figures that show them, and suggested commands.
+
+    Parameters
+    ----------
+    clean : FILE
+        write the run's images without duplicates and unwanted images to this .npz file, instead of
+        a diagnosis
+    """
     if run is None:
         raise Error(
             "No run was named; give one: latentia doctor RUN, or look at the installation: "

@@ -9,10 +9,10 @@ from latentia.cli.options import Inputs
 from latentia.cli.tables import print_metrics
 from latentia.core import distributed
 from latentia.core.contract import HasGenerator
-from latentia.metrics.builtin import keep, measure
+from latentia.metrics.builtin import measure_metrics, save_metrics
 from latentia.metrics.evaluation import Evaluation
 from latentia.runs.open import open_run
-from latentia.training.launch import first_before_all, together
+from latentia.training.launch import init_distributed, rank0_first
 
 
 def measure_run(
@@ -20,19 +20,17 @@ def measure_run(
 ) -> None:
     require_at_least("-n", options["n"], 2)
     require_at_least("--k", options["k"], 1)
-    with together():
+    with init_distributed():
         run = open_run(inputs.run).with_beta(inputs.beta)
         if metrics is None:
             metrics = "fd" if isinstance(run.model(), HasGenerator) else "elbo"
         names = [name.strip() for name in metrics.split(",")]
-        images = first_before_all(lambda: run.images(inputs.data))
-        part = first_before_all(lambda: run.split(inputs.split, images))
-        result = measure(Evaluation(run, images, part, **options), names)
+        images = rank0_first(lambda: run.images(inputs.data))
+        part = rank0_first(lambda: run.split(inputs.split, images))
+        result = measure_metrics(Evaluation(run, images, part, **options), names)
         if distributed.rank():
             return
-    if (
-        run.is_training_data(images) and inputs.beta is None
-    ):  # the file holds results at the recipe's beta
+    if run.is_training_data(images) and inputs.beta is None:  # results at the recipe's beta only
         keep(run, result)
     if as_json:
         print(json.dumps(result, indent=1))

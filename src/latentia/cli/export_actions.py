@@ -6,7 +6,7 @@ from pathlib import Path
 from latentia.cli.options import Inputs
 from latentia.core.errors import Error
 from latentia.runs.open import open_run
-from latentia.training.parameter_types import nearest
+from latentia.training.parameter_types import suggest_name
 
 FORMATS = {  # name, also of the module in latentia.export that writes it -> what it needs
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
@@ -16,7 +16,7 @@ FORMATS = {  # name, also of the module in latentia.export that writes it -> wha
 
 def export_model(inputs: Inputs, to: str) -> None:
     if to not in FORMATS:
-        near = nearest(to, FORMATS, " did you mean {}?")
+        near = suggest_name(to, FORMATS, " did you mean {}?")
         raise Error(f"There is no format {to};{near} --to is one of {', '.join(FORMATS)}.")
     run = open_run(inputs.run).with_beta(inputs.beta)
     try:

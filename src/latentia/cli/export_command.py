@@ -1,28 +1,25 @@
 """The command that writes a run in the formats of other programs."""
 
-from typing import Annotated
-
-from typing_extensions import Doc
-from tyro.conf import arg
-
-from latentia.cli.options import Beta, Inputs, MovedData, RunName
+from latentia.cli import options
 
 
 def export(
-    run: RunName,
-    to: Annotated[
-        str,
-        arg(metavar="{onnx,diffusers}"),
-        Doc("format to write; diffusers takes runs of image_autoencoder"),
-    ] = "onnx",
-    out: Annotated[
-        str | None, arg(metavar="DIR"), Doc("folder to write; the default is RUN-FORMAT")
-    ] = None,
+    run: options.RunName,
+    to: str = "onnx",
+    out: str | None = None,
     *,
-    beta: Beta = None,
-    data: MovedData = None,
+    beta: options.Beta = None,
+    data: options.MovedData = None,
 ) -> None:
-    """Write a run's model for other programs, after a comparison with PyTorch."""
+    """Write a run's model for other programs, after a comparison with PyTorch.
+
+    Parameters
+    ----------
+    to : {onnx,diffusers}
+        format to write; diffusers takes runs of image_autoencoder
+    out : DIR
+        folder to write; the default is RUN-FORMAT
+    """
     from latentia.cli.export_actions import export_model
 
-    export_model(Inputs(run, data, beta=beta, out=out or ""), to)
+    export_model(options.Inputs(run, data, beta=beta, out=out or ""), to)

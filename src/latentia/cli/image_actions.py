@@ -6,7 +6,7 @@ from typing import Any
 from latentia.cli.arguments import require_at_least
 from latentia.cli.opened_run import OpenedRun
 from latentia.cli.options import Inputs
-from latentia.report.rendered_images import reconstructed, sampled
+from latentia.report.rendered_images import render_reconstructions, render_samples
 
 
 def draw_samples(
@@ -15,17 +15,17 @@ def draw_samples(
     require_at_least("-n", n, 1)
     opened = OpenedRun(inputs, ".png", ".npy")
     given = {name: value for name, value in options.items() if value is not None}
-    model = opened.run.model()
-    opened.save(sampled(opened.run, model, n, seed, given, cond, inputs.data).kinds)
+    model = opened.folder.model()
+    opened.save(sampled(opened.folder, model, n, seed, given, cond, inputs.data).kinds)
 
 
 def draw_reconstructions(inputs: Inputs, names: Sequence[str], n: int) -> None:
     require_at_least("-n", n, 1)
     opened = OpenedRun(inputs, ".png", ".npy")
-    model = opened.coder
+    model = opened.autoencoder
     if names:
-        images, what = opened.stack_images(names), "images"
+        images, what = opened.load_images(names), "images"
     else:
-        part = opened.split()
+        part = opened.load_split()
         images, what = part.batch(slice(0, n)).image, f"{part.name} images"
-    opened.save(reconstructed(opened.run, model, images, what).kinds)
+    opened.save(reconstructed(opened.folder, model, images, what).kinds)

@@ -1,85 +1,66 @@
 """The commands that draw images: sample, reconstruct."""
 
-from typing import Annotated
+from tyro.conf import Positional
 
-from typing_extensions import Doc
-from tyro.conf import Positional, arg
-
-from latentia.cli.options import (
-    IMAGE,
-    Beta,
-    Count,
-    Data,
-    Inputs,
-    PictureFile,
-    RunName,
-    Seed,
-    SplitName,
-)
+from latentia.cli import options
 
 
 def sample(
-    run: RunName,
-    n: Count = 64,
-    seed: Seed = 0,
-    cond: Annotated[
-        str | None,
-        arg(metavar="CLASS,...|IMAGE"),
-        Doc(
-            "condition of the images, for a conditional model: classes by name or number, such as "
-            "3 or 3,5; or an image file, or the row number (from 0) of a test image"
-        ),
-    ] = None,
-    out: PictureFile = "samples.png",
+    run: options.RunName,
+    n: options.Count = 64,
+    seed: options.Seed = 0,
+    cond: str | None = None,
+    out: options.Picture = "samples.png",
     *,
-    sampler: Annotated[
-        str | None,
-        arg(metavar="{ddpm,ddim,euler,heun}"),
-        Doc("solver that a learned prior samples with; the default is that of its recipe"),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        Doc(
-            "number of steps of a learned prior from noise to latent, at least 1; the default is "
-            "that of its recipe"
-        ),
-    ] = None,
-    guidance: Annotated[
-        float | None,
-        Doc(
-            "weight of the condition in a learned prior: 1 is the model as trained, more follows "
-            "the condition more closely; the default is that of its recipe"
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        arg(metavar="DATA"),
-        Doc("images among which --cond N is a row number; the default is the run's test images"),
-    ] = None,
-    beta: Beta = None,
+    sampler: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    data: str | None = None,
+    beta: options.Beta = None,
 ) -> None:
-    """Draw new images."""
+    """Draw new images.
+
+    Parameters
+    ----------
+    cond : CLASS,...|IMAGE
+        condition of the images, for a conditional model: classes by name or number, such as 3 or
+        3,5; or an image file, or the row number (from 0) of a test image
+    sampler : {ddpm,ddim,euler,heun}
+        solver with which a learned prior draws; the default is that of its recipe
+    steps : N
+        number of steps of a learned prior from noise to latent, at least 1; the default is that of
+        its recipe
+    guidance : FLOAT
+        weight of the condition in a learned prior, at least 0; 1 is the model as trained, more
+        follows the condition more closely; the default is that of its recipe
+    data : DATA
+        folder, file or dataset of images among which --cond N is a row number; the default is the
+        run's test images
+    """
     from latentia.cli.image_actions import draw_samples
 
-    options = {"sampler": sampler, "steps": steps, "guidance": guidance}
-    draw_samples(Inputs(run, data, beta=beta, out=out), n, seed, cond, options)
+    sampling = {"sampler": sampler, "steps": steps, "guidance": guidance}
+    draw_samples(options.Inputs(run, data, beta=beta, out=out), n, seed, cond, sampling)
 
 
 def reconstruct(
-    run: RunName,
-    images: Annotated[
-        Positional[tuple[str, ...]],
-        arg(metavar="[IMAGE ...]"),
-        Doc(f"{IMAGE}; the default is the first images of the split"),
-    ] = (),
-    n: Count = 10,
-    split: SplitName = None,
-    out: PictureFile = "pairs.png",
+    run: options.RunName,
+    images: Positional[tuple[str, ...]] = (),
+    n: options.Count = 10,
+    split: options.Split = None,
+    out: options.Picture = "pairs.png",
     *,
-    data: Data = None,
-    beta: Beta = None,
+    data: options.Data = None,
+    beta: options.Beta = None,
 ) -> None:
-    """Draw originals above their reconstructions (decoded posterior means)."""
+    """Draw originals above their reconstructions (decoded posterior means).
+
+    Parameters
+    ----------
+    images : [IMAGE ...]
+        image files, keys in the table that latentia encode writes, or row numbers (from 0) among
+        all images or in --split; the default is the first images of --split
+    """
     from latentia.cli.image_actions import draw_reconstructions
 
-    draw_reconstructions(Inputs(run, data, split, beta, out), images, n)
+    draw_reconstructions(options.Inputs(run, data, split, beta, out), images, n)

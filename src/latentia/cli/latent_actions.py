@@ -9,36 +9,38 @@ from latentia.cli.opened_run import OpenedRun, render_kinds
 from latentia.cli.options import Inputs
 from latentia.cli.tables import print_associations
 from latentia.core import distributed
-from latentia.core.text import counted
+from latentia.core.text import pluralize
 from latentia.data.labels import Labels
-from latentia.latents.association import relate
-from latentia.latents.attribution import attribute
-from latentia.latents.encoding import SAMPLE, chosen, codes
-from latentia.latents.encoding import names as dimension_names
-from latentia.latents.parsing import read_latents
+from latentia.latents.association import associate_labels
+from latentia.latents.attribution import attribute_pixels
+from latentia.latents.encoding import SAMPLE, encode_split, parse_dims
+from latentia.latents.encoding import name_dims as dimension_names
+from latentia.latents.parsing import parse_latents
 from latentia.latents.table import write_table
-from latentia.latents.traversal import traverse
-from latentia.report.grids import gif, npy, png, put
+from latentia.latents.traversal import traverse_dims
+from latentia.report.grids import encode_gif, encode_npy, encode_png, save
 from latentia.report.latent_figures import (
-    attribution_figure,
-    relation_figure,
-    traversal_frames,
-    traversal_sheet,
+    draw_associations,
+    draw_attributions,
+    make_traversal_frames,
+    make_traversal_grid,
 )
-from latentia.report.rendered_images import decoded, neighbours, walked
+from latentia.report.rendered_images import render_latents, render_neighbours, render_walk
 from latentia.runs.image_names import caption_image, resolve_image
-from latentia.training.launch import first_before_all, together
+from latentia.training.launch import init_distributed, rank0_first
 
 
 def write_latents(
     inputs: Inputs, labels: str | None, columns: str | None, thumbnails: bool
 ) -> None:
-    with together():
+    with init_distributed():
         opened = OpenedRun(inputs)
-        run, model = opened.run, opened.coder
+        run, model = opened.folder, opened.autoencoder
         table = Labels(labels, _split_names(columns), "blank")
         images = first_before_all(lambda: run.images(inputs.data))
-        part = first_before_all(lambda: run.split(inputs.split, images, default="all", labels=table))
+        part = first_before_all(
+            lambda: run.split(inputs.split, images, default="all", labels=table)
+        )
         if part.note and not distributed.rank():
             print(part.note, file=sys.stderr)
         membership = run.membership(part, images)
@@ -56,19 +58,21 @@ def report_associations(
     as_json: bool,
 ) -> None:
     opened = OpenedRun(inputs, ".png", ".svg")
-    model = opened.coder
-    part = opened.split(labels=Labels(labels, _split_names(columns), "left out"))
+    model = opened.autoencoder
+    part = opened.load_split(labels=Labels(labels, _split_names(columns), "left out"))
     if part.note:
         print(part.note, file=sys.stderr)
     values = {name: column.numpy() for name, column in part.columns.items()}
-    result = relate(codes(model, part), values, part.classes, k=k, permutations=permutations)
+    result = associate_labels(
+        encode_split(model, part), values, part.classes, max_dims=k, permutations=permutations
+    )
     caption = (
-        f"{opened.run.name}: {counted(len(part), 'image')} of {part.name}, "
+        f"{opened.folder.name}: {counted(len(part), 'image')} of {part.name}, "
         f"{permutations} permutations"
     )
     names = dimension_names(model.latent_shape)
     if inputs.out:
-        put(inputs.out, render_kinds(relation_figure(result, names, caption)))
+        save(inputs.out, render_kinds(draw_associations(result, names, caption)))
     if as_json:
         about = {"split": part.name, "permutations": permutations, **result.as_json()}
         print(json.dumps(about, indent=1))
@@ -80,58 +84,60 @@ def report_associations(
 
 def draw_traversal(inputs: Inputs, name: str, dims: str | None, steps: int) -> None:
     opened = OpenedRun(inputs, ".png", ".gif", ".npy")
-    model = opened.coder
-    table = codes(model, opened.training_split(), SAMPLE)
-    image = opened.image(name)
+    model = opened.autoencoder
+    table = codes(model, opened.load_training_split(), SAMPLE)
+    image = opened.load_images([name])
     result = traverse(model, image, table, chosen(dims, table.order), steps)
     names = dimension_names(model.latent_shape)
     ends = f"from the {result.levels[0]:.1%} to the {result.levels[-1]:.1%} quantile"
     caption = (
-        f"{opened.run.name}: {caption_image(name, inputs.split)} along one latent at a time, "
+        f"{opened.folder.name}: {caption_image(name, inputs.split)} along one latent at a time, "
         f"{ends} of {counted(len(table.mean), 'image')}"
     )
     kinds = {
-        ".png": lambda: png(traversal_sheet(result, image, names, caption), caption),
-        ".gif": lambda: gif(traversal_frames(result, names, caption), back=True),
-        ".npy": lambda: npy(result.images),
+        ".png": lambda: encode_png(make_traversal_grid(result, image, names, caption), caption),
+        ".gif": lambda: encode_gif(
+            make_traversal_frames(result, names, caption), there_and_back=True
+        ),
+        ".npy": lambda: encode_npy(result.images),
     }
     opened.save(kinds)
 
 
 def draw_interpolation(inputs: Inputs, names: Sequence[str], steps: int, spherical: bool) -> None:
     opened = OpenedRun(inputs, ".png", ".gif", ".npy")
-    model, ends = opened.coder, opened.stack_images(names)
-    opened.save(walked(opened.run, model, names, ends, steps, spherical).kinds)
+    model, ends = opened.autoencoder, opened.load_images(names)
+    opened.save(walked(opened.folder, model, names, ends, steps, spherical).kinds)
 
 
 def draw_neighbors(inputs: Inputs, name: str, n: int) -> None:
     require_at_least("-n", n, 1)
     opened = OpenedRun(inputs, ".png", ".npy")
-    run, model = opened.run, opened.coder
+    run, model = opened.folder, opened.autoencoder
     images = run.images(inputs.data)
     part = run.split(inputs.split, images)
     key, image = resolve_image(run, name, inputs.split, images)
-    table = codes(model, part, SAMPLE)
-    opened.save(neighbours(run, model, key, image, part, table, n)[0].kinds)
+    table = encode_split(model, part, SAMPLE)
+    opened.save(render_neighbours(run, model, key, image, part, table, n)[0].kinds)
 
 
 def draw_decoded(inputs: Inputs, latents: str) -> None:
     opened = OpenedRun(inputs, ".png", ".npy")
-    model = opened.coder
-    opened.save(decoded(opened.run, model, read_latents(latents, model.latent_shape)).kinds)
+    model = opened.autoencoder
+    opened.save(decoded(opened.folder, model, read_latents(latents, model.latent_shape)).kinds)
 
 
 def draw_attribution(inputs: Inputs, name: str, dims: str | None) -> None:
     opened = OpenedRun(inputs, ".png", ".svg", ".npy")
-    model = opened.coder
-    table = codes(model, opened.training_split(), SAMPLE)
-    image, picked = opened.image(name), chosen(dims, table.order)
+    model = opened.autoencoder
+    table = codes(model, opened.load_training_split(), SAMPLE)
+    image, picked = opened.load_images([name]), chosen(dims, table.order)
     maps = attribute(model, image, picked, table.spread[picked].tolist())
     names = dimension_names(model.latent_shape)
     titles = [f"z {names[k]}, {table.rates[k]:.2f} nats" for k in picked]
-    n = counted(len(table.mean), "image")
+    n = pluralize(len(table.mean), "image")
     place = caption_image(name, inputs.split)
-    caption = f"{opened.run.name}: {place}, change by one standard deviation of {n}"
+    caption = f"{opened.folder.name}: {place}, change by one standard deviation of {n}"
     figure = attribution_figure(maps, image, model.reconstruct(image), titles, caption)
     opened.save({**render_kinds(figure), ".npy": lambda: npy(maps)})
 

@@ -89,7 +89,7 @@ def main(words: list[str] | None = None) -> int:
 
 def _dispatch(name: str, words: list[str]) -> int | None:
     if name not in COMMANDS:
-        near = parameter_types.nearest(name, COMMANDS, " did you mean {}?")
+        near = parameter_types.suggest_name(name, COMMANDS, " did you mean {}?")
         raise Error(f"There is no command {name};{near} The commands are {', '.join(COMMANDS)}.")
     command = COMMANDS[name]
     if command in (train, sweep):  # which options they take depends on the recipe

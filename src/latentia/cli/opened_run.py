@@ -10,8 +10,8 @@ from torch import Tensor
 
 from latentia.cli.options import Inputs
 from latentia.data import Split
-from latentia.report.grids import ending, put
-from latentia.report.latent_figures import rendered
+from latentia.report.grids import check_suffix, save
+from latentia.report.latent_figures import render_figure
 from latentia.runs.image_names import resolve_image
 from latentia.runs.open import open_run
 
@@ -21,35 +21,33 @@ class OpenedRun:
 
     def __init__(self, inputs: Inputs, *suffixes: str):
         if inputs.out and suffixes:
-            ending(inputs.out, *suffixes)
+            check_suffix(inputs.out, *suffixes)
         self.inputs = inputs
-        self.run = open_run(inputs.run).with_beta(inputs.beta)
+        self.folder = open_run(inputs.run).with_beta(inputs.beta)
 
     @cached_property
-    def coder(self) -> Any:
+    def autoencoder(self) -> Any:
         """The model with an encoder."""
-        return self.run.autoencoder()
+        return self.folder.autoencoder()
 
-    def image(self, name: str) -> Tensor:
-        """One image (1, c, h, w)."""
-        return resolve_image(self.run, name, self.inputs.split, self.inputs.data)[1]
+    def load_images(self, names: Sequence[str]) -> Tensor:
+        """Images (n, c, h, w) by file, key or row number."""
+        how = self.inputs.split, self.inputs.data
+        return torch.cat([resolve_image(self.folder, name, *how)[1] for name in names])
 
-    def stack_images(self, names: Sequence[str]) -> Tensor:
-        return torch.cat([self.image(name) for name in names])
-
-    def split(self, **how: Any) -> Split:
+    def load_split(self, **how: Any) -> Split:
         """The split of the inputs."""
-        return self.run.split(self.inputs.split, self.inputs.data, **how)
+        return self.folder.split(self.inputs.split, self.inputs.data, **how)
 
-    def training_split(self) -> Split:
+    def load_training_split(self) -> Split:
         """The training images; of other data than the run's, all."""
-        return self.run.split(None, self.inputs.data, default="train")
+        return self.folder.split(None, self.inputs.data, default="train")
 
     def save(self, kinds: dict[str, Callable[[], bytes]]) -> None:
         """Write the file of the inputs and print its path."""
-        print(put(self.inputs.out, kinds))
+        print(save(self.inputs.out, kinds))
 
 
 def render_kinds(figure: Figure) -> dict[str, Callable[[], bytes]]:
     """Content of a .png and of a .svg file of a figure."""
-    return {f".{kind}": lambda kind=kind: rendered(figure, kind) for kind in ("png", "svg")}
+    return {f".{kind}": lambda kind=kind: render_figure(figure, kind) for kind in ("png", "svg")}

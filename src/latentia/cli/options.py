@@ -5,69 +5,42 @@ from typing import Annotated, NamedTuple
 from typing_extensions import Doc
 from tyro.conf import Positional, arg
 
-RunName = Annotated[
-    Positional[str], arg(metavar="RUN"), Doc("run folder, or hub:OWNER/NAME to download one")
-]
-IMAGE = (
-    "image file, key in the table that `latentia encode` writes, or row number (from 0) among all "
-    "images or in --split"
-)
-Image = Annotated[Positional[str], arg(metavar="IMAGE"), Doc(IMAGE)]
-Data = Annotated[
-    str | None,
-    arg(metavar="DATA"),
-    Doc("read images from this folder, file or dataset; the default is the run's own images"),
-]
-MovedData = Annotated[
-    str | None,
-    arg(metavar="DATA"),
-    Doc("folder, file or dataset that now holds the run's images, if they have moved"),
-]
-SplitName = Annotated[
-    str | None,
-    arg(metavar="SPLIT"),
-    Doc("train, validation, test or all; the default is test, and all with --data of other images"),
-]
-Beta = Annotated[
-    float | None,
-    Doc(
-        "weight of the rate (KL) to use, for a run trained with --multirate; the default is the "
-        "beta of its recipe"
-    ),
-]
-PictureFile = Annotated[str, arg(metavar="FILE"), Doc("picture (.png) or array (.npy) to write")]
-AnimationFile = Annotated[
-    str, arg(metavar="FILE"), Doc("picture (.png), animation (.gif) or array (.npy) to write")
-]
+from latentia.training.parameter_types import Metavar
+
+RUN = Doc("run folder, or hub:OWNER/NAME to download one")
+RunName = Annotated[Positional[str], Metavar("RUN"), RUN]
+IMAGE = "image file, key in the table that latentia encode writes, or row number (from 0)"
+Image = Annotated[Positional[str], Metavar("IMAGE"), Doc(IMAGE)]
+DATA = Doc("read images from this folder, file or dataset; the default is the run's own images")
+Data = Annotated[str | None, Metavar("DATA"), DATA]
+MOVED = Doc("folder, file or dataset that now holds the run's images, if they have moved")
+MovedData = Annotated[str | None, Metavar("DATA"), MOVED]
+SPLIT = Doc("train, validation, test or all; the default is test, and all with other --data")
+Split = Annotated[str | None, Metavar("SPLIT"), SPLIT]
+ROWS = Doc("train, validation, test or all, in which row numbers of images count; all by default")
+RowSplit = Annotated[str | None, Metavar("SPLIT"), ROWS]
+BETA = Doc("beta to use, for a run of --multirate; the default is the beta given to its recipe")
+Beta = Annotated[float | None, BETA]
+PICTURE = Doc("picture (.png) or array (.npy) to write")
+Picture = Annotated[str, Metavar("FILE"), PICTURE]
+ANIMATION = Doc("picture (.png), animation (.gif) or array (.npy) to write")
+Animation = Annotated[str, Metavar("FILE"), ANIMATION]
 Seed = Annotated[int, Doc("seed of the random numbers; the same seed gives the same result")]
 Count = Annotated[int, arg(aliases=("-n",)), Doc("number of images, at least 1")]
+AT_MOST = Doc("number of images, at least 2; by default all, but for distances at most 10,000")
+MostImages = Annotated[int | None, arg(aliases=("-n",)), AT_MOST]
 Json = Annotated[bool, arg(name="json"), Doc("print the result as JSON instead of text")]
-Features = Annotated[
-    str,
-    arg(metavar="{auto,classifier,pixels,inception,dinov2}"),
-    Doc("feature space in which distances between sets of images are measured"),
-]
-LabelFile = Annotated[
-    str | None,
-    arg(metavar="FILE"),
-    Doc("table of labels (.csv or .parquet), joined to the images by file name"),
-]
-LabelColumns = Annotated[
-    str | None,
-    arg(metavar="COLUMN,..."),
-    Doc(
-        "label columns to use, such as Year,Brand; the default is all columns of --labels, or of "
-        "the data"
-    ),
-]
-Dims = Annotated[
-    str | None,
-    arg(metavar="DIMS"),
-    Doc(
-        "latent dimensions: top:4 for the four of highest rate (KL), or numbers such as 0,3,5; the "
-        "default is top:8"
-    ),
-]
+FEATURES = Doc("feature space in which distances between sets of images are measured")
+Features = Annotated[str, Metavar("{auto,classifier,pixels,inception,dinov2}"), FEATURES]
+LABELS = Doc("table of labels (.csv or .parquet), joined to the images by file name")
+LabelFile = Annotated[str | None, Metavar("FILE"), LABELS]
+COLUMNS = Doc("label columns to use, such as Year,Brand; all of --labels or of the data by default")
+LabelColumns = Annotated[str | None, Metavar("COLUMN,..."), COLUMNS]
+DIMS = Doc(
+    "latent dimensions: top:4 for the four of highest rate (KL), or numbers such as 0,3,5; the "
+    "default is top:8"
+)
+Dims = Annotated[str | None, Metavar("DIMS"), DIMS]
 
 
 class Inputs(NamedTuple):

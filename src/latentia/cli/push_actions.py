@@ -3,28 +3,28 @@
 from dataclasses import replace
 
 from latentia.core.errors import Error
-from latentia.diagnostics.diagnose import examine
+from latentia.diagnostics.diagnose import diagnose_run
 from latentia.export import hub
-from latentia.report.model_card import card
-from latentia.report.rendered_images import reconstructed, sampled
+from latentia.report.model_card import format_model_card
+from latentia.report.rendered_images import render_reconstructions, render_samples
 from latentia.runs.hub import check_recipe_is_ours
 from latentia.runs.open import open_run
 
 
 def push_run(run: str, name: str, private: bool, originals: bool) -> None:
-    name, opened = hub.allowed(name), open_run(run)
+    name, opened = hub.check_repository(name), open_run(run)
     check_recipe_is_ours(opened.metadata, str(opened.path))
-    sheets = {"samples": sampled(opened, opened.model(), 64, 0, {})}
+    sheets = {"samples": render_samples(opened, opened.model(), 64, 0, {})}
     try:
         if originals:
             images = opened.split("test").batch(slice(0, 10)).image
-            pairs = reconstructed(opened, opened.autoencoder(), images, "test images")
+            pairs = render_reconstructions(opened, opened.autoencoder(), images, "test images")
             sheets["reconstructions"] = pairs
     except Error:  # no encoder, or images that are not here: then without that picture
         pass
-    report = examine(opened)
-    public = replace(opened, metadata=hub.shared(opened.metadata))
-    text = card(public, name, list(sheets), report.verdict, report.findings)
+    report = diagnose_run(opened)
+    public = replace(opened, metadata=hub.strip_folders(opened.metadata))
+    text = format_model_card(public, name, list(sheets), report.verdict, report.findings)
     files = {f"pictures/{key}.png": sheet.kinds[".png"]() for key, sheet in sheets.items()}
-    files["README.md"] = hub.FOLDERS.sub("", text).encode()
-    print(hub.push(opened, name, files, private))
+    files["README.md"] = hub.FOLDER_PATTERN.sub("", text).encode()
+    print(hub.push_run(opened, name, files, private))

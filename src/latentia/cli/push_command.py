@@ -1,28 +1,24 @@
 """The command that shares a run on the hub."""
 
-from typing import Annotated
+from tyro.conf import Positional
 
-from typing_extensions import Doc
-from tyro.conf import Positional, arg
-
-from latentia.cli.options import RunName
+from latentia.cli import options
 
 
 def push(
-    run: RunName,
-    name: Annotated[
-        Positional[str],
-        arg(metavar="OWNER/NAME"),
-        Doc("repository on the Hugging Face hub; it is created if it does not exist"),
-    ],
-    private: Annotated[bool, Doc("create a repository that only its owner can see")] = False,
-    *,
-    originals: Annotated[
-        bool,
-        Doc("include ten test images above their reconstructions, if the images are at hand"),
-    ] = True,
+    run: options.RunName, name: Positional[str], private: bool = False, *, originals: bool = True
 ) -> None:
-    """Share a run on the hub: weights, settings without paths, pictures and a model card."""
+    """Share a run on the hub: weights, settings without paths, pictures and a model card.
+
+    Parameters
+    ----------
+    name : OWNER/NAME
+        repository on the Hugging Face hub; it is created if it does not exist
+    private
+        create a repository that only its owner can see
+    originals
+        include ten test images above their reconstructions, if the images are at hand
+    """
     from latentia.cli.push_actions import push_run
 
     push_run(run, name, private, originals)

@@ -1,10 +1,10 @@
 """The command that writes the report of a run."""
 
-from latentia.cli.options import MovedData, RunName
+from latentia.cli import options
 
 
-def report(run: RunName, data: MovedData = None) -> None:
+def report(run: options.RunName, data: options.MovedData = None) -> None:
     """Write the run's report.html again."""
-    from latentia.cli.report_actions import rewrite_report
+    from latentia.cli.doctor_actions import rewrite_report
 
     rewrite_report(run, data)

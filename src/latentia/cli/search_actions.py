@@ -11,18 +11,18 @@ from latentia.cli.tables import print_beta_choice, print_sweep
 from latentia.cli.terminal import show_training
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core.errors import Error
-from latentia.data.labels import UNLABELLED, Labels
-from latentia.metrics.beta_choice import keep
-from latentia.metrics.rate_distortion import knee, pareto
-from latentia.report.grids import put
-from latentia.report.latent_figures import rendered
-from latentia.report.rate_distortion_figures import sweep_figure
-from latentia.sweep.beta_choice import candidates, choose
+from latentia.data.labels import SOURCE_LABELS, Labels
+from latentia.metrics.beta_choice import save_choice
+from latentia.metrics.rate_distortion import find_knee, pareto_front
+from latentia.report.grids import save
+from latentia.report.latent_figures import render_figure
+from latentia.report.rate_distortion_figures import draw_sweep
+from latentia.sweep.beta_choice import choose_beta, find_candidates
 from latentia.sweep.study import Setting, Sweep
-from latentia.training.device import keep_memory
+from latentia.training.device import keep_freed_memory
 
 
-def choose_beta(
+def choose_and_print(
     inputs: Inputs,
     purpose: str,
     labels: str | None,
@@ -35,15 +35,15 @@ def choose_beta(
     if not 0 <= tolerance < 1:
         raise Error(f"--tolerance is {tolerance:g}; it must be at least 0 and less than 1.")
     require_at_least("-n", options["n"], 2)
-    pairs = candidates(inputs.run, points)
+    pairs = find_candidates(inputs.run, points)
     label = purpose.partition(":")[2]  # gaps in other columns leave no image out
-    table = Labels(labels, [label] if label else None, "left out") if labels else UNLABELLED
+    table = Labels(labels, [label] if label else None, "left out") if labels else SOURCE_LABELS
     where = {"data": inputs.data, "split": inputs.split, "labels": table}
-    choice = choose(pairs, purpose, **where, **options)
+    choice = choose_beta(pairs, purpose, **where, **options)
     runs = [run for _, run in pairs]
     best = runs[choice.candidates.index(choice.chosen)]
     if best.beta is not None:  # a run of many betas
-        keep(best, choice)
+        save_choice(best, choice)
     if as_json:
         record = {**choice._asdict(), "chosen": choice.chosen._asdict(), "run": str(best.path)}
         record["candidates"] = [each._asdict() for each in choice.candidates]
@@ -64,8 +64,8 @@ def sweep_recipe(values: Mapping[str, Any], rest: list[str], words: list[str]) -
         return Setting(given.parameters, given.options, given.modifiers)
 
     where = {"path": values["out"], "storage": values["storage"]}
-    sweep = Sweep(recipe, values["over"], values["trials"], parse, words=rest, **where)
-    keep_memory()
+    sweep = Sweep(recipe, values["over"], values["trials"], parse, train_arguments=rest, **where)
+    keep_freed_memory()
     code = sweep.run(show_training)
     if code:
         print(f"Stopped; run the same command to continue: latentia sweep {shlex.join(words)}")
@@ -73,10 +73,10 @@ def sweep_recipe(values: Mapping[str, Any], rest: list[str], words: list[str]) -
     trials = sweep.trials()
     if not trials:
         raise Error(f"No run of {sweep.path} came to an end; look at their reports.")
-    front = pareto(trials)
-    bend = knee(front)
+    front = pareto_front(trials)
+    bend = find_knee(front)
     print_sweep(sweep.path, len(sweep.settings), trials, front, bend)
     names = [" ".join(f"{k} {v}" for k, v in trial.settings.items()) for trial in trials]
-    figure = sweep_figure(trials, names, front, bend)
-    print(put(str(sweep.path / "sweep.png"), {".png": lambda: rendered(figure, "png")}))
+    figure = draw_sweep(trials, names, front, bend)
+    print(save(str(sweep.path / "sweep.png"), {".png": lambda: render_figure(figure, "png")}))
     return 0

@@ -11,10 +11,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from latentia.core.text import counted
-from latentia.diagnostics.diagnose import Report
-from latentia.latents.association import LEVEL, Related
-from latentia.metrics.beta_choice import Choice
+from latentia.core.text import pluralize
+from latentia.diagnostics.diagnose import DiagnosticReport
+from latentia.latents.association import SIGNIFICANCE_LEVEL, AssociationResult
+from latentia.metrics.beta_choice import BetaChoice
 from latentia.runs.folder import RunFolder
 from latentia.sweep.study import Trial
 from latentia.training.events import Finding
@@ -38,7 +38,7 @@ def format_finding(finding: Finding) -> str:
     return "\n".join(line for line in (first, body, *commands) if line)
 
 
-def format_report(report: Report) -> str:
+def format_report(report: DiagnosticReport) -> str:
     """The report of `latentia doctor`, worst finding first."""
     parts = [report.verdict, *map(format_finding, report.findings), *report.unseen]
     return "\n\n".join(parts)
@@ -58,9 +58,9 @@ def print_metrics(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
     print("±: one standard error.")
 
 
-def print_beta_choice(choice: Choice, runs: Sequence[RunFolder], run: RunFolder) -> None:
+def print_beta_choice(choice: BetaChoice, runs: Sequence[RunFolder], run: RunFolder) -> None:
     """Print each candidate with its run, the chosen one marked, and the command that uses it."""
-    print(f"{choice.figure}; {counted(choice.n, 'image')} of {choice.split}")
+    print(f"{choice.figure}; {pluralize(choice.n, 'image')} of {choice.split}")
     if choice.note:
         print(choice.note)
     sheet = Table("beta", "value", "", "run")
@@ -82,7 +82,7 @@ def print_sweep(
 ) -> None:
     """Print each complete run of a sweep, in the order of its rate."""
     names = list(trials[0].settings)
-    complete = f"{len(trials)} of {counted(total, 'run')}"
+    complete = f"{len(trials)} of {pluralize(total, 'run')}"
     print(f"{path}: {complete} came to an end; validation, nats per image")
     heads = ("rate (KL)", "distortion (reconstruction)", "negative ELBO", "")
     sheet = Table("run", *names, *heads)
@@ -94,14 +94,14 @@ def print_sweep(
     _print_table(sheet)
 
 
-def print_associations(title: str, result: Related, names: list[str]) -> None:
+def print_associations(title: str, result: AssociationResult, names: list[str]) -> None:
     """Print each label's most informative dimensions, and how well they predict it."""
     last = len(result.relations[0].scores)
     ends = ("first 1", f"first {last}")
     heads = ("label", "most informative (nats)", "measure", *ends, "chance")
     sheet = Table(*heads, title=title, title_justify="left")
     for r in result.relations:
-        dims = sorted(np.flatnonzero(r.p <= LEVEL), key=lambda k: -r.information[k])
+        dims = sorted(np.flatnonzero(r.p <= SIGNIFICANCE_LEVEL), key=lambda k: -r.information[k])
         best = [f"z {names[k]} ({r.information[k]:.2f})" for k in dims[:3]]
         more = [f"and {len(dims) - 3} more"] if len(dims) > 3 else []
         scores = [f"{s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for s in (r.scores[0], r.scores[-1])]
@@ -111,7 +111,7 @@ def print_associations(title: str, result: Related, names: list[str]) -> None:
     _print_table(sheet)
     print(
         "Most informative: latent dimensions by mutual information with the label, where p ≤ "
-        f"{LEVEL} over all dimensions, against permuted labels. First k: the label predicted from "
+        f"{SIGNIFICANCE_LEVEL} over all dimensions, against permuted labels. First k: the label predicted from "
         "the k dimensions of highest rate, out of fold, with 95 % intervals."
     )
     for note in result.notes:

@@ -10,18 +10,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from latentia.cli.tables import format_finding
 from latentia.core import distributed
-from latentia.core.spans import STEP
-from latentia.core.text import counted
-from latentia.diagnostics.run_context import Patient
-from latentia.diagnostics.suggested_commands import longer
+from latentia.core.spans import STEP_SPAN
+from latentia.core.text import pluralize
+from latentia.diagnostics.run_context import RunContext
+from latentia.diagnostics.suggested_commands import train_longer
 from latentia.runs.folder import RunFolder
 from latentia.training.events import (
     EndReason,
     Event,
     Finding,
-    Finished,
     Logged,
-    Profiled,
+    ProfileWritten,
+    TrainingFinished,
     Validated,
 )
 
@@ -32,7 +32,7 @@ CODES = {EndReason.COMPLETE: 0, EndReason.STOPPED: 130, EndReason.NON_FINITE: 1}
 def show_training(run: RunFolder, events: Iterator[Event]) -> int:
     """Print the events of a training and the path of its report; returns the exit code."""
     if distributed.rank():  # the first process prints for all
-        ends = [event for event in events if isinstance(event, Finished)]
+        ends = [event for event in events if isinstance(event, TrainingFinished)]
         return CODES[ends[-1].reason]
     console = Console(stderr=True)
     for line in [_describe_images(run), *run.metadata.get("notes", [])]:
@@ -57,11 +57,11 @@ def _print_resume(run: RunFolder) -> None:
 
 def print_completion(run: RunFolder) -> None:
     """If the run is complete, print so, and the command that trains a longer one."""
-    patient = Patient(run)
+    patient = RunContext(run)
     if not patient.complete:
         return
     print(f"{run.name} is finished: step {patient.step:,} of {patient.total:,}.")
-    if again := longer(patient, 0, least=2):
+    if again := train_longer(patient, 0, min_factor=2):
         print("Its schedules end there, so a longer run is a new one, for instance twice as long:")
         print(*again, sep="\n")
 
@@ -74,7 +74,7 @@ def _describe_images(run: RunFolder) -> str:
     return f"{spec['source']}: {counts}; {h}x{w} {kind}"
 
 
-def _render_bar(console: Console, run: RunFolder, events: Iterator[Event]) -> Finished:
+def _render_bar(console: Console, run: RunFolder, events: Iterator[Event]) -> TrainingFinished:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -96,7 +96,7 @@ def _render_bar(console: Console, run: RunFolder, events: Iterator[Event]) -> Fi
         return _render_events(events, on_logged, write)
 
 
-def _render_lines(events: Iterator[Event]) -> Finished:
+def _render_lines(events: Iterator[Event]) -> TrainingFinished:
     pace, throttle = Pace(), Throttle()
 
     def write(text: str) -> None:
@@ -114,14 +114,14 @@ def _render_lines(events: Iterator[Event]) -> Finished:
 
 def _render_events(
     events: Iterator[Event], on_logged: Callable[[Logged], None], write: Callable[[str], None]
-) -> Finished:
+) -> TrainingFinished:
     """Write each finding at once, and of a repeated one what has changed; write validations at
     intervals, and in any case the last one before a finding or the end.
     """
     throttle, waiting, last = Throttle(), None, None
     findings: dict[str, Finding] = {}
     for event in events:
-        if waiting and isinstance(event, Finding | Finished):
+        if waiting and isinstance(event, Finding | TrainingFinished):
             write(_format_validation(waiting))
             waiting = None
         if isinstance(event, Logged):
@@ -132,23 +132,23 @@ def _render_events(
                 write(format_finding(event))
             elif before.text != event.text:  # new figures, and nothing else is new
                 write(format_finding(event._replace(means="", cure=())))
-        elif isinstance(event, Profiled):
+        elif isinstance(event, ProfileWritten):
             write(format_profile(event))
         elif isinstance(event, Validated):
             waiting = event
             if throttle.allows():
                 write(_format_validation(event))
                 waiting = None
-        elif isinstance(event, Finished):
+        elif isinstance(event, TrainingFinished):
             last = event
     assert last is not None  # every run ends in one
     return last
 
 
-def format_profile(event: Profiled) -> str:
+def format_profile(event: ProfileWritten) -> str:
     """A line for each part of a step."""
     parts = dict(event.milliseconds)
-    total, rest = sum(parts.values()), parts.pop(STEP)
+    total, rest = sum(parts.values()), parts.pop(STEP_SPAN)
     lines = [f"  {k:<10}{v:9.2f} ms {v / total:6.1%}" for k, v in parts.items()]
     head = f"A step took {total:.2f} ms (mean of {event.steps}; {rest:.2f} ms in none of these):"
     return "\n".join([head, *lines, event.path])
@@ -190,4 +190,4 @@ def _format_validation(event: Validated) -> str:
     )
     best = "  best so far" if event.selected else ""
     beta = ", beta 1" if "nelbo" in event.values else ""
-    return f"epoch {event.epoch}  validation ({counted(event.n, 'image')}{beta}): {values}{best}"
+    return f"epoch {event.epoch}  validation ({pluralize(event.n, 'image')}{beta}): {values}{best}"

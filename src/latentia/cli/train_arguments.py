@@ -1,16 +1,20 @@
 """Arguments of `latentia train RECIPE`: parameters of the recipe, options, and modifiers."""
 
 import inspect
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
-from typing_extensions import Doc
-from tyro.conf import arg
-
-from latentia.cli.arguments import make_options, parse_groups, refuse_unknown, refuse_unreadable
+from latentia.cli.arguments import (
+    list_parameters,
+    make_options,
+    parse_groups,
+    read_hints,
+    refuse_unknown,
+    refuse_unreadable,
+)
 from latentia.core.errors import Error
-from latentia.runs.modifiers import NAMES, find_modifier
+from latentia.runs.modifiers import MODIFIER_NAMES, find_modifier
 from latentia.runs.recipes import find_recipe
-from latentia.training.parameter_types import check
+from latentia.training.parameter_types import validate_parameters
 from latentia.training.plan import Options
 
 
@@ -24,17 +28,16 @@ class TrainArguments(NamedTuple):
     modifiers: dict[str, dict[str, Any]]
 
 
-def run_options(
-    run: Annotated[
-        str | None,
-        arg(metavar="DIR"),
-        Doc("folder of the new run; the default is runs/RECIPE, with a number if that exists"),
-    ] = None,
-    profile: Annotated[
-        bool, Doc("measure where the time of a training step goes, and write a trace")
-    ] = False,
-) -> None:
-    """Options of every recipe that are no part of a run's settings."""
+def run_options(run: str | None = None, profile: bool = False) -> None:
+    """Options of every recipe that are no part of a run's settings.
+
+    Parameters
+    ----------
+    run : DIR
+        folder of the new run; the default is runs/RECIPE, with a number if that exists
+    profile
+        measure where the time of a training step goes, and write a trace
+    """
 
 
 def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
@@ -43,48 +46,34 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
     Raises: Error if an option is unknown, has a wrong value, or belongs to a modifier that is off.
     """
     function = find_recipe(recipe)
-    modifiers = {name: find_modifier(name) for name in NAMES}
+    modifiers = {name: find_modifier(name) for name in MODIFIER_NAMES}
     owners = {"recipe": function, "options": Options, **modifiers}
-    names = {
-        key: [name for name in inspect.signature(owner).parameters if name != "plan"]
-        for key, owner in owners.items()
-    }
-    known = [name for each in names.values() for name in each]
+    names = {key: list_parameters(owner) for key, owner in owners.items()}
+    known = ["run", *(name for each in names.values() for name in each), "profile"]
     for name in names["recipe"]:
-        if name in ("run", "profile") or known.count(name) > 1:
+        if known.count(name) > 1:
             raise Error(
                 f"{recipe} has a knob {name}, which is an option of every recipe; rename it."
             )
-    refuse_unknown(recipe, words, ["run", *known, "profile"])
-    hints: dict[str, Any] = {}
-    for owner in owners.values():
-        hints |= get_type_hints(owner, include_extras=True)
-    for name in modifiers:  # off, which is None, unless it is given
-        hints[name] = hints[name] | None
-    refuse_unreadable(words, hints)
-    parameters = inspect.signature(Options).parameters.values()
-    advanced = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
-    usual = [name for name in names["options"] if name not in advanced]
+    hints = {name: hint for owner in owners.values() for name, hint in read_hints(owner).items()}
+    refuse_unknown(recipe, words, known)
+    refuse_unreadable(words, hints | {name: hints[name] | None for name in modifiers})
     groups = {
-        "recipe": make_options("recipe", function, names["recipe"]),
-        "training": make_options("training", Options, usual),
-        "advanced": make_options("advanced", Options, advanced),
-        **{k: make_options(k, each, names[k], switch=k) for k, each in modifiers.items()},
+        "recipe": make_options(function, names["recipe"]),
+        "training": make_options(Options, list_parameters(Options, advanced=False)),
+        "advanced": make_options(Options, list_parameters(Options, advanced=True)),
+        **{key: make_options(each, names[key], switch=key) for key, each in modifiers.items()},
     }
-    main = make_options("options", run_options, ("run", "profile"))
-    values = parse_groups(main, groups, f"latentia train {recipe}", words, function)
+    main = make_options(run_options, list_parameters(run_options))
+    values = parse_groups(main, groups, function, f"latentia train {recipe}", words)
     given = {key: {name: values[name] for name in each} for key, each in names.items()}
-    check("latentia train", Options, given["options"])
+    validate_parameters("latentia train", Options, given["options"])
     for key, modifier in modifiers.items():
         defaults = inspect.signature(modifier).parameters
         stray = [n for n in names[key] if n != key and values[n] != defaults[n].default]
         if values[key] is None and stray:
             flag, switch = (text.replace("_", "-") for text in (stray[0], key))
             raise Error(f"--{flag} does nothing without --{switch}; give both or neither.")
-    return TrainArguments(
-        values["run"],
-        values["profile"],
-        given["recipe"],
-        Options(**given["options"]),
-        {key: given[key] for key in modifiers if values[key] is not None},
-    )
+    chosen = {key: given[key] for key in modifiers if values[key] is not None}
+    options = Options(**given["options"])
+    return TrainArguments(values["run"], values["profile"], given["recipe"], options, chosen)

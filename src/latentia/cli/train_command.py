@@ -1,14 +1,7 @@
 """The commands that train: train, resume."""
 
-from typing import Annotated
-
-from typing_extensions import Doc
-from tyro.conf import arg
-
-from latentia.cli.options import RunName
+from latentia.cli import options
 from latentia.core.errors import Error
-
-USAGE = "latentia train RECIPE [--run DIR] [--data DATA] [--OPTION VALUE ...]"
 
 
 def train(words: list[str]) -> int:
@@ -17,8 +10,8 @@ def train(words: list[str]) -> int:
         from latentia.runs.recipes import list_recipes
 
         usage = (
-            f"{USAGE}; latentia train RECIPE --help shows its options; recipes: "
-            f"{', '.join(list_recipes())}."
+            "latentia train RECIPE [--run DIR] [--data DATA] [--OPTION VALUE ...]; "
+            f"latentia train RECIPE --help shows its options; recipes: {', '.join(list_recipes())}."
         )
         if words and words[0] in ("-h", "--help"):
             print(usage)
@@ -29,15 +22,8 @@ def train(words: list[str]) -> int:
     return train_recipe(words[0], words[1:])
 
 
-def resume(
-    run: RunName,
-    data: Annotated[
-        str | None,
-        arg(metavar="DATA"),
-        Doc("folder, file or dataset that now holds the run's images, if they have moved"),
-    ] = None,
-) -> int:
+def resume(run: options.RunName, data: options.MovedData = None) -> int:
     """Continue an interrupted run; the result is that of a run without interruption."""
-    from latentia.cli.train_actions import resume_run
+    from latentia.cli.train_actions import resume_training
 
-    return resume_run(run, data)
+    return resume_training(run, data)

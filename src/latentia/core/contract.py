@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from latentia.core.gaussian import DiagonalGaussian
 
 
-class Moment(NamedTuple):
+class StepContext(NamedTuple):
     """Where and when a step happens: all that schedules and noise may depend on."""
 
     step: int
@@ -45,7 +45,7 @@ class Player(NamedTuple):
     """A set of parameters, and the loss that its own optimizer descends."""
 
     module: nn.Module
-    terms: Callable[[Batch, Moment, Shared], Terms]  # empty: it does not move at this step
+    terms: Callable[[Batch, StepContext, Shared], Terms]  # empty: it does not move at this step
 
 
 class Model(nn.Module):
@@ -72,11 +72,11 @@ class Model(nn.Module):
         """What `prepare` found, for run.json."""
         return {}
 
-    def shared(self, batch: Batch, moment: Moment) -> Shared:
+    def shared(self, batch: Batch, context: StepContext) -> Shared:
         """What several terms need, computed once a step, before any player descends."""
         return None
 
-    def observed(self, batch: Batch, moment: Moment) -> Float[Tensor, "b c h w"]:
+    def observed(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
         """What of a batch is encoded and judged: its images, or what is drawn from them."""
         return batch.image
 
@@ -86,7 +86,7 @@ class Model(nn.Module):
         """n new images in [0, 1]; image k of a seed is the same for every n."""
         raise NotImplementedError
 
-    def score(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
+    def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
         """Held-out figures per image at beta 1."""
         return {}
 

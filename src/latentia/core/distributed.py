@@ -13,94 +13,94 @@ import torch.distributed as dist
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.core.spans import span
+from latentia.core.spans import record_span
 
 T = TypeVar("T")
 
 
-class Lost(Error):
+class ProcessLost(Error):
     """Another process is gone, so no agreement can be reached."""
 
-    code, alone = 1, True
+    code, local_only = 1, True
 
 
-_apart = ContextVar("apart", default=False)
+_is_local_only = ContextVar("is_local_only", default=False)
 
 
-def size() -> int:
-    together = dist.is_available() and dist.is_initialized() and not _apart.get()
-    return dist.get_world_size() if together else 1
+def world_size() -> int:
+    is_distributed = dist.is_available() and dist.is_initialized() and not _is_local_only.get()
+    return dist.get_world_size() if is_distributed else 1
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def local_only() -> Iterator[None]:
     """Within, this process waits for no other: what it does, it does as if it were the only one."""
-    before = _apart.set(True)
+    token = _is_local_only.set(True)
     try:
         yield
     finally:
-        _apart.reset(before)
+        _is_local_only.reset(token)
 
 
 def rank() -> int:
     """0 for the process that writes and speaks."""
-    return dist.get_rank() if size() > 1 else 0
+    return dist.get_rank() if world_size() > 1 else 0
 
 
-def total(x: Tensor) -> Tensor:
+def all_reduce_sum(tensor: Tensor) -> Tensor:
     """The sum over processes."""
-    if size() > 1:
-        x = x.clone()
-        _ask(dist.all_reduce, x)
-    return x
+    if world_size() > 1:
+        tensor = tensor.clone()
+        _run_collective(dist.all_reduce, tensor)
+    return tensor
 
 
 @torch.no_grad()
-def average(tensors: Iterable[Tensor]) -> None:
+def all_reduce_mean(tensors: Iterable[Tensor]) -> None:
     """Each becomes its mean over processes, the same bits on all; in one message."""
-    tensors = [tensor.detach() for tensor in tensors] if size() > 1 else []
+    tensors = [tensor.detach() for tensor in tensors] if world_size() > 1 else []
     if not tensors:
         return
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])  # in the widest of their types
-    _ask(dist.all_reduce, flat)
-    flat /= size()
-    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
-        tensor.copy_(part.view(tensor.shape))  # into the tensor's own strides
+    _run_collective(dist.all_reduce, flat)
+    flat /= world_size()
+    for tensor, values in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(values.view(tensor.shape))  # into the tensor's own strides
 
 
-def gathered(own: T) -> list[T]:
+def all_gather_objects(item: T) -> list[T]:
     """Everybody's, by rank: anything that can be pickled."""
-    if size() == 1:
-        return [own]
-    found: list[Any] = [None] * size()
-    _ask(dist.all_gather_object, found, own)
-    return found
+    if world_size() == 1:
+        return [item]
+    items: list[Any] = [None] * world_size()
+    _run_collective(dist.all_gather_object, items, item)
+    return items
 
 
-def in_turn(n: int, make: Callable[[int], T]) -> Iterator[T]:
+def map_round_robin(count: int, make: Callable[[int], T]) -> Iterator[T]:
     """make(0), make(1), ..., make(n - 1), in this order and on all; each is made by one alone."""
-    for first in range(0, n, size()):
-        at = first + rank()
-        yield from gathered(make(at) if at < n else None)[: n - first]  # pyright: ignore
+    for start in range(0, count, world_size()):
+        index = start + rank()
+        yield from all_gather_objects(make(index) if index < count else None)[: count - start]  # pyright: ignore
 
 
-def agreed(flag: bool) -> bool:
+def any_rank(flag: bool) -> bool:
     """Whether it is set in any process."""
-    return any(gathered(flag)) if size() > 1 else flag
+    return any(all_gather_objects(flag)) if world_size() > 1 else flag
 
 
-def wait() -> None:
+def barrier() -> None:
     """Until all are here."""
-    if size() > 1:
-        _ask(dist.barrier)
+    if world_size() > 1:
+        _run_collective(dist.barrier)
 
 
-def _ask(collective: Any, *arguments: Any) -> None:
+def _run_collective(collective: Any, *arguments: Any) -> None:
     try:
-        with span("waiting"):
+        with record_span("waiting"):
             collective(*arguments)
-    except RuntimeError as problem:
-        raise Lost(
-            f"Process {rank()} of {size()} stops: another one is gone. What was saved is in the "
+    except RuntimeError as error:
+        raise ProcessLost(
+            f"Process {rank()} of {world_size()} stops: another one is gone. What was saved is in the "
             "run folder; start latentia resume in the same way to go on."
-        ) from problem
+        ) from error

@@ -8,17 +8,19 @@ class Error(ValueError):
 
     The command line prints it without a traceback and exits with `code`. Of several processes the
     first prints it, and those that may have met it by themselves: `alone`. shared: all meet it.
-    subject: what the sentence begins with, such as a run's folder, where others may call it
-    otherwise; `text` is the rest.
+    subject: what the sentence begins with, such as a run's folder; `message` is the rest, for who
+    knows the subject by another name.
     """
 
     code, alone = 2, False
 
-    def __init__(self, text: str, *, shared: bool = False, subject: Path | str | None = None):
-        super().__init__(text if subject is None else f"{subject} {text}")
-        self.text, self.shared, self.subject = text, shared, subject
+    def __init__(
+        self, message: str, *, on_all_ranks: bool = False, subject: Path | str | None = None
+    ):
+        super().__init__(message if subject is None else f"{subject} {message}")
+        self.message, self.shared, self.subject = message, on_all_ranks, subject
 
 
-def first_line(why: Exception) -> str:
+def summarize_exception(exception: Exception) -> str:
     """Of what another library says, for a sentence of ours; the error's name if it says nothing."""
-    return (str(why).strip().splitlines() or [type(why).__name__])[0].rstrip(".")
+    return (str(exception).strip().splitlines() or [type(exception).__name__])[0].rstrip(".")

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.tensors import wide
+from latentia.core.tensors import to_float32
 
 
 class DiagonalGaussian(NamedTuple):
@@ -21,7 +21,7 @@ class DiagonalGaussian(NamedTuple):
 
         float32 from here on, whatever the network's precision: exp and the rate's sums need it.
         """
-        mean, logvar = wide(heads).chunk(2, dim=1)
+        mean, logvar = to_float32(heads).chunk(2, dim=1)
         return cls(mean, logvar)
 
     @property
@@ -42,13 +42,13 @@ class DiagonalGaussian(NamedTuple):
 
     def log_prob(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, " b"]:
         """log density at z, nats per image."""
-        scaled = (z - self.mean).square() * (-self.logvar).exp()
-        return -0.5 * (scaled + self.logvar + LOG_2PI).flatten(1).sum(1)
+        squared_distance = (z - self.mean).square() * (-self.logvar).exp()
+        return -0.5 * (squared_distance + self.logvar + LOG_2PI).flatten(1).sum(1)
 
     def log_ratio(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, " b"]:
         """log density at z over that of N(0, I), nats; its mean over draws is `kl`."""
-        scaled = (z - self.mean).square() * (-self.logvar).exp()
-        return 0.5 * (z.square() - scaled - self.logvar).flatten(1).sum(1)
+        squared_distance = (z - self.mean).square() * (-self.logvar).exp()
+        return 0.5 * (z.square() - squared_distance - self.logvar).flatten(1).sum(1)
 
 
 LOG_2PI = 1.8378770664093453

@@ -6,22 +6,22 @@ from collections.abc import Iterable, Iterator
 
 from latentia.core import distributed
 
-PATIENCE = 2.0  # seconds before anything is said
-PAUSE = 10.0  # seconds between plain lines
+INITIAL_DELAY = 2.0  # seconds before anything is said
+LINE_INTERVAL = 10.0  # seconds between plain lines
 
 
-def watched(done: Iterable[int], total: int, what: str) -> Iterator[int]:
+def show_progress(counts: Iterable[int], total: int, description: str) -> Iterator[int]:
     """Passes on the counts of `done` and shows their sum against `total`."""
     if distributed.rank():  # the first process speaks
-        yield from done
+        yield from counts
         return
-    began, count, said, bar = time.monotonic(), 0, 0.0, None
+    start_time, count, last_line_time, bar = time.monotonic(), 0, 0.0, None
     try:
-        for part in done:
-            yield part
-            count += part
-            now = time.monotonic()
-            if now - began < PATIENCE:
+        for increment in counts:
+            yield increment
+            count += increment
+            current_time = time.monotonic()
+            if current_time - start_time < INITIAL_DELAY:
                 continue
             if sys.stderr.isatty():
                 if bar is None:
@@ -30,11 +30,11 @@ def watched(done: Iterable[int], total: int, what: str) -> Iterator[int]:
 
                     bar = Progress(console=Console(stderr=True), transient=True)
                     bar.start()
-                    bar.add_task(what, total=total)
+                    bar.add_task(description, total=total)
                 bar.update(bar.task_ids[0], completed=count)
-            elif now - said >= PAUSE:
-                said = now
-                print(f"{what}: {count:,} of {total:,}", file=sys.stderr, flush=True)
+            elif current_time - last_line_time >= LINE_INTERVAL:
+                last_line_time = current_time
+                print(f"{description}: {count:,} of {total:,}", file=sys.stderr, flush=True)
     finally:
         if bar is not None:
             bar.stop()

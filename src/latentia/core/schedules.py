@@ -10,48 +10,50 @@ Schedule = Callable[[float], float]
 
 
 def constant(value: float) -> Schedule:
-    return lambda share: value
+    return lambda progress: value
 
 
 def linear(start: float, end: float) -> Schedule:
-    return lambda share: start + (end - start) * min(max(share, 0.0), 1.0)
+    return lambda progress: start + (end - start) * min(max(progress, 0.0), 1.0)
 
 
 def exponential(start: float, end: float) -> Schedule:
     """Geometric from start to end; a start of 0 is taken as a thousandth of the end."""
     if not end:
         return linear(start, end)
-    first = start or end / 1000
-    return lambda share: first * (end / first) ** min(max(share, 0.0), 1.0)
+    nonzero_start = start or end / 1000
+    return lambda progress: nonzero_start * (end / nonzero_start) ** min(max(progress, 0.0), 1.0)
 
 
-def step(start: float, end: float, steps: int = 4) -> Schedule:
+def staircase(start: float, end: float, steps: int = 4) -> Schedule:
     """`steps` equal stairs up from start; the last stands at end."""
-    return lambda share: start + (end - start) * min(int(share * (steps + 1)), steps) / steps
+    return lambda progress: start + (end - start) * min(int(progress * (steps + 1)), steps) / steps
 
 
 def cyclical(start: float, end: float, cycles: int = 4) -> Schedule:
     """Each cycle rises for its first half and holds; Fu et al. 2019, arXiv 1903.10145, figure 1."""
     rise = linear(start, end)
-    return lambda share: end if share >= 1 else rise(2 * (share * cycles % 1.0))
+    return lambda progress: end if progress >= 1 else rise(2 * (progress * cycles % 1.0))
 
 
-def after(warmup: float, then: Schedule, until: float = 1.0) -> Schedule:
+def delayed(warmup: float, schedule: Schedule, until: float = 1.0) -> Schedule:
     """`then(0)` up to the share `warmup`, all of `then` up to `until`, `then(1)` from there."""
-    return lambda share: then(min(max((share - warmup) / max(until - warmup, 1e-12), 0.0), 1.0))
+    return lambda progress: schedule(
+        min(max((progress - warmup) / max(until - warmup, 1e-12), 0.0), 1.0)
+    )
 
 
-def joining(share: float, weight: float) -> Schedule:
+def ramp_from(start: float, weight: float) -> Schedule:
     """0 up to this share of the run, then linearly over a tenth of it to `weight`, which stays."""
-    return after(share, linear(0.0, weight), until=min(share + 0.1, 1.0))
+    return delayed(start, linear(0.0, weight), until=min(start + 0.1, 1.0))
 
 
 def triangle(warmup: float = 0.0, power: float = 1.0) -> Schedule:
     """A factor: 0 to 1 over the share `warmup`, then down to 0 as the power of what is left."""
 
-    def factor(share: float) -> float:
-        left = max(1 - share, 0.0) / max(1 - warmup, 1e-12)
-        return share / warmup if share < warmup else left**power
+    def factor(progress: float) -> float:
+        remaining = max(1 - progress, 0.0) / max(1 - warmup, 1e-12)
+        return progress / warmup if progress < warmup else remaining**power
 
     return factor
 
@@ -59,10 +61,10 @@ def triangle(warmup: float = 0.0, power: float = 1.0) -> Schedule:
 def cosine(warmup: float = 0.0, end: float = 0.0) -> Schedule:
     """A factor: 0 to 1 over the share `warmup`, then half a cosine down to `end`."""
 
-    def factor(share: float) -> float:
-        if share < warmup:
-            return share / warmup
-        done = (share - warmup) / max(1 - warmup, 1e-12)
-        return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    def factor(progress: float) -> float:
+        if progress < warmup:
+            return progress / warmup
+        fraction = (progress - warmup) / max(1 - warmup, 1e-12)
+        return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0)))
 
     return factor

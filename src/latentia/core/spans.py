@@ -5,10 +5,10 @@ from typing import Any
 
 from torch.autograd import profiler
 
-STEP, PARTS = "step", ("data", "forward", "backward", "optimizer", "waiting")
-_off = nullcontext()
+STEP_SPAN, PART_SPANS = "step", ("data", "forward", "backward", "optimizer", "waiting")
+_no_span = nullcontext()
 
 
-def span(name: str) -> AbstractContextManager[Any]:
+def record_span(name: str) -> AbstractContextManager[Any]:
     # not `record_function` alone: it calls the dispatcher though nobody listens
-    return profiler.record_function(name) if profiler._is_profiler_enabled else _off
+    return profiler.record_function(name) if profiler._is_profiler_enabled else _no_span

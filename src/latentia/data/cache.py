@@ -16,57 +16,61 @@ from uuid import uuid4
 
 import numpy as np
 
-VERSION = 1  # of what lies in a folder and of how images are read: part of every key
-FEW = 2**28  # bytes of pixels that a process reads into its own memory
-ABANDONED = 7 * 86400  # seconds after which a half-written folder belongs to nobody
+CACHE_VERSION = 1  # of what lies in a folder and of how images are read: part of every key
+MAX_IN_MEMORY_BYTES = 2**28  # bytes of pixels that a process reads into its own memory
+ABANDONED_SECONDS = 7 * 86400  # seconds after which a half-written folder belongs to nobody
 
 
-def root() -> Path:
-    chosen = os.environ.get("LATENTIA_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "latentia"
+def cache_root() -> Path:
+    env_value = os.environ.get("LATENTIA_CACHE")
+    return Path(env_value) if env_value else Path.home() / ".cache" / "latentia"
 
 
-def key(*parts: object) -> str:
-    text = "\0".join(map(str, (VERSION, *parts)))
+def make_key(*parts: object) -> str:
+    text = "\0".join(map(str, (CACHE_VERSION, *parts)))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
-def place(key: str) -> Path:
-    return root() / "images" / key
+def entry_path(key: str) -> Path:
+    return cache_root() / "images" / key
 
 
-def about(key: str) -> dict[str, Any] | None:
+def load_metadata(key: str) -> dict[str, Any] | None:
     """What was stored beside the pixels, or None if nothing usable lies there."""
     try:
-        return json.loads((place(key) / "about.json").read_text())
+        return json.loads((entry_path(key) / "about.json").read_text())
     except (OSError, ValueError):
         return None
 
 
-def shape(key: str) -> list[int] | None:
+def load_shape(key: str) -> list[int] | None:
     """(c, h, w) that images have, where none was asked for."""
     try:
-        return json.loads(place(key).with_suffix(".shape").read_text())
+        return json.loads(entry_path(key).with_suffix(".shape").read_text())
     except (OSError, ValueError):
         return None
 
 
-def note_shape(key: str, shape: tuple[int, ...]) -> None:
-    path = place(key).with_suffix(".shape")
+def save_shape(key: str, shape: tuple[int, ...]) -> None:
+    path = entry_path(key).with_suffix(".shape")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(shape))
 
 
-def load(key: str, written: bool = False) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
+def load_arrays(
+    key: str, just_written: bool = False
+) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
     """Pixels and columns: in memory if there are few, else mapped, once for all processes.
 
     What this process has just `written` is still in memory: it is mapped too, not read again.
     """
-    folder = place(key)
+    folder = entry_path(key)
     try:
-        mapped = written or (folder / "pixels.npy").stat().st_size >= FEW
-        pixels = np.load(folder / "pixels.npy", mmap_mode="c" if mapped else None)
+        use_memory_map = (
+            just_written or (folder / "pixels.npy").stat().st_size >= MAX_IN_MEMORY_BYTES
+        )
+        pixels = np.load(folder / "pixels.npy", mmap_mode="c" if use_memory_map else None)
         with np.load(folder / "columns.npz", allow_pickle=False) as columns:
             return pixels, dict(columns)
     except (OSError, ValueError, EOFError, KeyError):
@@ -74,38 +78,40 @@ def load(key: str, written: bool = False) -> tuple[np.ndarray, dict[str, np.ndar
 
 
 @contextmanager
-def writing(key: str) -> Iterator[Path | None]:
+def write_entry(key: str) -> Iterator[Path | None]:
     """A folder to fill, at the end the key's own; None where nothing can be kept."""
-    final = place(key)
-    begun = final.with_name(f"{key}.{uuid4().hex[:8]}.part")
+    entry_folder = entry_path(key)
+    part_folder = entry_folder.with_name(f"{key}.{uuid4().hex[:8]}.part")
     try:
-        begun.mkdir(parents=True)
+        part_folder.mkdir(parents=True)
     except OSError:
         yield None
         return
     try:
-        sweep(final.parent)
-        yield begun
-        if (begun / "about.json").exists():  # written last
-            for file in begun.iterdir():
-                with open(file, "rb") as written:
-                    os.fsync(written.fileno())
-            if about(key) is None or load(key) is None:  # else others may have mapped it
-                shutil.rmtree(final, ignore_errors=True)
+        remove_abandoned_parts(entry_folder.parent)
+        yield part_folder
+        if (part_folder / "about.json").exists():  # written last
+            for file in part_folder.iterdir():
+                with open(file, "rb") as stream:
+                    os.fsync(stream.fileno())
+            if (
+                load_metadata(key) is None or load_arrays(key) is None
+            ):  # else others may have mapped it
+                shutil.rmtree(entry_folder, ignore_errors=True)
             with suppress(OSError):  # another process was faster, and its pixels are the same
-                begun.rename(final)
+                part_folder.rename(entry_folder)
     finally:
-        shutil.rmtree(begun, ignore_errors=True)
+        shutil.rmtree(part_folder, ignore_errors=True)
 
 
-def sweep(folder: Path) -> None:
+def remove_abandoned_parts(folder: Path) -> None:
     """Removes what a killed process left behind."""
-    for part in folder.glob("*.part"):
-        if time.time() - part.stat().st_mtime > ABANDONED:
-            shutil.rmtree(part, ignore_errors=True)
+    for part_folder in folder.glob("*.part"):
+        if time.time() - part_folder.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(part_folder, ignore_errors=True)
 
 
-def room(
+def allocate_pixels(
     folder: Path | None, shape: tuple[int, ...], dtype: np.dtype
 ) -> tuple[np.ndarray, Path | None]:
     """An array to write the pixels into: a file's, or without folder or space memory's."""
@@ -122,11 +128,11 @@ def room(
     return array, folder
 
 
-def finish(
-    folder: Path, pixels: np.ndarray, columns: dict[str, np.ndarray], about: dict[str, Any]
+def finish_entry(
+    folder: Path, pixels: np.ndarray, columns: dict[str, np.ndarray], metadata: dict[str, Any]
 ) -> None:
     """What stands beside the pixels; `about.json`, last, says that all of it is there."""
     if isinstance(pixels, np.memmap):
         pixels.flush()
     np.savez(folder / "columns.npz", **columns)  # pyright: ignore[reportArgumentType]
-    (folder / "about.json").write_text(json.dumps(about))
+    (folder / "about.json").write_text(json.dumps(metadata))

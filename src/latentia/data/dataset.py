@@ -16,11 +16,18 @@ from latentia.core.errors import Error
 from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.labels import Labels
-from latentia.data.reader import Reader, Survey, Wanted, parsed_size, resolved, stretched
+from latentia.data.reader import (
+    LoadOptions,
+    Reader,
+    SourceInfo,
+    describe_stretching,
+    parse_size,
+    resolve_preprocessing,
+)
 from latentia.data.sources.registry import Source
-from latentia.data.sources.shards import Shards
-from latentia.data.splits import NAMES, Pixels, Split, splits
-from latentia.data.streaming import ENOUGH, Streamed
+from latentia.data.sources.shards import ShardReader
+from latentia.data.splits import SPLIT_NAMES, Pixels, Split, assign_rows
+from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
 
 
 def open_images(
@@ -37,10 +44,10 @@ def open_images(
     source = data if isinstance(data, Source) else Source(data)
     if channels is not None and channels < 1:
         raise Error(f"channels is {channels}; it must be at least 1: 1 for grey, 3 for colour.")
-    return Images(source, Wanted(parsed_size(size), channels, source.white, source.background))
+    return Images(source, LoadOptions(parse_size(size), channels, source.white, source.background))
 
 
-class Stored(NamedTuple):
+class CachedImages(NamedTuple):
     """Everything that was read, as it lies in the cache."""
 
     pixels: Pixels
@@ -51,19 +58,29 @@ class Stored(NamedTuple):
 class Images:
     """Made by `open_images` or `Images.described`."""
 
-    def __init__(self, source: Source, wanted: Wanted, spec: dict[str, Any] | None = None):
-        self.source, self.wanted, self._spec = source, wanted, spec
+    def __init__(
+        self, source: Source, options: LoadOptions, metadata: dict[str, Any] | None = None
+    ):
+        self.source, self.wanted, self._spec = source, options, metadata
         self._splits: dict[str, Split] = {}
 
     @classmethod
-    def described(cls, spec: dict[str, Any]) -> "Images":
+    def described(cls, metadata: dict[str, Any]) -> "Images":
         """From `run.json`: shape and preprocessing of images that are not here."""
-        how, split = spec["preprocessing"], spec["split"]
+        preprocessing, split = metadata["preprocessing"], metadata["split"]
         source = Source(
-            spec["source"], how["white"], how["background"], split["seed"], split["validation"]
+            metadata["source"],
+            preprocessing["white"],
+            preprocessing["background"],
+            split["seed"],
+            split["validation"],
         )
-        size = (how["size"][0], how["size"][1])
-        return cls(source, Wanted(size, how["channels"], source.white, source.background), spec)
+        size = (preprocessing["size"][0], preprocessing["size"][1])
+        return cls(
+            source,
+            LoadOptions(size, preprocessing["channels"], source.white, source.background),
+            metadata,
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -82,9 +99,15 @@ class Images:
         """
         names = self.classes.get(column)
         if names is None:
-            usable = [name for name, each in self.classes.items() if each]
-            known = f"those with classes are {', '.join(usable)}" if usable else "none has classes"
-            raise Error(f"{self.source.name} has no column {column} with classes; {known}.")
+            columns_with_classes = [
+                name for name, column_classes in self.classes.items() if column_classes
+            ]
+            hint = (
+                f"those with classes are {', '.join(columns_with_classes)}"
+                if columns_with_classes
+                else "none has classes"
+            )
+            raise Error(f"{self.source.name} has no column {column} with classes; {hint}.")
         return names
 
     def shape_of(self, column: str) -> tuple[int, ...]:
@@ -109,24 +132,24 @@ class Images:
         """What `run.json` keeps; reads the images, for their fingerprint."""
         if self._spec:
             return self._spec
-        prep, (_, columns, about) = self.preprocessing, self._stored
-        counts = {name: len(self.split(name)) for name in NAMES}
+        preprocessing, (_, columns, cache_metadata) = self.preprocessing, self._stored
+        counts = {name: len(self.split(name)) for name in SPLIT_NAMES}
         return {
             "source": self.source.name,
             "kind": self.source.kind,
             "shape": list(self.shape),
             "preprocessing": {
-                "size": [prep.height, prep.width],
-                "channels": prep.channels,
-                "white": prep.white,
-                "background": prep.background,
+                "size": [preprocessing.height, preprocessing.width],
+                "channels": preprocessing.channels,
+                "white": preprocessing.white,
+                "background": preprocessing.background,
                 "filter": "bicubic, stretched",
             },
             "count": counts,
-            "labels": about["classes"],
+            "labels": cache_metadata["classes"],
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
-            "fingerprint": about["fingerprint"],
-            **({"joined": about["joined"]} if "joined" in about else {}),
+            "fingerprint": cache_metadata["fingerprint"],
+            **({"joined": cache_metadata["joined"]} if "joined" in cache_metadata else {}),
             **({"streamed": True} if self.source.stream else {}),
             "split": {
                 "seed": self.source.seed,
@@ -136,31 +159,33 @@ class Images:
 
     def split(self, name: str) -> Split:
         """train, validation or test, disjoint; or all: every image, in the source's order."""
-        if name not in (*NAMES, "all"):
-            raise Error(f"{name!r} is not a split; give one of {', '.join(NAMES)}, all.")
+        if name not in (*SPLIT_NAMES, "all"):
+            raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
             self._splits = self.divided()
         return self._splits[name]
 
     def divided(self) -> dict[str, Split]:
-        pixels, columns, about = self._stored
-        keys, classes = about["keys"], about["classes"]
-        everything = torch.arange(len(keys))
+        pixels, columns, cache_metadata = self._stored
+        keys, classes = cache_metadata["keys"], cache_metadata["classes"]
+        all_rows = torch.arange(len(keys))
         shards = None
-        if isinstance(pixels, Streamed) and len(pixels.shards) >= ENOUGH:
-            shards = pixels.shard_of(everything)
-        rows = splits(about["parts"], self.source.seed, self.source.validation, shards)
-        rows["all"] = everything
+        if isinstance(pixels, StreamedPixels) and len(pixels.shards) >= MIN_SHARDS_TO_SPLIT:
+            shards = pixels.shard_of(all_rows)
+        rows_by_split = assign_rows(
+            cache_metadata["parts"], self.source.seed, self.source.validation, shards
+        )
+        rows_by_split["all"] = all_rows
         return {
             name: Split(
                 name,
-                [keys[row] for row in mine.tolist()],
-                {column: values[mine] for column, values in columns.items()},
+                [keys[row] for row in split_rows.tolist()],
+                {column: values[split_rows] for column, values in columns.items()},
                 classes,
                 pixels,
-                mine,
+                split_rows,
             )
-            for name, mine in rows.items()
+            for name, split_rows in rows_by_split.items()
         }
 
     def labelled(self, labels: Labels) -> "Images":
@@ -170,22 +195,26 @@ class Images:
         """
         if self._spec:
             return self
-        everything, (pixels, columns, about) = self.split("all"), self._stored
-        joined = labels.onto(everything, everything.keys)
-        made = copy.copy(self)
-        made._splits = {}
-        classes = {**about["classes"], **joined.classes}
-        values = {name: joined.columns[name].numpy() for name in joined.classes}
-        about = {**about, "classes": classes, "joined": digested(values, classes)}
-        made._stored = Stored(pixels, {**columns, **joined.columns}, about)
-        return made
+        all_images, (pixels, columns, cache_metadata) = self.split("all"), self._stored
+        labeled_split = labels.onto(all_images, all_images.keys)
+        result = copy.copy(self)
+        result._splits = {}
+        classes = {**cache_metadata["classes"], **labeled_split.classes}
+        values = {name: labeled_split.columns[name].numpy() for name in labeled_split.classes}
+        cache_metadata = {
+            **cache_metadata,
+            "classes": classes,
+            "joined": digest_columns(values, classes),
+        }
+        result._stored = CachedImages(pixels, {**columns, **labeled_split.columns}, cache_metadata)
+        return result
 
-    def membership(self, part: Split) -> list[str]:
+    def membership(self, split: Split) -> list[str]:
         """train, validation or test: the split that each image of `part` belongs to."""
-        names = np.empty(len(self.split("all")), object)
-        for name in NAMES:
-            names[self.split(name).rows] = name
-        return names[part.rows].tolist()
+        split_names = np.empty(len(self.split("all")), object)
+        for name in SPLIT_NAMES:
+            split_names[self.split(name).rows] = name
+        return split_names[split.rows].tolist()
 
     def preprocess(self, images: Any) -> Float[Tensor, "n c h w"]:
         """New images as these were read: a path, a Pillow image, an array, or a sequence of them.
@@ -193,9 +222,9 @@ class Images:
         A path gives every page of its file. An array (h, w) or (h, w, 3) is one image, (n, h, w),
         (n, c, h, w) and (n, h, w, c) are n; in a list each is one.
         """
-        from latentia.data.preprocess import incoming
+        from latentia.data.preprocess import preprocess_images
 
-        return incoming(images, self.preprocessing)
+        return preprocess_images(images, self.preprocessing)
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -203,16 +232,16 @@ class Images:
         size, channels, white, background = self.wanted
         if size and channels:
             return Preprocessing(*size, channels, white, background)
-        if shape := self._asked and cache.shape(self._asked):
+        if shape := self._asked and cache.load_shape(self._asked):
             channels, height, width = shape
             return Preprocessing(height, width, channels, white, background)
-        found = resolved(self.wanted, self._survey, self._reader.label)
+        result = resolve_preprocessing(self.wanted, self._survey, self._reader.label)
         if self._asked:
-            cache.note_shape(self._asked, found.shape)
-        return found
+            cache.save_shape(self._asked, result.shape)
+        return result
 
     @cached_property
-    def _reader(self) -> Reader | Shards:
+    def _reader(self) -> Reader | ShardReader:
         return self.source.reader()
 
     @cached_property
@@ -222,21 +251,23 @@ class Images:
     @property
     def _asked(self) -> str | None:
         """The key of what was wanted: it knows the shape, so that headers are read once."""
-        return self._identity and cache.key(self.source.name, self._identity, self.wanted)
+        return self._identity and cache.make_key(self.source.name, self._identity, self.wanted)
 
     @cached_property
     def _key(self) -> str | None:
         """The key of the pixels: of a size, whether it was wanted or found."""
-        prep = self.preprocessing
-        full = self.wanted._replace(size=(prep.height, prep.width), channels=prep.channels)
-        return self._identity and cache.key(self.source.name, self._identity, full)
+        preprocessing = self.preprocessing
+        resolved_options = self.wanted._replace(
+            size=(preprocessing.height, preprocessing.width), channels=preprocessing.channels
+        )
+        return self._identity and cache.make_key(self.source.name, self._identity, resolved_options)
 
     @cached_property
-    def _survey(self) -> Survey:
+    def _survey(self) -> SourceInfo:
         return self._reader.survey(self.wanted)
 
     @cached_property
-    def _stored(self) -> Stored:
+    def _stored(self) -> CachedImages:
         if self._spec:
             raise Error(
                 f"the run's images ({self._spec['source']}) cannot be found here; give them with"
@@ -246,71 +277,79 @@ class Images:
             return self.read(None)
         return self.kept() or self.decoded()
 
-    def kept(self, written: bool = False) -> Stored | None:
+    def kept(self, just_written: bool = False) -> CachedImages | None:
         assert self._key is not None
-        about, found = cache.about(self._key), cache.load(self._key, written)
-        if about is None or found is None:
+        cache_metadata, arrays = (
+            cache.load_metadata(self._key),
+            cache.load_arrays(self._key, just_written),
+        )
+        if cache_metadata is None or arrays is None:
             return None
-        return stored(found[0], found[1], about)
+        return make_cached_images(arrays[0], arrays[1], cache_metadata)
 
-    def decoded(self) -> Stored:
+    def decoded(self) -> CachedImages:
         assert self._key is not None
-        with cache.writing(self._key) as folder:
-            fresh = self.read(folder)
-        return self.kept(written=True) or fresh
+        with cache.write_entry(self._key) as folder:
+            decoded_images = self.read(folder)
+        return self.kept(just_written=True) or decoded_images
 
-    def read(self, folder: Path | None) -> Stored:
+    def read(self, folder: Path | None) -> CachedImages:
         """Every image, decoded; into a folder of the cache, if one is given."""
-        survey, prep = self._survey, self.preprocessing
-        if isinstance(self._reader, Shards):
-            out = self._reader.streamed(prep)
+        info, preprocessing = self._survey, self.preprocessing
+        if isinstance(self._reader, ShardReader):
+            pixels = self._reader.streamed(preprocessing)
         else:
-            shape = (len(survey.keys), *prep.shape)
-            out, folder = cache.room(folder, shape, np.dtype("f4" if survey.deep else "u1"))
-            self._reader.fill(out, prep)
-        about = {
-            "shape": list(prep.shape),
-            "keys": survey.keys,
-            "parts": survey.parts,
-            "classes": survey.classes,
-            "notes": [*survey.notes, *stretched(survey.sizes, prep, self._reader.label)],
-            "fingerprint": fingerprint(out, survey),
+            shape = (len(info.keys), *preprocessing.shape)
+            pixels, folder = cache.allocate_pixels(
+                folder, shape, np.dtype("f4" if info.deep else "u1")
+            )
+            self._reader.fill(pixels, preprocessing)
+        cache_metadata = {
+            "shape": list(preprocessing.shape),
+            "keys": info.keys,
+            "parts": info.parts,
+            "classes": info.classes,
+            "notes": [
+                *info.notes,
+                *describe_stretching(info.sizes, preprocessing, self._reader.label),
+            ],
+            "fingerprint": compute_fingerprint(pixels, info),
         }
-        if folder and not isinstance(out, Streamed):
-            cache.finish(folder, out, survey.columns, about)
-        return stored(out, survey.columns, about)
+        if folder and not isinstance(pixels, StreamedPixels):
+            cache.finish_entry(folder, pixels, info.columns, cache_metadata)
+        return make_cached_images(pixels, info.columns, cache_metadata)
 
 
-def stored(
-    pixels: np.ndarray | Streamed, columns: dict[str, np.ndarray], about: dict[str, Any]
-) -> Stored:
-    kept = pixels if isinstance(pixels, Streamed) else torch.from_numpy(pixels)
-    return Stored(kept, {k: column(v) for k, v in columns.items()}, about)
+def make_cached_images(
+    pixels: np.ndarray | StreamedPixels, columns: dict[str, np.ndarray], metadata: dict[str, Any]
+) -> CachedImages:
+    pixel_data = pixels if isinstance(pixels, StreamedPixels) else torch.from_numpy(pixels)
+    return CachedImages(pixel_data, {k: column_to_tensor(v) for k, v in columns.items()}, metadata)
 
 
-def column(values: np.ndarray) -> Tensor:
+def column_to_tensor(values: np.ndarray) -> Tensor:
     """Integers as int64, floats as float32, images as they are."""
     if values.ndim > 1:
         return torch.from_numpy(values)
     return torch.from_numpy(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
 
 
-def fingerprint(pixels: np.ndarray | Streamed, survey: Survey) -> str:
+def compute_fingerprint(pixels: np.ndarray | StreamedPixels, info: SourceInfo) -> str:
     """The same for the same pixels, names, splits and columns, wherever they lie.
 
     Of streamed pixels the shards' names, counts and sizes stand for the pixels.
     """
     digest = hashlib.blake2b(digest_size=16)
-    streamed = isinstance(pixels, Streamed)
-    kind = [shard[:3] for shard in pixels.shards] if streamed else pixels.dtype.str
-    digest.update(repr((tuple(pixels.shape), kind, survey.keys, survey.parts)).encode())
+    is_streamed = isinstance(pixels, StreamedPixels)
+    pixel_format = [shard[:3] for shard in pixels.shards] if is_streamed else pixels.dtype.str
+    digest.update(repr((tuple(pixels.shape), pixel_format, info.keys, info.parts)).encode())
     if isinstance(pixels, np.ndarray):
         for start in range(0, len(pixels), 1024):
             digest.update(np.ascontiguousarray(pixels[start : start + 1024]).data)
-    return digested(survey.columns, survey.classes, digest)
+    return digest_columns(info.columns, info.classes, digest)
 
 
-def digested(
+def digest_columns(
     columns: Mapping[str, np.ndarray],
     classes: Mapping[str, list[str] | None],
     digest: Any = None,

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.core.text import counted
-from latentia.data.image_files import some
+from latentia.core.text import pluralize
+from latentia.data.image_files import abbreviate_list
 from latentia.data.splits import Split
 
-NAMED = ("key", "file_name", "filename", "file", "path", "image", "name")
-Column = tuple[Tensor, list[str] | None]  # codes and their class names, or numbers
-Gaps = Literal["refused", "left out", "blank"]
+KEY_COLUMNS = ("key", "file_name", "filename", "file", "path", "image", "name")
+LabelColumn = tuple[Tensor, list[str] | None]  # codes and their class names, or numbers
+MissingPolicy = Literal["refused", "left out", "blank"]
 
 
-class Joined(NamedTuple):
+class JoinedColumn(NamedTuple):
     """A column of a table in the order of the images; known: those that the table has a cell for,
     the others' values mean nothing.
     """
@@ -30,15 +30,15 @@ class Joined(NamedTuple):
     classes: list[str] | None
     known: Tensor
 
-    def blank(self) -> Column:
+    def blank(self) -> LabelColumn:
         """Elsewhere class -1 or, since integers have no such value, the number NaN."""
         if self.known.all():
             return self.values, self.classes
-        gap = ~self.known
+        is_missing = ~self.known
         if self.classes:
-            return self.values.masked_fill(gap, -1), self.classes
-        wide = self.values if self.values.is_floating_point() else self.values.double()
-        return wide.masked_fill(gap, torch.nan), None
+            return self.values.masked_fill(is_missing, -1), self.classes
+        floats = self.values if self.values.is_floating_point() else self.values.double()
+        return floats.masked_fill(is_missing, torch.nan), None
 
 
 class Labels(NamedTuple):
@@ -52,116 +52,142 @@ class Labels(NamedTuple):
 
     file: str | Path | None = None
     columns: Sequence[str] | None = None
-    gaps: Gaps = "refused"
+    gaps: MissingPolicy = "refused"
 
-    def onto(self, part: Split, everything: Sequence[str]) -> Split:
+    def onto(self, split: Split, all_keys: Sequence[str]) -> Split:
         """The split with these columns; `everything`: the keys of all images of the source.
 
         Raises: Error if names are double or unknown, a column is missing, no image is left, or
         there are gaps that are refused.
         """
-        found: dict[str, Column] = {
-            name: (values, part.classes.get(name)) for name, values in part.columns.items()
+        joined_columns: dict[str, LabelColumn] = {
+            name: (values, split.classes.get(name)) for name, values in split.columns.items()
         }
-        known, lacks = torch.ones(len(part), dtype=torch.bool), {}
+        is_complete, missing_counts = torch.ones(len(split), dtype=torch.bool), {}
         if self.file is not None:
             strict = self.gaps == "refused"
-            own = slice(None) if part.rows is None else part.rows
-            for name, column in joined_by_name(
-                Path(self.file), self.columns, everything, strict
+            split_rows = slice(None) if split.rows is None else split.rows
+            for name, column in join_by_name(
+                Path(self.file), self.columns, all_keys, strict
             ).items():
-                here = Joined(column.values[own], column.classes, column.known[own])
-                known &= here.known
-                lacks[name] = int((~here.known).sum())
-                found[name] = here.blank() if self.gaps == "blank" else here[:2]
+                split_column = JoinedColumn(
+                    column.values[split_rows], column.classes, column.known[split_rows]
+                )
+                is_complete &= split_column.known
+                missing_counts[name] = int((~split_column.known).sum())
+                joined_columns[name] = (
+                    split_column.blank() if self.gaps == "blank" else split_column[:2]
+                )
         if self.columns is not None:
-            if strangers := [name for name in self.columns if name not in found]:
-                raise Error(no_column(strangers, list(found), "The source"))
-            found = {name: found[name] for name in self.columns}
-        whole = replace(
-            part,
-            columns={name: values for name, (values, _) in found.items()},
-            classes={name: classes for name, (_, classes) in found.items()},
+            if unknown_columns := [name for name in self.columns if name not in joined_columns]:
+                raise Error(
+                    format_unknown_columns(unknown_columns, list(joined_columns), "The source")
+                )
+            joined_columns = {name: joined_columns[name] for name in self.columns}
+        joined_split = replace(
+            split,
+            columns={name: values for name, (values, _) in joined_columns.items()},
+            classes={name: classes for name, (_, classes) in joined_columns.items()},
         )
-        if known.all():
-            return whole
-        few, of = int((~known).sum()), counted(len(part), "image")
-        fuller = {name: n for name, n in lacks.items() if n} if len(set(lacks.values())) > 1 else {}
-        by = "".join(f", {name} of {n:,}" for name, n in fuller.items())
-        gap = f"{self.file} says nothing of {few:,} of {of} (split {part.name})"
-        if fuller:
-            gap = f"{self.file} lacks cells of {few:,} of {of} (split {part.name}{by})"
-        if not known.any():
-            raise Error(f"{gap}; give rows for some, or another --split.")
+        if is_complete.all():
+            return joined_split
+        missing_count, total_text = int((~is_complete).sum()), pluralize(len(split), "image")
+        missing_by_column = (
+            {name: n for name, n in missing_counts.items() if n}
+            if len(set(missing_counts.values())) > 1
+            else {}
+        )
+        details = "".join(f", {name} of {n:,}" for name, n in missing_by_column.items())
+        message = (
+            f"{self.file} says nothing of {missing_count:,} of {total_text} (split {split.name})"
+        )
+        if missing_by_column:
+            message = f"{self.file} lacks cells of {missing_count:,} of {total_text} (split {split.name}{details})"
+        if not is_complete.any():
+            raise Error(f"{message}; give rows for some, or another --split.")
         if self.gaps == "blank":
-            return replace(whole, note=f"{gap}: these have no value.")
-        fewer = "; --label-cols takes the columns that are full" if fuller else ""
-        only = whole.only(known.nonzero().flatten())
-        return replace(only, note=f"{gap}: these images are left out{fewer}.")
+            return replace(joined_split, note=f"{message}: these have no value.")
+        hint = "; --label-cols takes the columns that are full" if missing_by_column else ""
+        complete_split = joined_split.only(is_complete.nonzero().flatten())
+        return replace(complete_split, note=f"{message}: these images are left out{hint}.")
 
 
-UNLABELLED = Labels()  # the source's own columns, all of them
+SOURCE_LABELS = Labels()  # the source's own columns, all of them
 
 
-def joined_by_name(
-    path: Path, wanted: Sequence[str] | None, keys: Sequence[str], strict: bool
-) -> dict[str, Joined]:
+def join_by_name(
+    path: Path, requested_columns: Sequence[str] | None, keys: Sequence[str], strict: bool
+) -> dict[str, JoinedColumn]:
     """The columns of the file, in the order of the keys; strict: without gaps."""
-    table, name = opened(path)
-    offered = [column for column in table.column_names if column != name]
-    if strangers := [column for column in wanted or () if column not in offered]:
-        raise Error(no_column(strangers, offered, str(path)))
-    given = [unicodedata.normalize("NFC", str(each)) for each in table[name].to_pylist()]
-    order = torch.tensor(matched(given, keys, path, strict))
-    found = {}
-    for column in wanted if wanted is not None else offered:
+    table, key_column = open_label_table(path)
+    available_columns = [column for column in table.column_names if column != key_column]
+    if unknown_columns := [
+        column for column in requested_columns or () if column not in available_columns
+    ]:
+        raise Error(format_unknown_columns(unknown_columns, available_columns, str(path)))
+    row_names = [
+        unicodedata.normalize("NFC", str(value)) for value in table[key_column].to_pylist()
+    ]
+    row_order = torch.tensor(match_rows(row_names, keys, path, strict))
+    joined_columns = {}
+    for column in requested_columns if requested_columns is not None else available_columns:
         cells = table[column].combine_chunks()
         if cells.null_count and (strict or cells.null_count == len(cells)):
-            empty = [row for row, cell in zip(given, table[column].to_pylist(), strict=True)
+            empty_rows = [row for row, cell in zip(row_names, table[column].to_pylist(), strict=True)
                      if cell is None]  # fmt: skip
             raise Error(
-                f"{path} has no {column} for {counted(len(empty), 'image')}: {some(empty, 5)}; "
+                f"{path} has no {column} for {pluralize(len(empty_rows), 'image')}: {abbreviate_list(empty_rows, 5)}; "
                 "fill it in, or leave the column out."
             )
-        full = torch.from_numpy(cells.is_valid().to_numpy(zero_copy_only=False))
-        values, classes = typed(cells.drop_null())
-        known = (order >= 0) & full[order]
-        found[column] = Joined(values[(full.cumsum(0) - 1)[order]], classes, known)
-    return found
+        is_filled = torch.from_numpy(cells.is_valid().to_numpy(zero_copy_only=False))
+        values, classes = to_label_column(cells.drop_null())
+        has_value = (row_order >= 0) & is_filled[row_order]
+        joined_columns[column] = JoinedColumn(
+            values[(is_filled.cumsum(0) - 1)[row_order]], classes, has_value
+        )
+    return joined_columns
 
 
-def matched(given: Sequence[str], keys: Sequence[str], path: Path, strict: bool) -> list[int]:
+def match_rows(
+    row_names: Sequence[str], keys: Sequence[str], path: Path, strict: bool
+) -> list[int]:
     """The row of `given` that names each key; -1 where none does, unless that is refused."""
-    full = set(keys)
-    bases = Counter(PurePosixPath(key).name for key in keys)
-    alone = {base: key for key in keys if bases[base := PurePosixPath(key).name] == 1}
-    meant = [
-        row if row in full else alone.get(row)
-        for row in (str(PurePosixPath(each)) for each in given)
+    all_keys = set(keys)
+    base_name_counts = Counter(PurePosixPath(key).name for key in keys)
+    key_by_base_name = {
+        base_name: key
+        for key in keys
+        if base_name_counts[base_name := PurePosixPath(key).name] == 1
+    }
+    matched_keys = [
+        row if row in all_keys else key_by_base_name.get(row)
+        for row in (str(PurePosixPath(row_name)) for row_name in row_names)
     ]
-    unknown = [row for row, key in zip(given, meant, strict=True) if key is None]
-    double = [key for key, n in Counter(key for key in meant if key).items() if n > 1]
-    present = set(meant)
-    missing = [key for key in keys if key not in present]
-    gaps = missing if strict or len(missing) == len(keys) else []
-    for names, what in (
-        (double, f"names {counted(len(double), 'image')} twice"),
-        (gaps, f"has no row for {len(gaps):,} of {counted(len(keys), 'image')}"),
-        (unknown, f"names {counted(len(unknown), 'file')} that the source has not, or has several "
+    unknown_names = [row for row, key in zip(row_names, matched_keys, strict=True) if key is None]
+    duplicate_keys = [
+        key for key, n in Counter(key for key in matched_keys if key).items() if n > 1
+    ]
+    present_keys = set(matched_keys)
+    missing_keys = [key for key in keys if key not in present_keys]
+    reported_keys = missing_keys if strict or len(missing_keys) == len(keys) else []
+    for names, problem in (
+        (duplicate_keys, f"names {pluralize(len(duplicate_keys), 'image')} twice"),
+        (reported_keys, f"has no row for {len(reported_keys):,} of {pluralize(len(keys), 'image')}"),
+        (unknown_names, f"names {pluralize(len(unknown_names), 'file')} that the source has not, or has several "
                   "times by that name"),
     ):  # fmt: skip
         if names:
             raise Error(
-                f"{path} {what}: {some(names, 5)}; give one row an image, named by its path in the"
+                f"{path} {problem}: {abbreviate_list(names, 5)}; give one row an image, named by its path in the"
                 " folder."
             )
-    rows = {key: row for row, key in enumerate(meant)}
-    return [rows.get(key, -1) for key in keys]
+    row_by_key = {key: row for row, key in enumerate(matched_keys)}
+    return [row_by_key.get(key, -1) for key in keys]
 
 
-def opened(path: Path):
+def open_label_table(path: Path):
     """The table, and the column that names the images."""
-    from csv import reader as rows_of
+    from csv import reader as csv_reader
 
     import pyarrow as pa
     from pyarrow import csv, parquet
@@ -173,28 +199,41 @@ def opened(path: Path):
             table = parquet.read_table(path)
         else:
             with path.open(encoding="utf-8-sig") as file:
-                header = file.readline()
-            delimiter = max(",;\t", key=header.count)  # spreadsheets write ; where , is decimal
-            parsing = csv.ParseOptions(delimiter=delimiter)
+                header_line = file.readline()
+            delimiter = max(
+                ",;\t", key=header_line.count
+            )  # spreadsheets write ; where , is decimal
+            parse_options = csv.ParseOptions(delimiter=delimiter)
             # names stay text: 0007 is not 7
-            name = naming(next(rows_of([header], delimiter=delimiter), []) or [""])
-            kinds = {name: pa.string()}
-            options = csv.ConvertOptions(strings_can_be_null=True, column_types=kinds)
-            table = csv.read_csv(path, parse_options=parsing, convert_options=options)
-        return table, naming(table.column_names)
+            key_column = find_key_column(
+                next(csv_reader([header_line], delimiter=delimiter), []) or [""]
+            )
+            column_types = {key_column: pa.string()}
+            convert_options = csv.ConvertOptions(
+                strings_can_be_null=True, column_types=column_types
+            )
+            table = csv.read_csv(path, parse_options=parse_options, convert_options=convert_options)
+        return table, find_key_column(table.column_names)
     except FileNotFoundError:
         raise Error(f"--labels {path} does not exist; give a .csv or .parquet file.") from None
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as why:
-        reason = str(why).splitlines()[0]
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
         raise Error(f"--labels {path} cannot be read ({reason}); save it as UTF-8 .csv.") from None
 
 
-def naming(names: Sequence[str]) -> str:
-    lower = {name.lower(): name for name in reversed(names)}
-    return next((lower[each] for each in NAMED if each in lower), names[0])
+def find_key_column(names: Sequence[str]) -> str:
+    name_by_lowercase = {name.lower(): name for name in reversed(names)}
+    return next(
+        (
+            name_by_lowercase[candidate]
+            for candidate in KEY_COLUMNS
+            if candidate in name_by_lowercase
+        ),
+        names[0],
+    )
 
 
-def typed(values) -> Column:
+def to_label_column(values) -> LabelColumn:
     """Integers and floats as they are; anything else as text, sorted into classes."""
     import pyarrow as pa
 
@@ -202,10 +241,12 @@ def typed(values) -> Column:
         return torch.from_numpy(values.to_numpy().astype(np.int64)), None
     if pa.types.is_floating(values.type):
         return torch.from_numpy(values.to_numpy().astype(np.float32)), None
-    classes, codes = np.unique([str(each) for each in values.to_pylist()], return_inverse=True)
+    classes, codes = np.unique([str(value) for value in values.to_pylist()], return_inverse=True)
     return torch.from_numpy(codes.astype(np.int64)), classes.tolist()
 
 
-def no_column(strangers: Sequence[str], offered: Sequence[str], where: str) -> str:
-    known = ", ".join(offered) or "none"
-    return f"{where} has no column {', '.join(strangers)}; its columns: {known}."
+def format_unknown_columns(
+    unknown_columns: Sequence[str], available_columns: Sequence[str], location: str
+) -> str:
+    column_list = ", ".join(available_columns) or "none"
+    return f"{location} has no column {', '.join(unknown_columns)}; its columns: {column_list}."

@@ -10,56 +10,66 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.core.text import counted
+from latentia.core.text import pluralize
 from latentia.data import decode
-from latentia.data.decode import Preprocessing, Unreadable
-from latentia.data.image_files import some
-from latentia.data.sources.arrays import fitted, looks_coloured, numpy, planar, scaled
+from latentia.data.decode import DecodeError, Preprocessing
+from latentia.data.image_files import abbreviate_list
+from latentia.data.sources.arrays import (
+    fit_images,
+    looks_like_color,
+    scale_images,
+    to_nchw,
+    to_numpy,
+)
 
 
-def incoming(images: Any, prep: Preprocessing) -> Float[Tensor, "n c h w"]:
+def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor, "n c h w"]:
     """Paths, Pillow images and arrays: one, a sequence in which each is one, an array of many."""
-    if isinstance(images, str | Path) or is_picture(images) or is_array(images):
-        images = several(images) if is_array(images) else [images]
+    if isinstance(images, str | Path) or is_pillow_image(images) or is_array(images):
+        images = to_image_list(images) if is_array(images) else [images]
     elif not isinstance(images, Iterable):
         raise Error(
             f"{images!r} is no image; give a path, a Pillow image, an array, or a list of them."
         )
-    bad: list[str] = []
-    found: list[np.ndarray] = []
+    failures: list[str] = []
+    arrays: list[np.ndarray] = []
     for image in images:
         try:
-            found += [unit(each) for each in one(image, prep)]
-        except Unreadable as why:
-            bad.append(f"{image} ({why})")
-    if bad:
+            arrays += [array_to_unit_range(array) for array in preprocess_one(image, preprocessing)]
+        except DecodeError as error:
+            failures.append(f"{image} ({error})")
+    if failures:
         raise Error(
-            f"{counted(len(bad), 'image')} cannot be read: {some(bad)}. Give others, or mend them."
+            f"{pluralize(len(failures), 'image')} cannot be read: {abbreviate_list(failures)}. Give others, or mend them."
         )
-    if not found:
+    if not arrays:
         raise Error("no images were given; give at least one path, Pillow image or array.")
-    return torch.from_numpy(np.stack(found))
+    return torch.from_numpy(np.stack(arrays))
 
 
-def one(image: Any, prep: Preprocessing) -> Iterator[np.ndarray]:
+def preprocess_one(image: Any, preprocessing: Preprocessing) -> Iterator[np.ndarray]:
     if is_array(image):
-        batch = planar(numpy(image)[None], "the array")
-        yield from fitted(scaled(batch, prep.white, "the array"), prep, "the array")
-    elif is_picture(image):
-        with decode.legible():
-            yield decode.pixels(image, prep)
+        batch = to_nchw(to_numpy(image)[None], "the array")
+        yield from fit_images(
+            scale_images(batch, preprocessing.white, "the array"), preprocessing, "the array"
+        )
+    elif is_pillow_image(image):
+        with decode.catch_decode_errors():
+            yield decode.decode_pixels(image, preprocessing)
     else:
         path = Path(image).expanduser()
-        yield from decode.read(path, prep, path.suffix.lower())
+        yield from decode.read_images(path, preprocessing, path.suffix.lower())
 
 
-def several(array: Any) -> list[Any]:
+def to_image_list(array: Any) -> list[Any]:
     """An array of many images as a list of each; one image, (h, w) or (h, w, 3), as it is."""
-    array = numpy(array)
-    return [array] if array.ndim == 2 or looks_coloured(array) else list(planar(array, "the array"))
+    array = to_numpy(array)
+    return (
+        [array] if array.ndim == 2 or looks_like_color(array) else list(to_nchw(array, "the array"))
+    )
 
 
-def unit(array: np.ndarray) -> np.ndarray:
+def array_to_unit_range(array: np.ndarray) -> np.ndarray:
     return array / np.float32(255) if array.dtype == np.uint8 else array
 
 
@@ -67,6 +77,6 @@ def is_array(image: Any) -> bool:
     return isinstance(image, np.ndarray | Tensor)
 
 
-def is_picture(image: Any) -> bool:
+def is_pillow_image(image: Any) -> bool:
     """Told by its name: an array should not cost the import of Pillow."""
-    return any(kind.__module__ == "PIL.Image" for kind in type(image).__mro__)
+    return any(base_class.__module__ == "PIL.Image" for base_class in type(image).__mro__)

@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from latentia.core.contract import Batch, Moment
+from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
-from latentia.core.seeding import address
-from latentia.core.tensors import at_once
-from latentia.data.streaming import Streamed
+from latentia.core.seeding import derive_seed
+from latentia.core.tensors import max_batch_size
+from latentia.data.streaming import StreamedPixels
 
-Pixels = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"] | Streamed
-NAMES = ("train", "validation", "test")
+Pixels = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"] | StreamedPixels
+SPLIT_NAMES = ("train", "validation", "test")
 TEST_SHARE = 0.1  # of a source that names no test split
 
 
@@ -46,8 +46,16 @@ class Split:
         """
         if name.isdecimal() and str(int(name)) == name:
             return int(name) if int(name) < len(self) else None
-        ends = [at for at, key in enumerate(self.keys) if f"/{key}".endswith(f"/{name}")]
-        return self.keys.index(name) if name in self.keys else ends[0] if len(ends) == 1 else None
+        suffix_matches = [
+            index for index, key in enumerate(self.keys) if f"/{key}".endswith(f"/{name}")
+        ]
+        return (
+            self.keys.index(name)
+            if name in self.keys
+            else suffix_matches[0]
+            if len(suffix_matches) == 1
+            else None
+        )
 
     def called(self, row: int) -> str:
         """As `row` takes it: the key, unless that is a number among all images."""
@@ -56,8 +64,10 @@ class Split:
 
     def batch(self, rows: Tensor | slice) -> Batch:
         """Images float32 in [0, 1] and the columns of these rows of the split."""
-        columns = {name: shown(column[rows]) for name, column in self.columns.items()}
-        return Batch(unit(self.pixels[self.at(rows)]), columns)
+        columns = {
+            name: column_to_unit_range(column[rows]) for name, column in self.columns.items()
+        }
+        return Batch(tensor_to_unit_range(self.pixels[self.at(rows)]), columns)
 
     def at(self, rows: Tensor | slice) -> Tensor | slice:
         """Which pixels are those of these rows."""
@@ -65,42 +75,42 @@ class Split:
             return rows
         return self.rows[rows if isinstance(rows, slice) else rows.to(self.rows.device)]
 
-    def order(self, draw: torch.Generator) -> Int64[Tensor, " n"]:
+    def order(self, rng: torch.Generator) -> Int64[Tensor, " n"]:
         """Of an epoch: a permutation of the rows; of streamed pixels shards and within shards.
 
         It lies beside the pixels, of streamed ones in memory.
         """
-        if isinstance(self.pixels, Streamed):
-            mine = torch.arange(len(self.pixels)) if self.rows is None else self.rows
-            return self.pixels.order(mine, draw)
-        return torch.randperm(len(self), generator=draw).to(self.pixels.device)
+        if isinstance(self.pixels, StreamedPixels):
+            own_rows = torch.arange(len(self.pixels)) if self.rows is None else self.rows
+            return self.pixels.order(own_rows, rng)
+        return torch.randperm(len(self), generator=rng).to(self.pixels.device)
 
-    def at_once(self, most: int = 500) -> int:
+    def at_once(self, limit: int = 500) -> int:
         """So many images make a batch that any network can take."""
-        return at_once(self.pixels.shape[1:], most)
+        return max_batch_size(self.pixels.shape[1:], limit)
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, batch_size: int) -> Iterator[Batch]:
         """In order; the last one may be short."""
-        for first in range(0, len(self), size):
-            yield self.batch(slice(first, first + size))
+        for start in range(0, len(self), batch_size):
+            yield self.batch(slice(start, start + batch_size))
 
-    def moments(self, size: int, seed: int) -> Iterator[tuple[Batch, Moment]]:
+    def moments(self, batch_size: int, seed: int) -> Iterator[tuple[Batch, StepContext]]:
         """`batches`, each with the address of its noise: the same whenever it is measured."""
-        for number in range(math.ceil(len(self) / size)):
-            yield self.moment(number, size, seed)
+        for number in range(math.ceil(len(self) / batch_size)):
+            yield self.moment(number, batch_size, seed)
 
-    def moment(self, number: int, size: int, seed: int) -> tuple[Batch, Moment]:
+    def moment(self, number: int, batch_size: int, seed: int) -> tuple[Batch, StepContext]:
         """One of `moments`."""
-        batch = self.batch(slice(number * size, (number + 1) * size))
-        return batch, Moment(number, 1, seed, len(self), 0, len(batch.image))
+        batch = self.batch(slice(number * batch_size, (number + 1) * batch_size))
+        return batch, StepContext(number, 1, seed, len(self), 0, len(batch.image))
 
     def beside(self, columns: dict[str, Tensor]) -> "Split":
         """The same images with more columns, one row for each."""
         return replace(self, columns={**self.columns, **columns})
 
-    def some(self, most: int) -> "Split":
+    def some(self, limit: int) -> "Split":
         """So many of the images, evenly spaced in their order, or all."""
-        return self if most >= len(self) else self.only(evenly(len(self), most))
+        return self if limit >= len(self) else self.only(evenly_spaced_rows(len(self), limit))
 
     def only(self, rows: Int64[Tensor, " m"]) -> "Split":
         """These of the images."""
@@ -110,82 +120,96 @@ class Split:
 
     def to(self, device: torch.device | str) -> "Split":
         """Only this split's pixels move, in their own type."""
-        if isinstance(self.pixels, Streamed):  # batches move, one by one, from windows of its own
+        if isinstance(
+            self.pixels, StreamedPixels
+        ):  # batches move, one by one, from windows of its own
             pixels, rows = self.pixels.to(device), self.rows
         elif self.pixels.device == torch.empty(0, device=device).device:
             return self
         else:
-            own = self.pixels if self.rows is None else self.pixels[self.rows]
-            pixels, rows = own.to(device), None
+            split_pixels = self.pixels if self.rows is None else self.pixels[self.rows]
+            pixels, rows = split_pixels.to(device), None
         columns = {name: column.to(device) for name, column in self.columns.items()}
         return replace(self, pixels=pixels, columns=columns, rows=rows)
 
 
-def evenly(n: int, most: int | None = None) -> Int64[Tensor, " m"]:
+def evenly_spaced_rows(n: int, limit: int | None = None) -> Int64[Tensor, " m"]:
     """All of n rows, or `most` of them, evenly spaced in their order."""
-    if most is None or most >= n:
+    if limit is None or limit >= n:
         return torch.arange(n)
-    return torch.linspace(0, n - 1, most, dtype=torch.float64).round().long()
+    return torch.linspace(0, n - 1, limit, dtype=torch.float64).round().long()
 
 
-def unit(pixels: UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+def tensor_to_unit_range(
+    pixels: UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"],
+) -> Float[Tensor, "n c h w"]:
     """float32 in [0, 1]."""
     return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
 
 
-def shown(column: Tensor) -> Tensor:
+def column_to_unit_range(column: Tensor) -> Tensor:
     """A column of images as images are shown; numbers as they are."""
-    return unit(column) if column.ndim == 4 else column
+    return tensor_to_unit_range(column) if column.ndim == 4 else column
 
 
-def splits(
-    parts: dict[str, int], seed: int, validation: float, shards: np.ndarray | None = None
+def assign_rows(
+    split_counts: dict[str, int], seed: int, validation: float, shards: np.ndarray | None = None
 ) -> dict[str, Int64[Tensor, " n"]]:
     """Rows of each split, ascending; `parts` are the source's own, in row order.
 
     A part that the source names stands as it is; what it does not name is drawn from its train:
     by image, or where `shards` says which shard each row lies in, by shard.
     """
-    first, rows = 0, {}
-    for name, count in parts.items():
-        rows[name] = np.arange(first, first + count)
-        first += count
-    rows.setdefault("train", np.arange(0))  # shards may hold a test alone
+    first_row, rows_by_split = 0, {}
+    for name, count in split_counts.items():
+        rows_by_split[name] = np.arange(first_row, first_row + count)
+        first_row += count
+    rows_by_split.setdefault("train", np.arange(0))  # shards may hold a test alone
     for name, share in (("test", TEST_SHARE), ("validation", validation)):
-        if name not in rows:
-            choose = drawn if shards is None else partial(whole, shards)
-            rows[name], rows["train"] = choose(rows["train"], share, seed, name)
-    return {name: torch.from_numpy(rows[name]) for name in NAMES}
+        if name not in rows_by_split:
+            choose_rows = draw_rows if shards is None else partial(draw_shards, shards)
+            rows_by_split[name], rows_by_split["train"] = choose_rows(
+                rows_by_split["train"], share, seed, name
+            )
+    return {name: torch.from_numpy(rows_by_split[name]) for name in SPLIT_NAMES}
 
 
-def drawn(rows: np.ndarray, share: float, seed: int, purpose: str) -> tuple[np.ndarray, np.ndarray]:
+def draw_rows(
+    rows: np.ndarray, share: float, seed: int, purpose: str
+) -> tuple[np.ndarray, np.ndarray]:
     """round(share * n) of the rows by seed, and the others."""
-    order = np.argsort(mixed(len(rows), address(seed, f"split/{purpose}")), kind="stable")
+    permutation = np.argsort(
+        splitmix64(len(rows), derive_seed(seed, f"split/{purpose}")), kind="stable"
+    )
     count = round(share * len(rows))
-    return np.sort(rows[order[:count]]), np.sort(rows[order[count:]])
+    return np.sort(rows[permutation[:count]]), np.sort(rows[permutation[count:]])
 
 
-def whole(
+def draw_shards(
     shards: np.ndarray, rows: np.ndarray, share: float, seed: int, purpose: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whole shards by seed, as many as fit into the share; none fits: the smallest, to a quarter.
 
     shards: the shard of each row of all.
     """
-    names, member, counts = np.unique(shards[rows], return_inverse=True, return_counts=True)
-    left, taken = round(share * len(rows)), []
-    order = np.argsort(mixed(len(names), address(seed, f"split/{purpose}")), kind="stable")
-    for shard in order.tolist():
-        if counts[shard] <= left:
-            taken.append(shard)
-            left -= counts[shard]
-    if share and len(rows) and not taken and counts.min() <= len(rows) / 4:
-        taken = [order[counts[order].argmin()]]
-    held = np.isin(member, taken)
-    return rows[held], rows[~held]
+    shard_numbers, shard_positions, counts = np.unique(
+        shards[rows], return_inverse=True, return_counts=True
+    )
+    remaining_rows, selected_shards = round(share * len(rows)), []
+    permutation = np.argsort(
+        splitmix64(len(shard_numbers), derive_seed(seed, f"split/{purpose}")), kind="stable"
+    )
+    for shard in permutation.tolist():
+        if counts[shard] <= remaining_rows:
+            selected_shards.append(shard)
+            remaining_rows -= counts[shard]
+    if share and len(rows) and not selected_shards and counts.min() <= len(rows) / 4:
+        selected_shards = [permutation[counts[permutation].argmin()]]
+    is_selected = np.isin(shard_positions, selected_shards)
+    return rows[is_selected], rows[~is_selected]
 
 
-def mixed(n: int, seed: int) -> np.ndarray:
+def splitmix64(n: int, seed: int) -> np.ndarray:
     """n 64-bit numbers by splitmix64; Steele, Lea & Flood 2014, figure 17.
 
     Not numpy's or torch's permutation: neither promises the same one in its next version.
@@ -196,15 +220,17 @@ def mixed(n: int, seed: int) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
-def load_image(name: str, part: Split) -> Tensor:
+def load_image(name: str, split: Split) -> Tensor:
     """(1, c, h, w) in [0, 1]: the image of this number or key."""
-    row = find_row(name, part)
-    return part.batch(slice(row, row + 1)).image
+    row = find_row(name, split)
+    return split.batch(slice(row, row + 1)).image
 
 
-def find_row(name: str, part: Split) -> int:
+def find_row(name: str, split: Split) -> int:
     """Raises: Error if there is no image of this number or key."""
-    if (row := part.row(name)) is None:
-        named = "" if part.called(0).isdecimal() else f", the first of them {part.keys[0]}"
-        raise Error(f"There is no image {name} in {part.name}; it has {len(part)}, from 0{named}.")
+    if (row := split.row(name)) is None:
+        first_key = "" if split.called(0).isdecimal() else f", the first of them {split.keys[0]}"
+        raise Error(
+            f"There is no image {name} in {split.name}; it has {len(split)}, from 0{first_key}."
+        )
     return row

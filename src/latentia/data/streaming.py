@@ -18,13 +18,18 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from latentia.core.errors import Error, first_line
-from latentia.data.decode import Preprocessing, Unreadable, read
+from latentia.core.errors import Error, summarize_exception
+from latentia.data.decode import DecodeError, Preprocessing, read_images
 
 T = TypeVar("T")
-IMAGES, BYTES = 8192, 2**28  # a window is full with so many images, or with so many encoded bytes
-ENOUGH = 12  # shards, of which whole ones are held out; of fewer, images
-AHEAD = 2  # shards of the next window that wait at a time: a process that ends waits for them
+WINDOW_IMAGES, WINDOW_BYTES = (
+    8192,
+    2**28,
+)  # a window is full with so many images, or with so many encoded bytes
+MIN_SHARDS_TO_SPLIT = 12  # shards, of which whole ones are held out; of fewer, images
+MAX_WAITING_SHARDS = (
+    2  # shards of the next window that wait at a time: a process that ends waits for them
+)
 
 
 class Shard(NamedTuple):
@@ -36,17 +41,23 @@ class Shard(NamedTuple):
     fetch: Callable[[], list[bytes]]
 
 
-class Streamed:
+class StreamedPixels:
     """By row as an array's: `shape`, `dtype`, `device` and an index, a slice or a tensor of rows.
 
     Holds the encoded images of two windows at most, or of those and one shard beside them.
     """
 
-    def __init__(self, shards: Sequence[Shard], prep: Preprocessing, deep: bool, workers: int):
-        self.shards, self.prep, self.workers = list(shards), prep, workers
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        preprocessing: Preprocessing,
+        high_bit_depth: bool,
+        workers: int,
+    ):
+        self.shards, self.prep, self.workers = list(shards), preprocessing, workers
         self.ends = np.cumsum([shard.rows for shard in shards])
-        self.shape = torch.Size((int(self.ends[-1]), *prep.shape))
-        self.dtype = torch.float32 if deep else torch.uint8
+        self.shape = torch.Size((int(self.ends[-1]), *preprocessing.shape))
+        self.dtype = torch.float32 if high_bit_depth else torch.uint8
         self.device = torch.device("cpu")
         self.windows: list[list[int]] = []  # of the epoch that was ordered last
         self.window_of: dict[int, int] = {}
@@ -56,11 +67,11 @@ class Streamed:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def to(self, device: torch.device | str) -> "Streamed":
+    def to(self, device: torch.device | str) -> "StreamedPixels":
         """The same pixels, handed out on another device."""
-        moved = copy(self)
-        moved.device, moved.held, moved.lock = torch.device(device), {}, Lock()
-        return moved
+        pixels = copy(self)
+        pixels.device, pixels.held, pixels.lock = torch.device(device), {}, Lock()
+        return pixels
 
     def shard_of(self, rows: Int64[Tensor, " n"]) -> np.ndarray:
         return np.searchsorted(self.ends, rows.numpy(), side="right")
@@ -68,27 +79,35 @@ class Streamed:
     def __getitem__(
         self, rows: Tensor | slice
     ) -> UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]:
-        at = torch.arange(len(self))[rows] if isinstance(rows, slice) else rows.cpu()
-        out = np.empty((len(at), *self.shape[1:]), np.uint8 if self.dtype == torch.uint8 else "f4")
-        which = self.shard_of(at)
+        row_numbers = torch.arange(len(self))[rows] if isinstance(rows, slice) else rows.cpu()
+        pixels = np.empty(
+            (len(row_numbers), *self.shape[1:]), np.uint8 if self.dtype == torch.uint8 else "f4"
+        )
+        shard_numbers = self.shard_of(row_numbers)
         with ThreadPoolExecutor(self.workers) as pool:
-            run = map if self.workers == 1 else pool.map
+            map_images = map if self.workers == 1 else pool.map
             # by window: a batch that spans two has done with the first before the second goes on
-            for shard in sorted(np.unique(which).tolist(), key=lambda s: self.window_of.get(s, -1)):
-                mine = np.flatnonzero(which == shard)
-                begin = int(self.ends[shard]) - self.shards[shard].rows
-                decode = partial(self.decoded, self.files(shard), self.shards[shard].name)
-                for to, image in zip(mine, run(decode, (at[mine] - begin).tolist()), strict=True):
-                    out[to] = image
-        return torch.from_numpy(out).to(self.device)
+            for shard in sorted(
+                np.unique(shard_numbers).tolist(), key=lambda s: self.window_of.get(s, -1)
+            ):
+                positions = np.flatnonzero(shard_numbers == shard)
+                first_row = int(self.ends[shard]) - self.shards[shard].rows
+                decode_row = partial(self.decoded, self.files(shard), self.shards[shard].name)
+                for position, image in zip(
+                    positions,
+                    map_images(decode_row, (row_numbers[positions] - first_row).tolist()),
+                    strict=True,
+                ):
+                    pixels[position] = image
+        return torch.from_numpy(pixels).to(self.device)
 
-    def decoded(self, files: list[bytes], name: str, row: int) -> np.ndarray:
+    def decoded(self, encoded_images: list[bytes], name: str, row: int) -> np.ndarray:
         try:
-            image = next(read(files[row], self.prep))
-        except Unreadable as why:
+            image = next(read_images(encoded_images[row], self.prep))
+        except DecodeError as error:
             raise Error(
-                f"Image {row} of {name} is unreadable ({why}); mend the shard, or leave it out."
-            ) from why
+                f"Image {row} of {name} is unreadable ({error}); mend the shard, or leave it out."
+            ) from error
         if self.dtype == torch.float32 and image.dtype == np.uint8:
             return image / np.float32(255)
         if self.dtype == torch.uint8 and image.dtype != np.uint8:
@@ -97,57 +116,79 @@ class Streamed:
 
     def files(self, shard: int) -> list[bytes]:
         """The encoded images of a shard; those of the next window are fetched meanwhile."""
-        at = self.window_of.get(shard)
-        now = [shard] if at is None else self.windows[at]
-        after = [] if at is None else list(chain(*self.windows[at + 1 : at + 2]))
-        kept = {*now, *after, *(self.window_of if at is None else ())}
+        window_number = self.window_of.get(shard)
+        current_shards = [shard] if window_number is None else self.windows[window_number]
+        next_shards = (
+            []
+            if window_number is None
+            else list(chain(*self.windows[window_number + 1 : window_number + 2]))
+        )
+        needed_shards = {
+            *current_shards,
+            *next_shards,
+            *(self.window_of if window_number is None else ()),
+        }
         with self.lock:  # an explorer's threads share one
-            for old in self.held.keys() - kept:
-                self.held.pop(old).cancel()
-            for each in (*now, *after):
-                waiting = sum(not future.done() for future in self.held.values())
-                if each not in self.held and (each in now or waiting < AHEAD):
-                    self.held[each] = self.fetcher.submit(self.shards[each].fetch)
+            for unneeded_shard in self.held.keys() - needed_shards:
+                self.held.pop(unneeded_shard).cancel()
+            for needed_shard in (*current_shards, *next_shards):
+                waiting_count = sum(not future.done() for future in self.held.values())
+                if needed_shard not in self.held and (
+                    needed_shard in current_shards or waiting_count < MAX_WAITING_SHARDS
+                ):
+                    self.held[needed_shard] = self.fetcher.submit(self.shards[needed_shard].fetch)
             try:
-                found = brought(self.shards[shard].name, self.held[shard].result)
-                if len(found) == self.shards[shard].rows:
-                    return found
+                encoded_images = fetch(self.shards[shard].name, self.held[shard].result)
+                if len(encoded_images) == self.shards[shard].rows:
+                    return encoded_images
                 raise Error(
-                    f"{self.shards[shard].name} holds {len(found)} images now, and held"
+                    f"{self.shards[shard].name} holds {len(encoded_images)} images now, and held"
                     f" {self.shards[shard].rows} when it was indexed; bring back what it was."
                 )
             except Error:
                 del self.held[shard]  # so that it is tried again
                 raise
 
-    def order(self, rows: Int64[Tensor, " n"], draw: torch.Generator) -> Int64[Tensor, " n"]:
+    def order(self, rows: Int64[Tensor, " n"], rng: torch.Generator) -> Int64[Tensor, " n"]:
         """An epoch's permutation of range(n), window by window; `rows` are those of n images."""
-        which = torch.from_numpy(self.shard_of(rows))
-        counts = which.bincount(minlength=len(self.shards))
-        members = which.argsort(stable=True).split(counts.tolist())
-        self.windows, images, size = [], IMAGES, 0
-        for shard in torch.randperm(len(self.shards), generator=draw).tolist():
+        shard_numbers = torch.from_numpy(self.shard_of(rows))
+        counts = shard_numbers.bincount(minlength=len(self.shards))
+        rows_by_shard = shard_numbers.argsort(stable=True).split(counts.tolist())
+        self.windows, image_count, byte_count = [], WINDOW_IMAGES, 0
+        for shard in torch.randperm(len(self.shards), generator=rng).tolist():
             if not counts[shard]:
                 continue
-            if images >= IMAGES or size >= BYTES:
+            if image_count >= WINDOW_IMAGES or byte_count >= WINDOW_BYTES:
                 self.windows.append([])
-                images = size = 0
+                image_count = byte_count = 0
             self.windows[-1].append(shard)
-            images, size = images + int(counts[shard]), size + self.shards[shard].size
-        self.window_of = {s: at for at, window in enumerate(self.windows) for s in window}
-        mixed = [torch.cat([members[shard] for shard in window]) for window in self.windows]
-        return torch.cat([each[torch.randperm(len(each), generator=draw)] for each in mixed])
+            image_count, byte_count = (
+                image_count + int(counts[shard]),
+                byte_count + self.shards[shard].size,
+            )
+        self.window_of = {
+            s: window_number for window_number, window in enumerate(self.windows) for s in window
+        }
+        rows_by_window = [
+            torch.cat([rows_by_shard[shard] for shard in window]) for window in self.windows
+        ]
+        return torch.cat(
+            [
+                window_rows[torch.randperm(len(window_rows), generator=rng)]
+                for window_rows in rows_by_window
+            ]
+        )
 
 
-def brought(name: str, fetch: Callable[[], T]) -> T:
+def fetch(name: str, load: Callable[[], T]) -> T:
     """What `fetch` returns. Raises: Error if what is called `name` cannot be read."""
     try:
-        return fetch()
+        return load()
     except Error:
         raise
-    except Exception as why:  # of a network, a disk or a format: each has its own
-        said = first_line(why)
+    except Exception as error:  # of a network, a disk or a format: each has its own
+        message = summarize_exception(error)
         raise Error(
-            f"{name} cannot be read ({said}); bring it back, or leave it out. A run that it stopped"
+            f"{name} cannot be read ({message}); bring it back, or leave it out. A run that it stopped"
             " goes on with `latentia resume`."
-        ) from why
+        ) from error

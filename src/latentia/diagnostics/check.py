@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from latentia.diagnostics.run_context import Patient
+from latentia.diagnostics.run_context import RunContext
 from latentia.training.events import Finding
 
-ILL, WARN, NOTE = "ILL", "WARN", "NOTE"  # does not serve · serves badly · good to know
-RANKS = (ILL, WARN, NOTE)
+ERROR, WARNING, NOTE = "ERROR", "WARNING", "NOTE"  # does not serve · serves badly · good to know
+SEVERITIES = (ERROR, WARNING, NOTE)
 
 
 @dataclass(frozen=True)
@@ -23,27 +23,27 @@ class Check:
     evidence: str
     threshold: str
     cure: str
-    look: "Callable[[Patient], Diagnosis | None]"
+    look: "Callable[[RunContext], CheckResult | None]"
     early: bool = False
 
-    def __call__(self, patient: Patient) -> Finding | None:
-        found = self.look(patient)
-        if found is None:
+    def __call__(self, context: RunContext) -> Finding | None:
+        result = self.look(context)
+        if result is None:
             return None
         return Finding(
-            patient.step,
+            context.step,
             self.kind,
-            found.text,
-            found.severity,
-            found.means,
+            result.text,
+            result.severity,
+            result.means,
             self.threshold,
-            {k: float(f"{v:.4g}") for k, v in found.figures.items() if math.isfinite(v)},
-            tuple(found.cure),
+            {k: float(f"{v:.4g}") for k, v in result.figures.items() if math.isfinite(v)},
+            tuple(result.cure),
         )
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class CheckResult:
     """What a check says of one run."""
 
     severity: str
@@ -53,10 +53,10 @@ class Diagnosis:
     cure: list[str]
 
 
-def check(kind: str, *, evidence: str, threshold: str, cure: str, early: bool = False):
+def define_check(kind: str, *, evidence: str, threshold: str, advice: str, early: bool = False):
     """Makes a Check of a function (Patient) -> Diagnosis | None."""
 
-    def made(look: Callable[[Patient], Diagnosis | None]) -> Check:
-        return Check(kind, evidence, threshold, cure, look, early)
+    def make_check(run_check: Callable[[RunContext], CheckResult | None]) -> Check:
+        return Check(kind, evidence, threshold, advice, run_check, early)
 
-    return made
+    return make_check

@@ -3,11 +3,11 @@
 from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
-from latentia.core.text import counted
+from latentia.core.text import pluralize
 from latentia.data import Images
 from latentia.diagnostics import adversary, data, diffusion, latents, training
-from latentia.diagnostics.check import ILL, NOTE, RANKS, WARN
-from latentia.diagnostics.run_context import Patient
+from latentia.diagnostics.check import ERROR, NOTE, SEVERITIES, WARNING
+from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
 from latentia.training.events import Finding
 
@@ -16,14 +16,14 @@ CHECKS = (
     *data.CHECKS,
     *adversary.CHECKS,
     *diffusion.CHECKS,
-    latents.sigma,
+    latents.sigma_off_residual,
     *training.CHECKS,
     *latents.CHECKS,
-    training.unfinished,  # of whatever is wrong above, too
+    training.unfinished_training,  # of whatever is wrong above, too
 )
 
 
-class Report(NamedTuple):
+class DiagnosticReport(NamedTuple):
     """verdict: in words; findings: worst first; unseen: what could not be looked at, and why."""
 
     verdict: str
@@ -31,52 +31,61 @@ class Report(NamedTuple):
     unseen: list[str]
 
 
-def examine(run: RunFolder, images: Images | None = None, data: Any = None) -> Report:
+def diagnose_run(
+    run: RunFolder, images: Images | None = None, data: Any = None
+) -> DiagnosticReport:
     """What ails a run; only read. `images`: its own, if at hand; `data`: where they are now."""
-    patient = Patient(run, images, data)
-    found, unseen = looked(patient)
-    return Report(verdict(patient, found, unseen), found, unseen)
+    context = RunContext(run, images, data)
+    problems, skipped = run_checks(context)
+    return DiagnosticReport(summarize_findings(context, problems, skipped), problems, skipped)
 
 
-def looked(patient: Patient, early: bool = False) -> tuple[list[Finding], list[str]]:
-    found, unseen = [], {}
+def run_checks(context: RunContext, early: bool = False) -> tuple[list[Finding], list[str]]:
+    problems, skipped = [], {}
     for check in CHECKS:
         if early and not check.early:
             continue
         try:
-            finding = check(patient)
+            finding = check(context)
         except Error as problem:  # images that are not here, a recipe that is no more
-            unseen.setdefault(str(problem), []).append(check.kind)
+            skipped.setdefault(str(problem), []).append(check.kind)
             continue
         except Exception as problem:  # a check that fails must not cost a training or its report
-            why = f"This could not be looked at ({type(problem).__name__}: {problem})."
-            unseen.setdefault(why, []).append(check.kind)
+            reason = f"This could not be looked at ({type(problem).__name__}: {problem})."
+            skipped.setdefault(reason, []).append(check.kind)
             continue
         if finding:
-            found.append(finding)
-    found.sort(key=lambda finding: RANKS.index(finding.severity))  # stable: registry's order
-    return found, [f"Not looked for: {', '.join(kinds)}. {why}" for why, kinds in unseen.items()]
+            problems.append(finding)
+    problems.sort(
+        key=lambda finding: SEVERITIES.index(finding.severity)
+    )  # stable: registry's order
+    return problems, [
+        f"Not looked for: {', '.join(names)}. {reason}" for reason, names in skipped.items()
+    ]
 
 
-def verdict(patient: Patient, found: list[Finding], unseen: list[str]) -> str:
-    name, worst = patient.run.name, found[0] if found else None
-    n = f"{len(CHECKS)} checks"
-    if not patient.complete:
-        state = f"{name} is not complete ({patient.step:,} of {counted(patient.total, 'step')})"
+def summarize_findings(context: RunContext, problems: list[Finding], skipped: list[str]) -> str:
+    name, worst_finding = context.run.name, problems[0] if problems else None
+    check_text = f"{len(CHECKS)} checks"
+    if not context.complete:
+        state = f"{name} is not complete ({context.step:,} of {pluralize(context.total, 'step')})"
     else:
         state = name
-    count = {rank: sum(f.severity == rank for f in found) for rank in RANKS}
-    if worst is None or worst.severity == NOTE:
-        what = f"{state}: nothing is wrong that {n} would see"
-        what += f"; {count[NOTE]} to know." if count[NOTE] else "."
+    counts = {
+        severity: sum(finding.severity == severity for finding in problems)
+        for severity in SEVERITIES
+    }
+    if worst_finding is None or worst_finding.severity == NOTE:
+        summary = f"{state}: nothing is wrong that {check_text} would see"
+        summary += f"; {counts[NOTE]} to know." if counts[NOTE] else "."
     else:
-        grade = {ILL: "is ill", WARN: "serves, with reservations"}[worst.severity]
-        what = f"{state}: it {grade}: {worst.kind}"
-        more = len(found) - 1
-        what += f", and {more} more." if more else "."
-    return what + (" Not all could be looked at." if unseen else "")
+        quality = {ERROR: "is ill", WARNING: "serves, with reservations"}[worst_finding.severity]
+        summary = f"{state}: it {quality}: {worst_finding.kind}"
+        n_more = len(problems) - 1
+        summary += f", and {n_more} more." if n_more else "."
+    return summary + (" Not all could be looked at." if skipped else "")
 
 
-def early(run: RunFolder) -> list[Finding]:
+def find_early_problems(run: RunFolder) -> list[Finding]:
     """What will not heal by itself, by the settings and the log of a run that is being trained."""
-    return looked(Patient(run, early=True), early=True)[0]
+    return run_checks(RunContext(run, early=True), early=True)[0]

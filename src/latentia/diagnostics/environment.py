@@ -9,8 +9,8 @@ import textwrap
 from importlib import metadata
 from typing import Any, NamedTuple
 
-BASE = "latentia"  # what is needed always; the others are extras
-ENGINE = "latentia.training.device"
+BASE_GROUP = "latentia"  # what is needed always; the others are extras
+DEVICE_MODULE = "latentia.training.device"
 
 
 class Library(NamedTuple):
@@ -27,114 +27,132 @@ class Library(NamedTuple):
         return f"{self.name} {self.version}" + ("" if self.fits else f" is not {self.wanted}")
 
 
-def installation() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """libraries: by extra; here: what is chosen and why, by subject."""
     return {
         "latentia": metadata.version("latentia"),
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),
-        "libraries": libraries(metadata.requires("latentia") or []),
-        "here": here(),
+        "libraries": check_libraries(metadata.requires("latentia") or []),
+        "here": describe_settings(),
     }
 
 
-def libraries(required: list[str]) -> dict[str, list[Library]]:
-    found: dict[str, list[Library]] = {BASE: []}
-    for line in required:
-        name, wanted = re.match(r"([\w.-]+)(?:\[.*?\])?\s*([^;]*)", line).groups()  # pyright: ignore
+def check_libraries(requirements: list[str]) -> dict[str, list[Library]]:
+    by_group: dict[str, list[Library]] = {BASE_GROUP: []}
+    for line in requirements:
+        name, requirement = re.match(r"([\w.-]+)(?:\[.*?\])?\s*([^;]*)", line).groups()  # pyright: ignore
         extra = re.search(r"extra == ['\"](\w+)", line)
-        found.setdefault(extra[1] if extra else BASE, []).append(library(name, wanted.strip()))
-    return found
+        by_group.setdefault(extra[1] if extra else BASE_GROUP, []).append(
+            check_library(name, requirement.strip())
+        )
+    return by_group
 
 
-def library(name: str, wanted: str) -> Library:
+def check_library(name: str, requirement: str) -> Library:
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Library(name, wanted, None, False)
-    least = re.search(r">=([\d.]+)", wanted)
-    return Library(name, wanted, version, not least or numbers(version) >= numbers(least[1]))
+        return Library(name, requirement, None, False)
+    minimum = re.search(r">=([\d.]+)", requirement)
+    return Library(
+        name,
+        requirement,
+        version,
+        not minimum or parse_version(version) >= parse_version(minimum[1]),
+    )
 
 
-def numbers(version: str) -> list[int]:
+def parse_version(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", version)[:3]]
 
 
-def here() -> dict[str, str]:
+def describe_settings() -> dict[str, str]:
     """What a training would take, and why."""
-    found = {}
-    for ask in (device, precision, threads, memory, cache):
+    settings = {}
+    for describe in (device, precision, threads, memory, cache):
         try:
-            found[ask.__name__] = ask()
+            settings[describe.__name__] = describe()
         except Exception as problem:  # whatever is missing or broken: that is what was asked
-            found[ask.__name__] = f"unknown: {(str(problem) or repr(problem)).splitlines()[0]}"
-    return found | {"compile": "off: torch.compile gains nothing on a CPU once the above is in"}
+            settings[describe.__name__] = (
+                f"unknown: {(str(problem) or repr(problem)).splitlines()[0]}"
+            )
+    return settings | {"compile": "off: torch.compile gains nothing on a CPU once the above is in"}
 
 
 def device() -> str:
-    torch, ours = importlib.import_module("torch"), importlib.import_module(ENGINE).find_device()
-    if ours.type == "cuda":
-        return f"cuda: {torch.cuda.get_device_name(ours)}"
+    torch, selected_device = (
+        importlib.import_module("torch"),
+        importlib.import_module(DEVICE_MODULE).find_device(),
+    )
+    if selected_device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(selected_device)}"
     if torch.version.cuda is None and torch.version.hip is None:
         return f"cpu: torch {torch.__version__} is built without GPUs"
     return f"cpu: torch {torch.__version__} finds no GPU, or no driver for it"
 
 
 def precision() -> str:
-    ours = importlib.import_module(ENGINE)
-    if ours.has_bf16(ours.find_device()):
+    device_module = importlib.import_module(DEVICE_MODULE)
+    if device_module.has_bf16(device_module.find_device()):
         return "bf16: this device multiplies it in hardware; losses are float32 (--precision fp32)"
     return "fp32: this device has no bf16 in hardware"
 
 
 def threads() -> str:
-    many, cores = importlib.import_module("torch").get_num_threads(), os.cpu_count()
-    asked = {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
-    why = ", ".join(f"{k}={v}" for k, v in asked.items()) or "one a core"
-    return f"{many}: {why}, of {cores} processors (--threads)"
+    n_threads, cores = importlib.import_module("torch").get_num_threads(), os.cpu_count()
+    environment_values = {
+        name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ
+    }
+    reason = ", ".join(f"{k}={v}" for k, v in environment_values.items()) or "one a core"
+    return f"{n_threads}: {reason}, of {cores} processors (--threads)"
 
 
 def memory() -> str:
-    if importlib.import_module(ENGINE).find_mallopt():
+    if importlib.import_module(DEVICE_MODULE).find_mallopt():
         return "commands that train keep freed blocks: glibc's mallopt (LATENTIA_MALLOPT=0: not)"
-    off = os.environ.get("LATENTIA_MALLOPT") == "0"
+    is_disabled = os.environ.get("LATENTIA_MALLOPT") == "0"
     return "as the system does: " + (
-        "LATENTIA_MALLOPT=0" if off else "its allocator is not glibc's"
+        "LATENTIA_MALLOPT=0" if is_disabled else "its allocator is not glibc's"
     )
 
 
 def cache() -> str:
     path = importlib.import_module("latentia.data.cache").root()
-    there = next(each for each in (path, *path.parents) if each.exists())
-    disk = shutil.disk_usage(there)
+    existing_path = next(folder for folder in (path, *path.parents) if folder.exists())
+    disk = shutil.disk_usage(existing_path)
     return f"{path}, {disk.free / 1e9:,.0f} GB free of {disk.total / 1e9:,.0f}"
 
 
-def shown(found: dict[str, Any]) -> str:
+def format_environment(environment: dict[str, Any]) -> str:
     """One screen."""
-    base, *extras = found["libraries"].items()
-    rows = [("needed", told(base[1]))]
-    for name, each in sorted(extras):
-        cure = "" if all(x.fits for x in each) else f': pip install "latentia[{name}]"'
-        rows += [(f"[{name}]", told(each) + cure)]
-    head = f"latentia {found['latentia']}, Python {found['python']}, {found['platform']}"
-    return "\n".join([head, "", *map(row, rows), "", *map(row, found["here"].items())])
+    base_group, *extra_groups = environment["libraries"].items()
+    rows = [("needed", format_libraries(base_group[1]))]
+    for name, members in sorted(extra_groups):
+        install_hint = "" if all(x.fits for x in members) else f': pip install "latentia[{name}]"'
+        rows += [(f"[{name}]", format_libraries(members) + install_hint)]
+    header = f"latentia {environment['latentia']}, Python {environment['python']}, {environment['platform']}"
+    return "\n".join(
+        [header, "", *map(format_row, rows), "", *map(format_row, environment["here"].items())]
+    )
 
 
-def row(pair: tuple[str, str]) -> str:
+def format_row(entry: tuple[str, str]) -> str:
     margin = " " * 13
-    return textwrap.fill(pair[1], 100, initial_indent=f"  {pair[0]:<11}", subsequent_indent=margin)
+    return textwrap.fill(
+        entry[1], 100, initial_indent=f"  {entry[0]:<11}", subsequent_indent=margin
+    )
 
 
-def told(libraries: list[Library]) -> str:
-    wrong = [str(each) for each in libraries if not each.fits]
-    return "; ".join(wrong) if wrong else ", ".join(map(str, libraries))
+def format_libraries(libraries: list[Library]) -> str:
+    unmet = [str(member) for member in libraries if not member.fits]
+    return "; ".join(unmet) if unmet else ", ".join(map(str, libraries))
 
 
-def whole(found: dict[str, Any]) -> bool:
+def is_complete(environment: dict[str, Any]) -> bool:
     """Whether what is needed always is there."""
-    return all(each.fits for each in found["libraries"][BASE])
+    return all(each.fits for each in environment["libraries"][BASE_GROUP])
 
 
 if __name__ == "__main__":  # for an environment in which the command itself cannot start
-    print(shown(installation()))
+    print(format_environment(describe_environment()))

@@ -11,29 +11,34 @@ from torch import Tensor
 
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
-from latentia.core.seeding import normal_rows
+from latentia.core.seeding import sample_normal_rows
 from latentia.data import Images, Split
-from latentia.data.splits import evenly
-from latentia.latents.encoding import Codes, codes
-from latentia.metrics.coverage import Overlap, overlap
+from latentia.data.splits import evenly_spaced_rows
+from latentia.latents.encoding import LatentTable, encode_split
+from latentia.metrics.coverage import PRDC, prdc
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import read_about
+from latentia.training.checkpoint import read_metadata
 from latentia.training.events import NON_FINITE, read_rows
 from latentia.training.plan import Plan
-from latentia.training.state import FAILURES
+from latentia.training.state import MAX_FAILURES
 
-PIXELS = 2**21  # that are encoded, at most; so the doctor takes seconds on large images too
-FEWEST, MOST = 200, 2000  # held-out images that are encoded, whatever their size
-DRAWN = 500  # samples, and as many decoded posterior draws, at most
-DECODED = 100  # posterior means that are decoded: each gives the error of all its pixels
-EARLY = 0.25  # share of the run: VAEs begin collapsed, generators grey
-STEPS = 300  # by then a VAE has left the mean image; MNIST's recipes take 4,290 and more
-PRIOR_STEPS = 1000  # denoisers begin by saying 0, and their averaged weights lag behind
-COMPONENTS = 32  # principal components of the held-out pixels, in which neighbours are sought
+MAX_ENCODED_PIXELS = (
+    2**21
+)  # that are encoded, at most; so the doctor takes seconds on large images too
+MIN_ENCODED_IMAGES, MAX_ENCODED_IMAGES = (
+    200,
+    2000,
+)  # held-out images that are encoded, whatever their size
+MAX_SAMPLES = 500  # samples, and as many decoded posterior draws, at most
+MAX_DECODED = 100  # posterior means that are decoded: each gives the error of all its pixels
+EARLY_SHARE = 0.25  # share of the run: VAEs begin collapsed, generators grey
+MIN_STEPS = 300  # by then a VAE has left the mean image; MNIST's recipes take 4,290 and more
+MIN_PRIOR_STEPS = 1000  # denoisers begin by saying 0, and their averaged weights lag behind
+MAX_COMPONENTS = 32  # principal components of the held-out pixels, in which neighbours are sought
 
 
-class Patient:
+class RunContext:
     """A run, and what was found out of it so far; nothing of its folder is changed.
 
     images: the run's own, if at hand. early: in training: only settings and log are looked at.
@@ -60,37 +65,37 @@ class Patient:
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """Rows of an event; after a kill, those of the steps that the weights have taken."""
-        found = [row for row in self.rows if row["event"] == event]
-        taken = math.inf if self.early else self.about_state.get("step", math.inf)
-        return [row for row in found if row["step"] <= taken]
+        matches = [row for row in self.rows if row["event"] == event]
+        last_step = math.inf if self.early else self.about_state.get("step", math.inf)
+        return [row for row in matches if row["step"] <= last_step]
 
     @cached_property
     def incidents(self) -> list[dict[str, Any]]:
         """Steps that were not finite."""
-        found = [row for row in self.rows if row["event"] == "finding"]
-        return [row for row in found if row["kind"] == NON_FINITE]
+        finding_rows = [row for row in self.rows if row["event"] == "finding"]
+        return [row for row in finding_rows if row["kind"] == NON_FINITE]
 
     @cached_property
     def about_state(self) -> dict[str, Any]:
         """The header of the commit point; empty where only weights were kept."""
-        return read_about(self.run.state) if self.run.state.exists() else {}
+        return read_metadata(self.run.state) if self.run.state.exists() else {}
 
     @property
     def diverged(self) -> bool:
-        """Whether it ended by steps that were not finite."""
-        return self.about_state.get("failures", 0) >= FAILURES
+        """Whether the run ended because of steps that were not finite."""
+        return self.about_state.get("failures", 0) >= MAX_FAILURES
 
     @property
     def step(self) -> int:
-        logged = self.logged[-1]["step"] if self.logged else 0
-        return logged if self.early else self.about_state.get("step", logged)
+        last_step = self.logged[-1]["step"] if self.logged else 0
+        return last_step if self.early else self.about_state.get("step", last_step)
 
     @cached_property
     def total(self) -> int:
         """Steps that the run was to take."""
         if self.logged:
             return self.logged[-1]["total"]
-        return steps_of(self.plan, self.run)
+        return count_steps(self.plan, self.run)
 
     @property
     def complete(self) -> bool:
@@ -104,7 +109,7 @@ class Patient:
     @property
     def enough(self) -> int:
         """Steps below which a run is near its random start."""
-        return PRIOR_STEPS if self.prior else STEPS
+        return MIN_PRIOR_STEPS if self.prior else MIN_STEPS
 
     @property
     def brief(self) -> bool:
@@ -113,7 +118,7 @@ class Patient:
     @property
     def young(self) -> bool:
         """So early in the run that a low rate may yet rise, and one grey picture become many."""
-        return self.step < EARLY * self.total
+        return self.step < EARLY_SHARE * self.total
 
     @property
     def players(self) -> list[str]:
@@ -156,8 +161,8 @@ class Patient:
     @cached_property
     def held_out(self) -> Split:
         """Validation images, never the test images; the training ones where none were kept."""
-        part = self.images.split("validation")
-        return part if len(part) else self.images.split("train")
+        validation_split = self.images.split("validation")
+        return validation_split if len(validation_split) else self.images.split("train")
 
     @property
     def data(self) -> list[str]:
@@ -167,27 +172,30 @@ class Patient:
     @property
     def most(self) -> int:
         """Held-out images that are looked at: fewer, where they are large."""
-        return min(MOST, max(FEWEST, PIXELS // pixels_of(self.run)))
+        return min(
+            MAX_ENCODED_IMAGES,
+            max(MIN_ENCODED_IMAGES, MAX_ENCODED_PIXELS // count_pixels(self.run)),
+        )
 
     @property
     def drawn(self) -> int:
-        return min(DRAWN, self.most)
+        return min(MAX_SAMPLES, self.most)
 
-    def few(self, n: int) -> Float[Tensor, "n c h w"]:
+    def few(self, n_images: int) -> Float[Tensor, "n c h w"]:
         """So many held-out images, or all, evenly spaced."""
-        return self.held_out.batch(evenly(len(self.held_out), n)).image
+        return self.held_out.batch(evenly_spaced_rows(len(self.held_out), n_images)).image
 
     @cached_property
-    def codes(self) -> Codes:
+    def codes(self) -> LatentTable:
         """Of held-out images."""
-        return codes(self.coder, self.held_out, most=self.most)
+        return encode_split(self.coder, self.held_out, limit=self.most)
 
     @cached_property
     def residual(self) -> tuple[float, float]:
         """Mean squared error of decoded posterior means, and the variance that it leaves over."""
-        images, rows = self.few(self.most), evenly(len(self.codes.mean), DECODED)
-        wrong = self.decoded(self.codes.mean[rows]) - images[rows]
-        return float(wrong.square().mean()), float((images - images.mean(0)).square().mean())
+        images, rows = self.few(self.most), evenly_spaced_rows(len(self.codes.mean), MAX_DECODED)
+        errors = self.decoded(self.codes.mean[rows]) - images[rows]
+        return float(errors.square().mean()), float((images - images.mean(0)).square().mean())
 
     @property
     def explained(self) -> float:
@@ -197,19 +205,23 @@ class Patient:
     @cached_property
     @torch.inference_mode()
     def samples(self) -> Float[Tensor, "n c h w"]:
-        n = max(2, min(self.drawn, 64 * self.held_out.at_once(), len(self.held_out)))
+        n_samples = max(2, min(self.drawn, 64 * self.held_out.at_once(), len(self.held_out)))
         model: Any = self.model
         if getattr(model, "condition", None) is None or model.classes:
-            return model.sample(n, seed=0).cpu()
+            return model.sample(n_samples, seed=0).cpu()
         # an image as condition: without one, samples are of no image that could be compared
-        told = self.held_out.batch(evenly(len(self.held_out), n)).columns[model.column]
-        return model.sample(len(told), seed=0, cond=told).cpu()
+        conditions = self.held_out.batch(evenly_spaced_rows(len(self.held_out), n_samples)).columns[
+            model.column
+        ]
+        return model.sample(len(conditions), seed=0, cond=conditions).cpu()
 
     @cached_property
     def posterior_draws(self) -> Float[Tensor, "n c h w"]:
         """Decoded draws, one from the posterior of each of some held-out images."""
-        rows = evenly(len(self.codes.mean), self.drawn)
-        eps = normal_rows(len(rows), self.codes.mean.shape[1:], seed=0, purpose="doctor").numpy()
+        rows = evenly_spaced_rows(len(self.codes.mean), self.drawn)
+        eps = sample_normal_rows(
+            len(rows), self.codes.mean.shape[1:], seed=0, purpose="doctor"
+        ).numpy()
         return self.decoded(self.codes.mean[rows] + self.codes.sd[rows] * eps)
 
     @torch.inference_mode()
@@ -217,20 +229,28 @@ class Patient:
         """Of latents whose dimensions stand in a row."""
         z = torch.from_numpy(latents).unflatten(1, tuple(self.coder.latent_shape))
         return torch.cat(
-            [self.coder.decode(part).cpu() for part in z.split(self.held_out.at_once())]
+            [self.coder.decode(chunk).cpu() for chunk in z.split(self.held_out.at_once())]
         )
 
-    def likeness(self, drawn: Tensor, real: Tensor) -> Overlap:
+    def likeness(self, samples: Tensor, real_images: Tensor) -> PRDC:
         """How `drawn` lie among `real`, in principal components of the real pixels."""
-        n = min(len(drawn), len(real))
-        flat = real.flatten(1).double()
-        centre = flat.mean(0)
-        width = min(COMPONENTS, n - 1, flat.shape[1])
-        wide = flat - centre
-        strength, order = torch.linalg.eigh(wide @ wide.T)  # exact, and of the images' number only
-        axes = wide.T @ order[:, -width:] / strength[-width:].clamp_min(1e-12).sqrt()
-        a, b = ((x.flatten(1).double()[:n] - centre) @ axes for x in (real, drawn))
-        return overlap(a.float(), b.float(), k=min(5, n - 1))
+        n_images = min(len(samples), len(real_images))
+        flat_pixels = real_images.flatten(1).double()
+        centre = flat_pixels.mean(0)
+        n_components = min(MAX_COMPONENTS, n_images - 1, flat_pixels.shape[1])
+        centred = flat_pixels - centre
+        eigenvalues, eigenvectors = torch.linalg.eigh(
+            centred @ centred.T
+        )  # exact, and of the images' number only
+        axes = (
+            centred.T
+            @ eigenvectors[:, -n_components:]
+            / eigenvalues[-n_components:].clamp_min(1e-12).sqrt()
+        )
+        real_coordinates, sample_coordinates = (
+            (x.flatten(1).double()[:n_images] - centre) @ axes for x in (real_images, samples)
+        )
+        return prdc(real_coordinates.float(), sample_coordinates.float(), k=min(5, n_images - 1))
 
     def gauge(self, name: str) -> np.ndarray:
         """Of every log row; nan where it was not told."""
@@ -238,28 +258,30 @@ class Patient:
 
     def norms(self, player: str) -> np.ndarray:
         """The gradient's norm, of every log row in which the player moved."""
-        said = [row["players"].get(player) for row in self.logged]
-        return np.array([each["gradient_norm"] for each in said if each])
+        player_rows = [row["players"].get(player) for row in self.logged]
+        return np.array([player_row["gradient_norm"] for player_row in player_rows if player_row])
 
     def term(self, name: str, kind: str = "terms") -> np.ndarray:
         """A term's mean (or its weight) of every log row in which it appears."""
-        told = [said[kind] for row in self.logged for said in row["players"].values()]
-        return np.array([each[name] for each in told if name in each])
+        term_rows = [
+            player_row[kind] for row in self.logged for player_row in row["players"].values()
+        ]
+        return np.array([terms[name] for terms in term_rows if name in terms])
 
     def score(self, name: str) -> np.ndarray:
         """A validation figure, epoch by epoch."""
-        return np.array([r["values"][name] for r in self.validated if name in r["values"]])
+        return np.array([row["values"][name] for row in self.validated if name in row["values"]])
 
     def _look(self) -> None:
         if self.early:
             raise Error("The run is still being trained.")
 
 
-def steps_of(plan: Plan, run: RunFolder) -> int:
+def count_steps(plan: Plan, run: RunFolder) -> int:
     """All steps of a plan on the run's images; the short last batch of an epoch is left out."""
-    n = run.metadata["images"]["count"]["train"]
-    return plan.epochs * (n // max(1, min(plan.batch, n)))
+    n_images = run.metadata["images"]["count"]["train"]
+    return plan.epochs * (n_images // max(1, min(plan.batch, n_images)))
 
 
-def pixels_of(run: RunFolder) -> int:
+def count_pixels(run: RunFolder) -> int:
     return math.prod(run.metadata["images"]["shape"])

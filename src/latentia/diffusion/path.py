@@ -8,7 +8,7 @@ from torch import Tensor
 Target = Literal["noise", "velocity"]
 
 
-class Point(NamedTuple):
+class PathCoefficients(NamedTuple):
     """Coefficients at a time and their derivatives: velocity = dalpha z_0 + dsigma noise."""
 
     alpha: Tensor
@@ -23,10 +23,10 @@ class Path(Protocol):
 
     target: Target
 
-    def at(self, t: Tensor) -> Point: ...
+    def at(self, t: Tensor) -> PathCoefficients: ...
 
 
-class Linear:
+class LinearPath:
     """alpha = 1 - t, sigma = t; Lipman et al. 2023, arXiv 2210.02747, equation 22 (sigma_min 0).
 
     Their time runs the other way. Target: the velocity, noise - data.
@@ -34,12 +34,12 @@ class Linear:
 
     target: Target = "velocity"
 
-    def at(self, t: Tensor) -> Point:
-        one = torch.ones_like(t)
-        return Point(1 - t, t, -one, one)
+    def at(self, t: Tensor) -> PathCoefficients:
+        ones = torch.ones_like(t)
+        return PathCoefficients(1 - t, t, -ones, ones)
 
 
-class VariancePreserving:
+class VariancePreservingPath:
     """alpha^2 + sigma^2 = 1; Song et al. 2021, arXiv 2011.13456, equation 33.
 
     The published discrete schedule (Ho et al. 2020: 1,000 steps, 1e-4 to 0.02) is this one between
@@ -48,25 +48,27 @@ class VariancePreserving:
 
     target: Target = "noise"
 
-    def __init__(self, low: float = 0.1, high: float = 20.0):
-        self.low, self.high = low, high
+    def __init__(self, beta_min: float = 0.1, beta_max: float = 20.0):
+        self.low, self.high = beta_min, beta_max
 
-    def at(self, t: Tensor) -> Point:
+    def at(self, t: Tensor) -> PathCoefficients:
         log_alpha = -0.5 * t * (self.low + 0.5 * t * (self.high - self.low))
-        slope = -0.5 * (self.low + t * (self.high - self.low))  # of log alpha
+        dlog_alpha = -0.5 * (self.low + t * (self.high - self.low))  # of log alpha
         alpha = log_alpha.exp()
         sigma = (-torch.expm1(2 * log_alpha)).clamp_min(0).sqrt()
         # infinite at t = 0, where no sampler asks for it
-        return Point(alpha, sigma, slope * alpha, -slope * alpha.square() / sigma)
+        return PathCoefficients(
+            alpha, sigma, dlog_alpha * alpha, -dlog_alpha * alpha.square() / sigma
+        )
 
 
-PATHS = {"linear": Linear, "variance-preserving": VariancePreserving}
+PATHS = {"linear": LinearPath, "variance-preserving": VariancePreservingPath}
 
 
-def like(values: Tensor, z: Tensor) -> Tensor:
+def broadcast_to_latents(values: Tensor, z: Tensor) -> Tensor:
     """(b,) -> (b, 1, ...), to multiply latents of z's shape."""
     return values.reshape(-1, *[1] * (z.dim() - 1))
 
 
-def along(point: Point, z: Tensor) -> Point:
-    return Point(*(like(value, z) for value in point))
+def broadcast_coefficients(coefficients: PathCoefficients, z: Tensor) -> PathCoefficients:
+    return PathCoefficients(*(broadcast_to_latents(value, z) for value in coefficients))

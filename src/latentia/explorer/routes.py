@@ -15,22 +15,22 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, FiniteFloat, mod
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.core.tensors import displayable, to_bytes
-from latentia.explorer.projection import plane, rounded
-from latentia.explorer.session import Answer, Explored, Given
-from latentia.explorer.summary import columns, described
+from latentia.core.tensors import to_bytes, to_display_channels
+from latentia.explorer.projection import project_latents, round_values
+from latentia.explorer.session import InputImage, RenderedResponse, RunSession
+from latentia.explorer.summary import describe_run, list_map_columns
 from latentia.explorer.worker import Worker
-from latentia.latents.encoding import names
+from latentia.latents.encoding import name_dims
 
-PAGE = Path(__file__).parent
-FILES = {"/": "explorer.html", "/explorer.css": "explorer.css", "/explorer.js": "explorer.js"}
-KINDS = {".png": "image/png", ".gif": "image/gif"}
-UPLOAD = 8 * 2**20  # bytes of a file
+PAGE_FOLDER = Path(__file__).parent
+PAGE_FILES = {"/": "explorer.html", "/explorer.css": "explorer.css", "/explorer.js": "explorer.js"}
+MEDIA_TYPES = {".png": "image/png", ".gif": "image/gif"}
+MAX_UPLOAD_BYTES = 8 * 2**20  # bytes of a file
 
 Index = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class Asked(BaseModel):
+class RunRequest(BaseModel):
     """Of which run; file: the picture as a command writes it, not its parts for the page."""
 
     model_config = ConfigDict(extra="forbid")
@@ -38,190 +38,218 @@ class Asked(BaseModel):
     file: Literal[".png", ".gif"] | None = None
 
 
-class Picked(BaseModel):
+class ImageSource(BaseModel):
     """An image: a file's bytes in base64 with its name, or an index into the data of run `of`."""
 
     model_config = ConfigDict(extra="forbid")
     index: Index | None = None
     of: Index | None = None
-    file: Annotated[Base64Bytes, Field(max_length=UPLOAD)] | None = None
+    file: Annotated[Base64Bytes, Field(max_length=MAX_UPLOAD_BYTES)] | None = None
     name: Annotated[str, Field(max_length=200)] = ""
 
     @model_validator(mode="after")
-    def one(self) -> "Picked":
+    def one(self) -> "ImageSource":
         if (self.index is None) == (self.file is None):
             raise ValueError("give an index or a file")
         return self
 
 
-class Latents(Asked):
+class DecodeRequest(RunRequest):
     latents: Annotated[list[list[FiniteFloat]], Field(min_length=1, max_length=64)]
 
 
-class OneImage(Asked):
-    image: Picked
+class ImageRequest(RunRequest):
+    image: ImageSource
     n: Annotated[int, Field(ge=1, le=48)] = 8
 
 
-class Walk(Asked):
-    images: Annotated[list[Picked], Field(min_length=2, max_length=8)]
+class WalkRequest(RunRequest):
+    images: Annotated[list[ImageSource], Field(min_length=2, max_length=8)]
     steps: Annotated[int, Field(ge=2, le=64)] = 10
     spherical: bool = False
 
 
-class Options(BaseModel):
+class SamplingOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
     sampler: Annotated[str, Field(max_length=20)] | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     guidance: Annotated[FiniteFloat, Field(ge=0, le=100)] | None = None
 
 
-class Draw(Asked):
+class SampleRequest(RunRequest):
     n: Annotated[int, Field(ge=1, le=64)] = 16
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
     cond: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     standard: bool = False
-    options: Options = Options()
+    options: SamplingOptions = SamplingOptions()
 
 
-class Turn(Asked):
+class BetaRequest(RunRequest):
     """read: it stays so, and the images are to be read for it."""
 
     beta: Annotated[FiniteFloat, Field(gt=0)]
     read: bool = False
 
 
-class Map(Asked):
+class MapRequest(RunRequest):
     kind: Literal["pca", "dims", "umap"] = "pca"
     dims: Annotated[list[Index], Field(min_length=2, max_length=2)] = [0, 1]
     column: Annotated[str, Field(max_length=200)] | None = None
 
 
-def application(runs: list[Explored], worker: Worker) -> FastAPI:
+def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.exception_handler(Error)
-    async def refused(request: Request, problem: Exception) -> JSONResponse:
+    async def handle_error(request: Request, problem: Exception) -> JSONResponse:
         return JSONResponse({"detail": str(problem)}, 422)
 
     @app.exception_handler(RequestValidationError)
-    async def misunderstood(request: Request, problem: RequestValidationError) -> JSONResponse:
-        return JSONResponse({"detail": sentence(problem)}, 422)
+    async def handle_invalid_request(
+        request: Request, problem: RequestValidationError
+    ) -> JSONResponse:
+        return JSONResponse({"detail": describe_problem(problem)}, 422)
 
-    def of(asked: Asked) -> Explored:
-        if asked.run >= len(runs):
-            raise Error(f"There is no run {asked.run}; there are {len(runs)}, from 0.")
-        return runs[asked.run]
+    def get_session(request: RunRequest) -> RunSession:
+        if request.run >= len(sessions):
+            raise Error(f"There is no run {request.run}; there are {len(sessions)}, from 0.")
+        return sessions[request.run]
 
-    def picked(run: Explored, image: Picked) -> Given:
-        of(Asked(run=image.of or 0))
-        return run.pick(image, runs)
+    def load_image(session: RunSession, source: ImageSource) -> InputImage:
+        get_session(RunRequest(run=source.of or 0))
+        return session.pick(source, sessions)
 
-    async def answer(asked: Asked, make: Callable[[], Answer]) -> Response:
-        def made() -> Response:
-            found = make()
-            if asked.file:
-                if asked.file not in found.sheet.kinds:
-                    raise Error(f"This picture has no {asked.file}; ask for .png.")
-                return Response(found.sheet.kinds[asked.file](), media_type=KINDS[asked.file])
-            shown = [address(image) for image in displayable(found.sheet.images)]
-            told = {f"command{e}": found.command(e) for e in found.sheet.kinds if e in KINDS}
-            return JSONResponse({"images": shown, **told, **found.more})
+    async def respond(
+        request: RunRequest, make_response: Callable[[], RenderedResponse]
+    ) -> Response:
+        def render() -> Response:
+            rendered_response = make_response()
+            if request.file:
+                if request.file not in rendered_response.sheet.kinds:
+                    raise Error(f"This picture has no {request.file}; ask for .png.")
+                return Response(
+                    rendered_response.sheet.kinds[request.file](),
+                    media_type=MEDIA_TYPES[request.file],
+                )
+            image_urls = [
+                to_data_url(image) for image in to_display_channels(rendered_response.sheet.images)
+            ]
+            commands = {
+                f"command{suffix}": rendered_response.command(suffix)
+                for suffix in rendered_response.sheet.kinds
+                if suffix in MEDIA_TYPES
+            }
+            return JSONResponse({"images": image_urls, **commands, **rendered_response.more})
 
-        return await worker.do(made)
+        return await worker.do(render)
 
-    for route, name in FILES.items():
-        app.get(route)(lambda name=name: FileResponse(PAGE / name))
+    for route, name in PAGE_FILES.items():
+        app.get(route)(lambda name=name: FileResponse(PAGE_FOLDER / name))
 
     @app.get("/api/runs")
-    def all_runs() -> JSONResponse:  # as the map: histograms take their time
-        return JSONResponse({"runs": [described(run) for run in runs]})
+    def list_runs() -> JSONResponse:  # as the map: histograms take their time
+        return JSONResponse({"runs": [describe_run(session) for session in sessions]})
 
     @app.post("/api/encode")
-    async def encode(asked: OneImage) -> JSONResponse:
-        run = of(asked)
+    async def encode_image(request: ImageRequest) -> JSONResponse:
+        session = get_session(request)
 
-        def made() -> JSONResponse:
-            given = picked(run, asked.image)
+        def encode_now() -> JSONResponse:
+            input_image = load_image(session, request.image)
             return JSONResponse(
-                {**run.encode(given), "image": address(displayable(given.image)[0])}
+                {
+                    **session.encode(input_image),
+                    "image": to_data_url(to_display_channels(input_image.image)[0]),
+                }
             )
 
-        return await worker.do(made)
+        return await worker.do(encode_now)
 
     @app.post("/api/decode")
-    async def decode(asked: Latents) -> Response:
-        run = of(asked)
-        return await answer(asked, lambda: run.decode(asked.latents))
+    async def decode_latents(request: DecodeRequest) -> Response:
+        session = get_session(request)
+        return await respond(request, lambda: session.decode(request.latents))
 
     @app.post("/api/reconstruct")
-    async def reconstruct(asked: OneImage) -> Response:
-        run = of(asked)
-        return await answer(asked, lambda: run.reconstruct(picked(run, asked.image)))
+    async def reconstruct_image(request: ImageRequest) -> Response:
+        session = get_session(request)
+        return await respond(
+            request, lambda: session.reconstruct(load_image(session, request.image))
+        )
 
     @app.post("/api/nearest")
-    async def nearest(asked: OneImage) -> Response:
-        run = of(asked)
-        return await answer(asked, lambda: run.nearest(picked(run, asked.image), asked.n))
+    async def find_nearest(request: ImageRequest) -> Response:
+        session = get_session(request)
+        return await respond(
+            request, lambda: session.nearest(load_image(session, request.image), request.n)
+        )
 
     @app.post("/api/walk")
-    async def walk(asked: Walk) -> Response:
-        run = of(asked)
-        how = asked.steps, asked.spherical
-        return await answer(
-            asked, lambda: run.walk([picked(run, image) for image in asked.images], *how)
+    async def walk_images(request: WalkRequest) -> Response:
+        session = get_session(request)
+        walk_arguments = request.steps, request.spherical
+        return await respond(
+            request,
+            lambda: session.walk(
+                [load_image(session, image) for image in request.images], *walk_arguments
+            ),
         )
 
     @app.post("/api/sample")
-    async def sample(asked: Draw) -> Response:
-        run, wanted = of(asked), asked.options.model_dump(exclude_none=True)
-        how = asked.n, asked.seed, asked.cond, wanted, asked.standard
-        return await answer(asked, lambda: run.sample(*how))
+    async def draw_samples(request: SampleRequest) -> Response:
+        session, sampling_options = (
+            get_session(request),
+            request.options.model_dump(exclude_none=True),
+        )
+        sample_arguments = request.n, request.seed, request.cond, sampling_options, request.standard
+        return await respond(request, lambda: session.sample(*sample_arguments))
 
     @app.post("/api/beta")
-    async def beta(asked: Turn) -> JSONResponse:
-        run = of(asked)
-        await worker.do(run.turn, asked.beta)
-        if asked.read:
-            threading.Thread(target=run.read, daemon=True).start()
-        return JSONResponse({"beta": asked.beta})
+    async def change_beta(request: BetaRequest) -> JSONResponse:
+        session = get_session(request)
+        await worker.do(session.turn, request.beta)
+        if request.read:
+            threading.Thread(target=session.read, daemon=True).start()
+        return JSONResponse({"beta": request.beta})
 
     @app.post("/api/map")
-    def seen(asked: Map) -> JSONResponse:  # in a thread of its own: UMAP takes its time
-        return JSONResponse(on_map(of(asked), asked))
+    def project_map(
+        request: MapRequest,
+    ) -> JSONResponse:  # in a thread of its own: UMAP takes its time
+        return JSONResponse(compute_map(get_session(request), request))
 
     return app
 
 
-def on_map(run: Explored, asked: Map) -> dict[str, Any]:
+def compute_map(session: RunSession, request: MapRequest) -> dict[str, Any]:
     """Places, their indices, and the values of a column."""
-    shown, maps = run.shown, run.maps
-    if shown is None or run.part is None:
-        run.able()
-        raise Error(run.missing or "The images are still being read; wait a little.")
-    d = shown.mean.shape[1]
-    if max(asked.dims) >= d and asked.kind == "dims":
-        raise Error(f"There is no dimension {max(asked.dims)}; there are {d}, from 0.")
-    key = (asked.kind, *asked.dims)
+    map_latents, maps = session.shown, session.maps
+    if map_latents is None or session.part is None:
+        session.able()
+        raise Error(session.missing or "The images are still being read; wait a little.")
+    n_dims = map_latents.mean.shape[1]
+    if max(request.dims) >= n_dims and request.kind == "dims":
+        raise Error(f"There is no dimension {max(request.dims)}; there are {n_dims}, from 0.")
+    key = (request.kind, *request.dims)
     if key not in maps:
-        known = names(run.coder.latent_shape)
-        maps[key] = plane(asked.kind, shown.mean, asked.dims, known)
-    found, rows = maps[key], run.rows
-    if asked.column is not None and asked.column not in columns(run.part):
-        raise Error(f"The data have no column {asked.column} of finite numbers.")
-    values = [] if asked.column is None else run.part.columns[asked.column][rows].tolist()
+        dim_names = name_dims(session.coder.latent_shape)
+        maps[key] = project_latents(request.kind, map_latents.mean, request.dims, dim_names)
+    projection, rows = maps[key], session.rows
+    if request.column is not None and request.column not in list_map_columns(session.part):
+        raise Error(f"The data have no column {request.column} of finite numbers.")
+    values = [] if request.column is None else session.part.columns[request.column][rows].tolist()
     return {
-        "places": rounded(found.places),
-        "origin": None if found.origin is None else rounded(found.origin, 6),
-        "axes": None if found.axes is None else rounded(found.axes, 6),
-        "names": found.names,
+        "places": round_values(projection.places),
+        "origin": None if projection.origin is None else round_values(projection.origin, 6),
+        "axes": None if projection.axes is None else round_values(projection.axes, 6),
+        "names": projection.names,
         "rows": rows.tolist(),
-        "called": [run.part.called(row) for row in rows.tolist()],
+        "called": [session.part.called(row) for row in rows.tolist()],
         "values": values,
     }
 
 
-def address(image: Tensor) -> str:
+def to_data_url(image: Tensor) -> str:
     """A picture (c, h, w) as it is, no pixel enlarged, as the address of an <img>."""
     array = to_bytes(image).permute(1, 2, 0).numpy()
     file = io.BytesIO()
@@ -229,10 +257,12 @@ def address(image: Tensor) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def sentence(problem: RequestValidationError) -> str:
+def describe_problem(problem: RequestValidationError) -> str:
     """The first thing that is wrong with a request."""
-    first = problem.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body")
-    said = str(first["msg"])
-    said = said[0].lower() + said[1:]
-    return f"The request cannot be used: {f'{where}: ' if where else ''}{said}."
+    first_error = problem.errors()[0]
+    location = ".".join(
+        str(location_part) for location_part in first_error["loc"] if location_part != "body"
+    )
+    message = str(first_error["msg"])
+    message = message[0].lower() + message[1:]
+    return f"The request cannot be used: {f'{location}: ' if location else ''}{message}."

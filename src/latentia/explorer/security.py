@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-BODY = 12 * 2**20  # bytes of a request: an image of 8 MiB in base64, and room
+MAX_BODY_BYTES = 12 * 2**20  # bytes of a request: an image of 8 MiB in base64, and room
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -20,11 +20,11 @@ HEADERS = (
 )
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """Status and the sentence that goes with it."""
 
 
-class Guard:
+class SecurityMiddleware:
     """ASGI middleware.
 
     On loopback a page elsewhere could be pointed at this server by name (DNS rebinding) or post to
@@ -42,22 +42,24 @@ class Guard:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in
                    scope["headers"]}  # fmt: skip
-        added = list(HEADERS)
+        extra_headers = list(HEADERS)
 
-        async def marked(message: Any) -> None:
+        async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *added]
+                message["headers"] = [*message.get("headers", []), *extra_headers]
             await send(message)
 
         try:
-            added += self.admit(scope, headers)
-            await self.app(scope, receive, marked)
-        except Refused as why:
-            status, text = why.args
+            extra_headers += self.admit(scope, headers)
+            await self.app(scope, receive, send_with_headers)
+        except RequestRefused as refusal:
+            status, text = refusal.args
             body = json.dumps({"detail": text}).encode()
-            kind = [(b"content-type", b"application/json"), (b"connection", b"close")]
-            await marked({"type": "http.response.start", "status": status, "headers": kind})
-            await marked({"type": "http.response.body", "body": body})
+            refusal_headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+            await send_with_headers(
+                {"type": "http.response.start", "status": status, "headers": refusal_headers}
+            )
+            await send_with_headers({"type": "http.response.body", "body": body})
 
     def admit(self, scope: dict[str, Any], headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
         """Headers to add to the answer.
@@ -65,31 +67,39 @@ class Guard:
         Raises: Refused.
         """
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self.local and named(host) not in LOOPBACK:
-            raise Refused(403, f"This server answers to 127.0.0.1 or localhost, not to {host!r}.")
+        if self.local and parse_host_name(host) not in LOOPBACK:
+            raise RequestRefused(
+                403, f"This server answers to 127.0.0.1 or localhost, not to {host!r}."
+            )
         if origin is not None and urlsplit(origin).netloc != host:
-            raise Refused(403, f"This server answers its own page only, not one of {origin!r}.")
+            raise RequestRefused(
+                403, f"This server answers its own page only, not one of {origin!r}."
+            )
         if scope["method"] == "POST":
             length = headers.get("content-length", "")
             if not length.isdecimal():  # sent in pieces of any number
-                raise Refused(411, "The request does not say its length; send Content-Length.")
-            if int(length) > BODY:
-                raise Refused(413, f"The request has {length} bytes; at most {BODY:,} are read.")
+                raise RequestRefused(
+                    411, "The request does not say its length; send Content-Length."
+                )
+            if int(length) > MAX_BODY_BYTES:
+                raise RequestRefused(
+                    413, f"The request has {length} bytes; at most {MAX_BODY_BYTES:,} are read."
+                )
             if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-                raise Refused(415, "The request is not application/json; send JSON.")
+                raise RequestRefused(415, "The request is not application/json; send JSON.")
         if self.token is None:
             return []
-        asked = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        cookie = f"latentia-{(scope.get('server') or ('', 0))[1]}"
-        if same(asked, self.token):
-            mark = f"{cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
-            return [(b"set-cookie", mark.encode())]
-        if same(cookies(headers.get("cookie", "")).get(cookie, ""), self.token):
+        query_token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        cookie_name = f"latentia-{(scope.get('server') or ('', 0))[1]}"
+        if tokens_match(query_token, self.token):
+            cookie_text = f"{cookie_name}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+            return [(b"set-cookie", cookie_text.encode())]
+        if tokens_match(parse_cookies(headers.get("cookie", "")).get(cookie_name, ""), self.token):
             return []
-        raise Refused(401, "This server wants its token: open the address that it printed.")
+        raise RequestRefused(401, "This server wants its token: open the address that it printed.")
 
 
-def named(host: str) -> str:
+def parse_host_name(host: str) -> str:
     """Of a Host header, without the port."""
     try:
         return urlsplit(f"//{host}").hostname or ""
@@ -97,13 +107,13 @@ def named(host: str) -> str:
         return ""
 
 
-def cookies(text: str) -> dict[str, str]:
+def parse_cookies(text: str) -> dict[str, str]:
     try:
         return {name: morsel.value for name, morsel in SimpleCookie(text).items()}
     except CookieError:
         return {}
 
 
-def same(given: str, token: str) -> bool:
+def tokens_match(candidate: str, token: str) -> bool:
     """In constant time: how long it takes says nothing of where they differ."""
-    return hmac.compare_digest(given.encode(), token.encode())
+    return hmac.compare_digest(candidate.encode(), token.encode())

@@ -8,44 +8,46 @@ from collections.abc import Sequence
 import uvicorn
 
 from latentia.core.errors import Error
-from latentia.data.splits import NAMES
-from latentia.explorer.routes import application
-from latentia.explorer.security import LOOPBACK, Guard
-from latentia.explorer.session import Explored
+from latentia.data.splits import SPLIT_NAMES
+from latentia.explorer.routes import create_application
+from latentia.explorer.security import LOOPBACK, SecurityMiddleware
+from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
 
 
-def serve(given: list[str], data: str | None, split: str, host: str, ports: Sequence[int]) -> None:
+def serve_explorer(
+    paths: list[str], data: str | None, split: str, host: str, ports: Sequence[int]
+) -> None:
     """Serve on the first port that is free, until interrupted; port 0 is any free one.
 
     Raises: Error if one of the runs cannot be opened, or the address cannot be taken.
     """
-    if split not in (*NAMES, "all"):
-        raise Error(f"{split!r} is not a split; give one of {', '.join(NAMES)}, all.")
+    if split not in (*SPLIT_NAMES, "all"):
+        raise Error(f"{split!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
     worker = Worker()
-    runs = [Explored.open(each, data, split, worker) for each in given]
+    sessions = [RunSession.open(path, data, split, worker) for path in paths]
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
-    door = listening(host, ports)
-    shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{door.getsockname()[1]}/"
+    server_socket = open_socket(host, ports)
+    host_text = f"[{host}]" if ":" in host else host
+    address = f"http://{host_text}:{server_socket.getsockname()[1]}/"
     print(address + (f"?token={token}" if token else ""), flush=True)
-    threading.Thread(target=lambda: [run.read() for run in runs], daemon=True).start()
-    app = Guard(application(runs, worker), host, token)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none")).run(sockets=[door])
+    threading.Thread(target=lambda: [session.read() for session in sessions], daemon=True).start()
+    app = SecurityMiddleware(create_application(sessions, worker), host, token)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none")).run(sockets=[server_socket])
 
 
-def listening(host: str, ports: Sequence[int]) -> socket.socket:
+def open_socket(host: str, ports: Sequence[int]) -> socket.socket:
     """A socket that already listens, so that the printed address answers at once."""
-    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in ports:
-        door = socket.socket(kind)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server_socket = socket.socket(family)
+        server_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            door.bind((host, port))
-            door.listen(128)
-            return door
+            server_socket.bind((host, port))
+            server_socket.listen(128)
+            return server_socket
         except (OSError, OverflowError) as problem:
-            door.close()
-            why = getattr(problem, "strerror", None) or str(problem)
-    at = host if len(ports) > 1 else f"{host}:{ports[0]}"
-    raise Error(f"{at} cannot be served on ({why}); give another --port or --host.")
+            server_socket.close()
+            reason = getattr(problem, "strerror", None) or str(problem)
+    address = host if len(ports) > 1 else f"{host}:{ports[0]}"
+    raise Error(f"{address} cannot be served on ({reason}); give another --port or --host.")

@@ -14,23 +14,23 @@ from torch import Tensor
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.data import Images, Split
-from latentia.data.decode import Unreadable, legible, opened, pixels
-from latentia.data.preprocess import unit
-from latentia.data.splits import evenly, load_image
-from latentia.explorer.worker import Patient, Worker
-from latentia.latents.encoding import SAMPLE, Codes, codes
-from latentia.latents.parsing import rows_of, told
+from latentia.data.decode import DecodeError, catch_decode_errors, decode_pixels, open_image
+from latentia.data.preprocess import array_to_unit_range
+from latentia.data.splits import evenly_spaced_rows, load_image
+from latentia.explorer.worker import QueuedModel, Worker
+from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
+from latentia.latents.parsing import format_latents, rows_to_latents
 from latentia.report import rendered_images
-from latentia.report.rendered_images import Sheet
+from latentia.report.rendered_images import RenderedImages
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.runs.image_names import caption_image
 from latentia.runs.open import open_run
 
-MEGAPIXELS = 40  # of an image that is dropped in
+MAX_MEGAPIXELS = 40  # of an image that is dropped in
 
 
-class Given(NamedTuple):
+class InputImage(NamedTuple):
     """An input image, how a command names it, and its key among the images of the run, if any."""
 
     name: str
@@ -39,19 +39,19 @@ class Given(NamedTuple):
     key: str | None = None
 
 
-class Answer(NamedTuple):
+class RenderedResponse(NamedTuple):
     """A picture, the words of the command that makes it, and what else the page is told."""
 
-    sheet: Sheet
+    sheet: RenderedImages
     words: list[str]
     more: dict[str, Any]
 
-    def command(self, ending: str) -> str:
-        return shlex.join([*self.words, "--out", f"{self.words[1]}{ending}"])
+    def command(self, suffix: str) -> str:
+        return shlex.join([*self.words, "--out", f"{self.words[1]}{suffix}"])
 
 
 @dataclass
-class Explored:
+class RunSession:
     """given: the run's path as it was written, for commands; trained: the ranges of its latents
     come from these codes; shown: what the map shows of `part`; missing: why there are no images.
     """
@@ -63,8 +63,8 @@ class Explored:
     split: str
     worker: Worker
     part: Split | None = None
-    trained: Codes | None = None
-    shown: Codes | None = None
+    trained: LatentTable | None = None
+    shown: LatentTable | None = None
     missing: str | None = None
     maps: dict[Any, Any] = field(default_factory=dict)
     others: dict[str, Split] = field(default_factory=dict)
@@ -72,9 +72,9 @@ class Explored:
     one_reader: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def open(cls, given: str, data: str | None, split: str, worker: Worker) -> "Explored":
-        run = open_run(given)
-        return cls(given, run, run.model(), data, split, worker)
+    def open(cls, run_argument: str, data: str | None, split: str, worker: Worker) -> "RunSession":
+        run = open_run(run_argument)
+        return cls(run_argument, run, run.model(), data, split, worker)
 
     @property
     def coder(self) -> Any:
@@ -98,17 +98,19 @@ class Explored:
         """Encode the images; meanwhile the model serves others between two batches."""
         if self.coder is None:
             return
-        model = Patient(self.coder, self.worker)
+        queued_model = QueuedModel(self.coder, self.worker)
         try:
             with self.one_reader:
                 while self.shown is None:
-                    run, turns = self.run, self.turns
+                    run, beta_version = self.run, self.turns
                     self.part = run.split(self.split, self.data)
-                    trained = codes(model, run.split(None, self.data, default="train"), SAMPLE)
-                    shown = codes(model, self.part, SAMPLE)
-                    if turns == self.turns:  # not turned meanwhile
+                    train_latents = encode_split(
+                        queued_model, run.split(None, self.data, default="train"), SAMPLE
+                    )
+                    map_latents = encode_split(queued_model, self.part, SAMPLE)
+                    if beta_version == self.turns:  # not turned meanwhile
                         self.maps = {}  # a plane that is being made goes into the old one
-                        self.trained, self.shown = trained, shown
+                        self.trained, self.shown = train_latents, map_latents
         except Exception as problem:  # said on the page: what needs no images must go on
             self.missing = str(problem)
 
@@ -116,8 +118,8 @@ class Explored:
     def rates(self) -> list[float] | None:
         """Nats of each dimension, as once evaluated."""
         try:
-            found = json.loads((self.run.path / "evaluation.json").read_text())
-            return [float(rate) for rate in found["rate_by_dimension"]]
+            evaluation = json.loads((self.run.path / "evaluation.json").read_text())
+            return [float(rate) for rate in evaluation["rate_by_dimension"]]
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -128,127 +130,158 @@ class Explored:
             )
         return self.coder
 
-    def pick(self, picked: Any, runs: "Sequence[Explored]") -> Given:
+    def pick(self, source: Any, sessions: "Sequence[RunSession]") -> InputImage:
         """The image that a client means: its own file, or one of the data by index.
 
         Raises: Error if it cannot be read, or is not there.
         """
-        if picked.file is not None:
-            image = upload(picked.file, picked.name, Images.described(self.run.metadata["images"]))
-            return Given(plain(picked.name), image, [])
-        of = self if picked.of is None else runs[picked.of]
-        part, data = self.part, self.data
-        if of is not self and data is None and not self.shares(of):
-            data = of.run.metadata["images"]["source"]
-            part = self.others.get(data) or self.run.split(self.split, data)
-            self.others[data] = part
-        if part is None:
+        if source.file is not None:
+            image = decode_upload(
+                source.file, source.name, Images.described(self.run.metadata["images"])
+            )
+            return InputImage(sanitize_file_name(source.name), image, [])
+        source_session = self if source.of is None else sessions[source.of]
+        data_split, data = self.part, self.data
+        if source_session is not self and data is None and not self.shares(source_session):
+            data = source_session.run.metadata["images"]["source"]
+            data_split = self.others.get(data) or self.run.split(self.split, data)
+            self.others[data] = data_split
+        if data_split is None:
             raise Error(self.missing or "The images are still being read; wait a little.")
-        image, name = load_image(str(picked.index), part), part.called(picked.index)
-        within = ["--split", self.split] if name.isdecimal() and self.split != "all" else []
-        key = part.keys[picked.index] if part is self.part else None
-        return Given(name, image, [*within, *(["--data", data] if data else [])], key)
+        image, name = load_image(str(source.index), data_split), data_split.called(source.index)
+        split_flags = ["--split", self.split] if name.isdecimal() and self.split != "all" else []
+        key = data_split.keys[source.index] if data_split is self.part else None
+        return InputImage(name, image, [*split_flags, *(["--data", data] if data else [])], key)
 
-    def shares(self, other: "Explored") -> bool:
-        own, theirs = (each.run.metadata["images"] for each in (self, other))
-        return own["fingerprint"] == theirs["fingerprint"]
+    def shares(self, session: "RunSession") -> bool:
+        own_images, session_images = (
+            compared.run.metadata["images"] for compared in (self, session)
+        )
+        return own_images["fingerprint"] == session_images["fingerprint"]
 
-    def encode(self, given: Given) -> dict[str, Any]:
-        posterior = self.able().encode(given.image)
-        nats = round(float(posterior.kl()), 2)
-        within = given.flags[1] if "--split" in given.flags else None
+    def encode(self, input_image: InputImage) -> dict[str, Any]:
+        posterior = self.able().encode(input_image.image)
+        rate = round(float(posterior.kl()), 2)
+        split_name = input_image.flags[1] if "--split" in input_image.flags else None
         return {
-            "latents": told(posterior.mean),
-            "nats": nats,
-            "name": caption_image(given.name, within),
+            "latents": format_latents(posterior.mean),
+            "nats": rate,
+            "name": caption_image(input_image.name, split_name),
         }
 
-    def decode(self, rows: list[list[float]]) -> Answer:
+    def decode(self, rows: list[list[float]]) -> RenderedResponse:
         model = self.able()
-        z = rows_of(rows, model.latent_shape, "latents")
+        z = rows_to_latents(rows, model.latent_shape, "latents")
         text = ",".join(repr(value) for value in rows[0])
-        inline = len(rows) == 1 and len(text) < 100_000  # the longest word that Linux takes
-        latents = f"--latents={text}" if inline else "--latents=latents.json"
-        return Answer(
-            rendered_images.decoded(self.run, model, z), self.words("decode", latents), {}
+        fits_command_line = (
+            len(rows) == 1 and len(text) < 100_000
+        )  # the longest word that Linux takes
+        latents = f"--latents={text}" if fits_command_line else "--latents=latents.json"
+        return RenderedResponse(
+            rendered_images.render_latents(self.run, model, z), self.words("decode", latents), {}
         )
 
-    def words(self, command: str, *more: str) -> list[str]:
+    def words(self, command: str, *arguments: str) -> list[str]:
         """Of a command on this run, as it answers now."""
         beta = self.run.beta
-        at = [] if beta is None else ["--beta", f"{beta:g}"]
-        return ["latentia", command, self.given, *more, *at]
+        beta_flags = [] if beta is None else ["--beta", f"{beta:g}"]
+        return ["latentia", command, self.given, *arguments, *beta_flags]
 
-    def reconstruct(self, given: Given) -> Answer:
-        sheet = rendered_images.reconstructed(self.run, self.able(), given.image, "images")
-        return Answer(sheet, self.words("reconstruct", given.name, *given.flags), {})
+    def reconstruct(self, input_image: InputImage) -> RenderedResponse:
+        sheet = rendered_images.render_reconstructions(
+            self.run, self.able(), input_image.image, "images"
+        )
+        return RenderedResponse(
+            sheet, self.words("reconstruct", input_image.name, *input_image.flags), {}
+        )
 
-    def nearest(self, given: Given, n: int) -> Answer:
+    def nearest(self, input_image: InputImage, n_neighbours: int) -> RenderedResponse:
         model = self.able()
         if self.shown is None or self.part is None:
             raise Error(self.missing or "The images are still being read; wait a little.")
-        sheet, found = rendered_images.neighbours(
-            self.run, model, given.key, given.image, self.part, self.shown, n
+        sheet, nearest_rows = rendered_images.render_neighbours(
+            self.run, model, input_image.key, input_image.image, self.part, self.shown, n_neighbours
         )
         flags = ["--split", self.split, *(["--data", self.data] if self.data else [])]
-        words = self.words("nearest", given.name, "-n", str(n), *flags)
-        name = self.part.called
-        near = [{"index": k, "name": name(k), "distance": distance} for k, distance in found]
-        return Answer(sheet, words, {"near": near})
+        words = self.words("nearest", input_image.name, "-n", str(n_neighbours), *flags)
+        display_name = self.part.called
+        neighbours = [
+            {"index": k, "name": display_name(k), "distance": distance}
+            for k, distance in nearest_rows
+        ]
+        return RenderedResponse(sheet, words, {"near": neighbours})
 
-    def walk(self, ends: list[Given], steps: int, spherical: bool) -> Answer:
-        images, names = torch.cat([end.image for end in ends]), [end.name for end in ends]
-        sheet = rendered_images.walked(self.run, self.able(), names, images, steps, spherical)
-        flags = next((end.flags for end in ends if end.flags), [])
-        arcs = ["--spherical"] if spherical else []
-        words = self.words("interpolate", *names, "--steps", str(steps), *arcs, *flags)
-        return Answer(sheet, words, {})
+    def walk(self, end_images: list[InputImage], steps: int, spherical: bool) -> RenderedResponse:
+        images, names = (
+            torch.cat([end_image.image for end_image in end_images]),
+            [end_image.name for end_image in end_images],
+        )
+        sheet = rendered_images.render_walk(self.run, self.able(), names, images, steps, spherical)
+        flags = next((end_image.flags for end_image in end_images if end_image.flags), [])
+        spherical_flags = ["--spherical"] if spherical else []
+        words = self.words("interpolate", *names, "--steps", str(steps), *spherical_flags, *flags)
+        return RenderedResponse(sheet, words, {})
 
     def sample(
-        self, n: int, seed: int, cond: str | None, wanted: dict[str, Any], standard: bool
-    ) -> Answer:
+        self,
+        n_samples: int,
+        seed: int,
+        cond: str | None,
+        sampling_options: dict[str, Any],
+        standard: bool,
+    ) -> RenderedResponse:
         """standard: from N(0, I), though the run has learned a prior."""
         run, model, words = self.run, self.model, self.words("sample")
         if standard and isinstance(model, HasTrajectory):
             run, model = RunFolder.open(run.path / AUTOENCODER), model.autoencoder
             words = ["latentia", "sample", f"{self.given.rstrip('/')}/{AUTOENCODER}"]
         column = getattr(self.model, "column", None)
-        pictured = column and self.run.metadata["images"]["columns"].get(column)
-        if cond is not None and pictured and not cond.isdecimal():  # a word would be a path
+        has_image_condition = column and self.run.metadata["images"]["columns"].get(column)
+        if (
+            cond is not None and has_image_condition and not cond.isdecimal()
+        ):  # a word would be a path
             raise Error(f"The condition is {cond!r}; give the index of a test image.")
-        sheet = rendered_images.sampled(run, model, n, seed, wanted, cond, self.data)
-        words += ["-n", str(n), "--seed", str(seed)]
-        words += ["--data", self.data] if self.data and pictured and cond is not None else []
+        sheet = rendered_images.render_samples(
+            run, model, n_samples, seed, sampling_options, cond, self.data
+        )
+        words += ["-n", str(n_samples), "--seed", str(seed)]
+        words += (
+            ["--data", self.data] if self.data and has_image_condition and cond is not None else []
+        )
         words += ["--cond", cond] if cond is not None else []
-        for name, value in wanted.items():
+        for name, value in sampling_options.items():
             words += [f"--{name}", f"{value}"]
-        return Answer(sheet, words, {})
+        return RenderedResponse(sheet, words, {})
 
     @property
     def rows(self) -> Tensor:
         """The places on the map, as indices into `part`."""
         assert self.part is not None
-        return evenly(len(self.part), SAMPLE)
+        return evenly_spaced_rows(len(self.part), SAMPLE)
 
 
-def plain(name: str) -> str:
+def sanitize_file_name(name: str) -> str:
     """A file's name as a word of a command: no folder, no option, no index."""
-    last = PurePosixPath(name.replace("\\", "/")).name or "image.png"
-    return f"./{last}" if last.startswith("-") or last.isdecimal() else last
+    base_name = PurePosixPath(name.replace("\\", "/")).name or "image.png"
+    return f"./{base_name}" if base_name.startswith("-") or base_name.isdecimal() else base_name
 
 
-def upload(content: bytes, name: str, images: Images) -> Tensor:
+def decode_upload(content: bytes, name: str, images: Images) -> Tensor:
     """(1, c, h, w): an image file from elsewhere; its size is known before its pixels are read.
 
     Raises: Error if it is no image, or too large.
     """
     suffix = PurePosixPath(name).suffix.lower()
     try:
-        with legible(), opened(content, suffix) as image:
+        with catch_decode_errors(), open_image(content, suffix) as image:
             width, height = image.size
-            if width * height > MEGAPIXELS * 1e6:
-                raise Unreadable(f"{width}x{height} pixels; at most {MEGAPIXELS} million are read")
-            array = pixels(image, images.preprocessing)
-    except Unreadable as why:
-        raise Error(f"{name or 'The file'} cannot be read ({why}); give another image.") from None
-    return torch.from_numpy(unit(array.copy()))[None]
+            if width * height > MAX_MEGAPIXELS * 1e6:
+                raise DecodeError(
+                    f"{width}x{height} pixels; at most {MAX_MEGAPIXELS} million are read"
+                )
+            array = decode_pixels(image, images.preprocessing)
+    except DecodeError as problem:
+        raise Error(
+            f"{name or 'The file'} cannot be read ({problem}); give another image."
+        ) from None
+    return torch.from_numpy(array_to_unit_range(array.copy()))[None]

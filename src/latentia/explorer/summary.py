@@ -9,111 +9,139 @@ from typing_extensions import Doc
 
 from latentia.core.contract import HasTrajectory
 from latentia.data import Split
-from latentia.explorer.projection import rounded
-from latentia.explorer.session import Explored
-from latentia.latents.encoding import names
-from latentia.latents.traversal import masses, quantiles
+from latentia.explorer.projection import round_values
+from latentia.explorer.session import RunSession
+from latentia.latents.encoding import name_dims
+from latentia.latents.traversal import interval_probabilities, mixture_quantiles
 from latentia.runs.sampling import list_classes
 
-DEAD = 0.01  # nats: a dimension of less carries nothing
-SLIDERS, BINS, ENDS = 64, 40, 0.001  # at most; of a histogram; the share beyond each of its ends
+MIN_RATE = 0.01  # nats: a dimension of less carries nothing
+MAX_SLIDERS, N_BINS, TAIL_SHARE = (
+    64,
+    40,
+    0.001,
+)  # at most; of a histogram; the share beyond each of its ends
 
 
-def described(run: Explored) -> dict[str, Any]:
+def describe_run(session: RunSession) -> dict[str, Any]:
     """A run as JSON; dimensions by rate, largest first."""
-    spec, coder = run.run.metadata["images"], run.coder
-    c, h, w = spec["shape"]
-    shown = run.shown  # a turn of beta may take it away meanwhile
-    part = run.part if shown is not None else None
+    image_metadata, autoencoder = session.run.metadata["images"], session.coder
+    c, h, w = image_metadata["shape"]
+    map_latents = session.shown  # a turn of beta may take it away meanwhile
+    data_split = session.part if map_latents is not None else None
     return {
-        "name": run.run.path.name,
-        "recipe": run.run.metadata["recipe"].rsplit("/", 1)[-1],
-        "source": run.data or spec["source"],
+        "name": session.run.path.name,
+        "recipe": session.run.metadata["recipe"].rsplit("/", 1)[-1],
+        "source": session.data or image_metadata["source"],
         "shape": [c, h, w],
-        "count": len(part) if part is not None else 0,
-        "shown": len(shown.mean) if shown is not None else 0,
-        "split": run.split,
-        "state": "reading" if run.reading else "missing" if run.missing else "ready",
-        "missing": run.missing,
-        "betas": betas(run),
-        "latent": None if coder is None else int(np.prod(coder.latent_shape)),
-        "dims": [] if coder is None else dimensions(run),
-        "ranged": run.trained is not None,
-        "columns": {} if part is None else columns(part),
-        "prior": prior(run),
+        "count": len(data_split) if data_split is not None else 0,
+        "shown": len(map_latents.mean) if map_latents is not None else 0,
+        "split": session.split,
+        "state": "reading" if session.reading else "missing" if session.missing else "ready",
+        "missing": session.missing,
+        "betas": describe_betas(session),
+        "latent": None if autoencoder is None else int(np.prod(autoencoder.latent_shape)),
+        "dims": [] if autoencoder is None else describe_dimensions(session),
+        "ranged": session.trained is not None,
+        "columns": {} if data_split is None else list_map_columns(data_split),
+        "prior": describe_prior(session),
     }
 
 
-def columns(part: Split) -> dict[str, list[str] | None]:
+def list_map_columns(data_split: Split) -> dict[str, list[str] | None]:
     """Those that colour a map, a finite number an image; with the names of their classes."""
     return {
-        name: part.classes.get(name)
-        for name, values in part.columns.items()
+        name: data_split.classes.get(name)
+        for name, values in data_split.columns.items()
         if values.ndim == 1 and values.isfinite().all()
     }
 
 
-def betas(run: Explored) -> dict[str, float] | None:
+def describe_betas(session: RunSession) -> dict[str, float] | None:
     """The range that the model answers for, and where it stands; None: it has learned one."""
-    learned = run.run.beta_range
-    if learned is None:
+    beta_range = session.run.beta_range
+    if beta_range is None:
         return None
-    return {"low": learned[0], "high": learned[1], "now": run.model.dial.beta}  # pyright: ignore
+    return {"low": beta_range[0], "high": beta_range[1], "now": session.model.dial.beta}  # pyright: ignore
 
 
-def dimensions(run: Explored) -> list[dict[str, Any]]:
+def describe_dimensions(session: RunSession) -> list[dict[str, Any]]:
     """The SLIDERS of largest rate: range and histogram of the aggregate posterior, else of N(0, 1).
 
     The ranges are computed once.
     """
-    kept, trained = run.maps.get("dims"), run.trained  # a turn of beta may take both away
-    if kept and kept[0] is trained:
-        return kept[1]
-    known = names(run.coder.latent_shape)
-    rates = run.rates if trained is None else trained.rates.tolist()
-    order = np.argsort([-rate for rate in rates], kind="stable") if rates else range(len(known))
-    found = []
-    for k in [int(k) for k in order][:SLIDERS]:
-        if trained is not None:
-            mean, sd = trained.mean[:, k], trained.sd[:, k]
-            levels = np.array([ENDS, 1 - ENDS])
-            low, high = quantiles(mean[:, None], sd[:, None], levels)[0]
-            heights = masses(mean.astype("f8"), sd.astype("f8"), np.linspace(low, high, BINS + 1))
+    cached, train_latents = (
+        session.maps.get("dims"),
+        session.trained,
+    )  # a turn of beta may take both away
+    if cached and cached[0] is train_latents:
+        return cached[1]
+    dim_names = name_dims(session.coder.latent_shape)
+    rates = session.rates if train_latents is None else train_latents.rates.tolist()
+    order = np.argsort([-rate for rate in rates], kind="stable") if rates else range(len(dim_names))
+    sliders = []
+    for dim in [int(dim) for dim in order][:MAX_SLIDERS]:
+        if train_latents is not None:
+            mean, sd = train_latents.mean[:, dim], train_latents.sd[:, dim]
+            levels = np.array([TAIL_SHARE, 1 - TAIL_SHARE])
+            low, high = mixture_quantiles(mean[:, None], sd[:, None], levels)[0]
+            heights = interval_probabilities(
+                mean.astype("f8"), sd.astype("f8"), np.linspace(low, high, N_BINS + 1)
+            )
         else:
-            low, high = norm.ppf([ENDS, 1 - ENDS])
-            heights = np.diff(norm.cdf(np.linspace(low, high, BINS + 1)))
-        rate = None if rates is None else round(rates[k], 3)
-        dead = rate is not None and rate < DEAD
-        ends = {"low": round(float(low), 2), "high": round(float(high), 2)}
-        bars = rounded(heights / heights.max(), 3)
-        found.append({"dim": k, "name": known[k], "rate": rate, "dead": dead, **ends, "bars": bars})
-    run.maps["dims"] = trained, found
-    return found
+            low, high = norm.ppf([TAIL_SHARE, 1 - TAIL_SHARE])
+            heights = np.diff(norm.cdf(np.linspace(low, high, N_BINS + 1)))
+        rate = None if rates is None else round(rates[dim], 3)
+        is_dead = rate is not None and rate < MIN_RATE
+        limits = {"low": round(float(low), 2), "high": round(float(high), 2)}
+        bars = round_values(heights / heights.max(), 3)
+        sliders.append(
+            {
+                "dim": dim,
+                "name": dim_names[dim],
+                "rate": rate,
+                "dead": is_dead,
+                **limits,
+                "bars": bars,
+            }
+        )
+    session.maps["dims"] = train_latents, sliders
+    return sliders
 
 
-def prior(run: Explored) -> dict[str, Any]:
+def describe_prior(session: RunSession) -> dict[str, Any]:
     """What samples are drawn from: the options of a learned prior, and its condition."""
-    model = run.model
+    model = session.model
     if not isinstance(model, HasTrajectory):
         return {"learned": False}
     column = model.column
     kind = None if column is None else "class" if model.classes else "image"
-    classes = list_classes(run.run, model)
-    told = {"learned": True, "condition": kind, "column": column, "classes": classes}
-    return {**told, "options": options(model.sampling)}
+    classes = list_classes(session.run, model)
+    summary = {"learned": True, "condition": kind, "column": column, "classes": classes}
+    return {**summary, "options": list_sampling_options(model.sampling)}
 
 
-def options(sampling: Any) -> list[dict[str, Any]]:
+def list_sampling_options(sampling: Any) -> list[dict[str, Any]]:
     """Of a dataclass, a field each: name, meaning, its value here, its choices or its kind."""
     hints = get_type_hints(type(sampling), include_extras=True)
-    told = []
-    for each in fields(sampling):
-        kind, *marks = get_args(hints[each.name])
-        choices = list(get_args(kind)) if get_origin(kind) is Literal else None
-        low = next((mark.ge for mark in marks if hasattr(mark, "ge")), None)
-        about = next((mark.documentation for mark in marks if isinstance(mark, Doc)), "")
-        value = getattr(sampling, each.name)
-        whole = kind is int
-        option = {"name": each.name, "about": about, "value": value, "choices": choices}
-        told.append({**option, "low": low, "whole": whole})
-    return told
+    entries = []
+    for option_field in fields(sampling):
+        kind, *annotations = get_args(hints[option_field.name])
+        allowed_values = list(get_args(kind)) if get_origin(kind) is Literal else None
+        minimum = next(
+            (annotation.ge for annotation in annotations if hasattr(annotation, "ge")), None
+        )
+        description = next(
+            (annotation.documentation for annotation in annotations if isinstance(annotation, Doc)),
+            "",
+        )
+        value = getattr(sampling, option_field.name)
+        is_integer = kind is int
+        option = {
+            "name": option_field.name,
+            "about": description,
+            "value": value,
+            "choices": allowed_values,
+        }
+        entries.append({**option, "low": minimum, "whole": is_integer})
+    return entries

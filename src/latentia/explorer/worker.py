@@ -18,15 +18,15 @@ class Worker:
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, "model", torch.set_grad_enabled, (False,))
 
-    async def do(self, call: Callable[..., Any], *given: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self.pool, call, *given)
+    async def do(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
 
-    def wait(self, call: Callable[..., Any], *given: Any) -> Any:
+    def wait(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """As `do`, for a thread of one's own."""
-        return self.pool.submit(call, *given).result()
+        return self.pool.submit(function, *arguments).result()
 
 
-class Patient:
+class QueuedModel:
     """A model whose calls queue among the others': one batch at a time, so that none waits long."""
 
     def __init__(self, model: HasLatents, worker: Worker):

@@ -7,17 +7,17 @@ import numpy as np
 from safetensors.torch import save
 
 from latentia.core.errors import Error
-from latentia.latents.encoding import codes
+from latentia.latents.encoding import encode_split
 from latentia.nets.autoencoder import Encoder
-from latentia.recipes.diffusers_autoencoder import BLOCKS, CLASS
-from latentia.runs.diffusers import CONFIG, WEIGHTS
+from latentia.recipes.diffusers_autoencoder import BLOCK_TYPES, MODEL_CLASS
+from latentia.runs.diffusers import CONFIG_FILE, WEIGHTS_FILE
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import write_json, write_whole
+from latentia.training.checkpoint import atomic_write, write_json
 
-MOST = 5_000  # training images that the scale of the latents is measured on
+MAX_IMAGES = 5_000  # training images that the scale of the latents is measured on
 
 
-def write(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
+def export_run(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
     """config.json and weights; diffusers wants images 2 x - 1, in [-1, 1], and gives such.
 
     Its scaling_factor brings the latents of the run's training images (`data` says where they are
@@ -32,14 +32,19 @@ def write(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
             f"{run.path} is a run of {run.metadata['recipe']}, whose networks diffusers does not "
             "know; give a run of `latentia train image_autoencoder`."
         )
-    over, plan = codes(model, run.images(data).split("train"), MOST), encoder.plan
-    spread = np.sqrt(np.square(over.sd, dtype="f8").mean() + over.mean.var(dtype="f8"))
+    latent_table, plan = (
+        encode_split(model, run.images(data).split("train"), MAX_IMAGES),
+        encoder.plan,
+    )
+    spread = np.sqrt(
+        np.square(latent_table.sd, dtype="f8").mean() + latent_table.mean.var(dtype="f8")
+    )
     channels, height, width = encoder.image_shape
     config = {
-        "_class_name": CLASS,
+        "_class_name": MODEL_CLASS,
         "act_fn": "silu",
         "block_out_channels": plan.widths,
-        **{key: [block] * len(plan.widths) for key, block in BLOCKS.items()},
+        **{key: [block] * len(plan.widths) for key, block in BLOCK_TYPES.items()},
         "in_channels": channels,
         "out_channels": channels,
         "latent_channels": plan.latent,
@@ -53,18 +58,18 @@ def write(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
         "use_post_quant_conv": plan.post_quant,
     }
     tensors = {
-        their_name(key): value.contiguous()
+        to_diffusers_name(key): value.contiguous()
         for key, value in model.state_dict().items()
         if key.startswith(("encoder.", "decoder."))
     }
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / WEIGHTS, save(tensors, {"format": "pt"}))
-    write_json(out / CONFIG, config)  # last: without it the folder is none of diffusers
-    return [out / CONFIG, out / WEIGHTS]
+    atomic_write(out / WEIGHTS_FILE, save(tensors, {"format": "pt"}))
+    write_json(out / CONFIG_FILE, config)  # last: without it the folder is none of diffusers
+    return [out / CONFIG_FILE, out / WEIGHTS_FILE]
 
 
-def their_name(key: str) -> str:
+def to_diffusers_name(key: str) -> str:
     """Of a tensor of ours: `engine.pretrained.own_name` undone."""
-    stem, _, rest = key.partition(".")
-    beside = {"encoder": "quant_conv.", "decoder": "post_quant_conv."}[stem]
-    return rest if rest.startswith(beside) else key
+    stem, _, remainder = key.partition(".")
+    quant_prefix = {"encoder": "quant_conv.", "decoder": "post_quant_conv."}[stem]
+    return remainder if remainder.startswith(quant_prefix) else key

@@ -17,30 +17,30 @@ from torch import Tensor, nn
 
 from latentia.core.contract import HasGenerator, HasLatents, HasTrajectory
 from latentia.core.errors import Error
-from latentia.core.seeding import generator
-from latentia.export.readme import guide
+from latentia.core.seeding import make_generator
+from latentia.export.readme import format_guide
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import list_classes
-from latentia.training.checkpoint import unfinished, write_whole
+from latentia.training.checkpoint import atomic_path, atomic_write
 
 OPSET = 18
 TOLERANCE = 1e-4  # of the largest value of an output, or of 1 where all are smaller
-BATCHES = (1, 64)
+BATCH_SIZES = (1, 64)
 
-Draw = Callable[[int, torch.Generator], Tensor]
+InputSampler = Callable[[int, torch.Generator], Tensor]
 
 
-class Part(NamedTuple):
+class ModelPart(NamedTuple):
     """One file: a module of tensors, what goes in, n rows each, and the names of what comes out."""
 
     name: str
     module: nn.Module
-    inputs: dict[str, Draw]
+    inputs: dict[str, InputSampler]
     outputs: tuple[str, ...]
     about: dict[str, Any]
 
 
-class Written(NamedTuple):
+class ExportedFile(NamedTuple):
     """A file that was compared: its inputs and outputs with their shapes, and by how much it
     differs from PyTorch at most, over BATCHES."""
 
@@ -51,103 +51,126 @@ class Written(NamedTuple):
     difference: float
 
 
-class Call(nn.Module):
+class FunctionModule(nn.Module):
     """Tensors to tensors; `parts` are those whose weights the function uses."""
 
     def __init__(self, function: Callable[..., Any], *parts: nn.Module):
         super().__init__()
         self.function, self.parts = function, nn.ModuleList(parts)
 
-    def forward(self, *given: Tensor) -> Any:
-        return self.function(*given)
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.function(*inputs)
 
 
-def write(run: RunFolder, out: Path) -> list[Written]:
+def export_run(run: RunFolder, out: Path) -> list[ExportedFile]:
     """The parts of a run's model in a folder, and README.md on how to call them without PyTorch.
 
     Raises: Error if the model has no such part, or one does not do in onnxruntime what it does in
     PyTorch; then it is not written.
     """
     model = run.model()
-    found = parts(model, run.metadata["images"]["shape"])
-    if names := list_classes(run, model):
-        found[0].about["classes"] = names
+    model_parts = split_model(model, run.metadata["images"]["shape"])
+    if class_names := list_classes(run, model):
+        model_parts[0].about["classes"] = class_names
     out.mkdir(parents=True, exist_ok=True)
-    done = [put(part, out / f"{part.name}.onnx") for part in found]
+    files = [export_part(part, out / f"{part.name}.onnx") for part in model_parts]
     title = f"latentia {version('latentia')}, onnxruntime {onnxruntime.__version__}, opset {OPSET}"
-    write_whole(out / "README.md", guide(run, done, title).encode())
-    return done
+    atomic_write(out / "README.md", format_guide(run, files, title).encode())
+    return files
 
 
-def parts(model: Any, shape: Sequence[int]) -> list[Part]:
+def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
     """By what the model can do with images (c, h, w).
 
     Raises: Error if it can do nothing of it.
     """
     if isinstance(model, HasTrajectory) and hasattr(model, "denoised"):
-        return [sampler(model), *parts(model.autoencoder, shape)]
+        return [make_sampler_part(model), *split_model(model.autoencoder, shape)]
     if isinstance(model, HasLatents):
-        images = {"image": lambda n, draw: torch.rand(n, *shape, generator=draw)}
-        encoder = Call(lambda image: tuple(model.encode(image)), model)  # pyright: ignore
-        decoder = Call(model.decode, model)  # pyright: ignore
+        image_inputs = {"image": lambda n_rows, rng: torch.rand(n_rows, *shape, generator=rng)}
+        encoder = FunctionModule(lambda image: tuple(model.encode(image)), model)  # pyright: ignore
+        decoder = FunctionModule(model.decode, model)  # pyright: ignore
         return [
-            Part("encoder", encoder, images, ("mean", "logvar"), {}),
-            Part("decoder", decoder, {"z": normal(model.latent_shape)}, ("image",), {}),
+            ModelPart("encoder", encoder, image_inputs, ("mean", "logvar"), {}),
+            ModelPart(
+                "decoder", decoder, {"z": make_normal_sampler(model.latent_shape)}, ("image",), {}
+            ),
         ]
     if isinstance(model, HasGenerator):
-        call = Call(lambda noise: model.draw(noise).clamp(0, 1), model)  # pyright: ignore
-        return [Part("generator", call, {"noise": normal(model.noise_shape)}, ("image",), {})]
+        module = FunctionModule(lambda noise: model.draw(noise).clamp(0, 1), model)  # pyright: ignore
+        return [
+            ModelPart(
+                "generator",
+                module,
+                {"noise": make_normal_sampler(model.noise_shape)},
+                ("image",),
+                {},
+            )
+        ]
     raise Error(
         f"A {type(model).__name__} has no encoder, generator or sampler to export; give a run of "
         "a VAE, a GAN, a VAE-GAN or a learned prior."
     )
 
 
-def sampler(model: Any) -> Part:
+def make_sampler_part(model: Any) -> ModelPart:
     """From noise through every step to the image; the condition, if there is one, beside it."""
-    inputs, about = {"noise": normal(model.latent_shape)}, {"sampler": model.sampling.sampler}
-    about |= {"steps": model.sampling.steps}
+    inputs, metadata = (
+        {"noise": make_normal_sampler(model.latent_shape)},
+        {"sampler": model.sampling.sampler},
+    )
+    metadata |= {"steps": model.sampling.steps}
     if model.classes:
         shares = [round(share, 6) for share in model.shares.tolist()]
-        about |= {"guidance": model.sampling.guidance, "shares": shares}
-        inputs["condition"] = lambda n, draw: torch.randint(model.classes, (n,), generator=draw)
+        metadata |= {"guidance": model.sampling.guidance, "shares": shares}
+        inputs["condition"] = lambda n_rows, draw_images: torch.randint(
+            model.classes, (n_rows,), generator=draw_images
+        )
     elif model.condition is not None:
-        about |= {"guidance": model.sampling.guidance}
+        metadata |= {"guidance": model.sampling.guidance}
         shape = model.condition.shape
-        inputs["condition"] = lambda n, draw: torch.rand(n, *shape, generator=draw)
+        inputs["condition"] = lambda n_rows, draw_images: torch.rand(
+            n_rows, *shape, generator=draw_images
+        )
 
-    def fresh(step: int) -> Tensor:
+    def refuse_noise(step: int) -> Tensor:
         raise Error(
             f"An exported sampler takes all its noise at the start, and {model.sampling.sampler} "
             "adds more; give the model's Sampling ddim, euler or heun."
         )
 
-    def draw(noise: Tensor, condition: Tensor | None = None) -> Tensor:
-        vectors = None if condition is None else model.condition(condition)
-        how = replace(model.sampling, **({"guidance": 0.0} if condition is None else {}))
-        *_, z = model.denoised(noise, vectors, how, fresh)
+    def draw_images(noise: Tensor, condition: Tensor | None = None) -> Tensor:
+        condition_embedding = None if condition is None else model.condition(condition)
+        sampling = replace(model.sampling, **({"guidance": 0.0} if condition is None else {}))
+        *_, z = model.denoised(noise, condition_embedding, sampling, refuse_noise)
         return model.autoencoder.decode(z)
 
-    return Part("sampler", Call(draw, model, model.autoencoder), inputs, ("image",), about)
+    return ModelPart(
+        "sampler",
+        FunctionModule(draw_images, model, model.autoencoder),
+        inputs,
+        ("image",),
+        metadata,
+    )
 
 
-def normal(shape: tuple[int, ...]) -> Draw:
-    return lambda n, draw: torch.randn(n, *shape, generator=draw)
+def make_normal_sampler(shape: tuple[int, ...]) -> InputSampler:
+    return lambda n_rows, rng: torch.randn(n_rows, *shape, generator=rng)
 
 
 @torch.no_grad()
-def put(part: Part, path: Path) -> Written:
+def export_part(part: ModelPart, path: Path) -> ExportedFile:
     """The file, once it has been compared; until then it has another name."""
-    draw = generator(0, f"export/{part.name}")
-    example = tuple(make(2, draw) for make in part.inputs.values())
-    batch = torch.export.Dim("n", min=1)
+    rng = make_generator(0, f"export/{part.name}")
+    example_inputs = tuple(sample_input(2, rng) for sample_input in part.inputs.values())
+    batch_dim = torch.export.Dim("n", min=1)
     module = part.module.eval()
-    with unfinished(path) as begun:
-        with quiet():
+    with atomic_path(path) as temporary_path:
+        with silence_exporter():
             program = torch.onnx.export(
                 module,
-                example,
-                dynamic_shapes=(tuple({0: batch} for _ in example),),
+                example_inputs,
+                dynamic_shapes=(tuple({0: batch_dim} for _ in example_inputs),),
                 input_names=list(part.inputs),
                 output_names=list(part.outputs),
                 opset_version=OPSET,
@@ -156,26 +179,29 @@ def put(part: Part, path: Path) -> Written:
             )
         assert program is not None
         program.model.metadata_props["latentia"] = json.dumps(part.about)
-        program.save(begun, external_data=False)
-        session = onnxruntime.InferenceSession(begun, providers=["CPUExecutionProvider"])
-        rows = [{name: make(n, draw) for name, make in part.inputs.items()} for n in BATCHES]
-        gaps = [difference(module, session, given) for given in rows]
-        gap = float(np.max(gaps))  # NaN, if one is
-        if not gap <= TOLERANCE:
+        program.save(temporary_path, external_data=False)
+        session = onnxruntime.InferenceSession(temporary_path, providers=["CPUExecutionProvider"])
+        batches = [
+            {name: sample_input(batch_size, rng) for name, sample_input in part.inputs.items()}
+            for batch_size in BATCH_SIZES
+        ]
+        differences = [measure_difference(module, session, inputs) for inputs in batches]
+        max_difference = float(np.max(differences))  # NaN, if one is
+        if not max_difference <= TOLERANCE:
             raise Error(
-                f"{path.name} differs from PyTorch by {gap:.2g}, where {TOLERANCE:g} is allowed, "
+                f"{path.name} differs from PyTorch by {max_difference:.2g}, where {TOLERANCE:g} is allowed, "
                 "and was not written; export with another version of onnxruntime or torch."
             )
-    takes, gives = (
-        {each.name: "x".join(map(str, each.shape)) for each in some}
-        for some in (session.get_inputs(), session.get_outputs())
+    input_shapes, output_shapes = (
+        {tensor_info.name: "x".join(map(str, tensor_info.shape)) for tensor_info in values}
+        for values in (session.get_inputs(), session.get_outputs())
     )
-    return Written(path, takes, gives, part.about, gap)
+    return ExportedFile(path, input_shapes, output_shapes, part.about, max_difference)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No words of the exporter on its own workings, nor that there is no torchvision."""
+def silence_exporter() -> Iterator[None]:
+    """No warnings of the exporter on its own workings, nor that there is no torchvision."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -187,13 +213,14 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def difference(module: nn.Module, session: Any, given: dict[str, Tensor]) -> float:
+def measure_difference(module: nn.Module, session: Any, inputs: dict[str, Tensor]) -> float:
     """The largest over outputs and values, in units of an output's largest value, at least 1."""
-    wanted = module(*given.values())
-    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-    found = session.run(None, {name: value.numpy() for name, value in given.items()})
-    gaps = [
-        np.abs(w.numpy() - f).max() / max(1.0, float(w.abs().max()))
-        for w, f in zip(wanted, found, strict=True)
+    expected = module(*inputs.values())
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    outputs = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+    differences = [
+        np.abs(expected_output.numpy() - output).max()
+        / max(1.0, float(expected_output.abs().max()))
+        for expected_output, output in zip(expected, outputs, strict=True)
     ]
-    return float(np.max(gaps))
+    return float(np.max(differences))

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from latentia.core.text import counted
+from latentia.core.text import pluralize
 from latentia.runs.folder import RunFolder
 
-ABOUT = {
+DESCRIPTIONS = {
     "encoder": "the posterior of an image",
     "decoder": "the expected image of latents; of N(0, 1), samples of a VAE",
     "generator": "an image of noise from N(0, 1)",
@@ -14,64 +14,64 @@ ABOUT = {
 }
 
 
-def guide(run: RunFolder, files: Sequence[Any], title: str) -> str:
+def format_guide(run: RunFolder, files: Sequence[Any], title: str) -> str:
     """files: `onnx.Written`s; title: with what they were made."""
-    spec = run.metadata["images"]
-    c, h, w = spec["shape"]
-    worst = max(file.difference for file in files)
+    image_metadata = run.metadata["images"]
+    c, h, w = image_metadata["shape"]
+    max_difference = max(file.difference for file in files)
     lines = [
         f"# {run.name} as ONNX\n",
         f"A run of the recipe {run.metadata['recipe']}; {title}. Compared with PyTorch, no value",
-        f"differs by more than {worst:.1g} of an output's largest (of 1 if that is less).\n",
+        f"differs by more than {max_difference:.1g} of an output's largest (of 1 if that is less).\n",
         "| file | takes | gives | what |\n|---|---|---|---|",
-        *(row(file) for file in files),
+        *(format_row(file) for file in files),
         "\nn is any number of rows; all is float32, condition int64 where it is a class.",
-        f"Images lie in [0, 1], {counted(c, 'channel')} of {h}x{w}; the run's were resized so, "
-        f"{spec['preprocessing']['filter']}.",
+        f"Images lie in [0, 1], {pluralize(c, 'channel')} of {h}x{w}; the run's were resized so, "
+        f"{image_metadata['preprocessing']['filter']}.",
     ]
-    if classes := [each for file in files for each in file.about.get("classes", ())]:
+    if classes := [class_name for file in files for class_name in file.about.get("classes", ())]:
         lines += [f"Classes of the condition: {', '.join(classes)}."]
-    return "\n".join([*lines, "\n```python", program(files, (c, h, w)), "```", ""])
+    return "\n".join([*lines, "\n```python", format_program(files, (c, h, w)), "```", ""])
 
 
-def row(file: Any) -> str:
-    takes, gives = (
-        "; ".join(f"{name} {shape}" for name, shape in some.items())
-        for some in (file.inputs, file.outputs)
+def format_row(file: Any) -> str:
+    input_text, output_text = (
+        "; ".join(f"{name} {shape}" for name, shape in shapes.items())
+        for shapes in (file.inputs, file.outputs)
     )
-    told = [ABOUT[file.path.stem]]
-    told += [f"{k} {v}" for k, v in file.about.items() if k not in ("shares", "classes")]
-    return f"| {file.path.name} | {takes} | {gives} | {', '.join(told)} |"
+    notes = [DESCRIPTIONS[file.path.stem]]
+    notes += [f"{k} {v}" for k, v in file.about.items() if k not in ("shares", "classes")]
+    return f"| {file.path.name} | {input_text} | {output_text} | {', '.join(notes)} |"
 
 
-def program(files: Sequence[Any], shape: tuple[int, int, int]) -> str:
+def format_program(files: Sequence[Any], shape: tuple[int, int, int]) -> str:
     """It runs in the folder, with numpy and onnxruntime alone."""
-    named = {file.path.stem: file for file in files}
+    by_name = {file.path.stem: file for file in files}
     lines = [
         "import json\n\nimport numpy as np\nimport onnxruntime\n",
         "draw = np.random.default_rng(0)",
-        "files = {name: onnxruntime.InferenceSession(f'{name}.onnx') for name in " + f"{[*named]}"
+        "files = {name: onnxruntime.InferenceSession(f'{name}.onnx') for name in " + f"{[*by_name]}"
         "}",
     ]
-    if "encoder" in named:
+    if "encoder" in by_name:
         size = ", ".join(map(str, shape))
         lines += [
             f"images = draw.random((5, {size}), dtype=np.float32)  # yours",
             "mean, logvar = files['encoder'].run(None, {'image': images})",
             "(again,) = files['decoder'].run(None, {'z': mean})  # reconstructions",
         ]
-    last = next(name for name in ("sampler", "generator", "decoder") if name in named)
-    inputs = named[last].inputs
-    first, *more = inputs
-    noise = ", ".join(inputs[first].split("x")[1:])
-    lines += [f"given = {{'{first}': draw.standard_normal((5, {noise}), dtype=np.float32)}}"]
-    if more and "shares" in named[last].about:
+    last_name = next(name for name in ("sampler", "generator", "decoder") if name in by_name)
+    inputs = by_name[last_name].inputs
+    noise_name, *other_inputs = inputs
+    noise = ", ".join(inputs[noise_name].split("x")[1:])
+    lines += [f"given = {{'{noise_name}': draw.standard_normal((5, {noise}), dtype=np.float32)}}"]
+    if other_inputs and "shares" in by_name[last_name].about:
         lines += [
             "about = json.loads(files['sampler'].get_modelmeta().custom_metadata_map['latentia'])",
             "shares = np.array(about['shares'])  # of the classes among the training images",
             "given['condition'] = draw.choice(len(shares), 5, p=shares / shares.sum())",
         ]
-    elif more:
+    elif other_inputs:
         size = ", ".join(inputs["condition"].split("x")[1:])
         lines += [f"given['condition'] = draw.random((5, {size}), dtype=np.float32)  # yours"]
-    return "\n".join([*lines, f"(new,) = files['{last}'].run(None, given)  # (5, c, h, w)"])
+    return "\n".join([*lines, f"(new,) = files['{last_name}'].run(None, given)  # (5, c, h, w)"])

@@ -12,11 +12,11 @@ from latentia.core.contract import HasLatents
 
 
 @torch.no_grad()
-def attribute(
+def attribute_pixels(
     model: HasLatents,
     image: Float[Tensor, "1 c h w"],
     dims: Sequence[int],
-    per: Sequence[float] | None = None,
+    scales: Sequence[float] | None = None,
 ) -> Float[Tensor, "k c h w"]:
     """d pixel / d z_k of the expected image at the image's posterior mean, by forward mode, times
     `per` of each dimension (default 1): with `Codes.spread`, the change of a pixel, in units of
@@ -24,9 +24,9 @@ def attribute(
     """
     mean = model.encode(image).mean
     maps = []
-    for number, k in enumerate(dims):
-        along = torch.zeros_like(mean)
-        along.view(-1)[k] = 1.0 if per is None else float(per[number])
+    for position, dim in enumerate(dims):
+        direction = torch.zeros_like(mean)
+        direction.view(-1)[dim] = 1.0 if scales is None else float(scales[position])
         with sdpa_kernel(SDPBackend.MATH):  # the fast attention knows no forward mode
-            maps.append(jvp(model.decode, (mean,), (along,))[1])
+            maps.append(jvp(model.decode, (mean,), (direction,))[1])
     return torch.cat(maps)

@@ -8,15 +8,15 @@ import torch
 
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
-from latentia.core.text import counted
+from latentia.core.text import pluralize
 from latentia.data import Split
-from latentia.data.splits import evenly
+from latentia.data.splits import evenly_spaced_rows
 
-AT_ONCE = 256  # images that are encoded, at most
+MAX_BATCH_SIZE = 256  # images that are encoded, at most
 SAMPLE = 5000  # images that stand for the aggregate posterior
 
 
-class Codes(NamedTuple):
+class LatentTable(NamedTuple):
     """Posteriors, (n, d) float32: mean, standard deviation, and KL to N(0, I) in nats."""
 
     mean: np.ndarray
@@ -40,57 +40,57 @@ class Codes(NamedTuple):
 
 
 @torch.no_grad()
-def codes(
-    model: HasLatents, split: Split, most: int | None = None, size: int | None = None
-) -> Codes:
+def encode_split(
+    model: HasLatents, split: Split, limit: int | None = None, batch_size: int | None = None
+) -> LatentTable:
     """The posteriors of a split's images, or of `most` of them, evenly spaced in its order.
 
     size: images a batch.
     """
-    rows = evenly(len(split), most)
+    rows = evenly_spaced_rows(len(split), limit)
     # made beforehand: pieces kept between a network's temporaries fragment the heap, 3 kB a row
-    found = Codes(*np.empty((3, len(rows), math.prod(model.latent_shape)), np.float32))
-    size = size or split.at_once(AT_ONCE)
-    for first in range(0, len(rows), size):
-        here = slice(first, first + size)
-        posterior = model.encode(split.batch(rows[here]).image)
-        found.mean[here] = flat(posterior.mean)
-        found.sd[here] = flat(posterior.sd)
-        found.kl[here] = flat(posterior.kl_by_dimension())
-    return found
+    table = LatentTable(*np.empty((3, len(rows), math.prod(model.latent_shape)), np.float32))
+    batch_size = batch_size or split.at_once(MAX_BATCH_SIZE)
+    for first in range(0, len(rows), batch_size):
+        batch_rows = slice(first, first + batch_size)
+        posterior = model.encode(split.batch(rows[batch_rows]).image)
+        table.mean[batch_rows] = to_flat_array(posterior.mean)
+        table.sd[batch_rows] = to_flat_array(posterior.sd)
+        table.kl[batch_rows] = to_flat_array(posterior.kl_by_dimension())
+    return table
 
 
-def flat(x: torch.Tensor) -> np.ndarray:
+def to_flat_array(x: torch.Tensor) -> np.ndarray:
     return x.flatten(1).float().cpu().numpy()
 
 
-def names(shape: tuple[int, ...]) -> list[str]:
+def name_dims(shape: tuple[int, ...]) -> list[str]:
     """Of each dimension: "3" in a vector, "channel_row_column" in a map."""
-    return ["_".join(map(str, at)) for at in np.ndindex(*shape)]
+    return ["_".join(map(str, index)) for index in np.ndindex(*shape)]
 
 
-def chosen(words: str | None, order: list[int]) -> list[int]:
+def parse_dims(text: str | None, dims_by_kl: list[int]) -> list[int]:
     """ "top:8": the first eight of the order; "0,3,5": these; None: the first eight, or all.
 
     Raises: Error if it is neither, or such a dimension does not exist.
     """
-    if words is None:
-        return order[:8]
-    top, _, count = words.partition(":")
-    numbers = [count] if top == "top" else words.split(",")
-    d = len(order)
+    if text is None:
+        return dims_by_kl[:8]
+    prefix, _, count = text.partition(":")
+    number_texts = [count] if prefix == "top" else text.split(",")
+    dim_count = len(dims_by_kl)
     try:
-        given = [int(each) for each in numbers]
+        dims = [int(number) for number in number_texts]
     except ValueError:
-        given = []
-    good = given and (given[0] > 0 if top == "top" else all(0 <= k < d for k in given))
-    if good and top == "top" and given[0] > d:
+        dims = []
+    is_valid = dims and (dims[0] > 0 if prefix == "top" else all(0 <= k < dim_count for k in dims))
+    if is_valid and prefix == "top" and dims[0] > dim_count:
         raise Error(
-            f"--dims is {words}; there are {counted(d, 'dimension')}: give top:{d} for all."
+            f"--dims is {text}; there are {pluralize(dim_count, 'dimension')}: give top:{dim_count} for all."
         )
-    if not good:
+    if not is_valid:
         raise Error(
-            f"--dims is {words}; give top:8 for the eight of highest rate, or numbers from 0 to"
-            f" {d - 1} such as 0,3."
+            f"--dims is {text}; give top:8 for the eight of highest rate, or numbers from 0 to"
+            f" {dim_count - 1} such as 0,3."
         )
-    return order[: given[0]] if top == "top" else given
+    return dims_by_kl[: dims[0]] if prefix == "top" else dims

@@ -15,26 +15,26 @@ from torch import Tensor
 from latentia.core import distributed
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
-from latentia.core.progress import watched
-from latentia.core.tensors import displayable, to_bytes
+from latentia.core.progress import show_progress
+from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.data import Split
-from latentia.latents.encoding import AT_ONCE, flat
-from latentia.latents.writers import SINKS, Chunk, Held
-from latentia.training.checkpoint import unfinished
-from latentia.training.launch import by_first
+from latentia.latents.encoding import MAX_BATCH_SIZE, to_flat_array
+from latentia.latents.writers import WRITERS, Chunk, ColumnBuffer
+from latentia.training.checkpoint import atomic_path
+from latentia.training.launch import run_on_rank0
 
-SIDE = 96  # pixels, at most, of a thumbnail
-TAKEN = ("key", "split", "rate", "distortion", "mu", "sd", "image", "x", "y")
+THUMBNAIL_SIDE = 96  # pixels, at most, of a thumbnail
+RESERVED_NAMES = ("key", "split", "rate", "distortion", "mu", "sd", "image", "x", "y")
 
 
 def write_table(
     path: Path | str,
     model: HasLatents,
-    part: Split,
-    membership: Sequence[str] | None = None,
+    split: Split,
+    split_names: Sequence[str] | None = None,
     *,
     thumbnails: bool = False,
-    size: int | None = None,
+    batch_size: int | None = None,
 ) -> Path:
     """.parquet, .csv or .npz with one row an image, in the split's order, without randomness.
 
@@ -51,109 +51,126 @@ def write_table(
     Raises: Error if the ending is another or the path can't be written.
     """
     path = Path(path)
-    if path.suffix not in SINKS:
+    if path.suffix not in WRITERS:
         raise Error(
             f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz."
         )
     if thumbnails and path.suffix != ".parquet":
         raise Error(f"--thumbnails does not fit into {path.suffix}; give --out a .parquet file.")
-    n = len(part)
-    with writable(path), ExitStack() as stack:
+    n = len(split)
+    with catch_write_errors(path), ExitStack() as stack:
 
-        def begin() -> Any:
-            with writable(path):
+        def open_writer() -> Any:
+            with catch_write_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                begun = stack.enter_context(unfinished(path))
-                begun.touch()  # what cannot be written is said before anything is encoded
-                return stack.enter_context(SINKS[path.suffix](begun, model.latent_shape, n))
+                partial_path = stack.enter_context(atomic_path(path))
+                partial_path.touch()  # what cannot be written is said before anything is encoded
+                return stack.enter_context(
+                    WRITERS[path.suffix](partial_path, model.latent_shape, n)
+                )
 
-        sink, held = by_first(begin), Held(n)
-        into = (held if thumbnails else sink).write if sink else lambda chunk: None
-        _all(rows(model, part, membership or [part.name] * n, size), into, n, "encoding")
-        if thumbnails and sink:
-            _all(pictured(held, part), sink.write, n, "thumbnails")
+        writer, buffer = run_on_rank0(open_writer), ColumnBuffer(n)
+        write_chunk = (buffer if thumbnails else writer).write if writer else lambda chunk: None
+        _write_chunks(
+            iterate_chunks(model, split, split_names or [split.name] * n, batch_size),
+            write_chunk,
+            n,
+            "encoding",
+        )
+        if thumbnails and writer:
+            _write_chunks(add_thumbnails(buffer, split), writer.write, n, "thumbnails")
     return path
 
 
 @contextmanager
-def writable(path: Path) -> Iterator[None]:
+def catch_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as problem:
-        raise Error(f"{path} cannot be written ({problem.strerror}); give another --out.") from None
+    except OSError as error:
+        raise Error(f"{path} cannot be written ({error.strerror}); give another --out.") from None
 
 
-def _all(chunks: Iterator[Chunk], into: Callable[[Chunk], None], n: int, what: str) -> None:
-    def counted() -> Iterator[int]:
+def _write_chunks(
+    chunks: Iterator[Chunk], write_chunk: Callable[[Chunk], None], n: int, description: str
+) -> None:
+    def write_and_count() -> Iterator[int]:
         for chunk in chunks:
-            into(chunk)
+            write_chunk(chunk)
             yield len(chunk["key"])
 
-    for _ in watched(counted(), n, what):
+    for _ in show_progress(write_and_count(), n, description):
         pass
 
 
 @torch.no_grad()
-def rows(
-    model: HasLatents, part: Split, membership: Sequence[str], size: int | None = None
+def iterate_chunks(
+    model: HasLatents, split: Split, split_names: Sequence[str], batch_size: int | None = None
 ) -> Iterator[Chunk]:
     """The table a batch at a time."""
-    many = size or part.at_once(AT_ONCE)
+    chunk_size = batch_size or split.at_once(MAX_BATCH_SIZE)
 
-    def chunk(number: int) -> Chunk:
-        at = slice(number * many, (number + 1) * many)
-        batch = part.batch(at)
+    def encode_chunk(number: int) -> Chunk:
+        chunk_rows = slice(number * chunk_size, (number + 1) * chunk_size)
+        batch = split.batch(chunk_rows)
         posterior = model.encode(batch.image)
         return {
-            "key": part.keys[at],
-            "split": list(membership[at]),
-            "mu": flat(posterior.mean),
-            "sd": flat(posterior.sd),
+            "key": split.keys[chunk_rows],
+            "split": list(split_names[chunk_rows]),
+            "mu": to_flat_array(posterior.mean),
+            "sd": to_flat_array(posterior.sd),
             "rate": posterior.kl().float().cpu().numpy(),
             "distortion": model.distortion(posterior.mean, batch.image).float().cpu().numpy(),
-            **labels(batch.columns, part.classes),
+            **make_label_columns(batch.columns, split.classes),
         }
 
-    yield from distributed.in_turn(math.ceil(len(part) / many), chunk)
+    yield from distributed.map_round_robin(math.ceil(len(split) / chunk_size), encode_chunk)
 
 
-def labels(columns: dict[str, Tensor], classes: dict[str, list[str] | None]) -> Chunk:
+def make_label_columns(columns: dict[str, Tensor], classes: dict[str, list[str] | None]) -> Chunk:
     """Named classes as text and as numbers; a name that the table needs itself gets `_label`."""
-    found: Chunk = {}
+    label_columns: Chunk = {}
     for name, values in columns.items():
         if values.ndim > 1:  # images beside the image
             continue
-        free = f"{name}_label" if name in TAKEN or name.startswith(("mu_", "sd_")) else name
-        known, numbers = classes.get(name), values.cpu().numpy()
-        if known:
-            found[free] = [known[k] if 0 <= k < len(known) else "" for k in numbers.tolist()]
-            found[f"{free}_code"] = numbers
+        column_name = (
+            f"{name}_label" if name in RESERVED_NAMES or name.startswith(("mu_", "sd_")) else name
+        )
+        class_names, numbers = classes.get(name), values.cpu().numpy()
+        if class_names:
+            label_columns[column_name] = [
+                class_names[k] if 0 <= k < len(class_names) else "" for k in numbers.tolist()
+            ]
+            label_columns[f"{column_name}_code"] = numbers
         else:
-            found[free] = numbers
-    return found
+            label_columns[column_name] = numbers
+    return label_columns
 
 
-def pictured(held: Held, part: Split) -> Iterator[Chunk]:
+def add_thumbnails(buffer: ColumnBuffer, split: Split) -> Iterator[Chunk]:
     """The rows with their images and their place on the map."""
     from sklearn.decomposition import PCA
 
-    means = held.columns["mu"]
-    at = np.zeros((len(means), 2), np.float32)
-    two = min(2, *means.shape)
-    at[:, :two] = PCA(two, svd_solver="covariance_eigh").fit_transform(means.astype(np.float64))
-    for here, chunk in held.rows(part.at_once(AT_ONCE)):
-        images = to_bytes(displayable(part.batch(here).image)).permute(0, 2, 3, 1).numpy()
+    means = buffer.columns["mu"]
+    coordinates = np.zeros((len(means), 2), np.float32)
+    component_count = min(2, *means.shape)
+    coordinates[:, :component_count] = PCA(
+        component_count, svd_solver="covariance_eigh"
+    ).fit_transform(means.astype(np.float64))
+    for chunk_rows, chunk in buffer.rows(split.at_once(MAX_BATCH_SIZE)):
+        images = (
+            to_bytes(to_display_channels(split.batch(chunk_rows).image)).permute(0, 2, 3, 1).numpy()
+        )
         yield {
             **chunk,
-            "x": at[here, 0],
-            "y": at[here, 1],
-            "image": [thumbnail(image) for image in images],
+            "x": coordinates[chunk_rows, 0],
+            "y": coordinates[chunk_rows, 1],
+            "image": [encode_thumbnail(image) for image in images],
         }
 
 
-def thumbnail(image: np.ndarray) -> bytes:
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    picture.thumbnail((SIDE, SIDE))
+def encode_thumbnail(image: np.ndarray) -> bytes:
+    pillow_image = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    pillow_image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     file = io.BytesIO()
-    picture.save(file, "png")
+    pillow_image.save(file, "png")
     return file.getvalue()

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
-from latentia.latents.encoding import Codes
+from latentia.latents.encoding import LatentTable
 
-REACH = 2.0  # standard deviations, if the aggregate posterior is a Gaussian: 2.3 % to 97.7 %
-BATCH = 64
+MAX_DEVIATION = (
+    2.0  # standard deviations, if the aggregate posterior is a Gaussian: 2.3 % to 97.7 %
+)
+BATCH_SIZE = 64
 
 
 class Traversal(NamedTuple):
@@ -30,10 +32,10 @@ class Traversal(NamedTuple):
 
 
 @torch.no_grad()
-def traverse(
+def traverse_dims(
     model: HasLatents,
     image: Float[Tensor, "1 c h w"],
-    over: Codes,
+    table: LatentTable,
     dims: Sequence[int],
     steps: int = 9,
 ) -> Traversal:
@@ -46,20 +48,28 @@ def traverse(
         raise Error(f"--steps is {steps}; it must be at least 2, so that something moves.")
     dims = list(dims)
     mean = model.encode(image).mean
-    levels = ndtr(np.linspace(-REACH, REACH, steps))
-    values = quantiles(over.mean[:, dims], over.sd[:, dims], levels)
+    levels = ndtr(np.linspace(-MAX_DEVIATION, MAX_DEVIATION, steps))
+    values = mixture_quantiles(table.mean[:, dims], table.sd[:, dims], levels)
     z = mean.flatten(1).repeat(len(dims) * steps, 1)
-    at = torch.tensor(dims).repeat_interleave(steps)
-    z[torch.arange(len(z)), at] = torch.from_numpy(values).flatten().to(z)
-    drawn = torch.cat([model.decode(part.view(-1, *mean.shape[1:])) for part in z.split(BATCH)])
-    own = mean.flatten()[dims].cpu().numpy()
-    shape = (len(dims), steps, *drawn.shape[1:])
+    dim_index = torch.tensor(dims).repeat_interleave(steps)
+    z[torch.arange(len(z)), dim_index] = torch.from_numpy(values).flatten().to(z)
+    decoded_images = torch.cat(
+        [model.decode(chunk.view(-1, *mean.shape[1:])) for chunk in z.split(BATCH_SIZE)]
+    )
+    image_values = mean.flatten()[dims].cpu().numpy()
+    shape = (len(dims), steps, *decoded_images.shape[1:])
     return Traversal(
-        dims, over.rates[dims], own, levels, values, drawn.view(shape), model.decode(mean)
+        dims,
+        table.rates[dims],
+        image_values,
+        levels,
+        values,
+        decoded_images.view(shape),
+        model.decode(mean),
     )
 
 
-def quantiles(mean: np.ndarray, sd: np.ndarray, levels: np.ndarray) -> np.ndarray:
+def mixture_quantiles(mean: np.ndarray, sd: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Of the equal mixture of the n Gaussians in each column, (k, levels), by bisection."""
     mean, sd = (x.astype(np.float64)[:, :, None] for x in (mean, sd))  # (n, k, 1)
     low = np.repeat((mean - 9 * sd).min(0), len(levels), 1)
@@ -71,6 +81,6 @@ def quantiles(mean: np.ndarray, sd: np.ndarray, levels: np.ndarray) -> np.ndarra
     return (low + high) / 2
 
 
-def masses(mean: np.ndarray, sd: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def interval_probabilities(mean: np.ndarray, sd: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Of the equal mixture of n Gaussians, (n,) each: its probability between the edges."""
     return np.diff(ndtr((edges - mean[:, None]) / sd[:, None]).mean(0))

@@ -9,31 +9,33 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from latentia.latents.encoding import names
+from latentia.latents.encoding import name_dims
 
-GROUP = 4096  # rows of a row group: what is held before it is written
+ROW_GROUP_SIZE = 4096  # rows of a row group: what is held before it is written
 Chunk = dict[str, Any]  # column -> its values in row order; mu and sd (b, d)
 
 
-class Arrow:
+class ArrowWriter:
     """mu and sd a column a dimension; beside an image mu also as a vector."""
 
-    def __init__(self, kind: Callable, path: Path, shape: tuple[int, ...], _: int):
-        self.kind, self.path, self.shape = kind, path, shape
+    def __init__(self, open_writer: Callable, path: Path, shape: tuple[int, ...], _: int):
+        self.kind, self.path, self.shape = open_writer, path, shape
         self.writer: Any = None
-        self.held = Held(GROUP)
+        self.held = ColumnBuffer(ROW_GROUP_SIZE)
 
     def write(self, chunk: Chunk) -> None:
         if self.held.first + len(chunk["key"]) > self.held.n:
             self.flush()
-            self.held = Held(max(GROUP, len(chunk["key"])))
+            self.held = ColumnBuffer(max(ROW_GROUP_SIZE, len(chunk["key"])))
         self.held.write(chunk)
 
     def table(self, chunk: Chunk) -> pa.Table:
         columns: Chunk = {}
         for name, values in chunk.items():
             if name in ("mu", "sd"):
-                columns |= {f"{name}_{k}": values[:, j] for j, k in enumerate(names(self.shape))}
+                columns |= {
+                    f"{name}_{k}": values[:, j] for j, k in enumerate(name_dims(self.shape))
+                }
             else:
                 columns[name] = values
         if "image" in chunk:
@@ -50,63 +52,63 @@ class Arrow:
         self.writer = self.writer or self.kind(self.path, table.schema)
         self.writer.write_table(table)
 
-    def __enter__(self) -> "Arrow":
+    def __enter__(self) -> "ArrowWriter":
         return self
 
-    def __exit__(self, failed: Any, *_: object) -> None:
-        if failed is None:
+    def __exit__(self, exception_type: Any, *_: object) -> None:
+        if exception_type is None:
             self.flush()
         if self.writer is not None:
             self.writer.close()
 
 
-class Held:
+class ColumnBuffer:
     """n rows in arrays made beforehand; see `codes` for why."""
 
-    def __init__(self, n: int):
-        self.n, self.first = n, 0
+    def __init__(self, capacity: int):
+        self.n, self.first = capacity, 0
         self.columns: Chunk = {}
 
     def write(self, chunk: Chunk) -> None:
-        here = slice(self.first, self.first + len(chunk["key"]))
-        self.first = here.stop
+        chunk_rows = slice(self.first, self.first + len(chunk["key"]))
+        self.first = chunk_rows.stop
         for name, values in chunk.items():
             if isinstance(values, list):
                 self.columns.setdefault(name, []).extend(values)
                 continue
             if name not in self.columns:
                 self.columns[name] = np.empty((self.n, *values.shape[1:]), values.dtype)
-            self.columns[name][here] = values
+            self.columns[name][chunk_rows] = values
 
-    def rows(self, size: int) -> Iterator[tuple[slice, Chunk]]:
-        for first in range(0, self.n, size):
-            here = slice(first, min(self.n, first + size))
-            yield here, {name: values[here] for name, values in self.columns.items()}
+    def rows(self, chunk_size: int) -> Iterator[tuple[slice, Chunk]]:
+        for start in range(0, self.n, chunk_size):
+            chunk_rows = slice(start, min(self.n, start + chunk_size))
+            yield chunk_rows, {name: values[chunk_rows] for name, values in self.columns.items()}
 
 
-class Archive:
+class NpzWriter:
     """mu and sd as arrays (n, *latent); all is held and written at the end."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], n: int):
         self.path, self.shape = path, shape
-        self.held = Held(n)
+        self.held = ColumnBuffer(n)
         self.write = self.held.write
 
-    def __enter__(self) -> "Archive":
+    def __enter__(self) -> "NpzWriter":
         return self
 
-    def __exit__(self, failed: Any, *_: object) -> None:
-        if failed is not None:
+    def __exit__(self, exception_type: Any, *_: object) -> None:
+        if exception_type is not None:
             return
-        whole = self.held.columns
+        columns = self.held.columns
         for name in ("mu", "sd"):
-            whole[name] = whole[name].reshape(-1, *self.shape)
+            columns[name] = columns[name].reshape(-1, *self.shape)
         with self.path.open("wb") as file:  # by its name, savez would append .npz
-            np.savez(file, **whole)  # pyright: ignore[reportArgumentType]
+            np.savez(file, **columns)  # pyright: ignore[reportArgumentType]
 
 
-SINKS: dict[str, Callable[[Path, tuple[int, ...], int], Any]] = {
-    ".parquet": partial(Arrow, parquet.ParquetWriter),
-    ".csv": partial(Arrow, csv.CSVWriter),
-    ".npz": Archive,
+WRITERS: dict[str, Callable[[Path, tuple[int, ...], int], Any]] = {
+    ".parquet": partial(ArrowWriter, parquet.ParquetWriter),
+    ".csv": partial(ArrowWriter, csv.CSVWriter),
+    ".npz": NpzWriter,
 }

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.tensors import wide
+from latentia.core.tensors import to_float32
 
 Logits = Float[Tensor, " b"]
 Patches = Float[Tensor, "b *patches"]  # of a critic that judges patches; else as Logits
@@ -13,12 +13,12 @@ Patches = Float[Tensor, "b *patches"]  # of a critic that judges patches; else a
 
 def as_real(logits: Patches) -> Logits:
     """-log D, D = sigmoid(logit): the cost of not taking an image for real."""
-    return per_image(F.softplus(-wide(logits)))
+    return per_image(F.softplus(-to_float32(logits)))
 
 
 def as_fake(logits: Patches) -> Logits:
     """-log(1 - D): the cost of not taking an image for fake."""
-    return per_image(F.softplus(wide(logits)))
+    return per_image(F.softplus(to_float32(logits)))
 
 
 def per_image(values: Patches) -> Logits:
@@ -47,11 +47,11 @@ class Relativistic:
     relative = True
 
     def critic(self, real: Logits, fake: Logits) -> dict[str, Logits]:
-        return {"pair": as_real(wide(real) - wide(fake))}
+        return {"pair": as_real(to_float32(real) - to_float32(fake))}
 
     def generator(self, real: Logits | None, fake: Logits) -> dict[str, Logits]:
         assert real is not None
-        return {"adversarial": as_real(wide(fake) - wide(real))}
+        return {"adversarial": as_real(to_float32(fake) - to_float32(real))}
 
 
 def slope(logits: Logits, images: Float[Tensor, "b c h w"]) -> Logits:
@@ -61,7 +61,7 @@ def slope(logits: Logits, images: Float[Tensor, "b c h w"]) -> Logits:
     each image apart: with BatchNorm the gradient of the sum is not that of a logit.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return 0.5 * wide(gradient).square().flatten(1).sum(1)
+    return 0.5 * to_float32(gradient).square().flatten(1).sum(1)
 
 
 def carrying(
@@ -71,5 +71,5 @@ def carrying(
 
     The gradient of the sum of the result over images, at `output`, is `gradient`.
     """
-    inner = (wide(output) * gradient).flatten(1).sum(1)
+    inner = (to_float32(output) * gradient).flatten(1).sum(1)
     return value.detach() + (inner - inner.detach())

@@ -11,22 +11,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import Moment, Terms
-from latentia.core.distributed import size, total
+from latentia.core.contract import StepContext, Terms
+from latentia.core.distributed import all_reduce_sum, world_size
 from latentia.core.gaussian import LOG_2PI, DiagonalGaussian
 from latentia.core.schedules import Schedule
 
 # (posterior, its draw z, moment) -> terms
-Divergence = Callable[[DiagonalGaussian, Tensor, Moment], Terms]
+Divergence = Callable[[DiagonalGaussian, Tensor, StepContext], Terms]
 
 
-def kl(posterior: DiagonalGaussian, z: Tensor, moment: Moment) -> Terms:
+def kl(posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
     """The rate, KL(q(z|x) || N(0, I)), in closed form."""
     return {"rate": (1.0, posterior.kl())}
 
 
 @dataclass(frozen=True)
-class Decomposition:
+class KLDecomposition:
     """The rate in three parts, weighted apart; Chen et al. 2018, arXiv 1802.04942, equation 2.
 
     Mutual information of image and latents, total correlation KL(q(z) || prod q(z_j)), and
@@ -39,11 +39,11 @@ class Decomposition:
     correlation: float = 6.0
     dimensions: float = 1.0
 
-    def __call__(self, posterior: DiagonalGaussian, z: Tensor, moment: Moment) -> Terms:
+    def __call__(self, posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
         rate = posterior.kl()
-        joint, apart = log_aggregate(posterior, z, moment.train_size)
-        prior = -0.5 * (z.square() + LOG_2PI).flatten(1).sum(1)
-        correlation, dimensions = joint - apart.sum(1), apart.sum(1) - prior
+        log_q, log_q_per_dim = log_aggregate_posterior(posterior, z, context.train_size)
+        log_prior = -0.5 * (z.square() + LOG_2PI).flatten(1).sum(1)
+        correlation, dimensions = log_q - log_q_per_dim.sum(1), log_q_per_dim.sum(1) - log_prior
         return {
             "rate": (0.0, rate.detach()),
             "mutual information": (self.information, rate - correlation - dimensions),
@@ -52,8 +52,8 @@ class Decomposition:
         }
 
 
-def log_aggregate(
-    posterior: DiagonalGaussian, z: Float[Tensor, "b *latent"], n: int
+def log_aggregate_posterior(
+    posterior: DiagonalGaussian, z: Float[Tensor, "b *latent"], train_size: int
 ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b d"]]:
     """Estimates of log q(z) and of each log q(z_j), nats, at one draw z of each posterior.
 
@@ -67,12 +67,18 @@ def log_aggregate(
     """
     mean, logvar, z = (part.flatten(1) for part in (posterior.mean, posterior.logvar, z))
     b = len(z)
-    each = (z[:, None] - mean).square() * (-logvar).exp() + logvar + LOG_2PI
-    each = -0.5 * each  # (b, b, d): log density of a draw, under a component, by dimension
-    weight = torch.full_like(each[..., 0], math.log((n - 1) / (n * (b - 1))))
-    weight.fill_diagonal_(-math.log(n))
-    joint = (weight + each.sum(2)).logsumexp(1)  # the weight once a component, not a dimension
-    return joint, (weight[..., None] + each).logsumexp(1)
+    log_density = (z[:, None] - mean).square() * (-logvar).exp() + logvar + LOG_2PI
+    log_density = (
+        -0.5 * log_density
+    )  # (b, b, d): log density of a draw, under a component, by dimension
+    log_weight = torch.full_like(
+        log_density[..., 0], math.log((train_size - 1) / (train_size * (b - 1)))
+    )
+    log_weight.fill_diagonal_(-math.log(train_size))
+    log_q = (log_weight + log_density.sum(2)).logsumexp(
+        1
+    )  # the weight once a component, not a dimension
+    return log_q, (log_weight[..., None] + log_density).logsumexp(1)
 
 
 @dataclass(frozen=True)
@@ -85,12 +91,12 @@ class Capacity:
     nats: Schedule
     weight: float = 100.0
 
-    def __call__(self, posterior: DiagonalGaussian, z: Tensor, moment: Moment) -> Terms:
+    def __call__(self, posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
         rate = posterior.kl()
-        gap = rate - self.nats(moment.share)
+        gap = rate - self.nats(context.share)
         return {
             "rate": (0.0, rate.detach()),
-            "gap to capacity": (self.weight, gap * total(gap.detach().mean()).sign()),
+            "gap to capacity": (self.weight, gap * all_reduce_sum(gap.detach().mean()).sign()),
         }
 
 
@@ -104,8 +110,8 @@ class FreeBits:
 
     nats: float
 
-    def __call__(self, posterior: DiagonalGaussian, z: Tensor, moment: Moment) -> Terms:
-        each = posterior.kl_by_dimension().flatten(1)
-        mean = total(each.detach().mean(0)) / size()
-        paid = torch.where(mean > self.nats, each, self.nats)
-        return {"rate": (0.0, posterior.kl().detach()), "rate beyond free bits": (1.0, paid.sum(1))}
+    def __call__(self, posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
+        kl_per_dim = posterior.kl_by_dimension().flatten(1)
+        batch_mean = all_reduce_sum(kl_per_dim.detach().mean(0)) / world_size()
+        cost = torch.where(batch_mean > self.nats, kl_per_dim, self.nats)
+        return {"rate": (0.0, posterior.kl().detach()), "rate beyond free bits": (1.0, cost.sum(1))}

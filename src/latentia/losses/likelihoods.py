@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.distributed import size, total
+from latentia.core.distributed import all_reduce_sum, world_size
 from latentia.core.gaussian import LOG_2PI
-from latentia.core.tensors import wide
+from latentia.core.tensors import to_float32
 
 
 class Likelihood(nn.Module):
@@ -24,7 +24,7 @@ class Likelihood(nn.Module):
 
     def mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The expected image, in [0, 1]."""
-        return wide(output).sigmoid()
+        return to_float32(output).sigmoid()
 
 
 class Bernoulli(Likelihood):
@@ -33,8 +33,10 @@ class Bernoulli(Likelihood):
     def nll(
         self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
     ) -> Float[Tensor, " b"]:
-        each = F.binary_cross_entropy_with_logits(wide(output), wide(image), reduction="none")
-        return each.flatten(1).sum(1)
+        pixel_nll = F.binary_cross_entropy_with_logits(
+            to_float32(output), to_float32(image), reduction="none"
+        )
+        return pixel_nll.flatten(1).sum(1)
 
 
 class Gaussian(Likelihood):
@@ -52,17 +54,17 @@ class Gaussian(Likelihood):
         super().__init__()
         self.by_beta = None
         self.rule = sigma if isinstance(sigma, str) else "fixed"
-        start = torch.tensor(math.log(sigma) if isinstance(sigma, float | int) else math.log(0.5))
+        initial = torch.tensor(math.log(sigma) if isinstance(sigma, float | int) else math.log(0.5))
         if self.rule == "learned":
-            self.log_sigma = nn.Parameter(start)
+            self.log_sigma = nn.Parameter(initial)
         else:
-            self.register_buffer("log_sigma", start)
+            self.register_buffer("log_sigma", initial)
 
     def spread(self) -> Tensor:
         """log sigma: a number or, where rows have a beta each, (b, 1, 1, 1)."""
         if self.by_beta is None:
             return self.log_sigma
-        return self.log_sigma + wide(self.by_beta()).view(-1, 1, 1, 1)
+        return self.log_sigma + to_float32(self.by_beta()).view(-1, 1, 1, 1)
 
     def centre(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return self.mean(output)
@@ -70,25 +72,25 @@ class Gaussian(Likelihood):
     def nll(
         self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
     ) -> Float[Tensor, " b"]:
-        error = (self.centre(output) - wide(image)).square()
+        error = (self.centre(output) - to_float32(image)).square()
         log_sigma = self.spread().to(error.dtype)
         if self.rule == "optimal" and self.training:
             # of the whole batch, whoever shares it; at the optimum sigma's own gradient is 0
-            mean = total(error.detach().mean()) / size()
-            log_sigma = 0.5 * mean.clamp_min(1e-6).log()
+            mse = all_reduce_sum(error.detach().mean()) / world_size()
+            log_sigma = 0.5 * mse.clamp_min(1e-6).log()
             self.log_sigma.lerp_(log_sigma.to(self.log_sigma.dtype), 0.05)
-        each = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
-        return each.flatten(1).sum(1)
+        pixel_nll = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
+        return pixel_nll.flatten(1).sum(1)
 
 
-class Symmetric(Gaussian):
+class SymmetricGaussian(Gaussian):
     """N(image; (output + 1) / 2, sigma^2): of networks whose images lie in [-1, 1].
 
     The expected image is clipped, the distortion is not: beyond the ends it still has a gradient.
     """
 
     def centre(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return (wide(output) + 1) / 2
+        return (to_float32(output) + 1) / 2
 
     def mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return self.centre(output).clamp(0, 1)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.tensors import wide
+from latentia.core.tensors import to_float32
 
 Features = Sequence[Float[Tensor, "b ..."]]  # a tensor for each layer that is looked at
 
@@ -17,6 +17,6 @@ def mismatch(fake: Features, real: Features) -> Float[Tensor, " b"]:
     Of one layer, a Gaussian of unit variance around the real image's features (Larsen et al. 2016,
     arXiv 1512.09300, equation 7) shared by how many it has: a sum would be the first layer's alone.
     """
-    gaps = [wide(a - b) for a, b in zip(fake, real, strict=True)]
+    gaps = [to_float32(a - b) for a, b in zip(fake, real, strict=True)]
     # no flattening: maps with channels last would be copied
     return 0.5 * torch.stack([(x * x).mean(tuple(range(1, x.ndim))) for x in gaps]).sum(0)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import write_json
 
-KEPT = "choices.json"  # in a run
+CHOICES_FILE = "choices.json"  # in a run
 
 
 class Candidate(NamedTuple):
@@ -18,7 +18,7 @@ class Candidate(NamedTuple):
     error: float | None
 
 
-class Choice(NamedTuple):
+class BetaChoice(NamedTuple):
     """figure: what was compared; rule: how one was chosen; n: images of the split, and a note."""
 
     purpose: str
@@ -35,23 +35,27 @@ class Choice(NamedTuple):
         """Other betas whose figure differs by no more than one standard error."""
         best = self.chosen
         return [
-            each.beta
-            for each in self.candidates
-            if each.beta != best.beta
-            and abs(each.value - best.value) <= math.hypot(each.error or 0, best.error or 0)
+            candidate.beta
+            for candidate in self.candidates
+            if candidate.beta != best.beta
+            and abs(candidate.value - best.value)
+            <= math.hypot(candidate.error or 0, best.error or 0)
         ]
 
 
-def keep(run: RunFolder, choice: Choice) -> None:
+def save_choice(run: RunFolder, choice: BetaChoice) -> None:
     """Beside what was chosen for other purposes, for the report."""
-    told = {**kept(run), choice.purpose: {**choice._asdict(), "chosen": choice.chosen._asdict()}}
-    told[choice.purpose]["candidates"] = [each._asdict() for each in choice.candidates]
-    write_json(run.path / KEPT, told)
+    choices = {
+        **load_choices(run),
+        choice.purpose: {**choice._asdict(), "chosen": choice.chosen._asdict()},
+    }
+    choices[choice.purpose]["candidates"] = [candidate._asdict() for candidate in choice.candidates]
+    write_json(run.path / CHOICES_FILE, choices)
 
 
-def kept(run: RunFolder) -> dict[str, Any]:
+def load_choices(run: RunFolder) -> dict[str, Any]:
     """What was chosen so far, by purpose."""
     try:
-        return dict(json.loads((run.path / KEPT).read_text()))
+        return dict(json.loads((run.path / CHOICES_FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return {}

@@ -11,22 +11,26 @@ from torchmetrics.functional.image import structural_similarity_index_measure as
 
 from latentia.core.contract import HasTrajectory
 from latentia.core.errors import Error
-from latentia.metrics.coverage import near
-from latentia.metrics.distribution import Estimate, frechet, kernel
+from latentia.metrics.coverage import prdc_per_image
+from latentia.metrics.distribution import (
+    DistanceEstimate,
+    estimate_frechet_distance,
+    estimate_kernel_distance,
+)
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.memorization import copying
+from latentia.metrics.memorization import memorization_statistics
 from latentia.metrics.nll import nll
-from latentia.metrics.result import Figure, finite, mean
+from latentia.metrics.result import MetricResult, finite_or_none, make_mean_result
 from latentia.metrics.sharpness import high_frequency_energy
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import write_json
-from latentia.training.launch import by_first_alone
-from latentia.training.parameter_types import nearest
+from latentia.training.launch import run_on_rank0_without_collectives
+from latentia.training.parameter_types import suggest_name
 
-WINDOW = 11  # pixels of the structural similarity's window: smaller images have none
+SSIM_WINDOW = 11  # pixels of the structural similarity's window: smaller images have none
 
 
-def measure(e: Evaluation, names: Sequence[str]) -> dict[str, Any]:
+def measure_metrics(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
     """For JSON: what `elbo` returns, if it is asked for, and `metrics`: name -> its figures.
 
     Several processes share what is a mean over images; what compares sets has figures in the first
@@ -36,174 +40,233 @@ def measure(e: Evaluation, names: Sequence[str]) -> dict[str, Any]:
     """
     for name in names:
         if name not in METRICS:
-            near_by = nearest(name, METRICS, " did you mean {}?")
+            suggestion = suggest_name(name, METRICS, " did you mean {}?")
             raise Error(
-                f"There is no metric {name};{near_by} --metrics takes {', '.join(METRICS)}."
+                f"There is no metric {name};{suggestion} --metrics takes {', '.join(METRICS)}."
             )
 
-    figures = {}
+    results_by_metric = {}
     for name in names:
-        found = METRICS[name](e) if name in SHARED else by_first_alone(partial(METRICS[name], e))
-        figures[name] = [figure._asdict() for figure in found or ()]
-    return {**(e.elbo if "elbo" in names else {}), "metrics": figures}
+        results = (
+            METRICS[name](evaluation)
+            if name in DISTRIBUTED_METRICS
+            else run_on_rank0_without_collectives(partial(METRICS[name], evaluation))
+        )
+        results_by_metric[name] = [result._asdict() for result in results or ()]
+    return {**(evaluation.elbo if "elbo" in names else {}), "metrics": results_by_metric}
 
 
-def keep(run: RunFolder, result: dict[str, Any]) -> None:
+def save_metrics(run: RunFolder, result: dict[str, Any]) -> None:
     """In evaluation.json, beside the metrics that were measured before."""
     path = run.path / "evaluation.json"
     try:
-        before = dict(json.loads(path.read_text()))
-        metrics = {**before.get("metrics", {}), **result.get("metrics", {})}
+        previous_metrics = dict(json.loads(path.read_text()))
+        metrics = {**previous_metrics.get("metrics", {}), **result.get("metrics", {})}
     except (OSError, ValueError, TypeError):  # none yet, or spoilt
-        before, metrics = {}, result.get("metrics", {})
-    write_json(path, {**before, **result, **({"metrics": metrics} if metrics else {})})
+        previous_metrics, metrics = {}, result.get("metrics", {})
+    write_json(path, {**previous_metrics, **result, **({"metrics": metrics} if metrics else {})})
 
 
-def _bounds(e: Evaluation) -> list[Figure]:
-    found, note = e.elbo, _of(e)
+def _measure_elbo(evaluation: Evaluation) -> list[MetricResult]:
+    bounds, note = evaluation.elbo, _describe_bound(evaluation)
     names = ("nelbo_nats", "distortion_nats", "rate_nats", "mse", "active_units")
-    units = {"mse": "per pixel", "active_units": f"of {len(found['rate_by_dimension'])}"}
-    errors, about = found["standard_error"], (found["n"], found["split"])
-    drawn = "; ".join(filter(None, ("of a draw", note)))  # the image metrics have one of means
+    units = {"mse": "per pixel", "active_units": f"of {len(bounds['rate_by_dimension'])}"}
+    errors, n_and_split = bounds["standard_error"], (bounds["n"], bounds["split"])
+    mse_note = "; ".join(filter(None, ("of a draw", note)))  # the image metrics have one of means
     return [
-        Figure(k, found[k], errors.get(k), *about, unit=units.get(k, "nats"), note=told)
-        for k, told in ((k, drawn if k == "mse" else note) for k in names)
+        MetricResult(
+            k, bounds[k], errors.get(k), *n_and_split, unit=units.get(k, "nats"), note=result_note
+        )
+        for k, result_note in ((k, mse_note if k == "mse" else note) for k in names)
     ]
 
 
-def _likelihood(e: Evaluation) -> list[Figure]:
-    note = "; ".join(filter(None, (f"K = {e.k:,}", _of(e))))
-    values = nll(e.coder, e.part, k=e.k, n=e.n, seed=e.seed)
-    return [mean("nll_nats", values, e.part.name, unit="nats", note=note)]
+def _measure_nll(evaluation: Evaluation) -> list[MetricResult]:
+    note = "; ".join(filter(None, (f"K = {evaluation.k:,}", _describe_bound(evaluation))))
+    values = nll(
+        evaluation.coder, evaluation.part, k=evaluation.k, n=evaluation.n, seed=evaluation.seed
+    )
+    return [make_mean_result("nll_nats", values, evaluation.part.name, unit="nats", note=note)]
 
 
-def _frechet(e: Evaluation) -> list[Figure]:
-    return _compared(e, "fd", lambda real, drawn: frechet(real, drawn, seed=e.seed))
+def _measure_frechet_distance(evaluation: Evaluation) -> list[MetricResult]:
+    return _compare_sets(
+        evaluation,
+        "fd",
+        lambda real, samples: estimate_frechet_distance(real, samples, seed=evaluation.seed),
+    )
 
 
-def _kernel(e: Evaluation) -> list[Figure]:
-    return _compared(e, "kd", kernel)
+def _measure_kernel_distance(evaluation: Evaluation) -> list[MetricResult]:
+    return _compare_sets(evaluation, "kd", estimate_kernel_distance)
 
 
-def _compared(e: Evaluation, name: str, distance: Callable[..., Estimate]) -> list[Figure]:
+def _compare_sets(
+    evaluation: Evaluation, name: str, distance: Callable[..., DistanceEstimate]
+) -> list[MetricResult]:
     """Of samples, and where there is an encoder of reconstructions, to the split's images."""
-    if len(e.real) < 2:
-        raise Error(f"{name} needs more than 1 image; {e.part.name} has {len(e.real)}.")
-    sets = {"samples": e.drawn, **({"reconstructions": e.again} if e.encodes else {})}
-    found = {kind: distance(e.real, features) for kind, features in sets.items()}
-    about = {"split": e.part.name, "features": e.embedding.name, "note": e.embedding.note}
-    return [
-        Figure(f"{name}_{kind}", finite(d.value), finite(d.error), d.n, **about)
-        for kind, d in found.items()
-    ]
-
-
-def _overlap(e: Evaluation, k: int = 5) -> list[Figure]:
-    """Errors are over the images, or the samples, that are judged, the other set held fixed."""
-    if len(e.real) <= k:
-        raise Error(f"prdc needs more than {k} images; {e.part.name} has {len(e.real)}.")
-    judged = near(e.real, e.drawn, k)._asdict()
-    note = "; ".join(filter(None, (f"k = {k}", e.embedding.note)))
-    about = {"features": e.embedding.name, "note": note}
-    n = len(e.real), len(e.drawn)
-    rows = [mean(name, values, e.part.name, **about) for name, values in judged.items()]
-    return [row._replace(n=n) for row in rows]
-
-
-def _image(e: Evaluation) -> list[Figure]:
-    """Of reconstructions, an image each, against the originals; sharpness is a ratio of means."""
-    parts: dict[str, list] = {}
-    for x in e.shown():
-        y = e.coder.reconstruct(x)
-        mse = (x - y).double().square().flatten(1).mean(1)
-        values = {"mse": mse, "psnr_db": -10 * mse.log10()}
-        if min(x.shape[2:]) >= WINDOW:
-            values["ssim"] = ssim(y, x, data_range=1.0, reduction="none")
-        values |= {"fine x": high_frequency_energy(x), "fine y": high_frequency_energy(y)}
-        for name, value in values.items():
-            parts.setdefault(name, []).append(value.reshape(-1))
-    found = {name: torch.cat(values) for name, values in parts.items()}
-    fine, drawn = found.pop("fine x"), found.pop("fine y")
-    units = {"mse": "per pixel", "psnr_db": "dB"}
-    figures = [
-        mean(k, v, e.part.name, unit=units.get(k, ""), note="of decoded means")
-        for k, v in found.items()
-    ]
-    ratio = (drawn.mean() / fine.mean()).item()
-    slope = (drawn - ratio * fine) / fine.mean()  # the ratio's derivative, image by image
-    note = "energy above 0.25 cycles a pixel, over the originals'"
-    sharp = mean("sharpness", slope, e.part.name, note=note)
-    return [*figures, sharp._replace(value=finite(ratio))]
-
-
-def _memorisation(e: Evaluation) -> list[Figure]:
-    found = copying(*(x.double().numpy() for x in (e.training, e.real, e.drawn)))
-    share = found.copies
-    n, about = (len(e.real), len(e.drawn)), {"split": e.part.name, "features": e.embedding.name}
-    spread = (share * (1 - share) / len(e.drawn)) ** 0.5
-    honest = f"{found.expected:.2g} if honest"
-    rows = [
-        ("nearer_than_held_out", found.nearer, found.nearer_error, "0.5 if honest"),
-        ("nearer_p", found.nearer_p, None, "Mann-Whitney, one-sided"),
-        ("near_copies", share, spread, honest),
-        ("near_copies_p", found.copies_p, None, "exact, one-sided"),
-    ]
-    return [Figure(name, v, error, n, **about, note=note) for name, v, error, note in rows]
-
-
-def _disentanglement(e: Evaluation, halves: int = 10) -> list[Figure]:
-    """error: the spread over random halves of the images, which is that of the mean of all."""
-    from latentia.metrics.disentanglement import FEWEST, disentanglement  # forests: slow to import
-
-    part = e.part
-    rows = {name: v.numpy() for name, v in part.columns.items() if v.ndim == 1}
-    if len(rows) < 2:
+    if len(evaluation.real) < 2:
         raise Error(
-            f"disentanglement needs two factor columns; {e.images.source.name} has {len(rows)}: "
+            f"{name} needs more than 1 image; {evaluation.part.name} has {len(evaluation.real)}."
+        )
+    feature_sets = {
+        "samples": evaluation.drawn,
+        **({"reconstructions": evaluation.again} if evaluation.encodes else {}),
+    }
+    estimates = {
+        set_name: distance(evaluation.real, features) for set_name, features in feature_sets.items()
+    }
+    shared_fields = {
+        "split": evaluation.part.name,
+        "features": evaluation.embedding.name,
+        "note": evaluation.embedding.note,
+    }
+    return [
+        MetricResult(
+            f"{name}_{set_name}",
+            finite_or_none(estimate.value),
+            finite_or_none(estimate.error),
+            estimate.n,
+            **shared_fields,
+        )
+        for set_name, estimate in estimates.items()
+    ]
+
+
+def _measure_prdc(evaluation: Evaluation, k: int = 5) -> list[MetricResult]:
+    """Errors are over the images, or the samples, that are judged, the other set held fixed."""
+    if len(evaluation.real) <= k:
+        raise Error(
+            f"prdc needs more than {k} images; {evaluation.part.name} has {len(evaluation.real)}."
+        )
+    values_by_metric = prdc_per_image(evaluation.real, evaluation.drawn, k)._asdict()
+    note = "; ".join(filter(None, (f"k = {k}", evaluation.embedding.note)))
+    shared_fields = {"features": evaluation.embedding.name, "note": note}
+    n = len(evaluation.real), len(evaluation.drawn)
+    results = [
+        make_mean_result(name, values, evaluation.part.name, **shared_fields)
+        for name, values in values_by_metric.items()
+    ]
+    return [result._replace(n=n) for result in results]
+
+
+def _measure_reconstructions(evaluation: Evaluation) -> list[MetricResult]:
+    """Of reconstructions, an image each, against the originals; sharpness is a ratio of means."""
+    chunks_by_metric: dict[str, list] = {}
+    for originals in evaluation.shown():
+        reconstructions = evaluation.coder.reconstruct(originals)
+        mse = (originals - reconstructions).double().square().flatten(1).mean(1)
+        values = {"mse": mse, "psnr_db": -10 * mse.log10()}
+        if min(originals.shape[2:]) >= SSIM_WINDOW:
+            values["ssim"] = ssim(reconstructions, originals, data_range=1.0, reduction="none")
+        values |= {
+            "fine x": high_frequency_energy(originals),
+            "fine y": high_frequency_energy(reconstructions),
+        }
+        for name, value in values.items():
+            chunks_by_metric.setdefault(name, []).append(value.reshape(-1))
+    values_by_metric = {name: torch.cat(values) for name, values in chunks_by_metric.items()}
+    original_energy, reconstruction_energy = (
+        values_by_metric.pop("fine x"),
+        values_by_metric.pop("fine y"),
+    )
+    units = {"mse": "per pixel", "psnr_db": "dB"}
+    results = [
+        make_mean_result(k, v, evaluation.part.name, unit=units.get(k, ""), note="of decoded means")
+        for k, v in values_by_metric.items()
+    ]
+    ratio = (reconstruction_energy.mean() / original_energy.mean()).item()
+    ratio_per_image = (
+        reconstruction_energy - ratio * original_energy
+    ) / original_energy.mean()  # the ratio's derivative, image by image
+    note = "energy above 0.25 cycles a pixel, over the originals'"
+    sharpness = make_mean_result("sharpness", ratio_per_image, evaluation.part.name, note=note)
+    return [*results, sharpness._replace(value=finite_or_none(ratio))]
+
+
+def _measure_memorization(evaluation: Evaluation) -> list[MetricResult]:
+    statistics = memorization_statistics(
+        *(x.double().numpy() for x in (evaluation.training, evaluation.real, evaluation.drawn))
+    )
+    copy_share = statistics.copies
+    n, shared_fields = (
+        (len(evaluation.real), len(evaluation.drawn)),
+        {"split": evaluation.part.name, "features": evaluation.embedding.name},
+    )
+    copy_share_error = (copy_share * (1 - copy_share) / len(evaluation.drawn)) ** 0.5
+    expected_note = f"{statistics.expected:.2g} if honest"
+    rows = [
+        ("nearer_than_held_out", statistics.nearer, statistics.nearer_error, "0.5 if honest"),
+        ("nearer_p", statistics.nearer_p, None, "Mann-Whitney, one-sided"),
+        ("near_copies", copy_share, copy_share_error, expected_note),
+        ("near_copies_p", statistics.copies_p, None, "exact, one-sided"),
+    ]
+    return [
+        MetricResult(name, v, error, n, **shared_fields, note=note) for name, v, error, note in rows
+    ]
+
+
+def _measure_disentanglement(evaluation: Evaluation, halves: int = 10) -> list[MetricResult]:
+    """error: the spread over random halves of the images, which is that of the mean of all."""
+    from latentia.metrics.disentanglement import (  # forests: slow to import
+        MIN_IMAGES,
+        measure_disentanglement,
+    )
+
+    split = evaluation.part
+    factors = {name: v.numpy() for name, v in split.columns.items() if v.ndim == 1}
+    if len(factors) < 2:
+        raise Error(
+            f"disentanglement needs two factor columns; {evaluation.images.source.name} has {len(factors)}: "
             "give data with factors, such as sprites."
         )
-    if len(part) < 2 * FEWEST:
+    if len(split) < 2 * MIN_IMAGES:
         raise Error(
-            f"disentanglement needs at least {2 * FEWEST} images, for its error of halves; "
-            f"{part.name} has {len(part)}."
+            f"disentanglement needs at least {2 * MIN_IMAGES} images, for its error of halves; "
+            f"{split.name} has {len(split)}."
         )
     with torch.no_grad():
-        codes = [
-            e.coder.encode(batch.image).mean.flatten(1) for batch in part.batches(part.at_once())
+        mean_batches = [
+            evaluation.coder.encode(batch.image).mean.flatten(1)
+            for batch in split.batches(split.at_once())
         ]
-    means, draw = torch.cat(codes).numpy(), np.random.default_rng(e.seed)
-    found, spread = disentanglement(means, rows), []
+    means, rng = torch.cat(mean_batches).numpy(), np.random.default_rng(evaluation.seed)
+    scores, scores_of_halves = measure_disentanglement(means, factors), []
     for _ in range(halves):
-        half = draw.permutation(len(means))[: len(means) // 2]
-        spread.append(disentanglement(means[half], {k: v[half] for k, v in rows.items()}))
-    return [
-        Figure(
-            name,
-            finite(value),
-            finite(float(np.std([each[name] for each in spread], ddof=1))),
-            len(means),
-            part.name,
-            note=f"{len(rows)} factors",
+        half_rows = rng.permutation(len(means))[: len(means) // 2]
+        scores_of_halves.append(
+            measure_disentanglement(means[half_rows], {k: v[half_rows] for k, v in factors.items()})
         )
-        for name, value in found.items()
+    return [
+        MetricResult(
+            name,
+            finite_or_none(value),
+            finite_or_none(
+                float(np.std([half_scores[name] for half_scores in scores_of_halves], ddof=1))
+            ),
+            len(means),
+            split.name,
+            note=f"{len(factors)} factors",
+        )
+        for name, value in scores.items()
     ]
 
 
-def _of(e: Evaluation) -> str:
+def _describe_bound(evaluation: Evaluation) -> str:
     """What a bound is a bound of, where that could be mistaken."""
-    binary = "binarised once" if "binarised" in e.coder.facts() else ""
-    parent = "of its autoencoder" if isinstance(e.model, HasTrajectory) else ""
-    return "; ".join(filter(None, (binary, parent)))
+    binary_note = "binarised once" if "binarised" in evaluation.coder.facts() else ""
+    autoencoder_note = "of its autoencoder" if isinstance(evaluation.model, HasTrajectory) else ""
+    return "; ".join(filter(None, (binary_note, autoencoder_note)))
 
 
-METRICS: dict[str, Callable[[Evaluation], list[Figure]]] = {
-    "elbo": _bounds,
-    "nll": _likelihood,
-    "fd": _frechet,
-    "kd": _kernel,
-    "prdc": _overlap,
-    "image": _image,
-    "memorisation": _memorisation,
-    "disentanglement": _disentanglement,
+METRICS: dict[str, Callable[[Evaluation], list[MetricResult]]] = {
+    "elbo": _measure_elbo,
+    "nll": _measure_nll,
+    "fd": _measure_frechet_distance,
+    "kd": _measure_kernel_distance,
+    "prdc": _measure_prdc,
+    "image": _measure_reconstructions,
+    "memorisation": _measure_memorization,
+    "disentanglement": _measure_disentanglement,
 }
-SHARED = ("elbo", "nll")  # a mean over images, that each process can do a part of
+DISTRIBUTED_METRICS = ("elbo", "nll")  # a mean over images, that each process can do a part of

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-PART = 1000  # rows whose distances are held at once
+CHUNK_SIZE = 1000  # rows whose distances are held at once
 
 
-class Overlap(NamedTuple):
+class PRDC(NamedTuple):
     """Shares, of samples (precision) or of real images (recall, coverage); density has no bound.
 
     precision: samples within reach of a real image; recall: real images within reach of a sample
@@ -25,7 +25,7 @@ class Overlap(NamedTuple):
     coverage: float
 
 
-class Near(NamedTuple):
+class PRDCPerImage(NamedTuple):
     """What an `Overlap` is the mean of: for each sample (m,) or real image (n,), in its order."""
 
     precision: Float[Tensor, " m"]
@@ -34,32 +34,34 @@ class Near(NamedTuple):
     coverage: Float[Tensor, " n"]
 
 
-def overlap(real: Float[Tensor, "n d"], drawn: Float[Tensor, "m d"], k: int = 5) -> Overlap:
+def prdc(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], k: int = 5) -> PRDC:
     """Of features. The figures depend on both numbers and on k: compare equals only."""
-    return Overlap(*(values.mean().item() for values in near(real, drawn, k)))
+    return PRDC(*(values.mean().item() for values in prdc_per_image(real, samples, k)))
 
 
-def near(real: Float[Tensor, "n d"], drawn: Float[Tensor, "m d"], k: int = 5) -> Near:
+def prdc_per_image(
+    real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], k: int = 5
+) -> PRDCPerImage:
     """Row by row, float64."""
-    reach, reach_of_drawn = _reach(real, k), _reach(drawn, k)
+    real_radii, sample_radii = _kth_neighbor_distances(real, k), _kth_neighbor_distances(samples, k)
     # real images whose reach holds a sample
-    holders = torch.zeros(len(drawn), dtype=torch.float64, device=drawn.device)
-    recalled, covered = [], []
-    for rows, mine in zip(real.split(PART), reach.split(PART), strict=True):
-        apart = torch.cdist(rows, drawn)
-        inside = apart <= mine[:, None]
-        holders += inside.sum(0)
-        covered.append(inside.any(1))
-        recalled.append((apart <= reach_of_drawn).any(1))
-    return Near(
-        precision=(holders > 0).double(),
-        recall=torch.cat(recalled).double(),
-        density=holders / k,
-        coverage=torch.cat(covered).double(),
+    containing_count = torch.zeros(len(samples), dtype=torch.float64, device=samples.device)
+    recall_chunks, coverage_chunks = [], []
+    for rows, row_radii in zip(real.split(CHUNK_SIZE), real_radii.split(CHUNK_SIZE), strict=True):
+        distances = torch.cdist(rows, samples)
+        is_inside = distances <= row_radii[:, None]
+        containing_count += is_inside.sum(0)
+        coverage_chunks.append(is_inside.any(1))
+        recall_chunks.append((distances <= sample_radii).any(1))
+    return PRDCPerImage(
+        precision=(containing_count > 0).double(),
+        recall=torch.cat(recall_chunks).double(),
+        density=containing_count / k,
+        coverage=torch.cat(coverage_chunks).double(),
     )
 
 
-def _reach(points: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
+def _kth_neighbor_distances(points: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
     """The distance of each point to the k-th nearest other."""
-    parts = [torch.cdist(rows, points).kthvalue(k + 1).values for rows in points.split(PART)]
-    return torch.cat(parts)
+    chunks = [torch.cdist(rows, points).kthvalue(k + 1).values for rows in points.split(CHUNK_SIZE)]
+    return torch.cat(chunks)

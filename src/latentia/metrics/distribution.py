@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import poly_mmd
 
-from latentia.core.seeding import generator
+from latentia.core.seeding import make_generator
 
 
-class Estimate(NamedTuple):
+class DistanceEstimate(NamedTuple):
     """A figure, its standard error by bootstrap, and the numbers of images it comes from."""
 
     value: float
@@ -22,7 +22,7 @@ class Estimate(NamedTuple):
         return f"{self.value:.3g} ± {1.96 * self.error:.2g}"
 
 
-class _Given(nn.Module):
+class _PassThrough(nn.Module):
     """Features pass as they are: torchmetrics then does the rest."""
 
     def __init__(self, width: int):
@@ -33,21 +33,21 @@ class _Given(nn.Module):
         return features
 
 
-def frechet_distance(real: Float[Tensor, "n d"], drawn: Float[Tensor, "m d"]) -> float:
+def frechet_distance(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"]) -> float:
     """|difference of means|^2 + trace(S + T - 2 (S T)^(1/2)); Heusel et al. 2017, equation 6.
 
     Biased upwards for finite n: compare figures of the same n only.
     """
     # several processes: this one has all the features
-    metric = FrechetInceptionDistance(feature=_Given(real.shape[1]), sync_on_compute=False)
+    metric = FrechetInceptionDistance(feature=_PassThrough(real.shape[1]), sync_on_compute=False)
     metric.update(real, real=True)
-    metric.update(drawn, real=False)
+    metric.update(samples, real=False)
     return max(0.0, metric.compute().item())
 
 
-def frechet(
-    real: Float[Tensor, "n d"], drawn: Float[Tensor, "m d"], resamples: int = 100, seed: int = 0
-) -> Estimate:
+def estimate_frechet_distance(
+    real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], resamples: int = 100, seed: int = 0
+) -> DistanceEstimate:
     """Fréchet distance with its bootstrap standard error.
 
     The error is the standard deviation over resampled sets; their mean is not used: resampling
@@ -55,13 +55,19 @@ def frechet(
     """
     values = torch.empty(resamples, dtype=torch.float64)
     for k in range(resamples):
-        draw = generator(seed, "bootstrap", k)
-        parts = [x[torch.randint(len(x), (len(x),), generator=draw)] for x in (real, drawn)]
-        values[k] = frechet_distance(*parts)
-    return Estimate(frechet_distance(real, drawn), values.std().item(), (len(real), len(drawn)))
+        rng = make_generator(seed, "bootstrap", k)
+        resampled_sets = [
+            x[torch.randint(len(x), (len(x),), generator=rng)] for x in (real, samples)
+        ]
+        values[k] = frechet_distance(*resampled_sets)
+    return DistanceEstimate(
+        frechet_distance(real, samples), values.std().item(), (len(real), len(samples))
+    )
 
 
-def kernel(real: Float[Tensor, "n d"], drawn: Float[Tensor, "n d"], seed: int = 0) -> Estimate:
+def estimate_kernel_distance(
+    real: Float[Tensor, "n d"], samples: Float[Tensor, "n d"], seed: int = 0
+) -> DistanceEstimate:
     """Squared maximum mean discrepancy under the kernel (x.y / d + 1)^3; its error between blocks.
 
     The unbiased estimator of Bińkowski et al. 2018, arXiv 1801.01401, equation 4, averaged over
@@ -69,14 +75,18 @@ def kernel(real: Float[Tensor, "n d"], drawn: Float[Tensor, "n d"], seed: int = 
     are alike. Images come into blocks by seed, since folders hold them class by class. error: of
     the mean, from the spread of the blocks; nan for a single block.
     """
-    n = min(len(real), len(drawn))
-    count = max(1, min(max(10, -(-n // 1000)), n // 2))  # of blocks, each of two images at least
-    size, draw = n // count, generator(seed, "blocks")
-    real, drawn = (x[torch.randperm(len(x), generator=draw)] for x in (real, drawn))
+    n = min(len(real), len(samples))
+    block_count = max(
+        1, min(max(10, -(-n // 1000)), n // 2)
+    )  # of blocks, each of two images at least
+    block_size, rng = n // block_count, make_generator(seed, "blocks")
+    real, samples = (x[torch.randperm(len(x), generator=rng)] for x in (real, samples))
     blocks = [
-        poly_mmd(real[k : k + size].double(), drawn[k : k + size].double())
-        for k in range(0, count * size, size)
+        poly_mmd(real[k : k + block_size].double(), samples[k : k + block_size].double())
+        for k in range(0, block_count * block_size, block_size)
     ]
     values = torch.stack(blocks)
-    error = values.std().item() / count**0.5 if count > 1 else float("nan")
-    return Estimate(values.mean().item(), error, (count * size, count * size))
+    error = values.std().item() / block_count**0.5 if block_count > 1 else float("nan")
+    return DistanceEstimate(
+        values.mean().item(), error, (block_count * block_size, block_count * block_size)
+    )

@@ -11,12 +11,12 @@ from torch import Tensor
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.data import Images, Split
-from latentia.data.splits import evenly
+from latentia.data.splits import evenly_spaced_rows
 from latentia.metrics.elbo import elbo
-from latentia.metrics.features import Embedding, embedding
+from latentia.metrics.features import FeatureExtractor, make_extractor
 from latentia.runs.folder import RunFolder
 
-MOST = 10_000  # images and samples that are compared, unless more are asked for
+MAX_COMPARED_IMAGES = 10_000  # images and samples that are compared, unless more are asked for
 
 
 @dataclass
@@ -56,8 +56,8 @@ class Evaluation:
         return elbo(self.coder, self.part, seed=self.seed)
 
     @cached_property
-    def embedding(self) -> Embedding:
-        return embedding(self.features, self.images)
+    def embedding(self) -> FeatureExtractor:
+        return make_extractor(self.features, self.images)
 
     @cached_property
     def real(self) -> Float[Tensor, "n d"]:
@@ -67,7 +67,7 @@ class Evaluation:
     @cached_property
     def drawn(self) -> Float[Tensor, "n d"]:
         """Features of as many samples."""
-        n = len(evenly(len(self.part), self.n or MOST))
+        n = len(evenly_spaced_rows(len(self.part), self.n or MAX_COMPARED_IMAGES))
         return self.embedding.embed(self.model.sample(n, seed=self.seed).split(self.part.at_once()))
 
     @cached_property
@@ -93,5 +93,7 @@ class Evaluation:
 
     def shown(self) -> Iterator[Float[Tensor, "b c h w"]]:
         """The images that are compared, in batches."""
-        for rows in evenly(len(self.part), self.n or MOST).split(self.part.at_once()):
+        for rows in evenly_spaced_rows(len(self.part), self.n or MAX_COMPARED_IMAGES).split(
+            self.part.at_once()
+        ):
             yield self.part.batch(rows).image

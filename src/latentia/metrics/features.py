@@ -9,17 +9,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.core.tensors import displayable, to_bytes
+from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.data import Images
-from latentia.metrics.label_classifier import classifier
-from latentia.training.parameter_types import nearest
+from latentia.metrics.label_classifier import get_label_classifier
+from latentia.training.parameter_types import suggest_name
 
-SIDE = 16  # pixels a side that are compared, at most: a covariance of more has too many entries
-DINO = "facebook/dinov2-small"
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard deviation of colours
+MAX_SIDE = 16  # pixels a side that are compared, at most: a covariance of more has too many entries
+DINO_MODEL = "facebook/dinov2-small"
+IMAGENET_STATISTICS = (
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)  # mean and standard deviation of colours
 
 
-class Embedding(NamedTuple):
+class FeatureExtractor(NamedTuple):
     """embed: batches of images (b, c, h, w) in [0, 1] to features (n, d), float32; note: how well
     the features know the data, where that can be said.
     """
@@ -29,7 +32,7 @@ class Embedding(NamedTuple):
     note: str = ""
 
 
-def embedding(name: str, images: Images) -> Embedding:
+def make_extractor(name: str, images: Images) -> FeatureExtractor:
     """auto: `classifier` where the images have labels, else `pixels`.
 
     Raises: Error if there is no such embedding, or it cannot be had here: none stands in for it.
@@ -37,78 +40,80 @@ def embedding(name: str, images: Images) -> Embedding:
     if name == "auto":
         columns = images.split("train").columns.values()
         name = "classifier" if any(values.ndim == 1 for values in columns) else "pixels"
-    if name not in EMBEDDINGS:
-        near = nearest(name, EMBEDDINGS, " did you mean {}?")
+    if name not in FEATURE_EXTRACTORS:
+        suggestion = suggest_name(name, FEATURE_EXTRACTORS, " did you mean {}?")
         raise Error(
-            f"There are no features {name};{near} --features takes auto, {', '.join(EMBEDDINGS)}."
+            f"There are no features {name};{suggestion} --features takes auto, {', '.join(FEATURE_EXTRACTORS)}."
         )
-    return EMBEDDINGS[name](images)
+    return FEATURE_EXTRACTORS[name](images)
 
 
-def _classifier(images: Images) -> Embedding:
+def _make_classifier_extractor(images: Images) -> FeatureExtractor:
     """Learned from these very images: of few, or of hard ones, it knows little, and says so."""
-    judge = classifier(images)
-    return Embedding("classifier", judge.embed, judge.told(images))
+    label_classifier = get_label_classifier(images)
+    return FeatureExtractor("classifier", label_classifier.embed, label_classifier.told(images))
 
 
-def _pixels(images: Images) -> Embedding:
-    """Pixels, averaged over areas to at most SIDE a side."""
+def _make_pixel_extractor(images: Images) -> FeatureExtractor:
+    """Pixels, averaged over areas to at most MAX_SIDE a side."""
     h, w = images.shape[1:]
-    size = min(h, SIDE), min(w, SIDE)
-    return _each("pixels", lambda x: F.adaptive_avg_pool2d(x, size).flatten(1))
+    size = min(h, MAX_SIDE), min(w, MAX_SIDE)
+    return _make_batchwise_extractor("pixels", lambda x: F.adaptive_avg_pool2d(x, size).flatten(1))
 
 
-def _inception(images: Images) -> Embedding:
+def _make_inception_extractor(images: Images) -> FeatureExtractor:
     """The network of the Fréchet inception distance, Heusel et al. 2017, with its own resizing."""
     try:
         from torchmetrics.image.fid import NoTrainInceptionV3
 
         network = NoTrainInceptionV3("inception-v3-compat", ["2048"])
-    except (ImportError, OSError) as problem:
-        raise _missing("inception", "torch-fidelity", problem) from None
-    return _each("inception", lambda x: network(to_bytes(_coloured(x))))
+    except (ImportError, OSError) as error:
+        raise _make_missing_error("inception", "torch-fidelity", error) from None
+    return _make_batchwise_extractor("inception", lambda x: network(to_bytes(_to_rgb(x))))
 
 
-def _dinov2(images: Images) -> Embedding:
+def _make_dinov2_extractor(images: Images) -> FeatureExtractor:
     """The class token of DINOv2-S/14 at 224x224; Oquab et al. 2023, arXiv 2304.07193."""
     try:
         from transformers import AutoModel  # pyright: ignore[reportMissingImports]
 
-        network = AutoModel.from_pretrained(DINO).eval()
-    except (ImportError, OSError) as problem:
-        raise _missing("dinov2", "transformers", problem) from None
-    centre, scale = (torch.tensor(values)[:, None, None] for values in IMAGENET)
+        network = AutoModel.from_pretrained(DINO_MODEL).eval()
+    except (ImportError, OSError) as error:
+        raise _make_missing_error("dinov2", "transformers", error) from None
+    center, scale = (torch.tensor(values)[:, None, None] for values in IMAGENET_STATISTICS)
 
-    def embed(x: Tensor) -> Tensor:
-        x = F.interpolate(_coloured(x), (224, 224), mode="bicubic", antialias=True).clamp(0, 1)
-        return network(pixel_values=(x - centre) / scale).last_hidden_state[:, 0]
+    def extract_batch(x: Tensor) -> Tensor:
+        x = F.interpolate(_to_rgb(x), (224, 224), mode="bicubic", antialias=True).clamp(0, 1)
+        return network(pixel_values=(x - center) / scale).last_hidden_state[:, 0]
 
-    return _each("dinov2", embed)
+    return _make_batchwise_extractor("dinov2", extract_batch)
 
 
-def _each(name: str, one: Callable[[Tensor], Tensor]) -> Embedding:
+def _make_batchwise_extractor(
+    name: str, extract_batch: Callable[[Tensor], Tensor]
+) -> FeatureExtractor:
     @torch.no_grad()
-    def embed(batches: Iterable[Tensor]) -> Float[Tensor, "n d"]:
-        return torch.cat([one(part).float().cpu() for part in batches])
+    def extract(batches: Iterable[Tensor]) -> Float[Tensor, "n d"]:
+        return torch.cat([extract_batch(batch).float().cpu() for batch in batches])
 
-    return Embedding(name, embed)
-
-
-def _coloured(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
-    return displayable(images).expand(-1, 3, -1, -1)
+    return FeatureExtractor(name, extract)
 
 
-def _missing(name: str, package: str, problem: Exception) -> Error:
-    why = "is not installed" if isinstance(problem, ImportError) else "has no weights here"
+def _to_rgb(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+    return to_display_channels(images).expand(-1, 3, -1, -1)
+
+
+def _make_missing_error(name: str, package: str, error: Exception) -> Error:
+    reason = "is not installed" if isinstance(error, ImportError) else "has no weights here"
     return Error(
-        f"--features {name} needs {package}, which {why}; pip install 'latentia[features]' and go "
+        f"--features {name} needs {package}, which {reason}; pip install 'latentia[features]' and go "
         "online once for the weights, or give --features classifier or pixels."
     )
 
 
-EMBEDDINGS = {
-    "classifier": _classifier,
-    "pixels": _pixels,
-    "inception": _inception,
-    "dinov2": _dinov2,
+FEATURE_EXTRACTORS = {
+    "classifier": _make_classifier_extractor,
+    "pixels": _make_pixel_extractor,
+    "inception": _make_inception_extractor,
+    "dinov2": _make_dinov2_extractor,
 }

@@ -6,10 +6,10 @@ import numpy as np
 from scipy.stats import betabinom, mannwhitneyu, rankdata
 from sklearn.metrics import pairwise_distances_argmin_min
 
-NEAR = 0.01  # share of held-out images that are called near copies
+NEAR_SHARE = 0.01  # share of held-out images that are called near copies
 
 
-class Copying(NamedTuple):
+class MemorizationStatistics(NamedTuple):
     """Two one-sided tests; both hold their level if samples are fresh draws of the data's law.
 
     nearer: the chance that a sample's nearest training image is nearer than a held-out image's
@@ -29,22 +29,41 @@ class Copying(NamedTuple):
     expected: float
 
 
-def copying(train: np.ndarray, held: np.ndarray, drawn: np.ndarray) -> Copying:
+def memorization_statistics(
+    training_features: np.ndarray, held_out_features: np.ndarray, sample_features: np.ndarray
+) -> MemorizationStatistics:
     """Of features (n, d); the nearest neighbour is the Euclidean one.
 
     A small p says nearer, which may also mean smoother: look at the pairs before saying copied.
     """
-    far, near = (pairwise_distances_argmin_min(x, train)[1] for x in (held, drawn))
-    p = mannwhitneyu(near, far, alternative="less", method="asymptotic").pvalue
+    held_out_distances, sample_distances = (
+        pairwise_distances_argmin_min(x, training_features)[1]
+        for x in (held_out_features, sample_features)
+    )
+    p = mannwhitneyu(
+        sample_distances, held_out_distances, alternative="less", method="asymptotic"
+    ).pvalue
     # for each sample the share of held-out images that are farther, and the other way round
-    both = rankdata(np.concatenate([near, far]))
-    samples = 1 - (both[: len(near)] - rankdata(near)) / len(far)
-    others = (both[len(near) :] - rankdata(far)) / len(near)
-    error = np.sqrt(samples.var(ddof=1) / len(near) + others.var(ddof=1) / len(far))
+    ranks = rankdata(np.concatenate([sample_distances, held_out_distances]))
+    sample_shares = 1 - (ranks[: len(sample_distances)] - rankdata(sample_distances)) / len(
+        held_out_distances
+    )
+    held_out_shares = (ranks[len(sample_distances) :] - rankdata(held_out_distances)) / len(
+        sample_distances
+    )
+    error = np.sqrt(
+        sample_shares.var(ddof=1) / len(sample_distances)
+        + held_out_shares.var(ddof=1) / len(held_out_distances)
+    )
     # below the r-th of m exchangeable distances: beta-binomial, whatever their law
-    r, m = max(1, round(NEAR * len(far))), len(far)
-    count = int((near < np.sort(far)[r - 1]).sum())
-    exact = betabinom.sf(count - 1, len(near), r, m + 1 - r)
-    return Copying(
-        float(samples.mean()), float(error), float(p), count / len(near), float(exact), r / (m + 1)
+    r, m = max(1, round(NEAR_SHARE * len(held_out_distances))), len(held_out_distances)
+    copy_count = int((sample_distances < np.sort(held_out_distances)[r - 1]).sum())
+    exact_p = betabinom.sf(copy_count - 1, len(sample_distances), r, m + 1 - r)
+    return MemorizationStatistics(
+        float(sample_shares.mean()),
+        float(error),
+        float(p),
+        copy_count / len(sample_distances),
+        float(exact_p),
+        r / (m + 1),
     )

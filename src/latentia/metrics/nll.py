@@ -12,13 +12,13 @@ from latentia.core import distributed
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.gaussian import DiagonalGaussian
-from latentia.core.modes import evaluating
-from latentia.core.progress import watched
-from latentia.core.seeding import generator
+from latentia.core.modes import evaluation_mode
+from latentia.core.progress import show_progress
+from latentia.core.seeding import make_generator
 from latentia.data import Split
-from latentia.data.splits import evenly
+from latentia.data.splits import evenly_spaced_rows
 
-DRAWS = 250  # decoded at once: what a core's cache holds of a digit's pixels
+DRAWS_PER_CHUNK = 250  # decoded at once: what a core's cache holds of a digit's pixels
 
 
 @torch.no_grad()
@@ -36,50 +36,61 @@ def nll(
     """
     if not isinstance(model, HasLatents):
         raise Error(f"{type(model).__name__} has no likelihood: it has no encoder. Give a VAE.")
-    wanted, size = evenly(len(split), n), split.at_once()
-    found = torch.empty(len(wanted), dtype=torch.float64)
+    selected_rows, batch_size = evenly_spaced_rows(len(split), n), split.at_once()
+    bounds = torch.empty(len(selected_rows), dtype=torch.float64)
 
-    def each() -> Iterator[int]:
-        done = 0
-        for batch, moment in split.moments(size, seed):
-            first = moment.step * size
-            here = wanted[(wanted >= first) & (wanted < first + len(batch.image))] - first
-            if not len(here):
+    def iterate_bounds() -> Iterator[int]:
+        count = 0
+        for batch, context in split.moments(batch_size, seed):
+            first_row = context.step * batch_size
+            batch_rows = (
+                selected_rows[
+                    (selected_rows >= first_row) & (selected_rows < first_row + len(batch.image))
+                ]
+                - first_row
+            )
+            if not len(batch_rows):
                 continue
-            images = model.observed(batch, moment)[here.to(batch.image.device)]
+            images = model.observed(batch, context)[batch_rows.to(batch.image.device)]
             posterior = model.encode(images)
-            places = (first + here).tolist()
-            for bound in distributed.in_turn(len(here), partial(one, images, posterior, places)):
-                found[done] = bound
-                done += 1
+            image_rows = (first_row + batch_rows).tolist()
+            for bound in distributed.map_round_robin(
+                len(batch_rows), partial(bound_image, images, posterior, image_rows)
+            ):
+                bounds[count] = bound
+                count += 1
                 yield 1
 
-    def one(images: Tensor, posterior: DiagonalGaussian, places: list[int], row: int) -> float:
-        own = DiagonalGaussian(*(x[row : row + 1] for x in posterior))
-        draw = generator(seed, "nll", places[row], images.device)
-        return _bound(model, images[row : row + 1], own, k, draw).item()
+    def bound_image(
+        images: Tensor, posterior: DiagonalGaussian, image_rows: list[int], row: int
+    ) -> float:
+        image_posterior = DiagonalGaussian(*(x[row : row + 1] for x in posterior))
+        rng = make_generator(seed, "nll", image_rows[row], images.device)
+        return _importance_bound(model, images[row : row + 1], image_posterior, k, rng).item()
 
-    with evaluating(model):
-        for _ in watched(each(), len(wanted), f"likelihood, {k:,} draws an image"):
+    with evaluation_mode(model):
+        for _ in show_progress(
+            iterate_bounds(), len(selected_rows), f"likelihood, {k:,} draws an image"
+        ):
             pass
-    return found
+    return bounds
 
 
-def _bound(
+def _importance_bound(
     model: HasLatents,
     image: Float[Tensor, "1 c h w"],
     posterior: DiagonalGaussian,
     k: int,
-    draw: torch.Generator,
+    rng: torch.Generator,
 ) -> Float[Tensor, ""]:
     """The sum of weights runs in float64, by its logarithm, over parts of the draws."""
     total = torch.tensor(-math.inf, dtype=torch.float64, device=image.device)
     mean = posterior.mean
-    for first in range(0, k, DRAWS):
-        shape = (min(DRAWS, k - first), *mean.shape[1:])
-        eps = torch.randn(shape, generator=draw, device=mean.device, dtype=mean.dtype)
+    for first in range(0, k, DRAWS_PER_CHUNK):
+        shape = (min(DRAWS_PER_CHUNK, k - first), *mean.shape[1:])
+        eps = torch.randn(shape, generator=rng, device=mean.device, dtype=mean.dtype)
         z = posterior.mean + posterior.sd * eps
-        same = image.expand(len(z), -1, -1, -1)  # one image in memory, however many draws
-        weights = -(model.distortion(z, same) + posterior.log_ratio(z))
+        expanded_image = image.expand(len(z), -1, -1, -1)  # one image in memory, however many draws
+        weights = -(model.distortion(z, expanded_image) + posterior.log_ratio(z))
         total = torch.logaddexp(total, weights.double().logsumexp(0))
     return (math.log(k) - total).cpu()

@@ -11,7 +11,7 @@ from latentia.metrics.elbo import elbo
 
 
 @runtime_checkable
-class Reached(Protocol):
+class HasRateDistortion(Protocol):
     """Something that has reached a rate and a distortion, nats per image."""
 
     @property
@@ -21,11 +21,11 @@ class Reached(Protocol):
     def distortion(self) -> float: ...
 
 
-R = TypeVar("R", bound=Reached)
-POINTS, MOST = 13, 1000  # betas; images that each is measured on
+PointT = TypeVar("PointT", bound=HasRateDistortion)
+CURVE_POINTS, MAX_IMAGES = 13, 1000  # betas; images that each is measured on
 
 
-class Point(NamedTuple):
+class RateDistortionPoint(NamedTuple):
     """What a model reaches at a beta: nats per image, and active latent dimensions."""
 
     beta: float
@@ -35,45 +35,51 @@ class Point(NamedTuple):
     active: int
 
 
-def betas(learned: tuple[float, float], points: int = POINTS) -> list[float]:
+def log_spaced_betas(beta_range: tuple[float, float], count: int = CURVE_POINTS) -> list[float]:
     """From one end of the range to the other, evenly in the logarithm, in three digits."""
-    low, high = learned
-    inner = [float(f"{beta:.3g}") for beta in np.geomspace(low, high, points)[1:-1]]
+    low, high = beta_range
+    inner = [float(f"{beta:.3g}") for beta in np.geomspace(low, high, count)[1:-1]]
     return [low, *inner, high]
 
 
-def curve(model: Any, split: Split, at: list[float], seed: int = 0) -> list[Point]:
-    """A point for each beta, on at most MOST images of the split."""
-    before, some, found = model.dial.beta, split.some(MOST), []
+def measure_curve(
+    model: Any, split: Split, beta_values: list[float], seed: int = 0
+) -> list[RateDistortionPoint]:
+    """A point for each beta, on at most MAX_IMAGES images of the split."""
+    previous_beta, subset, points = model.dial.beta, split.some(MAX_IMAGES), []
     try:
-        for model.dial.beta in at:
-            told = elbo(model, some, seed=seed)
+        for model.dial.beta in beta_values:
+            result = elbo(model, subset, seed=seed)
             nelbo, distortion, rate = (
-                told[f"{name}_nats"] for name in ("nelbo", "distortion", "rate")
+                result[f"{name}_nats"] for name in ("nelbo", "distortion", "rate")
             )
-            found.append(Point(model.dial.beta, nelbo, distortion, rate, told["active_units"]))
+            points.append(
+                RateDistortionPoint(
+                    model.dial.beta, nelbo, distortion, rate, result["active_units"]
+                )
+            )
     finally:
-        model.dial.beta = before
-    return found
+        model.dial.beta = previous_beta
+    return points
 
 
-def pareto(points: Sequence[R]) -> list[R]:
+def pareto_front(points: Sequence[PointT]) -> list[PointT]:
     """Those that no other beats in both distortion and rate, by rate."""
-    found, best = [], math.inf
-    for point in sorted(points, key=lambda t: (t.rate, t.distortion)):
+    front, best = [], math.inf
+    for point in sorted(points, key=lambda candidate: (candidate.rate, candidate.distortion)):
         if point.distortion < best:
             best = point.distortion
-            found.append(point)
-    return found
+            front.append(point)
+    return front
 
 
-def knee(front: Sequence[R]) -> R | None:
+def find_knee(front: Sequence[PointT]) -> PointT | None:
     """Where the curve bends most: farthest below the line between its ends, each axis from 0 to 1.
 
     Satopää et al. 2011, "Finding a 'kneedle' in a haystack", section II. None: fewer than three.
     """
     if len(front) < 3:
         return None
-    at = np.array([[t.rate, t.distortion] for t in front])
-    at = (at - at.min(0)) / (at.max(0) - at.min(0))
-    return front[int(np.argmin(at.sum(1)))]
+    coordinates = np.array([[point.rate, point.distortion] for point in front])
+    coordinates = (coordinates - coordinates.min(0)) / (coordinates.max(0) - coordinates.min(0))
+    return front[int(np.argmin(coordinates.sum(1)))]

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-class Figure(NamedTuple):
+class MetricResult(NamedTuple):
     """error: standard error; n: images, or (images, samples) where two sets are compared."""
 
     name: str
@@ -20,13 +20,17 @@ class Figure(NamedTuple):
     note: str = ""
 
 
-def mean(name: str, values: Float[Tensor, " n"], split: str, **about: str) -> Figure:
+def make_mean_result(
+    name: str, values: Float[Tensor, " n"], split: str, **fields: str
+) -> MetricResult:
     """The mean over images and its standard error."""
     values = values.double()
     n = len(values)
     error = (values.std() / n**0.5).item() if n > 1 else None
-    return Figure(name, finite(values.mean().item()), finite(error), n, split, **about)
+    return MetricResult(
+        name, finite_or_none(values.mean().item()), finite_or_none(error), n, split, **fields
+    )
 
 
-def finite(value: float | None) -> float | None:
+def finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def high_frequency_energy(images: Float[Tensor, "b c h w"], above: float = 0.25) -> Tensor:
+def high_frequency_energy(images: Float[Tensor, "b c h w"], min_frequency: float = 0.25) -> Tensor:
     """Energy per pixel at spatial frequencies above `above` cycles a pixel (0.5 is Nyquist), (b,).
 
     By Parseval's theorem the energies of all frequencies sum to the mean square of the pixels.
@@ -14,5 +14,5 @@ def high_frequency_energy(images: Float[Tensor, "b c h w"], above: float = 0.25)
     spectrum = torch.fft.fft2(images.double()).abs().square() / (h * w) ** 2
     fy = torch.fft.fftfreq(h, dtype=torch.float64, device=images.device)[:, None]
     fx = torch.fft.fftfreq(w, dtype=torch.float64, device=images.device)[None, :]
-    high = (fy.square() + fx.square()).sqrt() > above
-    return (spectrum * high).sum((-2, -1)).mean(1)
+    is_high = (fy.square() + fx.square()).sqrt() > min_frequency
+    return (spectrum * is_high).sum((-2, -1)).mean(1)

@@ -15,17 +15,17 @@ def autocorrelation(intensity: np.ndarray) -> np.ndarray:
     Lags do not wrap: each is averaged over the pairs of pixels that it has.
     """
     h, w = intensity.shape[1:]
-    rest = intensity - intensity.mean((1, 2), keepdims=True, dtype=np.float64)
+    deviations = intensity - intensity.mean((1, 2), keepdims=True, dtype=np.float64)
 
-    def pairs(images: np.ndarray) -> np.ndarray:
+    def lag_products(images: np.ndarray) -> np.ndarray:
         power = abs(np.fft.rfft2(images, (2 * h, 2 * w))) ** 2
         return np.fft.irfft2(power.mean(0), (2 * h, 2 * w))[:h, :w]
 
-    covariance = pairs(rest) / pairs(np.ones((1, h, w)))
+    covariance = lag_products(deviations) / lag_products(np.ones((1, h, w)))
     return covariance / covariance[0, 0]
 
 
-def grain(intensity: np.ndarray) -> float:
+def grain_size(intensity: np.ndarray) -> float:
     """Full width at half maximum of the autocorrelation, in pixels: the mean of both axes'.
 
     A filled aperture na gives |2 J_1(x) / x|^2, x = 2 pi na r / wavelength, which is 1.03
@@ -33,16 +33,16 @@ def grain(intensity: np.ndarray) -> float:
     """
     correlation = autocorrelation(intensity)
     widths = []
-    for along in (correlation[0], correlation[:, 0]):
-        below = np.flatnonzero(along < 0.5)
-        if not len(below):
+    for profile in (correlation[0], correlation[:, 0]):
+        below_half = np.flatnonzero(profile < 0.5)
+        if not len(below_half):
             return float("inf")
-        k = int(below[0])  # the fall through 1/2 lies between k - 1 and k
-        widths.append(2 * (k - 1 + (along[k - 1] - 0.5) / (along[k - 1] - along[k])))
+        k = int(below_half[0])  # the fall through 1/2 lies between k - 1 and k
+        widths.append(2 * (k - 1 + (profile[k - 1] - 0.5) / (profile[k - 1] - profile[k])))
     return float(np.mean(widths))
 
 
-def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def pixel_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Pearson's correlation of the pixels of a and b, a pair of images each: (n,)."""
     a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (a, b))
     a, b = (x - x.mean(1, keepdims=True) for x in (a, b))

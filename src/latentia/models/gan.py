@@ -4,14 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Model, Moment, Player, Terms
+from latentia.core.contract import Batch, Model, Player, StepContext, Terms
 from latentia.core.schedules import Schedule
-from latentia.core.seeding import noise, normal_rows
-from latentia.core.tensors import wide
+from latentia.core.seeding import noise, sample_normal_rows
+from latentia.core.tensors import to_float32
 from latentia.losses.adversarial import NonSaturating, Relativistic, slope
-from latentia.models.monitors import Gauges, share, spread
+from latentia.models.monitors import Monitors, fraction_true, rms_std
 
-NAMES = (
+MONITOR_NAMES = (
     *("accuracy real", "accuracy fake", "critic loss"),
     *("gradient at image", "spread of samples"),
 )
@@ -34,13 +34,13 @@ class GAN(Model):
         critic: nn.Module,
         loss: NonSaturating | Relativistic,
         gamma: Schedule | None = None,
-        bounded: bool = True,
+        sigmoid_output: bool = True,
     ):
         super().__init__()
         self.generator, self.critic, self.loss = generator, critic, loss
-        self.gamma, self.bounded = gamma, bounded
+        self.gamma, self.bounded = gamma, sigmoid_output
         self.noise_shape: tuple[int, ...] = tuple(generator.latent_shape)  # pyright: ignore
-        self.meter = Gauges(NAMES)
+        self.meter = Monitors(MONITOR_NAMES)
 
     def players(self) -> dict[str, Player]:
         return {
@@ -48,58 +48,60 @@ class GAN(Model):
             "generator": Player(self.generator, self.generator_terms),
         }
 
-    def shared(self, batch: Batch, moment: Moment) -> Float[Tensor, "b c h w"]:
+    def shared(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
         """The step's generated images, with their graph to the generator."""
-        return self.draw(noise(moment, "generator", self.noise_shape, batch.image))
+        return self.draw(noise(context, "generator", self.noise_shape, batch.image))
 
-    def critic_terms(self, batch: Batch, moment: Moment, shared: Float[Tensor, "b c h w"]) -> Terms:
-        penalised = self.gamma is not None
-        real = batch.image.detach().requires_grad_(penalised)
-        fake = shared.detach().requires_grad_(penalised)  # no gradient to the generator
+    def critic_terms(
+        self, batch: Batch, context: StepContext, shared: Float[Tensor, "b c h w"]
+    ) -> Terms:
+        uses_penalty = self.gamma is not None
+        real = batch.image.detach().requires_grad_(uses_penalty)
+        fake = shared.detach().requires_grad_(uses_penalty)  # no gradient to the generator
         # apart, not in one batch: the penalties' gradients belong to one set each
-        on_real, on_fake = self.critic(real), self.critic(fake)
+        real_logits, fake_logits = self.critic(real), self.critic(fake)
         # a relativistic critic has no zero: its verdict is on which side of the middle a logit lies
-        middle = (on_real.mean() + on_fake.mean()) / 2 if self.loss.relative else 0.0
-        losses = self.loss.critic(on_real, on_fake)
+        midpoint = (real_logits.mean() + fake_logits.mean()) / 2 if self.loss.relative else 0.0
+        losses = self.loss.critic(real_logits, fake_logits)
         self.meter.note(
-            accuracy_real=share(on_real > middle),
-            accuracy_fake=share(on_fake < middle),
+            accuracy_real=fraction_true(real_logits > midpoint),
+            accuracy_fake=fraction_true(fake_logits < midpoint),
             critic_loss=torch.stack([*losses.values()]).sum(0).mean(),
-            spread_of_samples=spread(fake) / spread(real).clamp_min(1e-12),
+            spread_of_samples=rms_std(fake) / rms_std(real).clamp_min(1e-12),
         )
         terms: Terms = {name: (1.0, value) for name, value in losses.items()}
         if self.gamma is not None:
-            gamma = self.gamma(moment.share)
-            terms["R1"] = (gamma, slope(on_real, real))
-            terms["R2"] = (gamma, slope(on_fake, fake))
+            gamma = self.gamma(context.share)
+            terms["R1"] = (gamma, slope(real_logits, real))
+            terms["R2"] = (gamma, slope(fake_logits, fake))
         return terms
 
     def generator_terms(
-        self, batch: Batch, moment: Moment, shared: Float[Tensor, "b c h w"]
+        self, batch: Batch, context: StepContext, shared: Float[Tensor, "b c h w"]
     ) -> Terms:
         if torch.is_grad_enabled():
             shared.register_hook(self._note_gradient)
-        on_real = self.critic(batch.image) if self.loss.relative else None
-        losses = self.loss.generator(on_real, self.critic(shared))
+        real_logits = self.critic(batch.image) if self.loss.relative else None
+        losses = self.loss.generator(real_logits, self.critic(shared))
         return {name: (1.0, value) for name, value in losses.items()}
 
     def _note_gradient(self, gradient: Tensor) -> None:
         """Root mean square over images of |gradient of an image's loss at that image|."""
-        each = (gradient * len(gradient)).flatten(1).double().square().sum(1)
-        self.meter.note(gradient_at_image=each.mean().sqrt())
+        squared_norms = (gradient * len(gradient)).flatten(1).double().square().sum(1)
+        self.meter.note(gradient_at_image=squared_norms.mean().sqrt())
 
     def draw(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
         """What the critic sees: in [0, 1] where `bounded`."""
-        output = wide(self.generator(z))
+        output = to_float32(self.generator(z))
         return output.sigmoid() if self.bounded else output + 0.5
 
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None
     ) -> Float[Tensor, "n c h w"]:
         """n images drawn from N(0, I) latents."""
-        z = normal_rows(n, self.noise_shape, seed=seed, purpose="prior")
-        at = next(self.generator.parameters())
-        return torch.cat([self.draw(part.to(at)) for part in z.split(256)]).clamp(0, 1)
+        z = sample_normal_rows(n, self.noise_shape, seed=seed, purpose="prior")
+        reference = next(self.generator.parameters())
+        return torch.cat([self.draw(chunk.to(reference)) for chunk in z.split(256)]).clamp(0, 1)
 
     def gauges(self) -> dict[str, Tensor]:
         return self.meter.read()

@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Moment, Terms
+from latentia.core.contract import Batch, StepContext, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, uniform
@@ -38,24 +38,26 @@ class IWAE(VAE):
         self.selected_by = "nelbo" if k == 1 else "bound"
 
     def facts(self) -> dict[str, Any]:
-        how = "training images anew at each step; in evaluation once, by seed 0"
-        return {"binarised": how} if self.binary else {}
+        description = "training images anew at each step; in evaluation once, by seed 0"
+        return {"binarised": description} if self.binary else {}
 
-    def observed(self, batch: Batch, moment: Moment) -> Float[Tensor, "b c h w"]:
+    def observed(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
         """The images; if `binary`, draws of them."""
         if not self.binary:
             return batch.image
-        when = moment if self.training else moment._replace(seed=0)
+        draw_context = context if self.training else context._replace(seed=0)
         purpose = "binarise" if self.training else "binarise/once"
-        return (uniform(when, purpose, batch.image, self.image_shape) < batch.image).to(batch.image)
+        return (uniform(draw_context, purpose, batch.image, self.image_shape) < batch.image).to(
+            batch.image
+        )
 
-    def terms(self, batch: Batch, moment: Moment, shared: None = None) -> Terms:
-        batch = batch._replace(image=self.observed(batch, moment))
+    def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
+        batch = batch._replace(image=self.observed(batch, context))
         if self.k == 1:
-            return super().terms(batch, moment)
+            return super().terms(batch, context)
         posterior = self.encode(batch.image)
         bound, distortion = self.bound(
-            batch.image, posterior, moment, "posterior", self.beta(moment.share)
+            batch.image, posterior, context, "posterior", self.beta(context.share)
         )
         return {
             "bound": (1.0, bound),
@@ -67,23 +69,23 @@ class IWAE(VAE):
         self,
         images: Float[Tensor, "b c h w"],
         posterior: DiagonalGaussian,
-        moment: Moment,
+        context: StepContext,
         purpose: str,
         beta: float = 1.0,
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Minus the k-draw bound on log p(image), and the mean distortion; nats per image."""
-        eps = noise(moment, purpose, (self.k, *self.latent_shape), posterior.mean).flatten(0, 1)
-        many = DiagonalGaussian(*(x.repeat_interleave(self.k, 0) for x in posterior))
-        z = many.sample(eps)  # (b * k, *latent): the k draws of an image in a row
+        eps = noise(context, purpose, (self.k, *self.latent_shape), posterior.mean).flatten(0, 1)
+        repeated_posterior = DiagonalGaussian(*(x.repeat_interleave(self.k, 0) for x in posterior))
+        z = repeated_posterior.sample(eps)  # (b * k, *latent): the k draws of an image in a row
         distortion = self.distortion(z, images.repeat_interleave(self.k, 0))
-        weights = -(distortion + beta * many.log_ratio(z)).view(-1, self.k)
+        weights = -(distortion + beta * repeated_posterior.log_ratio(z)).view(-1, self.k)
         return math.log(self.k) - weights.logsumexp(1), distortion.view(-1, self.k).mean(1)
 
-    def score(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
+    def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
         """As a VAE's, of what is observed; for k > 1 with the bound, which selects the weights."""
-        batch = batch._replace(image=self.observed(batch, moment))
-        found = super().score(batch, moment)
+        batch = batch._replace(image=self.observed(batch, context))
+        scores = super().score(batch, context)
         if self.k > 1:
             posterior = self.encode(batch.image)
-            found["bound"], _ = self.bound(batch.image, posterior, moment, "score/bound")
-        return found
+            scores["bound"], _ = self.bound(batch.image, posterior, context, "score/bound")
+        return scores

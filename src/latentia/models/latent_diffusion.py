@@ -12,25 +12,29 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from typing_extensions import Doc
 
-from latentia.core.contract import Batch, HasLatents, Model, Moment, Player, Terms
+from latentia.core.contract import Batch, HasLatents, Model, Player, StepContext, Terms
 from latentia.core.errors import Error
 from latentia.core.gaussian import DiagonalGaussian
-from latentia.core.seeding import noise, normal_rows, places, uniform
-from latentia.core.tensors import at_once, wide
-from latentia.core.text import counted
-from latentia.diffusion.guidance import guided
-from latentia.diffusion.path import Path, along
-from latentia.diffusion.samplers import SAMPLERS, Fresh, grid
-from latentia.diffusion.target import Estimate, completed, understood, wanted
+from latentia.core.seeding import batch_permutation, noise, sample_normal_rows, uniform
+from latentia.core.tensors import max_batch_size, to_float32
+from latentia.core.text import pluralize
+from latentia.diffusion.guidance import apply_guidance
+from latentia.diffusion.path import Path, broadcast_coefficients
+from latentia.diffusion.samplers import SAMPLERS, StepNoise, time_grid
+from latentia.diffusion.target import DenoisedEstimate, to_estimate, to_prediction, training_target
 from latentia.nets.conditioning import Condition
 
 # columns of `prepare`, named as no column of any data is
-MEAN, LOGVAR, CLUSTER = "posterior mean", "posterior logvar", "group of latents"
-PART = 1024  # rows that are denoised at once
+MEAN_COLUMN, LOGVAR_COLUMN, CLUSTER_COLUMN = (
+    "posterior mean",
+    "posterior logvar",
+    "group of latents",
+)
+CHUNK_ROWS = 1024  # rows that are denoised at once
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingOptions:
     """How noise becomes a latent."""
 
     sampler: Annotated[Literal["ddpm", "ddim", "euler", "heun"], Doc("of diffusion")] = "heun"
@@ -65,32 +69,32 @@ class LatentDiffusion(Model):
         path: Path,
         condition: Condition | None = None,
         column: str | None = None,
-        drop: float = 0.1,
-        sampling: Sampling | None = None,
+        drop_probability: float = 0.1,
+        sampling: SamplingOptions | None = None,
     ):
         super().__init__()
         assert isinstance(autoencoder, HasLatents)
         self.__dict__["autoencoder"] = autoencoder.eval().requires_grad_(False)  # pyright: ignore
         self.denoiser, self.condition = denoiser, condition
-        self.path, self.column, self.drop = path, column, drop
-        self.sampling = sampling or Sampling()
+        self.path, self.column, self.drop = path, column, drop_probability
+        self.sampling = sampling or SamplingOptions()
         self.classes = condition.classes if condition is not None else 0
         self.latent_shape = tuple(autoencoder.latent_shape)
         self.register_buffer("latent_mean", torch.zeros(self.latent_shape))
         self.register_buffer("latent_sd", torch.ones(self.latent_shape))
         self.register_buffer("shares", torch.full((self.classes,), 1 / max(self.classes, 1)))
         centres = torch.zeros(self.classes, math.prod(self.latent_shape))
-        self.register_buffer("centres", centres if column == CLUSTER else None)
+        self.register_buffer("centres", centres if column == CLUSTER_COLUMN else None)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LatentDiffusion":
         self.autoencoder._apply(fn, recurse)
         return super()._apply(fn, recurse)
 
     def players(self) -> dict[str, Player]:
-        parts = {"denoiser": self.denoiser}
+        modules = {"denoiser": self.denoiser}
         if self.condition is not None:
-            parts["condition"] = self.condition
-        return {"denoiser": Player(nn.ModuleDict(parts), self.terms)}
+            modules["condition"] = self.condition
+        return {"denoiser": Player(nn.ModuleDict(modules), self.terms)}
 
     @torch.no_grad()
     def prepare(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
@@ -98,22 +102,22 @@ class LatentDiffusion(Model):
         posteriors, labels = [], []
         for batch in batches:
             posteriors.append(self.autoencoder.encode(batch.image))
-            if self.classes and self.column != CLUSTER:
+            if self.classes and self.column != CLUSTER_COLUMN:
                 labels.append(batch.columns[self.column or ""])
         mean, logvar = map(torch.cat, zip(*posteriors, strict=True))
         self.latent_mean.copy_(mean.mean(0))
         # of the aggregate posterior: within images and between them
         variance = logvar.double().exp().mean(0) + mean.double().var(0, correction=0)
         self.latent_sd.copy_(variance.sqrt())
-        columns = {MEAN: mean, LOGVAR: logvar}
-        if self.column == CLUSTER:
+        columns = {MEAN_COLUMN: mean, LOGVAR_COLUMN: logvar}
+        if self.column == CLUSTER_COLUMN:
             from sklearn.cluster import MiniBatchKMeans  # a second to import
 
             points = self.standard(mean).flatten(1).cpu().double().numpy()
-            groups = MiniBatchKMeans(self.classes, random_state=0).fit(points)
-            self.centres.copy_(torch.from_numpy(groups.cluster_centers_))
-            columns[CLUSTER] = self.cluster(mean)
-            labels = [columns[CLUSTER]]
+            kmeans = MiniBatchKMeans(self.classes, random_state=0).fit(points)
+            self.centres.copy_(torch.from_numpy(kmeans.cluster_centers_))
+            columns[CLUSTER_COLUMN] = self.cluster(mean)
+            labels = [columns[CLUSTER_COLUMN]]
         if labels:
             counts = torch.bincount(torch.cat(labels), minlength=self.classes)
             self.shares.copy_(counts / counts.sum())
@@ -128,66 +132,86 @@ class LatentDiffusion(Model):
         return torch.cdist(self.standard(mean).flatten(1), self.centres).argmin(1)
 
     def facts(self) -> dict[str, Any]:
-        def told(values: Tensor) -> list[float]:
+        def round_values(values: Tensor) -> list[float]:
             return [round(value, 5) for value in values.flatten().tolist()]
 
-        return {"latents": {"mean": told(self.latent_mean), "sd": told(self.latent_sd)}}
+        return {
+            "latents": {"mean": round_values(self.latent_mean), "sd": round_values(self.latent_sd)}
+        }
 
-    def terms(self, batch: Batch, moment: Moment, shared: None = None) -> Terms:
-        return {"denoising": (1.0, self.error(batch, moment, "train", self.drop))}
+    def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
+        return {"denoising": (1.0, self.error(batch, context, "train", self.drop))}
 
-    def score(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
+    def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
         """The training objective, no condition dropped."""
-        return {"denoising": self.error(batch, moment, "score", 0.0)}
+        return {"denoising": self.error(batch, context, "score", 0.0)}
 
-    def error(self, batch: Batch, moment: Moment, purpose: str, drop: float) -> Float[Tensor, " b"]:
+    def error(
+        self, batch: Batch, context: StepContext, purpose: str, drop_probability: float
+    ) -> Float[Tensor, " b"]:
         """1/2 |predicted - wanted|^2 of each image, at a time of its own."""
-        return self.timed_error(batch, moment, purpose, drop)[1]
+        return self.timed_error(batch, context, purpose, drop_probability)[1]
 
     def timed_error(
-        self, batch: Batch, moment: Moment, purpose: str = "score", drop: float = 0.0
+        self,
+        batch: Batch,
+        context: StepContext,
+        purpose: str = "score",
+        drop_probability: float = 0.0,
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Each image's time, and its error there."""
         posterior = self.posterior(batch)
-        z = self.draw(posterior, moment, purpose)
-        eps = noise(moment, f"{purpose}/noise", self.latent_shape, z)
+        z = self.draw(posterior, context, purpose)
+        eps = noise(context, f"{purpose}/noise", self.latent_shape, z)
         # stratified: the batch covers all times, each image's uniform (Kingma et al. 2021,
         # arXiv 2107.00630, appendix I.1); in (0, 1], since a path's velocity may be infinite at 0
-        rows = places(moment, f"{purpose}/stratum", z)  # sorted folders: no class has early times
-        first = uniform(moment._replace(first_row=0), f"{purpose}/time", z)[0]
-        t = 1 - (first + rows / max(moment.global_batch, len(z))) % 1
-        kept = uniform(moment, f"{purpose}/drop", z) >= drop  # image by image: trap 20
-        at = along(self.path.at(t), z)
-        told = None
+        strata = batch_permutation(
+            context, f"{purpose}/stratum", z
+        )  # sorted folders: no class has early times
+        offset = uniform(context._replace(first_row=0), f"{purpose}/time", z)[0]
+        t = 1 - (offset + strata / max(context.global_batch, len(z))) % 1
+        keep_condition = (
+            uniform(context, f"{purpose}/drop", z) >= drop_probability
+        )  # image by image: trap 20
+        coefficients = broadcast_coefficients(self.path.at(t), z)
+        condition_embedding = None
         if self.condition is not None:
             cond = batch.columns.get(self.column or "")
-            told = self.condition(self.cluster(posterior.mean) if cond is None else cond, kept)
-        said = self.predict(at.alpha * z + at.sigma * eps, t, told)
-        gap = said - wanted(self.path.target, Estimate(z, eps), at)
-        return t, 0.5 * gap.square().flatten(1).sum(1)
+            condition_embedding = self.condition(
+                self.cluster(posterior.mean) if cond is None else cond, keep_condition
+            )
+        prediction = self.predict(
+            coefficients.alpha * z + coefficients.sigma * eps, t, condition_embedding
+        )
+        residual = prediction - training_target(
+            self.path.target, DenoisedEstimate(z, eps), coefficients
+        )
+        return t, 0.5 * residual.square().flatten(1).sum(1)
 
     def posterior(self, batch: Batch) -> DiagonalGaussian:
         """Of each image; encoded only if `prepare` has not done so."""
-        if MEAN not in batch.columns:
+        if MEAN_COLUMN not in batch.columns:
             return self.autoencoder.encode(batch.image)
-        return DiagonalGaussian(batch.columns[MEAN], batch.columns[LOGVAR])
+        return DiagonalGaussian(batch.columns[MEAN_COLUMN], batch.columns[LOGVAR_COLUMN])
 
     def draw(
-        self, posterior: DiagonalGaussian, moment: Moment, purpose: str
+        self, posterior: DiagonalGaussian, context: StepContext, purpose: str
     ) -> Float[Tensor, "b *latent"]:
         """A draw of each, in units of the latents."""
-        eps = noise(moment, f"{purpose}/posterior", self.latent_shape, posterior.mean)
+        eps = noise(context, f"{purpose}/posterior", self.latent_shape, posterior.mean)
         return self.standard(posterior.sample(eps))
 
     def predict(
         self,
         z: Float[Tensor, "b *latent"],
         t: Float[Tensor, " b"],
-        told: Float[Tensor, "b width"] | None = None,
+        condition_embedding: Float[Tensor, "b width"] | None = None,
     ) -> Float[Tensor, "b *latent"]:
         """The noise or velocity, float32; told: the condition's vector."""
-        output = wide(self.denoiser(z, t, told))
-        return completed(self.path.target, output, z, along(self.path.at(t), z))
+        output = to_float32(self.denoiser(z, t, condition_embedding))
+        return to_prediction(
+            self.path.target, output, z, broadcast_coefficients(self.path.at(t), z)
+        )
 
     def sample(
         self,
@@ -195,7 +219,7 @@ class LatentDiffusion(Model):
         *,
         seed: int = 0,
         cond: Tensor | None = None,
-        sampling: Sampling | None = None,
+        sampling: SamplingOptions | None = None,
     ) -> Float[Tensor, "n c h w"]:
         """n images drawn through the learned prior.
 
@@ -204,8 +228,8 @@ class LatentDiffusion(Model):
         """
         # all steps of thousands of images would be gigabytes
         (z,) = deque(self.trajectory(n, seed=seed, cond=cond, sampling=sampling), maxlen=1)
-        parts = z.split(at_once(self.autoencoder.image_shape, 256))
-        return torch.cat([self.autoencoder.decode(part) for part in parts])
+        chunks = z.split(max_batch_size(self.autoencoder.image_shape, 256))
+        return torch.cat([self.autoencoder.decode(chunk) for chunk in chunks])
 
     def trajectory(
         self,
@@ -213,47 +237,62 @@ class LatentDiffusion(Model):
         *,
         seed: int = 0,
         cond: Tensor | None = None,
-        sampling: Sampling | None = None,
+        sampling: SamplingOptions | None = None,
     ) -> Iterator[Float[Tensor, "n *latent"]]:
         """Latents as the autoencoder knows them, from pure noise, after each step."""
-        how = sampling or self.sampling
-        z = normal_rows(n, self.latent_shape, seed=seed, purpose="prior").to(self.latent_mean)
+        options = sampling or self.sampling
+        z = sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior").to(
+            self.latent_mean
+        )
         cond = self.asked(n, seed, cond)
-        how = replace(how, guidance=how.guidance if cond is not None else 0.0)
+        options = replace(options, guidance=options.guidance if cond is not None else 0.0)
 
-        def fresh(step: int) -> Tensor:
-            return normal_rows(n, self.latent_shape, seed=seed, purpose=f"prior/{step}").to(z)
+        def step_noise(step: int) -> Tensor:
+            return sample_normal_rows(n, self.latent_shape, seed=seed, purpose=f"prior/{step}").to(
+                z
+            )
 
-        return self.denoised(z, self.vectors(n, cond), how, fresh)
+        return self.denoised(z, self.vectors(n, cond), options, step_noise)
 
     def denoised(
-        self, z: Float[Tensor, "n *latent"], vectors: Tensor | None, how: Sampling, fresh: Fresh
+        self,
+        z: Float[Tensor, "n *latent"],
+        condition_embeddings: Tensor | None,
+        options: SamplingOptions,
+        step_noise: StepNoise,
     ) -> Iterator[Float[Tensor, "n *latent"]]:
         """`trajectory`, from this noise; vectors: what the denoiser is told; fresh: later noise."""
 
-        def predict(z: Tensor, t: Tensor, kept: Tensor) -> Tensor:
-            if vectors is None:
-                return in_parts(self.predict, z, t)
+        def predict(z: Tensor, t: Tensor, keep_condition: Tensor) -> Tensor:
+            if condition_embeddings is None:
+                return map_chunks(self.predict, z, t)
             # twice where guidance asks with and without the condition
-            again = vectors.repeat(z.shape[0] // vectors.shape[0], 1)
-            told = self.condition.masked(again, kept)  # pyright: ignore
-            return in_parts(self.predict, z, t, told)
+            embeddings = condition_embeddings.repeat(z.shape[0] // condition_embeddings.shape[0], 1)
+            condition_embedding = self.condition.masked(embeddings, keep_condition)  # pyright: ignore
+            return map_chunks(self.predict, z, t, condition_embedding)
 
-        ask = guided(predict, how.guidance)
+        predict_guided = apply_guidance(predict, options.guidance)
 
-        def denoise(z: Tensor, t: float) -> Estimate:
-            time = torch.full((z.shape[0],), t, device=z.device, dtype=z.dtype)
-            return understood(self.path.target, ask(z, time), z, along(self.path.at(time), z))
+        def denoise(z: Tensor, t: float) -> DenoisedEstimate:
+            times = torch.full((z.shape[0],), t, device=z.device, dtype=z.dtype)
+            return to_estimate(
+                self.path.target,
+                predict_guided(z, times),
+                z,
+                broadcast_coefficients(self.path.at(times), z),
+            )
 
         yield z * self.latent_sd + self.latent_mean
-        for after in SAMPLERS[how.sampler](denoise, self.path, z, grid(how.steps), fresh):
-            yield after * self.latent_sd + self.latent_mean
+        for z_next in SAMPLERS[options.sampler](
+            denoise, self.path, z, time_grid(options.steps), step_noise
+        ):
+            yield z_next * self.latent_sd + self.latent_mean
 
     def vectors(self, n: int, cond: Tensor | None) -> Float[Tensor, "n width"] | None:
         """What the denoiser is told for each of n images at every step."""
         if self.condition is None:
             return None
-        return self.condition.nothing(n) if cond is None else in_parts(self.condition, cond)
+        return self.condition.nothing(n) if cond is None else map_chunks(self.condition, cond)
 
     def asked(self, n: int, seed: int, cond: Tensor | None) -> Tensor | None:
         """The condition of each of n images.
@@ -263,9 +302,11 @@ class LatentDiffusion(Model):
         if cond is None:
             if not len(self.shares):
                 return None
-            draw = normal_rows(n, (), seed=seed, purpose="label").to(self.shares)
-            share = torch.special.ndtr(draw)
-            return torch.searchsorted(self.shares.cumsum(0), share).clamp_max(len(self.shares) - 1)
+            normal = sample_normal_rows(n, (), seed=seed, purpose="label").to(self.shares)
+            quantile = torch.special.ndtr(normal)
+            return torch.searchsorted(self.shares.cumsum(0), quantile).clamp_max(
+                len(self.shares) - 1
+            )
         if self.condition is None:
             raise Error("This run knows no condition; leave --cond out, or train one with --cond.")
         if len(self.shares) and not bool(((cond >= 0) & (cond < len(self.shares))).all()):
@@ -275,13 +316,15 @@ class LatentDiffusion(Model):
             )
         if len(cond) not in (1, n):
             raise Error(
-                f"There are {len(cond)} conditions for {counted(n, 'image')}; give one, or {n}."
+                f"There are {len(cond)} conditions for {pluralize(n, 'image')}; give one, or {n}."
             )
         return cond.to(self.latent_mean.device).expand(n, *cond.shape[1:])
 
 
-def in_parts(ask: Callable[..., Tensor], *rows: Tensor) -> Tensor:
+def map_chunks(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     """`ask` of PART rows at a time; in a graph that is exported, of all: it knows no number."""
     if torch.compiler.is_compiling():
-        return ask(*rows)
-    return torch.cat([ask(*part) for part in zip(*(x.split(PART) for x in rows), strict=True)])
+        return function(*tensors)
+    return torch.cat(
+        [function(*chunk) for chunk in zip(*(x.split(CHUNK_ROWS) for x in tensors), strict=True)]
+    )

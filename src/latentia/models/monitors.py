@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-MEMORY = 50  # steps over which a gauge is a running mean
+WINDOW_STEPS = 50  # steps over which a gauge is a running mean
 
 
-class Gauges(nn.Module):
+class Monitors(nn.Module):
     """Running means by name; a buffer, so that a resumed run goes on with them."""
 
     mean: Tensor
@@ -23,21 +23,21 @@ class Gauges(nn.Module):
     @torch.no_grad()
     def note(self, **values: Tensor) -> None:
         """One step's values; underscores in names stand for spaces."""
-        at = [self.names.index(name.replace("_", " ")) for name in values]
-        now = torch.stack([value.detach().to(self.mean) for value in values.values()])
-        self.count[at] += 1
-        share = 1 / self.count[at].clamp(max=MEMORY)  # at first, a plain mean
-        self.mean[at] = self.mean[at].lerp(now, share.to(self.mean))
+        indices = [self.names.index(name.replace("_", " ")) for name in values]
+        current = torch.stack([value.detach().to(self.mean) for value in values.values()])
+        self.count[indices] += 1
+        weight = 1 / self.count[indices].clamp(max=WINDOW_STEPS)  # at first, a plain mean
+        self.mean[indices] = self.mean[indices].lerp(current, weight.to(self.mean))
 
     def read(self) -> dict[str, Tensor]:
         """Of those noted so far."""
         return {name: self.mean[k] for k, name in enumerate(self.names) if self.count[k]}
 
 
-def share(true: Tensor) -> Tensor:
-    return true.double().mean()
+def fraction_true(mask: Tensor) -> Tensor:
+    return mask.double().mean()
 
 
-def spread(images: Tensor) -> Tensor:
+def rms_std(images: Tensor) -> Tensor:
     """Root mean square, over pixels, of the standard deviation over the images of a batch."""
     return images.detach().double().var(0, correction=0).mean().sqrt()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Terms
 from latentia.core.errors import Error
 from latentia.core.gaussian import LOG_2PI
-from latentia.core.tensors import wide
+from latentia.core.tensors import to_float32
 
 
 class Supervision(nn.Module):
@@ -27,14 +27,14 @@ class Supervision(nn.Module):
         self.dims, self.weight, self.names = dims, weight, list(columns)
         # by place, not by name: a module's name may hold no dot
         self.heads = nn.ModuleList(
-            Number(dims) if classes is None else Classes(dims, classes)
+            NumberHead(dims) if classes is None else ClassHead(dims, classes)
             for classes in columns.values()
         )
 
     def forward(self, mean: Float[Tensor, "b *latent"], batch: Batch) -> Terms:
-        told = mean.flatten(1)[:, : self.dims]
+        latents = mean.flatten(1)[:, : self.dims]
         return {
-            f"label {name}": (self.weight, head(told, batch.columns[name]))
+            f"label {name}": (self.weight, head(latents, batch.columns[name]))
             for name, head in zip(self.names, self.heads, strict=True)
         }
 
@@ -45,34 +45,36 @@ class Supervision(nn.Module):
         Raises: Error if one holds NaN or infinity, or a single value.
         """
         pairs = zip(self.names, self.heads, strict=True)
-        numbers = {name: head for name, head in pairs if isinstance(head, Number)}
+        numbers = {name: head for name, head in pairs if isinstance(head, NumberHead)}
         if not numbers:
             return
-        parts = [[batch.columns[name].double() for name in numbers] for batch in batches]
-        for (name, head), values in zip(numbers.items(), zip(*parts, strict=True), strict=True):
-            every = torch.cat(values)
-            sd = every.std(correction=0)
+        batch_values = [[batch.columns[name].double() for name in numbers] for batch in batches]
+        for (name, head), values in zip(
+            numbers.items(), zip(*batch_values, strict=True), strict=True
+        ):
+            column_values = torch.cat(values)
+            sd = column_values.std(correction=0)
             if not sd > 0:  # NaN is not
                 raise Error(
                     f"--supervise {name} cannot be learned: over the training images it holds NaN, "
                     "infinity or a single value; mend the column, or leave it out."
                 )
-            head.centre.copy_(every.mean())
+            head.centre.copy_(column_values.mean())
             head.scale.copy_(sd)
 
 
-class Classes(nn.Linear):
+class ClassHead(nn.Linear):
     """Cross-entropy of a column of classes, nats per image."""
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=self.in_features**-0.5)
         nn.init.zeros_(self.bias)
 
-    def forward(self, told: Float[Tensor, "b k"], values: Tensor) -> Float[Tensor, " b"]:
-        return F.cross_entropy(wide(super().forward(told)), values, reduction="none")
+    def forward(self, latents: Float[Tensor, "b k"], values: Tensor) -> Float[Tensor, " b"]:
+        return F.cross_entropy(to_float32(super().forward(latents)), values, reduction="none")
 
 
-class Number(nn.Module):
+class NumberHead(nn.Module):
     """-log N(value; output, sigma^2) of a column of numbers in its own units, nats per image."""
 
     centre: Tensor
@@ -86,7 +88,7 @@ class Number(nn.Module):
         self.register_buffer("centre", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
 
-    def forward(self, told: Float[Tensor, "b k"], values: Tensor) -> Float[Tensor, " b"]:
-        output = (wide(told) * self.slope).sum(1) + self.offset
+    def forward(self, latents: Float[Tensor, "b k"], values: Tensor) -> Float[Tensor, " b"]:
+        output = (to_float32(latents) * self.slope).sum(1) + self.offset
         error = (values.to(output) - self.centre) / self.scale - output
         return 0.5 * error.square() * (-2 * self.log_sigma).exp() + self.log_sigma + 0.5 * LOG_2PI

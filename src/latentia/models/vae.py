@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Model, Moment, Player, Terms
+from latentia.core.contract import Batch, Model, Player, StepContext, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.schedules import Schedule, constant
-from latentia.core.seeding import noise, normal_rows
-from latentia.core.tensors import at_once, expect
+from latentia.core.seeding import noise, sample_normal_rows
+from latentia.core.tensors import check_tensor, max_batch_size
 from latentia.losses.divergences import Divergence, kl
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.supervision import Supervision
-from latentia.nets.beta_conditioning import Dial
+from latentia.nets.beta_conditioning import BetaEmbedding
 
 BETA_ONE = constant(1.0)
 
@@ -31,7 +31,7 @@ class VAE(Model):
 
     divergence: Divergence
     supervision: Supervision | None
-    dial: Dial | None
+    dial: BetaEmbedding | None
 
     def __init__(
         self,
@@ -50,31 +50,33 @@ class VAE(Model):
     def players(self) -> dict[str, Player]:
         return {"vae": Player(self, self.terms)}
 
-    def terms(self, batch: Batch, moment: Moment, shared: None = None) -> Terms:
-        with self.over_betas(batch, moment):
+    def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
+        with self.over_betas(batch, context):
             posterior = self.encode(batch.image)
-            z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
+            z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             distortion = self.likelihood.nll(self.decoder(z), batch.image)
-            return self.objective(batch, moment, posterior, z, distortion)
+            return self.objective(batch, context, posterior, z, distortion)
 
-    def over_betas(self, batch: Batch, moment: Moment) -> AbstractContextManager[None]:
+    def over_betas(self, batch: Batch, context: StepContext) -> AbstractContextManager[None]:
         """For a while a beta for each image of the batch, if there is a dial."""
-        return self.dial.at(self.dial.draw(moment, batch.image)) if self.dial else nullcontext()
+        return self.dial.at(self.dial.draw(context, batch.image)) if self.dial else nullcontext()
 
     def objective(
         self,
         batch: Batch,
-        moment: Moment,
+        context: StepContext,
         posterior: DiagonalGaussian,
         z: Float[Tensor, "b *latent"],
         distortion: Float[Tensor, " b"],
     ) -> Terms:
         """The terms of a forward pass: distortion, beta * divergence, supervision."""
-        beta, paid = self.beta(moment.share), self.divergence(posterior, z, moment)
+        beta, divergence_terms = self.beta(context.share), self.divergence(posterior, z, context)
         if self.dial and self.dial.rows is not None:
             beta = beta * self.dial.rows
         terms = {"distortion": (1.0, distortion)}
-        terms |= {name: (beta * weight, value) for name, (weight, value) in paid.items()}
+        terms |= {
+            name: (beta * weight, value) for name, (weight, value) in divergence_terms.items()
+        }
         return terms | self.taught(posterior, batch)
 
     def taught(self, posterior: DiagonalGaussian, batch: Batch) -> Terms:
@@ -93,7 +95,7 @@ class VAE(Model):
         Raises: Error, in evaluation mode, if the images are not what the encoder was made for.
         """
         if not self.training:
-            expect(images, self.image_shape, "images")
+            check_tensor(images, self.image_shape, "images")
             images = images.to(next(self.parameters()))
         return DiagonalGaussian.from_heads(self.encoder(images))
 
@@ -103,7 +105,7 @@ class VAE(Model):
         Raises: Error, in evaluation mode, if the latents are not of `latent_shape`.
         """
         if not self.training:
-            expect(z, self.latent_shape, "latents")
+            check_tensor(z, self.latent_shape, "latents")
             z = z.to(next(self.parameters()))
         return self.likelihood.mean(self.decoder(z))
 
@@ -120,34 +122,34 @@ class VAE(Model):
         posterior = self.encode(images)
         if seed is None:
             return self.decode(posterior.mean)
-        draws = normal_rows(len(images), self.latent_shape, seed=seed, purpose="reconstruct")
+        draws = sample_normal_rows(len(images), self.latent_shape, seed=seed, purpose="reconstruct")
         return self.decode(posterior.sample(draws.to(posterior.mean)))
 
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None
     ) -> Float[Tensor, "n c h w"]:
         """n decoded draws from the prior N(0, I), the expected image of each."""
-        z = normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
-        at = next(self.parameters())
-        parts = z.split(at_once(self.image_shape, 256))
-        return torch.cat([self.decode(part.to(at)) for part in parts])
+        z = sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
+        reference = next(self.parameters())
+        chunks = z.split(max_batch_size(self.image_shape, 256))
+        return torch.cat([self.decode(chunk.to(reference)) for chunk in chunks])
 
-    def score(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
+    def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
         """The negative ELBO (beta 1, one draw an image), its parts and the mean squared error.
 
         With a dial also the objective over its range of betas, which selects the weights.
         """
-        found = self._scored(batch, moment)
+        scores = self._scored(batch, context)
         if self.dial:
-            with self.over_betas(batch, moment):
-                parts = self._scored(batch, moment)
-            beta = self.dial.draw(moment, batch.image)  # the same ones
-            found["over betas"] = parts["distortion"] + beta * parts["rate"]
-        return found
+            with self.over_betas(batch, context):
+                beta_scores = self._scored(batch, context)
+            beta = self.dial.draw(context, batch.image)  # the same ones
+            scores["over betas"] = beta_scores["distortion"] + beta * beta_scores["rate"]
+        return scores
 
-    def _scored(self, batch: Batch, moment: Moment) -> dict[str, Float[Tensor, " b"]]:
+    def _scored(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
         posterior = self.encode(batch.image)
-        z = posterior.sample(noise(moment, "score", self.latent_shape, posterior.mean))
+        z = posterior.sample(noise(context, "score", self.latent_shape, posterior.mean))
         output = self.decoder(z)
         distortion, rate = self.likelihood.nll(output, batch.image), posterior.kl()
         mse = (self.likelihood.mean(output) - batch.image).square().flatten(1).mean(1)

@@ -7,17 +7,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Moment, Player, Terms
-from latentia.core.distributed import total
+from latentia.core.contract import Batch, Player, StepContext, Terms
+from latentia.core.distributed import all_reduce_sum
 from latentia.core.gaussian import DiagonalGaussian
-from latentia.core.modes import evaluating
+from latentia.core.modes import evaluation_mode
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise
-from latentia.core.tensors import wide
+from latentia.core.tensors import to_float32
 from latentia.losses.adversarial import Logits, as_fake, as_real, carrying, slope
 from latentia.losses.likelihoods import Likelihood
 from latentia.losses.perceptual import mismatch
-from latentia.models.monitors import Gauges, share, spread
+from latentia.models.monitors import Monitors, fraction_true, rms_std
 from latentia.models.vae import BETA_ONE, VAE
 
 HALF = constant(0.5)
@@ -102,7 +102,7 @@ class VAEGAN(VAE):
         self.apart = not any(isinstance(m, of_batch) for m in critic.modules())
         if gamma is not None and not self.apart:
             raise ValueError("penalties need a critic without BatchNorm: see `slope`")
-        self.meter = Gauges(NAMES + ("gradient of features",) * (matching is not None))
+        self.meter = Monitors(NAMES + ("gradient of features",) * (matching is not None))
 
     def players(self) -> dict[str, Player]:
         own = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
@@ -115,11 +115,11 @@ class VAEGAN(VAE):
             "vae": Player(nn.ModuleDict(own), self.terms),
         }
 
-    def shared(self, batch: Batch, moment: Moment) -> Pass:
+    def shared(self, batch: Batch, moment: StepContext) -> Pass:
         with self.over_betas(batch, moment):
             return self._pass(batch, moment)
 
-    def _pass(self, batch: Batch, moment: Moment) -> Pass:
+    def _pass(self, batch: Batch, moment: StepContext) -> Pass:
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
         reconstruction = self.decoder(z)
@@ -131,12 +131,14 @@ class VAEGAN(VAE):
             made["sample"] = self.drawn(posterior.mean, moment)
         return Pass(posterior, z, {kind: made[kind] for kind in self.parts}, reconstruction)
 
-    def drawn(self, like: Float[Tensor, "b *latent"], moment: Moment) -> Float[Tensor, "b c h w"]:
+    def drawn(
+        self, like: Float[Tensor, "b *latent"], moment: StepContext
+    ) -> Float[Tensor, "b c h w"]:
         """Decoder outputs of the prior, raw, as many as there are latents."""
-        with evaluating(self.decoder):
+        with evaluation_mode(self.decoder):
             return self.decoder(noise(moment, "prior", self.latent_shape, like))
 
-    def critic_terms(self, batch: Batch, moment: Moment, shared: Pass) -> Terms:
+    def critic_terms(self, batch: Batch, moment: StepContext, shared: Pass) -> Terms:
         if not shared.fakes:
             return {}
         fakes = {kind: self.likelihood.mean(x.detach()) for kind, x in shared.fakes.items()}
@@ -149,7 +151,10 @@ class VAEGAN(VAE):
         judged = dict(zip(fakes, rest, strict=True))
         if self.pairs:
             terms: Terms = {
-                "pair": (1.0, self.weighted(as_real(wide(real) - wide(x)) for x in rest))
+                "pair": (
+                    1.0,
+                    self.weighted(as_real(to_float32(real) - to_float32(x)) for x in rest),
+                )
             }
         else:
             terms = {"real": (1.0, as_real(real))}
@@ -157,11 +162,11 @@ class VAEGAN(VAE):
         # pairs have no zero: an image is told right where it is above its fake
         bar = real if self.pairs else 0.0
         parts = zip(self.parts.values(), rest, strict=True)
-        right = [w * share(real > (x if self.pairs else 0.0)) for w, x in parts]
+        right = [w * fraction_true(real > (x if self.pairs else 0.0)) for w, x in parts]
         self.meter.note(
             critic_loss=torch.stack([w * value.mean() for w, value in terms.values()]).sum(),
             accuracy_real=torch.stack(right).sum(),
-            **{f"accuracy_{kind}": share(x < bar) for kind, x in judged.items()},
+            **{f"accuracy_{kind}": fraction_true(x < bar) for kind, x in judged.items()},
         )
         if penalised:
             assert self.gamma is not None
@@ -171,17 +176,17 @@ class VAEGAN(VAE):
         if seldom and self.look and "sample" not in fakes:
             with torch.no_grad():
                 fakes["sample"] = self.likelihood.mean(self.drawn(shared.z, moment))
-                self.meter.note(accuracy_sample=share(self.critic(fakes["sample"]) < bar))
+                self.meter.note(accuracy_sample=fraction_true(self.critic(fakes["sample"]) < bar))
         if "sample" in fakes:
-            real_spread = spread(batch.image).clamp_min(1e-12)
-            self.meter.note(spread_of_samples=spread(fakes["sample"]) / real_spread)
+            real_spread = rms_std(batch.image).clamp_min(1e-12)
+            self.meter.note(spread_of_samples=rms_std(fakes["sample"]) / real_spread)
         return terms
 
-    def terms(self, batch: Batch, moment: Moment, shared: Pass | None = None) -> Terms:
+    def terms(self, batch: Batch, moment: StepContext, shared: Pass | None = None) -> Terms:
         with self.over_betas(batch, moment):
             return self._terms(batch, moment, shared or self._pass(batch, moment))
 
-    def _terms(self, batch: Batch, moment: Moment, shared: Pass) -> Terms:
+    def _terms(self, batch: Batch, moment: StepContext, shared: Pass) -> Terms:
         distortion = self.likelihood.nll(shared.reconstruction, batch.image)
         terms = self.objective(batch, moment, shared.posterior, shared.z, distortion)
         if not shared.fakes:
@@ -195,7 +200,7 @@ class VAEGAN(VAE):
             *(gradient for _, gradient in judged.values()),
         )
         # of the global batch, whatever part of it is here
-        norms = total(torch.stack([g.double().square().sum() for g in gradients])).sqrt()
+        norms = all_reduce_sum(torch.stack([g.double().square().sum() for g in gradients])).sqrt()
         each = norms / max(moment.global_batch, len(leaf)) ** 0.5
         names = (f"gradient_of_{name}" for name in ("distortion", *judged))
         self.meter.note(**dict(zip(names, each, strict=True)))
@@ -226,7 +231,7 @@ class VAEGAN(VAE):
             of_images, of_fakes = zip(*(x.split([n, kinds * n]) for x in said), strict=True)
         real = self.critic.verdict(of_images[-1])
         fakes = self.critic.verdict(of_fakes[-1]).chunk(kinds)
-        against = (as_real(wide(x) - wide(real) if self.pairs else x) for x in fakes)
+        against = (as_real(to_float32(x) - to_float32(real) if self.pairs else x) for x in fakes)
         values = {"adversarial": self.weighted(against)}
         if self.matching is not None and "reconstruction" in self.parts:
             again = [layer[:n] for layer in of_fakes]  # reconstructions come first
@@ -246,7 +251,7 @@ class VAEGAN(VAE):
         return torch.stack([w * x for w, x in zip(self.parts.values(), values, strict=True)]).sum(0)
 
     def weight(
-        self, balance: Schedule | None, moment: Moment, distortion: float, other: float
+        self, balance: Schedule | None, moment: StepContext, distortion: float, other: float
     ) -> float:
         """w of this step, from both gradients' norms; a critic that says nothing has none."""
         if balance is None:

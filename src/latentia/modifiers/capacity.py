@@ -1,38 +1,34 @@
-"""--capacity: the rate is held to a capacity that grows over the run."""
+"""--capacity: hold the rate (KL) to a capacity that grows over the run."""
 
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
-from typing_extensions import Doc
 
-from latentia.core.schedules import after, linear
+from latentia.core.schedules import delayed, linear
 from latentia.losses.divergences import Capacity
-from latentia.modifiers.divergence import in_place_of_rate
+from latentia.modifiers.divergence import replace_rate
 from latentia.training.plan import Plan
 
 
 def capacity(
     plan: Plan,
-    capacity: Annotated[
-        float,
-        Ge(0),
-        Doc(
-            "rate (KL) that the model is held to at the end of the run, nats per image; it grows "
-            "from 0 over the run"
-        ),
-    ] = 25.0,
-    capacity_until: Annotated[
-        float,
-        Gt(0),
-        Le(1),
-        Doc("fraction of the run after which the capacity is reached, more than 0, at most 1"),
-    ] = 1.0,
-    capacity_weight: Annotated[
-        float,
-        Gt(0),
-        Doc("weight of |rate - capacity| in the loss, multiplied by beta; more than 0"),
-    ] = 100.0,
+    capacity: Annotated[float, Ge(0)] = 25.0,
+    capacity_until: Annotated[float, Gt(0), Le(1)] = 1.0,
+    capacity_weight: Annotated[float, Gt(0)] = 100.0,
 ) -> Plan:
-    """Source: Burgess et al. 2018, arXiv 1804.03599, equation 8."""
+    """Hold the rate (KL) to a capacity that grows over the run.
+
+    Source: Burgess et al. 2018, arXiv 1804.03599, equation 8.
+
+    Parameters
+    ----------
+    capacity : NATS
+        rate (KL) to which the model is held at the end of the run, in nats per image, at least 0;
+        it grows from 0
+    capacity_until : FLOAT
+        fraction of the run after which the capacity is reached, more than 0, at most 1
+    capacity_weight : FLOAT
+        weight of |rate - capacity| in the loss, more than 0; it is multiplied by beta
+    """
     grows = after(0.0, linear(0.0, capacity), capacity_until)
     return in_place_of_rate(plan, "--capacity", Capacity(grows, capacity_weight))

@@ -1,9 +1,8 @@
-"""--iwae: the importance-weighted bound in place of the evidence lower bound."""
+"""--iwae: train by the importance-weighted bound instead of the evidence lower bound."""
 
 from typing import Annotated
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.models.iwae import IWAE
@@ -13,13 +12,15 @@ from latentia.training.plan import Plan
 
 def iwae(
     plan: Plan,
-    iwae: Annotated[
-        int,
-        Ge(1),
-        Doc("number of samples per image in the importance-weighted bound; 1 gives the VAE"),
-    ] = 5,
+    iwae: Annotated[int, Ge(1)] = 5,
 ) -> Plan:
-    """Burda et al. 2016, arXiv 1509.00519, equation 8."""
+    """Train by the importance-weighted bound (Burda et al. 2016, arXiv 1509.00519, equation 8).
+
+    Parameters
+    ----------
+    iwae : N
+        number of samples per image in the importance-weighted bound; 1 gives the VAE
+    """
     model = plan.model
     if type(model) not in (VAE, IWAE):
         raise Error(

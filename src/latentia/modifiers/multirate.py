@@ -1,35 +1,32 @@
-"""--multirate: one run learns every beta of a range."""
-
-from typing import Annotated
-
-from typing_extensions import Doc
+"""--multirate: learn every beta of a range in one run."""
 
 from latentia.core.errors import Error
-from latentia.core.schedules import Schedule, after, linear
+from latentia.core.schedules import Schedule, delayed, linear
 from latentia.losses.divergences import kl
 from latentia.losses.likelihoods import Gaussian
 from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
 from latentia.nets.beta_conditioning import ByBeta, Dial, for_every_beta
-from latentia.training.parameter_types import Metavar
 from latentia.training.plan import Plan
 
-RISE = after(0.0, linear(0.0, 1.0), until=0.5)
+BETA_RAMP = delayed(0.0, linear(0.0, 1.0), until=0.5)
 
 
 def multirate(
     plan: Plan,
-    multirate: Annotated[
-        str,
-        Metavar("LOW:HIGH"),
-        Doc("range of beta that one run learns, such as 0.01:10; commands then take --beta"),
-    ] = "0.01:10",
+    multirate: str = "0.01:10",
 ) -> Plan:
-    """Bae et al. 2023, arXiv 2212.03905. Answers at the recipe's beta unless asked for another.
+    """Learn every beta of a range in one run (Bae et al. 2023, arXiv 2212.03905).
 
-    Beside the recipe's own schedule, every beta rises over the first half of the run.
+    The model answers at the recipe's beta unless another is requested. Beside the recipe's own
+    schedule, every beta rises over the first half of the run.
+
+    Parameters
+    ----------
+    multirate : LOW:HIGH
+        range of beta that one run learns, such as 0.01:10; the other commands then take --beta
     """
-    low, high = limits(multirate)
+    low, high = parse_beta_range(multirate)
     model = plan.model
     if not isinstance(model, VAE):
         raise Error("--multirate needs a model with a rate; this recipe has none: leave it out.")
@@ -44,28 +41,28 @@ def multirate(
             "them out."
         )
     beta = model.beta(1.0)
-    dial = Dial(low, high, min(max(beta, low), high))
+    beta_embedding = BetaEmbedding(low, high, min(max(beta, low), high))
     channels = model.latent_shape[0]
-    model.decoder = for_every_beta(model.encoder, model.decoder, channels, dial)
+    model.decoder = add_beta_conditioning(model.encoder, model.decoder, channels, beta_embedding)
     if isinstance(model.likelihood, Gaussian) and model.likelihood.rule != "fixed":
         model.likelihood = type(model.likelihood)("learned")
-        model.likelihood.by_beta = ByBeta(dial)
+        model.likelihood.by_beta = BetaScale(beta_embedding)
     # at full weight from the start, the large betas put the latents out for all of them
-    model.dial, model.beta = dial, _rising(model.beta, beta)
+    model.dial, model.beta = beta_embedding, _ramp_schedule(model.beta, beta)
     model.selected_by = model.selected_by and "over betas"
     return plan
 
 
-def _rising(beta: Schedule, end: float) -> Schedule:
+def _ramp_schedule(beta: Schedule, end: float) -> Schedule:
     """The schedule as a factor, 1 where it has its final value, times a rise of its own."""
-    return lambda share: RISE(share) * (beta(share) / end if end else 1.0)
+    return lambda progress: BETA_RAMP(progress) * (beta(progress) / end if end else 1.0)
 
 
-def limits(text: str) -> tuple[float, float]:
+def parse_beta_range(text: str) -> tuple[float, float]:
     """LOW:HIGH. Raises: Error if it is no range of betas."""
-    ends = text.split(":")
+    bounds = text.split(":")
     try:
-        low, high = map(float, ends)
+        low, high = map(float, bounds)
     except ValueError:
         low = high = 0.0
     if not 0 < low < high < float("inf"):

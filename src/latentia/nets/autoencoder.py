@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.errors import Error
-from latentia.core.tensors import wide
-from latentia.nets.conv import k3
+from latentia.core.tensors import to_float32
+from latentia.nets.conv import conv3x3
 from latentia.nets.image_output import ToImage
 
-LOGVAR = (-30.0, 20.0)  # where diffusers cuts log-variances
+LOGVAR_RANGE = (-30.0, 20.0)  # where diffusers cuts log-variances
 
 
 class Architecture(NamedTuple):
@@ -43,14 +43,16 @@ class Architecture(NamedTuple):
         """Height and width of an image over those of its latents."""
         return 2 ** (len(self.widths) - 1)
 
-    def latent_shape(self, image: Sequence[int]) -> tuple[int, int, int]:
+    def latent_shape(self, image_shape: Sequence[int]) -> tuple[int, int, int]:
         """Raises: Error if the factor does not divide height and width."""
-        _, h, w = image
+        _, h, w = image_shape
         if h % self.factor or w % self.factor:
-            near = "x".join(str(max(1, round(side / self.factor)) * self.factor) for side in (h, w))
+            nearest_size = "x".join(
+                str(max(1, round(side / self.factor)) * self.factor) for side in (h, w)
+            )
             raise Error(
                 f"Images of {h}x{w} have no latents {self.factor} times smaller: {self.factor} "
-                f"must divide height and width; give --size {near}."
+                f"must divide height and width; give --size {nearest_size}."
             )
         return self.latent, h // self.factor, w // self.factor
 
@@ -61,22 +63,37 @@ class Architecture(NamedTuple):
 class Encoder(nn.Module):
     """Images in [0, 1] to (b, 2 latent, h / factor, w / factor): means, then log-variances."""
 
-    def __init__(self, shape: Sequence[int], plan: Architecture):
+    def __init__(self, image_shape: Sequence[int], architecture: Architecture):
         super().__init__()
-        self.image_shape, self.latent_shape = tuple(shape), plan.latent_shape(shape)
-        self.plan = plan
-        first, last = plan.widths[0], plan.widths[-1]
-        self.conv_in = k3(shape[0], first)
+        self.image_shape, self.latent_shape = (
+            tuple(image_shape),
+            architecture.latent_shape(image_shape),
+        )
+        self.plan = architecture
+        first_width, last_width = architecture.widths[0], architecture.widths[-1]
+        self.conv_in = conv3x3(image_shape[0], first_width)
         self.down_blocks = nn.ModuleList()
-        for before, after in zip([first, *plan.widths], plan.widths, strict=False):
-            final = len(self.down_blocks) == len(plan.widths) - 1
+        for in_channels, out_channels in zip(
+            [first_width, *architecture.widths], architecture.widths, strict=False
+        ):
+            is_last = len(self.down_blocks) == len(architecture.widths) - 1
             self.down_blocks.append(
-                Stage(before, after, plan.layers, plan, downsamplers=None if final else Half(after))
+                Stage(
+                    in_channels,
+                    out_channels,
+                    architecture.layers,
+                    architecture,
+                    downsamplers=None if is_last else Downsample(out_channels),
+                )
             )
-        self.mid_block = Middle(last, plan)
-        self.conv_norm_out, self.act = plan.norm(last), nn.SiLU()
-        self.conv_out = k3(last, 2 * plan.latent)
-        self.quant_conv = nn.Conv2d(2 * plan.latent, 2 * plan.latent, 1) if plan.quant else None
+        self.mid_block = MidBlock(last_width, architecture)
+        self.conv_norm_out, self.act = architecture.norm(last_width), nn.SiLU()
+        self.conv_out = conv3x3(last_width, 2 * architecture.latent)
+        self.quant_conv = (
+            nn.Conv2d(2 * architecture.latent, 2 * architecture.latent, 1)
+            if architecture.quant
+            else None
+        )
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b two_latent lh lw"]:
         x = self.conv_in(2 * image - 1)  # (b, widths[0], h, w)
@@ -84,28 +101,40 @@ class Encoder(nn.Module):
             x = stage(x)  # (b, widths[k], h / 2^(k + 1), w / 2^(k + 1)), the last not halved
         x = self.conv_out(self.act(self.conv_norm_out(self.mid_block(x))))  # (b, 2 latent, lh, lw)
         x = x if self.quant_conv is None else self.quant_conv(x)  # (b, 2 latent, lh, lw)
-        mean, logvar = wide(x).chunk(2, dim=1)  # (b, latent, lh, lw) each
+        mean, logvar = to_float32(x).chunk(2, dim=1)  # (b, latent, lh, lw) each
         mean = (mean - self.plan.shift) * self.plan.scale
-        return torch.cat([mean, logvar.clamp(*LOGVAR) + 2 * math.log(self.plan.scale)], dim=1)
+        return torch.cat([mean, logvar.clamp(*LOGVAR_RANGE) + 2 * math.log(self.plan.scale)], dim=1)
 
 
 class Decoder(nn.Module):
     """Latents to (b, c, h, w), in [-1, 1] where it is sure of itself: see the likelihood."""
 
-    def __init__(self, shape: Sequence[int], plan: Architecture):
+    def __init__(self, image_shape: Sequence[int], architecture: Architecture):
         super().__init__()
-        self.shift, self.scale = plan.shift, plan.scale
-        widths = plan.widths[::-1]
-        self.post_quant_conv = nn.Conv2d(plan.latent, plan.latent, 1) if plan.post_quant else None
-        self.conv_in = k3(plan.latent, widths[0])
-        self.mid_block = Middle(widths[0], plan)
+        self.shift, self.scale = architecture.shift, architecture.scale
+        widths = architecture.widths[::-1]
+        self.post_quant_conv = (
+            nn.Conv2d(architecture.latent, architecture.latent, 1)
+            if architecture.post_quant
+            else None
+        )
+        self.conv_in = conv3x3(architecture.latent, widths[0])
+        self.mid_block = MidBlock(widths[0], architecture)
         self.up_blocks = nn.ModuleList()
-        for before, after in zip([widths[0], *widths], widths, strict=False):
-            final = len(self.up_blocks) == len(widths) - 1
-            double = None if final else Double(after)
-            self.up_blocks.append(Stage(before, after, plan.layers + 1, plan, upsamplers=double))
-        self.conv_norm_out, self.act = plan.norm(widths[-1]), nn.SiLU()
-        self.conv_out = ToImage(widths[-1], shape[0])
+        for in_channels, out_channels in zip([widths[0], *widths], widths, strict=False):
+            is_last = len(self.up_blocks) == len(widths) - 1
+            upsample = None if is_last else Upsample(out_channels)
+            self.up_blocks.append(
+                Stage(
+                    in_channels,
+                    out_channels,
+                    architecture.layers + 1,
+                    architecture,
+                    upsamplers=upsample,
+                )
+            )
+        self.conv_norm_out, self.act = architecture.norm(widths[-1]), nn.SiLU()
+        self.conv_out = ToImage(widths[-1], image_shape[0])
 
     def forward(self, z: Float[Tensor, "b latent lh lw"]) -> Float[Tensor, "b c h w"]:
         z = z / self.scale + self.shift
@@ -120,28 +149,35 @@ class Stage(nn.Module):
     """Residual blocks at one size, then a change of size, under the name it has in diffusers."""
 
     def __init__(
-        self, before: int, after: int, layers: int, plan: Architecture, **resize: nn.Module | None
+        self,
+        in_channels: int,
+        out_channels: int,
+        layers: int,
+        architecture: Architecture,
+        **resize: nn.Module | None,
     ):
         super().__init__()
-        firsts = [before] + [after] * (layers - 1)
-        self.resnets = nn.ModuleList(Block(first, after, plan) for first in firsts)
+        block_inputs = [in_channels] + [out_channels] * (layers - 1)
+        self.resnets = nn.ModuleList(
+            ResnetBlock(block_input, out_channels, architecture) for block_input in block_inputs
+        )
         for name, module in resize.items():
             self.add_module(name, nn.ModuleList([module] if module else []))
 
     def forward(self, x: Float[Tensor, "b before h w"]) -> Float[Tensor, "b after h2 w2"]:
-        for part in self.children():
-            for layer in part.children():
+        for modules in self.children():
+            for layer in modules.children():
                 x = layer(x)  # (b, after, h, w), then (b, after, h2, w2)
         return x
 
 
-class Middle(nn.Module):
+class MidBlock(nn.Module):
     """A residual block, attention of every place to every place, a residual block."""
 
-    def __init__(self, channels: int, plan: Architecture):
+    def __init__(self, channels: int, architecture: Architecture):
         super().__init__()
-        self.resnets = nn.ModuleList(Block(channels, channels, plan) for _ in "12")
-        attentions = [Attention(channels, plan)] if plan.attention else []
+        self.resnets = nn.ModuleList(ResnetBlock(channels, channels, architecture) for _ in "12")
+        attentions = [Attention(channels, architecture)] if architecture.attention else []
         self.attentions = nn.ModuleList(attentions)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -152,15 +188,20 @@ class Middle(nn.Module):
         return second(x)  # (b, c, h, w)
 
 
-class Block(nn.Module):
+class ResnetBlock(nn.Module):
     """x + two convolutions k3, each of SiLU(norm(x)); a convolution k1 changes the width."""
 
-    def __init__(self, before: int, after: int, plan: Architecture):
+    def __init__(self, in_channels: int, out_channels: int, architecture: Architecture):
         super().__init__()
-        self.norm1, self.conv1 = plan.norm(before), k3(before, after)
-        self.norm2, self.conv2 = plan.norm(after), k3(after, after)
+        self.norm1, self.conv1 = architecture.norm(in_channels), conv3x3(in_channels, out_channels)
+        self.norm2, self.conv2 = (
+            architecture.norm(out_channels),
+            conv3x3(out_channels, out_channels),
+        )
         self.act = nn.SiLU()
-        self.conv_shortcut = nn.Conv2d(before, after, 1) if before != after else None
+        self.conv_shortcut = (
+            nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
+        )
 
     def forward(self, x: Float[Tensor, "b before h w"]) -> Float[Tensor, "b after h w"]:
         y = self.conv1(self.act(self.norm1(x)))  # (b, after, h, w)
@@ -171,20 +212,20 @@ class Block(nn.Module):
 class Attention(nn.Module):
     """x + attention of every place to every place in one head; Vaswani et al. 2017, equation 1."""
 
-    def __init__(self, channels: int, plan: Architecture):
+    def __init__(self, channels: int, architecture: Architecture):
         super().__init__()
-        self.group_norm = plan.norm(channels)
+        self.group_norm = architecture.norm(channels)
         self.to_q, self.to_k, self.to_v = (nn.Linear(channels, channels) for _ in "qkv")
         self.to_out = nn.Sequential(nn.Linear(channels, channels))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        places = self.group_norm(x).flatten(2).transpose(1, 2)  # (b, h w, c)
-        asked = (to(places)[:, None] for to in (self.to_q, self.to_k, self.to_v))
-        seen = F.scaled_dot_product_attention(*asked)[:, 0]  # (b, h w, c)
-        return x + self.to_out(seen).transpose(1, 2).unflatten(2, x.shape[2:])  # (b, c, h, w)
+        positions = self.group_norm(x).flatten(2).transpose(1, 2)  # (b, h w, c)
+        qkv = (projection(positions)[:, None] for projection in (self.to_q, self.to_k, self.to_v))
+        attention = F.scaled_dot_product_attention(*qkv)[:, 0]  # (b, h w, c)
+        return x + self.to_out(attention).transpose(1, 2).unflatten(2, x.shape[2:])  # (b, c, h, w)
 
 
-class Half(nn.Module):
+class Downsample(nn.Module):
     """Convolution k3 s2, padded below and on the right alone."""
 
     def __init__(self, channels: int):
@@ -195,12 +236,12 @@ class Half(nn.Module):
         return self.conv(F.pad(x, (0, 1, 0, 1)))  # (b, c, h / 2, w / 2)
 
 
-class Double(nn.Module):
+class Upsample(nn.Module):
     """Each place twice, then convolution k3: no checkerboard."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv = k3(channels, channels)
+        self.conv = conv3x3(channels, channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
         return self.conv(F.interpolate(x, scale_factor=2.0))  # (b, c, 2 h, 2 w)

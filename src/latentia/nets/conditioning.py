@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from latentia.core.errors import Error
-from latentia.nets.conv import Conv, halvings
-from latentia.nets.residual import Residual, groups
+from latentia.nets.conv import Conv, halving_sizes
+from latentia.nets.residual import Residual, make_group_norm
 
 
 class Condition(nn.Module):
@@ -28,16 +28,18 @@ class Condition(nn.Module):
     def encode(self, cond: Tensor) -> Float[Tensor, "b width"]:
         raise NotImplementedError
 
-    def forward(self, cond: Tensor, kept: Bool[Tensor, " b"] | None = None) -> Float[Tensor, "b w"]:
+    def forward(
+        self, cond: Tensor, keep_mask: Bool[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b w"]:
         """kept: False in the rows whose condition is dropped; None: all are kept."""
         vector = self.encode(cond)  # (b, width)
-        return vector if kept is None else self.masked(vector, kept)
+        return vector if keep_mask is None else self.masked(vector, keep_mask)
 
     def masked(
-        self, vector: Float[Tensor, "b width"], kept: Bool[Tensor, " b"]
+        self, vector: Float[Tensor, "b width"], keep_mask: Bool[Tensor, " b"]
     ) -> Float[Tensor, "b width"]:
         # one image, one coin: a whole batch without condition would tie its gradients (trap 20)
-        return torch.where(kept[:, None], vector, self.empty.to(vector))  # (b, width)
+        return torch.where(keep_mask[:, None], vector, self.empty.to(vector))  # (b, width)
 
     def nothing(self, n: int) -> Float[Tensor, "n width"]:
         """`empty` in n rows."""
@@ -47,10 +49,10 @@ class Condition(nn.Module):
 class LabelCondition(Condition):
     """Classes 0, 1, ...: a learned vector each."""
 
-    def __init__(self, classes: int, width: int):
+    def __init__(self, num_classes: int, width: int):
         super().__init__(width)
-        self.classes = classes
-        self.table = nn.Embedding(classes, width)
+        self.classes = num_classes
+        self.table = nn.Embedding(num_classes, width)
         nn.init.normal_(self.table.weight, std=1.0)
 
     def encode(self, cond: Int64[Tensor, " b"]) -> Float[Tensor, "b width"]:
@@ -67,10 +69,10 @@ class PatternCondition(Condition):
         super().__init__(width)
         self.shape = tuple(shape)
         blocks: list[nn.Module] = []
-        for before, after in zip([shape[0], *channels], channels, strict=False):
-            conv = Conv(before, after, 3, stride=2, padding=1)
-            blocks += [conv, Residual(after, nn.SiLU, groups), nn.SiLU()]
-        h, w = halvings((shape[1], shape[2]), len(channels))[-1]
+        for in_channels, out_channels in zip([shape[0], *channels], channels, strict=False):
+            conv = Conv(in_channels, out_channels, 3, stride=2, padding=1)
+            blocks += [conv, Residual(out_channels, nn.SiLU, make_group_norm), nn.SiLU()]
+        h, w = halving_sizes((shape[1], shape[2]), len(channels))[-1]
         self.blocks = nn.Sequential(*blocks)
         self.layers = nn.Sequential(
             nn.Linear(channels[-1] * h * w, width), nn.SiLU(), nn.Linear(width, width)
@@ -78,9 +80,9 @@ class PatternCondition(Condition):
 
     def encode(self, cond: Float[Tensor, "b c h w"]) -> Float[Tensor, "b width"]:
         if tuple(cond.shape[1:]) != self.shape:
-            given, wanted = ("x".join(map(str, s)) for s in (cond.shape[1:], self.shape))
+            actual, expected = ("x".join(map(str, s)) for s in (cond.shape[1:], self.shape))
             raise Error(
-                f"The patterns are {given}; this network was made for {wanted}: resize them."
+                f"The patterns are {actual}; this network was made for {expected}: resize them."
             )
         x = self.blocks(cond)  # (b, channels[-1], h / 2^n, w / 2^n), rounded up at each halving
         return self.layers(x.flatten(1))  # (b, width)

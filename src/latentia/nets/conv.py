@@ -8,21 +8,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.nets.image_output import ToImage
-from latentia.nets.mlp import perceptron
+from latentia.nets.mlp import make_perceptron
 
 Norm = Callable[[int], nn.Module]  # channels to a normalisation, such as nn.BatchNorm2d
 
 
-def halvings(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
+def halving_sizes(size: tuple[int, int], count: int) -> list[tuple[int, int]]:
     """(h, w) before the first and after each convolution of kernel 3, stride 2, padding 1."""
     sizes = [size]
-    for _ in range(times):
+    for _ in range(count):
         h, w = sizes[-1]
         sizes.append(((h + 1) // 2, (w + 1) // 2))
     return sizes
 
 
-def restoring(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def output_paddings(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Output paddings of transposed convolutions k3 s2 p1 that lead back through `halvings`."""
     # 2 n - 1 without padding: what is missing to the size before this halving
     return [
@@ -31,22 +31,24 @@ def restoring(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
     ]
 
 
-def stage(conv: nn.Module, channels: int, slope: float, norm: Norm | None) -> list[nn.Module]:
+def make_stage(
+    convolution: nn.Module, channels: int, slope: float, norm: Norm | None
+) -> list[nn.Module]:
     """A convolution, its normalisation if any, and LeakyReLU of this slope (0: ReLU)."""
-    return [conv, *([norm(channels)] if norm else []), rectifier(slope)]
+    return [convolution, *([norm(channels)] if norm else []), make_activation(slope)]
 
 
-def rectifier(slope: float) -> nn.Module:
+def make_activation(slope: float) -> nn.Module:
     return nn.LeakyReLU(slope) if slope else nn.ReLU()
 
 
-def k3(before: int, after: int) -> nn.Conv2d:
+def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
     """A convolution that keeps height and width."""
-    return nn.Conv2d(before, after, 3, padding=1)
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
 
-def strided(
-    planes: int,
+def make_strided_stack(
+    image_channels: int,
     channels: Sequence[int],
     slope: float = 0.0,
     norm: Norm | None = None,
@@ -54,25 +56,27 @@ def strided(
 ) -> nn.Sequential:
     """Convolutions k3 s2 p1 through these channels: each halves height and width, rounding up."""
     blocks: list[nn.Module] = []
-    for before, after in zip([planes, *channels], channels, strict=False):
-        blocks += stage(Conv(before, after, 3, stride=2, padding=1), after, slope, norm)
+    for in_channels, out_channels in zip([image_channels, *channels], channels, strict=False):
+        blocks += make_stage(
+            Conv(in_channels, out_channels, 3, stride=2, padding=1), out_channels, slope, norm
+        )
         blocks += [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*blocks)
 
 
-def of_one_pixel(small: Tensor, stride: tuple[int, ...]) -> tuple[int, ...]:
+def single_pixel_stride(pixels: Tensor, stride: tuple[int, ...]) -> tuple[int, ...]:
     """Where one pixel becomes one, stride 1 is the same as 2, whose bfloat16 gradient of the weight
     is memory that nobody wrote (oneDNN on CPUs, PyTorch 2.13).
     """
-    return (1, 1) if tuple(small.shape[2:]) == (1, 1) else stride
+    return (1, 1) if tuple(pixels.shape[2:]) == (1, 1) else stride
 
 
 class Conv(nn.Conv2d):
     """nn.Conv2d of kernel 3 and padding 1, also right on a single pixel."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d half_h half_w"]:  # pyright: ignore
-        at = of_one_pixel(x, self.stride), self.padding
-        return nn.functional.conv2d(x, self.weight, self.bias, *at)  # pyright: ignore
+        geometry = single_pixel_stride(x, self.stride), self.padding
+        return nn.functional.conv2d(x, self.weight, self.bias, *geometry)  # pyright: ignore
 
 
 class ConvTranspose(nn.ConvTranspose2d):
@@ -82,9 +86,9 @@ class ConvTranspose(nn.ConvTranspose2d):
     """
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d two_h two_w"]:  # pyright: ignore
-        stride = self.stride if any(self.output_padding) else of_one_pixel(x, self.stride)
-        at = stride, self.padding, self.output_padding
-        y = nn.functional.conv_transpose2d(x, self.weight, None, *at)  # pyright: ignore
+        stride = self.stride if any(self.output_padding) else single_pixel_stride(x, self.stride)
+        geometry = stride, self.padding, self.output_padding
+        y = nn.functional.conv_transpose2d(x, self.weight, None, *geometry)  # pyright: ignore
         assert self.bias is not None
         return y.add_(self.bias.to(y.dtype)[:, None, None])
 
@@ -103,9 +107,9 @@ class ConvEncoder(nn.Module):
     ):
         super().__init__()
         self.image_shape, self.latent_shape = tuple(shape), (latent,)
-        self.blocks = strided(shape[0], channels, slope, norm)
-        h, w = halvings((shape[1], shape[2]), len(channels))[-1]
-        self.heads = perceptron([channels[-1] * h * w, *hidden, 2 * latent])
+        self.blocks = make_strided_stack(shape[0], channels, slope, norm)
+        h, w = halving_sizes((shape[1], shape[2]), len(channels))[-1]
+        self.heads = make_perceptron([channels[-1] * h * w, *hidden, 2 * latent])
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b two_latent"]:
         x = self.blocks(image)  # (b, channels[-1], h / 2^n, w / 2^n), rounded up at each halving
@@ -123,25 +127,27 @@ class ConvDecoder(nn.Module):
         latent: int,
         shape: Sequence[int],
         channels: Sequence[int] = (32, 64, 128),
-        up: Sequence[int] | None = None,
+        up_channels: Sequence[int] | None = None,
         slope: float = 0.0,
         norm: Norm | None = None,
     ):
         super().__init__()
-        sizes = halvings((shape[1], shape[2]), len(channels))
+        sizes = halving_sizes((shape[1], shape[2]), len(channels))
         self.bottom = (channels[-1], *sizes[-1])
         linear = nn.Linear(latent, math.prod(self.bottom))
         # a published decoder with norms has none here, and no rectifier either
-        self.expand = nn.Sequential(linear, *([] if norm else [rectifier(slope)]))
+        self.expand = nn.Sequential(linear, *([] if norm else [make_activation(slope)]))
         blocks: list[nn.Module] = []
-        before = channels[-1]
-        for after, padding in zip(up or channels[::-1], restoring(sizes), strict=True):
-            conv = ConvTranspose(before, after, 3, 2, 1, output_padding=padding)
-            blocks += stage(conv, after, slope, norm)
-            before = after
+        in_channels = channels[-1]
+        for out_channels, padding in zip(
+            up_channels or channels[::-1], output_paddings(sizes), strict=True
+        ):
+            conv = ConvTranspose(in_channels, out_channels, 3, 2, 1, output_padding=padding)
+            blocks += make_stage(conv, out_channels, slope, norm)
+            in_channels = out_channels
         self.blocks = nn.Sequential(*blocks)
         # the published source transposes here; at stride 1 that is this convolution, flipped
-        self.image = ToImage(before, shape[0])
+        self.image = ToImage(in_channels, shape[0])
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
         x = self.expand(z).unflatten(1, self.bottom)  # (b, channels[-1], h / 2^n, w / 2^n)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.nets.conv import Conv, Norm, halvings, k3, stage, strided
-from latentia.nets.residual import SLOPE, Residual, groups, start
+from latentia.nets.conv import Conv, Norm, conv3x3, halving_sizes, make_stage, make_strided_stack
+from latentia.nets.residual import LEAKY_SLOPE, Residual, init_residual_network, make_group_norm
 
 
 class Critic(nn.Module):
@@ -21,18 +21,18 @@ class Critic(nn.Module):
         norm: Norm | None = None,
     ):
         super().__init__()
-        self.blocks = strided(shape[0], channels, slope, norm, dropout)
-        h, w = halvings((shape[1], shape[2]), len(channels))[-1]
+        self.blocks = make_strided_stack(shape[0], channels, slope, norm, dropout)
+        h, w = halving_sizes((shape[1], shape[2]), len(channels))[-1]
         self.logit = nn.Linear(channels[-1] * h * w, 1)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b ..."]]:
         """After each rectifier: (b, channels[k], h / 2^(k + 1), w / 2^(k + 1)), rounded up."""
-        said = []
+        outputs = []
         for layer in self.blocks:
             image = layer(image)
             if isinstance(layer, nn.LeakyReLU):
-                said.append(image)
-        return said
+                outputs.append(image)
+        return outputs
 
     def verdict(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         """The logits, from the last features."""
@@ -52,14 +52,14 @@ class ResidualCritic(nn.Module):
     def __init__(self, shape: Sequence[int], channels: Sequence[int] = (32, 64), depth: int = 1):
         super().__init__()
         blocks: list[nn.Module] = []
-        for before, after in zip([shape[0], *channels], channels, strict=False):
-            blocks.append(Conv(before, after, 3, stride=2, padding=1))
-            blocks += [Residual(after) for _ in range(depth)]
-        self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(SLOPE))
-        h, w = halvings((shape[1], shape[2]), len(channels))[-1]
+        for in_channels, out_channels in zip([shape[0], *channels], channels, strict=False):
+            blocks.append(Conv(in_channels, out_channels, 3, stride=2, padding=1))
+            blocks += [Residual(out_channels) for _ in range(depth)]
+        self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(LEAKY_SLOPE))
+        h, w = halving_sizes((shape[1], shape[2]), len(channels))[-1]
         # no bias: a relativistic loss sees differences of logits, so it would never learn
         self.logit = nn.Linear(channels[-1] * h * w, 1, bias=False)
-        start(self)
+        init_residual_network(self)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         x = self.blocks(image)  # (b, channels[-1], h / 2^n, w / 2^n)
@@ -76,18 +76,18 @@ class PatchCritic(nn.Module):
     def __init__(self, shape: Sequence[int], channels: Sequence[int] = (64, 128, 256)):
         super().__init__()
         self.blocks = nn.ModuleList()
-        for before, after in zip([shape[0], *channels], channels, strict=False):
-            norm = groups if len(self.blocks) else None
-            conv = nn.Conv2d(before, after, 4, stride=2, padding=1)
-            self.blocks.append(nn.Sequential(*stage(conv, after, SLOPE, norm)))
-        self.logit = k3(channels[-1], 1)
+        for in_channels, out_channels in zip([shape[0], *channels], channels, strict=False):
+            norm = make_group_norm if len(self.blocks) else None
+            conv = nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1)
+            self.blocks.append(nn.Sequential(*make_stage(conv, out_channels, LEAKY_SLOPE, norm)))
+        self.logit = conv3x3(channels[-1], 1)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b ..."]]:
         """What each block says: (b, channels[k], h / 2^(k + 1), w / 2^(k + 1))."""
-        said = [image]
+        outputs = [image]
         for block in self.blocks:
-            said.append(block(said[-1]))
-        return said[1:]
+            outputs.append(block(outputs[-1]))
+        return outputs[1:]
 
     def verdict(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
         """The logits, from the last features."""

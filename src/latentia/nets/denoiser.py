@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.errors import Error
-from latentia.nets.conv import k3
+from latentia.nets.conv import conv3x3
 from latentia.nets.film import FiLM
-from latentia.nets.residual import groups
+from latentia.nets.residual import make_group_norm
 from latentia.nets.time_embedding import TimeEmbedding
 
 L = TypeVar("L", nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -31,24 +31,28 @@ class Denoiser(nn.Module):
         self, t: Float[Tensor, " b"], condition: Float[Tensor, "b width"] | None
     ) -> Float[Tensor, "b width"]:
         """What modulates; t: 0 data, 1 noise."""
-        embedded = self.time(t)  # (b, width)
-        return embedded if condition is None else embedded + condition
+        time_embedding = self.time(t)  # (b, width)
+        return time_embedding if condition is None else time_embedding + condition
 
 
-class Modulated(nn.Module):
+class FiLMResidualBlock(nn.Module):
     """x + second(SiLU(first(SiLU(FiLM(norm(x)))))), the second layer starting at zero."""
 
     def __init__(
-        self, norm: Callable[[int], nn.Module], layer: Callable[[int, int], L], c: int, width: int
+        self,
+        norm: Callable[[int], nn.Module],
+        layer: Callable[[int, int], L],
+        channels: int,
+        width: int,
     ):
         super().__init__()
-        self.norm, self.film, self.act = norm(c), FiLM(width, c), nn.SiLU()
-        self.first, self.second = layer(c, c), zeroed(layer(c, c))
+        self.norm, self.film, self.act = norm(channels), FiLM(width, channels), nn.SiLU()
+        self.first, self.second = layer(channels, channels), zero_init(layer(channels, channels))
 
     def forward(
-        self, x: Float[Tensor, "b c *space"], vector: Float[Tensor, "b width"]
+        self, x: Float[Tensor, "b c *space"], embedding: Float[Tensor, "b width"]
     ) -> Float[Tensor, "b c *space"]:
-        h = self.first(self.act(self.film(self.norm(x), vector)))  # (b, c, *space)
+        h = self.first(self.act(self.film(self.norm(x), embedding)))  # (b, c, *space)
         return x + self.second(self.act(h))  # (b, c, *space)
 
 
@@ -57,12 +61,12 @@ class MLPDenoiser(Denoiser):
 
     def __init__(self, latent_shape: Sequence[int], width: int = 512, depth: int = 4):
         super().__init__(latent_shape, width)
-        d = length(latent_shape)
+        d = get_vector_length(latent_shape)
         self.enter = nn.Linear(d, width)
         self.blocks = nn.ModuleList(
-            Modulated(nn.LayerNorm, nn.Linear, width, width) for _ in range(depth)
+            FiLMResidualBlock(nn.LayerNorm, nn.Linear, width, width) for _ in range(depth)
         )
-        self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zeroed(nn.Linear(width, d)))
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zero_init(nn.Linear(width, d)))
 
     def forward(
         self,
@@ -70,10 +74,10 @@ class MLPDenoiser(Denoiser):
         t: Float[Tensor, " b"],
         condition: Float[Tensor, "b width"] | None = None,
     ) -> Float[Tensor, "b d"]:
-        vector = self.vector(t, condition)  # (b, width)
+        embedding = self.vector(t, condition)  # (b, width)
         x = self.enter(z)  # (b, width)
         for block in self.blocks:
-            x = block(x, vector)  # (b, width)
+            x = block(x, embedding)  # (b, width)
         return self.leave(x)  # (b, d)
 
 
@@ -87,10 +91,14 @@ class ConvDenoiser(Denoiser):
         self, latent_shape: Sequence[int], width: int = 256, channels: int = 128, depth: int = 6
     ):
         super().__init__(latent_shape, width)
-        planes = latent_shape[0]
-        self.enter = k3(planes, channels)
-        self.blocks = nn.ModuleList(Modulated(groups, k3, channels, width) for _ in range(depth))
-        self.leave = nn.Sequential(groups(channels), nn.SiLU(), zeroed(k3(channels, planes)))
+        latent_channels = latent_shape[0]
+        self.enter = conv3x3(latent_channels, channels)
+        self.blocks = nn.ModuleList(
+            FiLMResidualBlock(make_group_norm, conv3x3, channels, width) for _ in range(depth)
+        )
+        self.leave = nn.Sequential(
+            make_group_norm(channels), nn.SiLU(), zero_init(conv3x3(channels, latent_channels))
+        )
 
     def forward(
         self,
@@ -98,25 +106,25 @@ class ConvDenoiser(Denoiser):
         t: Float[Tensor, " b"],
         condition: Float[Tensor, "b width"] | None = None,
     ) -> Float[Tensor, "b c h w"]:
-        vector = self.vector(t, condition)  # (b, width)
+        embedding = self.vector(t, condition)  # (b, width)
         x = self.enter(z)  # (b, channels, h, w)
         for block in self.blocks:
-            x = block(x, vector)  # (b, channels, h, w)
+            x = block(x, embedding)  # (b, channels, h, w)
         return self.leave(x)  # (b, c, h, w)
 
 
-def length(latent_shape: Sequence[int]) -> int:
+def get_vector_length(latent_shape: Sequence[int]) -> int:
     """Of vectors. Raises: Error if the latents are maps."""
     if len(latent_shape) != 1:
-        said = "x".join(map(str, latent_shape))
+        shape = "x".join(map(str, latent_shape))
         raise Error(
-            f"This denoiser takes latents that are vectors, and these are maps of {said}; learn "
+            f"This denoiser takes latents that are vectors, and these are maps of {shape}; learn "
             "them with latentia train latent_prior, or give a run whose latents are vectors."
         )
     return latent_shape[0]
 
 
-def zeroed(layer: L) -> L:
+def zero_init(layer: L) -> L:
     """The layer at zero."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:

@@ -20,8 +20,8 @@ class FiLM(nn.Module):
         self.act = nn.SiLU()
 
     def forward(
-        self, x: Float[Tensor, "b channels *space"], vector: Float[Tensor, "one_or_b width"]
+        self, x: Float[Tensor, "b channels *space"], embedding: Float[Tensor, "one_or_b width"]
     ) -> Float[Tensor, "b channels *space"]:
-        both = self.linear(self.act(vector))  # (b, 2 * channels)
-        scale, shift = both.unflatten(1, (-1,) + (1,) * (x.ndim - 2)).chunk(2, dim=1)
+        scale_and_shift = self.linear(self.act(embedding))  # (b, 2 * channels)
+        scale, shift = scale_and_shift.unflatten(1, (-1,) + (1,) * (x.ndim - 2)).chunk(2, dim=1)
         return x * (1 + scale) + shift  # (b, channels, *space)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from latentia.core.errors import Error
 from latentia.nets.conv import ConvTranspose
 from latentia.nets.image_output import ToImage
-from latentia.nets.residual import SLOPE, Residual, start
+from latentia.nets.residual import LEAKY_SLOPE, Residual, init_residual_network
 
 
 class DCGenerator(nn.Module):
@@ -20,7 +20,10 @@ class DCGenerator(nn.Module):
 
     def __init__(self, latent: int, shape: Sequence[int], channels: int = 128, doublings: int = 2):
         super().__init__()
-        self.latent_shape, self.bottom = (latent,), _bottom(shape, channels, doublings)
+        self.latent_shape, self.bottom = (
+            (latent,),
+            _compute_bottom_shape(shape, channels, doublings),
+        )
         self.expand = nn.Sequential(nn.Linear(latent, math.prod(self.bottom)), nn.LeakyReLU(0.2))
         blocks: list[nn.Module] = []
         for _ in range(doublings):
@@ -44,15 +47,20 @@ class ResidualGenerator(nn.Module):
         self, latent: int, shape: Sequence[int], channels: Sequence[int] = (128, 64), depth: int = 1
     ):
         super().__init__()
-        self.latent_shape, self.bottom = (latent,), _bottom(shape, channels[0], len(channels))
+        self.latent_shape, self.bottom = (
+            (latent,),
+            _compute_bottom_shape(shape, channels[0], len(channels)),
+        )
         self.expand = nn.Linear(latent, math.prod(self.bottom))
         blocks: list[nn.Module] = []
-        for before, after in zip(channels, [*channels[1:], channels[-1] // 2], strict=True):
-            blocks += [Residual(before) for _ in range(depth)]
-            blocks += [nn.LeakyReLU(SLOPE), ConvTranspose(before, after, 4, 2, 1)]
-        self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(SLOPE))
+        for in_channels, out_channels in zip(
+            channels, [*channels[1:], channels[-1] // 2], strict=True
+        ):
+            blocks += [Residual(in_channels) for _ in range(depth)]
+            blocks += [nn.LeakyReLU(LEAKY_SLOPE), ConvTranspose(in_channels, out_channels, 4, 2, 1)]
+        self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(LEAKY_SLOPE))
         self.image = ToImage(channels[-1] // 2, shape[0])
-        start(self)
+        init_residual_network(self)
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
         x = self.expand(z).unflatten(1, self.bottom)  # (b, channels[0], h / 2^n, w / 2^n)
@@ -60,12 +68,14 @@ class ResidualGenerator(nn.Module):
         return self.image(x)  # (b, c, h, w)
 
 
-def _bottom(shape: Sequence[int], channels: int, doublings: int) -> tuple[int, int, int]:
+def _compute_bottom_shape(
+    shape: Sequence[int], channels: int, doublings: int
+) -> tuple[int, int, int]:
     h, w = shape[1:]
-    times = 2**doublings
-    if h % times or w % times:
+    factor = 2**doublings
+    if h % factor or w % factor:
         raise Error(
             f"Images of {h}x{w} cannot be generated: {doublings} exact doublings want a height and "
-            f"width divisible by {times}; give another --size."
+            f"width divisible by {factor}; give another --size."
         )
-    return channels, h // times, w // times
+    return channels, h // factor, w // factor

@@ -7,19 +7,21 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
-def shifted(padded: Float[Tensor, "b d ph pw"], side: int) -> list[Float[Tensor, "b d h w"]]:
+def shifted_views(
+    canvas: Float[Tensor, "b d ph pw"], kernel_size: int
+) -> list[Float[Tensor, "b d h w"]]:
     """A view for each place of a kernel of this side, in its order: where that place sends to."""
-    h, w = (length - side + 1 for length in padded.shape[2:])
-    ends = [(i, j) for i in reversed(range(side)) for j in reversed(range(side))]
-    return [padded[:, :, i : i + h, j : j + w] for i, j in ends]
+    h, w = (length - kernel_size + 1 for length in canvas.shape[2:])
+    offsets = [(i, j) for i in reversed(range(kernel_size)) for j in reversed(range(kernel_size))]
+    return [canvas[:, :, i : i + h, j : j + w] for i, j in offsets]
 
 
-def wider(x: Tensor) -> torch.dtype:
+def accumulation_dtype(tensor: Tensor) -> torch.dtype:
     """What sums of such numbers are kept in."""
-    return torch.promote_types(x.dtype, torch.float32)
+    return torch.promote_types(tensor.dtype, torch.float32)
 
 
-class Shared(torch.autograd.Function):
+class ScatterConv2d(torch.autograd.Function):
     """conv2d that keeps height and width, without bias: each pixel sends its neighbours their
     shares, which are added. The library's sums in another order: a matrix product, and its rows
     shifted.
@@ -27,27 +29,35 @@ class Shared(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:  # pyright: ignore
-        (b, _, h, w), (d, _, side, _) = x.shape, weight.shape
+        (b, _, h, w), (d, _, kernel_size, _) = x.shape, weight.shape
         pixels = x.permute(0, 2, 3, 1).flatten(1, 2)  # (b, h w, c): a view, where channels are last
         kernel = weight.permute(0, 2, 3, 1).flatten(0, 2)  # (d side^2, c)
         ctx.save_for_backward(pixels, kernel)
-        ctx.sizes = h, w, side
-        shares = (kernel @ pixels.transpose(1, 2)).view(b, d, -1, h, w)
-        around = shares.new_zeros((b, d, h + side - 1, w + side - 1), dtype=wider(x))
-        for k, part in enumerate(shifted(around, side)):
-            part += shares[:, :, k]
-        edge = side // 2
-        return around[:, :, edge : edge + h, edge : edge + w].to(x.dtype)
+        ctx.sizes = h, w, kernel_size
+        contributions = (kernel @ pixels.transpose(1, 2)).view(b, d, -1, h, w)
+        canvas = contributions.new_zeros(
+            (b, d, h + kernel_size - 1, w + kernel_size - 1), dtype=accumulation_dtype(x)
+        )
+        for k, view in enumerate(shifted_views(canvas, kernel_size)):
+            view += contributions[:, :, k]
+        margin = kernel_size // 2
+        return canvas[:, :, margin : margin + h, margin : margin + w].to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore
-        (pixels, kernel), (h, w, side) = ctx.saved_tensors, ctx.sizes
-        around = F.pad(gradient, [side // 2] * 4)
-        shares = torch.stack(shifted(around, side), 2).flatten(1, 2).flatten(2)  # as in `forward`
-        of_x = (shares.transpose(1, 2) @ kernel).unflatten(1, (h, w)).permute(0, 3, 1, 2)
-        of_weight = (shares @ pixels).sum(0, dtype=wider(kernel)).to(kernel.dtype)
-        return of_x, of_weight.view(-1, side, side, kernel.shape[1]).permute(0, 3, 1, 2)
+        (pixels, kernel), (h, w, kernel_size) = ctx.saved_tensors, ctx.sizes
+        canvas = F.pad(gradient, [kernel_size // 2] * 4)
+        contributions = (
+            torch.stack(shifted_views(canvas, kernel_size), 2).flatten(1, 2).flatten(2)
+        )  # as in `forward`
+        grad_x = (contributions.transpose(1, 2) @ kernel).unflatten(1, (h, w)).permute(0, 3, 1, 2)
+        grad_weight = (
+            (contributions @ pixels).sum(0, dtype=accumulation_dtype(kernel)).to(kernel.dtype)
+        )
+        return grad_x, grad_weight.view(-1, kernel_size, kernel_size, kernel.shape[1]).permute(
+            0, 3, 1, 2
+        )
 
 
 class ToImage(nn.Conv2d):
@@ -56,12 +66,12 @@ class ToImage(nn.Conv2d):
     In bfloat16 on a CPU the library takes twice as long for it (oneDNN, PyTorch 2.13: NOTES).
     """
 
-    def __init__(self, before: int, after: int, side: int = 3):
-        super().__init__(before, after, side, padding=side // 2)
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3):
+        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:  # pyright: ignore
-        cpu = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
-        if not (cpu and torch.get_autocast_dtype("cpu") == torch.bfloat16):
+        cpu_autocast = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if not (cpu_autocast and torch.get_autocast_dtype("cpu") == torch.bfloat16):
             return super().forward(x)
-        y = Shared.apply(x.bfloat16(), self.weight.bfloat16())
+        y = ScatterConv2d.apply(x.bfloat16(), self.weight.bfloat16())
         return y if self.bias is None else y + self.bias.to(y.dtype)[:, None, None]  # pyright: ignore

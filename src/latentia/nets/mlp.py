@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-def perceptron(widths: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+def make_perceptron(widths: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     """Linear layers of these widths with an activation between, none after the last."""
     layers: list[nn.Module] = []
-    for before, after in itertools.pairwise(widths):
-        layers += [nn.Linear(before, after), activation()]
+    for in_features, out_features in itertools.pairwise(widths):
+        layers += [nn.Linear(in_features, out_features), activation()]
     return nn.Sequential(*layers[:-1])
 
 
@@ -27,7 +27,7 @@ class MLPEncoder(nn.Module):
         super().__init__()
         self.image_shape, self.latent_shape = tuple(shape), (latent,)
         # one Linear for both heads: the same parameters as two, in one matrix product
-        self.layers = perceptron([math.prod(shape), *hidden, 2 * latent], activation)
+        self.layers = make_perceptron([math.prod(shape), *hidden, 2 * latent], activation)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b two_latent"]:
         x = image.flatten(1)  # (b, c * h * w)
@@ -44,7 +44,7 @@ class MLPDecoder(nn.Module):
     ):
         super().__init__()
         self.shape = tuple(shape)
-        self.layers = perceptron([latent, *hidden, math.prod(shape)], activation)
+        self.layers = make_perceptron([latent, *hidden, math.prod(shape)], activation)
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
         return self.layers(z).unflatten(1, self.shape)  # (b, c, h, w), no sigmoid: see likelihood

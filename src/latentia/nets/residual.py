@@ -6,16 +6,16 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.nets.initialization import fixup, he
+from latentia.nets.initialization import init_fixup, init_he
 
-SLOPE = 0.2
-
-
-def leaky() -> nn.Module:
-    return nn.LeakyReLU(SLOPE)
+LEAKY_SLOPE = 0.2
 
 
-def groups(channels: int) -> nn.GroupNorm:
+def make_leaky_relu() -> nn.Module:
+    return nn.LeakyReLU(LEAKY_SLOPE)
+
+
+def make_group_norm(channels: int) -> nn.GroupNorm:
     """GroupNorm in eight groups, or in as many of eight as divide the channels."""
     return nn.GroupNorm(math.gcd(8, channels), channels)
 
@@ -29,20 +29,20 @@ class Residual(nn.Module):
     def __init__(
         self,
         channels: int,
-        act: Callable[[], nn.Module] = leaky,
+        act: Callable[[], nn.Module] = make_leaky_relu,
         norm: Callable[[int], nn.Module] | None = None,
     ):
         super().__init__()
-        first = nn.Conv2d(channels, channels, 3, padding=1)
-        second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        before = [[norm(channels), act()] if norm else [act()] for _ in "12"]
-        self.branch = nn.Sequential(*before[0], first, *before[1], second)
+        first_conv = nn.Conv2d(channels, channels, 3, padding=1)
+        second_conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        preactivations = [[norm(channels), act()] if norm else [act()] for _ in "12"]
+        self.branch = nn.Sequential(*preactivations[0], first_conv, *preactivations[1], second_conv)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return x + self.branch(x)
 
 
-def start(net: nn.Module) -> None:
+def init_residual_network(net: nn.Module) -> None:
     """Without norms: He's initialisation, and every residual branch at zero."""
-    he(net, SLOPE)
-    fixup([block.branch for block in net.modules() if isinstance(block, Residual)])
+    init_he(net, LEAKY_SLOPE)
+    init_fixup([block.branch for block in net.modules() if isinstance(block, Residual)])

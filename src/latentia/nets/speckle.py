@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.nets.conv import Conv, ConvTranspose, halvings, restoring
+from latentia.nets.conv import Conv, ConvTranspose, halving_sizes, output_paddings
 from latentia.nets.image_output import ToImage
-from latentia.nets.residual import Residual, groups
+from latentia.nets.residual import Residual, make_group_norm
 
 CHANNELS = (64, 128, 256, 512)  # four halvings: 96x96 to 6x6
 
@@ -26,11 +26,13 @@ class SpeckleEncoder(nn.Module):
         super().__init__()
         self.image_shape, self.latent_shape = tuple(shape), (latent,)
         stages = [nn.Sequential(Conv(shape[0], channels[0], 3, stride=2, padding=1))]
-        for before, after in itertools.pairwise(channels):
-            conv = Conv(before, after, 3, stride=2, padding=1)
-            stages.append(nn.Sequential(Residual(before, nn.SiLU, groups), nn.SiLU(), conv))
+        for in_channels, out_channels in itertools.pairwise(channels):
+            conv = Conv(in_channels, out_channels, 3, stride=2, padding=1)
+            stages.append(
+                nn.Sequential(Residual(in_channels, nn.SiLU, make_group_norm), nn.SiLU(), conv)
+            )
         self.stages = nn.Sequential(*stages, nn.SiLU())
-        h, w = halvings((shape[1], shape[2]), len(channels))[-1]
+        h, w = halving_sizes((shape[1], shape[2]), len(channels))[-1]
         self.heads = nn.Linear(channels[-1] * h * w, 2 * latent)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b two_latent"]:
@@ -47,16 +49,18 @@ class SpeckleDecoder(nn.Module):
 
     def __init__(self, latent: int, shape: Sequence[int], channels: Sequence[int] = CHANNELS):
         super().__init__()
-        sizes = halvings((shape[1], shape[2]), len(channels))
+        sizes = halving_sizes((shape[1], shape[2]), len(channels))
         self.bottom = (channels[-1], *sizes[-1])
         self.expand = nn.Linear(latent, math.prod(self.bottom))
         stages: list[nn.Module] = []
         widths = [*channels[::-1], channels[0]]
-        for (before, after), padding in zip(
-            itertools.pairwise(widths), restoring(sizes), strict=True
+        for (in_channels, out_channels), padding in zip(
+            itertools.pairwise(widths), output_paddings(sizes), strict=True
         ):
-            conv = ConvTranspose(before, after, 3, 2, 1, output_padding=padding)
-            stages.append(nn.Sequential(Residual(before, nn.SiLU, groups), nn.SiLU(), conv))
+            conv = ConvTranspose(in_channels, out_channels, 3, 2, 1, output_padding=padding)
+            stages.append(
+                nn.Sequential(Residual(in_channels, nn.SiLU, make_group_norm), nn.SiLU(), conv)
+            )
         self.stages = nn.Sequential(*stages, nn.SiLU())
         self.image = ToImage(channels[0], shape[0])
 

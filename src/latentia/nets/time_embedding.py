@@ -8,17 +8,17 @@ from torch import Tensor, nn
 
 from latentia.core.errors import Error
 
-SPAN = 1000.0  # times are spread over 0..1000, for which the frequencies are made
+TIME_SCALE = 1000.0  # times are spread over 0..1000, for which the frequencies are made
 
 
-def sinusoids(t: Float[Tensor, " b"], width: int) -> Float[Tensor, "b width"]:
+def sinusoidal_embedding(t: Float[Tensor, " b"], width: int) -> Float[Tensor, "b width"]:
     """Cosines, then sines, of geometric frequencies; Vaswani et al. 2017, section 3.5.
 
     Wavelengths run from 2 pi to 20,000 pi thousandths of the whole time.
     """
-    half = width // 2
-    powers = torch.arange(half, device=t.device, dtype=t.dtype) / half
-    angle = SPAN * t[:, None] * (-math.log(10_000) * powers).exp()  # (b, half)
+    half_width = width // 2
+    exponents = torch.arange(half_width, device=t.device, dtype=t.dtype) / half_width
+    angle = TIME_SCALE * t[:, None] * (-math.log(10_000) * exponents).exp()  # (b, half)
     return torch.cat([angle.cos(), angle.sin()], dim=1)  # (b, width)
 
 
@@ -35,4 +35,4 @@ class TimeEmbedding(nn.Module):
         self.layers = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, t: Float[Tensor, " b"]) -> Float[Tensor, "b width"]:
-        return self.layers(sinusoids(t, self.width))  # (b, width)
+        return self.layers(sinusoidal_embedding(t, self.width))  # (b, width)

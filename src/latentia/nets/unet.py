@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.errors import Error
-from latentia.nets.denoiser import Denoiser, length, zeroed
+from latentia.nets.denoiser import Denoiser, get_vector_length, zero_init
 from latentia.nets.film import FiLM
-from latentia.nets.residual import groups
+from latentia.nets.residual import make_group_norm
 
 CHANNELS = (64, 128, 256, 512)  # lengths 512, 256, 128, and 64 at the bottleneck
 
@@ -32,31 +32,31 @@ class VectorUNet(Denoiser):
         latent_shape: Sequence[int],
         width: int = 256,
         channels: Sequence[int] = CHANNELS,
-        places: bool = True,
+        use_positions: bool = True,
     ):
         super().__init__(latent_shape, width)
-        halves = len(channels) - 1
-        d = length(latent_shape)
-        if d % 2**halves:
+        n_halvings = len(channels) - 1
+        d = get_vector_length(latent_shape)
+        if d % 2**n_halvings:
             raise Error(
-                f"A vector of {d} latents cannot be halved {halves} times; give a --latent that "
-                f"{2**halves} divides, such as {-(-d // 2**halves) * 2**halves}."
+                f"A vector of {d} latents cannot be halved {n_halvings} times; give a --latent that "
+                f"{2**n_halvings} divides, such as {-(-d // 2**n_halvings) * 2**n_halvings}."
             )
-        *skips, deep = channels
+        *skips, bottom_channels = channels
         self.blocks = nn.ModuleList(
-            ConvBlock(before, after, width)
-            for before, after in zip([1, *skips], skips, strict=False)
+            ConvBlock(in_channels, out_channels, width)
+            for in_channels, out_channels in zip([1, *skips], skips, strict=False)
         )
-        self.places = nn.Parameter(0.5 * torch.randn(channels[0], d)) if places else None
+        self.places = nn.Parameter(0.5 * torch.randn(channels[0], d)) if use_positions else None
         self.down = nn.ModuleList(nn.Conv1d(c, c, 4, stride=2, padding=1) for c in skips)
-        self.bottom = ConvBlock(skips[-1], deep, width)
-        self.attention = SelfAttention(deep)
+        self.bottom = ConvBlock(skips[-1], bottom_channels, width)
+        self.attention = SelfAttention(bottom_channels)
         self.up = nn.ModuleList(nn.Conv1d(c, c, 3, padding=1) for c in channels[:0:-1])
         self.merges = nn.ModuleList(
-            ConvBlock(below + skip, skip, width)
-            for below, skip in itertools.pairwise(channels[::-1])
+            ConvBlock(below_channels + skip_channels, skip_channels, width)
+            for below_channels, skip_channels in itertools.pairwise(channels[::-1])
         )
-        self.leave = zeroed(nn.Conv1d(channels[0], 1, 3, padding=1))
+        self.leave = zero_init(nn.Conv1d(channels[0], 1, 3, padding=1))
 
     def forward(
         self,
@@ -64,37 +64,37 @@ class VectorUNet(Denoiser):
         t: Float[Tensor, " b"],
         condition: Float[Tensor, "b width"] | None = None,
     ) -> Float[Tensor, "b d"]:
-        vector = self.vector(t, condition)  # (b, width)
+        embedding = self.vector(t, condition)  # (b, width)
         x, skips = z[:, None], []  # (b, 1, d)
         for block, down in zip(self.blocks, self.down, strict=True):
-            x = block(x, vector)  # (b, channels[k], d / 2^k)
+            x = block(x, embedding)  # (b, channels[k], d / 2^k)
             if not skips and self.places is not None:
                 x = x + self.places  # (b, channels[0], d)
             skips.append(x)
             x = down(x)  # (b, channels[k], d / 2^(k + 1))
-        x = self.attention(self.bottom(x, vector))  # (b, channels[-1], d / 2^n)
+        x = self.attention(self.bottom(x, embedding))  # (b, channels[-1], d / 2^n)
         for up, merge in zip(self.up, self.merges, strict=True):
             x = up(F.interpolate(x, scale_factor=2.0))  # (b, channels[k + 1], d / 2^k)
-            x = merge(torch.cat([x, skips.pop()], dim=1), vector)  # (b, channels[k], d / 2^k)
+            x = merge(torch.cat([x, skips.pop()], dim=1), embedding)  # (b, channels[k], d / 2^k)
         return self.leave(x).squeeze(1)  # (b, d)
 
 
 class ConvBlock(nn.Module):
     """Twice convolution k3, GroupNorm, SiLU; FiLM after the first norm."""
 
-    def __init__(self, before: int, after: int, width: int):
+    def __init__(self, in_channels: int, out_channels: int, width: int):
         super().__init__()
         self.first, self.second = (
-            nn.Conv1d(before, after, 3, padding=1),
-            nn.Conv1d(after, after, 3, padding=1),
+            nn.Conv1d(in_channels, out_channels, 3, padding=1),
+            nn.Conv1d(out_channels, out_channels, 3, padding=1),
         )
-        self.norms = nn.ModuleList([groups(after), groups(after)])
-        self.film, self.act = FiLM(width, after), nn.SiLU()
+        self.norms = nn.ModuleList([make_group_norm(out_channels), make_group_norm(out_channels)])
+        self.film, self.act = FiLM(width, out_channels), nn.SiLU()
 
     def forward(
-        self, x: Float[Tensor, "b before d"], vector: Float[Tensor, "b width"]
+        self, x: Float[Tensor, "b before d"], embedding: Float[Tensor, "b width"]
     ) -> Float[Tensor, "b after d"]:
-        x = self.film(self.norms[0](self.first(x)), vector)  # (b, after, d)
+        x = self.film(self.norms[0](self.first(x)), embedding)  # (b, after, d)
         return self.act(self.norms[1](self.second(self.act(x))))  # (b, after, d)
 
 
@@ -107,14 +107,14 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.heads = math.gcd(channels, max(1, channels // 64))
-        self.norm = groups(channels)
+        self.norm = make_group_norm(channels)
         self.ask = nn.Conv1d(channels, 3 * channels, 1)
-        self.answer = zeroed(nn.Conv1d(channels, channels, 1))
+        self.answer = zero_init(nn.Conv1d(channels, channels, 1))
 
     def forward(self, x: Float[Tensor, "b c d"]) -> Float[Tensor, "b c d"]:
-        both = self.ask(self.norm(x)).unflatten(
+        qkv = self.ask(self.norm(x)).unflatten(
             1, (3, self.heads, -1)
         )  # (b, 3, heads, c / heads, d)
-        query, key, value = both.transpose(-1, -2).unbind(1)  # (b, heads, d, c / heads) each
-        seen = F.scaled_dot_product_attention(query, key, value)  # (b, heads, d, c / heads)
-        return x + self.answer(seen.transpose(-1, -2).flatten(1, 2))  # (b, c, d)
+        query, key, value = qkv.transpose(-1, -2).unbind(1)  # (b, heads, d, c / heads) each
+        attention = F.scaled_dot_product_attention(query, key, value)  # (b, heads, d, c / heads)
+        return x + self.answer(attention.transpose(-1, -2).flatten(1, 2))  # (b, c, d)

@@ -7,30 +7,30 @@ from typing import NamedTuple
 from torch import nn
 
 from latentia.core.errors import Error
-from latentia.nets.conv import ConvDecoder, ConvEncoder, Norm, halvings
+from latentia.nets.conv import ConvDecoder, ConvEncoder, Norm, halving_sizes
 from latentia.nets.critic import Critic
-from latentia.nets.initialization import he
+from latentia.nets.initialization import init_he
 
 CHANNELS = (32, 64, 128, 256, 512)  # five halvings: 256x256 to 8x8
-UP = (256, 128, 64, 32, 32)
-BOTTOM = 8  # pixels of the smallest map, or fewer: a map of 2x2 hardly tells where a thing is
-LEAST = BOTTOM + 1
+UP_CHANNELS = (256, 128, 64, 32, 32)
+BOTTOM_SIZE = 8  # pixels of the smallest map, or fewer: a map of 2x2 hardly tells where a thing is
+MIN_SIZE = BOTTOM_SIZE + 1
 SLOPE = 0.01  # PyTorch's default, in encoder and decoder; the critic has 0.2
 
 # The critic as published judges batches of all three kinds, never an image alone: running
 # statistics would serve nobody, and be moved by the VAE's turn.
-OF_THE_BATCH = partial(nn.BatchNorm2d, track_running_stats=False)
+BATCH_STATISTICS_NORM = partial(nn.BatchNorm2d, track_running_stats=False)
 
 
-class VAEGANNets(NamedTuple):
+class VAEGANNetworks(NamedTuple):
     encoder: ConvEncoder
     decoder: ConvDecoder
     critic: Critic
 
 
-def vaegan_nets(
-    shape: Sequence[int], latent: int, judging: Norm | None = OF_THE_BATCH
-) -> VAEGANNets:
+def make_vaegan_networks(
+    shape: Sequence[int], latent: int, critic_norm: Norm | None = BATCH_STATISTICS_NORM
+) -> VAEGANNetworks:
     """At 1x256x256 and latent 128: 1,569,984 + 8,388,864, 5,804,833 and 1,602,753 parameters.
 
     Smaller images are halved less often: until the shorter side has 8 pixels or fewer;
@@ -38,17 +38,17 @@ def vaegan_nets(
     judging: the critic's norm; None: without, in He's initialisation.
     """
     h, w = shape[1:]
-    if min(h, w) < LEAST:
+    if min(h, w) < MIN_SIZE:
         raise Error(
             f"Images of {h}x{w} are too small for this VAE-GAN, which halves them until their "
-            f"shorter side has {BOTTOM} pixels or fewer; give --size {LEAST} or more."
+            f"shorter side has {BOTTOM_SIZE} pixels or fewer; give --size {MIN_SIZE} or more."
         )
-    depth = sum(min(size) > BOTTOM for size in halvings((h, w), len(CHANNELS) - 1))
-    channels, up = CHANNELS[:depth], UP[-depth:]
+    depth = sum(min(size) > BOTTOM_SIZE for size in halving_sizes((h, w), len(CHANNELS) - 1))
+    channels, up_channels = CHANNELS[:depth], UP_CHANNELS[-depth:]
     norm = nn.BatchNorm2d
-    critic = Critic(shape, channels, slope=0.2, norm=judging)
-    return VAEGANNets(
+    critic = Critic(shape, channels, slope=0.2, norm=critic_norm)
+    return VAEGANNetworks(
         ConvEncoder(shape, latent, channels, slope=SLOPE, norm=norm),
-        ConvDecoder(latent, shape, channels, up, slope=SLOPE, norm=norm),
-        critic if judging else he(critic, 0.2),
+        ConvDecoder(latent, shape, channels, up_channels, slope=SLOPE, norm=norm),
+        critic if critic_norm else init_he(critic, 0.2),
     )

@@ -32,10 +32,7 @@ def conv_vae(
     latent: Latent = 32,
     likelihood: Annotated[
         Literal["bernoulli", "gaussian"],
-        Doc(
-            "distribution of a pixel: bernoulli, or gaussian whose variance is the current mean "
-            "squared error"
-        ),
+        Doc("distribution of a pixel; gaussian adapts its variance"),
     ] = "bernoulli",
     beta: Beta = 1.0,
     lr: LearningRate = 1e-3,

@@ -7,17 +7,17 @@ from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.data import open_images
-from latentia.losses.likelihoods import Symmetric
+from latentia.losses.likelihoods import SymmetricGaussian
 from latentia.models.vae import VAE
 from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.training.optimizers import Adam
 from latentia.training.parameter_types import Data
 from latentia.training.plan import Plan
 
-CLASS = "AutoencoderKL"
+MODEL_CLASS = "AutoencoderKL"
 
 
-BLOCKS = {"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"}
+BLOCK_TYPES = {"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"}
 
 
 def diffusers(
@@ -30,8 +30,8 @@ def diffusers(
             "latentia train latent_prior --autoencoder diffusers:FOLDER, or train one with "
             "latentia train image_autoencoder."
         )
-    images, plan = open_images(data), read_architecture(config)
-    model = VAE(Encoder(images.shape, plan), Decoder(images.shape, plan), Symmetric())
+    images, layout = open_images(data), read_architecture(config)
+    model = VAE(Encoder(images.shape, layout), Decoder(images.shape, layout), SymmetricGaussian())
     return Plan(model, images, {"vae": Adam(1e-4)}, batch=1, epochs=1)
 
 
@@ -44,30 +44,32 @@ DIFFUSERS_DEFAULTS = {  # what diffusers takes where a config does not say
     "latent_channels": 4,
     "scaling_factor": 0.18215,
     "block_out_channels": [64],
-    **{key: [block] for key, block in BLOCKS.items()},
+    **{key: [block] for key, block in BLOCK_TYPES.items()},
 }
 
 
 def read_architecture(config: Mapping[str, Any]) -> Architecture:
     """Raises: Error if a part is not of the kind that is built here."""
-    says = {**DIFFUSERS_DEFAULTS, **config}
-    wanted = {"act_fn": ["silu"], "out_channels": [says["in_channels"]]}
-    wanted |= {key: [block] * len(says["block_out_channels"]) for key, block in BLOCKS.items()}
-    for key, allowed in wanted.items():
-        given = says[key] if isinstance(says[key], list | tuple) else [says[key]]
-        if list(given) != allowed:
+    settings = {**DIFFUSERS_DEFAULTS, **config}
+    allowed_values = {"act_fn": ["silu"], "out_channels": [settings["in_channels"]]}
+    allowed_values |= {
+        key: [block] * len(settings["block_out_channels"]) for key, block in BLOCK_TYPES.items()
+    }
+    for key, expected in allowed_values.items():
+        values = settings[key] if isinstance(settings[key], list | tuple) else [settings[key]]
+        if list(values) != expected:
             raise Error(
-                f"This {CLASS} has {key} {', '.join(map(str, given))}; only "
-                f"{', '.join(map(str, allowed))} can be read: take another."
+                f"This {MODEL_CLASS} has {key} {', '.join(map(str, values))}; only "
+                f"{', '.join(map(str, expected))} can be read: take another."
             )
     return Architecture(
-        tuple(says["block_out_channels"]),
-        says["latent_channels"],
-        says["layers_per_block"],
-        says["norm_num_groups"],
-        says.get("mid_block_add_attention", True),
-        says.get("use_quant_conv", True),
-        says.get("use_post_quant_conv", True),
-        says.get("shift_factor") or 0.0,
-        says["scaling_factor"],
+        tuple(settings["block_out_channels"]),
+        settings["latent_channels"],
+        settings["layers_per_block"],
+        settings["norm_num_groups"],
+        settings.get("mid_block_add_attention", True),
+        settings.get("use_quant_conv", True),
+        settings.get("use_post_quant_conv", True),
+        settings.get("shift_factor") or 0.0,
+        settings["scaling_factor"],
     )

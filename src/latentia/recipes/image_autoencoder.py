@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from latentia.core.schedules import constant, cosine, joining
+from latentia.core.schedules import constant, cosine, ramp_from
 from latentia.data import open_images
-from latentia.losses.likelihoods import Symmetric
+from latentia.losses.likelihoods import SymmetricGaussian
 from latentia.models.vaegan import VAEGAN
 from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.critic import PatchCritic
@@ -20,14 +20,14 @@ from latentia.training.parameter_types import (
     Channels,
     Data,
     Epochs,
+    Fraction,
     LearningRate,
-    Share,
     Size,
 )
 from latentia.training.plan import Plan
 from latentia.training.registries import recipe
 
-WIDTHS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}
+WIDTH_FACTORS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}
 
 
 @recipe
@@ -44,7 +44,7 @@ def image_autoencoder(
         float, Ge(0), Doc("the adversary's gradient as a share of the distortion's")
     ] = 0.5,
     feature_weight: Annotated[float, Ge(0), Doc("the same, of the critic's features")] = 0.5,
-    adversary_from: Annotated[Share, Doc("share of the run after which it joins")] = 0.5,
+    adversary_from: Annotated[Fraction, Doc("share of the run after which it joins")] = 0.5,
     average: Average = 20_000.0,
     lr: LearningRate = 3e-4,
     batch: BatchSize = 32,
@@ -57,11 +57,18 @@ def image_autoencoder(
     features, each weighted by its gradient at the decoder's output.
     """
     images = open_images(data, size=size, channels=channels)
-    plan = Architecture(tuple(k * width for k in WIDTHS[factor]), latent, layers, gcd(32, width))
+    architecture = Architecture(
+        tuple(k * width for k in WIDTH_FACTORS[factor]), latent, layers, gcd(32, width)
+    )
     critic = PatchCritic(images.shape, (width, 2 * width, 4 * width))
-    nets = Encoder(images.shape, plan), Decoder(images.shape, plan), Symmetric("learned"), critic
-    balance, matching = (joining(adversary_from, w) for w in (adversarial_weight, feature_weight))
-    terms = {"matching": matching, "reconstructions": 1.0}
-    model = VAEGAN(*nets, beta=constant(beta), balance=balance, **terms)
+    nets = (
+        Encoder(images.shape, architecture),
+        Decoder(images.shape, architecture),
+        SymmetricGaussian("learned"),
+        critic,
+    )
+    balance, matching = (ramp_from(adversary_from, w) for w in (adversarial_weight, feature_weight))
+    objective_params = {"matching": matching, "reconstructions": 1.0}
+    model = VAEGAN(*nets, beta=constant(beta), balance=balance, **objective_params)
     adam = {"critic": Adam(lr, betas=(0.5, 0.9)), "vae": Adam(lr, schedule=cosine(warmup=0.02))}
     return Plan(model, images, adam, batch, epochs, average)

@@ -9,7 +9,7 @@ from latentia.core.errors import Error
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.models.latent_diffusion import CLUSTER, LatentDiffusion, Sampling
+from latentia.models.latent_diffusion import CLUSTER_COLUMN, LatentDiffusion, SamplingOptions
 from latentia.nets.conditioning import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 from latentia.training.optimizers import Adam
@@ -26,34 +26,14 @@ from latentia.training.parameter_types import (
 from latentia.training.plan import Plan
 from latentia.training.registries import recipe
 
-ImageSize = Annotated[
-    int | str | None,
-    Metavar("SIZE"),
-    Doc(
-        "height and width of the images in pixels: 64, or 64x48 (height first); only for "
-        "--autoencoder diffusers:DIR, which has no size of its own"
-    ),
-]
-Column = Annotated[
-    str | None,
-    Metavar("COLUMN"),
-    Doc("label column whose classes are the condition, such as label"),
-]
-Clusters = Annotated[
-    int,
-    Ge(0),
-    Doc("number of groups of similar latents that are the condition if --cond is not given"),
-]
-Guidance = Annotated[
-    float | None,
-    Ge(0),
-    Doc(
-        "weight of the condition in samples, at least 0; 1 is the model as trained; the default is "
-        "1.5 with --cond and 1.25 without"
-    ),
-]
-Width = Annotated[int, Ge(8), Doc("number of units or channels of a denoiser layer, at least 8")]
-Depth = Annotated[int, Ge(1), Doc("number of residual blocks of the denoiser, at least 1")]
+SIZE = Doc("height and width in pixels, 64 or 64x48, of images for --autoencoder diffusers:DIR")
+ImageSize = Annotated[int | str | None, Metavar("SIZE"), SIZE]
+COLUMN = Doc("label column whose classes are the condition, such as label")
+Column = Annotated[str | None, Metavar("COLUMN"), COLUMN]
+CLUSTERS = Doc("number of groups of similar latents that are the condition if --cond is not given")
+Clusters = Annotated[int, Ge(0), CLUSTERS]
+GUIDANCE = Doc("weight of the condition in samples, at least 0; 1.25 by default, 1.5 with --cond")
+Guidance = Annotated[float | None, Ge(0), GUIDANCE]
 
 
 @recipe
@@ -65,8 +45,8 @@ def latent_prior(
     path: PathName = "linear",
     clusters: Clusters = 64,
     guidance: Guidance = None,
-    width: Width = 512,
-    depth: Depth = 4,
+    width: Annotated[int, Ge(8), Doc("width of the denoiser's layers, at least 8")] = 512,
+    depth: Annotated[int, Ge(1), Doc("number of residual blocks of the denoiser")] = 4,
     average: Average = 500_000.0,
     lr: LearningRate = 1e-3,
     batch: BatchSize = 512,
@@ -79,19 +59,26 @@ def latent_prior(
     label 4.0 to 4.4; N(0, I) 102, posteriors of held-out images 8.2: docs/prior.md.
     """
     images = open_images(data)
-    most = images.spec()["count"]["train"] // 20
-    if clusters > most and not cond:
-        images.notes.append(f"{most} groups of latents guide, not {clusters}: each has 20 images.")
-    clusters = min(clusters, most)  # one tells nothing apart
+    max_clusters = images.spec()["count"]["train"] // 20
+    if clusters > max_clusters and not cond:
+        images.notes.append(
+            f"{max_clusters} groups of latents guide, not {clusters}: each has 20 images."
+        )
+    clusters = min(clusters, max_clusters)  # one tells nothing apart
     classes = len(images.classes_of(cond)) if cond else clusters if clusters > 1 else 0
     if guidance is None:
         guidance = 1.5 if cond else 1.25
     elif not classes:
         raise Error(f"--guidance {guidance:g} needs what guides; give --cond or --clusters.")
-    make = ConvDenoiser if len(autoencoder.latent_shape) > 1 else MLPDenoiser
-    denoiser = make(autoencoder.latent_shape, width=width, depth=depth)
+    denoiser_class = ConvDenoiser if len(autoencoder.latent_shape) > 1 else MLPDenoiser
+    denoiser = denoiser_class(autoencoder.latent_shape, width=width, depth=depth)
     condition = LabelCondition(classes, denoiser.width) if classes else None
-    column, how = cond or (CLUSTER if classes else None), Sampling(guidance=guidance)
-    model = LatentDiffusion(autoencoder, denoiser, PATHS[path](), condition, column, sampling=how)
+    column, sampling_options = (
+        cond or (CLUSTER_COLUMN if classes else None),
+        SamplingOptions(guidance=guidance),
+    )
+    model = LatentDiffusion(
+        autoencoder, denoiser, PATHS[path](), condition, column, sampling=sampling_options
+    )
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)

@@ -1,6 +1,6 @@
 """SYSTEMS 3: the convolutional MNIST VAE."""
 
-from latentia.core.schedules import after, cosine, linear
+from latentia.core.schedules import cosine, delayed, linear
 from latentia.data import open_images
 from latentia.losses.likelihoods import Bernoulli
 from latentia.models.vae import VAE
@@ -37,7 +37,7 @@ def mnist_conv_vae(
         encoder=ConvEncoder(images.shape, latent, channels=(32, 64), hidden=(128,)),
         decoder=ConvDecoder(latent, images.shape, channels=(32, 64)),
         likelihood=Bernoulli(),
-        beta=after(0.0, linear(0.0, beta), until=0.1),  # at full weight from the start, units die
+        beta=delayed(0.0, linear(0.0, beta), until=0.1),  # at full weight from the start, units die
     )
     adam = Adam(lr, schedule=cosine(warmup=0.05))
     return Plan(model, images, optim={"vae": adam}, batch=batch, epochs=epochs)

@@ -11,7 +11,7 @@ from latentia.losses.adversarial import NonSaturating
 from latentia.models.gan import GAN
 from latentia.nets.critic import Critic
 from latentia.nets.generator import DCGenerator
-from latentia.nets.initialization import glorot
+from latentia.nets.initialization import init_glorot
 from latentia.training.optimizers import Adam
 from latentia.training.parameter_types import Average, BatchSize, Data, Epochs, Latent, LearningRate
 from latentia.training.plan import Plan
@@ -22,11 +22,7 @@ from latentia.training.registries import recipe
 def mnist_dcgan(
     data: Data = "mnist",
     latent: Latent = 100,
-    gamma: Annotated[
-        float,
-        Ge(0),
-        Doc("weight of the gradient penalties R1 and R2; 0, as published, leaves them out"),
-    ] = 1.0,
+    gamma: Annotated[float, Ge(0), Doc("weight of the gradient penalties; 0 as published")] = 1.0,
     average: Average = 20_000.0,
     lr: LearningRate = 2e-4,
     critic_lr: Annotated[float, Gt(0), Doc("learning rate of the critic, more than 0")] = 8e-4,
@@ -44,14 +40,14 @@ def mnist_dcgan(
     """
     images = open_images(data, size=28, channels=1)
     model = GAN(
-        generator=glorot(DCGenerator(latent, images.shape, channels=128)),
-        critic=glorot(Critic(images.shape, channels=(64, 64), slope=0.2, dropout=0.4)),
+        generator=init_glorot(DCGenerator(latent, images.shape, channels=128)),
+        critic=init_glorot(Critic(images.shape, channels=(64, 64), slope=0.2, dropout=0.4)),
         loss=NonSaturating(),
         gamma=constant(gamma) if gamma else None,
     )
-    falls = cosine(end=0.05) if gamma else constant(1.0)
+    schedule = cosine(end=0.05) if gamma else constant(1.0)
     optim = {
-        name: Adam(rate, betas=(0.5, 0.999), schedule=falls)
-        for name, rate in (("critic", critic_lr), ("generator", lr))
+        name: Adam(learning_rate, betas=(0.5, 0.999), schedule=schedule)
+        for name, learning_rate in (("critic", critic_lr), ("generator", lr))
     }
     return Plan(model, images, optim, batch, epochs, average)

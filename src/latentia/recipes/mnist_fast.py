@@ -16,28 +16,29 @@ from latentia.training.plan import Plan
 from latentia.training.registries import recipe
 
 
-class FromTheMean(VAE):
+class MeanImageVAE(VAE):
     """A VAE whose last bias starts at the logits of the mean image: no step is spent on that.
 
     Of k ones in n the probability is (k + 1/2) / (n + 1), which is never 0 or 1.
     """
 
     def prepare(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
-        ones, n = torch.zeros(self.image_shape, dtype=torch.float64), 0
+        pixel_sums, n_images = torch.zeros(self.image_shape, dtype=torch.float64), 0
 
-        def passing() -> Iterator[Batch]:
-            nonlocal n
+        def count_batches() -> Iterator[Batch]:
+            nonlocal n_images
             for batch in batches:
-                ones.add_(batch.image.sum(0).cpu())
-                n += len(batch.image)
+                pixel_sums.add_(batch.image.sum(0).cpu())
+                n_images += len(batch.image)
                 yield batch
 
-        passed = passing()
-        columns = super().prepare(passed)
-        for _ in passed:  # those that it did not want
+        counting_batches = count_batches()
+        columns = super().prepare(counting_batches)
+        for _ in counting_batches:  # those that it did not want
             pass
         with torch.no_grad():
-            self.decoder.layers[-1].bias.copy_(((ones + 0.5) / (n + 1)).logit().flatten())  # pyright: ignore
+            bias = self.decoder.layers[-1].bias  # pyright: ignore
+            bias.copy_(((pixel_sums + 0.5) / (n_images + 1)).logit().flatten())
         return columns
 
 
@@ -52,8 +53,10 @@ def mnist_fast(
     104.9 nats on the test images (n = 1); docs/speed.md has its time.
     """
     plan = mnist_mlp_vae(data, batch=batch, epochs=epochs)
-    plain = plan.model
-    assert isinstance(plain, VAE)
-    model = FromTheMean(plain.encoder, plain.decoder, plain.likelihood, plain.beta)
+    base_model = plan.model
+    assert isinstance(base_model, VAE)
+    model = MeanImageVAE(
+        base_model.encoder, base_model.decoder, base_model.likelihood, base_model.beta
+    )
     adam = Adam(lr, betas=(0.9, 0.99), schedule=triangle(warmup=0.15, power=0.8))
     return replace(plan, model=model, optim={"vae": adam})

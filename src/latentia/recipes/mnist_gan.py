@@ -21,11 +21,7 @@ from latentia.training.registries import recipe
 def mnist_gan(
     data: Data = "mnist",
     latent: Latent = 64,
-    gamma: Annotated[
-        float,
-        Ge(0),
-        Doc("weight of the gradient penalties R1 and R2 at the start; it falls to a tenth"),
-    ] = 1.0,
+    gamma: Annotated[float, Ge(0), Doc("weight of the gradient penalties; falls to a tenth")] = 1.0,
     average: Average = 20_000.0,
     lr: LearningRate = 1e-3,
     batch: BatchSize = 64,
@@ -45,7 +41,7 @@ def mnist_gan(
         critic=ResidualCritic(images.shape, channels=(32, 64)),
         loss=Relativistic(),
         gamma=exponential(gamma, gamma / 10) if gamma else None,
-        bounded=False,
+        sigmoid_output=False,
     )
     adam = Adam(lr, betas=(0.0, 0.99), schedule=cosine(warmup=0.02, end=0.1))
     return Plan(model, images, {"critic": adam, "generator": adam}, batch, epochs, average=average)

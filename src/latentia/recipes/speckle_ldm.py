@@ -8,7 +8,7 @@ from typing_extensions import Doc
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.models.latent_diffusion import LatentDiffusion, Sampling
+from latentia.models.latent_diffusion import LatentDiffusion, SamplingOptions
 from latentia.nets.conditioning import PatternCondition
 from latentia.nets.denoiser import MLPDenoiser
 from latentia.nets.unet import VectorUNet
@@ -32,14 +32,9 @@ def speckle_ldm(
     autoencoder: Autoencoder = None,
     path: PathName = "variance-preserving",
     denoiser: Annotated[
-        Literal["unet", "mlp"],
-        Doc("network: the published U-Net, or an MLP, which is many times faster on a CPU"),
+        Literal["unet", "mlp"], Doc("network of the denoiser; mlp is many times faster on a CPU")
     ] = "unet",
-    guidance: Annotated[
-        float,
-        Ge(0),
-        Doc("weight of the condition in samples, at least 0; 1 is the model as trained"),
-    ] = 1.0,
+    guidance: Annotated[float, Ge(0), Doc("weight of the condition in samples, at least 0")] = 1.0,
     average: Average = 20_000.0,
     lr: LearningRate = 1e-4,
     batch: BatchSize = 64,
@@ -61,7 +56,7 @@ def speckle_ldm(
         path=PATHS[path](),
         condition=PatternCondition(shape, net.width),
         column="pattern",
-        sampling=Sampling(guidance=guidance),
+        sampling=SamplingOptions(guidance=guidance),
     )
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)

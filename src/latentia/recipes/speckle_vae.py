@@ -34,17 +34,10 @@ def speckle_vae(
     latent: Latent = 512,
     sigma: Annotated[
         Literal["optimal", "published"],
-        Doc(
-            "standard deviation of a pixel: optimal, the current root mean squared error, or "
-            "published, 1 / sqrt(2)"
-        ),
+        Doc("standard deviation of a pixel: the error, or 1/sqrt(2)"),
     ] = "optimal",
     beta: Beta = 1.0,
-    clip: Annotated[
-        float,
-        Gt(0),
-        Doc("largest norm of the gradient, in nats per image; a larger one is scaled down"),
-    ] = 1e5,
+    clip: Annotated[float, Gt(0), Doc("largest norm of the gradient, nats per image")] = 1e5,
     lr: LearningRate = 1e-4,
     batch: BatchSize = 32,
     epochs: Epochs = 40,

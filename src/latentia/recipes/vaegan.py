@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from latentia.core.schedules import after, cosine, joining, linear
+from latentia.core.schedules import cosine, delayed, linear, ramp_from
 from latentia.data import open_images
 from latentia.losses.likelihoods import Gaussian
 from latentia.models.vaegan import VAEGAN
-from latentia.nets.vaegan import OF_THE_BATCH, vaegan_nets
+from latentia.nets.vaegan import BATCH_STATISTICS_NORM, make_vaegan_networks
 from latentia.training.optimizers import Adam
 from latentia.training.parameter_types import (
     Average,
@@ -18,9 +18,9 @@ from latentia.training.parameter_types import (
     Channels,
     Data,
     Epochs,
+    Fraction,
     Latent,
     LearningRate,
-    Share,
     Size,
 )
 from latentia.training.plan import Plan
@@ -35,10 +35,12 @@ AdversarialWeight = Annotated[
     ),
 ]
 FeatureWeight = Annotated[float, Ge(0), Doc("the same, of the critic's features")]
-From = Annotated[Share, Doc("share of the run after which it joins")]
-Every = Annotated[int, Ge(1), Doc("it acts at every so many steps")]
-Shown = Annotated[Share, Doc("share of its weight on reconstructions; the rest is on samples")]
-Gamma = Annotated[float, Ge(0), Doc("weight of the critic's penalties")]
+StartShare = Annotated[Fraction, Doc("share of the run after which it joins")]
+StepInterval = Annotated[int, Ge(1), Doc("it acts at every so many steps")]
+ReconstructionShare = Annotated[
+    Fraction, Doc("share of its weight on reconstructions; the rest is on samples")
+]
+PenaltyWeight = Annotated[float, Ge(0), Doc("weight of the critic's penalties")]
 
 
 @recipe
@@ -50,10 +52,10 @@ def vaegan(
     beta: Beta = 0.5,
     adversarial_weight: AdversarialWeight = 1.0,
     feature_weight: FeatureWeight = 1.0,
-    adversary_from: From = 0.75,
-    adversary_every: Every = 4,
-    reconstructions: Shown = 1.0,
-    gamma: Gamma = 0.003,
+    adversary_from: StartShare = 0.75,
+    adversary_every: StepInterval = 4,
+    reconstructions: ReconstructionShare = 1.0,
+    gamma: PenaltyWeight = 0.003,
     average: Average = 20_000.0,
     lr: LearningRate = 1e-4,
     batch: BatchSize = 128,
@@ -66,16 +68,20 @@ def vaegan(
     of a critic without norms, of pairs (docs/vaegan.md). `--size 64 --batch 32` suits a laptop.
     """
     images = open_images(data, size=size, channels=channels)
-    published = adversarial_weight == "published"
-    nets = vaegan_nets(images.shape, latent, judging=OF_THE_BATCH if published else None)
-    rises = after(0.0, linear(0.02 * beta, beta), until=0.5)
-    parts = nets.encoder, nets.decoder, Gaussian(), nets.critic, rises
+    is_published = adversarial_weight == "published"
+    nets = make_vaegan_networks(
+        images.shape, latent, critic_norm=BATCH_STATISTICS_NORM if is_published else None
+    )
+    beta_schedule = delayed(0.0, linear(0.02 * beta, beta), until=0.5)
+    components = nets.encoder, nets.decoder, Gaussian(), nets.critic, beta_schedule
     adam = {"critic": Adam(lr, betas=(0.5, 0.999)), "vae": Adam(lr, schedule=cosine(end=0.05))}
-    if published:
-        return Plan(VAEGAN(*parts, balance=None), images, adam, batch, epochs, average)
-    balance = joining(adversary_from, adversarial_weight)
-    how = {"pairs": True, "gamma": gamma or None, "look": True}
-    how["matching"] = joining(adversary_from, feature_weight) if feature_weight else None
-    model = VAEGAN(*parts, balance, reconstructions, adversary_every, **how)
+    if is_published:
+        return Plan(VAEGAN(*components, balance=None), images, adam, batch, epochs, average)
+    balance = ramp_from(adversary_from, adversarial_weight)
+    objective_params = {"pairs": True, "gamma": gamma or None, "look": True}
+    objective_params["matching"] = (
+        ramp_from(adversary_from, feature_weight) if feature_weight else None
+    )
+    model = VAEGAN(*components, balance, reconstructions, adversary_every, **objective_params)
     adam["critic"] = Adam(2 * lr, betas=(0.5, 0.99))
     return Plan(model, images, adam, batch, epochs, average)

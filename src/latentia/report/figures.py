@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 BLUE, ORANGE, GREY = "#2456a6", "#c4620a", "#8a8f98"
-LOOK: Any = {
+STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -30,13 +30,15 @@ LOOK: Any = {
 
 
 @contextmanager
-def panels(columns: int, wide: float = 3.4, high: float = 2.5) -> Iterator[tuple[Figure, Any]]:
-    with mpl.rc_context(LOOK):
-        figure = Figure(figsize=(wide * columns, high), layout="constrained")
+def make_panels(
+    columns: int, width: float = 3.4, height: float = 2.5
+) -> Iterator[tuple[Figure, Any]]:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width * columns, height), layout="constrained")
         yield figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
-def svg(figure: Figure) -> str:
+def to_svg(figure: Figure) -> str:
     """The figure as an SVG element."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
@@ -44,64 +46,72 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def training_curves(logged: Sequence[dict], validated: Sequence[dict], player: str) -> str:
+def draw_training_curves(
+    training_rows: Sequence[dict], validation_rows: Sequence[dict], player: str
+) -> str:
     """Each term of a player and their weighted sum; validation is dashed; weights beside."""
-    rows = [(row["images"], row["players"][player]) for row in logged if player in row["players"]]
+    rows = [
+        (row["images"], row["players"][player]) for row in training_rows if player in row["players"]
+    ]
     terms = list(rows[-1][1]["terms"])
     images = [n for n, _ in rows]
 
-    def draw(axis: Axes, kind: str, term: str, **look: Any) -> None:
-        told = [(n, r[kind][term]) for n, r in rows if term in r[kind]]  # some join later
-        axis.plot(*zip(*told, strict=True), **look)
+    def draw_curve(axis: Axes, kind: str, term: str, **style: Any) -> None:
+        points = [(n, r[kind][term]) for n, r in rows if term in r[kind]]  # some join later
+        axis.plot(*zip(*points, strict=True), **style)
 
-    with panels(len(terms) + 2) as (figure, axes):
+    with make_panels(len(terms) + 2) as (figure, axes):
         for axis, term in zip(axes, terms, strict=False):
-            draw(axis, "terms", term, color=BLUE, label="train")
-            _dashed(axis, logged, validated, term)
+            draw_curve(axis, "terms", term, color=BLUE, label="train")
+            _draw_validation(axis, training_rows, validation_rows, term)
             axis.set_title(f"{term}, nats per image")
-        total, weights = axes[-2], axes[-1]
-        sums = [sum(w * r["terms"][t] for t, w in r["weights"].items()) for _, r in rows]
-        total.plot(images, sums, color=BLUE, label="train, weighted sum")
+        objective_axis, weights_axis = axes[-2], axes[-1]
+        weighted_sums = [sum(w * r["terms"][t] for t, w in r["weights"].items()) for _, r in rows]
+        objective_axis.plot(images, weighted_sums, color=BLUE, label="train, weighted sum")
         if "distortion" in terms:  # not a critic's: the ELBO is none of its matter
-            _dashed(total, logged, validated, "nelbo", "validation, beta 1")
-        total.set_title("objective, nats per image")
+            _draw_validation(
+                objective_axis, training_rows, validation_rows, "nelbo", "validation, beta 1"
+            )
+        objective_axis.set_title("objective, nats per image")
         for k, term in enumerate(terms):
-            draw(
-                weights,
+            draw_curve(
+                weights_axis,
                 "weights",
                 term,
                 color=(GREY, ORANGE, BLUE)[k % 3],
                 linestyle=("-", "--", ":")[(k + k // 3) % 3],
                 label=("beta: " if term == "rate" and rows[-1][1]["weights"][term] else "") + term,
             )
-        weights.set_title("weights of the terms")
-        weights.set_ylim(bottom=0)
+        weights_axis.set_title("weights of the terms")
+        weights_axis.set_ylim(bottom=0)
         for axis in axes:
             axis.set_xlabel("training images seen")
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))
             axis.legend(fontsize=9)
-            _without_the_start(axis)
-        return svg(figure)
+            _crop_start(axis)
+        return to_svg(figure)
 
 
-def _dashed(
+def _draw_validation(
     axis: Axes,
-    logged: Sequence[dict],
-    validated: Sequence[dict],
+    training_rows: Sequence[dict],
+    validation_rows: Sequence[dict],
     key: str,
     label: str = "validation",
 ) -> None:
-    if not validated or key not in validated[0]["values"]:
+    if not validation_rows or key not in validation_rows[0]["values"]:
         return
-    per_step = logged[-1]["images"] / logged[-1]["step"]
-    at = [row["step"] * per_step for row in validated]
-    values = [row["values"][key] for row in validated]
-    axis.plot(at, values, color=ORANGE, linestyle="--", marker=".", markersize=4, label=label)
+    per_step = training_rows[-1]["images"] / training_rows[-1]["step"]
+    images_seen = [row["step"] * per_step for row in validation_rows]
+    values = [row["values"][key] for row in validation_rows]
+    axis.plot(
+        images_seen, values, color=ORANGE, linestyle="--", marker=".", markersize=4, label=label
+    )
 
 
-def _without_the_start(axis: Axes) -> None:
+def _crop_start(axis: Axes) -> None:
     """The first rows are an order above the rest: leave them outside, where they hide nothing."""
-    heights = sorted(y for line in axis.lines for y in line.get_ydata())  # pyright: ignore
+    heights = sorted(height for line in axis.lines for height in line.get_ydata())  # pyright: ignore
     if len(heights) < 20:
         return
     low, high = heights[0], heights[int(0.93 * len(heights))]
@@ -109,10 +119,10 @@ def _without_the_start(axis: Axes) -> None:
         axis.set_ylim(low - 0.08 * (high - low), high + 0.5 * (high - low))
 
 
-def rate_bars(rates: Sequence[float]) -> str:
+def draw_rate_bars(rates: Sequence[float]) -> str:
     """The rate of each latent dimension, largest first; the number is the dimension's."""
     order = sorted(range(len(rates)), key=lambda k: -rates[k])
-    with panels(1, wide=max(5.0, min(12.0, 0.3 * len(rates) + 1.5))) as (figure, (axis,)):
+    with make_panels(1, width=max(5.0, min(12.0, 0.3 * len(rates) + 1.5))) as (figure, (axis,)):
         axis.bar(range(len(order)), [rates[k] for k in order], color=BLUE, width=0.7)
         if len(order) <= 64:
             axis.set_xticks(range(len(order)), [str(k) for k in order], fontsize=8)
@@ -120,19 +130,19 @@ def rate_bars(rates: Sequence[float]) -> str:
         axis.grid(axis="x", visible=False)
         axis.set_xlabel("latent dimension, by rate")
         axis.set_title("rate, nats per image")
-        return svg(figure)
+        return to_svg(figure)
 
 
-def gauge_curves(logged: Sequence[dict]) -> str:
+def draw_monitor_curves(training_rows: Sequence[dict]) -> str:
     """Gauges over the images seen: one panel for all whose name begins with the same word."""
-    names = list(logged[-1]["gauges"])
+    names = list(training_rows[-1]["gauges"])
     groups = {
         name.split()[0]: [n for n in names if n.split()[0] == name.split()[0]] for name in names
     }
-    with panels(len(groups)) as (figure, axes):
-        for axis, (group, members) in zip(axes, groups.items(), strict=True):
-            for k, name in enumerate(members):
-                rows = [row for row in logged if name in row["gauges"]]
+    with make_panels(len(groups)) as (figure, axes):
+        for axis, (group, monitor_names) in zip(axes, groups.items(), strict=True):
+            for k, name in enumerate(monitor_names):
+                rows = [row for row in training_rows if name in row["gauges"]]
                 axis.plot(
                     [row["images"] for row in rows],
                     [row["gauges"][name] for row in rows],
@@ -140,10 +150,10 @@ def gauge_curves(logged: Sequence[dict]) -> str:
                     linestyle=("-", "--", ":")[k % 3],
                     label=name.removeprefix(group).strip() or name,
                 )
-            axis.set_title(group if len(members) > 1 else members[0])
+            axis.set_title(group if len(monitor_names) > 1 else monitor_names[0])
             axis.set_ylim(bottom=0)
             axis.set_xlabel("training images seen")
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))
-            if len(members) > 1:
+            if len(monitor_names) > 1:
                 axis.legend(fontsize=9)
-        return svg(figure)
+        return to_svg(figure)

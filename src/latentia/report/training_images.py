@@ -4,32 +4,34 @@ from pathlib import Path
 
 from torch import Tensor
 
-from latentia.report.grids import lay, png
+from latentia.report.grids import encode_png, make_grid
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import write_whole
-from latentia.training.events import Pictured
+from latentia.training.checkpoint import atomic_write
+from latentia.training.events import ImagesRendered
 
 
-def keep_pictures(run: RunFolder, event: Pictured) -> None:
+def save_training_images(run: RunFolder, event: ImagesRendered) -> None:
     """Named by epoch: a resumed run writes the same names anew."""
     folder = run.path / "progress"
     folder.mkdir(exist_ok=True)
-    for kind, images in strips(event).items():
+    for kind, images in select_strips(event).items():
         caption = f"{run.name}: {kind}, epoch {event.epoch}, seed 0"
-        picture = lay(images, len(images), "")
-        write_whole(folder / f"{kind}-{event.epoch:04}.png", png(picture, caption))
+        picture = make_grid(images, len(images), "")
+        atomic_write(folder / f"{kind}-{event.epoch:04}.png", encode_png(picture, caption))
 
 
-def strips(event: Pictured) -> dict[str, Tensor]:
+def select_strips(event: ImagesRendered) -> dict[str, Tensor]:
     """What there is to see, by kind."""
-    found = {"samples": event.samples, "tracked": event.tracked}
-    return {kind: images for kind, images in found.items() if images is not None}
+    by_kind = {"samples": event.samples, "tracked": event.tracked}
+    return {kind: images for kind, images in by_kind.items() if images is not None}
 
 
-def pictures_of(run: RunFolder, kind: str, most: int = 1000) -> list[tuple[int, Path]]:
+def list_training_images(
+    run: RunFolder, kind: str, max_files: int = 1000
+) -> list[tuple[int, Path]]:
     """(epoch, file) in order, at most so many of them, the first and the last among them."""
     paths = (run.path / "progress").glob(f"{kind}-*.png")
-    found = sorted((int(path.stem.rsplit("-", 1)[1]), path) for path in paths)
-    if len(found) > most:
-        found = [found[round(k * (len(found) - 1) / (most - 1))] for k in range(most)]
-    return found
+    files = sorted((int(path.stem.rsplit("-", 1)[1]), path) for path in paths)
+    if len(files) > max_files:
+        files = [files[round(k * (len(files) - 1) / (max_files - 1))] for k in range(max_files)]
+    return files

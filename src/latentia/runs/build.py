@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from latentia.core.errors import Error
-from latentia.core.seeding import keep_generators, seed_global
+from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
 from latentia.data.sources.registry import make_source
 from latentia.runs.modifiers import apply_modifiers
@@ -31,21 +31,28 @@ def build_plan(
     parent: the run that it is built on, where the recipe has a knob for one.
     """
     data = arguments.get("data")
-    given: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
     if parent is not None:
-        given[AUTOENCODER] = parent.autoencoder()
+        overrides[AUTOENCODER] = parent.autoencoder()
         # as the autoencoder was shown them, and in its splits: what it never saw stays unseen
         data = data if isinstance(data, Images) else parent.images(data)
     if not isinstance(data, Images):
-        o = options
-        data = make_source(data, o.white, o.background, o.seed, o.validation, o.stream)
-    given["data"] = data
-    with keep_generators():
-        seed_global(options.seed, "initialisation")
-        plan = find_recipe(recipe)(**{**arguments, **given})
+        source_options = options
+        data = make_source(
+            data,
+            source_options.white,
+            source_options.background,
+            source_options.seed,
+            source_options.validation,
+            source_options.stream,
+        )
+    overrides["data"] = data
+    with restore_global_generators():
+        seed_global_generators(options.seed, "initialisation")
+        plan = find_recipe(recipe)(**{**arguments, **overrides})
         if not isinstance(plan, Plan):
-            wanted = "a recipe returns a latentia.Plan."
-            raise Error(f"{recipe} returned {type(plan).__name__}; {wanted}")
+            hint = "a recipe returns a latentia.Plan."
+            raise Error(f"{recipe} returned {type(plan).__name__}; {hint}")
         return apply_modifiers(plan, modifiers)
 
 
@@ -60,6 +67,6 @@ def resolve_auto_options(options: Options) -> Options:
     )
 
 
-def make_paths_absolute(knobs: Mapping[str, Any]) -> dict[str, Any]:
+def make_paths_absolute(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """As run.json holds them: paths in full, since a run may be opened from another folder."""
-    return {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in knobs.items()}
+    return {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in parameters.items()}

@@ -18,7 +18,7 @@ from latentia.runs.folder import FORMAT, RunFolder, resolve_unnamed_path
 from latentia.runs.provenance import describe_machine
 from latentia.runs.recipes import recipe_source, resolve_parameters
 from latentia.training.checkpoint import write_json
-from latentia.training.parameter_types import check
+from latentia.training.parameter_types import validate_parameters
 from latentia.training.plan import Options, Plan
 
 
@@ -33,7 +33,7 @@ def create_run(
 
     Raises: Error if the folder exists or can't be written, or a parameter is out of its range.
     """
-    check("latentia.train", Options, vars(options))
+    validate_parameters("latentia.train", Options, vars(options))
     arguments = resolve_parameters(recipe, user_parameters)
     options = resolve_auto_options(options)
     parent = find_autoencoder(recipe, arguments, options)

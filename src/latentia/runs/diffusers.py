@@ -9,16 +9,16 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import Images, Source, open_images
-from latentia.losses.likelihoods import Symmetric
-from latentia.recipes.diffusers_autoencoder import CLASS, diffusers, read_architecture
+from latentia.losses.likelihoods import SymmetricGaussian
+from latentia.recipes.diffusers_autoencoder import MODEL_CLASS, diffusers, read_architecture
 from latentia.runs.folder import FORMAT, RunFolder
 from latentia.runs.provenance import describe_machine
 from latentia.runs.recipes import DIFFUSERS
 from latentia.training.checkpoint import read_tensors, write_json, write_tensors
 from latentia.training.plan import Options
-from latentia.training.state import differs
+from latentia.training.state import find_mismatch
 
-CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "diffusion_pytorch_model.safetensors"
 # attention was a block of its own once, under other names
 OLD_ATTENTION_NAMES = {
     "query.": "to_q.",
@@ -33,9 +33,9 @@ class DiffusersFolder(RunFolder):
     """The folder, and what a run.json of it would say."""
 
     def tensors(self) -> dict[str, Tensor]:
-        read = read_tensors(self.path / WEIGHTS)[0]
-        likelihood = {f"likelihood.{k}": v for k, v in Symmetric().state_dict().items()}
-        return {rename_tensor(key): value for key, value in read.items()} | likelihood
+        checkpoint = read_tensors(self.path / WEIGHTS_FILE)[0]
+        likelihood = {f"likelihood.{k}": v for k, v in SymmetricGaussian().state_dict().items()}
+        return {rename_tensor(key): value for key, value in checkpoint.items()} | likelihood
 
     def copy_model(self, path: Path) -> None:
         path.mkdir()
@@ -53,8 +53,15 @@ def open_diffusers_folder(
     config = read_config(folder)
     if data is None:
         raise Error(f"diffusers:{folder} brings no images of its own; give them with --data.")
-    o = options
-    source = Source(data, o.white, o.background, o.seed, o.validation, o.stream)
+    source_options = options
+    source = Source(
+        data,
+        source_options.white,
+        source_options.background,
+        source_options.seed,
+        source_options.validation,
+        source_options.stream,
+    )
     images = open_images(source, size=size, channels=config["in_channels"])
     model = diffusers(images, config).model
     run = DiffusersFolder(
@@ -72,9 +79,9 @@ def open_diffusers_folder(
             "source": "",
         },
     )
-    if problem := differs(model, run.tensors()):
+    if mismatch := find_mismatch(model, run.tensors()):
         raise Error(
-            f"The weights of {folder} are not those that its {CONFIG} describes: {problem}; copy "
+            f"The weights of {folder} are not those that its {CONFIG_FILE} describes: {mismatch}; copy "
             "the folder anew."
         )
     return run, images
@@ -83,20 +90,24 @@ def open_diffusers_folder(
 def read_config(folder: Path) -> dict[str, Any]:
     """Raises: Error if it is not that of an AutoencoderKL that this program can build."""
     try:
-        config = json.loads((folder / CONFIG).read_text())
-        found = config["_class_name"]
+        config = json.loads((folder / CONFIG_FILE).read_text())
+        class_name = config["_class_name"]
     except (OSError, ValueError, KeyError, TypeError):
         raise Error(
-            f"{folder} is no model of diffusers: it has no readable {CONFIG}; give a folder that "
-            f"{CLASS}.save_pretrained wrote (of a pipeline, its folder vae)."
+            f"{folder} is no model of diffusers: it has no readable {CONFIG_FILE}; give a folder that "
+            f"{MODEL_CLASS}.save_pretrained wrote (of a pipeline, its folder vae)."
         ) from None
-    if found != CLASS:
-        raise Error(f"{folder} holds a {found}; give a folder of an {CLASS}.")
-    if not (folder / WEIGHTS).exists():
-        unsafe = sorted(each.name for each in folder.glob("*") if each.suffix in (".bin", ".pt"))
-        why = f" ({unsafe[0]} may hold code that runs when it is read)" * bool(unsafe)
+    if class_name != MODEL_CLASS:
+        raise Error(f"{folder} holds a {class_name}; give a folder of an {MODEL_CLASS}.")
+    if not (folder / WEIGHTS_FILE).exists():
+        unsafe_files = sorted(
+            file.name for file in folder.glob("*") if file.suffix in (".bin", ".pt")
+        )
+        reason = f" ({unsafe_files[0]} may hold code that runs when it is read)" * bool(
+            unsafe_files
+        )
         raise Error(
-            f"{folder} lacks {WEIGHTS}{why}; write it anew with "
+            f"{folder} lacks {WEIGHTS_FILE}{reason}; write it anew with "
             "save_pretrained(safe_serialization=True)."
         )
     read_architecture(config)

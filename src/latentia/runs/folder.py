@@ -11,9 +11,9 @@ from torch import Tensor
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.data import Images, Split
-from latentia.data.labels import UNLABELLED, Labels
+from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.data.sources.registry import SourceKind
-from latentia.modifiers.multirate import limits
+from latentia.modifiers.multirate import parse_beta_range
 from latentia.runs.build import AUTOENCODER, build_plan
 from latentia.runs.images import open_run_images
 from latentia.runs.recipes import resolve_parameters
@@ -75,7 +75,7 @@ class RunFolder(TrainingFolder):
     def beta_range(self) -> tuple[float, float] | None:
         """Least and largest beta of a --multirate run; None for a run of one beta."""
         modifier = self.metadata["modifiers"].get("multirate")
-        return limits(modifier["multirate"]) if modifier else None
+        return parse_beta_range(modifier["multirate"]) if modifier else None
 
     @property
     def options(self) -> Options:
@@ -168,7 +168,7 @@ class RunFolder(TrainingFolder):
         data: Any = None,
         *,
         default: str = "test",
-        labels: Labels = UNLABELLED,
+        labels: Labels = SOURCE_LABELS,
     ) -> Split:
         """A split by name, with the columns that `labels` asks for.
 

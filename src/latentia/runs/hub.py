@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from latentia.core.errors import Error, first_line
+from latentia.core.errors import Error, summarize_exception
 from latentia.data import cache
 from latentia.runs.folder import AUTOENCODER, RunFolder
 from latentia.runs.recipes import DIFFUSERS, list_recipes
-from latentia.training.checkpoint import write_whole
+from latentia.training.checkpoint import atomic_write
 
 PREFIX = "hub:"
 REPOSITORY_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -36,10 +36,10 @@ METADATA_KEYS = {
 
 def parse_repository(name: str) -> str:
     """OWNER/NAME of hub:OWNER/NAME. Raises: Error if it is none."""
-    found = name.removeprefix(PREFIX)
-    if not REPOSITORY_NAME.fullmatch(found) or ".." in found:
-        raise Error(f"{found} is no name on the hub; write OWNER/NAME, such as me/faces.")
-    return found
+    repo = name.removeprefix(PREFIX)
+    if not REPOSITORY_NAME.fullmatch(repo) or ".." in repo:
+        raise Error(f"{repo} is no name on the hub; write OWNER/NAME, such as me/faces.")
+    return repo
 
 
 def fetch_run(name: str) -> Path:
@@ -52,48 +52,54 @@ def fetch_run(name: str) -> Path:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    whole = name.removesuffix(f"/{AUTOENCODER}") if name.count("/") == 2 else name
-    if whole != name:
-        return fetch_run(whole) / AUTOENCODER
+    parent_name = name.removesuffix(f"/{AUTOENCODER}") if name.count("/") == 2 else name
+    if parent_name != name:
+        return fetch_run(parent_name) / AUTOENCODER
     repo, api = parse_repository(name), HfApi()
-    home = cache.root() / "hub" / cache.key(repo)
-    last = home / "last"  # the key of the version that was fetched last
+    cache_folder = cache.cache_root() / "hub" / cache.make_key(repo)
+    last_version = cache_folder / "last"  # the key of the version that was fetched last
     try:
         info = api.model_info(repo)
-    except Exception as why:  # the network's errors change with the version of the hub's library
-        known = home / last.read_text() / repo.split("/")[1] if last.exists() else None
-        if known and known.exists() and not isinstance(why, HfHubHTTPError):
-            return known
-        raise Error(f"{PREFIX}{repo} cannot be fetched: {format_hub_error(why)}") from None
-    files = [each.rfilename for each in info.siblings or ()]
+    except Exception as error:  # the network's errors change with the version of the hub's library
+        cached_run = (
+            cache_folder / last_version.read_text() / repo.split("/")[1]
+            if last_version.exists()
+            else None
+        )
+        if cached_run and cached_run.exists() and not isinstance(error, HfHubHTTPError):
+            return cached_run
+        raise Error(f"{PREFIX}{repo} cannot be fetched: {format_hub_error(error)}") from None
+    files = [sibling.rfilename for sibling in info.siblings or ()]
     refuse_unknown_files(f"{PREFIX}{repo}", files)
-    version = cache.key(repo, info.sha)
-    path = home / version / repo.split("/")[1]
+    version = cache.make_key(repo, info.sha)
+    path = cache_folder / version / repo.split("/")[1]
     if not path.exists():
         try:
-            home.mkdir(parents=True, exist_ok=True)
-            part = Path(tempfile.mkdtemp(prefix=".part-", dir=home))
-        except OSError as why:
+            cache_folder.mkdir(parents=True, exist_ok=True)
+            download_folder = Path(tempfile.mkdtemp(prefix=".part-", dir=cache_folder))
+        except OSError as error:
             raise Error(
-                f"{cache.root()} cannot be written ({why.strerror}); set LATENTIA_CACHE to a folder"
+                f"{cache.cache_root()} cannot be written ({error.strerror}); set LATENTIA_CACHE to a folder"
                 " of your own."
             ) from None
         try:
             with silence_hub():
-                wanted = {"revision": info.sha, "allow_patterns": [*FETCHED_FILES]}
-                api.snapshot_download(repo, local_dir=part, **wanted)
-            shutil.rmtree(part / ".cache", ignore_errors=True)  # the hub's own notes
-            check_run_folder(part, f"{PREFIX}{repo}")
+                download_options = {"revision": info.sha, "allow_patterns": [*FETCHED_FILES]}
+                api.snapshot_download(repo, local_dir=download_folder, **download_options)
+            shutil.rmtree(download_folder / ".cache", ignore_errors=True)  # the hub's own notes
+            check_run_folder(download_folder, f"{PREFIX}{repo}")
             path.parent.mkdir(exist_ok=True)
-            part.replace(path)
+            download_folder.replace(path)
         except Error:
             raise
-        except Exception as why:
+        except Exception as error:
             if not path.exists():  # or another process was faster
-                raise Error(f"{PREFIX}{repo} cannot be fetched: {format_hub_error(why)}") from None
+                raise Error(
+                    f"{PREFIX}{repo} cannot be fetched: {format_hub_error(error)}"
+                ) from None
         finally:
-            shutil.rmtree(part, ignore_errors=True)
-    write_whole(last, version.encode())
+            shutil.rmtree(download_folder, ignore_errors=True)
+    atomic_write(last_version, version.encode())
     return path
 
 
@@ -107,22 +113,24 @@ def silence_hub() -> Iterator[None]:
         logging,
     )
 
-    level, bars = logging.get_verbosity(), not are_progress_bars_disabled()
+    verbosity, bars_enabled = logging.get_verbosity(), not are_progress_bars_disabled()
     logging.set_verbosity_error()
-    if bars and not sys.stderr.isatty():
+    if bars_enabled and not sys.stderr.isatty():
         disable_progress_bars()
     try:
         yield
     finally:
-        logging.set_verbosity(level)
-        if bars and not sys.stderr.isatty():
+        logging.set_verbosity(verbosity)
+        if bars_enabled and not sys.stderr.isatty():
             enable_progress_bars()
 
 
-def format_hub_error(why: Exception) -> str:
+def format_hub_error(error: Exception) -> str:
     """The first line of what went wrong, and what to do."""
-    first = first_line(why)
-    return f"{first}; check the name and the connection, or for a private run log in: hf auth login"
+    message = summarize_exception(error)
+    return (
+        f"{message}; check the name and the connection, or for a private run log in: hf auth login"
+    )
 
 
 def list_unknown_files(files: list[str]) -> list[str]:
@@ -139,9 +147,9 @@ def refuse_unknown_files(label: str, files: list[str]) -> None:
             f"{label} holds {file}, which no run has, and was not fetched; ask its author for "
             "what `latentia push` makes."
         )
-    if missing := [file for file in MODEL_FILES if file not in files]:
+    if missing_files := [file for file in MODEL_FILES if file not in files]:
         raise Error(
-            f"{label} lacks {missing[0]}, so it is no run; ask its author for what `latentia push` "
+            f"{label} lacks {missing_files[0]}, so it is no run; ask its author for what `latentia push` "
             "makes."
         )
 
@@ -151,29 +159,29 @@ def check_run_folder(folder: Path, label: str) -> None:
     refuse_unknown_files(
         label, [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
     )
-    inner = folder / AUTOENCODER
-    for each in (folder, inner) if inner.exists() else (folder,):
-        about = read_metadata(each / "run.json", label)
-        if strange := about.keys() - METADATA_KEYS:
+    parent_folder = folder / AUTOENCODER
+    for run_folder in (folder, parent_folder) if parent_folder.exists() else (folder,):
+        metadata = read_metadata(run_folder / "run.json", label)
+        if unknown_keys := metadata.keys() - METADATA_KEYS:
             raise Error(
-                f"The run.json of {label} has the unknown keys {', '.join(sorted(strange))}; it was"
+                f"The run.json of {label} has the unknown keys {', '.join(sorted(unknown_keys))}; it was"
                 " made by another version of latentia, or by hand: ask its author."
             )
-        check_recipe_is_ours(about, label)
+        check_recipe_is_ours(metadata, label)
     try:
         RunFolder.open(folder).model()  # every tensor has its place, and no other is there
-    except Error as problem:
-        if problem.subject is None:
+    except Error as error:
+        if error.subject is None:
             raise
-        part = "" if problem.subject == folder else f"/{AUTOENCODER}"
-        raise Error(problem.text, subject=label + part) from None
+        part = "" if error.subject == folder else f"/{AUTOENCODER}"
+        raise Error(error.message, subject=label + part) from None
 
 
-def check_recipe_is_ours(about: dict[str, Any], label: str) -> None:
+def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:
     """Raises: Error if the recipe is somebody's own."""
-    if about.get("recipe") not in [*list_recipes(), DIFFUSERS]:
+    if metadata.get("recipe") not in [*list_recipes(), DIFFUSERS]:
         raise Error(
-            f"{label} was made by the recipe {about.get('recipe')}, which is not part of "
+            f"{label} was made by the recipe {metadata.get('recipe')}, which is not part of "
             "latentia, and code of others is not run; only runs of its own recipes are shared."
         )
 

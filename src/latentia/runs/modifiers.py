@@ -8,10 +8,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from latentia.core.errors import Error
-from latentia.training.parameter_types import check
+from latentia.training.parameter_types import validate_parameters
 
 # iwae before those that it excludes, so that they can say so; multirate after the schedule of beta
-NAMES = ("kl_schedule", "iwae", "divergence", "capacity", "free_bits", "supervise", "multirate")
+MODIFIER_NAMES = (
+    "kl_schedule",
+    "iwae",
+    "divergence",
+    "capacity",
+    "free_bits",
+    "supervise",
+    "multirate",
+)
 
 
 def find_modifier(name: str) -> Callable:
@@ -19,12 +27,12 @@ def find_modifier(name: str) -> Callable:
 
 
 def apply_modifiers(plan: Any, modifiers: Mapping[str, Mapping[str, Any]]) -> Any:
-    """The plan after all modifiers, in the order of NAMES."""
+    """The plan after all modifiers, in the order of MODIFIER_NAMES."""
     for name in modifiers:
-        if name not in NAMES:
-            raise Error(f"There is no modifier {name}; there are {', '.join(NAMES)}.")
-    for name in NAMES:
+        if name not in MODIFIER_NAMES:
+            raise Error(f"There is no modifier {name}; there are {', '.join(MODIFIER_NAMES)}.")
+    for name in MODIFIER_NAMES:
         if name in modifiers:
-            check(name, find_modifier(name), modifiers[name])
+            validate_parameters(name, find_modifier(name), modifiers[name])
             plan = find_modifier(name)(plan, **modifiers[name])
     return plan

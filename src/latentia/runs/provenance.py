@@ -21,7 +21,7 @@ def describe_machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "platform": platform.platform(terse=True),
         "cpu": torch.backends.cpu.get_cpu_capability(),
-        "processes": distributed.size(),
+        "processes": distributed.world_size(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
@@ -40,9 +40,9 @@ def list_differences(metadata: dict[str, Any]) -> list[str]:
 def _read_commit() -> str | None:
     """The commit of a source checkout; None for an installed package."""
     try:
-        here = Path(__file__).parent
-        command = ["git", "-C", str(here), "describe", "--always", "--dirty"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-        return done.stdout.strip() or None
+        folder = Path(__file__).parent
+        command = ["git", "-C", str(folder), "describe", "--always", "--dirty"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+        return result.stdout.strip() or None
     except (OSError, subprocess.TimeoutExpired):
         return None

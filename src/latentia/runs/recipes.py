@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.training.parameter_types import check, nearest
+from latentia.training.parameter_types import suggest_name, validate_parameters
 
-FOLDER = Path(__file__).parents[1] / "recipes"
+RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
 DIFFUSERS = "diffusers"  # of an autoencoder that no recipe trained; not among the names
 
 
@@ -30,19 +30,21 @@ class RecipeCard(NamedTuple):
 
 
 def list_recipes() -> list[str]:
-    return sorted(p.stem for p in FOLDER.glob("*.py") if "\n@recipe\n" in p.read_text())
+    return sorted(p.stem for p in RECIPES_FOLDER.glob("*.py") if "\n@recipe\n" in p.read_text())
 
 
 def read_card(name: str) -> RecipeCard:
     """From the syntax tree: listing recipes must not wait for torch."""
-    tree = ast.parse((FOLDER / f"{name}.py").read_text())
-    function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
-    summary, _, about = (ast.get_docstring(function) or "").partition("\n")
-    arguments = function.args
-    defaults = dict(zip([a.arg for a in arguments.args], arguments.defaults, strict=False))
+    tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text())
+    function = next(
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name
+    )
+    summary, _, details = (ast.get_docstring(function) or "").partition("\n")
+    signature = function.args
+    defaults = dict(zip([a.arg for a in signature.args], signature.defaults, strict=False))
     data = defaults.get("data")
-    default = str(data.value) if isinstance(data, ast.Constant) and data.value else ""
-    return RecipeCard(name, summary, about.strip(), default)
+    default_data = str(data.value) if isinstance(data, ast.Constant) and data.value else ""
+    return RecipeCard(name, summary, details.strip(), default_data)
 
 
 def find_recipe(name: str) -> Callable:
@@ -55,7 +57,7 @@ def find_recipe(name: str) -> Callable:
     if name == DIFFUSERS:
         return importlib.import_module("latentia.recipes.diffusers_autoencoder").diffusers
     if name not in list_recipes():
-        near = nearest(name, list_recipes(), " did you mean {}?")
+        near = suggest_name(name, list_recipes(), " did you mean {}?")
         raise Error(
             f"There is no recipe {name};{near} The recipes are {', '.join(list_recipes())}; "
             "one of your own is my.py:mine."
@@ -65,38 +67,44 @@ def find_recipe(name: str) -> Callable:
 
 @cache
 def _find_in_file(name: str) -> Callable:
-    file, _, function = name.partition(":")
+    file, _, function_name = name.partition(":")
     path = Path(file)
     if not path.is_file():
         raise Error(f"There is no file {file}; a recipe of your own is given as my.py:mine.")
-    unique = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
-    private = f"_latentia_recipe_{unique[:16]}"  # by the file's own name it could replace a module
-    spec = importlib.util.spec_from_file_location(private, path)
+    path_hash = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
+    module_name = f"_latentia_recipe_{path_hash[:16]}"  # the file's own name could hide a module
+    spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[private] = module  # dataclasses with written-out annotations look there
+    sys.modules[module_name] = module  # dataclasses with written-out annotations look there
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[private]
+        del sys.modules[module_name]
         raise
-    own = [
+    recipe_names = [
         k
         for k, v in vars(module).items()
-        if getattr(v, "is_recipe", False) and v.__module__ == private
+        if getattr(v, "is_recipe", False) and v.__module__ == module_name
     ]
-    found = getattr(module, function, None)
-    if not callable(found):
-        near = f"; it holds {', '.join(own)}" if own else "; mark one with @latentia.recipe"
-        raise Error(f"{file} has no recipe {function or '(none was named)'}{near}.")
-    parameters = inspect.signature(found).parameters
+    recipe_function = getattr(module, function_name, None)
+    if not callable(recipe_function):
+        hint = (
+            f"; it holds {', '.join(recipe_names)}"
+            if recipe_names
+            else "; mark one with @latentia.recipe"
+        )
+        raise Error(f"{file} has no recipe {function_name or '(none was named)'}{hint}.")
+    parameters = inspect.signature(recipe_function).parameters
     if "data" not in parameters:
-        raise Error(f"{function} of {file} takes no data; give it a parameter `data`.")
-    for knob, parameter in parameters.items():
+        raise Error(f"{function_name} of {file} takes no data; give it a parameter `data`.")
+    for parameter_name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty:
-            raise Error(f"{function} of {file} has a knob {knob} without default; give it one.")
-    return found
+            raise Error(
+                f"{function_name} of {file} has a knob {parameter_name} without default; give it one."
+            )
+    return recipe_function
 
 
 def recipe_source(name: str) -> str:
@@ -104,11 +112,11 @@ def recipe_source(name: str) -> str:
     return inspect.getsource(find_recipe(name))
 
 
-def resolve_parameters(name: str, given: dict[str, Any]) -> dict[str, Any]:
+def resolve_parameters(name: str, user_params: dict[str, Any]) -> dict[str, Any]:
     """All knobs of a recipe: the given ones checked, the others at their defaults."""
     function = find_recipe(name)
-    given = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
-    check(name, function, given)
-    bound = inspect.signature(function).bind_partial(**given)
-    bound.apply_defaults()
-    return dict(bound.arguments)
+    user_params = {k: v.item() if isinstance(v, np.generic) else v for k, v in user_params.items()}
+    validate_parameters(name, function, user_params)
+    bound_arguments = inspect.signature(function).bind_partial(**user_params)
+    bound_arguments.apply_defaults()
+    return dict(bound_arguments.arguments)

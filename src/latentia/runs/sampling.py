@@ -9,35 +9,35 @@ from torch import Tensor
 
 from latentia.core.contract import HasTrajectory, Model
 from latentia.core.errors import Error
-from latentia.core.text import counted
+from latentia.core.text import pluralize
 from latentia.data.decode import Preprocessing
-from latentia.data.preprocess import incoming
+from latentia.data.preprocess import preprocess_images
 from latentia.runs.folder import RunFolder
-from latentia.training.parameter_types import check
+from latentia.training.parameter_types import validate_parameters
 
 
 def resolve_sampling(
-    run: RunFolder, model: Model, wanted: dict[str, Any], asked: bool = False
+    run: RunFolder, model: Model, sampling_params: dict[str, Any], is_conditional: bool = False
 ) -> tuple[dict[str, Any], str]:
     """What `model.sample` wants to be told, and the prior in words; asked: for a condition.
 
     Raises: Error if the model has no such options, or a value is out of its range.
     """
     if not isinstance(model, HasTrajectory):
-        if wanted:
+        if sampling_params:
             raise Error(
-                f"{run.path} draws from N(0, I), which has no --{next(iter(wanted))}; leave it out,"
+                f"{run.path} draws from N(0, I), which has no --{next(iter(sampling_params))}; leave it out,"
                 " or learn a prior: latentia train latent_prior --autoencoder RUN."
             )
         return {}, "prior N(0, I)"
-    check("latentia sample", type(model.sampling), wanted)
-    how = replace(model.sampling, **wanted)
-    told = f"learned prior, {how.sampler}, {counted(how.steps, 'step')}"
-    if model.column is not None and (asked or model.classes):
-        told += f", guidance {how.guidance:g}"
+    validate_parameters("latentia sample", type(model.sampling), sampling_params)
+    options = replace(model.sampling, **sampling_params)
+    description = f"learned prior, {options.sampler}, {pluralize(options.steps, 'step')}"
+    if model.column is not None and (is_conditional or model.classes):
+        description += f", guidance {options.guidance:g}"
     elif model.column is not None:
-        told += ", without a condition"
-    return {"sampling": how}, told
+        description += ", without a condition"
+    return {"sampling": options}, description
 
 
 def list_classes(run: RunFolder, model: Model) -> list[str]:
@@ -59,34 +59,38 @@ def parse_condition(
     column = model.column if isinstance(model, HasTrajectory) else None
     if column is None:
         raise Error(f"{run.path} draws without a condition; leave --cond out.")
-    spec = run.metadata["images"]
-    if shape := spec["columns"].get(column):
+    image_metadata = run.metadata["images"]
+    if shape := image_metadata["columns"].get(column):
         if text.isdecimal():
-            part = run.split(None, data)
-            if column not in part.columns:
+            split = run.split(None, data)
+            if column not in split.columns:
                 raise Error(f"{data} holds no {column}, which {run.path} wants; give the file.")
-            if int(text) >= len(part):
-                raise Error(f"There is no image {text} in {part.name}; it has {len(part)}, from 0.")
+            if int(text) >= len(split):
+                raise Error(
+                    f"There is no image {text} in {split.name}; it has {len(split)}, from 0."
+                )
             row = slice(int(text), int(text) + 1)
-            return part.batch(row).columns[column]
+            return split.batch(row).columns[column]
         if not Path(text).is_file():
             raise Error(
                 f"There is no file {text}; --cond is a file, or the number of a test image."
             )
-        how = spec["preprocessing"]
+        preprocessing = image_metadata["preprocessing"]
         c, h, w = shape
-        return incoming(text, Preprocessing(h, w, c, how["white"], how["background"]))[:1]
-    names = list_classes(run, model)
-    known = [*map(str, range(len(names)))]
-    rows = []
+        return preprocess_images(
+            text, Preprocessing(h, w, c, preprocessing["white"], preprocessing["background"])
+        )[:1]
+    class_names = list_classes(run, model)
+    class_numbers = [*map(str, range(len(class_names)))]
+    class_indices = []
     words = [word.strip() for word in text.split(",")]
     if len(words) > n:
         raise Error(
-            f"--cond names {len(words)} classes for {counted(n, 'image')}; give "
+            f"--cond names {len(words)} classes for {pluralize(n, 'image')}; give "
             f"-n {len(words)} or more."
         )
     for word in words:
-        if word not in names and word not in known:
-            raise Error(f"--cond is {word}; the classes are {', '.join(names)}.")
-        rows.append(names.index(word) if word in names else int(word))
-    return torch.tensor([rows[k % len(rows)] for k in range(n)])
+        if word not in class_names and word not in class_numbers:
+            raise Error(f"--cond is {word}; the classes are {', '.join(class_names)}.")
+        class_indices.append(class_names.index(word) if word in class_names else int(word))
+    return torch.tensor([class_indices[k % len(class_indices)] for k in range(n)])

@@ -10,7 +10,7 @@ import numpy as np
 
 from latentia.core.errors import Error
 
-SWEEP = "sweep.json"  # in the folder of a sweep, beside its runs
+SWEEP_FILE = "sweep.json"  # in the folder of a sweep, beside its runs
 
 
 class Axis(NamedTuple):
@@ -22,68 +22,68 @@ class Axis(NamedTuple):
     log: bool = False
     choices: tuple[str, ...] = ()
 
-    def at(self, share: float) -> str:
+    def at(self, fraction: float) -> str:
         """The value at this share of the way, 0 to 1, as a word."""
         if self.choices:
-            return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
+            return self.choices[min(int(fraction * len(self.choices)), len(self.choices) - 1)]
         if self.log:
-            return f"{self.low * (self.high / self.low) ** share:.4g}"
-        return f"{self.low + (self.high - self.low) * share:.4g}"
+            return f"{self.low * (self.high / self.low) ** fraction:.4g}"
+        return f"{self.low + (self.high - self.low) * fraction:.4g}"
 
 
-def axis(text: str) -> Axis:
+def parse_axis(text: str) -> Axis:
     """ "beta=log:0.05:20", "lr=1e-4:1e-2" or "latent=8,16,32".
 
     Raises: Error if it is none of these.
     """
     name, _, values = text.partition("=")
-    *kind, ends = values.split(":", 1) if values.startswith("log:") else [values]
-    wrong = Error(
+    *scale, range_text = values.split(":", 1) if values.startswith("log:") else [values]
+    error = Error(
         f"--over is {text}; give a knob and its values, such as beta=log:0.05:20, lr=1e-4:1e-2 or "
         "latent=8,16,32."
     )
-    if not name or not ends:
-        raise wrong
+    if not name or not range_text:
+        raise error
     name = name.lstrip("-").replace("_", "-")
-    if ":" not in ends:
-        choices = tuple(each.strip() for each in ends.split(","))
-        if kind or len(set(choices)) < len(choices):
-            raise wrong
+    if ":" not in range_text:
+        choices = tuple(choice.strip() for choice in range_text.split(","))
+        if scale or len(set(choices)) < len(choices):
+            raise error
         return Axis(name, choices=choices)
     try:
-        low, high = map(float, ends.split(":"))
+        low, high = map(float, range_text.split(":"))
     except ValueError:
-        raise wrong from None
-    if not (math.isfinite(low) and low < high < math.inf and (low > 0 or not kind)):
-        raise wrong
-    return Axis(name, low, high, bool(kind))
+        raise error from None
+    if not (math.isfinite(low) and low < high < math.inf and (low > 0 or not scale)):
+        raise error
+    return Axis(name, low, high, bool(scale))
 
 
-def design(axes: Sequence[Axis], trials: int) -> list[dict[str, str]]:
+def design_trials(axes: Sequence[Axis], trials: int) -> list[dict[str, str]]:
     """The settings of every trial: one range is walked evenly, ends included; choices alone give
     each combination once; of several ranges, points of a Sobol sequence.
 
     Known beforehand, so that no trial depends on which worker ends first.
     """
-    free = [each for each in axes if not each.choices]
-    fixed = [each for each in axes if each.choices]
+    range_axes = [axis for axis in axes if not axis.choices]
+    choice_axes = [axis for axis in axes if axis.choices]
     grid = [
-        dict(zip([each.name for each in fixed], values, strict=True))
-        for values in itertools.product(*(each.choices for each in fixed))
+        dict(zip([axis.name for axis in choice_axes], values, strict=True))
+        for values in itertools.product(*(axis.choices for axis in choice_axes))
     ]
-    if not free:
+    if not range_axes:
         return grid[:trials]
-    each_of = -(-trials // len(grid))
-    if len(free) == 1:
-        places = np.linspace(0, 1, each_of)[:, None]
+    points_per_setting = -(-trials // len(grid))
+    if len(range_axes) == 1:
+        points = np.linspace(0, 1, points_per_setting)[:, None]
     else:
         from scipy.stats import qmc
 
         with warnings.catch_warnings():  # a number of points that is no power of two
             warnings.simplefilter("ignore")
-            places = qmc.Sobol(len(free), rng=0).random(each_of)
+            points = qmc.Sobol(len(range_axes), rng=0).random(points_per_setting)
     return [
-        {a.name: a.at(p) for a, p in zip(free, place, strict=True)} | settings
-        for place in places.tolist()
+        {a.name: a.at(p) for a, p in zip(range_axes, point, strict=True)} | settings
+        for point in points.tolist()
         for settings in grid
     ][:trials]

@@ -15,38 +15,38 @@ from latentia.core.errors import Error
 
 
 @contextmanager
-def unfinished(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Another name to write to, then synced and renamed: whoever opens the path sees the old
     content or the new, never a part. What an exception interrupts is removed.
     """
-    part = path.with_name(f".{path.name}.part")
+    temporary_path = path.with_name(f".{path.name}.part")
     try:
-        yield part
-        with part.open("rb") as file:
+        yield temporary_path
+        with temporary_path.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(part, path)
+        os.replace(temporary_path, path)
     finally:
-        part.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
+        temporary_path.unlink(missing_ok=True)
+    directory_fd = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(directory_fd)
     finally:
-        os.close(folder)
+        os.close(directory_fd)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    with unfinished(path) as part:
-        part.write_bytes(content)
+def atomic_write(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary_path:
+        temporary_path.write_bytes(content)
 
 
 def write_json(path: Path, content: Any) -> None:
-    write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    atomic_write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """about: JSON in the header. Layouts are not kept: safetensors wants contiguous tensors."""
-    packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, save(packed, {"about": json.dumps(about, allow_nan=False)}))
+    cpu_tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    atomic_write(path, save(cpu_tensors, {"about": json.dumps(metadata, allow_nan=False)}))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -54,24 +54,25 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises: Error if the file is missing, truncated or no safetensors file.
     """
-    run = path.parent
+    folder = path.parent
     if not path.exists():
         raise Error(
-            f"is not complete: it lacks {path.name}. Train again, or copy it anew.", subject=run
+            f"is not complete: it lacks {path.name}. Train again, or copy it anew.",
+            subject=folder,
         )
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
-    except SafetensorError as problem:
+            metadata = json.loads((file.metadata() or {}).get("about", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except SafetensorError as error:
         raise Error(
-            f"is not complete: {path.name} {_where_it_ends(path, problem)}. "
+            f"is not complete: {path.name} {_describe_damage(path, error)}. "
             "Train again, or copy the file anew.",
-            subject=run,
+            subject=folder,
         ) from None
 
 
-def read_about(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, Any]:
     """The header's JSON alone; Raises: Error as `read_tensors` does."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -80,16 +81,16 @@ def read_about(path: Path) -> dict[str, Any]:
         return read_tensors(path)[1]
 
 
-def _where_it_ends(path: Path, problem: SafetensorError) -> str:
+def _describe_damage(path: Path, error: SafetensorError) -> str:
     """Eight bytes give the header's length, the header gives the end of the last tensor."""
     content = path.read_bytes()
-    header = int.from_bytes(content[:8], "little")
+    header_length = int.from_bytes(content[:8], "little")
     try:
-        entries = json.loads(content[8 : 8 + header])
-        end = max(e["data_offsets"][1] for k, e in entries.items() if k != "__metadata__")
-        wanted = f"{8 + header + end:,}"
+        entries = json.loads(content[8 : 8 + header_length])
+        end = max(entry["data_offsets"][1] for k, entry in entries.items() if k != "__metadata__")
+        expected_length = f"{8 + header_length + end:,}"
     except (ValueError, KeyError, TypeError, AttributeError):
-        wanted = None
-    if wanted and len(content) < int(wanted.replace(",", "")):
-        return f"ends at byte {len(content):,} of {wanted}"
-    return f"({len(content):,} bytes) is no whole safetensors file ({problem})"
+        expected_length = None
+    if expected_length and len(content) < int(expected_length.replace(",", "")):
+        return f"ends at byte {len(content):,} of {expected_length}"
+    return f"({len(content):,} bytes) is no whole safetensors file ({error})"

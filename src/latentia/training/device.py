@@ -10,15 +10,15 @@ from contextlib import contextmanager
 import torch
 
 from latentia.core.errors import Error
-from latentia.training.parameter_types import nearest
+from latentia.training.parameter_types import suggest_name
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-DEVICE = re.compile(r"(cpu|cuda|mps)(:\d+)?")
-MEANT = {"gpu": "{}", "metal": "mps", "nvidia": "cuda", "rocm": "cuda"}
+DEVICE_PATTERN = re.compile(r"(cpu|cuda|mps)(:\d+)?")
+DEVICE_ALIASES = {"gpu": "{}", "metal": "mps", "nvidia": "cuda", "rocm": "cuda"}
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h of glibc
 
 
-def keep_memory() -> bool:
+def keep_freed_memory() -> bool:
     """Tell glibc to keep freed blocks: training frees and takes the same large ones every step.
 
     By default each is mapped and page-faulted anew, which costs up to two thirds of a step.
@@ -56,21 +56,25 @@ def use_threads(number: int | None) -> Iterator[None]:
 def find_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not DEVICE.fullmatch(name):
-        kind, _, number = name.lower().partition(":")
+    if not DEVICE_PATTERN.fullmatch(name):
+        device_type, _, device_index = name.lower().partition(":")
         gpu = "mps" if sys.platform == "darwin" else "cuda"
-        near = nearest(MEANT.get(kind, kind).format(gpu), DEVICES, " did you mean {}")
-        near += (f":{number}" if number.isdecimal() else "") + "?" if near else ""
+        suggestion = suggest_name(
+            DEVICE_ALIASES.get(device_type, device_type).format(gpu), DEVICES, " did you mean {}"
+        )
+        suggestion += (
+            (f":{device_index}" if device_index.isdecimal() else "") + "?" if suggestion else ""
+        )
         raise Error(
-            f"--device {name} is no device;{near} --device takes auto, cpu, cuda, cuda:1 (the "
+            f"--device {name} is no device;{suggestion} --device takes auto, cpu, cuda, cuda:1 (the "
             "second GPU of several) or mps (a Mac's GPU)."
         )
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as problem:
+    except (RuntimeError, AssertionError) as error:
         raise Error(
-            f"--device {name} cannot be used here ({str(problem).splitlines()[0]}); use auto, which"
+            f"--device {name} cannot be used here ({str(error).splitlines()[0]}); use auto, which"
             " takes cuda where a GPU and a CUDA build of torch are present, or cpu."
         ) from None
     return device

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Averaged:
+class EMA:
     """Exponential moving average with a half-life in images seen; float buffers too, counts copied.
 
     Early on the average is over what there is: the half-life grows with the images seen
@@ -19,28 +19,28 @@ class Averaged:
         self.tensors = {k: v.detach().clone() for k, v in model.state_dict().items()}
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int, batch: int) -> None:
-        halflife = min(self.halflife, 0.05 * (step + 1) * batch)
-        kept = 0.5 ** (batch / halflife)
-        now = model.state_dict()
-        floats = [k for k, v in now.items() if v.is_floating_point()]
+    def update(self, model: nn.Module, step: int, batch_size: int) -> None:
+        halflife = min(self.halflife, 0.05 * (step + 1) * batch_size)
+        decay = 0.5 ** (batch_size / halflife)
+        current = model.state_dict()
+        float_keys = [k for k, v in current.items() if v.is_floating_point()]
         torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-            [self.tensors[k] for k in floats], [now[k] for k in floats], 1 - kept
+            [self.tensors[k] for k in float_keys], [current[k] for k in float_keys], 1 - decay
         )
-        for key, value in now.items():
+        for key, value in current.items():
             if not value.is_floating_point():
                 self.tensors[key].copy_(value)
 
 
 @contextmanager
-def in_place_of(model: nn.Module, tensors: dict[str, Tensor] | None) -> Iterator[None]:
+def swap_weights(model: nn.Module, tensors: dict[str, Tensor] | None) -> Iterator[None]:
     """The model with these weights; its own come back at the end. None: its own."""
     if tensors is None:
         yield
         return
-    own = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    original = {k: v.detach().clone() for k, v in model.state_dict().items()}
     model.load_state_dict(tensors)
     try:
         yield
     finally:
-        model.load_state_dict(own)
+        model.load_state_dict(original)

@@ -62,7 +62,7 @@ class Finding(NamedTuple):
     cure: tuple[str, ...] = ()
 
 
-class Pictured(NamedTuple):
+class ImagesRendered(NamedTuple):
     """Images in [0, 1] of fixed seed at the end of an epoch; not logged, but drawn by the caller.
 
     tracked: the reconstruction of the image that is followed through training, if any.
@@ -74,7 +74,7 @@ class Pictured(NamedTuple):
     tracked: Tensor | None
 
 
-class Profiled(NamedTuple):
+class ProfileWritten(NamedTuple):
     """A trace of so many steps is written; milliseconds of a step by part, `step` for the rest."""
 
     path: str
@@ -82,13 +82,13 @@ class Profiled(NamedTuple):
     milliseconds: dict[str, float]
 
 
-class Saved(NamedTuple):
+class StateSaved(NamedTuple):
     """The state of this step is on disk. Not logged: when it happens depends on the clock."""
 
     step: int
 
 
-class Finished(NamedTuple):
+class TrainingFinished(NamedTuple):
     """The run is complete, or was stopped by a signal at this step, or could not go on."""
 
     step: int
@@ -96,7 +96,9 @@ class Finished(NamedTuple):
     reason: EndReason
 
 
-Event = Logged | Validated | Finding | Pictured | Profiled | Saved | Finished
+Event = (
+    Logged | Validated | Finding | ImagesRendered | ProfileWritten | StateSaved | TrainingFinished
+)
 
 
 class Log:
@@ -142,5 +144,5 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """A last row that a kill has cut short is left out."""
     if not path.exists():
         return []
-    whole = path.read_text().rpartition("\n")[0]
-    return [json.loads(line) for line in whole.splitlines() if line]
+    complete_lines = path.read_text().rpartition("\n")[0]
+    return [json.loads(line) for line in complete_lines.splitlines() if line]

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import torch
 
 from latentia.core import distributed
-from latentia.core.contract import Batch, Moment
+from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
-from latentia.core.seeding import generator, keep_generators, seed_global
-from latentia.core.spans import STEP, span
+from latentia.core.seeding import make_generator, restore_global_generators, seed_global_generators
+from latentia.core.spans import STEP_SPAN, record_span
 from latentia.training.checkpoint import write_tensors
 from latentia.training.device import find_device, find_precision, use_threads
 from latentia.training.events import (
@@ -18,25 +18,25 @@ from latentia.training.events import (
     EndReason,
     Event,
     Finding,
-    Finished,
     Log,
     Logged,
-    Saved,
+    StateSaved,
+    TrainingFinished,
 )
 from latentia.training.folder import TrainingFolder
 from latentia.training.plan import Options, Plan
-from latentia.training.profiling import traced
-from latentia.training.signals import stop_signals
-from latentia.training.state import FAILURES, State
-from latentia.training.step import NonFinite, Turn, own
-from latentia.training.validation import Watch
+from latentia.training.profiling import trace_steps
+from latentia.training.signals import catch_stop_signals
+from latentia.training.state import MAX_FAILURES, State
+from latentia.training.step import NonFiniteError, PlayerStep, per_rank
+from latentia.training.validation import Validator
 
 
 def train(
     plan: Plan,
     run: TrainingFolder,
     options: Options,
-    look: Callable[[], list[Finding]] = list,
+    diagnose: Callable[[], list[Finding]] = list,
     profile: bool = False,
 ) -> Iterator[Event]:
     """Train from the run's state, or from the start; yields what happens, in order.
@@ -46,26 +46,29 @@ def train(
     The same plan, options and machine give the same log and the same weights, bit for bit, however
     often the run was stopped or killed between.
     """
-    with use_threads(options.threads), keep_generators():
-        loop = Loop(plan, run, options, look)
+    with use_threads(options.threads), restore_global_generators():
+        loop = Loop(plan, run, options, diagnose)
         state = loop.state
-        left = loop.total - state.step if profile and loop.writes else 0
-        with stop_signals() as stopped, traced(run.path / "trace.json", left) as stepped:
+        steps_to_trace = loop.total - state.step if profile and loop.writes else 0
+        with (
+            catch_stop_signals() as stop_event,
+            trace_steps(run.path / "trace.json", steps_to_trace) as record_step,
+        ):
             while not state.complete:
-                moment = loop.moment()
+                context = loop.moment()
                 try:
-                    yield from loop.advance(moment, stopped)
-                    yield from stepped()
-                except NonFinite as problem:
-                    yield loop.restore(moment, str(problem))
-                    if state.failures >= FAILURES:
-                        yield Finished(state.step, loop.total, EndReason.NON_FINITE)
+                    yield from loop.advance(context, stop_event)
+                    yield from record_step()
+                except NonFiniteError as error:
+                    yield loop.restore(context, str(error))
+                    if state.failures >= MAX_FAILURES:
+                        yield TrainingFinished(state.step, loop.total, EndReason.NON_FINITE)
                         return
                 if loop.stopping and not state.complete:
-                    yield Finished(state.step, loop.total, EndReason.STOPPED)
+                    yield TrainingFinished(state.step, loop.total, EndReason.STOPPED)
                     return
         plan.model.eval()
-        yield Finished(loop.total, loop.total, EndReason.COMPLETE)
+        yield TrainingFinished(loop.total, loop.total, EndReason.COMPLETE)
 
 
 class Loop:
@@ -76,24 +79,26 @@ class Loop:
         plan: Plan,
         run: TrainingFolder,
         options: Options,
-        look: Callable[[], list[Finding]] = list,
+        diagnose: Callable[[], list[Finding]] = list,
     ):
         self.plan, self.run, self.options = plan, run, options
         self.device = find_device(options.device)
         precision = find_precision(options.precision, self.device)
-        bf16 = precision == torch.bfloat16
-        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        use_bf16 = precision == torch.bfloat16
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=use_bf16)
         plan.model.to(device=self.device, memory_format=torch.channels_last).train()  # pyright: ignore
         images = plan.images.split("train").to(self.device)
         self.batch = min(plan.batch, len(images))
         if not self.batch:
             raise Error("There is no image to train on; give more, or a smaller --validation.")
-        self.share = self.batch // distributed.size()  # rows of the batch that are this process's
-        if self.batch % distributed.size():
+        self.share = (
+            self.batch // distributed.world_size()
+        )  # rows of the batch that are this process's
+        if self.batch % distributed.world_size():
             raise Error(
-                f"A batch of {self.batch} images cannot be shared by {distributed.size()} "
+                f"A batch of {self.batch} images cannot be shared by {distributed.world_size()} "
                 "processes; give a --batch that is a multiple of their number.",
-                shared=True,
+                on_all_ranks=True,
             )
         self.images = images.beside(plan.model.prepare(images.batches(images.at_once())))
         # the short batch at the end is left out: each epoch's order leaves out others
@@ -101,11 +106,11 @@ class Loop:
         self.total = self.an_epoch * plan.epochs
         self.order, self.order_of = torch.empty(0), -1
         self.state, self.log = State(plan), Log(run.path)
-        self.watch = Watch(plan, options, self.state, self.log, look, self.device)
+        self.watch = Validator(plan, options, self.state, self.log, diagnose, self.device)
         self.stopping = False
-        begun = run.state.exists() or run.weights.exists()  # weights alone: an incomplete run
-        distributed.wait()  # before the first process writes anything
-        if begun:
+        has_state = run.state.exists() or run.weights.exists()  # weights alone: an incomplete run
+        distributed.barrier()  # before the first process writes anything
+        if has_state:
             length = self.state.load(run.state)
             if self.writes:
                 self.log.cut(length)
@@ -117,26 +122,26 @@ class Loop:
             self.save()
         self.started, self.first = time.perf_counter(), self.state.step
 
-    def advance(self, moment: Moment, stopped: threading.Event) -> Iterator[Event]:
+    def advance(self, context: StepContext, stop_event: threading.Event) -> Iterator[Event]:
         """One step and all that is due after it.
 
         Raises: NonFinite if a loss, gradient, parameter or validation is not finite.
         """
         state, options = self.state, self.options
-        with span(STEP):
-            self.step(moment)
+        with record_span(STEP_SPAN):
+            self.step(context)
         if state.step % options.log_every == 0 or state.step == self.total:
             yield self.logged()
         at_end_of_epoch = state.step % self.an_epoch == 0
         if at_end_of_epoch:
             yield from self.watch.at_end_of(self.epoch, self.writes)
         state.complete = state.step == self.total
-        due = at_end_of_epoch or state.step % options.save_every == 0
+        save_due = at_end_of_epoch or state.step % options.save_every == 0
         # asked once a step: a signal that comes after this is met by the next one, which is saved
-        self.stopping = distributed.agreed(stopped.is_set())
-        if due or self.stopping:
+        self.stopping = distributed.any_rank(stop_event.is_set())
+        if save_due or self.stopping:
             self.save()
-            yield Saved(state.step)
+            yield StateSaved(state.step)
 
     @property
     def writes(self) -> bool:
@@ -148,42 +153,42 @@ class Loop:
         """Of the step just taken, from 1."""
         return (self.state.step - 1) // self.an_epoch + 1
 
-    def moment(self) -> Moment:
-        first = distributed.rank() * self.share
-        return Moment(
-            self.state.step, self.total, self.options.seed, len(self.images), first, self.batch
+    def moment(self) -> StepContext:
+        first_row = distributed.rank() * self.share
+        return StepContext(
+            self.state.step, self.total, self.options.seed, len(self.images), first_row, self.batch
         )
 
-    def rows(self, moment: Moment) -> Batch:
-        epoch, at = divmod(moment.step, self.an_epoch)
+    def rows(self, context: StepContext) -> Batch:
+        epoch, step_in_epoch = divmod(context.step, self.an_epoch)
         if epoch != self.order_of:
-            draw = generator(moment.seed, "order", epoch)
-            self.order = self.images.order(draw)
+            rng = make_generator(context.seed, "order", epoch)
+            self.order = self.images.order(rng)
             self.order_of = epoch
-        first = at * self.batch + moment.first_row
-        return self.images.batch(self.order[first : first + self.share])
+        first_row = step_in_epoch * self.batch + context.first_row
+        return self.images.batch(self.order[first_row : first_row + self.share])
 
-    def step(self, moment: Moment) -> None:
+    def step(self, context: StepContext) -> None:
         """Every player's turn."""
         state = self.state
-        with span("data"):
-            batch = self.rows(moment)
-        seed_global(moment.seed, own("dropout/shared"), moment.step)
-        with self.autocast, span("forward"):
-            shared = self.plan.model.shared(batch, moment)  # once, before any player steps
+        with record_span("data"):
+            batch = self.rows(context)
+        seed_global_generators(context.seed, per_rank("dropout/shared"), context.step)
+        with self.autocast, record_span("forward"):
+            shared = self.plan.model.shared(batch, context)  # once, before any player steps
         for name, player in state.players.items():
-            adam, lr = self.plan.optim[name], self.rate(name, moment.step)
-            turn = Turn(name, player, batch, moment, shared, self.autocast)
-            turned = turn.descend(self.plan.model, state.optimizers[name], adam, lr)
-            if turned is None:
+            adam, lr = self.plan.optim[name], self.rate(name, context.step)
+            player_step = PlayerStep(name, player, batch, context, shared, self.autocast)
+            step_result = player_step.descend(self.plan.model, state.optimizers[name], adam, lr)
+            if step_result is None:
                 continue
-            weights, means, norm = turned
+            weights, means, norm = step_result
             state.add(name, {**means, "gradient_norm": norm}, weights)
         state.step += 1
         # statistics of BatchNorm are of each process's rows; every save is the same on all
-        distributed.average(b for b in self.plan.model.buffers() if b.is_floating_point())
+        distributed.all_reduce_mean(b for b in self.plan.model.buffers() if b.is_floating_point())
         if state.averaged:
-            with span("optimizer"):
+            with record_span("optimizer"):
                 state.averaged.update(self.plan.model, state.step, self.batch)
 
     def rate(self, player: str, step: int) -> float:
@@ -193,39 +198,46 @@ class Loop:
         return adam.lr * adam.schedule((step + 0.5) / self.total) * self.state.lr_scale
 
     def logged(self) -> Logged:
-        said = {}
+        player_rows = {}
         for name in self.state.players:
             if weights := self.state.weights_of.pop(name, None):
                 means = self.state.means(name)
                 # in the model's order: that of the sums is another one after a resume
                 terms = {term: means[term] for term in weights}
                 lr, norm = self.rate(name, self.state.step - 1), means["gradient_norm"]
-                said[name] = {"weights": weights, "lr": lr, "gradient_norm": norm, "terms": terms}
-        gauges = {k: float(v) for k, v in self.plan.model.gauges().items() if v.isfinite()}
+                player_rows[name] = {
+                    "weights": weights,
+                    "lr": lr,
+                    "gradient_norm": norm,
+                    "terms": terms,
+                }
+        monitors = {k: float(v) for k, v in self.plan.model.gauges().items() if v.isfinite()}
         images = self.state.step * self.batch
-        event = Logged(self.state.step, self.total, self.epoch, images, said, gauges)
+        event = Logged(self.state.step, self.total, self.epoch, images, player_rows, monitors)
         seconds = time.perf_counter() - self.started
         if self.writes:
             self.log.write(event)
             self.log.time(event.step, seconds, (event.step - self.first) * self.batch / seconds)
         return event
 
-    def restore(self, moment: Moment, reason: str) -> Finding:
+    def restore(self, context: StepContext, reason: str) -> Finding:
         """Back to the last good state at half the learning rate; that, too, is a state on disk."""
         state, failures = self.state, self.state.failures + 1
         length = state.load(self.run.state)
-        distributed.wait()  # until all have read it
+        distributed.barrier()  # until all have read it
         if self.writes:
             self.log.cut(length)
         state.failures = failures
         state.lr_scale /= 2
-        then = f"back to step {state.step:,}, learning rate times {state.lr_scale:g}"
-        if failures >= FAILURES:
-            then = (
+        consequence = f"back to step {state.step:,}, learning rate times {state.lr_scale:g}"
+        if failures >= MAX_FAILURES:
+            consequence = (
                 f"the third time, so the run ends and keeps its state of step {state.step:,}. "
                 "Lower --lr, or look at the images"
             )
-        finding = Finding(moment.step, NON_FINITE, f"Step {moment.step:,}: {reason}; {then}.")
+        finding = Finding(
+            context.step, NON_FINITE, f"Step {context.step:,}: {reason}; {consequence}."
+        )
         if self.writes:
             self.log.write(finding)
         self.save()
@@ -235,9 +247,9 @@ class Loop:
         """Raises: NonFinite rather than commit a state that nothing good can come back from."""
         for name, parameter in self.plan.model.named_parameters():
             if not parameter.isfinite().all():
-                raise NonFinite(f"the parameter {name} is not finite")
+                raise NonFiniteError(f"the parameter {name} is not finite")
         if self.writes:
             self.log.sync()
             self.state.save(self.run.state, self.log.bytes())
             write_tensors(self.run.weights, self.state.weights(), {"step": self.state.step})
-        distributed.wait()  # a state is what all can come back to
+        distributed.barrier()  # a state is what all can come back to

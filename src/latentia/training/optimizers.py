@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from latentia.core.schedules import Schedule, constant
 
-STEADY = constant(1.0)
+CONSTANT_ONE = constant(1.0)
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Adam:
     eps: float = 1e-8
     weight_decay: float = 0.0
     clip: float | None = None
-    schedule: Schedule = STEADY
+    schedule: Schedule = CONSTANT_ONE
 
-    def build(self, module: nn.Module) -> "Fused":
+    def build(self, module: nn.Module) -> "FusedAdamW":
         """AdamW, which without weight decay is Adam."""
-        return Fused(
+        return FusedAdamW(
             module.parameters(),
             lr=self.lr,
             betas=self.betas,
@@ -33,7 +33,7 @@ class Adam:
         )
 
 
-class Fused(torch.optim.AdamW):
+class FusedAdamW(torch.optim.AdamW):
     """PyTorch's AdamW, its fused kernel called straight.
 
     The wrappers of PyTorch's own methods are for its compiler, which they import: 1.6 seconds
@@ -47,13 +47,13 @@ class Fused(torch.optim.AdamW):
     def step(self, closure: None = None) -> None:
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
-            lists: list[list[Tensor]] = [[], [], [], [], [], []]
-            self._init_group(group, *lists)
-            if not lists[0]:  # no gradient
+            tensor_lists: list[list[Tensor]] = [[], [], [], [], [], []]
+            self._init_group(group, *tensor_lists)
+            if not tensor_lists[0]:  # no gradient
                 continue
-            torch._foreach_add_(lists[-1], 1)  # the steps  # pyright: ignore
+            torch._foreach_add_(tensor_lists[-1], 1)  # the steps  # pyright: ignore
             torch._fused_adamw_(  # pyright: ignore
-                *lists,
+                *tensor_lists,
                 lr=group["lr"],
                 beta1=beta1,
                 beta2=beta2,
@@ -66,7 +66,7 @@ class Fused(torch.optim.AdamW):
     step.hooked = True  # pyright: ignore[reportFunctionMemberAccess]  # by the constructor, else
 
 
-def moments(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
+def collect_moments(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
     """The optimizer's state by parameter name: "heads.0.weight/exp_avg"."""
     return {
         f"{name}/{key}": value
@@ -75,7 +75,7 @@ def moments(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Te
     }
 
 
-def restore(
+def restore_moments(
     optimizer: torch.optim.Optimizer, module: nn.Module, tensors: dict[str, Tensor]
 ) -> None:
     """The inverse of `moments`.
@@ -85,8 +85,10 @@ def restore(
     """
     optimizer.state.clear()
     for name, parameter in module.named_parameters():
-        found = {k.split("/")[-1]: v for k, v in tensors.items() if k.rsplit("/", 1)[0] == name}
-        for key, value in found.items():
+        parameter_moments = {
+            k.split("/")[-1]: v for k, v in tensors.items() if k.rsplit("/", 1)[0] == name
+        }
+        for key, value in parameter_moments.items():
             if value.shape == parameter.shape:
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
             optimizer.state[parameter][key] = value.to(parameter.device)

@@ -19,104 +19,81 @@ class Metavar(NamedTuple):
     text: str
 
 
-Data = Annotated[
-    Any,
-    Metavar("DATA"),
-    Doc(
-        "images to train on: digits, mnist, fashion_mnist, cifar10, vehicles, sprites, speckle, "
-        "hub:OWNER/NAME, a folder, or a .parquet, .npy or .npz file; with --stream also .tar files "
-        "and URLs"
-    ),
-]
-Autoencoder = Annotated[
-    Any,
-    Metavar("RUN"),
-    Doc("run of a VAE or VAE-GAN whose latents are to be learned, or diffusers:DIR; required"),
-]
-PathName = Annotated[
-    Literal["linear", "variance-preserving"],
-    Doc("path from data to noise: linear for flow matching, variance-preserving for diffusion"),
-]
-Size = Annotated[
-    int | str | None,
-    Metavar("SIZE"),
-    Doc(
-        "height and width of the images in pixels: 64, or 64x48 (height first); the default is "
-        "their own size, if all have the same"
-    ),
-]
-Channels = Annotated[
-    int | None,
-    Ge(1),
-    Doc("number of colour channels, 1 for grey or 3 for colour; the default is the images' own"),
-]
+DATA = Doc(
+    "images to train on: digits, mnist, fashion_mnist, cifar10, vehicles, sprites, speckle, "
+    "hub:OWNER/NAME, a folder, .parquet, .npy or .npz file; with --stream also .tar files and URLs"
+)
+Data = Annotated[Any, Metavar("DATA"), DATA]
+AUTOENCODER = Doc("run of a VAE or VAE-GAN whose latents are learned, or diffusers:DIR (required)")
+Autoencoder = Annotated[Any, Metavar("RUN"), AUTOENCODER]
+PATH = Doc("path from data to noise: linear for flow matching, the other for noise prediction")
+PathName = Annotated[Literal["linear", "variance-preserving"], PATH]
+SIZE = Doc("height and width in pixels: 64, or 64x48 (height first); by default the images' own")
+Size = Annotated[int | str | None, Metavar("SIZE"), SIZE]
+CHANNELS = Doc("number of colour channels: 1 for grey, 3 for colour; by default the images' own")
+Channels = Annotated[int | None, Ge(1), CHANNELS]
 Latent = Annotated[int, Ge(1), Doc("number of latent dimensions, at least 1")]
 Hidden = Annotated[int, Ge(1), Doc("number of units in each hidden layer, at least 1")]
-Beta = Annotated[
-    float,
-    Ge(0),
-    Doc("weight of the rate (KL) in the loss, at least 0; 1 gives the negative ELBO"),
-]
+BETA = Doc("weight of the rate (KL) in the loss, at least 0; 1 gives the negative ELBO")
+Beta = Annotated[float, Ge(0), BETA]
 LearningRate = Annotated[float, Gt(0), Doc("highest learning rate of the schedule, more than 0")]
 BatchSize = Annotated[int, Ge(1), Doc("number of images in each training step, at least 1")]
 Epochs = Annotated[int, Ge(1), Doc("number of passes over the training images, at least 1")]
-Average = Annotated[
-    float | None,
-    Ge(1),
-    Doc(
-        "half-life of the moving average of the weights, as a number of images; None uses the last "
-        "weights instead of the average"
-    ),
-]
+AVERAGE = Doc("half-life of the moving average of the weights, in images; None turns it off")
+Average = Annotated[float | None, Ge(1), AVERAGE]
 Share = Annotated[float, Ge(0), Le(1)]
 
 BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
 
 
-def check(owner: str, function: Callable, arguments: Mapping[str, Any]) -> None:
+def validate_parameters(owner: str, function: Callable, arguments: Mapping[str, Any]) -> None:
     """Names and ranges of arguments against the function's signature.
 
     Raises: Error that names the knob, what was given and what is allowed.
     """
     hints = get_type_hints(function, include_extras=True)
-    known = [name for name in inspect.signature(function).parameters if name != "plan"]
+    parameter_names = [name for name in inspect.signature(function).parameters if name != "plan"]
     for name, value in arguments.items():
-        if name not in known:
-            raise Error(unknown_knob(owner, name, known))
+        if name not in parameter_names:
+            raise Error(format_unknown_parameter(owner, name, parameter_names))
         hint = hints.get(name, Any)
-        if not _fits(hint, value):
-            flag, wanted = name.replace("_", "-"), " or ".join(describe_types(hint))
-            raise Error(f"--{flag} is {value!r}; it must be {wanted}.")
-        bounds = _bounds(hint)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number:
+        if not _matches_type(hint, value):
+            flag, expected_types = name.replace("_", "-"), " or ".join(describe_types(hint))
+            raise Error(f"--{flag} is {value!r}; it must be {expected_types}.")
+        bounds = _collect_bounds(hint)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number:
             continue
-        allowed = " and ".join(BOUNDS[type(b)].format(_limit(b)) for b in bounds)
-        broken = not math.isfinite(value) or any(not _holds(b, value) for b in bounds)
-        if broken:
+        allowed_range = " and ".join(
+            BOUNDS[type(bound)].format(_get_limit(bound)) for bound in bounds
+        )
+        is_out_of_range = not math.isfinite(value) or any(
+            not _satisfies_bound(bound, value) for bound in bounds
+        )
+        if is_out_of_range:
             flag = name.replace("_", "-")
-            raise Error(f"--{flag} is {value}; it must be {allowed or 'a finite number'}.")
+            raise Error(f"--{flag} is {value}; it must be {allowed_range or 'a finite number'}.")
 
 
-def unknown_knob(owner: str, name: str, known: Iterable[str]) -> str:
-    known = [each.replace("_", "-") for each in known]
-    near = nearest(name.replace("_", "-"), known, " did you mean --{}?")
-    given = name.replace("_", "-")
-    its = f"{near} Its" if near else " its"
-    return f"{owner} has no knob --{given};{its} knobs: {', '.join(known)}."
+def format_unknown_parameter(owner: str, name: str, parameter_names: Iterable[str]) -> str:
+    parameter_names = [parameter_name.replace("_", "-") for parameter_name in parameter_names]
+    suggestion = suggest_name(name.replace("_", "-"), parameter_names, " did you mean --{}?")
+    option = name.replace("_", "-")
+    list_intro = f"{suggestion} Its" if suggestion else " its"
+    return f"{owner} has no knob --{option};{list_intro} knobs: {', '.join(parameter_names)}."
 
 
-def nearest(given: str, known: Iterable[str], text: str) -> str:
+def suggest_name(name: str, candidates: Iterable[str], template: str) -> str:
     """`text` filled with the known name that is nearest to the given one, or nothing."""
-    found = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
-    return text.format(found[0]) if found else ""
+    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    return template.format(matches[0]) if matches else ""
 
 
-def _bounds(hint: Any) -> list[BaseMetadata]:
-    found = [m for m in getattr(hint, "__metadata__", ()) if type(m) in BOUNDS]
+def _collect_bounds(hint: Any) -> list[BaseMetadata]:
+    bounds = [m for m in getattr(hint, "__metadata__", ()) if type(m) in BOUNDS]
     if get_origin(hint) is Annotated:
-        return found
-    return [b for part in get_args(hint) for b in _bounds(part)]
+        return bounds
+    return [b for argument in get_args(hint) for b in _collect_bounds(argument)]
 
 
 def list_types(hint: Any) -> list[Any]:
@@ -128,18 +105,18 @@ def list_types(hint: Any) -> list[Any]:
     return [hint]
 
 
-def _fits(hint: Any, value: Any) -> bool:
-    for kind in list_types(hint):
-        if get_origin(kind) is Literal:
-            if value in get_args(kind):
+def _matches_type(hint: Any, value: Any) -> bool:
+    for member in list_types(hint):
+        if get_origin(member) is Literal:
+            if value in get_args(member):
                 return True
-        elif kind is float:
+        elif member is float:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 return True
-        elif kind is int:
+        elif member is int:
             if isinstance(value, int) and not isinstance(value, bool):
                 return True
-        elif kind is Any or not isinstance(kind, type) or isinstance(value, kind):
+        elif member is Any or not isinstance(member, type) or isinstance(value, member):
             return True
     return False
 
@@ -156,11 +133,11 @@ def describe_types(hint: Any) -> list[str]:
     return found
 
 
-def _limit(bound: Any) -> Any:
+def _get_limit(bound: Any) -> Any:
     return getattr(bound, type(bound).__name__.lower())
 
 
-def _holds(bound: Any, value: float) -> bool:
-    limit = _limit(bound)
+def _satisfies_bound(bound: Any, value: float) -> bool:
+    limit = _get_limit(bound)
     checks = {Ge: value >= limit, Gt: value > limit, Le: value <= limit, Lt: value < limit}
     return checks[type(bound)]

@@ -4,13 +4,11 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
-from typing_extensions import Doc
 
 from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import Metavar
 
 
 @dataclass
@@ -39,74 +37,50 @@ class Plan:
 
 @dataclass(frozen=True)
 class Options:
-    """What holds for every recipe. It never changes what is learned, only from which numbers."""
+    """Options of every training. They change the numbers that it runs on, never its objective.
 
-    seed: Annotated[
-        int,
-        Ge(0),
-        Doc("seed of the initial weights, data order, noise, splits and pictures, at least 0"),
-    ] = 0
-    device: Annotated[
-        str,
-        Metavar("{auto,cpu,cuda,cuda:N,mps}"),
-        Doc("device to train on; auto takes a GPU if there is one"),
-    ] = "auto"
-    precision: Annotated[
-        Literal["auto", "bf16", "fp32"],
-        Doc(
-            "number format of the networks; losses are always float32; auto takes bf16 if the "
-            "device has it in hardware"
-        ),
-    ] = "auto"
-    validation: Annotated[
-        float,
-        Ge(0),
-        Lt(1),
-        Doc(
-            "fraction of the training images to hold out for validation, from 0 to less than 1; "
-            "the default is 1/12"
-        ),
-    ] = 1 / 12
-    track: Annotated[
-        str | None,
-        Metavar("IMAGE"),
-        Doc(
-            "image file, or row number (from 0) of a validation image, whose reconstruction is "
-            "saved during training"
-        ),
-    ] = None
-    tracker: Annotated[
-        Literal["tensorboard", "wandb", "mlflow"] | None,
-        Doc("experiment tracker that also receives the logged values and pictures"),
-    ] = None
+    Parameters
+    ----------
+    seed : N
+        seed of the initial weights, data order, noise, splits and pictures, at least 0
+    device : {auto,cpu,cuda,cuda:N,mps}
+        device to train on; auto takes a GPU if there is one
+    precision : {auto,bf16,fp32}
+        number format of the networks; losses are always float32; auto takes bf16 if the device has
+        it in hardware
+    validation : FLOAT
+        fraction of the training images to hold out for validation, from 0 to less than 1; the
+        default is 1/12
+    track : IMAGE
+        image file, or row number (from 0) of a validation image, whose reconstruction is saved
+        during training
+    tracker : {tensorboard,wandb,mlflow}
+        experiment tracker that also receives the logged values and pictures
+    white : VALUE
+        pixel value that means 1.0, for example 4095 for a 12-bit camera; needed for 16-bit and
+        floating-point images whose range is not that of their type
+    background : LEVEL
+        grey level behind transparent pixels, from 0 (black) to 1 (white)
+    stream
+        read .tar or .parquet shards during training, and store no decoded pixels on disk
+    threads : N
+        number of CPU threads, at least 1; the default is one per core
+    log_every : N
+        number of training steps between two rows of log.jsonl, at least 1
+    save_every : N
+        number of training steps between two saves, at least 1; each epoch ends with a save too
+    """
+
+    seed: Annotated[int, Ge(0)] = 0
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    validation: Annotated[float, Ge(0), Lt(1)] = 1 / 12
+    track: str | None = None
+    tracker: Literal["tensorboard", "wandb", "mlflow"] | None = None
     _: KW_ONLY
-    white: Annotated[
-        float | None,
-        Gt(0),
-        Metavar("VALUE"),
-        Doc(
-            "pixel value that means 1.0, for example 4095 for a 12-bit camera; needed for 16-bit "
-            "and floating-point images whose range is not that of their type"
-        ),
-    ] = None
-    background: Annotated[
-        float, Ge(0), Doc("grey level behind transparent pixels, from 0 (black) to 1 (white)")
-    ] = 1.0
-    stream: Annotated[
-        bool,
-        Doc("read .tar or .parquet shards during training, and store no decoded pixels on disk"),
-    ] = False
-    threads: Annotated[
-        int | None, Ge(1), Doc("number of CPU threads, at least 1; the default is one per core")
-    ] = None
-    log_every: Annotated[
-        int, Ge(1), Doc("number of training steps between two rows of log.jsonl, at least 1")
-    ] = 50
-    save_every: Annotated[
-        int,
-        Ge(1),
-        Doc(
-            "number of training steps between two saves, at least 1; the end of each epoch is "
-            "saved too"
-        ),
-    ] = 500
+    white: Annotated[float | None, Gt(0)] = None
+    background: Annotated[float, Ge(0)] = 1.0
+    stream: bool = False
+    threads: Annotated[int | None, Ge(1)] = None
+    log_every: Annotated[int, Ge(1)] = 50
+    save_every: Annotated[int, Ge(1)] = 500

@@ -12,65 +12,69 @@ from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsag
 from torch.profiler import ProfilerActivity, profile
 
 from latentia.core.errors import Error
-from latentia.core.spans import PARTS, STEP
-from latentia.training.events import Profiled
+from latentia.core.spans import PART_SPANS, STEP_SPAN
+from latentia.training.events import ProfileWritten
 
-FIRST, STEPS = 10, 20  # steps that warm up, and those that are traced
+WARMUP_STEPS, TRACE_STEPS = 10, 20  # steps that warm up, and those that are traced
 
 
 @contextmanager
-def traced(path: Path, left: int) -> Iterator[Callable[[], Iterator[Profiled]]]:
+def trace_steps(path: Path, steps_left: int) -> Iterator[Callable[[], Iterator[ProfileWritten]]]:
     """A function to be called after each of the `left` steps; one of its calls writes the trace.
 
     The sums are the processor's time: what it waits for, a device or other processes, is waiting.
     """
-    first = min(FIRST, left // 2)
-    last, done, running = min(first + STEPS, left), 0, None
+    first_step = min(WARMUP_STEPS, steps_left // 2)
+    last_step, steps_done, profiler = min(first_step + TRACE_STEPS, steps_left), 0, None
 
-    def begin() -> profile:
-        kinds = {ProfilerActivity.CPU, ProfilerActivity.CUDA}
-        begun = profile(activities=kinds & torch.profiler.supported_activities())
-        begun.start()
-        return begun
+    def start_profiler() -> profile:
+        activities = {ProfilerActivity.CPU, ProfilerActivity.CUDA}
+        new_profiler = profile(activities=activities & torch.profiler.supported_activities())
+        new_profiler.start()
+        return new_profiler
 
-    def after() -> Iterator[Profiled]:
-        nonlocal done, running
-        done += 1
-        if done == last and running:
-            running.stop()
-            ended, running = running, None
+    def record_step() -> Iterator[ProfileWritten]:
+        nonlocal steps_done, profiler
+        steps_done += 1
+        if steps_done == last_step and profiler:
+            profiler.stop()
+            trace, profiler = profiler, None
             try:
-                ended.export_chrome_trace(str(path))
+                trace.export_chrome_trace(str(path))
                 if not path.exists() or not path.read_bytes().endswith((b"}", b"}\n")):
                     raise OSError("it is not whole")  # the library itself raises nothing
-            except (OSError, RuntimeError) as problem:
+            except (OSError, RuntimeError) as error:
                 raise Error(
-                    f"{path} cannot be written ({problem}); the run is as it was saved last: make "
+                    f"{path} cannot be written ({error}); the run is as it was saved last: make "
                     f"room, then latentia resume {shlex.quote(str(path.parent))}."
                 ) from None
-            yield Profiled(str(path), last - first, parts(ended.events() or (), last - first))
-        elif done == first:
-            running = begin()
+            yield ProfileWritten(
+                str(path),
+                last_step - first_step,
+                sum_parts(trace.events() or (), last_step - first_step),
+            )
+        elif steps_done == first_step:
+            profiler = start_profiler()
 
     try:
-        if left and not first:  # one step
-            running = begin()
-        yield after
+        if steps_left and not first_step:  # one step
+            profiler = start_profiler()
+        yield record_step
     finally:
-        if running:  # the run was stopped within the window
-            running.stop()
+        if profiler:  # the run was stopped within the window
+            profiler.stop()
 
 
-def parts(events: Iterable[Any], steps: int) -> dict[str, float]:
+def sum_parts(events: Iterable[Any], steps: int) -> dict[str, float]:
     """Milliseconds a step in each part, without other parts within it; `step`: in none of them."""
-    sums = Counter(dict.fromkeys((*PARTS, STEP), 0.0))
+    sums = Counter(dict.fromkeys((*PART_SPANS, STEP_SPAN), 0.0))
     for event in events:
         if event.name not in sums or event.device_type != DeviceType.CPU:
             continue
         sums[event.name] += event.cpu_time_total
-        above = event.cpu_parent
-        while above and above.name not in sums:
-            above = above.cpu_parent
-        if above:
-            sums[above.name] -= event.cpu_time_total
+        parent = event.cpu_parent
+        while parent and parent.name not in sums:
+            parent = parent.cpu_parent
+        if parent:
+            sums[parent.name] -= event.cpu_time_total
     return {name: value / 1000 / steps for name, value in sums.items()}

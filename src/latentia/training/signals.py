@@ -9,24 +9,26 @@ from latentia.core import distributed
 
 
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
+def catch_stop_signals() -> Iterator[threading.Event]:
     """SIGTERM and the first Ctrl-C set the event, so that the loop saves; the next interrupts.
 
     Of several processes none is interrupted: each signal comes twice, once through torchrun.
     """
-    stopped = threading.Event()
+    stop_event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield stopped
+        yield stop_event
         return
 
-    def stop(number: int, _: object) -> None:
-        if stopped.is_set() and number == signal.SIGINT and distributed.size() == 1:
+    def request_stop(signal_number: int, _: object) -> None:
+        if stop_event.is_set() and signal_number == signal.SIGINT and distributed.world_size() == 1:
             raise KeyboardInterrupt
-        stopped.set()
+        stop_event.set()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous_handlers = {
+        number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
-        yield stopped
+        yield stop_event
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)

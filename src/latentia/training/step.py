@@ -9,31 +9,31 @@ import torch
 from torch import Tensor, nn
 
 from latentia.core import distributed
-from latentia.core.contract import Batch, Moment, Player, Shared, Terms
-from latentia.core.seeding import seed_global
-from latentia.core.spans import span
-from latentia.core.text import counted
+from latentia.core.contract import Batch, Player, Shared, StepContext, Terms
+from latentia.core.seeding import seed_global_generators
+from latentia.core.spans import record_span
+from latentia.core.text import pluralize
 from latentia.training.optimizers import Adam
 
 
-class NonFinite(Exception):
+class NonFiniteError(Exception):
     """A term or a gradient is not finite; the text says which, where first, and in which rows."""
 
 
 @dataclass
-class Turn:
+class PlayerStep:
     """What a player sees when its turn comes."""
 
     name: str
     player: Player
     batch: Batch
-    moment: Moment
+    moment: StepContext
     shared: Shared
     autocast: torch.autocast
 
     def terms(self) -> Terms:
         """The same numbers however often they are asked for: dropout's generator has an address."""
-        seed_global(self.moment.seed, own(f"dropout/{self.name}"), self.moment.step)
+        seed_global_generators(self.moment.seed, per_rank(f"dropout/{self.name}"), self.moment.step)
         with self.autocast:
             return self.player.terms(self.batch, self.moment, self.shared)
 
@@ -44,34 +44,36 @@ class Turn:
 
         Raises: NonFinite; then no step was taken and no gradient is left.
         """
-        with only(self.player, model):
-            with span("forward"):
+        with freeze_others(self.player, model):
+            with record_span("forward"):
                 terms = self.terms()
                 if not terms:
                     return None
                 means = {name: value.mean() for name, (_, value) in terms.items()}
                 weights = {name: weight for name, (weight, _) in terms.items()}
-                weighted = [_weighted(means[k], *terms[k]) for k in means]
-                loss = torch.stack(weighted).sum()
-            with span("backward"):
+                weighted_means = [_weighted_mean(means[k], *terms[k]) for k in means]
+                loss = torch.stack(weighted_means).sum()
+            with record_span("backward"):
                 loss.backward()
             # to walk the modules at every step would cost a tenth of a small one
-            own = [p for group in optimizer.param_groups for p in group["params"]]
-            gradients = [p.grad for p in own if p.grad is not None]
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            gradients = [p.grad for p in parameters if p.grad is not None]
             means = {name: mean.detach() for name, mean in means.items()}
             loss = loss.detach()
-            distributed.average([*gradients, loss, *means.values()])
-            with span("optimizer"):
+            distributed.all_reduce_mean([*gradients, loss, *means.values()])
+            with record_span("optimizer"):
                 norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
-            with span("waiting"):  # for the device
-                known = norm.item() + loss.item()
-            if not math.isfinite(known):
-                where = self.where()  # in every process: terms may wait for the others
-                blamed = [why for why in distributed.gathered(self.blame(terms)) if why]
-                why = (blamed[0] if blamed else self.explain()) + where
+            with record_span("waiting"):  # for the device
+                finite_sum = norm.item() + loss.item()
+            if not math.isfinite(finite_sum):
+                location = self.where()  # in every process: terms may wait for the others
+                bad_terms = [
+                    reason for reason in distributed.all_gather_objects(self.blame(terms)) if reason
+                ]
+                reason = (bad_terms[0] if bad_terms else self.explain()) + location
                 optimizer.zero_grad(set_to_none=True)
-                raise NonFinite(why)
-            with span("optimizer"):
+                raise NonFiniteError(reason)
+            with record_span("optimizer"):
                 if adam.clip is not None and norm > adam.clip:
                     torch._foreach_mul_(gradients, adam.clip / norm)  # pyright: ignore
                 for group in optimizer.param_groups:
@@ -85,8 +87,10 @@ class Turn:
         for name, (_, value) in terms.items():
             rows = (~value.isfinite()).nonzero().flatten() + self.moment.first_row
             if len(rows):
-                shown = ", ".join(map(str, rows[:8].tolist())) + (", ..." if len(rows) > 8 else "")
-                count = f"{len(rows)} of {counted(len(value), 'image')} (rows {shown})"
+                row_list = ", ".join(map(str, rows[:8].tolist())) + (
+                    ", ..." if len(rows) > 8 else ""
+                )
+                count = f"{len(rows)} of {pluralize(len(value), 'image')} (rows {row_list})"
                 return f"{name} is not finite in {count}"
         return None
 
@@ -99,44 +103,46 @@ class Turn:
 
     def where(self) -> str:
         """The first module whose output is not finite; the pass is run again to see it."""
-        first: list[str] = []
+        failing_modules: list[str] = []
         names = {id(module): name for name, module in self.player.module.named_modules()}
 
-        def look(module: nn.Module, _: object, output: object) -> None:
-            broken = isinstance(output, Tensor) and not output.isfinite().all()
-            if broken and not first:
-                first.append(names[id(module)] or self.name)
+        def check_output(module: nn.Module, _: object, output: object) -> None:
+            is_broken = isinstance(output, Tensor) and not output.isfinite().all()
+            if is_broken and not failing_modules:
+                failing_modules.append(names[id(module)] or self.name)
 
-        hooks = [m.register_forward_hook(look) for m in self.player.module.modules()]
+        hooks = [m.register_forward_hook(check_output) for m in self.player.module.modules()]
         try:
             self.terms()
         finally:
             for hook in hooks:
                 hook.remove()
-        return f", first in {first[0]}" if first else ""
+        return f", first in {failing_modules[0]}" if failing_modules else ""
 
 
-def _weighted(mean: Tensor, weight: float | Tensor, value: Tensor) -> Tensor:
+def _weighted_mean(mean: Tensor, weight: float | Tensor, value: Tensor) -> Tensor:
     return (weight * value).mean() if isinstance(weight, Tensor) else weight * mean
 
 
-def own(purpose: str) -> str:
+def per_rank(purpose: str) -> str:
     """The address of dropout, which each process draws for its own rows."""
     return f"{purpose}/{distributed.rank()}" if distributed.rank() else purpose
 
 
 @contextmanager
-def only(player: Player, model: nn.Module) -> Iterator[None]:
+def freeze_others(player: Player, model: nn.Module) -> Iterator[None]:
     """Everything but this player is frozen: no gradient strays (trap 5)."""
     if player.module is model:
         yield
         return
-    own = {id(p) for p in player.module.parameters()}
-    others = [p for p in model.parameters() if id(p) not in own and p.requires_grad]
-    for parameter in others:
+    player_ids = {id(p) for p in player.module.parameters()}
+    other_parameters = [
+        p for p in model.parameters() if id(p) not in player_ids and p.requires_grad
+    ]
+    for parameter in other_parameters:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in others:
+        for parameter in other_parameters:
             parameter.requires_grad_(True)

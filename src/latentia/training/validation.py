@@ -9,19 +9,19 @@ from torch import Tensor
 from latentia.core import distributed
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
-from latentia.core.modes import evaluating
+from latentia.core.modes import evaluation_mode
 from latentia.data import Split
 from latentia.data.splits import load_image
-from latentia.training.ema import in_place_of
-from latentia.training.events import Event, Finding, Log, Pictured, Validated, read_rows
+from latentia.training.ema import swap_weights
+from latentia.training.events import Event, Finding, ImagesRendered, Log, Validated, read_rows
 from latentia.training.plan import Options, Plan
 from latentia.training.state import State
-from latentia.training.step import NonFinite
+from latentia.training.step import NonFiniteError
 
-PICTURED, SHOWN = 24, 12  # epochs pictured and looked at, about; samples in each
+RENDER_COUNT, SAMPLE_COUNT = 24, 12  # epochs pictured and looked at, about; samples in each
 
 
-class Watch:
+class Validator:
     """Looks at ends of epochs; of the run, nothing moves but the log and what is selected.
 
     look: what the settings and the log show.
@@ -33,49 +33,55 @@ class Watch:
         options: Options,
         state: State,
         log: Log,
-        look: Callable[[], list[Finding]],
+        diagnose: Callable[[], list[Finding]],
         device: torch.device,
     ):
-        self.plan, self.options, self.state, self.log, self.look = plan, options, state, log, look
+        self.plan, self.options, self.state, self.log, self.look = (
+            plan,
+            options,
+            state,
+            log,
+            diagnose,
+        )
         self.device = device
         self.validation = plan.images.split("validation").to(device)
-        many = max(1, round(plan.epochs / PICTURED))
-        self.looked_epochs = {1, *range(many, plan.epochs + 1, many)} - {plan.epochs}
+        interval = max(1, round(plan.epochs / RENDER_COUNT))
+        self.looked_epochs = {1, *range(interval, plan.epochs + 1, interval)} - {plan.epochs}
         self.pictured_epochs = {*self.looked_epochs, plan.epochs}
         if type(plan.model).sample is Model.sample:  # a model that draws nothing
             self.pictured_epochs = set()
         self.tracked = self.find_tracked()
 
-    def at_end_of(self, epoch: int, writes: bool) -> Iterator[Event]:
+    def at_end_of(self, epoch: int, is_writer: bool) -> Iterator[Event]:
         """writes: whether this process keeps the run folder.
 
         Raises: NonFinite if the validation is not finite.
         """
-        if event := self.validated(epoch, writes):
+        if event := self.validated(epoch, is_writer):
             yield event
-        if writes and epoch in self.pictured_epochs:
+        if is_writer and epoch in self.pictured_epochs:
             yield self.pictured(epoch)
-        if writes and epoch in self.looked_epochs:
+        if is_writer and epoch in self.looked_epochs:
             yield from self.looked()
 
-    def validated(self, epoch: int, writes: bool) -> Validated | None:
+    def validated(self, epoch: int, is_writer: bool) -> Validated | None:
         """Held-out images in float32, with the weights that would be kept."""
         state, model = self.state, self.plan.model
         if not len(self.validation):
             return None
-        with in_place_of(model, state.averaged.tensors if state.averaged else None):
-            values = score(model, self.validation, self.options.seed)
+        with swap_weights(model, state.averaged.tensors if state.averaged else None):
+            values = score_split(model, self.validation, self.options.seed)
         if not values:
             return None
-        if broken := [name for name, value in values.items() if not math.isfinite(value)]:
-            raise NonFinite(f"{broken[0]} of the validation images is not finite")
-        found = values.get(model.selected_by or "", state.best)
-        selected = found < state.best
-        if selected:
-            state.best = found
+        if non_finite := [name for name, value in values.items() if not math.isfinite(value)]:
+            raise NonFiniteError(f"{non_finite[0]} of the validation images is not finite")
+        current_score = values.get(model.selected_by or "", state.best)
+        is_best = current_score < state.best
+        if is_best:
+            state.best = current_score
             state.select()
-        event = Validated(state.step, epoch, values, len(self.validation), selected)
-        if writes:
+        event = Validated(state.step, epoch, values, len(self.validation), is_best)
+        if is_writer:
             self.log.write(event)
         return event
 
@@ -97,41 +103,47 @@ class Watch:
         return images.preprocess([name])[:1].to(self.device)
 
     @torch.no_grad()
-    def pictured(self, epoch: int) -> Pictured:
+    def pictured(self, epoch: int) -> ImagesRendered:
         """Samples of a fixed seed, by the weights that would be kept; nothing of the run moves."""
         model, state = self.plan.model, self.state
         with (
-            in_place_of(model, state.averaged.tensors if state.averaged else None),
-            evaluating(model),
+            swap_weights(model, state.averaged.tensors if state.averaged else None),
+            evaluation_mode(model),
         ):
-            tracked = None
+            reconstruction = None
             if self.tracked is not None and isinstance(model, HasLatents):
-                tracked = model.decode(model.encode(self.tracked).mean).cpu()
-            return Pictured(state.step, epoch, model.sample(SHOWN, seed=0).cpu(), tracked)
+                reconstruction = model.decode(model.encode(self.tracked).mean).cpu()
+            return ImagesRendered(
+                state.step, epoch, model.sample(SAMPLE_COUNT, seed=0).cpu(), reconstruction
+            )
 
     def looked(self) -> Iterator[Finding]:
         """Each kind once a run: the log, which a resume cuts to its state, knows what was said."""
-        found = self.look()
-        said = {row.get("kind") for row in read_rows(self.log.rows)} if found else set()
-        for finding in found:
-            if finding.kind not in said:
+        findings = self.look()
+        logged_kinds = {row.get("kind") for row in read_rows(self.log.rows)} if findings else set()
+        for finding in findings:
+            if finding.kind not in logged_kinds:
                 finding = finding._replace(step=self.state.step)
                 self.log.write(finding._replace(cure=()))  # commands name folders: no run repeats
                 yield finding
 
 
 @torch.no_grad()
-def score(model: Model, split: Split, seed: int, size: int | None = None) -> dict[str, float]:
+def score_split(
+    model: Model, split: Split, seed: int, batch_size: int | None = None
+) -> dict[str, float]:
     """Means over images (not over batches: the last one is short) of `Model.score`.
 
     Several processes take the batches in turn.
     """
-    size = size or split.at_once()
+    batch_size = batch_size or split.at_once()
 
-    def of(number: int) -> dict[str, float]:
-        batch, moment = split.moment(number, size, seed)
-        return {key: v.double().sum().item() for key, v in model.score(batch, moment).items()}
+    def score_batch(batch_index: int) -> dict[str, float]:
+        batch, context = split.moment(batch_index, batch_size, seed)
+        return {key: v.double().sum().item() for key, v in model.score(batch, context).items()}
 
-    with evaluating(model):
-        parts = list(distributed.in_turn(math.ceil(len(split) / size), of))
-    return {key: sum(part[key] for part in parts) / len(split) for key in parts[0]}
+    with evaluation_mode(model):
+        batch_sums = list(
+            distributed.map_round_robin(math.ceil(len(split) / batch_size), score_batch)
+        )
+    return {key: sum(sums[key] for sums in batch_sums) / len(split) for key in batch_sums[0]}

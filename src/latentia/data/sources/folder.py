@@ -5,72 +5,76 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.text import counted
-from latentia.data.decode import Preprocessing, Unreadable, headers
-from latentia.data.image_files import Files, some
-from latentia.data.listing import File, looks_like_image
-from latentia.data.reader import Survey, Wanted
+from latentia.core.text import pluralize
+from latentia.data.decode import DecodeError, Preprocessing, read_headers
+from latentia.data.image_files import ImageFiles, abbreviate_list
+from latentia.data.listing import FileEntry, looks_like_image
+from latentia.data.reader import LoadOptions, SourceInfo
 
 
 @dataclass
-class Folder:
+class FolderReader:
     """Every image among the listed files; whatever else is among them is named in the notes."""
 
     label: str
-    listed: list[File]
-    files: Files | None = None
+    listed: list[FileEntry]
+    files: ImageFiles | None = None
 
     def identity(self) -> str:
         return "\n".join(f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.listed)
 
-    def survey(self, wanted: Wanted) -> Survey:
-        images, others = [], []
+    def survey(self, options: LoadOptions) -> SourceInfo:
+        image_entries, other_entries = [], []
         for file in self.listed:
-            (images if looks_like_image(file) or opens(file) else others).append(file)
-        if not images:
-            tars = any(file.key.endswith(".tar") for file in others)
-            shards = ", or --stream to read its .tar files" if tars else ""
+            (
+                image_entries if looks_like_image(file) or is_decodable(file) else other_entries
+            ).append(file)
+        if not image_entries:
+            has_tar_files = any(file.key.endswith(".tar") for file in other_entries)
+            stream_hint = ", or --stream to read its .tar files" if has_tar_files else ""
             raise Error(
-                f"{self.label} holds no images ({counted(len(others), 'other file')}); give a"
-                f" folder of PNG, JPEG, TIFF or other images, in sub-folders or not{shards}."
+                f"{self.label} holds no images ({pluralize(len(other_entries), 'other file')}); give a"
+                f" folder of PNG, JPEG, TIFF or other images, in sub-folders or not{stream_hint}."
             )
-        self.files = Files(
+        self.files = ImageFiles(
             self.label,
-            [file.key for file in images],
-            lambda start, stop: [file.path for file in images[start:stop]],
+            [file.key for file in image_entries],
+            lambda start, stop: [file.path for file in image_entries[start:stop]],
         )
-        self.files.survey(wanted.channels)
+        self.files.survey(options.channels)
         notes = self.files.notes()
-        if others:
-            notes.append(f"{self.label}: not images, not used: {some([f.key for f in others])}.")
-        keys = self.files.keys()
-        tops = {key.split("/", 1)[0] for key in keys if "/" in key}
-        if splits := sorted(tops & {"train", "val", "valid", "validation", "test"}):
+        if other_entries:
             notes.append(
-                f"{self.label}: {', '.join(splits)} are read as any other folder; train, validation"
+                f"{self.label}: not images, not used: {abbreviate_list([f.key for f in other_entries])}."
+            )
+        keys = self.files.keys()
+        top_folders = {key.split("/", 1)[0] for key in keys if "/" in key}
+        if split_folders := sorted(top_folders & {"train", "val", "valid", "validation", "test"}):
+            notes.append(
+                f"{self.label}: {', '.join(split_folders)} are read as any other folder; train, validation"
                 " and test are drawn by seed."
             )
-        columns, classes = labels(keys)
-        parts = {"train": len(keys)}
-        return Survey(*self.files.kind(), keys, parts, columns, classes, notes)
+        columns, classes = derive_labels(keys)
+        split_counts = {"train": len(keys)}
+        return SourceInfo(*self.files.kind(), keys, split_counts, columns, classes, notes)
 
-    def fill(self, out: np.ndarray, prep: Preprocessing) -> None:
+    def fill(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         assert self.files is not None
-        self.files.decode(out, prep)
+        self.files.decode(out, preprocessing)
 
 
-def opens(file: File) -> bool:
+def is_decodable(file: FileEntry) -> bool:
     """Whether a file without an image's suffix is an image all the same."""
     try:
-        return file.size > 0 and bool(headers(file.path))
-    except Unreadable:
+        return file.size > 0 and bool(read_headers(file.path))
+    except DecodeError:
         return False
 
 
-def labels(keys: list[str]) -> tuple[dict[str, np.ndarray], dict[str, list[str] | None]]:
+def derive_labels(keys: list[str]) -> tuple[dict[str, np.ndarray], dict[str, list[str] | None]]:
     """The first folder of each key as its label, if every image lies in a folder."""
     if not all("/" in key for key in keys):
         return {}, {}
     folders = [key.split("/", 1)[0] for key in keys]
-    names, label = np.unique(folders, return_inverse=True)
-    return {"label": label.astype(np.int64)}, {"label": names.tolist()}
+    class_names, label = np.unique(folders, return_inverse=True)
+    return {"label": label.astype(np.int64)}, {"label": class_names.tolist()}

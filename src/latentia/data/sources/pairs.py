@@ -9,25 +9,25 @@ from pathlib import Path
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.text import counted
+from latentia.core.text import pluralize
 from latentia.data.decode import Preprocessing
-from latentia.data.image_files import some
-from latentia.data.listing import File, looks_like_image
-from latentia.data.reader import Survey, Wanted
-from latentia.data.sources.folder import Folder
+from latentia.data.image_files import abbreviate_list
+from latentia.data.listing import FileEntry, looks_like_image
+from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.sources.folder import FolderReader
 
-SPECKLE, PATTERNS = "speckle", "patterns"
+SPECKLE_FOLDER, PATTERNS_FOLDER = "speckle", "patterns"
 
 
-def is_pairs(listed: list[File]) -> bool:
+def is_pair_folder(entries: list[FileEntry]) -> bool:
     """Both sub-folders, no other, and every image in one of them."""
-    tops = {file.key.split("/", 1)[0] for file in listed if "/" in file.key}
-    loose = any(looks_like_image(file) for file in listed if "/" not in file.key)
-    return tops == {SPECKLE, PATTERNS} and not loose
+    top_folders = {file.key.split("/", 1)[0] for file in entries if "/" in file.key}
+    has_loose_images = any(looks_like_image(file) for file in entries if "/" not in file.key)
+    return top_folders == {SPECKLE_FOLDER, PATTERNS_FOLDER} and not has_loose_images
 
 
 @dataclass
-class Pairs:
+class PairReader:
     """The speckle images of a folder, in order of their names; the column `pattern` beside them.
 
     Partners have the same path within their sub-folders, but for the suffix; of two files of as
@@ -35,91 +35,103 @@ class Pairs:
     """
 
     label: str
-    speckle: Folder
-    patterns: Folder
+    speckle: FolderReader
+    patterns: FolderReader
     loose: list[str]  # files beside the two sub-folders
     pattern: np.ndarray = field(default_factory=lambda: np.empty(0))
     order: list[int] = field(default_factory=list)  # row of the pattern of each speckle image
 
     def identity(self) -> str:
-        return f"{SPECKLE}\n{self.speckle.identity()}\n{PATTERNS}\n{self.patterns.identity()}"
+        return f"{SPECKLE_FOLDER}\n{self.speckle.identity()}\n{PATTERNS_FOLDER}\n{self.patterns.identity()}"
 
-    def survey(self, wanted: Wanted) -> Survey:
-        seen = self.speckle.survey(wanted)
-        shown = self.patterns.survey(wanted)
-        self.order = self.matched(seen.keys, shown.keys)
-        if len(shown.sizes) > 1:
-            raise self.uneven(shown)
-        shape = (len(seen.keys), shown.channels, *shown.sizes[0])
+    def survey(self, options: LoadOptions) -> SourceInfo:
+        speckle_info = self.speckle.survey(options)
+        pattern_info = self.patterns.survey(options)
+        self.order = self.matched(speckle_info.keys, pattern_info.keys)
+        if len(pattern_info.sizes) > 1:
+            raise self.uneven(pattern_info)
+        shape = (len(speckle_info.keys), pattern_info.channels, *pattern_info.sizes[0])
         # filled with the pixels: only a shape may be asked for
-        self.pattern = np.empty(shape, np.float32 if shown.deep else np.uint8)
-        loose = [f"{self.label}: not used: {some(self.loose)}."] if self.loose else []
-        return seen._replace(
-            columns={"pattern": self.pattern, **seen.columns},
-            classes={"pattern": None, **seen.classes},
-            notes=[*seen.notes, *shown.notes, *loose],
+        self.pattern = np.empty(shape, np.float32 if pattern_info.deep else np.uint8)
+        loose_notes = (
+            [f"{self.label}: not used: {abbreviate_list(self.loose)}."] if self.loose else []
+        )
+        return speckle_info._replace(
+            columns={"pattern": self.pattern, **speckle_info.columns},
+            classes={"pattern": None, **speckle_info.classes},
+            notes=[*speckle_info.notes, *pattern_info.notes, *loose_notes],
         )
 
-    def fill(self, out: np.ndarray, prep: Preprocessing) -> None:
+    def fill(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         channels, height, width = self.pattern.shape[1:]
-        shown = np.empty_like(self.pattern)
-        own = Preprocessing(height, width, channels, prep.white, prep.background)
-        self.patterns.fill(shown, own)
-        self.pattern[:] = shown[self.order]
-        self.speckle.fill(out, prep)
+        unsorted_patterns = np.empty_like(self.pattern)
+        pattern_preprocessing = Preprocessing(
+            height, width, channels, preprocessing.white, preprocessing.background
+        )
+        self.patterns.fill(unsorted_patterns, pattern_preprocessing)
+        self.pattern[:] = unsorted_patterns[self.order]
+        self.speckle.fill(out, preprocessing)
 
-    def matched(self, seen: list[str], shown: list[str]) -> list[int]:
+    def matched(self, speckle_keys: list[str], pattern_keys: list[str]) -> list[int]:
         """For each key of `seen` the place of its partner in `shown`.
 
         Raises: Error if one has no partner, or more than one.
         """
-        seen, shown = [stem(key) for key in seen], [stem(key) for key in shown]
-        alone = sorted(
-            [(name, "no pattern") for name in set(seen) - set(shown)]
-            + [(name, "no speckle") for name in set(shown) - set(seen)]
+        speckle_keys, pattern_keys = (
+            [strip_suffix(key) for key in speckle_keys],
+            [strip_suffix(key) for key in pattern_keys],
         )
-        if alone:
-            listed = some([f"{name} ({lack})" for name, lack in alone])
+        unpaired_names = sorted(
+            [(name, "no pattern") for name in set(speckle_keys) - set(pattern_keys)]
+            + [(name, "no speckle") for name in set(pattern_keys) - set(speckle_keys)]
+        )
+        if unpaired_names:
+            summary = abbreviate_list([f"{name} ({problem})" for name, problem in unpaired_names])
             raise Error(
-                f"{self.label} holds {counted(len(alone), 'image')} without a partner: {listed}."
-                f" Give {SPECKLE}/NAME and {PATTERNS}/NAME for each, or remove them."
+                f"{self.label} holds {pluralize(len(unpaired_names), 'image')} without a partner: {summary}."
+                f" Give {SPECKLE_FOLDER}/NAME and {PATTERNS_FOLDER}/NAME for each, or remove them."
             )
-        counts = Counter(seen) | Counter(shown)
-        if twice := sorted(name for name, count in counts.items() if count > 1):
+        counts = Counter(speckle_keys) | Counter(pattern_keys)
+        if duplicate_names := sorted(name for name, count in counts.items() if count > 1):
             raise Error(
-                f"{self.label} holds {counted(len(twice), 'name')} more than once, with other "
-                f"suffixes: {some(twice)}. Leave one file of each name in {SPECKLE}/ and"
-                f" in {PATTERNS}/."
+                f"{self.label} holds {pluralize(len(duplicate_names), 'name')} more than once, with other "
+                f"suffixes: {abbreviate_list(duplicate_names)}. Leave one file of each name in {SPECKLE_FOLDER}/ and"
+                f" in {PATTERNS_FOLDER}/."
             )
-        at = {name: row for row, name in enumerate(shown)}
-        return [at[name] for name in seen]
+        row_by_name = {name: row for row, name in enumerate(pattern_keys)}
+        return [row_by_name[name] for name in speckle_keys]
 
-    def uneven(self, shown: Survey) -> Error:
+    def uneven(self, pattern_info: SourceInfo) -> Error:
         assert self.patterns.files is not None
-        first: dict[str, str] = {}
-        pages = chain.from_iterable(self.patterns.files.headers.values())
-        for key, page in zip(shown.keys, pages, strict=True):
-            first.setdefault(f"{page.height}x{page.width}", key)
-        listed = some([f"{size} such as {key}" for size, key in first.items()])
+        key_by_size: dict[str, str] = {}
+        page_headers = chain.from_iterable(self.patterns.files.headers.values())
+        for key, page in zip(pattern_info.keys, page_headers, strict=True):
+            key_by_size.setdefault(f"{page.height}x{page.width}", key)
+        summary = abbreviate_list([f"{size} such as {key}" for size, key in key_by_size.items()])
         return Error(
-            f"{self.patterns.label} holds images of {len(first)} sizes: {listed}. Patterns enter as"
+            f"{self.patterns.label} holds images of {len(key_by_size)} sizes: {summary}. Patterns enter as"
             " they were shown, all of one size: resize them."
         )
 
 
-def stem(key: str) -> str:
+def strip_suffix(key: str) -> str:
     """Without the suffix, but with the page: a.tif#3 is a#3."""
     return re.sub(r"\.[^./]*?(#\d+)?$", r"\1", key)
 
 
-def pairs(path: Path, label: str, listed: list[File]) -> Pairs:
-    def part(name: str) -> Folder:
+def make_pair_reader(path: Path, source_name: str, entries: list[FileEntry]) -> PairReader:
+    def make_subfolder_reader(name: str) -> FolderReader:
         files = [
             file._replace(key=file.key.removeprefix(f"{name}/"))
-            for file in listed
+            for file in entries
             if file.key.startswith(f"{name}/")
         ]
-        return Folder(f"{label}{name}/", files)
+        return FolderReader(f"{source_name}{name}/", files)
 
-    loose = [file.key for file in listed if "/" not in file.key]
-    return Pairs(label, part(SPECKLE), part(PATTERNS), loose)
+    loose_files = [file.key for file in entries if "/" not in file.key]
+    return PairReader(
+        source_name,
+        make_subfolder_reader(SPECKLE_FOLDER),
+        make_subfolder_reader(PATTERNS_FOLDER),
+        loose_files,
+    )

@@ -8,18 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error
-from latentia.data.decode import SUFFIXES
-from latentia.data.listing import as_file, listing, looks_like_image
+from latentia.data.decode import IMAGE_SUFFIXES
+from latentia.data.listing import list_files, looks_like_image, make_file_entry
 from latentia.data.reader import Reader
-from latentia.data.sources.arrays import ArrayFile, Arrays, numpy, planar, shown
-from latentia.data.sources.folder import Folder
-from latentia.data.sources.pairs import is_pairs, pairs
-from latentia.data.sources.shards import Shards
-from latentia.data.sources.synthetic import MADE, Made
-from latentia.data.sources.table import KNOWN, Table, hub_name
+from latentia.data.sources.arrays import (
+    ArrayFileReader,
+    ArrayReader,
+    format_shape,
+    to_nchw,
+    to_numpy,
+)
+from latentia.data.sources.folder import FolderReader
+from latentia.data.sources.pairs import is_pair_folder, make_pair_reader
+from latentia.data.sources.shards import ShardReader
+from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
+from latentia.data.sources.table import KNOWN_DATASETS, TableReader, parse_hub_name
 
-ALLOWED = (
-    f"{', '.join([*MADE, *KNOWN])}, hub:OWNER/NAME, a folder of images, a folder of speckle/"
+ACCEPTED_SOURCES = (
+    f"{', '.join([*SYNTHETIC_MODULES, *KNOWN_DATASETS])}, hub:OWNER/NAME, a folder of images, a folder of speckle/"
     " and patterns/, a folder with parquet in the hub's layout, or a .parquet, .npy or .npz file"
 )
 
@@ -71,16 +77,20 @@ class Source:
     def name(self) -> str:
         """For `run.json`: paths in full, since a run may be opened from another folder."""
         if self.kind is SourceKind.MEMORY:
-            array = numpy(self.data)
-            return f"array of {shown(array)} {array.dtype}"
+            array = to_numpy(self.data)
+            return f"array of {format_shape(array)} {array.dtype}"
         text = str(self.data)
-        if text.partition(":")[0] in MADE or text in KNOWN or text.startswith("hub:"):
+        if (
+            text.partition(":")[0] in SYNTHETIC_MODULES
+            or text in KNOWN_DATASETS
+            or text.startswith("hub:")
+        ):
             return text
         if self.stream and "://" in text:
             return text
         return str(Path(text).expanduser().resolve())
 
-    def reader(self) -> Reader | Shards:
+    def reader(self) -> Reader | ShardReader:
         """The one that reads this kind; touches no more than the folder's entries."""
         if isinstance(self.data, tuple | dict):
             raise Error(
@@ -88,50 +98,50 @@ class Source:
                 " or save images and labels as x and y of an .npz file."
             )
         if not isinstance(self.data, str | Path):
-            label = "the array"
-            return Arrays(label, {"train": planar(self.data, label)})
+            source_name = "the array"
+            return ArrayReader(source_name, {"train": to_nchw(self.data, source_name)})
         text = str(self.data)
         if self.stream:
-            if text.partition(":")[0] in MADE:
+            if text.partition(":")[0] in SYNTHETIC_MODULES:
                 raise Error(f"{text} is made here, not read; leave out --stream.")
-            return Shards(text, self.name)
-        if text.partition(":")[0] in MADE:
-            return Made(text)
-        if text in KNOWN:
-            return Table(text, KNOWN[text])
+            return ShardReader(text, self.name)
+        if text.partition(":")[0] in SYNTHETIC_MODULES:
+            return SyntheticReader(text)
+        if text in KNOWN_DATASETS:
+            return TableReader(text, KNOWN_DATASETS[text])
         if text.startswith("hub:"):
-            return Table(text, hub_name(text))
+            return TableReader(text, parse_hub_name(text))
         path = Path(text).expanduser()
         if path.is_dir():
-            return folder(path, f"{text.rstrip('/')}/")
+            return make_folder_reader(path, f"{text.rstrip('/')}/")
         if not path.exists():
-            near = get_close_matches(text, [*MADE, *KNOWN], n=1)
-            meant = f" did you mean {near[0]}?" if near else ""
-            raise Error(f"{text} does not exist;{meant} give {ALLOWED}.")
-        return file(path, text)
+            matches = get_close_matches(text, [*SYNTHETIC_MODULES, *KNOWN_DATASETS], n=1)
+            suggestion = f" did you mean {matches[0]}?" if matches else ""
+            raise Error(f"{text} does not exist;{suggestion} give {ACCEPTED_SOURCES}.")
+        return make_file_reader(path, text)
 
 
-def folder(path: Path, label: str) -> Reader:
+def make_folder_reader(path: Path, source_name: str) -> Reader:
     """Parquet and no images: the hub's layout; speckle/ and patterns/: pairs; else images."""
-    listed = listing(path)
-    tables = any(each.path.suffix.lower() == ".parquet" for each in listed)
-    if tables and not any(looks_like_image(each) for each in listed):
-        return Table(label, path)
-    if is_pairs(listed):
-        return pairs(path, label, listed)
-    return Folder(label, listed)
+    entries = list_files(path)
+    has_tables = any(entry.path.suffix.lower() == ".parquet" for entry in entries)
+    if has_tables and not any(looks_like_image(entry) for entry in entries):
+        return TableReader(source_name, path)
+    if is_pair_folder(entries):
+        return make_pair_reader(path, source_name, entries)
+    return FolderReader(source_name, entries)
 
 
-def file(path: Path, text: str) -> Reader:
+def make_file_reader(path: Path, source_name: str) -> Reader:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        return Table(text, path)
+        return TableReader(source_name, path)
     if suffix in (".npy", ".npz"):
-        return ArrayFile(text, path)
-    if suffix in SUFFIXES:
-        return Folder(text, [as_file(path.name, path)])
-    raise Error(f"{text} is a {suffix or 'nameless'} file; give {ALLOWED}.")
+        return ArrayFileReader(source_name, path)
+    if suffix in IMAGE_SUFFIXES:
+        return FolderReader(source_name, [make_file_entry(path.name, path)])
+    raise Error(f"{source_name} is a {suffix or 'nameless'} file; give {ACCEPTED_SOURCES}.")
 
 
-def make_source(data: Any, *how: Any) -> Source:
-    return data if isinstance(data, Source) else Source(data, *how)
+def make_source(data: Any, *options: Any) -> Source:
+    return data if isinstance(data, Source) else Source(data, *options)

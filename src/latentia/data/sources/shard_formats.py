@@ -6,134 +6,167 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
-from latentia.core.text import counted
-from latentia.data.decode import SUFFIXES, Header, headers
-from latentia.data.image_files import some
-from latentia.data.sources.table import image_column, quiet
+from latentia.core.text import pluralize
+from latentia.data.decode import IMAGE_SUFFIXES, ImageHeader, read_headers
+from latentia.data.image_files import abbreviate_list
+from latentia.data.sources.table import find_image_column, silence_datasets
 
-Columns = dict[str, tuple[list[float], list[str] | None]]  # one number an image; class names
+ShardColumns = dict[str, tuple[list[float], list[str] | None]]  # one number an image; class names
 
 
-class Index(NamedTuple):
+class ShardIndex(NamedTuple):
     """What the shards of one file hold, in order."""
 
     rows: list[int]  # images of each
     sizes: list[int]  # bytes of each
     keys: list[str]
-    columns: Columns
+    columns: ShardColumns
     first: Sequence[Any]  # the first image's `Header`
     notes: list[str]
 
 
-def tar_index(files: Any, path: str, name: str) -> Index:
+def index_tar(filesystem: Any, path: str, name: str) -> ShardIndex:
     """One shard of NAME.jpg, or another image; NAME.cls beside each is its class."""
-    keys, told, first, others = [], {}, Header(1, 1, False, False), 0
-    for key, suffix, read in members(files, path):
-        if suffix in SUFFIXES:
+    keys, class_by_key, first_header, unused_count = [], {}, ImageHeader(1, 1, False, False), 0
+    for key, suffix, read_member in iterate_members(filesystem, path):
+        if suffix in IMAGE_SUFFIXES:
             if not keys:
-                first = headers(read(), suffix)[0]
+                first_header = read_headers(read_member(), suffix)[0]
             keys.append(key)
         elif suffix == ".cls":
-            told[key] = whole_number(read(), f"{name}: {key}.cls")
+            class_by_key[key] = parse_class_number(read_member(), f"{name}: {key}.cls")
         elif not suffix:
-            others += 1
-    notes = [f"{counted(others, 'image')} not used, named with several dots or twice."]
-    bare = sum(key not in told for key in keys)
-    if told and bare:
-        notes.append(f"classes not used: {counted(bare, 'image')} without.")
-    columns: Columns = {"label": ([told[key] for key in keys], [])} if told and not bare else {}
-    sizes = [files.size(path) or 0]
-    return Index([len(keys)], sizes, keys, columns, first, notes if others else notes[1:])
+            unused_count += 1
+    notes = [f"{pluralize(unused_count, 'image')} not used, named with several dots or twice."]
+    unlabeled_count = sum(key not in class_by_key for key in keys)
+    if class_by_key and unlabeled_count:
+        notes.append(f"classes not used: {pluralize(unlabeled_count, 'image')} without.")
+    columns: ShardColumns = (
+        {"label": ([class_by_key[key] for key in keys], [])}
+        if class_by_key and not unlabeled_count
+        else {}
+    )
+    byte_sizes = [filesystem.size(path) or 0]
+    return ShardIndex(
+        [len(keys)], byte_sizes, keys, columns, first_header, notes if unused_count else notes[1:]
+    )
 
 
-def whole_number(text: bytes, what: str) -> int:
+def parse_class_number(text: bytes, location: str) -> int:
     try:
         return int(text)
     except ValueError:
-        said = text.decode(errors="replace").strip()[:40]
-        raise Error(f"{what} holds {said!r}; a class is a whole number: write 0, 1, ...") from None
+        excerpt = text.decode(errors="replace").strip()[:40]
+        raise Error(
+            f"{location} holds {excerpt!r}; a class is a whole number: write 0, 1, ..."
+        ) from None
 
 
-def tar_images(files: Any, path: str, at: int) -> list[bytes]:
-    return [read() for _, suffix, read in members(files, path) if suffix in SUFFIXES]
+def read_tar_images(filesystem: Any, path: str, shard: int) -> list[bytes]:
+    return [
+        read_member()
+        for _, suffix, read_member in iterate_members(filesystem, path)
+        if suffix in IMAGE_SUFFIXES
+    ]
 
 
-def members(files: Any, path: str) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+def iterate_members(filesystem: Any, path: str) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
     """(key, suffix, read) of each file of a .tar; the suffix of an image that is not used: ""."""
-    seen = set()
-    with files.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+    used_keys = set()
+    with filesystem.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
         for member in tar:
-            folder, base = posixpath.split(member.name)
-            stem, _, suffix = base.partition(".")
+            folder, base_name = posixpath.split(member.name)
+            stem, _, suffix = base_name.partition(".")
             key, suffix = posixpath.join(folder, stem), f".{suffix.lower()}"
             if not member.isfile() or not stem:
                 continue
-            if suffix in SUFFIXES and key not in seen:
-                seen.add(key)
-            elif posixpath.splitext(suffix)[1] in SUFFIXES or suffix in SUFFIXES:
+            if suffix in IMAGE_SUFFIXES and key not in used_keys:
+                used_keys.add(key)
+            elif posixpath.splitext(suffix)[1] in IMAGE_SUFFIXES or suffix in IMAGE_SUFFIXES:
                 suffix = ""
-            inside = tar.extractfile(member)
-            assert inside is not None  # a file's is there
-            yield key, suffix, inside.read
+            content = tar.extractfile(member)
+            assert content is not None  # a file's is there
+            yield key, suffix, content.read
 
 
-def parquet_index(files: Any, path: str, name: str) -> Index:
+def index_parquet(filesystem: Any, path: str, name: str) -> ShardIndex:
     """A shard each row group; numbers and classes stand beside the images."""
     import datasets
     import pyarrow.parquet
 
-    with files.open(path, "rb") as stream, quiet():
+    with filesystem.open(path, "rb") as stream, silence_datasets():
         table = pyarrow.parquet.ParquetFile(stream)
-        groups = [table.metadata.row_group(k) for k in range(table.num_row_groups)]
+        row_groups = [table.metadata.row_group(k) for k in range(table.num_row_groups)]
         features = datasets.Features.from_arrow_schema(table.schema_arrow)
-        image = image_column(features, name)
-        columns: Columns = {}
-        for column, meant in features.items():
-            if isinstance(meant, datasets.ClassLabel | datasets.Value) and numeric(meant.dtype):
+        image_column_name = find_image_column(features, name)
+        columns: ShardColumns = {}
+        for column, feature in features.items():
+            if isinstance(feature, datasets.ClassLabel | datasets.Value) and is_numeric(
+                feature.dtype
+            ):
                 values = table.read(columns=[column])[column]
                 if not values.null_count:
-                    names = list(meant.names) if isinstance(meant, datasets.ClassLabel) else None
-                    columns[column] = (values.to_pylist(), names)
-        rows, sizes = [g.num_rows for g in groups], [g.total_byte_size for g in groups]
-        first = Header(1, 1, False, False)
-        for batch in table.iter_batches(1, columns=[image]) if sum(rows) else ():
-            first = headers(files_of(batch[image])[0])[0]
+                    class_names = (
+                        list(feature.names) if isinstance(feature, datasets.ClassLabel) else None
+                    )
+                    columns[column] = (values.to_pylist(), class_names)
+        row_counts, byte_sizes = (
+            [g.num_rows for g in row_groups],
+            [g.total_byte_size for g in row_groups],
+        )
+        first_header = ImageHeader(1, 1, False, False)
+        for batch in table.iter_batches(1, columns=[image_column_name]) if sum(row_counts) else ():
+            first_header = read_headers(cells_to_bytes(batch[image_column_name])[0])[0]
             break
-    dropped = [each for each in features if each not in (*columns, image)]
-    notes = [f"columns not used: {some(dropped)}."] if dropped else []
-    return Index(rows, sizes, [str(k) for k in range(sum(rows))], columns, first, notes)
+    dropped_columns = [
+        feature_name
+        for feature_name in features
+        if feature_name not in (*columns, image_column_name)
+    ]
+    notes = [f"columns not used: {abbreviate_list(dropped_columns)}."] if dropped_columns else []
+    return ShardIndex(
+        row_counts,
+        byte_sizes,
+        [str(k) for k in range(sum(row_counts))],
+        columns,
+        first_header,
+        notes,
+    )
 
 
-def parquet_images(files: Any, path: str, at: int) -> list[bytes]:
+def read_parquet_images(filesystem: Any, path: str, shard: int) -> list[bytes]:
     import datasets
     import pyarrow.parquet
 
-    with files.open(path, "rb") as stream:
+    with filesystem.open(path, "rb") as stream:
         table = pyarrow.parquet.ParquetFile(stream)
-        column = image_column(datasets.Features.from_arrow_schema(table.schema_arrow), path)
-        return files_of(table.read_row_group(at, columns=[column])[column])
+        column = find_image_column(datasets.Features.from_arrow_schema(table.schema_arrow), path)
+        return cells_to_bytes(table.read_row_group(shard, columns=[column])[column])
 
 
-def files_of(cells: Any) -> list[bytes]:
+def cells_to_bytes(cells: Any) -> list[bytes]:
     """A null is an image of 0 bytes: it will be named as unreadable."""
-    found = cells.to_pylist()
-    return [(cell["bytes"] if isinstance(cell, dict) else cell) or b"" for cell in found]
+    values = cells.to_pylist()
+    return [(cell["bytes"] if isinstance(cell, dict) else cell) or b"" for cell in values]
 
 
-def numeric(dtype: str) -> bool:
+def is_numeric(dtype: str) -> bool:
     return dtype.startswith(("int", "uint", "float", "bool"))
 
 
-class Kind(NamedTuple):
+class ShardFormat(NamedTuple):
     """index(files, path, name); images(files, path, shard): the encoded images."""
 
-    index: Callable[[Any, str, str], Index]
+    index: Callable[[Any, str, str], ShardIndex]
     images: Callable[[Any, str, int], list[bytes]]
 
 
-KINDS = {".tar": Kind(tar_index, tar_images), ".parquet": Kind(parquet_index, parquet_images)}
+SHARD_FORMATS = {
+    ".tar": ShardFormat(index_tar, read_tar_images),
+    ".parquet": ShardFormat(index_parquet, read_parquet_images),
+}
 
 
-def kind(path: str) -> Any:
+def find_shard_format(path: str) -> Any:
     """Of a file's name; None: it holds no shards."""
-    return KINDS.get(posixpath.splitext(path)[1].lower())
+    return SHARD_FORMATS.get(posixpath.splitext(path)[1].lower())

@@ -13,21 +13,28 @@ from typing import Any
 
 import numpy as np
 
-from latentia.core.errors import Error, first_line
+from latentia.core.errors import Error, summarize_exception
 from latentia.data import cache
-from latentia.data.decode import Header, Preprocessing
-from latentia.data.image_files import SMALL, of_files, processors, some
-from latentia.data.reader import Survey, Wanted
-from latentia.data.sources.shard_formats import Index, kind
-from latentia.data.sources.table import KNOWN, hub_name, split_of
-from latentia.data.splits import NAMES
-from latentia.data.streaming import Shard, Streamed, brought
+from latentia.data.decode import ImageHeader, Preprocessing
+from latentia.data.image_files import (
+    SMALL_IMAGE_PIXELS,
+    abbreviate_list,
+    check_file_channels,
+    count_processors,
+)
+from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.sources.shard_formats import ShardIndex, find_shard_format
+from latentia.data.sources.table import KNOWN_DATASETS, infer_split, parse_hub_name
+from latentia.data.splits import SPLIT_NAMES
+from latentia.data.streaming import Shard, StreamedPixels, fetch
 
-ALLOWED = "hub:OWNER/NAME, or a folder, a file, a pattern or a URL of .tar or .parquet files"
+STREAMABLE_SOURCES = (
+    "hub:OWNER/NAME, or a folder, a file, a pattern or a URL of .tar or .parquet files"
+)
 
 
 @dataclass
-class Shards:
+class ShardReader:
     """Every .tar and .parquet file of `where`, over `fsspec`: a path, a URL or a hub's name."""
 
     label: str
@@ -39,101 +46,127 @@ class Shards:
     def identity(self) -> None:
         """None: its pixels are not kept."""
 
-    def survey(self, wanted: Wanted) -> Survey:
-        of_files(wanted.channels, self.label)
-        files, paths = located(self.where, self.label)
+    def survey(self, options: LoadOptions) -> SourceInfo:
+        check_file_channels(options.channels, self.label)
+        filesystem, paths = find_shards(self.where, self.label)
         keys, shards, indices, notes = [], [], [], []
-        parts: dict[str, int] = dict.fromkeys(NAMES, 0)
-        for name in sorted(paths, key=lambda name: NAMES.index(split_of(PurePosixPath(name)))):
+        split_counts: dict[str, int] = dict.fromkeys(SPLIT_NAMES, 0)
+        for name in sorted(
+            paths, key=lambda name: SPLIT_NAMES.index(infer_split(PurePosixPath(name)))
+        ):
             path = paths[name]
-            index = brought(name, partial(indexed, files, path, name))
+            index = fetch(name, partial(load_index, filesystem, path, name))
             notes += [f"{name}: {note}" for note in index.notes]
             if not index.keys:
                 continue
-            for at, (rows, size) in enumerate(zip(index.rows, index.sizes, strict=True)):
-                called = f"{name}, row group {at}" if len(index.rows) > 1 else name
-                fetch = partial(kind(path).images, files, path, at)
-                shards += [Shard(called, rows, size, fetch)] if rows else []
+            for number, (rows, size) in enumerate(zip(index.rows, index.sizes, strict=True)):
+                shard_name = f"{name}, row group {number}" if len(index.rows) > 1 else name
+                fetch_images = partial(find_shard_format(path).images, filesystem, path, number)
+                shards += [Shard(shard_name, rows, size, fetch_images)] if rows else []
             keys += [f"{name}/{key}" for key in index.keys]
-            parts[split_of(PurePosixPath(name))] += len(index.keys)
+            split_counts[infer_split(PurePosixPath(name))] += len(index.keys)
             indices.append(index)
         if not keys:
             raise Error(
                 f"{self.label} holds no images; give shards with images, of a .tar NAME.jpg or the"
                 " like, of parquet a column image."
             )
-        heads = [Header(*index.first) for index in indices]
-        sizes = sorted({(head.height, head.width) for head in heads})
-        self.shards, self.deep = shards, any(head.deep for head in heads)
-        self.large = any(height * width > SMALL for height, width in sizes)
-        columns, classes, dropped = joined(indices)
-        notes += [f"{self.label}: columns not used: {some(dropped)}."] if dropped else []
-        parts = {part: count for part, count in parts.items() if count}
-        channels = 3 if any(head.colour for head in heads) else 1
-        return Survey(sizes, channels, self.deep, keys, parts, columns, classes, notes)
+        headers = [ImageHeader(*index.first) for index in indices]
+        sizes = sorted({(header.height, header.width) for header in headers})
+        self.shards, self.deep = shards, any(header.deep for header in headers)
+        self.large = any(height * width > SMALL_IMAGE_PIXELS for height, width in sizes)
+        columns, classes, dropped_columns = join_columns(indices)
+        notes += (
+            [f"{self.label}: columns not used: {abbreviate_list(dropped_columns)}."]
+            if dropped_columns
+            else []
+        )
+        split_counts = {split: count for split, count in split_counts.items() if count}
+        channels = 3 if any(header.colour for header in headers) else 1
+        return SourceInfo(sizes, channels, self.deep, keys, split_counts, columns, classes, notes)
 
-    def streamed(self, prep: Preprocessing) -> Streamed:
+    def streamed(self, preprocessing: Preprocessing) -> StreamedPixels:
         """The pixels; `survey` was called before."""
-        return Streamed(self.shards, prep, self.deep, processors() if self.large else 1)
+        return StreamedPixels(
+            self.shards, preprocessing, self.deep, count_processors() if self.large else 1
+        )
 
 
-def sharded(data: Any) -> bool:
+def is_shard_source(data: Any) -> bool:
     """Whether these are shards that can be read."""
     with suppress(Error):
-        return isinstance(data, str | Path) and bool(located(str(data), str(data)))
+        return isinstance(data, str | Path) and bool(find_shards(str(data), str(data)))
     return False
 
 
-def located(where: str, label: str) -> tuple[Any, dict[str, str]]:
+def find_shards(location: str, source_name: str) -> tuple[Any, dict[str, str]]:
     """A file system, and by its name each file that holds shards: its path there.
 
     Raises: Error if there is none, or the place cannot be reached.
     """
     from fsspec.core import url_to_fs
 
-    if where in KNOWN or where.startswith("hub:"):
-        name, _, config = (KNOWN.get(where) or hub_name(where)).partition(":")
-        where = f"hf://datasets/{name}" + (f"/{config}" if config else "")
+    if location in KNOWN_DATASETS or location.startswith("hub:"):
+        name, _, config = (KNOWN_DATASETS.get(location) or parse_hub_name(location)).partition(":")
+        location = f"hf://datasets/{name}" + (f"/{config}" if config else "")
     try:
-        files, path = url_to_fs(where)
-        there = files.exists(path)
-        found = files.find(path) if there else files.glob(path) if set(path) & set("*?[") else []
-    except Exception as why:  # of a network or a protocol: each has its own
-        said = first_line(why)
+        filesystem, path = url_to_fs(location)
+        path_exists = filesystem.exists(path)
+        candidates = (
+            filesystem.find(path)
+            if path_exists
+            else filesystem.glob(path)
+            if set(path) & set("*?[")
+            else []
+        )
+    except Exception as error:  # of a network or a protocol: each has its own
+        message = summarize_exception(error)
         raise Error(
-            f"{label} cannot be reached ({said}); check the address and the connection, and that"
+            f"{source_name} cannot be reached ({message}); check the address and the connection, and that"
             " the package by which fsspec reads such addresses is installed."
-        ) from why
-    paths = sorted(each for each in found if kind(each) and posixpath.basename(each)[0] != ".")
+        ) from error
+    paths = sorted(
+        candidate
+        for candidate in candidates
+        if find_shard_format(candidate) and posixpath.basename(candidate)[0] != "."
+    )
     if not paths:
-        lacks = "has no .tar or .parquet file" if there or found else "does not exist"
-        raise Error(f"{label} {lacks}; --stream reads {ALLOWED}.")
-    folder = posixpath.commonpath([posixpath.dirname(each) for each in paths])
-    return files, {posixpath.relpath(each, folder): each for each in paths}
+        problem = "has no .tar or .parquet file" if path_exists or candidates else "does not exist"
+        raise Error(f"{source_name} {problem}; --stream reads {STREAMABLE_SOURCES}.")
+    folder = posixpath.commonpath([posixpath.dirname(candidate) for candidate in paths])
+    return filesystem, {posixpath.relpath(candidate, folder): candidate for candidate in paths}
 
 
-def indexed(files: Any, path: str, name: str) -> Index:
+def load_index(filesystem: Any, path: str, name: str) -> ShardIndex:
     """The index of a file; kept in the cache, since a .tar has to be walked for it."""
-    kept = cache.root() / "shards" / f"{cache.key(path, files.ukey(path), files.size(path))}.json"
+    cache_file = (
+        cache.cache_root()
+        / "shards"
+        / f"{cache.make_key(path, filesystem.ukey(path), filesystem.size(path))}.json"
+    )
     with suppress(OSError, ValueError, TypeError):
-        return Index(*json.loads(kept.read_text()))
-    index = kind(path).index(files, path, name)
+        return ShardIndex(*json.loads(cache_file.read_text()))
+    index = find_shard_format(path).index(filesystem, path, name)
     with suppress(OSError):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(index))
+        cache_file.parent.mkdir(parents=True, exist_ok=True)
+        cache_file.write_text(json.dumps(index))
     return index
 
 
-def joined(
-    indices: list[Index],
+def join_columns(
+    indices: list[ShardIndex],
 ) -> tuple[dict[str, np.ndarray], dict[str, list[str] | None], list[str]]:
     """The columns that every file has; a class without a name is called by its number."""
     columns, classes = {}, {}
-    for name, (_, names) in indices[0].columns.items():
+    for name, (_, class_names) in indices[0].columns.items():
         if all(name in index.columns for index in indices):
             values = np.concatenate([np.asarray(index.columns[name][0]) for index in indices])
             columns[name] = values
-            own = names == [] and values.min() >= 0
-            classes[name] = [str(k) for k in range(values.max() + 1)] if own else names or None
-    known = {name for index in indices for name in index.columns}
-    return columns, classes, sorted(known - columns.keys())
+            has_unnamed_classes = class_names == [] and values.min() >= 0
+            classes[name] = (
+                [str(k) for k in range(values.max() + 1)]
+                if has_unnamed_classes
+                else class_names or None
+            )
+    all_columns = {name for index in indices for name in index.columns}
+    return columns, classes, sorted(all_columns - columns.keys())

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.seeding import BLOCK, address
+from latentia.core.seeding import BLOCK_ROWS, derive_seed
 
 
-def blocks(n: int, *, seed: int, purpose: str) -> Iterator[tuple[slice, np.random.Generator]]:
-    """The rows of each block that lie below n, and the generator that draws all BLOCK of them."""
+def iterate_blocks(
+    n: int, *, seed: int, purpose: str
+) -> Iterator[tuple[slice, np.random.Generator]]:
+    """The rows of each block that lie below n, and the generator that draws all BLOCK_ROWS of them."""
     if n < 1:
         raise Error(f"{purpose} was asked for {n} images; give n of at least 1.")
-    for block in range(-(-n // BLOCK)):
-        rows = slice(block * BLOCK, min(n, (block + 1) * BLOCK))
-        yield rows, np.random.default_rng(address(seed, purpose, block))
+    for block in range(-(-n // BLOCK_ROWS)):
+        rows = slice(block * BLOCK_ROWS, min(n, (block + 1) * BLOCK_ROWS))
+        yield rows, np.random.default_rng(derive_seed(seed, purpose, block))

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import linalg, optimize, special
 
 from latentia.core.errors import Error
-from latentia.core.seeding import address
+from latentia.core.seeding import derive_seed
 
 
 def lp_roots(v: float) -> list[tuple[int, float]]:
@@ -22,7 +22,7 @@ def lp_roots(v: float) -> list[tuple[int, float]]:
     with w below 1e-6 v, just past its cut-off, spreads over a million radii and is left out.
     """
 
-    def mismatch(u: float, order: int) -> float:
+    def characteristic_equation(u: float, order: int) -> float:
         w = np.sqrt(v**2 - u**2)
         ratio = special.kve(1, w) / special.kve(0, w)
         for k in range(1, order + 1):  # K_{k+1} / K_k by recurrence: K itself would overflow
@@ -32,71 +32,85 @@ def lp_roots(v: float) -> list[tuple[int, float]]:
     roots = []
     for order in range(int(v) + 2):  # j_{l-1,1} > l - 1: none is guided beyond
         zeros = special.jn_zeros(order, int(v / np.pi) + 2)
-        cuts = special.jn_zeros(abs(order - 1), len(zeros))
+        cutoffs = special.jn_zeros(abs(order - 1), len(zeros))
         if order == 0:
-            cuts = np.concatenate([[0.0], cuts])
-        for cut, zero in zip(cuts, zeros, strict=False):
-            low, high = cut + 1e-9, min(zero, v * (1 - 5e-13))
-            if low < high and mismatch(low, order) * mismatch(high, order) < 0:
-                roots.append((order, optimize.brentq(mismatch, low, high, (order,), xtol=1e-13)))
+            cutoffs = np.concatenate([[0.0], cutoffs])
+        for cutoff, zero in zip(cutoffs, zeros, strict=False):
+            low, high = cutoff + 1e-9, min(zero, v * (1 - 5e-13))
+            if (
+                low < high
+                and characteristic_equation(low, order) * characteristic_equation(high, order) < 0
+            ):
+                roots.append(
+                    (
+                        order,
+                        optimize.brentq(characteristic_equation, low, high, (order,), xtol=1e-13),
+                    )
+                )
     return roots
 
 
 @lru_cache(maxsize=8)
-def lp_modes(core: float, na: float, wavelength: float, view: float, size: int) -> np.ndarray:
+def lp_modes(
+    core_radius: float, na: float, wavelength: float, grid_half_width: float, size: int
+) -> np.ndarray:
     """The guided modes on the grid, real and orthonormal: (size * size, modes).
 
     J_l(u r / a) in the core and K_l(w r / a) outside, times cos(l phi) and sin(l phi), continuous
     at r = a. Sampling and the edge of the grid cost a little orthogonality; the nearest orthonormal
     set (Löwdin 1950) restores it, so that a unitary conserves the power on the camera exactly.
     """
-    v = 2 * np.pi * core * na / wavelength
-    at = ((np.arange(size) + 0.5) / size * 2 - 1) * view  # in core radii
-    r, phi = np.hypot(at, at[:, None]), np.arctan2(at[:, None], at)
+    v = 2 * np.pi * core_radius * na / wavelength
+    axis = ((np.arange(size) + 0.5) / size * 2 - 1) * grid_half_width  # in core radii
+    r, phi = np.hypot(axis, axis[:, None]), np.arctan2(axis[:, None], axis)
     modes = []
     for order, u in lp_roots(v):
         w = np.sqrt(v**2 - u**2)
         inside = special.jv(order, u * np.minimum(r, 1)) / special.jv(order, u)
-        far = np.maximum(r, 1)
-        outside = special.kve(order, w * far) / special.kve(order, w) * np.exp(w * (1 - far))
+        outer_radius = np.maximum(r, 1)
+        outside = (
+            special.kve(order, w * outer_radius)
+            / special.kve(order, w)
+            * np.exp(w * (1 - outer_radius))
+        )
         radial = np.where(r < 1, inside, outside)
         angular = [np.cos(order * phi), np.sin(order * phi)] if order else [np.ones_like(phi)]
-        modes += [radial * turn for turn in angular]
-    flat = np.stack([m.ravel() / np.linalg.norm(m) for m in modes], 1)
-    values, vectors = linalg.eigh(flat.T @ flat)
-    if values[0] < 0.1:
+        modes += [radial * angular_part for angular_part in angular]
+    mode_matrix = np.stack([m.ravel() / np.linalg.norm(m) for m in modes], 1)
+    eigenvalues, eigenvectors = linalg.eigh(mode_matrix.T @ mode_matrix)
+    if eigenvalues[0] < 0.1:
         raise Error(
             f"{size}x{size} pixels cannot tell {len(modes)} modes apart; give a larger size, or a"
             " smaller core or numerical aperture."
         )
-    modes = flat @ (vectors / np.sqrt(values)) @ vectors.T
+    modes = mode_matrix @ (eigenvectors / np.sqrt(eigenvalues)) @ eigenvectors.T
     modes.flags.writeable = False  # it is shared
     return modes
 
 
-def haar(modes: int, draw: np.random.Generator) -> np.ndarray:
+def haar_unitary(modes: int, rng: np.random.Generator) -> np.ndarray:
     """A unitary by Haar's measure: QR of a Ginibre matrix, the phases of R's diagonal put back.
 
     Mezzadri 2007, How to generate random matrices from the classical compact groups. Without the
     phases, the QR's own convention would prefer some unitaries.
     """
-    ginibre = draw.standard_normal((modes, modes, 2)) @ (1, 1j)
+    ginibre = rng.standard_normal((modes, modes, 2)) @ (1, 1j)
     q, r = np.linalg.qr(ginibre)
     diagonal = np.diagonal(r)
     return q * (diagonal / abs(diagonal))
 
 
-def geodesic(unitary: np.ndarray, part: float) -> np.ndarray:
+def geodesic(unitary: np.ndarray, fraction: float) -> np.ndarray:
     """unitary^part: the point at this part of the way from the identity, unitary all along."""
-    if part == 1:
+    if fraction == 1:
         return unitary
     triangle, basis = linalg.schur(unitary, output="complex")[:2]  # diagonal: a unitary is normal
     angles = np.angle(np.diagonal(triangle))
-    return (basis * np.exp(1j * part * angles)) @ basis.conj().T
+    return (basis * np.exp(1j * fraction * angles)) @ basis.conj().T
 
 
 @dataclass(frozen=True)
-class Fibre:
+class MultimodeFiber:
     """One fibre: the same pattern gives the same field. The seed decides how its modes couple.
 
     The pattern is an amplitude mask in a plane wave, on the square inscribed in the core. What of
@@ -124,10 +138,10 @@ class Fibre:
                 f"core {self.core}, na {self.na} and wavelength {self.wavelength} must be above 0."
             )
         if self.pitch > self.wavelength / (4 * self.na):
-            least = int(np.ceil(self.size * self.pitch * 4 * self.na / self.wavelength))
+            min_size = int(np.ceil(self.size * self.pitch * 4 * self.na / self.wavelength))
             raise Error(
                 f"{self.size}x{self.size} pixels under-sample this fibre's speckle; give a size of"
-                f" at least {least}."
+                f" at least {min_size}."
             )
 
     @property
@@ -143,38 +157,43 @@ class Fibre:
     @cached_property
     def unitary(self) -> np.ndarray:
         """From input to output modes, (modes, modes)."""
-        draw = np.random.default_rng(address(self.seed, "fibre"))
-        return geodesic(haar(self.modes.shape[1], draw), self.coupling)
+        rng = np.random.default_rng(derive_seed(self.seed, "fibre"))
+        return geodesic(haar_unitary(self.modes.shape[1], rng), self.coupling)
 
     @cached_property
     def radius(self) -> np.ndarray:
         """Of each pixel's centre, in core radii: (size, size)."""
-        at = ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.view
-        return np.hypot(at, at[:, None])
+        axis = ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.view
+        return np.hypot(axis, axis[:, None])
 
     def spots(self, h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the lit pixels, and of the h x w pattern's pixel that lights each."""
-        at = ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.view / np.sqrt(0.5)
-        lit = np.flatnonzero(abs(at) < 1)
-        row, col = (np.floor((at[lit] + 1) / 2 * side).astype(int) for side in (h, w))
-        pixels, by = self.size * lit[:, None] + lit, w * row[:, None] + col
-        return pixels.ravel(), by.ravel()
+        axis = ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.view / np.sqrt(0.5)
+        lit_indices = np.flatnonzero(abs(axis) < 1)
+        row, column = (np.floor((axis[lit_indices] + 1) / 2 * side).astype(int) for side in (h, w))
+        pixels, source_pixels = (
+            self.size * lit_indices[:, None] + lit_indices,
+            w * row[:, None] + column,
+        )
+        return pixels.ravel(), source_pixels.ravel()
 
     def illumination(self, patterns: np.ndarray) -> np.ndarray:
         """Patterns (n, 1, h, w) of amplitudes in [0, 1] as fields on the grid, (n, size * size)."""
-        pixels, by = self.spots(*patterns.shape[2:])
+        pixels, source_pixels = self.spots(*patterns.shape[2:])
         field = np.zeros((len(patterns), self.size**2))
-        field[:, pixels] = patterns.reshape(len(patterns), -1)[:, by] / np.sqrt(len(pixels))
+        field[:, pixels] = patterns.reshape(len(patterns), -1)[:, source_pixels] / np.sqrt(
+            len(pixels)
+        )
         return field
 
     def coefficients(self, patterns: np.ndarray) -> np.ndarray:
         """Amplitudes of the input modes, (n, modes); their summed square is the guided power."""
-        return patterns.reshape(len(patterns), -1) @ launch(self, *patterns.shape[2:])
+        return patterns.reshape(len(patterns), -1) @ mode_overlaps(self, *patterns.shape[2:])
 
     def carry(self, coefficients: np.ndarray) -> np.ndarray:
         """The field on the camera for amplitudes of input modes: (n, size, size), complex."""
-        out = coefficients @ self.unitary.T
-        field = np.real(out) @ self.modes.T + 1j * (np.imag(out) @ self.modes.T)
+        output = coefficients @ self.unitary.T
+        field = np.real(output) @ self.modes.T + 1j * (np.imag(output) @ self.modes.T)
         return field.reshape(-1, self.size, self.size)
 
     def field(self, patterns: np.ndarray) -> np.ndarray:
@@ -188,9 +207,9 @@ class Fibre:
 
 
 @lru_cache(maxsize=4)
-def launch(fibre: Fibre, h: int, w: int) -> np.ndarray:
+def mode_overlaps(fiber: MultimodeFiber, h: int, w: int) -> np.ndarray:
     """Overlap of each pattern pixel's light with each mode, (h * w, modes)."""
-    pixels, by = fibre.spots(h, w)
-    overlaps = np.zeros((h * w, fibre.modes.shape[1]))
-    np.add.at(overlaps, by, fibre.modes[pixels])
+    pixels, source_pixels = fiber.spots(h, w)
+    overlaps = np.zeros((h * w, fiber.modes.shape[1]))
+    np.add.at(overlaps, source_pixels, fiber.modes[pixels])
     return overlaps / np.sqrt(len(pixels))
