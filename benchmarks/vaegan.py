@@ -46,6 +46,17 @@ from latentia.training.parameter_types import (
     LearningRate,
     Size,
 )
+from latentia.engine.log import read_rows
+from latentia.engine.train import Loop
+from latentia.losses.likelihood import Gaussian
+from latentia.metrics.distribution import frechet_distance
+from latentia.metrics.features import classifier
+from latentia.metrics.image import high_frequency_energy
+from latentia.models.vae import VAE
+from latentia.models.vaegan import LAZY_INTERVAL
+from latentia.nets.vaegan import vaegan_nets
+from latentia.report.pictures import put
+from latentia.report.sheets import sheet
 
 PLAIN = f"{__file__}:plain_vae"
 
@@ -86,7 +97,7 @@ def cost(knobs: dict, adversary: dict, threads: int, repeats: int = 25) -> float
         options = latentia.Options(threads=threads)
         run, plan = create_run(recipe, knobs | own, {}, options, folder)
         loops.append(Loop(plan, run, run.options))
-    return statistics.median(dearer(*loops, repeats, steps=LAZY))
+    return statistics.median(dearer(*loops, repeats, steps=LAZY_INTERVAL))
 
 
 def draw(runs: list[latentia.Run], path: Path, n: int = 10) -> None:

@@ -12,7 +12,7 @@ from latentia.losses.adversarial import NonSaturating, Relativistic
 from latentia.losses.likelihoods import Gaussian, SymmetricGaussian
 from latentia.models.gan import GAN
 from latentia.models.vae import VAE
-from latentia.models.vaegan import VAEGAN
+from latentia.models.vaegan import VAEGAN, PublishedObjective
 from latentia.nets.critic import Critic
 from latentia.nets.generator import DCGenerator
 from latentia.nets.initialization import init_glorot
@@ -100,16 +100,16 @@ def rival(
 ) -> Plan:
     """A VAE-GAN of perceptrons, with the knobs of `vaegan`."""
     images = open_images(data, size=16, channels=1)
-    balance = None
+    ratio = None
     if adversarial_weight != "published":
         joined = min(adversary_from + 0.1, 1.0)
-        balance = delayed(adversary_from, linear(0.0, adversarial_weight), until=joined)
+        ratio = after(adversary_from, linear(0.0, adversarial_weight), until=joined)
     model = VAEGAN(
         MLPEncoder(images.shape, 8, (128,)),
         MLPDecoder(8, images.shape, (128,)),
         Gaussian(0.1),
         Judge(256, 128),
-        balance=balance,
+        PublishedObjective(gradient_ratio=ratio),
     )
     optim = {"critic": Adam(lr, betas=(0.5, 0.999)), "vae": Adam(lr)}
     return Plan(model, images, optim, batch, epochs, average=2000.0)

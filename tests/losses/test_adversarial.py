@@ -9,10 +9,10 @@ from torch import nn
 from latentia.losses.adversarial import (
     NonSaturating,
     Relativistic,
-    as_fake,
-    as_real,
-    carrying,
-    slope,
+    fake_bce,
+    gradient_penalty,
+    real_bce,
+    with_known_gradient,
 )
 
 SHAPE = (2, 4, 3)
@@ -36,7 +36,7 @@ class Linear(nn.Module):
 def test_patches_are_images_of_their_own():
     """Their mean: a critic that repeats its logit at every place is a critic of images."""
     logits = draw(5)
-    for loss in (as_real, as_fake):
+    for loss in (real_bce, fake_bce):
         torch.testing.assert_close(loss(logits[:, None, None].expand(5, 3, 2)), loss(logits))
         patches = draw(5, 3, 2)
         each = torch.stack([loss(patches[:, i, j]) for i in range(3) for j in range(2)])
@@ -45,21 +45,21 @@ def test_patches_are_images_of_their_own():
 
 def test_losses_are_minus_log_probabilities():
     logits = draw(9)
-    torch.testing.assert_close(as_real(logits), -logits.sigmoid().log())
-    torch.testing.assert_close(as_fake(logits), -(1 - logits.sigmoid()).log())
-    torch.testing.assert_close(as_fake(logits) - as_real(logits), logits)
+    torch.testing.assert_close(real_bce(logits), -logits.sigmoid().log())
+    torch.testing.assert_close(fake_bce(logits), -(1 - logits.sigmoid()).log())
+    torch.testing.assert_close(fake_bce(logits) - real_bce(logits), logits)
 
 
-@pytest.mark.parametrize("loss", [as_real, as_fake])
+@pytest.mark.parametrize("loss", [real_bce, fake_bce])
 @pytest.mark.parametrize("logit", [20.0, -20.0, 80.0, -80.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_gradients_at_extreme_logits_are_those_of_the_logistic(loss, logit, dtype):
-    """sigmoid, then logarithm, would clamp: loss 100 and gradient 0 (trap 3)."""
+    """sigmoid, then logarithm, would clamp: loss 100 and gradient 0."""
     logits = torch.tensor([logit], dtype=dtype, requires_grad=True)
     value = loss(logits)
     value.sum().backward()
-    wrong = -logit if loss is as_real else logit
-    sign = -1 if loss is as_real else 1
+    wrong = -logit if loss is real_bce else logit
+    sign = -1 if loss is real_bce else 1
     assert value.dtype == torch.float32
     assert value.item() == pytest.approx(max(wrong, 0.0) + math.log1p(math.exp(-abs(logit))))
     assert logits.grad is not None
@@ -70,25 +70,27 @@ def test_the_relativistic_pair_is_logistic_regression_on_the_difference_and_symm
     """Huang et al. 2024, equation 2: f(D(fake) - D(real)), and its mirror image."""
     real, fake = draw(7), draw(7, seed=1)
     loss = Relativistic()
-    torch.testing.assert_close(loss.critic(real, fake)["pair"], -(real - fake).sigmoid().log())
-    mirrored = loss.generator(real, fake)["adversarial"]
-    torch.testing.assert_close(mirrored, loss.critic(fake, real)["pair"])
-    torch.testing.assert_close(loss.critic(real + 5, fake + 5), loss.critic(real, fake))
+    _, pair = loss.critic_terms(real, fake)["pair"]
+    torch.testing.assert_close(pair, -(real - fake).sigmoid().log())
+    mirrored = loss.generator_loss(real, fake)
+    torch.testing.assert_close(mirrored, loss.critic_terms(fake, real)["pair"][1])
+    torch.testing.assert_close(loss.critic_terms(real + 5, fake + 5), loss.critic_terms(real, fake))
 
 
 def test_the_generator_descends_its_own_side():
     """Its gradient raises the fake logits, the critic's lowers them."""
     for loss in (NonSaturating(), Relativistic()):
         real, fake = draw(5), draw(5, seed=1).requires_grad_()
-        (up,) = torch.autograd.grad(loss.generator(real, fake)["adversarial"].sum(), fake)
-        (down,) = torch.autograd.grad(sum(loss.critic(real, fake).values()).sum(), fake)  # pyright: ignore
+        (up,) = torch.autograd.grad(loss.generator_loss(real, fake).sum(), fake)
+        values = [value for _, value in loss.critic_terms(real, fake).values()]
+        (down,) = torch.autograd.grad(torch.stack(values).sum(), fake)
         assert (up < 0).all()
         assert (down > 0).all()
 
 
 def test_the_slope_of_a_linear_critic_and_its_gradient_in_closed_form():
     critic, images = Linear(), draw(5, *SHAPE).requires_grad_()
-    found = slope(critic(images), images)
+    found = gradient_penalty(critic(images), images)
     expected = 0.5 * critic.weight.square().sum()
     torch.testing.assert_close(found, expected.expand(5))
     found.mean().backward()
@@ -99,7 +101,7 @@ def test_the_slope_of_each_image_is_that_of_its_own_logit():
     """On a curved critic, against one backward pass an image."""
     critic = nn.Sequential(nn.Flatten(), nn.Linear(24, 8), nn.Tanh(), nn.Linear(8, 1)).double()
     images = draw(5, *SHAPE).requires_grad_()
-    found = slope(critic(images).squeeze(1), images)
+    found = gradient_penalty(critic(images).squeeze(1), images)
     for k in range(5):
         image = images[k : k + 1].detach().requires_grad_()
         (gradient,) = torch.autograd.grad(critic(image).sum(), image)
@@ -109,12 +111,12 @@ def test_the_slope_of_each_image_is_that_of_its_own_logit():
 def test_a_carried_gradient_is_the_one_that_a_second_pass_would_have_found():
     critic = nn.Sequential(nn.Flatten(), nn.Linear(24, 8), nn.Tanh(), nn.Linear(8, 1)).double()
     direct, carried = (draw(5, *SHAPE).requires_grad_() for _ in range(2))
-    value = as_real(critic(direct * 2).squeeze(1))
+    value = real_bce(critic(direct * 2).squeeze(1))
     value.mean().backward()
     leaf = (carried * 2).detach().requires_grad_()
-    own = as_real(critic(leaf).squeeze(1))
+    own = real_bce(critic(leaf).squeeze(1))
     (gradient,) = torch.autograd.grad(own.sum(), leaf)
-    result = carrying(own, carried * 2, gradient)
+    result = with_known_gradient(own, [carried * 2], [gradient])
     assert torch.equal(result, own)
     result.mean().backward()
     torch.testing.assert_close(carried.grad, direct.grad)
@@ -124,5 +126,6 @@ def test_a_carried_gradient_is_the_one_that_a_second_pass_would_have_found():
 def test_values_are_float32_per_image_under_bfloat16(loss):
     real, fake = draw(5).bfloat16(), draw(5, seed=1).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        values = loss.critic(real, fake) | loss.generator(real, fake)
-    assert {(value.dtype, value.shape) for value in values.values()} == {(torch.float32, (5,))}
+        terms = loss.critic_terms(real, fake)
+        values = [value for _, value in terms.values()] + [loss.generator_loss(real, fake)]
+    assert {(value.dtype, value.shape) for value in values} == {(torch.float32, (5,))}

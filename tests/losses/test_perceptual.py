@@ -3,7 +3,7 @@
 import torch
 from torch.distributions import Normal
 
-from latentia.losses.perceptual import mismatch
+from latentia.losses.perceptual import feature_matching_loss
 
 
 def test_a_layer_is_a_unit_gaussians_negative_log_likelihood_beyond_its_least_by_feature():
@@ -14,5 +14,5 @@ def test_a_layer_is_a_unit_gaussians_negative_log_likelihood_beyond_its_least_by
         (Normal(b, 1.0).log_prob(b) - Normal(b, 1.0).log_prob(a)).flatten(1).mean(1)
         for a, b in zip(fake, real, strict=True)
     ]
-    torch.testing.assert_close(mismatch(fake, real), torch.stack(nll).sum(0))
-    assert mismatch(real, real).abs().max() == 0
+    torch.testing.assert_close(feature_matching_loss(fake, real), torch.stack(nll).sum(0))
+    assert feature_matching_loss(real, real).abs().max() == 0

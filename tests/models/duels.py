@@ -13,7 +13,7 @@ from latentia.core.seeding import seed_global_generators
 from latentia.losses.adversarial import NonSaturating, Relativistic
 from latentia.losses.likelihoods import Gaussian, SymmetricGaussian
 from latentia.models.gan import GAN
-from latentia.models.vaegan import VAEGAN
+from latentia.models.vaegan import VAEGAN, PublishedObjective, RelativisticObjective
 from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
@@ -48,17 +48,17 @@ def published_vae():
     return encoder, ConvDecoder(3, SHAPE, (4, 8), (4, 4), **wide), Gaussian(math.sqrt(0.5))
 
 
-def vaegan(balance: float | None = 0.5):
+def vaegan(gradient_ratio: float | None = 0.5):
     torch.manual_seed(0)
     return VAEGAN(
         *published_vae(),
-        Critic(SHAPE, (4, 8), norm=BATCH_STATISTICS_NORM),
+        Critic(SHAPE, (4, 8), norm=OF_THE_BATCH),
+        PublishedObjective(None if gradient_ratio is None else constant(gradient_ratio)),
         constant(0.3),
-        None if balance is None else constant(balance),
     )
 
 
-def patches(matching: float = 0.5):
+def patches(feature_matching: float = 0.5):
     """As `image_autoencoder` has it: latents that are maps, a critic of patches, its features."""
     torch.manual_seed(0)
     plan = Architecture((4, 4, 8), latent=2, layers=1, groups=2)
@@ -68,22 +68,21 @@ def patches(matching: float = 0.5):
         Decoder(SHAPE, plan),
         SymmetricGaussian("learned"),
         critic,
+        PublishedObjective(constant(0.5), constant(feature_matching), reconstruction_weight=1.0),
         constant(0.3),
-        constant(0.5),
-        reconstructions=1.0,
-        matching=constant(matching),
     )
 
 
-def paired(critic=None, **own):
+def paired(critic=None, reconstruction_weight=1.0, **parameters):
     """As `vaegan` has it: pairs of an image and its reconstruction, penalties, the features."""
     torch.manual_seed(0)
     return VAEGAN(
         *published_vae(),
-        critic or init_he(Critic(SHAPE, (4, 8)), 0.2),
+        critic or he(Critic(SHAPE, (4, 8)), 0.2),
+        RelativisticObjective(
+            constant(0.5), constant(0.5), reconstruction_weight, gamma=0.1, **parameters
+        ),
         constant(0.3),
-        constant(0.5),
-        **{"reconstructions": 1.0, "pairs": True, "gamma": 0.1, "matching": constant(0.5)} | own,
     )
 
 

@@ -3,8 +3,8 @@
 import json
 
 from latentia.cli.tables import format_report
-from latentia.diagnostics.clean_images import clean
-from latentia.diagnostics.diagnose import examine
+from latentia.diagnostics.clean_images import clean_images
+from latentia.diagnostics.diagnose import diagnose_run
 from latentia.report.page import write_report
 from latentia.runs.open import open_run
 
@@ -26,4 +26,4 @@ def print_diagnosis(run: str, data: str | None, as_json: bool) -> None:
 def rewrite_report(path: str, data: str | None) -> None:
     run = open_run(path)
     images = run.images(data, same=True)
-    print(write_report(run, images, examine(run, images).findings))
+    print(write_report(run, images, diagnose_run(run, images).findings))

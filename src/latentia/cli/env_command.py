@@ -1,4 +1,4 @@
-"""The command that describes the installation."""
+"""The command that describes the describe_environment."""
 
 import json
 
@@ -11,9 +11,13 @@ def env(json_: Json = False) -> int:
     The exit code is 2 if a library that latentia needs is missing or too old.
     """
     # importlib.metadata, which takes a fifth of the time of --help
-    from latentia.diagnostics.environment import installation, shown, whole
+    from latentia.diagnostics.environment import (
+        describe_environment,
+        format_environment,
+        is_complete,
+    )
 
-    found = installation()
+    found = describe_environment()
     if json_:
         libraries = {k: [x._asdict() for x in each] for k, each in found["libraries"].items()}
         print(json.dumps({**found, "libraries": libraries}, indent=1))

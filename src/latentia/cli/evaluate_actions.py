@@ -9,7 +9,7 @@ from latentia.cli.options import Inputs
 from latentia.cli.tables import print_metrics
 from latentia.core import distributed
 from latentia.core.contract import HasGenerator
-from latentia.metrics.builtin import measure_metrics, save_metrics
+from latentia.metrics.builtin import measure_metrics
 from latentia.metrics.evaluation import Evaluation
 from latentia.runs.open import open_run
 from latentia.training.launch import init_distributed, rank0_first
@@ -31,7 +31,7 @@ def measure_run(
         if distributed.rank():
             return
     if run.is_training_data(images) and inputs.beta is None:  # results at the recipe's beta only
-        keep(run, result)
+        save_metrics(run, result)
     if as_json:
         print(json.dumps(result, indent=1))
         return

@@ -37,10 +37,8 @@ def write_latents(
         opened = OpenedRun(inputs)
         run, model = opened.folder, opened.autoencoder
         table = Labels(labels, _split_names(columns), "blank")
-        images = first_before_all(lambda: run.images(inputs.data))
-        part = first_before_all(
-            lambda: run.split(inputs.split, images, default="all", labels=table)
-        )
+        images = rank0_first(lambda: run.images(inputs.data))
+        part = rank0_first(lambda: run.split(inputs.split, images, default="all", labels=table))
         if part.note and not distributed.rank():
             print(part.note, file=sys.stderr)
         membership = run.membership(part, images)
@@ -67,7 +65,7 @@ def report_associations(
         encode_split(model, part), values, part.classes, max_dims=k, permutations=permutations
     )
     caption = (
-        f"{opened.folder.name}: {counted(len(part), 'image')} of {part.name}, "
+        f"{opened.folder.name}: {pluralize(len(part), 'image')} of {part.name}, "
         f"{permutations} permutations"
     )
     names = dimension_names(model.latent_shape)
@@ -85,14 +83,14 @@ def report_associations(
 def draw_traversal(inputs: Inputs, name: str, dims: str | None, steps: int) -> None:
     opened = OpenedRun(inputs, ".png", ".gif", ".npy")
     model = opened.autoencoder
-    table = codes(model, opened.load_training_split(), SAMPLE)
+    table = encode_split(model, opened.load_training_split(), SAMPLE)
     image = opened.load_images([name])
-    result = traverse(model, image, table, chosen(dims, table.order), steps)
+    result = traverse_dims(model, image, table, parse_dims(dims, table.order), steps)
     names = dimension_names(model.latent_shape)
     ends = f"from the {result.levels[0]:.1%} to the {result.levels[-1]:.1%} quantile"
     caption = (
         f"{opened.folder.name}: {caption_image(name, inputs.split)} along one latent at a time, "
-        f"{ends} of {counted(len(table.mean), 'image')}"
+        f"{ends} of {pluralize(len(table.mean), 'image')}"
     )
     kinds = {
         ".png": lambda: encode_png(make_traversal_grid(result, image, names, caption), caption),
@@ -107,7 +105,7 @@ def draw_traversal(inputs: Inputs, name: str, dims: str | None, steps: int) -> N
 def draw_interpolation(inputs: Inputs, names: Sequence[str], steps: int, spherical: bool) -> None:
     opened = OpenedRun(inputs, ".png", ".gif", ".npy")
     model, ends = opened.autoencoder, opened.load_images(names)
-    opened.save(walked(opened.folder, model, names, ends, steps, spherical).kinds)
+    opened.save(render_walk(opened.folder, model, names, ends, steps, spherical).kinds)
 
 
 def draw_neighbors(inputs: Inputs, name: str, n: int) -> None:
@@ -124,22 +122,24 @@ def draw_neighbors(inputs: Inputs, name: str, n: int) -> None:
 def draw_decoded(inputs: Inputs, latents: str) -> None:
     opened = OpenedRun(inputs, ".png", ".npy")
     model = opened.autoencoder
-    opened.save(decoded(opened.folder, model, read_latents(latents, model.latent_shape)).kinds)
+    opened.save(
+        render_latents(opened.folder, model, parse_latents(latents, model.latent_shape)).kinds
+    )
 
 
 def draw_attribution(inputs: Inputs, name: str, dims: str | None) -> None:
     opened = OpenedRun(inputs, ".png", ".svg", ".npy")
     model = opened.autoencoder
-    table = codes(model, opened.load_training_split(), SAMPLE)
-    image, picked = opened.load_images([name]), chosen(dims, table.order)
-    maps = attribute(model, image, picked, table.spread[picked].tolist())
+    table = encode_split(model, opened.load_training_split(), SAMPLE)
+    image, picked = opened.load_images([name]), parse_dims(dims, table.order)
+    maps = attribute_pixels(model, image, picked, table.spread[picked].tolist())
     names = dimension_names(model.latent_shape)
     titles = [f"z {names[k]}, {table.rates[k]:.2f} nats" for k in picked]
     n = pluralize(len(table.mean), "image")
     place = caption_image(name, inputs.split)
     caption = f"{opened.folder.name}: {place}, change by one standard deviation of {n}"
-    figure = attribution_figure(maps, image, model.reconstruct(image), titles, caption)
-    opened.save({**render_kinds(figure), ".npy": lambda: npy(maps)})
+    figure = draw_attributions(maps, image, model.reconstruct(image), titles, caption)
+    opened.save({**render_kinds(figure), ".npy": lambda: encode_npy(maps)})
 
 
 def _split_names(text: str | None) -> list[str] | None:

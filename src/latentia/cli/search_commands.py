@@ -38,10 +38,10 @@ def choose(
         fraction, from 0 to less than 1, by which the error of a reconstruction may exceed the least
         error and still count as equal to it
     """
-    from latentia.cli.search_actions import choose_beta
+    from latentia.cli.search_actions import choose_and_print
 
     how = {"features": features, "n": n, "tolerance": tolerance, "seed": seed}
-    choose_beta(options.Inputs(run, data, split), for_, labels, points, how, json_)
+    choose_and_print(options.Inputs(run, data, split), for_, labels, points, how, json_)
 
 
 def sweep_options(

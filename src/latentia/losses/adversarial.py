@@ -1,75 +1,104 @@
-"""Adversarial losses on raw logits, nats per image; and penalties on the critic's gradient."""
+"""Adversarial losses on raw logits, and penalties on the critic's gradient, in nats per image."""
+
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.tensors import to_float32
+from latentia.core.contract import Terms
+from latentia.core.tensors import wide
 
 Logits = Float[Tensor, " b"]
-Patches = Float[Tensor, "b *patches"]  # of a critic that judges patches; else as Logits
+Patches = Float[Tensor, "b *patches"]  # a critic of patches has several logits an image
+Images = Sequence[Float[Tensor, "b *any"]]
 
 
-def as_real(logits: Patches) -> Logits:
-    """-log D, D = sigmoid(logit): the cost of not taking an image for real."""
-    return per_image(F.softplus(-to_float32(logits)))
+def real_bce(logits: Patches) -> Logits:
+    """Binary cross-entropy of the label "real": -log D with D = sigmoid(logit)."""
+    return mean_over_patches(F.softplus(-wide(logits)))
 
 
-def as_fake(logits: Patches) -> Logits:
-    """-log(1 - D): the cost of not taking an image for fake."""
-    return per_image(F.softplus(to_float32(logits)))
+def fake_bce(logits: Patches) -> Logits:
+    """Binary cross-entropy of the label "fake": -log(1 - D) with D = sigmoid(logit)."""
+    return mean_over_patches(F.softplus(wide(logits)))
 
 
-def per_image(values: Patches) -> Logits:
+def mean_over_patches(values: Patches) -> Logits:
     """The mean over an image's patches: a critic of patches sees many images in one."""
     return values if values.ndim == 1 else values.flatten(1).mean(1)
 
 
-class NonSaturating:
-    """Goodfellow et al. 2014, arXiv 1406.2661, section 3: the generator descends -log D(fake)."""
+class AdversarialLoss:
+    """A critic's loss and a generator's loss, for one or several kinds of fakes.
 
-    relative = False
-
-    def critic(self, real: Logits, fake: Logits) -> dict[str, Logits]:
-        return {"real": as_real(real), "fake": as_fake(fake)}
-
-    def generator(self, real: Logits | None, fake: Logits) -> dict[str, Logits]:
-        return {"adversarial": as_real(fake)}
-
-
-class Relativistic:
-    """Each fake against one real image; Jolicoeur-Martineau 2018, arXiv 1807.00734, as the pairing
-    loss of Huang et al. 2024, arXiv 2501.05441, equation 2, whose generator descends the mirror
-    image of the critic's loss.
+    Parameters
+    ----------
+    weights : weight of each kind of fake, by name; methods take the logits of fakes in this order
     """
 
-    relative = True
+    def __init__(self, weights: Mapping[str, float] | None = None):
+        self.weights = weights or {"fake": 1.0}
 
-    def critic(self, real: Logits, fake: Logits) -> dict[str, Logits]:
-        return {"pair": as_real(to_float32(real) - to_float32(fake))}
+    def sum_kinds(self, values: Iterable[Tensor]) -> Tensor:
+        """The weighted sum of one tensor for each kind of fake."""
+        pairs = zip(self.weights.values(), values, strict=True)
+        return torch.stack([weight * value for weight, value in pairs]).sum(0)
 
-    def generator(self, real: Logits | None, fake: Logits) -> dict[str, Logits]:
+
+class NonSaturating(AdversarialLoss):
+    """The non-saturating loss: the generator descends -log D(fake).
+
+    Goodfellow et al. 2014, arXiv 1406.2661, section 3.
+    """
+
+    relativistic = False
+
+    def critic_terms(self, real: Patches, *fakes: Patches) -> Terms:
+        """One term for real images and one for each kind of fake."""
+        kinds = zip(self.weights.items(), fakes, strict=True)
+        fake_terms = {kind: (weight, fake_bce(x)) for (kind, weight), x in kinds}
+        return {"real": (1.0, real_bce(real)), **fake_terms}
+
+    def generator_loss(self, real: Patches | None, *fakes: Patches) -> Logits:
+        return self.sum_kinds(real_bce(fake) for fake in fakes)
+
+
+class Relativistic(AdversarialLoss):
+    """The relativistic pairing loss: each fake is compared with one real image.
+
+    Huang et al. 2024, arXiv 2501.05441, equation 2, after Jolicoeur-Martineau 2018, arXiv
+    1807.00734. The generator descends the mirror image of the critic's loss.
+    """
+
+    relativistic = True
+
+    def critic_terms(self, real: Patches, *fakes: Patches) -> Terms:
+        """One term: the weighted sum over the kinds of fakes."""
+        return {"pair": (1.0, self.sum_kinds(real_bce(wide(real) - wide(x)) for x in fakes))}
+
+    def generator_loss(self, real: Patches | None, *fakes: Patches) -> Logits:
         assert real is not None
-        return {"adversarial": as_real(to_float32(fake) - to_float32(real))}
+        return self.sum_kinds(real_bce(wide(x) - wide(real)) for x in fakes)
 
 
-def slope(logits: Logits, images: Float[Tensor, "b c h w"]) -> Logits:
-    """|gradient of the logit at its image|^2 / 2, differentiable; R1 on real images, R2 on fakes.
+def gradient_penalty(logits: Logits, images: Float[Tensor, "b c h w"]) -> Logits:
+    """Zero-centred gradient penalty, |d logit / d image|^2 / 2: R1 on real images, R2 on fakes.
 
-    Mescheder et al. 2018, arXiv 1801.04406, equation 9, without its gamma. The critic must judge
-    each image apart: with BatchNorm the gradient of the sum is not that of a logit.
+    Mescheder et al. 2018, arXiv 1801.04406, equation 9, without its gamma. The result is
+    differentiable. A logit must depend on its own image only: with BatchNorm in the critic, the
+    gradient of the sum of logits is not the gradient of one logit.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return 0.5 * to_float32(gradient).square().flatten(1).sum(1)
 
 
-def carrying(
-    value: Float[Tensor, " b"], output: Float[Tensor, "b *any"], gradient: Float[Tensor, "b *any"]
-) -> Float[Tensor, " b"]:
-    """`value`, whose gradient at `output` is known: its backward does not pass what made it.
+def with_known_gradient(value: Logits, outputs: Images, gradients: Images) -> Logits:
+    """`value` with a linear surrogate graph: its sum has `gradients` at `outputs`.
 
-    The gradient of the sum of the result over images, at `output`, is `gradient`.
+    The backward pass of the result skips the network that computed `value`.
     """
-    inner = (to_float32(output) * gradient).flatten(1).sum(1)
+    pairs = zip(outputs, gradients, strict=True)
+    inner = torch.stack([(wide(x) * gradient).flatten(1).sum(1) for x, gradient in pairs]).sum(0)
     return value.detach() + (inner - inner.detach())

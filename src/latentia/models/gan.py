@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Model, Player, StepContext, Terms
 from latentia.core.schedules import Schedule
-from latentia.core.seeding import noise, sample_normal_rows
-from latentia.core.tensors import to_float32
-from latentia.losses.adversarial import NonSaturating, Relativistic, slope
-from latentia.models.monitors import Monitors, fraction_true, rms_std
+from latentia.core.seeding import noise, normal_rows
+from latentia.core.tensors import wide
+from latentia.losses.adversarial import NonSaturating, Relativistic, gradient_penalty
+from latentia.models.gauges import Gauges, share, spread
 
 MONITOR_NAMES = (
     *("accuracy real", "accuracy fake", "critic loss"),
@@ -61,19 +61,18 @@ class GAN(Model):
         # apart, not in one batch: the penalties' gradients belong to one set each
         real_logits, fake_logits = self.critic(real), self.critic(fake)
         # a relativistic critic has no zero: its verdict is on which side of the middle a logit lies
-        midpoint = (real_logits.mean() + fake_logits.mean()) / 2 if self.loss.relative else 0.0
-        losses = self.loss.critic(real_logits, fake_logits)
+        middle = (on_real.mean() + on_fake.mean()) / 2 if self.loss.relativistic else 0.0
+        terms = self.loss.critic_terms(on_real, on_fake)
         self.meter.note(
-            accuracy_real=fraction_true(real_logits > midpoint),
-            accuracy_fake=fraction_true(fake_logits < midpoint),
-            critic_loss=torch.stack([*losses.values()]).sum(0).mean(),
-            spread_of_samples=rms_std(fake) / rms_std(real).clamp_min(1e-12),
+            accuracy_real=share(on_real > middle),
+            accuracy_fake=share(on_fake < middle),
+            critic_loss=torch.stack([value for _, value in terms.values()]).sum(0).mean(),
+            spread_of_samples=spread(fake) / spread(real).clamp_min(1e-12),
         )
-        terms: Terms = {name: (1.0, value) for name, value in losses.items()}
         if self.gamma is not None:
-            gamma = self.gamma(context.share)
-            terms["R1"] = (gamma, slope(real_logits, real))
-            terms["R2"] = (gamma, slope(fake_logits, fake))
+            gamma = self.gamma(moment.share)
+            terms["R1"] = (gamma, gradient_penalty(on_real, real))
+            terms["R2"] = (gamma, gradient_penalty(on_fake, fake))
         return terms
 
     def generator_terms(
@@ -81,9 +80,8 @@ class GAN(Model):
     ) -> Terms:
         if torch.is_grad_enabled():
             shared.register_hook(self._note_gradient)
-        real_logits = self.critic(batch.image) if self.loss.relative else None
-        losses = self.loss.generator(real_logits, self.critic(shared))
-        return {name: (1.0, value) for name, value in losses.items()}
+        on_real = self.critic(batch.image) if self.loss.relativistic else None
+        return {"adversarial": (1.0, self.loss.generator_loss(on_real, self.critic(shared)))}
 
     def _note_gradient(self, gradient: Tensor) -> None:
         """Root mean square over images of |gradient of an image's loss at that image|."""

@@ -1,7 +1,7 @@
 """The VAE-GAN: Larsen et al. 2016, arXiv 1512.09300, with its adversarial term in the pixels."""
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -10,30 +10,108 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Player, StepContext, Terms
 from latentia.core.distributed import all_reduce_sum
 from latentia.core.gaussian import DiagonalGaussian
-from latentia.core.modes import evaluation_mode
-from latentia.core.schedules import Schedule, constant
+from latentia.core.modes import evaluating
+from latentia.core.processes import total
+from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise
-from latentia.core.tensors import to_float32
-from latentia.losses.adversarial import Logits, as_fake, as_real, carrying, slope
-from latentia.losses.likelihoods import Likelihood
-from latentia.losses.perceptual import mismatch
-from latentia.models.monitors import Monitors, fraction_true, rms_std
+from latentia.losses.adversarial import (
+    NonSaturating,
+    Relativistic,
+    gradient_penalty,
+    with_known_gradient,
+)
+from latentia.losses.likelihood import Likelihood
+from latentia.losses.perceptual import feature_matching_loss
+from latentia.models.gauges import Gauges, share, spread
 from latentia.models.vae import BETA_ONE, VAE
 
-HALF = constant(0.5)
-FAKES = ("reconstruction", "sample")
 NAMES = (
-    *(f"accuracy {kind}" for kind in ("real", *FAKES)),
-    *(f"gradient of {term}" for term in ("distortion", "adversarial")),
+    *("accuracy real", "accuracy reconstruction", "accuracy sample"),
+    *("gradient of distortion", "gradient of adversarial"),
     *("critic loss", "spread of samples"),
 )
-LAZY = 4  # the critic is penalised at every so many of its steps, by so many times
+ValueAndGradient = tuple[Float[Tensor, " b"], Float[Tensor, "kinds_b c h w"]]
+LAZY_INTERVAL = 4  # critic steps from one gradient penalty to the next
 
 
-class Pass(NamedTuple):
-    """One step's posterior, its draw and decoder outputs, raw, with their graph to the VAE.
+@dataclass(frozen=True)
+class AdversarialObjective:
+    """The adversarial part w * L_adversarial + v * L_features of a VAE-GAN's loss.
 
-    fakes: those that the critic sees; none while there is no adversary.
+    Parameters
+    ----------
+    gradient_ratio : norm of the adversarial gradient over the norm of the distortion's gradient,
+        a schedule over the run. It sets w at each step (Esser et al. 2021, arXiv 2012.09841,
+        equation 7). Both gradients are taken over the whole batch, and at the decoder's output,
+        where one short backward pass through the critic gives them. While it is 0 the critic
+        rests. None: w is 1 / batch for each image, as published, which hardly moves the decoder.
+    feature_matching : the same ratio for feature matching of reconstructions, which sets v while
+        the critic acts. None: no such loss.
+    reconstruction_weight : weight of reconstructions among the fakes, in [0, 1]; samples of the
+        prior have the rest. The loss has no fakes of weight 0.
+    """
+
+    gradient_ratio: Schedule | None = None
+    feature_matching: Schedule | None = None
+    reconstruction_weight: float = 0.5
+    loss_type: ClassVar[type[NonSaturating] | type[Relativistic]]
+    # the published critic acts at each step, without penalties
+    critic_interval, gamma, monitors_samples = 1, 0.0, False
+
+    @property
+    def loss(self) -> NonSaturating | Relativistic:
+        share = self.reconstruction_weight
+        weights = {"reconstruction": share, "sample": 1 - share}
+        return self.loss_type({kind: weight for kind, weight in weights.items() if weight})
+
+    def is_active(self, moment: Moment) -> bool:
+        """Whether the critic acts at this step."""
+        rests = self.gradient_ratio is not None and not self.gradient_ratio(moment.share)
+        return not rests and not moment.step % self.critic_interval
+
+    def is_lazy_step(self, moment: Moment) -> bool:
+        """Whether this step of the critic has penalties, in lazy regularisation."""
+        return not moment.step // self.critic_interval % LAZY_INTERVAL
+
+    def term_weight(self, term: str, moment: Moment, distortion_norm: float, norm: float) -> float:
+        """w or v, from the norms of the distortion's and the term's gradient."""
+        ratio = {"adversarial": self.gradient_ratio, "features": self.feature_matching}[term]
+        if ratio is None:
+            return 1 / moment.global_batch
+        if not norm > 1e-8 * distortion_norm:  # a constant critic has no gradient
+            return 0.0
+        return ratio(moment.share) * distortion_norm / norm
+
+
+class PublishedObjective(AdversarialObjective):
+    """Binary cross-entropy: the critic labels each image real or fake; Larsen et al. 2016."""
+
+    loss_type = NonSaturating
+
+
+@dataclass(frozen=True)
+class RelativisticObjective(AdversarialObjective):
+    """Relativistic pairs of an image and its own fake, with R1 and R2; Huang et al. 2024.
+
+    Where samples have no weight, the critic still sees some at its lazy steps, for the gauges only.
+
+    Parameters
+    ----------
+    critic_interval : the critic acts at every so many steps
+    gamma : weight of R1 on real images and of R2 on fakes (see `gradient_penalty`), 0: no penalty.
+        Every fourth step of the critic has penalties, four times as heavy (lazy regularisation:
+        Karras et al. 2020, arXiv 1912.04958, appendix B). The critic must not have BatchNorm.
+    """
+
+    critic_interval: int = 1
+    gamma: float = 0.0
+    loss_type, monitors_samples = Relativistic, True
+
+
+class ForwardPass(NamedTuple):
+    """One step's posterior, latents and raw decoder outputs, with their graph to the VAE.
+
+    fakes: the decoder outputs that the critic sees, by kind; empty while the critic rests.
     """
 
     posterior: DiagonalGaussian
@@ -43,38 +121,27 @@ class Pass(NamedTuple):
 
 
 class VAEGAN(VAE):
-    """distortion + beta * rate + w * adversary: a VAE that also learns to deceive a critic.
+    """VAE-GAN: distortion + beta * rate + w * adversarial, in nats per image.
 
-    The critic steps first: the VAE then follows a critic that has seen this step's images. It sees
-    real images, reconstructions (weight `reconstructions`) and samples of the prior (the rest). Of
-    weight 0 samples are drawn only to be looked at, where `look`: at every fourth of the critic's
-    steps, without a gradient, for the gauges.
+    The critic steps first, so that the VAE follows a critic that has seen this step's images.
+    BatchNorm in the encoder sees real images, in the decoder reconstructions only: samples are
+    decoded in evaluation mode, as a user draws them. BatchNorm in the critic sees real images and
+    all fakes in one batch, in the steps of both players, so that no statistic reveals a label.
 
-    balance: a schedule over the run; w is set at each step so that the adversary's gradient at the
-    decoder's output is this share of the distortion's, in norm over the batch; at the output,
-    because one short backward pass through the critic gives it (at the last layer: Esser et al.
-    2021, arXiv 2012.09841, equation 7). While it is 0 there is no adversary
-    and neither critic nor sample is computed. None: the published w, 1 / batch per image, which is
-    cosmetic (trap 4).
+    Parameters
+    ----------
+    encoder, decoder, likelihood, beta : see `VAE`
+    critic : images (b, c, h, w) to logits, as `verdict` of the last of its `features`
+    objective : a `PublishedObjective` or a `RelativisticObjective`
 
-    pairs: the critic tells each image from its own fake, of which it learns the difference alone
-    (relativistic pairs; see `Relativistic`); else each for itself. gamma weighs R1 on real images
-    and R2 on fakes, at every fourth step fourfold (Karras et al. 2020, arXiv 1912.04958, appendix
-    B); it needs a critic that judges each image apart. None: no penalty.
-
-    matching: where it is given, the VAE is also drawn to what the critic's layers say of its
-    images, by gradients of this share of the distortion's, while there is an adversary.
-
-    critic: images to logits, as `verdict` of the last of its `features`.
-
-    What each batch of a BatchNorm holds. Encoder: real images. Decoder: reconstructions; samples
-    are drawn in evaluation mode, as a user draws them, with the running statistics, and move
-    none. Critic, where it has any: the three kinds together, in both turns, so that no statistic
-    tells a label.
+    Raises
+    ------
+    ValueError
+        if the objective has gradient penalties and the critic has BatchNorm
     """
 
     critic: Any  # an nn.Module with `features` and `verdict`
-    selected_by = None  # the ELBO would choose an epoch of little adversary
+    selected_by = None  # the ELBO would choose an epoch in which the adversary is weak
 
     def __init__(
         self,
@@ -82,183 +149,125 @@ class VAEGAN(VAE):
         decoder: nn.Module,
         likelihood: Likelihood,
         critic: nn.Module,
+        objective: AdversarialObjective,
         beta: Schedule = BETA_ONE,
-        balance: Schedule | None = HALF,
-        reconstructions: float = 0.5,
-        every: int = 1,
-        pairs: bool = False,
-        gamma: float | None = None,
-        matching: Schedule | None = None,
-        look: bool = False,
     ):
         super().__init__(encoder, decoder, likelihood, beta)
-        self.critic, self.balance, self.every = critic, balance, every
-        parts = zip(FAKES, (reconstructions, 1 - reconstructions), strict=True)
-        self.parts = {kind: weight for kind, weight in parts if weight}
-        self.pairs, self.gamma = pairs, gamma
-        self.matching, self.look = matching, look
-        # whether a logit is of its image alone
-        of_batch = nn.modules.batchnorm._BatchNorm  # of any number of dimensions
-        self.apart = not any(isinstance(m, of_batch) for m in critic.modules())
-        if gamma is not None and not self.apart:
-            raise ValueError("penalties need a critic without BatchNorm: see `slope`")
-        self.meter = Monitors(NAMES + ("gradient of features",) * (matching is not None))
+        self.critic, self.adversarial_objective = critic, objective
+        batch_norm = nn.modules.batchnorm._BatchNorm  # of any number of dimensions
+        self.has_batch_norm = any(isinstance(m, batch_norm) for m in critic.modules())
+        if objective.gamma and self.has_batch_norm:
+            raise ValueError("R1 and R2 need a critic without BatchNorm: see `gradient_penalty`")
+        features = objective.feature_matching is not None
+        self.meter = Gauges(NAMES + ("gradient of features",) * features)
 
     def players(self) -> dict[str, Player]:
-        own = {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
-        if self.supervision:
-            own["supervision"] = self.supervision
-        if self.dial:
-            own["dial"] = self.dial
-        return {
-            "critic": Player(self.critic, self.critic_terms),
-            "vae": Player(nn.ModuleDict(own), self.terms),
-        }
+        names = ("encoder", "decoder", "likelihood", "supervision", "dial")
+        parts = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        vae = Player(nn.ModuleDict(parts), self.terms)
+        return {"critic": Player(self.critic, self.critic_terms), "vae": vae}
 
-    def shared(self, batch: Batch, moment: StepContext) -> Pass:
+    def shared(self, batch: Batch, moment: Moment) -> ForwardPass:
+        objective = self.adversarial_objective
+        kinds = objective.loss.weights if objective.is_active(moment) else ()
         with self.over_betas(batch, moment):
-            return self._pass(batch, moment)
+            posterior = self.encode(batch.image)
+            z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
+            reconstruction: Tensor = self.decoder(z)
+            fakes = dict.fromkeys(kinds, reconstruction)
+            if "sample" in fakes:
+                fakes["sample"] = self.decode_prior(z, moment)
+        return ForwardPass(posterior, z, fakes, reconstruction)
 
-    def _pass(self, batch: Batch, moment: StepContext) -> Pass:
-        posterior = self.encode(batch.image)
-        z = posterior.sample(noise(moment, "posterior", self.latent_shape, posterior.mean))
-        reconstruction = self.decoder(z)
-        absent = self.balance is not None and not self.balance(moment.share)
-        if absent or moment.step % self.every:
-            return Pass(posterior, z, {}, reconstruction)
-        made = {"reconstruction": reconstruction}
-        if "sample" in self.parts:
-            made["sample"] = self.drawn(posterior.mean, moment)
-        return Pass(posterior, z, {kind: made[kind] for kind in self.parts}, reconstruction)
+    def decode_prior(self, z: Float[Tensor, "b *latent"], moment: Moment) -> Tensor:
+        """Raw decoder outputs of as many prior latents as there are in `z`."""
+        with evaluating(self.decoder):
+            return self.decoder(noise(moment, "prior", self.latent_shape, z))
 
-    def drawn(
-        self, like: Float[Tensor, "b *latent"], moment: StepContext
-    ) -> Float[Tensor, "b c h w"]:
-        """Decoder outputs of the prior, raw, as many as there are latents."""
-        with evaluation_mode(self.decoder):
-            return self.decoder(noise(moment, "prior", self.latent_shape, like))
-
-    def critic_terms(self, batch: Batch, moment: StepContext, shared: Pass) -> Terms:
+    def critic_terms(self, batch: Batch, moment: Moment, shared: ForwardPass) -> Terms:
         if not shared.fakes:
             return {}
+        objective, loss = self.adversarial_objective, self.adversarial_objective.loss
+        is_lazy = objective.is_lazy_step(moment)
+        penalty = LAZY_INTERVAL * objective.gamma if is_lazy else 0.0
         fakes = {kind: self.likelihood.mean(x.detach()) for kind, x in shared.fakes.items()}
-        seldom = not moment.step // self.every % LAZY
-        penalised = self.gamma is not None and seldom
-        kinds = 1 + len(fakes)
-        seen = torch.cat([batch.image, *fakes.values()]).requires_grad_(penalised)
-        logits = self.critic(seen)
-        real, *rest = logits.chunk(kinds)
-        judged = dict(zip(fakes, rest, strict=True))
-        if self.pairs:
-            terms: Terms = {
-                "pair": (
-                    1.0,
-                    self.weighted(as_real(to_float32(real) - to_float32(x)) for x in rest),
-                )
-            }
-        else:
-            terms = {"real": (1.0, as_real(real))}
-            terms |= {kind: (self.parts[kind], as_fake(x)) for kind, x in judged.items()}
-        # pairs have no zero: an image is told right where it is above its fake
-        bar = real if self.pairs else 0.0
-        parts = zip(self.parts.values(), rest, strict=True)
-        right = [w * fraction_true(real > (x if self.pairs else 0.0)) for w, x in parts]
+        images = torch.cat([batch.image, *fakes.values()]).requires_grad_(penalty > 0)
+        logits = self.critic(images)
+        real, *of_fakes = logits.chunk(1 + len(fakes))
+        terms = loss.critic_terms(real, *of_fakes)
+        # a relativistic logit has no zero: an image is classified against its partner
+        threshold = real if loss.relativistic else 0.0
+        accuracies = [share(x < threshold) for x in of_fakes]
         self.meter.note(
             critic_loss=torch.stack([w * value.mean() for w, value in terms.values()]).sum(),
-            accuracy_real=torch.stack(right).sum(),
-            **{f"accuracy_{kind}": fraction_true(x < bar) for kind, x in judged.items()},
+            accuracy_real=loss.sum_kinds(accuracies) if loss.relativistic else share(real > 0),
+            **{f"accuracy_{kind}": x for kind, x in zip(fakes, accuracies, strict=True)},
         )
-        if penalised:
-            assert self.gamma is not None
-            on_real, *on_fakes = slope(logits, seen).chunk(kinds)
-            terms["R1"] = (LAZY * self.gamma, on_real)
-            terms["R2"] = (LAZY * self.gamma, self.weighted(on_fakes))
-        if seldom and self.look and "sample" not in fakes:
+        if penalty:
+            r1, *r2 = gradient_penalty(logits, images).chunk(1 + len(fakes))
+            terms |= {"R1": (penalty, r1), "R2": (penalty, loss.sum_kinds(r2))}
+        samples = fakes.get("sample")
+        if samples is None and is_lazy and objective.monitors_samples:
             with torch.no_grad():
-                fakes["sample"] = self.likelihood.mean(self.drawn(shared.z, moment))
-                self.meter.note(accuracy_sample=fraction_true(self.critic(fakes["sample"]) < bar))
-        if "sample" in fakes:
-            real_spread = rms_std(batch.image).clamp_min(1e-12)
-            self.meter.note(spread_of_samples=rms_std(fakes["sample"]) / real_spread)
+                samples = self.likelihood.mean(self.decode_prior(shared.z, moment))
+                self.meter.note(accuracy_sample=share(self.critic(samples) < threshold))
+        if samples is not None:
+            real_spread = spread(batch.image).clamp_min(1e-12)
+            self.meter.note(spread_of_samples=spread(samples) / real_spread)
         return terms
 
-    def terms(self, batch: Batch, moment: StepContext, shared: Pass | None = None) -> Terms:
+    def terms(self, batch: Batch, moment: Moment, shared: ForwardPass | None = None) -> Terms:
         with self.over_betas(batch, moment):
-            return self._terms(batch, moment, shared or self._pass(batch, moment))
+            return self._vae_terms(batch, moment, shared or self.shared(batch, moment))
 
-    def _terms(self, batch: Batch, moment: StepContext, shared: Pass) -> Terms:
+    def _vae_terms(self, batch: Batch, moment: Moment, shared: ForwardPass) -> Terms:
         distortion = self.likelihood.nll(shared.reconstruction, batch.image)
         terms = self.objective(batch, moment, shared.posterior, shared.z, distortion)
         if not shared.fakes:
             return terms
-        judged = self.judged(batch, shared)
-        shares = {"adversarial": self.balance, "features": self.matching}
+        losses = self.adversarial_losses(batch, shared)
         leaf = shared.reconstruction.detach().requires_grad_()
         nll = self.likelihood.nll(leaf, batch.image).sum()
-        gradients = (
-            *torch.autograd.grad(nll, leaf),
-            *(gradient for _, gradient in judged.values()),
-        )
-        # of the global batch, whatever part of it is here
-        norms = all_reduce_sum(torch.stack([g.double().square().sum() for g in gradients])).sqrt()
-        each = norms / max(moment.global_batch, len(leaf)) ** 0.5
-        names = (f"gradient_of_{name}" for name in ("distortion", *judged))
-        self.meter.note(**dict(zip(names, each, strict=True)))
-        most, *others = norms.tolist()
-        for (name, (value, _)), norm in zip(judged.items(), others, strict=True):
-            terms[name] = self.weight(shares[name], moment, most, norm), value
+        gradients = *torch.autograd.grad(nll, leaf), *(gradient for _, gradient in losses.values())
+        # over the global batch, of which this process may hold a part
+        norms = total(torch.stack([g.double().square().sum() for g in gradients])).sqrt()
+        rms = norms / max(moment.global_batch, len(leaf)) ** 0.5
+        names = (f"gradient_of_{name}" for name in ("distortion", *losses))
+        self.meter.note(**dict(zip(names, rms, strict=True)))
+        distortion_norm, *others = norms.tolist()
+        term_weight = self.adversarial_objective.term_weight
+        for (name, (value, _)), norm in zip(losses.items(), others, strict=True):
+            terms[name] = term_weight(name, moment, distortion_norm, norm), value
         return terms
 
-    def judged(
-        self, batch: Batch, shared: Pass
-    ) -> dict[str, tuple[Float[Tensor, " b"], Float[Tensor, "all c h w"]]]:
-        """What the critic holds against the fakes, nats per image: adversarial, what it costs not
-        to deceive it; features, how far those of reconstructions are from their images'. Each with
-        its gradient at the decoder's outputs, of which `all` there are.
+    def adversarial_losses(self, batch: Batch, shared: ForwardPass) -> dict[str, ValueAndGradient]:
+        """Adversarial and feature matching loss, each with its gradient at the decoder's outputs.
 
-        The values carry these, so that the VAE's backward pass need not pass the critic.
+        The values carry these gradients, so that the VAE's backward pass skips the critic.
         """
-        output = torch.cat([*shared.fakes.values()])
-        n, kinds = len(batch.image), len(shared.fakes)
-        leaf = output.detach().requires_grad_()
-        drawn = self.likelihood.mean(leaf)
-        if self.apart:
+        outputs = [*shared.fakes.values()]
+        n, kinds = len(batch.image), len(outputs)
+        objective = self.adversarial_objective
+        leaf = torch.cat(outputs).detach().requires_grad_()  # (kinds b, c, h, w)
+        images = self.likelihood.mean(leaf)
+        if self.has_batch_norm:  # the critic's function depends on the batch: the one it stepped on
+            features = self.critic.features(torch.cat([batch.image, images]))
+            of_real, of_fakes = zip(*(x.split([n, kinds * n]) for x in features), strict=True)
+        else:
             with torch.no_grad():
-                of_images = self.critic.features(batch.image)
-            of_fakes = self.critic.features(drawn)
-        else:  # the real images keep the critic the function that it was when it learned
-            said = self.critic.features(torch.cat([batch.image, drawn]))
-            of_images, of_fakes = zip(*(x.split([n, kinds * n]) for x in said), strict=True)
-        real = self.critic.verdict(of_images[-1])
+                of_real = self.critic.features(batch.image)
+            of_fakes = self.critic.features(images)
+        real = self.critic.verdict(of_real[-1])
         fakes = self.critic.verdict(of_fakes[-1]).chunk(kinds)
-        against = (as_real(to_float32(x) - to_float32(real) if self.pairs else x) for x in fakes)
-        values = {"adversarial": self.weighted(against)}
-        if self.matching is not None and "reconstruction" in self.parts:
-            again = [layer[:n] for layer in of_fakes]  # reconstructions come first
-            values["features"] = mismatch(again, [layer.detach() for layer in of_images])
-        found = {}
+        values = {"adversarial": objective.loss.generator_loss(real, *fakes)}
+        if objective.feature_matching is not None and "reconstruction" in shared.fakes:
+            of_reconstructions = [layer[:n] for layer in of_fakes]  # the first kind
+            values["features"] = feature_matching_loss(of_reconstructions, of_real)
+        losses = {}
         for name, value in values.items():
             (gradient,) = torch.autograd.grad(value.sum(), leaf, retain_graph=True)
-            of_image = (
-                torch.cat([part.flatten(1) for part in x.chunk(kinds)], 1)
-                for x in (output, gradient)
-            )  # (b, kinds c h w) each
-            found[name] = carrying(value, *of_image), gradient
-        return found
-
-    def weighted(self, values: Iterable[Logits]) -> Logits:
-        """Their sum over the kinds of fakes, by weight."""
-        return torch.stack([w * x for w, x in zip(self.parts.values(), values, strict=True)]).sum(0)
-
-    def weight(
-        self, balance: Schedule | None, moment: StepContext, distortion: float, other: float
-    ) -> float:
-        """w of this step, from both gradients' norms; a critic that says nothing has none."""
-        if balance is None:
-            return 1 / moment.global_batch
-        if not other > 1e-8 * distortion:
-            return 0.0
-        return balance(moment.share) * distortion / other
+            losses[name] = with_known_gradient(value, outputs, gradient.chunk(kinds)), gradient
+        return losses
 
     def gauges(self) -> dict[str, Tensor]:
         return self.meter.read()

@@ -22,4 +22,4 @@ def free_bits(
     free_bits : NATS
         rate (KL) of each latent dimension that costs nothing in the loss, in nats, at least 0
     """
-    return in_place_of_rate(plan, "--free-bits", FreeBits(free_bits))
+    return replace_rate(plan, "--free-bits", FreeBits(free_bits))

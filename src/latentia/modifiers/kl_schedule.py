@@ -6,7 +6,6 @@ from annotated_types import Ge
 
 from latentia.core.errors import Error
 from latentia.core.schedules import constant, cyclical, delayed, exponential, linear, staircase
-from latentia.training.parameter_types import Fraction
 from latentia.training.plan import Plan
 
 ScheduleName = Literal["constant", "linear", "step", "exponential", "cyclical"]
@@ -14,10 +13,10 @@ ScheduleName = Literal["constant", "linear", "step", "exponential", "cyclical"]
 
 def kl_schedule(
     plan: Plan,
-    kl_schedule: Shape = "constant",
+    kl_schedule: ScheduleName = "constant",
     kl_from: Annotated[float, Ge(0)] = 0.0,
-    kl_warmup: Share = 0.0,
-    kl_until: Share = 0.5,
+    kl_warmup: Fraction = 0.0,
+    kl_until: Fraction = 0.5,
     kl_steps: Annotated[int, Ge(1)] = 4,
 ) -> Plan:
     """Let the weight of the rate (KL) rise to beta over a fraction of the run.

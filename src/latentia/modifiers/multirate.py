@@ -6,7 +6,7 @@ from latentia.losses.divergences import kl
 from latentia.losses.likelihoods import Gaussian
 from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
-from latentia.nets.beta_conditioning import ByBeta, Dial, for_every_beta
+from latentia.nets.beta_conditioning import BetaEmbedding, BetaScale, add_beta_conditioning
 from latentia.training.plan import Plan
 
 BETA_RAMP = delayed(0.0, linear(0.0, 1.0), until=0.5)

@@ -24,8 +24,13 @@ from latentia.training.parameter_types import (
     LearningRate,
     Size,
 )
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Plan
+from latentia.engine.recipe import recipe
+from latentia.losses.likelihood import Symmetric
+from latentia.models.vaegan import VAEGAN, PublishedObjective
+from latentia.nets.autoencoder import Architecture, Decoder, Encoder
+from latentia.nets.critic import PatchCritic
 
 WIDTH_FACTORS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}
 
@@ -61,14 +66,9 @@ def image_autoencoder(
         tuple(k * width for k in WIDTH_FACTORS[factor]), latent, layers, gcd(32, width)
     )
     critic = PatchCritic(images.shape, (width, 2 * width, 4 * width))
-    nets = (
-        Encoder(images.shape, architecture),
-        Decoder(images.shape, architecture),
-        SymmetricGaussian("learned"),
-        critic,
-    )
-    balance, matching = (ramp_from(adversary_from, w) for w in (adversarial_weight, feature_weight))
-    objective_params = {"matching": matching, "reconstructions": 1.0}
-    model = VAEGAN(*nets, beta=constant(beta), balance=balance, **objective_params)
+    nets = Encoder(images.shape, plan), Decoder(images.shape, plan), Symmetric("learned"), critic
+    ratio, matching = (joining(adversary_from, w) for w in (adversarial_weight, feature_weight))
+    objective = PublishedObjective(ratio, matching, reconstruction_weight=1.0)
+    model = VAEGAN(*nets, objective, constant(beta))
     adam = {"critic": Adam(lr, betas=(0.5, 0.9)), "vae": Adam(lr, schedule=cosine(warmup=0.02))}
     return Plan(model, images, adam, batch, epochs, average)

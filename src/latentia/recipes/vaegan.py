@@ -1,4 +1,4 @@
-"""SYSTEMS 5: the VAE-GAN for grey images of 256x256."""
+"""The VAE-GAN for grey images of 256x256: published, or with relativistic pairs."""
 
 from typing import Annotated, Literal
 
@@ -23,24 +23,26 @@ from latentia.training.parameter_types import (
     LearningRate,
     Size,
 )
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.engine.optim import Adam
+from latentia.engine.plan import Plan
+from latentia.engine.recipe import recipe
+from latentia.losses.likelihood import Gaussian
+from latentia.models.vaegan import VAEGAN, PublishedObjective, RelativisticObjective
+from latentia.nets.vaegan import OF_THE_BATCH, vaegan_nets
 
 AdversarialWeight = Annotated[
     float | Literal["published"],
     Ge(0),
     Doc(
-        "its gradient as a share of the distortion's, 0: no critic; published: 1 / batch per "
-        "image, and the other knobs of the critic say nothing"
+        "gradient of the adversarial term as a share of the distortion's, 0: no critic; published: "
+        "1 / batch per image, and the other options of the critic have no effect"
     ),
 ]
-FeatureWeight = Annotated[float, Ge(0), Doc("the same, of the critic's features")]
-StartShare = Annotated[Fraction, Doc("share of the run after which it joins")]
-StepInterval = Annotated[int, Ge(1), Doc("it acts at every so many steps")]
-ReconstructionShare = Annotated[
-    Fraction, Doc("share of its weight on reconstructions; the rest is on samples")
-]
-PenaltyWeight = Annotated[float, Ge(0), Doc("weight of the critic's penalties")]
+FeatureWeight = Annotated[float, Ge(0), Doc("the same share of feature matching, 0: none")]
+AdversaryFrom = Annotated[Share, Doc("share of the run after which the critic joins")]
+AdversaryEvery = Annotated[int, Ge(1), Doc("the critic acts at every so many steps")]
+Reconstructions = Annotated[Share, Doc("weight of reconstructions; the rest is on samples")]
+Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties, 0: none")]
 
 
 @recipe
@@ -52,10 +54,10 @@ def vaegan(
     beta: Beta = 0.5,
     adversarial_weight: AdversarialWeight = 1.0,
     feature_weight: FeatureWeight = 1.0,
-    adversary_from: StartShare = 0.75,
-    adversary_every: StepInterval = 4,
-    reconstructions: ReconstructionShare = 1.0,
-    gamma: PenaltyWeight = 0.003,
+    adversary_from: AdversaryFrom = 0.75,
+    adversary_every: AdversaryEvery = 4,
+    reconstructions: Reconstructions = 1.0,
+    gamma: Gamma = 0.003,
     average: Average = 20_000.0,
     lr: LearningRate = 1e-4,
     batch: BatchSize = 128,
@@ -63,25 +65,22 @@ def vaegan(
 ) -> Plan:
     """The VAE-GAN; at 256x256 15,763,681 parameters in the VAE, 1,602,753 in the published critic.
 
-    Published: squared error, summed (Gaussian, sigma^2 1/2); KL weight 0.01 to 0.5; adversary 1 /
-    batch per image, cosmetic. A number: its gradient at the decoder's output over the distortion's,
-    of a critic without norms, of pairs (docs/vaegan.md). `--size 64 --batch 32` suits a laptop.
+    Published: squared error, summed (Gaussian, sigma^2 1/2); KL weight 0.01 to 0.5; adversarial
+    weight 1 / batch per image, which hardly matters. A number sets the ratio of the adversarial
+    gradient to the distortion's, for relativistic pairs, a critic without norms (docs/vaegan.md).
+    `--size 64 --batch 32` suits a laptop.
     """
     images = open_images(data, size=size, channels=channels)
-    is_published = adversarial_weight == "published"
-    nets = make_vaegan_networks(
-        images.shape, latent, critic_norm=BATCH_STATISTICS_NORM if is_published else None
-    )
-    beta_schedule = delayed(0.0, linear(0.02 * beta, beta), until=0.5)
-    components = nets.encoder, nets.decoder, Gaussian(), nets.critic, beta_schedule
-    adam = {"critic": Adam(lr, betas=(0.5, 0.999)), "vae": Adam(lr, schedule=cosine(end=0.05))}
-    if is_published:
-        return Plan(VAEGAN(*components, balance=None), images, adam, batch, epochs, average)
-    balance = ramp_from(adversary_from, adversarial_weight)
-    objective_params = {"pairs": True, "gamma": gamma or None, "look": True}
-    objective_params["matching"] = (
-        ramp_from(adversary_from, feature_weight) if feature_weight else None
-    )
-    model = VAEGAN(*components, balance, reconstructions, adversary_every, **objective_params)
-    adam["critic"] = Adam(2 * lr, betas=(0.5, 0.99))
+    published = adversarial_weight == "published"
+    nets = vaegan_nets(images.shape, latent, judging=OF_THE_BATCH if published else None)
+    if published:
+        objective, critic_adam = PublishedObjective(), Adam(lr, betas=(0.5, 0.999))
+    else:
+        matching = joining(adversary_from, feature_weight) if feature_weight else None
+        terms = joining(adversary_from, adversarial_weight), matching, reconstructions
+        objective = RelativisticObjective(*terms, critic_interval=adversary_every, gamma=gamma)
+        critic_adam = Adam(2 * lr, betas=(0.5, 0.99))
+    warmup = after(0.0, linear(0.02 * beta, beta), until=0.5)
+    model = VAEGAN(nets.encoder, nets.decoder, Gaussian(), nets.critic, objective, warmup)
+    adam = {"critic": critic_adam, "vae": Adam(lr, schedule=cosine(end=0.05))}
     return Plan(model, images, adam, batch, epochs, average)

@@ -41,7 +41,7 @@ BatchSize = Annotated[int, Ge(1), Doc("number of images in each training step, a
 Epochs = Annotated[int, Ge(1), Doc("number of passes over the training images, at least 1")]
 AVERAGE = Doc("half-life of the moving average of the weights, in images; None turns it off")
 Average = Annotated[float | None, Ge(1), AVERAGE]
-Share = Annotated[float, Ge(0), Le(1)]
+Fraction = Annotated[float, Ge(0), Le(1)]
 
 BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
 

@@ -1,0 +1,19 @@
+"""No option is lost or changes its default; the words of its help may."""
+
+import json
+
+import pytest
+
+import golden
+
+OPTIONS = json.loads((golden.HERE / "options.json").read_text())
+
+
+def test_commands_and_recipes_are_those_of_the_reference():
+    found = {*golden.command_names()} - {"train"} | {f"train {r}" for r in golden.recipe_names()}
+    assert found == OPTIONS.keys()
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_options_and_defaults_are_those_of_the_reference(command):
+    assert golden.options(*command.split()) == OPTIONS[command]
