@@ -18,9 +18,9 @@ _HOMES = {
     "Error": "core.errors",
     "Options": "training.plan",
     "Plan": "training.plan",
-    "Run": "runs.folder",
+    "RunFolder": "runs.folder",
     "load": "api.training",
-    "recipe": "runs.recipes",
+    "recipe": "training.registries",
     "resume": "api.training",
     "train": "api.training",
 }

@@ -14,7 +14,7 @@ from latentia.report.grids import make_grid
 from latentia.report.training_images import select_strips
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_write, read_metadata
-from latentia.training.events import Event, Finding, ImagesRendered, Logged, Validated
+from latentia.training.events import NON_FINITE, Event, Finding, ImagesRendered, Logged, Validated
 
 TRACKER_FOLDER = (
     "tracker"  # in the run: TensorBoard's files, or the name by which the others know it
@@ -103,7 +103,7 @@ class RunTracker:
             for kind, images in select_strips(event).items():
                 self.picture(kind, np.asarray(make_grid(images, len(images), "")), event)
         elif isinstance(event, Finding):
-            if event.kind == "non-finite":  # the log was cut
+            if event.kind == NON_FINITE:  # the log was cut
                 self.tracker.finish()
                 self.begin()
             if self.name != "mlflow":  # it knows numbers only

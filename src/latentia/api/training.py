@@ -14,8 +14,8 @@ from latentia.runs.create import create_run
 from latentia.runs.folder import RunFolder
 from latentia.runs.open import open_run
 from latentia.tracking import open_tracker, require_tracker
-from latentia.training.device import keep_freed_memory
-from latentia.training.events import Event, Finding, ImagesRendered, TrainingFinished
+from latentia.training.device import use_threads
+from latentia.training.events import EndReason, Event, Finding, ImagesRendered, TrainingFinished
 from latentia.training.launch import (
     init_distributed,
     run_on_rank0,
@@ -69,7 +69,6 @@ def train_with_outputs(
     profile: bool = False,
 ) -> Iterator[Event]:
     """The events of a training, whose pictures are kept and whose tracker is told."""
-    keep_freed_memory()
     with open_tracker(run) as log_event:
         for event in events_of(plan, run, run.options, find_problems, profile):
             if isinstance(event, ImagesRendered):  # of the first process alone
@@ -81,16 +80,17 @@ def train_with_outputs(
 
 def _train_and_report(run: RunFolder, plan: Plan, profile: bool = False) -> Iterator[Event]:
     last_event: Event | None = None
-    for last_event in train_with_outputs(run, plan, lambda: find_early_problems(run), profile):
-        if not isinstance(last_event, TrainingFinished):
+    with use_threads(run.options.threads):  # for the doctor and the report as well
+        for last_event in train_with_outputs(run, plan, lambda: find_early_problems(run), profile):
+            if not isinstance(last_event, TrainingFinished):
+                yield last_event
+        if isinstance(last_event, TrainingFinished):
+            if last_event.reason == EndReason.COMPLETE:
+                yield from (
+                    run_on_rank0_without_collectives(lambda: _diagnose_and_report(run, plan.images))
+                    or ()
+                )
             yield last_event
-    if isinstance(last_event, TrainingFinished):
-        if last_event.reason == "complete":
-            yield from (
-                run_on_rank0_without_collectives(lambda: _diagnose_and_report(run, plan.images))
-                or ()
-            )
-        yield last_event
 
 
 def _diagnose_and_report(run: RunFolder, images: Images) -> list[Finding]:
@@ -140,10 +140,10 @@ def wait_for_model(run: RunFolder, events: Iterator[Event]) -> Model:
 
     Raises: Error if they end early.
     """
-    problem_text = ""
-    for event in events:
+    problem_text, event = "", None
+    for event in events:  # to the last: only then are signals and threads the caller's again
         if isinstance(event, Finding):
             problem_text = event.text
-        if isinstance(event, TrainingFinished) and event.reason != "complete":
-            raise Error(f"{run.path} is not complete ({event.reason}). {problem_text}".rstrip())
+    if isinstance(event, TrainingFinished) and event.reason != EndReason.COMPLETE:
+        raise Error(f"{run.path} is not complete ({event.reason}). {problem_text}".rstrip())
     return run.model()

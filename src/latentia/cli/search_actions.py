@@ -19,6 +19,7 @@ from latentia.report.latent_figures import render_figure
 from latentia.report.rate_distortion_figures import draw_sweep
 from latentia.sweep.beta_choice import choose_beta, find_candidates
 from latentia.sweep.study import Setting, Sweep
+from latentia.training.device import keep_freed_memory
 
 
 def choose_and_print(
@@ -64,6 +65,7 @@ def sweep_recipe(values: Mapping[str, Any], rest: list[str], words: list[str]) -
 
     where = {"path": values["out"], "storage": values["storage"]}
     sweep = Sweep(recipe, values["over"], values["trials"], parse, train_arguments=rest, **where)
+    keep_freed_memory()
     code = sweep.run(show_training)
     if code:
         print(f"Stopped; run the same command to continue: latentia sweep {shlex.join(words)}")

@@ -16,6 +16,7 @@ from latentia.diagnostics.run_context import RunContext
 from latentia.diagnostics.suggested_commands import train_longer
 from latentia.runs.folder import RunFolder
 from latentia.training.events import (
+    EndReason,
     Event,
     Finding,
     Logged,
@@ -25,7 +26,7 @@ from latentia.training.events import (
 )
 
 EVERY = 5.0  # seconds between lines
-CODES = {"complete": 0, "stopped": 130, "non-finite": 1}
+CODES = {EndReason.COMPLETE: 0, EndReason.STOPPED: 130, EndReason.NON_FINITE: 1}
 
 
 def show_training(run: RunFolder, events: Iterator[Event]) -> int:
@@ -42,9 +43,9 @@ def show_training(run: RunFolder, events: Iterator[Event]) -> int:
         print(f"Interrupted; the last save is in {run.path}.")
         _print_resume(run)
         return 130
-    if end.reason == "complete":
+    if end.reason == EndReason.COMPLETE:
         print(run.path / "report.html")
-    if end.reason == "stopped":
+    if end.reason == EndReason.STOPPED:
         print(f"Stopped at step {end.step:,} of {end.total:,}; saved in {run.path}.")
         _print_resume(run)
     return CODES[end.reason]

@@ -1,5 +1,6 @@
 """Training of new and interrupted runs, behind the commands of train_command.py."""
 
+import os
 import sys
 
 from latentia.api.training import resume_run, start_run
@@ -7,11 +8,14 @@ from latentia.cli.terminal import print_completion, show_training
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core import distributed
 from latentia.runs.provenance import list_differences
+from latentia.training.device import keep_freed_memory
 from latentia.training.launch import init_distributed
 
 
 def train_recipe(recipe: str, words: list[str]) -> int:
     given = parse_train_arguments(recipe, words)
+    if given.profile:  # its library says that it starts and stops, as what is graver than an error
+        os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     with init_distributed():
         run, events = start_run(
             recipe,
@@ -21,12 +25,14 @@ def train_recipe(recipe: str, words: list[str]) -> int:
             run=given.run,
             profile=given.profile,
         )
+        keep_freed_memory()
         return show_training(run, events)
 
 
 def resume_training(path: str, data: str | None) -> int:
     with init_distributed():
         run, events = resume_run(path, data)
+        keep_freed_memory()
         if distributed.rank() == 0:
             print_completion(run)
             for line in list_differences(run.metadata):

@@ -5,6 +5,7 @@ Alone, every function here returns what it was given, and nothing is sent.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import torch
@@ -23,23 +24,22 @@ class ProcessLost(Error):
     code, local_only = 1, True
 
 
-_is_local_only = False
+_is_local_only = ContextVar("is_local_only", default=False)
 
 
 def world_size() -> int:
-    is_distributed = dist.is_available() and dist.is_initialized() and not _is_local_only
+    is_distributed = dist.is_available() and dist.is_initialized() and not _is_local_only.get()
     return dist.get_world_size() if is_distributed else 1
 
 
 @contextmanager
 def local_only() -> Iterator[None]:
     """Within, this process waits for no other: what it does, it does as if it were the only one."""
-    global _is_local_only
-    previous, _is_local_only = _is_local_only, True
+    token = _is_local_only.set(True)
     try:
         yield
     finally:
-        _is_local_only = previous
+        _is_local_only.reset(token)
 
 
 def rank() -> int:

@@ -1,7 +1,8 @@
 """Randomness has an address: (seed, purpose, step). Any number can be drawn again from it."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
@@ -34,6 +35,14 @@ def seed_global_generators(seed: int, purpose: str, step: int = 0) -> None:
     torch.default_generator.manual_seed(derive_seed(seed, purpose, step))
     if torch.cuda.is_available():
         torch.cuda.manual_seed(derive_seed(seed, purpose, step))
+
+
+@contextmanager
+def restore_global_generators() -> Iterator[None]:
+    """Afterwards the caller's generators go on from where they were before."""
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        yield
 
 
 def noise(context: StepContext, purpose: str, shape: Sequence[int], like: Tensor) -> Tensor:

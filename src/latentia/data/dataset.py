@@ -136,6 +136,7 @@ class Images:
         counts = {name: len(self.split(name)) for name in SPLIT_NAMES}
         return {
             "source": self.source.name,
+            "kind": self.source.kind,
             "shape": list(self.shape),
             "preprocessing": {
                 "size": [preprocessing.height, preprocessing.width],

@@ -109,8 +109,8 @@ def threads() -> str:
 
 
 def memory() -> str:
-    if importlib.import_module(DEVICE_MODULE).keep_memory():
-        return "freed blocks are kept while training: glibc's mallopt (LATENTIA_MALLOPT=0: not)"
+    if importlib.import_module(DEVICE_MODULE).find_mallopt():
+        return "commands that train keep freed blocks: glibc's mallopt (LATENTIA_MALLOPT=0: not)"
     is_disabled = os.environ.get("LATENTIA_MALLOPT") == "0"
     return "as the system does: " + (
         "LATENTIA_MALLOPT=0" if is_disabled else "its allocator is not glibc's"

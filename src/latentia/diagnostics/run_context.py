@@ -19,8 +19,9 @@ from latentia.metrics.coverage import PRDC, prdc
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_metadata
-from latentia.training.events import read_rows
+from latentia.training.events import NON_FINITE, read_rows
 from latentia.training.plan import Plan
+from latentia.training.state import MAX_FAILURES
 
 MAX_ENCODED_PIXELS = (
     2**21
@@ -72,12 +73,17 @@ class RunContext:
     def incidents(self) -> list[dict[str, Any]]:
         """Steps that were not finite."""
         finding_rows = [row for row in self.rows if row["event"] == "finding"]
-        return [row for row in finding_rows if row["kind"] == "non-finite"]
+        return [row for row in finding_rows if row["kind"] == NON_FINITE]
 
     @cached_property
     def about_state(self) -> dict[str, Any]:
         """The header of the commit point; empty where only weights were kept."""
         return read_metadata(self.run.state) if self.run.state.exists() else {}
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the run ended because of steps that were not finite."""
+        return self.about_state.get("failures", 0) >= MAX_FAILURES
 
     @property
     def step(self) -> int:

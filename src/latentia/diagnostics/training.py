@@ -21,7 +21,6 @@ TARGET_STEPS = 1500  # steps that the cure asks for, at least
 GROWTH_FACTOR = 10.0  # the gradient's norm, from the first half to the end; healthy runs: 0.5 to 2
 BURST_FACTOR = 100.0  # one log row over the median; healthy runs: up to 5 after their first tenth
 CLIPPED_SHARE = 0.9  # of the log rows of the second half
-RUN_END_TEXT = "so the run ends"  # the engine's words
 FINAL_WEIGHT_SHARE = 0.99  # of the final weight of the rate
 
 
@@ -35,12 +34,10 @@ def non_finite_steps(context: RunContext) -> CheckResult | None:
     if not context.incidents:
         return None
     first_text, n_steps = context.incidents[0]["text"], len(context.incidents)
-    has_ended = RUN_END_TEXT in context.incidents[-1]["text"]
-    cause = first_text.split("; back to")[0].split("; the third")[0]
-    outcome = "the run ended" if has_ended else "the learning rate was halved"
+    outcome = "the run ended" if context.diverged else "the learning rate was halved"
     return CheckResult(
-        ERROR if has_ended else WARNING,
-        f"Of {pluralize(n_steps, 'step')} not all was finite, and {outcome}. First: {cause}.",
+        ERROR if context.diverged else WARNING,
+        f"Of {pluralize(n_steps, 'step')} not all was finite, and {outcome}. First: {first_text}",
         "The usual cause is the learning rate: images were checked before the first step. What is "
         "kept is the state before the last such step: use it only to look at.",
         {"times": n_steps, "step": context.incidents[0]["step"]},
@@ -56,7 +53,7 @@ def non_finite_steps(context: RunContext) -> CheckResult | None:
     advice="latentia resume RUN",
 )
 def interrupted_training(context: RunContext) -> CheckResult | None:
-    if context.complete or any(RUN_END_TEXT in row["text"] for row in context.incidents):
+    if context.complete or context.diverged:
         return None  # where it ended, to go on would end in the same step
     return CheckResult(
         WARNING,

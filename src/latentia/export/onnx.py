@@ -3,7 +3,8 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,9 +26,6 @@ from latentia.training.checkpoint import atomic_path, atomic_write
 OPSET = 18
 TOLERANCE = 1e-4  # of the largest value of an output, or of 1 where all are smaller
 BATCH_SIZES = (1, 64)
-
-# at every export: that there is no torchvision
-logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
 
 InputSampler = Callable[[int, torch.Generator], Tensor]
 
@@ -168,8 +166,7 @@ def export_part(part: ModelPart, path: Path) -> ExportedFile:
     batch_dim = torch.export.Dim("n", min=1)
     module = part.module.eval()
     with atomic_path(path) as temporary_path:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter, on its own workings
+        with silence_exporter():
             program = torch.onnx.export(
                 module,
                 example_inputs,
@@ -200,6 +197,20 @@ def export_part(part: ModelPart, path: Path) -> ExportedFile:
         for values in (session.get_inputs(), session.get_outputs())
     )
     return ExportedFile(path, input_shapes, output_shapes, part.about, max_difference)
+
+
+@contextmanager
+def silence_exporter() -> Iterator[None]:
+    """No warnings of the exporter on its own workings, nor that there is no torchvision."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def measure_difference(module: nn.Module, session: Any, inputs: dict[str, Tensor]) -> float:

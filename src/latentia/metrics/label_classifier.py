@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Model, Player, StepContext, Terms
 from latentia.core.errors import Error
 from latentia.core.schedules import cosine
-from latentia.core.seeding import seed_global_generators
+from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
 from latentia.data.cache import cache_root, make_key
 from latentia.nets.conv import halving_sizes
 from latentia.training.checkpoint import read_tensors
-from latentia.training.events import TrainingFinished
+from latentia.training.events import EndReason, TrainingFinished
 from latentia.training.folder import TrainingFolder
 from latentia.training.loop import train
 from latentia.training.optimizers import Adam
@@ -131,8 +131,9 @@ def get_label_classifier(images: Images, seed: int = 0) -> LabelClassifier:
     Raises: Error if the images have no label columns, or its training was stopped.
     """
     spec = images.spec()
-    seed_global_generators(seed, "classifier")
-    model = LabelClassifier(images)
+    with restore_global_generators():
+        seed_global_generators(seed, "classifier")
+        model = LabelClassifier(images)
     folder = (
         cache_root()
         / "features"
@@ -149,7 +150,9 @@ def get_label_classifier(images: Images, seed: int = 0) -> LabelClassifier:
         with TemporaryDirectory(prefix=".part-", dir=folder) as scratch:
             run = TrainingFolder(Path(scratch))
             *_, last_event = train(plan, run, Options(seed=seed))
-            if not (isinstance(last_event, TrainingFinished) and last_event.reason == "complete"):
+            if not (
+                isinstance(last_event, TrainingFinished) and last_event.reason == EndReason.COMPLETE
+            ):
                 raise Error("The classifier of the labels was not trained to its end; ask again.")
             run.weights.replace(weights_path)
     model.to(memory_format=torch.channels_last)  # pyright: ignore  # as it was trained: the same bits

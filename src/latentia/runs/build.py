@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from latentia.core.errors import Error
-from latentia.core.seeding import seed_global_generators
+from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
 from latentia.data.sources.registry import make_source
 from latentia.runs.modifiers import apply_modifiers
@@ -47,7 +47,7 @@ def build_plan(
             source_options.stream,
         )
     overrides["data"] = data
-    with torch.random.fork_rng():  # the caller's generators stay where they are
+    with restore_global_generators():
         seed_global_generators(options.seed, "initialisation")
         plan = find_recipe(recipe)(**{**arguments, **overrides})
         if not isinstance(plan, Plan):

@@ -12,6 +12,7 @@ from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.data import Images, Split
 from latentia.data.labels import SOURCE_LABELS, Labels
+from latentia.data.sources.registry import SourceKind
 from latentia.modifiers.multirate import parse_beta_range
 from latentia.runs.build import AUTOENCODER, build_plan
 from latentia.runs.images import open_run_images
@@ -43,8 +44,9 @@ class RunFolder(TrainingFolder):
                 raise KeyError(*missing)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise Error(
-                f"{path} is not a run: it has no readable run.json; give a folder that "
-                "`latentia train` has made."
+                "is not a run: it has no readable run.json; give a folder that "
+                "`latentia train` has made.",
+                subject=path,
             ) from None
         return cls(path, metadata)
 
@@ -81,8 +83,9 @@ class RunFolder(TrainingFolder):
             return Options(**self.metadata["options"])
         except TypeError as problem:
             raise Error(
-                f"{self.path} was made by another version ({problem}); use the version of latentia "
-                "named in its run.json, or train again."
+                f"was made by another version ({problem}); use the version of latentia "
+                "named in its run.json, or train again.",
+                subject=self.path,
             ) from None
 
     def plan(self, data: Any = None) -> Plan:
@@ -110,8 +113,9 @@ class RunFolder(TrainingFolder):
             resolve_parameters(name, {k: v for k, v in arguments.items() if k != "data"})
         except Error as problem:
             raise Error(
-                f"{self.path} no longer fits its recipe {name}: {problem} Use the version of "
-                "latentia named in its run.json, or train again."
+                f"no longer fits its recipe {name}: {problem} Use the version of "
+                "latentia named in its run.json, or train again.",
+                subject=self.path,
             ) from None
 
     def tensors(self) -> dict[str, Tensor]:
@@ -197,7 +201,10 @@ def upgrade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     if "format" in metadata:
         return metadata
     renamed = {"modifiers" if key == "edits" else key: value for key, value in metadata.items()}
-    return {"format": FORMAT, **renamed}
+    images = renamed["images"]
+    in_memory = images["source"].startswith("array of ")  # format 1 said it in words alone
+    kind = SourceKind.MEMORY if in_memory else SourceKind.ADDRESS
+    return {"format": FORMAT, **renamed, "images": {"kind": kind, **images}}
 
 
 def resolve_unnamed_path(path: Path | str) -> Path:

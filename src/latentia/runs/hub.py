@@ -171,7 +171,10 @@ def check_run_folder(folder: Path, label: str) -> None:
     try:
         RunFolder.open(folder).model()  # every tensor has its place, and no other is there
     except Error as error:
-        raise Error(str(error).replace(str(folder), label)) from None
+        if error.subject is None:
+            raise
+        part = "" if error.subject == folder else f"/{AUTOENCODER}"
+        raise Error(error.message, subject=label + part) from None
 
 
 def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:

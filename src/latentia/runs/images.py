@@ -5,7 +5,7 @@ from typing import Any
 
 from latentia.core.errors import Error
 from latentia.data import Images, open_images
-from latentia.data.sources.registry import make_source
+from latentia.data.sources.registry import SourceKind, make_source
 from latentia.data.sources.shards import is_shard_source
 
 
@@ -16,7 +16,7 @@ def open_run_images(
     if isinstance(data, Images):
         return data
     location = image_metadata["source"] if data is None else data
-    if isinstance(location, str) and location.startswith("array of "):
+    if data is None and image_metadata["kind"] == SourceKind.MEMORY:
         raise Error(f"{path} was trained on an {location} in memory; give it again as data.")
     stream = image_metadata.get("streamed", False) and (
         data is None or require_same or is_shard_source(data)

@@ -1,6 +1,7 @@
 """Recipes: functions whose signature is the configuration; listed without importing torch."""
 
 import ast
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -70,16 +71,22 @@ def _find_in_file(name: str) -> Callable:
     path = Path(file)
     if not path.is_file():
         raise Error(f"There is no file {file}; a recipe of your own is given as my.py:mine.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    path_hash = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
+    module_name = f"_latentia_recipe_{path_hash[:16]}"  # the file's own name could hide a module
+    spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses with written-out annotations look there
-    spec.loader.exec_module(module)
+    sys.modules[module_name] = module  # dataclasses with written-out annotations look there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
     recipe_names = [
         k
         for k, v in vars(module).items()
-        if getattr(v, "is_recipe", False) and v.__module__ == path.stem
+        if getattr(v, "is_recipe", False) and v.__module__ == module_name
     ]
     recipe_function = getattr(module, function_name, None)
     if not callable(recipe_function):

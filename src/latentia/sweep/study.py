@@ -18,6 +18,7 @@ from latentia.runs.folder import RunFolder, resolve_unnamed_path
 from latentia.runs.recipes import resolve_parameters
 from latentia.sweep.design import SWEEP_FILE, design_trials, parse_axis
 from latentia.training.checkpoint import write_json
+from latentia.training.device import use_threads
 from latentia.training.plan import Options
 
 JOURNAL_FILE = "sweep.log"
@@ -113,7 +114,8 @@ class Sweep:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        level = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # not that a study is made or found
         try:
             storage = self.storage or JournalStorage(
                 JournalFileBackend(str(self.path / JOURNAL_FILE))
@@ -137,6 +139,8 @@ class Sweep:
                 f"The storage {self.storage or self.path / JOURNAL_FILE} cannot be used ({problem}); "
                 "give a database that Optuna knows, such as sqlite:///sweep.db, or leave it out."
             ) from None
+        finally:
+            optuna.logging.set_verbosity(level)
         if [each for each in known_settings if each] != self.settings[: len(known_settings)]:
             raise Error(
                 f"{self.storage or self.path} holds a sweep called {self.path.name} over other "
@@ -217,7 +221,8 @@ class Sweep:
         if exit_code == 1:  # not finite: that, too, is an answer
             study.tell(number, state=State.FAIL)
         elif exit_code == 0:
-            study.tell(number, list(measure_trade_off(run)))
+            with use_threads(run.options.threads):
+                study.tell(number, list(measure_trade_off(run)))
         return exit_code
 
     def trials(self) -> list[Trial]:

@@ -57,7 +57,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     folder = path.parent
     if not path.exists():
         raise Error(
-            f"{folder} is not complete: it lacks {path.name}. Train again, or copy it anew."
+            f"is not complete: it lacks {path.name}. Train again, or copy it anew.",
+            subject=folder,
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -65,8 +66,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except SafetensorError as error:
         raise Error(
-            f"{folder} is not complete: {path.name} {_describe_damage(path, error)}. "
-            "Train again, or copy the file anew."
+            f"is not complete: {path.name} {_describe_damage(path, error)}. "
+            "Train again, or copy the file anew.",
+            subject=folder,
         ) from None
 
 

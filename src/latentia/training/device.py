@@ -4,6 +4,8 @@ import ctypes
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -20,15 +22,35 @@ def keep_freed_memory() -> bool:
     """Tell glibc to keep freed blocks: training frees and takes the same large ones every step.
 
     By default each is mapped and page-faulted anew, which costs up to two thirds of a step.
-    The process then never returns memory, so this is for `train` only; LATENTIA_MALLOPT=0: never.
+    The process then never returns memory, so only a command that trains does this.
     """
+    set_option = find_mallopt()
+    return bool(
+        set_option and set_option(M_MMAP_MAX, 0) and set_option(M_TRIM_THRESHOLD, 2**31 - 1)
+    )
+
+
+def find_mallopt() -> Callable[[int, int], int] | None:
+    """glibc's function that sets an option of its allocator; None without glibc, or where the
+    environment says LATENTIA_MALLOPT=0."""
     if not sys.platform.startswith("linux") or os.environ.get("LATENTIA_MALLOPT") == "0":
-        return False
+        return None
     try:
-        libc = ctypes.CDLL("libc.so.6")
-        return bool(libc.mallopt(M_MMAP_MAX, 0) and libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+        return ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # not glibc
-        return False
+        return None
+
+
+@contextmanager
+def use_threads(number: int | None) -> Iterator[None]:
+    """Within, torch computes with this number of threads; None: with as many as before."""
+    before = torch.get_num_threads()
+    if number:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def find_device(name: str = "auto") -> torch.device:

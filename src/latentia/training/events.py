@@ -2,12 +2,23 @@
 
 import json
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from latentia.core.errors import Error
+
+NON_FINITE = "non-finite"  # the kind of a finding: a step was not taken
+
+
+class EndReason(StrEnum):
+    """Why a training ended."""
+
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    NON_FINITE = NON_FINITE
 
 
 class Logged(NamedTuple):
@@ -82,7 +93,7 @@ class TrainingFinished(NamedTuple):
 
     step: int
     total: int
-    reason: str  # "complete" | "stopped" | "non-finite"
+    reason: EndReason
 
 
 Event = (

@@ -9,11 +9,13 @@ import torch
 from latentia.core import distributed
 from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
-from latentia.core.seeding import make_generator, seed_global_generators
+from latentia.core.seeding import make_generator, restore_global_generators, seed_global_generators
 from latentia.core.spans import STEP_SPAN, record_span
 from latentia.training.checkpoint import write_tensors
-from latentia.training.device import find_device, find_precision
+from latentia.training.device import find_device, find_precision, use_threads
 from latentia.training.events import (
+    NON_FINITE,
+    EndReason,
     Event,
     Finding,
     Log,
@@ -25,11 +27,9 @@ from latentia.training.folder import TrainingFolder
 from latentia.training.plan import Options, Plan
 from latentia.training.profiling import trace_steps
 from latentia.training.signals import catch_stop_signals
-from latentia.training.state import State
+from latentia.training.state import MAX_FAILURES, State
 from latentia.training.step import NonFiniteError, PlayerStep, per_rank
 from latentia.training.validation import Validator
-
-MAX_FAILURES = 3  # non-finite steps after which a run ends
 
 
 def train(
@@ -46,30 +46,29 @@ def train(
     The same plan, options and machine give the same log and the same weights, bit for bit, however
     often the run was stopped or killed between.
     """
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    loop = Loop(plan, run, options, diagnose)
-    state = loop.state
-    steps_to_trace = loop.total - state.step if profile and loop.writes else 0
-    with (
-        catch_stop_signals() as stop_event,
-        trace_steps(run.path / "trace.json", steps_to_trace) as record_step,
-    ):
-        while not state.complete:
-            context = loop.moment()
-            try:
-                yield from loop.advance(context, stop_event)
-                yield from record_step()
-            except NonFiniteError as error:
-                yield loop.restore(context, str(error))
-                if state.failures >= MAX_FAILURES:
-                    yield TrainingFinished(state.step, loop.total, "non-finite")
+    with use_threads(options.threads), restore_global_generators():
+        loop = Loop(plan, run, options, diagnose)
+        state = loop.state
+        steps_to_trace = loop.total - state.step if profile and loop.writes else 0
+        with (
+            catch_stop_signals() as stop_event,
+            trace_steps(run.path / "trace.json", steps_to_trace) as record_step,
+        ):
+            while not state.complete:
+                context = loop.moment()
+                try:
+                    yield from loop.advance(context, stop_event)
+                    yield from record_step()
+                except NonFiniteError as error:
+                    yield loop.restore(context, str(error))
+                    if state.failures >= MAX_FAILURES:
+                        yield TrainingFinished(state.step, loop.total, EndReason.NON_FINITE)
+                        return
+                if loop.stopping and not state.complete:
+                    yield TrainingFinished(state.step, loop.total, EndReason.STOPPED)
                     return
-            if loop.stopping and not state.complete:
-                yield TrainingFinished(state.step, loop.total, "stopped")
-                return
-    plan.model.eval()
-    yield TrainingFinished(loop.total, loop.total, "complete")
+        plan.model.eval()
+        yield TrainingFinished(loop.total, loop.total, EndReason.COMPLETE)
 
 
 class Loop:
@@ -237,7 +236,7 @@ class Loop:
                 "Lower --lr, or look at the images"
             )
         finding = Finding(
-            context.step, "non-finite", f"Step {context.step:,}: {reason}; {consequence}."
+            context.step, NON_FINITE, f"Step {context.step:,}: {reason}; {consequence}."
         )
         if self.writes:
             self.log.write(finding)

@@ -1,6 +1,5 @@
 """Where a step's time goes: a trace of some steps, and its sum for each part of a step."""
 
-import os
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -30,8 +29,6 @@ def trace_steps(path: Path, steps_left: int) -> Iterator[Callable[[], Iterator[P
 
     def start_profiler() -> profile:
         activities = {ProfilerActivity.CPU, ProfilerActivity.CUDA}
-        # its library says that it starts and stops, as what is graver than an error, 5 of 6
-        os.environ.setdefault("KINETO_LOG_LEVEL", "6")
         new_profiler = profile(activities=activities & torch.profiler.supported_activities())
         new_profiler.start()
         return new_profiler

@@ -11,6 +11,8 @@ from latentia.training.ema import EMA
 from latentia.training.optimizers import collect_moments, restore_moments
 from latentia.training.plan import Plan
 
+MAX_FAILURES = 3  # non-finite steps after which a run ends
+
 
 class State:
     """Weights (last, averaged, selected), buffers, optimizers' moments, sums and controllers."""
@@ -124,8 +126,9 @@ def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path)
     """Raises: Error if the tensors are not this model's, with the first that differs."""
     if mismatch := find_mismatch(model, tensors):
         raise Error(
-            f"{path.parent} no longer fits its recipe: {path.name} {mismatch}; use the "
-            f"version of latentia named in {path.parent / 'run.json'}, or train again."
+            f"no longer fits its recipe: {path.name} {mismatch}; use the version of latentia "
+            "named in its run.json, or train again.",
+            subject=path.parent,
         )
     model.load_state_dict(tensors)
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ ACCEPTED_SOURCES = (
     f"{', '.join([*SYNTHETIC_MODULES, *KNOWN_DATASETS])}, hub:OWNER/NAME, a folder of images, a folder of speckle/"
     " and patterns/, a folder with parquet in the hub's layout, or a .parquet, .npy or .npz file"
 )
+
+
+class SourceKind(StrEnum):
+    """Whether the images can be found again: by an address, or not, where they were an array."""
+
+    ADDRESS = "address"
+    MEMORY = "memory"
 
 
 @dataclass(frozen=True)
@@ -62,9 +70,13 @@ class Source:
             )
 
     @property
+    def kind(self) -> SourceKind:
+        return SourceKind.ADDRESS if isinstance(self.data, str | Path) else SourceKind.MEMORY
+
+    @property
     def name(self) -> str:
         """For `run.json`: paths in full, since a run may be opened from another folder."""
-        if not isinstance(self.data, str | Path):
+        if self.kind is SourceKind.MEMORY:
             array = to_numpy(self.data)
             return f"array of {format_shape(array)} {array.dtype}"
         text = str(self.data)
