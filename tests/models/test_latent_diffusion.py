@@ -40,7 +40,7 @@ def batch(n=6, seed=1):
 
 
 def moved(errors, others):
-    """Rows whose errors differ: rounding makes 1e-14 of float64, another condition 1e-3."""
+    """Rows whose errors differ: rounding makes 1e-14 of float64, another condition 5e-4."""
     return (errors - others).abs() > 1e-8
 
 
