@@ -16,6 +16,9 @@ wheel:  ## the wheel in a new environment outside the checkout, from which the d
 check: test  ## and what takes longer
 	$(BIN)/pytest -q -m slow
 
+processors: .venv/tested  ## the tests as on other processors, a line a setting; TESTS="tests/models" takes some
+	.ci/processors $(TESTS)
+
 docs: .venv/tested  ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
@@ -40,4 +43,4 @@ NEEDS_keras := tensorflow-cpu keras
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[test]"
 	touch $@
 
-.PHONY: bench check demo docs test wheel
+.PHONY: bench check demo docs processors test wheel

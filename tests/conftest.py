@@ -1,4 +1,8 @@
-"""One thread a process (xdist runs one a core), one cache of images a session, and no network."""
+"""One thread a process (xdist runs one a core), one cache of images a session, and no network.
+
+`make processors` asks for other numbers of threads (OMP_NUM_THREADS) and says what the precision
+"auto" is (LATENTIA_TEST_PRECISION: bf16, fp32); child processes take the machine's own.
+"""
 
 import os
 from pathlib import Path
@@ -6,15 +10,25 @@ from pathlib import Path
 import pytest
 import torch
 
-os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory):
     os.environ["LATENTIA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     return Path(os.environ["LATENTIA_CACHE"])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _precision():
+    with pytest.MonkeyPatch.context() as patch:
+        if precision := os.environ.get("LATENTIA_TEST_PRECISION"):
+            for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+                patch.setattr(torch.cpu, probe, lambda: precision == "bf16")
+        yield
 
 
 def pytest_collection_modifyitems(items):

@@ -1,7 +1,6 @@
 """Commands that several processes share say and write what one would, once."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -31,7 +30,6 @@ def shared(*words):
         [*LAUNCH, "-m", "--", "latentia", *map(str, words)],
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         timeout=500,
     )
     return done.returncode, done.stdout, done.stderr

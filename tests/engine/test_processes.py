@@ -26,10 +26,7 @@ LAWS = [
 
 
 def launched(*words):
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*LAUNCH, *map(str, words)], capture_output=True, text=True, env=env, timeout=300
-    )
+    return subprocess.run([*LAUNCH, *map(str, words)], capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +50,9 @@ def test_two_processes_stream_the_same_images_in_the_same_splits(tmp_path):
     counted(tmp_path / "shards", shards=12, each=8, size=(12, 12))
     words = ["--data", "shards", "--stream", "--hidden", "8", "--epochs", "1", "--batch", "16"]
     words = ["train", "mnist_mlp_vae", *words, "--run", "run", "--device", "cpu"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*LAUNCH, "-m", "--", "latentia", *words],
         cwd=tmp_path,
-        env=env,
         capture_output=True,
         text=True,
         timeout=300,
@@ -128,7 +123,6 @@ def test_a_process_that_is_killed_takes_the_other_along_and_the_run_goes_on(tmp_
         [*LAUNCH, *words, "--run", str(tmp_path / "cut")],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         text=True,
     )
     log = tmp_path / "cut" / "log.jsonl"
@@ -167,11 +161,9 @@ def test_two_machines_that_are_pre_empted_go_on_as_if_they_had_not_been(tmp_path
             port = free.getsockname()[1]
         meet = ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"127.0.0.1:{port}", "--rdzv_id", "7"]
         launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", *meet]
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [*launch, "--nproc_per_node", "1", "-m", "--", *words]
         both = [
-            subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True,
-                             start_new_session=True)
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
             for _ in range(2)
         ]  # fmt: skip
         if stop:

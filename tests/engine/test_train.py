@@ -30,6 +30,8 @@ from latentia.training.plan import Options, Plan
 from latentia.training.step import freeze_others
 from latentia.training.validation import score_split
 
+SUMS = 1e-5  # relative, of sums of some 100 numbers in another order; float32 rounds by 6e-8
+
 
 class Duel(Model):
     """Two players that see each other's weight; `turns` keeps what each saw."""
@@ -122,7 +124,7 @@ def test_a_logged_row_is_the_mean_since_the_last(toy):
         rows = read_rows(run.path / "log.jsonl")
         return [r["players"]["vae"]["terms"]["rate"] for r in rows if r["event"] == "logged"]
 
-    assert np.mean(rates(each)[:2]) == pytest.approx(rates(both)[0], rel=1e-6)
+    assert np.mean(rates(each)[:2]) == pytest.approx(rates(both)[0], rel=SUMS)
 
 
 def test_weights_are_those_of_the_best_validation_not_the_last(toy):
@@ -131,7 +133,7 @@ def test_weights_are_those_of_the_best_validation_not_the_last(toy):
     rows = read_rows(run.path / "log.jsonl")
     values = [row["values"]["nelbo"] for row in rows if row["event"] == "validated"]
     model, split = run.model(), run.images().split("validation")
-    assert score_split(model, split, seed=0)["nelbo"] == pytest.approx(min(values), rel=1e-6)
+    assert score(model, split, seed=0)["nelbo"] == pytest.approx(min(values), rel=SUMS)
 
 
 def test_validation_is_at_beta_one_whatever_the_objective(toy):
@@ -141,7 +143,7 @@ def test_validation_is_at_beta_one_whatever_the_objective(toy):
         rows = read_rows(run.path / "log.jsonl")
         return next(r["values"]["nelbo"] for r in rows if r["event"] == "validated")
 
-    assert value(one) == pytest.approx(value(many), rel=1e-5)
+    assert value(one) == pytest.approx(value(many), rel=SUMS)
 
 
 def test_score_averages_over_images_not_over_batches(toy):
@@ -149,8 +151,8 @@ def test_score_averages_over_images_not_over_batches(toy):
     model, split = run.model(), run.images().split("train")
     encoded = model.encode(split.batch(slice(0, len(split))).image)  # pyright: ignore
     for size in (7, len(split)):
-        found = score_split(model, split, seed=0, batch_size=size)["rate"]
-        assert found == pytest.approx(encoded.kl().mean().item(), rel=1e-6)
+        found = score(model, split, seed=0, size=size)["rate"]
+        assert found == pytest.approx(encoded.kl().mean().item(), rel=SUMS)
 
 
 def test_reports_and_evaluation_leave_the_run_and_the_generators_as_they_were(toy):

@@ -8,6 +8,9 @@ from duels import MODELS, batch, engine_step, isolated_update, moment, weights
 
 from latentia.training.step import freeze_others
 
+# of pixels in [0, 1] in float32, 6e-8 a rounding: another size of batch makes some tens of them in
+# a network of few layers, another seed differs by 1e-2 at least
+SAME, OTHER = 1e-5, 1e-3
 ALL = pytest.mark.parametrize("name", MODELS)
 
 
@@ -98,8 +101,8 @@ def test_samples_are_functions_of_their_latent_and_leave_the_model_untouched(nam
     model.eval()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     many = model.sample(70, seed=3)
-    torch.testing.assert_close(model.sample(5, seed=3), many[:5], atol=1e-6, rtol=0)
-    assert not torch.equal(model.sample(5, seed=4), many[:5])
+    torch.testing.assert_close(model.sample(5, seed=3), many[:5], atol=SAME, rtol=0)
+    assert (model.sample(5, seed=4) - many[:5]).abs().max() > OTHER
     assert many.min() >= 0
     assert many.max() <= 1
     model.score(images, moment())

@@ -15,6 +15,9 @@ from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 
 SHAPE = (1, 6, 5)
+# of pixels in [0, 1] in float32, 6e-8 a rounding: another size of batch makes some tens of them in
+# a network of few layers, another seed differs by 1e-2 at least
+SAME, OTHER = 1e-5, 1e-3
 
 
 def toy(beta=1.0, conv=False):
@@ -92,11 +95,11 @@ def test_batch_size_moves_a_latent_by_less_than_1e_5(conv):
 def test_sample_k_of_a_seed_is_one_picture_for_every_n():
     model = toy().eval()
     many = model.sample(70, seed=3)
-    torch.testing.assert_close(model.sample(5, seed=3), many[:5], atol=1e-6, rtol=0)
+    torch.testing.assert_close(model.sample(5, seed=3), many[:5], atol=SAME, rtol=0)
     assert many.shape == (70, *SHAPE)
     assert many.min() >= 0
     assert many.max() <= 1
-    assert not torch.equal(model.sample(5, seed=4), many[:5])
+    assert (model.sample(5, seed=4) - many[:5]).abs().max() > OTHER
 
 
 def test_every_parameter_has_a_gradient():
