@@ -45,7 +45,7 @@ def ours(folder: Path, size: int) -> np.ndarray:
     from latentia.data import open_images
 
     images = open_images(str(folder), size=size)
-    images.spec()
+    images.to_metadata()
     return images.split("all").pixels.permute(0, 2, 3, 1).numpy()
 
 

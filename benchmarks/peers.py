@@ -223,8 +223,8 @@ def ours(recipe: str) -> Callable[[np.ndarray], Work]:
         loop, never = loop_of(recipe, images), threading.Event()
 
         def epoch() -> None:
-            for _ in range(loop.an_epoch):
-                for _ in loop.advance(loop.moment(), never):
+            for _ in range(loop.steps_per_epoch):
+                for _ in loop.advance(loop.step_context(), never):
                     pass
 
         return epoch

@@ -116,15 +116,15 @@ def distances(runs: list[latentia.Run], n: int, pythae: str | None, threads: int
             print(f"{run.path}: other images or splits than {drawing[0].path}; no distance")
             continue
         e.run = run
-        drawn = run.model().sample(len(e.real), seed=0).split(500)
-        estimate = estimate_frechet_distance(e.real, e.embedding.embed(drawn))
+        drawn = run.model().sample(len(e.real_features), seed=0).split(500)
+        estimate = estimate_frechet_distance(e.real_features, e.extractor.extract(drawn))
         epochs = run.metadata["arguments"]["epochs"]
         seen = f"{epochs * theirs['count']['train']:,}"
         lines.append(f"| {named(run)} | {interval(estimate)} | {seen} | {minutes(run)} |")
     seen = f"{10 * spec['count']['train']:,}"
     for name, (value, note) in peers(first, e, pythae, threads).items():
         lines.append(f"| pythae's VAE, {name} | {value} | {seen} | {note} |")
-    size = f"{len(e.real):,}"
+    size = f"{len(e.real_features):,}"
     lines += ["", f"{size} samples against {size} test images; 95 % bootstrap intervals."]
     return lines
 
@@ -138,12 +138,12 @@ def peers(
         return dict.fromkeys(names.values(), ("not run", "no --pythae was given"))
     with tempfile.TemporaryDirectory() as folder:
         pixels = {
-            name: to_bytes(images.split(name).batch(slice(None)).image).numpy()
+            name: to_bytes(images.split(name).get_batch(slice(None)).image).numpy()
             for name in ("train", "validation")
         }
         np.savez(Path(folder) / "images.npz", **pixels)
         words = [python, str(HERE / "pythae_vae.py"), f"{folder}/images.npz", folder]
-        words += ["--n", str(len(e.real)), "--threads", str(threads)]
+        words += ["--n", str(len(e.real_features)), "--threads", str(threads)]
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode:
             why = (done.stderr.strip().splitlines() or ["no word"])[-1]
@@ -153,7 +153,9 @@ def peers(
         found = {}
         for file, name in names.items():
             drawn = torch.from_numpy(np.load(Path(folder) / f"{file}.npy")).float() / 255
-            estimate = estimate_frechet_distance(e.real, e.embedding.embed(drawn.split(500)))
+            estimate = estimate_frechet_distance(
+                e.real_features, e.extractor.extract(drawn.split(500))
+            )
             found[name] = interval(estimate), note
     return found
 

@@ -36,7 +36,7 @@ def main() -> None:
     test = images.split("test")
     if given.picture:
         shown, rows_are = sample_conditions(model, test)
-        save(given.picture, render_grid(shown, 10, f"{run.name}: {rows_are}").kinds)
+        save(given.picture, render_grid(shown, 10, f"{run.name}: {rows_are}").encoders)
     batch = test.batch(slice(0, given.n))
     n, cond = len(batch.image), batch.columns["pattern"]
     train = images.split("train")

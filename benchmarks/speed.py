@@ -209,8 +209,8 @@ def work(recipe: str, place: Place) -> float:
     with np.load(place.images) as held:
         loop = loop_of(recipe, held["train"])
     with FlopCounterMode(display=False) as counter:
-        loop.step(loop.moment())
-    return counter.get_total_flops() * loop.an_epoch
+        loop.train_step(loop.step_context())
+    return counter.get_total_flops() * loop.steps_per_epoch
 
 
 def processor() -> str:
@@ -251,7 +251,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
-    train = open_images(given.data, size=28, channels=1).split("all").batch(slice(0, 60_000))
+    train = open_images(given.data, size=28, channels=1).split("all").get_batch(slice(0, 60_000))
     np.savez(folder / "mnist.npz", train=to_bytes(train.image).numpy())
     pythons = {"pythae": given.pythae, "keras": given.keras}
     place = Place(given.data, str(folder / "mnist.npz"), pythons, given.repeats, folder)

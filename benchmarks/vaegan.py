@@ -94,7 +94,7 @@ def draw(runs: list[latentia.Run], path: Path, n: int = 10) -> None:
     images = runs[0].images().split("test").batch(slice(0, n)).image
     rows = [images, *(run.model().reconstruct(images) for run in runs)]  # pyright: ignore
     caption = "test images, then as reconstructed by " + ", ".join(run.name for run in runs)
-    save(path, render_grid(torch.cat(rows), n, caption).kinds)
+    save(path, render_grid(torch.cat(rows), n, caption).encoders)
 
 
 def measured(run: latentia.Run) -> tuple[float, float, float, str]:

@@ -95,7 +95,7 @@ def ours(size: int, batch: int):
     folder = Path(tempfile.mkdtemp()) / "run"
     run, plan = create_run("vaegan", knobs, {}, options, folder)
     loop = Loop(plan, run, run.options)
-    return lambda: loop.step(loop.moment())
+    return lambda: loop.train_step(loop.step_context())
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ def table() -> str:
     rows = [heads, ["---"] * len(heads)]
     for check in CHECKS:
         kind = f"{check.kind} (early)" if check.early else check.kind
-        rows.append([kind, check.evidence, check.threshold, check.cure])
+        rows.append([kind, check.evidence, check.threshold, check.advice])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

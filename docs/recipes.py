@@ -23,7 +23,7 @@ def page() -> str:
         arguments = function.args
         pairs = zip(arguments.args, arguments.defaults, strict=True)
         knobs = [f"`--{a.arg.replace('_', '-')} {ast.unparse(d).strip(chr(39))}`" for a, d in pairs]
-        about = "\n".join(line.strip() for line in found.about.splitlines())
+        about = "\n".join(line.strip() for line in found.details.splitlines())
         parts.append(f"## {name}\n\n{found.summary}\n\n{about}\n".replace("\n\n\n", "\n\n"))
         parts.append(f"Knobs and their defaults: {', '.join(knobs)}.\n")
     return "\n".join(part.rstrip() + "\n" for part in parts)

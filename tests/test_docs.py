@@ -71,7 +71,7 @@ def toy(words):
     name, given = words[0], words[1:]
     recipe = name if ".py" not in name else "my.py:mine"
     values = dict(itertools.pairwise(given))
-    data = values.get("--data", "" if ".py" in name else read_card(recipe).data)
+    data = values.get("--data", "" if ".py" in name else read_card(recipe).default_data)
     few = SMALL.get(data, data)
     knobs = ["--epochs", "1", "--threads", "1"]
     known = resolve_parameters(recipe, {})

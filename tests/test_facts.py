@@ -32,7 +32,7 @@ def test_a_run_that_ended_by_its_numbers_is_known_in_any_words(tmp_path):
     knobs = {"data": IMAGES, **TOY, "lr": 1e18}
     run, events = start_run("mnist_mlp_vae", knobs, options=Options(threads=1), run=tmp_path / "r")
     *_, end = events
-    assert end.reason is EndReason.NON_FINITE
+    assert end.describe_failure is EndReason.NON_FINITE
     reword(run.path / "log.jsonl")
     found = {each.kind: each for each in diagnose_run(run, run.images(IMAGES)).findings}
     assert found["non-finite steps"].severity == "ERROR"

@@ -88,7 +88,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
         Raises: Error if X, a knob or the recipe won't do, or the training did not finish.
         """
-        images = self._images(X, is_fitting=True)
+        images = self._to_images(X, is_fitting=True)
         options = Options(**{**(self.options or {}), "seed": resolve_seed(self.random_state)})
         require_tracker(options.tracker)
         source = UnsplitSource(images, seed=options.seed, validation=options.validation)
@@ -116,7 +116,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def transform(self, X: Any) -> np.ndarray:
         """Posterior means (n, latents)."""
         check_is_fitted(self)
-        means = [self.model_.encode(x).mean.flatten(1) for x in self._parts(X)]
+        means = [self.model_.encode(x).mean.flatten(1) for x in self._iterate_batches(X)]
         return torch.cat(means).cpu().numpy()
 
     def inverse_transform(self, X: Any) -> np.ndarray:
@@ -129,14 +129,18 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                 "that transform returns."
             )
         z = z.reshape(-1, *self.model_.latent_shape)
-        return self._returned(
+        return self._restore_shape(
             torch.cat([self.model_.decode(chunk) for chunk in z.split(BATCH_ROWS)])
         )
 
     def score_samples(self, X: Any) -> np.ndarray:
         """The ELBO of each image in [0, 1], nats, from one draw, which is the image's own."""
         check_is_fitted(self)
-        return torch.cat([estimate_elbo(self.model_, x) for x in self._parts(X)]).cpu().numpy()
+        return (
+            torch.cat([estimate_elbo(self.model_, x) for x in self._iterate_batches(X)])
+            .cpu()
+            .numpy()
+        )
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean ELBO, nats per image: higher is better, and comparable between betas."""
@@ -145,17 +149,17 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def sample(self, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """New images, as `inverse_transform` returns them; sample k of a seed is so for every n."""
         check_is_fitted(self)
-        return self._returned(self.model_.sample(n_samples, seed=resolve_seed(random_state)))
+        return self._restore_shape(self.model_.sample(n_samples, seed=resolve_seed(random_state)))
 
-    def _images(self, X: Any, is_fitting: bool = False) -> np.ndarray:
+    def _to_images(self, X: Any, is_fitting: bool = False) -> np.ndarray:
         """(n, c, h, w) in [0, 1], float32."""
         shape = tuple(X.shape[1:]) if getattr(X, "ndim", 2) > 2 else None
         X = X.reshape(len(X), -1) if shape else X
         X = validate_data(self, X, reset=is_fitting)
         if is_fitting:
-            self.image_shape_ = self._shape(X.shape[1], shape)
+            self.image_shape_ = self._infer_image_shape(X.shape[1], shape)
             self.rows_ = shape is None
-            self.low_, self.high_ = self._limits(X)
+            self.low_, self.high_ = self._find_limits(X)
         elif shape not in (None, self.image_shape_):
             raise Error(f"X holds images {shape}; {self.image_shape_} were fitted: give the same.")
         if self.scale != "minmax" and (X.min() < self.low_ or X.max() > self.high_):
@@ -169,7 +173,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             return images[:, None]
         return np.moveaxis(images, -1, 1) if has_channels_last(self.image_shape_) else images
 
-    def _limits(self, X: np.ndarray) -> tuple[float, float]:
+    def _find_limits(self, X: np.ndarray) -> tuple[float, float]:
         match self.scale:
             case str("minmax"):
                 return float(X.min()), float(X.max())
@@ -180,7 +184,9 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             "that mean 0 and 1, such as (0, 255)."
         )
 
-    def _shape(self, pixels: int, array_shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    def _infer_image_shape(
+        self, pixels: int, array_shape: tuple[int, ...] | None
+    ) -> tuple[int, ...]:
         side = math.isqrt(pixels)
         shape = (
             self.image_shape or array_shape or ((side, side) if side**2 == pixels else (1, pixels))
@@ -192,12 +198,12 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             )
         return tuple(shape)
 
-    def _parts(self, X: Any) -> Iterator[Tensor]:
-        images = np.ascontiguousarray(self._images(X))
+    def _iterate_batches(self, X: Any) -> Iterator[Tensor]:
+        images = np.ascontiguousarray(self._to_images(X))
         device = next(self.model_.parameters()).device
         yield from (batch.to(device) for batch in torch.from_numpy(images).split(BATCH_ROWS))
 
-    def _returned(self, images: Tensor) -> np.ndarray:
+    def _restore_shape(self, images: Tensor) -> np.ndarray:
         arrays = images.cpu().numpy() * np.float32(self.high_ - self.low_) + np.float32(self.low_)
         arrays = np.moveaxis(arrays, 1, -1) if has_channels_last(self.image_shape_) else arrays
         return arrays.reshape(len(arrays), *([-1] if self.rows_ else self.image_shape_))
@@ -243,7 +249,7 @@ def estimate_elbo(model: Model, images: Tensor) -> Tensor:
     images_and_contexts = list(zip(images.split(1), step_contexts, strict=True))
     observed_images = torch.cat(
         [
-            model.observed(Batch(image, {}), step_context)
+            model.observe(Batch(image, {}), step_context)
             for image, step_context in images_and_contexts
         ]
     )

@@ -40,7 +40,7 @@ def open_tracker(run: RunFolder) -> Iterator[Callable[[Event], None]]:
         return
     run_tracker = RunTracker(run)
     try:
-        yield run_tracker.note
+        yield run_tracker.log_event
     finally:
         run_tracker.tracker.finish()
 
@@ -53,40 +53,44 @@ class RunTracker:
     def __init__(self, run: RunFolder):
         require_tracker(run.options.tracker)
         self.run, self.name = run, run.options.tracker
-        self.begin()
+        self.start()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         from accelerate import PartialState
 
         PartialState()  # its trackers ask it which process this is
         is_new = not self.run.state.exists()
         factories: dict[str | None, Callable[[int], Any]]
-        factories = {"tensorboard": self.tensorboard, "wandb": self.wandb, "mlflow": self.mlflow}
+        factories = {
+            "tensorboard": self.make_tensorboard,
+            "wandb": self.make_wandb,
+            "mlflow": self.make_mlflow,
+        }
         self.tracker = factories[self.name](0 if is_new else read_metadata(self.run.state)["step"])
         self.tracker.start()
         if self.name == "mlflow":
-            self.known_as(self.tracker.tracker.info.run_id)
+            self.remember_id(self.tracker.tracker.info.run_id)
         if is_new:
             self.tracker.store_init_configuration(flatten_settings(self.run.metadata))
 
-    def tensorboard(self, step: int) -> Any:
+    def make_tensorboard(self, step: int) -> Any:
         from accelerate.tracking import TensorBoardTracker
 
         return TensorBoardTracker(TRACKER_FOLDER, self.run.path, purge_step=step + 1)
 
-    def wandb(self, step: int) -> Any:
+    def make_wandb(self, step: int) -> Any:
         from accelerate.tracking import WandBTracker
 
-        run_id = self.known_as(uuid4().hex)
+        run_id = self.remember_id(uuid4().hex)
         arguments = {"name": self.run.name, "id": run_id, "resume": "allow", "dir": self.run.path}
         return WandBTracker("latentia", **arguments)
 
-    def mlflow(self, step: int) -> Any:
+    def make_mlflow(self, step: int) -> Any:
         from accelerate.tracking import MLflowTracker
 
-        return MLflowTracker("latentia", run_name=self.run.name, run_id=self.known_as(None))
+        return MLflowTracker("latentia", run_name=self.run.name, run_id=self.remember_id(None))
 
-    def known_as(self, run_id: str | None) -> str | None:
+    def remember_id(self, run_id: str | None) -> str | None:
         """The name that was given first."""
         file = self.run.path / TRACKER_FOLDER / "id"
         if file.exists():
@@ -96,20 +100,20 @@ class RunTracker:
             atomic_write(file, run_id.encode())
         return run_id
 
-    def note(self, event: Event) -> None:
+    def log_event(self, event: Event) -> None:
         if isinstance(event, Logged | Validated):
             self.tracker.log(collect_scalars(event), step=event.step)
         elif isinstance(event, ImagesRendered):
             for kind, images in select_strips(event).items():
-                self.picture(kind, np.asarray(make_grid(images, len(images), "")), event)
+                self.log_image(kind, np.asarray(make_grid(images, len(images), "")), event)
         elif isinstance(event, Finding):
             if event.kind == NON_FINITE:  # the log was cut
                 self.tracker.finish()
-                self.begin()
+                self.start()
             if self.name != "mlflow":  # it knows numbers only
                 self.tracker.log({f"finding/{event.kind}": event.text}, step=event.step)
 
-    def picture(self, kind: str, pixels: np.ndarray, event: ImagesRendered) -> None:
+    def log_image(self, kind: str, pixels: np.ndarray, event: ImagesRendered) -> None:
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         if self.name == "tensorboard":
             self.tracker.log_images({kind: pixels[None]}, step=event.step, dataformats="NHWC")

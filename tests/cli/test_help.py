@@ -24,7 +24,7 @@ OWNERS = {
     "sweep": sweep_options,
     "train": run_options,
     "options": Options,
-    **{f"--{name}": modifiers.find_modifier(name) for name in modifiers.NAMES},
+    **{f"--{name}": modifiers.find_modifier(name) for name in modifiers.MODIFIER_NAMES},
     **{name: recipes.find_recipe(name) for name in RECIPES},
 }
 START = re.compile(r"(?!of |in |at |with |for |to |it |its |the same)([a-z0-9.][\w./:-]*)[ ,]")

@@ -203,4 +203,4 @@ def test_a_sweep_has_its_folders_name_however_it_is_given(tmp_path, monkeypatch)
     (tmp_path / "s").mkdir()
     monkeypatch.chdir(tmp_path / "s")
     made = Sweep("mnist_mlp_vae", ["beta=1,2"], 2, setting, path=".")
-    assert made.study().study_name == "s"
+    assert made.open_study().study_name == "s"

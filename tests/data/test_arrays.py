@@ -114,7 +114,7 @@ def test_a_bad_value_in_any_image_is_found():
 def test_arrays_are_resized_and_stay_in_range():
     array = RNG.integers(0, 2, (2, 5, 9, 9)).astype(np.float32)
     images = whole(array, (20, 12))
-    found = images.split("train").batch(slice(None)).image
+    found = images.split("train").get_batch(slice(None)).image
     assert found.shape == (2, 5, 20, 12)
     assert found.min() >= 0
     assert found.max() <= 1
@@ -138,7 +138,7 @@ def test_npy_equals_the_array_it_holds(tmp_path):
     images = whole(str(tmp_path / "a.npy"))
     held = whole(array)
     assert images.split("test").keys == held.split("test").keys
-    assert images.spec()["fingerprint"] == held.spec()["fingerprint"]
+    assert images.to_metadata()["fingerprint"] == held.to_metadata()["fingerprint"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_npz_by_its_names(tmp_path, names, keys):
     assert split.keys[: len(keys)] == keys
     assert len(images.split("test")) == (4 if any("test" in name for name in names) else 0)
     if len(names) > 1 and names != ("train", "test"):
-        batch = split.batch(slice(None))
+        batch = split.get_batch(slice(None))
         levels = (batch.image.mean((1, 2, 3)) * 255).round().long()
         assert batch.columns["label"].tolist() == levels.tolist()
 
@@ -205,10 +205,10 @@ def test_nothing_is_unpickled_and_broken_files_are_named(tmp_path):
 def test_one_colour_image_is_not_a_stack_of_narrow_grey_ones():
     text = "one colour image, or grey images of width 3; write array"
     with pytest.raises(Error, match=text):
-        open_images(np.zeros((40, 50, 3), np.uint8)).spec()
+        open_images(np.zeros((40, 50, 3), np.uint8)).to_metadata()
     assert open_images(np.zeros((40, 50, 3), np.uint8)[None]).shape == (3, 40, 50)
 
 
 def test_a_tuple_of_images_and_labels_says_what_to_give():
     with pytest.raises(Error, match="The data are a tuple; give the images alone, as one array"):
-        open_images((np.zeros((4, 8, 8)), np.zeros(4))).spec()
+        open_images((np.zeros((4, 8, 8)), np.zeros(4))).to_metadata()

@@ -35,11 +35,11 @@ def forbid_decoding(monkeypatch):
 
 def test_a_cached_open_equals_a_fresh_one(folder, monkeypatch):
     fresh = open_images(str(folder), 6)
-    first, spec = fresh.split("train").batch(slice(None)), fresh.spec()
+    first, spec = fresh.split("train").get_batch(slice(None)), fresh.to_metadata()
     forbid_decoding(monkeypatch)
     again = open_images(str(folder), 6)
-    assert torch.equal(again.split("train").batch(slice(None)).image, first.image)
-    assert again.spec() == spec
+    assert torch.equal(again.split("train").get_batch(slice(None)).image, first.image)
+    assert again.to_metadata() == spec
 
 
 def test_the_shape_alone_comes_from_the_cache(folder, monkeypatch):
@@ -51,11 +51,11 @@ def test_the_shape_alone_comes_from_the_cache(folder, monkeypatch):
 def test_a_size_that_is_asked_for_is_the_one_that_was_found(folder, monkeypatch):
     """As a run asks for its images again, by the shape that it was trained on."""
     found = open_images(str(folder))
-    expected = found.split("train").batch(slice(None)).image
+    expected = found.split("train").get_batch(slice(None)).image
     forbid_decoding(monkeypatch)
     again = open_images(str(folder), (9, 11), 1)
-    assert torch.equal(again.split("train").batch(slice(None)).image, expected)
-    assert again.spec() == found.spec()
+    assert torch.equal(again.split("train").get_batch(slice(None)).image, expected)
+    assert again.to_metadata() == found.to_metadata()
 
 
 def test_a_spoilt_note_of_the_shape_is_written_anew(folder):
@@ -80,7 +80,7 @@ def test_options_of_reading_are_part_of_the_key(tmp_path):
     Image.new("LA", (3, 3), (0, 0)).save(tmp_path / "a.png")
     for background in (0.0, 1.0):
         found = open_images(Source(str(tmp_path), background=background)).split("train")
-        assert found.batch(slice(None)).image.mean() == background
+        assert found.get_batch(slice(None)).image.mean() == background
 
 
 def test_an_interrupted_decode_leaves_nothing(folder, monkeypatch):
@@ -144,14 +144,14 @@ def test_a_full_disk_leaves_images_in_memory(folder, monkeypatch):
 
 
 def test_many_pixels_are_mapped(folder, monkeypatch):
-    expected = open_images(str(folder)).split("train").batch(torch.tensor([3, 1]))
+    expected = open_images(str(folder)).split("train").get_batch(torch.tensor([3, 1]))
     monkeypatch.setattr(cache, "MAX_IN_MEMORY_BYTES", 100)
     loads = []
     load = np.load
     monkeypatch.setattr(
         np, "load", lambda *a, **k: loads.append(k.get("mmap_mode")) or load(*a, **k)
     )
-    found = open_images(str(folder)).split("train").batch(torch.tensor([3, 1]))
+    found = open_images(str(folder)).split("train").get_batch(torch.tensor([3, 1]))
     assert loads[0] == "c"
     assert torch.equal(found.image, expected.image)
 

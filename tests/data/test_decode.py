@@ -23,7 +23,7 @@ def opened(tmp_path, image, name="a.png", source=None, channels=None, size=None,
     images = open_images(Source(str(folder), **(source or {})), size, channels)
     split = images.split("train")
     assert split.keys == [name]
-    return split.batch(slice(None)).image[0].numpy()
+    return split.get_batch(slice(None)).image[0].numpy()
 
 
 def test_grey_is_read_to_the_bit(tmp_path):
@@ -174,7 +174,7 @@ def test_an_animation_gives_its_first_frame_and_says_so(tmp_path):
     frames = [Image.fromarray(np.full((4, 4), level, np.uint8)) for level in (10, 200)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     images = open_images(str(tmp_path), channels=1)
-    np.testing.assert_allclose(images.split("train").batch(slice(None)).image, 10 / 255)
+    np.testing.assert_allclose(images.split("train").get_batch(slice(None)).image, 10 / 255)
     assert images.notes == [f"{tmp_path}/: a.gif: is animated: its first frame is used."]
 
 
@@ -186,7 +186,7 @@ def test_a_tiff_of_many_pages_is_as_many_images(tmp_path):
     images = open_images(Source(str(tmp_path), validation=0))
     split = images.split("train")
     assert split.keys == ["a.png", "stack.tif#0", "stack.tif#1", "stack.tif#2"]
-    means = split.batch(slice(None)).image.mean((1, 2, 3)) * 255
+    means = split.get_batch(slice(None)).image.mean((1, 2, 3)) * 255
     np.testing.assert_allclose(means, [10, 10, 20, 30], atol=1e-4)
     assert open_images(str(tmp_path / "stack.tif")).split("train").keys == split.keys[1:]
 
@@ -200,7 +200,7 @@ def test_16_bit_colour_says_what_is_lost(tmp_path):
     (tmp_path / "a.ppm").write_bytes(b"P6 2 2 255 " + bytes(range(12)))
     write_rgb48(tmp_path / "b.png", np.full((2, 2, 3), 0x8001, np.uint16))
     images = open_images(Source(str(tmp_path), validation=0))
-    found = images.split("train").batch(slice(None)).image
+    found = images.split("train").get_batch(slice(None)).image
     np.testing.assert_allclose(found[1], 0x80 / 255)
     assert "b.png: is 16-bit colour, of which Pillow reads the upper 8 bits." in images.notes[0]
     with pytest.raises(Error, match="16-bit colour, to which --white cannot be applied"):
@@ -225,5 +225,5 @@ def write_rgb48(path, values):
 def test_deep_and_8_bit_files_share_a_scale(tmp_path):
     Image.fromarray(np.full((4, 4), 51, np.uint8)).save(tmp_path / "a.png")
     Image.fromarray(np.full((4, 4), 51 * 257, np.uint16)).save(tmp_path / "b.png")
-    found = open_images(Source(str(tmp_path), validation=0)).split("train").batch(slice(None))
+    found = open_images(Source(str(tmp_path), validation=0)).split("train").get_batch(slice(None))
     np.testing.assert_allclose(found.image, 0.2, atol=1e-6)

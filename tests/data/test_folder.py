@@ -48,7 +48,7 @@ def test_no_labels_when_an_image_lies_in_no_sub_folder(tmp_path):
     picture(tmp_path / "cat/a.png")
     picture(tmp_path / "b.png")
     images = open_images(str(tmp_path))
-    assert images.spec()["labels"] == {}
+    assert images.to_metadata()["labels"] == {}
 
 
 def test_order_is_that_of_the_names_not_of_creation(tmp_path):
@@ -58,7 +58,7 @@ def test_order_is_that_of_the_names_not_of_creation(tmp_path):
         for name in order:
             picture(tmp_path / folder / name, int(name[:2]))
     up, down = (open_images(str(tmp_path / folder)) for folder in ("up", "down"))
-    assert up.spec()["fingerprint"] == down.spec()["fingerprint"]
+    assert up.to_metadata()["fingerprint"] == down.to_metadata()["fingerprint"]
     for name in ("train", "validation", "test"):
         assert up.split(name).keys == sorted(up.split(name).keys) == down.split(name).keys
 
@@ -130,9 +130,9 @@ def test_mixed_sizes_are_named(tmp_path):
         f"{tmp_path}/ holds images of 3 sizes (20x30, 31x17, 64x64); give one with --size 64 or"
         " --size 64x48."
     )
-    assert open_images(str(tmp_path), "12x10").split("train").batch(slice(1)).image.shape[1:] == (
-        *(1, 12, 10),
-    )
+    assert open_images(str(tmp_path), "12x10").split("train").get_batch(slice(1)).image.shape[
+        1:
+    ] == (*(1, 12, 10),)
 
 
 def test_images_that_lose_their_proportions_are_told(tmp_path):
@@ -254,4 +254,4 @@ def test_folders_called_as_splits_are_said_to_be_ordinary(tmp_path):
     (note,) = open_images(str(tmp_path)).notes
     assert "test, train, val are read as any other folder" in note
     with pytest.raises(Error, match=r"digts does not exist; did you mean digits\? give"):
-        open_images("digts").spec()
+        open_images("digts").to_metadata()

@@ -50,7 +50,7 @@ def test_hub_layout(tmp_path):
     assert [f"train/{level}" for level in levels(train)] == train.keys
     assert sorted(levels(train) + levels(validation)) == list(range(10))
     assert train.columns["label"].tolist() == levels(train)
-    assert images.spec()["labels"] == {"label": [str(digit) for digit in range(10)]}
+    assert images.to_metadata()["labels"] == {"label": [str(digit) for digit in range(10)]}
 
 
 @pytest.mark.parametrize(
@@ -241,5 +241,5 @@ def test_mnist_as_it_lies_on_the_hub():
     placed = group_by_split(SHARED / "mnist")
     assert {name: len(files) for name, files in placed.items()} == {"train": 1, "test": 1}
     images = open_images(placed["test"][0], size=28, channels=1)
-    assert images.spec()["count"] == {"train": 8250, "validation": 750, "test": 1000}
-    assert 0.12 < images.split("test").batch(slice(None)).image.mean() < 0.14
+    assert images.to_metadata()["count"] == {"train": 8250, "validation": 750, "test": 1000}
+    assert 0.12 < images.split("test").get_batch(slice(None)).image.mean() < 0.14

@@ -116,15 +116,15 @@ def test_splits_are_disjoint_and_every_image_is_in_one(folder):
 def test_batches_hold_these_rows_and_their_columns(folder):
     split = open_images(str(folder)).split("train")
     rows = torch.tensor([5, 0, 5])
-    batch, whole = split.batch(rows), split.batch(slice(None))
+    batch, whole = split.get_batch(rows), split.get_batch(slice(None))
     assert batch.image.dtype == torch.float32
     torch.testing.assert_close(batch.image, whole.image[rows], rtol=0, atol=0)
     assert batch.columns["label"].tolist() == whole.columns["label"][rows].tolist()
     expected = [split.classes["label"].index(split.keys[row][0]) for row in rows]
     assert batch.columns["label"].tolist() == expected
-    sizes = [len(batch.image) for batch in split.batches(8)]
+    sizes = [len(batch.image) for batch in split.iterate_batches(8)]
     assert sizes == [8, 8, 4]
-    torch.testing.assert_close(torch.cat([b.image for b in split.batches(8)]), whole.image)
+    torch.testing.assert_close(torch.cat([b.image for b in split.iterate_batches(8)]), whole.image)
 
 
 def test_on_a_device_the_split_is_the_same():
@@ -140,18 +140,18 @@ def test_new_images_are_read_as_the_old_ones(folder):
     """Same file, same bits: latents of new images stand beside those of the run."""
     images = open_images(str(folder), "7x6", 1)
     split = images.split("train")
-    expected = split.batch(slice(None)).image
+    expected = split.get_batch(slice(None)).image
     paths = [folder / key for key in split.keys]
     assert torch.equal(images.preprocess(paths), expected)
     assert torch.equal(images.preprocess(str(paths[3])), expected[3:4])
     assert torch.equal(images.preprocess([Image.open(path) for path in paths]), expected)
-    again = Images.described(json.loads(json.dumps(images.spec())))
+    again = Images.from_metadata(json.loads(json.dumps(images.to_metadata())))
     assert torch.equal(again.preprocess(paths), expected)
 
 
 def test_new_arrays():
     images = open_images("digits", 8)
-    expected = images.split("test").batch(slice(None)).image
+    expected = images.split("test").get_batch(slice(None)).image
     assert torch.equal(images.preprocess(expected), expected)
     assert torch.equal(images.preprocess(expected.numpy()[:, 0]), expected)
     assert torch.equal(images.preprocess(expected[0, 0]), expected[:1])
@@ -182,7 +182,7 @@ def test_new_images_that_are_none(tmp_path):
 
 def test_the_spec_is_json_and_describes(folder):
     images = open_images(str(folder))
-    spec = json.loads(json.dumps(images.spec(), allow_nan=False))
+    spec = json.loads(json.dumps(images.to_metadata(), allow_nan=False))
     assert spec["source"] == str(folder)
     assert spec["shape"] == [3, 9, 11]
     assert spec["labels"] == {"label": ["a", "b"]}
@@ -191,11 +191,11 @@ def test_the_spec_is_json_and_describes(folder):
 
 
 def test_described_images_have_a_shape_and_no_pixels(folder):
-    spec = json.loads(json.dumps(open_images(str(folder)).spec()))
+    spec = json.loads(json.dumps(open_images(str(folder)).to_metadata()))
     shutil.rmtree(folder)
-    images = Images.described(spec)
+    images = Images.from_metadata(spec)
     assert images.shape == (3, 9, 11)
-    assert images.spec() == spec
+    assert images.to_metadata() == spec
     assert images.notes == []
     with pytest.raises(Error) as error:
         images.split("train")
@@ -205,23 +205,23 @@ def test_described_images_have_a_shape_and_no_pixels(folder):
 
 
 def test_the_fingerprint_is_that_of_the_content(folder, tmp_path):
-    one = open_images(str(folder)).spec()["fingerprint"]
+    one = open_images(str(folder)).to_metadata()["fingerprint"]
     shutil.copytree(folder, tmp_path / "moved")
-    assert open_images(str(tmp_path / "moved")).spec()["fingerprint"] == one
+    assert open_images(str(tmp_path / "moved")).to_metadata()["fingerprint"] == one
     Image.new("RGB", (11, 9)).save(tmp_path / "moved/a/00.png")
-    assert open_images(str(tmp_path / "moved")).spec()["fingerprint"] != one
+    assert open_images(str(tmp_path / "moved")).to_metadata()["fingerprint"] != one
 
 
 def test_digits_fill_the_unit_interval_with_their_labels():
     images = open_images("digits")
     assert images.shape == (1, 32, 32)
-    batch = images.split("train").batch(slice(None))
+    batch = images.split("train").get_batch(slice(None))
     assert batch.image.min() == 0
     assert batch.image.max() == 1
     assert sorted(set(batch.columns["label"].tolist())) == list(range(10))
-    native = open_images("digits", 8).split("train").batch(slice(None)).image * 16
+    native = open_images("digits", 8).split("train").get_batch(slice(None)).image * 16
     torch.testing.assert_close(native, native.round(), rtol=0, atol=0.04)
-    assert open_images("digits", "20x12", 3).split("test").batch(slice(2)).image.shape == (
+    assert open_images("digits", "20x12", 3).split("test").get_batch(slice(2)).image.shape == (
         *(2, 3, 20, 12),
     )
 
@@ -235,7 +235,7 @@ def test_a_made_source_may_hold_images_beside_images(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
     module.pairs = lambda: (pixels, {"pattern": 255 - pixels}, {"pattern": None})
     monkeypatch.setitem(sys.modules, "latentia.data.test_pairs", module)
-    batch = open_images("pairs").split("train").batch(slice(None))
+    batch = open_images("pairs").split("train").get_batch(slice(None))
     torch.testing.assert_close(batch.columns["pattern"], 1 - batch.image)
 
 
@@ -244,11 +244,11 @@ def test_made_sources_come_in_any_number_and_say_so_if_it_is_none():
     assert len(few.split("all")) == 6
     assert few.shape == (1, 32, 32)
     assert set(few.split("all").columns) >= {"body", "length", "position"}
-    assert open_images("sprites:5", size="20x12").split("all").batch(slice(0, 2)).image.shape == (
-        *(2, 1, 20, 12),
-    )
+    assert open_images("sprites:5", size="20x12").split("all").get_batch(
+        slice(0, 2)
+    ).image.shape == (*(2, 1, 20, 12),)
     with pytest.raises(Error, match="vehicles:many is no number of images; write vehicles:500"):
-        open_images("vehicles:many").spec()
+        open_images("vehicles:many").to_metadata()
 
 
 def test_described_images_are_read_as_the_runs_were(tmp_path):
@@ -257,7 +257,7 @@ def test_described_images_are_read_as_the_runs_were(tmp_path):
     clear = Image.fromarray(np.zeros((8, 8, 4), np.uint8))
     clear.save(tmp_path / "clear.png")
     source = Source(np.zeros((4, 8, 8), np.uint8), white=4095, background=0.25)
-    described = Images.described(open_images(source).spec())
+    described = Images.from_metadata(open_images(source).to_metadata())
     deep, laid = described.preprocess([tmp_path / "deep.tif", tmp_path / "clear.png"])
     assert deep.mean() == pytest.approx(1.0)
     assert laid.mean() == pytest.approx(0.25, abs=0.01)

@@ -37,7 +37,7 @@ def onto(images, tmp_path):
     def join(text, columns=None, split="all", name="labels.csv", gaps="refused"):
         path = tmp_path / name
         path.write_text(text, encoding="utf-8-sig")
-        return Labels(path, columns, gaps).onto(images.split(split), keys)
+        return Labels(path, columns, gaps).join_to(images.split(split), keys)
 
     return join
 
@@ -91,8 +91,8 @@ def test_only_the_columns_that_are_wanted(images, onto, tmp_path):
     assert list(onto(TABLE, ["Length", "Year"]).columns) == ["Length", "Year"]
     assert list(onto(TABLE, ["Year", "label"][:1]).columns) == ["Year"]
     part = images.split("all")
-    assert Labels(columns=["label"]).onto(part, part.keys).columns.keys() == {"label"}
-    assert SOURCE_LABELS.onto(part, part.keys).columns.keys() == {"label"}
+    assert Labels(columns=["label"]).join_to(part, part.keys).columns.keys() == {"label"}
+    assert SOURCE_LABELS.join_to(part, part.keys).columns.keys() == {"label"}
 
 
 def test_tables_as_spreadsheets_and_others_write_them(onto, images, tmp_path):
@@ -104,7 +104,7 @@ def test_tables_as_spreadsheets_and_others_write_them(onto, images, tmp_path):
     path = tmp_path / "labels.parquet"
     keys = images.split("all").keys
     pq.write_table(pa.table({"id": keys, "Sold": [True, False, True, True]}), path)
-    part = Labels(path).onto(images.split("all"), keys)
+    part = Labels(path).join_to(images.split("all"), keys)
     assert part.classes["Sold"] == ["False", "True"]
     assert row(part, keys[1])["Sold"] == "False"
 
@@ -194,10 +194,10 @@ def test_files_and_columns_that_are_not_there(onto, images, tmp_path):
         onto(TABLE, ["Yaer", "Brand"])
     part = images.split("all")
     with pytest.raises(Error, match=r"The source has no column Year; its columns: label\."):
-        Labels(columns=["Year"]).onto(part, part.keys)
+        Labels(columns=["Year"]).join_to(part, part.keys)
     for name, said in (("no.csv", "no.csv does not exist"), ("x.xlsx", "x.xlsx is no table; give")):
         with pytest.raises(Error, match=said):
-            Labels(tmp_path / name).onto(part, part.keys)
+            Labels(tmp_path / name).join_to(part, part.keys)
     (tmp_path / "latin.csv").write_bytes(TABLE.encode("latin-1"))
     with pytest.raises(Error, match=r"latin.csv cannot be read .*; save it as UTF-8 .csv"):
-        Labels(tmp_path / "latin.csv").onto(part, part.keys)
+        Labels(tmp_path / "latin.csv").join_to(part, part.keys)

@@ -41,7 +41,7 @@ def test_each_image_stands_beside_its_own_pattern(folder):
     assert images.shape == (1, 6, 5)
     assert part.columns["pattern"].shape == (len(NAMES) + 3, 1, 3, 2)
     assert part.columns["pattern"].dtype == torch.uint8
-    batch = part.batch(slice(None))
+    batch = part.get_batch(slice(None))
     levels = (batch.image * 255).round()[:, 0, 0, 0]
     assert torch.equal(levels, part.columns["pattern"][:, 0, 0, 0].float())
     assert dict(zip(part.keys, levels.tolist(), strict=True)).items() >= {
@@ -56,7 +56,7 @@ def test_each_image_stands_beside_its_own_pattern(folder):
 def test_columns_are_those_of_the_simulated_fibre(folder):
     ours, made = (open_images(each).split("train") for each in (str(folder), "speckle:32"))
     for part in (ours, made):
-        pattern = part.batch(slice(0, 2)).columns["pattern"]
+        pattern = part.get_batch(slice(0, 2)).columns["pattern"]
         assert part.columns["pattern"].dtype == torch.uint8
         assert part.classes["pattern"] is None
         assert pattern.dtype == torch.float32
@@ -65,7 +65,7 @@ def test_columns_are_those_of_the_simulated_fibre(folder):
 
 def test_the_spec_is_json_and_a_resize_leaves_the_patterns(folder):
     images = open_images(str(folder), size=4)
-    assert json.loads(json.dumps(images.spec()))["labels"] == {"pattern": None}
+    assert json.loads(json.dumps(images.to_metadata()))["labels"] == {"pattern": None}
     assert images.split("all").columns["pattern"].shape[1:] == (1, 3, 2)
     assert images.split("all").pixels.shape[1:] == (1, 4, 4)
 
@@ -103,14 +103,14 @@ def test_patterns_are_decoded_as_images_are(tmp_path):
 
 def test_a_changed_pattern_is_read_anew_and_moves_the_fingerprint(folder):
     first = open_images(str(folder))
-    before = first.spec()["fingerprint"]
+    before = first.to_metadata()["fingerprint"]
     again = open_images(str(folder))  # from the cache
-    assert again.spec()["fingerprint"] == before
+    assert again.to_metadata()["fingerprint"] == before
     assert torch.equal(again.split("all").columns["pattern"], first.split("all").columns["pattern"])
     save(folder / "patterns/a.png", np.full((3, 2), 200, np.uint8))
     changed = open_images(str(folder))
     assert changed.split("all").columns["pattern"][0].unique().tolist() == [200]
-    assert changed.spec()["fingerprint"] != before
+    assert changed.to_metadata()["fingerprint"] != before
 
 
 def test_images_without_a_partner_are_listed(folder):

@@ -138,7 +138,7 @@ def test_a_fibre_without_coupling_relays_the_pattern_on_the_square_inscribed_in_
     assert straight.radius[lit].max() < 1 < straight.radius[lit].max() + 0.07
     assert (lit == lit.T).all()
     seen, wanted = straight.field(shown).reshape(64, -1), straight.illumination(shown)
-    likeness = (seen.real * wanted).sum(1) / np.linalg.norm(seen, axis=1)
+    likeness = (seen.real_features * wanted).sum(1) / np.linalg.norm(seen, axis=1)
     assert (likeness / np.linalg.norm(wanted, axis=1) > 0.9).all()
     corner = np.zeros((1, 1, 28, 28))
     corner[..., :8, 20:] = 1  # top right stays top right
@@ -211,7 +211,7 @@ def test_grain_scales_as_wavelength_over_twice_the_aperture():
         for seed in range(4):
             fibre = MultimodeFiber(seed=seed, size=64, na=na, wavelength=wavelength)
             launched = np.random.default_rng(seed).standard_normal((24, fibre.modes.shape[1]))
-            seen.append(abs(fibre.carry(launched)[:, 16:48, 16:48]) ** 2)
+            seen.append(abs(fibre.propagate(launched)[:, 16:48, 16:48]) ** 2)
         scale.append(wavelength / (2 * na))
         width.append(grain_size(np.concatenate(seen)) * fibre.pitch)
     ratio = np.divide(width, scale)

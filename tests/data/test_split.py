@@ -62,7 +62,7 @@ FIXED = [10, 12, 13, 30]
 def test_large_images_come_to_a_network_in_small_batches(shape, many):
     keys, pixels = [str(k) for k in range(600)], torch.zeros(1).expand(600, *shape)
     photos = Split("test", keys, {}, {}, pixels, None)
-    assert photos.at_once() == many
+    assert photos.max_batch_size() == many
     seen = []
 
     class Watching(Model):
@@ -70,7 +70,7 @@ def test_large_images_come_to_a_network_in_small_batches(shape, many):
             seen.append(len(batch.image))
             return {"nelbo": torch.zeros(len(batch.image))}
 
-    score_split(Watching(), photos.some(many + 1), 0)
+    score_split(Watching(), photos.subsample(many + 1), 0)
     assert seen == [many, 1]
 
 
@@ -78,9 +78,9 @@ def test_an_image_is_named_by_number_key_or_the_end_of_a_key_that_only_one_has()
     keys = ["a/x.png", "b/x.png", "b/long/y.png", "12x.png"]
     part = Split("all", keys, {}, {}, torch.zeros(4, 1, 2, 2), None)
     names = ("2", "4", "a/x.png", "x.png", "y.png", "long/y.png", "g/y.png", "12x.png", "2x.png")
-    assert [part.row(name) for name in names] == [2, None, 0, None, 2, 2, None, 3, None]
-    assert [part.row(part.called(row)) for row in range(4)] == [0, 1, 2, 3]
-    numbered = part.only(torch.tensor([3, 1]))
-    assert numbered.called(0) == "12x.png"
+    assert [part.index_of(name) for name in names] == [2, None, 0, None, 2, 2, None, 3, None]
+    assert [part.index_of(part.display_name(row)) for row in range(4)] == [0, 1, 2, 3]
+    numbered = part.select(torch.tensor([3, 1]))
+    assert numbered.display_name(0) == "12x.png"
     array = Split("test", ["7", "9"], {}, {}, torch.zeros(9, 1, 2, 2), torch.tensor([7, 8]))
-    assert [array.called(row) for row in (0, 1)] == ["0", "1"]  # a key would count among all
+    assert [array.display_name(row) for row in (0, 1)] == ["0", "1"]  # a key would count among all

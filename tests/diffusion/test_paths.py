@@ -46,7 +46,10 @@ def test_what_is_wanted_is_understood(path, target):
 
 def test_a_network_that_says_nothing_takes_pure_noise_for_noise():
     """And its output is v = alpha noise - sigma data, whose error does no more harm at t = 1."""
-    z, at = pair(), broadcast_coefficients(VariancePreservingPath().at(T), torch.empty(25, 3))
+    z, at = (
+        pair(),
+        broadcast_coefficients(VariancePreservingPath().coefficients(T), torch.empty(25, 3)),
+    )
     noisy = at.alpha * z.data + at.sigma * z.noise
     v = at.alpha * z.noise - at.sigma * z.data
     torch.testing.assert_close(to_prediction("noise", v, noisy, at), z.noise)
@@ -58,7 +61,7 @@ def test_variance_is_preserved_and_the_published_schedule_is_met():
     """Ho et al. 2020: alpha^2 is the product of 1 - beta_k over 1,000 steps from 1e-4 to 0.02."""
     steps = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
     published = (1 - steps).cumprod(0)
-    point = VariancePreservingPath().at(torch.arange(1, 1001, dtype=torch.float64) / 1000)
+    point = VariancePreservingPath().coefficients(torch.arange(1, 1001, dtype=torch.float64) / 1000)
     torch.testing.assert_close(
         point.alpha.square() + point.sigma.square(), torch.ones(1000).double()
     )

@@ -83,7 +83,9 @@ def schedulers_twin(kind):
     """A diffusers scheduler with this path's alphas, and a network that it is run on."""
     diffusers = pytest.importorskip("diffusers")
     count, path = 50, VariancePreservingPath()
-    squares = path.at(torch.arange(1, count + 1, dtype=torch.float64) / count).alpha.square()
+    squares = path.coefficients(
+        torch.arange(1, count + 1, dtype=torch.float64) / count
+    ).alpha.square()
     betas = 1 - squares / torch.cat([torch.ones(1).double(), squares[:-1]])
     known = {"num_train_timesteps": count, "trained_betas": betas.numpy().astype(np.float64)}
     scheduler = getattr(diffusers, kind)(**known, clip_sample=False)
@@ -98,7 +100,7 @@ def schedulers_twin(kind):
         return net(torch.cat([z, torch.full((len(z), 1), t, dtype=z.dtype)], 1))
 
     def denoise(z, t):
-        at = broadcast_coefficients(path.at(torch.tensor([t], dtype=torch.float64)), z)
+        at = broadcast_coefficients(path.coefficients(torch.tensor([t], dtype=torch.float64)), z)
         return to_estimate("noise", noise(z, t), z, at)
 
     return scheduler, path, noise, denoise, count

@@ -31,7 +31,7 @@ ALONE = "import sys; sys.modules['torch'] = None; exec(open('program.py').read()
 @functools.cache
 def model_of(name):
     """An untrained model at toy size, in evaluation mode, its BatchNorms moved from their start."""
-    function = recipes.find(name)
+    function = recipes.find_recipe(name)
     known = inspect.signature(function).parameters
     given = {k: v for k, v in SMALL.items() if k in known}
     if "autoencoder" in known:
@@ -49,7 +49,7 @@ def model_of(name):
     return model.requires_grad_(False)
 
 
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", recipes.list_recipes())
 def test_every_part_of_every_recipe_does_what_it_does_in_pytorch(name, tmp_path):
     model = model_of(name)
     expected = ["sampler"] if isinstance(model, HasTrajectory) else []
@@ -70,7 +70,7 @@ def test_every_part_of_every_recipe_does_what_it_does_in_pytorch(name, tmp_path)
 
 @pytest.mark.parametrize("cond", [None, "label"])
 def test_a_sampler_draws_the_models_own_samples_from_the_same_noise(cond, tmp_path):
-    model = recipes.find("latent_prior")(
+    model = recipes.find_recipe("latent_prior")(
         data=open_images("digits", size=32, channels=1), autoencoder=model_of("digits_vae"),
         cond=cond, clusters=0, width=16, depth=1,
     ).model.eval()  # fmt: skip
@@ -151,7 +151,7 @@ def test_a_difference_is_that_of_the_worst_value_in_units_of_the_largest():
 def test_what_cannot_be_exported_is_said(runs, capsys, monkeypatch):
     with pytest.raises(Error, match="A Model has no encoder, generator or sampler to export"):
         onnx.split_model(Model(), SHAPE)
-    model = recipes.find("latent_prior")(
+    model = recipes.find_recipe("latent_prior")(
         data=open_images("digits", size=32, channels=1), autoencoder=model_of("digits_vae"),
         clusters=0, width=16, depth=1,
     ).model  # fmt: skip

@@ -24,13 +24,13 @@ def planted(n=600, d=6, seed=0):
 def test_the_dimension_that_carries_a_label_is_found():
     codes, columns = planted()
     found = associate_labels(codes, columns, {"kind": ["a", "b", "c"]}, max_dims=3)
-    kind, size = found.relations
+    kind, size = found.associations
     assert (kind.kind, size.kind) == ("class", "number")
     assert np.flatnonzero(kind.p <= SIGNIFICANCE_LEVEL).tolist() == [4]
     assert np.flatnonzero(size.p <= SIGNIFICANCE_LEVEL).tolist() == [
         2
     ]  # no line tells it: it is even
-    assert found.order == [2, 4, 3, 1, 0, 5]
+    assert found.dims_by_kl == [2, 4, 3, 1, 0, 5]
     assert kind.scores[0].low < kind.chance < kind.scores[0].high  # dimension 2 says nothing
     assert kind.scores[1].low > kind.chance + 0.1
     assert size.scores[0].low > 0.8
@@ -49,14 +49,14 @@ def test_the_stated_false_positive_rate_holds():
         for k in range(100)
     }
     found = associate_labels(codes, shuffled, max_dims=1, permutations=100)
-    wrong = sum((r.p <= SIGNIFICANCE_LEVEL).any() for r in found.relations)
+    wrong = sum((r.p <= SIGNIFICANCE_LEVEL).any() for r in found.associations)
     low, high = binom.interval(0.99, 200, SIGNIFICANCE_LEVEL)
     assert low <= wrong <= high
 
 
 def test_the_same_table_every_time():
     codes, columns = planted(n=150)
-    first, again = (associate_labels(codes, columns, max_dims=2).as_json() for _ in range(2))
+    first, again = (associate_labels(codes, columns, max_dims=2).to_json() for _ in range(2))
     assert first == again
 
 
@@ -64,8 +64,8 @@ def test_dead_dimensions_say_nothing():
     codes, columns = planted()
     codes.mean[:, 4] = 0
     found = associate_labels(codes, {"kind": columns["kind"]}, max_dims=1)
-    assert found.relations[0].information[4] == pytest.approx(0, abs=1e-12)
-    assert found.relations[0].p[4] == 1
+    assert found.associations[0].information[4] == pytest.approx(0, abs=1e-12)
+    assert found.associations[0].p[4] == 1
 
 
 def test_kinds_and_what_is_left_out():
@@ -83,7 +83,7 @@ def test_kinds_and_what_is_left_out():
     found = associate_labels(
         codes, given, {"id": [str(k) for k in row]}, max_dims=1, permutations=19
     )
-    assert {r.label: r.kind for r in found.relations} == {
+    assert {r.label: r.kind for r in found.associations} == {
         "few": "class", "many": "number", "year": "number",
     }  # fmt: skip
     assert found.notes == [

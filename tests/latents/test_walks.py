@@ -115,8 +115,8 @@ def test_a_traversal_moves_one_dimension_and_holds_the_others(model, part):
             moved[0, k] = float(found.values[row, step])
             torch.testing.assert_close(found.images[row, step][None], model.decode(moved))
     assert (np.diff(found.values) > 0).all()
-    np.testing.assert_allclose(found.own, z[0, [2, 0]], rtol=1e-6)
-    np.testing.assert_allclose(found.rates, over.rates[[2, 0]])
+    np.testing.assert_allclose(found.image_values, z[0, [2, 0]], rtol=1e-6)
+    np.testing.assert_allclose(found.kl_per_dim, over.kl_per_dim[[2, 0]])
     with pytest.raises(Error, match="--steps is 1; it must be at least 2"):
         traverse_dims(model, image, over, [0], steps=1)
 
@@ -124,15 +124,15 @@ def test_a_traversal_moves_one_dimension_and_holds_the_others(model, part):
 def test_codes_of_some_images_are_rows_of_all(model, part):
     whole, some = encode_split(model, part), encode_split(model, part, limit=9, batch_size=4)
     np.testing.assert_allclose(some.mean, whole.mean[[0, 5, 10, 15, 20, 24, 29, 34, 39]], atol=1e-6)
-    assert whole.order == sorted(range(4), key=lambda k: -whole.kl[:, k].mean())
+    assert whole.dims_by_kl == sorted(range(4), key=lambda k: -whole.kl[:, k].mean())
     draws = whole.mean + whole.sd * np.random.default_rng(0).normal(size=(2000, *whole.mean.shape))
-    np.testing.assert_allclose(whole.spread, draws.std((0, 1)), rtol=0.02)
+    np.testing.assert_allclose(whole.aggregate_sd, draws.std((0, 1)), rtol=0.02)
 
 
 def test_dimensions_by_name_and_by_rate():
     assert name_dims((3,)) == ["0", "1", "2"]
     assert name_dims((1, 2, 2)) == ["0_0_0", "0_0_1", "0_1_0", "0_1_1"]
-    order = LatentTable(*[np.float32([[0, 2, 1]])] * 3).order
+    order = LatentTable(*[np.float32([[0, 2, 1]])] * 3).dims_by_kl
     assert order == [1, 2, 0]
     assert parse_dims("top:2", order) == [1, 2]
     assert parse_dims(None, order) == parse_dims("top:3", order) == [1, 2, 0]

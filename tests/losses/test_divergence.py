@@ -214,7 +214,7 @@ def test_capacity_grows_by_the_share_of_the_run():
 
 def test_free_bits_charge_only_dimensions_whose_mean_rate_is_above_them():
     q, z = batch(32, 5)
-    each = q.kl_by_dimension().mean(0)
+    each = q.kl_per_dim().mean(0)
     free = each.sort().values[1:3].mean().item()  # two dimensions below, three above
     terms = FreeBits(free)(q, z, moment(100, 32))
     assert objective(terms).item() == pytest.approx(each.clamp_min(free).sum().item())

@@ -34,12 +34,12 @@ def test_auto_is_the_classifier_where_there_are_labels_and_pixels_elsewhere(bare
 
 def test_pixels_are_means_over_areas(bare):
     images = torch.rand(5, 1, 32, 16)
-    found = make_extractor("pixels", bare).embed(images.split(2))
+    found = make_extractor("pixels", bare).extract(images.split(2))
     assert found.shape == (5, 16 * 16)
     torch.testing.assert_close(found[:, 0], images[:, 0, :2, 0].mean(1))
     torch.testing.assert_close(found.mean(1), images.mean((1, 2, 3)))
     small = torch.rand(3, 2, 4, 3)
-    assert torch.equal(make_extractor("pixels", bare_of(4, 3)).embed([small]), small.flatten(1))
+    assert torch.equal(make_extractor("pixels", bare_of(4, 3)).extract([small]), small.flatten(1))
 
 
 def bare_of(h, w):
@@ -107,7 +107,7 @@ def test_dinov2_sees_colour_at_its_size_standardised_and_its_class_token_is_take
     network = Model()
     stand_in(monkeypatch, network)
     grey = torch.full((3, 1, 30, 20), 0.485)
-    found = make_extractor("dinov2", bare).embed([grey])
+    found = make_extractor("dinov2", bare).extract([grey])
     assert network.seen.shape == (3, 3, 224, 224)
     assert not network.training
     expected = (0.485 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
@@ -122,6 +122,6 @@ def test_inception_sees_bytes_in_colour(bare, monkeypatch):
         return lambda x: seen.append(x) or x.float().mean((2, 3))
 
     monkeypatch.setattr("torchmetrics.image.fid.NoTrainInceptionV3", network)
-    found = make_extractor("inception", bare).embed([torch.full((2, 1, 9, 9), 0.5)])
+    found = make_extractor("inception", bare).extract([torch.full((2, 1, 9, 9), 0.5)])
     assert seen[0].dtype == torch.uint8
     assert torch.equal(found, torch.full((2, 3), 128.0))

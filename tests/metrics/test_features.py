@@ -59,7 +59,7 @@ def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monke
     images = open_images("digits", size=16, channels=1)
     model = get_label_classifier(images)
     split = images.split("test")
-    batch = split.batch(slice(None))
+    batch = split.get_batch(slice(None))
     right = model.classify([batch.image]).argmax(1) == batch.columns["label"]
     assert right.double().mean() > 0.95
     share = right.double().mean()

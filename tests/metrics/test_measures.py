@@ -46,8 +46,8 @@ def test_a_mean_has_the_standard_error_of_a_mean():
 def test_image_figures_are_those_of_each_reconstruction(run):
     e = evaluation(run)
     figures = {figure.name: figure for figure in builtin.METRICS["image"](e)}
-    x = e.part.batch(slice(None)).image
-    y = e.coder.reconstruct(x)
+    x = e.split.get_batch(slice(None)).image
+    y = e.autoencoder.reconstruct(x)
     theirs = [peak_signal_noise_ratio(b, a, data_range=1.0) for a, b in zip(x, y, strict=True)]
     assert figures["psnr_db"].value == pytest.approx(torch.stack(theirs).mean().item(), rel=1e-5)
     assert figures["mse"].value == pytest.approx((x - y).square().mean().item(), rel=1e-5)
@@ -66,8 +66,8 @@ def test_a_figure_of_draws_and_one_of_means_are_told_apart(run):
 def test_the_error_of_sharpness_is_the_bootstraps(run):
     e = evaluation(run)
     figures = {figure.name: figure for figure in builtin.METRICS["image"](e)}
-    x = e.part.batch(slice(None)).image
-    fine, drawn = high_frequency_energy(x), high_frequency_energy(e.coder.reconstruct(x))
+    x = e.split.get_batch(slice(None)).image
+    fine, drawn = high_frequency_energy(x), high_frequency_energy(e.autoencoder.reconstruct(x))
     draw = np.random.default_rng(0)
     rows = draw.integers(0, len(x), (2000, len(x)))
     ratios = (drawn[rows].mean(1) / fine[rows].mean(1)).numpy()
@@ -76,7 +76,7 @@ def test_the_error_of_sharpness_is_the_bootstraps(run):
 
 def test_distances_compare_equals_and_a_perfect_model_is_at_no_distance(run, monkeypatch):
     e = evaluation(run)
-    x = e.part.batch(slice(None)).image
+    x = e.split.get_batch(slice(None)).image
     monkeypatch.setattr(type(e.model), "sample", lambda self, n, *, seed=0: x[:n])
     found = {figure.name: figure for figure in builtin.METRICS["fd"](e)}
     assert found["fd_samples"].n == (len(x), len(x))
@@ -105,13 +105,15 @@ def test_disentanglement_has_the_error_of_halves(run, monkeypatch):
     e = evaluation(run)
     with pytest.raises(Error, match=r"needs two factor columns; .* has 0: give data with factors"):
         builtin._measure_disentanglement(e)
-    e.part = e.part.beside({"a": torch.arange(len(e.part)), "b": torch.arange(len(e.part))})
+    e.part = e.split.with_columns(
+        {"a": torch.arange(len(e.split)), "b": torch.arange(len(e.split))}
+    )
     with pytest.raises(Error, match=r"at least 400 images, for its error of halves; test has 12"):
         builtin._measure_disentanglement(e)
     module.FEWEST = 1
-    n = len(e.part)
+    n = len(e.split)
     values = torch.randn(n, generator=torch.Generator().manual_seed(0))
-    e.part = e.part.beside({"a": values, "b": torch.arange(n)})
+    e.part = e.split.with_columns({"a": values, "b": torch.arange(n)})
     (figure,) = builtin._measure_disentanglement(e, halves=400)
     assert figure.value == pytest.approx(values.mean().item())
     assert figure.error == pytest.approx(values.std().item() / n**0.5, rel=0.15)

@@ -25,11 +25,11 @@ def test_both_tests_hold_their_level_on_honest_samples():
         assert rejected <= most, name
     # not by being deaf: Mann-Whitney's level is reached, the exact one's as far as counts allow
     assert sum(each.nearer_p <= LEVEL for each in found) >= binom.ppf(0.001, REPEATS, LEVEL)
-    shares = np.array([each.copies for each in found])
+    shares = np.array([each.near_copy_share for each in found])
     assert abs(shares.mean() - 2 / 201) < 4 * shares.std() / REPEATS**0.5
-    centres = np.array([each.nearer for each in found])
+    centres = np.array([each.nearer_share for each in found])
     assert abs(centres.mean() - 0.5) < 4 * centres.std() / REPEATS**0.5
-    errors = np.array([each.nearer_error for each in found])
+    errors = np.array([each.nearer_share_error for each in found])
     assert errors.mean() == pytest.approx(centres.std(), rel=0.15)
 
 
@@ -42,8 +42,8 @@ def test_copies_planted_at_a_twentieth_are_found(blur):
         picked = draw.choice(len(train), n // 20, replace=False)
         drawn[: n // 20] = train[picked] + blur * draw.standard_normal((n // 20, 4))
         found = memorization_statistics(train, held, drawn)
-        caught += found.copies_p <= LEVEL
-        assert found.copies == pytest.approx(NEAR_SHARE + 0.05, abs=0.02)
+        caught += found.near_copy_p <= LEVEL
+        assert found.near_copy_share == pytest.approx(NEAR_SHARE + 0.05, abs=0.02)
     assert caught == 20
 
 
@@ -55,15 +55,15 @@ def test_copies_are_found_among_samples_that_are_far_from_the_data():
     drawn[:50] = train[:50]
     found = memorization_statistics(train, held, drawn)
     assert found.nearer_p > 0.99
-    assert found.copies_p < 1e-6
+    assert found.near_copy_p < 1e-6
 
 
 def test_samples_that_are_all_copies():
     draw = np.random.default_rng(3)
     train, held = cloud(draw, 500), cloud(draw, 300)
     found = memorization_statistics(train, held, train[:300])
-    assert found.nearer == 1.0
-    assert found.copies == 1.0
-    assert max(found.nearer_p, found.copies_p) < 1e-50
+    assert found.nearer_share == 1.0
+    assert found.near_copy_share == 1.0
+    assert max(found.nearer_p, found.near_copy_p) < 1e-50
     far = memorization_statistics(train, held, cloud(draw, 300) + 50)
-    assert (far.nearer, far.copies, far.copies_p) == (0.0, 0.0, 1.0)
+    assert (far.nearer_share, far.near_copy_share, far.near_copy_p) == (0.0, 0.0, 1.0)

@@ -140,7 +140,7 @@ def test_the_error_is_that_of_the_definition(path):
     t, error = model.timed_error(images, when())
     z = model.draw(model.posterior(images), when(), "score")
     eps = noise(when(), "score/noise", (D,), z)
-    at = model.path.at(t[:, None])
+    at = model.path.coefficients(t[:, None])
     told = model.condition(images.columns["label"])
     said = model.denoiser(at.alpha * z + at.sigma * eps, t, told)
     target = eps - z

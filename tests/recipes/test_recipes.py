@@ -39,7 +39,7 @@ def parents(tmp_path_factory):
 @pytest.fixture
 def knobs(parents):
     def find(name):
-        known = inspect.signature(recipes.find(name)).parameters
+        known = inspect.signature(recipes.find_recipe(name)).parameters
         small = {k: v for k, v in SMALL.items() if k in known}
         if "autoencoder" in known:
             run, data = parents[name]
@@ -51,7 +51,7 @@ def knobs(parents):
     return find
 
 
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", recipes.list_recipes())
 def test_four_steps_from_start_to_report(name, tmp_path, knobs, monkeypatch):
     for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
         monkeypatch.setattr(
@@ -75,11 +75,11 @@ def test_four_steps_from_start_to_report(name, tmp_path, knobs, monkeypatch):
         assert moved.decode(moved.encode(new).mean).shape == (2, *shape[1:])
 
 
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", recipes.list_recipes())
 def test_a_recipe_says_what_it_is_and_every_knob_has_meaning_and_default(name):
     card = recipes.card(name)
     assert card.summary
-    function = recipes.find(name)
+    function = recipes.find_recipe(name)
     assert card.data or "autoencoder" in inspect.signature(function).parameters
     hints = typing.get_type_hints(function, include_extras=True)
     for knob, parameter in inspect.signature(function).parameters.items():
@@ -105,7 +105,7 @@ def test_conv_vae_trains_any_shape_without_a_flag(shape, tmp_path):
 
 def test_speckle_vae_reaches_the_published_objective():
     """Squared error + beta KL, summed, but for the constant of a Gaussian of sigma^2 1/2."""
-    build = recipes.find("speckle_vae")
+    build = recipes.find_recipe("speckle_vae")
     plan = build(data=torch.rand(8, 1, 32, 32), size=32, latent=3, sigma="published", beta=0.3)
     batch = Batch(torch.rand(2, 1, 32, 32), {})
     last = StepContext(9, 10, 0, 8, 0, 2)

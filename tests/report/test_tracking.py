@@ -87,10 +87,12 @@ def test_what_a_step_back_has_cut_from_the_log_is_forgotten(tmp_path):
     time.sleep(1.1)
     told = tracking.RunTracker(run)
     again = Logged(4, 15, 1, 1024, {}, {"norm": 2.0})
-    told.note(again._replace(gauges={"norm": 1.0}))
+    told.log_event(again._replace(gauges={"norm": 1.0}))
     time.sleep(1.1)
-    told.note(Finding(4, "non-finite", "Step 4: ...; back to step 2."))  # its state: step 2 or 4
-    told.note(again._replace(step=12))
+    told.log_event(
+        Finding(4, "non-finite", "Step 4: ...; back to step 2.")
+    )  # its state: step 2 or 4
+    told.log_event(again._replace(step=12))
     told.tracker.finish()
     found, _ = board(run)
     assert [(step, v) for k, step, v in found if k == "gauge/norm"] == [(12, 2.0)]

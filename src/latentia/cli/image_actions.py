@@ -16,7 +16,7 @@ def draw_samples(
     opened = OpenedRun(inputs, ".png", ".npy")
     given = {name: value for name, value in options.items() if value is not None}
     model = opened.folder.model()
-    opened.save(render_samples(opened.folder, model, n, seed, given, cond, inputs.data).kinds)
+    opened.save(render_samples(opened.folder, model, n, seed, given, cond, inputs.data).encoders)
 
 
 def draw_reconstructions(inputs: Inputs, names: Sequence[str], n: int) -> None:
@@ -27,5 +27,5 @@ def draw_reconstructions(inputs: Inputs, names: Sequence[str], n: int) -> None:
         images, what = opened.load_images(names), "images"
     else:
         part = opened.load_split()
-        images, what = part.batch(slice(0, n)).image, f"{part.name} images"
-    opened.save(render_reconstructions(opened.folder, model, images, what).kinds)
+        images, what = part.get_batch(slice(0, n)).image, f"{part.name} images"
+    opened.save(render_reconstructions(opened.folder, model, images, what).encoders)

@@ -72,7 +72,7 @@ def report_associations(
     if inputs.out:
         save(inputs.out, render_kinds(draw_associations(result, names, caption)))
     if as_json:
-        about = {"split": part.name, "permutations": permutations, **result.as_json()}
+        about = {"split": part.name, "permutations": permutations, **result.to_json()}
         print(json.dumps(about, indent=1))
         return
     print_associations(caption, result, names)
@@ -85,7 +85,7 @@ def draw_traversal(inputs: Inputs, name: str, dims: str | None, steps: int) -> N
     model = opened.autoencoder
     table = encode_split(model, opened.load_training_split(), SAMPLE)
     image = opened.load_images([name])
-    result = traverse_dims(model, image, table, parse_dims(dims, table.order), steps)
+    result = traverse_dims(model, image, table, parse_dims(dims, table.dims_by_kl), steps)
     names = dimension_names(model.latent_shape)
     ends = f"from the {result.levels[0]:.1%} to the {result.levels[-1]:.1%} quantile"
     caption = (
@@ -105,7 +105,7 @@ def draw_traversal(inputs: Inputs, name: str, dims: str | None, steps: int) -> N
 def draw_interpolation(inputs: Inputs, names: Sequence[str], steps: int, spherical: bool) -> None:
     opened = OpenedRun(inputs, ".png", ".gif", ".npy")
     model, ends = opened.autoencoder, opened.load_images(names)
-    opened.save(render_walk(opened.folder, model, names, ends, steps, spherical).kinds)
+    opened.save(render_walk(opened.folder, model, names, ends, steps, spherical).encoders)
 
 
 def draw_neighbors(inputs: Inputs, name: str, n: int) -> None:
@@ -116,14 +116,14 @@ def draw_neighbors(inputs: Inputs, name: str, n: int) -> None:
     part = run.split(inputs.split, images)
     key, image = resolve_image(run, name, inputs.split, images)
     table = encode_split(model, part, SAMPLE)
-    opened.save(render_neighbours(run, model, key, image, part, table, n)[0].kinds)
+    opened.save(render_neighbours(run, model, key, image, part, table, n)[0].encoders)
 
 
 def draw_decoded(inputs: Inputs, latents: str) -> None:
     opened = OpenedRun(inputs, ".png", ".npy")
     model = opened.autoencoder
     opened.save(
-        render_latents(opened.folder, model, parse_latents(latents, model.latent_shape)).kinds
+        render_latents(opened.folder, model, parse_latents(latents, model.latent_shape)).encoders
     )
 
 
@@ -131,10 +131,10 @@ def draw_attribution(inputs: Inputs, name: str, dims: str | None) -> None:
     opened = OpenedRun(inputs, ".png", ".svg", ".npy")
     model = opened.autoencoder
     table = encode_split(model, opened.load_training_split(), SAMPLE)
-    image, picked = opened.load_images([name]), parse_dims(dims, table.order)
-    maps = attribute_pixels(model, image, picked, table.spread[picked].tolist())
+    image, picked = opened.load_images([name]), parse_dims(dims, table.dims_by_kl)
+    maps = attribute_pixels(model, image, picked, table.aggregate_sd[picked].tolist())
     names = dimension_names(model.latent_shape)
-    titles = [f"z {names[k]}, {table.rates[k]:.2f} nats" for k in picked]
+    titles = [f"z {names[k]}, {table.kl_per_dim[k]:.2f} nats" for k in picked]
     n = pluralize(len(table.mean), "image")
     place = caption_image(name, inputs.split)
     caption = f"{opened.folder.name}: {place}, change by one standard deviation of {n}"

@@ -75,10 +75,10 @@ def main(words: list[str] | None = None) -> int:
     try:
         return _dispatch(words[0], words[1:]) or 0
     except Error as problem:
-        if problem.alone or os.environ.get("RANK", "0") == "0":
+        if problem.rank_local or os.environ.get("RANK", "0") == "0":
             # in one piece: print writes the line's end apart, and another process between
             sys.stderr.write(f"{problem}\n")
-        return problem.code
+        return problem.exit_code
     except BrokenPipeError:  # `| head` has read enough; nothing is left to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -17,7 +17,7 @@ def push_run(run: str, name: str, private: bool, originals: bool) -> None:
     sheets = {"samples": render_samples(opened, opened.model(), 64, 0, {})}
     try:
         if originals:
-            images = opened.split("test").batch(slice(0, 10)).image
+            images = opened.split("test").get_batch(slice(0, 10)).image
             pairs = render_reconstructions(opened, opened.autoencoder(), images, "test images")
             sheets["reconstructions"] = pairs
     except Error:  # no encoder, or images that are not here: then without that picture
@@ -25,6 +25,6 @@ def push_run(run: str, name: str, private: bool, originals: bool) -> None:
     report = diagnose_run(opened)
     public = replace(opened, metadata=hub.strip_folders(opened.metadata))
     text = format_model_card(public, name, list(sheets), report.verdict, report.findings)
-    files = {f"pictures/{key}.png": sheet.kinds[".png"]() for key, sheet in sheets.items()}
+    files = {f"pictures/{key}.png": sheet.encoders[".png"]() for key, sheet in sheets.items()}
     files["README.md"] = hub.FOLDER_PATTERN.sub("", text).encode()
     print(hub.push_run(opened, name, files, private))

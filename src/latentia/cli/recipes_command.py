@@ -7,9 +7,9 @@ def recipes() -> None:
 
     for name in list_recipes():
         recipe = read_card(name)
-        default = f"--data {recipe.data}" if recipe.data else "--autoencoder RUN"
+        default = f"--data {recipe.default_data}" if recipe.default_data else "--autoencoder RUN"
         print(f"{name}  ({default})\n    {recipe.summary}")
-        for line in recipe.about.splitlines():
+        for line in recipe.details.splitlines():
             print(f"    {line.strip()}".rstrip())
         print()
     print("latentia train RECIPE --help shows a recipe's options; my.py:mine trains your own.")

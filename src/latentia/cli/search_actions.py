@@ -66,11 +66,11 @@ def sweep_recipe(values: Mapping[str, Any], rest: list[str], words: list[str]) -
     where = {"path": values["out"], "storage": values["storage"]}
     sweep = Sweep(recipe, values["over"], values["trials"], parse, train_arguments=rest, **where)
     keep_freed_memory()
-    code = sweep.run(show_training)
+    code = sweep.run_trials(show_training)
     if code:
         print(f"Stopped; run the same command to continue: latentia sweep {shlex.join(words)}")
         return code
-    trials = sweep.trials()
+    trials = sweep.list_trials()
     if not trials:
         raise Error(f"No run of {sweep.path} came to an end; look at their reports.")
     front = pareto_front(trials)

@@ -40,7 +40,7 @@ def format_finding(finding: Finding) -> str:
 
 def format_report(report: DiagnosticReport) -> str:
     """The report of `latentia doctor`, worst finding first."""
-    parts = [report.verdict, *map(format_finding, report.findings), *report.unseen]
+    parts = [report.verdict, *map(format_finding, report.findings), *report.skipped_checks]
     return "\n\n".join(parts)
 
 
@@ -71,8 +71,10 @@ def print_beta_choice(choice: BetaChoice, runs: Sequence[RunFolder], run: RunFol
     _print_table(sheet)
     print("±: one standard error.")
     print(f"For {choice.purpose}, beta {choice.chosen.beta:g}: {choice.rule}.")
-    if choice.alike:
-        print(f"Within one standard error of it: {', '.join(f'{b:g}' for b in choice.alike)}.")
+    if choice.equivalent_betas:
+        print(
+            f"Within one standard error of it: {', '.join(f'{b:g}' for b in choice.equivalent_betas)}."
+        )
     beta = [] if run.beta is None else ["--beta", f"{run.beta:g}"]
     print(shlex.join(["latentia", USES.get(choice.purpose, "encode"), str(run.path), *beta]))
 
@@ -96,11 +98,11 @@ def print_sweep(
 
 def print_associations(title: str, result: AssociationResult, names: list[str]) -> None:
     """Print each label's most informative dimensions, and how well they predict it."""
-    last = len(result.relations[0].scores)
+    last = len(result.associations[0].scores)
     ends = ("first 1", f"first {last}")
     heads = ("label", "most informative (nats)", "measure", *ends, "chance")
     sheet = Table(*heads, title=title, title_justify="left")
-    for r in result.relations:
+    for r in result.associations:
         dims = sorted(np.flatnonzero(r.p <= SIGNIFICANCE_LEVEL), key=lambda k: -r.information[k])
         best = [f"z {names[k]} ({r.information[k]:.2f})" for k in dims[:3]]
         more = [f"and {len(dims) - 3} more"] if len(dims) > 3 else []

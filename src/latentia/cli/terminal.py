@@ -60,7 +60,7 @@ def print_completion(run: RunFolder) -> None:
     patient = RunContext(run)
     if not patient.complete:
         return
-    print(f"{run.name} is finished: step {patient.step:,} of {patient.total:,}.")
+    print(f"{run.name} is finished: step {patient.step:,} of {patient.total_steps:,}.")
     if again := train_longer(patient, 0, min_factor=2):
         print("Its schedules end there, so a longer run is a new one, for instance twice as long:")
         print(*again, sep="\n")

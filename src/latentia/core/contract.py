@@ -17,16 +17,16 @@ class StepContext(NamedTuple):
     """Where and when a step happens: all that schedules and noise may depend on."""
 
     step: int
-    total: int
+    total_steps: int
     seed: int
     train_size: int
     first_row: int
-    global_batch: int
+    global_batch_size: int
 
     @property
-    def share(self) -> float:
+    def progress(self) -> float:
         """The part of the run that is done, 0 at its first step."""
-        return self.step / self.total
+        return self.step / self.total_steps
 
 
 class Batch(NamedTuple):
@@ -55,20 +55,20 @@ class Model(nn.Module):
     weights that are kept; None: the last ones, or their average.
     """
 
-    selected_by: str | None = "nelbo"
+    selection_metric: str | None = "nelbo"
 
     def players(self) -> dict[str, Player]:
         """The players in the order of their turns; the others are frozen meanwhile."""
         raise NotImplementedError
 
-    def prepare(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
+    def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
         """Once before the first step, and again at a resume: columns to put beside the images.
 
         batches: the training images in order; a column has one row for each.
         """
         return {}
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """What `prepare` found, for run.json."""
         return {}
 
@@ -76,7 +76,7 @@ class Model(nn.Module):
         """What several terms need, computed once a step, before any player descends."""
         return None
 
-    def observed(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
+    def observe(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
         """What of a batch is encoded and judged: its images, or what is drawn from them."""
         return batch.image
 
@@ -90,7 +90,7 @@ class Model(nn.Module):
         """Held-out figures per image at beta 1."""
         return {}
 
-    def gauges(self) -> dict[str, Tensor]:
+    def monitors(self) -> dict[str, Tensor]:
         """Scalars of the last step worth a curve: norms, accuracies; read at logging steps only."""
         return {}
 
@@ -117,7 +117,7 @@ class HasGenerator(Protocol):
 
     noise_shape: tuple[int, ...]
 
-    def draw(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...
+    def generate(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...
 
 
 @runtime_checkable
@@ -125,7 +125,7 @@ class HasTrajectory(Protocol):
     """A model that draws latents step by step, from noise, under options of its own."""
 
     autoencoder: Any  # it decodes them
-    classes: int  # of the condition; 0: it is an image, or there is none
+    num_classes: int  # of the condition; 0: it is an image, or there is none
 
     @property
     def sampling(self) -> Any: ...
@@ -133,6 +133,6 @@ class HasTrajectory(Protocol):
     @property
     def column(self) -> str | None: ...
 
-    def trajectory(
+    def sample_trajectory(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, sampling: Any = None
     ) -> Iterator[Float[Tensor, "n *latent"]]: ...

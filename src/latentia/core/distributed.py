@@ -21,7 +21,7 @@ T = TypeVar("T")
 class ProcessLost(Error):
     """Another process is gone, so no agreement can be reached."""
 
-    code, local_only = 1, True
+    exit_code, local_only = 1, True
 
 
 _is_local_only = ContextVar("is_local_only", default=False)

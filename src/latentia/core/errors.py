@@ -12,13 +12,13 @@ class Error(ValueError):
     knows the subject by another name.
     """
 
-    code, alone = 2, False
+    exit_code, rank_local = 2, False
 
     def __init__(
         self, message: str, *, on_all_ranks: bool = False, subject: Path | str | None = None
     ):
         super().__init__(message if subject is None else f"{subject} {message}")
-        self.message, self.shared, self.subject = message, on_all_ranks, subject
+        self.message, self.on_all_ranks, self.subject = message, on_all_ranks, subject
 
 
 def summarize_exception(exception: Exception) -> str:

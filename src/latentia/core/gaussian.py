@@ -32,13 +32,13 @@ class DiagonalGaussian(NamedTuple):
         """mean + sd * noise: the reparameterised draw of Kingma & Welling 2014, equation 4."""
         return torch.addcmul(self.mean, self.sd, noise)
 
-    def kl_by_dimension(self) -> Float[Tensor, "b *latent"]:
+    def kl_per_dim(self) -> Float[Tensor, "b *latent"]:
         """KL(self || N(0, I)) of each dimension, nats; Kingma & Welling 2014, appendix B."""
         return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar)
 
     def kl(self) -> Float[Tensor, " b"]:
         """KL(self || N(0, I)), nats per image."""
-        return self.kl_by_dimension().flatten(1).sum(1)
+        return self.kl_per_dim().flatten(1).sum(1)
 
     def log_prob(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, " b"]:
         """log density at z, nats per image."""

@@ -74,7 +74,7 @@ def _draw_rows(
     like: Tensor,
 ) -> Tensor:
     rng = make_generator(context.seed, purpose, context.step, like.device)
-    n_rows = max(context.global_batch, like.shape[0])
+    n_rows = max(context.global_batch_size, like.shape[0])
     global_rows = distribution(n_rows, *shape, generator=rng, device=like.device, dtype=like.dtype)
     return global_rows[context.first_row : context.first_row + like.shape[0]]
 

@@ -52,7 +52,7 @@ class CachedImages(NamedTuple):
 
     pixels: Pixels
     columns: dict[str, Tensor]
-    about: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 class Images:
@@ -61,11 +61,11 @@ class Images:
     def __init__(
         self, source: Source, options: LoadOptions, metadata: dict[str, Any] | None = None
     ):
-        self.source, self.wanted, self._spec = source, options, metadata
+        self.source, self.options, self._metadata = source, options, metadata
         self._splits: dict[str, Split] = {}
 
     @classmethod
-    def described(cls, metadata: dict[str, Any]) -> "Images":
+    def from_metadata(cls, metadata: dict[str, Any]) -> "Images":
         """From `run.json`: shape and preprocessing of images that are not here."""
         preprocessing, split = metadata["preprocessing"], metadata["split"]
         source = Source(
@@ -90,9 +90,11 @@ class Images:
     @property
     def classes(self) -> dict[str, list[str] | None]:
         """The columns that stand beside the images, with their class names; None: numbers."""
-        return self._spec["labels"] if self._spec else self._stored.about["classes"]
+        return (
+            self._metadata["labels"] if self._metadata else self._cached_images.metadata["classes"]
+        )
 
-    def classes_of(self, column: str) -> list[str]:
+    def get_class_names(self, column: str) -> list[str]:
         """The class names of a column.
 
         Raises: Error if there is no such column, or it holds no classes.
@@ -110,12 +112,12 @@ class Images:
             raise Error(f"{self.source.name} has no column {column} with classes; {hint}.")
         return names
 
-    def shape_of(self, column: str) -> tuple[int, ...]:
+    def get_column_shape(self, column: str) -> tuple[int, ...]:
         """(c, h, w) of the images of a column.
 
         Raises: Error if there is no such column of images.
         """
-        shapes = self.spec()["columns"]
+        shapes = self.to_metadata()["columns"]
         if not shapes.get(column):
             raise Error(
                 f"{self.source.name} has no {column} beside its images; give a source of pairs, "
@@ -126,13 +128,13 @@ class Images:
     @property
     def notes(self) -> list[str]:
         """What a user should hear about these images; reads them."""
-        return [] if self._spec else self._stored.about["notes"]
+        return [] if self._metadata else self._cached_images.metadata["notes"]
 
-    def spec(self) -> dict[str, Any]:
+    def to_metadata(self) -> dict[str, Any]:
         """What `run.json` keeps; reads the images, for their fingerprint."""
-        if self._spec:
-            return self._spec
-        preprocessing, (_, columns, cache_metadata) = self.preprocessing, self._stored
+        if self._metadata:
+            return self._metadata
+        preprocessing, (_, columns, cache_metadata) = self.preprocessing, self._cached_images
         counts = {name: len(self.split(name)) for name in SPLIT_NAMES}
         return {
             "source": self.source.name,
@@ -162,16 +164,16 @@ class Images:
         if name not in (*SPLIT_NAMES, "all"):
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
-            self._splits = self.divided()
+            self._splits = self.make_splits()
         return self._splits[name]
 
-    def divided(self) -> dict[str, Split]:
-        pixels, columns, cache_metadata = self._stored
+    def make_splits(self) -> dict[str, Split]:
+        pixels, columns, cache_metadata = self._cached_images
         keys, classes = cache_metadata["keys"], cache_metadata["classes"]
         all_rows = torch.arange(len(keys))
         shards = None
         if isinstance(pixels, StreamedPixels) and len(pixels.shards) >= MIN_SHARDS_TO_SPLIT:
-            shards = pixels.shard_of(all_rows)
+            shards = pixels.find_shard_numbers(all_rows)
         rows_by_split = assign_rows(
             cache_metadata["parts"], self.source.seed, self.source.validation, shards
         )
@@ -188,15 +190,15 @@ class Images:
             for name, split_rows in rows_by_split.items()
         }
 
-    def labelled(self, labels: Labels) -> "Images":
+    def with_labels(self, labels: Labels) -> "Images":
         """These images with the table's columns beside them; those of a spec have them already.
 
         Raises: Error if the table does not fit them.
         """
-        if self._spec:
+        if self._metadata:
             return self
-        all_images, (pixels, columns, cache_metadata) = self.split("all"), self._stored
-        labeled_split = labels.onto(all_images, all_images.keys)
+        all_images, (pixels, columns, cache_metadata) = self.split("all"), self._cached_images
+        labeled_split = labels.join_to(all_images, all_images.keys)
         result = copy.copy(self)
         result._splits = {}
         classes = {**cache_metadata["classes"], **labeled_split.classes}
@@ -206,10 +208,12 @@ class Images:
             "classes": classes,
             "joined": digest_columns(values, classes),
         }
-        result._stored = CachedImages(pixels, {**columns, **labeled_split.columns}, cache_metadata)
+        result._cached_images = CachedImages(
+            pixels, {**columns, **labeled_split.columns}, cache_metadata
+        )
         return result
 
-    def membership(self, split: Split) -> list[str]:
+    def find_split_names(self, split: Split) -> list[str]:
         """train, validation or test: the split that each image of `part` belongs to."""
         split_names = np.empty(len(self.split("all")), object)
         for name in SPLIT_NAMES:
@@ -229,89 +233,93 @@ class Images:
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """What was wanted, completed by what the images are."""
-        size, channels, white, background = self.wanted
+        size, channels, white, background = self.options
         if size and channels:
             return Preprocessing(*size, channels, white, background)
-        if shape := self._asked and cache.load_shape(self._asked):
+        if shape := self._request_key and cache.load_shape(self._request_key):
             channels, height, width = shape
             return Preprocessing(height, width, channels, white, background)
-        result = resolve_preprocessing(self.wanted, self._survey, self._reader.label)
-        if self._asked:
-            cache.save_shape(self._asked, result.shape)
+        result = resolve_preprocessing(self.options, self._info, self._reader.source_name)
+        if self._request_key:
+            cache.save_shape(self._request_key, result.shape)
         return result
 
     @cached_property
     def _reader(self) -> Reader | ShardReader:
-        return self.source.reader()
+        return self.source.make_reader()
 
     @cached_property
-    def _identity(self) -> str | None:
-        return self._reader.identity()
+    def _fingerprint(self) -> str | None:
+        return self._reader.fingerprint()
 
     @property
-    def _asked(self) -> str | None:
+    def _request_key(self) -> str | None:
         """The key of what was wanted: it knows the shape, so that headers are read once."""
-        return self._identity and cache.make_key(self.source.name, self._identity, self.wanted)
+        return self._fingerprint and cache.make_key(
+            self.source.name, self._fingerprint, self.options
+        )
 
     @cached_property
-    def _key(self) -> str | None:
+    def _pixels_key(self) -> str | None:
         """The key of the pixels: of a size, whether it was wanted or found."""
         preprocessing = self.preprocessing
-        resolved_options = self.wanted._replace(
+        resolved_options = self.options._replace(
             size=(preprocessing.height, preprocessing.width), channels=preprocessing.channels
         )
-        return self._identity and cache.make_key(self.source.name, self._identity, resolved_options)
+        return self._fingerprint and cache.make_key(
+            self.source.name, self._fingerprint, resolved_options
+        )
 
     @cached_property
-    def _survey(self) -> SourceInfo:
-        return self._reader.survey(self.wanted)
+    def _info(self) -> SourceInfo:
+        return self._reader.read_info(self.options)
 
     @cached_property
-    def _stored(self) -> CachedImages:
-        if self._spec:
+    def _cached_images(self) -> CachedImages:
+        if self._metadata:
             raise Error(
-                f"the run's images ({self._spec['source']}) cannot be found here; give them with"
+                f"the run's images ({self._metadata['source']}) cannot be found here; give them with"
                 " --data."
             )
-        if self._key is None:
-            return self.read(None)
-        return self.kept() or self.decoded()
+        if self._pixels_key is None:
+            return self.decode_all(None)
+        return self.load_cached() or self.decode_and_cache()
 
-    def kept(self, just_written: bool = False) -> CachedImages | None:
-        assert self._key is not None
+    def load_cached(self, just_written: bool = False) -> CachedImages | None:
+        assert self._pixels_key is not None
         cache_metadata, arrays = (
-            cache.load_metadata(self._key),
-            cache.load_arrays(self._key, just_written),
+            cache.load_metadata(self._pixels_key),
+            cache.load_arrays(self._pixels_key, just_written),
         )
         if cache_metadata is None or arrays is None:
             return None
         return make_cached_images(arrays[0], arrays[1], cache_metadata)
 
-    def decoded(self) -> CachedImages:
-        assert self._key is not None
-        with cache.write_entry(self._key) as folder:
-            decoded_images = self.read(folder)
-        return self.kept(just_written=True) or decoded_images
+    def decode_and_cache(self) -> CachedImages:
+        assert self._pixels_key is not None
+        with cache.write_entry(self._pixels_key) as folder:
+            decoded_images = self.decode_all(folder)
+        return self.load_cached(just_written=True) or decoded_images
 
-    def read(self, folder: Path | None) -> CachedImages:
+    def decode_all(self, folder: Path | None) -> CachedImages:
         """Every image, decoded; into a folder of the cache, if one is given."""
-        info, preprocessing = self._survey, self.preprocessing
+        info, preprocessing = self._info, self.preprocessing
         if isinstance(self._reader, ShardReader):
-            pixels = self._reader.streamed(preprocessing)
+            pixels = self._reader.open_pixels(preprocessing)
         else:
             shape = (len(info.keys), *preprocessing.shape)
             pixels, folder = cache.allocate_pixels(
-                folder, shape, np.dtype("f4" if info.deep else "u1")
+                folder, shape, np.dtype("f4" if info.high_bit_depth else "u1")
             )
-            self._reader.fill(pixels, preprocessing)
+            self._reader.read_into(pixels, preprocessing)
         cache_metadata = {
             "shape": list(preprocessing.shape),
             "keys": info.keys,
-            "parts": info.parts,
+            "parts": info.split_counts,
             "classes": info.classes,
             "notes": [
                 *info.notes,
-                *describe_stretching(info.sizes, preprocessing, self._reader.label),
+                *describe_stretching(info.sizes, preprocessing, self._reader.source_name),
             ],
             "fingerprint": compute_fingerprint(pixels, info),
         }
@@ -342,7 +350,7 @@ def compute_fingerprint(pixels: np.ndarray | StreamedPixels, info: SourceInfo) -
     digest = hashlib.blake2b(digest_size=16)
     is_streamed = isinstance(pixels, StreamedPixels)
     pixel_format = [shard[:3] for shard in pixels.shards] if is_streamed else pixels.dtype.str
-    digest.update(repr((tuple(pixels.shape), pixel_format, info.keys, info.parts)).encode())
+    digest.update(repr((tuple(pixels.shape), pixel_format, info.keys, info.split_counts)).encode())
     if isinstance(pixels, np.ndarray):
         for start in range(0, len(pixels), 1024):
             digest.update(np.ascontiguousarray(pixels[start : start + 1024]).data)

@@ -61,8 +61,8 @@ class ImageHeader(NamedTuple):
 
     height: int
     width: int
-    colour: bool
-    deep: bool  # more than 8 bits: kept as float32
+    is_color: bool
+    high_bit_depth: bool  # more than 8 bits: kept as float32
     note: str = ""
 
 

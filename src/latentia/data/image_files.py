@@ -24,18 +24,18 @@ SMALL_IMAGE_PIXELS = (
 class ImageFiles:
     """Image files in row order; `fetch` gives those from a first to before a last."""
 
-    label: str
+    source_name: str
     names: Sequence[str]
-    fetch: Callable[[int, int], Sequence[Path | bytes]]
-    paged: bool = True  # whether a TIFF gives an image for each of its pages
+    fetch_files: Callable[[int, int], Sequence[Path | bytes]]
+    all_pages: bool = True  # whether a TIFF gives an image for each of its pages
     headers: dict[int, list[ImageHeader]] = field(default_factory=dict)
 
-    def survey(self, channels: int | None) -> None:
+    def scan_headers(self, channels: int | None) -> None:
         """Reads the headers; if one is broken, whatever else is broken is named with it."""
-        check_file_channels(channels, self.label)
+        check_file_channels(channels, self.source_name)
 
         def store_headers(index: int, file: Path | bytes, suffix: str) -> None:
-            self.headers[index] = read_headers(file, suffix)[: None if self.paged else 1]
+            self.headers[index] = read_headers(file, suffix)[: None if self.all_pages else 1]
 
         def decode_fully(index: int, file: Path | bytes, suffix: str) -> None:
             header = read_headers(file, suffix)[0]
@@ -44,14 +44,14 @@ class ImageFiles:
             ):
                 pass
 
-        if self.each(store_headers, f"{self.label}: reading headers"):
-            failures = self.each(
-                decode_fully, f"{self.label}: looking for broken files", count_processors()
+        if self.for_each_file(store_headers, f"{self.source_name}: reading headers"):
+            failures = self.for_each_file(
+                decode_fully, f"{self.source_name}: looking for broken files", count_processors()
             )
-            raise self.unreadable(failures)
+            raise self.make_unreadable_error(failures)
         self.headers = dict(sorted(self.headers.items()))  # threads end in any order
 
-    def decode(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
+    def decode_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         """Every page into its row of `out`."""
         first_rows = np.cumsum([0, *map(len, self.headers.values())]).tolist()
 
@@ -66,13 +66,15 @@ class ImageFiles:
         has_large_images = sum(
             page.height * page.width for page in page_headers
         ) > SMALL_IMAGE_PIXELS * len(page_headers)
-        failures = self.each(
-            decode_file, f"{self.label}: decoding", count_processors() if has_large_images else 1
+        failures = self.for_each_file(
+            decode_file,
+            f"{self.source_name}: decoding",
+            count_processors() if has_large_images else 1,
         )
         if failures:
-            raise self.unreadable(failures)
+            raise self.make_unreadable_error(failures)
 
-    def each(
+    def for_each_file(
         self, action: Callable[[int, Path | bytes, str], None], description: str, workers: int = 1
     ) -> list[tuple[str, str]]:
         """act(at, file, suffix) on every file; the unreadable ones and why.
@@ -84,7 +86,7 @@ class ImageFiles:
         failures: list[tuple[str, str]] = []
 
         def process_chunk(start: int) -> int:
-            files = self.fetch(start, min(start + chunk_size, count))
+            files = self.fetch_files(start, min(start + chunk_size, count))
             for index, file in enumerate(files, start):
                 try:
                     action(index, file, splitext(self.names[index])[1].lower())
@@ -103,21 +105,21 @@ class ImageFiles:
             pool.shutdown(cancel_futures=True)  # Ctrl-C: not the whole rest first
         return sorted(failures)
 
-    def unreadable(self, failures: list[tuple[str, str]]) -> Error:
+    def make_unreadable_error(self, failures: list[tuple[str, str]]) -> Error:
         summary = abbreviate_list([f"{name} ({reason})" for name, reason in failures])
         return Error(
-            f"{self.label} holds {len(failures)} unreadable of {len(self.names)} images: {summary}."
+            f"{self.source_name} holds {len(failures)} unreadable of {len(self.names)} images: {summary}."
             " Mend or remove them."
         )
 
-    def kind(self) -> tuple[list[Size], int, bool]:
+    def summarize_headers(self) -> tuple[list[Size], int, bool]:
         """The sizes that occur, the channels that hold them all, and whether 8 bits do not."""
         page_headers = set(chain.from_iterable(self.headers.values()))
         sizes = sorted({(page.height, page.width) for page in page_headers})
-        has_color = any(page.colour for page in page_headers)
-        return sizes, 3 if has_color else 1, any(page.deep for page in page_headers)
+        has_color = any(page.is_color for page in page_headers)
+        return sizes, 3 if has_color else 1, any(page.high_bit_depth for page in page_headers)
 
-    def keys(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         """The name of each image; pages of one file are name#0, name#1, ..."""
         return [
             f"{name}#{page}" if len(pages) > 1 else name
@@ -125,14 +127,14 @@ class ImageFiles:
             for page in range(len(pages))
         ]
 
-    def notes(self) -> list[str]:
+    def collect_notes(self) -> list[str]:
         """One line a remark, with the names that it holds for."""
         names_by_note: dict[str, list[str]] = {}
         for name, pages in zip(self.names, self.headers.values(), strict=True):
             if pages[0].note:
                 names_by_note.setdefault(pages[0].note, []).append(name)
         return [
-            f"{self.label}: {abbreviate_list(names)}: {note}."
+            f"{self.source_name}: {abbreviate_list(names)}: {note}."
             for note, names in names_by_note.items()
         ]
 

@@ -28,13 +28,13 @@ class JoinedColumn(NamedTuple):
 
     values: Tensor
     classes: list[str] | None
-    known: Tensor
+    has_value: Tensor
 
-    def blank(self) -> LabelColumn:
+    def fill_missing(self) -> LabelColumn:
         """Elsewhere class -1 or, since integers have no such value, the number NaN."""
-        if self.known.all():
+        if self.has_value.all():
             return self.values, self.classes
-        is_missing = ~self.known
+        is_missing = ~self.has_value
         if self.classes:
             return self.values.masked_fill(is_missing, -1), self.classes
         floats = self.values if self.values.is_floating_point() else self.values.double()
@@ -52,9 +52,9 @@ class Labels(NamedTuple):
 
     file: str | Path | None = None
     columns: Sequence[str] | None = None
-    gaps: MissingPolicy = "refused"
+    missing: MissingPolicy = "refused"
 
-    def onto(self, split: Split, all_keys: Sequence[str]) -> Split:
+    def join_to(self, split: Split, all_keys: Sequence[str]) -> Split:
         """The split with these columns; `everything`: the keys of all images of the source.
 
         Raises: Error if names are double or unknown, a column is missing, no image is left, or
@@ -65,18 +65,18 @@ class Labels(NamedTuple):
         }
         is_complete, missing_counts = torch.ones(len(split), dtype=torch.bool), {}
         if self.file is not None:
-            strict = self.gaps == "refused"
+            strict = self.missing == "refused"
             split_rows = slice(None) if split.rows is None else split.rows
             for name, column in join_by_name(
                 Path(self.file), self.columns, all_keys, strict
             ).items():
                 split_column = JoinedColumn(
-                    column.values[split_rows], column.classes, column.known[split_rows]
+                    column.values[split_rows], column.classes, column.has_value[split_rows]
                 )
-                is_complete &= split_column.known
-                missing_counts[name] = int((~split_column.known).sum())
+                is_complete &= split_column.has_value
+                missing_counts[name] = int((~split_column.has_value).sum())
                 joined_columns[name] = (
-                    split_column.blank() if self.gaps == "blank" else split_column[:2]
+                    split_column.fill_missing() if self.missing == "blank" else split_column[:2]
                 )
         if self.columns is not None:
             if unknown_columns := [name for name in self.columns if name not in joined_columns]:
@@ -105,10 +105,10 @@ class Labels(NamedTuple):
             message = f"{self.file} lacks cells of {missing_count:,} of {total_text} (split {split.name}{details})"
         if not is_complete.any():
             raise Error(f"{message}; give rows for some, or another --split.")
-        if self.gaps == "blank":
+        if self.missing == "blank":
             return replace(joined_split, note=f"{message}: these have no value.")
         hint = "; --label-cols takes the columns that are full" if missing_by_column else ""
-        complete_split = joined_split.only(is_complete.nonzero().flatten())
+        complete_split = joined_split.select(is_complete.nonzero().flatten())
         return replace(complete_split, note=f"{message}: these images are left out{hint}.")
 
 

@@ -25,9 +25,9 @@ class SourceInfo(NamedTuple):
 
     sizes: list[Size]
     channels: int
-    deep: bool  # float32 rather than uint8
+    high_bit_depth: bool  # float32 rather than uint8
     keys: list[str]  # one an image, in row order
-    parts: dict[str, int]  # the source's own splits, in row order
+    split_counts: dict[str, int]  # the source's own splits, in row order
     columns: dict[str, np.ndarray]
     classes: dict[str, list[str] | None]
     notes: list[str]  # what a user should hear
@@ -35,15 +35,15 @@ class SourceInfo(NamedTuple):
 
 @runtime_checkable
 class Reader(Protocol):
-    label: str  # how an error calls the source
+    source_name: str  # how an error calls the source
 
-    def identity(self) -> str | None:
+    def fingerprint(self) -> str | None:
         """What makes these images these; None: in memory, not to be cached."""
         ...
 
-    def survey(self, options: LoadOptions) -> SourceInfo: ...
+    def read_info(self, options: LoadOptions) -> SourceInfo: ...
 
-    def fill(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
+    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         """Writes every image into `out` (n, c, h, w); `survey` was called before."""
         ...
 

@@ -39,7 +39,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def row(self, name: str) -> int | None:
+    def index_of(self, name: str) -> int | None:
         """Of the image of this number, from 0, or key, or of the one key that ends so.
 
         0007 is a key, 7 a number.
@@ -57,66 +57,70 @@ class Split:
             else None
         )
 
-    def called(self, row: int) -> str:
+    def display_name(self, row: int) -> str:
         """As `row` takes it: the key, unless that is a number among all images."""
         key = self.keys[row]
         return str(row) if key.isdecimal() or key.startswith("-") else key
 
-    def batch(self, rows: Tensor | slice) -> Batch:
+    def get_batch(self, rows: Tensor | slice) -> Batch:
         """Images float32 in [0, 1] and the columns of these rows of the split."""
         columns = {
             name: column_to_unit_range(column[rows]) for name, column in self.columns.items()
         }
-        return Batch(tensor_to_unit_range(self.pixels[self.at(rows)]), columns)
+        return Batch(tensor_to_unit_range(self.pixels[self.pixel_rows(rows)]), columns)
 
-    def at(self, rows: Tensor | slice) -> Tensor | slice:
+    def pixel_rows(self, rows: Tensor | slice) -> Tensor | slice:
         """Which pixels are those of these rows."""
         if self.rows is None:
             return rows
         return self.rows[rows if isinstance(rows, slice) else rows.to(self.rows.device)]
 
-    def order(self, rng: torch.Generator) -> Int64[Tensor, " n"]:
+    def draw_order(self, rng: torch.Generator) -> Int64[Tensor, " n"]:
         """Of an epoch: a permutation of the rows; of streamed pixels shards and within shards.
 
         It lies beside the pixels, of streamed ones in memory.
         """
         if isinstance(self.pixels, StreamedPixels):
             own_rows = torch.arange(len(self.pixels)) if self.rows is None else self.rows
-            return self.pixels.order(own_rows, rng)
+            return self.pixels.draw_order(own_rows, rng)
         return torch.randperm(len(self), generator=rng).to(self.pixels.device)
 
-    def at_once(self, limit: int = 500) -> int:
+    def max_batch_size(self, limit: int = 500) -> int:
         """So many images make a batch that any network can take."""
         return max_batch_size(self.pixels.shape[1:], limit)
 
-    def batches(self, batch_size: int) -> Iterator[Batch]:
+    def iterate_batches(self, batch_size: int) -> Iterator[Batch]:
         """In order; the last one may be short."""
         for start in range(0, len(self), batch_size):
-            yield self.batch(slice(start, start + batch_size))
+            yield self.get_batch(slice(start, start + batch_size))
 
-    def moments(self, batch_size: int, seed: int) -> Iterator[tuple[Batch, StepContext]]:
+    def iterate_with_context(
+        self, batch_size: int, seed: int
+    ) -> Iterator[tuple[Batch, StepContext]]:
         """`batches`, each with the address of its noise: the same whenever it is measured."""
         for number in range(math.ceil(len(self) / batch_size)):
-            yield self.moment(number, batch_size, seed)
+            yield self.get_with_context(number, batch_size, seed)
 
-    def moment(self, number: int, batch_size: int, seed: int) -> tuple[Batch, StepContext]:
+    def get_with_context(
+        self, number: int, batch_size: int, seed: int
+    ) -> tuple[Batch, StepContext]:
         """One of `moments`."""
-        batch = self.batch(slice(number * batch_size, (number + 1) * batch_size))
+        batch = self.get_batch(slice(number * batch_size, (number + 1) * batch_size))
         return batch, StepContext(number, 1, seed, len(self), 0, len(batch.image))
 
-    def beside(self, columns: dict[str, Tensor]) -> "Split":
+    def with_columns(self, columns: dict[str, Tensor]) -> "Split":
         """The same images with more columns, one row for each."""
         return replace(self, columns={**self.columns, **columns})
 
-    def some(self, limit: int) -> "Split":
+    def subsample(self, limit: int) -> "Split":
         """So many of the images, evenly spaced in their order, or all."""
-        return self if limit >= len(self) else self.only(evenly_spaced_rows(len(self), limit))
+        return self if limit >= len(self) else self.select(evenly_spaced_rows(len(self), limit))
 
-    def only(self, rows: Int64[Tensor, " m"]) -> "Split":
+    def select(self, rows: Int64[Tensor, " m"]) -> "Split":
         """These of the images."""
         columns = {name: column[rows] for name, column in self.columns.items()}
         keys = [self.keys[row] for row in rows.tolist()]
-        return replace(self, keys=keys, columns=columns, rows=self.at(rows))
+        return replace(self, keys=keys, columns=columns, rows=self.pixel_rows(rows))
 
     def to(self, device: torch.device | str) -> "Split":
         """Only this split's pixels move, in their own type."""
@@ -223,13 +227,15 @@ def splitmix64(n: int, seed: int) -> np.ndarray:
 def load_image(name: str, split: Split) -> Tensor:
     """(1, c, h, w) in [0, 1]: the image of this number or key."""
     row = find_row(name, split)
-    return split.batch(slice(row, row + 1)).image
+    return split.get_batch(slice(row, row + 1)).image
 
 
 def find_row(name: str, split: Split) -> int:
     """Raises: Error if there is no image of this number or key."""
-    if (row := split.row(name)) is None:
-        first_key = "" if split.called(0).isdecimal() else f", the first of them {split.keys[0]}"
+    if (row := split.index_of(name)) is None:
+        first_key = (
+            "" if split.display_name(0).isdecimal() else f", the first of them {split.keys[0]}"
+        )
         raise Error(
             f"There is no image {name} in {split.name}; it has {len(split)}, from 0{first_key}."
         )

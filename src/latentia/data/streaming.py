@@ -36,9 +36,9 @@ class Shard(NamedTuple):
     """name: for messages; fetch: its encoded images, `rows` of them; size: in bytes."""
 
     name: str
-    rows: int
-    size: int
-    fetch: Callable[[], list[bytes]]
+    row_count: int
+    byte_size: int
+    fetch_images: Callable[[], list[bytes]]
 
 
 class StreamedPixels:
@@ -54,15 +54,15 @@ class StreamedPixels:
         high_bit_depth: bool,
         workers: int,
     ):
-        self.shards, self.prep, self.workers = list(shards), preprocessing, workers
-        self.ends = np.cumsum([shard.rows for shard in shards])
-        self.shape = torch.Size((int(self.ends[-1]), *preprocessing.shape))
+        self.shards, self.preprocessing, self.workers = list(shards), preprocessing, workers
+        self.row_ends = np.cumsum([shard.row_count for shard in shards])
+        self.shape = torch.Size((int(self.row_ends[-1]), *preprocessing.shape))
         self.dtype = torch.float32 if high_bit_depth else torch.uint8
         self.device = torch.device("cpu")
         self.windows: list[list[int]] = []  # of the epoch that was ordered last
-        self.window_of: dict[int, int] = {}
-        self.held: dict[int, Future[list[bytes]]] = {}
-        self.fetcher, self.lock = ThreadPoolExecutor(1, "shards"), Lock()
+        self.window_by_shard: dict[int, int] = {}
+        self.futures: dict[int, Future[list[bytes]]] = {}
+        self.executor, self.lock = ThreadPoolExecutor(1, "shards"), Lock()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -70,11 +70,11 @@ class StreamedPixels:
     def to(self, device: torch.device | str) -> "StreamedPixels":
         """The same pixels, handed out on another device."""
         pixels = copy(self)
-        pixels.device, pixels.held, pixels.lock = torch.device(device), {}, Lock()
+        pixels.device, pixels.futures, pixels.lock = torch.device(device), {}, Lock()
         return pixels
 
-    def shard_of(self, rows: Int64[Tensor, " n"]) -> np.ndarray:
-        return np.searchsorted(self.ends, rows.numpy(), side="right")
+    def find_shard_numbers(self, rows: Int64[Tensor, " n"]) -> np.ndarray:
+        return np.searchsorted(self.row_ends, rows.numpy(), side="right")
 
     def __getitem__(
         self, rows: Tensor | slice
@@ -83,16 +83,18 @@ class StreamedPixels:
         pixels = np.empty(
             (len(row_numbers), *self.shape[1:]), np.uint8 if self.dtype == torch.uint8 else "f4"
         )
-        shard_numbers = self.shard_of(row_numbers)
+        shard_numbers = self.find_shard_numbers(row_numbers)
         with ThreadPoolExecutor(self.workers) as pool:
             map_images = map if self.workers == 1 else pool.map
             # by window: a batch that spans two has done with the first before the second goes on
             for shard in sorted(
-                np.unique(shard_numbers).tolist(), key=lambda s: self.window_of.get(s, -1)
+                np.unique(shard_numbers).tolist(), key=lambda s: self.window_by_shard.get(s, -1)
             ):
                 positions = np.flatnonzero(shard_numbers == shard)
-                first_row = int(self.ends[shard]) - self.shards[shard].rows
-                decode_row = partial(self.decoded, self.files(shard), self.shards[shard].name)
+                first_row = int(self.row_ends[shard]) - self.shards[shard].rows
+                decode_row = partial(
+                    self.decode_image, self.get_encoded_images(shard), self.shards[shard].name
+                )
                 for position, image in zip(
                     positions,
                     map_images(decode_row, (row_numbers[positions] - first_row).tolist()),
@@ -101,9 +103,9 @@ class StreamedPixels:
                     pixels[position] = image
         return torch.from_numpy(pixels).to(self.device)
 
-    def decoded(self, encoded_images: list[bytes], name: str, row: int) -> np.ndarray:
+    def decode_image(self, encoded_images: list[bytes], name: str, row: int) -> np.ndarray:
         try:
-            image = next(read_images(encoded_images[row], self.prep))
+            image = next(read_images(encoded_images[row], self.preprocessing))
         except DecodeError as error:
             raise Error(
                 f"Image {row} of {name} is unreadable ({error}); mend the shard, or leave it out."
@@ -114,9 +116,9 @@ class StreamedPixels:
             return (image * 255).round()
         return image
 
-    def files(self, shard: int) -> list[bytes]:
+    def get_encoded_images(self, shard: int) -> list[bytes]:
         """The encoded images of a shard; those of the next window are fetched meanwhile."""
-        window_number = self.window_of.get(shard)
+        window_number = self.window_by_shard.get(shard)
         current_shards = [shard] if window_number is None else self.windows[window_number]
         next_shards = (
             []
@@ -126,32 +128,34 @@ class StreamedPixels:
         needed_shards = {
             *current_shards,
             *next_shards,
-            *(self.window_of if window_number is None else ()),
+            *(self.window_by_shard if window_number is None else ()),
         }
         with self.lock:  # an explorer's threads share one
-            for unneeded_shard in self.held.keys() - needed_shards:
-                self.held.pop(unneeded_shard).cancel()
+            for unneeded_shard in self.futures.keys() - needed_shards:
+                self.futures.pop(unneeded_shard).cancel()
             for needed_shard in (*current_shards, *next_shards):
-                waiting_count = sum(not future.done() for future in self.held.values())
-                if needed_shard not in self.held and (
+                waiting_count = sum(not future.done() for future in self.futures.values())
+                if needed_shard not in self.futures and (
                     needed_shard in current_shards or waiting_count < MAX_WAITING_SHARDS
                 ):
-                    self.held[needed_shard] = self.fetcher.submit(self.shards[needed_shard].fetch)
+                    self.futures[needed_shard] = self.executor.submit(
+                        self.shards[needed_shard].fetch_images
+                    )
             try:
-                encoded_images = fetch(self.shards[shard].name, self.held[shard].result)
-                if len(encoded_images) == self.shards[shard].rows:
+                encoded_images = fetch(self.shards[shard].name, self.futures[shard].result)
+                if len(encoded_images) == self.shards[shard].row_count:
                     return encoded_images
                 raise Error(
                     f"{self.shards[shard].name} holds {len(encoded_images)} images now, and held"
-                    f" {self.shards[shard].rows} when it was indexed; bring back what it was."
+                    f" {self.shards[shard].row_count} when it was indexed; bring back what it was."
                 )
             except Error:
-                del self.held[shard]  # so that it is tried again
+                del self.futures[shard]  # so that it is tried again
                 raise
 
-    def order(self, rows: Int64[Tensor, " n"], rng: torch.Generator) -> Int64[Tensor, " n"]:
+    def draw_order(self, rows: Int64[Tensor, " n"], rng: torch.Generator) -> Int64[Tensor, " n"]:
         """An epoch's permutation of range(n), window by window; `rows` are those of n images."""
-        shard_numbers = torch.from_numpy(self.shard_of(rows))
+        shard_numbers = torch.from_numpy(self.find_shard_numbers(rows))
         counts = shard_numbers.bincount(minlength=len(self.shards))
         rows_by_shard = shard_numbers.argsort(stable=True).split(counts.tolist())
         self.windows, image_count, byte_count = [], WINDOW_IMAGES, 0
@@ -166,7 +170,7 @@ class StreamedPixels:
                 image_count + int(counts[shard]),
                 byte_count + self.shards[shard].size,
             )
-        self.window_of = {
+        self.window_by_shard = {
             s: window_number for window_number, window in enumerate(self.windows) for s in window
         }
         rows_by_window = [

@@ -34,22 +34,22 @@ STABLE_RECIPE = "mnist_gan"  # the recipe whose loss and penalties hold a duel i
 
 def monitor_after_warmup(context: RunContext, name: str) -> np.ndarray:
     """A gauge from its MEMORYth step on: before, it is a mean over too little."""
-    values = context.gauge(name)
+    values = context.read_monitor(name)
     finite_rows = np.flatnonzero(np.isfinite(values))
     if not len(finite_rows):
         return values[:0]
-    steps = np.array([row["step"] for row in context.logged])
+    steps = np.array([row["step"] for row in context.training_rows])
     return values[finite_rows][steps[finite_rows] - steps[finite_rows[0]] >= WINDOW_STEPS]
 
 
 def chance_loss(context: RunContext) -> float:
     """The loss of a critic that says nothing: log 2 a pair, or for real and fake each."""
-    return math.log(2) * (1 if len(context.term("pair")) else 2)
+    return math.log(2) * (1 if len(context.read_term("pair")) else 2)
 
 
 def restore_balance(context: RunContext) -> list[str]:
     """The recipe's own settings; where they are so already, another critic."""
-    if context.knobs.get("adversarial_weight") == "published":
+    if context.parameters.get("adversarial_weight") == "published":
         return rebalanced(context)
     # a VAE-GAN's critic says nothing any more where a GAN's is only slowed
     factor = 3 if suggested_commands.has_parameter(context, "adversarial_weight") else 10
@@ -74,7 +74,7 @@ def rebalanced(context: RunContext, suffix: str = "balanced", **changes: float) 
 
 def scale_parameter(context: RunContext, parameter: str, factor: float) -> list[str]:
     """A knob times a factor, or from 0 to 1; [] if the recipe lacks it, or it is 0 already."""
-    current_value = context.knobs.get(parameter)
+    current_value = context.parameters.get(parameter)
     if current_value is None or (not current_value and factor < 1):
         return []
     new_value = (
@@ -100,14 +100,14 @@ def is_at_chance_loss(context: RunContext) -> bool:
 
 def sample_coverage(context: RunContext) -> tuple[float, float, str]:
     """Spread of samples over held-out images'; share of these with a sample nearby, or nan."""
-    samples, real_images = context.samples, context.few(len(context.samples))
+    samples, real_images = context.samples, context.select_images(len(context.samples))
     spread_ratio, coverage = (
         float(rms_std(samples) / rms_std(real_images).clamp_min(1e-12)),
         math.nan,
     )
     text = f"samples differ by {spread_ratio:.0%} of what real images do"
     if min(len(real_images), len(samples)) >= MIN_COVERAGE_IMAGES:
-        coverage = context.likeness(samples, real_images).coverage
+        coverage = context.measure_overlap(samples, real_images).coverage
         text += f" and lie near {coverage:.0%} of held-out images"
     return spread_ratio, coverage, f"{text} (n = {len(samples)} samples, {len(real_images)} images)"
 
@@ -127,11 +127,13 @@ def grade_samples(spread_ratio: float, coverage: float) -> str:
 )
 def critic_too_strong(context: RunContext) -> CheckResult | None:
     loss = monitor_after_warmup(context, "critic loss")
-    if not len(loss) or loss[-1] >= STRONG_CRITIC_LOSS or context.young:
+    if not len(loss) or loss[-1] >= STRONG_CRITIC_LOSS or context.is_near_start:
         return None
-    accuracy_names = [name for name in context.logged[-1]["gauges"] if name.startswith("accuracy")]
+    accuracy_names = [
+        name for name in context.training_rows[-1]["gauges"] if name.startswith("accuracy")
+    ]
     accuracies = {
-        name.removeprefix("accuracy "): context.logged[-1]["gauges"][name]
+        name.removeprefix("accuracy "): context.training_rows[-1]["gauges"][name]
         for name in accuracy_names
     }
     accuracy_text = ", ".join(f"{accuracy:.1%} of {kind}" for kind, accuracy in accuracies.items())
@@ -158,7 +160,9 @@ def oscillation(context: RunContext) -> CheckResult | None:
         monitor_after_warmup(context, "critic loss"),
         ("accuracy real", "accuracy fake"),
     )
-    if len(loss) < 8 or not all(np.isfinite(context.gauge(kind)).any() for kind in accuracy_names):
+    if len(loss) < 8 or not all(
+        np.isfinite(context.read_monitor(kind)).any() for kind in accuracy_names
+    ):
         return None
     half = len(loss) // 2
     accuracy = np.mean(
@@ -189,7 +193,7 @@ def oscillation(context: RunContext) -> CheckResult | None:
     advice=BALANCE_ADVICE,
 )
 def vanishing_generator_gradient(context: RunContext) -> CheckResult | None:
-    norms = context.norms("generator")
+    norms = context.read_gradient_norms("generator")
     if len(norms) < 8:
         return None
     last_norm, largest_norm = float(np.median(norms[-len(norms) // 4 :])), float(norms.max())
@@ -237,7 +241,7 @@ def critic_too_weak(context: RunContext) -> CheckResult | None:
 )
 def mode_collapse(context: RunContext) -> CheckResult | None:
     sample_spread = monitor_after_warmup(context, "spread of samples")
-    if not len(sample_spread) or context.young:
+    if not len(sample_spread) or context.is_near_start:
         return None
     spread_ratio, coverage, text = (
         (sample_spread[-1], math.nan, "") if context.early else sample_coverage(context)
@@ -256,7 +260,7 @@ def mode_collapse(context: RunContext) -> CheckResult | None:
 
 def weight_samples(context: RunContext) -> list[str]:
     """Half of the adversary's weight on samples, where it has none of them."""
-    if context.knobs.get("reconstructions") != 1:
+    if context.parameters.get("reconstructions") != 1:
         return []
     return suggested_commands.retrain(context, "samples", reconstructions=0.5)
 
@@ -269,8 +273,10 @@ def weight_samples(context: RunContext) -> list[str]:
     advice="--adversarial-weight at the recipe's own, or --adversary-from 0.5",
 )
 def negligible_adversary(context: RunContext) -> CheckResult | None:
-    parameters, weights = context.knobs, context.term("adversarial", "weights")
-    gradients = [context.gauge(f"gradient of {kind}") for kind in ("distortion", "adversarial")]
+    parameters, weights = context.parameters, context.read_term("adversarial", "weights")
+    gradients = [
+        context.read_monitor(f"gradient of {kind}") for kind in ("distortion", "adversarial")
+    ]
     never_joined = parameters.get("adversary_from") is not None and not len(weights)
     if never_joined and context.complete:
         return CheckResult(

@@ -22,12 +22,12 @@ class Check:
     kind: str
     evidence: str
     threshold: str
-    cure: str
-    look: "Callable[[RunContext], CheckResult | None]"
+    advice: str
+    run: "Callable[[RunContext], CheckResult | None]"
     early: bool = False
 
     def __call__(self, context: RunContext) -> Finding | None:
-        result = self.look(context)
+        result = self.run(context)
         if result is None:
             return None
         return Finding(
@@ -35,10 +35,10 @@ class Check:
             self.kind,
             result.text,
             result.severity,
-            result.means,
+            result.consequence,
             self.threshold,
-            {k: float(f"{v:.4g}") for k, v in result.figures.items() if math.isfinite(v)},
-            tuple(result.cure),
+            {k: float(f"{v:.4g}") for k, v in result.values.items() if math.isfinite(v)},
+            tuple(result.suggested_commands),
         )
 
 
@@ -48,9 +48,9 @@ class CheckResult:
 
     severity: str
     text: str
-    means: str
-    figures: dict[str, float]
-    cure: list[str]
+    consequence: str
+    values: dict[str, float]
+    suggested_commands: list[str]
 
 
 def define_check(kind: str, *, evidence: str, threshold: str, advice: str, early: bool = False):

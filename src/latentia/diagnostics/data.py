@@ -46,7 +46,7 @@ class Thumbnails(NamedTuple):
     """Thumbnails (n, 256) of rows of a split, and each image's contrast."""
 
     rows: Tensor
-    thumbs: Float[Tensor, "n d"]
+    vectors: Float[Tensor, "n d"]
     contrast: Float[Tensor, " n"]
 
 
@@ -57,7 +57,7 @@ def make_thumbnails(split: Split, max_images: int) -> Thumbnails:
     rows = evenly_spaced_rows(n_images, max_images)
     vectors, contrast = [], []
     for row_chunk in rows.split(1000) if n_images else ():
-        images = split.batch(row_chunk).image.mean(1, keepdim=True)
+        images = split.get_batch(row_chunk).image.mean(1, keepdim=True)
         vectors.append(F.adaptive_avg_pool2d(images, THUMBNAIL_SIDE).flatten(1))
         contrast.append(images.flatten(1).std(1, correction=0))
     if not n_images:
@@ -70,9 +70,9 @@ def near_duplicates(
 ) -> Tensor:
     """Rows (i, j) of a and b that show the same picture; earlier: j before i, of one split."""
     chunks = []
-    for start in range(0, len(queries.thumbs), 500):
+    for start in range(0, len(queries.vectors), 500):
         distances = (
-            torch.cdist(queries.thumbs[start : start + 500], candidates.thumbs) / THUMBNAIL_SIDE
+            torch.cdist(queries.vectors[start : start + 500], candidates.vectors) / THUMBNAIL_SIDE
         )  # root mean square
         is_near = distances < DUPLICATE_DISTANCE * spread
         is_near &= (queries.contrast[start : start + 500] > BLANK_CONTRAST)[
@@ -87,7 +87,7 @@ def near_duplicates(
 
 def measure_spread(thumbnails: Thumbnails) -> float:
     """Root mean square distance of a pixel from the mean image."""
-    return float((thumbnails.thumbs - thumbnails.thumbs.mean(0)).square().mean().sqrt())
+    return float((thumbnails.vectors - thumbnails.vectors.mean(0)).square().mean().sqrt())
 
 
 def find_inverted(thumbnails: Thumbnails) -> Bool[Tensor, " n"]:
@@ -95,16 +95,16 @@ def find_inverted(thumbnails: Thumbnails) -> Bool[Tensor, " n"]:
 
     None, where images have no common look: half of them must correlate with the mean image.
     """
-    mean = thumbnails.thumbs.median(0).values
+    mean = thumbnails.vectors.median(0).values
     centred, centred_mean = (
-        thumbnails.thumbs - thumbnails.thumbs.mean(1, keepdim=True),
+        thumbnails.vectors - thumbnails.vectors.mean(1, keepdim=True),
         mean - mean.mean(),
     )
     correlation = (centred @ centred_mean) / (centred.norm(dim=1) * centred_mean.norm()).clamp_min(
         1e-12
     )
-    is_closer_inverted = (1 - thumbnails.thumbs - mean).norm(dim=1) < 0.7 * (
-        thumbnails.thumbs - mean
+    is_closer_inverted = (1 - thumbnails.vectors - mean).norm(dim=1) < 0.7 * (
+        thumbnails.vectors - mean
     ).norm(dim=1)
     if not len(correlation) or correlation.median() < 0.3:
         return torch.zeros(len(correlation), dtype=torch.bool)
@@ -125,7 +125,7 @@ def suggest_cleaning(context: RunContext) -> list[str]:
     path = str(
         suggested_commands.unused_path(context.run.path.with_name(f"{context.run.name}-clean.npz"))
     )
-    run, data = str(context.run.path), context.data
+    run, data = str(context.run.path), context.data_flags
     retraining = suggested_commands.retrain(context, "clean", data=path)
     return [
         suggested_commands.format_command("latentia", "doctor", run, *data, "--clean", path),
@@ -200,8 +200,8 @@ def too_few_images(context: RunContext) -> CheckResult | None:
     n_pixels = n_images * count_pixels(context.run)
     if context.parent is not None or (n_images >= MIN_TRAIN_IMAGES and n_pixels >= n_weights):
         return None
-    name = str(context.knobs["data"]).partition(":")[0]
-    if name in SYNTHETIC_MODULES and ":" in str(context.knobs["data"]):
+    name = str(context.parameters["data"]).partition(":")[0]
+    if name in SYNTHETIC_MODULES and ":" in str(context.parameters["data"]):
         commands = suggested_commands.retrain(context, "all", data=name)
     else:
         small_parameters = {"hidden": max(2, n_images // 8), "latent": 4}

@@ -28,7 +28,7 @@ class DiagnosticReport(NamedTuple):
 
     verdict: str
     findings: list[Finding]
-    unseen: list[str]
+    skipped_checks: list[str]
 
 
 def diagnose_run(
@@ -68,7 +68,9 @@ def summarize_findings(context: RunContext, problems: list[Finding], skipped: li
     name, worst_finding = context.run.name, problems[0] if problems else None
     check_text = f"{len(CHECKS)} checks"
     if not context.complete:
-        state = f"{name} is not complete ({context.step:,} of {pluralize(context.total, 'step')})"
+        state = (
+            f"{name} is not complete ({context.step:,} of {pluralize(context.total_steps, 'step')})"
+        )
     else:
         state = name
     counts = {

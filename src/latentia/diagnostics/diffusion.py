@@ -39,10 +39,10 @@ def unfinished_autoencoder(context: RunContext) -> CheckResult | None:
     step = read_metadata(parent.weights).get("step")
     if step is None:  # trained elsewhere: nothing is known of it
         return None
-    total_steps = count_steps(parent.plan(Images.described(parent.metadata["images"])), parent)
+    total_steps = count_steps(parent.plan(Images.from_metadata(parent.metadata["images"])), parent)
     if step >= total_steps:
         return None
-    parent_path = Path(context.knobs[AUTOENCODER])
+    parent_path = Path(context.parameters[AUTOENCODER])
     retraining = suggested_commands.retrain(context, "finished")
     return CheckResult(
         WARNING,
@@ -67,12 +67,12 @@ def latents_out_of_scale(context: RunContext) -> CheckResult | None:
     model: Any = context.model
     if not isinstance(model, HasTrajectory) or not hasattr(model, "latent_sd"):
         return None
-    if len(context.codes.mean) < MIN_COVERAGE_IMAGES:
+    if len(context.latent_table.mean) < MIN_COVERAGE_IMAGES:
         return None
     buffers = (model.latent_mean, model.latent_sd)  # pyright: ignore
     latent_mean, latent_sd = (buffer.flatten().cpu().numpy() for buffer in buffers)
-    spread_ratio = context.codes.spread / latent_sd
-    shift = np.abs(context.codes.mean.mean(0) - latent_mean) / latent_sd
+    spread_ratio = context.latent_table.aggregate_sd / latent_sd
+    shift = np.abs(context.latent_table.mean.mean(0) - latent_mean) / latent_sd
     worst_dim = int(np.argmax(np.abs(np.log(spread_ratio))))
     if max(spread_ratio.max(), 1 / spread_ratio.min(), 1 + shift.max()) < MAX_SCALE_RATIO:
         return None
@@ -94,8 +94,8 @@ def compare_conditions(context: RunContext, model: Any) -> tuple[float, float, f
     """
     split = context.held_out
     rows = torch.arange(min(MAX_PAIRS, len(split)))
-    batch = split.batch(rows)
-    step_context = split.moment(0, len(rows), 0)[1]
+    batch = split.get_batch(rows)
+    step_context = split.get_with_context(0, len(rows), 0)[1]
     true_condition = batch.columns.get(model.column)
     if true_condition is None:  # groups of latents: the nearest centre is the condition
         true_condition = model.cluster(model.posterior(batch).mean)
@@ -148,14 +148,14 @@ def condition_ignored(context: RunContext) -> CheckResult | None:
 )
 def prior_off_latents(context: RunContext) -> CheckResult | None:
     model: Any = context.model
-    if not isinstance(model, HasTrajectory) or context.brief:
+    if not isinstance(model, HasTrajectory) or context.is_short:
         return None
     if min(len(context.samples), len(context.posterior_draws)) < MIN_COVERAGE_IMAGES:
         return None
-    coverage = context.likeness(context.samples, context.posterior_draws).coverage
+    coverage = context.measure_overlap(context.samples, context.posterior_draws).coverage
     if coverage >= MIN_PRIOR_COVERAGE:
         return None
-    guidance_scale = context.knobs.get("guidance") or 1.0
+    guidance_scale = context.parameters.get("guidance") or 1.0
     lower_guidance = (
         suggested_commands.retrain(context, "guidance1", guidance=1.0)
         if guidance_scale > HIGH_GUIDANCE

@@ -17,14 +17,16 @@ class Library(NamedTuple):
     """version: what is installed, None: nothing; fits: whether it is new enough."""
 
     name: str
-    wanted: str
+    requirement: str
     version: str | None
-    fits: bool
+    is_satisfied: bool
 
     def __str__(self) -> str:
         if self.version is None:
-            return f"{self.name}{self.wanted} is missing"
-        return f"{self.name} {self.version}" + ("" if self.fits else f" is not {self.wanted}")
+            return f"{self.name}{self.requirement} is missing"
+        return f"{self.name} {self.version}" + (
+            "" if self.is_satisfied else f" is not {self.requirement}"
+        )
 
 
 def describe_environment() -> dict[str, Any]:
@@ -145,7 +147,7 @@ def format_row(entry: tuple[str, str]) -> str:
 
 
 def format_libraries(libraries: list[Library]) -> str:
-    unmet = [str(member) for member in libraries if not member.fits]
+    unmet = [str(member) for member in libraries if not member.is_satisfied]
     return "; ".join(unmet) if unmet else ", ".join(map(str, libraries))
 
 

@@ -32,7 +32,11 @@ MULTIRATE_ADVICE = (
 
 def get_rate(context: RunContext) -> float | None:
     """Nats per image, by the last validation, else by the log; None: there is no such term."""
-    rates = context.score("rate") if len(context.score("rate")) else context.term("rate")
+    rates = (
+        context.read_validation_metric("rate")
+        if len(context.read_validation_metric("rate"))
+        else context.read_term("rate")
+    )
     return float(rates[-1]) if len(rates) else None
 
 
@@ -42,13 +46,13 @@ def get_beta(context: RunContext) -> float | None:
     of a run of many betas the one that it answers for."""
     if context.run.beta_range and not context.early:
         return context.model.dial.beta  # pyright: ignore
-    weights = context.term("rate", "weights")
-    return (float(weights[-1]) if len(weights) else 0.0) or context.knobs.get("beta")
+    weights = context.read_term("rate", "weights")
+    return (float(weights[-1]) if len(weights) else 0.0) or context.parameters.get("beta")
 
 
 def count_active_dims(context: RunContext) -> tuple[int, int]:
     """Dimensions whose posterior mean varies from image to image, of how many."""
-    is_active = context.codes.mean.var(0) > ACTIVE_VARIANCE
+    is_active = context.latent_table.mean.var(0) > ACTIVE_VARIANCE
     return int(is_active.sum()), len(is_active)
 
 
@@ -85,7 +89,7 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
     rate, beta = get_rate(context), get_beta(context)
     if rate is None or rate >= MIN_RATE:
         return None
-    if context.young:
+    if context.is_near_start:
         return None
     values: dict[str, Any] = {"rate_nats": rate, "beta": beta or 0.0}
     text, explanation = "the latents carry nothing", ""
@@ -96,7 +100,7 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
         explanation = describe_averaging(context, beta or 0.0, n_dims)
     return CheckResult(
         WARNING
-        if context.brief and (beta or 0) <= 1
+        if context.is_short and (beta or 0) <= 1
         else ERROR,  # it may be the steps that are missing
         f"{text} (rate {rate:.2g} nats; beta {beta or 0:g}).",
         "The decoder ignores the latents: every reconstruction is the mean image, and no coordinate"
@@ -117,9 +121,9 @@ def beta_too_high(context: RunContext) -> CheckResult | None:
     rate, beta = get_rate(context), get_beta(context)
     if rate is None or rate < MIN_RATE or beta is None or beta <= 1 or not context.has_latents:
         return None
-    if context.brief:  # it may be the steps that are missing
+    if context.is_short:  # it may be the steps that are missing
         return None
-    (n_active, n_dims), explained_share = count_active_dims(context), context.explained
+    (n_active, n_dims), explained_share = count_active_dims(context), context.explained_variance
     if explained_share >= MIN_EXPLAINED_VARIANCE and n_active >= n_dims / 2:
         return None
     return CheckResult(
@@ -181,13 +185,13 @@ def measure_prior_coverage(context: RunContext) -> float | None:
         return None
     if min(len(context.samples), len(context.posterior_draws)) < MIN_COVERAGE_IMAGES:
         return None
-    return context.likeness(context.samples, context.posterior_draws).coverage
+    return context.measure_overlap(context.samples, context.posterior_draws).coverage
 
 
 def report_hole(
     context: RunContext, severity: str, coverage: float, extra_text: str, commands: list[str]
 ) -> CheckResult:
-    low, high = np.min(context.codes.spread), np.max(context.codes.spread)
+    low, high = np.min(context.latent_table.aggregate_sd), np.max(context.latent_table.aggregate_sd)
     return CheckResult(
         severity,
         f"samples of the prior reach {coverage:.0%} of what the latents can draw (n = "
@@ -238,9 +242,9 @@ def sigma_off_residual(context: RunContext) -> CheckResult | None:
     beta = get_beta(context)
     if not context.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
         return None
-    if context.brief or not context.complete:  # a sigma that is learned begins at a half
+    if context.is_short or not context.complete:  # a sigma that is learned begins at a half
         return None
-    (n_active, n_dims), explained_share = count_active_dims(context), context.explained
+    (n_active, n_dims), explained_share = count_active_dims(context), context.explained_variance
     model_sigma = float(likelihood.spread().detach().exp())
     residual_sigma = context.residual[0] ** 0.5  # pyright: ignore
     ratio = model_sigma / residual_sigma

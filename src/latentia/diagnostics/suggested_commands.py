@@ -105,7 +105,7 @@ def reset_parameters(context: RunContext, *names: str) -> list[str]:
     """Those of these knobs that are twice or half the recipe's own, or further, back to it."""
     default_values, current_values = (
         get_recipe_parameters(context.run.metadata["recipe"]),
-        context.knobs,
+        context.parameters,
     )
     comparable = [
         k for k in names if k in default_values and k in current_values
@@ -127,16 +127,16 @@ def is_within_factor_two(a: float | None, b: float | None) -> bool:
 def lower_learning_rate(context: RunContext) -> list[str]:
     """At the recipe's own learning rate, or at a tenth of the run's."""
     default_lr = get_recipe_parameters(context.run.metadata["recipe"]).get("lr")
-    if default_lr is None or context.knobs["lr"] >= 2 * default_lr:
+    if default_lr is None or context.parameters["lr"] >= 2 * default_lr:
         return reset_parameters(context, "lr")
-    new_lr = round_to_two_digits(context.knobs["lr"] / 10)
+    new_lr = round_to_two_digits(context.parameters["lr"] / 10)
     return retrain(context, f"lr{new_lr:g}", lr=new_lr)
 
 
 def train_longer(context: RunContext, steps: int, min_factor: float = 3) -> list[str]:
     """At least so many steps, and `least` times the epochs."""
-    epochs = context.knobs.get("epochs", 0)
-    new_epochs = math.ceil(max(min_factor * epochs, epochs * steps / max(1, context.total)))
+    epochs = context.parameters.get("epochs", 0)
+    new_epochs = math.ceil(max(min_factor * epochs, epochs * steps / max(1, context.total_steps)))
     return retrain(context, f"epochs{new_epochs}", epochs=new_epochs) if epochs else []
 
 
@@ -153,7 +153,7 @@ def suggest_beta_choice(context: RunContext, purpose: str) -> list[str]:
 def use_recipe(context: RunContext, recipe: str, suffix: str, **parameters: Any) -> list[str]:
     """Another recipe on the same images, read in the same way."""
     flags = _format_flags(
-        {"data": context.knobs["data"], **parameters}, get_recipe_parameters(recipe)
+        {"data": context.parameters["data"], **parameters}, get_recipe_parameters(recipe)
     )
     default_options = asdict(Options())
     image_options = {

@@ -31,16 +31,16 @@ FINAL_WEIGHT_SHARE = 0.99  # of the final weight of the rate
     advice="--lr at the recipe's own, or a tenth; --precision fp32 where there is none",
 )
 def non_finite_steps(context: RunContext) -> CheckResult | None:
-    if not context.incidents:
+    if not context.non_finite_rows:
         return None
-    first_text, n_steps = context.incidents[0]["text"], len(context.incidents)
+    first_text, n_steps = context.non_finite_rows[0]["text"], len(context.non_finite_rows)
     outcome = "the run ended" if context.diverged else "the learning rate was halved"
     return CheckResult(
         ERROR if context.diverged else WARNING,
         f"Of {pluralize(n_steps, 'step')} not all was finite, and {outcome}. First: {first_text}",
         "The usual cause is the learning rate: images were checked before the first step. What is "
         "kept is the state before the last such step: use it only to look at.",
-        {"times": n_steps, "step": context.incidents[0]["step"]},
+        {"times": n_steps, "step": context.non_finite_rows[0]["step"]},
         suggested_commands.lower_learning_rate(context)
         or suggested_commands.retrain(context, "fp32", precision="fp32"),
     )
@@ -57,9 +57,9 @@ def interrupted_training(context: RunContext) -> CheckResult | None:
         return None  # where it ended, to go on would end in the same step
     return CheckResult(
         WARNING,
-        f"It was stopped after {context.step:,} of {pluralize(context.total, 'step')}.",
+        f"It was stopped after {context.step:,} of {pluralize(context.total_steps, 'step')}.",
         "What is found here holds for the weights as they are now; they will be better.",
-        {"step": context.step, "total": context.total},
+        {"step": context.step, "total": context.total_steps},
         suggested_commands.suggest_resume(context.run.path),
     )
 
@@ -72,26 +72,28 @@ def interrupted_training(context: RunContext) -> CheckResult | None:
     early=True,
 )
 def few_steps(context: RunContext) -> CheckResult | None:
-    if not context.brief:
+    if not context.is_short:
         return None
     n_images = context.run.metadata["images"]["count"]["train"]
     return CheckResult(
         WARNING,
-        f"the run has {pluralize(context.total, 'step')}, with {pluralize(n_images, 'training image')}.",
+        f"the run has {pluralize(context.total_steps, 'step')}, with {pluralize(n_images, 'training image')}.",
         "So few steps leave a network near its random start. Small data need more passes.",
-        {"steps": context.total, "train": n_images},
-        suggested_commands.train_longer(context, math.ceil(1.5 * context.enough), min_factor=1),
+        {"steps": context.total_steps, "train": n_images},
+        suggested_commands.train_longer(context, math.ceil(1.5 * context.min_steps), min_factor=1),
     )
 
 
 def select_metric(context: RunContext) -> tuple[str, np.ndarray]:
     """The validation figure that tells progress, epoch by epoch; nothing if there is none, or an
     adversary, against whom none is meant to fall."""
-    if len(context.gauge("critic loss")) and np.isfinite(context.gauge("critic loss")[-1]):
+    if len(context.read_monitor("critic loss")) and np.isfinite(
+        context.read_monitor("critic loss")[-1]
+    ):
         return "", np.empty(0)
-    values = context.validated[-1]["values"] if context.validated else {}
+    values = context.validation_rows[-1]["values"] if context.validation_rows else {}
     name = "nelbo" if "nelbo" in values else next(iter(values), "")
-    return name, context.score(name)
+    return name, context.read_validation_metric(name)
 
 
 @define_check(
@@ -120,15 +122,15 @@ def unfinished_training(context: RunContext) -> CheckResult | None:
         "More passes would give better images and coordinates for nothing but time.",
         {"fell": recent_fall, "fell_in_all": total_fall},
         suggested_commands.train_longer(
-            context, 2 * MIN_PRIOR_STEPS if context.prior else TARGET_STEPS
+            context, 2 * MIN_PRIOR_STEPS if context.is_prior else TARGET_STEPS
         ),
     )
 
 
 def is_training_loss_falling(context: RunContext, epoch: int) -> bool:
     """Of a VAE, the training figure: where both rise, it is by beta or the like."""
-    distortion, rate = context.term("distortion"), context.term("rate")
-    is_before = np.array([row.get("epoch", 0) <= epoch for row in context.logged])
+    distortion, rate = context.read_term("distortion"), context.read_term("rate")
+    is_before = np.array([row.get("epoch", 0) <= epoch for row in context.training_rows])
     if not len(is_before) == len(distortion) == len(rate) or not is_before.any():
         return True
     nelbo = distortion + rate
@@ -171,7 +173,7 @@ def overfitting(context: RunContext) -> CheckResult | None:
 )
 def exploding_gradients(context: RunContext) -> CheckResult | None:
     for player in context.players:
-        norms = context.norms(player)
+        norms = context.read_gradient_norms(player)
         norms = norms[len(norms) // 10 + 1 :]  # a network far from its data starts steep
         clip = context.plan.optim[player].clip
         if len(norms) < 8 or not np.median(norms) or (clip is not None and norms.max() >= clip):
@@ -203,7 +205,7 @@ def exploding_gradients(context: RunContext) -> CheckResult | None:
 )
 def constant_clipping(context: RunContext) -> CheckResult | None:
     for player in context.players:
-        clip, norms = context.plan.optim[player].clip, context.norms(player)
+        clip, norms = context.plan.optim[player].clip, context.read_gradient_norms(player)
         norms = norms[len(norms) // 2 :]
         if clip is None or len(norms) < 4 or (share := np.mean(norms > clip)) < CLIPPED_SHARE:
             continue
@@ -227,7 +229,7 @@ def constant_clipping(context: RunContext) -> CheckResult | None:
     advice="--kl-schedule linear, which ends by half of the run",
 )
 def unfinished_kl_warmup(context: RunContext) -> CheckResult | None:
-    weights, schedule = context.term("rate", "weights"), getattr(context.model, "beta", None)
+    weights, schedule = context.read_term("rate", "weights"), getattr(context.model, "beta", None)
     if not len(weights) or schedule is None or not context.complete:
         return None
     final_weight = schedule(1.0)  # pyright: ignore[reportCallIssue]
@@ -256,16 +258,16 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
     rate, beta = get_rate(context), get_beta(context)
     if rate is None or rate < MIN_RATE or (beta or 0) > 1 or not context.has_latents:
         return None
-    if not context.complete or context.brief:
+    if not context.complete or context.is_short:
         return None
-    if (explained_share := context.explained) >= MIN_EXPLAINED_VARIANCE:
+    if (explained_share := context.explained_variance) >= MIN_EXPLAINED_VARIANCE:
         return None
     default_lr_commands = suggested_commands.reset_parameters(context, "lr")
     return CheckResult(
         ERROR,
         f"reconstructions explain {max(0.0, explained_share):.0%} of the pixels' variance"
         + (
-            f"; the learning rate, {context.knobs['lr']:g}, is not the recipe's."
+            f"; the learning rate, {context.parameters['lr']:g}, is not the recipe's."
             if default_lr_commands
             else "."
         ),

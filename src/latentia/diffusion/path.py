@@ -23,7 +23,7 @@ class Path(Protocol):
 
     target: Target
 
-    def at(self, t: Tensor) -> PathCoefficients: ...
+    def coefficients(self, t: Tensor) -> PathCoefficients: ...
 
 
 class LinearPath:
@@ -34,7 +34,7 @@ class LinearPath:
 
     target: Target = "velocity"
 
-    def at(self, t: Tensor) -> PathCoefficients:
+    def coefficients(self, t: Tensor) -> PathCoefficients:
         ones = torch.ones_like(t)
         return PathCoefficients(1 - t, t, -ones, ones)
 
@@ -49,11 +49,11 @@ class VariancePreservingPath:
     target: Target = "noise"
 
     def __init__(self, beta_min: float = 0.1, beta_max: float = 20.0):
-        self.low, self.high = beta_min, beta_max
+        self.beta_min, self.beta_max = beta_min, beta_max
 
-    def at(self, t: Tensor) -> PathCoefficients:
-        log_alpha = -0.5 * t * (self.low + 0.5 * t * (self.high - self.low))
-        dlog_alpha = -0.5 * (self.low + t * (self.high - self.low))  # of log alpha
+    def coefficients(self, t: Tensor) -> PathCoefficients:
+        log_alpha = -0.5 * t * (self.beta_min + 0.5 * t * (self.beta_max - self.beta_min))
+        dlog_alpha = -0.5 * (self.beta_min + t * (self.beta_max - self.beta_min))  # of log alpha
         alpha = log_alpha.exp()
         sigma = (-torch.expm1(2 * log_alpha)).clamp_min(0).sqrt()
         # infinite at t = 0, where no sampler asks for it

@@ -90,7 +90,7 @@ SAMPLERS: dict[str, Sampler] = {"ddpm": ddpm, "ddim": ddim, "euler": euler, "heu
 
 def _path_coefficients(path: Path, t: float, z: Tensor) -> PathCoefficients:
     """In float64, then in z's type: near t = 0 the variances are small differences."""
-    coefficients = path.at(torch.tensor([t], dtype=torch.float64, device=z.device))
+    coefficients = path.coefficients(torch.tensor([t], dtype=torch.float64, device=z.device))
     return broadcast_coefficients(
         PathCoefficients(*(value.to(z.dtype) for value in coefficients)), z
     )

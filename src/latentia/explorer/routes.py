@@ -48,7 +48,7 @@ class ImageSource(BaseModel):
     name: Annotated[str, Field(max_length=200)] = ""
 
     @model_validator(mode="after")
-    def one(self) -> "ImageSource":
+    def check_one_source(self) -> "ImageSource":
         if (self.index is None) == (self.file is None):
             raise ValueError("give an index or a file")
         return self
@@ -117,7 +117,7 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
 
     def load_image(session: RunSession, source: ImageSource) -> InputImage:
         get_session(RunRequest(run=source.of or 0))
-        return session.pick(source, sessions)
+        return session.load_image(source, sessions)
 
     async def respond(
         request: RunRequest, make_response: Callable[[], RenderedResponse]
@@ -125,23 +125,24 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         def render() -> Response:
             rendered_response = make_response()
             if request.file:
-                if request.file not in rendered_response.sheet.kinds:
+                if request.file not in rendered_response.rendered_images.encoders:
                     raise Error(f"This picture has no {request.file}; ask for .png.")
                 return Response(
-                    rendered_response.sheet.kinds[request.file](),
+                    rendered_response.rendered_images.encoders[request.file](),
                     media_type=MEDIA_TYPES[request.file],
                 )
             image_urls = [
-                to_data_url(image) for image in to_display_channels(rendered_response.sheet.images)
+                to_data_url(image)
+                for image in to_display_channels(rendered_response.rendered_images.images)
             ]
             commands = {
-                f"command{suffix}": rendered_response.command(suffix)
-                for suffix in rendered_response.sheet.kinds
+                f"command{suffix}": rendered_response.format_command(suffix)
+                for suffix in rendered_response.rendered_images.encoders
                 if suffix in MEDIA_TYPES
             }
-            return JSONResponse({"images": image_urls, **commands, **rendered_response.more})
+            return JSONResponse({"images": image_urls, **commands, **rendered_response.extra})
 
-        return await worker.do(render)
+        return await worker.run_async(render)
 
     for route, name in PAGE_FILES.items():
         app.get(route)(lambda name=name: FileResponse(PAGE_FOLDER / name))
@@ -158,30 +159,30 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
             input_image = load_image(session, request.image)
             return JSONResponse(
                 {
-                    **session.encode(input_image),
+                    **session.encode_image(input_image),
                     "image": to_data_url(to_display_channels(input_image.image)[0]),
                 }
             )
 
-        return await worker.do(encode_now)
+        return await worker.run_async(encode_now)
 
     @app.post("/api/decode")
     async def decode_latents(request: DecodeRequest) -> Response:
         session = get_session(request)
-        return await respond(request, lambda: session.decode(request.latents))
+        return await respond(request, lambda: session.decode_latents(request.latents))
 
     @app.post("/api/reconstruct")
     async def reconstruct_image(request: ImageRequest) -> Response:
         session = get_session(request)
         return await respond(
-            request, lambda: session.reconstruct(load_image(session, request.image))
+            request, lambda: session.reconstruct_image(load_image(session, request.image))
         )
 
     @app.post("/api/nearest")
     async def find_nearest(request: ImageRequest) -> Response:
         session = get_session(request)
         return await respond(
-            request, lambda: session.nearest(load_image(session, request.image), request.n)
+            request, lambda: session.find_nearest(load_image(session, request.image), request.n)
         )
 
     @app.post("/api/walk")
@@ -190,7 +191,7 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         walk_arguments = request.steps, request.spherical
         return await respond(
             request,
-            lambda: session.walk(
+            lambda: session.walk_images(
                 [load_image(session, image) for image in request.images], *walk_arguments
             ),
         )
@@ -202,14 +203,14 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
             request.options.model_dump(exclude_none=True),
         )
         sample_arguments = request.n, request.seed, request.cond, sampling_options, request.standard
-        return await respond(request, lambda: session.sample(*sample_arguments))
+        return await respond(request, lambda: session.draw_samples(*sample_arguments))
 
     @app.post("/api/beta")
     async def change_beta(request: BetaRequest) -> JSONResponse:
         session = get_session(request)
-        await worker.do(session.turn, request.beta)
+        await worker.run_async(session.set_beta, request.beta)
         if request.read:
-            threading.Thread(target=session.read, daemon=True).start()
+            threading.Thread(target=session.load_latents, daemon=True).start()
         return JSONResponse({"beta": request.beta})
 
     @app.post("/api/map")
@@ -223,28 +224,30 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
 
 def compute_map(session: RunSession, request: MapRequest) -> dict[str, Any]:
     """Places, their indices, and the values of a column."""
-    map_latents, maps = session.shown, session.maps
-    if map_latents is None or session.part is None:
-        session.able()
-        raise Error(session.missing or "The images are still being read; wait a little.")
+    map_latents, maps = session.map_latents, session.cache
+    if map_latents is None or session.data_split is None:
+        session.require_encoder()
+        raise Error(session.missing_reason or "The images are still being read; wait a little.")
     n_dims = map_latents.mean.shape[1]
     if max(request.dims) >= n_dims and request.kind == "dims":
         raise Error(f"There is no dimension {max(request.dims)}; there are {n_dims}, from 0.")
     key = (request.kind, *request.dims)
     if key not in maps:
-        dim_names = name_dims(session.coder.latent_shape)
+        dim_names = name_dims(session.autoencoder.latent_shape)
         maps[key] = project_latents(request.kind, map_latents.mean, request.dims, dim_names)
-    projection, rows = maps[key], session.rows
-    if request.column is not None and request.column not in list_map_columns(session.part):
+    projection, rows = maps[key], session.map_rows
+    if request.column is not None and request.column not in list_map_columns(session.data_split):
         raise Error(f"The data have no column {request.column} of finite numbers.")
-    values = [] if request.column is None else session.part.columns[request.column][rows].tolist()
+    values = (
+        [] if request.column is None else session.data_split.columns[request.column][rows].tolist()
+    )
     return {
         "places": round_values(projection.places),
         "origin": None if projection.origin is None else round_values(projection.origin, 6),
         "axes": None if projection.axes is None else round_values(projection.axes, 6),
         "names": projection.names,
         "rows": rows.tolist(),
-        "called": [session.part.called(row) for row in rows.tolist()],
+        "called": [session.data_split.display_name(row) for row in rows.tolist()],
         "values": values,
     }
 

@@ -34,7 +34,7 @@ class SecurityMiddleware:
 
     def __init__(self, app: Any, host: str, token: str | None = None):
         self.app, self.token = app, token
-        self.local = host in LOOPBACK
+        self.is_loopback = host in LOOPBACK
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -50,7 +50,7 @@ class SecurityMiddleware:
             await send(message)
 
         try:
-            extra_headers += self.admit(scope, headers)
+            extra_headers += self.check_request(scope, headers)
             await self.app(scope, receive, send_with_headers)
         except RequestRefused as refusal:
             status, text = refusal.args
@@ -61,13 +61,15 @@ class SecurityMiddleware:
             )
             await send_with_headers({"type": "http.response.body", "body": body})
 
-    def admit(self, scope: dict[str, Any], headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    def check_request(
+        self, scope: dict[str, Any], headers: dict[str, str]
+    ) -> list[tuple[bytes, bytes]]:
         """Headers to add to the answer.
 
         Raises: Refused.
         """
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self.local and parse_host_name(host) not in LOOPBACK:
+        if self.is_loopback and parse_host_name(host) not in LOOPBACK:
             raise RequestRefused(
                 403, f"This server answers to 127.0.0.1 or localhost, not to {host!r}."
             )

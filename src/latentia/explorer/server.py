@@ -31,7 +31,9 @@ def serve_explorer(
     host_text = f"[{host}]" if ":" in host else host
     address = f"http://{host_text}:{server_socket.getsockname()[1]}/"
     print(address + (f"?token={token}" if token else ""), flush=True)
-    threading.Thread(target=lambda: [session.read() for session in sessions], daemon=True).start()
+    threading.Thread(
+        target=lambda: [session.load_latents() for session in sessions], daemon=True
+    ).start()
     app = SecurityMiddleware(create_application(sessions, worker), host, token)
     uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none")).run(sockets=[server_socket])
 

@@ -42,12 +42,12 @@ class InputImage(NamedTuple):
 class RenderedResponse(NamedTuple):
     """A picture, the words of the command that makes it, and what else the page is told."""
 
-    sheet: RenderedImages
-    words: list[str]
-    more: dict[str, Any]
+    rendered_images: RenderedImages
+    command_words: list[str]
+    extra: dict[str, Any]
 
-    def command(self, suffix: str) -> str:
-        return shlex.join([*self.words, "--out", f"{self.words[1]}{suffix}"])
+    def format_command(self, suffix: str) -> str:
+        return shlex.join([*self.command_words, "--out", f"{self.command_words[1]}{suffix}"])
 
 
 @dataclass
@@ -56,20 +56,20 @@ class RunSession:
     come from these codes; shown: what the map shows of `part`; missing: why there are no images.
     """
 
-    given: str
+    run_argument: str
     run: RunFolder
     model: Model
     data: str | None
     split: str
     worker: Worker
-    part: Split | None = None
-    trained: LatentTable | None = None
-    shown: LatentTable | None = None
-    missing: str | None = None
-    maps: dict[Any, Any] = field(default_factory=dict)
-    others: dict[str, Split] = field(default_factory=dict)
-    turns: int = 0
-    one_reader: threading.Lock = field(default_factory=threading.Lock)
+    data_split: Split | None = None
+    train_latents: LatentTable | None = None
+    map_latents: LatentTable | None = None
+    missing_reason: str | None = None
+    cache: dict[Any, Any] = field(default_factory=dict)
+    other_splits: dict[str, Split] = field(default_factory=dict)
+    beta_version: int = 0
+    read_lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def open(cls, run_argument: str, data: str | None, split: str, worker: Worker) -> "RunSession":
@@ -77,42 +77,46 @@ class RunSession:
         return cls(run_argument, run, run.model(), data, split, worker)
 
     @property
-    def coder(self) -> Any:
+    def autoencoder(self) -> Any:
         """What encodes and decodes; None: the model only draws."""
         model = self.model
         model = model.autoencoder if isinstance(model, HasTrajectory) else model
         return model if isinstance(model, HasLatents) else None
 
     @property
-    def reading(self) -> bool:
-        return self.missing is None and self.shown is None and self.coder is not None
+    def is_reading(self) -> bool:
+        return (
+            self.missing_reason is None
+            and self.map_latents is None
+            and self.autoencoder is not None
+        )
 
-    def turn(self, beta: float) -> None:
+    def set_beta(self, beta: float) -> None:
         """The model answers for this beta from here on; its images have to be read anew."""
         self.run = self.run.with_beta(beta)
         self.model.dial.beta = beta  # pyright: ignore
-        self.turns += 1
-        self.trained = self.shown = None
+        self.beta_version += 1
+        self.train_latents = self.map_latents = None
 
-    def read(self) -> None:
+    def load_latents(self) -> None:
         """Encode the images; meanwhile the model serves others between two batches."""
-        if self.coder is None:
+        if self.autoencoder is None:
             return
-        queued_model = QueuedModel(self.coder, self.worker)
+        queued_model = QueuedModel(self.autoencoder, self.worker)
         try:
-            with self.one_reader:
-                while self.shown is None:
-                    run, beta_version = self.run, self.turns
-                    self.part = run.split(self.split, self.data)
+            with self.read_lock:
+                while self.map_latents is None:
+                    run, beta_version = self.run, self.beta_version
+                    self.data_split = run.split(self.split, self.data)
                     train_latents = encode_split(
                         queued_model, run.split(None, self.data, default="train"), SAMPLE
                     )
-                    map_latents = encode_split(queued_model, self.part, SAMPLE)
-                    if beta_version == self.turns:  # not turned meanwhile
-                        self.maps = {}  # a plane that is being made goes into the old one
-                        self.trained, self.shown = train_latents, map_latents
+                    map_latents = encode_split(queued_model, self.data_split, SAMPLE)
+                    if beta_version == self.beta_version:  # not turned meanwhile
+                        self.cache = {}  # a plane that is being made goes into the old one
+                        self.train_latents, self.map_latents = train_latents, map_latents
         except Exception as problem:  # said on the page: what needs no images must go on
-            self.missing = str(problem)
+            self.missing_reason = str(problem)
 
     @property
     def rates(self) -> list[float] | None:
@@ -123,44 +127,47 @@ class RunSession:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def able(self) -> Any:
-        if self.coder is None:
+    def require_encoder(self) -> Any:
+        if self.autoencoder is None:
             raise Error(
                 f"{self.run.path} has no encoder: {self.run.metadata['recipe']} only draws images."
             )
-        return self.coder
+        return self.autoencoder
 
-    def pick(self, source: Any, sessions: "Sequence[RunSession]") -> InputImage:
+    def load_image(self, source: Any, sessions: "Sequence[RunSession]") -> InputImage:
         """The image that a client means: its own file, or one of the data by index.
 
         Raises: Error if it cannot be read, or is not there.
         """
         if source.file is not None:
             image = decode_upload(
-                source.file, source.name, Images.described(self.run.metadata["images"])
+                source.file, source.name, Images.from_metadata(self.run.metadata["images"])
             )
             return InputImage(sanitize_file_name(source.name), image, [])
         source_session = self if source.of is None else sessions[source.of]
-        data_split, data = self.part, self.data
-        if source_session is not self and data is None and not self.shares(source_session):
+        data_split, data = self.data_split, self.data
+        if source_session is not self and data is None and not self.has_same_images(source_session):
             data = source_session.run.metadata["images"]["source"]
-            data_split = self.others.get(data) or self.run.split(self.split, data)
-            self.others[data] = data_split
+            data_split = self.other_splits.get(data) or self.run.split(self.split, data)
+            self.other_splits[data] = data_split
         if data_split is None:
-            raise Error(self.missing or "The images are still being read; wait a little.")
-        image, name = load_image(str(source.index), data_split), data_split.called(source.index)
+            raise Error(self.missing_reason or "The images are still being read; wait a little.")
+        image, name = (
+            load_image(str(source.index), data_split),
+            data_split.display_name(source.index),
+        )
         split_flags = ["--split", self.split] if name.isdecimal() and self.split != "all" else []
-        key = data_split.keys[source.index] if data_split is self.part else None
+        key = data_split.keys[source.index] if data_split is self.data_split else None
         return InputImage(name, image, [*split_flags, *(["--data", data] if data else [])], key)
 
-    def shares(self, session: "RunSession") -> bool:
+    def has_same_images(self, session: "RunSession") -> bool:
         own_images, session_images = (
             compared.run.metadata["images"] for compared in (self, session)
         )
         return own_images["fingerprint"] == session_images["fingerprint"]
 
-    def encode(self, input_image: InputImage) -> dict[str, Any]:
-        posterior = self.able().encode(input_image.image)
+    def encode_image(self, input_image: InputImage) -> dict[str, Any]:
+        posterior = self.require_encoder().encode(input_image.image)
         rate = round(float(posterior.kl()), 2)
         split_name = input_image.flags[1] if "--split" in input_image.flags else None
         return {
@@ -169,8 +176,8 @@ class RunSession:
             "name": caption_image(input_image.name, split_name),
         }
 
-    def decode(self, rows: list[list[float]]) -> RenderedResponse:
-        model = self.able()
+    def decode_latents(self, rows: list[list[float]]) -> RenderedResponse:
+        model = self.require_encoder()
         z = rows_to_latents(rows, model.latent_shape, "latents")
         text = ",".join(repr(value) for value in rows[0])
         fits_command_line = (
@@ -178,51 +185,65 @@ class RunSession:
         )  # the longest word that Linux takes
         latents = f"--latents={text}" if fits_command_line else "--latents=latents.json"
         return RenderedResponse(
-            rendered_images.render_latents(self.run, model, z), self.words("decode", latents), {}
+            rendered_images.render_latents(self.run, model, z),
+            self.format_words("decode", latents),
+            {},
         )
 
-    def words(self, command: str, *arguments: str) -> list[str]:
+    def format_words(self, command: str, *arguments: str) -> list[str]:
         """Of a command on this run, as it answers now."""
         beta = self.run.beta
         beta_flags = [] if beta is None else ["--beta", f"{beta:g}"]
-        return ["latentia", command, self.given, *arguments, *beta_flags]
+        return ["latentia", command, self.run_argument, *arguments, *beta_flags]
 
-    def reconstruct(self, input_image: InputImage) -> RenderedResponse:
+    def reconstruct_image(self, input_image: InputImage) -> RenderedResponse:
         sheet = rendered_images.render_reconstructions(
-            self.run, self.able(), input_image.image, "images"
+            self.run, self.require_encoder(), input_image.image, "images"
         )
         return RenderedResponse(
-            sheet, self.words("reconstruct", input_image.name, *input_image.flags), {}
+            sheet, self.format_words("reconstruct", input_image.name, *input_image.flags), {}
         )
 
-    def nearest(self, input_image: InputImage, n_neighbours: int) -> RenderedResponse:
-        model = self.able()
-        if self.shown is None or self.part is None:
-            raise Error(self.missing or "The images are still being read; wait a little.")
+    def find_nearest(self, input_image: InputImage, n_neighbours: int) -> RenderedResponse:
+        model = self.require_encoder()
+        if self.map_latents is None or self.data_split is None:
+            raise Error(self.missing_reason or "The images are still being read; wait a little.")
         sheet, nearest_rows = rendered_images.render_neighbours(
-            self.run, model, input_image.key, input_image.image, self.part, self.shown, n_neighbours
+            self.run,
+            model,
+            input_image.key,
+            input_image.image,
+            self.data_split,
+            self.map_latents,
+            n_neighbours,
         )
         flags = ["--split", self.split, *(["--data", self.data] if self.data else [])]
-        words = self.words("nearest", input_image.name, "-n", str(n_neighbours), *flags)
-        display_name = self.part.called
+        words = self.format_words("nearest", input_image.name, "-n", str(n_neighbours), *flags)
+        display_name = self.data_split.display_name
         neighbours = [
             {"index": k, "name": display_name(k), "distance": distance}
             for k, distance in nearest_rows
         ]
         return RenderedResponse(sheet, words, {"near": neighbours})
 
-    def walk(self, end_images: list[InputImage], steps: int, spherical: bool) -> RenderedResponse:
+    def walk_images(
+        self, end_images: list[InputImage], steps: int, spherical: bool
+    ) -> RenderedResponse:
         images, names = (
             torch.cat([end_image.image for end_image in end_images]),
             [end_image.name for end_image in end_images],
         )
-        sheet = rendered_images.render_walk(self.run, self.able(), names, images, steps, spherical)
+        sheet = rendered_images.render_walk(
+            self.run, self.require_encoder(), names, images, steps, spherical
+        )
         flags = next((end_image.flags for end_image in end_images if end_image.flags), [])
         spherical_flags = ["--spherical"] if spherical else []
-        words = self.words("interpolate", *names, "--steps", str(steps), *spherical_flags, *flags)
+        words = self.format_words(
+            "interpolate", *names, "--steps", str(steps), *spherical_flags, *flags
+        )
         return RenderedResponse(sheet, words, {})
 
-    def sample(
+    def draw_samples(
         self,
         n_samples: int,
         seed: int,
@@ -231,10 +252,10 @@ class RunSession:
         standard: bool,
     ) -> RenderedResponse:
         """standard: from N(0, I), though the run has learned a prior."""
-        run, model, words = self.run, self.model, self.words("sample")
+        run, model, words = self.run, self.model, self.format_words("sample")
         if standard and isinstance(model, HasTrajectory):
             run, model = RunFolder.open(run.path / AUTOENCODER), model.autoencoder
-            words = ["latentia", "sample", f"{self.given.rstrip('/')}/{AUTOENCODER}"]
+            words = ["latentia", "sample", f"{self.run_argument.rstrip('/')}/{AUTOENCODER}"]
         column = getattr(self.model, "column", None)
         has_image_condition = column and self.run.metadata["images"]["columns"].get(column)
         if (
@@ -254,10 +275,10 @@ class RunSession:
         return RenderedResponse(sheet, words, {})
 
     @property
-    def rows(self) -> Tensor:
+    def map_rows(self) -> Tensor:
         """The places on the map, as indices into `part`."""
-        assert self.part is not None
-        return evenly_spaced_rows(len(self.part), SAMPLE)
+        assert self.data_split is not None
+        return evenly_spaced_rows(len(self.data_split), SAMPLE)
 
 
 def sanitize_file_name(name: str) -> str:

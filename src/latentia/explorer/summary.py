@@ -25,10 +25,10 @@ MAX_SLIDERS, N_BINS, TAIL_SHARE = (
 
 def describe_run(session: RunSession) -> dict[str, Any]:
     """A run as JSON; dimensions by rate, largest first."""
-    image_metadata, autoencoder = session.run.metadata["images"], session.coder
+    image_metadata, autoencoder = session.run.metadata["images"], session.autoencoder
     c, h, w = image_metadata["shape"]
-    map_latents = session.shown  # a turn of beta may take it away meanwhile
-    data_split = session.part if map_latents is not None else None
+    map_latents = session.map_latents  # a turn of beta may take it away meanwhile
+    data_split = session.data_split if map_latents is not None else None
     return {
         "name": session.run.path.name,
         "recipe": session.run.metadata["recipe"].rsplit("/", 1)[-1],
@@ -37,12 +37,16 @@ def describe_run(session: RunSession) -> dict[str, Any]:
         "count": len(data_split) if data_split is not None else 0,
         "shown": len(map_latents.mean) if map_latents is not None else 0,
         "split": session.split,
-        "state": "reading" if session.reading else "missing" if session.missing else "ready",
-        "missing": session.missing,
+        "state": "reading"
+        if session.is_reading
+        else "missing"
+        if session.missing_reason
+        else "ready",
+        "missing": session.missing_reason,
         "betas": describe_betas(session),
         "latent": None if autoencoder is None else int(np.prod(autoencoder.latent_shape)),
         "dims": [] if autoencoder is None else describe_dimensions(session),
-        "ranged": session.trained is not None,
+        "ranged": session.train_latents is not None,
         "columns": {} if data_split is None else list_map_columns(data_split),
         "prior": describe_prior(session),
     }
@@ -71,13 +75,13 @@ def describe_dimensions(session: RunSession) -> list[dict[str, Any]]:
     The ranges are computed once.
     """
     cached, train_latents = (
-        session.maps.get("dims"),
-        session.trained,
+        session.cache.get("dims"),
+        session.train_latents,
     )  # a turn of beta may take both away
     if cached and cached[0] is train_latents:
         return cached[1]
-    dim_names = name_dims(session.coder.latent_shape)
-    rates = session.rates if train_latents is None else train_latents.rates.tolist()
+    dim_names = name_dims(session.autoencoder.latent_shape)
+    rates = session.rates if train_latents is None else train_latents.kl_per_dim.tolist()
     order = np.argsort([-rate for rate in rates], kind="stable") if rates else range(len(dim_names))
     sliders = []
     for dim in [int(dim) for dim in order][:MAX_SLIDERS]:
@@ -105,7 +109,7 @@ def describe_dimensions(session: RunSession) -> list[dict[str, Any]]:
                 "bars": bars,
             }
         )
-    session.maps["dims"] = train_latents, sliders
+    session.cache["dims"] = train_latents, sliders
     return sliders
 
 
@@ -115,7 +119,7 @@ def describe_prior(session: RunSession) -> dict[str, Any]:
     if not isinstance(model, HasTrajectory):
         return {"learned": False}
     column = model.column
-    kind = None if column is None else "class" if model.classes else "image"
+    kind = None if column is None else "class" if model.num_classes else "image"
     classes = list_classes(session.run, model)
     summary = {"learned": True, "condition": kind, "column": column, "classes": classes}
     return {**summary, "options": list_sampling_options(model.sampling)}

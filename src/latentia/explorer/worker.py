@@ -18,10 +18,10 @@ class Worker:
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, "model", torch.set_grad_enabled, (False,))
 
-    async def do(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def run_async(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
 
-    def wait(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def run_blocking(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """As `do`, for a thread of one's own."""
         return self.pool.submit(function, *arguments).result()
 
@@ -37,10 +37,10 @@ class QueuedModel:
         return self.model.latent_shape
 
     def encode(self, images: Tensor) -> DiagonalGaussian:
-        return self.worker.wait(self.model.encode, images)
+        return self.worker.run_blocking(self.model.encode, images)
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.worker.wait(self.model.decode, z)
+        return self.worker.run_blocking(self.model.decode, z)
 
     def distortion(self, z: Tensor, images: Tensor) -> Tensor:
-        return self.worker.wait(self.model.distortion, z, images)
+        return self.worker.run_blocking(self.model.distortion, z, images)

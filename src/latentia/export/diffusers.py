@@ -34,7 +34,7 @@ def export_run(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
         )
     latent_table, plan = (
         encode_split(model, run.images(data).split("train"), MAX_IMAGES),
-        encoder.plan,
+        encoder.architecture,
     )
     spread = np.sqrt(
         np.square(latent_table.sd, dtype="f8").mean() + latent_table.mean.var(dtype="f8")
@@ -47,15 +47,15 @@ def export_run(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
         **{key: [block] * len(plan.widths) for key, block in BLOCK_TYPES.items()},
         "in_channels": channels,
         "out_channels": channels,
-        "latent_channels": plan.latent,
-        "layers_per_block": plan.layers,
+        "latent_channels": plan.latent_channels,
+        "layers_per_block": plan.layers_per_block,
         "mid_block_add_attention": plan.attention,
-        "norm_num_groups": plan.groups,
+        "norm_num_groups": plan.norm_groups,
         "sample_size": max(height, width),
         "scaling_factor": float(plan.scale / spread),
         "shift_factor": plan.shift or None,
-        "use_quant_conv": plan.quant,
-        "use_post_quant_conv": plan.post_quant,
+        "use_quant_conv": plan.use_quant_conv,
+        "use_post_quant_conv": plan.use_post_quant_conv,
     }
     tensors = {
         to_diffusers_name(key): value.contiguous()

@@ -37,7 +37,7 @@ class ModelPart(NamedTuple):
     module: nn.Module
     inputs: dict[str, InputSampler]
     outputs: tuple[str, ...]
-    about: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 class ExportedFile(NamedTuple):
@@ -47,7 +47,7 @@ class ExportedFile(NamedTuple):
     path: Path
     inputs: dict[str, str]
     outputs: dict[str, str]
-    about: dict[str, Any]
+    metadata: dict[str, Any]
     difference: float
 
 
@@ -71,7 +71,7 @@ def export_run(run: RunFolder, out: Path) -> list[ExportedFile]:
     model = run.model()
     model_parts = split_model(model, run.metadata["images"]["shape"])
     if class_names := list_classes(run, model):
-        model_parts[0].about["classes"] = class_names
+        model_parts[0].metadata["classes"] = class_names
     out.mkdir(parents=True, exist_ok=True)
     files = [export_part(part, out / f"{part.name}.onnx") for part in model_parts]
     title = f"latentia {version('latentia')}, onnxruntime {onnxruntime.__version__}, opset {OPSET}"
@@ -97,7 +97,7 @@ def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
             ),
         ]
     if isinstance(model, HasGenerator):
-        module = FunctionModule(lambda noise: model.draw(noise).clamp(0, 1), model)  # pyright: ignore
+        module = FunctionModule(lambda noise: model.generate(noise).clamp(0, 1), model)  # pyright: ignore
         return [
             ModelPart(
                 "generator",
@@ -178,7 +178,7 @@ def export_part(part: ModelPart, path: Path) -> ExportedFile:
                 verbose=False,
             )
         assert program is not None
-        program.model.metadata_props["latentia"] = json.dumps(part.about)
+        program.model.metadata_props["latentia"] = json.dumps(part.metadata)
         program.save(temporary_path, external_data=False)
         session = onnxruntime.InferenceSession(temporary_path, providers=["CPUExecutionProvider"])
         batches = [
@@ -196,7 +196,7 @@ def export_part(part: ModelPart, path: Path) -> ExportedFile:
         {tensor_info.name: "x".join(map(str, tensor_info.shape)) for tensor_info in values}
         for values in (session.get_inputs(), session.get_outputs())
     )
-    return ExportedFile(path, input_shapes, output_shapes, part.about, max_difference)
+    return ExportedFile(path, input_shapes, output_shapes, part.metadata, max_difference)
 
 
 @contextmanager

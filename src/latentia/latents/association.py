@@ -45,7 +45,7 @@ class LabelAssociation:
     chance: float  # share of the largest class; 0 for R^2
     n: int
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             **asdict(self),
             "information": self.information.tolist(),
@@ -57,18 +57,18 @@ class LabelAssociation:
 class AssociationResult(NamedTuple):
     """order: the dimensions by rate; notes: columns that say nothing, and why."""
 
-    relations: list[LabelAssociation]
-    order: list[int]
-    rates: np.ndarray
+    associations: list[LabelAssociation]
+    dims_by_kl: list[int]
+    kl_per_dim: np.ndarray
     notes: list[str]
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
-            "n": self.relations[0].n,
+            "n": self.associations[0].n,
             "level": SIGNIFICANCE_LEVEL,
-            "order": self.order,
-            "rates": self.rates.tolist(),
-            "relations": [association.as_json() for association in self.relations],
+            "order": self.dims_by_kl,
+            "rates": self.kl_per_dim.tolist(),
+            "relations": [association.to_json() for association in self.associations],
             "notes": self.notes,
         }
 
@@ -122,7 +122,7 @@ def associate_labels(
     if not associations:
         message = " ".join(notes) or "The images have no label columns."
         raise Error(f"{message} Give labels with --labels FILE.csv, or sort images into folders.")
-    return AssociationResult(associations, table.order, table.rates, notes)
+    return AssociationResult(associations, table.dims_by_kl, table.kl_per_dim, notes)
 
 
 def measure_association(
@@ -150,7 +150,7 @@ def measure_association(
     )  # over dimensions: one p for each that holds for all together
     p = (1 + (largest_null[:, None] >= observed_information - 1e-12).sum(0)) / (1 + permutations)
     rows = np.linspace(0, n - 1, min(n, MAX_SCORED_IMAGES)).round().astype(int)
-    inputs = table.mean[rows][:, table.order].astype(np.float64)
+    inputs = table.mean[rows][:, table.dims_by_kl].astype(np.float64)
     scores = [
         score_prediction(inputs[:, :j], values[rows], kind, seed)
         for j in range(1, min(max_dims, inputs.shape[1]) + 1)

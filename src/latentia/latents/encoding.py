@@ -24,17 +24,17 @@ class LatentTable(NamedTuple):
     kl: np.ndarray
 
     @property
-    def rates(self) -> np.ndarray:
+    def kl_per_dim(self) -> np.ndarray:
         """Mean KL of each dimension, nats, (d,)."""
         return self.kl.mean(0, dtype=np.float64)
 
     @property
-    def order(self) -> list[int]:
+    def dims_by_kl(self) -> list[int]:
         """Dimensions by rate, largest first."""
-        return np.argsort(-self.rates, kind="stable").tolist()
+        return np.argsort(-self.kl_per_dim, kind="stable").tolist()
 
     @property
-    def spread(self) -> np.ndarray:
+    def aggregate_sd(self) -> np.ndarray:
         """Standard deviation of the aggregate posterior, the mean of all posteriors, (d,)."""
         return np.sqrt(self.mean.var(0, dtype=np.float64) + np.square(self.sd.astype("f8")).mean(0))
 
@@ -50,13 +50,13 @@ def encode_split(
     rows = evenly_spaced_rows(len(split), limit)
     # made beforehand: pieces kept between a network's temporaries fragment the heap, 3 kB a row
     table = LatentTable(*np.empty((3, len(rows), math.prod(model.latent_shape)), np.float32))
-    batch_size = batch_size or split.at_once(MAX_BATCH_SIZE)
+    batch_size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
     for first in range(0, len(rows), batch_size):
         batch_rows = slice(first, first + batch_size)
-        posterior = model.encode(split.batch(rows[batch_rows]).image)
+        posterior = model.encode(split.get_batch(rows[batch_rows]).image)
         table.mean[batch_rows] = to_flat_array(posterior.mean)
         table.sd[batch_rows] = to_flat_array(posterior.sd)
-        table.kl[batch_rows] = to_flat_array(posterior.kl_by_dimension())
+        table.kl[batch_rows] = to_flat_array(posterior.kl_per_dim())
     return table
 
 

@@ -107,11 +107,11 @@ def iterate_chunks(
     model: HasLatents, split: Split, split_names: Sequence[str], batch_size: int | None = None
 ) -> Iterator[Chunk]:
     """The table a batch at a time."""
-    chunk_size = batch_size or split.at_once(MAX_BATCH_SIZE)
+    chunk_size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
 
     def encode_chunk(number: int) -> Chunk:
         chunk_rows = slice(number * chunk_size, (number + 1) * chunk_size)
-        batch = split.batch(chunk_rows)
+        batch = split.get_batch(chunk_rows)
         posterior = model.encode(batch.image)
         return {
             "key": split.keys[chunk_rows],
@@ -156,9 +156,11 @@ def add_thumbnails(buffer: ColumnBuffer, split: Split) -> Iterator[Chunk]:
     coordinates[:, :component_count] = PCA(
         component_count, svd_solver="covariance_eigh"
     ).fit_transform(means.astype(np.float64))
-    for chunk_rows, chunk in buffer.rows(split.at_once(MAX_BATCH_SIZE)):
+    for chunk_rows, chunk in buffer.iterate_chunks(split.max_batch_size(MAX_BATCH_SIZE)):
         images = (
-            to_bytes(to_display_channels(split.batch(chunk_rows).image)).permute(0, 2, 3, 1).numpy()
+            to_bytes(to_display_channels(split.get_batch(chunk_rows).image))
+            .permute(0, 2, 3, 1)
+            .numpy()
         )
         yield {
             **chunk,

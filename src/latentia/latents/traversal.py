@@ -23,8 +23,8 @@ class Traversal(NamedTuple):
     """k dimensions, s values of each; images (k, s, c, h, w) in [0, 1]."""
 
     dims: list[int]
-    rates: np.ndarray  # (k,) nats, over the data set
-    own: np.ndarray  # (k,) where the image itself stands
+    kl_per_dim: np.ndarray  # (k,) nats, over the data set
+    image_values: np.ndarray  # (k,) where the image itself stands
     levels: np.ndarray  # (s,) shares of the aggregate posterior below each value
     values: np.ndarray  # (k, s)
     images: Tensor
@@ -60,7 +60,7 @@ def traverse_dims(
     shape = (len(dims), steps, *decoded_images.shape[1:])
     return Traversal(
         dims,
-        table.rates[dims],
+        table.kl_per_dim[dims],
         image_values,
         levels,
         values,

@@ -19,17 +19,17 @@ class ArrowWriter:
     """mu and sd a column a dimension; beside an image mu also as a vector."""
 
     def __init__(self, open_writer: Callable, path: Path, shape: tuple[int, ...], _: int):
-        self.kind, self.path, self.shape = open_writer, path, shape
+        self.open_writer, self.path, self.shape = open_writer, path, shape
         self.writer: Any = None
-        self.held = ColumnBuffer(ROW_GROUP_SIZE)
+        self.buffer = ColumnBuffer(ROW_GROUP_SIZE)
 
     def write(self, chunk: Chunk) -> None:
-        if self.held.first + len(chunk["key"]) > self.held.n:
+        if self.buffer.row_count + len(chunk["key"]) > self.buffer.capacity:
             self.flush()
-            self.held = ColumnBuffer(max(ROW_GROUP_SIZE, len(chunk["key"])))
-        self.held.write(chunk)
+            self.buffer = ColumnBuffer(max(ROW_GROUP_SIZE, len(chunk["key"])))
+        self.buffer.write(chunk)
 
-    def table(self, chunk: Chunk) -> pa.Table:
+    def make_table(self, chunk: Chunk) -> pa.Table:
         columns: Chunk = {}
         for name, values in chunk.items():
             if name in ("mu", "sd"):
@@ -44,12 +44,12 @@ class ArrowWriter:
         return pa.table(columns)
 
     def flush(self) -> None:
-        if not self.held.first:
+        if not self.buffer.row_count:
             return
-        table = self.table(
-            {k: values[: self.held.first] for k, values in self.held.columns.items()}
+        table = self.make_table(
+            {k: values[: self.buffer.row_count] for k, values in self.buffer.columns.items()}
         )
-        self.writer = self.writer or self.kind(self.path, table.schema)
+        self.writer = self.writer or self.open_writer(self.path, table.schema)
         self.writer.write_table(table)
 
     def __enter__(self) -> "ArrowWriter":
@@ -66,23 +66,23 @@ class ColumnBuffer:
     """n rows in arrays made beforehand; see `codes` for why."""
 
     def __init__(self, capacity: int):
-        self.n, self.first = capacity, 0
+        self.capacity, self.row_count = capacity, 0
         self.columns: Chunk = {}
 
     def write(self, chunk: Chunk) -> None:
-        chunk_rows = slice(self.first, self.first + len(chunk["key"]))
-        self.first = chunk_rows.stop
+        chunk_rows = slice(self.row_count, self.row_count + len(chunk["key"]))
+        self.row_count = chunk_rows.stop
         for name, values in chunk.items():
             if isinstance(values, list):
                 self.columns.setdefault(name, []).extend(values)
                 continue
             if name not in self.columns:
-                self.columns[name] = np.empty((self.n, *values.shape[1:]), values.dtype)
+                self.columns[name] = np.empty((self.capacity, *values.shape[1:]), values.dtype)
             self.columns[name][chunk_rows] = values
 
-    def rows(self, chunk_size: int) -> Iterator[tuple[slice, Chunk]]:
-        for start in range(0, self.n, chunk_size):
-            chunk_rows = slice(start, min(self.n, start + chunk_size))
+    def iterate_chunks(self, chunk_size: int) -> Iterator[tuple[slice, Chunk]]:
+        for start in range(0, self.capacity, chunk_size):
+            chunk_rows = slice(start, min(self.capacity, start + chunk_size))
             yield chunk_rows, {name: values[chunk_rows] for name, values in self.columns.items()}
 
 
@@ -91,8 +91,8 @@ class NpzWriter:
 
     def __init__(self, path: Path, shape: tuple[int, ...], n: int):
         self.path, self.shape = path, shape
-        self.held = ColumnBuffer(n)
-        self.write = self.held.write
+        self.buffer = ColumnBuffer(n)
+        self.write = self.buffer.write
 
     def __enter__(self) -> "NpzWriter":
         return self
@@ -100,7 +100,7 @@ class NpzWriter:
     def __exit__(self, exception_type: Any, *_: object) -> None:
         if exception_type is not None:
             return
-        columns = self.held.columns
+        columns = self.buffer.columns
         for name in ("mu", "sd"):
             columns[name] = columns[name].reshape(-1, *self.shape)
         with self.path.open("wb") as file:  # by its name, savez would append .npz

@@ -35,9 +35,9 @@ class KLDecomposition:
     form, so that the three sum to it exactly and (1, 1, 1) is the negative ELBO.
     """
 
-    information: float = 1.0
-    correlation: float = 6.0
-    dimensions: float = 1.0
+    information_weight: float = 1.0
+    correlation_weight: float = 6.0
+    dimension_weight: float = 1.0
 
     def __call__(self, posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
         rate = posterior.kl()
@@ -46,9 +46,9 @@ class KLDecomposition:
         correlation, dimensions = log_q - log_q_per_dim.sum(1), log_q_per_dim.sum(1) - log_prior
         return {
             "rate": (0.0, rate.detach()),
-            "mutual information": (self.information, rate - correlation - dimensions),
-            "total correlation": (self.correlation, correlation),
-            "dimension-wise KL": (self.dimensions, dimensions),
+            "mutual information": (self.information_weight, rate - correlation - dimensions),
+            "total correlation": (self.correlation_weight, correlation),
+            "dimension-wise KL": (self.dimension_weight, dimensions),
         }
 
 
@@ -88,12 +88,12 @@ class Capacity:
     nats: C, a schedule over the run; weight: its gamma.
     """
 
-    nats: Schedule
+    target_rate: Schedule
     weight: float = 100.0
 
     def __call__(self, posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
         rate = posterior.kl()
-        gap = rate - self.nats(context.share)
+        gap = rate - self.target_rate(context.progress)
         return {
             "rate": (0.0, rate.detach()),
             "gap to capacity": (self.weight, gap * all_reduce_sum(gap.detach().mean()).sign()),
@@ -108,10 +108,10 @@ class FreeBits:
     nats: lambda, the rate of a dimension that costs nothing.
     """
 
-    nats: float
+    free_nats: float
 
     def __call__(self, posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
-        kl_per_dim = posterior.kl_by_dimension().flatten(1)
+        kl_per_dim = posterior.kl_per_dim().flatten(1)
         batch_mean = all_reduce_sum(kl_per_dim.detach().mean(0)) / world_size()
-        cost = torch.where(batch_mean > self.nats, kl_per_dim, self.nats)
+        cost = torch.where(batch_mean > self.free_nats, kl_per_dim, self.free_nats)
         return {"rate": (0.0, posterior.kl().detach()), "rate beyond free bits": (1.0, cost.sum(1))}

@@ -53,28 +53,28 @@ class Gaussian(Likelihood):
     def __init__(self, sigma: float | Literal["learned", "optimal"] = math.sqrt(0.5)):
         super().__init__()
         self.by_beta = None
-        self.rule = sigma if isinstance(sigma, str) else "fixed"
+        self.sigma_rule = sigma if isinstance(sigma, str) else "fixed"
         initial = torch.tensor(math.log(sigma) if isinstance(sigma, float | int) else math.log(0.5))
-        if self.rule == "learned":
+        if self.sigma_rule == "learned":
             self.log_sigma = nn.Parameter(initial)
         else:
             self.register_buffer("log_sigma", initial)
 
-    def spread(self) -> Tensor:
+    def compute_log_sigma(self) -> Tensor:
         """log sigma: a number or, where rows have a beta each, (b, 1, 1, 1)."""
         if self.by_beta is None:
             return self.log_sigma
         return self.log_sigma + to_float32(self.by_beta()).view(-1, 1, 1, 1)
 
-    def centre(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def unclipped_mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return self.mean(output)
 
     def nll(
         self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
     ) -> Float[Tensor, " b"]:
-        error = (self.centre(output) - to_float32(image)).square()
-        log_sigma = self.spread().to(error.dtype)
-        if self.rule == "optimal" and self.training:
+        error = (self.unclipped_mean(output) - to_float32(image)).square()
+        log_sigma = self.compute_log_sigma().to(error.dtype)
+        if self.sigma_rule == "optimal" and self.training:
             # of the whole batch, whoever shares it; at the optimum sigma's own gradient is 0
             mse = all_reduce_sum(error.detach().mean()) / world_size()
             log_sigma = 0.5 * mse.clamp_min(1e-6).log()
@@ -89,8 +89,8 @@ class SymmetricGaussian(Gaussian):
     The expected image is clipped, the distortion is not: beyond the ends it still has a gradient.
     """
 
-    def centre(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def unclipped_mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return (to_float32(output) + 1) / 2
 
     def mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return self.centre(output).clamp(0, 1)
+        return self.unclipped_mean(output).clamp(0, 1)

@@ -31,7 +31,7 @@ class BetaChoice(NamedTuple):
     note: str = ""
 
     @property
-    def alike(self) -> list[float]:
+    def equivalent_betas(self) -> list[float]:
         """Other betas whose figure differs by no more than one standard error."""
         best = self.chosen
         return [

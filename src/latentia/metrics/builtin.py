@@ -84,9 +84,13 @@ def _measure_elbo(evaluation: Evaluation) -> list[MetricResult]:
 def _measure_nll(evaluation: Evaluation) -> list[MetricResult]:
     note = "; ".join(filter(None, (f"K = {evaluation.k:,}", _describe_bound(evaluation))))
     values = nll(
-        evaluation.coder, evaluation.part, k=evaluation.k, n=evaluation.n, seed=evaluation.seed
+        evaluation.autoencoder,
+        evaluation.split,
+        k=evaluation.k,
+        n=evaluation.n,
+        seed=evaluation.seed,
     )
-    return [make_mean_result("nll_nats", values, evaluation.part.name, unit="nats", note=note)]
+    return [make_mean_result("nll_nats", values, evaluation.split.name, unit="nats", note=note)]
 
 
 def _measure_frechet_distance(evaluation: Evaluation) -> list[MetricResult]:
@@ -105,21 +109,26 @@ def _compare_sets(
     evaluation: Evaluation, name: str, distance: Callable[..., DistanceEstimate]
 ) -> list[MetricResult]:
     """Of samples, and where there is an encoder of reconstructions, to the split's images."""
-    if len(evaluation.real) < 2:
+    if len(evaluation.real_features) < 2:
         raise Error(
-            f"{name} needs more than 1 image; {evaluation.part.name} has {len(evaluation.real)}."
+            f"{name} needs more than 1 image; {evaluation.split.name} has {len(evaluation.real_features)}."
         )
     feature_sets = {
-        "samples": evaluation.drawn,
-        **({"reconstructions": evaluation.again} if evaluation.encodes else {}),
+        "samples": evaluation.sample_features,
+        **(
+            {"reconstructions": evaluation.reconstruction_features}
+            if evaluation.has_encoder
+            else {}
+        ),
     }
     estimates = {
-        set_name: distance(evaluation.real, features) for set_name, features in feature_sets.items()
+        set_name: distance(evaluation.real_features, features)
+        for set_name, features in feature_sets.items()
     }
     shared_fields = {
-        "split": evaluation.part.name,
-        "features": evaluation.embedding.name,
-        "note": evaluation.embedding.note,
+        "split": evaluation.split.name,
+        "features": evaluation.extractor.name,
+        "note": evaluation.extractor.note,
     }
     return [
         MetricResult(
@@ -135,16 +144,18 @@ def _compare_sets(
 
 def _measure_prdc(evaluation: Evaluation, k: int = 5) -> list[MetricResult]:
     """Errors are over the images, or the samples, that are judged, the other set held fixed."""
-    if len(evaluation.real) <= k:
+    if len(evaluation.real_features) <= k:
         raise Error(
-            f"prdc needs more than {k} images; {evaluation.part.name} has {len(evaluation.real)}."
+            f"prdc needs more than {k} images; {evaluation.split.name} has {len(evaluation.real_features)}."
         )
-    values_by_metric = prdc_per_image(evaluation.real, evaluation.drawn, k)._asdict()
-    note = "; ".join(filter(None, (f"k = {k}", evaluation.embedding.note)))
-    shared_fields = {"features": evaluation.embedding.name, "note": note}
-    n = len(evaluation.real), len(evaluation.drawn)
+    values_by_metric = prdc_per_image(
+        evaluation.real_features, evaluation.sample_features, k
+    )._asdict()
+    note = "; ".join(filter(None, (f"k = {k}", evaluation.extractor.note)))
+    shared_fields = {"features": evaluation.extractor.name, "note": note}
+    n = len(evaluation.real_features), len(evaluation.sample_features)
     results = [
-        make_mean_result(name, values, evaluation.part.name, **shared_fields)
+        make_mean_result(name, values, evaluation.split.name, **shared_fields)
         for name, values in values_by_metric.items()
     ]
     return [result._replace(n=n) for result in results]
@@ -153,8 +164,8 @@ def _measure_prdc(evaluation: Evaluation, k: int = 5) -> list[MetricResult]:
 def _measure_reconstructions(evaluation: Evaluation) -> list[MetricResult]:
     """Of reconstructions, an image each, against the originals; sharpness is a ratio of means."""
     chunks_by_metric: dict[str, list] = {}
-    for originals in evaluation.shown():
-        reconstructions = evaluation.coder.reconstruct(originals)
+    for originals in evaluation.iterate_images():
+        reconstructions = evaluation.autoencoder.reconstruct(originals)
         mse = (originals - reconstructions).double().square().flatten(1).mean(1)
         values = {"mse": mse, "psnr_db": -10 * mse.log10()}
         if min(originals.shape[2:]) >= SSIM_WINDOW:
@@ -172,7 +183,9 @@ def _measure_reconstructions(evaluation: Evaluation) -> list[MetricResult]:
     )
     units = {"mse": "per pixel", "psnr_db": "dB"}
     results = [
-        make_mean_result(k, v, evaluation.part.name, unit=units.get(k, ""), note="of decoded means")
+        make_mean_result(
+            k, v, evaluation.split.name, unit=units.get(k, ""), note="of decoded means"
+        )
         for k, v in values_by_metric.items()
     ]
     ratio = (reconstruction_energy.mean() / original_energy.mean()).item()
@@ -180,26 +193,38 @@ def _measure_reconstructions(evaluation: Evaluation) -> list[MetricResult]:
         reconstruction_energy - ratio * original_energy
     ) / original_energy.mean()  # the ratio's derivative, image by image
     note = "energy above 0.25 cycles a pixel, over the originals'"
-    sharpness = make_mean_result("sharpness", ratio_per_image, evaluation.part.name, note=note)
+    sharpness = make_mean_result("sharpness", ratio_per_image, evaluation.split.name, note=note)
     return [*results, sharpness._replace(value=finite_or_none(ratio))]
 
 
 def _measure_memorization(evaluation: Evaluation) -> list[MetricResult]:
     statistics = memorization_statistics(
-        *(x.double().numpy() for x in (evaluation.training, evaluation.real, evaluation.drawn))
+        *(
+            x.double().numpy()
+            for x in (
+                evaluation.training_features,
+                evaluation.real_features,
+                evaluation.sample_features,
+            )
+        )
     )
-    copy_share = statistics.copies
+    copy_share = statistics.near_copy_share
     n, shared_fields = (
-        (len(evaluation.real), len(evaluation.drawn)),
-        {"split": evaluation.part.name, "features": evaluation.embedding.name},
+        (len(evaluation.real_features), len(evaluation.sample_features)),
+        {"split": evaluation.split.name, "features": evaluation.extractor.name},
     )
-    copy_share_error = (copy_share * (1 - copy_share) / len(evaluation.drawn)) ** 0.5
-    expected_note = f"{statistics.expected:.2g} if honest"
+    copy_share_error = (copy_share * (1 - copy_share) / len(evaluation.sample_features)) ** 0.5
+    expected_note = f"{statistics.expected_near_copy_share:.2g} if honest"
     rows = [
-        ("nearer_than_held_out", statistics.nearer, statistics.nearer_error, "0.5 if honest"),
+        (
+            "nearer_than_held_out",
+            statistics.nearer_share,
+            statistics.nearer_share_error,
+            "0.5 if honest",
+        ),
         ("nearer_p", statistics.nearer_p, None, "Mann-Whitney, one-sided"),
         ("near_copies", copy_share, copy_share_error, expected_note),
-        ("near_copies_p", statistics.copies_p, None, "exact, one-sided"),
+        ("near_copies_p", statistics.near_copy_p, None, "exact, one-sided"),
     ]
     return [
         MetricResult(name, v, error, n, **shared_fields, note=note) for name, v, error, note in rows
@@ -213,7 +238,7 @@ def _measure_disentanglement(evaluation: Evaluation, halves: int = 10) -> list[M
         measure_disentanglement,
     )
 
-    split = evaluation.part
+    split = evaluation.split
     factors = {name: v.numpy() for name, v in split.columns.items() if v.ndim == 1}
     if len(factors) < 2:
         raise Error(
@@ -227,8 +252,8 @@ def _measure_disentanglement(evaluation: Evaluation, halves: int = 10) -> list[M
         )
     with torch.no_grad():
         mean_batches = [
-            evaluation.coder.encode(batch.image).mean.flatten(1)
-            for batch in split.batches(split.at_once())
+            evaluation.autoencoder.encode(batch.image).mean.flatten(1)
+            for batch in split.iterate_batches(split.max_batch_size())
         ]
     means, rng = torch.cat(mean_batches).numpy(), np.random.default_rng(evaluation.seed)
     scores, scores_of_halves = measure_disentanglement(means, factors), []
@@ -254,7 +279,7 @@ def _measure_disentanglement(evaluation: Evaluation, halves: int = 10) -> list[M
 
 def _describe_bound(evaluation: Evaluation) -> str:
     """What a bound is a bound of, where that could be mistaken."""
-    binary_note = "binarised once" if "binarised" in evaluation.coder.facts() else ""
+    binary_note = "binarised once" if "binarised" in evaluation.autoencoder.facts() else ""
     autoencoder_note = "of its autoencoder" if isinstance(evaluation.model, HasTrajectory) else ""
     return "; ".join(filter(None, (binary_note, autoencoder_note)))
 

@@ -33,13 +33,13 @@ def elbo(
         raise Error(f"{type(model).__name__} has no ELBO: it has no encoder. Evaluate a VAE.")
     if not len(split):
         raise Error(f"The {split.name} split holds no image; name another, or give --data.")
-    batch_size = batch_size or split.at_once()
+    batch_size = batch_size or split.max_batch_size()
 
     def score_batch(number: int) -> dict[str, Tensor]:
-        batch, context = split.moment(number, batch_size, seed)
+        batch, context = split.get_with_context(number, batch_size, seed)
         scores = {key: value.double().cpu() for key, value in model.score(batch, context).items()}
-        posterior = model.encode(model.observed(batch, context))
-        kl_per_dim = posterior.kl_by_dimension().flatten(1).cpu()
+        posterior = model.encode(model.observe(batch, context))
+        kl_per_dim = posterior.kl_per_dim().flatten(1).cpu()
         return {**scores, "mean": posterior.mean.flatten(1).cpu(), "rates": kl_per_dim}
 
     with evaluation_mode(model):

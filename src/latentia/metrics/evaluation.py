@@ -29,7 +29,7 @@ class Evaluation:
 
     run: RunFolder
     images: Images
-    part: Split
+    split: Split
     features: str = "auto"
     n: int | None = None
     k: int = 5000
@@ -40,7 +40,7 @@ class Evaluation:
         return self.run.model()
 
     @cached_property
-    def coder(self) -> Any:
+    def autoencoder(self) -> Any:
         """What encodes: the model, or a learned prior's autoencoder.
 
         Raises: Error if there is none.
@@ -48,52 +48,56 @@ class Evaluation:
         return self.run.autoencoder()
 
     @property
-    def encodes(self) -> bool:
+    def has_encoder(self) -> bool:
         return isinstance(self.model, HasLatents | HasTrajectory)
 
     @cached_property
     def elbo(self) -> dict[str, Any]:
-        return elbo(self.coder, self.part, seed=self.seed)
+        return elbo(self.autoencoder, self.split, seed=self.seed)
 
     @cached_property
-    def embedding(self) -> FeatureExtractor:
+    def extractor(self) -> FeatureExtractor:
         return make_extractor(self.features, self.images)
 
     @cached_property
-    def real(self) -> Float[Tensor, "n d"]:
+    def real_features(self) -> Float[Tensor, "n d"]:
         """Features of the split's images, evenly spaced in its order."""
-        return self.embedding.embed(self.shown())
+        return self.extractor.extract(self.iterate_images())
 
     @cached_property
-    def drawn(self) -> Float[Tensor, "n d"]:
+    def sample_features(self) -> Float[Tensor, "n d"]:
         """Features of as many samples."""
-        n = len(evenly_spaced_rows(len(self.part), self.n or MAX_COMPARED_IMAGES))
-        return self.embedding.embed(self.model.sample(n, seed=self.seed).split(self.part.at_once()))
+        n = len(evenly_spaced_rows(len(self.split), self.n or MAX_COMPARED_IMAGES))
+        return self.extractor.extract(
+            self.model.sample(n, seed=self.seed).split(self.split.max_batch_size())
+        )
 
     @cached_property
-    def again(self) -> Float[Tensor, "n d"]:
+    def reconstruction_features(self) -> Float[Tensor, "n d"]:
         """Features of the same images' reconstructions, decoded posterior means."""
-        return self.embedding.embed(self.coder.reconstruct(batch) for batch in self.shown())
+        return self.extractor.extract(
+            self.autoencoder.reconstruct(batch) for batch in self.iterate_images()
+        )
 
     @cached_property
-    def training(self) -> Float[Tensor, "n d"]:
+    def training_features(self) -> Float[Tensor, "n d"]:
         """Features of the training images.
 
         Raises: Error if the split is not one that was held out of them.
         """
-        if self.part.name not in ("validation", "test") or not self.run.is_training_data(
+        if self.split.name not in ("validation", "test") or not self.run.is_training_data(
             self.images
         ):
             raise Error(
                 "memorisation compares samples with images that were held out: leave --data out "
                 "and give --split test or validation."
             )
-        batches = self.images.split("train").batches(self.part.at_once())
-        return self.embedding.embed(batch.image for batch in batches)
+        batches = self.images.split("train").iterate_batches(self.split.max_batch_size())
+        return self.extractor.extract(batch.image for batch in batches)
 
-    def shown(self) -> Iterator[Float[Tensor, "b c h w"]]:
+    def iterate_images(self) -> Iterator[Float[Tensor, "b c h w"]]:
         """The images that are compared, in batches."""
-        for rows in evenly_spaced_rows(len(self.part), self.n or MAX_COMPARED_IMAGES).split(
-            self.part.at_once()
+        for rows in evenly_spaced_rows(len(self.split), self.n or MAX_COMPARED_IMAGES).split(
+            self.split.max_batch_size()
         ):
-            yield self.part.batch(rows).image
+            yield self.split.get_batch(rows).image

@@ -28,7 +28,7 @@ class FeatureExtractor(NamedTuple):
     """
 
     name: str
-    embed: Callable[[Iterable[Tensor]], Float[Tensor, "n d"]]
+    extract: Callable[[Iterable[Tensor]], Float[Tensor, "n d"]]
     note: str = ""
 
 
@@ -51,7 +51,9 @@ def make_extractor(name: str, images: Images) -> FeatureExtractor:
 def _make_classifier_extractor(images: Images) -> FeatureExtractor:
     """Learned from these very images: of few, or of hard ones, it knows little, and says so."""
     label_classifier = get_label_classifier(images)
-    return FeatureExtractor("classifier", label_classifier.embed, label_classifier.told(images))
+    return FeatureExtractor(
+        "classifier", label_classifier.extract_features, label_classifier.describe_accuracy(images)
+    )
 
 
 def _make_pixel_extractor(images: Images) -> FeatureExtractor:

@@ -52,7 +52,7 @@ class LabelClassifier(Model):
         }
         if not self.columns:
             raise Error(
-                f"{images.spec()['source']} has no label columns to learn features from; sort the "
+                f"{images.to_metadata()['source']} has no label columns to learn features from; sort the "
                 "images into class folders, or give a source with labels."
             )
         channels = (32, 64, 128)
@@ -88,26 +88,30 @@ class LabelClassifier(Model):
         return terms
 
     @torch.no_grad()
-    def embed(self, images: Iterable[Tensor]) -> Float[Tensor, "n d"]:
+    def extract_features(self, images: Iterable[Tensor]) -> Float[Tensor, "n d"]:
         """Features of batches of images (b, c, h, w) in [0, 1]."""
         return torch.cat([self.features(batch).cpu() for batch in images])
 
     @torch.no_grad()
     def classify(self, images: Iterable[Tensor], column: str = "label") -> Float[Tensor, "n k"]:
         """Probability of each class of a column."""
-        return torch.cat([self.says(column, self.features(batch)).softmax(1) for batch in images])
+        return torch.cat(
+            [self.predict_column(column, self.features(batch)).softmax(1) for batch in images]
+        )
 
-    def told(self, images: Images, limit: int = 2000) -> str:
+    def describe_accuracy(self, images: Images, limit: int = 2000) -> str:
         """How well it tells images that it has not seen: "label 98 % right"; nothing of none."""
-        split = max(images.split("test"), images.split("validation"), key=len).some(limit)
+        split = max(images.split("test"), images.split("validation"), key=len).subsample(limit)
         if not len(split):
             return ""
         descriptions, features = (
             [],
-            self.embed(batch.image for batch in split.batches(split.at_once())),
+            self.extract_features(
+                batch.image for batch in split.iterate_batches(split.max_batch_size())
+            ),
         )
         for name in self.columns:
-            values, targets = self.says(name, features), split.columns[name]
+            values, targets = self.predict_column(name, features), split.columns[name]
             if self.columns[name]:
                 descriptions.append(
                     f"{name} {(values.argmax(1) == targets).double().mean():.0%} right"
@@ -118,7 +122,7 @@ class LabelClassifier(Model):
         return "; ".join(descriptions)
 
     @torch.no_grad()
-    def says(self, column: str, features: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+    def predict_column(self, column: str, features: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Logits of the column's classes, or the number, (n, 1), in its own unit."""
         k = list(self.columns).index(column)
         output = self.heads[k](features).cpu()
@@ -130,7 +134,7 @@ def get_label_classifier(images: Images, seed: int = 0) -> LabelClassifier:
 
     Raises: Error if the images have no label columns, or its training was stopped.
     """
-    spec = images.spec()
+    spec = images.to_metadata()
     with restore_global_generators():
         seed_global_generators(seed, "classifier")
         model = LabelClassifier(images)

@@ -21,12 +21,12 @@ class MemorizationStatistics(NamedTuple):
     where `nearer` is blind.
     """
 
-    nearer: float
-    nearer_error: float
+    nearer_share: float
+    nearer_share_error: float
     nearer_p: float
-    copies: float
-    copies_p: float
-    expected: float
+    near_copy_share: float
+    near_copy_p: float
+    expected_near_copy_share: float
 
 
 def memorization_statistics(

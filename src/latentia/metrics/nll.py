@@ -36,12 +36,12 @@ def nll(
     """
     if not isinstance(model, HasLatents):
         raise Error(f"{type(model).__name__} has no likelihood: it has no encoder. Give a VAE.")
-    selected_rows, batch_size = evenly_spaced_rows(len(split), n), split.at_once()
+    selected_rows, batch_size = evenly_spaced_rows(len(split), n), split.max_batch_size()
     bounds = torch.empty(len(selected_rows), dtype=torch.float64)
 
     def iterate_bounds() -> Iterator[int]:
         count = 0
-        for batch, context in split.moments(batch_size, seed):
+        for batch, context in split.iterate_with_context(batch_size, seed):
             first_row = context.step * batch_size
             batch_rows = (
                 selected_rows[
@@ -51,7 +51,7 @@ def nll(
             )
             if not len(batch_rows):
                 continue
-            images = model.observed(batch, context)[batch_rows.to(batch.image.device)]
+            images = model.observe(batch, context)[batch_rows.to(batch.image.device)]
             posterior = model.encode(images)
             image_rows = (first_row + batch_rows).tolist()
             for bound in distributed.map_round_robin(

@@ -32,7 +32,7 @@ class RateDistortionPoint(NamedTuple):
     nelbo: float
     distortion: float
     rate: float
-    active: int
+    active_units: int
 
 
 def log_spaced_betas(beta_range: tuple[float, float], count: int = CURVE_POINTS) -> list[float]:
@@ -46,7 +46,7 @@ def measure_curve(
     model: Any, split: Split, beta_values: list[float], seed: int = 0
 ) -> list[RateDistortionPoint]:
     """A point for each beta, on at most MAX_IMAGES images of the split."""
-    previous_beta, subset, points = model.dial.beta, split.some(MAX_IMAGES), []
+    previous_beta, subset, points = model.dial.beta, split.subsample(MAX_IMAGES), []
     try:
         for model.dial.beta in beta_values:
             result = elbo(model, subset, seed=seed)

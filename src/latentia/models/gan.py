@@ -38,7 +38,7 @@ class GAN(Model):
     ):
         super().__init__()
         self.generator, self.critic, self.loss = generator, critic, loss
-        self.gamma, self.bounded = gamma, sigmoid_output
+        self.gamma, self.sigmoid_output = gamma, sigmoid_output
         self.noise_shape: tuple[int, ...] = tuple(generator.latent_shape)  # pyright: ignore
         self.meter = Monitors(MONITOR_NAMES)
 
@@ -50,7 +50,7 @@ class GAN(Model):
 
     def shared(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
         """The step's generated images, with their graph to the generator."""
-        return self.draw(noise(context, "generator", self.noise_shape, batch.image))
+        return self.generate(noise(context, "generator", self.noise_shape, batch.image))
 
     def critic_terms(
         self, batch: Batch, context: StepContext, shared: Float[Tensor, "b c h w"]
@@ -63,14 +63,14 @@ class GAN(Model):
         # a relativistic critic has no zero: its verdict is on which side of the middle a logit lies
         middle = (real_logits.mean() + fake_logits.mean()) / 2 if self.loss.relativistic else 0.0
         terms = self.loss.critic_terms(real_logits, fake_logits)
-        self.meter.note(
+        self.meter.record(
             accuracy_real=fraction_true(real_logits > middle),
             accuracy_fake=fraction_true(fake_logits < middle),
             critic_loss=torch.stack([value for _, value in terms.values()]).sum(0).mean(),
             spread_of_samples=rms_std(fake) / rms_std(real).clamp_min(1e-12),
         )
         if self.gamma is not None:
-            gamma = self.gamma(context.share)
+            gamma = self.gamma(context.progress)
             terms["R1"] = (gamma, gradient_penalty(real_logits, real))
             terms["R2"] = (gamma, gradient_penalty(fake_logits, fake))
         return terms
@@ -79,19 +79,19 @@ class GAN(Model):
         self, batch: Batch, context: StepContext, shared: Float[Tensor, "b c h w"]
     ) -> Terms:
         if torch.is_grad_enabled():
-            shared.register_hook(self._note_gradient)
+            shared.register_hook(self._record_gradient_norm)
         real_logits = self.critic(batch.image) if self.loss.relativistic else None
         return {"adversarial": (1.0, self.loss.generator_loss(real_logits, self.critic(shared)))}
 
-    def _note_gradient(self, gradient: Tensor) -> None:
+    def _record_gradient_norm(self, gradient: Tensor) -> None:
         """Root mean square over images of |gradient of an image's loss at that image|."""
         squared_norms = (gradient * len(gradient)).flatten(1).double().square().sum(1)
-        self.meter.note(gradient_at_image=squared_norms.mean().sqrt())
+        self.meter.record(gradient_at_image=squared_norms.mean().sqrt())
 
-    def draw(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
+    def generate(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
         """What the critic sees: in [0, 1] where `bounded`."""
         output = to_float32(self.generator(z))
-        return output.sigmoid() if self.bounded else output + 0.5
+        return output.sigmoid() if self.sigmoid_output else output + 0.5
 
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None
@@ -99,7 +99,7 @@ class GAN(Model):
         """n images drawn from N(0, I) latents."""
         z = sample_normal_rows(n, self.noise_shape, seed=seed, purpose="prior")
         reference = next(self.generator.parameters())
-        return torch.cat([self.draw(chunk.to(reference)) for chunk in z.split(256)]).clamp(0, 1)
+        return torch.cat([self.generate(chunk.to(reference)) for chunk in z.split(256)]).clamp(0, 1)
 
-    def gauges(self) -> dict[str, Tensor]:
-        return self.meter.read()
+    def monitors(self) -> dict[str, Tensor]:
+        return self.meter.read_means()

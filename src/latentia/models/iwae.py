@@ -35,13 +35,13 @@ class IWAE(VAE):
     ):
         super().__init__(encoder, decoder, likelihood, beta)
         self.k, self.binary = k, binary
-        self.selected_by = "nelbo" if k == 1 else "bound"
+        self.selection_metric = "nelbo" if k == 1 else "bound"
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         description = "training images anew at each step; in evaluation once, by seed 0"
         return {"binarised": description} if self.binary else {}
 
-    def observed(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
+    def observe(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
         """The images; if `binary`, draws of them."""
         if not self.binary:
             return batch.image
@@ -52,18 +52,18 @@ class IWAE(VAE):
         )
 
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
-        batch = batch._replace(image=self.observed(batch, context))
+        batch = batch._replace(image=self.observe(batch, context))
         if self.k == 1:
             return super().terms(batch, context)
         posterior = self.encode(batch.image)
         bound, distortion = self.bound(
-            batch.image, posterior, context, "posterior", self.beta(context.share)
+            batch.image, posterior, context, "posterior", self.beta(context.progress)
         )
         return {
             "bound": (1.0, bound),
             "distortion": (0.0, distortion.detach()),
             "rate": (0.0, posterior.kl().detach()),
-        } | self.taught(posterior, batch)
+        } | self.supervision_terms(posterior, batch)
 
     def bound(
         self,
@@ -83,7 +83,7 @@ class IWAE(VAE):
 
     def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
         """As a VAE's, of what is observed; for k > 1 with the bound, which selects the weights."""
-        batch = batch._replace(image=self.observed(batch, context))
+        batch = batch._replace(image=self.observe(batch, context))
         scores = super().score(batch, context)
         if self.k > 1:
             posterior = self.encode(batch.image)

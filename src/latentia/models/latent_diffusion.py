@@ -55,7 +55,7 @@ class LatentDiffusion(Model):
     no labels (Hu et al. 2023, "Self-guided diffusion models", arXiv 2210.06462).
     """
 
-    selected_by = None
+    selection_metric = None
     autoencoder: Any  # past registration: its weights lie in the run's copy of its own run
     latent_mean: Tensor
     latent_sd: Tensor
@@ -76,14 +76,16 @@ class LatentDiffusion(Model):
         assert isinstance(autoencoder, HasLatents)
         self.__dict__["autoencoder"] = autoencoder.eval().requires_grad_(False)  # pyright: ignore
         self.denoiser, self.condition = denoiser, condition
-        self.path, self.column, self.drop = path, column, drop_probability
+        self.path, self.column, self.drop_probability = path, column, drop_probability
         self.sampling = sampling or SamplingOptions()
-        self.classes = condition.classes if condition is not None else 0
+        self.num_classes = condition.num_classes if condition is not None else 0
         self.latent_shape = tuple(autoencoder.latent_shape)
         self.register_buffer("latent_mean", torch.zeros(self.latent_shape))
         self.register_buffer("latent_sd", torch.ones(self.latent_shape))
-        self.register_buffer("shares", torch.full((self.classes,), 1 / max(self.classes, 1)))
-        centres = torch.zeros(self.classes, math.prod(self.latent_shape))
+        self.register_buffer(
+            "shares", torch.full((self.num_classes,), 1 / max(self.num_classes, 1))
+        )
+        centres = torch.zeros(self.num_classes, math.prod(self.latent_shape))
         self.register_buffer("centres", centres if column == CLUSTER_COLUMN else None)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LatentDiffusion":
@@ -97,12 +99,12 @@ class LatentDiffusion(Model):
         return {"denoiser": Player(nn.ModuleDict(modules), self.terms)}
 
     @torch.no_grad()
-    def prepare(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
+    def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
         """Encode the training images once; the latents' mean and standard deviation, trap 18."""
         posteriors, labels = [], []
         for batch in batches:
             posteriors.append(self.autoencoder.encode(batch.image))
-            if self.classes and self.column != CLUSTER_COLUMN:
+            if self.num_classes and self.column != CLUSTER_COLUMN:
                 labels.append(batch.columns[self.column or ""])
         mean, logvar = map(torch.cat, zip(*posteriors, strict=True))
         self.latent_mean.copy_(mean.mean(0))
@@ -113,25 +115,25 @@ class LatentDiffusion(Model):
         if self.column == CLUSTER_COLUMN:
             from sklearn.cluster import MiniBatchKMeans  # a second to import
 
-            points = self.standard(mean).flatten(1).cpu().double().numpy()
-            kmeans = MiniBatchKMeans(self.classes, random_state=0).fit(points)
+            points = self.standardize(mean).flatten(1).cpu().double().numpy()
+            kmeans = MiniBatchKMeans(self.num_classes, random_state=0).fit(points)
             self.centres.copy_(torch.from_numpy(kmeans.cluster_centers_))
-            columns[CLUSTER_COLUMN] = self.cluster(mean)
+            columns[CLUSTER_COLUMN] = self.assign_cluster(mean)
             labels = [columns[CLUSTER_COLUMN]]
         if labels:
-            counts = torch.bincount(torch.cat(labels), minlength=self.classes)
+            counts = torch.bincount(torch.cat(labels), minlength=self.num_classes)
             self.shares.copy_(counts / counts.sum())
         return columns
 
-    def standard(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b *latent"]:
+    def standardize(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b *latent"]:
         """In units of the latents' own mean and standard deviation."""
         return (z - self.latent_mean) / self.latent_sd
 
-    def cluster(self, mean: Float[Tensor, "b *latent"]) -> Int64[Tensor, " b"]:
+    def assign_cluster(self, mean: Float[Tensor, "b *latent"]) -> Int64[Tensor, " b"]:
         """The nearest centre of each."""
-        return torch.cdist(self.standard(mean).flatten(1), self.centres).argmin(1)
+        return torch.cdist(self.standardize(mean).flatten(1), self.centres).argmin(1)
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         def round_values(values: Tensor) -> list[float]:
             return [round(value, 5) for value in values.flatten().tolist()]
 
@@ -140,19 +142,21 @@ class LatentDiffusion(Model):
         }
 
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
-        return {"denoising": (1.0, self.error(batch, context, "train", self.drop))}
+        return {
+            "denoising": (1.0, self.denoising_error(batch, context, "train", self.drop_probability))
+        }
 
     def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
         """The training objective, no condition dropped."""
-        return {"denoising": self.error(batch, context, "score", 0.0)}
+        return {"denoising": self.denoising_error(batch, context, "score", 0.0)}
 
-    def error(
+    def denoising_error(
         self, batch: Batch, context: StepContext, purpose: str, drop_probability: float
     ) -> Float[Tensor, " b"]:
         """1/2 |predicted - wanted|^2 of each image, at a time of its own."""
-        return self.timed_error(batch, context, purpose, drop_probability)[1]
+        return self.sample_denoising_error(batch, context, purpose, drop_probability)[1]
 
-    def timed_error(
+    def sample_denoising_error(
         self,
         batch: Batch,
         context: StepContext,
@@ -160,8 +164,8 @@ class LatentDiffusion(Model):
         drop_probability: float = 0.0,
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Each image's time, and its error there."""
-        posterior = self.posterior(batch)
-        z = self.draw(posterior, context, purpose)
+        posterior = self.encode_batch(batch)
+        z = self.sample_latents(posterior, context, purpose)
         eps = noise(context, f"{purpose}/noise", self.latent_shape, z)
         # stratified: the batch covers all times, each image's uniform (Kingma et al. 2021,
         # arXiv 2107.00630, appendix I.1); in (0, 1], since a path's velocity may be infinite at 0
@@ -169,16 +173,16 @@ class LatentDiffusion(Model):
             context, f"{purpose}/stratum", z
         )  # sorted folders: no class has early times
         offset = uniform(context._replace(first_row=0), f"{purpose}/time", z)[0]
-        t = 1 - (offset + strata / max(context.global_batch, len(z))) % 1
+        t = 1 - (offset + strata / max(context.global_batch_size, len(z))) % 1
         keep_condition = (
             uniform(context, f"{purpose}/drop", z) >= drop_probability
         )  # image by image: trap 20
-        coefficients = broadcast_coefficients(self.path.at(t), z)
+        coefficients = broadcast_coefficients(self.path.coefficients(t), z)
         condition_embedding = None
         if self.condition is not None:
             cond = batch.columns.get(self.column or "")
             condition_embedding = self.condition(
-                self.cluster(posterior.mean) if cond is None else cond, keep_condition
+                self.assign_cluster(posterior.mean) if cond is None else cond, keep_condition
             )
         prediction = self.predict(
             coefficients.alpha * z + coefficients.sigma * eps, t, condition_embedding
@@ -188,18 +192,18 @@ class LatentDiffusion(Model):
         )
         return t, 0.5 * residual.square().flatten(1).sum(1)
 
-    def posterior(self, batch: Batch) -> DiagonalGaussian:
+    def encode_batch(self, batch: Batch) -> DiagonalGaussian:
         """Of each image; encoded only if `prepare` has not done so."""
         if MEAN_COLUMN not in batch.columns:
             return self.autoencoder.encode(batch.image)
         return DiagonalGaussian(batch.columns[MEAN_COLUMN], batch.columns[LOGVAR_COLUMN])
 
-    def draw(
+    def sample_latents(
         self, posterior: DiagonalGaussian, context: StepContext, purpose: str
     ) -> Float[Tensor, "b *latent"]:
         """A draw of each, in units of the latents."""
         eps = noise(context, f"{purpose}/posterior", self.latent_shape, posterior.mean)
-        return self.standard(posterior.sample(eps))
+        return self.standardize(posterior.sample(eps))
 
     def predict(
         self,
@@ -210,7 +214,7 @@ class LatentDiffusion(Model):
         """The noise or velocity, float32; told: the condition's vector."""
         output = to_float32(self.denoiser(z, t, condition_embedding))
         return to_prediction(
-            self.path.target, output, z, broadcast_coefficients(self.path.at(t), z)
+            self.path.target, output, z, broadcast_coefficients(self.path.coefficients(t), z)
         )
 
     def sample(
@@ -227,11 +231,11 @@ class LatentDiffusion(Model):
         images; where the condition is an image, none.
         """
         # all steps of thousands of images would be gigabytes
-        (z,) = deque(self.trajectory(n, seed=seed, cond=cond, sampling=sampling), maxlen=1)
+        (z,) = deque(self.sample_trajectory(n, seed=seed, cond=cond, sampling=sampling), maxlen=1)
         chunks = z.split(max_batch_size(self.autoencoder.image_shape, 256))
         return torch.cat([self.autoencoder.decode(chunk) for chunk in chunks])
 
-    def trajectory(
+    def sample_trajectory(
         self,
         n: int,
         *,
@@ -244,7 +248,7 @@ class LatentDiffusion(Model):
         z = sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior").to(
             self.latent_mean
         )
-        cond = self.asked(n, seed, cond)
+        cond = self.resolve_condition(n, seed, cond)
         options = replace(options, guidance=options.guidance if cond is not None else 0.0)
 
         def step_noise(step: int) -> Tensor:
@@ -252,9 +256,9 @@ class LatentDiffusion(Model):
                 z
             )
 
-        return self.denoised(z, self.vectors(n, cond), options, step_noise)
+        return self.denoise_steps(z, self.condition_embeddings(n, cond), options, step_noise)
 
-    def denoised(
+    def denoise_steps(
         self,
         z: Float[Tensor, "n *latent"],
         condition_embeddings: Tensor | None,
@@ -268,7 +272,7 @@ class LatentDiffusion(Model):
                 return map_chunks(self.predict, z, t)
             # twice where guidance asks with and without the condition
             embeddings = condition_embeddings.repeat(z.shape[0] // condition_embeddings.shape[0], 1)
-            condition_embedding = self.condition.masked(embeddings, keep_condition)  # pyright: ignore
+            condition_embedding = self.condition.mask_condition(embeddings, keep_condition)  # pyright: ignore
             return map_chunks(self.predict, z, t, condition_embedding)
 
         predict_guided = apply_guidance(predict, options.guidance)
@@ -279,7 +283,7 @@ class LatentDiffusion(Model):
                 self.path.target,
                 predict_guided(z, times),
                 z,
-                broadcast_coefficients(self.path.at(times), z),
+                broadcast_coefficients(self.path.coefficients(times), z),
             )
 
         yield z * self.latent_sd + self.latent_mean
@@ -288,13 +292,13 @@ class LatentDiffusion(Model):
         ):
             yield z_next * self.latent_sd + self.latent_mean
 
-    def vectors(self, n: int, cond: Tensor | None) -> Float[Tensor, "n width"] | None:
+    def condition_embeddings(self, n: int, cond: Tensor | None) -> Float[Tensor, "n width"] | None:
         """What the denoiser is told for each of n images at every step."""
         if self.condition is None:
             return None
-        return self.condition.nothing(n) if cond is None else map_chunks(self.condition, cond)
+        return self.condition.empty_vectors(n) if cond is None else map_chunks(self.condition, cond)
 
-    def asked(self, n: int, seed: int, cond: Tensor | None) -> Tensor | None:
+    def resolve_condition(self, n: int, seed: int, cond: Tensor | None) -> Tensor | None:
         """The condition of each of n images.
 
         Raises: Error if one is given that this model cannot take.

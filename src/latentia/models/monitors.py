@@ -21,7 +21,7 @@ class Monitors(nn.Module):
         self.register_buffer("count", torch.zeros(len(names), dtype=torch.int64))
 
     @torch.no_grad()
-    def note(self, **values: Tensor) -> None:
+    def record(self, **values: Tensor) -> None:
         """One step's values; underscores in names stand for spaces."""
         indices = [self.names.index(name.replace("_", " ")) for name in values]
         current = torch.stack([value.detach().to(self.mean) for value in values.values()])
@@ -29,7 +29,7 @@ class Monitors(nn.Module):
         weight = 1 / self.count[indices].clamp(max=WINDOW_STEPS)  # at first, a plain mean
         self.mean[indices] = self.mean[indices].lerp(current, weight.to(self.mean))
 
-    def read(self) -> dict[str, Tensor]:
+    def read_means(self) -> dict[str, Tensor]:
         """Of those noted so far."""
         return {name: self.mean[k] for k, name in enumerate(self.names) if self.count[k]}
 

@@ -39,7 +39,7 @@ class Supervision(nn.Module):
         }
 
     @torch.no_grad()
-    def measure(self, batches: Iterable[Batch]) -> None:
+    def measure_labels(self, batches: Iterable[Batch]) -> None:
         """The mean and standard deviation of each column of numbers.
 
         Raises: Error if one holds NaN or infinity, or a single value.

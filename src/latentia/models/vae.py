@@ -51,17 +51,21 @@ class VAE(Model):
         return {"vae": Player(self, self.terms)}
 
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
-        with self.over_betas(batch, context):
+        with self.sample_betas(batch, context):
             posterior = self.encode(batch.image)
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             distortion = self.likelihood.nll(self.decoder(z), batch.image)
-            return self.objective(batch, context, posterior, z, distortion)
+            return self.objective_terms(batch, context, posterior, z, distortion)
 
-    def over_betas(self, batch: Batch, context: StepContext) -> AbstractContextManager[None]:
+    def sample_betas(self, batch: Batch, context: StepContext) -> AbstractContextManager[None]:
         """For a while a beta for each image of the batch, if there is a dial."""
-        return self.dial.at(self.dial.draw(context, batch.image)) if self.dial else nullcontext()
+        return (
+            self.dial.use_betas(self.dial.sample_betas(context, batch.image))
+            if self.dial
+            else nullcontext()
+        )
 
-    def objective(
+    def objective_terms(
         self,
         batch: Batch,
         context: StepContext,
@@ -70,23 +74,23 @@ class VAE(Model):
         distortion: Float[Tensor, " b"],
     ) -> Terms:
         """The terms of a forward pass: distortion, beta * divergence, supervision."""
-        beta, divergence_terms = self.beta(context.share), self.divergence(posterior, z, context)
-        if self.dial and self.dial.rows is not None:
-            beta = beta * self.dial.rows
+        beta, divergence_terms = self.beta(context.progress), self.divergence(posterior, z, context)
+        if self.dial and self.dial.row_betas is not None:
+            beta = beta * self.dial.row_betas
         terms = {"distortion": (1.0, distortion)}
         terms |= {
             name: (beta * weight, value) for name, (weight, value) in divergence_terms.items()
         }
-        return terms | self.taught(posterior, batch)
+        return terms | self.supervision_terms(posterior, batch)
 
-    def taught(self, posterior: DiagonalGaussian, batch: Batch) -> Terms:
+    def supervision_terms(self, posterior: DiagonalGaussian, batch: Batch) -> Terms:
         """What the first dimensions do not yet tell of the labels."""
         return self.supervision(posterior.mean, batch) if self.supervision else {}
 
-    def prepare(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
+    def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
         """What the labels are measured in, where there are any."""
         if self.supervision:
-            self.supervision.measure(batches)
+            self.supervision.measure_labels(batches)
         return {}
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian:
@@ -139,15 +143,15 @@ class VAE(Model):
 
         With a dial also the objective over its range of betas, which selects the weights.
         """
-        scores = self._scored(batch, context)
+        scores = self._score_batch(batch, context)
         if self.dial:
-            with self.over_betas(batch, context):
-                beta_scores = self._scored(batch, context)
-            beta = self.dial.draw(context, batch.image)  # the same ones
+            with self.sample_betas(batch, context):
+                beta_scores = self._score_batch(batch, context)
+            beta = self.dial.sample_betas(context, batch.image)  # the same ones
             scores["over betas"] = beta_scores["distortion"] + beta * beta_scores["rate"]
         return scores
 
-    def _scored(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
+    def _score_batch(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(context, "score", self.latent_shape, posterior.mean))
         output = self.decoder(z)

@@ -65,7 +65,7 @@ class AdversarialObjective:
 
     def is_active(self, context: StepContext) -> bool:
         """Whether the critic acts at this step."""
-        rests = self.gradient_ratio is not None and not self.gradient_ratio(context.share)
+        rests = self.gradient_ratio is not None and not self.gradient_ratio(context.progress)
         return not rests and not context.step % self.critic_interval
 
     def is_lazy_step(self, context: StepContext) -> bool:
@@ -78,10 +78,10 @@ class AdversarialObjective:
         """w or v, from the norms of the distortion's and the term's gradient."""
         ratio = {"adversarial": self.gradient_ratio, "features": self.feature_matching}[term]
         if ratio is None:
-            return 1 / context.global_batch
+            return 1 / context.global_batch_size
         if not norm > 1e-8 * distortion_norm:  # a constant critic has no gradient
             return 0.0
-        return ratio(context.share) * distortion_norm / norm
+        return ratio(context.progress) * distortion_norm / norm
 
 
 class PublishedObjective(AdversarialObjective):
@@ -171,7 +171,7 @@ class VAEGAN(VAE):
     def shared(self, batch: Batch, context: StepContext) -> ForwardPass:
         objective = self.adversarial_objective
         kinds = objective.loss.weights if objective.is_active(context) else ()
-        with self.over_betas(batch, context):
+        with self.sample_betas(batch, context):
             posterior = self.encode(batch.image)
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             reconstruction: Tensor = self.decoder(z)
@@ -199,7 +199,7 @@ class VAEGAN(VAE):
         # a relativistic logit has no zero: an image is classified against its partner
         threshold = real if loss.relativistic else 0.0
         accuracies = [fraction_true(x < threshold) for x in of_fakes]
-        self.meter.note(
+        self.meter.record(
             critic_loss=torch.stack([w * value.mean() for w, value in terms.values()]).sum(),
             accuracy_real=loss.sum_kinds(accuracies)
             if loss.relativistic
@@ -213,19 +213,19 @@ class VAEGAN(VAE):
         if samples is None and is_lazy and objective.monitors_samples:
             with torch.no_grad():
                 samples = self.likelihood.mean(self.decode_prior(shared.z, context))
-                self.meter.note(accuracy_sample=fraction_true(self.critic(samples) < threshold))
+                self.meter.record(accuracy_sample=fraction_true(self.critic(samples) < threshold))
         if samples is not None:
             real_spread = rms_std(batch.image).clamp_min(1e-12)
-            self.meter.note(spread_of_samples=rms_std(samples) / real_spread)
+            self.meter.record(spread_of_samples=rms_std(samples) / real_spread)
         return terms
 
     def terms(self, batch: Batch, context: StepContext, shared: ForwardPass | None = None) -> Terms:
-        with self.over_betas(batch, context):
+        with self.sample_betas(batch, context):
             return self._vae_terms(batch, context, shared or self.shared(batch, context))
 
     def _vae_terms(self, batch: Batch, context: StepContext, shared: ForwardPass) -> Terms:
         distortion = self.likelihood.nll(shared.reconstruction, batch.image)
-        terms = self.objective(batch, context, shared.posterior, shared.z, distortion)
+        terms = self.objective_terms(batch, context, shared.posterior, shared.z, distortion)
         if not shared.fakes:
             return terms
         losses = self.adversarial_losses(batch, shared)
@@ -234,9 +234,9 @@ class VAEGAN(VAE):
         gradients = *torch.autograd.grad(nll, leaf), *(gradient for _, gradient in losses.values())
         # over the global batch, of which this process may hold a part
         norms = all_reduce_sum(torch.stack([g.double().square().sum() for g in gradients])).sqrt()
-        rms = norms / max(context.global_batch, len(leaf)) ** 0.5
+        rms = norms / max(context.global_batch_size, len(leaf)) ** 0.5
         names = (f"gradient_of_{name}" for name in ("distortion", *losses))
-        self.meter.note(**dict(zip(names, rms, strict=True)))
+        self.meter.record(**dict(zip(names, rms, strict=True)))
         distortion_norm, *others = norms.tolist()
         term_weight = self.adversarial_objective.term_weight
         for (name, (value, _)), norm in zip(losses.items(), others, strict=True):
@@ -273,4 +273,4 @@ class VAEGAN(VAE):
         return losses
 
     def gauges(self) -> dict[str, Tensor]:
-        return self.meter.read()
+        return self.meter.read_means()

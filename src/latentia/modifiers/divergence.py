@@ -45,7 +45,7 @@ def divergence(
             )
         return replace_rate(plan, "--divergence", kl)
     rank_batch_size = (
-        min(plan.batch, plan.images.spec()["count"]["train"]) // world_size()
+        min(plan.batch, plan.images.to_metadata()["count"]["train"]) // world_size()
     )  # of this process
     if rank_batch_size < 2:
         raise Error(

@@ -44,12 +44,12 @@ def multirate(
     beta_embedding = BetaEmbedding(low, high, min(max(beta, low), high))
     channels = model.latent_shape[0]
     model.decoder = add_beta_conditioning(model.encoder, model.decoder, channels, beta_embedding)
-    if isinstance(model.likelihood, Gaussian) and model.likelihood.rule != "fixed":
+    if isinstance(model.likelihood, Gaussian) and model.likelihood.sigma_rule != "fixed":
         model.likelihood = type(model.likelihood)("learned")
         model.likelihood.by_beta = BetaScale(beta_embedding)
     # at full weight from the start, the large betas put the latents out for all of them
     model.dial, model.beta = beta_embedding, _ramp_schedule(model.beta, beta)
-    model.selected_by = model.selected_by and "over betas"
+    model.selection_metric = model.selection_metric and "over betas"
     return plan
 
 

@@ -51,8 +51,8 @@ def supervise(
         )
     label_names = [name.strip() for name in supervise.split(",")]
     if labels is not None:
-        plan.images = plan.images.labelled(Labels(labels, label_names))
-    image_metadata = plan.images.spec()
+        plan.images = plan.images.with_labels(Labels(labels, label_names))
+    image_metadata = plan.images.to_metadata()
     available_labels = {
         name: image_metadata["labels"][name]
         for name, shape in image_metadata["columns"].items()

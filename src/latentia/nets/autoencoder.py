@@ -29,12 +29,12 @@ class Architecture(NamedTuple):
     """
 
     widths: tuple[int, ...]
-    latent: int = 4
-    layers: int = 2
-    groups: int = 32
+    latent_channels: int = 4
+    layers_per_block: int = 2
+    norm_groups: int = 32
     attention: bool = True
-    quant: bool = True
-    post_quant: bool = True
+    use_quant_conv: bool = True
+    use_post_quant_conv: bool = True
     shift: float = 0.0
     scale: float = 1.0
 
@@ -54,10 +54,10 @@ class Architecture(NamedTuple):
                 f"Images of {h}x{w} have no latents {self.factor} times smaller: {self.factor} "
                 f"must divide height and width; give --size {nearest_size}."
             )
-        return self.latent, h // self.factor, w // self.factor
+        return self.latent_channels, h // self.factor, w // self.factor
 
-    def norm(self, channels: int) -> nn.GroupNorm:
-        return nn.GroupNorm(self.groups, channels, eps=1e-6)
+    def make_norm(self, channels: int) -> nn.GroupNorm:
+        return nn.GroupNorm(self.norm_groups, channels, eps=1e-6)
 
 
 class Encoder(nn.Module):
@@ -69,7 +69,7 @@ class Encoder(nn.Module):
             tuple(image_shape),
             architecture.latent_shape(image_shape),
         )
-        self.plan = architecture
+        self.architecture = architecture
         first_width, last_width = architecture.widths[0], architecture.widths[-1]
         self.conv_in = conv3x3(image_shape[0], first_width)
         self.down_blocks = nn.ModuleList()
@@ -81,17 +81,17 @@ class Encoder(nn.Module):
                 Stage(
                     in_channels,
                     out_channels,
-                    architecture.layers,
+                    architecture.layers_per_block,
                     architecture,
                     downsamplers=None if is_last else Downsample(out_channels),
                 )
             )
         self.mid_block = MidBlock(last_width, architecture)
-        self.conv_norm_out, self.act = architecture.norm(last_width), nn.SiLU()
-        self.conv_out = conv3x3(last_width, 2 * architecture.latent)
+        self.conv_norm_out, self.act = architecture.make_norm(last_width), nn.SiLU()
+        self.conv_out = conv3x3(last_width, 2 * architecture.latent_channels)
         self.quant_conv = (
-            nn.Conv2d(2 * architecture.latent, 2 * architecture.latent, 1)
-            if architecture.quant
+            nn.Conv2d(2 * architecture.latent_channels, 2 * architecture.latent_channels, 1)
+            if architecture.use_quant_conv
             else None
         )
 
@@ -102,8 +102,10 @@ class Encoder(nn.Module):
         x = self.conv_out(self.act(self.conv_norm_out(self.mid_block(x))))  # (b, 2 latent, lh, lw)
         x = x if self.quant_conv is None else self.quant_conv(x)  # (b, 2 latent, lh, lw)
         mean, logvar = to_float32(x).chunk(2, dim=1)  # (b, latent, lh, lw) each
-        mean = (mean - self.plan.shift) * self.plan.scale
-        return torch.cat([mean, logvar.clamp(*LOGVAR_RANGE) + 2 * math.log(self.plan.scale)], dim=1)
+        mean = (mean - self.architecture.shift) * self.architecture.scale
+        return torch.cat(
+            [mean, logvar.clamp(*LOGVAR_RANGE) + 2 * math.log(self.architecture.scale)], dim=1
+        )
 
 
 class Decoder(nn.Module):
@@ -114,11 +116,11 @@ class Decoder(nn.Module):
         self.shift, self.scale = architecture.shift, architecture.scale
         widths = architecture.widths[::-1]
         self.post_quant_conv = (
-            nn.Conv2d(architecture.latent, architecture.latent, 1)
-            if architecture.post_quant
+            nn.Conv2d(architecture.latent_channels, architecture.latent_channels, 1)
+            if architecture.use_post_quant_conv
             else None
         )
-        self.conv_in = conv3x3(architecture.latent, widths[0])
+        self.conv_in = conv3x3(architecture.latent_channels, widths[0])
         self.mid_block = MidBlock(widths[0], architecture)
         self.up_blocks = nn.ModuleList()
         for in_channels, out_channels in zip([widths[0], *widths], widths, strict=False):
@@ -128,12 +130,12 @@ class Decoder(nn.Module):
                 Stage(
                     in_channels,
                     out_channels,
-                    architecture.layers + 1,
+                    architecture.layers_per_block + 1,
                     architecture,
                     upsamplers=upsample,
                 )
             )
-        self.conv_norm_out, self.act = architecture.norm(widths[-1]), nn.SiLU()
+        self.conv_norm_out, self.act = architecture.make_norm(widths[-1]), nn.SiLU()
         self.conv_out = ToImage(widths[-1], image_shape[0])
 
     def forward(self, z: Float[Tensor, "b latent lh lw"]) -> Float[Tensor, "b c h w"]:
@@ -193,9 +195,12 @@ class ResnetBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, architecture: Architecture):
         super().__init__()
-        self.norm1, self.conv1 = architecture.norm(in_channels), conv3x3(in_channels, out_channels)
+        self.norm1, self.conv1 = (
+            architecture.make_norm(in_channels),
+            conv3x3(in_channels, out_channels),
+        )
         self.norm2, self.conv2 = (
-            architecture.norm(out_channels),
+            architecture.make_norm(out_channels),
             conv3x3(out_channels, out_channels),
         )
         self.act = nn.SiLU()
@@ -214,7 +219,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, architecture: Architecture):
         super().__init__()
-        self.group_norm = architecture.norm(channels)
+        self.group_norm = architecture.make_norm(channels)
         self.to_q, self.to_k, self.to_v = (nn.Linear(channels, channels) for _ in "qkv")
         self.to_out = nn.Sequential(nn.Linear(channels, channels))
 

@@ -27,7 +27,7 @@ class BetaEmbedding(nn.Module):
     def __init__(self, low: float, high: float, beta: float):
         super().__init__()
         self.low, self.high, self.beta = low, high, beta
-        self.rows: Tensor | None = None  # beta of each row, while there are several
+        self.row_betas: Tensor | None = None  # beta of each row, while there are several
         first_layer = nn.Linear(1, EMBEDDING_WIDTH)
         with torch.no_grad():  # hinges across the range: random ones would crowd
             first_layer.weight.fill_(2.0)
@@ -38,34 +38,36 @@ class BetaEmbedding(nn.Module):
 
     def forward(self) -> Float[Tensor, "b width"]:
         reference = next(self.parameters())
-        beta = torch.full((1,), self.beta) if self.rows is None else self.rows
+        beta = torch.full((1,), self.beta) if self.row_betas is None else self.row_betas
         low, high = math.log(self.low), math.log(self.high)
         position = (2 * beta.to(reference).log() - low - high) / (high - low)  # -1 to 1
         return self.features(position[:, None])
 
-    def draw(self, context: StepContext, like: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
+    def sample_betas(
+        self, context: StepContext, like: Float[Tensor, "b ..."]
+    ) -> Float[Tensor, " b"]:
         """A beta for each row: log-uniform, one in each of as many strata as the batch has rows."""
         zeros = like.new_zeros(len(like), dtype=torch.float32)
-        global_batch_size = max(context.global_batch, len(like))
+        global_batch_size = max(context.global_batch_size, len(like))
         quantile = (
             batch_permutation(context, "beta/place", zeros) + uniform(context, "beta", zeros)
         ) / global_batch_size
         quantile = (quantile * (1 + 2 * END_SHARE) - END_SHARE).clamp(0, 1)
         return self.low * (self.high / self.low) ** quantile
 
-    def mean(self) -> float:
+    def mean_beta(self) -> float:
         """Of what is drawn."""
         log_uniform_mean = (self.high - self.low) / math.log(self.high / self.low)
         return (log_uniform_mean + END_SHARE * (self.low + self.high)) / (1 + 2 * END_SHARE)
 
     @contextmanager
-    def at(self, betas: Float[Tensor, " b"]) -> Iterator[None]:
+    def use_betas(self, betas: Float[Tensor, " b"]) -> Iterator[None]:
         """For a while, a beta for each row."""
-        previous, self.rows = self.rows, betas
+        previous, self.row_betas = self.row_betas, betas
         try:
             yield
         finally:
-            self.rows = previous
+            self.row_betas = previous
 
 
 class BetaModulation(nn.Module):
@@ -78,11 +80,13 @@ class BetaModulation(nn.Module):
 
     def __init__(self, channels: int, beta_embedding: BetaEmbedding, channels_last: bool = False):
         super().__init__()
-        self.film, self.last = FiLM(EMBEDDING_WIDTH, channels), channels_last
+        self.film, self.channels_last = FiLM(EMBEDDING_WIDTH, channels), channels_last
         self.__dict__["dial"] = beta_embedding  # the model's own: not a part of each layer
 
     def forward(self, x: Float[Tensor, "b *channels_space"]) -> Float[Tensor, "b *channels_space"]:
-        if self.last and x.ndim > 2:  # of a Linear on several vectors an image, as in attention
+        if (
+            self.channels_last and x.ndim > 2
+        ):  # of a Linear on several vectors an image, as in attention
             return self.film(x.movedim(-1, 1), self.dial()).movedim(1, -1)
         return self.film(x, self.dial())
 

@@ -18,7 +18,7 @@ class Condition(nn.Module):
     classes: that it knows; 0: it is an image.
     """
 
-    classes = 0
+    num_classes = 0
 
     def __init__(self, width: int):
         super().__init__()
@@ -33,15 +33,15 @@ class Condition(nn.Module):
     ) -> Float[Tensor, "b w"]:
         """kept: False in the rows whose condition is dropped; None: all are kept."""
         vector = self.encode(cond)  # (b, width)
-        return vector if keep_mask is None else self.masked(vector, keep_mask)
+        return vector if keep_mask is None else self.mask_condition(vector, keep_mask)
 
-    def masked(
+    def mask_condition(
         self, vector: Float[Tensor, "b width"], keep_mask: Bool[Tensor, " b"]
     ) -> Float[Tensor, "b width"]:
         # one image, one coin: a whole batch without condition would tie its gradients (trap 20)
         return torch.where(keep_mask[:, None], vector, self.empty.to(vector))  # (b, width)
 
-    def nothing(self, n: int) -> Float[Tensor, "n width"]:
+    def empty_vectors(self, n: int) -> Float[Tensor, "n width"]:
         """`empty` in n rows."""
         return self.empty.expand(n, -1)
 
@@ -51,7 +51,7 @@ class LabelCondition(Condition):
 
     def __init__(self, num_classes: int, width: int):
         super().__init__(width)
-        self.classes = num_classes
+        self.num_classes = num_classes
         self.table = nn.Embedding(num_classes, width)
         nn.init.normal_(self.table.weight, std=1.0)
 

@@ -133,8 +133,8 @@ class ConvDecoder(nn.Module):
     ):
         super().__init__()
         sizes = halving_sizes((shape[1], shape[2]), len(channels))
-        self.bottom = (channels[-1], *sizes[-1])
-        linear = nn.Linear(latent, math.prod(self.bottom))
+        self.bottom_shape = (channels[-1], *sizes[-1])
+        linear = nn.Linear(latent, math.prod(self.bottom_shape))
         # a published decoder with norms has none here, and no rectifier either
         self.expand = nn.Sequential(linear, *([] if norm else [make_activation(slope)]))
         blocks: list[nn.Module] = []
@@ -150,6 +150,6 @@ class ConvDecoder(nn.Module):
         self.image = ToImage(in_channels, shape[0])
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
-        x = self.expand(z).unflatten(1, self.bottom)  # (b, channels[-1], h / 2^n, w / 2^n)
+        x = self.expand(z).unflatten(1, self.bottom_shape)  # (b, channels[-1], h / 2^n, w / 2^n)
         x = self.blocks(x)  # (b, up[-1], h, w)
         return self.image(x)  # (b, c, h, w), no sigmoid: see likelihood

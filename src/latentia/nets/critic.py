@@ -34,12 +34,12 @@ class Critic(nn.Module):
                 outputs.append(image)
         return outputs
 
-    def verdict(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    def to_logits(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         """The logits, from the last features."""
         return self.logit(features.flatten(1)).squeeze(1)  # (b,)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        return self.verdict(self.blocks(image))
+        return self.to_logits(self.blocks(image))
 
 
 class ResidualCritic(nn.Module):
@@ -89,9 +89,9 @@ class PatchCritic(nn.Module):
             outputs.append(block(outputs[-1]))
         return outputs[1:]
 
-    def verdict(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
+    def to_logits(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
         """The logits, from the last features."""
         return self.logit(features).squeeze(1)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h2 w2"]:
-        return self.verdict(self.features(image)[-1])  # (b, h / 2^n, w / 2^n)
+        return self.to_logits(self.features(image)[-1])  # (b, h / 2^n, w / 2^n)

@@ -27,7 +27,7 @@ class Denoiser(nn.Module):
         self.latent_shape, self.width = tuple(latent_shape), width
         self.time = TimeEmbedding(width)
 
-    def vector(
+    def embed_time_and_condition(
         self, t: Float[Tensor, " b"], condition: Float[Tensor, "b width"] | None
     ) -> Float[Tensor, "b width"]:
         """What modulates; t: 0 data, 1 noise."""
@@ -74,7 +74,7 @@ class MLPDenoiser(Denoiser):
         t: Float[Tensor, " b"],
         condition: Float[Tensor, "b width"] | None = None,
     ) -> Float[Tensor, "b d"]:
-        embedding = self.vector(t, condition)  # (b, width)
+        embedding = self.embed_time_and_condition(t, condition)  # (b, width)
         x = self.enter(z)  # (b, width)
         for block in self.blocks:
             x = block(x, embedding)  # (b, width)
@@ -106,7 +106,7 @@ class ConvDenoiser(Denoiser):
         t: Float[Tensor, " b"],
         condition: Float[Tensor, "b width"] | None = None,
     ) -> Float[Tensor, "b c h w"]:
-        embedding = self.vector(t, condition)  # (b, width)
+        embedding = self.embed_time_and_condition(t, condition)  # (b, width)
         x = self.enter(z)  # (b, channels, h, w)
         for block in self.blocks:
             x = block(x, embedding)  # (b, channels, h, w)

@@ -20,11 +20,13 @@ class DCGenerator(nn.Module):
 
     def __init__(self, latent: int, shape: Sequence[int], channels: int = 128, doublings: int = 2):
         super().__init__()
-        self.latent_shape, self.bottom = (
+        self.latent_shape, self.bottom_shape = (
             (latent,),
             _compute_bottom_shape(shape, channels, doublings),
         )
-        self.expand = nn.Sequential(nn.Linear(latent, math.prod(self.bottom)), nn.LeakyReLU(0.2))
+        self.expand = nn.Sequential(
+            nn.Linear(latent, math.prod(self.bottom_shape)), nn.LeakyReLU(0.2)
+        )
         blocks: list[nn.Module] = []
         for _ in range(doublings):
             blocks += [ConvTranspose(channels, channels, 4, 2, 1), nn.LeakyReLU(0.2)]
@@ -32,7 +34,7 @@ class DCGenerator(nn.Module):
         self.image = ToImage(channels, shape[0], 7)
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
-        x = self.expand(z).unflatten(1, self.bottom)  # (b, channels, h / 2^n, w / 2^n)
+        x = self.expand(z).unflatten(1, self.bottom_shape)  # (b, channels, h / 2^n, w / 2^n)
         x = self.blocks(x)  # (b, channels, h, w)
         return self.image(x)  # (b, c, h, w)
 
@@ -47,11 +49,11 @@ class ResidualGenerator(nn.Module):
         self, latent: int, shape: Sequence[int], channels: Sequence[int] = (128, 64), depth: int = 1
     ):
         super().__init__()
-        self.latent_shape, self.bottom = (
+        self.latent_shape, self.bottom_shape = (
             (latent,),
             _compute_bottom_shape(shape, channels[0], len(channels)),
         )
-        self.expand = nn.Linear(latent, math.prod(self.bottom))
+        self.expand = nn.Linear(latent, math.prod(self.bottom_shape))
         blocks: list[nn.Module] = []
         for in_channels, out_channels in zip(
             channels, [*channels[1:], channels[-1] // 2], strict=True
@@ -63,7 +65,7 @@ class ResidualGenerator(nn.Module):
         init_residual_network(self)
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
-        x = self.expand(z).unflatten(1, self.bottom)  # (b, channels[0], h / 2^n, w / 2^n)
+        x = self.expand(z).unflatten(1, self.bottom_shape)  # (b, channels[0], h / 2^n, w / 2^n)
         x = self.blocks(x)  # (b, channels[-1] / 2, h, w)
         return self.image(x)  # (b, c, h, w)
 

@@ -50,8 +50,8 @@ class SpeckleDecoder(nn.Module):
     def __init__(self, latent: int, shape: Sequence[int], channels: Sequence[int] = CHANNELS):
         super().__init__()
         sizes = halving_sizes((shape[1], shape[2]), len(channels))
-        self.bottom = (channels[-1], *sizes[-1])
-        self.expand = nn.Linear(latent, math.prod(self.bottom))
+        self.bottom_shape = (channels[-1], *sizes[-1])
+        self.expand = nn.Linear(latent, math.prod(self.bottom_shape))
         stages: list[nn.Module] = []
         widths = [*channels[::-1], channels[0]]
         for (in_channels, out_channels), padding in zip(
@@ -65,6 +65,6 @@ class SpeckleDecoder(nn.Module):
         self.image = ToImage(channels[0], shape[0])
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
-        x = self.expand(z).unflatten(1, self.bottom)  # (b, channels[-1], h / 2^n, w / 2^n)
+        x = self.expand(z).unflatten(1, self.bottom_shape)  # (b, channels[-1], h / 2^n, w / 2^n)
         x = self.stages(x)  # (b, channels[0], h, w)
         return self.image(x)  # (b, c, h, w), no sigmoid: see likelihood

@@ -64,7 +64,7 @@ class VectorUNet(Denoiser):
         t: Float[Tensor, " b"],
         condition: Float[Tensor, "b width"] | None = None,
     ) -> Float[Tensor, "b d"]:
-        embedding = self.vector(t, condition)  # (b, width)
+        embedding = self.embed_time_and_condition(t, condition)  # (b, width)
         x, skips = z[:, None], []  # (b, 1, d)
         for block, down in zip(self.blocks, self.down, strict=True):
             x = block(x, embedding)  # (b, channels[k], d / 2^k)

@@ -59,13 +59,13 @@ def latent_prior(
     label 4.0 to 4.4; N(0, I) 102, posteriors of held-out images 8.2: docs/prior.md.
     """
     images = open_images(data)
-    max_clusters = images.spec()["count"]["train"] // 20
+    max_clusters = images.to_metadata()["count"]["train"] // 20
     if clusters > max_clusters and not cond:
         images.notes.append(
             f"{max_clusters} groups of latents guide, not {clusters}: each has 20 images."
         )
     clusters = min(clusters, max_clusters)  # one tells nothing apart
-    classes = len(images.classes_of(cond)) if cond else clusters if clusters > 1 else 0
+    classes = len(images.get_class_names(cond)) if cond else clusters if clusters > 1 else 0
     if guidance is None:
         guidance = 1.5 if cond else 1.25
     elif not classes:

@@ -22,7 +22,7 @@ class MeanImageVAE(VAE):
     Of k ones in n the probability is (k + 1/2) / (n + 1), which is never 0 or 1.
     """
 
-    def prepare(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
+    def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
         pixel_sums, n_images = torch.zeros(self.image_shape, dtype=torch.float64), 0
 
         def count_batches() -> Iterator[Batch]:
@@ -33,7 +33,7 @@ class MeanImageVAE(VAE):
                 yield batch
 
         counting_batches = count_batches()
-        columns = super().prepare(counting_batches)
+        columns = super().setup(counting_batches)
         for _ in counting_batches:  # those that it did not want
             pass
         with torch.no_grad():

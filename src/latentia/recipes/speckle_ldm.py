@@ -48,7 +48,7 @@ def speckle_ldm(
     speckle, the mean speckle 0.765 (n = 500 patterns, 1 run): docs/speckle.md.
     """
     images = open_images(data)
-    shape = images.shape_of("pattern")
+    shape = images.get_column_shape("pattern")
     net = (VectorUNet if denoiser == "unet" else MLPDenoiser)(autoencoder.latent_shape)
     model = LatentDiffusion(
         autoencoder,

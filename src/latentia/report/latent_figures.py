@@ -69,7 +69,7 @@ def make_traversal_grid(
     for row in range(n_dims):
         rows.append(traversal.images[row].cpu())
         labels_below += [f"{value:+.2f}" for value in traversal.values[row]]
-        rate, image_value = traversal.rates[row], traversal.own[row]
+        rate, image_value = traversal.kl_per_dim[row], traversal.image_values[row]
         row_labels.append(
             f"z {names[traversal.dims[row]]}\n{rate:.2f} nats\nhere {image_value:+.2f}"
         )
@@ -143,8 +143,8 @@ def draw_associations(
     """Left: nats that each dimension tells of each label, starred where significant; right: how
     well the label is read from the first k dimensions, above chance.
     """
-    relations = associations.relations
-    order = associations.order[: max(24, len(relations[0].scores))]
+    relations = associations.associations
+    order = associations.dims_by_kl[: max(24, len(relations[0].scores))]
     nats = np.stack([relation.information[order] for relation in relations], 1)
     left_width = max(3.2, 2.0 + 0.75 * len(relations))
     with mpl.rc_context(STYLE):
@@ -170,7 +170,10 @@ def draw_associations(
         )
         left_axes.set_yticks(
             range(len(order)),
-            [f"z {names[dimension]}  ({associations.rates[dimension]:.2f})" for dimension in order],
+            [
+                f"z {names[dimension]}  ({associations.kl_per_dim[dimension]:.2f})"
+                for dimension in order
+            ],
             fontsize=8.5,
         )
         left_axes.grid(visible=False)

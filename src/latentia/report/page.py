@@ -74,7 +74,7 @@ def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = (
         result = elbo(model, shown_split)  # pyright: ignore[reportArgumentType]
         save_metrics(run, result)
         figures += _make_headline_metrics(result)
-        first_images = shown_split.batch(slice(0, 12)).image
+        first_images = shown_split.get_batch(slice(0, 12)).image
         sections += [
             _make_reconstruction_section(run, model, first_images, shown_split.name),
             _make_sample_section(run, model),

@@ -35,7 +35,7 @@ def sample_conditions(
         names = names[:MAX_COLUMNS]
         labels = torch.arange(len(names)).repeat(4)
         return model.sample(len(labels), cond=labels), f"columns: {', '.join(names)}"
-    batch = split.batch(slice(0, n_images))
+    batch = split.get_batch(slice(0, n_images))
     cond = batch.columns[model.column]
     samples = [model.sample(len(cond), cond=cond, seed=seed) for seed in (0, 1)]
     size = batch.image.shape[2:]
@@ -51,7 +51,9 @@ def sample_conditions(
 def draw_error_by_time(model: Any, split: Split, seed: int = 0, max_images: int = 5000) -> str:
     """The denoising error of held-out images, per latent dimension, over time."""
     sums, counts = torch.zeros(N_BINS), torch.zeros(N_BINS)
-    for batch, step_context in split.some(max_images).moments(split.at_once(), seed):
+    for batch, step_context in split.subsample(max_images).iterate_with_context(
+        split.max_batch_size(), seed
+    ):
         t, error = model.timed_error(batch, step_context)
         bins = (t * N_BINS).ceil().long().clamp(1, N_BINS) - 1
         sums.index_add_(0, bins.cpu(), error.float().cpu())

@@ -30,7 +30,7 @@ class RenderedImages(NamedTuple):
     """Images (n, c, h, w) in [0, 1], and what a file of each ending holds."""
 
     images: Tensor
-    kinds: dict[str, Callable[[], bytes]]
+    encoders: dict[str, Callable[[], bytes]]
 
 
 def render_latents(
@@ -77,7 +77,7 @@ def render_neighbours(
         for k, distance in find_neighbors(mean, latent_table, n_neighbours, excluded_row=own_row)
     ]
     images = torch.cat(
-        [image, *(split.batch(slice(row, row + 1)).image for row, _ in nearest_rows)]
+        [image, *(split.get_batch(slice(row, row + 1)).image for row, _ in nearest_rows)]
     )
     labels_below = [
         "image",

@@ -22,7 +22,7 @@ def save_training_images(run: RunFolder, event: ImagesRendered) -> None:
 
 def select_strips(event: ImagesRendered) -> dict[str, Tensor]:
     """What there is to see, by kind."""
-    by_kind = {"samples": event.samples, "tracked": event.tracked}
+    by_kind = {"samples": event.samples, "tracked": event.tracked_reconstruction}
     return {kind: images for kind, images in by_kind.items() if images is not None}
 
 

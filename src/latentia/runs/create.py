@@ -40,7 +40,7 @@ def create_run(
     if parent:
         check_data_options(parent, options)
     plan = build_plan(recipe, arguments, modifiers, options, parent)
-    spec = plan.images.spec()  # before the folder exists: bad data leaves nothing behind
+    spec = plan.images.to_metadata()  # before the folder exists: bad data leaves nothing behind
     metadata = {
         "format": FORMAT,
         "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),

@@ -32,7 +32,7 @@ OLD_ATTENTION_NAMES = {
 class DiffusersFolder(RunFolder):
     """The folder, and what a run.json of it would say."""
 
-    def tensors(self) -> dict[str, Tensor]:
+    def load_tensors(self) -> dict[str, Tensor]:
         checkpoint = read_tensors(self.path / WEIGHTS_FILE)[0]
         likelihood = {f"likelihood.{k}": v for k, v in SymmetricGaussian().state_dict().items()}
         return {rename_tensor(key): value for key, value in checkpoint.items()} | likelihood
@@ -40,7 +40,7 @@ class DiffusersFolder(RunFolder):
     def copy_model(self, path: Path) -> None:
         path.mkdir()
         write_json(path / "run.json", self.metadata)
-        write_tensors(path / self.weights.name, self.tensors(), {})
+        write_tensors(path / self.weights.name, self.load_tensors(), {})
 
 
 def open_diffusers_folder(
@@ -72,14 +72,14 @@ def open_diffusers_folder(
             "arguments": {"data": source.name, "config": config},
             "modifiers": {},
             "options": asdict(options),
-            "images": images.spec(),
+            "images": images.to_metadata(),
             "notes": images.notes,
             "parameters": {"vae": sum(p.numel() for p in model.parameters())},
             "machine": describe_machine(),
             "source": "",
         },
     )
-    if mismatch := find_mismatch(model, run.tensors()):
+    if mismatch := find_mismatch(model, run.load_tensors()):
         raise Error(
             f"The weights of {folder} are not those that its {CONFIG_FILE} describes: {mismatch}; copy "
             "the folder anew."

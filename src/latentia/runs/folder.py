@@ -100,7 +100,7 @@ class RunFolder(TrainingFolder):
         recipe, modifiers = self.metadata["recipe"], self.metadata["modifiers"]
         plan = build_plan(recipe, arguments, modifiers, self.options, parent)
         before = self.metadata["images"].get("joined")
-        if before and plan.images.spec().get("joined", before) != before:
+        if before and plan.images.to_metadata().get("joined", before) != before:
             raise Error(
                 f"The labels of {self.path} are no longer those that it was taught with; bring the "
                 "table back, or train a new run."
@@ -127,7 +127,7 @@ class RunFolder(TrainingFolder):
         It needs the folder only, neither the images nor the machine of the training. `tensors`
         replace the weights file.
         """
-        images = Images.described(self.metadata["images"])
+        images = Images.from_metadata(self.metadata["images"])
         model = self.plan(images).model
         load_weights(model, tensors or self.tensors(), self.weights)
         if self.beta is not None:
@@ -160,7 +160,7 @@ class RunFolder(TrainingFolder):
 
     def is_training_data(self, images: Images) -> bool:
         """Whether the run was trained on these images and in these splits."""
-        return images.spec()["fingerprint"] == self.metadata["images"]["fingerprint"]
+        return images.to_metadata()["fingerprint"] == self.metadata["images"]["fingerprint"]
 
     def split(
         self,
@@ -180,14 +180,14 @@ class RunFolder(TrainingFolder):
         split = images.split(name or (default if self.is_training_data(images) else "all"))
         if not len(split):
             raise Error(f"The {split.name} split holds no image; name another with --split.")
-        return labels.onto(split, images.split("all").keys)
+        return labels.join_to(split, images.split("all").keys)
 
     def membership(self, split: Split, data: Any = None) -> list[str]:
         """train, validation or test of the run for each image; `new` for other images."""
         images = self.images(data)
         if not self.is_training_data(images):
             return ["new"] * len(split)
-        return images.membership(split)
+        return images.find_split_names(split)
 
     def copy_model(self, path: Path) -> None:
         """Copy what the model needs, without the state, pictures and times of its training."""

@@ -21,7 +21,7 @@ def resolve_image(
     """
     is_number = name.isdecimal()
     if not is_number and Path(name).expanduser().is_file():
-        return None, Images.described(run.metadata["images"]).preprocess([name])[:1]
+        return None, Images.from_metadata(run.metadata["images"]).preprocess([name])[:1]
     try:
         images = run.split(split_name if split_name and is_number else "all", data)
     except Error as error:
@@ -31,7 +31,7 @@ def resolve_image(
             f"There is no file {name}, nor can images of such a key be read: {error}"
         ) from None
     row = find_row(name, images)
-    return images.keys[row], images.batch(slice(row, row + 1)).image
+    return images.keys[row], images.get_batch(slice(row, row + 1)).image
 
 
 def caption_image(name: str, split_name: str | None) -> str:

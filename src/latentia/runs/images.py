@@ -46,12 +46,12 @@ def open_run_images(
     )
     source = make_source(location, *source_options)
     images = open_images(source, size=tuple(shape[1:]), channels=shape[0])
-    if (require_same or data is None) and images.spec()["fingerprint"] != image_metadata[
+    if (require_same or data is None) and images.to_metadata()["fingerprint"] != image_metadata[
         "fingerprint"
     ]:
         raise Error(
             f"{image_metadata['source']} is no longer what {path} was trained on "
-            f"({images.spec()['count']} images now, {image_metadata['count']} then, or other content); "
+            f"({images.to_metadata()['count']} images now, {image_metadata['count']} then, or other content); "
             "bring the data back, or train a new run."
         )
     return images

@@ -25,8 +25,8 @@ class RecipeCard(NamedTuple):
 
     name: str
     summary: str
-    about: str
-    data: str
+    details: str
+    default_data: str
 
 
 def list_recipes() -> list[str]:

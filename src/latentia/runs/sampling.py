@@ -33,7 +33,7 @@ def resolve_sampling(
     validate_parameters("latentia sample", type(model.sampling), sampling_params)
     options = replace(model.sampling, **sampling_params)
     description = f"learned prior, {options.sampler}, {pluralize(options.steps, 'step')}"
-    if model.column is not None and (is_conditional or model.classes):
+    if model.column is not None and (is_conditional or model.num_classes):
         description += f", guidance {options.guidance:g}"
     elif model.column is not None:
         description += ", without a condition"
@@ -42,9 +42,11 @@ def resolve_sampling(
 
 def list_classes(run: RunFolder, model: Model) -> list[str]:
     """The classes that a model may be asked for: names of labels, or numbers of groups."""
-    if not isinstance(model, HasTrajectory) or not model.classes:
+    if not isinstance(model, HasTrajectory) or not model.num_classes:
         return []
-    return run.metadata["images"]["labels"].get(model.column) or [*map(str, range(model.classes))]
+    return run.metadata["images"]["labels"].get(model.column) or [
+        *map(str, range(model.num_classes))
+    ]
 
 
 def parse_condition(
@@ -70,7 +72,7 @@ def parse_condition(
                     f"There is no image {text} in {split.name}; it has {len(split)}, from 0."
                 )
             row = slice(int(text), int(text) + 1)
-            return split.batch(row).columns[column]
+            return split.get_batch(row).columns[column]
         if not Path(text).is_file():
             raise Error(
                 f"There is no file {text}; --cond is a file, or the number of a test image."

@@ -82,7 +82,7 @@ def choose_beta(
         )
     first_run = candidates[0][1]
     data_split, images = first_run.split(split, data, labels=labels), first_run.images(data)
-    data_split = data_split if n_images is None else data_split.some(n_images)
+    data_split = data_split if n_images is None else data_split.subsample(n_images)
     metric_name, rule, measure_purpose = PURPOSES[kind]
     results = []
     for beta, run in candidates:
@@ -117,7 +117,7 @@ def _make_metric_reader(
 @torch.no_grad()
 def _score_regression(evaluation: Evaluation, label: str) -> tuple[float, float | None]:
     """How well nearest neighbours among posterior means tell a label, out of fold."""
-    data_split: Split = evaluation.part
+    data_split: Split = evaluation.split
     columns = {name: v.numpy() for name, v in data_split.columns.items() if v.ndim == 1}
     if label not in columns:
         raise Error(
@@ -132,7 +132,7 @@ def _score_regression(evaluation: Evaluation, label: str) -> tuple[float, float 
     if not np.isfinite(values).all() or len(np.unique(values)) < 2:
         raise Error(f"--for regression:{label}: it holds NaN, infinity or a single value.")
     prediction = score_prediction(
-        encode_split(evaluation.coder, data_split).mean.astype(np.float64),
+        encode_split(evaluation.autoencoder, data_split).mean.astype(np.float64),
         values,
         kind,
         evaluation.seed,
@@ -143,15 +143,15 @@ def _score_regression(evaluation: Evaluation, label: str) -> tuple[float, float 
 @torch.no_grad()
 def _score_disentangling(evaluation: Evaluation, label: str) -> tuple[float, float | None]:
     """error: the spread over random halves of the images, which is that of the mean of all."""
-    factors = {name: v.numpy() for name, v in evaluation.part.columns.items() if v.ndim == 1}
-    if len(factors) < 2 or len(evaluation.part) < 2 * MIN_IMAGES:
+    factors = {name: v.numpy() for name, v in evaluation.split.columns.items() if v.ndim == 1}
+    if len(factors) < 2 or len(evaluation.split) < 2 * MIN_IMAGES:
         raise Error(
             f"--for disentangling needs two factor columns and {2 * MIN_IMAGES} images; "
-            f"{evaluation.images.source.name} has {len(factors)} and {len(evaluation.part)}: give data with factors, "
+            f"{evaluation.images.source.name} has {len(factors)} and {len(evaluation.split)}: give data with factors, "
             "such as sprites."
         )
     means, rng = (
-        encode_split(evaluation.coder, evaluation.part).mean,
+        encode_split(evaluation.autoencoder, evaluation.split).mean,
         np.random.default_rng(evaluation.seed),
     )
     halves = [rng.permutation(len(means))[: len(means) // 2] for _ in range(10)]

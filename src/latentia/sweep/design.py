@@ -22,7 +22,7 @@ class Axis(NamedTuple):
     log: bool = False
     choices: tuple[str, ...] = ()
 
-    def at(self, fraction: float) -> str:
+    def format_value(self, fraction: float) -> str:
         """The value at this share of the way, 0 to 1, as a word."""
         if self.choices:
             return self.choices[min(int(fraction * len(self.choices)), len(self.choices) - 1)]
@@ -83,7 +83,7 @@ def design_trials(axes: Sequence[Axis], trials: int) -> list[dict[str, str]]:
             warnings.simplefilter("ignore")
             points = qmc.Sobol(len(range_axes), rng=0).random(points_per_setting)
     return [
-        {a.name: a.at(p) for a, p in zip(range_axes, point, strict=True)} | settings
+        {a.name: a.format_value(p) for a, p in zip(range_axes, point, strict=True)} | settings
         for point in points.tolist()
         for settings in grid
     ][:trials]

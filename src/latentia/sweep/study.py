@@ -69,7 +69,7 @@ class Sweep:
         names = [each.name for each in axes]
         if len(set(names)) < len(names):
             raise Error(f"--over names {', '.join(names)}; give each knob once.")
-        self.recipe, self.parse, self.words = recipe, parse, list(train_arguments)
+        self.recipe, self.parse, self.train_arguments = recipe, parse, list(train_arguments)
         self.settings = design_trials(axes, trials)
         integer_names = {
             k.replace("_", "-") for k, v in resolve_parameters(recipe, {}).items() if type(v) is int
@@ -81,19 +81,19 @@ class Sweep:
         self.storage = storage
         metadata = {
             "recipe": recipe,
-            "words": self.words,
+            "words": self.train_arguments,
             "over": list(axis_specs),
             "trials": trials,
         }
         import_optuna()  # before anything is written
-        self._claim(metadata)
+        self._claim_folder(metadata)
 
-    def _claim(self, metadata: dict[str, Any]) -> None:
+    def _claim_folder(self, metadata: dict[str, Any]) -> None:
         """A new folder, or the one of this sweep."""
         file = self.path / SWEEP_FILE
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with self.locked("sweep"):
+            with self.acquire_lock("sweep"):
                 if not file.exists():
                     if any(each.suffix != ".lock" for each in self.path.iterdir()):
                         raise Error(f"{self.path} exists and is no sweep; give another --out.")
@@ -109,7 +109,7 @@ class Sweep:
                 "on with it, or another --out."
             )
 
-    def study(self) -> Any:
+    def open_study(self) -> Any:
         optuna = import_optuna()
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
@@ -120,7 +120,7 @@ class Sweep:
             storage = self.storage or JournalStorage(
                 JournalFileBackend(str(self.path / JOURNAL_FILE))
             )
-            with self.locked("sweep"):
+            with self.acquire_lock("sweep"):
                 study = optuna.create_study(
                     storage=storage,
                     study_name=self.path.name,
@@ -149,7 +149,7 @@ class Sweep:
         return study
 
     @contextmanager
-    def locked(self, name: str, blocking: bool = True) -> Iterator[bool]:
+    def acquire_lock(self, name: str, blocking: bool = True) -> Iterator[bool]:
         """Whether this process holds the lock; the system releases it however the process ends."""
         with (self.path / f"{name}.lock").open("w") as file:
             try:
@@ -159,41 +159,41 @@ class Sweep:
                 return
             yield True
 
-    def run(self, train_and_print: Callable[[RunFolder, Iterator], int]) -> int:
+    def run_trials(self, train_and_print: Callable[[RunFolder, Iterator], int]) -> int:
         """Take trials until none is left; `show` trains one and returns its exit code."""
         from optuna.trial import TrialState as State
 
-        study, skipped = self.study(), set()
+        study, skipped = self.open_study(), set()
         while True:
-            number = self._left_behind(study, skipped)
+            number = self._find_abandoned_trial(study, skipped)
             if number is None:
                 trial = study.ask()
                 number = trial.number
                 if number >= len(self.settings):  # none was waiting: the sampler made one up
                     study.tell(trial, state=State.FAIL)
                     return 0
-            with self.locked(f"{number:03}", blocking=False) as has_lock:
+            with self.acquire_lock(f"{number:03}", blocking=False) as has_lock:
                 state = study.get_trials(deepcopy=False)[number].state
                 if not has_lock or state.is_finished():
                     skipped.add(number)
                     continue
-                exit_code = self._train(study, number, train_and_print)
+                exit_code = self._train_trial(study, number, train_and_print)
                 if exit_code not in (0, 1):  # stopped: it stays begun
                     return exit_code
 
-    def _left_behind(self, study: Any, skipped: set[int]) -> int | None:
+    def _find_abandoned_trial(self, study: Any, skipped: set[int]) -> int | None:
         """A trial that was begun here, and that nobody trains."""
         from optuna.trial import TrialState as State
 
         for trial in study.get_trials(deepcopy=False, states=(State.RUNNING,)):
             is_local = self.storage is None or (self.path / f"{trial.number:03}.lock").exists()
             if is_local and trial.number not in skipped and trial.number < len(self.settings):
-                with self.locked(f"{trial.number:03}", blocking=False) as has_lock:
+                with self.acquire_lock(f"{trial.number:03}", blocking=False) as has_lock:
                     if has_lock:
                         return trial.number
         return None
 
-    def _train(
+    def _train_trial(
         self, study: Any, number: int, train_and_print: Callable[[RunFolder, Iterator], int]
     ) -> int:
         from optuna.trial import TrialState as State
@@ -225,12 +225,12 @@ class Sweep:
                 study.tell(number, list(measure_trade_off(run)))
         return exit_code
 
-    def trials(self) -> list[Trial]:
+    def list_trials(self) -> list[Trial]:
         """The complete ones, in order."""
         from optuna.trial import TrialState as State
 
         complete_trials = []
-        for trial in self.study().get_trials(deepcopy=False, states=(State.COMPLETE,)):
+        for trial in self.open_study().get_trials(deepcopy=False, states=(State.COMPLETE,)):
             complete_trials.append(Trial(trial.number, self.settings[trial.number], *trial.values))
         return complete_trials
 

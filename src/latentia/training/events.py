@@ -71,7 +71,7 @@ class ImagesRendered(NamedTuple):
     step: int
     epoch: int
     samples: Tensor
-    tracked: Tensor | None
+    tracked_reconstruction: Tensor | None
 
 
 class ProfileWritten(NamedTuple):
@@ -105,38 +105,38 @@ class Log:
     """Appends events to log.jsonl, and seconds to timing.jsonl, which no run can repeat."""
 
     def __init__(self, folder: Path):
-        self.rows, self.times = folder / "log.jsonl", folder / "timing.jsonl"
+        self.events_path, self.timing_path = folder / "log.jsonl", folder / "timing.jsonl"
 
-    def bytes(self) -> int:
-        return self.rows.stat().st_size if self.rows.exists() else 0
+    def count_bytes(self) -> int:
+        return self.events_path.stat().st_size if self.events_path.exists() else 0
 
-    def cut(self, length: int) -> None:
+    def truncate(self, length: int) -> None:
         """Forget what was written after the state that the run goes on from.
 
         Raises: Error if the log is shorter than its state says.
         """
-        if self.bytes() < length:
+        if self.count_bytes() < length:
             raise Error(
-                f"{self.rows.parent} is not complete: log.jsonl ends at byte {self.bytes():,} of "
+                f"{self.events_path.parent} is not complete: log.jsonl ends at byte {self.count_bytes():,} of "
                 f"{length:,}. Copy it anew, or train again."
             )
-        if self.rows.exists():
-            os.truncate(self.rows, length)
+        if self.events_path.exists():
+            os.truncate(self.events_path, length)
 
     def sync(self) -> None:
         """The rows are on disk before the state that counts them."""
-        if self.rows.exists():
-            with self.rows.open("rb") as file:
+        if self.events_path.exists():
+            with self.events_path.open("rb") as file:
                 os.fsync(file.fileno())
 
-    def write(self, event: Logged | Validated | Finding) -> None:
+    def write_event(self, event: Logged | Validated | Finding) -> None:
         row = {"event": type(event).__name__.lower(), **event._asdict()}
-        with self.rows.open("a") as file:
+        with self.events_path.open("a") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
 
-    def time(self, step: int, seconds: float, images_per_second: float) -> None:
+    def write_timing(self, step: int, seconds: float, images_per_second: float) -> None:
         row = {"step": step, "seconds": round(seconds, 3), "images_per_s": round(images_per_second)}
-        with self.times.open("a") as file:
+        with self.timing_path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
 

@@ -61,8 +61,8 @@ def init_distributed() -> Iterator[None]:
     try:
         yield
     except Error as error:
-        if not error.shared and not error.alone and (rank := distributed.rank()):
-            error.alone, error.args = True, (f"Process {rank} of {world_size}: {error}",)
+        if not error.on_all_ranks and not error.rank_local and (rank := distributed.rank()):
+            error.rank_local, error.args = True, (f"Process {rank} of {world_size}: {error}",)
         raise
     finally:
         dist.destroy_process_group()
@@ -103,7 +103,7 @@ def run_on_rank0(make: Callable[[], T]) -> T | None:
         except Error as exception:
             error = exception
     if rank0_error := distributed.all_gather_objects(error)[0]:
-        rank0_error.shared = True
+        rank0_error.on_all_ranks = True
         raise rank0_error
     return result
 

@@ -49,26 +49,26 @@ def train(
     with use_threads(options.threads), restore_global_generators():
         loop = Loop(plan, run, options, diagnose)
         state = loop.state
-        steps_to_trace = loop.total - state.step if profile and loop.writes else 0
+        steps_to_trace = loop.total_steps - state.step if profile and loop.is_writer else 0
         with (
             catch_stop_signals() as stop_event,
             trace_steps(run.path / "trace.json", steps_to_trace) as record_step,
         ):
             while not state.complete:
-                context = loop.moment()
+                context = loop.step_context()
                 try:
                     yield from loop.advance(context, stop_event)
                     yield from record_step()
                 except NonFiniteError as error:
-                    yield loop.restore(context, str(error))
+                    yield loop.restore_state(context, str(error))
                     if state.failures >= MAX_FAILURES:
-                        yield TrainingFinished(state.step, loop.total, EndReason.NON_FINITE)
+                        yield TrainingFinished(state.step, loop.total_steps, EndReason.NON_FINITE)
                         return
-                if loop.stopping and not state.complete:
-                    yield TrainingFinished(state.step, loop.total, EndReason.STOPPED)
+                if loop.should_stop and not state.complete:
+                    yield TrainingFinished(state.step, loop.total_steps, EndReason.STOPPED)
                     return
         plan.model.eval()
-        yield TrainingFinished(loop.total, loop.total, EndReason.COMPLETE)
+        yield TrainingFinished(loop.total_steps, loop.total_steps, EndReason.COMPLETE)
 
 
 class Loop:
@@ -91,7 +91,7 @@ class Loop:
         self.batch = min(plan.batch, len(images))
         if not self.batch:
             raise Error("There is no image to train on; give more, or a smaller --validation.")
-        self.share = (
+        self.rank_batch_size = (
             self.batch // distributed.world_size()
         )  # rows of the batch that are this process's
         if self.batch % distributed.world_size():
@@ -100,27 +100,29 @@ class Loop:
                 "processes; give a --batch that is a multiple of their number.",
                 on_all_ranks=True,
             )
-        self.images = images.beside(plan.model.prepare(images.batches(images.at_once())))
+        self.images = images.with_columns(
+            plan.model.setup(images.iterate_batches(images.max_batch_size()))
+        )
         # the short batch at the end is left out: each epoch's order leaves out others
-        self.an_epoch = len(self.images) // self.batch
-        self.total = self.an_epoch * plan.epochs
-        self.order, self.order_of = torch.empty(0), -1
+        self.steps_per_epoch = len(self.images) // self.batch
+        self.total_steps = self.steps_per_epoch * plan.epochs
+        self.image_order, self.order_epoch = torch.empty(0), -1
         self.state, self.log = State(plan), Log(run.path)
-        self.watch = Validator(plan, options, self.state, self.log, diagnose, self.device)
-        self.stopping = False
+        self.validator = Validator(plan, options, self.state, self.log, diagnose, self.device)
+        self.should_stop = False
         has_state = run.state.exists() or run.weights.exists()  # weights alone: an incomplete run
         distributed.barrier()  # before the first process writes anything
         if has_state:
             length = self.state.load(run.state)
-            if self.writes:
-                self.log.cut(length)
-                write_tensors(run.weights, self.state.weights(), {"step": self.state.step})
+            if self.is_writer:
+                self.log.truncate(length)
+                write_tensors(run.weights, self.state.final_weights(), {"step": self.state.step})
         else:
-            if self.writes:
-                self.log.cut(0)
-                run.update_metadata(plan.model.facts())
-            self.save()
-        self.started, self.first = time.perf_counter(), self.state.step
+            if self.is_writer:
+                self.log.truncate(0)
+                run.update_metadata(plan.model.metadata())
+            self.save_state()
+        self.start_time, self.first_step = time.perf_counter(), self.state.step
 
     def advance(self, context: StepContext, stop_event: threading.Event) -> Iterator[Event]:
         """One step and all that is due after it.
@@ -129,104 +131,113 @@ class Loop:
         """
         state, options = self.state, self.options
         with record_span(STEP_SPAN):
-            self.step(context)
-        if state.step % options.log_every == 0 or state.step == self.total:
-            yield self.logged()
-        at_end_of_epoch = state.step % self.an_epoch == 0
+            self.train_step(context)
+        if state.step % options.log_every == 0 or state.step == self.total_steps:
+            yield self.log_step()
+        at_end_of_epoch = state.step % self.steps_per_epoch == 0
         if at_end_of_epoch:
-            yield from self.watch.at_end_of(self.epoch, self.writes)
-        state.complete = state.step == self.total
+            yield from self.validator.finish_epoch(self.epoch, self.is_writer)
+        state.complete = state.step == self.total_steps
         save_due = at_end_of_epoch or state.step % options.save_every == 0
         # asked once a step: a signal that comes after this is met by the next one, which is saved
-        self.stopping = distributed.any_rank(stop_event.is_set())
-        if save_due or self.stopping:
-            self.save()
+        self.should_stop = distributed.any_rank(stop_event.is_set())
+        if save_due or self.should_stop:
+            self.save_state()
             yield StateSaved(state.step)
 
     @property
-    def writes(self) -> bool:
+    def is_writer(self) -> bool:
         """One process keeps the run folder."""
         return distributed.rank() == 0
 
     @property
     def epoch(self) -> int:
         """Of the step just taken, from 1."""
-        return (self.state.step - 1) // self.an_epoch + 1
+        return (self.state.step - 1) // self.steps_per_epoch + 1
 
-    def moment(self) -> StepContext:
-        first_row = distributed.rank() * self.share
+    def step_context(self) -> StepContext:
+        first_row = distributed.rank() * self.rank_batch_size
         return StepContext(
-            self.state.step, self.total, self.options.seed, len(self.images), first_row, self.batch
+            self.state.step,
+            self.total_steps,
+            self.options.seed,
+            len(self.images),
+            first_row,
+            self.batch,
         )
 
-    def rows(self, context: StepContext) -> Batch:
-        epoch, step_in_epoch = divmod(context.step, self.an_epoch)
-        if epoch != self.order_of:
+    def load_batch(self, context: StepContext) -> Batch:
+        epoch, step_in_epoch = divmod(context.step, self.steps_per_epoch)
+        if epoch != self.order_epoch:
             rng = make_generator(context.seed, "order", epoch)
-            self.order = self.images.order(rng)
-            self.order_of = epoch
+            self.image_order = self.images.draw_order(rng)
+            self.order_epoch = epoch
         first_row = step_in_epoch * self.batch + context.first_row
-        return self.images.batch(self.order[first_row : first_row + self.share])
+        return self.images.get_batch(self.image_order[first_row : first_row + self.rank_batch_size])
 
-    def step(self, context: StepContext) -> None:
+    def train_step(self, context: StepContext) -> None:
         """Every player's turn."""
         state = self.state
         with record_span("data"):
-            batch = self.rows(context)
+            batch_size = self.load_batch(context)
         seed_global_generators(context.seed, per_rank("dropout/shared"), context.step)
         with self.autocast, record_span("forward"):
-            shared = self.plan.model.shared(batch, context)  # once, before any player steps
+            shared = self.plan.model.shared(batch_size, context)  # once, before any player steps
         for name, player in state.players.items():
-            adam, lr = self.plan.optim[name], self.rate(name, context.step)
-            player_step = PlayerStep(name, player, batch, context, shared, self.autocast)
-            step_result = player_step.descend(self.plan.model, state.optimizers[name], adam, lr)
+            adam, lr = self.plan.optim[name], self.learning_rate(name, context.step)
+            player_step = PlayerStep(name, player, batch_size, context, shared, self.autocast)
+            step_result = player_step.optimizer_step(
+                self.plan.model, state.optimizers[name], adam, lr
+            )
             if step_result is None:
                 continue
             weights, means, norm = step_result
-            state.add(name, {**means, "gradient_norm": norm}, weights)
+            state.add_terms(name, {**means, "gradient_norm": norm}, weights)
         state.step += 1
         # statistics of BatchNorm are of each process's rows; every save is the same on all
         distributed.all_reduce_mean(b for b in self.plan.model.buffers() if b.is_floating_point())
-        if state.averaged:
+        if state.ema:
             with record_span("optimizer"):
-                state.averaged.update(self.plan.model, state.step, self.batch)
+                state.ema.update(self.plan.model, state.step, self.batch)
 
-    def rate(self, player: str, step: int) -> float:
+    def learning_rate(self, player: str, step: int) -> float:
         """The learning rate at a step, from 0."""
         adam = self.plan.optim[player]
         # of the middle of the step: a schedule that begins or ends at 0 wastes no step there
-        return adam.lr * adam.schedule((step + 0.5) / self.total) * self.state.lr_scale
+        return adam.lr * adam.schedule((step + 0.5) / self.total_steps) * self.state.lr_scale
 
-    def logged(self) -> Logged:
+    def log_step(self) -> Logged:
         player_rows = {}
         for name in self.state.players:
-            if weights := self.state.weights_of.pop(name, None):
-                means = self.state.means(name)
+            if weights := self.state.term_weights.pop(name, None):
+                means = self.state.pop_means(name)
                 # in the model's order: that of the sums is another one after a resume
                 terms = {term: means[term] for term in weights}
-                lr, norm = self.rate(name, self.state.step - 1), means["gradient_norm"]
+                lr, norm = self.learning_rate(name, self.state.step - 1), means["gradient_norm"]
                 player_rows[name] = {
                     "weights": weights,
                     "lr": lr,
                     "gradient_norm": norm,
                     "terms": terms,
                 }
-        monitors = {k: float(v) for k, v in self.plan.model.gauges().items() if v.isfinite()}
+        monitors = {k: float(v) for k, v in self.plan.model.monitors().items() if v.isfinite()}
         images = self.state.step * self.batch
-        event = Logged(self.state.step, self.total, self.epoch, images, player_rows, monitors)
-        seconds = time.perf_counter() - self.started
-        if self.writes:
-            self.log.write(event)
-            self.log.time(event.step, seconds, (event.step - self.first) * self.batch / seconds)
+        event = Logged(self.state.step, self.total_steps, self.epoch, images, player_rows, monitors)
+        seconds = time.perf_counter() - self.start_time
+        if self.is_writer:
+            self.log.write_event(event)
+            self.log.write_timing(
+                event.step, seconds, (event.step - self.first_step) * self.batch / seconds
+            )
         return event
 
-    def restore(self, context: StepContext, reason: str) -> Finding:
+    def restore_state(self, context: StepContext, reason: str) -> Finding:
         """Back to the last good state at half the learning rate; that, too, is a state on disk."""
         state, failures = self.state, self.state.failures + 1
         length = state.load(self.run.state)
         distributed.barrier()  # until all have read it
-        if self.writes:
-            self.log.cut(length)
+        if self.is_writer:
+            self.log.truncate(length)
         state.failures = failures
         state.lr_scale /= 2
         consequence = f"back to step {state.step:,}, learning rate times {state.lr_scale:g}"
@@ -238,18 +249,18 @@ class Loop:
         finding = Finding(
             context.step, NON_FINITE, f"Step {context.step:,}: {reason}; {consequence}."
         )
-        if self.writes:
-            self.log.write(finding)
-        self.save()
+        if self.is_writer:
+            self.log.write_event(finding)
+        self.save_state()
         return finding
 
-    def save(self) -> None:
+    def save_state(self) -> None:
         """Raises: NonFinite rather than commit a state that nothing good can come back from."""
         for name, parameter in self.plan.model.named_parameters():
             if not parameter.isfinite().all():
                 raise NonFiniteError(f"the parameter {name} is not finite")
-        if self.writes:
+        if self.is_writer:
             self.log.sync()
-            self.state.save(self.run.state, self.log.bytes())
-            write_tensors(self.run.weights, self.state.weights(), {"step": self.state.step})
+            self.state.save(self.run.state, self.log.count_bytes())
+            write_tensors(self.run.weights, self.state.final_weights(), {"step": self.state.step})
         distributed.barrier()  # a state is what all can come back to

@@ -21,7 +21,7 @@ class Adam:
     clip: float | None = None
     schedule: Schedule = CONSTANT_ONE
 
-    def build(self, module: nn.Module) -> "FusedAdamW":
+    def build_optimizer(self, module: nn.Module) -> "FusedAdamW":
         """AdamW, which without weight decay is Adam."""
         return FusedAdamW(
             module.parameters(),

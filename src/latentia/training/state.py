@@ -20,25 +20,27 @@ class State:
     def __init__(self, plan: Plan):
         self.model = plan.model
         self.players = plan.model.players()
-        self.optimizers = {k: plan.optim[k].build(p.module) for k, p in self.players.items()}
-        self.averaged = EMA(plan.model, plan.average) if plan.average else None
-        self.selected: dict[str, Tensor] | None = None
+        self.optimizers = {
+            k: plan.optim[k].build_optimizer(p.module) for k, p in self.players.items()
+        }
+        self.ema = EMA(plan.model, plan.average) if plan.average else None
+        self.best_weights: dict[str, Tensor] | None = None
         self.sums: dict[str, Tensor] = {}  # of terms since the last logged row
-        self.weights_of: dict[str, dict[str, float]] = {}  # the last of each player's terms since
+        self.term_weights: dict[str, dict[str, float]] = {}  # the last of each player's terms since
         self.step = 0
-        self.best = float("inf")
+        self.best_score = float("inf")
         self.lr_scale = 1.0
         self.failures = 0
         self.complete = False
 
-    def add(
+    def add_terms(
         self, player: str, values: dict[str, Tensor], weights: dict[str, float | Tensor]
     ) -> None:
         """To the sums of which the next log row shows the means; weights: its terms', as they are.
 
         A player or a term need not act at every step: a row tells of all that did since the last.
         """
-        last_weights = self.weights_of.setdefault(player, {})
+        last_weights = self.term_weights.setdefault(player, {})
         # one per image: their mean
         last_weights |= {
             k: w.mean().item() if isinstance(w, Tensor) else w for k, w in weights.items()
@@ -51,27 +53,27 @@ class State:
                     self.sums[key] + increment if key in self.sums else increment.clone()
                 )
 
-    def means(self, player: str) -> dict[str, float]:
+    def pop_means(self, player: str) -> dict[str, float]:
         """Means since they were last asked for."""
         player_keys = [key for key in self.sums if key.startswith(f"{player}/")]
         sums = {key.split("/", 1)[1]: self.sums.pop(key).item() for key in player_keys}
         return {k: value / sums[f"{k}#"] for k, value in sums.items() if not k.endswith("#")}
 
-    def weights(self) -> dict[str, Tensor]:
+    def final_weights(self) -> dict[str, Tensor]:
         """What every command but resume reads: selected by validation, else averaged, else last."""
-        if self.selected is not None:
-            return self.selected
-        return self.averaged.tensors if self.averaged else self.model.state_dict()
+        if self.best_weights is not None:
+            return self.best_weights
+        return self.ema.tensors if self.ema else self.model.state_dict()
 
-    def select(self) -> None:
-        current = self.averaged.tensors if self.averaged else self.model.state_dict()
-        self.selected = {k: v.detach().clone() for k, v in current.items()}
+    def select_weights(self) -> None:
+        current = self.ema.tensors if self.ema else self.model.state_dict()
+        self.best_weights = {k: v.detach().clone() for k, v in current.items()}
 
     def save(self, path: Path, log_bytes: int) -> None:
         sections = {
             "model": self.model.state_dict(),
-            "averaged": self.averaged.tensors if self.averaged else {},
-            "selected": self.selected or {},
+            "averaged": self.ema.tensors if self.ema else {},
+            "selected": self.best_weights or {},
             "sums": self.sums,
         }
         for name, optimizer in self.optimizers.items():
@@ -85,12 +87,12 @@ class State:
         }
         metadata = {
             "step": self.step,
-            "best": None if self.best == float("inf") else self.best,
+            "best": None if self.best_score == float("inf") else self.best_score,
             "lr_scale": self.lr_scale,
             "failures": self.failures,
             "complete": self.complete,
             "log_bytes": log_bytes,
-            "weights_of": self.weights_of,
+            "weights_of": self.term_weights,
             "groups": groups,
         }
         write_tensors(path, tensors, metadata)
@@ -104,9 +106,11 @@ class State:
             sections.setdefault(section, {})[name] = value
         load_weights(self.model, sections.get("model", {}), path)
         device = next(self.model.parameters()).device
-        if self.averaged:
-            self.averaged.tensors = {k: v.to(device) for k, v in sections["averaged"].items()}
-        self.selected = {k: v.to(device) for k, v in sections.get("selected", {}).items()} or None
+        if self.ema:
+            self.ema.tensors = {k: v.to(device) for k, v in sections["averaged"].items()}
+        self.best_weights = {
+            k: v.to(device) for k, v in sections.get("selected", {}).items()
+        } or None
         self.sums = {k: v.to(device) for k, v in sections.get("sums", {}).items()}
         for name, optimizer in self.optimizers.items():
             restore_moments(optimizer, self.players[name].module, sections.get(f"optim:{name}", {}))
@@ -117,8 +121,8 @@ class State:
                 group.update({**group_state, **betas})
         self.step, self.lr_scale = metadata["step"], metadata["lr_scale"]
         self.failures, self.complete = metadata["failures"], metadata["complete"]
-        self.weights_of = metadata.get("weights_of", {})
-        self.best = float("inf") if metadata["best"] is None else metadata["best"]
+        self.term_weights = metadata.get("weights_of", {})
+        self.best_score = float("inf") if metadata["best"] is None else metadata["best"]
         return metadata["log_bytes"]
 
 

@@ -27,17 +27,21 @@ class PlayerStep:
     name: str
     player: Player
     batch: Batch
-    moment: StepContext
+    context: StepContext
     shared: Shared
     autocast: torch.autocast
 
-    def terms(self) -> Terms:
+    def compute_terms(self) -> Terms:
         """The same numbers however often they are asked for: dropout's generator has an address."""
-        seed_global_generators(self.moment.seed, per_rank(f"dropout/{self.name}"), self.moment.step)
+        seed_global_generators(
+            self.context.seed, per_rank(f"dropout/{self.name}"), self.context.step
+        )
         with self.autocast:
-            return self.player.terms(self.batch, self.moment, self.shared)
+            return self.player.terms(self.batch, self.context, self.shared)
 
-    def descend(self, model: nn.Module, optimizer: torch.optim.Optimizer, adam: Adam, lr: float):
+    def optimizer_step(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, adam: Adam, lr: float
+    ):
         """One step; returns each term's weight and mean, and the gradient's norm before clipping.
 
         None if the player has no term at this moment, and so stays as it is.
@@ -46,7 +50,7 @@ class PlayerStep:
         """
         with freeze_others(self.player, model):
             with record_span("forward"):
-                terms = self.terms()
+                terms = self.compute_terms()
                 if not terms:
                     return None
                 means = {name: value.mean() for name, (_, value) in terms.items()}
@@ -66,11 +70,13 @@ class PlayerStep:
             with record_span("waiting"):  # for the device
                 finite_sum = norm.item() + loss.item()
             if not math.isfinite(finite_sum):
-                location = self.where()  # in every process: terms may wait for the others
+                location = self.locate_failure()  # in every process: terms may wait for the others
                 bad_terms = [
-                    reason for reason in distributed.all_gather_objects(self.blame(terms)) if reason
+                    reason
+                    for reason in distributed.all_gather_objects(self.describe_bad_term(terms))
+                    if reason
                 ]
-                reason = (bad_terms[0] if bad_terms else self.explain()) + location
+                reason = (bad_terms[0] if bad_terms else self.describe_bad_gradient()) + location
                 optimizer.zero_grad(set_to_none=True)
                 raise NonFiniteError(reason)
             with record_span("optimizer"):
@@ -82,10 +88,10 @@ class PlayerStep:
                 optimizer.zero_grad(set_to_none=True)
         return weights, means, norm
 
-    def blame(self, terms: Terms) -> str | None:
+    def describe_bad_term(self, terms: Terms) -> str | None:
         """The first term that is not finite, and its images; None: it is no term."""
         for name, (_, value) in terms.items():
-            rows = (~value.isfinite()).nonzero().flatten() + self.moment.first_row
+            rows = (~value.isfinite()).nonzero().flatten() + self.context.first_row
             if len(rows):
                 row_list = ", ".join(map(str, rows[:8].tolist())) + (
                     ", ..." if len(rows) > 8 else ""
@@ -94,14 +100,14 @@ class PlayerStep:
                 return f"{name} is not finite in {count}"
         return None
 
-    def explain(self) -> str:
+    def describe_bad_gradient(self) -> str:
         """What was not finite first, if not a term."""
         for name, parameter in self.player.module.named_parameters():
             if parameter.grad is not None and not parameter.grad.isfinite().all():
                 return f"the gradient of {name} is not finite"
         return f"the gradient of {self.name} is too large to have a norm"
 
-    def where(self) -> str:
+    def locate_failure(self) -> str:
         """The first module whose output is not finite; the pass is run again to see it."""
         failing_modules: list[str] = []
         names = {id(module): name for name, module in self.player.module.named_modules()}
@@ -113,7 +119,7 @@ class PlayerStep:
 
         hooks = [m.register_forward_hook(check_output) for m in self.player.module.modules()]
         try:
-            self.terms()
+            self.compute_terms()
         finally:
             for hook in hooks:
                 hook.remove()

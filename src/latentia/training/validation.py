@@ -36,7 +36,7 @@ class Validator:
         diagnose: Callable[[], list[Finding]],
         device: torch.device,
     ):
-        self.plan, self.options, self.state, self.log, self.look = (
+        self.plan, self.options, self.state, self.log, self.diagnose = (
             plan,
             options,
             state,
@@ -44,48 +44,48 @@ class Validator:
             diagnose,
         )
         self.device = device
-        self.validation = plan.images.split("validation").to(device)
+        self.validation_split = plan.images.split("validation").to(device)
         interval = max(1, round(plan.epochs / RENDER_COUNT))
-        self.looked_epochs = {1, *range(interval, plan.epochs + 1, interval)} - {plan.epochs}
-        self.pictured_epochs = {*self.looked_epochs, plan.epochs}
+        self.finding_epochs = {1, *range(interval, plan.epochs + 1, interval)} - {plan.epochs}
+        self.render_epochs = {*self.finding_epochs, plan.epochs}
         if type(plan.model).sample is Model.sample:  # a model that draws nothing
-            self.pictured_epochs = set()
-        self.tracked = self.find_tracked()
+            self.render_epochs = set()
+        self.tracked_image = self.find_tracked_image()
 
-    def at_end_of(self, epoch: int, is_writer: bool) -> Iterator[Event]:
+    def finish_epoch(self, epoch: int, is_writer: bool) -> Iterator[Event]:
         """writes: whether this process keeps the run folder.
 
         Raises: NonFinite if the validation is not finite.
         """
-        if event := self.validated(epoch, is_writer):
+        if event := self.validate(epoch, is_writer):
             yield event
-        if is_writer and epoch in self.pictured_epochs:
-            yield self.pictured(epoch)
-        if is_writer and epoch in self.looked_epochs:
-            yield from self.looked()
+        if is_writer and epoch in self.render_epochs:
+            yield self.render_progress(epoch)
+        if is_writer and epoch in self.finding_epochs:
+            yield from self.early_findings()
 
-    def validated(self, epoch: int, is_writer: bool) -> Validated | None:
+    def validate(self, epoch: int, is_writer: bool) -> Validated | None:
         """Held-out images in float32, with the weights that would be kept."""
         state, model = self.state, self.plan.model
-        if not len(self.validation):
+        if not len(self.validation_split):
             return None
-        with swap_weights(model, state.averaged.tensors if state.averaged else None):
-            values = score_split(model, self.validation, self.options.seed)
+        with swap_weights(model, state.ema.tensors if state.ema else None):
+            values = score_split(model, self.validation_split, self.options.seed)
         if not values:
             return None
         if non_finite := [name for name, value in values.items() if not math.isfinite(value)]:
             raise NonFiniteError(f"{non_finite[0]} of the validation images is not finite")
-        current_score = values.get(model.selected_by or "", state.best)
-        is_best = current_score < state.best
+        current_score = values.get(model.selection_metric or "", state.best_score)
+        is_best = current_score < state.best_score
         if is_best:
-            state.best = current_score
-            state.select()
-        event = Validated(state.step, epoch, values, len(self.validation), is_best)
+            state.best_score = current_score
+            state.select_weights()
+        event = Validated(state.step, epoch, values, len(self.validation_split), is_best)
         if is_writer:
-            self.log.write(event)
+            self.log.write_event(event)
         return event
 
-    def find_tracked(self) -> Tensor | None:
+    def find_tracked_image(self) -> Tensor | None:
         """The image to follow, (1, c, h, w).
 
         Raises: Error if there is no such image, or the model does not reconstruct.
@@ -103,28 +103,32 @@ class Validator:
         return images.preprocess([name])[:1].to(self.device)
 
     @torch.no_grad()
-    def pictured(self, epoch: int) -> ImagesRendered:
+    def render_progress(self, epoch: int) -> ImagesRendered:
         """Samples of a fixed seed, by the weights that would be kept; nothing of the run moves."""
         model, state = self.plan.model, self.state
         with (
-            swap_weights(model, state.averaged.tensors if state.averaged else None),
+            swap_weights(model, state.ema.tensors if state.ema else None),
             evaluation_mode(model),
         ):
             reconstruction = None
-            if self.tracked is not None and isinstance(model, HasLatents):
-                reconstruction = model.decode(model.encode(self.tracked).mean).cpu()
+            if self.tracked_image is not None and isinstance(model, HasLatents):
+                reconstruction = model.decode(model.encode(self.tracked_image).mean).cpu()
             return ImagesRendered(
                 state.step, epoch, model.sample(SAMPLE_COUNT, seed=0).cpu(), reconstruction
             )
 
-    def looked(self) -> Iterator[Finding]:
+    def early_findings(self) -> Iterator[Finding]:
         """Each kind once a run: the log, which a resume cuts to its state, knows what was said."""
-        findings = self.look()
-        logged_kinds = {row.get("kind") for row in read_rows(self.log.rows)} if findings else set()
+        findings = self.diagnose()
+        logged_kinds = (
+            {row.get("kind") for row in read_rows(self.log.events_path)} if findings else set()
+        )
         for finding in findings:
             if finding.kind not in logged_kinds:
                 finding = finding._replace(step=self.state.step)
-                self.log.write(finding._replace(cure=()))  # commands name folders: no run repeats
+                self.log.write_event(
+                    finding._replace(cure=())
+                )  # commands name folders: no run repeats
                 yield finding
 
 
@@ -136,10 +140,10 @@ def score_split(
 
     Several processes take the batches in turn.
     """
-    batch_size = batch_size or split.at_once()
+    batch_size = batch_size or split.max_batch_size()
 
     def score_batch(batch_index: int) -> dict[str, float]:
-        batch, context = split.moment(batch_index, batch_size, seed)
+        batch, context = split.get_with_context(batch_index, batch_size, seed)
         return {key: v.double().sum().item() for key, v in model.score(batch, context).items()}
 
     with evaluation_mode(model):

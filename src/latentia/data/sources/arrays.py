@@ -23,28 +23,28 @@ LABEL_NAMES = ("y", "label", "labels")
 class ArrayReader:
     """Images by split, (n, c, h, w) each, and the columns of all of them in row order."""
 
-    label: str
-    parts: dict[str, np.ndarray]
+    source_name: str
+    images_by_split: dict[str, np.ndarray]
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     classes: dict[str, list[str] | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def identity(self) -> None:
+    def fingerprint(self) -> None:
         return None
 
-    def survey(self, options: LoadOptions) -> SourceInfo:
-        counts = {name: len(split_images) for name, split_images in self.parts.items()}
-        shapes = {split_images.shape[1:] for split_images in self.parts.values()}
+    def read_info(self, options: LoadOptions) -> SourceInfo:
+        counts = {name: len(split_images) for name, split_images in self.images_by_split.items()}
+        shapes = {split_images.shape[1:] for split_images in self.images_by_split.values()}
         channels = {shape[0] for shape in shapes}
         if len(channels) > 1:
             raise Error(
-                f"{self.label} holds images of {' and '.join(map(str, sorted(channels)))} channels;"
+                f"{self.source_name} holds images of {' and '.join(map(str, sorted(channels)))} channels;"
                 " all must have as many: give arrays of one kind."
             )
         return SourceInfo(
             sorted({shape[1:] for shape in shapes}),
             channels.pop(),
-            any(split_images.dtype != np.uint8 for split_images in self.parts.values()),
+            any(split_images.dtype != np.uint8 for split_images in self.images_by_split.values()),
             [
                 f"{name}/{row}" if len(counts) > 1 else str(row)
                 for name, count in counts.items()
@@ -56,15 +56,15 @@ class ArrayReader:
             self.notes,
         )
 
-    def fill(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
+    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         first_row = 0
-        for split_images in self.parts.values():
+        for split_images in self.images_by_split.values():
             for start in range(0, len(split_images), CHUNK_SIZE):
                 images = scale_images(
-                    split_images[start : start + CHUNK_SIZE], preprocessing.white, self.label
+                    split_images[start : start + CHUNK_SIZE], preprocessing.white, self.source_name
                 )
                 out[first_row : first_row + len(images)] = fit_images(
-                    images, preprocessing, self.label
+                    images, preprocessing, self.source_name
                 )
                 first_row += len(images)
 
@@ -73,21 +73,21 @@ class ArrayReader:
 class ArrayFileReader:
     """A .npy or .npz file, read when it is needed."""
 
-    label: str
+    source_name: str
     path: Path
-    arrays: ArrayReader | None = None
+    array_reader: ArrayReader | None = None
 
-    def identity(self) -> str:
+    def fingerprint(self) -> str:
         stat = self.path.stat()
         return f"{self.path.name}\0{stat.st_size}\0{stat.st_mtime_ns}"
 
-    def survey(self, options: LoadOptions) -> SourceInfo:
-        self.arrays = load_array_file(self.path, self.label)
-        return self.arrays.survey(options)
+    def read_info(self, options: LoadOptions) -> SourceInfo:
+        self.array_reader = load_array_file(self.path, self.source_name)
+        return self.array_reader.read_info(options)
 
-    def fill(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        assert self.arrays is not None
-        self.arrays.fill(out, preprocessing)
+    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
+        assert self.array_reader is not None
+        self.array_reader.read_into(out, preprocessing)
 
 
 def looks_like_color(array: np.ndarray) -> bool:

@@ -16,16 +16,16 @@ from latentia.data.reader import LoadOptions, SourceInfo
 class FolderReader:
     """Every image among the listed files; whatever else is among them is named in the notes."""
 
-    label: str
-    listed: list[FileEntry]
-    files: ImageFiles | None = None
+    source_name: str
+    entries: list[FileEntry]
+    image_files: ImageFiles | None = None
 
-    def identity(self) -> str:
-        return "\n".join(f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.listed)
+    def fingerprint(self) -> str:
+        return "\n".join(f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries)
 
-    def survey(self, options: LoadOptions) -> SourceInfo:
+    def read_info(self, options: LoadOptions) -> SourceInfo:
         image_entries, other_entries = [], []
-        for file in self.listed:
+        for file in self.entries:
             (
                 image_entries if looks_like_image(file) or is_decodable(file) else other_entries
             ).append(file)
@@ -33,34 +33,36 @@ class FolderReader:
             has_tar_files = any(file.key.endswith(".tar") for file in other_entries)
             stream_hint = ", or --stream to read its .tar files" if has_tar_files else ""
             raise Error(
-                f"{self.label} holds no images ({pluralize(len(other_entries), 'other file')}); give a"
+                f"{self.source_name} holds no images ({pluralize(len(other_entries), 'other file')}); give a"
                 f" folder of PNG, JPEG, TIFF or other images, in sub-folders or not{stream_hint}."
             )
-        self.files = ImageFiles(
-            self.label,
+        self.image_files = ImageFiles(
+            self.source_name,
             [file.key for file in image_entries],
             lambda start, stop: [file.path for file in image_entries[start:stop]],
         )
-        self.files.survey(options.channels)
-        notes = self.files.notes()
+        self.image_files.scan_headers(options.channels)
+        notes = self.image_files.collect_notes()
         if other_entries:
             notes.append(
-                f"{self.label}: not images, not used: {abbreviate_list([f.key for f in other_entries])}."
+                f"{self.source_name}: not images, not used: {abbreviate_list([f.key for f in other_entries])}."
             )
-        keys = self.files.keys()
+        keys = self.image_files.list_keys()
         top_folders = {key.split("/", 1)[0] for key in keys if "/" in key}
         if split_folders := sorted(top_folders & {"train", "val", "valid", "validation", "test"}):
             notes.append(
-                f"{self.label}: {', '.join(split_folders)} are read as any other folder; train, validation"
+                f"{self.source_name}: {', '.join(split_folders)} are read as any other folder; train, validation"
                 " and test are drawn by seed."
             )
         columns, classes = derive_labels(keys)
         split_counts = {"train": len(keys)}
-        return SourceInfo(*self.files.kind(), keys, split_counts, columns, classes, notes)
+        return SourceInfo(
+            *self.image_files.summarize_headers(), keys, split_counts, columns, classes, notes
+        )
 
-    def fill(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        assert self.files is not None
-        self.files.decode(out, preprocessing)
+    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
+        assert self.image_files is not None
+        self.image_files.decode_into(out, preprocessing)
 
 
 def is_decodable(file: FileEntry) -> bool:

@@ -34,45 +34,51 @@ class PairReader:
     many pages, each page has its partner. Patterns keep their own common size.
     """
 
-    label: str
+    source_name: str
     speckle: FolderReader
     patterns: FolderReader
-    loose: list[str]  # files beside the two sub-folders
-    pattern: np.ndarray = field(default_factory=lambda: np.empty(0))
-    order: list[int] = field(default_factory=list)  # row of the pattern of each speckle image
+    loose_files: list[str]  # files beside the two sub-folders
+    pattern_pixels: np.ndarray = field(default_factory=lambda: np.empty(0))
+    pattern_rows: list[int] = field(
+        default_factory=list
+    )  # row of the pattern of each speckle image
 
-    def identity(self) -> str:
-        return f"{SPECKLE_FOLDER}\n{self.speckle.identity()}\n{PATTERNS_FOLDER}\n{self.patterns.identity()}"
+    def fingerprint(self) -> str:
+        return f"{SPECKLE_FOLDER}\n{self.speckle.fingerprint()}\n{PATTERNS_FOLDER}\n{self.patterns.fingerprint()}"
 
-    def survey(self, options: LoadOptions) -> SourceInfo:
-        speckle_info = self.speckle.survey(options)
-        pattern_info = self.patterns.survey(options)
-        self.order = self.matched(speckle_info.keys, pattern_info.keys)
+    def read_info(self, options: LoadOptions) -> SourceInfo:
+        speckle_info = self.speckle.read_info(options)
+        pattern_info = self.patterns.read_info(options)
+        self.pattern_rows = self.match_partners(speckle_info.keys, pattern_info.keys)
         if len(pattern_info.sizes) > 1:
-            raise self.uneven(pattern_info)
+            raise self.make_size_error(pattern_info)
         shape = (len(speckle_info.keys), pattern_info.channels, *pattern_info.sizes[0])
         # filled with the pixels: only a shape may be asked for
-        self.pattern = np.empty(shape, np.float32 if pattern_info.deep else np.uint8)
+        self.pattern_pixels = np.empty(
+            shape, np.float32 if pattern_info.high_bit_depth else np.uint8
+        )
         loose_notes = (
-            [f"{self.label}: not used: {abbreviate_list(self.loose)}."] if self.loose else []
+            [f"{self.source_name}: not used: {abbreviate_list(self.loose_files)}."]
+            if self.loose_files
+            else []
         )
         return speckle_info._replace(
-            columns={"pattern": self.pattern, **speckle_info.columns},
+            columns={"pattern": self.pattern_pixels, **speckle_info.columns},
             classes={"pattern": None, **speckle_info.classes},
             notes=[*speckle_info.notes, *pattern_info.notes, *loose_notes],
         )
 
-    def fill(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        channels, height, width = self.pattern.shape[1:]
-        unsorted_patterns = np.empty_like(self.pattern)
+    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
+        channels, height, width = self.pattern_pixels.shape[1:]
+        unsorted_patterns = np.empty_like(self.pattern_pixels)
         pattern_preprocessing = Preprocessing(
             height, width, channels, preprocessing.white, preprocessing.background
         )
-        self.patterns.fill(unsorted_patterns, pattern_preprocessing)
-        self.pattern[:] = unsorted_patterns[self.order]
-        self.speckle.fill(out, preprocessing)
+        self.patterns.read_into(unsorted_patterns, pattern_preprocessing)
+        self.pattern_pixels[:] = unsorted_patterns[self.pattern_rows]
+        self.speckle.read_into(out, preprocessing)
 
-    def matched(self, speckle_keys: list[str], pattern_keys: list[str]) -> list[int]:
+    def match_partners(self, speckle_keys: list[str], pattern_keys: list[str]) -> list[int]:
         """For each key of `seen` the place of its partner in `shown`.
 
         Raises: Error if one has no partner, or more than one.
@@ -88,28 +94,28 @@ class PairReader:
         if unpaired_names:
             summary = abbreviate_list([f"{name} ({problem})" for name, problem in unpaired_names])
             raise Error(
-                f"{self.label} holds {pluralize(len(unpaired_names), 'image')} without a partner: {summary}."
+                f"{self.source_name} holds {pluralize(len(unpaired_names), 'image')} without a partner: {summary}."
                 f" Give {SPECKLE_FOLDER}/NAME and {PATTERNS_FOLDER}/NAME for each, or remove them."
             )
         counts = Counter(speckle_keys) | Counter(pattern_keys)
         if duplicate_names := sorted(name for name, count in counts.items() if count > 1):
             raise Error(
-                f"{self.label} holds {pluralize(len(duplicate_names), 'name')} more than once, with other "
+                f"{self.source_name} holds {pluralize(len(duplicate_names), 'name')} more than once, with other "
                 f"suffixes: {abbreviate_list(duplicate_names)}. Leave one file of each name in {SPECKLE_FOLDER}/ and"
                 f" in {PATTERNS_FOLDER}/."
             )
         row_by_name = {name: row for row, name in enumerate(pattern_keys)}
         return [row_by_name[name] for name in speckle_keys]
 
-    def uneven(self, pattern_info: SourceInfo) -> Error:
-        assert self.patterns.files is not None
+    def make_size_error(self, pattern_info: SourceInfo) -> Error:
+        assert self.patterns.image_files is not None
         key_by_size: dict[str, str] = {}
-        page_headers = chain.from_iterable(self.patterns.files.headers.values())
+        page_headers = chain.from_iterable(self.patterns.image_files.headers.values())
         for key, page in zip(pattern_info.keys, page_headers, strict=True):
             key_by_size.setdefault(f"{page.height}x{page.width}", key)
         summary = abbreviate_list([f"{size} such as {key}" for size, key in key_by_size.items()])
         return Error(
-            f"{self.patterns.label} holds images of {len(key_by_size)} sizes: {summary}. Patterns enter as"
+            f"{self.patterns.source_name} holds images of {len(key_by_size)} sizes: {summary}. Patterns enter as"
             " they were shown, all of one size: resize them."
         )
 

@@ -90,7 +90,7 @@ class Source:
             return text
         return str(Path(text).expanduser().resolve())
 
-    def reader(self) -> Reader | ShardReader:
+    def make_reader(self) -> Reader | ShardReader:
         """The one that reads this kind; touches no more than the folder's entries."""
         if isinstance(self.data, tuple | dict):
             raise Error(

@@ -17,11 +17,11 @@ ShardColumns = dict[str, tuple[list[float], list[str] | None]]  # one number an 
 class ShardIndex(NamedTuple):
     """What the shards of one file hold, in order."""
 
-    rows: list[int]  # images of each
-    sizes: list[int]  # bytes of each
+    row_counts: list[int]  # images of each
+    byte_sizes: list[int]  # bytes of each
     keys: list[str]
     columns: ShardColumns
-    first: Sequence[Any]  # the first image's `Header`
+    first_header: Sequence[Any]  # the first image's `Header`
     notes: list[str]
 
 
@@ -157,8 +157,8 @@ def is_numeric(dtype: str) -> bool:
 class ShardFormat(NamedTuple):
     """index(files, path, name); images(files, path, shard): the encoded images."""
 
-    index: Callable[[Any, str, str], ShardIndex]
-    images: Callable[[Any, str, int], list[bytes]]
+    build_index: Callable[[Any, str, str], ShardIndex]
+    read_images: Callable[[Any, str, int], list[bytes]]
 
 
 SHARD_FORMATS = {

@@ -37,18 +37,18 @@ STREAMABLE_SOURCES = (
 class ShardReader:
     """Every .tar and .parquet file of `where`, over `fsspec`: a path, a URL or a hub's name."""
 
-    label: str
-    where: str
+    source_name: str
+    location: str
     shards: list[Shard] = field(default_factory=list)
-    deep: bool = False
-    large: bool = False
+    high_bit_depth: bool = False
+    has_large_images: bool = False
 
-    def identity(self) -> None:
+    def fingerprint(self) -> None:
         """None: its pixels are not kept."""
 
-    def survey(self, options: LoadOptions) -> SourceInfo:
-        check_file_channels(options.channels, self.label)
-        filesystem, paths = find_shards(self.where, self.label)
+    def read_info(self, options: LoadOptions) -> SourceInfo:
+        check_file_channels(options.channels, self.source_name)
+        filesystem, paths = find_shards(self.location, self.source_name)
         keys, shards, indices, notes = [], [], [], []
         split_counts: dict[str, int] = dict.fromkeys(SPLIT_NAMES, 0)
         for name in sorted(
@@ -59,8 +59,10 @@ class ShardReader:
             notes += [f"{name}: {note}" for note in index.notes]
             if not index.keys:
                 continue
-            for number, (rows, size) in enumerate(zip(index.rows, index.sizes, strict=True)):
-                shard_name = f"{name}, row group {number}" if len(index.rows) > 1 else name
+            for number, (rows, size) in enumerate(
+                zip(index.row_counts, index.byte_sizes, strict=True)
+            ):
+                shard_name = f"{name}, row group {number}" if len(index.row_counts) > 1 else name
                 fetch_images = partial(find_shard_format(path).images, filesystem, path, number)
                 shards += [Shard(shard_name, rows, size, fetch_images)] if rows else []
             keys += [f"{name}/{key}" for key in index.keys]
@@ -68,27 +70,32 @@ class ShardReader:
             indices.append(index)
         if not keys:
             raise Error(
-                f"{self.label} holds no images; give shards with images, of a .tar NAME.jpg or the"
+                f"{self.source_name} holds no images; give shards with images, of a .tar NAME.jpg or the"
                 " like, of parquet a column image."
             )
         headers = [ImageHeader(*index.first) for index in indices]
         sizes = sorted({(header.height, header.width) for header in headers})
-        self.shards, self.deep = shards, any(header.deep for header in headers)
-        self.large = any(height * width > SMALL_IMAGE_PIXELS for height, width in sizes)
+        self.shards, self.high_bit_depth = shards, any(header.high_bit_depth for header in headers)
+        self.has_large_images = any(height * width > SMALL_IMAGE_PIXELS for height, width in sizes)
         columns, classes, dropped_columns = join_columns(indices)
         notes += (
-            [f"{self.label}: columns not used: {abbreviate_list(dropped_columns)}."]
+            [f"{self.source_name}: columns not used: {abbreviate_list(dropped_columns)}."]
             if dropped_columns
             else []
         )
         split_counts = {split: count for split, count in split_counts.items() if count}
-        channels = 3 if any(header.colour for header in headers) else 1
-        return SourceInfo(sizes, channels, self.deep, keys, split_counts, columns, classes, notes)
+        channels = 3 if any(header.is_color for header in headers) else 1
+        return SourceInfo(
+            sizes, channels, self.high_bit_depth, keys, split_counts, columns, classes, notes
+        )
 
-    def streamed(self, preprocessing: Preprocessing) -> StreamedPixels:
+    def open_pixels(self, preprocessing: Preprocessing) -> StreamedPixels:
         """The pixels; `survey` was called before."""
         return StreamedPixels(
-            self.shards, preprocessing, self.deep, count_processors() if self.large else 1
+            self.shards,
+            preprocessing,
+            self.high_bit_depth,
+            count_processors() if self.has_large_images else 1,
         )
 
 

@@ -24,30 +24,32 @@ SYNTHETIC_MODULES = {
 class SyntheticReader:
     """ "vehicles", or "vehicles:500" for the first 500."""
 
-    label: str
-    arrays: ArrayReader | None = None
+    source_name: str
+    array_reader: ArrayReader | None = None
 
-    def identity(self) -> str:
+    def fingerprint(self) -> str:
         """The text of the function's file: another text may mean other images."""
-        module_spec = find_spec(SYNTHETIC_MODULES[self.label.partition(":")[0]])
+        module_spec = find_spec(SYNTHETIC_MODULES[self.source_name.partition(":")[0]])
         assert module_spec is not None
         return hashlib.sha256(Path(str(module_spec.origin)).read_bytes()).hexdigest()
 
-    def survey(self, options: LoadOptions) -> SourceInfo:
-        name, _, count = self.label.partition(":")
+    def read_info(self, options: LoadOptions) -> SourceInfo:
+        name, _, count = self.source_name.partition(":")
         if count and not (count.isdecimal() and int(count)):
-            raise Error(f"{self.label} is no number of images; write {name}:500 for 500 of them.")
+            raise Error(
+                f"{self.source_name} is no number of images; write {name}:500 for 500 of them."
+            )
         arguments = {"n": int(count)} if count else {}
         if options.size and options.size[0] == options.size[1]:
             arguments["size"] = options.size[0]  # else drawn as it is by default, then resized
         function = getattr(import_module(SYNTHETIC_MODULES[name]), name)
         pixels, columns, classes = function(**arguments)
         class_names = {key: names for key, names in classes.items() if names}
-        self.arrays = ArrayReader(
-            self.label, {"train": to_nchw(pixels, self.label)}, columns, class_names
+        self.array_reader = ArrayReader(
+            self.source_name, {"train": to_nchw(pixels, self.source_name)}, columns, class_names
         )
-        return self.arrays.survey(options)
+        return self.array_reader.read_info(options)
 
-    def fill(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        assert self.arrays is not None
-        self.arrays.fill(out, preprocessing)
+    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
+        assert self.array_reader is not None
+        self.array_reader.read_into(out, preprocessing)

@@ -34,20 +34,20 @@ SPLIT_PATTERN = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_ALIASES)})(?:[^a-z]|$
 class TableReader:
     """`where` is OWNER/NAME, OWNER/NAME:CONFIG, a folder in the hub's layout or a parquet file."""
 
-    label: str
-    where: str | Path
-    files: ImageFiles | None = None
+    source_name: str
+    location: str | Path
+    image_files: ImageFiles | None = None
 
-    def identity(self) -> str:
-        if isinstance(self.where, str):
-            return f"hub\0{self.where}"
-        location = Path(self.where)
+    def fingerprint(self) -> str:
+        if isinstance(self.location, str):
+            return f"hub\0{self.location}"
+        location = Path(self.location)
         stats = [(path.relative_to(location), path.stat()) for path in list_parquet_files(location)]
         return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
 
-    def survey(self, options: LoadOptions) -> SourceInfo:
-        tables, notes = self.load()
-        column = find_image_column(tables["train"].features, self.label)
+    def read_info(self, options: LoadOptions) -> SourceInfo:
+        tables, notes = self.load_splits()
+        column = find_image_column(tables["train"].features, self.source_name)
         keys, split_counts, first_rows = [], {}, []
         for name, table in tables.items():
             first_rows.append(len(keys))
@@ -61,61 +61,63 @@ class TableReader:
                 files += fetch_rows(max(start - first_row, 0), max(stop - first_row, 0))
             return files
 
-        self.files = ImageFiles(self.label, keys, fetch_files, paged=False)
-        self.files.survey(options.channels)
+        self.image_files = ImageFiles(self.source_name, keys, fetch_files, all_pages=False)
+        self.image_files.scan_headers(options.channels)
         columns, classes, dropped_notes = read_scalar_columns(
-            list(tables.values()), column, self.label
+            list(tables.values()), column, self.source_name
         )
-        notes += self.files.notes() + dropped_notes
-        return SourceInfo(*self.files.kind(), keys, split_counts, columns, classes, notes)
+        notes += self.image_files.collect_notes() + dropped_notes
+        return SourceInfo(
+            *self.image_files.summarize_headers(), keys, split_counts, columns, classes, notes
+        )
 
-    def fill(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        assert self.files is not None
-        self.files.decode(out, preprocessing)
+    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
+        assert self.image_files is not None
+        self.image_files.decode_into(out, preprocessing)
 
-    def load(self) -> tuple[dict[str, Any], list[str]]:
+    def load_splits(self) -> tuple[dict[str, Any], list[str]]:
         """The splits by our names, in order, and a note of those that are not used."""
         with silence_datasets(), make_scratch_folder() as folder:
-            tables = dict(self.fetched(folder))
+            tables = dict(self.load_tables(folder))
         if "train" not in tables and len(tables) == 1:  # a table of one split, whatever its name
             tables = {"train": next(iter(tables.values()))}
         if "train" not in tables:
             raise Error(
-                f"{self.label} has the splits {', '.join(tables)}, and none is called train; give a"
+                f"{self.source_name} has the splits {', '.join(tables)}, and none is called train; give a"
                 " data set with a train split, or one parquet file."
             )
         if not len(tables["train"]):
-            raise Error(f"{self.label} has no rows; give a data set with images.")
+            raise Error(f"{self.source_name} has no rows; give a data set with images.")
         unused_splits = [name for name in tables if name not in SPLIT_NAMES]
         notes = (
-            [f"{self.label}: splits not used: {abbreviate_list(unused_splits)}."]
+            [f"{self.source_name}: splits not used: {abbreviate_list(unused_splits)}."]
             if unused_splits
             else []
         )
         return {name: tables[name] for name in SPLIT_NAMES if name in tables}, notes
 
-    def fetched(self, folder: str) -> Any:
+    def load_tables(self, folder: str) -> Any:
         import datasets
 
         try:
-            if isinstance(self.where, str):
-                name, _, config = self.where.partition(":")
+            if isinstance(self.location, str):
+                name, _, config = self.location.partition(":")
                 with ask_hub_once(name):
                     return datasets.load_dataset(name, config or None)
-            files = group_by_split(self.where)
+            files = group_by_split(self.location)
             return datasets.load_dataset("parquet", data_files=files, cache_dir=folder)
         except Exception as error:  # the network, the hub, pyarrow: each has errors of its own
-            raise Error(self.reason(error)) from error
+            raise Error(self.describe_failure(error)) from error
 
-    def reason(self, error: Exception) -> str:
+    def describe_failure(self, error: Exception) -> str:
         message = summarize_exception(error)
-        if isinstance(self.where, str):
+        if isinstance(self.location, str):
             return (
-                f"{self.label} is not in the local cache and cannot be fetched from the hub"
+                f"{self.source_name} is not in the local cache and cannot be fetched from the hub"
                 f" ({message}); connect to the network once, check the name, or give a folder that"
                 " holds its parquet files."
             )
-        return f"{self.label} cannot be read as parquet ({message}); copy or write the file anew."
+        return f"{self.source_name} cannot be read as parquet ({message}); copy or write the file anew."
 
 
 def parse_hub_name(text: str) -> str:

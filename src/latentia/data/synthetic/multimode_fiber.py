@@ -122,20 +122,20 @@ class MultimodeFiber:
 
     seed: int = 0
     size: int = 96
-    core: float = 12.5  # radius
+    core_radius: float = 12.5  # radius
     na: float = 0.22
     wavelength: float = 0.85
     coupling: float = 1.0
-    view: float = 1.1  # half the side of the grid, in core radii
+    grid_half_width: float = 1.1  # half the side of the grid, in core radii
 
     def __post_init__(self) -> None:
         if not 0 <= self.coupling <= 1:
             raise Error(
                 f"coupling {self.coupling} is not in [0, 1]: 0 is none, 1 is Haar's measure."
             )
-        if min(self.core, self.na, self.wavelength) <= 0:
+        if min(self.core_radius, self.na, self.wavelength) <= 0:
             raise Error(
-                f"core {self.core}, na {self.na} and wavelength {self.wavelength} must be above 0."
+                f"core {self.core_radius}, na {self.na} and wavelength {self.wavelength} must be above 0."
             )
         if self.pitch > self.wavelength / (4 * self.na):
             min_size = int(np.ceil(self.size * self.pitch * 4 * self.na / self.wavelength))
@@ -147,12 +147,12 @@ class MultimodeFiber:
     @property
     def pitch(self) -> float:
         """Side of a pixel."""
-        return 2 * self.view * self.core / self.size
+        return 2 * self.grid_half_width * self.core_radius / self.size
 
     @cached_property
     def modes(self) -> np.ndarray:
         """(size * size, modes), orthonormal."""
-        return lp_modes(self.core, self.na, self.wavelength, self.view, self.size)
+        return lp_modes(self.core_radius, self.na, self.wavelength, self.grid_half_width, self.size)
 
     @cached_property
     def unitary(self) -> np.ndarray:
@@ -163,12 +163,14 @@ class MultimodeFiber:
     @cached_property
     def radius(self) -> np.ndarray:
         """Of each pixel's centre, in core radii: (size, size)."""
-        axis = ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.view
+        axis = ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.grid_half_width
         return np.hypot(axis, axis[:, None])
 
-    def spots(self, h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
+    def illuminated_pixels(self, h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the lit pixels, and of the h x w pattern's pixel that lights each."""
-        axis = ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.view / np.sqrt(0.5)
+        axis = (
+            ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.grid_half_width / np.sqrt(0.5)
+        )
         lit_indices = np.flatnonzero(abs(axis) < 1)
         row, column = (np.floor((axis[lit_indices] + 1) / 2 * side).astype(int) for side in (h, w))
         pixels, source_pixels = (
@@ -179,7 +181,7 @@ class MultimodeFiber:
 
     def illumination(self, patterns: np.ndarray) -> np.ndarray:
         """Patterns (n, 1, h, w) of amplitudes in [0, 1] as fields on the grid, (n, size * size)."""
-        pixels, source_pixels = self.spots(*patterns.shape[2:])
+        pixels, source_pixels = self.illuminated_pixels(*patterns.shape[2:])
         field = np.zeros((len(patterns), self.size**2))
         field[:, pixels] = patterns.reshape(len(patterns), -1)[:, source_pixels] / np.sqrt(
             len(pixels)
@@ -190,7 +192,7 @@ class MultimodeFiber:
         """Amplitudes of the input modes, (n, modes); their summed square is the guided power."""
         return patterns.reshape(len(patterns), -1) @ mode_overlaps(self, *patterns.shape[2:])
 
-    def carry(self, coefficients: np.ndarray) -> np.ndarray:
+    def propagate(self, coefficients: np.ndarray) -> np.ndarray:
         """The field on the camera for amplitudes of input modes: (n, size, size), complex."""
         output = coefficients @ self.unitary.T
         field = np.real(output) @ self.modes.T + 1j * (np.imag(output) @ self.modes.T)
@@ -198,7 +200,7 @@ class MultimodeFiber:
 
     def field(self, patterns: np.ndarray) -> np.ndarray:
         """The field on the camera for patterns (n, 1, h, w): (n, size, size), complex."""
-        return self.carry(self.coefficients(patterns))
+        return self.propagate(self.coefficients(patterns))
 
     def intensity(self, patterns: np.ndarray) -> np.ndarray:
         """|field|^2, before any noise: (n, size, size)."""
@@ -209,7 +211,7 @@ class MultimodeFiber:
 @lru_cache(maxsize=4)
 def mode_overlaps(fiber: MultimodeFiber, h: int, w: int) -> np.ndarray:
     """Overlap of each pattern pixel's light with each mode, (h * w, modes)."""
-    pixels, source_pixels = fiber.spots(h, w)
+    pixels, source_pixels = fiber.illuminated_pixels(h, w)
     overlaps = np.zeros((h * w, fiber.modes.shape[1]))
     np.add.at(overlaps, source_pixels, fiber.modes[pixels])
     return overlaps / np.sqrt(len(pixels))

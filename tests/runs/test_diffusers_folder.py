@@ -190,6 +190,9 @@ def test_what_a_config_does_not_say_is_what_diffusers_takes():
     from diffusers import AutoencoderKL
 
     theirs, ours = AutoencoderKL().config, read_architecture({})
-    assert (ours.latent, ours.groups) == (theirs.latent_channels, theirs.norm_num_groups)
+    assert (ours.latent_channels, ours.norm_groups) == (
+        theirs.latent_channels,
+        theirs.norm_num_groups,
+    )
     assert ours.widths == tuple(theirs.block_out_channels)
     assert ours.scale == theirs.scaling_factor

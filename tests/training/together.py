@@ -133,7 +133,7 @@ def same_skip(folder):
     """Step 7 is not finite in the second process alone: both leave it, and go on as one."""
     images = np.random.default_rng(0).integers(0, 256, (100, 20, 20), dtype=np.uint8)
     options = latentia.Options(validation=1 / 8, save_every=5)
-    honest, step, seen, trail = VAE.terms, Loop.step, [], []
+    honest, step, seen, trail = VAE.terms, Loop.train_step, [], []
 
     def poisoned(self, batch, moment, shared=None):
         terms = honest(self, batch, moment, shared)

@@ -122,7 +122,7 @@ def test_every_moment_has_its_parameters_strides_after_a_restore():
     def made():
         torch.manual_seed(0)
         module = torch.nn.Conv2d(3, 5, 3).to(memory_format=torch.channels_last)
-        return module, Adam(1e-2).build(module)
+        return module, Adam(1e-2).build_optimizer(module)
 
     def descend(module, optimizer, steps):
         for k in range(steps):

@@ -227,7 +227,7 @@ def test_one_bad_step_is_survived(array_file, tmp_path, monkeypatch):
 def test_the_module_that_overflowed_first_is_named(array_file, tmp_path):
     knobs = {"data": array_file, "hidden": 8, "batch": 16, "epochs": 1}
     run, plan = create_run("mnist_mlp_vae", knobs, {}, Options(), tmp_path / "r")
-    layer = plan.model.decoder.layers[0]
+    layer = plan.model.decoder.layers_per_block[0]
     layer.register_forward_hook(lambda module, given, output: output * float("inf"))
     findings = [
         e
@@ -297,7 +297,7 @@ def test_what_is_found_early_is_said_and_written_once_a_kind_before_the_last_epo
         return [Finding(0, "late", "Look now.", cure=("do",))] if len(asked) > 1 else []
 
     seen = list(train(plan, run, options, look))
-    an_epoch = seen[-1].total // 4
+    an_epoch = seen[-1].total_steps // 4
     found = [(e.kind, e.step, e.cure) for e in seen if isinstance(e, Finding)]
     assert found == [("late", 2 * an_epoch, ("do",))]
     assert len(asked) == 3
@@ -336,7 +336,7 @@ def test_after_a_bad_step_everything_is_as_it_was_saved(array_file, tmp_path, mo
         if isinstance(event, Finding):
             break
     now = read_tensors(run.state)[0]
-    assert event.step == 5
+    assert event.train_step == 5
     assert saved.keys() == now.keys()
     assert all(torch.equal(saved[key], now[key]) for key in saved)
     for key, value in plan.model.state_dict().items():
@@ -389,7 +389,7 @@ def test_clipping_shortens_the_gradient_and_keeps_its_direction():
         off = torch.autocast("cpu", torch.bfloat16, enabled=False)
         turn = PlayerStep("x", player, batch, StepContext(0, 1, 0, 4, 0, 4), None, off)
         sgd = torch.optim.SGD(module.parameters(), 1.0)
-        _, _, norm = turn.descend(module, sgd, Adam(1.0, clip=clip), 1.0)
+        _, _, norm = turn.optimizer_step(module, sgd, Adam(1.0, clip=clip), 1.0)
         return module.weight.detach() - before, norm.item()
 
     free, norm = moved(None)

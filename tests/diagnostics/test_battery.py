@@ -101,7 +101,7 @@ HEALTHY = (
 
 def images(seed, where):
     """Digits with something wrong, as files."""
-    digits = (load_digits().images * 255 / 16).astype(np.uint8)
+    digits = (load_digits().read_images * 255 / 16).astype(np.uint8)
     labels = load_digits().target
     order = np.random.default_rng(seed).permutation(len(digits))
     digits, labels = digits[order], labels[order]

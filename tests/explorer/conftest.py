@@ -59,7 +59,7 @@ def place(tmp_path_factory):
 
 def photos(folder):
     """300 digits in folders of their class, and all of them as an array in the order of listing."""
-    batch = open_images("digits", size=32).split("all").batch(slice(0, 300))
+    batch = open_images("digits", size=32).split("all").get_batch(slice(0, 300))
     arrays = (batch.image[:, 0] * 255).round().to(torch.uint8).numpy()
     labels = batch.columns["label"].numpy()
     order = np.argsort(labels, kind="stable")
@@ -79,7 +79,7 @@ def served(place):
         worker = Worker()
         runs = [RunSession.open(str(place / name), data, "all", worker) for name in names]
         for run in runs if read else ():
-            run.read()
+            run.load_latents()
         app = SecurityMiddleware(create_application(runs, worker), host, token)
         return TestClient(app, base_url=f"http://{host}:8000")
 

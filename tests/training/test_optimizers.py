@@ -13,7 +13,7 @@ def test_the_kernel_called_straight_is_pytorchs_adamw_bit_for_bit():
     nets = [nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 2)) for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
     how = Adam(1e-2, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1)
-    ours = how.build(nets[0])
+    ours = how.build_optimizer(nets[0])
     theirs = torch.optim.AdamW(
         nets[1].parameters(), 1e-2, (0.8, 0.95), 1e-6, weight_decay=0.1, fused=True
     )

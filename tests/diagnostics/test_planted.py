@@ -64,8 +64,8 @@ def test_clipping(tmp_path, norm):
 def test_after_a_kill_only_rows_of_steps_that_the_weights_have_taken_count(tmp_path):
     told = [*rows([1.0] * 4), {"event": "validated", "step": 300, "epoch": 3, "values": {}}]
     one = patient(tmp_path, rows=told, about_state={"step": 200, "complete": False})
-    assert [row["step"] for row in one.logged] == [100, 200]
-    assert one.validated == []
+    assert [row["step"] for row in one.training_rows] == [100, 200]
+    assert one.validation_rows == []
 
 
 def test_before_the_first_row_beta_is_the_knobs(tmp_path):
@@ -253,7 +253,7 @@ def test_a_condition_that_is_ignored(tmp_path, heeds, monkeypatch):
     one = patient(tmp_path, model=prior)
     monkeypatch.setattr(diffusion, "evaluating", nullcontext)
     split = one.held_out
-    prior.true = split.batch(torch.arange(len(split))).columns["label"]
+    prior.true = split.get_batch(torch.arange(len(split))).columns["label"]
     assert (diffusion.condition_ignored(one) is None) == heeds
 
 
@@ -379,7 +379,7 @@ def test_large_images_are_looked_at_in_smaller_numbers(tmp_path):
     one = patient(tmp_path)
     for shape, most in (([1, 28, 28], 2000), ([1, 64, 64], 512), ([3, 512, 512], 200)):
         one.run.metadata["images"]["shape"] = shape
-        assert one.most == most
+        assert one.max_images == most
 
 
 def test_a_prior_asked_by_images_is_judged_by_samples_of_the_held_out_ones(tmp_path):
@@ -392,7 +392,7 @@ def test_a_prior_asked_by_images_is_judged_by_samples_of_the_held_out_ones(tmp_p
 
     one = patient(tmp_path, model=Asked())
     assert len(one.samples) == len(one.model.cond)
-    assert torch.equal(one.model.cond, one.held_out.batch(slice(None)).columns["label"])
+    assert torch.equal(one.model.cond, one.held_out.get_batch(slice(None)).columns["label"])
 
 
 def test_cures_of_a_vae_gans_duel_change_what_its_critic_is(tmp_path):
@@ -404,6 +404,6 @@ def test_cures_of_a_vae_gans_duel_change_what_its_critic_is(tmp_path):
     assert "--adversarial-weight 1" in adversary.restore_balance(published)[0]
     usual = patient(tmp_path / "b", "vaegan", logged=won)
     assert "--gamma 0.009" in adversary.restore_balance(usual)[0]
-    del usual.knobs["gamma"]
+    del usual.parameters["gamma"]
     assert "--lr" in adversary.restore_balance(usual)[0]
     assert "--reconstructions 0.5" in adversary.weight_samples(usual)[0]

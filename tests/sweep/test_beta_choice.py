@@ -80,7 +80,7 @@ def test_a_table_that_names_some_images_chooses_by_these(place, tmp_path, capsys
 def test_what_lies_within_the_error_is_said():
     rows = [Candidate(1, 5.0, 0.3), Candidate(2, 4.0, 0.3), Candidate(3, 4.4, 0.3)]
     found = BetaChoice("sampling", "", "", "validation", 9, rows[1], rows)
-    assert found.alike == [3]
+    assert found.equivalent_betas == [3]
 
 
 def test_choices_for_several_purposes_are_kept_and_spoilt_ones_are_none(place, tmp_path):

@@ -271,9 +271,9 @@ def test_runs_are_described_beside_the_loop_and_whatever_is_turned_meanwhile(
     served, place, monkeypatch
 ):
     run = RunSession.open(str(place / "vae"), None, "all", Worker())
-    run.read()
+    run.load_latents()
     whole = summary.describe_dimensions(run)
-    run.maps.clear()
+    run.cache.clear()
 
     def turned(*given):
         run.trained = run.shown = None

@@ -35,7 +35,7 @@ def test_the_bits_of_a_run_are_the_same_with_and_without(array_file, tmp_path):
     assert sum(isinstance(event, Profiled) for event in seen) == 1
     for name in ("log.jsonl", "state.safetensors", "weights.safetensors"):
         assert (traced.path / name).read_bytes() == (plain.path / name).read_bytes()
-    assert traced.about["options"] == plain.about["options"]  # a resume traces nothing
+    assert traced.metadata["options"] == plain.metadata["options"]  # a resume traces nothing
     assert not (plain.path / "trace.json").exists()
 
 

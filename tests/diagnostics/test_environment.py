@@ -40,7 +40,7 @@ def test_no_traceback_whatever_is_missing(name, module):
 def test_libraries_are_those_that_the_package_asks_for_by_extra_and_old_ones_do_not_fit():
     asked = ["torch>=2.6", "numpy>=99", "no-such.thing[all]>=1", 'scipy>=1.2; extra == "web"']
     found = environment.check_libraries(asked)
-    assert [(x.name, x.fits) for x in found["latentia"]] == [
+    assert [(x.name, x.is_satisfied) for x in found["latentia"]] == [
         ("torch", True), ("numpy", False), ("no-such.thing", False),
     ]  # fmt: skip
     assert [x.name for x in found["web"]] == ["scipy"]
