@@ -87,10 +87,7 @@ def table(recipe: str, found: list[dict], cost: list[float]) -> list[str]:
             worse = kind[:, k] / single[:, k] - 1
             cells += [spread(kind[:, k]), f"{worse.mean():+.1%} (at most {worse.max():+.1%})"]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        f"| steps' time, of the eight runs' | 1 | {share(1)} | | {share(2)} | |",
-        "",
-    ]
+    lines += [f"| steps' time, of the eight runs' | 1 | {share(1)} | | {share(2)} | |", ""]
     return lines
 
 

@@ -257,10 +257,7 @@ def main() -> None:
     place = Place(given.data, str(folder / "mnist.npz"), pythons, given.repeats, folder)
     load = os.getloadavg()[0]
     ceilings = {kind: ceiling(kind) for kind in (torch.float32, torch.bfloat16)}
-    lines = [
-        "| work | against | times as fast | bar | seconds: theirs, ours | |",
-        "|---" * 6 + "|",
-    ]
+    lines = ["| work | against | times as fast | bar | seconds: theirs, ours | |", "|---" * 6 + "|"]
     print(lines[0])
     for bench in BENCHES:
         if all(word in f"{bench.work} {bench.peer}" for word in given.only):

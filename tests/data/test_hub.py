@@ -205,11 +205,7 @@ def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch, reached):
 
 @pytest.mark.parametrize(
     ("data", "asked"),
-    [
-        ("mnist", ("ylecun/mnist", None)),
-        ("hub:a/b", ("a/b", None)),
-        ("hub:a/b:c", ("a/b", "c")),
-    ],
+    [("mnist", ("ylecun/mnist", None)), ("hub:a/b", ("a/b", None)), ("hub:a/b:c", ("a/b", "c"))],
 )
 def test_hub_names_and_splits_that_are_not_used(tmp_path, monkeypatch, data, asked):
     import datasets

@@ -215,10 +215,7 @@ def main() -> None:
                 folder / "prior", "latent_prior", autoencoder=folder / "vae", width=16, depth=1
             ),
         }
-        laws |= {
-            "skip": lambda: same_skip(folder / "skip"),
-            "share": lambda: same_figures(folder),
-        }
+        laws |= {"skip": lambda: same_skip(folder / "skip"), "share": lambda: same_figures(folder)}
         for name, law in laws.items():
             law()
             if name == "bits: VAE":  # one report by the first of several is enough

@@ -153,10 +153,7 @@ class Images:
             "fingerprint": cache_metadata["fingerprint"],
             **({"joined": cache_metadata["joined"]} if "joined" in cache_metadata else {}),
             **({"streamed": True} if self.source.stream else {}),
-            "split": {
-                "seed": self.source.seed,
-                "validation": self.source.validation,
-            },
+            "split": {"seed": self.source.seed, "validation": self.source.validation},
         }
 
     def split(self, name: str) -> Split:
@@ -358,9 +355,7 @@ def compute_fingerprint(pixels: np.ndarray | StreamedPixels, info: SourceInfo) -
 
 
 def digest_columns(
-    columns: Mapping[str, np.ndarray],
-    classes: Mapping[str, list[str] | None],
-    digest: Any = None,
+    columns: Mapping[str, np.ndarray], classes: Mapping[str, list[str] | None], digest: Any = None
 ) -> str:
     """The same for the same names, classes and values; added to a digest that was begun."""
     digest = digest or hashlib.blake2b(digest_size=16)

@@ -10,10 +10,7 @@ from latentia.models.vae import VAE
 from latentia.training.plan import Plan
 
 
-def iwae(
-    plan: Plan,
-    iwae: Annotated[int, Ge(1)] = 5,
-) -> Plan:
+def iwae(plan: Plan, iwae: Annotated[int, Ge(1)] = 5) -> Plan:
     """Train by the importance-weighted bound (Burda et al. 2016, arXiv 1509.00519, equation 8).
 
     Parameters

@@ -12,10 +12,7 @@ from latentia.training.plan import Plan
 BETA_RAMP = delayed(0.0, linear(0.0, 1.0), until=0.5)
 
 
-def multirate(
-    plan: Plan,
-    multirate: str = "0.01:10",
-) -> Plan:
+def multirate(plan: Plan, multirate: str = "0.01:10") -> Plan:
     """Learn every beta of a range in one run (Bae et al. 2023, arXiv 2212.03905).
 
     The model answers at the recipe's beta unless another is requested. Beside the recipe's own

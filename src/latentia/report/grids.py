@@ -102,11 +102,7 @@ def _add_caption(picture: Image.Image, caption: str) -> Image.Image:
     canvas = Image.new(picture.mode, (picture.width, picture.height + caption_height), background)
     canvas.paste(picture)
     ImageDraw.Draw(canvas).multiline_text(
-        (4, picture.height + 2),
-        "\n".join(lines),
-        fill=_make_grey(picture),
-        font=font,
-        spacing=4,
+        (4, picture.height + 2), "\n".join(lines), fill=_make_grey(picture), font=font, spacing=4
     )
     return canvas
 

@@ -170,11 +170,7 @@ PURPOSES: dict[str, tuple[str, str, Callable[[Evaluation, str], tuple[float, flo
         "the least distance",
         _make_metric_reader("fd", "fd_samples"),
     ),
-    "disentangling": (
-        "mutual information gap",
-        "the largest gap",
-        _score_disentangling,
-    ),
+    "disentangling": ("mutual information gap", "the largest gap", _score_disentangling),
     "regression": (
         "{} told by nearest neighbours among posterior means, out of fold",
         "the best prediction",

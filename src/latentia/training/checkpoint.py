@@ -57,8 +57,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     folder = path.parent
     if not path.exists():
         raise Error(
-            f"is not complete: it lacks {path.name}. Train again, or copy it anew.",
-            subject=folder,
+            f"is not complete: it lacks {path.name}. Train again, or copy it anew.", subject=folder
         )
     try:
         with safe_open(path, framework="pt") as file:

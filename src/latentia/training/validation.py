@@ -106,10 +106,7 @@ class Validator:
     def render_progress(self, epoch: int) -> ImagesRendered:
         """Samples of a fixed seed, by the weights that would be kept; nothing of the run moves."""
         model, state = self.plan.model, self.state
-        with (
-            swap_weights(model, state.ema.tensors if state.ema else None),
-            evaluation_mode(model),
-        ):
+        with swap_weights(model, state.ema.tensors if state.ema else None), evaluation_mode(model):
             reconstruction = None
             if self.tracked_image is not None and isinstance(model, HasLatents):
                 reconstruction = model.decode(model.encode(self.tracked_image).mean).cpu()
