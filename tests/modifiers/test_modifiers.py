@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_resume import content
+from training.test_resume import content
 
 import latentia
 from latentia.api.training import resume_run, start_run
