@@ -130,10 +130,10 @@ def critic_too_strong(context: RunContext) -> CheckResult | None:
     if not len(loss) or loss[-1] >= STRONG_CRITIC_LOSS or context.is_near_start:
         return None
     accuracy_names = [
-        name for name in context.training_rows[-1]["gauges"] if name.startswith("accuracy")
+        name for name in context.training_rows[-1]["monitors"] if name.startswith("accuracy")
     ]
     accuracies = {
-        name.removeprefix("accuracy "): context.training_rows[-1]["gauges"][name]
+        name.removeprefix("accuracy "): context.training_rows[-1]["monitors"][name]
         for name in accuracy_names
     }
     accuracy_text = ", ".join(f"{accuracy:.1%} of {kind}" for kind, accuracy in accuracies.items())
@@ -211,7 +211,7 @@ def vanishing_generator_gradient(context: RunContext) -> CheckResult | None:
 @define_check(
     "critic too weak",
     evidence="the critic's loss; spread of samples, and held-out images with a sample nearby",
-    threshold=f"a loss above {CHANCE_LOSS_SHARE:.0%} of a coin's; ILL or WARN by what samples are, as below",
+    threshold=f"a loss above {CHANCE_LOSS_SHARE:.0%} of a coin's; ERROR or WARNING by what samples are, as below",
     advice=BALANCE_ADVICE,
 )
 def critic_too_weak(context: RunContext) -> CheckResult | None:
@@ -235,7 +235,7 @@ def critic_too_weak(context: RunContext) -> CheckResult | None:
 @define_check(
     "mode collapse",
     evidence="spread of samples over that of real images; held-out images with a sample nearby",
-    threshold=f"ILL: a spread below {MIN_SPREAD} or a share below {MIN_COVERAGE}; WARN: a share below {FAIR_COVERAGE}",
+    threshold=f"ERROR: a spread below {MIN_SPREAD} or a share below {MIN_COVERAGE}; WARNING: a share below {FAIR_COVERAGE}",
     advice=BALANCE_ADVICE,
     early=True,
 )

@@ -187,7 +187,7 @@ def unwanted_images(
 @define_check(
     "too few images",
     evidence="training images; their pixels in all, and the weights that learn them",
-    threshold=f"ILL: fewer than {MIN_TRAIN_IMAGES}; WARN: fewer pixels than weights",
+    threshold=f"ERROR: fewer than {MIN_TRAIN_IMAGES}; WARNING: fewer pixels than weights",
     advice="all of a made source, or a model of fewer weights",
     early=True,
 )
@@ -224,7 +224,7 @@ def too_few_images(context: RunContext) -> CheckResult | None:
 @define_check(
     "images in two splits",
     evidence="validation and test images whose 16x16 thumbnail is also a training image's",
-    threshold=f"nearer than {DUPLICATE_DISTANCE:.0%} of the images' spread; WARN from {SPLIT_OVERLAP_SHARE:.0%} of them on",
+    threshold=f"nearer than {DUPLICATE_DISTANCE:.0%} of the images' spread; WARNING from {SPLIT_OVERLAP_SHARE:.0%} of them on",
     advice=CLEANING_ADVICE,
 )
 def images_in_two_splits(context: RunContext) -> CheckResult | None:
@@ -257,7 +257,7 @@ def images_in_two_splits(context: RunContext) -> CheckResult | None:
 @define_check(
     "images given twice",
     evidence="training images whose 16x16 thumbnail an earlier one has",
-    threshold=f"nearer than {DUPLICATE_DISTANCE:.0%} of the images' spread; WARN from {DUPLICATE_SHARE:.0%} of them on",
+    threshold=f"nearer than {DUPLICATE_DISTANCE:.0%} of the images' spread; WARNING from {DUPLICATE_SHARE:.0%} of them on",
     advice=CLEANING_ADVICE,
 )
 def duplicate_images(context: RunContext) -> CheckResult | None:
@@ -282,7 +282,7 @@ def duplicate_images(context: RunContext) -> CheckResult | None:
 @define_check(
     "constant images",
     evidence="training images all of whose pixels are equal",
-    threshold=f"one; WARN from {ODD_IMAGE_SHARE:.0%} of them on",
+    threshold=f"one; WARNING from {ODD_IMAGE_SHARE:.0%} of them on",
     advice=CLEANING_ADVICE,
 )
 def constant_images(context: RunContext) -> CheckResult | None:
@@ -296,7 +296,7 @@ def constant_images(context: RunContext) -> CheckResult | None:
 @define_check(
     "inverted images",
     evidence="training images that resemble the median image once black and white are exchanged",
-    threshold=f"a correlation with it below {INVERTED_CORRELATION}; WARN from {ODD_IMAGE_SHARE:.0%} of them on",
+    threshold=f"a correlation with it below {INVERTED_CORRELATION}; WARNING from {ODD_IMAGE_SHARE:.0%} of them on",
     advice=CLEANING_ADVICE,
 )
 def inverted_images(context: RunContext) -> CheckResult | None:

@@ -19,7 +19,8 @@ from latentia.metrics.coverage import PRDC, prdc
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_metadata
-from latentia.training.events import NON_FINITE, read_rows
+from latentia.training.events import NON_FINITE
+from latentia.training.log import read_rows
 from latentia.training.plan import Plan
 from latentia.training.state import MAX_FAILURES
 
@@ -264,7 +265,7 @@ class RunContext:
 
     def read_monitor(self, name: str) -> np.ndarray:
         """Of every log row; nan where it was not told."""
-        return np.array([row["gauges"].get(name, np.nan) for row in self.training_rows])
+        return np.array([row["monitors"].get(name, np.nan) for row in self.training_rows])
 
     def read_gradient_norms(self, player: str) -> np.ndarray:
         """The gradient's norm, of every log row in which the player moved."""

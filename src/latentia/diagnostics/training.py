@@ -27,7 +27,7 @@ FINAL_WEIGHT_SHARE = 0.99  # of the final weight of the rate
 @define_check(
     "non-finite steps",
     evidence="steps whose loss, gradient or weights were no finite number, as the engine met them",
-    threshold="one; ILL if the run ended by it",
+    threshold="one; ERROR if the run ended by it",
     advice="--lr at the recipe's own, or a tenth; --precision fp32 where there is none",
 )
 def non_finite_steps(context: RunContext) -> CheckResult | None:
