@@ -52,7 +52,7 @@ def test_with_the_critic_at_zero_the_vae_learns_as_a_plain_vae(gradient_ratio):
     after = weights(model.players()["vae"])
     assert model.gauges()["gradient of adversarial"].isfinite()
     for key, update in alone.items():
-        torch.testing.assert_close(delayed[key] - before[key], update, atol=1e-12, rtol=0)
+        torch.testing.assert_close(after[key] - before[key], update, atol=1e-12, rtol=0)
 
 
 def test_before_the_adversary_joins_the_vae_is_a_plain_one_and_the_critic_rests():
