@@ -236,7 +236,7 @@ def test_samples_have_no_image_whose_features_they_could_match():
 
 
 def test_every_fourth_step_of_the_critic_is_penalised_fourfold():
-    """R1 and R2 of each image alone, against the gradients of one image delayed the other."""
+    """R1 and R2 of each image alone, against the gradients of one image after the other."""
     model, images = paired(critic_interval=2).double().train(), batch()
     penalised = []
     for step in range(0, 4 * LAZY_INTERVAL, 2):

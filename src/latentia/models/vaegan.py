@@ -260,8 +260,8 @@ class VAEGAN(VAE):
             with torch.no_grad():
                 of_real = self.critic.features(batch.image)
             of_fakes = self.critic.features(images)
-        real = self.critic.verdict(of_real[-1])
-        fakes = self.critic.verdict(of_fakes[-1]).chunk(kinds)
+        real = self.critic.to_logits(of_real[-1])
+        fakes = self.critic.to_logits(of_fakes[-1]).chunk(kinds)
         values = {"adversarial": objective.loss.generator_loss(real, *fakes)}
         if objective.feature_matching is not None and "reconstruction" in shared.fakes:
             of_reconstructions = [layer[:n] for layer in of_fakes]  # the first kind
