@@ -142,7 +142,7 @@ class VAEGAN(VAE):
     """
 
     critic: Any  # an nn.Module with `features` and `verdict`
-    selected_by = None  # the ELBO would choose an epoch in which the adversary is weak
+    selection_metric = None  # the ELBO would choose an epoch in which the adversary is weak
 
     def __init__(
         self,
@@ -272,5 +272,5 @@ class VAEGAN(VAE):
             losses[name] = with_known_gradient(value, outputs, gradient.chunk(kinds)), gradient
         return losses
 
-    def gauges(self) -> dict[str, Tensor]:
+    def monitors(self) -> dict[str, Tensor]:
         return self.meter.read_means()
