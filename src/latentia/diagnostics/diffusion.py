@@ -98,7 +98,7 @@ def compare_conditions(context: RunContext, model: Any) -> tuple[float, float, f
     step_context = split.get_with_context(0, len(rows), 0)[1]
     true_condition = batch.columns.get(model.column)
     if true_condition is None:  # groups of latents: the nearest centre is the condition
-        true_condition = model.cluster(model.posterior(batch).mean)
+        true_condition = model.assign_cluster(model.posterior(batch).mean)
     false_condition = torch.roll(true_condition, len(rows) // 3, 0)
     is_different = (
         (true_condition != false_condition).flatten(1).any(1)
@@ -106,9 +106,9 @@ def compare_conditions(context: RunContext, model: Any) -> tuple[float, float, f
         else true_condition != false_condition
     )
     with evaluation_mode(model):
-        true_error = model.timed_error(batch, step_context)[1]
+        true_error = model.sample_denoising_error(batch, step_context)[1]
         columns = {**batch.columns, model.column: false_condition}
-        false_error = model.timed_error(batch._replace(columns=columns), step_context)[1]
+        false_error = model.sample_denoising_error(batch._replace(columns=columns), step_context)[1]
     increase = (false_error - true_error)[is_different].double()
     standard_error = increase.std().item() / max(1, len(increase)) ** 0.5
     return true_error.mean().item(), increase.mean().item(), standard_error

@@ -131,7 +131,7 @@ def format_environment(environment: dict[str, Any]) -> str:
     base_group, *extra_groups = environment["libraries"].items()
     rows = [("needed", format_libraries(base_group[1]))]
     for name, members in sorted(extra_groups):
-        install_hint = "" if all(x.fits for x in members) else f': pip install "latentia[{name}]"'
+        install_hint = "" if all(x.is_satisfied for x in members) else f': pip install "latentia[{name}]"'
         rows += [(f"[{name}]", format_libraries(members) + install_hint)]
     header = f"latentia {environment['latentia']}, Python {environment['python']}, {environment['platform']}"
     return "\n".join(
@@ -153,7 +153,7 @@ def format_libraries(libraries: list[Library]) -> str:
 
 def is_complete(environment: dict[str, Any]) -> bool:
     """Whether what is needed always is there."""
-    return all(each.fits for each in environment["libraries"][BASE_GROUP])
+    return all(each.is_satisfied for each in environment["libraries"][BASE_GROUP])
 
 
 if __name__ == "__main__":  # for an environment in which the command itself cannot start

@@ -245,7 +245,7 @@ def sigma_off_residual(context: RunContext) -> CheckResult | None:
     if context.is_short or not context.complete:  # a sigma that is learned begins at a half
         return None
     (n_active, n_dims), explained_share = count_active_dims(context), context.explained_variance
-    model_sigma = float(likelihood.spread().detach().exp())
+    model_sigma = float(likelihood.compute_log_sigma().detach().exp())
     residual_sigma = context.residual[0] ** 0.5  # pyright: ignore
     ratio = model_sigma / residual_sigma
     is_harmful = (

@@ -279,7 +279,7 @@ def _measure_disentanglement(evaluation: Evaluation, halves: int = 10) -> list[M
 
 def _describe_bound(evaluation: Evaluation) -> str:
     """What a bound is a bound of, where that could be mistaken."""
-    binary_note = "binarised once" if "binarised" in evaluation.autoencoder.facts() else ""
+    binary_note = "binarised once" if "binarised" in evaluation.autoencoder.metadata() else ""
     autoencoder_note = "of its autoencoder" if isinstance(evaluation.model, HasTrajectory) else ""
     return "; ".join(filter(None, (binary_note, autoencoder_note)))
 
