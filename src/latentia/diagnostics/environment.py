@@ -131,7 +131,9 @@ def format_environment(environment: dict[str, Any]) -> str:
     base_group, *extra_groups = environment["libraries"].items()
     rows = [("needed", format_libraries(base_group[1]))]
     for name, members in sorted(extra_groups):
-        install_hint = "" if all(x.is_satisfied for x in members) else f': pip install "latentia[{name}]"'
+        install_hint = (
+            "" if all(x.is_satisfied for x in members) else f': pip install "latentia[{name}]"'
+        )
         rows += [(f"[{name}]", format_libraries(members) + install_hint)]
     header = f"latentia {environment['latentia']}, Python {environment['python']}, {environment['platform']}"
     return "\n".join(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from latentia.core.errors import Error
-from latentia.training.parameter_types import suggest_name
+from latentia.core.text import suggest_name
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE_PATTERN = re.compile(r"(cpu|cuda|mps)(:\d+)?")
