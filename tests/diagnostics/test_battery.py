@@ -182,7 +182,7 @@ def test_the_illness_is_named_first_and_its_command_clears_it(case, seed, built,
     found = findings(run, capsys)
     assert case.finding in kinds(found)[:1], [each["text"] for each in found]
     words = []
-    for command in found[0]["cure"]:
+    for command in found[0]["suggested_commands"]:
         words = shlex.split(command)
         assert words[0] == "latentia"
         assert main(words[1:]) == 0

@@ -32,7 +32,7 @@ def patient(tmp_path, recipe="mnist_mlp_vae", knobs=None, **parts):
     return found
 
 
-def rows(norms=(), player="vae", weights=None, gauges=None):
+def rows(norms=(), player="vae", weights=None, monitors=None):
     weights = weights or [{}] * len(norms)
     return [
         {
@@ -40,14 +40,14 @@ def rows(norms=(), player="vae", weights=None, gauges=None):
             "step": 100 * (k + 1),
             "total": 100 * len(norms),
             "players": {player: {"gradient_norm": norm, "terms": weight, "weights": weight}},
-            "gauges": gauges or {},
+            "monitors": monitors or {},
         }
         for k, (norm, weight) in enumerate(zip(norms, weights, strict=True))
     ]
 
 
 def scores(*values, name="nelbo"):
-    return [{"values": {name: v}, "selected": v == min(values)} for v in values]
+    return [{"values": {name: v}, "is_best": v == min(values)} for v in values]
 
 
 @pytest.mark.parametrize("norm", [5.0, 0.5])
@@ -57,7 +57,7 @@ def test_clipping(tmp_path, norm):
     found = training.constant_clipping(ill)
     assert (found is not None) == (norm > 1)
     if found:
-        assert found.figures["share"] == 1
+        assert found.values["share"] == 1
         assert ill.complete
 
 
@@ -74,7 +74,7 @@ def test_before_the_first_row_beta_is_the_knobs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "beta", "severity"), [(1, 1.0, "WARN"), (1, 49.0, "ILL"), (100, 1.0, "ILL")]
+    ("epochs", "beta", "severity"), [(1, 1.0, "WARNING"), (1, 49.0, "ERROR"), (100, 1.0, "ERROR")]
 )
 def test_a_collapse_of_few_steps_may_be_theirs(tmp_path, epochs, beta, severity):
     """Then what is missing stands before it."""
@@ -110,7 +110,7 @@ def test_a_warm_up_that_was_not_finished(tmp_path, last, ill):
     found = training.unfinished_kl_warmup(one)
     assert (found is not None) == ill
     if found:
-        assert "--kl-schedule linear" in found.cure[0]
+        assert "--kl-schedule linear" in found.suggested_commands[0]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,9 @@ def test_a_warm_up_that_was_not_finished(tmp_path, last, ill):
     ],
 )
 def test_training_that_ended_too_soon_or_too_late(tmp_path, look, values):
-    one = patient(tmp_path, validation_rows=scores(*map(float, values)), training_rows=rows([1.0] * 4))
+    one = patient(
+        tmp_path, validation_rows=scores(*map(float, values)), training_rows=rows([1.0] * 4)
+    )
     for each in (training.unfinished_training, training.overfitting):
         assert (each(one) is not None) == (each is look)
 
@@ -141,7 +143,7 @@ def test_a_duel_that_goes_round(tmp_path, right, ill):
     log = rows([1.0] * 16, "generator")
     for k, row in enumerate(log):
         share = right[k % 2]
-        row["gauges"] = {"critic loss": 1.38, "accuracy real": share, "accuracy fake": share}
+        row["monitors"] = {"critic loss": 1.38, "accuracy real": share, "accuracy fake": share}
     one = patient(tmp_path, "mnist_gan", training_rows=log)
     assert (adversary.oscillation(one) is not None) == ill
 
@@ -149,19 +151,19 @@ def test_a_duel_that_goes_round(tmp_path, right, ill):
 @pytest.mark.parametrize(("adversarial", "ill"), [(0.01, True), (0.5, False)])
 def test_a_cosmetic_adversary(tmp_path, adversarial, ill):
     told = {"gradient of distortion": 1.0, "gradient of adversarial": adversarial}
-    log = rows([1.0] * 4, weights=[{"adversarial": 1.0}] * 4, gauges=told)
+    log = rows([1.0] * 4, weights=[{"adversarial": 1.0}] * 4, monitors=told)
     one = patient(tmp_path, "vaegan", {"adversarial_weight": "published"}, training_rows=log)
     found = adversary.negligible_adversary(one)
     assert (found is not None) == ill
     if found:
-        assert "--adversarial-weight 1" in found.cure[0]
+        assert "--adversarial-weight 1" in found.suggested_commands[0]
 
 
 def test_an_adversary_that_never_joined(tmp_path):
     one = patient(tmp_path, "vaegan", training_rows=rows([1.0] * 4))
     found = adversary.negligible_adversary(one)
     assert found is not None
-    assert "--adversary-from 0.5" in found.cure[0]
+    assert "--adversary-from 0.5" in found.suggested_commands[0]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,9 @@ def test_sigma_off_its_residual(tmp_path, sigma, hundreds, ill):
     log = rows([1.0] * hundreds, weights=[{"rate": 1.0}] * hundreds)
     table = SimpleNamespace(mean=np.zeros((60, 8)))  # none is used
     knobs = {"likelihood": "gaussian"}
-    one = patient(tmp_path, "conv_vae", knobs, training_rows=log, latent_table=table, residual=(0.01, 0.09))
+    one = patient(
+        tmp_path, "conv_vae", knobs, training_rows=log, latent_table=table, residual=(0.01, 0.09)
+    )
     with torch.no_grad():
         one.model.likelihood.log_sigma.fill_(np.log(sigma))
     assert (latents.sigma_off_residual(one) is not None) == ill
@@ -181,20 +185,20 @@ def test_sigma_off_its_residual(tmp_path, sigma, hundreds, ill):
 class Prior:
     """As much of a prior as its checks ask for; heeds: whether its error depends on the label."""
 
-    classes, column, sampling = 10, "label", None
+    num_classes, column, sampling = 10, "label", None
     latent_mean, latent_sd = torch.zeros(4), torch.ones(4)
     training = False
 
     def __init__(self, heeds=True):
         self.heeds, self.autoencoder = heeds, None
 
-    def trajectory(self, n, **_):
+    def sample_trajectory(self, n, **_):
         raise NotImplementedError
 
     def modules(self):
         return iter(())
 
-    def timed_error(self, batch, moment):
+    def sample_denoising_error(self, batch, moment):
         rise = batch.columns["label"] != self.true if self.heeds else 0.0
         noise = torch.linspace(0, 1, len(batch.image))
         return noise, noise + (rise * 1.0)
@@ -206,12 +210,15 @@ def test_dimensions_that_are_not_used(tmp_path, alive, ill):
     mean = np.random.default_rng(0).normal(size=(60, 8)) * (np.arange(8) < alive)
     log = rows([1.0] * 4, weights=[{"rate": 1.0}] * 4)
     one = patient(
-        tmp_path, training_rows=log, latent_table=SimpleNamespace(mean=mean), validation_rows=scores(9.0, name="rate")
+        tmp_path,
+        training_rows=log,
+        latent_table=SimpleNamespace(mean=mean),
+        validation_rows=scores(9.0, name="rate"),
     )
     found = latents.unused_dimensions(one)
     assert (found is not None) == ill
     if found:
-        assert "--latent 5" in found.cure[0]
+        assert "--latent 5" in found.suggested_commands[0]
 
 
 def drawings(few):
@@ -226,11 +233,13 @@ def test_a_prior_that_does_not_know_where_the_latents_lie(tmp_path, few, beta, l
     log = rows([1.0] * 4, weights=[{"rate": beta}] * 4)
     told = scores(9.0, name="rate")
     table = SimpleNamespace(aggregate_sd=np.ones(20))
-    one = patient(tmp_path, training_rows=log, validation_rows=told, latent_table=table, **drawings(few))
+    one = patient(
+        tmp_path, training_rows=log, validation_rows=told, latent_table=table, **drawings(few)
+    )
     found = {"hole": latents.hole_in_prior(one), "low": latents.beta_too_low(one)}
     assert {kind for kind, each in found.items() if each} == ({look} if look else set())
     if look == "hole":
-        assert "latent_prior --autoencoder" in found["hole"].cure[0]
+        assert "latent_prior --autoencoder" in found["hole"].suggested_commands[0]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +253,7 @@ def test_a_learned_prior_off_its_latents(tmp_path, few, knobs, mends):
     found = diffusion.prior_off_latents(one)
     assert (found is not None) == bool(mends)
     if found:
-        assert mends in found.cure[0]
+        assert mends in found.suggested_commands[0]
 
 
 @pytest.mark.parametrize("heeds", [True, False])
@@ -273,7 +282,7 @@ def test_a_prior_of_an_unfinished_autoencoder(tmp_path, step, ill):
     found = diffusion.unfinished_autoencoder(one)
     assert (found is not None) == ill
     if found:
-        assert found.cure[0] == f"latentia resume {run.path}"
+        assert found.suggested_commands[0] == f"latentia resume {run.path}"
 
 
 def planted(tmp_path, change):
@@ -327,7 +336,7 @@ def test_ill_images(tmp_path, change, look):
         found = each(one)
         assert (found is not None) == (each is look), each.kind
         if found:
-            assert found.severity == "WARN"
+            assert found.severity == "WARNING"
 
 
 def test_images_whose_labels_stand_in_a_table_are_taken_out_by_hand(tmp_path):
@@ -338,8 +347,8 @@ def test_images_whose_labels_stand_in_a_table_are_taken_out_by_hand(tmp_path):
     }
     found = data.constant_images(one)
     assert found is not None
-    assert found.cure == ()
-    assert "remove these images from the data by hand" in found.means
+    assert found.suggested_commands == ()
+    assert "remove these images from the data by hand" in found.consequence
 
 
 @pytest.mark.parametrize(("most", "ill"), [(60, True), (20, False)])
@@ -384,7 +393,7 @@ def test_large_images_are_looked_at_in_smaller_numbers(tmp_path):
 
 def test_a_prior_asked_by_images_is_judged_by_samples_of_the_held_out_ones(tmp_path):
     class Asked(Prior):
-        classes, column, condition = 0, "label", object()
+        num_classes, column, condition = 0, "label", object()
 
         def sample(self, n, *, seed=0, cond=None):
             self.cond = cond
@@ -399,8 +408,10 @@ def test_cures_of_a_vae_gans_duel_change_what_its_critic_is(tmp_path):
     """The published critic knows no penalty; an older run no knob of it; and one that never saw a
     sample cannot mend samples.
     """
-    won = rows([1.0] * 4, gauges={"critic loss": 1e-3})
-    published = patient(tmp_path / "a", "vaegan", {"adversarial_weight": "published"}, training_rows=won)
+    won = rows([1.0] * 4, monitors={"critic loss": 1e-3})
+    published = patient(
+        tmp_path / "a", "vaegan", {"adversarial_weight": "published"}, training_rows=won
+    )
     assert "--adversarial-weight 1" in adversary.restore_balance(published)[0]
     usual = patient(tmp_path / "b", "vaegan", training_rows=won)
     assert "--gamma 0.009" in adversary.restore_balance(usual)[0]

@@ -128,7 +128,7 @@ def critic_too_strong(context: RunContext) -> CheckResult | None:
     loss = read_monitor_after_warmup(context, "critic loss")
     if not len(loss) or loss[-1] >= STRONG_CRITIC_LOSS or context.is_near_start:
         return None
-    monitors = context.training_rows[-1]["gauges"]
+    monitors = context.training_rows[-1]["monitors"]
     accuracies = {
         name.removeprefix("accuracy "): value
         for name, value in monitors.items()

@@ -95,13 +95,13 @@ def compare_conditions(context: RunContext, model: Any) -> tuple[float, float, f
     batch, step_context = split.get_batch(rows), split.get_with_context(0, len(rows), 0)[1]
     condition = batch.columns.get(model.column)
     if condition is None:  # groups of latents: the nearest centre is the condition
-        condition = model.cluster(model.posterior(batch).mean)
+        condition = model.assign_cluster(model.encode_batch(batch).mean)
     false_condition = torch.roll(condition, len(rows) // 3, 0)
     is_different = (condition != false_condition).reshape(len(rows), -1).any(1)
     false_batch = batch._replace(columns={**batch.columns, model.column: false_condition})
     with evaluation_mode(model):
-        error = model.timed_error(batch, step_context)[1]
-        false_error = model.timed_error(false_batch, step_context)[1]
+        error = model.sample_denoising_error(batch, step_context)[1]
+        false_error = model.sample_denoising_error(false_batch, step_context)[1]
     rise = (false_error - error)[is_different].double()
     standard_error = rise.std().item() / max(1, len(rise)) ** 0.5
     return error.mean().item(), rise.mean().item(), standard_error

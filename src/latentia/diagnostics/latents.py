@@ -230,7 +230,10 @@ def sigma_off_residual(context: RunContext) -> CheckResult | None:
     if context.is_short or not context.complete:  # a learned sigma starts at one half
         return None
     (n_active, n_dims), explained = count_active_dims(context), context.explained_variance
-    sigma, residual = float(likelihood.spread().detach().exp()), context.residual[0] ** 0.5
+    sigma, residual = (
+        float(likelihood.compute_log_sigma().detach().exp()),
+        context.residual[0] ** 0.5,
+    )
     ratio = sigma / residual
     if 1 / MAX_SIGMA_RATIO < ratio < MAX_SIGMA_RATIO:
         return None

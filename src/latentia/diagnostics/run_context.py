@@ -19,7 +19,8 @@ from latentia.metrics.coverage import PRDC, prdc
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_metadata
-from latentia.training.events import NON_FINITE, read_rows
+from latentia.training.events import NON_FINITE
+from latentia.training.log import read_rows
 from latentia.training.plan import Plan
 from latentia.training.state import MAX_FAILURES
 
@@ -209,7 +210,7 @@ class RunContext:
     def samples(self) -> Float[Tensor, "n c h w"]:
         split, model = self.held_out, self.model
         n = max(2, min(self.max_samples, 64 * split.max_batch_size(), len(split)))
-        if getattr(model, "condition", None) is None or model.classes:
+        if getattr(model, "condition", None) is None or model.num_classes:
             return model.sample(n, seed=0).cpu()
         # unconditional samples of a model whose condition is an image cannot be compared
         columns = split.get_batch(evenly_spaced_rows(len(split), n)).columns
@@ -247,7 +248,7 @@ class RunContext:
 
     def read_monitor(self, name: str) -> np.ndarray:
         """Return a monitor of every log row; nan if a row has none."""
-        return np.array([row["gauges"].get(name, np.nan) for row in self.training_rows])
+        return np.array([row["monitors"].get(name, np.nan) for row in self.training_rows])
 
     def read_gradient_norms(self, player: str) -> np.ndarray:
         """Return the gradient norm of every log row in which the player moved."""

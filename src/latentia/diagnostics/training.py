@@ -224,7 +224,7 @@ def unfinished_kl_warmup(context: RunContext) -> CheckResult | None:
         return None
     weight, final, share = weights[-1], schedule(1.0), FINAL_WEIGHT_SHARE  # pyright: ignore
     if context.run.beta_range:
-        final, share = final * context.model.dial.mean(), FINAL_MULTIRATE_SHARE  # pyright: ignore
+        final, share = final * context.model.dial.mean_beta(), FINAL_MULTIRATE_SHARE  # pyright: ignore
     if not final or not weight or weight >= share * final:  # weight 0: a modifier replaces the rate
         return None
     modifiers = {"kl_schedule": {"kl_schedule": "linear", "kl_warmup": 0.0, "kl_until": 0.5}}

@@ -18,12 +18,12 @@ from latentia.training.events import (
     EndReason,
     Event,
     Finding,
-    Log,
-    Logged,
     StateSaved,
+    StepLogged,
     TrainingFinished,
 )
 from latentia.training.folder import TrainingFolder
+from latentia.training.log import Log
 from latentia.training.plan import Options, Plan
 from latentia.training.profiling import trace_steps
 from latentia.training.signals import catch_stop_signals
@@ -206,7 +206,7 @@ class Loop:
         # of the middle of the step: a schedule that begins or ends at 0 wastes no step there
         return adam.lr * adam.schedule((step + 0.5) / self.total_steps) * self.state.lr_scale
 
-    def log_step(self) -> Logged:
+    def log_step(self) -> StepLogged:
         player_rows = {}
         for name in self.state.players:
             if weights := self.state.term_weights.pop(name, None):
@@ -222,7 +222,9 @@ class Loop:
                 }
         monitors = {k: float(v) for k, v in self.plan.model.monitors().items() if v.isfinite()}
         images = self.state.step * self.batch
-        event = Logged(self.state.step, self.total_steps, self.epoch, images, player_rows, monitors)
+        event = StepLogged(
+            self.state.step, self.total_steps, self.epoch, images, player_rows, monitors
+        )
         seconds = time.perf_counter() - self.start_time
         if self.is_writer:
             self.log.write_event(event)

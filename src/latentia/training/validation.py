@@ -13,7 +13,8 @@ from latentia.core.modes import evaluation_mode
 from latentia.data import Split
 from latentia.data.splits import load_image
 from latentia.training.ema import swap_weights
-from latentia.training.events import Event, Finding, ImagesRendered, Log, Validated, read_rows
+from latentia.training.events import Event, Finding, ImagesRendered, ValidationFinished
+from latentia.training.log import Log, read_rows
 from latentia.training.plan import Options, Plan
 from latentia.training.state import State
 from latentia.training.step import NonFiniteError
@@ -64,7 +65,7 @@ class Validator:
         if is_writer and epoch in self.finding_epochs:
             yield from self.early_findings()
 
-    def validate(self, epoch: int, is_writer: bool) -> Validated | None:
+    def validate(self, epoch: int, is_writer: bool) -> ValidationFinished | None:
         """Held-out images in float32, with the weights that would be kept."""
         state, model = self.state, self.plan.model
         if not len(self.validation_split):
@@ -80,7 +81,7 @@ class Validator:
         if is_best:
             state.best_score = current_score
             state.select_weights()
-        event = Validated(state.step, epoch, values, len(self.validation_split), is_best)
+        event = ValidationFinished(state.step, epoch, values, len(self.validation_split), is_best)
         if is_writer:
             self.log.write_event(event)
         return event
@@ -124,7 +125,7 @@ class Validator:
             if finding.kind not in logged_kinds:
                 finding = finding._replace(step=self.state.step)
                 self.log.write_event(
-                    finding._replace(cure=())
+                    finding._replace(suggested_commands=())
                 )  # commands name folders: no run repeats
                 yield finding
 
