@@ -35,16 +35,22 @@ def image_autoencoder(
     data: Data = "vehicles",
     size: Size = 64,
     channels: Channels = None,
-    factor: Annotated[Literal[4, 8], Doc("height and width of images over the latents'")] = 8,
-    latent: Annotated[int, Ge(1), Doc("channels of the latents")] = 4,
-    width: Annotated[int, Ge(2), Doc("channels of the first stage, and of the critic")] = 32,
-    layers: Annotated[int, Ge(1), Doc("residual blocks a stage")] = 1,
+    factor: Annotated[Literal[4, 8], Doc("height of images divided by that of their latents")] = 8,
+    latent: Annotated[int, Ge(1), Doc("number of channels of the latents, at least 1")] = 4,
+    width: Annotated[
+        int, Ge(2), Doc("number of channels of the first stage and of the critic, at least 2")
+    ] = 32,
+    layers: Annotated[int, Ge(1), Doc("number of residual blocks in each stage, at least 1")] = 1,
     beta: Beta = 1.0,
     adversarial_weight: Annotated[
-        float, Ge(0), Doc("the adversary's gradient as a share of the distortion's")
+        float, Ge(0), Doc("ratio of the adversarial term's gradient to the distortion's")
     ] = 0.5,
-    feature_weight: Annotated[float, Ge(0), Doc("the same, of the critic's features")] = 0.5,
-    adversary_from: Annotated[Fraction, Doc("share of the run after which it joins")] = 0.5,
+    feature_weight: Annotated[
+        float, Ge(0), Doc("ratio of feature matching's gradient to the distortion's")
+    ] = 0.5,
+    adversary_from: Annotated[
+        Fraction, Doc("fraction of the run, 0 to 1, after which the critic acts")
+    ] = 0.5,
     average: Average = 20_000.0,
     lr: LearningRate = 3e-4,
     batch: BatchSize = 32,

@@ -30,15 +30,19 @@ AdversarialWeight = Annotated[
     float | Literal["published"],
     Ge(0),
     Doc(
-        "gradient of the adversarial term as a share of the distortion's, 0: no critic; published: "
-        "1 / batch per image, and the other options of the critic have no effect"
+        "ratio of the adversarial term's gradient to the distortion's, at least 0; 0 trains no "
+        "critic; published weights the term by 1 / batch, and no other option of the critic counts"
     ),
 ]
-FeatureWeight = Annotated[float, Ge(0), Doc("the same share of feature matching, 0: none")]
-AdversaryFrom = Annotated[Fraction, Doc("share of the run after which the critic joins")]
-AdversaryEvery = Annotated[int, Ge(1), Doc("the critic acts at every so many steps")]
-Reconstructions = Annotated[Fraction, Doc("weight of reconstructions; the rest is on samples")]
-Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties, 0: none")]
+FEATURES = Doc("ratio of feature matching's gradient to the distortion's; 0 leaves it out")
+FeatureWeight = Annotated[float, Ge(0), FEATURES]
+AdversaryFrom = Annotated[Fraction, Doc("fraction of the run, 0 to 1, after which the critic acts")]
+AdversaryEvery = Annotated[int, Ge(1), Doc("number of steps from one with the critic to the next")]
+RECONSTRUCTIONS = Doc(
+    "weight, 0 to 1, of reconstructions among the critic's fakes, against samples"
+)
+Reconstructions = Annotated[Fraction, RECONSTRUCTIONS]
+Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties; 0 leaves them out")]
 
 
 @recipe
