@@ -59,7 +59,7 @@ def test_clean_wants_a_new_npz(tmp_path, capsys):
 
 def test_cleaned_images_train_and_are_no_longer_ill(tmp_path, capsys):
     """Digits, of which some are given twice, blank, inverted, in two splits, or zeros."""
-    digits = (load_digits().read_images * 255 / 16).astype(np.uint8)[:900]
+    digits = (load_digits().images * 255 / 16).astype(np.uint8)[:900]
     labels = load_digits().target[:900]
     first = [*np.flatnonzero(labels == 0), *np.flatnonzero(labels != 0)]
     digits, labels = digits[first], labels[first]  # 90 zeros at first
