@@ -227,7 +227,7 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
         latentia.Run.open(tmp_path / "whole")
     )
     (tmp_path / "labels.csv").write_text("\n".join(rows).replace("Ford", "Fiat", 1))
-    with pytest.raises(latentia.Error, match="no longer those that it was taught with; bring the"):
+    with pytest.raises(latentia.Error, match="no longer those that it was trained with; bring the"):
         resume_run(tmp_path / "whole")
     (tmp_path / "labels.csv").write_text("\n".join(rows[:-1]))  # who is taught needs every label
     given = {"supervise": {**edits["supervise"], "labels": tmp_path / "labels.csv"}}
