@@ -1,4 +1,4 @@
-"""The structure of the package as its syntax trees show it: imports, bindings and parameters."""
+"""The structure of the package as its syntax trees show it: imports and bindings."""
 
 import ast
 from collections.abc import Iterator
@@ -6,17 +6,19 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "src" / "latentia"
+PACKAGE = Path(__file__).parents[1] / "src" / "latentia"
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+IMPORTS = ast.Import | ast.ImportFrom | ast.Call
 
 
 class ImportedFile(NamedTuple):
-    """One file of the package imports another; inside: within a function."""
-
     source: str
     target: str
-    inside: bool
+
+
+@cache
+def read_trees() -> dict[str, ast.Module]:
+    return {module_name(path): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
 
 
 def module_name(path: Path) -> str:
@@ -25,32 +27,44 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@cache
-def read_trees() -> dict[str, ast.Module]:
-    return {module_name(path): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
-
-
-def rank_name(module: str) -> str:
+def package_name(module: str) -> str:
     """The top-level package, or file, that a module belongs to."""
     return module.split(".")[1] if "." in module else "__init__"
 
 
+def all_imports() -> list[ImportedFile]:
+    trees = read_trees()
+    return [e for name, tree in trees.items() for e in list_imports(name, tree, {*trees})]
+
+
 def list_imports(source: str, tree: ast.Module, modules: set[str]) -> Iterator[ImportedFile]:
     """Imports anywhere in a file, by statement or by importlib with a literal name."""
-    for node, inside in walk_scopes(tree):
+    for node in walk_code(tree):
         for name in imported_names(node):
             target = resolve_module(name, modules)
-            if target is not None and target != source:
-                yield ImportedFile(source, target, inside)
+            if target not in (None, source):
+                yield ImportedFile(source, target)
 
 
-def walk_scopes(node: ast.AST, inside: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+def list_local_imports(tree: ast.Module) -> list[ast.AST]:
+    """Imports of our own modules inside functions; a statement counts once."""
+    nodes = {
+        id(node): node
+        for function in walk_code(tree)
+        if isinstance(function, FUNCTIONS)
+        for node in walk_code(function)
+        if any(name.split(".")[0] == "latentia" for name in imported_names(node))
+    }
+    return [*nodes.values()]
+
+
+def walk_code(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node below, without what only a type checker reads."""
     for child in ast.iter_child_nodes(node):
-        is_typing = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
-        if is_typing:
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             continue
-        yield child, inside
-        yield from walk_scopes(child, inside or isinstance(child, FUNCTIONS))
+        yield child
+        yield from walk_code(child)
 
 
 def imported_names(node: ast.AST) -> Iterator[str]:
@@ -60,10 +74,10 @@ def imported_names(node: ast.AST) -> Iterator[str]:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
     if isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func) and node.args:
         argument = node.args[0]
+        if isinstance(argument, ast.JoinedStr):
+            argument = argument.values[0]
         if isinstance(argument, ast.Constant):
-            yield str(argument.value)
-        if isinstance(argument, ast.JoinedStr) and isinstance(argument.values[0], ast.Constant):
-            yield str(argument.values[0].value).rstrip(".")
+            yield str(argument.value).rstrip(".")
 
 
 def resolve_module(name: str, modules: set[str]) -> str | None:
@@ -73,21 +87,10 @@ def resolve_module(name: str, modules: set[str]) -> str | None:
     if name in modules:
         return name
     parent, _, last = name.rpartition(".")
-    if parent not in modules:
-        return None
     for node in read_trees()[parent].body if parent in read_trees() else ():
-        if isinstance(node, ast.ImportFrom) and node.module and last in names_of(node):
-            return node.module
-    return parent
-
-
-def names_of(node: ast.ImportFrom) -> list[str]:
-    return [alias.asname or alias.name for alias in node.names]
-
-
-def all_imports() -> list[ImportedFile]:
-    trees = read_trees()
-    return [each for name, tree in trees.items() for each in list_imports(name, tree, set(trees))]
+        if isinstance(node, ast.ImportFrom) and any(alias.name == last for alias in node.names):
+            return node.module if str(node.module).startswith("latentia.") else parent
+    return parent if parent in modules else None
 
 
 def find_cycle(edges: set[tuple[str, str]]) -> list[str]:
@@ -108,7 +111,20 @@ def find_cycle(edges: set[tuple[str, str]]) -> list[str]:
         done.add(node)
         return []
 
-    for node in sorted(graph):
-        if cycle := visit(node, []):
-            return cycle
-    return []
+    return next((cycle for node in sorted(graph) if (cycle := visit(node, []))), [])
+
+
+def list_bindings(tree: ast.Module) -> Iterator[tuple[str, bool]]:
+    """Every name that a file binds, and whether it is a function's or a class's."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name, True
+            case ast.arg():
+                yield node.arg, False
+            case ast.Name(ctx=ast.Store()):
+                yield node.id, False
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.attr, False
+            case ast.ExceptHandler(name=str(name)) | ast.alias(asname=str(name)):
+                yield name, False

@@ -52,7 +52,7 @@ def test_with_the_critic_at_zero_the_vae_learns_as_a_plain_vae(gradient_ratio):
     after = weights(model.players()["vae"])
     assert model.gauges()["gradient of adversarial"].isfinite()
     for key, update in alone.items():
-        torch.testing.assert_close(delayed[key] - before[key], update, atol=1e-12, rtol=0)
+        torch.testing.assert_close(after[key] - before[key], update, atol=1e-12, rtol=0)
 
 
 def test_before_the_adversary_joins_the_vae_is_a_plain_one_and_the_critic_rests():
@@ -236,7 +236,7 @@ def test_samples_have_no_image_whose_features_they_could_match():
 
 
 def test_every_fourth_step_of_the_critic_is_penalised_fourfold():
-    """R1 and R2 of each image alone, against the gradients of one image delayed the other."""
+    """R1 and R2 of each image alone, against the gradients of one image after the other."""
     model, images = paired(critic_interval=2).double().train(), batch()
     penalised = []
     for step in range(0, 4 * LAZY_INTERVAL, 2):

@@ -10,8 +10,8 @@ import latentia
 from latentia.cli.main import main
 from latentia.core.errors import Error
 from latentia.metrics.beta_choice import BetaChoice, Candidate, load_choices, save_choice
-from latentia.sweep.beta_choice import PURPOSES, choose_beta, find_candidates
 from latentia.sweep import beta_choice as room
+from latentia.sweep.beta_choice import PURPOSES, choose_beta, find_candidates
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ class Player(NamedTuple):
 class Model(nn.Module):
     """What the engine trains: players that descend in order, and a way to draw images.
 
-    selected_by: the score whose least value on validation images, if it has one, selects the
+    selection_metric: the score whose least value on validation images, if it has one, selects the
     weights that are kept; None: the last ones, or their average.
     """
 

@@ -84,7 +84,7 @@ def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
 
     Raises: Error if it can do nothing of it.
     """
-    if isinstance(model, HasTrajectory) and hasattr(model, "denoised"):
+    if isinstance(model, HasTrajectory) and hasattr(model, "denoise_steps"):
         return [make_sampler_part(model), *split_model(model.autoencoder, shape)]
     if isinstance(model, HasLatents):
         image_inputs = {"image": lambda n_rows, rng: torch.rand(n_rows, *shape, generator=rng)}
@@ -142,7 +142,7 @@ def make_sampler_part(model: Any) -> ModelPart:
     def draw_images(noise: Tensor, condition: Tensor | None = None) -> Tensor:
         condition_embedding = None if condition is None else model.condition(condition)
         sampling = replace(model.sampling, **({"guidance": 0.0} if condition is None else {}))
-        *_, z = model.denoised(noise, condition_embedding, sampling, refuse_noise)
+        *_, z = model.denoise_steps(noise, condition_embedding, sampling, refuse_noise)
         return model.autoencoder.decode(z)
 
     return ModelPart(

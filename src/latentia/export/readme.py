@@ -29,7 +29,7 @@ def format_guide(run: RunFolder, files: Sequence[Any], title: str) -> str:
         f"Images lie in [0, 1], {pluralize(c, 'channel')} of {h}x{w}; the run's were resized so, "
         f"{image_metadata['preprocessing']['filter']}.",
     ]
-    if classes := [class_name for file in files for class_name in file.about.get("classes", ())]:
+    if classes := [class_name for file in files for class_name in file.metadata.get("classes", ())]:
         lines += [f"Classes of the condition: {', '.join(classes)}."]
     return "\n".join([*lines, "\n```python", format_program(files, (c, h, w)), "```", ""])
 
@@ -40,7 +40,7 @@ def format_row(file: Any) -> str:
         for shapes in (file.inputs, file.outputs)
     )
     notes = [DESCRIPTIONS[file.path.stem]]
-    notes += [f"{k} {v}" for k, v in file.about.items() if k not in ("shares", "classes")]
+    notes += [f"{k} {v}" for k, v in file.metadata.items() if k not in ("shares", "classes")]
     return f"| {file.path.name} | {input_text} | {output_text} | {', '.join(notes)} |"
 
 
@@ -65,7 +65,7 @@ def format_program(files: Sequence[Any], shape: tuple[int, int, int]) -> str:
     noise_name, *other_inputs = inputs
     noise = ", ".join(inputs[noise_name].split("x")[1:])
     lines += [f"given = {{'{noise_name}': draw.standard_normal((5, {noise}), dtype=np.float32)}}"]
-    if other_inputs and "shares" in by_name[last_name].about:
+    if other_inputs and "shares" in by_name[last_name].metadata:
         lines += [
             "about = json.loads(files['sampler'].get_modelmeta().custom_metadata_map['latentia'])",
             "shares = np.array(about['shares'])  # of the classes among the training images",

@@ -11,6 +11,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure as
 
 from latentia.core.contract import HasTrajectory
 from latentia.core.errors import Error
+from latentia.core.text import suggest_name
 from latentia.metrics.coverage import prdc_per_image
 from latentia.metrics.distribution import (
     DistanceEstimate,
@@ -25,7 +26,6 @@ from latentia.metrics.sharpness import high_frequency_energy
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import write_json
 from latentia.training.launch import run_on_rank0_without_collectives
-from latentia.training.parameter_types import suggest_name
 
 SSIM_WINDOW = 11  # pixels of the structural similarity's window: smaller images have none
 
@@ -279,7 +279,7 @@ def _measure_disentanglement(evaluation: Evaluation, halves: int = 10) -> list[M
 
 def _describe_bound(evaluation: Evaluation) -> str:
     """What a bound is a bound of, where that could be mistaken."""
-    binary_note = "binarised once" if "binarised" in evaluation.autoencoder.facts() else ""
+    binary_note = "binarised once" if "binarised" in evaluation.autoencoder.metadata() else ""
     autoencoder_note = "of its autoencoder" if isinstance(evaluation.model, HasTrajectory) else ""
     return "; ".join(filter(None, (binary_note, autoencoder_note)))
 

@@ -142,7 +142,7 @@ class VAEGAN(VAE):
     """
 
     critic: Any  # an nn.Module with `features` and `verdict`
-    selected_by = None  # the ELBO would choose an epoch in which the adversary is weak
+    selection_metric = None  # the ELBO would choose an epoch in which the adversary is weak
 
     def __init__(
         self,
@@ -260,8 +260,8 @@ class VAEGAN(VAE):
             with torch.no_grad():
                 of_real = self.critic.features(batch.image)
             of_fakes = self.critic.features(images)
-        real = self.critic.verdict(of_real[-1])
-        fakes = self.critic.verdict(of_fakes[-1]).chunk(kinds)
+        real = self.critic.to_logits(of_real[-1])
+        fakes = self.critic.to_logits(of_fakes[-1]).chunk(kinds)
         values = {"adversarial": objective.loss.generator_loss(real, *fakes)}
         if objective.feature_matching is not None and "reconstruction" in shared.fakes:
             of_reconstructions = [layer[:n] for layer in of_fakes]  # the first kind
@@ -272,5 +272,5 @@ class VAEGAN(VAE):
             losses[name] = with_known_gradient(value, outputs, gradient.chunk(kinds)), gradient
         return losses
 
-    def gauges(self) -> dict[str, Tensor]:
+    def monitors(self) -> dict[str, Tensor]:
         return self.meter.read_means()

@@ -15,7 +15,7 @@ N_FRAMES, N_BINS, MAX_COLUMNS = 9, 20, 20
 @torch.no_grad()
 def decode_trajectory(model: Any, n_samples: int = 4, seed: int = 0) -> Float[Tensor, "n c h w"]:
     """Row by row: one sample, decoded at FRAMES moments of its way from noise."""
-    steps = list(model.trajectory(n_samples, seed=seed))
+    steps = list(model.sample_trajectory(n_samples, seed=seed))
     indices = torch.linspace(0, len(steps) - 1, N_FRAMES).round().long().tolist()
     frames = torch.stack([model.autoencoder.decode(steps[k]) for k in indices], 1)
     return frames.flatten(0, 1)
@@ -54,7 +54,7 @@ def draw_error_by_time(model: Any, split: Split, seed: int = 0, max_images: int 
     for batch, step_context in split.subsample(max_images).iterate_with_context(
         split.max_batch_size(), seed
     ):
-        t, error = model.timed_error(batch, step_context)
+        t, error = model.sample_denoising_error(batch, step_context)
         bins = (t * N_BINS).ceil().long().clamp(1, N_BINS) - 1
         sums.index_add_(0, bins.cpu(), error.float().cpu())
         counts.index_add_(0, bins.cpu(), torch.ones(len(bins)))
