@@ -14,8 +14,8 @@ from latentia.core.text import pluralize
 from latentia.data import Images, Split
 from latentia.latents.interpolation import interpolate_images
 from latentia.metrics.beta_choice import load_choices
-from latentia.metrics.builtin import save_metrics
 from latentia.metrics.elbo import elbo
+from latentia.metrics.measure import save_metrics
 from latentia.metrics.rate_distortion import MAX_IMAGES, log_spaced_betas, measure_curve
 from latentia.report.figures import (
     draw_monitor_curves,
