@@ -24,7 +24,7 @@ from latentia.data import Images
 from latentia.metrics.distribution import DistanceEstimate, estimate_frechet_distance
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measure import measure_metrics, save_metrics
-from latentia.training.events import read_rows
+from latentia.training.log import read_rows
 
 HERE = Path(__file__).parent
 PUBLISHED = {  # recipe and k: what, nats, whose

@@ -202,7 +202,7 @@ def test_the_classifier_of_labels_leaves_the_process_as_it_was(run, monkeypatch)
 
 def test_what_is_installed_is_found_without_a_change(threads, allocator):
     before = process()
-    assert environment.memory().startswith("commands that train keep freed blocks")
+    assert environment.describe_memory().startswith("training commands keep freed blocks")
     environment.describe_environment()
     assert_unchanged(before)
     assert allocator == []

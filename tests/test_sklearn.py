@@ -181,7 +181,7 @@ def test_what_cannot_be_is_said(digits, fitted):
         (lambda: fitted.transform(X.reshape(-1, 4, 16)), r"\(4, 16\); \(8, 8\) were fitted"),
         (lambda: fitted.inverse_transform(X), "has 64 columns; give the 4 latents"),
         (lambda: ImageVAE(latent=0).fit(X), "--latent is 0; it must be at least 1"),
-        (lambda: ImageVAE(knobs={"widht": 3}).fit(X), "has no knob --widht"),
+        (lambda: ImageVAE(knobs={"widht": 3}).fit(X), "has no parameter --widht"),
         (lambda: ImageVAE("conv_vea").fit(X), "did you mean conv_vae"),
     ]
     for call, said in cases:

@@ -14,7 +14,14 @@ from latentia.report.grids import make_grid
 from latentia.report.training_images import select_strips
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_write, read_metadata
-from latentia.training.events import NON_FINITE, Event, Finding, ImagesRendered, Logged, Validated
+from latentia.training.events import (
+    NON_FINITE,
+    Event,
+    Finding,
+    ImagesRendered,
+    StepLogged,
+    ValidationFinished,
+)
 
 TRACKER_FOLDER = (
     "tracker"  # in the run: TensorBoard's files, or the name by which the others know it
@@ -101,7 +108,7 @@ class RunTracker:
         return run_id
 
     def log_event(self, event: Event) -> None:
-        if isinstance(event, Logged | Validated):
+        if isinstance(event, StepLogged | ValidationFinished):
             self.tracker.log(collect_scalars(event), step=event.step)
         elif isinstance(event, ImagesRendered):
             for kind, images in select_strips(event).items():
@@ -124,11 +131,11 @@ class RunTracker:
             self.tracker.log_artifact(str(file), "progress")
 
 
-def collect_scalars(event: Logged | Validated) -> dict[str, float]:
+def collect_scalars(event: StepLogged | ValidationFinished) -> dict[str, float]:
     """Numbers of a row of log.jsonl, by name; terms in nats, their weights beside them."""
-    if isinstance(event, Validated):
+    if isinstance(event, ValidationFinished):
         return {f"validation/{name}": value for name, value in event.values.items()}
-    values_by_name = {f"gauge/{name}": value for name, value in event.gauges.items()}
+    values_by_name = {f"monitor/{name}": value for name, value in event.monitors.items()}
     for player, player_row in event.players.items():
         values_by_name |= {f"{player}/{name}": value for name, value in player_row["terms"].items()}
         values_by_name |= {

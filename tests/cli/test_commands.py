@@ -170,10 +170,10 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
     assert "There is no recipe mnist_mpl_vae; did you mean mnist_mlp_vae?" in text
     assert "conv_vae" in text
     text = error(capsys, "train", "conv_vae", "--latnet", "3")
-    assert (
-        "conv_vae has no knob --latnet; did you mean --latent? Its knobs: run, data, size" in text
-    )
-    assert "has no knob --sed; did you mean --seed?" in error(capsys, "sample", "r", "--sed", "1")
+    assert "conv_vae has no parameter --latnet; did you mean --latent?" in text
+    assert "--latent? Its parameters: run, data, size" in text
+    text = error(capsys, "sample", "r", "--sed", "1")
+    assert "has no parameter --sed; did you mean --seed?" in text
     assert "No recipe was named" in error(capsys, "train")
     for words, said in (
         (["--epochs", "-1"], "--epochs is -1; it must be at least 1."),
@@ -263,8 +263,8 @@ def test_spoilt_weights_are_named(run, capsys):
 
     text = spoilt(good[:4096])
     assert f"weights.safetensors ends at byte 4,096 of {len(good):,}. Train again" in text
-    assert "is no whole safetensors file" in spoilt(b"")
-    assert "is no whole safetensors file" in spoilt(b"not tensors at all")
+    assert "is not a whole safetensors file" in spoilt(b"")
+    assert "is not a whole safetensors file" in spoilt(b"not tensors at all")
     (run / "weights.safetensors").unlink()
     assert "is not complete: it lacks weights.safetensors" in error(capsys, "sample", run)
 
@@ -281,7 +281,7 @@ def test_a_recipe_that_no_longer_fits(run, capsys):
     (run / "run.json").write_text(json.dumps(about))
     text = error(capsys, "sample", run)
     assert "no longer fits its recipe mnist_mlp_vae" in text
-    assert "has no knob --gone" in text
+    assert "has no parameter --gone" in text
 
 
 def test_a_run_lives_without_its_data_and_says_so_where_it_needs_them(run, place, tmp_path, capsys):

@@ -87,4 +87,4 @@ def test_a_mistake_is_said_once_and_nobody_waits(run, tmp_path):
     assert code
     assert out == ""
     assert err.count("t.csv cannot be written (File exists); give another --out.\n") == 1
-    assert "another one is gone" not in err
+    assert "another process ended" not in err

@@ -116,7 +116,7 @@ def test_what_a_sweep_refuses(data, tmp_path, capsys):
     assert "--over names beta, beta; give each knob once." in error(
         capsys, *over, "--over", "beta=1,2"
     )
-    assert "has no knob --betta; did you mean --beta?" in error(
+    assert "has no parameter --betta; did you mean --beta?" in error(
         capsys, *base, "--over", "betta=1,2"
     )
     assert "--beta is -1.0; it must be at least 0." in error(capsys, *base, "--over", "beta=-1,2")

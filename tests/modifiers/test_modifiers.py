@@ -9,7 +9,7 @@ import latentia
 from latentia.api.training import resume_run, start_run
 from latentia.cli.main import main
 from latentia.losses.likelihoods import Gaussian
-from latentia.training.events import read_rows
+from latentia.training.log import read_rows
 from training.test_resume import content
 
 PARTS = ["mutual information", "total correlation", "dimension-wise KL"]

@@ -1,13 +1,15 @@
-"""Knobs: names, types and ranges, the same from Python as from the command line."""
+"""Parameters: names, types and ranges, the same from Python as from the command line."""
 
 import pytest
 
 import latentia
 from latentia.runs.recipes import resolve_parameters
 
+UNKNOWN = "conv_vae has no parameter"
+
 
 @pytest.mark.parametrize(
-    ("knobs", "said"),
+    ("parameters", "said"),
     [
         ({"epochs": "2"}, "--epochs is '2'; it must be a whole number."),
         ({"epochs": 2.5}, "--epochs is 2.5; it must be a whole number."),
@@ -18,13 +20,16 @@ from latentia.runs.recipes import resolve_parameters
         ({"likelihood": "poisson"}, "it must be one of bernoulli, gaussian."),
         ({"channels": 0}, "--channels is 0; it must be at least 1."),
         ({"size": 1.5}, "--size is 1.5; it must be a whole number or a word or None."),
-        ({"epocs": 3}, "conv_vae has no knob --epocs; did you mean --epochs? Its knobs: data"),
-        ({"zzz": 3}, "conv_vae has no knob --zzz; its knobs: data"),
+        (
+            {"epocs": 3},
+            "conv_vae has no parameter --epocs; did you mean --epochs? Its parameters: data",
+        ),
+        ({"zzz": 3}, f"{UNKNOWN} --zzz; its parameters: data"),
     ],
 )
-def test_what_a_knob_may_not_be(knobs, said):
+def test_what_a_knob_may_not_be(parameters, said):
     with pytest.raises(latentia.Error) as problem:
-        resolve_parameters("conv_vae", knobs)
+        resolve_parameters("conv_vae", parameters)
     assert said in str(problem.value)
 
 

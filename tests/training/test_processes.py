@@ -133,7 +133,7 @@ def test_a_process_that_is_killed_takes_the_other_along_and_the_run_goes_on(tmp_
     )
     os.kill(int(found.stdout.split()[-1]), signal.SIGKILL)
     _, err = running.communicate()
-    assert "Process 0 of 2 stops: another one is gone. What was saved is in the run" in err
+    assert "Process 0 of 2 stops because another process ended. The last checkpoint" in err
     assert "[rank0]: Traceback" not in err
     done = launched("-m", "--", "latentia", "resume", tmp_path / "cut")
     assert done.returncode == 0, done.stderr

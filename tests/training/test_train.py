@@ -18,12 +18,12 @@ from latentia.training.checkpoint import read_tensors
 from latentia.training.ema import EMA, swap_weights
 from latentia.training.events import (
     Finding,
-    Logged,
     StateSaved,
+    StepLogged,
     TrainingFinished,
-    Validated,
-    read_rows,
+    ValidationFinished,
 )
+from latentia.training.log import read_rows
 from latentia.training.loop import train
 from latentia.training.optimizers import Adam
 from latentia.training.plan import Options, Plan
@@ -101,18 +101,18 @@ def test_events_come_in_order_and_the_log_holds_them(toy, array_file, tmp_path):
     )
     seen = list(events)
     assert isinstance(seen[-1], TrainingFinished)
-    assert [type(e) for e in seen[:2]] == [Logged, Validated]
-    logged = [e for e in seen if isinstance(e, Logged)]
+    assert [type(e) for e in seen[:2]] == [StepLogged, ValidationFinished]
+    logged = [e for e in seen if isinstance(e, StepLogged)]
     assert logged[-1].step == logged[-1].total == 6
     rows = read_rows(run.path / "log.jsonl")
     told = [row for row in rows if row["event"] != "finding"]
-    assert len(told) == len([e for e in seen if isinstance(e, Logged | Validated)])
+    assert len(told) == len([e for e in seen if isinstance(e, StepLogged | ValidationFinished)])
     terms = rows[0]["players"]["vae"]["terms"]
     assert set(terms) == {"distortion", "rate"}
     assert rows[0]["players"]["vae"]["weights"] == {"distortion": 1.0, "rate": 1.0}
     validated = [row for row in rows if row["event"] == "validated"]
     best = min(row["values"]["nelbo"] for row in validated)
-    assert [row["values"]["nelbo"] for row in validated if row["selected"]][-1] == best
+    assert [row["values"]["nelbo"] for row in validated if row["is_best"]][-1] == best
 
 
 def test_a_logged_row_is_the_mean_since_the_last(toy):
@@ -294,15 +294,17 @@ def test_what_is_found_early_is_said_and_written_once_a_kind_before_the_last_epo
 
     def look():
         asked.append(len(read_rows(run.path / "log.jsonl")))
-        return [Finding(0, "late", "Look now.", cure=("do",))] if len(asked) > 1 else []
+        finding = Finding(0, "late", "Look now.", suggested_commands=("do",))
+        return [finding] if len(asked) > 1 else []
 
     seen = list(train(plan, run, options, look))
     an_epoch = seen[-1].total_steps // 4
-    found = [(e.kind, e.step, e.cure) for e in seen if isinstance(e, Finding)]
+    found = [(e.kind, e.step, e.suggested_commands) for e in seen if isinstance(e, Finding)]
     assert found == [("late", 2 * an_epoch, ("do",))]
     assert len(asked) == 3
     rows = [r for r in read_rows(run.path / "log.jsonl") if r["event"] == "finding"]
-    assert [(r["kind"], r["step"], r["cure"]) for r in rows] == [("late", 2 * an_epoch, [])]
+    saved = [(r["kind"], r["step"], r["suggested_commands"]) for r in rows]
+    assert saved == [("late", 2 * an_epoch, [])]
 
 
 def poisoned_at(monkeypatch, step):

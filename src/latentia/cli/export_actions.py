@@ -5,8 +5,8 @@ from pathlib import Path
 
 from latentia.cli.options import Inputs
 from latentia.core.errors import Error
+from latentia.core.text import suggest_name
 from latentia.runs.open import open_run
-from latentia.training.parameter_types import suggest_name
 
 FORMATS = {  # name, also of the module in latentia.export that writes it -> what it needs
     "onnx": ("onnx", "onnxruntime", "onnxscript"),

@@ -27,7 +27,7 @@ from latentia.cli.report_command import report
 from latentia.cli.search_commands import choose, sweep
 from latentia.cli.train_command import resume, train
 from latentia.core.errors import Error
-from latentia.training import parameter_types
+from latentia.core.text import suggest_name
 
 COMMANDS: dict[str, Callable] = {
     function.__name__: function
@@ -89,7 +89,7 @@ def main(words: list[str] | None = None) -> int:
 
 def _dispatch(name: str, words: list[str]) -> int | None:
     if name not in COMMANDS:
-        near = parameter_types.suggest_name(name, COMMANDS, " did you mean {}?")
+        near = suggest_name(name, COMMANDS, " did you mean {}?")
         raise Error(f"There is no command {name};{near} The commands are {', '.join(COMMANDS)}.")
     command = COMMANDS[name]
     if command in (train, sweep):  # which options they take depends on the recipe

@@ -12,9 +12,9 @@ from latentia.cli.arguments import (
     refuse_unreadable,
 )
 from latentia.core.errors import Error
+from latentia.core.parameters import validate_parameters
 from latentia.runs.modifiers import MODIFIER_NAMES, find_modifier
 from latentia.runs.recipes import find_recipe
-from latentia.training.parameter_types import validate_parameters
 from latentia.training.plan import Options
 
 

@@ -1,1 +1,1 @@
-"""What every room shares: contract, Gaussians, schedules, seeding. Torch, NumPy, jaxtyping only."""
+"""What every package uses: contract, Gaussians, schedules, seeding, checks of parameters."""

@@ -1,7 +1,7 @@
-"""The contract between networks, losses, models and the engine.
+"""The contract between networks, losses, models and the training loop.
 
-A network knows shapes, a loss knows nats, a model knows which losses teach which networks; the
-engine knows none of these and only asks a model for its `players()`.
+A network knows shapes. A loss knows nats. A model knows which losses teach which networks. The
+training loop knows none of these: it asks a model for its `players()`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ from latentia.core.gaussian import DiagonalGaussian
 
 
 class StepContext(NamedTuple):
-    """Where and when a step happens: all that schedules and noise may depend on."""
+    """The state of the run at one step, on which schedules and noise depend."""
 
     step: int
     total_steps: int
@@ -25,79 +25,107 @@ class StepContext(NamedTuple):
 
     @property
     def progress(self) -> float:
-        """The part of the run that is done, 0 at its first step."""
+        """Fraction of the run that is completed, in [0, 1): 0 at the first step."""
         return self.step / self.total_steps
 
 
 class Batch(NamedTuple):
-    """Images in [0, 1] and, row by row, what stands beside: labels (b,), patterns (b, c, h, w)."""
+    """Images in [0, 1] and their columns by name: labels (b,) or patterns (b, c, h, w)."""
 
     image: Float[Tensor, "b c h w"]
     columns: dict[str, Tensor]
 
 
-Shared = Any  # what `Model.shared` returns: the model's own business
-# name -> (weight, value per image (b,), nats, float32); a weight may be one per image
+Shared = Any  # result of `Model.shared`; only the model itself reads it
+# name -> (weight, value per image (b,) in nats, float32); the weight may be one per image
 Terms = dict[str, tuple[float | Tensor, Tensor]]
 
 
 class Player(NamedTuple):
-    """A set of parameters, and the loss that its own optimizer descends."""
+    """A set of parameters with its own optimizer, and the loss that this optimizer minimizes."""
 
     module: nn.Module
-    terms: Callable[[Batch, StepContext, Shared], Terms]  # empty: it does not move at this step
+    terms: Callable[[Batch, StepContext, Shared], Terms]  # empty: no update at this step
 
 
 class Model(nn.Module):
-    """What the engine trains: players that descend in order, and a way to draw images.
+    """Base class of everything that `latentia train` can train.
 
-    selection_metric: the score whose least value on validation images, if it has one, selects the
-    weights that are kept; None: the last ones, or their average.
+    A subclass implements `players` and `sample`. The other methods are optional.
+
+    Attributes
+    ----------
+    selection_metric : str or None
+        The score (a key of `score`) that selects the weights to keep: those with its smallest mean
+        over the validation images. None keeps the last weights, or their moving average.
     """
 
     selection_metric: str | None = "nelbo"
 
     def players(self) -> dict[str, Player]:
-        """The players in the order of their turns; the others are frozen meanwhile."""
+        """Return the players in the order of their steps; at each step the others are frozen."""
         raise NotImplementedError
 
     def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
-        """Once before the first step, and again at a resume: columns to put beside the images.
+        """Prepare training: called before the first step, and again when a run resumes.
 
-        batches: the training images in order; a column has one row for each.
+        Parameters
+        ----------
+        batches : iterable of Batch
+            All training images, in order.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Columns to add to the training batches, one row for each image.
         """
         return {}
 
     def metadata(self) -> dict[str, Any]:
-        """What `prepare` found, for run.json."""
+        """Return results of `setup` that run.json records."""
         return {}
 
     def shared(self, batch: Batch, context: StepContext) -> Shared:
-        """What several terms need, computed once a step, before any player descends."""
+        """Compute what several terms need, once in each step before any player steps."""
         return None
 
     def observe(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
-        """What of a batch is encoded and judged: its images, or what is drawn from them."""
+        """Return the observed images, which a binary model draws from a batch's grey values."""
         return batch.image
 
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None
     ) -> Float[Tensor, "n c h w"]:
-        """n new images in [0, 1]; image k of a seed is the same for every n."""
+        """Draw n new images.
+
+        Parameters
+        ----------
+        n : int
+            Number of images.
+        seed : int
+            Image k of a seed is the same for every n.
+        cond : Tensor, optional
+            Condition of each image, or one for all of them.
+
+        Returns
+        -------
+        Tensor
+            Images (n, c, h, w) in [0, 1].
+        """
         raise NotImplementedError
 
     def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
-        """Held-out figures per image at beta 1."""
+        """Compute validation scores by name at beta 1, each per image (b,)."""
         return {}
 
     def monitors(self) -> dict[str, Tensor]:
-        """Scalars of the last step worth a curve: norms, accuracies; read at logging steps only."""
+        """Return scalars to log beside the terms, such as norms; read at logging steps only."""
         return {}
 
 
 @runtime_checkable
 class HasLatents(Protocol):
-    """A model whose images have coordinates; tools appear by this, never by class name."""
+    """A model with an encoder and a decoder. Tools check for this protocol, not for a class."""
 
     @property
     def latent_shape(self) -> tuple[int, ...]: ...
@@ -113,7 +141,7 @@ class HasLatents(Protocol):
 
 @runtime_checkable
 class HasGenerator(Protocol):
-    """A model that draws images from noise in one pass."""
+    """A model whose generator maps noise to images in one pass."""
 
     noise_shape: tuple[int, ...]
 
@@ -122,10 +150,10 @@ class HasGenerator(Protocol):
 
 @runtime_checkable
 class HasTrajectory(Protocol):
-    """A model that draws latents step by step, from noise, under options of its own."""
+    """A model that samples latents step by step from noise."""
 
-    autoencoder: Any  # it decodes them
-    num_classes: int  # of the condition; 0: it is an image, or there is none
+    autoencoder: Any  # decodes the latents
+    num_classes: int  # of the condition; 0: an image, or none
 
     @property
     def sampling(self) -> Any: ...

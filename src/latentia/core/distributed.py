@@ -1,6 +1,6 @@
-"""Several processes that train one model: who this one is, and what all of them must agree on.
+"""Collectives of the processes that train one model.
 
-Alone, every function here returns what it was given, and nothing is sent.
+With a single process nothing is sent: the sum, the list or the flag is this process's own.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 class ProcessLost(Error):
-    """Another process is gone, so no agreement can be reached."""
+    """A collective failed because another process ended."""
 
-    exit_code, local_only = 1, True
+    exit_code, rank_local = 1, True
 
 
 _is_local_only = ContextVar("is_local_only", default=False)
@@ -34,7 +34,7 @@ def world_size() -> int:
 
 @contextmanager
 def local_only() -> Iterator[None]:
-    """Within, this process waits for no other: what it does, it does as if it were the only one."""
+    """Disable collectives in the block: this process acts as if it were the only one."""
     token = _is_local_only.set(True)
     try:
         yield
@@ -43,12 +43,12 @@ def local_only() -> Iterator[None]:
 
 
 def rank() -> int:
-    """0 for the process that writes and speaks."""
+    """Return this process's number; process 0 writes files and prints."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
 def all_reduce_sum(tensor: Tensor) -> Tensor:
-    """The sum over processes."""
+    """Return the sum of a tensor over processes."""
     if world_size() > 1:
         tensor = tensor.clone()
         _run_collective(dist.all_reduce, tensor)
@@ -57,19 +57,19 @@ def all_reduce_sum(tensor: Tensor) -> Tensor:
 
 @torch.no_grad()
 def all_reduce_mean(tensors: Iterable[Tensor]) -> None:
-    """Each becomes its mean over processes, the same bits on all; in one message."""
+    """Replace each tensor by its mean over processes, in one message; same bits on all."""
     tensors = [tensor.detach() for tensor in tensors] if world_size() > 1 else []
     if not tensors:
         return
-    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])  # in the widest of their types
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])  # promoted to the widest type
     _run_collective(dist.all_reduce, flat)
     flat /= world_size()
     for tensor, values in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
-        tensor.copy_(values.view(tensor.shape))  # into the tensor's own strides
+        tensor.copy_(values.view(tensor.shape))  # keeps the tensor's strides
 
 
 def all_gather_objects(item: T) -> list[T]:
-    """Everybody's, by rank: anything that can be pickled."""
+    """Return the items of all processes, by rank; an item must be picklable."""
     if world_size() == 1:
         return [item]
     items: list[Any] = [None] * world_size()
@@ -78,19 +78,19 @@ def all_gather_objects(item: T) -> list[T]:
 
 
 def map_round_robin(count: int, make: Callable[[int], T]) -> Iterator[T]:
-    """make(0), make(1), ..., make(n - 1), in this order and on all; each is made by one alone."""
+    """Yield make(0), ..., make(count - 1) on every process; one process computes each."""
     for start in range(0, count, world_size()):
         index = start + rank()
         yield from all_gather_objects(make(index) if index < count else None)[: count - start]  # pyright: ignore
 
 
 def any_rank(flag: bool) -> bool:
-    """Whether it is set in any process."""
+    """Return whether the flag is set in any process."""
     return any(all_gather_objects(flag)) if world_size() > 1 else flag
 
 
 def barrier() -> None:
-    """Until all are here."""
+    """Wait until all processes arrive."""
     if world_size() > 1:
         _run_collective(dist.barrier)
 
@@ -101,6 +101,6 @@ def _run_collective(collective: Any, *arguments: Any) -> None:
             collective(*arguments)
     except RuntimeError as error:
         raise ProcessLost(
-            f"Process {rank()} of {world_size()} stops: another one is gone. What was saved is in the "
-            "run folder; start latentia resume in the same way to go on."
+            f"Process {rank()} of {world_size()} stops because another process ended. The last "
+            "checkpoint is in the run folder; to continue, start latentia resume in the same way."
         ) from error

@@ -1,15 +1,35 @@
-"""One exception for everything that a user can put right."""
+"""The exception for problems that a user can solve."""
 
 from pathlib import Path
 
 
 class Error(ValueError):
-    """What is wrong, what was given, what is allowed, what to do, in one sentence.
+    """A problem that the user can solve; the command line prints it without a traceback.
 
-    The command line prints it without a traceback and exits with `code`. Of several processes the
-    first prints it, and those that may have met it by themselves: `alone`. shared: all meet it.
-    subject: what the sentence begins with, such as a run's folder; `message` is the rest, for who
-    knows the subject by another name.
+    The message says what is wrong, what was given, what is allowed and what to do.
+
+    Parameters
+    ----------
+    message : str
+        The whole sentence, or its rest after `subject`.
+    on_all_ranks : bool
+        Whether every process of a distributed run raises this error; process 0 then prints it.
+    subject : Path or str, optional
+        First words of the sentence, such as a run's folder. Code that knows the subject by another
+        name prints `message` after that name.
+
+    Attributes
+    ----------
+    exit_code : int
+        Exit code of the command line.
+    rank_local : bool
+        Whether a process other than 0 prints the error too.
+
+    Examples
+    --------
+    >>> raise latentia.Error("holds no images; give another folder.", subject="photos/")
+    Traceback (most recent call last):
+    latentia.core.errors.Error: photos/ holds no images; give another folder.
     """
 
     exit_code, rank_local = 2, False
@@ -22,5 +42,5 @@ class Error(ValueError):
 
 
 def summarize_exception(exception: Exception) -> str:
-    """Of what another library says, for a sentence of ours; the error's name if it says nothing."""
+    """Return the first line of an exception's message, or its type's name if it has none."""
     return (str(exception).strip().splitlines() or [type(exception).__name__])[0].rstrip(".")

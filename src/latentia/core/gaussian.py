@@ -1,4 +1,4 @@
-"""Gaussians with diagonal covariance: what encoders return."""
+"""The diagonal Gaussian, the posterior that encoders return."""
 
 from typing import NamedTuple
 
@@ -10,16 +10,16 @@ from latentia.core.tensors import to_float32
 
 
 class DiagonalGaussian(NamedTuple):
-    """One Gaussian an image, over latents of any shape: vectors (b, d) or maps (b, d, h, w)."""
+    """N(mean, exp(logvar)) for each image, over vectors (b, d) or maps (b, d, h, w)."""
 
     mean: Float[Tensor, "b *latent"]
     logvar: Float[Tensor, "b *latent"]
 
     @classmethod
     def from_heads(cls, heads: Float[Tensor, "b two_d *space"]) -> "DiagonalGaussian":
-        """An encoder's output: means in the first half of dimension 1, then log-variances.
+        """Split an encoder's output along dimension 1: means, then log-variances.
 
-        float32 from here on, whatever the network's precision: exp and the rate's sums need it.
+        The result is float32 whatever the network's precision: exp and the rate's sums need it.
         """
         mean, logvar = to_float32(heads).chunk(2, dim=1)
         return cls(mean, logvar)
@@ -29,11 +29,11 @@ class DiagonalGaussian(NamedTuple):
         return (0.5 * self.logvar).exp()
 
     def sample(self, noise: Float[Tensor, "b *latent"]) -> Float[Tensor, "b *latent"]:
-        """mean + sd * noise: the reparameterised draw of Kingma & Welling 2014, equation 4."""
+        """Draw mean + sd * noise, reparameterised; Kingma & Welling 2014, equation 4."""
         return torch.addcmul(self.mean, self.sd, noise)
 
     def kl_per_dim(self) -> Float[Tensor, "b *latent"]:
-        """KL(self || N(0, I)) of each dimension, nats; Kingma & Welling 2014, appendix B."""
+        """KL(self || N(0, I)) per latent dimension, nats; Kingma & Welling 2014, appendix B."""
         return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar)
 
     def kl(self) -> Float[Tensor, " b"]:
@@ -41,12 +41,12 @@ class DiagonalGaussian(NamedTuple):
         return self.kl_per_dim().flatten(1).sum(1)
 
     def log_prob(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, " b"]:
-        """log density at z, nats per image."""
+        """Log density at z, nats per image."""
         squared_distance = (z - self.mean).square() * (-self.logvar).exp()
         return -0.5 * (squared_distance + self.logvar + LOG_2PI).flatten(1).sum(1)
 
     def log_ratio(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, " b"]:
-        """log density at z over that of N(0, I), nats; its mean over draws is `kl`."""
+        """Log ratio of this density to that of N(0, I) at z, nats; its mean over draws is `kl`."""
         squared_distance = (z - self.mean).square() * (-self.logvar).exp()
         return 0.5 * (z.square() - squared_distance - self.logvar).flatten(1).sum(1)
 

@@ -1,4 +1,4 @@
-"""Training and evaluation mode."""
+"""Training and evaluation mode of modules."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode; each of its parts then goes back to its own (trap 10)."""
+    """Put the model in evaluation mode for the block, then restore each submodule's mode."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -1,33 +1,30 @@
-"""What one column of values tells of another: mutual information, from counts in quantile bins."""
+"""Mutual information of two columns of values, from counts in quantile bins."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-MAX_CLASSES = 20  # different integers without names: above, they are a quantity
+MAX_CLASSES = 20  # a column of more distinct integers without class names is a quantity
 
 
 def infer_column_type(values: np.ndarray, class_names: Sequence[str] | None) -> str:
-    is_integer = values.dtype.kind in "iub"
-    return (
-        "class"
-        if class_names or (is_integer and len(np.unique(values)) <= MAX_CLASSES)
-        else "number"
-    )
+    """Return "class" or "number"."""
+    has_few_integers = values.dtype.kind in "iub" and len(np.unique(values)) <= MAX_CLASSES
+    return "class" if class_names or has_few_integers else "number"
 
 
 def assign_quantile_bins(values: np.ndarray, n_bins: int) -> np.ndarray:
-    """The bin of each value; equal values share one, so there may be fewer bins."""
+    """Return the bin of each value; equal values share a bin, so there may be fewer bins."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, n_bins + 1)[1:-1]))
     return np.searchsorted(edges, values, side="right")
 
 
 def mutual_information(bin_indices: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mutual information of each column (n, d) with the label (n,), nats, from the counts.
+    """Mutual information of each column of bins (n, d) with the labels (n,), nats; shape (d,).
 
-    The plug-in estimate: biased upwards by about (a - 1)(b - 1) / 2n for a x b cells (Miller 1955),
-    which the permuted labels show and share. Chosen over nearest-neighbour estimates because it is
-    the same for every seed and 200 permutations of it take seconds.
+    The plug-in estimate is biased upwards by about (a - 1)(b - 1) / 2n for a x b cells (Miller
+    1955). Permuted labels have the same bias. Unlike nearest-neighbour estimates it depends on no
+    seed, and 200 permutations take seconds.
     """
     n, d = bin_indices.shape
     a, b = int(bin_indices.max()) + 1, int(labels.max()) + 1

@@ -1,4 +1,4 @@
-"""How far a long reading has come: a bar on a terminal, plain lines elsewhere, silence if short."""
+"""Progress of long readings: a bar on a terminal, lines elsewhere, nothing for short ones."""
 
 import sys
 import time
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from latentia.core import distributed
 
-INITIAL_DELAY = 2.0  # seconds before anything is said
+INITIAL_DELAY = 2.0  # seconds before the first output
 LINE_INTERVAL = 10.0  # seconds between plain lines
 
 
 def show_progress(counts: Iterable[int], total: int, description: str) -> Iterator[int]:
-    """Passes on the counts of `done` and shows their sum against `total`."""
-    if distributed.rank():  # the first process speaks
+    """Pass on the counts, and show their sum as progress towards `total`."""
+    if distributed.rank():  # only process 0 prints
         yield from counts
         return
     start_time, count, last_line_time, bar = time.monotonic(), 0, 0.0, None

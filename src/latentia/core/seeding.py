@@ -1,4 +1,4 @@
-"""Randomness has an address: (seed, purpose, step). Any number can be drawn again from it."""
+"""Random numbers by address (seed, purpose, step): the same address gives the same numbers."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -10,13 +10,11 @@ from torch import Tensor
 
 from latentia.core.contract import StepContext
 
-BLOCK_ROWS = (
-    64  # rows that one generator draws; smaller blocks cost more seedings, larger ones waste
-)
+BLOCK_ROWS = 64  # rows from one generator: small blocks cost seedings, large ones unused rows
 
 
 def derive_seed(seed: int, purpose: str, step: int = 0) -> int:
-    """A generator's seed for this purpose at this step; distinct addresses are independent."""
+    """Return a generator's seed for an address; distinct addresses are independent."""
     key = f"{seed}/{purpose}/{step}".encode()
     return int.from_bytes(hashlib.blake2b(key, digest_size=7).digest(), "little")
 
@@ -28,10 +26,8 @@ def make_generator(
 
 
 def seed_global_generators(seed: int, purpose: str, step: int = 0) -> None:
-    """Seed the generators that dropout and initialisation read.
-
-    Not `torch.manual_seed`: it costs 170 us a call, this one 3.
-    """
+    """Seed the global generators, which dropout and initialisation read."""
+    # `torch.manual_seed` takes 170 us, this 3
     torch.default_generator.manual_seed(derive_seed(seed, purpose, step))
     if torch.cuda.is_available():
         torch.cuda.manual_seed(derive_seed(seed, purpose, step))
@@ -39,17 +35,17 @@ def seed_global_generators(seed: int, purpose: str, step: int = 0) -> None:
 
 @contextmanager
 def restore_global_generators() -> Iterator[None]:
-    """Afterwards the caller's generators go on from where they were before."""
+    """Restore the state of the global generators after the block."""
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices):
         yield
 
 
 def noise(context: StepContext, purpose: str, shape: Sequence[int], like: Tensor) -> Tensor:
-    """Standard normal noise for this step's rows of the global batch, (rows of `like`, *shape).
+    """Draw standard normal noise (b, *shape) for this process's b rows of the global batch.
 
-    It is drawn for the global batch and cut, so that a row's noise does not depend on how many
-    processes share the work.
+    The noise of the whole global batch is drawn and cut, so that a row's noise does not depend on
+    the number of processes. `like` gives b, the device and the type.
     """
     return _draw_rows(torch.randn, context, purpose, shape, like)
 
@@ -57,12 +53,12 @@ def noise(context: StepContext, purpose: str, shape: Sequence[int], like: Tensor
 def uniform(
     context: StepContext, purpose: str, like: Tensor, shape: Sequence[int] = ()
 ) -> Float[Tensor, "b *shape"]:
-    """Numbers in [0, 1), one for each row unless a shape is given, as `noise` draws."""
+    """Draw uniform numbers in [0, 1) in the same way as `noise`."""
     return _draw_rows(torch.rand, context, purpose, shape, like)
 
 
 def batch_permutation(context: StepContext, purpose: str, like: Tensor) -> Float[Tensor, " b"]:
-    """The rows of the global batch in a random order: the place in it of each row of `like`."""
+    """Draw this process's part of a random permutation of the global batch's row numbers."""
     return _draw_rows(torch.randperm, context, purpose, (), like)
 
 
@@ -82,10 +78,10 @@ def _draw_rows(
 def sample_normal_rows(
     n: int, shape: Sequence[int], *, seed: int, purpose: str
 ) -> Float[Tensor, "n *shape"]:
-    """n standard normal rows; row k is the same for every n.
+    """Draw n standard normal rows; row k is the same for every n.
 
-    Hence blocks: `randn(5, d)` is not the beginning of `randn(10, d)`. Always drawn on the CPU in
-    float32, so that a seed means the same picture on every device.
+    They are drawn in blocks, since `randn(5, d)` is not the beginning of `randn(10, d)`, and always
+    on the CPU in float32, so that a seed gives the same image on every device.
     """
     blocks = [
         torch.randn(BLOCK_ROWS, *shape, generator=make_generator(seed, purpose, block))

@@ -1,4 +1,4 @@
-"""Named spans of a step, for a profile; where none is taken they are empty contexts."""
+"""Named spans of a training step, for the profiler."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -10,5 +10,6 @@ _no_span = nullcontext()
 
 
 def record_span(name: str) -> AbstractContextManager[Any]:
-    # not `record_function` alone: it calls the dispatcher though nobody listens
+    """Record the block as a span of the profiler's trace, if a profiler is active."""
+    # `record_function` calls the dispatcher even without a profiler
     return profiler.record_function(name) if profiler._is_profiler_enabled else _no_span

@@ -1,4 +1,4 @@
-"""Tensors at the boundary: what goes in is checked, what goes out is rounded."""
+"""Conversions and checks of tensors at the package's boundary."""
 
 import math
 from collections.abc import Sequence
@@ -12,35 +12,38 @@ from latentia.core.errors import Error
 
 
 def to_float32(tensor: Tensor) -> Tensor:
-    """At least float32: under autocast exp, softplus and sums would stay in bfloat16."""
+    """Convert to float32, except float64: bfloat16 is too coarse for exp, softplus and sums."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def max_batch_size(shape: Sequence[int], limit: int) -> int:
-    """How many images of this shape a network takes at once: 2^22 values, 64 images of 256x256.
+    """Return the number of images of a shape for one forward pass: 2^22 values, at most `limit`.
 
-    An autoencoder of images holds some hundred values for each; 500 photographs were 30 GB.
+    An autoencoder holds some hundred values for each pixel: 500 photographs would take 30 GB.
     """
     return max(1, min(limit, 2**22 // math.prod(shape)))
 
 
 def to_bytes(images: Float[Tensor, "*any"]) -> UInt8[Tensor, "*any"]:
-    """[0, 1] to 0..255, rounded and clipped: truncation would darken by half a level (trap 16)."""
+    """Round [0, 1] to 0..255; truncation would darken images by half a level."""
     return (images.float() * 255).round().clamp(0, 255).to(torch.uint8).cpu()
 
 
 def to_display_channels(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n shown h w"]:
-    """1 or 3 channels: of more than three the first three, of two their mean."""
+    """Return 1 or 3 channels: the mean of two, the first three of more."""
     c = images.shape[1]
     return images if c in (1, 3) else images[:, :3] if c > 3 else images.mean(1, keepdim=True)
 
 
 def check_tensor(tensor: Any, shape: Sequence[int], name: str) -> None:
-    """Raises: Error unless `given` is a float tensor (n, *shape); images also in [0, 1]."""
-    if torch.compiler.is_compiling():  # an exported graph knows no values to look at
+    """Check that a tensor is float and (n, *shape), and that images lie in [0, 1].
+
+    Raises: Error if it is not
+    """
+    if torch.compiler.is_compiling():  # the values are unknown in an exported graph
         return
     expected = f"a float tensor (n, {', '.join(map(str, shape))})"
-    advice = "model.preprocess makes it of files and arrays" if name == "images" else "see encode"
+    advice = f"see model.{'preprocess' if name == 'images' else 'encode'}"
     if not isinstance(tensor, Tensor):
         raise Error(f"The {name} are a {type(tensor).__name__}; they must be {expected}: {advice}.")
     if tuple(tensor.shape[1:]) != tuple(shape) or not tensor.is_floating_point():

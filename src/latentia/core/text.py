@@ -1,6 +1,15 @@
-"""Numbers of things, as they are said."""
+"""Counts and names in sentences."""
+
+import difflib
+from collections.abc import Iterable
 
 
 def pluralize(count: int, noun: str, plural: str = "") -> str:
-    """1 image, 2 images, 1,000 images; plural: where it is not the noun with an s."""
+    """Return "1 image", "2 images" or "1,000 images"; `plural` defaults to the noun with an s."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def suggest_name(name: str, candidates: Iterable[str], template: str) -> str:
+    """Fill the template with the candidate most similar to `name`; "" if none is similar."""
+    matches = difflib.get_close_matches(name, [*candidates], n=1, cutoff=0.5)
+    return template.format(matches[0]) if matches else ""

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.core.tensors import to_bytes, to_display_channels
+from latentia.core.text import suggest_name
 from latentia.data import Images
 from latentia.metrics.label_classifier import get_label_classifier
-from latentia.training.parameter_types import suggest_name
 
 MAX_SIDE = 16  # pixels a side of the features `pixels`: a covariance of more has too many entries
 DINO_MODEL = "facebook/dinov2-small"

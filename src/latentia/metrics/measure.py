@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.core.text import suggest_name
 from latentia.metrics import builtin  # noqa: F401  (registers the metrics)
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.registry import METRICS
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import write_json
 from latentia.training.launch import run_on_rank0_without_collectives
-from latentia.training.parameter_types import suggest_name
 
 
 def measure_metrics(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:

@@ -135,17 +135,17 @@ def draw_rate_bars(rates: Sequence[float]) -> str:
 
 def draw_monitor_curves(training_rows: Sequence[dict]) -> str:
     """Gauges over the images seen: one panel for all whose name begins with the same word."""
-    names = list(training_rows[-1]["gauges"])
+    names = list(training_rows[-1]["monitors"])
     groups = {
         name.split()[0]: [n for n in names if n.split()[0] == name.split()[0]] for name in names
     }
     with make_panels(len(groups)) as (figure, axes):
         for axis, (group, monitor_names) in zip(axes, groups.items(), strict=True):
             for k, name in enumerate(monitor_names):
-                rows = [row for row in training_rows if name in row["gauges"]]
+                rows = [row for row in training_rows if name in row["monitors"]]
                 axis.plot(
                     [row["images"] for row in rows],
-                    [row["gauges"][name] for row in rows],
+                    [row["monitors"][name] for row in rows],
                     color=(BLUE, ORANGE, GREY)[k % 3],
                     linestyle=("-", "--", ":")[k % 3],
                     label=name.removeprefix(group).strip() or name,

@@ -44,7 +44,7 @@ def format_model_card(
         "## What ails it",
         f"The doctor (`latentia doctor`): {verdict}",
         "\n".join(
-            f"- {finding.severity} {finding.kind}: {finding.text} {finding.means}".rstrip()
+            f"- {finding.severity} {finding.kind}: {finding.text} {finding.consequence}".rstrip()
             for finding in findings
         ),
         "## How to load it",

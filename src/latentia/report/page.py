@@ -35,7 +35,8 @@ from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import resolve_sampling
 from latentia.training.checkpoint import atomic_write
-from latentia.training.events import Finding, read_rows
+from latentia.training.events import Finding
+from latentia.training.log import read_rows
 
 
 class Picture(NamedTuple):
@@ -106,7 +107,7 @@ def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = (
             )
             for player in training_rows[-1]["players"]
         ]
-        if training_rows[-1]["gauges"]:
+        if training_rows[-1]["monitors"]:
             curves.append(
                 Picture(draw_monitor_curves(training_rows), "what the model shows of itself")
             )

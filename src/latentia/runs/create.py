@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.core.parameters import validate_parameters
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
 from latentia.runs.build import AUTOENCODER, build_plan, make_paths_absolute, resolve_auto_options
 from latentia.runs.folder import FORMAT, RunFolder, resolve_unnamed_path
 from latentia.runs.provenance import describe_machine
 from latentia.runs.recipes import recipe_source, resolve_parameters
 from latentia.training.checkpoint import write_json
-from latentia.training.parameter_types import validate_parameters
 from latentia.training.plan import Options, Plan
 
 

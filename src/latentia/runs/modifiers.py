@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from latentia.core.errors import Error
-from latentia.training.parameter_types import validate_parameters
+from latentia.core.parameters import validate_parameters
 
 # iwae before those that it excludes, so that they can say so; multirate after the schedule of beta
 MODIFIER_NAMES = (

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.training.parameter_types import suggest_name, validate_parameters
+from latentia.core.parameters import validate_parameters
+from latentia.core.text import suggest_name
 
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
 DIFFUSERS = "diffusers"  # of an autoencoder that no recipe trained; not among the names

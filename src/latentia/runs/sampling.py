@@ -9,11 +9,11 @@ from torch import Tensor
 
 from latentia.core.contract import HasTrajectory, Model
 from latentia.core.errors import Error
+from latentia.core.parameters import validate_parameters
 from latentia.core.text import pluralize
 from latentia.data.decode import Preprocessing
 from latentia.data.preprocess import preprocess_images
 from latentia.runs.folder import RunFolder
-from latentia.training.parameter_types import validate_parameters
 
 
 def resolve_sampling(

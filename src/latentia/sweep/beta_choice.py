@@ -9,6 +9,7 @@ import torch
 
 from latentia.core.errors import Error
 from latentia.core.mutual_information import infer_column_type
+from latentia.core.text import suggest_name
 from latentia.data import Split
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.latents.association import MIN_IMAGES, score_prediction
@@ -22,7 +23,6 @@ from latentia.runs.folder import RunFolder
 from latentia.runs.open import open_run
 from latentia.sweep.design import SWEEP_FILE
 from latentia.training.checkpoint import read_metadata
-from latentia.training.parameter_types import suggest_name
 
 
 def find_candidates(path: str | Path, n_betas: int) -> list[tuple[float, RunFolder]]:

@@ -1,4 +1,4 @@
-"""A plan: what a recipe returns and an edit changes; all that the loop needs to know."""
+"""The training plan, which a recipe returns, and the options of every training."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Literal
@@ -13,10 +13,22 @@ from latentia.training.optimizers import Adam
 
 @dataclass
 class Plan:
-    """model and images; one optimizer a player; batch and epochs.
+    """Everything that the training loop needs; a recipe returns it and modifiers change it.
 
-    average: half-life, in images seen, of the averaged copy of the weights that is then used
-    instead of the last ones (Karras et al. 2018, arXiv 1710.10196, appendix A); None: no copy.
+    Parameters
+    ----------
+    model : model to train
+    images : images, with their training, validation and test splits
+    optim : one optimizer for each of the model's players, by name
+    batch : number of images in each training step, at least 1
+    epochs : number of passes over the training images, at least 1
+    average : half-life in images of the moving average of the weights, which then replaces the
+        last weights (Karras et al. 2018, arXiv 1710.10196, appendix A); None keeps the last
+
+    Raises
+    ------
+    Error
+        if `optim` does not have exactly the names of the model's players
     """
 
     model: Model
@@ -37,7 +49,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Options:
-    """Options of every training. They change the numbers that it runs on, never its objective.
+    """Options of every training: they change how it runs, never its objective.
 
     Parameters
     ----------

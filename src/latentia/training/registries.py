@@ -1,9 +1,9 @@
-"""Decorators that mark recipes."""
+"""Decorator that marks recipes."""
 
 from collections.abc import Callable
 
 
 def recipe(function: Callable) -> Callable:
-    """Marks a function (knobs -> Plan) as a recipe."""
+    """Mark a function, from parameters to a Plan, as a recipe."""
     function.is_recipe = True  # pyright: ignore[reportFunctionMemberAccess]
     return function

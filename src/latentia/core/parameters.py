@@ -1,0 +1,98 @@
+"""Checks of a function's arguments against the types and ranges of its signature."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
+
+from latentia.core.errors import Error
+from latentia.core.text import suggest_name
+
+BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
+TYPE_NAMES = {int: "a whole number", float: "a number", str: "a word", bool: "True or False"}
+TYPE_NAMES |= {NoneType: "None"}
+
+
+def validate_parameters(owner: str, function: Callable, arguments: Mapping[str, Any]) -> None:
+    """Check names, types and ranges of arguments against a function's signature.
+
+    Raises: Error if an argument is unknown, has another type, or lies outside its range
+    """
+    hints = get_type_hints(function, include_extras=True)
+    names = [name for name in inspect.signature(function).parameters if name != "plan"]
+    for name, value in arguments.items():
+        if name not in names:
+            raise Error(format_unknown_parameter(owner, name, names))
+        hint, option = hints.get(name, Any), name.replace("_", "-")
+        if not _matches_type(hint, value):
+            allowed = " or ".join(describe_types(hint))
+            raise Error(f"--{option} is {value!r}; it must be {allowed}.")
+        if not _is_number(value):
+            continue
+        bounds = _collect_bounds(hint)
+        if not math.isfinite(value) or not all(_satisfies_bound(b, value) for b in bounds):
+            allowed = " and ".join(BOUNDS[type(b)].format(_get_limit(b)) for b in bounds)
+            raise Error(f"--{option} is {value}; it must be {allowed or 'a finite number'}.")
+
+
+def format_unknown_parameter(owner: str, name: str, names: Iterable[str]) -> str:
+    """Return the message that `owner` has no parameter `name`, with the parameters it has."""
+    options, option = [each.replace("_", "-") for each in names], name.replace("_", "-")
+    suggestion = suggest_name(option, options, " did you mean --{}?")
+    listing = f"{suggestion} Its" if suggestion else " its"
+    return f"{owner} has no parameter --{option};{listing} parameters: {', '.join(options)}."
+
+
+def list_types(hint: Any) -> list[Any]:
+    """Return the types of a hint without annotations: int and None of Annotated[int | None, x]."""
+    if get_origin(hint) is Annotated:
+        return list_types(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        return [kind for member in get_args(hint) for kind in list_types(member)]
+    return [hint]
+
+
+def describe_types(hint: Any) -> list[str]:
+    """Return one phrase for each type of a hint."""
+    return [
+        f"one of {', '.join(map(str, get_args(kind)))}"
+        if get_origin(kind) is Literal
+        else TYPE_NAMES.get(kind, str(kind))
+        for kind in list_types(hint)
+    ]
+
+
+def _is_number(value: Any, kinds: Any = int | float) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _matches_type(hint: Any, value: Any) -> bool:
+    return any(_matches_member(member, value) for member in list_types(hint))
+
+
+def _matches_member(member: Any, value: Any) -> bool:
+    if get_origin(member) is Literal:
+        return value in get_args(member)
+    if member in (int, float):
+        return _is_number(value, int if member is int else int | float)
+    return member is Any or not isinstance(member, type) or isinstance(value, member)
+
+
+def _collect_bounds(hint: Any) -> list[BaseMetadata]:
+    bounds = [m for m in getattr(hint, "__metadata__", ()) if type(m) in BOUNDS]
+    if get_origin(hint) is Annotated:
+        return bounds
+    return [bound for member in get_args(hint) for bound in _collect_bounds(member)]
+
+
+def _get_limit(bound: Any) -> Any:
+    return getattr(bound, type(bound).__name__.lower())
+
+
+def _satisfies_bound(bound: Any, value: float) -> bool:
+    limit = _get_limit(bound)
+    checks = {Ge: value >= limit, Gt: value > limit, Le: value <= limit, Lt: value < limit}
+    return checks[type(bound)]
