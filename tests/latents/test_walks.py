@@ -81,7 +81,7 @@ def test_maps_behind_attention_have_attributions_too(part):
     from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 
     torch.manual_seed(0)
-    shape, plan = (1, 8, 6), Architecture((4, 8), 2, 1, groups=2)
+    shape, plan = (1, 8, 6), Architecture((4, 8), 2, 1, norm_groups=2)
     made = VAE(Encoder(shape, plan), Decoder(shape, plan), SymmetricGaussian())
     made = made.double().eval().requires_grad_(False)
     image = part.get_batch(slice(5, 6)).image.double()
