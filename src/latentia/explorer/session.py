@@ -216,7 +216,7 @@ class RunSession:
         """Show an image beside the n images of the map whose latents are nearest to its own."""
         table, split = self.require_map()
         model = self.require_encoder()
-        images, neighbors = rendered_images.render_neighbours(
+        images, neighbors = rendered_images.render_neighbors(
             self.run, model, source.key, source.image, split, table, n
         )
         flags = ["--split", self.split, *(["--data", self.data] if self.data else [])]
