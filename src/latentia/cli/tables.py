@@ -111,7 +111,8 @@ def print_associations(title: str, result: AssociationResult, names: list[str]) 
     print(
         "Most informative: latent dimensions by mutual information with the label, where "
         f"p ≤ {SIGNIFICANCE_LEVEL} over all dimensions, against permuted labels. First k: the "
-        "label predicted from the k dimensions of highest rate (KL), out of fold, with 95 % intervals."
+        "label predicted from the k dimensions of highest rate (KL), out of fold, with 95 % "
+        "intervals."
     )
     for note in result.notes:
         print(note)
