@@ -24,7 +24,7 @@ from latentia.metrics.disentanglement import measure_disentanglement
 from latentia.metrics.elbo import elbo
 from latentia.models.vae import VAE
 from latentia.nets.conv import ConvDecoder, ConvEncoder
-from latentia.training.events import read_rows
+from latentia.training.log import read_rows
 from latentia.training.parameter_types import BatchSize, Data, Epochs, Latent, LearningRate
 
 N = 10_000

@@ -25,7 +25,7 @@ from latentia.models.gan import GAN
 from latentia.nets.critic import ResidualCritic
 from latentia.nets.generator import ResidualGenerator
 from latentia.training.checkpoint import read_tensors
-from latentia.training.events import read_rows
+from latentia.training.log import read_rows
 from latentia.training.parameter_types import Data, Epochs
 
 N = 10_000

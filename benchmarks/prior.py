@@ -24,7 +24,7 @@ from latentia.core.seeding import sample_normal_rows
 from latentia.metrics.coverage import prdc
 from latentia.metrics.distribution import estimate_frechet_distance
 from latentia.metrics.label_classifier import get_label_classifier
-from latentia.training.events import read_rows
+from latentia.training.log import read_rows
 
 GRID = [("heun", 8), ("heun", 16), ("euler", 16), ("ddpm", 16), ("heun", 125)]
 

@@ -32,7 +32,7 @@ from turns import Compared, Worker, compare, spread, started
 from latentia.core.tensors import to_bytes
 from latentia.data import open_images
 from latentia.training.checkpoint import read_metadata
-from latentia.training.events import read_rows
+from latentia.training.log import read_rows
 
 HERE = Path(__file__).parent
 TARGET = 105.3  # nats on the test images, the example program's after ten epochs

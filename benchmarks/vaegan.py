@@ -33,7 +33,7 @@ from latentia.nets.vaegan import make_vaegan_networks
 from latentia.report.grids import save
 from latentia.report.rendered_images import render_grid
 from latentia.runs.create import create_run
-from latentia.training.events import read_rows
+from latentia.training.log import read_rows
 from latentia.training.loop import Loop
 from latentia.training.parameter_types import (
     Average,

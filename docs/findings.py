@@ -1,4 +1,4 @@
-"""The table of findings, made of the doctor's checks: `python docs/findings.py` writes it anew."""
+"""Write the table of findings from the checks: `python docs/findings.py`."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ PAGE = Path(__file__).parent / "doctor.md"
 def table() -> str:
     from latentia.diagnostics.diagnose import CHECKS
 
-    heads = ["finding", "evidence", "threshold", "cure"]
+    heads = ["finding", "evidence", "threshold", "suggested change"]
     rows = [heads, ["---"] * len(heads)]
     for check in CHECKS:
         kind = f"{check.kind} (early)" if check.early else check.kind

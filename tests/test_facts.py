@@ -13,6 +13,7 @@ from latentia.diagnostics.diagnose import diagnose_run
 from latentia.runs.folder import RunFolder
 from latentia.runs.hub import check_run_folder
 from latentia.training.events import EndReason
+from latentia.training.log import read_rows
 from latentia.training.plan import Options
 
 TOY = {"hidden": 8, "latent": 3, "batch": 16, "epochs": 2}
@@ -32,12 +33,29 @@ def test_a_run_that_ended_by_its_numbers_is_known_in_any_words(tmp_path):
     knobs = {"data": IMAGES, **TOY, "lr": 1e18}
     run, events = start_run("mnist_mlp_vae", knobs, options=Options(threads=1), run=tmp_path / "r")
     *_, end = events
-    assert end.describe_failure is EndReason.NON_FINITE
+    assert end.reason is EndReason.NON_FINITE
     reword(run.path / "log.jsonl")
     found = {each.kind: each for each in diagnose_run(run, run.images(IMAGES)).findings}
     assert found["non-finite steps"].severity == "ERROR"
     assert "and the run ended. First: In other words, " in found["non-finite steps"].text
     assert "interrupted" not in found
+
+
+def test_a_log_of_the_first_format_is_read_in_todays_words(tmp_path):
+    rows = [
+        {"event": "logged", "step": 1, "gauges": {"gauges": 1.0}},
+        {"event": "validated", "step": 1, "values": {"nelbo": 2.0}, "selected": True},
+        {"event": "finding", "severity": "ILL", "means": "M.", "figures": {"n": 1}, "cure": []},
+        {"event": "finding", "severity": "NOTE"},
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = {"consequence": "M.", "values": {"n": 1}, "suggested_commands": []}
+    assert read_rows(tmp_path / "log.jsonl") == [
+        {"event": "logged", "step": 1, "monitors": {"gauges": 1.0}},
+        {"event": "validated", "step": 1, "values": {"nelbo": 2.0}, "is_best": True},
+        {"event": "finding", "severity": "ERROR", **found},
+        {"event": "finding", "severity": "NOTE"},
+    ]
 
 
 @pytest.fixture

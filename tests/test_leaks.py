@@ -195,14 +195,14 @@ def test_the_classifier_of_labels_leaves_the_process_as_it_was(run, monkeypatch)
     monkeypatch.setattr(
         label_classifier, "train", lambda *_: iter([TrainingFinished(0, 1, EndReason.STOPPED)])
     )
-    with pytest.raises(Error, match="was not trained to its end"):
+    with pytest.raises(Error, match="label classifier was stopped"):
         label_classifier.get_label_classifier(open_images("digits:60"))
     assert_unchanged(before)
 
 
 def test_what_is_installed_is_found_without_a_change(threads, allocator):
     before = process()
-    assert environment.memory().startswith("commands that train keep freed blocks")
+    assert environment.describe_memory().startswith("training commands keep freed blocks")
     environment.describe_environment()
     assert_unchanged(before)
     assert allocator == []

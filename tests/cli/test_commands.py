@@ -263,8 +263,8 @@ def test_spoilt_weights_are_named(run, capsys):
 
     text = spoilt(good[:4096])
     assert f"weights.safetensors ends at byte 4,096 of {len(good):,}. Train again" in text
-    assert "is no whole safetensors file" in spoilt(b"")
-    assert "is no whole safetensors file" in spoilt(b"not tensors at all")
+    assert "is not a whole safetensors file" in spoilt(b"")
+    assert "is not a whole safetensors file" in spoilt(b"not tensors at all")
     (run / "weights.safetensors").unlink()
     assert "is not complete: it lacks weights.safetensors" in error(capsys, "sample", run)
 

@@ -45,7 +45,7 @@ def test_what_is_wrong_with_a_stream_is_mended_in_its_shards(streamed, capsys):
     capsys.readouterr()
     assert main(["doctor", str(streamed), "--json"]) == 0
     found = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
-    assert found["constant images"]["cure"] == []
+    assert found["constant images"]["suggested_commands"] == []
     assert main(["doctor", str(streamed), "--clean", "clean.npz"]) == 2
     assert "leave the images that the doctor names out of their shards" in capsys.readouterr().err
 
@@ -60,7 +60,7 @@ def test_what_the_doctor_prescribes_reads_the_same_images(streamed, tmp_path, ca
     capsys.readouterr()
     assert main(["doctor", "prior", "--json"]) == 0
     found = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
-    assert f"--data {tmp_path / 'moved'}" in found["few steps"]["cure"][0]
+    assert f"--data {tmp_path / 'moved'}" in found["few steps"]["suggested_commands"][0]
     (tmp_path / "moved").rename(tmp_path / "shards")
     (small,) = suggested_commands.use_recipe(
         RunContext(RunFolder.open(streamed)), "mnist_mlp_vae", "small", latent=2
@@ -97,4 +97,4 @@ def test_a_prior_streams_what_its_autoencoder_did(tmp_path, capsys):
     assert main(["train", "mnist_mlp_vae", *words, *SMALL]) == 0
     prior = ["latent_prior", "--autoencoder", str(tmp_path / "a"), "--stream"]
     assert main(["train", *prior, *SMALL, "--run", str(tmp_path / "b")]) == 2
-    assert "--stream has no say here" in capsys.readouterr().err
+    assert "--stream has no effect here" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from latentia.cli.tables import print_beta_choice, print_metrics
 from latentia.cli.terminal import _render_bar, _render_lines, show_training
 from latentia.metrics.beta_choice import BetaChoice, Candidate
 from latentia.runs.folder import RunFolder
-from latentia.training.events import Finding, TrainingFinished, Validated
+from latentia.training.events import Finding, TrainingFinished, ValidationFinished
 
 COMMAND = f"latentia train conv_vae --data '/photos [2024]' --run runs/{'long-' * 30}beta1"
 
@@ -18,9 +18,8 @@ COMMAND = f"latentia train conv_vae --data '/photos [2024]' --run runs/{'long-' 
 def test_a_terminal_cuts_no_command_and_reads_none_as_markup():
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=60)
-    events = iter(
-        [Finding(1, "collapse", "Seen.", cure=(COMMAND,)), TrainingFinished(1, 1, "complete")]
-    )
+    finding = Finding(1, "collapse", "Seen.", suggested_commands=(COMMAND,))
+    events = iter([finding, TrainingFinished(1, 1, "complete")])
     _render_bar(console, RunFolder(Path("run[x]"), {}), events)
     assert COMMAND in screen.getvalue()
     assert "run[x]" in screen.getvalue()
@@ -36,9 +35,10 @@ def test_a_table_reads_no_name_as_markup(capsys):
 
 def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
     """Epochs pass faster than they are told; the last stands before what was found at its end."""
-    epochs = [Validated(k, k, {"nelbo": 9.0 - k}, 1, True) for k in (1, 2, 3)]
-    few = Finding(3, "few steps", "there are 3.", means="Too few.", cure=("latentia train more",))
-    low = Finding(1, "collapse", "rate 0.2.", means="It ignores them.", cure=("latentia train b1",))
+    epochs = [ValidationFinished(k, k, {"nelbo": 9.0 - k}, 1, True) for k in (1, 2, 3)]
+    more, less = ("latentia train more",), ("latentia train b1",)
+    few = Finding(3, "few steps", "there are 3.", "WARNING", "Too few.", "", {}, more)
+    low = Finding(1, "collapse", "rate 0.2.", "WARNING", "It ignores them.", "", {}, less)
     found = [few, low, few, low._replace(text="rate 0.1.")]
     _render_lines(
         iter([*epochs[:2], *found[:2], epochs[2], *found[2:], TrainingFinished(3, 3, "complete")])
@@ -48,12 +48,12 @@ def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
     assert [line for line in told if "ignores" not in line] == [
         "epoch 1  validation (1 image, beta 1)",
         "epoch 2  validation (1 image, beta 1)",
-        "WARN few steps",
-        "WARN collapse",
+        "WARNING few steps",
+        "WARNING collapse",
         "epoch 3  validation (1 image, beta 1)",
-        "WARN collapse",
+        "WARNING collapse",
     ]
-    assert lines[-1] == "WARN collapse: rate 0.1."  # its cure and meaning are known
+    assert lines[-1] == "WARNING collapse: rate 0.1."  # its cure and meaning are known
     assert [sum(cure in line for line in lines) for cure in ("more", "b1")] == [1, 1]
 
 

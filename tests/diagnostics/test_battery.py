@@ -101,7 +101,7 @@ HEALTHY = (
 
 def images(seed, where):
     """Digits with something wrong, as files."""
-    digits = (load_digits().read_images * 255 / 16).astype(np.uint8)
+    digits = (load_digits().images * 255 / 16).astype(np.uint8)
     labels = load_digits().target
     order = np.random.default_rng(seed).permutation(len(digits))
     digits, labels = digits[order], labels[order]
@@ -130,7 +130,7 @@ def images(seed, where):
 def no_pictures():
     """Reports take as long as these trainings; they are tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("report.page.write_report", "session.keep_pictures"):
+        for name in ("report.page.write_report", "api.training.save_training_images"):
             patch.setattr(f"latentia.{name}", lambda *_: None)
         yield
 
@@ -182,7 +182,7 @@ def test_the_illness_is_named_first_and_its_command_clears_it(case, seed, built,
     found = findings(run, capsys)
     assert case.finding in kinds(found)[:1], [each["text"] for each in found]
     words = []
-    for command in found[0]["cure"]:
+    for command in found[0]["suggested_commands"]:
         words = shlex.split(command)
         assert words[0] == "latentia"
         assert main(words[1:]) == 0

@@ -31,9 +31,9 @@ def test_a_collapse_is_named_first_and_its_command_clears_it(tmp_path, capsys):
     assert main(["doctor", str(run), "--json"]) == 0
     first = json.loads(capsys.readouterr().out)["findings"][0]
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
-    assert (first["kind"], first["severity"]) == ("posterior collapse", "ILL")
-    assert first["figures"]["active"] == 0
-    (command,) = first["cure"]
+    assert (first["kind"], first["severity"]) == ("posterior collapse", "ERROR")
+    assert first["values"]["active"] == 0
+    (command,) = first["suggested_commands"]
     words = shlex.split(command)
     assert words[words.index("--beta") + 1] == "1.0" or words[words.index("--beta") + 1] == "1"
     assert main(words[1:]) == 0
@@ -45,9 +45,9 @@ def test_few_images_are_said_at_once_and_all_of_them_mend_it(tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.index("too few images") < out.index("report.html")
     finding = diagnose_run(open_run(run)).findings[0]
-    assert (finding.kind, finding.severity) == ("too few images", "ILL")
-    assert main(shlex.split(finding.cure[0])[1:]) == 0
-    assert "too few images" not in kinds(shlex.split(finding.cure[0])[-1])
+    assert (finding.kind, finding.severity) == ("too few images", "ERROR")
+    assert main(shlex.split(finding.suggested_commands[0])[1:]) == 0
+    assert "too few images" not in kinds(shlex.split(finding.suggested_commands[0])[-1])
 
 
 def test_clean_wants_a_new_npz(tmp_path, capsys):
@@ -59,7 +59,7 @@ def test_clean_wants_a_new_npz(tmp_path, capsys):
 
 def test_cleaned_images_train_and_are_no_longer_ill(tmp_path, capsys):
     """Digits, of which some are given twice, blank, inverted, in two splits, or zeros."""
-    digits = (load_digits().read_images * 255 / 16).astype(np.uint8)[:900]
+    digits = (load_digits().images * 255 / 16).astype(np.uint8)[:900]
     labels = load_digits().target[:900]
     first = [*np.flatnonzero(labels == 0), *np.flatnonzero(labels != 0)]
     digits, labels = digits[first], labels[first]  # 90 zeros at first
@@ -77,7 +77,7 @@ def test_cleaned_images_train_and_are_no_longer_ill(tmp_path, capsys):
     found = {each.kind: each for each in diagnose_run(open_run(run)).findings}
     assert planted <= found.keys()
     assert "of class 0 (label; 10 classes)" in found["one class dominates"].text
-    clean, again = found["one class dominates"].cure
+    clean, again = found["one class dominates"].suggested_commands
     capsys.readouterr()
     assert main(shlex.split(clean)[1:]) == 0
     assert "0 of validation, 0 of test" in capsys.readouterr().out

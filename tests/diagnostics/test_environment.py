@@ -68,19 +68,19 @@ def test_each_choice_is_the_engines_own_with_its_reason(monkeypatch, tmp_path):
     engine = "latentia.training.device"
     for has, said in ((True, "bf16: this device multiplies"), (False, "fp32: this device has no")):
         monkeypatch.setattr(f"{engine}.has_bf16", lambda _, has=has: has)
-        assert environment.precision().startswith(said)
+        assert environment.describe_precision().startswith(said)
     monkeypatch.setattr(f"{engine}.find_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
-    assert environment.device() == "cuda: a GPU"
+    assert environment.describe_device() == "cuda: a GPU"
     monkeypatch.undo()
     monkeypatch.setattr(torch.version, "cuda", "13.0")
-    assert "finds no GPU" in environment.device() or torch.cuda.is_available()
+    assert "finds no GPU" in environment.describe_device() or torch.cuda.is_available()
     monkeypatch.setenv("LATENTIA_MALLOPT", "0")
-    assert environment.memory() == "as the system does: LATENTIA_MALLOPT=0"
+    assert environment.describe_memory() == "the system's default: LATENTIA_MALLOPT=0"
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert environment.threads().startswith(f"{torch.get_num_threads()}: OMP_NUM_THREADS=1, of ")
+    assert environment.describe_threads().startswith(f"{torch.get_num_threads()}: OMP_NUM_THREADS=1, of ")
     monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path / "not" / "yet"))
-    assert environment.cache().startswith(f"{tmp_path / 'not' / 'yet'}, ")
+    assert environment.describe_cache().startswith(f"{tmp_path / 'not' / 'yet'}, ")
 
 
 def test_a_doctor_without_a_patient_asks_for_one(capsys):

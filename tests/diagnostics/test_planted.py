@@ -11,7 +11,7 @@ from PIL import Image
 from latentia.diagnostics import adversary, data, diagnose, diffusion, latents, training
 from latentia.diagnostics.check import define_check
 from latentia.diagnostics.run_context import RunContext
-from latentia.runs.folder import RunFolder
+from latentia.runs.create import create_run
 from latentia.training.checkpoint import write_tensors
 from latentia.training.plan import Options
 
@@ -21,18 +21,18 @@ DONE = {"step": 400, "complete": True}
 def made(tmp_path, recipe="mnist_mlp_vae", **knobs):
     """A run that was never trained, and its plan."""
     knobs = {"data": "digits", "epochs": 10, **knobs}
-    return RunFolder.create(recipe, knobs, {}, Options(threads=1), tmp_path / "run")
+    return create_run(recipe, knobs, {}, Options(threads=1), tmp_path / "run")
 
 
 def patient(tmp_path, recipe="mnist_mlp_vae", knobs=None, **parts):
     """parts: what its log, model, codes, ... are to be."""
     run, plan = made(tmp_path, recipe, **(knobs or {}))
     found = RunContext(run, plan.images)
-    found.__dict__ |= {"about_state": DONE, "plan": plan, "model": plan.model.eval(), **parts}
+    found.__dict__ |= {"state_metadata": DONE, "plan": plan, "model": plan.model.eval(), **parts}
     return found
 
 
-def rows(norms=(), player="vae", weights=None, gauges=None):
+def rows(norms=(), player="vae", weights=None, monitors=None):
     weights = weights or [{}] * len(norms)
     return [
         {
@@ -40,47 +40,47 @@ def rows(norms=(), player="vae", weights=None, gauges=None):
             "step": 100 * (k + 1),
             "total": 100 * len(norms),
             "players": {player: {"gradient_norm": norm, "terms": weight, "weights": weight}},
-            "gauges": gauges or {},
+            "monitors": monitors or {},
         }
         for k, (norm, weight) in enumerate(zip(norms, weights, strict=True))
     ]
 
 
 def scores(*values, name="nelbo"):
-    return [{"values": {name: v}, "selected": v == min(values)} for v in values]
+    return [{"values": {name: v}, "is_best": v == min(values)} for v in values]
 
 
 @pytest.mark.parametrize("norm", [5.0, 0.5])
 def test_clipping(tmp_path, norm):
-    ill = patient(tmp_path, logged=rows([norm] * 10))
+    ill = patient(tmp_path, training_rows=rows([norm] * 10))
     ill.plan.optim["vae"] = SimpleNamespace(clip=1.0)
     found = training.constant_clipping(ill)
     assert (found is not None) == (norm > 1)
     if found:
-        assert found.figures["share"] == 1
+        assert found.values["share"] == 1
         assert ill.complete
 
 
 def test_after_a_kill_only_rows_of_steps_that_the_weights_have_taken_count(tmp_path):
     told = [*rows([1.0] * 4), {"event": "validated", "step": 300, "epoch": 3, "values": {}}]
-    one = patient(tmp_path, rows=told, about_state={"step": 200, "complete": False})
+    one = patient(tmp_path, log_rows=told, state_metadata={"step": 200, "complete": False})
     assert [row["step"] for row in one.training_rows] == [100, 200]
     assert one.validation_rows == []
 
 
 def test_before_the_first_row_beta_is_the_knobs(tmp_path):
-    assert latents.get_beta(patient(tmp_path, rows=[])) == 1.0
-    assert latents.get_beta(patient(tmp_path / "b", rows=[], knobs={"beta": 3.0})) == 3.0
+    assert latents.get_beta(patient(tmp_path, log_rows=[])) == 1.0
+    assert latents.get_beta(patient(tmp_path / "b", log_rows=[], knobs={"beta": 3.0})) == 3.0
 
 
 @pytest.mark.parametrize(
-    ("epochs", "beta", "severity"), [(1, 1.0, "WARN"), (1, 49.0, "ILL"), (100, 1.0, "ILL")]
+    ("epochs", "beta", "severity"), [(1, 1.0, "WARNING"), (1, 49.0, "ERROR"), (100, 1.0, "ERROR")]
 )
 def test_a_collapse_of_few_steps_may_be_theirs(tmp_path, epochs, beta, severity):
     """Then what is missing stands before it."""
     few = SimpleNamespace(mean=np.zeros((50, 20), np.float32))
     knobs, told = {"epochs": epochs, "beta": beta}, [{"values": {"nelbo": 9.0, "rate": 0.01}}]
-    one = patient(tmp_path, knobs=knobs, rows=[], validated=told, codes=few)
+    one = patient(tmp_path, knobs=knobs, log_rows=[], validation_rows=told, latent_table=few)
     found = latents.posterior_collapse(one)
     assert found is not None
     assert found.severity == severity
@@ -99,18 +99,18 @@ def test_a_collapse_of_few_steps_may_be_theirs(tmp_path, epochs, beta, severity)
     ],
 )
 def test_exploding_gradients(tmp_path, norms, clip, ill):
-    one = patient(tmp_path, logged=rows(norms))
+    one = patient(tmp_path, training_rows=rows(norms))
     one.plan.optim["vae"] = SimpleNamespace(clip=clip)
     assert (training.exploding_gradients(one) is not None) == ill
 
 
 @pytest.mark.parametrize(("last", "ill"), [(0.5, True), (1.0, False)])
 def test_a_warm_up_that_was_not_finished(tmp_path, last, ill):
-    one = patient(tmp_path, logged=rows([1.0] * 2, weights=[{"rate": 0.1}, {"rate": last}]))
+    one = patient(tmp_path, training_rows=rows([1.0] * 2, weights=[{"rate": 0.1}, {"rate": last}]))
     found = training.unfinished_kl_warmup(one)
     assert (found is not None) == ill
     if found:
-        assert "--kl-schedule linear" in found.cure[0]
+        assert "--kl-schedule linear" in found.suggested_commands[0]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,9 @@ def test_a_warm_up_that_was_not_finished(tmp_path, last, ill):
     ],
 )
 def test_training_that_ended_too_soon_or_too_late(tmp_path, look, values):
-    one = patient(tmp_path, validated=scores(*map(float, values)), logged=rows([1.0] * 4))
+    one = patient(
+        tmp_path, validation_rows=scores(*map(float, values)), training_rows=rows([1.0] * 4)
+    )
     for each in (training.unfinished_training, training.overfitting):
         assert (each(one) is not None) == (each is look)
 
@@ -130,7 +132,7 @@ def test_training_that_ended_too_soon_or_too_late(tmp_path, look, values):
 @pytest.mark.parametrize(("end", "ill"), [(0.001, True), (0.3, False)])
 def test_a_generator_that_stands_still(tmp_path, end, ill):
     norms = [1.0] * 10 + [end] * 10
-    one = patient(tmp_path, "mnist_gan", logged=rows(norms, "generator"))
+    one = patient(tmp_path, "mnist_gan", training_rows=rows(norms, "generator"))
     assert (adversary.vanishing_generator_gradient(one) is not None) == ill
 
 
@@ -141,27 +143,27 @@ def test_a_duel_that_goes_round(tmp_path, right, ill):
     log = rows([1.0] * 16, "generator")
     for k, row in enumerate(log):
         share = right[k % 2]
-        row["gauges"] = {"critic loss": 1.38, "accuracy real": share, "accuracy fake": share}
-    one = patient(tmp_path, "mnist_gan", logged=log)
+        row["monitors"] = {"critic loss": 1.38, "accuracy real": share, "accuracy fake": share}
+    one = patient(tmp_path, "mnist_gan", training_rows=log)
     assert (adversary.oscillation(one) is not None) == ill
 
 
 @pytest.mark.parametrize(("adversarial", "ill"), [(0.01, True), (0.5, False)])
 def test_a_cosmetic_adversary(tmp_path, adversarial, ill):
     told = {"gradient of distortion": 1.0, "gradient of adversarial": adversarial}
-    log = rows([1.0] * 4, weights=[{"adversarial": 1.0}] * 4, gauges=told)
-    one = patient(tmp_path, "vaegan", {"adversarial_weight": "published"}, logged=log)
+    log = rows([1.0] * 4, weights=[{"adversarial": 1.0}] * 4, monitors=told)
+    one = patient(tmp_path, "vaegan", {"adversarial_weight": "published"}, training_rows=log)
     found = adversary.negligible_adversary(one)
     assert (found is not None) == ill
     if found:
-        assert "--adversarial-weight 1" in found.cure[0]
+        assert "--adversarial-weight 1" in found.suggested_commands[0]
 
 
 def test_an_adversary_that_never_joined(tmp_path):
-    one = patient(tmp_path, "vaegan", logged=rows([1.0] * 4))
+    one = patient(tmp_path, "vaegan", training_rows=rows([1.0] * 4))
     found = adversary.negligible_adversary(one)
     assert found is not None
-    assert "--adversary-from 0.5" in found.cure[0]
+    assert "--adversary-from 0.5" in found.suggested_commands[0]
 
 
 @pytest.mark.parametrize(
@@ -170,9 +172,11 @@ def test_an_adversary_that_never_joined(tmp_path):
 def test_sigma_off_its_residual(tmp_path, sigma, hundreds, ill):
     """After a hundred steps a sigma that is learned may still be on its way."""
     log = rows([1.0] * hundreds, weights=[{"rate": 1.0}] * hundreds)
-    codes = SimpleNamespace(mean=np.zeros((60, 8)))  # none is used
+    table = SimpleNamespace(mean=np.zeros((60, 8)))  # none is used
     knobs = {"likelihood": "gaussian"}
-    one = patient(tmp_path, "conv_vae", knobs, logged=log, codes=codes, residual=(0.01, 0.09))
+    one = patient(
+        tmp_path, "conv_vae", knobs, training_rows=log, latent_table=table, residual=(0.01, 0.09)
+    )
     with torch.no_grad():
         one.model.likelihood.log_sigma.fill_(np.log(sigma))
     assert (latents.sigma_off_residual(one) is not None) == ill
@@ -181,20 +185,20 @@ def test_sigma_off_its_residual(tmp_path, sigma, hundreds, ill):
 class Prior:
     """As much of a prior as its checks ask for; heeds: whether its error depends on the label."""
 
-    classes, column, sampling = 10, "label", None
+    num_classes, column, sampling = 10, "label", None
     latent_mean, latent_sd = torch.zeros(4), torch.ones(4)
     training = False
 
     def __init__(self, heeds=True):
         self.heeds, self.autoencoder = heeds, None
 
-    def trajectory(self, n, **_):
+    def sample_trajectory(self, n, **_):
         raise NotImplementedError
 
     def modules(self):
         return iter(())
 
-    def timed_error(self, batch, moment):
+    def sample_denoising_error(self, batch, moment):
         rise = batch.columns["label"] != self.true if self.heeds else 0.0
         noise = torch.linspace(0, 1, len(batch.image))
         return noise, noise + (rise * 1.0)
@@ -206,12 +210,15 @@ def test_dimensions_that_are_not_used(tmp_path, alive, ill):
     mean = np.random.default_rng(0).normal(size=(60, 8)) * (np.arange(8) < alive)
     log = rows([1.0] * 4, weights=[{"rate": 1.0}] * 4)
     one = patient(
-        tmp_path, logged=log, codes=SimpleNamespace(mean=mean), validated=scores(9.0, name="rate")
+        tmp_path,
+        training_rows=log,
+        latent_table=SimpleNamespace(mean=mean),
+        validation_rows=scores(9.0, name="rate"),
     )
     found = latents.unused_dimensions(one)
     assert (found is not None) == ill
     if found:
-        assert "--latent 5" in found.cure[0]
+        assert "--latent 5" in found.suggested_commands[0]
 
 
 def drawings(few):
@@ -225,12 +232,14 @@ def drawings(few):
 def test_a_prior_that_does_not_know_where_the_latents_lie(tmp_path, few, beta, look):
     log = rows([1.0] * 4, weights=[{"rate": beta}] * 4)
     told = scores(9.0, name="rate")
-    codes = SimpleNamespace(spread=np.ones(20))
-    one = patient(tmp_path, logged=log, validated=told, codes=codes, **drawings(few))
+    table = SimpleNamespace(aggregate_sd=np.ones(20))
+    one = patient(
+        tmp_path, training_rows=log, validation_rows=told, latent_table=table, **drawings(few)
+    )
     found = {"hole": latents.hole_in_prior(one), "low": latents.beta_too_low(one)}
     assert {kind for kind, each in found.items() if each} == ({look} if look else set())
     if look == "hole":
-        assert "latent_prior --autoencoder" in found["hole"].cure[0]
+        assert "latent_prior --autoencoder" in found["hole"].suggested_commands[0]
 
 
 @pytest.mark.parametrize(
@@ -238,20 +247,20 @@ def test_a_prior_that_does_not_know_where_the_latents_lie(tmp_path, few, beta, l
     [(3, {"guidance": 30.0}, "--guidance 1"), (3, {"lr": 0.1}, "--lr 0.001"), (120, {}, "")],
 )
 def test_a_learned_prior_off_its_latents(tmp_path, few, knobs, mends):
-    one = patient(tmp_path, model=Prior(), logged=rows([1.0] * 10), **drawings(few))
+    one = patient(tmp_path, model=Prior(), training_rows=rows([1.0] * 10), **drawings(few))
     one.run.metadata["recipe"] = "latent_prior"
     one.run.metadata["arguments"] = {"data": "digits", "lr": 1e-3, "epochs": 30, **knobs}
     found = diffusion.prior_off_latents(one)
     assert (found is not None) == bool(mends)
     if found:
-        assert mends in found.cure[0]
+        assert mends in found.suggested_commands[0]
 
 
 @pytest.mark.parametrize("heeds", [True, False])
 def test_a_condition_that_is_ignored(tmp_path, heeds, monkeypatch):
     prior = Prior(heeds)
     one = patient(tmp_path, model=prior)
-    monkeypatch.setattr(diffusion, "evaluating", nullcontext)
+    monkeypatch.setattr(diffusion, "evaluation_mode", nullcontext)
     split = one.held_out
     prior.true = split.get_batch(torch.arange(len(split))).columns["label"]
     assert (diffusion.condition_ignored(one) is None) == heeds
@@ -259,8 +268,8 @@ def test_a_condition_that_is_ignored(tmp_path, heeds, monkeypatch):
 
 @pytest.mark.parametrize(("spread", "shift", "ill"), [(2.0, 0, 1), (1.0, 0.9, 1), (1.1, 0.1, 0)])
 def test_latents_out_of_scale(tmp_path, spread, shift, ill):
-    codes = SimpleNamespace(mean=np.full((60, 4), shift), spread=np.full(4, spread))
-    one = patient(tmp_path, model=Prior(), codes=codes)
+    table = SimpleNamespace(mean=np.full((60, 4), shift), aggregate_sd=np.full(4, spread))
+    one = patient(tmp_path, model=Prior(), latent_table=table)
     assert (diffusion.latents_out_of_scale(one) is not None) == bool(ill)
 
 
@@ -273,7 +282,7 @@ def test_a_prior_of_an_unfinished_autoencoder(tmp_path, step, ill):
     found = diffusion.unfinished_autoencoder(one)
     assert (found is not None) == ill
     if found:
-        assert found.cure[0] == f"latentia resume {run.path}"
+        assert found.suggested_commands[0] == f"latentia resume {run.path}"
 
 
 def planted(tmp_path, change):
@@ -327,7 +336,7 @@ def test_ill_images(tmp_path, change, look):
         found = each(one)
         assert (found is not None) == (each is look), each.kind
         if found:
-            assert found.severity == "WARN"
+            assert found.severity == "WARNING"
 
 
 def test_images_whose_labels_stand_in_a_table_are_taken_out_by_hand(tmp_path):
@@ -338,8 +347,8 @@ def test_images_whose_labels_stand_in_a_table_are_taken_out_by_hand(tmp_path):
     }
     found = data.constant_images(one)
     assert found is not None
-    assert found.cure == ()
-    assert "take them out of the data by hand" in found.means
+    assert found.suggested_commands == ()
+    assert "remove these images from the data by hand" in found.consequence
 
 
 @pytest.mark.parametrize(("most", "ill"), [(60, True), (20, False)])
@@ -364,13 +373,13 @@ def test_a_check_that_fails_costs_nothing_but_its_own_word(tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     bad = define_check("bad", evidence="", threshold="", advice="")(broken)
-    monkeypatch.setattr(examine, "CHECKS", (bad, training.few_steps))
-    one = patient(tmp_path, logged=rows([1.0]))
+    monkeypatch.setattr(diagnose, "CHECKS", (bad, training.few_steps))
+    one = patient(tmp_path, training_rows=rows([1.0]))
     found, unseen = diagnose.run_checks(one)
     assert [each.kind for each in found] == ["few steps"]
-    assert "bad. This could not be looked at (TypeError: of all things)." in unseen[0]
+    assert "bad. The check failed (TypeError: of all things)." in unseen[0]
     stop = define_check("stop", evidence="", threshold="", advice="")(asked)
-    monkeypatch.setattr(examine, "CHECKS", (stop,))
+    monkeypatch.setattr(diagnose, "CHECKS", (stop,))
     with pytest.raises(KeyboardInterrupt):
         diagnose.run_checks(one)
 
@@ -384,7 +393,7 @@ def test_large_images_are_looked_at_in_smaller_numbers(tmp_path):
 
 def test_a_prior_asked_by_images_is_judged_by_samples_of_the_held_out_ones(tmp_path):
     class Asked(Prior):
-        classes, column, condition = 0, "label", object()
+        num_classes, column, condition = 0, "label", object()
 
         def sample(self, n, *, seed=0, cond=None):
             self.cond = cond
@@ -399,11 +408,13 @@ def test_cures_of_a_vae_gans_duel_change_what_its_critic_is(tmp_path):
     """The published critic knows no penalty; an older run no knob of it; and one that never saw a
     sample cannot mend samples.
     """
-    won = rows([1.0] * 4, gauges={"critic loss": 1e-3})
-    published = patient(tmp_path / "a", "vaegan", {"adversarial_weight": "published"}, logged=won)
+    won = rows([1.0] * 4, monitors={"critic loss": 1e-3})
+    published = patient(
+        tmp_path / "a", "vaegan", {"adversarial_weight": "published"}, training_rows=won
+    )
     assert "--adversarial-weight 1" in adversary.restore_balance(published)[0]
-    usual = patient(tmp_path / "b", "vaegan", logged=won)
+    usual = patient(tmp_path / "b", "vaegan", training_rows=won)
     assert "--gamma 0.009" in adversary.restore_balance(usual)[0]
     del usual.parameters["gamma"]
     assert "--lr" in adversary.restore_balance(usual)[0]
-    assert "--reconstructions 0.5" in adversary.weight_samples(usual)[0]
+    assert "--reconstructions 0.5" in adversary.halve_reconstructions(usual)[0]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from latentia.core.schedules import constant, cosine, linear
+from latentia.core.schedules import constant, cosine, delayed, linear
 from latentia.data import open_images
 from latentia.losses.adversarial import NonSaturating, Relativistic
 from latentia.losses.likelihoods import Gaussian, SymmetricGaussian
@@ -103,7 +103,7 @@ def rival(
     ratio = None
     if adversarial_weight != "published":
         joined = min(adversary_from + 0.1, 1.0)
-        ratio = after(adversary_from, linear(0.0, adversarial_weight), until=joined)
+        ratio = delayed(adversary_from, linear(0.0, adversarial_weight), until=joined)
     model = VAEGAN(
         MLPEncoder(images.shape, 8, (128,)),
         MLPDecoder(8, images.shape, (128,)),

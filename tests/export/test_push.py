@@ -104,7 +104,7 @@ def test_the_card_is_made_of_the_run(made, hub):
     between = f"{value - spread:,.5g} to {value + spread:,.5g}"
     assert f"| nelbo_nats | {value:,.5g} nats | {between} | 4 | test |  |" in rest
     assert "The doctor (`latentia doctor`): vae: it " in rest
-    assert "WARN few steps: " in rest
+    assert "WARNING few steps: " in rest
     assert f'latentia.load("hub:{NAME}")' in rest
     assert "![samples](pictures/samples.png)" in rest
 
@@ -133,7 +133,8 @@ def test_what_mends_a_run_of_the_hub_is_trained_here(made, hub, tmp_path, capsys
     capsys.readouterr()
     assert main(["doctor", f"hub:{NAME}", "--data", str(made / "toy.npy"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["findings"]
-    trained = [command.split() for each in found for command in each["cure"] if "--run" in command]
+    commands = [command for each in found for command in each["suggested_commands"]]
+    trained = [command.split() for command in commands if "--run" in command]
     assert trained
     for words in trained:
         assert words[words.index("--run") + 1].startswith("toy-")
@@ -176,7 +177,7 @@ def test_a_kill_between_fetching_and_renaming_leaves_no_run(made, hub, tmp_path,
         raise KeyboardInterrupt
 
     assert main(["push", str(made / "vae"), NAME]) == 0
-    monkeypatch.setattr(reading, "check", killed)
+    monkeypatch.setattr(reading, "check_run_folder", killed)
     assert main(["sample", f"hub:{NAME}"]) == 130
     assert kept(tmp_path) == []
 
@@ -264,8 +265,8 @@ def test_mistakes(made, hub, tmp_path, capsys, monkeypatch):
     assert error(capsys, "push", vae, NAME).startswith(f"hub:{NAME} was not written: ")
     monkeypatch.delenv("HF_TOKEN")
     assert error(capsys, "push", vae, NAME) == (
-        "The hub wants to know who you are and there is no token: log in once with `hf auth "
-        "login`, or set HF_TOKEN to one that may write."
+        "The hub needs a token and there is none: log in once with `hf auth login`, or set "
+        "HF_TOKEN to a token with write access."
     )
     assert error(capsys, "push", vae, "faces").startswith("faces is no name on the hub; write OWN")
     assert NAME not in hub.repos

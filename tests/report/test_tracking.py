@@ -13,7 +13,8 @@ import latentia
 from latentia import tracking
 from latentia.api.training import resume_run, start_run
 from latentia.cli.main import main
-from latentia.training.events import Finding, Logged, Validated, read_rows
+from latentia.training.events import Finding, StepLogged, ValidationFinished
+from latentia.training.log import read_rows
 
 KNOBS = {"data": "digits", "hidden": 8, "latent": 3, "batch": 256, "epochs": 3}
 
@@ -27,7 +28,7 @@ def rows(run):
     """(name, step) -> value, of log.jsonl."""
     found = {}
     for row in read_rows(run.path / "log.jsonl"):
-        kind = {"logged": Logged, "validated": Validated}.get(row.pop("event"))
+        kind = {"logged": StepLogged, "validated": ValidationFinished}.get(row.pop("event"))
         if kind:
             event = kind(**row)
             found |= {(k, event.step): v for k, v in tracking.collect_scalars(event).items()}
@@ -81,13 +82,13 @@ def test_a_tracker_changes_no_byte_of_the_run(tmp_path):
 def test_what_a_step_back_has_cut_from_the_log_is_forgotten(tmp_path):
     run, events = begin(tmp_path / "run", "tensorboard")
     for event in events:
-        if isinstance(event, Logged) and event.step == 4:
+        if isinstance(event, StepLogged) and event.step == 4:
             break
     events.close()
     time.sleep(1.1)
     told = tracking.RunTracker(run)
-    again = Logged(4, 15, 1, 1024, {}, {"norm": 2.0})
-    told.log_event(again._replace(gauges={"norm": 1.0}))
+    again = StepLogged(4, 15, 1, 1024, {}, {"norm": 2.0})
+    told.log_event(again._replace(monitors={"norm": 1.0}))
     time.sleep(1.1)
     told.log_event(
         Finding(4, "non-finite", "Step 4: ...; back to step 2.")
@@ -95,7 +96,7 @@ def test_what_a_step_back_has_cut_from_the_log_is_forgotten(tmp_path):
     told.log_event(again._replace(step=12))
     told.tracker.finish()
     found, _ = board(run)
-    assert [(step, v) for k, step, v in found if k == "gauge/norm"] == [(12, 2.0)]
+    assert [(step, v) for k, step, v in found if k == "monitor/norm"] == [(12, 2.0)]
 
 
 class Fake(types.ModuleType):
@@ -192,5 +193,5 @@ def test_settings_are_flat_and_every_number_of_a_row_has_a_name(tmp_path):
     }  # fmt: skip
     assert json.loads(json.dumps(tracking.flatten_settings(about))) == {
         "arguments/latent": 3, "arguments/size": "None", "options/seed": 0,
-        "edits/divergence": "{'tc_weight': 6.0}", "recipe": "r", "latentia": "1",
+        "modifiers/divergence": "{'tc_weight': 6.0}", "recipe": "r", "latentia": "1",
     }  # fmt: skip

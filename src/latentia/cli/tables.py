@@ -25,7 +25,7 @@ USES = {"sampling": "sample", "reconstruction": "reconstruct"}  # any other purp
 
 def format_finding(finding: Finding) -> str:
     """The finding, its consequence, and the suggested commands."""
-    mark = f"{finding.severity:<5}"
+    mark = f"{finding.severity:<8}"
     first = textwrap.fill(
         f"{finding.kind}: {finding.text}",
         WIDTH,
@@ -33,8 +33,9 @@ def format_finding(finding: Finding) -> str:
         subsequent_indent=" " * len(mark),
         break_on_hyphens=False,
     )
-    body = textwrap.indent(textwrap.fill(finding.means, WIDTH - len(mark)), " " * len(mark))
-    commands = [" " * len(mark) + command for command in finding.cure]  # whole, to be copied
+    body = textwrap.indent(textwrap.fill(finding.consequence, WIDTH - len(mark)), " " * len(mark))
+    # whole, to be copied
+    commands = [" " * len(mark) + command for command in finding.suggested_commands]
     return "\n".join(line for line in (first, body, *commands) if line)
 
 

@@ -19,10 +19,10 @@ from latentia.training.events import (
     EndReason,
     Event,
     Finding,
-    Logged,
     ProfileWritten,
+    StepLogged,
     TrainingFinished,
-    Validated,
+    ValidationFinished,
 )
 
 EVERY = 5.0  # seconds between lines
@@ -86,7 +86,7 @@ def _render_bar(console: Console, run: RunFolder, events: Iterator[Event]) -> Tr
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(run.name, total=None, text="starting")
 
-        def on_logged(event: Logged) -> None:
+        def on_logged(event: StepLogged) -> None:
             text = f"{pace.per_second(event):,.0f} images/s  {_format_terms(event)}"
             progress.update(task, completed=event.step, total=event.total, text=text)
 
@@ -102,7 +102,7 @@ def _render_lines(events: Iterator[Event]) -> TrainingFinished:
     def write(text: str) -> None:
         print(text, flush=True)
 
-    def on_logged(event: Logged) -> None:
+    def on_logged(event: StepLogged) -> None:
         rate = pace.per_second(event)
         if throttle.allows():
             left = (event.total - event.step) * event.images / event.step / rate if rate else 0
@@ -113,7 +113,7 @@ def _render_lines(events: Iterator[Event]) -> TrainingFinished:
 
 
 def _render_events(
-    events: Iterator[Event], on_logged: Callable[[Logged], None], write: Callable[[str], None]
+    events: Iterator[Event], on_logged: Callable[[StepLogged], None], write: Callable[[str], None]
 ) -> TrainingFinished:
     """Write each finding at once, and of a repeated one what has changed; write validations at
     intervals, and in any case the last one before a finding or the end.
@@ -124,17 +124,17 @@ def _render_events(
         if waiting and isinstance(event, Finding | TrainingFinished):
             write(_format_validation(waiting))
             waiting = None
-        if isinstance(event, Logged):
+        if isinstance(event, StepLogged):
             on_logged(event)
         elif isinstance(event, Finding):
             before, findings[event.kind] = findings.get(event.kind), event
-            if before is None or before.cure != event.cure:
+            if before is None or before.suggested_commands != event.suggested_commands:
                 write(format_finding(event))
             elif before.text != event.text:  # new figures, and nothing else is new
-                write(format_finding(event._replace(means="", cure=())))
+                write(format_finding(event._replace(consequence="", suggested_commands=())))
         elif isinstance(event, ProfileWritten):
             write(format_profile(event))
-        elif isinstance(event, Validated):
+        elif isinstance(event, ValidationFinished):
             waiting = event
             if throttle.allows():
                 write(_format_validation(event))
@@ -173,21 +173,21 @@ class Pace:
     def __init__(self) -> None:
         self.start, self.images = time.monotonic(), None
 
-    def per_second(self, event: Logged) -> float:
+    def per_second(self, event: StepLogged) -> float:
         if self.images is None:
             self.start, self.images = time.monotonic(), event.images
         return (event.images - self.images) / max(time.monotonic() - self.start, 1e-9)
 
 
-def _format_terms(event: Logged) -> str:
+def _format_terms(event: StepLogged) -> str:
     terms = {k: v for player in event.players.values() for k, v in player["terms"].items()}
     return "  ".join(f"{name} {value:,.2f}" for name, value in terms.items()) + " nats"
 
 
-def _format_validation(event: Validated) -> str:
+def _format_validation(event: ValidationFinished) -> str:
     values = "  ".join(
         f"{k} {v:,.4f}" if k == "mse" else f"{k} {v:,.2f}" for k, v in event.values.items()
     )
-    best = "  best so far" if event.selected else ""
+    best = "  best so far" if event.is_best else ""
     beta = ", beta 1" if "nelbo" in event.values else ""
     return f"epoch {event.epoch}  validation ({pluralize(event.n, 'image')}{beta}): {values}{best}"

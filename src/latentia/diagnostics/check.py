@@ -1,4 +1,4 @@
-"""What a check is: a function of a patient, and what the table of findings says of it."""
+"""A check: a function from the context of a run to a result, and its row in the table."""
 
 import math
 from collections.abc import Callable
@@ -7,23 +7,35 @@ from dataclasses import dataclass
 from latentia.diagnostics.run_context import RunContext
 from latentia.training.events import Finding
 
-ERROR, WARNING, NOTE = "ERROR", "WARNING", "NOTE"  # does not serve · serves badly · good to know
+# the run cannot be used · it can be used with reservations · worth knowing
+ERROR, WARNING, NOTE = "ERROR", "WARNING", "NOTE"
 SEVERITIES = (ERROR, WARNING, NOTE)
 
 
 @dataclass(frozen=True)
-class Check:
-    """One illness: how it is seen, beyond which threshold, and what mends it.
+class CheckResult:
+    """The problem that a check found in one run, with the numbers behind it."""
 
-    early: it is also looked for while the run trains, in its settings and log alone; it should be
-    one that will not heal by itself.
+    severity: str
+    text: str
+    consequence: str
+    values: dict[str, float]
+    suggested_commands: list[str]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of problem: its evidence, its threshold and the advice that the table gives.
+
+    early: the check also runs during training, on the settings and the log alone. Only problems
+    that further training cannot remove are early.
     """
 
     kind: str
     evidence: str
     threshold: str
     advice: str
-    run: "Callable[[RunContext], CheckResult | None]"
+    run: Callable[[RunContext], CheckResult | None]
     early: bool = False
 
     def __call__(self, context: RunContext) -> Finding | None:
@@ -42,21 +54,10 @@ class Check:
         )
 
 
-@dataclass(frozen=True)
-class CheckResult:
-    """What a check says of one run."""
-
-    severity: str
-    text: str
-    consequence: str
-    values: dict[str, float]
-    suggested_commands: list[str]
-
-
 def define_check(kind: str, *, evidence: str, threshold: str, advice: str, early: bool = False):
-    """Makes a Check of a function (Patient) -> Diagnosis | None."""
+    """Decorate a function (RunContext) -> CheckResult | None as a Check."""
 
-    def make_check(run_check: Callable[[RunContext], CheckResult | None]) -> Check:
-        return Check(kind, evidence, threshold, advice, run_check, early)
+    def make_check(function: Callable[[RunContext], CheckResult | None]) -> Check:
+        return Check(kind, evidence, threshold, advice, function, early)
 
     return make_check

@@ -1,19 +1,21 @@
-"""A run's images written anew, without those that the doctor found ill."""
+"""Copies of a run's images without duplicate, constant, inverted and too frequent ones."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import Images, Split
-from latentia.diagnostics.data import (
+from latentia.diagnostics.data import iterate_classes
+from latentia.diagnostics.thumbnails import (
     BLANK_CONTRAST,
     find_inverted,
-    iterate_classes,
+    find_near_duplicates,
     make_thumbnails,
     measure_spread,
-    near_duplicates,
 )
 from latentia.training.checkpoint import atomic_path
 
@@ -21,12 +23,12 @@ ARRAY_SUFFIXES = {"train": "train", "validation": "val", "test": "test"}
 
 
 def clean_images(images: Images, path: str | Path) -> tuple[Path, dict[str, int]]:
-    """An .npz that `--data` reads, in the same splits; and how many images each split lost.
+    """Write an .npz file for `--data` with the same splits, and count the images left out.
 
-    Blank and inverted images go from every split; from train, what stands there twice or is held
-    out, and of a class with most of the images as many as it takes to make it a half.
+    Constant and inverted images leave every split. The training split also loses duplicates,
+    images that are held out as well, and images of a dominant class until it is one half.
 
-    Raises: Error if the path does not end in .npz, exists or can't be written, or for a stream.
+    Raises: Error if the path does not end in .npz, exists or can't be written, or images stream.
     """
     path = Path(path)
     if path.suffix != ".npz" or path.exists():
@@ -34,38 +36,20 @@ def clean_images(images: Images, path: str | Path) -> tuple[Path, dict[str, int]
         raise Error(f"--clean {path} {reason}; give a new .npz file to write.")
     if images.source.stream:
         raise Error(
-            "--clean writes all images into one file, and these are streamed, since they may fit in"
-            " none; leave the images that the doctor names out of their shards."
+            "--clean writes all images into one file, but streamed images may not fit into one; "
+            "remove the images that the doctor names from their shards."
         )
-    train_split = images.split("train")
-    train_thumbnails = make_thumbnails(train_split, len(train_split))
-    spread = measure_spread(train_thumbnails)
-    arrays, removed_counts = {}, {}
-    for name, array_suffix in ARRAY_SUFFIXES.items():
+    arrays, removed = {}, {}
+    for name, suffix in ARRAY_SUFFIXES.items():
         split = images.split(name)
-        thumbnails = make_thumbnails(split, len(split))
-        is_unwanted = torch.zeros(len(split), dtype=torch.bool)
-        is_unwanted[
-            thumbnails.rows[(thumbnails.contrast <= BLANK_CONTRAST) | find_inverted(thumbnails)]
-        ] = True
-        if name == "train":
-            is_unwanted[
-                near_duplicates(train_thumbnails, train_thumbnails, spread, earlier=True)[:, 0]
-            ] = True
-            for held_out_name in ("validation", "test"):
-                held_out_thumbnails = make_thumbnails(
-                    images.split(held_out_name), len(images.split(held_out_name))
-                )
-                is_unwanted[
-                    near_duplicates(held_out_thumbnails, train_thumbnails, spread)[:, 1]
-                ] = True
-            rebalance(split, is_unwanted)
-        removed_counts[name] = int(is_unwanted.sum())
-        if len(kept_rows := (~is_unwanted).nonzero().flatten()):
-            source_rows = kept_rows if split.rows is None else split.rows[kept_rows]
-            arrays[f"x_{array_suffix}"] = split.pixels[source_rows].numpy()
+        is_unwanted = find_unwanted(images, name)
+        removed[name] = int(is_unwanted.sum())
+        if len(rows := (~is_unwanted).nonzero().flatten()):
+            arrays[f"x_{suffix}"] = split.pixels[
+                rows if split.rows is None else split.rows[rows]
+            ].numpy()
             if "label" in split.columns:
-                arrays[f"y_{array_suffix}"] = split.columns["label"][kept_rows].numpy()
+                arrays[f"y_{suffix}"] = split.columns["label"][rows].numpy()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary_path, temporary_path.open("wb") as file:
@@ -74,13 +58,30 @@ def clean_images(images: Images, path: str | Path) -> tuple[Path, dict[str, int]
         raise Error(
             f"{path} cannot be written ({problem.strerror}); give another --clean."
         ) from None
-    return path, removed_counts
+    return path, removed
 
 
-def rebalance(split: Split, is_unwanted: torch.Tensor) -> None:
-    """Marks the last images of a dominating class, until the others are as many."""
-    for _, class_codes, class_names, max_share in iterate_classes(split):
-        counts = torch.bincount(class_codes[~is_unwanted], minlength=len(class_names))
+def find_unwanted(images: Images, name: str) -> Bool[Tensor, " n"]:
+    split = images.split(name)
+    is_unwanted = torch.zeros(len(split), dtype=torch.bool)
+    thumbnails = make_thumbnails(split)
+    is_odd = (thumbnails.contrast <= BLANK_CONTRAST) | find_inverted(thumbnails)
+    is_unwanted[thumbnails.rows[is_odd]] = True
+    if name == "train":
+        spread = measure_spread(thumbnails)
+        pairs = find_near_duplicates(thumbnails, thumbnails, spread, earlier=True)
+        is_unwanted[pairs[:, 0]] = True
+        for held_out in ("validation", "test"):
+            queries = make_thumbnails(images.split(held_out))
+            is_unwanted[find_near_duplicates(queries, thumbnails, spread)[:, 1]] = True
+        rebalance(split, is_unwanted)
+    return is_unwanted
+
+
+def rebalance(split: Split, is_unwanted: Bool[Tensor, " n"]) -> None:
+    """Mark the last images of a dominant class, until it has as many as all others together."""
+    for _, codes, names, max_share in iterate_classes(split):
+        counts = torch.bincount(codes[~is_unwanted], minlength=len(names))
         if counts.max() > max_share * counts.sum():
-            majority_rows = ((class_codes == counts.argmax()) & ~is_unwanted).nonzero().flatten()
-            is_unwanted[majority_rows[int(counts.sum() - counts.max()) :]] = True
+            rows = ((codes == counts.argmax()) & ~is_unwanted).nonzero().flatten()
+            is_unwanted[rows[int(counts.sum() - counts.max()) :]] = True

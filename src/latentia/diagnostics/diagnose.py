@@ -1,4 +1,4 @@
-"""All checks on one run: the findings, worst first, and a verdict in plain words."""
+"""Diagnosis of a run: all checks, the findings in order of severity, and a one-line verdict."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
 from latentia.training.events import Finding
 
-# within a severity, causes stand before what follows from them
+# within a severity, causes stand before their consequences
 CHECKS = (
     *data.CHECKS,
     *adversary.CHECKS,
@@ -19,12 +19,12 @@ CHECKS = (
     latents.sigma_off_residual,
     *training.CHECKS,
     *latents.CHECKS,
-    training.unfinished_training,  # of whatever is wrong above, too
+    training.unfinished_training,  # any problem above can be its cause
 )
 
 
 class DiagnosticReport(NamedTuple):
-    """verdict: in words; findings: worst first; unseen: what could not be looked at, and why."""
+    """verdict: one sentence; findings: worst first; skipped_checks: with the reason of each."""
 
     verdict: str
     findings: list[Finding]
@@ -34,60 +34,52 @@ class DiagnosticReport(NamedTuple):
 def diagnose_run(
     run: RunFolder, images: Images | None = None, data: Any = None
 ) -> DiagnosticReport:
-    """What ails a run; only read. `images`: its own, if at hand; `data`: where they are now."""
+    """Find the problems of a run; the run folder is only read.
+
+    images: the run's images, if they are already open. data: the present place of its images.
+    """
     context = RunContext(run, images, data)
-    problems, skipped = run_checks(context)
-    return DiagnosticReport(summarize_findings(context, problems, skipped), problems, skipped)
+    findings, skipped = run_checks(context)
+    return DiagnosticReport(summarize_findings(context, findings, skipped), findings, skipped)
 
 
 def run_checks(context: RunContext, early: bool = False) -> tuple[list[Finding], list[str]]:
-    problems, skipped = [], {}
+    """Return the findings, worst first, and the checks that could not run, with the reasons."""
+    findings, skipped = [], {}
     for check in CHECKS:
         if early and not check.early:
             continue
         try:
             finding = check(context)
-        except Error as problem:  # images that are not here, a recipe that is no more
+        except Error as problem:  # the images are elsewhere, or the recipe no longer exists
             skipped.setdefault(str(problem), []).append(check.kind)
             continue
         except Exception as problem:  # a check that fails must not cost a training or its report
-            reason = f"This could not be looked at ({type(problem).__name__}: {problem})."
+            reason = f"The check failed ({type(problem).__name__}: {problem})."
             skipped.setdefault(reason, []).append(check.kind)
             continue
         if finding:
-            problems.append(finding)
-    problems.sort(
-        key=lambda finding: SEVERITIES.index(finding.severity)
-    )  # stable: registry's order
-    return problems, [
-        f"Not looked for: {', '.join(names)}. {reason}" for reason, names in skipped.items()
-    ]
+            findings.append(finding)
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))  # stable
+    return findings, [f"Not checked: {', '.join(k)}. {reason}" for reason, k in skipped.items()]
 
 
-def summarize_findings(context: RunContext, problems: list[Finding], skipped: list[str]) -> str:
-    name, worst_finding = context.run.name, problems[0] if problems else None
-    check_text = f"{len(CHECKS)} checks"
+def summarize_findings(context: RunContext, findings: list[Finding], skipped: list[str]) -> str:
+    summary = context.run.name
     if not context.complete:
-        state = (
-            f"{name} is not complete ({context.step:,} of {pluralize(context.total_steps, 'step')})"
-        )
+        steps = pluralize(context.total_steps, "step")
+        summary += f" is not complete ({context.step:,} of {steps})"
+    if not findings or findings[0].severity == NOTE:
+        notes = f" ({pluralize(len(findings), 'note')})" if findings else ""
+        summary += f": {len(CHECKS)} checks found no problem{notes}."
     else:
-        state = name
-    counts = {
-        severity: sum(finding.severity == severity for finding in problems)
-        for severity in SEVERITIES
-    }
-    if worst_finding is None or worst_finding.severity == NOTE:
-        summary = f"{state}: nothing is wrong that {check_text} would see"
-        summary += f"; {counts[NOTE]} to know." if counts[NOTE] else "."
-    else:
-        quality = {ERROR: "is ill", WARNING: "serves, with reservations"}[worst_finding.severity]
-        summary = f"{state}: it {quality}: {worst_finding.kind}"
-        n_more = len(problems) - 1
-        summary += f", and {n_more} more." if n_more else "."
-    return summary + (" Not all could be looked at." if skipped else "")
+        joint = " " if context.complete else " and "
+        usability = {ERROR: "cannot be used", WARNING: "can be used with reservations"}
+        more = f", and {pluralize(len(findings) - 1, 'more finding')}" if findings[1:] else ""
+        summary += f"{joint}{usability[findings[0].severity]}: {findings[0].kind}{more}."
+    return summary + (" Some checks could not run." if skipped else "")
 
 
 def find_early_problems(run: RunFolder) -> list[Finding]:
-    """What will not heal by itself, by the settings and the log of a run that is being trained."""
+    """Find problems that further training cannot remove, in the settings and the log alone."""
     return run_checks(RunContext(run, early=True), early=True)[0]

@@ -1,49 +1,42 @@
-"""Illnesses of latents: do they carry information, and does the prior know where they lie."""
+"""Problems of latents: whether they carry information, and whether the prior covers them."""
 
 from typing import Any
 
 import numpy as np
 
 from latentia.core.contract import Model
-from latentia.diagnostics import suggested_commands
+from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_pixels
 from latentia.metrics.elbo import ACTIVE_VARIANCE
 
-MIN_RATE = 0.1  # of rate: two images in three cannot be told apart by less
-MIN_EXPLAINED_VARIANCE = (
-    0.5  # share of the images' variance: below it a picture is closer to the mean image
-)
-MAX_UNUSED_SHARE = 0.25  # of the dimensions: a few spare ones are the rule, and do no harm
-MIN_PRIOR_COVERAGE = (
-    0.6  # of the posterior's pictures; healthy runs have 0.75 to 0.9, beta 0.01 has 0.2
-)
-MIN_COVERAGE_IMAGES = 50  # pictures of each kind, below which neighbours say little
-MAX_SIGMA_RATIO = (
-    1.5  # sigma over residual, or its inverse: as beta 2.25; a residual grows with its sigma
-)
+MIN_RATE = 0.1  # nats: with less, two images in three cannot be distinguished
+MIN_EXPLAINED = 0.5  # share of the images' variance: below it the mean image is closer
+MAX_UNUSED = 0.25  # share of the dimensions: a few spare ones are common and harmless
+MIN_PRIOR_COVERAGE = 0.6  # usual runs have 0.75 to 0.9, a run of beta 0.01 has 0.2
+MIN_COVERAGE_IMAGES = 50  # of each kind: the coverage of fewer is too noisy
+MAX_SIGMA_RATIO = 1.5  # sigma over residual, or its inverse: it acts like beta 2.25
 
-
+PRIOR_EVIDENCE = "share of decoded posterior draws with a sample of the prior among the neighbors"
 MULTIRATE_ADVICE = (
-    " With --multirate 0.05:20 one run learns every beta, and latentia choose names the one for a"
-    " purpose."
+    " With --multirate 0.05:20 one run learns all betas of a range, and latentia choose selects"
+    " one for a purpose."
 )
 
 
 def get_rate(context: RunContext) -> float | None:
-    """Nats per image, by the last validation, else by the log; None: there is no such term."""
-    rates = (
-        context.read_validation_metric("rate")
-        if len(context.read_validation_metric("rate"))
-        else context.read_term("rate")
-    )
+    """Return the last validated rate, or else the last logged one (nats per image)."""
+    rates = context.read_validation_metric("rate")
+    rates = rates if len(rates) else context.read_term("rate")
     return float(rates[-1]) if len(rates) else None
 
 
 def get_beta(context: RunContext) -> float | None:
-    """The weight that the rate had last, of a distortion of weight 1, or before the first log row
-    will have; of what stands in its place, where that does (the rate is then logged at weight 0);
-    of a run of many betas the one that it answers for."""
+    """Return the last weight of the rate.
+
+    Before the first log row, and where a modifier replaces the rate (it is then logged at weight
+    0), this is the recipe's beta; in a --multirate run it is the beta of the opened run.
+    """
     if context.run.beta_range and not context.early:
         return context.model.dial.beta  # pyright: ignore
     weights = context.read_term("rate", "weights")
@@ -51,31 +44,27 @@ def get_beta(context: RunContext) -> float | None:
 
 
 def count_active_dims(context: RunContext) -> tuple[int, int]:
-    """Dimensions whose posterior mean varies from image to image, of how many."""
+    """Count the dimensions whose posterior mean varies among images, and all dimensions."""
     is_active = context.latent_table.mean.var(0) > ACTIVE_VARIANCE
     return int(is_active.sum()), len(is_active)
 
 
-def describe_averaging(context: RunContext, beta: float, n_latents: int) -> str:
-    """The effective beta of an objective that averages, if this is it; TRAPS 1."""
+def describe_averaging(context: RunContext, beta: float, n_dims: int) -> str:
+    """Explain a beta that equals the effect of averaging the loss over pixels or latents."""
     pixels = count_pixels(context.run)
-    for divisor, size in ((f"{n_latents} latents", n_latents), ("no latents", 1)):
+    for size, end in ((n_dims, f" and {n_dims} latents"), (1, ", but not over latents")):
         if abs(beta / (pixels / size) - 1) < 0.05:
-            averaged_scope = f"{pixels:,} pixels" + (
-                f" and {divisor}" if size > 1 else ", but not over latents"
-            )
-            return f" beta {beta:g} is what averaging over {averaged_scope} amounts to."
+            return f" A loss averaged over {pixels:,} pixels{end} has this beta, {beta:g}."
     return ""
 
 
 def lower_beta(context: RunContext, beta: float | None) -> list[str]:
     if beta and beta > 1:
-        return suggested_commands.retrain(context, "beta1", beta=1.0)
+        return suggest.retrain_run(context, "beta1", beta=1.0)
     if "kl_schedule" not in context.run.metadata["modifiers"]:
-        return suggested_commands.retrain(
-            context, "warmup", modifiers={"kl_schedule": {"kl_schedule": "linear"}}
-        )
-    return suggested_commands.lower_learning_rate(context)
+        modifiers = {"kl_schedule": {"kl_schedule": "linear"}}
+        return suggest.retrain_run(context, "warmup", modifiers=modifiers)
+    return suggest.lower_learning_rate(context)
 
 
 @define_check(
@@ -86,25 +75,21 @@ def lower_beta(context: RunContext, beta: float | None) -> list[str]:
     early=True,
 )
 def posterior_collapse(context: RunContext) -> CheckResult | None:
-    rate, beta = get_rate(context), get_beta(context)
-    if rate is None or rate >= MIN_RATE:
+    rate, beta = get_rate(context), get_beta(context) or 0.0
+    if rate is None or rate >= MIN_RATE or context.is_near_start:
         return None
-    if context.is_near_start:
-        return None
-    values: dict[str, Any] = {"rate_nats": rate, "beta": beta or 0.0}
-    text, explanation = "the latents carry nothing", ""
+    values: dict[str, Any] = {"rate_nats": rate, "beta": beta}
+    text, explanation = "the latents carry no information", ""
     if not context.early:
         n_active, n_dims = count_active_dims(context)
         values |= {"active": n_active, "latent": n_dims}
         text = f"{n_active} of {n_dims} latent dimensions carry information"
-        explanation = describe_averaging(context, beta or 0.0, n_dims)
+        explanation = describe_averaging(context, beta, n_dims)
     return CheckResult(
-        WARNING
-        if context.is_short and (beta or 0) <= 1
-        else ERROR,  # it may be the steps that are missing
-        f"{text} (rate {rate:.2g} nats; beta {beta or 0:g}).",
-        "The decoder ignores the latents: every reconstruction is the mean image, and no coordinate"
-        f" means anything.{explanation}",
+        WARNING if context.is_short and beta <= 1 else ERROR,  # more steps may be enough
+        f"{text} (rate {rate:.2g} nats; beta {beta:g}).",
+        "The decoder ignores the latents: every reconstruction is the mean image, and no latent"
+        f" coordinate has a meaning.{explanation}",
         values,
         lower_beta(context, beta),
     )
@@ -114,42 +99,42 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
     "beta too high",
     evidence="share of the pixels' variance that decoded posterior means explain; "
     "active dimensions",
-    threshold=f"beta above 1 with less than {MIN_EXPLAINED_VARIANCE:.0%} explained, or half of the dimensions",
+    threshold=f"beta above 1, and less than {MIN_EXPLAINED:.0%} of the variance explained or less "
+    "than half of the dimensions active",
     advice="--beta 1",
 )
 def beta_too_high(context: RunContext) -> CheckResult | None:
     rate, beta = get_rate(context), get_beta(context)
     if rate is None or rate < MIN_RATE or beta is None or beta <= 1 or not context.has_latents:
         return None
-    if context.is_short:  # it may be the steps that are missing
+    if context.is_short:  # more steps may be enough
         return None
-    (n_active, n_dims), explained_share = count_active_dims(context), context.explained_variance
-    if explained_share >= MIN_EXPLAINED_VARIANCE and n_active >= n_dims / 2:
+    (n_active, n_dims), explained = count_active_dims(context), context.explained_variance
+    if explained >= MIN_EXPLAINED and n_active >= n_dims / 2:
         return None
     return CheckResult(
         WARNING,
-        f"beta {beta:g} leaves {n_active} of {n_dims} latent dimensions and {rate:.3g} nats of rate; "
-        f"reconstructions explain {max(0.0, explained_share):.0%} of the pixels' variance.",
-        "Details that tell your images apart are missing from reconstructions "
-        "and coordinates. What "
-        "coordinates remain are few and rather independent: keep this beta only if that is the aim."
-        + describe_averaging(context, beta, n_dims)
-        + MULTIRATE_ADVICE,
+        f"at beta {beta:g}, {n_active} of {n_dims} latent dimensions are active, the rate is "
+        f"{rate:.3g} nats, and reconstructions explain {max(0.0, explained):.0%} of the pixels' "
+        "variance.",
+        "Reconstructions and coordinates lack details that distinguish your images. The remaining "
+        "coordinates are few and rather independent: keep this beta only if you want that."
+        f"{describe_averaging(context, beta, n_dims)}{MULTIRATE_ADVICE}",
         {
             "beta": beta,
             "active": n_active,
             "latent": n_dims,
             "rate_nats": rate,
-            "explained": explained_share,
+            "explained": explained,
         },
-        suggested_commands.suggest_beta_choice(context, "reconstruction")
-        or suggested_commands.retrain(context, "beta1", beta=1.0),
+        suggest.suggest_beta_choice(context, "reconstruction")
+        or suggest.retrain_run(context, "beta1", beta=1.0),
     )
 
 
 @define_check(
     "beta too low to sample",
-    evidence="share of decoded posterior draws with a sample of the prior among their neighbours",
+    evidence=PRIOR_EVIDENCE,
     threshold=f"beta below 1 and a share below {MIN_PRIOR_COVERAGE}",
     advice="--beta 1",
 )
@@ -157,15 +142,14 @@ def beta_too_low(context: RunContext) -> CheckResult | None:
     beta, coverage = get_beta(context), measure_prior_coverage(context)
     if beta is None or beta >= 1 or coverage is None or coverage >= MIN_PRIOR_COVERAGE:
         return None
-    commands = suggested_commands.suggest_beta_choice(
-        context, "sampling"
-    ) or suggested_commands.retrain(context, "beta1", beta=1.0)
+    commands = suggest.suggest_beta_choice(context, "sampling")
+    commands = commands or suggest.retrain_run(context, "beta1", beta=1.0)
     return report_hole(context, WARNING, coverage, f"; beta {beta:g}", commands)
 
 
 @define_check(
     "hole in the prior",
-    evidence="share of decoded posterior draws with a sample of the prior among their neighbours",
+    evidence=PRIOR_EVIDENCE,
     threshold=f"a share below {MIN_PRIOR_COVERAGE} at beta 1 or more",
     advice="latentia train latent_prior --autoencoder RUN",
 )
@@ -176,11 +160,12 @@ def hole_in_prior(context: RunContext) -> CheckResult | None:
     if (get_rate(context) or 0) < MIN_RATE:
         return None
     return report_hole(
-        context, NOTE, coverage, "", suggested_commands.train_prior(context, 2 * MIN_PRIOR_STEPS)
+        context, NOTE, coverage, "", suggest.train_prior(context, 2 * MIN_PRIOR_STEPS)
     )
 
 
 def measure_prior_coverage(context: RunContext) -> float | None:
+    """Return the share of posterior draws near a sample of the prior; None if not measurable."""
     if not context.has_latents or type(context.model).sample is Model.sample:
         return None
     if min(len(context.samples), len(context.posterior_draws)) < MIN_COVERAGE_IMAGES:
@@ -189,17 +174,17 @@ def measure_prior_coverage(context: RunContext) -> float | None:
 
 
 def report_hole(
-    context: RunContext, severity: str, coverage: float, extra_text: str, commands: list[str]
+    context: RunContext, severity: str, coverage: float, beta_text: str, commands: list[str]
 ) -> CheckResult:
-    low, high = np.min(context.latent_table.aggregate_sd), np.max(context.latent_table.aggregate_sd)
+    sd = context.latent_table.aggregate_sd
+    low, high = np.min(sd), np.max(sd)
     return CheckResult(
         severity,
-        f"samples of the prior reach {coverage:.0%} of what the latents can draw (n = "
-        f"{len(context.samples)} of each{extra_text}); the latents' standard deviations are {low:.2g} to "
-        f"{high:.2g}, the prior's 1.",
-        "New images are drawn where no real image lies, and look like none. "
-        "Encoding, reconstruction"
-        " and walks between real images are not touched by this."
+        f"samples of the prior cover {coverage:.0%} of the decoded posterior draws (n = "
+        f"{len(context.samples)} of each{beta_text}). The standard deviations of the latents are "
+        f"{low:.2g} to {high:.2g}, that of the prior is 1.",
+        "New images come from latents where no real image lies, and look unlike real ones. This "
+        "does not affect encoding, reconstruction and interpolation between real images."
         + (MULTIRATE_ADVICE if severity == WARNING else ""),
         {"reached": coverage, "sd_least": low, "sd_most": high},
         commands,
@@ -210,31 +195,31 @@ def report_hole(
     "unused dimensions",
     evidence="latent dimensions whose posterior mean varies by less than 0.01 among "
     "held-out images",
-    threshold=f"more than {MAX_UNUSED_SHARE:.0%} of them, though not all",
-    advice="--latent with the number that is used",
+    threshold=f"more than {MAX_UNUSED:.0%} of them, but not all",
+    advice="--latent with the number of active dimensions",
 )
 def unused_dimensions(context: RunContext) -> CheckResult | None:
-    rate, beta = get_rate(context), get_beta(context)
+    rate, beta = get_rate(context), get_beta(context) or 0.0
     if rate is None or rate < MIN_RATE or not context.has_latents:
         return None
     n_active, n_dims = count_active_dims(context)
-    if not 0 < n_active < (1 - MAX_UNUSED_SHARE) * n_dims:
+    if not 0 < n_active < (1 - MAX_UNUSED) * n_dims:
         return None
     return CheckResult(
         NOTE,
-        f"{n_dims - n_active} of {n_dims} latent dimensions carry nothing (rate {rate:.3g} nats; beta "
-        f"{beta or 0:g}).",
-        "They are noise: leave them out of tables and traversals. They do no harm to images.",
+        f"{n_dims - n_active} of {n_dims} latent dimensions carry no information (rate {rate:.3g} "
+        f"nats; beta {beta:g}).",
+        "They are noise: leave them out of tables and traversals. They do not harm the images.",
         {"active": n_active, "latent": n_dims, "rate_nats": rate},
-        suggested_commands.retrain(context, f"latent{n_active}", latent=n_active),
+        suggest.retrain_run(context, f"latent{n_active}", latent=n_active),
     )
 
 
 @define_check(
     "sigma off its residual",
     evidence="sigma of the Gaussian likelihood over the root mean squared error of reconstructions",
-    threshold=f"{MAX_SIGMA_RATIO:g}-fold either way, with half of the dimensions unused or half "
-    "of the variance",
+    threshold=f"a factor of {MAX_SIGMA_RATIO:g} either way; above, with half of the dimensions "
+    "inactive or half of the variance unexplained; below, with a hole in the prior",
     advice="--sigma optimal, or --beta scaled by the ratio squared",
 )
 def sigma_off_residual(context: RunContext) -> CheckResult | None:
@@ -242,45 +227,40 @@ def sigma_off_residual(context: RunContext) -> CheckResult | None:
     beta = get_beta(context)
     if not context.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
         return None
-    if context.is_short or not context.complete:  # a sigma that is learned begins at a half
+    if context.is_short or not context.complete:  # a learned sigma starts at one half
         return None
-    (n_active, n_dims), explained_share = count_active_dims(context), context.explained_variance
-    model_sigma = float(likelihood.compute_log_sigma().detach().exp())
-    residual_sigma = context.residual[0] ** 0.5  # pyright: ignore
-    ratio = model_sigma / residual_sigma
-    is_harmful = (
-        n_active < n_dims / 2 or explained_share < MIN_EXPLAINED_VARIANCE
-        if ratio > 1
-        else (measure_prior_coverage(context) or 1) < MIN_PRIOR_COVERAGE
+    (n_active, n_dims), explained = count_active_dims(context), context.explained_variance
+    sigma, residual = (
+        float(likelihood.compute_log_sigma().detach().exp()),
+        context.residual[0] ** 0.5,
     )
-    if 1 / MAX_SIGMA_RATIO < ratio < MAX_SIGMA_RATIO or not is_harmful:
+    ratio = sigma / residual
+    if 1 / MAX_SIGMA_RATIO < ratio < MAX_SIGMA_RATIO:
         return None
-    effective_beta = beta * ratio**2
-    commands = (
-        suggested_commands.retrain(context, "sigma", sigma="optimal")
-        if suggested_commands.has_parameter(context, "sigma")
-        else []
-    )
-    rescaled_beta = suggested_commands.round_to_two_digits(beta / ratio**2)
+    if ratio > 1:
+        is_harmless = n_active >= n_dims / 2 and explained >= MIN_EXPLAINED
+        consequence = "noisier than they are, and discards details as noise."
+    else:
+        is_harmless = (measure_prior_coverage(context) or 1) >= MIN_PRIOR_COVERAGE
+        consequence = "cleaner than they are, and memorizes noise at the cost of its prior."
+    if is_harmless:
+        return None
+    commands, scaled = [], suggest.round_to_two_digits(beta / ratio**2)
+    if "sigma" in suggest.get_run_defaults(context):
+        commands = suggest.retrain_run(context, "sigma", sigma="optimal")
     return CheckResult(
-        ERROR if explained_share < MIN_EXPLAINED_VARIANCE else WARNING,
-        f"sigma is {model_sigma:.2g}, the error that it stands for {residual_sigma:.2g}: beta "
-        f"{beta:g} acts as beta "
-        f"{effective_beta:.3g}; {n_active} of {n_dims} dimensions are used, {explained_share:.0%} of the variance is "
-        "explained.",
-        "The model believes its images to be noisier than they are, and throws "
-        "details away as noise"
-        if ratio > 1
-        else "The model believes its images to be cleaner than they are, and learns noise by heart"
-        ", at the cost of its prior.",
+        ERROR if explained < MIN_EXPLAINED else WARNING,
+        f"sigma is {sigma:.2g}, and the root mean squared error is {residual:.2g}, so beta "
+        f"{beta:g} acts like beta {beta * ratio**2:.3g}. {n_active} of {n_dims} dimensions are "
+        f"active, and reconstructions explain {explained:.0%} of the variance.",
+        f"The model assumes images {consequence}",
         {
-            "sigma": model_sigma,
-            "residual": residual_sigma,
-            "effective_beta": effective_beta,
+            "sigma": sigma,
+            "residual": residual,
+            "effective_beta": beta * ratio**2,
             "active": n_active,
         },
-        commands
-        or suggested_commands.retrain(context, f"beta{rescaled_beta:g}", beta=rescaled_beta),
+        commands or suggest.retrain_run(context, f"beta{scaled:g}", beta=scaled),
     )
 
 

@@ -1,4 +1,4 @@
-"""A run as its doctor sees it: log, settings, codes and samples, each gathered when first asked."""
+"""Context of a diagnosis: log, settings, latents and samples of a run, each read at first use."""
 
 import math
 from functools import cached_property
@@ -19,32 +19,35 @@ from latentia.metrics.coverage import PRDC, prdc
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_metadata
-from latentia.training.events import NON_FINITE, read_rows
+from latentia.training.events import NON_FINITE
+from latentia.training.log import read_rows
 from latentia.training.plan import Plan
 from latentia.training.state import MAX_FAILURES
 
-MAX_ENCODED_PIXELS = (
-    2**21
-)  # that are encoded, at most; so the doctor takes seconds on large images too
-MIN_ENCODED_IMAGES, MAX_ENCODED_IMAGES = (
-    200,
-    2000,
-)  # held-out images that are encoded, whatever their size
-MAX_SAMPLES = 500  # samples, and as many decoded posterior draws, at most
-MAX_DECODED = 100  # posterior means that are decoded: each gives the error of all its pixels
-EARLY_SHARE = 0.25  # share of the run: VAEs begin collapsed, generators grey
+MAX_ENCODED_PIXELS = 2**21  # a diagnosis takes seconds on large images too
+MIN_ENCODED, MAX_ENCODED = 200, 2000  # held-out images to encode, whatever their size
+MAX_SAMPLES = 500  # samples, and as many decoded posterior draws
+MAX_DECODED = 100  # posterior means to decode: each gives the error of all its pixels
+EARLY_SHARE = 0.25  # share of the run: VAEs begin collapsed, generators begin grey
 MIN_STEPS = 300  # by then a VAE has left the mean image; MNIST's recipes take 4,290 and more
-MIN_PRIOR_STEPS = 1000  # denoisers begin by saying 0, and their averaged weights lag behind
-MAX_COMPONENTS = 32  # principal components of the held-out pixels, in which neighbours are sought
+MIN_PRIOR_STEPS = 1000  # denoisers begin by predicting 0, and their averaged weights lag behind
+MAX_COMPONENTS = 32  # principal components of the held-out pixels, in which neighbours are found
 
 
 class RunContext:
-    """A run, and what was found out of it so far; nothing of its folder is changed.
+    """A run and the quantities that several checks need; nothing in its folder is changed.
 
-    images: the run's own, if at hand. early: in training: only settings and log are looked at.
+    images: the run's images, if they are already open. data: the present place of its images.
+    early: the run is still training, so only its settings and log may be read.
     """
 
-    def __init__(self, run: RunFolder, images: Images | None = None, data: Any = None, early=False):
+    def __init__(
+        self,
+        run: RunFolder,
+        images: Images | None = None,
+        data: Any = None,
+        early: bool = False,
+    ):
         self.run, self._images, self._data, self.early = run, images, data, early
 
     @property
@@ -64,20 +67,19 @@ class RunContext:
         return self.select_rows("validated")
 
     def select_rows(self, event: str) -> list[dict[str, Any]]:
-        """Rows of an event; after a kill, those of the steps that the weights have taken."""
-        matches = [row for row in self.log_rows if row["event"] == event]
+        """Return the rows of an event, without those after the last saved state."""
         last_step = math.inf if self.early else self.state_metadata.get("step", math.inf)
-        return [row for row in matches if row["step"] <= last_step]
+        return [r for r in self.log_rows if r["event"] == event and r["step"] <= last_step]
 
     @cached_property
     def non_finite_rows(self) -> list[dict[str, Any]]:
-        """Steps that were not finite."""
-        finding_rows = [row for row in self.log_rows if row["event"] == "finding"]
-        return [row for row in finding_rows if row["kind"] == NON_FINITE]
+        """Findings of steps whose loss, gradient or weights were not finite."""
+        findings = [row for row in self.log_rows if row["event"] == "finding"]
+        return [row for row in findings if row["kind"] == NON_FINITE]
 
     @cached_property
     def state_metadata(self) -> dict[str, Any]:
-        """The header of the commit point; empty where only weights were kept."""
+        """The header of the saved state; empty if only the weights were kept."""
         return read_metadata(self.run.state) if self.run.state.exists() else {}
 
     @property
@@ -92,7 +94,7 @@ class RunContext:
 
     @cached_property
     def total_steps(self) -> int:
-        """Steps that the run was to take."""
+        """Planned number of steps."""
         if self.training_rows:
             return self.training_rows[-1]["total"]
         return count_steps(self.plan, self.run)
@@ -103,12 +105,12 @@ class RunContext:
 
     @property
     def is_prior(self) -> bool:
-        """A learned prior; by its player, since a run in training is not opened."""
+        """Whether the run is a learned prior; by its player, as a run in training is not opened."""
         return "denoiser" in self.run.metadata.get("parameters", {})
 
     @property
     def min_steps(self) -> int:
-        """Steps below which a run is near its random start."""
+        """Number of steps below which a run is near its random start."""
         return MIN_PRIOR_STEPS if self.is_prior else MIN_STEPS
 
     @property
@@ -117,7 +119,7 @@ class RunContext:
 
     @property
     def is_near_start(self) -> bool:
-        """So early in the run that a low rate may yet rise, and one grey picture become many."""
+        """Whether a low rate may still rise, and equal samples may still become different."""
         return self.step < EARLY_SHARE * self.total_steps
 
     @property
@@ -126,79 +128,75 @@ class RunContext:
 
     @cached_property
     def plan(self) -> Plan:
-        """As it was trained, without its weights."""
+        """The plan of the training, without trained weights."""
         self._require_finished_run()
         return self.run.plan(Images.from_metadata(self.run.metadata["images"]))
 
     @cached_property
     def model(self) -> Model:
         self._require_finished_run()
-        # as it was trained; convolutions take half the time so
+        # the memory format of the training: convolutions take half the time
         return self.run.model().to(memory_format=torch.channels_last)  # pyright: ignore
 
     @property
     def autoencoder(self) -> Any:
-        """The model that has latents, the run's own or its autoencoder; None if neither has."""
+        """The model with latents: the run's own, or a learned prior's; None if there is none."""
         model = self.model.autoencoder if isinstance(self.model, HasTrajectory) else self.model
         return model if isinstance(model, HasLatents) else None
 
     @property
     def has_latents(self) -> bool:
-        """Of its own: of a learned prior, its autoencoder's illnesses are another run's."""
+        """False for a learned prior: the problems of its autoencoder belong to another run."""
         return isinstance(self.model, HasLatents) and not isinstance(self.model, HasTrajectory)
 
     @cached_property
     def parent(self) -> RunFolder | None:
-        """The run's copy of the run that it was built on."""
-        return (
-            RunFolder.open(self.run.path / AUTOENCODER) if AUTOENCODER in self.parameters else None
-        )
+        """The run's copy of the autoencoder run that it was built on."""
+        if AUTOENCODER not in self.parameters:
+            return None
+        return RunFolder.open(self.run.path / AUTOENCODER)
 
     @cached_property
     def images(self) -> Images:
-        """Raises: Error if they are not here."""
+        """The run's images. Raises: Error if they are not found."""
         self._require_finished_run()
         return self._images or self.run.images(self._data, same=True)
 
     @cached_property
     def held_out(self) -> Split:
-        """Validation images, never the test images; the training ones where none were kept."""
-        validation_split = self.images.split("validation")
-        return validation_split if len(validation_split) else self.images.split("train")
+        """The validation images, never the test images; the training images if there are none."""
+        validation = self.images.split("validation")
+        return validation if len(validation) else self.images.split("train")
 
     @property
     def data_flags(self) -> list[str]:
-        """The words by which a command finds the images, where the run's own do not."""
+        """The option with which a command finds images that have moved."""
         return [] if self._data is None else ["--data", str(self._data)]
 
     @property
     def max_images(self) -> int:
-        """Held-out images that are looked at: fewer, where they are large."""
-        return min(
-            MAX_ENCODED_IMAGES,
-            max(MIN_ENCODED_IMAGES, MAX_ENCODED_PIXELS // count_pixels(self.run)),
-        )
+        """Number of held-out images to encode; fewer if they are large."""
+        fitting = MAX_ENCODED_PIXELS // count_pixels(self.run)
+        return min(MAX_ENCODED, max(MIN_ENCODED, fitting))
 
     @property
     def max_samples(self) -> int:
         return min(MAX_SAMPLES, self.max_images)
 
-    def select_images(self, n_images: int) -> Float[Tensor, "n c h w"]:
-        """So many held-out images, or all, evenly spaced."""
-        return self.held_out.get_batch(evenly_spaced_rows(len(self.held_out), n_images)).image
+    def select_images(self, n: int) -> Float[Tensor, "n c h w"]:
+        """Return at most n held-out images, evenly spaced."""
+        return self.held_out.get_batch(evenly_spaced_rows(len(self.held_out), n)).image
 
     @cached_property
     def latent_table(self) -> LatentTable:
-        """Of held-out images."""
+        """The latents of the held-out images."""
         return encode_split(self.autoencoder, self.held_out, limit=self.max_images)
 
     @cached_property
     def residual(self) -> tuple[float, float]:
-        """Mean squared error of decoded posterior means, and the variance that it leaves over."""
-        images, rows = (
-            self.select_images(self.max_images),
-            evenly_spaced_rows(len(self.latent_table.mean), MAX_DECODED),
-        )
+        """Mean squared error of decoded posterior means, and the variance of the pixels."""
+        images = self.select_images(self.max_images)
+        rows = evenly_spaced_rows(len(images), MAX_DECODED)
         errors = self.decode_latents(self.latent_table.mean[rows]) - images[rows]
         return float(errors.square().mean()), float((images - images.mean(0)).square().mean())
 
@@ -210,79 +208,62 @@ class RunContext:
     @cached_property
     @torch.inference_mode()
     def samples(self) -> Float[Tensor, "n c h w"]:
-        n_samples = max(
-            2, min(self.max_samples, 64 * self.held_out.max_batch_size(), len(self.held_out))
-        )
-        model: Any = self.model
-        if getattr(model, "condition", None) is None or model.classes:
-            return model.sample(n_samples, seed=0).cpu()
-        # an image as condition: without one, samples are of no image that could be compared
-        conditions = self.held_out.get_batch(
-            evenly_spaced_rows(len(self.held_out), n_samples)
-        ).columns[model.column]
-        return model.sample(len(conditions), seed=0, cond=conditions).cpu()
+        split, model = self.held_out, self.model
+        n = max(2, min(self.max_samples, 64 * split.max_batch_size(), len(split)))
+        if getattr(model, "condition", None) is None or model.num_classes:
+            return model.sample(n, seed=0).cpu()
+        # unconditional samples of a model whose condition is an image cannot be compared
+        columns = split.get_batch(evenly_spaced_rows(len(split), n)).columns
+        condition = columns[model.column]  # pyright: ignore
+        return model.sample(len(condition), seed=0, cond=condition).cpu()
 
     @cached_property
     def posterior_draws(self) -> Float[Tensor, "n c h w"]:
-        """Decoded draws, one from the posterior of each of some held-out images."""
-        rows = evenly_spaced_rows(len(self.latent_table.mean), self.max_samples)
-        eps = sample_normal_rows(
-            len(rows), self.latent_table.mean.shape[1:], seed=0, purpose="doctor"
-        ).numpy()
-        return self.decode_latents(self.latent_table.mean[rows] + self.latent_table.sd[rows] * eps)
+        """Decoded draws, one from the posterior of each of `max_samples` held-out images."""
+        table = self.latent_table
+        rows = evenly_spaced_rows(len(table.mean), self.max_samples)
+        eps = sample_normal_rows(len(rows), table.mean.shape[1:], seed=0, purpose="doctor")
+        return self.decode_latents(table.mean[rows] + table.sd[rows] * eps.numpy())
 
     @torch.inference_mode()
     def decode_latents(self, latents: np.ndarray) -> Float[Tensor, "n c h w"]:
-        """Of latents whose dimensions stand in a row."""
+        """Decode flat latents (n, d)."""
         z = torch.from_numpy(latents).unflatten(1, tuple(self.autoencoder.latent_shape))
-        return torch.cat(
-            [
-                self.autoencoder.decode(chunk).cpu()
-                for chunk in z.split(self.held_out.max_batch_size())
-            ]
-        )
+        chunks = z.split(self.held_out.max_batch_size())
+        return torch.cat([self.autoencoder.decode(chunk).cpu() for chunk in chunks])
 
-    def measure_overlap(self, samples: Tensor, real_images: Tensor) -> PRDC:
-        """How `drawn` lie among `real`, in principal components of the real pixels."""
-        n_images = min(len(samples), len(real_images))
-        flat_pixels = real_images.flatten(1).double()
-        centre = flat_pixels.mean(0)
-        n_components = min(MAX_COMPONENTS, n_images - 1, flat_pixels.shape[1])
-        centred = flat_pixels - centre
-        eigenvalues, eigenvectors = torch.linalg.eigh(
-            centred @ centred.T
-        )  # exact, and of the images' number only
-        axes = (
-            centred.T
-            @ eigenvectors[:, -n_components:]
-            / eigenvalues[-n_components:].clamp_min(1e-12).sqrt()
-        )
-        real_coordinates, sample_coordinates = (
-            (x.flatten(1).double()[:n_images] - centre) @ axes for x in (real_images, samples)
-        )
-        return prdc(real_coordinates.float(), sample_coordinates.float(), k=min(5, n_images - 1))
+    def measure_overlap(self, samples: Tensor, images: Tensor) -> PRDC:
+        """Precision, recall, density and coverage in principal components of the real pixels."""
+        n = min(len(samples), len(images))
+        pixels = images.flatten(1).double()
+        centre = pixels.mean(0)
+        k = min(MAX_COMPONENTS, n - 1, pixels.shape[1])
+        centred = pixels - centre
+        # exact, and its cost depends on the number of images only
+        eigenvalues, eigenvectors = torch.linalg.eigh(centred @ centred.T)
+        scales = eigenvalues[-k:].clamp_min(1e-12).sqrt()
+        axes = centred.T @ eigenvectors[:, -k:] / scales
+        real, fake = ((x.flatten(1).double()[:n] - centre) @ axes for x in (images, samples))
+        return prdc(real.float(), fake.float(), k=min(5, n - 1))
 
     def read_monitor(self, name: str) -> np.ndarray:
-        """Of every log row; nan where it was not told."""
-        return np.array([row["gauges"].get(name, np.nan) for row in self.training_rows])
+        """Return a monitor of every log row; nan if a row has none."""
+        return np.array([row["monitors"].get(name, np.nan) for row in self.training_rows])
 
     def read_gradient_norms(self, player: str) -> np.ndarray:
-        """The gradient's norm, of every log row in which the player moved."""
-        player_rows = [row["players"].get(player) for row in self.training_rows]
-        return np.array([player_row["gradient_norm"] for player_row in player_rows if player_row])
+        """Return the gradient norm of every log row in which the player moved."""
+        rows = [row["players"].get(player) for row in self.training_rows]
+        return np.array([row["gradient_norm"] for row in rows if row])
 
     def read_term(self, name: str, kind: str = "terms") -> np.ndarray:
-        """A term's mean (or its weight) of every log row in which it appears."""
-        term_rows = [
-            player_row[kind] for row in self.training_rows for player_row in row["players"].values()
-        ]
-        return np.array([terms[name] for terms in term_rows if name in terms])
+        """Return the mean of a loss term (or its weight) of every log row that has it."""
+        rows = [p[kind] for row in self.training_rows for p in row["players"].values()]
+        return np.array([row[name] for row in rows if name in row])
 
     def read_validation_metric(self, name: str) -> np.ndarray:
-        """A validation figure, epoch by epoch."""
-        return np.array(
-            [row["values"][name] for row in self.validation_rows if name in row["values"]]
-        )
+        """Return a validation metric of every epoch that has it."""
+        rows = [row["values"] for row in self.validation_rows]
+        return np.array([row[name] for row in rows if name in row])
 
     def _require_finished_run(self) -> None:
         if self.early:
@@ -290,9 +271,9 @@ class RunContext:
 
 
 def count_steps(plan: Plan, run: RunFolder) -> int:
-    """All steps of a plan on the run's images; the short last batch of an epoch is left out."""
-    n_images = run.metadata["images"]["count"]["train"]
-    return plan.epochs * (n_images // max(1, min(plan.batch, n_images)))
+    """Count the steps of a plan on the run's images; an epoch drops its last, shorter batch."""
+    n = run.metadata["images"]["count"]["train"]
+    return plan.epochs * (n // max(1, min(plan.batch, n)))
 
 
 def count_pixels(run: RunFolder) -> int:

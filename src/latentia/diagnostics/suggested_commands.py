@@ -1,8 +1,9 @@
-"""Commands that mend: what a run was trained with, where it differs from the defaults, changed."""
+"""Suggested commands: a run's own command, without its defaults, with the changes of a check."""
 
 import inspect
 import math
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,15 @@ from typing import Any
 import torch
 
 from latentia.core.errors import Error
-from latentia.data import cache
+from latentia.data.cache import cache_root
 from latentia.diagnostics.run_context import RunContext
-from latentia.runs import modifiers as all_edits
 from latentia.runs import recipes
 from latentia.runs.build import AUTOENCODER
+from latentia.runs.modifiers import find_modifier
+from latentia.training.device import find_device, find_precision
 from latentia.training.plan import Options
 
-IMAGE_OPTIONS = (
-    "white",
-    "background",
-    "validation",
-    "seed",
-    "stream",
-)  # how images are read and split
+IMAGE_OPTIONS = ("white", "background", "validation", "seed", "stream")  # of reading and splits
 
 
 def get_defaults(function: Any) -> dict[str, Any]:
@@ -31,157 +27,117 @@ def get_defaults(function: Any) -> dict[str, Any]:
     return {name: parameter.default for name, parameter in parameters if name != "plan"}
 
 
-def get_recipe_parameters(recipe: str) -> dict[str, Any]:
-    """A recipe's knobs and their defaults; none if it cannot be found any more."""
+def get_recipe_defaults(recipe: str) -> dict[str, Any]:
+    """Return a recipe's parameters and their defaults; none if it no longer exists."""
     try:
         return get_defaults(recipes.find_recipe(recipe))
     except Error:
         return {}
 
 
-def has_parameter(context: RunContext, parameter: str) -> bool:
-    return parameter in get_recipe_parameters(context.run.metadata["recipe"])
+def get_run_defaults(context: RunContext) -> dict[str, Any]:
+    return get_recipe_defaults(context.run.metadata["recipe"])
 
 
-def retrain(
+def retrain_run(
     context: RunContext, suffix: str, *, modifiers: Any = None, **changes: Any
 ) -> list[str]:
-    """The run's own command with these knobs or options changed, into a folder of its own.
+    """Return the run's command with changed parameters or options, into a new folder.
 
-    edits: edits to add or change, by name. [] if the recipe lacks a knob that is to be changed.
+    modifiers: arguments to add or change, by modifier. The list is empty if the recipe lacks a
+    changed parameter.
     """
-    metadata = context.run.metadata
-    recipe, default_options = metadata["recipe"], asdict(Options())
-    default_parameters = get_recipe_parameters(recipe)
-    if (
-        not default_parameters
-        or changes.keys() - default_parameters.keys() - default_options.keys()
-    ):
+    metadata, arguments = context.run.metadata, context.parameters
+    defaults, options = get_run_defaults(context), asdict(Options())
+    if not defaults or changes.keys() - defaults.keys() - options.keys():
         return []
-    arguments = {
-        **metadata["arguments"],
-        **{k: v for k, v in changes.items() if k in default_parameters},
-    }
-    is_from_diffusers = str(arguments.get(AUTOENCODER)).startswith(
-        f"{recipes.DIFFUSERS}:"
-    )  # brings no images
-    if (
-        AUTOENCODER in arguments
-        and "data" not in changes
-        and not is_from_diffusers
-        and has_parent_images(context)
-    ):
-        arguments.pop("data")  # the autoencoder's own
-    known_defaults = {
-        k: v for k, v in default_parameters.items() if k not in changes
-    }  # what mends is said
-    flags = _format_flags(arguments, known_defaults)
-    run_options = {
-        **metadata["options"],
-        **{k: v for k, v in changes.items() if k in default_options},
-    }
-    flags += _format_flags(run_options, {**default_options, **_find_auto_values()})
-    for name, modifier_changes in {**metadata["modifiers"], **(modifiers or {})}.items():
-        modifier_arguments = {**metadata["modifiers"].get(name, {}), **modifier_changes}
-        known_defaults = {
-            **get_defaults(all_edits.find_modifier(name)),
-            name: object(),
-        }  # its flag is what makes it
-        flags += _format_flags(modifier_arguments, known_defaults)
-    return _format_training_command(context, recipe, flags, suffix)
+    # a diffusers autoencoder brings no images; a run of latentia brings its own
+    is_run = not str(arguments.get(AUTOENCODER)).startswith(f"{recipes.DIFFUSERS}:")
+    if AUTOENCODER in arguments and "data" not in changes and is_run and has_parent_images(context):
+        arguments = {k: v for k, v in arguments.items() if k != "data"}
+    arguments = {**arguments, **{k: v for k, v in changes.items() if k in defaults}}
+    # a changed parameter is written out even if its new value is the default
+    flags = _format_flags(arguments, {k: v for k, v in defaults.items() if k not in changes})
+    run_options = {**metadata["options"], **{k: v for k, v in changes.items() if k in options}}
+    flags += _format_flags(run_options, {**options, **_resolve_auto_values()})
+    for name, changed in {**metadata["modifiers"], **(modifiers or {})}.items():
+        modifier = {**metadata["modifiers"].get(name, {}), **changed}
+        # the flag with the modifier's own name turns it on
+        flags += _format_flags(modifier, {**get_defaults(find_modifier(name)), name: object()})
+    return _format_training_command(context, metadata["recipe"], flags, suffix)
 
 
 def has_parent_images(context: RunContext) -> bool:
-    """Whether a prior was trained on the images where its autoencoder says they are."""
+    """Whether a prior was trained on the images at the address that its autoencoder holds."""
     if context.parent is None:
         return True
-    source, parent_source = (
-        run.metadata["images"]["source"] for run in (context.run, context.parent)
-    )
-    return source == parent_source
+    sources = [run.metadata["images"]["source"] for run in (context.run, context.parent)]
+    return sources[0] == sources[1]
 
 
 def reset_parameters(context: RunContext, *names: str) -> list[str]:
-    """Those of these knobs that are twice or half the recipe's own, or further, back to it."""
-    default_values, current_values = (
-        get_recipe_parameters(context.run.metadata["recipe"]),
-        context.parameters,
-    )
-    comparable = [
-        k for k in names if k in default_values and k in current_values
-    ]  # an older run may lack one
+    """Reset those of these parameters to the default that differ from it by a factor of two."""
+    defaults, values = get_run_defaults(context), context.parameters
     resets = {
-        k: default_values[k]
-        for k in comparable
-        if not is_within_factor_two(current_values[k], default_values[k])
+        name: defaults[name]
+        for name in names
+        if name in defaults
+        and name in values  # a run of an older version may lack a parameter
+        and not is_within_factor_two(values[name], defaults[name])
     }
-    suffix = "-".join(f"{k}{v:g}" for k, v in resets.items())
-    return retrain(context, suffix, **resets) if resets else []
+    suffix = "-".join(f"{name}{value:g}" for name, value in resets.items())
+    return retrain_run(context, suffix, **resets) if resets else []
 
 
 def is_within_factor_two(a: float | None, b: float | None) -> bool:
-    """Equal, or less than twice each other."""
     return a == b or bool(a and b and b / 2 < a < b * 2)
 
 
 def lower_learning_rate(context: RunContext) -> list[str]:
-    """At the recipe's own learning rate, or at a tenth of the run's."""
-    default_lr = get_recipe_parameters(context.run.metadata["recipe"]).get("lr")
-    if default_lr is None or context.parameters["lr"] >= 2 * default_lr:
+    """Reset the learning rate to the recipe's default, or divide the run's by ten."""
+    default, lr = get_run_defaults(context).get("lr"), context.parameters.get("lr")
+    if default is None or lr >= 2 * default:
         return reset_parameters(context, "lr")
-    new_lr = round_to_two_digits(context.parameters["lr"] / 10)
-    return retrain(context, f"lr{new_lr:g}", lr=new_lr)
+    lr = round_to_two_digits(lr / 10)
+    return retrain_run(context, f"lr{lr:g}", lr=lr)
 
 
 def train_longer(context: RunContext, steps: int, min_factor: float = 3) -> list[str]:
-    """At least so many steps, and `least` times the epochs."""
-    epochs = context.parameters.get("epochs", 0)
-    new_epochs = math.ceil(max(min_factor * epochs, epochs * steps / max(1, context.total_steps)))
-    return retrain(context, f"epochs{new_epochs}", epochs=new_epochs) if epochs else []
+    """Train for at least so many steps, and at least `min_factor` times the epochs."""
+    old = context.parameters.get("epochs", 0)
+    epochs = math.ceil(max(min_factor * old, old * steps / max(1, context.total_steps)))
+    return retrain_run(context, f"epochs{epochs}", epochs=epochs) if epochs else []
 
 
 def suggest_beta_choice(context: RunContext, purpose: str) -> list[str]:
-    """Of a run that has learned many betas: the one for a purpose."""
-    run = context.run
-    return (
-        [format_command("latentia", "choose", str(run.path), "--for", purpose)]
-        if run.beta_range
-        else []
-    )
+    """Choose the beta for a purpose, if the run was trained for a range of betas."""
+    if not context.run.beta_range:
+        return []
+    return [format_command("latentia", "choose", str(context.run.path), "--for", purpose)]
 
 
 def use_recipe(context: RunContext, recipe: str, suffix: str, **parameters: Any) -> list[str]:
-    """Another recipe on the same images, read in the same way."""
-    flags = _format_flags(
-        {"data": context.parameters["data"], **parameters}, get_recipe_parameters(recipe)
-    )
-    default_options = asdict(Options())
-    image_options = {
-        name: context.run.metadata["options"].get(name, default_options[name])
-        for name in IMAGE_OPTIONS
-    }
-    return _format_training_command(
-        context, recipe, flags + _format_flags(image_options, default_options), suffix
-    )
+    """Train another recipe on the same images, read and split in the same way."""
+    arguments = {"data": context.parameters["data"], **parameters}
+    defaults, options = asdict(Options()), context.run.metadata["options"]
+    image_options = {name: options.get(name, defaults[name]) for name in IMAGE_OPTIONS}
+    flags = _format_flags(arguments, get_recipe_defaults(recipe))
+    flags += _format_flags(image_options, defaults)
+    return _format_training_command(context, recipe, flags, suffix)
 
 
 def train_prior(context: RunContext, steps: int) -> list[str]:
-    """A learned prior over this run's latents, for at least so many steps."""
-    n_images, batch = context.run.metadata["images"]["count"]["train"], 512
-    if n_images < 16 * batch:  # so few batches an epoch that smaller ones teach more
+    """Learn a prior over this run's latents, for at least so many steps."""
+    n, batch = context.run.metadata["images"]["count"]["train"], 512
+    if n < 16 * batch:  # an epoch would have too few batches
         batch = 128
-    steps_per_epoch = max(1, n_images // min(n_images, batch))
-    epochs = max(30, -(-steps // steps_per_epoch))
+    epochs = max(30, math.ceil(steps / max(1, n // min(n, batch))))
     arguments = {AUTOENCODER: str(context.run.path), "batch": batch, "epochs": epochs}
-    return _format_training_command(
-        context,
-        "latent_prior",
-        _format_flags(arguments, get_recipe_parameters("latent_prior")),
-        "prior",
-    )
+    flags = _format_flags(arguments, get_recipe_defaults("latent_prior"))
+    return _format_training_command(context, "latent_prior", flags, "prior")
 
 
-def suggest_resume(path: str | Path) -> list[str]:
+def resume_training(path: str | Path) -> list[str]:
     return [format_command("latentia", "resume", str(path))]
 
 
@@ -193,43 +149,39 @@ def _format_training_command(
     context: RunContext, recipe: str, flags: list[str], suffix: str
 ) -> list[str]:
     path = context.run.path
-    if path.is_relative_to(cache.cache_root()):  # a run of the hub: what mends it is the user's own
+    if path.is_relative_to(cache_root()):  # a downloaded run: the new one is the user's own
         path = Path(path.name)
-    run = ["--run", str(unused_path(Path(f"{path}-{suffix}")))]
-    return [format_command("latentia", "train", recipe, *flags, *run)]
+    path = find_unused_path(Path(f"{path}-{suffix}"))
+    return [format_command("latentia", "train", recipe, *flags, "--run", str(path))]
 
 
-def unused_path(path: Path) -> Path:
-    """The path, or, where it exists, the first numbered one that does not."""
+def find_unused_path(path: Path) -> Path:
+    """Return the path, with the first free number if it exists."""
     candidate, number = path, 2
     while candidate.exists():
         candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
     return candidate
 
 
-def _find_auto_values() -> dict[str, Any]:
-    """What `auto` means, which run.json holds in its place."""
-    from latentia.training.device import find_device, find_precision
-
+def _resolve_auto_values() -> dict[str, Any]:
+    """Values on this machine of the options that run.json holds in place of `auto`."""
     bf16 = find_precision("auto", find_device("auto")) == torch.bfloat16
     return {"precision": "bf16" if bf16 else "fp32", "threads": torch.get_num_threads()}
 
 
-def _format_flags(values: dict[str, Any], default_values: dict[str, Any]) -> list[str]:
-    """Those that are not as usual."""
+def _format_flags(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """Format the values that differ from their defaults as options of the command line."""
     flags = []
     for name, value in values.items():
-        if name in default_values and value == default_values[name]:
+        if name in defaults and value == defaults[name]:
             continue
         flag = name.replace("_", "-")
         if isinstance(value, bool):
             flags.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            text = f"{value:.10g}" if isinstance(value, float) else str(value)
-            flags += [f"--{flag}", text]
+            flags += [f"--{flag}", f"{value:.10g}" if isinstance(value, float) else str(value)]
     return flags
 
 
 def round_to_two_digits(value: float) -> float:
-    """As a person would type it."""
     return float(f"{value:.2g}")

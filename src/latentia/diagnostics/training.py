@@ -1,73 +1,70 @@
-"""Illnesses of a training: steps that blew up, ended too soon, went on too long or were cut."""
+"""Problems of training: unstable steps, too few or too many epochs, interruptions."""
 
 import math
 
 import numpy as np
 
 from latentia.core.text import pluralize
-from latentia.diagnostics import suggested_commands
+from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
-from latentia.diagnostics.latents import MIN_EXPLAINED_VARIANCE, MIN_RATE, get_beta, get_rate
+from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, get_beta, get_rate
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, MIN_STEPS, RunContext
 
-UNFINISHED_SHARE = (
-    0.05  # of all that was gained: complete runs of the recipes gained 0 to 0.05 at the end
-)
-NEGLIGIBLE_FALL = (
-    0.015  # of the figure itself: what is left to gain is no reason not to use the run
-)
-OVERFITTING_SHARE = 0.05  # likewise: noise of the validation moves it by less than 0.01
-TARGET_STEPS = 1500  # steps that the cure asks for, at least
-GROWTH_FACTOR = 10.0  # the gradient's norm, from the first half to the end; healthy runs: 0.5 to 2
-BURST_FACTOR = 100.0  # one log row over the median; healthy runs: up to 5 after their first tenth
+UNFINISHED_SHARE = 0.05  # of the total fall: complete runs of the recipes end with 0 to 0.05
+NEGLIGIBLE_FALL = 0.015  # of the metric itself: a smaller gain is no reason to train again
+OVERFITTING_SHARE = 0.05  # of the total fall: validation noise is below 0.01
+TARGET_STEPS = 1500  # of the suggested training, at least
+GROWTH_FACTOR = 10.0  # gradient norm, from the first half to the end; usual runs: 0.5 to 2
+BURST_FACTOR = 100.0  # one log row over the median; usual runs: up to 5 after their first tenth
 CLIPPED_SHARE = 0.9  # of the log rows of the second half
 FINAL_WEIGHT_SHARE = 0.99  # of the final weight of the rate
+FINAL_MULTIRATE_SHARE = 0.8  # a log row averages random betas, so its weight is noisy
 
 
 @define_check(
     "non-finite steps",
-    evidence="steps whose loss, gradient or weights were no finite number, as the engine met them",
-    threshold="one; ILL if the run ended by it",
-    advice="--lr at the recipe's own, or a tenth; --precision fp32 where there is none",
+    evidence="training steps whose loss, gradient or weights were not finite",
+    threshold="one; ERROR if the run ended because of it",
+    advice="--lr at the recipe's default, or a tenth; --precision fp32 if the recipe has no --lr",
 )
 def non_finite_steps(context: RunContext) -> CheckResult | None:
-    if not context.non_finite_rows:
+    if not (rows := context.non_finite_rows):
         return None
-    first_text, n_steps = context.non_finite_rows[0]["text"], len(context.non_finite_rows)
     outcome = "the run ended" if context.diverged else "the learning rate was halved"
     return CheckResult(
         ERROR if context.diverged else WARNING,
-        f"Of {pluralize(n_steps, 'step')} not all was finite, and {outcome}. First: {first_text}",
-        "The usual cause is the learning rate: images were checked before the first step. What is "
-        "kept is the state before the last such step: use it only to look at.",
-        {"times": n_steps, "step": context.non_finite_rows[0]["step"]},
-        suggested_commands.lower_learning_rate(context)
-        or suggested_commands.retrain(context, "fp32", precision="fp32"),
+        f"{pluralize(len(rows), 'step')} had values that were not finite, and {outcome}. "
+        f"First: {rows[0]['text']}",
+        "The usual cause is the learning rate, since images are checked before the first step. "
+        "The saved weights are those before the last such step: only look at them.",
+        {"times": len(rows), "step": rows[0]["step"]},
+        suggest.lower_learning_rate(context)
+        or suggest.retrain_run(context, "fp32", precision="fp32"),
     )
 
 
 @define_check(
     "interrupted",
-    evidence="steps taken, of those planned, at the last state saved",
+    evidence="steps taken at the last saved state, and steps planned",
     threshold="fewer than planned",
     advice="latentia resume RUN",
 )
 def interrupted_training(context: RunContext) -> CheckResult | None:
-    if context.complete or context.diverged:
-        return None  # where it ended, to go on would end in the same step
+    if context.complete or context.diverged:  # a diverged run would end at the same step again
+        return None
     return CheckResult(
         WARNING,
-        f"It was stopped after {context.step:,} of {pluralize(context.total_steps, 'step')}.",
-        "What is found here holds for the weights as they are now; they will be better.",
+        f"training stopped after {context.step:,} of {pluralize(context.total_steps, 'step')}.",
+        "All findings describe the present weights, which further training will improve.",
         {"step": context.step, "total": context.total_steps},
-        suggested_commands.suggest_resume(context.run.path),
+        suggest.resume_training(context.run.path),
     )
 
 
 @define_check(
     "few steps",
-    evidence="steps of the whole run",
-    threshold=f"fewer than {MIN_STEPS}; of a learned prior {MIN_PRIOR_STEPS:,}",
+    evidence="planned steps of the run",
+    threshold=f"fewer than {MIN_STEPS}; for a learned prior {MIN_PRIOR_STEPS:,}",
     advice="more --epochs",
     early=True,
 )
@@ -77,30 +74,30 @@ def few_steps(context: RunContext) -> CheckResult | None:
     n_images = context.run.metadata["images"]["count"]["train"]
     return CheckResult(
         WARNING,
-        f"the run has {pluralize(context.total_steps, 'step')}, with {pluralize(n_images, 'training image')}.",
-        "So few steps leave a network near its random start. Small data need more passes.",
+        f"the run has {pluralize(context.total_steps, 'step')} with "
+        f"{pluralize(n_images, 'training image')}.",
+        "After so few steps a network is still near its random start. Small data sets need more "
+        "epochs.",
         {"steps": context.total_steps, "train": n_images},
-        suggested_commands.train_longer(context, math.ceil(1.5 * context.min_steps), min_factor=1),
+        suggest.train_longer(context, math.ceil(1.5 * context.min_steps), min_factor=1),
     )
 
 
 def select_metric(context: RunContext) -> tuple[str, np.ndarray]:
-    """The validation figure that tells progress, epoch by epoch; nothing if there is none, or an
-    adversary, against whom none is meant to fall."""
-    if len(context.read_monitor("critic loss")) and np.isfinite(
-        context.read_monitor("critic loss")[-1]
-    ):
+    """Return the validation metric that should fall, epoch by epoch; none with an adversary."""
+    critic_loss = context.read_monitor("critic loss")
+    if len(critic_loss) and np.isfinite(critic_loss[-1]):
         return "", np.empty(0)
-    values = context.validation_rows[-1]["values"] if context.validation_rows else {}
-    name = "nelbo" if "nelbo" in values else next(iter(values), "")
+    metrics = context.validation_rows[-1]["values"] if context.validation_rows else {}
+    name = "nelbo" if "nelbo" in metrics else next(iter(metrics), "")
     return name, context.read_validation_metric(name)
 
 
 @define_check(
     "unfinished training",
-    evidence="fall of the validation figure over the last quarter of the epochs",
-    threshold=f"more than {UNFINISHED_SHARE:.0%} of its fall over the run; NOTE: less than {NEGLIGIBLE_FALL:.1%} of "
-    "the figure itself",
+    evidence="fall of the validation metric over the last quarter of the epochs",
+    threshold=f"more than {UNFINISHED_SHARE:.0%} of its fall over the run; NOTE: less than "
+    f"{NEGLIGIBLE_FALL:.1%} of the metric itself",
     advice="more --epochs",
 )
 def unfinished_training(context: RunContext) -> CheckResult | None:
@@ -109,26 +106,22 @@ def unfinished_training(context: RunContext) -> CheckResult | None:
         return None
     recent_fall = values[-1 - max(1, len(values) // 4)] - values[-1]
     total_fall = values[0] - values.min()
-    if (
-        not total_fall > 0
-        or recent_fall <= UNFINISHED_SHARE * total_fall
-        or values[-1] > values.min() + recent_fall
-    ):
-        return None  # nor is it unfinished where it falls from a rise
+    if not total_fall > 0 or recent_fall <= UNFINISHED_SHARE * total_fall:
+        return None
+    if values[-1] > values.min() + recent_fall:  # it only falls after a rise
+        return None
     return CheckResult(
         NOTE if recent_fall < NEGLIGIBLE_FALL * abs(values[-1]) else WARNING,
         f"{name} of the validation images still fell by {recent_fall:.3g} in the last quarter, "
         f"{recent_fall / total_fall:.0%} of its fall in {len(values)} epochs.",
-        "More passes would give better images and coordinates for nothing but time.",
+        "More epochs would improve images and coordinates and only cost time.",
         {"fell": recent_fall, "fell_in_all": total_fall},
-        suggested_commands.train_longer(
-            context, 2 * MIN_PRIOR_STEPS if context.is_prior else TARGET_STEPS
-        ),
+        suggest.train_longer(context, 2 * MIN_PRIOR_STEPS if context.is_prior else TARGET_STEPS),
     )
 
 
 def is_training_loss_falling(context: RunContext, epoch: int) -> bool:
-    """Of a VAE, the training figure: where both rise, it is by beta or the like."""
+    """Whether a VAE's training loss fell after an epoch; if not, beta or a schedule rose."""
     distortion, rate = context.read_term("distortion"), context.read_term("rate")
     is_before = np.array([row.get("epoch", 0) <= epoch for row in context.training_rows])
     if not len(is_before) == len(distortion) == len(rate) or not is_before.any():
@@ -139,60 +132,57 @@ def is_training_loss_falling(context: RunContext, epoch: int) -> bool:
 
 @define_check(
     "overfitting",
-    evidence="rise of the validation figure since its best epoch, while that of training falls",
+    evidence="rise of the validation metric since its best epoch, while the training loss falls",
     threshold=f"more than {OVERFITTING_SHARE:.0%} of its fall before",
-    advice="--epochs as many as the best had",
+    advice="--epochs with the number of the best epoch",
 )
 def overfitting(context: RunContext) -> CheckResult | None:
     name, values = select_metric(context)
     if len(values) < 4:
         return None
-    best_index = int(values.argmin())
-    rise, fall = values[-1] - values[best_index], values[0] - values[best_index]
-    if (
-        not fall > 0
-        or rise <= OVERFITTING_SHARE * fall
-        or not is_training_loss_falling(context, best_index + 1)
-    ):
+    best, epoch = values.min(), int(values.argmin()) + 1
+    rise, fall = values[-1] - best, values[0] - best
+    if not fall > 0 or rise <= OVERFITTING_SHARE * fall:
+        return None
+    if not is_training_loss_falling(context, epoch):
         return None
     return CheckResult(
         WARNING,
-        f"{name} of the validation images was best in epoch {best_index + 1} of {len(values)} and has "
-        f"risen by {rise:.3g} since, {rise / fall:.0%} of what it had fallen.",
-        "The model learns its training images by heart: new images of yours get worse coordinates.",
-        {"best_epoch": best_index + 1, "epochs": len(values), "risen": rise},
-        suggested_commands.retrain(context, f"epochs{best_index + 1}", epochs=best_index + 1),
+        f"{name} of the validation images was best in epoch {epoch} of {len(values)} and has risen "
+        f"by {rise:.3g} since, {rise / fall:.0%} of its fall before.",
+        "The model memorizes its training images: the coordinates of new images get worse.",
+        {"best_epoch": epoch, "epochs": len(values), "risen": rise},
+        suggest.retrain_run(context, f"epochs{epoch}", epochs=epoch),
     )
 
 
 @define_check(
     "exploding gradients",
-    evidence="norm of each player's gradient, log row by log row, before clipping",
-    threshold=f"{GROWTH_FACTOR:g} times the first half's at the end, or one row {BURST_FACTOR:g} times the median",
-    advice="--lr at the recipe's own, or a tenth",
+    evidence="norm of each player's gradient before clipping, log row by log row",
+    threshold=f"at the end {GROWTH_FACTOR:g} times the first half's norm, or one row "
+    f"{BURST_FACTOR:g} times the median",
+    advice="--lr at the recipe's default, or a tenth",
 )
 def exploding_gradients(context: RunContext) -> CheckResult | None:
     for player in context.players:
         norms = context.read_gradient_norms(player)
-        norms = norms[len(norms) // 10 + 1 :]  # a network far from its data starts steep
+        norms = norms[len(norms) // 10 + 1 :]  # the first gradients of a network are large
         clip = context.plan.optim[player].clip
         if len(norms) < 8 or not np.median(norms) or (clip is not None and norms.max() >= clip):
-            continue  # it stands still, or is held by the clip
-        first_half_norm, last_norm = (
-            np.median(norms[: len(norms) // 2]),
-            np.median(norms[-len(norms) // 4 :]),
-        )
-        growth, burst = last_norm / first_half_norm, norms.max() / np.median(norms)
+            continue  # the player does not move, or clipping limits its gradient
+        median = np.median(norms)
+        growth = np.median(norms[-len(norms) // 4 :]) / np.median(norms[: len(norms) // 2])
+        burst = norms.max() / median
         if growth < GROWTH_FACTOR and burst < BURST_FACTOR:
             continue
+        grown = f"grew {growth:.3g}-fold, and its" if growth >= GROWTH_FACTOR else "had bursts: its"
         return CheckResult(
             WARNING,
-            f"the gradient of {player} "
-            + (f"grew {growth:.3g}-fold to its end" if growth >= GROWTH_FACTOR else "burst")
-            + f": it was once {burst:.3g} times its median of {np.median(norms):.3g}.",
-            "Single steps throw the weights away from what was learned; results depend on chance.",
+            f"the gradient of {player} {grown} largest norm was {burst:.3g} times the median of "
+            f"{median:.3g}.",
+            "Single steps can destroy what earlier ones have learned, so results depend on chance.",
             {"grown": growth, "burst": burst},
-            suggested_commands.lower_learning_rate(context),
+            suggest.lower_learning_rate(context),
         )
     return None
 
@@ -212,12 +202,12 @@ def constant_clipping(context: RunContext) -> CheckResult | None:
         new_clip, norm = float(f"{2 * norms.max():.1g}"), float(np.median(norms))
         return CheckResult(
             WARNING,
-            f"the gradient of {player} was cut to {clip:g} in {share:.0%} of the second half's log "
-            f"rows; its norm there is {norm:.3g}.",
-            "Every step has the same length, however far there is to go: training is slow, and the "
-            "learning rate does not mean what it says.",
+            f"the gradient of {player} was clipped to {clip:g} in {share:.0%} of the second half's "
+            f"log rows; its median norm there is {norm:.3g}.",
+            "All steps have the same length, however far the optimum is: training is slow, and "
+            "clipping replaces the learning rate.",
             {"clip": clip, "norm": norm, "share": float(share)},
-            suggested_commands.retrain(context, f"clip{new_clip:g}", clip=new_clip),
+            suggest.retrain_run(context, f"clip{new_clip:g}", clip=new_clip),
         )
     return None
 
@@ -226,33 +216,33 @@ def constant_clipping(context: RunContext) -> CheckResult | None:
     "KL warm-up unfinished",
     evidence="weight of the rate in the last log row, and its final value",
     threshold=f"below {FINAL_WEIGHT_SHARE:.0%} of it",
-    advice="--kl-schedule linear, which ends by half of the run",
+    advice="--kl-schedule linear, which ends at half of the run",
 )
 def unfinished_kl_warmup(context: RunContext) -> CheckResult | None:
     weights, schedule = context.read_term("rate", "weights"), getattr(context.model, "beta", None)
     if not len(weights) or schedule is None or not context.complete:
         return None
-    final_weight = schedule(1.0)  # pyright: ignore[reportCallIssue]
-    required_share = FINAL_WEIGHT_SHARE
-    if context.run.beta_range and final_weight:  # of betas that are drawn: the row's mean strays
-        final_weight, required_share = final_weight * context.model.dial.mean(), 0.8  # pyright: ignore
-    if not final_weight or not weights[-1] or weights[-1] >= required_share * final_weight:
-        return None  # 0: something else stands in the rate's place
+    weight, final, share = weights[-1], schedule(1.0), FINAL_WEIGHT_SHARE  # pyright: ignore
+    if context.run.beta_range:
+        final, share = final * context.model.dial.mean_beta(), FINAL_MULTIRATE_SHARE  # pyright: ignore
+    if not final or not weight or weight >= share * final:  # weight 0: a modifier replaces the rate
+        return None
     modifiers = {"kl_schedule": {"kl_schedule": "linear", "kl_warmup": 0.0, "kl_until": 0.5}}
     return CheckResult(
         WARNING,
-        f"the weight of the rate ended at {weights[-1]:.3g}, below its final {final_weight:.3g}.",
-        "The objective that was asked for was never trained on; samples are worse for it.",
-        {"reached": float(weights[-1]), "final": float(final_weight)},
-        suggested_commands.retrain(context, "warmup", modifiers=modifiers),
+        f"the weight of the rate ended at {weight:.3g}, below its final {final:.3g}.",
+        "The model was never trained on the requested objective, so its samples are worse.",
+        {"reached": float(weight), "final": float(final)},
+        suggest.retrain_run(context, "warmup", modifiers=modifiers),
     )
 
 
 @define_check(
     "images not learned",
     evidence="share of the pixels' variance that decoded posterior means explain",
-    threshold=f"below {MIN_EXPLAINED_VARIANCE:.0%}, at beta 1 or less, with some rate and steps enough",
-    advice="--lr at the recipe's own; else more --epochs",
+    threshold=f"below {MIN_EXPLAINED:.0%}, at beta 1 or less, with a rate of at least {MIN_RATE} "
+    "nats and enough steps",
+    advice="--lr at the recipe's default; else more --epochs",
 )
 def images_not_learned(context: RunContext) -> CheckResult | None:
     rate, beta = get_rate(context), get_beta(context)
@@ -260,20 +250,19 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
         return None
     if not context.complete or context.is_short:
         return None
-    if (explained_share := context.explained_variance) >= MIN_EXPLAINED_VARIANCE:
+    if (explained := context.explained_variance) >= MIN_EXPLAINED:
         return None
-    default_lr_commands = suggested_commands.reset_parameters(context, "lr")
+    text = f"reconstructions explain {max(0.0, explained):.0%} of the pixels' variance"
+    if commands := suggest.reset_parameters(context, "lr"):
+        lr = context.parameters["lr"]
+        text += f"; the learning rate, {lr:g}, is far from the recipe's default"
     return CheckResult(
         ERROR,
-        f"reconstructions explain {max(0.0, explained_share):.0%} of the pixels' variance"
-        + (
-            f"; the learning rate, {context.parameters['lr']:g}, is not the recipe's."
-            if default_lr_commands
-            else "."
-        ),
-        "What is drawn is hardly nearer to an image than the mean image: coordinates say little.",
-        {"explained": explained_share, "rate_nats": rate},
-        default_lr_commands or suggested_commands.train_longer(context, TARGET_STEPS),
+        f"{text}.",
+        "A reconstruction is hardly closer to its image than the mean image is, so coordinates "
+        "say little.",
+        {"explained": explained, "rate_nats": rate},
+        commands or suggest.train_longer(context, TARGET_STEPS),
     )
 
 

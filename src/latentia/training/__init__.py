@@ -1,1 +1,1 @@
-"""Training: plan, loop, state, checkpoint, log."""
+"""Training: plan, loop, state, checkpoints, log."""

@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors and JSON only, written whole or not at all."""
+"""Atomic files: safetensors and JSON, written whole or not at all."""
 
 import json
 import os
@@ -16,8 +16,9 @@ from latentia.core.errors import Error
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Another name to write to, then synced and renamed: whoever opens the path sees the old
-    content or the new, never a part. What an exception interrupts is removed.
+    """Give a temporary name to write to, then sync the file and rename it to `path`.
+
+    A reader sees the old content or the new, never a part. An exception removes the file.
     """
     temporary_path = path.with_name(f".{path.name}.part")
     try:
@@ -27,11 +28,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.replace(temporary_path, path)
     finally:
         temporary_path.unlink(missing_ok=True)
-    directory_fd = os.open(path.parent, os.O_RDONLY)
+    directory = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(directory_fd)
+        os.fsync(directory)
     finally:
-        os.close(directory_fd)
+        os.close(directory)
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -44,52 +45,53 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """about: JSON in the header. Layouts are not kept: safetensors wants contiguous tensors."""
+    """Write tensors, and the metadata as JSON in the header.
+
+    Memory layouts are lost: safetensors stores contiguous tensors.
+    """
     cpu_tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     atomic_write(path, save(cpu_tensors, {"about": json.dumps(metadata, allow_nan=False)}))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the header's JSON.
+    """Read all tensors and the header's metadata.
 
-    Raises: Error if the file is missing, truncated or no safetensors file.
+    Raises: Error if the file is missing, truncated or not a safetensors file.
     """
-    folder = path.parent
-    if not path.exists():
-        raise Error(
-            f"is not complete: it lacks {path.name}. Train again, or copy it anew.", subject=folder
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get("about", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-    except SafetensorError as error:
-        raise Error(
-            f"is not complete: {path.name} {_describe_damage(path, error)}. "
-            "Train again, or copy the file anew.",
-            subject=folder,
-        ) from None
+    with _open_tensors(path) as (file, metadata):
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """The header's JSON alone; Raises: Error as `read_tensors` does."""
+    """Read the header's metadata only. Raises: Error as `read_tensors` does."""
+    with _open_tensors(path) as (_, metadata):
+        return metadata
+
+
+@contextmanager
+def _open_tensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    problem = f"it lacks {path.name}. Train again, or copy it anew."
     try:
-        with safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {}).get("about", "{}"))
-    except SafetensorError:
-        return read_tensors(path)[1]
+        if path.exists():
+            with safe_open(path, framework="pt") as file:
+                yield file, json.loads((file.metadata() or {}).get("about", "{}"))
+            return
+    except SafetensorError as error:
+        damage = _describe_damage(path, error)
+        problem = f"{path.name} {damage}. Train again, or copy the file anew."
+    raise Error(f"is not complete: {problem}", subject=path.parent)
 
 
 def _describe_damage(path: Path, error: SafetensorError) -> str:
-    """Eight bytes give the header's length, the header gives the end of the last tensor."""
+    # eight bytes give the header's length, the header gives the end of the last tensor
     content = path.read_bytes()
     header_length = int.from_bytes(content[:8], "little")
     try:
         entries = json.loads(content[8 : 8 + header_length])
         end = max(entry["data_offsets"][1] for k, entry in entries.items() if k != "__metadata__")
-        expected_length = f"{8 + header_length + end:,}"
+        length = 8 + header_length + end
     except (ValueError, KeyError, TypeError, AttributeError):
-        expected_length = None
-    if expected_length and len(content) < int(expected_length.replace(",", "")):
-        return f"ends at byte {len(content):,} of {expected_length}"
-    return f"({len(content):,} bytes) is no whole safetensors file ({error})"
+        length = 0
+    if len(content) < length:
+        return f"ends at byte {len(content):,} of {length:,}"
+    return f"({len(content):,} bytes) is not a whole safetensors file ({error})"

@@ -1,4 +1,4 @@
-"""The machine: device, precision, threads and the allocator."""
+"""Device, number format, CPU threads and memory allocator of a process."""
 
 import ctypes
 import os
@@ -19,20 +19,17 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h of glibc
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed blocks: training frees and takes the same large ones every step.
+    """Make glibc keep freed blocks, because every training step frees and takes the same ones.
 
-    By default each is mapped and page-faulted anew, which costs up to two thirds of a step.
-    The process then never returns memory, so only a command that trains does this.
+    By default glibc maps and page-faults each block anew, which costs up to two thirds of a step.
+    The process then never returns memory, so only a command that trains calls this.
     """
-    set_option = find_mallopt()
-    return bool(
-        set_option and set_option(M_MMAP_MAX, 0) and set_option(M_TRIM_THRESHOLD, 2**31 - 1)
-    )
+    mallopt = find_mallopt()
+    return bool(mallopt and mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def find_mallopt() -> Callable[[int, int], int] | None:
-    """glibc's function that sets an option of its allocator; None without glibc, or where the
-    environment says LATENTIA_MALLOPT=0."""
+    """Return glibc's `mallopt`; None without glibc, or with LATENTIA_MALLOPT=0."""
     if not sys.platform.startswith("linux") or os.environ.get("LATENTIA_MALLOPT") == "0":
         return None
     try:
@@ -43,7 +40,7 @@ def find_mallopt() -> Callable[[int, int], int] | None:
 
 @contextmanager
 def use_threads(number: int | None) -> Iterator[None]:
-    """Within, torch computes with this number of threads; None: with as many as before."""
+    """Compute with this number of CPU threads inside the block; None changes nothing."""
     before = torch.get_num_threads()
     if number:
         torch.set_num_threads(number)
@@ -54,19 +51,16 @@ def use_threads(number: int | None) -> Iterator[None]:
 
 
 def find_device(name: str = "auto") -> torch.device:
+    """Return the device of --device. Raises: Error if it does not exist, or not on this machine."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not DEVICE_PATTERN.fullmatch(name):
-        device_type, _, device_index = name.lower().partition(":")
-        gpu = "mps" if sys.platform == "darwin" else "cuda"
-        suggestion = suggest_name(
-            DEVICE_ALIASES.get(device_type, device_type).format(gpu), DEVICES, " did you mean {}"
-        )
-        suggestion += (
-            (f":{device_index}" if device_index.isdecimal() else "") + "?" if suggestion else ""
-        )
+        kind, _, index = name.lower().partition(":")
+        kind = DEVICE_ALIASES.get(kind, kind).format("mps" if sys.platform == "darwin" else "cuda")
+        index = f":{index}" if index.isdecimal() else ""
+        hint = suggest_name(kind, DEVICES, f" did you mean {{}}{index}?")
         raise Error(
-            f"--device {name} is no device;{suggestion} --device takes auto, cpu, cuda, cuda:1 (the "
+            f"--device {name} is no device;{hint} --device takes auto, cpu, cuda, cuda:1 (the "
             "second GPU of several) or mps (a Mac's GPU)."
         )
     try:
@@ -81,7 +75,7 @@ def find_device(name: str = "auto") -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 products run in hardware: AVX512-BF16 or AMX, Ampere and later."""
+    """Whether the device multiplies bfloat16 in hardware (AVX512-BF16, AMX, Ampere and later)."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
@@ -91,6 +85,7 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def find_precision(name: str, device: torch.device) -> torch.dtype:
+    """Return the number format of --precision on this device."""
     if name == "auto":
         return torch.bfloat16 if has_bf16(device) else torch.float32
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[name]

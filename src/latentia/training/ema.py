@@ -1,4 +1,4 @@
-"""An averaged copy of the weights, and how it takes their place for a while."""
+"""Exponential moving average of the weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """Exponential moving average with a half-life in images seen; float buffers too, counts copied.
+    """Exponential moving average of weights and float buffers; integer buffers are copied.
 
-    Early on the average is over what there is: the half-life grows with the images seen
-    (Karras et al. 2020, arXiv 2006.06676: the warm-up of StyleGAN2-ADA's average).
+    The half-life is in images. It grows with the number of images seen, up to `halflife`, so that
+    the random start is soon forgotten (Karras et al. 2020, arXiv 2006.06676: StyleGAN2-ADA).
     """
 
     def __init__(self, model: nn.Module, halflife: float):
@@ -34,7 +34,7 @@ class EMA:
 
 @contextmanager
 def swap_weights(model: nn.Module, tensors: dict[str, Tensor] | None) -> Iterator[None]:
-    """The model with these weights; its own come back at the end. None: its own."""
+    """Give the model these weights inside the block; None changes nothing."""
     if tensors is None:
         yield
         return

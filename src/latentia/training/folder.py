@@ -10,7 +10,7 @@ from latentia.training.checkpoint import write_json
 
 @dataclass(frozen=True)
 class TrainingFolder:
-    """What the training loop needs of a folder; metadata is what run.json holds."""
+    """Folder that the training loop writes to; metadata is the content of run.json."""
 
     path: Path
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class TrainingFolder:
         return self.path / "weights.safetensors"
 
     def update_metadata(self, values: Mapping[str, Any]) -> None:
-        """Add to run.json what was measured when training began."""
+        """Add values to run.json."""
         if values:
             self.metadata.update(values)
             write_json(self.path / "run.json", self.metadata)

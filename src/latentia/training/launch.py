@@ -1,4 +1,4 @@
-"""How a process finds the others: `torchrun` has said who it is and where they meet."""
+"""Start of distributed training, from the environment variables that torchrun sets."""
 
 import os
 import re
@@ -15,25 +15,25 @@ from latentia.core import distributed
 from latentia.core.errors import Error
 
 T = TypeVar("T")
-TASK_COUNT_VARIABLES = (
-    "SLURM_STEP_NUM_TASKS",
-    "OMPI_COMM_WORLD_SIZE",
-    "PMI_SIZE",
-)  # srun, mpirun, mpiexec
-# How long one waits for the others, which may be long for a reason: the first decodes, or measures
-# by itself. Not for those that are gone: a closed connection is seen at once, whatever this is.
+TASK_COUNTS = {  # variable -> the command that sets it
+    "SLURM_STEP_NUM_TASKS": "srun",
+    "OMPI_COMM_WORLD_SIZE": "mpirun",
+    "PMI_SIZE": "mpiexec",
+}
+# Rank 0 may decode images or compute metrics for hours while the others wait. A process that has
+# died is noticed at once, by its closed connection.
 TIMEOUT = timedelta(days=1)
 
 
 @contextmanager
 def init_distributed() -> Iterator[None]:
-    """Within, the processes of one launch know each other.
+    """Connect the processes of one launch inside the block.
 
-    Raises: Error if several were asked for and this is the only one.
+    Raises: Error if the launcher was to start several processes and this is the only one.
     """
     n_requested = count_requested_processes()
     world_size = env_int("WORLD_SIZE")
-    n_nodes = env_int("GROUP_WORLD_SIZE", 0)  # as torchrun was told
+    n_nodes = env_int("GROUP_WORLD_SIZE", 0)  # torchrun's --nnodes
     if 0 < n_nodes < (n_tasks := env_int("SLURM_STEP_NUM_TASKS")):
         raise Error(
             f"srun started torchrun {n_tasks} times and this one knows of {n_nodes}: each would "
@@ -42,8 +42,8 @@ def init_distributed() -> Iterator[None]:
         )
     if n_requested > 1 and world_size == 1:
         raise Error(
-            f"{n_requested} processes were asked for and this one is alone; start them with torchrun "
-            f"--nproc_per_node {n_requested} -m -- latentia train ..., on a CPU too."
+            f"{n_requested} processes were asked for and this one is alone; start them with "
+            f"torchrun --nproc_per_node {n_requested} -m -- latentia train ..., on a CPU too."
         )
     if world_size == 1 or dist.is_initialized():
         yield
@@ -55,8 +55,8 @@ def init_distributed() -> Iterator[None]:
         dist.init_process_group(backend, timeout=TIMEOUT)
     except ValueError as error:
         raise Error(
-            f"{world_size} processes are announced, but they cannot meet ({error}); start them with "
-            "torchrun."
+            f"{world_size} processes are announced, but they cannot meet ({error}); start them "
+            "with torchrun."
         ) from None
     try:
         yield
@@ -69,32 +69,29 @@ def init_distributed() -> Iterator[None]:
 
 
 def env_int(name: str, default: int = 1) -> int:
-    """A number that the launcher put into the environment; some leave it empty."""
+    """Read a number from the environment; an empty variable counts as missing."""
     return int(os.environ.get(name) or default)
 
 
 def count_requested_processes() -> int:
-    """How many processes the launcher was told to start, where it does not say who each is."""
+    """Number of processes requested from a launcher that gives no rank to each; else 1."""
     if os.environ.get("WORLD_SIZE"):
         return 1
-    try:  # accelerate launch --cpu starts one, whatever it is told
+    try:  # accelerate launch --cpu starts one process, whatever number it is given
         command_line = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode(errors="replace")
     except OSError:
         command_line = ""
     match = re.search(r"accelerate.*\0--num_processes[=\0](\d+)", command_line)
     # in the shell of `srun --pty` a command is one process, whatever its step asked for
-    task_counts = [
-        env_int(name)
-        for name in TASK_COUNT_VARIABLES
-        if name != TASK_COUNT_VARIABLES[0] or "SLURM_PTY_PORT" not in os.environ
-    ]
-    return max(*task_counts, int(match[1]) if match else 1)
+    ignored = {"srun"} if "SLURM_PTY_PORT" in os.environ else set()
+    counts = [env_int(name) for name, command in TASK_COUNTS.items() if command not in ignored]
+    return max(*counts, int(match[1]) if match else 1)
 
 
 def run_on_rank0(make: Callable[[], T]) -> T | None:
-    """What the first process makes, there; None elsewhere, once it is made.
+    """Run `make` on rank 0 while the others wait; returns its result there, None elsewhere.
 
-    Raises: Error everywhere, if the first process does.
+    Raises: Error on all ranks if rank 0 raises one.
     """
     result = error = None
     if distributed.rank() == 0:
@@ -109,7 +106,7 @@ def run_on_rank0(make: Callable[[], T]) -> T | None:
 
 
 def run_on_rank0_without_collectives(make: Callable[[], T]) -> T | None:
-    """Of what would ask the others if it could: the first process makes it as if it were alone."""
+    """Run `make` on rank 0 with collectives disabled."""
 
     def make_locally() -> T:
         with distributed.local_only():
@@ -119,9 +116,9 @@ def run_on_rank0_without_collectives(make: Callable[[], T]) -> T | None:
 
 
 def rank0_first(make: Callable[[], T]) -> T:
-    """What each process makes, the first one before the others: it fills the cache for them.
+    """Run `make` on rank 0 and then on the others, which find the cache filled.
 
-    Raises: Error everywhere, if the first process does.
+    Raises: Error on all ranks if rank 0 raises one.
     """
     result = run_on_rank0(make)
     return make() if result is None else result

@@ -1,4 +1,4 @@
-"""The loop: it asks a model for its players and lets each descend, in order."""
+"""The training loop: at every step, one optimizer step of each of the model's players."""
 
 import threading
 import time
@@ -18,12 +18,12 @@ from latentia.training.events import (
     EndReason,
     Event,
     Finding,
-    Log,
-    Logged,
     StateSaved,
+    StepLogged,
     TrainingFinished,
 )
 from latentia.training.folder import TrainingFolder
+from latentia.training.log import Log
 from latentia.training.plan import Options, Plan
 from latentia.training.profiling import trace_steps
 from latentia.training.signals import catch_stop_signals
@@ -39,12 +39,11 @@ def train(
     diagnose: Callable[[], list[Finding]] = list,
     profile: bool = False,
 ) -> Iterator[Event]:
-    """Train from the run's state, or from the start; yields what happens, in order.
+    """Train from the saved state, or from the start, and yield events in order.
 
-    look: asked at ends of epochs what its settings and log show; it may depend on nothing else.
-    profile: whether the first process traces some steps; nothing else changes.
     The same plan, options and machine give the same log and the same weights, bit for bit, however
-    often the run was stopped or killed between.
+    often the run was stopped or killed in between. `diagnose` returns the early findings at ends of
+    epochs; it may read run.json and log.jsonl only. With `profile`, rank 0 traces some steps.
     """
     with use_threads(options.threads), restore_global_generators():
         loop = Loop(plan, run, options, diagnose)
@@ -72,7 +71,7 @@ def train(
 
 
 class Loop:
-    """A plan at work: its images on the device, its state and its log."""
+    """One training: the images on the device, the state, the log, and the steps."""
 
     def __init__(
         self,
@@ -83,35 +82,34 @@ class Loop:
     ):
         self.plan, self.run, self.options = plan, run, options
         self.device = find_device(options.device)
-        precision = find_precision(options.precision, self.device)
-        use_bf16 = precision == torch.bfloat16
+        use_bf16 = find_precision(options.precision, self.device) == torch.bfloat16
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=use_bf16)
         plan.model.to(device=self.device, memory_format=torch.channels_last).train()  # pyright: ignore
         images = plan.images.split("train").to(self.device)
-        self.batch = min(plan.batch, len(images))
-        if not self.batch:
+        self.batch_size = min(plan.batch, len(images))
+        if not self.batch_size:
             raise Error("There is no image to train on; give more, or a smaller --validation.")
-        self.rank_batch_size = (
-            self.batch // distributed.world_size()
-        )  # rows of the batch that are this process's
-        if self.batch % distributed.world_size():
+        self.rank_batch_size, rest = divmod(self.batch_size, distributed.world_size())
+        if rest:
             raise Error(
-                f"A batch of {self.batch} images cannot be shared by {distributed.world_size()} "
-                "processes; give a --batch that is a multiple of their number.",
+                f"A batch of {self.batch_size} images cannot be shared by "
+                f"{distributed.world_size()} processes; give a --batch that is a multiple of their "
+                "number.",
                 on_all_ranks=True,
             )
         self.images = images.with_columns(
             plan.model.setup(images.iterate_batches(images.max_batch_size()))
         )
-        # the short batch at the end is left out: each epoch's order leaves out others
-        self.steps_per_epoch = len(self.images) // self.batch
+        # the short last batch is left out: each epoch's order leaves out other images
+        self.steps_per_epoch = len(self.images) // self.batch_size
         self.total_steps = self.steps_per_epoch * plan.epochs
         self.image_order, self.order_epoch = torch.empty(0), -1
         self.state, self.log = State(plan), Log(run.path)
         self.validator = Validator(plan, options, self.state, self.log, diagnose, self.device)
         self.should_stop = False
-        has_state = run.state.exists() or run.weights.exists()  # weights alone: an incomplete run
-        distributed.barrier()  # before the first process writes anything
+        # weights without a state are an incomplete copy, which State.load refuses
+        has_state = run.state.exists() or run.weights.exists()
+        distributed.barrier()  # before rank 0 writes anything
         if has_state:
             length = self.state.load(run.state)
             if self.is_writer:
@@ -125,9 +123,9 @@ class Loop:
         self.start_time, self.first_step = time.perf_counter(), self.state.step
 
     def advance(self, context: StepContext, stop_event: threading.Event) -> Iterator[Event]:
-        """One step and all that is due after it.
+        """Take one step, then log, validate and save where that is due.
 
-        Raises: NonFinite if a loss, gradient, parameter or validation is not finite.
+        Raises: NonFiniteError if a loss, gradient, parameter or validation is not finite.
         """
         state, options = self.state, self.options
         with record_span(STEP_SPAN):
@@ -139,7 +137,7 @@ class Loop:
             yield from self.validator.finish_epoch(self.epoch, self.is_writer)
         state.complete = state.step == self.total_steps
         save_due = at_end_of_epoch or state.step % options.save_every == 0
-        # asked once a step: a signal that comes after this is met by the next one, which is saved
+        # read once a step: a signal that comes later stops the run at its next step
         self.should_stop = distributed.any_rank(stop_event.is_set())
         if save_due or self.should_stop:
             self.save_state()
@@ -147,95 +145,83 @@ class Loop:
 
     @property
     def is_writer(self) -> bool:
-        """One process keeps the run folder."""
+        """Whether this process writes to the run folder."""
         return distributed.rank() == 0
 
     @property
     def epoch(self) -> int:
-        """Of the step just taken, from 1."""
+        """Epoch of the last step, from 1."""
         return (self.state.step - 1) // self.steps_per_epoch + 1
 
     def step_context(self) -> StepContext:
-        first_row = distributed.rank() * self.rank_batch_size
-        return StepContext(
-            self.state.step,
-            self.total_steps,
-            self.options.seed,
-            len(self.images),
-            first_row,
-            self.batch,
-        )
+        seed, first_row = self.options.seed, distributed.rank() * self.rank_batch_size
+        run = self.state.step, self.total_steps, seed, len(self.images)
+        return StepContext(*run, first_row, self.batch_size)
 
     def load_batch(self, context: StepContext) -> Batch:
         epoch, step_in_epoch = divmod(context.step, self.steps_per_epoch)
         if epoch != self.order_epoch:
-            rng = make_generator(context.seed, "order", epoch)
-            self.image_order = self.images.draw_order(rng)
+            self.image_order = self.images.draw_order(make_generator(context.seed, "order", epoch))
             self.order_epoch = epoch
-        first_row = step_in_epoch * self.batch + context.first_row
+        first_row = step_in_epoch * self.batch_size + context.first_row
         return self.images.get_batch(self.image_order[first_row : first_row + self.rank_batch_size])
 
     def train_step(self, context: StepContext) -> None:
-        """Every player's turn."""
+        """Take one optimizer step of every player that acts at this step."""
         state = self.state
         with record_span("data"):
-            batch_size = self.load_batch(context)
+            batch = self.load_batch(context)
         seed_global_generators(context.seed, per_rank("dropout/shared"), context.step)
         with self.autocast, record_span("forward"):
-            shared = self.plan.model.shared(batch_size, context)  # once, before any player steps
+            shared = self.plan.model.shared(batch, context)  # once, before any player steps
         for name, player in state.players.items():
             adam, lr = self.plan.optim[name], self.learning_rate(name, context.step)
-            player_step = PlayerStep(name, player, batch_size, context, shared, self.autocast)
-            step_result = player_step.optimizer_step(
-                self.plan.model, state.optimizers[name], adam, lr
-            )
-            if step_result is None:
-                continue
-            weights, means, norm = step_result
-            state.add_terms(name, {**means, "gradient_norm": norm}, weights)
+            step = PlayerStep(name, player, batch, context, shared, self.autocast)
+            result = step.optimizer_step(self.plan.model, state.optimizers[name], adam, lr)
+            if result is not None:
+                weights, means, norm = result
+                state.add_terms(name, {**means, "gradient_norm": norm}, weights)
         state.step += 1
-        # statistics of BatchNorm are of each process's rows; every save is the same on all
+        # BatchNorm's statistics are those of each process's rows; a save must not depend on it
         distributed.all_reduce_mean(b for b in self.plan.model.buffers() if b.is_floating_point())
         if state.ema:
             with record_span("optimizer"):
-                state.ema.update(self.plan.model, state.step, self.batch)
+                state.ema.update(self.plan.model, state.step, self.batch_size)
 
     def learning_rate(self, player: str, step: int) -> float:
-        """The learning rate at a step, from 0."""
+        """Learning rate of a player at a step, from 0."""
         adam = self.plan.optim[player]
-        # of the middle of the step: a schedule that begins or ends at 0 wastes no step there
+        # at the middle of the step: a schedule that begins or ends at 0 wastes no step there
         return adam.lr * adam.schedule((step + 0.5) / self.total_steps) * self.state.lr_scale
 
-    def log_step(self) -> Logged:
-        player_rows = {}
+    def log_step(self) -> StepLogged:
+        """Write the row of the steps since the last row."""
+        step, rows = self.state.step, {}
         for name in self.state.players:
             if weights := self.state.term_weights.pop(name, None):
                 means = self.state.pop_means(name)
-                # in the model's order: that of the sums is another one after a resume
-                terms = {term: means[term] for term in weights}
-                lr, norm = self.learning_rate(name, self.state.step - 1), means["gradient_norm"]
-                player_rows[name] = {
+                rows[name] = {
                     "weights": weights,
-                    "lr": lr,
-                    "gradient_norm": norm,
-                    "terms": terms,
+                    "lr": self.learning_rate(name, step - 1),
+                    "gradient_norm": means["gradient_norm"],
+                    # in the model's order: a resume changes that of the sums
+                    "terms": {term: means[term] for term in weights},
                 }
         monitors = {k: float(v) for k, v in self.plan.model.monitors().items() if v.isfinite()}
-        images = self.state.step * self.batch
-        event = Logged(self.state.step, self.total_steps, self.epoch, images, player_rows, monitors)
+        n_images = step * self.batch_size
+        event = StepLogged(step, self.total_steps, self.epoch, n_images, rows, monitors)
         seconds = time.perf_counter() - self.start_time
         if self.is_writer:
             self.log.write_event(event)
-            self.log.write_timing(
-                event.step, seconds, (event.step - self.first_step) * self.batch / seconds
-            )
+            images_per_second = (step - self.first_step) * self.batch_size / seconds
+            self.log.write_timing(step, seconds, images_per_second)
         return event
 
     def restore_state(self, context: StepContext, reason: str) -> Finding:
-        """Back to the last good state at half the learning rate; that, too, is a state on disk."""
+        """Return to the saved state at half the learning rate, and save that state."""
         state, failures = self.state, self.state.failures + 1
         length = state.load(self.run.state)
-        distributed.barrier()  # until all have read it
+        distributed.barrier()  # rank 0 overwrites the file that all read
         if self.is_writer:
             self.log.truncate(length)
         state.failures = failures
@@ -246,16 +232,15 @@ class Loop:
                 f"the third time, so the run ends and keeps its state of step {state.step:,}. "
                 "Lower --lr, or look at the images"
             )
-        finding = Finding(
-            context.step, NON_FINITE, f"Step {context.step:,}: {reason}; {consequence}."
-        )
+        text = f"Step {context.step:,}: {reason}; {consequence}."
+        finding = Finding(context.step, NON_FINITE, text)
         if self.is_writer:
             self.log.write_event(finding)
         self.save_state()
         return finding
 
     def save_state(self) -> None:
-        """Raises: NonFinite rather than commit a state that nothing good can come back from."""
+        """Commit state and final weights. Raises: NonFiniteError if a weight is not finite."""
         for name, parameter in self.plan.model.named_parameters():
             if not parameter.isfinite().all():
                 raise NonFiniteError(f"the parameter {name} is not finite")
@@ -263,4 +248,4 @@ class Loop:
             self.log.sync()
             self.state.save(self.run.state, self.log.count_bytes())
             write_tensors(self.run.weights, self.state.final_weights(), {"step": self.state.step})
-        distributed.barrier()  # a state is what all can come back to
+        distributed.barrier()  # all processes can load the state from here on

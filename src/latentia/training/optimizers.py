@@ -1,4 +1,4 @@
-"""Adam, fused, with a learning-rate schedule and clipping; and its state as plain tensors."""
+"""Fused Adam with a learning-rate schedule and gradient clipping, and its state as tensors."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,31 @@ CONSTANT_ONE = constant(1.0)
 
 @dataclass(frozen=True)
 class Adam:
-    """lr times `schedule(share of the run)`; clip: the largest gradient norm, None for no limit."""
+    """Adam with decoupled weight decay (Kingma & Ba 2015; Loshchilov & Hutter 2019).
+
+    Parameters
+    ----------
+    lr : float
+        highest learning rate, more than 0
+    betas : (float, float)
+        decay rates of the moving averages of gradient and squared gradient, from 0 to less than 1
+    eps : float
+        number added to the denominator, more than 0
+    weight_decay : float
+        decoupled weight decay, at least 0
+    clip : float, optional
+        largest gradient norm, in nats per image; None does not clip
+    schedule : callable
+        factor of the learning rate as a function of the run's progress in [0, 1]
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.core.schedules import cosine
+    >>> adam = latentia.Adam(1e-3, clip=1.0, schedule=cosine())
+    >>> adam.lr * adam.schedule(0.5)
+    0.0005
+    """
 
     lr: float
     betas: tuple[float, float] = (0.9, 0.999)
@@ -22,7 +46,7 @@ class Adam:
     schedule: Schedule = CONSTANT_ONE
 
     def build_optimizer(self, module: nn.Module) -> "FusedAdamW":
-        """AdamW, which without weight decay is Adam."""
+        """Build the optimizer of a module's parameters."""
         return FusedAdamW(
             module.parameters(),
             lr=self.lr,
@@ -34,10 +58,10 @@ class Adam:
 
 
 class FusedAdamW(torch.optim.AdamW):
-    """PyTorch's AdamW, its fused kernel called straight.
+    """AdamW that calls PyTorch's fused kernel directly.
 
-    The wrappers of PyTorch's own methods are for its compiler, which they import: 1.6 seconds
-    before the first step, and a tenth of a small step ever after.
+    The wrappers around PyTorch's own methods import its compiler: 1.6 seconds before the first
+    step, and a tenth of every small step.
     """
 
     add_param_group = torch.optim.Optimizer.add_param_group.__wrapped__  # pyright: ignore
@@ -45,13 +69,14 @@ class FusedAdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
+        """Update the parameters once."""
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
             tensor_lists: list[list[Tensor]] = [[], [], [], [], [], []]
             self._init_group(group, *tensor_lists)
             if not tensor_lists[0]:  # no gradient
                 continue
-            torch._foreach_add_(tensor_lists[-1], 1)  # the steps  # pyright: ignore
+            torch._foreach_add_(tensor_lists[-1], 1)  # step counts  # pyright: ignore
             torch._fused_adamw_(  # pyright: ignore
                 *tensor_lists,
                 lr=group["lr"],
@@ -63,11 +88,12 @@ class FusedAdamW(torch.optim.AdamW):
                 maximize=False,
             )
 
-    step.hooked = True  # pyright: ignore[reportFunctionMemberAccess]  # by the constructor, else
+    # else the constructor wraps the method
+    step.hooked = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def collect_moments(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
-    """The optimizer's state by parameter name: "heads.0.weight/exp_avg"."""
+    """Return the optimizer's state by parameter name, such as "heads.0.weight/exp_avg"."""
     return {
         f"{name}/{key}": value
         for name, parameter in module.named_parameters()
@@ -78,17 +104,16 @@ def collect_moments(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict
 def restore_moments(
     optimizer: torch.optim.Optimizer, module: nn.Module, tensors: dict[str, Tensor]
 ) -> None:
-    """The inverse of `moments`.
+    """Load the state that `collect_moments` returned.
 
     Each moment takes its parameter's strides: the fused kernel ignores strides, and a contiguous
-    moment beside a channels-last weight trains wrongly without a word (trap 23).
+    moment beside a channels-last weight would train wrongly without an error.
     """
     optimizer.state.clear()
-    for name, parameter in module.named_parameters():
-        parameter_moments = {
-            k.split("/")[-1]: v for k, v in tensors.items() if k.rsplit("/", 1)[0] == name
-        }
-        for key, value in parameter_moments.items():
-            if value.shape == parameter.shape:
-                value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-            optimizer.state[parameter][key] = value.to(parameter.device)
+    parameters = dict(module.named_parameters())
+    for path, value in tensors.items():
+        name, key = path.rsplit("/", 1)
+        parameter = parameters[name]
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        optimizer.state[parameter][key] = value.to(parameter.device)

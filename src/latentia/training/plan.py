@@ -1,4 +1,4 @@
-"""A plan: what a recipe returns and an edit changes; all that the loop needs to know."""
+"""The training plan, which a recipe returns, and the options of every training."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Literal
@@ -13,10 +13,42 @@ from latentia.training.optimizers import Adam
 
 @dataclass
 class Plan:
-    """model and images; one optimizer a player; batch and epochs.
+    """Everything that the training loop needs; a recipe returns it and modifiers change it.
 
-    average: half-life, in images seen, of the averaged copy of the weights that is then used
-    instead of the last ones (Karras et al. 2018, arXiv 1710.10196, appendix A); None: no copy.
+    Parameters
+    ----------
+    model : Model
+        model to train
+    images : Images
+        images with their training, validation and test splits
+    optim : dict of str to Adam
+        one optimizer for each of the model's players, by name
+    batch : int
+        number of images in each training step, at least 1
+    epochs : int
+        number of passes over the training images, at least 1
+    average : float, optional
+        half-life in images of the moving average of the weights, which then replaces the last
+        weights (Karras et al. 2018, arXiv 1710.10196, appendix A); None keeps the last
+
+    Raises
+    ------
+    Error
+        if `optim` does not have exactly the names of the model's players
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.data import open_images
+    >>> from latentia.losses.likelihoods import Bernoulli
+    >>> from latentia.models.vae import VAE
+    >>> from latentia.nets.mlp import MLPDecoder, MLPEncoder
+    >>> images = open_images("digits:200", size=8, channels=1)
+    >>> encoder = MLPEncoder(images.shape, 4, (32,))
+    >>> model = VAE(encoder, MLPDecoder(4, images.shape, (32,)), Bernoulli())
+    >>> plan = latentia.Plan(model, images, {"vae": latentia.Adam(1e-3)}, batch=32, epochs=1)
+    >>> list(plan.model.players())
+    ['vae']
     """
 
     model: Model
@@ -37,7 +69,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Options:
-    """Options of every training. They change the numbers that it runs on, never its objective.
+    """Options of every training: they change how it runs, never its objective.
 
     Parameters
     ----------
@@ -69,6 +101,14 @@ class Options:
         number of training steps between two rows of log.jsonl, at least 1
     save_every : N
         number of training steps between two saves, at least 1; each epoch ends with a save too
+
+    Examples
+    --------
+    >>> import latentia
+    >>> options = latentia.Options(seed=1, precision="fp32", validation=0.1)
+    >>> model = latentia.train("mnist_mlp_vae", data="digits:200", epochs=1, options=options)
+    >>> model.run.options.seed
+    1
     """
 
     seed: Annotated[int, Ge(0)] = 0

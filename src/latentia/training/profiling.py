@@ -1,4 +1,4 @@
-"""Where a step's time goes: a trace of some steps, and its sum for each part of a step."""
+"""Profile of training steps: a trace file, and the mean time of each part of a step."""
 
 import shlex
 from collections import Counter
@@ -15,14 +15,14 @@ from latentia.core.errors import Error
 from latentia.core.spans import PART_SPANS, STEP_SPAN
 from latentia.training.events import ProfileWritten
 
-WARMUP_STEPS, TRACE_STEPS = 10, 20  # steps that warm up, and those that are traced
+WARMUP_STEPS, TRACE_STEPS = 10, 20
 
 
 @contextmanager
 def trace_steps(path: Path, steps_left: int) -> Iterator[Callable[[], Iterator[ProfileWritten]]]:
-    """A function to be called after each of the `left` steps; one of its calls writes the trace.
+    """Give a function to call after each of the remaining steps; one call writes the trace.
 
-    The sums are the processor's time: what it waits for, a device or other processes, is waiting.
+    Times are those of the CPU: its waits for a device or other processes count as `waiting`.
     """
     first_step = min(WARMUP_STEPS, steps_left // 2)
     last_step, steps_done, profiler = min(first_step + TRACE_STEPS, steps_left), 0, None
@@ -42,17 +42,14 @@ def trace_steps(path: Path, steps_left: int) -> Iterator[Callable[[], Iterator[P
             try:
                 trace.export_chrome_trace(str(path))
                 if not path.exists() or not path.read_bytes().endswith((b"}", b"}\n")):
-                    raise OSError("it is not whole")  # the library itself raises nothing
+                    raise OSError("it is not whole")  # the profiler itself raises nothing
             except (OSError, RuntimeError) as error:
                 raise Error(
-                    f"{path} cannot be written ({error}); the run is as it was saved last: make "
-                    f"room, then latentia resume {shlex.quote(str(path.parent))}."
+                    f"{path} cannot be written ({error}); the run is as it was saved last: free "
+                    f"some disk space, then latentia resume {shlex.quote(str(path.parent))}."
                 ) from None
-            yield ProfileWritten(
-                str(path),
-                last_step - first_step,
-                sum_parts(trace.events() or (), last_step - first_step),
-            )
+            n_steps = last_step - first_step
+            yield ProfileWritten(str(path), n_steps, sum_parts(trace.events() or (), n_steps))
         elif steps_done == first_step:
             profiler = start_profiler()
 
@@ -61,12 +58,12 @@ def trace_steps(path: Path, steps_left: int) -> Iterator[Callable[[], Iterator[P
             profiler = start_profiler()
         yield record_step
     finally:
-        if profiler:  # the run was stopped within the window
+        if profiler:  # the run was stopped inside the window
             profiler.stop()
 
 
 def sum_parts(events: Iterable[Any], steps: int) -> dict[str, float]:
-    """Milliseconds a step in each part, without other parts within it; `step`: in none of them."""
+    """Mean milliseconds per step of each part, without the parts inside it; `step` is the rest."""
     sums = Counter(dict.fromkeys((*PART_SPANS, STEP_SPAN), 0.0))
     for event in events:
         if event.name not in sums or event.device_type != DeviceType.CPU:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: save first, then stop."""
+"""Ctrl-C and SIGTERM: save the state, then stop."""
 
 import signal
 import threading
@@ -10,9 +10,9 @@ from latentia.core import distributed
 
 @contextmanager
 def catch_stop_signals() -> Iterator[threading.Event]:
-    """SIGTERM and the first Ctrl-C set the event, so that the loop saves; the next interrupts.
+    """Set the event at SIGTERM and at the first Ctrl-C; a second Ctrl-C interrupts.
 
-    Of several processes none is interrupted: each signal comes twice, once through torchrun.
+    With several processes no signal interrupts, since each comes twice: once through torchrun.
     """
     stop_event = threading.Event()
     if threading.current_thread() is not threading.main_thread():

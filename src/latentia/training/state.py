@@ -1,4 +1,4 @@
-"""The commit point: one file that holds all that a resumed run needs."""
+"""The commit point: one file with everything that a resumed run needs."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ MAX_FAILURES = 3  # non-finite steps after which a run ends
 
 
 class State:
-    """Weights (last, averaged, selected), buffers, optimizers' moments, sums and controllers."""
+    """Weights (last, averaged, best), buffers, optimizer moments, sums of terms and counters."""
 
     def __init__(self, plan: Plan):
         self.model = plan.model
@@ -25,8 +25,9 @@ class State:
         }
         self.ema = EMA(plan.model, plan.average) if plan.average else None
         self.best_weights: dict[str, Tensor] | None = None
-        self.sums: dict[str, Tensor] = {}  # of terms since the last logged row
-        self.term_weights: dict[str, dict[str, float]] = {}  # the last of each player's terms since
+        # of each player's terms since the last logged row: sums, and the last weights
+        self.sums: dict[str, Tensor] = {}
+        self.term_weights: dict[str, dict[str, float]] = {}
         self.step = 0
         self.best_score = float("inf")
         self.lr_scale = 1.0
@@ -36,40 +37,39 @@ class State:
     def add_terms(
         self, player: str, values: dict[str, Tensor], weights: dict[str, float | Tensor]
     ) -> None:
-        """To the sums of which the next log row shows the means; weights: its terms', as they are.
+        """Add a step's terms to the sums, whose means the next log row shows.
 
-        A player or a term need not act at every step: a row tells of all that did since the last.
+        A player or a term need not act at every step. A weight per image is logged as its mean.
         """
         last_weights = self.term_weights.setdefault(player, {})
-        # one per image: their mean
-        last_weights |= {
-            k: w.mean().item() if isinstance(w, Tensor) else w for k, w in weights.items()
-        }
+        for name, weight in weights.items():
+            last_weights[name] = weight.mean().item() if isinstance(weight, Tensor) else weight
         for name, value in values.items():
-            # with a count for each: a term may join between two rows
+            # each has its count: a term may join between two rows
             for key, increment in ((name, value), (f"{name}#", torch.ones(()))):
                 key = f"{player}/{key}"
-                self.sums[key] = (
-                    self.sums[key] + increment if key in self.sums else increment.clone()
-                )
+                total = self.sums.get(key)
+                self.sums[key] = increment.clone() if total is None else total + increment
 
     def pop_means(self, player: str) -> dict[str, float]:
-        """Means since they were last asked for."""
-        player_keys = [key for key in self.sums if key.startswith(f"{player}/")]
-        sums = {key.split("/", 1)[1]: self.sums.pop(key).item() for key in player_keys}
+        """Return the means of a player's terms, and remove their sums."""
+        keys = [key for key in self.sums if key.startswith(f"{player}/")]
+        sums = {key.split("/", 1)[1]: self.sums.pop(key).item() for key in keys}
         return {k: value / sums[f"{k}#"] for k, value in sums.items() if not k.endswith("#")}
 
     def final_weights(self) -> dict[str, Tensor]:
-        """What every command but resume reads: selected by validation, else averaged, else last."""
+        """Return the weights for use: the best on validation, else the averaged, else the last."""
         if self.best_weights is not None:
             return self.best_weights
         return self.ema.tensors if self.ema else self.model.state_dict()
 
     def select_weights(self) -> None:
+        """Keep a copy of the current weights as the best."""
         current = self.ema.tensors if self.ema else self.model.state_dict()
         self.best_weights = {k: v.detach().clone() for k, v in current.items()}
 
     def save(self, path: Path, log_bytes: int) -> None:
+        """Write the state file; log_bytes: length of the log that belongs to it."""
         sections = {
             "model": self.model.state_dict(),
             "averaged": self.ema.tensors if self.ema else {},
@@ -98,7 +98,7 @@ class State:
         write_tensors(path, tensors, metadata)
 
     def load(self, path: Path) -> int:
-        """Returns the length of the log that belongs to this state."""
+        """Read the state file and return the length of the log that belongs to it."""
         tensors, metadata = read_tensors(path)
         sections: dict[str, dict[str, Tensor]] = {}
         for key, value in tensors.items():
@@ -108,17 +108,13 @@ class State:
         device = next(self.model.parameters()).device
         if self.ema:
             self.ema.tensors = {k: v.to(device) for k, v in sections["averaged"].items()}
-        self.best_weights = {
-            k: v.to(device) for k, v in sections.get("selected", {}).items()
-        } or None
-        self.sums = {k: v.to(device) for k, v in sections.get("sums", {}).items()}
+        best, sums = sections.get("selected", {}), sections.get("sums", {})
+        self.best_weights = {k: v.to(device) for k, v in best.items()} or None
+        self.sums = {k: v.to(device) for k, v in sums.items()}
         for name, optimizer in self.optimizers.items():
             restore_moments(optimizer, self.players[name].module, sections.get(f"optim:{name}", {}))
-            for group, group_state in zip(
-                optimizer.param_groups, metadata["groups"][name], strict=True
-            ):
-                betas = {"betas": tuple(group_state["betas"])} if "betas" in group_state else {}
-                group.update({**group_state, **betas})
+            for group, saved in zip(optimizer.param_groups, metadata["groups"][name], strict=True):
+                group.update({**saved, "betas": tuple(saved["betas"])})  # JSON has lists only
         self.step, self.lr_scale = metadata["step"], metadata["lr_scale"]
         self.failures, self.complete = metadata["failures"], metadata["complete"]
         self.term_weights = metadata.get("weights_of", {})
@@ -127,7 +123,7 @@ class State:
 
 
 def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Raises: Error if the tensors are not this model's, with the first that differs."""
+    """Load a model's weights. Raises: Error if a name or a shape differs from the model's."""
     if mismatch := find_mismatch(model, tensors):
         raise Error(
             f"no longer fits its recipe: {path.name} {mismatch}; use the version of latentia "
@@ -138,12 +134,11 @@ def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path)
 
 
 def find_mismatch(model: torch.nn.Module, tensors: dict[str, Tensor]) -> str:
-    """The first name or shape that the model and the tensors do not share; empty: none."""
-    expected_shapes = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    actual_shapes = {k: tuple(v.shape) for k, v in tensors.items()}
-    for key in {**expected_shapes, **actual_shapes}:
-        if (actual := actual_shapes.get(key, "nothing")) != (
-            expected := expected_shapes.get(key, "nothing")
-        ):
-            return f"holds {key} as {actual}, the model wants {expected}"
+    """Describe the first tensor whose name or shape is not the model's; empty if there is none."""
+    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    shapes = {k: tuple(v.shape) for k, v in tensors.items()}
+    for key in {**expected, **shapes}:
+        if shapes.get(key) != expected.get(key):
+            shape, target = (d.get(key, "nothing") for d in (shapes, expected))
+            return f"holds {key} as {shape}, the model wants {target}"
     return ""

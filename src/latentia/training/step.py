@@ -1,4 +1,4 @@
-"""One player's turn: its gradient, its step, or the reason why none was taken."""
+"""One optimizer step of a player, or the reason why it was not taken."""
 
 import math
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from latentia.training.optimizers import Adam
 
 
 class NonFiniteError(Exception):
-    """A term or a gradient is not finite; the text says which, where first, and in which rows."""
+    """A term or a gradient is not finite; the text names it, the rows and the first module."""
 
 
 @dataclass
 class PlayerStep:
-    """What a player sees when its turn comes."""
+    """A player's inputs at one step."""
 
     name: str
     player: Player
@@ -32,21 +32,20 @@ class PlayerStep:
     autocast: torch.autocast
 
     def compute_terms(self) -> Terms:
-        """The same numbers however often they are asked for: dropout's generator has an address."""
-        seed_global_generators(
-            self.context.seed, per_rank(f"dropout/{self.name}"), self.context.step
-        )
+        """Compute the loss terms; a second call gives the same numbers, dropout included."""
+        purpose = per_rank(f"dropout/{self.name}")
+        seed_global_generators(self.context.seed, purpose, self.context.step)
         with self.autocast:
             return self.player.terms(self.batch, self.context, self.shared)
 
     def optimizer_step(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, adam: Adam, lr: float
     ):
-        """One step; returns each term's weight and mean, and the gradient's norm before clipping.
+        """Take one step; returns weights and means of the terms, and the norm before clipping.
 
-        None if the player has no term at this moment, and so stays as it is.
+        Returns None and takes no step if the player has no term at this step.
 
-        Raises: NonFinite; then no step was taken and no gradient is left.
+        Raises: NonFiniteError if a term or gradient is not finite; gradients are cleared then.
         """
         with freeze_others(self.player, model):
             with record_span("forward"):
@@ -59,7 +58,7 @@ class PlayerStep:
                 loss = torch.stack(weighted_means).sum()
             with record_span("backward"):
                 loss.backward()
-            # to walk the modules at every step would cost a tenth of a small one
+            # `module.parameters()` would cost a tenth of a small step
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             gradients = [p.grad for p in parameters if p.grad is not None]
             means = {name: mean.detach() for name, mean in means.items()}
@@ -70,15 +69,11 @@ class PlayerStep:
             with record_span("waiting"):  # for the device
                 finite_sum = norm.item() + loss.item()
             if not math.isfinite(finite_sum):
-                location = self.locate_failure()  # in every process: terms may wait for the others
-                bad_terms = [
-                    reason
-                    for reason in distributed.all_gather_objects(self.describe_bad_term(terms))
-                    if reason
-                ]
-                reason = (bad_terms[0] if bad_terms else self.describe_bad_gradient()) + location
+                location = self.locate_failure()  # on every rank: terms may use collectives
+                reasons = distributed.all_gather_objects(self.describe_bad_term(terms))
+                reason = next(filter(None, reasons), None) or self.describe_bad_gradient()
                 optimizer.zero_grad(set_to_none=True)
-                raise NonFiniteError(reason)
+                raise NonFiniteError(reason + location)
             with record_span("optimizer"):
                 if adam.clip is not None and norm > adam.clip:
                     torch._foreach_mul_(gradients, adam.clip / norm)  # pyright: ignore
@@ -89,33 +84,30 @@ class PlayerStep:
         return weights, means, norm
 
     def describe_bad_term(self, terms: Terms) -> str | None:
-        """The first term that is not finite, and its images; None: it is no term."""
+        """Name the first term that is not finite, and its images; None if all are finite."""
         for name, (_, value) in terms.items():
             rows = (~value.isfinite()).nonzero().flatten() + self.context.first_row
             if len(rows):
-                row_list = ", ".join(map(str, rows[:8].tolist())) + (
-                    ", ..." if len(rows) > 8 else ""
-                )
-                count = f"{len(rows)} of {pluralize(len(value), 'image')} (rows {row_list})"
-                return f"{name} is not finite in {count}"
+                listed = ", ".join([*map(str, rows[:8].tolist()), *["..."] * (len(rows) > 8)])
+                count = f"{len(rows)} of {pluralize(len(value), 'image')}"
+                return f"{name} is not finite in {count} (rows {listed})"
         return None
 
     def describe_bad_gradient(self) -> str:
-        """What was not finite first, if not a term."""
+        """Name the first parameter whose gradient is not finite."""
         for name, parameter in self.player.module.named_parameters():
             if parameter.grad is not None and not parameter.grad.isfinite().all():
                 return f"the gradient of {name} is not finite"
         return f"the gradient of {self.name} is too large to have a norm"
 
     def locate_failure(self) -> str:
-        """The first module whose output is not finite; the pass is run again to see it."""
-        failing_modules: list[str] = []
-        names = {id(module): name for name, module in self.player.module.named_modules()}
+        """Run the forward pass again and name the first module whose output is not finite."""
+        failures: list[str] = []
+        names = {module: name for name, module in self.player.module.named_modules()}
 
         def check_output(module: nn.Module, _: object, output: object) -> None:
-            is_broken = isinstance(output, Tensor) and not output.isfinite().all()
-            if is_broken and not failing_modules:
-                failing_modules.append(names[id(module)] or self.name)
+            if isinstance(output, Tensor) and not output.isfinite().all():
+                failures.append(names[module] or self.name)
 
         hooks = [m.register_forward_hook(check_output) for m in self.player.module.modules()]
         try:
@@ -123,7 +115,7 @@ class PlayerStep:
         finally:
             for hook in hooks:
                 hook.remove()
-        return f", first in {failing_modules[0]}" if failing_modules else ""
+        return f", first in {failures[0]}" if failures else ""
 
 
 def _weighted_mean(mean: Tensor, weight: float | Tensor, value: Tensor) -> Tensor:
@@ -131,24 +123,22 @@ def _weighted_mean(mean: Tensor, weight: float | Tensor, value: Tensor) -> Tenso
 
 
 def per_rank(purpose: str) -> str:
-    """The address of dropout, which each process draws for its own rows."""
+    """Purpose of a seed that differs from rank to rank; rank 0 keeps the plain purpose."""
     return f"{purpose}/{distributed.rank()}" if distributed.rank() else purpose
 
 
 @contextmanager
 def freeze_others(player: Player, model: nn.Module) -> Iterator[None]:
-    """Everything but this player is frozen: no gradient strays (trap 5)."""
+    """Freeze all other parameters inside the block, so that they get no gradient."""
     if player.module is model:
         yield
         return
-    player_ids = {id(p) for p in player.module.parameters()}
-    other_parameters = [
-        p for p in model.parameters() if id(p) not in player_ids and p.requires_grad
-    ]
-    for parameter in other_parameters:
+    own = set(player.module.parameters())
+    others = [p for p in model.parameters() if p not in own and p.requires_grad]
+    for parameter in others:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in other_parameters:
+        for parameter in others:
             parameter.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""What is looked at while a run trains: held-out images, pictures, and what the log shows of it."""
+"""Ends of epochs: scores of validation images, progress pictures and early findings."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -13,19 +13,18 @@ from latentia.core.modes import evaluation_mode
 from latentia.data import Split
 from latentia.data.splits import load_image
 from latentia.training.ema import swap_weights
-from latentia.training.events import Event, Finding, ImagesRendered, Log, Validated, read_rows
+from latentia.training.events import Event, Finding, ImagesRendered, ValidationFinished
+from latentia.training.log import Log, read_rows
 from latentia.training.plan import Options, Plan
 from latentia.training.state import State
 from latentia.training.step import NonFiniteError
 
-RENDER_COUNT, SAMPLE_COUNT = 24, 12  # epochs pictured and looked at, about; samples in each
+RENDER_COUNT = 24  # epochs with a picture and a diagnosis in a long run, about
+SAMPLE_COUNT = 12  # samples in each picture
 
 
 class Validator:
-    """Looks at ends of epochs; of the run, nothing moves but the log and what is selected.
-
-    look: what the settings and the log show.
-    """
+    """Evaluation at ends of epochs; it changes nothing but the log and the best weights."""
 
     def __init__(
         self,
@@ -36,27 +35,18 @@ class Validator:
         diagnose: Callable[[], list[Finding]],
         device: torch.device,
     ):
-        self.plan, self.options, self.state, self.log, self.diagnose = (
-            plan,
-            options,
-            state,
-            log,
-            diagnose,
-        )
-        self.device = device
+        self.plan, self.options, self.state, self.device = plan, options, state, device
+        self.log, self.diagnose = log, diagnose
         self.validation_split = plan.images.split("validation").to(device)
         interval = max(1, round(plan.epochs / RENDER_COUNT))
         self.finding_epochs = {1, *range(interval, plan.epochs + 1, interval)} - {plan.epochs}
         self.render_epochs = {*self.finding_epochs, plan.epochs}
-        if type(plan.model).sample is Model.sample:  # a model that draws nothing
+        if type(plan.model).sample is Model.sample:  # a model that cannot sample
             self.render_epochs = set()
         self.tracked_image = self.find_tracked_image()
 
     def finish_epoch(self, epoch: int, is_writer: bool) -> Iterator[Event]:
-        """writes: whether this process keeps the run folder.
-
-        Raises: NonFinite if the validation is not finite.
-        """
+        """Yield the events of an epoch's end. Raises: NonFiniteError if a score is not finite."""
         if event := self.validate(epoch, is_writer):
             yield event
         if is_writer and epoch in self.render_epochs:
@@ -64,8 +54,8 @@ class Validator:
         if is_writer and epoch in self.finding_epochs:
             yield from self.early_findings()
 
-    def validate(self, epoch: int, is_writer: bool) -> Validated | None:
-        """Held-out images in float32, with the weights that would be kept."""
+    def validate(self, epoch: int, is_writer: bool) -> ValidationFinished | None:
+        """Score the validation images in float32, with the averaged weights if there are any."""
         state, model = self.state, self.plan.model
         if not len(self.validation_split):
             return None
@@ -73,20 +63,20 @@ class Validator:
             values = score_split(model, self.validation_split, self.options.seed)
         if not values:
             return None
-        if non_finite := [name for name, value in values.items() if not math.isfinite(value)]:
-            raise NonFiniteError(f"{non_finite[0]} of the validation images is not finite")
-        current_score = values.get(model.selection_metric or "", state.best_score)
-        is_best = current_score < state.best_score
-        if is_best:
-            state.best_score = current_score
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise NonFiniteError(f"{name} of the validation images is not finite")
+        score = values.get(model.selection_metric or "", state.best_score)
+        if is_best := score < state.best_score:
+            state.best_score = score
             state.select_weights()
-        event = Validated(state.step, epoch, values, len(self.validation_split), is_best)
+        event = ValidationFinished(state.step, epoch, values, len(self.validation_split), is_best)
         if is_writer:
             self.log.write_event(event)
         return event
 
     def find_tracked_image(self) -> Tensor | None:
-        """The image to follow, (1, c, h, w).
+        """Return the image of --track, (1, c, h, w); None without the option.
 
         Raises: Error if there is no such image, or the model does not reconstruct.
         """
@@ -104,28 +94,24 @@ class Validator:
 
     @torch.no_grad()
     def render_progress(self, epoch: int) -> ImagesRendered:
-        """Samples of a fixed seed, by the weights that would be kept; nothing of the run moves."""
+        """Draw samples of seed 0, and reconstruct the tracked image."""
         model, state = self.plan.model, self.state
         with swap_weights(model, state.ema.tensors if state.ema else None), evaluation_mode(model):
             reconstruction = None
             if self.tracked_image is not None and isinstance(model, HasLatents):
                 reconstruction = model.decode(model.encode(self.tracked_image).mean).cpu()
-            return ImagesRendered(
-                state.step, epoch, model.sample(SAMPLE_COUNT, seed=0).cpu(), reconstruction
-            )
+            samples = model.sample(SAMPLE_COUNT, seed=0).cpu()
+            return ImagesRendered(state.step, epoch, samples, reconstruction)
 
     def early_findings(self) -> Iterator[Finding]:
-        """Each kind once a run: the log, which a resume cuts to its state, knows what was said."""
+        """Yield findings of kinds that the log does not hold yet."""
         findings = self.diagnose()
-        logged_kinds = (
-            {row.get("kind") for row in read_rows(self.log.events_path)} if findings else set()
-        )
+        kinds = {row.get("kind") for row in read_rows(self.log.events_path)} if findings else set()
         for finding in findings:
-            if finding.kind not in logged_kinds:
+            if finding.kind not in kinds:
                 finding = finding._replace(step=self.state.step)
-                self.log.write_event(
-                    finding._replace(cure=())
-                )  # commands name folders: no run repeats
+                # commands name folders, and the log of a second run must have the same bytes
+                self.log.write_event(finding._replace(suggested_commands=()))
                 yield finding
 
 
@@ -133,9 +119,9 @@ class Validator:
 def score_split(
     model: Model, split: Split, seed: int, batch_size: int | None = None
 ) -> dict[str, float]:
-    """Means over images (not over batches: the last one is short) of `Model.score`.
+    """Return the means of `Model.score` over the images of a split.
 
-    Several processes take the batches in turn.
+    Images weigh equally, though the last batch is short. Processes share the batches.
     """
     batch_size = batch_size or split.max_batch_size()
 
@@ -144,7 +130,6 @@ def score_split(
         return {key: v.double().sum().item() for key, v in model.score(batch, context).items()}
 
     with evaluation_mode(model):
-        batch_sums = list(
-            distributed.map_round_robin(math.ceil(len(split) / batch_size), score_batch)
-        )
-    return {key: sum(sums[key] for sums in batch_sums) / len(split) for key in batch_sums[0]}
+        n_batches = math.ceil(len(split) / batch_size)
+        sums = list(distributed.map_round_robin(n_batches, score_batch))
+    return {key: sum(each[key] for each in sums) / len(split) for key in sums[0]}
