@@ -29,6 +29,7 @@ MEAN_COLUMN, LOGVAR_COLUMN = "posterior mean", "posterior logvar"
 CLUSTER_COLUMN = "group of latents"
 CHUNK_ROWS = 1024  # rows in one call of the denoiser
 GUIDANCE = Doc("weight of the condition, at least 0; 1 as in training, 0 for no condition")
+Latents, PerImage = Float[Tensor, "b *latent"], Float[Tensor, " b"]
 SamplerName = Literal["ddpm", "ddim", "euler", "heun"]
 
 
@@ -128,11 +129,11 @@ class LatentDiffusion(Model):
             self.shares.copy_(counts / counts.sum())
         return columns
 
-    def standardize(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b *latent"]:
+    def standardize(self, z: Latents) -> Latents:
         """Subtract the latents' mean and divide by their standard deviation."""
         return (z - self.latent_mean) / self.latent_sd
 
-    def assign_cluster(self, mean: Float[Tensor, "b *latent"]) -> Int64[Tensor, " b"]:
+    def assign_cluster(self, mean: Latents) -> Int64[Tensor, " b"]:
         """Return the index of the nearest cluster centre."""
         return torch.cdist(self.standardize(mean).flatten(1), self.centres).argmin(1)
 
@@ -144,13 +145,13 @@ class LatentDiffusion(Model):
         error = self.sample_denoising_error(batch, context, "train", self.drop_probability)[1]
         return {"denoising": (1.0, error)}
 
-    def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
+    def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute the training objective without dropped conditions."""
         return {"denoising": self.sample_denoising_error(batch, context)[1]}
 
     def sample_denoising_error(
         self, batch: Batch, context: StepContext, purpose: str = "score", drop: float = 0.0
-    ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+    ) -> tuple[PerImage, PerImage]:
         """Draw a time for each image; return the times and 1/2 |prediction - target|^2 there."""
         posterior = self.encode_batch(batch)
         z = self.sample_latents(posterior, context, purpose)
@@ -179,17 +180,14 @@ class LatentDiffusion(Model):
 
     def sample_latents(
         self, posterior: DiagonalGaussian, context: StepContext, purpose: str
-    ) -> Float[Tensor, "b *latent"]:
+    ) -> Latents:
         """Draw standardised latents from posteriors."""
         eps = noise(context, f"{purpose}/posterior", self.latent_shape, posterior.mean)
         return self.standardize(posterior.sample(eps))
 
     def predict(
-        self,
-        z: Float[Tensor, "b *latent"],
-        t: Float[Tensor, " b"],
-        embedding: Float[Tensor, "b width"] | None = None,
-    ) -> Float[Tensor, "b *latent"]:
+        self, z: Latents, t: PerImage, embedding: Float[Tensor, "b width"] | None = None
+    ) -> Latents:
         """Predict the path's target, noise or velocity, in float32."""
         output = to_float32(self.denoiser(z, t, embedding))
         coeffs = broadcast_coefficients(self.path.coefficients(t), z)
@@ -220,7 +218,7 @@ class LatentDiffusion(Model):
         seed: int = 0,
         cond: Tensor | None = None,
         sampling: SamplingOptions | None = None,
-    ) -> Iterator[Float[Tensor, "n *latent"]]:
+    ) -> Iterator[Latents]:
         """Yield the autoencoder's latents from pure noise on, after each sampling step."""
         options = sampling or self.sampling
         cond = self.resolve_condition(n, seed, cond)
@@ -236,12 +234,8 @@ class LatentDiffusion(Model):
         )
 
     def denoise_steps(
-        self,
-        z: Float[Tensor, "n *latent"],
-        embeddings: Tensor | None,
-        options: SamplingOptions,
-        step_noise: StepNoise,
-    ) -> Iterator[Float[Tensor, "n *latent"]]:
+        self, z: Latents, embeddings: Tensor | None, options: SamplingOptions, step_noise: StepNoise
+    ) -> Iterator[Latents]:
         """Yield the trajectory of `sample_trajectory` that starts at the noise z."""
 
         def predict(z: Tensor, t: Tensor, keep_mask: Tensor) -> Tensor:
@@ -260,8 +254,8 @@ class LatentDiffusion(Model):
             return to_estimate(path.target, predict_guided(z, times), z, coeffs)
 
         yield z * self.latent_sd + self.latent_mean
-        sampler, times = SAMPLERS[options.sampler], time_grid(options.steps)
-        for z_next in sampler(denoise, path, z, times, step_noise):
+        sampler, grid = SAMPLERS[options.sampler], time_grid(options.steps)
+        for z_next in sampler(denoise, path, z, grid, step_noise):
             yield z_next * self.latent_sd + self.latent_mean
 
     def condition_embeddings(self, n: int, cond: Tensor | None) -> Float[Tensor, "n width"] | None:
