@@ -79,10 +79,10 @@ class IWAE(VAE):
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Return minus the bound on log p(image), and the mean distortion, in nats per image."""
         eps = noise(context, purpose, (self.k, *self.latent_shape), posterior.mean).flatten(0, 1)
-        repeated = DiagonalGaussian(*(x.repeat_interleave(self.k, 0) for x in posterior))
-        z = repeated.sample(eps)  # (b * k, *latent): the k draws of an image are consecutive
+        posteriors = DiagonalGaussian(*(x.repeat_interleave(self.k, 0) for x in posterior))
+        z = posteriors.sample(eps)  # (b * k, *latent): the k draws of an image are consecutive
         distortion = self.distortion(z, images.repeat_interleave(self.k, 0))
-        weights = -(distortion + beta * repeated.log_ratio(z)).view(-1, self.k)
+        weights = -(distortion + beta * posteriors.log_ratio(z)).view(-1, self.k)
         return math.log(self.k) - weights.logsumexp(1), distortion.view(-1, self.k).mean(1)
 
     def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:

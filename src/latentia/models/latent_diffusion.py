@@ -242,9 +242,9 @@ class LatentDiffusion(Model):
             if embeddings is None:
                 return map_chunks(self.predict, z, t)
             # guidance may stack the batch twice, with and without the condition
-            repeated = embeddings.repeat(z.shape[0] // embeddings.shape[0], 1)
-            masked = self.condition.mask_condition(repeated, keep_mask)  # pyright: ignore
-            return map_chunks(self.predict, z, t, masked)
+            rows = embeddings.repeat(z.shape[0] // embeddings.shape[0], 1)
+            vectors = self.condition.mask_condition(rows, keep_mask)  # pyright: ignore
+            return map_chunks(self.predict, z, t, vectors)
 
         predict_guided, path = apply_guidance(predict, options.guidance), self.path
 

@@ -65,8 +65,8 @@ class AdversarialObjective:
 
     def is_active(self, context: StepContext) -> bool:
         """Whether the critic acts at this step."""
-        rests = self.gradient_ratio is not None and not self.gradient_ratio(context.progress)
-        return not rests and not context.step % self.critic_interval
+        is_resting = self.gradient_ratio is not None and not self.gradient_ratio(context.progress)
+        return not is_resting and not context.step % self.critic_interval
 
     def is_lazy_step(self, context: StepContext) -> bool:
         """Whether this step of the critic has penalties, in lazy regularisation."""
@@ -238,9 +238,9 @@ class VAEGAN(VAE):
         rms = norms / max(context.global_batch_size, len(leaf)) ** 0.5
         names = (f"gradient_of_{name}" for name in ("distortion", *losses))
         self.meter.record(**dict(zip(names, rms, strict=True)))
-        distortion_norm, *others = norms.tolist()
+        distortion_norm, *loss_norms = norms.tolist()
         term_weight = self.adversarial_objective.term_weight
-        for (name, (value, _)), norm in zip(losses.items(), others, strict=True):
+        for (name, (value, _)), norm in zip(losses.items(), loss_norms, strict=True):
             terms[name] = term_weight(name, context, distortion_norm, norm), value
         return terms
 
