@@ -27,13 +27,50 @@ FORMAT = 2  # of run.json and log.jsonl
 
 @dataclass(frozen=True)
 class RunFolder(TrainingFolder):
-    """Folder of a run; beta: the requested beta of a --multirate model, None for its default."""
+    """A run folder: settings, weights, log and report of one training. Open it with `Run.open`.
+
+    Parameters
+    ----------
+    path : Path
+        the folder
+    metadata : dict
+        the content of its run.json
+    beta : float, optional
+        the beta of a --multirate model, within the range of its training; None is the recipe's
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.Run.open("runs/digits")
+    >>> run.metadata["recipe"]
+    'mnist_mlp_vae'
+    >>> len(run.split("train", "digits:200"))
+    165
+    >>> run.model().sample(2).shape
+    torch.Size([2, 1, 28, 28])
+    """
 
     beta: float | None = None
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
-        """Open an existing folder. Raises: Error if it is not a run."""
+        """Open a run folder.
+
+        Parameters
+        ----------
+        path : str or Path
+            the folder
+
+        Returns
+        -------
+        Run
+            the run, with its metadata in the present format
+
+        Raises
+        ------
+        Error
+            if the folder is not a run
+        """
         path = resolve_unnamed_path(path)
         if not path.exists():
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
