@@ -67,13 +67,9 @@ def latent_prior(
         raise Error(f"--guidance {guidance:g} needs a condition; give --cond or --clusters.")
     denoiser = (ConvDenoiser if len(shape) > 1 else MLPDenoiser)(shape, width=width, depth=depth)
     condition = LabelCondition(classes, denoiser.width) if classes else None
-    column, options = (
-        cond or (classes and CLUSTER_COLUMN) or None,
-        SamplingOptions(guidance=guidance),
-    )
-    model = LatentDiffusion(
-        autoencoder, denoiser, PATHS[path](), condition, column, sampling=options
-    )
+    column = cond or (CLUSTER_COLUMN if classes else None)
+    options, parts = SamplingOptions(guidance=guidance), (autoencoder, denoiser, PATHS[path]())
+    model = LatentDiffusion(*parts, condition, column, sampling=options)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)
 
