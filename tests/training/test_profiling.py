@@ -102,7 +102,8 @@ def test_a_trace_that_cannot_be_written_is_a_mistake_to_put_right(
         run_of(array_file, tmp_path / "r", profile=True)
     assert str(caught.value) == (
         f"{tmp_path / 'r' / 'trace.json'} cannot be written ([Errno 28] No space left on device); "
-        f"the run is as it was saved last: free some disk space, then latentia resume {tmp_path / 'r'}."
+        "the run is as it was saved last: free some disk space, then latentia resume "
+        f"{tmp_path / 'r'}."
     )
 
 
