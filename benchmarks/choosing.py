@@ -16,7 +16,7 @@ from runs import trained
 
 import latentia
 from latentia.metrics.rate_distortion import log_spaced_betas
-from latentia.sweep.beta_choice import choose_beta
+from latentia.sweep.beta_choice import ImageSelection, choose_beta
 
 RANGE = (0.05, 20.0)
 WORK = {
@@ -61,9 +61,10 @@ def main() -> None:
         ]
         for purpose in purposes:
             among = [(beta, one.with_beta(beta)) for beta in log_spaced_betas(RANGE)]
+            selection = ImageSelection(split="test")
             named = choose_beta(among, purpose).chosen.beta
-            there = choose_beta([(named, one.with_beta(named))], purpose, split="test")
-            rivals = choose_beta(alone, purpose, split="test", tolerance=0.0)
+            there = choose_beta([(named, one.with_beta(named))], purpose, selection)
+            rivals = choose_beta(alone, purpose, selection, tolerance=0.0)
             best, mine = rivals.chosen, there.chosen
             sign = 1 if purpose in ("reconstruction", "sampling") else -1
             worse = sign * (mine.value - best.value) / best.value

@@ -205,7 +205,7 @@ def test_mistakes(place, tmp_path, capsys):
         "--guidance 2 needs what guides; give --cond or --clusters."
     )
     assert error(capsys, *over, "--validation", "0.2") == (
-        f"--validation has no say here: the images are read and split as those of {vae} were; "
+        f"--validation has no effect here: the images are read and split as those of {vae} were; "
         "leave it out."
     )
     with pytest.raises(Error, match="The autoencoder is a Linear of no run; give a run's folder"):

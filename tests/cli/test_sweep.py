@@ -113,7 +113,7 @@ def test_what_a_sweep_refuses(data, tmp_path, capsys):
     assert "A sweep needs something to vary: --over beta=log:0.05:20." in error(capsys, *base)
     over = [*base, "--over", "beta=log:0.1:10"]
     assert "--trials is 0; it must be at least 1." in error(capsys, *over, "--trials", "0")
-    assert "--over names beta, beta; give each knob once." in error(
+    assert "--over names beta, beta; give each parameter once." in error(
         capsys, *over, "--over", "beta=1,2"
     )
     assert "has no parameter --betta; did you mean --beta?" in error(
@@ -127,7 +127,7 @@ def test_what_a_sweep_refuses(data, tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     full = [*over[:-4], "--out", tmp_path / "full", *over[-2:]]
-    assert "full exists and is no sweep; give another --out." in error(capsys, *full)
+    assert "full exists and is not a sweep; give another --out." in error(capsys, *full)
     assert main([*map(str, over), "--trials", "2"]) == 0
     assert "holds another sweep (latentia sweep mnist_mlp_vae --over beta=log:0.1:10" in error(
         capsys, *over, "--trials", "3"
@@ -157,7 +157,7 @@ def test_a_sweep_of_a_recipe_without_encoder_says_so_before_it_trains(data, tmp_
 
 def test_what_choose_refuses(run, capsys):
     base = ["choose", run, "--for", "sampling"]
-    assert "has learned one beta alone, so there is none to choose" in error(capsys, *base)
+    assert "was trained for a single beta, so there is no choice; train" in error(capsys, *base)
     for flag, value, said in (
         ("--points", "1", "--points is 1; it must be at least 2."),
         ("--tolerance", "1", "--tolerance is 1; it must be at least 0 and less than 1."),
@@ -180,7 +180,7 @@ def test_a_storage_that_holds_other_settings_by_this_name_is_refused(data, tmp_p
     assert main([*words(data, tmp_path / "a" / "s", *storage), "--trials", "1"]) == 0
     other = [*words(data, tmp_path / "b" / "s", *storage), "--over", "latent=2,3"]
     said = error(capsys, *other)
-    assert "holds a sweep called s over other settings; give another --out or --storage." in said
+    assert "holds a sweep named s over other settings; give another --out or --storage." in said
 
 
 def setting(values):

@@ -10,8 +10,8 @@ import latentia
 from latentia.cli.main import main
 from latentia.core.errors import Error
 from latentia.metrics.beta_choice import BetaChoice, Candidate, load_choices, save_choice
-from latentia.sweep import beta_choice as room
-from latentia.sweep.beta_choice import PURPOSES, choose_beta, find_candidates
+from latentia.metrics.rate_distortion import log_spaced_betas
+from latentia.sweep.beta_choice import PURPOSES, ImageSelection, choose_beta, find_candidates
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def place(tmp_path_factory):
 def rigged(monkeypatch, kind, values):
     """The figures of the betas 1, 2, ... are these."""
     figure, rule, _ = PURPOSES[kind]
-    told = dict(zip(room.betas((0.1, 10), len(values)), values, strict=True))
+    told = dict(zip(log_spaced_betas((0.1, 10), len(values)), values, strict=True))
     monkeypatch.setitem(PURPOSES, kind, (figure, rule, lambda e, _: (told[e.run.beta], 0.1)))
 
 
@@ -111,7 +111,9 @@ def test_a_purpose_that_is_none(place, purpose, said):
 
 
 def test_a_run_of_one_beta_offers_no_choice(place, tmp_path):
-    with pytest.raises(Error, match="single has learned one beta alone, so there is none to choo"):
+    with pytest.raises(
+        Error, match="single was trained for a single beta, so there is no choice; train"
+    ):
         find_candidates(place / "single", 3)
     (tmp_path / "sweep.json").write_text("{}")
     with pytest.raises(
@@ -123,6 +125,6 @@ def test_a_run_of_one_beta_offers_no_choice(place, tmp_path):
 def test_too_few_images_for_a_purpose_are_said(place):
     among = find_candidates(place / "many", 2)
     with pytest.raises(Error, match="--for regression:label needs 20 images; val"):
-        choose_beta(among, "regression:label", n_images=3)
+        choose_beta(among, "regression:label", ImageSelection(n=3))
     with pytest.raises(Error, match="--for disentangling needs two factor columns and 40 images; "):
         choose_beta(among, "disentangling")

@@ -37,5 +37,7 @@ def test_several_ranges_are_filled_and_the_same_for_every_worker():
     "text", ["b", "b=", "=1,2", "b=log:1", "b=log:0:1", "b=2:1", "b=a:b", "k=1,1", "b=1:inf"]
 )
 def test_what_is_no_axis_is_an_error_that_shows_one(text):
-    with pytest.raises(Error, match=f"--over is {text}; give a knob and its values, such as beta="):
+    with pytest.raises(
+        Error, match=f"--over is {text}; give a parameter and its values, such as beta="
+    ):
         parse_axis(text)

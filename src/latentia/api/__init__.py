@@ -1,1 +1,1 @@
-"""What a user calls from Python."""
+"""The functions and classes that a user calls from Python."""

@@ -1,4 +1,4 @@
-"""From a recipe's name to a trained model: what `latentia.train` and the command have in common."""
+"""Training of a recipe from Python, and the functions that the command line shares with it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,45 +21,43 @@ from latentia.training.launch import (
     run_on_rank0,
     run_on_rank0_without_collectives,
 )
-from latentia.training.loop import train as events_of
+from latentia.training.loop import train as train_plan
 from latentia.training.plan import Options, Plan
+
+Modifiers = dict[str, dict[str, Any]]  # arguments of each modifier by name
 
 
 def start_run(
     recipe: str,
     parameters: dict[str, Any],
     *,
-    modifiers: dict[str, dict[str, Any]] | None = None,
+    modifiers: Modifiers | None = None,
     options: Options | None = None,
     run: str | Path | None = None,
     profile: bool = False,
 ) -> tuple[RunFolder, Iterator[Event]]:
-    """A new run, and the events of its training; nothing is trained until they are asked for.
+    """Create a run, and return it with the events of its training.
 
-    profile: as `engine.train.train` takes it.
+    Nothing is trained until the events are read. profile: as in `training.loop.train`.
     """
-    require_tracker((options or Options()).tracker)
-    run_and_plan = run_on_rank0(
-        lambda: create_run(recipe, parameters, modifiers or {}, options or Options(), run)
-    )
-    path = distributed.all_gather_objects(
-        str(run_and_plan[0].path.resolve()) if run_and_plan else ""
-    )[0]
-    if run_and_plan is None:  # in the other processes; the images are decoded by now
-        opened_run = open_run(path)
-        run_and_plan = (
-            opened_run,
-            opened_run.plan(opened_run.images(parameters.get("data"), same=True)),
-        )
-    return run_and_plan[0], _train_and_report(*run_and_plan, profile)
+    options = options or Options()
+    require_tracker(options.tracker)
+    created = run_on_rank0(lambda: create_run(recipe, parameters, modifiers or {}, options, run))
+    path = str(created[0].path.resolve()) if created else ""
+    path = distributed.all_gather_objects(path)[0]
+    if created:
+        return created[0], _train_and_report(*created, profile)
+    # the other ranks: the images are decoded by now
+    return resume_run(path, parameters.get("data"), profile)
 
 
-def resume_run(run: str | Path, data: Any = None) -> tuple[RunFolder, Iterator[Event]]:
-    """An interrupted run, and the events that remain; none if it is complete."""
-    opened_run = open_run(run)
-    return opened_run, _train_and_report(
-        opened_run, opened_run.plan(opened_run.images(data, same=True))
-    )
+def resume_run(
+    run: str | Path, data: Any = None, profile: bool = False
+) -> tuple[RunFolder, Iterator[Event]]:
+    """Open an interrupted run, and return it with its remaining events; none if complete."""
+    folder = open_run(run)
+    plan = folder.plan(folder.images(data, same=True))
+    return folder, _train_and_report(folder, plan, profile)
 
 
 def train_with_outputs(
@@ -68,10 +66,10 @@ def train_with_outputs(
     find_problems: Callable[[], list[Finding]] = list,
     profile: bool = False,
 ) -> Iterator[Event]:
-    """The events of a training, whose pictures are kept and whose tracker is told."""
+    """Train, and write images and tracker rows as events arrive."""
     with open_tracker(run) as log_event:
-        for event in events_of(plan, run, run.options, find_problems, profile):
-            if isinstance(event, ImagesRendered):  # of the first process alone
+        for event in train_plan(plan, run, run.options, find_problems, profile):
+            if isinstance(event, ImagesRendered):  # on rank 0 only
                 save_training_images(run, event)
             log_event(event)
             if not isinstance(event, ImagesRendered):
@@ -79,22 +77,21 @@ def train_with_outputs(
 
 
 def _train_and_report(run: RunFolder, plan: Plan, profile: bool = False) -> Iterator[Event]:
-    last_event: Event | None = None
-    with use_threads(run.options.threads):  # for the doctor and the report as well
-        for last_event in train_with_outputs(run, plan, lambda: find_early_problems(run), profile):
-            if not isinstance(last_event, TrainingFinished):
-                yield last_event
-        if isinstance(last_event, TrainingFinished):
-            if last_event.reason == EndReason.COMPLETE:
+    event: Event | None = None
+    with use_threads(run.options.threads):  # for diagnosis and report as well
+        for event in train_with_outputs(run, plan, lambda: find_early_problems(run), profile):
+            if not isinstance(event, TrainingFinished):
+                yield event
+        if isinstance(event, TrainingFinished):
+            if event.reason == EndReason.COMPLETE:
                 yield from (
                     run_on_rank0_without_collectives(lambda: _diagnose_and_report(run, plan.images))
                     or ()
                 )
-            yield last_event
+            yield event
 
 
 def _diagnose_and_report(run: RunFolder, images: Images) -> list[Finding]:
-    """The doctor's findings, which the report shows."""
     # metrics and figures take longer to import than the first steps to train
     from latentia.report.page import write_report
 
@@ -107,16 +104,46 @@ def train(
     recipe: str,
     *,
     run: str | Path | None = None,
-    modifiers: dict[str, dict[str, Any]] | None = None,
+    modifiers: Modifiers | None = None,
     options: Options | None = None,
     **parameters: Any,
 ) -> Model:
-    """Train a recipe and return its model, ready to encode, decode, sample and reconstruct.
+    """Train a recipe, and return its model.
 
-    knobs are the recipe's own (`data` may also be an array or a tensor of images in [0, 1]).
-    `model.run` is the folder, `model.preprocess(files)` reads new images as the run did.
+    Training writes a run folder with weights, log, findings and a report. It runs on all processes
+    that `torchrun` has started.
 
-    Raises: Error if a knob, the data or the folder won't do, or the training did not finish.
+    Parameters
+    ----------
+    recipe : str
+        name of a recipe, such as "conv_vae", or "my.py:mine" for a function in a file
+    run : str or Path, optional
+        new folder of the run; by default runs/ and the recipe's name
+    modifiers : dict, optional
+        arguments of each modifier by its name, such as {"free_bits": {"free_bits": 0.1}}
+    options : Options, optional
+        seed, device, precision and the other options of every training
+    **parameters
+        the recipe's own parameters, such as `data`, `latent`, `beta` or `epochs`. `data` is a
+        source as on the command line, or an array or tensor (n, c, h, w) of images in [0, 1]
+
+    Returns
+    -------
+    Model
+        the trained model in evaluation mode. Images are (b, c, h, w) in [0, 1], loss terms are nats
+        per image. `model.run` is its `Run`, and `model.preprocess(files)` reads new images
+
+    Raises
+    ------
+    Error
+        if a parameter, the data or the folder is not usable, or training did not finish
+
+    Examples
+    --------
+    >>> import latentia
+    >>> model = latentia.train("mnist_mlp_vae", data="digits:200", epochs=1, run="runs/digits")
+    >>> model.sample(4).shape
+    torch.Size([4, 1, 28, 28])
     """
     with init_distributed():
         return wait_for_model(
@@ -125,25 +152,79 @@ def train(
 
 
 def resume(run: str | Path, data: Any = None) -> Model:
-    """Go on with an interrupted run; `data` only if it was trained on an array in memory."""
+    """Resume an interrupted training, and return its model.
+
+    The resumed run equals an uninterrupted one, bit for bit. A complete run is not trained further.
+
+    Parameters
+    ----------
+    run : str or Path
+        folder of the run
+    data : optional
+        the run's images (n, c, h, w) in [0, 1], if it was trained on an array in memory, or their
+        new address, if they have moved
+
+    Returns
+    -------
+    Model
+        the trained model in evaluation mode
+
+    Raises
+    ------
+    Error
+        if the folder is not a run, its images are missing or have changed, or training did not
+        finish
+
+    Examples
+    --------
+    >>> import latentia
+    >>> model = latentia.resume("runs/digits")
+    >>> model.run.name
+    'digits'
+    """
     with init_distributed():
         return wait_for_model(*resume_run(run, data))
 
 
 def load(run: str | Path) -> Model:
-    """The trained model of a run (a folder, or hub:OWNER/NAME); its data need not be there."""
+    """Load the trained model of a run, without its data.
+
+    Parameters
+    ----------
+    run : str or Path
+        folder of the run, or "hub:OWNER/NAME"
+
+    Returns
+    -------
+    Model
+        the trained model in evaluation mode. `model.run` is its `Run`, and
+        `model.preprocess(files)` reads new images
+
+    Raises
+    ------
+    Error
+        if the folder is not a run, or its weights are missing or incomplete
+
+    Examples
+    --------
+    >>> import latentia
+    >>> model = latentia.load("runs/digits")
+    >>> images = model.sample(2, seed=1)
+    >>> model.encode(images).mean.shape
+    torch.Size([2, 20])
+    """
     return open_run(run).model()
 
 
 def wait_for_model(run: RunFolder, events: Iterator[Event]) -> Model:
-    """The model at the end of a run's events.
+    """Read all events of a training, and return the model.
 
-    Raises: Error if they end early.
+    Raises: Error if training ends early.
     """
-    problem_text, event = "", None
-    for event in events:  # to the last: only then are signals and threads the caller's again
+    problem, event = "", None
+    for event in events:  # to the last: it restores the caller's signal handlers and threads
         if isinstance(event, Finding):
-            problem_text = event.text
+            problem = event.text
     if isinstance(event, TrainingFinished) and event.reason != EndReason.COMPLETE:
-        raise Error(f"{run.path} is not complete ({event.reason}). {problem_text}".rstrip())
+        raise Error(f"{run.path} is not complete ({event.reason}). {problem}".rstrip())
     return run.model()

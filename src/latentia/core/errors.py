@@ -27,6 +27,7 @@ class Error(ValueError):
 
     Examples
     --------
+    >>> import latentia
     >>> raise latentia.Error("holds no images; give another folder.", subject="photos/")
     Traceback (most recent call last):
     latentia.core.errors.Error: photos/ holds no images; give another folder.

@@ -1,1 +1,1 @@
-"""A sweep's design, its trials, choosing beta."""
+"""Sweeps over settings of a recipe: design, trials, choice of beta."""

@@ -1,8 +1,9 @@
-"""Which beta serves a purpose: measured, for each candidate, on images that were not trained on."""
+"""Choice of the beta for a purpose, by a metric of every candidate on held-out images."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +11,6 @@ import torch
 from latentia.core.errors import Error
 from latentia.core.mutual_information import infer_column_type
 from latentia.core.text import suggest_name
-from latentia.data import Split
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.latents.association import MIN_IMAGES, score_prediction
 from latentia.latents.encoding import encode_split
@@ -24,34 +24,47 @@ from latentia.runs.open import open_run
 from latentia.sweep.design import SWEEP_FILE
 from latentia.training.checkpoint import read_metadata
 
+Score = tuple[float, float | None]  # value and standard error
+
+
+@dataclass(frozen=True)
+class ImageSelection:
+    """Images to measure on: a split of the run's data (or of `data`), its labels, at most n."""
+
+    data: Any = None
+    split: str = "validation"
+    labels: Labels = SOURCE_LABELS
+    n: int | None = None
+
+
+class Purpose(NamedTuple):
+    """metric, rule: texts; measure: a function (evaluation, label) -> value, standard error."""
+
+    metric: str
+    rule: str
+    measure: Callable[[Evaluation, str], Score]
+
 
 def find_candidates(path: str | Path, n_betas: int) -> list[tuple[float, RunFolder]]:
-    """The betas of a run that has learned a range, or the complete runs of a sweep over beta.
+    """Find betas and runs: of a run with a range of betas, or the complete runs of a sweep.
 
     Raises: Error if the folder is neither.
     """
     path = Path(path)
     if (path / SWEEP_FILE).exists():
         states = sorted(path.glob("*/state.safetensors"))
-        runs = [
-            RunFolder.open(each.parent) for each in states if read_metadata(each).get("complete")
-        ]
-        if runs_by_beta := sorted(
-            (
-                (run.metadata["arguments"]["beta"], run)
-                for run in runs
-                if "beta" in run.metadata["arguments"]
-            ),
-            key=lambda each: each[0],
-        ):
-            return runs_by_beta
-        raise Error(
-            f"{path} holds no complete run with a beta; sweep over it: --over beta=log:0.05:20."
-        )
+        runs = [RunFolder.open(s.parent) for s in states if read_metadata(s).get("complete")]
+        arguments = [(run.metadata["arguments"], run) for run in runs]
+        pairs = [(values["beta"], run) for values, run in arguments if "beta" in values]
+        if not pairs:
+            raise Error(
+                f"{path} holds no complete run with a beta; sweep over it: --over beta=log:0.05:20."
+            )
+        return sorted(pairs, key=lambda pair: pair[0])
     run = open_run(path)
     if run.beta_range is None:
         raise Error(
-            f"{path} has learned one beta alone, so there is none to choose; train with "
+            f"{path} was trained for a single beta, so there is no choice; train with "
             "--multirate 0.05:20, or give the folder of a sweep over beta."
         )
     return [(beta, run.with_beta(beta)) for beta in log_spaced_betas(run.beta_range, n_betas)]
@@ -60,16 +73,15 @@ def find_candidates(path: str | Path, n_betas: int) -> list[tuple[float, RunFold
 def choose_beta(
     candidates: Sequence[tuple[float, RunFolder]],
     purpose: str,
+    selection: ImageSelection | None = None,
     *,
-    data: Any = None,
-    split: str = "validation",
-    labels: Labels = SOURCE_LABELS,
     features: str = "auto",
-    n_images: int | None = None,
     tolerance: float = 0.02,
     seed: int = 0,
 ) -> BetaChoice:
-    """The beta of a purpose: `reconstruction`, `sampling`, `disentangling` or `regression:LABEL`.
+    """Choose the beta for `reconstruction`, `sampling`, `disentangling` or `regression:LABEL`.
+
+    tolerance: fraction by which an error of reconstruction may exceed the least one.
 
     Raises: Error if there is no such purpose or label, or the split holds no image.
     """
@@ -77,36 +89,29 @@ def choose_beta(
     if kind not in PURPOSES or (kind == "regression") != bool(label):
         suggestion = suggest_name(kind, PURPOSES, " did you mean {}?")
         raise Error(
-            f"--for is {purpose};{suggestion} it must be reconstruction, sampling, disentangling, or "
-            "regression: with a label column, such as regression:Year."
+            f"--for is {purpose};{suggestion} it must be reconstruction, sampling, disentangling, "
+            "or regression: with a label column, such as regression:Year."
         )
-    first_run = candidates[0][1]
-    data_split, images = first_run.split(split, data, labels=labels), first_run.images(data)
-    data_split = data_split if n_images is None else data_split.subsample(n_images)
-    metric_name, rule, measure_purpose = PURPOSES[kind]
-    results = []
+    selection, run = selection or ImageSelection(), candidates[0][1]
+    split = run.split(selection.split, selection.data, labels=selection.labels)
+    split = split if selection.n is None else split.subsample(selection.n)
+    images, (metric, rule, measure) = run.images(selection.data), PURPOSES[kind]
+    scored = []
     for beta, run in candidates:
-        value, error = measure_purpose(
-            Evaluation(run, images, data_split, features, n_images, seed=seed), label
-        )
-        results.append(Candidate(beta, value, error))
+        evaluation = Evaluation(run, images, split, features, selection.n, seed=seed)
+        scored.append(Candidate(beta, *measure(evaluation, label)))
     if kind == "reconstruction":
-        smallest_error = min(each.value for each in results)
-        acceptable = [each for each in results if each.value <= (1 + tolerance) * smallest_error]
-        best, rule = acceptable[-1], rule.format(f"{tolerance:.0%}")
+        limit = (1 + tolerance) * min(each.value for each in scored)
+        best, rule = [c for c in scored if c.value <= limit][-1], rule.format(f"{tolerance:.0%}")
     else:
         sign = -1 if kind == "sampling" else 1
-        best = max(results, key=lambda each: sign * each.value)
-    metric_name = metric_name.format(label)
-    return BetaChoice(
-        purpose, metric_name, rule, data_split.name, len(data_split), best, results, data_split.note
-    )
+        best = max(scored, key=lambda candidate: sign * candidate.value)
+    name, n = split.name, len(split)
+    return BetaChoice(purpose, metric.format(label), rule, name, n, best, scored, split.note)
 
 
-def _make_metric_reader(
-    metric: str, name: str
-) -> Callable[[Evaluation, str], tuple[float, float | None]]:
-    def read_metric(evaluation: Evaluation, label: str) -> tuple[float, float | None]:
+def _make_metric_reader(metric: str, name: str) -> Callable[[Evaluation, str], Score]:
+    def read_metric(evaluation: Evaluation, label: str) -> Score:
         rows = measure_metrics(evaluation, [metric])["metrics"][metric]
         row = next(row for row in rows if row["name"] == name)
         return float("nan") if row["value"] is None else row["value"], row["error"]
@@ -115,64 +120,61 @@ def _make_metric_reader(
 
 
 @torch.no_grad()
-def _score_regression(evaluation: Evaluation, label: str) -> tuple[float, float | None]:
-    """How well nearest neighbours among posterior means tell a label, out of fold."""
-    data_split: Split = evaluation.split
-    columns = {name: v.numpy() for name, v in data_split.columns.items() if v.ndim == 1}
+def _score_regression(evaluation: Evaluation, label: str) -> Score:
+    """Predict a label from the nearest posterior means, out of fold: accuracy or R²."""
+    split = evaluation.split
+    columns = {name: v.numpy() for name, v in split.columns.items() if v.ndim == 1}
     if label not in columns:
         raise Error(
             f"--for regression:{label} names no label; there are {', '.join(columns) or 'none'}: "
             "name one of them, or give a table with --labels FILE."
         )
     values = columns[label]
-    kind = infer_column_type(values, data_split.classes.get(label))
     if len(values) < MIN_IMAGES:
-        requirement = f"needs {MIN_IMAGES} images; {data_split.name} has {len(values)}."
+        requirement = f"needs {MIN_IMAGES} images; {split.name} has {len(values)}."
         raise Error(f"--for regression:{label} {requirement}")
     if not np.isfinite(values).all() or len(np.unique(values)) < 2:
         raise Error(f"--for regression:{label}: it holds NaN, infinity or a single value.")
-    prediction = score_prediction(
-        encode_split(evaluation.autoencoder, data_split).mean.astype(np.float64),
-        values,
-        kind,
-        evaluation.seed,
-    )
-    return prediction.value, (prediction.high - prediction.low) / (2 * 1.96)
+    kind = infer_column_type(values, split.classes.get(label))
+    means = encode_split(evaluation.autoencoder, split).mean.astype(np.float64)
+    score = score_prediction(means, values, kind, evaluation.seed)
+    return score.value, (score.high - score.low) / (2 * 1.96)
 
 
 @torch.no_grad()
-def _score_disentangling(evaluation: Evaluation, label: str) -> tuple[float, float | None]:
-    """error: the spread over random halves of the images, which is that of the mean of all."""
-    factors = {name: v.numpy() for name, v in evaluation.split.columns.items() if v.ndim == 1}
-    if len(factors) < 2 or len(evaluation.split) < 2 * MIN_IMAGES:
+def _score_disentangling(evaluation: Evaluation, label: str) -> Score:
+    """Mutual information gap; its error is the spread over random halves of the images.
+
+    That spread equals the standard error of the mean over all images.
+    """
+    split, rng = evaluation.split, np.random.default_rng(evaluation.seed)
+    factors = {name: v.numpy() for name, v in split.columns.items() if v.ndim == 1}
+    if len(factors) < 2 or len(split) < 2 * MIN_IMAGES:
         raise Error(
             f"--for disentangling needs two factor columns and {2 * MIN_IMAGES} images; "
-            f"{evaluation.images.source.name} has {len(factors)} and {len(evaluation.split)}: give data with factors, "
-            "such as sprites."
+            f"{evaluation.images.source.name} has {len(factors)} and {len(split)}: give data with "
+            "factors, such as sprites."
         )
-    means, rng = (
-        encode_split(evaluation.autoencoder, evaluation.split).mean,
-        np.random.default_rng(evaluation.seed),
-    )
+    means = encode_split(evaluation.autoencoder, split).mean
     halves = [rng.permutation(len(means))[: len(means) // 2] for _ in range(10)]
-    half_gaps = [mig(means[half], {k: v[half] for k, v in factors.items()}) for half in halves]
-    return mig(means, factors), float(np.std(half_gaps, ddof=1))
+    gaps = [mig(means[half], {k: v[half] for k, v in factors.items()}) for half in halves]
+    return mig(means, factors), float(np.std(gaps, ddof=1))
 
 
-PURPOSES: dict[str, tuple[str, str, Callable[[Evaluation, str], tuple[float, float | None]]]] = {
-    "reconstruction": (
-        "mean squared error of decoded means",
+PURPOSES = {
+    "reconstruction": Purpose(
+        "mean squared error of decoded posterior means",
         "the largest beta whose error is within {} of the least",
         _make_metric_reader("image", "mse"),
     ),
-    "sampling": (
+    "sampling": Purpose(
         "Fréchet distance of samples of the prior",
         "the least distance",
         _make_metric_reader("fd", "fd_samples"),
     ),
-    "disentangling": ("mutual information gap", "the largest gap", _score_disentangling),
-    "regression": (
-        "{} told by nearest neighbours among posterior means, out of fold",
+    "disentangling": Purpose("mutual information gap", "the largest gap", _score_disentangling),
+    "regression": Purpose(
+        "out-of-fold prediction of {} from nearest neighbors among posterior means",
         "the best prediction",
         _score_regression,
     ),

@@ -1,4 +1,4 @@
-"""The settings that a sweep tries: axes of knobs, and the points on them."""
+"""Design of a sweep: axes of parameters, and the settings of every trial."""
 
 import itertools
 import math
@@ -10,11 +10,11 @@ import numpy as np
 
 from latentia.core.errors import Error
 
-SWEEP_FILE = "sweep.json"  # in the folder of a sweep, beside its runs
+SWEEP_FILE = "sweep.json"  # stands in the folder of a sweep, beside its runs
 
 
 class Axis(NamedTuple):
-    """A knob and its values: `low` to `high`, evenly in the logarithm if `log`; or `choices`."""
+    """A parameter and its range, evenly spaced in the logarithm if `log`, or its `choices`."""
 
     name: str
     low: float = 0.0
@@ -23,7 +23,7 @@ class Axis(NamedTuple):
     choices: tuple[str, ...] = ()
 
     def format_value(self, fraction: float) -> str:
-        """The value at this share of the way, 0 to 1, as a word."""
+        """Return the value at a fraction of the range, 0 to 1, as a command-line argument."""
         if self.choices:
             return self.choices[min(int(fraction * len(self.choices)), len(self.choices) - 1)]
         if self.log:
@@ -32,15 +32,15 @@ class Axis(NamedTuple):
 
 
 def parse_axis(text: str) -> Axis:
-    """ "beta=log:0.05:20", "lr=1e-4:1e-2" or "latent=8,16,32".
+    """Parse "beta=log:0.05:20", "lr=1e-4:1e-2" or "latent=8,16,32".
 
     Raises: Error if it is none of these.
     """
     name, _, values = text.partition("=")
     *scale, range_text = values.split(":", 1) if values.startswith("log:") else [values]
     error = Error(
-        f"--over is {text}; give a knob and its values, such as beta=log:0.05:20, lr=1e-4:1e-2 or "
-        "latent=8,16,32."
+        f"--over is {text}; give a parameter and its values, such as beta=log:0.05:20, "
+        "lr=1e-4:1e-2 or latent=8,16,32."
     )
     if not name or not range_text:
         raise error
@@ -60,30 +60,29 @@ def parse_axis(text: str) -> Axis:
 
 
 def design_trials(axes: Sequence[Axis], trials: int) -> list[dict[str, str]]:
-    """The settings of every trial: one range is walked evenly, ends included; choices alone give
-    each combination once; of several ranges, points of a Sobol sequence.
+    """Return the settings of every trial, before any trial runs.
 
-    Known beforehand, so that no trial depends on which worker ends first.
+    One range is evenly spaced, ends included. Several ranges are covered by a Sobol sequence.
+    Choices alone give each combination once. No trial depends on which worker ends first.
     """
-    range_axes = [axis for axis in axes if not axis.choices]
-    choice_axes = [axis for axis in axes if axis.choices]
+    ranges, choices = [a for a in axes if not a.choices], [a for a in axes if a.choices]
     grid = [
-        dict(zip([axis.name for axis in choice_axes], values, strict=True))
-        for values in itertools.product(*(axis.choices for axis in choice_axes))
+        dict(zip([axis.name for axis in choices], values, strict=True))
+        for values in itertools.product(*(axis.choices for axis in choices))
     ]
-    if not range_axes:
+    if not ranges:
         return grid[:trials]
-    points_per_setting = -(-trials // len(grid))
-    if len(range_axes) == 1:
-        points = np.linspace(0, 1, points_per_setting)[:, None]
+    n = -(-trials // len(grid))
+    if len(ranges) == 1:
+        points = np.linspace(0, 1, n)[:, None]
     else:
         from scipy.stats import qmc
 
-        with warnings.catch_warnings():  # a number of points that is no power of two
+        with warnings.catch_warnings():  # scipy prefers a power of two
             warnings.simplefilter("ignore")
-            points = qmc.Sobol(len(range_axes), rng=0).random(points_per_setting)
+            points = qmc.Sobol(len(ranges), rng=0).random(n)
     return [
-        {a.name: a.format_value(p) for a, p in zip(range_axes, point, strict=True)} | settings
+        {a.name: a.format_value(p) for a, p in zip(ranges, point, strict=True)} | settings
         for point in points.tolist()
         for settings in grid
     ][:trials]

@@ -1,4 +1,4 @@
-"""Many runs of a recipe over a space of settings, shared by workers, gone on with after a kill."""
+"""A sweep: runs of a recipe at many settings, shared by workers and resumed after a kill."""
 
 import fcntl
 import json
@@ -22,10 +22,11 @@ from latentia.training.device import use_threads
 from latentia.training.plan import Options
 
 JOURNAL_FILE = "sweep.log"
+TrainFunction = Callable[[RunFolder, Iterator], int]  # (run, its events) -> exit code
 
 
 class Setting(NamedTuple):
-    """What one run is trained with: parameters of the recipe, options, and modifiers by name."""
+    """Training arguments of one run: parameters of the recipe, options, modifiers by name."""
 
     parameters: dict[str, Any]
     options: Options
@@ -33,7 +34,7 @@ class Setting(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What one run reached on the validation split, nats per image."""
+    """Result of one run on the validation split, in nats per image."""
 
     number: int
     settings: dict[str, str]
@@ -42,13 +43,13 @@ class Trial(NamedTuple):
 
 
 class Sweep:
-    """A folder with sweep.json, the trials' runs and, unless a storage is given, Optuna's journal.
+    """A folder with sweep.json, a run of each trial and, unless a storage is given, a journal.
 
-    Workers take trials from the storage. A trial's run folder is locked by the worker that trains
-    it; what is begun and not locked was left by a worker that died, and is gone on with.
+    Workers take trials from the Optuna storage or journal. A worker locks the trial that it trains.
+    A trial that is running but not locked belongs to a worker that died, and is resumed.
 
-    parse: from a setting, the varied options and their values as words, to what is trained with
-    it; words: those that hold for every run, which identify the sweep.
+    parse: from the varied options, name -> value on the command line, to training arguments.
+    train_arguments: arguments of every run. They identify the sweep.
     """
 
     def __init__(
@@ -68,13 +69,13 @@ class Sweep:
         axes = [parse_axis(each) for each in axis_specs]
         names = [each.name for each in axes]
         if len(set(names)) < len(names):
-            raise Error(f"--over names {', '.join(names)}; give each knob once.")
+            raise Error(f"--over names {', '.join(names)}; give each parameter once.")
         self.recipe, self.parse, self.train_arguments = recipe, parse, list(train_arguments)
         self.settings = design_trials(axes, trials)
         integer_names = {
             k.replace("_", "-") for k, v in resolve_parameters(recipe, {}).items() if type(v) is int
         }
-        for settings in self.settings:  # what would fail does so before anything is trained
+        for settings in self.settings:  # errors appear before any training
             settings |= {k: f"{float(settings[k]):.0f}" for k in integer_names & settings.keys()}
             resolve_parameters(recipe, parse(settings).parameters)
         self.path = resolve_unnamed_path(path or f"runs/sweep-{recipe.rsplit(':', 1)[-1]}")
@@ -89,24 +90,24 @@ class Sweep:
         self._claim_folder(metadata)
 
     def _claim_folder(self, metadata: dict[str, Any]) -> None:
-        """A new folder, or the one of this sweep."""
+        """Create the folder, or check that it holds this sweep."""
         file = self.path / SWEEP_FILE
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with self.acquire_lock("sweep"):
                 if not file.exists():
                     if any(each.suffix != ".lock" for each in self.path.iterdir()):
-                        raise Error(f"{self.path} exists and is no sweep; give another --out.")
+                        raise Error(f"{self.path} exists and is not a sweep; give another --out.")
                     write_json(file, metadata)
-                saved_metadata = json.loads(file.read_text())
+                saved = json.loads(file.read_text())
         except Error:
             raise
         except (OSError, ValueError) as problem:
             raise Error(f"{self.path} cannot be used ({problem}); give another --out.") from None
-        if saved_metadata != metadata:
+        if saved != metadata:
             raise Error(
-                f"{self.path} holds another sweep ({_format_sweep(saved_metadata).strip()}); give that again to go "
-                "on with it, or another --out."
+                f"{self.path} holds another sweep ({_format_sweep(saved)}); repeat that "
+                "command to resume it, or give another --out."
             )
 
     def open_study(self) -> Any:
@@ -115,11 +116,10 @@ class Sweep:
         from optuna.storages.journal import JournalFileBackend
 
         level = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(optuna.logging.WARNING)  # not that a study is made or found
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every created study
         try:
-            storage = self.storage or JournalStorage(
-                JournalFileBackend(str(self.path / JOURNAL_FILE))
-            )
+            journal = str(self.path / JOURNAL_FILE)
+            storage = self.storage or JournalStorage(JournalFileBackend(journal))
             with self.acquire_lock("sweep"):
                 study = optuna.create_study(
                     storage=storage,
@@ -127,30 +127,29 @@ class Sweep:
                     load_if_exists=True,
                     directions=["minimize", "minimize"],
                 )
-                known_settings = [
-                    t.user_attrs.get("settings") for t in study.get_trials(deepcopy=False)
-                ]
-                for settings in self.settings[len(known_settings) :]:
+                trials = study.get_trials(deepcopy=False)
+                queued = [trial.user_attrs.get("settings") for trial in trials]
+                for settings in self.settings[len(queued) :]:
                     study.enqueue_trial({}, user_attrs={"settings": settings})
         except Error:
             raise
         except Exception as problem:
             raise Error(
-                f"The storage {self.storage or self.path / JOURNAL_FILE} cannot be used ({problem}); "
-                "give a database that Optuna knows, such as sqlite:///sweep.db, or leave it out."
+                f"The storage {self.storage or self.path / JOURNAL_FILE} cannot be used ({problem})"
+                "; give a database that Optuna knows, such as sqlite:///sweep.db, or leave it out."
             ) from None
         finally:
             optuna.logging.set_verbosity(level)
-        if [each for each in known_settings if each] != self.settings[: len(known_settings)]:
+        if [each for each in queued if each] != self.settings[: len(queued)]:
             raise Error(
-                f"{self.storage or self.path} holds a sweep called {self.path.name} over other "
+                f"{self.storage or self.path} holds a sweep named {self.path.name} over other "
                 "settings; give another --out or --storage."
             )
         return study
 
     @contextmanager
     def acquire_lock(self, name: str, blocking: bool = True) -> Iterator[bool]:
-        """Whether this process holds the lock; the system releases it however the process ends."""
+        """Yield whether this process holds the lock, which the system releases at its end."""
         with (self.path / f"{name}.lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
@@ -159,8 +158,8 @@ class Sweep:
                 return
             yield True
 
-    def run_trials(self, train_and_print: Callable[[RunFolder, Iterator], int]) -> int:
-        """Take trials until none is left; `show` trains one and returns its exit code."""
+    def run_trials(self, train: TrainFunction) -> int:
+        """Run trials until none is left; `train` trains one run and returns its exit code."""
         from optuna.trial import TrialState as State
 
         study, skipped = self.open_study(), set()
@@ -169,7 +168,7 @@ class Sweep:
             if number is None:
                 trial = study.ask()
                 number = trial.number
-                if number >= len(self.settings):  # none was waiting: the sampler made one up
+                if number >= len(self.settings):  # none was queued, so the sampler invented one
                     study.tell(trial, state=State.FAIL)
                     return 0
             with self.acquire_lock(f"{number:03}", blocking=False) as has_lock:
@@ -177,12 +176,12 @@ class Sweep:
                 if not has_lock or state.is_finished():
                     skipped.add(number)
                     continue
-                exit_code = self._train_trial(study, number, train_and_print)
-                if exit_code not in (0, 1):  # stopped: it stays begun
+                exit_code = self._train_trial(study, number, train)
+                if exit_code not in (0, 1):  # a stopped trial stays in the state RUNNING
                     return exit_code
 
     def _find_abandoned_trial(self, study: Any, skipped: set[int]) -> int | None:
-        """A trial that was begun here, and that nobody trains."""
+        """Return a running trial of this folder that no worker has locked."""
         from optuna.trial import TrialState as State
 
         for trial in study.get_trials(deepcopy=False, states=(State.RUNNING,)):
@@ -193,9 +192,7 @@ class Sweep:
                         return trial.number
         return None
 
-    def _train_trial(
-        self, study: Any, number: int, train_and_print: Callable[[RunFolder, Iterator], int]
-    ) -> int:
+    def _train_trial(self, study: Any, number: int, train: TrainFunction) -> int:
         from optuna.trial import TrialState as State
 
         path = self.path / f"{number:03}"
@@ -207,7 +204,7 @@ class Sweep:
                 run, events = start_run(
                     self.recipe, parameters, modifiers=modifiers, options=options, run=path
                 )
-            except Error as problem:  # of these settings: the others may do
+            except Error as problem:  # only these settings may be impossible
                 print(f"{path}: {problem}", file=sys.stderr)
                 study.tell(number, state=State.FAIL)
                 return 1
@@ -217,8 +214,8 @@ class Sweep:
                     f"latentia sweep compares distortion and rate, and {self.recipe} has no "
                     "encoder; give the recipe of a VAE."
                 )
-        exit_code = train_and_print(run, events)
-        if exit_code == 1:  # not finite: that, too, is an answer
+        exit_code = train(run, events)
+        if exit_code == 1:  # a diverged run is a failed trial
             study.tell(number, state=State.FAIL)
         elif exit_code == 0:
             with use_threads(run.options.threads):
@@ -226,22 +223,18 @@ class Sweep:
         return exit_code
 
     def list_trials(self) -> list[Trial]:
-        """The complete ones, in order."""
+        """Return the complete trials in the order of their numbers."""
         from optuna.trial import TrialState as State
 
-        complete_trials = []
-        for trial in self.open_study().get_trials(deepcopy=False, states=(State.COMPLETE,)):
-            complete_trials.append(Trial(trial.number, self.settings[trial.number], *trial.values))
-        return complete_trials
+        trials = self.open_study().get_trials(deepcopy=False, states=(State.COMPLETE,))
+        return [Trial(t.number, self.settings[t.number], *t.values) for t in trials]
 
 
 def measure_trade_off(run: RunFolder) -> tuple[float, float]:
-    """Distortion and rate of the validation images, or without any of the training images."""
+    """Distortion and rate of the validation images, or of the training images if there are none."""
     images = run.images()
-    validation_split = images.split("validation")
-    result = elbo(
-        run.autoencoder(), validation_split if len(validation_split) else images.split("train")
-    )
+    validation = images.split("validation")
+    result = elbo(run.autoencoder(), validation if len(validation) else images.split("train"))
     return result["distortion_nats"], result["rate_nats"]
 
 
@@ -256,6 +249,6 @@ def import_optuna() -> Any:
 
 
 def _format_sweep(metadata: dict[str, Any]) -> str:
-    axis_flags = [word for spec in metadata.get("over", []) for word in ("--over", spec)]
-    command_words = [*axis_flags, "--trials", metadata.get("trials"), *metadata.get("words", [])]
-    return shlex.join(map(str, ["latentia", "sweep", metadata.get("recipe"), *command_words]))
+    axes = [word for spec in metadata.get("over", []) for word in ("--over", spec)]
+    rest = [*axes, "--trials", metadata.get("trials"), *metadata.get("words", [])]
+    return shlex.join(map(str, ["latentia", "sweep", metadata.get("recipe"), *rest]))

@@ -16,10 +16,26 @@ class Adam:
 
     Parameters
     ----------
-    lr : learning rate, multiplied by `schedule` at the run's progress in [0, 1]
-    betas, eps, weight_decay : as in torch.optim.AdamW
-    clip : largest gradient norm, in nats per image; None does not clip
-    schedule : function from progress to a factor
+    lr : float
+        highest learning rate, more than 0
+    betas : (float, float)
+        decay rates of the moving averages of gradient and squared gradient, from 0 to less than 1
+    eps : float
+        number added to the denominator, more than 0
+    weight_decay : float
+        decoupled weight decay, at least 0
+    clip : float, optional
+        largest gradient norm, in nats per image; None does not clip
+    schedule : callable
+        factor of the learning rate as a function of the run's progress in [0, 1]
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.core.schedules import cosine
+    >>> adam = latentia.Adam(1e-3, clip=1.0, schedule=cosine())
+    >>> adam.lr * adam.schedule(0.5)
+    0.0005
     """
 
     lr: float

@@ -17,18 +17,38 @@ class Plan:
 
     Parameters
     ----------
-    model : model to train
-    images : images, with their training, validation and test splits
-    optim : one optimizer for each of the model's players, by name
-    batch : number of images in each training step, at least 1
-    epochs : number of passes over the training images, at least 1
-    average : half-life in images of the moving average of the weights, which then replaces the
-        last weights (Karras et al. 2018, arXiv 1710.10196, appendix A); None keeps the last
+    model : Model
+        model to train
+    images : Images
+        images with their training, validation and test splits
+    optim : dict of str to Adam
+        one optimizer for each of the model's players, by name
+    batch : int
+        number of images in each training step, at least 1
+    epochs : int
+        number of passes over the training images, at least 1
+    average : float, optional
+        half-life in images of the moving average of the weights, which then replaces the last
+        weights (Karras et al. 2018, arXiv 1710.10196, appendix A); None keeps the last
 
     Raises
     ------
     Error
         if `optim` does not have exactly the names of the model's players
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.data import open_images
+    >>> from latentia.losses.likelihoods import Bernoulli
+    >>> from latentia.models.vae import VAE
+    >>> from latentia.nets.mlp import MLPDecoder, MLPEncoder
+    >>> images = open_images("digits:200", size=8, channels=1)
+    >>> encoder = MLPEncoder(images.shape, 4, (32,))
+    >>> model = VAE(encoder, MLPDecoder(4, images.shape, (32,)), Bernoulli())
+    >>> plan = latentia.Plan(model, images, {"vae": latentia.Adam(1e-3)}, batch=32, epochs=1)
+    >>> list(plan.model.players())
+    ['vae']
     """
 
     model: Model
@@ -81,6 +101,14 @@ class Options:
         number of training steps between two rows of log.jsonl, at least 1
     save_every : N
         number of training steps between two saves, at least 1; each epoch ends with a save too
+
+    Examples
+    --------
+    >>> import latentia
+    >>> options = latentia.Options(seed=1, precision="fp32", validation=0.1)
+    >>> model = latentia.train("mnist_mlp_vae", data="digits:200", epochs=1, options=options)
+    >>> model.run.options.seed
+    1
     """
 
     seed: Annotated[int, Ge(0)] = 0

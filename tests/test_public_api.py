@@ -1,0 +1,53 @@
+"""Every public name is documented in numpydoc sections, and its example runs at toy size."""
+
+import doctest
+import inspect
+from itertools import pairwise
+
+import pytest
+
+import latentia
+
+CLASS_SECTIONS = {"Parameters", "Examples"}
+FUNCTION_SECTIONS = {"Parameters", "Returns", "Raises", "Examples"}
+RAISES_NOTHING = {"recipe"}
+
+
+def run_example(name):
+    """Run the example in a docstring, and return the numbers of failures and of attempts."""
+    public = getattr(latentia, name)
+    (example,) = doctest.DocTestFinder(recurse=False).find(public, name, module=False, globs={})
+    lines = []
+    result = doctest.DocTestRunner().run(example, out=lines.append)
+    assert result.failed == 0, "".join(lines)
+    return result.attempted
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder_with_a_run(tmp_path_factory):
+    """The examples share a folder; that of `train` writes the run that others open."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("examples"))
+        assert run_example("train") > 0
+        yield
+
+
+@pytest.mark.parametrize("name", latentia.__all__)
+def test_every_public_name_has_the_sections_of_a_public_docstring(name):
+    public = getattr(latentia, name)
+    lines = inspect.getdoc(public).splitlines()
+    rules = {head for head, rule in pairwise(lines) if rule == "-" * len(head)}
+    expected = CLASS_SECTIONS if inspect.isclass(public) else FUNCTION_SECTIONS
+    assert expected - rules <= ({"Raises"} if name in RAISES_NOTHING else set())
+    assert lines[0].endswith(".")
+
+
+@pytest.mark.parametrize("name", [name for name in latentia.__all__ if name != "train"])
+def test_the_example_of_every_public_name_runs(name):
+    assert run_example(name) > 0
+
+
+def test_all_names_only_what_exists_and_an_unknown_name_is_an_attribute_error():
+    assert sorted(latentia.__all__) == latentia.__all__
+    with pytest.raises(AttributeError, match="no attribute 'tarin'"):
+        latentia.tarin  # noqa: B018
