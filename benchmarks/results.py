@@ -21,9 +21,9 @@ import torch
 import latentia
 from latentia.core.tensors import to_bytes
 from latentia.data import Images
-from latentia.metrics.builtin import measure_metrics, save_metrics
 from latentia.metrics.distribution import DistanceEstimate, estimate_frechet_distance
 from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.measure import measure_metrics, save_metrics
 from latentia.training.log import read_rows
 
 HERE = Path(__file__).parent

@@ -195,7 +195,7 @@ def test_the_classifier_of_labels_leaves_the_process_as_it_was(run, monkeypatch)
     monkeypatch.setattr(
         label_classifier, "train", lambda *_: iter([TrainingFinished(0, 1, EndReason.STOPPED)])
     )
-    with pytest.raises(Error, match="was not trained to its end"):
+    with pytest.raises(Error, match="label classifier was stopped"):
         label_classifier.get_label_classifier(open_images("digits:60"))
     assert_unchanged(before)
 

@@ -1,4 +1,4 @@
-"""A run's rows and pictures in TensorBoard, W&B or MLflow too, through Accelerate's trackers."""
+"""Log and images of a run in TensorBoard, W&B or MLflow, through Accelerate's trackers."""
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
@@ -23,25 +23,23 @@ from latentia.training.events import (
     ValidationFinished,
 )
 
-TRACKER_FOLDER = (
-    "tracker"  # in the run: TensorBoard's files, or the name by which the others know it
-)
+TRACKER_FOLDER = "tracker"  # in a run folder: TensorBoard's files, or the id of W&B or MLflow
 
 
 def require_tracker(tracker: str | None) -> None:
-    """Raises: Error if a package is missing, before anything is trained."""
+    """Raises: Error if a package of the tracker is missing."""
     try:
         for package in ("accelerate", tracker) if tracker else ():
             importlib.import_module(package)
-    except ModuleNotFoundError as problem:
+    except ModuleNotFoundError as error:
         raise Error(
-            f"--tracker {tracker} needs {problem.name}: pip install accelerate {tracker}."
+            f"--tracker {tracker} needs {error.name}: pip install accelerate {tracker}."
         ) from None
 
 
 @contextmanager
 def open_tracker(run: RunFolder) -> Iterator[Callable[[Event], None]]:
-    """What is to be told every event; nothing, where no tracker was asked for."""
+    """Yield a function that takes every event; without a tracker it does nothing."""
     if run.options.tracker is None or distributed.rank():
         yield lambda event: None
         return
@@ -53,8 +51,9 @@ def open_tracker(run: RunFolder) -> Iterator[Callable[[Event], None]]:
 
 
 class RunTracker:
-    """One run in one tracker. A resume goes on in the same place; what log.jsonl forgets then,
-    TensorBoard forgets, and the others show twice.
+    """One run in one tracker; a resumed run continues in the same one.
+
+    Rows that a resume cuts from log.jsonl disappear from TensorBoard, and stay in W&B and MLflow.
     """
 
     def __init__(self, run: RunFolder):
@@ -65,15 +64,10 @@ class RunTracker:
     def start(self) -> None:
         from accelerate import PartialState
 
-        PartialState()  # its trackers ask it which process this is
+        PartialState()  # Accelerate's trackers read the rank from it
         is_new = not self.run.state.exists()
-        factories: dict[str | None, Callable[[int], Any]]
-        factories = {
-            "tensorboard": self.make_tensorboard,
-            "wandb": self.make_wandb,
-            "mlflow": self.make_mlflow,
-        }
-        self.tracker = factories[self.name](0 if is_new else read_metadata(self.run.state)["step"])
+        step = 0 if is_new else read_metadata(self.run.state)["step"]
+        self.tracker = getattr(self, f"make_{self.name}")(step)
         self.tracker.start()
         if self.name == "mlflow":
             self.remember_id(self.tracker.tracker.info.run_id)
@@ -98,7 +92,7 @@ class RunTracker:
         return MLflowTracker("latentia", run_name=self.run.name, run_id=self.remember_id(None))
 
     def remember_id(self, run_id: str | None) -> str | None:
-        """The name that was given first."""
+        """Return the id in the run folder, which a first call with an id writes."""
         file = self.run.path / TRACKER_FOLDER / "id"
         if file.exists():
             return file.read_text()
@@ -114,10 +108,10 @@ class RunTracker:
             for kind, images in select_strips(event).items():
                 self.log_image(kind, np.asarray(make_grid(images, len(images), "")), event)
         elif isinstance(event, Finding):
-            if event.kind == NON_FINITE:  # the log was cut
+            if event.kind == NON_FINITE:  # the loop went back and cut the log
                 self.tracker.finish()
                 self.start()
-            if self.name != "mlflow":  # it knows numbers only
+            if self.name != "mlflow":  # MLflow logs numbers only
                 self.tracker.log({f"finding/{event.kind}": event.text}, step=event.step)
 
     def log_image(self, kind: str, pixels: np.ndarray, event: ImagesRendered) -> None:
@@ -132,27 +126,20 @@ class RunTracker:
 
 
 def collect_scalars(event: StepLogged | ValidationFinished) -> dict[str, float]:
-    """Numbers of a row of log.jsonl, by name; terms in nats, their weights beside them."""
+    """Return the numbers of a row of log.jsonl by name; loss terms in nats."""
     if isinstance(event, ValidationFinished):
         return {f"validation/{name}": value for name, value in event.values.items()}
-    values_by_name = {f"monitor/{name}": value for name, value in event.monitors.items()}
-    for player, player_row in event.players.items():
-        values_by_name |= {f"{player}/{name}": value for name, value in player_row["terms"].items()}
-        values_by_name |= {
-            f"{player}/weight of {name}": weight for name, weight in player_row["weights"].items()
-        }
-        values_by_name |= {f"{player}/{name}": player_row[name] for name in ("lr", "gradient_norm")}
-    return values_by_name
+    scalars = {f"monitor/{name}": value for name, value in event.monitors.items()}
+    for player, row in event.players.items():
+        scalars |= {f"{player}/{name}": value for name, value in row["terms"].items()}
+        scalars |= {f"{player}/weight of {name}": w for name, w in row["weights"].items()}
+        scalars |= {f"{player}/{name}": row[name] for name in ("lr", "gradient_norm")}
+    return scalars
 
 
 def flatten_settings(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked for, flat, in words and numbers."""
-    groups = {name: metadata[name] for name in ("arguments", "options", "modifiers")}
-    flat_settings = {
-        f"{group_name}/{k}": v for group_name, group in groups.items() for k, v in group.items()
-    }
-    flat_settings |= {"recipe": metadata["recipe"], "latentia": metadata["machine"]["latentia"]}
-    return {
-        k: v if isinstance(v, bool | int | float | str) else str(v)
-        for k, v in flat_settings.items()
-    }
+    """Return the run's settings as one flat table of text and numbers."""
+    groups = ("arguments", "options", "modifiers")
+    flat = {f"{group}/{k}": v for group in groups for k, v in metadata[group].items()}
+    flat |= {"recipe": metadata["recipe"], "latentia": metadata["machine"]["latentia"]}
+    return {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()}

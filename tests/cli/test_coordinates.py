@@ -200,7 +200,7 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
             ["reconstruct", run, "no.png", "--data", "gone/"],
             "There is no file no.png, nor can images of such",
         ),
-        (["interpolate", run, "0"], "images: 1; give at least 2, so that a walk has a start"),
+        (["interpolate", run, "0"], "images: 1; give at least 2, so that a path has a start"),
     ):
         assert said in error(capsys, *words), words
     assert not (tmp_path / "t.txt").exists()

@@ -20,24 +20,24 @@ def pair(n=25):
 
 
 def test_a_path_goes_from_data_to_noise(path):
-    ends = path.at(torch.tensor([0.0, 1.0], dtype=torch.float64))
+    ends = path.coefficients(torch.tensor([0.0, 1.0], dtype=torch.float64))
     torch.testing.assert_close(ends.alpha, torch.tensor([1.0, 0.0]).double(), atol=7e-3, rtol=0)
     torch.testing.assert_close(ends.sigma, torch.tensor([0.0, 1.0]).double(), atol=7e-3, rtol=0)
-    assert (path.at(T).alpha.diff() < 0).all()
-    assert (path.at(T).sigma.diff() > 0).all()
+    assert (path.coefficients(T).alpha.diff() < 0).all()
+    assert (path.coefficients(T).sigma.diff() > 0).all()
 
 
 def test_velocity_is_the_paths_finite_difference(path):
     z, h = pair(), 1e-6
-    before, after = (broadcast_coefficients(path.at(T + d), z.data) for d in (-h, h))
+    before, after = (broadcast_coefficients(path.coefficients(T + d), z.data) for d in (-h, h))
     moved = [p.alpha * z.data + p.sigma * z.noise for p in (before, after)]
-    velocity = z.velocity(broadcast_coefficients(path.at(T), z.data))
+    velocity = z.velocity(broadcast_coefficients(path.coefficients(T), z.data))
     torch.testing.assert_close((moved[1] - moved[0]) / (2 * h), velocity, atol=1e-7, rtol=1e-6)
 
 
 @pytest.mark.parametrize("target", ["noise", "velocity"])
 def test_what_is_wanted_is_understood(path, target):
-    z, at = pair(), broadcast_coefficients(path.at(T), torch.empty(25, 3))
+    z, at = pair(), broadcast_coefficients(path.coefficients(T), torch.empty(25, 3))
     noisy = at.alpha * z.data + at.sigma * z.noise
     found = to_estimate(target, training_target(target, z, at), noisy, at)
     torch.testing.assert_close(found.data, z.data)

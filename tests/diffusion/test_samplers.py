@@ -21,7 +21,7 @@ def best(path):
     """E[data | z_t] and the noise that goes with it."""
 
     def denoise(z, t):
-        at = broadcast_coefficients(path.at(torch.tensor([t], dtype=torch.float64)), z)
+        at = broadcast_coefficients(path.coefficients(torch.tensor([t], dtype=torch.float64)), z)
         variance = at.alpha**2 * SD**2 + at.sigma**2
         data = 2 + at.alpha * SD**2 / variance * (z - 2 * at.alpha)
         return DenoisedEstimate(data, at.sigma / variance * (z - 2 * at.alpha))
@@ -31,7 +31,7 @@ def best(path):
 
 def flowed(path, z):
     """Where the probability flow takes z of t = 1: it keeps z's place in the Gaussian."""
-    at = path.at(torch.ones(1, dtype=torch.float64))
+    at = path.coefficients(torch.ones(1, dtype=torch.float64))
     return 2 + SD * (z - 2 * at.alpha) / (at.alpha**2 * SD**2 + at.sigma**2).sqrt()
 
 

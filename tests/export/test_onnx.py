@@ -81,7 +81,7 @@ def test_a_sampler_draws_the_models_own_samples_from_the_same_noise(cond, tmp_pa
     onnx.export_part(onnx.make_sampler_part(model), tmp_path / "sampler.onnx")
     given = {"noise": sample_normal_rows(7, model.latent_shape, seed=5, purpose="prior").numpy()}
     if cond:
-        given["condition"] = model.asked(7, 5, None).numpy()
+        given["condition"] = model.resolve_condition(7, 5, None).numpy()
         assert len(set(given["condition"])) > 2
     (images,) = onnxruntime.InferenceSession(tmp_path / "sampler.onnx").run(None, given)
     np.testing.assert_allclose(images, model.sample(7, seed=5).detach(), atol=1e-4)
@@ -111,7 +111,9 @@ def test_the_readmes_program_runs_where_torch_cannot_be_imported(runs, out):
     assert "opset 18" in text
     (program,) = re.findall(r"```python\n(.*?)```", text, re.S)
     assert len(program.splitlines()) <= 20
-    (runs / out / "program.py").write_text(program + "\nnp.savez('made.npz', mean=mean, new=new)")
+    (runs / out / "program.py").write_text(
+        program + "\nnp.savez('made.npz', mean=mean, new=samples)"
+    )
     done = subprocess.run([sys.executable, "-c", ALONE], cwd=runs / out, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     made = np.load(runs / out / "made.npz")

@@ -177,7 +177,7 @@ def test_a_kill_between_fetching_and_renaming_leaves_no_run(made, hub, tmp_path,
         raise KeyboardInterrupt
 
     assert main(["push", str(made / "vae"), NAME]) == 0
-    monkeypatch.setattr(reading, "check", killed)
+    monkeypatch.setattr(reading, "check_run_folder", killed)
     assert main(["sample", f"hub:{NAME}"]) == 130
     assert kept(tmp_path) == []
 
@@ -265,8 +265,8 @@ def test_mistakes(made, hub, tmp_path, capsys, monkeypatch):
     assert error(capsys, "push", vae, NAME).startswith(f"hub:{NAME} was not written: ")
     monkeypatch.delenv("HF_TOKEN")
     assert error(capsys, "push", vae, NAME) == (
-        "The hub wants to know who you are and there is no token: log in once with `hf auth "
-        "login`, or set HF_TOKEN to one that may write."
+        "The hub needs a token and there is none: log in once with `hf auth login`, or set "
+        "HF_TOKEN to a token with write access."
     )
     assert error(capsys, "push", vae, "faces").startswith("faces is no name on the hub; write OWN")
     assert NAME not in hub.repos

@@ -96,7 +96,7 @@ def test_kinds_and_what_is_left_out():
 def test_what_cannot_be_related():
     codes, columns = planted(n=100)
     for change, said in (
-        ({"k": 0}, "--k is 0; it must be at least 1"),
+        ({"max_dims": 0}, "--k is 0; it must be at least 1"),
         ({"permutations": 18}, "--permutations is 18; give at least 19: fewer cannot show"),
     ):
         with pytest.raises(Error, match=said):

@@ -145,7 +145,7 @@ def test_thumbnails_show_each_image_and_its_place_on_the_map(model, part, tmp_pa
     with open(tmp_path / "image.png", "wb") as file:
         file.write(rows["image"][11])
     shown = np.asarray(Image.open(tmp_path / "image.png"))
-    np.testing.assert_array_equal(shown, (part.batch(slice(11, 12)).image[0, 0] * 255).round())
+    np.testing.assert_array_equal(shown, (part.get_batch(slice(11, 12)).image[0, 0] * 255).round())
     centred = mu - mu.mean(0)
     largest = np.linalg.svd(centred, compute_uv=False)[:2]
     at = np.stack([rows["x"], rows["y"]], 1)

@@ -17,14 +17,14 @@ from latentia.latents.traversal import mixture_quantiles, traverse_dims
 @pytest.mark.parametrize("spherical", [False, True])
 @pytest.mark.parametrize("steps", [2, 3, 10])
 def test_every_image_on_the_way_is_its_reconstruction_exactly(model, part, steps, spherical):
-    images = part.batch(slice(0, 4)).image
+    images = part.get_batch(slice(0, 4)).image
     path = interpolate_images(model, images, steps, spherical=spherical)
     assert len(path) == 3 * (steps - 1) + 1
     assert torch.equal(path[:: steps - 1], model.reconstruct(images))
 
 
 def test_the_middle_is_decoded_from_between_the_means(model, part):
-    images = part.batch(slice(0, 2)).image
+    images = part.get_batch(slice(0, 2)).image
     a, b = model.encode(images).mean
     path = interpolate_images(model, images, 5)
     torch.testing.assert_close(path[1:2], model.decode((0.75 * a + 0.25 * b)[None]))
@@ -41,7 +41,7 @@ def test_arcs_keep_norm_and_speed():
 
 
 def test_walks_that_lead_nowhere(model, part):
-    images = part.batch(slice(0, 2)).image
+    images = part.get_batch(slice(0, 2)).image
     for given, steps, said in ((images[:1], 5, "images: 1; give at least 2"),
                                (images, 1, "--steps: 1; give at least 2")):  # fmt: skip
         with pytest.raises(Error, match=said):
@@ -50,7 +50,7 @@ def test_walks_that_lead_nowhere(model, part):
 
 def test_attribution_is_the_limit_of_differences(model, part):
     model = model.double()
-    image = part.batch(slice(5, 6)).image.double()
+    image = part.get_batch(slice(5, 6)).image.double()
     z, h = model.encode(image).mean, 1e-5
     maps = attribute_pixels(model, image, [3, 0], [2.0, 0.5])
     for found, k, per in zip(maps, (3, 0), (2.0, 0.5), strict=True):
@@ -69,7 +69,7 @@ def test_convolutions_and_batch_norms_have_attributions_too(part):
     shape = (1, 8, 6)
     made = VAE(ConvEncoder(shape, 3, (4, 8)), ConvDecoder(3, shape, (4, 8)), Gaussian())
     made = made.double().eval().requires_grad_(False)
-    image = part.batch(slice(5, 6)).image.double()
+    image = part.get_batch(slice(5, 6)).image.double()
     z, step = made.encode(image).mean, torch.tensor([[0, 1e-5, 0]], dtype=torch.float64)
     difference = (made.decode(z + step) - made.decode(z - step)) / 2e-5
     torch.testing.assert_close(attribute_pixels(made, image, [1]), difference, rtol=1e-6, atol=1e-9)
@@ -81,10 +81,10 @@ def test_maps_behind_attention_have_attributions_too(part):
     from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 
     torch.manual_seed(0)
-    shape, plan = (1, 8, 6), Architecture((4, 8), 2, 1, groups=2)
+    shape, plan = (1, 8, 6), Architecture((4, 8), 2, 1, norm_groups=2)
     made = VAE(Encoder(shape, plan), Decoder(shape, plan), SymmetricGaussian())
     made = made.double().eval().requires_grad_(False)
-    image = part.batch(slice(5, 6)).image.double()
+    image = part.get_batch(slice(5, 6)).image.double()
     z, step = made.encode(image).mean, torch.zeros(1, 2, 4, 3, dtype=torch.float64)
     step.view(-1)[13] = 1e-5
     difference = (made.decode(z + step) - made.decode(z - step)) / 2e-5
@@ -106,7 +106,7 @@ def test_quantiles_are_those_of_the_mixture():
 
 
 def test_a_traversal_moves_one_dimension_and_holds_the_others(model, part):
-    image, over = part.batch(slice(2, 3)).image, encode_split(model, part)
+    image, over = part.get_batch(slice(2, 3)).image, encode_split(model, part)
     found = traverse_dims(model, image, over, [2, 0], steps=5)
     z = model.encode(image).mean
     for row, k in enumerate((2, 0)):

@@ -23,8 +23,10 @@ def bare():
 
 def test_auto_is_the_classifier_where_there_are_labels_and_pixels_elsewhere(bare, monkeypatch):
     assert make_extractor("auto", bare).name == "pixels"
-    judge = types.SimpleNamespace(embed=lambda batches: None, told=lambda images: "label 7% right")
-    monkeypatch.setattr("latentia.metrics.features.classifier", lambda images: judge)
+    judge = types.SimpleNamespace(
+        extract_features=lambda batches: None, describe_accuracy=lambda images: "label 7% right"
+    )
+    monkeypatch.setattr("latentia.metrics.features.get_label_classifier", lambda images: judge)
     found = make_extractor("auto", open_images("digits", size=16, channels=1))
     assert (found.name, found.note) == ("classifier", "label 7% right")
     monkeypatch.undo()

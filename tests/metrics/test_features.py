@@ -63,8 +63,8 @@ def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monke
     right = model.classify([batch.image]).argmax(1) == batch.columns["label"]
     assert right.double().mean() > 0.95
     share = right.double().mean()
-    assert model.told(images) == f"label {share:.0%} right"
-    told = model.embed([batch.image])
+    assert model.describe_accuracy(images) == f"label {share:.0%} right"
+    told = model.extract_features([batch.image])
     assert told.shape == (len(split), FEATURE_COUNT)
 
     from latentia.training.loop import Loop
@@ -72,9 +72,9 @@ def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monke
     def never(*_):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(Loop, "step", never)
+    monkeypatch.setattr(Loop, "train_step", never)
     torch.testing.assert_close(
-        get_label_classifier(images).embed([batch.image]), told, rtol=0, atol=0
+        get_label_classifier(images).extract_features([batch.image]), told, rtol=0, atol=0
     )
 
 
@@ -85,7 +85,7 @@ def test_two_that_train_the_same_classifier_at_once_do_not_meet(monkeypatch):
         label_classifier.train,
         [],
     )
-    monkeypatch.setattr(features, "STEPS", 20)
+    monkeypatch.setattr(label_classifier, "MIN_STEPS", 20)
 
     def slowly(*given):
         if not nested:
@@ -93,20 +93,20 @@ def test_two_that_train_the_same_classifier_at_once_do_not_meet(monkeypatch):
             nested[0] = get_label_classifier(images)
         yield from plain(*given)
 
-    monkeypatch.setattr(features, "train", slowly)
+    monkeypatch.setattr(label_classifier, "train", slowly)
     first, weights = get_label_classifier(images), nested[0].state_dict()
     assert all(torch.equal(value, weights[key]) for key, value in first.state_dict().items())
 
 
 def test_a_classifier_that_was_stopped_is_not_kept(monkeypatch):
     images, plain = open_images("digits:160", size=8, channels=1), label_classifier.train
-    monkeypatch.setattr(features, "STEPS", 20)
+    monkeypatch.setattr(label_classifier, "MIN_STEPS", 20)
     stopped = lambda plan, run, options: iter([*islice(plain(plan, run, options), 3)])  # noqa: E731
-    monkeypatch.setattr(features, "train", stopped)
-    with pytest.raises(Error, match="was not trained to its end; ask again"):
+    monkeypatch.setattr(label_classifier, "train", stopped)
+    with pytest.raises(Error, match="label classifier was stopped; run the command again"):
         get_label_classifier(images)
     made = {path.parent for path in (cache_root() / "features").rglob("*.safetensors")}
-    monkeypatch.setattr(features, "train", plain)
+    monkeypatch.setattr(label_classifier, "train", plain)
     get_label_classifier(images)
     assert (
         len({path.parent for path in (cache_root() / "features").rglob("*.safetensors")} - made)

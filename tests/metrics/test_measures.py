@@ -15,6 +15,7 @@ from latentia.losses.likelihoods import Bernoulli
 from latentia.metrics import builtin
 from latentia.metrics.elbo import elbo
 from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.registry import METRICS
 from latentia.metrics.result import make_mean_result
 from latentia.metrics.sharpness import high_frequency_energy
 from latentia.models.vae import VAE
@@ -26,7 +27,7 @@ def run(tmp_path_factory):
     images = torch.rand(120, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     path = tmp_path_factory.mktemp("measured") / "run"
     latentia.train("mnist_mlp_vae", data=images, run=path, hidden=8, latent=3, epochs=1, batch=16)
-    return latentia.Run.open(path), images
+    return latentia.RunFolder.open(path), images
 
 
 def evaluation(run, **more):
@@ -45,7 +46,7 @@ def test_a_mean_has_the_standard_error_of_a_mean():
 
 def test_image_figures_are_those_of_each_reconstruction(run):
     e = evaluation(run)
-    figures = {figure.name: figure for figure in builtin.METRICS["image"](e)}
+    figures = {figure.name: figure for figure in METRICS["image"].measure(e)}
     x = e.split.get_batch(slice(None)).image
     y = e.autoencoder.reconstruct(x)
     theirs = [peak_signal_noise_ratio(b, a, data_range=1.0) for a, b in zip(x, y, strict=True)]
@@ -59,13 +60,13 @@ def test_image_figures_are_those_of_each_reconstruction(run):
 
 def test_a_figure_of_draws_and_one_of_means_are_told_apart(run):
     e = evaluation(run)
-    figures = [*builtin.METRICS["elbo"](e), *builtin.METRICS["image"](e)]
+    figures = [*builtin.measure_elbo(e), *METRICS["image"].measure(e)]
     assert [f.note for f in figures if f.name == "mse"] == ["of a draw", "of decoded means"]
 
 
 def test_the_error_of_sharpness_is_the_bootstraps(run):
     e = evaluation(run)
-    figures = {figure.name: figure for figure in builtin.METRICS["image"](e)}
+    figures = {figure.name: figure for figure in METRICS["image"].measure(e)}
     x = e.split.get_batch(slice(None)).image
     fine, drawn = high_frequency_energy(x), high_frequency_energy(e.autoencoder.reconstruct(x))
     draw = np.random.default_rng(0)
@@ -78,7 +79,7 @@ def test_distances_compare_equals_and_a_perfect_model_is_at_no_distance(run, mon
     e = evaluation(run)
     x = e.split.get_batch(slice(None)).image
     monkeypatch.setattr(type(e.model), "sample", lambda self, n, *, seed=0: x[:n])
-    found = {figure.name: figure for figure in builtin.METRICS["fd"](e)}
+    found = {figure.name: figure for figure in METRICS["fd"].measure(e)}
     assert found["fd_samples"].n == (len(x), len(x))
     assert found["fd_samples"].value == pytest.approx(0, abs=1e-3)
     assert found["fd_reconstructions"].value > 0.1
@@ -88,7 +89,7 @@ def test_distances_compare_equals_and_a_perfect_model_is_at_no_distance(run, mon
 def test_small_images_have_no_structural_similarity(tmp_path):
     images, path = torch.rand(30, 1, 10, 12), tmp_path / "r"
     latentia.train("conv_vae", data=images, run=path, latent=2, epochs=1, batch=8)
-    figures = builtin.METRICS["image"](evaluation((latentia.Run.open(path), images)))
+    figures = METRICS["image"].measure(evaluation((latentia.RunFolder.open(path), images)))
     assert {figure.name for figure in figures} == {"mse", "psnr_db", "sharpness"}
 
 
@@ -96,25 +97,26 @@ def test_disentanglement_has_the_error_of_halves(run, monkeypatch):
     """Its function comes from elsewhere; here one whose answer is a mean."""
     seen = []
 
-    def disentanglement(means, factors):
+    def measure_disentanglement(means, factors):
         seen.append((means.shape, sorted(factors)))
         return {"mig": float(factors["a"].mean())}
 
-    module = types.SimpleNamespace(disentanglement=disentanglement, FEWEST=200)
+    module = types.SimpleNamespace(measure_disentanglement=measure_disentanglement, MIN_IMAGES=200)
     monkeypatch.setitem(sys.modules, "latentia.metrics.disentanglement", module)
+    monkeypatch.setattr(latentia.metrics, "disentanglement", module, raising=False)
     e = evaluation(run)
     with pytest.raises(Error, match=r"needs two factor columns; .* has 0: give data with factors"):
-        builtin._measure_disentanglement(e)
-    e.part = e.split.with_columns(
+        builtin.measure_disentanglement(e)
+    e.split = e.split.with_columns(
         {"a": torch.arange(len(e.split)), "b": torch.arange(len(e.split))}
     )
-    with pytest.raises(Error, match=r"at least 400 images, for its error of halves; test has 12"):
-        builtin._measure_disentanglement(e)
-    module.FEWEST = 1
+    with pytest.raises(Error, match=r"at least 400 images, for the error over halves; test has 12"):
+        builtin.measure_disentanglement(e)
+    module.MIN_IMAGES = 1
     n = len(e.split)
     values = torch.randn(n, generator=torch.Generator().manual_seed(0))
-    e.part = e.split.with_columns({"a": values, "b": torch.arange(n)})
-    (figure,) = builtin._measure_disentanglement(e, halves=400)
+    e.split = e.split.with_columns({"a": values, "b": torch.arange(n)})
+    (figure,) = builtin.measure_disentanglement(e, halves=400)
     assert figure.value == pytest.approx(values.mean().item())
     assert figure.error == pytest.approx(values.std().item() / n**0.5, rel=0.15)
     assert (figure.n, figure.note) == (n, "2 factors")

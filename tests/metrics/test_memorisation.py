@@ -20,7 +20,7 @@ def test_both_tests_hold_their_level_on_honest_samples():
         memorization_statistics(*(cloud(draw, n) for n in (120, 200, 200))) for _ in range(REPEATS)
     ]
     most = binom.ppf(0.999, REPEATS, LEVEL)
-    for name in ("nearer_p", "copies_p"):
+    for name in ("nearer_p", "near_copy_p"):
         rejected = sum(getattr(each, name) <= LEVEL for each in found)
         assert rejected <= most, name
     # not by being deaf: Mann-Whitney's level is reached, the exact one's as far as counts allow

@@ -122,7 +122,7 @@ def test_binary_models_are_judged_on_what_they_observe():
     model = IWAE(*nets, Bernoulli(), binary=True).eval()
     grey = part(torch.full((40, *SHAPE), 0.5))
     batch, moment = next(grey.iterate_with_context(500, 0))
-    drawn = model.observed(batch, moment)
+    drawn = model.observe(batch, moment)
     model.binary = False
     expected = nll(model, part(drawn), k=3)
     model.binary = True

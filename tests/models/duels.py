@@ -60,7 +60,7 @@ def vaegan(gradient_ratio: float | None = 0.5):
 def patches(feature_matching: float = 0.5):
     """As `image_autoencoder` has it: latents that are maps, a critic of patches, its features."""
     torch.manual_seed(0)
-    plan = Architecture((4, 4, 8), latent=2, layers=1, groups=2)
+    plan = Architecture((4, 4, 8), latent_channels=2, layers_per_block=1, norm_groups=2)
     critic = PatchCritic(SHAPE, (4, 8))
     return VAEGAN(
         Encoder(SHAPE, plan),

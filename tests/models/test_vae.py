@@ -186,6 +186,8 @@ def test_what_the_encoder_was_not_made_for_is_refused_in_one_sentence(given, sai
 
 
 def test_latents_of_another_shape_are_refused():
-    with pytest.raises(Error, match=r"The latents are float32 \(2, 4\); .* \(n, 3\): see model.encode"):
+    with pytest.raises(
+        Error, match=r"The latents are float32 \(2, 4\); .* \(n, 3\): see model.encode"
+    ):
         toy().eval().decode(torch.zeros(2, 4))
     assert toy().eval().decode(torch.zeros(2, 3, dtype=torch.float64)).dtype == torch.float32

@@ -38,7 +38,7 @@ def edited(array_file, trained):
     def make(name, edits, recipe="mnist_mlp_vae", stop=None, report=False, options=None, **knobs):
         options = options or latentia.Options(log_every=2, save_every=2)
         knobs = {"data": array_file, "batch": 16, "epochs": 3, **SMALL[recipe], **knobs}
-        return trained(name, recipe, knobs, stop, report, edits=edits, options=options)
+        return trained(name, recipe, knobs, stop, report, modifiers=edits, options=options)
 
     return make
 
@@ -93,7 +93,7 @@ def test_an_interrupted_run_under_an_edit_goes_on_bit_for_bit(edited, labelled, 
 
 def test_a_capacity_grows_until_its_share_of_the_run(edited):
     held = edited("a", EDITS["capacity"], stop=1).plan().model.divergence
-    assert [held.nats(share) for share in (0, 0.25, 0.5, 1)] == [0, 2.5, 5, 5]
+    assert [held.target_rate(share) for share in (0, 0.25, 0.5, 1)] == [0, 2.5, 5, 5]
 
 
 def test_divergence_kl_is_the_recipe_as_it_is(edited):
@@ -127,14 +127,14 @@ def test_a_gaussian_of_many_betas_learns_a_sigma_for_each(edited):
     model = edited("a", EDITS["multirate"], "conv_vae", beta=1.0, **how).model()
     sigmas = []
     for model.dial.beta in (0.1, 4.0):
-        sigmas.append(model.likelihood.spread().exp().item())
+        sigmas.append(model.likelihood.compute_log_sigma().exp().item())
     assert sigmas[0] != sigmas[1]
     assert type(model.likelihood) is Gaussian
 
 
 def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
     run = edited("a", EDITS["multirate"], beta=9.0, report=True)
-    images = run.images().split("test").batch(slice(0, 5)).image
+    images = run.images().split("test").get_batch(slice(0, 5)).image
     rates = {b: run.with_beta(b).model().encode(images).kl().mean().item() for b in (0.1, 1.0, 4.0)}
     assert len(set(rates.values())) == 3
     # the recipe's beta, as near as the range has it
@@ -169,10 +169,10 @@ def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
         ({"divergence": {"divergence": "tc"}}, {"data": np.zeros((1, 9, 9), np.uint8)},
          "and this one holds 1; give --batch 2 or more, and more images."),
         ({"divergence": {"divergence": "tc"}, "free_bits": {}}, {},
-         "--free-bits and another flag both stand in the rate's place; give one of"),
-        ({"capacity": {}, "free_bits": {}}, {}, "--free-bits and another flag both stand"),
+         r"--free-bits and another option both replace the rate \(KL\); give one of"),
+        ({"capacity": {}, "free_bits": {}}, {}, "--free-bits and another option both replace"),
         ({"iwae": {"iwae": 5}, "free_bits": {}}, {},
-         "--free-bits stands in the rate's place, and a bound of 5 draws has no rate apart; leave"),
+         r"--free-bits replaces the rate \(KL\), and a bound of 5 samples has no separate rate; "),
         ({"divergence": {"tc_weight": -1.0}}, {}, "--tc-weight is -1.0; it must be at least 0."),
         ({"supervise": {"supervise": "Year"}}, {},
          "--supervise names Year; .* has no label columns"),
@@ -181,9 +181,9 @@ def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
         ({"multirate": {"multirate": "0:1"}}, {}, "--multirate is 0:1; give the least"),
         ({"multirate": {}}, {"recipe": "mnist_gan"}, "--multirate needs a model with a rate"),
         ({"multirate": {}, "free_bits": {}}, {},
-         "--multirate weighs the rate alone, and another flag stands in its place: leave one"),
+         r"--multirate weights the rate \(KL\), and another option replaces it: leave one"),
         ({"iwae": {"iwae": 5}, "multirate": {}}, {},
-         "--multirate trades distortion for rate, and a bound of 5 draws has no rate apart; leave"),
+         "--multirate trades distortion for rate, and a bound of 5 samples has no separate rate;"),
         ({"supervise": {"supervise": "label", "supervise_dims": 9}}, {},
          "--supervise-dims is 9; the model has 3 latent dimensions: give no more."),
     ],
@@ -223,11 +223,11 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     assert {"label Brand", "label Year"} <= set(logged(made["whole"])[-1]["terms"])
     monkeypatch.chdir("/")
     list(resume_run(tmp_path / "cut")[1])
-    assert content(latentia.Run.open(tmp_path / "cut")) == content(
-        latentia.Run.open(tmp_path / "whole")
+    assert content(latentia.RunFolder.open(tmp_path / "cut")) == content(
+        latentia.RunFolder.open(tmp_path / "whole")
     )
     (tmp_path / "labels.csv").write_text("\n".join(rows).replace("Ford", "Fiat", 1))
-    with pytest.raises(latentia.Error, match="no longer those that it was taught with; bring the"):
+    with pytest.raises(latentia.Error, match="no longer those that it was trained with; bring the"):
         resume_run(tmp_path / "whole")
     (tmp_path / "labels.csv").write_text("\n".join(rows[:-1]))  # who is taught needs every label
     given = {"supervise": {**edits["supervise"], "labels": tmp_path / "labels.csv"}}
@@ -238,6 +238,6 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     assert model.sample(1).shape == (1, 1, 28, 28)
     brand, year = model.supervision.heads  # pyright: ignore
     assert brand.out_features == 2
-    assert 1955 < year.unclipped_mean < 1970  # of 1950.5 to 1973.5
+    assert 1955 < year.centre < 1970  # of 1950.5 to 1973.5
     with pytest.raises(latentia.Error, match=r"labels\.csv does not exist; give a \.csv"):
-        latentia.Run.open(tmp_path / "whole").plan()
+        latentia.RunFolder.open(tmp_path / "whole").plan()

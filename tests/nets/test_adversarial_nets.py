@@ -22,7 +22,7 @@ def test_mnist_dcgan_has_the_published_parameters_and_stages():
     assert count(critic) == 40_705
     assert count(generator) == 1_164_289
     assert critic.blocks(torch.zeros(2, *MNIST)).shape == (2, 64, 7, 7)
-    assert generator.bottom == (128, 7, 7)
+    assert generator.bottom_shape == (128, 7, 7)
     assert sum(isinstance(m, nn.Dropout) for m in critic.modules()) == 2
 
 
@@ -33,7 +33,7 @@ def test_vaegan_has_the_published_parameters_and_stages():
     assert count(decoder) == 5_804_833
     assert count(encoder, decoder) == 15_763_681
     assert count(critic) == 1_602_753
-    assert decoder.bottom == (512, 8, 8)
+    assert decoder.bottom_shape == (512, 8, 8)
     slopes = {m.negative_slope for m in critic.modules() if isinstance(m, nn.LeakyReLU)}
     assert slopes == {0.2}
 
@@ -55,10 +55,10 @@ def test_vaegan_halves_smaller_images_less_often(side, bottom):
     """2x2 maps of images of 64x64 hardly tell where a thing is: NOTES.md, 2026-11-22."""
     channels, pixels = bottom
     encoder, decoder, critic = make_vaegan_networks((1, side, side), 6)
-    assert decoder.bottom == (channels, pixels, pixels)
+    assert decoder.bottom_shape == (channels, pixels, pixels)
     last = critic.features(torch.zeros(2, 1, side, side))[-1]
     assert last.shape[1:] == encoder.blocks(torch.zeros(2, 1, side, side)).shape[1:]
-    assert last.shape[1:] == decoder.bottom
+    assert last.shape[1:] == decoder.bottom_shape
 
 
 def test_vaegan_refuses_what_it_cannot_halve():

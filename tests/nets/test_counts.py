@@ -25,7 +25,7 @@ def test_mnist_conv_vae_has_the_published_parameters_and_stages():
     assert count(encoder) == 424_480
     assert count(decoder) == 108_993
     assert encoder.blocks(torch.zeros(2, *MNIST)).shape == (2, 64, 7, 7)
-    assert decoder.bottom == (64, 7, 7)
+    assert decoder.bottom_shape == (64, 7, 7)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 48), (5, 40, 56), (2, 33, 7), (1, 1, 1)])

@@ -136,7 +136,7 @@ def test_empty_stands_where_a_condition_is_dropped_and_learns(kind):
     kept = torch.tensor([True, False, True, True, False])
     vectors = encode(cond, kept)
     torch.testing.assert_close(vectors[kept], encode(cond)[kept])
-    assert torch.equal(vectors[~kept], encode.nothing(2))
+    assert torch.equal(vectors[~kept], encode.empty_vectors(2))
     vectors.sum().backward()
     assert torch.equal(encode.empty.grad, torch.full((WIDTH,), 2.0))
     encode.zero_grad()
@@ -172,13 +172,11 @@ def test_sinusoids_tell_times_apart_that_a_thousandth_parts():
 def test_widths_that_no_wave_pair_fills_and_vectors_that_cannot_be_halved():
     with pytest.raises(Error) as error:
         TimeEmbedding(7)
-    assert (
-        str(error.value) == "A time embedding of width 7 has no pairs of waves; give an even width."
-    )
+    assert str(error.value) == "The width of a time embedding is 7; give an even width."
     with pytest.raises(Error) as error:
         VectorUNet((30,))
     assert str(error.value) == (
-        "A vector of 30 latents cannot be halved 3 times; give a --latent that 8 divides, such as"
+        "A vector of 30 latents cannot be halved 3 times; give a --latent divisible by 8, such as"
         " 32."
     )
 
@@ -188,7 +186,7 @@ def test_a_pattern_of_another_shape_is_refused():
     with pytest.raises(Error) as error:
         encode(torch.rand(1, 1, 32, 28))
     assert str(error.value) == (
-        "The patterns are 1x32x28; this network was made for 1x28x28: resize them."
+        "The patterns are 1x32x28; this network takes 1x28x28: resize them."
     )
 
 
@@ -197,6 +195,6 @@ def test_maps_are_refused_by_denoisers_of_vectors(make):
     with pytest.raises(Error) as caught:
         make((3, 4, 6), WIDTH)
     assert str(caught.value) == (
-        "This denoiser takes latents that are vectors, and these are maps of 3x4x6; learn them "
-        "with latentia train latent_prior, or give a run whose latents are vectors."
+        "This denoiser takes latents that are vectors, and these are maps of 3x4x6; use the "
+        "recipe latent_prior, or give a run whose latents are vectors."
     )

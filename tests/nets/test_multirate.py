@@ -8,7 +8,7 @@ from torch import nn
 
 from latentia.core.contract import StepContext
 from latentia.nets.beta_conditioning import (
-    EMBEDDING_WIDTH,
+    WIDTH,
     BetaEmbedding,
     BetaModulation,
     add_beta_conditioning,
@@ -62,7 +62,7 @@ def test_a_row_gets_its_own_beta_whatever_stands_beside_it():
     modulate_layers(net, dial)
     net = shaken(net.double())
     x, rows = torch.rand(4, *SHAPE, dtype=torch.float64), torch.tensor([0.1, 0.5, 2.0, 10.0])
-    with dial.at(rows):
+    with dial.use_betas(rows):
         together = net(x)
     for k, beta in enumerate(rows.tolist()):
         dial.beta = beta
@@ -74,7 +74,7 @@ def test_a_row_gets_its_own_beta_whatever_stands_beside_it():
 def test_betas_of_a_batch_are_spread_evenly_in_their_logarithm(n):
     """Sorted, each lies in its own stratum; those beyond the ends stand on them."""
     dial = BetaEmbedding(0.01, 100, 1)
-    draws = [dial.draw(moment(n, step), torch.empty(n)) for step in range(20)]
+    draws = [dial.sample_betas(moment(n, step), torch.empty(n)) for step in range(20)]
     for rows in draws:
         place = (rows.sort().values.log() - math.log(0.01)) / math.log(1e4)
         strata = torch.arange(n + 1) / n * 1.2 - 0.1
@@ -84,7 +84,9 @@ def test_betas_of_a_batch_are_spread_evenly_in_their_logarithm(n):
     assert both.min().item() == pytest.approx(0.01)
     assert both.max().item() == pytest.approx(100)
     assert not torch.equal(draws[0], draws[0].sort().values)  # no image has always the same
-    halves = [dial.draw(moment(n)._replace(first_row=k), torch.empty(n // 2)) for k in (0, n // 2)]
+    halves = [
+        dial.sample_betas(moment(n)._replace(first_row=k), torch.empty(n // 2)) for k in (0, n // 2)
+    ]
     assert torch.equal(torch.cat(halves), draws[0])  # whoever shares the batch
 
 
@@ -126,7 +128,7 @@ def linear_vae(axes, values, d, sigma2, betas):
 
 def solve(gate, dial, betas, wanted):
     """Set a gate so that at each beta it gives these scales, then shifts."""
-    with dial.at(torch.tensor(betas)):
+    with dial.use_betas(torch.tensor(betas)):
         features = gate.film.act(dial())
     system = torch.cat([features, torch.ones(len(betas), 1)], 1)
     found = torch.linalg.lstsq(system, wanted, driver="gelsd").solution
@@ -139,7 +141,7 @@ def test_a_modulated_linear_vae_can_answer_exactly_for_every_beta_at_once():
     dimensions, d, sigma2 = 6, 2, 0.5
     root = torch.randn(dimensions, dimensions, dtype=torch.float64)
     values, axes = (x.flip(-1) for x in torch.linalg.eigh(root @ root.T + torch.eye(dimensions)))
-    betas = [0.01 * 1000 ** (k / (EMBEDDING_WIDTH - 2)) for k in range(EMBEDDING_WIDTH - 1)]
+    betas = [0.01 * 1000 ** (k / (WIDTH - 2)) for k in range(WIDTH - 1)]
     betas = [min(b, 0.9 * values[d - 1].item() / sigma2) for b in betas]
     betas = sorted(set(betas))
     assert len(betas) >= 5

@@ -140,6 +140,6 @@ def test_the_speed_run_starts_at_the_mean_image():
     with torch.no_grad():
         plan.model.decoder.layers[-1].weight.zero_()
     plan.model.eval()
-    images = train.batch(slice(None)).image
+    images = train.get_batch(slice(None)).image
     expected = (images.double().sum(0) + 0.5) / (len(images) + 1)
     assert torch.allclose(plan.model.sample(2).double(), expected.expand(2, -1, -1, -1), atol=1e-6)

@@ -39,7 +39,10 @@ def test_rows_are_full_where_they_can_be(n, columns):
 def test_words_stand_beside_and_under_the_images_and_hide_none():
     images = torch.zeros(4, 1, 56, 56)
     images[3] = torch.nan  # an empty place
-    words = {"under": ["a", "b", "c, longer than its image", ""], "beside": ["one\ntwo", "three"]}
+    words = {
+        "labels_below": ["a", "b", "c, longer than its image", ""],
+        "row_labels": ["one\ntwo", "three"],
+    }
     sheet = np.asarray(make_grid(images, 2, "", **words))
     black = (sheet == 0).sum()
     assert black == 3 * 56 * 56

@@ -13,10 +13,10 @@ def test_every_colour_has_one_for_the_dark():
     """But for the card on which figures lie, whose ink stays dark."""
     style = (Path(page.__file__).parent / "page.html").read_text().split("</style>")[0]
     roots = re.findall(r":root \{(.*?)\}", style, re.S)
-    light, dark = (dict(re.findall(r"--(\w+): (#\w+)", each)) for each in roots)
+    light, dark = (dict(re.findall(r"--([\w-]+): (#\w+)", each)) for each in roots)
     assert light.keys() == dark.keys() > {"ink", "paper"}
     for colours in ({k: shares(v) for k, v in each.items()} for each in (light, dark)):
-        for ground in ("paper", "code", "warned", "illed", "noted"):
+        for ground in ("paper", "code", "warning-paper", "error-paper", "note-paper"):
             assert contrast(colours["ink"], colours[ground]) > 7, ground  # WCAG's AAA
         assert contrast(colours["soft"], colours["paper"]) > 4.5  # AA
     assert contrast(shares(light["paper"]), shares(dark["paper"])) > 15

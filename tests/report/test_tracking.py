@@ -193,5 +193,5 @@ def test_settings_are_flat_and_every_number_of_a_row_has_a_name(tmp_path):
     }  # fmt: skip
     assert json.loads(json.dumps(tracking.flatten_settings(about))) == {
         "arguments/latent": 3, "arguments/size": "None", "options/seed": 0,
-        "edits/divergence": "{'tc_weight': 6.0}", "recipe": "r", "latentia": "1",
+        "modifiers/divergence": "{'tc_weight': 6.0}", "recipe": "r", "latentia": "1",
     }  # fmt: skip

@@ -182,7 +182,7 @@ def test_mistakes(tmp_path, capsys):
     vae = tmp_path / "vae"
     latentia.train("conv_vae", data=torch.rand(20, 1, 8, 8), run=vae, latent=2, epochs=1)
     assert error(capsys, *over, vae, "--size", "16") == (
-        f"--size has no say here: the images are read as those of {vae} were; leave it out."
+        f"--size has no effect here: the images are read as those of {vae} were; leave it out."
     )
 
 

@@ -32,7 +32,7 @@ def test_the_kernel_called_straight_is_pytorchs_adamw_bit_for_bit():
 def test_a_step_does_not_import_the_compiler():
     code = (
         "import sys, torch; from latentia.training.optimizers import Adam; "
-        "n = torch.nn.Linear(2, 2); o = Adam(0.1).build(n); "
+        "n = torch.nn.Linear(2, 2); o = Adam(0.1).build_optimizer(n); "
         "n(torch.ones(1, 2)).sum().backward(); o.step(); o.zero_grad(); "
         "assert 'torch._dynamo' not in sys.modules"
     )

@@ -1,6 +1,8 @@
 """A profile of a run: what it says of a step, and that it changes nothing."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,8 @@ from latentia.cli.terminal import format_profile
 from latentia.core.errors import Error
 from latentia.core.spans import PART_SPANS, record_span
 from latentia.models.vae import VAE
+from latentia.training.events import ProfileWritten
+from latentia.training.profiling import TRACE_STEPS, sum_parts
 
 KNOBS = {"hidden": 8, "latent": 3, "batch": 8, "epochs": 6}  # 36 steps
 
@@ -32,16 +36,22 @@ def run_of(array_file, folder, stop=None, **how):
 def test_the_bits_of_a_run_are_the_same_with_and_without(array_file, tmp_path):
     plain, _ = run_of(array_file, tmp_path / "a")
     traced, seen = run_of(array_file, tmp_path / "b", profile=True)
-    assert sum(isinstance(event, Profiled) for event in seen) == 1
+    assert sum(isinstance(event, ProfileWritten) for event in seen) == 1
     for name in ("log.jsonl", "state.safetensors", "weights.safetensors"):
         assert (traced.path / name).read_bytes() == (plain.path / name).read_bytes()
     assert traced.metadata["options"] == plain.metadata["options"]  # a resume traces nothing
     assert not (plain.path / "trace.json").exists()
 
 
-def test_the_profilers_library_is_silent(array_file, tmp_path, capfd):
-    run_of(array_file, tmp_path / "r", profile=True)
-    assert capfd.readouterr().err == ""
+def test_the_profilers_library_is_silent(array_file, tmp_path):
+    """On the command line, which may set a variable of the process."""
+    words = ["train", "mnist_mlp_vae", "--data", array_file, "--run", tmp_path / "r", "--profile"]
+    words += [f"--{name}={value}" for name, value in KNOBS.items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "latentia", *words], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == [array_file]
 
 
 def test_a_trace_that_is_not_whole_is_noticed(array_file, tmp_path, monkeypatch):
@@ -66,18 +76,18 @@ def test_the_time_of_a_step_goes_where_it_was_spent(array_file, tmp_path, monkey
 
     monkeypatch.setattr(VAE, "terms", slow)
     _, seen = run_of(array_file, tmp_path / "r", profile=True)
-    (found,) = (event for event in seen if isinstance(event, Profiled))
-    assert found.steps == STEPS
+    (found,) = (event for event in seen if isinstance(event, ProfileWritten))
+    assert found.steps == TRACE_STEPS
     assert set(found.milliseconds) == {*PART_SPANS, "step"}
     assert all(value >= 0 for value in found.milliseconds.values())
     assert all(found.milliseconds[name] > 0 for name in ("data", "backward", "optimizer"))
     assert found.milliseconds["forward"] > 3
     trace = json.loads((tmp_path / "r" / "trace.json").read_text())
     names = [event["name"] for event in trace["traceEvents"] if event.get("ph") == "X"]
-    assert [names.count(name) for name in ("step", "data", "backward")] == [STEPS] * 3
+    assert [names.count(name) for name in ("step", "data", "backward")] == [TRACE_STEPS] * 3
     lines = format_profile(found).splitlines()
     assert [line.split()[0] for line in lines[1:-1]] == list(PART_SPANS)
-    assert f"(mean of {STEPS};" in lines[0]
+    assert f"(mean of {TRACE_STEPS};" in lines[0]
     assert lines[-1] == str(tmp_path / "r" / "trace.json")
 
 
@@ -109,7 +119,7 @@ def test_a_part_within_another_is_counted_once():
     operator = event("aten::mm", 4_500, forward)
     events = [step, forward, operator, event("waiting", 4_000, operator)]
     events.append(event("forward", 9_000, device=DeviceType.CUDA))  # its shadow on the device
-    found = parts(events, steps=2)
+    found = sum_parts(events, steps=2)
     assert found == {
         "step": 2.0, "forward": 1.0, "waiting": 2.0, "data": 0, "backward": 0, "optimizer": 0,
     }  # fmt: skip
@@ -117,15 +127,15 @@ def test_a_part_within_another_is_counted_once():
 
 def test_a_run_that_is_stopped_or_short_leaves_no_profiler_behind(array_file, tmp_path):
     _, seen = run_of(array_file, tmp_path / "cut", stop=3, profile=True)
-    assert not any(isinstance(event, Profiled) for event in seen)
+    assert not any(isinstance(event, ProfileWritten) for event in seen)
     knobs = {"data": array_file, **KNOBS, "epochs": 1}
     _, events = start_run("mnist_mlp_vae", knobs, run=tmp_path / "short", profile=True)
-    (found,) = (event for event in events if isinstance(event, Profiled))
+    (found,) = (event for event in events if isinstance(event, ProfileWritten))
     assert found.steps == 3
     _, events = start_run(
         "mnist_mlp_vae", {**knobs, "batch": 60}, run=tmp_path / "one", profile=True
     )
-    (found,) = (event for event in events if isinstance(event, Profiled))
+    (found,) = (event for event in events if isinstance(event, ProfileWritten))
     assert found.steps == 1
     assert found.milliseconds["backward"] > 0
     assert record_span("data") is record_span("forward")  # the empty context
@@ -141,4 +151,4 @@ def test_it_is_a_word_of_train(array_file, tmp_path, words, capsys):
         main(["train", "mnist_mlp_vae", "--data", array_file, f"--run={run}", *given, *words]) == 0
     )
     assert ("ms in none of these" in capsys.readouterr().out) == (words == ["--profile"])
-    assert latentia.Run.open(run).path == run
+    assert latentia.RunFolder.open(run).path == run

@@ -15,6 +15,7 @@ import latentia
 from data.shards import counted
 from latentia.api.training import resume_run
 from latentia.cli.main import main
+from latentia.runs.create import create_run
 from latentia.training.checkpoint import read_metadata
 from latentia.training.optimizers import Adam, collect_moments, restore_moments
 
@@ -103,7 +104,7 @@ def test_resuming_a_complete_run_changes_nothing(toy):
     before = content(run)
     _, events = resume_run(run.path)
     *found, last = [type(event).__name__ for event in events]
-    assert last == "Finished"
+    assert last == "TrainingFinished"
     assert set(found) <= {"Finding"}
     assert content(run) == before
 

@@ -133,7 +133,7 @@ def test_weights_are_those_of_the_best_validation_not_the_last(toy):
     rows = read_rows(run.path / "log.jsonl")
     values = [row["values"]["nelbo"] for row in rows if row["event"] == "validated"]
     model, split = run.model(), run.images().split("validation")
-    assert score(model, split, seed=0)["nelbo"] == pytest.approx(min(values), rel=SUMS)
+    assert score_split(model, split, seed=0)["nelbo"] == pytest.approx(min(values), rel=SUMS)
 
 
 def test_validation_is_at_beta_one_whatever_the_objective(toy):
@@ -149,9 +149,9 @@ def test_validation_is_at_beta_one_whatever_the_objective(toy):
 def test_score_averages_over_images_not_over_batches(toy):
     run = toy("a")
     model, split = run.model(), run.images().split("train")
-    encoded = model.encode(split.batch(slice(0, len(split))).image)  # pyright: ignore
+    encoded = model.encode(split.get_batch(slice(0, len(split))).image)  # pyright: ignore
     for size in (7, len(split)):
-        found = score(model, split, seed=0, size=size)["rate"]
+        found = score_split(model, split, seed=0, batch_size=size)["rate"]
         assert found == pytest.approx(encoded.kl().mean().item(), rel=SUMS)
 
 
@@ -227,7 +227,7 @@ def test_one_bad_step_is_survived(array_file, tmp_path, monkeypatch):
 def test_the_module_that_overflowed_first_is_named(array_file, tmp_path):
     knobs = {"data": array_file, "hidden": 8, "batch": 16, "epochs": 1}
     run, plan = create_run("mnist_mlp_vae", knobs, {}, Options(), tmp_path / "r")
-    layer = plan.model.decoder.layers_per_block[0]
+    layer = plan.model.decoder.layers[0]
     layer.register_forward_hook(lambda module, given, output: output * float("inf"))
     findings = [
         e
@@ -298,7 +298,7 @@ def test_what_is_found_early_is_said_and_written_once_a_kind_before_the_last_epo
         return [finding] if len(asked) > 1 else []
 
     seen = list(train(plan, run, options, look))
-    an_epoch = seen[-1].total_steps // 4
+    an_epoch = seen[-1].total // 4
     found = [(e.kind, e.step, e.suggested_commands) for e in seen if isinstance(e, Finding)]
     assert found == [("late", 2 * an_epoch, ("do",))]
     assert len(asked) == 3
@@ -338,7 +338,7 @@ def test_after_a_bad_step_everything_is_as_it_was_saved(array_file, tmp_path, mo
         if isinstance(event, Finding):
             break
     now = read_tensors(run.state)[0]
-    assert event.train_step == 5
+    assert event.step == 5
     assert saved.keys() == now.keys()
     assert all(torch.equal(saved[key], now[key]) for key in saved)
     for key, value in plan.model.state_dict().items():

@@ -23,7 +23,7 @@ from latentia.metrics.nll import nll
 from latentia.models.gan import GAN
 from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.models.vae import VAE
-from latentia.models.vaegan import VAEGAN
+from latentia.models.vaegan import VAEGAN, PublishedObjective, RelativisticObjective
 from latentia.nets import vaegan
 from latentia.nets.conditioning import LabelCondition
 from latentia.nets.critic import Critic
@@ -60,20 +60,14 @@ def gan():
 
 def looked_at():
     """A VAE-GAN of reconstructions alone, drawn to the critic's features."""
-    return VAEGAN(
-        *nets(),
-        Critic(SHAPE, (4,)),
-        reconstructions=1.0,
-        pairs=True,
-        gamma=0.1,
-        matching=constant(0.5),
-    )
+    objective = RelativisticObjective(None, constant(0.5), 1.0, gamma=0.1)
+    return VAEGAN(*nets(), Critic(SHAPE, (4,)), objective)
 
 
 MODELS = {
     "VAE": lambda: VAE(*nets()),
     "GAN": gan,
-    "VAE-GAN": lambda: VAEGAN(*nets(), Critic(SHAPE, (4,))),
+    "VAE-GAN": lambda: VAEGAN(*nets(), Critic(SHAPE, (4,)), PublishedObjective()),
     "features": looked_at,
     "latent diffusion": diffusion,
 }
@@ -150,13 +144,13 @@ def same_skip(folder):
         trail.append((moment.step, self.state.lr_scale, digest(self.plan.model)))
         return found
 
-    VAE.terms, Loop.step = poisoned, followed
+    VAE.terms, Loop.train_step = poisoned, followed
     try:
         knobs = {"data": images, "batch": 14, "epochs": 2, "hidden": 8, "latent": 3}
         _, events = start_run("mnist_mlp_vae", knobs, options=options, run=folder)
         findings = [each.text for each in events if isinstance(each, Finding)]
     finally:
-        VAE.terms, Loop.step = honest, step
+        VAE.terms, Loop.train_step = honest, step
     assert "rate is not finite in 1 of 7 images (rows 9)" in findings[0], findings
     assert [(at, scale) for at, scale, _ in trail] == [
         *((at, 1.0) for at in range(7)),

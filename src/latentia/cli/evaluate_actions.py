@@ -9,8 +9,8 @@ from latentia.cli.options import Inputs
 from latentia.cli.tables import print_metrics
 from latentia.core import distributed
 from latentia.core.contract import HasGenerator
-from latentia.metrics.builtin import measure_metrics, save_metrics
 from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.measure import measure_metrics, save_metrics
 from latentia.runs.open import open_run
 from latentia.training.launch import init_distributed, rank0_first
 

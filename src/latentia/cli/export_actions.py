@@ -32,7 +32,7 @@ def export_model(inputs: Inputs, to: str) -> None:
     path = Path(inputs.out or f"{stem}{suffix}-{to}")
     options = {"data": inputs.data} if to == "diffusers" else {}
     try:
-        importlib.import_module(f"latentia.export.{to}").write(run, path, **options)
+        importlib.import_module(f"latentia.export.{to}").export_run(run, path, **options)
     except OSError as problem:
         raise Error(
             f"{path} cannot be written ({problem.strerror}); give another folder with --out."

@@ -25,7 +25,7 @@ from latentia.report.latent_figures import (
     make_traversal_frames,
     make_traversal_grid,
 )
-from latentia.report.rendered_images import render_latents, render_neighbours, render_walk
+from latentia.report.rendered_images import render_latents, render_neighbors, render_walk
 from latentia.runs.image_names import caption_image, resolve_image
 from latentia.training.launch import init_distributed, rank0_first
 
@@ -116,7 +116,7 @@ def draw_neighbors(inputs: Inputs, name: str, n: int) -> None:
     part = run.split(inputs.split, images)
     key, image = resolve_image(run, name, inputs.split, images)
     table = encode_split(model, part, SAMPLE)
-    opened.save(render_neighbours(run, model, key, image, part, table, n)[0].encoders)
+    opened.save(render_neighbors(run, model, key, image, part, table, n)[0].encoders)
 
 
 def draw_decoded(inputs: Inputs, latents: str) -> None:

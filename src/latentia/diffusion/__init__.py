@@ -1,1 +1,1 @@
-"""Diffusion: paths from data to noise, what a network predicts on them, and the way back."""
+"""Diffusion: paths from data to noise, prediction targets, and samplers."""

@@ -1,4 +1,4 @@
-"""Paths: z_t = alpha(t) z_0 + sigma(t) noise, from t = 0 (data) to t = 1 (noise)."""
+"""Paths z_t = alpha(t) z_0 + sigma(t) noise, from t = 0 (data) to t = 1 (noise)."""
 
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -9,7 +9,7 @@ Target = Literal["noise", "velocity"]
 
 
 class PathCoefficients(NamedTuple):
-    """Coefficients at a time and their derivatives: velocity = dalpha z_0 + dsigma noise."""
+    """alpha, sigma and their time derivatives; the velocity is dalpha z_0 + dsigma noise."""
 
     alpha: Tensor
     sigma: Tensor
@@ -19,7 +19,7 @@ class PathCoefficients(NamedTuple):
 
 @runtime_checkable
 class Path(Protocol):
-    """target: what a denoiser predicts on it."""
+    """A path from data to noise; `target` is what a denoiser predicts on it."""
 
     target: Target
 
@@ -29,7 +29,7 @@ class Path(Protocol):
 class LinearPath:
     """alpha = 1 - t, sigma = t; Lipman et al. 2023, arXiv 2210.02747, equation 22 (sigma_min 0).
 
-    Their time runs the other way. Target: the velocity, noise - data.
+    Their time has the other direction. The target is the velocity, noise - data.
     """
 
     target: Target = "velocity"
@@ -42,8 +42,8 @@ class LinearPath:
 class VariancePreservingPath:
     """alpha^2 + sigma^2 = 1; Song et al. 2021, arXiv 2011.13456, equation 33.
 
-    The published discrete schedule (Ho et al. 2020: 1,000 steps, 1e-4 to 0.02) is this one between
-    its steps: low = 1,000 times the first, high = 1,000 times the last. Target: the noise.
+    It interpolates the discrete schedule of Ho et al. 2020 (1,000 steps, 1e-4 to 0.02): beta_min
+    and beta_max are 1,000 times its first and last value. The target is the noise.
     """
 
     target: Target = "noise"
@@ -53,20 +53,18 @@ class VariancePreservingPath:
 
     def coefficients(self, t: Tensor) -> PathCoefficients:
         log_alpha = -0.5 * t * (self.beta_min + 0.5 * t * (self.beta_max - self.beta_min))
-        dlog_alpha = -0.5 * (self.beta_min + t * (self.beta_max - self.beta_min))  # of log alpha
+        dlog_alpha = -0.5 * (self.beta_min + t * (self.beta_max - self.beta_min))
         alpha = log_alpha.exp()
         sigma = (-torch.expm1(2 * log_alpha)).clamp_min(0).sqrt()
-        # infinite at t = 0, where no sampler asks for it
-        return PathCoefficients(
-            alpha, sigma, dlog_alpha * alpha, -dlog_alpha * alpha.square() / sigma
-        )
+        dsigma = -dlog_alpha * alpha.square() / sigma  # infinite at t = 0, which no sampler needs
+        return PathCoefficients(alpha, sigma, dlog_alpha * alpha, dsigma)
 
 
 PATHS = {"linear": LinearPath, "variance-preserving": VariancePreservingPath}
 
 
 def broadcast_to_latents(values: Tensor, z: Tensor) -> Tensor:
-    """(b,) -> (b, 1, ...), to multiply latents of z's shape."""
+    """Reshape (b,) to (b, 1, ...), as many dimensions as z."""
     return values.reshape(-1, *[1] * (z.dim() - 1))
 
 

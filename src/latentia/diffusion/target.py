@@ -1,4 +1,4 @@
-"""What a denoiser predicts, and what that says of data and noise."""
+"""Prediction targets of denoisers, and the estimates of data and noise that follow from them."""
 
 from typing import NamedTuple
 
@@ -8,48 +8,42 @@ from latentia.diffusion.path import PathCoefficients, Target
 
 
 class DenoisedEstimate(NamedTuple):
-    """Of the data and the noise that a noisy latent was made of."""
+    """The data and the noise in a noisy latent z = alpha data + sigma noise."""
 
     data: Tensor
     noise: Tensor
 
-    def velocity(self, coefficients: PathCoefficients) -> Tensor:
-        return coefficients.dalpha * self.data + coefficients.dsigma * self.noise
+    def velocity(self, coeffs: PathCoefficients) -> Tensor:
+        """dz/dt at fixed data and noise."""
+        return coeffs.dalpha * self.data + coeffs.dsigma * self.noise
 
 
-def to_prediction(
-    target: Target, output: Tensor, z: Tensor, coefficients: PathCoefficients
-) -> Tensor:
-    """What a network says, from its output and what z shows by itself.
+def to_prediction(target: Target, output: Tensor, z: Tensor, coeffs: PathCoefficients) -> Tensor:
+    """Convert a network's output to the prediction of the target.
 
-    Noise: sigma z + alpha output; Salimans & Ho 2022, arXiv 2202.00512, section 4, where the output
-    is their v. Near t = 1 z is the noise, and what an error in it does to the data is 1 / alpha.
+    For noise it is sigma z + alpha output, where the output is v of Salimans & Ho 2022, arXiv
+    2202.00512, section 4: near t = 1 z is almost the noise, and an error of the predicted noise
+    grows by 1 / alpha in the data.
     """
-    return coefficients.sigma * z + coefficients.alpha * output if target == "noise" else output
+    return coeffs.sigma * z + coeffs.alpha * output if target == "noise" else output
 
 
-def training_target(
-    target: Target, components: DenoisedEstimate, coefficients: PathCoefficients
-) -> Tensor:
-    """What the denoiser should say."""
-    return components.noise if target == "noise" else components.velocity(coefficients)
+def training_target(target: Target, truth: DenoisedEstimate, coeffs: PathCoefficients) -> Tensor:
+    """Return the noise or the velocity that a denoiser is trained to predict."""
+    return truth.noise if target == "noise" else truth.velocity(coeffs)
 
 
 def to_estimate(
-    target: Target, prediction: Tensor, z: Tensor, coefficients: PathCoefficients
+    target: Target, prediction: Tensor, z: Tensor, coeffs: PathCoefficients
 ) -> DenoisedEstimate:
-    """Data and noise from what the denoiser said of z = alpha data + sigma noise.
+    """Solve z = alpha data + sigma noise and the prediction for data and noise.
 
-    A velocity is solved for with z: the determinant alpha dsigma - sigma dalpha is 1 on the linear
-    path and positive on any that goes from data to noise.
+    The determinant for a velocity, alpha dsigma - sigma dalpha, is 1 on the linear path and
+    positive on every path from data to noise.
     """
+    alpha, sigma, dalpha, dsigma = coeffs
     if target == "noise":
-        return DenoisedEstimate(
-            (z - coefficients.sigma * prediction) / coefficients.alpha, prediction
-        )
-    determinant = (
-        coefficients.alpha * coefficients.dsigma - coefficients.sigma * coefficients.dalpha
-    )
-    data = (coefficients.dsigma * z - coefficients.sigma * prediction) / determinant
-    noise = (coefficients.alpha * prediction - coefficients.dalpha * z) / determinant
-    return DenoisedEstimate(data, noise)
+        return DenoisedEstimate((z - sigma * prediction) / alpha, prediction)
+    determinant = alpha * dsigma - sigma * dalpha
+    data = (dsigma * z - sigma * prediction) / determinant
+    return DenoisedEstimate(data, (alpha * prediction - dalpha * z) / determinant)

@@ -208,7 +208,7 @@ class RunSession:
         model = self.require_encoder()
         if self.map_latents is None or self.data_split is None:
             raise Error(self.missing_reason or "The images are still being read; wait a little.")
-        sheet, nearest_rows = rendered_images.render_neighbours(
+        sheet, nearest_rows = rendered_images.render_neighbors(
             self.run,
             model,
             input_image.key,

@@ -1,1 +1,1 @@
-"""A trained model in the formats of other programs."""
+"""Export of runs: ONNX, diffusers, and the Hugging Face hub."""

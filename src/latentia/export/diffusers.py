@@ -1,4 +1,4 @@
-"""A trained image_autoencoder as the folder that `AutoencoderKL.from_pretrained` loads."""
+"""Export of an image_autoencoder to the folder that `AutoencoderKL.from_pretrained` loads."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ from latentia.runs.diffusers import CONFIG_FILE, WEIGHTS_FILE
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_write, write_json
 
-MAX_IMAGES = 5_000  # training images that the scale of the latents is measured on
+MAX_IMAGES = 5_000  # training images from which the scale of the latents is estimated
 
 
 def export_run(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
-    """config.json and weights; diffusers wants images 2 x - 1, in [-1, 1], and gives such.
+    """Write config.json and weights; return their paths.
 
-    Its scaling_factor brings the latents of the run's training images (`data` says where they are
-    now) to a standard deviation of 1, over all channels and places together.
+    diffusers takes and returns images in [-1, 1]. The scaling_factor brings the latents of the
+    run's training images to a standard deviation of 1 over all channels and positions. data: where
+    these images are now.
 
     Raises: Error if the run's networks are not those of an image_autoencoder.
     """
@@ -32,14 +33,10 @@ def export_run(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
             f"{run.path} is a run of {run.metadata['recipe']}, whose networks diffusers does not "
             "know; give a run of `latentia train image_autoencoder`."
         )
-    latent_table, plan = (
-        encode_split(model, run.images(data).split("train"), MAX_IMAGES),
-        encoder.architecture,
-    )
-    spread = np.sqrt(
-        np.square(latent_table.sd, dtype="f8").mean() + latent_table.mean.var(dtype="f8")
-    )
+    table = encode_split(model, run.images(data).split("train"), MAX_IMAGES)
+    sd = np.sqrt(np.square(table.sd, dtype="f8").mean() + table.mean.var(dtype="f8"))
     channels, height, width = encoder.image_shape
+    plan = encoder.architecture
     config = {
         "_class_name": MODEL_CLASS,
         "act_fn": "silu",
@@ -52,7 +49,7 @@ def export_run(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
         "mid_block_add_attention": plan.attention,
         "norm_num_groups": plan.norm_groups,
         "sample_size": max(height, width),
-        "scaling_factor": float(plan.scale / spread),
+        "scaling_factor": float(plan.scale / sd),
         "shift_factor": plan.shift or None,
         "use_quant_conv": plan.use_quant_conv,
         "use_post_quant_conv": plan.use_post_quant_conv,
@@ -64,12 +61,12 @@ def export_run(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
     }
     out.mkdir(parents=True, exist_ok=True)
     atomic_write(out / WEIGHTS_FILE, save(tensors, {"format": "pt"}))
-    write_json(out / CONFIG_FILE, config)  # last: without it the folder is none of diffusers
+    write_json(out / CONFIG_FILE, config)  # last: diffusers loads no folder without it
     return [out / CONFIG_FILE, out / WEIGHTS_FILE]
 
 
 def to_diffusers_name(key: str) -> str:
-    """Of a tensor of ours: `engine.pretrained.own_name` undone."""
-    stem, _, remainder = key.partition(".")
-    quant_prefix = {"encoder": "quant_conv.", "decoder": "post_quant_conv."}[stem]
-    return remainder if remainder.startswith(quant_prefix) else key
+    """Return diffusers' name of a tensor, the inverse of `runs.diffusers.rename_tensor`."""
+    stem, _, name = key.partition(".")
+    prefix = {"encoder": "quant_conv.", "decoder": "post_quant_conv."}[stem]
+    return name if name.startswith(prefix) else key

@@ -1,4 +1,4 @@
-"""A run on the hub: what others need to draw and encode with it, and no path of this machine."""
+"""Upload of a run to the hub: weights, settings and metrics, without folders of this machine."""
 
 import json
 import re
@@ -21,23 +21,21 @@ from latentia.runs.hub import (
 )
 from latentia.training.checkpoint import write_json
 
-FOLDER_PATTERN = re.compile(
-    r"(?<![\w.:/])/(?:[^\s/'\"()]+/)+"
-)  # of full paths, down to their last name
+FOLDER_PATTERN = re.compile(r"(?<![\w.:/])/(?:[^\s/'\"()]+/)+")  # absolute path up to its last name
 
 
 def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: bool = False) -> str:
-    """Upload a run to OWNER/NAME, which is made if it is not there; returns its address.
+    """Upload a run to OWNER/NAME, which is created if it does not exist; return its address.
 
-    shown: what people look at, README.md and pictures, by its path.
+    pages: README.md and pictures, by path in the repository.
 
-    Raises: Error if there is no token, the run cannot be shared, the hub refuses it, or something
-    else than a run is there, which would be replaced.
+    Raises: Error if there is no token, the run cannot be shared, the hub refuses it, or the
+    repository holds files of another kind, which the upload would delete.
     """
     from huggingface_hub import HfApi
 
-    with tempfile.TemporaryDirectory() as temporary_folder:
-        folder = Path(temporary_folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         stage_run(run, folder)
         for path, content in pages.items():
             (folder / path).parent.mkdir(exist_ok=True)
@@ -47,10 +45,10 @@ def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: boo
         try:
             with silence_hub():
                 address = api.create_repo(name, private=private or None, exist_ok=True)
-                hub_files = [sibling.rfilename for sibling in api.model_info(name).siblings or ()]
-                if unknown_files := list_unknown_files(hub_files):
+                files = [sibling.rfilename for sibling in api.model_info(name).siblings or ()]
+                if unknown := list_unknown_files(files):
                     raise Error(
-                        f"{PREFIX}{name} holds {unknown_files[0]}, which no run has, and nothing was "
+                        f"{PREFIX}{name} holds {unknown[0]}, which no run has, and nothing was "
                         "written, since all there would be replaced; give a new name."
                     )
                 api.upload_folder(
@@ -58,32 +56,31 @@ def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: boo
                 )
         except Error:
             raise
-        except Exception as problem:  # the network's errors change with the version of its library
-            raise Error(f"{PREFIX}{name} was not written: {format_hub_error(problem)}") from problem
+        except Exception as error:  # the hub's errors change with the version of its library
+            raise Error(f"{PREFIX}{name} was not written: {format_hub_error(error)}") from error
     return str(address)
 
 
 def check_repository(name: str) -> str:
-    """OWNER/NAME. Raises: Error if it is none, or nobody is logged in."""
+    """Return OWNER/NAME. Raises: Error if it has another form, or there is no token."""
     from huggingface_hub import get_token
 
-    repository_name = parse_repository(name)
+    repository = parse_repository(name)
     if get_token() is None:
         raise Error(
-            "The hub wants to know who you are and there is no token: log in once with `hf auth "
-            "login`, or set HF_TOKEN to one that may write."
+            "The hub needs a token and there is none: log in once with `hf auth login`, or set "
+            "HF_TOKEN to a token with write access."
         )
-    return repository_name
+    return repository
 
 
 def stage_run(run: RunFolder, folder: Path) -> None:
-    """Weights, settings and figures, of the run and of the one that it was built on."""
+    """Copy weights, settings and metrics of a run and of its autoencoder to a folder."""
     for source, target in ((run.path, folder), (run.path / AUTOENCODER, folder / AUTOENCODER)):
         if (source / "run.json").exists():
             target.mkdir(exist_ok=True)
-            write_json(
-                target / "run.json", strip_folders(json.loads((source / "run.json").read_text()))
-            )
+            metadata = json.loads((source / "run.json").read_text())
+            write_json(target / "run.json", strip_folders(metadata))
             if (source / MODEL_FILES[1]).exists():
                 shutil.copyfile(source / MODEL_FILES[1], target / MODEL_FILES[1])
     if (run.path / "evaluation.json").exists():
@@ -91,17 +88,17 @@ def stage_run(run: RunFolder, folder: Path) -> None:
 
 
 def strip_folders(metadata: Any) -> Any:
-    """Without the folders of this machine; the recipe's source stays as it is."""
+    """Return metadata without folders of this machine; the recipe's source stays as it is."""
     if isinstance(metadata, dict):
-        stripped_entries = {
+        entries = {
             k: v if k == "source" and "\n" in str(v) else strip_folders(v)
             for k, v in metadata.items()
         }
-        return stripped_entries | (
-            {AUTOENCODER: AUTOENCODER} if AUTOENCODER in stripped_entries else {}
-        )
+        return entries | ({AUTOENCODER: AUTOENCODER} if AUTOENCODER in entries else {})
     if isinstance(metadata, list):
         return [strip_folders(each) for each in metadata]
-    if isinstance(metadata, str) and Path(metadata).is_absolute():  # whatever blanks are in it
+    if not isinstance(metadata, str):
+        return metadata
+    if Path(metadata).is_absolute():  # a path may contain blanks, which the pattern does not match
         return Path(metadata).name
-    return FOLDER_PATTERN.sub("", metadata) if isinstance(metadata, str) else metadata
+    return FOLDER_PATTERN.sub("", metadata)

@@ -1,4 +1,4 @@
-"""Encoder, decoder, generator or whole sampler as ONNX, compared with PyTorch before it is kept."""
+"""Export of encoder, decoder, generator or sampler to ONNX, compared with PyTorch."""
 
 import json
 import logging
@@ -18,20 +18,20 @@ from torch import Tensor, nn
 from latentia.core.contract import HasGenerator, HasLatents, HasTrajectory
 from latentia.core.errors import Error
 from latentia.core.seeding import make_generator
-from latentia.export.readme import format_guide
+from latentia.export.readme import format_readme
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import list_classes
 from latentia.training.checkpoint import atomic_path, atomic_write
 
 OPSET = 18
-TOLERANCE = 1e-4  # of the largest value of an output, or of 1 where all are smaller
-BATCH_SIZES = (1, 64)
+TOLERANCE = 1e-4  # share of an output's largest value, or of 1 where all values are smaller
+BATCH_SIZES = (1, 64)  # of the comparison with PyTorch
 
 InputSampler = Callable[[int, torch.Generator], Tensor]
 
 
 class ModelPart(NamedTuple):
-    """One file: a module of tensors, what goes in, n rows each, and the names of what comes out."""
+    """A module that becomes one file; inputs: a sampler of n rows for each input, by name."""
 
     name: str
     module: nn.Module
@@ -41,8 +41,10 @@ class ModelPart(NamedTuple):
 
 
 class ExportedFile(NamedTuple):
-    """A file that was compared: its inputs and outputs with their shapes, and by how much it
-    differs from PyTorch at most, over BATCHES."""
+    """A written file with the shapes of its inputs and outputs, by name.
+
+    difference: the largest difference from PyTorch, in units of TOLERANCE's scale.
+    """
 
     path: Path
     inputs: dict[str, str]
@@ -52,7 +54,7 @@ class ExportedFile(NamedTuple):
 
 
 class FunctionModule(nn.Module):
-    """Tensors to tensors; `parts` are those whose weights the function uses."""
+    """A function of tensors as a module; parts: modules whose weights the function uses."""
 
     def __init__(self, function: Callable[..., Any], *parts: nn.Module):
         super().__init__()
@@ -63,50 +65,42 @@ class FunctionModule(nn.Module):
 
 
 def export_run(run: RunFolder, out: Path) -> list[ExportedFile]:
-    """The parts of a run's model in a folder, and README.md on how to call them without PyTorch.
+    """Write the parts of a run's model to a folder, and README.md on calling them without PyTorch.
 
-    Raises: Error if the model has no such part, or one does not do in onnxruntime what it does in
-    PyTorch; then it is not written.
+    Raises: Error if the model has no part to export, or onnxruntime's output differs from
+    PyTorch's (that file is not written).
     """
     model = run.model()
-    model_parts = split_model(model, run.metadata["images"]["shape"])
-    if class_names := list_classes(run, model):
-        model_parts[0].metadata["classes"] = class_names
+    parts = split_model(model, run.metadata["images"]["shape"])
+    if classes := list_classes(run, model):
+        parts[0].metadata["classes"] = classes
     out.mkdir(parents=True, exist_ok=True)
-    files = [export_part(part, out / f"{part.name}.onnx") for part in model_parts]
+    files = [export_part(part, out / f"{part.name}.onnx") for part in parts]
     title = f"latentia {version('latentia')}, onnxruntime {onnxruntime.__version__}, opset {OPSET}"
-    atomic_write(out / "README.md", format_guide(run, files, title).encode())
+    atomic_write(out / "README.md", format_readme(run, files, title).encode())
     return files
 
 
 def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
-    """By what the model can do with images (c, h, w).
+    """Return the parts of a model that can be exported; shape: (c, h, w) of its images.
 
-    Raises: Error if it can do nothing of it.
+    Raises: Error if there is none.
     """
     if isinstance(model, HasTrajectory) and hasattr(model, "denoise_steps"):
         return [make_sampler_part(model), *split_model(model.autoencoder, shape)]
     if isinstance(model, HasLatents):
-        image_inputs = {"image": lambda n_rows, rng: torch.rand(n_rows, *shape, generator=rng)}
+        images = {"image": lambda n, rng: torch.rand(n, *shape, generator=rng)}
         encoder = FunctionModule(lambda image: tuple(model.encode(image)), model)  # pyright: ignore
         decoder = FunctionModule(model.decode, model)  # pyright: ignore
+        latents = {"z": make_normal_sampler(model.latent_shape)}
         return [
-            ModelPart("encoder", encoder, image_inputs, ("mean", "logvar"), {}),
-            ModelPart(
-                "decoder", decoder, {"z": make_normal_sampler(model.latent_shape)}, ("image",), {}
-            ),
+            ModelPart("encoder", encoder, images, ("mean", "logvar"), {}),
+            ModelPart("decoder", decoder, latents, ("image",), {}),
         ]
     if isinstance(model, HasGenerator):
         module = FunctionModule(lambda noise: model.generate(noise).clamp(0, 1), model)  # pyright: ignore
-        return [
-            ModelPart(
-                "generator",
-                module,
-                {"noise": make_normal_sampler(model.noise_shape)},
-                ("image",),
-                {},
-            )
-        ]
+        inputs = {"noise": make_normal_sampler(model.noise_shape)}
+        return [ModelPart("generator", module, inputs, ("image",), {})]
     raise Error(
         f"A {type(model).__name__} has no encoder, generator or sampler to export; give a run of "
         "a VAE, a GAN, a VAE-GAN or a learned prior."
@@ -114,24 +108,17 @@ def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
 
 
 def make_sampler_part(model: Any) -> ModelPart:
-    """From noise through every step to the image; the condition, if there is one, beside it."""
-    inputs, metadata = (
-        {"noise": make_normal_sampler(model.latent_shape)},
-        {"sampler": model.sampling.sampler},
-    )
-    metadata |= {"steps": model.sampling.steps}
-    if model.classes:
-        shares = [round(share, 6) for share in model.shares.tolist()]
-        metadata |= {"guidance": model.sampling.guidance, "shares": shares}
-        inputs["condition"] = lambda n_rows, draw_images: torch.randint(
-            model.classes, (n_rows,), generator=draw_images
-        )
+    """Return the part from noise, and the condition if there is one, to the image."""
+    inputs = {"noise": make_normal_sampler(model.latent_shape)}
+    metadata = {"sampler": model.sampling.sampler, "steps": model.sampling.steps}
+    if model.condition is not None:
+        metadata["guidance"] = model.sampling.guidance
+    if n_classes := model.num_classes:
+        metadata["shares"] = [round(share, 6) for share in model.shares.tolist()]
+        inputs["condition"] = lambda n, rng: torch.randint(n_classes, (n,), generator=rng)
     elif model.condition is not None:
-        metadata |= {"guidance": model.sampling.guidance}
         shape = model.condition.shape
-        inputs["condition"] = lambda n_rows, draw_images: torch.rand(
-            n_rows, *shape, generator=draw_images
-        )
+        inputs["condition"] = lambda n, rng: torch.rand(n, *shape, generator=rng)
 
     def refuse_noise(step: int) -> Tensor:
         raise Error(
@@ -140,37 +127,34 @@ def make_sampler_part(model: Any) -> ModelPart:
         )
 
     def draw_images(noise: Tensor, condition: Tensor | None = None) -> Tensor:
-        condition_embedding = None if condition is None else model.condition(condition)
+        embeddings = None if condition is None else model.condition(condition)
         sampling = replace(model.sampling, **({"guidance": 0.0} if condition is None else {}))
-        *_, z = model.denoise_steps(noise, condition_embedding, sampling, refuse_noise)
+        *_, z = model.denoise_steps(noise, embeddings, sampling, refuse_noise)
         return model.autoencoder.decode(z)
 
-    return ModelPart(
-        "sampler",
-        FunctionModule(draw_images, model, model.autoencoder),
-        inputs,
-        ("image",),
-        metadata,
-    )
+    module = FunctionModule(draw_images, model, model.autoencoder)
+    return ModelPart("sampler", module, inputs, ("image",), metadata)
 
 
 def make_normal_sampler(shape: tuple[int, ...]) -> InputSampler:
-    return lambda n_rows, rng: torch.randn(n_rows, *shape, generator=rng)
+    return lambda n, rng: torch.randn(n, *shape, generator=rng)
 
 
 @torch.no_grad()
 def export_part(part: ModelPart, path: Path) -> ExportedFile:
-    """The file, once it has been compared; until then it has another name."""
+    """Write one file; it replaces an older one only after the comparison with PyTorch.
+
+    Raises: Error if an output differs by more than TOLERANCE.
+    """
     rng = make_generator(0, f"export/{part.name}")
-    example_inputs = tuple(sample_input(2, rng) for sample_input in part.inputs.values())
-    batch_dim = torch.export.Dim("n", min=1)
-    module = part.module.eval()
-    with atomic_path(path) as temporary_path:
+    module, examples = part.module.eval(), tuple(sample(2, rng) for sample in part.inputs.values())
+    rows = torch.export.Dim("n", min=1)
+    with atomic_path(path) as temporary:
         with silence_exporter():
             program = torch.onnx.export(
                 module,
-                example_inputs,
-                dynamic_shapes=(tuple({0: batch_dim} for _ in example_inputs),),
+                examples,
+                dynamic_shapes=(tuple({0: rows} for _ in examples),),
                 input_names=list(part.inputs),
                 output_names=list(part.outputs),
                 opset_version=OPSET,
@@ -179,29 +163,26 @@ def export_part(part: ModelPart, path: Path) -> ExportedFile:
             )
         assert program is not None
         program.model.metadata_props["latentia"] = json.dumps(part.metadata)
-        program.save(temporary_path, external_data=False)
-        session = onnxruntime.InferenceSession(temporary_path, providers=["CPUExecutionProvider"])
-        batches = [
-            {name: sample_input(batch_size, rng) for name, sample_input in part.inputs.items()}
-            for batch_size in BATCH_SIZES
-        ]
+        program.save(temporary, external_data=False)
+        session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
+        batches = [{k: sample(n, rng) for k, sample in part.inputs.items()} for n in BATCH_SIZES]
         differences = [measure_difference(module, session, inputs) for inputs in batches]
-        max_difference = float(np.max(differences))  # NaN, if one is
-        if not max_difference <= TOLERANCE:
+        difference = float(np.max(differences))  # NaN if any is NaN
+        if not difference <= TOLERANCE:
             raise Error(
-                f"{path.name} differs from PyTorch by {max_difference:.2g}, where {TOLERANCE:g} is allowed, "
-                "and was not written; export with another version of onnxruntime or torch."
+                f"{path.name} differs from PyTorch by {difference:.2g}, where {TOLERANCE:g} is "
+                "allowed, and was not written; export with another version of onnxruntime or torch."
             )
-    input_shapes, output_shapes = (
-        {tensor_info.name: "x".join(map(str, tensor_info.shape)) for tensor_info in values}
-        for values in (session.get_inputs(), session.get_outputs())
+    inputs, outputs = (
+        {info.name: "x".join(map(str, info.shape)) for info in infos}
+        for infos in (session.get_inputs(), session.get_outputs())
     )
-    return ExportedFile(path, input_shapes, output_shapes, part.metadata, max_difference)
+    return ExportedFile(path, inputs, outputs, part.metadata, difference)
 
 
 @contextmanager
 def silence_exporter() -> Iterator[None]:
-    """No warnings of the exporter on its own workings, nor that there is no torchvision."""
+    """Hide the exporter's warnings about its own code and about a missing torchvision."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -214,13 +195,12 @@ def silence_exporter() -> Iterator[None]:
 
 
 def measure_difference(module: nn.Module, session: Any, inputs: dict[str, Tensor]) -> float:
-    """The largest over outputs and values, in units of an output's largest value, at least 1."""
+    """Largest difference over outputs and values, over the output's largest value or 1."""
     expected = module(*inputs.values())
     expected = expected if isinstance(expected, tuple) else (expected,)
     outputs = session.run(None, {name: value.numpy() for name, value in inputs.items()})
     differences = [
-        np.abs(expected_output.numpy() - output).max()
-        / max(1.0, float(expected_output.abs().max()))
-        for expected_output, output in zip(expected, outputs, strict=True)
+        np.abs(a.numpy() - b).max() / max(1.0, float(a.abs().max()))
+        for a, b in zip(expected, outputs, strict=True)
     ]
     return float(np.max(differences))

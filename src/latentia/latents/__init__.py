@@ -1,1 +1,1 @@
-"""What can be done with latents: walk between them, lay them in tables."""
+"""Latent tables, traversals, interpolation, attribution and association with labels."""

@@ -1,5 +1,5 @@
-"""Which latent dimension carries which label: mutual information against permutations, and how well
-the label can be read from the first dimensions."""
+"""Association of latent dimensions with labels: mutual information, tested by permutation, and the
+accuracy of predicting a label from the first dimensions."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -16,13 +16,14 @@ from latentia.core.seeding import derive_seed
 from latentia.core.text import pluralize
 from latentia.latents.encoding import LatentTable
 
-MIN_IMAGES, MAX_SCORED_IMAGES = 20, 5000  # images; of the cross-validation, evenly spaced
+MIN_IMAGES = 20
+MAX_SCORED_IMAGES = 5000  # images of the cross-validation, evenly spaced
 FOLDS, NEIGHBORS = 5, 15
 SIGNIFICANCE_LEVEL = 0.05
 
 
 class PredictionScore(NamedTuple):
-    """Accuracy, or R^2, out of fold; with its 95 % interval over images."""
+    """Out-of-fold accuracy or R^2 with its 95 % interval over images."""
 
     value: float
     low: float
@@ -31,18 +32,19 @@ class PredictionScore(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelAssociation:
-    """One label against every dimension; arrays (d,), in the model's order of dimensions.
+    """Association of one label with every dimension; arrays (d,) in the model's order.
 
-    p: the share of permutations whose largest information over all dimensions is as large: below
-    LEVEL in any dimension with probability LEVEL at most if the label is independent of all.
+    p: share of permutations whose largest information over all dimensions is at least as large.
+    If the label is independent of the latents, the probability that any dimension has p <= 0.05
+    is at most 0.05.
     """
 
     label: str
     kind: str  # "class" or "number"
-    information: np.ndarray  # nats, less what permuted labels give on average
+    information: np.ndarray  # nats, minus the mean for permuted labels
     p: np.ndarray
-    scores: list[PredictionScore]  # from the first 1, 2, ... dimensions by rate
-    chance: float  # share of the largest class; 0 for R^2
+    scores: list[PredictionScore]  # from the first 1, 2, ... dimensions by rate (KL)
+    chance: float  # accuracy of the largest class; 0 for R^2
     n: int
 
     def to_json(self) -> dict[str, Any]:
@@ -55,7 +57,7 @@ class LabelAssociation:
 
 
 class AssociationResult(NamedTuple):
-    """order: the dimensions by rate; notes: columns that say nothing, and why."""
+    """Associations of all labels; notes: the columns that are left out, and why."""
 
     associations: list[LabelAssociation]
     dims_by_kl: list[int]
@@ -82,11 +84,12 @@ def associate_labels(
     permutations: int = 200,
     seed: int = 0,
 ) -> AssociationResult:
-    """Every label column against the posterior means, read from at most the first k of them.
+    """Measure the association of every label column with the posterior means.
 
-    Integers with class names, or of at most 20 different values, are classes; the rest numbers.
+    max_dims: predict labels from the first 1, 2, ... up to so many dimensions. Integers with class
+    names, or of at most 20 different values, are classes; all other labels are numbers.
 
-    Raises: Error if images, k or permutations are too few, or no column can be used.
+    Raises: Error if images, max_dims or permutations are too few, or no column can be used.
     """
     n = len(table.mean)
     if n < MIN_IMAGES:
@@ -99,19 +102,20 @@ def associate_labels(
             f"--k is {max_dims}; it must be at least 1, the number of dimensions to read from."
         )
     if permutations < 1 / SIGNIFICANCE_LEVEL - 1:
+        least = round(1 / SIGNIFICANCE_LEVEL) - 1
         raise Error(
-            f"--permutations is {permutations}; give at least {round(1 / SIGNIFICANCE_LEVEL) - 1}: fewer cannot"
-            f" show anything at the level {SIGNIFICANCE_LEVEL}."
+            f"--permutations is {permutations}; give at least {least}: fewer cannot show anything "
+            f"at the level {SIGNIFICANCE_LEVEL}."
         )
     associations, notes = [], []
     for name, values in columns.items():
         if values.ndim > 1:
             continue
         kind = infer_column_type(values, (classes or {}).get(name))
-        value_count = len(np.unique(values))
-        if value_count < 2 or (kind == "class" and value_count > n / 2):
-            value_count_text = pluralize(value_count, "different value")
-            notes.append(f"{name} is left out: {value_count_text} in {pluralize(n, 'image')}.")
+        count = len(np.unique(values))
+        if count < 2 or (kind == "class" and count > n / 2):
+            different = pluralize(count, "different value")
+            notes.append(f"{name} is left out: {different} in {pluralize(n, 'image')}.")
             continue
         if not np.isfinite(values).all():
             notes.append(f"{name} is left out: it holds NaN or infinity.")
@@ -134,68 +138,58 @@ def measure_association(
     permutations: int,
     seed: int,
 ) -> LabelAssociation:
+    """Measure the association of one label column with the posterior means."""
     n = len(values)
-    bins = max(2, min(20, round(n ** (1 / 3))))
-    binned_dims = np.stack([assign_quantile_bins(column, bins) for column in table.mean.T], 1)
+    n_bins = max(2, min(20, round(n ** (1 / 3))))
+    bins = np.stack([assign_quantile_bins(column, n_bins) for column in table.mean.T], 1)
     label = np.unique(values, return_inverse=True)[1]
     if kind == "number":
-        label = assign_quantile_bins(values, bins)
-    observed_information = mutual_information(binned_dims, label)
+        label = assign_quantile_bins(values, n_bins)
+    information = mutual_information(bins, label)
     rng = np.random.default_rng(derive_seed(seed, f"permutation of {name}"))
-    null_information = np.stack(
-        [mutual_information(binned_dims, rng.permutation(label)) for _ in range(permutations)]
-    )
-    largest_null = null_information.max(
-        1
-    )  # over dimensions: one p for each that holds for all together
-    p = (1 + (largest_null[:, None] >= observed_information - 1e-12).sum(0)) / (1 + permutations)
+    null = np.stack([mutual_information(bins, rng.permutation(label)) for _ in range(permutations)])
+    largest = null.max(1)[:, None]  # over dimensions: each p then accounts for all dimensions
+    p = (1 + (largest >= information - 1e-12).sum(0)) / (1 + permutations)
     rows = np.linspace(0, n - 1, min(n, MAX_SCORED_IMAGES)).round().astype(int)
     inputs = table.mean[rows][:, table.dims_by_kl].astype(np.float64)
     scores = [
         score_prediction(inputs[:, :j], values[rows], kind, seed)
         for j in range(1, min(max_dims, inputs.shape[1]) + 1)
     ]
-    chance = np.bincount(label).max() / n if kind == "class" else 0.0
-    return LabelAssociation(
-        name, kind, observed_information - null_information.mean(0), p, scores, float(chance), n
-    )
+    chance = float(np.bincount(label).max() / n) if kind == "class" else 0.0
+    return LabelAssociation(name, kind, information - null.mean(0), p, scores, chance, n)
 
 
 def score_prediction(
     inputs: np.ndarray, values: np.ndarray, kind: str, seed: int
 ) -> PredictionScore:
-    """Out-of-fold accuracy or R^2 of the nearest neighbours: no shape of the relation is assumed,
-    and a dimension counts by its spread, so that dead ones are not blown up to noise.
+    """Out-of-fold accuracy or R^2 of a nearest-neighbor prediction.
 
-    Intervals: Wilson's for accuracy, a percentile bootstrap over images for R^2.
+    It assumes no shape of the relation. Dimensions keep their scale, so that dead dimensions are
+    not amplified to noise. Intervals: Wilson's for accuracy, a percentile bootstrap over images
+    for R^2.
     """
     from scipy.stats import binomtest, bootstrap
     from sklearn.model_selection import KFold, cross_val_predict
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
-    model = (KNeighborsClassifier if kind == "class" else KNeighborsRegressor)(
-        min(NEIGHBORS, len(values) // 2)
-    )
+    model_class = KNeighborsClassifier if kind == "class" else KNeighborsRegressor
+    model, n = model_class(min(NEIGHBORS, len(values) // 2)), len(values)
     folds = KFold(FOLDS, shuffle=True, random_state=seed)
-    guess = np.asarray(cross_val_predict(model, inputs, values, cv=folds))
+    predictions = np.asarray(cross_val_predict(model, inputs, values, cv=folds))
     if kind == "class":
-        correct_count = int(np.count_nonzero(guess == values))
-        interval = binomtest(correct_count, len(values)).proportion_ci(method="wilson")
-        return PredictionScore(
-            correct_count / len(values), float(interval.low), float(interval.high)
-        )
+        correct = int(np.count_nonzero(predictions == values))
+        interval = binomtest(correct, n).proportion_ci(method="wilson")
+        return PredictionScore(correct / n, float(interval.low), float(interval.high))
     truth = values.astype(np.float64)
 
     def r2(targets: np.ndarray, predictions: np.ndarray, axis: int = -1) -> Any:
         residual = np.square(targets - predictions).sum(axis)
         return 1 - residual / np.square(targets - targets.mean(axis, keepdims=True)).sum(axis)
 
+    rng = np.random.default_rng(derive_seed(seed, "bootstrap"))
     interval = bootstrap(
-        (truth, guess),
-        r2,
-        paired=True,
-        n_resamples=500,
-        method="percentile",
-        rng=np.random.default_rng(derive_seed(seed, "bootstrap")),
+        (truth, predictions), r2, paired=True, n_resamples=500, method="percentile", rng=rng
     ).confidence_interval
-    return PredictionScore(float(r2(truth, guess)), float(interval.low), float(interval.high))
+    score = float(r2(truth, predictions))
+    return PredictionScore(score, float(interval.low), float(interval.high))

@@ -1,4 +1,4 @@
-"""How each pixel answers to each latent dimension."""
+"""Attribution: how each pixel changes with each latent dimension."""
 
 from collections.abc import Sequence
 
@@ -18,15 +18,17 @@ def attribute_pixels(
     dims: Sequence[int],
     scales: Sequence[float] | None = None,
 ) -> Float[Tensor, "k c h w"]:
-    """d pixel / d z_k of the expected image at the image's posterior mean, by forward mode, times
-    `per` of each dimension (default 1): with `Codes.spread`, the change of a pixel, in units of
-    white, as the dimension moves by one standard deviation of the data set, to first order.
+    """Return d pixel / d z_k times the scale of dimension k, by forward-mode differentiation.
+
+    The derivative is that of the decoded image at the image's posterior mean. scales: one for each
+    dimension (default 1). With `LatentTable.aggregate_sd` as scales, a value is the change of the
+    pixel (1 is white) to first order as the dimension moves by one standard deviation of the data.
     """
     mean = model.encode(image).mean
     maps = []
-    for position, dim in enumerate(dims):
+    for k, dim in enumerate(dims):
         direction = torch.zeros_like(mean)
-        direction.view(-1)[dim] = 1.0 if scales is None else float(scales[position])
-        with sdpa_kernel(SDPBackend.MATH):  # the fast attention knows no forward mode
+        direction.view(-1)[dim] = 1.0 if scales is None else float(scales[k])
+        with sdpa_kernel(SDPBackend.MATH):  # the fast attention kernels have no forward mode
             maps.append(jvp(model.decode, (mean,), (direction,))[1])
     return torch.cat(maps)

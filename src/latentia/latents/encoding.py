@@ -1,4 +1,4 @@
-"""Latent coordinates of a set of images, dimensions in a row, and which of them carry most."""
+"""Posteriors of a set of images as a table, and the order and names of latent dimensions."""
 
 import math
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
 
-MAX_BATCH_SIZE = 256  # images that are encoded, at most
-SAMPLE = 5000  # images that stand for the aggregate posterior
+MAX_BATCH_SIZE = 256  # images encoded at once
+SAMPLE = 5000  # images that the aggregate posterior is estimated from
 
 
 class LatentTable(NamedTuple):
-    """Posteriors, (n, d) float32: mean, standard deviation, and KL to N(0, I) in nats."""
+    """Posterior means, standard deviations and KL to N(0, I) in nats, each (n, d) float32."""
 
     mean: np.ndarray
     sd: np.ndarray
@@ -30,12 +30,12 @@ class LatentTable(NamedTuple):
 
     @property
     def dims_by_kl(self) -> list[int]:
-        """Dimensions by rate, largest first."""
+        """Dimensions by rate (KL), largest first."""
         return np.argsort(-self.kl_per_dim, kind="stable").tolist()
 
     @property
     def aggregate_sd(self) -> np.ndarray:
-        """Standard deviation of the aggregate posterior, the mean of all posteriors, (d,)."""
+        """Standard deviation of the aggregate posterior, a mixture of all posteriors (d,)."""
         return np.sqrt(self.mean.var(0, dtype=np.float64) + np.square(self.sd.astype("f8")).mean(0))
 
 
@@ -43,20 +43,18 @@ class LatentTable(NamedTuple):
 def encode_split(
     model: HasLatents, split: Split, limit: int | None = None, batch_size: int | None = None
 ) -> LatentTable:
-    """The posteriors of a split's images, or of `most` of them, evenly spaced in its order.
-
-    size: images a batch.
-    """
+    """Encode every image of a split, or `limit` images evenly spaced in its order."""
     rows = evenly_spaced_rows(len(split), limit)
-    # made beforehand: pieces kept between a network's temporaries fragment the heap, 3 kB a row
+    # allocated in one piece: chunks kept between a network's temporaries fragment the heap, by
+    # 3 kB a row
     table = LatentTable(*np.empty((3, len(rows), math.prod(model.latent_shape)), np.float32))
-    batch_size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
-    for first in range(0, len(rows), batch_size):
-        batch_rows = slice(first, first + batch_size)
-        posterior = model.encode(split.get_batch(rows[batch_rows]).image)
-        table.mean[batch_rows] = to_flat_array(posterior.mean)
-        table.sd[batch_rows] = to_flat_array(posterior.sd)
-        table.kl[batch_rows] = to_flat_array(posterior.kl_per_dim())
+    size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
+    for first in range(0, len(rows), size):
+        batch = slice(first, first + size)
+        posterior = model.encode(split.get_batch(rows[batch]).image)
+        table.mean[batch] = to_flat_array(posterior.mean)
+        table.sd[batch] = to_flat_array(posterior.sd)
+        table.kl[batch] = to_flat_array(posterior.kl_per_dim())
     return table
 
 
@@ -65,32 +63,32 @@ def to_flat_array(x: torch.Tensor) -> np.ndarray:
 
 
 def name_dims(shape: tuple[int, ...]) -> list[str]:
-    """Of each dimension: "3" in a vector, "channel_row_column" in a map."""
+    """Name each latent dimension: "3" in a vector, "channel_row_column" in a map."""
     return ["_".join(map(str, index)) for index in np.ndindex(*shape)]
 
 
 def parse_dims(text: str | None, dims_by_kl: list[int]) -> list[int]:
-    """ "top:8": the first eight of the order; "0,3,5": these; None: the first eight, or all.
+    """Parse the option --dims; dims_by_kl: all dimensions, by rate.
 
-    Raises: Error if it is neither, or such a dimension does not exist.
+    "top:8" is the first eight by rate, "0,3,5" are these dimensions, None means top:8 or all.
+
+    Raises: Error if the text is neither, or such a dimension does not exist.
     """
     if text is None:
         return dims_by_kl[:8]
     prefix, _, count = text.partition(":")
-    number_texts = [count] if prefix == "top" else text.split(",")
-    dim_count = len(dims_by_kl)
+    n, is_top = len(dims_by_kl), prefix == "top"
     try:
-        dims = [int(number) for number in number_texts]
+        dims = [int(number) for number in ([count] if is_top else text.split(","))]
     except ValueError:
         dims = []
-    is_valid = dims and (dims[0] > 0 if prefix == "top" else all(0 <= k < dim_count for k in dims))
-    if is_valid and prefix == "top" and dims[0] > dim_count:
+    if is_top and dims and dims[0] > n:
         raise Error(
-            f"--dims is {text}; there are {pluralize(dim_count, 'dimension')}: give top:{dim_count} for all."
+            f"--dims is {text}; there are {pluralize(n, 'dimension')}: give top:{n} for all."
         )
-    if not is_valid:
+    if not dims or not (dims[0] > 0 if is_top else all(0 <= k < n for k in dims)):
         raise Error(
             f"--dims is {text}; give top:8 for the eight of highest rate, or numbers from 0 to"
-            f" {dim_count - 1} such as 0,3."
+            f" {n - 1} such as 0,3."
         )
-    return dims_by_kl[: dims[0]] if prefix == "top" else dims
+    return dims_by_kl[: dims[0]] if is_top else dims

@@ -1,4 +1,4 @@
-"""Walks through the latents of images."""
+"""Interpolation between images in the latent space."""
 
 import torch
 from jaxtyping import Float
@@ -7,40 +7,43 @@ from torch import Tensor
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 
-MIN_SINE = 1e-6  # of the sine of an angle: below, there is no one arc
+MIN_SINE = 1e-6  # sine of an angle: below it the arc between two vectors is not unique
 
 
 @torch.no_grad()
 def interpolate_images(
     model: HasLatents, images: Float[Tensor, "n c h w"], steps: int, *, spherical: bool = False
 ) -> Float[Tensor, "path c h w"]:
-    """Decoded points from each posterior mean to the next, `steps` a leg with both of its ends:
-    (n - 1) (steps - 1) + 1 of them. Each image's own place is its reconstruction, to the bit.
+    """Decode the path from each image's posterior mean to the next.
+
+    steps: images from one posterior mean to the next, both ends included. The path has
+    (n - 1) (steps - 1) + 1 images. At each posterior mean it is the reconstruction, bit for bit.
 
     Raises: Error if images or steps are fewer than 2.
     """
     if len(images) < 2 or steps < 2:
         parameter, count = ("images", len(images)) if len(images) < 2 else ("--steps", steps)
         raise Error(
-            f"{parameter}: {count}; give at least 2, so that a walk has a start and an end."
+            f"{parameter}: {count}; give at least 2, so that a path has a start and an end."
         )
     means = model.encode(images).mean
     reconstructions = model.decode(means)  # in one batch, as `reconstruct` does: the same bits
     fractions = torch.linspace(0, 1, steps)[1:-1].tolist()
-    interpolate_pair = slerp if spherical else torch.lerp
+    interpolate = slerp if spherical else torch.lerp
     path = [reconstructions[:1]]
     for k in range(len(means) - 1):
-        points = [interpolate_pair(means[k], means[k + 1], fraction) for fraction in fractions]
-        path += [model.decode(torch.stack(points))] if points else []
+        z = [interpolate(means[k], means[k + 1], fraction) for fraction in fractions]
+        path += [model.decode(torch.stack(z))] if z else []
         path.append(reconstructions[k + 1 : k + 2])
     return torch.cat(path)
 
 
 def slerp(a: Tensor, b: Tensor, fraction: float) -> Tensor:
-    """sin((1-t) w) / sin w a + sin(t w) / sin w b, w the angle between a and b; Shoemake 1985,
-    section 3.3. Where they are parallel or one is 0, the straight line.
+    """sin((1-t) w) / sin w a + sin(t w) / sin w b, w the angle of a and b; Shoemake 1985, 3.3.
+
+    If a and b are parallel, or one is 0, this is linear interpolation.
     """
-    ends = [end.double().flatten() for end in (a, b)]  # float32 cannot tell small angles
+    ends = [end.double().flatten() for end in (a, b)]  # float32 does not resolve small angles
     angle = torch.nn.functional.cosine_similarity(*ends, dim=0).clamp(-1, 1).acos()
     if angle.sin() < MIN_SINE or not (a.any() and b.any()):
         return torch.lerp(a, b, fraction)

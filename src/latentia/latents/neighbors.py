@@ -1,4 +1,4 @@
-"""Which images of a data set have latents near a given one."""
+"""Nearest neighbors of an image among the latents of a data set."""
 
 import numpy as np
 
@@ -8,8 +8,9 @@ from latentia.latents.encoding import LatentTable
 def find_neighbors(
     mean: np.ndarray, table: LatentTable, n: int, excluded_row: int | None = None
 ) -> list[tuple[int, float]]:
-    """The n rows of least Euclidean distance between posterior means, nearest first, each with the
-    distance, in units of the prior's standard deviation. but: a row to leave out.
+    """Return the n rows nearest to a posterior mean (d,), nearest first, with their distances.
+
+    Distances are Euclidean, in units of the prior's standard deviation.
     """
     distances = np.linalg.norm(table.mean - mean, axis=1)
     rows = [k for k in np.argsort(distances, kind="stable").tolist() if k != excluded_row]

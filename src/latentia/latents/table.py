@@ -1,4 +1,4 @@
-"""A table of a set of images, one row each: its posterior, rate, distortion and labels."""
+"""Latent table of a set of images, one row each: posterior, rate, distortion and labels."""
 
 import io
 import math
@@ -23,7 +23,7 @@ from latentia.latents.writers import WRITERS, Chunk, ColumnBuffer
 from latentia.training.checkpoint import atomic_path
 from latentia.training.launch import run_on_rank0
 
-THUMBNAIL_SIDE = 96  # pixels, at most, of a thumbnail
+THUMBNAIL_SIDE = 96  # pixels of a thumbnail's longer side, at most
 RESERVED_NAMES = ("key", "split", "rate", "distortion", "mu", "sd", "image", "x", "y")
 
 
@@ -36,19 +36,20 @@ def write_table(
     thumbnails: bool = False,
     batch_size: int | None = None,
 ) -> Path:
-    """.parquet, .csv or .npz with one row an image, in the split's order, without randomness.
+    """Write the latent table of a split to .parquet, .csv or .npz, one row an image in its order.
 
-    Columns: key, split, mu_* and sd_* of the posterior, rate (KL to N(0, I)), distortion
-    (-log p(image | posterior mean), so below `evaluate`'s, which draws z), both in nats, float32;
-    and the labels: text where classes have names, and their numbers as NAME_code; of an image
-    without a label, no text and -1, or NaN for a number. Of a latent map
-    the columns are mu_channel_row_column. In .npz mu and sd are arrays (n, *latent).
-    membership: the split that each image belongs to; default: this one.
-    thumbnails: parquet also carries image (PNG), mu (a vector), x and y (the first two principal
-    components of mu). Memory: a few thousand rows; the whole table, without pixels, for .npz and
-    thumbnails. Several processes encode batches in turn; the first one writes.
+    Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map),
+    rate (KL to N(0, I)) and distortion (-log p(image | posterior mean), so below that of
+    `latentia evaluate`, which draws z), both in nats, float32, and the labels. A label with class
+    names is text, with its numbers as NAME_code. An image without a label has no text and -1, or
+    NaN for a number. In .npz mu and sd are arrays (n, *latent).
 
-    Raises: Error if the ending is another or the path can't be written.
+    split_names: the split that each image belongs to (default: this one). thumbnails: a .parquet
+    file also has image (PNG), mu (a vector), and x and y (the first two principal components of
+    mu). Memory holds a few thousand rows, or the whole table without pixels for .npz and
+    thumbnails. Several processes share the batches and rank 0 writes.
+
+    Raises: Error if the suffix is another or the path cannot be written.
     """
     path = Path(path)
     if path.suffix not in WRITERS:
@@ -64,19 +65,14 @@ def write_table(
             with catch_write_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 partial_path = stack.enter_context(atomic_path(path))
-                partial_path.touch()  # what cannot be written is said before anything is encoded
-                return stack.enter_context(
-                    WRITERS[path.suffix](partial_path, model.latent_shape, n)
-                )
+                partial_path.touch()  # fails before any image is encoded
+                writer = WRITERS[path.suffix](partial_path, model.latent_shape, n)
+                return stack.enter_context(writer)
 
         writer, buffer = run_on_rank0(open_writer), ColumnBuffer(n)
         write_chunk = (buffer if thumbnails else writer).write if writer else lambda chunk: None
-        _write_chunks(
-            iterate_chunks(model, split, split_names or [split.name] * n, batch_size),
-            write_chunk,
-            n,
-            "encoding",
-        )
+        chunks = iterate_chunks(model, split, split_names or [split.name] * n, batch_size)
+        _write_chunks(chunks, write_chunk, n, "encoding")
         if thumbnails and writer:
             _write_chunks(add_thumbnails(buffer, split), writer.write, n, "thumbnails")
     return path
@@ -106,16 +102,16 @@ def _write_chunks(
 def iterate_chunks(
     model: HasLatents, split: Split, split_names: Sequence[str], batch_size: int | None = None
 ) -> Iterator[Chunk]:
-    """The table a batch at a time."""
-    chunk_size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
+    """Yield the table batch by batch."""
+    size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
 
     def encode_chunk(number: int) -> Chunk:
-        chunk_rows = slice(number * chunk_size, (number + 1) * chunk_size)
-        batch = split.get_batch(chunk_rows)
+        rows = slice(number * size, (number + 1) * size)
+        batch = split.get_batch(rows)
         posterior = model.encode(batch.image)
         return {
-            "key": split.keys[chunk_rows],
-            "split": list(split_names[chunk_rows]),
+            "key": split.keys[rows],
+            "split": list(split_names[rows]),
             "mu": to_flat_array(posterior.mean),
             "sd": to_flat_array(posterior.sd),
             "rate": posterior.kl().float().cpu().numpy(),
@@ -123,56 +119,43 @@ def iterate_chunks(
             **make_label_columns(batch.columns, split.classes),
         }
 
-    yield from distributed.map_round_robin(math.ceil(len(split) / chunk_size), encode_chunk)
+    yield from distributed.map_round_robin(math.ceil(len(split) / size), encode_chunk)
 
 
 def make_label_columns(columns: dict[str, Tensor], classes: dict[str, list[str] | None]) -> Chunk:
-    """Named classes as text and as numbers; a name that the table needs itself gets `_label`."""
-    label_columns: Chunk = {}
+    """Return named classes as text and as numbers; a reserved name gets the suffix _label."""
+    labels: Chunk = {}
     for name, values in columns.items():
-        if values.ndim > 1:  # images beside the image
+        if values.ndim > 1:  # a column of images
             continue
-        column_name = (
-            f"{name}_label" if name in RESERVED_NAMES or name.startswith(("mu_", "sd_")) else name
-        )
-        class_names, numbers = classes.get(name), values.cpu().numpy()
-        if class_names:
-            label_columns[column_name] = [
-                class_names[k] if 0 <= k < len(class_names) else "" for k in numbers.tolist()
-            ]
-            label_columns[f"{column_name}_code"] = numbers
+        is_reserved = name in RESERVED_NAMES or name.startswith(("mu_", "sd_"))
+        column, numbers = f"{name}_label" if is_reserved else name, values.cpu().numpy()
+        if names := classes.get(name):
+            labels[column] = [names[k] if 0 <= k < len(names) else "" for k in numbers.tolist()]
+            labels[f"{column}_code"] = numbers
         else:
-            label_columns[column_name] = numbers
-    return label_columns
+            labels[column] = numbers
+    return labels
 
 
 def add_thumbnails(buffer: ColumnBuffer, split: Split) -> Iterator[Chunk]:
-    """The rows with their images and their place on the map."""
+    """Yield the rows with their thumbnails and two principal components."""
     from sklearn.decomposition import PCA
 
     means = buffer.columns["mu"]
-    coordinates = np.zeros((len(means), 2), np.float32)
-    component_count = min(2, *means.shape)
-    coordinates[:, :component_count] = PCA(
-        component_count, svd_solver="covariance_eigh"
-    ).fit_transform(means.astype(np.float64))
-    for chunk_rows, chunk in buffer.iterate_chunks(split.max_batch_size(MAX_BATCH_SIZE)):
-        images = (
-            to_bytes(to_display_channels(split.get_batch(chunk_rows).image))
-            .permute(0, 2, 3, 1)
-            .numpy()
-        )
-        yield {
-            **chunk,
-            "x": coordinates[chunk_rows, 0],
-            "y": coordinates[chunk_rows, 1],
-            "image": [encode_thumbnail(image) for image in images],
-        }
+    xy = np.zeros((len(means), 2), np.float32)
+    components = min(2, *means.shape)
+    pca = PCA(components, svd_solver="covariance_eigh")
+    xy[:, :components] = pca.fit_transform(means.astype(np.float64))
+    for rows, chunk in buffer.iterate_chunks(split.max_batch_size(MAX_BATCH_SIZE)):
+        pixels = to_bytes(to_display_channels(split.get_batch(rows).image))
+        images = [encode_thumbnail(image) for image in pixels.permute(0, 2, 3, 1).numpy()]
+        yield {**chunk, "x": xy[rows, 0], "y": xy[rows, 1], "image": images}
 
 
 def encode_thumbnail(image: np.ndarray) -> bytes:
-    pillow_image = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    pillow_image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    thumbnail = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    thumbnail.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     file = io.BytesIO()
-    pillow_image.save(file, "png")
+    thumbnail.save(file, "png")
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""One image along one latent dimension at a time, as far as the data set goes."""
+"""Latent traversal: one image as one latent dimension moves over the range of the data set."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,19 +13,17 @@ from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.latents.encoding import LatentTable
 
-MAX_DEVIATION = (
-    2.0  # standard deviations, if the aggregate posterior is a Gaussian: 2.3 % to 97.7 %
-)
+MAX_DEVIATION = 2.0  # standard deviations: 2.3 % to 97.7 % of the aggregate posterior
 BATCH_SIZE = 64
 
 
 class Traversal(NamedTuple):
-    """k dimensions, s values of each; images (k, s, c, h, w) in [0, 1]."""
+    """Traversal of k dimensions over s values each; images (k, s, c, h, w) in [0, 1]."""
 
     dims: list[int]
-    kl_per_dim: np.ndarray  # (k,) nats, over the data set
-    image_values: np.ndarray  # (k,) where the image itself stands
-    levels: np.ndarray  # (s,) shares of the aggregate posterior below each value
+    kl_per_dim: np.ndarray  # (k,) nats, mean over the data set
+    image_values: np.ndarray  # (k,) posterior mean of the image itself
+    levels: np.ndarray  # (s,) quantile level of each value in the aggregate posterior
     values: np.ndarray  # (k, s)
     images: Tensor
     reconstruction: Tensor  # (1, c, h, w)
@@ -39,8 +37,9 @@ def traverse_dims(
     dims: Sequence[int],
     steps: int = 9,
 ) -> Traversal:
-    """Each row moves one dimension through quantiles of the aggregate posterior of `over`; the
-    others stay at the image's posterior mean.
+    """Move each dimension through quantiles of the table's aggregate posterior.
+
+    All other dimensions stay at the image's posterior mean.
 
     Raises: Error if steps is less than 2.
     """
@@ -51,26 +50,22 @@ def traverse_dims(
     levels = ndtr(np.linspace(-MAX_DEVIATION, MAX_DEVIATION, steps))
     values = mixture_quantiles(table.mean[:, dims], table.sd[:, dims], levels)
     z = mean.flatten(1).repeat(len(dims) * steps, 1)
-    dim_index = torch.tensor(dims).repeat_interleave(steps)
-    z[torch.arange(len(z)), dim_index] = torch.from_numpy(values).flatten().to(z)
-    decoded_images = torch.cat(
-        [model.decode(chunk.view(-1, *mean.shape[1:])) for chunk in z.split(BATCH_SIZE)]
-    )
-    image_values = mean.flatten()[dims].cpu().numpy()
-    shape = (len(dims), steps, *decoded_images.shape[1:])
+    columns = torch.tensor(dims).repeat_interleave(steps)
+    z[torch.arange(len(z)), columns] = torch.from_numpy(values).flatten().to(z)
+    chunks = [model.decode(chunk.view(-1, *mean.shape[1:])) for chunk in z.split(BATCH_SIZE)]
     return Traversal(
         dims,
         table.kl_per_dim[dims],
-        image_values,
+        mean.flatten()[dims].cpu().numpy(),
         levels,
         values,
-        decoded_images.view(shape),
+        torch.cat(chunks).unflatten(0, (len(dims), steps)),
         model.decode(mean),
     )
 
 
 def mixture_quantiles(mean: np.ndarray, sd: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Of the equal mixture of the n Gaussians in each column, (k, levels), by bisection."""
+    """Quantiles (k, s) of the equal mixture of the n Gaussians in each column, by bisection."""
     mean, sd = (x.astype(np.float64)[:, :, None] for x in (mean, sd))  # (n, k, 1)
     low = np.repeat((mean - 9 * sd).min(0), len(levels), 1)
     high = np.repeat((mean + 9 * sd).max(0), len(levels), 1)
@@ -82,5 +77,5 @@ def mixture_quantiles(mean: np.ndarray, sd: np.ndarray, levels: np.ndarray) -> n
 
 
 def interval_probabilities(mean: np.ndarray, sd: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Of the equal mixture of n Gaussians, (n,) each: its probability between the edges."""
+    """Probability between the edges, for the equal mixture of n Gaussians, (n,) each."""
     return np.diff(ndtr((edges - mean[:, None]) / sd[:, None]).mean(0))

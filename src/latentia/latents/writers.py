@@ -1,4 +1,4 @@
-"""Files that a table is written to, chunk by chunk: parquet, csv and npz."""
+"""Writers of a latent table, chunk by chunk: .parquet, .csv and .npz."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,12 +11,15 @@ from pyarrow import csv, parquet
 
 from latentia.latents.encoding import name_dims
 
-ROW_GROUP_SIZE = 4096  # rows of a row group: what is held before it is written
+ROW_GROUP_SIZE = 4096  # rows held in memory before they are written as a row group
 Chunk = dict[str, Any]  # column -> its values in row order; mu and sd (b, d)
 
 
 class ArrowWriter:
-    """mu and sd a column a dimension; beside an image mu also as a vector."""
+    """Writer of parquet and csv: mu and sd are one column a dimension.
+
+    A table with images also has mu as a column of vectors.
+    """
 
     def __init__(self, open_writer: Callable, path: Path, shape: tuple[int, ...], _: int):
         self.open_writer, self.path, self.shape = open_writer, path, shape
@@ -24,18 +27,18 @@ class ArrowWriter:
         self.buffer = ColumnBuffer(ROW_GROUP_SIZE)
 
     def write(self, chunk: Chunk) -> None:
-        if self.buffer.row_count + len(chunk["key"]) > self.buffer.capacity:
+        n = len(chunk["key"])
+        if self.buffer.row_count + n > self.buffer.capacity:
             self.flush()
-            self.buffer = ColumnBuffer(max(ROW_GROUP_SIZE, len(chunk["key"])))
+            self.buffer = ColumnBuffer(max(ROW_GROUP_SIZE, n))
         self.buffer.write(chunk)
 
     def make_table(self, chunk: Chunk) -> pa.Table:
         columns: Chunk = {}
         for name, values in chunk.items():
             if name in ("mu", "sd"):
-                columns |= {
-                    f"{name}_{k}": values[:, j] for j, k in enumerate(name_dims(self.shape))
-                }
+                dims = name_dims(self.shape)
+                columns |= {f"{name}_{k}": values[:, j] for j, k in enumerate(dims)}
             else:
                 columns[name] = values
         if "image" in chunk:
@@ -44,11 +47,10 @@ class ArrowWriter:
         return pa.table(columns)
 
     def flush(self) -> None:
-        if not self.buffer.row_count:
+        n = self.buffer.row_count
+        if not n:
             return
-        table = self.make_table(
-            {k: values[: self.buffer.row_count] for k, values in self.buffer.columns.items()}
-        )
+        table = self.make_table({k: values[:n] for k, values in self.buffer.columns.items()})
         self.writer = self.writer or self.open_writer(self.path, table.schema)
         self.writer.write_table(table)
 
@@ -63,31 +65,31 @@ class ArrowWriter:
 
 
 class ColumnBuffer:
-    """n rows in arrays made beforehand; see `codes` for why."""
+    """Columns of a table in memory; arrays are allocated at once, as in `encode_split`."""
 
     def __init__(self, capacity: int):
         self.capacity, self.row_count = capacity, 0
         self.columns: Chunk = {}
 
     def write(self, chunk: Chunk) -> None:
-        chunk_rows = slice(self.row_count, self.row_count + len(chunk["key"]))
-        self.row_count = chunk_rows.stop
+        rows = slice(self.row_count, self.row_count + len(chunk["key"]))
+        self.row_count = rows.stop
         for name, values in chunk.items():
             if isinstance(values, list):
                 self.columns.setdefault(name, []).extend(values)
                 continue
             if name not in self.columns:
                 self.columns[name] = np.empty((self.capacity, *values.shape[1:]), values.dtype)
-            self.columns[name][chunk_rows] = values
+            self.columns[name][rows] = values
 
-    def iterate_chunks(self, chunk_size: int) -> Iterator[tuple[slice, Chunk]]:
-        for start in range(0, self.capacity, chunk_size):
-            chunk_rows = slice(start, min(self.capacity, start + chunk_size))
-            yield chunk_rows, {name: values[chunk_rows] for name, values in self.columns.items()}
+    def iterate_chunks(self, size: int) -> Iterator[tuple[slice, Chunk]]:
+        for start in range(0, self.capacity, size):
+            rows = slice(start, min(self.capacity, start + size))
+            yield rows, {name: values[rows] for name, values in self.columns.items()}
 
 
 class NpzWriter:
-    """mu and sd as arrays (n, *latent); all is held and written at the end."""
+    """Writer of npz: mu and sd are arrays (n, *latent); all is held in memory until the end."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], n: int):
         self.path, self.shape = path, shape
@@ -103,7 +105,7 @@ class NpzWriter:
         columns = self.buffer.columns
         for name in ("mu", "sd"):
             columns[name] = columns[name].reshape(-1, *self.shape)
-        with self.path.open("wb") as file:  # by its name, savez would append .npz
+        with self.path.open("wb") as file:  # with a path, savez would append .npz to its name
             np.savez(file, **columns)  # pyright: ignore[reportArgumentType]
 
 

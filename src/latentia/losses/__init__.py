@@ -1,1 +1,1 @@
-"""Losses in nats per image, shape (b,), float32 whatever the network's precision."""
+"""Losses in nats per image, shape (b,), float32 in every precision of the network."""

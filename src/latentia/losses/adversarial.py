@@ -76,9 +76,8 @@ class Relativistic(AdversarialLoss):
 
     def critic_terms(self, real: Patches, *fakes: Patches) -> Terms:
         """One term: the weighted sum over the kinds of fakes."""
-        return {
-            "pair": (1.0, self.sum_kinds(real_bce(to_float32(real) - to_float32(x)) for x in fakes))
-        }
+        losses = (real_bce(to_float32(real) - to_float32(x)) for x in fakes)
+        return {"pair": (1.0, self.sum_kinds(losses))}
 
     def generator_loss(self, real: Patches | None, *fakes: Patches) -> Logits:
         assert real is not None
@@ -102,7 +101,6 @@ def with_known_gradient(value: Logits, outputs: Images, gradients: Images) -> Lo
     The backward pass of the result skips the network that computed `value`.
     """
     pairs = zip(outputs, gradients, strict=True)
-    inner = torch.stack(
-        [(to_float32(x) * gradient).flatten(1).sum(1) for x, gradient in pairs]
-    ).sum(0)
+    products = [(to_float32(x) * gradient).flatten(1).sum(1) for x, gradient in pairs]
+    inner = torch.stack(products).sum(0)
     return value.detach() + (inner - inner.detach())

@@ -1,6 +1,6 @@
-"""Divergences: what a VAE pays for its latents, as terms whose weights beta multiplies.
+"""Divergences of the posterior from the prior, as terms whose weights beta multiplies.
 
-Where others stand in its place, the rate is logged beside them, at weight 0.
+A divergence that replaces the rate logs the rate too, at weight 0.
 """
 
 import math
@@ -16,23 +16,24 @@ from latentia.core.distributed import all_reduce_sum, world_size
 from latentia.core.gaussian import LOG_2PI, DiagonalGaussian
 from latentia.core.schedules import Schedule
 
-# (posterior, its draw z, moment) -> terms
+# (posterior, a draw z of it, context) -> terms
 Divergence = Callable[[DiagonalGaussian, Tensor, StepContext], Terms]
 
 
 def kl(posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
-    """The rate, KL(q(z|x) || N(0, I)), in closed form."""
+    """The rate KL(q(z|x) || N(0, I)) in closed form."""
     return {"rate": (1.0, posterior.kl())}
 
 
 @dataclass(frozen=True)
 class KLDecomposition:
-    """The rate in three parts, weighted apart; Chen et al. 2018, arXiv 1802.04942, equation 2.
+    """The rate as three weighted terms; Chen et al. 2018, arXiv 1802.04942, equation 2.
 
-    Mutual information of image and latents, total correlation KL(q(z) || prod q(z_j)), and
-    dimension-wise KL, sum_j KL(q(z_j) || N(0, 1)), where q(z) is the mean of the posteriors of all
-    training images. Estimated by `log_aggregate`; information is what is left of the rate in closed
-    form, so that the three sum to it exactly and (1, 1, 1) is the negative ELBO.
+    They are the mutual information of image and latents, the total correlation
+    KL(q(z) || prod q(z_j)), and the dimension-wise KL, sum_j KL(q(z_j) || N(0, 1)), where q(z) is
+    the mean of the posteriors of all training images (see `log_aggregate_posterior`). Mutual
+    information is the closed-form rate minus the other two estimates, so that the three sum to the
+    rate exactly, and the weights (1, 1, 1) give the negative ELBO.
     """
 
     information_weight: float = 1.0
@@ -55,37 +56,36 @@ class KLDecomposition:
 def log_aggregate_posterior(
     posterior: DiagonalGaussian, z: Float[Tensor, "b *latent"], train_size: int
 ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b d"]]:
-    """Estimates of log q(z) and of each log q(z_j), nats, at one draw z of each posterior.
+    """Estimate log q(z) and each log q(z_j), nats, at one draw z of each posterior.
 
-    q is the mixture of n posteriors, of which b >= 2 are here (with many processes: this one's). A
-    draw's own component has its true weight 1 / n, the other b - 1 share the rest equally: unbiased
-    before the logarithm, exact at b = n; the mean over all orders of the batch of the stratified
-    estimate of Chen et al. 2018, appendix C. The logarithm lowers both (Jensen): where posteriors
-    overlap, log q(z) more, and total correlation comes out too low, where they are narrow too high.
-    For n = 2000, b = 64, d = 10 and posteriors of width 1, 0.5 and 0.3 of the means' spread it is
-    off by -0.2 of 0.5, -0.45 of 2.1 and +0.3 of 5.1 nats (tests/losses/test_divergence.py).
+    q is the equal mixture of n posteriors, of which this process's batch has b >= 2. The component
+    of a draw has its exact weight 1 / n; the other b - 1 components share the rest equally. Before
+    the logarithm the estimate is unbiased, and exact at b = n. It is the mean, over all orders of
+    the batch, of the stratified estimate of Chen et al. 2018, appendix C. The logarithm lowers both
+    (Jensen's inequality): total correlation is too low where posteriors overlap, too high where
+    they are narrow. For n = 2000, b = 64, d = 10 and posteriors of width 1, 0.5 and 0.3 of the
+    means' spread the error is -0.2 of 0.5, -0.45 of 2.1 and +0.3 of 5.1 nats
+    (tests/losses/test_divergence.py).
     """
-    mean, logvar, z = (part.flatten(1) for part in (posterior.mean, posterior.logvar, z))
+    mean, logvar, z = (x.flatten(1) for x in (posterior.mean, posterior.logvar, z))
     b = len(z)
     log_density = (z[:, None] - mean).square() * (-logvar).exp() + logvar + LOG_2PI
-    log_density = (
-        -0.5 * log_density
-    )  # (b, b, d): log density of a draw, under a component, by dimension
-    log_weight = torch.full_like(
-        log_density[..., 0], math.log((train_size - 1) / (train_size * (b - 1)))
-    )
+    log_density = -0.5 * log_density  # (b, b, d): draw, component, dimension
+    weight = (train_size - 1) / (train_size * (b - 1))
+    log_weight = torch.full_like(log_density[..., 0], math.log(weight))
     log_weight.fill_diagonal_(-math.log(train_size))
-    log_q = (log_weight + log_density.sum(2)).logsumexp(
-        1
-    )  # the weight once a component, not a dimension
+    log_q = (log_weight + log_density.sum(2)).logsumexp(1)
     return log_q, (log_weight[..., None] + log_density).logsumexp(1)
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """|mean rate of the batch - C|; Burgess et al. 2018, arXiv 1804.03599, equation 8.
+    """gamma |mean rate of the batch - C|; Burgess et al. 2018, arXiv 1804.03599, equation 8.
 
-    nats: C, a schedule over the run; weight: its gamma.
+    Parameters
+    ----------
+    target_rate : C in nats per image, a schedule over the run
+    weight : gamma
     """
 
     target_rate: Schedule
@@ -102,10 +102,13 @@ class Capacity:
 
 @dataclass(frozen=True)
 class FreeBits:
-    """sum_j max(lambda, batch mean of the rate of z_j); Kingma et al. 2016, arXiv 1606.04934, their
-    objective with free bits, whose groups are here single dimensions.
+    """Free bits, sum_j max(lambda, batch mean of the rate of z_j), for single dimensions.
 
-    nats: lambda, the rate of a dimension that costs nothing.
+    Kingma et al. 2016, arXiv 1606.04934.
+
+    Parameters
+    ----------
+    free_nats : lambda, the rate of a dimension in nats below which it costs nothing
     """
 
     free_nats: float

@@ -1,4 +1,4 @@
-"""Likelihoods p(image | latents): the distortion is their exact negative logarithm."""
+"""Likelihoods p(image | latents), whose exact negative logarithm is the distortion."""
 
 import math
 from typing import Literal
@@ -14,7 +14,7 @@ from latentia.core.tensors import to_float32
 
 
 class Likelihood(nn.Module):
-    """Takes a decoder's raw output: sigmoid before the loss would clamp its gradient (trap 3)."""
+    """Base class; it takes a decoder's raw output, since an earlier sigmoid loses gradients."""
 
     def nll(
         self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
@@ -28,24 +28,29 @@ class Likelihood(nn.Module):
 
 
 class Bernoulli(Likelihood):
-    """Cross-entropy with logits, also for grey values (then without the continuous constant)."""
+    """Bernoulli likelihood; for grey values a cross-entropy without its normalising constant."""
 
     def nll(
         self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
     ) -> Float[Tensor, " b"]:
-        pixel_nll = F.binary_cross_entropy_with_logits(
-            to_float32(output), to_float32(image), reduction="none"
-        )
-        return pixel_nll.flatten(1).sum(1)
+        logits, targets = to_float32(output), to_float32(image)
+        nll = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return nll.flatten(1).sum(1)
 
 
 class Gaussian(Likelihood):
-    """N(image; sigmoid(output), sigma^2) with its constant; one sigma for the data set.
+    """N(image; sigmoid(output), sigma^2) with its constant; all pixels share one sigma.
 
-    sigma is a number (summed squared error is sigma = sqrt(1/2)), "learned" by gradient, or
-    "optimal": the root mean squared error of each training batch, in closed form, and its running
-    average in evaluation; Rybkin et al. 2021, "Simple and effective VAE training with calibrated
-    decoders", section 3. `by_beta` adds to log sigma, a number or one a row.
+    Parameters
+    ----------
+    sigma : a number (sqrt(1/2) gives the summed squared error), "learned" by gradient, or
+        "optimal", the root mean squared error of each training batch, and its running mean in
+        evaluation (Rybkin et al. 2021, "Simple and effective VAE training with calibrated
+        decoders")
+
+    Attributes
+    ----------
+    by_beta : module whose output, a number or one per image, is added to log sigma
     """
 
     by_beta: nn.Module | None
@@ -61,12 +66,13 @@ class Gaussian(Likelihood):
             self.register_buffer("log_sigma", initial)
 
     def compute_log_sigma(self) -> Tensor:
-        """log sigma: a number or, where rows have a beta each, (b, 1, 1, 1)."""
+        """Return log sigma, a number, or (b, 1, 1, 1) if each image has its own beta."""
         if self.by_beta is None:
             return self.log_sigma
         return self.log_sigma + to_float32(self.by_beta()).view(-1, 1, 1, 1)
 
     def unclipped_mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """The mean of the Gaussian, which may lie outside [0, 1]."""
         return self.mean(output)
 
     def nll(
@@ -75,18 +81,18 @@ class Gaussian(Likelihood):
         error = (self.unclipped_mean(output) - to_float32(image)).square()
         log_sigma = self.compute_log_sigma().to(error.dtype)
         if self.sigma_rule == "optimal" and self.training:
-            # of the whole batch, whoever shares it; at the optimum sigma's own gradient is 0
+            # of the global batch; detached, since the gradient by the optimal sigma is 0
             mse = all_reduce_sum(error.detach().mean()) / world_size()
             log_sigma = 0.5 * mse.clamp_min(1e-6).log()
             self.log_sigma.lerp_(log_sigma.to(self.log_sigma.dtype), 0.05)
-        pixel_nll = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
-        return pixel_nll.flatten(1).sum(1)
+        nll = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
+        return nll.flatten(1).sum(1)
 
 
 class SymmetricGaussian(Gaussian):
-    """N(image; (output + 1) / 2, sigma^2): of networks whose images lie in [-1, 1].
+    """N(image; (output + 1) / 2, sigma^2), for networks whose outputs lie in [-1, 1].
 
-    The expected image is clipped, the distortion is not: beyond the ends it still has a gradient.
+    The expected image is clipped, the distortion is not, so that it has a gradient everywhere.
     """
 
     def unclipped_mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

@@ -1,1 +1,1 @@
-"""Measures of a trained model: float32, evaluation mode, a named split."""
+"""Metrics of a trained model, measured on a split in evaluation mode and float32."""

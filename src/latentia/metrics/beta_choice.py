@@ -1,4 +1,4 @@
-"""A beta that was chosen for a purpose, by which figures, and where a run keeps it."""
+"""A beta chosen for a purpose, the metric that chose it, and choices.json, where a run keeps it."""
 
 import json
 import math
@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import write_json
 
-CHOICES_FILE = "choices.json"  # in a run
+CHOICES_FILE = "choices.json"  # in a run folder
 
 
 class Candidate(NamedTuple):
-    """A beta, and what is reached there; error: one standard error, if it is known."""
+    """A beta and the metric's value there; error: one standard error, if it is known."""
 
     beta: float
     value: float
@@ -19,7 +19,10 @@ class Candidate(NamedTuple):
 
 
 class BetaChoice(NamedTuple):
-    """figure: what was compared; rule: how one was chosen; n: images of the split, and a note."""
+    """The beta chosen for a purpose.
+
+    figure: the metric that was compared; rule: how it decides; n: images of the split.
+    """
 
     purpose: str
     figure: str
@@ -32,29 +35,25 @@ class BetaChoice(NamedTuple):
 
     @property
     def equivalent_betas(self) -> list[float]:
-        """Other betas whose figure differs by no more than one standard error."""
-        best = self.chosen
+        """Other betas whose value differs by at most one standard error of the difference."""
+        beta, value, error = self.chosen
         return [
-            candidate.beta
-            for candidate in self.candidates
-            if candidate.beta != best.beta
-            and abs(candidate.value - best.value)
-            <= math.hypot(candidate.error or 0, best.error or 0)
+            each.beta
+            for each in self.candidates
+            if each.beta != beta
+            and abs(each.value - value) <= math.hypot(each.error or 0, error or 0)
         ]
 
 
 def save_choice(run: RunFolder, choice: BetaChoice) -> None:
-    """Beside what was chosen for other purposes, for the report."""
-    choices = {
-        **load_choices(run),
-        choice.purpose: {**choice._asdict(), "chosen": choice.chosen._asdict()},
-    }
-    choices[choice.purpose]["candidates"] = [candidate._asdict() for candidate in choice.candidates]
-    write_json(run.path / CHOICES_FILE, choices)
+    """Write a choice to the run's choices.json; choices for other purposes stay in it."""
+    record = {**choice._asdict(), "chosen": choice.chosen._asdict()}
+    record["candidates"] = [each._asdict() for each in choice.candidates]
+    write_json(run.path / CHOICES_FILE, {**load_choices(run), choice.purpose: record})
 
 
 def load_choices(run: RunFolder) -> dict[str, Any]:
-    """What was chosen so far, by purpose."""
+    """Return the choices so far, by purpose."""
     try:
         return dict(json.loads((run.path / CHOICES_FILE).read_text()))
     except (OSError, ValueError, TypeError):

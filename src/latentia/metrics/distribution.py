@@ -1,4 +1,4 @@
-"""Distances between sets of images, in features, with bootstrap intervals."""
+"""Fréchet and kernel distances between two sets of features, with standard errors."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from latentia.core.seeding import make_generator
 
 
 class DistanceEstimate(NamedTuple):
-    """A figure, its standard error by bootstrap, and the numbers of images it comes from."""
+    """A distance, its standard error, and the sizes of the two sets."""
 
     value: float
     error: float
@@ -23,7 +23,7 @@ class DistanceEstimate(NamedTuple):
 
 
 class _PassThrough(nn.Module):
-    """Features pass as they are: torchmetrics then does the rest."""
+    """Identity in place of torchmetrics' feature network."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -36,9 +36,10 @@ class _PassThrough(nn.Module):
 def frechet_distance(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"]) -> float:
     """|difference of means|^2 + trace(S + T - 2 (S T)^(1/2)); Heusel et al. 2017, equation 6.
 
-    Biased upwards for finite n: compare figures of the same n only.
+    S and T are the covariances. Biased upwards for finite n: only values of the same n can be
+    compared.
     """
-    # several processes: this one has all the features
+    # no synchronisation: this process holds the features of all
     metric = FrechetInceptionDistance(feature=_PassThrough(real.shape[1]), sync_on_compute=False)
     metric.update(real, real=True)
     metric.update(samples, real=False)
@@ -48,45 +49,39 @@ def frechet_distance(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"]) 
 def estimate_frechet_distance(
     real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], resamples: int = 100, seed: int = 0
 ) -> DistanceEstimate:
-    """Fréchet distance with its bootstrap standard error.
+    """Return the Fréchet distance with its bootstrap standard error.
 
-    The error is the standard deviation over resampled sets; their mean is not used: resampling
-    adds the bias of a smaller set, so percentiles would lie above the figure itself.
+    The error is the standard deviation over resampled sets. Their mean and percentiles are not
+    used: resampled sets hold fewer different images, so their distances are biased upwards.
     """
     values = torch.empty(resamples, dtype=torch.float64)
     for k in range(resamples):
         rng = make_generator(seed, "bootstrap", k)
-        resampled_sets = [
-            x[torch.randint(len(x), (len(x),), generator=rng)] for x in (real, samples)
-        ]
-        values[k] = frechet_distance(*resampled_sets)
-    return DistanceEstimate(
-        frechet_distance(real, samples), values.std().item(), (len(real), len(samples))
-    )
+        sets = [x[torch.randint(len(x), (len(x),), generator=rng)] for x in (real, samples)]
+        values[k] = frechet_distance(*sets)
+    n = len(real), len(samples)
+    return DistanceEstimate(frechet_distance(real, samples), values.std().item(), n)
 
 
 def estimate_kernel_distance(
     real: Float[Tensor, "n d"], samples: Float[Tensor, "n d"], seed: int = 0
 ) -> DistanceEstimate:
-    """Squared maximum mean discrepancy under the kernel (x.y / d + 1)^3; its error between blocks.
+    """Return the squared maximum mean discrepancy under the kernel (x.y / d + 1)^3.
 
-    The unbiased estimator of Bińkowski et al. 2018, arXiv 1801.01401, equation 4, averaged over
-    disjoint blocks of at most 1,000 images: no bias at any n, and below 0 by chance where the sets
-    are alike. Images come into blocks by seed, since folders hold them class by class. error: of
-    the mean, from the spread of the blocks; nan for a single block.
+    This is the unbiased estimator of Bińkowski et al. 2018, arXiv 1801.01401, equation 4, averaged
+    over disjoint blocks of at most 1,000 images. It may fall below 0 by chance if the sets have
+    the same distribution. Images are assigned to blocks at random, since folders list them class
+    by class. error: standard error of the mean over blocks, nan for a single block.
     """
     n = min(len(real), len(samples))
-    block_count = max(
-        1, min(max(10, -(-n // 1000)), n // 2)
-    )  # of blocks, each of two images at least
-    block_size, rng = n // block_count, make_generator(seed, "blocks")
+    blocks = max(1, min(max(10, -(-n // 1000)), n // 2))  # each block holds two images at least
+    size, rng = n // blocks, make_generator(seed, "blocks")
     real, samples = (x[torch.randperm(len(x), generator=rng)] for x in (real, samples))
-    blocks = [
-        poly_mmd(real[k : k + block_size].double(), samples[k : k + block_size].double())
-        for k in range(0, block_count * block_size, block_size)
-    ]
-    values = torch.stack(blocks)
-    error = values.std().item() / block_count**0.5 if block_count > 1 else float("nan")
-    return DistanceEstimate(
-        values.mean().item(), error, (block_count * block_size, block_count * block_size)
+    values = torch.stack(
+        [
+            poly_mmd(real[k : k + size].double(), samples[k : k + size].double())
+            for k in range(0, blocks * size, size)
+        ]
     )
+    error = values.std().item() / blocks**0.5 if blocks > 1 else float("nan")
+    return DistanceEstimate(values.mean().item(), error, (blocks * size, blocks * size))

@@ -1,11 +1,11 @@
-"""A run and the images it is measured on, with what several metrics need, computed once."""
+"""A run and the images it is measured on, with the features that several metrics share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from latentia.core.contract import HasLatents, HasTrajectory, Model
@@ -16,15 +16,16 @@ from latentia.metrics.elbo import elbo
 from latentia.metrics.features import FeatureExtractor, make_extractor
 from latentia.runs.folder import RunFolder
 
-MAX_COMPARED_IMAGES = 10_000  # images and samples that are compared, unless more are asked for
+MAX_COMPARED_IMAGES = 10_000  # images and samples of a comparison, unless n is given
 
 
 @dataclass
 class Evaluation:
-    """Everything is in evaluation mode, float32, and a function of the seed.
+    """A run in evaluation mode, the images to measure on, and options of the metrics.
 
-    features: a name that `embedding` knows; n: images and samples, None for all of the split, of
-    sets that are compared MOST at most; k: draws of the likelihood's bound.
+    features: name of a feature extractor, or auto; n: number of images and of samples (None: all
+    images of the split, and at most 10,000 where sets are compared); k: importance samples of the
+    likelihood's bound. Every value is a function of the seed.
     """
 
     run: RunFolder
@@ -41,7 +42,7 @@ class Evaluation:
 
     @cached_property
     def autoencoder(self) -> Any:
-        """What encodes: the model, or a learned prior's autoencoder.
+        """The model itself, or a learned prior's autoencoder.
 
         Raises: Error if there is none.
         """
@@ -59,45 +60,42 @@ class Evaluation:
     def extractor(self) -> FeatureExtractor:
         return make_extractor(self.features, self.images)
 
+    @property
+    def rows(self) -> Int64[Tensor, " n"]:
+        """Rows of the split that are compared, evenly spaced."""
+        return evenly_spaced_rows(len(self.split), self.n or MAX_COMPARED_IMAGES)
+
+    def iterate_images(self) -> Iterator[Float[Tensor, "b c h w"]]:
+        """Yield the compared images in batches."""
+        for rows in self.rows.split(self.split.max_batch_size()):
+            yield self.split.get_batch(rows).image
+
     @cached_property
     def real_features(self) -> Float[Tensor, "n d"]:
-        """Features of the split's images, evenly spaced in its order."""
         return self.extractor.extract(self.iterate_images())
 
     @cached_property
     def sample_features(self) -> Float[Tensor, "n d"]:
-        """Features of as many samples."""
-        n = len(evenly_spaced_rows(len(self.split), self.n or MAX_COMPARED_IMAGES))
-        return self.extractor.extract(
-            self.model.sample(n, seed=self.seed).split(self.split.max_batch_size())
-        )
+        samples = self.model.sample(len(self.rows), seed=self.seed)
+        return self.extractor.extract(samples.split(self.split.max_batch_size()))
 
     @cached_property
     def reconstruction_features(self) -> Float[Tensor, "n d"]:
-        """Features of the same images' reconstructions, decoded posterior means."""
-        return self.extractor.extract(
-            self.autoencoder.reconstruct(batch) for batch in self.iterate_images()
-        )
+        """Features of the same images, reconstructed from their posterior means."""
+        batches = (self.autoencoder.reconstruct(batch) for batch in self.iterate_images())
+        return self.extractor.extract(batches)
 
     @cached_property
     def training_features(self) -> Float[Tensor, "n d"]:
         """Features of the training images.
 
-        Raises: Error if the split is not one that was held out of them.
+        Raises: Error if the split was not held out of them.
         """
-        if self.split.name not in ("validation", "test") or not self.run.is_training_data(
-            self.images
-        ):
+        is_held_out = self.split.name in ("validation", "test")
+        if not (is_held_out and self.run.is_training_data(self.images)):
             raise Error(
                 "memorisation compares samples with images that were held out: leave --data out "
                 "and give --split test or validation."
             )
         batches = self.images.split("train").iterate_batches(self.split.max_batch_size())
         return self.extractor.extract(batch.image for batch in batches)
-
-    def iterate_images(self) -> Iterator[Float[Tensor, "b c h w"]]:
-        """The images that are compared, in batches."""
-        for rows in evenly_spaced_rows(len(self.split), self.n or MAX_COMPARED_IMAGES).split(
-            self.split.max_batch_size()
-        ):
-            yield self.split.get_batch(rows).image

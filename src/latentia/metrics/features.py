@@ -1,4 +1,4 @@
-"""What images are compared in: features by name, never one in another's place."""
+"""Feature extractors by name, in whose features sets of images are compared."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -14,17 +14,15 @@ from latentia.core.text import suggest_name
 from latentia.data import Images
 from latentia.metrics.label_classifier import get_label_classifier
 
-MAX_SIDE = 16  # pixels a side that are compared, at most: a covariance of more has too many entries
+MAX_SIDE = 16  # pixels a side of the features `pixels`: a covariance of more has too many entries
 DINO_MODEL = "facebook/dinov2-small"
-IMAGENET_STATISTICS = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)  # mean and standard deviation of colours
+IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class FeatureExtractor(NamedTuple):
-    """embed: batches of images (b, c, h, w) in [0, 1] to features (n, d), float32; note: how well
-    the features know the data, where that can be said.
+    """A function from batches of images (b, c, h, w) in [0, 1] to float32 features (n, d).
+
+    note: accuracy of the features on held-out images, where it is known.
     """
 
     name: str
@@ -33,9 +31,10 @@ class FeatureExtractor(NamedTuple):
 
 
 def make_extractor(name: str, images: Images) -> FeatureExtractor:
-    """auto: `classifier` where the images have labels, else `pixels`.
+    """Return the extractor of this name; auto: `classifier` if images have labels, else `pixels`.
 
-    Raises: Error if there is no such embedding, or it cannot be had here: none stands in for it.
+    Raises: Error if the name is unknown, or its package or weights are missing (no other
+    extractor replaces it).
     """
     if name == "auto":
         columns = images.split("train").columns.values()
@@ -43,57 +42,54 @@ def make_extractor(name: str, images: Images) -> FeatureExtractor:
     if name not in FEATURE_EXTRACTORS:
         suggestion = suggest_name(name, FEATURE_EXTRACTORS, " did you mean {}?")
         raise Error(
-            f"There are no features {name};{suggestion} --features takes auto, {', '.join(FEATURE_EXTRACTORS)}."
+            f"There are no features {name};{suggestion} --features takes auto, "
+            f"{', '.join(FEATURE_EXTRACTORS)}."
         )
     return FEATURE_EXTRACTORS[name](images)
 
 
 def _make_classifier_extractor(images: Images) -> FeatureExtractor:
-    """Learned from these very images: of few, or of hard ones, it knows little, and says so."""
-    label_classifier = get_label_classifier(images)
-    return FeatureExtractor(
-        "classifier", label_classifier.extract_features, label_classifier.describe_accuracy(images)
-    )
+    """Features of a classifier trained on these images; its note gives its accuracy."""
+    classifier = get_label_classifier(images)
+    accuracy = classifier.describe_accuracy(images)
+    return FeatureExtractor("classifier", classifier.extract_features, accuracy)
 
 
 def _make_pixel_extractor(images: Images) -> FeatureExtractor:
-    """Pixels, averaged over areas to at most MAX_SIDE a side."""
-    h, w = images.shape[1:]
-    size = min(h, MAX_SIDE), min(w, MAX_SIDE)
-    return _make_batchwise_extractor("pixels", lambda x: F.adaptive_avg_pool2d(x, size).flatten(1))
+    """Pixels, averaged over areas to at most 16 a side."""
+    size = tuple(min(side, MAX_SIDE) for side in images.shape[1:])
+    return _make_batch_extractor("pixels", lambda x: F.adaptive_avg_pool2d(x, size).flatten(1))
 
 
 def _make_inception_extractor(images: Images) -> FeatureExtractor:
-    """The network of the Fréchet inception distance, Heusel et al. 2017, with its own resizing."""
+    """Inception v3 of the Fréchet inception distance, Heusel et al. 2017, with its resizing."""
     try:
         from torchmetrics.image.fid import NoTrainInceptionV3
 
         network = NoTrainInceptionV3("inception-v3-compat", ["2048"])
     except (ImportError, OSError) as error:
         raise _make_missing_error("inception", "torch-fidelity", error) from None
-    return _make_batchwise_extractor("inception", lambda x: network(to_bytes(_to_rgb(x))))
+    return _make_batch_extractor("inception", lambda x: network(to_bytes(_to_rgb(x))))
 
 
 def _make_dinov2_extractor(images: Images) -> FeatureExtractor:
-    """The class token of DINOv2-S/14 at 224x224; Oquab et al. 2023, arXiv 2304.07193."""
+    """Class token of DINOv2-S/14 at 224x224 pixels; Oquab et al. 2023, arXiv 2304.07193."""
     try:
         from transformers import AutoModel  # pyright: ignore[reportMissingImports]
 
         network = AutoModel.from_pretrained(DINO_MODEL).eval()
     except (ImportError, OSError) as error:
         raise _make_missing_error("dinov2", "transformers", error) from None
-    center, scale = (torch.tensor(values)[:, None, None] for values in IMAGENET_STATISTICS)
+    mean, sd = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_SD))
 
     def extract_batch(x: Tensor) -> Tensor:
         x = F.interpolate(_to_rgb(x), (224, 224), mode="bicubic", antialias=True).clamp(0, 1)
-        return network(pixel_values=(x - center) / scale).last_hidden_state[:, 0]
+        return network(pixel_values=(x - mean) / sd).last_hidden_state[:, 0]
 
-    return _make_batchwise_extractor("dinov2", extract_batch)
+    return _make_batch_extractor("dinov2", extract_batch)
 
 
-def _make_batchwise_extractor(
-    name: str, extract_batch: Callable[[Tensor], Tensor]
-) -> FeatureExtractor:
+def _make_batch_extractor(name: str, extract_batch: Callable[[Tensor], Tensor]) -> FeatureExtractor:
     @torch.no_grad()
     def extract(batches: Iterable[Tensor]) -> Float[Tensor, "n d"]:
         return torch.cat([extract_batch(batch).float().cpu() for batch in batches])
@@ -108,8 +104,8 @@ def _to_rgb(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
 def _make_missing_error(name: str, package: str, error: Exception) -> Error:
     reason = "is not installed" if isinstance(error, ImportError) else "has no weights here"
     return Error(
-        f"--features {name} needs {package}, which {reason}; pip install 'latentia[features]' and go "
-        "online once for the weights, or give --features classifier or pixels."
+        f"--features {name} needs {package}, which {reason}; pip install 'latentia[features]' and "
+        "go online once for the weights, or give --features classifier or pixels."
     )
 
 

@@ -1,4 +1,4 @@
-"""Are samples nearer to the training images than images are that were held out?"""
+"""Tests for memorization: are samples nearer to training images than held-out images are?"""
 
 from typing import NamedTuple
 
@@ -6,19 +6,19 @@ import numpy as np
 from scipy.stats import betabinom, mannwhitneyu, rankdata
 from sklearn.metrics import pairwise_distances_argmin_min
 
-NEAR_SHARE = 0.01  # share of held-out images that are called near copies
+NEAR_SHARE = 0.01  # a near copy is nearer than this share of held-out images
 
 
 class MemorizationStatistics(NamedTuple):
-    """Two one-sided tests; both hold their level if samples are fresh draws of the data's law.
+    """Two one-sided tests, whose level holds if samples are fresh draws of the data distribution.
 
-    nearer: the chance that a sample's nearest training image is nearer than a held-out image's
-    (1/2 if honest), with DeLong's standard error; nearer_p by Mann and Whitney, as in Meehan et
-    al. 2020, arXiv 2004.05675, section 3, over the whole space instead of cell by cell.
+    nearer_share: probability that a sample lies nearer to its nearest training image than a
+    held-out image does (1/2 without memorization), with DeLong's standard error; nearer_p: p-value
+    by Mann and Whitney, as in Meehan et al. 2020, arXiv 2004.05675, section 3, over the whole
+    space instead of cell by cell.
 
-    copies: share of samples nearer than the nearest NEAR of held-out images; copies_p: exact. It
-    sees copies, if more than NEAR of them, among samples that are otherwise far from the data,
-    where `nearer` is blind.
+    near_copy_share: share of samples that are near copies; near_copy_p: exact p-value. This test
+    finds copies among samples that are otherwise far from the data, which the first test misses.
     """
 
     nearer_share: float
@@ -30,40 +30,29 @@ class MemorizationStatistics(NamedTuple):
 
 
 def memorization_statistics(
-    training_features: np.ndarray, held_out_features: np.ndarray, sample_features: np.ndarray
+    training: np.ndarray, held_out: np.ndarray, samples: np.ndarray
 ) -> MemorizationStatistics:
-    """Of features (n, d); the nearest neighbour is the Euclidean one.
+    """Test features (n, d) of samples for copies of training images, by Euclidean distance.
 
-    A small p says nearer, which may also mean smoother: look at the pairs before saying copied.
+    A small p-value says that samples are nearer, which smooth samples are too: compare the pairs
+    of images before you call them copies.
     """
-    held_out_distances, sample_distances = (
-        pairwise_distances_argmin_min(x, training_features)[1]
-        for x in (held_out_features, sample_features)
-    )
-    p = mannwhitneyu(
-        sample_distances, held_out_distances, alternative="less", method="asymptotic"
-    ).pvalue
+    x, y = (pairwise_distances_argmin_min(each, training)[1] for each in (samples, held_out))
+    p = mannwhitneyu(x, y, alternative="less", method="asymptotic").pvalue
     # for each sample the share of held-out images that are farther, and the other way round
-    ranks = rankdata(np.concatenate([sample_distances, held_out_distances]))
-    sample_shares = 1 - (ranks[: len(sample_distances)] - rankdata(sample_distances)) / len(
-        held_out_distances
-    )
-    held_out_shares = (ranks[len(sample_distances) :] - rankdata(held_out_distances)) / len(
-        sample_distances
-    )
-    error = np.sqrt(
-        sample_shares.var(ddof=1) / len(sample_distances)
-        + held_out_shares.var(ddof=1) / len(held_out_distances)
-    )
-    # below the r-th of m exchangeable distances: beta-binomial, whatever their law
-    r, m = max(1, round(NEAR_SHARE * len(held_out_distances))), len(held_out_distances)
-    copy_count = int((sample_distances < np.sort(held_out_distances)[r - 1]).sum())
-    exact_p = betabinom.sf(copy_count - 1, len(sample_distances), r, m + 1 - r)
+    ranks = rankdata(np.concatenate([x, y]))
+    x_shares = 1 - (ranks[: len(x)] - rankdata(x)) / len(y)
+    y_shares = (ranks[len(x) :] - rankdata(y)) / len(x)
+    error = np.sqrt(x_shares.var(ddof=1) / len(x) + y_shares.var(ddof=1) / len(y))
+    # the number below the r-th of m exchangeable distances is beta-binomial for any distribution
+    r, m = max(1, round(NEAR_SHARE * len(y))), len(y)
+    copies = int((x < np.sort(y)[r - 1]).sum())
+    exact_p = betabinom.sf(copies - 1, len(x), r, m + 1 - r)
     return MemorizationStatistics(
-        float(sample_shares.mean()),
-        float(error),
-        float(p),
-        copy_count / len(sample_distances),
-        float(exact_p),
-        r / (m + 1),
+        nearer_share=float(x_shares.mean()),
+        nearer_share_error=float(error),
+        nearer_p=float(p),
+        near_copy_share=copies / len(x),
+        near_copy_p=float(exact_p),
+        expected_near_copy_share=r / (m + 1),
     )

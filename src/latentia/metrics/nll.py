@@ -1,4 +1,4 @@
-"""The likelihood of held-out images, by the importance-weighted bound."""
+"""Negative log-likelihood of held-out images, by the importance-weighted bound."""
 
 import math
 from collections.abc import Iterator
@@ -18,60 +18,53 @@ from latentia.core.seeding import make_generator
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
 
-DRAWS_PER_CHUNK = 250  # decoded at once: what a core's cache holds of a digit's pixels
+DRAWS_PER_CHUNK = 250  # decoded at once; the pixels of so many digits fit a core's cache
 
 
 @torch.no_grad()
 def nll(
     model: Model, split: Split, *, k: int = 5000, n: int | None = None, seed: int = 0
 ) -> Float[Tensor, " n"]:
-    """Upper bounds on -log p(image), nats, of n images evenly spaced over the split; None: all.
+    """Upper bounds on -log p(image) in nats; Burda et al. 2016, arXiv 1509.00519, equation 8.
 
-    -log of the mean of k importance weights p(image, z) / q(z | image), z from q: Burda et al.
-    2016, arXiv 1509.00519, equation 8, beta 1. Memory does not grow with k; image i has the
-    same draws for every n, and k draws are the first of any larger number. Several processes take
-    images in turn; all get the result.
+    Each is -log of the mean of k importance weights p(image, z) / q(z | image), with z from q and
+    beta 1, for n images evenly spaced over the split (None: all). Memory does not grow with k.
+    The draws of an image depend on neither n nor k: more draws begin with the same ones. Several
+    processes share the images and all return the same result.
 
     Raises: Error if the model has no encoder.
     """
     if not isinstance(model, HasLatents):
         raise Error(f"{type(model).__name__} has no likelihood: it has no encoder. Give a VAE.")
-    selected_rows, batch_size = evenly_spaced_rows(len(split), n), split.max_batch_size()
-    bounds = torch.empty(len(selected_rows), dtype=torch.float64)
+    selected, size = evenly_spaced_rows(len(split), n), split.max_batch_size()
+    bounds = torch.empty(len(selected), dtype=torch.float64)
 
     def iterate_bounds() -> Iterator[int]:
         count = 0
-        for batch, context in split.iterate_with_context(batch_size, seed):
-            first_row = context.step * batch_size
-            batch_rows = (
-                selected_rows[
-                    (selected_rows >= first_row) & (selected_rows < first_row + len(batch.image))
-                ]
-                - first_row
-            )
-            if not len(batch_rows):
+        for batch, context in split.iterate_with_context(size, seed):
+            first = context.step * size
+            is_here = (selected >= first) & (selected < first + len(batch.image))
+            rows = selected[is_here] - first
+            if not len(rows):
                 continue
-            images = model.observe(batch, context)[batch_rows.to(batch.image.device)]
+            images = model.observe(batch, context)[rows.to(batch.image.device)]
             posterior = model.encode(images)
-            image_rows = (first_row + batch_rows).tolist()
-            for bound in distributed.map_round_robin(
-                len(batch_rows), partial(bound_image, images, posterior, image_rows)
-            ):
+            measure = partial(bound_image, images, posterior, (first + rows).tolist())
+            for bound in distributed.map_round_robin(len(rows), measure):
                 bounds[count] = bound
                 count += 1
                 yield 1
 
     def bound_image(
-        images: Tensor, posterior: DiagonalGaussian, image_rows: list[int], row: int
+        images: Tensor, posterior: DiagonalGaussian, split_rows: list[int], row: int
     ) -> float:
         image_posterior = DiagonalGaussian(*(x[row : row + 1] for x in posterior))
-        rng = make_generator(seed, "nll", image_rows[row], images.device)
+        rng = make_generator(seed, "nll", split_rows[row], images.device)
         return _importance_bound(model, images[row : row + 1], image_posterior, k, rng).item()
 
     with evaluation_mode(model):
-        for _ in show_progress(
-            iterate_bounds(), len(selected_rows), f"likelihood, {k:,} draws an image"
-        ):
+        description = f"likelihood, {k:,} draws an image"
+        for _ in show_progress(iterate_bounds(), len(selected), description):
             pass
     return bounds
 
@@ -83,14 +76,14 @@ def _importance_bound(
     k: int,
     rng: torch.Generator,
 ) -> Float[Tensor, ""]:
-    """The sum of weights runs in float64, by its logarithm, over parts of the draws."""
+    """-log of the mean importance weight of k draws, summed chunk by chunk in float64."""
     total = torch.tensor(-math.inf, dtype=torch.float64, device=image.device)
     mean = posterior.mean
     for first in range(0, k, DRAWS_PER_CHUNK):
         shape = (min(DRAWS_PER_CHUNK, k - first), *mean.shape[1:])
         eps = torch.randn(shape, generator=rng, device=mean.device, dtype=mean.dtype)
-        z = posterior.mean + posterior.sd * eps
-        expanded_image = image.expand(len(z), -1, -1, -1)  # one image in memory, however many draws
-        weights = -(model.distortion(z, expanded_image) + posterior.log_ratio(z))
+        z = mean + posterior.sd * eps
+        images = image.expand(len(z), -1, -1, -1)  # a view: the image is in memory once
+        weights = -(model.distortion(z, images) + posterior.log_ratio(z))
         total = torch.logaddexp(total, weights.double().logsumexp(0))
     return (math.log(k) - total).cpu()

@@ -1,4 +1,4 @@
-"""Rate and distortion: the curve of a model of many betas, the best of many points, its knee."""
+"""Rate-distortion points: the curve of a model of many betas, the Pareto front, and its knee."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from latentia.metrics.elbo import elbo
 
 @runtime_checkable
 class HasRateDistortion(Protocol):
-    """Something that has reached a rate and a distortion, nats per image."""
+    """An object with a rate (KL) and a distortion (reconstruction), nats per image."""
 
     @property
     def rate(self) -> float: ...
@@ -22,11 +22,12 @@ class HasRateDistortion(Protocol):
 
 
 PointT = TypeVar("PointT", bound=HasRateDistortion)
-CURVE_POINTS, MAX_IMAGES = 13, 1000  # betas; images that each is measured on
+CURVE_POINTS = 13  # betas of a curve
+MAX_IMAGES = 1000  # images that each point is measured on
 
 
 class RateDistortionPoint(NamedTuple):
-    """What a model reaches at a beta: nats per image, and active latent dimensions."""
+    """Result of a model at one beta: nats per image, and active latent dimensions."""
 
     beta: float
     nelbo: float
@@ -36,37 +37,32 @@ class RateDistortionPoint(NamedTuple):
 
 
 def log_spaced_betas(beta_range: tuple[float, float], count: int = CURVE_POINTS) -> list[float]:
-    """From one end of the range to the other, evenly in the logarithm, in three digits."""
+    """Return betas from low to high, evenly spaced in the logarithm, rounded to three digits."""
     low, high = beta_range
     inner = [float(f"{beta:.3g}") for beta in np.geomspace(low, high, count)[1:-1]]
     return [low, *inner, high]
 
 
 def measure_curve(
-    model: Any, split: Split, beta_values: list[float], seed: int = 0
+    model: Any, split: Split, betas: list[float], seed: int = 0
 ) -> list[RateDistortionPoint]:
-    """A point for each beta, on at most MAX_IMAGES images of the split."""
-    previous_beta, subset, points = model.dial.beta, split.subsample(MAX_IMAGES), []
+    """Measure the model at each beta on at most 1,000 images of the split."""
+    dial, subset, points = model.dial, split.subsample(MAX_IMAGES), []
+    initial = dial.beta
     try:
-        for model.dial.beta in beta_values:
+        for dial.beta in betas:
             result = elbo(model, subset, seed=seed)
-            nelbo, distortion, rate = (
-                result[f"{name}_nats"] for name in ("nelbo", "distortion", "rate")
-            )
-            points.append(
-                RateDistortionPoint(
-                    model.dial.beta, nelbo, distortion, rate, result["active_units"]
-                )
-            )
+            nats = [result[f"{name}_nats"] for name in ("nelbo", "distortion", "rate")]
+            points.append(RateDistortionPoint(dial.beta, *nats, result["active_units"]))
     finally:
-        model.dial.beta = previous_beta
+        dial.beta = initial
     return points
 
 
 def pareto_front(points: Sequence[PointT]) -> list[PointT]:
-    """Those that no other beats in both distortion and rate, by rate."""
+    """Return the points that no other dominates in distortion and rate, by rate."""
     front, best = [], math.inf
-    for point in sorted(points, key=lambda candidate: (candidate.rate, candidate.distortion)):
+    for point in sorted(points, key=lambda each: (each.rate, each.distortion)):
         if point.distortion < best:
             best = point.distortion
             front.append(point)
@@ -74,12 +70,13 @@ def pareto_front(points: Sequence[PointT]) -> list[PointT]:
 
 
 def find_knee(front: Sequence[PointT]) -> PointT | None:
-    """Where the curve bends most: farthest below the line between its ends, each axis from 0 to 1.
+    """Return the point farthest below the line between the front's ends, axes scaled to [0, 1].
 
-    Satopää et al. 2011, "Finding a 'kneedle' in a haystack", section II. None: fewer than three.
+    Satopää et al. 2011, "Finding a 'kneedle' in a haystack", section II. None if there are fewer
+    than three points.
     """
     if len(front) < 3:
         return None
-    coordinates = np.array([[point.rate, point.distortion] for point in front])
-    coordinates = (coordinates - coordinates.min(0)) / (coordinates.max(0) - coordinates.min(0))
-    return front[int(np.argmin(coordinates.sum(1)))]
+    x = np.array([[point.rate, point.distortion] for point in front])
+    x = (x - x.min(0)) / (x.max(0) - x.min(0))
+    return front[int(np.argmin(x.sum(1)))]

@@ -1,4 +1,4 @@
-"""A figure: a number, how sure it is, and what it was measured on."""
+"""One measured value with its standard error, and what it was measured on."""
 
 import math
 from typing import NamedTuple
@@ -8,7 +8,11 @@ from torch import Tensor
 
 
 class MetricResult(NamedTuple):
-    """error: standard error; n: images, or (images, samples) where two sets are compared."""
+    """One value of a metric, for a table.
+
+    error: standard error; n: number of images, or (images, samples) where two sets are compared;
+    features: name of the feature extractor, if any.
+    """
 
     name: str
     value: float | None  # None: not finite
@@ -23,13 +27,11 @@ class MetricResult(NamedTuple):
 def make_mean_result(
     name: str, values: Float[Tensor, " n"], split: str, **fields: str
 ) -> MetricResult:
-    """The mean over images and its standard error."""
-    values = values.double()
-    n = len(values)
+    """Return the mean over images with its standard error."""
+    values, n = values.double(), len(values)
     error = (values.std() / n**0.5).item() if n > 1 else None
-    return MetricResult(
-        name, finite_or_none(values.mean().item()), finite_or_none(error), n, split, **fields
-    )
+    mean = finite_or_none(values.mean().item())
+    return MetricResult(name, mean, finite_or_none(error), n, split, **fields)
 
 
 def finite_or_none(value: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Measures of single images: how sharp, how far from the original."""
+"""Energy of images at high spatial frequencies, a measure of sharpness."""
 
 import torch
 from jaxtyping import Float
@@ -6,9 +6,10 @@ from torch import Tensor
 
 
 def high_frequency_energy(images: Float[Tensor, "b c h w"], min_frequency: float = 0.25) -> Tensor:
-    """Energy per pixel at spatial frequencies above `above` cycles a pixel (0.5 is Nyquist), (b,).
+    """Energy per pixel of each image (b,) at spatial frequencies above a minimum.
 
-    By Parseval's theorem the energies of all frequencies sum to the mean square of the pixels.
+    min_frequency: cycles per pixel; 0.5 is the Nyquist frequency. By Parseval's theorem the
+    energies of all frequencies sum to the mean square of the pixels.
     """
     h, w = images.shape[-2:]
     spectrum = torch.fft.fft2(images.double()).abs().square() / (h * w) ** 2

@@ -1,1 +1,1 @@
-"""What changes any plan: one file each."""
+"""Modifiers, one a file: functions from a Plan to a Plan."""

@@ -26,9 +26,9 @@ def capacity(
         rate (KL) to which the model is held at the end of the run, in nats per image, at least 0;
         it grows from 0
     capacity_until : FLOAT
-        fraction of the run delayed which the capacity is reached, more than 0, at most 1
+        fraction of the run after which the capacity is reached, more than 0, at most 1
     capacity_weight : FLOAT
         weight of |rate - capacity| in the loss, more than 0; it is multiplied by beta
     """
-    grows = delayed(0.0, linear(0.0, capacity), capacity_until)
-    return replace_rate(plan, "--capacity", Capacity(grows, capacity_weight))
+    schedule = delayed(0.0, linear(0.0, capacity), capacity_until)
+    return replace_rate(plan, "--capacity", Capacity(schedule, capacity_weight))

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
+from latentia.core.contract import Model
 from latentia.core.distributed import world_size
 from latentia.core.errors import Error
 from latentia.losses.divergences import Divergence, KLDecomposition, kl
@@ -23,7 +24,7 @@ def divergence(
     """Replace the rate (KL) by its three parts, each with a weight.
 
     Each weight is multiplied by the model's beta, and by its schedule.
-    Source: Chen et al. 2018, arXiv 1802.04942, equation 4; the estimator, losses/divergences.py.
+    Source: Chen et al. 2018, arXiv 1802.04942, equation 4; losses/divergences.py has the estimator.
 
     Parameters
     ----------
@@ -36,43 +37,46 @@ def divergence(
     dim_weight : FLOAT
         weight of the KL divergence of single latent dimensions from the prior, at least 0
     """
-    decomposition = KLDecomposition(mi_weight, tc_weight, dim_weight)
+    parts = KLDecomposition(mi_weight, tc_weight, dim_weight)
     if divergence == "kl":
-        if decomposition != KLDecomposition():
+        if parts != KLDecomposition():
             raise Error(
                 "--divergence kl has one weight, --beta; leave --mi-weight, --tc-weight and "
                 "--dim-weight out, or give --divergence tc."
             )
         return replace_rate(plan, "--divergence", kl)
-    rank_batch_size = (
-        min(plan.batch, plan.images.to_metadata()["count"]["train"]) // world_size()
-    )  # of this process
-    if rank_batch_size < 2:
+    n_images = min(plan.batch, plan.images.to_metadata()["count"]["train"]) // world_size()
+    if n_images < 2:
         raise Error(
-            f"--divergence tc compares the latents of a batch, and this one holds {rank_batch_size}; give "
+            f"--divergence tc compares the latents of a batch, and this one holds {n_images}; give "
             "--batch 2 or more, and more images."
         )
-    return replace_rate(plan, "--divergence", decomposition)
+    return replace_rate(plan, "--divergence", parts)
 
 
-def replace_rate(plan: Plan, flag: str, new_divergence: Divergence) -> Plan:
-    """The plan with this divergence.
+def replace_rate(plan: Plan, option: str, divergence: Divergence) -> Plan:
+    """Replace the rate (KL) in the loss of the plan's model.
 
-    Raises: Error if its model has no rate apart, or another flag has already replaced it.
+    Raises: Error if the loss has no rate of its own, or another option has replaced it.
     """
     model = plan.model
-    current_divergence = getattr(model, "divergence", None)
-    if current_divergence is None:
-        raise Error(f"{flag} needs a model with a posterior; this recipe has none: leave it out.")
-    if isinstance(model, IWAE) and model.k > 1:
+    current = getattr(model, "divergence", None)
+    if current is None:
+        raise Error(f"{option} needs a model with a posterior; this recipe has none: leave it out.")
+    refuse_iwae(model, f"{option} replaces the rate (KL)")
+    if current is not kl:
         raise Error(
-            f"{flag} stands in the rate's place, and a bound of {model.k} draws has no rate apart; "
-            "leave it out, or train with one draw."
-        )
-    if current_divergence is not kl:
-        raise Error(
-            f"{flag} and another flag both stand in the rate's place; give one of --divergence, "
+            f"{option} and another option both replace the rate (KL); give one of --divergence, "
             "--capacity and --free-bits."
         )
-    model.divergence = new_divergence  # pyright: ignore
+    model.divergence = divergence  # pyright: ignore
     return plan
+
+
+def refuse_iwae(model: Model, purpose: str) -> None:
+    """Raises: Error if the model's loss is an importance-weighted bound of several samples."""
+    if isinstance(model, IWAE) and model.k > 1:
+        raise Error(
+            f"{purpose}, and a bound of {model.k} samples has no separate rate; leave it out, or "
+            "train with one sample."
+        )

@@ -12,7 +12,7 @@ from latentia.training.plan import Plan
 def free_bits(plan: Plan, free_bits: Annotated[float, Ge(0)] = 0.1) -> Plan:
     """Take no loss for a small rate (KL) of a latent dimension.
 
-    Source: Kingma et al. 2016, arXiv 1606.04934; a group is a dimension.
+    Source: Kingma et al. 2016, arXiv 1606.04934, with one latent dimension in each group.
 
     Parameters
     ----------

@@ -21,12 +21,10 @@ def iwae(plan: Plan, iwae: Annotated[int, Ge(1)] = 5) -> Plan:
     model = plan.model
     if type(model) not in (VAE, IWAE):
         raise Error(
-            f"--iwae needs the posterior of a VAE; this recipe's {type(model).__name__} learns by"
-            " another objective: leave it out."
+            f"--iwae needs the posterior of a VAE; this recipe's {type(model).__name__} has "
+            "another objective: leave it out."
         )
     assert isinstance(model, VAE)
-    binary = isinstance(model, IWAE) and model.binary
-    plan.model = IWAE(
-        model.encoder, model.decoder, model.likelihood, model.beta, k=iwae, binary=binary
-    )
+    parts = model.encoder, model.decoder, model.likelihood, model.beta
+    plan.model = IWAE(*parts, k=iwae, binary=getattr(model, "binary", False))
     return plan

@@ -22,7 +22,7 @@ def kl_schedule(
 ) -> Plan:
     """Let the weight of the rate (KL) rise to beta over a fraction of the run.
 
-    Fractions, so that a warm-up ends whatever the size of the data.
+    Times are fractions of the run, so that a warm-up ends whatever the number of images.
     Sources: linear, Bowman et al. 2016, arXiv 1511.06349; cyclical, Fu et al. 2019, 1903.10145.
 
     Parameters
@@ -55,6 +55,6 @@ def kl_schedule(
         "cyclical": cyclical(start, beta, kl_steps),
     }
     if kl_schedule == "constant" and kl_warmup:
-        kl_until = kl_warmup + 1e-9  # start until there, beta from there
+        kl_until = kl_warmup + 1e-9  # a jump from the start to beta
     model.beta = delayed(kl_warmup, schedules[kl_schedule], kl_until)  # pyright: ignore
     return plan

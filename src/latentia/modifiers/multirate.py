@@ -4,8 +4,8 @@ from latentia.core.errors import Error
 from latentia.core.schedules import Schedule, delayed, linear
 from latentia.losses.divergences import kl
 from latentia.losses.likelihoods import Gaussian
-from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
+from latentia.modifiers.divergence import refuse_iwae
 from latentia.nets.beta_conditioning import BetaEmbedding, BetaScale, add_beta_conditioning
 from latentia.training.plan import Plan
 
@@ -27,39 +27,34 @@ def multirate(plan: Plan, multirate: str = "0.01:10") -> Plan:
     model = plan.model
     if not isinstance(model, VAE):
         raise Error("--multirate needs a model with a rate; this recipe has none: leave it out.")
-    if isinstance(model, IWAE) and model.k > 1:
-        raise Error(
-            f"--multirate trades distortion for rate, and a bound of {model.k} draws has no rate "
-            "apart; leave it out, or train with one draw."
-        )
+    refuse_iwae(model, "--multirate trades distortion for rate")
     if model.divergence is not kl:
         raise Error(
-            "--multirate weighs the rate alone, and another flag stands in its place: leave one of "
-            "them out."
+            "--multirate weights the rate (KL), and another option replaces it: leave one of them "
+            "out."
         )
     beta = model.beta(1.0)
-    beta_embedding = BetaEmbedding(low, high, min(max(beta, low), high))
+    embedding = BetaEmbedding(low, high, min(max(beta, low), high))
     channels = model.latent_shape[0]
-    model.decoder = add_beta_conditioning(model.encoder, model.decoder, channels, beta_embedding)
+    model.decoder = add_beta_conditioning(model.encoder, model.decoder, channels, embedding)
     if isinstance(model.likelihood, Gaussian) and model.likelihood.sigma_rule != "fixed":
         model.likelihood = type(model.likelihood)("learned")
-        model.likelihood.by_beta = BetaScale(beta_embedding)
-    # at full weight from the start, the large betas put the latents out for all of them
-    model.dial, model.beta = beta_embedding, _ramp_schedule(model.beta, beta)
+        model.likelihood.by_beta = BetaScale(embedding)
+    # at full weight from the start, the large betas would collapse the posterior at every beta
+    model.dial, model.beta = embedding, _ramp_schedule(model.beta, beta)
     model.selection_metric = model.selection_metric and "over betas"
     return plan
 
 
 def _ramp_schedule(beta: Schedule, end: float) -> Schedule:
-    """The schedule as a factor, 1 where it has its final value, times a rise of its own."""
+    """Divide a schedule by its final value, and multiply it by BETA_RAMP."""
     return lambda progress: BETA_RAMP(progress) * (beta(progress) / end if end else 1.0)
 
 
 def parse_beta_range(text: str) -> tuple[float, float]:
-    """LOW:HIGH. Raises: Error if it is no range of betas."""
-    bounds = text.split(":")
+    """Parse LOW:HIGH. Raises: Error if it is not a range of betas."""
     try:
-        low, high = map(float, bounds)
+        low, high = map(float, text.split(":"))
     except ValueError:
         low = high = 0.0
     if not 0 < low < high < float("inf"):

@@ -23,7 +23,7 @@ def supervise(
 ) -> Plan:
     """Let the first latent dimensions predict labels.
 
-    Columns with class names are classes, all others numbers.
+    A column with class names is classified, any other column is regressed.
 
     Parameters
     ----------
@@ -38,32 +38,28 @@ def supervise(
     supervise_weight : FLOAT
         weight of each label's loss, more than 0; 1 adds its nats per image
     """
-    model, source = plan.model, plan.images.source.name
+    model = plan.model
     if not hasattr(model, "supervision"):
         raise Error(
             "--supervise needs a model with a posterior; this recipe has none: leave it out."
         )
-    latent_dims = math.prod(model.latent_shape)  # pyright: ignore
-    if supervise_dims is not None and supervise_dims > latent_dims:
+    n_dims = math.prod(model.latent_shape)  # pyright: ignore
+    if supervise_dims is not None and supervise_dims > n_dims:
         raise Error(
-            f"--supervise-dims is {supervise_dims}; the model has {latent_dims} latent dimensions: give no "
-            "more."
+            f"--supervise-dims is {supervise_dims}; the model has {n_dims} latent dimensions: give "
+            "no more."
         )
-    label_names = [name.strip() for name in supervise.split(",")]
+    names = [name.strip() for name in supervise.split(",")]
     if labels is not None:
-        plan.images = plan.images.with_labels(Labels(labels, label_names))
-    image_metadata = plan.images.to_metadata()
-    available_labels = {
-        name: image_metadata["labels"][name]
-        for name, shape in image_metadata["columns"].items()
-        if not shape
-    }
-    if unknown_names := [name for name in label_names if name not in available_labels]:
+        plan.images = plan.images.with_labels(Labels(labels, names))
+    metadata = plan.images.to_metadata()
+    scalars = [name for name, shape in metadata["columns"].items() if not shape]
+    if unknown := [name for name in names if name not in scalars]:
         raise Error(
-            f"--supervise names {', '.join(unknown_names)}; {source} has "
-            f"{', '.join(available_labels) or 'no label columns'}: name one of them, or give --labels FILE."
+            f"--supervise names {', '.join(unknown)}; {plan.images.source.name} has "
+            f"{', '.join(scalars) or 'no label columns'}: name one of them, or give --labels FILE."
         )
-    columns = {name: len(available_labels[name] or []) or None for name in label_names}
-    dims = min(DEFAULT_DIMS, latent_dims) if supervise_dims is None else supervise_dims
+    columns = {name: len(metadata["labels"][name] or []) or None for name in names}
+    dims = min(DEFAULT_DIMS, n_dims) if supervise_dims is None else supervise_dims
     model.supervision = Supervision(columns, dims, supervise_weight)  # pyright: ignore
     return plan

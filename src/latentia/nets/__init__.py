@@ -1,1 +1,1 @@
-"""Plain modules that know shapes and nothing of nats."""
+"""Networks: plain modules that know shapes, and no losses."""

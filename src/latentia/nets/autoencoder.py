@@ -1,7 +1,7 @@
-"""Encoder and decoder with latents that are maps; Rombach et al. 2022, arXiv 2112.10752.
+"""Encoder and decoder whose latents are maps; Rombach et al. 2022, arXiv 2112.10752.
 
-Layer by layer, and name by name, those of `AutoencoderKL` in the library diffusers, so that weights
-go either way as they are. That library's images lie in [-1, 1]: the encoder stretches ours.
+Layers and their names are those of `AutoencoderKL` in the library diffusers, so that weights can be
+copied between the two. Images of diffusers lie in [-1, 1], so the encoder rescales its input.
 """
 
 import math
@@ -18,14 +18,18 @@ from latentia.core.tensors import to_float32
 from latentia.nets.conv import conv3x3
 from latentia.nets.image_output import ToImage
 
-LOGVAR_RANGE = (-30.0, 20.0)  # where diffusers cuts log-variances
+LOGVAR_RANGE = (-30.0, 20.0)  # diffusers clips log-variances to it
 
 
 class Architecture(NamedTuple):
-    """What an `AutoencoderKL` leaves open; widths: channels of each stage, each half as large.
+    """The configuration of an `AutoencoderKL`.
 
-    quant, post_quant: convolutions k1 after the encoder and before the decoder. Latents are
-    (z - shift) * scale of what the encoder says.
+    Parameters
+    ----------
+    widths : channels of each stage; a stage has half the height and width of the one before
+    use_quant_conv, use_post_quant_conv : whether a convolution k1 follows the encoder or precedes
+        the decoder
+    shift, scale : latents are (z - shift) * scale of the encoder's output z
     """
 
     widths: tuple[int, ...]
@@ -40,19 +44,17 @@ class Architecture(NamedTuple):
 
     @property
     def factor(self) -> int:
-        """Height and width of an image over those of its latents."""
+        """Ratio of an image's height to that of its latents."""
         return 2 ** (len(self.widths) - 1)
 
     def latent_shape(self, image_shape: Sequence[int]) -> tuple[int, int, int]:
-        """Raises: Error if the factor does not divide height and width."""
+        """Shape of the latents. Raises: Error if `factor` does not divide height and width."""
         _, h, w = image_shape
         if h % self.factor or w % self.factor:
-            nearest_size = "x".join(
-                str(max(1, round(side / self.factor)) * self.factor) for side in (h, w)
-            )
+            sides = (max(1, round(side / self.factor)) * self.factor for side in (h, w))
             raise Error(
                 f"Images of {h}x{w} have no latents {self.factor} times smaller: {self.factor} "
-                f"must divide height and width; give --size {nearest_size}."
+                f"must divide height and width; give --size {'x'.join(map(str, sides))}."
             )
         return self.latent_channels, h // self.factor, w // self.factor
 
@@ -63,37 +65,21 @@ class Architecture(NamedTuple):
 class Encoder(nn.Module):
     """Images in [0, 1] to (b, 2 latent, h / factor, w / factor): means, then log-variances."""
 
-    def __init__(self, image_shape: Sequence[int], architecture: Architecture):
+    def __init__(self, image_shape: Sequence[int], arch: Architecture):
         super().__init__()
-        self.image_shape, self.latent_shape = (
-            tuple(image_shape),
-            architecture.latent_shape(image_shape),
-        )
-        self.architecture = architecture
-        first_width, last_width = architecture.widths[0], architecture.widths[-1]
-        self.conv_in = conv3x3(image_shape[0], first_width)
+        self.image_shape, self.latent_shape = tuple(image_shape), arch.latent_shape(image_shape)
+        self.architecture, widths, channels = arch, arch.widths, 2 * arch.latent_channels
+        self.conv_in = conv3x3(image_shape[0], widths[0])
         self.down_blocks = nn.ModuleList()
-        for in_channels, out_channels in zip(
-            [first_width, *architecture.widths], architecture.widths, strict=False
-        ):
-            is_last = len(self.down_blocks) == len(architecture.widths) - 1
-            self.down_blocks.append(
-                Stage(
-                    in_channels,
-                    out_channels,
-                    architecture.layers_per_block,
-                    architecture,
-                    downsamplers=None if is_last else Downsample(out_channels),
-                )
-            )
-        self.mid_block = MidBlock(last_width, architecture)
-        self.conv_norm_out, self.act = architecture.make_norm(last_width), nn.SiLU()
-        self.conv_out = conv3x3(last_width, 2 * architecture.latent_channels)
-        self.quant_conv = (
-            nn.Conv2d(2 * architecture.latent_channels, 2 * architecture.latent_channels, 1)
-            if architecture.use_quant_conv
-            else None
-        )
+        for c_in, c_out in zip([widths[0], *widths], widths, strict=False):
+            is_last = len(self.down_blocks) == len(widths) - 1
+            down = None if is_last else Downsample(c_out)
+            stage = Stage(c_in, c_out, arch.layers_per_block, arch, downsamplers=down)
+            self.down_blocks.append(stage)
+        self.mid_block = MidBlock(widths[-1], arch)
+        self.conv_norm_out, self.act = arch.make_norm(widths[-1]), nn.SiLU()
+        self.conv_out = conv3x3(widths[-1], channels)
+        self.quant_conv = nn.Conv2d(channels, channels, 1) if arch.use_quant_conv else None
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b two_latent lh lw"]:
         x = self.conv_in(2 * image - 1)  # (b, widths[0], h, w)
@@ -102,40 +88,29 @@ class Encoder(nn.Module):
         x = self.conv_out(self.act(self.conv_norm_out(self.mid_block(x))))  # (b, 2 latent, lh, lw)
         x = x if self.quant_conv is None else self.quant_conv(x)  # (b, 2 latent, lh, lw)
         mean, logvar = to_float32(x).chunk(2, dim=1)  # (b, latent, lh, lw) each
-        mean = (mean - self.architecture.shift) * self.architecture.scale
-        return torch.cat(
-            [mean, logvar.clamp(*LOGVAR_RANGE) + 2 * math.log(self.architecture.scale)], dim=1
-        )
+        shift, scale = self.architecture.shift, self.architecture.scale
+        logvar = logvar.clamp(*LOGVAR_RANGE) + 2 * math.log(scale)
+        return torch.cat([(mean - shift) * scale, logvar], dim=1)
 
 
 class Decoder(nn.Module):
-    """Latents to (b, c, h, w), in [-1, 1] where it is sure of itself: see the likelihood."""
+    """Latents to raw images (b, c, h, w), for a likelihood with symmetric outputs in [-1, 1]."""
 
-    def __init__(self, image_shape: Sequence[int], architecture: Architecture):
+    def __init__(self, image_shape: Sequence[int], arch: Architecture):
         super().__init__()
-        self.shift, self.scale = architecture.shift, architecture.scale
-        widths = architecture.widths[::-1]
-        self.post_quant_conv = (
-            nn.Conv2d(architecture.latent_channels, architecture.latent_channels, 1)
-            if architecture.use_post_quant_conv
-            else None
-        )
-        self.conv_in = conv3x3(architecture.latent_channels, widths[0])
-        self.mid_block = MidBlock(widths[0], architecture)
+        self.shift, self.scale = arch.shift, arch.scale
+        widths, channels = arch.widths[::-1], arch.latent_channels
+        use_conv = arch.use_post_quant_conv
+        self.post_quant_conv = nn.Conv2d(channels, channels, 1) if use_conv else None
+        self.conv_in = conv3x3(channels, widths[0])
+        self.mid_block = MidBlock(widths[0], arch)
         self.up_blocks = nn.ModuleList()
-        for in_channels, out_channels in zip([widths[0], *widths], widths, strict=False):
+        for c_in, c_out in zip([widths[0], *widths], widths, strict=False):
             is_last = len(self.up_blocks) == len(widths) - 1
-            upsample = None if is_last else Upsample(out_channels)
-            self.up_blocks.append(
-                Stage(
-                    in_channels,
-                    out_channels,
-                    architecture.layers_per_block + 1,
-                    architecture,
-                    upsamplers=upsample,
-                )
-            )
-        self.conv_norm_out, self.act = architecture.make_norm(widths[-1]), nn.SiLU()
+            up = None if is_last else Upsample(c_out)
+            stage = Stage(c_in, c_out, arch.layers_per_block + 1, arch, upsamplers=up)
+            self.up_blocks.append(stage)
+        self.conv_norm_out, self.act = arch.make_norm(widths[-1]), nn.SiLU()
         self.conv_out = ToImage(widths[-1], image_shape[0])
 
     def forward(self, z: Float[Tensor, "b latent lh lw"]) -> Float[Tensor, "b c h w"]:
@@ -148,21 +123,14 @@ class Decoder(nn.Module):
 
 
 class Stage(nn.Module):
-    """Residual blocks at one size, then a change of size, under the name it has in diffusers."""
+    """Residual blocks at one size, then a change of size, by its keyword's name in diffusers."""
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        layers: int,
-        architecture: Architecture,
-        **resize: nn.Module | None,
+        self, c_in: int, c_out: int, layers: int, arch: Architecture, **resize: nn.Module | None
     ):
         super().__init__()
-        block_inputs = [in_channels] + [out_channels] * (layers - 1)
-        self.resnets = nn.ModuleList(
-            ResnetBlock(block_input, out_channels, architecture) for block_input in block_inputs
-        )
+        widths = [c_in] + [c_out] * (layers - 1)
+        self.resnets = nn.ModuleList(ResnetBlock(width, c_out, arch) for width in widths)
         for name, module in resize.items():
             self.add_module(name, nn.ModuleList([module] if module else []))
 
@@ -174,12 +142,12 @@ class Stage(nn.Module):
 
 
 class MidBlock(nn.Module):
-    """A residual block, attention of every place to every place, a residual block."""
+    """Residual block, self-attention, residual block."""
 
-    def __init__(self, channels: int, architecture: Architecture):
+    def __init__(self, channels: int, arch: Architecture):
         super().__init__()
-        self.resnets = nn.ModuleList(ResnetBlock(channels, channels, architecture) for _ in "12")
-        attentions = [Attention(channels, architecture)] if architecture.attention else []
+        self.resnets = nn.ModuleList(ResnetBlock(channels, channels, arch) for _ in "12")
+        attentions = [Attention(channels, arch)] if arch.attention else []
         self.attentions = nn.ModuleList(attentions)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -191,22 +159,14 @@ class MidBlock(nn.Module):
 
 
 class ResnetBlock(nn.Module):
-    """x + two convolutions k3, each of SiLU(norm(x)); a convolution k1 changes the width."""
+    """x + two convolutions k3 of SiLU(norm(x)); a convolution k1 adapts x if widths differ."""
 
-    def __init__(self, in_channels: int, out_channels: int, architecture: Architecture):
+    def __init__(self, c_in: int, c_out: int, arch: Architecture):
         super().__init__()
-        self.norm1, self.conv1 = (
-            architecture.make_norm(in_channels),
-            conv3x3(in_channels, out_channels),
-        )
-        self.norm2, self.conv2 = (
-            architecture.make_norm(out_channels),
-            conv3x3(out_channels, out_channels),
-        )
+        self.norm1, self.conv1 = arch.make_norm(c_in), conv3x3(c_in, c_out)
+        self.norm2, self.conv2 = arch.make_norm(c_out), conv3x3(c_out, c_out)
         self.act = nn.SiLU()
-        self.conv_shortcut = (
-            nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
-        )
+        self.conv_shortcut = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else None
 
     def forward(self, x: Float[Tensor, "b before h w"]) -> Float[Tensor, "b after h w"]:
         y = self.conv1(self.act(self.norm1(x)))  # (b, after, h, w)
@@ -215,11 +175,11 @@ class ResnetBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + attention of every place to every place in one head; Vaswani et al. 2017, equation 1."""
+    """x + single-head self-attention over positions; Vaswani et al. 2017, equation 1."""
 
-    def __init__(self, channels: int, architecture: Architecture):
+    def __init__(self, channels: int, arch: Architecture):
         super().__init__()
-        self.group_norm = architecture.make_norm(channels)
+        self.group_norm = arch.make_norm(channels)
         self.to_q, self.to_k, self.to_v = (nn.Linear(channels, channels) for _ in "qkv")
         self.to_out = nn.Sequential(nn.Linear(channels, channels))
 
@@ -231,7 +191,7 @@ class Attention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Convolution k3 s2, padded below and on the right alone."""
+    """Convolution k3 s2, padded at the bottom and on the right only."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -242,7 +202,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Each place twice, then convolution k3: no checkerboard."""
+    """Nearest-neighbour doubling, then a convolution k3, which leaves no checkerboard pattern."""
 
     def __init__(self, channels: int):
         super().__init__()

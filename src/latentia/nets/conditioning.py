@@ -1,4 +1,4 @@
-"""What an image is drawn for, as a vector; and one vector for no condition at all."""
+"""Conditions as vectors: class labels, images, and a learned vector for no condition."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,12 @@ from latentia.nets.residual import Residual, make_group_norm
 
 
 class Condition(nn.Module):
-    """A condition an image to a vector an image; subclasses say how in `encode`.
+    """Encoder of one condition per image; subclasses implement `encode`.
 
-    empty: the learned vector of a condition that was dropped; Ho & Salimans 2022, arXiv 2207.12598.
-    classes: that it knows; 0: it is an image.
+    Attributes
+    ----------
+    num_classes : number of classes; 0 if the condition is an image
+    empty : learned vector in the place of a dropped condition; Ho & Salimans 2022, arXiv 2207.12598
     """
 
     num_classes = 0
@@ -26,28 +28,30 @@ class Condition(nn.Module):
         self.empty = nn.Parameter(0.02 * torch.randn(width))
 
     def encode(self, cond: Tensor) -> Float[Tensor, "b width"]:
+        """Map conditions to vectors."""
         raise NotImplementedError
 
     def forward(
         self, cond: Tensor, keep_mask: Bool[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b w"]:
-        """kept: False in the rows whose condition is dropped; None: all are kept."""
+        """Encode conditions; where `keep_mask` is False, the vector is `empty`."""
         vector = self.encode(cond)  # (b, width)
         return vector if keep_mask is None else self.mask_condition(vector, keep_mask)
 
     def mask_condition(
         self, vector: Float[Tensor, "b width"], keep_mask: Bool[Tensor, " b"]
     ) -> Float[Tensor, "b width"]:
-        # one image, one coin: a whole batch without condition would tie its gradients (trap 20)
+        """Replace the vectors where the mask is False by `empty`."""
+        # one image, one coin: dropping the condition of a whole batch would tie its gradients
         return torch.where(keep_mask[:, None], vector, self.empty.to(vector))  # (b, width)
 
     def empty_vectors(self, n: int) -> Float[Tensor, "n width"]:
-        """`empty` in n rows."""
+        """Return n rows of `empty`."""
         return self.empty.expand(n, -1)
 
 
 class LabelCondition(Condition):
-    """Classes 0, 1, ...: a learned vector each."""
+    """Embedding of classes 0, 1, ..., num_classes - 1."""
 
     def __init__(self, num_classes: int, width: int):
         super().__init__(width)
@@ -60,29 +64,26 @@ class LabelCondition(Condition):
 
 
 class PatternCondition(Condition):
-    """Images in [0, 1]: convolutions k3 s2 p1, a residual block after each, Linear, SiLU, Linear.
+    """Encoder of images in [0, 1]: convolutions k3 s2 p1 with residual blocks, then an MLP.
 
-    The map is flattened, not averaged: where a pattern is bright matters as much as how bright.
+    The last map is flattened, not averaged, since the position of bright pixels matters.
     """
 
     def __init__(self, shape: Sequence[int], width: int, channels: Sequence[int] = (32, 64, 128)):
         super().__init__(width)
         self.shape = tuple(shape)
         blocks: list[nn.Module] = []
-        for in_channels, out_channels in zip([shape[0], *channels], channels, strict=False):
-            conv = Conv(in_channels, out_channels, 3, stride=2, padding=1)
-            blocks += [conv, Residual(out_channels, nn.SiLU, make_group_norm), nn.SiLU()]
+        for c_in, c_out in zip([shape[0], *channels], channels, strict=False):
+            conv = Conv(c_in, c_out, 3, stride=2, padding=1)
+            blocks += [conv, Residual(c_out, nn.SiLU, make_group_norm), nn.SiLU()]
         h, w = halving_sizes((shape[1], shape[2]), len(channels))[-1]
         self.blocks = nn.Sequential(*blocks)
-        self.layers = nn.Sequential(
-            nn.Linear(channels[-1] * h * w, width), nn.SiLU(), nn.Linear(width, width)
-        )
+        first = nn.Linear(channels[-1] * h * w, width)
+        self.layers = nn.Sequential(first, nn.SiLU(), nn.Linear(width, width))
 
     def encode(self, cond: Float[Tensor, "b c h w"]) -> Float[Tensor, "b width"]:
         if tuple(cond.shape[1:]) != self.shape:
             actual, expected = ("x".join(map(str, s)) for s in (cond.shape[1:], self.shape))
-            raise Error(
-                f"The patterns are {actual}; this network was made for {expected}: resize them."
-            )
+            raise Error(f"The patterns are {actual}; this network takes {expected}: resize them.")
         x = self.blocks(cond)  # (b, channels[-1], h / 2^n, w / 2^n), rounded up at each halving
         return self.layers(x.flatten(1))  # (b, width)

@@ -23,8 +23,8 @@ def halving_sizes(size: tuple[int, int], count: int) -> list[tuple[int, int]]:
 
 
 def output_paddings(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Output paddings of transposed convolutions k3 s2 p1 that lead back through `halvings`."""
-    # 2 n - 1 without padding: what is missing to the size before this halving
+    """Output paddings of transposed convolutions k3 s2 p1 that invert these halvings."""
+    # a side n grows to 2 n - 1 without output padding
     return [
         (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
         for large, small in reversed(list(itertools.pairwise(sizes)))
@@ -34,7 +34,7 @@ def output_paddings(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
 def make_stage(
     convolution: nn.Module, channels: int, slope: float, norm: Norm | None
 ) -> list[nn.Module]:
-    """A convolution, its normalisation if any, and LeakyReLU of this slope (0: ReLU)."""
+    """Return a convolution, its normalisation if any, and LeakyReLU of this slope (0: ReLU)."""
     return [convolution, *([norm(channels)] if norm else []), make_activation(slope)]
 
 
@@ -42,9 +42,9 @@ def make_activation(slope: float) -> nn.Module:
     return nn.LeakyReLU(slope) if slope else nn.ReLU()
 
 
-def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A convolution that keeps height and width."""
-    return nn.Conv2d(in_channels, out_channels, 3, padding=1)
+def conv3x3(c_in: int, c_out: int) -> nn.Conv2d:
+    """Return a convolution of kernel 3 that keeps height and width."""
+    return nn.Conv2d(c_in, c_out, 3, padding=1)
 
 
 def make_strided_stack(
@@ -54,25 +54,23 @@ def make_strided_stack(
     norm: Norm | None = None,
     dropout: float = 0.0,
 ) -> nn.Sequential:
-    """Convolutions k3 s2 p1 through these channels: each halves height and width, rounding up."""
+    """Return convolutions k3 s2 p1; each halves height and width, rounding up."""
     blocks: list[nn.Module] = []
-    for in_channels, out_channels in zip([image_channels, *channels], channels, strict=False):
-        blocks += make_stage(
-            Conv(in_channels, out_channels, 3, stride=2, padding=1), out_channels, slope, norm
-        )
+    for c_in, c_out in zip([image_channels, *channels], channels, strict=False):
+        conv = Conv(c_in, c_out, 3, stride=2, padding=1)
+        blocks += make_stage(conv, c_out, slope, norm)
         blocks += [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*blocks)
 
 
 def single_pixel_stride(pixels: Tensor, stride: tuple[int, ...]) -> tuple[int, ...]:
-    """Where one pixel becomes one, stride 1 is the same as 2, whose bfloat16 gradient of the weight
-    is memory that nobody wrote (oneDNN on CPUs, PyTorch 2.13).
-    """
+    """Return stride 1 for maps of a single pixel, where it equals stride 2."""
+    # at stride 2 the weight's bfloat16 gradient is uninitialised memory (oneDNN, PyTorch 2.13)
     return (1, 1) if tuple(pixels.shape[2:]) == (1, 1) else stride
 
 
 class Conv(nn.Conv2d):
-    """nn.Conv2d of kernel 3 and padding 1, also right on a single pixel."""
+    """nn.Conv2d of kernel 3 and padding 1, also correct on a single pixel."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d half_h half_w"]:  # pyright: ignore
         geometry = single_pixel_stride(x, self.stride), self.padding
@@ -80,9 +78,9 @@ class Conv(nn.Conv2d):
 
 
 class ConvTranspose(nn.ConvTranspose2d):
-    """nn.ConvTranspose2d, its bias added apart.
+    """nn.ConvTranspose2d with the bias added separately.
 
-    On a CPU the library's own gradient of that bias takes longer than all the rest of the layer.
+    On a CPU PyTorch's own gradient of the bias takes longer than the rest of the layer.
     """
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d two_h two_w"]:  # pyright: ignore
@@ -94,7 +92,7 @@ class ConvTranspose(nn.ConvTranspose2d):
 
 
 class ConvEncoder(nn.Module):
-    """Convolutions k3 s2 p1, hidden Linears if any, then both heads in one Linear."""
+    """Convolutional encoder: convolutions k3 s2 p1, then an MLP to means and log-variances."""
 
     def __init__(
         self,
@@ -117,9 +115,12 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """Linear, transposed convolutions k3 s2 p1 back through the encoder's sizes, then k3 s1.
+    """Convolutional decoder: Linear, transposed convolutions k3 s2 p1, convolution k3.
 
-    channels: the encoder's; up: those after each transposed convolution, by default the same.
+    Parameters
+    ----------
+    channels : channels of the encoder, whose sizes the decoder inverts
+    up_channels : channels after each transposed convolution (default: `channels` reversed)
     """
 
     def __init__(
@@ -135,21 +136,20 @@ class ConvDecoder(nn.Module):
         sizes = halving_sizes((shape[1], shape[2]), len(channels))
         self.bottom_shape = (channels[-1], *sizes[-1])
         linear = nn.Linear(latent, math.prod(self.bottom_shape))
-        # a published decoder with norms has none here, and no rectifier either
+        # the published decoder with norms has neither norm nor activation here
         self.expand = nn.Sequential(linear, *([] if norm else [make_activation(slope)]))
         blocks: list[nn.Module] = []
-        in_channels = channels[-1]
-        for out_channels, padding in zip(
-            up_channels or channels[::-1], output_paddings(sizes), strict=True
-        ):
-            conv = ConvTranspose(in_channels, out_channels, 3, 2, 1, output_padding=padding)
-            blocks += make_stage(conv, out_channels, slope, norm)
-            in_channels = out_channels
+        c_in = channels[-1]
+        ups = up_channels or channels[::-1]
+        for c_out, padding in zip(ups, output_paddings(sizes), strict=True):
+            conv = ConvTranspose(c_in, c_out, 3, 2, 1, output_padding=padding)
+            blocks += make_stage(conv, c_out, slope, norm)
+            c_in = c_out
         self.blocks = nn.Sequential(*blocks)
-        # the published source transposes here; at stride 1 that is this convolution, flipped
-        self.image = ToImage(in_channels, shape[0])
+        # the published transposed convolution of stride 1 is a convolution with a flipped kernel
+        self.image = ToImage(c_in, shape[0])
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
         x = self.expand(z).unflatten(1, self.bottom_shape)  # (b, channels[-1], h / 2^n, w / 2^n)
-        x = self.blocks(x)  # (b, up[-1], h, w)
-        return self.image(x)  # (b, c, h, w), no sigmoid: see likelihood
+        x = self.blocks(x)  # (b, up_channels[-1], h, w)
+        return self.image(x)  # (b, c, h, w), raw: the likelihood applies the sigmoid

@@ -1,4 +1,4 @@
-"""Critics: images to raw logits, large where an image looks real. No sigmoid (trap 3)."""
+"""Critics: images to raw logits, large for images that look real; losses apply the sigmoid."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from latentia.nets.residual import LEAKY_SLOPE, Residual, init_residual_network,
 
 
 class Critic(nn.Module):
-    """Convolutions k3 s2 p1 with LeakyReLU 0.2, dropout or a norm if asked, then one Linear."""
+    """Convolutions k3 s2 p1 with LeakyReLU and optional norm and dropout, then one Linear."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Critic(nn.Module):
         self.logit = nn.Linear(channels[-1] * h * w, 1)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b ..."]]:
-        """After each rectifier: (b, channels[k], h / 2^(k + 1), w / 2^(k + 1)), rounded up."""
+        """Outputs of each LeakyReLU: (b, channels[k], h / 2^(k + 1), w / 2^(k + 1)), rounded up."""
         outputs = []
         for layer in self.blocks:
             image = layer(image)
@@ -35,7 +35,7 @@ class Critic(nn.Module):
         return outputs
 
     def to_logits(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        """The logits, from the last features."""
+        """Map the last of the `features` to logits."""
         return self.logit(features.flatten(1)).squeeze(1)  # (b,)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
@@ -43,21 +43,21 @@ class Critic(nn.Module):
 
 
 class ResidualCritic(nn.Module):
-    """Norm-free: strided convolutions with residual blocks after each, then one Linear.
+    """Norm-free critic: strided convolutions, residual blocks after each, then one Linear.
 
-    Without norms an image's logit depends on that image alone, so that gradient penalties are
-    penalties per image, and no batch leaks its label (trap 11).
+    Without norms a logit depends on its own image only, so that a gradient penalty is per image,
+    and batch statistics cannot reveal whether a batch is real.
     """
 
     def __init__(self, shape: Sequence[int], channels: Sequence[int] = (32, 64), depth: int = 1):
         super().__init__()
         blocks: list[nn.Module] = []
-        for in_channels, out_channels in zip([shape[0], *channels], channels, strict=False):
-            blocks.append(Conv(in_channels, out_channels, 3, stride=2, padding=1))
-            blocks += [Residual(out_channels) for _ in range(depth)]
+        for c_in, c_out in zip([shape[0], *channels], channels, strict=False):
+            blocks.append(Conv(c_in, c_out, 3, stride=2, padding=1))
+            blocks += [Residual(c_out) for _ in range(depth)]
         self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(LEAKY_SLOPE))
         h, w = halving_sizes((shape[1], shape[2]), len(channels))[-1]
-        # no bias: a relativistic loss sees differences of logits, so it would never learn
+        # no bias: it has no gradient in a relativistic loss, which sees differences of logits
         self.logit = nn.Linear(channels[-1] * h * w, 1, bias=False)
         init_residual_network(self)
 
@@ -67,30 +67,30 @@ class ResidualCritic(nn.Module):
 
 
 class PatchCritic(nn.Module):
-    """Convolutions k4 s2 p1, norms in groups and LeakyReLU 0.2, then a logit for each place left.
+    """Patch critic: convolutions k4 s2 p1 with GroupNorm, then a logit for each position.
 
-    Each logit judges the patch that it sees; Isola et al. 2017, arXiv 1611.07004, section 3.2.2.
-    The first convolution has no norm, as there; the others' are of one image alone (trap 11).
+    Each logit classifies its receptive field; Isola et al. 2017, arXiv 1611.07004, section 3.2.2.
+    As there, the first convolution has no norm.
     """
 
     def __init__(self, shape: Sequence[int], channels: Sequence[int] = (64, 128, 256)):
         super().__init__()
         self.blocks = nn.ModuleList()
-        for in_channels, out_channels in zip([shape[0], *channels], channels, strict=False):
+        for c_in, c_out in zip([shape[0], *channels], channels, strict=False):
             norm = make_group_norm if len(self.blocks) else None
-            conv = nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1)
-            self.blocks.append(nn.Sequential(*make_stage(conv, out_channels, LEAKY_SLOPE, norm)))
+            conv = nn.Conv2d(c_in, c_out, 4, stride=2, padding=1)
+            self.blocks.append(nn.Sequential(*make_stage(conv, c_out, LEAKY_SLOPE, norm)))
         self.logit = conv3x3(channels[-1], 1)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b ..."]]:
-        """What each block says: (b, channels[k], h / 2^(k + 1), w / 2^(k + 1))."""
+        """Outputs of each block: (b, channels[k], h / 2^(k + 1), w / 2^(k + 1))."""
         outputs = [image]
         for block in self.blocks:
             outputs.append(block(outputs[-1]))
         return outputs[1:]
 
     def to_logits(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
-        """The logits, from the last features."""
+        """Map the last of the `features` to logits."""
         return self.logit(features).squeeze(1)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h2 w2"]:

@@ -1,7 +1,7 @@
-"""Denoisers of latents: (noisy latents, time, condition) to a prediction of the latents' shape.
+"""Denoisers: (noisy latents, time, condition) to a prediction of the latents' shape.
 
-All modulate every block by FiLM with one vector, embedded time + condition, treat each row by
-itself, and predict 0 before they have learned.
+FiLM modulates every block by one vector, the sum of embedded time and condition. Rows do not affect
+each other, and an untrained denoiser predicts 0.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ L = TypeVar("L", nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
 class Denoiser(nn.Module):
-    """What they share; width: of the vector, and so of the conditions that are taken."""
+    """Base class of denoisers; `width` is the size of the embedded time and of conditions."""
 
     def __init__(self, latent_shape: Sequence[int], width: int):
         super().__init__()
@@ -30,13 +30,13 @@ class Denoiser(nn.Module):
     def embed_time_and_condition(
         self, t: Float[Tensor, " b"], condition: Float[Tensor, "b width"] | None
     ) -> Float[Tensor, "b width"]:
-        """What modulates; t: 0 data, 1 noise."""
+        """Return the vector that modulates every block; t = 0 is data, t = 1 noise."""
         time_embedding = self.time(t)  # (b, width)
         return time_embedding if condition is None else time_embedding + condition
 
 
 class FiLMResidualBlock(nn.Module):
-    """x + second(SiLU(first(SiLU(FiLM(norm(x)))))), the second layer starting at zero."""
+    """x + second(SiLU(first(SiLU(FiLM(norm(x)))))); the second layer is initially zero."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class FiLMResidualBlock(nn.Module):
 
 
 class MLPDenoiser(Denoiser):
-    """For vectors: Linear, `depth` residual blocks of this width, LayerNorm, Linear."""
+    """Denoiser of vectors: Linear, `depth` residual blocks of this width, LayerNorm, Linear."""
 
     def __init__(self, latent_shape: Sequence[int], width: int = 512, depth: int = 4):
         super().__init__(latent_shape, width)
@@ -82,23 +82,22 @@ class MLPDenoiser(Denoiser):
 
 
 class ConvDenoiser(Denoiser):
-    """For maps: convolution k3, `depth` residual blocks at full size, GroupNorm, convolution k3.
+    """Denoiser of maps: convolution k3, `depth` residual blocks, GroupNorm, convolution k3.
 
-    Each block sees two places further on every side: with six a place sees 14 around it.
+    Each block adds two positions to the receptive field on every side; with six it has 14.
     """
 
     def __init__(
         self, latent_shape: Sequence[int], width: int = 256, channels: int = 128, depth: int = 6
     ):
         super().__init__(latent_shape, width)
-        latent_channels = latent_shape[0]
-        self.enter = conv3x3(latent_channels, channels)
+        c = latent_shape[0]
+        self.enter = conv3x3(c, channels)
         self.blocks = nn.ModuleList(
             FiLMResidualBlock(make_group_norm, conv3x3, channels, width) for _ in range(depth)
         )
-        self.leave = nn.Sequential(
-            make_group_norm(channels), nn.SiLU(), zero_init(conv3x3(channels, latent_channels))
-        )
+        last = zero_init(conv3x3(channels, c))
+        self.leave = nn.Sequential(make_group_norm(channels), nn.SiLU(), last)
 
     def forward(
         self,
@@ -114,18 +113,18 @@ class ConvDenoiser(Denoiser):
 
 
 def get_vector_length(latent_shape: Sequence[int]) -> int:
-    """Of vectors. Raises: Error if the latents are maps."""
+    """Return the length of latent vectors. Raises: Error if the latents are maps."""
     if len(latent_shape) != 1:
         shape = "x".join(map(str, latent_shape))
         raise Error(
-            f"This denoiser takes latents that are vectors, and these are maps of {shape}; learn "
-            "them with latentia train latent_prior, or give a run whose latents are vectors."
+            f"This denoiser takes latents that are vectors, and these are maps of {shape}; use the "
+            "recipe latent_prior, or give a run whose latents are vectors."
         )
     return latent_shape[0]
 
 
 def zero_init(layer: L) -> L:
-    """The layer at zero."""
+    """Set weight and bias of a layer to zero; return the layer."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -1,15 +1,13 @@
-"""Feature-wise linear modulation: what a vector says to every channel."""
+"""Feature-wise linear modulation (FiLM); Perez et al. 2018, arXiv 1709.07871."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
 class FiLM(nn.Module):
-    """x * (1 + scale) + shift, both by one Linear of SiLU(vector); starts as the identity.
+    """x * (1 + scale) + shift for each channel, equation 2; initially the identity.
 
-    One vector stands for all images.
-
-    Perez et al. 2018, arXiv 1709.07871, equation 2.
+    Scale and shift are a Linear of SiLU(embedding). A single embedding serves all images.
     """
 
     def __init__(self, width: int, channels: int):

@@ -1,5 +1,6 @@
-"""Generators: latents to the raw output of an image; the sigmoid is the model's."""
+"""Generators: latents to raw images; the model applies the sigmoid."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -13,20 +14,17 @@ from latentia.nets.residual import LEAKY_SLOPE, Residual, init_residual_network
 
 
 class DCGenerator(nn.Module):
-    """Linear, transposed convolutions k4 s2 p1 that double exactly, convolution k7.
+    """DCGAN generator: Linear, transposed convolutions k4 s2 p1, convolution k7.
 
-    The MNIST DCGAN's generator; the idea: Radford et al. 2016, arXiv 1511.06434.
+    The published MNIST variant of Radford et al. 2016, arXiv 1511.06434.
     """
 
     def __init__(self, latent: int, shape: Sequence[int], channels: int = 128, doublings: int = 2):
         super().__init__()
-        self.latent_shape, self.bottom_shape = (
-            (latent,),
-            _compute_bottom_shape(shape, channels, doublings),
-        )
-        self.expand = nn.Sequential(
-            nn.Linear(latent, math.prod(self.bottom_shape)), nn.LeakyReLU(0.2)
-        )
+        self.latent_shape = (latent,)
+        self.bottom_shape = _compute_bottom_shape(shape, channels, doublings)
+        linear = nn.Linear(latent, math.prod(self.bottom_shape))
+        self.expand = nn.Sequential(linear, nn.LeakyReLU(0.2))
         blocks: list[nn.Module] = []
         for _ in range(doublings):
             blocks += [ConvTranspose(channels, channels, 4, 2, 1), nn.LeakyReLU(0.2)]
@@ -40,26 +38,22 @@ class DCGenerator(nn.Module):
 
 
 class ResidualGenerator(nn.Module):
-    """Norm-free: Linear, then residual blocks and a doubling for each but the last of `channels`.
+    """Norm-free generator: Linear, then residual blocks and a doubling at each of `channels`.
 
-    The last doubling goes straight to the image: residual blocks at full size cost most of a step.
+    No residual blocks follow the last doubling: at full size they would cost most of a step.
     """
 
     def __init__(
         self, latent: int, shape: Sequence[int], channels: Sequence[int] = (128, 64), depth: int = 1
     ):
         super().__init__()
-        self.latent_shape, self.bottom_shape = (
-            (latent,),
-            _compute_bottom_shape(shape, channels[0], len(channels)),
-        )
+        self.latent_shape = (latent,)
+        self.bottom_shape = _compute_bottom_shape(shape, channels[0], len(channels))
         self.expand = nn.Linear(latent, math.prod(self.bottom_shape))
         blocks: list[nn.Module] = []
-        for in_channels, out_channels in zip(
-            channels, [*channels[1:], channels[-1] // 2], strict=True
-        ):
-            blocks += [Residual(in_channels) for _ in range(depth)]
-            blocks += [nn.LeakyReLU(LEAKY_SLOPE), ConvTranspose(in_channels, out_channels, 4, 2, 1)]
+        for c_in, c_out in itertools.pairwise([*channels, channels[-1] // 2]):
+            blocks += [Residual(c_in) for _ in range(depth)]
+            blocks += [nn.LeakyReLU(LEAKY_SLOPE), ConvTranspose(c_in, c_out, 4, 2, 1)]
         self.blocks = nn.Sequential(*blocks, nn.LeakyReLU(LEAKY_SLOPE))
         self.image = ToImage(channels[-1] // 2, shape[0])
         init_residual_network(self)
@@ -70,14 +64,12 @@ class ResidualGenerator(nn.Module):
         return self.image(x)  # (b, c, h, w)
 
 
-def _compute_bottom_shape(
-    shape: Sequence[int], channels: int, doublings: int
-) -> tuple[int, int, int]:
+def _compute_bottom_shape(shape: Sequence[int], channels: int, doublings: int) -> tuple[int, ...]:
     h, w = shape[1:]
     factor = 2**doublings
     if h % factor or w % factor:
         raise Error(
-            f"Images of {h}x{w} cannot be generated: {doublings} exact doublings want a height and "
+            f"Images of {h}x{w} cannot be generated: {doublings} exact doublings need a height and "
             f"width divisible by {factor}; give another --size."
         )
     return channels, h // factor, w // factor

@@ -1,4 +1,4 @@
-"""Initialisations of networks without normalisation, which live or die by them."""
+"""Initialisations of networks without normalisation layers."""
 
 import math
 from typing import TypeVar
@@ -10,9 +10,9 @@ LAYER_TYPES = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 
 def init_glorot(net: M) -> M:
-    """Uniform weights of variance 2 / (fan in + fan out), zero bias; Glorot & Bengio 2010, eq. 16.
+    """Initialise uniformly with variance 2 / (fan in + fan out), zero bias; return the network.
 
-    Returns the network.
+    Glorot & Bengio 2010, equation 16.
     """
     for layer in net.modules():
         if isinstance(layer, LAYER_TYPES):
@@ -23,9 +23,9 @@ def init_glorot(net: M) -> M:
 
 
 def init_he(net: M, slope: float) -> M:
-    """Normal weights that keep the variance through LeakyReLU, zero bias; He et al. 2015, eq. 15.
+    """Initialise normally, keeping variance through LeakyReLU, zero bias; return the network.
 
-    Returns the network.
+    He et al. 2015, arXiv 1502.01852, equation 15.
     """
     for layer in net.modules():
         if isinstance(layer, LAYER_TYPES):
@@ -36,10 +36,9 @@ def init_he(net: M, slope: float) -> M:
 
 
 def init_fixup(branches: list[nn.Sequential]) -> None:
-    """Residual branches of two layers that start as the identity, whatever their number.
+    """Initialise residual branches of two layers to zero output; Zhang et al. 2019, section 3.
 
-    The last layer is zero, the first is scaled by count^(-1/2); Zhang et al. 2019, arXiv
-    1901.09321, section 3.
+    The last layer is zero, the first is scaled by (number of branches)^(-1/2); arXiv 1901.09321.
     """
     for branch in branches:
         layers = [layer for layer in branch if isinstance(layer, LAYER_TYPES)]

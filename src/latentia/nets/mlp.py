@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def make_perceptron(widths: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    """Linear layers of these widths with an activation between, none after the last."""
+    """Return Linear layers of these widths with an activation between them."""
     layers: list[nn.Module] = []
     for in_features, out_features in itertools.pairwise(widths):
         layers += [nn.Linear(in_features, out_features), activation()]
@@ -17,6 +17,8 @@ def make_perceptron(widths: Sequence[int], activation: type[nn.Module] = nn.ReLU
 
 
 class MLPEncoder(nn.Module):
+    """Fully connected encoder: images to means and log-variances."""
+
     def __init__(
         self,
         shape: Sequence[int],
@@ -35,6 +37,8 @@ class MLPEncoder(nn.Module):
 
 
 class MLPDecoder(nn.Module):
+    """Fully connected decoder: latents to raw images."""
+
     def __init__(
         self,
         latent: int,
@@ -47,4 +51,4 @@ class MLPDecoder(nn.Module):
         self.layers = make_perceptron([latent, *hidden, math.prod(shape)], activation)
 
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c h w"]:
-        return self.layers(z).unflatten(1, self.shape)  # (b, c, h, w), no sigmoid: see likelihood
+        return self.layers(z).unflatten(1, self.shape)  # (b, c, h, w), no sigmoid

@@ -16,14 +16,14 @@ def make_leaky_relu() -> nn.Module:
 
 
 def make_group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm in eight groups, or in as many of eight as divide the channels."""
+    """Return a GroupNorm of gcd(8, channels) groups."""
     return nn.GroupNorm(math.gcd(8, channels), channels)
 
 
 class Residual(nn.Module):
     """x + two convolutions k3, each of act(norm(x)); He et al. 2016, arXiv 1603.05027, figure 4e.
 
-    The first convolution alone has a bias: the second's would only add up along the network.
+    Only the first convolution has a bias: biases of the second would accumulate over blocks.
     """
 
     def __init__(
@@ -43,6 +43,6 @@ class Residual(nn.Module):
 
 
 def init_residual_network(net: nn.Module) -> None:
-    """Without norms: He's initialisation, and every residual branch at zero."""
+    """Initialise a norm-free residual network: He's initialisation, branches of zero output."""
     init_he(net, LEAKY_SLOPE)
     init_fixup([block.branch for block in net.modules() if isinstance(block, Residual)])

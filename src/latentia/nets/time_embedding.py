@@ -1,4 +1,4 @@
-"""A time in [0, 1] as a vector."""
+"""Sinusoidal embedding of times in [0, 1]."""
 
 import math
 
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from latentia.core.errors import Error
 
-TIME_SCALE = 1000.0  # times are spread over 0..1000, for which the frequencies are made
+TIME_SCALE = 1000.0  # the frequencies suit times in 0..1000
 
 
 def sinusoidal_embedding(t: Float[Tensor, " b"], width: int) -> Float[Tensor, "b width"]:
     """Cosines, then sines, of geometric frequencies; Vaswani et al. 2017, section 3.5.
 
-    Wavelengths run from 2 pi to 20,000 pi thousandths of the whole time.
+    Wavelengths range from 2 pi / 1000 to 20 pi.
     """
     half_width = width // 2
     exponents = torch.arange(half_width, device=t.device, dtype=t.dtype) / half_width
@@ -28,9 +28,7 @@ class TimeEmbedding(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         if width % 2:
-            raise Error(
-                f"A time embedding of width {width} has no pairs of waves; give an even width."
-            )
+            raise Error(f"The width of a time embedding is {width}; give an even width.")
         self.width = width
         self.layers = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 

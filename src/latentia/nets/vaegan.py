@@ -1,4 +1,4 @@
-"""The published VAE-GAN's three networks, for images of any size."""
+"""The three networks of the published VAE-GAN, for images of any size."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,12 +13,12 @@ from latentia.nets.initialization import init_he
 
 CHANNELS = (32, 64, 128, 256, 512)  # five halvings: 256x256 to 8x8
 UP_CHANNELS = (256, 128, 64, 32, 32)
-BOTTOM_SIZE = 8  # pixels of the smallest map, or fewer: a map of 2x2 hardly tells where a thing is
+BOTTOM_SIZE = 8  # largest side of the smallest map; a map of 2x2 would hardly locate anything
 MIN_SIZE = BOTTOM_SIZE + 1
 SLOPE = 0.01  # PyTorch's default, in encoder and decoder; the critic has 0.2
 
-# The critic as published judges batches of all three kinds, never an image alone: running
-# statistics would serve nobody, and be moved by the VAE's turn.
+# The published critic always sees batches of all three kinds, so that nothing would use running
+# statistics, and the VAE's step would change them.
 BATCH_STATISTICS_NORM = partial(nn.BatchNorm2d, track_running_stats=False)
 
 
@@ -31,11 +31,14 @@ class VAEGANNetworks(NamedTuple):
 def make_vaegan_networks(
     shape: Sequence[int], latent: int, critic_norm: Norm | None = BATCH_STATISTICS_NORM
 ) -> VAEGANNetworks:
-    """At 1x256x256 and latent 128: 1,569,984 + 8,388,864, 5,804,833 and 1,602,753 parameters.
+    """Build encoder, decoder and critic of the published VAE-GAN.
 
-    Smaller images are halved less often: until the shorter side has 8 pixels or fewer;
-    larger ones five times, too.
-    judging: the critic's norm; None: without, in He's initialisation.
+    Images are halved until their shorter side has 8 pixels or fewer, at most five times. At
+    1x256x256 and latent 128 they have 1,569,984 + 8,388,864, 5,804,833 and 1,602,753 parameters.
+
+    Parameters
+    ----------
+    critic_norm : the critic's norm; None means no norm, and He's initialisation
     """
     h, w = shape[1:]
     if min(h, w) < MIN_SIZE:

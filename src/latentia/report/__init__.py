@@ -1,1 +1,1 @@
-"""Pictures, figures and the self-contained page of a run."""
+"""Grids of images, figures, the report page of a run, and its model card."""

@@ -1,4 +1,4 @@
-"""Curves and bars as SVG, in one look."""
+"""Curves and bars in one style, as SVG."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -27,19 +27,21 @@ STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "latentia",  # the same figure gives the same bytes
 }
+TERM_LABELS = {"distortion": "distortion (reconstruction)", "rate": "rate (KL)"}
 
 
 @contextmanager
 def make_panels(
     columns: int, width: float = 3.4, height: float = 2.5
 ) -> Iterator[tuple[Figure, Any]]:
+    """Yield a figure and its axes, one row of panels of this size in inches."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width * columns, height), layout="constrained")
         yield figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
 def to_svg(figure: Figure) -> str:
-    """The figure as an SVG element."""
+    """Return the figure as an SVG element."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     text = file.getvalue()
@@ -49,47 +51,53 @@ def to_svg(figure: Figure) -> str:
 def draw_training_curves(
     training_rows: Sequence[dict], validation_rows: Sequence[dict], player: str
 ) -> str:
-    """Each term of a player and their weighted sum; validation is dashed; weights beside."""
+    """Draw a player's loss terms, their weighted sum and their weights over the images seen.
+
+    Validation is dashed.
+    """
     rows = [
         (row["images"], row["players"][player]) for row in training_rows if player in row["players"]
     ]
     terms = list(rows[-1][1]["terms"])
-    images = [n for n, _ in rows]
 
     def draw_curve(axis: Axes, kind: str, term: str, **style: Any) -> None:
-        points = [(n, r[kind][term]) for n, r in rows if term in r[kind]]  # some join later
+        points = [(n, r[kind][term]) for n, r in rows if term in r[kind]]  # some terms start late
         axis.plot(*zip(*points, strict=True), **style)
 
     with make_panels(len(terms) + 2) as (figure, axes):
         for axis, term in zip(axes, terms, strict=False):
             draw_curve(axis, "terms", term, color=BLUE, label="train")
             _draw_validation(axis, training_rows, validation_rows, term)
-            axis.set_title(f"{term}, nats per image")
-        objective_axis, weights_axis = axes[-2], axes[-1]
-        weighted_sums = [sum(w * r["terms"][t] for t, w in r["weights"].items()) for _, r in rows]
-        objective_axis.plot(images, weighted_sums, color=BLUE, label="train, weighted sum")
-        if "distortion" in terms:  # not a critic's: the ELBO is none of its matter
+            axis.set(title=TERM_LABELS.get(term, term), ylabel="nats per image")
+        objective_axis, weights_axis = axes[-2:]
+        sums = [sum(w * r["terms"][t] for t, w in r["weights"].items()) for _, r in rows]
+        objective_axis.plot([n for n, _ in rows], sums, color=BLUE, label="train, weighted sum")
+        if "distortion" in terms:  # the ELBO is no objective of a critic
             _draw_validation(
                 objective_axis, training_rows, validation_rows, "nelbo", "validation, beta 1"
             )
-        objective_axis.set_title("objective, nats per image")
+        objective_axis.set(title="objective", ylabel="nats per image")
         for k, term in enumerate(terms):
-            draw_curve(
-                weights_axis,
-                "weights",
-                term,
-                color=(GREY, ORANGE, BLUE)[k % 3],
-                linestyle=("-", "--", ":")[(k + k // 3) % 3],
-                label=("beta: " if term == "rate" and rows[-1][1]["weights"][term] else "") + term,
-            )
-        weights_axis.set_title("weights of the terms")
+            is_beta = term == "rate" and rows[-1][1]["weights"][term]
+            label = TERM_LABELS.get(term, term) + (", beta" if is_beta else "")
+            draw_curve(weights_axis, "weights", term, **_style_line(k), label=label)
+        weights_axis.set(title="weights of the terms")
         weights_axis.set_ylim(bottom=0)
         for axis in axes:
-            axis.set_xlabel("training images seen")
-            axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+            _label_images_axis(axis)
             axis.legend(fontsize=9)
             _crop_start(axis)
         return to_svg(figure)
+
+
+def _style_line(k: int) -> dict[str, str]:
+    dash = ("-", "--", ":")[(k + k // 3) % 3]
+    return {"color": (BLUE, ORANGE, GREY)[k % 3], "linestyle": dash}
+
+
+def _label_images_axis(axis: Axes) -> None:
+    axis.set_xlabel("training images seen")
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _draw_validation(
@@ -102,15 +110,14 @@ def _draw_validation(
     if not validation_rows or key not in validation_rows[0]["values"]:
         return
     per_step = training_rows[-1]["images"] / training_rows[-1]["step"]
-    images_seen = [row["step"] * per_step for row in validation_rows]
+    images = [row["step"] * per_step for row in validation_rows]
     values = [row["values"][key] for row in validation_rows]
-    axis.plot(
-        images_seen, values, color=ORANGE, linestyle="--", marker=".", markersize=4, label=label
-    )
+    style = {"color": ORANGE, "linestyle": "--", "marker": ".", "markersize": 4}
+    axis.plot(images, values, **style, label=label)
 
 
 def _crop_start(axis: Axes) -> None:
-    """The first rows are an order above the rest: leave them outside, where they hide nothing."""
+    """Leave the first values outside the frame if they are far above all others."""
     heights = sorted(height for line in axis.lines for height in line.get_ydata())  # pyright: ignore
     if len(heights) < 20:
         return
@@ -120,40 +127,36 @@ def _crop_start(axis: Axes) -> None:
 
 
 def draw_rate_bars(rates: Sequence[float]) -> str:
-    """The rate of each latent dimension, largest first; the number is the dimension's."""
+    """Draw the rate (KL) of each latent dimension, largest first, under its number."""
     order = sorted(range(len(rates)), key=lambda k: -rates[k])
     with make_panels(1, width=max(5.0, min(12.0, 0.3 * len(rates) + 1.5))) as (figure, (axis,)):
         axis.bar(range(len(order)), [rates[k] for k in order], color=BLUE, width=0.7)
         if len(order) <= 64:
             axis.set_xticks(range(len(order)), [str(k) for k in order], fontsize=8)
-        axis.set_ylim(0, max(0.1, 1.05 * max(rates)))  # a dead dimension must look dead
+        axis.set_ylim(0, max(0.1, 1.05 * max(rates)))  # bars of dead dimensions must look empty
         axis.grid(axis="x", visible=False)
-        axis.set_xlabel("latent dimension, by rate")
-        axis.set_title("rate, nats per image")
+        axis.set(xlabel="latent dimension, by rate (KL)", ylabel="rate (KL), nats per image")
         return to_svg(figure)
 
 
 def draw_monitor_curves(training_rows: Sequence[dict]) -> str:
-    """Gauges over the images seen: one panel for all whose name begins with the same word."""
-    names = list(training_rows[-1]["monitors"])
-    groups = {
-        name.split()[0]: [n for n in names if n.split()[0] == name.split()[0]] for name in names
-    }
+    """Draw the model's monitors over the images seen; a shared first word is a shared panel."""
+    groups: dict[str, list[str]] = {}
+    for name in training_rows[-1]["monitors"]:
+        groups.setdefault(name.split()[0], []).append(name)
     with make_panels(len(groups)) as (figure, axes):
-        for axis, (group, monitor_names) in zip(axes, groups.items(), strict=True):
-            for k, name in enumerate(monitor_names):
+        for axis, (group, names) in zip(axes, groups.items(), strict=True):
+            for k, name in enumerate(names):
                 rows = [row for row in training_rows if name in row["monitors"]]
                 axis.plot(
                     [row["images"] for row in rows],
                     [row["monitors"][name] for row in rows],
-                    color=(BLUE, ORANGE, GREY)[k % 3],
-                    linestyle=("-", "--", ":")[k % 3],
+                    **_style_line(k),
                     label=name.removeprefix(group).strip() or name,
                 )
-            axis.set_title(group if len(monitor_names) > 1 else monitor_names[0])
+            axis.set_title(group if len(names) > 1 else names[0])
             axis.set_ylim(bottom=0)
-            axis.set_xlabel("training images seen")
-            axis.xaxis.set_major_formatter(EngFormatter(sep=""))
-            if len(monitor_names) > 1:
+            _label_images_axis(axis)
+            if len(names) > 1:
                 axis.legend(fontsize=9)
         return to_svg(figure)

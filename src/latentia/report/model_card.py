@@ -1,4 +1,4 @@
-"""A run's model card: what it is, how good, how sure that is, what ails it, how to load it."""
+"""Model card of a run on the hub: data, metrics with intervals, problems, and how to load it."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -7,11 +7,10 @@ from typing import Any
 from latentia.core.text import pluralize
 from latentia.runs.folder import RunFolder
 from latentia.runs.hub import PREFIX
-from latentia.runs.recipes import DIFFUSERS
-from latentia.runs.recipes import read_card as described
+from latentia.runs.recipes import DIFFUSERS, read_card
 from latentia.training.events import Finding
 
-STANDARD_ERRORS = 1.96  # standard errors on each side: 95 %
+STANDARD_ERRORS = 1.96  # on each side of a 95 % interval
 
 
 def format_model_card(
@@ -21,9 +20,10 @@ def format_model_card(
     verdict: str,
     findings: Sequence[Finding],
 ) -> str:
-    """README.md of the hub's repository OWNER/NAME, with the doctor's verdict and findings.
+    """Return README.md of the repository OWNER/NAME, with the doctor's verdict and findings.
 
-    pictures: those in its folder `pictures`. The doctor's commands are for who has the run.
+    picture_names: files of its folder `pictures`, without suffix. Suggested commands are left out,
+    since they need the run folder.
     """
     from huggingface_hub import ModelCardData
 
@@ -33,20 +33,21 @@ def format_model_card(
         pipeline_tag="unconditional-image-generation",
         tags=["latentia", recipe],
     )
+    problems = (
+        f"- {finding.severity} {finding.kind}: {finding.text} {finding.consequence}".rstrip()
+        for finding in findings
+    )
     paragraphs = [
         f"---\n{header.to_yaml()}\n---",
         f"# {name.split('/')[1]}",
-        "" if recipe == DIFFUSERS else described(recipe).summary,
+        "" if recipe == DIFFUSERS else read_card(recipe).summary,
         describe_images(run.metadata["images"]),
         *(f"![{picture}](pictures/{picture}.png)" for picture in picture_names),
-        "## Figures",
+        "## Metrics",
         "\n".join(format_metrics(run)),
-        "## What ails it",
+        "## Problems",
         f"The doctor (`latentia doctor`): {verdict}",
-        "\n".join(
-            f"- {finding.severity} {finding.kind}: {finding.text} {finding.consequence}".rstrip()
-            for finding in findings
-        ),
+        "\n".join(problems),
         "## How to load it",
         f"""```python
 import latentia
@@ -65,32 +66,29 @@ Nothing in this repository is executed: safetensors and JSON are read. It was ma
     return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 
-def describe_images(image_metadata: dict[str, Any]) -> str:
-    c, h, w = image_metadata["shape"]
-    counts = ", ".join(
-        f"{count:,} {split_name}" for split_name, count in image_metadata["count"].items()
-    )
-    channels = pluralize(c, "channel")
-    return f"Images: {image_metadata['source']}, {counts}; {channels}, {h} x {w} pixels (height, width)."
+def describe_images(images: dict[str, Any]) -> str:
+    c, h, w = images["shape"]
+    counts = ", ".join(f"{count:,} {split}" for split, count in images["count"].items())
+    size = f"{pluralize(c, 'channel')}, {h} x {w} pixels (height, width)"
+    return f"Images: {images['source']}, {counts}; {size}."
 
 
 def format_metrics(run: RunFolder) -> Iterator[str]:
-    """A row for each figure of evaluation.json."""
+    """Yield a Markdown table with a row for each metric of evaluation.json."""
     path = run.path / "evaluation.json"
     metrics = json.loads(path.read_text()).get("metrics", {}) if path.exists() else {}
     if not metrics:
-        yield "None was measured: `latentia evaluate RUN` does."
+        yield "No metric was measured; `latentia evaluate RUN` measures them."
         return
-    yield "| figure | value | 95 % interval | n | split | of |"
+    yield "| metric | value | 95 % interval | n | split | note |"
     yield "|---|---|---|---|---|---|"
     for row in (row for rows in metrics.values() for row in rows):
         value, error, n = row["value"], row["error"], row["n"]
-        value_text = "not finite" if value is None else f"{value:,.5g} {row['unit']}".rstrip()
+        text = "not finite" if value is None else f"{value:,.5g} {row['unit']}".rstrip()
         interval = ""
         if value is not None and error is not None:
-            interval = " to ".join(
-                f"{value + side * STANDARD_ERRORS * error:,.5g}" for side in (-1, 1)
-            )
+            ends = (value + side * STANDARD_ERRORS * error for side in (-1, 1))
+            interval = " to ".join(f"{end:,.5g}" for end in ends)
         counts = " and ".join(f"{count:,}" for count in (n if isinstance(n, list) else [n]))
         notes = "; ".join(filter(None, (row["features"], row["note"])))
-        yield f"| {row['name']} | {value_text} | {interval} | {counts} | {row['split']} | {notes} |"
+        yield f"| {row['name']} | {text} | {interval} | {counts} | {row['split']} | {notes} |"

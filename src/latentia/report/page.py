@@ -1,4 +1,4 @@
-"""report.html: one file that holds all of a run that a person looks at."""
+"""The report page of a run: report.html, one self-contained file."""
 
 import base64
 from collections.abc import Sequence
@@ -14,10 +14,11 @@ from latentia.core.text import pluralize
 from latentia.data import Images, Split
 from latentia.latents.interpolation import interpolate_images
 from latentia.metrics.beta_choice import load_choices
-from latentia.metrics.builtin import save_metrics
 from latentia.metrics.elbo import elbo
+from latentia.metrics.measure import save_metrics
 from latentia.metrics.rate_distortion import MAX_IMAGES, log_spaced_betas, measure_curve
 from latentia.report.figures import (
+    TERM_LABELS,
     draw_monitor_curves,
     draw_rate_bars,
     draw_training_curves,
@@ -56,71 +57,38 @@ class HeadlineMetric(NamedTuple):
 
 
 def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = ()) -> Path:
-    """Draws everything anew from the weights, the log and the validation images (or the training
-    ones, where none were kept), writes evaluation.json and report.html, and returns its path.
+    """Write evaluation.json and report.html, and return the page's path.
 
-    findings: the doctor's, worst first. The model is loaded for it: nothing of a training in
-    progress is touched.
+    All figures are drawn from the weights, the log, and the validation images (or the training
+    images, if none were held out). findings: the doctor's, worst first. The model is loaded from
+    the run, so that a training in progress is not touched.
     """
     model = run.model()
     held_out = images.split("validation")
-    shown_split = held_out if len(held_out) else images.split("train")
-    rows = read_rows(run.path / "log.jsonl")
-    training_rows = [row for row in rows if row["event"] == "logged"]
-    validation_rows = [row for row in rows if row["event"] == "validated"]
-    figures, sections = [], []
-    if isinstance(model, HasTrajectory) and len(shown_split):
-        sections += _make_prior_sections(run, model, shown_split)
-    elif isinstance(model, HasLatents) and len(shown_split):
-        result = elbo(model, shown_split)  # pyright: ignore[reportArgumentType]
+    split = held_out if len(held_out) else images.split("train")
+    headlines, sections = [], []
+    if isinstance(model, HasTrajectory) and len(split):
+        sections += _make_prior_sections(run, model, split)
+    elif isinstance(model, HasLatents) and len(split):
+        result = elbo(model, split)  # pyright: ignore[reportArgumentType]
         save_metrics(run, result)
-        figures += _make_headline_metrics(result)
-        first_images = shown_split.get_batch(slice(0, 12)).image
-        sections += [
-            _make_reconstruction_section(run, model, first_images, shown_split.name),
-            _make_sample_section(run, model),
-        ]
-        sections.append(_make_interpolation_section(run, model, first_images, shown_split.name))
-        sections.append(
-            Section(
-                "What each latent dimension carries",
-                f"Rate by dimension over {pluralize(result['n'], 'image')} of the {result['split']} "
-                f"split; {result['active_units']} of {len(result['rate_by_dimension'])} are "
-                "active.",
-                [Picture(draw_rate_bars(result["rate_by_dimension"]))],
-            )
-        )
+        headlines += _make_headline_metrics(result)
+        sections += _make_latent_sections(run, model, split, result["rate_by_dimension"])
+        if run.beta_range:
+            sections.append(_make_beta_section(run, model, split))
     else:
         sections.append(_make_sample_section(run, model))
-    if run.beta_range and isinstance(model, HasLatents) and len(shown_split):
-        sections.append(_make_beta_section(run, model, shown_split))
-    sections += _make_progress_sections(run)
-    if training_rows:
-        text = "Means between two log rows."
-        if validation_rows:
-            text += " Validation: held-out images, one posterior draw each"
-            text += ", always at beta 1." if "nelbo" in validation_rows[0]["values"] else "."
-        text += " Values far above the rest, at the start of the run, are outside the frame."
-        curves = [
-            Picture(
-                draw_training_curves(training_rows, validation_rows, player), f"player: {player}"
-            )
-            for player in training_rows[-1]["players"]
-        ]
-        if training_rows[-1]["monitors"]:
-            curves.append(
-                Picture(draw_monitor_curves(training_rows), "what the model shows of itself")
-            )
-        sections.append(Section("Training", text, curves))
-    figures.append(HeadlineMetric("parameters", f"{sum(run.metadata['parameters'].values()):,}"))
+    sections += [*_make_progress_sections(run), *_make_training_sections(run)]
+    count = sum(run.metadata["parameters"].values())
+    headlines.append(HeadlineMetric("parameters", f"{count:,}"))
     path = run.path / "report.html"
-    atomic_write(path, _render_page(run, figures, findings, sections).encode())
+    atomic_write(path, _render_page(run, headlines, findings, sections).encode())
     return path
 
 
 def _render_page(
     run: RunFolder,
-    figures: list[HeadlineMetric],
+    headlines: list[HeadlineMetric],
     findings: Sequence[Finding],
     sections: list[Section],
 ) -> str:
@@ -129,12 +97,12 @@ def _render_page(
     metadata = run.metadata
     groups = {**metadata["arguments"], **metadata["modifiers"], **metadata["options"]}
     settings = [(name.replace("_", "-"), _format_setting(value)) for name, value in groups.items()]
-    settings += [(f"images: {k}", _format_setting(v)) for k, v in metadata["images"].items()]
-    settings += [(f"machine: {k}", _format_setting(v)) for k, v in metadata["machine"].items()]
+    for group in ("images", "machine"):
+        settings += [(f"{group}: {k}", _format_setting(v)) for k, v in metadata[group].items()]
     return template.render(
         run=run,
         summary=f"{metadata['recipe']} on {metadata['images']['source']}",
-        figures=figures,
+        headlines=headlines,
         findings=findings,
         sections=sections,
         settings=settings,
@@ -145,17 +113,17 @@ def _render_page(
 
 def _make_headline_metrics(result: dict[str, Any]) -> list[HeadlineMetric]:
     error = result["standard_error"]["nelbo_nats"]
-    error_text = f" ± {error:.1f}" if error else ""
+    bound, name = f"{result['nelbo_nats']:.1f}", f"negative ELBO, nats, {result['split']} split"
+    if error:
+        bound, name = f"{bound} ± {error:.1f}", f"{name} (± standard error)"
+    active = f"{result['active_units']} of {len(result['rate_by_dimension'])}"
     return [
-        HeadlineMetric(
-            f"nats: negative ELBO, {result['split']}", f"{result['nelbo_nats']:.1f}{error_text}"
+        HeadlineMetric(name, bound),
+        *(
+            HeadlineMetric(f"{v}, nats", f"{result[f'{k}_nats']:.1f}")
+            for k, v in TERM_LABELS.items()
         ),
-        HeadlineMetric("nats of distortion", f"{result['distortion_nats']:.1f}"),
-        HeadlineMetric("nats of rate", f"{result['rate_nats']:.1f}"),
-        HeadlineMetric(
-            "active latent dimensions",
-            f"{result['active_units']} of {len(result['rate_by_dimension'])}",
-        ),
+        HeadlineMetric("active latent dimensions", active),
     ]
 
 
@@ -163,105 +131,111 @@ def _embed_grid(images: torch.Tensor, columns: int, alt: str, caption: str) -> P
     return Picture(_embed_image(encode_png(make_grid(images, columns, ""), caption), alt), caption)
 
 
-def _make_reconstruction_section(
-    run: RunFolder, model: Any, originals: torch.Tensor, split: str
-) -> Section:
-    pairs = torch.cat([originals, model.reconstruct(originals)])
-    caption = f"{run.name}: the first {pluralize(len(originals), 'image')} of the {split} split; decoded means"
-    return Section(
-        "Originals above reconstructions",
-        "",
-        [_embed_grid(pairs, len(originals), "originals above their reconstructions", caption)],
-    )
+def _make_latent_sections(
+    run: RunFolder, model: Any, split: Split, rates: list[float]
+) -> list[Section]:
+    """Return the sections of a model with an encoder."""
+    x = split.get_batch(slice(0, 12)).image
+    count = pluralize(len(x), "image")
+    caption = f"{run.name}: the first {count} of the {split.name} split; decoded posterior means"
+    pairs = torch.cat([x, model.reconstruct(x)])
+    picture = _embed_grid(pairs, len(x), "originals above their reconstructions", caption)
+    text = f"Mean over {pluralize(len(split), 'image')} of the {split.name} split."
+    return [
+        Section("Originals above reconstructions", "", [picture]),
+        _make_sample_section(run, model),
+        _make_interpolation_section(run, model, x, split.name),
+        Section("Rate (KL) of each latent dimension", text, [Picture(draw_rate_bars(rates))]),
+    ]
 
 
 def _make_sample_section(run: RunFolder, model: Model) -> Section:
-    images = model.sample(96, seed=0)
     caption = f"{run.name}: 96 samples, seed 0, {resolve_sampling(run, model, {})[1]}"
-    return Section(
-        "New images, drawn from the prior", "", [_embed_grid(images, 16, "samples", caption)]
-    )
+    picture = _embed_grid(model.sample(96, seed=0), 16, "samples", caption)
+    return Section("Samples", "", [picture])
+
+
+def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, split: str) -> Section:
+    starts = range(0, min(len(x) - 1, 6), 2)
+    if not starts:
+        return Section("Interpolation", "Needs two images.", [])
+    paths = torch.cat([interpolate_images(model, x[[k, k + 1]], 12) for k in starts])
+    caption = f"{run.name}: straight lines between the latents of {split} images"
+    return Section("Interpolation", "", [_embed_grid(paths, 12, "interpolation", caption)])
 
 
 def _make_prior_sections(run: RunFolder, model: Any, split: Split) -> list[Section]:
-    """Of a model that draws latents step by step."""
-    steps = model.sampling.steps
-    trajectory_caption = (
-        f"{run.name}: four samples, decoded at {N_FRAMES} of {steps + 1} moments, noise first"
-    )
+    """Return the sections of a model that draws latents step by step."""
+    sampling, text = model.sampling, f"Images of the {split.name} split."
+    caption = f"{run.name}: four samples after {N_FRAMES} of {sampling.steps + 1} steps, from noise"
+    trajectory = _embed_grid(decode_trajectory(model), N_FRAMES, "from noise to image", caption)
     sections = [
         _make_sample_section(run, model),
-        Section(
-            "From noise to image",
-            "",
-            [_embed_grid(decode_trajectory(model), N_FRAMES, "from noise", trajectory_caption)],
-        ),
+        Section("From noise to image", "", [trajectory]),
     ]
     if model.column is not None:
-        images, row_text = sample_conditions(model, split)
-        columns = len(images) // 4
-        caption = f"{run.name}: guidance {model.sampling.guidance:g}; {row_text}"
-        picture = _embed_grid(images, columns, "what was asked for, and drawn", caption)
-        sections.append(Section(f"Drawn by {model.column}", "", [picture]))
-    text = f"Images of the {split.name} split."
-    error_picture = Picture(draw_error_by_time(model, split))
-    return [*sections, Section("Where the denoiser errs", text, [error_picture])]
-
-
-def _make_interpolation_section(
-    run: RunFolder, model: Any, originals: torch.Tensor, split: str
-) -> Section:
-    walks = [
-        interpolate_images(model, originals[[k, k + 1]], 12)
-        for k in range(0, min(len(originals) - 1, 6), 2)
-    ]
-    caption = f"{run.name}: straight lines between the latents of {split} images"
-    if not walks:
-        return Section("Interpolation", "Needs two images.", [])
-    return Section(
-        "From one image to another",
-        "",
-        [_embed_grid(torch.cat(walks), 12, "interpolation", caption)],
-    )
+        images, layout = sample_conditions(model, split)
+        caption = f"{run.name}: guidance {sampling.guidance:g}; {layout}"
+        picture = _embed_grid(images, len(images) // 4, "conditional samples", caption)
+        sections.append(Section(f"Samples conditioned on {model.column}", "", [picture]))
+    picture = Picture(draw_error_by_time(model, split))
+    return [*sections, Section("Denoising error over time", text, [picture])]
 
 
 def _make_beta_section(run: RunFolder, model: Any, split: Split) -> Section:
-    """What a model of many betas reaches at each."""
+    """Return the rate-distortion curve of a model of many betas."""
     assert run.beta_range is not None
+    low, high = run.beta_range
     points = measure_curve(model, split, log_spaced_betas(run.beta_range))
     marks = {"this report": model.dial.beta}
     marks |= {purpose: each["chosen"]["beta"] for purpose, each in load_choices(run).items()}
-    low, high = run.beta_range
     text = (
-        f"One model answers for every beta from {low:g} to {high:g}: --beta with sample, "
-        f"reconstruct, encode, evaluate and the rest; {min(len(split), MAX_IMAGES):,} {split.name} "
-        f"images. The command latentia choose names one for a purpose."
+        f"This model was trained for every beta from {low:g} to {high:g}: the option --beta of "
+        f"sample, reconstruct, encode, evaluate and other commands sets it, and latentia choose "
+        f"finds one for a purpose. The curve is that of {min(len(split), MAX_IMAGES):,} "
+        f"{split.name} images."
     )
-    return Section("Every beta", text, [Picture(to_svg(draw_beta_curve(points, marks)))])
+    picture = Picture(to_svg(draw_beta_curve(points, marks)))
+    return Section("Distortion against rate, by beta", text, [picture])
 
 
 def _make_progress_sections(run: RunFolder) -> list[Section]:
-    """Samples of one seed through training, and the image that was tracked."""
-    sections, sample_files = [], list_training_images(run, "samples", max_files=6)
-    if len(sample_files) > 1:
-        pictures = [
-            Picture(
-                _embed_image(path.read_bytes(), f"samples after epoch {epoch}"), f"epoch {epoch}"
-            )
-            for epoch, path in sample_files
-        ]
-        text = "The same latents at each stage: seed 0."
+    """Return the images that were rendered during training, if any."""
+    sections, samples = [], list_training_images(run, "samples", max_files=6)
+    if len(samples) > 1:
+        pictures = []
+        for epoch, path in samples:
+            image = _embed_image(path.read_bytes(), f"samples after epoch {epoch}")
+            pictures.append(Picture(image, f"epoch {epoch}"))
+        text = "The same latents at each epoch: seed 0."
         sections.append(Section("Samples through training", text, pictures))
-    if tracked_files := list_training_images(run, "tracked"):
-        image = _embed_image(
-            encode_gif([Image.open(path) for _, path in tracked_files]),
-            "tracked image",
-            image_format="gif",
-        )
-        track = run.metadata["options"]["track"]
-        caption = f"{track}: its reconstruction, {pluralize(len(tracked_files), 'epoch')}"
-        sections.append(Section("The tracked image", "", [Picture(image, caption)]))
+    if tracked := list_training_images(run, "tracked"):
+        frames = [Image.open(path) for _, path in tracked]
+        image = _embed_image(encode_gif(frames), "tracked image", "gif")
+        name, count = run.metadata["options"]["track"], pluralize(len(tracked), "epoch")
+        picture = Picture(image, f"{name}: its reconstruction, {count}")
+        sections.append(Section("Tracked image", "", [picture]))
     return sections
+
+
+def _make_training_sections(run: RunFolder) -> list[Section]:
+    rows = read_rows(run.path / "log.jsonl")
+    logged = [row for row in rows if row["event"] == "logged"]
+    validated = [row for row in rows if row["event"] == "validated"]
+    if not logged:
+        return []
+    text = "Means over the steps between two rows of the log."
+    if validated:
+        at_beta = ", always at beta 1" if "nelbo" in validated[0]["values"] else ""
+        text += f" Validation: held-out images, one posterior draw each{at_beta}."
+    text += " Values at the start of the run that are far above all others are outside the frame."
+    pictures = [
+        Picture(draw_training_curves(logged, validated, player), f"player: {player}")
+        for player in logged[-1]["players"]
+    ]
+    if logged[-1]["monitors"]:
+        pictures.append(Picture(draw_monitor_curves(logged), "monitors of the model"))
+    return [Section("Training", text, pictures)]
 
 
 def _embed_image(content: bytes, alt: str, image_format: str = "png") -> str:
@@ -270,7 +244,6 @@ def _embed_image(content: bytes, alt: str, image_format: str = "png") -> str:
 
 
 def _format_setting(value: Any) -> str:
-    """A setting as a person writes it."""
     if isinstance(value, dict):
         return ", ".join(f"{k} {_format_setting(v)}" for k, v in value.items()) or "none"
     if isinstance(value, list) and len(value) > 3:

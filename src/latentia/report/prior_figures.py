@@ -1,8 +1,9 @@
-"""What a report shows of a learned prior: from noise to image, what was asked, loss by time."""
+"""Figures of a learned prior: from noise to image, conditional samples, error over time."""
 
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,7 +15,7 @@ N_FRAMES, N_BINS, MAX_COLUMNS = 9, 20, 20
 
 @torch.no_grad()
 def decode_trajectory(model: Any, n_samples: int = 4, seed: int = 0) -> Float[Tensor, "n c h w"]:
-    """Row by row: one sample, decoded at FRAMES moments of its way from noise."""
+    """Decode each sample at 9 steps of its way from noise; one sample a row."""
     steps = list(model.sample_trajectory(n_samples, seed=seed))
     indices = torch.linspace(0, len(steps) - 1, N_FRAMES).round().long().tolist()
     frames = torch.stack([model.autoencoder.decode(steps[k]) for k in indices], 1)
@@ -25,45 +26,41 @@ def decode_trajectory(model: Any, n_samples: int = 4, seed: int = 0) -> Float[Te
 def sample_conditions(
     model: Any, split: Split, n_images: int = 10
 ) -> tuple[Float[Tensor, "n c h w"], str]:
-    """What was asked of the model, drawn in columns; and what the rows are.
+    """Return conditional samples, one condition a column, and a description of rows or columns.
 
-    A class: one column each, of the first MOST, samples below. An image: the condition, two
-    samples, the truth.
+    Each of the first 20 classes has four samples. For a condition that is an image the rows are
+    the condition, two samples, and the true image.
     """
-    if model.classes:
-        names = split.classes.get(model.column) or list(map(str, range(model.classes)))
+    if model.num_classes:
+        names = split.classes.get(model.column) or list(map(str, range(model.num_classes)))
         names = names[:MAX_COLUMNS]
         labels = torch.arange(len(names)).repeat(4)
         return model.sample(len(labels), cond=labels), f"columns: {', '.join(names)}"
     batch = split.get_batch(slice(0, n_images))
     cond = batch.columns[model.column]
     samples = [model.sample(len(cond), cond=cond, seed=seed) for seed in (0, 1)]
-    size = batch.image.shape[2:]
-    condition_images = torch.nn.functional.interpolate(
-        cond, size
-    )  # nearest: a pattern's pixels are seen
-    condition_images = condition_images.mean(1, keepdim=True).expand_as(batch.image)
-    row_text = "rows: condition, two samples of it, the true image"
-    return torch.cat([condition_images, *samples, batch.image]), row_text
+    enlarged = F.interpolate(cond, batch.image.shape[2:])  # nearest: pixels stay visible
+    shown = enlarged.mean(1, keepdim=True).expand_as(batch.image)
+    rows = "rows: condition, two samples of it, the true image"
+    return torch.cat([shown, *samples, batch.image]), rows
 
 
 @torch.no_grad()
 def draw_error_by_time(model: Any, split: Split, seed: int = 0, max_images: int = 5000) -> str:
-    """The denoising error of held-out images, per latent dimension, over time."""
+    """Draw the denoising error of held-out images, per latent dimension, over time."""
     sums, counts = torch.zeros(N_BINS), torch.zeros(N_BINS)
-    for batch, step_context in split.subsample(max_images).iterate_with_context(
-        split.max_batch_size(), seed
-    ):
-        t, error = model.sample_denoising_error(batch, step_context)
+    subset = split.subsample(max_images)
+    for batch, context in subset.iterate_with_context(split.max_batch_size(), seed):
+        t, error = model.sample_denoising_error(batch, context)
         bins = (t * N_BINS).ceil().long().clamp(1, N_BINS) - 1
         sums.index_add_(0, bins.cpu(), error.float().cpu())
         counts.index_add_(0, bins.cpu(), torch.ones(len(bins)))
-    mean_errors = (
-        sums / counts / model.latent_mean.numel()
-    ).tolist()  # nan, and so no point, at none
+    # an empty bin is nan, which is not drawn
+    errors = (sums / counts / model.latent_mean.numel()).tolist()
     with make_panels(1, width=5.0) as (figure, (axis,)):
-        axis.plot([(k + 0.5) / N_BINS for k in range(N_BINS)], mean_errors, color=BLUE, marker=".")
+        axis.plot([(k + 0.5) / N_BINS for k in range(N_BINS)], errors, color=BLUE, marker=".")
         axis.set_ylim(bottom=0)
-        axis.set_xlabel("time: 0 data, 1 noise")
-        axis.set_title(f"error of the {model.path.target}, 1/2 square per latent dimension")
+        axis.set_xlabel("time (0: data, 1: noise)")
+        axis.set_ylabel("per latent dimension")
+        axis.set_title(f"half the squared error of the predicted {model.path.target}")
         return to_svg(figure)

@@ -1,4 +1,4 @@
-"""Distortion against rate: of one model at many betas, and of a sweep's runs."""
+"""Distortion against rate, for one model at many betas and for the runs of a sweep."""
 
 from collections.abc import Sequence
 
@@ -8,41 +8,39 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from latentia.metrics.rate_distortion import HasRateDistortion, RateDistortionPoint
-from latentia.report.figures import BLUE, GREY, ORANGE, make_panels
+from latentia.report.figures import BLUE, GREY, ORANGE, TERM_LABELS, make_panels
+
+RATE_LABEL, DISTORTION_LABEL = (
+    f"{TERM_LABELS[term]}, nats per image" for term in ("rate", "distortion")
+)
 
 
 def draw_beta_curve(points: Sequence[RateDistortionPoint], marks: dict[str, float]) -> Figure:
-    """Left: the trade, every other point with its beta. Right: what each beta costs and buys.
+    """Draw distortion against rate, with betas as numbers, and the negative ELBO against beta.
 
-    marked: a beta for each thing that chose it.
+    marks: betas to mark, by what chose them.
     """
-    beta, rate = [p.beta for p in points], [p.rate for p in points]
-    distortion, nelbo = [p.distortion for p in points], [p.nelbo for p in points]
-    with make_panels(2, width=4.4, height=3.2) as (figure, (trade_axis, cost_axis)):
-        trade_axis.plot(rate, distortion, color=BLUE, marker=".")
+    beta, nelbo, distortion, rate, _ = zip(*points, strict=True)
+    with make_panels(2, width=4.6, height=3.4) as (figure, (curve_axis, beta_axis)):
+        curve_axis.plot(rate, distortion, color=BLUE, marker=".")
         for point in points[:: max(1, len(points) // 6)]:
-            _annotate_point(trade_axis, f"{point.beta:g}", point.rate, point.distortion)
-        trade_axis.margins(x=0.12, y=0.08)  # room for the last numbers
-        trade_axis.set(
-            xlabel="rate, nats per image", title="distortion, nats per image; numbers: beta"
-        )
-        cost_axis.plot(beta, nelbo, color=BLUE, marker=".", label="negative ELBO (beta 1)")
-        cost_axis.plot(beta, distortion, color=GREY, linestyle="--", label="distortion")
-        cost_axis.set(xscale="log", xlabel="beta the model answers for", title="nats per image")
-        cost_axis.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
-        cost_axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        cost_axis.xaxis.set_minor_formatter(NullFormatter())
+            _annotate_point(curve_axis, f"{point.beta:g}", point.rate, point.distortion)
+        curve_axis.margins(x=0.12, y=0.08)  # space for the last numbers
+        curve_axis.set(xlabel=RATE_LABEL, ylabel=DISTORTION_LABEL, title="numbers: beta")
+        beta_axis.plot(beta, nelbo, color=BLUE, marker=".", label="negative ELBO (beta 1)")
+        label = TERM_LABELS["distortion"]
+        beta_axis.plot(beta, distortion, color=GREY, linestyle="--", label=label)
+        beta_axis.set(xscale="log", xlabel="beta of the model", ylabel="nats per image")
+        beta_axis.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
+        beta_axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        beta_axis.xaxis.set_minor_formatter(NullFormatter())
         for k, (name, value) in enumerate(marks.items()):
-            nearest_point = min(points, key=lambda p: abs(p.beta - value))
+            nearest = min(points, key=lambda point: abs(point.beta - value))
             style = {"color": ORANGE, "marker": "osD^v"[k % 5], "linestyle": "none"}
-            trade_axis.plot(
-                [nearest_point.rate],
-                [nearest_point.distortion],
-                **style,
-                label=f"{name}: {value:g}",
-            )
-            cost_axis.plot([nearest_point.beta], [nearest_point.nelbo], **style)
-        for axis in (trade_axis, cost_axis):
+            label = f"{name}: {value:g}"
+            curve_axis.plot([nearest.rate], [nearest.distortion], **style, label=label)
+            beta_axis.plot([nearest.beta], [nearest.nelbo], **style)
+        for axis in (curve_axis, beta_axis):
             axis.legend(fontsize=8)
         return figure
 
@@ -53,39 +51,33 @@ def draw_sweep(
     front: Sequence[HasRateDistortion],
     knee: HasRateDistortion | None,
 ) -> Figure:
-    """Every run, those that no other beats, and where their curve bends."""
+    """Draw distortion against rate of every run, with the Pareto front and its knee."""
+    dominated = [run for run in runs if run not in front]
+    layers = [
+        (front, {"color": BLUE, "marker": "o", "label": "Pareto front"}),
+        (dominated, {"color": GREY, "marker": ".", "linestyle": "none", "label": "dominated"}),
+        ([knee], {"color": ORANGE, "marker": "D", "linestyle": "none", "label": "knee"}),
+    ]
     with make_panels(1, width=6.0, height=3.8) as (figure, (axis,)):
-        front_line = [p.rate for p in front], [p.distortion for p in front]
-        axis.plot(*front_line, color=BLUE, marker="o", label="beaten by none in both")
-        dominated_runs = [run for run in runs if run not in front]
-        dominated_points = [p.rate for p in dominated_runs], [p.distortion for p in dominated_runs]
-        axis.plot(
-            *dominated_points,
-            color=GREY,
-            marker=".",
-            linestyle="none",
-            label="beaten" if dominated_runs else "",
-        )
-        if knee is not None:
-            style = {"color": ORANGE, "marker": "D", "linestyle": "none", "label": "knee"}
-            axis.plot([knee.rate], [knee.distortion], **style)
-        middle_rate = (min(run.rate for run in runs) + max(run.rate for run in runs)) / 2
+        for points, style in layers:
+            if points and points[0] is not None:
+                axis.plot([p.rate for p in points], [p.distortion for p in points], **style)
+        middle = (min(run.rate for run in runs) + max(run.rate for run in runs)) / 2
         for run, name in zip(runs, names, strict=True):
-            _annotate_point(axis, name, run.rate, run.distortion, on_left=run.rate > middle_rate)
-        axis.set(xlabel="rate, nats per image", title="distortion, nats per image")
+            _annotate_point(axis, name, run.rate, run.distortion, on_left=run.rate > middle)
+        axis.set(xlabel=RATE_LABEL, ylabel=DISTORTION_LABEL)
         axis.legend(fontsize=8)
         return figure
 
 
 def _annotate_point(axis: Axes, name: str, x: float, y: float, on_left: bool = False) -> None:
-    """Beside a point, legible across lines; to its left where there is no room to its right."""
-    style = {"fontsize": 8, "color": "#444", "ha": "right" if on_left else "left"}
-    halo = [withStroke(linewidth=2.5, foreground="white")]
     axis.annotate(
         name,
         (x, y),
         (-5 if on_left else 5, 3),
         textcoords="offset points",
-        path_effects=halo,
-        **style,
+        path_effects=[withStroke(linewidth=2.5, foreground="white")],  # readable across lines
+        fontsize=8,
+        color="#444",
+        ha="right" if on_left else "left",
     )

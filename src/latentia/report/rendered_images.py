@@ -1,4 +1,4 @@
-"""The pictures that commands write and the explorer shows: made in one place, so the same."""
+"""Images that both the commands and the explorer render, with an encoder for each file suffix."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from latentia.runs.sampling import parse_condition, resolve_sampling
 
 
 class RenderedImages(NamedTuple):
-    """Images (n, c, h, w) in [0, 1], and what a file of each ending holds."""
+    """Images (n, c, h, w) in [0, 1], and the content of a file by its suffix."""
 
     images: Tensor
     encoders: dict[str, Callable[[], bytes]]
@@ -36,123 +36,105 @@ class RenderedImages(NamedTuple):
 def render_latents(
     run: RunFolder, model: HasLatents, z: Float[Tensor, "n *latent"]
 ) -> RenderedImages:
-    """One picture a latent."""
-    images = model.decode(z)
-    grid_options = {"least": SINGLE_IMAGE_SIDE} if len(z) == 1 else {}
-    return render_grid(
-        images,
-        choose_columns(len(z)),
-        f"{run.name}: {pluralize(len(z), 'latent')}, decoded",
-        **grid_options,
-    )
+    """Decode latents, one image each."""
+    caption = f"{run.name}: {pluralize(len(z), 'latent')}, decoded"
+    options = {"min_side": SINGLE_IMAGE_SIDE} if len(z) == 1 else {}
+    return render_grid(model.decode(z), choose_columns(len(z)), caption, **options)
 
 
 def render_reconstructions(
     run: RunFolder, model: HasLatents, images: Float[Tensor, "n c h w"], description: str
 ) -> RenderedImages:
-    """Originals above their decoded posterior means."""
+    """Show originals above their decoded posterior means."""
     pairs = torch.cat([images, model.decode(model.encode(images).mean).cpu()])
     caption = f"{run.name}: {description} above their reconstructions"
     return render_grid(pairs, len(images), caption)
 
 
-def render_neighbours(
+def render_neighbors(
     run: RunFolder,
     model: HasLatents,
     key: str | None,
     image: Tensor,
     split: Split,
-    latent_table: LatentTable,
-    n_neighbours: int,
+    table: LatentTable,
+    n: int,
 ) -> tuple[RenderedImages, list[tuple[int, float]]]:
-    """The image, then the n of the split whose latents lie nearest; and these, with distances.
+    """Show an image and the n images of the split with the nearest latents.
 
-    key: of the image, if it is one of the data; it is not its own neighbour.
+    key: the image's key, if it is one of the split; it is no neighbor of itself. Returns also
+    (row, distance) of each neighbor.
     """
-    rows = evenly_spaced_rows(len(split), len(latent_table.mean)).tolist()
+    rows = evenly_spaced_rows(len(split), len(table.mean)).tolist()
     own_row = next((k for k, row in enumerate(rows) if split.keys[row] == key), None)
     mean = to_flat_array(model.encode(image).mean)[0]
-    nearest_rows = [
-        (rows[k], distance)
-        for k, distance in find_neighbors(mean, latent_table, n_neighbours, excluded_row=own_row)
-    ]
-    images = torch.cat(
-        [image, *(split.get_batch(slice(row, row + 1)).image for row, _ in nearest_rows)]
+    neighbors = [(rows[k], distance) for k, distance in find_neighbors(mean, table, n, own_row)]
+    images = [split.get_batch(slice(row, row + 1)).image for row, _ in neighbors]
+    labels = [f"{shorten_key(split.keys[row])}: {distance:.2f}" for row, distance in neighbors]
+    count = pluralize(len(table.mean), "image")
+    caption = f"{run.name}: nearest of {count} of {split.name}, by distance"
+    rendered = render_grid(
+        torch.cat([image, *images]),
+        choose_columns(len(images) + 1),
+        caption,
+        labels_below=["image", *labels],
     )
-    labels_below = [
-        "image",
-        *(f"{shorten_key(split.keys[row])}: {distance:.2f}" for row, distance in nearest_rows),
-    ]
-    caption = f"{run.name}: nearest of {pluralize(len(latent_table.mean), 'image')} of {split.name}, by distance"
-    return render_grid(
-        images, choose_columns(len(images)), caption, under=labels_below
-    ), nearest_rows
+    return rendered, neighbors
 
 
 def render_walk(
     run: RunFolder,
     model: HasLatents,
     names: Sequence[str],
-    end_images: Float[Tensor, "n c h w"],
+    images: Float[Tensor, "n c h w"],
     steps: int,
     spherical: bool,
 ) -> RenderedImages:
-    """A walk from image to image through their latents; as a .gif, there and back."""
-    walk_images = interpolate_images(model, end_images, steps, spherical=spherical)
-    line_kind = "arcs" if spherical else "straight lines"
-    caption = f"{run.name}: {line_kind} in the latents"
+    """Interpolate from image to image in the latent space; a .gif runs there and back."""
+    path = interpolate_images(model, images, steps, spherical=spherical)
+    caption = f"{run.name}: {'arcs' if spherical else 'straight lines'} in the latents"
     grid_caption = f"{caption}; first and last of a row: the originals"
+
+    def encode_grid() -> bytes:
+        return encode_png(make_walk_grid(path, images, names, grid_caption), grid_caption)
+
     encoders = {
-        ".png": lambda: encode_png(
-            make_walk_grid(walk_images, end_images, names, grid_caption), grid_caption
-        ),
-        ".gif": lambda: encode_gif(make_walk_frames(walk_images, caption), there_and_back=True),
-        ".npy": lambda: encode_npy(walk_images),
+        ".png": encode_grid,
+        ".gif": lambda: encode_gif(make_walk_frames(path, caption), there_and_back=True),
+        ".npy": lambda: encode_npy(path),
     }
-    return RenderedImages(walk_images, encoders)
+    return RenderedImages(path, encoders)
 
 
 def render_samples(
     run: RunFolder,
     model: Model,
-    n_samples: int,
+    n: int,
     seed: int,
     sampling_options: dict[str, Any],
     cond: str | None = None,
     data: str | None = None,
 ) -> RenderedImages:
-    """n images drawn by seed, of the condition in words, under the sampling options wanted.
-
-    data: as `condition` takes it.
-    """
-    sampling_arguments, prior_text = resolve_sampling(
-        run, model, sampling_options, is_conditional=cond is not None
-    )
-    conditions = parse_condition(run, model, cond, n_samples, data) if cond is not None else None
-    images = model.sample(n_samples, seed=seed, cond=conditions, **sampling_arguments)
-    is_cluster = getattr(model, "column", None) == CLUSTER_COLUMN  # groups of latents, not labels
-    is_image_condition = (
-        conditions is not None and conditions.ndim > 1 and cond is not None and cond.isdecimal()
-    )
-    condition_kind = (
-        "group "
-        if is_cluster
-        else f"{'test ' if data is None else ''}image "
-        if is_image_condition
-        else ""
-    )
-    condition_text = f", of {condition_kind}{cond}" if cond is not None else ""
-    return render_grid(
-        images,
-        choose_columns(n_samples),
-        f"{run.name}: samples{condition_text}, seed {seed}, {prior_text}",
-    )
+    """Draw n samples; cond and data: as in `parse_condition`."""
+    arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
+    values = parse_condition(run, model, cond, n, data) if cond is not None else None
+    images = model.sample(n, seed=seed, cond=values, **arguments)
+    condition = ""
+    if values is not None and cond is not None:
+        kind = ""
+        if getattr(model, "column", None) == CLUSTER_COLUMN:
+            kind = "group "  # a cluster of latents, not a label
+        elif values.ndim > 1 and cond.isdecimal():
+            kind = "image " if data is not None else "test image "
+        condition = f", of {kind}{cond}"
+    caption = f"{run.name}: samples{condition}, seed {seed}, {prior}"
+    return render_grid(images, choose_columns(n), caption)
 
 
-def render_grid(images: Tensor, columns: int, caption: str, **grid_options: Any) -> RenderedImages:
-    """Images row by row under one caption; how: as `lay` takes it."""
+def render_grid(images: Tensor, columns: int, caption: str, **options: Any) -> RenderedImages:
+    """Arrange images row by row under one caption; options: those of `make_grid`."""
     encoders = {
-        ".png": lambda: encode_png(make_grid(images, columns, caption, **grid_options), caption),
+        ".png": lambda: encode_png(make_grid(images, columns, caption, **options), caption),
         ".npy": lambda: encode_npy(images),
     }
     return RenderedImages(images, encoders)

@@ -1,4 +1,4 @@
-"""Pictures kept while a run trains: samples of one seed, and one image's reconstruction."""
+"""Images rendered during training: samples of one seed, and one image's reconstruction."""
 
 from pathlib import Path
 
@@ -11,7 +11,10 @@ from latentia.training.events import ImagesRendered
 
 
 def save_training_images(run: RunFolder, event: ImagesRendered) -> None:
-    """Named by epoch: a resumed run writes the same names anew."""
+    """Write an event's images to the run folder; their names hold the epoch.
+
+    A resumed run writes the same names again.
+    """
     folder = run.path / "progress"
     folder.mkdir(exist_ok=True)
     for kind, images in select_strips(event).items():
@@ -21,15 +24,15 @@ def save_training_images(run: RunFolder, event: ImagesRendered) -> None:
 
 
 def select_strips(event: ImagesRendered) -> dict[str, Tensor]:
-    """What there is to see, by kind."""
-    by_kind = {"samples": event.samples, "tracked": event.tracked_reconstruction}
-    return {kind: images for kind, images in by_kind.items() if images is not None}
+    """Return the event's images by kind, without kinds that it lacks."""
+    strips = {"samples": event.samples, "tracked": event.tracked_reconstruction}
+    return {kind: images for kind, images in strips.items() if images is not None}
 
 
 def list_training_images(
     run: RunFolder, kind: str, max_files: int = 1000
 ) -> list[tuple[int, Path]]:
-    """(epoch, file) in order, at most so many of them, the first and the last among them."""
+    """Return (epoch, file) in order, evenly spaced if there are more than max_files."""
     paths = (run.path / "progress").glob(f"{kind}-*.png")
     files = sorted((int(path.stem.rsplit("-", 1)[1]), path) for path in paths)
     if len(files) > max_files:

@@ -1,1 +1,1 @@
-"""Run folders: create, open, build the plan."""
+"""Run folders: create them, open them, build their plans."""

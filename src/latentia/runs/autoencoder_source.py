@@ -21,7 +21,7 @@ def find_autoencoder(recipe: str, arguments: dict[str, Any], options: Options) -
     """
     if AUTOENCODER not in arguments:
         return None
-    source = getattr(arguments[AUTOENCODER], "run", arguments[AUTOENCODER])  # a model has its run
+    source = getattr(arguments[AUTOENCODER], "run", arguments[AUTOENCODER])  # a loaded model's run
     if not isinstance(source, RunFolder | str | Path | None):
         raise Error(
             f"The autoencoder is a {type(source).__name__} of no run; give a run's folder, or a "
@@ -41,15 +41,15 @@ def find_autoencoder(recipe: str, arguments: dict[str, Any], options: Options) -
     run = source if isinstance(source, RunFolder) else open_run(source)
     if run.beta is not None:
         raise Error(
-            f"The autoencoder is {run.name}; a prior is built on a run as it answers by "
-            "itself: give its folder."
+            f"The autoencoder is {run.name}; a prior is built on a run at its own beta: give its "
+            "folder."
         )
     if AUTOENCODER in run.metadata["arguments"]:  # a prior's latents are its autoencoder's
         run = RunFolder.open(run.path / AUTOENCODER)
     if size is not None:
         raise Error(
-            f"--size has no say here: the images are read as those of {run.path} were; leave it"
-            " out."
+            f"--size has no effect here: the images are read as those of {run.path} were; leave it "
+            "out."
         )
     arguments[AUTOENCODER] = str(run.path.resolve())
     return run
@@ -61,6 +61,6 @@ def check_data_options(run: RunFolder, options: Options) -> None:
         allowed = [getattr(each, name) for each in (Options(), run.options)]
         if getattr(options, name) not in allowed:
             raise Error(
-                f"--{name} has no say here: the images are read and split as those of "
+                f"--{name} has no effect here: the images are read and split as those of "
                 f"{run.path} were; leave it out."
             )

@@ -1,4 +1,4 @@
-"""From a recipe's name, its arguments, edits and options to a plan."""
+"""Build the plan of a run from its recipe, arguments, modifiers and options."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,13 +10,13 @@ import torch
 from latentia.core.errors import Error
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
-from latentia.data.sources.registry import make_source
+from latentia.data.sources.registry import Source, make_source
 from latentia.runs.modifiers import apply_modifiers
 from latentia.runs.recipes import find_recipe
 from latentia.training.device import find_device, find_precision
 from latentia.training.plan import Options, Plan
 
-AUTOENCODER = "autoencoder"  # the knob, and the folder in a run, of the run that it was built from
+AUTOENCODER = "autoencoder"  # a recipe's parameter, and the folder in a run that holds its value
 
 
 def build_plan(
@@ -26,40 +26,38 @@ def build_plan(
     options: Options,
     parent: Any = None,
 ) -> Plan:
-    """One seed fixes the initialisation: it is set before the recipe makes its networks.
+    """Call the recipe and the modifiers, with initial weights that depend on the seed only.
 
-    parent: the run that it is built on, where the recipe has a knob for one.
+    parent: run of the autoencoder, for a recipe that has this parameter.
+
+    Raises: Error if the recipe does not return a Plan.
     """
+    arguments = dict(arguments)
     data = arguments.get("data")
-    overrides: dict[str, Any] = {}
     if parent is not None:
-        overrides[AUTOENCODER] = parent.autoencoder()
-        # as the autoencoder was shown them, and in its splits: what it never saw stays unseen
+        arguments[AUTOENCODER] = parent.autoencoder()
+        # with the autoencoder's preprocessing and splits: its test images stay unseen
         data = data if isinstance(data, Images) else parent.images(data)
-    if not isinstance(data, Images):
-        source_options = options
-        data = make_source(
-            data,
-            source_options.white,
-            source_options.background,
-            source_options.seed,
-            source_options.validation,
-            source_options.stream,
-        )
-    overrides["data"] = data
+    arguments["data"] = data if isinstance(data, Images) else open_source(data, options)
     with restore_global_generators():
         seed_global_generators(options.seed, "initialisation")
-        plan = find_recipe(recipe)(**{**arguments, **overrides})
+        plan = find_recipe(recipe)(**arguments)
         if not isinstance(plan, Plan):
-            hint = "a recipe returns a latentia.Plan."
-            raise Error(f"{recipe} returned {type(plan).__name__}; {hint}")
+            raise Error(
+                f"{recipe} returned {type(plan).__name__}; a recipe returns a latentia.Plan."
+            )
         return apply_modifiers(plan, modifiers)
 
 
+def open_source(data: Any, options: Options) -> Source:
+    """Return the source of images, read and split as the options say."""
+    reading = options.white, options.background, options.seed, options.validation, options.stream
+    return make_source(data, *reading)
+
+
 def resolve_auto_options(options: Options) -> Options:
-    """What "auto" means here, so that a resume elsewhere does the same."""
-    device = find_device(options.device)
-    precision = find_precision(options.precision, device)
+    """Replace precision "auto" and the default number of threads by this machine's values."""
+    precision = find_precision(options.precision, find_device(options.device))
     return replace(
         options,
         precision="bf16" if precision == torch.bfloat16 else "fp32",
@@ -68,5 +66,5 @@ def resolve_auto_options(options: Options) -> Options:
 
 
 def make_paths_absolute(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """As run.json holds them: paths in full, since a run may be opened from another folder."""
+    """Make paths absolute for run.json, since a run may be opened from another folder."""
     return {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in parameters.items()}

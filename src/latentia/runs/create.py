@@ -24,9 +24,9 @@ def create_run(
     options: Options,
     path: Path | str | None = None,
 ) -> tuple[RunFolder, Plan]:
-    """A new folder with its run.json, and the plan to train there.
+    """Create a run folder with its run.json; returns it with the plan to train.
 
-    Raises: Error if the folder exists or can't be written, or a parameter is out of its range.
+    Raises: Error if the folder holds files or cannot be written, or a parameter is not allowed.
     """
     validate_parameters("latentia.train", Options, vars(options))
     arguments = resolve_parameters(recipe, user_parameters)
@@ -35,14 +35,14 @@ def create_run(
     if parent:
         check_data_options(parent, options)
     plan = build_plan(recipe, arguments, modifiers, options, parent)
-    spec = plan.images.to_metadata()  # before the folder exists: bad data leaves nothing behind
+    images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
     metadata = {
         "format": FORMAT,
         "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
-        "arguments": {**arguments, "data": spec["source"]},
+        "arguments": {**arguments, "data": images["source"]},
         "modifiers": {name: make_paths_absolute(values) for name, values in modifiers.items()},
         "options": asdict(options),
-        "images": spec,
+        "images": images,
         "notes": plan.images.notes,
         "parameters": {
             name: sum(p.numel() for p in player.module.parameters())
@@ -58,21 +58,17 @@ def create_run(
 
 
 def _create_folder(recipe: str, path: Path | str | None, metadata: dict[str, Any]) -> Path:
-    """A folder that holds run.json and nothing else."""
+    """Create a folder that holds run.json only; without a path, runs/RECIPE or runs/RECIPE-2."""
     if path is None:
-        stem = Path("runs") / (recipe.split(":")[-1])
+        stem = Path("runs") / recipe.split(":")[-1]
         path, number = stem, 2
         while path.exists():
             path, number = stem.with_name(f"{stem.name}-{number}"), number + 1
     path = resolve_unnamed_path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        is_run = (path / "run.json").exists()
-        hint = (
-            f"`latentia resume {shlex.quote(str(path))}` goes on with it, or give"
-            if is_run
-            else "give"
-        )
-        raise Error(f"{path} exists; {hint} another --run.")
+        resume = f"`latentia resume {shlex.quote(str(path))}` goes on with it, or "
+        hint = resume if (path / "run.json").exists() else ""
+        raise Error(f"{path} exists; {hint}give another --run.")
     try:
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / "run.json", metadata)

@@ -1,4 +1,4 @@
-"""An AutoencoderKL in the layout of diffusers, as if a run had made it: read, never executed."""
+"""An AutoencoderKL of diffusers, opened as a run folder: read, never executed."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.data import Images, Source, open_images
+from latentia.data import Images, open_images
 from latentia.losses.likelihoods import SymmetricGaussian
 from latentia.recipes.diffusers_autoencoder import MODEL_CLASS, diffusers, read_architecture
+from latentia.runs.build import open_source
 from latentia.runs.folder import FORMAT, RunFolder
 from latentia.runs.provenance import describe_machine
 from latentia.runs.recipes import DIFFUSERS
@@ -19,7 +20,7 @@ from latentia.training.plan import Options
 from latentia.training.state import find_mismatch
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "diffusion_pytorch_model.safetensors"
-# attention was a block of its own once, under other names
+# names of older versions of diffusers
 OLD_ATTENTION_NAMES = {
     "query.": "to_q.",
     "key.": "to_k.",
@@ -30,14 +31,16 @@ OLD_ATTENTION_NAMES = {
 
 @dataclass(frozen=True)
 class DiffusersFolder(RunFolder):
-    """The folder, and what a run.json of it would say."""
+    """Folder of diffusers with the metadata that its run.json would have."""
 
     def load_tensors(self) -> dict[str, Tensor]:
+        """Read the weights, under the names of latentia's networks."""
         checkpoint = read_tensors(self.path / WEIGHTS_FILE)[0]
         likelihood = {f"likelihood.{k}": v for k, v in SymmetricGaussian().state_dict().items()}
         return {rename_tensor(key): value for key, value in checkpoint.items()} | likelihood
 
     def copy_model(self, path: Path) -> None:
+        """Write the model as a run folder of latentia."""
         path.mkdir()
         write_json(path / "run.json", self.metadata)
         write_tensors(path / self.weights.name, self.load_tensors(), {})
@@ -46,66 +49,52 @@ class DiffusersFolder(RunFolder):
 def open_diffusers_folder(
     folder: Path, data: Any, size: Any, options: Options
 ) -> tuple[DiffusersFolder, Images]:
-    """The autoencoder of a folder, and images of `size` in the channels that it takes.
+    """Open the autoencoder of a folder, and images of `size` with its number of channels.
 
-    Raises: Error if the folder holds none that can be read, or there are no images.
+    Raises: Error if the folder holds no readable autoencoder, or no images are given.
     """
     config = read_config(folder)
     if data is None:
         raise Error(f"diffusers:{folder} brings no images of its own; give them with --data.")
-    source_options = options
-    source = Source(
-        data,
-        source_options.white,
-        source_options.background,
-        source_options.seed,
-        source_options.validation,
-        source_options.stream,
-    )
+    source = open_source(data, options)
     images = open_images(source, size=size, channels=config["in_channels"])
     model = diffusers(images, config).model
-    run = DiffusersFolder(
-        folder,
-        {
-            "format": FORMAT,
-            "recipe": DIFFUSERS,
-            "arguments": {"data": source.name, "config": config},
-            "modifiers": {},
-            "options": asdict(options),
-            "images": images.to_metadata(),
-            "notes": images.notes,
-            "parameters": {"vae": sum(p.numel() for p in model.parameters())},
-            "machine": describe_machine(),
-            "source": "",
-        },
-    )
+    metadata = {
+        "format": FORMAT,
+        "recipe": DIFFUSERS,
+        "arguments": {"data": source.name, "config": config},
+        "modifiers": {},
+        "options": asdict(options),
+        "images": images.to_metadata(),
+        "notes": images.notes,
+        "parameters": {"vae": sum(p.numel() for p in model.parameters())},
+        "machine": describe_machine(),
+        "source": "",
+    }
+    run = DiffusersFolder(folder, metadata)
     if mismatch := find_mismatch(model, run.load_tensors()):
         raise Error(
-            f"The weights of {folder} are not those that its {CONFIG_FILE} describes: {mismatch}; copy "
-            "the folder anew."
+            f"The weights of {folder} are not those that its {CONFIG_FILE} describes: {mismatch}; "
+            "copy the folder anew."
         )
     return run, images
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Raises: Error if it is not that of an AutoencoderKL that this program can build."""
+    """Read config.json. Raises: Error if it describes no AutoencoderKL that can be built here."""
     try:
         config = json.loads((folder / CONFIG_FILE).read_text())
         class_name = config["_class_name"]
     except (OSError, ValueError, KeyError, TypeError):
         raise Error(
-            f"{folder} is no model of diffusers: it has no readable {CONFIG_FILE}; give a folder that "
-            f"{MODEL_CLASS}.save_pretrained wrote (of a pipeline, its folder vae)."
+            f"{folder} is no model of diffusers: it has no readable {CONFIG_FILE}; give a folder "
+            f"that {MODEL_CLASS}.save_pretrained wrote (of a pipeline, its folder vae)."
         ) from None
     if class_name != MODEL_CLASS:
         raise Error(f"{folder} holds a {class_name}; give a folder of an {MODEL_CLASS}.")
     if not (folder / WEIGHTS_FILE).exists():
-        unsafe_files = sorted(
-            file.name for file in folder.glob("*") if file.suffix in (".bin", ".pt")
-        )
-        reason = f" ({unsafe_files[0]} may hold code that runs when it is read)" * bool(
-            unsafe_files
-        )
+        pickles = sorted(file.name for file in folder.glob("*") if file.suffix in (".bin", ".pt"))
+        reason = f" ({pickles[0]} may hold code that runs when it is read)" if pickles else ""
         raise Error(
             f"{folder} lacks {WEIGHTS_FILE}{reason}; write it anew with "
             "save_pretrained(safe_serialization=True)."
@@ -115,7 +104,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def rename_tensor(key: str) -> str:
-    """Of a tensor of diffusers: its convolutions k1 stand beside encoder and decoder."""
+    """Translate the name of a tensor of diffusers to that of latentia's networks."""
     key = {"quant_conv": "encoder.", "post_quant_conv": "decoder."}.get(key.split(".")[0], "") + key
     for old, new in OLD_ATTENTION_NAMES.items() if ".attentions." in key else ():
         key = key.replace(f".{old}", f".{new}")

@@ -1,4 +1,4 @@
-"""The run folder: self-contained, readable without its data, and never executed."""
+"""The run folder: self-contained, readable without its images, never executed."""
 
 import json
 import shutil
@@ -89,12 +89,13 @@ class RunFolder(TrainingFolder):
 
     @property
     def name(self) -> str:
+        """The folder's name, with the requested beta."""
         return self.path.name + ("" if self.beta is None else f" at beta {self.beta:g}")
 
     def with_beta(self, beta: float | None) -> "RunFolder":
-        """The same run with its model at another beta; None keeps the recipe's.
+        """Return the run at another beta; None keeps the present one.
 
-        Raises: Error if the run was not trained for this beta.
+        Raises: Error if the run has not learned this beta.
         """
         if beta is None:
             return self
@@ -116,6 +117,7 @@ class RunFolder(TrainingFolder):
 
     @property
     def options(self) -> Options:
+        """The options of the training."""
         try:
             return Options(**self.metadata["options"])
         except TypeError as problem:
@@ -126,9 +128,9 @@ class RunFolder(TrainingFolder):
             ) from None
 
     def plan(self, data: Any = None) -> Plan:
-        """The plan as it was trained, on the run's images or on `data` in their place.
+        """Build the plan of the training, on the run's images or on `data`.
 
-        Raises: Error if the table of labels that it was trained with has changed since.
+        Raises: Error if the table of labels has changed since the training.
         """
         arguments = dict(self.metadata["arguments"])
         arguments["data"] = self.images() if data is None else data
@@ -136,11 +138,11 @@ class RunFolder(TrainingFolder):
         self._check_recipe(arguments)
         recipe, modifiers = self.metadata["recipe"], self.metadata["modifiers"]
         plan = build_plan(recipe, arguments, modifiers, self.options, parent)
-        before = self.metadata["images"].get("joined")
-        if before and plan.images.to_metadata().get("joined", before) != before:
+        table = self.metadata["images"].get("joined")
+        if table and plan.images.to_metadata().get("joined", table) != table:
             raise Error(
-                f"The labels of {self.path} are no longer those that it was taught with; bring the "
-                "table back, or train a new run."
+                f"The labels of {self.path} are no longer those that it was trained with; bring "
+                "the table back, or train a new run."
             )
         return plan
 
@@ -155,27 +157,27 @@ class RunFolder(TrainingFolder):
                 subject=self.path,
             ) from None
 
-    def tensors(self) -> dict[str, Tensor]:
+    def load_tensors(self) -> dict[str, Tensor]:
+        """Read the trained weights."""
         return read_tensors(self.weights)[0]
 
     def model(self, tensors: dict[str, Tensor] | None = None) -> Model:
-        """The trained model in evaluation mode, with the attributes `run` and `preprocess`.
+        """Load the trained model in evaluation mode, with the attributes `run` and `preprocess`.
 
-        It needs the folder only, neither the images nor the machine of the training. `tensors`
-        replace the weights file.
+        The images are not needed. `tensors` replace the weights file.
         """
         images = Images.from_metadata(self.metadata["images"])
         model = self.plan(images).model
-        load_weights(model, tensors or self.tensors(), self.weights)
+        load_weights(model, tensors or self.load_tensors(), self.weights)
         if self.beta is not None:
             model.dial.beta = self.beta  # pyright: ignore
         model.run, model.preprocess = self, images.preprocess  # pyright: ignore
         return model.eval().requires_grad_(False)
 
     def autoencoder(self) -> Any:
-        """The model, if it has latents; the autoencoder of a learned prior.
+        """Load the model that encodes images: of a learned prior, its autoencoder.
 
-        Raises: Error if there is no encoder.
+        Raises: Error if the model has no encoder.
         """
         model = self.model()
         model = model.autoencoder if isinstance(model, HasTrajectory) else model
@@ -187,11 +189,11 @@ class RunFolder(TrainingFolder):
         return model
 
     def images(self, data: Any = None, *, same: bool = False) -> Images:
-        """The run's images, or others under the run's preprocessing.
+        """Open the run's images, or other `data` with the run's preprocessing.
 
-        same: `data` must hold the run's own images. Open images are returned as they are.
+        With `same`, `data` must hold the run's own images. Open images are returned unchanged.
 
-        Raises: Error if they are not there, or are not those that the run was trained on.
+        Raises: Error if the images are missing, or differ from those of the training.
         """
         return open_run_images(self.path, self.metadata["images"], data, same)
 
@@ -207,11 +209,11 @@ class RunFolder(TrainingFolder):
         default: str = "test",
         labels: Labels = SOURCE_LABELS,
     ) -> Split:
-        """A split by name, with the columns that `labels` asks for.
+        """Return a split with the label columns of `labels`.
 
-        Without a name, `default` of the run's own images, and all of other images.
+        Without a name: the split `default` of the run's own images, and all of other images.
 
-        Raises: Error if the split is empty, or the labels do not fit.
+        Raises: Error if the split is empty, or the labels do not fit the images.
         """
         images = self.images(data)
         split = images.split(name or (default if self.is_training_data(images) else "all"))
@@ -220,31 +222,31 @@ class RunFolder(TrainingFolder):
         return labels.join_to(split, images.split("all").keys)
 
     def membership(self, split: Split, data: Any = None) -> list[str]:
-        """train, validation or test of the run for each image; `new` for other images."""
+        """Name the run's split of each image: train, validation or test; else new."""
         images = self.images(data)
         if not self.is_training_data(images):
             return ["new"] * len(split)
         return images.find_split_names(split)
 
     def copy_model(self, path: Path) -> None:
-        """Copy what the model needs, without the state, pictures and times of its training."""
+        """Copy the files that `model` reads."""
         path.mkdir()
         for name in ("run.json", "weights.safetensors"):
             shutil.copyfile(self.path / name, path / name)
 
 
 def upgrade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The content of a run.json in today's format; format 1 had no number."""
+    """Convert the content of a run.json of format 1, which has no format number."""
     if "format" in metadata:
         return metadata
     renamed = {"modifiers" if key == "edits" else key: value for key, value in metadata.items()}
     images = renamed["images"]
-    in_memory = images["source"].startswith("array of ")  # format 1 said it in words alone
+    in_memory = images["source"].startswith("array of ")
     kind = SourceKind.MEMORY if in_memory else SourceKind.ADDRESS
     return {"format": FORMAT, **renamed, "images": {"kind": kind, **images}}
 
 
 def resolve_unnamed_path(path: Path | str) -> Path:
-    """The path as it is given, so that commands stay short; absolute where it ends in no name."""
+    """Make a path absolute if it ends in no name, as "." does; else keep it short for commands."""
     path = Path(path)
     return path if path.name not in ("", "..") else path.resolve()

@@ -1,4 +1,4 @@
-"""Runs that others share on the hub: read, never executed, and used only once whole and checked."""
+"""Fetch runs from the Hugging Face hub: read, never executed, used only if complete and checked."""
 
 import json
 import re
@@ -24,18 +24,16 @@ FETCHED_FILES = (
     "evaluation.json",
     *(f"{AUTOENCODER}/{name}" for name in MODEL_FILES),
 )
-SKIPPED_FILES = re.compile(
-    r"README\.md|\.gitattributes|pictures/[\w-]+\.png"
-)  # there, but not fetched
+# allowed on the hub, but not fetched
+SKIPPED_FILES = re.compile(r"README\.md|\.gitattributes|pictures/[\w-]+\.png")
 METADATA_KEYS = {
     *("format", "recipe", "arguments", "modifiers", "options", "images", "notes", "parameters"),
-    *("machine",),
-    *("source", "latents", "binarised"),
+    *("machine", "source", "latents", "binarised"),
 }
 
 
 def parse_repository(name: str) -> str:
-    """OWNER/NAME of hub:OWNER/NAME. Raises: Error if it is none."""
+    """Return OWNER/NAME of hub:OWNER/NAME. Raises: Error if it is no such name."""
     repo = name.removeprefix(PREFIX)
     if not REPOSITORY_NAME.fullmatch(repo) or ".." in repo:
         raise Error(f"{repo} is no name on the hub; write OWNER/NAME, such as me/faces.")
@@ -43,11 +41,11 @@ def parse_repository(name: str) -> str:
 
 
 def fetch_run(name: str) -> Path:
-    """A local copy of the newest version of hub:OWNER/NAME; without the hub, of the last fetched.
+    """Fetch the newest version of hub:OWNER/NAME, or of its folder autoencoder; returns the folder.
 
-    Of hub:OWNER/NAME/autoencoder, the run in it.
+    Without a connection, the last version that was fetched is used.
 
-    Raises: Error if there is none, or it holds what a run does not.
+    Raises: Error if there is no such run, or it holds other files than a run.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
@@ -57,17 +55,14 @@ def fetch_run(name: str) -> Path:
         return fetch_run(parent_name) / AUTOENCODER
     repo, api = parse_repository(name), HfApi()
     cache_folder = cache.cache_root() / "hub" / cache.make_key(repo)
-    last_version = cache_folder / "last"  # the key of the version that was fetched last
+    last_version = cache_folder / "last"  # holds the key of the last fetched version
     try:
         info = api.model_info(repo)
     except Exception as error:  # the network's errors change with the version of the hub's library
-        cached_run = (
-            cache_folder / last_version.read_text() / repo.split("/")[1]
-            if last_version.exists()
-            else None
-        )
-        if cached_run and cached_run.exists() and not isinstance(error, HfHubHTTPError):
-            return cached_run
+        if last_version.exists() and not isinstance(error, HfHubHTTPError):
+            path = cache_folder / last_version.read_text() / repo.split("/")[1]
+            if path.exists():
+                return path
         raise Error(f"{PREFIX}{repo} cannot be fetched: {format_hub_error(error)}") from None
     files = [sibling.rfilename for sibling in info.siblings or ()]
     refuse_unknown_files(f"{PREFIX}{repo}", files)
@@ -79,14 +74,14 @@ def fetch_run(name: str) -> Path:
             download_folder = Path(tempfile.mkdtemp(prefix=".part-", dir=cache_folder))
         except OSError as error:
             raise Error(
-                f"{cache.cache_root()} cannot be written ({error.strerror}); set LATENTIA_CACHE to a folder"
-                " of your own."
+                f"{cache.cache_root()} cannot be written ({error.strerror}); set LATENTIA_CACHE to "
+                "a folder of your own."
             ) from None
         try:
             with silence_hub():
-                download_options = {"revision": info.sha, "allow_patterns": [*FETCHED_FILES]}
-                api.snapshot_download(repo, local_dir=download_folder, **download_options)
-            shutil.rmtree(download_folder / ".cache", ignore_errors=True)  # the hub's own notes
+                version_files = {"revision": info.sha, "allow_patterns": [*FETCHED_FILES]}
+                api.snapshot_download(repo, local_dir=download_folder, **version_files)
+            shutil.rmtree(download_folder / ".cache", ignore_errors=True)  # the hub library's own
             check_run_folder(download_folder, f"{PREFIX}{repo}")
             path.parent.mkdir(exist_ok=True)
             download_folder.replace(path)
@@ -105,7 +100,7 @@ def fetch_run(name: str) -> Path:
 
 @contextmanager
 def silence_hub() -> Iterator[None]:
-    """No warnings of the hub's library, since what fails is said; no bars where nobody watches."""
+    """Silence the hub library inside the block; off a terminal, its progress bars too."""
     from huggingface_hub.utils import (
         are_progress_bars_disabled,
         disable_progress_bars,
@@ -126,7 +121,7 @@ def silence_hub() -> Iterator[None]:
 
 
 def format_hub_error(error: Exception) -> str:
-    """The first line of what went wrong, and what to do."""
+    """Return the first line of an error of the hub, and advice."""
     message = summarize_exception(error)
     return (
         f"{message}; check the name and the connection, or for a private run log in: hf auth login"
@@ -134,14 +129,14 @@ def format_hub_error(error: Exception) -> str:
 
 
 def list_unknown_files(files: list[str]) -> list[str]:
-    """Those that no run on the hub has."""
+    """List the files that do not belong to a run on the hub."""
     return [
         file for file in files if file not in FETCHED_FILES and not SKIPPED_FILES.fullmatch(file)
     ]
 
 
 def refuse_unknown_files(label: str, files: list[str]) -> None:
-    """Before anything is fetched. Raises: Error if a file is none that a run has."""
+    """Raises: Error if there are other files than those of a run, or one is missing."""
     for file in list_unknown_files(files):
         raise Error(
             f"{label} holds {file}, which no run has, and was not fetched; ask its author for "
@@ -149,27 +144,27 @@ def refuse_unknown_files(label: str, files: list[str]) -> None:
         )
     if missing_files := [file for file in MODEL_FILES if file not in files]:
         raise Error(
-            f"{label} lacks {missing_files[0]}, so it is no run; ask its author for what `latentia push` "
-            "makes."
+            f"{label} lacks {missing_files[0]}, so it is no run; ask its author for what "
+            "`latentia push` makes."
         )
 
 
 def check_run_folder(folder: Path, label: str) -> None:
-    """Raises: Error unless this folder, and all in it, is a run that can be read as it stands."""
+    """Raises: Error if this folder is not a complete run that this version can load."""
     refuse_unknown_files(
         label, [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
     )
     parent_folder = folder / AUTOENCODER
     for run_folder in (folder, parent_folder) if parent_folder.exists() else (folder,):
         metadata = read_metadata(run_folder / "run.json", label)
-        if unknown_keys := metadata.keys() - METADATA_KEYS:
+        if unknown := sorted(metadata.keys() - METADATA_KEYS):
             raise Error(
-                f"The run.json of {label} has the unknown keys {', '.join(sorted(unknown_keys))}; it was"
-                " made by another version of latentia, or by hand: ask its author."
+                f"The run.json of {label} has the unknown keys {', '.join(unknown)}; it was made "
+                "by another version of latentia, or by hand: ask its author."
             )
         check_recipe_is_ours(metadata, label)
     try:
-        RunFolder.open(folder).model()  # every tensor has its place, and no other is there
+        RunFolder.open(folder).model()  # compares the names and shapes of all tensors
     except Error as error:
         if error.subject is None:
             raise
@@ -178,7 +173,7 @@ def check_run_folder(folder: Path, label: str) -> None:
 
 
 def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:
-    """Raises: Error if the recipe is somebody's own."""
+    """Raises: Error if the recipe is not one of latentia's."""
     if metadata.get("recipe") not in [*list_recipes(), DIFFUSERS]:
         raise Error(
             f"{label} was made by the recipe {metadata.get('recipe')}, which is not part of "
@@ -187,6 +182,7 @@ def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:
 
 
 def read_metadata(path: Path, label: str) -> dict[str, Any]:
+    """Read run.json. Raises: Error if it cannot be read."""
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Find an image of a run by file, key or number."""
+"""Find an image of a run by file, key or row number, and caption it."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from latentia.runs.folder import RunFolder
 def resolve_image(
     run: RunFolder, name: str, split_name: str | None, data: Any
 ) -> tuple[str | None, Tensor]:
-    """The key, if it has one, and the image (1, c, h, w) that a user means: a file; a number, which
-    counts in the split or, where none is named, among all; or a key, as `encode` writes it.
+    """Return the key (None for a file) and the pixels (1, c, h, w) of an image.
 
-    Raises: Error if it is not there, or cannot be read.
+    name: a file, a key as `encode` writes it, or a row number in the split (without one, in all).
+
+    Raises: Error if there is no such image, or it cannot be read.
     """
     is_number = name.isdecimal()
     if not is_number and Path(name).expanduser().is_file():
@@ -35,6 +36,6 @@ def resolve_image(
 
 
 def caption_image(name: str, split_name: str | None) -> str:
-    """In captions: a number says what it counts in, if that is not all images."""
+    """Caption an image; a row number names its split."""
     suffix = f" of {split_name}" if split_name not in (None, "all") and name.isdecimal() else ""
     return f"image {name}{suffix}"

@@ -1,4 +1,4 @@
-"""Open a run by its folder, or by its name on the hub."""
+"""Open a run by its folder, or by its name on the Hugging Face hub."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ from latentia.runs.hub import PREFIX, fetch_run
 
 
 def open_run(name: Path | str) -> RunFolder:
-    """Raises: Error if there is no run of this name."""
+    """Open a folder, or hub:OWNER/NAME. Raises: Error if there is no such run."""
     return RunFolder.open(fetch_run(str(name)) if str(name).startswith(PREFIX) else name)

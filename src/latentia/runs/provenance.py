@@ -13,7 +13,7 @@ from latentia.runs.recipes import resolve_parameters
 
 
 def describe_machine() -> dict[str, Any]:
-    """For run.json; a resume compares it with what is there then."""
+    """Return the versions and the hardware, for run.json."""
     return {
         "latentia": version("latentia"),
         "commit": _read_commit(),
@@ -27,18 +27,17 @@ def describe_machine() -> dict[str, Any]:
 
 
 def list_differences(metadata: dict[str, Any]) -> list[str]:
-    """What changed since the run of this run.json began and may change bits."""
-    now, then = describe_machine(), {"processes": 1, **metadata["machine"]}
-    differences = [f"{k}: {then.get(k)} then, {v} now" for k, v in now.items() if then.get(k) != v]
-    parameters = resolve_parameters(metadata["recipe"], {})
-    added = [name for name in parameters if name not in metadata["arguments"]]
-    return differences + [
-        f"--{name.replace('_', '-')}: unknown then, {parameters[name]} now" for name in added
-    ]
+    """List changes since a run began that may change its bits: machine, versions, parameters."""
+    now, before = describe_machine(), {"processes": 1, **metadata["machine"]}
+    changes = [f"{k}: {before.get(k)} then, {v} now" for k, v in now.items() if before.get(k) != v]
+    for name, value in resolve_parameters(metadata["recipe"], {}).items():
+        if name not in metadata["arguments"]:
+            changes.append(f"--{name.replace('_', '-')}: unknown then, {value} now")
+    return changes
 
 
 def _read_commit() -> str | None:
-    """The commit of a source checkout; None for an installed package."""
+    """Return the commit of a source checkout; None for an installed package."""
     try:
         folder = Path(__file__).parent
         command = ["git", "-C", str(folder), "describe", "--always", "--dirty"]

@@ -1,4 +1,4 @@
-"""Recipes: functions whose signature is the configuration; listed without importing torch."""
+"""Find and describe recipes: functions whose signature is the configuration of a run."""
 
 import ast
 import hashlib
@@ -18,11 +18,11 @@ from latentia.core.parameters import validate_parameters
 from latentia.core.text import suggest_name
 
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
-DIFFUSERS = "diffusers"  # of an autoencoder that no recipe trained; not among the names
+DIFFUSERS = "diffusers"  # recipe of an autoencoder of diffusers; not listed, as it trains nothing
 
 
 class RecipeCard(NamedTuple):
-    """What a recipe says of itself, read from its source."""
+    """Description of a recipe, from its docstring and signature."""
 
     name: str
     summary: str
@@ -31,11 +31,12 @@ class RecipeCard(NamedTuple):
 
 
 def list_recipes() -> list[str]:
+    """List the names of latentia's own recipes."""
     return sorted(p.stem for p in RECIPES_FOLDER.glob("*.py") if "\n@recipe\n" in p.read_text())
 
 
 def read_card(name: str) -> RecipeCard:
-    """From the syntax tree: listing recipes must not wait for torch."""
+    """Describe a recipe from its syntax tree, since listing recipes must not import torch."""
     tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text())
     function = next(
         node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name
@@ -49,9 +50,9 @@ def read_card(name: str) -> RecipeCard:
 
 
 def find_recipe(name: str) -> Callable:
-    """The function of a recipe's name, or of `my.py:mine`.
+    """Return the function of a recipe's name, or of FILE.py:NAME.
 
-    Raises: Error if there is none, with the nearest name.
+    Raises: Error if there is no such recipe, with the nearest name.
     """
     if ".py" in name:
         return _find_in_file(name)
@@ -84,40 +85,35 @@ def _find_in_file(name: str) -> Callable:
     except BaseException:
         del sys.modules[module_name]
         raise
-    recipe_names = [
-        k
-        for k, v in vars(module).items()
-        if getattr(v, "is_recipe", False) and v.__module__ == module_name
-    ]
-    recipe_function = getattr(module, function_name, None)
-    if not callable(recipe_function):
-        hint = (
-            f"; it holds {', '.join(recipe_names)}"
-            if recipe_names
-            else "; mark one with @latentia.recipe"
-        )
-        raise Error(f"{file} has no recipe {function_name or '(none was named)'}{hint}.")
-    parameters = inspect.signature(recipe_function).parameters
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        names = [
+            k
+            for k, v in vars(module).items()
+            if getattr(v, "is_recipe", False) and v.__module__ == module_name
+        ]
+        hint = f"it holds {', '.join(names)}" if names else "mark one with @latentia.recipe"
+        raise Error(f"{file} has no recipe {function_name or '(none was named)'}; {hint}.")
+    parameters = inspect.signature(function).parameters
     if "data" not in parameters:
         raise Error(f"{function_name} of {file} takes no data; give it a parameter `data`.")
-    for parameter_name, parameter in parameters.items():
+    for key, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty:
             raise Error(
-                f"{function_name} of {file} has a knob {parameter_name} without default; give it one."
+                f"{function_name} of {file} has a parameter {key} without default; give it one."
             )
-    return recipe_function
+    return function
 
 
 def recipe_source(name: str) -> str:
-    """The recipe's text, kept in run.json for reading."""
+    """Return a recipe's source text, which run.json keeps for reading."""
     return inspect.getsource(find_recipe(name))
 
 
 def resolve_parameters(name: str, user_params: dict[str, Any]) -> dict[str, Any]:
-    """All knobs of a recipe: the given ones checked, the others at their defaults."""
+    """Check the given parameters of a recipe, and add the others with their defaults."""
     function = find_recipe(name)
-    user_params = {k: v.item() if isinstance(v, np.generic) else v for k, v in user_params.items()}
-    validate_parameters(name, function, user_params)
-    bound_arguments = inspect.signature(function).bind_partial(**user_params)
-    bound_arguments.apply_defaults()
-    return dict(bound_arguments.arguments)
+    params = {k: v.item() if isinstance(v, np.generic) else v for k, v in user_params.items()}
+    validate_parameters(name, function, params)
+    defaults = {k: p.default for k, p in inspect.signature(function).parameters.items()}
+    return defaults | params

@@ -1,4 +1,4 @@
-"""What is asked of a model that draws: its condition, and how it samples."""
+"""Condition and sampling options of a model that generates images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,15 +19,15 @@ from latentia.runs.folder import RunFolder
 def resolve_sampling(
     run: RunFolder, model: Model, sampling_params: dict[str, Any], is_conditional: bool = False
 ) -> tuple[dict[str, Any], str]:
-    """What `model.sample` wants to be told, and the prior in words; asked: for a condition.
+    """Return the arguments of `model.sample`, and the description of the prior for captions.
 
     Raises: Error if the model has no such options, or a value is out of its range.
     """
     if not isinstance(model, HasTrajectory):
         if sampling_params:
             raise Error(
-                f"{run.path} draws from N(0, I), which has no --{next(iter(sampling_params))}; leave it out,"
-                " or learn a prior: latentia train latent_prior --autoencoder RUN."
+                f"{run.path} draws from N(0, I), which has no --{next(iter(sampling_params))}; "
+                "leave it out, or learn a prior: latentia train latent_prior --autoencoder RUN."
             )
         return {}, "prior N(0, I)"
     validate_parameters("latentia sample", type(model.sampling), sampling_params)
@@ -41,58 +41,53 @@ def resolve_sampling(
 
 
 def list_classes(run: RunFolder, model: Model) -> list[str]:
-    """The classes that a model may be asked for: names of labels, or numbers of groups."""
+    """List the classes of a conditional model: names of labels, or numbers of groups."""
     if not isinstance(model, HasTrajectory) or not model.num_classes:
         return []
-    return run.metadata["images"]["labels"].get(model.column) or [
-        *map(str, range(model.num_classes))
-    ]
+    names = run.metadata["images"]["labels"].get(model.column)
+    return names or list(map(str, range(model.num_classes)))
 
 
 def parse_condition(
     run: RunFolder, model: Model, text: str, n: int, data: str | None = None
 ) -> Tensor:
-    """Of n images: class names or numbers, each in its turn; or an image, by file or test index.
+    """Parse --cond for n samples: class names or numbers, taken in turn; or one image.
 
-    data: where the run's images are now, or others.
+    The image is a file, or a row number of the test split; `data` holds the images, if not the
+    run's own.
 
     Raises: Error if the model takes no condition, or not this one.
     """
     column = model.column if isinstance(model, HasTrajectory) else None
     if column is None:
         raise Error(f"{run.path} draws without a condition; leave --cond out.")
-    image_metadata = run.metadata["images"]
-    if shape := image_metadata["columns"].get(column):
-        if text.isdecimal():
-            split = run.split(None, data)
-            if column not in split.columns:
-                raise Error(f"{data} holds no {column}, which {run.path} wants; give the file.")
-            if int(text) >= len(split):
-                raise Error(
-                    f"There is no image {text} in {split.name}; it has {len(split)}, from 0."
-                )
-            row = slice(int(text), int(text) + 1)
-            return split.get_batch(row).columns[column]
-        if not Path(text).is_file():
-            raise Error(
-                f"There is no file {text}; --cond is a file, or the number of a test image."
-            )
-        preprocessing = image_metadata["preprocessing"]
-        c, h, w = shape
-        return preprocess_images(
-            text, Preprocessing(h, w, c, preprocessing["white"], preprocessing["background"])
-        )[:1]
-    class_names = list_classes(run, model)
-    class_numbers = [*map(str, range(len(class_names)))]
-    class_indices = []
-    words = [word.strip() for word in text.split(",")]
+    if shape := run.metadata["images"]["columns"].get(column):
+        return _load_condition_image(run, column, shape, text, data)
+    names, words = list_classes(run, model), [word.strip() for word in text.split(",")]
     if len(words) > n:
         raise Error(
             f"--cond names {len(words)} classes for {pluralize(n, 'image')}; give "
             f"-n {len(words)} or more."
         )
+    numbers = {**{str(k): k for k in range(len(names))}, **{k: i for i, k in enumerate(names)}}
     for word in words:
-        if word not in class_names and word not in class_numbers:
-            raise Error(f"--cond is {word}; the classes are {', '.join(class_names)}.")
-        class_indices.append(class_names.index(word) if word in class_names else int(word))
-    return torch.tensor([class_indices[k % len(class_indices)] for k in range(n)])
+        if word not in numbers:
+            raise Error(f"--cond is {word}; the classes are {', '.join(names)}.")
+    return torch.tensor([numbers[words[k % len(words)]] for k in range(n)])
+
+
+def _load_condition_image(
+    run: RunFolder, column: str, shape: list[int], text: str, data: str | None
+) -> Tensor:
+    if text.isdecimal():
+        split, row = run.split(None, data), int(text)
+        if column not in split.columns:
+            raise Error(f"{data} holds no {column}, which {run.path} needs; give the file.")
+        if row >= len(split):
+            raise Error(f"There is no image {text} in {split.name}; it has {len(split)}, from 0.")
+        return split.get_batch(slice(row, row + 1)).columns[column]
+    if not Path(text).is_file():
+        raise Error(f"There is no file {text}; --cond is a file, or the number of a test image.")
+    reading, (c, h, w) = run.metadata["images"]["preprocessing"], shape
+    preprocessing = Preprocessing(h, w, c, reading["white"], reading["background"])
+    return preprocess_images(text, preprocessing)[:1]

@@ -15,9 +15,9 @@ from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.latents.association import MIN_IMAGES, score_prediction
 from latentia.latents.encoding import encode_split
 from latentia.metrics.beta_choice import BetaChoice, Candidate
-from latentia.metrics.builtin import measure_metrics
 from latentia.metrics.disentanglement import mig
 from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.measure import measure_metrics
 from latentia.metrics.rate_distortion import log_spaced_betas
 from latentia.runs.folder import RunFolder
 from latentia.runs.open import open_run

@@ -240,7 +240,7 @@ class Loop:
         return finding
 
     def save_state(self) -> None:
-        """Commit the state and the final weights. Raises: NonFiniteError if a weight is not finite."""
+        """Commit state and final weights. Raises: NonFiniteError if a weight is not finite."""
         for name, parameter in self.plan.model.named_parameters():
             if not parameter.isfinite().all():
                 raise NonFiniteError(f"the parameter {name} is not finite")
