@@ -37,7 +37,7 @@ def choose_and_print(
     require_at_least("-n", options["n"], 2)
     pairs = find_candidates(inputs.run, points)
     label = purpose.partition(":")[2]  # gaps in other columns leave no image out
-    table = Labels(labels, [label] if label else None, "left out") if labels else SOURCE_LABELS
+    table = Labels(labels, [label] if label else None, "drop") if labels else SOURCE_LABELS
     where = {"data": inputs.data, "split": inputs.split, "labels": table}
     choice = choose_beta(pairs, purpose, **where, **options)
     runs = [run for _, run in pairs]
