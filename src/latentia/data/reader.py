@@ -1,4 +1,4 @@
-"""What every kind of source answers: who it is, what it holds, and its pixels."""
+"""The protocol of a source's reader, and the records that it takes and returns."""
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -12,7 +12,7 @@ Size = tuple[int, int]  # height, width
 
 
 class LoadOptions(NamedTuple):
-    """What the user asked of the pixels; None: as the images are."""
+    """The user's choice of size, channels and scaling. None: as the images are."""
 
     size: Size | None
     channels: int | None
@@ -21,7 +21,7 @@ class LoadOptions(NamedTuple):
 
 
 class SourceInfo(NamedTuple):
-    """What a source holds, before its pixels are read."""
+    """Contents of a source that are known before its pixels are read."""
 
     sizes: list[Size]
     channels: int
@@ -30,26 +30,28 @@ class SourceInfo(NamedTuple):
     split_counts: dict[str, int]  # the source's own splits, in row order
     columns: dict[str, np.ndarray]
     classes: dict[str, list[str] | None]
-    notes: list[str]  # what a user should hear
+    notes: list[str]  # messages to the user
 
 
 @runtime_checkable
 class Reader(Protocol):
-    source_name: str  # how an error calls the source
+    """Read one kind of source."""
+
+    source_name: str  # the name in messages
 
     def fingerprint(self) -> str | None:
-        """What makes these images these; None: in memory, not to be cached."""
+        """Return a text that changes when the images do. None: in memory, not cached."""
         ...
 
     def read_info(self, options: LoadOptions) -> SourceInfo: ...
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        """Writes every image into `out` (n, c, h, w); `survey` was called before."""
+        """Write every image into `out` (n, c, h, w), after `read_info`."""
         ...
 
 
 def parse_size(size: Any) -> Size | None:
-    """64, "64", "64x48", (64, 48): height x width."""
+    """Return (height, width) for 64, "64", "64x48" or (64, 48)."""
     if size is None:
         return None
     sides = size.lower().split("x") if isinstance(size, str) else size
@@ -69,33 +71,32 @@ def parse_size(size: Any) -> Size | None:
 def describe_stretching(
     sizes: list[Size], preprocessing: Preprocessing, source_name: str
 ) -> list[str]:
-    """A note, where images lose their proportions by more than a twentieth."""
-    aspect_ratio = preprocessing.width / preprocessing.height
-    stretched_sizes = sorted({(h, w) for h, w in sizes if not 0.95 < w / h / aspect_ratio < 1.05})
-    if not stretched_sizes:
+    """Note the images whose aspect ratio changes by more than 5 %."""
+    ratio = preprocessing.width / preprocessing.height
+    stretched = sorted({(h, w) for h, w in sizes if not 0.95 < w / h / ratio < 1.05})
+    if not stretched:
         return []
-    examples = ", ".join(f"{height}x{width}" for height, width in stretched_sizes[:3])
-    remainder = (
-        f" and {pluralize(len(stretched_sizes) - 3, 'size')} more"
-        if len(stretched_sizes) > 3
-        else ""
-    )
-    target = f"{preprocessing.height}x{preprocessing.width}"
+    examples = ", ".join(f"{height}x{width}" for height, width in stretched[:3])
+    if len(stretched) > 3:
+        examples += f" and {pluralize(len(stretched) - 3, 'size')} more"
     return [
-        f"{source_name}: images of {examples}{remainder} are stretched to {target}; give --size HEIGHTxWIDTH of "
-        "their proportions, or cut them beforehand."
+        f"{source_name}: images of {examples} are stretched to"
+        f" {preprocessing.height}x{preprocessing.width}; give --size HEIGHTxWIDTH of their"
+        " proportions, or crop them beforehand."
     ]
 
 
 def resolve_preprocessing(
     options: LoadOptions, info: SourceInfo, source_name: str
 ) -> Preprocessing:
+    """Complete the options by the size and channels of the images themselves."""
     if options.size is None and len(info.sizes) > 1:
         sizes = sorted(info.sizes)
         examples = ", ".join(f"{height}x{width}" for height, width in sizes[:6])
-        remainder = f", and {len(sizes) - 6} more" if len(sizes) > 6 else ""
+        if len(sizes) > 6:
+            examples += f", and {len(sizes) - 6} more"
         raise Error(
-            f"{source_name} holds images of {len(sizes)} sizes ({examples}{remainder}); give one with"
+            f"{source_name} holds images of {len(sizes)} sizes ({examples}); give one with"
             " --size 64 or --size 64x48."
         )
     height, width = options.size or info.sizes[0]
