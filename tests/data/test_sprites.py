@@ -18,7 +18,7 @@ def drawn(size: int = 64, **given) -> np.ndarray:
     n = max(np.size(v) for v in given.values())
     values = {"shape": 0, "scale": 1.0, "orientation": 0.0, "x": 0.5, "y": 0.5} | given
     full = {k: np.broadcast_to(v, n) for k, v in values.items()}
-    return draw_sprites(**full, size=size)[:, 0] / 255
+    return draw_sprites(full, size)[:, 0] / 255
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from uuid import uuid4
 
 import numpy as np
 
+from latentia.data.reader import Columns
+
 CACHE_VERSION = 1  # of the folder's contents and of decoding: part of every key
 MAX_IN_MEMORY_BYTES = 2**28  # bytes of pixels; larger files are mapped
 ABANDONED_SECONDS = 7 * 86400  # age of a half-written folder that no process is writing
@@ -58,9 +60,7 @@ def save_shape(key: str, shape: tuple[int, ...]) -> None:
         path.write_text(json.dumps(shape))
 
 
-def load_arrays(
-    key: str, just_written: bool = False
-) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
+def load_arrays(key: str, just_written: bool = False) -> tuple[np.ndarray, Columns] | None:
     """Load pixels and columns. Large pixels are mapped, once for all processes.
 
     Pixels that this process has just written are mapped too: they are in memory already.
@@ -126,7 +126,7 @@ def allocate_pixels(
 
 
 def finish_entry(
-    folder: Path, pixels: np.ndarray, columns: dict[str, np.ndarray], metadata: dict[str, Any]
+    folder: Path, pixels: np.ndarray, columns: Columns, metadata: dict[str, Any]
 ) -> None:
     """Write columns, then `about.json`, whose presence means that the entry is complete."""
     if isinstance(pixels, np.memmap):

@@ -16,18 +16,13 @@ from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint, digest_columns
 from latentia.data.labels import Labels
 from latentia.data.preprocess import preprocess_images
-from latentia.data.reader import (
-    LoadOptions,
-    Reader,
-    SourceInfo,
-    describe_stretching,
-    parse_size,
-    resolve_preprocessing,
-)
+from latentia.data.reader import Classes, Columns, LoadOptions, Reader, SourceInfo, parse_size
 from latentia.data.sources.registry import Source
 from latentia.data.sources.shards import ShardReader
 from latentia.data.splits import SPLIT_NAMES, Pixels, Split, assign_rows
 from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
+
+Metadata = dict[str, Any]  # as JSON holds it
 
 
 def open_images(
@@ -53,20 +48,18 @@ class CachedImages(NamedTuple):
 
     pixels: Pixels
     columns: dict[str, Tensor]
-    metadata: dict[str, Any]
+    metadata: Metadata
 
 
 class Images:
     """A data set of images. Created by `open_images` or `Images.from_metadata`."""
 
-    def __init__(
-        self, source: Source, options: LoadOptions, metadata: dict[str, Any] | None = None
-    ):
+    def __init__(self, source: Source, options: LoadOptions, metadata: Metadata | None = None):
         self.source, self.options, self._metadata = source, options, metadata
         self._splits: dict[str, Split] = {}
 
     @classmethod
-    def from_metadata(cls, metadata: dict[str, Any]) -> "Images":
+    def from_metadata(cls, metadata: Metadata) -> "Images":
         """Create from `run.json`: shape and preprocessing, without access to the images."""
         preprocessing, split = metadata["preprocessing"], metadata["split"]
         white, background = preprocessing["white"], preprocessing["background"]
@@ -82,7 +75,7 @@ class Images:
         return self.preprocessing.shape
 
     @property
-    def classes(self) -> dict[str, list[str] | None]:
+    def classes(self) -> Classes:
         """Class names of each column. None: the column holds numbers or images."""
         return self._metadata["labels"] if self._metadata else self._contents.metadata["classes"]
 
@@ -115,7 +108,7 @@ class Images:
         """Messages to the user about these images. Reads the images."""
         return [] if self._metadata else self._contents.metadata["notes"]
 
-    def to_metadata(self) -> dict[str, Any]:
+    def to_metadata(self) -> Metadata:
         """Return the entry for `run.json`. Reads the images for their fingerprint."""
         if self._metadata:
             return self._metadata
@@ -209,7 +202,7 @@ class Images:
         if shape := self._request_key and cache.load_shape(self._request_key):
             channels, height, width = shape
             return Preprocessing(height, width, channels, white, background)
-        result = resolve_preprocessing(self.options, self._info, self._reader.source_name)
+        result = self._info.resolve_preprocessing(self.options, self._reader.source_name)
         if self._request_key:
             cache.save_shape(self._request_key, result.shape)
         return result
@@ -265,7 +258,7 @@ class Images:
     def decode_all(self, folder: Path | None) -> CachedImages:
         """Decode every image, into a folder of the cache if one is given."""
         info, preprocessing = self._info, self.preprocessing
-        stretching = describe_stretching(info.sizes, preprocessing, self._reader.source_name)
+        stretching = info.describe_stretching(preprocessing, self._reader.source_name)
         if isinstance(self._reader, ShardReader):
             pixels = self._reader.open_pixels(preprocessing)
         else:
@@ -287,7 +280,7 @@ class Images:
 
 
 def make_cached_images(
-    pixels: np.ndarray | StreamedPixels, columns: dict[str, np.ndarray], metadata: dict[str, Any]
+    pixels: np.ndarray | StreamedPixels, columns: Columns, metadata: Metadata
 ) -> CachedImages:
     tensors = {name: column_to_tensor(values) for name, values in columns.items()}
     as_tensor = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels

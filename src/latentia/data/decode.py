@@ -204,6 +204,6 @@ def resize_planes(planes: np.ndarray, preprocessing: Preprocessing) -> np.ndarra
 
     if planes.shape[1:] == (preprocessing.height, preprocessing.width):
         return planes
-    resized = [fromarray(p).resize(preprocessing.size, Resampling.BICUBIC) for p in planes]
-    stack = np.stack([np.asarray(plane) for plane in resized])
+    images = [fromarray(plane).resize(preprocessing.size, Resampling.BICUBIC) for plane in planes]
+    stack = np.stack([np.asarray(image) for image in images])
     return stack if stack.dtype == np.uint8 else stack.clip(0, 1)  # bicubic overshoots

@@ -1,12 +1,11 @@
 """Fingerprints of images and columns: equal for equal content, wherever the files lie."""
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from latentia.data.reader import SourceInfo
+from latentia.data.reader import Classes, Columns, SourceInfo
 from latentia.data.streaming import StreamedPixels
 
 
@@ -25,9 +24,7 @@ def compute_fingerprint(pixels: np.ndarray | StreamedPixels, info: SourceInfo) -
     return digest_columns(info.columns, info.classes, digest)
 
 
-def digest_columns(
-    columns: Mapping[str, np.ndarray], classes: Mapping[str, list[str] | None], digest: Any = None
-) -> str:
+def digest_columns(columns: Columns, classes: Classes, digest: Any = None) -> str:
     """Hash names, classes and values of the columns, optionally on top of another digest."""
     digest = digest or hashlib.blake2b(digest_size=16)
     for name, values in sorted(columns.items()):

@@ -117,14 +117,11 @@ class ImageFiles:
 
     def collect_notes(self) -> list[str]:
         """Return one line for each distinct note, with the names of its files."""
-        names_by_note: dict[str, list[str]] = {}
+        notes: dict[str, list[str]] = {}
         for name, pages in zip(self.names, self.headers.values(), strict=True):
             if pages[0].note:
-                names_by_note.setdefault(pages[0].note, []).append(name)
-        return [
-            f"{self.source_name}: {abbreviate_list(names)}: {note}."
-            for note, names in names_by_note.items()
-        ]
+                notes.setdefault(pages[0].note, []).append(name)
+        return [f"{self.source_name}: {abbreviate_list(n)}: {note}." for note, n in notes.items()]
 
 
 def check_file_channels(channels: int | None, source_name: str) -> None:
@@ -144,6 +141,5 @@ def abbreviate_list(names: Sequence[str], limit: int = 10) -> str:
 
 def count_processors() -> int:
     """Count the cores granted to this process, which a container or SLURM may limit."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1

@@ -25,8 +25,7 @@ def list_files(root: Path) -> list[FileEntry]:
         entries = list(walk_folder(root, "", frozenset()))
     except OSError as error:
         raise Error(
-            f"{error.filename} cannot be listed ({error.strerror}); allow reading it, or move it"
-            " away."
+            f"{error.filename} cannot be listed ({error.strerror}); allow reading it, or move it."
         ) from error
     return sorted(entries, key=lambda file: (file.key, os.fsencode(file.path)))
 

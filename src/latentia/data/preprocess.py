@@ -29,9 +29,7 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
     pixels: list[np.ndarray] = []
     for image in images:
         try:
-            pixels += [
-                array_to_unit_range(array) for array in preprocess_image(image, preprocessing)
-            ]
+            pixels += map(array_to_unit_range, preprocess_image(image, preprocessing))
         except DecodeError as error:
             failures.append(f"{image} ({error})")
     if failures:

@@ -9,6 +9,8 @@ from latentia.core.text import pluralize
 from latentia.data.decode import Preprocessing
 
 Size = tuple[int, int]  # height, width
+Columns = dict[str, np.ndarray]  # one row an image
+Classes = dict[str, list[str] | None]  # class names by column; None: numbers or images
 
 
 class LoadOptions(NamedTuple):
@@ -28,9 +30,36 @@ class SourceInfo(NamedTuple):
     high_bit_depth: bool  # float32 rather than uint8
     keys: list[str]  # one an image, in row order
     split_counts: dict[str, int]  # the source's own splits, in row order
-    columns: dict[str, np.ndarray]
-    classes: dict[str, list[str] | None]
+    columns: Columns
+    classes: Classes
     notes: list[str]  # messages to the user
+
+    def resolve_preprocessing(self, options: LoadOptions, source_name: str) -> Preprocessing:
+        """Complete the options by the size and channels of the images themselves."""
+        if options.size is None and len(self.sizes) > 1:
+            examples = ", ".join(f"{height}x{width}" for height, width in sorted(self.sizes)[:6])
+            rest = f", and {len(self.sizes) - 6} more" if len(self.sizes) > 6 else ""
+            raise Error(
+                f"{source_name} holds images of {len(self.sizes)} sizes ({examples}{rest}); give"
+                " one with --size 64 or --size 64x48."
+            )
+        height, width = options.size or self.sizes[0]
+        channels = options.channels or self.channels
+        return Preprocessing(height, width, channels, options.white, options.background)
+
+    def describe_stretching(self, preprocessing: Preprocessing, source_name: str) -> list[str]:
+        """Note the images whose aspect ratio changes by more than 5 %."""
+        height, width = preprocessing.height, preprocessing.width
+        ratio = width / height
+        sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w / h / ratio < 1.05})
+        if not sizes:
+            return []
+        examples = ", ".join(f"{h}x{w}" for h, w in sizes[:3])
+        rest = f" and {pluralize(len(sizes) - 3, 'size')} more" if len(sizes) > 3 else ""
+        return [
+            f"{source_name}: images of {examples}{rest} are stretched to {height}x{width}; give"
+            " --size HEIGHTxWIDTH of their proportions, or crop them beforehand."
+        ]
 
 
 @runtime_checkable
@@ -66,39 +95,3 @@ def parse_size(size: Any) -> Size | None:
             f"size {size!r} is not a size; give a side such as 64, or height x width such as 64x48."
         )
     return integers[0], integers[-1]
-
-
-def describe_stretching(
-    sizes: list[Size], preprocessing: Preprocessing, source_name: str
-) -> list[str]:
-    """Note the images whose aspect ratio changes by more than 5 %."""
-    ratio = preprocessing.width / preprocessing.height
-    stretched = sorted({(h, w) for h, w in sizes if not 0.95 < w / h / ratio < 1.05})
-    if not stretched:
-        return []
-    examples = ", ".join(f"{height}x{width}" for height, width in stretched[:3])
-    if len(stretched) > 3:
-        examples += f" and {pluralize(len(stretched) - 3, 'size')} more"
-    return [
-        f"{source_name}: images of {examples} are stretched to"
-        f" {preprocessing.height}x{preprocessing.width}; give --size HEIGHTxWIDTH of their"
-        " proportions, or crop them beforehand."
-    ]
-
-
-def resolve_preprocessing(
-    options: LoadOptions, info: SourceInfo, source_name: str
-) -> Preprocessing:
-    """Complete the options by the size and channels of the images themselves."""
-    if options.size is None and len(info.sizes) > 1:
-        sizes = sorted(info.sizes)
-        examples = ", ".join(f"{height}x{width}" for height, width in sizes[:6])
-        if len(sizes) > 6:
-            examples += f", and {len(sizes) - 6} more"
-        raise Error(
-            f"{source_name} holds images of {len(sizes)} sizes ({examples}); give one with"
-            " --size 64 or --size 64x48."
-        )
-    height, width = options.size or info.sizes[0]
-    channels = options.channels or info.channels
-    return Preprocessing(height, width, channels, options.white, options.background)

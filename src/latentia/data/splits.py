@@ -3,20 +3,21 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
 from latentia.core.seeding import derive_seed
 from latentia.core.tensors import max_batch_size
-from latentia.data.streaming import StreamedPixels
+from latentia.data.reader import Classes
+from latentia.data.streaming import PixelTensor, StreamedPixels
 
-Pixels = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"] | StreamedPixels
+Pixels = PixelTensor | StreamedPixels
+BatchWithContext = tuple[Batch, StepContext]
 SPLIT_NAMES = ("train", "validation", "test")
 TEST_SHARE = 0.1  # of a source that names no test split
 
@@ -31,7 +32,7 @@ class Split:
     name: str
     keys: list[str]
     columns: dict[str, Tensor]
-    classes: dict[str, list[str] | None]
+    classes: Classes
     pixels: Pixels
     rows: Tensor | None  # rows of `pixels` in this split; None: all, in order
     note: str = ""
@@ -58,9 +59,7 @@ class Split:
 
     def get_batch(self, rows: Tensor | slice) -> Batch:
         """Return the images, float32 in [0, 1], and the columns of these rows of the split."""
-        columns = {
-            name: column_to_unit_range(column[rows]) for name, column in self.columns.items()
-        }
+        columns = {k: column_to_unit_range(column[rows]) for k, column in self.columns.items()}
         return Batch(tensor_to_unit_range(self.pixels[self.pixel_rows(rows)]), columns)
 
     def pixel_rows(self, rows: Tensor | slice) -> Tensor | slice:
@@ -88,16 +87,12 @@ class Split:
         for start in range(0, len(self), batch_size):
             yield self.get_batch(slice(start, start + batch_size))
 
-    def iterate_with_context(
-        self, batch_size: int, seed: int
-    ) -> Iterator[tuple[Batch, StepContext]]:
+    def iterate_with_context(self, batch_size: int, seed: int) -> Iterator[BatchWithContext]:
         """Yield batches with the address of their noise, the same at each evaluation."""
         for number in range(math.ceil(len(self) / batch_size)):
             yield self.get_with_context(number, batch_size, seed)
 
-    def get_with_context(
-        self, number: int, batch_size: int, seed: int
-    ) -> tuple[Batch, StepContext]:
+    def get_with_context(self, number: int, batch_size: int, seed: int) -> BatchWithContext:
         """Return one batch of `iterate_with_context`."""
         batch = self.get_batch(slice(number * batch_size, (number + 1) * batch_size))
         return batch, StepContext(number, 1, seed, len(self), 0, len(batch.image))
@@ -136,9 +131,7 @@ def evenly_spaced_rows(n: int, limit: int | None = None) -> Int64[Tensor, " m"]:
     return torch.linspace(0, n - 1, limit, dtype=torch.float64).round().long()
 
 
-def tensor_to_unit_range(
-    pixels: UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"],
-) -> Float[Tensor, "n c h w"]:
+def tensor_to_unit_range(pixels: PixelTensor) -> Float[Tensor, "n c h w"]:
     """Convert to float32 in [0, 1]."""
     return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
 
@@ -161,41 +154,40 @@ def assign_rows(
         split_rows[name] = np.arange(start, start + count)
         start += count
     split_rows.setdefault("train", np.arange(0))  # shards may hold a test split only
-    draw = draw_rows if shards is None else partial(draw_shards, shards)
     for name, share in (("test", TEST_SHARE), ("validation", validation)):
         if name not in split_rows:
-            split_rows[name], split_rows["train"] = draw(split_rows["train"], share, seed, name)
+            rows = split_rows["train"]
+            if shards is None:
+                mask = draw_rows(len(rows), share, seed, name)
+            else:
+                mask = draw_shards(shards[rows], share, seed, name)
+            split_rows[name], split_rows["train"] = rows[mask], rows[~mask]
     return {name: torch.from_numpy(split_rows[name]) for name in SPLIT_NAMES}
 
 
-def draw_rows(
-    rows: np.ndarray, share: float, seed: int, purpose: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw round(share * n) rows by seed. Return these and the others."""
-    order = draw_permutation(len(rows), seed, purpose)
-    count = round(share * len(rows))
-    return np.sort(rows[order[:count]]), np.sort(rows[order[count:]])
+def draw_rows(n: int, share: float, seed: int, purpose: str) -> np.ndarray:
+    """Draw round(share * n) of n rows by seed. Return a mask."""
+    mask = np.zeros(n, bool)
+    mask[draw_permutation(n, seed, purpose)[: round(share * n)]] = True
+    return mask
 
 
-def draw_shards(
-    shards: np.ndarray, rows: np.ndarray, share: float, seed: int, purpose: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw whole shards by seed, as many as fit into the share. Return their rows and the others.
+def draw_shards(shards: np.ndarray, share: float, seed: int, purpose: str) -> np.ndarray:
+    """Draw whole shards by seed, as many as fit into the share. Return a mask of the rows.
 
     If none fits, the smallest is drawn, provided that it holds at most a quarter of the rows.
-    shards: the shard of each row of the source.
+    shards: the shard of each row.
     """
-    numbers, positions, counts = np.unique(shards[rows], return_inverse=True, return_counts=True)
-    remaining, selection = round(share * len(rows)), []
+    numbers, positions, counts = np.unique(shards, return_inverse=True, return_counts=True)
+    remaining, selection = round(share * len(shards)), []
     order = draw_permutation(len(numbers), seed, purpose)
     for shard in order.tolist():
         if counts[shard] <= remaining:
             selection.append(shard)
             remaining -= counts[shard]
-    if share and len(rows) and not selection and counts.min() <= len(rows) / 4:
+    if share and len(shards) and not selection and counts.min() <= len(shards) / 4:
         selection = [order[counts[order].argmin()]]
-    mask = np.isin(positions, selection)
-    return rows[mask], rows[~mask]
+    return np.isin(positions, selection)
 
 
 def draw_permutation(n: int, seed: int, purpose: str) -> np.ndarray:

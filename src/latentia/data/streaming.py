@@ -5,7 +5,7 @@ window. Every shard is fetched once an epoch, the next window while the current 
 The order depends on the seed and the epoch only, so a resumed run continues exactly.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
@@ -22,6 +22,7 @@ from torch import Tensor
 from latentia.core.errors import Error, summarize_exception
 from latentia.data.decode import DecodeError, Preprocessing, read_images
 
+PixelTensor = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]
 WINDOW_IMAGES, WINDOW_BYTES = 8192, 2**28  # images or encoded bytes that fill a window
 MIN_SHARDS_TO_SPLIT = 12  # whole shards are held out of at least so many, else single images
 MAX_WAITING_SHARDS = 2  # queued shards of the next window: a process that ends waits for them
@@ -43,17 +44,12 @@ class StreamedPixels:
     """
 
     def __init__(
-        self,
-        shards: Sequence[Shard],
-        preprocessing: Preprocessing,
-        high_bit_depth: bool,
-        workers: int,
+        self, shards: list[Shard], preprocessing: Preprocessing, dtype: torch.dtype, workers: int
     ):
-        self.shards, self.preprocessing, self.workers = list(shards), preprocessing, workers
+        self.shards, self.preprocessing, self.workers = shards, preprocessing, workers
         self.row_ends = np.cumsum([shard.row_count for shard in shards])
         self.shape = torch.Size((int(self.row_ends[-1]), *preprocessing.shape))
-        self.dtype = torch.float32 if high_bit_depth else torch.uint8
-        self.device = torch.device("cpu")
+        self.dtype, self.device = dtype, torch.device("cpu")
         self.windows: list[list[int]] = []  # of the latest epoch order
         self.window_by_shard: dict[int, int] = {}
         self.futures: dict[int, Future[list[bytes]]] = {}
@@ -71,9 +67,7 @@ class StreamedPixels:
     def find_shard_numbers(self, rows: Int64[Tensor, " n"]) -> np.ndarray:
         return np.searchsorted(self.row_ends, rows.numpy(), side="right")
 
-    def __getitem__(
-        self, rows: Tensor | slice
-    ) -> UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]:
+    def __getitem__(self, rows: Tensor | slice) -> PixelTensor:
         rows = torch.arange(len(self))[rows] if isinstance(rows, slice) else rows.cpu()
         dtype = np.uint8 if self.dtype == torch.uint8 else np.float32
         pixels = np.empty((len(rows), *self.shape[1:]), dtype)
@@ -91,9 +85,9 @@ class StreamedPixels:
                     pixels[position] = image
         return torch.from_numpy(pixels).to(self.device)
 
-    def decode_image(self, shard: int, encoded: list[bytes], row: int) -> np.ndarray:
+    def decode_image(self, shard: int, files: list[bytes], row: int) -> np.ndarray:
         try:
-            image = next(read_images(encoded[row], self.preprocessing))
+            image = next(read_images(files[row], self.preprocessing))
         except DecodeError as error:
             raise Error(
                 f"Image {row} of {self.shards[shard].name} is unreadable ({error}); repair the"
@@ -117,10 +111,9 @@ class StreamedPixels:
                 self.futures.pop(old).cancel()
             for number in (*current, *following):
                 waiting = sum(not future.done() for future in self.futures.values())
-                is_next = number in current or waiting < MAX_WAITING_SHARDS
-                if number not in self.futures and is_next:
-                    fetch_images = self.shards[number].fetch_images
-                    self.futures[number] = self.executor.submit(fetch_images)
+                is_full = number in following and waiting >= MAX_WAITING_SHARDS
+                if number not in self.futures and not is_full:
+                    self.futures[number] = self.executor.submit(self.shards[number].fetch_images)
             try:
                 with catch_read_errors(name):
                     images = self.futures[shard].result()

@@ -10,7 +10,7 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import DecodeError, Preprocessing, resize_planes, scale_to_unit_range
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's
@@ -25,8 +25,8 @@ class ArrayReader:
 
     source_name: str
     images_by_split: dict[str, np.ndarray]
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
-    classes: dict[str, list[str] | None] = field(default_factory=dict)
+    columns: Columns = field(default_factory=dict)
+    classes: Classes = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def fingerprint(self) -> None:
@@ -192,7 +192,7 @@ def load_array_file(path: Path, source_name: str) -> ArrayReader:
 
 def parse_archive(arrays: Mapping[str, np.ndarray], source_name: str) -> ArrayReader:
     """Find x, y; x_train, y_train, x_test, y_test; train_images, train_labels, ...; train, test."""
-    images, labels, used = {}, [], set()
+    images, labels, used_names = {}, [], set()
     for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
         is_train = split == "train"
         image_names = (f"x_{split}", f"x_{short}", f"{split}_images", f"{short}_images", split)
@@ -204,7 +204,7 @@ def parse_archive(arrays: Mapping[str, np.ndarray], source_name: str) -> ArrayRe
         images[split] = to_nchw(arrays[image], f"{source_name}, array {image},")
         if label is not None:
             labels.append(arrays[label].squeeze())
-        used |= {image, label}
+        used_names |= {image, label}
     if "train" not in images:
         listing = ", ".join(f"{name} {format_shape(array)}" for name, array in arrays.items())
         raise Error(
@@ -218,7 +218,7 @@ def parse_archive(arrays: Mapping[str, np.ndarray], source_name: str) -> ArrayRe
         columns["label"] = np.concatenate(labels)
     elif labels:
         notes.append(f"{source_name}: the labels are not one number an image, and are not used.")
-    if unused := [name for name in arrays if name not in used]:
+    if unused := [name for name in arrays if name not in used_names]:
         notes.append(f"{source_name}: not used: {', '.join(unused)}.")
     return ArrayReader(source_name, images, columns, {}, notes)
 

@@ -9,7 +9,7 @@ from latentia.core.text import pluralize
 from latentia.data.decode import DecodeError, Preprocessing, read_headers
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.listing import FileEntry, looks_like_image
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 
 
 @dataclass
@@ -70,7 +70,7 @@ def is_decodable(file: FileEntry) -> bool:
         return False
 
 
-def derive_labels(keys: list[str]) -> tuple[dict[str, np.ndarray], dict[str, list[str] | None]]:
+def derive_labels(keys: list[str]) -> tuple[Columns, Classes]:
     """Label each image by the first folder of its key, if every image lies in a folder."""
     if not all("/" in key for key in keys):
         return {}, {}

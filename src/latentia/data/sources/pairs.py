@@ -115,12 +115,9 @@ def strip_suffix(key: str) -> str:
 
 def make_pair_reader(source_name: str, entries: list[FileEntry]) -> PairReader:
     def make_subfolder_reader(name: str) -> FolderReader:
-        files = [
-            file._replace(key=file.key.removeprefix(f"{name}/"))
-            for file in entries
-            if file.key.startswith(f"{name}/")
-        ]
-        return FolderReader(f"{source_name}{name}/", files)
+        start = f"{name}/"
+        files = [f._replace(key=f.key[len(start) :]) for f in entries if f.key.startswith(start)]
+        return FolderReader(f"{source_name}{start}", files)
 
     speckle, patterns = map(make_subfolder_reader, (SPECKLE, PATTERNS))
     loose_files = [file.key for file in entries if "/" not in file.key]

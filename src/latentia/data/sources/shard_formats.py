@@ -25,10 +25,10 @@ class ShardIndex(NamedTuple):
     notes: list[str]
 
 
-def index_tar(filesystem: Any, path: str, name: str) -> ShardIndex:
+def index_tar(fs: Any, path: str, name: str) -> ShardIndex:
     """Index a .tar as one shard of images NAME.jpg, .png etc., with their classes NAME.cls."""
     keys, labels, header, unused = [], {}, ImageHeader(1, 1, False, False), 0
-    for key, suffix, read in iterate_members(filesystem, path):
+    for key, suffix, read in iterate_members(fs, path):
         if suffix in IMAGE_SUFFIXES:
             if not keys:
                 header = read_headers(read(), suffix)[0]
@@ -45,37 +45,33 @@ def index_tar(filesystem: Any, path: str, name: str) -> ShardIndex:
         notes.append(f"classes not used: {pluralize(unlabeled, 'image')} without.")
     elif labels:
         columns["label"] = ([labels[key] for key in keys], [])
-    return ShardIndex([len(keys)], [filesystem.size(path) or 0], keys, columns, header, notes)
+    return ShardIndex([len(keys)], [fs.size(path) or 0], keys, columns, header, notes)
 
 
-def parse_class_number(text: bytes, location: str) -> int:
+def parse_class_number(content: bytes, name: str) -> int:
     try:
-        return int(text)
+        return int(content)
     except ValueError:
-        excerpt = text.decode(errors="replace").strip()[:40]
-        raise Error(
-            f"{location} holds {excerpt!r}; a class is a whole number: write 0, 1, ..."
-        ) from None
+        text = content.decode(errors="replace").strip()[:40]
+        raise Error(f"{name} holds {text!r}; a class is a whole number: write 0, 1, ...") from None
 
 
-def read_tar_images(filesystem: Any, path: str, shard: int) -> list[bytes]:
-    return [
-        read() for _, suffix, read in iterate_members(filesystem, path) if suffix in IMAGE_SUFFIXES
-    ]
+def read_tar_images(fs: Any, path: str, shard: int) -> list[bytes]:
+    return [read() for _, suffix, read in iterate_members(fs, path) if suffix in IMAGE_SUFFIXES]
 
 
-def iterate_members(filesystem: Any, path: str) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+def iterate_members(fs: Any, path: str) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
     """Yield (key, suffix, read) of each file of a .tar. An image that is not used has suffix ""."""
-    used = set()
-    with filesystem.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+    used_keys = set()
+    with fs.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
         for member in tar:
             folder, base = posixpath.split(member.name)
             stem, _, suffix = base.partition(".")
             key, suffix = posixpath.join(folder, stem), f".{suffix.lower()}"
             if not member.isfile() or not stem:
                 continue
-            if suffix in IMAGE_SUFFIXES and key not in used:
-                used.add(key)
+            if suffix in IMAGE_SUFFIXES and key not in used_keys:
+                used_keys.add(key)
             elif posixpath.splitext(suffix)[1] in IMAGE_SUFFIXES or suffix in IMAGE_SUFFIXES:
                 suffix = ""
             content = tar.extractfile(member)
@@ -83,12 +79,12 @@ def iterate_members(filesystem: Any, path: str) -> Iterator[tuple[str, str, Call
             yield key, suffix, content.read
 
 
-def index_parquet(filesystem: Any, path: str, name: str) -> ShardIndex:
+def index_parquet(fs: Any, path: str, name: str) -> ShardIndex:
     """Index a .parquet file: each row group is a shard, numbers and classes are columns."""
     import datasets
     import pyarrow.parquet
 
-    with filesystem.open(path, "rb") as stream, silence_datasets():
+    with fs.open(path, "rb") as stream, silence_datasets():
         table = pyarrow.parquet.ParquetFile(stream)
         groups = [table.metadata.row_group(k) for k in range(table.num_row_groups)]
         row_counts = [group.num_rows for group in groups]
@@ -101,23 +97,22 @@ def index_parquet(filesystem: Any, path: str, name: str) -> ShardIndex:
             if (is_class or isinstance(feature, datasets.Value)) and is_numeric(feature.dtype):
                 values = table.read(columns=[column])[column]
                 if not values.null_count:
-                    names = list(feature.names) if is_class else None
-                    columns[column] = (values.to_pylist(), names)
+                    columns[column] = (values.to_pylist(), [*feature.names] if is_class else None)
         header = ImageHeader(1, 1, False, False)
-        for batch in table.iter_batches(1, columns=[image]) if sum(row_counts) else ():
-            header = read_headers(cells_to_bytes(batch[image])[0])[0]
-            break
+        if sum(row_counts):
+            cells = next(table.iter_batches(1, columns=[image]))[image]
+            header = read_headers(cells_to_bytes(cells)[0])[0]
     unused = [column for column in features if column not in (*columns, image)]
     notes = [f"columns not used: {abbreviate_list(unused)}."] if unused else []
     keys = [str(row) for row in range(sum(row_counts))]
     return ShardIndex(row_counts, byte_sizes, keys, columns, header, notes)
 
 
-def read_parquet_images(filesystem: Any, path: str, shard: int) -> list[bytes]:
+def read_parquet_images(fs: Any, path: str, shard: int) -> list[bytes]:
     import datasets
     import pyarrow.parquet
 
-    with filesystem.open(path, "rb") as stream:
+    with fs.open(path, "rb") as stream:
         table = pyarrow.parquet.ParquetFile(stream)
         column = find_image_column(datasets.Features.from_arrow_schema(table.schema_arrow), path)
         return cells_to_bytes(table.read_row_group(shard, columns=[column])[column])
@@ -134,7 +129,7 @@ def is_numeric(dtype: str) -> bool:
 
 
 class ShardFormat(NamedTuple):
-    """Functions of one format: build_index(filesystem, path, name), read_images(..., shard)."""
+    """Functions of one format: build_index(fs, path, name), read_images(..., shard)."""
 
     build_index: Callable[[Any, str, str], ShardIndex]
     read_images: Callable[[Any, str, int], list[bytes]]

@@ -12,17 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import torch
 
 from latentia.core.errors import Error, summarize_exception
-from latentia.data import cache
+from latentia.data import cache, image_files
 from latentia.data.decode import ImageHeader, Preprocessing
-from latentia.data.image_files import (
-    SMALL_IMAGE_PIXELS,
-    abbreviate_list,
-    check_file_channels,
-    count_processors,
-)
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 from latentia.data.sources.shard_formats import ShardIndex, find_shard_format
 from latentia.data.sources.table import KNOWN_DATASETS, infer_split, parse_hub_name
 from latentia.data.splits import SPLIT_NAMES
@@ -45,14 +40,14 @@ class ShardReader:
         """Return None: streamed pixels are not cached."""
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
-        check_file_channels(options.channels, self.source_name)
-        filesystem, paths = find_shards(self.location, self.source_name)
+        image_files.check_file_channels(options.channels, self.source_name)
+        fs, paths = find_shards(self.location, self.source_name)
         keys, self.shards, indices, notes = [], [], [], []
         splits = {name: infer_split(PurePosixPath(name)) for name in paths}
         counts: dict[str, int] = dict.fromkeys(SPLIT_NAMES, 0)
         for name in sorted(paths, key=lambda name: SPLIT_NAMES.index(splits[name])):
             with catch_read_errors(name):
-                index = load_index(filesystem, paths[name], name)
+                index = load_index(fs, paths[name], name)
             notes += [f"{name}: {note}" for note in index.notes]
             if not index.keys:
                 continue
@@ -60,7 +55,7 @@ class ShardReader:
             groups = zip(index.row_counts, index.byte_sizes, strict=True)
             for number, (rows, size) in enumerate(groups):
                 title = f"{name}, row group {number}" if len(index.row_counts) > 1 else name
-                fetch_images = partial(read_images, filesystem, paths[name], number)
+                fetch_images = partial(read_images, fs, paths[name], number)
                 self.shards += [Shard(title, rows, size, fetch_images)] if rows else []
             keys += [f"{name}/{key}" for key in index.keys]
             counts[splits[name]] += len(index.keys)
@@ -73,20 +68,21 @@ class ShardReader:
         headers = [ImageHeader(*index.first_header) for index in indices]
         sizes = sorted({(header.height, header.width) for header in headers})
         self.high_bit_depth = any(header.high_bit_depth for header in headers)
-        self.has_large_images = any(height * width > SMALL_IMAGE_PIXELS for height, width in sizes)
+        self.has_large_images = any(h * w > image_files.SMALL_IMAGE_PIXELS for h, w in sizes)
         columns, classes, unused = join_columns(indices)
         if unused:
-            notes.append(f"{self.source_name}: columns not used: {abbreviate_list(unused)}.")
+            listing = image_files.abbreviate_list(unused)
+            notes.append(f"{self.source_name}: columns not used: {listing}.")
         counts = {split: count for split, count in counts.items() if count}
         channels = 3 if any(header.is_color for header in headers) else 1
-        return SourceInfo(
-            sizes, channels, self.high_bit_depth, keys, counts, columns, classes, notes
-        )
+        depth = self.high_bit_depth
+        return SourceInfo(sizes, channels, depth, keys, counts, columns, classes, notes)
 
     def open_pixels(self, preprocessing: Preprocessing) -> StreamedPixels:
         """Return the pixels as a stream, after `read_info`."""
-        workers = count_processors() if self.has_large_images else 1
-        return StreamedPixels(self.shards, preprocessing, self.high_bit_depth, workers)
+        workers = image_files.count_processors() if self.has_large_images else 1
+        dtype = torch.float32 if self.high_bit_depth else torch.uint8
+        return StreamedPixels(self.shards, preprocessing, dtype, workers)
 
 
 def is_shard_source(data: Any) -> bool:
@@ -107,9 +103,9 @@ def find_shards(location: str, source_name: str) -> tuple[Any, dict[str, str]]:
         name, _, config = (KNOWN_DATASETS.get(location) or parse_hub_name(location)).partition(":")
         location = f"hf://datasets/{name}" + (f"/{config}" if config else "")
     try:
-        filesystem, path = url_to_fs(location)
-        exists, is_pattern = filesystem.exists(path), set(path) & set("*?[")
-        files = filesystem.find(path) if exists else filesystem.glob(path) if is_pattern else []
+        fs, path = url_to_fs(location)
+        exists, is_pattern = fs.exists(path), set(path) & set("*?[")
+        files = fs.find(path) if exists else fs.glob(path) if is_pattern else []
     except Exception as error:  # each network and protocol raises its own
         raise Error(
             f"{source_name} cannot be reached ({summarize_exception(error)}); check the address and"
@@ -121,25 +117,23 @@ def find_shards(location: str, source_name: str) -> tuple[Any, dict[str, str]]:
         problem = "has no .tar or .parquet file" if exists or files else "does not exist"
         raise Error(f"{source_name} {problem}; --stream reads {STREAM_SOURCES}.")
     folder = posixpath.commonpath([posixpath.dirname(path) for path in paths])
-    return filesystem, {posixpath.relpath(path, folder): path for path in paths}
+    return fs, {posixpath.relpath(path, folder): path for path in paths}
 
 
-def load_index(filesystem: Any, path: str, name: str) -> ShardIndex:
+def load_index(fs: Any, path: str, name: str) -> ShardIndex:
     """Load the index of a file. It is cached, since indexing reads through the whole .tar."""
-    key = cache.make_key(path, filesystem.ukey(path), filesystem.size(path))
+    key = cache.make_key(path, fs.ukey(path), fs.size(path))
     cache_path = cache.cache_root() / "shards" / f"{key}.json"
     with suppress(OSError, ValueError, TypeError):
         return ShardIndex(*json.loads(cache_path.read_text()))
-    index = find_shard_format(path).build_index(filesystem, path, name)
+    index = find_shard_format(path).build_index(fs, path, name)
     with suppress(OSError):
         cache_path.parent.mkdir(parents=True, exist_ok=True)
         cache_path.write_text(json.dumps(index))
     return index
 
 
-def join_columns(
-    indices: list[ShardIndex],
-) -> tuple[dict[str, np.ndarray], dict[str, list[str] | None], list[str]]:
+def join_columns(indices: list[ShardIndex]) -> tuple[Columns, Classes, list[str]]:
     """Join the columns that every file has. A class without a name is named by its number."""
     columns, classes = {}, {}
     for name, (_, names) in indices[0].columns.items():

@@ -36,9 +36,7 @@ class SyntheticReader:
     def read_info(self, options: LoadOptions) -> SourceInfo:
         name, _, count = self.source_name.partition(":")
         if count and not (count.isdecimal() and int(count)):
-            raise Error(
-                f"{self.source_name} is no number of images; write {name}:500 for 500 of them."
-            )
+            raise Error(f"{self.source_name} is no number of images; write {name}:500 for 500.")
         arguments = {"n": int(count)} if count else {}
         if options.size and options.size[0] == options.size[1]:
             arguments["size"] = options.size[0]  # else drawn at the default size, then resized

@@ -18,7 +18,7 @@ from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.listing import list_files
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 from latentia.data.splits import SPLIT_NAMES
 
 KNOWN_DATASETS = {
@@ -194,9 +194,7 @@ def cell_to_file(cell: dict[str, Any] | None) -> Path | bytes:
     return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"] or os.devnull)
 
 
-def read_scalar_columns(
-    tables: list[Any], image_column: str
-) -> tuple[dict[str, np.ndarray], dict[str, list[str] | None], list[str]]:
+def read_scalar_columns(tables: list[Any], image: str) -> tuple[Columns, Classes, list[str]]:
     """Read columns of one number an image, strings of few values as classes. List the others."""
     import datasets
 
@@ -204,7 +202,7 @@ def read_scalar_columns(
     for name, feature in tables[0].features.items():
         is_class = isinstance(feature, datasets.ClassLabel)
         is_scalar = is_class or isinstance(feature, datasets.Value)
-        if name == image_column:
+        if name == image:
             continue
         if not is_scalar or not all(name in table.features for table in tables):
             unused.append(name)

@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 
 from latentia.data.decode import Preprocessing, resize_planes
+from latentia.data.synthetic.blocks import SyntheticImages
 
 
-def make_digits(
-    n: int = 1797, size: int = 32
-) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str]]]:
+def make_digits(n: int = 1797, size: int = 32) -> SyntheticImages:
     """Return the first n of 1,797 digits, 8x8 pixels of 0 to 16, enlarged (bicubic, clipped)."""
     from sklearn.datasets import load_digits
 

@@ -12,6 +12,7 @@ from latentia.core.errors import Error
 
 MIN_ABSCISSAE = 1024
 Span = tuple[np.ndarray, np.ndarray]  # low, high: (n, abscissae)
+Values = np.ndarray | float  # (n,), or one for all
 
 
 def abscissae(size: int) -> np.ndarray:
@@ -27,7 +28,7 @@ def check_size(size: int) -> int:
     return size
 
 
-def as_column(values: np.ndarray | float) -> np.ndarray:
+def as_column(values: Values) -> np.ndarray:
     """Reshape (n,) to (n, 1), so that one value an image broadcasts over abscissae."""
     return np.atleast_1d(values)[:, None]
 
@@ -56,9 +57,7 @@ def pixel_coverage(span: Span, size: int) -> tuple[np.ndarray, tuple[slice, slic
     return fraction, (slice(None), slice(top, bottom), slice(left, right))
 
 
-def paint_span(
-    canvas: np.ndarray, span: Span, shade: np.ndarray | float, opacity: float = 1.0
-) -> None:
+def paint_span(canvas: np.ndarray, span: Span, shade: Values, opacity: float = 1.0) -> None:
     """Paint a shape over the canvas (n, h, w), in place. `shade` broadcasts to the canvas."""
     fraction, window = pixel_coverage(span, canvas.shape[-1])
     if fraction.size:
@@ -99,10 +98,7 @@ def segment_span(x: np.ndarray, p: np.ndarray, q: np.ndarray, width: float) -> S
 
 
 def ellipse_span(
-    x: np.ndarray,
-    center: np.ndarray,
-    radii: tuple[np.ndarray | float, np.ndarray | float],
-    rotation: np.ndarray | float = 0.0,
+    x: np.ndarray, center: np.ndarray, radii: tuple[Values, Values], rotation: Values = 0.0
 ) -> Span:
     """Span of an ellipse: centre (n, 2), two radii (n,), rotation in radians (n,).
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.seeding import BLOCK_ROWS, derive_seed
-from latentia.data.synthetic.blocks import iterate_blocks
+from latentia.data.synthetic.blocks import SyntheticImages, iterate_blocks
 from latentia.data.synthetic.multimode_fiber import MultimodeFiber
 
 PATTERN_SIZE = 28  # side of a pattern, pixels
@@ -48,7 +48,7 @@ def make_speckle(
     *,
     fiber: MultimodeFiber = FIBER,
     camera: Camera = CAMERA,
-) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str] | None]]:
+) -> SyntheticImages:
     """Return speckle (n, 1, size, size) uint8, its columns and class names.
 
     `size` and `seed` replace those of the fibre. Columns: `pattern` (n, 1, 28, 28) uint8, the

@@ -8,15 +8,10 @@ The factors are those of dSprites (Matthey, Higgins, Hassabis & Lerchner 2017): 
 import numpy as np
 
 from latentia.core.seeding import BLOCK_ROWS
-from latentia.data.synthetic.blocks import iterate_blocks
-from latentia.data.synthetic.drawing import (
-    abscissae,
-    check_size,
-    ellipse_span,
-    paint_span,
-    polygon_span,
-    to_uint8_images,
-)
+from latentia.data.reader import Columns
+from latentia.data.synthetic import drawing
+from latentia.data.synthetic.blocks import SyntheticImages, iterate_blocks
+from latentia.data.synthetic.drawing import ellipse_span, paint_span, polygon_span
 
 SHAPES = ["square", "ellipse", "heart"]
 FACTOR_VALUES = {
@@ -28,33 +23,25 @@ FACTOR_VALUES = {
 MAX_RADIUS = 0.2  # from the centre to the farthest point, at scale 1
 
 
-def make_sprites(
-    n: int = 20_000, size: int = 64, seed: int = 0
-) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str] | None]]:
-    """Return images (n, 1, size, size) uint8, factor values (n,) by name, and class names."""
-    images = np.empty((n, 1, check_size(size), size), np.uint8)
+def make_sprites(n: int = 20_000, size: int = 64, seed: int = 0) -> SyntheticImages:
+    """Draw n sprites (1, size, size) of random factors."""
+    images = np.empty((n, 1, drawing.check_size(size), size), np.uint8)
     columns = {name: np.empty(n, np.float32) for name in FACTOR_VALUES}
     columns = {"shape": np.empty(n, np.int64), **columns}
     for rows, rng in iterate_blocks(n, seed=seed, purpose="sprites"):
         shape = rng.integers(len(SHAPES), size=BLOCK_ROWS)
         values = {name: rng.choice(levels, BLOCK_ROWS) for name, levels in FACTOR_VALUES.items()}
-        count = rows.stop - rows.start
-        images[rows] = draw_sprites(shape, size=size, **values)[:count]
-        for name, value in {"shape": shape, **values}.items():
+        block, count = {"shape": shape, **values}, rows.stop - rows.start
+        images[rows] = draw_sprites(block, size)[:count]
+        for name, value in block.items():
             columns[name][rows] = value[:count]
     return images, columns, {"shape": SHAPES, **dict.fromkeys(FACTOR_VALUES)}
 
 
-def draw_sprites(
-    shape: np.ndarray,
-    scale: np.ndarray,
-    orientation: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    size: int,
-) -> np.ndarray:
-    """Draw one sprite for each row: (n, 1, size, size) uint8."""
-    grid = abscissae(size)
+def draw_sprites(columns: Columns, size: int) -> np.ndarray:
+    """Draw one sprite for each row of the factors: (n, 1, size, size) uint8."""
+    shape, scale, orientation, x, y = (columns[k] for k in ("shape", *FACTOR_VALUES))
+    grid = drawing.abscissae(size)
     canvas = np.zeros((len(shape), size, size))
     for number, name in enumerate(SHAPES):
         rows = np.flatnonzero(shape == number)
@@ -75,7 +62,7 @@ def draw_sprites(
                 middle = polar_point(center, radius / 2, angle + side * np.pi / 4)
                 paint_span(sprites, ellipse_span(grid, middle, (radius / 2, radius / 2)), 1.0)
         canvas[rows] = sprites
-    return to_uint8_images(canvas)
+    return drawing.to_uint8_images(canvas)
 
 
 def polar_point(center: np.ndarray, distance: np.ndarray, angle: np.ndarray) -> np.ndarray:
