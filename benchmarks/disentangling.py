@@ -17,7 +17,7 @@ import torch
 import latentia
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.data.synthetic.sprites import sprites
+from latentia.data.synthetic.sprites import make_sprites
 from latentia.latents.encoding import encode_split
 from latentia.losses.likelihoods import Bernoulli
 from latentia.metrics.disentanglement import measure_disentanglement
@@ -85,7 +85,7 @@ def main() -> None:
     if given.only == "vehicles":
         trained("vehicles", "vehicles", given.seeds[0], weighted)
         return
-    images, columns, _ = sprites(N, seed=1)
+    images, columns, _ = make_sprites(N, seed=1)
     unseen = open_images(images, size=64, channels=1).split("all")
     heads = ["run", *(name.replace("_", " ") for name in (*FIGURES, *PARTS)), "minutes"]
     print("|".join(["", *heads, ""]), "|".join(["", *["---"] * len(heads), ""]), sep="\n")

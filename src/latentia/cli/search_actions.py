@@ -37,10 +37,9 @@ def choose_and_print(
     require_at_least("-n", options["n"], 2)
     pairs = find_candidates(inputs.run, points)
     label = purpose.partition(":")[2]  # gaps in other columns leave no image out
-    table = Labels(labels, [label] if label else None, "left out") if labels else SOURCE_LABELS
-    selection = ImageSelection(inputs.data, inputs.split, table, options["n"])
-    rest = {key: options[key] for key in ("features", "tolerance", "seed")}
-    choice = choose_beta(pairs, purpose, selection, **rest)
+    table = Labels(labels, [label] if label else None, "drop") if labels else SOURCE_LABELS
+    where = {"data": inputs.data, "split": inputs.split, "labels": table}
+    choice = choose_beta(pairs, purpose, **where, **options)
     runs = [run for _, run in pairs]
     best = runs[choice.candidates.index(choice.chosen)]
     if best.beta is not None:  # a run of many betas
