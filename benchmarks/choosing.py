@@ -12,11 +12,11 @@ import argparse
 from pathlib import Path
 
 from page import put
-from runs import trained
 
 import latentia
 from latentia.metrics.rate_distortion import log_spaced_betas
 from latentia.sweep.beta_choice import ImageSelection, choose_beta
+from runs import trained
 
 RANGE = (0.05, 20.0)
 WORK = {

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from page import put
-from runs import trained
 from turns import dearer
 
 import latentia
@@ -28,6 +27,7 @@ from latentia.runs.create import create_run
 from latentia.runs.provenance import describe_machine
 from latentia.training.checkpoint import atomic_write
 from latentia.training.loop import Loop
+from runs import trained
 
 RECIPES = ("mnist_mlp_vae", "mnist_conv_vae")
 BETAS = [float(f"{beta:.3g}") for beta in np.geomspace(0.01, 10, 8)]

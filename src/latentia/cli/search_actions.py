@@ -17,7 +17,7 @@ from latentia.metrics.rate_distortion import find_knee, pareto_front
 from latentia.report.grids import save
 from latentia.report.latent_figures import render_figure
 from latentia.report.rate_distortion_figures import draw_sweep
-from latentia.sweep.beta_choice import ImageSelection, choose_beta, find_candidates
+from latentia.sweep.beta_choice import choose_beta, find_candidates
 from latentia.sweep.study import Setting, Sweep
 from latentia.training.device import keep_freed_memory
 
