@@ -29,7 +29,8 @@ MEAN_COLUMN, LOGVAR_COLUMN = "posterior mean", "posterior logvar"
 CLUSTER_COLUMN = "group of latents"
 CHUNK_ROWS = 1024  # rows in one call of the denoiser
 GUIDANCE = Doc("weight of the condition, at least 0; 1 as in training, 0 for no condition")
-Latents, PerImage = Float[Tensor, "b *latent"], Float[Tensor, " b"]
+Latents = Float[Tensor, "b *latent"]
+PerImage = Float[Tensor, " b"]
 SamplerName = Literal["ddpm", "ddim", "euler", "heun"]
 
 

@@ -181,7 +181,7 @@ class VAEGAN(VAE):
         return ForwardPass(posterior, z, fakes, reconstruction)
 
     def decode_prior(self, z: Float[Tensor, "b *latent"], context: StepContext) -> Tensor:
-        """Raw decoder outputs of as many prior latents as there are in `z`."""
+        """Decode as many prior latents as `z` has rows, to raw outputs."""
         with evaluation_mode(self.decoder):
             return self.decoder(noise(context, "prior", self.latent_shape, z))
 
