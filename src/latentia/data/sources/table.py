@@ -101,18 +101,15 @@ class TableReader:
             files = group_by_split(self.location)
             return datasets.load_dataset("parquet", data_files=files, cache_dir=folder)
         except Exception as error:  # the network, the hub and pyarrow each raise their own
-            raise Error(self.describe_failure(summarize_exception(error))) from error
-
-    def describe_failure(self, reason: str) -> str:
-        if isinstance(self.location, str):
-            return (
-                f"{self.source_name} is not in the local cache and cannot be fetched from the hub"
-                f" ({reason}); connect to the network once, check the name, or give a folder that"
-                " holds its parquet files."
-            )
-        return (
-            f"{self.source_name} cannot be read as parquet ({reason}); copy or write the file anew."
-        )
+            reason = summarize_exception(error)
+            problem = f"cannot be read as parquet ({reason}); copy or write the file anew."
+            if isinstance(self.location, str):
+                problem = (
+                    f"is not in the local cache and cannot be fetched from the hub ({reason});"
+                    " connect to the network once, check the name, or give a folder that holds its"
+                    " parquet files."
+                )
+            raise Error(f"{self.source_name} {problem}") from error
 
 
 def parse_hub_name(text: str) -> str:
