@@ -98,9 +98,9 @@ def dci(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> dict[str, float]
     importances, scores = [], []
     for values in factors.values():
         is_class = infer_column_type(values, None) == "class"
-        forest = (RandomForestClassifier if is_class else RandomForestRegressor)(
-            n_estimators=TREES, min_samples_leaf=3, random_state=0, max_features=1.0
-        )
+        options = {"n_estimators": TREES, "min_samples_leaf": 3, "max_features": 1.0}
+        kind = RandomForestClassifier if is_class else RandomForestRegressor
+        forest = kind(random_state=0, **options)
         forest.fit(mean[train], values[train])
         importances.append(forest.feature_importances_)
         predictions, targets = forest.predict(mean[test]), values[test]

@@ -52,8 +52,8 @@ def measure_curve(
     try:
         for dial.beta in betas:
             result = elbo(model, subset, seed=seed)
-            nats = [result[f"{name}_nats"] for name in ("nelbo", "distortion", "rate")]
-            points.append(RateDistortionPoint(dial.beta, *nats, result["active_units"]))
+            nats = (result[f"{name}_nats"] for name in ("nelbo", "distortion", "rate"))
+            points.append(RateDistortionPoint(dial.beta, *nats, result["active_units"]))  # pyright: ignore
     finally:
         dial.beta = initial
     return points
