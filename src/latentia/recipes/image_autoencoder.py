@@ -40,14 +40,22 @@ def image_autoencoder(
     data: Data = "vehicles",
     size: Size = 64,
     channels: Channels = None,
-    factor: Annotated[Literal[4, 8], Doc("ratio of the images' height to the latents'")] = 8,
+    factor: Annotated[Literal[4, 8], Doc("height of images divided by that of their latents")] = 8,
     latent: Annotated[int, Ge(1), Doc("number of channels of the latents, at least 1")] = 4,
-    width: Annotated[int, Ge(2), Doc("number of channels of the first stage, at least 2")] = 32,
-    layers: Annotated[int, Ge(1), Doc("number of residual blocks in each stage")] = 1,
+    width: Annotated[
+        int, Ge(2), Doc("number of channels of the first stage and of the critic, at least 2")
+    ] = 32,
+    layers: Annotated[int, Ge(1), Doc("number of residual blocks in each stage, at least 1")] = 1,
     beta: Beta = 1.0,
-    adversarial_weight: AdversarialWeight = 0.5,
-    feature_weight: FeatureWeight = 0.5,
-    adversary_from: AdversaryFrom = 0.5,
+    adversarial_weight: Annotated[
+        float, Ge(0), Doc("ratio of the adversarial term's gradient to the distortion's")
+    ] = 0.5,
+    feature_weight: Annotated[
+        float, Ge(0), Doc("ratio of feature matching's gradient to the distortion's")
+    ] = 0.5,
+    adversary_from: Annotated[
+        Fraction, Doc("fraction of the run, 0 to 1, after which the critic acts")
+    ] = 0.5,
     average: Average = 20_000.0,
     lr: LearningRate = 3e-4,
     batch: BatchSize = 32,

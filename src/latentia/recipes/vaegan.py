@@ -26,18 +26,23 @@ from latentia.training.parameter_types import (
 from latentia.training.plan import Plan
 from latentia.training.registries import recipe
 
-ADVERSARIAL = Doc(
-    "norm of the adversarial gradient, as a fraction of the distortion's; 0 trains no critic; "
-    "published: 1 / batch per image, and the other options of the critic have no effect"
-)
-AdversarialWeight = Annotated[float | Literal["published"], Ge(0), ADVERSARIAL]
-FEATURES = Doc("norm of the gradient of feature matching, as a fraction of the distortion's")
+AdversarialWeight = Annotated[
+    float | Literal["published"],
+    Ge(0),
+    Doc(
+        "ratio of the adversarial term's gradient to the distortion's, at least 0; 0 trains no "
+        "critic; published weights the term by 1 / batch, and no other option of the critic counts"
+    ),
+]
+FEATURES = Doc("ratio of feature matching's gradient to the distortion's; 0 leaves it out")
 FeatureWeight = Annotated[float, Ge(0), FEATURES]
-AdversaryFrom = Annotated[Fraction, Doc("fraction of the run after which the critic joins")]
-AdversaryEvery = Annotated[int, Ge(1), Doc("number of steps between two steps of the critic")]
-RECONSTRUCTIONS = Doc("weight of reconstructions among the critic's fakes; samples have the rest")
+AdversaryFrom = Annotated[Fraction, Doc("fraction of the run, 0 to 1, after which the critic acts")]
+AdversaryEvery = Annotated[int, Ge(1), Doc("number of steps from one with the critic to the next")]
+RECONSTRUCTIONS = Doc(
+    "weight, 0 to 1, of reconstructions among the critic's fakes, against samples"
+)
 Reconstructions = Annotated[Fraction, RECONSTRUCTIONS]
-Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties, at least 0")]
+Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties; 0 leaves them out")]
 
 
 @recipe
