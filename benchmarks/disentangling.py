@@ -1,11 +1,12 @@
-"""Are latents told apart by weighting total correlation? Sprites; docs/disentangling.md.
+"""Measure whether a weight on total correlation disentangles sprites: docs/disentangling.md.
 
 python benchmarks/disentangling.py --seeds 0 1 2 --threads 1 --out runs/dis
 
-For each seed one VAE of 64x64 images with the plain rate (`kl`), and one with the total correlation
-weighted (`tc`), for the same steps. MIG, DCI and SAP of posterior means on 10,000 sprites that
-neither saw; NELBO and its parts (beta 1) on the test split. `--only vehicles` trains the latter on
-vehicles; `latentia relate` then says which of its dimensions carries which factor.
+For each seed, one VAE of 64x64 images is trained with the plain rate (`kl`), and one with a weight
+on total correlation (`tc`), for the same number of steps. MIG, DCI and SAP are measured on the
+posterior means of 10,000 sprites outside the data set, and the negative ELBO with its parts (beta
+1) on the test split. `--only vehicles` trains the second VAE on vehicles; `latentia relate` then
+shows which of its dimensions carries which factor.
 """
 
 import argparse
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from run_cache import load_or_train
 
 import latentia
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.data.synthetic.sprites import sprites
+from latentia.data.synthetic.sprites import make_sprites
 from latentia.latents.encoding import encode_split
 from latentia.losses.likelihoods import Bernoulli
 from latentia.metrics.disentanglement import measure_disentanglement
@@ -40,7 +42,7 @@ def small_vae(
     batch: BatchSize = 64,
     epochs: Epochs = 8,
 ) -> latentia.Plan:
-    """`conv_vae` with a quarter of its arithmetic."""
+    """A VAE like `conv_vae`, with a quarter of its floating-point operations."""
     images = open_images(data, size=64, channels=1)
     channels, up = (16, 32, 64, 64), (64, 32, 16, 8)
     model = VAE(
@@ -54,7 +56,7 @@ def small_vae(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--latent", type=int, default=10)
@@ -65,49 +67,42 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", choices=("kl", "tc", "vehicles"))
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    weighted = {"divergence": {"divergence": "tc", "tc_weight": given.tc_weight}}
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    weighted = {"divergence": {"divergence": "tc", "tc_weight": args.tc_weight}}
 
-    def trained(name: str, data: str, seed: int, edits: dict) -> latentia.Run:
-        path = given.out / name
-        if (path / "run.json").exists():
-            latentia.resume(path)  # a complete run stays as it is
-        else:
-            knobs = {k: getattr(given, k) for k in ("latent", "lr", "batch", "epochs")}
-            knobs["data"] = f"{data}:{given.images}"
-            options = latentia.Options(seed=seed, threads=given.threads)
-            latentia.train(
-                f"{__file__}:small_vae", run=path, options=options, modifiers=edits, **knobs
-            )
-        return latentia.Run.open(path)
+    def train_vae(name: str, data: str, seed: int, modifiers: dict) -> latentia.Run:
+        parameters = {k: getattr(args, k) for k in ("latent", "lr", "batch", "epochs")}
+        parameters |= {"data": f"{data}:{args.images}", "modifiers": modifiers}
+        options = latentia.Options(seed=seed, threads=args.threads)
+        return load_or_train(args.out / name, f"{__file__}:small_vae", options, **parameters)
 
-    if given.only == "vehicles":
-        trained("vehicles", "vehicles", given.seeds[0], weighted)
+    if args.only == "vehicles":
+        train_vae("vehicles", "vehicles", args.seeds[0], weighted)
         return
     images, columns, _ = sprites(N, seed=1)
-    unseen = open_images(images, size=64, channels=1).split("all")
-    heads = ["run", *(name.replace("_", " ") for name in (*FIGURES, *PARTS)), "minutes"]
-    print("|".join(["", *heads, ""]), "|".join(["", *["---"] * len(heads), ""]), sep="\n")
-    for kind, edits in (("kl", {}), ("tc", weighted)):
-        if given.only not in (None, kind):
+    new_images = open_images(images, size=64, channels=1).split("all")
+    header = ["run", *(name.replace("_", " ") for name in (*FIGURES, *PARTS)), "minutes"]
+    print("|".join(["", *header, ""]), "|".join(["", *["---"] * len(header), ""]), sep="\n")
+    for kind, modifiers in (("kl", {}), ("tc", weighted)):
+        if args.only not in (None, kind):
             continue
         rows = []
-        for seed in given.seeds:
-            run = trained(f"{kind}-{seed}", "sprites", seed, edits)
+        for seed in args.seeds:
+            run = train_vae(f"{kind}-{seed}", "sprites", seed, modifiers)
             model, test = run.model(), run.images().split("test")
-            found = measure_disentanglement(encode_split(model, unseen).mean, columns)  # pyright: ignore
-            found |= elbo(model, test)
+            values = measure_disentanglement(encode_split(model, new_images).mean, columns)  # pyright: ignore
+            values |= elbo(model, test)
             minutes = read_rows(run.path / "timing.jsonl")[-1]["seconds"] / 60
-            rows.append([*(found[name] for name in (*FIGURES, *PARTS)), minutes])
-            show(f"{kind}, seed {seed}", [f"{value:.3g}" for value in rows[-1]])
+            rows.append([*(values[name] for name in (*FIGURES, *PARTS)), minutes])
+            print_row(f"{kind}, seed {seed}", [f"{each:.3g}" for each in rows[-1]])
         mean, sd = np.mean(rows, 0), np.std(rows, 0, ddof=1) if len(rows) > 1 else None
         if sd is not None:
-            both = [f"{m:.3g} ± {s:.2g}" for m, s in zip(mean, sd, strict=True)]
-            show(f"{kind}, mean ± sd of {len(rows)}", both)
+            cells = [f"{m:.3g} ± {s:.2g}" for m, s in zip(mean, sd, strict=True)]
+            print_row(f"{kind}, mean ± sd of {len(rows)}", cells)
 
 
-def show(name: str, cells: list[str]) -> None:
+def print_row(name: str, cells: list[str]) -> None:
     print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 

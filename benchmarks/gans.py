@@ -1,11 +1,12 @@
-"""What makes the modern GAN better? Against the DCGAN at the same images seen; docs/gan.md.
+"""Compare `mnist_gan` with `mnist_dcgan`, and with controls that differ in one thing: docs/gan.md.
 
 python benchmarks/gans.py --data mnist --epochs 2 --seeds 0 1 2 --out runs/gans
 
-For each seed `mnist_gan` and `mnist_dcgan` (at the best of `--rates` by the first seed) see the
-same images. Controls, first seed: `mnist_gan` with one thing as in the DCGAN: its loss, no penalty,
-a constant learning rate, the last weights instead of their average. 10,000 samples against the
-test images, in features of a classifier of the digits.
+For each seed, `mnist_gan` and `mnist_dcgan` (at the best of `--rates` for the first seed) are
+trained on the same number of images. Each control, for the first seed, is `mnist_gan` with one
+property of the DCGAN: its loss, no penalty, a constant learning rate, or the last weights instead
+of their average. 10,000 samples are compared with the test images, in the features of a classifier
+of the digits.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
+from run_cache import load_or_train
 from typing_extensions import Doc
 
 import latentia
@@ -34,12 +36,14 @@ N = 10_000
 @latentia.recipe
 def control(
     data: Data = "mnist",
-    loss: Annotated[Literal["relativistic", "non-saturating"], Doc("of both")] = "relativistic",
-    gamma: Annotated[float, Doc("first weight of the penalties")] = 1.0,
-    rate: Annotated[Literal["cosine", "constant"], Doc("of learning")] = "cosine",
+    loss: Annotated[
+        Literal["relativistic", "non-saturating"], Doc("loss of both players")
+    ] = "relativistic",
+    gamma: Annotated[float, Doc("initial weight of the penalties")] = 1.0,
+    rate: Annotated[Literal["cosine", "constant"], Doc("schedule of the learning rate")] = "cosine",
     epochs: Epochs = 2,
 ) -> latentia.Plan:
-    """`mnist_gan` with one thing changed."""
+    """A recipe like `mnist_gan`, with one property changed."""
     images = open_images(data, size=28, channels=1)
     model = GAN(
         ResidualGenerator(64, images.shape, channels=(64, 32)),
@@ -54,7 +58,7 @@ def control(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -62,38 +66,35 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", choices=("gan", "dcgan", "controls"))
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
 
-    def trained(name: str, recipe: str, seed: int, **knobs) -> latentia.Run:
-        path = given.out / f"{name}-{seed}"
-        if (path / "run.json").exists():
-            latentia.resume(path)  # a complete run stays as it is
-        else:
-            options = latentia.Options(seed=seed, threads=given.threads)
-            knobs |= {"data": given.data, "epochs": given.epochs}
-            latentia.train(recipe, run=path, options=options, **knobs)
-        return latentia.Run.open(path)
+    def train_gan(name: str, recipe: str, seed: int, **parameters) -> latentia.Run:
+        options = latentia.Options(seed=seed, threads=args.threads)
+        parameters |= {"data": args.data, "epochs": args.epochs}
+        return load_or_train(args.out / f"{name}-{seed}", recipe, options, **parameters)
 
     images = None
-    judge = real = None
+    classifier = real = None
 
-    def judged(run: latentia.Run, name: str, last: bool = False) -> float:
-        nonlocal images, judge, real
+    def measure_samples(run: latentia.Run, name: str, last: bool = False) -> float:
+        nonlocal images, classifier, real
         if images is None:
             images = run.images()
-            judge = get_label_classifier(images)
-            real = judge.embed(batch.image for batch in images.split("test").batches(500))
-        assert judge is not None
+            classifier = get_label_classifier(images)
+            real = classifier.extract_features(
+                batch.image for batch in images.split("test").iterate_batches(500)
+            )
+        assert classifier is not None
         assert real is not None
         model = run.model()
         if last:
             tensors, _ = read_tensors(run.state)
-            own = {k.removeprefix("model|"): v for k, v in tensors.items() if k[:6] == "model|"}
-            model.load_state_dict(own)
-        drawn = model.sample(N, seed=0).split(500)
-        distance = estimate_frechet_distance(real, judge.embed(drawn))
-        counts = torch.bincount(judge.classify(drawn).argmax(1), minlength=10)
+            weights = {k.removeprefix("model|"): v for k, v in tensors.items() if k[:6] == "model|"}
+            model.load_state_dict(weights)
+        samples = model.sample(N, seed=0).split(500)
+        distance = estimate_frechet_distance(real, classifier.extract_features(samples))
+        counts = torch.bincount(classifier.classify(samples).argmax(1), minlength=10)
         seconds = read_rows(run.path / "timing.jsonl")[-1]["seconds"]
         print(
             f"| {name} | {run.options.seed} | {distance} | {counts.min() / N:.1%} "
@@ -103,31 +104,36 @@ def main() -> None:
         return distance.value
 
     print("| run | seed | Fréchet distance | smallest class | minutes |\n|---|---|---|---|---|")
-    first, *rest = given.seeds
-    own = f"{__file__}:control"
-    if given.only in (None, "gan"):
-        for seed in given.seeds:
-            judged(trained("gan", "mnist_gan", seed), "mnist_gan")
-    if given.only in (None, "dcgan"):
+    first, *rest = args.seeds
+    recipe = f"{__file__}:control"
+    if args.only in (None, "gan"):
+        for seed in args.seeds:
+            measure_samples(train_gan("gan", "mnist_gan", seed), "mnist_gan")
+    if args.only in (None, "dcgan"):
 
-        def dcgan(lr: float, seed: int) -> float:
-            run = trained(f"dcgan-{lr:g}", "mnist_dcgan", seed, lr=lr, critic_lr=lr, gamma=0.0)
-            found = judged(run, f"DCGAN, rate {lr:g}", last=True)
+        def measure_dcgan(lr: float, seed: int) -> float:
+            run = train_gan(f"dcgan-{lr:g}", "mnist_dcgan", seed, lr=lr, critic_lr=lr, gamma=0.0)
+            distance = measure_samples(run, f"DCGAN, rate {lr:g}", last=True)
             if run.metadata["arguments"].get("average"):
-                judged(run, f"DCGAN, rate {lr:g}, averaged")
-            return found
+                measure_samples(run, f"DCGAN, rate {lr:g}, averaged")
+            return distance
 
-        told = {lr: dcgan(lr, first) for lr in given.rates}
+        distances = {lr: measure_dcgan(lr, first) for lr in args.rates}
         for seed in rest:
-            dcgan(min(told, key=lambda lr: told[lr]), seed)
-    if given.only in (None, "controls"):
-        judged(trained("gan", "mnist_gan", first), "the last weights, no average", last=True)
-        for name, knobs in {
+            measure_dcgan(min(distances, key=lambda lr: distances[lr]), seed)
+    if args.only in (None, "controls"):
+        measure_samples(
+            train_gan("gan", "mnist_gan", first), "the last weights, no average", last=True
+        )
+        for name, parameters in {
             "the DCGAN's loss": {"loss": "non-saturating"},
             "no penalty": {"gamma": 0.0},
             "constant rate": {"rate": "constant"},
         }.items():
-            judged(trained(name.replace(" ", "-").replace("/", "_"), own, first, **knobs), name)
+            measure_samples(
+                train_gan(name.replace(" ", "-").replace("/", "_"), recipe, first, **parameters),
+                name,
+            )
 
 
 if __name__ == "__main__":

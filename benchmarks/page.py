@@ -1,12 +1,12 @@
-"""A part of a page that a benchmark makes: between <!-- NAME --> and <!-- /NAME -->."""
+"""The part of a page that a benchmark writes, between <!-- NAME --> and <!-- /NAME -->."""
 
 from pathlib import Path
 
 from latentia.training.checkpoint import atomic_write
 
 
-def put(path: Path, name: str, text: str) -> None:
-    """The page with this part made anew; a page without it gets it at the end."""
+def write_section(path: Path, name: str, text: str) -> None:
+    """Replace this part of a page; a page without it gets it at its end."""
     start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
     page = path.read_text() if path.exists() else ""
     if start not in page:

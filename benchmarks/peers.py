@@ -1,12 +1,12 @@
-"""Works that are measured against each other, each served in a process of its own.
+"""Pieces of work that benchmarks/speed.py compares, each served in a process of its own.
 
 PYTHON benchmarks/peers.py WORK IMAGES.npz
 
-IMAGES.npz holds `train`, uint8 (60000, 1, 28, 28). A work is one epoch over them unless it says
-otherwise. Peers are written as their authors' users write them.
+IMAGES.npz holds `train`, uint8 (60000, 1, 28, 28). A piece of work is one epoch over these images
+unless its docstring says otherwise. The code of each peer follows that peer's own examples.
 """
 
-import sys
+import argparse
 import tempfile
 import threading
 from collections.abc import Callable
@@ -20,7 +20,7 @@ MLP_COUNT, CONV_COUNT = 652_824, 424_480 + 108_993
 
 
 def example(images: np.ndarray) -> Work:
-    """The usual example program: PIL images through a DataLoader, sigmoid and BCE, plain Adam."""
+    """The usual example program: PIL images in a DataLoader, sigmoid and cross-entropy, Adam."""
     import torch
     import torch.nn.functional as F
     from PIL import Image
@@ -74,14 +74,14 @@ def example(images: np.ndarray) -> Work:
 
 
 def example_10(images: np.ndarray) -> None:
-    """Ten epochs of the example program; prints its nats on the test images, as it does itself."""
+    """Run ten epochs of the example program, which prints its loss as the original does."""
     epoch = example(images)
     for number in range(10):
         print(f"epoch {number + 1}: {epoch():.2f} nats on the training images")
 
 
 def pythae_mlp(images: np.ndarray) -> Work:
-    """pythae's own training step over an epoch, with the same network."""
+    """An epoch of pythae's own training step, with the same network."""
     import torch
     from pythae.data.datasets import BaseDataset
     from pythae.models import VAE, VAEConfig
@@ -110,10 +110,10 @@ def pythae_mlp(images: np.ndarray) -> Work:
         def forward(self, z):
             return ModelOutput(reconstruction=self.body(z).unflatten(1, (1, 28, 28)))
 
-    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=20, reconstruction_loss="bce")
-    model = VAE(config, encoder=Encoder(), decoder=Decoder())
+    vae_config = VAEConfig(input_dim=(1, 28, 28), latent_dim=20, reconstruction_loss="bce")
+    model = VAE(vae_config, encoder=Encoder(), decoder=Decoder())
     assert sum(p.numel() for p in model.parameters()) == MLP_COUNT
-    how = BaseTrainerConfig(
+    settings = BaseTrainerConfig(
         output_dir=tempfile.mkdtemp(),
         num_epochs=1,
         learning_rate=1e-3,
@@ -121,13 +121,13 @@ def pythae_mlp(images: np.ndarray) -> Work:
         no_cuda=True,
     )
     x = torch.from_numpy(images).float() / 255
-    trainer = BaseTrainer(model, BaseDataset(x, torch.zeros(len(x))), training_config=how)
+    trainer = BaseTrainer(model, BaseDataset(x, torch.zeros(len(x))), training_config=settings)
     trainer.prepare_training()
     return lambda: trainer.train_step(1)
 
 
 def plain_conv(images: np.ndarray) -> Work:
-    """The convolutional VAE in plain PyTorch, float32, images resident."""
+    """The convolutional VAE in plain PyTorch, float32, with all images in memory."""
     import torch
     import torch.nn.functional as F
     from torch import nn
@@ -167,27 +167,27 @@ def keras_conv(images: np.ndarray) -> Work:
     import keras
     from keras import layers, ops
 
-    draw = keras.random.SeedGenerator(0)
+    noise_seed = keras.random.SeedGenerator(0)
 
     class VAE(keras.Model):
         def __init__(self):
             super().__init__()
-            deeper = {"strides": 2, "padding": "same", "activation": "relu"}
+            strided = {"strides": 2, "padding": "same", "activation": "relu"}
             self.encoder = keras.Sequential([
-                layers.Input((28, 28, 1)), layers.Conv2D(32, 3, **deeper),
-                layers.Conv2D(64, 3, **deeper), layers.Flatten(),
+                layers.Input((28, 28, 1)), layers.Conv2D(32, 3, **strided),
+                layers.Conv2D(64, 3, **strided), layers.Flatten(),
                 layers.Dense(128, activation="relu"), layers.Dense(32),
             ])  # fmt: skip
             self.decoder = keras.Sequential([
                 layers.Input((16,)), layers.Dense(64 * 7 * 7, activation="relu"),
-                layers.Reshape((7, 7, 64)), layers.Conv2DTranspose(64, 3, **deeper),
-                layers.Conv2DTranspose(32, 3, **deeper),
+                layers.Reshape((7, 7, 64)), layers.Conv2DTranspose(64, 3, **strided),
+                layers.Conv2DTranspose(32, 3, **strided),
                 layers.Conv2DTranspose(1, 3, padding="same", activation="sigmoid"),
             ])  # fmt: skip
 
         def call(self, x):
             mu, logvar = ops.split(self.encoder(x), 2, axis=1)
-            z = mu + ops.exp(0.5 * logvar) * keras.random.normal(ops.shape(mu), seed=draw)
+            z = mu + ops.exp(0.5 * logvar) * keras.random.normal(ops.shape(mu), seed=noise_seed)
             kl = -0.5 * ops.sum(1 + logvar - ops.square(mu) - ops.exp(logvar), axis=1)
             self.add_loss(ops.mean(kl))
             return self.decoder(z)
@@ -203,28 +203,29 @@ def keras_conv(images: np.ndarray) -> Work:
     return lambda: model.fit(x, x, batch_size=128, epochs=1, verbose=0)
 
 
-def loop_of(recipe: str, images: np.ndarray):
-    """A recipe at its defaults, batch 128, on these images, ready to step."""
+def make_loop(recipe: str, images: np.ndarray):
+    """Return the training loop of a recipe at its defaults, batch 128, on these images."""
     import latentia
+    from latentia.runs.create import create_run
     from latentia.training.device import keep_freed_memory
     from latentia.training.loop import Loop
 
     keep_freed_memory()
     options = latentia.Options(validation=0.0)
-    knobs = {"data": images, "batch": 128, "epochs": 1000}
-    run, plan = create_run(recipe, knobs, {}, options, Path(tempfile.mkdtemp()) / "run")
+    parameters = {"data": images, "batch": 128, "epochs": 1000}
+    run, plan = create_run(recipe, parameters, {}, options, Path(tempfile.mkdtemp()) / "run")
     return Loop(plan, run, run.options)
 
 
-def ours(recipe: str) -> Callable[[np.ndarray], Work]:
-    """An epoch of a recipe as `latentia train` takes it, its log and its saves included."""
+def train_epoch(recipe: str) -> Callable[[np.ndarray], Work]:
+    """An epoch of a recipe as `latentia train` runs it, with its log and its saves."""
 
     def start(images: np.ndarray) -> Work:
-        loop, never = loop_of(recipe, images), threading.Event()
+        loop, stop_event = make_loop(recipe, images), threading.Event()
 
         def epoch() -> None:
             for _ in range(loop.steps_per_epoch):
-                for _ in loop.advance(loop.step_context(), never):
+                for _ in loop.advance(loop.step_context(), stop_event):
                     pass
 
         return epoch
@@ -232,8 +233,8 @@ def ours(recipe: str) -> Callable[[np.ndarray], Work]:
     return start
 
 
-def coding(table: bool) -> Callable[[np.ndarray], Work]:
-    """10,000 images through mnist_conv_vae: `encode`'s whole table, or the forward pass alone."""
+def encode_images(table: bool) -> Callable[[np.ndarray], Work]:
+    """Encode 10,000 images with mnist_conv_vae: the table of `encode`, or the forward pass only."""
 
     def start(images: np.ndarray) -> Work:
         import torch
@@ -241,21 +242,22 @@ def coding(table: bool) -> Callable[[np.ndarray], Work]:
         import latentia
         from latentia.latents.encoding import MAX_BATCH_SIZE
         from latentia.latents.table import write_table
+        from latentia.runs.create import create_run
 
         folder = Path(tempfile.mkdtemp())
         options = latentia.Options(validation=0.0)
-        knobs = {"data": images[:10_000]}
-        _, plan = create_run("mnist_conv_vae", knobs, {}, options, folder / "run")
-        model, part = plan.model.eval(), plan.images.split("all")
-        resident = part.batch(slice(None)).image.split(part.at_once(MAX_BATCH_SIZE))
+        parameters = {"data": images[:10_000]}
+        _, plan = create_run("mnist_conv_vae", parameters, {}, options, folder / "run")
+        model, split = plan.model.eval(), plan.images.split("all")
+        batches = split.get_batch(slice(None)).image.split(split.max_batch_size(MAX_BATCH_SIZE))
 
         @torch.no_grad()
         def forward() -> None:
-            for x in resident:
+            for x in batches:
                 posterior = model.encode(x)  # pyright: ignore
                 posterior.kl(), model.distortion(posterior.mean, x)  # pyright: ignore
 
-        return (lambda: write_table(folder / "t.parquet", model, part)) if table else forward  # pyright: ignore
+        return (lambda: write_table(folder / "t.parquet", model, split)) if table else forward  # pyright: ignore
 
     return start
 
@@ -265,18 +267,21 @@ WORKS: dict[str, Callable[[np.ndarray], Work]] = {
     "pythae-mlp": pythae_mlp,
     "plain-conv": plain_conv,
     "keras-conv": keras_conv,
-    "ours-mlp": ours("mnist_mlp_vae"),
-    "ours-conv": ours("mnist_conv_vae"),
-    "forward": coding(table=False),
-    "encode": coding(table=True),
+    "latentia-mlp": train_epoch("mnist_mlp_vae"),
+    "latentia-conv": train_epoch("mnist_conv_vae"),
+    "forward": encode_images(table=False),
+    "encode": encode_images(table=True),
 }
 
 
 if __name__ == "__main__":
-    name, path = sys.argv[1:]
-    with np.load(path) as held:
-        given = held["train"]
-    if name == "example-10":
-        example_10(given)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", choices=[*WORKS, "example-10"])
+    parser.add_argument("images", metavar="IMAGES.npz")
+    args = parser.parse_args()
+    with np.load(args.images) as arrays:
+        train = arrays["train"]
+    if args.work == "example-10":
+        example_10(train)
     else:
-        serve(WORKS[name](given))
+        serve(WORKS[args.work](train))

@@ -1,11 +1,11 @@
-"""Published figures against those of runs made here; writes docs/results.md.
+"""Compare published figures with those of runs of latentia; write docs/results.md.
 
 python benchmarks/results.py RUN ... [--pythae PYTHON] [--n 10000] --out docs/results.md
 
-A run's recipe says which rows it fills; rows without a run are left out. Likelihoods are read from
-the run's evaluation.json if `latentia evaluate RUN --metrics nll` was there before, and measured
-otherwise. --pythae: the Python of an environment that has pythae; without it its rows say why they
-are empty. Fréchet distances need runs on the same images, split alike: the first run's.
+The recipe of a run selects the rows that it fills; rows without a run are left out. Likelihoods
+are read from the run's evaluation.json if `latentia evaluate RUN --metrics nll` has written them,
+and measured otherwise. --pythae is the Python of an environment with pythae; without it the rows of
+pythae are empty. Fréchet distances require the images and splits of the first run.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from latentia.metrics.measure import measure_metrics, save_metrics
 from latentia.training.log import read_rows
 
 HERE = Path(__file__).parent
-PUBLISHED = {  # recipe and k: what, nats, whose
+PUBLISHED = {  # (recipe, k): figure, range in nats, source
     ("mnist_mlp_vae", None): ("negative ELBO", (105.5, 105.8), "the MNIST lab's VAE, 10 epochs"),
     ("mnist_iwae", 1): ("likelihood", (86.8, 87.8), "Burda et al. 2016, the VAE"),
     ("mnist_iwae", 5): ("likelihood", (85.5, 85.5), "Burda et al. 2016, IWAE k = 5"),
@@ -35,49 +35,50 @@ PUBLISHED = {  # recipe and k: what, nats, whose
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--pythae", help="a Python that can import pythae")
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    runs = [latentia.Run.open(path) for path in given.runs]
-    lines = [TOP, *likelihoods(runs, given.n)]
-    lines += distances(runs, given.n, given.pythae, given.threads)
-    given.out.write_text("\n".join(lines) + "\n")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    runs = [latentia.Run.open(path) for path in args.runs]
+    lines = [HEADER, *tabulate_likelihoods(runs, args.n)]
+    lines += tabulate_distances(runs, args.n, args.pythae, args.threads)
+    args.out.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 
 
-def likelihoods(runs: list[latentia.Run], n: int) -> list[str]:
+def tabulate_likelihoods(runs: list[latentia.Run], n: int) -> list[str]:
     lines = ["", "## Likelihood, nats per test image", ""]
     lines += ["| recipe | figure | published | measured | n | trained on | |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for run in runs:
-        recipe, knobs = run.metadata["recipe"], run.metadata["arguments"]
-        if (row := PUBLISHED.get((recipe, knobs.get("k")))) is None:
+        recipe, parameters = run.metadata["recipe"], run.metadata["arguments"]
+        if (row := PUBLISHED.get((recipe, parameters.get("k")))) is None:
             continue
-        what, (low, high), whose = row
-        figure = found(run, "elbo" if what == "negative ELBO" else "nll", n)
+        name, (low, high), source = row
+        figure = get_figure(run, "elbo" if name == "negative ELBO" else "nll", n)
         value, error = figure["value"], figure["error"]
-        side = value - high if value > high else value - low if value < low else 0.0
-        said = f"{side:+.1f} nats" if abs(side) >= 0.05 else "as published"
+        gap = value - high if value > high else value - low if value < low else 0.0
+        comparison = f"{gap:+.1f} nats" if abs(gap) >= 0.05 else "as published"
         published = f"{low}" if low == high else f"{low} to {high}"
-        seen = f"{run.metadata['images']['count']['train']:,} images, {knobs['epochs']} epochs"
-        left = slope(run) if side else ""
-        note = "; ".join(filter(None, (whose, figure["note"], minutes(run), said, left)))
-        shown = f"{value:.2f} ± {1.96 * error:.2f}"
-        draws = f" k = {knobs['k']}" if "k" in knobs else ""
+        images, epochs = run.metadata["images"]["count"]["train"], parameters["epochs"]
+        trend = describe_trend(run) if gap else ""
+        notes = source, figure["note"], format_minutes(run), comparison, trend
+        interval = f"{value:.2f} ± {1.96 * error:.2f}"
+        draws = f" k = {parameters['k']}" if "k" in parameters else ""
         lines.append(
-            f"| `{recipe}`{draws} | {what} | {published} |"
-            f" {shown} | {figure['n']:,} | {seen} | {note} |"
+            f"| `{recipe}`{draws} | {name} | {published} |"
+            f" {interval} | {figure['n']:,} | {images:,} images, {epochs} epochs |"
+            f" {'; '.join(filter(None, notes))} |"
         )
     return lines
 
 
-def slope(run: latentia.Run) -> str:
-    """How fast the objective still fell."""
+def describe_trend(run: latentia.Run) -> str:
+    """Say by how much the validation figure fell in the last tenth of the epochs."""
     rows = [
         r["values"]["nelbo"] for r in read_rows(run.path / "log.jsonl") if r["event"] == "validated"
     ]
@@ -88,112 +89,119 @@ def slope(run: latentia.Run) -> str:
     return f"the validation figure fell by {fall:.2f} nats in the last tenth of the epochs"
 
 
-def found(run: latentia.Run, metric: str, n: int) -> dict[str, Any]:
-    """The first figure of a metric on the test split: kept by `latentia evaluate`, or made now."""
+def get_figure(run: latentia.Run, metric: str, n: int) -> dict[str, Any]:
+    """The first figure of a metric on the test split, from evaluation.json or measured now."""
     path = run.path / "evaluation.json"
-    kept = json.loads(path.read_text()).get("metrics", {}) if path.exists() else {}
-    if not kept.get(metric) or kept[metric][0]["split"] != "test":
+    metrics = json.loads(path.read_text()).get("metrics", {}) if path.exists() else {}
+    if not metrics.get(metric) or metrics[metric][0]["split"] != "test":
         images = run.images()
-        e = Evaluation(run, images, images.split("test"), n=n)
-        result = measure_metrics(e, [metric])
+        evaluation = Evaluation(run, images, images.split("test"), n=n)
+        result = measure_metrics(evaluation, [metric])
         save_metrics(run, result)
-        kept = result["metrics"]
-    return kept[metric][0]
+        metrics = result["metrics"]
+    return metrics[metric][0]
 
 
-def distances(runs: list[latentia.Run], n: int, pythae: str | None, threads: int) -> list[str]:
-    drawing = [run for run in runs if run.metadata["recipe"] != "mnist_iwae"]
-    if not drawing:
+def tabulate_distances(
+    runs: list[latentia.Run], n: int, pythae: str | None, threads: int
+) -> list[str]:
+    sampled_runs = [run for run in runs if run.metadata["recipe"] != "mnist_iwae"]
+    if not sampled_runs:
         return []
     lines = ["", "## Fréchet distance of samples, in features of a classifier of the labels", ""]
     lines += ["| samples of | Fréchet distance | images seen in training | |", "|---|---|---|---|"]
-    first = drawing[0].images()
-    e = Evaluation(drawing[0], first, first.split("test"), features="classifier", n=n)
-    spec = first.spec()
-    for run in drawing:
-        theirs = run.metadata["images"]
-        if any(theirs[k] != spec[k] for k in ("fingerprint", "split")):
-            print(f"{run.path}: other images or splits than {drawing[0].path}; no distance")
+    first = sampled_runs[0].images()
+    evaluation = Evaluation(sampled_runs[0], first, first.split("test"), features="classifier", n=n)
+    metadata = first.to_metadata()
+    for run in sampled_runs:
+        run_metadata = run.metadata["images"]
+        if any(run_metadata[k] != metadata[k] for k in ("fingerprint", "split")):
+            print(f"{run.path}: other images or splits than {sampled_runs[0].path}; no distance")
             continue
-        e.run = run
-        drawn = run.model().sample(len(e.real_features), seed=0).split(500)
-        estimate = estimate_frechet_distance(e.real_features, e.extractor.extract(drawn))
+        evaluation.run = run
+        samples = run.model().sample(len(evaluation.real_features), seed=0).split(500)
+        features = evaluation.extractor.extract(samples)
+        estimate = estimate_frechet_distance(evaluation.real_features, features)
         epochs = run.metadata["arguments"]["epochs"]
-        seen = f"{epochs * theirs['count']['train']:,}"
-        lines.append(f"| {named(run)} | {interval(estimate)} | {seen} | {minutes(run)} |")
-    seen = f"{10 * spec['count']['train']:,}"
-    for name, (value, note) in peers(first, e, pythae, threads).items():
+        seen = f"{epochs * run_metadata['count']['train']:,}"
+        lines.append(
+            f"| {name_run(run)} | {format_interval(estimate)} | {seen} | {format_minutes(run)} |"
+        )
+    seen = f"{10 * metadata['count']['train']:,}"
+    for name, (value, note) in measure_pythae(first, evaluation, pythae, threads).items():
         lines.append(f"| pythae's VAE, {name} | {value} | {seen} | {note} |")
-    size = f"{len(e.real_features):,}"
+    size = f"{len(evaluation.real_features):,}"
     lines += ["", f"{size} samples against {size} test images; 95 % bootstrap intervals."]
     return lines
 
 
-def peers(
-    images: Images, e: Evaluation, python: str | None, threads: int
+def measure_pythae(
+    images: Images, evaluation: Evaluation, python: str | None, threads: int
 ) -> dict[str, tuple[str, str]]:
-    """pythae's VAE, 10 epochs on the same training and validation images: distance and minutes."""
+    """Train pythae's VAE for 10 epochs on the same images: distances, and notes with minutes."""
     names = {"normal": "latents from N(0, I)", "mixture": "latents from ten fitted Gaussians"}
     if python is None:
-        return dict.fromkeys(names.values(), ("not run", "no --pythae was given"))
+        return dict.fromkeys(names.values(), ("not run", "needs --pythae"))
     with tempfile.TemporaryDirectory() as folder:
         pixels = {
             name: to_bytes(images.split(name).get_batch(slice(None)).image).numpy()
             for name in ("train", "validation")
         }
         np.savez(Path(folder) / "images.npz", **pixels)
-        words = [python, str(HERE / "pythae_vae.py"), f"{folder}/images.npz", folder]
-        words += ["--n", str(len(e.real_features)), "--threads", str(threads)]
-        done = subprocess.run(words, capture_output=True, text=True)
-        if done.returncode:
-            why = (done.stderr.strip().splitlines() or ["no word"])[-1]
-            return dict.fromkeys(names.values(), ("failed", why))
-        took = float(done.stdout.rsplit("seconds ", 1)[-1]) / 60
-        note = f"its default networks, 784-512-20; {took:.1f} min, {in_threads(threads)}"
-        found = {}
+        command = [python, str(HERE / "pythae_vae.py"), f"{folder}/images.npz", folder]
+        command += ["--n", str(len(evaluation.real_features)), "--threads", str(threads)]
+        process = subprocess.run(command, capture_output=True, text=True)
+        if process.returncode:
+            reason = (process.stderr.strip().splitlines() or ["no message"])[-1]
+            return dict.fromkeys(names.values(), ("failed", reason))
+        minutes = float(process.stdout.rsplit("seconds ", 1)[-1]) / 60
+        note = f"its default networks, 784-512-20; {minutes:.1f} min, {count_threads(threads)}"
+        rows = {}
         for file, name in names.items():
-            drawn = torch.from_numpy(np.load(Path(folder) / f"{file}.npy")).float() / 255
+            samples = torch.from_numpy(np.load(Path(folder) / f"{file}.npy")).float() / 255
             estimate = estimate_frechet_distance(
-                e.real_features, e.extractor.extract(drawn.split(500))
+                evaluation.real_features, evaluation.extractor.extract(samples.split(500))
             )
-            found[name] = interval(estimate), note
-    return found
+            rows[name] = format_interval(estimate), note
+    return rows
 
 
-def named(run: latentia.Run) -> str:
-    """The recipe, and what it was built on or asked for."""
-    knobs = run.metadata["arguments"]
-    if "autoencoder" not in knobs:
+def name_run(run: latentia.Run) -> str:
+    """The recipe, with its condition and its autoencoder if it has them."""
+    parameters = run.metadata["arguments"]
+    if "autoencoder" not in parameters:
         return f"`{run.metadata['recipe']}`"
     parent = latentia.Run.open(run.path / "autoencoder").metadata["recipe"]
-    asked = f" by {knobs['cond']}" if knobs.get("cond") else ""
-    return f"`{run.metadata['recipe']}`{asked} over `{parent}`"
+    condition = f" by {parameters['cond']}" if parameters.get("cond") else ""
+    return f"`{run.metadata['recipe']}`{condition} over `{parent}`"
 
 
-def minutes(run: latentia.Run) -> str:
+def format_minutes(run: latentia.Run) -> str:
     seconds = read_rows(run.path / "timing.jsonl")[-1]["seconds"]
-    return f"{seconds / 60:.1f} min, {in_threads(run.options.threads or 1)}"
+    return f"{seconds / 60:.1f} min, {count_threads(run.options.threads or 1)}"
 
 
-def in_threads(count: int) -> str:
+def count_threads(count: int) -> str:
     return f"{count} thread{'s' if count != 1 else ''}"
 
 
-def interval(estimate: DistanceEstimate) -> str:
+def format_interval(estimate: DistanceEstimate) -> str:
     return f"{estimate.value:.3g} ± {1.96 * estimate.error:.2g}"
 
 
-TOP = """# Published figures, and those of runs made here
+HEADER = """# Results
 
 ```sh
 python benchmarks/results.py RUN ... --pythae PYTHON --out docs/results.md
 ```
 
-One run a row, so n = 1 seed; ± is a 95 % interval over test images or samples, not over seeds.
-Minutes are of training, on a machine that other work shared: upper bounds.
+Each row is one run (n = 1 seed). ± is a 95 % interval over test images or samples, not over
+seeds. Minutes are the training time on a machine that was shared with other work, so they are
+upper bounds.
 
-Likelihoods are bounds: they lie above the truth, less so for a larger K. Those of binarised images
-are of one binarisation of the test images, drawn by a fixed seed; the paper's was another draw."""
+Likelihoods are [bounds](glossary.md#importance-weighted-bound): they are larger than the true
+value, and less so for larger K. For binarised images, the test images are binarised once, with a
+fixed seed. The paper used another sample."""
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What 1,000, 10,000 and 100,000 images cost: seconds and memory of decoding, training, encoding.
+"""Measure seconds and memory of decoding, training and encoding 1,000 to 100,000 images.
 
-python benchmarks/scale.py [--numbers 1000 10000 100000] [--write]    # --numbers alone: constants
+python benchmarks/scale.py [--numbers 1000 10000 100000] [--write]
 
-Folders of 128x128 grey PNGs are drawn beforehand. Each stage runs in a process of its own, whose
-memory is read from /proc while it works (Linux). --write puts the tables into docs/scale.md.
+Folders of 128x128 grey PNGs are written first. Each stage runs in a process of its own, whose
+memory is read from /proc (Linux). --numbers without a number measures the constants only. --write
+writes the tables to docs/scale.md.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import numpy as np
 SIDE = 128
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 MARKS = "<!-- {}: made by benchmarks/scale.py -->\n", "<!-- end of {} -->\n"
-DECODE = "import latentia.data as d; d.open_images({data!r}).spec()"
+DECODE = "import latentia.data as d; d.open_images({data!r}).to_metadata()"
 COMMAND = "import sys; from latentia.cli.main import main; sys.exit(main({words}))"
 STAGES = {
     "decode": [],
@@ -32,7 +33,7 @@ STAGES = {
 
 
 def flat(data: str = "digits", latent: int = 4, batch: int = 100, epochs: int = 1):
-    """A recipe so small that a step costs what its images cost."""
+    """A VAE so small that most of a step is spent on its images."""
     from latentia import Adam, Plan
     from latentia.data import open_images
     from latentia.losses.likelihoods import Bernoulli
@@ -45,15 +46,15 @@ def flat(data: str = "digits", latent: int = 4, batch: int = 100, epochs: int = 
 
 
 class Cost(NamedTuple):
-    """Seconds, and megabytes at their highest: a process's own, and with what it maps of files."""
+    """Seconds, and the maximum of memory in MB: anonymous, and resident with mapped files."""
 
     seconds: float
     own: float
     resident: float
 
 
-def draw(folder: Path, n: int) -> None:
-    """n pictures of a bar on grey, no two alike, a thousand in a folder."""
+def write_images(folder: Path, n: int) -> None:
+    """Write n different pictures of a bar on grey, a thousand in each folder."""
     from PIL import Image
 
     for k in range(n):
@@ -65,41 +66,43 @@ def draw(folder: Path, n: int) -> None:
         Image.fromarray(pixels).save(path, compress_level=1)
 
 
-def cost(code: str, cache: Path) -> Cost:
+def measure_cost(code: str, cache: Path) -> Cost:
     env = {**os.environ, "LATENTIA_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     own = resident = 0
-    began = time.perf_counter()
+    start = time.perf_counter()
     child = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.DEVNULL)
     while child.poll() is None:
         try:
             lines = Path(f"/proc/{child.pid}/status").read_text().splitlines()
         except OSError:
             break
-        found = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Rss")}
-        if found:
-            own = max(own, int(found["RssAnon"]))
-            resident = max(resident, sum(map(int, found.values())))
+        sizes = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Rss")}
+        if sizes:
+            own = max(own, int(sizes["RssAnon"]))
+            resident = max(resident, sum(map(int, sizes.values())))
         time.sleep(0.01)
     if child.wait():
         raise SystemExit(f"failed: {code}")
-    return Cost(time.perf_counter() - began, own * 1024 / 1e6, resident * 1024 / 1e6)
+    return Cost(time.perf_counter() - start, own * 1024 / 1e6, resident * 1024 / 1e6)
 
 
-def costs(n: int, folder: Path) -> dict[str, Cost]:
-    draw(folder / "photos", n)
+def measure_costs(n: int, folder: Path) -> dict[str, Cost]:
+    write_images(folder / "photos", n)
     names = {
         k: str(folder / v) for k, v in (("data", "photos"), ("run", "run"), ("table", "t.csv"))
     }
     names["recipe"] = f"{Path(__file__).resolve()}:flat"
-    found = {}
+    stage_costs = {}
     for stage, words in STAGES.items():
         command = COMMAND.format(words=[word.format(**names) for word in words])
-        found[stage] = cost(command if words else DECODE.format(**names), folder / "cache")
-    return found
+        stage_costs[stage] = measure_cost(
+            command if words else DECODE.format(**names), folder / "cache"
+        )
+    return stage_costs
 
 
-def constants(n: int = 1_000_000) -> dict[str, str]:
-    """What one process pays for each image's name, order and fingerprint; processor time."""
+def measure_constants(n: int = 1_000_000) -> dict[str, str]:
+    """Measure the memory of an image's name, and processor times of order and fingerprint."""
     import torch
 
     tracemalloc.start()
@@ -108,12 +111,12 @@ def constants(n: int = 1_000_000) -> dict[str, str]:
     tracemalloc.stop()
     assert len(keys) == n
     pixels = np.zeros(2**28, np.uint8)
-    clock, began = time.process_time, time.process_time()
+    clock, start = time.process_time, time.process_time()
     hashlib.blake2b(pixels.data, digest_size=16).digest()
-    fingerprint = len(pixels) / (clock() - began) / 1e9
-    began = clock()
+    fingerprint = len(pixels) / (clock() - start) / 1e9
+    start = clock()
     order = torch.randperm(10 * n)
-    seconds = (clock() - began) / len(order)
+    seconds = (clock() - start) / len(order)
     return {
         "a name in memory": f"{name:.0f} bytes an image",
         "an epoch's order": f"8 bytes and {1e9 * seconds:.0f} ns an image",
@@ -121,7 +124,7 @@ def constants(n: int = 1_000_000) -> dict[str, str]:
     }
 
 
-def put(name: str, rows: list[str]) -> None:
+def write_table(name: str, rows: list[str]) -> None:
     text = PAGE.read_text()
     first, last = (mark.format(name) for mark in MARKS)
     before, after = text.index(first) + len(first), text.index(last)
@@ -132,25 +135,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--numbers", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--write", action="store_true")
-    given = parser.parse_args()
+    args = parser.parse_args()
     rows = ["| constant | |", "|---|---|"]
-    rows += [f"| {name} | {value} |" for name, value in constants().items()]
+    rows += [f"| {name} | {value} |" for name, value in measure_constants().items()]
     print("\n".join(rows))
-    if given.write:
-        put("constants", rows)
+    if args.write:
+        write_table("constants", rows)
     rows = [
-        "| images | stage | s | ms an image | MB, own | MB, resident |",
+        "| images | stage | s | ms an image | MB, anonymous | MB, resident |",
         "|---|---|---|---|---|---|",
     ]
-    for n in given.numbers:
+    for n in args.numbers:
         with tempfile.TemporaryDirectory() as folder:
-            for stage, found in costs(n, Path(folder)).items():
-                each = 1000 * found.seconds / n
-                memory = f"{found.own:,.0f} | {found.resident:,.0f}"
-                rows.append(f"| {n:,} | {stage} | {found.seconds:.1f} | {each:.2f} | {memory} |")
+            for stage, cost in measure_costs(n, Path(folder)).items():
+                milliseconds = 1000 * cost.seconds / n
+                memory = f"{cost.own:,.0f} | {cost.resident:,.0f}"
+                rows.append(
+                    f"| {n:,} | {stage} | {cost.seconds:.1f} | {milliseconds:.2f} | {memory} |"
+                )
                 print(rows[-1], flush=True)
-    if given.write and given.numbers:
-        put("stages", rows)
+    if args.write and args.numbers:
+        write_table("stages", rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pieces of work measured in turn: each in a process of its own, one line in, its seconds out."""
+"""Measure pieces of work alternately, each in a process of its own."""
 
 import statistics
 import subprocess
@@ -11,7 +11,7 @@ Command = Sequence[str]
 
 
 def serve(work: Callable[[], object]) -> None:
-    """What a worker does: the work once unmeasured, then once a line."""
+    """Do the work once without measuring, then once for each line of stdin; print its seconds."""
     work()
     print("ready", flush=True)
     for _ in sys.stdin:
@@ -21,7 +21,7 @@ def serve(work: Callable[[], object]) -> None:
 
 
 class Worker:
-    """A process that serves a piece of work; the others wait while it works."""
+    """A process that serves a piece of work; the other workers wait meanwhile."""
 
     def __init__(self, command: Command):
         self.process = subprocess.Popen(
@@ -43,57 +43,57 @@ class Worker:
         self.process.stdin.flush()
         return float(self.read())
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self.process.communicate()
 
 
-def started(command: Command) -> Callable[[], float]:
-    """The seconds of a whole process, from its start to its end."""
+def time_process(command: Command) -> Callable[[], float]:
+    """Return a function that runs a process and returns its duration in seconds."""
 
     def seconds() -> float:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
-        return time.perf_counter() - begun
+        return time.perf_counter() - start
 
     return seconds
 
 
-class Compared(NamedTuple):
-    """Seconds of each, turn by turn."""
+class TurnTimes(NamedTuple):
+    """Seconds of the peer and of latentia, turn by turn."""
 
     peer: list[float]
     ours: list[float]
 
     @property
     def ratios(self) -> list[float]:
-        """How many times as long the peer takes, pair by pair."""
+        """Seconds of the peer divided by those of latentia, for each pair of turns."""
         return [a / b for a, b in zip(self.peer, self.ours, strict=True)]
 
 
-def compare(peer: Callable[[], float], ours: Callable[[], float], repeats: int) -> Compared:
-    """Peer and ours in turn, `repeats` times each."""
+def compare(peer: Callable[[], float], ours: Callable[[], float], repeats: int) -> TurnTimes:
+    """Measure the peer and latentia alternately, `repeats` times each."""
     pairs = [(peer(), ours()) for _ in range(repeats)]
-    return Compared([a for a, _ in pairs], [b for _, b in pairs])
+    return TurnTimes([a for a, _ in pairs], [b for _, b in pairs])
 
 
-def spread(values: Sequence[float], digits: int = 2) -> str:
-    """median (least to most)"""
+def format_spread(values: Sequence[float], digits: int = 2) -> str:
+    """Return `median (minimum to maximum)`."""
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def dearer(plain: Any, other: Any, repeats: int, steps: int = 1) -> list[float]:
-    """How many steps of one loop a step of another costs, of neighbours in time."""
+def measure_cost_ratios(plain: Any, other: Any, repeats: int, steps: int = 1) -> list[float]:
+    """Return the cost of a step of `other` in steps of `plain`; the two alternate."""
     for loop in (plain, other):
-        for _ in range(3):  # the very first ones are unlike the rest
-            loop.step(loop.moment())
+        for _ in range(3):  # the first steps take longer
+            loop.train_step(loop.step_context())
     ratios = []
     for _ in range(repeats):
-        took = []
+        seconds = []
         for loop in (plain, other):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             for _ in range(steps):
-                loop.step(loop.moment())
-            took.append(time.perf_counter() - begun)
-        ratios.append(took[1] / took[0])
+                loop.train_step(loop.step_context())
+            seconds.append(time.perf_counter() - start)
+        ratios.append(seconds[1] / seconds[0])
     return ratios

@@ -1,14 +1,15 @@
-"""Does the adversary matter? `vaegan` against plain VAEs of the same networks: docs/vaegan.md.
+"""Compare `vaegan` with plain VAEs of the same networks: docs/vaegan.md.
 
 python benchmarks/vaegan.py --data mnist --size 28 --epochs 4 --seeds 0 1 2 --out runs/vg
 
-For each seed: `vaegan`, its VAE without a critic for equal epochs, and once more for equal time:
-epochs scaled by what a step costs with and without the adversary, measured in turn before the
-first run, and rounded up. Reconstructions of the test images are compared: Fréchet distance in
-features learned from the factors or labels, mean squared error, energy above a quarter cycle a
-pixel relative to the originals', and how often the classes are still told by the network that the
-features are of (originals first). Printed as a Markdown table; `--picture` draws ten originals and
-what each run of the first seed makes of them.
+For each seed, three runs are trained: `vaegan`, its VAE without a critic for equal epochs, and the
+same VAE for equal time. For equal time, the epochs are multiplied by the ratio of the costs of a
+step with and without the adversary, which is measured before the first run, and rounded up. The
+reconstructions of the test images are compared: Fréchet distance in the features of a classifier
+of the factors or labels, mean squared error, energy above a quarter cycle per pixel relative to
+the originals, and the accuracy of the classifier (on originals, then on reconstructions). The
+result is a Markdown table. `--picture` draws ten test images with the reconstructions by each run
+of the first seed.
 """
 
 import argparse
@@ -18,7 +19,8 @@ import tempfile
 from pathlib import Path
 
 import torch
-from turns import dearer
+from run_cache import load_or_train
+from turns import measure_cost_ratios
 
 import latentia
 from latentia.core.schedules import cosine, delayed, linear
@@ -62,7 +64,7 @@ def plain_vae(
     epochs: Epochs = 112,
     average: Average = 20_000.0,
 ) -> latentia.Plan:
-    """`vaegan` without its critic."""
+    """The VAE of `vaegan`, without a critic."""
     images = open_images(data, size=size, channels=channels)
     nets = make_vaegan_networks(images.shape, latent)
     schedule = delayed(0.0, linear(0.02 * beta, beta), until=0.5)
@@ -71,53 +73,56 @@ def plain_vae(
     return latentia.Plan(model, images, {"vae": adam}, batch, epochs, average)
 
 
-def seconds(run: latentia.Run) -> float:
+def read_seconds(run: latentia.Run) -> float:
     return read_rows(run.path / "timing.jsonl")[-1]["seconds"]
 
 
-def cost(knobs: dict, adversary: dict, threads: int, repeats: int = 25) -> float:
-    """How many plain steps an adversarial step costs: the median ratio of neighbours in time, over
-    as many steps as the critic's penalty takes to come round.
+def measure_step_cost(parameters: dict, adversary: dict, threads: int, repeats: int = 25) -> float:
+    """Return the cost of an adversarial step in plain steps: the median ratio of alternate turns.
+
+    A turn is one period of the critic's lazy penalty.
     """
     loops = []
-    always = adversary | {"adversary_from": 0.0, "adversary_every": 1}
-    for recipe, own in ((PLAIN, {}), ("vaegan", always)):
+    every_step = adversary | {"adversary_from": 0.0, "adversary_every": 1}
+    for recipe, recipe_parameters in ((PLAIN, {}), ("vaegan", every_step)):
         folder = Path(tempfile.mkdtemp()) / "run"
         options = latentia.Options(threads=threads)
-        run, plan = create_run(recipe, knobs | own, {}, options, folder)
+        run, plan = create_run(recipe, parameters | recipe_parameters, {}, options, folder)
         loops.append(Loop(plan, run, run.options))
-    return statistics.median(dearer(*loops, repeats, steps=LAZY_INTERVAL))
+    return statistics.median(measure_cost_ratios(loops[0], loops[1], repeats, steps=LAZY_INTERVAL))
 
 
-def draw(runs: list[latentia.Run], path: Path, n: int = 10) -> None:
-    """Originals, then a row for each run."""
-    images = runs[0].images().split("test").batch(slice(0, n)).image
+def draw_reconstructions(runs: list[latentia.Run], path: Path, n: int = 10) -> None:
+    """Save the originals, and the reconstructions of each run in a row below."""
+    images = runs[0].images().split("test").get_batch(slice(0, n)).image
     rows = [images, *(run.model().reconstruct(images) for run in runs)]  # pyright: ignore
-    caption = "test images, then as reconstructed by " + ", ".join(run.name for run in runs)
+    caption = "test images, then reconstructions by " + ", ".join(run.name for run in runs)
     save(path, render_grid(torch.cat(rows), n, caption).encoders)
 
 
-def measured(run: latentia.Run) -> tuple[float, float, float, str]:
-    """Of test reconstructions: Fréchet distance, mean squared error, relative sharpness, classes
-    told right.
-    """
+def measure_reconstructions(run: latentia.Run) -> tuple[float, float, float, str]:
+    """Return Fréchet distance, mean squared error, relative sharpness and accuracies."""
     images, model = run.images(), run.model()
-    judge, test = get_label_classifier(images), images.split("test")
-    originals = [batch.image for batch in test.batches(250)]
-    again = [model.reconstruct(part) for part in originals]  # pyright: ignore
-    distance = frechet_distance(judge.embed(originals), judge.embed(again))
-    x, y = torch.cat(originals), torch.cat(again)
+    classifier, test = get_label_classifier(images), images.split("test")
+    originals = [batch.image for batch in test.iterate_batches(250)]
+    reconstructions = [model.reconstruct(images) for images in originals]  # pyright: ignore
+    distance = frechet_distance(
+        classifier.extract_features(originals), classifier.extract_features(reconstructions)
+    )
+    x, y = torch.cat(originals), torch.cat(reconstructions)
     sharp = high_frequency_energy(y).mean() / high_frequency_energy(x).mean()
-    told = []
-    for column in (name for name, classes in judge.columns.items() if classes):
-        truth = test.batch(slice(None)).columns[column]
-        right = [(judge.classify(z.split(250), column).argmax(1) == truth) for z in (x, y)]
-        told.append(f"{column} {', '.join(f'{each.double().mean():.0%}' for each in right)}")
-    return distance, (x - y).square().mean().item(), sharp.item(), "; ".join(told)
+    accuracies = []
+    for column in (name for name, classes in classifier.columns.items() if classes):
+        truth = test.get_batch(slice(None)).columns[column]
+        correct = [(classifier.classify(z.split(250), column).argmax(1) == truth) for z in (x, y)]
+        accuracies.append(
+            f"{column} {', '.join(f'{each.double().mean():.0%}' for each in correct)}"
+        )
+    return distance, (x - y).square().mean().item(), sharp.item(), "; ".join(accuracies)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="vehicles:2000")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=20)
@@ -130,54 +135,50 @@ def main() -> None:
     parser.add_argument("--reconstructions", type=float, default=1.0)
     parser.add_argument("--adversary-from", type=float, default=0.75)
     parser.add_argument("--adversary-every", type=int, default=4)
-    parser.add_argument("--supervise", help="a label that one latent is taught, in every run")
+    parser.add_argument("--supervise", help="label that supervises one latent dimension")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
-    knobs = {k: getattr(given, k) for k in ("data", "size", "batch", "latent", "lr", "beta")}
-    torch.set_num_threads(given.threads)
-    own = {
-        k: getattr(given, k)
+    args = parser.parse_args()
+    parameters = {k: getattr(args, k) for k in ("data", "size", "batch", "latent", "lr", "beta")}
+    torch.set_num_threads(args.threads)
+    adversary = {
+        k: getattr(args, k)
         for k in (
             "adversarial_weight", "feature_weight", "reconstructions", "adversary_from",
             "adversary_every",
         )
     }  # fmt: skip
-    label = {"supervise": given.supervise, "supervise_dims": 1, "supervise_weight": 4.0}
-    taught = {"supervise": label} if given.supervise else {}
-    ratio, start = cost(knobs, own, given.threads), given.adversary_from
-    longer = math.ceil(given.epochs * (1 + (1 - start) * (ratio - 1) / given.adversary_every))
+    label = {"supervise": args.supervise, "supervise_dims": 1, "supervise_weight": 4.0}
+    modifiers = {"supervise": label} if args.supervise else {}
+    ratio = measure_step_cost(parameters, adversary, args.threads)
+    longer = math.ceil(
+        args.epochs * (1 + (1 - args.adversary_from) * (ratio - 1) / args.adversary_every)
+    )
     print(f"an adversarial step costs {ratio:.2f} plain ones\n")
-    print("| seed | run | epochs | seconds | Fréchet distance | MSE | sharpness | told right |")
+    print("| seed | run | epochs | seconds | Fréchet distance | MSE | sharpness | accuracy |")
     print("|---|---|---|---|---|---|---|---|")
-    for seed in given.seeds:
-        options = latentia.Options(seed=seed, threads=given.threads, log_every=10)
+    for seed in args.seeds:
+        options = latentia.Options(seed=seed, threads=args.threads, log_every=10)
 
-        def trained(name: str, recipe: str, epochs: int, seed=seed, options=options, **own):
-            path = given.out / f"{name}-{seed}"
-            if (path / "run.json").exists():
-                latentia.resume(path)  # a complete run stays as it is
-                return latentia.Run.open(path)
-            own |= knobs
-            latentia.train(
-                recipe, run=path, modifiers=taught, options=options, epochs=epochs, **own
-            )
-            return latentia.Run.open(path)
+        def train_run(name: str, recipe: str, epochs: int, seed=seed, options=options, **extra):
+            extra |= parameters | {"epochs": epochs, "modifiers": modifiers}
+            return load_or_train(args.out / f"{name}-{seed}", recipe, options, **extra)
 
-        adversarial = trained("vaegan", "vaegan", given.epochs, **own)
-        equal = trained("vae-equal-epochs", PLAIN, given.epochs)
-        runs = [adversarial, equal, trained("vae-equal-time", PLAIN, longer)]
+        adversarial = train_run("vaegan", "vaegan", args.epochs, **adversary)
+        equal = train_run("vae-equal-epochs", PLAIN, args.epochs)
+        runs = [adversarial, equal, train_run("vae-equal-time", PLAIN, longer)]
         for run in runs:
-            distance, mse, sharp, told = measured(run)
+            distance, mse, sharpness, accuracy = measure_reconstructions(run)
             print(
                 f"| {seed} | {run.name} | {run.metadata['arguments']['epochs']} "
-                f"| {seconds(run):.0f} | {distance:.3g} | {mse:.3g} | {sharp:.2f} | {told} |",
+                f"| {read_seconds(run):.0f} | {distance:.3g} | {mse:.3g} | {sharpness:.2f} "
+                f"| {accuracy} |",
                 flush=True,
             )
-        if given.picture and seed == given.seeds[0]:
-            draw(runs, given.picture)
+        if args.picture and seed == args.seeds[0]:
+            draw_reconstructions(runs, args.picture)
 
 
 if __name__ == "__main__":

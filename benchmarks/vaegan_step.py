@@ -1,23 +1,23 @@
-"""Steps of `vaegan` at 256x256, batch 16, against a plain rendering of the published step.
+"""Compare steps of `vaegan` at 256x256, batch 16, with the published step in plain PyTorch.
 
 python benchmarks/vaegan_step.py [--repeats 5] [--size 256] [--batch 16]
 
-Two processes, each with an allocator of its own, take turns of four steps, of which one penalises
-our critic; the median of each and of the ratio, pair by pair, is printed. The plain rendering does
-what the published script does: float32, the decoder run anew for each player, sigmoid and binary
-cross-entropy, unfused Adam.
+Two processes, each with its own allocator, alternate. A turn is four steps, one of which has the
+gradient penalty of latentia's critic. The script prints the median of each, and of the ratio of
+each pair. The plain version does what the published script does: float32, a new decoder pass for
+each player, sigmoid and binary cross-entropy, unfused Adam.
 """
 
 import argparse
 import sys
 
-from turns import Worker, compare, serve, spread
+from turns import Worker, compare, format_spread, serve
 
 BATCH, SIZE, LATENT = 16, 256, 128
-STEPS = 4  # in which all that a step may do comes round
+STEPS = 4  # one period of everything that a step may do
 
 
-def plain(size: int, batch: int):
+def make_plain_step(size: int, batch: int):
     import torch
     import torch.nn.functional as F
     from torch import nn
@@ -47,7 +47,9 @@ def plain(size: int, batch: int):
     vae = nn.ModuleList([encoder, mean, logvar, decoder])
     count = sum(p.numel() for p in vae.parameters()), sum(p.numel() for p in critic.parameters())
     assert size != SIZE or count == (15_763_681, 1_602_753), count
-    of_vae, of_critic = (torch.optim.Adam(m.parameters(), 1e-4) for m in (vae, critic))
+    vae_optimizer, critic_optimizer = (
+        torch.optim.Adam(m.parameters(), 1e-4) for m in (vae, critic)
+    )
     x, one, zero = torch.rand(batch, 1, size, size), torch.ones(batch, 1), torch.zeros(batch, 1)
     bce = F.binary_cross_entropy
 
@@ -58,68 +60,71 @@ def plain(size: int, batch: int):
         return m, v, decoder(z), decoder(torch.randn(batch, LATENT))
 
     def step():
-        _, _, again, drawn = generate()
+        _, _, reconstruction, sample = generate()
         loss = bce(critic(x), one)
         loss = (
-            loss + 0.5 * bce(critic(again.detach()), zero) + 0.5 * bce(critic(drawn.detach()), zero)
+            loss
+            + 0.5 * bce(critic(reconstruction.detach()), zero)
+            + 0.5 * bce(critic(sample.detach()), zero)
         )
-        of_critic.zero_grad()
+        critic_optimizer.zero_grad()
         loss.backward()
-        of_critic.step()
-        m, v, again, drawn = generate()
+        critic_optimizer.step()
+        m, v, reconstruction, sample = generate()
         kl = -0.5 * (1 + v - m**2 - v.exp()).sum()
-        adversary = 0.5 * bce(critic(again), one) + 0.5 * bce(critic(drawn), one)
-        loss = F.mse_loss(again, x, reduction="sum") + 0.5 * kl + adversary
-        of_vae.zero_grad()
+        adversary = 0.5 * bce(critic(reconstruction), one) + 0.5 * bce(critic(sample), one)
+        loss = F.mse_loss(reconstruction, x, reduction="sum") + 0.5 * kl + adversary
+        vae_optimizer.zero_grad()
         loss.backward()
-        of_vae.step()
+        vae_optimizer.step()
 
     return step
 
 
-def ours(size: int, batch: int):
+def make_latentia_step(size: int, batch: int):
     import tempfile
     from pathlib import Path
 
     import torch
 
     import latentia
+    from latentia.runs.create import create_run
     from latentia.training.device import keep_freed_memory
     from latentia.training.loop import Loop
 
     keep_freed_memory()
     images = torch.rand(4 * batch, 1, size, size)
     options = latentia.Options(validation=0.0)
-    knobs = {"data": images, "size": size, "batch": batch, "latent": LATENT}
-    knobs |= {"adversary_from": 0.0, "adversary_every": 1}  # in every step but the very first
+    parameters = {"data": images, "size": size, "batch": batch, "latent": LATENT}
+    parameters |= {"adversary_from": 0.0, "adversary_every": 1}  # in every step but the very first
     folder = Path(tempfile.mkdtemp()) / "run"
-    run, plan = create_run("vaegan", knobs, {}, options, folder)
+    run, plan = create_run("vaegan", parameters, {}, options, folder)
     loop = Loop(plan, run, run.options)
     return lambda: loop.train_step(loop.step_context())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--serve")
-    given = parser.parse_args()
-    if given.serve:
-        step = {"plain": plain, "ours": ours}[given.serve](given.size, given.batch)
+    args = parser.parse_args()
+    if args.serve:
+        step = {"plain": make_plain_step, "latentia": make_latentia_step}[args.serve](
+            args.size, args.batch
+        )
         serve(lambda: [step() for _ in range(STEPS)])
         return
-    shape = ["--size", str(given.size), "--batch", str(given.batch)]
-    kinds = ("plain", "ours")
+    shape = ["--size", str(args.size), "--batch", str(args.batch)]
+    kinds = ("plain", "latentia")
     workers = [Worker([sys.executable, __file__, "--serve", kind, *shape]) for kind in kinds]
-    found = compare(workers[0].seconds, workers[1].seconds, given.repeats)
+    times = compare(workers[0].seconds, workers[1].seconds, args.repeats)
     for worker in workers:
-        worker.end()
-    print(
-        f"{STEPS} vaegan steps, {given.size}x{given.size}, batch {given.batch}, n = {given.repeats}"
-    )
-    print(f"plain: {spread(found.peer)} s\nours: {spread(found.ours)} s")
-    print(f"ratio: {spread(found.ratios)}")
+        worker.stop()
+    print(f"{STEPS} vaegan steps, {args.size}x{args.size}, batch {args.batch}, n = {args.repeats}")
+    print(f"plain: {format_spread(times.peer)} s\nlatentia: {format_spread(times.ours)} s")
+    print(f"ratio: {format_spread(times.ratios)}")
 
 
 if __name__ == "__main__":

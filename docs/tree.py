@@ -1,54 +1,65 @@
-"""The README's tree, made of the first line of each file: `python docs/tree.py` writes it anew."""
+"""Trees of docs/design.md, of the first docstring line of each file: `python docs/tree.py`."""
 
 import ast
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "src" / "latentia"
-OTHERS = {
-    "page.html": "The page's frame, filled by page.py.",
-    "explorer.html": "The explorer's page: what stands where.",
-    "explorer.css": "How it looks: light, dark, wide and narrow.",
-    "explorer.js": "What it does: asks, draws, says what is missing.",
+PACKAGE = Path(__file__).parents[1] / "src" / "latentia"
+PAGE = Path(__file__).parent / "design.md"
+SUFFIXES = (".py", ".html", ".css", ".js")
+DESCRIPTIONS = {  # of files without a docstring
+    "page.html": "Template of the report, filled by page.py.",
+    "explorer.html": "Structure of the explorer's page.",
+    "explorer.css": "Styles of the explorer: light, dark, wide and narrow.",
+    "explorer.js": "Behaviour of the explorer: requests, drawing and messages.",
 }
-ROOMS = (
-    "core", "data", "nets", "losses", "diffusion", "models", "engine", "metrics", "latents",
-    "doctor", "report", "export", "recipes", "web",
+ORDER = (  # of imports: a package imports those before it
+    "core", "data", "nets", "losses", "diffusion", "models", "training", "modifiers", "recipes",
+    "runs", "metrics", "latents", "diagnostics", "report", "export", "api", "sweep", "explorer",
+    "cli",
 )  # fmt: skip
 
 
-def about(path: Path) -> str:
-    """What a file says of itself in its first line."""
+def describe(path: Path) -> str:
+    """The first line of a file's docstring."""
     if path.suffix != ".py":
-        return OTHERS[path.name]
+        return DESCRIPTIONS[path.name]
     text = ast.get_docstring(ast.parse(path.read_text())) or ""
     return text.splitlines()[0] if text else ""
 
 
-def lines(folder: Path, depth: int = 1) -> list[str]:
-    def row(name: str, said: str) -> str:
-        return f"{'  ' * depth}{name:<{26 - 2 * depth}}{said}".rstrip()
-
-    found = []
-    rooms = [p for p in folder.iterdir() if (p / "__init__.py").exists()]
-    for room in sorted(rooms, key=lambda p: ROOMS.index(p.name) if p.name in ROOMS else 99):
-        found.append(row(f"{room.name}/", about(room / "__init__.py")))
-        found += lines(room, depth + 1)
-    for path in sorted(folder.glob("*.*")):
-        if path.suffix in (".py", ".html", ".css", ".js") and path.name != "__init__.py":
-            found.append(row(path.name, about(path)))
-    return found
+def list_packages(folder: Path) -> list[Path]:
+    packages = [path for path in folder.iterdir() if (path / "__init__.py").exists()]
+    return sorted(packages, key=lambda p: (ORDER.index(p.name) if p.name in ORDER else 99, p.name))
 
 
-def tree() -> str:
-    return "\n".join(["src/latentia/", *lines(PACKAGE)])
+def list_files(folder: Path) -> list[Path]:
+    files = [path for path in folder.iterdir() if path.suffix in SUFFIXES]
+    return sorted(path for path in files if path.name != "__init__.py")
 
 
-def readme(text: str) -> str:
-    return re.sub(r"(```text\n)src/latentia/.*?(\n```)", rf"\1{tree()}\2", text, flags=re.S)
+def format_row(depth: int, name: str, description: str) -> str:
+    return f"{'  ' * depth}{name:<{32 - 2 * depth}} {description}".rstrip()
+
+
+def list_rows(folder: Path, files: bool = True, depth: int = 1) -> list[str]:
+    """One row for each package below a folder, and for each file."""
+    rows = []
+    for package in list_packages(folder):
+        rows.append(format_row(depth, f"{package.name}/", describe(package / "__init__.py")))
+        rows += list_rows(package, files, depth + 1)
+    if files or depth == 1:
+        rows += [format_row(depth, path.name, describe(path)) for path in list_files(folder)]
+    return rows
+
+
+def render_page(text: str) -> str:
+    for mark, files in ("packages", False), ("files", True):
+        tree = "\n".join(["src/latentia/", *list_rows(PACKAGE, files)])
+        block = f"<!-- {mark} -->\n```text\n{tree}\n```\n<!-- /{mark} -->"
+        text = re.sub(f"<!-- {mark} -->.*?<!-- /{mark} -->", lambda _, b=block: b, text, flags=re.S)
+    return text
 
 
 if __name__ == "__main__":
-    page = ROOT / "README.md"
-    page.write_text(readme(page.read_text()))
+    PAGE.write_text(render_page(PAGE.read_text()))

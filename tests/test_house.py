@@ -10,16 +10,24 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "latentia"
 
 
-def test_readme_shows_the_tree_as_it_is():
+def test_the_page_of_design_shows_the_tree_as_it_is():
     """Every file of the package, with its own first line; `python docs/tree.py` writes it."""
     sys.path.insert(0, str(ROOT / "docs"))
-    from tree import lines, readme  # pyright: ignore[reportMissingImports]
+    import tree  # pyright: ignore[reportMissingImports]
 
-    text = (ROOT / "README.md").read_text()
-    assert text == readme(text)
-    for line in lines(PACKAGE):
+    text = tree.PAGE.read_text()
+    assert text == tree.render_page(text)
+    for line in tree.list_rows(PACKAGE):
         assert re.fullmatch(r" +\S+ +\S.*", line), f"{line} says nothing of itself"
-    assert readme(text.replace("contract.py", "treaty.py")) == text
+    assert tree.render_page(text.replace("contract.py", "treaty.py")) == text
+
+
+def test_every_test_that_the_page_of_pitfalls_names_is_there():
+    page = (ROOT / "dev" / "pitfalls.md").read_text()
+    sources = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
+    names = re.findall(r"`(test_\w+)`", page)
+    assert len(names) > 40
+    assert [n for n in names if not any(f"def {n}(" in text for text in sources)] == []
 
 
 def test_the_table_of_findings_is_that_of_the_checks():

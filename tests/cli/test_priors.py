@@ -208,7 +208,7 @@ def test_mistakes(place, tmp_path, capsys):
     )
     over = ("train", "latent_prior", "--autoencoder", vae, *new)
     assert error(capsys, *over, "--guidance", "2") == (
-        "--guidance 2 needs what guides; give --cond or --clusters."
+        "--guidance 2 needs a condition; give --cond or --clusters."
     )
     assert error(capsys, *over, "--validation", "0.2") == (
         f"--validation has no effect here: the images are read and split as those of {vae} were; "

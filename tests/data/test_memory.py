@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from scale import SIDE, costs  # pyright: ignore[reportMissingImports]
+from scale import SIDE, measure_costs  # pyright: ignore[reportMissingImports]
 
 MANY = 100_000
 PIXELS = MANY * SIDE**2 / 1e6  # MB, one byte each
@@ -19,7 +19,7 @@ def test_100_000_images_are_decoded_trained_on_and_encoded_in_two_gigabytes(tmp_
 
     Both are beyond what a run on 1,000 images takes: libraries and the model.
     """
-    small, large = (costs(n, tmp_path / str(n)) for n in (1000, MANY))
+    small, large = (measure_costs(n, tmp_path / str(n)) for n in (1000, MANY))
     for stage, cost in large.items():
         own = cost.own - small[stage].own
         mapped = cost.resident - small[stage].resident - own

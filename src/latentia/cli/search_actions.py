@@ -33,7 +33,7 @@ def report_beta_choice(
     candidates = find_candidates(inputs.run, points)
     label, labels = purpose.partition(":")[2], SOURCE_LABELS
     if inputs.labels:  # missing values of other columns leave no image out
-        labels = Labels(inputs.labels, [label] if label else None, "left out")
+        labels = Labels(inputs.labels, [label] if label else None, "drop")
     selection = ImageSelection(inputs.data, inputs.split, labels, n)
     rest = {name: settings[name] for name in ("features", "tolerance", "seed")}
     choice = choose_beta(candidates, purpose, selection, **rest)

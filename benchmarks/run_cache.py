@@ -1,0 +1,17 @@
+"""Runs that a benchmark keeps: a second call uses the runs that exist and continues the others."""
+
+from pathlib import Path
+from typing import Any
+
+import latentia
+
+
+def load_or_train(
+    path: Path, recipe: str, options: latentia.Options, **parameters: Any
+) -> latentia.Run:
+    if not (path / "report.html").exists():  # the last file of a training
+        if path.exists():
+            latentia.resume(path)
+        else:
+            latentia.train(recipe, run=path, options=options, **parameters)
+    return latentia.Run.open(path)
