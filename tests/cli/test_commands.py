@@ -367,7 +367,7 @@ def test_a_run_of_another_version_says_so(run, capsys):
         other[part][name] = {}
         (run / "run.json").write_text(json.dumps(other))
         text = error(capsys, "sample", run)
-        assert "another version" in text or "There is no edit gone_edit" in text
+        assert "another version" in text or "There is no modifier gone_edit" in text
 
 
 def test_recipes_of_ones_own_that_will_not_do(tmp_path, capsys):
@@ -375,7 +375,7 @@ def test_recipes_of_ones_own_that_will_not_do(tmp_path, capsys):
     for number, (rest, said) in enumerate(
         (
             ("(hidden: int = 8): pass", "takes no data; give it a parameter `data`"),
-            ("(data, hidden: int = 8): pass", "has a knob data without default"),
+            ("(data, hidden: int = 8): pass", "has a parameter data without default"),
             ("(data='digits', seed: int = 1): pass", "an option of every recipe; rename it"),
             ("(data='digits'): pass", "returned NoneType; a recipe returns a latentia.Plan"),
         )

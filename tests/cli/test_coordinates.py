@@ -10,7 +10,9 @@ from PIL import Image
 import latentia
 import latentia.runs.images
 from latentia.cli.main import main
-from latentia.report.grids import make_grid as latentia_lay
+from latentia.report.grids import make_grid
+from latentia.runs.folder import RunFolder
+from latentia.runs.image_names import resolve_image
 from mistakes import error
 
 
@@ -115,13 +117,17 @@ def test_an_image_has_one_name_everywhere(run, place, tmp_path, capsys):
     data = np.load(place / "toy.npy") / np.float32(255)
     call("encode", run, "--out", tmp_path / "t.npz")
     table = np.load(tmp_path / "t.npz")
-    opened, at = latentia.Run.open(run), list(table["split"]).index("test")
+    opened, at = RunFolder.open(run), list(table["split"]).index("test")
+
+    def load_image(name, split=None, data=None):
+        return resolve_image(opened, name, split, data)[1]
+
     for name in (str(at), table["key"][at]):
-        np.testing.assert_array_equal(opened.image(name)[0, 0], data[at])
-    np.testing.assert_array_equal(opened.image("0", "test")[0, 0], data[at])  # in the split
-    by_file = opened.image(str(place / "photos" / "03.png"))
+        np.testing.assert_array_equal(load_image(name)[0, 0], data[at])
+    np.testing.assert_array_equal(load_image("0", "test")[0, 0], data[at])  # in the split
+    by_file = load_image(str(place / "photos" / "03.png"))
     for name in ("03.png", "3"):
-        assert (opened.image(name, data=place / "photos") == by_file).all()
+        assert (load_image(name, data=place / "photos") == by_file).all()
     for words, said in (
         (["3"], "image 3 along one"),
         (["3", "--split", "test"], "image 3 of test along"),
@@ -133,15 +139,15 @@ def test_an_image_has_one_name_everywhere(run, place, tmp_path, capsys):
 
 
 def test_neighbours_bear_their_names_and_no_image_is_its_own(run, place, tmp_path, monkeypatch):
-    laid = {}
+    options = {}
     monkeypatch.setattr(
         "latentia.report.rendered_images.make_grid",
-        lambda *a, **k: laid.update(k) or latentia_lay(*a, **k),
+        lambda *a, **k: options.update(k) or make_grid(*a, **k),
     )
     photos = ["--data", place / "photos", "--split", "all", "-n", "20"]
     for name in ("03.png", "3"):
         call("nearest", run, name, *photos, "--out", tmp_path / "n.png")
-        told = [text.partition(": ")[0] for text in laid["labels_below"]]
+        told = [text.partition(": ")[0] for text in options["labels_below"]]
         assert told[0] == "image"
         assert sorted(told[1:]) == [f"{k:02}.png" for k in range(12) if k != 3]
 

@@ -138,7 +138,7 @@ def test_the_image_that_is_a_condition_may_be_elsewhere(place, tmp_path, capsys)
     assert np.abs(others - by_index).max() > OTHER
     photos, run = place / "photos", place / "ldm"
     assert error(capsys, "sample", run, "--cond", "1", "--data", photos) == (
-        f"{photos} holds no pattern, which {run} wants; give the file."
+        f"{photos} holds no pattern, which {run} needs; give the file."
     )
 
 

@@ -47,7 +47,7 @@ def test_what_is_wrong_with_a_stream_is_mended_in_its_shards(streamed, capsys):
     found = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
     assert found["constant images"]["suggested_commands"] == []
     assert main(["doctor", str(streamed), "--clean", "clean.npz"]) == 2
-    assert "leave the images that the doctor names out of their shards" in capsys.readouterr().err
+    assert "remove the images that the doctor names from their shards" in capsys.readouterr().err
 
 
 def test_what_the_doctor_prescribes_reads_the_same_images(streamed, tmp_path, capsys):
