@@ -15,7 +15,7 @@ def doctor(
     clean: str | None = None,
     json_: options.Json = False,
 ) -> None:
-    """Diagnose a run: problems found, the figures that show them, and suggested commands.
+    """Diagnose a run: problems with their evidence and consequence, and suggested commands.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ def evaluate(
     seed: options.Seed = 0,
     beta: options.Beta = None,
 ) -> None:
-    """Measure a run: likelihood, distances of samples, reconstructions, copies; each with its n.
+    """Measure a run: likelihood, quality of samples and reconstructions, copies of training images.
 
     Several processes share the images of elbo and nll: torchrun --nproc_per_node 2 -m -- latentia
     evaluate RUN. The first process measures all other metrics.
@@ -24,10 +24,11 @@ def evaluate(
     Parameters
     ----------
     metrics : METRIC,...
-        one or more of elbo, nll, fd, kd, prdc, image, memorisation and disentanglement; the default
-        is elbo, or fd for a model without an encoder
+        one or more of elbo, nll (likelihood), fd, kd (distances of samples from images), prdc
+        (precision, recall, density, coverage), image (error and sharpness of reconstructions),
+        memorisation and disentanglement; the default is elbo, or fd for a model without an encoder
     k : N
-        number of importance samples per image for the bound of nll, at least 1
+        number of importance samples per image for the bound on nll, at least 1
     """
     from latentia.cli.evaluate_actions import measure_run
 

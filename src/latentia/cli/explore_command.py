@@ -27,7 +27,7 @@ def explore(
     port : N
         port to serve on, 0 to 65535; the default is 8765, or a free port if that is taken
     host : ADDRESS
-        address to serve on; other machines reach any but 127.0.0.1, with a token that is printed
+        address to serve on; any but 127.0.0.1 is open to other machines, with the printed token
     """
     if not runs:
         raise Error("No run was named; give one or more folders: latentia explore RUN [RUN ...].")

@@ -48,14 +48,14 @@ def relate(
     permutations: int = 200,
     beta: options.Beta = None,
 ) -> None:
-    """Find which latent dimensions carry which label.
+    """Find which latent dimensions carry information about which label.
 
     Parameters
     ----------
     out : FILE
         figure to write (.png or .svg); by default the result is only printed
     k : N
-        largest number of latent dimensions, those of highest rate (KL), that predict a label
+        largest number of latent dimensions that predict a label, those of highest rate (KL) first
     permutations : N
         number of random permutations of each label from which p-values are computed
     """

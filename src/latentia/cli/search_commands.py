@@ -29,7 +29,7 @@ def choose(
     run : RUN
         folder of a run trained with --multirate, or of a sweep over beta
     for_ : PURPOSE
-        purpose of the run: reconstruction, sampling, disentangling or regression:LABEL
+        purpose that beta is best for: reconstruction, sampling, disentangling or regression:LABEL
     split : SPLIT
         images that are measured: train, validation, test or all
     points : N
@@ -52,7 +52,7 @@ def sweep_options(
     out: str | None = None,
     storage: str | None = None,
 ) -> None:
-    """Train a recipe at many settings, and find the best trades of distortion against rate (KL).
+    """Train a recipe at many settings, and plot the best trades of distortion against rate (KL).
 
     All other options are those of latentia train RECIPE and hold for every run. The same command
     continues a sweep that was interrupted.
@@ -60,7 +60,7 @@ def sweep_options(
     Parameters
     ----------
     recipe : RECIPE
-        name of a recipe, from the list of latentia recipes, or my.py:mine for your own
+        recipe by its name in the output of latentia recipes, or my.py:mine for your own
     over : NAME=VALUES
         option to vary and its values: beta=log:0.05:20, lr=1e-4:1e-2 or latent=8,16,32; give --over
         once for each option
@@ -75,7 +75,7 @@ def sweep_options(
 
 
 def sweep(words: list[str]) -> int:
-    """Train a recipe at many settings; draw the best of distortion against rate, and the knee."""
+    """Train a recipe at many settings, and plot the best trades of distortion against rate (KL)."""
     values, rest = parse_known_arguments(sweep_options, "latentia sweep", words)
     from latentia.cli.search_actions import sweep_recipe
 

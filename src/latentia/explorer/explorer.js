@@ -210,7 +210,7 @@ const chooseImage = runLatest(async (input) => {
   $("original").hidden = false;
   $("original-empty").hidden = true;
   if (input.index !== undefined) $("index").value = input.index;
-  $("about-image").textContent = [input.file ? input.name : result.name, ...listLabels(input), `${result.nats} nats`].join(", ");
+  $("about-image").textContent = [input.file ? input.name : result.name, ...listLabels(input), `rate ${result.nats} nats`].join(", ");
   $("input").hidden = false;
   moveSliders(); showDecoded(); scheduleDrawing();
   for (const id of ["as-a", "as-b", "to-image"]) $(id).disabled = false;
@@ -453,7 +453,7 @@ const enterRun = showRefusals(async () => { // shows another run
   page.map = null;
   page.ends = [null, null];
   $("path").hidden = true; $("no-path").hidden = false;
-  for (const id of ["end-a", "end-b"]) $(id).hidden = true;
+  for (const id of "ab") { $(`end-${id}`).hidden = true; $(`name-${id}`).textContent = "…"; }
   updatePrior(); drawSamples();
   if (run.latent === null) return;
   page.z[page.active] ??= Array(run.latent).fill(0);
