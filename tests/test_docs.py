@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from data.shards import counted
-from latentia.cli.arguments import refuse_unknown
+from latentia.cli.arguments import check_option_names
 from latentia.cli.main import COMMANDS, main
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.metrics import label_classifier
@@ -115,7 +115,7 @@ def takes_its_flags(command, given):
         assert callable(find_recipe(given[0]))
     else:
         known = inspect.signature(COMMANDS[command]).parameters
-        refuse_unknown(command, given, [name.rstrip("_") for name in known])
+        check_option_names(command, given, [name.rstrip("_") for name in known])
 
 
 def checked(words):
