@@ -25,7 +25,7 @@ from latentia.training.launch import init_distributed, rank0_first
 def write_latents(inputs: Inputs, thumbnails: bool) -> None:
     with init_distributed():
         opened = OpenedRun(inputs)
-        run, model, labels = opened.folder, opened.autoencoder, opened.make_labels("blank")
+        run, model, labels = opened.folder, opened.autoencoder, opened.make_labels("nan")
         images = rank0_first(lambda: run.images(inputs.data))
         split = rank0_first(lambda: run.split(inputs.split, images, default="all", labels=labels))
         if split.note and not distributed.rank():
@@ -39,7 +39,7 @@ def write_latents(inputs: Inputs, thumbnails: bool) -> None:
 def report_associations(inputs: Inputs, k: int, permutations: int, as_json: bool) -> None:
     opened = OpenedRun(inputs, ".png", ".svg")
     model = opened.autoencoder
-    split = opened.load_split(labels=opened.make_labels("left out"))
+    split = opened.load_split(labels=opened.make_labels("drop"))
     if split.note:
         print(split.note, file=sys.stderr)
     values = {name: column.numpy() for name, column in split.columns.items()}

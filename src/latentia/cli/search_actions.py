@@ -17,7 +17,7 @@ from latentia.metrics.rate_distortion import find_knee, pareto_front
 from latentia.report.grids import save
 from latentia.report.latent_figures import render_figure
 from latentia.report.rate_distortion_figures import draw_sweep
-from latentia.sweep.beta_choice import choose_beta, find_candidates
+from latentia.sweep.beta_choice import ImageSelection, choose_beta, find_candidates
 from latentia.sweep.study import Setting, Sweep
 from latentia.training.device import keep_freed_memory
 
@@ -33,7 +33,7 @@ def report_beta_choice(
     candidates = find_candidates(inputs.run, points)
     label, labels = purpose.partition(":")[2], SOURCE_LABELS
     if inputs.labels:  # missing values of other columns leave no image out
-        labels = Labels(inputs.labels, [label] if label else None, "left out")
+        labels = Labels(inputs.labels, [label] if label else None, "drop")
     selection = ImageSelection(inputs.data, inputs.split, labels, n)
     rest = {name: settings[name] for name in ("features", "tolerance", "seed")}
     choice = choose_beta(candidates, purpose, selection, **rest)
