@@ -7,16 +7,17 @@ from itertools import pairwise
 import pytest
 
 import latentia
+from latentia.sklearn import ImageVAE
 
 CLASS_SECTIONS = {"Parameters", "Examples"}
 FUNCTION_SECTIONS = {"Parameters", "Returns", "Raises", "Examples"}
 RAISES_NOTHING = {"recipe"}
 
 
-def run_example(name):
-    """Run the example in a docstring, and return the numbers of failures and of attempts."""
-    public = getattr(latentia, name)
-    (example,) = doctest.DocTestFinder(recurse=False).find(public, name, module=False, globs={})
+def run_example(public):
+    """Run the example in a docstring, and return its number of lines."""
+    finder = doctest.DocTestFinder(recurse=False)
+    (example,) = finder.find(public, public.__name__, module=False, globs={})
     lines = []
     result = doctest.DocTestRunner().run(example, out=lines.append)
     assert result.failed == 0, "".join(lines)
@@ -28,7 +29,7 @@ def folder_with_a_run(tmp_path_factory):
     """The examples share a folder; that of `train` writes the run that others open."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("examples"))
-        assert run_example("train") > 0
+        assert run_example(latentia.train) > 0
         yield
 
 
@@ -44,7 +45,11 @@ def test_every_public_name_has_the_sections_of_a_public_docstring(name):
 
 @pytest.mark.parametrize("name", [name for name in latentia.__all__ if name != "train"])
 def test_the_example_of_every_public_name_runs(name):
-    assert run_example(name) > 0
+    assert run_example(getattr(latentia, name)) > 0
+
+
+def test_the_example_of_the_scikit_learn_transformer_runs():
+    assert run_example(ImageVAE) > 0
 
 
 def test_all_names_only_what_exists_and_an_unknown_name_is_an_attribute_error():

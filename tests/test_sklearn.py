@@ -50,7 +50,7 @@ def test_scikit_learns_own_checks_pass():
 @pytest.mark.parametrize("recipe", VAES)
 def test_any_vae_recipe_at_the_images_own_size(recipe, digits):
     X = np.repeat(np.repeat(digits[0][:30].reshape(-1, 8, 8), 3, 1), 3, 2)
-    made = ImageVAE(recipe, **SMALL, knobs=VAES[recipe]).fit(X)
+    made = ImageVAE(recipe, **SMALL, parameters=VAES[recipe]).fit(X)
     assert made.transform(X).shape == (30, 3)
     assert made.inverse_transform(made.transform(X)).shape == X.shape
     assert np.isfinite(made.score(X))
@@ -102,7 +102,7 @@ def test_score_samples_are_the_elbo_that_the_engine_validates_with(digits, fitte
 
 def test_a_binary_model_is_judged_on_the_draws_that_it_observes(digits):
     X = digits[0][:40]
-    made = ImageVAE("mnist_iwae", **SMALL, knobs={"hidden": 8}).fit(X)
+    made = ImageVAE("mnist_iwae", **SMALL, parameters={"hidden": 8}).fit(X)
     seen = []
     likelihood = made.model_.likelihood.nll
     made.model_.likelihood.nll = lambda out, x: seen.append(x) or likelihood(out, x)
@@ -149,14 +149,16 @@ def test_sample_k_of_a_seed_is_the_same_for_every_n_and_lies_in_the_datas_range(
 
 def test_all_is_learned_from_and_a_run_is_kept_only_where_it_was_asked_for(digits, tmp_path):
     X = digits[0][:60]
-    made = ImageVAE(**SMALL, run=tmp_path / "run", edits={"free_bits": {"free_bits": 0.1}}).fit(X)
-    assert made.about_["images"]["count"] == {"train": 55, "validation": 5, "test": 0}
-    assert made.about_["modifiers"] == {"free_bits": {"free_bits": 0.1}}
+    made = ImageVAE(**SMALL, run=tmp_path / "run", modifiers={"free_bits": {"free_bits": 0.1}}).fit(
+        X
+    )
+    assert made.metadata_["images"]["count"] == {"train": 55, "validation": 5, "test": 0}
+    assert made.metadata_["modifiers"] == {"free_bits": {"free_bits": 0.1}}
     kept = latentia.load(tmp_path / "run")
     z = kept.encode(torch.from_numpy(X.reshape(-1, 1, 8, 8) / 16).float()).mean
     assert np.array_equal(z.numpy(), made.transform(X))
     all_of_it = ImageVAE(**SMALL, options={"validation": 0.0}).fit(X)
-    assert all_of_it.about_["images"]["count"]["train"] == 60
+    assert all_of_it.metadata_["images"]["count"]["train"] == 60
     with pytest.raises(latentia.Error, match="give another --run"):
         ImageVAE(**SMALL, run=tmp_path / "run").fit(X)
 
@@ -181,7 +183,7 @@ def test_what_cannot_be_is_said(digits, fitted):
         (lambda: fitted.transform(X.reshape(-1, 4, 16)), r"\(4, 16\); \(8, 8\) were fitted"),
         (lambda: fitted.inverse_transform(X), "has 64 columns; give the 4 latents"),
         (lambda: ImageVAE(latent=0).fit(X), "--latent is 0; it must be at least 1"),
-        (lambda: ImageVAE(knobs={"widht": 3}).fit(X), "has no parameter --widht"),
+        (lambda: ImageVAE(parameters={"widht": 3}).fit(X), "has no parameter --widht"),
         (lambda: ImageVAE("conv_vea").fit(X), "did you mean conv_vae"),
     ]
     for call, said in cases:

@@ -1,4 +1,4 @@
-"""A scikit-learn estimator around any VAE recipe: `from latentia.sklearn import ImageVAE`."""
+"""Scikit-learn transformer for any VAE recipe: `from latentia.sklearn import ImageVAE`."""
 
 import hashlib
 import math
@@ -29,29 +29,56 @@ from latentia.tracking import require_tracker
 from latentia.training.plan import Options
 
 RECIPE_PARAMETERS = ("latent", "beta", "lr", "batch", "epochs")
-BATCH_ROWS = 500  # rows that a network sees at once
+BATCH_ROWS = 500
 
 
 class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Posterior means of a VAE: a transformer of rows (n, pixels), or of arrays of images.
+    """Encode images as posterior means of a VAE; a scikit-learn transformer.
 
-    Arrays are (n, h, w), (n, c, h, w) or (n, h, w, c), the last where c is 1, 3 or 4; what comes
-    back lies as what was fitted. All of X is learned from: no test split is held out, but a twelfth
-    selects the weights (`options={"validation": 0}`: none does, the last are kept).
+    Training uses all of X. There is no test split, and one image in twelve selects the weights:
+    `options={"validation": 0}` turns the selection off and keeps the last weights.
 
-    recipe: any of a VAE or VAE-GAN, or `my.py:mine`, at the images' own size. latent, beta, lr,
-    batch, epochs: its knobs, None as it has them; knobs: its others; edits, options: as
-    `latentia.train` takes them, options as a dict. image_shape: of a row, (h, w), (c, h, w) or
-    (h, w, c); None: a square if there is one, else one line. scale: "minmax" of what is fitted, to
-    which later rows are cut, or (low, high), which all must keep to. random_state: the run's seed.
-    run: folder to keep the run in; None: it is gone after `fit`.
+    Parameters
+    ----------
+    recipe : str
+        recipe of a VAE or VAE-GAN, or "my.py:mine", at the images' own size
+    latent, beta, lr, batch, epochs : optional
+        parameters of the recipe; None keeps the recipe's default
+    parameters : dict, optional
+        other parameters of the recipe
+    modifiers : dict, optional
+        as in `latentia.train`
+    options : dict, optional
+        fields of `latentia.Options`
+    image_shape : tuple of int, optional
+        (h, w), (c, h, w) or (h, w, c) of a row of X; by default a square, or else one line
+    scale : "minmax" or (float, float)
+        the values that become 0 and 1: "minmax" takes those of the fitted X and clips later rows;
+        with two numbers all rows must lie between them
+    random_state : int or RandomState
+        seed of the run
+    run : str or Path, optional
+        folder in which to keep the run; by default it is deleted after `fit`
 
-    Fitted: model_, the run.json about_, image_shape_, low_ and high_. Floats are float32.
+    Attributes
+    ----------
+    model_ : the trained model
+    metadata_ : content of run.json
+    image_shape_, low_, high_ : shape of an image of X, and the values that became 0 and 1
+
+    Examples
+    --------
+    >>> from latentia.sklearn import ImageVAE
+    >>> from sklearn.datasets import load_digits
+    >>> X = load_digits().data[:100]
+    >>> vae = ImageVAE("mnist_mlp_vae", latent=2, epochs=1).fit(X)
+    >>> vae.transform(X).shape
+    (100, 2)
     """
 
     model_: Any  # a Model that HasLatents
 
-    @no_type_check  # by scikit-learn's rules they are looked at in `fit`, and any may be stored
+    @no_type_check  # scikit-learn's rule: store anything here, check it in `fit`
     def __init__(
         self,
         recipe: str = "conv_vae",
@@ -61,8 +88,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         lr: float | None = None,
         batch: int | None = None,
         epochs: int | None = None,
-        knobs: dict[str, Any] | None = None,
-        edits: dict[str, dict[str, Any]] | None = None,
+        parameters: dict[str, Any] | None = None,
+        modifiers: dict[str, dict[str, Any]] | None = None,
         options: dict[str, Any] | None = None,
         image_shape: tuple[int, ...] | None = None,
         scale: Any = "minmax",
@@ -75,8 +102,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.lr = lr
         self.batch = batch
         self.epochs = epochs
-        self.knobs = knobs
-        self.edits = edits
+        self.parameters = parameters
+        self.modifiers = modifiers
         self.options = options
         self.image_shape = image_shape
         self.scale = scale
@@ -84,43 +111,41 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.run = run
 
     def fit(self, X: Any, y: Any = None) -> "ImageVAE":
-        """Train the recipe on X; y is not looked at.
+        """Train the recipe on X, rows (n, pixels) or images; y is ignored.
 
-        Raises: Error if X, a knob or the recipe won't do, or the training did not finish.
+        Images are (n, h, w), (n, c, h, w) or (n, h, w, c) with c = 1, 3 or 4.
+
+        Raises: Error if X, a parameter or the recipe is not usable, or training did not finish.
         """
         images = self._to_images(X, is_fitting=True)
         options = Options(**{**(self.options or {}), "seed": resolve_seed(self.random_state)})
         require_tracker(options.tracker)
         source = UnsplitSource(images, seed=options.seed, validation=options.validation)
-        named_parameters = {name: getattr(self, name) for name in RECIPE_PARAMETERS}
-        parameters = {name: value for name, value in named_parameters.items() if value is not None}
-        parameters |= {
-            **(self.knobs or {}),
-            "data": Images(source, LoadOptions(None, None, None, 1.0)),
-        }
-        with TemporaryDirectory() as temporary_folder:
-            run_path = self.run or Path(temporary_folder) / "run"
-            run, plan = create_run(self.recipe, parameters, self.edits or {}, options, run_path)
+        parameters = {name: getattr(self, name) for name in RECIPE_PARAMETERS}
+        parameters = {name: value for name, value in parameters.items() if value is not None}
+        parameters |= self.parameters or {}
+        parameters["data"] = Images(source, LoadOptions(None, None, None, 1.0))
+        with TemporaryDirectory() as folder:
+            path = self.run or Path(folder) / "run"
+            run, plan = create_run(self.recipe, parameters, self.modifiers or {}, options, path)
             if not isinstance(plan.model, HasLatents):
                 raise Error(
                     f"The recipe {self.recipe} has no encoder: it only draws images; give a recipe "
                     "of a VAE, such as conv_vae."
                 )
-            self.model_, self.about_ = (
-                wait_for_model(run, train_with_outputs(run, plan)),
-                run.metadata,
-            )
+            self.model_ = wait_for_model(run, train_with_outputs(run, plan))
+            self.metadata_ = run.metadata
         self._n_features_out = math.prod(self.model_.latent_shape)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Posterior means (n, latents)."""
+        """Return posterior means (n, latents)."""
         check_is_fitted(self)
         means = [self.model_.encode(x).mean.flatten(1) for x in self._iterate_batches(X)]
         return torch.cat(means).cpu().numpy()
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """The expected image of each latent, shaped and scaled as what was fitted."""
+        """Decode latents (n, latents) to images with the shape and scale of the fitted X."""
         check_is_fitted(self)
         z = torch.from_numpy(check_array(X, dtype="float32", copy=True))
         if z.shape[1] != self._n_features_out:
@@ -128,31 +153,26 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                 f"X has {pluralize(z.shape[1], 'column')}; give the {self._n_features_out} latents "
                 "that transform returns."
             )
-        z = z.reshape(-1, *self.model_.latent_shape)
-        return self._restore_shape(
-            torch.cat([self.model_.decode(chunk) for chunk in z.split(BATCH_ROWS)])
-        )
+        chunks = z.reshape(-1, *self.model_.latent_shape).split(BATCH_ROWS)
+        return self._restore_shape(torch.cat([self.model_.decode(chunk) for chunk in chunks]))
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """The ELBO of each image in [0, 1], nats, from one draw, which is the image's own."""
+        """Return the ELBO of each image scaled to [0, 1] (n,), in nats, from one posterior draw."""
         check_is_fitted(self)
-        return (
-            torch.cat([estimate_elbo(self.model_, x) for x in self._iterate_batches(X)])
-            .cpu()
-            .numpy()
-        )
+        elbos = [estimate_elbo(self.model_, x) for x in self._iterate_batches(X)]
+        return torch.cat(elbos).cpu().numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
-        """The mean ELBO, nats per image: higher is better, and comparable between betas."""
+        """Return the mean ELBO in nats per image; higher is better, and betas are comparable."""
         return float(self.score_samples(X).mean(dtype=np.float64))
 
     def sample(self, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
-        """New images, as `inverse_transform` returns them; sample k of a seed is so for every n."""
+        """Sample new images like those of `inverse_transform`; sample k is the same for every n."""
         check_is_fitted(self)
         return self._restore_shape(self.model_.sample(n_samples, seed=resolve_seed(random_state)))
 
     def _to_images(self, X: Any, is_fitting: bool = False) -> np.ndarray:
-        """(n, c, h, w) in [0, 1], float32."""
+        """Convert rows or images to (n, c, h, w) in [0, 1], float32."""
         shape = tuple(X.shape[1:]) if getattr(X, "ndim", 2) > 2 else None
         X = X.reshape(len(X), -1) if shape else X
         X = validate_data(self, X, reset=is_fitting)
@@ -209,7 +229,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return arrays.reshape(len(arrays), *([-1] if self.rows_ else self.image_shape_))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Schedules are closures, which cannot be stored: weights and about_ make the model."""
+        """Replace the model by its weights: its schedules are closures, which cannot be stored."""
         state: dict[str, Any] = super().__getstate__()  # pyright: ignore
         if "model_" in state:
             weights = {k: v.cpu().numpy() for k, v in self.model_.state_dict().items()}
@@ -220,7 +240,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         super().__setstate__(state)
         if "model_" in state:
             weights = {k: torch.from_numpy(v.copy()) for k, v in state["model_"].items()}
-            self.model_ = RunFolder(Path(self.run or "run"), self.about_).model(weights)
+            self.model_ = RunFolder(Path(self.run or "run"), self.metadata_).model(weights)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -229,45 +249,36 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
 
 class UnsplitSource(Source):
-    """An array of which no test split is held out: who fits an estimator has held out their own."""
+    """An array without a test split: who fits an estimator has held out test data already."""
 
-    def reader(self) -> ArrayReader:
+    def make_reader(self) -> ArrayReader:
         return ArrayReader("X", {"train": self.data, "test": self.data[:0]})
 
 
 @torch.no_grad()
 def estimate_elbo(model: Model, images: Tensor) -> Tensor:
-    """(b,) nats, one draw an image, whose address is the image itself: no order, no neighbours."""
+    """ELBO (b,) in nats, from one draw per image.
+
+    The image itself seeds its draw, so neither order nor neighbors matter.
+    """
     assert isinstance(model, HasLatents)
-    digests = [
-        hashlib.blake2b(step_contexts.cpu().numpy().tobytes(), digest_size=7)
-        for step_contexts in images
-    ]
-    step_contexts = [
-        StepContext(int.from_bytes(digest.digest(), "little"), 1, 0, 1, 0, 1) for digest in digests
-    ]
-    images_and_contexts = list(zip(images.split(1), step_contexts, strict=True))
-    observed_images = torch.cat(
-        [
-            model.observe(Batch(image, {}), step_context)
-            for image, step_context in images_and_contexts
-        ]
-    )
-    posterior = model.encode(observed_images)
-    draws = [
-        noise(step_context, "score", model.latent_shape, image)
-        for image, step_context in images_and_contexts
-    ]
-    return -model.distortion(posterior.sample(torch.cat(draws)), observed_images) - posterior.kl()
+    digests = [hashlib.blake2b(x.cpu().numpy().tobytes(), digest_size=7) for x in images]
+    seeds = [int.from_bytes(digest.digest(), "little") for digest in digests]
+    contexts = [StepContext(seed, 1, 0, 1, 0, 1) for seed in seeds]
+    pairs = list(zip(images.split(1), contexts, strict=True))
+    observed = torch.cat([model.observe(Batch(image, {}), context) for image, context in pairs])
+    posterior = model.encode(observed)
+    eps = [noise(context, "score", model.latent_shape, image) for image, context in pairs]
+    return -model.distortion(posterior.sample(torch.cat(eps)), observed) - posterior.kl()
 
 
 def has_channels_last(shape: tuple[int, ...]) -> bool:
-    """The rule of `latentia.data.sources.arrays.to_nchw`."""
+    """Whether an image shape is (h, w, c), by the rule of `data.sources.arrays.to_nchw`."""
     return len(shape) == 3 and shape[2] in CHANNEL_COUNTS and shape[0] not in CHANNEL_COUNTS
 
 
 def resolve_seed(random_state: Any) -> int:
-    """A whole number is the seed itself, as everywhere in latentia."""
+    """Return an integer unchanged, as elsewhere in latentia, or draw one from a RandomState."""
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))

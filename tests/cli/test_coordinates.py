@@ -74,7 +74,7 @@ def test_a_table_that_names_some_images_is_enough(run, place, tmp_path, capsys):
     done = capsys.readouterr()
     assert json.loads(done.out)["n"] == 30
     assert done.err == (
-        f"{path} says nothing of 10 of 40 images (split all): these images are left out.\n"
+        f"{path} has no values for 10 of 40 images (split all): these images are left out.\n"
     )
     call("encode", run, "--labels", path, "--out", tmp_path / "t.parquet")
     assert (
@@ -135,13 +135,13 @@ def test_an_image_has_one_name_everywhere(run, place, tmp_path, capsys):
 def test_neighbours_bear_their_names_and_no_image_is_its_own(run, place, tmp_path, monkeypatch):
     laid = {}
     monkeypatch.setattr(
-        "latentia.report.rendered_images.lay",
+        "latentia.report.rendered_images.make_grid",
         lambda *a, **k: laid.update(k) or latentia_lay(*a, **k),
     )
     photos = ["--data", place / "photos", "--split", "all", "-n", "20"]
     for name in ("03.png", "3"):
         call("nearest", run, name, *photos, "--out", tmp_path / "n.png")
-        told = [text.partition(": ")[0] for text in laid["under"]]
+        told = [text.partition(": ")[0] for text in laid["labels_below"]]
         assert told[0] == "image"
         assert sorted(told[1:]) == [f"{k:02}.png" for k in range(12) if k != 3]
 

@@ -17,15 +17,13 @@ from latentia.cli.train_arguments import run_options
 from latentia.runs import modifiers, recipes
 from latentia.training.plan import Options
 
-REWRITTEN_LATER = {"vaegan", "image_autoencoder"}
-RECIPES = sorted(set(recipes.list_recipes()) - REWRITTEN_LATER)
 OWNERS = {
     **{name: each for name, each in COMMANDS.items() if name not in ("train", "sweep")},
     "sweep": sweep_options,
     "train": run_options,
     "options": Options,
     **{f"--{name}": modifiers.find_modifier(name) for name in modifiers.MODIFIER_NAMES},
-    **{name: recipes.find_recipe(name) for name in RECIPES},
+    **{name: recipes.find_recipe(name) for name in recipes.list_recipes()},
 }
 START = re.compile(r"(?!of |in |at |with |for |to |it |its |the same)([a-z0-9.][\w./:-]*)[ ,]")
 PLACES = {

@@ -115,7 +115,10 @@ def test_a_group_of_latents_is_a_condition_by_number(place, tmp_path, capsys):
     assert main(["sample", run, "--cond", "1", "-n", "2", "--out", str(tmp_path / "g.png")]) == 0
     with Image.open(tmp_path / "g.png") as picture:
         assert ": samples, of group 1, seed 0," in picture.text["Description"]  # pyright: ignore
-    assert "Samples conditioned on group of latents" in (tmp_path / "prior" / "report.html").read_text()
+    assert (
+        "Samples conditioned on group of latents"
+        in (tmp_path / "prior" / "report.html").read_text()
+    )
 
 
 def test_an_image_is_a_condition_by_file_or_by_index(place, tmp_path):
@@ -178,7 +181,10 @@ def test_a_pattern_prior_without_a_pattern_says_so(place, tmp_path):
 
 
 def test_the_report_shows_the_way_from_noise_and_what_was_asked(place):
-    for run, title in (("prior", "Samples conditioned on label"), ("ldm", "Samples conditioned on pattern")):
+    for run, title in (
+        ("prior", "Samples conditioned on label"),
+        ("ldm", "Samples conditioned on pattern"),
+    ):
         page = (place / run / "report.html").read_text()
         for words in (title, "From noise to image", "Denoising error over time"):
             assert words in page
@@ -202,7 +208,7 @@ def test_mistakes(place, tmp_path, capsys):
     )
     over = ("train", "latent_prior", "--autoencoder", vae, *new)
     assert error(capsys, *over, "--guidance", "2") == (
-        "--guidance 2 needs what guides; give --cond or --clusters."
+        "--guidance 2 needs a condition; give --cond or --clusters."
     )
     assert error(capsys, *over, "--validation", "0.2") == (
         f"--validation has no effect here: the images are read and split as those of {vae} were; "

@@ -16,7 +16,7 @@ def whole(data, size=None, channels=None, **how):
 
 
 def first(images):
-    return images.split("train").batch(slice(0, 1)).image[0].numpy()
+    return images.split("train").get_batch(slice(0, 1)).image[0].numpy()
 
 
 @pytest.mark.parametrize(
@@ -64,18 +64,18 @@ def test_tensors_and_booleans():
     [
         (
             np.full((2, 4, 4), 200.0),
-            "the array holds floats from 200 to 200; wanted are 0 to 1: rescale them to [0, 1], or"
-            " name the value that means 1 with --white.",
+            "the array holds floats from 200 to 200; allowed are 0 to 1: rescale them to [0, 1], or"
+            " give the value that means 1 by --white.",
         ),
         (
             np.full((2, 4, 4), -1.0),
-            "the array holds floats from -1 to -1; wanted are 0 to 1: rescale them to [0, 1], or"
-            " name the value that means 1 with --white.",
+            "the array holds floats from -1 to -1; allowed are 0 to 1: rescale them to [0, 1], or"
+            " give the value that means 1 by --white.",
         ),
         (
             np.full((2, 4, 4), np.nan),
-            "the array holds NaN or infinity in 32 values; wanted are finite numbers in"
-            " [0, 1]: mend or drop those images.",
+            "the array holds NaN or infinity in 32 values; allowed are finite numbers in"
+            " [0, 1]: correct or drop those images.",
         ),
         (
             np.zeros((4, 4)),
@@ -100,7 +100,7 @@ def test_what_is_not_an_image_is_refused_with_what_was_found(array, text):
 
 
 def test_uint16_beyond_its_white_is_refused():
-    with pytest.raises(Error, match="holds integers from 5000 to 5000; wanted are 0 to 4095"):
+    with pytest.raises(Error, match="holds integers from 5000 to 5000; allowed are 0 to 4095"):
         whole(np.full((2, 4, 4), 5000, np.uint16), white=4095).split("train")
 
 
@@ -127,7 +127,7 @@ def test_channels_of_arrays():
     luma = np.tensordot(colour[0], [0.299, 0.587, 0.114], (0, 0)) / 255
     np.testing.assert_allclose(first(whole(colour, channels=1))[0], luma, atol=0.51 / 255)
     with pytest.raises(
-        Error, match=r"has images of 5 channels, wanted are 3; only 1 to any and 3 to"
+        Error, match=r"has images of 5 channels, requested are 3; only 1 to any and 3 to"
     ):
         whole(np.zeros((2, 5, 6, 6), np.uint8), channels=3).split("train")
 
@@ -210,5 +210,5 @@ def test_one_colour_image_is_not_a_stack_of_narrow_grey_ones():
 
 
 def test_a_tuple_of_images_and_labels_says_what_to_give():
-    with pytest.raises(Error, match="The data are a tuple; give the images alone, as one array"):
+    with pytest.raises(Error, match="The data are a tuple; give only the images, as one array"):
         open_images((np.zeros((4, 8, 8)), np.zeros(4))).to_metadata()

@@ -30,7 +30,7 @@ def never(*_):
 
 
 def forbid_decoding(monkeypatch):
-    monkeypatch.setattr("latentia.data.image_files.ImageFiles.survey", never)
+    monkeypatch.setattr("latentia.data.image_files.ImageFiles.scan_headers", never)
 
 
 def test_a_cached_open_equals_a_fresh_one(folder, monkeypatch):
@@ -91,7 +91,7 @@ def test_an_interrupted_decode_leaves_nothing(folder, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ImageFiles, "decode", interrupted)
+        patch.setattr(ImageFiles, "decode_into", interrupted)
         with pytest.raises(KeyboardInterrupt):
             pixels(folder)
     assert list((cache.cache_root() / "images").glob("*/")) == []

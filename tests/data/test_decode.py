@@ -1,4 +1,4 @@
-"""Every kind of file that real folders hold is read as a person would see it (trap 21)."""
+"""Every kind of file that real folders hold is read as a person would see it."""
 
 from io import BytesIO
 
@@ -67,7 +67,7 @@ def test_16_bit_scaled_by_its_white(tmp_path):
 
 def test_16_bit_beyond_its_white_is_refused(tmp_path):
     bright = np.full((4, 4), 5000, np.uint16)
-    with pytest.raises(Error, match=r"a.png \(values from 5000 to 5000, wanted 0 to 4095"):
+    with pytest.raises(Error, match=r"a.png \(values from 5000 to 5000, allowed 0 to 4095"):
         opened(tmp_path, Image.fromarray(bright), source={"white": 4095.0})
 
 
@@ -96,7 +96,7 @@ def test_float_tiff_scaled_by_white(tmp_path):
 @pytest.mark.parametrize("value", [-0.5, 1.5, 200.0, np.nan, np.inf])
 def test_float_tiff_out_of_range_is_refused(tmp_path, value):
     values = np.array([[0.0, value], [0.5, 0.25]], np.float32)
-    with pytest.raises(Error, match=r"a.tif \(values from .* to .*, wanted 0 to 1: see --white\)"):
+    with pytest.raises(Error, match=r"a.tif \(values from .* to .*, allowed 0 to 1: see --white\)"):
         opened(tmp_path, Image.fromarray(values), "a.tif")
 
 

@@ -25,7 +25,7 @@ def every(images):
         split = images.split(name)
         if not len(split):
             continue
-        batch = split.batch(slice(None))
+        batch = split.get_batch(slice(None))
         levels = (batch.image.mean((1, 2, 3)) * 255).round().int().tolist()
         classes = split.classes.get("label")
         labels = [classes[at] for at in batch.columns["label"]] if classes else [None] * len(split)
@@ -37,7 +37,7 @@ NAMES = ["train/a.png", "val/a.png", "test/b.png", "cat/test/train.png", "cat/de
 
 
 def test_every_file_is_found_with_its_label_whatever_the_names(tmp_path):
-    """imagefolder finds 2 of 9 such files, and no labels when one lies deeper (trap 24)."""
+    """imagefolder finds 2 of 9 such files, and no labels when one lies deeper."""
     for level, name in enumerate(NAMES):
         picture(tmp_path / name, level)
     expected = {name: (level, name.split("/")[0]) for level, name in enumerate(NAMES)}
@@ -52,7 +52,7 @@ def test_no_labels_when_an_image_lies_in_no_sub_folder(tmp_path):
 
 
 def test_order_is_that_of_the_names_not_of_creation(tmp_path):
-    """Latents are named by their keys: sorted, as the listing is (trap 13)."""
+    """Latents are named by their keys: sorted, as the listing is."""
     names = [f"{at:02}.png" for at in range(20)]
     for folder, order in (("up", names), ("down", names[::-1])):
         for name in order:
@@ -140,13 +140,13 @@ def test_images_that_lose_their_proportions_are_told(tmp_path):
         Image.new("L", size).save(tmp_path / f"{name}.png")
     assert open_images(str(tmp_path), size=16).notes == [
         f"{tmp_path}/: images of 10x20 are stretched to 16x16; give --size HEIGHTxWIDTH of their "
-        "proportions, or cut them beforehand."
+        "proportions, or crop them beforehand."
     ]
     assert "16x16 and" not in open_images(str(tmp_path), size="10x20").notes[0]
 
 
 def test_all_unreadable_files_are_listed_at_once(tmp_path):
-    """Broken header, broken end, nothing at all, a link to nowhere: one error (trap 21)."""
+    """Broken header, broken end, nothing at all, a link to nowhere: one error."""
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     for name in ("good.png", "cut.png", "cut.jpg"):
         Image.fromarray(noise).save(tmp_path / name)
@@ -160,7 +160,7 @@ def test_all_unreadable_files_are_listed_at_once(tmp_path):
         open_images(str(tmp_path), 64, 3).split("train")
     text = str(error.value)
     assert text.startswith(f"{tmp_path}/ holds 5 unreadable of 6 images: cut.jpg (image file is tr")
-    assert text.endswith("Mend or remove them.")
+    assert text.endswith("Repair or remove them.")
     for part in ("cut.png (", "empty.png (0 bytes)", "text.png (not an image that Pillow knows)"):
         assert part in text
     assert "gone.png (No such file or directory)" in text
@@ -181,7 +181,7 @@ def test_a_truncated_file_alone_is_refused_at_the_start(tmp_path):
 def test_more_than_ten_unreadable_files_are_counted(tmp_path):
     for at in range(13):
         (tmp_path / f"{at:02}.png").touch()
-    with pytest.raises(Error, match=r"13 unreadable of 13 .*09\.png \(0 bytes\) and 3 more\. Mend"):
+    with pytest.raises(Error, match=r"13 unreadable of 13 .*09\.png \(0 bytes\) and 3 more\. Rep"):
         open_images(str(tmp_path)).split("train")
 
 
@@ -229,19 +229,19 @@ def test_rows_stand_at_their_names_however_threads_end(tmp_path, monkeypatch):
     monkeypatch.setattr("latentia.data.image_files.count_processors", lambda: 4)
     for level in range(200):
         picture(tmp_path / f"{level:03}.png", level)
-    original = ImageFiles.__dict__["decode"]
+    original = ImageFiles.__dict__["decode_into"]
 
     def slow_start(self, out, prep):
-        fetch = self.fetch
+        fetch = self.fetch_files
 
         def late(start, stop):
             time.sleep(0.05 if start == 0 else 0)
             return fetch(start, stop)
 
-        self.fetch = late
+        self.fetch_files = late
         original(self, out, prep)
 
-    monkeypatch.setattr(ImageFiles, "decode", slow_start)
+    monkeypatch.setattr(ImageFiles, "decode_into", slow_start)
     found = every(open_images(str(tmp_path)))
     assert found == {f"{level:03}.png": (level, None) for level in range(200)}
     assert open_images(Source(str(tmp_path), seed=3)).split("train").keys != []

@@ -36,7 +36,7 @@ def table(path, levels, image="image", **columns):
 
 
 def levels(split):
-    return (split.batch(slice(None)).image.mean((1, 2, 3)) * 255).round().int().tolist()
+    return (split.get_batch(slice(None)).image.mean((1, 2, 3)) * 255).round().int().tolist()
 
 
 def test_hub_layout(tmp_path):
@@ -74,7 +74,7 @@ def test_a_folder_is_one_folder_however_its_name_is_written(tmp_path, monkeypatc
     written = open_images(Source(str(tmp_path / "photos"))).split("train")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "latentia.data.sources.table.TableReader.load", None
+        "latentia.data.sources.table.TableReader.load_splits", None
     )  # nothing is read a second time
     assert levels(open_images(Source("photos/")).split("train")) == levels(written)
 
@@ -113,8 +113,8 @@ def test_no_image_column(tmp_path):
     with pytest.raises(Error) as error:
         open_images(str(tmp_path / "a.parquet")).split("train")
     assert str(error.value) == (
-        f"{tmp_path}/a.parquet has no image column: it has x (int64), words (string); wanted is a"
-        " column image or img that holds the bytes of image files."
+        f"{tmp_path}/a.parquet has no image column: it has x (int64), words (string); it must have"
+        " a column image or img that holds the bytes of image files."
     )
 
 

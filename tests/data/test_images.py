@@ -104,7 +104,7 @@ def test_no_channels():
 
 
 def test_splits_are_disjoint_and_every_image_is_in_one(folder):
-    """Trap 15, on keys rather than rows."""
+    """On keys rather than rows."""
     images = open_images(str(folder))
     keys = [key for name in NAMES for key in images.split(name).keys]
     assert sorted(keys) == sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png"))
@@ -172,7 +172,7 @@ def test_new_images_that_are_none(tmp_path):
         images.preprocess([tmp_path / "a.png", tmp_path / "b.png"])
     assert str(error.value) == (
         f"2 images cannot be read: {tmp_path}/a.png (0 bytes), {tmp_path}/b.png (No such file or"
-        " directory). Give others, or mend them."
+        " directory). Give others, or repair them."
     )
     with pytest.raises(
         Error, match="no images were given; give at least one path, Pillow image or"
@@ -227,13 +227,13 @@ def test_digits_fill_the_unit_interval_with_their_labels():
 
 
 def test_a_made_source_may_hold_images_beside_images(monkeypatch):
-    from latentia.data.sources.registry import synthetic
+    from latentia.data.sources import synthetic
 
-    monkeypatch.setitem(synthetic.MADE, "pairs", "latentia.data.test_pairs")
+    monkeypatch.setitem(synthetic.SYNTHETIC_MODULES, "pairs", "latentia.data.test_pairs")
     module = type(sys)("latentia.data.test_pairs")
     module.__spec__ = synthetic.find_spec("latentia.data.synthetic.digits")
     pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
-    module.pairs = lambda: (pixels, {"pattern": 255 - pixels}, {"pattern": None})
+    module.make_pairs = lambda: (pixels, {"pattern": 255 - pixels}, {"pattern": None})
     monkeypatch.setitem(sys.modules, "latentia.data.test_pairs", module)
     batch = open_images("pairs").split("train").get_batch(slice(None))
     torch.testing.assert_close(batch.columns["pattern"], 1 - batch.image)

@@ -34,7 +34,7 @@ def images(tmp_path):
 def onto(images, tmp_path):
     keys = images.split("all").keys
 
-    def join(text, columns=None, split="all", name="labels.csv", gaps="refused"):
+    def join(text, columns=None, split="all", name="labels.csv", gaps="error"):
         path = tmp_path / name
         path.write_text(text, encoding="utf-8-sig")
         return Labels(path, columns, gaps).join_to(images.split(split), keys)
@@ -61,7 +61,7 @@ def test_a_name_of_digits_stays_a_name(tmp_path):
 
 def test_columns_with_more_gaps_than_others_are_named(onto):
     """Else one sparse column would leave out nearly every image, and nobody would know why."""
-    part = onto(TABLE.replace("Audi", ""), gaps="left out")
+    part = onto(TABLE.replace("Audi", ""), gaps="drop")
     assert part.note is not None
     assert "lacks cells of 1 of 4 images (split all, Brand of 1)" in part.note
     assert "--label-cols takes the columns that are full" in part.note
@@ -134,7 +134,7 @@ PARTIAL = TABLE.replace("2000,a/x.png,Volvo,2.5\n", "").replace("1970,0012", ",0
 
 
 def test_images_without_a_row_or_a_cell_are_left_out_and_counted(onto):
-    whole, part = onto(TABLE), onto(PARTIAL, gaps="left out")
+    whole, part = onto(TABLE), onto(PARTIAL, gaps="drop")
     assert set(part.keys) == {"b/x.png", "b/y é.png"}
     for key in part.keys:  # the others lose nothing: neither a label nor their own pixels
         assert row(part, key) == row(whole, key)
@@ -145,13 +145,13 @@ def test_images_without_a_row_or_a_cell_are_left_out_and_counted(onto):
         " these images are left out; --label-cols takes the columns that are full."
     )
     assert part.columns["Year"].dtype == torch.int64
-    brands = onto(PARTIAL, ["Brand"], gaps="left out")  # that a year is missing is no matter
+    brands = onto(PARTIAL, ["Brand"], gaps="drop")  # that a year is missing is no matter
     assert set(brands.keys) == {"b/x.png", "b/y é.png", "b/0012.png"}
-    assert onto(TABLE, gaps="left out").note == ""
+    assert onto(TABLE, gaps="drop").note == ""
 
 
 def test_where_every_image_has_a_row_gaps_are_blank(onto):
-    whole, part = onto(TABLE), onto(PARTIAL, gaps="blank")
+    whole, part = onto(TABLE), onto(PARTIAL, gaps="nan")
     assert part.keys == whole.keys
     assert part.note.endswith("Year of 2, Brand of 1, Length of 1): these have no value.")
     for key in ("b/x.png", "b/y é.png"):
@@ -171,7 +171,7 @@ def test_where_every_image_has_a_row_gaps_are_blank(onto):
     ],
 )
 def test_gaps_hide_no_mistake(onto, text, said):
-    for gaps in ("left out", "blank"):
+    for gaps in ("drop", "nan"):
         with pytest.raises(Error, match=said):
             onto(text, gaps=gaps)
 
@@ -179,9 +179,9 @@ def test_gaps_hide_no_mistake(onto, text, said):
 def test_a_split_of_which_nothing_is_known_is_an_error(onto, images):
     known = images.split("train").keys
     rows = "".join(f"{key},{k}\n" for k, key in enumerate(known))
-    said = r"says nothing of 2 of 2 images \(split validation\); give rows for some, or another"
+    said = r"has no values for 2 of 2 images \(split validation\); give rows for some, or another"
     with pytest.raises(Error, match=said):
-        onto(f"file,Year\n{rows}", split="validation", gaps="left out")
+        onto(f"file,Year\n{rows}", split="validation", gaps="drop")
 
 
 def test_long_lists_are_cut(onto):

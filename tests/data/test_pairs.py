@@ -82,7 +82,7 @@ def test_pages_are_paired_page_by_page(tmp_path):
 
 
 def test_patterns_are_decoded_as_images_are(tmp_path):
-    """16 bits are kept, transparency lies on the background, EXIF turns (trap 21)."""
+    """16 bits are kept, transparency lies on the background, EXIF turns."""
     save(tmp_path / "speckle/a.png", np.zeros((4, 4), np.uint8))
     (tmp_path / "patterns").mkdir()
     deep = Image.fromarray(np.array([[0, 4095, 2048]], np.uint16))
@@ -150,7 +150,7 @@ def test_patterns_of_several_sizes_are_named(folder):
         open_images(str(folder), size=8).split("train")
     assert str(error.value) == (
         f"{folder}/patterns/ holds images of 2 sizes: 3x2 such as a.png, 4x4 such as b.png."
-        " Patterns enter as they were shown, all of one size: resize them."
+        " Patterns keep their own size, which must be the same for all: resize them."
     )
 
 

@@ -38,7 +38,9 @@ def fetched(monkeypatch):
 
             return get
 
-        shards = [s._replace(fetch=counting(at, s.fetch)) for at, s in enumerate(shards)]
+        shards = [
+            s._replace(fetch_images=counting(at, s.fetch_images)) for at, s in enumerate(shards)
+        ]
         before(self, shards, *how)
 
     monkeypatch.setattr(streaming.StreamedPixels, "__init__", noted)
@@ -205,7 +207,7 @@ def test_deep_and_flat_images_meet_in_float(tmp_path):
         ({"0.tar": {"0.png": b"no image"}}, r"0.tar cannot be read \(not an image that"),
         (
             {"0.tar": {"0.png": picture(0), "1.png": b"no image"}},
-            r"Image 1 of 0.tar is unreadable .* mend the shard, or leave it out",
+            r"Image 1 of 0.tar is unreadable .* repair the shard, or leave it out",
         ),
         (
             {"0.tar": {"0.png": picture(0)}, "1.tar": {"1.png": picture(0, (4, 5))}},
@@ -240,7 +242,7 @@ def test_what_holds_shards_is_known_by_looking(tmp_path):
 
 
 def test_only_shards_are_streamed(tmp_path):
-    with pytest.raises(Error, match="digits is made here, not read; leave out --stream"):
+    with pytest.raises(Error, match="digits is generated, not read; leave out --stream"):
         stream("digits").to_metadata()
     with pytest.raises(Error, match="have 1 or 3 channels, not 2"):
         open_images(Source(str(counted(tmp_path / "s")), stream=True), channels=2).shape  # noqa: B018

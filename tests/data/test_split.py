@@ -1,4 +1,4 @@
-"""Splits are disjoint, complete and the same everywhere (trap 15)."""
+"""Splits are disjoint, complete and the same everywhere."""
 
 import pytest
 import torch

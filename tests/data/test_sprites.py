@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from latentia.core.errors import Error
-from latentia.data.synthetic.sprites import FACTOR_VALUES, MAX_RADIUS, SHAPES, draw_sprites, sprites
+from latentia.data.synthetic.sprites import (
+    FACTOR_VALUES,
+    MAX_RADIUS,
+    SHAPES,
+    draw_sprites,
+    make_sprites,
+)
 
 
 def drawn(size: int = 64, **given) -> np.ndarray:
@@ -12,20 +18,20 @@ def drawn(size: int = 64, **given) -> np.ndarray:
     n = max(np.size(v) for v in given.values())
     values = {"shape": 0, "scale": 1.0, "orientation": 0.0, "x": 0.5, "y": 0.5} | given
     full = {k: np.broadcast_to(v, n) for k, v in values.items()}
-    return draw_sprites(**full, size=size)[:, 0] / 255
+    return draw_sprites(full, size)[:, 0] / 255
 
 
 @pytest.fixture(scope="module")
 def data():
-    return sprites(640, size=64, seed=1)
+    return make_sprites(640, size=64, seed=1)
 
 
 def test_the_same_seed_is_the_same_picture_for_every_n(data):
     images, columns, _ = data
-    few, of_few, _ = sprites(70, seed=1)
+    few, of_few, _ = make_sprites(70, seed=1)
     assert np.array_equal(few, images[:70])
     assert all(np.array_equal(of_few[k], columns[k][:70]) for k in columns)
-    assert not np.array_equal(sprites(70, seed=2)[0], few)
+    assert not np.array_equal(make_sprites(70, seed=2)[0], few)
 
 
 def test_the_interface(data):
@@ -39,7 +45,7 @@ def test_the_interface(data):
 
 
 def test_factors_are_uniform_and_independent():
-    columns = sprites(6400, size=8, seed=0)[1]
+    columns = make_sprites(6400, size=8, seed=0)[1]
     for name, levels in {"shape": range(3), **FACTOR_VALUES}.items():
         count = np.array([(columns[name] == level).sum() for level in levels])
         expected = 6400 / len(count)
@@ -132,4 +138,4 @@ def test_a_small_picture_is_the_box_average_of_a_large_one():
 
 def test_errors_say_what_to_give():
     with pytest.raises(Error, match=r"4x4 pixels shows nothing; give a size of at least 8\."):
-        sprites(1, size=4)
+        make_sprites(1, size=4)

@@ -9,7 +9,7 @@ from latentia.data.synthetic.vehicles import (
     FACTOR_RANGES,
     draw_factors,
     draw_vehicles,
-    vehicles,
+    make_vehicles,
 )
 
 
@@ -28,15 +28,15 @@ def changed(images: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def drawn():
-    return vehicles(512, size=32, seed=3)
+    return make_vehicles(512, size=32, seed=3)
 
 
 def test_the_same_seed_is_the_same_picture_for_every_n(drawn):
     images, columns, _ = drawn
-    few, of_few, _ = vehicles(70, size=32, seed=3)
+    few, of_few, _ = make_vehicles(70, size=32, seed=3)
     assert np.array_equal(few, images[:70])
     assert all(np.array_equal(of_few[k], columns[k][:70]) for k in columns)
-    assert not np.array_equal(vehicles(70, size=32, seed=4)[0], few)
+    assert not np.array_equal(make_vehicles(70, size=32, seed=4)[0], few)
 
 
 def test_the_interface(drawn):
@@ -161,13 +161,15 @@ def test_edges_are_anti_aliased():
 
 @pytest.mark.parametrize("size", [8, 50, 96])
 def test_any_size(size):
-    images, _, _ = vehicles(3, size=size)
+    images, _, _ = make_vehicles(3, size=size)
     assert images.shape == (3, 1, size, size)
     assert images.std() > 20
 
 
 def test_errors_say_what_to_give():
     with pytest.raises(Error, match=r"7x7 pixels shows nothing; give a size of at least 8\."):
-        vehicles(1, size=7)
-    with pytest.raises(Error, match=r"asked for 0 images; give n of at least 1\."):
-        vehicles(0)
+        make_vehicles(1, size=7)
+    with pytest.raises(
+        Error, match=r"^0 images of vehicles were requested; give n of at least 1\."
+    ):
+        make_vehicles(0)

@@ -78,7 +78,9 @@ def test_each_choice_is_the_engines_own_with_its_reason(monkeypatch, tmp_path):
     monkeypatch.setenv("LATENTIA_MALLOPT", "0")
     assert environment.describe_memory() == "the system's default: LATENTIA_MALLOPT=0"
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert environment.describe_threads().startswith(f"{torch.get_num_threads()}: OMP_NUM_THREADS=1, of ")
+    assert environment.describe_threads().startswith(
+        f"{torch.get_num_threads()}: OMP_NUM_THREADS=1, of "
+    )
     monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path / "not" / "yet"))
     assert environment.describe_cache().startswith(f"{tmp_path / 'not' / 'yet'}, ")
 

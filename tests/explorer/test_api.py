@@ -20,6 +20,7 @@ from latentia.explorer import summary
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
 from latentia.latents.traversal import interval_probabilities, mixture_quantiles
+from latentia.runs.folder import RunFolder
 
 JSON = {"content-type": "application/json"}
 
@@ -104,13 +105,13 @@ def test_an_image_is_encoded_and_decoded_to_its_reconstruction(served, place):
 
 
 def test_neighbours_are_the_nearest_posterior_means(served, place):
-    found = asked(served("vae"), "nearest", image={"index": 7}, n_images=5)["near"]
+    found = asked(served("vae"), "nearest", image={"index": 7}, n=5)["near"]
     model = latentia.load(place / "vae")
     images = torch.from_numpy(np.load(place / "order.npy")[:, None] / np.float32(255))
     mean = model.encode(images).mean
     distance = (mean - mean[7]).norm(dim=1)
     assert [each["index"] for each in found] == distance.argsort()[1:6].tolist()
-    keys = latentia.Run.open(place / "vae").images().split("all").keys
+    keys = RunFolder.open(place / "vae").images().split("all").keys
     assert [each["name"] for each in found] == [keys[each["index"]] for each in found]
     for each in found:
         assert each["distance"] == pytest.approx(float(distance[each["index"]]), abs=1e-4)
@@ -217,7 +218,7 @@ def test_without_its_images_sliders_and_samples_work_and_the_rest_says_why(serve
     assert len(run["dims"]) == 4
     assert not run["ranged"]
     asked(client, "decode", latents=[[0, 0, 0, 0]])
-    asked(client, "sample", n_images=2)
+    asked(client, "sample", n=2)
     asked(client, "encode", image=file())
     for path, body in (
         ("map", {}), ("nearest", {"image": file()}), ("encode", {"image": {"index": 0}}),
@@ -276,10 +277,10 @@ def test_runs_are_described_beside_the_loop_and_whatever_is_turned_meanwhile(
     run.cache.clear()
 
     def turned(*given):
-        run.trained = run.shown = None
+        run.train_latents = run.map_latents = None
         return mixture_quantiles(*given)
 
-    monkeypatch.setattr(about, "quantiles", turned)
+    monkeypatch.setattr(summary, "mixture_quantiles", turned)
     assert summary.describe_dimensions(run) == whole
 
     def apart(run):
@@ -287,7 +288,7 @@ def test_runs_are_described_beside_the_loop_and_whatever_is_turned_meanwhile(
             asyncio.get_running_loop()
         return {}
 
-    monkeypatch.setattr("latentia.explorer.routes.described", apart)
+    monkeypatch.setattr("latentia.explorer.routes.describe_run", apart)
     assert served("vae", read=False).get("/api/runs").json()["runs"] == [{}]
 
 
@@ -301,12 +302,12 @@ def test_latents_that_are_maps_are_explored_as_vectors_are(served, place):
     found = asked(client, "encode", image={"index": 7})
     again = asked(client, "decode", latents=[found["latents"]])["images"]
     assert again[0] == asked(client, "reconstruct", image={"index": 7})["images"][1]
-    assert len(asked(client, "sample", n_images=3)["images"]) == 3
+    assert len(asked(client, "sample", n=3)["images"]) == 3
 
 
 def test_a_gan_only_samples_and_says_so(served):
     client = served("gan")
-    asked(client, "sample", n_images=2)
+    asked(client, "sample", n=2)
     for path, body in (
         ("decode", {"latents": [[0, 0, 0]]}), ("encode", {"image": file()}), ("map", {}),
         ("walk", {"images": [file(), file()]}),

@@ -10,6 +10,7 @@ import torch
 import latentia
 from latentia.cli.main import main
 from latentia.export.diffusers import export_run
+from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_tensors, write_tensors
 
 AutoencoderKL = pytest.importorskip("diffusers").AutoencoderKL
@@ -27,7 +28,7 @@ def made(tmp_path_factory):
         "image_autoencoder", data=data, run=folder / "run", factor=4, size=None, layers=2,
         lr=0.01, adversary_from=0.1, **TOY,
     )  # fmt: skip
-    run = latentia.RunFolder.open(folder / "run")
+    run = RunFolder.open(folder / "run")
     tensors, about = read_tensors(run.weights)
     tensors["encoder.quant_conv.weight"] *= 20  # so few steps leave every latent near N(0, 1)
     write_tensors(run.weights, tensors, about)
@@ -37,7 +38,7 @@ def made(tmp_path_factory):
 
 def test_latents_and_reconstructions_are_the_runs(made):
     ours, theirs = latentia.load(made / "run"), AutoencoderKL.from_pretrained(made / "kl")
-    images = latentia.RunFolder.open(made / "run").split("test").get_batch(slice(0, 4)).image
+    images = RunFolder.open(made / "run").split("test").get_batch(slice(0, 4)).image
     with torch.no_grad():
         said, posterior = theirs.encode(2 * images - 1).latent_dist, ours.encode(images)
         torch.testing.assert_close(said.mean, posterior.mean, atol=1e-5, rtol=0)
@@ -57,7 +58,7 @@ def test_every_tensor_and_setting_is_taken(made):
 
 def test_the_scaling_factor_brings_draws_of_the_training_images_to_one(made):
     theirs = AutoencoderKL.from_pretrained(made / "kl")
-    images = latentia.RunFolder.open(made / "run").split("train").get_batch(slice(None)).image
+    images = RunFolder.open(made / "run").split("train").get_batch(slice(None)).image
     with torch.no_grad():
         said = theirs.encode(2 * images - 1).latent_dist
         draw = torch.Generator().manual_seed(0)
@@ -89,7 +90,7 @@ def test_mistakes(made, tmp_path):
     vae = tmp_path / "vae"
     latentia.train("conv_vae", data=torch.rand(20, 1, 8, 8), run=vae, latent=2, epochs=1)
     with pytest.raises(latentia.Error) as caught:
-        export_run(latentia.RunFolder.open(vae), tmp_path / "kl")
+        export_run(RunFolder.open(vae), tmp_path / "kl")
     assert str(caught.value) == (
         f"{vae} is a run of conv_vae, whose networks diffusers does not know; give a run of "
         "`latentia train image_autoencoder`."
@@ -98,7 +99,7 @@ def test_mistakes(made, tmp_path):
     about = json.loads((tmp_path / "run" / "run.json").read_text())
     about["images"]["source"] = "/nowhere/toy.npy"
     (tmp_path / "run" / "run.json").write_text(json.dumps(about))
-    lost = latentia.RunFolder.open(tmp_path / "run")
+    lost = RunFolder.open(tmp_path / "run")
     with pytest.raises(latentia.Error, match="cannot be found here; give them, or others, with"):
         export_run(lost, tmp_path / "kl")
     assert not (tmp_path / "kl").exists()
@@ -114,4 +115,4 @@ def test_a_run_of_many_betas_is_refused_rather_than_written_wrong(tmp_path):
         modifiers={"multirate": {"multirate": "0.1:4"}},
     )  # fmt: skip
     with pytest.raises(latentia.Error, match="whose networks diffusers does not know"):
-        export_run(latentia.RunFolder.open(tmp_path / "run"), tmp_path / "out", data)
+        export_run(RunFolder.open(tmp_path / "run"), tmp_path / "out", data)

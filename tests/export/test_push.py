@@ -103,7 +103,7 @@ def test_the_card_is_made_of_the_run(made, hub):
     value, spread = found["nelbo_nats"], 1.96 * found["standard_error"]["nelbo_nats"]
     between = f"{value - spread:,.5g} to {value + spread:,.5g}"
     assert f"| nelbo_nats | {value:,.5g} nats | {between} | 4 | test |  |" in rest
-    assert "The doctor (`latentia doctor`): vae: it " in rest
+    assert "The doctor (`latentia doctor`): vae can be used with reservations: " in rest
     assert "WARNING few steps: " in rest
     assert f'latentia.load("hub:{NAME}")' in rest
     assert "![samples](pictures/samples.png)" in rest

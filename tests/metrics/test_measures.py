@@ -20,6 +20,7 @@ from latentia.metrics.result import make_mean_result
 from latentia.metrics.sharpness import high_frequency_energy
 from latentia.models.vae import VAE
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
+from latentia.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def run(tmp_path_factory):
     images = torch.rand(120, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     path = tmp_path_factory.mktemp("measured") / "run"
     latentia.train("mnist_mlp_vae", data=images, run=path, hidden=8, latent=3, epochs=1, batch=16)
-    return latentia.RunFolder.open(path), images
+    return RunFolder.open(path), images
 
 
 def evaluation(run, **more):
@@ -89,7 +90,7 @@ def test_distances_compare_equals_and_a_perfect_model_is_at_no_distance(run, mon
 def test_small_images_have_no_structural_similarity(tmp_path):
     images, path = torch.rand(30, 1, 10, 12), tmp_path / "r"
     latentia.train("conv_vae", data=images, run=path, latent=2, epochs=1, batch=8)
-    figures = METRICS["image"].measure(evaluation((latentia.RunFolder.open(path), images)))
+    figures = METRICS["image"].measure(evaluation((RunFolder.open(path), images)))
     assert {figure.name for figure in figures} == {"mse", "psnr_db", "sharpness"}
 
 

@@ -18,7 +18,8 @@ from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
 from latentia.nets.generator import DCGenerator, ResidualGenerator
-from latentia.nets.initialization import init_glorot
+from latentia.nets.initialization import init_glorot, init_he
+from latentia.nets.vaegan import BATCH_STATISTICS_NORM
 from latentia.training.optimizers import Adam
 from latentia.training.step import PlayerStep
 
@@ -51,7 +52,7 @@ def vaegan(gradient_ratio: float | None = 0.5):
     torch.manual_seed(0)
     return VAEGAN(
         *published_vae(),
-        Critic(SHAPE, (4, 8), norm=OF_THE_BATCH),
+        Critic(SHAPE, (4, 8), norm=BATCH_STATISTICS_NORM),
         PublishedObjective(None if gradient_ratio is None else constant(gradient_ratio)),
         constant(0.3),
     )
@@ -77,7 +78,7 @@ def paired(critic=None, reconstruction_weight=1.0, **parameters):
     torch.manual_seed(0)
     return VAEGAN(
         *published_vae(),
-        critic or he(Critic(SHAPE, (4, 8)), 0.2),
+        critic or init_he(Critic(SHAPE, (4, 8)), 0.2),
         RelativisticObjective(
             constant(0.5), constant(0.5), reconstruction_weight, gamma=0.1, **parameters
         ),

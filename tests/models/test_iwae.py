@@ -113,37 +113,37 @@ def test_binary_images_have_the_grey_mean_and_an_address():
     model = toy(binary=True).train()
     grey = torch.tensor([0.0, 0.1, 0.5, 1.0]).view(1, 1, 4, 1).expand(4000, *SHAPE)
     some, when = Batch(grey, {}), moment(n=4000)
-    seen = model.observed(some, when)
+    seen = model.observe(some, when)
     assert set(seen.unique().tolist()) == {0.0, 1.0}
     share, sure = seen.mean((0, 1, 3)), grey[0, 0, :, 0]
     spread = (sure * (1 - sure) / (3 * 4000)).sqrt()
     assert ((share - sure).abs() <= 4 * spread).all()
-    assert torch.equal(seen, model.observed(some, when))
-    assert not torch.equal(seen, model.observed(some, moment(1, n=4000)))
-    assert not torch.equal(seen, model.observed(some, moment(n=4000, seed=1)))
+    assert torch.equal(seen, model.observe(some, when))
+    assert not torch.equal(seen, model.observe(some, moment(1, n=4000)))
+    assert not torch.equal(seen, model.observe(some, moment(n=4000, seed=1)))
 
 
 def test_in_evaluation_images_are_drawn_once_whatever_the_seed():
     model = toy(k=1, binary=True).eval()
-    first = model.observed(batch(), moment(seed=0))
-    assert torch.equal(first, model.observed(batch(), moment(seed=7)))
-    assert not torch.equal(first, model.observed(batch(), moment(1)))
-    assert not torch.equal(first, model.train().observed(batch(), moment()))
-    assert "once" in model.facts()["binarised"]
+    first = model.observe(batch(), moment(seed=0))
+    assert torch.equal(first, model.observe(batch(), moment(seed=7)))
+    assert not torch.equal(first, model.observe(batch(), moment(1)))
+    assert not torch.equal(first, model.train().observe(batch(), moment()))
+    assert "once" in model.metadata()["binarised"]
     plain = toy()
-    assert torch.equal(plain.observed(batch(), moment()), batch().image)
-    assert plain.facts() == {}
+    assert torch.equal(plain.observe(batch(), moment()), batch().image)
+    assert plain.metadata() == {}
 
 
 def test_the_terms_are_those_of_what_is_observed():
     for k in (1, 5):
         model = toy(k=k, binary=True).train()
-        seen = Batch(model.observed(batch(), moment()), {})
+        seen = Batch(model.observe(batch(), moment()), {})
         drawn, given = model.terms(batch(), moment()), toy(k=k).train().terms(seen, moment())
         for term in given:
             assert torch.equal(drawn[term][1], given[term][1]), term
         model.eval()
-        seen = Batch(model.observed(batch(), moment()), {})
+        seen = Batch(model.observe(batch(), moment()), {})
         drawn, given = model.score(batch(), moment()), toy(k=k).eval().score(seen, moment())
         assert drawn.keys() == given.keys()
         for term in given:

@@ -57,33 +57,35 @@ def when(step=0, n=6, first_row=0, everything=None):
 def test_latents_are_in_units_of_the_aggregate_posterior():
     """Trap 18: against many draws of every image's posterior."""
     model, images = prior(), batch(40)
-    columns = model.prepare([batch(40)])
+    columns = model.setup([batch(40)])
     posterior = model.autoencoder.encode(images.image)
     eps = torch.randn(20_000, 40, D, generator=torch.Generator().manual_seed(0)).double()
     draws = (posterior.mean + posterior.sd * eps).flatten(0, 1)
     torch.testing.assert_close(model.latent_mean, draws.mean(0), atol=0.01, rtol=0.01)
     torch.testing.assert_close(model.latent_sd, draws.std(0), atol=0.01, rtol=0.01)
-    told = model.facts()["latents"]
+    told = model.metadata()["latents"]
     assert told["mean"] == pytest.approx(model.latent_mean.tolist(), abs=ROUNDED)
     assert told["sd"] == pytest.approx(model.latent_sd.tolist(), abs=ROUNDED)
     # the columns stand for the encoder: the same error with and without them
     beside = Batch(images.image, {**images.columns, **columns})
     with torch.no_grad():
-        errors = [model.error(b, when(n=40), "train", 0.1) for b in (images, beside)]
+        errors = [
+            model.sample_denoising_error(b, when(n=40), "train", 0.1)[1] for b in (images, beside)
+        ]
     torch.testing.assert_close(*errors)
 
 
 def test_the_denoiser_sees_those_units_and_the_decoder_its_own():
     model, n = prior(), 4000
     images = batch(n)
-    model.prepare([images])
-    z = model.draw(model.posterior(images), when(n=n), "train")
+    model.setup([images])
+    z = model.sample_latents(model.encode_batch(images), when(n=n), "train")
     torch.testing.assert_close(z.mean(0), torch.zeros(D).double(), atol=0.05, rtol=0)
     torch.testing.assert_close(z.std(0), torch.ones(D).double(), atol=0.03, rtol=0)
     for parameter in model.denoiser.parameters():  # a velocity of 0: noise stays where it is
         torch.nn.init.zeros_(parameter)
     drawn = sample_normal_rows(3, (D,), seed=5, purpose="prior").double()
-    for latents in model.trajectory(3, seed=5, sampling=SamplingOptions("heun", steps=3)):
+    for latents in model.sample_trajectory(3, seed=5, sampling=SamplingOptions("heun", steps=3)):
         torch.testing.assert_close(latents, drawn * model.latent_sd + model.latent_mean)
 
 
@@ -100,35 +102,37 @@ def test_a_condition_is_dropped_image_by_image():
     """Trap 20. Another label changes a kept row's error, no dropped row's and no other row's."""
     model, n = prior(), 64
     images = batch(n)
-    errors = model.error(images, when(n=n), "train", 0.5)
+    errors = model.sample_denoising_error(images, when(n=n), "train", 0.5)[1]
     others = Batch(images.image, {"label": (images.columns["label"] + 1) % CLASSES})
-    kept = moved(model.error(others, when(n=n), "train", 0.5), errors)
+    kept = moved(model.sample_denoising_error(others, when(n=n), "train", 0.5)[1], errors)
     assert 0.3 < kept.double().mean() < 0.7
     one = images.columns["label"].clone()
     row = int(kept.nonzero()[0])
     one[row] = (one[row] + 1) % CLASSES
-    alone = model.error(Batch(images.image, {"label": one}), when(n=n), "train", 0.5)
+    alone = model.sample_denoising_error(
+        Batch(images.image, {"label": one}), when(n=n), "train", 0.5
+    )[1]
     assert moved(alone, errors).nonzero().flatten().tolist() == [row]
 
 
 def test_a_rows_error_does_not_depend_on_how_many_processes_share_the_batch():
     model, images = prior(), batch(8)
-    whole = model.error(images, when(n=8), "train", 0.5)
+    whole = model.sample_denoising_error(images, when(n=8), "train", 0.5)[1]
     half = Batch(images.image[4:], {"label": images.columns["label"][4:]})
-    part = model.error(half, when(n=4, first_row=4, everything=8), "train", 0.5)
+    part = model.sample_denoising_error(half, when(n=4, first_row=4, everything=8), "train", 0.5)[1]
     torch.testing.assert_close(part, whole[4:])
 
 
 def test_times_of_a_batch_are_one_in_each_stratum():
     model, n = prior(), 16
-    t, _ = model.timed_error(batch(n), when(n=n))
+    t, _ = model.sample_denoising_error(batch(n), when(n=n))
     assert sorted((t * n).ceil().long().tolist()) == list(range(1, n + 1))
 
 
 def test_times_do_not_follow_the_order_of_the_images():
     """In a sorted folder a class would else have early times only."""
     model, n = prior(), 400
-    t, _ = model.timed_error(batch(n), when(n=n))
+    t, _ = model.sample_denoising_error(batch(n), when(n=n))
     rank = torch.stack([t, torch.arange(n).double()]).corrcoef()[0, 1]
     assert rank.abs() < 4 / n**0.5
 
@@ -137,8 +141,8 @@ def test_times_do_not_follow_the_order_of_the_images():
 def test_the_error_is_that_of_the_definition(path):
     """By hand, at the times and with the noise of its addresses."""
     model, images = prior(path()), batch()
-    t, error = model.timed_error(images, when())
-    z = model.draw(model.posterior(images), when(), "score")
+    t, error = model.sample_denoising_error(images, when())
+    z = model.sample_latents(model.encode_batch(images), when(), "score")
     eps = noise(when(), "score/noise", (D,), z)
     at = model.path.coefficients(t[:, None])
     told = model.condition(images.columns["label"])
@@ -167,7 +171,7 @@ def test_guidance_1_is_the_conditional_model_and_0_the_free_one():
         g: model.sample(3, cond=cond, sampling=SamplingOptions("euler", 3, g)) for g in (0, 1, 3)
     }
     assert encoded == [3] * 3, "a condition is encoded once a trajectory, not at every step"
-    by_label, free = model.condition(cond), model.condition.nothing(3)
+    by_label, free = model.condition(cond), model.condition.empty_vectors(3)
     told = [free] * 3 + [by_label] * 3 + [torch.cat([by_label, free])] * 3
     torch.testing.assert_close(asked, told)
     free = model.sample(3, cond=(cond + 1) % CLASSES, sampling=SamplingOptions("euler", 3, 0))
@@ -177,8 +181,8 @@ def test_guidance_1_is_the_conditional_model_and_0_the_free_one():
 
 def test_without_a_condition_labels_come_as_often_as_in_training():
     model = prior().float()
-    model.prepare([Batch(batch(10).image.float(), {"label": torch.tensor([0] * 7 + [2] * 3)})])
-    drawn = torch.bincount(model.asked(20_000, 0, None), minlength=CLASSES) / 20_000
+    model.setup([Batch(batch(10).image.float(), {"label": torch.tensor([0] * 7 + [2] * 3)})])
+    drawn = torch.bincount(model.resolve_condition(20_000, 0, None), minlength=CLASSES) / 20_000
     torch.testing.assert_close(drawn, torch.tensor([0.7, 0, 0.3, 0]), atol=0.01, rtol=0)
 
 
@@ -187,16 +191,19 @@ def test_clusters_are_groups_of_latents_and_guide_in_a_labels_place():
     model = prior(clusters=2)
     kinds = torch.tensor([0] * 30 + [1] * 10)
     images = Batch(0.05 * batch(40).image + 0.9 * kinds[:, None, None, None], {})
-    columns = model.prepare([images])
+    columns = model.setup([images])
     found = columns[CLUSTER_COLUMN]
     assert ((found == found[0]) == (kinds == 0)).all()
     assert sorted(model.shares.tolist()) == [0.25, 0.75]
     assert model.shares[found[0]] == 0.75
     held_out, beside = (
-        model.error(Batch(images.image, c), when(n=40), "s", 0) for c in ({}, columns)
+        model.sample_denoising_error(Batch(images.image, c), when(n=40), "s", 0)[1]
+        for c in ({}, columns)
     )
     torch.testing.assert_close(held_out, beside)
-    others = model.error(Batch(images.image, columns | {CLUSTER: 1 - found}), when(n=40), "s", 0)
+    others = model.sample_denoising_error(
+        Batch(images.image, columns | {CLUSTER_COLUMN: 1 - found}), when(n=40), "s", 0
+    )[1]
     assert moved(others, beside).all()
 
 
@@ -228,7 +235,7 @@ def test_latents_that_are_maps_have_a_prior_too():
     denoiser = ConvDenoiser(Halving.latent_shape, width=16, channels=8, depth=2)
     model = LatentDiffusion(vae, denoiser, LinearPath())
     images = Batch(torch.rand(10, 1, 4, 6), {})
-    columns = model.prepare([images])
+    columns = model.setup([images])
     assert model.latent_sd.shape == (2, 2, 3)
     assert columns[MEAN_COLUMN].shape == (10, 2, 2, 3)
     beside = Batch(images.image, columns)
@@ -258,14 +265,16 @@ def test_a_density_is_learned(path):
         rows = torch.randint(n, (size,), generator=draw)
         columns = {MEAN_COLUMN: z[rows], LOGVAR_COLUMN: torch.full((size, 2), -math.inf)}
         moment = StepContext(step, steps, 0, n, 0, size)
-        loss = model.error(Batch(torch.zeros(size, *SHAPE), columns), moment, "train", 0.0).mean()
+        loss = model.sample_denoising_error(
+            Batch(torch.zeros(size, *SHAPE), columns), moment, "train", 0.0
+        ).mean()
         adam.zero_grad()
         loss.backward()
         adam.step()
         rate.step()
     count = 4000
     with torch.no_grad():
-        *_, drawn = model.trajectory(count, sampling=SamplingOptions("heun", 128))
+        *_, drawn = model.sample_trajectory(count, sampling=SamplingOptions("heun", 128))
     right = drawn[:, 0] > 0
     share = right.double().mean().item()
     assert share == pytest.approx(0.3, abs=3 * (0.3 * 0.7 / count) ** 0.5)

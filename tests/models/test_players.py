@@ -113,12 +113,12 @@ def test_samples_are_functions_of_their_latent_and_leave_the_model_untouched(nam
 @ALL
 def test_gauges_are_in_the_state_and_shares_are_shares(name):
     model, images = MODELS[name]().train(), batch(dtype=torch.float32)
-    assert model.gauges() == {}
+    assert model.monitors() == {}
     for step in range(3):
         engine_step(model, images, moment(step))
-    gauges = model.gauges()
+    gauges = model.monitors()
     assert all(0 <= gauges[k] <= 1 for k in gauges if k.startswith("accuracy"))
     assert any(k.startswith("gradient") for k in gauges)
     other = MODELS[name]()
     other.load_state_dict(model.state_dict())
-    assert other.gauges() == gauges
+    assert other.monitors() == gauges

@@ -27,7 +27,7 @@ def labelled(n=8, seed=0):
 
 def taught(dims=2, weight=0.5):
     supervision = Supervision(COLUMNS, dims, weight).double()
-    supervision.measure([labelled(8, 1), labelled(5, 2)])
+    supervision.measure_labels([labelled(8, 1), labelled(5, 2)])
     with torch.no_grad():
         for parameter in supervision.parameters():
             parameter.normal_(generator=torch.Generator().manual_seed(3))
@@ -58,7 +58,7 @@ def test_heads_begin_at_ignorance_and_pull_from_the_first_step():
     """A head and a latent that both start at 0 stay there, however long they learn."""
     supervision = Supervision(COLUMNS, 2)
     batch = labelled()
-    supervision.measure([batch])
+    supervision.measure_labels([batch])
     mean = torch.zeros(8, 4, requires_grad=True)
     terms = supervision(mean, batch)
     for _, value in terms.values():
@@ -89,7 +89,7 @@ def test_heads_belong_to_the_vae_and_scores_do_not_know_of_them(make):
     model, batch, moment = make().float().train(), labelled(), StepContext(3, 10, 0, 100, 0, 8)
     before = set(model.state_dict())
     model.supervision = Supervision(COLUMNS, 2)
-    assert model.prepare([labelled(seed=1)]) == {}
+    assert model.setup([labelled(seed=1)]) == {}
     shared = model.shared(batch, moment)
     terms = model.players()["vae"].terms(batch, moment, shared)
     assert {"distortion", "rate", "label body", "label year.made"} <= set(terms)
@@ -111,4 +111,4 @@ def test_a_column_that_cannot_be_learned_is_named(value):
     batch.columns["year.made"][:] = 1980.0
     batch.columns["year.made"][3] = value
     with pytest.raises(Error, match=r"--supervise year\.made cannot be learned: .* holds NaN"):
-        Supervision(COLUMNS, 2).measure([batch])
+        Supervision(COLUMNS, 2).measure_labels([batch])

@@ -50,7 +50,7 @@ def test_with_the_critic_at_zero_the_vae_learns_as_a_plain_vae(gradient_ratio):
     before = weights(model.players()["vae"])
     engine_step(model, images, moment(3))
     after = weights(model.players()["vae"])
-    assert model.gauges()["gradient of adversarial"].isfinite()
+    assert model.monitors()["gradient of adversarial"].isfinite()
     for key, update in alone.items():
         torch.testing.assert_close(after[key] - before[key], update, atol=1e-12, rtol=0)
 
@@ -66,12 +66,12 @@ def test_before_the_adversary_joins_the_vae_is_a_plain_one_and_the_critic_rests(
     for key, update in alone.items():
         torch.testing.assert_close(now["vae"][key] - before["vae"][key], update, atol=1e-12, rtol=0)
     assert all(torch.equal(now["critic"][k], v) for k, v in before["critic"].items())
-    assert not model.gauges()
+    assert not model.monitors()
     engine_step(model, images, moment(5))
     assert not torch.equal(
         now["critic"]["logit.weight"], weights(model.players()["critic"])["logit.weight"]
     )
-    assert set(model.gauges()) == set(NAMES)
+    assert set(model.monitors()) == set(NAMES)
 
 
 def test_the_adversary_turns_the_decoder_by_the_stated_angle_and_published_by_almost_none():
@@ -153,7 +153,7 @@ def test_features_have_their_own_ratio_and_the_gradient_of_one_pass():
         norms[key] = terms[key][0] * found.norm()
     assert norms["adversarial"] / norms["distortion"] == pytest.approx(0.5, rel=1e-6)
     assert norms["features"] / norms["distortion"] == pytest.approx(0.25, rel=1e-6)
-    assert set(model.gauges()) >= {"gradient of features", "gradient of adversarial"}
+    assert set(model.monitors()) >= {"gradient of features", "gradient of adversarial"}
 
 
 def test_published_is_one_over_the_batch_per_image():
@@ -270,7 +270,7 @@ def test_samples_of_no_weight_are_looked_at_and_change_nothing():
     for step in range(LAZY_INTERVAL + 1):
         for each in (model, blind):
             engine_step(each, images, moment(step))
-    found, blind_found = model.gauges(), blind.gauges()
+    found, blind_found = model.monitors(), blind.monitors()
     assert set(found) - set(blind_found) == {"accuracy sample", "spread of samples"}
     for key, value in blind.state_dict().items():
         if not key.startswith("meter"):

@@ -77,10 +77,10 @@ def test_four_steps_from_start_to_report(name, tmp_path, knobs, monkeypatch):
 
 @pytest.mark.parametrize("name", recipes.list_recipes())
 def test_a_recipe_says_what_it_is_and_every_knob_has_meaning_and_default(name):
-    card = recipes.card(name)
+    card = recipes.read_card(name)
     assert card.summary
     function = recipes.find_recipe(name)
-    assert card.data or "autoencoder" in inspect.signature(function).parameters
+    assert card.default_data or "autoencoder" in inspect.signature(function).parameters
     hints = typing.get_type_hints(function, include_extras=True)
     for knob, parameter in inspect.signature(function).parameters.items():
         assert parameter.default is not inspect.Parameter.empty, knob
@@ -136,7 +136,7 @@ def test_a_run_on_recorded_pairs_is_written_and_opened_again(tmp_path):
 def test_the_speed_run_starts_at_the_mean_image():
     plan = mnist_fast("digits")
     train = plan.images.split("train")
-    plan.model.prepare(train.batches(100))
+    plan.model.setup(train.iterate_batches(100))
     with torch.no_grad():
         plan.model.decoder.layers[-1].weight.zero_()
     plan.model.eval()

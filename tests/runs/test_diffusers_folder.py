@@ -59,7 +59,7 @@ def test_latents_and_images_are_those_of_diffusers_in_its_scaled_units(name, tmp
     theirs = kl(tmp_path / "kl", **VARIANTS[name]).double()  # float32 would leave 5e-6 of order
     scale, shift = theirs.config.scaling_factor, theirs.config.shift_factor or 0.0
     images = torch.rand(4, theirs.config.in_channels, 16, 24)
-    ours = adopt(tmp_path / "kl", images, None, Options())[0].model().double()
+    ours = open_diffusers_folder(tmp_path / "kl", images, None, Options())[0].model().double()
     images = images.double()
     with torch.no_grad():
         said = theirs.encode(2 * images - 1).latent_dist

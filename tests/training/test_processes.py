@@ -91,7 +91,8 @@ def test_a_shell_of_srun_and_empty_values_are_one_process(monkeypatch):
 @pytest.mark.parametrize("words", [["--num_processes", "3"], ["--num_processes=3"]])
 def test_what_accelerate_was_told_is_read_from_its_words(tmp_path, words):
     """It starts one process on a CPU; here a script of its name stands in for it."""
-    code = "import sys; from latentia.training.launch import count_requested_processes as n; sys.exit(n())"
+    code = "import sys; from latentia.training import launch; "
+    code += "sys.exit(launch.count_requested_processes())"
     script = tmp_path / "accelerate"
     call = f"subprocess.call([sys.executable, '-c', {code!r}])"
     script.write_text(f"import subprocess, sys; sys.exit({call})")

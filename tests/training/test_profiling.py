@@ -47,11 +47,10 @@ def test_the_profilers_library_is_silent(array_file, tmp_path):
     """On the command line, which may set a variable of the process."""
     words = ["train", "mnist_mlp_vae", "--data", array_file, "--run", tmp_path / "r", "--profile"]
     words += [f"--{name}={value}" for name, value in KNOBS.items()]
-    done = subprocess.run(
-        [sys.executable, "-m", "latentia", *words], capture_output=True, text=True
-    )
-    assert done.returncode == 0
-    assert [line.split(":")[0] for line in done.stderr.splitlines()] == [array_file]
+    command = [sys.executable, "-m", "latentia", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # the images, and a note on their size
+    assert {line.split(":")[0] for line in done.stderr.splitlines()} == {array_file}
 
 
 def test_a_trace_that_is_not_whole_is_noticed(array_file, tmp_path, monkeypatch):
@@ -102,7 +101,8 @@ def test_a_trace_that_cannot_be_written_is_a_mistake_to_put_right(
         run_of(array_file, tmp_path / "r", profile=True)
     assert str(caught.value) == (
         f"{tmp_path / 'r' / 'trace.json'} cannot be written ([Errno 28] No space left on device); "
-        f"the run is as it was saved last: free some disk space, then latentia resume {tmp_path / 'r'}."
+        "the run is as it was saved last: free some disk space, then latentia resume "
+        f"{tmp_path / 'r'}."
     )
 
 

@@ -36,7 +36,7 @@ def write_latents(
     with init_distributed():
         opened = OpenedRun(inputs)
         run, model = opened.folder, opened.autoencoder
-        table = Labels(labels, _split_names(columns), "blank")
+        table = Labels(labels, _split_names(columns), "nan")
         images = rank0_first(lambda: run.images(inputs.data))
         part = rank0_first(lambda: run.split(inputs.split, images, default="all", labels=table))
         if part.note and not distributed.rank():
@@ -57,7 +57,7 @@ def report_associations(
 ) -> None:
     opened = OpenedRun(inputs, ".png", ".svg")
     model = opened.autoencoder
-    part = opened.load_split(labels=Labels(labels, _split_names(columns), "left out"))
+    part = opened.load_split(labels=Labels(labels, _split_names(columns), "drop"))
     if part.note:
         print(part.note, file=sys.stderr)
     values = {name: column.numpy() for name, column in part.columns.items()}

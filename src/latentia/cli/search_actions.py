@@ -17,7 +17,7 @@ from latentia.metrics.rate_distortion import find_knee, pareto_front
 from latentia.report.grids import save
 from latentia.report.latent_figures import render_figure
 from latentia.report.rate_distortion_figures import draw_sweep
-from latentia.sweep.beta_choice import ImageSelection, choose_beta, find_candidates
+from latentia.sweep.beta_choice import choose_beta, find_candidates
 from latentia.sweep.study import Setting, Sweep
 from latentia.training.device import keep_freed_memory
 
@@ -37,10 +37,9 @@ def choose_and_print(
     require_at_least("-n", options["n"], 2)
     pairs = find_candidates(inputs.run, points)
     label = purpose.partition(":")[2]  # gaps in other columns leave no image out
-    table = Labels(labels, [label] if label else None, "left out") if labels else SOURCE_LABELS
-    selection = ImageSelection(inputs.data, inputs.split, table, options["n"])
-    rest = {key: options[key] for key in ("features", "tolerance", "seed")}
-    choice = choose_beta(pairs, purpose, selection, **rest)
+    table = Labels(labels, [label] if label else None, "drop") if labels else SOURCE_LABELS
+    where = {"data": inputs.data, "split": inputs.split, "labels": table}
+    choice = choose_beta(pairs, purpose, **where, **options)
     runs = [run for _, run in pairs]
     best = runs[choice.candidates.index(choice.chosen)]
     if best.beta is not None:  # a run of many betas

@@ -8,7 +8,7 @@ MAX_CLASSES = 20  # a column of more distinct integers without class names is a 
 
 
 def infer_column_type(values: np.ndarray, class_names: Sequence[str] | None) -> str:
-    """Return "class" or "number"."""
+    """Return "class" for named classes or few integers, else "number"."""
     has_few_integers = values.dtype.kind in "iub" and len(np.unique(values)) <= MAX_CLASSES
     return "class" if class_names or has_few_integers else "number"
 

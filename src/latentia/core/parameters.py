@@ -28,14 +28,14 @@ def validate_parameters(owner: str, function: Callable, arguments: Mapping[str, 
             raise Error(format_unknown_parameter(owner, name, names))
         hint, option = hints.get(name, Any), name.replace("_", "-")
         if not _matches_type(hint, value):
-            allowed = " or ".join(describe_types(hint))
-            raise Error(f"--{option} is {value!r}; it must be {allowed}.")
+            requirement = " or ".join(describe_types(hint))
+            raise Error(f"--{option} is {value!r}; it must be {requirement}.")
         if not _is_number(value):
             continue
         bounds = _collect_bounds(hint)
         if not math.isfinite(value) or not all(_satisfies_bound(b, value) for b in bounds):
-            allowed = " and ".join(BOUNDS[type(b)].format(_get_limit(b)) for b in bounds)
-            raise Error(f"--{option} is {value}; it must be {allowed or 'a finite number'}.")
+            requirement = " and ".join(BOUNDS[type(b)].format(_get_limit(b)) for b in bounds)
+            raise Error(f"--{option} is {value}; it must be {requirement or 'a finite number'}.")
 
 
 def format_unknown_parameter(owner: str, name: str, names: Iterable[str]) -> str:

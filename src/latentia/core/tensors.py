@@ -42,13 +42,13 @@ def check_tensor(tensor: Any, shape: Sequence[int], name: str) -> None:
     """
     if torch.compiler.is_compiling():  # the values are unknown in an exported graph
         return
-    expected = f"a float tensor (n, {', '.join(map(str, shape))})"
+    rule = f"a float tensor (n, {', '.join(map(str, shape))})"
     advice = f"see model.{'preprocess' if name == 'images' else 'encode'}"
     if not isinstance(tensor, Tensor):
-        raise Error(f"The {name} are a {type(tensor).__name__}; they must be {expected}: {advice}.")
+        raise Error(f"The {name} are a {type(tensor).__name__}; they must be {rule}: {advice}.")
     if tuple(tensor.shape[1:]) != tuple(shape) or not tensor.is_floating_point():
         actual = f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
-        raise Error(f"The {name} are {actual}; they must be {expected}: {advice}.")
+        raise Error(f"The {name} are {actual}; they must be {rule}: {advice}.")
     if name == "images" and len(tensor):
         low, high = tensor.aminmax()
         if not (low >= 0 and high <= 1):  # NaN is neither

@@ -1,4 +1,4 @@
-"""Images: what `--data` means, read once, split by seed, indexed by whole batches."""
+"""Image data sets: open a source, split it by seed, read batches in [0, 1]."""
 
 from latentia.data.dataset import Images, open_images
 from latentia.data.sources.registry import Source

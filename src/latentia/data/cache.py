@@ -1,6 +1,6 @@
-"""Decoded images kept on disk, so that they are decoded once: `$LATENTIA_CACHE/images/<key>/`.
+"""Cache of decoded images on disk: `$LATENTIA_CACHE/images/<key>/`.
 
-A folder appears whole or not at all: it is written under another name and renamed.
+A folder appears complete or not at all: it is written under another name and renamed.
 """
 
 import hashlib
@@ -16,9 +16,11 @@ from uuid import uuid4
 
 import numpy as np
 
-CACHE_VERSION = 1  # of what lies in a folder and of how images are read: part of every key
-MAX_IN_MEMORY_BYTES = 2**28  # bytes of pixels that a process reads into its own memory
-ABANDONED_SECONDS = 7 * 86400  # seconds after which a half-written folder belongs to nobody
+from latentia.data.reader import Columns
+
+CACHE_VERSION = 1  # of the folder's contents and of decoding: part of every key
+MAX_IN_MEMORY_BYTES = 2**28  # bytes of pixels; larger files are mapped
+ABANDONED_SECONDS = 7 * 86400  # age of a half-written folder that no process is writing
 
 
 def cache_root() -> Path:
@@ -36,7 +38,7 @@ def entry_path(key: str) -> Path:
 
 
 def load_metadata(key: str) -> dict[str, Any] | None:
-    """What was stored beside the pixels, or None if nothing usable lies there."""
+    """Load the metadata beside the pixels. None: missing or damaged."""
     try:
         return json.loads((entry_path(key) / "about.json").read_text())
     except (OSError, ValueError):
@@ -44,7 +46,7 @@ def load_metadata(key: str) -> dict[str, Any] | None:
 
 
 def load_shape(key: str) -> list[int] | None:
-    """(c, h, w) that images have, where none was asked for."""
+    """Load (c, h, w) of images for which no size was requested."""
     try:
         return json.loads(entry_path(key).with_suffix(".shape").read_text())
     except (OSError, ValueError):
@@ -58,20 +60,16 @@ def save_shape(key: str, shape: tuple[int, ...]) -> None:
         path.write_text(json.dumps(shape))
 
 
-def load_arrays(
-    key: str, just_written: bool = False
-) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
-    """Pixels and columns: in memory if there are few, else mapped, once for all processes.
+def load_arrays(key: str, just_written: bool = False) -> tuple[np.ndarray, Columns] | None:
+    """Load pixels and columns. Large pixels are mapped, once for all processes.
 
-    What this process has just `written` is still in memory: it is mapped too, not read again.
+    Pixels that this process has just written are mapped too: they are in memory already.
     """
-    folder = entry_path(key)
+    pixels_path = entry_path(key) / "pixels.npy"
     try:
-        use_memory_map = (
-            just_written or (folder / "pixels.npy").stat().st_size >= MAX_IN_MEMORY_BYTES
-        )
-        pixels = np.load(folder / "pixels.npy", mmap_mode="c" if use_memory_map else None)
-        with np.load(folder / "columns.npz", allow_pickle=False) as columns:
+        use_map = just_written or pixels_path.stat().st_size >= MAX_IN_MEMORY_BYTES
+        pixels = np.load(pixels_path, mmap_mode="c" if use_map else None)
+        with np.load(entry_path(key) / "columns.npz", allow_pickle=False) as columns:
             return pixels, dict(columns)
     except (OSError, ValueError, EOFError, KeyError):
         return None
@@ -79,42 +77,41 @@ def load_arrays(
 
 @contextmanager
 def write_entry(key: str) -> Iterator[Path | None]:
-    """A folder to fill, at the end the key's own; None where nothing can be kept."""
-    entry_folder = entry_path(key)
-    part_folder = entry_folder.with_name(f"{key}.{uuid4().hex[:8]}.part")
+    """Yield a folder to fill, and rename it to the key's at the end. None: not writable."""
+    path = entry_path(key)
+    part = path.with_name(f"{key}.{uuid4().hex[:8]}.part")
     try:
-        part_folder.mkdir(parents=True)
+        part.mkdir(parents=True)
     except OSError:
         yield None
         return
     try:
-        remove_abandoned_parts(entry_folder.parent)
-        yield part_folder
-        if (part_folder / "about.json").exists():  # written last
-            for file in part_folder.iterdir():
+        remove_abandoned_parts(path.parent)
+        yield part
+        if (part / "about.json").exists():  # written last
+            for file in part.iterdir():
                 with open(file, "rb") as stream:
                     os.fsync(stream.fileno())
-            if (
-                load_metadata(key) is None or load_arrays(key) is None
-            ):  # else others may have mapped it
-                shutil.rmtree(entry_folder, ignore_errors=True)
+            # a complete entry stays, since other processes may have mapped it
+            if load_metadata(key) is None or load_arrays(key) is None:
+                shutil.rmtree(path, ignore_errors=True)
             with suppress(OSError):  # another process was faster, and its pixels are the same
-                part_folder.rename(entry_folder)
+                part.rename(path)
     finally:
-        shutil.rmtree(part_folder, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def remove_abandoned_parts(folder: Path) -> None:
-    """Removes what a killed process left behind."""
-    for part_folder in folder.glob("*.part"):
-        if time.time() - part_folder.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(part_folder, ignore_errors=True)
+    """Remove half-written folders of killed processes."""
+    for part in folder.glob("*.part"):
+        if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def allocate_pixels(
     folder: Path | None, shape: tuple[int, ...], dtype: np.dtype
 ) -> tuple[np.ndarray, Path | None]:
-    """An array to write the pixels into: a file's, or without folder or space memory's."""
+    """Allocate the array of pixels: in a file of the folder, or in memory if that fails."""
     if folder is None:
         return np.empty(shape, dtype), None
     path = folder / "pixels.npy"
@@ -129,9 +126,9 @@ def allocate_pixels(
 
 
 def finish_entry(
-    folder: Path, pixels: np.ndarray, columns: dict[str, np.ndarray], metadata: dict[str, Any]
+    folder: Path, pixels: np.ndarray, columns: Columns, metadata: dict[str, Any]
 ) -> None:
-    """What stands beside the pixels; `about.json`, last, says that all of it is there."""
+    """Write columns, then `about.json`, whose presence means that the entry is complete."""
     if isinstance(pixels, np.memmap):
         pixels.flush()
     np.savez(folder / "columns.npz", **columns)  # pyright: ignore[reportArgumentType]

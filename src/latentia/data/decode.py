@@ -1,4 +1,4 @@
-"""One image file to one array: every mode that Pillow opens, read as a person would see it."""
+"""Decoding of one image file to one array, for every mode that Pillow opens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Formats with a signature of their own: a table or a text never passes for one of these.
+# Formats with a signature of their own: Pillow never takes a table or a text for one of these.
 PILLOW_FORMATS = (
     *("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF"),
     *("ICO", "PCX", "SGI", "QOI"),
@@ -26,18 +26,18 @@ IMAGE_SUFFIXES = frozenset(
     ]
 )
 ORIENTATION_TAG = 0x0112  # the EXIF tag
-ROUNDING_TOLERANCE = 1e-6  # what float arithmetic may leave beyond [0, 1]
+ROUNDING_TOLERANCE = 1e-6  # float rounding allowed beyond [0, 1]
 
 
 class DecodeError(Exception):
-    """Why one image cannot be used; gathered into one Error that lists them all."""
+    """The reason why one image cannot be decoded. Callers list all reasons in one Error."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From any image to (channels, height, width) in [0, 1].
+    """Map from any image to (channels, height, width) in [0, 1].
 
-    The resize is Pillow's bicubic to exactly this size: it stretches, it never crops.
+    The resize is Pillow's bicubic to exactly this size: it stretches the image and never crops.
     """
 
     height: int
@@ -52,12 +52,12 @@ class Preprocessing:
 
     @property
     def size(self) -> tuple[int, int]:
-        """As Pillow counts: width first."""
+        """(width, height), the order of Pillow."""
         return self.width, self.height
 
 
 class ImageHeader(NamedTuple):
-    """What one page says of itself before its pixels are read."""
+    """Properties of one page that are known before its pixels are decoded."""
 
     height: int
     width: int
@@ -67,7 +67,7 @@ class ImageHeader(NamedTuple):
 
 
 def read_headers(file: "Path | bytes", suffix: str = "") -> list[ImageHeader]:
-    """One for each image that the file gives: a TIFF one a page, an animation its first frame."""
+    """Read the header of each page of a TIFF, or of the first frame of any other file."""
     with catch_decode_errors(), open_image(file, suffix) as image:
         if image.format == "TIFF":
             return [read_header(image) for _ in iterate_pages(image)]
@@ -79,21 +79,18 @@ def read_images(
     file: "Path | bytes",
     preprocessing: Preprocessing,
     suffix: str = "",
-    expected_headers: list[ImageHeader] | None = None,
+    headers: list[ImageHeader] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Each image of the file as (c, h, w); `expected` are its headers, if they were read before."""
+    """Decode each image of a file to (c, h, w), and check it against headers read before."""
     with catch_decode_errors(), open_image(file, suffix) as image:
-        for number, page in enumerate(
-            islice(iterate_pages(image), len(expected_headers) if expected_headers else None)
-        ):
-            yield decode_pixels(
-                page, preprocessing, expected_headers[number] if expected_headers else None
-            )
+        pages = islice(iterate_pages(image), len(headers) if headers else None)
+        for number, page in enumerate(pages):
+            yield decode_pixels(page, preprocessing, headers[number] if headers else None)
 
 
 @contextmanager
 def catch_decode_errors() -> Iterator[None]:
-    """Whatever Pillow's plugins raise on a broken file (they raise anything) as `Unreadable`."""
+    """Convert every exception of Pillow's plugins on a broken file to `DecodeError`."""
     try:
         yield
     except (DecodeError, MemoryError):
@@ -101,9 +98,8 @@ def catch_decode_errors() -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.strerror:
             raise DecodeError(error.strerror) from error
-        raise DecodeError(
-            str(error).splitlines()[0] if str(error) else type(error).__name__
-        ) from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DecodeError(reason) from error
 
 
 @contextmanager
@@ -111,12 +107,10 @@ def open_image(file: "Path | bytes", suffix: str) -> "Iterator[Image]":
     from PIL import Image, UnidentifiedImageError
 
     Image.init()  # the plugins, once
-    formats = [
-        name for name in PILLOW_FORMATS if name in Image.OPEN
-    ]  # AVIF and WebP may be left out
-    if suffix == ".tga":  # which has no signature
-        formats = ["TGA"]
-    # A stream, not a path: Pillow 13 maps uncompressed TIFFs by path and scrambles turned ones.
+    # This build of Pillow may lack AVIF and WebP. TGA has no signature.
+    available = [name for name in PILLOW_FORMATS if name in Image.OPEN]
+    formats = ["TGA"] if suffix == ".tga" else available
+    # A stream, not a path: Pillow 13 maps uncompressed TIFFs by path and scrambles rotated ones.
     with BytesIO(file) if isinstance(file, bytes) else file.open("rb") as stream:
         try:
             image = Image.open(stream, formats=formats)
@@ -129,7 +123,7 @@ def open_image(file: "Path | bytes", suffix: str) -> "Iterator[Image]":
 
 def read_header(image: "Image", note: str = "") -> ImageHeader:
     width, height = image.size
-    # A TIFF's size is turned already; a PNG's getexif() would decode the whole image.
+    # Pillow rotates the size of a TIFF itself. getexif() of a PNG would decode the whole image.
     may_be_rotated = "exif" in image.info if image.format == "PNG" else image.format != "TIFF"
     if may_be_rotated and image.getexif().get(ORIENTATION_TAG, 1) >= 5:
         width, height = height, width
@@ -140,7 +134,7 @@ def read_header(image: "Image", note: str = "") -> ImageHeader:
 
 
 def iterate_pages(image: "Image") -> "Iterator[Image]":
-    """The images of a file, in order: each page of a TIFF, else the first frame."""
+    """Yield each page of a TIFF in order, or the first frame of any other file."""
     for page in range(getattr(image, "n_frames", 1) if image.format == "TIFF" else 1):
         if page:
             image.seek(page)
@@ -157,35 +151,34 @@ def is_truncated_to_8_bits(image: "Image") -> bool:
 
 
 def decode_pixels(
-    image: "Image", preprocessing: Preprocessing, expected_header: ImageHeader | None = None
+    image: "Image", preprocessing: Preprocessing, header: ImageHeader | None = None
 ) -> np.ndarray:
-    """(c, h, w): uint8, or float32 in [0, 1] where the file holds more than 8 bits."""
+    """Decode to (c, h, w): uint8, or float32 in [0, 1] if the file has more than 8 bits."""
     from PIL import ImageOps
     from PIL.Image import Resampling
 
+    channels = preprocessing.channels
     if is_truncated_to_8_bits(image) and preprocessing.white is not None:
         raise DecodeError("16-bit colour, to which --white cannot be applied")
     if image.getexif().get(ORIENTATION_TAG, 1) != 1:  # else exif_transpose would copy the image
         image = ImageOps.exif_transpose(image)
-    if expected_header and image.size != (expected_header.width, expected_header.height):
+    if header and image.size != (header.width, header.height):
         raise DecodeError("its EXIF orientation stands after its pixels; save it anew")
     if has_high_bit_depth(image):
-        plane = resize_planes(
-            scale_to_unit_range(np.asarray(image), preprocessing.white)[None], preprocessing
-        )
-        return np.repeat(plane, preprocessing.channels, axis=0)
+        plane = scale_to_unit_range(np.asarray(image), preprocessing.white)
+        return np.repeat(resize_planes(plane[None], preprocessing), channels, axis=0)
     image = flatten_alpha(image, preprocessing.background)
-    mode = "L" if preprocessing.channels == 1 else "RGB"
+    mode = "L" if channels == 1 else "RGB"
     if image.mode != mode:
         image = image.convert(mode)
     if image.size != preprocessing.size:
         image = image.resize(preprocessing.size, Resampling.BICUBIC)
     array = np.asarray(image)
-    return array[None] if preprocessing.channels == 1 else array.transpose(2, 0, 1)
+    return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
 
 def flatten_alpha(image: "Image", background: float) -> "Image":
-    """The image as it looks on a sheet of this grey."""
+    """Composite the image over a grey background in [0, 1]."""
     from PIL import Image
 
     if not image.has_transparency_data:
@@ -196,25 +189,21 @@ def flatten_alpha(image: "Image", background: float) -> "Image":
 
 
 def scale_to_unit_range(array: np.ndarray, white: float | None) -> np.ndarray:
-    """Integers or floats to float32 in [0, 1]; `white` (else 65,535, for floats 1) becomes 1."""
+    """Divide by `white` (default 65,535 for integers, 1 for floats) to float32 in [0, 1]."""
     scale = white or (1.0 if array.dtype.kind == "f" else 65535.0)
     low, high = float(array.min()), float(array.max())
-    if not (
-        low >= -ROUNDING_TOLERANCE * scale and high <= scale * (1 + ROUNDING_TOLERANCE)
-    ):  # NaN fails every comparison
-        raise DecodeError(f"values from {low:g} to {high:g}, wanted 0 to {scale:g}: see --white")
+    # `not (...)`, since NaN fails every comparison
+    if not (low >= -ROUNDING_TOLERANCE * scale and high <= scale * (1 + ROUNDING_TOLERANCE)):
+        raise DecodeError(f"values from {low:g} to {high:g}, allowed 0 to {scale:g}: see --white")
     return (array.astype(np.float64) / scale).clip(0, 1).astype(np.float32)
 
 
 def resize_planes(planes: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """(c, h, w), uint8 or float32, plane by plane to the wanted height and width."""
-    from PIL import Image
+    """Resize (c, h, w), uint8 or float32, plane by plane to the height and width requested."""
+    from PIL.Image import Resampling, fromarray
 
     if planes.shape[1:] == (preprocessing.height, preprocessing.width):
         return planes
-    resized_planes = [
-        Image.fromarray(plane).resize(preprocessing.size, Image.Resampling.BICUBIC)
-        for plane in planes
-    ]
-    stack = np.stack([np.asarray(plane) for plane in resized_planes])
+    images = [fromarray(plane).resize(preprocessing.size, Resampling.BICUBIC) for plane in planes]
+    stack = np.stack([np.asarray(image) for image in images])
     return stack if stack.dtype == np.uint8 else stack.clip(0, 1)  # bicubic overshoots

@@ -1,4 +1,4 @@
-"""Image files, from a folder or a table: surveyed by their headers, decoded once by threads."""
+"""Image files of a folder or a table: headers are scanned, then pixels decoded by threads."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from posixpath import splitext
+from typing import NoReturn
 
 import numpy as np
 
@@ -15,23 +16,22 @@ from latentia.core.progress import show_progress
 from latentia.data.decode import DecodeError, ImageHeader, Preprocessing, read_headers, read_images
 from latentia.data.reader import Size
 
-SMALL_IMAGE_PIXELS = (
-    128 * 128
-)  # pixels; below it a file is mostly interpreter, and threads only wait
+# pixels; for smaller files most time goes to the interpreter, which threads share
+SMALL_IMAGE_PIXELS = 128 * 128
 
 
 @dataclass
 class ImageFiles:
-    """Image files in row order; `fetch` gives those from a first to before a last."""
+    """Image files in row order. `fetch_files` returns those from start to before stop."""
 
     source_name: str
     names: Sequence[str]
     fetch_files: Callable[[int, int], Sequence[Path | bytes]]
-    all_pages: bool = True  # whether a TIFF gives an image for each of its pages
+    all_pages: bool = True  # each page of a TIFF is an image
     headers: dict[int, list[ImageHeader]] = field(default_factory=dict)
 
     def scan_headers(self, channels: int | None) -> None:
-        """Reads the headers; if one is broken, whatever else is broken is named with it."""
+        """Read all headers. If one is broken, report every broken file."""
         check_file_channels(channels, self.source_name)
 
         def store_headers(index: int, file: Path | bytes, suffix: str) -> None:
@@ -39,45 +39,34 @@ class ImageFiles:
 
         def decode_fully(index: int, file: Path | bytes, suffix: str) -> None:
             header = read_headers(file, suffix)[0]
-            for _ in read_images(
-                file, Preprocessing(header.height, header.width, 3, None, 1.0), suffix
-            ):
+            own_size = Preprocessing(header.height, header.width, 3, None, 1.0)
+            for _ in read_images(file, own_size, suffix):
                 pass
 
-        if self.for_each_file(store_headers, f"{self.source_name}: reading headers"):
-            failures = self.for_each_file(
-                decode_fully, f"{self.source_name}: looking for broken files", count_processors()
-            )
-            raise self.make_unreadable_error(failures)
+        if self.for_each_file(store_headers, "reading headers"):
+            task, workers = "looking for broken files", count_processors()
+            self.raise_unreadable(self.for_each_file(decode_fully, task, workers))
         self.headers = dict(sorted(self.headers.items()))  # threads end in any order
 
     def decode_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        """Every page into its row of `out`."""
+        """Decode every page into its row of `out`."""
         first_rows = np.cumsum([0, *map(len, self.headers.values())]).tolist()
 
         def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
-            file_headers = self.headers[index]
-            for row, array in enumerate(
-                read_images(file, preprocessing, suffix, file_headers), first_rows[index]
-            ):
+            images = read_images(file, preprocessing, suffix, self.headers[index])
+            for row, array in enumerate(images, first_rows[index]):
                 out[row] = array if array.dtype == out.dtype else array / np.float32(255)
 
-        page_headers = list(chain.from_iterable(self.headers.values()))
-        has_large_images = sum(
-            page.height * page.width for page in page_headers
-        ) > SMALL_IMAGE_PIXELS * len(page_headers)
-        failures = self.for_each_file(
-            decode_file,
-            f"{self.source_name}: decoding",
-            count_processors() if has_large_images else 1,
-        )
-        if failures:
-            raise self.make_unreadable_error(failures)
+        pages = list(chain.from_iterable(self.headers.values()))
+        is_large = sum(p.height * p.width for p in pages) > SMALL_IMAGE_PIXELS * len(pages)
+        workers = count_processors() if is_large else 1
+        if failures := self.for_each_file(decode_file, "decoding", workers):
+            self.raise_unreadable(failures)
 
     def for_each_file(
-        self, action: Callable[[int, Path | bytes, str], None], description: str, workers: int = 1
+        self, action: Callable[[int, Path | bytes, str], None], task: str, workers: int = 1
     ) -> list[tuple[str, str]]:
-        """act(at, file, suffix) on every file; the unreadable ones and why.
+        """Call action(index, file, suffix) on every file. Return unreadable names and reasons.
 
         One worker is the calling thread: another would wait for it and for its own memory.
         """
@@ -94,33 +83,32 @@ class ImageFiles:
                     failures.append((self.names[index], str(error)))
             return len(files)
 
-        pool = ThreadPoolExecutor(workers)  # starts a thread where one is asked for
+        pool = ThreadPoolExecutor(workers)  # starts no thread before the first task
         map_chunks = map if workers == 1 else pool.map
         try:
-            for _ in show_progress(
-                map_chunks(process_chunk, range(0, count, chunk_size)), count, description
-            ):
+            chunks = map_chunks(process_chunk, range(0, count, chunk_size))
+            for _ in show_progress(chunks, count, f"{self.source_name}: {task}"):
                 pass
         finally:
-            pool.shutdown(cancel_futures=True)  # Ctrl-C: not the whole rest first
+            pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the other files
         return sorted(failures)
 
-    def make_unreadable_error(self, failures: list[tuple[str, str]]) -> Error:
+    def raise_unreadable(self, failures: list[tuple[str, str]]) -> NoReturn:
         summary = abbreviate_list([f"{name} ({reason})" for name, reason in failures])
-        return Error(
-            f"{self.source_name} holds {len(failures)} unreadable of {len(self.names)} images: {summary}."
-            " Mend or remove them."
+        raise Error(
+            f"{self.source_name} holds {len(failures)} unreadable of {len(self.names)} images:"
+            f" {summary}. Repair or remove them."
         )
 
     def summarize_headers(self) -> tuple[list[Size], int, bool]:
-        """The sizes that occur, the channels that hold them all, and whether 8 bits do not."""
-        page_headers = set(chain.from_iterable(self.headers.values()))
-        sizes = sorted({(page.height, page.width) for page in page_headers})
-        has_color = any(page.is_color for page in page_headers)
-        return sizes, 3 if has_color else 1, any(page.high_bit_depth for page in page_headers)
+        """Return the distinct sizes, the channels needed, and whether any image exceeds 8 bits."""
+        pages = set(chain.from_iterable(self.headers.values()))
+        channels = 3 if any(page.is_color for page in pages) else 1
+        sizes = sorted({(page.height, page.width) for page in pages})
+        return sizes, channels, any(page.high_bit_depth for page in pages)
 
     def list_keys(self) -> list[str]:
-        """The name of each image; pages of one file are name#0, name#1, ..."""
+        """List the name of each image. Pages of one file are name#0, name#1, ..."""
         return [
             f"{name}#{page}" if len(pages) > 1 else name
             for name, pages in zip(self.names, self.headers.values(), strict=True)
@@ -128,34 +116,30 @@ class ImageFiles:
         ]
 
     def collect_notes(self) -> list[str]:
-        """One line a remark, with the names that it holds for."""
-        names_by_note: dict[str, list[str]] = {}
+        """Return one line for each distinct note, with the names of its files."""
+        notes: dict[str, list[str]] = {}
         for name, pages in zip(self.names, self.headers.values(), strict=True):
             if pages[0].note:
-                names_by_note.setdefault(pages[0].note, []).append(name)
-        return [
-            f"{self.source_name}: {abbreviate_list(names)}: {note}."
-            for note, names in names_by_note.items()
-        ]
+                notes.setdefault(pages[0].note, []).append(name)
+        return [f"{self.source_name}: {abbreviate_list(n)}: {note}." for note, n in notes.items()]
 
 
 def check_file_channels(channels: int | None, source_name: str) -> None:
-    """Raises: Error if image files do not have so many channels."""
+    """Raises: Error if `channels` is not 1, 3 or None."""
     if channels not in (None, 1, 3):
         raise Error(
-            f"{source_name} holds image files, which have 1 or 3 channels, not {channels}; for other"
-            " counts give an array, .npy or .npz."
+            f"{source_name} holds image files, which have 1 or 3 channels, not {channels}; for"
+            " other counts give an array, .npy or .npz."
         )
 
 
 def abbreviate_list(names: Sequence[str], limit: int = 10) -> str:
-    """The first few, and how many more."""
-    remainder = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(islice(names, limit)) + remainder
+    """Join the first names, and count the rest."""
+    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(islice(names, limit)) + rest
 
 
 def count_processors() -> int:
-    """Those that this process may use; a container or SLURM may grant fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Count the cores granted to this process, which a container or SLURM may limit."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""A folder's files in one order, whatever its sub-folders are called."""
+"""Recursive listing of a folder's files, in an order that is the same on every system."""
 
 import os
 import unicodedata
@@ -11,6 +11,8 @@ from latentia.data.decode import IMAGE_SUFFIXES
 
 
 class FileEntry(NamedTuple):
+    """One file of a folder."""
+
     key: str  # relative POSIX path in NFC: the same on every system
     path: Path
     size: int  # bytes; -1: cannot be read
@@ -18,12 +20,12 @@ class FileEntry(NamedTuple):
 
 
 def list_files(root: Path) -> list[FileEntry]:
-    """Every file but hidden ones, sorted by key; links are followed, a circle once."""
+    """List every file except hidden ones, sorted by key. Links are followed, cycles once."""
     try:
         entries = list(walk_folder(root, "", frozenset()))
     except OSError as error:
         raise Error(
-            f"{error.filename} cannot be listed ({error.strerror}); allow reading it, or move it away."
+            f"{error.filename} cannot be listed ({error.strerror}); allow reading it, or move it."
         ) from error
     return sorted(entries, key=lambda file: (file.key, os.fsencode(file.path)))
 
@@ -33,11 +35,11 @@ def walk_folder(
 ) -> Iterator[FileEntry]:
     stat = folder.stat()
     folder_id = (stat.st_dev, stat.st_ino)
-    if folder_id in ancestors:  # a link to a folder that it lies in
+    if folder_id in ancestors:  # a link to a folder that contains it
         return
-    with os.scandir(folder) as entries:
-        children = list(entries)
-    for entry in children:
+    with os.scandir(folder) as scan:
+        entries = list(scan)
+    for entry in entries:
         if entry.name.startswith("."):
             continue
         path = folder / entry.name
@@ -51,7 +53,7 @@ def make_file_entry(name: str, path: Path) -> FileEntry:
     key = unicodedata.normalize("NFC", name)
     try:
         stat = os.stat(path)
-    except OSError:  # a link to nowhere: named among the unreadable ones if it looks like an image
+    except OSError:  # a broken link: reported as unreadable if its name is an image's
         return FileEntry(key, path, -1, 0)
     return FileEntry(key, path, stat.st_size, stat.st_mtime_ns)
 

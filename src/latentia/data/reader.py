@@ -1,4 +1,4 @@
-"""What every kind of source answers: who it is, what it holds, and its pixels."""
+"""The protocol of a source's reader, and the records that it takes and returns."""
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -9,10 +9,12 @@ from latentia.core.text import pluralize
 from latentia.data.decode import Preprocessing
 
 Size = tuple[int, int]  # height, width
+Columns = dict[str, np.ndarray]  # one row an image
+Classes = dict[str, list[str] | None]  # class names by column; None: numbers or images
 
 
 class LoadOptions(NamedTuple):
-    """What the user asked of the pixels; None: as the images are."""
+    """The user's choice of size, channels and scaling. None: as the images are."""
 
     size: Size | None
     channels: int | None
@@ -21,35 +23,64 @@ class LoadOptions(NamedTuple):
 
 
 class SourceInfo(NamedTuple):
-    """What a source holds, before its pixels are read."""
+    """Contents of a source that are known before its pixels are read."""
 
     sizes: list[Size]
     channels: int
     high_bit_depth: bool  # float32 rather than uint8
     keys: list[str]  # one an image, in row order
     split_counts: dict[str, int]  # the source's own splits, in row order
-    columns: dict[str, np.ndarray]
-    classes: dict[str, list[str] | None]
-    notes: list[str]  # what a user should hear
+    columns: Columns
+    classes: Classes
+    notes: list[str]  # messages to the user
+
+    def resolve_preprocessing(self, options: LoadOptions, source_name: str) -> Preprocessing:
+        """Complete the options by the size and channels of the images themselves."""
+        if options.size is None and len(self.sizes) > 1:
+            examples = ", ".join(f"{height}x{width}" for height, width in sorted(self.sizes)[:6])
+            rest = f", and {len(self.sizes) - 6} more" if len(self.sizes) > 6 else ""
+            raise Error(
+                f"{source_name} holds images of {len(self.sizes)} sizes ({examples}{rest}); give"
+                " one with --size 64 or --size 64x48."
+            )
+        height, width = options.size or self.sizes[0]
+        channels = options.channels or self.channels
+        return Preprocessing(height, width, channels, options.white, options.background)
+
+    def describe_stretching(self, preprocessing: Preprocessing, source_name: str) -> list[str]:
+        """Note the images whose aspect ratio changes by more than 5 %."""
+        height, width = preprocessing.height, preprocessing.width
+        ratio = width / height
+        sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w / h / ratio < 1.05})
+        if not sizes:
+            return []
+        examples = ", ".join(f"{h}x{w}" for h, w in sizes[:3])
+        rest = f" and {pluralize(len(sizes) - 3, 'size')} more" if len(sizes) > 3 else ""
+        return [
+            f"{source_name}: images of {examples}{rest} are stretched to {height}x{width}; give"
+            " --size HEIGHTxWIDTH of their proportions, or crop them beforehand."
+        ]
 
 
 @runtime_checkable
 class Reader(Protocol):
-    source_name: str  # how an error calls the source
+    """Read one kind of source."""
+
+    source_name: str  # the name in messages
 
     def fingerprint(self) -> str | None:
-        """What makes these images these; None: in memory, not to be cached."""
+        """Return a text that changes when the images do. None: in memory, not cached."""
         ...
 
     def read_info(self, options: LoadOptions) -> SourceInfo: ...
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        """Writes every image into `out` (n, c, h, w); `survey` was called before."""
+        """Write every image into `out` (n, c, h, w), after `read_info`."""
         ...
 
 
 def parse_size(size: Any) -> Size | None:
-    """64, "64", "64x48", (64, 48): height x width."""
+    """Return (height, width) for 64, "64", "64x48" or (64, 48)."""
     if size is None:
         return None
     sides = size.lower().split("x") if isinstance(size, str) else size
@@ -64,40 +95,3 @@ def parse_size(size: Any) -> Size | None:
             f"size {size!r} is not a size; give a side such as 64, or height x width such as 64x48."
         )
     return integers[0], integers[-1]
-
-
-def describe_stretching(
-    sizes: list[Size], preprocessing: Preprocessing, source_name: str
-) -> list[str]:
-    """A note, where images lose their proportions by more than a twentieth."""
-    aspect_ratio = preprocessing.width / preprocessing.height
-    stretched_sizes = sorted({(h, w) for h, w in sizes if not 0.95 < w / h / aspect_ratio < 1.05})
-    if not stretched_sizes:
-        return []
-    examples = ", ".join(f"{height}x{width}" for height, width in stretched_sizes[:3])
-    remainder = (
-        f" and {pluralize(len(stretched_sizes) - 3, 'size')} more"
-        if len(stretched_sizes) > 3
-        else ""
-    )
-    target = f"{preprocessing.height}x{preprocessing.width}"
-    return [
-        f"{source_name}: images of {examples}{remainder} are stretched to {target}; give --size HEIGHTxWIDTH of "
-        "their proportions, or cut them beforehand."
-    ]
-
-
-def resolve_preprocessing(
-    options: LoadOptions, info: SourceInfo, source_name: str
-) -> Preprocessing:
-    if options.size is None and len(info.sizes) > 1:
-        sizes = sorted(info.sizes)
-        examples = ", ".join(f"{height}x{width}" for height, width in sizes[:6])
-        remainder = f", and {len(sizes) - 6} more" if len(sizes) > 6 else ""
-        raise Error(
-            f"{source_name} holds images of {len(sizes)} sizes ({examples}{remainder}); give one with"
-            " --size 64 or --size 64x48."
-        )
-    height, width = options.size or info.sizes[0]
-    channels = options.channels or info.channels
-    return Preprocessing(height, width, channels, options.white, options.background)

@@ -1,17 +1,18 @@
-"""Pixels that are fetched shard by shard and decoded when they are asked for; none is kept.
+"""Pixels streamed from shards: fetched and decoded when needed, never stored.
 
-An epoch's order goes through windows of shards, shuffled, and within each through its images,
-shuffled: every shard is fetched once an epoch, the next window while this one is trained on. The
-order is of the seed and the epoch alone, so a resume goes on exactly.
+An epoch's order goes through shuffled windows of shards, and through the shuffled images of each
+window. Every shard is fetched once an epoch, the next window while the current one is trained on.
+The order depends on the seed and the epoch only, so a resumed run continues exactly.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from itertools import chain
 from threading import Lock
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,19 +22,14 @@ from torch import Tensor
 from latentia.core.errors import Error, summarize_exception
 from latentia.data.decode import DecodeError, Preprocessing, read_images
 
-T = TypeVar("T")
-WINDOW_IMAGES, WINDOW_BYTES = (
-    8192,
-    2**28,
-)  # a window is full with so many images, or with so many encoded bytes
-MIN_SHARDS_TO_SPLIT = 12  # shards, of which whole ones are held out; of fewer, images
-MAX_WAITING_SHARDS = (
-    2  # shards of the next window that wait at a time: a process that ends waits for them
-)
+PixelTensor = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]
+WINDOW_IMAGES, WINDOW_BYTES = 8192, 2**28  # images or encoded bytes that fill a window
+MIN_SHARDS_TO_SPLIT = 12  # whole shards are held out of at least so many, else single images
+MAX_WAITING_SHARDS = 2  # queued shards of the next window: a process that ends waits for them
 
 
 class Shard(NamedTuple):
-    """name: for messages; fetch: its encoded images, `rows` of them; size: in bytes."""
+    """One shard: its name in messages, its size, and the function that fetches its images."""
 
     name: str
     row_count: int
@@ -42,24 +38,19 @@ class Shard(NamedTuple):
 
 
 class StreamedPixels:
-    """By row as an array's: `shape`, `dtype`, `device` and an index, a slice or a tensor of rows.
+    """Pixels indexed by row like an array: `shape`, `dtype`, `device`, slices and row tensors.
 
-    Holds the encoded images of two windows at most, or of those and one shard beside them.
+    Holds the encoded images of at most two windows and one further shard.
     """
 
     def __init__(
-        self,
-        shards: Sequence[Shard],
-        preprocessing: Preprocessing,
-        high_bit_depth: bool,
-        workers: int,
+        self, shards: list[Shard], preprocessing: Preprocessing, dtype: torch.dtype, workers: int
     ):
-        self.shards, self.preprocessing, self.workers = list(shards), preprocessing, workers
+        self.shards, self.preprocessing, self.workers = shards, preprocessing, workers
         self.row_ends = np.cumsum([shard.row_count for shard in shards])
         self.shape = torch.Size((int(self.row_ends[-1]), *preprocessing.shape))
-        self.dtype = torch.float32 if high_bit_depth else torch.uint8
-        self.device = torch.device("cpu")
-        self.windows: list[list[int]] = []  # of the epoch that was ordered last
+        self.dtype, self.device = dtype, torch.device("cpu")
+        self.windows: list[list[int]] = []  # of the latest epoch order
         self.window_by_shard: dict[int, int] = {}
         self.futures: dict[int, Future[list[bytes]]] = {}
         self.executor, self.lock = ThreadPoolExecutor(1, "shards"), Lock()
@@ -68,7 +59,7 @@ class StreamedPixels:
         return self.shape[0]
 
     def to(self, device: torch.device | str) -> "StreamedPixels":
-        """The same pixels, handed out on another device."""
+        """Return the same pixels, with batches on another device."""
         pixels = copy(self)
         pixels.device, pixels.futures, pixels.lock = torch.device(device), {}, Lock()
         return pixels
@@ -76,39 +67,31 @@ class StreamedPixels:
     def find_shard_numbers(self, rows: Int64[Tensor, " n"]) -> np.ndarray:
         return np.searchsorted(self.row_ends, rows.numpy(), side="right")
 
-    def __getitem__(
-        self, rows: Tensor | slice
-    ) -> UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]:
-        row_numbers = torch.arange(len(self))[rows] if isinstance(rows, slice) else rows.cpu()
-        pixels = np.empty(
-            (len(row_numbers), *self.shape[1:]), np.uint8 if self.dtype == torch.uint8 else "f4"
-        )
-        shard_numbers = self.find_shard_numbers(row_numbers)
+    def __getitem__(self, rows: Tensor | slice) -> PixelTensor:
+        rows = torch.arange(len(self))[rows] if isinstance(rows, slice) else rows.cpu()
+        dtype = np.uint8 if self.dtype == torch.uint8 else np.float32
+        pixels = np.empty((len(rows), *self.shape[1:]), dtype)
+        numbers = self.find_shard_numbers(rows)
+        # by window: a batch that spans two finishes the first before it frees its shards
+        order = sorted(np.unique(numbers).tolist(), key=lambda s: self.window_by_shard.get(s, -1))
         with ThreadPoolExecutor(self.workers) as pool:
-            map_images = map if self.workers == 1 else pool.map
-            # by window: a batch that spans two has done with the first before the second goes on
-            for shard in sorted(
-                np.unique(shard_numbers).tolist(), key=lambda s: self.window_by_shard.get(s, -1)
-            ):
-                positions = np.flatnonzero(shard_numbers == shard)
-                first_row = int(self.row_ends[shard]) - self.shards[shard].rows
-                decode_row = partial(
-                    self.decode_image, self.get_encoded_images(shard), self.shards[shard].name
-                )
-                for position, image in zip(
-                    positions,
-                    map_images(decode_row, (row_numbers[positions] - first_row).tolist()),
-                    strict=True,
-                ):
+            map_rows = map if self.workers == 1 else pool.map
+            for shard in order:
+                positions = np.flatnonzero(numbers == shard)
+                start = int(self.row_ends[shard]) - self.shards[shard].row_count
+                decode = partial(self.decode_image, shard, self.get_encoded_images(shard))
+                images = map_rows(decode, (rows[positions] - start).tolist())
+                for position, image in zip(positions, images, strict=True):
                     pixels[position] = image
         return torch.from_numpy(pixels).to(self.device)
 
-    def decode_image(self, encoded_images: list[bytes], name: str, row: int) -> np.ndarray:
+    def decode_image(self, shard: int, files: list[bytes], row: int) -> np.ndarray:
         try:
-            image = next(read_images(encoded_images[row], self.preprocessing))
+            image = next(read_images(files[row], self.preprocessing))
         except DecodeError as error:
             raise Error(
-                f"Image {row} of {name} is unreadable ({error}); mend the shard, or leave it out."
+                f"Image {row} of {self.shards[shard].name} is unreadable ({error}); repair the"
+                " shard, or leave it out."
             ) from error
         if self.dtype == torch.float32 and image.dtype == np.uint8:
             return image / np.float32(255)
@@ -117,82 +100,61 @@ class StreamedPixels:
         return image
 
     def get_encoded_images(self, shard: int) -> list[bytes]:
-        """The encoded images of a shard; those of the next window are fetched meanwhile."""
-        window_number = self.window_by_shard.get(shard)
-        current_shards = [shard] if window_number is None else self.windows[window_number]
-        next_shards = (
-            []
-            if window_number is None
-            else list(chain(*self.windows[window_number + 1 : window_number + 2]))
-        )
-        needed_shards = {
-            *current_shards,
-            *next_shards,
-            *(self.window_by_shard if window_number is None else ()),
-        }
-        with self.lock:  # an explorer's threads share one
-            for unneeded_shard in self.futures.keys() - needed_shards:
-                self.futures.pop(unneeded_shard).cancel()
-            for needed_shard in (*current_shards, *next_shards):
-                waiting_count = sum(not future.done() for future in self.futures.values())
-                if needed_shard not in self.futures and (
-                    needed_shard in current_shards or waiting_count < MAX_WAITING_SHARDS
-                ):
-                    self.futures[needed_shard] = self.executor.submit(
-                        self.shards[needed_shard].fetch_images
-                    )
+        """Return the encoded images of a shard, and fetch those of the next window meanwhile."""
+        window = self.window_by_shard.get(shard)
+        current = [shard] if window is None else self.windows[window]
+        following = [] if window is None else list(chain(*self.windows[window + 1 : window + 2]))
+        keep = {*current, *following, *(self.window_by_shard if window is None else ())}
+        name, row_count = self.shards[shard][:2]
+        with self.lock:  # the explorer's threads share one object
+            for old in self.futures.keys() - keep:
+                self.futures.pop(old).cancel()
+            for number in (*current, *following):
+                waiting = sum(not future.done() for future in self.futures.values())
+                is_full = number in following and waiting >= MAX_WAITING_SHARDS
+                if number not in self.futures and not is_full:
+                    self.futures[number] = self.executor.submit(self.shards[number].fetch_images)
             try:
-                encoded_images = fetch(self.shards[shard].name, self.futures[shard].result)
-                if len(encoded_images) == self.shards[shard].row_count:
-                    return encoded_images
+                with catch_read_errors(name):
+                    images = self.futures[shard].result()
+                if len(images) == row_count:
+                    return images
                 raise Error(
-                    f"{self.shards[shard].name} holds {len(encoded_images)} images now, and held"
-                    f" {self.shards[shard].row_count} when it was indexed; bring back what it was."
+                    f"{name} holds {len(images)} images now, and held {row_count} when it was"
+                    " indexed; restore it."
                 )
             except Error:
-                del self.futures[shard]  # so that it is tried again
+                del self.futures[shard]  # so that the next call tries again
                 raise
 
     def draw_order(self, rows: Int64[Tensor, " n"], rng: torch.Generator) -> Int64[Tensor, " n"]:
-        """An epoch's permutation of range(n), window by window; `rows` are those of n images."""
-        shard_numbers = torch.from_numpy(self.find_shard_numbers(rows))
-        counts = shard_numbers.bincount(minlength=len(self.shards))
-        rows_by_shard = shard_numbers.argsort(stable=True).split(counts.tolist())
-        self.windows, image_count, byte_count = [], WINDOW_IMAGES, 0
+        """Draw an epoch's permutation of range(n), window by window, for n rows of the pixels."""
+        numbers = torch.from_numpy(self.find_shard_numbers(rows))
+        counts = numbers.bincount(minlength=len(self.shards))
+        by_shard = numbers.argsort(stable=True).split(counts.tolist())
+        self.windows, images, size = [], WINDOW_IMAGES, 0
         for shard in torch.randperm(len(self.shards), generator=rng).tolist():
             if not counts[shard]:
                 continue
-            if image_count >= WINDOW_IMAGES or byte_count >= WINDOW_BYTES:
+            if images >= WINDOW_IMAGES or size >= WINDOW_BYTES:
                 self.windows.append([])
-                image_count = byte_count = 0
+                images = size = 0
             self.windows[-1].append(shard)
-            image_count, byte_count = (
-                image_count + int(counts[shard]),
-                byte_count + self.shards[shard].size,
-            )
-        self.window_by_shard = {
-            s: window_number for window_number, window in enumerate(self.windows) for s in window
-        }
-        rows_by_window = [
-            torch.cat([rows_by_shard[shard] for shard in window]) for window in self.windows
-        ]
-        return torch.cat(
-            [
-                window_rows[torch.randperm(len(window_rows), generator=rng)]
-                for window_rows in rows_by_window
-            ]
-        )
+            images, size = images + int(counts[shard]), size + self.shards[shard].byte_size
+        self.window_by_shard = {s: k for k, window in enumerate(self.windows) for s in window}
+        by_window = [torch.cat([by_shard[shard] for shard in window]) for window in self.windows]
+        return torch.cat([w[torch.randperm(len(w), generator=rng)] for w in by_window])
 
 
-def fetch(name: str, load: Callable[[], T]) -> T:
-    """What `fetch` returns. Raises: Error if what is called `name` cannot be read."""
+@contextmanager
+def catch_read_errors(name: str) -> Iterator[None]:
+    """Convert every exception of a network, a disk or a format to an Error about `name`."""
     try:
-        return load()
+        yield
     except Error:
         raise
-    except Exception as error:  # of a network, a disk or a format: each has its own
-        message = summarize_exception(error)
+    except Exception as error:
         raise Error(
-            f"{name} cannot be read ({message}); bring it back, or leave it out. A run that it stopped"
-            " goes on with `latentia resume`."
+            f"{name} cannot be read ({summarize_exception(error)}); restore it, or leave it out."
+            " `latentia resume` continues a run that was stopped by this."
         ) from error

@@ -95,10 +95,10 @@ def is_within_factor_two(a: float | None, b: float | None) -> bool:
 
 def lower_learning_rate(context: RunContext) -> list[str]:
     """Reset the learning rate to the recipe's default, or divide the run's by ten."""
-    default, lr = get_run_defaults(context).get("lr"), context.parameters.get("lr")
-    if default is None or lr >= 2 * default:
+    default = get_run_defaults(context).get("lr")
+    if default is None or context.parameters["lr"] >= 2 * default:
         return reset_parameters(context, "lr")
-    lr = round_to_two_digits(lr / 10)
+    lr = round_to_two_digits(context.parameters["lr"] / 10)
     return retrain_run(context, f"lr{lr:g}", lr=lr)
 
 

@@ -28,12 +28,12 @@ def ddpm(
     two variances.
     """
     for k, (t, s) in enumerate(pairwise(times)):
-        now, after = _coefficients(path, t, z), _coefficients(path, s, z)
-        data, ratio = denoise(z, t).data, now.alpha / after.alpha
-        variance = now.sigma**2 - (ratio * after.sigma) ** 2  # of z_t given z_s
-        mean = ratio * (after.sigma / now.sigma) ** 2 * z
-        mean = mean + after.alpha * variance / now.sigma**2 * data
-        sd = variance.clamp_min(0).sqrt() * after.sigma / now.sigma
+        c_t, c_s = _coefficients(path, t, z), _coefficients(path, s, z)
+        data, ratio = denoise(z, t).data, c_t.alpha / c_s.alpha
+        variance = c_t.sigma**2 - (ratio * c_s.sigma) ** 2  # of z_t given z_s
+        mean = ratio * (c_s.sigma / c_t.sigma) ** 2 * z
+        mean = mean + c_s.alpha * variance / c_t.sigma**2 * data
+        sd = variance.clamp_min(0).sqrt() * c_s.sigma / c_t.sigma
         z = mean + sd * step_noise(k)
         yield z
 
@@ -47,8 +47,8 @@ def ddim(
     method.
     """
     for t, s in pairwise(times):
-        after, estimate = _coefficients(path, s, z), denoise(z, t)
-        z = after.alpha * estimate.data + after.sigma * estimate.noise
+        c_s, estimate = _coefficients(path, s, z), denoise(z, t)
+        z = c_s.alpha * estimate.data + c_s.sigma * estimate.noise
         yield z
 
 

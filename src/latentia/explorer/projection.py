@@ -1,4 +1,4 @@
-"""The data set's latents on a plane: principal axes, two dimensions, or UMAP."""
+"""Projection of latents to a plane: principal components, two dimensions, or UMAP."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -11,9 +11,13 @@ from latentia.core.errors import Error
 
 
 class Projection(NamedTuple):
-    """Places (n, 2); and, where the plane lies in the latents, origin (d,) and axes (2, d)."""
+    """Points (n, 2) with the names of their two axes.
 
-    places: np.ndarray
+    The latents of a point are origin + point @ axes, with axes (2, d) and origin (d,); a UMAP has
+    neither. A plane of two dimensions has no origin: its other latents are those on the sliders.
+    """
+
+    points: np.ndarray
     origin: np.ndarray | None
     axes: np.ndarray | None
     names: tuple[str, str]
@@ -22,11 +26,10 @@ class Projection(NamedTuple):
 def project_latents(
     kind: str, mean: np.ndarray, dims: Sequence[int], names: Sequence[str]
 ) -> Projection:
-    """Of posterior means (n, d). "dims": two of them, the others as the page has them.
+    """Project posterior means (n, d) to a plane; kind: "pca", "dims" (those in `dims`) or "umap".
 
-    Raises: Error if UMAP is not installed.
+    Raises: Error if UMAP is not installed
     """
-    n_images, n_dims = mean.shape
     if kind == "umap":
         if find_spec("umap") is None:
             raise Error(
@@ -34,21 +37,22 @@ def project_latents(
             )
         from umap import UMAP  # pyright: ignore[reportMissingImports]
 
-        return Projection(
-            UMAP(random_state=0).fit_transform(mean), None, None, ("UMAP 1", "UMAP 2")
-        )
+        points = UMAP(random_state=0).fit_transform(mean)
+        return Projection(points, None, None, ("UMAP 1", "UMAP 2"))
+    n, d = mean.shape
     if kind == "dims":
-        axes = np.eye(n_dims)[list(dims)]
-        return Projection(mean[:, dims], None, axes, (f"z {names[dims[0]]}", f"z {names[dims[1]]}"))
-    pca = PCA(min(2, n_images, n_dims), svd_solver="full").fit(mean.astype(np.float64))
-    axes, explained_shares = np.zeros((2, n_dims)), np.zeros(2)
-    n_axes = min(2, n_images, n_dims)
-    axes[:n_axes], explained_shares[:n_axes] = pca.components_, pca.explained_variance_ratio_
-    axis_names = [
-        f"principal axis {n_axes + 1}, {explained_shares[n_axes]:.0%} of the variance"
-        for n_axes in range(2)
-    ]
-    return Projection((mean - pca.mean_) @ axes.T, pca.mean_, axes, (axis_names[0], axis_names[1]))
+        x, y = dims
+        return Projection(
+            mean[:, dims], None, np.eye(d)[[x, y]], (f"z {names[x]}", f"z {names[y]}")
+        )
+    rank = min(2, n, d)
+    pca = PCA(rank, svd_solver="full").fit(mean.astype(np.float64))
+    axes, ratios = np.zeros((2, d)), np.zeros(2)
+    axes[:rank], ratios[:rank] = pca.components_, pca.explained_variance_ratio_
+    first, second = (
+        f"principal axis {k}, {ratio:.0%} of the variance" for k, ratio in enumerate(ratios, 1)
+    )
+    return Projection((mean - pca.mean_) @ axes.T, pca.mean_, axes, (first, second))
 
 
 def round_values(values: Any, digits: int = 4) -> list:

@@ -1,4 +1,4 @@
-"""The explorer's routes: what a client may ask, in which ranges, and what it is answered."""
+"""Routes of the explorer: requests with their limits, and the responses to them."""
 
 import base64
 import io
@@ -16,22 +16,26 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.core.tensors import to_bytes, to_display_channels
+from latentia.data.splits import evenly_spaced_rows
 from latentia.explorer.projection import project_latents, round_values
-from latentia.explorer.session import InputImage, RenderedResponse, RunSession
+from latentia.explorer.session import InputImage, Rendering, RunSession
 from latentia.explorer.summary import describe_run, list_map_columns
 from latentia.explorer.worker import Worker
-from latentia.latents.encoding import name_dims
+from latentia.latents.encoding import SAMPLE, name_dims
 
 PAGE_FOLDER = Path(__file__).parent
 PAGE_FILES = {"/": "explorer.html", "/explorer.css": "explorer.css", "/explorer.js": "explorer.js"}
 MEDIA_TYPES = {".png": "image/png", ".gif": "image/gif"}
-MAX_UPLOAD_BYTES = 8 * 2**20  # bytes of a file
+MAX_UPLOAD_BYTES = 8 * 2**20
 
 Index = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class RunRequest(BaseModel):
-    """Of which run; file: the picture as a command writes it, not its parts for the page."""
+    """A request to the run with index `run`.
+
+    file: suffix of the picture as a command writes it; by default the response is JSON for the page
+    """
 
     model_config = ConfigDict(extra="forbid")
     run: Index = 0
@@ -39,7 +43,7 @@ class RunRequest(BaseModel):
 
 
 class ImageSource(BaseModel):
-    """An image: a file's bytes in base64 with its name, or an index into the data of run `of`."""
+    """An image: a file's bytes in base64 with its name, or an index in the data of run `of`."""
 
     model_config = ConfigDict(extra="forbid")
     index: Index | None = None
@@ -63,7 +67,7 @@ class ImageRequest(RunRequest):
     n: Annotated[int, Field(ge=1, le=48)] = 8
 
 
-class WalkRequest(RunRequest):
+class InterpolationRequest(RunRequest):
     images: Annotated[list[ImageSource], Field(min_length=2, max_length=8)]
     steps: Annotated[int, Field(ge=2, le=64)] = 10
     spherical: bool = False
@@ -85,7 +89,7 @@ class SampleRequest(RunRequest):
 
 
 class BetaRequest(RunRequest):
-    """read: it stays so, and the images are to be read for it."""
+    """A change of beta; read: encode the images anew, since the user has let the slider go."""
 
     beta: Annotated[FiniteFloat, Field(gt=0)]
     read: bool = False
@@ -98,6 +102,7 @@ class MapRequest(RunRequest):
 
 
 def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
+    """Return the application: the page's files, and the routes below /api."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.exception_handler(Error)
@@ -105,155 +110,131 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         return JSONResponse({"detail": str(problem)}, 422)
 
     @app.exception_handler(RequestValidationError)
-    async def handle_invalid_request(
-        request: Request, problem: RequestValidationError
-    ) -> JSONResponse:
+    async def handle_invalid(request: Request, problem: RequestValidationError) -> JSONResponse:
         return JSONResponse({"detail": describe_problem(problem)}, 422)
 
-    def get_session(request: RunRequest) -> RunSession:
-        if request.run >= len(sessions):
-            raise Error(f"There is no run {request.run}; there are {len(sessions)}, from 0.")
-        return sessions[request.run]
+    def get_session(run: int) -> RunSession:
+        if run >= len(sessions):
+            raise Error(f"There is no run {run}; there are {len(sessions)}, counted from 0.")
+        return sessions[run]
 
     def load_image(session: RunSession, source: ImageSource) -> InputImage:
-        get_session(RunRequest(run=source.of or 0))
-        return session.load_image(source, sessions)
+        owner = session if source.of is None else get_session(source.of)
+        return session.load_image(source, owner)
 
-    async def respond(
-        request: RunRequest, make_response: Callable[[], RenderedResponse]
-    ) -> Response:
-        def render() -> Response:
-            rendered_response = make_response()
+    async def respond(request: RunRequest, render: Callable[[RunSession], Rendering]) -> Response:
+        session = get_session(request.run)
+
+        def make_response() -> Response:
+            rendering = render(session)
+            images, encoders = rendering.images
             if request.file:
-                if request.file not in rendered_response.rendered_images.encoders:
+                if request.file not in encoders:
                     raise Error(f"This picture has no {request.file}; ask for .png.")
-                return Response(
-                    rendered_response.rendered_images.encoders[request.file](),
-                    media_type=MEDIA_TYPES[request.file],
-                )
-            image_urls = [
-                to_data_url(image)
-                for image in to_display_channels(rendered_response.rendered_images.images)
-            ]
-            commands = {
-                f"command{suffix}": rendered_response.format_command(suffix)
-                for suffix in rendered_response.rendered_images.encoders
-                if suffix in MEDIA_TYPES
-            }
-            return JSONResponse({"images": image_urls, **commands, **rendered_response.extra})
+                return Response(encoders[request.file](), media_type=MEDIA_TYPES[request.file])
+            urls = [to_data_url(image) for image in to_display_channels(images)]
+            suffixes = [suffix for suffix in encoders if suffix in MEDIA_TYPES]
+            commands = {f"command{each}": rendering.format_command(each) for each in suffixes}
+            return JSONResponse({"images": urls, **commands, **rendering.extra})
 
-        return await worker.run_async(render)
+        return await worker.run_async(make_response)
 
     for route, name in PAGE_FILES.items():
         app.get(route)(lambda name=name: FileResponse(PAGE_FOLDER / name))
 
+    # Two routes without `async`: they take long, and such functions run in threads of their own.
     @app.get("/api/runs")
-    def list_runs() -> JSONResponse:  # as the map: histograms take their time
+    def list_runs() -> JSONResponse:
         return JSONResponse({"runs": [describe_run(session) for session in sessions]})
+
+    @app.post("/api/map")
+    def project_map(request: MapRequest) -> JSONResponse:
+        return JSONResponse(compute_map(get_session(request.run), request))
 
     @app.post("/api/encode")
     async def encode_image(request: ImageRequest) -> JSONResponse:
-        session = get_session(request)
+        session = get_session(request.run)
 
-        def encode_now() -> JSONResponse:
-            input_image = load_image(session, request.image)
-            return JSONResponse(
-                {
-                    **session.encode_image(input_image),
-                    "image": to_data_url(to_display_channels(input_image.image)[0]),
-                }
-            )
+        def make_response() -> JSONResponse:
+            source = load_image(session, request.image)
+            url = to_data_url(to_display_channels(source.image)[0])
+            return JSONResponse({**session.encode_image(source), "image": url})
 
-        return await worker.run_async(encode_now)
+        return await worker.run_async(make_response)
 
     @app.post("/api/decode")
     async def decode_latents(request: DecodeRequest) -> Response:
-        session = get_session(request)
-        return await respond(request, lambda: session.decode_latents(request.latents))
+        return await respond(request, lambda session: session.decode_latents(request.latents))
 
     @app.post("/api/reconstruct")
     async def reconstruct_image(request: ImageRequest) -> Response:
-        session = get_session(request)
-        return await respond(
-            request, lambda: session.reconstruct_image(load_image(session, request.image))
-        )
+        def render(session: RunSession) -> Rendering:
+            return session.reconstruct_image(load_image(session, request.image))
+
+        return await respond(request, render)
 
     @app.post("/api/nearest")
     async def find_nearest(request: ImageRequest) -> Response:
-        session = get_session(request)
-        return await respond(
-            request, lambda: session.find_nearest(load_image(session, request.image), request.n)
-        )
+        def render(session: RunSession) -> Rendering:
+            return session.find_nearest(load_image(session, request.image), request.n)
+
+        return await respond(request, render)
 
     @app.post("/api/walk")
-    async def walk_images(request: WalkRequest) -> Response:
-        session = get_session(request)
-        walk_arguments = request.steps, request.spherical
-        return await respond(
-            request,
-            lambda: session.walk_images(
-                [load_image(session, image) for image in request.images], *walk_arguments
-            ),
-        )
+    async def interpolate_images(request: InterpolationRequest) -> Response:
+        def render(session: RunSession) -> Rendering:
+            images = [load_image(session, image) for image in request.images]
+            return session.interpolate_images(images, request.steps, request.spherical)
+
+        return await respond(request, render)
 
     @app.post("/api/sample")
     async def draw_samples(request: SampleRequest) -> Response:
-        session, sampling_options = (
-            get_session(request),
-            request.options.model_dump(exclude_none=True),
-        )
-        sample_arguments = request.n, request.seed, request.cond, sampling_options, request.standard
-        return await respond(request, lambda: session.draw_samples(*sample_arguments))
+        options = request.options.model_dump(exclude_none=True)
+        arguments = request.n, request.seed, request.cond, options, request.standard
+        return await respond(request, lambda session: session.draw_samples(*arguments))
 
     @app.post("/api/beta")
-    async def change_beta(request: BetaRequest) -> JSONResponse:
-        session = get_session(request)
+    async def set_beta(request: BetaRequest) -> JSONResponse:
+        session = get_session(request.run)
         await worker.run_async(session.set_beta, request.beta)
         if request.read:
             threading.Thread(target=session.load_latents, daemon=True).start()
         return JSONResponse({"beta": request.beta})
 
-    @app.post("/api/map")
-    def project_map(
-        request: MapRequest,
-    ) -> JSONResponse:  # in a thread of its own: UMAP takes its time
-        return JSONResponse(compute_map(get_session(request), request))
-
     return app
 
 
 def compute_map(session: RunSession, request: MapRequest) -> dict[str, Any]:
-    """Places, their indices, and the values of a column."""
-    map_latents, maps = session.map_latents, session.cache
-    if map_latents is None or session.data_split is None:
-        session.require_encoder()
-        raise Error(session.missing_reason or "The images are still being read; wait a little.")
-    n_dims = map_latents.mean.shape[1]
+    """Project the latents of a run, with names of the images and values of a column.
+
+    Raises: Error if the images, the dimension or the column are missing
+    """
+    (table, split), cache = session.require_map(), session.cache
+    n_dims = table.mean.shape[1]
     if max(request.dims) >= n_dims and request.kind == "dims":
-        raise Error(f"There is no dimension {max(request.dims)}; there are {n_dims}, from 0.")
-    key = (request.kind, *request.dims)
-    if key not in maps:
-        dim_names = name_dims(session.autoencoder.latent_shape)
-        maps[key] = project_latents(request.kind, map_latents.mean, request.dims, dim_names)
-    projection, rows = maps[key], session.map_rows
-    if request.column is not None and request.column not in list_map_columns(session.data_split):
+        text = f"There is no dimension {max(request.dims)}; there are {n_dims}, counted from 0."
+        raise Error(text)
+    if request.column is not None and request.column not in list_map_columns(split):
         raise Error(f"The data have no column {request.column} of finite numbers.")
-    values = (
-        [] if request.column is None else session.data_split.columns[request.column][rows].tolist()
-    )
+    key = (request.kind, *request.dims)
+    if key not in cache:
+        names = name_dims(session.autoencoder.latent_shape)
+        cache[key] = project_latents(request.kind, table.mean, request.dims, names)
+    projection, rows = cache[key], evenly_spaced_rows(len(split), SAMPLE)
     return {
-        "places": round_values(projection.places),
+        "places": round_values(projection.points),
         "origin": None if projection.origin is None else round_values(projection.origin, 6),
         "axes": None if projection.axes is None else round_values(projection.axes, 6),
         "names": projection.names,
         "rows": rows.tolist(),
-        "called": [session.data_split.display_name(row) for row in rows.tolist()],
-        "values": values,
+        "called": [split.display_name(row) for row in rows.tolist()],
+        "values": [] if request.column is None else split.columns[request.column][rows].tolist(),
     }
 
 
 def to_data_url(image: Tensor) -> str:
-    """A picture (c, h, w) as it is, no pixel enlarged, as the address of an <img>."""
+    """Encode an image (c, h, w) at its own size as the source of an <img>."""
     array = to_bytes(image).permute(1, 2, 0).numpy()
     file = io.BytesIO()
     Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(file, "png")
@@ -261,11 +242,8 @@ def to_data_url(image: Tensor) -> str:
 
 
 def describe_problem(problem: RequestValidationError) -> str:
-    """The first thing that is wrong with a request."""
-    first_error = problem.errors()[0]
-    location = ".".join(
-        str(location_part) for location_part in first_error["loc"] if location_part != "body"
-    )
-    message = str(first_error["msg"])
-    message = message[0].lower() + message[1:]
-    return f"The request cannot be used: {f'{location}: ' if location else ''}{message}."
+    """Describe the first problem of a request in one sentence."""
+    first = problem.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part != "body")
+    message = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"The request cannot be used: {f'{field}: ' if field else ''}{message}."

@@ -1,4 +1,4 @@
-"""Who may ask, and how much: checked before any request is read, the page's own files included."""
+"""Checks of every request before it is read: its host, origin, length, type and token."""
 
 import hmac
 import json
@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-MAX_BODY_BYTES = 12 * 2**20  # bytes of a request: an image of 8 MiB in base64, and room
+MAX_BODY_BYTES = 12 * 2**20  # an image of 8 MiB in base64 takes 10.7 MiB
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -20,16 +20,19 @@ HEADERS = (
 )
 
 
+Headers = list[tuple[bytes, bytes]]
+
+
 class RequestRefused(Exception):
-    """Status and the sentence that goes with it."""
+    """A refused request; arguments: HTTP status and message."""
 
 
 class SecurityMiddleware:
-    """ASGI middleware.
+    """ASGI middleware that refuses requests of other pages and of unknown clients.
 
-    On loopback a page elsewhere could be pointed at this server by name (DNS rebinding) or post to
-    it: Host must be a name of this machine, Origin, where there is one, this server's own. Served
-    to others, every request must bring the token, in the address once, then as a cookie.
+    On loopback another page could reach this server under its own name (DNS rebinding) or post to
+    it. Host must therefore be a name of this machine and Origin, if given, this server. On any
+    other address every request needs the token, first in the query and then as a cookie.
     """
 
     def __init__(self, app: Any, host: str, token: str | None = None):
@@ -40,8 +43,8 @@ class SecurityMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in
-                   scope["headers"]}  # fmt: skip
+        pairs = scope["headers"]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
         extra_headers = list(HEADERS)
 
         async def send_with_headers(message: Any) -> None:
@@ -54,55 +57,48 @@ class SecurityMiddleware:
             await self.app(scope, receive, send_with_headers)
         except RequestRefused as refusal:
             status, text = refusal.args
+            start = {"type": "http.response.start", "status": status}
+            start["headers"] = [(b"content-type", b"application/json"), (b"connection", b"close")]
+            await send_with_headers(start)
             body = json.dumps({"detail": text}).encode()
-            refusal_headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-            await send_with_headers(
-                {"type": "http.response.start", "status": status, "headers": refusal_headers}
-            )
             await send_with_headers({"type": "http.response.body", "body": body})
 
-    def check_request(
-        self, scope: dict[str, Any], headers: dict[str, str]
-    ) -> list[tuple[bytes, bytes]]:
-        """Headers to add to the answer.
+    def check_request(self, scope: dict[str, Any], headers: dict[str, str]) -> Headers:
+        """Return headers to add to the response.
 
-        Raises: Refused.
+        Raises: RequestRefused if the request is not allowed
         """
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.is_loopback and parse_host_name(host) not in LOOPBACK:
-            raise RequestRefused(
-                403, f"This server answers to 127.0.0.1 or localhost, not to {host!r}."
-            )
+            text = f"This server answers to 127.0.0.1 or localhost, not to {host!r}."
+            raise RequestRefused(403, text)
         if origin is not None and urlsplit(origin).netloc != host:
-            raise RequestRefused(
-                403, f"This server answers its own page only, not one of {origin!r}."
-            )
+            text = f"This server answers its own page only, not one of {origin!r}."
+            raise RequestRefused(403, text)
         if scope["method"] == "POST":
             length = headers.get("content-length", "")
-            if not length.isdecimal():  # sent in pieces of any number
-                raise RequestRefused(
-                    411, "The request does not say its length; send Content-Length."
-                )
+            if not length.isdecimal():  # chunks, whose number has no limit
+                text = "The request does not say its length; send Content-Length."
+                raise RequestRefused(411, text)
             if int(length) > MAX_BODY_BYTES:
-                raise RequestRefused(
-                    413, f"The request has {length} bytes; at most {MAX_BODY_BYTES:,} are read."
-                )
+                text = f"The request has {length} bytes; at most {MAX_BODY_BYTES:,} are read."
+                raise RequestRefused(413, text)
             if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
                 raise RequestRefused(415, "The request is not application/json; send JSON.")
         if self.token is None:
             return []
         query_token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        cookie_name = f"latentia-{(scope.get('server') or ('', 0))[1]}"
+        name = f"latentia-{(scope.get('server') or ('', 0))[1]}"
         if tokens_match(query_token, self.token):
-            cookie_text = f"{cookie_name}={self.token}; HttpOnly; SameSite=Strict; Path=/"
-            return [(b"set-cookie", cookie_text.encode())]
-        if tokens_match(parse_cookies(headers.get("cookie", "")).get(cookie_name, ""), self.token):
+            cookie = f"{name}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+            return [(b"set-cookie", cookie.encode())]
+        if tokens_match(parse_cookies(headers.get("cookie", "")).get(name, ""), self.token):
             return []
-        raise RequestRefused(401, "This server wants its token: open the address that it printed.")
+        raise RequestRefused(401, "This server needs its token; open the address that it printed.")
 
 
 def parse_host_name(host: str) -> str:
-    """Of a Host header, without the port."""
+    """Return the name in a Host header, without the port; empty if it has none."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -117,5 +113,5 @@ def parse_cookies(text: str) -> dict[str, str]:
 
 
 def tokens_match(candidate: str, token: str) -> bool:
-    """In constant time: how long it takes says nothing of where they differ."""
+    """Compare in constant time, so that the duration does not reveal where they differ."""
     return hmac.compare_digest(candidate.encode(), token.encode())

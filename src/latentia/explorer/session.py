@@ -1,9 +1,8 @@
-"""One run, opened for exploring: its model, what is known of its data, and its pictures."""
+"""One run in the explorer: its model, its images, their latents, and pictures of them."""
 
 import json
 import shlex
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from latentia.core.errors import Error
 from latentia.data import Images, Split
 from latentia.data.decode import DecodeError, catch_decode_errors, decode_pixels, open_image
 from latentia.data.preprocess import array_to_unit_range
-from latentia.data.splits import evenly_spaced_rows, load_image
+from latentia.data.splits import load_image
 from latentia.explorer.worker import QueuedModel, Worker
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.parsing import format_latents, rows_to_latents
@@ -27,11 +26,14 @@ from latentia.runs.folder import RunFolder
 from latentia.runs.image_names import caption_image
 from latentia.runs.open import open_run
 
-MAX_MEGAPIXELS = 40  # of an image that is dropped in
+MAX_MEGAPIXELS = 40  # of an uploaded image
 
 
 class InputImage(NamedTuple):
-    """An input image, how a command names it, and its key among the images of the run, if any."""
+    """An image (1, c, h, w), its name in a command, and its key if it is one of the run's images.
+
+    flags: options with which a command finds the image by that name
+    """
 
     name: str
     image: Tensor
@@ -39,21 +41,27 @@ class InputImage(NamedTuple):
     key: str | None = None
 
 
-class RenderedResponse(NamedTuple):
-    """A picture, the words of the command that makes it, and what else the page is told."""
+class Rendering(NamedTuple):
+    """Rendered images, the words of the command that writes them, and more values for the page."""
 
-    rendered_images: RenderedImages
-    command_words: list[str]
+    images: RenderedImages
+    command: list[str]
     extra: dict[str, Any]
 
     def format_command(self, suffix: str) -> str:
-        return shlex.join([*self.command_words, "--out", f"{self.command_words[1]}{suffix}"])
+        return shlex.join([*self.command, "--out", f"{self.command[1]}{suffix}"])
 
 
 @dataclass
 class RunSession:
-    """given: the run's path as it was written, for commands; trained: the ranges of its latents
-    come from these codes; shown: what the map shows of `part`; missing: why there are no images.
+    """A run that is open in the explorer.
+
+    run_argument: the run as the user wrote it, which commands repeat
+    data_split: the images of `split`; map_latents: the latents of at most SAMPLE of them
+    train_latents: latents of training images, which give the sliders their ranges
+    missing_reason: why there are no images
+    other_splits: images of other runs, by source
+    beta_version: number of changes of beta so far
     """
 
     run_argument: str
@@ -78,231 +86,200 @@ class RunSession:
 
     @property
     def autoencoder(self) -> Any:
-        """What encodes and decodes; None: the model only draws."""
+        """The model that encodes and decodes; None if the run has no encoder."""
         model = self.model
         model = model.autoencoder if isinstance(model, HasTrajectory) else model
         return model if isinstance(model, HasLatents) else None
 
     @property
     def is_reading(self) -> bool:
-        return (
-            self.missing_reason is None
-            and self.map_latents is None
-            and self.autoencoder is not None
-        )
+        """Whether the latents of the map are still to come."""
+        is_done = self.map_latents is not None or self.missing_reason is not None
+        return self.autoencoder is not None and not is_done
+
+    @property
+    def rates(self) -> list[float] | None:
+        """Rate of each dimension in nats, from `latentia evaluate`; None if that has not run."""
+        try:
+            results = json.loads((self.run.path / "evaluation.json").read_text())
+            return [float(rate) for rate in results["rate_by_dimension"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def set_beta(self, beta: float) -> None:
-        """The model answers for this beta from here on; its images have to be read anew."""
+        """Use another beta of a run of many betas, and drop the latents of the previous one."""
         self.run = self.run.with_beta(beta)
         self.model.dial.beta = beta  # pyright: ignore
         self.beta_version += 1
         self.train_latents = self.map_latents = None
 
     def load_latents(self) -> None:
-        """Encode the images; meanwhile the model serves others between two batches."""
+        """Encode the images in batches; the worker serves clients between two of them."""
         if self.autoencoder is None:
             return
-        queued_model = QueuedModel(self.autoencoder, self.worker)
+        model = QueuedModel(self.autoencoder, self.worker)
         try:
             with self.read_lock:
                 while self.map_latents is None:
-                    run, beta_version = self.run, self.beta_version
+                    run, version = self.run, self.beta_version
                     self.data_split = run.split(self.split, self.data)
-                    train_latents = encode_split(
-                        queued_model, run.split(None, self.data, default="train"), SAMPLE
-                    )
-                    map_latents = encode_split(queued_model, self.data_split, SAMPLE)
-                    if beta_version == self.beta_version:  # not turned meanwhile
-                        self.cache = {}  # a plane that is being made goes into the old one
+                    training_split = run.split(None, self.data, default="train")
+                    train_latents = encode_split(model, training_split, SAMPLE)
+                    map_latents = encode_split(model, self.data_split, SAMPLE)
+                    if version == self.beta_version:  # otherwise these latents are outdated
+                        self.cache = {}  # a projection in progress still writes to the old one
                         self.train_latents, self.map_latents = train_latents, map_latents
-        except Exception as problem:  # said on the page: what needs no images must go on
+        except Exception as problem:  # the page shows it, and still samples and decodes
             self.missing_reason = str(problem)
 
-    @property
-    def rates(self) -> list[float] | None:
-        """Nats of each dimension, as once evaluated."""
-        try:
-            evaluation = json.loads((self.run.path / "evaluation.json").read_text())
-            return [float(rate) for rate in evaluation["rate_by_dimension"]]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
     def require_encoder(self) -> Any:
+        """Return the autoencoder.
+
+        Raises: Error if the run has none
+        """
         if self.autoencoder is None:
-            raise Error(
-                f"{self.run.path} has no encoder: {self.run.metadata['recipe']} only draws images."
-            )
+            recipe = self.run.metadata["recipe"]
+            raise Error(f"{self.run.path} has no encoder: {recipe} only draws images.")
         return self.autoencoder
 
-    def load_image(self, source: Any, sessions: "Sequence[RunSession]") -> InputImage:
-        """The image that a client means: its own file, or one of the data by index.
+    def require_map(self) -> tuple[LatentTable, Split]:
+        """Return the latents of the map, and the split of its images.
 
-        Raises: Error if it cannot be read, or is not there.
+        Raises: Error if they are missing or not yet read
+        """
+        self.require_encoder()
+        table, split = self.map_latents, self.data_split
+        if table is None or split is None:
+            raise self.make_missing_error()
+        return table, split
+
+    def make_missing_error(self) -> Error:
+        return Error(self.missing_reason or "The images are still being read; wait a little.")
+
+    def load_image(self, source: Any, owner: "RunSession") -> InputImage:
+        """Return an uploaded image, or one of its owner's images by index.
+
+        Raises: Error if it cannot be read, or there is none of this index
         """
         if source.file is not None:
-            image = decode_upload(
-                source.file, source.name, Images.from_metadata(self.run.metadata["images"])
-            )
+            images = Images.from_metadata(self.run.metadata["images"])
+            image = decode_upload(source.file, source.name, images)
             return InputImage(sanitize_file_name(source.name), image, [])
-        source_session = self if source.of is None else sessions[source.of]
-        data_split, data = self.data_split, self.data
-        if source_session is not self and data is None and not self.has_same_images(source_session):
-            data = source_session.run.metadata["images"]["source"]
-            data_split = self.other_splits.get(data) or self.run.split(self.split, data)
-            self.other_splits[data] = data_split
-        if data_split is None:
-            raise Error(self.missing_reason or "The images are still being read; wait a little.")
-        image, name = (
-            load_image(str(source.index), data_split),
-            data_split.display_name(source.index),
-        )
-        split_flags = ["--split", self.split] if name.isdecimal() and self.split != "all" else []
-        key = data_split.keys[source.index] if data_split is self.data_split else None
-        return InputImage(name, image, [*split_flags, *(["--data", data] if data else [])], key)
+        split, data = self.data_split, self.data
+        if owner is not self and data is None and not self.has_same_images(owner):
+            data = owner.run.metadata["images"]["source"]
+            split = self.other_splits.get(data) or self.run.split(self.split, data)
+            self.other_splits[data] = split
+        if split is None:
+            raise self.make_missing_error()
+        image, name = load_image(str(source.index), split), split.display_name(source.index)
+        flags = ["--split", self.split] if name.isdecimal() and self.split != "all" else []
+        key = split.keys[source.index] if split is self.data_split else None
+        return InputImage(name, image, [*flags, *(["--data", data] if data else [])], key)
 
     def has_same_images(self, session: "RunSession") -> bool:
-        own_images, session_images = (
-            compared.run.metadata["images"] for compared in (self, session)
-        )
-        return own_images["fingerprint"] == session_images["fingerprint"]
+        one, two = (each.run.metadata["images"] for each in (self, session))
+        return one["fingerprint"] == two["fingerprint"]
 
-    def encode_image(self, input_image: InputImage) -> dict[str, Any]:
-        posterior = self.require_encoder().encode(input_image.image)
-        rate = round(float(posterior.kl()), 2)
-        split_name = input_image.flags[1] if "--split" in input_image.flags else None
+    def encode_image(self, source: InputImage) -> dict[str, Any]:
+        """Return the posterior mean of an image, its rate in nats, and its name."""
+        posterior = self.require_encoder().encode(source.image)
+        split = source.flags[1] if "--split" in source.flags else None
         return {
             "latents": format_latents(posterior.mean),
-            "nats": rate,
-            "name": caption_image(input_image.name, split_name),
+            "nats": round(float(posterior.kl()), 2),
+            "name": caption_image(source.name, split),
         }
 
-    def decode_latents(self, rows: list[list[float]]) -> RenderedResponse:
+    def decode_latents(self, rows: list[list[float]]) -> Rendering:
         model = self.require_encoder()
         z = rows_to_latents(rows, model.latent_shape, "latents")
-        text = ",".join(repr(value) for value in rows[0])
-        fits_command_line = (
-            len(rows) == 1 and len(text) < 100_000
-        )  # the longest word that Linux takes
-        latents = f"--latents={text}" if fits_command_line else "--latents=latents.json"
-        return RenderedResponse(
-            rendered_images.render_latents(self.run, model, z),
-            self.format_words("decode", latents),
-            {},
-        )
+        text = ",".join(map(repr, rows[0]))
+        is_short = len(rows) == 1 and len(text) < 100_000  # Linux takes no longer word
+        latents = f"--latents={text}" if is_short else "--latents=latents.json"
+        images = rendered_images.render_latents(self.run, model, z)
+        return Rendering(images, self.make_command("decode", latents), {})
 
-    def format_words(self, command: str, *arguments: str) -> list[str]:
-        """Of a command on this run, as it answers now."""
+    def make_command(self, name: str, *arguments: str) -> list[str]:
+        """Return the words of a command on this run, at its present beta."""
         beta = self.run.beta
-        beta_flags = [] if beta is None else ["--beta", f"{beta:g}"]
-        return ["latentia", command, self.run_argument, *arguments, *beta_flags]
+        flags = [] if beta is None else ["--beta", f"{beta:g}"]
+        return ["latentia", name, self.run_argument, *arguments, *flags]
 
-    def reconstruct_image(self, input_image: InputImage) -> RenderedResponse:
-        sheet = rendered_images.render_reconstructions(
-            self.run, self.require_encoder(), input_image.image, "images"
+    def reconstruct_image(self, source: InputImage) -> Rendering:
+        images = rendered_images.render_reconstructions(
+            self.run, self.require_encoder(), source.image, "images"
         )
-        return RenderedResponse(
-            sheet, self.format_words("reconstruct", input_image.name, *input_image.flags), {}
-        )
+        return Rendering(images, self.make_command("reconstruct", source.name, *source.flags), {})
 
-    def find_nearest(self, input_image: InputImage, n_neighbours: int) -> RenderedResponse:
+    def find_nearest(self, source: InputImage, n: int) -> Rendering:
+        """Show an image beside the n images of the map whose latents are nearest to its own."""
+        table, split = self.require_map()
         model = self.require_encoder()
-        if self.map_latents is None or self.data_split is None:
-            raise Error(self.missing_reason or "The images are still being read; wait a little.")
-        sheet, nearest_rows = rendered_images.render_neighbors(
-            self.run,
-            model,
-            input_image.key,
-            input_image.image,
-            self.data_split,
-            self.map_latents,
-            n_neighbours,
+        images, neighbors = rendered_images.render_neighbors(
+            self.run, model, source.key, source.image, split, table, n
         )
         flags = ["--split", self.split, *(["--data", self.data] if self.data else [])]
-        words = self.format_words("nearest", input_image.name, "-n", str(n_neighbours), *flags)
-        display_name = self.data_split.display_name
-        neighbours = [
-            {"index": k, "name": display_name(k), "distance": distance}
-            for k, distance in nearest_rows
+        command = self.make_command("nearest", source.name, "-n", str(n), *flags)
+        rows = [
+            {"index": row, "name": split.display_name(row), "distance": distance}
+            for row, distance in neighbors
         ]
-        return RenderedResponse(sheet, words, {"near": neighbours})
+        return Rendering(images, command, {"near": rows})
 
-    def walk_images(
-        self, end_images: list[InputImage], steps: int, spherical: bool
-    ) -> RenderedResponse:
-        images, names = (
-            torch.cat([end_image.image for end_image in end_images]),
-            [end_image.name for end_image in end_images],
-        )
-        sheet = rendered_images.render_walk(
-            self.run, self.require_encoder(), names, images, steps, spherical
-        )
-        flags = next((end_image.flags for end_image in end_images if end_image.flags), [])
-        spherical_flags = ["--spherical"] if spherical else []
-        words = self.format_words(
-            "interpolate", *names, "--steps", str(steps), *spherical_flags, *flags
-        )
-        return RenderedResponse(sheet, words, {})
+    def interpolate_images(
+        self, sources: list[InputImage], steps: int, spherical: bool
+    ) -> Rendering:
+        names, images = [s.name for s in sources], torch.cat([s.image for s in sources])
+        model = self.require_encoder()
+        rendered = rendered_images.render_walk(self.run, model, names, images, steps, spherical)
+        flags = next((s.flags for s in sources if s.flags), [])
+        arcs = ["--spherical"] if spherical else []
+        words = [*names, "--steps", str(steps), *arcs, *flags]
+        return Rendering(rendered, self.make_command("interpolate", *words), {})
 
     def draw_samples(
-        self,
-        n_samples: int,
-        seed: int,
-        cond: str | None,
-        sampling_options: dict[str, Any],
-        standard: bool,
-    ) -> RenderedResponse:
-        """standard: from N(0, I), though the run has learned a prior."""
-        run, model, words = self.run, self.model, self.format_words("sample")
+        self, n: int, seed: int, cond: str | None, options: dict[str, Any], standard: bool
+    ) -> Rendering:
+        """Draw n samples; standard: from N(0, I), even if the run has learned a prior."""
+        run, model, command = self.run, self.model, self.make_command("sample")
         if standard and isinstance(model, HasTrajectory):
             run, model = RunFolder.open(run.path / AUTOENCODER), model.autoencoder
-            words = ["latentia", "sample", f"{self.run_argument.rstrip('/')}/{AUTOENCODER}"]
+            command = ["latentia", "sample", f"{self.run_argument.rstrip('/')}/{AUTOENCODER}"]
         column = getattr(self.model, "column", None)
-        has_image_condition = column and self.run.metadata["images"]["columns"].get(column)
-        if (
-            cond is not None and has_image_condition and not cond.isdecimal()
-        ):  # a word would be a path
+        is_image = column and self.run.metadata["images"]["columns"].get(column)
+        if cond is not None and is_image and not cond.isdecimal():  # else a path on this machine
             raise Error(f"The condition is {cond!r}; give the index of a test image.")
-        sheet = rendered_images.render_samples(
-            run, model, n_samples, seed, sampling_options, cond, self.data
-        )
-        words += ["-n", str(n_samples), "--seed", str(seed)]
-        words += (
-            ["--data", self.data] if self.data and has_image_condition and cond is not None else []
-        )
-        words += ["--cond", cond] if cond is not None else []
-        for name, value in sampling_options.items():
-            words += [f"--{name}", f"{value}"]
-        return RenderedResponse(sheet, words, {})
-
-    @property
-    def map_rows(self) -> Tensor:
-        """The places on the map, as indices into `part`."""
-        assert self.data_split is not None
-        return evenly_spaced_rows(len(self.data_split), SAMPLE)
+        images = rendered_images.render_samples(run, model, n, seed, options, cond, self.data)
+        command += ["-n", str(n), "--seed", str(seed)]
+        if cond is not None:
+            command += ["--data", self.data] if self.data and is_image else []
+            command += ["--cond", cond]
+        for name, value in options.items():
+            command += [f"--{name}", f"{value}"]
+        return Rendering(images, command, {})
 
 
 def sanitize_file_name(name: str) -> str:
-    """A file's name as a word of a command: no folder, no option, no index."""
-    base_name = PurePosixPath(name.replace("\\", "/")).name or "image.png"
-    return f"./{base_name}" if base_name.startswith("-") or base_name.isdecimal() else base_name
+    """Return a file's name as a word of a command: no folder, no option, no index."""
+    base = PurePosixPath(name.replace("\\", "/")).name or "image.png"
+    return f"./{base}" if base.startswith("-") or base.isdecimal() else base
 
 
 def decode_upload(content: bytes, name: str, images: Images) -> Tensor:
-    """(1, c, h, w): an image file from elsewhere; its size is known before its pixels are read.
+    """Decode an uploaded file as an image (1, c, h, w) in the format of `images`.
 
-    Raises: Error if it is no image, or too large.
+    Raises: Error if it is no image, or has more than MAX_MEGAPIXELS
     """
     suffix = PurePosixPath(name).suffix.lower()
     try:
         with catch_decode_errors(), open_image(content, suffix) as image:
-            width, height = image.size
+            width, height = image.size  # from the header: a bomb is refused before it unfolds
             if width * height > MAX_MEGAPIXELS * 1e6:
-                raise DecodeError(
-                    f"{width}x{height} pixels; at most {MAX_MEGAPIXELS} million are read"
-                )
+                text = f"{width}x{height} pixels; at most {MAX_MEGAPIXELS} million are read"
+                raise DecodeError(text)
             array = decode_pixels(image, images.preprocessing)
     except DecodeError as problem:
-        raise Error(
-            f"{name or 'The file'} cannot be read ({problem}); give another image."
-        ) from None
+        text = f"{name or 'The file'} cannot be read ({problem}); give another image."
+        raise Error(text) from None
     return torch.from_numpy(array_to_unit_range(array.copy()))[None]

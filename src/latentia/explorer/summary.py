@@ -1,4 +1,4 @@
-"""What the page is told of a run when it opens: its dimensions, its prior, what is missing."""
+"""Summary of a run for the page: its dimensions, its prior, and which images are missing."""
 
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -15,137 +15,112 @@ from latentia.latents.encoding import name_dims
 from latentia.latents.traversal import interval_probabilities, mixture_quantiles
 from latentia.runs.sampling import list_classes
 
-MIN_RATE = 0.01  # nats: a dimension of less carries nothing
-MAX_SLIDERS, N_BINS, TAIL_SHARE = (
-    64,
-    40,
-    0.001,
-)  # at most; of a histogram; the share beyond each of its ends
+MIN_RATE = 0.01  # nats; a dimension of lower rate carries no information
+MAX_SLIDERS, N_BINS = 64, 40
+TAILS = np.array([0.001, 0.999])  # quantiles at the ends of a slider
 
 
 def describe_run(session: RunSession) -> dict[str, Any]:
-    """A run as JSON; dimensions by rate, largest first."""
-    image_metadata, autoencoder = session.run.metadata["images"], session.autoencoder
-    c, h, w = image_metadata["shape"]
-    map_latents = session.map_latents  # a turn of beta may take it away meanwhile
-    data_split = session.data_split if map_latents is not None else None
+    """Describe a run as JSON."""
+    spec, autoencoder = session.run.metadata["images"], session.autoencoder
+    table = session.map_latents  # read once, since another thread may change beta
+    split = session.data_split if table is not None else None
+    missing = session.missing_reason
     return {
         "name": session.run.path.name,
         "recipe": session.run.metadata["recipe"].rsplit("/", 1)[-1],
-        "source": session.data or image_metadata["source"],
-        "shape": [c, h, w],
-        "count": len(data_split) if data_split is not None else 0,
-        "shown": len(map_latents.mean) if map_latents is not None else 0,
+        "source": session.data or spec["source"],
+        "shape": list(spec["shape"]),
+        "count": 0 if split is None else len(split),
+        "shown": 0 if table is None else len(table.mean),
         "split": session.split,
-        "state": "reading"
-        if session.is_reading
-        else "missing"
-        if session.missing_reason
-        else "ready",
-        "missing": session.missing_reason,
+        "state": "reading" if session.is_reading else "missing" if missing else "ready",
+        "missing": missing,
         "betas": describe_betas(session),
         "latent": None if autoencoder is None else int(np.prod(autoencoder.latent_shape)),
         "dims": [] if autoencoder is None else describe_dimensions(session),
         "ranged": session.train_latents is not None,
-        "columns": {} if data_split is None else list_map_columns(data_split),
+        "columns": {} if split is None else list_map_columns(split),
         "prior": describe_prior(session),
     }
 
 
-def list_map_columns(data_split: Split) -> dict[str, list[str] | None]:
-    """Those that colour a map, a finite number an image; with the names of their classes."""
+def list_map_columns(split: Split) -> dict[str, list[str] | None]:
+    """Return the columns that can colour a map, one finite number per image, with class names."""
     return {
-        name: data_split.classes.get(name)
-        for name, values in data_split.columns.items()
+        name: split.classes.get(name)
+        for name, values in split.columns.items()
         if values.ndim == 1 and values.isfinite().all()
     }
 
 
 def describe_betas(session: RunSession) -> dict[str, float] | None:
-    """The range that the model answers for, and where it stands; None: it has learned one."""
-    beta_range = session.run.beta_range
-    if beta_range is None:
+    """Return the range of beta and its present value; None for a run of one beta."""
+    limits = session.run.beta_range
+    if limits is None:
         return None
-    return {"low": beta_range[0], "high": beta_range[1], "now": session.model.dial.beta}  # pyright: ignore
+    return {"low": limits[0], "high": limits[1], "now": session.model.dial.beta}  # pyright: ignore
 
 
 def describe_dimensions(session: RunSession) -> list[dict[str, Any]]:
-    """The SLIDERS of largest rate: range and histogram of the aggregate posterior, else of N(0, 1).
+    """Describe the dimensions of highest rate, at most MAX_SLIDERS: range and histogram of each.
 
-    The ranges are computed once.
+    The distribution is the aggregate posterior, or N(0, 1) while no latents are known.
     """
-    cached, train_latents = (
-        session.cache.get("dims"),
-        session.train_latents,
-    )  # a turn of beta may take both away
-    if cached and cached[0] is train_latents:
+    cached, table = session.cache.get("dims"), session.train_latents
+    if cached and cached[0] is table:
         return cached[1]
-    dim_names = name_dims(session.autoencoder.latent_shape)
-    rates = session.rates if train_latents is None else train_latents.kl_per_dim.tolist()
-    order = np.argsort([-rate for rate in rates], kind="stable") if rates else range(len(dim_names))
+    names = name_dims(session.autoencoder.latent_shape)
+    rates = session.rates if table is None else table.kl_per_dim.tolist()
+    order = np.argsort([-r for r in rates], kind="stable").tolist() if rates else range(len(names))
     sliders = []
-    for dim in [int(dim) for dim in order][:MAX_SLIDERS]:
-        if train_latents is not None:
-            mean, sd = train_latents.mean[:, dim], train_latents.sd[:, dim]
-            levels = np.array([TAIL_SHARE, 1 - TAIL_SHARE])
-            low, high = mixture_quantiles(mean[:, None], sd[:, None], levels)[0]
-            heights = interval_probabilities(
-                mean.astype("f8"), sd.astype("f8"), np.linspace(low, high, N_BINS + 1)
-            )
+    for k in order[:MAX_SLIDERS]:
+        if table is not None:
+            mean, sd = table.mean[:, k], table.sd[:, k]
+            low, high = mixture_quantiles(mean[:, None], sd[:, None], TAILS)[0]
+            edges = np.linspace(low, high, N_BINS + 1)
+            heights = interval_probabilities(mean.astype("f8"), sd.astype("f8"), edges)
         else:
-            low, high = norm.ppf([TAIL_SHARE, 1 - TAIL_SHARE])
+            low, high = norm.ppf(TAILS)
             heights = np.diff(norm.cdf(np.linspace(low, high, N_BINS + 1)))
-        rate = None if rates is None else round(rates[dim], 3)
-        is_dead = rate is not None and rate < MIN_RATE
-        limits = {"low": round(float(low), 2), "high": round(float(high), 2)}
-        bars = round_values(heights / heights.max(), 3)
-        sliders.append(
-            {
-                "dim": dim,
-                "name": dim_names[dim],
-                "rate": rate,
-                "dead": is_dead,
-                **limits,
-                "bars": bars,
-            }
-        )
-    session.cache["dims"] = train_latents, sliders
+        rate = None if rates is None else round(rates[k], 3)
+        slider = {"dim": k, "name": names[k], "rate": rate}
+        slider["dead"] = rate is not None and rate < MIN_RATE
+        slider |= {"low": round(float(low), 2), "high": round(float(high), 2)}
+        sliders.append({**slider, "bars": round_values(heights / heights.max(), 3)})
+    session.cache["dims"] = table, sliders
     return sliders
 
 
 def describe_prior(session: RunSession) -> dict[str, Any]:
-    """What samples are drawn from: the options of a learned prior, and its condition."""
+    """Describe a learned prior: its condition, and the options with which it draws."""
     model = session.model
     if not isinstance(model, HasTrajectory):
         return {"learned": False}
-    column = model.column
-    kind = None if column is None else "class" if model.num_classes else "image"
-    classes = list_classes(session.run, model)
-    summary = {"learned": True, "condition": kind, "column": column, "classes": classes}
-    return {**summary, "options": list_sampling_options(model.sampling)}
+    kind = "class" if model.num_classes else "image"
+    return {
+        "learned": True,
+        "condition": None if model.column is None else kind,
+        "column": model.column,
+        "classes": list_classes(session.run, model),
+        "options": list_sampling_options(model.sampling),
+    }
 
 
 def list_sampling_options(sampling: Any) -> list[dict[str, Any]]:
-    """Of a dataclass, a field each: name, meaning, its value here, its choices or its kind."""
+    """Describe each field of a dataclass: name, help, value, choices, minimum, integer or not."""
     hints = get_type_hints(type(sampling), include_extras=True)
-    entries = []
-    for option_field in fields(sampling):
-        kind, *annotations = get_args(hints[option_field.name])
-        allowed_values = list(get_args(kind)) if get_origin(kind) is Literal else None
-        minimum = next(
-            (annotation.ge for annotation in annotations if hasattr(annotation, "ge")), None
+    options = []
+    for name in (field.name for field in fields(sampling)):
+        kind, *marks = get_args(hints[name])
+        options.append(
+            {
+                "name": name,
+                "about": next((m.documentation for m in marks if isinstance(m, Doc)), ""),
+                "value": getattr(sampling, name),
+                "choices": list(get_args(kind)) if get_origin(kind) is Literal else None,
+                "low": next((m.ge for m in marks if hasattr(m, "ge")), None),
+                "whole": kind is int,
+            }
         )
-        description = next(
-            (annotation.documentation for annotation in annotations if isinstance(annotation, Doc)),
-            "",
-        )
-        value = getattr(sampling, option_field.name)
-        is_integer = kind is int
-        option = {
-            "name": option_field.name,
-            "about": description,
-            "value": value,
-            "choices": allowed_values,
-        }
-        entries.append({**option, "low": minimum, "whole": is_integer})
-    return entries
+    return options

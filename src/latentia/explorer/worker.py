@@ -1,4 +1,4 @@
-"""One thread for every call of a model: many clients must not fight for the same cores."""
+"""One thread for every call of a model, so that many clients do not compete for the same cores."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,21 +13,22 @@ from latentia.core.gaussian import DiagonalGaussian
 
 
 class Worker:
-    """Calls, in the order in which they were asked for."""
+    """A queue of calls, which one thread runs in order, without gradients."""
 
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, "model", torch.set_grad_enabled, (False,))
 
     async def run_async(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function and return its result, for the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
 
     def run_blocking(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """As `do`, for a thread of one's own."""
+        """Run a function and return its result, for a thread outside the event loop."""
         return self.pool.submit(function, *arguments).result()
 
 
 class QueuedModel:
-    """A model whose calls queue among the others': one batch at a time, so that none waits long."""
+    """A model whose calls wait in a worker's queue, so that others run between two batches."""
 
     def __init__(self, model: HasLatents, worker: Worker):
         self.model, self.worker = model, worker

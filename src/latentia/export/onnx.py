@@ -196,11 +196,11 @@ def silence_exporter() -> Iterator[None]:
 
 def measure_difference(module: nn.Module, session: Any, inputs: dict[str, Tensor]) -> float:
     """Largest difference over outputs and values, over the output's largest value or 1."""
-    expected = module(*inputs.values())
-    expected = expected if isinstance(expected, tuple) else (expected,)
+    torch_outputs = module(*inputs.values())
+    torch_outputs = torch_outputs if isinstance(torch_outputs, tuple) else (torch_outputs,)
     outputs = session.run(None, {name: value.numpy() for name, value in inputs.items()})
     differences = [
         np.abs(a.numpy() - b).max() / max(1.0, float(a.abs().max()))
-        for a, b in zip(expected, outputs, strict=True)
+        for a, b in zip(torch_outputs, outputs, strict=True)
     ]
     return float(np.max(differences))

@@ -1,6 +1,7 @@
 """The metrics of `latentia evaluate`, one function each."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -52,10 +53,7 @@ def measure_nll(evaluation: Evaluation) -> list[MetricResult]:
 @metric("fd")
 def measure_frechet_distance(evaluation: Evaluation) -> list[MetricResult]:
     """Fréchet distance of samples, and of reconstructions, to the split's images."""
-
-    def estimate(real: torch.Tensor, samples: torch.Tensor) -> DistanceEstimate:
-        return estimate_frechet_distance(real, samples, seed=evaluation.seed)
-
+    estimate = partial(estimate_frechet_distance, seed=evaluation.seed)
     return _compare_sets(evaluation, "fd", estimate)
 
 
@@ -139,12 +137,12 @@ def measure_memorization(evaluation: Evaluation) -> list[MetricResult]:
     statistics = memorization_statistics(*(x.double().numpy() for x in feature_sets))
     share, n = statistics.near_copy_share, (len(e.real_features), len(e.sample_features))
     share_error = (share * (1 - share) / n[1]) ** 0.5
-    expected = f"{statistics.expected_near_copy_share:.2g} if honest"
+    expected_note = f"{statistics.expected_near_copy_share:.2g} if honest"
     nearer, nearer_error = statistics.nearer_share, statistics.nearer_share_error
     rows = [
         ("nearer_than_held_out", nearer, nearer_error, "0.5 if honest"),
         ("nearer_p", statistics.nearer_p, None, "Mann-Whitney, one-sided"),
-        ("near_copies", share, share_error, expected),
+        ("near_copies", share, share_error, expected_note),
         ("near_copies_p", statistics.near_copy_p, None, "exact, one-sided"),
     ]
     return [
@@ -177,8 +175,10 @@ def measure_disentanglement(evaluation: Evaluation, halves: int = 10) -> list[Me
         )
     batches = split.iterate_batches(split.max_batch_size())
     with torch.no_grad():
-        encoded = [evaluation.autoencoder.encode(batch.image).mean.flatten(1) for batch in batches]
-    means, rng = torch.cat(encoded).numpy(), np.random.default_rng(evaluation.seed)
+        mean_batches = [
+            evaluation.autoencoder.encode(batch.image).mean.flatten(1) for batch in batches
+        ]
+    means, rng = torch.cat(mean_batches).numpy(), np.random.default_rng(evaluation.seed)
     scores, half_scores = disentanglement.measure_disentanglement(means, factors), []
     for _ in range(halves):
         rows = rng.permutation(len(means))[: len(means) // 2]

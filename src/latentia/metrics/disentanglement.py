@@ -1,6 +1,7 @@
 """Disentanglement: MIG, DCI and SAP, which are high if each factor has one latent dimension."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -98,9 +99,9 @@ def dci(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> dict[str, float]
     importances, scores = [], []
     for values in factors.values():
         is_class = infer_column_type(values, None) == "class"
-        forest = (RandomForestClassifier if is_class else RandomForestRegressor)(
-            n_estimators=TREES, min_samples_leaf=3, random_state=0, max_features=1.0
-        )
+        options: Any = {"n_estimators": TREES, "min_samples_leaf": 3, "max_features": 1.0}
+        forest_class = RandomForestClassifier if is_class else RandomForestRegressor
+        forest = forest_class(random_state=0, **options)
         forest.fit(mean[train], values[train])
         importances.append(forest.feature_importances_)
         predictions, targets = forest.predict(mean[test]), values[test]

@@ -48,7 +48,7 @@ def elbo(
     means, rates = scores.pop("mean"), scores.pop("rates")
     n = len(scores["nelbo"])
     errors = {k: (v.std() / n**0.5).item() if n > 1 else None for k, v in scores.items()}
-    resampled = torch.tensor(
+    resampled_units = torch.tensor(
         [_count_active_units(means[_resample_rows(n, seed, k)]) for k in range(RESAMPLES)]
     )
     return {
@@ -60,7 +60,7 @@ def elbo(
         "standard_error": {
             **{f"{k}_nats": errors[k] for k in ("nelbo", "distortion", "rate")},
             "mse": errors["mse"],
-            "active_units": resampled.double().std().item(),
+            "active_units": resampled_units.double().std().item(),
         },
         "rate_by_dimension": rates.double().mean(0).tolist(),
     }

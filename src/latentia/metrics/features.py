@@ -57,7 +57,8 @@ def _make_classifier_extractor(images: Images) -> FeatureExtractor:
 
 def _make_pixel_extractor(images: Images) -> FeatureExtractor:
     """Pixels, averaged over areas to at most 16 a side."""
-    size = tuple(min(side, MAX_SIDE) for side in images.shape[1:])
+    _, h, w = images.shape
+    size = min(h, MAX_SIDE), min(w, MAX_SIDE)
     return _make_batch_extractor("pixels", lambda x: F.adaptive_avg_pool2d(x, size).flatten(1))
 
 

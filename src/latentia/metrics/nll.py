@@ -36,15 +36,15 @@ def nll(
     """
     if not isinstance(model, HasLatents):
         raise Error(f"{type(model).__name__} has no likelihood: it has no encoder. Give a VAE.")
-    selected, size = evenly_spaced_rows(len(split), n), split.max_batch_size()
-    bounds = torch.empty(len(selected), dtype=torch.float64)
+    target_rows, size = evenly_spaced_rows(len(split), n), split.max_batch_size()
+    bounds = torch.empty(len(target_rows), dtype=torch.float64)
 
     def iterate_bounds() -> Iterator[int]:
         count = 0
         for batch, context in split.iterate_with_context(size, seed):
             first = context.step * size
-            is_here = (selected >= first) & (selected < first + len(batch.image))
-            rows = selected[is_here] - first
+            is_here = (target_rows >= first) & (target_rows < first + len(batch.image))
+            rows = target_rows[is_here] - first
             if not len(rows):
                 continue
             images = model.observe(batch, context)[rows.to(batch.image.device)]
@@ -64,7 +64,7 @@ def nll(
 
     with evaluation_mode(model):
         description = f"likelihood, {k:,} draws an image"
-        for _ in show_progress(iterate_bounds(), len(selected), description):
+        for _ in show_progress(iterate_bounds(), len(target_rows), description):
             pass
     return bounds
 

@@ -52,8 +52,9 @@ def measure_curve(
     try:
         for dial.beta in betas:
             result = elbo(model, subset, seed=seed)
-            nats = [result[f"{name}_nats"] for name in ("nelbo", "distortion", "rate")]
-            points.append(RateDistortionPoint(dial.beta, *nats, result["active_units"]))
+            nats = {k: result[f"{k}_nats"] for k in ("nelbo", "distortion", "rate")}
+            active = result["active_units"]
+            points.append(RateDistortionPoint(beta=dial.beta, **nats, active_units=active))
     finally:
         dial.beta = initial
     return points

@@ -18,14 +18,19 @@ MONITOR_NAMES = (
 
 
 class GAN(Model):
-    """The critic steps first; the generator learns against the critic that has just stepped.
+    """Generative adversarial network; the critic steps first, then the generator.
 
-    generator: latents to raw output; critic: images to logits. gamma weighs zero-centred penalties
-    on the critic's gradient, R1 on real images and R2 on fakes, as a schedule over the run; None:
-    no penalty. A step's fakes are made once, for both players.
+    Both players of a step use the same generated images.
 
-    bounded: images are sigmoid(output). Else they are output + 1/2, cut to [0, 1] only when they
-    are sampled: the sigmoid's flat ends hold what an early critic drives there, all black.
+    Parameters
+    ----------
+    generator : latents to raw outputs (b, c, h, w), with `latent_shape`
+    critic : images to logits
+    loss : a `NonSaturating` or a `Relativistic` loss
+    gamma : weight of R1 on real images and of R2 on fakes (see `gradient_penalty`), a schedule over
+        the run; None means no penalty
+    sigmoid_output : whether images are sigmoid(output). Otherwise they are output + 1/2, clipped
+        only in `sample`: the sigmoid's vanishing gradient can trap a generator at black images.
     """
 
     def __init__(
@@ -49,7 +54,7 @@ class GAN(Model):
         }
 
     def shared(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
-        """The step's generated images, with their graph to the generator."""
+        """Generate the step's images, with their graph to the generator."""
         return self.generate(noise(context, "generator", self.noise_shape, batch.image))
 
     def critic_terms(
@@ -58,9 +63,9 @@ class GAN(Model):
         uses_penalty = self.gamma is not None
         real = batch.image.detach().requires_grad_(uses_penalty)
         fake = shared.detach().requires_grad_(uses_penalty)  # no gradient to the generator
-        # apart, not in one batch: the penalties' gradients belong to one set each
+        # two batches, since each penalty differentiates the logits of one of them
         real_logits, fake_logits = self.critic(real), self.critic(fake)
-        # a relativistic critic has no zero: its verdict is on which side of the middle a logit lies
+        # relativistic logits have no zero, so the midpoint of the means is the threshold
         middle = (real_logits.mean() + fake_logits.mean()) / 2 if self.loss.relativistic else 0.0
         terms = self.loss.critic_terms(real_logits, fake_logits)
         self.meter.record(
@@ -84,19 +89,19 @@ class GAN(Model):
         return {"adversarial": (1.0, self.loss.generator_loss(real_logits, self.critic(shared)))}
 
     def _record_gradient_norm(self, gradient: Tensor) -> None:
-        """Root mean square over images of |gradient of an image's loss at that image|."""
+        """Record the root mean square over images of |d loss / d image|."""
         squared_norms = (gradient * len(gradient)).flatten(1).double().square().sum(1)
         self.meter.record(gradient_at_image=squared_norms.mean().sqrt())
 
     def generate(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
-        """What the critic sees: in [0, 1] where `bounded`."""
+        """Generate the images that the critic sees; in [0, 1] only with `sigmoid_output`."""
         output = to_float32(self.generator(z))
         return output.sigmoid() if self.sigmoid_output else output + 0.5
 
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None
     ) -> Float[Tensor, "n c h w"]:
-        """n images drawn from N(0, I) latents."""
+        """Draw n images from N(0, I) latents."""
         z = sample_normal_rows(n, self.noise_shape, seed=seed, purpose="prior")
         reference = next(self.generator.parameters())
         return torch.cat([self.generate(chunk.to(reference)) for chunk in z.split(256)]).clamp(0, 1)

@@ -15,13 +15,17 @@ from latentia.models.vae import BETA_ONE, VAE
 
 
 class IWAE(VAE):
-    """Descends -log of the mean of k importance weights of each image: the bound of equation 8.
+    """VAE with the bound of equation 8: -log of the mean of k importance weights per image.
 
-    k = 1 is the VAE, its rate in closed form. For more, distortion (the mean of k draws) and rate
-    are shown beside the bound at weight 0, and beta weighs log q(z | image) / p(z) in each weight.
+    k = 1 is the VAE with its rate in closed form. For larger k, distortion (the mean of k draws)
+    and rate are logged at weight 0, and beta multiplies log q(z | image) / p(z) in each weight.
 
-    binary: what is learned are black and white images, of which grey values are the chances of
-    white: drawn anew at each training step; in evaluation once, by seed 0, whatever the run's.
+    Parameters
+    ----------
+    encoder, decoder, likelihood, beta : see `VAE`
+    k : number of importance samples, at least 1
+    binary : whether the model learns black and white images. Grey values are then probabilities
+        of white, drawn anew at each training step, and once in evaluation (seed 0 in every run).
     """
 
     def __init__(
@@ -42,23 +46,23 @@ class IWAE(VAE):
         return {"binarised": description} if self.binary else {}
 
     def observe(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
-        """The images; if `binary`, draws of them."""
+        """Return the images, binarised if `binary`."""
         if not self.binary:
             return batch.image
-        draw_context = context if self.training else context._replace(seed=0)
-        purpose = "binarise" if self.training else "binarise/once"
-        return (uniform(draw_context, purpose, batch.image, self.image_shape) < batch.image).to(
-            batch.image
-        )
+        if self.training:
+            quantile = uniform(context, "binarise", batch.image, self.image_shape)
+        else:
+            context = context._replace(seed=0)
+            quantile = uniform(context, "binarise/once", batch.image, self.image_shape)
+        return (quantile < batch.image).to(batch.image)
 
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
         batch = batch._replace(image=self.observe(batch, context))
         if self.k == 1:
             return super().terms(batch, context)
         posterior = self.encode(batch.image)
-        bound, distortion = self.bound(
-            batch.image, posterior, context, "posterior", self.beta(context.progress)
-        )
+        beta = self.beta(context.progress)
+        bound, distortion = self.bound(batch.image, posterior, context, "posterior", beta)
         return {
             "bound": (1.0, bound),
             "distortion": (0.0, distortion.detach()),
@@ -73,16 +77,16 @@ class IWAE(VAE):
         purpose: str,
         beta: float = 1.0,
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-        """Minus the k-draw bound on log p(image), and the mean distortion; nats per image."""
+        """Return minus the bound on log p(image), and the mean distortion, in nats per image."""
         eps = noise(context, purpose, (self.k, *self.latent_shape), posterior.mean).flatten(0, 1)
-        repeated_posterior = DiagonalGaussian(*(x.repeat_interleave(self.k, 0) for x in posterior))
-        z = repeated_posterior.sample(eps)  # (b * k, *latent): the k draws of an image in a row
+        posteriors = DiagonalGaussian(*(x.repeat_interleave(self.k, 0) for x in posterior))
+        z = posteriors.sample(eps)  # (b * k, *latent): the k draws of an image are consecutive
         distortion = self.distortion(z, images.repeat_interleave(self.k, 0))
-        weights = -(distortion + beta * repeated_posterior.log_ratio(z)).view(-1, self.k)
+        weights = -(distortion + beta * posteriors.log_ratio(z)).view(-1, self.k)
         return math.log(self.k) - weights.logsumexp(1), distortion.view(-1, self.k).mean(1)
 
     def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
-        """As a VAE's, of what is observed; for k > 1 with the bound, which selects the weights."""
+        """Compute a VAE's scores of the observed images, and the bound for k > 1."""
         batch = batch._replace(image=self.observe(batch, context))
         scores = super().score(batch, context)
         if self.k > 1:

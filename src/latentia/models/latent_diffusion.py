@@ -1,4 +1,4 @@
-"""Latent diffusion, a learned prior of an autoencoder; Rombach et al. 2022, arXiv 2112.10752."""
+"""Latent diffusion: a learned prior of an autoencoder; Rombach et al. 2022, arXiv 2112.10752."""
 
 import math
 from collections import deque
@@ -24,39 +24,45 @@ from latentia.diffusion.samplers import SAMPLERS, StepNoise, time_grid
 from latentia.diffusion.target import DenoisedEstimate, to_estimate, to_prediction, training_target
 from latentia.nets.conditioning import Condition
 
-# columns of `prepare`, named as no column of any data is
-MEAN_COLUMN, LOGVAR_COLUMN, CLUSTER_COLUMN = (
-    "posterior mean",
-    "posterior logvar",
-    "group of latents",
-)
-CHUNK_ROWS = 1024  # rows that are denoised at once
+# columns of `setup`; no column of a data set has these names
+MEAN_COLUMN, LOGVAR_COLUMN = "posterior mean", "posterior logvar"
+CLUSTER_COLUMN = "group of latents"
+CHUNK_ROWS = 1024  # rows in one call of the denoiser
+GUIDANCE = Doc("weight of the condition, at least 0; 1 as in training, 0 for no condition")
+Latents = Float[Tensor, "b *latent"]
+PerImage = Float[Tensor, " b"]
+SamplerName = Literal["ddpm", "ddim", "euler", "heun"]
 
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How noise becomes a latent."""
+    """Options of sampling from a learned prior."""
 
-    sampler: Annotated[Literal["ddpm", "ddim", "euler", "heun"], Doc("of diffusion")] = "heun"
-    steps: Annotated[int, Ge(1), Doc("from noise to latent")] = 16
-    guidance: Annotated[float, Ge(0), Doc("weight of the condition; 1 as learned, 0 none")] = 1.0
+    sampler: Annotated[SamplerName, Doc("method of sampling from the prior")] = "heun"
+    steps: Annotated[int, Ge(1), Doc("number of steps from noise to latent, at least 1")] = 16
+    guidance: Annotated[float, Ge(0), GUIDANCE] = 1.0
 
 
 class LatentDiffusion(Model):
-    """A denoiser of an autoencoder's latents, in units of their own mean and standard deviation.
+    """Diffusion model of an autoencoder's standardised latents.
 
-    Descends 1/2 |predicted - wanted|^2 over posterior draws, with t uniform: a re-weighted bound on
-    the latents' likelihood (Ho et al. 2020, arXiv 2006.11239, section 3.4). The autoencoder is
-    frozen, no part of the state, and in evaluation mode always.
+    The loss is 1/2 |prediction - target|^2 over posterior draws at uniform times t, a re-weighted
+    bound on the latents' likelihood (Ho et al. 2020, arXiv 2006.11239, section 3.4).
 
-    denoiser: (z_t, t, condition or None) -> noise or velocity, with `latent_shape`. condition:
-    (values of the column `column`, kept) -> (b, width); each image's is dropped with chance `drop`.
-    The classes of the column CLUSTER are groups of latents, by k-means: what guides where there are
-    no labels (Hu et al. 2023, "Self-guided diffusion models", arXiv 2210.06462).
+    Parameters
+    ----------
+    autoencoder : a trained model with latents; it is frozen, and not part of the state
+    denoiser : (z_t, t, condition or None) to the path's target, in the shape of the latents
+    path : path from data to noise
+    condition : encoder of the values of `column`
+    column : the column that conditions the prior. The classes of CLUSTER_COLUMN are k-means
+        clusters of latents, for images without labels (Hu et al. 2023, arXiv 2210.06462).
+    drop_probability : probability that an image's condition is dropped in training
+    sampling : default options of `sample`
     """
 
     selection_metric = None
-    autoencoder: Any  # past registration: its weights lie in the run's copy of its own run
+    autoencoder: Any  # not registered: its weights are in the run's copy of the autoencoder's run
     latent_mean: Tensor
     latent_sd: Tensor
     shares: Tensor
@@ -82,10 +88,9 @@ class LatentDiffusion(Model):
         self.latent_shape = tuple(autoencoder.latent_shape)
         self.register_buffer("latent_mean", torch.zeros(self.latent_shape))
         self.register_buffer("latent_sd", torch.ones(self.latent_shape))
-        self.register_buffer(
-            "shares", torch.full((self.num_classes,), 1 / max(self.num_classes, 1))
-        )
-        centres = torch.zeros(self.num_classes, math.prod(self.latent_shape))
+        count = self.num_classes
+        self.register_buffer("shares", torch.full((count,), 1 / max(count, 1)))
+        centres = torch.zeros(count, math.prod(self.latent_shape))
         self.register_buffer("centres", centres if column == CLUSTER_COLUMN else None)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LatentDiffusion":
@@ -100,7 +105,7 @@ class LatentDiffusion(Model):
 
     @torch.no_grad()
     def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
-        """Encode the training images once; the latents' mean and standard deviation, trap 18."""
+        """Encode the training images; fit the standardisation and the clusters of their latents."""
         posteriors, labels = [], []
         for batch in batches:
             posteriors.append(self.autoencoder.encode(batch.image))
@@ -108,12 +113,12 @@ class LatentDiffusion(Model):
                 labels.append(batch.columns[self.column or ""])
         mean, logvar = map(torch.cat, zip(*posteriors, strict=True))
         self.latent_mean.copy_(mean.mean(0))
-        # of the aggregate posterior: within images and between them
+        # variance of the aggregate posterior: within images plus between images
         variance = logvar.double().exp().mean(0) + mean.double().var(0, correction=0)
         self.latent_sd.copy_(variance.sqrt())
         columns = {MEAN_COLUMN: mean, LOGVAR_COLUMN: logvar}
         if self.column == CLUSTER_COLUMN:
-            from sklearn.cluster import MiniBatchKMeans  # a second to import
+            from sklearn.cluster import MiniBatchKMeans  # its import takes a second
 
             points = self.standardize(mean).flatten(1).cpu().double().numpy()
             kmeans = MiniBatchKMeans(self.num_classes, random_state=0).fit(points)
@@ -125,97 +130,69 @@ class LatentDiffusion(Model):
             self.shares.copy_(counts / counts.sum())
         return columns
 
-    def standardize(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b *latent"]:
-        """In units of the latents' own mean and standard deviation."""
+    def standardize(self, z: Latents) -> Latents:
+        """Subtract the latents' mean and divide by their standard deviation."""
         return (z - self.latent_mean) / self.latent_sd
 
-    def assign_cluster(self, mean: Float[Tensor, "b *latent"]) -> Int64[Tensor, " b"]:
-        """The nearest centre of each."""
+    def assign_cluster(self, mean: Latents) -> Int64[Tensor, " b"]:
+        """Return the index of the nearest cluster centre."""
         return torch.cdist(self.standardize(mean).flatten(1), self.centres).argmin(1)
 
     def metadata(self) -> dict[str, Any]:
-        def round_values(values: Tensor) -> list[float]:
-            return [round(value, 5) for value in values.flatten().tolist()]
-
-        return {
-            "latents": {"mean": round_values(self.latent_mean), "sd": round_values(self.latent_sd)}
-        }
+        pairs = ("mean", self.latent_mean), ("sd", self.latent_sd)
+        return {"latents": {k: [round(x, 5) for x in v.flatten().tolist()] for k, v in pairs}}
 
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
-        return {
-            "denoising": (1.0, self.denoising_error(batch, context, "train", self.drop_probability))
-        }
+        error = self.sample_denoising_error(batch, context, "train", self.drop_probability)[1]
+        return {"denoising": (1.0, error)}
 
-    def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
-        """The training objective, no condition dropped."""
-        return {"denoising": self.denoising_error(batch, context, "score", 0.0)}
-
-    def denoising_error(
-        self, batch: Batch, context: StepContext, purpose: str, drop_probability: float
-    ) -> Float[Tensor, " b"]:
-        """1/2 |predicted - wanted|^2 of each image, at a time of its own."""
-        return self.sample_denoising_error(batch, context, purpose, drop_probability)[1]
+    def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
+        """Compute the training objective without dropped conditions."""
+        return {"denoising": self.sample_denoising_error(batch, context)[1]}
 
     def sample_denoising_error(
-        self,
-        batch: Batch,
-        context: StepContext,
-        purpose: str = "score",
-        drop_probability: float = 0.0,
-    ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-        """Each image's time, and its error there."""
+        self, batch: Batch, context: StepContext, purpose: str = "score", drop: float = 0.0
+    ) -> tuple[PerImage, PerImage]:
+        """Draw a time for each image; return the times and 1/2 |prediction - target|^2 there."""
         posterior = self.encode_batch(batch)
         z = self.sample_latents(posterior, context, purpose)
         eps = noise(context, f"{purpose}/noise", self.latent_shape, z)
         # stratified: the batch covers all times, each image's uniform (Kingma et al. 2021,
-        # arXiv 2107.00630, appendix I.1); in (0, 1], since a path's velocity may be infinite at 0
-        strata = batch_permutation(
-            context, f"{purpose}/stratum", z
-        )  # sorted folders: no class has early times
+        # arXiv 2107.00630, appendix I.1); in (0, 1], since a path's velocity may be infinite at 0;
+        # permuted, since images in the order of their classes would tie a class to its times
+        strata = batch_permutation(context, f"{purpose}/stratum", z)
         offset = uniform(context._replace(first_row=0), f"{purpose}/time", z)[0]
         t = 1 - (offset + strata / max(context.global_batch_size, len(z))) % 1
-        keep_condition = (
-            uniform(context, f"{purpose}/drop", z) >= drop_probability
-        )  # image by image: trap 20
-        coefficients = broadcast_coefficients(self.path.coefficients(t), z)
-        condition_embedding = None
+        keep_mask = uniform(context, f"{purpose}/drop", z) >= drop
+        coeffs, embedding = broadcast_coefficients(self.path.coefficients(t), z), None
         if self.condition is not None:
             cond = batch.columns.get(self.column or "")
-            condition_embedding = self.condition(
-                self.assign_cluster(posterior.mean) if cond is None else cond, keep_condition
-            )
-        prediction = self.predict(
-            coefficients.alpha * z + coefficients.sigma * eps, t, condition_embedding
-        )
-        residual = prediction - training_target(
-            self.path.target, DenoisedEstimate(z, eps), coefficients
-        )
-        return t, 0.5 * residual.square().flatten(1).sum(1)
+            cond = self.assign_cluster(posterior.mean) if cond is None else cond
+            embedding = self.condition(cond, keep_mask)
+        prediction = self.predict(coeffs.alpha * z + coeffs.sigma * eps, t, embedding)
+        target = training_target(self.path.target, DenoisedEstimate(z, eps), coeffs)
+        return t, 0.5 * (prediction - target).square().flatten(1).sum(1)
 
     def encode_batch(self, batch: Batch) -> DiagonalGaussian:
-        """Of each image; encoded only if `prepare` has not done so."""
+        """Return the posteriors of a batch, which `setup` has encoded for training images."""
         if MEAN_COLUMN not in batch.columns:
             return self.autoencoder.encode(batch.image)
         return DiagonalGaussian(batch.columns[MEAN_COLUMN], batch.columns[LOGVAR_COLUMN])
 
     def sample_latents(
         self, posterior: DiagonalGaussian, context: StepContext, purpose: str
-    ) -> Float[Tensor, "b *latent"]:
-        """A draw of each, in units of the latents."""
+    ) -> Latents:
+        """Draw standardised latents from posteriors."""
         eps = noise(context, f"{purpose}/posterior", self.latent_shape, posterior.mean)
         return self.standardize(posterior.sample(eps))
 
     def predict(
-        self,
-        z: Float[Tensor, "b *latent"],
-        t: Float[Tensor, " b"],
-        condition_embedding: Float[Tensor, "b width"] | None = None,
-    ) -> Float[Tensor, "b *latent"]:
-        """The noise or velocity, float32; told: the condition's vector."""
-        output = to_float32(self.denoiser(z, t, condition_embedding))
-        return to_prediction(
-            self.path.target, output, z, broadcast_coefficients(self.path.coefficients(t), z)
-        )
+        self, z: Latents, t: PerImage, embedding: Float[Tensor, "b width"] | None = None
+    ) -> Latents:
+        """Predict the path's target, noise or velocity, in float32."""
+        output = to_float32(self.denoiser(z, t, embedding))
+        coeffs = broadcast_coefficients(self.path.coefficients(t), z)
+        return to_prediction(self.path.target, output, z, coeffs)
 
     def sample(
         self,
@@ -225,12 +202,12 @@ class LatentDiffusion(Model):
         cond: Tensor | None = None,
         sampling: SamplingOptions | None = None,
     ) -> Float[Tensor, "n c h w"]:
-        """n images drawn through the learned prior.
+        """Draw n images (n, c, h, w) in [0, 1] from the learned prior; see `Model.sample`.
 
-        cond: one for each image, or one for all; None: labels as often as among the training
-        images; where the condition is an image, none.
+        By default labels have the frequencies of the training images, and an image condition is
+        dropped. Raises: Error if the model cannot take the condition
         """
-        # all steps of thousands of images would be gigabytes
+        # keeps the last step only: all steps of thousands of images would take gigabytes
         (z,) = deque(self.sample_trajectory(n, seed=seed, cond=cond, sampling=sampling), maxlen=1)
         chunks = z.split(max_batch_size(self.autoencoder.image_shape, 256))
         return torch.cat([self.autoencoder.decode(chunk) for chunk in chunks])
@@ -242,82 +219,66 @@ class LatentDiffusion(Model):
         seed: int = 0,
         cond: Tensor | None = None,
         sampling: SamplingOptions | None = None,
-    ) -> Iterator[Float[Tensor, "n *latent"]]:
-        """Latents as the autoencoder knows them, from pure noise, after each step."""
+    ) -> Iterator[Latents]:
+        """Yield the autoencoder's latents from pure noise on, after each sampling step."""
         options = sampling or self.sampling
-        z = sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior").to(
-            self.latent_mean
-        )
         cond = self.resolve_condition(n, seed, cond)
         options = replace(options, guidance=options.guidance if cond is not None else 0.0)
 
-        def step_noise(step: int) -> Tensor:
-            return sample_normal_rows(n, self.latent_shape, seed=seed, purpose=f"prior/{step}").to(
-                z
-            )
+        def draw_noise(purpose: str) -> Tensor:
+            rows = sample_normal_rows(n, self.latent_shape, seed=seed, purpose=purpose)
+            return rows.to(self.latent_mean)
 
-        return self.denoise_steps(z, self.condition_embeddings(n, cond), options, step_noise)
+        embeddings = self.condition_embeddings(n, cond)
+        return self.denoise_steps(
+            draw_noise("prior"), embeddings, options, lambda step: draw_noise(f"prior/{step}")
+        )
 
     def denoise_steps(
-        self,
-        z: Float[Tensor, "n *latent"],
-        condition_embeddings: Tensor | None,
-        options: SamplingOptions,
-        step_noise: StepNoise,
-    ) -> Iterator[Float[Tensor, "n *latent"]]:
-        """`trajectory`, from this noise; vectors: what the denoiser is told; fresh: later noise."""
+        self, z: Latents, embeddings: Tensor | None, options: SamplingOptions, step_noise: StepNoise
+    ) -> Iterator[Latents]:
+        """Yield the trajectory of `sample_trajectory` that starts at the noise z."""
 
-        def predict(z: Tensor, t: Tensor, keep_condition: Tensor) -> Tensor:
-            if condition_embeddings is None:
+        def predict(z: Tensor, t: Tensor, keep_mask: Tensor) -> Tensor:
+            if embeddings is None:
                 return map_chunks(self.predict, z, t)
-            # twice where guidance asks with and without the condition
-            embeddings = condition_embeddings.repeat(z.shape[0] // condition_embeddings.shape[0], 1)
-            condition_embedding = self.condition.mask_condition(embeddings, keep_condition)  # pyright: ignore
-            return map_chunks(self.predict, z, t, condition_embedding)
+            # guidance may stack the batch twice, with and without the condition
+            rows = embeddings.repeat(z.shape[0] // embeddings.shape[0], 1)
+            vectors = self.condition.mask_condition(rows, keep_mask)  # pyright: ignore
+            return map_chunks(self.predict, z, t, vectors)
 
-        predict_guided = apply_guidance(predict, options.guidance)
+        predict_guided, path = apply_guidance(predict, options.guidance), self.path
 
         def denoise(z: Tensor, t: float) -> DenoisedEstimate:
             times = torch.full((z.shape[0],), t, device=z.device, dtype=z.dtype)
-            return to_estimate(
-                self.path.target,
-                predict_guided(z, times),
-                z,
-                broadcast_coefficients(self.path.coefficients(times), z),
-            )
+            coeffs = broadcast_coefficients(path.coefficients(times), z)
+            return to_estimate(path.target, predict_guided(z, times), z, coeffs)
 
         yield z * self.latent_sd + self.latent_mean
-        for z_next in SAMPLERS[options.sampler](
-            denoise, self.path, z, time_grid(options.steps), step_noise
-        ):
+        sampler, grid = SAMPLERS[options.sampler], time_grid(options.steps)
+        for z_next in sampler(denoise, path, z, grid, step_noise):
             yield z_next * self.latent_sd + self.latent_mean
 
     def condition_embeddings(self, n: int, cond: Tensor | None) -> Float[Tensor, "n width"] | None:
-        """What the denoiser is told for each of n images at every step."""
+        """Encode the conditions of n images; None without a condition."""
         if self.condition is None:
             return None
         return self.condition.empty_vectors(n) if cond is None else map_chunks(self.condition, cond)
 
     def resolve_condition(self, n: int, seed: int, cond: Tensor | None) -> Tensor | None:
-        """The condition of each of n images.
-
-        Raises: Error if one is given that this model cannot take.
-        """
+        """Return the condition of each of n images. Raises: Error if the model cannot take it."""
+        last = len(self.shares) - 1
         if cond is None:
-            if not len(self.shares):
+            if last < 0:
                 return None
             normal = sample_normal_rows(n, (), seed=seed, purpose="label").to(self.shares)
             quantile = torch.special.ndtr(normal)
-            return torch.searchsorted(self.shares.cumsum(0), quantile).clamp_max(
-                len(self.shares) - 1
-            )
+            return torch.searchsorted(self.shares.cumsum(0), quantile).clamp_max(last)
         if self.condition is None:
-            raise Error("This run knows no condition; leave --cond out, or train one with --cond.")
-        if len(self.shares) and not bool(((cond >= 0) & (cond < len(self.shares))).all()):
-            raise Error(
-                f"The condition is {cond.flatten()[:8].tolist()}; labels go from 0 to "
-                f"{len(self.shares) - 1}."
-            )
+            raise Error("This run has no condition; leave --cond out, or train one with --cond.")
+        if last >= 0 and not bool(((cond >= 0) & (cond <= last)).all()):
+            labels = cond.flatten()[:8].tolist()
+            raise Error(f"The condition is {labels}; labels go from 0 to {last}.")
         if len(cond) not in (1, n):
             raise Error(
                 f"There are {len(cond)} conditions for {pluralize(n, 'image')}; give one, or {n}."
@@ -326,9 +287,8 @@ class LatentDiffusion(Model):
 
 
 def map_chunks(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """`ask` of PART rows at a time; in a graph that is exported, of all: it knows no number."""
-    if torch.compiler.is_compiling():
+    """Apply a function to chunks of rows, and concatenate the results."""
+    if torch.compiler.is_compiling():  # the number of rows is unknown in an exported graph
         return function(*tensors)
-    return torch.cat(
-        [function(*chunk) for chunk in zip(*(x.split(CHUNK_ROWS) for x in tensors), strict=True)]
-    )
+    chunks = zip(*(x.split(CHUNK_ROWS) for x in tensors), strict=True)
+    return torch.cat([function(*chunk) for chunk in chunks])

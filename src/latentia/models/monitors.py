@@ -1,15 +1,15 @@
-"""Figures that a model shows of itself while it learns; what they mean is the doctor's matter."""
+"""Monitors: scalars of a model in training, which the diagnostics interpret."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-WINDOW_STEPS = 50  # steps over which a gauge is a running mean
+WINDOW_STEPS = 50  # steps over which a monitor is a running mean
 
 
 class Monitors(nn.Module):
-    """Running means by name; a buffer, so that a resumed run goes on with them."""
+    """Running means by name, in buffers, so that a resumed run continues them."""
 
     mean: Tensor
     count: Tensor
@@ -22,15 +22,15 @@ class Monitors(nn.Module):
 
     @torch.no_grad()
     def record(self, **values: Tensor) -> None:
-        """One step's values; underscores in names stand for spaces."""
+        """Record one step's values; underscores in keywords stand for spaces in names."""
         indices = [self.names.index(name.replace("_", " ")) for name in values]
         current = torch.stack([value.detach().to(self.mean) for value in values.values()])
         self.count[indices] += 1
-        weight = 1 / self.count[indices].clamp(max=WINDOW_STEPS)  # at first, a plain mean
+        weight = 1 / self.count[indices].clamp(max=WINDOW_STEPS)  # a plain mean at first
         self.mean[indices] = self.mean[indices].lerp(current, weight.to(self.mean))
 
     def read_means(self) -> dict[str, Tensor]:
-        """Of those noted so far."""
+        """Return the running means of all names with a recorded value."""
         return {name: self.mean[k] for k, name in enumerate(self.names) if self.count[k]}
 
 

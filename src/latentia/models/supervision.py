@@ -1,4 +1,4 @@
-"""Label heads: what the first latent dimensions are taught to tell, in nats per image."""
+"""Supervision: heads that predict labels from the first latent dimensions."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,24 +14,29 @@ from latentia.core.tensors import to_float32
 
 
 class Supervision(nn.Module):
-    """Linear heads on the first `dims` coordinates of the posterior mean, one a column.
+    """Linear heads on the first `dims` dimensions of the posterior mean, one for each column.
 
-    columns: name -> number of classes, or None for a number. Classes: cross-entropy; numbers:
-    -log N(value; output, sigma^2) with a learned sigma, in units of the column's own mean and
-    standard deviation over the training images. Heads start with random weights: at 0 they
-    would pull no latent, and labels that are hard to see were never learned.
+    Initial weights are random: heads of zero weight have no gradient by the latents, and did not
+    learn labels that are hard to see.
+
+    Parameters
+    ----------
+    columns : number of classes of each label column by name, or None for a column of numbers
+    dims : number of latent dimensions that predict the labels
+    weight : weight of each column's loss
     """
 
     def __init__(self, columns: Mapping[str, int | None], dims: int, weight: float = 1.0):
         super().__init__()
         self.dims, self.weight, self.names = dims, weight, list(columns)
-        # by place, not by name: a module's name may hold no dot
+        # a list, since the name of a module must not contain a dot
         self.heads = nn.ModuleList(
             NumberHead(dims) if classes is None else ClassHead(dims, classes)
             for classes in columns.values()
         )
 
     def forward(self, mean: Float[Tensor, "b *latent"], batch: Batch) -> Terms:
+        """Return one loss term for each column, nats per image."""
         latents = mean.flatten(1)[:, : self.dims]
         return {
             f"label {name}": (self.weight, head(latents, batch.columns[name]))
@@ -40,31 +45,29 @@ class Supervision(nn.Module):
 
     @torch.no_grad()
     def measure_labels(self, batches: Iterable[Batch]) -> None:
-        """The mean and standard deviation of each column of numbers.
+        """Compute mean and standard deviation of each column of numbers.
 
-        Raises: Error if one holds NaN or infinity, or a single value.
+        Raises: Error if a column holds NaN or infinity, or a single value
         """
         pairs = zip(self.names, self.heads, strict=True)
-        numbers = {name: head for name, head in pairs if isinstance(head, NumberHead)}
-        if not numbers:
+        heads = {name: head for name, head in pairs if isinstance(head, NumberHead)}
+        if not heads:
             return
-        batch_values = [[batch.columns[name].double() for name in numbers] for batch in batches]
-        for (name, head), values in zip(
-            numbers.items(), zip(*batch_values, strict=True), strict=True
-        ):
-            column_values = torch.cat(values)
-            sd = column_values.std(correction=0)
+        chunks = [[batch.columns[name].double() for name in heads] for batch in batches]
+        columns = map(torch.cat, zip(*chunks, strict=True))
+        for (name, head), values in zip(heads.items(), columns, strict=True):
+            sd = values.std(correction=0)
             if not sd > 0:  # NaN is not
                 raise Error(
                     f"--supervise {name} cannot be learned: over the training images it holds NaN, "
-                    "infinity or a single value; mend the column, or leave it out."
+                    "infinity or a single value; correct the column, or leave it out."
                 )
-            head.centre.copy_(column_values.mean())
+            head.centre.copy_(values.mean())
             head.scale.copy_(sd)
 
 
 class ClassHead(nn.Linear):
-    """Cross-entropy of a column of classes, nats per image."""
+    """Cross-entropy head of a column of classes, nats per image."""
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=self.in_features**-0.5)
@@ -75,7 +78,7 @@ class ClassHead(nn.Linear):
 
 
 class NumberHead(nn.Module):
-    """-log N(value; output, sigma^2) of a column of numbers in its own units, nats per image."""
+    """-log N(value; output, sigma^2) of a standardised column, sigma learned; nats per image."""
 
     centre: Tensor
     scale: Tensor

@@ -21,12 +21,23 @@ BETA_ONE = constant(1.0)
 
 
 class VAE(Model):
-    """distortion + beta * rate, both in nats per image; beta 1 is the negative ELBO.
+    """Variational autoencoder: distortion + beta * rate, both in nats per image.
 
-    encoder: images to (b, 2 d, ...), means then log-variances, with `image_shape`, `latent_shape`;
-    decoder: latents to the likelihood's raw output; beta: a schedule over the run. `divergence` may
-    put other terms in the rate's place; `supervision` reads labels from the posterior mean; with a
-    `dial` the networks answer for every beta of its range, and learn with one drawn for each image.
+    beta 1 gives the negative ELBO.
+
+    Parameters
+    ----------
+    encoder : images (b, c, h, w) in [0, 1] to (b, 2 d, ...), means then log-variances, with
+        `image_shape` and `latent_shape`
+    decoder : latents to the likelihood's raw output
+    likelihood : p(image | latents)
+    beta : weight of the rate, a schedule over the run
+
+    Attributes
+    ----------
+    divergence : the terms that beta multiplies (default: the rate)
+    supervision : loss terms of labels, predicted from the posterior mean
+    dial : condition of the networks on beta; training then draws a beta for each image
     """
 
     divergence: Divergence
@@ -51,19 +62,16 @@ class VAE(Model):
         return {"vae": Player(self, self.terms)}
 
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
-        with self.sample_betas(batch, context):
+        with self.use_sampled_betas(batch, context):
             posterior = self.encode(batch.image)
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             distortion = self.likelihood.nll(self.decoder(z), batch.image)
             return self.objective_terms(batch, context, posterior, z, distortion)
 
-    def sample_betas(self, batch: Batch, context: StepContext) -> AbstractContextManager[None]:
-        """For a while a beta for each image of the batch, if there is a dial."""
-        return (
-            self.dial.use_betas(self.dial.sample_betas(context, batch.image))
-            if self.dial
-            else nullcontext()
-        )
+    def use_sampled_betas(self, batch: Batch, context: StepContext) -> AbstractContextManager[None]:
+        """Draw a beta for each image and use it in the block, if there is a dial."""
+        dial = self.dial
+        return dial.use_betas(dial.sample_betas(context, batch.image)) if dial else nullcontext()
 
     def objective_terms(
         self,
@@ -73,30 +81,41 @@ class VAE(Model):
         z: Float[Tensor, "b *latent"],
         distortion: Float[Tensor, " b"],
     ) -> Terms:
-        """The terms of a forward pass: distortion, beta * divergence, supervision."""
-        beta, divergence_terms = self.beta(context.progress), self.divergence(posterior, z, context)
+        """Return the terms of a forward pass: distortion, beta * divergence, supervision."""
+        beta, divergence = self.beta(context.progress), self.divergence(posterior, z, context)
         if self.dial and self.dial.row_betas is not None:
             beta = beta * self.dial.row_betas
         terms = {"distortion": (1.0, distortion)}
-        terms |= {
-            name: (beta * weight, value) for name, (weight, value) in divergence_terms.items()
-        }
+        terms |= {name: (beta * weight, value) for name, (weight, value) in divergence.items()}
         return terms | self.supervision_terms(posterior, batch)
 
     def supervision_terms(self, posterior: DiagonalGaussian, batch: Batch) -> Terms:
-        """What the first dimensions do not yet tell of the labels."""
+        """Supervised loss terms, cross-entropy or Gaussian, nats per image; {} without labels."""
         return self.supervision(posterior.mean, batch) if self.supervision else {}
 
     def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
-        """What the labels are measured in, where there are any."""
+        """Measure the scale of numeric labels, if there is supervision."""
         if self.supervision:
             self.supervision.measure_labels(batches)
         return {}
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian:
-        """q(z | image), one Gaussian an image.
+        """Encode images to posteriors q(z | image).
 
-        Raises: Error, in evaluation mode, if the images are not what the encoder was made for.
+        Parameters
+        ----------
+        images : Tensor
+            Images (b, c, h, w) in [0, 1], of the encoder's shape.
+
+        Returns
+        -------
+        DiagonalGaussian
+            Mean and log-variance of each image's latents, (b, *latent_shape).
+
+        Raises
+        ------
+        Error
+            In evaluation mode, if the images have another shape, type or range.
         """
         if not self.training:
             check_tensor(images, self.image_shape, "images")
@@ -104,9 +123,22 @@ class VAE(Model):
         return DiagonalGaussian.from_heads(self.encoder(images))
 
     def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
-        """The expected image of each latent, in [0, 1].
+        """Decode latents to expected images.
 
-        Raises: Error, in evaluation mode, if the latents are not of `latent_shape`.
+        Parameters
+        ----------
+        z : Tensor
+            Latents (b, *latent_shape).
+
+        Returns
+        -------
+        Tensor
+            Images (b, c, h, w) in [0, 1].
+
+        Raises
+        ------
+        Error
+            In evaluation mode, if the latents have another shape or type.
         """
         if not self.training:
             check_tensor(z, self.latent_shape, "latents")
@@ -116,39 +148,39 @@ class VAE(Model):
     def distortion(
         self, z: Float[Tensor, "b *latent"], images: Float[Tensor, "b c h w"]
     ) -> Float[Tensor, " b"]:
-        """-log p(image | z), nats per image."""
+        """-log p(image | z), nats per image (b,)."""
         return self.likelihood.nll(self.decoder(z), images.to(z))
 
     def reconstruct(
         self, images: Float[Tensor, "b c h w"], seed: int | None = None
     ) -> Float[Tensor, "b c h w"]:
-        """Decoded posterior means; with a seed, decoded posterior draws."""
-        posterior = self.encode(images)
+        """Decode the posterior means of images or, with a seed, posterior draws."""
+        posterior, shape = self.encode(images), self.latent_shape
         if seed is None:
             return self.decode(posterior.mean)
-        draws = sample_normal_rows(len(images), self.latent_shape, seed=seed, purpose="reconstruct")
-        return self.decode(posterior.sample(draws.to(posterior.mean)))
+        eps = sample_normal_rows(len(images), shape, seed=seed, purpose="reconstruct")
+        return self.decode(posterior.sample(eps.to(posterior.mean)))
 
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None
     ) -> Float[Tensor, "n c h w"]:
-        """n decoded draws from the prior N(0, I), the expected image of each."""
+        """Decode n draws from the prior N(0, I) to expected images (n, c, h, w) in [0, 1]."""
         z = sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
         reference = next(self.parameters())
         chunks = z.split(max_batch_size(self.image_shape, 256))
         return torch.cat([self.decode(chunk.to(reference)) for chunk in chunks])
 
     def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
-        """The negative ELBO (beta 1, one draw an image), its parts and the mean squared error.
+        """Compute the negative ELBO (beta 1, one draw per image), its parts and the squared error.
 
         With a dial also the objective over its range of betas, which selects the weights.
         """
         scores = self._score_batch(batch, context)
         if self.dial:
-            with self.sample_betas(batch, context):
-                beta_scores = self._score_batch(batch, context)
-            beta = self.dial.sample_betas(context, batch.image)  # the same ones
-            scores["over betas"] = beta_scores["distortion"] + beta * beta_scores["rate"]
+            with self.use_sampled_betas(batch, context):
+                parts = self._score_batch(batch, context)
+            beta = self.dial.sample_betas(context, batch.image)  # the same draws
+            scores["over betas"] = parts["distortion"] + beta * parts["rate"]
         return scores
 
     def _score_batch(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:

@@ -65,8 +65,8 @@ class AdversarialObjective:
 
     def is_active(self, context: StepContext) -> bool:
         """Whether the critic acts at this step."""
-        rests = self.gradient_ratio is not None and not self.gradient_ratio(context.progress)
-        return not rests and not context.step % self.critic_interval
+        is_resting = self.gradient_ratio is not None and not self.gradient_ratio(context.progress)
+        return not is_resting and not context.step % self.critic_interval
 
     def is_lazy_step(self, context: StepContext) -> bool:
         """Whether this step of the critic has penalties, in lazy regularisation."""
@@ -94,7 +94,7 @@ class PublishedObjective(AdversarialObjective):
 class RelativisticObjective(AdversarialObjective):
     """Relativistic pairs of an image and its own fake, with R1 and R2; Huang et al. 2024.
 
-    Where samples have no weight, the critic still sees some at its lazy steps, for the gauges only.
+    If samples have no weight, the critic still sees some at its lazy steps, for the monitors only.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class VAEGAN(VAE):
     Parameters
     ----------
     encoder, decoder, likelihood, beta : see `VAE`
-    critic : images (b, c, h, w) to logits, as `verdict` of the last of its `features`
+    critic : images (b, c, h, w) to logits, which are `to_logits` of the last of its `features`
     objective : a `PublishedObjective` or a `RelativisticObjective`
 
     Raises
@@ -141,8 +141,8 @@ class VAEGAN(VAE):
         if the objective has gradient penalties and the critic has BatchNorm
     """
 
-    critic: Any  # an nn.Module with `features` and `verdict`
-    selection_metric = None  # the ELBO would choose an epoch in which the adversary is weak
+    critic: Any  # an nn.Module with `features` and `to_logits`
+    selection_metric = None  # the ELBO would select an epoch with a weak critic
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class VAEGAN(VAE):
     def shared(self, batch: Batch, context: StepContext) -> ForwardPass:
         objective = self.adversarial_objective
         kinds = objective.loss.weights if objective.is_active(context) else ()
-        with self.sample_betas(batch, context):
+        with self.use_sampled_betas(batch, context):
             posterior = self.encode(batch.image)
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             reconstruction: Tensor = self.decoder(z)
@@ -181,7 +181,7 @@ class VAEGAN(VAE):
         return ForwardPass(posterior, z, fakes, reconstruction)
 
     def decode_prior(self, z: Float[Tensor, "b *latent"], context: StepContext) -> Tensor:
-        """Raw decoder outputs of as many prior latents as there are in `z`."""
+        """Decode as many prior latents as `z` has rows, to raw outputs."""
         with evaluation_mode(self.decoder):
             return self.decoder(noise(context, "prior", self.latent_shape, z))
 
@@ -199,11 +199,12 @@ class VAEGAN(VAE):
         # a relativistic logit has no zero: an image is classified against its partner
         threshold = real if loss.relativistic else 0.0
         accuracies = [fraction_true(x < threshold) for x in of_fakes]
+        accuracy_real = fraction_true(real > 0)
+        if loss.relativistic:
+            accuracy_real = loss.sum_kinds(accuracies)
         self.meter.record(
             critic_loss=torch.stack([w * value.mean() for w, value in terms.values()]).sum(),
-            accuracy_real=loss.sum_kinds(accuracies)
-            if loss.relativistic
-            else fraction_true(real > 0),
+            accuracy_real=accuracy_real,
             **{f"accuracy_{kind}": x for kind, x in zip(fakes, accuracies, strict=True)},
         )
         if penalty:
@@ -220,7 +221,7 @@ class VAEGAN(VAE):
         return terms
 
     def terms(self, batch: Batch, context: StepContext, shared: ForwardPass | None = None) -> Terms:
-        with self.sample_betas(batch, context):
+        with self.use_sampled_betas(batch, context):
             return self._vae_terms(batch, context, shared or self.shared(batch, context))
 
     def _vae_terms(self, batch: Batch, context: StepContext, shared: ForwardPass) -> Terms:
@@ -232,14 +233,14 @@ class VAEGAN(VAE):
         leaf = shared.reconstruction.detach().requires_grad_()
         nll = self.likelihood.nll(leaf, batch.image).sum()
         gradients = *torch.autograd.grad(nll, leaf), *(gradient for _, gradient in losses.values())
-        # over the global batch, of which this process may hold a part
+        # over the global batch, of which this process may have a part
         norms = all_reduce_sum(torch.stack([g.double().square().sum() for g in gradients])).sqrt()
         rms = norms / max(context.global_batch_size, len(leaf)) ** 0.5
         names = (f"gradient_of_{name}" for name in ("distortion", *losses))
         self.meter.record(**dict(zip(names, rms, strict=True)))
-        distortion_norm, *others = norms.tolist()
+        distortion_norm, *loss_norms = norms.tolist()
         term_weight = self.adversarial_objective.term_weight
-        for (name, (value, _)), norm in zip(losses.items(), others, strict=True):
+        for (name, (value, _)), norm in zip(losses.items(), loss_norms, strict=True):
             terms[name] = term_weight(name, context, distortion_norm, norm), value
         return terms
 

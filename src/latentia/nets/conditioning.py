@@ -83,7 +83,7 @@ class PatternCondition(Condition):
 
     def encode(self, cond: Float[Tensor, "b c h w"]) -> Float[Tensor, "b width"]:
         if tuple(cond.shape[1:]) != self.shape:
-            actual, expected = ("x".join(map(str, s)) for s in (cond.shape[1:], self.shape))
-            raise Error(f"The patterns are {actual}; this network takes {expected}: resize them.")
+            actual, own = ("x".join(map(str, s)) for s in (cond.shape[1:], self.shape))
+            raise Error(f"The patterns are {actual}; this network takes {own}: resize them.")
         x = self.blocks(cond)  # (b, channels[-1], h / 2^n, w / 2^n), rounded up at each halving
         return self.layers(x.flatten(1))  # (b, width)

@@ -31,11 +31,9 @@ def output_paddings(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
     ]
 
 
-def make_stage(
-    convolution: nn.Module, channels: int, slope: float, norm: Norm | None
-) -> list[nn.Module]:
+def make_stage(conv: nn.Module, channels: int, slope: float, norm: Norm | None) -> list[nn.Module]:
     """Return a convolution, its normalisation if any, and LeakyReLU of this slope (0: ReLU)."""
-    return [convolution, *([norm(channels)] if norm else []), make_activation(slope)]
+    return [conv, *([norm(channels)] if norm else []), make_activation(slope)]
 
 
 def make_activation(slope: float) -> nn.Module:

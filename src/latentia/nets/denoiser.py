@@ -17,6 +17,7 @@ from latentia.nets.residual import make_group_norm
 from latentia.nets.time_embedding import TimeEmbedding
 
 L = TypeVar("L", nn.Linear, nn.Conv1d, nn.Conv2d)
+Vector = Float[Tensor, "b width"]
 
 
 class Denoiser(nn.Module):
@@ -27,9 +28,7 @@ class Denoiser(nn.Module):
         self.latent_shape, self.width = tuple(latent_shape), width
         self.time = TimeEmbedding(width)
 
-    def embed_time_and_condition(
-        self, t: Float[Tensor, " b"], condition: Float[Tensor, "b width"] | None
-    ) -> Float[Tensor, "b width"]:
+    def embed_time_and_condition(self, t: Float[Tensor, " b"], condition: Vector | None) -> Vector:
         """Return the vector that modulates every block; t = 0 is data, t = 1 noise."""
         time_embedding = self.time(t)  # (b, width)
         return time_embedding if condition is None else time_embedding + condition
@@ -50,7 +49,7 @@ class FiLMResidualBlock(nn.Module):
         self.first, self.second = layer(channels, channels), zero_init(layer(channels, channels))
 
     def forward(
-        self, x: Float[Tensor, "b c *space"], embedding: Float[Tensor, "b width"]
+        self, x: Float[Tensor, "b c *space"], embedding: Vector
     ) -> Float[Tensor, "b c *space"]:
         h = self.first(self.act(self.film(self.norm(x), embedding)))  # (b, c, *space)
         return x + self.second(self.act(h))  # (b, c, *space)
@@ -69,10 +68,7 @@ class MLPDenoiser(Denoiser):
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zero_init(nn.Linear(width, d)))
 
     def forward(
-        self,
-        z: Float[Tensor, "b d"],
-        t: Float[Tensor, " b"],
-        condition: Float[Tensor, "b width"] | None = None,
+        self, z: Float[Tensor, "b d"], t: Float[Tensor, " b"], condition: Vector | None = None
     ) -> Float[Tensor, "b d"]:
         embedding = self.embed_time_and_condition(t, condition)  # (b, width)
         x = self.enter(z)  # (b, width)
@@ -100,10 +96,7 @@ class ConvDenoiser(Denoiser):
         self.leave = nn.Sequential(make_group_norm(channels), nn.SiLU(), last)
 
     def forward(
-        self,
-        z: Float[Tensor, "b c h w"],
-        t: Float[Tensor, " b"],
-        condition: Float[Tensor, "b width"] | None = None,
+        self, z: Float[Tensor, "b c h w"], t: Float[Tensor, " b"], condition: Vector | None = None
     ) -> Float[Tensor, "b c h w"]:
         embedding = self.embed_time_and_condition(t, condition)  # (b, width)
         x = self.enter(z)  # (b, channels, h, w)

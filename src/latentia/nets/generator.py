@@ -21,8 +21,7 @@ class DCGenerator(nn.Module):
 
     def __init__(self, latent: int, shape: Sequence[int], channels: int = 128, doublings: int = 2):
         super().__init__()
-        self.latent_shape = (latent,)
-        self.bottom_shape = _compute_bottom_shape(shape, channels, doublings)
+        self.latent_shape, self.bottom_shape = (latent,), _halve_shape(shape, channels, doublings)
         linear = nn.Linear(latent, math.prod(self.bottom_shape))
         self.expand = nn.Sequential(linear, nn.LeakyReLU(0.2))
         blocks: list[nn.Module] = []
@@ -47,8 +46,10 @@ class ResidualGenerator(nn.Module):
         self, latent: int, shape: Sequence[int], channels: Sequence[int] = (128, 64), depth: int = 1
     ):
         super().__init__()
-        self.latent_shape = (latent,)
-        self.bottom_shape = _compute_bottom_shape(shape, channels[0], len(channels))
+        self.latent_shape, self.bottom_shape = (
+            (latent,),
+            _halve_shape(shape, channels[0], len(channels)),
+        )
         self.expand = nn.Linear(latent, math.prod(self.bottom_shape))
         blocks: list[nn.Module] = []
         for c_in, c_out in itertools.pairwise([*channels, channels[-1] // 2]):
@@ -64,7 +65,8 @@ class ResidualGenerator(nn.Module):
         return self.image(x)  # (b, c, h, w)
 
 
-def _compute_bottom_shape(shape: Sequence[int], channels: int, doublings: int) -> tuple[int, ...]:
+def _halve_shape(shape: Sequence[int], channels: int, doublings: int) -> tuple[int, ...]:
+    """Return the shape before all doublings. Raises: Error if the sizes are not divisible."""
     h, w = shape[1:]
     factor = 2**doublings
     if h % factor or w % factor:

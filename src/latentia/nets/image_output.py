@@ -34,8 +34,8 @@ class ScatterConv2d(torch.autograd.Function):
         ctx.save_for_backward(pixels, kernel)
         ctx.sizes = h, w, side
         products = (kernel @ pixels.transpose(1, 2)).view(b, d, -1, h, w)
-        padded = b, d, h + side - 1, w + side - 1
-        canvas = products.new_zeros(padded, dtype=accumulation_dtype(x))
+        padded_shape = b, d, h + side - 1, w + side - 1
+        canvas = products.new_zeros(padded_shape, dtype=accumulation_dtype(x))
         for k, view in enumerate(shifted_views(canvas, side)):
             view += products[:, :, k]
         margin = side // 2

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.errors import Error
-from latentia.nets.denoiser import Denoiser, get_vector_length, zero_init
+from latentia.nets.denoiser import Denoiser, Vector, get_vector_length, zero_init
 from latentia.nets.film import FiLM
 from latentia.nets.residual import make_group_norm
 
@@ -55,10 +55,7 @@ class VectorUNet(Denoiser):
         self.leave = zero_init(nn.Conv1d(channels[0], 1, 3, padding=1))
 
     def forward(
-        self,
-        z: Float[Tensor, "b d"],
-        t: Float[Tensor, " b"],
-        condition: Float[Tensor, "b width"] | None = None,
+        self, z: Float[Tensor, "b d"], t: Float[Tensor, " b"], condition: Vector | None = None
     ) -> Float[Tensor, "b d"]:
         embedding = self.embed_time_and_condition(t, condition)  # (b, width)
         x, skips = z[:, None], []  # (b, 1, d)
@@ -86,7 +83,7 @@ class ConvBlock(nn.Module):
         self.film, self.act = FiLM(width, c_out), nn.SiLU()
 
     def forward(
-        self, x: Float[Tensor, "b before d"], embedding: Float[Tensor, "b width"]
+        self, x: Float[Tensor, "b before d"], embedding: Vector
     ) -> Float[Tensor, "b after d"]:
         x = self.film(self.norms[0](self.first(x)), embedding)  # (b, after, d)
         return self.act(self.norms[1](self.second(self.act(x))))  # (b, after, d)

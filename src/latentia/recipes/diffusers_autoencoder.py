@@ -1,4 +1,4 @@
-"""Build an AutoencoderKL from a config of diffusers."""
+"""AutoencoderKL of diffusers, built from its config.json."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -15,15 +15,16 @@ from latentia.training.parameter_types import Data
 from latentia.training.plan import Plan
 
 MODEL_CLASS = "AutoencoderKL"
-
-
 BLOCK_TYPES = {"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"}
 
 
 def diffusers(
-    data: Data = None, config: Annotated[Any, Doc("what config.json says")] = None
+    data: Data = None, config: Annotated[Any, Doc("content of config.json")] = None
 ) -> Plan:
-    """An AutoencoderKL of diffusers; its sigma is unknown: squared errors, summed, stand for it."""
+    """AutoencoderKL of diffusers (Rombach et al. 2022, arXiv 2112.10752); it is not trained here.
+
+    Its sigma is unknown, so the distortion is the summed squared error.
+    """
     if not isinstance(config, Mapping):
         raise Error(
             "diffusers is no recipe to train; learn a prior over such an autoencoder with "
@@ -35,7 +36,7 @@ def diffusers(
     return Plan(model, images, {"vae": Adam(1e-4)}, batch=1, epochs=1)
 
 
-DIFFUSERS_DEFAULTS = {  # what diffusers takes where a config does not say
+DIFFUSERS_DEFAULTS = {  # of keys that a config leaves out
     "act_fn": "silu",
     "norm_num_groups": 32,
     "layers_per_block": 1,
@@ -49,7 +50,7 @@ DIFFUSERS_DEFAULTS = {  # what diffusers takes where a config does not say
 
 
 def read_architecture(config: Mapping[str, Any]) -> Architecture:
-    """Raises: Error if a part is not of the kind that is built here."""
+    """Read the architecture. Raises: Error if it has other blocks than those built here."""
     settings = {**DIFFUSERS_DEFAULTS, **config}
     allowed_values = {"act_fn": ["silu"], "out_channels": [settings["in_channels"]]}
     allowed_values |= {

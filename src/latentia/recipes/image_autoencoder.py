@@ -1,4 +1,4 @@
-"""An autoencoder of images whose latents are small images, for a learned prior or for diffusers."""
+"""Autoencoder of latent diffusion: its latents are small images."""
 
 from math import gcd
 from typing import Annotated, Literal
@@ -27,7 +27,12 @@ from latentia.training.parameter_types import (
 from latentia.training.plan import Plan
 from latentia.training.registries import recipe
 
-WIDTH_FACTORS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}
+WIDTH_FACTORS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}  # of the stages, by --factor
+ADVERSARIAL = Doc("norm of the adversarial gradient, as a fraction of the distortion's, at least 0")
+AdversarialWeight = Annotated[float, Ge(0), ADVERSARIAL]
+FEATURES = Doc("norm of the gradient of feature matching, as a fraction of the distortion's")
+FeatureWeight = Annotated[float, Ge(0), FEATURES]
+AdversaryFrom = Annotated[Fraction, Doc("fraction of the run after which the critic joins")]
 
 
 @recipe
@@ -35,40 +40,41 @@ def image_autoencoder(
     data: Data = "vehicles",
     size: Size = 64,
     channels: Channels = None,
-    factor: Annotated[Literal[4, 8], Doc("height and width of images over the latents'")] = 8,
-    latent: Annotated[int, Ge(1), Doc("channels of the latents")] = 4,
-    width: Annotated[int, Ge(2), Doc("channels of the first stage, and of the critic")] = 32,
-    layers: Annotated[int, Ge(1), Doc("residual blocks a stage")] = 1,
+    factor: Annotated[Literal[4, 8], Doc("height of images divided by that of their latents")] = 8,
+    latent: Annotated[int, Ge(1), Doc("number of channels of the latents, at least 1")] = 4,
+    width: Annotated[
+        int, Ge(2), Doc("number of channels of the first stage and of the critic, at least 2")
+    ] = 32,
+    layers: Annotated[int, Ge(1), Doc("number of residual blocks in each stage, at least 1")] = 1,
     beta: Beta = 1.0,
     adversarial_weight: Annotated[
-        float, Ge(0), Doc("the adversary's gradient as a share of the distortion's")
+        float, Ge(0), Doc("ratio of the adversarial term's gradient to the distortion's")
     ] = 0.5,
-    feature_weight: Annotated[float, Ge(0), Doc("the same, of the critic's features")] = 0.5,
-    adversary_from: Annotated[Fraction, Doc("share of the run after which it joins")] = 0.5,
+    feature_weight: Annotated[
+        float, Ge(0), Doc("ratio of feature matching's gradient to the distortion's")
+    ] = 0.5,
+    adversary_from: Annotated[
+        Fraction, Doc("fraction of the run, 0 to 1, after which the critic acts")
+    ] = 0.5,
     average: Average = 20_000.0,
     lr: LearningRate = 3e-4,
     batch: BatchSize = 32,
     epochs: Epochs = 20,
 ) -> Plan:
-    """An autoencoder whose latents are small images: (latent, h / factor, w / factor).
+    """Autoencoder of latent diffusion: its latents are images (latent, h / factor, w / factor).
 
-    Rombach et al. 2022, arXiv 2112.10752, in the networks of diffusers' AutoencoderKL, for any
-    channels: reconstruction in nats with a learned sigma, beta KL, a critic of patches and its
-    features, each weighted by its gradient at the decoder's output.
+    Rombach et al. 2022, arXiv 2112.10752, with the networks of diffusers' AutoencoderKL: Gaussian
+    reconstruction with a learned sigma, beta KL, a critic of patches and feature matching, the two
+    weighted by their gradients at the decoder's output. For grey images 3,883,142 parameters, and
+    166,113 in the critic.
     """
     images = open_images(data, size=size, channels=channels)
-    architecture = Architecture(
-        tuple(k * width for k in WIDTH_FACTORS[factor]), latent, layers, gcd(32, width)
-    )
-    critic = PatchCritic(images.shape, (width, 2 * width, 4 * width))
-    nets = (
-        Encoder(images.shape, architecture),
-        Decoder(images.shape, architecture),
-        SymmetricGaussian("learned"),
-        critic,
-    )
+    widths, shape = tuple(k * width for k in WIDTH_FACTORS[factor]), images.shape
+    architecture = Architecture(widths, latent, layers, gcd(32, width))
+    critic = PatchCritic(shape, (width, 2 * width, 4 * width))
+    vae = Encoder(shape, architecture), Decoder(shape, architecture), SymmetricGaussian("learned")
     ratio, matching = (ramp_from(adversary_from, w) for w in (adversarial_weight, feature_weight))
     objective = PublishedObjective(ratio, matching, reconstruction_weight=1.0)
-    model = VAEGAN(*nets, objective, constant(beta))
+    model = VAEGAN(*vae, critic, objective, constant(beta))
     adam = {"critic": Adam(lr, betas=(0.5, 0.9)), "vae": Adam(lr, schedule=cosine(warmup=0.02))}
     return Plan(model, images, adam, batch, epochs, average)

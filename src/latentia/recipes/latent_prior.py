@@ -1,4 +1,4 @@
-"""A learned prior over the latents of any VAE or VAE-GAN run, or of an AutoencoderKL."""
+"""Latent diffusion: a learned prior over the latents of a VAE, a VAE-GAN or an AutoencoderKL."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.core.schedules import cosine
-from latentia.data import open_images
+from latentia.data import Images, open_images
 from latentia.diffusion.path import PATHS
 from latentia.models.latent_diffusion import CLUSTER_COLUMN, LatentDiffusion, SamplingOptions
 from latentia.nets.conditioning import LabelCondition
@@ -52,33 +52,34 @@ def latent_prior(
     batch: BatchSize = 512,
     epochs: Epochs = 30,
 ) -> Plan:
-    """Diffusion in latent space: draws new latents, which the run's own decoder turns to images.
+    """Latent diffusion (Rombach et al. 2022) with classifier-free guidance (Ho & Salimans 2022).
 
-    Flow matching (Lipman et al. 2023, arXiv 2210.02747) or noise prediction (Ho et al. 2020), with
-    classifier-free guidance. Expect, over mnist_conv_vae, 3 seeds: Fréchet distance 5.8 to 7.4, by
-    label 4.0 to 4.4; N(0, I) 102, posteriors of held-out images 8.2: docs/prior.md.
+    Flow matching (Lipman et al. 2023, arXiv 2210.02747) or noise prediction (Ho et al. 2020,
+    arXiv 2006.11239). For 16 latent dimensions 4.8 million parameters.
+    Expect, over mnist_conv_vae (3 seeds): Fréchet distance 5.8 to 7.4, by label 4.0 to 4.4; of
+    N(0, I) 102, of the posteriors of held-out images 8.2: docs/prior.md.
     """
-    images = open_images(data)
-    max_clusters = images.to_metadata()["count"]["train"] // 20
-    if clusters > max_clusters and not cond:
-        images.notes.append(
-            f"{max_clusters} groups of latents guide, not {clusters}: each has 20 images."
-        )
-    clusters = min(clusters, max_clusters)  # one tells nothing apart
-    classes = len(images.get_class_names(cond)) if cond else clusters if clusters > 1 else 0
+    images, shape = open_images(data), autoencoder.latent_shape
+    classes = count_classes(images, cond, clusters)
     if guidance is None:
         guidance = 1.5 if cond else 1.25
     elif not classes:
-        raise Error(f"--guidance {guidance:g} needs what guides; give --cond or --clusters.")
-    denoiser_class = ConvDenoiser if len(autoencoder.latent_shape) > 1 else MLPDenoiser
-    denoiser = denoiser_class(autoencoder.latent_shape, width=width, depth=depth)
+        raise Error(f"--guidance {guidance:g} needs a condition; give --cond or --clusters.")
+    denoiser = (ConvDenoiser if len(shape) > 1 else MLPDenoiser)(shape, width=width, depth=depth)
     condition = LabelCondition(classes, denoiser.width) if classes else None
-    column, sampling_options = (
-        cond or (CLUSTER_COLUMN if classes else None),
-        SamplingOptions(guidance=guidance),
-    )
-    model = LatentDiffusion(
-        autoencoder, denoiser, PATHS[path](), condition, column, sampling=sampling_options
-    )
+    column = cond or (CLUSTER_COLUMN if classes else None)
+    options, parts = SamplingOptions(guidance=guidance), (autoencoder, denoiser, PATHS[path]())
+    model = LatentDiffusion(*parts, condition, column, sampling=options)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)
+
+
+def count_classes(images: Images, column: str | None, clusters: int) -> int:
+    """Number of classes of the condition: labels, or else groups of 20 latents or more; 0: none."""
+    if column:
+        return len(images.get_class_names(column))
+    limit = images.to_metadata()["count"]["train"] // 20
+    if clusters > limit:
+        images.notes.append(f"{limit} groups of latents guide, not {clusters}: each has 20 images.")
+        clusters = limit
+    return clusters if clusters > 1 else 0

@@ -1,4 +1,4 @@
-"""SYSTEMS 3: the convolutional MNIST VAE."""
+"""Convolutional VAE of MNIST."""
 
 from latentia.core.schedules import cosine, delayed, linear
 from latentia.data import open_images
@@ -20,11 +20,11 @@ def mnist_conv_vae(
     batch: BatchSize = 128,
     epochs: Epochs = 12,
 ) -> Plan:
-    """The convolutional MNIST VAE; encoder 424,480 parameters, decoder 108,993.
+    """Convolutional VAE of MNIST; encoder 424,480 parameters, decoder 108,993.
 
-    The published loss averages the cross-entropy over 784 pixels and the KL over 16 latents, which
-    is beta = 784 / 16 = 49 in nats: `--beta 49` reproduces it, and the posterior collapses to 0
-    active units. The default is beta 1. "Same" padding of the source is asymmetric at stride 2;
+    Kingma & Welling 2014, arXiv 1312.6114. A published version averages the cross-entropy over 784
+    pixels and the KL over 16 latents, which is beta = 784 / 16 = 49 in nats: `--beta 49` reproduces
+    it, and the posterior collapses to 0 active units. Its "same" padding is asymmetric at stride 2;
     symmetric padding here gives the same shapes and counts.
 
     The weight of the rate rises over the first tenth of the run: without that, 14 of 16 units were
@@ -37,7 +37,7 @@ def mnist_conv_vae(
         encoder=ConvEncoder(images.shape, latent, channels=(32, 64), hidden=(128,)),
         decoder=ConvDecoder(latent, images.shape, channels=(32, 64)),
         likelihood=Bernoulli(),
-        beta=delayed(0.0, linear(0.0, beta), until=0.1),  # at full weight from the start, units die
+        beta=delayed(0.0, linear(0.0, beta), until=0.1),
     )
     adam = Adam(lr, schedule=cosine(warmup=0.05))
     return Plan(model, images, optim={"vae": adam}, batch=batch, epochs=epochs)

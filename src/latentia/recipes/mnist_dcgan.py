@@ -1,4 +1,4 @@
-"""SYSTEMS 4: the convolutional MNIST GAN."""
+"""Convolutional GAN of MNIST."""
 
 from typing import Annotated
 
@@ -29,14 +29,14 @@ def mnist_dcgan(
     batch: BatchSize = 128,
     epochs: Epochs = 20,
 ) -> Plan:
-    """The convolutional MNIST GAN; critic 40,705 parameters, generator 1,164,289.
+    """Convolutional GAN of MNIST (DCGAN); critic 40,705 parameters, generator 1,164,289.
 
-    Non-saturating loss, dropout 0.4 in the critic, Adam with betas 0.5 and 0.999. Uniform Glorot
-    weights and zero biases, as in the source's framework: with PyTorch's own initialisation and no
-    normalisation this pair dies within 60,000 images. "Same" padding of the source is asymmetric
-    at stride 2; symmetric padding here gives the same shapes and counts. The source has no penalty,
-    one rate for both and keeps the last weights: `--gamma 0 --critic-lr 2e-4 --average None`,
-    unsteady, docs/gan.md. With a penalty the critic is four times as fast, and both rates fall.
+    Radford et al. 2016, arXiv 1511.06434, with the non-saturating loss (Goodfellow et al. 2014),
+    dropout 0.4 in the critic and Adam with betas 0.5 and 0.999. Weights are uniform Glorot and
+    biases zero: with PyTorch's own initialisation and no normalisation the pair collapses within
+    60,000 images. Penalties R1 and R2 steady it; the critic's learning rate is four times the
+    generator's, and both fall. `--gamma 0 --critic-lr 2e-4 --average None` is the published
+    training: no penalty, one constant rate, the last weights (docs/gan.md).
     """
     images = open_images(data, size=28, channels=1)
     model = GAN(

@@ -1,4 +1,4 @@
-"""The importance-weighted autoencoder of binarised MNIST, and at k = 1 the VAE beside it."""
+"""Importance-weighted autoencoder (IWAE) of binarised MNIST; a VAE at k = 1."""
 
 import math
 from typing import Annotated, Literal
@@ -18,9 +18,11 @@ from latentia.training.parameter_types import BatchSize, Data, Epochs, Hidden, L
 from latentia.training.plan import Plan
 from latentia.training.registries import recipe
 
+RATE = Doc("schedule of the learning rate")
+
 
 def published_schedule(progress: float) -> float:
-    """10^(-i/7) for 3^i of 3,280 parts of the run, i = 0 to 7; Burda et al. 2016, section 5."""
+    """Learning rate 10^(-i/7) for 3^i of 3,280 epochs, i = 0 to 7; Burda et al. 2016, section 5."""
     return 10 ** -(math.floor(math.log(6560 * min(progress, 0.9999) + 1, 3)) / 7)
 
 
@@ -31,17 +33,15 @@ def mnist_iwae(
     latent: Latent = 50,
     hidden: Hidden = 200,
     binary: Annotated[bool, Doc("train on black and white drawn from grey values")] = True,
-    rate: Annotated[
-        Literal["cosine", "published"], Doc("schedule of the learning rate")
-    ] = "cosine",
+    rate: Annotated[Literal["cosine", "published"], RATE] = "cosine",
     lr: LearningRate = 2e-3,
     batch: BatchSize = 100,
     epochs: Epochs = 200,
 ) -> Plan:
-    """The IWAE of one stochastic layer, 784-200-200-50 with tanh, on binarised digits.
+    """IWAE of binarised MNIST: 784-200-200-50 with tanh, one stochastic layer; 425,284 parameters.
 
-    Source: Burda et al. 2016, arXiv 1509.00519; as published: --rate published --lr 1e-3 --batch 20
-    --epochs 3280. `latentia evaluate RUN --metrics nll` measures what the paper reports.
+    Burda et al. 2016, arXiv 1509.00519. The published training is --rate published --lr 1e-3
+    --batch 20 --epochs 3280. `latentia evaluate RUN --metrics nll` gives the paper's figure.
     """
     images = open_images(data, size=28, channels=1)
     hidden_widths = (hidden, hidden)

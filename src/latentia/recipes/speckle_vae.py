@@ -1,4 +1,4 @@
-"""SYSTEMS 6: the VAE of speckle from a multimode fibre, whose latents `speckle_ldm` draws."""
+"""VAE of speckle from a multimode fibre; `speckle_ldm` samples its latents."""
 
 import math
 from typing import Annotated, Literal
@@ -25,6 +25,8 @@ from latentia.training.parameter_types import (
 from latentia.training.plan import Plan
 from latentia.training.registries import recipe
 
+SIGMA = Doc("standard deviation of a pixel: the root mean squared error, or 1/sqrt(2)")
+
 
 @recipe
 def speckle_vae(
@@ -32,23 +34,20 @@ def speckle_vae(
     size: Size = 96,
     channels: Channels = 1,
     latent: Latent = 512,
-    sigma: Annotated[
-        Literal["optimal", "published"],
-        Doc("standard deviation of a pixel: the error, or 1/sqrt(2)"),
-    ] = "optimal",
+    sigma: Annotated[Literal["optimal", "published"], SIGMA] = "optimal",
     beta: Beta = 1.0,
     clip: Annotated[float, Gt(0), Doc("largest norm of the gradient, nats per image")] = 1e5,
     lr: LearningRate = 1e-4,
     batch: BatchSize = 32,
     epochs: Epochs = 40,
 ) -> Plan:
-    """The speckle VAE; at 96x96 and latent 512 39,289,281 parameters.
+    """VAE of speckle from a multimode fibre; 39,289,281 parameters at 96x96 and latent 512.
 
-    Published: squared error + beta KL, with beta tuned by hand. Summed over pixels that is a
-    Gaussian of sigma^2 1/2: `--sigma published --beta B`; where the error was averaged over 9,216
-    pixels, B is 9,216 times the beta written there. Its optimum is also that of beta 1 with
-    sigma^2 = B / 2. Here sigma^2 is the mean squared error as it falls (Rybkin et al. 2021): beta
-    1 is then the ELBO, and the trade that was tuned by hand follows from the data.
+    Kingma & Welling 2014, with sigma^2 equal to the mean squared error (Rybkin et al. 2021, arXiv
+    2006.13202), so that beta 1 is the ELBO and no beta is tuned by hand. The published loss is the
+    squared error + B KL: summed over pixels that is sigma^2 = 1/2, `--sigma published --beta B`,
+    whose optimum is also that of beta 1 with sigma^2 = B / 2. If the published error is a mean over
+    9,216 pixels, multiply its beta by 9,216.
     """
     images = open_images(data, size=size, channels=channels)
     model = VAE(

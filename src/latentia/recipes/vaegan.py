@@ -1,4 +1,4 @@
-"""The VAE-GAN for grey images of 256x256: published, or with relativistic pairs."""
+"""VAE-GAN for grey images of 256x256, with the published loss or with relativistic pairs."""
 
 from typing import Annotated, Literal
 
@@ -30,15 +30,19 @@ AdversarialWeight = Annotated[
     float | Literal["published"],
     Ge(0),
     Doc(
-        "gradient of the adversarial term as a share of the distortion's, 0: no critic; published: "
-        "1 / batch per image, and the other options of the critic have no effect"
+        "ratio of the adversarial term's gradient to the distortion's, at least 0; 0 trains no "
+        "critic; published weights the term by 1 / batch, and no other option of the critic counts"
     ),
 ]
-FeatureWeight = Annotated[float, Ge(0), Doc("the same share of feature matching, 0: none")]
-AdversaryFrom = Annotated[Fraction, Doc("share of the run after which the critic joins")]
-AdversaryEvery = Annotated[int, Ge(1), Doc("the critic acts at every so many steps")]
-Reconstructions = Annotated[Fraction, Doc("weight of reconstructions; the rest is on samples")]
-Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties, 0: none")]
+FEATURES = Doc("ratio of feature matching's gradient to the distortion's; 0 leaves it out")
+FeatureWeight = Annotated[float, Ge(0), FEATURES]
+AdversaryFrom = Annotated[Fraction, Doc("fraction of the run, 0 to 1, after which the critic acts")]
+AdversaryEvery = Annotated[int, Ge(1), Doc("number of steps from one with the critic to the next")]
+RECONSTRUCTIONS = Doc(
+    "weight, 0 to 1, of reconstructions among the critic's fakes, against samples"
+)
+Reconstructions = Annotated[Fraction, RECONSTRUCTIONS]
+Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties; 0 leaves them out")]
 
 
 @recipe
@@ -59,18 +63,17 @@ def vaegan(
     batch: BatchSize = 128,
     epochs: Epochs = 112,
 ) -> Plan:
-    """The VAE-GAN; at 256x256 15,763,681 parameters in the VAE, 1,602,753 in the published critic.
+    """VAE-GAN (Larsen et al. 2016, arXiv 1512.09300), with relativistic pairs (Huang et al. 2024).
 
-    Published: squared error, summed (Gaussian, sigma^2 1/2); KL weight 0.01 to 0.5; adversarial
-    weight 1 / batch per image, which hardly matters. A number sets the ratio of the adversarial
-    gradient to the distortion's, for relativistic pairs, a critic without norms (docs/vaegan.md).
-    `--size 64 --batch 32` suits a laptop.
+    At 256x256 15,763,681 parameters in the VAE, 1,600,769 in the critic (1,602,753 in the published
+    one, which has BatchNorm). `--adversarial-weight published`: summed squared error (a Gaussian of
+    sigma^2 = 1/2) and an adversarial weight of 1 / batch per image, which hardly matters. A number
+    sets the ratio of the gradients instead (docs/vaegan.md). `--size 64 --batch 32` suits a laptop.
     """
     images = open_images(data, size=size, channels=channels)
     published = adversarial_weight == "published"
-    nets = make_vaegan_networks(
-        images.shape, latent, critic_norm=BATCH_STATISTICS_NORM if published else None
-    )
+    norm = BATCH_STATISTICS_NORM if published else None
+    nets = make_vaegan_networks(images.shape, latent, critic_norm=norm)
     if published:
         objective, critic_adam = PublishedObjective(), Adam(lr, betas=(0.5, 0.999))
     else:

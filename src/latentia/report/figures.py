@@ -59,10 +59,11 @@ def draw_training_curves(
         (row["images"], row["players"][player]) for row in training_rows if player in row["players"]
     ]
     terms = list(rows[-1][1]["terms"])
+    marker = "." if len(rows) == 1 else ""  # a line of one point is invisible
 
     def draw_curve(axis: Axes, kind: str, term: str, **style: Any) -> None:
         points = [(n, r[kind][term]) for n, r in rows if term in r[kind]]  # some terms start late
-        axis.plot(*zip(*points, strict=True), **style)
+        axis.plot(*zip(*points, strict=True), **style, marker=marker)
 
     with make_panels(len(terms) + 2) as (figure, axes):
         for axis, term in zip(axes, terms, strict=False):
@@ -71,7 +72,8 @@ def draw_training_curves(
             axis.set(title=TERM_LABELS.get(term, term), ylabel="nats per image")
         objective_axis, weights_axis = axes[-2:]
         sums = [sum(w * r["terms"][t] for t, w in r["weights"].items()) for _, r in rows]
-        objective_axis.plot([n for n, _ in rows], sums, color=BLUE, label="train, weighted sum")
+        style = {"color": BLUE, "marker": marker, "label": "train, weighted sum"}
+        objective_axis.plot([n for n, _ in rows], sums, **style)
         if "distortion" in terms:  # the ELBO is no objective of a critic
             _draw_validation(
                 objective_axis, training_rows, validation_rows, "nelbo", "validation, beta 1"

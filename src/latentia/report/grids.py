@@ -79,9 +79,9 @@ def _add_caption(picture: Image.Image, caption: str) -> Image.Image:
     font = ImageFont.load_default(TEXT_SIZE)
     words, lines = caption.split(" "), [""]
     for word in words:
-        longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= picture.width - 8 or not lines[-1]:
-            lines[-1] = longer
+        longer_line = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer_line) <= picture.width - 8 or not lines[-1]:
+            lines[-1] = longer_line
         else:
             lines.append(word)
     height = picture.height + len(lines) * (TEXT_SIZE + 4) + 4

@@ -97,27 +97,27 @@ def draw_attributions(
     Maps are means over channels. Contours at half the scale are dashed where the pixel darkens,
     so that the sign is visible without color.
     """
-    signed = maps.mean(1).cpu().numpy()
+    signed_maps = maps.mean(1).cpu().numpy()
     pair = to_display_channels(torch.cat([image, reconstruction.cpu()])).permute(0, 2, 3, 1).numpy()
-    scale = float(np.abs(signed).max()) or 1.0
-    columns = min(5, len(signed) + 2)
-    rows = -(-(len(signed) + 2) // columns)
+    scale = float(np.abs(signed_maps).max()) or 1.0
+    columns = min(5, len(signed_maps) + 2)
+    rows = -(-(len(signed_maps) + 2) // columns)
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(1.7 * columns + 1.0, 1.95 * rows + 0.35), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, pixels, title in zip(axes, pair, ("image", "decoded"), strict=False):
             axis.imshow(pixels, cmap="gray", vmin=0, vmax=1)
             axis.set_title(title, fontsize=9)
-        drawn: Any = None
-        for axis, pixels, title in zip(axes[2:], signed, titles, strict=False):
-            drawn = axis.imshow(pixels, cmap="RdBu_r", norm=Normalize(-scale, scale))
+        mappable: Any = None
+        for axis, pixels, title in zip(axes[2:], signed_maps, titles, strict=False):
+            mappable = axis.imshow(pixels, cmap="RdBu_r", norm=Normalize(-scale, scale))
             if np.abs(pixels).max() > scale / 2:
                 style: Any = {"linewidths": 0.7, "linestyles": ["--", "-"], "colors": "#222"}
                 axis.contour(pixels, [-scale / 2, scale / 2], **style)
             axis.set_title(title, fontsize=9)
         for axis in axes:
             axis.axis("off")
-        colorbar = figure.colorbar(drawn, ax=list(axes), shrink=0.9, aspect=30, pad=0.01)
+        colorbar = figure.colorbar(mappable, ax=list(axes), shrink=0.9, aspect=30, pad=0.01)
         colorbar.set_label("change of the pixel (1 is white)", fontsize=9)
         figure.suptitle(f"{caption}; contours at half the scale, dashed: darker", **CAPTION_STYLE)
         return figure
@@ -148,7 +148,7 @@ def _draw_information(
     labels = [association.label for association in result.associations]
     nats = np.stack([each.information[order] for each in result.associations], 1)
     limit = max(float(nats.max()), 0.05)
-    drawn = axis.imshow(nats, cmap="Blues", vmin=0, vmax=limit, aspect="auto")
+    mappable = axis.imshow(nats, cmap="Blues", vmin=0, vmax=limit, aspect="auto")
     for column, association in enumerate(result.associations):
         for row, dim in enumerate(order):
             if association.p[dim] <= SIGNIFICANCE_LEVEL:
@@ -161,7 +161,7 @@ def _draw_information(
     axis.grid(visible=False)
     axis.set_ylabel("dimension (rate (KL), nats), by rate")
     axis.set_title("mutual information, nats")
-    axis.figure.colorbar(drawn, ax=axis, shrink=0.7)
+    axis.figure.colorbar(mappable, ax=axis, shrink=0.7)
 
 
 def _draw_scores(axis: Axes, associations: Sequence[LabelAssociation]) -> None:

@@ -64,8 +64,8 @@ def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = (
     the run, so that a training in progress is not touched.
     """
     model = run.model()
-    held_out = images.split("validation")
-    split = held_out if len(held_out) else images.split("train")
+    validation = images.split("validation")
+    split = validation if len(validation) else images.split("train")
     headlines, sections = [], []
     if isinstance(model, HasTrajectory) and len(split):
         sections += _make_prior_sections(run, model, split)
@@ -209,10 +209,10 @@ def _make_progress_sections(run: RunFolder) -> list[Section]:
             pictures.append(Picture(image, f"epoch {epoch}"))
         text = "The same latents at each epoch: seed 0."
         sections.append(Section("Samples through training", text, pictures))
-    if tracked := list_training_images(run, "tracked"):
-        frames = [Image.open(path) for _, path in tracked]
+    if tracked_files := list_training_images(run, "tracked"):
+        frames = [Image.open(path) for _, path in tracked_files]
         image = _embed_image(encode_gif(frames), "tracked image", "gif")
-        name, count = run.metadata["options"]["track"], pluralize(len(tracked), "epoch")
+        name, count = run.metadata["options"]["track"], pluralize(len(tracked_files), "epoch")
         picture = Picture(image, f"{name}: its reconstruction, {count}")
         sections.append(Section("Tracked image", "", [picture]))
     return sections
@@ -220,21 +220,21 @@ def _make_progress_sections(run: RunFolder) -> list[Section]:
 
 def _make_training_sections(run: RunFolder) -> list[Section]:
     rows = read_rows(run.path / "log.jsonl")
-    logged = [row for row in rows if row["event"] == "logged"]
-    validated = [row for row in rows if row["event"] == "validated"]
-    if not logged:
+    training_rows = [row for row in rows if row["event"] == "logged"]
+    validation_rows = [row for row in rows if row["event"] == "validated"]
+    if not training_rows:
         return []
     text = "Means over the steps between two rows of the log."
-    if validated:
-        at_beta = ", always at beta 1" if "nelbo" in validated[0]["values"] else ""
+    if validation_rows:
+        at_beta = ", always at beta 1" if "nelbo" in validation_rows[0]["values"] else ""
         text += f" Validation: held-out images, one posterior draw each{at_beta}."
     text += " Values at the start of the run that are far above all others are outside the frame."
     pictures = [
-        Picture(draw_training_curves(logged, validated, player), f"player: {player}")
-        for player in logged[-1]["players"]
+        Picture(draw_training_curves(training_rows, validation_rows, player), f"player: {player}")
+        for player in training_rows[-1]["players"]
     ]
-    if logged[-1]["monitors"]:
-        pictures.append(Picture(draw_monitor_curves(logged), "monitors of the model"))
+    if training_rows[-1]["monitors"]:
+        pictures.append(Picture(draw_monitor_curves(training_rows), "monitors of the model"))
     return [Section("Training", text, pictures)]
 
 

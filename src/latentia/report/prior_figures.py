@@ -39,10 +39,10 @@ def sample_conditions(
     batch = split.get_batch(slice(0, n_images))
     cond = batch.columns[model.column]
     samples = [model.sample(len(cond), cond=cond, seed=seed) for seed in (0, 1)]
-    enlarged = F.interpolate(cond, batch.image.shape[2:])  # nearest: pixels stay visible
-    shown = enlarged.mean(1, keepdim=True).expand_as(batch.image)
+    images = F.interpolate(cond, batch.image.shape[2:])  # nearest: pixels stay visible
+    conditions = images.mean(1, keepdim=True).expand_as(batch.image)
     rows = "rows: condition, two samples of it, the true image"
-    return torch.cat([shown, *samples, batch.image]), rows
+    return torch.cat([conditions, *samples, batch.image]), rows
 
 
 @torch.no_grad()

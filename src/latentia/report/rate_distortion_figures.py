@@ -1,6 +1,7 @@
 """Distortion against rate, for one model at many betas and for the runs of a sweep."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,9 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from latentia.metrics.rate_distortion import HasRateDistortion, RateDistortionPoint
 from latentia.report.figures import BLUE, GREY, ORANGE, TERM_LABELS, make_panels
 
-RATE_LABEL, DISTORTION_LABEL = (
-    f"{TERM_LABELS[term]}, nats per image" for term in ("rate", "distortion")
-)
+RATE_LABEL = f"{TERM_LABELS['rate']}, nats per image"
+DISTORTION_LABEL = f"{TERM_LABELS['distortion']}, nats per image"
 
 
 def draw_beta_curve(points: Sequence[RateDistortionPoint], marks: dict[str, float]) -> Figure:
@@ -52,10 +52,10 @@ def draw_sweep(
     knee: HasRateDistortion | None,
 ) -> Figure:
     """Draw distortion against rate of every run, with the Pareto front and its knee."""
-    dominated = [run for run in runs if run not in front]
+    dominated_runs = [run for run in runs if run not in front]
     layers = [
         (front, {"color": BLUE, "marker": "o", "label": "Pareto front"}),
-        (dominated, {"color": GREY, "marker": ".", "linestyle": "none", "label": "dominated"}),
+        (dominated_runs, {"color": GREY, "marker": ".", "linestyle": "none", "label": "dominated"}),
         ([knee], {"color": ORANGE, "marker": "D", "linestyle": "none", "label": "knee"}),
     ]
     with make_panels(1, width=6.0, height=3.8) as (figure, (axis,)):
@@ -71,13 +71,7 @@ def draw_sweep(
 
 
 def _annotate_point(axis: Axes, name: str, x: float, y: float, on_left: bool = False) -> None:
-    axis.annotate(
-        name,
-        (x, y),
-        (-5 if on_left else 5, 3),
-        textcoords="offset points",
-        path_effects=[withStroke(linewidth=2.5, foreground="white")],  # readable across lines
-        fontsize=8,
-        color="#444",
-        ha="right" if on_left else "left",
-    )
+    style: Any = {"fontsize": 8, "color": "#444", "ha": "right" if on_left else "left"}
+    halo = [withStroke(linewidth=2.5, foreground="white")]  # readable across lines
+    offset = (-5 if on_left else 5, 3)
+    axis.annotate(name, (x, y), offset, textcoords="offset points", path_effects=halo, **style)

@@ -73,13 +73,13 @@ def render_neighbors(
     labels = [f"{shorten_key(split.keys[row])}: {distance:.2f}" for row, distance in neighbors]
     count = pluralize(len(table.mean), "image")
     caption = f"{run.name}: nearest of {count} of {split.name}, by distance"
-    rendered = render_grid(
+    grid = render_grid(
         torch.cat([image, *images]),
         choose_columns(len(images) + 1),
         caption,
         labels_below=["image", *labels],
     )
-    return rendered, neighbors
+    return grid, neighbors
 
 
 def render_walk(

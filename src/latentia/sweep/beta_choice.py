@@ -32,7 +32,7 @@ class ImageSelection:
     """Images to measure on: a split of the run's data (or of `data`), its labels, at most n."""
 
     data: Any = None
-    split: str = "validation"
+    split: str | None = "validation"
     labels: Labels = SOURCE_LABELS
     n: int | None = None
 

@@ -1,1 +1,1 @@
-"""Where images come from: one file a kind."""
+"""Sources of images, one file for each kind."""

@@ -1,4 +1,4 @@
-"""Images as one array: in memory, in .npy and .npz, or made by a function."""
+"""Source of images as one array: in memory, in .npy and .npz, or returned by a function."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import DecodeError, Preprocessing, resize_planes, scale_to_unit_range
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 
-CHANNEL_COUNTS = (1, 3, 4)  # channel counts that a last dimension may be
+CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's
 CHUNK_SIZE = 4096  # images at a time: float64 copies of all would be eight times the array
 IMAGE_NAMES = ("x", "images", "imgs", "image", "data", "arr_0")
@@ -21,35 +21,33 @@ LABEL_NAMES = ("y", "label", "labels")
 
 @dataclass
 class ArrayReader:
-    """Images by split, (n, c, h, w) each, and the columns of all of them in row order."""
+    """Reader of arrays in memory: images (n, c, h, w) by split, and columns in row order."""
 
     source_name: str
     images_by_split: dict[str, np.ndarray]
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
-    classes: dict[str, list[str] | None] = field(default_factory=dict)
+    columns: Columns = field(default_factory=dict)
+    classes: Classes = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def fingerprint(self) -> None:
         return None
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
-        counts = {name: len(split_images) for name, split_images in self.images_by_split.items()}
-        shapes = {split_images.shape[1:] for split_images in self.images_by_split.values()}
-        channels = {shape[0] for shape in shapes}
+        arrays = self.images_by_split
+        counts = {name: len(images) for name, images in arrays.items()}
+        shapes = {images.shape[1:] for images in arrays.values()}
+        channels = sorted({shape[0] for shape in shapes})
         if len(channels) > 1:
             raise Error(
-                f"{self.source_name} holds images of {' and '.join(map(str, sorted(channels)))} channels;"
+                f"{self.source_name} holds images of {' and '.join(map(str, channels))} channels;"
                 " all must have as many: give arrays of one kind."
             )
+        rows = [(name, row) for name, count in counts.items() for row in range(count)]
         return SourceInfo(
             sorted({shape[1:] for shape in shapes}),
-            channels.pop(),
-            any(split_images.dtype != np.uint8 for split_images in self.images_by_split.values()),
-            [
-                f"{name}/{row}" if len(counts) > 1 else str(row)
-                for name, count in counts.items()
-                for row in range(count)
-            ],
+            channels[0],
+            any(images.dtype != np.uint8 for images in arrays.values()),
+            [f"{name}/{row}" if len(counts) > 1 else str(row) for name, row in rows],
             counts,
             self.columns,
             {name: self.classes.get(name) for name in self.columns},
@@ -57,21 +55,18 @@ class ArrayReader:
         )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        first_row = 0
-        for split_images in self.images_by_split.values():
-            for start in range(0, len(split_images), CHUNK_SIZE):
-                images = scale_images(
-                    split_images[start : start + CHUNK_SIZE], preprocessing.white, self.source_name
-                )
-                out[first_row : first_row + len(images)] = fit_images(
-                    images, preprocessing, self.source_name
-                )
-                first_row += len(images)
+        row, white = 0, preprocessing.white
+        for images in self.images_by_split.values():
+            for start in range(0, len(images), CHUNK_SIZE):
+                chunk = scale_images(images[start : start + CHUNK_SIZE], white, self.source_name)
+                chunk = fit_images(chunk, preprocessing, self.source_name)
+                out[row : row + len(chunk)] = chunk
+                row += len(chunk)
 
 
 @dataclass
 class ArrayFileReader:
-    """A .npy or .npz file, read when it is needed."""
+    """Reader of a .npy or .npz file."""
 
     source_name: str
     path: Path
@@ -91,37 +86,36 @@ class ArrayFileReader:
 
 
 def looks_like_color(array: np.ndarray) -> bool:
-    """(h, w, 3) or (h, w, 4): rather one colour image than h grey ones, 3 or 4 pixels wide."""
+    """Whether (h, w, 3) or (h, w, 4) is one colour image, not h grey ones, 3 or 4 pixels wide."""
     return array.ndim == 3 and array.shape[-1] in (3, 4) and min(array.shape[:2]) >= 8
 
 
 def to_nchw(array: Any, source_name: str) -> np.ndarray:
-    """(n, c, h, w) of an array or tensor of images.
+    """Convert an array or tensor of images to (n, c, h, w).
 
-    (n, h, w) is grey. (n, a, b, c) has its channels second, unless its last dimension is 1, 3 or 4
-    and its second is not: then last.
+    (n, h, w) is grey. In four dimensions the channels are second, except where the last dimension
+    is 1, 3 or 4 and the second is not: then they are last.
     """
     array = to_numpy(array)
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
+    shape = format_shape(array)
     if array.dtype.kind != "f" and array.dtype not in (np.uint8, np.uint16):
         raise Error(
-            f"{source_name} has dtype {array.dtype}; allowed are uint8, uint16 and floats in [0, 1]:"
-            " convert it, for instance with .astype('uint8')."
+            f"{source_name} has dtype {array.dtype}; allowed are uint8, uint16 and floats in"
+            " [0, 1]: convert it, for instance with .astype('uint8')."
         )
     if array.ndim not in (3, 4):
         raise Error(
-            f"{source_name} has shape {format_shape(array)}; images are (n, h, w), (n, c, h, w) or (n, h, w, c):"
+            f"{source_name} has shape {shape}; images are (n, h, w), (n, c, h, w) or (n, h, w, c):"
             " reshape it."
         )
     if array.size == 0:
-        raise Error(
-            f"{source_name} has shape {format_shape(array)}, which is empty; give at least one image."
-        )
+        raise Error(f"{source_name} has shape {shape}, which is empty; give at least one image.")
     if looks_like_color(array):
         raise Error(
-            f"{source_name} has shape {format_shape(array)}: one colour image, or grey images of width "
-            f"{array.shape[-1]}; write array[None] for the first, array[:, None] for the second."
+            f"{source_name} has shape {shape}: one colour image, or grey images of width"
+            f" {array.shape[-1]}; write array[None] for the first, array[:, None] for the second."
         )
     if array.ndim == 3:
         return array[:, None]
@@ -144,39 +138,39 @@ def format_shape(array: np.ndarray) -> str:
 
 
 def scale_images(images: np.ndarray, white: float | None, source_name: str) -> np.ndarray:
-    """uint8 as it is, anything else to float32 in [0, 1]."""
+    """Return uint8 unchanged, and scale other types to float32 in [0, 1]."""
     if images.dtype == np.uint8:
         return images
     if not np.isfinite(images).all():
-        bad_count = int((~np.isfinite(images)).sum())
+        count = int((~np.isfinite(images)).sum())
         raise Error(
-            f"{source_name} holds NaN or infinity in {pluralize(bad_count, 'value')}; wanted are finite "
-            "numbers in [0, 1]: mend or drop those images."
+            f"{source_name} holds NaN or infinity in {pluralize(count, 'value')}; allowed are"
+            " finite numbers in [0, 1]: correct or drop those images."
         )
     try:
         return scale_to_unit_range(images, white)
     except DecodeError:
-        value_kind = "floats" if images.dtype.kind == "f" else "integers"
-        scale = white or (1 if value_kind == "floats" else 65535)
+        is_float = images.dtype.kind == "f"
         raise Error(
-            f"{source_name} holds {value_kind} from {images.min():g} to {images.max():g}; wanted are 0 to"
-            f" {scale:g}: rescale them to [0, 1], or name the value that means 1 with --white."
+            f"{source_name} holds {'floats' if is_float else 'integers'} from {images.min():g} to"
+            f" {images.max():g}; allowed are 0 to {white or (1 if is_float else 65535):g}: rescale"
+            " them to [0, 1], or give the value that means 1 by --white."
         ) from None
 
 
 def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: str) -> np.ndarray:
-    """(n, c, h, w) of any size to the wanted one; grey is repeated, colour goes to its luma."""
-    channels = images.shape[1]
-    if channels == 3 and preprocessing.channels == 1:
+    """Resize (n, c, h, w) and convert its channels: grey is repeated, colour becomes its luma."""
+    channels, target = images.shape[1], preprocessing.channels
+    if channels == 3 and target == 1:
         luma = np.tensordot(images, np.array(LUMA_WEIGHTS, np.float32), (1, 0))[:, None]
         images = np.rint(luma).astype(np.uint8) if images.dtype == np.uint8 else luma
     elif channels == 1:
-        images = np.repeat(images, preprocessing.channels, axis=1)
-    elif channels != preprocessing.channels:
+        images = np.repeat(images, target, axis=1)
+    elif channels != target:
         raise Error(
-            f"{source_name} has images of {pluralize(channels, 'channel')}, wanted are {preprocessing.channels}; only"
-            f" 1 to any and 3 to 1 can be converted: leave the channels as they are,"
-            " or convert the images."
+            f"{source_name} has images of {pluralize(channels, 'channel')}, requested are {target};"
+            " only 1 to any and 3 to 1 can be converted: leave the channels as they are, or convert"
+            " the images."
         )
     if images.shape[2:] == (preprocessing.height, preprocessing.width):
         return images
@@ -197,55 +191,37 @@ def load_array_file(path: Path, source_name: str) -> ArrayReader:
 
 
 def parse_archive(arrays: Mapping[str, np.ndarray], source_name: str) -> ArrayReader:
-    """x, y; x_train, y_train, x_test, y_test; train_images, train_labels, ...; train, test."""
-    images_by_split, labels, used_names = {}, [], set()
-    for split, short_name in (("train", "train"), ("validation", "val"), ("test", "test")):
-        image_name = find_first(
-            arrays,
-            *(f"x_{p}" for p in (split, short_name)),
-            *(f"{p}_images" for p in (split, short_name)),
-            split,
-        )
-        if image_name is None and split == "train":
-            image_name = find_first(arrays, *IMAGE_NAMES)
-        if image_name is None:
+    """Find x, y; x_train, y_train, x_test, y_test; train_images, train_labels, ...; train, test."""
+    images, labels, used_names = {}, [], set()
+    for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
+        is_train = split == "train"
+        image_names = (f"x_{split}", f"x_{short}", f"{split}_images", f"{short}_images", split)
+        label_names = (f"y_{split}", f"y_{short}", f"{split}_labels", f"{short}_labels")
+        image = find_name(arrays, *image_names, *(IMAGE_NAMES if is_train else ()))
+        if image is None:
             continue
-        label_name = find_first(
-            arrays,
-            *(f"y_{p}" for p in (split, short_name)),
-            *(f"{p}_labels" for p in (split, short_name)),
-        )
-        if label_name is None and split == "train":
-            label_name = find_first(arrays, *LABEL_NAMES)
-        images_by_split[split] = to_nchw(arrays[image_name], f"{source_name}, array {image_name},")
-        labels.append(None if label_name is None else arrays[label_name].squeeze())
-        used_names |= {image_name, label_name}
-    if "train" not in images_by_split:
-        description = (
-            ", ".join(f"{name} {format_shape(array)}" for name, array in arrays.items())
-            or "nothing"
-        )
+        label = find_name(arrays, *label_names, *(LABEL_NAMES if is_train else ()))
+        images[split] = to_nchw(arrays[image], f"{source_name}, array {image},")
+        if label is not None:
+            labels.append(arrays[label].squeeze())
+        used_names |= {image, label}
+    if "train" not in images:
+        listing = ", ".join(f"{name} {format_shape(array)}" for name, array in arrays.items())
         raise Error(
-            f"{source_name} names no images: it holds {description}; name them x (and y), or x_train, y_train,"
-            " x_test, y_test."
+            f"{source_name} names no images: it holds {listing or 'nothing'}; name them x (and y),"
+            " or x_train, y_train, x_test, y_test."
         )
     notes, columns = [], {}
-    labels_fit = [
-        label_name is not None
-        and label_name.shape == (len(split),)
-        and label_name.dtype.kind in "biuf"
-        for label_name, split in zip(labels, images_by_split.values(), strict=True)
-    ]
-    if all(labels_fit):
-        columns["label"] = np.concatenate(
-            [label_name for label_name in labels if label_name is not None]
-        )
-    elif any(label_name is not None for label_name in labels):
+    pairs = zip(labels, images.values(), strict=False)
+    are_numbers = all(y.shape == (len(x),) and y.dtype.kind in "biuf" for y, x in pairs)
+    if labels and len(labels) == len(images) and are_numbers:
+        columns["label"] = np.concatenate(labels)
+    elif labels:
         notes.append(f"{source_name}: the labels are not one number an image, and are not used.")
-    if unused_names := [name for name in arrays if name not in used_names]:
-        notes.append(f"{source_name}: not used: {', '.join(unused_names)}.")
-    return ArrayReader(source_name, images_by_split, columns, {}, notes)
+    if unused := [name for name in arrays if name not in used_names]:
+        notes.append(f"{source_name}: not used: {', '.join(unused)}.")
+    return ArrayReader(source_name, images, columns, {}, notes)
 
 
-def find_first(arrays: Mapping[str, np.ndarray], *candidates: str) -> str | None:
+def find_name(arrays: Mapping[str, np.ndarray], *candidates: str) -> str | None:
     return next((name for name in candidates if name in arrays), None)

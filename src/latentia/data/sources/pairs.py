@@ -1,10 +1,9 @@
-"""Recorded pairs: FOLDER/speckle/NAME, what was seen, and FOLDER/patterns/NAME, what was shown."""
+"""Source of recorded pairs: FOLDER/speckle/NAME (output) and FOLDER/patterns/NAME (input)."""
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
@@ -16,21 +15,21 @@ from latentia.data.listing import FileEntry, looks_like_image
 from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.sources.folder import FolderReader
 
-SPECKLE_FOLDER, PATTERNS_FOLDER = "speckle", "patterns"
+SPECKLE, PATTERNS = "speckle", "patterns"
 
 
 def is_pair_folder(entries: list[FileEntry]) -> bool:
-    """Both sub-folders, no other, and every image in one of them."""
-    top_folders = {file.key.split("/", 1)[0] for file in entries if "/" in file.key}
+    """Whether there are these two sub-folders, no other, and every image is in one of them."""
+    folders = {file.key.split("/", 1)[0] for file in entries if "/" in file.key}
     has_loose_images = any(looks_like_image(file) for file in entries if "/" not in file.key)
-    return top_folders == {SPECKLE_FOLDER, PATTERNS_FOLDER} and not has_loose_images
+    return folders == {SPECKLE, PATTERNS} and not has_loose_images
 
 
 @dataclass
 class PairReader:
-    """The speckle images of a folder, in order of their names; the column `pattern` beside them.
+    """Reader of the speckle images of a folder, in order of their names, with column `pattern`.
 
-    Partners have the same path within their sub-folders, but for the suffix; of two files of as
+    Partners have the same path within their sub-folders, except for the suffix. In files of as
     many pages, each page has its partner. Patterns keep their own common size.
     """
 
@@ -39,105 +38,87 @@ class PairReader:
     patterns: FolderReader
     loose_files: list[str]  # files beside the two sub-folders
     pattern_pixels: np.ndarray = field(default_factory=lambda: np.empty(0))
-    pattern_rows: list[int] = field(
-        default_factory=list
-    )  # row of the pattern of each speckle image
+    pattern_rows: list[int] = field(default_factory=list)  # of each speckle image
 
     def fingerprint(self) -> str:
-        return f"{SPECKLE_FOLDER}\n{self.speckle.fingerprint()}\n{PATTERNS_FOLDER}\n{self.patterns.fingerprint()}"
+        speckle, patterns = self.speckle.fingerprint(), self.patterns.fingerprint()
+        return f"{SPECKLE}\n{speckle}\n{PATTERNS}\n{patterns}"
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
-        speckle_info = self.speckle.read_info(options)
-        pattern_info = self.patterns.read_info(options)
-        self.pattern_rows = self.match_partners(speckle_info.keys, pattern_info.keys)
-        if len(pattern_info.sizes) > 1:
-            raise self.make_size_error(pattern_info)
-        shape = (len(speckle_info.keys), pattern_info.channels, *pattern_info.sizes[0])
-        # filled with the pixels: only a shape may be asked for
-        self.pattern_pixels = np.empty(
-            shape, np.float32 if pattern_info.high_bit_depth else np.uint8
-        )
-        loose_notes = (
-            [f"{self.source_name}: not used: {abbreviate_list(self.loose_files)}."]
-            if self.loose_files
-            else []
-        )
-        return speckle_info._replace(
-            columns={"pattern": self.pattern_pixels, **speckle_info.columns},
-            classes={"pattern": None, **speckle_info.classes},
-            notes=[*speckle_info.notes, *pattern_info.notes, *loose_notes],
+        speckle, patterns = self.speckle.read_info(options), self.patterns.read_info(options)
+        self.pattern_rows = self.match_partners(speckle.keys, patterns.keys)
+        if len(patterns.sizes) > 1:
+            raise self.make_size_error(patterns)
+        shape = (len(speckle.keys), patterns.channels, *patterns.sizes[0])
+        # `read_into` fills it, since a caller may need the shape only
+        self.pattern_pixels = np.empty(shape, np.float32 if patterns.high_bit_depth else np.uint8)
+        notes = [*speckle.notes, *patterns.notes]
+        if self.loose_files:
+            notes.append(f"{self.source_name}: not used: {abbreviate_list(self.loose_files)}.")
+        return speckle._replace(
+            columns={"pattern": self.pattern_pixels, **speckle.columns},
+            classes={"pattern": None, **speckle.classes},
+            notes=notes,
         )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         channels, height, width = self.pattern_pixels.shape[1:]
-        unsorted_patterns = np.empty_like(self.pattern_pixels)
-        pattern_preprocessing = Preprocessing(
-            height, width, channels, preprocessing.white, preprocessing.background
-        )
-        self.patterns.read_into(unsorted_patterns, pattern_preprocessing)
-        self.pattern_pixels[:] = unsorted_patterns[self.pattern_rows]
+        own_size = replace(preprocessing, height=height, width=width, channels=channels)
+        pixels = np.empty_like(self.pattern_pixels)
+        self.patterns.read_into(pixels, own_size)
+        self.pattern_pixels[:] = pixels[self.pattern_rows]
         self.speckle.read_into(out, preprocessing)
 
     def match_partners(self, speckle_keys: list[str], pattern_keys: list[str]) -> list[int]:
-        """For each key of `seen` the place of its partner in `shown`.
+        """Return the row of the pattern of each speckle image.
 
-        Raises: Error if one has no partner, or more than one.
+        Raises: Error if an image has no partner, or more than one.
         """
-        speckle_keys, pattern_keys = (
-            [strip_suffix(key) for key in speckle_keys],
-            [strip_suffix(key) for key in pattern_keys],
+        speckle, patterns = (
+            [strip_suffix(k) for k in keys] for keys in (speckle_keys, pattern_keys)
         )
-        unpaired_names = sorted(
-            [(name, "no pattern") for name in set(speckle_keys) - set(pattern_keys)]
-            + [(name, "no speckle") for name in set(pattern_keys) - set(speckle_keys)]
-        )
-        if unpaired_names:
-            summary = abbreviate_list([f"{name} ({problem})" for name, problem in unpaired_names])
+        unpaired = [(name, "no pattern") for name in set(speckle) - set(patterns)]
+        unpaired += [(name, "no speckle") for name in set(patterns) - set(speckle)]
+        if unpaired:
+            listing = abbreviate_list([f"{name} ({lack})" for name, lack in sorted(unpaired)])
             raise Error(
-                f"{self.source_name} holds {pluralize(len(unpaired_names), 'image')} without a partner: {summary}."
-                f" Give {SPECKLE_FOLDER}/NAME and {PATTERNS_FOLDER}/NAME for each, or remove them."
+                f"{self.source_name} holds {pluralize(len(unpaired), 'image')} without a partner:"
+                f" {listing}. Give {SPECKLE}/NAME and {PATTERNS}/NAME for each, or remove them."
             )
-        counts = Counter(speckle_keys) | Counter(pattern_keys)
-        if duplicate_names := sorted(name for name, count in counts.items() if count > 1):
+        counts = Counter(speckle) | Counter(patterns)
+        if doubles := sorted(name for name, count in counts.items() if count > 1):
             raise Error(
-                f"{self.source_name} holds {pluralize(len(duplicate_names), 'name')} more than once, with other "
-                f"suffixes: {abbreviate_list(duplicate_names)}. Leave one file of each name in {SPECKLE_FOLDER}/ and"
-                f" in {PATTERNS_FOLDER}/."
+                f"{self.source_name} holds {pluralize(len(doubles), 'name')} more than once, with"
+                f" other suffixes: {abbreviate_list(doubles)}. Leave one file of each name in"
+                f" {SPECKLE}/ and in {PATTERNS}/."
             )
-        row_by_name = {name: row for row, name in enumerate(pattern_keys)}
-        return [row_by_name[name] for name in speckle_keys]
+        rows = {name: row for row, name in enumerate(patterns)}
+        return [rows[name] for name in speckle]
 
-    def make_size_error(self, pattern_info: SourceInfo) -> Error:
+    def make_size_error(self, patterns: SourceInfo) -> Error:
         assert self.patterns.image_files is not None
-        key_by_size: dict[str, str] = {}
-        page_headers = chain.from_iterable(self.patterns.image_files.headers.values())
-        for key, page in zip(pattern_info.keys, page_headers, strict=True):
-            key_by_size.setdefault(f"{page.height}x{page.width}", key)
-        summary = abbreviate_list([f"{size} such as {key}" for size, key in key_by_size.items()])
+        examples: dict[str, str] = {}
+        pages = chain.from_iterable(self.patterns.image_files.headers.values())
+        for key, page in zip(patterns.keys, pages, strict=True):
+            examples.setdefault(f"{page.height}x{page.width}", key)
+        listing = abbreviate_list([f"{size} such as {key}" for size, key in examples.items()])
         return Error(
-            f"{self.patterns.source_name} holds images of {len(key_by_size)} sizes: {summary}. Patterns enter as"
-            " they were shown, all of one size: resize them."
+            f"{self.patterns.source_name} holds images of {len(examples)} sizes: {listing}."
+            " Patterns keep their own size, which must be the same for all: resize them."
         )
 
 
 def strip_suffix(key: str) -> str:
-    """Without the suffix, but with the page: a.tif#3 is a#3."""
+    """Remove the suffix, but keep the page: a.tif#3 becomes a#3."""
     return re.sub(r"\.[^./]*?(#\d+)?$", r"\1", key)
 
 
-def make_pair_reader(path: Path, source_name: str, entries: list[FileEntry]) -> PairReader:
+def make_pair_reader(source_name: str, entries: list[FileEntry]) -> PairReader:
     def make_subfolder_reader(name: str) -> FolderReader:
-        files = [
-            file._replace(key=file.key.removeprefix(f"{name}/"))
-            for file in entries
-            if file.key.startswith(f"{name}/")
-        ]
-        return FolderReader(f"{source_name}{name}/", files)
+        start = f"{name}/"
+        files = [f._replace(key=f.key[len(start) :]) for f in entries if f.key.startswith(start)]
+        return FolderReader(f"{source_name}{start}", files)
 
+    speckle, patterns = map(make_subfolder_reader, (SPECKLE, PATTERNS))
     loose_files = [file.key for file in entries if "/" not in file.key]
-    return PairReader(
-        source_name,
-        make_subfolder_reader(SPECKLE_FOLDER),
-        make_subfolder_reader(PATTERNS_FOLDER),
-        loose_files,
-    )
+    return PairReader(source_name, speckle, patterns, loose_files)

@@ -1,4 +1,4 @@
-"""What `--data` means."""
+"""Sources of images: the meaning of `--data`, and the reader of each kind of source."""
 
 import math
 from dataclasses import dataclass
@@ -11,27 +11,22 @@ from latentia.core.errors import Error
 from latentia.data.decode import IMAGE_SUFFIXES
 from latentia.data.listing import list_files, looks_like_image, make_file_entry
 from latentia.data.reader import Reader
-from latentia.data.sources.arrays import (
-    ArrayFileReader,
-    ArrayReader,
-    format_shape,
-    to_nchw,
-    to_numpy,
-)
+from latentia.data.sources import arrays
 from latentia.data.sources.folder import FolderReader
 from latentia.data.sources.pairs import is_pair_folder, make_pair_reader
 from latentia.data.sources.shards import ShardReader
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
 from latentia.data.sources.table import KNOWN_DATASETS, TableReader, parse_hub_name
 
+SOURCE_NAMES = [*SYNTHETIC_MODULES, *KNOWN_DATASETS]
 ACCEPTED_SOURCES = (
-    f"{', '.join([*SYNTHETIC_MODULES, *KNOWN_DATASETS])}, hub:OWNER/NAME, a folder of images, a folder of speckle/"
-    " and patterns/, a folder with parquet in the hub's layout, or a .parquet, .npy or .npz file"
+    f"{', '.join(SOURCE_NAMES)}, hub:OWNER/NAME, a folder of images, a folder of speckle/ and"
+    " patterns/, a folder with parquet in the hub's layout, or a .parquet, .npy or .npz file"
 )
 
 
 class SourceKind(StrEnum):
-    """Whether the images can be found again: by an address, or not, where they were an array."""
+    """Whether the images have an address for a later run, or were an array in memory."""
 
     ADDRESS = "address"
     MEMORY = "memory"
@@ -39,19 +34,17 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True)
 class Source:
-    """What `--data` means, and how it is read: options that hold for every recipe."""
+    """A source of images, with the options of reading that every recipe has."""
 
     data: Any  # a name, a path, or an array or tensor of images
-    white: float | int | None = None  # the value of a 16-bit or float image that means 1
-    background: float | int = 1.0  # the grey in [0, 1] that transparent pixels are laid on
+    white: float | int | None = None  # value of a 16-bit or float image that means 1
+    background: float | int = 1.0  # grey in [0, 1] behind transparent pixels
     seed: int = 0  # of the split
-    validation: float | int = (
-        1 / 12
-    )  # the share of train kept to select by: 5,000 of MNIST's 60,000
-    stream: bool = False  # shards are read as they are needed
+    validation: float | int = 1 / 12  # share of train: 5,000 of MNIST's 60,000
+    stream: bool = False  # read shards while training, without a copy
 
     def __post_init__(self) -> None:
-        for name in ("white", "background", "validation"):  # 0 and 1 are written as integers
+        for name in ("white", "background", "validation"):  # users may write 0 and 1 as integers
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else float(value))
         if self.white is not None and not (self.white > 0 and math.isfinite(self.white)):
@@ -75,37 +68,33 @@ class Source:
 
     @property
     def name(self) -> str:
-        """For `run.json`: paths in full, since a run may be opened from another folder."""
+        """Name for `run.json`. Paths are absolute, since a run may be opened in another folder."""
         if self.kind is SourceKind.MEMORY:
-            array = to_numpy(self.data)
-            return f"array of {format_shape(array)} {array.dtype}"
+            array = arrays.to_numpy(self.data)
+            return f"array of {arrays.format_shape(array)} {array.dtype}"
         text = str(self.data)
-        if (
-            text.partition(":")[0] in SYNTHETIC_MODULES
-            or text in KNOWN_DATASETS
-            or text.startswith("hub:")
-        ):
-            return text
-        if self.stream and "://" in text:
+        is_known = text.partition(":")[0] in SYNTHETIC_MODULES or text in KNOWN_DATASETS
+        if is_known or text.startswith("hub:") or (self.stream and "://" in text):
             return text
         return str(Path(text).expanduser().resolve())
 
     def make_reader(self) -> Reader | ShardReader:
-        """The one that reads this kind; touches no more than the folder's entries."""
+        """Create the reader of this kind. At most the entries of a folder are listed."""
         if isinstance(self.data, tuple | dict):
             raise Error(
-                f"The data are a {type(self.data).__name__}; give the images alone, as one array,"
+                f"The data are a {type(self.data).__name__}; give only the images, as one array,"
                 " or save images and labels as x and y of an .npz file."
             )
         if not isinstance(self.data, str | Path):
-            source_name = "the array"
-            return ArrayReader(source_name, {"train": to_nchw(self.data, source_name)})
+            images = arrays.to_nchw(self.data, "the array")
+            return arrays.ArrayReader("the array", {"train": images})
         text = str(self.data)
+        is_synthetic = text.partition(":")[0] in SYNTHETIC_MODULES
+        if self.stream and is_synthetic:
+            raise Error(f"{text} is generated, not read; leave out --stream.")
         if self.stream:
-            if text.partition(":")[0] in SYNTHETIC_MODULES:
-                raise Error(f"{text} is made here, not read; leave out --stream.")
             return ShardReader(text, self.name)
-        if text.partition(":")[0] in SYNTHETIC_MODULES:
+        if is_synthetic:
             return SyntheticReader(text)
         if text in KNOWN_DATASETS:
             return TableReader(text, KNOWN_DATASETS[text])
@@ -115,20 +104,20 @@ class Source:
         if path.is_dir():
             return make_folder_reader(path, f"{text.rstrip('/')}/")
         if not path.exists():
-            matches = get_close_matches(text, [*SYNTHETIC_MODULES, *KNOWN_DATASETS], n=1)
+            matches = get_close_matches(text, SOURCE_NAMES, n=1)
             suggestion = f" did you mean {matches[0]}?" if matches else ""
             raise Error(f"{text} does not exist;{suggestion} give {ACCEPTED_SOURCES}.")
         return make_file_reader(path, text)
 
 
 def make_folder_reader(path: Path, source_name: str) -> Reader:
-    """Parquet and no images: the hub's layout; speckle/ and patterns/: pairs; else images."""
+    """Create a reader of the hub's layout (parquet without images), of pairs, or of images."""
     entries = list_files(path)
     has_tables = any(entry.path.suffix.lower() == ".parquet" for entry in entries)
     if has_tables and not any(looks_like_image(entry) for entry in entries):
         return TableReader(source_name, path)
     if is_pair_folder(entries):
-        return make_pair_reader(path, source_name, entries)
+        return make_pair_reader(source_name, entries)
     return FolderReader(source_name, entries)
 
 
@@ -137,7 +126,7 @@ def make_file_reader(path: Path, source_name: str) -> Reader:
     if suffix == ".parquet":
         return TableReader(source_name, path)
     if suffix in (".npy", ".npz"):
-        return ArrayFileReader(source_name, path)
+        return arrays.ArrayFileReader(source_name, path)
     if suffix in IMAGE_SUFFIXES:
         return FolderReader(source_name, [make_file_entry(path.name, path)])
     raise Error(f"{source_name} is a {suffix or 'nameless'} file; give {ACCEPTED_SOURCES}.")

@@ -1,4 +1,4 @@
-"""What a .tar or a .parquet file holds: an index, and the encoded images of each of its shards."""
+"""Formats of shards, .tar and .parquet: an index of each file, and the images of each shard."""
 
 import posixpath
 import tarfile
@@ -15,68 +15,58 @@ ShardColumns = dict[str, tuple[list[float], list[str] | None]]  # one number an 
 
 
 class ShardIndex(NamedTuple):
-    """What the shards of one file hold, in order."""
+    """Contents of the shards of one file, in order."""
 
-    row_counts: list[int]  # images of each
-    byte_sizes: list[int]  # bytes of each
+    row_counts: list[int]  # images of each shard
+    byte_sizes: list[int]  # of each shard
     keys: list[str]
     columns: ShardColumns
-    first_header: Sequence[Any]  # the first image's `Header`
+    first_header: Sequence[Any]  # the `ImageHeader` of the first image
     notes: list[str]
 
 
-def index_tar(filesystem: Any, path: str, name: str) -> ShardIndex:
-    """One shard of NAME.jpg, or another image; NAME.cls beside each is its class."""
-    keys, class_by_key, first_header, unused_count = [], {}, ImageHeader(1, 1, False, False), 0
-    for key, suffix, read_member in iterate_members(filesystem, path):
+def index_tar(fs: Any, path: str, name: str) -> ShardIndex:
+    """Index a .tar as one shard of images NAME.jpg, .png etc., with their classes NAME.cls."""
+    keys, labels, header, unused = [], {}, ImageHeader(1, 1, False, False), 0
+    for key, suffix, read in iterate_members(fs, path):
         if suffix in IMAGE_SUFFIXES:
             if not keys:
-                first_header = read_headers(read_member(), suffix)[0]
+                header = read_headers(read(), suffix)[0]
             keys.append(key)
         elif suffix == ".cls":
-            class_by_key[key] = parse_class_number(read_member(), f"{name}: {key}.cls")
+            labels[key] = parse_class_number(read(), f"{name}: {key}.cls")
         elif not suffix:
-            unused_count += 1
-    notes = [f"{pluralize(unused_count, 'image')} not used, named with several dots or twice."]
-    unlabeled_count = sum(key not in class_by_key for key in keys)
-    if class_by_key and unlabeled_count:
-        notes.append(f"classes not used: {pluralize(unlabeled_count, 'image')} without.")
-    columns: ShardColumns = (
-        {"label": ([class_by_key[key] for key in keys], [])}
-        if class_by_key and not unlabeled_count
-        else {}
-    )
-    byte_sizes = [filesystem.size(path) or 0]
-    return ShardIndex(
-        [len(keys)], byte_sizes, keys, columns, first_header, notes if unused_count else notes[1:]
-    )
+            unused += 1
+    notes, columns = [], {}
+    if unused:
+        notes.append(f"{pluralize(unused, 'image')} not used, named with several dots or twice.")
+    unlabeled = sum(key not in labels for key in keys)
+    if labels and unlabeled:
+        notes.append(f"classes not used: {pluralize(unlabeled, 'image')} without.")
+    elif labels:
+        columns["label"] = ([labels[key] for key in keys], [])
+    return ShardIndex([len(keys)], [fs.size(path) or 0], keys, columns, header, notes)
 
 
-def parse_class_number(text: bytes, location: str) -> int:
+def parse_class_number(content: bytes, name: str) -> int:
     try:
-        return int(text)
+        return int(content)
     except ValueError:
-        excerpt = text.decode(errors="replace").strip()[:40]
-        raise Error(
-            f"{location} holds {excerpt!r}; a class is a whole number: write 0, 1, ..."
-        ) from None
+        text = content.decode(errors="replace").strip()[:40]
+        raise Error(f"{name} holds {text!r}; a class is a whole number: write 0, 1, ...") from None
 
 
-def read_tar_images(filesystem: Any, path: str, shard: int) -> list[bytes]:
-    return [
-        read_member()
-        for _, suffix, read_member in iterate_members(filesystem, path)
-        if suffix in IMAGE_SUFFIXES
-    ]
+def read_tar_images(fs: Any, path: str, shard: int) -> list[bytes]:
+    return [read() for _, suffix, read in iterate_members(fs, path) if suffix in IMAGE_SUFFIXES]
 
 
-def iterate_members(filesystem: Any, path: str) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
-    """(key, suffix, read) of each file of a .tar; the suffix of an image that is not used: ""."""
+def iterate_members(fs: Any, path: str) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+    """Yield (key, suffix, read) of each file of a .tar. An image that is not used has suffix ""."""
     used_keys = set()
-    with filesystem.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+    with fs.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
         for member in tar:
-            folder, base_name = posixpath.split(member.name)
-            stem, _, suffix = base_name.partition(".")
+            folder, base = posixpath.split(member.name)
+            stem, _, suffix = base.partition(".")
             key, suffix = posixpath.join(folder, stem), f".{suffix.lower()}"
             if not member.isfile() or not stem:
                 continue
@@ -85,67 +75,51 @@ def iterate_members(filesystem: Any, path: str) -> Iterator[tuple[str, str, Call
             elif posixpath.splitext(suffix)[1] in IMAGE_SUFFIXES or suffix in IMAGE_SUFFIXES:
                 suffix = ""
             content = tar.extractfile(member)
-            assert content is not None  # a file's is there
+            assert content is not None  # only a folder has none
             yield key, suffix, content.read
 
 
-def index_parquet(filesystem: Any, path: str, name: str) -> ShardIndex:
-    """A shard each row group; numbers and classes stand beside the images."""
+def index_parquet(fs: Any, path: str, name: str) -> ShardIndex:
+    """Index a .parquet file: each row group is a shard, numbers and classes are columns."""
     import datasets
     import pyarrow.parquet
 
-    with filesystem.open(path, "rb") as stream, silence_datasets():
+    with fs.open(path, "rb") as stream, silence_datasets():
         table = pyarrow.parquet.ParquetFile(stream)
-        row_groups = [table.metadata.row_group(k) for k in range(table.num_row_groups)]
+        groups = [table.metadata.row_group(k) for k in range(table.num_row_groups)]
+        row_counts = [group.num_rows for group in groups]
+        byte_sizes = [group.total_byte_size for group in groups]
         features = datasets.Features.from_arrow_schema(table.schema_arrow)
-        image_column_name = find_image_column(features, name)
+        image = find_image_column(features, name)
         columns: ShardColumns = {}
         for column, feature in features.items():
-            if isinstance(feature, datasets.ClassLabel | datasets.Value) and is_numeric(
-                feature.dtype
-            ):
+            is_class = isinstance(feature, datasets.ClassLabel)
+            if (is_class or isinstance(feature, datasets.Value)) and is_numeric(feature.dtype):
                 values = table.read(columns=[column])[column]
                 if not values.null_count:
-                    class_names = (
-                        list(feature.names) if isinstance(feature, datasets.ClassLabel) else None
-                    )
-                    columns[column] = (values.to_pylist(), class_names)
-        row_counts, byte_sizes = (
-            [g.num_rows for g in row_groups],
-            [g.total_byte_size for g in row_groups],
-        )
-        first_header = ImageHeader(1, 1, False, False)
-        for batch in table.iter_batches(1, columns=[image_column_name]) if sum(row_counts) else ():
-            first_header = read_headers(cells_to_bytes(batch[image_column_name])[0])[0]
-            break
-    dropped_columns = [
-        feature_name
-        for feature_name in features
-        if feature_name not in (*columns, image_column_name)
-    ]
-    notes = [f"columns not used: {abbreviate_list(dropped_columns)}."] if dropped_columns else []
-    return ShardIndex(
-        row_counts,
-        byte_sizes,
-        [str(k) for k in range(sum(row_counts))],
-        columns,
-        first_header,
-        notes,
-    )
+                    columns[column] = (values.to_pylist(), [*feature.names] if is_class else None)
+        header = ImageHeader(1, 1, False, False)
+        if sum(row_counts):
+            cells = next(table.iter_batches(1, columns=[image]))[image]
+            header = read_headers(cells_to_bytes(cells)[0])[0]
+    unused = [column for column in features if column not in (*columns, image)]
+    notes = [f"columns not used: {abbreviate_list(unused)}."] if unused else []
+    keys = [str(row) for row in range(sum(row_counts))]
+    return ShardIndex(row_counts, byte_sizes, keys, columns, header, notes)
 
 
-def read_parquet_images(filesystem: Any, path: str, shard: int) -> list[bytes]:
+def read_parquet_images(fs: Any, path: str, shard: int) -> list[bytes]:
     import datasets
     import pyarrow.parquet
 
-    with filesystem.open(path, "rb") as stream:
+    with fs.open(path, "rb") as stream:
         table = pyarrow.parquet.ParquetFile(stream)
         column = find_image_column(datasets.Features.from_arrow_schema(table.schema_arrow), path)
         return cells_to_bytes(table.read_row_group(shard, columns=[column])[column])
 
 
 def cells_to_bytes(cells: Any) -> list[bytes]:
-    """A null is an image of 0 bytes: it will be named as unreadable."""
+    """Convert cells to encoded images. A null becomes 0 bytes, reported as unreadable later."""
     values = cells.to_pylist()
     return [(cell["bytes"] if isinstance(cell, dict) else cell) or b"" for cell in values]
 
@@ -155,7 +129,7 @@ def is_numeric(dtype: str) -> bool:
 
 
 class ShardFormat(NamedTuple):
-    """index(files, path, name); images(files, path, shard): the encoded images."""
+    """Functions of one format: build_index(fs, path, name), read_images(..., shard)."""
 
     build_index: Callable[[Any, str, str], ShardIndex]
     read_images: Callable[[Any, str, int], list[bytes]]
@@ -168,5 +142,5 @@ SHARD_FORMATS = {
 
 
 def find_shard_format(path: str) -> Any:
-    """Of a file's name; None: it holds no shards."""
+    """Find the format by the file's suffix. None: the file holds no shards."""
     return SHARD_FORMATS.get(posixpath.splitext(path)[1].lower())

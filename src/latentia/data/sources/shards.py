@@ -1,6 +1,6 @@
-"""Shards of images, here or far away: .tar files as WebDataset writes them, parquet's row groups.
+"""Shards of images, local or remote: .tar files of WebDataset and row groups of parquet.
 
-What is read beforehand is an index of names, labels and counts; for pixels see `streamed`.
+Only an index of names, labels and counts is read beforehand. `data.streaming` reads the pixels.
 """
 
 import json
@@ -12,30 +12,23 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import torch
 
 from latentia.core.errors import Error, summarize_exception
-from latentia.data import cache
+from latentia.data import cache, image_files
 from latentia.data.decode import ImageHeader, Preprocessing
-from latentia.data.image_files import (
-    SMALL_IMAGE_PIXELS,
-    abbreviate_list,
-    check_file_channels,
-    count_processors,
-)
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 from latentia.data.sources.shard_formats import ShardIndex, find_shard_format
 from latentia.data.sources.table import KNOWN_DATASETS, infer_split, parse_hub_name
 from latentia.data.splits import SPLIT_NAMES
-from latentia.data.streaming import Shard, StreamedPixels, fetch
+from latentia.data.streaming import Shard, StreamedPixels, catch_read_errors
 
-STREAMABLE_SOURCES = (
-    "hub:OWNER/NAME, or a folder, a file, a pattern or a URL of .tar or .parquet files"
-)
+STREAM_SOURCES = "hub:OWNER/NAME, or a folder, a file, a pattern or a URL of .tar or .parquet files"
 
 
 @dataclass
 class ShardReader:
-    """Every .tar and .parquet file of `where`, over `fsspec`: a path, a URL or a hub's name."""
+    """Reader of every .tar and .parquet file of a path, a URL or a name on the hub, by `fsspec`."""
 
     source_name: str
     location: str
@@ -44,72 +37,65 @@ class ShardReader:
     has_large_images: bool = False
 
     def fingerprint(self) -> None:
-        """None: its pixels are not kept."""
+        """Return None: streamed pixels are not cached."""
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
-        check_file_channels(options.channels, self.source_name)
-        filesystem, paths = find_shards(self.location, self.source_name)
-        keys, shards, indices, notes = [], [], [], []
-        split_counts: dict[str, int] = dict.fromkeys(SPLIT_NAMES, 0)
-        for name in sorted(
-            paths, key=lambda name: SPLIT_NAMES.index(infer_split(PurePosixPath(name)))
-        ):
-            path = paths[name]
-            index = fetch(name, partial(load_index, filesystem, path, name))
+        image_files.check_file_channels(options.channels, self.source_name)
+        fs, paths = find_shards(self.location, self.source_name)
+        keys, self.shards, indices, notes = [], [], [], []
+        splits = {name: infer_split(PurePosixPath(name)) for name in paths}
+        counts: dict[str, int] = dict.fromkeys(SPLIT_NAMES, 0)
+        for name in sorted(paths, key=lambda name: SPLIT_NAMES.index(splits[name])):
+            with catch_read_errors(name):
+                index = load_index(fs, paths[name], name)
             notes += [f"{name}: {note}" for note in index.notes]
             if not index.keys:
                 continue
-            for number, (rows, size) in enumerate(
-                zip(index.row_counts, index.byte_sizes, strict=True)
-            ):
-                shard_name = f"{name}, row group {number}" if len(index.row_counts) > 1 else name
-                fetch_images = partial(find_shard_format(path).images, filesystem, path, number)
-                shards += [Shard(shard_name, rows, size, fetch_images)] if rows else []
+            read_images = find_shard_format(name).read_images
+            groups = zip(index.row_counts, index.byte_sizes, strict=True)
+            for number, (rows, size) in enumerate(groups):
+                title = f"{name}, row group {number}" if len(index.row_counts) > 1 else name
+                fetch_images = partial(read_images, fs, paths[name], number)
+                self.shards += [Shard(title, rows, size, fetch_images)] if rows else []
             keys += [f"{name}/{key}" for key in index.keys]
-            split_counts[infer_split(PurePosixPath(name))] += len(index.keys)
+            counts[splits[name]] += len(index.keys)
             indices.append(index)
         if not keys:
             raise Error(
-                f"{self.source_name} holds no images; give shards with images, of a .tar NAME.jpg or the"
-                " like, of parquet a column image."
+                f"{self.source_name} holds no images; give shards with images: NAME.jpg, .png or"
+                " the like in a .tar, a column image in parquet."
             )
-        headers = [ImageHeader(*index.first) for index in indices]
+        headers = [ImageHeader(*index.first_header) for index in indices]
         sizes = sorted({(header.height, header.width) for header in headers})
-        self.shards, self.high_bit_depth = shards, any(header.high_bit_depth for header in headers)
-        self.has_large_images = any(height * width > SMALL_IMAGE_PIXELS for height, width in sizes)
-        columns, classes, dropped_columns = join_columns(indices)
-        notes += (
-            [f"{self.source_name}: columns not used: {abbreviate_list(dropped_columns)}."]
-            if dropped_columns
-            else []
-        )
-        split_counts = {split: count for split, count in split_counts.items() if count}
+        self.high_bit_depth = any(header.high_bit_depth for header in headers)
+        self.has_large_images = any(h * w > image_files.SMALL_IMAGE_PIXELS for h, w in sizes)
+        columns, classes, unused = join_columns(indices)
+        if unused:
+            listing = image_files.abbreviate_list(unused)
+            notes.append(f"{self.source_name}: columns not used: {listing}.")
+        counts = {split: count for split, count in counts.items() if count}
         channels = 3 if any(header.is_color for header in headers) else 1
-        return SourceInfo(
-            sizes, channels, self.high_bit_depth, keys, split_counts, columns, classes, notes
-        )
+        depth = self.high_bit_depth
+        return SourceInfo(sizes, channels, depth, keys, counts, columns, classes, notes)
 
     def open_pixels(self, preprocessing: Preprocessing) -> StreamedPixels:
-        """The pixels; `survey` was called before."""
-        return StreamedPixels(
-            self.shards,
-            preprocessing,
-            self.high_bit_depth,
-            count_processors() if self.has_large_images else 1,
-        )
+        """Return the pixels as a stream, after `read_info`."""
+        workers = image_files.count_processors() if self.has_large_images else 1
+        dtype = torch.float32 if self.high_bit_depth else torch.uint8
+        return StreamedPixels(self.shards, preprocessing, dtype, workers)
 
 
 def is_shard_source(data: Any) -> bool:
-    """Whether these are shards that can be read."""
+    """Whether `data` is the address of shards that can be listed."""
     with suppress(Error):
         return isinstance(data, str | Path) and bool(find_shards(str(data), str(data)))
     return False
 
 
 def find_shards(location: str, source_name: str) -> tuple[Any, dict[str, str]]:
-    """A file system, and by its name each file that holds shards: its path there.
+    """Return a file system, and the path of each file of shards by its name.
 
-    Raises: Error if there is none, or the place cannot be reached.
+    Raises: Error if there is none, or the location cannot be reached.
     """
     from fsspec.core import url_to_fs
 
@@ -117,63 +103,44 @@ def find_shards(location: str, source_name: str) -> tuple[Any, dict[str, str]]:
         name, _, config = (KNOWN_DATASETS.get(location) or parse_hub_name(location)).partition(":")
         location = f"hf://datasets/{name}" + (f"/{config}" if config else "")
     try:
-        filesystem, path = url_to_fs(location)
-        path_exists = filesystem.exists(path)
-        candidates = (
-            filesystem.find(path)
-            if path_exists
-            else filesystem.glob(path)
-            if set(path) & set("*?[")
-            else []
-        )
-    except Exception as error:  # of a network or a protocol: each has its own
-        message = summarize_exception(error)
+        fs, path = url_to_fs(location)
+        exists, is_pattern = fs.exists(path), set(path) & set("*?[")
+        files = fs.find(path) if exists else fs.glob(path) if is_pattern else []
+    except Exception as error:  # each network and protocol raises its own
         raise Error(
-            f"{source_name} cannot be reached ({message}); check the address and the connection, and that"
-            " the package by which fsspec reads such addresses is installed."
+            f"{source_name} cannot be reached ({summarize_exception(error)}); check the address and"
+            " the connection, and that the package by which fsspec reads such addresses is"
+            " installed."
         ) from error
-    paths = sorted(
-        candidate
-        for candidate in candidates
-        if find_shard_format(candidate) and posixpath.basename(candidate)[0] != "."
-    )
+    paths = sorted(p for p in files if find_shard_format(p) and posixpath.basename(p)[0] != ".")
     if not paths:
-        problem = "has no .tar or .parquet file" if path_exists or candidates else "does not exist"
-        raise Error(f"{source_name} {problem}; --stream reads {STREAMABLE_SOURCES}.")
-    folder = posixpath.commonpath([posixpath.dirname(candidate) for candidate in paths])
-    return filesystem, {posixpath.relpath(candidate, folder): candidate for candidate in paths}
+        problem = "has no .tar or .parquet file" if exists or files else "does not exist"
+        raise Error(f"{source_name} {problem}; --stream reads {STREAM_SOURCES}.")
+    folder = posixpath.commonpath([posixpath.dirname(path) for path in paths])
+    return fs, {posixpath.relpath(path, folder): path for path in paths}
 
 
-def load_index(filesystem: Any, path: str, name: str) -> ShardIndex:
-    """The index of a file; kept in the cache, since a .tar has to be walked for it."""
-    cache_file = (
-        cache.cache_root()
-        / "shards"
-        / f"{cache.make_key(path, filesystem.ukey(path), filesystem.size(path))}.json"
-    )
+def load_index(fs: Any, path: str, name: str) -> ShardIndex:
+    """Load the index of a file. It is cached, since indexing reads through the whole .tar."""
+    key = cache.make_key(path, fs.ukey(path), fs.size(path))
+    cache_path = cache.cache_root() / "shards" / f"{key}.json"
     with suppress(OSError, ValueError, TypeError):
-        return ShardIndex(*json.loads(cache_file.read_text()))
-    index = find_shard_format(path).index(filesystem, path, name)
+        return ShardIndex(*json.loads(cache_path.read_text()))
+    index = find_shard_format(path).build_index(fs, path, name)
     with suppress(OSError):
-        cache_file.parent.mkdir(parents=True, exist_ok=True)
-        cache_file.write_text(json.dumps(index))
+        cache_path.parent.mkdir(parents=True, exist_ok=True)
+        cache_path.write_text(json.dumps(index))
     return index
 
 
-def join_columns(
-    indices: list[ShardIndex],
-) -> tuple[dict[str, np.ndarray], dict[str, list[str] | None], list[str]]:
-    """The columns that every file has; a class without a name is called by its number."""
+def join_columns(indices: list[ShardIndex]) -> tuple[Columns, Classes, list[str]]:
+    """Join the columns that every file has. A class without a name is named by its number."""
     columns, classes = {}, {}
-    for name, (_, class_names) in indices[0].columns.items():
+    for name, (_, names) in indices[0].columns.items():
         if all(name in index.columns for index in indices):
-            values = np.concatenate([np.asarray(index.columns[name][0]) for index in indices])
-            columns[name] = values
-            has_unnamed_classes = class_names == [] and values.min() >= 0
-            classes[name] = (
-                [str(k) for k in range(values.max() + 1)]
-                if has_unnamed_classes
-                else class_names or None
-            )
-    all_columns = {name for index in indices for name in index.columns}
-    return columns, classes, sorted(all_columns - columns.keys())
+            columns[name] = np.concatenate([np.asarray(i.columns[name][0]) for i in indices])
+            has_numbers = names == [] and columns[name].min() >= 0
+            numbers = [str(k) for k in range(columns[name].max() + 1)] if has_numbers else None
+            classes[name] = numbers or names or None
+    all_names = {name for index in indices for name in index.columns}
+    return columns, classes, sorted(all_names - columns.keys())

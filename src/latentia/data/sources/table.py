@@ -1,4 +1,4 @@
-"""Tables of images as the hub keeps them: by name, a local copy, or one parquet file."""
+"""Source of images in tables of the hub: by name, a local copy, or one parquet file."""
 
 import logging
 import os
@@ -18,21 +18,21 @@ from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.listing import list_files
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.splits import SPLIT_NAMES
 
 KNOWN_DATASETS = {
     "mnist": "ylecun/mnist",
     "fashion_mnist": "zalando-datasets/fashion_mnist",
     "cifar10": "uoft-cs/cifar10",
 }
-SPLIT_NAMES = ("train", "validation", "test")
 SPLIT_ALIASES = {name: name for name in SPLIT_NAMES} | {"val": "validation", "valid": "validation"}
 SPLIT_PATTERN = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_ALIASES)})(?:[^a-z]|$)")
 
 
 @dataclass
 class TableReader:
-    """`where` is OWNER/NAME, OWNER/NAME:CONFIG, a folder in the hub's layout or a parquet file."""
+    """Reader of OWNER/NAME, OWNER/NAME:CONFIG, a folder in the hub's layout or a parquet file."""
 
     source_name: str
     location: str | Path
@@ -41,34 +41,32 @@ class TableReader:
     def fingerprint(self) -> str:
         if isinstance(self.location, str):
             return f"hub\0{self.location}"
-        location = Path(self.location)
-        stats = [(path.relative_to(location), path.stat()) for path in list_parquet_files(location)]
+        files = list_parquet_files(self.location)
+        stats = [(path.relative_to(self.location), path.stat()) for path in files]
         return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
         tables, notes = self.load_splits()
         column = find_image_column(tables["train"].features, self.source_name)
-        keys, split_counts, first_rows = [], {}, []
-        for name, table in tables.items():
-            first_rows.append(len(keys))
-            split_counts[name] = len(table)
-            keys += [f"{name}/{row}" for row in range(len(table))]
-        row_fetchers = [make_row_fetcher(table, column) for table in tables.values()]
+        counts = {name: len(table) for name, table in tables.items()}
+        keys = [f"{name}/{row}" for name, count in counts.items() for row in range(count)]
+        first_rows = np.cumsum([0, *counts.values()]).tolist()
+        fetchers = [make_row_fetcher(table, column) for table in tables.values()]
 
         def fetch_files(start: int, stop: int) -> list[Path | bytes]:
             files: list[Path | bytes] = []
-            for first_row, fetch_rows in zip(first_rows, row_fetchers, strict=True):
+            for first_row, fetch_rows in zip(first_rows, fetchers, strict=False):
                 files += fetch_rows(max(start - first_row, 0), max(stop - first_row, 0))
             return files
 
         self.image_files = ImageFiles(self.source_name, keys, fetch_files, all_pages=False)
         self.image_files.scan_headers(options.channels)
-        columns, classes, dropped_notes = read_scalar_columns(
-            list(tables.values()), column, self.source_name
-        )
-        notes += self.image_files.collect_notes() + dropped_notes
+        columns, classes, unused = read_scalar_columns(list(tables.values()), column)
+        notes += self.image_files.collect_notes()
+        if unused:
+            notes.append(f"{self.source_name}: columns not used: {', '.join(unused)}.")
         return SourceInfo(
-            *self.image_files.summarize_headers(), keys, split_counts, columns, classes, notes
+            *self.image_files.summarize_headers(), keys, counts, columns, classes, notes
         )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
@@ -76,24 +74,20 @@ class TableReader:
         self.image_files.decode_into(out, preprocessing)
 
     def load_splits(self) -> tuple[dict[str, Any], list[str]]:
-        """The splits by our names, in order, and a note of those that are not used."""
+        """Load the splits by their names here, in order, and note those that are not used."""
         with silence_datasets(), make_scratch_folder() as folder:
             tables = dict(self.load_tables(folder))
         if "train" not in tables and len(tables) == 1:  # a table of one split, whatever its name
             tables = {"train": next(iter(tables.values()))}
         if "train" not in tables:
             raise Error(
-                f"{self.source_name} has the splits {', '.join(tables)}, and none is called train; give a"
-                " data set with a train split, or one parquet file."
+                f"{self.source_name} has the splits {', '.join(tables)}, and none is called train;"
+                " give a data set with a train split, or one parquet file."
             )
         if not len(tables["train"]):
             raise Error(f"{self.source_name} has no rows; give a data set with images.")
-        unused_splits = [name for name in tables if name not in SPLIT_NAMES]
-        notes = (
-            [f"{self.source_name}: splits not used: {abbreviate_list(unused_splits)}."]
-            if unused_splits
-            else []
-        )
+        unused = abbreviate_list([name for name in tables if name not in SPLIT_NAMES])
+        notes = [f"{self.source_name}: splits not used: {unused}."] if unused else []
         return {name: tables[name] for name in SPLIT_NAMES if name in tables}, notes
 
     def load_tables(self, folder: str) -> Any:
@@ -102,27 +96,26 @@ class TableReader:
         try:
             if isinstance(self.location, str):
                 name, _, config = self.location.partition(":")
-                with ask_hub_once(name):
+                with connect_to_hub_once(name):
                     return datasets.load_dataset(name, config or None)
             files = group_by_split(self.location)
             return datasets.load_dataset("parquet", data_files=files, cache_dir=folder)
-        except Exception as error:  # the network, the hub, pyarrow: each has errors of its own
-            raise Error(self.describe_failure(error)) from error
-
-    def describe_failure(self, error: Exception) -> str:
-        message = summarize_exception(error)
-        if isinstance(self.location, str):
-            return (
-                f"{self.source_name} is not in the local cache and cannot be fetched from the hub"
-                f" ({message}); connect to the network once, check the name, or give a folder that"
-                " holds its parquet files."
-            )
-        return f"{self.source_name} cannot be read as parquet ({message}); copy or write the file anew."
+        except Exception as error:  # the network, the hub and pyarrow each raise their own
+            reason = summarize_exception(error)
+            problem = f"cannot be read as parquet ({reason}); copy or write the file anew."
+            if isinstance(self.location, str):
+                problem = (
+                    f"is not in the local cache and cannot be fetched from the hub ({reason});"
+                    " connect to the network once, check the name, or give a folder that holds its"
+                    " parquet files."
+                )
+            raise Error(f"{self.source_name} {problem}") from error
 
 
 def parse_hub_name(text: str) -> str:
     name = text.removeprefix("hub:")
-    if name.split(":")[0].count("/") != 1 or not all(name.split(":")[0].split("/")):
+    parts = name.split(":")[0].split("/")
+    if len(parts) != 2 or not all(parts):
         raise Error(
             f"{text} is not a name on the hub; write hub:OWNER/NAME, or hub:OWNER/NAME:CONFIG."
         )
@@ -136,10 +129,7 @@ def list_parquet_files(path: Path) -> list[Path]:
 
 
 def group_by_split(path: Path) -> dict[str, list[str]]:
-    """Every parquet file under the split that its name or else a folder says, or under train.
-
-    Said here, not by `datasets`, which drops the files that it cannot place.
-    """
+    """Group every parquet file by its split, since `datasets` drops files without a split."""
     files: dict[str, list[str]] = {}
     for file in list_parquet_files(path):
         relative_path = Path(file.name) if path.is_file() else file.relative_to(path)
@@ -148,122 +138,99 @@ def group_by_split(path: Path) -> dict[str, list[str]]:
 
 
 def infer_split(file: PurePath) -> str:
-    """The split that a file's name says, or else a folder above it; or train."""
+    """Return the split in a file's name, else in a folder above it, else train."""
     matches = (SPLIT_PATTERN.search(part) for part in (file.stem, *file.parts[-2::-1]))
     return SPLIT_ALIASES[next((match[1] for match in matches if match), "train")]
 
 
 def find_image_column(features: Any, source_name: str) -> str:
-    """`image`, `img`, else the first that is declared an image."""
+    """Find `image` or `img`, else the first column that is declared an image."""
     import datasets
 
-    declared_columns = [
-        name for name, feature in features.items() if isinstance(feature, datasets.Image)
-    ]
-    byte_columns = [
-        name for name in ("image", "img") if name in features and holds_bytes(features[name])
-    ]
-    preferred_columns = [name for name in ("image", "img") if name in declared_columns]
-    for candidates in (preferred_columns, byte_columns, declared_columns):
-        if candidates:
-            return candidates[0]
-    description = ", ".join(
-        f"{name} ({format_feature_type(feature)})" for name, feature in features.items()
-    )
+    usual = [name for name in ("image", "img") if name in features]
+    images = [name for name in features if isinstance(features[name], datasets.Image)]
+    usual_images = [name for name in usual if name in images]
+    usual_bytes = [name for name in usual if holds_bytes(features[name])]
+    if candidates := [*usual_images, *usual_bytes, *images]:
+        return candidates[0]
+    types = (getattr(f, "dtype", None) or type(f).__name__ for f in features.values())
+    listing = ", ".join(f"{name} ({kind})" for name, kind in zip(features, types, strict=True))
     raise Error(
-        f"{source_name} has no image column: it has {description}; wanted is a column image or img that holds"
-        " the bytes of image files."
+        f"{source_name} has no image column: it has {listing}; it must have a column image or img"
+        " that holds the bytes of image files."
     )
 
 
 def holds_bytes(feature: Any) -> bool:
-    """Bytes, or the hub's pair of bytes and path, in a table that does not call them an image."""
+    """Whether a column that is not declared an image holds bytes, or pairs of bytes and path."""
     if isinstance(feature, dict):
         return "bytes" in feature
     return getattr(feature, "dtype", "") in ("binary", "large_binary")
 
 
-def format_feature_type(feature: Any) -> str:
-    return str(getattr(feature, "dtype", None) or type(feature).__name__)
-
-
 def make_row_fetcher(table: Any, column: str) -> Any:
-    """rows(start, stop) -> the undecoded images of these rows."""
+    """Create rows(start, stop), which returns the undecoded images of these rows."""
     import datasets
 
-    undecoded_table = table.select_columns([column]).cast_column(
-        column, datasets.Image(decode=False)
-    )
-    undecoded_table = undecoded_table.with_format("arrow")
+    images = table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+    images = images.with_format("arrow")
 
     def fetch_rows(start: int, stop: int) -> list[Path | bytes]:
-        stop = min(stop, len(undecoded_table))
+        stop = min(stop, len(images))
         if start >= stop:
             return []
-        cells = undecoded_table[start:stop][column].to_pylist()
-        return [cell_to_file(cell) for cell in cells]
+        return [cell_to_file(cell) for cell in images[start:stop][column].to_pylist()]
 
     return fetch_rows
 
 
 def cell_to_file(cell: dict[str, Any] | None) -> Path | bytes:
-    """A null is an image of 0 bytes: it will be named with the unreadable ones."""
+    """Convert a cell to bytes or a path. A null becomes 0 bytes, reported as unreadable later."""
     if cell is None:
         return b""
     return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"] or os.devnull)
 
 
-def read_scalar_columns(
-    tables: list[Any], image_column_name: str, source_name: str
-) -> tuple[dict[str, np.ndarray], dict[str, list[str] | None], list[str]]:
-    """Columns of one number an image; strings of few values become classes; the rest is named."""
+def read_scalar_columns(tables: list[Any], image: str) -> tuple[Columns, Classes, list[str]]:
+    """Read columns of one number an image, strings of few values as classes. List the others."""
     import datasets
 
-    columns, classes, dropped_columns = {}, {}, []
+    columns, classes, unused = {}, {}, []
     for name, feature in tables[0].features.items():
-        if name == image_column_name:
+        is_class = isinstance(feature, datasets.ClassLabel)
+        is_scalar = is_class or isinstance(feature, datasets.Value)
+        if name == image:
             continue
-        if not all(name in table.features for table in tables) or not isinstance(
-            feature, datasets.Value | datasets.ClassLabel
-        ):
-            dropped_columns.append(name)
+        if not is_scalar or not all(name in table.features for table in tables):
+            unused.append(name)
             continue
         chunks = [table.with_format("arrow")[:][name] for table in tables]
         values = [value for chunk in chunks for value in chunk.to_pylist()]
         array = np.asarray(values)
         if array.dtype.kind == "U" and len(set(values)) <= len(values) // 2:
-            classes[name], array = np.unique(array, return_inverse=True)
-            classes[name] = classes[name].tolist()
+            names, columns[name] = np.unique(array, return_inverse=True)
+            classes[name] = names.tolist()
         elif array.dtype.kind in "biuf":
-            classes[name] = (
-                list(feature.names) if isinstance(feature, datasets.ClassLabel) else None
-            )
+            columns[name], classes[name] = array, list(feature.names) if is_class else None
         else:  # free text, missing values, times
-            dropped_columns.append(name)
-            continue
-        columns[name] = array
-    notes = (
-        [f"{source_name}: columns not used: {', '.join(dropped_columns)}."]
-        if dropped_columns
-        else []
-    )
-    return columns, classes, notes
+            unused.append(name)
+    return columns, classes, unused
 
 
 @contextmanager
-def ask_hub_once(name: str) -> Iterator[None]:
-    """Where the hub does not answer, its library's offline mode: else that asks for 25 seconds.
+def connect_to_hub_once(name: str) -> Iterator[None]:
+    """Switch `datasets` to offline mode if the hub does not answer: it would retry for 25 seconds.
 
-    Raises: what kept the hub from being reached, if `name` is not in the local cache.
+    Raises: the error of the connection, if `name` is not in the local cache.
     """
     from datasets import config
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    previous_setting, connection_error = config.HF_HUB_OFFLINE, None
+    previous, connection_error = config.HF_HUB_OFFLINE, None
     try:
         HfApi().dataset_info(name, timeout=10)
-    except (HfHubHTTPError, OfflineModeIsEnabled):  # an answer; or nobody is asked
+    except (HfHubHTTPError, OfflineModeIsEnabled):  # the hub answered, or offline mode is on
         pass
     except Exception as error:  # the network's errors change with the version of the library
         config.HF_HUB_OFFLINE, connection_error = True, error
@@ -272,12 +239,12 @@ def ask_hub_once(name: str) -> Iterator[None]:
     except Exception as error:
         raise connection_error or error from None
     finally:
-        config.HF_HUB_OFFLINE = previous_setting
+        config.HF_HUB_OFFLINE = previous
 
 
 @contextmanager
 def silence_datasets() -> Iterator[None]:
-    """No bars of `datasets` where nobody watches, and no word of each retry: what fails is said."""
+    """Hide progress bars of `datasets` off a terminal, and the hub's warnings of each retry."""
     import datasets
 
     hide_bars = datasets.is_progress_bar_enabled() and not sys.stderr.isatty()
@@ -296,12 +263,12 @@ def silence_datasets() -> Iterator[None]:
 
 @contextmanager
 def make_scratch_folder() -> Iterator[str]:
-    """Where `datasets` lays its copy of local parquet: beside our cache, gone once it is mapped."""
+    """Yield a folder for the copy that `datasets` makes of local parquet, beside our cache."""
     parent = cache.cache_root()
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        temporary_folder = tempfile.TemporaryDirectory(dir=parent, prefix="parquet-")
+        scratch = tempfile.TemporaryDirectory(dir=parent, prefix="parquet-")
     except OSError:
-        temporary_folder = tempfile.TemporaryDirectory(prefix="latentia-")
-    with temporary_folder as folder:
+        scratch = tempfile.TemporaryDirectory(prefix="latentia-")
+    with scratch as folder:
         yield folder

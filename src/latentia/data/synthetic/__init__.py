@@ -1,1 +1,1 @@
-"""Images that latentia draws itself."""
+"""Synthetic images, one file for each source."""

@@ -15,14 +15,14 @@ from latentia.core.seeding import derive_seed
 
 
 def lp_roots(v: float) -> list[tuple[int, float]]:
-    """(l, u) of every guided LP_lm mode; Snyder & Love 1983, Optical Waveguide Theory, chapter 14.
+    """Roots (l, u) of all guided LP_lm modes; Snyder & Love 1983, Optical Waveguide Theory, ch. 14.
 
     u J_{l+1}(u) / J_l(u) = w K_{l+1}(w) / K_l(w), w^2 = v^2 - u^2. LP_lm has its root between the
-    m-th zero of J_{l-1}, its cut-off, and that of J_l; for l = 0 the first cut-off is v = 0. A mode
+    m-th zero of J_{l-1}, its cut-off, and that of J_l. For l = 0 the first cut-off is v = 0. A mode
     with w below 1e-6 v, just past its cut-off, spreads over a million radii and is left out.
     """
 
-    def characteristic_equation(u: float, order: int) -> float:
+    def residual(u: float, order: int) -> float:
         w = np.sqrt(v**2 - u**2)
         ratio = special.kve(1, w) / special.kve(0, w)
         for k in range(1, order + 1):  # K_{k+1} / K_k by recurrence: K itself would overflow
@@ -37,59 +37,52 @@ def lp_roots(v: float) -> list[tuple[int, float]]:
             cutoffs = np.concatenate([[0.0], cutoffs])
         for cutoff, zero in zip(cutoffs, zeros, strict=False):
             low, high = cutoff + 1e-9, min(zero, v * (1 - 5e-13))
-            if (
-                low < high
-                and characteristic_equation(low, order) * characteristic_equation(high, order) < 0
-            ):
-                roots.append(
-                    (
-                        order,
-                        optimize.brentq(characteristic_equation, low, high, (order,), xtol=1e-13),
-                    )
-                )
+            if low < high and residual(low, order) * residual(high, order) < 0:
+                roots.append((order, optimize.brentq(residual, low, high, (order,), xtol=1e-13)))
     return roots
+
+
+def grid_axis(size: int, half_width: float) -> np.ndarray:
+    """Centres of the grid's pixels along one axis, in core radii: (size,)."""
+    return ((np.arange(size) + 0.5) / size * 2 - 1) * half_width
 
 
 @lru_cache(maxsize=8)
 def lp_modes(
-    core_radius: float, na: float, wavelength: float, grid_half_width: float, size: int
+    core_radius: float, na: float, wavelength: float, half_width: float, size: int
 ) -> np.ndarray:
-    """The guided modes on the grid, real and orthonormal: (size * size, modes).
+    """Guided modes on the grid, real and orthonormal: (size * size, modes).
 
     J_l(u r / a) in the core and K_l(w r / a) outside, times cos(l phi) and sin(l phi), continuous
-    at r = a. Sampling and the edge of the grid cost a little orthogonality; the nearest orthonormal
+    at r = a. Sampling and the edge of the grid cost a little orthogonality. The nearest orthonormal
     set (Löwdin 1950) restores it, so that a unitary conserves the power on the camera exactly.
     """
     v = 2 * np.pi * core_radius * na / wavelength
-    axis = ((np.arange(size) + 0.5) / size * 2 - 1) * grid_half_width  # in core radii
+    axis = grid_axis(size, half_width)
     r, phi = np.hypot(axis, axis[:, None]), np.arctan2(axis[:, None], axis)
     modes = []
     for order, u in lp_roots(v):
         w = np.sqrt(v**2 - u**2)
         inside = special.jv(order, u * np.minimum(r, 1)) / special.jv(order, u)
-        outer_radius = np.maximum(r, 1)
-        outside = (
-            special.kve(order, w * outer_radius)
-            / special.kve(order, w)
-            * np.exp(w * (1 - outer_radius))
-        )
+        far = np.maximum(r, 1)
+        outside = special.kve(order, w * far) / special.kve(order, w) * np.exp(w * (1 - far))
         radial = np.where(r < 1, inside, outside)
         angular = [np.cos(order * phi), np.sin(order * phi)] if order else [np.ones_like(phi)]
-        modes += [radial * angular_part for angular_part in angular]
-    mode_matrix = np.stack([m.ravel() / np.linalg.norm(m) for m in modes], 1)
-    eigenvalues, eigenvectors = linalg.eigh(mode_matrix.T @ mode_matrix)
-    if eigenvalues[0] < 0.1:
+        modes += [radial * factor for factor in angular]
+    matrix = np.stack([m.ravel() / np.linalg.norm(m) for m in modes], 1)
+    values, vectors = linalg.eigh(matrix.T @ matrix)
+    if values[0] < 0.1:
         raise Error(
-            f"{size}x{size} pixels cannot tell {len(modes)} modes apart; give a larger size, or a"
+            f"{size}x{size} pixels cannot resolve {len(modes)} modes; give a larger size, or a"
             " smaller core or numerical aperture."
         )
-    modes = mode_matrix @ (eigenvectors / np.sqrt(eigenvalues)) @ eigenvectors.T
-    modes.flags.writeable = False  # it is shared
+    modes = matrix @ (vectors / np.sqrt(values)) @ vectors.T
+    modes.flags.writeable = False  # callers share the cached array
     return modes
 
 
 def haar_unitary(modes: int, rng: np.random.Generator) -> np.ndarray:
-    """A unitary by Haar's measure: QR of a Ginibre matrix, the phases of R's diagonal put back.
+    """Random unitary under Haar's measure: QR of a Ginibre matrix, with the phases of R's diagonal.
 
     Mezzadri 2007, How to generate random matrices from the classical compact groups. Without the
     phases, the QR's own convention would prefer some unitaries.
@@ -101,7 +94,7 @@ def haar_unitary(modes: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def geodesic(unitary: np.ndarray, fraction: float) -> np.ndarray:
-    """unitary^part: the point at this part of the way from the identity, unitary all along."""
+    """unitary^fraction: the unitary at this fraction of the geodesic from the identity."""
     if fraction == 1:
         return unitary
     triangle, basis = linalg.schur(unitary, output="complex")[:2]  # diagonal: a unitary is normal
@@ -111,19 +104,19 @@ def geodesic(unitary: np.ndarray, fraction: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MultimodeFiber:
-    """One fibre: the same pattern gives the same field. The seed decides how its modes couple.
+    """A fibre, in which the same pattern gives the same field. The seed draws the mode coupling.
 
-    The pattern is an amplitude mask in a plane wave, on the square inscribed in the core. What of
-    it lies outside the guided modes (chiefly details finer than wavelength / (2 na)) radiates into
-    the cladding and is lost: `coefficients` projects. Coupling 0 relays the guided part of the
-    image, 1 is Haar's measure, between them runs `geodesic`. The phases that the modes gather along
-    the fibre are part of the coupling.
+    The pattern is an amplitude mask in a plane wave, on the square inscribed in the core. Light
+    outside the guided modes (chiefly details finer than wavelength / (2 na)) radiates into the
+    cladding and is lost: `coefficients` projects. Coupling 0 relays the guided part of the image, 1
+    is Haar's measure, and `geodesic` joins them. The phases that the modes gather along the fibre
+    are part of the coupling.
     """
 
     seed: int = 0
     size: int = 96
-    core_radius: float = 12.5  # radius
-    na: float = 0.22
+    core_radius: float = 12.5
+    na: float = 0.22  # numerical aperture
     wavelength: float = 0.85
     coupling: float = 1.0
     grid_half_width: float = 1.1  # half the side of the grid, in core radii
@@ -135,7 +128,8 @@ class MultimodeFiber:
             )
         if min(self.core_radius, self.na, self.wavelength) <= 0:
             raise Error(
-                f"core {self.core_radius}, na {self.na} and wavelength {self.wavelength} must be above 0."
+                f"core radius {self.core_radius}, na {self.na} and wavelength {self.wavelength}"
+                " must be above 0."
             )
         if self.pitch > self.wavelength / (4 * self.na):
             min_size = int(np.ceil(self.size * self.pitch * 4 * self.na / self.wavelength))
@@ -156,36 +150,30 @@ class MultimodeFiber:
 
     @cached_property
     def unitary(self) -> np.ndarray:
-        """From input to output modes, (modes, modes)."""
+        """Transmission from input to output modes, (modes, modes)."""
         rng = np.random.default_rng(derive_seed(self.seed, "fibre"))
         return geodesic(haar_unitary(self.modes.shape[1], rng), self.coupling)
 
     @cached_property
     def radius(self) -> np.ndarray:
-        """Of each pixel's centre, in core radii: (size, size)."""
-        axis = ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.grid_half_width
+        """Distance of each pixel's centre from the axis, in core radii: (size, size)."""
+        axis = grid_axis(self.size, self.grid_half_width)
         return np.hypot(axis, axis[:, None])
 
     def illuminated_pixels(self, h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the lit pixels, and of the h x w pattern's pixel that lights each."""
-        axis = (
-            ((np.arange(self.size) + 0.5) / self.size * 2 - 1) * self.grid_half_width / np.sqrt(0.5)
-        )
-        lit_indices = np.flatnonzero(abs(axis) < 1)
-        row, column = (np.floor((axis[lit_indices] + 1) / 2 * side).astype(int) for side in (h, w))
-        pixels, source_pixels = (
-            self.size * lit_indices[:, None] + lit_indices,
-            w * row[:, None] + column,
-        )
-        return pixels.ravel(), source_pixels.ravel()
+        """Indices of the illuminated pixels, and of the h x w pattern's pixel at each."""
+        axis = grid_axis(self.size, self.grid_half_width) / np.sqrt(0.5)
+        index = np.flatnonzero(abs(axis) < 1)
+        row, column = (np.floor((axis[index] + 1) / 2 * side).astype(int) for side in (h, w))
+        pixels, sources = self.size * index[:, None] + index, w * row[:, None] + column
+        return pixels.ravel(), sources.ravel()
 
     def illumination(self, patterns: np.ndarray) -> np.ndarray:
-        """Patterns (n, 1, h, w) of amplitudes in [0, 1] as fields on the grid, (n, size * size)."""
-        pixels, source_pixels = self.illuminated_pixels(*patterns.shape[2:])
+        """Input field (n, size * size) of patterns (n, 1, h, w), amplitudes in [0, 1]."""
+        pixels, sources = self.illuminated_pixels(*patterns.shape[2:])
+        amplitudes = patterns.reshape(len(patterns), -1)[:, sources]
         field = np.zeros((len(patterns), self.size**2))
-        field[:, pixels] = patterns.reshape(len(patterns), -1)[:, source_pixels] / np.sqrt(
-            len(pixels)
-        )
+        field[:, pixels] = amplitudes / np.sqrt(len(pixels))
         return field
 
     def coefficients(self, patterns: np.ndarray) -> np.ndarray:
@@ -193,13 +181,13 @@ class MultimodeFiber:
         return patterns.reshape(len(patterns), -1) @ mode_overlaps(self, *patterns.shape[2:])
 
     def propagate(self, coefficients: np.ndarray) -> np.ndarray:
-        """The field on the camera for amplitudes of input modes: (n, size, size), complex."""
+        """Field on the camera (n, size, size), complex, for amplitudes of the input modes."""
         output = coefficients @ self.unitary.T
         field = np.real(output) @ self.modes.T + 1j * (np.imag(output) @ self.modes.T)
         return field.reshape(-1, self.size, self.size)
 
     def field(self, patterns: np.ndarray) -> np.ndarray:
-        """The field on the camera for patterns (n, 1, h, w): (n, size, size), complex."""
+        """Field on the camera (n, size, size), complex, for patterns (n, 1, h, w)."""
         return self.propagate(self.coefficients(patterns))
 
     def intensity(self, patterns: np.ndarray) -> np.ndarray:
@@ -211,7 +199,7 @@ class MultimodeFiber:
 @lru_cache(maxsize=4)
 def mode_overlaps(fiber: MultimodeFiber, h: int, w: int) -> np.ndarray:
     """Overlap of each pattern pixel's light with each mode, (h * w, modes)."""
-    pixels, source_pixels = fiber.illuminated_pixels(h, w)
+    pixels, sources = fiber.illuminated_pixels(h, w)
     overlaps = np.zeros((h * w, fiber.modes.shape[1]))
-    np.add.at(overlaps, source_pixels, fiber.modes[pixels])
+    np.add.at(overlaps, sources, fiber.modes[pixels])
     return overlaps / np.sqrt(len(pixels))

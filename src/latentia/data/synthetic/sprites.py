@@ -1,4 +1,4 @@
-"""Sprites: white shapes on black with five independent factors, drawn on the fly, anti-aliased.
+"""Sprites: white shapes on black with five independent factors, anti-aliased.
 
 The factors are those of dSprites (Matthey, Higgins, Hassabis & Lerchner 2017): 3 shapes, 6 scales,
 40 orientations, 32 positions along x and y. Here the orientations are 40 different angles
@@ -8,15 +8,10 @@ The factors are those of dSprites (Matthey, Higgins, Hassabis & Lerchner 2017): 
 import numpy as np
 
 from latentia.core.seeding import BLOCK_ROWS
-from latentia.data.synthetic.blocks import iterate_blocks
-from latentia.data.synthetic.drawing import (
-    abscissae,
-    check_size,
-    ellipse_span,
-    paint_span,
-    polygon_span,
-    to_uint8_images,
-)
+from latentia.data.reader import Columns
+from latentia.data.synthetic import drawing
+from latentia.data.synthetic.blocks import SyntheticImages, iterate_blocks
+from latentia.data.synthetic.drawing import ellipse_span, paint_span, polygon_span
 
 SHAPES = ["square", "ellipse", "heart"]
 FACTOR_VALUES = {
@@ -28,68 +23,48 @@ FACTOR_VALUES = {
 MAX_RADIUS = 0.2  # from the centre to the farthest point, at scale 1
 
 
-def sprites(
-    n: int = 20_000, size: int = 64, seed: int = 0
-) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, list[str] | None]]:
-    """Images (n, 1, size, size) uint8; the factors' values, each (n,); class names."""
-    images = np.empty((n, 1, check_size(size), size), np.uint8)
-    columns = {
-        "shape": np.empty(n, np.int64),
-        **{k: np.empty(n, np.float32) for k in FACTOR_VALUES},
-    }
+def make_sprites(n: int = 20_000, size: int = 64, seed: int = 0) -> SyntheticImages:
+    """Draw n sprites (1, size, size) of random factors."""
+    images = np.empty((n, 1, drawing.check_size(size), size), np.uint8)
+    columns = {name: np.empty(n, np.float32) for name in FACTOR_VALUES}
+    columns = {"shape": np.empty(n, np.int64), **columns}
     for rows, rng in iterate_blocks(n, seed=seed, purpose="sprites"):
         shape = rng.integers(len(SHAPES), size=BLOCK_ROWS)
         values = {name: rng.choice(levels, BLOCK_ROWS) for name, levels in FACTOR_VALUES.items()}
-        count = rows.stop - rows.start
-        images[rows] = draw_sprites(shape, size=size, **values)[:count]
-        for name, value in {"shape": shape, **values}.items():
+        block, count = {"shape": shape, **values}, rows.stop - rows.start
+        images[rows] = draw_sprites(block, size)[:count]
+        for name, value in block.items():
             columns[name][rows] = value[:count]
     return images, columns, {"shape": SHAPES, **dict.fromkeys(FACTOR_VALUES)}
 
 
-def draw_sprites(
-    shape: np.ndarray,
-    scale: np.ndarray,
-    orientation: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    size: int,
-) -> np.ndarray:
-    """One sprite for each row: (n, 1, size, size) uint8."""
-    sub_columns = abscissae(size)
+def draw_sprites(columns: Columns, size: int) -> np.ndarray:
+    """Draw one sprite for each row of the factors: (n, 1, size, size) uint8."""
+    shape, scale, orientation, x, y = (columns[k] for k in ("shape", *FACTOR_VALUES))
+    grid = drawing.abscissae(size)
     canvas = np.zeros((len(shape), size, size))
-    for shape_number in range(len(SHAPES)):
-        rows = np.flatnonzero(shape == shape_number)
-        radius, angle = (
-            MAX_RADIUS * scale[rows].astype(np.float64),
-            orientation[rows].astype(np.float64),
-        )
+    for number, name in enumerate(SHAPES):
+        rows = np.flatnonzero(shape == number)
+        radius = MAX_RADIUS * scale[rows].astype(np.float64)
+        angle = orientation[rows].astype(np.float64)
         center = np.stack([x[rows], y[rows]], 1).astype(np.float64)
-        sprite_canvas = canvas[rows]
-        if shape_number == 1:
-            paint_span(
-                sprite_canvas, ellipse_span(sub_columns, center, (radius, radius / 2), angle), 1.0
-            )
+        sprites = canvas[rows]
+        if name == "ellipse":
+            paint_span(sprites, ellipse_span(grid, center, (radius, radius / 2), angle), 1.0)
         else:
-            # The square's corners lie at its reach. A heart is a square on its corner, 1 / sqrt(2)
-            # as large, with a disc on the middle of each upper side: these reach as far.
-            half_diagonal = radius if shape_number == 0 else radius / np.sqrt(2)
-            corner_angle = angle + (np.pi / 4 if shape_number == 0 else 0)
-            corners = [
-                polar_point(center, half_diagonal, corner_angle + k * np.pi / 2) for k in range(4)
-            ]
-            paint_span(sprite_canvas, polygon_span(sub_columns, np.stack(corners, 1)), 1.0)
-            for side in (-3, -1) if shape_number == 2 else ():
-                disc_center = polar_point(center, radius / 2, angle + side * np.pi / 4)
-                paint_span(
-                    sprite_canvas,
-                    ellipse_span(sub_columns, disc_center, (radius / 2, radius / 2)),
-                    1.0,
-                )
-        canvas[rows] = sprite_canvas
-    return to_uint8_images(canvas)
+            # The square's corners lie at the radius. A heart is a square on its corner, 1 / sqrt(2)
+            # as large, with a disc on the middle of each upper side, which reaches as far.
+            half = radius if name == "square" else radius / np.sqrt(2)
+            tilt = angle + (np.pi / 4 if name == "square" else 0)
+            corners = [polar_point(center, half, tilt + k * np.pi / 2) for k in range(4)]
+            paint_span(sprites, polygon_span(grid, np.stack(corners, 1)), 1.0)
+            for side in (-3, -1) if name == "heart" else ():
+                middle = polar_point(center, radius / 2, angle + side * np.pi / 4)
+                paint_span(sprites, ellipse_span(grid, middle, (radius / 2, radius / 2)), 1.0)
+        canvas[rows] = sprites
+    return drawing.to_uint8_images(canvas)
 
 
 def polar_point(center: np.ndarray, distance: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """The point (n, 2) at a distance (n,) from the centre."""
+    """Point (n, 2) at a distance (n,) and an angle (n,) from the centre."""
     return center + distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
