@@ -57,7 +57,7 @@ def example_folder(tmp_path, monkeypatch):
     shutil.copy(ROOT / "docs/images/digits.png", tmp_path / "docs/images")
     monkeypatch.chdir(tmp_path)
     # a classifier of few steps, which no other test finds in the cache
-    for name, value in {"EPOCHS": 1, "STEPS": 20, "VERSION": "toy"}.items():
+    for name, value in {"MIN_EPOCHS": 1, "MIN_STEPS": 20, "CLASSIFIER_VERSION": "toy"}.items():
         monkeypatch.setattr(label_classifier, name, value)
     for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
         monkeypatch.setattr(
