@@ -195,9 +195,9 @@ HEADER = """# Results
 python benchmarks/results.py RUN ... --pythae PYTHON --out docs/results.md
 ```
 
-Each row is one run (n = 1 seed). ± is a 95 % interval over test images or samples, not over
-seeds. Minutes are the training time on a machine that was shared with other work, so they are
-upper bounds.
+Each row is one [run](glossary.md#run) (n = 1 seed). ± is a 95 % interval over test images or
+samples, not over seeds. Minutes are the training time on a machine that was shared with other
+work, so they are upper bounds.
 
 The values are [upper bounds](glossary.md#importance-weighted-bound) of the negative
 log-likelihood, tighter for larger K. Binarised test images are binarised once, with a fixed seed;
