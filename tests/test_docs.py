@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from data.shards import counted
-from latentia.cli.arguments import refuse_unknown
+from latentia.cli.arguments import check_option_names
 from latentia.cli.main import COMMANDS, main
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.metrics import label_classifier
@@ -117,7 +117,7 @@ def check_options(command, arguments):
         assert callable(find_recipe(arguments[0]))
     else:
         parameters = inspect.signature(COMMANDS[command]).parameters
-        refuse_unknown(command, arguments, [name.rstrip("_") for name in parameters])
+        check_option_names(command, arguments, [name.rstrip("_") for name in parameters])
 
 
 def check_command(words):

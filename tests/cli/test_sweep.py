@@ -42,7 +42,7 @@ def test_a_sweep_ends_with_its_curve_and_is_not_trained_twice(data, tmp_path, ca
     out = tmp_path / "sweep"
     assert main(words(data, out)) == 0
     told = capsys.readouterr().out
-    assert "3 of 3 runs came to an end; validation, nats per image" in told
+    assert "3 of 3 runs complete; validation, nats per image" in told
     assert told.splitlines()[-1] == str(out / "sweep.png")
     for name in ("000", "001", "002"):
         assert f"{name} │" in told
@@ -172,7 +172,7 @@ def test_settings_that_cannot_be_are_one_failed_trial_and_the_others_go_on(data,
     assert main([*base, "--over", "size=8,24", "--trials", "2", "--out", str(out)]) == 0
     told = capsys.readouterr()
     assert "000: Images of 8x8 are too small for this VAE-GAN" in told.err
-    assert "1 of 2 runs came to an end" in told.out
+    assert "1 of 2 runs complete" in told.out
 
 
 def test_a_storage_that_holds_other_settings_by_this_name_is_refused(data, tmp_path, capsys):

@@ -10,8 +10,8 @@ from latentia.runs.open import open_run
 
 
 def write_clean_images(run: str, data: str | None, out: str) -> None:
-    path, lost = clean_images(open_run(run).images(data, same=True), out)
-    print(f"{path}: left out {', '.join(f'{n:,} of {name}' for name, n in lost.items())}")
+    path, counts = clean_images(open_run(run).images(data, same=True), out)
+    print(f"{path}: left out {', '.join(f'{n:,} of {name}' for name, n in counts.items())}")
 
 
 def print_diagnosis(run: str, data: str | None, as_json: bool) -> None:

@@ -24,10 +24,8 @@ def doctor(
         a diagnosis
     """
     if run is None:
-        raise Error(
-            "No run was named; give one: latentia doctor RUN, or look at the installation: "
-            "latentia env."
-        )
+        text = "No run was named; give one: latentia doctor RUN, or look at the installation: "
+        raise Error(f"{text}latentia env.")
     from latentia.cli.doctor_actions import print_diagnosis, write_clean_images
 
     if clean is not None:

@@ -1,4 +1,4 @@
-"""The command that describes the describe_environment."""
+"""The command that describes the environment: libraries, device, precision and threads."""
 
 import json
 
@@ -10,17 +10,14 @@ def env(json_: Json = False) -> int:
 
     The exit code is 2 if a library that latentia needs is missing or too old.
     """
-    # importlib.metadata, which takes a fifth of the time of --help
-    from latentia.diagnostics.environment import (
-        describe_environment,
-        format_environment,
-        is_complete,
-    )
+    # imports importlib.metadata, which takes a fifth of the time of --help
+    from latentia.diagnostics import environment
 
-    found = describe_environment()
+    result = environment.describe_environment()
     if json_:
-        libraries = {k: [x._asdict() for x in each] for k, each in found["libraries"].items()}
-        print(json.dumps({**found, "libraries": libraries}, indent=1))
+        groups = result["libraries"].items()
+        libraries = {name: [library._asdict() for library in group] for name, group in groups}
+        print(json.dumps({**result, "libraries": libraries}, indent=1))
     else:
-        print(format_environment(found))
-    return 0 if is_complete(found) else 2
+        print(environment.format_environment(result))
+    return 0 if environment.is_complete(result) else 2

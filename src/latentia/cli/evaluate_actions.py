@@ -16,23 +16,25 @@ from latentia.training.launch import init_distributed, rank0_first
 
 
 def measure_run(
-    inputs: Inputs, metrics: str | None, options: Mapping[str, Any], as_json: bool
+    inputs: Inputs, metrics: str | None, settings: Mapping[str, Any], as_json: bool
 ) -> None:
-    require_at_least("-n", options["n"], 2)
-    require_at_least("--k", options["k"], 1)
+    require_at_least("-n", settings["n"], 2)
+    require_at_least("--k", settings["k"], 1)
     with init_distributed():
         run = open_run(inputs.run).with_beta(inputs.beta)
         if metrics is None:
             metrics = "fd" if isinstance(run.model(), HasGenerator) else "elbo"
         names = [name.strip() for name in metrics.split(",")]
         images = rank0_first(lambda: run.images(inputs.data))
-        part = rank0_first(lambda: run.split(inputs.split, images))
-        result = measure_metrics(Evaluation(run, images, part, **options), names)
+        split = rank0_first(lambda: run.split(inputs.split, images))
+        result = measure_metrics(Evaluation(run, images, split, **settings), names)
         if distributed.rank():
             return
-    if run.is_training_data(images) and inputs.beta is None:  # results at the recipe's beta only
+    if (
+        run.is_training_data(images) and inputs.beta is None
+    ):  # the file holds results at the recipe's beta
         save_metrics(run, result)
     if as_json:
         print(json.dumps(result, indent=1))
         return
-    print_metrics(f"{run.name}, {part.name} split of {images.source.name}", result["metrics"])
+    print_metrics(f"{run.name}, {split.name} split of {images.source.name}", result["metrics"])

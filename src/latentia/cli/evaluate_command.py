@@ -31,5 +31,5 @@ def evaluate(
     """
     from latentia.cli.evaluate_actions import measure_run
 
-    how = {"features": features, "n": n, "k": k, "seed": seed}
-    measure_run(options.Inputs(run, data, split, beta), metrics, how, json_)
+    settings = {"features": features, "n": n, "k": k, "seed": seed}
+    measure_run(options.Inputs(run, data, split, beta), metrics, settings, json_)

@@ -5,7 +5,7 @@ from tyro.conf import Positional
 from latentia.cli import options
 from latentia.core.errors import Error
 
-PORT = 8765  # always the same if it is free, so that an open page finds its server again
+PORT = 8765  # fixed, so that an open page finds a server that was started again
 
 
 def explore(

@@ -8,33 +8,29 @@ from latentia.core.errors import Error
 from latentia.core.text import suggest_name
 from latentia.runs.open import open_run
 
-FORMATS = {  # name, also of the module in latentia.export that writes it -> what it needs
-    "onnx": ("onnx", "onnxruntime", "onnxscript"),
-    "diffusers": (),  # an image_autoencoder; their package is needed only where it is loaded
-}
+# required packages by format, which is also the name of the module in latentia.export
+FORMATS = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "diffusers": ()}
 
 
 def export_model(inputs: Inputs, to: str) -> None:
     if to not in FORMATS:
-        near = suggest_name(to, FORMATS, " did you mean {}?")
-        raise Error(f"There is no format {to};{near} --to is one of {', '.join(FORMATS)}.")
+        suggestion = suggest_name(to, FORMATS, " did you mean {}?")
+        raise Error(f"There is no format {to};{suggestion} --to is one of {', '.join(FORMATS)}.")
     run = open_run(inputs.run).with_beta(inputs.beta)
     try:
         for package in FORMATS[to]:
             importlib.import_module(package)
     except ModuleNotFoundError as missing:
-        raise Error(
-            f'--to {to} needs {missing.name}, of the extra export: pip install "latentia[export]".'
-        ) from None
+        package = f'{missing.name}, of the extra export: pip install "latentia[export]"'
+        raise Error(f"--to {to} needs {package}.") from None
     suffix = "" if inputs.beta is None else f"-beta{inputs.beta:g}"
-    # a downloaded run lies in a cache, where nobody would look for the export
+    # a downloaded run lies in a cache, where no user would look for the export
     stem = run.path.name if inputs.run.startswith("hub:") else run.path
     path = Path(inputs.out or f"{stem}{suffix}-{to}")
     options = {"data": inputs.data} if to == "diffusers" else {}
     try:
         importlib.import_module(f"latentia.export.{to}").export_run(run, path, **options)
     except OSError as problem:
-        raise Error(
-            f"{path} cannot be written ({problem.strerror}); give another folder with --out."
-        ) from None
+        text = f"{path} cannot be written ({problem.strerror}); give another folder with --out."
+        raise Error(text) from None
     print(path)

@@ -14,9 +14,9 @@ def draw_samples(
 ) -> None:
     require_at_least("-n", n, 1)
     opened = OpenedRun(inputs, ".png", ".npy")
-    given = {name: value for name, value in options.items() if value is not None}
-    model = opened.folder.model()
-    opened.save(render_samples(opened.folder, model, n, seed, given, cond, inputs.data).encoders)
+    options = {name: value for name, value in options.items() if value is not None}
+    run, model = opened.folder, opened.folder.model()
+    opened.save(render_samples(run, model, n, seed, options, cond, inputs.data).encoders)
 
 
 def draw_reconstructions(inputs: Inputs, names: Sequence[str], n: int) -> None:
@@ -24,8 +24,8 @@ def draw_reconstructions(inputs: Inputs, names: Sequence[str], n: int) -> None:
     opened = OpenedRun(inputs, ".png", ".npy")
     model = opened.autoencoder
     if names:
-        images, what = opened.load_images(names), "images"
+        images, title = opened.load_images(names), "images"
     else:
-        part = opened.load_split()
-        images, what = part.get_batch(slice(0, n)).image, f"{part.name} images"
-    opened.save(render_reconstructions(opened.folder, model, images, what).encoders)
+        split = opened.load_split()
+        images, title = split.get_batch(slice(0, n)).image, f"{split.name} images"
+    opened.save(render_reconstructions(opened.folder, model, images, title).encoders)

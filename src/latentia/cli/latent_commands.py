@@ -32,7 +32,7 @@ def encode(
     """
     from latentia.cli.latent_actions import write_latents
 
-    write_latents(Inputs(run, data, split, beta, out), labels, label_cols, thumbnails)
+    write_latents(Inputs(run, data, split, beta, out, labels, label_cols), thumbnails)
 
 
 def relate(
@@ -61,8 +61,8 @@ def relate(
     """
     from latentia.cli.latent_actions import report_associations
 
-    inputs = Inputs(run, data, split, beta, out or "")
-    report_associations(inputs, labels, label_cols, k, permutations, json_)
+    inputs = Inputs(run, data, split, beta, out or "", labels, label_cols)
+    report_associations(inputs, k, permutations, json_)
 
 
 def traverse(

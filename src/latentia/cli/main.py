@@ -29,39 +29,22 @@ from latentia.cli.train_command import resume, train
 from latentia.core.errors import Error
 from latentia.core.text import suggest_name
 
-COMMANDS: dict[str, Callable] = {
-    function.__name__: function
-    for function in (
-        recipes,
-        train,
-        resume,
-        sweep,
-        sample,
-        reconstruct,
-        evaluate,
-        choose,
-        doctor,
-        report,
-        encode,
-        relate,
-        traverse,
-        interpolate,
-        nearest,
-        decode,
-        attribute,
-        explore,
-        export,
-        push,
-        env,
-    )
-}
+GROUPS: tuple[tuple[Callable, ...], ...] = (
+    (recipes, train, resume, sweep, sample, reconstruct, evaluate, choose, doctor, report),
+    (encode, relate, traverse, interpolate, nearest, decode, attribute),
+    (explore, export, push, env),
+)
+COMMANDS: dict[str, Callable] = {command.__name__: command for group in GROUPS for command in group}
 
 
 def main(words: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 a run that ended early, 2 a user's mistake, 130 interrupted."""
+    """Run a command and return its exit code.
+
+    0: complete, 1: a run ended early, 2: a mistake of the user, 130: interrupted.
+    """
     words = sys.argv[1:] if words is None else words
-    # Threads that wait spin; beside other work on the same cores that costs up to two thirds of
-    # the speed. OpenMP reads this once, when torch is imported.
+    # Idle threads of OpenMP spin, which costs up to two thirds of the speed when other programs use
+    # the same cores. OpenMP reads this once, when torch is imported.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     if not words or words[0] in ("-h", "--help"):
@@ -76,10 +59,10 @@ def main(words: list[str] | None = None) -> int:
         return _dispatch(words[0], words[1:]) or 0
     except Error as problem:
         if problem.rank_local or os.environ.get("RANK", "0") == "0":
-            # in one piece: print writes the line's end apart, and another process between
+            # one write: print writes the end of the line separately, after other processes' text
             sys.stderr.write(f"{problem}\n")
         return problem.exit_code
-    except BrokenPipeError:  # `| head` has read enough; nothing is left to flush at exit
+    except BrokenPipeError:  # `| head` has ended; without a pipe the flush at exit cannot fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -89,10 +72,11 @@ def main(words: list[str] | None = None) -> int:
 
 def _dispatch(name: str, words: list[str]) -> int | None:
     if name not in COMMANDS:
-        near = suggest_name(name, COMMANDS, " did you mean {}?")
-        raise Error(f"There is no command {name};{near} The commands are {', '.join(COMMANDS)}.")
+        suggestion = suggest_name(name, COMMANDS, " did you mean {}?")
+        names = ", ".join(COMMANDS)
+        raise Error(f"There is no command {name};{suggestion} The commands are {names}.")
     command = COMMANDS[name]
-    if command in (train, sweep):  # which options they take depends on the recipe
+    if command in (train, sweep):  # their options depend on the recipe
         return command(words)
     return command(**parse_arguments(command, words))
 

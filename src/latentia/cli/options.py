@@ -36,18 +36,17 @@ LABELS = Doc("table of labels (.csv or .parquet), joined to the images by file n
 LabelFile = Annotated[str | None, Metavar("FILE"), LABELS]
 COLUMNS = Doc("label columns to use, such as Year,Brand; all of --labels or of the data by default")
 LabelColumns = Annotated[str | None, Metavar("COLUMN,..."), COLUMNS]
-DIMS = Doc(
-    "latent dimensions: top:4 for the four of highest rate (KL), or numbers such as 0,3,5; the "
-    "default is top:8"
-)
+DIMS = Doc("latent dimensions: top:4 for those of highest rate (KL), or 0,3,5; by default top:8")
 Dims = Annotated[str | None, Metavar("DIMS"), DIMS]
 
 
 class Inputs(NamedTuple):
-    """Where a command finds its run and images, and the file that it writes."""
+    """Where a command finds its run, images and labels, and the file that it writes."""
 
     run: str
     data: str | None = None
     split: str | None = None
     beta: float | None = None
     out: str = ""
+    labels: str | None = None
+    label_cols: str | None = None

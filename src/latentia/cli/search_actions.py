@@ -22,31 +22,28 @@ from latentia.sweep.study import Setting, Sweep
 from latentia.training.device import keep_freed_memory
 
 
-def choose_and_print(
-    inputs: Inputs,
-    purpose: str,
-    labels: str | None,
-    points: int,
-    options: Mapping[str, Any],
-    as_json: bool,
+def report_beta_choice(
+    inputs: Inputs, purpose: str, points: int, settings: Mapping[str, Any], as_json: bool
 ) -> None:
-    tolerance = options["tolerance"]
+    tolerance, n = settings["tolerance"], settings["n"]
     require_at_least("--points", points, 2)
     if not 0 <= tolerance < 1:
         raise Error(f"--tolerance is {tolerance:g}; it must be at least 0 and less than 1.")
-    require_at_least("-n", options["n"], 2)
-    pairs = find_candidates(inputs.run, points)
-    label = purpose.partition(":")[2]  # gaps in other columns leave no image out
-    table = Labels(labels, [label] if label else None, "drop") if labels else SOURCE_LABELS
-    where = {"data": inputs.data, "split": inputs.split, "labels": table}
-    choice = choose_beta(pairs, purpose, **where, **options)
-    runs = [run for _, run in pairs]
+    require_at_least("-n", n, 2)
+    candidates = find_candidates(inputs.run, points)
+    label, labels = purpose.partition(":")[2], SOURCE_LABELS
+    if inputs.labels:  # missing values of other columns leave no image out
+        labels = Labels(inputs.labels, [label] if label else None, "left out")
+    selection = ImageSelection(inputs.data, inputs.split, labels, n)
+    rest = {name: settings[name] for name in ("features", "tolerance", "seed")}
+    choice = choose_beta(candidates, purpose, selection, **rest)
+    runs = [run for _, run in candidates]
     best = runs[choice.candidates.index(choice.chosen)]
     if best.beta is not None:  # a run of many betas
         save_choice(best, choice)
     if as_json:
         record = {**choice._asdict(), "chosen": choice.chosen._asdict(), "run": str(best.path)}
-        record["candidates"] = [each._asdict() for each in choice.candidates]
+        record["candidates"] = [candidate._asdict() for candidate in choice.candidates]
         print(json.dumps(record, indent=1))
         return
     print_beta_choice(choice, runs, best)
@@ -56,27 +53,27 @@ def sweep_recipe(values: Mapping[str, Any], rest: list[str], words: list[str]) -
     """Train the runs of a sweep; `rest` are the words of latentia train, `words` all words."""
     recipe = values["recipe"]
 
-    def parse(setting: dict[str, str]) -> Setting:
-        flags = [word for name, value in setting.items() for word in (f"--{name}", value)]
-        given = parse_train_arguments(recipe, [*rest, *flags])
-        if given.run:
+    def parse(axes: dict[str, str]) -> Setting:
+        flags = [word for name, value in axes.items() for word in (f"--{name}", value)]
+        arguments = parse_train_arguments(recipe, [*rest, *flags])
+        if arguments.run:
             raise Error("A sweep names its runs itself; leave --run out, or give --out FOLDER.")
-        return Setting(given.parameters, given.options, given.modifiers)
+        return Setting(arguments.parameters, arguments.options, arguments.modifiers)
 
-    where = {"path": values["out"], "storage": values["storage"]}
-    sweep = Sweep(recipe, values["over"], values["trials"], parse, train_arguments=rest, **where)
+    sweep = Sweep(
+        recipe, values["over"], values["trials"], parse, rest, values["out"], values["storage"]
+    )
     keep_freed_memory()
-    code = sweep.run_trials(show_training)
-    if code:
+    if code := sweep.run_trials(show_training):
         print(f"Stopped; run the same command to continue: latentia sweep {shlex.join(words)}")
         return code
     trials = sweep.list_trials()
     if not trials:
-        raise Error(f"No run of {sweep.path} came to an end; look at their reports.")
+        raise Error(f"No run of {sweep.path} is complete; look at their reports.")
     front = pareto_front(trials)
-    bend = find_knee(front)
-    print_sweep(sweep.path, len(sweep.settings), trials, front, bend)
+    knee = find_knee(front)
+    print_sweep(sweep.path, len(sweep.settings), trials, front, knee)
     names = [" ".join(f"{k} {v}" for k, v in trial.settings.items()) for trial in trials]
-    figure = draw_sweep(trials, names, front, bend)
+    figure = draw_sweep(trials, names, front, knee)
     print(save(str(sweep.path / "sweep.png"), {".png": lambda: render_figure(figure, "png")}))
     return 0

@@ -5,7 +5,7 @@ from typing import Annotated
 from tyro.conf import Positional, UseAppendAction, arg
 
 from latentia.cli import options
-from latentia.cli.arguments import parse_known
+from latentia.cli.arguments import parse_known_arguments
 
 
 def choose(
@@ -22,7 +22,7 @@ def choose(
     features: options.Features = "auto",
     seed: options.Seed = 0,
 ) -> None:
-    """Choose the beta for a purpose, from a run of --multirate or from a sweep over beta.
+    """Choose the beta for a purpose, from a run of --multirate or a sweep over beta.
 
     Parameters
     ----------
@@ -38,10 +38,11 @@ def choose(
         fraction, from 0 to less than 1, by which the error of a reconstruction may exceed the least
         error and still count as equal to it
     """
-    from latentia.cli.search_actions import choose_and_print
+    from latentia.cli.search_actions import report_beta_choice
 
-    how = {"features": features, "n": n, "tolerance": tolerance, "seed": seed}
-    choose_and_print(options.Inputs(run, data, split), for_, labels, points, how, json_)
+    settings = {"features": features, "n": n, "tolerance": tolerance, "seed": seed}
+    inputs = options.Inputs(run, data, split, labels=labels)
+    report_beta_choice(inputs, for_, points, settings, json_)
 
 
 def sweep_options(
@@ -75,7 +76,7 @@ def sweep_options(
 
 def sweep(words: list[str]) -> int:
     """Train a recipe at many settings; draw the best of distortion against rate, and the knee."""
-    values, rest = parse_known(sweep_options, "latentia sweep", words)
+    values, rest = parse_known_arguments(sweep_options, "latentia sweep", words)
     from latentia.cli.search_actions import sweep_recipe
 
     return sweep_recipe(values, rest, words)

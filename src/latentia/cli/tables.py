@@ -4,6 +4,7 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +20,40 @@ from latentia.runs.folder import RunFolder
 from latentia.sweep.study import Trial
 from latentia.training.events import Finding
 
-WIDTH = 100  # of a finding; commands are longer, and stay whole
-USES = {"sampling": "sample", "reconstruction": "reconstruct"}  # any other purpose: encode
+WIDTH = 100  # columns of a finding; commands may be longer, so that they can be copied
+COMMANDS = {"sampling": "sample", "reconstruction": "reconstruct"}  # any other purpose: encode
 
 
 def format_finding(finding: Finding) -> str:
-    """The finding, its consequence, and the suggested commands."""
-    mark = f"{finding.severity:<8}"
-    first = textwrap.fill(
-        f"{finding.kind}: {finding.text}",
-        WIDTH,
-        initial_indent=mark,
-        subsequent_indent=" " * len(mark),
-        break_on_hyphens=False,
+    """Return the finding, its consequence, and the suggested commands."""
+    severity = f"{finding.severity:<8}"
+    indent = " " * len(severity)
+    wrapper = textwrap.TextWrapper(WIDTH, severity, indent, break_on_hyphens=False)
+    lines = wrapper.wrap(f"{finding.kind}: {finding.text}")
+    lines += textwrap.wrap(
+        finding.consequence, WIDTH, initial_indent=indent, subsequent_indent=indent
     )
-    body = textwrap.indent(textwrap.fill(finding.consequence, WIDTH - len(mark)), " " * len(mark))
-    # whole, to be copied
-    commands = [" " * len(mark) + command for command in finding.suggested_commands]
-    return "\n".join(line for line in (first, body, *commands) if line)
+    lines += [f"{indent}Suggested command: {command}" for command in finding.suggested_commands]
+    return "\n".join(lines)
 
 
 def format_report(report: DiagnosticReport) -> str:
-    """The report of `latentia doctor`, worst finding first."""
+    """Return the report of `latentia doctor`, the most severe finding first."""
     parts = [report.verdict, *map(format_finding, report.findings), *report.skipped_checks]
     return "\n\n".join(parts)
 
 
 def print_metrics(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
     """Print each metric with its standard error and the images that it was measured on."""
-    sheet = Table("metric", "value", "n; features; note", title=title, title_justify="left")
-    for row in (each for rows in metrics.values() for each in rows):
+    table = Table("metric", "value", "n; features; note", title=title, title_justify="left")
+    for row in chain.from_iterable(metrics.values()):
         value, error, n = row["value"], row["error"], row["n"]
         number = "not finite" if value is None else f"{value:,.5g}"
-        counts = " and ".join(f"{each:,}" for each in (n if isinstance(n, tuple) else (n,)))
+        counts = " and ".join(f"{count:,}" for count in (n if isinstance(n, tuple) else (n,)))
         basis = "; ".join(filter(None, (counts, row["features"], row["note"])))
         text = f"{number}{_format_error(error)} {row['unit']}".rstrip()
-        sheet.add_row(row["name"], text, basis)
-    _print_table(sheet)
+        table.add_row(row["name"], text, basis)
+    _print_table(table)
     print("±: one standard error.")
 
 
@@ -64,45 +62,43 @@ def print_beta_choice(choice: BetaChoice, runs: Sequence[RunFolder], run: RunFol
     print(f"{choice.figure}; {pluralize(choice.n, 'image')} of {choice.split}")
     if choice.note:
         print(choice.note)
-    sheet = Table("beta", "value", "", "run")
-    for candidate, its_run in zip(choice.candidates, runs, strict=True):
+    table = Table("beta", "value", "", "run")
+    for candidate, folder in zip(choice.candidates, runs, strict=True):
         value = f"{candidate.value:.4g}{_format_error(candidate.error)}"
         mark = "chosen" if candidate is choice.chosen else ""
-        sheet.add_row(f"{candidate.beta:g}", value, mark, its_run.name)
-    _print_table(sheet)
+        table.add_row(f"{candidate.beta:g}", value, mark, folder.name)
+    _print_table(table)
     print("±: one standard error.")
     print(f"For {choice.purpose}, beta {choice.chosen.beta:g}: {choice.rule}.")
     if choice.equivalent_betas:
-        print(
-            f"Within one standard error of it: {', '.join(f'{b:g}' for b in choice.equivalent_betas)}."
-        )
-    beta = [] if run.beta is None else ["--beta", f"{run.beta:g}"]
-    print(shlex.join(["latentia", USES.get(choice.purpose, "encode"), str(run.path), *beta]))
+        betas = ", ".join(f"{beta:g}" for beta in choice.equivalent_betas)
+        print(f"Within one standard error of it: {betas}.")
+    flags = [] if run.beta is None else ["--beta", f"{run.beta:g}"]
+    print(shlex.join(["latentia", COMMANDS.get(choice.purpose, "encode"), str(run.path), *flags]))
 
 
 def print_sweep(
     path: Path, total: int, trials: Sequence[Trial], front: Sequence[Trial], knee: Trial | None
 ) -> None:
-    """Print each complete run of a sweep, in the order of its rate."""
+    """Print each complete run of a sweep, by rate."""
     names = list(trials[0].settings)
     complete = f"{len(trials)} of {pluralize(total, 'run')}"
-    print(f"{path}: {complete} came to an end; validation, nats per image")
-    heads = ("rate (KL)", "distortion (reconstruction)", "negative ELBO", "")
-    sheet = Table("run", *names, *heads)
+    print(f"{path}: {complete} complete; validation, nats per image")
+    terms = ("rate (KL)", "distortion (reconstruction)", "negative ELBO")
+    table = Table("run", *names, *terms, "")
     for trial in sorted(trials, key=lambda t: t.rate):
         mark = "knee" if trial == knee else "" if trial in front else "dominated"
         nats = (trial.rate, trial.distortion, trial.rate + trial.distortion)
         values = [trial.settings[name] for name in names]
-        sheet.add_row(f"{trial.number:03}", *values, *(f"{v:,.2f}" for v in nats), mark)
-    _print_table(sheet)
+        table.add_row(f"{trial.number:03}", *values, *(f"{v:,.2f}" for v in nats), mark)
+    _print_table(table)
 
 
 def print_associations(title: str, result: AssociationResult, names: list[str]) -> None:
     """Print each label's most informative dimensions, and how well they predict it."""
-    last = len(result.associations[0].scores)
-    ends = ("first 1", f"first {last}")
-    heads = ("label", "most informative (nats)", "measure", *ends, "chance")
-    sheet = Table(*heads, title=title, title_justify="left")
+    k = len(result.associations[0].scores)
+    heads = ("label", "most informative (nats)", "measure", "first 1", f"first {k}", "chance")
+    table = Table(*heads, title=title, title_justify="left")
     for r in result.associations:
         dims = sorted(np.flatnonzero(r.p <= SIGNIFICANCE_LEVEL), key=lambda k: -r.information[k])
         best = [f"z {names[k]} ({r.information[k]:.2f})" for k in dims[:3]]
@@ -110,12 +106,13 @@ def print_associations(title: str, result: AssociationResult, names: list[str]) 
         scores = [f"{s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for s in (r.scores[0], r.scores[-1])]
         measure = "accuracy" if r.kind == "class" else "R²"
         lines = "\n".join(best + more) or "none"
-        sheet.add_row(r.label, lines, measure, *scores, f"{r.chance:.2f}")
-    _print_table(sheet)
+        table.add_row(r.label, lines, measure, *scores, f"{r.chance:.2f}")
+    _print_table(table)
     print(
-        "Most informative: latent dimensions by mutual information with the label, where p ≤ "
-        f"{SIGNIFICANCE_LEVEL} over all dimensions, against permuted labels. First k: the label predicted from "
-        "the k dimensions of highest rate, out of fold, with 95 % intervals."
+        "Most informative: latent dimensions by mutual information with the label, where "
+        f"p ≤ {SIGNIFICANCE_LEVEL} over all dimensions, against permuted labels. First k: the "
+        "label predicted from the k dimensions of highest rate (KL), out of fold, with 95 % "
+        "intervals."
     )
     for note in result.notes:
         print(note)

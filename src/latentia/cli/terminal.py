@@ -4,6 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,15 +26,15 @@ from latentia.training.events import (
     ValidationFinished,
 )
 
-EVERY = 5.0  # seconds between lines
-CODES = {EndReason.COMPLETE: 0, EndReason.STOPPED: 130, EndReason.NON_FINITE: 1}
+INTERVAL = 5.0  # seconds from one line of a kind to the next
+EXIT_CODES = {EndReason.COMPLETE: 0, EndReason.STOPPED: 130, EndReason.NON_FINITE: 1}
 
 
 def show_training(run: RunFolder, events: Iterator[Event]) -> int:
-    """Print the events of a training and the path of its report; returns the exit code."""
+    """Print the events of a training and the path of its report; return the exit code."""
     if distributed.rank():  # the first process prints for all
-        ends = [event for event in events if isinstance(event, TrainingFinished)]
-        return CODES[ends[-1].reason]
+        *_, end = (event for event in events if isinstance(event, TrainingFinished))
+        return EXIT_CODES[end.reason]
     console = Console(stderr=True)
     for line in [_describe_images(run), *run.metadata.get("notes", [])]:
         print(line, file=sys.stderr)
@@ -48,7 +49,7 @@ def show_training(run: RunFolder, events: Iterator[Event]) -> int:
     if end.reason == EndReason.STOPPED:
         print(f"Stopped at step {end.step:,} of {end.total:,}; saved in {run.path}.")
         _print_resume(run)
-    return CODES[end.reason]
+    return EXIT_CODES[end.reason]
 
 
 def _print_resume(run: RunFolder) -> None:
@@ -56,14 +57,14 @@ def _print_resume(run: RunFolder) -> None:
 
 
 def print_completion(run: RunFolder) -> None:
-    """If the run is complete, print so, and the command that trains a longer one."""
-    patient = RunContext(run)
-    if not patient.complete:
+    """Print that a run is complete, if it is, and the command that trains longer."""
+    context = RunContext(run)
+    if not context.complete:
         return
-    print(f"{run.name} is finished: step {patient.step:,} of {patient.total_steps:,}.")
-    if again := train_longer(patient, 0, min_factor=2):
+    print(f"{run.name} is finished: step {context.step:,} of {context.total_steps:,}.")
+    if command := train_longer(context, 0, min_factor=2):
         print("Its schedules end there, so a longer run is a new one, for instance twice as long:")
-        print(*again, sep="\n")
+        print(*command, sep="\n")
 
 
 def _describe_images(run: RunFolder) -> str:
@@ -86,67 +87,65 @@ def _render_bar(console: Console, run: RunFolder, events: Iterator[Event]) -> Tr
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(run.name, total=None, text="starting")
 
-        def on_logged(event: StepLogged) -> None:
+        def show_step(event: StepLogged) -> None:
             text = f"{pace.per_second(event):,.0f} images/s  {_format_terms(event)}"
             progress.update(task, completed=event.step, total=event.total, text=text)
 
-        def write(text: str) -> None:  # commands stay whole, and [...] is no markup
-            progress.console.print(text, soft_wrap=True, markup=False, highlight=False)
-
-        return _render_events(events, on_logged, write)
+        # long commands must stay whole, and [...] in a name is no markup
+        write = partial(progress.console.print, soft_wrap=True, markup=False, highlight=False)
+        return _render_events(events, show_step, write)
 
 
 def _render_lines(events: Iterator[Event]) -> TrainingFinished:
-    pace, throttle = Pace(), Throttle()
+    pace, throttle, write = Pace(), Throttle(), partial(print, flush=True)
 
-    def write(text: str) -> None:
-        print(text, flush=True)
-
-    def on_logged(event: StepLogged) -> None:
+    def show_step(event: StepLogged) -> None:
         rate = pace.per_second(event)
         if throttle.allows():
             left = (event.total - event.step) * event.images / event.step / rate if rate else 0
-            pace_text = f"{rate:,.0f} images/s  {left:,.0f} s left  " if rate else ""
-            write(f"step {event.step:,}/{event.total:,}  {pace_text}{_format_terms(event)}")
+            speed = f"{rate:,.0f} images/s  {left:,.0f} s left  " if rate else ""
+            write(f"step {event.step:,}/{event.total:,}  {speed}{_format_terms(event)}")
 
-    return _render_events(events, on_logged, write)
+    return _render_events(events, show_step, write)
 
 
 def _render_events(
-    events: Iterator[Event], on_logged: Callable[[StepLogged], None], write: Callable[[str], None]
+    events: Iterator[Event], show_step: Callable[[StepLogged], None], write: Callable[[str], None]
 ) -> TrainingFinished:
-    """Write each finding at once, and of a repeated one what has changed; write validations at
-    intervals, and in any case the last one before a finding or the end.
+    """Write findings at once, validations at intervals; return the end of the training.
+
+    A repeated finding is written if it has changed. The last validation before a finding or the
+    end is always written.
     """
-    throttle, waiting, last = Throttle(), None, None
+    throttle, pending, end = Throttle(), None, None
     findings: dict[str, Finding] = {}
     for event in events:
-        if waiting and isinstance(event, Finding | TrainingFinished):
-            write(_format_validation(waiting))
-            waiting = None
+        if pending and isinstance(event, Finding | TrainingFinished):
+            write(_format_validation(pending))
+            pending = None
         if isinstance(event, StepLogged):
-            on_logged(event)
+            show_step(event)
         elif isinstance(event, Finding):
-            before, findings[event.kind] = findings.get(event.kind), event
-            if before is None or before.suggested_commands != event.suggested_commands:
+            previous, findings[event.kind] = findings.get(event.kind), event
+            if previous is None or previous.suggested_commands != event.suggested_commands:
                 write(format_finding(event))
-            elif before.text != event.text:  # new figures, and nothing else is new
+            elif previous.text != event.text:  # the same problem with new numbers
                 write(format_finding(event._replace(consequence="", suggested_commands=())))
         elif isinstance(event, ProfileWritten):
             write(format_profile(event))
         elif isinstance(event, ValidationFinished):
-            waiting = event
+            pending = event
             if throttle.allows():
                 write(_format_validation(event))
-                waiting = None
+                pending = None
         elif isinstance(event, TrainingFinished):
-            last = event
-    assert last is not None  # every run ends in one
-    return last
+            end = event
+    assert end is not None  # every training yields one
+    return end
 
 
 def format_profile(event: ProfileWritten) -> str:
-    """A line for each part of a step."""
+    """Return a line for each part of a step."""
     parts = dict(event.milliseconds)
     total, rest = sum(parts.values()), parts.pop(STEP_SPAN)
     lines = [f"  {k:<10}{v:9.2f} ms {v / total:6.1%}" for k, v in parts.items()]
@@ -155,20 +154,20 @@ def format_profile(event: ProfileWritten) -> str:
 
 
 class Throttle:
-    """True at most once in EVERY seconds."""
+    """A limit of one line in INTERVAL seconds."""
 
     def __init__(self) -> None:
-        self.last = -EVERY
+        self.last = -INTERVAL
 
     def allows(self) -> bool:
-        allowed = time.monotonic() - self.last >= EVERY
-        if allowed:
-            self.last = time.monotonic()
-        return allowed
+        if time.monotonic() - self.last < INTERVAL:
+            return False
+        self.last = time.monotonic()
+        return True
 
 
 class Pace:
-    """Images a second since the first event that was seen."""
+    """Images per second since the first event."""
 
     def __init__(self) -> None:
         self.start, self.images = time.monotonic(), None
@@ -185,9 +184,8 @@ def _format_terms(event: StepLogged) -> str:
 
 
 def _format_validation(event: ValidationFinished) -> str:
-    values = "  ".join(
-        f"{k} {v:,.4f}" if k == "mse" else f"{k} {v:,.2f}" for k, v in event.values.items()
-    )
+    digits = {"mse": 4}
+    values = "  ".join(f"{k} {v:,.{digits.get(k, 2)}f}" for k, v in event.values.items())
     best = "  best so far" if event.is_best else ""
     beta = ", beta 1" if "nelbo" in event.values else ""
     return f"epoch {event.epoch}  validation ({pluralize(event.n, 'image')}{beta}): {values}{best}"

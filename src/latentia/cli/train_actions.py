@@ -13,18 +13,11 @@ from latentia.training.launch import init_distributed
 
 
 def train_recipe(recipe: str, words: list[str]) -> int:
-    given = parse_train_arguments(recipe, words)
-    if given.profile:  # its library says that it starts and stops, as what is graver than an error
+    arguments = parse_train_arguments(recipe, words)
+    if arguments.profile:  # otherwise its library logs its start and stop above the level of errors
         os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     with init_distributed():
-        run, events = start_run(
-            recipe,
-            given.parameters,
-            modifiers=given.modifiers,
-            options=given.options,
-            run=given.run,
-            profile=given.profile,
-        )
+        run, events = start_run(recipe, **arguments._asdict())
         keep_freed_memory()
         return show_training(run, events)
 

@@ -1,15 +1,16 @@
 """Arguments of `latentia train RECIPE`: parameters of the recipe, options, and modifiers."""
 
 import inspect
+from itertools import chain
 from typing import Any, NamedTuple
 
 from latentia.cli.arguments import (
+    check_option_names,
+    check_option_values,
     list_parameters,
     make_options,
     parse_groups,
     read_hints,
-    refuse_unknown,
-    refuse_unreadable,
 )
 from latentia.core.errors import Error
 from latentia.core.parameters import validate_parameters
@@ -19,7 +20,7 @@ from latentia.training.plan import Options
 
 
 class TrainArguments(NamedTuple):
-    """What `latentia train` is given: `modifiers` by name, each with its arguments."""
+    """Arguments of a training; modifiers: by name, each with its arguments."""
 
     run: str | None
     profile: bool
@@ -29,7 +30,7 @@ class TrainArguments(NamedTuple):
 
 
 def run_options(run: str | None = None, profile: bool = False) -> None:
-    """Options of every recipe that are no part of a run's settings.
+    """Options of every recipe that are not saved with the run.
 
     Parameters
     ----------
@@ -41,23 +42,22 @@ def run_options(run: str | None = None, profile: bool = False) -> None:
 
 
 def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
-    """Read the words after the recipe.
+    """Parse the words after the recipe.
 
-    Raises: Error if an option is unknown, has a wrong value, or belongs to a modifier that is off.
+    Raises: Error if an option is unknown, has a wrong value, or belongs to a modifier that is off
     """
     function = find_recipe(recipe)
     modifiers = {name: find_modifier(name) for name in MODIFIER_NAMES}
     owners = {"recipe": function, "options": Options, **modifiers}
     names = {key: list_parameters(owner) for key, owner in owners.items()}
-    known = ["run", *(name for each in names.values() for name in each), "profile"]
+    all_names = ["run", *chain.from_iterable(names.values()), "profile"]
     for name in names["recipe"]:
-        if known.count(name) > 1:
-            raise Error(
-                f"{recipe} has a knob {name}, which is an option of every recipe; rename it."
-            )
+        if all_names.count(name) > 1:
+            text = f"{recipe} has a parameter {name}, which is an option of every recipe"
+            raise Error(f"{text}; rename it.")
     hints = {name: hint for owner in owners.values() for name, hint in read_hints(owner).items()}
-    refuse_unknown(recipe, words, known)
-    refuse_unreadable(words, hints | {name: hints[name] | None for name in modifiers})
+    check_option_names(recipe, words, all_names)
+    check_option_values(words, hints | {name: hints[name] | None for name in modifiers})
     groups = {
         "recipe": make_options(function, names["recipe"]),
         "training": make_options(Options, list_parameters(Options, advanced=False)),
@@ -66,14 +66,14 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
     }
     main = make_options(run_options, list_parameters(run_options))
     values = parse_groups(main, groups, function, f"latentia train {recipe}", words)
-    given = {key: {name: values[name] for name in each} for key, each in names.items()}
-    validate_parameters("latentia train", Options, given["options"])
+    arguments = {key: {name: values[name] for name in each} for key, each in names.items()}
+    validate_parameters("latentia train", Options, arguments["options"])
     for key, modifier in modifiers.items():
         defaults = inspect.signature(modifier).parameters
-        stray = [n for n in names[key] if n != key and values[n] != defaults[n].default]
-        if values[key] is None and stray:
-            flag, switch = (text.replace("_", "-") for text in (stray[0], key))
+        changed = [n for n in names[key] if n != key and values[n] != defaults[n].default]
+        if values[key] is None and changed:
+            flag, switch = (text.replace("_", "-") for text in (changed[0], key))
             raise Error(f"--{flag} does nothing without --{switch}; give both or neither.")
-    chosen = {key: given[key] for key in modifiers if values[key] is not None}
-    options = Options(**given["options"])
-    return TrainArguments(values["run"], values["profile"], given["recipe"], options, chosen)
+    active = {key: arguments[key] for key in modifiers if values[key] is not None}
+    options = Options(**arguments["options"])
+    return TrainArguments(values["run"], values["profile"], arguments["recipe"], options, active)
