@@ -79,7 +79,7 @@ def main() -> None:
     if args.only == "vehicles":
         train_vae("vehicles", "vehicles", args.seeds[0], weighted)
         return
-    images, columns, _ = sprites(N, seed=1)
+    images, columns, _ = make_sprites(N, seed=1)
     new_images = open_images(images, size=64, channels=1).split("all")
     header = ["run", *(name.replace("_", " ") for name in (*FIGURES, *PARTS)), "minutes"]
     print("|".join(["", *header, ""]), "|".join(["", *["---"] * len(header), ""]), sep="\n")
