@@ -87,17 +87,17 @@ def test_report_and_resume_of_a_complete_run(run, capsys):
     assert (run / "report.html").exists()
     capsys.readouterr()
     assert main(["resume", str(run)]) == 0
-    said, _, command = capsys.readouterr().out.splitlines()[:3]
-    assert said == "run is finished: step 4 of 4."
+    message, _, command = capsys.readouterr().out.splitlines()[:3]
+    assert message == "run is finished: step 4 of 4."
     recipe, *words = shlex.split(command)[2:]
     assert parse_train_arguments(recipe, words)[2]["epochs"] == 2  # of 1
     assert Path(words[-1]).parent == run.parent
 
 
 def test_a_run_has_its_folders_name_however_it_is_given(run, place, capsys, monkeypatch):
-    for inside, given in ((run, "."), (run / "progress", ".."), (run, "progress/..")):
+    for inside, words in ((run, "."), (run / "progress", ".."), (run, "progress/..")):
         monkeypatch.chdir(inside)
-        assert (RunFolder.open(given).name, RunFolder.open(given).path) == ("run", run)
+        assert (RunFolder.open(words).name, RunFolder.open(words).path) == ("run", run)
     assert main(["report", "."]) == 0
     assert "<title>run · latentia</title>" in (run / "report.html").read_text()
     monkeypatch.chdir(run.parent)
@@ -116,22 +116,22 @@ def test_recipes_and_help(capsys):
     assert "mnist_mlp_vae  (--data mnist)" in listed
     assert "652,824 parameters" in listed
     assert main(["--help"]) == 0
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
     for name in COMMANDS:
-        assert name in shown
+        assert name in output
     assert main(["--version"]) == 0
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", capsys.readouterr().out)
     with pytest.raises(SystemExit) as stop:
         main(["train", "mnist_mlp_vae", "--help"])
     assert stop.value.code == 0
-    shown = capsys.readouterr().out
-    assert "--kl-schedule" in shown
-    assert "latent dimensions" in shown
-    assert "recipe options" in shown
-    assert "training options" in shown
-    assert "advanced options" in shown
-    assert "options options" not in shown
-    assert "range of beta that one run learns, such as 0.01:10" in " ".join(shown.split())
+    output = capsys.readouterr().out
+    assert "--kl-schedule" in output
+    assert "latent dimensions" in output
+    assert "recipe options" in output
+    assert "training options" in output
+    assert "advanced options" in output
+    assert "options options" not in output
+    assert "range of beta that one run learns, such as 0.01:10" in " ".join(output.split())
 
 
 def test_a_recipe_of_ones_own_trains_and_loads(place, tmp_path, capsys):
@@ -175,7 +175,7 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
     text = error(capsys, "sample", "r", "--sed", "1")
     assert "has no parameter --sed; did you mean --seed?" in text
     assert "No recipe was named" in error(capsys, "train")
-    for words, said in (
+    for words, message in (
         (["--epochs", "-1"], "--epochs is -1; it must be at least 1."),
         (["--batch", "0"], "--batch is 0; it must be at least 1."),
         (["--lr", "nan"], "--lr is nan; it must be more than 0."),
@@ -195,12 +195,12 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
         (["--device", "xpu:x"], "--device xpu:x is no device; did you mean cpu? --device takes"),
         (["--device", "fpga:0"], "--device fpga:0 is no device; --device takes auto, cpu, c"),
     ):
-        assert said in error(capsys, "train", "mnist_mlp_vae", *data, *words)
+        assert message in error(capsys, "train", "mnist_mlp_vae", *data, *words)
     assert not (tmp_path / "r").exists()
 
 
 def test_wrong_types_are_refused_by_name(capsys):
-    for words, said in (
+    for words, message in (
         (
             ["--latent", "many"],
             "--latent is many; it must be a whole number "
@@ -216,7 +216,7 @@ def test_wrong_types_are_refused_by_name(capsys):
         (["--divergence", "foo"], "--divergence is foo; it must be one of kl, tc ("),
         (["--tracker", "foo"], "--tracker is foo; it must be one of tensorboard, wandb, mlflow ("),
     ):
-        assert said in error(capsys, "train", "mnist_mlp_vae", *words)
+        assert message in error(capsys, "train", "mnist_mlp_vae", *words)
     assert error(capsys, "sample", "r", "--steps", "x").startswith(
         "--steps is x; it must be a whole number ("
     )
@@ -322,13 +322,13 @@ def test_a_terminal_gets_a_bar(place, tmp_path, capsys, monkeypatch):
     import threading
 
     leader, follower = pty.openpty()
-    seen = b""
+    screen = b""
 
     def read():
-        nonlocal seen
+        nonlocal screen
         with contextlib.suppress(OSError):  # Linux's word for the end of a terminal
             while part := os.read(leader, 4096):
-                seen += part
+                screen += part
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -338,10 +338,10 @@ def test_a_terminal_gets_a_bar(place, tmp_path, capsys, monkeypatch):
         code = main([*words, "--run", str(tmp_path / "r")])
     reader.join(timeout=60)
     os.close(leader)
-    assert code == 0, seen
+    assert code == 0, screen
     assert capsys.readouterr().out.strip() == str(tmp_path / "r" / "report.html")
-    assert b"nats" in seen
-    assert b"4/4" in seen
+    assert b"nats" in screen
+    assert b"4/4" in screen
 
 
 def test_the_runs_own_images_given_again_are_still_split(run, place, capsys):
@@ -367,22 +367,22 @@ def test_a_run_of_another_version_says_so(run, capsys):
         other[part][name] = {}
         (run / "run.json").write_text(json.dumps(other))
         text = error(capsys, "sample", run)
-        assert "another version" in text or "There is no edit gone_edit" in text
+        assert "another version" in text or "There is no modifier gone_edit" in text
 
 
 def test_recipes_of_ones_own_that_will_not_do(tmp_path, capsys):
     head = "import latentia\n@latentia.recipe\ndef mine"
-    for number, (rest, said) in enumerate(
+    for number, (rest, message) in enumerate(
         (
             ("(hidden: int = 8): pass", "takes no data; give it a parameter `data`"),
-            ("(data, hidden: int = 8): pass", "has a knob data without default"),
+            ("(data, hidden: int = 8): pass", "has a parameter data without default"),
             ("(data='digits', seed: int = 1): pass", "an option of every recipe; rename it"),
             ("(data='digits'): pass", "returned NoneType; a recipe returns a latentia.Plan"),
         )
     ):
         mine = tmp_path / f"mine{number}.py"
         mine.write_text(head + rest)
-        assert said in error(capsys, "train", f"{mine}:mine", "--run", tmp_path / "r")
+        assert message in error(capsys, "train", f"{mine}:mine", "--run", tmp_path / "r")
 
 
 def test_a_knob_that_is_on_can_be_turned_off(place, tmp_path):

@@ -10,7 +10,9 @@ from PIL import Image
 import latentia
 import latentia.runs.images
 from latentia.cli.main import main
-from latentia.report.grids import make_grid as latentia_lay
+from latentia.report.grids import make_grid
+from latentia.runs.folder import RunFolder
+from latentia.runs.image_names import resolve_image
 from mistakes import error
 
 
@@ -57,10 +59,10 @@ def test_relate_prints_a_table_or_json_and_draws(run, place, tmp_path, capsys):
     assert "odd" in capsys.readouterr().out
     for kind in ("png", "svg"):
         call(*words, "--json", "--out", tmp_path / f"r.{kind}")
-        found = json.loads(capsys.readouterr().out)
-        assert (found["n"], found["split"], found["permutations"]) == (40, "all", 30)
-        assert found["relations"][0]["kind"] == "class"
-        assert len(found["relations"][0]["p"]) == 3
+        result = json.loads(capsys.readouterr().out)
+        assert (result["n"], result["split"], result["permutations"]) == (40, "all", 30)
+        assert result["relations"][0]["kind"] == "class"
+        assert len(result["relations"][0]["p"]) == 3
         assert (tmp_path / f"r.{kind}").stat().st_size > 10_000
 
 
@@ -81,10 +83,10 @@ def test_a_table_that_names_some_images_is_enough(run, place, tmp_path, capsys):
         "lacks cells of 25 of 40 images (split all, odd of 25, place of 10): these have"
         in capsys.readouterr().err
     )
-    found = pq.read_table(tmp_path / "t.parquet")
-    assert found["place"].to_numpy()[:30].tolist() == list(range(30))
-    assert np.isnan(found["place"].to_numpy()[30:]).all()
-    assert found["key"].to_pylist() == [str(k) for k in range(40)]
+    result = pq.read_table(tmp_path / "t.parquet")
+    assert result["place"].to_numpy()[:30].tolist() == list(range(30))
+    assert np.isnan(result["place"].to_numpy()[30:]).all()
+    assert result["key"].to_pylist() == [str(k) for k in range(40)]
 
 
 def test_pictures_of_coordinates(run, place, tmp_path, capsys):
@@ -115,35 +117,39 @@ def test_an_image_has_one_name_everywhere(run, place, tmp_path, capsys):
     data = np.load(place / "toy.npy") / np.float32(255)
     call("encode", run, "--out", tmp_path / "t.npz")
     table = np.load(tmp_path / "t.npz")
-    opened, at = latentia.Run.open(run), list(table["split"]).index("test")
+    opened, at = RunFolder.open(run), list(table["split"]).index("test")
+
+    def load_image(name, split=None, data=None):
+        return resolve_image(opened, name, split, data)[1]
+
     for name in (str(at), table["key"][at]):
-        np.testing.assert_array_equal(opened.image(name)[0, 0], data[at])
-    np.testing.assert_array_equal(opened.image("0", "test")[0, 0], data[at])  # in the split
-    by_file = opened.image(str(place / "photos" / "03.png"))
+        np.testing.assert_array_equal(load_image(name)[0, 0], data[at])
+    np.testing.assert_array_equal(load_image("0", "test")[0, 0], data[at])  # in the split
+    by_file = load_image(str(place / "photos" / "03.png"))
     for name in ("03.png", "3"):
-        assert (opened.image(name, data=place / "photos") == by_file).all()
-    for words, said in (
+        assert (load_image(name, data=place / "photos") == by_file).all()
+    for words, message in (
         (["3"], "image 3 along one"),
         (["3", "--split", "test"], "image 3 of test along"),
         (["03.png", "--split", "test", "--data", place / "photos"], "image 03.png along one"),
     ):
         call("traverse", run, *words, "--dims", "0", "--steps", "2", "--out", tmp_path / "t.png")
         with Image.open(tmp_path / "t.png") as picture:
-            assert said in picture.text["Description"]  # pyright: ignore
+            assert message in picture.text["Description"]  # pyright: ignore
 
 
 def test_neighbours_bear_their_names_and_no_image_is_its_own(run, place, tmp_path, monkeypatch):
-    laid = {}
+    options = {}
     monkeypatch.setattr(
         "latentia.report.rendered_images.make_grid",
-        lambda *a, **k: laid.update(k) or latentia_lay(*a, **k),
+        lambda *a, **k: options.update(k) or make_grid(*a, **k),
     )
     photos = ["--data", place / "photos", "--split", "all", "-n", "20"]
     for name in ("03.png", "3"):
         call("nearest", run, name, *photos, "--out", tmp_path / "n.png")
-        told = [text.partition(": ")[0] for text in laid["labels_below"]]
-        assert told[0] == "image"
-        assert sorted(told[1:]) == [f"{k:02}.png" for k in range(12) if k != 3]
+        names = [text.partition(": ")[0] for text in options["labels_below"]]
+        assert names[0] == "image"
+        assert sorted(names[1:]) == [f"{k:02}.png" for k in range(12) if k != 3]
 
 
 def test_the_same_picture_twice(run, tmp_path):
@@ -168,15 +174,15 @@ def test_images_are_opened_once(run, tmp_path, words, monkeypatch):
 @pytest.mark.parametrize("name", ["sample", "reconstruct", "relate", "traverse", "interpolate",
                                   "nearest", "decode", "attribute"])  # fmt: skip
 def test_what_cannot_be_written_is_refused_before_anything_is_made(name, capsys):
-    given = {"interpolate": "01", "traverse": "0", "nearest": "0", "attribute": "0"}.get(name, "")
+    options = {"interpolate": "01", "traverse": "0", "nearest": "0", "attribute": "0"}.get(name, "")
     latents = ["--latents=0"] if name == "decode" else []
-    said = error(capsys, name, "nowhere", *given, *latents, "--out", "x.pdf")
-    assert said.startswith("--out x.pdf ends in .pdf; give a .png or a .")
+    message = error(capsys, name, "nowhere", *options, *latents, "--out", "x.pdf")
+    assert message.startswith("--out x.pdf ends in .pdf; give a .png or a .")
 
 
 def test_mistakes(run, place, labels, tmp_path, capsys):
     photos = ["--data", place / "photos"]
-    for words, said in (
+    for words, message in (
         (["encode", run, "--out", "t.txt"], "--out t.txt ends in .txt; give .parquet, .csv or"),
         (["encode", run, "--labels", labels], "has no row for 40 of 40 images: 0, 1, 2, 3, 4 and"),
         (["encode", run, *photos, "--labels", labels, "--label-cols", "Bread"], "no column Bread"),
@@ -202,5 +208,5 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
         ),
         (["interpolate", run, "0"], "images: 1; give at least 2, so that a path has a start"),
     ):
-        assert said in error(capsys, *words), words
+        assert message in error(capsys, *words), words
     assert not (tmp_path / "t.txt").exists()

@@ -50,9 +50,9 @@ def test_every_figure_says_its_error_n_split_and_features(larger, capsys):
             assert figure["split"] == "test", at
             assert figure["value"] is not None, at
             assert (figure["error"] is None) == at.endswith("_p"), at  # a p-value has no error
-            judged = metric in ("fd", "kd", "prdc", "memorisation")
-            assert figure["n"] == ([40, 40] if judged else 40), at
-            assert figure["features"] == ("pixels" if judged else None), at
+            compares = metric in ("fd", "kd", "prdc", "memorisation")
+            assert figure["n"] == ([40, 40] if compares else 40), at
+            assert figure["features"] == ("pixels" if compares else None), at
     by_name = {figure["name"]: figure for figures in metrics.values() for figure in figures}
     assert by_name["nelbo_nats"]["value"] == result["nelbo_nats"]
     assert by_name["nll_nats"]["value"] < by_name["nelbo_nats"]["value"]
@@ -69,9 +69,9 @@ def test_it_changes_nothing_but_evaluation_json_and_agrees_with_itself(larger, c
     after = contents(run)
     assert evaluated(capsys, *words) == first
     assert contents(run) == after
-    kept = {str(path) for path in after.keys() ^ before.keys()}
+    saved = {str(path) for path in after.keys() ^ before.keys()}
     changed = {str(path) for path in before if before[path] != after[path]}
-    assert kept | changed == {"evaluation.json"}
+    assert saved | changed == {"evaluation.json"}
     assert json.loads((run / "evaluation.json").read_text()).items() >= json.loads(first).items()
 
 
@@ -81,30 +81,30 @@ def test_metrics_of_earlier_calls_are_kept_and_other_data_leave_no_trace(larger,
     evaluated(capsys, run, "--metrics", "image")
     evaluated(capsys, run, "--metrics", "nll", "--k", "5")
     evaluated(capsys, run)
-    kept = json.loads((run / "evaluation.json").read_text())
-    assert set(kept["metrics"]) == {"image", "nll", "elbo"}
+    saved = json.loads((run / "evaluation.json").read_text())
+    assert set(saved["metrics"]) == {"image", "nll", "elbo"}
     evaluated(capsys, run, "--metrics", "image")
-    assert json.loads((run / "evaluation.json").read_text()) == kept
+    assert json.loads((run / "evaluation.json").read_text()) == saved
     np.save(larger / "other.npy", np.zeros((12, 28, 28), np.uint8))
-    shown = evaluated(capsys, run, "--data", larger / "other.npy")
-    assert "all split" in shown
-    assert json.loads((run / "evaluation.json").read_text()) == kept
+    output = evaluated(capsys, run, "--data", larger / "other.npy")
+    assert "all split" in output
+    assert json.loads((run / "evaluation.json").read_text()) == saved
     assert main(["report", str(run)]) == 0
-    kept = json.loads((run / "evaluation.json").read_text())
-    assert kept["split"] == "validation"
-    assert "nll" in kept["metrics"]
+    saved = json.loads((run / "evaluation.json").read_text())
+    assert saved["split"] == "validation"
+    assert "nll" in saved["metrics"]
 
 
 def test_the_table_shows_what_the_json_holds(larger, capsys):
-    shown = evaluated(capsys, larger / "run", "--metrics", "elbo,prdc")
+    output = evaluated(capsys, larger / "run", "--metrics", "elbo,prdc")
     for word in ("nelbo_nats", "precision", "pixels", "40 and 40", "k = 5", "±"):
-        assert word in shown
+        assert word in output
 
 
 def test_a_gan_has_distances_and_no_likelihood(larger, capsys):
     run = larger / "gan"
-    found = json.loads(evaluated(capsys, run, "--metrics", "fd,prdc", "--json"))["metrics"]
-    assert [figure["name"] for figure in found["fd"]] == ["fd_samples"]
+    result = json.loads(evaluated(capsys, run, "--metrics", "fd,prdc", "--json"))["metrics"]
+    assert [figure["name"] for figure in result["fd"]] == ["fd_samples"]
     usual = json.loads(evaluated(capsys, run, "--json"))["metrics"]
     assert [*usual] == ["fd"]
     for metric in ("elbo", "nll", "image"):
@@ -115,8 +115,8 @@ def test_what_a_binary_run_is_judged_on_is_said(larger, capsys):
     words = ["train", "mnist_iwae", "--data", str(larger / "toy.npy"), "--k", "2", "--latent", "3"]
     run = larger / "iwae"
     assert main([*words, "--hidden", "8", "--epochs", "1", "--run", str(run)]) == 0
-    shown = evaluated(capsys, run, "--metrics", "elbo,nll", "--k", "3", "--json")
-    for figures in json.loads(shown)["metrics"].values():
+    output = evaluated(capsys, run, "--metrics", "elbo,nll", "--k", "3", "--json")
+    for figures in json.loads(output)["metrics"].values():
         assert all("binarised once" in figure["note"] for figure in figures)
     assert "binarised" in json.loads((run / "run.json").read_text())
 

@@ -68,11 +68,11 @@ def test_an_option_says_what_word_it_takes(owner):
 def test_help_names_no_python(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     words = [command, "mnist_conv_vae", "--help"] if command == "train" else [command, "--help"]
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown), pytest.raises(SystemExit) as stop:
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as stop:
         main(words)
     assert stop.value.code == 0
-    text = shown.getvalue()
+    text = output.getvalue()
     assert text.startswith(f"usage: latentia {command}")
     assert not re.search(r"\{None|default: None|\bSTR\b|\bTEXT\b|Parameters|inspect", text), text
 

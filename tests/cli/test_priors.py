@@ -55,7 +55,7 @@ def place(tmp_path_factory):
     return folder
 
 
-def drawn(place, tmp_path, run, *words):
+def draw_samples(place, tmp_path, run, *words):
     out = tmp_path / "s.npy"
     assert main(["sample", str(place / run), "-n", "6", "--out", str(out), *words]) == 0
     return np.load(out)
@@ -80,14 +80,16 @@ def test_every_way_of_drawing_changes_the_picture(place, tmp_path):
         ("--cond", "cat"),
         ("--cond", "cat", "--guidance", "4"),
     ]
-    pictures = [drawn(place, tmp_path, "prior", *way) for way in ways]
+    pictures = [draw_samples(place, tmp_path, "prior", *way) for way in ways]
     for k, picture in enumerate(pictures):
         assert picture.shape == (6, 1, 16, 16)
         assert all(np.abs(picture - other).max() > OTHER for other in pictures[:k]), ways[k]
 
 
 def test_classes_are_named_or_numbered_and_take_turns(place, tmp_path):
-    cat, dog, both = (drawn(place, tmp_path, "prior", "--cond", c) for c in ("0", "dog", "cat,1"))
+    cat, dog, both = (
+        draw_samples(place, tmp_path, "prior", "--cond", c) for c in ("0", "dog", "cat,1")
+    )
     np.testing.assert_allclose(both[::2], cat[::2], rtol=0, atol=SAME)
     np.testing.assert_allclose(both[1::2], dog[1::2], rtol=0, atol=SAME)
 
@@ -103,10 +105,10 @@ def test_a_group_of_latents_is_a_condition_by_number(place, tmp_path, capsys):
     run = str(tmp_path / "prior")
     assert main(["train", "latent_prior", "--run", run, *parent, *SMALL, *NET]) == 0
     perturb(tmp_path / "prior")
-    told = "2 groups of latents guide, not 64: each has 20 images."
-    assert told in capsys.readouterr().err
+    note = "2 groups of latents guide, not 64: each has 20 images."
+    assert note in capsys.readouterr().err
     first, second, both = (
-        drawn(tmp_path, tmp_path, "prior", "--cond", c) for c in ("0", "1", "1,0")
+        draw_samples(tmp_path, tmp_path, "prior", "--cond", c) for c in ("0", "1", "1,0")
     )
     np.testing.assert_allclose(both[::2], second[::2], rtol=0, atol=SAME)
     np.testing.assert_allclose(both[1::2], first[1::2], rtol=0, atol=SAME)
@@ -122,23 +124,23 @@ def test_a_group_of_latents_is_a_condition_by_number(place, tmp_path, capsys):
 
 
 def test_an_image_is_a_condition_by_file_or_by_index(place, tmp_path):
-    by_file = drawn(place, tmp_path, "ldm", "--cond", str(place / "pattern.png"))
-    by_index = drawn(place, tmp_path, "ldm", "--cond", "1")
-    free = drawn(place, tmp_path, "ldm")
+    by_file = draw_samples(place, tmp_path, "ldm", "--cond", str(place / "pattern.png"))
+    by_index = draw_samples(place, tmp_path, "ldm", "--cond", "1")
+    free = draw_samples(place, tmp_path, "ldm")
     assert by_file.shape == by_index.shape == free.shape == (6, 1, 32, 32)
     assert np.abs(by_file - by_index).max() > OTHER
     assert np.abs(free - by_index).max() > OTHER
 
 
 def test_the_image_that_is_a_condition_may_be_elsewhere(place, tmp_path, capsys):
-    by_index = drawn(place, tmp_path, "ldm", "--cond", "1")
-    elsewhere = drawn(place, tmp_path, "ldm", "--cond", "1", "--data", "speckle:40")
+    by_index = draw_samples(place, tmp_path, "ldm", "--cond", "1")
+    elsewhere = draw_samples(place, tmp_path, "ldm", "--cond", "1", "--data", "speckle:40")
     assert np.array_equal(by_index, elsewhere)
-    others = drawn(place, tmp_path, "ldm", "--cond", "1", "--data", "speckle:30")
+    others = draw_samples(place, tmp_path, "ldm", "--cond", "1", "--data", "speckle:30")
     assert np.abs(others - by_index).max() > OTHER
     photos, run = place / "photos", place / "ldm"
     assert error(capsys, "sample", run, "--cond", "1", "--data", photos) == (
-        f"{photos} holds no pattern, which {run} wants; give the file."
+        f"{photos} holds no pattern, which {run} needs; give the file."
     )
 
 
@@ -151,11 +153,11 @@ def test_the_caption_says_how_it_was_drawn(place, tmp_path):
 
 
 def test_a_prior_lives_without_its_autoencoder_and_shows_its_latents(place, tmp_path, capsys):
-    before = drawn(place, tmp_path, "prior")
+    before = draw_samples(place, tmp_path, "prior")
     shutil.copytree(place / "prior", tmp_path / "copy")
     aside = (place / "vae").rename(place / "aside")
     try:
-        np.testing.assert_array_equal(drawn(tmp_path, tmp_path, "copy"), before)
+        np.testing.assert_array_equal(draw_samples(tmp_path, tmp_path, "copy"), before)
         # its latents are the autoencoder's: what works on one works on the other
         assert main(["evaluate", str(tmp_path / "copy"), "--json"]) == 0
         own = capsys.readouterr().out.split("s.npy\n")[-1]
@@ -170,7 +172,7 @@ def test_a_prior_lives_without_its_autoencoder_and_shows_its_latents(place, tmp_
 def test_a_prior_over_a_prior_is_one_over_its_autoencoder(place, tmp_path):
     words = ["--run", str(tmp_path / "again"), "--autoencoder", str(place / "prior"), *SMALL, *NET]
     assert main(["train", "latent_prior", *words]) == 0
-    assert drawn(tmp_path, tmp_path, "again").shape == (6, 1, 16, 16)
+    assert draw_samples(tmp_path, tmp_path, "again").shape == (6, 1, 16, 16)
 
 
 def test_a_pattern_prior_without_a_pattern_says_so(place, tmp_path):

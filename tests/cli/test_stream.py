@@ -44,10 +44,10 @@ def test_what_is_wrong_with_a_stream_is_mended_in_its_shards(streamed, capsys):
     """Its grey squares are constant images, which the doctor says; --clean is for files."""
     capsys.readouterr()
     assert main(["doctor", str(streamed), "--json"]) == 0
-    found = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
-    assert found["constant images"]["suggested_commands"] == []
+    findings = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert findings["constant images"]["suggested_commands"] == []
     assert main(["doctor", str(streamed), "--clean", "clean.npz"]) == 2
-    assert "leave the images that the doctor names out of their shards" in capsys.readouterr().err
+    assert "remove the images that the doctor names from their shards" in capsys.readouterr().err
 
 
 def test_what_the_doctor_prescribes_reads_the_same_images(streamed, tmp_path, capsys):
@@ -59,8 +59,8 @@ def test_what_the_doctor_prescribes_reads_the_same_images(streamed, tmp_path, ca
     assert main(["train", *prior, *SMALL, *moved, "--run", "prior"]) == 0
     capsys.readouterr()
     assert main(["doctor", "prior", "--json"]) == 0
-    found = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
-    assert f"--data {tmp_path / 'moved'}" in found["few steps"]["suggested_commands"][0]
+    findings = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert f"--data {tmp_path / 'moved'}" in findings["few steps"]["suggested_commands"][0]
     (tmp_path / "moved").rename(tmp_path / "shards")
     (small,) = suggested_commands.use_recipe(
         RunContext(RunFolder.open(streamed)), "mnist_mlp_vae", "small", latent=2

@@ -32,7 +32,7 @@ def weights(out):
     return {path.parent.name: path.read_bytes() for path in out.glob("*/weights.safetensors")}
 
 
-def begun(*command):
+def start_command(*command):
     return subprocess.Popen(
         [*LATENTIA, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -41,26 +41,26 @@ def begun(*command):
 def test_a_sweep_ends_with_its_curve_and_is_not_trained_twice(data, tmp_path, capsys):
     out = tmp_path / "sweep"
     assert main(words(data, out)) == 0
-    told = capsys.readouterr().out
-    assert "3 of 3 runs complete; validation, nats per image" in told
-    assert told.splitlines()[-1] == str(out / "sweep.png")
+    output = capsys.readouterr().out
+    assert "3 of 3 runs complete; validation, nats per image" in output
+    assert output.splitlines()[-1] == str(out / "sweep.png")
     for name in ("000", "001", "002"):
-        assert f"{name} │" in told
+        assert f"{name} │" in output
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/*") if path.is_file()}
     assert main(words(data, out)) == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert main(["choose", str(out), "--for", "reconstruction"]) == 0
-    told = capsys.readouterr().out
-    assert "For reconstruction, beta " in told
-    assert "the largest beta whose error is within 2% of the least." in told
-    assert f"latentia reconstruct {out}" in told
+    output = capsys.readouterr().out
+    assert "For reconstruction, beta " in output
+    assert "the largest beta whose error is within 2% of the least." in output
+    assert f"latentia reconstruct {out}" in output
 
 
 def test_a_killed_sweep_loses_nothing_but_goes_on_with_the_trial_that_ran(data, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     longer = ["--epochs", "15", "--save-every", "2"]
     assert main(words(data, whole, *longer)) == 0
-    process = begun(*words(data, cut, *longer))
+    process = start_command(*words(data, cut, *longer))
     while not (cut / "001" / "state.safetensors").exists():
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
@@ -78,32 +78,32 @@ def test_two_workers_on_one_storage_share_the_trials(data, tmp_path, capsys):
     """The second, this process, begins while the other is in its first trial."""
     out, storage = tmp_path / "sweep", f"sqlite:///{tmp_path}/sweep.db"
     more = ["--epochs", "2", "--trials", "4", "--storage", storage]
-    other = begun(*words(data, out, *more))
+    other = start_command(*words(data, out, *more))
     while not (out / "000" / "run.json").exists():
         assert other.poll() is None, other.communicate()[0]
         time.sleep(0.01)
     assert main(words(data, out, *more)) == 0
-    told = [other.communicate()[0], capsys.readouterr().out]
+    output = [other.communicate()[0], capsys.readouterr().out]
     assert other.returncode == 0
     trained = [
-        name for name in ("000", "001", "002", "003") for t in told if f"{name}/report.html" in t
+        name for name in ("000", "001", "002", "003") for t in output if f"{name}/report.html" in t
     ]
-    assert trained == ["000", "001", "002", "003"], told
-    assert all("Traceback" not in t for t in told), told
+    assert trained == ["000", "001", "002", "003"], output
+    assert all("Traceback" not in t for t in output), output
 
 
 def test_a_stopped_sweep_says_how_to_go_on(data, tmp_path):
     out = tmp_path / "sweep"
-    process = begun(*words(data, out, "--epochs", "4000"))
+    process = start_command(*words(data, out, "--epochs", "4000"))
     while not (out / "000" / "state.safetensors").exists():
         time.sleep(0.01)
     time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
-    told = process.communicate()[0]
+    output = process.communicate()[0]
     assert process.returncode == 130
     assert (
         "run the same command to continue: latentia sweep mnist_mlp_vae --over beta=log:0.1:10"
-        in told
+        in output
     )
 
 
@@ -141,8 +141,8 @@ def test_without_optuna_a_sweep_says_what_to_install_and_writes_nothing(
 ):
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.setitem(sys.modules, "optuna.trial", None)
-    said = error(capsys, *words(data, tmp_path / "sweep"))
-    assert said == 'latentia sweep needs the sweep extra: pip install "latentia[sweep]".'
+    message = error(capsys, *words(data, tmp_path / "sweep"))
+    assert message == 'latentia sweep needs the sweep extra: pip install "latentia[sweep]".'
     assert not (tmp_path / "sweep").exists()
 
 
@@ -158,29 +158,29 @@ def test_a_sweep_of_a_recipe_without_encoder_says_so_before_it_trains(data, tmp_
 def test_what_choose_refuses(run, capsys):
     base = ["choose", run, "--for", "sampling"]
     assert "was trained for a single beta, so there is no choice; train" in error(capsys, *base)
-    for flag, value, said in (
+    for flag, value, message in (
         ("--points", "1", "--points is 1; it must be at least 2."),
         ("--tolerance", "1", "--tolerance is 1; it must be at least 0 and less than 1."),
         ("-n", "1", "-n is 1; it must be at least 2."),
     ):
-        assert said in error(capsys, *base, flag, value)
+        assert message in error(capsys, *base, flag, value)
 
 
 def test_settings_that_cannot_be_are_one_failed_trial_and_the_others_go_on(data, tmp_path, capsys):
     out = tmp_path / "sweep"
     base = ["sweep", "vaegan", "--data", data, "--latent", "3", "--epochs", "1", "--batch", "16"]
     assert main([*base, "--over", "size=8,24", "--trials", "2", "--out", str(out)]) == 0
-    told = capsys.readouterr()
-    assert "000: Images of 8x8 are too small for this VAE-GAN" in told.err
-    assert "1 of 2 runs complete" in told.out
+    output = capsys.readouterr()
+    assert "000: Images of 8x8 are too small for this VAE-GAN" in output.err
+    assert "1 of 2 runs complete" in output.out
 
 
 def test_a_storage_that_holds_other_settings_by_this_name_is_refused(data, tmp_path, capsys):
     storage = ["--storage", f"sqlite:///{tmp_path}/sweep.db"]
     assert main([*words(data, tmp_path / "a" / "s", *storage), "--trials", "1"]) == 0
     other = [*words(data, tmp_path / "b" / "s", *storage), "--over", "latent=2,3"]
-    said = error(capsys, *other)
-    assert "holds a sweep named s over other settings; give another --out or --storage." in said
+    message = error(capsys, *other)
+    assert "holds a sweep named s over other settings; give another --out or --storage." in message
 
 
 def setting(values):
@@ -193,8 +193,8 @@ def setting(values):
 def test_whole_numbers_stay_whole(tmp_path):
     from latentia.sweep.study import Sweep
 
-    made = Sweep("mnist_mlp_vae", ["batch=1000:20000"], 3, setting, path=tmp_path / "s")
-    assert [each["batch"] for each in made.settings] == ["1000", "10500", "20000"]
+    study = Sweep("mnist_mlp_vae", ["batch=1000:20000"], 3, setting, path=tmp_path / "s")
+    assert [each["batch"] for each in study.settings] == ["1000", "10500", "20000"]
 
 
 def test_a_sweep_has_its_folders_name_however_it_is_given(tmp_path, monkeypatch):
@@ -202,5 +202,5 @@ def test_a_sweep_has_its_folders_name_however_it_is_given(tmp_path, monkeypatch)
 
     (tmp_path / "s").mkdir()
     monkeypatch.chdir(tmp_path / "s")
-    made = Sweep("mnist_mlp_vae", ["beta=1,2"], 2, setting, path=".")
-    assert made.open_study().study_name == "s"
+    study = Sweep("mnist_mlp_vae", ["beta=1,2"], 2, setting, path=".")
+    assert study.open_study().study_name == "s"

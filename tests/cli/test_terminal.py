@@ -28,9 +28,9 @@ def test_a_terminal_cuts_no_command_and_reads_none_as_markup():
 def test_a_table_reads_no_name_as_markup(capsys):
     row = {"name": "fd", "value": 1.0, "error": None, "n": 3, "unit": "", "features": "of [a]"}
     print_metrics("photos [2024]", {"fd": [row | {"note": ""}]})
-    shown = capsys.readouterr().out
-    assert "photos [2024]" in shown
-    assert "of [a]" in shown
+    output = capsys.readouterr().out
+    assert "photos [2024]" in output
+    assert "of [a]" in output
 
 
 def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
@@ -39,13 +39,21 @@ def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
     more, less = ("latentia train more",), ("latentia train b1",)
     few = Finding(3, "few steps", "there are 3.", "WARNING", "Too few.", "", {}, more)
     low = Finding(1, "collapse", "rate 0.2.", "WARNING", "It ignores them.", "", {}, less)
-    found = [few, low, few, low._replace(text="rate 0.1.")]
+    findings = [few, low, few, low._replace(text="rate 0.1.")]
     _render_lines(
-        iter([*epochs[:2], *found[:2], epochs[2], *found[2:], TrainingFinished(3, 3, "complete")])
+        iter(
+            [
+                *epochs[:2],
+                *findings[:2],
+                epochs[2],
+                *findings[2:],
+                TrainingFinished(3, 3, "complete"),
+            ]
+        )
     )
     lines = capsys.readouterr().out.splitlines()
-    told = [line.split(":")[0] for line in lines if "latentia" not in line and "Too" not in line]
-    assert [line for line in told if "ignores" not in line] == [
+    printed = [line.split(":")[0] for line in lines if "latentia" not in line and "Too" not in line]
+    assert [line for line in printed if "ignores" not in line] == [
         "epoch 1  validation (1 image, beta 1)",
         "epoch 2  validation (1 image, beta 1)",
         "WARNING few steps",
@@ -69,8 +77,8 @@ def test_printed_commands_can_be_pasted_though_a_folder_has_a_blank(capsys):
     assert show_training(run, iter([TrainingFinished(1, 2, "stopped")])) == 130
     best = Candidate(2.0, 1.0, None)
     print_beta_choice(BetaChoice("sampling", "", "", "test", 1, best, [best]), [run], run)
-    told = [
+    printed = [
         shlex.split(each) for each in capsys.readouterr().out.splitlines() if "latentia" in each
     ]
     resume = ["latentia", "resume", "my runs/of 2024"]
-    assert told == [resume, resume, ["latentia", "sample", resume[2], "--beta", "2"]]
+    assert printed == [resume, resume, ["latentia", "sample", resume[2], "--beta", "2"]]

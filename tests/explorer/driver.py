@@ -17,10 +17,10 @@ def browser(**how):
         context = window.new_context(accept_downloads=True, **how)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         page = context.new_page()
-        said: list[str] = []
-        page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda problem: said.append(str(problem)))
-        yield page, said
+        messages: list[str] = []
+        page.on("console", lambda m: messages.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda problem: messages.append(str(problem)))
+        yield page, messages
         window.close()
 
 

@@ -38,7 +38,7 @@ def file(size=(20, 30), kind="png", mode="L"):
     return {"file": base64.b64encode(out.getvalue()).decode(), "name": "mine.png"}
 
 
-def asked(client, path, status=200, /, **body):
+def post(client, path, status=200, /, **body):
     answer = client.post(f"/api/{path}", json=body)
     assert answer.status_code == status, answer.text
     return answer.json()
@@ -78,56 +78,56 @@ def test_a_histogram_is_the_mass_of_the_aggregate_posterior():
     edges = np.linspace(-30, 30, 61)
     draw = np.random.default_rng(0)
     mean, sd = draw.normal(size=50), draw.uniform(0.1, 2, 50)
-    found = interval_probabilities(mean, sd, edges)
-    assert found.sum() == pytest.approx(1, abs=1e-12)
+    result = interval_probabilities(mean, sd, edges)
+    assert result.sum() == pytest.approx(1, abs=1e-12)
     centres = (edges[:-1] + edges[1:]) / 2
-    assert (found * centres).sum() == pytest.approx(mean.mean(), abs=0.02)
+    assert (result * centres).sum() == pytest.approx(mean.mean(), abs=0.02)
 
 
 def test_decoding_is_the_models_to_the_byte(served, place):
     z = [0.5, -1.25, 0.1, 2.0]
-    answer = asked(served("vae"), "decode", latents=[z])
+    answer = post(served("vae"), "decode", latents=[z])
     model = latentia.load(place / "vae")
-    wanted = (model.decode(torch.tensor([z]))[0, 0] * 255).round().to(torch.uint8).numpy()
-    np.testing.assert_array_equal(pixels(answer["images"][0]), wanted)
+    expected = (model.decode(torch.tensor([z]))[0, 0] * 255).round().to(torch.uint8).numpy()
+    np.testing.assert_array_equal(pixels(answer["images"][0]), expected)
 
 
 def test_an_image_is_encoded_and_decoded_to_its_reconstruction(served, place):
     client = served("vae")
     for image in ({"index": 7}, file()):
-        found = asked(client, "encode", image=image)
-        pair = asked(client, "reconstruct", image=image)["images"]
-        assert pair[0] == found["image"]
-        decoded = asked(client, "decode", latents=[found["latents"]])["images"]
+        result = post(client, "encode", image=image)
+        pair = post(client, "reconstruct", image=image)["images"]
+        assert pair[0] == result["image"]
+        decoded = post(client, "decode", latents=[result["latents"]])["images"]
         assert decoded[0] == pair[1]
     own = np.load(place / "order.npy")[7]
-    np.testing.assert_array_equal(pixels(asked(client, "encode", image={"index": 7})["image"]), own)
+    np.testing.assert_array_equal(pixels(post(client, "encode", image={"index": 7})["image"]), own)
 
 
 def test_neighbours_are_the_nearest_posterior_means(served, place):
-    found = asked(served("vae"), "nearest", image={"index": 7}, n=5)["near"]
+    result = post(served("vae"), "nearest", image={"index": 7}, n=5)["near"]
     model = latentia.load(place / "vae")
     images = torch.from_numpy(np.load(place / "order.npy")[:, None] / np.float32(255))
     mean = model.encode(images).mean
     distance = (mean - mean[7]).norm(dim=1)
-    assert [each["index"] for each in found] == distance.argsort()[1:6].tolist()
+    assert [each["index"] for each in result] == distance.argsort()[1:6].tolist()
     keys = RunFolder.open(place / "vae").images().split("all").keys
-    assert [each["name"] for each in found] == [keys[each["index"]] for each in found]
-    for each in found:
+    assert [each["name"] for each in result] == [keys[each["index"]] for each in result]
+    for each in result:
         assert each["distance"] == pytest.approx(float(distance[each["index"]]), abs=1e-4)
 
 
 def test_a_place_on_the_map_lifts_to_latents_that_project_to_it(served):
     client = served("vae")
-    found = asked(client, "map", kind="pca", column="label")
-    places, axes = np.array(found["places"]), np.array(found["axes"])
-    assert len(places) == len(found["rows"]) == len(found["values"]) == 300
-    lifted = np.array(found["origin"]) + places @ axes
-    np.testing.assert_allclose((lifted - found["origin"]) @ axes.T, places, atol=1e-4)
+    result = post(client, "map", kind="pca", column="label")
+    places, axes = np.array(result["places"]), np.array(result["axes"])
+    assert len(places) == len(result["rows"]) == len(result["values"]) == 300
+    lifted = np.array(result["origin"]) + places @ axes
+    np.testing.assert_allclose((lifted - result["origin"]) @ axes.T, places, atol=1e-4)
     np.testing.assert_allclose(axes @ axes.T, np.eye(2), atol=1e-5)
-    z = asked(client, "encode", image={"index": 7})["latents"]
-    np.testing.assert_allclose((np.array(z) - found["origin"]) @ axes.T, places[7], atol=1e-3)
-    two = asked(client, "map", kind="dims", dims=[2, 0])
+    z = post(client, "encode", image={"index": 7})["latents"]
+    np.testing.assert_allclose((np.array(z) - result["origin"]) @ axes.T, places[7], atol=1e-3)
+    two = post(client, "map", kind="dims", dims=[2, 0])
     np.testing.assert_allclose(np.array(two["places"])[7], [z[2], z[0]], atol=1e-3)
 
 
@@ -151,12 +151,12 @@ def test_every_picture_is_the_one_its_command_makes(served, place, tmp_path, mon
         ("decode", {"run": 1, "latents": [[0.5, 1, 2, 3]]}),
         ("reconstruct", {"run": 1, "image": {"index": 3, "of": 0}}),
     ):
-        told = asked(client, path, **body)
+        reply = post(client, path, **body)
         for ending in (".png", ".gif"):
-            if f"command{ending}" not in told:
+            if f"command{ending}" not in reply:
                 assert ending == ".gif"
                 continue
-            words = shlex.split(told[f"command{ending}"])
+            words = shlex.split(reply[f"command{ending}"])
             assert words[0] == "latentia"
             assert main(words[1:]) == 0
             saved = client.post(f"/api/{path}", json={**body, "file": ending})
@@ -173,41 +173,41 @@ def test_a_run_of_many_betas_answers_for_the_one_that_is_turned_to(
     assert one["betas"] == {"low": 0.1, "high": 4.0, "now": 1.0}
     assert other["betas"] is None
     image = {"image": {"index": 3}}
-    before = asked(client, "reconstruct", **image)
-    nats = asked(client, "encode", **image)["nats"]
-    assert asked(client, "beta", beta=0.1) == {"beta": 0.1}
+    before = post(client, "reconstruct", **image)
+    nats = post(client, "encode", **image)["nats"]
+    assert post(client, "beta", beta=0.1) == {"beta": 0.1}
     assert client.get("/api/runs").json()["runs"][0]["state"] == "reading"
-    assert asked(client, "encode", **image)["nats"] != nats
+    assert post(client, "encode", **image)["nats"] != nats
     monkeypatch.chdir(tmp_path)
     for path, body in (("reconstruct", image), ("sample", {"n": 4}), ("walk", {"images": [
         {"index": 3}, {"index": 9}]}), ("decode", {"latents": [[0.5, 1, 2, 3]]})):  # fmt: skip
-        told = asked(client, path, **body)
-        assert main(shlex.split(told["command.png"])[1:]) == 0
+        reply = post(client, path, **body)
+        assert main(shlex.split(reply["command.png"])[1:]) == 0
         saved = client.post(f"/api/{path}", json={**body, "file": ".png"})
-        assert saved.content == (tmp_path / shlex.split(told["command.png"])[-1]).read_bytes()
+        assert saved.content == (tmp_path / shlex.split(reply["command.png"])[-1]).read_bytes()
         if path == "reconstruct":
-            assert told["images"] != before["images"]
-    assert asked(client, "beta", beta=0.2, read=True) == {"beta": 0.2}
+            assert reply["images"] != before["images"]
+    assert post(client, "beta", beta=0.2, read=True) == {"beta": 0.2}
     while (state := client.get("/api/runs").json()["runs"][0])["state"] == "reading":
         time.sleep(0.05)
     assert state["betas"]["now"] == 0.2
     assert [dim["rate"] for dim in state["dims"]] != [dim["rate"] for dim in one["dims"]]
-    assert len(asked(client, "nearest", **image)["near"]) == 8
-    assert "--beta is 9; " in asked(client, "beta", 422, beta=9.0)["detail"]
-    refused = asked(client, "beta", 422, run=1, beta=0.2)["detail"]
+    assert len(post(client, "nearest", **image)["near"]) == 8
+    assert "--beta is 9; " in post(client, "beta", 422, beta=9.0)["detail"]
+    refused = post(client, "beta", 422, run=1, beta=0.2)["detail"]
     assert "has learned one beta alone" in refused
 
 
 def test_saved_latents_are_decoded_by_the_command(served, place, tmp_path):
     rows = [[0.5, -1.25, 0.1, 2.0], [0, 0, 0, 0]]
-    told = asked(served("vae"), "decode", latents=rows)
-    assert "--latents=latents.json" in told["command.png"]
+    reply = post(served("vae"), "decode", latents=rows)
+    assert "--latents=latents.json" in reply["command.png"]
     (tmp_path / "latents.json").write_text(json.dumps({"latents": rows}))
     out = tmp_path / "p.npy"
     words = ["decode", str(place / "vae"), "--latents", str(tmp_path / "latents.json")]
     assert main([*words, "--out", str(out)]) == 0
-    shown = [pixels(image) for image in told["images"]]
-    np.testing.assert_array_equal((np.load(out)[:, 0] * 255).round(), shown)
+    images = [pixels(image) for image in reply["images"]]
+    np.testing.assert_array_equal((np.load(out)[:, 0] * 255).round(), images)
 
 
 def test_without_its_images_sliders_and_samples_work_and_the_rest_says_why(served):
@@ -217,26 +217,26 @@ def test_without_its_images_sliders_and_samples_work_and_the_rest_says_why(serve
     assert "gone) cannot be found here; give them, or others, with --data." in run["missing"]
     assert len(run["dims"]) == 4
     assert not run["ranged"]
-    asked(client, "decode", latents=[[0, 0, 0, 0]])
-    asked(client, "sample", n=2)
-    asked(client, "encode", image=file())
+    post(client, "decode", latents=[[0, 0, 0, 0]])
+    post(client, "sample", n=2)
+    post(client, "encode", image=file())
     for path, body in (
         ("map", {}), ("nearest", {"image": file()}), ("encode", {"image": {"index": 0}}),
     ):  # fmt: skip
-        assert "cannot be found here" in asked(client, path, 422, **body)["detail"]
+        assert "cannot be found here" in post(client, path, 422, **body)["detail"]
 
 
 def test_while_images_are_read_the_page_is_told_to_wait(served):
     client = served("vae", read=False)
     assert client.get("/api/runs").json()["runs"][0]["state"] == "reading"
-    asked(client, "decode", latents=[[0, 0, 0, 0]])
-    assert "still being read" in asked(client, "map", 422)["detail"]
+    post(client, "decode", latents=[[0, 0, 0, 0]])
+    assert "still being read" in post(client, "map", 422)["detail"]
 
 
 def test_data_may_be_given_and_stand_in_the_command(served, place):
     client = served("lost", data=str(place / "photos"))
     assert client.get("/api/runs").json()["runs"][0]["state"] == "ready"
-    command = asked(client, "reconstruct", image={"index": 3})["command.png"]
+    command = post(client, "reconstruct", image={"index": 3})["command.png"]
     assert f"--data {place / 'photos'}" in command
 
 
@@ -247,22 +247,22 @@ def test_a_column_that_is_not_finite_is_not_offered(served, place, tmp_path):
         np.savez(tmp_path / f"{name}.npz", x=x, y=y)
     client = served("vae", data=str(tmp_path / "all.npz"))
     assert client.get("/api/runs").json()["runs"][0]["columns"] == {"label": None}
-    assert asked(client, "map", column="label")["values"][:3] == [0, 1, 2]
+    assert post(client, "map", column="label")["values"][:3] == [0, 1, 2]
     client = served("vae", data=str(tmp_path / "some.npz"))
     assert client.get("/api/runs").json()["runs"][0]["columns"] == {}
-    assert "no column label" in asked(client, "map", 422, column="label")["detail"]
+    assert "no column label" in post(client, "map", 422, column="label")["detail"]
 
 
 def test_a_prior_by_groups_of_latents_is_asked_by_number(served, place, tmp_path, monkeypatch):
     words = ["latent_prior", "--autoencoder", str(place / "vae"), "--width", "16", "--depth", "1"]
     assert main(["train", *words, "--epochs", "1", "--run", str(place / "groups")]) == 0
     client = served("groups")
-    told = client.get("/api/runs").json()["runs"][0]["prior"]
-    assert told["condition"] == "class"
-    assert told["classes"][:2] == ["0", "1"]
+    reply = client.get("/api/runs").json()["runs"][0]["prior"]
+    assert reply["condition"] == "class"
+    assert reply["classes"][:2] == ["0", "1"]
     monkeypatch.chdir(tmp_path)
     for body in ({"n": 3}, {"n": 3, "cond": "1"}):
-        command = shlex.split(asked(client, "sample", **body)["command.png"])
+        command = shlex.split(post(client, "sample", **body)["command.png"])
         assert main(command[1:]) == 0
         saved = client.post("/api/sample", json={**body, "file": ".png"})
         assert saved.content == (tmp_path / command[-1]).read_bytes()
@@ -297,28 +297,28 @@ def test_latents_that_are_maps_are_explored_as_vectors_are(served, place):
     words = ["image_autoencoder", "--data", str(place / "photos"), "--size", "32", *small]
     assert main(["train", *words, "--run", str(place / "maps")]) == 0
     client = served("maps")
-    (told,) = client.get("/api/runs").json()["runs"]
-    assert told["latent"] == len(told["dims"]) == 2 * 4 * 4
-    found = asked(client, "encode", image={"index": 7})
-    again = asked(client, "decode", latents=[found["latents"]])["images"]
-    assert again[0] == asked(client, "reconstruct", image={"index": 7})["images"][1]
-    assert len(asked(client, "sample", n=3)["images"]) == 3
+    (reply,) = client.get("/api/runs").json()["runs"]
+    assert reply["latent"] == len(reply["dims"]) == 2 * 4 * 4
+    result = post(client, "encode", image={"index": 7})
+    again = post(client, "decode", latents=[result["latents"]])["images"]
+    assert again[0] == post(client, "reconstruct", image={"index": 7})["images"][1]
+    assert len(post(client, "sample", n=3)["images"]) == 3
 
 
 def test_a_gan_only_samples_and_says_so(served):
     client = served("gan")
-    asked(client, "sample", n=2)
+    post(client, "sample", n=2)
     for path, body in (
         ("decode", {"latents": [[0, 0, 0]]}), ("encode", {"image": file()}), ("map", {}),
         ("walk", {"images": [file(), file()]}),
     ):  # fmt: skip
-        assert "has no encoder: mnist_gan only draws" in asked(client, path, 422, **body)["detail"]
+        assert "has no encoder: mnist_gan only draws" in post(client, path, 422, **body)["detail"]
 
 
 def test_what_cannot_be_used_is_refused_in_one_sentence(served):
     client = served("vae", "prior")
     big = base64.b64encode(b"\0" * (8 * 2**20 + 1)).decode()
-    for path, body, said in (
+    for path, body, message in (
         ("decode", {"latents": [[0, 0, 0]]}, "not rows of 4 finite numbers"),
         ("decode", {"latents": [[0, 0, 0, 1e9]]}, "not rows of 4 finite numbers"),
         ("decode", {"latents": []}, "latents: "),
@@ -350,8 +350,8 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
         ("map", {"kind": "dims", "dims": [0, 4]}, "There is no dimension 4; there are 4"),
         ("map", {"column": "colour"}, "The data have no column colour of finite numbers."),
     ):  # fmt: skip
-        detail = asked(client, path, 422, **body)["detail"]
-        assert said in detail, (path, detail)
+        detail = post(client, path, 422, **body)["detail"]
+        assert message in detail, (path, detail)
         assert "\n" not in detail
         assert detail.endswith(".")
     for text in (b"{", b"", b"[]", b'{"latents": [[NaN, 0, 0, 0]]}',
@@ -366,8 +366,10 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
 def test_umap_is_offered_or_its_absence_explained(served, monkeypatch):
     monkeypatch.setattr("latentia.explorer.projection.find_spec", lambda name: None)
     client = served("vae")
-    said = asked(client, "map", 422, kind="umap")["detail"]
-    assert said == "UMAP is not installed; pip install umap-learn, then start the explorer again."
+    message = post(client, "map", 422, kind="umap")["detail"]
+    assert (
+        message == "UMAP is not installed; pip install umap-learn, then start the explorer again."
+    )
 
 
 def test_other_hosts_and_other_pages_are_refused_on_loopback(served):
@@ -424,8 +426,8 @@ def test_mistakes_on_the_command_line(place, capsys, monkeypatch):
     assert "There is no run at" in error(place / "none")
     assert "none; give a folder" in error(place / "vae", place / "none")  # nothing is served
     assert "127.0.0.1:99999 cannot be served on" in error(place / "vae", "--port", "99999")
-    said = error(place / "vae", "--host", "192.0.2.1")  # nobody's: RFC 5737
-    assert said.startswith("192.0.2.1 cannot be served on (")
+    message = error(place / "vae", "--host", "192.0.2.1")  # nobody's: RFC 5737
+    assert message.startswith("192.0.2.1 cannot be served on (")
     assert "is not a split" in error(place / "vae", "--split", "dev")
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert error(place / "vae") == (

@@ -55,7 +55,7 @@ def reproduced(page, figure, saver, tmp_path, monkeypatch, place):
 
 def test_every_feature_of_the_page(place, command, tmp_path, monkeypatch):
     process, address = command("vae", "prior", "gan")
-    with browser(viewport={"width": 1280, "height": 900}) as (page, said):
+    with browser(viewport={"width": 1280, "height": 900}) as (page, messages):
         ready(page, address)
 
         big = "#pictures img"  # sliders: the picture follows, and is what the command makes
@@ -67,17 +67,17 @@ def test_every_feature_of_the_page(place, command, tmp_path, monkeypatch):
         changed(page, big, before)
         page.wait_for_timeout(400)  # until the last step's picture is there
         now = source(page, big)
-        made = reproduced(page, "#picture-0", ".save\\.png", tmp_path, monkeypatch, place)
-        tile = np.asarray(Image.open(made).convert("L"))[2:226, 2:226]
+        out = reproduced(page, "#picture-0", ".save\\.png", tmp_path, monkeypatch, place)
+        tile = np.asarray(Image.open(out).convert("L"))[2:226, 2:226]
         (tmp_path / "shown.png").write_bytes(base64.b64decode(now.split(",")[1]))
-        with Image.open(tmp_path / "shown.png") as shown:
-            np.testing.assert_array_equal(tile[::7, ::7], np.asarray(shown))
+        with Image.open(tmp_path / "shown.png") as image:
+            np.testing.assert_array_equal(tile[::7, ::7], np.asarray(image))
         with page.expect_download() as got:
             page.click("#picture-0 .save-latents")
         got.value.save_as(tmp_path / "latents.json")
         words = ["decode", "vae", "--latents", str(tmp_path / "latents.json")]
         assert main([*words, "--out", str(tmp_path / "again.png")]) == 0
-        assert (tmp_path / "again.png").read_bytes() == made.read_bytes()
+        assert (tmp_path / "again.png").read_bytes() == out.read_bytes()
         page.click("#to-image")
         changed(page, big, now)
         page.click("#to-zero")
@@ -98,20 +98,22 @@ def test_every_feature_of_the_page(place, command, tmp_path, monkeypatch):
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("Enter")
         page.wait_for_timeout(300)
-        assert not page.text_content("#refused")  # of UMAP nothing is said until it is asked for
+        assert not page.text_content(
+            "#map-problem"
+        )  # of UMAP nothing is said until it is asked for
         page.select_option("#plane", "umap")
         page.wait_for_function(
-            "() => document.getElementById('refused').textContent || "
+            "() => document.getElementById('map-problem').textContent || "
             "document.getElementById('axes').textContent.includes('UMAP')"
         )
-        if page.text_content("#refused"):  # not installed here; what is drawn stays chosen
+        if page.text_content("#map-problem"):  # not installed here; what is drawn stays chosen
             assert page.input_value("#plane") == "dims"
-            assert "422" in said.pop()  # the browser's own word of it
+            assert "422" in messages.pop()  # the browser's own word of it
         page.select_option("#plane", "pca")
         page.wait_for_function(
             "() => document.getElementById('axes').textContent.includes('princ')"
         )
-        assert not page.text_content("#refused")
+        assert not page.text_content("#map-problem")
 
         for figure in ("#pair", "#near"):
             reproduced(page, figure, ".save\\.png", tmp_path, monkeypatch, place)
@@ -169,7 +171,7 @@ def test_every_feature_of_the_page(place, command, tmp_path, monkeypatch):
             "() => document.getElementById('notes').textContent.includes('only draws images')"
         )
         assert page.is_hidden("#map")
-        assert said == []
+        assert messages == []
 
         page.select_option("#run", "0")  # the server dies, and comes back
         page.wait_for_selector("#canvas")
@@ -178,7 +180,7 @@ def test_every_feature_of_the_page(place, command, tmp_path, monkeypatch):
         page.click("#another")
         page.wait_for_selector("#down:not([hidden])")
         assert "does not answer" in (page.text_content("#down") or "")
-        said.clear()
+        messages.clear()
         port = address.rsplit(":", 1)[1].strip("/")
         command("vae", "prior", "gan", "--port", port)
         page.wait_for_selector("#down", state="hidden", timeout=30_000)
@@ -188,13 +190,13 @@ def test_every_feature_of_the_page(place, command, tmp_path, monkeypatch):
 
 def test_another_run_that_is_read_disturbs_nothing(place, command):
     _, address = command("vae", "prior")
-    with browser(viewport={"width": 1280, "height": 900}) as (page, said):
+    with browser(viewport={"width": 1280, "height": 900}) as (page, messages):
         held = {"reading": True}
 
         def answer(route):
-            told = route.fetch().json()
-            told["runs"][1]["state"] = "reading" if held["reading"] else "ready"
-            route.fulfill(json=told)
+            reply = route.fetch().json()
+            reply["runs"][1]["state"] = "reading" if held["reading"] else "ready"
+            route.fulfill(json=reply)
 
         page.route("**/api/runs", answer)
         ready(page, address)
@@ -208,17 +210,17 @@ def test_another_run_that_is_read_disturbs_nothing(place, command):
         ):
             pass
         page.wait_for_timeout(300)
-        for kept in ("#picture-0", "#picture-1"):
-            assert page.evaluate(f"document.querySelector('{kept}').mine")
-            assert page.is_visible(f"{kept} img")
+        for figure in ("#picture-0", "#picture-1"):
+            assert page.evaluate(f"document.querySelector('{figure}').mine")
+            assert page.is_visible(f"{figure} img")
         assert page.is_visible("#end-a")
         assert page.input_value("#beside") == "1"
-        assert said == []
+        assert messages == []
 
 
 def test_beta_is_turned_and_the_picture_and_the_map_follow(place, command):
     _, address = command("many")
-    with browser(viewport={"width": 1280, "height": 900}) as (page, said):
+    with browser(viewport={"width": 1280, "height": 900}) as (page, messages):
         ready(page, address)
         big = "#pictures img"
         before = source(page, big)
@@ -229,18 +231,18 @@ def test_beta_is_turned_and_the_picture_and_the_map_follow(place, command):
         assert page.locator("#beta-now").text_content() == "0.1"
         page.wait_for_selector("#legend li", timeout=30_000)
         assert "--beta 0.1" in page.get_attribute("#picture-0", "data-command")
-        assert not said
+        assert not messages
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_wider_than_a_phone(place, command, scheme):
     _, address = command("lost")
-    with browser(viewport={"width": 390, "height": 800}, color_scheme=scheme) as (page, said):
+    with browser(viewport={"width": 390, "height": 800}, color_scheme=scheme) as (page, messages):
         page.goto(address)
         page.wait_for_selector("#pictures img:not([hidden])")
         assert "cannot be found here" in (page.text_content("#notes") or "")
         assert page.evaluate("document.documentElement.scrollWidth") == 390
-        assert said == []
+        assert messages == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,536 +1,535 @@
-// The explorer's page: what is chosen, what was asked, what is shown. No library, no build step.
+// The explorer's page: choices, requests, pictures. No library, no build step.
 "use strict";
 const $ = (id) => document.getElementById(id);
-const make = (tag, given = {}, ...inside) => {
-  const node = Object.assign(document.createElement(tag), given);
-  node.append(...inside);
-  return node;
+const createElement = (tag, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
 };
-const INKS = ["#2f6fd0", "#c2571a", "#2b8a5a", "#8450c4", "#b03060", "#7a6a10", "#1888a0", "#6a7280", "#c04fb0", "#5a8f1f"];
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const page = { runs: [], active: 0, beside: null, input: null, z: {}, own: {}, ends: [null, null], map: null, place: null };
-const active = () => page.runs[page.active];
-const say = (text) => { $("status").textContent = text; };
+const CLASS_COLOURS = ["#2f6fd0", "#c2571a", "#2b8a5a", "#8450c4", "#b03060", "#7a6a10", "#1888a0", "#6a7280", "#c04fb0", "#5a8f1f"];
+const darkScheme = matchMedia("(prefers-color-scheme: dark)");
+const page = { runs: [], active: 0, beside: null, input: null, z: {}, means: {}, ends: [null, null], map: null, point: null };
+const activeRun = () => page.runs[page.active];
+const showStatus = (text) => { $("status").textContent = text; };
 
-// ---- asking the server; when it is gone, the page says so and waits for it
-class Refused extends Error {}
-let waiting = null;
-async function ask(path, body) {
-  const how = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-  let answer;
+// ---- requests; without a server the page shows a warning and tries again
+class RequestRefused extends Error {}
+let timer = null; // of the next attempt to reach the server
+async function sendRequest(path, body) {
+  const options = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  let response;
   try {
-    answer = await fetch(path, how);
+    response = await fetch(path, options);
   } catch (problem) {
-    gone("The server does not answer. Start `latentia explore` again; this page goes on by itself.");
+    reportLostServer("The server does not answer. Start `latentia explore` again; this page then continues by itself.");
     throw problem;
   }
-  if (answer.status === 401) gone("The server wants its token: open the address that it printed.");
-  if (!answer.ok) {
-    const told = await answer.json().catch(() => ({ detail: `The server failed (${answer.status}).` }));
-    throw new Refused(told.detail);
+  if (response.status === 401) reportLostServer("The server needs its token; open the address that it printed.");
+  if (!response.ok) {
+    const { detail } = await response.json().catch(() => ({ detail: `The server failed (${response.status}).` }));
+    throw new RequestRefused(detail);
   }
-  return answer;
+  return response;
 }
-const told = async (path, body) => (await ask(path, body)).json();
-function gone(text) {
+const requestJson = async (path, body) => (await sendRequest(path, body)).json();
+function reportLostServer(text) {
   $("down").textContent = text;
   $("down").hidden = false;
-  waiting ??= setTimeout(async function again() {
-    const answer = await fetch("api/runs").catch(() => null);
-    if (!answer?.ok) { waiting = setTimeout(again, 1000); return; } // one question at a time
-    waiting = null;
-    await refresh();
-    if (waiting !== null) return; // it is gone again
+  timer ??= setTimeout(async function reconnect() {
+    const response = await fetch("api/runs").catch(() => null);
+    if (!response?.ok) { timer = setTimeout(reconnect, 1000); return; } // one request at a time
+    timer = null;
+    await refreshRuns();
+    if (timer !== null) return; // lost again meanwhile
     $("down").hidden = true;
-    say("The server is back.");
+    showStatus("The server is back.");
   }, 1000);
 }
-// Runs a task; a refusal is said on the page, a lost server is said by gone().
-const attempt = (task) => async (...given) => {
+// Returns the task with its refusals shown on the page; reportLostServer() shows a lost server.
+const showRefusals = (task) => async (...values) => {
   try {
-    return await task(...given);
+    return await task(...values);
   } catch (problem) {
-    if (problem instanceof Refused) say(problem.message);
+    if (problem instanceof RequestRefused) showStatus(problem.message);
     else if (!(problem instanceof TypeError) || $("down").hidden) throw problem;
   }
 };
-// One request at a time; of those that come meanwhile only the latest is sent.
-function latest(task) {
+// Returns the task with one call at a time; of calls that come meanwhile only the latest runs.
+function runLatest(task) {
   let busy = false, next = null;
-  return async function run(...given) {
-    if (busy) { next = given; return; }
+  return async function run(...values) {
+    if (busy) { next = values; return; }
     busy = true;
-    await attempt(task)(...given).finally(() => { busy = false; });
-    if (next) { const again = next; next = null; run(...again); }
+    await showRefusals(task)(...values).finally(() => { busy = false; });
+    if (next) { const latest = next; next = null; run(...latest); }
   };
 }
 
-// ---- pictures: what was asked for one is what its command and its file are asked for
-function actions(figure, kinds, name) {
+// ---- pictures: a figure keeps the request of its picture, for its command and its files
+function addActions(figure, kinds, name) {
   const bar = figure.querySelector(".actions");
   if (bar.children.length) return;
-  bar.append(make("button", { type: "button", className: "copy", textContent: "Copy the command", onclick: attempt(async () => copy(figure)) }));
+  bar.append(createElement("button", { type: "button", className: "copy", textContent: "Copy the command", onclick: showRefusals(async () => copyCommand(figure)) }));
   for (const kind of kinds)
-    bar.append(make("button", { type: "button", className: `save${kind}`, textContent: `Save ${kind.slice(1).toUpperCase()}`, ariaLabel: `Save the ${name} as ${kind.slice(1)}`, onclick: attempt(async () => save(figure, kind, name)) }));
+    bar.append(createElement("button", { type: "button", className: `save${kind}`, textContent: `Save ${kind.slice(1).toUpperCase()}`, ariaLabel: `Save the ${name} as ${kind.slice(1)}`, onclick: showRefusals(async () => savePicture(figure, kind, name)) }));
   if (figure.dataset.latents !== undefined)
-    bar.append(make("button", { type: "button", className: "save-latents", textContent: "Save latents", onclick: () => saveLatents(figure) }));
+    bar.append(createElement("button", { type: "button", className: "save-latents", textContent: "Save latents", onclick: () => saveLatents(figure) }));
 }
-function shown(figure, path, body, answer) {
-  figure.asked = { path, body };
-  figure.dataset.command = answer["command.png"];
+function setRequest(figure, path, body, reply) {
+  figure.request = { path, body };
+  figure.dataset.command = reply["command.png"];
 }
-async function copy(figure) {
+async function copyCommand(figure) {
   const text = figure.dataset.command;
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    const area = document.body.appendChild(make("textarea", { value: text, className: "hidden" }));
+    const area = document.body.appendChild(createElement("textarea", { value: text, className: "hidden" }));
     area.select();
     document.execCommand("copy");
     area.remove();
   }
-  say(`Copied: ${text.length > 180 ? `${text.slice(0, 180)}…` : text}`);
+  showStatus(`Copied: ${text.length > 180 ? `${text.slice(0, 180)}…` : text}`);
 }
-function download(blob, name) {
-  const link = make("a", { href: URL.createObjectURL(blob), download: name });
+function downloadBlob(blob, name) {
+  const link = createElement("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  say(`Saved ${name}.`);
+  showStatus(`Saved ${name}.`);
 }
-async function save(figure, kind, name) {
-  const { path, body } = figure.asked;
-  download(await (await ask(path, { ...body, file: kind })).blob(), `${name}${kind}`);
+async function savePicture(figure, kind, name) {
+  const { path, body } = figure.request;
+  downloadBlob(await (await sendRequest(path, { ...body, file: kind })).blob(), `${name}${kind}`);
 }
 function saveLatents(figure) {
-  const { body } = figure.asked;
-  download(new Blob([JSON.stringify({ latents: body.latents })], { type: "application/json" }), "latents.json");
+  const { body } = figure.request;
+  downloadBlob(new Blob([JSON.stringify({ latents: body.latents })], { type: "application/json" }), "latents.json");
 }
-const picture = (src, alt) => make("img", { src, alt });
+const createImage = (src, alt) => createElement("img", { src, alt });
 
-// ---- the large pictures, one a run
-const drawers = {};
-function figures() {
-  const both = [page.active, ...(page.beside === null ? [] : [page.beside])];
-  $("top").classList.toggle("double", both.length > 1);
-  $("pictures").replaceChildren(...both.map((k) => {
-    const run = page.runs[k], there = $(`picture-${k}`);
-    if (there?.querySelector("b").textContent === run.name) return there; // what it shows stays
-    const caption = make("figcaption", {}, make("b", { textContent: run.name }), make("span", {}));
-    const figure = make("figure", { id: `picture-${k}` }, make("img", { alt: `what ${run.name} decodes`, hidden: true }), caption, make("div", { className: "actions" }));
+// ---- the large pictures, one for each run
+const decoders = {};
+function updatePictures() {
+  const indices = [page.active, ...(page.beside === null ? [] : [page.beside])];
+  $("top").classList.toggle("double", indices.length > 1);
+  $("pictures").replaceChildren(...indices.map((k) => {
+    const run = page.runs[k], old = $(`picture-${k}`);
+    if (old?.querySelector("b").textContent === run.name) return old; // with its picture
+    const caption = createElement("figcaption", {}, createElement("b", { textContent: run.name }), createElement("span", {}));
+    const figure = createElement("figure", { id: `picture-${k}` }, createElement("img", { alt: `picture decoded by ${run.name}`, hidden: true }), caption, createElement("div", { className: "actions" }));
     const [, h, w] = run.shape;
     figure.querySelector("img").style.aspectRatio = `${w} / ${h}`;
     if (run.latent === null) caption.lastChild.textContent = ` has no encoder: it only draws images.`;
-    else { figure.dataset.latents = ""; actions(figure, [".png"], "picture"); }
+    else { figure.dataset.latents = ""; addActions(figure, [".png"], "picture"); }
     return figure;
   }));
 }
-function show(k = page.active) {
-  drawers[k] ??= latest(async () => {
+function showDecoded(k = page.active) {
+  decoders[k] ??= runLatest(async () => {
     const body = { run: k, latents: [page.z[k]] };
-    const answer = await told("api/decode", body), figure = $(`picture-${k}`);
+    const reply = await requestJson("api/decode", body), figure = $(`picture-${k}`);
     if (!figure) return;
     const image = figure.querySelector("img");
-    image.src = answer.images[0];
+    image.src = reply.images[0];
     image.hidden = false;
-    shown(figure, "api/decode", body, answer);
-    figure.querySelector("figcaption span").textContent = same(page.z[k], page.own[k]) ? ` decodes ${inputName()}` : k === page.active ? " decodes these latents" : "";
+    setRequest(figure, "api/decode", body, reply);
+    figure.querySelector("figcaption span").textContent = areEqual(page.z[k], page.means[k]) ? ` decodes ${describeInput()}` : k === page.active ? " decodes these latents" : "";
   });
-  if (page.z[k]) drawers[k]();
+  if (page.z[k]) decoders[k]();
 }
-const same = (a, b) => a && b && a.every((value, at) => value === b[at]);
-const inputName = () => !page.input ? "the latent zero" : page.input.file ? page.input.name : page.called;
+const areEqual = (a, b) => a && b && a.every((value, k) => value === b[k]);
+const describeInput = () => !page.input ? "the zero vector" : page.input.file ? page.input.name : page.imageName;
 
 // ---- sliders
-function sliders() {
-  const run = active(), live = run.dims.filter((dim) => !dim.dead), dead = run.dims.filter((dim) => dim.dead);
-  const rated = run.dims.some((dim) => dim.rate !== null), left = run.latent - run.dims.length;
-  $("about-latents").textContent = (rated ? "By rate, largest first." : "In their order: no rate is known without the images.")
-    + (run.ranged ? " Grey: where the training images lie." : " Grey: the prior, N(0, 1).") + (left ? ` The ${left} of least rate have no slider.` : "");
-  $("sliders").replaceChildren(...live.map(slider));
+function updateSliders() {
+  const run = activeRun(), live = run.dims.filter((dim) => !dim.dead), dead = run.dims.filter((dim) => dim.dead);
+  const hasRates = run.dims.some((dim) => dim.rate !== null), rest = run.latent - run.dims.length;
+  $("about-latents").textContent = (hasRates ? "Sorted by rate (KL), largest first." : "Not sorted: the rate (KL) is unknown without the images.")
+    + (run.ranged ? " Grey: distribution of the training images." : " Grey: the prior, N(0, 1).") + (rest ? ` The ${rest} of lowest rate have no slider.` : "");
+  $("sliders").replaceChildren(...live.map(createSlider));
   $("dead").hidden = !dead.length;
   $("dead").open = !live.length;
-  $("dead").querySelector("summary").textContent = `${dead.length} ${dead.length > 1 ? "dimensions" : "dimension"} that carry nothing`;
-  $("dead").querySelector("div").replaceChildren(...dead.map(slider));
+  $("dead").querySelector("summary").textContent = `${dead.length} inactive ${dead.length > 1 ? "dimensions" : "dimension"} (rate below 0.01 nats)`;
+  $("dead").querySelector("div").replaceChildren(...dead.map(createSlider));
 }
-function slider(dim) {
-  const wide = dim.bars.length, value = make("output");
+function createSlider(dim) {
+  const bins = dim.bars.length, value = createElement("output");
   const outline = dim.bars.map((bar, k) => `L${k} ${1 - bar}L${k + 1} ${1 - bar}`).join("");
-  const track = make("div", { className: "track" });
-  track.innerHTML = `<svg viewBox="0 0 ${wide} 1" preserveAspectRatio="none" aria-hidden="true"><path d="M0 1${outline}L${wide} 1Z"/><line y1="0" y2="1" x1="-9" x2="-9" hidden/></svg>`;
-  const input = make("input", { type: "range", min: dim.low, max: dim.high, step: 0.01, ariaLabel: `latent ${dim.name}${dim.rate === null ? "" : `, ${dim.rate} nats`}` });
+  const track = createElement("div", { className: "track" });
+  track.innerHTML = `<svg viewBox="0 0 ${bins} 1" preserveAspectRatio="none" aria-hidden="true"><path d="M0 1${outline}L${bins} 1Z"/><line y1="0" y2="1" x1="-9" x2="-9" hidden/></svg>`;
+  const input = createElement("input", { type: "range", min: dim.low, max: dim.high, step: 0.01, ariaLabel: `latent ${dim.name}${dim.rate === null ? "" : `, ${dim.rate} nats`}` });
   input.dataset.dim = dim.dim;
-  input.oninput = () => { page.z[page.active][dim.dim] = +input.value; value.textContent = signed(+input.value); show(); draw(); };
+  input.oninput = () => { page.z[page.active][dim.dim] = +input.value; value.textContent = formatSigned(+input.value); showDecoded(); scheduleDrawing(); };
   track.append(input);
-  const head = make("div", { className: "told" }, make("b", { textContent: `z ${dim.name}` }), make("span", { textContent: dim.rate === null ? "" : `${dim.rate.toFixed(2)} nats` }), value);
-  const whole = make("div", { className: "slider" }, head, track);
-  whole.put = () => {
-    const at = page.z[page.active]?.[dim.dim] ?? 0, own = page.own[page.active]?.[dim.dim], line = track.querySelector("line");
-    input.value = at;
-    value.textContent = signed(at);
-    const x = own === undefined ? -9 : Math.min(1, Math.max(0, (own - dim.low) / (dim.high - dim.low))) * wide;
+  const head = createElement("div", { className: "head" }, createElement("b", { textContent: `z ${dim.name}` }), createElement("span", { textContent: dim.rate === null ? "" : `${dim.rate.toFixed(2)} nats` }), value);
+  const element = createElement("div", { className: "slider" }, head, track);
+  element.update = () => {
+    const z = page.z[page.active]?.[dim.dim] ?? 0, mean = page.means[page.active]?.[dim.dim], line = track.querySelector("line");
+    input.value = z;
+    value.textContent = formatSigned(z);
+    const x = mean === undefined ? -9 : Math.min(1, Math.max(0, (mean - dim.low) / (dim.high - dim.low))) * bins;
     line.setAttribute("x1", x); line.setAttribute("x2", x);
-    line.toggleAttribute("hidden", own === undefined);
+    line.toggleAttribute("hidden", mean === undefined);
   };
-  whole.put();
-  return whole;
+  element.update();
+  return element;
 }
-const signed = (x) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(2)}`;
-const put = () => { for (const each of document.querySelectorAll(".slider")) each.put(); };
-function move(z) { page.z[page.active] = [...z]; put(); show(); draw(); }
+const formatSigned = (x) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(2)}`;
+const moveSliders = () => { for (const slider of document.querySelectorAll(".slider")) slider.update(); };
+function setLatents(z) { page.z[page.active] = [...z]; moveSliders(); showDecoded(); scheduleDrawing(); }
 
-// ---- beta, of a run that has learned a range of it
-const beta = () => Math.min(active().betas.high, Math.max(active().betas.low, +(10 ** +$("beta").value).toPrecision(3)));
-function dial() {
-  const { betas } = active();
+// ---- beta of a run that was trained for a range of betas
+const readBeta = () => Math.min(activeRun().betas.high, Math.max(activeRun().betas.low, +(10 ** +$("beta").value).toPrecision(3)));
+function updateBeta() {
+  const { betas } = activeRun();
   $("beta-label").hidden = !betas;
   if (!betas) return;
   Object.assign($("beta"), { min: Math.log10(betas.low), max: Math.log10(betas.high), value: Math.log10(betas.now) });
   $("beta-now").textContent = `${betas.now}`;
 }
-const turn = latest(async (read) => { // the images are read anew when the slider is let go
-  const run = active(), value = beta();
+const changeBeta = runLatest(async (read) => { // read: the slider was let go, so the images are encoded again
+  const run = activeRun(), value = readBeta();
   run.betas.now = value;
-  if (run.state === "ready") { run.state = "reading"; layout(); }
-  await told("api/beta", { run: page.active, beta: value, read });
-  await sample();
-  if (page.input?.file || page.input?.index !== undefined) await choose(page.input); else show();
-  if (read) refresh();
+  if (run.state === "ready") { run.state = "reading"; updateLayout(); }
+  await requestJson("api/beta", { run: page.active, beta: value, read });
+  await drawSamples();
+  if (page.input?.file || page.input?.index !== undefined) await chooseImage(page.input); else showDecoded();
+  if (read) refreshRuns();
 });
 
 // ---- the input image
-const choose = latest(async (input) => {
-  const run = active(), image = input;
-  const found = await told("api/encode", { run: page.active, image });
+const chooseImage = runLatest(async (input) => {
+  const run = activeRun(), image = input;
+  const result = await requestJson("api/encode", { run: page.active, image });
   page.input = input;
-  page.called = found.name;
-  page.own = { [page.active]: found.latents };
-  page.z[page.active] = [...found.latents];
-  $("original").src = found.image;
-  $("original").alt = inputName();
+  page.imageName = result.name;
+  page.means = { [page.active]: result.latents };
+  page.z[page.active] = [...result.latents];
+  $("original").src = result.image;
+  $("original").alt = describeInput();
   $("original").hidden = false;
   $("original-empty").hidden = true;
   if (input.index !== undefined) $("index").value = input.index;
-  $("about-image").textContent = [input.file ? input.name : found.name, ...labels(input), `${found.nats} nats`].join(", ");
+  $("about-image").textContent = [input.file ? input.name : result.name, ...listLabels(input), `${result.nats} nats`].join(", ");
   $("input").hidden = false;
-  put(); show(); draw();
+  moveSliders(); showDecoded(); scheduleDrawing();
   for (const id of ["as-a", "as-b", "to-image"]) $(id).disabled = false;
-  await Promise.all([again(image), besides(image), around(image)]);
-  say(`${run.name}: ${inputName()}.`);
+  await Promise.all([showReconstruction(image), encodeInOtherRun(image), showNeighbors(image)]);
+  showStatus(`${run.name}: ${describeInput()}.`);
 });
-const brief = (name, last = name.split("/").at(-1)) => last.length > 10 ? `…${last.slice(-9)}` : last;
-const labels = (input) => {
+const shortenName = (name, last = name.split("/").at(-1)) => last.length > 10 ? `…${last.slice(-9)}` : last;
+const listLabels = (input) => {
   const map = page.map;
-  const at = map?.column && input.index !== undefined ? map.rows.indexOf(input.index) : -1;
-  return at < 0 ? [] : [`${map.column} ${labelled(at)}`];
+  const k = map?.column && input.index !== undefined ? map.rows.indexOf(input.index) : -1;
+  return k < 0 ? [] : [`${map.column} ${formatLabel(k)}`];
 };
-async function again(image) {
-  const body = { run: page.active, image }, answer = await told("api/reconstruct", body);
-  $("pair").querySelector(".strip").replaceChildren(picture(answer.images[0], "the image"), picture(answer.images[1], "its reconstruction"));
-  shown($("pair"), "api/reconstruct", body, answer);
+async function showReconstruction(image) {
+  const body = { run: page.active, image }, reply = await requestJson("api/reconstruct", body);
+  $("pair").querySelector(".strip").replaceChildren(createImage(reply.images[0], "the image"), createImage(reply.images[1], "its reconstruction"));
+  setRequest($("pair"), "api/reconstruct", body, reply);
 }
-async function around(image) {
-  if (active().state !== "ready") return;
-  const body = { run: page.active, image, n: 8 }, answer = await told("api/nearest", body);
-  $("near").querySelector(".strip").replaceChildren(...answer.near.map((near, k) => make("button", { type: "button", title: `${near.name}, distance ${near.distance.toFixed(2)}`, ariaLabel: `take image ${near.name}, distance ${near.distance.toFixed(2)}`, onclick: () => choose({ index: near.index }) }, picture(answer.images[k + 1], ""), make("span", { textContent: brief(near.name) }))));
-  shown($("near"), "api/nearest", body, answer);
+async function showNeighbors(image) {
+  if (activeRun().state !== "ready") return;
+  const body = { run: page.active, image, n: 8 }, reply = await requestJson("api/nearest", body);
+  $("near").querySelector(".strip").replaceChildren(...reply.near.map((near, k) => createElement("button", { type: "button", title: `${near.name}, distance ${near.distance.toFixed(2)}`, ariaLabel: `choose image ${near.name}, distance ${near.distance.toFixed(2)}`, onclick: () => chooseImage({ index: near.index }) }, createImage(reply.images[k + 1], ""), createElement("span", { textContent: shortenName(near.name) }))));
+  setRequest($("near"), "api/nearest", body, reply);
 }
-async function besides(image) {
+async function encodeInOtherRun(image) {
   const k = page.beside;
   if (k === null || page.runs[k].latent === null) return;
-  const seen = image.file ? image : { ...image, of: page.active };
-  page.own[k] = (await told("api/encode", { run: k, image: seen })).latents;
-  page.z[k] = [...page.own[k]];
-  show(k);
+  const source = image.file ? image : { ...image, of: page.active };
+  page.means[k] = (await requestJson("api/encode", { run: k, image: source })).latents;
+  page.z[k] = [...page.means[k]];
+  showDecoded(k);
 }
-async function opened(file) {
+async function openFile(file) {
   if (!file) return;
-  if (file.size > 8 * 2 ** 20) { say(`${file.name} has more than 8 MiB; give a smaller image.`); return; }
+  if (file.size > 8 * 2 ** 20) { showStatus(`${file.name} has more than 8 MiB; choose a smaller image.`); return; }
   const bytes = new Uint8Array(await file.arrayBuffer());
   let text = "";
   for (let k = 0; k < bytes.length; k += 0x8000) text += String.fromCharCode(...bytes.subarray(k, k + 0x8000));
-  choose({ file: btoa(text), name: file.name });
+  chooseImage({ file: btoa(text), name: file.name });
 }
 
 // ---- the map
-const chart = attempt(async () => {
-  if (active().state !== "ready") return;
+const loadMap = showRefusals(async () => {
+  if (activeRun().state !== "ready") return;
   const kind = $("plane").value, dims = [+$("dim-x").value, +$("dim-y").value], column = $("column").value || null;
   $("which").hidden = kind !== "dims";
-  if (kind === "umap") say("UMAP takes its time…");
-  let found;
+  if (kind === "umap") showStatus("Computing UMAP; this may take a minute…");
+  let result;
   try {
-    found = await told("api/map", { run: page.active, kind, ...(kind === "dims" ? { dims } : {}), column });
-  } catch (problem) { // said beside the choice, which goes back to what is drawn
-    if (!(problem instanceof Refused)) throw problem;
-    $("refused").textContent = problem.message;
+    result = await requestJson("api/map", { run: page.active, kind, ...(kind === "dims" ? { dims } : {}), column });
+  } catch (problem) { // shown beside the choice, which goes back to the present map
+    if (!(problem instanceof RequestRefused)) throw problem;
+    $("map-problem").textContent = problem.message;
     $("plane").value = page.map?.kind ?? "pca";
     $("which").hidden = $("plane").value !== "dims";
-    say("");
+    showStatus("");
     return;
   }
-  $("refused").textContent = "";
-  page.map = { ...found, kind, dims, column, classes: active().columns[column] };
-  page.place = null;
-  $("axes").textContent = `Across: ${found.names[0]}. Up: ${found.names[1]}. ${found.rows.length.toLocaleString()} of ${active().count.toLocaleString()} images.`;
-  legend(); draw();
-  if (kind === "umap") say("");
+  $("map-problem").textContent = "";
+  page.map = { ...result, kind, dims, column, classes: activeRun().columns[column] };
+  page.point = null;
+  $("axes").textContent = `Horizontal: ${result.names[0]}. Vertical: ${result.names[1]}. ${result.rows.length.toLocaleString()} of ${activeRun().count.toLocaleString()} images.`;
+  updateLegend(); scheduleDrawing();
+  if (kind === "umap") showStatus("");
 });
-const labelled = (at) => { const { values, classes } = page.map; return classes ? classes[values[at]] : `${+values[at].toPrecision(4)}`; };
-function ink(at) {
+const formatLabel = (k) => { const { values, classes } = page.map; return classes ? classes[values[k]] : `${+values[k].toPrecision(4)}`; };
+function getColour(k) {
   const { values, classes, column, span } = page.map;
   if (!column) return "";
-  const own = INKS[values[at] % INKS.length];
-  if (classes) return dark.matches ? `color-mix(in srgb, ${own} 62%, white)` : own;
-  return `hsl(${215 - 190 * (span[1] > span[0] ? (values[at] - span[0]) / (span[1] - span[0]) : 0)} 70% 50%)`;
+  const colour = CLASS_COLOURS[values[k] % CLASS_COLOURS.length];
+  if (classes) return darkScheme.matches ? `color-mix(in srgb, ${colour} 62%, white)` : colour;
+  return `hsl(${215 - 190 * (span[1] > span[0] ? (values[k] - span[0]) / (span[1] - span[0]) : 0)} 70% 50%)`;
 }
-const glyph = (at) => page.map.classes?.[page.map.values[at]]?.length <= 2 ? page.map.classes[page.map.values[at]] : "";
-function legend() {
+const getGlyph = (k) => page.map.classes?.[page.map.values[k]]?.length <= 2 ? page.map.classes[page.map.values[k]] : "";
+function updateLegend() {
   const { values, classes, column } = page.map;
   page.map.span = values.length ? values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]) : [0, 0];
-  const row = (at) => make("li", {}, Object.assign(make("i", { textContent: glyph(at) || "●" }), { style: `color: ${ink(at)}` }), glyph(at) && column ? "" : `${column} ${labelled(at)}`);
+  const row = (k) => createElement("li", {}, Object.assign(createElement("i", { textContent: getGlyph(k) || "●" }), { style: `color: ${getColour(k)}` }), getGlyph(k) && column ? "" : `${column} ${formatLabel(k)}`);
   const first = column ? classes ? [...new Set(values)].sort((a, b) => a - b).slice(0, 24).map((v) => values.indexOf(v)) : page.map.span.map((v) => values.indexOf(v)) : [];
-  $("legend").replaceChildren(...(column && glyph(first[0]) ? [make("li", { textContent: `Each image is marked with its ${column}:` })] : []), ...first.map(row));
+  $("legend").replaceChildren(...(column && getGlyph(first[0]) ? [createElement("li", { textContent: `Mark of an image: its ${column}` })] : []), ...first.map(row));
 }
-function frame() {
+function measureMap() {
   const box = $("canvas").getBoundingClientRect(), pad = 22, { places } = page.map;
   page.map.box ??= places.reduce(([a, b, c, d], [x, y]) => [Math.min(a, x), Math.max(b, x), Math.min(c, y), Math.max(d, y)], [Infinity, -Infinity, Infinity, -Infinity]);
   const [a, b, c, d] = page.map.box, sx = (box.width - 2 * pad) / (b - a || 1), sy = (box.height - 2 * pad) / (d - c || 1);
   return { width: box.width, height: box.height, to: ([x, y]) => [pad + (x - a) * sx, box.height - pad - (y - c) * sy], from: (x, y) => [a + (x - pad) / sx, c + (box.height - pad - y) / sy] };
 }
-dark.onchange = () => { if (page.map) { legend(); draw(); } };
-let drawing = 0;
-function draw() { drawing ||= requestAnimationFrame(() => { drawing = 0; if (page.map && $("canvas").offsetWidth) paint(); }); }
-function paint() {
-  const canvas = $("canvas"), pen = canvas.getContext("2d"), scale = devicePixelRatio, see = frame(), look = getComputedStyle(document.documentElement);
-  canvas.width = see.width * scale; canvas.height = see.height * scale;
+darkScheme.onchange = () => { if (page.map) { updateLegend(); scheduleDrawing(); } };
+let drawingRequest = 0;
+function scheduleDrawing() { drawingRequest ||= requestAnimationFrame(() => { drawingRequest = 0; if (page.map && $("canvas").offsetWidth) drawMap(); }); }
+function drawMap() {
+  const canvas = $("canvas"), pen = canvas.getContext("2d"), scale = devicePixelRatio, view = measureMap(), style = getComputedStyle(document.documentElement);
+  canvas.width = view.width * scale; canvas.height = view.height * scale;
   pen.setTransform(scale, 0, 0, scale, 0, 0);
   pen.font = "600 10px system-ui, sans-serif"; pen.textAlign = "center"; pen.textBaseline = "middle";
-  page.map.places.forEach((place, at) => {
-    const [x, y] = see.to(place), text = glyph(at);
-    pen.fillStyle = ink(at) || look.getPropertyValue("--accent");
+  page.map.places.forEach((point, k) => {
+    const [x, y] = view.to(point), text = getGlyph(k);
+    pen.fillStyle = getColour(k) || style.getPropertyValue("--accent");
     pen.globalAlpha = text ? 0.8 : 0.55;
     if (text) pen.fillText(text, x, y);
     else { pen.beginPath(); pen.arc(x, y, 2.4, 0, 7); pen.fill(); }
   });
   pen.globalAlpha = 1;
-  const mark = (place, size, colour) => { const [x, y] = see.to(place); pen.strokeStyle = look.getPropertyValue(colour); pen.lineWidth = 2; pen.beginPath(); pen.arc(x, y, size, 0, 7); pen.stroke(); };
-  const chosen = page.input?.index === undefined ? -1 : page.map.rows.indexOf(page.input.index);
-  if (chosen >= 0) mark(page.map.places[chosen], 8, "--ink");
-  const now = projected(page.z[page.active]);
-  if (now) { const [x, y] = see.to(now); pen.strokeStyle = look.getPropertyValue("--ink"); pen.lineWidth = 2; pen.beginPath(); pen.moveTo(x - 7, y); pen.lineTo(x + 7, y); pen.moveTo(x, y - 7); pen.lineTo(x, y + 7); pen.stroke(); }
-  if (page.place) mark(page.place, 5, "--accent");
+  const circle = (point, size, colour) => { const [x, y] = view.to(point); pen.strokeStyle = style.getPropertyValue(colour); pen.lineWidth = 2; pen.beginPath(); pen.arc(x, y, size, 0, 7); pen.stroke(); };
+  const index = page.input?.index === undefined ? -1 : page.map.rows.indexOf(page.input.index);
+  if (index >= 0) circle(page.map.places[index], 8, "--ink");
+  const cross = projectLatents(page.z[page.active]);
+  if (cross) { const [x, y] = view.to(cross); pen.strokeStyle = style.getPropertyValue("--ink"); pen.lineWidth = 2; pen.beginPath(); pen.moveTo(x - 7, y); pen.lineTo(x + 7, y); pen.moveTo(x, y - 7); pen.lineTo(x, y + 7); pen.stroke(); }
+  if (page.point) circle(page.point, 5, "--accent");
 }
-function projected(z) {
+function projectLatents(z) {
   const { axes, origin } = page.map;
   return z && axes && axes.map((axis) => axis.reduce((sum, a, k) => sum + a * (z[k] - (origin?.[k] ?? 0)), 0));
 }
-function lifted([x, y]) { // the latents at a place of the plane
+function liftPoint([x, y]) { // the latents of a point on the map
   const { axes, origin, dims } = page.map;
   if (origin) return origin.map((o, k) => +(o + x * axes[0][k] + y * axes[1][k]).toFixed(4));
-  const z = [...(page.z[page.active] ?? Array(active().latent).fill(0))];
+  const z = [...(page.z[page.active] ?? Array(activeRun().latent).fill(0))];
   z[dims[0]] = +x.toFixed(4); z[dims[1]] = +y.toFixed(4);
   return z;
 }
-const lens = latest(async (place) => {
-  const at = closest(place), figure = $("lens"), on = page.map.axes;
-  const path = on ? "api/decode" : "api/reconstruct";
-  const body = { run: page.active, ...(on ? { latents: [lifted(place)] } : { image: { index: page.map.rows[at] } }) };
-  const answer = await told(path, body), image = figure.querySelector("img");
-  image.src = answer.images.at(-1);
-  image.alt = "what lies there";
+const decodePoint = runLatest(async (point) => {
+  const nearest = findClosest(point), figure = $("lens"), isLinear = page.map.axes !== null;
+  const path = isLinear ? "api/decode" : "api/reconstruct";
+  const body = { run: page.active, ...(isLinear ? { latents: [liftPoint(point)] } : { image: { index: page.map.rows[nearest] } }) };
+  const reply = await requestJson(path, body), image = figure.querySelector("img");
+  image.src = reply.images.at(-1);
+  image.alt = "decoded point of the map";
   image.hidden = false;
-  figure.querySelector("figcaption").textContent = on ? "What lies there" : "The nearest image, decoded";
-  if (on) figure.dataset.latents = ""; else delete figure.dataset.latents;
+  figure.querySelector("figcaption").textContent = isLinear ? "Decoded point of the map" : "Reconstruction of the nearest image";
+  if (isLinear) figure.dataset.latents = ""; else delete figure.dataset.latents;
   figure.querySelector(".actions").replaceChildren();
-  actions(figure, [".png"], "place");
-  if (on) figure.querySelector(".actions").append(make("button", { type: "button", className: "take", textContent: "To the sliders", onclick: () => move(body.latents[0]) }));
-  shown(figure, path, body, answer);
+  addActions(figure, [".png"], "point");
+  if (isLinear) figure.querySelector(".actions").append(createElement("button", { type: "button", className: "take", textContent: "Copy to the sliders", onclick: () => setLatents(body.latents[0]) }));
+  setRequest(figure, path, body, reply);
 });
-function closest(place) {
-  const see = frame(), [x, y] = see.to(place);
+function findClosest(point) {
+  const view = measureMap(), [x, y] = view.to(point);
   let best = 0, least = Infinity;
-  page.map.places.forEach((each, at) => { const [a, b] = see.to(each), far = (a - x) ** 2 + (b - y) ** 2; if (far < least) { least = far; best = at; } });
+  page.map.places.forEach((other, k) => { const [a, b] = view.to(other), distance = (a - x) ** 2 + (b - y) ** 2; if (distance < least) { least = distance; best = k; } });
   return best;
 }
-function point(place) {
-  const see = frame(), at = closest(place), tip = $("tip"), [x, y] = see.to(page.map.places[at]);
-  page.place = place;
-  tip.textContent = `image ${page.map.called[at]}${page.map.column ? `, ${page.map.column} ${labelled(at)}` : ""}`;
+function selectPoint(point) {
+  const view = measureMap(), nearest = findClosest(point), tip = $("tip"), [x, y] = view.to(page.map.places[nearest]);
+  page.point = point;
+  tip.textContent = `image ${page.map.called[nearest]}${page.map.column ? `, ${page.map.column} ${formatLabel(nearest)}` : ""}`;
   tip.hidden = false;
-  tip.style.left = `${Math.min(see.width - tip.offsetWidth - 4, Math.max(4, x + 10))}px`;
+  tip.style.left = `${Math.min(view.width - tip.offsetWidth - 4, Math.max(4, x + 10))}px`;
   tip.style.top = `${Math.max(4, y - 30)}px`;
-  lens(place); draw();
+  decodePoint(point); scheduleDrawing();
 }
-function pointed(event) {
+function locatePointer(event) {
   const box = $("canvas").getBoundingClientRect();
-  return frame().from(event.clientX - box.left, event.clientY - box.top);
+  return measureMap().from(event.clientX - box.left, event.clientY - box.top);
 }
 
-// ---- the walk and the samples
-function end(which) {
+// ---- interpolation and samples
+function setEnd(which) {
   page.ends[which] = page.input;
   const id = "ab"[which];
   $(`end-${id}`).src = $("original").src;
-  $(`end-${id}`).alt = inputName();
+  $(`end-${id}`).alt = describeInput();
   $(`end-${id}`).hidden = false;
-  $(`name-${id}`).textContent = inputName();
-  walk();
+  $(`name-${id}`).textContent = describeInput();
+  interpolate();
 }
-const walk = latest(async () => {
+const interpolate = runLatest(async () => {
   if (!page.ends.every(Boolean)) return;
   const body = { run: page.active, images: page.ends, steps: +$("steps").value, spherical: $("line").value === "spherical" };
-  const answer = await told("api/walk", body), figure = $("path");
-  figure.hidden = false; $("walk-empty").hidden = true;
-  figure.querySelector(".strip").replaceChildren(...answer.images.map((image, k) => picture(image, `step ${k}`)));
-  $("scrub").max = answer.images.length - 1;
-  $("scrub").oninput = () => { $("frame").src = answer.images[$("scrub").value]; $("frame").alt = `step ${$("scrub").value}`; };
-  $("scrub").value = Math.min($("scrub").value, answer.images.length - 1);
+  const reply = await requestJson("api/walk", body), figure = $("path");
+  figure.hidden = false; $("no-path").hidden = true;
+  figure.querySelector(".strip").replaceChildren(...reply.images.map((image, k) => createImage(image, `step ${k}`)));
+  $("scrub").max = reply.images.length - 1;
+  $("scrub").oninput = () => { $("frame").src = reply.images[$("scrub").value]; $("frame").alt = `step ${$("scrub").value}`; };
+  $("scrub").value = Math.min($("scrub").value, reply.images.length - 1);
   $("scrub").oninput();
-  shown(figure, "api/walk", body, answer);
+  setRequest(figure, "api/walk", body, reply);
 });
-const sample = latest(async () => {
-  const run = active(), standard = run.prior.learned && $("prior").value === "standard", body = { run: page.active, n: +$("n").value, seed: +$("seed").value, standard };
+const drawSamples = runLatest(async () => {
+  const run = activeRun(), standard = run.prior.learned && $("prior").value === "standard", body = { run: page.active, n: +$("n").value, seed: +$("seed").value, standard };
   if (run.prior.learned && !standard) {
     body.options = Object.fromEntries(run.prior.options.map(({ name, choices }) => [name, choices ? $(`option-${name}`).value : +$(`option-${name}`).value]));
-    const picked = [...$("cond").querySelectorAll("[aria-pressed=true]")].map((each) => each.value);
-    if (picked.length) body.cond = picked.join(",");
+    const classes = [...$("cond").querySelectorAll("[aria-pressed=true]")].map((button) => button.value);
+    if (classes.length) body.cond = classes.join(",");
     if (run.prior.condition === "image") body.cond = $("cond").querySelector("input").value;
   }
   $("samples").setAttribute("aria-busy", "true");
-  const answer = await told("api/sample", body).finally(() => $("samples").removeAttribute("aria-busy"));
-  $("samples").querySelector(".grid").replaceChildren(...answer.images.map((image, k) => picture(image, `sample ${k} of seed ${body.seed}`)));
-  shown($("samples"), "api/sample", body, answer);
-  say(`${run.name}: ${body.n} samples of seed ${body.seed}.`);
+  const reply = await requestJson("api/sample", body).finally(() => $("samples").removeAttribute("aria-busy"));
+  $("samples").querySelector(".grid").replaceChildren(...reply.images.map((image, k) => createImage(image, `sample ${k} of seed ${body.seed}`)));
+  setRequest($("samples"), "api/sample", body, reply);
+  showStatus(`${run.name}: ${body.n} samples of seed ${body.seed}.`);
 });
-function prior() {
-  const { prior: told, name } = active(), learned = told.learned;
-  $("about-prior").textContent = learned ? `Drawn from the prior that ${name} has learned, or from N(0, I), which its autoencoder was taught.`
-    : active().latent === null ? "Drawn from N(0, I)." : "Drawn from N(0, I); no prior was learned in this run (latentia train latent_prior --autoencoder RUN does).";
+function updatePrior() {
+  const { prior: spec, name } = activeRun(), { learned } = spec;
+  $("about-prior").textContent = learned ? `Drawn from the prior that ${name} has learned, or from N(0, I), the prior of its autoencoder.`
+    : activeRun().latent === null ? "Drawn from N(0, I)." : "Drawn from N(0, I). This run has no learned prior; latentia train latent_prior --autoencoder RUN trains one.";
   $("prior-label").hidden = !learned;
-  $("options").replaceChildren(...(told.options ?? []).map(option));
+  $("options").replaceChildren(...(spec.options ?? []).map(createOption));
   const box = $("cond"), row = box.querySelector(".row");
-  box.hidden = !told.condition;
-  if (told.condition === "class") {
-    box.querySelector("legend").textContent = `${told.column}: none chosen, as often as in the data`;
-    row.replaceChildren(...told.classes.slice(0, 64).map((text) => {
-      const chip = make("button", { type: "button", textContent: text, value: text });
+  box.hidden = !spec.condition;
+  if (spec.condition === "class") {
+    box.querySelector("legend").textContent = `${spec.column}: without a choice, as often as in the data`;
+    row.replaceChildren(...spec.classes.slice(0, 64).map((text) => {
+      const chip = createElement("button", { type: "button", textContent: text, value: text });
       chip.setAttribute("aria-pressed", "false");
-      chip.onclick = () => { chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") !== "true"); sample(); };
+      chip.onclick = () => { chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") !== "true"); drawSamples(); };
       return chip;
     }));
-  } else if (told.condition === "image") {
-    box.querySelector("legend").textContent = `${told.column} of a test image, by its number`;
-    row.replaceChildren(make("input", { type: "number", min: 0, value: 0, ariaLabel: `number of the test image whose ${told.column} is the condition`, onchange: () => sample() }));
+  } else if (spec.condition === "image") {
+    box.querySelector("legend").textContent = `${spec.column} of a test image, by its number`;
+    row.replaceChildren(createElement("input", { type: "number", min: 0, value: 0, ariaLabel: `number of the test image whose ${spec.column} is the condition`, onchange: () => drawSamples() }));
   }
 }
-function option({ name, about, value, choices, low, whole }) {
-  const field = choices ? make("select", {}, ...choices.map((each) => make("option", { textContent: each }))) : make("input", { type: "number", min: low ?? "", step: whole ? 1 : 0.1 });
-  field.id = `option-${name}`; field.value = value; field.onchange = () => sample();
-  return make("label", { title: about }, `${name[0].toUpperCase()}${name.slice(1)} `, field);
+function createOption({ name, about, value, choices, low, whole }) {
+  const field = choices ? createElement("select", {}, ...choices.map((choice) => createElement("option", { textContent: choice }))) : createElement("input", { type: "number", min: low ?? "", step: whole ? 1 : 0.1 });
+  field.id = `option-${name}`; field.value = value; field.onchange = () => drawSamples();
+  return createElement("label", { title: about }, `${name[0].toUpperCase()}${name.slice(1)} `, field);
 }
 
 // ---- the whole page
-function fill(select, rows, value) {
-  select.replaceChildren(...rows.map(([key, text]) => make("option", { value: key, textContent: text })));
+function fillSelect(select, rows, value) {
+  select.replaceChildren(...rows.map(([key, text]) => createElement("option", { value: key, textContent: text })));
   if (value !== undefined) select.value = value;
 }
-function layout() {
-  const run = active(), able = run.latent !== null, data = run.state === "ready";
+function updateLayout() {
+  const run = activeRun(), hasLatents = run.latent !== null, hasData = run.state === "ready";
   document.title = `${run.name} · latentia explorer`;
-  document.querySelector("main").classList.toggle("only-samples", !able);
-  for (const each of document.querySelectorAll(".needs-latents, .needs-data")) each.hidden = (each.classList.contains("needs-latents") && !able) || (each.classList.contains("needs-data") && !data);
-  const said = [];
-  if (!able) said.push(`${run.name} (${run.recipe}) only draws images: it has no encoder, so there are no latents to move, no map and no walk.`);
-  if (run.state === "missing") said.push(`${run.missing} Sliders and samples work without them.`);
-  if (run.state === "reading") said.push("The images are being read; map and neighbours appear when they are.");
-  $("notes").replaceChildren(...said.map((text) => make("p", { textContent: text })));
-  $("of").textContent = data ? `of ${run.count.toLocaleString()} in ${run.split}` : "";
+  document.querySelector("main").classList.toggle("only-samples", !hasLatents);
+  for (const element of document.querySelectorAll(".needs-latents, .needs-data")) element.hidden = (element.classList.contains("needs-latents") && !hasLatents) || (element.classList.contains("needs-data") && !hasData);
+  const notes = [];
+  if (!hasLatents) notes.push(`${run.name} (${run.recipe}) only draws images: it has no encoder, so it has no sliders, no map and no interpolation.`);
+  if (run.state === "missing") notes.push(`${run.missing} Sliders and samples work without them.`);
+  if (run.state === "reading") notes.push("The images are being read; map and neighbours appear afterwards.");
+  $("notes").replaceChildren(...notes.map((text) => createElement("p", { textContent: text })));
+  $("of").textContent = hasData ? `of ${run.count.toLocaleString()} in ${run.split}` : "";
   $("index").max = Math.max(0, run.count - 1);
 }
-const enter = attempt(async () => { // a run becomes the active one
-  const run = active();
-  layout(); figures();
+const enterRun = showRefusals(async () => { // shows another run
+  const run = activeRun();
+  updateLayout(); updatePictures();
   page.map = null;
   page.ends = [null, null];
-  $("path").hidden = true; $("walk-empty").hidden = false;
+  $("path").hidden = true; $("no-path").hidden = false;
   for (const id of ["end-a", "end-b"]) $(id).hidden = true;
-  prior(); sample();
+  updatePrior(); drawSamples();
   if (run.latent === null) return;
   page.z[page.active] ??= Array(run.latent).fill(0);
-  fill($("dim-x"), run.dims.map((dim) => [dim.dim, `z ${dim.name}`]));
-  fill($("dim-y"), run.dims.map((dim) => [dim.dim, `z ${dim.name}`]), (run.dims[1] ?? run.dims[0]).dim);
+  fillSelect($("dim-x"), run.dims.map((dim) => [dim.dim, `z ${dim.name}`]));
+  fillSelect($("dim-y"), run.dims.map((dim) => [dim.dim, `z ${dim.name}`]), (run.dims[1] ?? run.dims[0]).dim);
   const columns = Object.keys(run.columns);
-  fill($("column"), [["", "none"], ...columns.map((name) => [name, name])], columns[0] ?? "");
+  fillSelect($("column"), [["", "none"], ...columns.map((name) => [name, name])], columns[0] ?? "");
   $("column-label").hidden = !columns.length;
-  $("refused").textContent = "";
-  sliders(); dial(); show();
-  await chart();
-  if (page.input?.file || (page.input && run.state === "ready")) choose(page.input);
-  else if (run.state === "ready") choose({ index: 0 });
-  if (page.beside !== null && !page.input) show(page.beside);
+  $("map-problem").textContent = "";
+  updateSliders(); updateBeta(); showDecoded();
+  await loadMap();
+  if (page.input?.file || (page.input && run.state === "ready")) chooseImage(page.input);
+  else if (run.state === "ready") chooseImage({ index: 0 });
+  if (page.beside !== null && !page.input) showDecoded(page.beside);
 });
-const refresh = attempt(async () => { // asks what there is, until all images are read
-  const found = await told("api/runs"), before = page.runs, identity = (run) => `${run?.name} ${run?.state}`;
-  const was = before[page.active];
-  page.runs = found.runs;
+const refreshRuns = showRefusals(async () => { // requests the runs again until all images are read
+  const reply = await requestJson("api/runs"), before = page.runs, identity = (run) => `${run?.name} ${run?.state}`;
+  const previous = before[page.active];
+  page.runs = reply.runs;
   if (page.active >= page.runs.length) page.active = 0;
   if (page.beside >= page.runs.length) page.beside = null;
-  before.forEach((run, k) => { // other runs than before, after a new start: what was chosen of theirs is gone
+  before.forEach((run, k) => { // a server with other runs: choices of the old ones are void
     if (run.name === page.runs[k]?.name && run.latent === page.runs[k].latent) return;
-    delete page.z[k]; delete page.own[k];
-    if (run === was) page.input = null;
+    delete page.z[k]; delete page.means[k];
+    if (run === previous) page.input = null;
   });
   if (page.runs.map(identity).join() !== before.map(identity).join()) {
-    const listed = page.runs.map((run, k) => [k, page.runs.filter((each) => each.name === run.name).length > 1 ? `${run.name} (${k + 1})` : run.name]);
-    fill($("run"), listed, page.active);
-    fill($("beside"), [["", "none"], ...listed], page.beside ?? "");
+    const entries = page.runs.map((run, k) => [k, page.runs.filter((other) => other.name === run.name).length > 1 ? `${run.name} (${k + 1})` : run.name]);
+    fillSelect($("run"), entries, page.active);
+    fillSelect($("beside"), [["", "none"], ...entries], page.beside ?? "");
     $("beside-label").hidden = page.runs.length < 2;
-    // One more run that is read must not take from the user what he does with the active one.
-    if (identity(active()) !== identity(was)) await enter();
-    else { layout(); figures(); }
-  } else show();
-  if (page.runs.some((run) => run.state === "reading")) setTimeout(refresh, 500);
+    // Another run that becomes ready must not disturb work with the active one.
+    if (identity(activeRun()) !== identity(previous)) await enterRun();
+    else { updateLayout(); updatePictures(); }
+  } else showDecoded();
+  if (page.runs.some((run) => run.state === "reading")) setTimeout(refreshRuns, 500);
 });
-$("run").onchange = () => { page.active = +$("run").value; if (page.beside === page.active) { page.beside = null; $("beside").value = ""; } enter(); };
-$("beside").onchange = attempt(async () => {
+$("run").onchange = () => { page.active = +$("run").value; if (page.beside === page.active) { page.beside = null; $("beside").value = ""; } enterRun(); };
+$("beside").onchange = showRefusals(async () => {
   const value = $("beside").value;
   page.beside = value === "" || +value === page.active ? null : +value;
-  figures(); show();
-  if (page.beside !== null && page.input) await besides(page.input);
+  updatePictures(); showDecoded();
+  if (page.beside !== null && page.input) await encodeInOtherRun(page.input);
 });
-$("file").onchange = () => { opened($("file").files[0]); $("file").value = ""; };
-$("index").onchange = () => choose({ index: Math.max(0, Math.floor(+$("index").value)) });
-$("previous").onclick = () => choose({ index: Math.max(0, +$("index").value - 1) });
-$("next").onclick = () => choose({ index: Math.min(active().count - 1, +$("index").value + 1) });
-$("any").onclick = () => choose({ index: Math.floor(Math.random() * active().count) });
-$("as-a").onclick = () => end(0);
-$("as-b").onclick = () => end(1);
-$("to-image").onclick = () => page.own[page.active] && move(page.own[page.active]);
-$("to-zero").onclick = () => move(Array(active().latent).fill(0));
-$("beta").oninput = () => { $("beta-now").textContent = `${beta()}`; turn(false); };
-$("beta").onchange = () => turn(true);
-for (const id of ["plane", "dim-x", "dim-y", "column"]) $(id).onchange = chart;
-for (const id of ["steps", "line"]) $(id).onchange = () => walk();
-for (const id of ["n", "prior"]) $(id).onchange = () => sample();
-$("draw").onsubmit = (event) => { event.preventDefault(); sample(); };
-$("another").onclick = () => { $("seed").value = +$("seed").value + 1; sample(); };
-$("canvas").onpointermove = (event) => page.map && point(pointed(event));
+$("file").onchange = () => { openFile($("file").files[0]); $("file").value = ""; };
+$("index").onchange = () => chooseImage({ index: Math.max(0, Math.floor(+$("index").value)) });
+$("previous").onclick = () => chooseImage({ index: Math.max(0, +$("index").value - 1) });
+$("next").onclick = () => chooseImage({ index: Math.min(activeRun().count - 1, +$("index").value + 1) });
+$("any").onclick = () => chooseImage({ index: Math.floor(Math.random() * activeRun().count) });
+$("as-a").onclick = () => setEnd(0);
+$("as-b").onclick = () => setEnd(1);
+$("to-image").onclick = () => page.means[page.active] && setLatents(page.means[page.active]);
+$("to-zero").onclick = () => setLatents(Array(activeRun().latent).fill(0));
+$("beta").oninput = () => { $("beta-now").textContent = `${readBeta()}`; changeBeta(false); };
+$("beta").onchange = () => changeBeta(true);
+for (const id of ["plane", "dim-x", "dim-y", "column"]) $(id).onchange = loadMap;
+for (const id of ["steps", "line"]) $(id).onchange = () => interpolate();
+for (const id of ["n", "prior"]) $(id).onchange = () => drawSamples();
+$("draw").onsubmit = (event) => { event.preventDefault(); drawSamples(); };
+$("another").onclick = () => { $("seed").value = +$("seed").value + 1; drawSamples(); };
+$("canvas").onpointermove = (event) => page.map && selectPoint(locatePointer(event));
 $("canvas").onpointerleave = () => { $("tip").hidden = true; };
-$("canvas").onclick = (event) => { if (page.map) { const at = closest(pointed(event)); point(page.map.places[at]); choose({ index: page.map.rows[at] }); } };
+$("canvas").onclick = (event) => { if (page.map) { const nearest = findClosest(locatePointer(event)); selectPoint(page.map.places[nearest]); chooseImage({ index: page.map.rows[nearest] }); } };
 $("canvas").onkeydown = (event) => {
   const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
   if (!page.map || (!step && event.key !== "Enter")) return;
   event.preventDefault();
-  frame();
-  const [a, b, c, d] = page.map.box, [x, y] = page.place ?? projected(page.z[page.active]) ?? [(a + b) / 2, (c + d) / 2];
-  if (step) point([x + (step[0] * (b - a)) / 40, y + (step[1] * (d - c)) / 40]);
-  else choose({ index: page.map.rows[closest([x, y])] });
+  measureMap();
+  const [a, b, c, d] = page.map.box, [x, y] = page.point ?? projectLatents(page.z[page.active]) ?? [(a + b) / 2, (c + d) / 2];
+  if (step) selectPoint([x + (step[0] * (b - a)) / 40, y + (step[1] * (d - c)) / 40]);
+  else chooseImage({ index: page.map.rows[findClosest([x, y])] });
 };
-addEventListener("resize", draw);
-matchMedia("(prefers-color-scheme: dark)").onchange = draw;
+addEventListener("resize", scheduleDrawing);
 addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dragging"); });
 addEventListener("dragleave", () => document.body.classList.remove("dragging"));
-addEventListener("drop", (event) => { event.preventDefault(); document.body.classList.remove("dragging"); if (active()?.latent !== null) opened(event.dataTransfer.files[0]); });
-actions($("pair"), [".png"], "pair"); actions($("near"), [".png"], "neighbours"); actions($("path"), [".png", ".gif"], "walk"); actions($("samples"), [".png"], "samples");
+addEventListener("drop", (event) => { event.preventDefault(); document.body.classList.remove("dragging"); if (activeRun()?.latent !== null) openFile(event.dataTransfer.files[0]); });
+addActions($("pair"), [".png"], "pair"); addActions($("near"), [".png"], "neighbours"); addActions($("path"), [".png", ".gif"], "interpolation"); addActions($("samples"), [".png"], "samples");
 if (location.search) history.replaceState(null, "", location.pathname); // the token is a cookie now
-refresh();
+refreshRuns();

@@ -50,8 +50,9 @@ def speckle_ldm(
     speckle, the mean speckle 0.765 (n = 500 patterns, 1 run): docs/speckle.md.
     """
     images = open_images(data)
+    shape = images.get_column_shape("pattern")  # fails first if the images have no patterns
     net = (VectorUNet if denoiser == "unet" else MLPDenoiser)(autoencoder.latent_shape)
-    condition = PatternCondition(images.get_column_shape("pattern"), net.width)
+    condition = PatternCondition(shape, net.width)
     options = SamplingOptions(guidance=guidance)
     model = LatentDiffusion(autoencoder, net, PATHS[path](), condition, "pattern", sampling=options)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
