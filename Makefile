@@ -1,29 +1,29 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-demo: .venv/installed  ## train on real handwritten digits and print where the report is
+demo: .venv/installed  ## train on real handwritten digits and print the path of the report
 	$(BIN)/latentia train digits_vae
 
-test: .venv/tested  ## lint, types and tests, as CI runs them
+test: .venv/tested  ## lint, types and tests, as in CI
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
-wheel:  ## the wheel in a new environment outside the checkout, from which the demo's recipe trains
+wheel:  ## install the wheel in a new environment and train the demo's recipe
 	PYTHON=$(PYTHON) .ci/wheel
 
-check: test  ## and what takes longer
+check: test  ## all tests, with those that take longer
 	$(BIN)/pytest -q -m slow
 
-processors: .venv/tested  ## the tests as on other processors, a line a setting; TESTS="tests/models" takes some
+processors: .venv/tested  ## tests with the instructions of other processors; TESTS="tests/models" selects some
 	.ci/processors $(TESTS)
 
-docs: .venv/tested  ## the documentation as a site, in site/
+docs: .venv/tested  ## build the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 DATA ?= ../shared/data/mnist
-bench: .venv/installed .bench/pythae/installed .bench/keras/installed  ## against every peer, in turn; writes docs/speed.md
+bench: .venv/installed .bench/pythae/installed .bench/keras/installed  ## compare the speed with every peer; writes docs/speed.md
 	$(BIN)/python benchmarks/speed.py --data $(DATA) --pythae .bench/pythae/bin/python \
 	    --keras .bench/keras/bin/python --out docs/speed.md
 

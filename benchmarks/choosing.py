@@ -18,7 +18,6 @@ from run_cache import load_or_train
 import latentia
 from latentia.metrics.rate_distortion import log_spaced_betas
 from latentia.sweep.beta_choice import ImageSelection, choose_beta
-from runs import trained
 
 RANGE = (0.05, 20.0)
 WORK = {

@@ -19,7 +19,6 @@ from run_cache import load_or_train
 import latentia
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.data.synthetic.sprites import make_sprites
 from latentia.latents.encoding import encode_split
 from latentia.losses.likelihoods import Bernoulli
 from latentia.metrics.disentanglement import measure_disentanglement
@@ -80,7 +79,7 @@ def main() -> None:
     if args.only == "vehicles":
         train_vae("vehicles", "vehicles", args.seeds[0], weighted)
         return
-    images, columns, _ = sprites(N, seed=1)
+    images, columns, _ = make_sprites(N, seed=1)
     new_images = open_images(images, size=64, channels=1).split("all")
     header = ["run", *(name.replace("_", " ") for name in (*FIGURES, *PARTS)), "minutes"]
     print("|".join(["", *header, ""]), "|".join(["", *["---"] * len(header), ""]), sep="\n")

@@ -28,7 +28,6 @@ from latentia.runs.create import create_run
 from latentia.runs.provenance import describe_machine
 from latentia.training.checkpoint import atomic_write
 from latentia.training.loop import Loop
-from runs import trained
 
 RECIPES = ("mnist_mlp_vae", "mnist_conv_vae")
 BETAS = [float(f"{beta:.3g}") for beta in np.geomspace(0.01, 10, 8)]

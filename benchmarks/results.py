@@ -195,13 +195,14 @@ HEADER = """# Results
 python benchmarks/results.py RUN ... --pythae PYTHON --out docs/results.md
 ```
 
-Each row is one run (n = 1 seed). ± is a 95 % interval over test images or samples, not over
-seeds. Minutes are the training time on a machine that was shared with other work, so they are
-upper bounds.
+Each row is one [run](glossary.md#run) (n = 1 seed). ± is a 95 % interval over test images or
+samples, not over seeds. Minutes are the training time on a machine that was shared with other
+work, so they are upper bounds.
 
-Likelihoods are [bounds](glossary.md#importance-weighted-bound): they are larger than the true
-value, and less so for larger K. For binarised images, the test images are binarised once, with a
-fixed seed. The paper used another sample."""
+The values are [upper bounds](glossary.md#importance-weighted-bound) of the negative
+log-likelihood, tighter for larger K. Binarised test images are binarised once, with a fixed seed;
+the paper used another sample. The last table compares by
+[Fréchet distance](glossary.md#frechet-distance)."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page of recipes, made of their docstrings: `python docs/recipes.py` writes it anew."""
+"""Page of recipes, from their docstrings: `python docs/recipes.py` writes it."""
 
 import ast
 from pathlib import Path
@@ -6,28 +6,32 @@ from pathlib import Path
 PAGE = Path(__file__).parent / "recipes.md"
 HEAD = """# Recipes
 
-What can be trained: `latentia train RECIPE`; `latentia train RECIPE --help` has each knob with its
-meaning and range, and the flags that all recipes take. `docs/recipes.py` makes this page of the
-recipes themselves.
+`latentia train RECIPE` trains a [recipe](glossary.md#recipe). `latentia train RECIPE --help` shows
+the meaning and range of each [parameter](glossary.md#parameter), and the
+[options](glossary.md#option) and [modifiers](glossary.md#modifier) of all recipes. Losses are in
+[nats](glossary.md#nats) per image. `docs/recipes.py` writes this page from the recipes.
 """
 
 
-def page() -> str:
+def render_page() -> str:
     from latentia.runs.recipes import RECIPES_FOLDER, list_recipes, read_card
 
-    parts = [HEAD]
+    sections = [HEAD]
     for name in list_recipes():
-        found = read_card(name)
+        card = read_card(name)
         tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text())
         function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
-        arguments = function.args
-        pairs = zip(arguments.args, arguments.defaults, strict=True)
-        knobs = [f"`--{a.arg.replace('_', '-')} {ast.unparse(d).strip(chr(39))}`" for a, d in pairs]
-        about = "\n".join(line.strip() for line in found.details.splitlines())
-        parts.append(f"## {name}\n\n{found.summary}\n\n{about}\n".replace("\n\n\n", "\n\n"))
-        parts.append(f"Knobs and their defaults: {', '.join(knobs)}.\n")
-    return "\n".join(part.rstrip() + "\n" for part in parts)
+        pairs = zip(function.args.args, function.args.defaults, strict=True)
+        options = [f"`--{a.arg.replace('_', '-')} {format_default(d)}`" for a, d in pairs]
+        details = "\n".join(line.strip() for line in card.details.splitlines())
+        sections.append(f"## {name}\n\n{card.summary}\n\n{details}\n".replace("\n\n\n", "\n\n"))
+        sections.append(f"Parameters and their defaults: {', '.join(options)}.\n")
+    return "\n".join(section.rstrip() + "\n" for section in sections)
+
+
+def format_default(node: ast.expr) -> str:
+    return str(node.value) if isinstance(node, ast.Constant) else ast.unparse(node)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    PAGE.write_text(render_page())

@@ -1,4 +1,4 @@
-"""Every command and every Python block of README and docs, executed in order, at toy size."""
+"""Every command and every Python block of README and docs runs in order, at toy size."""
 
 import inspect
 import itertools
@@ -22,7 +22,7 @@ from latentia.models.latent_diffusion import SamplingOptions
 from latentia.runs.recipes import find_recipe, read_card, resolve_parameters
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.M | re.S)
 SMALL = {
     "mnist": "digits:300",
@@ -32,19 +32,19 @@ SMALL = {
 }
 
 
-def blocks(page):
+def find_blocks(page):
     return BLOCK.findall(page.read_text())
 
 
-def commands(text):
-    """The commands of a block, without comments, each as words."""
+def split_commands(text):
+    """Return the commands of a block as lists of words, without comments."""
     lines = text.replace("\\\n", " ").splitlines()
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A folder with what the pages speak of: photos, labels, a picture."""
+def example_folder(tmp_path, monkeypatch):
+    """A folder with the files that the pages use: photos, labels, a picture."""
     draw = np.random.default_rng(0)
     for k in range(60):
         file = tmp_path / "photos" / "ab"[k % 2] / f"{k:02}.png"
@@ -57,7 +57,7 @@ def place(tmp_path, monkeypatch):
     shutil.copy(ROOT / "docs/images/digits.png", tmp_path / "docs/images")
     monkeypatch.chdir(tmp_path)
     # a classifier of few steps, which no other test finds in the cache
-    for name, value in {"EPOCHS": 1, "STEPS": 20, "VERSION": "toy"}.items():
+    for name, value in {"MIN_EPOCHS": 1, "MIN_STEPS": 20, "CLASSIFIER_VERSION": "toy"}.items():
         monkeypatch.setattr(label_classifier, name, value)
     for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
         monkeypatch.setattr(
@@ -66,33 +66,35 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def toy(words):
-    """A training on small data for one epoch, all else as written."""
-    name, given = words[0], words[1:]
+def shrink_training(words):
+    """Return the words of a training on small data for one epoch, otherwise unchanged."""
+    name, arguments = words[0], words[1:]
     recipe = name if ".py" not in name else "my.py:mine"
-    values = dict(itertools.pairwise(given))
+    values = dict(itertools.pairwise(arguments))
     data = values.get("--data", "" if ".py" in name else read_card(recipe).default_data)
-    few = SMALL.get(data, data)
-    knobs = ["--epochs", "1", "--threads", "1"]
-    known = resolve_parameters(recipe, {})
-    knobs += ["--batch", "16"] if "batch" in known else []
-    knobs += ["--size", "32"] if "size" in known and "autoencoder" not in known else []
+    small_data = SMALL.get(data, data)
+    options = ["--epochs", "1", "--threads", "1"]
+    parameters = resolve_parameters(recipe, {})
+    options += ["--batch", "16"] if "batch" in parameters else []
+    options += ["--size", "32"] if "size" in parameters and "autoencoder" not in parameters else []
     for small in ("latent", "width"):
-        knobs += [f"--{small}", "16"] if small in known and f"--{small}" not in given else []
-    knobs += ["--data", few] if few and "autoencoder" not in known else []
-    return [name, *given, *knobs]
+        options += (
+            [f"--{small}", "16"] if small in parameters and f"--{small}" not in arguments else []
+        )
+    options += ["--data", small_data] if small_data and "autoencoder" not in parameters else []
+    return [name, *arguments, *options]
 
 
-def executed(words, monkeypatch):
-    """Runs a command of latentia; a server is only asked for."""
-    command, given = words[0], words[1:]
-    elsewhere = any(mark in word for word in words for mark in (":OWNER/", ":FOLDER", "://"))
-    benchmarks = command != "train" and given and given[0].startswith("runs/dis/")
-    if command == "push" or elsewhere or benchmarks:
-        takes_its_flags(command, given)  # somebody's hub, somebody's folder, a benchmark's run
+def run_command(words, monkeypatch):
+    """Run a command of latentia; a server is not started."""
+    command, arguments = words[0], words[1:]
+    is_remote = any(mark in word for word in words for mark in (":OWNER/", ":FOLDER", "://"))
+    is_benchmark = command != "train" and arguments and arguments[0].startswith("runs/dis/")
+    if command == "push" or is_remote or is_benchmark:
+        check_options(command, arguments)  # needs the hub, a folder or a benchmark's run
         return
     if command == "train":
-        words = ["train", *toy(given)]
+        words = ["train", *shrink_training(arguments)]
     if command == "sweep":
         small = ["--epochs", "1", "--batch", "16", "--data", "digits:300"]
         words = [*words, "--trials", "2", *small]
@@ -109,17 +111,17 @@ def executed(words, monkeypatch):
     assert main(words) == 0, words
 
 
-def takes_its_flags(command, given):
+def check_options(command, arguments):
     if command == "train":
-        parse_train_arguments(given[0], given[1:])
-        assert callable(find_recipe(given[0]))
+        parse_train_arguments(arguments[0], arguments[1:])
+        assert callable(find_recipe(arguments[0]))
     else:
-        known = inspect.signature(COMMANDS[command]).parameters
-        check_option_names(command, given, [name.rstrip("_") for name in known])
+        parameters = inspect.signature(COMMANDS[command]).parameters
+        check_option_names(command, arguments, [name.rstrip("_") for name in parameters])
 
 
-def checked(words):
-    """What is not run here exists, and takes the flags that it is given."""
+def check_command(words):
+    """Check a command of another program: its file exists and has these options."""
     program = words[0]
     if program == "make":
         rules = (ROOT / "Makefile").read_text()
@@ -136,24 +138,24 @@ def checked(words):
         flags = [word for word in words[2:] if word.startswith("--")]
         assert all(f'"{flag}"' in source for flag in flags), words
     elif program == "torchrun":
-        command, *given = words[words.index("latentia") + 1 :]
-        takes_its_flags(command, given)
+        command, *arguments = words[words.index("latentia") + 1 :]
+        check_options(command, arguments)
     else:
-        raise AssertionError(f"nobody knows {program}: {words}")
+        raise AssertionError(f"unknown program {program}: {words}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_block_of_a_page_can_be_followed(page, place, monkeypatch, capsys):
+def test_every_block_of_a_page_can_be_followed(page, example_folder, monkeypatch, capsys):
     if "runs/digits_vae" in page.read_text():
         assert main(["train", "digits_vae", "--epochs", "1", "--run", "runs/digits_vae"]) == 0
-    for kind, text in blocks(page):
+    for kind, text in find_blocks(page):
         if kind == "python":
             Path("my.py").write_text(text)
             monkeypatch.setattr(sys, "argv", ["my.py"])
             exec(compile(text.replace("epochs=30", "epochs=1"), page.name, "exec"), {})
             continue
-        for words in commands(text):
+        for words in split_commands(text):
             if words[0] == "latentia":
-                executed(words[1:], monkeypatch)
+                run_command(words[1:], monkeypatch)
             else:
-                checked(words)
+                check_command(words)

@@ -33,11 +33,11 @@ def test_every_test_that_the_page_of_pitfalls_names_is_there():
 def test_the_table_of_findings_is_that_of_the_checks():
     """`python docs/findings.py` writes it."""
     sys.path.insert(0, str(ROOT / "docs"))
-    from findings import page  # pyright: ignore[reportMissingImports]
+    import findings  # pyright: ignore[reportMissingImports]
 
-    text = (ROOT / "docs" / "doctor.md").read_text()
-    assert text == page(text)
-    assert page(text.replace("posterior collapse", "another")) == text
+    text = findings.PAGE.read_text()
+    assert text == findings.render_page(text)
+    assert findings.render_page(text.replace("posterior collapse", "another")) == text
 
 
 def test_the_page_of_recipes_is_that_of_the_sources():
@@ -45,7 +45,7 @@ def test_the_page_of_recipes_is_that_of_the_sources():
     sys.path.insert(0, str(ROOT / "docs"))
     import recipes  # pyright: ignore[reportMissingImports]
 
-    assert recipes.PAGE.read_text() == recipes.page(), "run python docs/recipes.py"
+    assert recipes.PAGE.read_text() == recipes.render_page(), "run python docs/recipes.py"
 
 
 def test_the_site_is_built_without_a_warning(tmp_path):
