@@ -9,6 +9,7 @@ import latentia
 from latentia.api.training import resume_run, start_run
 from latentia.cli.main import main
 from latentia.losses.likelihoods import Gaussian
+from latentia.report.figures import TERM_LABELS
 from latentia.training.log import read_rows
 from training.test_resume import content
 
@@ -88,7 +89,7 @@ def test_an_interrupted_run_under_an_edit_goes_on_bit_for_bit(edited, labelled, 
     assert whole.model().sample(2).shape[0] == 2
     page = (whole.path / "report.html").read_text()
     for term in logged(whole)[-1]["terms"]:
-        assert f"{term}, nats per image" in page  # the title of its curve
+        assert TERM_LABELS.get(term, term) in page  # the title of its curve
 
 
 def test_a_capacity_grows_until_its_share_of_the_run(edited):
@@ -223,8 +224,8 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     assert {"label Brand", "label Year"} <= set(logged(made["whole"])[-1]["terms"])
     monkeypatch.chdir("/")
     list(resume_run(tmp_path / "cut")[1])
-    assert content(latentia.RunFolder.open(tmp_path / "cut")) == content(
-        latentia.RunFolder.open(tmp_path / "whole")
+    assert content(latentia.Run.open(tmp_path / "cut")) == content(
+        latentia.Run.open(tmp_path / "whole")
     )
     (tmp_path / "labels.csv").write_text("\n".join(rows).replace("Ford", "Fiat", 1))
     with pytest.raises(latentia.Error, match="no longer those that it was trained with; bring the"):
@@ -240,4 +241,4 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     assert brand.out_features == 2
     assert 1955 < year.centre < 1970  # of 1950.5 to 1973.5
     with pytest.raises(latentia.Error, match=r"labels\.csv does not exist; give a \.csv"):
-        latentia.RunFolder.open(tmp_path / "whole").plan()
+        latentia.Run.open(tmp_path / "whole").plan()

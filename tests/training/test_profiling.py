@@ -151,4 +151,4 @@ def test_it_is_a_word_of_train(array_file, tmp_path, words, capsys):
         main(["train", "mnist_mlp_vae", "--data", array_file, f"--run={run}", *given, *words]) == 0
     )
     assert ("ms in none of these" in capsys.readouterr().out) == (words == ["--profile"])
-    assert latentia.RunFolder.open(run).path == run
+    assert latentia.Run.open(run).path == run

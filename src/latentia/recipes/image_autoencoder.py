@@ -47,15 +47,9 @@ def image_autoencoder(
     ] = 32,
     layers: Annotated[int, Ge(1), Doc("number of residual blocks in each stage, at least 1")] = 1,
     beta: Beta = 1.0,
-    adversarial_weight: Annotated[
-        float, Ge(0), Doc("ratio of the adversarial term's gradient to the distortion's")
-    ] = 0.5,
-    feature_weight: Annotated[
-        float, Ge(0), Doc("ratio of feature matching's gradient to the distortion's")
-    ] = 0.5,
-    adversary_from: Annotated[
-        Fraction, Doc("fraction of the run, 0 to 1, after which the critic acts")
-    ] = 0.5,
+    adversarial_weight: AdversarialWeight = 0.5,
+    feature_weight: FeatureWeight = 0.5,
+    adversary_from: AdversaryFrom = 0.5,
     average: Average = 20_000.0,
     lr: LearningRate = 3e-4,
     batch: BatchSize = 32,
