@@ -12,7 +12,7 @@ from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.core.parameters import describe_types, format_unknown_parameter, list_types
-from latentia.training.parameter_types import Metavar
+from latentia.core.text import Metavar
 
 METAVARS = {int: "N", float: "FLOAT", str: "TEXT", Path: "FILE"}  # where an option names no other
 SECTION = "\n\nParameters\n----------\n"

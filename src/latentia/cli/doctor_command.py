@@ -6,7 +6,7 @@ from tyro.conf import Positional
 
 from latentia.cli import options
 from latentia.core.errors import Error
-from latentia.training.parameter_types import Metavar
+from latentia.core.text import Metavar
 
 
 def doctor(

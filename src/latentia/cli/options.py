@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 from typing_extensions import Doc
 from tyro.conf import Positional, arg
 
-from latentia.training.parameter_types import Metavar
+from latentia.core.text import Metavar
 
 RUN = Doc("run folder, or hub:OWNER/NAME to download one")
 RunName = Annotated[Positional[str], Metavar("RUN"), RUN]

@@ -1,11 +1,11 @@
 """The commands that search for a setting: choose, sweep."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from latentia.cli import options
-from latentia.cli.arguments import parse_known_arguments
 
 
 def choose(
@@ -74,9 +74,8 @@ def sweep_options(
     """
 
 
-def sweep(words: list[str]) -> int:
+def sweep(values: Mapping[str, Any], rest: list[str], words: list[str]) -> int:
     """Train a recipe at many settings, and plot the best trades of distortion against rate (KL)."""
-    values, rest = parse_known_arguments(sweep_options, "latentia sweep", words)
     from latentia.cli.search_actions import sweep_recipe
 
     return sweep_recipe(values, rest, words)

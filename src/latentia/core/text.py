@@ -1,7 +1,8 @@
-"""Counts and names in sentences."""
+"""Counts and names in sentences and in help."""
 
 import difflib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 
 def pluralize(count: int, noun: str, plural: str = "") -> str:
@@ -13,3 +14,9 @@ def suggest_name(name: str, candidates: Iterable[str], template: str) -> str:
     """Fill the template with the candidate most similar to `name`; "" if none is similar."""
     matches = difflib.get_close_matches(name, [*candidates], n=1, cutoff=0.5)
     return template.format(matches[0]) if matches else ""
+
+
+class Metavar(NamedTuple):
+    """The word that stands for a parameter's value in --help, where its type says too little."""
+
+    text: str

@@ -7,6 +7,7 @@ from typing_extensions import Doc
 
 from latentia.core.errors import Error
 from latentia.core.schedules import cosine
+from latentia.core.text import Metavar
 from latentia.data import Images, open_images
 from latentia.diffusion.path import PATHS
 from latentia.models.latent_diffusion import CLUSTER_COLUMN, LatentDiffusion, SamplingOptions
@@ -20,7 +21,6 @@ from latentia.training.parameter_types import (
     Data,
     Epochs,
     LearningRate,
-    Metavar,
     PathName,
 )
 from latentia.training.plan import Plan

@@ -1,16 +1,11 @@
 """Types of the parameters that recipes share, each with its meaning and range."""
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
 
-
-class Metavar(NamedTuple):
-    """The word that stands for a parameter's value in --help, where its type says too little."""
-
-    text: str
-
+from latentia.core.text import Metavar
 
 DATA = Doc(
     "images to train on: digits, mnist, fashion_mnist, cifar10, vehicles, sprites, speckle, "
