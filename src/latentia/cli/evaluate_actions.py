@@ -30,9 +30,8 @@ def measure_run(
         result = measure_metrics(Evaluation(run, images, split, **settings), names)
         if distributed.rank():
             return
-    if (
-        run.is_training_data(images) and inputs.beta is None
-    ):  # the file holds results at the recipe's beta
+    # the file holds results at the recipe's own beta
+    if run.is_training_data(images) and inputs.beta is None:
         save_metrics(run, result)
     if as_json:
         print(json.dumps(result, indent=1))

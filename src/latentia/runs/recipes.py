@@ -30,6 +30,7 @@ class RecipeCard(NamedTuple):
     default_data: str
 
 
+@cache
 def list_recipes() -> list[str]:
     """List the names of latentia's own recipes."""
     return sorted(p.stem for p in RECIPES_FOLDER.glob("*.py") if "\n@recipe\n" in p.read_text())
