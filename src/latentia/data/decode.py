@@ -198,6 +198,11 @@ def scale_to_unit_range(array: np.ndarray, white: float | None) -> np.ndarray:
     return (array.astype(np.float64) / scale).clip(0, 1).astype(np.float32)
 
 
+def array_to_unit_range(array: np.ndarray) -> np.ndarray:
+    """Convert uint8 to float32 in [0, 1]. Return floats unchanged."""
+    return array / np.float32(255) if array.dtype == np.uint8 else array
+
+
 def resize_planes(planes: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """Resize (c, h, w), uint8 or float32, plane by plane to the height and width requested."""
     from PIL.Image import Resampling, fromarray

@@ -55,7 +55,7 @@ class Labels(NamedTuple):
             table = join_by_name(Path(self.file), self.columns, all_keys, strict)
             for name, cells in table.items():
                 values, classes = to_label_column(cells)
-                has_value = torch.from_numpy(cells.notna().to_numpy())[rows]
+                has_value = torch.tensor(cells.notna().to_numpy())[rows]
                 values, gaps[name] = values[rows], int((~has_value).sum())
                 complete &= has_value
                 if gaps[name] and self.missing == "nan" and cells.dtype.kind in "iu":
@@ -187,11 +187,11 @@ def to_label_column(cells: "Series") -> LabelColumn:
     import pandas as pd
 
     if cells.dtype.kind in "iu":
-        return torch.from_numpy(cells.to_numpy(np.int64, copy=True, na_value=0)), None
+        return torch.tensor(cells.to_numpy(np.int64, na_value=0)), None
     if cells.dtype.kind == "f":
-        return torch.from_numpy(cells.to_numpy(np.float32, copy=True, na_value=np.nan)), None
+        return torch.tensor(cells.to_numpy(np.float32, na_value=np.nan)), None
     codes, classes = pd.factorize(cells.map(str, na_action="ignore"), sort=True)
-    return torch.from_numpy(codes), list(classes)
+    return torch.tensor(codes), list(classes)
 
 
 def check_columns(names: Sequence[str], available: Sequence[str], location: str) -> None:

@@ -13,8 +13,13 @@ from torch import Tensor
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.data import Images, Split
-from latentia.data.decode import DecodeError, catch_decode_errors, decode_pixels, open_image
-from latentia.data.preprocess import array_to_unit_range
+from latentia.data.decode import (
+    DecodeError,
+    array_to_unit_range,
+    catch_decode_errors,
+    decode_pixels,
+    open_image,
+)
 from latentia.data.splits import load_image
 from latentia.explorer.worker import QueuedModel, Worker
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
