@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from latentia.core.errors import summarize_exception
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -96,10 +98,7 @@ def catch_decode_errors() -> Iterator[None]:
     except (DecodeError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise DecodeError(error.strerror) from error
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DecodeError(reason) from error
+        raise DecodeError(getattr(error, "strerror", None) or summarize_exception(error)) from error
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, summarize_exception
 from latentia.core.text import pluralize
 from latentia.data.image_files import abbreviate_list
 from latentia.data.splits import Split
@@ -167,7 +167,7 @@ def open_label_table(path: Path) -> "DataFrame":
     except FileNotFoundError:
         raise Error(f"--labels {path} does not exist; give a .csv or .parquet file.") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = summarize_exception(error)
         raise Error(f"--labels {path} cannot be read ({reason}); save it as UTF-8 .csv.") from None
     frame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
     names = frame.pop(find_key_column(table.column_names))
