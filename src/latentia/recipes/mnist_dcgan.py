@@ -12,22 +12,20 @@ from latentia.models.gan import GAN
 from latentia.nets.critic import Critic
 from latentia.nets.generator import DCGenerator
 from latentia.nets.initialization import init_glorot
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import Average, BatchSize, Data, Epochs, Latent, LearningRate
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 
 @recipe
 def mnist_dcgan(
-    data: Data = "mnist",
-    latent: Latent = 100,
+    data: types.Data = "mnist",
+    latent: types.Latent = 100,
     gamma: Annotated[float, Ge(0), Doc("weight of the gradient penalties; 0 as published")] = 1.0,
-    average: Average = 20_000.0,
-    lr: LearningRate = 2e-4,
+    average: types.Average = 20_000.0,
+    lr: types.LearningRate = 2e-4,
     critic_lr: Annotated[float, Gt(0), Doc("learning rate of the critic, more than 0")] = 8e-4,
-    batch: BatchSize = 128,
-    epochs: Epochs = 20,
+    batch: types.BatchSize = 128,
+    epochs: types.Epochs = 20,
 ) -> Plan:
     """Convolutional GAN of MNIST (DCGAN); critic 40,705 parameters, generator 1,164,289.
 

@@ -11,21 +11,19 @@ from latentia.losses.adversarial import Relativistic
 from latentia.models.gan import GAN
 from latentia.nets.critic import ResidualCritic
 from latentia.nets.generator import ResidualGenerator
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import Average, BatchSize, Data, Epochs, Latent, LearningRate
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 
 @recipe
 def mnist_gan(
-    data: Data = "mnist",
-    latent: Latent = 64,
+    data: types.Data = "mnist",
+    latent: types.Latent = 64,
     gamma: Annotated[float, Ge(0), Doc("weight of R1 and R2; it falls to a tenth")] = 1.0,
-    average: Average = 20_000.0,
-    lr: LearningRate = 1e-3,
-    batch: BatchSize = 64,
-    epochs: Epochs = 12,
+    average: types.Average = 20_000.0,
+    lr: types.LearningRate = 1e-3,
+    batch: types.BatchSize = 64,
+    epochs: types.Epochs = 12,
 ) -> Plan:
     """R3GAN of MNIST; critic 114,208 parameters, generator 337,249.
 

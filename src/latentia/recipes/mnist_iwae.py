@@ -13,10 +13,8 @@ from latentia.losses.likelihoods import Bernoulli
 from latentia.models.iwae import IWAE
 from latentia.nets.initialization import init_glorot
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import BatchSize, Data, Epochs, Hidden, Latent, LearningRate
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 RATE = Doc("schedule of the learning rate")
 
@@ -28,15 +26,15 @@ def published_schedule(progress: float) -> float:
 
 @recipe
 def mnist_iwae(
-    data: Data = "mnist",
+    data: types.Data = "mnist",
     k: Annotated[int, Ge(1), Doc("number of samples in the bound; 1 gives the VAE")] = 5,
-    latent: Latent = 50,
-    hidden: Hidden = 200,
+    latent: types.Latent = 50,
+    hidden: types.Hidden = 200,
     binary: Annotated[bool, Doc("train on black and white drawn from grey values")] = True,
     rate: Annotated[Literal["cosine", "published"], RATE] = "cosine",
-    lr: LearningRate = 2e-3,
-    batch: BatchSize = 100,
-    epochs: Epochs = 200,
+    lr: types.LearningRate = 2e-3,
+    batch: types.BatchSize = 100,
+    epochs: types.Epochs = 200,
 ) -> Plan:
     """IWAE of binarised MNIST: 784-200-200-50 with tanh, one stochastic layer; 425,284 parameters.
 

@@ -11,35 +11,24 @@ from latentia.data import open_images
 from latentia.losses.likelihoods import Gaussian
 from latentia.models.vae import VAE
 from latentia.nets.speckle import SpeckleDecoder, SpeckleEncoder
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import (
-    BatchSize,
-    Beta,
-    Channels,
-    Data,
-    Epochs,
-    Latent,
-    LearningRate,
-    Size,
-)
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 SIGMA = Doc("standard deviation of a pixel: the root mean squared error, or 1/sqrt(2)")
 
 
 @recipe
 def speckle_vae(
-    data: Data = "speckle",
-    size: Size = 96,
-    channels: Channels = 1,
-    latent: Latent = 512,
+    data: types.Data = "speckle",
+    size: types.Size = 96,
+    channels: types.Channels = 1,
+    latent: types.Latent = 512,
     sigma: Annotated[Literal["optimal", "published"], SIGMA] = "optimal",
-    beta: Beta = 1.0,
+    beta: types.Beta = 1.0,
     clip: Annotated[float, Gt(0), Doc("largest norm of the gradient, nats per image")] = 1e5,
-    lr: LearningRate = 1e-4,
-    batch: BatchSize = 32,
-    epochs: Epochs = 40,
+    lr: types.LearningRate = 1e-4,
+    batch: types.BatchSize = 32,
+    epochs: types.Epochs = 40,
 ) -> Plan:
     """VAE of speckle from a multimode fibre; 39,289,281 parameters at 96x96 and latent 512.
 
