@@ -11,8 +11,8 @@ from torch import Tensor
 
 from latentia.data import Split
 from latentia.data.labels import SOURCE_LABELS, Labels, MissingPolicy
+from latentia.report.figures import render_figure
 from latentia.report.grids import check_suffix, save
-from latentia.report.latent_figures import render_figure
 from latentia.runs.image_names import resolve_image
 from latentia.runs.open import open_run
 

@@ -12,8 +12,8 @@ from latentia.core.errors import Error
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.metrics.beta_choice import save_choice
 from latentia.metrics.rate_distortion import find_knee, pareto_front
+from latentia.report.figures import render_figure
 from latentia.report.grids import save
-from latentia.report.latent_figures import render_figure
 from latentia.report.rate_distortion_figures import draw_sweep
 from latentia.sweep.beta_choice import ImageSelection, choose_beta, find_candidates
 from latentia.sweep.study import Setting, Sweep
