@@ -1,8 +1,6 @@
 """Convolutional VAE for images of any shape."""
 
-from typing import Annotated, Literal
-
-from typing_extensions import Doc
+from typing import Literal
 
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
@@ -19,10 +17,7 @@ def conv_vae(
     size: types.Size = None,
     channels: types.Channels = None,
     latent: types.Latent = 32,
-    likelihood: Annotated[
-        Literal["bernoulli", "gaussian"],
-        Doc("distribution of a pixel; gaussian adapts its variance"),
-    ] = "bernoulli",
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
     beta: types.Beta = 1.0,
     lr: types.LearningRate = 1e-3,
     batch: types.BatchSize = 64,
@@ -33,6 +28,11 @@ def conv_vae(
     Kingma & Welling 2014, arXiv 1312.6114. Encoder and decoder have three strided convolutions of
     32, 64 and 128 channels; 531,521 parameters for grey images of 28x28. A Gaussian pixel has the
     variance that fits best (Rybkin et al. 2021, arXiv 2006.13202).
+
+    Parameters
+    ----------
+    likelihood
+        distribution of a pixel; gaussian adapts its variance
     """
     images = open_images(data, size=size, channels=channels)
     model = VAE(

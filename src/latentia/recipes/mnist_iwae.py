@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 from torch import nn
-from typing_extensions import Doc
 
 from latentia.core.schedules import cosine
 from latentia.data import open_images
@@ -16,8 +15,6 @@ from latentia.nets.mlp import MLPDecoder, MLPEncoder
 from latentia.training import Adam, Plan, recipe
 from latentia.training import parameter_types as types
 
-RATE = Doc("schedule of the learning rate")
-
 
 def published_schedule(progress: float) -> float:
     """Learning rate 10^(-i/7) for 3^i of 3,280 epochs, i = 0 to 7; Burda et al. 2016, section 5."""
@@ -27,11 +24,11 @@ def published_schedule(progress: float) -> float:
 @recipe
 def mnist_iwae(
     data: types.Data = "mnist",
-    k: Annotated[int, Ge(1), Doc("number of samples in the bound; 1 gives the VAE")] = 5,
+    k: Annotated[int, Ge(1)] = 5,
     latent: types.Latent = 50,
     hidden: types.Hidden = 200,
-    binary: Annotated[bool, Doc("train on black and white drawn from grey values")] = True,
-    rate: Annotated[Literal["cosine", "published"], RATE] = "cosine",
+    binary: bool = True,
+    rate: Literal["cosine", "published"] = "cosine",
     lr: types.LearningRate = 2e-3,
     batch: types.BatchSize = 100,
     epochs: types.Epochs = 200,
@@ -40,6 +37,15 @@ def mnist_iwae(
 
     Burda et al. 2016, arXiv 1509.00519. The published training is --rate published --lr 1e-3
     --batch 20 --epochs 3280. `latentia evaluate RUN --metrics nll` gives the paper's figure.
+
+    Parameters
+    ----------
+    k
+        number of samples in the bound; 1 gives the VAE
+    binary
+        train on black and white drawn from grey values
+    rate
+        schedule of the learning rate
     """
     images = open_images(data, size=28, channels=1)
     hidden_widths = (hidden, hidden)

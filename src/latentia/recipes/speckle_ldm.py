@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.schedules import cosine
 from latentia.data import open_images
@@ -21,10 +20,8 @@ def speckle_ldm(
     data: types.Data = None,
     autoencoder: types.Autoencoder = None,
     path: types.PathName = "variance-preserving",
-    denoiser: Annotated[
-        Literal["unet", "mlp"], Doc("network of the denoiser; mlp is many times faster on a CPU")
-    ] = "unet",
-    guidance: Annotated[float, Ge(0), Doc("weight of the condition in samples, at least 0")] = 1.0,
+    denoiser: Literal["unet", "mlp"] = "unet",
+    guidance: Annotated[float, Ge(0)] = 1.0,
     average: types.Average = 20_000.0,
     lr: types.LearningRate = 1e-4,
     batch: types.BatchSize = 64,
@@ -38,6 +35,13 @@ def speckle_ldm(
     of the pattern.
     Expect, with --denoiser mlp --lr 5e-4: samples of test patterns correlate 0.964 with the true
     speckle, the mean speckle 0.765 (n = 500 patterns, 1 run): docs/speckle.md.
+
+    Parameters
+    ----------
+    denoiser
+        network of the denoiser; mlp is many times faster on a CPU
+    guidance
+        weight of the condition in samples, at least 0
     """
     images = open_images(data)
     shape = images.get_column_shape("pattern")  # fails first if the images have no patterns
