@@ -37,9 +37,7 @@ def choose(args: SimpleNamespace) -> None:
     if best.beta is not None:  # a run of many betas
         save_choice(best, choice)
     if args.json_:
-        record = {**choice._asdict(), "chosen": choice.chosen._asdict(), "run": str(best.path)}
-        record["candidates"] = [candidate._asdict() for candidate in choice.candidates]
-        print(json.dumps(record, indent=1))
+        print(json.dumps({**choice.to_json(), "run": str(best.path)}, indent=1))
         return
     print_beta_choice(choice, runs, best)
 
