@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from latentia.report.grids import Encoders
+
 DPI = 130
 BLUE, ORANGE, GREY = "#2456a6", "#c4620a", "#8a8f98"
 STYLE: Any = {
@@ -49,6 +51,11 @@ def render_figure(figure: Figure, image_format: str, **options: Any) -> bytes:
     with mpl.rc_context({"svg.hashsalt": STYLE["svg.hashsalt"]}):
         figure.savefig(file, format=image_format, dpi=DPI, metadata=metadata, **options)
     return file.getvalue()
+
+
+def make_encoders(figure: Figure) -> Encoders:
+    """Return the encoders of a figure as .png and .svg."""
+    return {f".{kind}": lambda kind=kind: render_figure(figure, kind) for kind in ("png", "svg")}
 
 
 def to_svg(figure: Figure) -> str:
