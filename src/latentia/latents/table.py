@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.data import Split
 from latentia.data.reader import Classes
 from latentia.latents.encoding import MAX_BATCH_SIZE, name_dims, to_flat_array
-from latentia.latents.writers import WRITERS, stack_dims
+from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
 from latentia.training.checkpoint import atomic_path
 from latentia.training.launch import run_on_rank0
 
@@ -54,7 +54,7 @@ def write_table(
     Raises: Error if the suffix is another or the path cannot be written.
     """
     path = Path(path)
-    if path.suffix not in WRITERS:
+    if path.suffix not in FILE_OPENERS:
         raise Error(
             f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz."
         )
@@ -63,21 +63,20 @@ def write_table(
     n = len(split)
     with catch_write_errors(path), ExitStack() as stack:
 
-        def open_writer() -> Any:
+        def open_file() -> WriteBatch:
             with catch_write_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 partial_path = stack.enter_context(atomic_path(path))
                 partial_path.touch()  # fails before any image is encoded
-                writer = WRITERS[path.suffix](partial_path, model.latent_shape)
-                return stack.enter_context(writer)
+                file = FILE_OPENERS[path.suffix](partial_path, model.latent_shape)
+                return stack.enter_context(file)
 
-        writer, encoded = run_on_rank0(open_writer), []
-        write_batch = (encoded.append if thumbnails else writer.write) if writer else len
+        write, encoded = run_on_rank0(open_file), []  # None on other ranks
         batches = encode_batches(model, split, split_names or [split.name] * n, batch_size)
-        _write_batches(batches, write_batch, n, "encoding")
-        if thumbnails and writer:
+        _write_batches(batches, encoded.append if write and thumbnails else write, n, "encoding")
+        if write and thumbnails:
             with_thumbnails = add_thumbnails(encoded, split, model.latent_shape)
-            _write_batches(with_thumbnails, writer.write, n, "thumbnails")
+            _write_batches(with_thumbnails, write, n, "thumbnails")
     return path
 
 
@@ -90,11 +89,12 @@ def catch_write_errors(path: Path) -> Iterator[None]:
 
 
 def _write_batches(
-    batches: Iterator[pa.RecordBatch], write: Callable, n: int, description: str
+    batches: Iterator[pa.RecordBatch], write: WriteBatch | None, n: int, description: str
 ) -> None:
     def write_and_count() -> Iterator[int]:
         for batch in batches:
-            write(batch)
+            if write:
+                write(batch)
             yield len(batch)
 
     for _ in show_progress(write_and_count(), n, description):

@@ -1,6 +1,7 @@
 """Writers of a latent table, batch by batch: .parquet, .csv and .npz."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,61 +13,52 @@ from pyarrow import csv, parquet
 from latentia.latents.encoding import name_dims
 
 ROW_GROUP_SIZE = 4096  # rows held in memory before they are written as a row group
+WriteBatch = Callable[[pa.RecordBatch], Any]
 
 
-class ArrowWriter:
-    """Writer of parquet and csv."""
+@contextmanager
+def open_arrow_file(
+    open_writer: Callable, path: Path, shape: tuple[int, ...]
+) -> Iterator[WriteBatch]:
+    """Yield a function that writes batches to a parquet or csv file."""
+    batches: list[pa.RecordBatch] = []
+    writers: list[Any] = []
 
-    def __init__(self, open_writer: Callable, path: Path, _: tuple[int, ...]):
-        self.open_writer, self.path = open_writer, path
-        self.writer: Any = None
-        self.batches: list[pa.RecordBatch] = []
+    def flush() -> None:
+        table = pa.Table.from_batches(batches).combine_chunks()
+        if not writers:
+            writers.append(stack.enter_context(open_writer(path, table.schema)))
+        writers[0].write_table(table)
+        batches.clear()
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        if sum(map(len, self.batches)) + len(batch) > ROW_GROUP_SIZE:
-            self.flush()
-        self.batches.append(batch)
+    def write(batch: pa.RecordBatch) -> None:
+        if batches and sum(map(len, batches)) + len(batch) > ROW_GROUP_SIZE:
+            flush()
+        batches.append(batch)
 
-    def flush(self) -> None:
-        if self.batches:
-            table = pa.Table.from_batches(self.batches).combine_chunks()
-            self.writer = self.writer or self.open_writer(self.path, table.schema)
-            self.writer.write_table(table)
-            self.batches = []
-
-    def __enter__(self) -> "ArrowWriter":
-        return self
-
-    def __exit__(self, exception_type: Any, *_: object) -> None:
-        if exception_type is None:
-            self.flush()
-        if self.writer is not None:
-            self.writer.close()
+    with ExitStack() as stack:
+        yield write
+        if batches:
+            flush()
 
 
-class NpzWriter:
-    """Writer of npz: mu and sd are arrays (n, *latent); all is held in memory until the end."""
+@contextmanager
+def open_npz_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
+    """Yield a function that takes batches, which are written at the end.
 
-    def __init__(self, path: Path, shape: tuple[int, ...]):
-        self.path, self.shape = path, shape
-        self.batches: list[pa.RecordBatch] = []
-        self.write = self.batches.append
-
-    def __enter__(self) -> "NpzWriter":
-        return self
-
-    def __exit__(self, exception_type: Any, *_: object) -> None:
-        if exception_type is not None:
-            return
-        table, arrays = pa.Table.from_batches(self.batches), {}
-        for name in ("mu", "sd"):
-            arrays[name] = stack_dims(table, name, self.shape).reshape(-1, *self.shape)
-            table = table.drop_columns([f"{name}_{k}" for k in name_dims(self.shape)])
-        for name in table.column_names:
-            values = table[name].to_numpy()
-            arrays[name] = values.astype(str) if values.dtype == object else values
-        with self.path.open("wb") as file:  # with a path, savez would append .npz to its name
-            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+    mu and sd are arrays (n, *latent).
+    """
+    batches: list[pa.RecordBatch] = []
+    yield batches.append
+    table, arrays = pa.Table.from_batches(batches), {}
+    for name in ("mu", "sd"):
+        arrays[name] = stack_dims(table, name, shape).reshape(-1, *shape)
+        table = table.drop_columns([f"{name}_{k}" for k in name_dims(shape)])
+    for name in table.column_names:
+        values = table[name].to_numpy()
+        arrays[name] = values.astype(str) if values.dtype == object else values
+    with path.open("wb") as file:  # with a path, savez would append .npz to its name
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def stack_dims(table: pa.Table, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -74,8 +66,8 @@ def stack_dims(table: pa.Table, name: str, shape: tuple[int, ...]) -> np.ndarray
     return np.stack([table[f"{name}_{k}"].to_numpy() for k in name_dims(shape)], 1)
 
 
-WRITERS: dict[str, Callable[[Path, tuple[int, ...]], Any]] = {
-    ".parquet": partial(ArrowWriter, parquet.ParquetWriter),
-    ".csv": partial(ArrowWriter, csv.CSVWriter),
-    ".npz": NpzWriter,
+FILE_OPENERS: dict[str, Callable] = {
+    ".parquet": partial(open_arrow_file, parquet.ParquetWriter),
+    ".csv": partial(open_arrow_file, csv.CSVWriter),
+    ".npz": open_npz_file,
 }
