@@ -70,7 +70,7 @@ class Sweep:
         names = [each.name for each in axes]
         if len(set(names)) < len(names):
             raise Error(f"--over names {', '.join(names)}; give each parameter once.")
-        self.recipe, self.parse, self.train_arguments = recipe, parse, list(train_arguments)
+        self.recipe, self.parse, self.storage = recipe, parse, storage
         self.settings = design_trials(axes, trials)
         integer_names = {
             k.replace("_", "-") for k, v in resolve_parameters(recipe, {}).items() if type(v) is int
@@ -79,15 +79,9 @@ class Sweep:
             settings |= {k: f"{float(settings[k]):.0f}" for k in integer_names & settings.keys()}
             resolve_parameters(recipe, parse(settings).parameters)
         self.path = resolve_unnamed_path(path or f"runs/sweep-{recipe.rsplit(':', 1)[-1]}")
-        self.storage = storage
-        metadata = {
-            "recipe": recipe,
-            "words": self.train_arguments,
-            "over": list(axis_specs),
-            "trials": trials,
-        }
         import_optuna()  # before anything is written
-        self._claim_folder(metadata)
+        words, over = list(train_arguments), list(axis_specs)
+        self._claim_folder({"recipe": recipe, "words": words, "over": over, "trials": trials})
 
     def _claim_folder(self, metadata: dict[str, Any]) -> None:
         """Create the folder, or check that it holds this sweep."""
@@ -117,9 +111,9 @@ class Sweep:
 
         level = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every created study
+        location = self.storage or str(self.path / JOURNAL_FILE)
         try:
-            journal = str(self.path / JOURNAL_FILE)
-            storage = self.storage or JournalStorage(JournalFileBackend(journal))
+            storage = self.storage or JournalStorage(JournalFileBackend(location))
             with self.acquire_lock("sweep"):
                 study = optuna.create_study(
                     storage=storage,
@@ -131,11 +125,9 @@ class Sweep:
                 queued = [trial.user_attrs.get("settings") for trial in trials]
                 for settings in self.settings[len(queued) :]:
                     study.enqueue_trial({}, user_attrs={"settings": settings})
-        except Error:
-            raise
         except Exception as problem:
             raise Error(
-                f"The storage {self.storage or self.path / JOURNAL_FILE} cannot be used ({problem})"
+                f"The storage {location} cannot be used ({problem})"
                 "; give a database that Optuna knows, such as sqlite:///sweep.db, or leave it out."
             ) from None
         finally:
