@@ -272,7 +272,7 @@ class Images:
             "notes": [*info.notes, *stretching],
             "fingerprint": compute_fingerprint(pixels, info),
         }
-        if folder and not isinstance(pixels, StreamedPixels):
+        if folder and isinstance(pixels, np.ndarray):
             cache.finish_entry(folder, pixels, info.columns, metadata)
         return make_cached_images(pixels, info.columns, metadata)
 
