@@ -3,15 +3,9 @@
 import json
 
 from latentia.cli.tables import format_report
-from latentia.diagnostics.clean_images import clean_images
 from latentia.diagnostics.diagnose import diagnose_run
 from latentia.report.page import write_report
 from latentia.runs.open import open_run
-
-
-def write_clean_images(run: str, data: str | None, out: str) -> None:
-    path, counts = clean_images(open_run(run).images(data, same=True), out)
-    print(f"{path}: left out {', '.join(f'{n:,} of {name}' for name, n in counts.items())}")
 
 
 def print_diagnosis(run: str, data: str | None, as_json: bool) -> None:

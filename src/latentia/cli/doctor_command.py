@@ -12,23 +12,12 @@ from latentia.core.text import Metavar
 def doctor(
     run: Annotated[Positional[str | None], Metavar("RUN"), options.RUN] = None,
     data: options.MovedData = None,
-    clean: str | None = None,
     json_: options.Json = False,
 ) -> None:
-    """Diagnose a run: problems with their evidence and consequence, and suggested commands.
-
-    Parameters
-    ----------
-    clean : FILE
-        write the run's images without duplicates and unwanted images to this .npz file, instead of
-        a diagnosis
-    """
+    """Diagnose a run: problems with their evidence and consequence, and suggested commands."""
     if run is None:
         text = "No run was named; give one: latentia doctor RUN, or look at the installation: "
         raise Error(f"{text}latentia env.")
-    from latentia.cli.doctor_actions import print_diagnosis, write_clean_images
+    from latentia.cli.doctor_actions import print_diagnosis
 
-    if clean is not None:
-        write_clean_images(run, data, clean)
-    else:
-        print_diagnosis(run, data, json_)
+    print_diagnosis(run, data, json_)

@@ -1,7 +1,7 @@
 """A check: a function from the context of a run to a result, and its row in the table."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from latentia.diagnostics.run_context import RunContext
@@ -20,7 +20,7 @@ class CheckResult:
     text: str
     consequence: str
     values: dict[str, float]
-    suggested_commands: list[str]
+    suggested_commands: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

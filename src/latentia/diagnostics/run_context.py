@@ -169,11 +169,6 @@ class RunContext:
         return validation if len(validation) else self.images.split("train")
 
     @property
-    def data_flags(self) -> list[str]:
-        """The option with which a command finds images that have moved."""
-        return [] if self._data is None else ["--data", str(self._data)]
-
-    @property
     def max_images(self) -> int:
         """Number of held-out images to encode; fewer if they are large."""
         fitting = MAX_ENCODED_PIXELS // count_pixels(self.run)
