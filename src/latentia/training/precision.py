@@ -21,7 +21,7 @@ from latentia.training.device import use_threads
 
 Precision = Literal["bf16", "fp32"]
 MIN_SPEEDUP = 1.2  # a smaller gain does not pay for the rounding
-WARMUP_PASSES, MIN_PASSES, MEASURING_SECONDS = 2, 8, 0.08  # of each layer
+WARMUP_PASSES, MIN_PASSES, MEASURING_SECONDS = 2, 12, 0.08  # of each layer
 # CPU time, since other work on the machine does not count; Windows counts it in steps of 16 ms
 read_clock = time.perf_counter if sys.platform == "win32" else time.thread_time
 PRODUCT, CONVOLUTION = "product", "convolution"
