@@ -210,3 +210,4 @@ def test_a_healthy_recipe_gets_no_alarm(words, seed, built, tmp_path, capsys):
 
 def test_every_finding_is_planted_here():
     assert {case.finding for case in CASES.values()} == {check.kind for check in CHECKS}
+    assert all(check.evidence for check in CHECKS)

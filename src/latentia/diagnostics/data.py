@@ -56,12 +56,12 @@ def iterate_classes(split: Split) -> Iterator[tuple[str, Tensor, list[str], floa
 
 @define_check(
     "too few images",
-    evidence="number of training images; of their pixels and of the model's weights",
     threshold=f"ERROR: fewer than {MIN_TRAIN_IMAGES} images; WARNING: fewer pixels than weights",
     advice="all images of a synthetic source, or a model of fewer weights",
     early=True,
 )
 def too_few_images(context: RunContext) -> CheckResult | None:
+    """Number of training images; of their pixels and of the model's weights."""
     metadata = context.run.metadata
     n = metadata["images"]["count"]["train"]
     n_pixels = n * count_pixels(context.run)
@@ -88,7 +88,7 @@ def too_few_images(context: RunContext) -> CheckResult | None:
 
 
 def define_image_check(
-    kind: str, *, evidence: str, threshold: str, max_share: float, consequence: str, advice: str
+    kind: str, *, threshold: str, max_share: float, consequence: str, advice: str
 ) -> Callable[[Callable[[Images], Unwanted]], Check]:
     """Decorate a function (Images) -> (number of unwanted images, of all, text) as a Check.
 
@@ -111,20 +111,21 @@ def define_image_check(
             )
 
         full_threshold = f"{threshold}; WARNING: more than {max_share:.0%} of them"
-        return Check(kind, evidence, full_threshold, advice, report)
+        report.__doc__ = find.__doc__
+        return Check(kind, full_threshold, advice, report)
 
     return make_check
 
 
 @define_image_check(
     "images in two splits",
-    evidence="validation and test images with the same 16x16 thumbnail as a training image",
     threshold=f"closer than {DUPLICATE_DISTANCE:.0%} of the images' spread",
     max_share=MAX_OVERLAP,
     consequence="Metrics of held-out images are too good: the model was trained on some of them.",
     advice="look at the named pairs, and keep each picture in one split",
 )
 def images_in_two_splits(images: Images) -> Unwanted:
+    """Validation and test images with the same 16x16 thumbnail as a training image."""
     train = images.split("train")
     thumbnails = make_thumbnails(train)
     spread, count, total, examples = measure_spread(thumbnails), 0, 0, []
@@ -142,13 +143,13 @@ def images_in_two_splits(images: Images) -> Unwanted:
 
 @define_image_check(
     "images given twice",
-    evidence="training images with the same 16x16 thumbnail as an earlier one",
     threshold=f"closer than {DUPLICATE_DISTANCE:.0%} of the images' spread",
     max_share=MAX_DUPLICATES,
     consequence="Repeated images have more weight: they are sampled more often, and memorized.",
     advice="look at the named images, and keep one of each picture",
 )
 def duplicate_images(images: Images) -> Unwanted:
+    """Training images with the same 16x16 thumbnail as an earlier one."""
     train = images.split("train")
     thumbnails = make_thumbnails(train, MAX_TRAIN)
     spread = measure_spread(thumbnails)
@@ -159,13 +160,13 @@ def duplicate_images(images: Images) -> Unwanted:
 
 @define_image_check(
     "constant images",
-    evidence="training images all of whose pixels are equal",
     threshold="one",
     max_share=MAX_ODD_IMAGES,
     consequence=ODD_IMAGES_CONSEQUENCE,
     advice="look at the named images, and remove them if they show nothing",
 )
 def constant_images(images: Images) -> Unwanted:
+    """Training images all of whose pixels are equal."""
     return find_odd_images(
         images,
         lambda thumbnails: thumbnails.contrast <= BLANK_CONTRAST,
@@ -175,13 +176,13 @@ def constant_images(images: Images) -> Unwanted:
 
 @define_image_check(
     "inverted images",
-    evidence="training images that resemble the median image with black and white exchanged",
     threshold=f"a correlation with it below {INVERTED_CORRELATION}",
     max_share=MAX_ODD_IMAGES,
     consequence=ODD_IMAGES_CONSEQUENCE,
     advice="look at the named images, and exchange their black and white",
 )
 def inverted_images(images: Images) -> Unwanted:
+    """Training images that resemble the median image with black and white exchanged."""
     return find_odd_images(images, find_inverted, "have black and white exchanged")
 
 
@@ -197,13 +198,12 @@ def find_odd_images(
 
 @define_check(
     "one class dominates",
-    evidence="training images by class, for each column of classes or of at most "
-    f"{MAX_CLASSES} integers",
     threshold=f"more than {MAX_CLASS_SHARE:.0%} of the images in one of three classes or more, or "
     f"{MAX_BINARY_SHARE:.0%} in one of two",
     advice="more images of the other classes, or fewer of the largest",
 )
 def dominant_class(context: RunContext) -> CheckResult | None:
+    """Training images by class, for each column of classes or of at most 100 integers."""
     if context.parent is not None:  # a learned prior has its autoencoder's images
         return None
     for column, codes, names, max_share in iterate_classes(context.images.split("train")):

@@ -17,7 +17,6 @@ MIN_PRIOR_COVERAGE = 0.6  # usual runs have 0.75 to 0.9, a run of beta 0.01 has 
 MIN_COVERAGE_IMAGES = 50  # of each kind: the coverage of fewer is too noisy
 MAX_SIGMA_RATIO = 1.5  # sigma over residual, or its inverse: it acts like beta 2.25
 
-PRIOR_EVIDENCE = "share of decoded posterior draws with a sample of the prior among the neighbors"
 MULTIRATE_ADVICE = (
     " With --multirate 0.05:20 one run learns all betas of a range, and latentia choose selects"
     " one for a purpose."
@@ -69,12 +68,12 @@ def lower_beta(context: RunContext, beta: float | None) -> list[str]:
 
 @define_check(
     "posterior collapse",
-    evidence="rate of held-out images; latent dimensions whose posterior mean varies among them",
     threshold=f"rate below {MIN_RATE} nats per image",
     advice="--beta 1; at beta 1 or less --kl-schedule linear, or a lower --lr",
     early=True,
 )
 def posterior_collapse(context: RunContext) -> CheckResult | None:
+    """Rate of held-out images; latent dimensions whose posterior mean varies among them."""
     rate, beta = get_rate(context), get_beta(context) or 0.0
     if rate is None or rate >= MIN_RATE or context.is_near_start:
         return None
@@ -97,13 +96,12 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "beta too high",
-    evidence="share of the pixels' variance that decoded posterior means explain; "
-    "active dimensions",
     threshold=f"beta above 1, and less than {MIN_EXPLAINED:.0%} of the variance explained or less "
     "than half of the dimensions active",
     advice="--beta 1",
 )
 def beta_too_high(context: RunContext) -> CheckResult | None:
+    """Share of the pixels' variance that decoded posterior means explain; active dimensions."""
     rate, beta = get_rate(context), get_beta(context)
     if rate is None or rate < MIN_RATE or beta is None or beta <= 1 or not context.has_latents:
         return None
@@ -134,11 +132,11 @@ def beta_too_high(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "beta too low to sample",
-    evidence=PRIOR_EVIDENCE,
     threshold=f"beta below 1 and a share below {MIN_PRIOR_COVERAGE}",
     advice="--beta 1",
 )
 def beta_too_low(context: RunContext) -> CheckResult | None:
+    """Share of decoded posterior draws with a sample of the prior among the neighbors."""
     beta, coverage = get_beta(context), measure_prior_coverage(context)
     if beta is None or beta >= 1 or coverage is None or coverage >= MIN_PRIOR_COVERAGE:
         return None
@@ -149,11 +147,11 @@ def beta_too_low(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "hole in the prior",
-    evidence=PRIOR_EVIDENCE,
     threshold=f"a share below {MIN_PRIOR_COVERAGE} at beta 1 or more",
     advice="latentia train latent_prior --autoencoder RUN",
 )
 def hole_in_prior(context: RunContext) -> CheckResult | None:
+    """Share of decoded posterior draws with a sample of the prior among the neighbors."""
     beta, coverage = get_beta(context), measure_prior_coverage(context)
     if beta is None or beta < 1 or coverage is None or coverage >= MIN_PRIOR_COVERAGE:
         return None
@@ -193,12 +191,11 @@ def report_hole(
 
 @define_check(
     "unused dimensions",
-    evidence="latent dimensions whose posterior mean varies by less than 0.01 among "
-    "held-out images",
     threshold=f"more than {MAX_UNUSED:.0%} of them, but not all",
     advice="--latent with the number of active dimensions",
 )
 def unused_dimensions(context: RunContext) -> CheckResult | None:
+    """Latent dimensions whose posterior mean varies by less than 0.01 among held-out images."""
     rate, beta = get_rate(context), get_beta(context) or 0.0
     if rate is None or rate < MIN_RATE or not context.has_latents:
         return None
@@ -217,12 +214,12 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "sigma off its residual",
-    evidence="sigma of the Gaussian likelihood over the root mean squared error of reconstructions",
     threshold=f"a factor of {MAX_SIGMA_RATIO:g} either way; above, with half of the dimensions "
     "inactive or half of the variance unexplained; below, with a hole in the prior",
     advice="--sigma optimal, or --beta scaled by the ratio squared",
 )
 def sigma_off_residual(context: RunContext) -> CheckResult | None:
+    """Sigma of the Gaussian likelihood over the root mean squared error of reconstructions."""
     likelihood: Any = getattr(context.model, "likelihood", None)
     beta = get_beta(context)
     if not context.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:

@@ -42,11 +42,7 @@ class RunContext:
     """
 
     def __init__(
-        self,
-        run: RunFolder,
-        images: Images | None = None,
-        data: Any = None,
-        early: bool = False,
+        self, run: RunFolder, images: Images | None = None, data: Any = None, early: bool = False
     ):
         self.run, self._images, self._data, self.early = run, images, data, early
 
