@@ -156,11 +156,8 @@ def format_environment(environment: dict[str, Any]) -> str:
     base, *extras = environment["libraries"].items()
     rows = [("needed", format_libraries(base[1]))]
     for name, libraries in sorted(extras):
-        hint = (
-            ""
-            if all(library.is_satisfied for library in libraries)
-            else f': pip install "latentia[{name}]"'
-        )
+        is_satisfied = all(library.is_satisfied for library in libraries)
+        hint = "" if is_satisfied else f': pip install "latentia[{name}]"'
         rows += [(f"[{name}]", format_libraries(libraries) + hint)]
     versions = f"Python {environment['python']}, {environment['platform']}"
     settings = map(format_row, environment["here"].items())

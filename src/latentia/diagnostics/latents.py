@@ -125,8 +125,7 @@ def beta_too_high(context: RunContext) -> CheckResult | None:
             "rate_nats": rate,
             "explained": explained,
         },
-        suggest.suggest_beta_choice(context, "reconstruction")
-        or suggest.retrain_run(context, "beta1", beta=1.0),
+        suggest.choose_beta(context, "reconstruction"),
     )
 
 
@@ -137,12 +136,11 @@ def beta_too_high(context: RunContext) -> CheckResult | None:
 )
 def beta_too_low(context: RunContext) -> CheckResult | None:
     """Share of decoded posterior draws with a sample of the prior among the neighbors."""
-    beta, coverage = get_beta(context), measure_prior_coverage(context)
-    if beta is None or beta >= 1 or coverage is None or coverage >= MIN_PRIOR_COVERAGE:
+    beta = get_beta(context)
+    if beta is None or beta >= 1:
         return None
-    commands = suggest.suggest_beta_choice(context, "sampling")
-    commands = commands or suggest.retrain_run(context, "beta1", beta=1.0)
-    return report_hole(context, WARNING, coverage, f"; beta {beta:g}", commands)
+    commands = suggest.choose_beta(context, "sampling")
+    return report_hole(context, WARNING, f"; beta {beta:g}", MULTIRATE_ADVICE, commands)
 
 
 @define_check(
@@ -152,14 +150,10 @@ def beta_too_low(context: RunContext) -> CheckResult | None:
 )
 def hole_in_prior(context: RunContext) -> CheckResult | None:
     """Share of decoded posterior draws with a sample of the prior among the neighbors."""
-    beta, coverage = get_beta(context), measure_prior_coverage(context)
-    if beta is None or beta < 1 or coverage is None or coverage >= MIN_PRIOR_COVERAGE:
+    if (get_beta(context) or 0) < 1 or (get_rate(context) or 0) < MIN_RATE:
         return None
-    if (get_rate(context) or 0) < MIN_RATE:
-        return None
-    return report_hole(
-        context, NOTE, coverage, "", suggest.train_prior(context, 2 * MIN_PRIOR_STEPS)
-    )
+    commands = suggest.train_prior(context, 2 * MIN_PRIOR_STEPS)
+    return report_hole(context, NOTE, "", "", commands)
 
 
 def measure_prior_coverage(context: RunContext) -> float | None:
@@ -172,8 +166,11 @@ def measure_prior_coverage(context: RunContext) -> float | None:
 
 
 def report_hole(
-    context: RunContext, severity: str, coverage: float, beta_text: str, commands: list[str]
-) -> CheckResult:
+    context: RunContext, severity: str, beta_text: str, advice: str, commands: list[str]
+) -> CheckResult | None:
+    coverage = measure_prior_coverage(context)
+    if coverage is None or coverage >= MIN_PRIOR_COVERAGE:
+        return None
     sd = context.latent_table.aggregate_sd
     low, high = np.min(sd), np.max(sd)
     return CheckResult(
@@ -182,8 +179,7 @@ def report_hole(
         f"{len(context.samples)} of each{beta_text}). The standard deviations of the latents are "
         f"{low:.2g} to {high:.2g}, that of the prior is 1.",
         "New images come from latents where no real image lies, and look unlike real ones. This "
-        "does not affect encoding, reconstruction and interpolation between real images."
-        + (MULTIRATE_ADVICE if severity == WARNING else ""),
+        f"does not affect encoding, reconstruction and interpolation between real images.{advice}",
         {"reached": coverage, "sd_least": low, "sd_most": high},
         commands,
     )
@@ -227,10 +223,8 @@ def sigma_off_residual(context: RunContext) -> CheckResult | None:
     if context.is_short or not context.complete:  # a learned sigma starts at one half
         return None
     (n_active, n_dims), explained = count_active_dims(context), context.explained_variance
-    sigma, residual = (
-        float(likelihood.compute_log_sigma().detach().exp()),
-        context.residual[0] ** 0.5,
-    )
+    sigma = float(likelihood.compute_log_sigma().detach().exp())
+    residual = context.residual[0] ** 0.5
     ratio = sigma / residual
     if 1 / MAX_SIGMA_RATIO < ratio < MAX_SIGMA_RATIO:
         return None

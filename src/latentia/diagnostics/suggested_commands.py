@@ -109,10 +109,10 @@ def train_longer(context: RunContext, steps: int, min_factor: float = 3) -> list
     return retrain_run(context, f"epochs{epochs}", epochs=epochs) if epochs else []
 
 
-def suggest_beta_choice(context: RunContext, purpose: str) -> list[str]:
-    """Choose the beta for a purpose, if the run was trained for a range of betas."""
+def choose_beta(context: RunContext, purpose: str) -> list[str]:
+    """Choose the beta for a purpose from the run's range of betas, or train at beta 1."""
     if not context.run.beta_range:
-        return []
+        return retrain_run(context, "beta1", beta=1.0)
     return [format_command("latentia", "choose", str(context.run.path), "--for", purpose)]
 
 
