@@ -1,4 +1,4 @@
-"""Diagnosis of a run, and its report."""
+"""Diagnosis of a run."""
 
 import json
 from types import SimpleNamespace
@@ -7,7 +7,6 @@ from latentia.cli.tables import format_report
 from latentia.core.errors import Error
 from latentia.diagnostics.clean_images import clean_images
 from latentia.diagnostics.diagnose import diagnose_run
-from latentia.report.page import write_report
 from latentia.runs.open import open_run
 
 
@@ -26,9 +25,3 @@ def doctor(args: SimpleNamespace) -> None:
         print(json.dumps({**diagnosis._asdict(), "findings": findings}, indent=1, allow_nan=False))
     else:
         print(format_report(diagnosis))
-
-
-def report(args: SimpleNamespace) -> None:
-    run = open_run(args.run)
-    images = run.images(args.data, same=True)
-    print(write_report(run, images, diagnose_run(run, images).findings))

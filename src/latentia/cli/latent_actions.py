@@ -1,38 +1,22 @@
-"""Tables and pictures of a run's latents."""
+"""Pictures of a run's latents, and what they say about labels."""
 
 import json
 import sys
 from types import SimpleNamespace
 
 from latentia.cli.arguments import require_at_least
-from latentia.cli.opened_run import OpenedRun, make_encoders
+from latentia.cli.opened_run import OpenedRun
 from latentia.cli.tables import print_associations
-from latentia.core import distributed
 from latentia.core.text import pluralize
 from latentia.latents.association import associate_labels
 from latentia.latents.attribution import attribute_pixels
 from latentia.latents.encoding import SAMPLE, encode_split, name_dims, parse_dims
 from latentia.latents.parsing import parse_latents
-from latentia.latents.table import write_table
 from latentia.latents.traversal import traverse_dims
 from latentia.report import latent_figures, rendered_images
+from latentia.report.figures import make_encoders
 from latentia.report.grids import encode_gif, encode_npy, encode_png, save
 from latentia.runs.image_names import caption_image, resolve_image
-from latentia.training.launch import init_distributed, rank0_first
-
-
-def encode(args: SimpleNamespace) -> None:
-    with init_distributed():
-        opened = OpenedRun(args)
-        run, model, labels = opened.folder, opened.autoencoder, opened.make_labels("nan")
-        images = rank0_first(lambda: run.images(args.data))
-        split = rank0_first(lambda: run.split(args.split, images, default="all", labels=labels))
-        if split.note and not distributed.rank():
-            print(split.note, file=sys.stderr)
-        membership = run.membership(split, images)
-        path = write_table(args.out, model, split, membership, thumbnails=args.thumbnails)
-        if not distributed.rank():
-            print(path)
 
 
 def relate(args: SimpleNamespace) -> None:

@@ -1,22 +1,18 @@
 """A run that a command has opened: its images, its model and the file to write."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from latentia.data import Split
 from latentia.data.labels import SOURCE_LABELS, Labels, MissingPolicy
-from latentia.report.figures import render_figure
-from latentia.report.grids import check_suffix, save
+from latentia.report.grids import Encoders, check_suffix, save
 from latentia.runs.image_names import resolve_image
 from latentia.runs.open import open_run
-
-Encoders = dict[str, Callable[[], bytes]]  # content of a file, by suffix
 
 
 class OpenedRun:
@@ -52,7 +48,3 @@ class OpenedRun:
     def save(self, encoders: Encoders) -> None:
         """Write the file of the arguments and print its path."""
         print(save(self.args.out, encoders))
-
-
-def make_encoders(figure: Figure) -> Encoders:
-    return {f".{kind}": lambda kind=kind: render_figure(figure, kind) for kind in ("png", "svg")}

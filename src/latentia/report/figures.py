@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from latentia.report.grids import Encoders
+
 DPI = 130
 BLUE, ORANGE, GREY = "#2456a6", "#c4620a", "#8a8f98"
 STYLE: Any = {
@@ -51,6 +53,11 @@ def render_figure(figure: Figure, image_format: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+def make_encoders(figure: Figure) -> Encoders:
+    """Return the encoders of a figure as .png and .svg."""
+    return {f".{kind}": lambda kind=kind: render_figure(figure, kind) for kind in ("png", "svg")}
+
+
 def to_svg(figure: Figure) -> str:
     """Return the figure as an SVG element."""
     text = render_figure(figure, "svg", transparent=True).decode()
@@ -68,7 +75,8 @@ def draw_training_curves(
     curves = [(n, row["terms"]) for n, row in rows]
     weights = [(n, row["weights"]) for n, row in rows]
     sums = [
-        (n, {"sum": sum(w * row["terms"][t] for t, w in row["weights"].items())}) for n, row in rows
+        (n, {"sum": float(sum(w * row["terms"][t] for t, w in row["weights"].items()))})
+        for n, row in rows
     ]
     per_step = training_rows[-1]["images"] / training_rows[-1]["step"]
     validation = [(row["step"] * per_step, row["values"]) for row in validation_rows]
