@@ -3,6 +3,7 @@
 import json
 import shlex
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -233,7 +234,7 @@ class RunSession:
         return Rendering(images, command, {"near": rows})
 
     def interpolate_images(
-        self, sources: list[InputImage], steps: int, spherical: bool
+        self, sources: Sequence[InputImage], steps: int, spherical: bool
     ) -> Rendering:
         names, images = [s.name for s in sources], torch.cat([s.image for s in sources])
         model = self.require_encoder()
