@@ -54,6 +54,24 @@ def mnist():
     return str(SHARED / "mnist")
 
 
+@pytest.fixture
+def fresh_registries(monkeypatch):
+    """Entries that a test registers, and plugins that it loads, are gone after it."""
+    from latentia.core import plugins
+    from latentia.core.registries import MODIFIERS, RECIPES
+    from latentia.data.sources.registry import DATA_SOURCES
+    from latentia.diffusion.registry import SAMPLERS
+    from latentia.losses.registry import LIKELIHOODS
+    from latentia.metrics.registry import METRICS
+
+    for registry in (RECIPES, MODIFIERS, METRICS, DATA_SOURCES, LIKELIHOODS, SAMPLERS):
+        for name in registry.list_builtin_names():  # a file that is imported registers only once
+            registry[name]
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    monkeypatch.setattr(plugins, "_files", [])
+    monkeypatch.setattr(plugins, "_failures", {})
+
+
 # Toy runs: small arrays, small networks, real training.
 @pytest.fixture
 def images():

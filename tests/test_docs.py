@@ -17,6 +17,7 @@ from data.shards import counted
 from latentia.cli.arguments import check_option_names
 from latentia.cli.main import COMMANDS, main
 from latentia.cli.train_arguments import parse_train_arguments
+from latentia.core.plugins import load_plugin
 from latentia.metrics import label_classifier
 from latentia.models.latent_diffusion import SamplingOptions
 from latentia.runs.recipes import find_recipe, read_card, resolve_parameters
@@ -43,7 +44,7 @@ def split_commands(text):
 
 
 @pytest.fixture
-def example_folder(tmp_path, monkeypatch):
+def example_folder(tmp_path, monkeypatch, fresh_registries):
     """A folder with the files that the pages use: photos, labels, a picture."""
     draw = np.random.default_rng(0)
     for k in range(60):
@@ -87,6 +88,8 @@ def shrink_training(words):
 
 def run_command(words, monkeypatch):
     """Run a command of latentia; a server is not started."""
+    if "--plugin" in words:
+        load_plugin(words[words.index("--plugin") + 1])
     command, arguments = words[0], words[1:]
     is_remote = any(mark in word for word in words for mark in (":OWNER/", ":FOLDER", "://"))
     is_benchmark = command != "train" and arguments and arguments[0].startswith("runs/dis/")
@@ -151,6 +154,8 @@ def test_every_block_of_a_page_can_be_followed(page, example_folder, monkeypatch
     for kind, text in find_blocks(page):
         if kind == "python":
             Path("my.py").write_text(text)
+            if text.startswith("# my.py"):  # the commands after it load the file
+                continue
             monkeypatch.setattr(sys, "argv", ["my.py"])
             exec(compile(text.replace("epochs=30", "epochs=1"), page.name, "exec"), {})
             continue

@@ -6,12 +6,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from latentia.api.training import load, resume, train
     from latentia.core.errors import Error
+    from latentia.core.plugins import load_plugin
+    from latentia.core.registries import modifier, recipe
+    from latentia.data.sources.registry import data_source
+    from latentia.diffusion.registry import sampler
+    from latentia.losses.registry import likelihood
+    from latentia.metrics.registry import metric
     from latentia.runs.folder import RunFolder as Run
     from latentia.training.optimizers import Adam
     from latentia.training.plan import Options, Plan
-    from latentia.training.registries import recipe
 
-__all__ = ["Adam", "Error", "Options", "Plan", "Run", "load", "recipe", "resume", "train"]
+__all__ = [
+    "Adam",
+    "Error",
+    "Options",
+    "Plan",
+    "Run",
+    "data_source",
+    "likelihood",
+    "load",
+    "load_plugin",
+    "metric",
+    "modifier",
+    "recipe",
+    "resume",
+    "sampler",
+    "train",
+]
 
 _HOMES = {
     "Adam": "training.optimizers:Adam",
@@ -19,9 +40,15 @@ _HOMES = {
     "Options": "training.plan:Options",
     "Plan": "training.plan:Plan",
     "Run": "runs.folder:RunFolder",
+    "data_source": "data.sources.registry:data_source",
+    "likelihood": "losses.registry:likelihood",
     "load": "api.training:load",
-    "recipe": "training.registries:recipe",
+    "load_plugin": "core.plugins:load_plugin",
+    "metric": "metrics.registry:metric",
+    "modifier": "core.registries:modifier",
+    "recipe": "core.registries:recipe",
     "resume": "api.training:resume",
+    "sampler": "diffusion.registry:sampler",
     "train": "api.training:train",
 }
 

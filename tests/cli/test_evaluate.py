@@ -125,7 +125,7 @@ def test_mistakes(larger, capsys):
     run = larger / "run"
     text = error(capsys, "evaluate", run, "--metrics", "elbo,fdd")
     assert "There is no metric fdd; did you mean fd?" in text
-    assert "--metrics takes elbo, nll, fd, kd, prdc, image, memorisation, disentanglement." in text
+    assert "The metrics are elbo, nll, fd, kd, prdc, image, memorisation, disentanglement;" in text
     assert "There are no features pixel" in error(
         capsys, "evaluate", run, "--metrics", "fd", "--features", "pixel"
     )

@@ -13,14 +13,15 @@ import pytest
 from latentia.cli.arguments import list_docs, list_parameters, make_options, read_hints
 from latentia.cli.main import COMMANDS, main
 from latentia.cli.train_arguments import run_options
-from latentia.runs import modifiers, recipes
+from latentia.runs import recipes
+from latentia.runs.modifiers import load_modifiers
 from latentia.training.plan import Options
 
 OWNERS = {
     **{name: each for name, each in COMMANDS.items() if name != "train"},
     "train": run_options,
     "options": Options,
-    **{f"--{name}": modifiers.find_modifier(name) for name in modifiers.MODIFIER_NAMES},
+    **{f"--{name}": modifier for name, modifier in load_modifiers().items()},
     **{name: recipes.find_recipe(name) for name in recipes.list_recipes()},
 }
 START = re.compile(r"(?!of |in |at |with |for |to |it |its |the same)([a-z0-9.][\w./:-]*)[ ,]")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from latentia.core.errors import Error
 from latentia.data import Images, Source, open_images
+from latentia.data.sources.registry import DATA_SOURCES, DataSource
 
 NAMES = ("train", "validation", "test")
 
@@ -226,10 +227,12 @@ def test_digits_fill_the_unit_interval_with_their_labels():
     )
 
 
+@pytest.mark.usefixtures("fresh_registries")
 def test_a_made_source_may_hold_images_beside_images(monkeypatch):
     from latentia.data.sources import synthetic
 
     monkeypatch.setitem(synthetic.SYNTHETIC_MODULES, "pairs", "latentia.data.test_pairs")
+    DATA_SOURCES.register("pairs")(DataSource(synthetic.SyntheticReader))
     module = type(sys)("latentia.data.test_pairs")
     module.__spec__ = synthetic.find_spec("latentia.data.synthetic.digits")
     pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from latentia.core.registries import recipe
 from latentia.core.schedules import constant, cosine, delayed, linear
 from latentia.data import open_images
 from latentia.losses.adversarial import NonSaturating, Relativistic
@@ -19,7 +20,6 @@ from latentia.nets.initialization import init_glorot
 from latentia.nets.mlp import MLPDecoder, MLPEncoder, make_perceptron
 from latentia.training.optimizers import Adam
 from latentia.training.plan import Plan
-from latentia.training.registries import recipe
 
 
 class Judge(nn.Module):

@@ -11,7 +11,8 @@ from latentia.diffusion.path import (
     VariancePreservingPath,
     broadcast_coefficients,
 )
-from latentia.diffusion.samplers import SAMPLERS, ddim, ddpm, time_grid
+from latentia.diffusion.registry import SAMPLERS
+from latentia.diffusion.samplers import ddim, ddpm, time_grid
 from latentia.diffusion.target import DenoisedEstimate, to_estimate
 
 SD = 0.5  # of the data, a Gaussian of mean 2: its best denoiser is known

@@ -13,6 +13,7 @@ from latentia.report.training_images import save_training_images
 from latentia.runs.create import create_run
 from latentia.runs.folder import RunFolder
 from latentia.runs.open import open_run
+from latentia.runs.recipes import register_recipe
 from latentia.tracking import open_tracker, require_tracker
 from latentia.training.device import use_threads
 from latentia.training.events import EndReason, Event, Finding, ImagesRendered, TrainingFinished
@@ -28,7 +29,7 @@ Modifiers = dict[str, dict[str, Any]]  # arguments of each modifier by name
 
 
 def start_run(
-    recipe: str,
+    recipe: str | Callable,
     parameters: dict[str, Any],
     *,
     modifiers: Modifiers | None = None,
@@ -42,7 +43,8 @@ def start_run(
     """
     options = options or Options()
     require_tracker(options.tracker)
-    created = run_on_rank0(lambda: create_run(recipe, parameters, modifiers or {}, options, run))
+    name = register_recipe(recipe)
+    created = run_on_rank0(lambda: create_run(name, parameters, modifiers or {}, options, run))
     path = str(created[0].path.resolve()) if created else ""
     path = distributed.all_gather_objects(path)[0]
     if created:
@@ -101,7 +103,7 @@ def _diagnose_and_report(run: RunFolder, images: Images) -> list[Finding]:
 
 
 def train(
-    recipe: str,
+    recipe: str | Callable,
     *,
     run: str | Path | None = None,
     modifiers: Modifiers | None = None,
@@ -115,8 +117,10 @@ def train(
 
     Parameters
     ----------
-    recipe : str
-        name of a recipe, such as "conv_vae", or "my.py:mine" for a function in a file
+    recipe : str or callable
+        name of a recipe, such as "conv_vae", or "my.py:mine" for a function in a file; or the
+        function itself, such as one of a notebook, which must be defined again (with
+        `@latentia.recipe`) to open the run in another session
     run : str or Path, optional
         new folder of the run; by default runs/ and the recipe's name
     modifiers : dict, optional
@@ -125,7 +129,9 @@ def train(
         seed, device, precision and the other options of every training
     **parameters
         the recipe's own parameters, such as `data`, `latent`, `beta` or `epochs`. `data` is a
-        source as on the command line, or an array or tensor (n, c, h, w) of images in [0, 1]
+        source as on the command line, an array or tensor (n, c, h, w) of images in [0, 1], or any
+        object with a length and items, such as a data set of torch: each item is an image (tensor,
+        array, Pillow image or path), a tuple (image, label), or a dict with an image
 
     Returns
     -------

@@ -13,13 +13,16 @@ from typing_extensions import Doc
 from latentia.core.errors import Error
 from latentia.core.parameters import (
     PARAMETERS_SECTION,
+    describe_plugins,
     describe_types,
+    find_registry,
     format_unknown_parameter,
     list_types,
 )
 from latentia.core.text import Metavar
 
 METAVARS = {int: "N", float: "FLOAT", str: "TEXT", Path: "FILE"}  # where an option names no other
+PLUGIN_HELP = "Before all else, --plugin FILE loads recipes, metrics and more of your own."
 PARAMETER = re.compile(r"^(\w+)(?: : (.+))?\n((?:    .+\n?)+)", re.M)
 
 
@@ -57,7 +60,7 @@ def parse_known_arguments(
 
 def _describe_program(command: Callable, program: str) -> dict[str, Any]:
     text = (inspect.getdoc(command) or "").partition(PARAMETERS_SECTION)[0]
-    return {"prog": program, "description": text, "use_underscores": False}
+    return {"prog": program, "description": f"{text}\n\n{PLUGIN_HELP}", "use_underscores": False}
 
 
 def list_parameters(function: Callable, advanced: bool | None = None) -> list[str]:
@@ -80,7 +83,18 @@ def read_hints(function: Callable) -> dict[str, Any]:
         if name in hints:  # other sections look alike
             marks = [Metavar(metavar)] if metavar else []
             hints[name] = Annotated[(hints[name], *marks, Doc(" ".join(text.split())))]
-    return hints
+    return {name: _name_entries(hint) for name, hint in hints.items()}
+
+
+def _name_entries(hint: Any) -> Any:
+    """Write the names of a hint's registry into its help, in the place of NAMES."""
+    registry = find_registry(hint)
+    if registry is None or not any("NAMES" in text for text in list_docs(hint)):
+        return hint
+    base, *marks = get_args(hint)
+    names = registry.describe_names()
+    texts = [Doc(m.documentation.replace("NAMES", names)) for m in marks if isinstance(m, Doc)]
+    return Annotated[(base, *(m for m in marks if not isinstance(m, Doc)), *texts)]
 
 
 def make_options(function: Callable, names: Iterable[str], switch: str = "") -> type:
@@ -92,9 +106,10 @@ def make_options(function: Callable, names: Iterable[str], switch: str = "") -> 
         default = None if name == switch else parameter.default
         hint = hints.get(name, str if default is None else type(default))
         base, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        base = list_types(hint)[0] if base is str else base  # one of the names of a registry
         base = str if base is Any else base  # the command line has only words for data
         metavar = next((mark.text for mark in marks if isinstance(mark, Metavar)), None)
-        metavar = metavar or _make_metavar(base)
+        metavar = metavar or _make_metavar(base, find_registry(hint))
         display = tyro.conf.arg(
             metavar=metavar, help_behavior_hint=_describe_default(hint, default)
         )
@@ -105,7 +120,9 @@ def make_options(function: Callable, names: Iterable[str], switch: str = "") -> 
     return dataclasses.make_dataclass(function.__name__, fields, kw_only=True)
 
 
-def _make_metavar(hint: Any) -> str | None:
+def _make_metavar(hint: Any, registry: Iterable[str] | None) -> str | None:
+    if registry:
+        return f"{{{','.join(registry)}}}"
     kinds = list_types(hint)
     names = [f"{{{','.join(map(str, get_args(k)))}}}" for k in kinds if get_origin(k) is Literal]
     names += [METAVARS[k] for k in kinds if k in METAVARS]
@@ -151,7 +168,7 @@ def check_option_values(words: list[str], hints: Mapping[str, Any]) -> None:
             allowed = " or ".join(describe_types(hint)).removesuffix(" or None")
             text = next((f" ({text})" for text in list_docs(hint)), "")
             problem = f"is {value}" if value else "has no value"
-            raise Error(f"{flag} {problem}; it must be {allowed}{text}.")
+            raise Error(f"{flag} {problem}; it must be {allowed}{text}.{describe_plugins(hint)}")
 
 
 def require_at_least(flag: str, value: int | None, least: int) -> None:

@@ -1,13 +1,16 @@
 """Options of the command that measures a run."""
 
+from typing import Annotated
+
 from latentia.cli import options
+from latentia.metrics.registry import METRICS
 
 
 def evaluate(
     run: options.RunName,
     data: options.Data = None,
     split: options.Split = None,
-    metrics: str | None = None,
+    metrics: Annotated[str | None, METRICS] = None,
     n: options.MostImages = None,
     json_: options.Json = False,
     *,
@@ -18,15 +21,18 @@ def evaluate(
 ) -> None:
     """Measure a run: likelihood, quality of samples and reconstructions, copies of training images.
 
+    The metrics elbo and nll are bounds on the likelihood, fd and kd distances of samples from
+    images, prdc precision, recall, density and coverage, image error and sharpness of
+    reconstructions.
+
     Several processes share the images of elbo and nll: torchrun --nproc_per_node 2 -m -- latentia
     evaluate RUN. The first process measures all other metrics.
 
     Parameters
     ----------
     metrics : METRIC,...
-        one or more of elbo, nll (likelihood), fd, kd (distances of samples from images), prdc
-        (precision, recall, density, coverage), image (error and sharpness of reconstructions),
-        memorisation and disentanglement; the default is elbo, or fd for a model without an encoder
+        metrics to measure, joined by commas: NAMES; the default is elbo, or fd for a model without
+        an encoder
     k : N
         number of importance samples per image for the bound on nll, at least 1
     """

@@ -1,8 +1,11 @@
 """Options of the commands that draw images: sample, reconstruct."""
 
+from typing import Annotated
+
 from tyro.conf import Positional
 
 from latentia.cli import options
+from latentia.diffusion.registry import SAMPLERS
 
 
 def sample(
@@ -12,7 +15,7 @@ def sample(
     cond: str | None = None,
     out: options.Picture = "samples.png",
     *,
-    sampler: str | None = None,
+    sampler: Annotated[str | None, SAMPLERS] = None,
     steps: int | None = None,
     guidance: float | None = None,
     data: str | None = None,
@@ -25,7 +28,7 @@ def sample(
     cond : CLASS,...|IMAGE
         condition of the images, for a conditional model: classes by name or number, such as 3 or
         3,5; or an image file, or the row number (from 0) of a test image
-    sampler : {ddpm,ddim,euler,heun}
+    sampler
         solver with which a learned prior draws; the default is that of its recipe
     steps : N
         number of steps of a learned prior from noise to latent, at least 1; the default is that of

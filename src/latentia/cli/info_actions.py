@@ -8,12 +8,13 @@ from latentia.diagnostics import environment
 
 def recipes(args: SimpleNamespace) -> None:
     # `env` also describes an installation without numpy, which this file imports
-    from latentia.runs.recipes import list_recipes, read_card
+    from latentia.runs.recipes import RECIPES, read_card
 
-    for name in list_recipes():
-        recipe = read_card(name)
+    for name in RECIPES:
+        recipe, origin = read_card(name), RECIPES.describe_origin(name)
         default = f"--data {recipe.default_data}" if recipe.default_data else "--autoencoder RUN"
-        print(f"{name}  ({default})\n    {recipe.summary}")
+        title = f"{name}, of {origin}" if origin else name
+        print(f"{title}  ({default})\n    {recipe.summary}")
         for line in recipe.details.splitlines():
             print(f"    {line.strip()}".rstrip())
         print()

@@ -20,6 +20,7 @@ from latentia.cli.report_commands import report
 from latentia.cli.search_commands import choose, sweep
 from latentia.cli.train_commands import resume, train
 from latentia.core.errors import Error
+from latentia.core.plugins import load_plugin
 from latentia.core.text import suggest_name
 
 GROUPS: tuple[tuple[Callable, ...], ...] = (
@@ -40,6 +41,7 @@ def main(words: list[str] | None = None) -> int:
     # the same cores. OpenMP reads this once, when torch is imported.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    files, words = _split_plugins(words)
     if not words or words[0] in ("-h", "--help"):
         print(_format_help())
         return 0
@@ -49,6 +51,8 @@ def main(words: list[str] | None = None) -> int:
         print(version("latentia"))
         return 0
     try:
+        for file in files:
+            load_plugin(file)
         return _dispatch(words[0], words[1:]) or 0
     except Error as problem:
         if problem.rank_local or os.environ.get("RANK", "0") == "0":
@@ -61,6 +65,19 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
+
+
+def _split_plugins(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the files of --plugin, which every command takes, and the other words."""
+    files, rest, left = [], [], iter(words)
+    for word in left:
+        if word == "--plugin":
+            files.append(next(left, ""))
+        elif word.startswith("--plugin="):
+            files.append(word.partition("=")[2])
+        else:
+            rest.append(word)
+    return files, rest
 
 
 def _dispatch(name: str, words: list[str]) -> int | None:
@@ -95,4 +112,6 @@ def _format_help() -> str:
     width = max(map(len, COMMANDS))
     for name, function in COMMANDS.items():
         lines.append(f"  {name:<{width}}  {(inspect.getdoc(function) or '').splitlines()[0]}")
-    return "\n".join([*lines, "", "latentia COMMAND --help shows the options of a command."])
+    lines += ["", "latentia COMMAND --help shows the options of a command."]
+    lines += ["latentia COMMAND --plugin my.py loads recipes, metrics and more of your own."]
+    return "\n".join(lines)

@@ -9,6 +9,7 @@ from latentia.cli.tables import print_beta_choice, print_sweep
 from latentia.cli.terminal import show_training
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core.errors import Error
+from latentia.core.plugins import list_plugin_words
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.metrics.beta_choice import save_choice
 from latentia.metrics.rate_distortion import find_knee, pareto_front
@@ -56,7 +57,8 @@ def sweep(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
     sweep = Sweep(recipe, args.over, args.trials, parse, rest, args.out, args.storage)
     keep_freed_memory()
     if code := sweep.run_trials(show_training):
-        print(f"Stopped; run the same command to continue: latentia sweep {shlex.join(words)}")
+        command = shlex.join(["latentia", "sweep", *words, *list_plugin_words()])
+        print(f"Stopped; run the same command to continue: {command}")
         return code
     trials = sweep.list_trials()
     if not trials:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from latentia.cli.tables import format_finding
 from latentia.core import distributed
+from latentia.core.plugins import list_plugin_words
 from latentia.core.spans import STEP_SPAN
 from latentia.core.text import pluralize
 from latentia.diagnostics.run_context import RunContext
@@ -53,7 +54,7 @@ def show_training(run: RunFolder, events: Iterator[Event]) -> int:
 
 
 def _print_resume(run: RunFolder) -> None:
-    print(shlex.join(["latentia", "resume", str(run.path)]))
+    print(shlex.join(["latentia", "resume", str(run.path), *list_plugin_words()]))
 
 
 def print_completion(run: RunFolder) -> None:

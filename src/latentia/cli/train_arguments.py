@@ -14,7 +14,8 @@ from latentia.cli.arguments import (
 )
 from latentia.core.errors import Error
 from latentia.core.parameters import validate_parameters
-from latentia.runs.modifiers import MODIFIER_NAMES, find_modifier
+from latentia.core.registries import MODIFIERS
+from latentia.runs.modifiers import load_modifiers
 from latentia.runs.recipes import find_recipe
 from latentia.training.plan import Options
 
@@ -47,13 +48,15 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
     Raises: Error if an option is unknown, has a wrong value, or belongs to a modifier that is off
     """
     function = find_recipe(recipe)
-    modifiers = {name: find_modifier(name) for name in MODIFIER_NAMES}
+    modifiers = load_modifiers()
     owners = {"recipe": function, "options": Options, **modifiers}
     names = {key: list_parameters(owner) for key, owner in owners.items()}
     all_names = ["run", *chain.from_iterable(names.values()), "profile"]
-    for name in names["recipe"]:
-        if all_names.count(name) > 1:
+    for key, owned in names.items():
+        for name in (each for each in owned if all_names.count(each) > 1):
             text = f"{recipe} has a parameter {name}, which is an option of every recipe"
+            if MODIFIERS.describe_origin(key):
+                text = f"The modifier {key} has a parameter {name}, which is another option"
             raise Error(f"{text}; rename it.")
     hints = {name: hint for owner in owners.values() for name, hint in read_hints(owner).items()}
     check_option_names(recipe, words, all_names)

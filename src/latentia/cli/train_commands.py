@@ -7,11 +7,11 @@ from latentia.core.errors import Error
 def train(words: list[str]) -> int:
     """Train a recipe: latentia train RECIPE [--run DIR] [--data DATA] [--OPTION VALUE ...]."""
     if not words or words[0].startswith("-"):
-        from latentia.runs.recipes import list_recipes
+        from latentia.core.registries import RECIPES
 
         usage = (
             "latentia train RECIPE [--run DIR] [--data DATA] [--OPTION VALUE ...]; "
-            f"latentia train RECIPE --help shows its options; recipes: {', '.join(list_recipes())}."
+            f"latentia train RECIPE --help shows its options; recipes: {RECIPES.describe_names()}."
         )
         if words and words[0] in ("-h", "--help"):
             print(usage)

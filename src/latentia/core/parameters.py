@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
 
 from latentia.core.errors import Error
+from latentia.core.registry import ADVICE, Registry
 from latentia.core.text import suggest_name
 
 BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
@@ -29,8 +30,8 @@ def validate_parameters(owner: str, function: Callable, arguments: Mapping[str, 
             raise Error(format_unknown_parameter(owner, name, names))
         hint, option = hints.get(name, Any), name.replace("_", "-")
         if not _matches_type(hint, value):
-            requirement = " or ".join(describe_types(hint))
-            raise Error(f"--{option} is {value!r}; it must be {requirement}.")
+            requirement, advice = " or ".join(describe_types(hint)), describe_plugins(hint)
+            raise Error(f"--{option} is {value!r}; it must be {requirement}.{advice}")
         if not _is_number(value):
             continue
         bounds = _collect_bounds(hint)
@@ -47,10 +48,27 @@ def format_unknown_parameter(owner: str, name: str, names: Iterable[str]) -> str
     return f"{owner} has no parameter --{option};{listing} parameters: {', '.join(options)}."
 
 
+def find_registry(hint: Any) -> Registry | None:
+    """Return the registry among the annotations of a hint: its names are, or are in, the values."""
+    marks = getattr(hint, "__metadata__", ())
+    return next((mark for mark in marks if isinstance(mark, Registry)), None)
+
+
+def describe_plugins(hint: Any) -> str:
+    """Return a sentence on entries of a user's own, for a parameter that takes registered names."""
+    return f" {ADVICE}." if find_registry(hint) else ""
+
+
 def list_types(hint: Any) -> list[Any]:
-    """Return the types of a hint without annotations: int and None of Annotated[int | None, x]."""
+    """Return the types of a hint without annotations: int and None of Annotated[int | None, x].
+
+    Text with a registry is one of its names.
+    """
     if get_origin(hint) is Annotated:
-        return list_types(get_args(hint)[0])
+        base, registry = get_args(hint)[0], find_registry(hint)
+        if base is str and registry:
+            return [Literal[tuple(registry)]]  # pyright: ignore[reportInvalidTypeForm]
+        return list_types(base)
     if get_origin(hint) in (Union, UnionType):
         return [kind for member in get_args(hint) for kind in list_types(member)]
     return [hint]

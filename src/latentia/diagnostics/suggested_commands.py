@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.core.plugins import list_plugin_words
+from latentia.core.registries import MODIFIERS
 from latentia.data.cache import cache_root
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs import recipes
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import find_unused_path
-from latentia.runs.modifiers import find_modifier
 from latentia.training.plan import Options
 
 IMAGE_OPTIONS = ("white", "background", "validation", "seed", "stream")  # of reading and splits
@@ -63,7 +64,7 @@ def retrain_run(
     for name, changed in {**metadata["modifiers"], **(modifiers or {})}.items():
         modifier = {**metadata["modifiers"].get(name, {}), **changed}
         # the flag with the modifier's own name turns it on
-        flags += _format_flags(modifier, {**get_defaults(find_modifier(name)), name: object()})
+        flags += _format_flags(modifier, {**get_defaults(MODIFIERS[name]), name: object()})
     return _format_training_command(context, metadata["recipe"], flags, suffix)
 
 
@@ -142,7 +143,7 @@ def resume_training(path: str | Path) -> list[str]:
 
 
 def format_command(*arguments: str) -> str:
-    return shlex.join(arguments)
+    return shlex.join([*arguments, *list_plugin_words()])
 
 
 def _format_training_command(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from latentia.diffusion.path import Path, PathCoefficients, broadcast_coefficients
+from latentia.diffusion.registry import sampler
 from latentia.diffusion.target import DenoisedEstimate
 
 Denoise = Callable[[Tensor, float], DenoisedEstimate]  # (z_t, t) -> estimates of data and noise
@@ -19,6 +20,7 @@ def time_grid(steps: int) -> list[float]:
     return [1 - k / steps for k in range(steps)] + [0.0]
 
 
+@sampler
 def ddpm(
     denoise: Denoise, path: Path, z: Tensor, times: Sequence[float], step_noise: StepNoise
 ) -> Iterator[Tensor]:
@@ -38,6 +40,7 @@ def ddpm(
         yield z
 
 
+@sampler
 def ddim(
     denoise: Denoise, path: Path, z: Tensor, times: Sequence[float], step_noise: StepNoise
 ) -> Iterator[Tensor]:
@@ -52,6 +55,7 @@ def ddim(
         yield z
 
 
+@sampler
 def euler(
     denoise: Denoise, path: Path, z: Tensor, times: Sequence[float], step_noise: StepNoise
 ) -> Iterator[Tensor]:
@@ -61,6 +65,7 @@ def euler(
         yield z
 
 
+@sampler
 def heun(
     denoise: Denoise, path: Path, z: Tensor, times: Sequence[float], step_noise: StepNoise
 ) -> Iterator[Tensor]:
@@ -76,9 +81,6 @@ def heun(
             z_next = z + (s - t) * velocity
         z = z_next
         yield z
-
-
-SAMPLERS: dict[str, Sampler] = {"ddpm": ddpm, "ddim": ddim, "euler": euler, "heun": heun}
 
 
 def _coefficients(path: Path, t: float, z: Tensor) -> PathCoefficients:

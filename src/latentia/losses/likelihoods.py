@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from latentia.core.distributed import all_reduce_sum, world_size
 from latentia.core.gaussian import LOG_2PI
 from latentia.core.tensors import to_float32
+from latentia.losses.registry import likelihood
 
 
 class Likelihood(nn.Module):
@@ -27,6 +28,7 @@ class Likelihood(nn.Module):
         return to_float32(output).sigmoid()
 
 
+@likelihood("bernoulli")
 class Bernoulli(Likelihood):
     """Bernoulli likelihood; for grey values a cross-entropy without its normalising constant."""
 
@@ -87,6 +89,12 @@ class Gaussian(Likelihood):
             self.log_sigma.lerp_(log_sigma.to(self.log_sigma.dtype), 0.05)
         nll = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
         return nll.flatten(1).sum(1)
+
+
+@likelihood("gaussian")
+def make_adaptive_gaussian() -> Gaussian:
+    """Gaussian whose variance fits each batch best."""
+    return Gaussian("optimal")
 
 
 class SymmetricGaussian(Gaussian):

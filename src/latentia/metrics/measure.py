@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from latentia.core.errors import Error
-from latentia.core.text import suggest_name
-from latentia.metrics import builtin  # noqa: F401  (registers the metrics)
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.registry import METRICS
 from latentia.runs.folder import RunFolder
@@ -24,19 +21,10 @@ def measure_metrics(evaluation: Evaluation, names: Sequence[str]) -> dict[str, A
 
     Raises: Error if a name is unknown, or the model or the images do not allow the metric.
     """
-    for name in names:
-        if name not in METRICS:
-            suggestion = suggest_name(name, METRICS, " did you mean {}?")
-            raise Error(
-                f"There is no metric {name};{suggestion} --metrics takes {', '.join(METRICS)}."
-            )
-    metrics = {}
-    for name in names:
-        measure = partial(METRICS[name].measure, evaluation)
-        if METRICS[name].distributed:
-            results = measure()
-        else:
-            results = run_on_rank0_without_collectives(measure)
+    metrics, registered = {}, {name: METRICS[name] for name in names}
+    for name, metric in registered.items():
+        measure = partial(metric.measure, evaluation)
+        results = measure() if metric.distributed else run_on_rank0_without_collectives(measure)
         metrics[name] = [result._asdict() for result in results or ()]
     return {**(evaluation.elbo if "elbo" in names else {}), "metrics": metrics}
 

@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge
@@ -20,7 +20,8 @@ from latentia.core.tensors import max_batch_size, to_float32
 from latentia.core.text import pluralize
 from latentia.diffusion.guidance import apply_guidance
 from latentia.diffusion.path import Path, broadcast_coefficients
-from latentia.diffusion.samplers import SAMPLERS, StepNoise, time_grid
+from latentia.diffusion.registry import SAMPLERS
+from latentia.diffusion.samplers import StepNoise, time_grid
 from latentia.diffusion.target import DenoisedEstimate, to_estimate, to_prediction, training_target
 from latentia.nets.conditioning import Condition
 
@@ -31,14 +32,13 @@ CHUNK_ROWS = 1024  # rows in one call of the denoiser
 GUIDANCE = Doc("weight of the condition, at least 0; 1 as in training, 0 for no condition")
 Latents = Float[Tensor, "b *latent"]
 PerImage = Float[Tensor, " b"]
-SamplerName = Literal["ddpm", "ddim", "euler", "heun"]
 
 
 @dataclass(frozen=True)
 class SamplingOptions:
     """Options of sampling from a learned prior."""
 
-    sampler: Annotated[SamplerName, Doc("method of sampling from the prior")] = "heun"
+    sampler: Annotated[str, SAMPLERS, Doc("method of sampling from the prior")] = "heun"
     steps: Annotated[int, Ge(1), Doc("number of steps from noise to latent, at least 1")] = 16
     guidance: Annotated[float, Ge(0), GUIDANCE] = 1.0
 

@@ -4,12 +4,14 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
+from latentia.core.registries import modifier
 from latentia.core.schedules import delayed, linear
 from latentia.losses.divergences import Capacity
 from latentia.modifiers.divergence import replace_rate
 from latentia.training.plan import Plan
 
 
+@modifier
 def capacity(
     plan: Plan,
     capacity: Annotated[float, Ge(0)] = 25.0,

@@ -7,6 +7,7 @@ from annotated_types import Ge
 from latentia.core.contract import Model
 from latentia.core.distributed import world_size
 from latentia.core.errors import Error
+from latentia.core.registries import modifier
 from latentia.losses.divergences import Divergence, KLDecomposition, kl
 from latentia.models.iwae import IWAE
 from latentia.training.plan import Plan
@@ -14,6 +15,7 @@ from latentia.training.plan import Plan
 Weight = Annotated[float, Ge(0)]
 
 
+@modifier(before="capacity")
 def divergence(
     plan: Plan,
     divergence: Literal["kl", "tc"] = "tc",

@@ -4,11 +4,13 @@ from typing import Annotated
 
 from annotated_types import Ge
 
+from latentia.core.registries import modifier
 from latentia.losses.divergences import FreeBits
 from latentia.modifiers.divergence import replace_rate
 from latentia.training.plan import Plan
 
 
+@modifier
 def free_bits(plan: Plan, free_bits: Annotated[float, Ge(0)] = 0.1) -> Plan:
     """Take no loss for a small rate (KL) of a latent dimension.
 

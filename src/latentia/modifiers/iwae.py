@@ -5,11 +5,14 @@ from typing import Annotated
 from annotated_types import Ge
 
 from latentia.core.errors import Error
+from latentia.core.registries import modifier
 from latentia.models.iwae import IWAE
 from latentia.models.vae import VAE
 from latentia.training.plan import Plan
 
 
+# these change a model that it replaces, or refuse to follow it
+@modifier(before=("divergence", "capacity", "free_bits", "supervise"))
 def iwae(plan: Plan, iwae: Annotated[int, Ge(1)] = 5) -> Plan:
     """Train by the importance-weighted bound (Burda et al. 2016, arXiv 1509.00519, equation 8).
 

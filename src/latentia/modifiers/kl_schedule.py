@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from latentia.core.errors import Error
+from latentia.core.registries import modifier
 from latentia.core.schedules import constant, cyclical, delayed, exponential, linear, staircase
 from latentia.training.parameter_types import Fraction
 from latentia.training.plan import Plan
@@ -12,6 +13,7 @@ from latentia.training.plan import Plan
 ScheduleName = Literal["constant", "linear", "step", "exponential", "cyclical"]
 
 
+@modifier(before=("iwae", "multirate"))  # which keep or change the schedule
 def kl_schedule(
     plan: Plan,
     kl_schedule: ScheduleName = "constant",

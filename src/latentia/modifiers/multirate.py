@@ -1,6 +1,7 @@
 """--multirate: learn every beta of a range in one run."""
 
 from latentia.core.errors import Error
+from latentia.core.registries import modifier
 from latentia.core.schedules import Schedule, delayed, linear
 from latentia.losses.divergences import kl
 from latentia.losses.likelihoods import Gaussian
@@ -12,6 +13,7 @@ from latentia.training.plan import Plan
 BETA_RAMP = delayed(0.0, linear(0.0, 1.0), until=0.5)
 
 
+@modifier
 def multirate(plan: Plan, multirate: str = "0.01:10") -> Plan:
     """Learn every beta of a range in one run (Bae et al. 2023, arXiv 2212.03905).
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt
 
 from latentia.core.errors import Error
+from latentia.core.registries import modifier
 from latentia.data.labels import Labels
 from latentia.models.supervision import Supervision
 from latentia.training.plan import Plan
@@ -14,6 +15,7 @@ from latentia.training.plan import Plan
 DEFAULT_DIMS = 10
 
 
+@modifier(before="multirate")
 def supervise(
     plan: Plan,
     supervise: str = "label",

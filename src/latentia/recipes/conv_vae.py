@@ -1,10 +1,8 @@
 """Convolutional VAE for images of any shape."""
 
-from typing import Literal
-
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.losses.likelihoods import Bernoulli, Gaussian
+from latentia.losses.registry import LIKELIHOODS
 from latentia.models.vae import VAE
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.training import Adam, Plan, recipe
@@ -17,7 +15,7 @@ def conv_vae(
     size: types.Size = None,
     channels: types.Channels = None,
     latent: types.Latent = 32,
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+    likelihood: types.LikelihoodName = "bernoulli",
     beta: types.Beta = 1.0,
     lr: types.LearningRate = 1e-3,
     batch: types.BatchSize = 64,
@@ -28,17 +26,12 @@ def conv_vae(
     Kingma & Welling 2014, arXiv 1312.6114. Encoder and decoder have three strided convolutions of
     32, 64 and 128 channels; 531,521 parameters for grey images of 28x28. A Gaussian pixel has the
     variance that fits best (Rybkin et al. 2021, arXiv 2006.13202).
-
-    Parameters
-    ----------
-    likelihood
-        distribution of a pixel; gaussian adapts its variance
     """
     images = open_images(data, size=size, channels=channels)
     model = VAE(
         encoder=ConvEncoder(images.shape, latent, channels=(32, 64, 128)),
         decoder=ConvDecoder(latent, images.shape, channels=(32, 64, 128)),
-        likelihood=Bernoulli() if likelihood == "bernoulli" else Gaussian("optimal"),
+        likelihood=LIKELIHOODS[likelihood](),
         beta=constant(beta),
     )
     adam = Adam(lr, schedule=cosine(warmup=0.05))

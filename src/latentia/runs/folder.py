@@ -10,13 +10,14 @@ from torch import Tensor
 
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
+from latentia.core.plugins import describe_failures
 from latentia.data import Images, Split
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.data.sources.registry import SourceKind
 from latentia.modifiers.multirate import parse_beta_range
 from latentia.runs.build import AUTOENCODER, build_plan
 from latentia.runs.images import open_run_images
-from latentia.runs.recipes import resolve_parameters
+from latentia.runs.recipes import DIFFUSERS, RECIPES, resolve_parameters
 from latentia.training.checkpoint import read_tensors
 from latentia.training.folder import TrainingFolder
 from latentia.training.plan import Options, Plan
@@ -148,6 +149,13 @@ class RunFolder(TrainingFolder):
 
     def _check_recipe(self, arguments: dict[str, Any]) -> None:
         name = self.metadata["recipe"]
+        if ".py" not in name and name not in [*RECIPES, DIFFUSERS]:
+            raise Error(
+                f"was trained by the recipe {name}, which is not loaded; give its file with "
+                "--plugin FILE, install its package, or in Python define it with @latentia.recipe."
+                f"{describe_failures()}",
+                subject=self.path,
+            )
         try:
             resolve_parameters(name, {k: v for k, v in arguments.items() if k != "data"})
         except Error as problem:

@@ -1,13 +1,9 @@
 """Find and describe recipes: functions whose signature is the configuration of a run."""
 
 import ast
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +11,8 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.parameters import PARAMETERS_SECTION, validate_parameters
-from latentia.core.text import suggest_name
+from latentia.core.plugins import load_file
+from latentia.core.registries import RECIPES
 
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
 DIFFUSERS = "diffusers"  # recipe of an autoencoder of diffusers; not listed, as it trains nothing
@@ -30,86 +27,88 @@ class RecipeCard(NamedTuple):
     default_data: str
 
 
-@cache
 def list_recipes() -> list[str]:
     """List the names of latentia's own recipes."""
-    return sorted(p.stem for p in RECIPES_FOLDER.glob("*.py") if "\n@recipe\n" in p.read_text())
+    return RECIPES.list_builtin_names()
 
 
 def read_card(name: str) -> RecipeCard:
-    """Describe a recipe from its syntax tree, since listing recipes must not import torch."""
-    tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text())
-    function = next(
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name
-    )
-    description = (ast.get_docstring(function) or "").partition(PARAMETERS_SECTION)[0]
+    """Describe a recipe; a built-in one from its syntax tree, without an import of torch."""
+    if name in list_recipes():
+        tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text())
+        node = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
+        pairs = zip([a.arg for a in node.args.args], node.args.defaults, strict=False)
+        defaults = {key: value.value for key, value in pairs if isinstance(value, ast.Constant)}
+        text = ast.get_docstring(node)
+    else:
+        function = find_recipe(name)
+        parameters = inspect.signature(function).parameters
+        defaults = {key: parameter.default for key, parameter in parameters.items()}
+        text = inspect.getdoc(function)
+    description = (text or "").partition(PARAMETERS_SECTION)[0]
     summary, _, details = description.partition("\n")
-    signature = function.args
-    defaults = dict(zip([a.arg for a in signature.args], signature.defaults, strict=False))
-    data = defaults.get("data")
-    default_data = str(data.value) if isinstance(data, ast.Constant) and data.value else ""
-    return RecipeCard(name, summary, details.strip(), default_data)
+    return RecipeCard(name, summary, details.strip(), str(defaults.get("data") or ""))
 
 
 def find_recipe(name: str) -> Callable:
     """Return the function of a recipe's name, or of FILE.py:NAME.
 
-    Raises: Error if there is no such recipe, with the nearest name.
+    Raises: Error if there is no such recipe, with the nearest name, or it cannot be configured.
     """
     if ".py" in name:
-        return _find_in_file(name)
+        return _check_signature(_find_in_file(name), name)
     if name == DIFFUSERS:
         return importlib.import_module("latentia.recipes.diffusers_autoencoder").diffusers
-    if name not in list_recipes():
-        near = suggest_name(name, list_recipes(), " did you mean {}?")
-        raise Error(
-            f"There is no recipe {name};{near} The recipes are {', '.join(list_recipes())}; "
-            "one of your own is my.py:mine."
-        )
-    return getattr(importlib.import_module(f"latentia.recipes.{name}"), name)
+    return _check_signature(RECIPES[name], name)
 
 
-@cache
+def register_recipe(recipe: str | Callable) -> str:
+    """Return the name of a recipe; a function that has none is registered by its own."""
+    if isinstance(recipe, str):
+        return recipe
+    if not RECIPES.find_name(recipe):
+        RECIPES.register(recipe)
+    return str(RECIPES.find_name(recipe))
+
+
 def _find_in_file(name: str) -> Callable:
     file, _, function_name = name.partition(":")
-    path = Path(file)
-    if not path.is_file():
+    if not Path(file).is_file():
         raise Error(f"There is no file {file}; a recipe of your own is given as my.py:mine.")
-    path_hash = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
-    module_name = f"_latentia_recipe_{path_hash[:16]}"  # the file's own name could hide a module
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses with written-out annotations look there
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[module_name]
-        raise
+    with RECIPES.keep_first():  # a recipe of another file may have the name: this has its file's
+        module = load_file(str(Path(file).resolve()))
     function = getattr(module, function_name, None)
     if not callable(function):
         names = [
             k
             for k, v in vars(module).items()
-            if getattr(v, "is_recipe", False) and v.__module__ == module_name
+            if callable(v) and getattr(v, "is_recipe", False) and v.__module__ == module.__name__
         ]
         hint = f"it holds {', '.join(names)}" if names else "mark one with @latentia.recipe"
         raise Error(f"{file} has no recipe {function_name or '(none was named)'}; {hint}.")
-    parameters = inspect.signature(function).parameters
+    return function
+
+
+def _check_signature(function: Callable, name: str) -> Callable:
+    parameters, (file, _, function_name) = (
+        inspect.signature(function).parameters,
+        name.partition(":"),
+    )
+    label = f"{function_name} of {file}" if function_name else name
     if "data" not in parameters:
-        raise Error(f"{function_name} of {file} takes no data; give it a parameter `data`.")
+        raise Error(f"{label} takes no data; give it a parameter `data`.")
     for key, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty:
-            raise Error(
-                f"{function_name} of {file} has a parameter {key} without default; give it one."
-            )
+            raise Error(f"{label} has a parameter {key} without default; give it one.")
     return function
 
 
 def recipe_source(name: str) -> str:
-    """Return a recipe's source text, which run.json keeps for reading."""
-    return inspect.getsource(find_recipe(name))
+    """Return a recipe's source text, which run.json keeps for reading; "" if there is none."""
+    try:
+        return inspect.getsource(find_recipe(name))
+    except OSError:  # code that was typed or executed
+        return ""
 
 
 def resolve_parameters(name: str, user_params: dict[str, Any]) -> dict[str, Any]:

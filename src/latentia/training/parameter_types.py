@@ -6,12 +6,16 @@ from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
 
 from latentia.core.text import Metavar
+from latentia.data.sources.registry import DATA_SOURCES
+from latentia.losses.registry import LIKELIHOODS
 
 DATA = Doc(
-    "images to train on: digits, mnist, fashion_mnist, cifar10, vehicles, sprites, speckle, "
-    "hub:OWNER/NAME, a folder, .parquet, .npy or .npz file; with --stream also .tar files and URLs"
+    "images to train on: NAMES, a folder, .parquet, .npy or .npz file; with --stream also .tar "
+    "files and URLs"
 )
-Data = Annotated[Any, Metavar("DATA"), DATA]
+Data = Annotated[Any, Metavar("DATA"), DATA_SOURCES, DATA]
+LIKELIHOOD = Doc("distribution of a pixel; gaussian adapts its variance")
+LikelihoodName = Annotated[str, LIKELIHOODS, LIKELIHOOD]
 AUTOENCODER = Doc("run of a VAE or VAE-GAN whose latents are learned, or diffusers:DIR (required)")
 Autoencoder = Annotated[Any, Metavar("RUN"), AUTOENCODER]
 PATH = Doc("path from data to noise: linear for flow matching, the other for noise prediction")

@@ -1,28 +1,114 @@
 """Sources of images: the meaning of `--data`, and the reader of each kind of source."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
+from latentia.core.plugins import describe_failures
+from latentia.core.registry import ADVICE, Registry
+from latentia.core.text import suggest_name
 from latentia.data.decode import IMAGE_SUFFIXES
 from latentia.data.listing import list_files, looks_like_image, make_file_entry
 from latentia.data.reader import Reader
 from latentia.data.sources import arrays
 from latentia.data.sources.folder import FolderReader
 from latentia.data.sources.pairs import is_pair_folder, make_pair_reader
+from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_sequence
 from latentia.data.sources.shards import ShardReader
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
 from latentia.data.sources.table import KNOWN_DATASETS, TableReader, parse_hub_name
 
-SOURCE_NAMES = [*SYNTHETIC_MODULES, *KNOWN_DATASETS]
-ACCEPTED_SOURCES = (
-    f"{', '.join(SOURCE_NAMES)}, hub:OWNER/NAME, a folder of images, a folder of speckle/ and"
-    " patterns/, a folder with parquet in the hub's layout, or a .parquet, .npy or .npz file"
+ACCEPTED_PATHS = (
+    "a folder of images, a folder of speckle/ and patterns/, a folder with parquet in the hub's"
+    " layout, or a .parquet, .npy or .npz file"
 )
+
+
+class DataSource(NamedTuple):
+    """A function from the text of `--data` to images, and the texts that it takes.
+
+    takes_argument: NAME:ARGUMENT beside NAME; suffix: instead, of the files that it reads;
+    can_stream: whether --stream reads it too; usage: how a user writes it, if not by its name
+    """
+
+    open_images: Callable[[str], Any]
+    takes_argument: bool = True
+    suffix: str = ""
+    can_stream: bool = False
+    usage: str = ""
+
+    def accepts(self, name: str, text: str) -> bool:
+        if self.suffix:
+            return text.lower().endswith(self.suffix)
+        is_name = text == name and not self.usage
+        return is_name or (self.takes_argument and text.startswith(f"{name}:"))
+
+
+DATA_SOURCES: Registry[DataSource] = Registry("data source")
+for _name in SYNTHETIC_MODULES:
+    DATA_SOURCES.register(_name)(DataSource(SyntheticReader))
+for _name, _location in KNOWN_DATASETS.items():
+    _open = partial(TableReader, location=_location)
+    DATA_SOURCES.register(_name)(DataSource(_open, takes_argument=False, can_stream=True))
+DATA_SOURCES.register("hub")(
+    DataSource(
+        lambda text: TableReader(text, parse_hub_name(text)),
+        can_stream=True,
+        usage="hub:OWNER/NAME",
+    )
+)
+
+
+def data_source(name: Any = None, *, suffix: str = "") -> Any:
+    """Register a function as a source of images: `--data` and `data=` then take its name.
+
+    The function takes the whole text that the user gives, `NAME` or `NAME:ARGUMENT`. It returns
+    images as `latentia.train` takes them as `data`, or a reader with the methods of
+    `latentia.data.reader.Reader`.
+
+    Parameters
+    ----------
+    name : str, optional
+        name of the source; the default is the function's
+    suffix : str
+        end of the names of files that the function reads, such as ".h5", instead of its name
+
+    Returns
+    -------
+    callable
+        the same function
+
+    Raises
+    ------
+    Error
+        if there is a source of this name
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import latentia
+    >>> @latentia.data_source
+    ... def stripes(text: str) -> np.ndarray:
+    ...     n = int(text.partition(":")[2] or 100)
+    ...     return np.tile(np.random.default_rng(0).random((n, 1, 1, 16)), (1, 1, 16, 1))
+    >>> model = latentia.train("conv_vae", data="stripes:60", epochs=1, run="runs/stripes")
+    >>> model.run.metadata["images"]["source"]
+    'stripes:60'
+    """
+    usage = f"a {suffix} file" if suffix else ""
+    return DATA_SOURCES.register(
+        name, lambda function: DataSource(function, suffix=suffix.lower(), usage=usage)
+    )
+
+
+def find_source(text: str) -> DataSource | None:
+    """Return the registered source that reads what `--data` names, if there is one."""
+    return next((DATA_SOURCES[n] for n in DATA_SOURCES if DATA_SOURCES[n].accepts(n, text)), None)
 
 
 class SourceKind(StrEnum):
@@ -69,45 +155,61 @@ class Source:
     @property
     def name(self) -> str:
         """Name for `run.json`. Paths are absolute, since a run may be opened in another folder."""
+        if self.kind is SourceKind.MEMORY and is_sequence(self.data):
+            return f"unnamed {type(self.data).__name__} of {len(self.data):,} images"
         if self.kind is SourceKind.MEMORY:
             array = arrays.to_numpy(self.data)
             return f"array of {arrays.format_shape(array)} {array.dtype}"
         text = str(self.data)
-        is_known = text.partition(":")[0] in SYNTHETIC_MODULES or text in KNOWN_DATASETS
-        if is_known or text.startswith("hub:") or (self.stream and "://" in text):
+        source = find_source(text)
+        if (source and not source.suffix) or (self.stream and "://" in text):
             return text
         return str(Path(text).expanduser().resolve())
 
     def make_reader(self) -> Reader | ShardReader:
         """Create the reader of this kind. At most the entries of a folder are listed."""
-        if isinstance(self.data, tuple | dict):
-            raise Error(
-                f"The data are a {type(self.data).__name__}; give only the images, as one array,"
-                " or save images and labels as x and y of an .npz file."
-            )
-        if not isinstance(self.data, str | Path):
-            images = arrays.to_nchw(self.data, "the array")
-            return arrays.ArrayReader("the array", {"train": images})
+        if self.kind is SourceKind.MEMORY:
+            label = "the object" if is_sequence(self.data) else "the array"
+            return make_object_reader(self.data, label)
         text = str(self.data)
-        is_synthetic = text.partition(":")[0] in SYNTHETIC_MODULES
-        if self.stream and is_synthetic:
+        source = find_source(text)
+        if self.stream and source and not source.can_stream:
             raise Error(f"{text} is generated, not read; leave out --stream.")
         if self.stream:
             return ShardReader(text, self.name)
-        if is_synthetic:
-            return SyntheticReader(text)
-        if text in KNOWN_DATASETS:
-            return TableReader(text, KNOWN_DATASETS[text])
-        if text.startswith("hub:"):
-            return TableReader(text, parse_hub_name(text))
+        if source:
+            return make_object_reader(source.open_images(text), text)
         path = Path(text).expanduser()
         if path.is_dir():
             return make_folder_reader(path, f"{text.rstrip('/')}/")
         if not path.exists():
-            matches = get_close_matches(text, SOURCE_NAMES, n=1)
-            suggestion = f" did you mean {matches[0]}?" if matches else ""
-            raise Error(f"{text} does not exist;{suggestion} give {ACCEPTED_SOURCES}.")
+            suggestion = suggest_name(text.partition(":")[0], DATA_SOURCES, " did you mean {}?")
+            raise Error(f"{text} does not exist;{suggestion} {describe_accepted()}")
         return make_file_reader(path, text)
+
+
+def describe_accepted() -> str:
+    names = DATA_SOURCES.describe_names()
+    return f"give {names}, {ACCEPTED_PATHS}; {ADVICE}.{describe_failures()}"
+
+
+def make_object_reader(data: Any, source_name: str) -> Reader:
+    """Create the reader of an object in memory; a reader is returned unchanged."""
+    if isinstance(data, Reader):
+        return data
+    if isinstance(data, tuple | dict):
+        raise Error(
+            f"The data are a {type(data).__name__}; give only the images, as one array,"
+            " or save images and labels as x and y of an .npz file."
+        )
+    if is_sequence(data):
+        return SequenceReader(source_name, data)
+    if not (hasattr(data, "__array__") or isinstance(data, list)):
+        raise Error(
+            f"The data are a {type(data).__name__}; give the text of --data, an array or tensor"
+            f" (n, c, h, w), or an object with a length whose items are each {ALLOWED_ITEMS}."
+        )
+    return arrays.ArrayReader(source_name, {"train": arrays.to_nchw(data, source_name)})
 
 
 def make_folder_reader(path: Path, source_name: str) -> Reader:
@@ -129,7 +231,7 @@ def make_file_reader(path: Path, source_name: str) -> Reader:
         return arrays.ArrayFileReader(source_name, path)
     if suffix in IMAGE_SUFFIXES:
         return FolderReader(source_name, [make_file_entry(path.name, path)])
-    raise Error(f"{source_name} is a {suffix or 'nameless'} file; give {ACCEPTED_SOURCES}.")
+    raise Error(f"{source_name} is a {suffix or 'nameless'} file; {describe_accepted()}")
 
 
 def make_source(data: Any, *options: Any) -> Source:

@@ -1,0 +1,149 @@
+"""Source of images as an object with items: a data set of torch or of the hub, a list, a column."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentia.core.errors import Error
+from latentia.core.progress import show_progress
+from latentia.data.decode import (
+    DecodeError,
+    Preprocessing,
+    catch_decode_errors,
+    read_header,
+)
+from latentia.data.image_files import ImageFiles
+from latentia.data.preprocess import is_array, is_pillow_image, preprocess_image
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.sources import arrays
+
+ALLOWED_ITEMS = (
+    "an image (tensor or array (c, h, w) in [0, 1] or uint8, Pillow image or path of a file), a"
+    " tuple (image, label), or a dict with an image"
+)
+
+
+IMAGE_KEYS = ("image", "img", "pixel_values")
+
+
+@dataclass
+class SequenceReader:
+    """Reader of an object with `__len__` and `__getitem__`; items that are no paths are read twice.
+
+    The first time is for sizes and labels, so that the images need not fit into memory as they are.
+    """
+
+    source_name: str
+    items: Any
+    image_files: ImageFiles | None = None
+
+    def __post_init__(self) -> None:
+        if hasattr(self.items, "to_list"):  # a column of a table: its index may not count from 0
+            self.items = self.items.to_list()
+
+    def fingerprint(self) -> None:
+        return None
+
+    def read_info(self, options: LoadOptions) -> SourceInfo:
+        count, paths, shapes, depth, rows = len(self.items), [], set(), False, []
+        for k in show_progress(range(count), count, f"{self.source_name}: reading sizes"):
+            image, values = self.get_item(k)
+            rows.append(values)
+            if isinstance(image, str | Path):
+                paths.append(Path(image).expanduser())
+                continue
+            shape, is_deep = read_shape(image, f"item {k} of {self.source_name}")
+            shapes.add(shape)
+            depth |= is_deep
+        if not count or 0 < len(paths) < count:
+            problem = "mixes paths with other images" if count else "holds no images"
+            raise Error(f"{self.source_name} {problem}; give items of one kind, at least one.")
+        columns, classes, notes = self.collect_columns(rows)
+        keys, sizes = [str(k) for k in range(count)], sorted({shape[1:] for shape in shapes})
+        channels = max((shape[0] for shape in shapes), default=1)
+        if paths:
+            keys = [str(path) for path in paths]
+            files = ImageFiles(self.source_name, keys, lambda a, b: paths[a:b], all_pages=False)
+            files.scan_headers(options.channels)
+            sizes, channels, depth = files.summarize_headers()
+            notes += files.collect_notes()
+            self.image_files = files
+        return SourceInfo(sizes, channels, depth, keys, {"train": count}, columns, classes, notes)
+
+    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
+        if self.image_files:
+            self.image_files.decode_into(out, preprocessing)
+            return
+        for k in show_progress(range(len(out)), len(out), f"{self.source_name}: reading images"):
+            try:
+                pixels = next(preprocess_image(self.get_item(k)[0], preprocessing))
+            except DecodeError as error:
+                raise Error(f"Item {k} of {self.source_name} cannot be read: {error}.") from None
+            out[k] = pixels if pixels.dtype == out.dtype else pixels / np.float32(255)
+
+    def get_item(self, number: int) -> tuple[Any, dict[str, Any]]:
+        """Return the image of an item, and its labels by name."""
+        label = f"Item {number} of {self.source_name}"
+        try:
+            item = self.items[number]
+        except (KeyError, IndexError):
+            raise Error(f"{label} does not exist; items are numbered from 0.") from None
+        image, values = item, {}
+        if isinstance(item, Mapping):
+            key = next((key for key in IMAGE_KEYS if key in item), "")
+            image, values = item.get(key), {k: v for k, v in item.items() if k != key}
+        elif isinstance(item, tuple) and item:
+            image, values = item[0], {"label": item[1]} if len(item) > 1 else {}
+        if not (isinstance(image, str | Path) or is_array(image) or is_pillow_image(image)):
+            raise Error(f"{label} is of type {type(item).__name__}; an item is {ALLOWED_ITEMS}.")
+        return image, values
+
+    def collect_columns(self, rows: list[dict[str, Any]]) -> tuple[Columns, Classes, list[str]]:
+        """Return the labels that are one number, or one of a few words, for every image."""
+        columns, classes, unused = {}, {}, []
+        features = getattr(self.items, "features", None)  # of a data set of the hub
+        for name in dict.fromkeys(name for row in rows for name in row):
+            values = [row.get(name) for row in rows]
+            array = np.asarray([to_number(value) for value in values], object)
+            kinds = {type(value) for value in array.flat}
+            if array.ndim == 1 and kinds <= {bool, int, float}:
+                columns[name] = np.asarray(array.tolist())
+                feature = features.get(name) if isinstance(features, Mapping) else None
+                names = getattr(feature, "names", None)
+                if name == "label":
+                    names = names or getattr(self.items, "classes", None)  # of torchvision
+                classes[name] = list(names) if names else None
+            elif array.ndim == 1 and kinds == {str} and len({*values}) <= len(values) // 2:
+                names, columns[name] = np.unique(array.astype(str), return_inverse=True)
+                classes[name] = names.tolist()
+            else:
+                unused.append(name)
+        notes = [f"{self.source_name}: labels not used: {', '.join(unused)}."] if unused else []
+        return columns, classes, notes
+
+
+def is_sequence(data: Any) -> bool:
+    """Whether an object holds items, and is no array (nor numbers in nested lists)."""
+    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+        return False
+    is_nested = isinstance(data, list) and bool(data) and isinstance(data[0], list)
+    return not is_nested and getattr(data, "ndim", 1) == 1
+
+
+def read_shape(image: Any, label: str) -> tuple[tuple[int, ...], bool]:
+    """Return (c, h, w) of an image in memory, and whether it has more than 8 bits."""
+    if is_array(image):
+        array = arrays.to_nchw(arrays.to_numpy(image)[None], label)
+        return array.shape[1:], array.dtype != np.uint8
+    with catch_decode_errors():
+        header = read_header(image)
+    channels = 3 if header.is_color else 1
+    return (channels, header.height, header.width), header.high_bit_depth
+
+
+def to_number(value: Any) -> Any:
+    """Convert a tensor or number of NumPy to one of Python, and leave other values."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
