@@ -225,7 +225,8 @@ def test_mistakes(place, tmp_path, capsys):
     )
     assert error(capsys, "sample", prior, "--steps", "0") == "--steps is 0; it must be at least 1."
     assert error(capsys, "sample", prior, "--sampler", "magic") == (
-        "--sampler is 'magic'; it must be one of ddpm, ddim, euler, heun."
+        "--sampler is 'magic'; it must be one of ddpm, ddim, euler, heun. "
+        "--plugin FILE or an installed package adds one of your own."
     )
     assert error(capsys, "sample", free, "--cond", "cat") == (
         f"{free} draws without a condition; leave --cond out."
