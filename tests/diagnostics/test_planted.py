@@ -13,6 +13,7 @@ from latentia.diagnostics.check import define_check
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.create import create_run
 from latentia.training.checkpoint import write_tensors
+from latentia.training.log import ROLES
 from latentia.training.plan import Options
 
 DONE = {"step": 400, "complete": True}
@@ -39,11 +40,16 @@ def rows(norms=(), player="vae", weights=None, monitors=None):
             "event": "logged",
             "step": 100 * (k + 1),
             "total": 100 * len(norms),
-            "players": {player: {"gradient_norm": norm, "terms": weight, "weights": weight}},
+            "players": {player: played(norm, weight)},
             "monitors": monitors or {},
         }
         for k, (norm, weight) in enumerate(zip(norms, weights, strict=True))
     ]
+
+
+def played(norm, weights):
+    roles = {k: ROLES[k] for k in weights}
+    return {"gradient_norm": norm, "terms": weights, "weights": weights, "roles": roles}
 
 
 def scores(*values, name="nelbo"):

@@ -12,7 +12,7 @@ from latentia.core import distributed
 from latentia.core.text import pluralize
 from latentia.latents.association import associate_labels
 from latentia.latents.attribution import attribute_pixels
-from latentia.latents.encoding import SAMPLE, encode_split, name_dims, parse_dims
+from latentia.latents.encoding import SAMPLE, encode_split, format_rate, name_dims, parse_dims
 from latentia.latents.parsing import parse_latents
 from latentia.latents.table import write_table
 from latentia.latents.traversal import traverse_dims
@@ -116,7 +116,7 @@ def draw_attribution(inputs: Inputs, name: str, dims: str | None) -> None:
     image, chosen_dims = opened.load_images([name]), parse_dims(dims, table.dims_by_kl)
     maps = attribute_pixels(model, image, chosen_dims, table.aggregate_sd[chosen_dims].tolist())
     names = name_dims(model.latent_shape)
-    titles = [f"z {names[k]}, {table.kl_per_dim[k]:.2f} nats" for k in chosen_dims]
+    titles = [f"z {names[k]}  {format_rate(table.kl_per_dim, k)}" for k in chosen_dims]
     caption = (
         f"{opened.folder.name}: {caption_image(name, inputs.split)}, change by one standard "
         f"deviation of {pluralize(len(table.mean), 'image')}"

@@ -5,12 +5,13 @@ training loop knows none of these: it asks a model for its `players()`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.posterior import Posterior
 
 
 class StepContext(NamedTuple):
@@ -37,8 +38,29 @@ class Batch(NamedTuple):
 
 
 Shared = Any  # result of `Model.shared`; only the model itself reads it
-# name -> (weight, value per image (b,) in nats, float32); the weight may be one per image
-Terms = dict[str, tuple[float | Tensor, Tensor]]
+
+
+class Role(StrEnum):
+    """Purpose of a loss term, whatever its name: diagnostics and figures look at roles."""
+
+    RECONSTRUCTION = "reconstruction"  # -log p(image | latents)
+    KL = "KL"  # of the posterior from the prior
+    BOUND = "bound"  # on -log p(image), or on -log p(latents)
+    ADVERSARIAL = "adversarial"  # of a generator against its critic
+    CRITIC = "critic"  # classification of real and of generated images
+    PENALTY = "penalty"
+    SUPERVISION = "supervision"
+
+
+class Term(NamedTuple):
+    """A loss term; the weight may be one per image."""
+
+    weight: float | Tensor
+    value: Float[Tensor, " b"]  # nats per image, float32
+    role: Role
+
+
+Terms = dict[str, Term]
 
 
 class Player(NamedTuple):
@@ -90,7 +112,7 @@ class Model(nn.Module):
         return None
 
     def observe(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
-        """Return the observed images, which a binary model draws from a batch's grey values."""
+        """Return the images as the model observes them: a likelihood may draw them anew."""
         return batch.image
 
     def sample(
@@ -130,7 +152,7 @@ class HasLatents(Protocol):
     @property
     def latent_shape(self) -> tuple[int, ...]: ...
 
-    def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian: ...
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Posterior: ...
 
     def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...
 
@@ -150,9 +172,9 @@ class HasGenerator(Protocol):
 
 @runtime_checkable
 class HasTrajectory(Protocol):
-    """A model that samples latents step by step from noise."""
+    """A model that samples step by step from noise: latents of an autoencoder, or images."""
 
-    autoencoder: Any  # decodes the latents
+    autoencoder: Any  # decodes what is sampled; without an encoder it is the identity of pixels
     num_classes: int  # of the condition; 0: an image, or none
 
     @property
@@ -164,3 +186,9 @@ class HasTrajectory(Protocol):
     def sample_trajectory(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, sampling: Any = None
     ) -> Iterator[Float[Tensor, "n *latent"]]: ...
+
+
+def get_autoencoder(model: Any) -> Any:
+    """Return the model that encodes, itself or the one whose latents it samples; or None."""
+    model = model.autoencoder if isinstance(model, HasTrajectory) else model
+    return model if isinstance(model, HasLatents) else None

@@ -54,10 +54,10 @@ def format_program(files: Sequence[Any], shape: tuple[int, int, int]) -> str:
         "files = {name: onnxruntime.InferenceSession(f'{name}.onnx') for name in names}",
     ]
     if "encoder" in by_name:
-        size = ", ".join(map(str, shape))
+        size, outputs = ", ".join(map(str, shape)), ", ".join(by_name["encoder"].outputs)
         lines += [
             f"images = rng.random((5, {size}), dtype=np.float32)  # put your images here",
-            "mean, logvar = files['encoder'].run(None, {'image': images})",
+            f"{outputs} = files['encoder'].run(None, {{'image': images}})",
             "(reconstructions,) = files['decoder'].run(None, {'z': mean})",
         ]
     last = next(name for name in ("sampler", "generator", "decoder") if name in by_name)

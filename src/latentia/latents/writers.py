@@ -103,7 +103,7 @@ class NpzWriter:
         if exception_type is not None:
             return
         columns = self.buffer.columns
-        for name in ("mu", "sd"):
+        for name in {"mu", "sd"} & columns.keys():
             columns[name] = columns[name].reshape(-1, *self.shape)
         with self.path.open("wb") as file:  # with a path, savez would append .npz to its name
             np.savez(file, **columns)  # pyright: ignore[reportArgumentType]

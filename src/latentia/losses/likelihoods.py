@@ -1,34 +1,95 @@
 """Likelihoods p(image | latents), whose exact negative logarithm is the distortion."""
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from latentia.core.contract import StepContext
 from latentia.core.distributed import all_reduce_sum, world_size
 from latentia.core.gaussian import LOG_2PI
+from latentia.core.seeding import uniform
 from latentia.core.tensors import to_float32
 
 
 class Likelihood(nn.Module):
-    """Base class; it takes a decoder's raw output, since an earlier sigmoid loses gradients."""
+    """Base class; it takes a decoder's raw output, since an earlier sigmoid loses gradients.
+
+    Attributes
+    ----------
+    outputs_per_channel : number of outputs of the decoder for each channel of a pixel
+    """
+
+    outputs_per_channel = 1
+
+    def output_shape(self, image_shape: Sequence[int]) -> tuple[int, int, int]:
+        """The shape of a decoder's output for images (c, h, w)."""
+        c, h, w = image_shape
+        return self.outputs_per_channel * c, h, w
+
+    def observe(
+        self, image: Float[Tensor, "b c h w"], context: StepContext
+    ) -> Float[Tensor, "b c h w"]:
+        """The observed image, which may be drawn from the grey values."""
+        return image
+
+    def metadata(self) -> dict[str, Any]:
+        """What run.json records about the observed images."""
+        return {}
 
     def nll(
-        self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
+        self, output: Float[Tensor, "b outputs h w"], image: Float[Tensor, "b c h w"]
     ) -> Float[Tensor, " b"]:
         """-log p(image | output), nats per image, summed over pixels and channels."""
         raise NotImplementedError
 
-    def mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def mean(self, output: Float[Tensor, "b outputs h w"]) -> Float[Tensor, "b c h w"]:
         """The expected image, in [0, 1]."""
         return to_float32(output).sigmoid()
 
+    def sample(
+        self, output: Float[Tensor, "b outputs h w"], noise: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, "b c h w"]:
+        """Draw an image, a function of standard normal noise."""
+        raise NotImplementedError
+
 
 class Bernoulli(Likelihood):
-    """Bernoulli likelihood; for grey values a cross-entropy without its normalising constant."""
+    """Bernoulli likelihood; for grey values a cross-entropy without its normalising constant.
+
+    Parameters
+    ----------
+    binary : whether images are black and white. Grey values are then probabilities of white,
+        drawn anew at each training step, and once in evaluation (seed 0 in every run).
+    """
+
+    def __init__(self, binary: bool = False):
+        super().__init__()
+        self.binary = binary
+
+    def observe(
+        self, image: Float[Tensor, "b c h w"], context: StepContext
+    ) -> Float[Tensor, "b c h w"]:
+        if not self.binary:
+            return image
+        if self.training:
+            quantile = uniform(context, "binarise", image, image.shape[1:])
+        else:
+            quantile = uniform(context._replace(seed=0), "binarise/once", image, image.shape[1:])
+        return (quantile < image).to(image)
+
+    def metadata(self) -> dict[str, Any]:
+        description = "training images anew at each step; in evaluation once, by seed 0"
+        return {"binarised": description} if self.binary else {}
+
+    def sample(
+        self, output: Float[Tensor, "b c h w"], noise: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, "b c h w"]:
+        return (torch.special.ndtr(noise) < self.mean(output)).to(noise)
 
     def nll(
         self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
@@ -74,6 +135,11 @@ class Gaussian(Likelihood):
     def unclipped_mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The mean of the Gaussian, which may lie outside [0, 1]."""
         return self.mean(output)
+
+    def sample(
+        self, output: Float[Tensor, "b c h w"], noise: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, "b c h w"]:
+        return self.unclipped_mean(output) + self.compute_log_sigma().exp() * noise
 
     def nll(
         self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]

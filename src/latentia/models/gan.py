@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Model, Player, StepContext, Terms
+from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, sample_normal_rows
 from latentia.core.tensors import to_float32
@@ -71,13 +71,13 @@ class GAN(Model):
         self.meter.record(
             accuracy_real=fraction_true(real_logits > middle),
             accuracy_fake=fraction_true(fake_logits < middle),
-            critic_loss=torch.stack([value for _, value in terms.values()]).sum(0).mean(),
+            critic_loss=torch.stack([term.value for term in terms.values()]).sum(0).mean(),
             spread_of_samples=rms_std(fake) / rms_std(real).clamp_min(1e-12),
         )
         if self.gamma is not None:
             gamma = self.gamma(context.progress)
-            terms["R1"] = (gamma, gradient_penalty(real_logits, real))
-            terms["R2"] = (gamma, gradient_penalty(fake_logits, fake))
+            terms["R1"] = Term(gamma, gradient_penalty(real_logits, real), Role.PENALTY)
+            terms["R2"] = Term(gamma, gradient_penalty(fake_logits, fake), Role.PENALTY)
         return terms
 
     def generator_terms(
@@ -86,7 +86,8 @@ class GAN(Model):
         if torch.is_grad_enabled():
             shared.register_hook(self._record_gradient_norm)
         real_logits = self.critic(batch.image) if self.loss.relativistic else None
-        return {"adversarial": (1.0, self.loss.generator_loss(real_logits, self.critic(shared)))}
+        loss = self.loss.generator_loss(real_logits, self.critic(shared))
+        return {"adversarial": Term(1.0, loss, Role.ADVERSARIAL)}
 
     def _record_gradient_norm(self, gradient: Tensor) -> None:
         """Record the root mean square over images of |d loss / d image|."""

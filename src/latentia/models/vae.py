@@ -1,14 +1,16 @@
 """The variational autoencoder: Kingma & Welling 2014, arXiv 1312.6114."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Model, Player, StepContext, Terms
+from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.posterior import Posterior
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise, sample_normal_rows
 from latentia.core.tensors import check_tensor, max_batch_size
@@ -18,6 +20,7 @@ from latentia.models.supervision import Supervision
 from latentia.nets.beta_conditioning import BetaEmbedding
 
 BETA_ONE = constant(1.0)
+PosteriorFactory = Callable[[Tensor], Posterior]  # from an encoder's output
 
 
 class VAE(Model):
@@ -27,11 +30,12 @@ class VAE(Model):
 
     Parameters
     ----------
-    encoder : images (b, c, h, w) in [0, 1] to (b, 2 d, ...), means then log-variances, with
-        `image_shape` and `latent_shape`
+    encoder : images (b, c, h, w) in [0, 1] to the posterior's parameters, with `image_shape` and
+        `latent_shape`; those of a diagonal Gaussian are (b, 2 d, ...), means then log-variances
     decoder : latents to the likelihood's raw output
     likelihood : p(image | latents)
     beta : weight of the rate, a schedule over the run
+    posterior : encoder's output to a `Posterior`; it may be a module, which is then trained
 
     Attributes
     ----------
@@ -50,10 +54,11 @@ class VAE(Model):
         decoder: nn.Module,
         likelihood: Likelihood,
         beta: Schedule = BETA_ONE,
+        posterior: PosteriorFactory = DiagonalGaussian.from_heads,
     ):
         super().__init__()
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
-        self.beta, self.divergence = beta, kl
+        self.beta, self.posterior, self.divergence = beta, posterior, kl
         self.supervision, self.dial = None, None
         self.image_shape: tuple[int, ...] = tuple(encoder.image_shape)  # pyright: ignore
         self.latent_shape: tuple[int, ...] = tuple(encoder.latent_shape)  # pyright: ignore
@@ -62,10 +67,11 @@ class VAE(Model):
         return {"vae": Player(self, self.terms)}
 
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
+        images = self.observe(batch, context)
         with self.use_sampled_betas(batch, context):
-            posterior = self.encode(batch.image)
+            posterior = self.encode(images)
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
-            distortion = self.likelihood.nll(self.decoder(z), batch.image)
+            distortion = self.likelihood.nll(self.decoder(z), images)
             return self.objective_terms(batch, context, posterior, z, distortion)
 
     def use_sampled_betas(self, batch: Batch, context: StepContext) -> AbstractContextManager[None]:
@@ -77,7 +83,7 @@ class VAE(Model):
         self,
         batch: Batch,
         context: StepContext,
-        posterior: DiagonalGaussian,
+        posterior: Posterior,
         z: Float[Tensor, "b *latent"],
         distortion: Float[Tensor, " b"],
     ) -> Terms:
@@ -85,11 +91,11 @@ class VAE(Model):
         beta, divergence = self.beta(context.progress), self.divergence(posterior, z, context)
         if self.dial and self.dial.row_betas is not None:
             beta = beta * self.dial.row_betas
-        terms = {"distortion": (1.0, distortion)}
-        terms |= {name: (beta * weight, value) for name, (weight, value) in divergence.items()}
+        terms = {"distortion": Term(1.0, distortion, Role.RECONSTRUCTION)}
+        terms |= {k: term._replace(weight=beta * term.weight) for k, term in divergence.items()}
         return terms | self.supervision_terms(posterior, batch)
 
-    def supervision_terms(self, posterior: DiagonalGaussian, batch: Batch) -> Terms:
+    def supervision_terms(self, posterior: Posterior, batch: Batch) -> Terms:
         """Supervised loss terms, cross-entropy or Gaussian, nats per image; {} without labels."""
         return self.supervision(posterior.mean, batch) if self.supervision else {}
 
@@ -99,7 +105,14 @@ class VAE(Model):
             self.supervision.measure_labels(batches)
         return {}
 
-    def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian:
+    def metadata(self) -> dict[str, Any]:
+        return self.likelihood.metadata()
+
+    def observe(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
+        """Return the images as the likelihood observes them."""
+        return self.likelihood.observe(batch.image, context)
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Posterior:
         """Encode images to posteriors q(z | image).
 
         Parameters
@@ -109,8 +122,8 @@ class VAE(Model):
 
         Returns
         -------
-        DiagonalGaussian
-            Mean and log-variance of each image's latents, (b, *latent_shape).
+        Posterior
+            Distribution of each image's latents, with means (b, *latent_shape).
 
         Raises
         ------
@@ -120,7 +133,7 @@ class VAE(Model):
         if not self.training:
             check_tensor(images, self.image_shape, "images")
             images = images.to(next(self.parameters()))
-        return DiagonalGaussian.from_heads(self.encoder(images))
+        return self.posterior(self.encoder(images))
 
     def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
         """Decode latents to expected images.
@@ -175,6 +188,7 @@ class VAE(Model):
 
         With a dial also the objective over its range of betas, which selects the weights.
         """
+        batch = batch._replace(image=self.observe(batch, context))
         scores = self._score_batch(batch, context)
         if self.dial:
             with self.use_sampled_betas(batch, context):

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from latentia.core.contract import Role
+
 BLUE, ORANGE, GREY = "#2456a6", "#c4620a", "#8a8f98"
 STYLE: Any = {
     "font.size": 10,
@@ -27,7 +29,7 @@ STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "latentia",  # the same figure gives the same bytes
 }
-TERM_LABELS = {"distortion": "distortion (reconstruction)", "rate": "rate (KL)"}
+TERM_LABELS = {"distortion": "distortion (reconstruction)", "rate": "rate (KL)"}  # of metrics
 
 
 @contextmanager
@@ -58,7 +60,8 @@ def draw_training_curves(
     rows = [
         (row["images"], row["players"][player]) for row in training_rows if player in row["players"]
     ]
-    terms = list(rows[-1][1]["terms"])
+    terms, roles = list(rows[-1][1]["terms"]), rows[-1][1]["roles"]
+    labels = {term: label_term(term, roles.get(term)) for term in terms}
     marker = "." if len(rows) == 1 else ""  # a line of one point is invisible
 
     def draw_curve(axis: Axes, kind: str, term: str, **style: Any) -> None:
@@ -69,19 +72,19 @@ def draw_training_curves(
         for axis, term in zip(axes, terms, strict=False):
             draw_curve(axis, "terms", term, color=BLUE, label="train")
             _draw_validation(axis, training_rows, validation_rows, term)
-            axis.set(title=TERM_LABELS.get(term, term), ylabel="nats per image")
+            axis.set(title=labels[term], ylabel="nats per image")
         objective_axis, weights_axis = axes[-2:]
         sums = [sum(w * r["terms"][t] for t, w in r["weights"].items()) for _, r in rows]
         style = {"color": BLUE, "marker": marker, "label": "train, weighted sum"}
         objective_axis.plot([n for n, _ in rows], sums, **style)
-        if "distortion" in terms:  # the ELBO is no objective of a critic
+        if Role.RECONSTRUCTION in roles.values():  # the ELBO is no objective of a critic
             _draw_validation(
                 objective_axis, training_rows, validation_rows, "nelbo", "validation, beta 1"
             )
         objective_axis.set(title="objective", ylabel="nats per image")
         for k, term in enumerate(terms):
-            is_beta = term == "rate" and rows[-1][1]["weights"][term]
-            label = TERM_LABELS.get(term, term) + (", beta" if is_beta else "")
+            is_beta = roles.get(term) == Role.KL and rows[-1][1]["weights"][term]
+            label = labels[term] + (", beta" if is_beta else "")
             draw_curve(weights_axis, "weights", term, **_style_line(k), label=label)
         weights_axis.set(title="weights of the terms")
         weights_axis.set_ylim(bottom=0)
@@ -90,6 +93,10 @@ def draw_training_curves(
             axis.legend(fontsize=9)
             _crop_start(axis)
         return to_svg(figure)
+
+
+def label_term(term: str, role: str | None) -> str:
+    return f"{term} ({role})" if role in (Role.RECONSTRUCTION, Role.KL) else term
 
 
 def _style_line(k: int) -> dict[str, str]:

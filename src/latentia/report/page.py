@@ -1,6 +1,7 @@
 """The report page of a run: report.html, one self-contained file."""
 
 import base64
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,8 +73,8 @@ def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = (
     elif isinstance(model, HasLatents) and len(split):
         result = elbo(model, split)  # pyright: ignore[reportArgumentType]
         save_metrics(run, result)
-        headlines += _make_headline_metrics(result)
-        sections += _make_latent_sections(run, model, split, result["rate_by_dimension"])
+        headlines += _make_headline_metrics(result, math.prod(model.latent_shape))
+        sections += _make_latent_sections(run, model, split, result.get("rate_by_dimension"))
         if run.beta_range:
             sections.append(_make_beta_section(run, model, split))
     else:
@@ -111,12 +112,12 @@ def _render_page(
     )
 
 
-def _make_headline_metrics(result: dict[str, Any]) -> list[HeadlineMetric]:
+def _make_headline_metrics(result: dict[str, Any], n_dims: int) -> list[HeadlineMetric]:
     error = result["standard_error"]["nelbo_nats"]
     bound, name = f"{result['nelbo_nats']:.1f}", f"negative ELBO, nats, {result['split']} split"
     if error:
         bound, name = f"{bound} ± {error:.1f}", f"{name} (± standard error)"
-    active = f"{result['active_units']} of {len(result['rate_by_dimension'])}"
+    active = f"{result['active_units']} of {n_dims}"
     return [
         HeadlineMetric(name, bound),
         *(
@@ -132,7 +133,7 @@ def _embed_grid(images: torch.Tensor, columns: int, alt: str, caption: str) -> P
 
 
 def _make_latent_sections(
-    run: RunFolder, model: Any, split: Split, rates: list[float]
+    run: RunFolder, model: Any, split: Split, rates: list[float] | None
 ) -> list[Section]:
     """Return the sections of a model with an encoder."""
     x = split.get_batch(slice(0, 12)).image
@@ -141,11 +142,12 @@ def _make_latent_sections(
     pairs = torch.cat([x, model.reconstruct(x)])
     picture = _embed_grid(pairs, len(x), "originals above their reconstructions", caption)
     text = f"Mean over {pluralize(len(split), 'image')} of the {split.name} split."
+    bars = [] if rates is None else [Picture(draw_rate_bars(rates))]
     return [
         Section("Originals above reconstructions", "", [picture]),
         _make_sample_section(run, model),
         _make_interpolation_section(run, model, x, split.name),
-        Section("Rate (KL) of each latent dimension", text, [Picture(draw_rate_bars(rates))]),
+        *(Section("Rate (KL) of each latent dimension", text, bars) for _ in bars),
     ]
 
 
