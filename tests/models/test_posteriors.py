@@ -82,7 +82,7 @@ class Codebook(nn.Module):
 
     def forward(self, heads: Tensor) -> Code:
         z = heads.float().chunk(2, dim=1)[0]
-        codes = self.codes[torch.cdist(z, self.codes).argmin(1)]
+        codes = self.codes[(z[:, None] - self.codes).square().sum(2).argmin(1)]
         nats = torch.full_like(z[:, 0], math.log(len(self.codes)))
         return Code(codes + z - z.detach(), nats)
 
@@ -177,7 +177,7 @@ def test_every_command_takes_a_posterior_that_is_no_gaussian(name, array_file, t
         ["interpolate", "0", "1", "--out", "interpolate.png"],
         ["attribute", "0", "--out", "attribute.png"],
         ["nearest", "0", "-n", "2", "--out", "nearest.png"],
-        ["export", "--out", "onnx"],
+        *[["export", "--out", "onnx"]] * (not has_sd),  # it takes seconds
     ):
         words = [*command[:-1], str(tmp_path / command[-1])]
         assert main([words[0], str(run), *words[1:]]) == 0, command
@@ -203,10 +203,13 @@ def test_a_learned_prior_takes_their_latents(array_file, tmp_path):
 
 def test_dimensions_without_a_rate_are_ordered_by_the_variance_of_their_means(images):
     plan = vq_vae(images)
-    plan.model.posterior.codes.data *= torch.tensor([1.0, 3.0, 2.0])  # pyright: ignore
-    table = encode_split(plan.model.eval(), plan.images.split("train"))
+    split, model = plan.images.split("train"), plan.model.eval()
+    heads = model.encoder(split.get_batch(slice(4)).image)  # pyright: ignore
+    model.posterior.codes.data = heads[:, :3].detach()  # pyright: ignore
+    table = encode_split(model, split)  # pyright: ignore
     assert (table.sd, table.kl, table.kl_per_dim) == (None, None, None)
-    variance = table.mean.var(0)
+    variance = table.mean.var(0, dtype=np.float64)
+    assert len({*variance}) == 3
     assert table.dims_by_kl == sorted(range(3), key=lambda k: -variance[k])
     np.testing.assert_allclose(table.aggregate_sd, table.mean.std(0), rtol=1e-5)
 

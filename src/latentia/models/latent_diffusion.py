@@ -122,7 +122,7 @@ class LatentDiffusion(Model):
         variance = mean.double().var(dims, correction=0)
         if hasattr(posterior, "sd"):
             variance = map_tensors(Tensor.double, posterior).sd.square().mean(dims) + variance
-        self.latent_sd.copy_(variance.sqrt())
+        self.latent_sd.copy_(variance.sqrt().masked_fill(variance == 0, 1.0))
         names = map(POSTERIOR_COLUMN.format, posterior._fields if self.is_latent else ())
         columns = dict(zip(names, posterior, strict=False))
         if self.column == CLUSTER_COLUMN:
