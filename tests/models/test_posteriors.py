@@ -61,7 +61,7 @@ class Laplace(NamedTuple):
 
 
 class Code(NamedTuple):
-    """A code of a codebook, whose prior is uniform: a point, without a density or a KL by latent."""
+    """A code of a codebook whose prior is uniform: a point, without density or KL by latent."""
 
     mean: Tensor
     nats: Tensor

@@ -1,29 +1,27 @@
-"""Diagnosis of a run, behind `latentia doctor` and `latentia report`."""
+"""Diagnosis of a run."""
 
 import json
+from types import SimpleNamespace
 
 from latentia.cli.tables import format_report
+from latentia.core.errors import Error
 from latentia.diagnostics.clean_images import clean_images
 from latentia.diagnostics.diagnose import diagnose_run
-from latentia.report.page import write_report
 from latentia.runs.open import open_run
 
 
-def write_clean_images(run: str, data: str | None, out: str) -> None:
-    path, counts = clean_images(open_run(run).images(data, same=True), out)
-    print(f"{path}: left out {', '.join(f'{n:,} of {name}' for name, n in counts.items())}")
-
-
-def print_diagnosis(run: str, data: str | None, as_json: bool) -> None:
-    report = diagnose_run(open_run(run), data=data)
-    if as_json:
-        findings = [finding._asdict() for finding in report.findings]
-        print(json.dumps({**report._asdict(), "findings": findings}, indent=1, allow_nan=False))
+def doctor(args: SimpleNamespace) -> None:
+    if args.run is None:
+        text = "No run was named; give one: latentia doctor RUN, or look at the installation: "
+        raise Error(f"{text}latentia env.")
+    run = open_run(args.run)
+    if args.clean is not None:
+        path, counts = clean_images(run.images(args.data, same=True), args.clean)
+        print(f"{path}: left out {', '.join(f'{n:,} of {name}' for name, n in counts.items())}")
+        return
+    diagnosis = diagnose_run(run, data=args.data)
+    if args.json_:
+        findings = [finding._asdict() for finding in diagnosis.findings]
+        print(json.dumps({**diagnosis._asdict(), "findings": findings}, indent=1, allow_nan=False))
     else:
-        print(format_report(report))
-
-
-def rewrite_report(path: str, data: str | None) -> None:
-    run = open_run(path)
-    images = run.images(data, same=True)
-    print(write_report(run, images, diagnose_run(run, images).findings))
+        print(format_report(diagnosis))

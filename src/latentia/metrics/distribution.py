@@ -5,8 +5,6 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import poly_mmd
 
 from latentia.core.seeding import make_generator
 
@@ -39,6 +37,8 @@ def frechet_distance(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"]) 
     S and T are the covariances. Biased upwards for finite n: only values of the same n can be
     compared.
     """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
     # no synchronisation: this process holds the features of all
     metric = FrechetInceptionDistance(feature=_PassThrough(real.shape[1]), sync_on_compute=False)
     metric.update(real, real=True)
@@ -73,6 +73,8 @@ def estimate_kernel_distance(
     the same distribution. Images are assigned to blocks at random, since folders list them class
     by class. error: standard error of the mean over blocks, nan for a single block.
     """
+    from torchmetrics.image.kid import poly_mmd
+
     n = min(len(real), len(samples))
     blocks = max(1, min(max(10, -(-n // 1000)), n // 2))  # each block holds two images at least
     size, rng = n // blocks, make_generator(seed, "blocks")

@@ -13,18 +13,8 @@ from latentia.diffusion.path import PATHS
 from latentia.models.latent_diffusion import CLUSTER_COLUMN, LatentDiffusion, SamplingOptions
 from latentia.nets.conditioning import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import (
-    Autoencoder,
-    Average,
-    BatchSize,
-    Data,
-    Epochs,
-    LearningRate,
-    PathName,
-)
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 SIZE = Doc("height and width in pixels, 64 or 64x48, of images for --autoencoder diffusers:DIR")
 ImageSize = Annotated[int | str | None, Metavar("SIZE"), SIZE]
@@ -38,19 +28,19 @@ Guidance = Annotated[float | None, Ge(0), GUIDANCE]
 
 @recipe
 def latent_prior(
-    data: Data = None,
-    autoencoder: Autoencoder = None,
+    data: types.Data = None,
+    autoencoder: types.Autoencoder = None,
     size: ImageSize = None,
     cond: Column = None,
-    path: PathName = "linear",
+    path: types.PathName = "linear",
     clusters: Clusters = 64,
     guidance: Guidance = None,
     width: Annotated[int, Ge(8), Doc("width of the denoiser's layers, at least 8")] = 512,
     depth: Annotated[int, Ge(1), Doc("number of residual blocks of the denoiser")] = 4,
-    average: Average = 500_000.0,
-    lr: LearningRate = 1e-3,
-    batch: BatchSize = 512,
-    epochs: Epochs = 30,
+    average: types.Average = 500_000.0,
+    lr: types.LearningRate = 1e-3,
+    batch: types.BatchSize = 512,
+    epochs: types.Epochs = 30,
 ) -> Plan:
     """Latent diffusion (Rombach et al. 2022) with classifier-free guidance (Ho & Salimans 2022).
 

@@ -10,21 +10,8 @@ from latentia.data import open_images
 from latentia.losses.likelihoods import Gaussian
 from latentia.models.vaegan import VAEGAN, PublishedObjective, RelativisticObjective
 from latentia.nets.vaegan import BATCH_STATISTICS_NORM, make_vaegan_networks
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import (
-    Average,
-    BatchSize,
-    Beta,
-    Channels,
-    Data,
-    Epochs,
-    Fraction,
-    Latent,
-    LearningRate,
-    Size,
-)
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 AdversarialWeight = Annotated[
     float | Literal["published"],
@@ -36,32 +23,34 @@ AdversarialWeight = Annotated[
 ]
 FEATURES = Doc("ratio of feature matching's gradient to the distortion's; 0 leaves it out")
 FeatureWeight = Annotated[float, Ge(0), FEATURES]
-AdversaryFrom = Annotated[Fraction, Doc("fraction of the run, 0 to 1, after which the critic acts")]
+AdversaryFrom = Annotated[
+    types.Fraction, Doc("fraction of the run, 0 to 1, after which the critic acts")
+]
 AdversaryEvery = Annotated[int, Ge(1), Doc("number of steps from one with the critic to the next")]
 RECONSTRUCTIONS = Doc(
     "weight, 0 to 1, of reconstructions among the critic's fakes, against samples"
 )
-Reconstructions = Annotated[Fraction, RECONSTRUCTIONS]
+Reconstructions = Annotated[types.Fraction, RECONSTRUCTIONS]
 Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties; 0 leaves them out")]
 
 
 @recipe
 def vaegan(
-    data: Data = "vehicles",
-    size: Size = 256,
-    channels: Channels = 1,
-    latent: Latent = 128,
-    beta: Beta = 0.5,
+    data: types.Data = "vehicles",
+    size: types.Size = 256,
+    channels: types.Channels = 1,
+    latent: types.Latent = 128,
+    beta: types.Beta = 0.5,
     adversarial_weight: AdversarialWeight = 1.0,
     feature_weight: FeatureWeight = 1.0,
     adversary_from: AdversaryFrom = 0.75,
     adversary_every: AdversaryEvery = 4,
     reconstructions: Reconstructions = 1.0,
     gamma: Gamma = 0.003,
-    average: Average = 20_000.0,
-    lr: LearningRate = 1e-4,
-    batch: BatchSize = 128,
-    epochs: Epochs = 112,
+    average: types.Average = 20_000.0,
+    lr: types.LearningRate = 1e-4,
+    batch: types.BatchSize = 128,
+    epochs: types.Epochs = 112,
 ) -> Plan:
     """VAE-GAN (Larsen et al. 2016, arXiv 1512.09300), with relativistic pairs (Huang et al. 2024).
 

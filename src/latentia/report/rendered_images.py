@@ -1,6 +1,6 @@
 """Images that both the commands and the explorer render, with an encoder for each file suffix."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +15,14 @@ from latentia.latents.encoding import LatentTable, to_flat_array
 from latentia.latents.interpolation import interpolate_images
 from latentia.latents.neighbors import find_neighbors
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
-from latentia.report.grids import choose_columns, encode_gif, encode_npy, encode_png, make_grid
+from latentia.report.grids import (
+    Encoders,
+    choose_columns,
+    encode_gif,
+    encode_npy,
+    encode_png,
+    make_grid,
+)
 from latentia.report.latent_figures import (
     SINGLE_IMAGE_SIDE,
     make_walk_frames,
@@ -30,7 +37,7 @@ class RenderedImages(NamedTuple):
     """Images (n, c, h, w) in [0, 1], and the content of a file by its suffix."""
 
     images: Tensor
-    encoders: dict[str, Callable[[], bytes]]
+    encoders: Encoders
 
 
 def render_latents(

@@ -1,4 +1,4 @@
-"""The command that writes a run in the formats of other programs."""
+"""Options of the command that writes a run in the formats of other programs."""
 
 from latentia.cli import options
 
@@ -20,6 +20,3 @@ def export(
     out : DIR
         folder to write; the default is RUN-FORMAT
     """
-    from latentia.cli.export_actions import export_model
-
-    export_model(options.Inputs(run, data, beta=beta, out=out or ""), to)

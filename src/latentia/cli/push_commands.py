@@ -1,4 +1,4 @@
-"""The command that shares a run on the hub."""
+"""Options of the command that shares a run on the hub."""
 
 from tyro.conf import Positional
 
@@ -19,6 +19,3 @@ def push(
     originals
         include ten test images above their reconstructions, if the images are at hand
     """
-    from latentia.cli.push_actions import push_run
-
-    push_run(run, name, private, originals)
