@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.posterior import Posterior
+from latentia.core.tensors import ImageTensor, Latents, PerImage
 
 
 class StepContext(NamedTuple):
@@ -33,7 +33,7 @@ class StepContext(NamedTuple):
 class Batch(NamedTuple):
     """Images in [0, 1] and their columns by name: labels (b,) or patterns (b, c, h, w)."""
 
-    image: Float[Tensor, "b c h w"]
+    image: ImageTensor
     columns: dict[str, Tensor]
 
 
@@ -56,7 +56,7 @@ class Term(NamedTuple):
     """A loss term; the weight may be one per image."""
 
     weight: float | Tensor
-    value: Float[Tensor, " b"]  # nats per image, float32
+    value: PerImage  # nats per image, float32
     role: Role
 
 
@@ -111,13 +111,11 @@ class Model(nn.Module):
         """Compute what several terms need, once in each step before any player steps."""
         return None
 
-    def observe(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
+    def observe(self, batch: Batch, context: StepContext) -> ImageTensor:
         """Return the images as the model observes them: a likelihood may draw them anew."""
         return batch.image
 
-    def sample(
-        self, n: int, *, seed: int = 0, cond: Tensor | None = None
-    ) -> Float[Tensor, "n c h w"]:
+    def sample(self, n: int, *, seed: int = 0, cond: Tensor | None = None) -> ImageTensor:
         """Draw n new images.
 
         Parameters
@@ -136,7 +134,7 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
-    def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
+    def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute validation scores by name at beta 1, each per image (b,)."""
         return {}
 
@@ -152,13 +150,11 @@ class HasLatents(Protocol):
     @property
     def latent_shape(self) -> tuple[int, ...]: ...
 
-    def encode(self, images: Float[Tensor, "b c h w"]) -> Posterior: ...
+    def encode(self, images: ImageTensor) -> Posterior: ...
 
-    def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...
+    def decode(self, z: Latents) -> ImageTensor: ...
 
-    def distortion(
-        self, z: Float[Tensor, "b *latent"], images: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]: ...
+    def distortion(self, z: Latents, images: ImageTensor) -> PerImage: ...
 
 
 @runtime_checkable
@@ -167,7 +163,7 @@ class HasGenerator(Protocol):
 
     noise_shape: tuple[int, ...]
 
-    def generate(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...
+    def generate(self, z: Latents) -> ImageTensor: ...
 
 
 @runtime_checkable
@@ -185,7 +181,7 @@ class HasTrajectory(Protocol):
 
     def sample_trajectory(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, sampling: Any = None
-    ) -> Iterator[Float[Tensor, "n *latent"]]: ...
+    ) -> Iterator[Latents]: ...
 
 
 def get_autoencoder(model: Any) -> Any:

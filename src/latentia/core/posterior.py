@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.core.gaussian import LOG_2PI
+from latentia.core.tensors import Latents, PerImage
 
 
 @runtime_checkable
@@ -19,13 +19,13 @@ class Posterior(Protocol):
     """
 
     @property
-    def mean(self) -> Float[Tensor, "b *latent"]: ...
+    def mean(self) -> Latents: ...
 
-    def sample(self, noise: Float[Tensor, "b *latent"]) -> Float[Tensor, "b *latent"]:
+    def sample(self, noise: Latents) -> Latents:
         """Draw a sample, a differentiable function of standard normal noise."""
         ...
 
-    def kl(self) -> Float[Tensor, " b"]:
+    def kl(self) -> PerImage:
         """KL(self || p(z)) in nats per image, or an estimate of it."""
         ...
 
@@ -50,7 +50,7 @@ def require_capability(posterior: Posterior, name: str, purpose: str) -> Any:
     return getattr(posterior, name)
 
 
-def log_ratio(posterior: Posterior, z: Tensor, purpose: str) -> Float[Tensor, " b"]:
+def log_ratio(posterior: Posterior, z: Tensor, purpose: str) -> PerImage:
     """Log ratio of the posterior's density to that of N(0, I) at z, nats.
 
     Raises: Error if the posterior has no density

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 
+ImageTensor = Float[Tensor, "b c h w"]
+Latents = Float[Tensor, "b *latent"]  # vectors, or maps
+PerImage = Float[Tensor, " b"]
 CHUNK_ROWS = 1024  # rows of one call of a function in chunks
 
 

@@ -29,8 +29,8 @@ def export_run(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
     """
     model: Any = run.model()
     encoder = getattr(model, "encoder", None)
-    is_other = not isinstance(encoder, Encoder) or model.posterior != DiagonalGaussian.from_heads
-    if is_other or model.dial is not None:
+    is_gaussian = isinstance(model.posterior, type(DiagonalGaussian.from_heads))
+    if not isinstance(encoder, Encoder) or model.dial is not None:
         raise Error(
             f"{run.path} is a run of {run.metadata['recipe']}, whose networks diffusers does not "
             "know; give a run of `latentia train image_autoencoder`."

@@ -1,13 +1,12 @@
 """The generative adversarial network: Goodfellow et al. 2014, arXiv 1406.2661."""
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, sample_normal_rows
-from latentia.core.tensors import to_float32
+from latentia.core.tensors import ImageTensor, Latents, to_float32
 from latentia.losses.adversarial import NonSaturating, Relativistic, gradient_penalty
 from latentia.models.monitors import Monitors, fraction_true, rms_std
 
@@ -53,13 +52,11 @@ class GAN(Model):
             "generator": Player(self.generator, self.generator_terms),
         }
 
-    def shared(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
+    def shared(self, batch: Batch, context: StepContext) -> ImageTensor:
         """Generate the step's images, with their graph to the generator."""
         return self.generate(noise(context, "generator", self.noise_shape, batch.image))
 
-    def critic_terms(
-        self, batch: Batch, context: StepContext, shared: Float[Tensor, "b c h w"]
-    ) -> Terms:
+    def critic_terms(self, batch: Batch, context: StepContext, shared: ImageTensor) -> Terms:
         uses_penalty = self.gamma is not None
         real = batch.image.detach().requires_grad_(uses_penalty)
         fake = shared.detach().requires_grad_(uses_penalty)  # no gradient to the generator
@@ -80,9 +77,7 @@ class GAN(Model):
             terms["R2"] = Term(gamma, gradient_penalty(fake_logits, fake), Role.PENALTY)
         return terms
 
-    def generator_terms(
-        self, batch: Batch, context: StepContext, shared: Float[Tensor, "b c h w"]
-    ) -> Terms:
+    def generator_terms(self, batch: Batch, context: StepContext, shared: ImageTensor) -> Terms:
         if torch.is_grad_enabled():
             shared.register_hook(self._record_gradient_norm)
         real_logits = self.critic(batch.image) if self.loss.relativistic else None
@@ -94,14 +89,12 @@ class GAN(Model):
         squared_norms = (gradient * len(gradient)).flatten(1).double().square().sum(1)
         self.meter.record(gradient_at_image=squared_norms.mean().sqrt())
 
-    def generate(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
+    def generate(self, z: Latents) -> ImageTensor:
         """Generate the images that the critic sees; in [0, 1] only with `sigmoid_output`."""
         output = to_float32(self.generator(z))
         return output.sigmoid() if self.sigmoid_output else output + 0.5
 
-    def sample(
-        self, n: int, *, seed: int = 0, cond: Tensor | None = None
-    ) -> Float[Tensor, "n c h w"]:
+    def sample(self, n: int, *, seed: int = 0, cond: Tensor | None = None) -> ImageTensor:
         """Draw n images from N(0, I) latents."""
         z = sample_normal_rows(n, self.noise_shape, seed=seed, purpose="prior")
         reference = next(self.generator.parameters())

@@ -2,14 +2,14 @@
 
 import math
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from latentia.core.contract import Batch, Role, StepContext, Term, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.posterior import Posterior, log_ratio, map_tensors
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise
+from latentia.core.tensors import ImageTensor, PerImage
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.vae import BETA_ONE, VAE, PosteriorFactory
 
@@ -53,12 +53,12 @@ class IWAE(VAE):
 
     def bound(
         self,
-        images: Float[Tensor, "b c h w"],
+        images: ImageTensor,
         posterior: Posterior,
         context: StepContext,
         purpose: str,
         beta: float = 1.0,
-    ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+    ) -> tuple[PerImage, PerImage]:
         """Return minus the bound on log p(image), and the mean distortion, in nats per image."""
         eps = noise(context, purpose, (self.k, *self.latent_shape), posterior.mean).flatten(0, 1)
         posteriors = map_tensors(lambda x: x.repeat_interleave(self.k, 0), posterior)
@@ -68,7 +68,7 @@ class IWAE(VAE):
         weights = -(distortion + beta * ratio).view(-1, self.k)
         return math.log(self.k) - weights.logsumexp(1), distortion.view(-1, self.k).mean(1)
 
-    def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
+    def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute a VAE's scores of the observed images, and the bound for k > 1."""
         scores = super().score(batch, context)
         if self.k > 1:

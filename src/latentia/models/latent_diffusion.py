@@ -17,7 +17,14 @@ from latentia.core.errors import Error
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.posterior import Posterior, map_tensors
 from latentia.core.seeding import batch_permutation, noise, sample_normal_rows, uniform
-from latentia.core.tensors import map_chunks, max_batch_size, to_float32
+from latentia.core.tensors import (
+    ImageTensor,
+    Latents,
+    PerImage,
+    map_chunks,
+    max_batch_size,
+    to_float32,
+)
 from latentia.core.text import pluralize
 from latentia.diffusion.guidance import apply_guidance
 from latentia.diffusion.path import Path, broadcast_coefficients
@@ -30,8 +37,6 @@ from latentia.nets.conditioning import Condition
 POSTERIOR_COLUMN = "posterior {}"  # one for each tensor of the posteriors
 CLUSTER_COLUMN = "group of latents"
 GUIDANCE = Doc("weight of the condition, at least 0; 1 as in training, 0 for no condition")
-Latents = Float[Tensor, "b *latent"]
-PerImage = Float[Tensor, " b"]
 SamplerName = Literal["ddpm", "ddim", "euler", "heun"]
 
 
@@ -208,7 +213,7 @@ class LatentDiffusion(Model):
         seed: int = 0,
         cond: Tensor | None = None,
         sampling: SamplingOptions | None = None,
-    ) -> Float[Tensor, "n c h w"]:
+    ) -> ImageTensor:
         """Draw n images (n, c, h, w) in [0, 1] from the learned prior; see `Model.sample`.
 
         By default labels have the frequencies of the training images, and an image condition is

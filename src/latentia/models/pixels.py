@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.tensors import ImageTensor
 
 
 class Pixels(nn.Module):
@@ -21,10 +21,10 @@ class Pixels(nn.Module):
         super().__init__()
         self.image_shape = self.latent_shape = tuple(shape)
 
-    def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian:
+    def encode(self, images: ImageTensor) -> DiagonalGaussian:
         """Return the images as Gaussians of variance 0."""
         return DiagonalGaussian(images, torch.full_like(images, -torch.inf))
 
-    def decode(self, z: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def decode(self, z: ImageTensor) -> ImageTensor:
         """Clip to [0, 1]."""
         return z.clamp(0, 1)

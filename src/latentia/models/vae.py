@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
@@ -13,7 +12,7 @@ from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.posterior import Posterior
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise, sample_normal_rows
-from latentia.core.tensors import check_tensor, max_batch_size
+from latentia.core.tensors import ImageTensor, Latents, PerImage, check_tensor, max_batch_size
 from latentia.losses.divergences import Divergence, kl
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.supervision import Supervision
@@ -84,8 +83,8 @@ class VAE(Model):
         batch: Batch,
         context: StepContext,
         posterior: Posterior,
-        z: Float[Tensor, "b *latent"],
-        distortion: Float[Tensor, " b"],
+        z: Latents,
+        distortion: PerImage,
     ) -> Terms:
         """Return the terms of a forward pass: distortion, beta * divergence, supervision."""
         beta, divergence = self.beta(context.progress), self.divergence(posterior, z, context)
@@ -108,11 +107,11 @@ class VAE(Model):
     def metadata(self) -> dict[str, Any]:
         return self.likelihood.metadata()
 
-    def observe(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
+    def observe(self, batch: Batch, context: StepContext) -> ImageTensor:
         """Return the images as the likelihood observes them."""
         return self.likelihood.observe(batch.image, context)
 
-    def encode(self, images: Float[Tensor, "b c h w"]) -> Posterior:
+    def encode(self, images: ImageTensor) -> Posterior:
         """Encode images to posteriors q(z | image).
 
         Parameters
@@ -135,7 +134,7 @@ class VAE(Model):
             images = images.to(next(self.parameters()))
         return self.posterior(self.encoder(images))
 
-    def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
+    def decode(self, z: Latents) -> ImageTensor:
         """Decode latents to expected images.
 
         Parameters
@@ -158,15 +157,11 @@ class VAE(Model):
             z = z.to(next(self.parameters()))
         return self.likelihood.mean(self.decoder(z))
 
-    def distortion(
-        self, z: Float[Tensor, "b *latent"], images: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    def distortion(self, z: Latents, images: ImageTensor) -> PerImage:
         """-log p(image | z), nats per image (b,)."""
         return self.likelihood.nll(self.decoder(z), images.to(z))
 
-    def reconstruct(
-        self, images: Float[Tensor, "b c h w"], seed: int | None = None
-    ) -> Float[Tensor, "b c h w"]:
+    def reconstruct(self, images: ImageTensor, seed: int | None = None) -> ImageTensor:
         """Decode the posterior means of images or, with a seed, posterior draws."""
         posterior, shape = self.encode(images), self.latent_shape
         if seed is None:
@@ -174,16 +169,14 @@ class VAE(Model):
         eps = sample_normal_rows(len(images), shape, seed=seed, purpose="reconstruct")
         return self.decode(posterior.sample(eps.to(posterior.mean)))
 
-    def sample(
-        self, n: int, *, seed: int = 0, cond: Tensor | None = None
-    ) -> Float[Tensor, "n c h w"]:
+    def sample(self, n: int, *, seed: int = 0, cond: Tensor | None = None) -> ImageTensor:
         """Decode n draws from the prior N(0, I) to expected images (n, c, h, w) in [0, 1]."""
         z = sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
         reference = next(self.parameters())
         chunks = z.split(max_batch_size(self.image_shape, 256))
         return torch.cat([self.decode(chunk.to(reference)) for chunk in chunks])
 
-    def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
+    def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute the negative ELBO (beta 1, one draw per image), its parts and the squared error.
 
         With a dial also the objective over its range of betas, which selects the weights.
@@ -197,7 +190,7 @@ class VAE(Model):
             scores["over betas"] = parts["distortion"] + beta * parts["rate"]
         return scores
 
-    def _score_batch(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
+    def _score_batch(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(context, "score", self.latent_shape, posterior.mean))
         output = self.decoder(z)

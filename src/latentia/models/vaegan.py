@@ -14,6 +14,7 @@ from latentia.core.modes import evaluation_mode
 from latentia.core.posterior import Posterior
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise
+from latentia.core.tensors import ImageTensor, Latents, PerImage
 from latentia.losses.adversarial import (
     NonSaturating,
     Relativistic,
@@ -30,7 +31,7 @@ NAMES = (
     *("gradient of distortion", "gradient of adversarial"),
     *("critic loss", "spread of samples"),
 )
-ValueAndGradient = tuple[Float[Tensor, " b"], Float[Tensor, "kinds_b c h w"]]
+ValueAndGradient = tuple[PerImage, Float[Tensor, "kinds_b c h w"]]
 LAZY_INTERVAL = 4  # critic steps from one gradient penalty to the next
 
 
@@ -117,9 +118,9 @@ class ForwardPass(NamedTuple):
     """
 
     posterior: Posterior
-    z: Float[Tensor, "b *latent"]
-    fakes: dict[str, Float[Tensor, "b c h w"]]
-    reconstruction: Float[Tensor, "b c h w"]
+    z: Latents
+    fakes: dict[str, ImageTensor]
+    reconstruction: ImageTensor
 
 
 class VAEGAN(VAE):
@@ -182,7 +183,7 @@ class VAEGAN(VAE):
                 fakes["sample"] = self.decode_prior(z, context)
         return ForwardPass(posterior, z, fakes, reconstruction)
 
-    def decode_prior(self, z: Float[Tensor, "b *latent"], context: StepContext) -> Tensor:
+    def decode_prior(self, z: Latents, context: StepContext) -> Tensor:
         """Decode as many prior latents as `z` has rows, to raw outputs."""
         with evaluation_mode(self.decoder):
             return self.decoder(noise(context, "prior", self.latent_shape, z))
