@@ -76,7 +76,8 @@ def draw_training_curves(
     curves = [(n, row["terms"]) for n, row in rows]
     weights = [(n, row["weights"]) for n, row in rows]
     sums = [
-        (n, {"sum": sum(w * row["terms"][t] for t, w in row["weights"].items())}) for n, row in rows
+        (n, {"sum": float(sum(w * row["terms"][t] for t, w in row["weights"].items()))})
+        for n, row in rows
     ]
     per_step = training_rows[-1]["images"] / training_rows[-1]["step"]
     validation = [(row["step"] * per_step, row["values"]) for row in validation_rows]
