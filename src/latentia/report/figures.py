@@ -82,8 +82,8 @@ def draw_training_curves(
     per_step = training_rows[-1]["images"] / training_rows[-1]["step"]
     validation = [(row["step"] * per_step, row["values"]) for row in validation_rows]
     terms, roles = list(curves[-1][1]), rows[-1][1]["roles"]
-    shown = {Role.RECONSTRUCTION, Role.KL}
-    labels = {k: f"{k} ({roles[k]})" if roles.get(k) in shown else k for k in terms}
+    elbo_roles = Role.RECONSTRUCTION, Role.KL
+    labels = {k: f"{k} ({roles[k]})" if roles.get(k) in elbo_roles else k for k in terms}
     with make_panels(len(terms) + 2) as (figure, axes):
         for axis, term in zip(axes, terms, strict=False):
             _plot_rows(axis, curves, term, color=BLUE, label="train")
