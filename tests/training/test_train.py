@@ -389,9 +389,12 @@ def test_clipping_shortens_the_gradient_and_keeps_its_direction():
         torch.manual_seed(0)
         module = torch.nn.Linear(3, 2)
         before = module.weight.detach().clone()
-        player = Player(
-            module, lambda b, m, s: {"loss": (1.0, 100 * module(b.image[:, 0, 0]).sum(1))}
-        )
+
+        def terms(batch, moment, shared):
+            value = 100 * module(batch.image[:, 0, 0]).sum(1)
+            return {"loss": Term(1.0, value, Role.PENALTY)}
+
+        player = Player(module, terms)
         batch = Batch(torch.ones(4, 1, 1, 3), {})
         off = torch.autocast("cpu", torch.bfloat16, enabled=False)
         turn = PlayerStep("x", player, batch, StepContext(0, 1, 0, 4, 0, 4), None, off)
