@@ -1,7 +1,7 @@
 """Curves and bars in one style, as SVG or PNG."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,7 +31,7 @@ STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "latentia",  # the same figure gives the same bytes
 }
-Rows = Sequence[tuple[float, dict[str, float]]]  # (images seen, values by name)
+Rows = Sequence[tuple[float, Mapping[str, float]]]  # (images seen, values by name)
 TERM_LABELS = {"distortion": "distortion (reconstruction)", "rate": "rate (KL)"}  # of metrics
 
 
