@@ -13,6 +13,7 @@ from latentia.diagnostics.check import define_check
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.create import create_run
 from latentia.training.checkpoint import write_tensors
+from latentia.training.log import ROLES
 from latentia.training.plan import Options
 
 DONE = {"step": 400, "complete": True}
@@ -39,11 +40,16 @@ def rows(norms=(), player="vae", weights=None, monitors=None):
             "event": "logged",
             "step": 100 * (k + 1),
             "total": 100 * len(norms),
-            "players": {player: {"gradient_norm": norm, "terms": weight, "weights": weight}},
+            "players": {player: played(norm, weight)},
             "monitors": monitors or {},
         }
         for k, (norm, weight) in enumerate(zip(norms, weights, strict=True))
     ]
+
+
+def played(norm, weights):
+    roles = {k: ROLES[k] for k in weights}
+    return {"gradient_norm": norm, "terms": weights, "weights": weights, "roles": roles}
 
 
 def scores(*values, name="nelbo"):
@@ -140,7 +146,7 @@ def test_a_generator_that_stands_still(tmp_path, end, ill):
     ("right", "ill"), [((0.4, 0.6), True), ((0.3, 0.4), True), ((0.49, 0.6), False)]
 )
 def test_a_duel_that_goes_round(tmp_path, right, ill):
-    log = rows([1.0] * 16, "generator")
+    log = rows([1.0] * 16, "generator", [{"real": 1.0, "fake": 1.0}] * 16)
     for k, row in enumerate(log):
         share = right[k % 2]
         row["monitors"] = {"critic loss": 1.38, "accuracy real": share, "accuracy fake": share}
@@ -182,6 +188,11 @@ def test_sigma_off_its_residual(tmp_path, sigma, hundreds, ill):
     assert (latents.sigma_off_residual(one) is not None) == ill
 
 
+class Autoencoder:
+    latent_shape = (4,)
+    encode = decode = distortion = lambda *_: None
+
+
 class Prior:
     """As much of a prior as its checks ask for; heeds: whether its error depends on the label."""
 
@@ -190,7 +201,7 @@ class Prior:
     training = False
 
     def __init__(self, heeds=True):
-        self.heeds, self.autoencoder = heeds, None
+        self.heeds, self.autoencoder = heeds, Autoencoder()
 
     def sample_trajectory(self, n, **_):
         raise NotImplementedError
@@ -398,7 +409,7 @@ def test_cures_of_a_vae_gans_duel_change_what_its_critic_is(tmp_path):
     """The published critic knows no penalty; an older run no knob of it; and one that never saw a
     sample cannot mend samples.
     """
-    won = rows([1.0] * 4, monitors={"critic loss": 1e-3})
+    won = rows([1.0] * 4, weights=[{"pair": 1.0}] * 4, monitors={"critic loss": 1e-3})
     published = patient(
         tmp_path / "a", "vaegan", {"adversarial_weight": "published"}, training_rows=won
     )

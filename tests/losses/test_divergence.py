@@ -142,7 +142,7 @@ def batch(b=8, d=3, dtype=torch.float64):
 
 
 def objective(terms):
-    return sum(weight * value.mean() for weight, value in terms.values())
+    return sum(weight * value.mean() for weight, value, _ in terms.values())
 
 
 def test_the_three_parts_sum_to_the_rate_and_at_weight_1_teach_the_same():
@@ -190,9 +190,9 @@ def test_terms_are_float32_nats_per_image_and_the_rate_is_always_among_them(dive
     with torch.autocast("cpu", torch.bfloat16):
         terms = divergence(q, z, moment(100, 8))
     torch.testing.assert_close(terms["rate"][1], q.kl())
-    assert {value.dtype for _, value in terms.values()} == {torch.float32}
-    assert {value.shape for _, value in terms.values()} == {(8,)}
-    weight, rate = terms["rate"]
+    assert {value.dtype for _, value, _ in terms.values()} == {torch.float32}
+    assert {value.shape for _, value, _ in terms.values()} == {(8,)}
+    weight, rate, _ = terms["rate"]
     assert (weight, rate.requires_grad) == ((1, True) if divergence is kl else (0, False))
 
 

@@ -7,7 +7,12 @@ import torch
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Normal
 
-from latentia.losses.likelihoods import Bernoulli, Gaussian, SymmetricGaussian
+from latentia.core.contract import Batch, StepContext
+from latentia.core.gaussian import LOG_2PI
+from latentia.losses.likelihoods import Bernoulli, Gaussian, Likelihood, SymmetricGaussian
+from latentia.models.vae import VAE
+from latentia.nets.conv import ConvDecoder, ConvEncoder
+from latentia.nets.mlp import MLPDecoder, MLPEncoder
 
 LIKELIHOODS = [Bernoulli(), Gaussian(), Gaussian(0.1), Gaussian("learned"), Gaussian("optimal")]
 LIKELIHOODS += [SymmetricGaussian(0.1)]
@@ -145,3 +150,68 @@ class Offsets(torch.nn.Module):
 
     def forward(self):
         return self.values
+
+
+class Heteroscedastic(Likelihood):
+    """N(image; sigmoid(m), exp(s)^2): m and s are the two outputs of each channel."""
+
+    outputs_per_channel = 2
+
+    def parts(self, output):
+        m, s = output.chunk(2, dim=1)
+        return m.sigmoid(), s
+
+    def nll(self, output, image):
+        mean, log_sigma = self.parts(output)
+        z = (image - mean) * (-log_sigma).exp()
+        return (0.5 * (z.square() + LOG_2PI) + log_sigma).flatten(1).sum(1)
+
+    def mean(self, output):
+        return self.parts(output)[0]
+
+    def sample(self, output, noise):
+        mean, log_sigma = self.parts(output)
+        return mean + log_sigma.exp() * noise
+
+
+def test_a_density_of_two_outputs_a_channel_integrates_to_one():
+    output = torch.tensor([0.3, -1.2], dtype=torch.float64).view(1, 2, 1, 1)
+    x = torch.linspace(-8, 8, 16_001, dtype=torch.float64)
+    density = (-Heteroscedastic().nll(output, x.view(-1, 1, 1, 1))).exp()
+    assert torch.trapezoid(density, x).item() == pytest.approx(1, abs=1e-10)
+
+
+def test_black_and_white_have_probabilities_that_sum_to_one():
+    output = torch.randn(5, 1, 1, 1, dtype=torch.float64)
+    ends = [torch.full_like(output, value) for value in (0, 1)]
+    total = sum((-Bernoulli().nll(output, end)).exp() for end in ends)
+    torch.testing.assert_close(total, torch.ones(5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("conv", [False, True])
+def test_networks_size_their_output_by_the_likelihood(conv):
+    shape, likelihood = (3, 6, 5), Heteroscedastic()
+    output_shape = likelihood.output_shape(shape)
+    assert output_shape == (6, 6, 5)
+    if conv:
+        nets = ConvEncoder(shape, 2, (4,)), ConvDecoder(2, output_shape, (4,))
+    else:
+        nets = MLPEncoder(shape, 2, (8,)), MLPDecoder(2, output_shape, (8,))
+    model, images = VAE(*nets, likelihood), torch.rand(4, *shape)
+    terms = model.terms(Batch(images, {}), StepContext(0, 1, 0, 4, 0, 4))
+    sum(term.value.mean() for term in terms.values()).backward()  # pyright: ignore
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert model.eval().sample(2).shape == (2, *shape)
+    assert model.reconstruct(images).shape == images.shape
+
+
+@pytest.mark.parametrize(
+    "likelihood", [Bernoulli(), Gaussian(0.2), SymmetricGaussian(0.2), Heteroscedastic()]
+)
+def test_samples_have_the_likelihoods_mean(likelihood):
+    n, output = 40_000, torch.tensor([0.4, -0.5, -1.0, -1.5], dtype=torch.float64)
+    output = output[: 2 * likelihood.outputs_per_channel].view(1, -1, 1, 1).expand(n, -1, 1, 1)
+    noise = torch.randn(n, 2, 1, 1, generator=torch.Generator().manual_seed(0)).double()
+    draws = likelihood.sample(output, noise)
+    error = draws.std(0) / n**0.5
+    assert ((draws.mean(0) - likelihood.mean(output)[0]).abs() < 4 * error).all()

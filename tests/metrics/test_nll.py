@@ -122,7 +122,7 @@ def test_an_image_has_the_same_figure_among_few_and_among_all():
 def test_binary_models_are_judged_on_what_they_observe():
     torch.manual_seed(0)
     nets = MLPEncoder(SHAPE, K, (4,)), MLPDecoder(K, SHAPE, (4,))
-    model = IWAE(*nets, Bernoulli(), binary=True).eval()
+    model = IWAE(*nets, Bernoulli(binary=True)).eval()
     grey = part(torch.full((40, *SHAPE), 0.5))
     batch, moment = next(grey.iterate_with_context(500, 0))
     drawn = model.observe(batch, moment)

@@ -116,7 +116,7 @@ def isolated_update(model, name, images, when, lr=0.01):
     shared = model.shared(images, when)
     seed_global_generators(when.seed, f"dropout/{name}", when.step)
     terms = player.terms(images, when, shared)
-    loss = sum(weight * value.mean() for weight, value in terms.values())
+    loss = sum(weight * value.mean() for weight, value, _ in terms.values())
     parameters = dict(player.module.named_parameters())
     gradients = torch.autograd.grad(loss, list(parameters.values()))  # pyright: ignore
     return {k: -lr * g for k, g in zip(parameters, gradients, strict=True)}

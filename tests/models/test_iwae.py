@@ -27,7 +27,7 @@ SHAPE = (1, 4, 3)
 def toy(k=5, binary=False, kind=IWAE):
     torch.manual_seed(0)
     nets = MLPEncoder(SHAPE, 2, (8,)), MLPDecoder(2, SHAPE, (8,))
-    return kind(*nets, Bernoulli(), **({"k": k, "binary": binary} if kind is IWAE else {}))
+    return kind(*nets, Bernoulli(binary), **({"k": k} if kind is IWAE else {}))
 
 
 def batch(n=6, dtype=torch.float32):
@@ -42,7 +42,7 @@ def moment(step=0, n=6, seed=0):
 def test_one_draw_is_the_vae():
     ours, plain = toy(k=1).terms(batch(), moment()), toy(kind=VAE).terms(batch(), moment())
     assert ours.keys() == plain.keys()
-    for term, (weight, value) in plain.items():
+    for term, (weight, value, _) in plain.items():
         assert ours[term][0] == weight
         assert torch.equal(ours[term][1], value)
 
@@ -61,7 +61,7 @@ def test_the_bound_of_one_draw_is_the_elbo_on_average():
 def test_bound_and_gradient_are_those_of_the_definition():
     """-log mean_k p(x, z_k) / q(z_k | x), by torch.distributions and autograd, in float64."""
     model, some = toy().double(), batch(dtype=torch.float64)
-    weight, bound = model.terms(some, moment())["bound"]
+    weight, bound, _ = model.terms(some, moment())["bound"]
     assert weight == 1.0
     gradients = torch.autograd.grad(bound.mean(), list(model.parameters()))
 
@@ -97,10 +97,10 @@ def test_distortion_and_rate_are_shown_and_weigh_nothing():
     model, some = toy(), batch()
     with torch.autocast("cpu", torch.bfloat16):
         terms = model.terms(some, moment())
-    assert {name: weight for name, (weight, _) in terms.items()} == {
+    assert {name: weight for name, (weight, _, _) in terms.items()} == {
         "bound": 1.0, "distortion": 0.0, "rate": 0.0,
     }  # fmt: skip
-    assert all(v.shape == (6,) and v.dtype == torch.float32 for _, v in terms.values())
+    assert all(v.shape == (6,) and v.dtype == torch.float32 for _, v, _ in terms.values())
     terms = model.terms(some, moment())
     torch.testing.assert_close(terms["rate"][1], model.encode(some.image).kl())
     eps = noise(moment(), "posterior", (5, 2), some.image)
@@ -157,7 +157,7 @@ def test_any_vae_takes_the_edit_and_nothing_else_does(tmp_path):
     assert plan.model.k == 3
     binary = iwae(mnist_iwae(images, k=5), iwae=2).model
     assert isinstance(binary, IWAE)
-    assert (binary.k, binary.binary) == (2, True)
+    assert (binary.k, binary.likelihood.binary) == (2, True)
     with pytest.raises(Error, match="--iwae needs the posterior of a VAE; this recipe's GAN"):
         iwae(mnist_gan(images, epochs=1))
     knobs = {"data": images, "epochs": 1, "batch": 8, "hidden": 8, "latent": 2}

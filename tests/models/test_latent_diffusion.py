@@ -13,8 +13,7 @@ from latentia.diffusion.path import LinearPath, VariancePreservingPath
 from latentia.losses.likelihoods import Gaussian
 from latentia.models.latent_diffusion import (
     CLUSTER_COLUMN,
-    LOGVAR_COLUMN,
-    MEAN_COLUMN,
+    POSTERIOR_COLUMN,
     LatentDiffusion,
     SamplingOptions,
 )
@@ -23,6 +22,7 @@ from latentia.nets.conditioning import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
 
+MEAN_COLUMN, LOGVAR_COLUMN = map(POSTERIOR_COLUMN.format, ("mean", "logvar"))
 SHAPE, D, CLASSES = (1, 4, 5), 3, 4
 ROUNDED = 0.5e-5 + 1e-7  # facts are written to five decimals of float32
 
@@ -242,7 +242,7 @@ def test_latents_that_are_maps_have_a_prior_too():
     assert model.latent_sd.shape == (2, 2, 3)
     assert columns[MEAN_COLUMN].shape == (10, 2, 2, 3)
     beside = Batch(images.image, columns)
-    [(weight, error)] = model.terms(beside, when(n=10)).values()
+    [(weight, error, _)] = model.terms(beside, when(n=10)).values()
     assert weight == 1
     assert error.shape == (10,)
     assert model.sample(3).shape == (3, 1, 4, 6)

@@ -47,7 +47,7 @@ def test_every_parameter_of_a_player_has_a_gradient_and_no_other_has(name):
         shared = model.shared(images, moment())
         with freeze_others(player, model):
             terms = player.terms(images, moment(), shared)
-            sum(w * v.mean() for w, v in terms.values()).backward()  # pyright: ignore
+            sum(w * v.mean() for w, v, _ in terms.values()).backward()  # pyright: ignore
         own = {id(p) for p in player.module.parameters()}
         for at, parameter in model.named_parameters():
             if id(parameter) in own:
@@ -68,7 +68,7 @@ def test_terms_are_float32_nats_per_image_under_bfloat16(name):
     with torch.autocast("cpu", torch.bfloat16):
         shared = model.shared(images, moment())
         for player in model.players().values():
-            for key, (weight, value) in player.terms(images, moment(), shared).items():
+            for key, (weight, value, _) in player.terms(images, moment(), shared).items():
                 assert isinstance(weight, float), key
                 assert value.shape == (6,), key
                 assert value.dtype == torch.float32, key
@@ -88,7 +88,9 @@ def test_terms_are_functions_of_weights_images_and_moment(name):
         model = copy.deepcopy(original)  # running statistics are part of what it is
         shared = model.shared(images, moment())
         players = model.players().values()
-        values.append([v for p in players for _, v in p.terms(images, moment(), shared).values()])
+        values.append(
+            [v for p in players for _, v, _ in p.terms(images, moment(), shared).values()]
+        )
     assert all(torch.equal(a, b) for a, b in zip(*values, strict=True))
     now, later = (copy.deepcopy(original).shared(images, moment(step)) for step in (0, 1))
     assert not torch.equal(now[-1], later[-1])

@@ -51,7 +51,7 @@ def test_nats_equal_torch_distributions_in_units_of_the_training_images():
     torch.testing.assert_close(
         terms["label year.made"][1], -normal.log_prob(unit), atol=1e-6, rtol=1e-6
     )
-    assert {weight for weight, _ in terms.values()} == {0.5}
+    assert {weight for weight, _, _ in terms.values()} == {0.5}
 
 
 def test_heads_begin_at_ignorance_and_pull_from_the_first_step():
@@ -61,7 +61,7 @@ def test_heads_begin_at_ignorance_and_pull_from_the_first_step():
     supervision.measure_labels([batch])
     mean = torch.zeros(8, 4, requires_grad=True)
     terms = supervision(mean, batch)
-    for _, value in terms.values():
+    for _, value, _ in terms.values():
         (pull,) = torch.autograd.grad(value.sum(), mean)
         assert pull[:, :2].abs().max() > 0
     assert terms["label body"][1].mean().item() == pytest.approx(math.log(3))
@@ -73,7 +73,7 @@ def test_heads_begin_at_ignorance_and_pull_from_the_first_step():
 def test_only_the_first_dimensions_of_the_mean_are_taught():
     mean = torch.randn(8, 2, 2, 2).double().requires_grad_()
     terms = taught(3)(mean, labelled())
-    sum(value.sum() for _, value in terms.values()).backward()  # pyright: ignore
+    sum(value.sum() for _, value, _ in terms.values()).backward()  # pyright: ignore
     assert mean.grad is not None
     moved = mean.grad.flatten(1).abs().sum(0) > 0
     assert moved.tolist() == [True] * 3 + [False] * 5
@@ -93,7 +93,7 @@ def test_heads_belong_to_the_vae_and_scores_do_not_know_of_them(make):
     shared = model.shared(batch, moment)
     terms = model.players()["vae"].terms(batch, moment, shared)
     assert {"distortion", "rate", "label body", "label year.made"} <= set(terms)
-    sum(weight * value.mean() for weight, value in terms.values()).backward()
+    sum(weight * value.mean() for weight, value, _ in terms.values()).backward()
     own = {id(p) for p in model.players()["vae"].module.parameters()}
     for parameter in model.supervision.parameters():
         assert id(parameter) in own

@@ -53,7 +53,7 @@ def test_terms_stay_float32_under_bfloat16(conv):
     with torch.autocast("cpu", torch.bfloat16):
         terms = toy(conv=conv).terms(batch(), moment())
         images = toy(conv=conv).sample(3, seed=0)
-    assert {value.dtype for _, value in terms.values()} == {torch.float32}
+    assert {value.dtype for _, value, _ in terms.values()} == {torch.float32}
     assert images.dtype == torch.float32
 
 
@@ -106,7 +106,7 @@ def test_every_parameter_has_a_gradient():
     for conv in (False, True):
         model = toy(conv=conv)
         terms = model.terms(batch(), moment())
-        sum(w * v.mean() for w, v in terms.values()).backward()  # pyright: ignore
+        sum(w * v.mean() for w, v, _ in terms.values()).backward()  # pyright: ignore
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None, name
             assert parameter.grad.abs().sum() > 0, name

@@ -8,7 +8,7 @@ import torch
 
 import latentia
 from latentia.api.training import start_run
-from latentia.core.contract import Batch, Model, Player, StepContext
+from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term
 from latentia.data import open_images
 from latentia.diagnostics.diagnose import diagnose_run
 from latentia.report.page import write_report
@@ -45,7 +45,10 @@ class Duel(Model):
         def of(batch, moment, shared):
             self.turns.append((name, self.first.weight.item(), self.second.weight.item()))
             both = own.weight.sum() * other.weight.sum() * batch.image.mean((1, 2, 3))
-            return {"product": (1.0, both), "unused": (0.0, both * 0)}
+            return {
+                "product": Term(1.0, both, Role.PENALTY),
+                "unused": Term(0.0, both * 0, Role.PENALTY),
+            }
 
         return of
 
@@ -206,10 +209,9 @@ def test_one_bad_step_is_survived(array_file, tmp_path, monkeypatch):
         terms = honest(self, batch, moment, shared)
         calls.append(moment.step)
         if calls.count(2) in (1, 2) and moment.step == 2:  # the step, and its explanation
-            weight, value = terms["rate"]
-            bad = value.clone()
+            bad = terms["rate"].value.clone()
             bad[3] = float("nan")
-            return {**terms, "rate": (weight, bad)}
+            return {**terms, "rate": terms["rate"]._replace(value=bad)}
         return terms
 
     monkeypatch.setattr(VAE, "terms", poisoned)
@@ -323,7 +325,7 @@ def poisoned_at(monkeypatch, step):
             return terms
         bad = terms["rate"][1].clone()
         bad[3] = float("nan")
-        return {**terms, "rate": (1.0, bad)}
+        return {**terms, "rate": terms["rate"]._replace(value=bad)}
 
     monkeypatch.setattr(VAE, "terms", poisoned)
 
@@ -387,9 +389,12 @@ def test_clipping_shortens_the_gradient_and_keeps_its_direction():
         torch.manual_seed(0)
         module = torch.nn.Linear(3, 2)
         before = module.weight.detach().clone()
-        player = Player(
-            module, lambda b, m, s: {"loss": (1.0, 100 * module(b.image[:, 0, 0]).sum(1))}
-        )
+
+        def terms(batch, moment, shared):
+            value = 100 * module(batch.image[:, 0, 0]).sum(1)
+            return {"loss": Term(1.0, value, Role.PENALTY)}
+
+        player = Player(module, terms)
         batch = Batch(torch.ones(4, 1, 1, 3), {})
         off = torch.autocast("cpu", torch.bfloat16, enabled=False)
         turn = PlayerStep("x", player, batch, StepContext(0, 1, 0, 4, 0, 4), None, off)

@@ -79,7 +79,7 @@ def gradients(model, batch, first):
     shared, found = model.shared(batch, moment), []
     for player in model.players().values():
         terms = player.terms(batch, moment, shared).values()
-        loss = sum(weight * value.mean() for weight, value in terms)
+        loss = sum(weight * value.mean() for weight, value, _ in terms)
         found += torch.autograd.grad(loss, list(player.module.parameters()), retain_graph=True)
     return found
 
@@ -135,8 +135,9 @@ def same_skip(folder):
         if (
             distributed.rank() and moment.step == 7 and seen.count(7) <= 2
         ):  # once more to explain it
-            weight, value = terms["rate"]
-            terms["rate"] = weight, torch.where(torch.arange(len(value)) == 2, torch.nan, value)
+            value = terms["rate"].value
+            bad = torch.where(torch.arange(len(value)) == 2, torch.nan, value)
+            terms["rate"] = terms["rate"]._replace(value=bad)
         return terms
 
     def followed(self, moment):

@@ -10,7 +10,7 @@ from latentia.cli.tables import print_associations
 from latentia.core.text import pluralize
 from latentia.latents.association import associate_labels
 from latentia.latents.attribution import attribute_pixels
-from latentia.latents.encoding import SAMPLE, encode_split, name_dims, parse_dims
+from latentia.latents.encoding import SAMPLE, encode_split, format_rate, name_dims, parse_dims
 from latentia.latents.parsing import parse_latents
 from latentia.latents.traversal import traverse_dims
 from latentia.report import latent_figures, rendered_images
@@ -101,7 +101,7 @@ def attribute(args: SimpleNamespace) -> None:
     image, dims = opened.load_images([args.image]), parse_dims(args.dims, table.dims_by_kl)
     maps = attribute_pixels(model, image, dims, table.aggregate_sd[dims].tolist())
     names = name_dims(model.latent_shape)
-    titles = [f"z {names[k]}, {table.kl_per_dim[k]:.2f} nats" for k in dims]
+    titles = [f"z {names[k]}  {format_rate(table.kl_per_dim, k)}" for k in dims]
     caption = (
         f"{opened.folder.name}: {caption_image(args.image, args.split)}, change by one standard "
         f"deviation of {pluralize(len(table.mean), 'image')}"

@@ -5,12 +5,13 @@ training loop knows none of these: it asks a model for its `players()`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.posterior import Posterior
+from latentia.core.tensors import ImageTensor, Latents, PerImage
 
 
 class StepContext(NamedTuple):
@@ -32,13 +33,34 @@ class StepContext(NamedTuple):
 class Batch(NamedTuple):
     """Images in [0, 1] and their columns by name: labels (b,) or patterns (b, c, h, w)."""
 
-    image: Float[Tensor, "b c h w"]
+    image: ImageTensor
     columns: dict[str, Tensor]
 
 
 Shared = Any  # result of `Model.shared`; only the model itself reads it
-# name -> (weight, value per image (b,) in nats, float32); the weight may be one per image
-Terms = dict[str, tuple[float | Tensor, Tensor]]
+
+
+class Role(StrEnum):
+    """Purpose of a loss term, whatever its name: diagnostics and figures look at roles."""
+
+    RECONSTRUCTION = "reconstruction"  # -log p(image | latents)
+    KL = "KL"  # of the posterior from the prior
+    BOUND = "bound"  # on -log p(image), or on -log p(latents)
+    ADVERSARIAL = "adversarial"  # of a generator against its critic
+    CRITIC = "critic"  # classification of real and of generated images
+    PENALTY = "penalty"
+    SUPERVISION = "supervision"
+
+
+class Term(NamedTuple):
+    """A loss term; the weight may be one per image."""
+
+    weight: float | Tensor
+    value: PerImage  # nats per image, float32
+    role: Role
+
+
+Terms = dict[str, Term]
 
 
 class Player(NamedTuple):
@@ -89,13 +111,11 @@ class Model(nn.Module):
         """Compute what several terms need, once in each step before any player steps."""
         return None
 
-    def observe(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
-        """Return the observed images, which a binary model draws from a batch's grey values."""
+    def observe(self, batch: Batch, context: StepContext) -> ImageTensor:
+        """Return the images as the model observes them: a likelihood may draw them anew."""
         return batch.image
 
-    def sample(
-        self, n: int, *, seed: int = 0, cond: Tensor | None = None
-    ) -> Float[Tensor, "n c h w"]:
+    def sample(self, n: int, *, seed: int = 0, cond: Tensor | None = None) -> ImageTensor:
         """Draw n new images.
 
         Parameters
@@ -114,7 +134,7 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
-    def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
+    def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute validation scores by name at beta 1, each per image (b,)."""
         return {}
 
@@ -130,13 +150,11 @@ class HasLatents(Protocol):
     @property
     def latent_shape(self) -> tuple[int, ...]: ...
 
-    def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian: ...
+    def encode(self, images: ImageTensor) -> Posterior: ...
 
-    def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...
+    def decode(self, z: Latents) -> ImageTensor: ...
 
-    def distortion(
-        self, z: Float[Tensor, "b *latent"], images: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]: ...
+    def distortion(self, z: Latents, images: ImageTensor) -> PerImage: ...
 
 
 @runtime_checkable
@@ -145,14 +163,14 @@ class HasGenerator(Protocol):
 
     noise_shape: tuple[int, ...]
 
-    def generate(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]: ...
+    def generate(self, z: Latents) -> ImageTensor: ...
 
 
 @runtime_checkable
 class HasTrajectory(Protocol):
-    """A model that samples latents step by step from noise."""
+    """A model that samples step by step from noise: latents of an autoencoder, or images."""
 
-    autoencoder: Any  # decodes the latents
+    autoencoder: Any  # decodes what is sampled; without an encoder it is the identity of pixels
     num_classes: int  # of the condition; 0: an image, or none
 
     @property
@@ -163,4 +181,10 @@ class HasTrajectory(Protocol):
 
     def sample_trajectory(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, sampling: Any = None
-    ) -> Iterator[Float[Tensor, "n *latent"]]: ...
+    ) -> Iterator[Latents]: ...
+
+
+def get_autoencoder(model: Any) -> Any:
+    """Return the model that encodes, itself or the one whose latents it samples; or None."""
+    model = model.autoencoder if isinstance(model, HasTrajectory) else model
+    return model if isinstance(model, HasLatents) else None

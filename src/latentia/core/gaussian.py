@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.tensors import to_float32
+from latentia.core.tensors import Latents, PerImage, to_float32
 
 
 class DiagonalGaussian(NamedTuple):
     """N(mean, exp(logvar)) for each image, over vectors (b, d) or maps (b, d, h, w)."""
 
-    mean: Float[Tensor, "b *latent"]
-    logvar: Float[Tensor, "b *latent"]
+    mean: Latents
+    logvar: Latents
 
     @classmethod
     def from_heads(cls, heads: Float[Tensor, "b two_d *space"]) -> "DiagonalGaussian":
@@ -25,27 +25,27 @@ class DiagonalGaussian(NamedTuple):
         return cls(mean, logvar)
 
     @property
-    def sd(self) -> Float[Tensor, "b *latent"]:
+    def sd(self) -> Latents:
         return (0.5 * self.logvar).exp()
 
-    def sample(self, noise: Float[Tensor, "b *latent"]) -> Float[Tensor, "b *latent"]:
+    def sample(self, noise: Latents) -> Latents:
         """Draw mean + sd * noise, reparameterised; Kingma & Welling 2014, equation 4."""
         return torch.addcmul(self.mean, self.sd, noise)
 
-    def kl_per_dim(self) -> Float[Tensor, "b *latent"]:
+    def kl_per_dim(self) -> Latents:
         """KL(self || N(0, I)) per latent dimension, nats; Kingma & Welling 2014, appendix B."""
         return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar)
 
-    def kl(self) -> Float[Tensor, " b"]:
+    def kl(self) -> PerImage:
         """KL(self || N(0, I)), nats per image."""
         return self.kl_per_dim().flatten(1).sum(1)
 
-    def log_prob(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, " b"]:
+    def log_prob(self, z: Latents) -> PerImage:
         """Log density at z, nats per image."""
         squared_distance = (z - self.mean).square() * (-self.logvar).exp()
         return -0.5 * (squared_distance + self.logvar + LOG_2PI).flatten(1).sum(1)
 
-    def log_ratio(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, " b"]:
+    def log_ratio(self, z: Latents) -> PerImage:
         """Log ratio of this density to that of N(0, I) at z, nats; its mean over draws is `kl`."""
         squared_distance = (z - self.mean).square() * (-self.logvar).exp()
         return 0.5 * (z.square() - squared_distance - self.logvar).flatten(1).sum(1)

@@ -1,7 +1,7 @@
 """Conversions and checks of tensors at the package's boundary."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from latentia.core.errors import Error
+
+ImageTensor = Float[Tensor, "b c h w"]
+Latents = Float[Tensor, "b *latent"]  # vectors, or maps
+PerImage = Float[Tensor, " b"]
+CHUNK_ROWS = 1024  # rows of one call of a function in chunks
 
 
 def to_float32(tensor: Tensor) -> Tensor:
@@ -55,3 +60,11 @@ def check_tensor(tensor: Any, shape: Sequence[int], name: str) -> None:
             raise Error(
                 f"The images lie in [{low:.3g}, {high:.3g}]; they must lie in [0, 1]: {advice}."
             )
+
+
+def map_chunks(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """Apply a function to chunks of rows, and concatenate the results."""
+    if torch.compiler.is_compiling():  # the number of rows is unknown in an exported graph
+        return function(*tensors)
+    chunks = zip(*(x.split(CHUNK_ROWS) for x in tensors), strict=True)
+    return torch.cat([function(*chunk) for chunk in chunks])

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from latentia.core.contract import Role
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.latents import MIN_COVERAGE_IMAGES
@@ -36,8 +37,8 @@ def read_monitor_after_warmup(context: RunContext, name: str) -> np.ndarray:
 
 
 def chance_loss(context: RunContext) -> float:
-    """Loss of a constant critic: log 2 per pair, or log 2 for a real and for a generated image."""
-    return math.log(2) * (1 if len(context.read_term("pair")) else 2)
+    """Loss of a constant critic: log 2 for each of its terms, at the term's weight."""
+    return math.log(2) * context.read_role(Role.CRITIC, "weights")[-1]
 
 
 def is_at_chance_loss(context: RunContext) -> bool:
@@ -258,7 +259,7 @@ def mode_collapse(context: RunContext) -> CheckResult | None:
 )
 def negligible_adversary(context: RunContext) -> CheckResult | None:
     """Weighted gradient of the adversarial term at the decoder's output, over the distortion's."""
-    weights = context.read_term("adversarial", "weights")
+    weights = context.read_role(Role.ADVERSARIAL, "weights")
     if not len(weights):
         if context.parameters.get("adversary_from") is None or not context.complete:
             return None

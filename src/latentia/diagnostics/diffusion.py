@@ -61,7 +61,7 @@ def unfinished_autoencoder(context: RunContext) -> CheckResult | None:
 def latents_out_of_scale(context: RunContext) -> CheckResult | None:
     """Mean and standard deviation of held-out latents, in the units of the training."""
     model: Any = context.model
-    if not isinstance(model, HasTrajectory) or not hasattr(model, "latent_sd"):
+    if context.autoencoder is None or not hasattr(model, "latent_sd"):
         return None
     table = context.latent_table
     if len(table.mean) < MIN_COVERAGE_IMAGES:
@@ -148,14 +148,14 @@ def prior_off_latents(context: RunContext) -> CheckResult | None:
     coverage = context.measure_overlap(context.samples, context.posterior_draws).coverage
     if coverage >= MIN_PRIOR_COVERAGE:
         return None
+    target = "held-out images" if context.autoencoder is None else "decoded posterior draws"
     commands = []
     if (context.parameters.get("guidance") or 1.0) > HIGH_GUIDANCE:
         commands = suggest.retrain_run(context, "guidance1", guidance=1.0)
     return CheckResult(
         WARNING,
-        f"samples cover {coverage:.0%} of the decoded posterior draws (n = "
-        f"{len(context.samples)}).",
-        "New images are less varied than yours, or unlike them; the autoencoder is not the cause.",
+        f"samples cover {coverage:.0%} of the {target} (n = {len(context.samples)}).",
+        "New images are less varied than yours, or unlike them; an autoencoder is not the cause.",
         {"reached": coverage},
         commands
         or suggest.reset_parameters(context, "lr")

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from latentia.core.contract import Model
+from latentia.core.contract import Model, Role
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_pixels
@@ -26,7 +26,7 @@ MULTIRATE_ADVICE = (
 def get_rate(context: RunContext) -> float | None:
     """Return the last validated rate, or else the last logged one (nats per image)."""
     rates = context.read_validation_metric("rate")
-    rates = rates if len(rates) else context.read_term("rate")
+    rates = rates if len(rates) else context.read_role(Role.KL)
     return float(rates[-1]) if len(rates) else None
 
 
@@ -38,7 +38,7 @@ def get_beta(context: RunContext) -> float | None:
     """
     if context.run.beta_range and not context.early:
         return context.model.dial.beta  # pyright: ignore
-    weights = context.read_term("rate", "weights")
+    weights = context.read_role(Role.KL, "weights")
     return (float(weights[-1]) if len(weights) else 0.0) or context.parameters.get("beta")
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import HasLatents, HasTrajectory, Model
+from latentia.core.contract import HasLatents, Model, Role, get_autoencoder
 from latentia.core.errors import Error
 from latentia.core.seeding import sample_normal_rows
 from latentia.data import Images, Split
@@ -137,13 +137,12 @@ class RunContext:
     @property
     def autoencoder(self) -> Any:
         """The model with latents: the run's own, or a learned prior's; None if there is none."""
-        model = self.model.autoencoder if isinstance(self.model, HasTrajectory) else self.model
-        return model if isinstance(model, HasLatents) else None
+        return get_autoencoder(self.model)
 
     @property
     def has_latents(self) -> bool:
         """False for a learned prior: the problems of its autoencoder belong to another run."""
-        return isinstance(self.model, HasLatents) and not isinstance(self.model, HasTrajectory)
+        return isinstance(self.model, HasLatents)
 
     @cached_property
     def parent(self) -> RunFolder | None:
@@ -209,12 +208,21 @@ class RunContext:
         return model.sample(len(condition), seed=0, cond=condition).cpu()
 
     @cached_property
+    @torch.inference_mode()
     def posterior_draws(self) -> Float[Tensor, "n c h w"]:
-        """Decoded draws, one from the posterior of each of `max_samples` held-out images."""
-        table = self.latent_table
-        rows = evenly_spaced_rows(len(table.mean), self.max_samples)
-        eps = sample_normal_rows(len(rows), table.mean.shape[1:], seed=0, purpose="doctor")
-        return self.decode_latents(table.mean[rows] + table.sd[rows] * eps.numpy())
+        """Decoded draws, one from the posterior of each of `max_samples` held-out images.
+
+        Without an autoencoder they are the images.
+        """
+        images, model = self.select_images(self.max_samples), self.autoencoder
+        if model is None:
+            return images
+        eps = sample_normal_rows(len(images), model.latent_shape, seed=0, purpose="doctor")
+        size, draws = self.held_out.max_batch_size(), []
+        for batch, noise in zip(images.split(size), eps.split(size), strict=True):
+            posterior = model.encode(batch)
+            draws.append(model.decode(posterior.sample(noise.to(posterior.mean))).cpu())
+        return torch.cat(draws)
 
     @torch.inference_mode()
     def decode_latents(self, latents: np.ndarray) -> Float[Tensor, "n c h w"]:
@@ -246,10 +254,11 @@ class RunContext:
         rows = [row["players"].get(player) for row in self.training_rows]
         return np.array([row["gradient_norm"] for row in rows if row])
 
-    def read_term(self, name: str, kind: str = "terms") -> np.ndarray:
-        """Return the mean of a loss term (or its weight) of every log row that has it."""
-        rows = [p[kind] for row in self.training_rows for p in row["players"].values()]
-        return np.array([row[name] for row in rows if name in row])
+    def read_role(self, role: Role, kind: str = "terms") -> np.ndarray:
+        """Return the sum of a role's loss terms (or weights) in every log row that has one."""
+        players = [player for row in self.training_rows for player in row["players"].values()]
+        rows = [[p[kind][k] for k, each in p["roles"].items() if each == role] for p in players]
+        return np.array([sum(values) for values in rows if values])
 
     def read_validation_metric(self, name: str) -> np.ndarray:
         """Return a validation metric of every epoch that has it."""

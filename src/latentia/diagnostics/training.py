@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from latentia.core.contract import Role
 from latentia.core.text import pluralize
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
@@ -118,7 +119,7 @@ def unfinished_training(context: RunContext) -> CheckResult | None:
 
 def is_training_loss_falling(context: RunContext, epoch: int) -> bool:
     """Whether a VAE's training loss fell after an epoch; if not, beta or a schedule rose."""
-    distortion, rate = context.read_term("distortion"), context.read_term("rate")
+    distortion, rate = context.read_role(Role.RECONSTRUCTION), context.read_role(Role.KL)
     is_before = np.array([row.get("epoch", 0) <= epoch for row in context.training_rows])
     if not len(is_before) == len(distortion) == len(rate) or not is_before.any():
         return True
@@ -213,7 +214,7 @@ def constant_clipping(context: RunContext) -> CheckResult | None:
 )
 def unfinished_kl_warmup(context: RunContext) -> CheckResult | None:
     """Weight of the rate in the last log row, and its final value."""
-    weights, schedule = context.read_term("rate", "weights"), getattr(context.model, "beta", None)
+    weights, schedule = context.read_role(Role.KL, "weights"), getattr(context.model, "beta", None)
     if not len(weights) or schedule is None or not context.complete:
         return None
     weight, final, share = weights[-1], schedule(1.0), FINAL_WEIGHT_SHARE  # pyright: ignore

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from latentia.core.contract import HasLatents, HasTrajectory, Model
+from latentia.core.contract import HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
 from latentia.data import Images, Split
 from latentia.data.decode import (
@@ -93,9 +93,7 @@ class RunSession:
     @property
     def autoencoder(self) -> Any:
         """The model that encodes and decodes; None if the run has no encoder."""
-        model = self.model
-        model = model.autoencoder if isinstance(model, HasTrajectory) else model
-        return model if isinstance(model, HasLatents) else None
+        return get_autoencoder(self.model)
 
     @property
     def is_reading(self) -> bool:
@@ -249,7 +247,7 @@ class RunSession:
     ) -> Rendering:
         """Draw n samples; standard: from N(0, I), even if the run has learned a prior."""
         run, model, command = self.run, self.model, self.make_command("sample")
-        if standard and isinstance(model, HasTrajectory):
+        if standard and isinstance(model, HasTrajectory) and self.autoencoder is not None:
             run, model = RunFolder.open(run.path / AUTOENCODER), model.autoencoder
             command = ["latentia", "sample", f"{self.run_argument.rstrip('/')}/{AUTOENCODER}"]
         column = getattr(self.model, "column", None)

@@ -71,19 +71,22 @@ def describe_dimensions(session: RunSession) -> list[dict[str, Any]]:
     if cached and cached[0] is table:
         return cached[1]
     names = name_dims(session.autoencoder.latent_shape)
-    rates = session.rates if table is None else table.kl_per_dim.tolist()
-    order = np.argsort([-r for r in rates], kind="stable").tolist() if rates else range(len(names))
+    rates = session.rates if table is None else table.kl_per_dim
+    order = range(len(names)) if table is None else table.dims_by_kl
+    if table is None and rates:
+        order = sorted(order, key=lambda k: -rates[k])
     sliders = []
     for k in order[:MAX_SLIDERS]:
         if table is not None:
-            mean, sd = table.mean[:, k], table.sd[:, k]
-            low, high = mixture_quantiles(mean[:, None], sd[:, None], TAILS)[0]
+            part = table.select_dims([k])
+            low, high = mixture_quantiles(part.mean, part.sd, TAILS)[0]
             edges = np.linspace(low, high, N_BINS + 1)
-            heights = interval_probabilities(mean.astype("f8"), sd.astype("f8"), edges)
+            mean, sd, _ = (None if x is None else x[:, 0].astype("f8") for x in part)
+            heights = interval_probabilities(mean, sd, edges)  # pyright: ignore
         else:
             low, high = norm.ppf(TAILS)
             heights = np.diff(norm.cdf(np.linspace(low, high, N_BINS + 1)))
-        rate = None if rates is None else round(rates[k], 3)
+        rate = None if rates is None else round(float(rates[k]), 3)
         slider = {"dim": k, "name": names[k], "rate": rate}
         slider["dead"] = rate is not None and rate < MIN_RATE
         slider |= {"low": round(float(low), 2), "high": round(float(high), 2)}

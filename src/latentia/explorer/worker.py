@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentia.core.contract import HasLatents
-from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.posterior import Posterior
 
 
 class Worker:
@@ -37,7 +37,7 @@ class QueuedModel:
     def latent_shape(self) -> tuple[int, ...]:
         return self.model.latent_shape
 
-    def encode(self, images: Tensor) -> DiagonalGaussian:
+    def encode(self, images: Tensor) -> Posterior:
         return self.worker.run_blocking(self.model.encode, images)
 
     def decode(self, z: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 from safetensors.torch import save
 
 from latentia.core.errors import Error
+from latentia.core.gaussian import DiagonalGaussian
 from latentia.latents.encoding import encode_split
 from latentia.nets.autoencoder import Encoder
 from latentia.recipes.diffusers_autoencoder import BLOCK_TYPES, MODEL_CLASS
@@ -28,12 +29,14 @@ def export_run(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
     """
     model: Any = run.model()
     encoder = getattr(model, "encoder", None)
-    if not isinstance(encoder, Encoder) or model.dial is not None:
+    is_gaussian = getattr(model, "posterior", None) == DiagonalGaussian.from_heads
+    if not (isinstance(encoder, Encoder) and is_gaussian) or model.dial is not None:
         raise Error(
             f"{run.path} is a run of {run.metadata['recipe']}, whose networks diffusers does not "
             "know; give a run of `latentia train image_autoencoder`."
         )
     table = encode_split(model, run.images(data).split("train"), MAX_IMAGES)
+    assert table.sd is not None
     sd = np.sqrt(np.square(table.sd, dtype="f8").mean() + table.mean.var(dtype="f8"))
     channels, height, width = encoder.image_shape
     plan = encoder.architecture

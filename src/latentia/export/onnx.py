@@ -87,14 +87,17 @@ def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
     Raises: Error if there is none.
     """
     if isinstance(model, HasTrajectory) and hasattr(model, "denoise_steps"):
-        return [make_sampler_part(model), *split_model(model.autoencoder, shape)]
+        is_latent = isinstance(model.autoencoder, HasLatents)
+        parts = split_model(model.autoencoder, shape) if is_latent else []
+        return [make_sampler_part(model), *parts]
     if isinstance(model, HasLatents):
         images = {"image": lambda n, rng: torch.rand(n, *shape, generator=rng)}
         encoder = FunctionModule(lambda image: tuple(model.encode(image)), model)  # pyright: ignore
         decoder = FunctionModule(model.decode, model)  # pyright: ignore
+        outputs = model.encode(torch.zeros(1, *shape))._fields  # pyright: ignore
         latents = {"z": make_normal_sampler(model.latent_shape)}
         return [
-            ModelPart("encoder", encoder, images, ("mean", "logvar"), {}),
+            ModelPart("encoder", encoder, images, outputs, {}),
             ModelPart("decoder", decoder, latents, ("image",), {}),
         ]
     if isinstance(model, HasGenerator):

@@ -38,7 +38,7 @@ def format_readme(run: RunFolder, files: Sequence[Any], title: str) -> str:
         rows=[describe_file(file) for file in files],
         classes=[name for file in files for name in file.metadata.get("classes", ())],
         image_format=f"{pluralize(c, 'channel')} of {h}x{w}",
-        parts=list(by_name),
+        parts=by_name,
         last=last,
         noise=noise,
         condition=conditions[0] if conditions else None,

@@ -61,7 +61,7 @@ class AssociationResult(NamedTuple):
 
     associations: list[LabelAssociation]
     dims_by_kl: list[int]
-    kl_per_dim: np.ndarray
+    kl_per_dim: np.ndarray | None
     notes: list[str]
 
     def to_json(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class AssociationResult(NamedTuple):
             "n": self.associations[0].n,
             "level": SIGNIFICANCE_LEVEL,
             "order": self.dims_by_kl,
-            "rates": self.kl_per_dim.tolist(),
+            "rates": None if self.kl_per_dim is None else self.kl_per_dim.tolist(),
             "relations": [association.to_json() for association in self.associations],
             "notes": self.notes,
         }

@@ -1,7 +1,8 @@
 """Posteriors of a set of images as a table, and the order and names of latent dimensions."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,26 +18,35 @@ SAMPLE = 5000  # images that the aggregate posterior is estimated from
 
 
 class LatentTable(NamedTuple):
-    """Posterior means, standard deviations and KL to N(0, I) in nats, each (n, d) float32."""
+    """Posterior means, standard deviations and KL to N(0, I) in nats, each (n, d) float32.
+
+    sd and kl are None if the posterior defines no `sd`, or no `kl_per_dim`.
+    """
 
     mean: np.ndarray
-    sd: np.ndarray
-    kl: np.ndarray
+    sd: np.ndarray | None
+    kl: np.ndarray | None
 
     @property
-    def kl_per_dim(self) -> np.ndarray:
+    def kl_per_dim(self) -> np.ndarray | None:
         """Mean KL of each dimension, nats, (d,)."""
-        return self.kl.mean(0, dtype=np.float64)
+        return None if self.kl is None else self.kl.mean(0, dtype=np.float64)
 
     @property
     def dims_by_kl(self) -> list[int]:
-        """Dimensions by rate (KL), largest first."""
-        return np.argsort(-self.kl_per_dim, kind="stable").tolist()
+        """Dimensions by rate (KL), or else by the variance of their means; largest first."""
+        rates = self.kl_per_dim
+        scores = self.mean.var(0, dtype=np.float64) if rates is None else rates
+        return np.argsort(-scores, kind="stable").tolist()
 
     @property
     def aggregate_sd(self) -> np.ndarray:
-        """Standard deviation of the aggregate posterior, a mixture of all posteriors (d,)."""
-        return np.sqrt(self.mean.var(0, dtype=np.float64) + np.square(self.sd.astype("f8")).mean(0))
+        """Standard deviation of the aggregate posterior (d,), or of the means if it is unknown."""
+        within = 0.0 if self.sd is None else np.square(self.sd.astype("f8")).mean(0)
+        return np.sqrt(self.mean.var(0, dtype=np.float64) + within)
+
+    def select_dims(self, dims: Sequence[int]) -> "LatentTable":
+        return LatentTable(*(None if x is None else x[:, dims] for x in self))  # pyright: ignore
 
 
 @torch.no_grad()
@@ -47,19 +57,26 @@ def encode_split(
     rows = evenly_spaced_rows(len(split), limit)
     # allocated in one piece: chunks kept between a network's temporaries fragment the heap, by
     # 3 kB a row
-    table = LatentTable(*np.empty((3, len(rows), math.prod(model.latent_shape)), np.float32))
-    size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
+    mean, sd, kl = np.empty((3, len(rows), math.prod(model.latent_shape)), np.float32)
+    size, has_sd, has_kl = batch_size or split.max_batch_size(MAX_BATCH_SIZE), False, False
     for first in range(0, len(rows), size):
         batch = slice(first, first + size)
-        posterior = model.encode(split.get_batch(rows[batch]).image)
-        table.mean[batch] = to_flat_array(posterior.mean)
-        table.sd[batch] = to_flat_array(posterior.sd)
-        table.kl[batch] = to_flat_array(posterior.kl_per_dim())
-    return table
+        posterior: Any = model.encode(split.get_batch(rows[batch]).image)
+        mean[batch] = to_flat_array(posterior.mean)
+        if has_sd := hasattr(posterior, "sd"):
+            sd[batch] = to_flat_array(posterior.sd)
+        if has_kl := hasattr(posterior, "kl_per_dim"):
+            kl[batch] = to_flat_array(posterior.kl_per_dim())
+    return LatentTable(mean, sd if has_sd else None, kl if has_kl else None)
 
 
 def to_flat_array(x: torch.Tensor) -> np.ndarray:
     return x.flatten(1).float().cpu().numpy()
+
+
+def format_rate(rates: np.ndarray | None, dim: int) -> str:
+    """Format the rate (KL) of a dimension for a caption; empty if it is unknown."""
+    return "" if rates is None else f"{rates[dim]:.2f} nats"
 
 
 def name_dims(shape: tuple[int, ...]) -> list[str]:

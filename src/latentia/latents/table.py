@@ -40,11 +40,11 @@ def write_table(
 ) -> Path:
     """Write the latent table of a split to .parquet, .csv or .npz, one row an image in its order.
 
-    Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map),
-    rate (KL to N(0, I)) and distortion (-log p(image | posterior mean), so below that of
-    `latentia evaluate`, which draws z), both in nats, float32, and the labels. A label with class
-    names is text, with its numbers as NAME_code. An image without a label has no text and -1, or
-    NaN for a number. In .npz mu and sd are arrays (n, *latent).
+    Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map;
+    no sd_* if the posterior defines none), rate (KL to N(0, I)) and distortion (-log p(image |
+    posterior mean), so below that of `latentia evaluate`, which draws z), both in nats, float32,
+    and the labels. A label with class names is text, with its numbers as NAME_code. An image
+    without a label has no text and -1, or NaN for a number. In .npz mu and sd are (n, *latent).
 
     split_names: the split that each image belongs to (default: this one). thumbnails: a .parquet
     file also has image (PNG), mu (a vector), and x and y (the first two principal components of
@@ -112,9 +112,12 @@ def encode_batches(
     def encode_batch(number: int) -> pa.RecordBatch:
         rows = slice(number * size, (number + 1) * size)
         batch = split.get_batch(rows)
-        posterior = model.encode(batch.image)
+        posterior: Any = model.encode(batch.image)
         columns: dict[str, Any] = {"key": split.keys[rows], "split": list(split_names[rows])}
-        for name, values in (("mu", posterior.mean), ("sd", posterior.sd)):
+        parts = {"mu": posterior.mean}
+        if hasattr(posterior, "sd"):
+            parts["sd"] = posterior.sd
+        for name, values in parts.items():
             columns |= zip([f"{name}_{k}" for k in dims], to_flat_array(values).T, strict=True)
         columns["rate"] = posterior.kl().float().cpu().numpy()
         distortion = model.distortion(posterior.mean, batch.image)

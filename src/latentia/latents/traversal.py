@@ -21,7 +21,7 @@ class Traversal(NamedTuple):
     """Traversal of k dimensions over s values each; images (k, s, c, h, w) in [0, 1]."""
 
     dims: list[int]
-    kl_per_dim: np.ndarray  # (k,) nats, mean over the data set
+    kl_per_dim: np.ndarray | None  # (k,) nats, mean over the data set
     image_values: np.ndarray  # (k,) posterior mean of the image itself
     levels: np.ndarray  # (s,) quantile level of each value in the aggregate posterior
     values: np.ndarray  # (k, s)
@@ -48,14 +48,15 @@ def traverse_dims(
     dims = list(dims)
     mean = model.encode(image).mean
     levels = ndtr(np.linspace(-MAX_DEVIATION, MAX_DEVIATION, steps))
-    values = mixture_quantiles(table.mean[:, dims], table.sd[:, dims], levels)
+    table = table.select_dims(dims)
+    values = mixture_quantiles(table.mean, table.sd, levels)
     z = mean.flatten(1).repeat(len(dims) * steps, 1)
     columns = torch.tensor(dims).repeat_interleave(steps)
     z[torch.arange(len(z)), columns] = torch.from_numpy(values).flatten().to(z)
     chunks = [model.decode(chunk.view(-1, *mean.shape[1:])) for chunk in z.split(BATCH_SIZE)]
     return Traversal(
         dims,
-        table.kl_per_dim[dims],
+        table.kl_per_dim,
         mean.flatten()[dims].cpu().numpy(),
         levels,
         values,
@@ -64,8 +65,13 @@ def traverse_dims(
     )
 
 
-def mixture_quantiles(mean: np.ndarray, sd: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Quantiles (k, s) of the equal mixture of the n Gaussians in each column, by bisection."""
+def mixture_quantiles(mean: np.ndarray, sd: np.ndarray | None, levels: np.ndarray) -> np.ndarray:
+    """Quantiles (k, s) of the equal mixture of the n Gaussians in each column, by bisection.
+
+    Without standard deviations they are those of the means.
+    """
+    if sd is None:
+        return np.quantile(mean.astype(np.float64), levels, axis=0).T
     mean, sd = (x.astype(np.float64)[:, :, None] for x in (mean, sd))  # (n, k, 1)
     low = np.repeat((mean - 9 * sd).min(0), len(levels), 1)
     high = np.repeat((mean + 9 * sd).max(0), len(levels), 1)
@@ -76,6 +82,10 @@ def mixture_quantiles(mean: np.ndarray, sd: np.ndarray, levels: np.ndarray) -> n
     return (low + high) / 2
 
 
-def interval_probabilities(mean: np.ndarray, sd: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def interval_probabilities(
+    mean: np.ndarray, sd: np.ndarray | None, edges: np.ndarray
+) -> np.ndarray:
     """Probability between the edges, for the equal mixture of n Gaussians, (n,) each."""
+    if sd is None:
+        return np.histogram(mean, edges)[0] / len(mean)
     return np.diff(ndtr((edges - mean[:, None]) / sd[:, None]).mean(0))

@@ -51,7 +51,8 @@ def open_npz_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
     batches: list[pa.RecordBatch] = []
     yield batches.append
     table, arrays = pa.Table.from_batches(batches), {}
-    for name in ("mu", "sd"):
+    names = {column.split("_")[0] for column in table.column_names}
+    for name in sorted(names & {"mu", "sd"}):
         arrays[name] = stack_dims(table, name, shape).reshape(-1, *shape)
         table = table.drop_columns([f"{name}_{k}" for k in name_dims(shape)])
     for name in table.column_names:

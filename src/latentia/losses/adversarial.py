@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import Terms
+from latentia.core.contract import Role, Term, Terms
 from latentia.core.tensors import to_float32
 
 Logits = Float[Tensor, " b"]
@@ -58,8 +58,8 @@ class NonSaturating(AdversarialLoss):
     def critic_terms(self, real: Patches, *fakes: Patches) -> Terms:
         """One term for real images and one for each kind of fake."""
         kinds = zip(self.weights.items(), fakes, strict=True)
-        fake_terms = {kind: (weight, fake_bce(x)) for (kind, weight), x in kinds}
-        return {"real": (1.0, real_bce(real)), **fake_terms}
+        fake_terms = {kind: Term(weight, fake_bce(x), Role.CRITIC) for (kind, weight), x in kinds}
+        return {"real": Term(1.0, real_bce(real), Role.CRITIC), **fake_terms}
 
     def generator_loss(self, real: Patches | None, *fakes: Patches) -> Logits:
         return self.sum_kinds(real_bce(fake) for fake in fakes)
@@ -77,7 +77,7 @@ class Relativistic(AdversarialLoss):
     def critic_terms(self, real: Patches, *fakes: Patches) -> Terms:
         """One term: the weighted sum over the kinds of fakes."""
         losses = (real_bce(to_float32(real) - to_float32(x)) for x in fakes)
-        return {"pair": (1.0, self.sum_kinds(losses))}
+        return {"pair": Term(1.0, self.sum_kinds(losses), Role.CRITIC)}
 
     def generator_loss(self, real: Patches | None, *fakes: Patches) -> Logits:
         assert real is not None

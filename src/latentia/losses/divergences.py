@@ -1,6 +1,6 @@
 """Divergences of the posterior from the prior, as terms whose weights beta multiplies.
 
-A divergence that replaces the rate logs the rate too, at weight 0.
+A divergence that replaces the rate logs the rate too, at weight 0; its own terms are penalties.
 """
 
 import math
@@ -11,18 +11,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import StepContext, Terms
+from latentia.core.contract import Role, StepContext, Term, Terms
 from latentia.core.distributed import all_reduce_sum, world_size
-from latentia.core.gaussian import LOG_2PI, DiagonalGaussian
+from latentia.core.gaussian import LOG_2PI
+from latentia.core.posterior import Posterior, require_capability
 from latentia.core.schedules import Schedule
 
 # (posterior, a draw z of it, context) -> terms
-Divergence = Callable[[DiagonalGaussian, Tensor, StepContext], Terms]
+Divergence = Callable[[Posterior, Tensor, StepContext], Terms]
 
 
-def kl(posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
+def kl(posterior: Posterior, z: Tensor, context: StepContext) -> Terms:
     """The rate KL(q(z|x) || N(0, I)) in closed form."""
-    return {"rate": (1.0, posterior.kl())}
+    return {"rate": Term(1.0, posterior.kl(), Role.KL)}
+
+
+def log_rate(rate: Tensor) -> Terms:
+    """The rate at weight 0, for the log."""
+    return {"rate": Term(0.0, rate.detach(), Role.KL)}
 
 
 @dataclass(frozen=True)
@@ -40,21 +46,22 @@ class KLDecomposition:
     correlation_weight: float = 6.0
     dimension_weight: float = 1.0
 
-    def __call__(self, posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
+    def __call__(self, posterior: Posterior, z: Tensor, context: StepContext) -> Terms:
         rate = posterior.kl()
         log_q, log_q_per_dim = log_aggregate_posterior(posterior, z, context.train_size)
         log_prior = -0.5 * (z.square() + LOG_2PI).flatten(1).sum(1)
         correlation, dimensions = log_q - log_q_per_dim.sum(1), log_q_per_dim.sum(1) - log_prior
+        information = rate - correlation - dimensions
         return {
-            "rate": (0.0, rate.detach()),
-            "mutual information": (self.information_weight, rate - correlation - dimensions),
-            "total correlation": (self.correlation_weight, correlation),
-            "dimension-wise KL": (self.dimension_weight, dimensions),
+            **log_rate(rate),
+            "mutual information": Term(self.information_weight, information, Role.PENALTY),
+            "total correlation": Term(self.correlation_weight, correlation, Role.PENALTY),
+            "dimension-wise KL": Term(self.dimension_weight, dimensions, Role.PENALTY),
         }
 
 
 def log_aggregate_posterior(
-    posterior: DiagonalGaussian, z: Float[Tensor, "b *latent"], train_size: int
+    posterior: Posterior, z: Float[Tensor, "b *latent"], train_size: int
 ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b d"]]:
     """Estimate log q(z) and each log q(z_j), nats, at one draw z of each posterior.
 
@@ -67,7 +74,8 @@ def log_aggregate_posterior(
     means' spread the error is -0.2 of 0.5, -0.45 of 2.1 and +0.3 of 5.1 nats
     (tests/losses/test_divergence.py).
     """
-    mean, logvar, z = (x.flatten(1) for x in (posterior.mean, posterior.logvar, z))
+    logvar = require_capability(posterior, "logvar", "The total correlation of --divergence tc")
+    mean, logvar, z = (x.flatten(1) for x in (posterior.mean, logvar, z))
     b = len(z)
     log_density = (z[:, None] - mean).square() * (-logvar).exp() + logvar + LOG_2PI
     log_density = -0.5 * log_density  # (b, b, d): draw, component, dimension
@@ -91,13 +99,11 @@ class Capacity:
     target_rate: Schedule
     weight: float = 100.0
 
-    def __call__(self, posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
+    def __call__(self, posterior: Posterior, z: Tensor, context: StepContext) -> Terms:
         rate = posterior.kl()
         gap = rate - self.target_rate(context.progress)
-        return {
-            "rate": (0.0, rate.detach()),
-            "gap to capacity": (self.weight, gap * all_reduce_sum(gap.detach().mean()).sign()),
-        }
+        value = gap * all_reduce_sum(gap.detach().mean()).sign()
+        return {**log_rate(rate), "gap to capacity": Term(self.weight, value, Role.PENALTY)}
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,9 @@ class FreeBits:
 
     free_nats: float
 
-    def __call__(self, posterior: DiagonalGaussian, z: Tensor, context: StepContext) -> Terms:
-        kl_per_dim = posterior.kl_per_dim().flatten(1)
+    def __call__(self, posterior: Posterior, z: Tensor, context: StepContext) -> Terms:
+        kl_per_dim = require_capability(posterior, "kl_per_dim", "--free-bits")().flatten(1)
         batch_mean = all_reduce_sum(kl_per_dim.detach().mean(0)) / world_size()
         cost = torch.where(batch_mean > self.free_nats, kl_per_dim, self.free_nats)
-        return {"rate": (0.0, posterior.kl().detach()), "rate beyond free bits": (1.0, cost.sum(1))}
+        penalty = Term(1.0, cost.sum(1), Role.PENALTY)
+        return {**log_rate(posterior.kl()), "rate beyond free bits": penalty}

@@ -1,40 +1,91 @@
 """Likelihoods p(image | latents), whose exact negative logarithm is the distortion."""
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from latentia.core.contract import StepContext
 from latentia.core.distributed import all_reduce_sum, world_size
 from latentia.core.gaussian import LOG_2PI
-from latentia.core.tensors import to_float32
+from latentia.core.seeding import uniform
+from latentia.core.tensors import ImageTensor, PerImage, to_float32
 from latentia.losses.registry import likelihood
+
+Outputs = Float[Tensor, "b outputs h w"]  # of a decoder
 
 
 class Likelihood(nn.Module):
-    """Base class; it takes a decoder's raw output, since an earlier sigmoid loses gradients."""
+    """Base class; it takes a decoder's raw output, since an earlier sigmoid loses gradients.
 
-    def nll(
-        self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    Attributes
+    ----------
+    outputs_per_channel : number of outputs of the decoder for each channel of a pixel
+    """
+
+    outputs_per_channel = 1
+
+    def output_shape(self, image_shape: Sequence[int]) -> tuple[int, int, int]:
+        """The shape of a decoder's output for images (c, h, w)."""
+        c, h, w = image_shape
+        return self.outputs_per_channel * c, h, w
+
+    def observe(self, image: ImageTensor, context: StepContext) -> ImageTensor:
+        """The observed image, which may be drawn from the grey values."""
+        return image
+
+    def metadata(self) -> dict[str, Any]:
+        """What run.json records about the observed images."""
+        return {}
+
+    def nll(self, output: Outputs, image: ImageTensor) -> PerImage:
         """-log p(image | output), nats per image, summed over pixels and channels."""
         raise NotImplementedError
 
-    def mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def mean(self, output: Outputs) -> ImageTensor:
         """The expected image, in [0, 1]."""
         return to_float32(output).sigmoid()
+
+    def sample(self, output: Outputs, noise: ImageTensor) -> ImageTensor:
+        """Draw an image, a function of standard normal noise."""
+        raise NotImplementedError
 
 
 @likelihood("bernoulli")
 class Bernoulli(Likelihood):
-    """Bernoulli likelihood; for grey values a cross-entropy without its normalising constant."""
+    """Bernoulli likelihood; for grey values a cross-entropy without its normalising constant.
 
-    def nll(
-        self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    Parameters
+    ----------
+    binary : whether images are black and white. Grey values are then probabilities of white,
+        drawn anew at each training step, and once in evaluation (seed 0 in every run).
+    """
+
+    def __init__(self, binary: bool = False):
+        super().__init__()
+        self.binary = binary
+
+    def observe(self, image: ImageTensor, context: StepContext) -> ImageTensor:
+        if not self.binary:
+            return image
+        if self.training:
+            quantile = uniform(context, "binarise", image, image.shape[1:])
+        else:
+            quantile = uniform(context._replace(seed=0), "binarise/once", image, image.shape[1:])
+        return (quantile < image).to(image)
+
+    def metadata(self) -> dict[str, Any]:
+        description = "training images anew at each step; in evaluation once, by seed 0"
+        return {"binarised": description} if self.binary else {}
+
+    def sample(self, output: Outputs, noise: ImageTensor) -> ImageTensor:
+        return (torch.special.ndtr(noise) < self.mean(output)).to(noise)
+
+    def nll(self, output: Outputs, image: ImageTensor) -> PerImage:
         logits, targets = to_float32(output), to_float32(image)
         nll = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         return nll.flatten(1).sum(1)
@@ -73,13 +124,14 @@ class Gaussian(Likelihood):
             return self.log_sigma
         return self.log_sigma + to_float32(self.by_beta()).view(-1, 1, 1, 1)
 
-    def unclipped_mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def unclipped_mean(self, output: Outputs) -> ImageTensor:
         """The mean of the Gaussian, which may lie outside [0, 1]."""
         return self.mean(output)
 
-    def nll(
-        self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    def sample(self, output: Outputs, noise: ImageTensor) -> ImageTensor:
+        return self.unclipped_mean(output) + self.compute_log_sigma().exp() * noise
+
+    def nll(self, output: Outputs, image: ImageTensor) -> PerImage:
         error = (self.unclipped_mean(output) - to_float32(image)).square()
         log_sigma = self.compute_log_sigma().to(error.dtype)
         if self.sigma_rule == "optimal" and self.training:
@@ -103,8 +155,8 @@ class SymmetricGaussian(Gaussian):
     The expected image is clipped, the distortion is not, so that it has a gradient everywhere.
     """
 
-    def unclipped_mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def unclipped_mean(self, output: Outputs) -> ImageTensor:
         return (to_float32(output) + 1) / 2
 
-    def mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def mean(self, output: Outputs) -> ImageTensor:
         return self.unclipped_mean(output).clamp(0, 1)

@@ -1,5 +1,6 @@
 """The metrics of `latentia evaluate`, one function each."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -28,7 +29,8 @@ SSIM_WINDOW = 11  # pixels of the structural similarity's window; smaller images
 def measure_elbo(evaluation: Evaluation) -> list[MetricResult]:
     """Negative ELBO, distortion, rate (KL), mean squared error and active units."""
     bounds, note = evaluation.elbo, _describe_bound(evaluation)
-    units = {"mse": "per pixel", "active_units": f"of {len(bounds['rate_by_dimension'])}"}
+    n_dims = math.prod(evaluation.autoencoder.latent_shape)
+    units = {"mse": "per pixel", "active_units": f"of {n_dims}"}
     errors, n, split = bounds["standard_error"], bounds["n"], bounds["split"]
     notes = {"mse": _join_notes("of a draw", note)}  # the metric `image` has the mse of means
     return [

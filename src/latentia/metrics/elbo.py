@@ -25,9 +25,9 @@ def elbo(
     """Negative ELBO, distortion and rate (KL) in nats per image, with one seeded draw an image.
 
     The ELBO is that of beta 1. The result also holds mse per pixel, active_units (dimensions whose
-    posterior mean has a variance above 0.01), the rate of each dimension, and standard errors over
-    images (by bootstrap for active_units). Several processes share the batches and all return the
-    same result.
+    posterior mean has a variance above 0.01), the rate of each dimension (if the posterior defines
+    it), and standard errors over images (by bootstrap for active_units). Several processes share
+    the batches and all return the same result.
     """
     if not isinstance(model, HasLatents):
         raise Error(f"{type(model).__name__} has no ELBO: it has no encoder. Evaluate a VAE.")
@@ -38,14 +38,16 @@ def elbo(
     def score_batch(number: int) -> dict[str, Tensor]:
         batch, context = split.get_with_context(number, size, seed)
         scores = {key: value.double().cpu() for key, value in model.score(batch, context).items()}
-        posterior = model.encode(model.observe(batch, context))
-        rates = posterior.kl_per_dim().flatten(1).cpu()
-        return {**scores, "mean": posterior.mean.flatten(1).cpu(), "rates": rates}
+        posterior: Any = model.encode(model.observe(batch, context))
+        scores["mean"] = posterior.mean.flatten(1).cpu()
+        if hasattr(posterior, "kl_per_dim"):
+            scores["rates"] = posterior.kl_per_dim().flatten(1).cpu()
+        return scores
 
     with evaluation_mode(model):
         batches = list(distributed.map_round_robin(math.ceil(len(split) / size), score_batch))
     scores = {key: torch.cat([each[key] for each in batches]) for key in batches[0]}
-    means, rates = scores.pop("mean"), scores.pop("rates")
+    means, rates = scores.pop("mean"), scores.pop("rates", None)
     n = len(scores["nelbo"])
     errors = {k: (v.std() / n**0.5).item() if n > 1 else None for k, v in scores.items()}
     resampled_units = torch.tensor(
@@ -62,8 +64,7 @@ def elbo(
             "mse": errors["mse"],
             "active_units": resampled_units.double().std().item(),
         },
-        "rate_by_dimension": rates.double().mean(0).tolist(),
-    }
+    } | ({} if rates is None else {"rate_by_dimension": rates.double().mean(0).tolist()})
 
 
 def _count_active_units(means: Tensor) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from latentia.core.contract import HasLatents, HasTrajectory, Model
+from latentia.core.contract import Model, get_autoencoder
 from latentia.core.errors import Error
 from latentia.data import Images, Split
 from latentia.data.splits import evenly_spaced_rows
@@ -50,7 +50,7 @@ class Evaluation:
 
     @property
     def has_encoder(self) -> bool:
-        return isinstance(self.model, HasLatents | HasTrajectory)
+        return get_autoencoder(self.model) is not None
 
     @cached_property
     def elbo(self) -> dict[str, Any]:

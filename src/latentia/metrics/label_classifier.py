@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Model, Player, StepContext, Terms
+from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.errors import Error
 from latentia.core.schedules import cosine
 from latentia.core.seeding import restore_global_generators, seed_global_generators
@@ -77,7 +77,7 @@ class LabelClassifier(Model):
             else:
                 target = (label.float() - self.centre[k]) / self.scale[k]
                 value = 0.5 * (output[:, 0] - target).square()
-            terms[name] = (1.0, value)
+            terms[name] = Term(1.0, value, Role.SUPERVISION)
         return terms
 
     @torch.no_grad()

@@ -11,8 +11,8 @@ from torch import Tensor
 from latentia.core import distributed
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
-from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.modes import evaluation_mode
+from latentia.core.posterior import Posterior, log_ratio, map_tensors
 from latentia.core.progress import show_progress
 from latentia.core.seeding import make_generator
 from latentia.data import Split
@@ -32,7 +32,7 @@ def nll(
     The draws of an image depend on neither n nor k: more draws begin with the same ones. Several
     processes share the images and all return the same result.
 
-    Raises: Error if the model has no encoder.
+    Raises: Error if the model has no encoder, or its posterior no density.
     """
     if not isinstance(model, HasLatents):
         raise Error(f"{type(model).__name__} has no likelihood: it has no encoder. Give a VAE.")
@@ -55,10 +55,8 @@ def nll(
                 count += 1
                 yield 1
 
-    def bound_image(
-        images: Tensor, posterior: DiagonalGaussian, split_rows: list[int], row: int
-    ) -> float:
-        image_posterior = DiagonalGaussian(*(x[row : row + 1] for x in posterior))
+    def bound_image(images: Tensor, posterior: Posterior, split_rows: list[int], row: int) -> float:
+        image_posterior = map_tensors(lambda x: x[row : row + 1], posterior)
         rng = make_generator(seed, "nll", split_rows[row], images.device)
         return _importance_bound(model, images[row : row + 1], image_posterior, k, rng).item()
 
@@ -72,7 +70,7 @@ def nll(
 def _importance_bound(
     model: HasLatents,
     image: Float[Tensor, "1 c h w"],
-    posterior: DiagonalGaussian,
+    posterior: Posterior,
     k: int,
     rng: torch.Generator,
 ) -> Float[Tensor, ""]:
@@ -82,8 +80,8 @@ def _importance_bound(
     for first in range(0, k, DRAWS_PER_CHUNK):
         shape = (min(DRAWS_PER_CHUNK, k - first), *mean.shape[1:])
         eps = torch.randn(shape, generator=rng, device=mean.device, dtype=mean.dtype)
-        z = mean + posterior.sd * eps
+        z = posterior.sample(eps)
         images = image.expand(len(z), -1, -1, -1)  # a view: the image is in memory once
-        weights = -(model.distortion(z, images) + posterior.log_ratio(z))
+        weights = -(model.distortion(z, images) + log_ratio(posterior, z, "The likelihood (nll)"))
         total = torch.logaddexp(total, weights.double().logsumexp(0))
     return (math.log(k) - total).cpu()

@@ -1,13 +1,12 @@
 """The generative adversarial network: Goodfellow et al. 2014, arXiv 1406.2661."""
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Model, Player, StepContext, Terms
+from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, sample_normal_rows
-from latentia.core.tensors import to_float32
+from latentia.core.tensors import ImageTensor, Latents, to_float32
 from latentia.losses.adversarial import NonSaturating, Relativistic, gradient_penalty
 from latentia.models.monitors import Monitors, fraction_true, rms_std
 
@@ -53,13 +52,11 @@ class GAN(Model):
             "generator": Player(self.generator, self.generator_terms),
         }
 
-    def shared(self, batch: Batch, context: StepContext) -> Float[Tensor, "b c h w"]:
+    def shared(self, batch: Batch, context: StepContext) -> ImageTensor:
         """Generate the step's images, with their graph to the generator."""
         return self.generate(noise(context, "generator", self.noise_shape, batch.image))
 
-    def critic_terms(
-        self, batch: Batch, context: StepContext, shared: Float[Tensor, "b c h w"]
-    ) -> Terms:
+    def critic_terms(self, batch: Batch, context: StepContext, shared: ImageTensor) -> Terms:
         uses_penalty = self.gamma is not None
         real = batch.image.detach().requires_grad_(uses_penalty)
         fake = shared.detach().requires_grad_(uses_penalty)  # no gradient to the generator
@@ -71,36 +68,33 @@ class GAN(Model):
         self.meter.record(
             accuracy_real=fraction_true(real_logits > middle),
             accuracy_fake=fraction_true(fake_logits < middle),
-            critic_loss=torch.stack([value for _, value in terms.values()]).sum(0).mean(),
+            critic_loss=torch.stack([term.value for term in terms.values()]).sum(0).mean(),
             spread_of_samples=rms_std(fake) / rms_std(real).clamp_min(1e-12),
         )
         if self.gamma is not None:
             gamma = self.gamma(context.progress)
-            terms["R1"] = (gamma, gradient_penalty(real_logits, real))
-            terms["R2"] = (gamma, gradient_penalty(fake_logits, fake))
+            terms["R1"] = Term(gamma, gradient_penalty(real_logits, real), Role.PENALTY)
+            terms["R2"] = Term(gamma, gradient_penalty(fake_logits, fake), Role.PENALTY)
         return terms
 
-    def generator_terms(
-        self, batch: Batch, context: StepContext, shared: Float[Tensor, "b c h w"]
-    ) -> Terms:
+    def generator_terms(self, batch: Batch, context: StepContext, shared: ImageTensor) -> Terms:
         if torch.is_grad_enabled():
             shared.register_hook(self._record_gradient_norm)
         real_logits = self.critic(batch.image) if self.loss.relativistic else None
-        return {"adversarial": (1.0, self.loss.generator_loss(real_logits, self.critic(shared)))}
+        loss = self.loss.generator_loss(real_logits, self.critic(shared))
+        return {"adversarial": Term(1.0, loss, Role.ADVERSARIAL)}
 
     def _record_gradient_norm(self, gradient: Tensor) -> None:
         """Record the root mean square over images of |d loss / d image|."""
         squared_norms = (gradient * len(gradient)).flatten(1).double().square().sum(1)
         self.meter.record(gradient_at_image=squared_norms.mean().sqrt())
 
-    def generate(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
+    def generate(self, z: Latents) -> ImageTensor:
         """Generate the images that the critic sees; in [0, 1] only with `sigmoid_output`."""
         output = to_float32(self.generator(z))
         return output.sigmoid() if self.sigmoid_output else output + 0.5
 
-    def sample(
-        self, n: int, *, seed: int = 0, cond: Tensor | None = None
-    ) -> Float[Tensor, "n c h w"]:
+    def sample(self, n: int, *, seed: int = 0, cond: Tensor | None = None) -> ImageTensor:
         """Draw n images from N(0, I) latents."""
         z = sample_normal_rows(n, self.noise_shape, seed=seed, purpose="prior")
         reference = next(self.generator.parameters())

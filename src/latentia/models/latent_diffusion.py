@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -12,26 +12,32 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from typing_extensions import Doc
 
-from latentia.core.contract import Batch, HasLatents, Model, Player, StepContext, Terms
+from latentia.core.contract import Batch, HasLatents, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.errors import Error
 from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.posterior import Posterior, map_tensors
 from latentia.core.seeding import batch_permutation, noise, sample_normal_rows, uniform
-from latentia.core.tensors import max_batch_size, to_float32
+from latentia.core.tensors import (
+    ImageTensor,
+    Latents,
+    PerImage,
+    map_chunks,
+    max_batch_size,
+    to_float32,
+)
 from latentia.core.text import pluralize
 from latentia.diffusion.guidance import apply_guidance
 from latentia.diffusion.path import Path, broadcast_coefficients
 from latentia.diffusion.registry import SAMPLERS
 from latentia.diffusion.samplers import StepNoise, time_grid
 from latentia.diffusion.target import DenoisedEstimate, to_estimate, to_prediction, training_target
+from latentia.models.pixels import Pixels
 from latentia.nets.conditioning import Condition
 
 # columns of `setup`; no column of a data set has these names
-MEAN_COLUMN, LOGVAR_COLUMN = "posterior mean", "posterior logvar"
+POSTERIOR_COLUMN = "posterior {}"  # one for each tensor of the posteriors
 CLUSTER_COLUMN = "group of latents"
-CHUNK_ROWS = 1024  # rows in one call of the denoiser
 GUIDANCE = Doc("weight of the condition, at least 0; 1 as in training, 0 for no condition")
-Latents = Float[Tensor, "b *latent"]
-PerImage = Float[Tensor, " b"]
 
 
 @dataclass(frozen=True)
@@ -44,14 +50,15 @@ class SamplingOptions:
 
 
 class LatentDiffusion(Model):
-    """Diffusion model of an autoencoder's standardised latents.
+    """Diffusion model of an autoencoder's standardised latents, or of pixels.
 
     The loss is 1/2 |prediction - target|^2 over posterior draws at uniform times t, a re-weighted
     bound on the latents' likelihood (Ho et al. 2020, arXiv 2006.11239, section 3.4).
 
     Parameters
     ----------
-    autoencoder : a trained model with latents; it is frozen, and not part of the state
+    autoencoder : a trained model with latents, frozen, and not part of the state; or None, to
+        sample pixels (Ho et al. 2020)
     denoiser : (z_t, t, condition or None) to the path's target, in the shape of the latents
     path : path from data to noise
     condition : encoder of the values of `column`
@@ -70,7 +77,7 @@ class LatentDiffusion(Model):
 
     def __init__(
         self,
-        autoencoder: nn.Module,
+        autoencoder: nn.Module | None,
         denoiser: nn.Module,
         path: Path,
         condition: Condition | None = None,
@@ -79,16 +86,19 @@ class LatentDiffusion(Model):
         sampling: SamplingOptions | None = None,
     ):
         super().__init__()
-        assert isinstance(autoencoder, HasLatents)
+        autoencoder = autoencoder or Pixels(denoiser.latent_shape)  # pyright: ignore
         self.__dict__["autoencoder"] = autoencoder.eval().requires_grad_(False)  # pyright: ignore
         self.denoiser, self.condition = denoiser, condition
         self.path, self.column, self.drop_probability = path, column, drop_probability
         self.sampling = sampling or SamplingOptions()
-        self.num_classes = condition.num_classes if condition is not None else 0
-        self.latent_shape = tuple(autoencoder.latent_shape)
-        self.register_buffer("latent_mean", torch.zeros(self.latent_shape))
-        self.register_buffer("latent_sd", torch.ones(self.latent_shape))
-        count = self.num_classes
+        self.num_classes = count = condition.num_classes if condition is not None else 0
+        self.latent_shape: tuple[int, ...] = tuple(autoencoder.latent_shape)  # pyright: ignore
+        self.posterior_type: Any = DiagonalGaussian  # what the autoencoder returns, from `setup` on
+        self.is_latent = isinstance(autoencoder, HasLatents)
+        # pixels share their unit: the standard deviation of one that is always black is 0
+        unit_shape = self.latent_shape if self.is_latent else (1,) * len(self.latent_shape)
+        self.register_buffer("latent_mean", torch.zeros(unit_shape))
+        self.register_buffer("latent_sd", torch.ones(unit_shape))
         self.register_buffer("shares", torch.full((count,), 1 / max(count, 1)))
         centres = torch.zeros(count, math.prod(self.latent_shape))
         self.register_buffer("centres", centres if column == CLUSTER_COLUMN else None)
@@ -98,10 +108,8 @@ class LatentDiffusion(Model):
         return super()._apply(fn, recurse)
 
     def players(self) -> dict[str, Player]:
-        modules = {"denoiser": self.denoiser}
-        if self.condition is not None:
-            modules["condition"] = self.condition
-        return {"denoiser": Player(nn.ModuleDict(modules), self.terms)}
+        parts = {"denoiser": self.denoiser, "condition": self.condition}
+        return {"denoiser": Player(nn.ModuleDict(parts), self.terms)}  # pyright: ignore
 
     @torch.no_grad()
     def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
@@ -111,12 +119,17 @@ class LatentDiffusion(Model):
             posteriors.append(self.autoencoder.encode(batch.image))
             if self.num_classes and self.column != CLUSTER_COLUMN:
                 labels.append(batch.columns[self.column or ""])
-        mean, logvar = map(torch.cat, zip(*posteriors, strict=True))
-        self.latent_mean.copy_(mean.mean(0))
-        # variance of the aggregate posterior: within images plus between images
-        variance = logvar.double().exp().mean(0) + mean.double().var(0, correction=0)
-        self.latent_sd.copy_(variance.sqrt())
-        columns = {MEAN_COLUMN: mean, LOGVAR_COLUMN: logvar}
+        self.posterior_type = type(posteriors[0])
+        posterior = self.posterior_type(*map(torch.cat, zip(*posteriors, strict=True)))
+        mean, dims = posterior.mean, 0 if self.is_latent else None
+        self.latent_mean.copy_(mean.mean(dims))
+        # variance of the aggregate posterior: between images, plus within images if it is known
+        variance = mean.double().var(dims, correction=0)
+        if hasattr(posterior, "sd"):
+            variance = map_tensors(Tensor.double, posterior).sd.square().mean(dims) + variance
+        self.latent_sd.copy_(variance.sqrt().masked_fill(variance == 0, 1.0))
+        names = map(POSTERIOR_COLUMN.format, posterior._fields if self.is_latent else ())
+        columns = dict(zip(names, posterior, strict=False))
         if self.column == CLUSTER_COLUMN:
             from sklearn.cluster import MiniBatchKMeans  # its import takes a second
 
@@ -144,7 +157,7 @@ class LatentDiffusion(Model):
 
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
         error = self.sample_denoising_error(batch, context, "train", self.drop_probability)[1]
-        return {"denoising": (1.0, error)}
+        return {"denoising": Term(1.0, error, Role.BOUND)}
 
     def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute the training objective without dropped conditions."""
@@ -173,15 +186,14 @@ class LatentDiffusion(Model):
         target = training_target(self.path.target, DenoisedEstimate(z, eps), coeffs)
         return t, 0.5 * (prediction - target).square().flatten(1).sum(1)
 
-    def encode_batch(self, batch: Batch) -> DiagonalGaussian:
+    def encode_batch(self, batch: Batch) -> Posterior:
         """Return the posteriors of a batch, which `setup` has encoded for training images."""
-        if MEAN_COLUMN not in batch.columns:
+        names = [POSTERIOR_COLUMN.format(name) for name in self.posterior_type._fields]
+        if names[0] not in batch.columns:
             return self.autoencoder.encode(batch.image)
-        return DiagonalGaussian(batch.columns[MEAN_COLUMN], batch.columns[LOGVAR_COLUMN])
+        return self.posterior_type(*(batch.columns[name] for name in names))
 
-    def sample_latents(
-        self, posterior: DiagonalGaussian, context: StepContext, purpose: str
-    ) -> Latents:
+    def sample_latents(self, posterior: Posterior, context: StepContext, purpose: str) -> Latents:
         """Draw standardised latents from posteriors."""
         eps = noise(context, f"{purpose}/posterior", self.latent_shape, posterior.mean)
         return self.standardize(posterior.sample(eps))
@@ -201,7 +213,7 @@ class LatentDiffusion(Model):
         seed: int = 0,
         cond: Tensor | None = None,
         sampling: SamplingOptions | None = None,
-    ) -> Float[Tensor, "n c h w"]:
+    ) -> ImageTensor:
         """Draw n images (n, c, h, w) in [0, 1] from the learned prior; see `Model.sample`.
 
         By default labels have the frequencies of the training images, and an image condition is
@@ -220,7 +232,7 @@ class LatentDiffusion(Model):
         cond: Tensor | None = None,
         sampling: SamplingOptions | None = None,
     ) -> Iterator[Latents]:
-        """Yield the autoencoder's latents from pure noise on, after each sampling step."""
+        """Yield the latents from pure noise on, after each sampling step."""
         options = sampling or self.sampling
         cond = self.resolve_condition(n, seed, cond)
         options = replace(options, guidance=options.guidance if cond is not None else 0.0)
@@ -284,11 +296,3 @@ class LatentDiffusion(Model):
                 f"There are {len(cond)} conditions for {pluralize(n, 'image')}; give one, or {n}."
             )
         return cond.to(self.latent_mean.device).expand(n, *cond.shape[1:])
-
-
-def map_chunks(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """Apply a function to chunks of rows, and concatenate the results."""
-    if torch.compiler.is_compiling():  # the number of rows is unknown in an exported graph
-        return function(*tensors)
-    chunks = zip(*(x.split(CHUNK_ROWS) for x in tensors), strict=True)
-    return torch.cat([function(*chunk) for chunk in chunks])

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Terms
+from latentia.core.contract import Batch, Role, Term, Terms
 from latentia.core.errors import Error
 from latentia.core.gaussian import LOG_2PI
 from latentia.core.tensors import to_float32
@@ -39,7 +39,7 @@ class Supervision(nn.Module):
         """Return one loss term for each column, nats per image."""
         latents = mean.flatten(1)[:, : self.dims]
         return {
-            f"label {name}": (self.weight, head(latents, batch.columns[name]))
+            f"label {name}": Term(self.weight, head(latents, batch.columns[name]), Role.SUPERVISION)
             for name, head in zip(self.names, self.heads, strict=True)
         }
 

@@ -1,23 +1,25 @@
 """The variational autoencoder: Kingma & Welling 2014, arXiv 1312.6114."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Model, Player, StepContext, Terms
+from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.posterior import Posterior
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise, sample_normal_rows
-from latentia.core.tensors import check_tensor, max_batch_size
+from latentia.core.tensors import ImageTensor, Latents, PerImage, check_tensor, max_batch_size
 from latentia.losses.divergences import Divergence, kl
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.supervision import Supervision
 from latentia.nets.beta_conditioning import BetaEmbedding
 
 BETA_ONE = constant(1.0)
+PosteriorFactory = Callable[[Tensor], Posterior]  # from an encoder's output
 
 
 class VAE(Model):
@@ -27,11 +29,12 @@ class VAE(Model):
 
     Parameters
     ----------
-    encoder : images (b, c, h, w) in [0, 1] to (b, 2 d, ...), means then log-variances, with
-        `image_shape` and `latent_shape`
+    encoder : images (b, c, h, w) in [0, 1] to the posterior's parameters, with `image_shape` and
+        `latent_shape`; those of a diagonal Gaussian are (b, 2 d, ...), means then log-variances
     decoder : latents to the likelihood's raw output
     likelihood : p(image | latents)
     beta : weight of the rate, a schedule over the run
+    posterior : encoder's output to a `Posterior`; it may be a module, which is then trained
 
     Attributes
     ----------
@@ -50,10 +53,11 @@ class VAE(Model):
         decoder: nn.Module,
         likelihood: Likelihood,
         beta: Schedule = BETA_ONE,
+        posterior: PosteriorFactory = DiagonalGaussian.from_heads,
     ):
         super().__init__()
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
-        self.beta, self.divergence = beta, kl
+        self.beta, self.posterior, self.divergence = beta, posterior, kl
         self.supervision, self.dial = None, None
         self.image_shape: tuple[int, ...] = tuple(encoder.image_shape)  # pyright: ignore
         self.latent_shape: tuple[int, ...] = tuple(encoder.latent_shape)  # pyright: ignore
@@ -62,10 +66,11 @@ class VAE(Model):
         return {"vae": Player(self, self.terms)}
 
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
+        images = self.observe(batch, context)
         with self.use_sampled_betas(batch, context):
-            posterior = self.encode(batch.image)
+            posterior = self.encode(images)
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
-            distortion = self.likelihood.nll(self.decoder(z), batch.image)
+            distortion = self.likelihood.nll(self.decoder(z), images)
             return self.objective_terms(batch, context, posterior, z, distortion)
 
     def use_sampled_betas(self, batch: Batch, context: StepContext) -> AbstractContextManager[None]:
@@ -77,19 +82,19 @@ class VAE(Model):
         self,
         batch: Batch,
         context: StepContext,
-        posterior: DiagonalGaussian,
-        z: Float[Tensor, "b *latent"],
-        distortion: Float[Tensor, " b"],
+        posterior: Posterior,
+        z: Latents,
+        distortion: PerImage,
     ) -> Terms:
         """Return the terms of a forward pass: distortion, beta * divergence, supervision."""
         beta, divergence = self.beta(context.progress), self.divergence(posterior, z, context)
         if self.dial and self.dial.row_betas is not None:
             beta = beta * self.dial.row_betas
-        terms = {"distortion": (1.0, distortion)}
-        terms |= {name: (beta * weight, value) for name, (weight, value) in divergence.items()}
+        terms = {"distortion": Term(1.0, distortion, Role.RECONSTRUCTION)}
+        terms |= {k: term._replace(weight=beta * term.weight) for k, term in divergence.items()}
         return terms | self.supervision_terms(posterior, batch)
 
-    def supervision_terms(self, posterior: DiagonalGaussian, batch: Batch) -> Terms:
+    def supervision_terms(self, posterior: Posterior, batch: Batch) -> Terms:
         """Supervised loss terms, cross-entropy or Gaussian, nats per image; {} without labels."""
         return self.supervision(posterior.mean, batch) if self.supervision else {}
 
@@ -99,7 +104,14 @@ class VAE(Model):
             self.supervision.measure_labels(batches)
         return {}
 
-    def encode(self, images: Float[Tensor, "b c h w"]) -> DiagonalGaussian:
+    def metadata(self) -> dict[str, Any]:
+        return self.likelihood.metadata()
+
+    def observe(self, batch: Batch, context: StepContext) -> ImageTensor:
+        """Return the images as the likelihood observes them."""
+        return self.likelihood.observe(batch.image, context)
+
+    def encode(self, images: ImageTensor) -> Posterior:
         """Encode images to posteriors q(z | image).
 
         Parameters
@@ -109,8 +121,8 @@ class VAE(Model):
 
         Returns
         -------
-        DiagonalGaussian
-            Mean and log-variance of each image's latents, (b, *latent_shape).
+        Posterior
+            Distribution of each image's latents, with means (b, *latent_shape).
 
         Raises
         ------
@@ -120,9 +132,9 @@ class VAE(Model):
         if not self.training:
             check_tensor(images, self.image_shape, "images")
             images = images.to(next(self.parameters()))
-        return DiagonalGaussian.from_heads(self.encoder(images))
+        return self.posterior(self.encoder(images))
 
-    def decode(self, z: Float[Tensor, "b *latent"]) -> Float[Tensor, "b c h w"]:
+    def decode(self, z: Latents) -> ImageTensor:
         """Decode latents to expected images.
 
         Parameters
@@ -145,15 +157,11 @@ class VAE(Model):
             z = z.to(next(self.parameters()))
         return self.likelihood.mean(self.decoder(z))
 
-    def distortion(
-        self, z: Float[Tensor, "b *latent"], images: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    def distortion(self, z: Latents, images: ImageTensor) -> PerImage:
         """-log p(image | z), nats per image (b,)."""
         return self.likelihood.nll(self.decoder(z), images.to(z))
 
-    def reconstruct(
-        self, images: Float[Tensor, "b c h w"], seed: int | None = None
-    ) -> Float[Tensor, "b c h w"]:
+    def reconstruct(self, images: ImageTensor, seed: int | None = None) -> ImageTensor:
         """Decode the posterior means of images or, with a seed, posterior draws."""
         posterior, shape = self.encode(images), self.latent_shape
         if seed is None:
@@ -161,20 +169,19 @@ class VAE(Model):
         eps = sample_normal_rows(len(images), shape, seed=seed, purpose="reconstruct")
         return self.decode(posterior.sample(eps.to(posterior.mean)))
 
-    def sample(
-        self, n: int, *, seed: int = 0, cond: Tensor | None = None
-    ) -> Float[Tensor, "n c h w"]:
+    def sample(self, n: int, *, seed: int = 0, cond: Tensor | None = None) -> ImageTensor:
         """Decode n draws from the prior N(0, I) to expected images (n, c, h, w) in [0, 1]."""
         z = sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
         reference = next(self.parameters())
         chunks = z.split(max_batch_size(self.image_shape, 256))
         return torch.cat([self.decode(chunk.to(reference)) for chunk in chunks])
 
-    def score(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
+    def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute the negative ELBO (beta 1, one draw per image), its parts and the squared error.
 
         With a dial also the objective over its range of betas, which selects the weights.
         """
+        batch = batch._replace(image=self.observe(batch, context))
         scores = self._score_batch(batch, context)
         if self.dial:
             with self.use_sampled_betas(batch, context):
@@ -183,7 +190,7 @@ class VAE(Model):
             scores["over betas"] = parts["distortion"] + beta * parts["rate"]
         return scores
 
-    def _score_batch(self, batch: Batch, context: StepContext) -> dict[str, Float[Tensor, " b"]]:
+    def _score_batch(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(context, "score", self.latent_shape, posterior.mean))
         output = self.decoder(z)

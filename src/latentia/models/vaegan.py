@@ -7,12 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Player, StepContext, Terms
+from latentia.core.contract import Batch, Player, Role, StepContext, Term, Terms
 from latentia.core.distributed import all_reduce_sum
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.modes import evaluation_mode
+from latentia.core.posterior import Posterior
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise
+from latentia.core.tensors import ImageTensor, Latents, PerImage
 from latentia.losses.adversarial import (
     NonSaturating,
     Relativistic,
@@ -22,14 +24,14 @@ from latentia.losses.adversarial import (
 from latentia.losses.likelihoods import Likelihood
 from latentia.losses.perceptual import feature_matching_loss
 from latentia.models.monitors import Monitors, fraction_true, rms_std
-from latentia.models.vae import BETA_ONE, VAE
+from latentia.models.vae import BETA_ONE, VAE, PosteriorFactory
 
 NAMES = (
     *("accuracy real", "accuracy reconstruction", "accuracy sample"),
     *("gradient of distortion", "gradient of adversarial"),
     *("critic loss", "spread of samples"),
 )
-ValueAndGradient = tuple[Float[Tensor, " b"], Float[Tensor, "kinds_b c h w"]]
+ValueAndGradient = tuple[PerImage, Float[Tensor, "kinds_b c h w"]]
 LAZY_INTERVAL = 4  # critic steps from one gradient penalty to the next
 
 
@@ -115,10 +117,10 @@ class ForwardPass(NamedTuple):
     fakes: the decoder outputs that the critic sees, by kind; empty while the critic rests.
     """
 
-    posterior: DiagonalGaussian
-    z: Float[Tensor, "b *latent"]
-    fakes: dict[str, Float[Tensor, "b c h w"]]
-    reconstruction: Float[Tensor, "b c h w"]
+    posterior: Posterior
+    z: Latents
+    fakes: dict[str, ImageTensor]
+    reconstruction: ImageTensor
 
 
 class VAEGAN(VAE):
@@ -131,7 +133,7 @@ class VAEGAN(VAE):
 
     Parameters
     ----------
-    encoder, decoder, likelihood, beta : see `VAE`
+    encoder, decoder, likelihood, beta, posterior : see `VAE`
     critic : images (b, c, h, w) to logits, which are `to_logits` of the last of its `features`
     objective : a `PublishedObjective` or a `RelativisticObjective`
 
@@ -152,8 +154,9 @@ class VAEGAN(VAE):
         critic: nn.Module,
         objective: AdversarialObjective,
         beta: Schedule = BETA_ONE,
+        posterior: PosteriorFactory = DiagonalGaussian.from_heads,
     ):
-        super().__init__(encoder, decoder, likelihood, beta)
+        super().__init__(encoder, decoder, likelihood, beta, posterior)
         self.critic, self.adversarial_objective = critic, objective
         batch_norm = nn.modules.batchnorm._BatchNorm  # of any number of dimensions
         self.has_batch_norm = any(isinstance(m, batch_norm) for m in critic.modules())
@@ -163,8 +166,8 @@ class VAEGAN(VAE):
         self.meter = Monitors(NAMES + ("gradient of features",) * features)
 
     def players(self) -> dict[str, Player]:
-        names = ("encoder", "decoder", "likelihood", "supervision", "dial")
-        parts = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        names = ("encoder", "decoder", "likelihood", "posterior", "supervision", "dial")
+        parts = {k: part for k in names if isinstance(part := getattr(self, k), nn.Module)}
         vae = Player(nn.ModuleDict(parts), self.terms)
         return {"critic": Player(self.critic, self.critic_terms), "vae": vae}
 
@@ -172,7 +175,7 @@ class VAEGAN(VAE):
         objective = self.adversarial_objective
         kinds = objective.loss.weights if objective.is_active(context) else ()
         with self.use_sampled_betas(batch, context):
-            posterior = self.encode(batch.image)
+            posterior = self.encode(self.observe(batch, context))
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             reconstruction: Tensor = self.decoder(z)
             fakes = dict.fromkeys(kinds, reconstruction)
@@ -180,7 +183,7 @@ class VAEGAN(VAE):
                 fakes["sample"] = self.decode_prior(z, context)
         return ForwardPass(posterior, z, fakes, reconstruction)
 
-    def decode_prior(self, z: Float[Tensor, "b *latent"], context: StepContext) -> Tensor:
+    def decode_prior(self, z: Latents, context: StepContext) -> Tensor:
         """Decode as many prior latents as `z` has rows, to raw outputs."""
         with evaluation_mode(self.decoder):
             return self.decoder(noise(context, "prior", self.latent_shape, z))
@@ -203,13 +206,14 @@ class VAEGAN(VAE):
         if loss.relativistic:
             accuracy_real = loss.sum_kinds(accuracies)
         self.meter.record(
-            critic_loss=torch.stack([w * value.mean() for w, value in terms.values()]).sum(),
+            critic_loss=torch.stack([w * value.mean() for w, value, _ in terms.values()]).sum(),
             accuracy_real=accuracy_real,
             **{f"accuracy_{kind}": x for kind, x in zip(fakes, accuracies, strict=True)},
         )
         if penalty:
             r1, *r2 = gradient_penalty(logits, images).chunk(1 + len(fakes))
-            terms |= {"R1": (penalty, r1), "R2": (penalty, loss.sum_kinds(r2))}
+            terms["R1"] = Term(penalty, r1, Role.PENALTY)
+            terms["R2"] = Term(penalty, loss.sum_kinds(r2), Role.PENALTY)
         samples = fakes.get("sample")
         if samples is None and is_lazy and objective.monitors_samples:
             with torch.no_grad():
@@ -225,13 +229,14 @@ class VAEGAN(VAE):
             return self._vae_terms(batch, context, shared or self.shared(batch, context))
 
     def _vae_terms(self, batch: Batch, context: StepContext, shared: ForwardPass) -> Terms:
-        distortion = self.likelihood.nll(shared.reconstruction, batch.image)
+        images = self.observe(batch, context)
+        distortion = self.likelihood.nll(shared.reconstruction, images)
         terms = self.objective_terms(batch, context, shared.posterior, shared.z, distortion)
         if not shared.fakes:
             return terms
         losses = self.adversarial_losses(batch, shared)
         leaf = shared.reconstruction.detach().requires_grad_()
-        nll = self.likelihood.nll(leaf, batch.image).sum()
+        nll = self.likelihood.nll(leaf, images).sum()
         gradients = *torch.autograd.grad(nll, leaf), *(gradient for _, gradient in losses.values())
         # over the global batch, of which this process may have a part
         norms = all_reduce_sum(torch.stack([g.double().square().sum() for g in gradients])).sqrt()
@@ -241,7 +246,9 @@ class VAEGAN(VAE):
         distortion_norm, *loss_norms = norms.tolist()
         term_weight = self.adversarial_objective.term_weight
         for (name, (value, _)), norm in zip(losses.items(), loss_norms, strict=True):
-            terms[name] = term_weight(name, context, distortion_norm, norm), value
+            weight = term_weight(name, context, distortion_norm, norm)
+            role = Role.ADVERSARIAL if name == "adversarial" else Role.PENALTY
+            terms[name] = Term(weight, value, role)
         return terms
 
     def adversarial_losses(self, batch: Batch, shared: ForwardPass) -> dict[str, ValueAndGradient]:

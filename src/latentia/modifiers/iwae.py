@@ -29,5 +29,5 @@ def iwae(plan: Plan, iwae: Annotated[int, Ge(1)] = 5) -> Plan:
         )
     assert isinstance(model, VAE)
     parts = model.encoder, model.decoder, model.likelihood, model.beta
-    plan.model = IWAE(*parts, k=iwae, binary=getattr(model, "binary", False))
+    plan.model = IWAE(*parts, iwae, model.posterior)
     return plan

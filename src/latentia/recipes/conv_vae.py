@@ -28,10 +28,12 @@ def conv_vae(
     variance that fits best (Rybkin et al. 2021, arXiv 2006.13202).
     """
     images = open_images(data, size=size, channels=channels)
+    distribution = LIKELIHOODS[likelihood]()
+    output_shape = distribution.output_shape(images.shape)
     model = VAE(
         encoder=ConvEncoder(images.shape, latent, channels=(32, 64, 128)),
-        decoder=ConvDecoder(latent, images.shape, channels=(32, 64, 128)),
-        likelihood=LIKELIHOODS[likelihood](),
+        decoder=ConvDecoder(latent, output_shape, channels=(32, 64, 128)),
+        likelihood=distribution,
         beta=constant(beta),
     )
     adam = Adam(lr, schedule=cosine(warmup=0.05))

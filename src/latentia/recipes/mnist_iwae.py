@@ -52,9 +52,8 @@ def mnist_iwae(
     model = IWAE(
         encoder=init_glorot(MLPEncoder(images.shape, latent, hidden_widths, nn.Tanh)),
         decoder=init_glorot(MLPDecoder(latent, images.shape, hidden_widths, nn.Tanh)),
-        likelihood=Bernoulli(),
+        likelihood=Bernoulli(binary),
         k=k,
-        binary=binary,
     )
     schedule = published_schedule if rate == "published" else cosine(warmup=0.01)
     return Plan(model, images, {"vae": Adam(lr, eps=1e-4, schedule=schedule)}, batch, epochs)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from latentia.core.contract import Role
 from latentia.report.grids import Encoders
 
 DPI = 130
@@ -31,7 +32,7 @@ STYLE: Any = {
     "svg.hashsalt": "latentia",  # the same figure gives the same bytes
 }
 Rows = Sequence[tuple[float, Mapping[str, float]]]  # (images seen, values by name)
-TERM_LABELS = {"distortion": "distortion (reconstruction)", "rate": "rate (KL)"}
+TERM_LABELS = {"distortion": "distortion (reconstruction)", "rate": "rate (KL)"}  # of metrics
 
 
 @contextmanager
@@ -80,20 +81,22 @@ def draw_training_curves(
     ]
     per_step = training_rows[-1]["images"] / training_rows[-1]["step"]
     validation = [(row["step"] * per_step, row["values"]) for row in validation_rows]
-    terms = list(curves[-1][1])
+    terms, roles = list(curves[-1][1]), rows[-1][1]["roles"]
+    elbo_roles = Role.RECONSTRUCTION, Role.KL
+    labels = {k: f"{k} ({roles[k]})" if roles.get(k) in elbo_roles else k for k in terms}
     with make_panels(len(terms) + 2) as (figure, axes):
         for axis, term in zip(axes, terms, strict=False):
             _plot_rows(axis, curves, term, color=BLUE, label="train")
             _draw_validation(axis, validation, term)
-            axis.set(title=TERM_LABELS.get(term, term), ylabel="nats per image")
+            axis.set(title=labels[term], ylabel="nats per image")
         objective_axis, weights_axis = axes[-2:]
         _plot_rows(objective_axis, sums, "sum", color=BLUE, label="train, weighted sum")
-        if "distortion" in terms:  # the ELBO is no objective of a critic
+        if Role.RECONSTRUCTION in roles.values():  # the ELBO is no objective of a critic
             _draw_validation(objective_axis, validation, "nelbo", "validation, beta 1")
         objective_axis.set(title="objective", ylabel="nats per image")
         for k, term in enumerate(terms):
-            is_beta = term == "rate" and weights[-1][1][term]
-            label = TERM_LABELS.get(term, term) + (", beta" if is_beta else "")
+            is_beta = roles.get(term) == Role.KL and weights[-1][1][term]
+            label = labels[term] + (", beta" if is_beta else "")
             _plot_rows(weights_axis, weights, term, **_style_line(k), label=label)
         weights_axis.set_title("weights of the terms")
         weights_axis.set_ylim(bottom=0)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latentia.core.tensors import to_display_channels
 from latentia.latents.association import SIGNIFICANCE_LEVEL, AssociationResult, LabelAssociation
+from latentia.latents.encoding import format_rate
 from latentia.latents.traversal import Traversal
 from latentia.report.figures import BLUE, GREY, ORANGE, make_panels
 from latentia.report.grids import make_grid
@@ -65,8 +66,8 @@ def make_traversal_grid(
     for k, dim in enumerate(traversal.dims):
         rows.append(traversal.images[k].cpu())
         labels += [f"{value:+.2f}" for value in traversal.values[k]]
-        rate, value = traversal.kl_per_dim[k], traversal.image_values[k]
-        row_labels.append(f"z {names[dim]}\n{rate:.2f} nats\nimage {value:+.2f}")
+        rate, value = format_rate(traversal.kl_per_dim, k), traversal.image_values[k]
+        row_labels.append(f"z {names[dim]}\n{rate}\nimage {value:+.2f}")
     return make_grid(torch.cat(rows), columns, caption, labels_below=labels, row_labels=row_labels)
 
 
@@ -149,11 +150,11 @@ def _draw_information(
                 color = "white" if nats[row, column] > 0.55 * limit else "#222"
                 style: Any = {"ha": "center", "va": "center", "color": color, "fontsize": 8.5}
                 axis.text(column, row, f"{nats[row, column]:.2f}*", **style)
-    dims = [f"z {names[dim]}  ({result.kl_per_dim[dim]:.2f})" for dim in order]
+    dims = [f"z {names[dim]}  {format_rate(result.kl_per_dim, dim)}" for dim in order]
     axis.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     axis.set_yticks(range(len(order)), dims, fontsize=8.5)
     axis.grid(visible=False)
-    axis.set_ylabel("dimension (rate (KL), nats), by rate")
+    axis.set_ylabel("dimension, by rate (KL)")
     axis.set_title("mutual information, nats")
     axis.figure.colorbar(mappable, ax=axis, shrink=0.7)
 

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,8 +69,8 @@ def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = (
     elif isinstance(model, HasLatents) and len(split):
         result = elbo(model, split)  # pyright: ignore[reportArgumentType]
         save_metrics(run, result)
-        headlines |= _make_headlines(result)
-        sections += _make_latent_sections(run, model, split, result["rate_by_dimension"])
+        headlines |= _make_headlines(result, math.prod(model.latent_shape))
+        sections += _make_latent_sections(run, model, split, result.get("rate_by_dimension"))
         if run.beta_range:
             sections.append(_make_beta_section(run, model, split))
     else:
@@ -99,13 +100,13 @@ def _render_page(
     return template.render(run=run, settings=settings, **content)
 
 
-def _make_headlines(result: dict[str, Any]) -> dict[str, str]:
+def _make_headlines(result: dict[str, Any], n_dims: int) -> dict[str, str]:
     """Return the values at the top of the page by name."""
     error = result["standard_error"]["nelbo_nats"]
     bound, name = f"{result['nelbo_nats']:.1f}", f"negative ELBO, nats, {result['split']} split"
     if error:
         bound, name = f"{bound} ± {error:.1f}", f"{name} (± standard error)"
-    active = f"{result['active_units']} of {len(result['rate_by_dimension'])}"
+    active = f"{result['active_units']} of {n_dims}"
     terms = {f"{v}, nats": f"{result[f'{k}_nats']:.1f}" for k, v in TERM_LABELS.items()}
     return {name: bound, **terms, "active latent dimensions": active}
 
@@ -116,7 +117,7 @@ def _make_grid_section(title: str, images: torch.Tensor, columns: int, caption: 
 
 
 def _make_latent_sections(
-    run: RunFolder, model: Any, split: Split, rates: list[float]
+    run: RunFolder, model: Any, split: Split, rates: list[float] | None
 ) -> list[Section]:
     """Return the sections of a model with an encoder."""
     x = split.get_batch(slice(0, 12)).image
@@ -124,11 +125,12 @@ def _make_latent_sections(
     caption = f"{run.name}: the first {count} of the {split.name} split; decoded posterior means"
     pairs = torch.cat([x, model.reconstruct(x)])
     text = f"Mean over {pluralize(len(split), 'image')} of the {split.name} split."
+    bars = [] if rates is None else [Picture(draw_rate_bars(rates))]
     return [
         _make_grid_section("Originals above reconstructions", pairs, len(x), caption),
         _make_sample_section(run, model),
         _make_interpolation_section(run, model, x, split.name),
-        Section("Rate (KL) of each latent dimension", text, [Picture(draw_rate_bars(rates))]),
+        *(Section("Rate (KL) of each latent dimension", text, bars) for _ in bars),
     ]
 
 

@@ -1,5 +1,6 @@
 """Figures of a learned prior: from noise to image, conditional samples, error over time."""
 
+import math
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ def draw_error_by_time(model: Any, split: Split, seed: int = 0, max_images: int 
         sums.index_add_(0, bins.cpu(), error.float().cpu())
         counts.index_add_(0, bins.cpu(), torch.ones(len(bins)))
     # an empty bin is nan, which is not drawn
-    errors = (sums / counts / model.latent_mean.numel()).tolist()
+    errors = (sums / counts / math.prod(model.latent_shape)).tolist()
     with make_panels(1, width=5.0) as (figure, (axis,)):
         axis.plot([(k + 0.5) / N_BINS for k in range(N_BINS)], errors, color=BLUE, marker=".")
         axis.set_ylim(bottom=0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from latentia.core.contract import HasLatents, HasTrajectory, Model
+from latentia.core.contract import Model, get_autoencoder
 from latentia.core.errors import Error
 from latentia.core.plugins import describe_failures
 from latentia.data import Images, Split
@@ -187,9 +187,8 @@ class RunFolder(TrainingFolder):
 
         Raises: Error if the model has no encoder.
         """
-        model = self.model()
-        model = model.autoencoder if isinstance(model, HasTrajectory) else model
-        if not isinstance(model, HasLatents):
+        model = get_autoencoder(self.model())
+        if model is None:
             raise Error(
                 f"{self.path} has no encoder: {self.metadata['recipe']} only draws images; "
                 "give a run of a VAE."

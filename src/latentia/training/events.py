@@ -17,7 +17,7 @@ class EndReason(StrEnum):
 
 
 class StepLogged(NamedTuple):
-    """Loss terms of each player: means since the last row in nats, weights, lr, gradient norm.
+    """Loss terms of each player: means since the last row in nats, weights, roles, lr, norm.
 
     monitors: the scalars of `Model.monitors` at this step.
     """

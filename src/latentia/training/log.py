@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from latentia.core.contract import Role
 from latentia.core.errors import Error
 from latentia.training.events import Row
 
@@ -17,6 +18,9 @@ NEW_KEYS = {
     "cure": "suggested_commands",
 }
 NEW_SEVERITIES = {"ILL": "ERROR", "WARN": "WARNING"}
+# of the terms whose rows were written before rows had roles
+ROLES = {"distortion": Role.RECONSTRUCTION, "rate": Role.KL, "adversarial": Role.ADVERSARIAL}
+ROLES |= dict.fromkeys(("pair", "real", "fake", "reconstruction", "sample"), Role.CRITIC)
 
 
 class Log:
@@ -70,8 +74,10 @@ def _append_row(path: Path, row: dict[str, Any]) -> None:
 
 
 def _upgrade_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Rename the keys and severities of run format 1."""
+    """Rename the keys and severities of run format 1, and add the roles of older rows."""
     row = {NEW_KEYS.get(key, key): value for key, value in row.items()}
     if severity := row.get("severity"):
         row["severity"] = NEW_SEVERITIES.get(severity, severity)
+    for player in row.get("players", {}).values():
+        player.setdefault("roles", {k: ROLES[k] for k in player["terms"] if k in ROLES})
     return row

@@ -184,8 +184,8 @@ class Loop:
             step = PlayerStep(name, player, batch, context, shared, self.autocast)
             result = step.optimizer_step(self.plan.model, state.optimizers[name], adam, lr)
             if result is not None:
-                weights, means, norm = result
-                state.add_terms(name, {**means, "gradient_norm": norm}, weights)
+                terms, means, norm = result
+                state.add_terms(name, terms, {**means, "gradient_norm": norm})
         state.step += 1
         # BatchNorm's statistics are those of each process's rows; a save must not depend on it
         distributed.all_reduce_mean(b for b in self.plan.model.buffers() if b.is_floating_point())
@@ -204,9 +204,10 @@ class Loop:
         step, rows = self.state.step, {}
         for name in self.state.players:
             if weights := self.state.term_weights.pop(name, None):
-                means = self.state.pop_means(name)
+                means, roles = self.state.pop_means(name), self.state.roles.get(name, {})
                 rows[name] = {
                     "weights": weights,
+                    "roles": {term: roles[term] for term in weights if term in roles},
                     "lr": self.learning_rate(name, step - 1),
                     "gradient_norm": means["gradient_norm"],
                     # in the model's order: a resume changes that of the sums

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from latentia.core.contract import Role, Terms
 from latentia.core.errors import Error
 from latentia.training.checkpoint import read_tensors, write_tensors
 from latentia.training.ema import EMA
@@ -25,25 +26,25 @@ class State:
         }
         self.ema = EMA(plan.model, plan.average) if plan.average else None
         self.best_weights: dict[str, Tensor] | None = None
-        # of each player's terms since the last logged row: sums, and the last weights
+        # of each player's terms since the last logged row: sums, and the last weights; their roles
         self.sums: dict[str, Tensor] = {}
         self.term_weights: dict[str, dict[str, float]] = {}
+        self.roles: dict[str, dict[str, Role]] = {}
         self.step = 0
         self.best_score = float("inf")
         self.lr_scale = 1.0
         self.failures = 0
         self.complete = False
 
-    def add_terms(
-        self, player: str, values: dict[str, Tensor], weights: dict[str, float | Tensor]
-    ) -> None:
-        """Add a step's terms to the sums, whose means the next log row shows.
+    def add_terms(self, player: str, terms: Terms, values: dict[str, Tensor]) -> None:
+        """Add a step's values to the sums, whose means the next log row shows.
 
         A player or a term need not act at every step. A weight per image is logged as its mean.
         """
         last_weights = self.term_weights.setdefault(player, {})
-        for name, weight in weights.items():
+        for name, (weight, _, role) in terms.items():
             last_weights[name] = weight.mean().item() if isinstance(weight, Tensor) else weight
+            self.roles.setdefault(player, {})[name] = role
         for name, value in values.items():
             # each has its count: a term may join between two rows
             for key, increment in ((name, value), (f"{name}#", torch.ones(()))):
@@ -93,6 +94,7 @@ class State:
             "complete": self.complete,
             "log_bytes": log_bytes,
             "weights_of": self.term_weights,
+            "roles": self.roles,
             "groups": groups,
         }
         write_tensors(path, tensors, metadata)
@@ -118,6 +120,7 @@ class State:
         self.step, self.lr_scale = metadata["step"], metadata["lr_scale"]
         self.failures, self.complete = metadata["failures"], metadata["complete"]
         self.term_weights = metadata.get("weights_of", {})
+        self.roles = metadata.get("roles", {})
         self.best_score = float("inf") if metadata["best"] is None else metadata["best"]
         return metadata["log_bytes"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from latentia.core import distributed
-from latentia.core.contract import Batch, Player, Shared, StepContext, Terms
+from latentia.core.contract import Batch, Player, Shared, StepContext, Term, Terms
 from latentia.core.seeding import seed_global_generators
 from latentia.core.spans import record_span
 from latentia.core.text import pluralize
@@ -41,7 +41,7 @@ class PlayerStep:
     def optimizer_step(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, adam: Adam, lr: float
     ):
-        """Take one step; returns weights and means of the terms, and the norm before clipping.
+        """Take one step; returns the terms, their means, and the norm before clipping.
 
         Returns None and takes no step if the player has no term at this step.
 
@@ -52,9 +52,8 @@ class PlayerStep:
                 terms = self.compute_terms()
                 if not terms:
                     return None
-                means = {name: value.mean() for name, (_, value) in terms.items()}
-                weights = {name: weight for name, (weight, _) in terms.items()}
-                weighted_means = [_weighted_mean(means[k], *terms[k]) for k in means]
+                means = {name: term.value.mean() for name, term in terms.items()}
+                weighted_means = [_weighted_mean(means[k], terms[k]) for k in means]
                 loss = torch.stack(weighted_means).sum()
             with record_span("backward"):
                 loss.backward()
@@ -81,11 +80,11 @@ class PlayerStep:
                     group["lr"] = lr
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-        return weights, means, norm
+        return terms, means, norm
 
     def describe_bad_term(self, terms: Terms) -> str | None:
         """Name the first term that is not finite, and its images; None if all are finite."""
-        for name, (_, value) in terms.items():
+        for name, (_, value, _) in terms.items():
             rows = (~value.isfinite()).nonzero().flatten() + self.context.first_row
             if len(rows):
                 listed = ", ".join([*map(str, rows[:8].tolist()), *["..."] * (len(rows) > 8)])
@@ -118,8 +117,9 @@ class PlayerStep:
         return f", first in {failures[0]}" if failures else ""
 
 
-def _weighted_mean(mean: Tensor, weight: float | Tensor, value: Tensor) -> Tensor:
-    return (weight * value).mean() if isinstance(weight, Tensor) else weight * mean
+def _weighted_mean(mean: Tensor, term: Term) -> Tensor:
+    weight = term.weight
+    return (weight * term.value).mean() if isinstance(weight, Tensor) else weight * mean
 
 
 def per_rank(purpose: str) -> str:
