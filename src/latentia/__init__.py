@@ -4,31 +4,135 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentia.api.training import load, resume, train
+    from latentia.api.run import Run
+    from latentia.api.train_and_load import load, resume, train
+    from latentia.core.contract import Batch, Model, Player, StepContext
     from latentia.core.errors import Error
-    from latentia.runs.folder import RunFolder as Run
+    from latentia.core.gaussian import DiagonalGaussian
+    from latentia.data.dataset import Images, open_images
+    from latentia.data.splits import Split
+    from latentia.data.synthetic.digits import make_digits
+    from latentia.data.synthetic.speckle import make_speckle
+    from latentia.data.synthetic.sprites import make_sprites
+    from latentia.data.synthetic.vehicles import make_vehicles
+    from latentia.latents.association import associate_labels
+    from latentia.latents.attribution import attribute_pixels
+    from latentia.latents.encoding import LatentTable, encode_split
+    from latentia.latents.interpolation import interpolate_images
+    from latentia.latents.traversal import Traversal, traverse_dims
+    from latentia.losses.likelihoods import Bernoulli, Gaussian, Likelihood, SymmetricGaussian
+    from latentia.metrics.coverage import prdc
+    from latentia.metrics.distribution import frechet_distance
+    from latentia.metrics.elbo import elbo
+    from latentia.metrics.nll import nll
+    from latentia.metrics.result import MetricResult, MetricTable
+    from latentia.models.gan import GAN
+    from latentia.models.iwae import IWAE
+    from latentia.models.latent_diffusion import LatentDiffusion
+    from latentia.models.vae import VAE
+    from latentia.models.vaegan import VAEGAN
+    from latentia.runs.recipes import list_recipes
+    from latentia.sklearn import ImageVAE
+    from latentia.sweep.beta_choice import choose_beta, find_candidates
     from latentia.training.optimizers import Adam
     from latentia.training.plan import Options, Plan
     from latentia.training.registries import recipe
 
-__all__ = ["Adam", "Error", "Options", "Plan", "Run", "load", "recipe", "resume", "train"]
+__all__ = [
+    "GAN",
+    "IWAE",
+    "VAE",
+    "VAEGAN",
+    "Adam",
+    "Batch",
+    "Bernoulli",
+    "DiagonalGaussian",
+    "Error",
+    "Gaussian",
+    "ImageVAE",
+    "Images",
+    "LatentDiffusion",
+    "LatentTable",
+    "Likelihood",
+    "MetricResult",
+    "MetricTable",
+    "Model",
+    "Options",
+    "Plan",
+    "Player",
+    "Run",
+    "Split",
+    "StepContext",
+    "SymmetricGaussian",
+    "Traversal",
+    "associate_labels",
+    "attribute_pixels",
+    "choose_beta",
+    "elbo",
+    "encode_split",
+    "find_candidates",
+    "frechet_distance",
+    "interpolate_images",
+    "list_recipes",
+    "load",
+    "make_digits",
+    "make_speckle",
+    "make_sprites",
+    "make_vehicles",
+    "nll",
+    "open_images",
+    "prdc",
+    "recipe",
+    "resume",
+    "train",
+    "traverse_dims",
+]
 
-_HOMES = {
-    "Adam": "training.optimizers:Adam",
-    "Error": "core.errors:Error",
-    "Options": "training.plan:Options",
-    "Plan": "training.plan:Plan",
-    "Run": "runs.folder:RunFolder",
-    "load": "api.training:load",
-    "recipe": "training.registries:recipe",
-    "resume": "api.training:resume",
-    "train": "api.training:train",
+# module of each name, imported at its first use
+_NAMES = {
+    "api.run": "Run",
+    "api.train_and_load": "load resume train",
+    "core.contract": "Batch Model Player StepContext",
+    "core.errors": "Error",
+    "core.gaussian": "DiagonalGaussian",
+    "data.dataset": "Images open_images",
+    "data.splits": "Split",
+    "data.synthetic.digits": "make_digits",
+    "data.synthetic.speckle": "make_speckle",
+    "data.synthetic.sprites": "make_sprites",
+    "data.synthetic.vehicles": "make_vehicles",
+    "latents.association": "associate_labels",
+    "latents.attribution": "attribute_pixels",
+    "latents.encoding": "LatentTable encode_split",
+    "latents.interpolation": "interpolate_images",
+    "latents.traversal": "Traversal traverse_dims",
+    "losses.likelihoods": "Bernoulli Gaussian Likelihood SymmetricGaussian",
+    "metrics.coverage": "prdc",
+    "metrics.distribution": "frechet_distance",
+    "metrics.elbo": "elbo",
+    "metrics.nll": "nll",
+    "metrics.result": "MetricResult MetricTable",
+    "models.gan": "GAN",
+    "models.iwae": "IWAE",
+    "models.latent_diffusion": "LatentDiffusion",
+    "models.vae": "VAE",
+    "models.vaegan": "VAEGAN",
+    "runs.recipes": "list_recipes",
+    "sklearn": "ImageVAE",
+    "sweep.beta_choice": "choose_beta find_candidates",
+    "training.optimizers": "Adam",
+    "training.plan": "Options Plan",
+    "training.registries": "recipe",
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use: `latentia --help` must not wait for torch."""
     if name not in _HOMES:
         raise AttributeError(f"module 'latentia' has no attribute {name!r}")
-    module, _, attribute = _HOMES[name].partition(":")
-    return getattr(importlib.import_module(f"latentia.{module}"), attribute)
+    return getattr(importlib.import_module(f"latentia.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

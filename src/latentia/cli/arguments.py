@@ -150,12 +150,6 @@ def check_option_values(words: list[str], hints: Mapping[str, Any]) -> None:
             raise Error(f"{flag} {problem}; it must be {allowed}{text}.")
 
 
-def require_at_least(flag: str, value: int | None, least: int) -> None:
-    """Raises: Error if the value is less than `least`."""
-    if value is not None and value < least:
-        raise Error(f"{flag} is {value}; it must be at least {least}.")
-
-
 def _is_readable(kind: Any, word: str) -> bool:
     if kind in (int, float):
         try:

@@ -30,7 +30,7 @@ def evaluate(
     k : N
         number of importance samples per image for the bound on nll, at least 1
     """
-    from latentia.cli.evaluate_actions import measure_run
+    from latentia.cli.evaluate_actions import print_evaluation
 
     settings = {"features": features, "n": n, "k": k, "seed": seed}
-    measure_run(options.Inputs(run, data, split, beta), metrics, settings, json_)
+    print_evaluation(options.Inputs(run, data, split, beta), metrics, settings, json_)

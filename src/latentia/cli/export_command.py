@@ -20,6 +20,6 @@ def export(
     out : DIR
         folder to write; the default is RUN-FORMAT
     """
-    from latentia.cli.export_actions import export_model
+    from latentia.cli.opened_run import open_inputs
 
-    export_model(options.Inputs(run, data, beta=beta, out=out or ""), to)
+    print(open_inputs(options.Inputs(run, data, beta=beta)).export(to, out))

@@ -19,6 +19,6 @@ def push(
     originals
         include ten test images above their reconstructions, if the images are at hand
     """
-    from latentia.cli.push_actions import push_run
+    from latentia.api.train_and_load import load
 
-    push_run(run, name, private, originals)
+    print(load(run).push(name, private=private, originals=originals))

@@ -5,12 +5,12 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from latentia.cli.arguments import require_at_least
 from latentia.cli.options import Inputs
 from latentia.cli.tables import print_beta_choice, print_sweep
 from latentia.cli.terminal import show_training
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core.errors import Error
+from latentia.core.parameters import require_at_least
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.metrics.beta_choice import save_choice
 from latentia.metrics.rate_distortion import find_knee, pareto_front

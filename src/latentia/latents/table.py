@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor
@@ -18,13 +19,13 @@ from latentia.core.errors import Error
 from latentia.core.progress import show_progress
 from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.data import Split
-from latentia.latents.encoding import MAX_BATCH_SIZE, to_flat_array
+from latentia.latents.encoding import MAX_BATCH_SIZE, name_dims, to_flat_array
 from latentia.latents.writers import WRITERS, Chunk, ColumnBuffer
 from latentia.training.checkpoint import atomic_path
 from latentia.training.launch import run_on_rank0
 
 THUMBNAIL_SIDE = 96  # pixels of a thumbnail's longer side, at most
-RESERVED_NAMES = ("key", "split", "rate", "distortion", "mu", "sd", "image", "x", "y")
+RESERVED_NAMES = ("key", "split", "rate", "distortion", "mse", "mu", "sd", "image", "x", "y")
 
 
 def write_table(
@@ -40,7 +41,8 @@ def write_table(
 
     Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map),
     rate (KL to N(0, I)) and distortion (-log p(image | posterior mean), so below that of
-    `latentia evaluate`, which draws z), both in nats, float32, and the labels. A label with class
+    `latentia evaluate`, which draws z), both in nats, mse (per pixel, of the decoded posterior
+    mean), float32, and the labels. A label with class
     names is text, with its numbers as NAME_code. An image without a label has no text and -1, or
     NaN for a number. In .npz mu and sd are arrays (n, *latent).
 
@@ -109,6 +111,7 @@ def iterate_chunks(
         rows = slice(number * size, (number + 1) * size)
         batch = split.get_batch(rows)
         posterior = model.encode(batch.image)
+        errors = model.decode(posterior.mean) - batch.image
         return {
             "key": split.keys[rows],
             "split": list(split_names[rows]),
@@ -116,10 +119,28 @@ def iterate_chunks(
             "sd": to_flat_array(posterior.sd),
             "rate": posterior.kl().float().cpu().numpy(),
             "distortion": model.distortion(posterior.mean, batch.image).float().cpu().numpy(),
+            "mse": errors.float().square().flatten(1).mean(1).cpu().numpy(),
             **make_label_columns(batch.columns, split.classes),
         }
 
     yield from distributed.map_round_robin(math.ceil(len(split) / size), encode_chunk)
+
+
+def collect_table(
+    model: HasLatents, split: Split, split_names: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return the latent table of a split; columns as in the file that `write_table` writes."""
+    buffer, n = ColumnBuffer(len(split)), len(split)
+    chunks = iterate_chunks(model, split, split_names or [split.name] * n)
+    _write_chunks(chunks, buffer.write, n, "encoding")
+    columns = buffer.columns
+    dims = name_dims(model.latent_shape)
+    frames = []
+    for name, values in columns.items():
+        is_vector = name in ("mu", "sd")
+        names = [f"{name}_{k}" for k in dims] if is_vector else [name]
+        frames.append(pd.DataFrame(values, columns=names))
+    return pd.concat(frames, axis=1)
 
 
 def make_label_columns(columns: dict[str, Tensor], classes: dict[str, list[str] | None]) -> Chunk:

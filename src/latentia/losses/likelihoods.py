@@ -14,7 +14,22 @@ from latentia.core.tensors import to_float32
 
 
 class Likelihood(nn.Module):
-    """Base class; it takes a decoder's raw output, since an earlier sigmoid loses gradients."""
+    """Base class; it takes a decoder's raw output, since an earlier sigmoid loses gradients.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        parameters of the subclass, which implements `nll`
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> class Laplace(latentia.Likelihood):
+    ...     def nll(self, output, image):
+    ...         return (self.mean(output) - image).abs().flatten(1).sum(1)
+    >>> Laplace().nll(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
+    tensor([2.])
+    """
 
     def nll(
         self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
@@ -28,7 +43,18 @@ class Likelihood(nn.Module):
 
 
 class Bernoulli(Likelihood):
-    """Bernoulli likelihood; for grey values a cross-entropy without its normalising constant."""
+    """Bernoulli likelihood; for grey values a cross-entropy without its normalising constant.
+
+    Parameters
+    ----------
+    None
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> latentia.Bernoulli().nll(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
+    tensor([2.7726])
+    """
 
     def nll(
         self, output: Float[Tensor, "b c h w"], image: Float[Tensor, "b c h w"]
@@ -43,14 +69,21 @@ class Gaussian(Likelihood):
 
     Parameters
     ----------
-    sigma : a number (sqrt(1/2) gives the summed squared error), "learned" by gradient, or
-        "optimal", the root mean squared error of each training batch, and its running mean in
-        evaluation (Rybkin et al. 2021, "Simple and effective VAE training with calibrated
-        decoders")
+    sigma : float, "learned" or "optimal"
+        a number (sqrt(1/2) gives the summed squared error), learned by gradient, or the root mean
+        squared error of each training batch, and its running mean in evaluation (Rybkin et al.
+        2021, "Simple and effective VAE training with calibrated decoders")
 
     Attributes
     ----------
-    by_beta : module whose output, a number or one per image, is added to log sigma
+    by_beta : nn.Module or None
+        its output, a number or one per image, is added to log sigma
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> latentia.Gaussian(sigma=1.0).nll(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5))
+    tensor([3.6758])
     """
 
     by_beta: nn.Module | None
@@ -93,6 +126,17 @@ class SymmetricGaussian(Gaussian):
     """N(image; (output + 1) / 2, sigma^2), for networks whose outputs lie in [-1, 1].
 
     The expected image is clipped, the distortion is not, so that it has a gradient everywhere.
+
+    Parameters
+    ----------
+    sigma : float, "learned" or "optimal"
+        as in `Gaussian`
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> latentia.SymmetricGaussian().mean(torch.tensor([-1.0, 0.0, 3.0]))
+    tensor([0.0000, 0.5000, 1.0000])
     """
 
     def unclipped_mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

@@ -22,10 +22,21 @@ class IWAE(VAE):
 
     Parameters
     ----------
-    encoder, decoder, likelihood, beta : see `VAE`
-    k : number of importance samples, at least 1
-    binary : whether the model learns black and white images. Grey values are then probabilities
-        of white, drawn anew at each training step, and once in evaluation (seed 0 in every run).
+    encoder, decoder, likelihood, beta
+        as in `VAE`
+    k : int
+        number of importance samples, at least 1
+    binary : bool
+        whether the model learns black and white images. Grey values are then probabilities of
+        white, drawn anew at each training step, and once in evaluation (seed 0 in every run)
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.nets.mlp import MLPDecoder, MLPEncoder
+    >>> nets = MLPEncoder((1, 8, 8), 4, (32,)), MLPDecoder(4, (1, 8, 8), (32,))
+    >>> latentia.IWAE(*nets, latentia.Bernoulli(), k=5).selection_metric
+    'bound'
     """
 
     def __init__(

@@ -59,6 +59,15 @@ class LatentDiffusion(Model):
         clusters of latents, for images without labels (Hu et al. 2023, arXiv 2210.06462).
     drop_probability : probability that an image's condition is dropped in training
     sampling : default options of `sample`
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.diffusion.path import LinearPath
+    >>> from latentia.nets.denoiser import MLPDenoiser
+    >>> vae = latentia.load("runs/digits").model
+    >>> latentia.LatentDiffusion(vae, MLPDenoiser((20,)), LinearPath()).sample(2).shape
+    torch.Size([2, 1, 28, 28])
     """
 
     selection_metric = None

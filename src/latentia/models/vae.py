@@ -27,17 +27,32 @@ class VAE(Model):
 
     Parameters
     ----------
-    encoder : images (b, c, h, w) in [0, 1] to (b, 2 d, ...), means then log-variances, with
-        `image_shape` and `latent_shape`
-    decoder : latents to the likelihood's raw output
-    likelihood : p(image | latents)
-    beta : weight of the rate, a schedule over the run
+    encoder : nn.Module
+        images (b, c, h, w) in [0, 1] to (b, 2 d, ...), means then log-variances, with `image_shape`
+        and `latent_shape`
+    decoder : nn.Module
+        latents to the likelihood's raw output
+    likelihood : Likelihood
+        p(image | latents)
+    beta : callable
+        weight of the rate, a schedule over the run
 
     Attributes
     ----------
-    divergence : the terms that beta multiplies (default: the rate)
-    supervision : loss terms of labels, predicted from the posterior mean
-    dial : condition of the networks on beta; training then draws a beta for each image
+    divergence : callable
+        the terms that beta multiplies (default: the rate)
+    supervision : Supervision or None
+        loss terms of labels, predicted from the posterior mean
+    dial : BetaEmbedding or None
+        condition of the networks on beta; training then draws a beta for each image
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.nets.mlp import MLPDecoder, MLPEncoder
+    >>> nets = MLPEncoder((1, 8, 8), 4, (32,)), MLPDecoder(4, (1, 8, 8), (32,))
+    >>> latentia.VAE(*nets, latentia.Bernoulli()).sample(2).shape
+    torch.Size([2, 1, 8, 8])
     """
 
     divergence: Divergence

@@ -1,7 +1,8 @@
 """Figures of latent dimensions: interpolation, traversal, attribution, association with labels."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -178,6 +179,11 @@ def _draw_scores(axis: Axes, associations: Sequence[LabelAssociation]) -> None:
     axis.set(xlabel="first k dimensions, by rate (KL)", ylabel="accuracy, or R²")
     axis.set_title("prediction of labels, out of fold")
     axis.legend(fontsize=8.5, bbox_to_anchor=(1.0, 1.0), loc="upper left")
+
+
+def make_figure_encoders(figure: Figure) -> dict[str, Callable[[], bytes]]:
+    """Return the content of a figure's .png and .svg."""
+    return {f".{kind}": partial(render_figure, figure, kind) for kind in ("png", "svg")}
 
 
 def render_figure(figure: Figure, image_format: str) -> bytes:

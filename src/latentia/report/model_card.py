@@ -52,8 +52,8 @@ def format_model_card(
         f"""```python
 import latentia
 
-model = latentia.load("{PREFIX}{name}")
-images = model.sample(16, seed=0)  # in [0, 1]
+run = latentia.load("{PREFIX}{name}")
+images = run.sample(16, seed=0)  # in [0, 1]
 ```
 
 ```sh

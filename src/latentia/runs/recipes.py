@@ -32,7 +32,19 @@ class RecipeCard(NamedTuple):
 
 @cache
 def list_recipes() -> list[str]:
-    """List the names of latentia's own recipes."""
+    """List the names of latentia's own recipes.
+
+    Returns
+    -------
+    list of str
+        names that `latentia.train` takes, in alphabetical order
+
+    Examples
+    --------
+    >>> import latentia
+    >>> "conv_vae" in latentia.list_recipes()
+    True
+    """
     return sorted(p.stem for p in RECIPES_FOLDER.glob("*.py") if "\n@recipe\n" in p.read_text())
 
 
