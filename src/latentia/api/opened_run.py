@@ -29,7 +29,7 @@ class OpenedRun:
 
     def __init__(self, folder: RunFolder, data: Any = None):
         self.folder, self._data = folder, data
-        self._images: Images | None = None
+        self._opened: Images | None = None
 
     @property
     def path(self) -> Path:
@@ -70,8 +70,9 @@ class OpenedRun:
 
         Raises: Error if they are missing, or have changed since the training.
         """
-        self._images = self._images or self.folder.images(self._data)
-        return self._images
+        if self._opened is None:
+            self._opened = self.folder.images(self._data)
+        return self._opened
 
     @property
     def log(self) -> pd.DataFrame:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from latentia.api.opened_run import OpenedRun
 from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least
 from latentia.data.labels import SOURCE_LABELS
+from latentia.data.sources.arrays import to_numpy
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
 from latentia.latents.parsing import rows_to_latents
 from latentia.latents.traversal import Traversal, traverse_dims
@@ -110,7 +110,7 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_decoded([[0.0] * 20]).save("decoded.png").name
         'decoded.png'
         """
-        rows = torch.as_tensor(z).flatten(1).tolist() if hasattr(z, "shape") else z
+        rows = to_numpy(z).reshape(len(z), -1).tolist() if hasattr(z, "shape") else z
         latents = rows_to_latents(rows, self.autoencoder.latent_shape, "z")
         return rendered_images.render_latents(self.folder, self.autoencoder, latents)
 
@@ -272,7 +272,8 @@ class RunPictures(OpenedRun):
         return parse_dims(dims, self._training_table.dims_by_kl)
 
     def _read_images(self, images: Any, split: str | None) -> NamedImages:
-        return read_images(self.folder, images, split, self._images or self._data)
+        data = self._data if self._opened is None else self._opened
+        return read_images(self.folder, images, split, data)
 
     def _read_image(self, image: Any, split: str | None) -> tuple[Tensor, str]:
         """Read one image (1, c, h, w), and return it with its caption."""

@@ -1,5 +1,6 @@
 """Functions that return a run: train, resume, load."""
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from latentia.training.plan import Options
 
 def train(
     recipe: str,
+    data: Any = None,
     *,
     run: str | Path | None = None,
     modifiers: Modifiers | None = None,
@@ -29,18 +31,22 @@ def train(
     ----------
     recipe : str
         name of a recipe, such as "conv_vae", or "my.py:mine" for a function in a file
+    data : optional
+        folder, file or data set, as on the command line, or an array or tensor of images
+        (n, h, w), (n, c, h, w) or (n, h, w, c): integers, or floats in [0, 1]; the default is that
+        of the recipe
     run : str or Path, optional
         new folder of the run; by default runs/ and the recipe's name
     modifiers : dict, optional
         arguments of each modifier by its name, such as {"free_bits": {"free_bits": 0.1}}
     options : Options, optional
-        seed, device, precision and the other options of every training
+        seed, device, precision and the other options of every training; each may also be given by
+        its own name, such as `seed=1`
     progress : bool
         whether stderr shows the progress, the findings and the path of the report: as a bar on a
         terminal and in a notebook with ipywidgets, elsewhere as lines. Nothing is written to stdout
     **parameters
-        the recipe's own parameters, such as `data`, `latent`, `beta` or `epochs`. `data` is a
-        source as on the command line, or an array or tensor (n, c, h, w) of images in [0, 1]
+        the recipe's own parameters, such as `latent`, `beta` or `epochs`
 
     Returns
     -------
@@ -56,15 +62,17 @@ def train(
     Examples
     --------
     >>> import latentia
-    >>> run = latentia.train("mnist_mlp_vae", data="digits:200", epochs=1, run="runs/digits")
+    >>> run = latentia.train("mnist_mlp_vae", "digits:200", epochs=1, run="runs/digits")
     >>> run.sample(4).shape
     torch.Size([4, 1, 28, 28])
     """
+    names = {field.name for field in fields(Options)} & parameters.keys()
+    options = replace(options or Options(), **{name: parameters.pop(name) for name in names})
+    parameters |= {} if data is None else {"data": data}
     keywords: Any = {"modifiers": modifiers, "options": options, "run": run}
     with init_distributed(), enable_progress(progress):
         folder, events = start_run(recipe, parameters, **keywords)
         finish_training(folder, events, progress)
-    data = parameters.get("data")
     return Run(folder, None if isinstance(data, str | Path) else data)  # run.json has an address
 
 

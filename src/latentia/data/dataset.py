@@ -90,6 +90,9 @@ class Images:
         self.source, self.options, self._metadata = source, options, metadata
         self._splits: dict[str, Split] = {}
 
+    def __len__(self) -> int:
+        return len(self.split("all"))
+
     def __repr__(self) -> str:
         size = "x".join(map(str, self.options.size)) if self.options.size else "its own size"
         return f"Images({self.source.name}, {size})"

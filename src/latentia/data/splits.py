@@ -68,6 +68,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def __getitem__(self, rows: slice) -> Float[Tensor, "n c h w"]:
+        """Return the images of these rows, in [0, 1]."""
+        return self.get_batch(rows).image
+
     def index_of(self, name: str) -> int | None:
         """Return the row of an image by number from 0, by key, or by a unique end of its key.
 
