@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from torch.autograd import DeviceType
 
-from latentia.api.training import start_run
 from latentia.api.progress import format_profile
+from latentia.api.training import start_run
 from latentia.core.errors import Error
 from latentia.core.spans import PART_SPANS, record_span
 from latentia.models.vae import VAE
