@@ -6,9 +6,11 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "src" / "latentia"
 PAGE = Path(__file__).parent / "design.md"
-SUFFIXES = (".py", ".html", ".css", ".js")
+SUFFIXES = (".py", ".html", ".css", ".js", ".md")
 DESCRIPTIONS = {  # of files without a docstring
     "page.html": "Template of the report, filled by page.py.",
+    "model_card.md": "Template of the model card, filled by model_card.py.",
+    "readme.md": "Template of the README.md of an ONNX export, filled by readme.py.",
     "explorer.html": "Structure of the explorer's page.",
     "explorer.css": "Styles of the explorer: light, dark, wide and narrow.",
     "explorer.js": "Behaviour of the explorer: requests, drawing and messages.",

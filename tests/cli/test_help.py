@@ -12,14 +12,12 @@ import pytest
 
 from latentia.cli.arguments import list_docs, list_parameters, make_options, read_hints
 from latentia.cli.main import COMMANDS, main
-from latentia.cli.search_commands import sweep_options
 from latentia.cli.train_arguments import run_options
 from latentia.runs import modifiers, recipes
 from latentia.training.plan import Options
 
 OWNERS = {
-    **{name: each for name, each in COMMANDS.items() if name not in ("train", "sweep")},
-    "sweep": sweep_options,
+    **{name: each for name, each in COMMANDS.items() if name != "train"},
     "train": run_options,
     "options": Options,
     **{f"--{name}": modifiers.find_modifier(name) for name in modifiers.MODIFIER_NAMES},

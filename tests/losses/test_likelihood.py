@@ -85,7 +85,10 @@ def test_optimal_sigma_is_kept_for_evaluation_and_evaluation_does_not_move_it():
 
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(0.3)])
 def test_distortion_scales_with_pixels_not_with_resolution_bugs(likelihood):
-    """Replicating every pixel 2x2 repeats every term of the sum four times (trap 1)."""
+    """Replicating every pixel 2x2 repeats every term of the sum four times.
+
+    Pitfall: Mean over pixels, sum over latents.
+    """
     logits, image = case()
     once, twice = likelihood.nll(logits, image), likelihood.nll(double(logits), double(image))
     torch.testing.assert_close(twice, 4 * once)
@@ -93,7 +96,7 @@ def test_distortion_scales_with_pixels_not_with_resolution_bugs(likelihood):
 
 @pytest.mark.parametrize("logit", [20.0, -20.0, 80.0, -80.0])
 def test_gradient_at_extreme_logits_is_still_sigmoid_minus_target(logit):
-    """sigmoid, then cross-entropy, clamps here: loss 100 and gradient 0 (trap 3)."""
+    """Loss 100 and gradient 0 otherwise (pitfall: Sigmoid before cross-entropy)."""
     output = torch.full((1, 1, 1, 1), logit, requires_grad=True)
     image = torch.full((1, 1, 1, 1), 0.0 if logit > 0 else 1.0)
     nll = Bernoulli().nll(output, image)

@@ -129,7 +129,7 @@ class Zero(nn.Module):
 
 @pytest.mark.parametrize("critic", [Critic(MNIST), ResidualCritic(MNIST)])
 def test_a_norm_free_critic_judges_each_image_by_itself(critic):
-    """With BatchNorm a batch of one label would tell it (trap 11)."""
+    """With BatchNorm a batch of one label reveals it (pitfall: BatchNorm in a discriminator)."""
     images = torch.rand(6, *MNIST)
     alone = torch.cat([critic(images[k : k + 1]) for k in range(6)])
     torch.testing.assert_close(critic(images), alone, atol=1e-5, rtol=1e-5)

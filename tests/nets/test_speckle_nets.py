@@ -44,7 +44,7 @@ def test_any_size_comes_back_exactly(shape, channels):
 
 
 def test_an_image_is_coded_by_itself():
-    """A norm over the batch would tell one image of another (trap 11)."""
+    """A norm over the batch mixes images (pitfall: BatchNorm in a discriminator)."""
     encoder, decoder = SpeckleEncoder((1, 20, 20), 3, TOY), SpeckleDecoder(3, (1, 20, 20), TOY)
     images, z = torch.rand(4, 1, 20, 20), torch.randn(4, 3)
     for net, x in ((encoder, images), (decoder, z)):

@@ -13,7 +13,7 @@ def test_only_the_player_whose_objective_it_bounds_is_drawn_with_the_negative_el
 ):
     drawn = []
     monkeypatch.setattr(
-        "latentia.report.figures._draw_validation", lambda *given: drawn.append(given[3:])
+        "latentia.report.figures._draw_validation", lambda *given: drawn.append(given[2:])
     )
     terms = {"vae": {"distortion": 90.0, "rate": 9.0}, "critic": {"real": 0.7, "sample": 0.7}}
     players = {k: {"terms": v, "weights": dict.fromkeys(v, 1.0)} for k, v in terms.items()}

@@ -118,7 +118,10 @@ def test_state_written_but_not_the_weights_is_mended_by_a_resume(toy):
 
 
 def test_every_moment_has_its_parameters_strides_after_a_restore():
-    """Contiguous moments beside a channels-last weight train wrongly without a word (trap 23)."""
+    """Contiguous moments beside a channels-last weight train wrongly without an error.
+
+    Pitfall: Fused Adam after a channels-last resume.
+    """
 
     def made():
         torch.manual_seed(0)

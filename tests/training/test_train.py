@@ -156,7 +156,10 @@ def test_score_averages_over_images_not_over_batches(toy):
 
 
 def test_reports_and_evaluation_leave_the_run_and_the_generators_as_they_were(toy):
-    """Figures that call eval() and stay there, or draw from the global generator (trap 10)."""
+    """Figures call eval() and stay there, or draw from the global generator.
+
+    Pitfall: Evaluation in the wrong mode.
+    """
     run = toy("a", report=True)
     plan = run.plan()
     plan.model.train()

@@ -137,7 +137,8 @@ class RunPictures(OpenedRun):
         Examples
         --------
         >>> import latentia
-        >>> latentia.load("runs/digits").plot_traversal(0, dims=2, steps=5).save("traversal.gif").name
+        >>> picture = latentia.load("runs/digits").plot_traversal(0, dims=2, steps=5)
+        >>> picture.save("traversal.gif").name
         'traversal.gif'
         """
         traversal, pixels, name = self._traverse(image, dims, steps, split)

@@ -1,4 +1,4 @@
-"""The `latentia` command: for each group of commands a file of signatures and one of actions.
+"""The `latentia` command: `*_commands.py` declare options and help, `*_actions.py` do the work.
 
-A command imports its actions when it runs: they import torch, for which --help must not wait.
+A command's actions import torch, for which --help must not wait.
 """

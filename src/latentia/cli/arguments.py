@@ -11,11 +11,15 @@ import tyro
 from typing_extensions import Doc
 
 from latentia.core.errors import Error
-from latentia.core.parameters import describe_types, format_unknown_parameter, list_types
+from latentia.core.parameters import (
+    PARAMETERS_SECTION,
+    describe_types,
+    format_unknown_parameter,
+    list_types,
+)
 from latentia.core.text import Metavar
 
 METAVARS = {int: "N", float: "FLOAT", str: "TEXT", Path: "FILE"}  # where an option names no other
-SECTION = "\n\nParameters\n----------\n"
 PARAMETER = re.compile(r"^(\w+)(?: : (.+))?\n((?:    .+\n?)+)", re.M)
 
 
@@ -52,7 +56,7 @@ def parse_known_arguments(
 
 
 def _describe_program(command: Callable, program: str) -> dict[str, Any]:
-    text = (inspect.getdoc(command) or "").partition(SECTION)[0]
+    text = (inspect.getdoc(command) or "").partition(PARAMETERS_SECTION)[0]
     return {"prog": program, "description": text, "use_underscores": False}
 
 
@@ -71,7 +75,7 @@ def list_parameters(function: Callable, advanced: bool | None = None) -> list[st
 def read_hints(function: Callable) -> dict[str, Any]:
     """Return type hints, with metavars and help from the section Parameters of the docstring."""
     hints = get_type_hints(function, include_extras=True)
-    section = (inspect.getdoc(function) or "").partition(SECTION)[2]
+    section = (inspect.getdoc(function) or "").partition(PARAMETERS_SECTION)[2]
     for name, metavar, text in PARAMETER.findall(section):
         if name in hints:  # other sections look alike
             marks = [Metavar(metavar)] if metavar else []

@@ -1,28 +1,25 @@
-"""Measurement of a run, behind `latentia evaluate`."""
+"""Measurement of a run's metrics."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from types import SimpleNamespace
 
-from latentia.cli.opened_run import open_inputs
-from latentia.cli.options import Inputs
+from latentia.cli.opened_run import open_requested_run
 from latentia.cli.tables import print_metrics
 from latentia.core import distributed
 from latentia.metrics.measure import make_table, measure_run
 from latentia.training.launch import init_distributed, rank0_first
 
 
-def print_evaluation(
-    inputs: Inputs, metrics: str | None, settings: Mapping[str, Any], as_json: bool
-) -> None:
+def evaluate(args: SimpleNamespace) -> None:
     with init_distributed():
-        run = open_inputs(inputs)
-        names = [name.strip() for name in metrics.split(",")] if metrics else []
+        run = open_requested_run(args)
+        names = [name.strip() for name in args.metrics.split(",")] if args.metrics else []
         images = rank0_first(lambda: run.images)
-        result = measure_run(run.folder, images, inputs.split, names, settings)
+        settings = {name: getattr(args, name) for name in ("features", "n", "k", "seed")}
+        result = measure_run(run.folder, images, args.split, names, settings)
         if distributed.rank():
             return
-    if as_json:
+    if args.json_:
         print(json.dumps(result, indent=1))
         return
     table = make_table(result["metrics"])

@@ -1,19 +1,19 @@
-"""Drawing of samples and reconstructions, behind the commands of image_commands.py."""
+"""Samples and reconstructions of a run."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from types import SimpleNamespace
 
-from latentia.cli.opened_run import open_inputs
-from latentia.cli.options import Inputs
+from latentia.cli.opened_run import open_requested_run
 
 
-def draw_samples(
-    inputs: Inputs, n: int, seed: int, cond: str | None, options: Mapping[str, Any]
-) -> None:
-    run = open_inputs(inputs, ".png", ".npy")
-    print(run.plot_samples(n, seed=seed, cond=cond, **options).save(inputs.out))
+def sample(args: SimpleNamespace) -> None:
+    run = open_requested_run(args, ".png", ".npy")
+    options = {
+        name: getattr(args, name) for name in ("seed", "cond", "sampler", "steps", "guidance")
+    }
+    print(run.plot_samples(args.n, **options).save(args.out))
 
 
-def draw_reconstructions(inputs: Inputs, names: Sequence[str], n: int) -> None:
-    run = open_inputs(inputs, ".png", ".npy")
-    print(run.plot_reconstructions(names or None, n=n, split=inputs.split).save(inputs.out))
+def reconstruct(args: SimpleNamespace) -> None:
+    run = open_requested_run(args, ".png", ".npy")
+    picture = run.plot_reconstructions(args.images or None, n=args.n, split=args.split)
+    print(picture.save(args.out))

@@ -1,4 +1,4 @@
-"""The commands that draw images: sample, reconstruct."""
+"""Options of the commands that draw images: sample, reconstruct."""
 
 from tyro.conf import Positional
 
@@ -37,10 +37,6 @@ def sample(
         folder, file or dataset of images among which --cond N is a row number; the default is the
         run's test images
     """
-    from latentia.cli.image_actions import draw_samples
-
-    sampling = {"sampler": sampler, "steps": steps, "guidance": guidance}
-    draw_samples(options.Inputs(run, data, beta=beta, out=out), n, seed, cond, sampling)
 
 
 def reconstruct(
@@ -61,6 +57,3 @@ def reconstruct(
         image files, keys in the table that latentia encode writes, or row numbers (from 0) among
         all images or in --split; the default is the first images of --split
     """
-    from latentia.cli.image_actions import draw_reconstructions
-
-    draw_reconstructions(options.Inputs(run, data, split, beta, out), images, n)

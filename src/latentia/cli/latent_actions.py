@@ -1,11 +1,10 @@
-"""Tables and pictures of latents, behind the commands of latent_commands.py."""
+"""Tables and pictures of a run's latents."""
 
 import json
 import sys
-from collections.abc import Sequence
+from types import SimpleNamespace
 
-from latentia.cli.opened_run import get_labels, open_inputs
-from latentia.cli.options import Inputs
+from latentia.cli.opened_run import get_labels, open_requested_run
 from latentia.cli.tables import print_associations
 from latentia.core import distributed
 from latentia.core.text import pluralize
@@ -14,69 +13,69 @@ from latentia.latents.association import associate_split
 from latentia.latents.encoding import name_dims
 from latentia.latents.parsing import parse_latents
 from latentia.latents.table import write_table
+from latentia.report.figures import make_figure_encoders
 from latentia.report.grids import save
-from latentia.report.latent_figures import draw_associations, make_figure_encoders
+from latentia.report.latent_figures import draw_associations
 from latentia.training.launch import init_distributed, rank0_first
 
 
-def write_latents(inputs: Inputs, thumbnails: bool) -> None:
+def encode(args: SimpleNamespace) -> None:
     with init_distributed():
-        run = open_inputs(inputs)
-        model, labels = run.autoencoder, Labels(*get_labels(inputs).values(), "nan")
-        images = rank0_first(lambda: run.images)
-        folder, name = run.folder, inputs.split
-        split = rank0_first(lambda: folder.split(name, images, default="all", labels=labels))
+        run = open_requested_run(args)
+        folder, labels = run.folder, Labels(*get_labels(args).values(), "nan")
+        model, images = run.autoencoder, rank0_first(lambda: run.images)
+        split = rank0_first(lambda: folder.split(args.split, images, default="all", labels=labels))
         if split.note and not distributed.rank():
             print(split.note, file=sys.stderr)
         membership = folder.membership(split, images)
-        path = write_table(inputs.out, model, split, membership, thumbnails=thumbnails)
+        path = write_table(args.out, model, split, membership, thumbnails=args.thumbnails)
         if not distributed.rank():
             print(path)
 
 
-def report_associations(inputs: Inputs, k: int, permutations: int, as_json: bool) -> None:
-    run = open_inputs(inputs, ".png", ".svg")
+def relate(args: SimpleNamespace) -> None:
+    run = open_requested_run(args, ".png", ".svg")
     model = run.autoencoder
-    split = run.split(inputs.split, **get_labels(inputs), missing="drop")
+    split = run.split(args.split, **get_labels(args), missing="drop")
     if split.note:
         print(split.note, file=sys.stderr)
-    result = associate_split(model, split, max_dims=k, permutations=permutations)
+    result = associate_split(model, split, max_dims=args.k, permutations=args.permutations)
     names, count = name_dims(model.latent_shape), pluralize(len(split), "image")
-    caption = f"{run.name}: {count} of {split.name}, {permutations} permutations"
-    if inputs.out:
-        figure = draw_associations(result, names, caption)
-        save(inputs.out, make_figure_encoders(figure))
-    if as_json:
-        settings = {"split": split.name, "permutations": permutations}
+    caption = f"{run.name}: {count} of {split.name}, {args.permutations} permutations"
+    if args.out:
+        save(args.out, make_figure_encoders(draw_associations(result, names, caption)))
+    if args.json_:
+        settings = {"split": split.name, "permutations": args.permutations}
         print(json.dumps({**settings, **result.to_json()}, indent=1))
         return
     print_associations(caption, result, names)
-    if inputs.out:
-        print(inputs.out)
+    if args.out:
+        print(args.out)
 
 
-def draw_traversal(inputs: Inputs, name: str, dims: str | None, steps: int) -> None:
-    run = open_inputs(inputs, ".png", ".gif", ".npy")
-    print(run.plot_traversal(name, dims, steps=steps, split=inputs.split).save(inputs.out))
+def traverse(args: SimpleNamespace) -> None:
+    run = open_requested_run(args, ".png", ".gif", ".npy")
+    picture = run.plot_traversal(args.image, args.dims, steps=args.steps, split=args.split)
+    print(picture.save(args.out))
 
 
-def draw_interpolation(inputs: Inputs, names: Sequence[str], steps: int, spherical: bool) -> None:
-    run = open_inputs(inputs, ".png", ".gif", ".npy")
-    options = {"steps": steps, "spherical": spherical, "split": inputs.split}
-    print(run.plot_interpolation(names, **options).save(inputs.out))
+def interpolate(args: SimpleNamespace) -> None:
+    run = open_requested_run(args, ".png", ".gif", ".npy")
+    options = {name: getattr(args, name) for name in ("steps", "spherical", "split")}
+    print(run.plot_interpolation(args.images, **options).save(args.out))
 
 
-def draw_neighbors(inputs: Inputs, name: str, n: int) -> None:
-    run = open_inputs(inputs, ".png", ".npy")
-    print(run.plot_nearest(name, n, split=inputs.split).save(inputs.out))
+def nearest(args: SimpleNamespace) -> None:
+    run = open_requested_run(args, ".png", ".npy")
+    print(run.plot_nearest(args.image, args.n, split=args.split).save(args.out))
 
 
-def draw_decoded(inputs: Inputs, latents: str) -> None:
-    run = open_inputs(inputs, ".png", ".npy")
-    z = parse_latents(latents, run.autoencoder.latent_shape)
-    print(run.plot_decoded(z).save(inputs.out))
+def decode(args: SimpleNamespace) -> None:
+    run = open_requested_run(args, ".png", ".npy")
+    z = parse_latents(args.latents, run.autoencoder.latent_shape)
+    print(run.plot_decoded(z).save(args.out))
 
 
-def draw_attribution(inputs: Inputs, name: str, dims: str | None) -> None:
-    run = open_inputs(inputs, ".png", ".svg", ".npy")
-    print(run.plot_attribution(name, dims, split=inputs.split).save(inputs.out))
+def attribute(args: SimpleNamespace) -> None:
+    run = open_requested_run(args, ".png", ".svg", ".npy")
+    print(run.plot_attribution(args.image, args.dims, split=args.split).save(args.out))

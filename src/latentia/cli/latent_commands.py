@@ -1,9 +1,8 @@
-"""The commands on latents: encode, relate, traverse, interpolate, nearest, decode, attribute."""
+"""Options of the commands that encode images, and draw or measure latents."""
 
 from tyro.conf import Positional
 
 from latentia.cli import options
-from latentia.cli.options import Inputs
 
 
 def encode(
@@ -30,9 +29,6 @@ def encode(
     thumbnails
         add each image and two plot coordinates (x, y) for embedding-atlas; .parquet only
     """
-    from latentia.cli.latent_actions import write_latents
-
-    write_latents(Inputs(run, data, split, beta, out, labels, label_cols), thumbnails)
 
 
 def relate(
@@ -59,10 +55,6 @@ def relate(
     permutations : N
         number of random permutations of each label from which p-values are computed
     """
-    from latentia.cli.latent_actions import report_associations
-
-    inputs = Inputs(run, data, split, beta, out or "", labels, label_cols)
-    report_associations(inputs, k, permutations, json_)
 
 
 def traverse(
@@ -83,9 +75,6 @@ def traverse(
     steps : N
         number of values of each latent dimension
     """
-    from latentia.cli.latent_actions import draw_traversal
-
-    draw_traversal(Inputs(run, data, split, beta, out), image, dims, steps)
 
 
 def interpolate(
@@ -111,9 +100,6 @@ def interpolate(
     spherical
         interpolate along arcs (slerp) instead of straight lines
     """
-    from latentia.cli.latent_actions import draw_interpolation
-
-    draw_interpolation(Inputs(run, data, split, beta, out), images, steps, spherical)
 
 
 def nearest(
@@ -127,9 +113,6 @@ def nearest(
     beta: options.Beta = None,
 ) -> None:
     """Show the images of a split whose latents are nearest to those of an image."""
-    from latentia.cli.latent_actions import draw_neighbors
-
-    draw_neighbors(Inputs(run, data, split, beta, out), image, n)
 
 
 def decode(
@@ -147,9 +130,6 @@ def decode(
         .json file of rows, or one row such as --latents=0.5,-1.2, with a number for every latent
         dimension
     """
-    from latentia.cli.latent_actions import draw_decoded
-
-    draw_decoded(Inputs(run, beta=beta, out=out), latents)
 
 
 def attribute(
@@ -169,6 +149,6 @@ def attribute(
     out : FILE
         figure (.png or .svg) or array (.npy) to write
     """
-    from latentia.cli.latent_actions import draw_attribution
 
-    draw_attribution(Inputs(run, data, split, beta, out), image, dims)
+
+LATENT_COMMANDS = (encode, relate, traverse, interpolate, nearest, decode, attribute)

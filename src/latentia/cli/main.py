@@ -4,33 +4,25 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from types import SimpleNamespace
 
-from latentia.cli.doctor_command import doctor
-from latentia.cli.env_command import env
-from latentia.cli.evaluate_command import evaluate
-from latentia.cli.explore_command import explore
-from latentia.cli.export_command import export
+from latentia.cli.doctor_commands import doctor, report
+from latentia.cli.evaluate_commands import evaluate
+from latentia.cli.explore_commands import explore
+from latentia.cli.export_commands import export
 from latentia.cli.image_commands import reconstruct, sample
-from latentia.cli.latent_commands import (
-    attribute,
-    decode,
-    encode,
-    interpolate,
-    nearest,
-    relate,
-    traverse,
-)
-from latentia.cli.push_command import push
-from latentia.cli.recipes_command import recipes
-from latentia.cli.report_command import report
-from latentia.cli.search_commands import choose, sweep, sweep_options
-from latentia.cli.train_command import resume, train
+from latentia.cli.info_commands import env, recipes
+from latentia.cli.latent_commands import LATENT_COMMANDS
+from latentia.cli.push_commands import push
+from latentia.cli.search_commands import choose, sweep
+from latentia.cli.train_commands import resume, train
 from latentia.core.errors import Error
 from latentia.core.text import suggest_name
 
 GROUPS: tuple[tuple[Callable, ...], ...] = (
     (recipes, train, resume, sweep, sample, reconstruct, evaluate, choose, doctor, report),
-    (encode, relate, traverse, interpolate, nearest, decode, attribute),
+    LATENT_COMMANDS,
     (explore, export, push, env),
 )
 COMMANDS: dict[str, Callable] = {command.__name__: command for group in GROUPS for command in group}
@@ -81,8 +73,19 @@ def _dispatch(name: str, words: list[str]) -> int | None:
     from latentia.cli.arguments import parse_arguments, parse_known_arguments
 
     if command is sweep:  # it takes the options of a recipe too
-        return command(*parse_known_arguments(sweep_options, "latentia sweep", words), words)
-    return command(**parse_arguments(command, words))
+        values, rest = parse_known_arguments(sweep, "latentia sweep", words)
+        return find_action(sweep)(SimpleNamespace(**values), rest, words)
+    values = parse_arguments(command, words)
+    return find_action(command)(SimpleNamespace(**values))
+
+
+def find_action(command: Callable) -> Callable:
+    """Import the function that does a command's work; its file needs torch, which --help does not.
+
+    `traverse` of latent_commands.py, a signature with help, has `traverse` of latent_actions.py.
+    """
+    module = command.__module__.removesuffix("_commands")
+    return getattr(import_module(f"{module}_actions"), command.__name__)
 
 
 def _format_help() -> str:

@@ -1,6 +1,6 @@
 """Options that several commands take, each with its help."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from typing_extensions import Doc
 from tyro.conf import Positional, arg
@@ -38,15 +38,3 @@ COLUMNS = Doc("label columns to use, such as Year,Brand; all of --labels or of t
 LabelColumns = Annotated[str | None, Metavar("COLUMN,..."), COLUMNS]
 DIMS = Doc("latent dimensions: top:4 for those of highest rate (KL), or 0,3,5; by default top:8")
 Dims = Annotated[str | None, Metavar("DIMS"), DIMS]
-
-
-class Inputs(NamedTuple):
-    """Where a command finds its run, images and labels, and the file that it writes."""
-
-    run: str
-    data: str | None = None
-    split: str | None = None
-    beta: float | None = None
-    out: str = ""
-    labels: str | None = None
-    label_cols: str | None = None

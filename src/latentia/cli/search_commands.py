@@ -1,7 +1,6 @@
-"""The commands that search for a setting: choose, sweep."""
+"""Options of the commands that search for a setting: choose, sweep."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -38,14 +37,9 @@ def choose(
         fraction, from 0 to less than 1, by which the error of a reconstruction may exceed the least
         error and still count as equal to it
     """
-    from latentia.cli.search_actions import report_beta_choice
-
-    settings = {"features": features, "n": n, "tolerance": tolerance, "seed": seed}
-    inputs = options.Inputs(run, data, split, labels=labels)
-    report_beta_choice(inputs, for_, points, settings, json_)
 
 
-def sweep_options(
+def sweep(
     recipe: Positional[str],
     over: UseAppendAction[tuple[str, ...]] = (),
     trials: int = 12,
@@ -72,10 +66,3 @@ def sweep_options(
         database that several workers share, such as sqlite:///sweep.db; the default is a journal in
         the folder of the sweep
     """
-
-
-def sweep(values: Mapping[str, Any], rest: list[str], words: list[str]) -> int:
-    """Train a recipe at many settings, and plot the best trades of distortion against rate (KL)."""
-    from latentia.cli.search_actions import sweep_recipe
-
-    return sweep_recipe(values, rest, words)

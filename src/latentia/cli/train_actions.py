@@ -1,7 +1,8 @@
-"""Training of new and interrupted runs, behind the commands of train_command.py."""
+"""Training of new runs, and of interrupted runs."""
 
 import os
 import sys
+from types import SimpleNamespace
 
 from latentia.api.training import resume_run, start_run
 from latentia.cli.terminal import print_completion, show_training
@@ -22,9 +23,9 @@ def train_recipe(recipe: str, words: list[str]) -> int:
         return show_training(run, events)
 
 
-def resume_training(path: str, data: str | None) -> int:
+def resume(args: SimpleNamespace) -> int:
     with init_distributed():
-        run, events = resume_run(path, data)
+        run, events = resume_run(args.run, args.data)
         keep_freed_memory()
         if distributed.rank() == 0:
             print_completion(run)

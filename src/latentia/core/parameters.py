@@ -14,6 +14,7 @@ from latentia.core.text import suggest_name
 BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "a word", bool: "True or False"}
 TYPE_NAMES |= {NoneType: "None"}
+PARAMETERS_SECTION = "\n\nParameters\n----------\n"  # of a numpydoc docstring
 
 
 def validate_parameters(owner: str, function: Callable, arguments: Mapping[str, Any]) -> None:

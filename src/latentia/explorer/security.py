@@ -1,30 +1,26 @@
 """Checks of every request before it is read: its host, origin, length, type and token."""
 
 import hmac
-import json
-from http.cookies import CookieError, SimpleCookie
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+import re
+
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK_HEADER = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d*)?", re.IGNORECASE)
 MAX_BODY_BYTES = 12 * 2**20  # an image of 8 MiB in base64 takes 10.7 MiB
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-store"),
-)
-
-
-Headers = list[tuple[bytes, bytes]]
-
-
-class RequestRefused(Exception):
-    """A refused request; arguments: HTTP status and message."""
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
 
 
 class SecurityMiddleware:
@@ -35,81 +31,63 @@ class SecurityMiddleware:
     other address every request needs the token, first in the query and then as a cookie.
     """
 
-    def __init__(self, app: Any, host: str, token: str | None = None):
+    def __init__(self, app: ASGIApp, host: str, token: str | None = None):
         self.app, self.token = app, token
         self.is_loopback = host in LOOPBACK
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        pairs = scope["headers"]
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
-        extra_headers = list(HEADERS)
+        headers, app = HEADERS, self.app
 
-        async def send_with_headers(message: Any) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *extra_headers]
+                MutableHeaders(scope=message).update(headers)
             await send(message)
 
         try:
-            extra_headers += self.check_request(scope, headers)
-            await self.app(scope, receive, send_with_headers)
-        except RequestRefused as refusal:
-            status, text = refusal.args
-            start = {"type": "http.response.start", "status": status}
-            start["headers"] = [(b"content-type", b"application/json"), (b"connection", b"close")]
-            await send_with_headers(start)
-            body = json.dumps({"detail": text}).encode()
-            await send_with_headers({"type": "http.response.body", "body": body})
+            headers = HEADERS | self.check_request(Request(scope))
+        except HTTPException as refusal:
+            content, close = {"detail": refusal.detail}, {"connection": "close"}
+            app = JSONResponse(content, refusal.status_code, close)
+        await app(scope, receive, send_with_headers)
 
-    def check_request(self, scope: dict[str, Any], headers: dict[str, str]) -> Headers:
+    def check_request(self, request: Request) -> dict[str, str]:
         """Return headers to add to the response.
 
-        Raises: RequestRefused if the request is not allowed
+        Raises: HTTPException if the request is not allowed
         """
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if self.is_loopback and parse_host_name(host) not in LOOPBACK:
+        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        if self.is_loopback and not LOOPBACK_HEADER.fullmatch(host):
             text = f"This server answers to 127.0.0.1 or localhost, not to {host!r}."
-            raise RequestRefused(403, text)
-        if origin is not None and urlsplit(origin).netloc != host:
+            raise HTTPException(403, text)
+        if origin not in (None, f"http://{host}", f"https://{host}"):
             text = f"This server answers its own page only, not one of {origin!r}."
-            raise RequestRefused(403, text)
-        if scope["method"] == "POST":
-            length = headers.get("content-length", "")
-            if not length.isdecimal():  # chunks, whose number has no limit
-                text = "The request does not say its length; send Content-Length."
-                raise RequestRefused(411, text)
-            if int(length) > MAX_BODY_BYTES:
-                text = f"The request has {length} bytes; at most {MAX_BODY_BYTES:,} are read."
-                raise RequestRefused(413, text)
-            if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-                raise RequestRefused(415, "The request is not application/json; send JSON.")
+            raise HTTPException(403, text)
+        if request.method == "POST":
+            check_body(request)
         if self.token is None:
-            return []
-        query_token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        name = f"latentia-{(scope.get('server') or ('', 0))[1]}"
-        if tokens_match(query_token, self.token):
-            cookie = f"{name}={self.token}; HttpOnly; SameSite=Strict; Path=/"
-            return [(b"set-cookie", cookie.encode())]
-        if tokens_match(parse_cookies(headers.get("cookie", "")).get(name, ""), self.token):
-            return []
-        raise RequestRefused(401, "This server needs its token; open the address that it printed.")
-
-
-def parse_host_name(host: str) -> str:
-    """Return the name in a Host header, without the port; empty if it has none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def parse_cookies(text: str) -> dict[str, str]:
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(text).items()}
-    except CookieError:
+            return {}
+        name = f"latentia-{(request.scope.get('server') or ('', 0))[1]}"
+        if tokens_match(request.query_params.get("token", ""), self.token):
+            return {"set-cookie": f"{name}={self.token}; HttpOnly; SameSite=Strict; Path=/"}
+        if not tokens_match(request.cookies.get(name, ""), self.token):
+            text = "This server needs its token; open the address that it printed."
+            raise HTTPException(401, text)
         return {}
+
+
+def check_body(request: Request) -> None:
+    """Raises: HTTPException if the body is not JSON of a known and limited length"""
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal():  # chunks, whose number has no limit
+        raise HTTPException(411, "The request does not say its length; send Content-Length.")
+    if int(length) > MAX_BODY_BYTES:
+        text = f"The request has {length} bytes; at most {MAX_BODY_BYTES:,} are read."
+        raise HTTPException(413, text)
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise HTTPException(415, "The request is not application/json; send JSON.")
 
 
 def tokens_match(candidate: str, token: str) -> bool:

@@ -1,7 +1,10 @@
 """README.md of an ONNX export: inputs and outputs of each file, and a program that calls them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import jinja2
 
 from latentia.core.text import pluralize
 from latentia.runs.folder import RunFolder
@@ -15,65 +18,40 @@ DESCRIPTIONS = {
 
 
 def format_readme(run: RunFolder, files: Sequence[Any], title: str) -> str:
-    """Return README.md for exported files (`onnx.ExportedFile`); title: versions and opset."""
-    images = run.metadata["images"]
-    c, h, w = images["shape"]
-    difference = max(file.difference for file in files)
-    lines = [
-        f"# {run.name} as ONNX\n",
-        f"A run of the recipe {run.metadata['recipe']}; {title}. No value differs from PyTorch's",
-        f"by more than {difference:.1g} of an output's largest value (of 1 if that is less).\n",
-        "| file | inputs | outputs | description |\n|---|---|---|---|",
-        *(format_row(file) for file in files),
-        "\nn is any number of rows. Values are float32, and int64 for a condition that is a class.",
-        f"Images lie in [0, 1], {pluralize(c, 'channel')} of {h}x{w}. The run's images were "
-        f"resized to this size ({images['preprocessing']['filter']}).",
-    ]
-    if classes := [name for file in files for name in file.metadata.get("classes", ())]:
-        lines += [f"Classes of the condition: {', '.join(classes)}."]
-    return "\n".join([*lines, "\n```python", format_program(files, (c, h, w)), "```", ""])
+    """Return README.md for exported files (`onnx.ExportedFile`); title: versions and opset.
+
+    Its program runs in the folder with numpy and onnxruntime only.
+    """
+    c, h, w = run.metadata["images"]["shape"]
+    by_name = {file.path.stem: file for file in files}
+    last = next(name for name in ("sampler", "generator", "decoder") if name in by_name)
+    noise, *conditions = (
+        (name, ", ".join(shape.split("x")[1:])) for name, shape in by_name[last].inputs.items()
+    )
+    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
+    template = environment.from_string(Path(__file__).with_suffix(".md").read_text())
+    return template.render(
+        run=run.metadata,
+        name=run.name,
+        title=title,
+        difference=max(file.difference for file in files),
+        rows=[describe_file(file) for file in files],
+        classes=[name for file in files for name in file.metadata.get("classes", ())],
+        image_format=f"{pluralize(c, 'channel')} of {h}x{w}",
+        parts=list(by_name),
+        last=last,
+        noise=noise,
+        condition=conditions[0] if conditions else None,
+        has_shares="shares" in by_name[last].metadata,
+    )
 
 
-def format_row(file: Any) -> str:
+def describe_file(file: Any) -> tuple[str, ...]:
+    """Return the cells of a file's row: its name, inputs, outputs and description."""
     inputs, outputs = (
         "; ".join(f"{name} {shape}" for name, shape in shapes.items())
         for shapes in (file.inputs, file.outputs)
     )
     notes = [DESCRIPTIONS[file.path.stem]]
     notes += [f"{k} {v}" for k, v in file.metadata.items() if k not in ("shares", "classes")]
-    return f"| {file.path.name} | {inputs} | {outputs} | {', '.join(notes)} |"
-
-
-def format_program(files: Sequence[Any], shape: tuple[int, int, int]) -> str:
-    """Return a program that runs in the folder with numpy and onnxruntime only."""
-    by_name = {file.path.stem: file for file in files}
-    lines = [
-        "import json\n\nimport numpy as np\nimport onnxruntime\n",
-        "rng = np.random.default_rng(0)",
-        f"names = {[*by_name]}",
-        "files = {name: onnxruntime.InferenceSession(f'{name}.onnx') for name in names}",
-    ]
-    if "encoder" in by_name:
-        size = ", ".join(map(str, shape))
-        lines += [
-            f"images = rng.random((5, {size}), dtype=np.float32)  # put your images here",
-            "mean, logvar = files['encoder'].run(None, {'image': images})",
-            "(reconstructions,) = files['decoder'].run(None, {'z': mean})",
-        ]
-    last = next(name for name in ("sampler", "generator", "decoder") if name in by_name)
-    inputs = by_name[last].inputs
-    noise, *others = inputs
-    size = ", ".join(inputs[noise].split("x")[1:])
-    lines += [f"inputs = {{'{noise}': rng.standard_normal((5, {size}), dtype=np.float32)}}"]
-    if others and "shares" in by_name[last].metadata:
-        lines += [
-            "metadata = files['sampler'].get_modelmeta().custom_metadata_map['latentia']",
-            "shares = np.array(json.loads(metadata)['shares'])  # of classes in the training data",
-            "inputs['condition'] = rng.choice(len(shares), 5, p=shares / shares.sum())",
-        ]
-    elif others:
-        size = ", ".join(inputs["condition"].split("x")[1:])
-        condition = f"rng.random((5, {size}), dtype=np.float32)"
-        lines += [f"inputs['condition'] = {condition}  # put your conditions here"]
-    lines += [f"(samples,) = files['{last}'].run(None, inputs)  # (5, c, h, w)"]
-    return "\n".join(lines)
+    return file.path.name, inputs, outputs, ", ".join(notes)

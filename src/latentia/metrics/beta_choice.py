@@ -44,12 +44,14 @@ class BetaChoice(NamedTuple):
             and abs(each.value - value) <= math.hypot(each.error or 0, error or 0)
         ]
 
+    def to_json(self) -> dict[str, Any]:
+        candidates = [each._asdict() for each in self.candidates]
+        return {**self._asdict(), "chosen": self.chosen._asdict(), "candidates": candidates}
+
 
 def save_choice(run: RunFolder, choice: BetaChoice) -> None:
     """Write a choice to the run's choices.json; choices for other purposes stay in it."""
-    record = {**choice._asdict(), "chosen": choice.chosen._asdict()}
-    record["candidates"] = [each._asdict() for each in choice.candidates]
-    write_json(run.path / CHOICES_FILE, {**load_choices(run), choice.purpose: record})
+    write_json(run.path / CHOICES_FILE, {**load_choices(run), choice.purpose: choice.to_json()})
 
 
 def load_choices(run: RunFolder) -> dict[str, Any]:

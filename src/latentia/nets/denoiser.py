@@ -55,7 +55,24 @@ class FiLMResidualBlock(nn.Module):
         return x + self.second(self.act(h))  # (b, c, *space)
 
 
-class MLPDenoiser(Denoiser):
+class ResidualDenoiser(Denoiser):
+    """A layer, residual blocks, and a layer back to the latents' shape."""
+
+    enter: nn.Module
+    leave: nn.Module
+    blocks: nn.ModuleList
+
+    def forward(
+        self, z: Float[Tensor, "b *latent"], t: Float[Tensor, " b"], condition: Vector | None = None
+    ) -> Float[Tensor, "b *latent"]:
+        embedding = self.embed_time_and_condition(t, condition)  # (b, width)
+        x = self.enter(z)  # (b, channels, *space)
+        for block in self.blocks:
+            x = block(x, embedding)  # (b, channels, *space)
+        return self.leave(x)  # (b, *latent)
+
+
+class MLPDenoiser(ResidualDenoiser):
     """Denoiser of vectors: Linear, `depth` residual blocks of this width, LayerNorm, Linear."""
 
     def __init__(self, latent_shape: Sequence[int], width: int = 512, depth: int = 4):
@@ -67,17 +84,8 @@ class MLPDenoiser(Denoiser):
         )
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zero_init(nn.Linear(width, d)))
 
-    def forward(
-        self, z: Float[Tensor, "b d"], t: Float[Tensor, " b"], condition: Vector | None = None
-    ) -> Float[Tensor, "b d"]:
-        embedding = self.embed_time_and_condition(t, condition)  # (b, width)
-        x = self.enter(z)  # (b, width)
-        for block in self.blocks:
-            x = block(x, embedding)  # (b, width)
-        return self.leave(x)  # (b, d)
 
-
-class ConvDenoiser(Denoiser):
+class ConvDenoiser(ResidualDenoiser):
     """Denoiser of maps: convolution k3, `depth` residual blocks, GroupNorm, convolution k3.
 
     Each block adds two positions to the receptive field on every side; with six it has 14.
@@ -94,15 +102,6 @@ class ConvDenoiser(Denoiser):
         )
         last = zero_init(conv3x3(channels, c))
         self.leave = nn.Sequential(make_group_norm(channels), nn.SiLU(), last)
-
-    def forward(
-        self, z: Float[Tensor, "b c h w"], t: Float[Tensor, " b"], condition: Vector | None = None
-    ) -> Float[Tensor, "b c h w"]:
-        embedding = self.embed_time_and_condition(t, condition)  # (b, width)
-        x = self.enter(z)  # (b, channels, h, w)
-        for block in self.blocks:
-            x = block(x, embedding)  # (b, channels, h, w)
-        return self.leave(x)  # (b, c, h, w)
 
 
 def get_vector_length(latent_shape: Sequence[int]) -> int:

@@ -21,7 +21,8 @@ class DCGenerator(nn.Module):
 
     def __init__(self, latent: int, shape: Sequence[int], channels: int = 128, doublings: int = 2):
         super().__init__()
-        self.latent_shape, self.bottom_shape = (latent,), _halve_shape(shape, channels, doublings)
+        self.latent_shape = (latent,)
+        self.bottom_shape = _halve_shape(shape, channels, doublings)
         linear = nn.Linear(latent, math.prod(self.bottom_shape))
         self.expand = nn.Sequential(linear, nn.LeakyReLU(0.2))
         blocks: list[nn.Module] = []
@@ -46,10 +47,8 @@ class ResidualGenerator(nn.Module):
         self, latent: int, shape: Sequence[int], channels: Sequence[int] = (128, 64), depth: int = 1
     ):
         super().__init__()
-        self.latent_shape, self.bottom_shape = (
-            (latent,),
-            _halve_shape(shape, channels[0], len(channels)),
-        )
+        self.latent_shape = (latent,)
+        self.bottom_shape = _halve_shape(shape, channels[0], len(channels))
         self.expand = nn.Linear(latent, math.prod(self.bottom_shape))
         blocks: list[nn.Module] = []
         for c_in, c_out in itertools.pairwise([*channels, channels[-1] // 2]):

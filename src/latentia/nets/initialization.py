@@ -1,9 +1,11 @@
 """Initialisations of networks without normalisation layers."""
 
 import math
-from typing import TypeVar
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
 LAYER_TYPES = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
@@ -14,12 +16,7 @@ def init_glorot(net: M) -> M:
 
     Glorot & Bengio 2010, equation 16.
     """
-    for layer in net.modules():
-        if isinstance(layer, LAYER_TYPES):
-            nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-    return net
+    return _init_layers(net, nn.init.xavier_uniform_)
 
 
 def init_he(net: M, slope: float) -> M:
@@ -27,9 +24,13 @@ def init_he(net: M, slope: float) -> M:
 
     He et al. 2015, arXiv 1502.01852, equation 15.
     """
+    return _init_layers(net, partial(nn.init.kaiming_normal_, a=slope))
+
+
+def _init_layers(net: M, init_weight: Callable[[Tensor], Any]) -> M:
     for layer in net.modules():
         if isinstance(layer, LAYER_TYPES):
-            nn.init.kaiming_normal_(layer.weight, a=slope)
+            init_weight(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return net

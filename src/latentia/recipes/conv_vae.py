@@ -1,49 +1,38 @@
 """Convolutional VAE for images of any shape."""
 
-from typing import Annotated, Literal
-
-from typing_extensions import Doc
+from typing import Literal
 
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
 from latentia.losses.likelihoods import Bernoulli, Gaussian
 from latentia.models.vae import VAE
 from latentia.nets.conv import ConvDecoder, ConvEncoder
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import (
-    BatchSize,
-    Beta,
-    Channels,
-    Data,
-    Epochs,
-    Latent,
-    LearningRate,
-    Size,
-)
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 
 @recipe
 def conv_vae(
-    data: Data = "digits",
-    size: Size = None,
-    channels: Channels = None,
-    latent: Latent = 32,
-    likelihood: Annotated[
-        Literal["bernoulli", "gaussian"],
-        Doc("distribution of a pixel; gaussian adapts its variance"),
-    ] = "bernoulli",
-    beta: Beta = 1.0,
-    lr: LearningRate = 1e-3,
-    batch: BatchSize = 64,
-    epochs: Epochs = 30,
+    data: types.Data = "digits",
+    size: types.Size = None,
+    channels: types.Channels = None,
+    latent: types.Latent = 32,
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+    beta: types.Beta = 1.0,
+    lr: types.LearningRate = 1e-3,
+    batch: types.BatchSize = 64,
+    epochs: types.Epochs = 30,
 ) -> Plan:
     """Convolutional VAE for images of any height, width and number of channels.
 
     Kingma & Welling 2014, arXiv 1312.6114. Encoder and decoder have three strided convolutions of
     32, 64 and 128 channels; 531,521 parameters for grey images of 28x28. A Gaussian pixel has the
     variance that fits best (Rybkin et al. 2021, arXiv 2006.13202).
+
+    Parameters
+    ----------
+    likelihood
+        distribution of a pixel; gaussian adapts its variance
     """
     images = open_images(data, size=size, channels=channels)
     model = VAE(

@@ -10,16 +10,15 @@ from latentia.data import open_images
 from latentia.losses.likelihoods import SymmetricGaussian
 from latentia.models.vae import VAE
 from latentia.nets.autoencoder import Architecture, Decoder, Encoder
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import Data
-from latentia.training.plan import Plan
+from latentia.training import Adam, Plan
+from latentia.training import parameter_types as types
 
 MODEL_CLASS = "AutoencoderKL"
 BLOCK_TYPES = {"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"}
 
 
 def diffusers(
-    data: Data = None, config: Annotated[Any, Doc("content of config.json")] = None
+    data: types.Data = None, config: Annotated[Any, Doc("content of config.json")] = None
 ) -> Plan:
     """AutoencoderKL of diffusers (Rombach et al. 2022, arXiv 2112.10752); it is not trained here.
 

@@ -5,20 +5,18 @@ from latentia.data import open_images
 from latentia.losses.likelihoods import Bernoulli
 from latentia.models.vae import VAE
 from latentia.nets.conv import ConvDecoder, ConvEncoder
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import BatchSize, Beta, Data, Epochs, Latent, LearningRate
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 
 @recipe
 def digits_vae(
-    data: Data = "digits",
-    latent: Latent = 8,
-    beta: Beta = 2.0,
-    lr: LearningRate = 2e-3,
-    batch: BatchSize = 64,
-    epochs: Epochs = 40,
+    data: types.Data = "digits",
+    latent: types.Latent = 8,
+    beta: types.Beta = 2.0,
+    lr: types.LearningRate = 2e-3,
+    batch: types.BatchSize = 64,
+    epochs: types.Epochs = 40,
 ) -> Plan:
     """Small convolutional VAE of 1,797 real handwritten digits at 32x32; 109,073 parameters.
 

@@ -5,20 +5,18 @@ from latentia.data import open_images
 from latentia.losses.likelihoods import Bernoulli
 from latentia.models.vae import VAE
 from latentia.nets.conv import ConvDecoder, ConvEncoder
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import BatchSize, Beta, Data, Epochs, Latent, LearningRate
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 
 @recipe
 def mnist_conv_vae(
-    data: Data = "mnist",
-    latent: Latent = 16,
-    beta: Beta = 1.0,
-    lr: LearningRate = 2e-3,
-    batch: BatchSize = 128,
-    epochs: Epochs = 12,
+    data: types.Data = "mnist",
+    latent: types.Latent = 16,
+    beta: types.Beta = 1.0,
+    lr: types.LearningRate = 2e-3,
+    batch: types.BatchSize = 128,
+    epochs: types.Epochs = 12,
 ) -> Plan:
     """Convolutional VAE of MNIST; encoder 424,480 parameters, decoder 108,993.
 

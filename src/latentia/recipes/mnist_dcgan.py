@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from annotated_types import Ge, Gt
-from typing_extensions import Doc
 
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
@@ -12,22 +11,20 @@ from latentia.models.gan import GAN
 from latentia.nets.critic import Critic
 from latentia.nets.generator import DCGenerator
 from latentia.nets.initialization import init_glorot
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import Average, BatchSize, Data, Epochs, Latent, LearningRate
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 
 @recipe
 def mnist_dcgan(
-    data: Data = "mnist",
-    latent: Latent = 100,
-    gamma: Annotated[float, Ge(0), Doc("weight of the gradient penalties; 0 as published")] = 1.0,
-    average: Average = 20_000.0,
-    lr: LearningRate = 2e-4,
-    critic_lr: Annotated[float, Gt(0), Doc("learning rate of the critic, more than 0")] = 8e-4,
-    batch: BatchSize = 128,
-    epochs: Epochs = 20,
+    data: types.Data = "mnist",
+    latent: types.Latent = 100,
+    gamma: Annotated[float, Ge(0)] = 1.0,
+    average: types.Average = 20_000.0,
+    lr: types.LearningRate = 2e-4,
+    critic_lr: Annotated[float, Gt(0)] = 8e-4,
+    batch: types.BatchSize = 128,
+    epochs: types.Epochs = 20,
 ) -> Plan:
     """Convolutional GAN of MNIST (DCGAN); critic 40,705 parameters, generator 1,164,289.
 
@@ -37,6 +34,13 @@ def mnist_dcgan(
     60,000 images. Penalties R1 and R2 steady it; the critic's learning rate is four times the
     generator's, and both fall. `--gamma 0 --critic-lr 2e-4 --average None` is the published
     training: no penalty, one constant rate, the last weights (docs/gan.md).
+
+    Parameters
+    ----------
+    gamma
+        weight of the gradient penalties; 0 as published
+    critic_lr
+        learning rate of the critic, more than 0
     """
     images = open_images(data, size=28, channels=1)
     model = GAN(

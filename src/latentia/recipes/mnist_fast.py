@@ -10,10 +10,8 @@ from latentia.core.contract import Batch
 from latentia.core.schedules import triangle
 from latentia.models.vae import VAE
 from latentia.recipes.mnist_mlp_vae import mnist_mlp_vae
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import BatchSize, Data, Epochs, LearningRate
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 
 class MeanImageVAE(VAE):
@@ -45,7 +43,10 @@ class MeanImageVAE(VAE):
 
 @recipe
 def mnist_fast(
-    data: Data = "mnist", lr: LearningRate = 1.3e-2, batch: BatchSize = 320, epochs: Epochs = 4
+    data: types.Data = "mnist",
+    lr: types.LearningRate = 1.3e-2,
+    batch: types.BatchSize = 320,
+    epochs: types.Epochs = 4,
 ) -> Plan:
     """The VAE of mnist_mlp_vae in the least time: 784-400-20-400-784, 652,824 parameters.
 

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 from torch import nn
-from typing_extensions import Doc
 
 from latentia.core.schedules import cosine
 from latentia.data import open_images
@@ -13,12 +12,8 @@ from latentia.losses.likelihoods import Bernoulli
 from latentia.models.iwae import IWAE
 from latentia.nets.initialization import init_glorot
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import BatchSize, Data, Epochs, Hidden, Latent, LearningRate
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
-
-RATE = Doc("schedule of the learning rate")
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 
 def published_schedule(progress: float) -> float:
@@ -28,20 +23,29 @@ def published_schedule(progress: float) -> float:
 
 @recipe
 def mnist_iwae(
-    data: Data = "mnist",
-    k: Annotated[int, Ge(1), Doc("number of samples in the bound; 1 gives the VAE")] = 5,
-    latent: Latent = 50,
-    hidden: Hidden = 200,
-    binary: Annotated[bool, Doc("train on black and white drawn from grey values")] = True,
-    rate: Annotated[Literal["cosine", "published"], RATE] = "cosine",
-    lr: LearningRate = 2e-3,
-    batch: BatchSize = 100,
-    epochs: Epochs = 200,
+    data: types.Data = "mnist",
+    k: Annotated[int, Ge(1)] = 5,
+    latent: types.Latent = 50,
+    hidden: types.Hidden = 200,
+    binary: bool = True,
+    rate: Literal["cosine", "published"] = "cosine",
+    lr: types.LearningRate = 2e-3,
+    batch: types.BatchSize = 100,
+    epochs: types.Epochs = 200,
 ) -> Plan:
     """IWAE of binarised MNIST: 784-200-200-50 with tanh, one stochastic layer; 425,284 parameters.
 
     Burda et al. 2016, arXiv 1509.00519. The published training is --rate published --lr 1e-3
     --batch 20 --epochs 3280. `latentia evaluate RUN --metrics nll` gives the paper's figure.
+
+    Parameters
+    ----------
+    k
+        number of samples in the bound; 1 gives the VAE
+    binary
+        train on black and white drawn from grey values
+    rate
+        schedule of the learning rate
     """
     images = open_images(data, size=28, channels=1)
     hidden_widths = (hidden, hidden)

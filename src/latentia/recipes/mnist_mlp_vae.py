@@ -5,29 +5,19 @@ from latentia.data import open_images
 from latentia.losses.likelihoods import Bernoulli
 from latentia.models.vae import VAE
 from latentia.nets.mlp import MLPDecoder, MLPEncoder
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import (
-    BatchSize,
-    Beta,
-    Data,
-    Epochs,
-    Hidden,
-    Latent,
-    LearningRate,
-)
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 
 @recipe
 def mnist_mlp_vae(
-    data: Data = "mnist",
-    latent: Latent = 20,
-    hidden: Hidden = 400,
-    beta: Beta = 1.0,
-    lr: LearningRate = 1e-3,
-    batch: BatchSize = 128,
-    epochs: Epochs = 10,
+    data: types.Data = "mnist",
+    latent: types.Latent = 20,
+    hidden: types.Hidden = 400,
+    beta: types.Beta = 1.0,
+    lr: types.LearningRate = 1e-3,
+    batch: types.BatchSize = 128,
+    epochs: types.Epochs = 10,
 ) -> Plan:
     """VAE of MNIST with one hidden layer: 784-400-20-400-784, Bernoulli; 652,824 parameters.
 

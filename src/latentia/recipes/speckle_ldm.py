@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from annotated_types import Ge
-from typing_extensions import Doc
 
 from latentia.core.schedules import cosine
 from latentia.data import open_images
@@ -12,33 +11,21 @@ from latentia.models.latent_diffusion import LatentDiffusion, SamplingOptions
 from latentia.nets.conditioning import PatternCondition
 from latentia.nets.denoiser import MLPDenoiser
 from latentia.nets.unet import VectorUNet
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import (
-    Autoencoder,
-    Average,
-    BatchSize,
-    Data,
-    Epochs,
-    LearningRate,
-    PathName,
-)
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 
 @recipe
 def speckle_ldm(
-    data: Data = None,
-    autoencoder: Autoencoder = None,
-    path: PathName = "variance-preserving",
-    denoiser: Annotated[
-        Literal["unet", "mlp"], Doc("network of the denoiser; mlp is many times faster on a CPU")
-    ] = "unet",
-    guidance: Annotated[float, Ge(0), Doc("weight of the condition in samples, at least 0")] = 1.0,
-    average: Average = 20_000.0,
-    lr: LearningRate = 1e-4,
-    batch: BatchSize = 64,
-    epochs: Epochs = 40,
+    data: types.Data = None,
+    autoencoder: types.Autoencoder = None,
+    path: types.PathName = "variance-preserving",
+    denoiser: Literal["unet", "mlp"] = "unet",
+    guidance: Annotated[float, Ge(0)] = 1.0,
+    average: types.Average = 20_000.0,
+    lr: types.LearningRate = 1e-4,
+    batch: types.BatchSize = 64,
+    epochs: types.Epochs = 40,
 ) -> Plan:
     """Latent diffusion of speckle, given the pattern at the input of a multimode fibre.
 
@@ -48,6 +35,13 @@ def speckle_ldm(
     of the pattern.
     Expect, with --denoiser mlp --lr 5e-4: samples of test patterns correlate 0.964 with the true
     speckle, the mean speckle 0.765 (n = 500 patterns, 1 run): docs/speckle.md.
+
+    Parameters
+    ----------
+    denoiser
+        network of the denoiser; mlp is many times faster on a CPU
+    guidance
+        weight of the condition in samples, at least 0
     """
     images = open_images(data)
     shape = images.get_column_shape("pattern")  # fails first if the images have no patterns

@@ -4,42 +4,28 @@ import math
 from typing import Annotated, Literal
 
 from annotated_types import Gt
-from typing_extensions import Doc
 
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
 from latentia.losses.likelihoods import Gaussian
 from latentia.models.vae import VAE
 from latentia.nets.speckle import SpeckleDecoder, SpeckleEncoder
-from latentia.training.optimizers import Adam
-from latentia.training.parameter_types import (
-    BatchSize,
-    Beta,
-    Channels,
-    Data,
-    Epochs,
-    Latent,
-    LearningRate,
-    Size,
-)
-from latentia.training.plan import Plan
-from latentia.training.registries import recipe
-
-SIGMA = Doc("standard deviation of a pixel: the root mean squared error, or 1/sqrt(2)")
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
 
 
 @recipe
 def speckle_vae(
-    data: Data = "speckle",
-    size: Size = 96,
-    channels: Channels = 1,
-    latent: Latent = 512,
-    sigma: Annotated[Literal["optimal", "published"], SIGMA] = "optimal",
-    beta: Beta = 1.0,
-    clip: Annotated[float, Gt(0), Doc("largest norm of the gradient, nats per image")] = 1e5,
-    lr: LearningRate = 1e-4,
-    batch: BatchSize = 32,
-    epochs: Epochs = 40,
+    data: types.Data = "speckle",
+    size: types.Size = 96,
+    channels: types.Channels = 1,
+    latent: types.Latent = 512,
+    sigma: Literal["optimal", "published"] = "optimal",
+    beta: types.Beta = 1.0,
+    clip: Annotated[float, Gt(0)] = 1e5,
+    lr: types.LearningRate = 1e-4,
+    batch: types.BatchSize = 32,
+    epochs: types.Epochs = 40,
 ) -> Plan:
     """VAE of speckle from a multimode fibre; 39,289,281 parameters at 96x96 and latent 512.
 
@@ -48,6 +34,13 @@ def speckle_vae(
     squared error + B KL: summed over pixels that is sigma^2 = 1/2, `--sigma published --beta B`,
     whose optimum is also that of beta 1 with sigma^2 = B / 2. If the published error is a mean over
     9,216 pixels, multiply its beta by 9,216.
+
+    Parameters
+    ----------
+    sigma
+        standard deviation of a pixel: the root mean squared error, or 1/sqrt(2)
+    clip
+        largest norm of the gradient, nats per image
     """
     images = open_images(data, size=size, channels=channels)
     model = VAE(

@@ -1,8 +1,9 @@
-"""Curves and bars in one style, as SVG."""
+"""Curves and bars in one style, as SVG or PNG."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+DPI = 130
 BLUE, ORANGE, GREY = "#2456a6", "#c4620a", "#8a8f98"
 STYLE: Any = {
     "font.size": 10,
@@ -27,24 +29,37 @@ STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "latentia",  # the same figure gives the same bytes
 }
+Rows = Sequence[tuple[float, dict[str, float]]]  # (images seen, values by name)
 TERM_LABELS = {"distortion": "distortion (reconstruction)", "rate": "rate (KL)"}
 
 
 @contextmanager
 def make_panels(
-    columns: int, width: float = 3.4, height: float = 2.5
+    columns: int, width: float = 3.4, height: float = 2.5, rows: int = 1, **options: Any
 ) -> Iterator[tuple[Figure, Any]]:
-    """Yield a figure and its axes, one row of panels of this size in inches."""
+    """Yield a figure and its axes, row by row; width: of a panel, height: of the figure, inches."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width * columns, height), layout="constrained")
-        yield figure, figure.subplots(1, columns, squeeze=False)[0]
+        yield figure, figure.subplots(rows, columns, squeeze=False, **options).ravel()
+
+
+def make_figure_encoders(figure: Figure) -> dict[str, Callable[[], bytes]]:
+    """Return the content of a figure's .png and .svg."""
+    return {f".{kind}": partial(render_figure, figure, kind) for kind in ("png", "svg")}
+
+
+def render_figure(figure: Figure, image_format: str, **options: Any) -> bytes:
+    """Encode a figure as "png" or "svg"; the same figure gives the same bytes."""
+    file = io.BytesIO()
+    metadata = {"Software": None} if image_format == "png" else {"Date": None}
+    with mpl.rc_context({"svg.hashsalt": STYLE["svg.hashsalt"]}):
+        figure.savefig(file, format=image_format, dpi=DPI, metadata=metadata, **options)
+    return file.getvalue()
 
 
 def to_svg(figure: Figure) -> str:
     """Return the figure as an SVG element."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
-    text = file.getvalue()
+    text = render_figure(figure, "svg", transparent=True).decode()
     return text[text.index("<svg") :]
 
 
@@ -55,41 +70,49 @@ def draw_training_curves(
 
     Validation is dashed.
     """
-    rows = [
-        (row["images"], row["players"][player]) for row in training_rows if player in row["players"]
+    rows = [(r["images"], r["players"][player]) for r in training_rows if player in r["players"]]
+    curves = [(n, row["terms"]) for n, row in rows]
+    weights = [(n, row["weights"]) for n, row in rows]
+    sums = [
+        (n, {"sum": sum(w * row["terms"][t] for t, w in row["weights"].items())}) for n, row in rows
     ]
-    terms = list(rows[-1][1]["terms"])
-    marker = "." if len(rows) == 1 else ""  # a line of one point is invisible
-
-    def draw_curve(axis: Axes, kind: str, term: str, **style: Any) -> None:
-        points = [(n, r[kind][term]) for n, r in rows if term in r[kind]]  # some terms start late
-        axis.plot(*zip(*points, strict=True), **style, marker=marker)
-
+    per_step = training_rows[-1]["images"] / training_rows[-1]["step"]
+    validation = [(row["step"] * per_step, row["values"]) for row in validation_rows]
+    terms = list(curves[-1][1])
     with make_panels(len(terms) + 2) as (figure, axes):
         for axis, term in zip(axes, terms, strict=False):
-            draw_curve(axis, "terms", term, color=BLUE, label="train")
-            _draw_validation(axis, training_rows, validation_rows, term)
+            _plot_rows(axis, curves, term, color=BLUE, label="train")
+            _draw_validation(axis, validation, term)
             axis.set(title=TERM_LABELS.get(term, term), ylabel="nats per image")
         objective_axis, weights_axis = axes[-2:]
-        sums = [sum(w * r["terms"][t] for t, w in r["weights"].items()) for _, r in rows]
-        style = {"color": BLUE, "marker": marker, "label": "train, weighted sum"}
-        objective_axis.plot([n for n, _ in rows], sums, **style)
+        _plot_rows(objective_axis, sums, "sum", color=BLUE, label="train, weighted sum")
         if "distortion" in terms:  # the ELBO is no objective of a critic
-            _draw_validation(
-                objective_axis, training_rows, validation_rows, "nelbo", "validation, beta 1"
-            )
+            _draw_validation(objective_axis, validation, "nelbo", "validation, beta 1")
         objective_axis.set(title="objective", ylabel="nats per image")
         for k, term in enumerate(terms):
-            is_beta = term == "rate" and rows[-1][1]["weights"][term]
+            is_beta = term == "rate" and weights[-1][1][term]
             label = TERM_LABELS.get(term, term) + (", beta" if is_beta else "")
-            draw_curve(weights_axis, "weights", term, **_style_line(k), label=label)
-        weights_axis.set(title="weights of the terms")
+            _plot_rows(weights_axis, weights, term, **_style_line(k), label=label)
+        weights_axis.set_title("weights of the terms")
         weights_axis.set_ylim(bottom=0)
         for axis in axes:
             _label_images_axis(axis)
             axis.legend(fontsize=9)
             _crop_start(axis)
         return to_svg(figure)
+
+
+def _plot_rows(axis: Axes, rows: Rows, key: str, **style: Any) -> None:
+    """Plot one of the rows' values over the images seen; some terms start late."""
+    marker = "." if len(rows) == 1 else ""  # a line of one point is invisible
+    points = [(n, values[key]) for n, values in rows if key in values]
+    axis.plot(*zip(*points, strict=True), **{"marker": marker, **style})
+
+
+def _draw_validation(axis: Axes, rows: Rows, key: str, label: str = "validation") -> None:
+    if rows and key in rows[0][1]:
+        style = {"color": ORANGE, "linestyle": "--", "marker": ".", "markersize": 4}
+        _plot_rows(axis, rows, key, **style, label=label)
 
 
 def _style_line(k: int) -> dict[str, str]:
@@ -100,22 +123,6 @@ def _style_line(k: int) -> dict[str, str]:
 def _label_images_axis(axis: Axes) -> None:
     axis.set_xlabel("training images seen")
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
-
-
-def _draw_validation(
-    axis: Axes,
-    training_rows: Sequence[dict],
-    validation_rows: Sequence[dict],
-    key: str,
-    label: str = "validation",
-) -> None:
-    if not validation_rows or key not in validation_rows[0]["values"]:
-        return
-    per_step = training_rows[-1]["images"] / training_rows[-1]["step"]
-    images = [row["step"] * per_step for row in validation_rows]
-    values = [row["values"][key] for row in validation_rows]
-    style = {"color": ORANGE, "linestyle": "--", "marker": ".", "markersize": 4}
-    axis.plot(images, values, **style, label=label)
 
 
 def _crop_start(axis: Axes) -> None:
@@ -146,16 +153,12 @@ def draw_monitor_curves(training_rows: Sequence[dict]) -> str:
     groups: dict[str, list[str]] = {}
     for name in training_rows[-1]["monitors"]:
         groups.setdefault(name.split()[0], []).append(name)
+    rows = [(row["images"], row["monitors"]) for row in training_rows]
     with make_panels(len(groups)) as (figure, axes):
         for axis, (group, names) in zip(axes, groups.items(), strict=True):
             for k, name in enumerate(names):
-                rows = [row for row in training_rows if name in row["monitors"]]
-                axis.plot(
-                    [row["images"] for row in rows],
-                    [row["monitors"][name] for row in rows],
-                    **_style_line(k),
-                    label=name.removeprefix(group).strip() or name,
-                )
+                label = name.removeprefix(group).strip() or name
+                _plot_rows(axis, rows, name, **_style_line(k), label=label)
             axis.set_title(group if len(names) > 1 else names[0])
             axis.set_ylim(bottom=0)
             _label_images_axis(axis)

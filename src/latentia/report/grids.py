@@ -16,6 +16,7 @@ from latentia.core.tensors import to_bytes, to_display_channels
 
 # pixels: least longer side of a tile, distance between tiles, height of text
 MIN_TILE_SIDE, GAP, TEXT_SIZE = 56, 2, 13
+TEXT_COLOR = "#3c3c3c"
 
 
 def make_grid(
@@ -50,18 +51,14 @@ def make_grid(
         left += (slot - width) // 2
         canvas[top : top + height, left : left + width] = tile
     picture = Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
-    drawing, grey = ImageDraw.Draw(picture), _make_grey(picture)
+    drawing = ImageDraw.Draw(picture)
     for text, (top, left) in zip(labels_below, corners, strict=False):
         position = (left + slot / 2, top + height + 2)
-        drawing.text(position, text, fill=grey, font=font, anchor="ma")
+        drawing.text(position, text, fill=TEXT_COLOR, font=font, anchor="ma")
     for row, text in enumerate(row_labels):
         position = (4, GAP + row * dy + height / 2)
-        drawing.multiline_text(position, text, fill=grey, font=font, anchor="lm", spacing=3)
+        drawing.multiline_text(position, text, TEXT_COLOR, font, anchor="lm", spacing=3)
     return _add_caption(picture, caption) if caption else picture
-
-
-def _make_grey(picture: Image.Image, level: int = 60) -> int | tuple[int, ...]:
-    return level if picture.mode == "L" else (level,) * 3
 
 
 def choose_columns(n_images: int) -> int:
@@ -85,11 +82,10 @@ def _add_caption(picture: Image.Image, caption: str) -> Image.Image:
         else:
             lines.append(word)
     height = picture.height + len(lines) * (TEXT_SIZE + 4) + 4
-    canvas = Image.new(picture.mode, (picture.width, height), _make_grey(picture, 255))
+    canvas = Image.new(picture.mode, (picture.width, height), "white")
     canvas.paste(picture)
-    ImageDraw.Draw(canvas).multiline_text(
-        (4, picture.height + 2), "\n".join(lines), fill=_make_grey(picture), font=font, spacing=4
-    )
+    position, text = (4, picture.height + 2), "\n".join(lines)
+    ImageDraw.Draw(canvas).multiline_text(position, text, TEXT_COLOR, font, spacing=4)
     return canvas
 
 

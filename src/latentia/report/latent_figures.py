@@ -1,11 +1,8 @@
 """Figures of latent dimensions: interpolation, traversal, attribution, association with labels."""
 
-import io
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -18,10 +15,9 @@ from torch import Tensor
 from latentia.core.tensors import to_display_channels
 from latentia.latents.association import SIGNIFICANCE_LEVEL, AssociationResult, LabelAssociation
 from latentia.latents.traversal import Traversal
-from latentia.report.figures import BLUE, GREY, ORANGE, STYLE
+from latentia.report.figures import BLUE, GREY, ORANGE, make_panels
 from latentia.report.grids import make_grid
 
-DPI = 130
 SINGLE_IMAGE_SIDE = 224  # pixels of a picture of one image
 CAPTION_STYLE: Any = {"fontsize": 9, "x": 0.01, "ha": "left"}
 
@@ -103,9 +99,8 @@ def draw_attributions(
     scale = float(np.abs(signed_maps).max()) or 1.0
     columns = min(5, len(signed_maps) + 2)
     rows = -(-(len(signed_maps) + 2) // columns)
-    with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(1.7 * columns + 1.0, 1.95 * rows + 0.35), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    width = 1.7 + 1.0 / columns  # with the scale of colors on the right
+    with make_panels(columns, width, 1.95 * rows + 0.35, rows) as (figure, axes):
         for axis, pixels, title in zip(axes, pair, ("image", "decoded"), strict=False):
             axis.imshow(pixels, cmap="gray", vmin=0, vmax=1)
             axis.set_title(title, fontsize=9)
@@ -132,10 +127,8 @@ def draw_associations(result: AssociationResult, names: Sequence[str], caption: 
     n_labels = len(result.associations)
     order = result.dims_by_kl[: max(24, len(result.associations[0].scores))]
     width = max(3.2, 2.0 + 0.75 * n_labels)
-    with mpl.rc_context(STYLE):
-        size = width + 6.0, max(3.4, 1.5 + 0.27 * len(order))
-        figure = Figure(figsize=size, layout="constrained")
-        left, right = figure.subplots(1, 2, width_ratios=(width, 4.4))
+    height, ratios = max(3.4, 1.5 + 0.27 * len(order)), (width, 4.4)
+    with make_panels(2, width / 2 + 3.0, height, width_ratios=ratios) as (figure, (left, right)):
         _draw_information(left, result, order, names)
         _draw_scores(right, result.associations)
         notes = f"*: p ≤ {SIGNIFICANCE_LEVEL} over all dimensions. Bands: 95 %; dotted: chance."
@@ -179,17 +172,3 @@ def _draw_scores(axis: Axes, associations: Sequence[LabelAssociation]) -> None:
     axis.set(xlabel="first k dimensions, by rate (KL)", ylabel="accuracy, or R²")
     axis.set_title("prediction of labels, out of fold")
     axis.legend(fontsize=8.5, bbox_to_anchor=(1.0, 1.0), loc="upper left")
-
-
-def make_figure_encoders(figure: Figure) -> dict[str, Callable[[], bytes]]:
-    """Return the content of a figure's .png and .svg."""
-    return {f".{kind}": partial(render_figure, figure, kind) for kind in ("png", "svg")}
-
-
-def render_figure(figure: Figure, image_format: str) -> bytes:
-    """Encode a figure as "png" or "svg"; the same figure gives the same bytes."""
-    file = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": STYLE["svg.hashsalt"]}):
-        metadata = {"Software": None} if image_format == "png" else {"Date": None}
-        figure.savefig(file, format=image_format, dpi=DPI, metadata=metadata)
-    return file.getvalue()

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+
+import jinja2
 
 from latentia.core.text import pluralize
 from latentia.runs.folder import RunFolder
@@ -27,61 +29,28 @@ def format_model_card(
     """
     from huggingface_hub import ModelCardData
 
-    recipe, version = run.metadata["recipe"], run.metadata["machine"]["latentia"]
-    header = ModelCardData(
-        library_name="latentia",
-        pipeline_tag="unconditional-image-generation",
-        tags=["latentia", recipe],
+    recipe, (c, h, w) = run.metadata["recipe"], run.metadata["images"]["shape"]
+    tags = {"pipeline_tag": "unconditional-image-generation", "tags": ["latentia", recipe]}
+    header = ModelCardData(library_name="latentia", **tags)
+    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
+    template = environment.from_string(Path(__file__).with_suffix(".md").read_text())
+    content = {"pictures": picture_names, "verdict": verdict, "findings": findings}
+    return template.render(
+        run=run.metadata,
+        header=header.to_yaml(),
+        name=name.split("/")[1],
+        address=f"{PREFIX}{name}",
+        summary="" if recipe == DIFFUSERS else read_card(recipe).summary,
+        image_format=f"{pluralize(c, 'channel')}, {h} x {w} pixels (height, width)",
+        rows=list(format_metrics(run)),
+        **content,
     )
-    problems = (
-        f"- {finding.severity} {finding.kind}: {finding.text} {finding.consequence}".rstrip()
-        for finding in findings
-    )
-    paragraphs = [
-        f"---\n{header.to_yaml()}\n---",
-        f"# {name.split('/')[1]}",
-        "" if recipe == DIFFUSERS else read_card(recipe).summary,
-        describe_images(run.metadata["images"]),
-        *(f"![{picture}](pictures/{picture}.png)" for picture in picture_names),
-        "## Metrics",
-        "\n".join(format_metrics(run)),
-        "## Problems",
-        f"The doctor (`latentia doctor`): {verdict}",
-        "\n".join(problems),
-        "## How to load it",
-        f"""```python
-import latentia
-
-run = latentia.load("{PREFIX}{name}")
-images = run.sample(16, seed=0)  # in [0, 1]
-```
-
-```sh
-latentia sample {PREFIX}{name} -n 64 --seed 0 --out samples.png
-```
-
-Nothing in this repository is executed: safetensors and JSON are read. It was made by
-`latentia train {recipe}` in version {version}; `run.json` has all settings.""",
-    ]
-    return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 
-def describe_images(images: dict[str, Any]) -> str:
-    c, h, w = images["shape"]
-    counts = ", ".join(f"{count:,} {split}" for split, count in images["count"].items())
-    size = f"{pluralize(c, 'channel')}, {h} x {w} pixels (height, width)"
-    return f"Images: {images['source']}, {counts}; {size}."
-
-
-def format_metrics(run: RunFolder) -> Iterator[str]:
-    """Yield a Markdown table with a row for each metric of evaluation.json."""
+def format_metrics(run: RunFolder) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of a row for each metric of evaluation.json."""
     path = run.path / "evaluation.json"
     metrics = json.loads(path.read_text()).get("metrics", {}) if path.exists() else {}
-    if not metrics:
-        yield "No metric was measured; `latentia evaluate RUN` measures them."
-        return
-    yield "| metric | value | 95 % interval | n | split | note |"
-    yield "|---|---|---|---|---|---|"
     for row in (row for rows in metrics.values() for row in rows):
         value, error, n = row["value"], row["error"], row["n"]
         text = "not finite" if value is None else f"{value:,.5g} {row['unit']}".rstrip()
@@ -91,4 +60,4 @@ def format_metrics(run: RunFolder) -> Iterator[str]:
             interval = " to ".join(f"{end:,.5g}" for end in ends)
         counts = " and ".join(f"{count:,}" for count in (n if isinstance(n, list) else [n]))
         notes = "; ".join(filter(None, (row["features"], row["note"])))
-        yield f"| {row['name']} | {text} | {interval} | {counts} | {row['split']} | {notes} |"
+        yield row["name"], text, interval, counts, row["split"], notes

@@ -1,6 +1,7 @@
 """The report page of a run: report.html, one self-contained file."""
 
 import base64
+import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,11 +52,6 @@ class Section(NamedTuple):
     pictures: list[Picture]
 
 
-class HeadlineMetric(NamedTuple):
-    name: str
-    value: str
-
-
 def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = ()) -> Path:
     """Write evaluation.json and report.html, and return the page's path.
 
@@ -66,13 +62,13 @@ def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = (
     model = run.model()
     validation = images.split("validation")
     split = validation if len(validation) else images.split("train")
-    headlines, sections = [], []
+    headlines, sections = {}, []
     if isinstance(model, HasTrajectory) and len(split):
         sections += _make_prior_sections(run, model, split)
     elif isinstance(model, HasLatents) and len(split):
         result = elbo(model, split)  # pyright: ignore[reportArgumentType]
         save_metrics(run, result)
-        headlines += _make_headline_metrics(result)
+        headlines |= _make_headlines(result)
         sections += _make_latent_sections(run, model, split, result["rate_by_dimension"])
         if run.beta_range:
             sections.append(_make_beta_section(run, model, split))
@@ -80,7 +76,7 @@ def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = (
         sections.append(_make_sample_section(run, model))
     sections += [*_make_progress_sections(run), *_make_training_sections(run)]
     count = sum(run.metadata["parameters"].values())
-    headlines.append(HeadlineMetric("parameters", f"{count:,}"))
+    headlines["parameters"] = f"{count:,}"
     path = run.path / "report.html"
     atomic_write(path, _render_page(run, headlines, findings, sections).encode())
     return path
@@ -88,7 +84,7 @@ def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = (
 
 def _render_page(
     run: RunFolder,
-    headlines: list[HeadlineMetric],
+    headlines: dict[str, str],
     findings: Sequence[Finding],
     sections: list[Section],
 ) -> str:
@@ -99,36 +95,24 @@ def _render_page(
     settings = [(name.replace("_", "-"), _format_setting(value)) for name, value in groups.items()]
     for group in ("images", "machine"):
         settings += [(f"{group}: {k}", _format_setting(v)) for k, v in metadata[group].items()]
-    return template.render(
-        run=run,
-        summary=f"{metadata['recipe']} on {metadata['images']['source']}",
-        headlines=headlines,
-        findings=findings,
-        sections=sections,
-        settings=settings,
-        source=metadata["source"],
-        version=metadata["machine"]["latentia"],
-    )
+    content = {"headlines": headlines, "findings": findings, "sections": sections}
+    return template.render(run=run, settings=settings, **content)
 
 
-def _make_headline_metrics(result: dict[str, Any]) -> list[HeadlineMetric]:
+def _make_headlines(result: dict[str, Any]) -> dict[str, str]:
+    """Return the values at the top of the page by name."""
     error = result["standard_error"]["nelbo_nats"]
     bound, name = f"{result['nelbo_nats']:.1f}", f"negative ELBO, nats, {result['split']} split"
     if error:
         bound, name = f"{bound} ± {error:.1f}", f"{name} (± standard error)"
     active = f"{result['active_units']} of {len(result['rate_by_dimension'])}"
-    return [
-        HeadlineMetric(name, bound),
-        *(
-            HeadlineMetric(f"{v}, nats", f"{result[f'{k}_nats']:.1f}")
-            for k, v in TERM_LABELS.items()
-        ),
-        HeadlineMetric("active latent dimensions", active),
-    ]
+    terms = {f"{v}, nats": f"{result[f'{k}_nats']:.1f}" for k, v in TERM_LABELS.items()}
+    return {name: bound, **terms, "active latent dimensions": active}
 
 
-def _embed_grid(images: torch.Tensor, columns: int, alt: str, caption: str) -> Picture:
-    return Picture(_embed_image(encode_png(make_grid(images, columns, ""), caption), alt), caption)
+def _make_grid_section(title: str, images: torch.Tensor, columns: int, caption: str) -> Section:
+    image = _embed_image(encode_png(make_grid(images, columns, ""), caption), title.lower())
+    return Section(title, "", [Picture(image, caption)])
 
 
 def _make_latent_sections(
@@ -139,10 +123,9 @@ def _make_latent_sections(
     count = pluralize(len(x), "image")
     caption = f"{run.name}: the first {count} of the {split.name} split; decoded posterior means"
     pairs = torch.cat([x, model.reconstruct(x)])
-    picture = _embed_grid(pairs, len(x), "originals above their reconstructions", caption)
     text = f"Mean over {pluralize(len(split), 'image')} of the {split.name} split."
     return [
-        Section("Originals above reconstructions", "", [picture]),
+        _make_grid_section("Originals above reconstructions", pairs, len(x), caption),
         _make_sample_section(run, model),
         _make_interpolation_section(run, model, x, split.name),
         Section("Rate (KL) of each latent dimension", text, [Picture(draw_rate_bars(rates))]),
@@ -151,8 +134,7 @@ def _make_latent_sections(
 
 def _make_sample_section(run: RunFolder, model: Model) -> Section:
     caption = f"{run.name}: 96 samples, seed 0, {resolve_sampling(run, model, {})[1]}"
-    picture = _embed_grid(model.sample(96, seed=0), 16, "samples", caption)
-    return Section("Samples", "", [picture])
+    return _make_grid_section("Samples", model.sample(96, seed=0), 16, caption)
 
 
 def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, split: str) -> Section:
@@ -161,23 +143,22 @@ def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, spl
         return Section("Interpolation", "Needs two images.", [])
     paths = torch.cat([interpolate_images(model, x[[k, k + 1]], 12) for k in starts])
     caption = f"{run.name}: straight lines between the latents of {split} images"
-    return Section("Interpolation", "", [_embed_grid(paths, 12, "interpolation", caption)])
+    return _make_grid_section("Interpolation", paths, 12, caption)
 
 
 def _make_prior_sections(run: RunFolder, model: Any, split: Split) -> list[Section]:
     """Return the sections of a model that draws latents step by step."""
     sampling, text = model.sampling, f"Images of the {split.name} split."
     caption = f"{run.name}: four samples after {N_FRAMES} of {sampling.steps + 1} steps, from noise"
-    trajectory = _embed_grid(decode_trajectory(model), N_FRAMES, "from noise to image", caption)
     sections = [
         _make_sample_section(run, model),
-        Section("From noise to image", "", [trajectory]),
+        _make_grid_section("From noise to image", decode_trajectory(model), N_FRAMES, caption),
     ]
     if model.column is not None:
         images, layout = sample_conditions(model, split)
         caption = f"{run.name}: guidance {sampling.guidance:g}; {layout}"
-        picture = _embed_grid(images, len(images) // 4, "conditional samples", caption)
-        sections.append(Section(f"Samples conditioned on {model.column}", "", [picture]))
+        title = f"Samples conditioned on {model.column}"
+        sections.append(_make_grid_section(title, images, len(images) // 4, caption))
     picture = Picture(draw_error_by_time(model, split))
     return [*sections, Section("Denoising error over time", text, [picture])]
 
@@ -240,7 +221,7 @@ def _make_training_sections(run: RunFolder) -> list[Section]:
 
 def _embed_image(content: bytes, alt: str, image_format: str = "png") -> str:
     data = base64.b64encode(content).decode()
-    return f'<img alt="{alt}" src="data:image/{image_format};base64,{data}">'
+    return f'<img alt="{html.escape(alt)}" src="data:image/{image_format};base64,{data}">'
 
 
 def _format_setting(value: Any) -> str:

@@ -18,6 +18,7 @@ from latentia.latents.interpolation import interpolate_images
 from latentia.latents.neighbors import find_neighbors
 from latentia.latents.traversal import Traversal
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
+from latentia.report.figures import make_figure_encoders
 from latentia.report.grids import (
     choose_columns,
     encode_gif,
@@ -29,7 +30,6 @@ from latentia.report.grids import (
 from latentia.report.latent_figures import (
     SINGLE_IMAGE_SIDE,
     draw_attributions,
-    make_figure_encoders,
     make_traversal_frames,
     make_traversal_grid,
     make_walk_frames,

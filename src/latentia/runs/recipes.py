@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.parameters import validate_parameters
+from latentia.core.parameters import PARAMETERS_SECTION, validate_parameters
 from latentia.core.text import suggest_name
 
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
@@ -54,7 +54,8 @@ def read_card(name: str) -> RecipeCard:
     function = next(
         node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name
     )
-    summary, _, details = (ast.get_docstring(function) or "").partition("\n")
+    description = (ast.get_docstring(function) or "").partition(PARAMETERS_SECTION)[0]
+    summary, _, details = description.partition("\n")
     signature = function.args
     defaults = dict(zip([a.arg for a in signature.args], signature.defaults, strict=False))
     data = defaults.get("data")

@@ -107,12 +107,7 @@ def run_on_rank0(make: Callable[[], T]) -> T | None:
 
 def run_on_rank0_without_collectives(make: Callable[[], T]) -> T | None:
     """Run `make` on rank 0 with collectives disabled."""
-
-    def make_locally() -> T:
-        with distributed.local_only():
-            return make()
-
-    return run_on_rank0(make_locally)
+    return run_on_rank0(distributed.local_only()(make))
 
 
 def rank0_first(make: Callable[[], T]) -> T:

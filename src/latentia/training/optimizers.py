@@ -47,14 +47,8 @@ class Adam:
 
     def build_optimizer(self, module: nn.Module) -> "FusedAdamW":
         """Build the optimizer of a module's parameters."""
-        return FusedAdamW(
-            module.parameters(),
-            lr=self.lr,
-            betas=self.betas,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
+        settings = self.lr, self.betas, self.eps, self.weight_decay
+        return FusedAdamW(module.parameters(), *settings, fused=True)
 
 
 class FusedAdamW(torch.optim.AdamW):

@@ -1,4 +1,4 @@
-"""The command that writes a run in the formats of other programs."""
+"""Options of the command that writes a run in the formats of other programs."""
 
 from latentia.cli import options
 
@@ -20,6 +20,3 @@ def export(
     out : DIR
         folder to write; the default is RUN-FORMAT
     """
-    from latentia.cli.opened_run import open_inputs
-
-    print(open_inputs(options.Inputs(run, data, beta=beta)).export(to, out))

@@ -1,4 +1,4 @@
-"""The command that shares a run on the hub."""
+"""Options of the command that shares a run on the hub."""
 
 from tyro.conf import Positional
 
@@ -19,6 +19,3 @@ def push(
     originals
         include ten test images above their reconstructions, if the images are at hand
     """
-    from latentia.api.train_and_load import load
-
-    print(load(run).push(name, private=private, originals=originals))

@@ -1,4 +1,4 @@
-"""The command that measures a run."""
+"""Options of the command that measures a run."""
 
 from latentia.cli import options
 
@@ -30,7 +30,3 @@ def evaluate(
     k : N
         number of importance samples per image for the bound on nll, at least 1
     """
-    from latentia.cli.evaluate_actions import print_evaluation
-
-    settings = {"features": features, "n": n, "k": k, "seed": seed}
-    print_evaluation(options.Inputs(run, data, split, beta), metrics, settings, json_)

@@ -1,11 +1,8 @@
-"""The command that serves the explorer."""
+"""Options of the command that serves the explorer."""
 
 from tyro.conf import Positional
 
 from latentia.cli import options
-from latentia.core.errors import Error
-
-PORT = 8765  # fixed, so that an open page finds a server that was started again
 
 
 def explore(
@@ -29,13 +26,3 @@ def explore(
     host : ADDRESS
         address to serve on; any but 127.0.0.1 is open to other machines, with the printed token
     """
-    if not runs:
-        raise Error("No run was named; give one or more folders: latentia explore RUN [RUN ...].")
-    try:
-        import fastapi  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ModuleNotFoundError:
-        raise Error('latentia explore needs the web extra: pip install "latentia[web]".') from None
-    from latentia.explorer.server import serve_explorer
-
-    serve_explorer(list(runs), data, split, host, (PORT, 0) if port is None else (port,))

@@ -1,11 +1,10 @@
-"""The command that diagnoses a run."""
+"""Options of the commands on a run's problems: doctor, report."""
 
 from typing import Annotated
 
 from tyro.conf import Positional
 
 from latentia.cli import options
-from latentia.core.errors import Error
 from latentia.core.text import Metavar
 
 
@@ -23,12 +22,7 @@ def doctor(
         write the run's images without duplicates and unwanted images to this .npz file, instead of
         a diagnosis
     """
-    if run is None:
-        text = "No run was named; give one: latentia doctor RUN, or look at the installation: "
-        raise Error(f"{text}latentia env.")
-    from latentia.cli.doctor_actions import print_diagnosis, write_clean_images
 
-    if clean is not None:
-        write_clean_images(run, data, clean)
-    else:
-        print_diagnosis(run, data, json_)
+
+def report(run: options.RunName, data: options.MovedData = None) -> None:
+    """Write the run's report.html again."""

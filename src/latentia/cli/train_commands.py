@@ -1,4 +1,4 @@
-"""The commands that train: train, resume."""
+"""Options of the commands that train: train, resume."""
 
 from latentia.cli import options
 from latentia.core.errors import Error
@@ -22,8 +22,5 @@ def train(words: list[str]) -> int:
     return train_recipe(words[0], words[1:])
 
 
-def resume(run: options.RunName, data: options.MovedData = None) -> int:
+def resume(run: options.RunName, data: options.MovedData = None) -> None:
     """Continue an interrupted run; the result is that of a run without interruption."""
-    from latentia.cli.train_actions import resume_training
-
-    return resume_training(run, data)
