@@ -1,16 +1,15 @@
 """Precision, recall, density and coverage of samples, by nearest neighbors."""
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-T = TypeVar("T")
 CHUNK_SIZE = 1000  # rows whose distances are held in memory at once
 
 
-class PRDC(NamedTuple, Generic[T]):
+class PRDC(NamedTuple):
     """Precision, recall and coverage are shares in [0, 1]; density has no upper bound.
 
     The radius of a point is its distance to the k-th nearest point of the same set. precision:
@@ -20,13 +19,22 @@ class PRDC(NamedTuple, Generic[T]):
     images with a sample within their radius (Naeem et al. 2020, arXiv 2002.09797, section 3).
     """
 
-    precision: T
-    recall: T
-    density: T
-    coverage: T
+    precision: float
+    recall: float
+    density: float
+    coverage: float
 
 
-def prdc(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], k: int = 5) -> PRDC[float]:
+class PRDCPerImage(NamedTuple):
+    """The values whose means are PRDC, one for each sample (m,) or real image (n,)."""
+
+    precision: Float[Tensor, " m"]
+    recall: Float[Tensor, " n"]
+    density: Float[Tensor, " m"]
+    coverage: Float[Tensor, " n"]
+
+
+def prdc(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], k: int = 5) -> PRDC:
     """Precision, recall, density and coverage of features.
 
     The values depend on n, m and k: only values of the same n, m and k can be compared.
@@ -62,11 +70,8 @@ def prdc(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], k: int = 5) 
 
 def prdc_per_image(
     real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], k: int = 5
-) -> PRDC[Tensor]:
-    """Precision and density of each sample (m,), recall and coverage of each image (n,), float64.
-
-    Their means are the values of `prdc`.
-    """
+) -> PRDCPerImage:
+    """Precision and density of each sample, recall and coverage of each real image, float64."""
     radii, sample_radii = _kth_neighbor_distances(real, k), _kth_neighbor_distances(samples, k)
     counts = torch.zeros(len(samples), dtype=torch.float64, device=samples.device)
     recall, coverage = [], []
@@ -76,7 +81,7 @@ def prdc_per_image(
         counts += is_inside.sum(0)
         coverage.append(is_inside.any(1))
         recall.append((distances <= sample_radii).any(1))
-    return PRDC(
+    return PRDCPerImage(
         precision=(counts > 0).double(),
         recall=torch.cat(recall).double(),
         density=counts / k,
