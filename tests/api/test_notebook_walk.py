@@ -156,7 +156,7 @@ def test_progress_is_on_stderr_and_can_be_off(tmp_path, capfd):
     latentia.train("mnist_mlp_vae", run=tmp_path / "b", **parameters)
     out, err = capfd.readouterr()
     assert out == ""
-    for text in ("45 train", "epoch 1  validation", "WARNING few steps", "report.html"):
+    for text in ("50 train", "epoch 1  validation", "WARNING few steps", "report.html"):
         assert text in err
     latentia.resume(tmp_path / "b", data=X[:60], progress=False)
     assert capfd.readouterr() == ("", "")

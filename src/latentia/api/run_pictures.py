@@ -246,10 +246,7 @@ class RunPictures(OpenedRun):
         require_at_least("-n", n, 1)
         split = self._find_split(split_name, SOURCE_LABELS)
         _, (key, *_), pixels = self._read_images(image, split_name)
-        table, render = (
-            encode_split(self.autoencoder, split, SAMPLE),
-            rendered_images.render_neighbors,
-        )
+        model, render = self.autoencoder, rendered_images.render_neighbors
         table = encode_split(model, split, SAMPLE)
         return *render(self.folder, model, key, pixels, split, table, n), split.keys
 

@@ -23,12 +23,9 @@ class CachedImages(NamedTuple):
     def make_splits(self, seed: int, validation: float) -> dict[str, Split]:
         """Assign the rows that the source did not assign by seed, in whole shards if it can be."""
         keys, classes = self.metadata["keys"], self.metadata["classes"]
-        all_rows, shards = torch.arange(len(keys)), None
-        if (
-            isinstance(self.pixels, StreamedPixels)
-            and len(self.pixels.shards) >= MIN_SHARDS_TO_SPLIT
-        ):
-            shards = self.pixels.find_shard_numbers(all_rows)
+        all_rows, pixels, shards = torch.arange(len(keys)), self.pixels, None
+        if isinstance(pixels, StreamedPixels) and len(pixels.shards) >= MIN_SHARDS_TO_SPLIT:
+            shards = pixels.find_shard_numbers(all_rows)
         split_rows = assign_rows(self.metadata["parts"], seed, validation, shards)
         return {
             name: Split(

@@ -195,7 +195,7 @@ def render_samples(
     seed: int,
     sampling_options: dict[str, Any],
     cond: str | None = None,
-    data: str | None = None,
+    data: Any = None,
 ) -> RenderedImages:
     """Draw n samples; cond and data: as in `parse_condition`."""
     arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
