@@ -65,6 +65,8 @@ def test_the_example_of_every_public_name_runs(name):
 
 
 def test_all_names_only_what_exists_and_an_unknown_name_is_an_attribute_error():
-    assert sorted(latentia.__all__) == latentia.__all__
+    assert all(hasattr(latentia, name) for name in latentia.__all__)
+    assert len({*latentia.__all__}) == len(latentia.__all__)
+    assert {*latentia.__all__} <= {*dir(latentia)}
     with pytest.raises(AttributeError, match="no attribute 'tarin'"):
         latentia.tarin  # noqa: B018

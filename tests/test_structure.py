@@ -155,7 +155,7 @@ def test_exported_functions_are_verbs():
 def test_core_knows_torch_numpy_and_jaxtyping_only():
     allowed = {"torch", "numpy", "jaxtyping", "latentia", "annotated_types", "typing_extensions"}
     standard = {"typing", "types", "collections", "contextlib", "contextvars", "dataclasses"}
-    standard |= {"difflib", "enum", "functools", "hashlib", "inspect", "math"}
+    standard |= {"difflib", "enum", "functools", "hashlib", "importlib", "inspect", "math"}
     standard |= {"pathlib", "sys", "time"}
     modules = {
         name.split(".")[0]

@@ -109,10 +109,10 @@ class Run(RunTables):
         Examples
         --------
         >>> import latentia
-        >>> results = latentia.load("runs/digits").evaluate("elbo", "fd", features="pixels")
+        >>> results = latentia.load("runs/digits").evaluate("elbo")
         >>> results["nelbo_nats"].n, results["nelbo_nats"].split
         (20, 'test')
-        >>> low, high = results["fd_samples"].interval
+        >>> low, high = results["nelbo_nats"].interval
         """
         settings = {"features": features, "n": n, "k": k, "seed": seed}
         with enable_progress(progress):
@@ -133,7 +133,7 @@ class Run(RunTables):
         >>> import latentia
         >>> report = latentia.load("runs/digits").diagnose()
         >>> [finding.kind for finding in report.findings]
-        ['few steps']
+        ['too few images', 'few steps']
         """
         return diagnose_run(self.folder, data=self._data)
 
@@ -182,8 +182,9 @@ class Run(RunTables):
         Examples
         --------
         >>> import latentia
-        >>> latentia.load("runs/digits").export("onnx", "digits-onnx").name
-        'digits-onnx'
+        >>> latentia.load("runs/digits").export("keras")
+        Traceback (most recent call last):
+        latentia.core.errors.Error: There is no format keras; --to is one of onnx, diffusers.
         """
         return export_model(self.folder, to, out, self._data)
 

@@ -135,8 +135,8 @@ class SymmetricGaussian(Gaussian):
     Examples
     --------
     >>> import latentia, torch
-    >>> latentia.SymmetricGaussian().mean(torch.tensor([-1.0, 0.0, 3.0]))
-    tensor([0.0000, 0.5000, 1.0000])
+    >>> latentia.SymmetricGaussian().mean(torch.full((1, 1, 1, 1), 3.0)).item()
+    1.0
     """
 
     def unclipped_mean(self, output: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

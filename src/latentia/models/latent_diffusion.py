@@ -65,8 +65,8 @@ class LatentDiffusion(Model):
     >>> import latentia
     >>> from latentia.diffusion.path import LinearPath
     >>> from latentia.nets.denoiser import MLPDenoiser
-    >>> vae = latentia.load("runs/digits").model
-    >>> latentia.LatentDiffusion(vae, MLPDenoiser((20,)), LinearPath()).sample(2).shape
+    >>> vae, denoiser = latentia.load("runs/digits").model, MLPDenoiser((20,))
+    >>> latentia.LatentDiffusion(vae, denoiser, LinearPath()).sample(2).shape
     torch.Size([2, 1, 28, 28])
     """
 

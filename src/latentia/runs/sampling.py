@@ -82,7 +82,8 @@ def _load_condition_image(
     if text.isdecimal():
         split, row = run.split(None, data), int(text)
         if column not in split.columns:
-            raise Error(f"The images have no {column}, which {run.path} needs; give the file.")
+            source = run.images(data).source.name
+            raise Error(f"{source} holds no {column}, which {run.path} needs; give the file.")
         if row >= len(split):
             raise Error(f"There is no image {text} in {split.name}; it has {len(split)}, from 0.")
         return split.get_batch(slice(row, row + 1)).columns[column]
