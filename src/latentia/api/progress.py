@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,7 +29,7 @@ from latentia.training.events import (
 INTERVAL = 5.0  # seconds from one line of a kind to the next
 
 
-def show_events(run: RunFolder, events: Iterator[Event], file: TextIO) -> TrainingFinished:
+def show_events(run: RunFolder, events: Iterator[Event], file: Any) -> TrainingFinished:
     """Show the events of a training on rank 0, and the path of its report; return the end.
 
     The bar is on stderr; file: where lines are written, if there is no bar, and the path.
@@ -67,7 +67,7 @@ def _render_bar(console: Console, run: RunFolder, events: Iterator[Event]) -> Tr
         return _render_events(events, show_step, write)
 
 
-def _render_lines(events: Iterator[Event], file: TextIO) -> TrainingFinished:
+def _render_lines(events: Iterator[Event], file: Any) -> TrainingFinished:
     pace, throttle, write = Pace(), Throttle(), partial(print, file=file, flush=True)
 
     def show_step(event: StepLogged) -> None:
