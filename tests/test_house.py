@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "latentia"
 
@@ -72,10 +74,14 @@ def test_help_and_list_come_without_torch():
         assert said in done.stdout
 
 
-def test_what_is_for_the_end_of_a_run_is_not_imported_before_its_first_step():
-    """A sweep's table once brought scikit-learn and torchmetrics to every `latentia train`."""
+@pytest.mark.parametrize("command", ["train", "encode", "doctor", "evaluate"])
+def test_a_command_imports_no_library_before_it_is_needed(command):
+    """A sweep's table once brought scikit-learn and torchmetrics to every `latentia train`.
+
+    Figures once brought matplotlib to `latentia encode`, which draws none.
+    """
     slow = "sklearn", "scipy.stats", "torchmetrics", "matplotlib", "torch._dynamo", "datasets"
-    code = "import sys, latentia.cli.main, latentia.api.training, latentia.cli.train_actions\n"
+    code = f"import sys, latentia.cli.main, latentia.cli.{command}_actions\n"
     code += f"print([name for name in {slow} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"

@@ -117,7 +117,10 @@ def correlations(estimate, q, n, b, batches=20):
     ("sd", "wanted", "bias"), [(0.3, 5.1, 0.3), (0.5, 2.1, -0.45), (1, 0.5, -0.2)]
 )
 def test_total_correlation_has_the_stated_bias(sd, wanted, bias):
-    """Trap 6's size: 2,000 posteriors, batches of 64, 10 dimensions. It is in the docstring."""
+    """2,000 posteriors, batches of 64, 10 dimensions: the bias that the docstring states.
+
+    Pitfall: Total correlation from a minibatch.
+    """
     found, exactly = correlations(log_aggregate_posterior, mixture(2000, 10, sd), 2000, 64)
     assert exactly == pytest.approx(wanted, abs=0.2)
     assert found - exactly == pytest.approx(bias, abs=0.15)

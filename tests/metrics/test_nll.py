@@ -66,7 +66,10 @@ def test_with_the_true_posterior_one_draw_is_the_likelihood_of_ppca():
 
 
 def test_with_a_wrong_posterior_it_is_a_bound_that_converges_to_it():
-    """Trap 7: the worst or the best draw in place of the mean, or a lost log K, would show."""
+    """The worst or the best draw in place of the mean, or a lost log K, would show.
+
+    Pitfall: Importance-weighted bounds.
+    """
     model, images, truth = linear(wrong=0.6)
     loose = nll(model, part(images), k=1)
     assert (loose - truth).mean() > 0.2

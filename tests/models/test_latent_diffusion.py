@@ -55,7 +55,7 @@ def when(step=0, n=6, first_row=0, everything=None):
 
 
 def test_latents_are_in_units_of_the_aggregate_posterior():
-    """Trap 18: against many draws of every image's posterior."""
+    """Against many draws of every image's posterior (pitfall: Latent scale by hand)."""
     model, images = prior(), batch(40)
     columns = model.setup([batch(40)])
     posterior = model.autoencoder.encode(images.image)
@@ -99,7 +99,10 @@ def test_the_autoencoder_stays_as_it_is_and_is_no_part_of_the_state():
 
 
 def test_a_condition_is_dropped_image_by_image():
-    """Trap 20. Another label changes a kept row's error, no dropped row's and no other row's."""
+    """Another label changes a kept row's error, no dropped row's and no other row's.
+
+    Pitfall: Condition dropped for a whole batch.
+    """
     model, n = prior(), 64
     images = batch(n)
     errors = model.sample_denoising_error(images, when(n=n), "train", 0.5)[1]

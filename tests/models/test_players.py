@@ -16,8 +16,10 @@ ALL = pytest.mark.parametrize("name", MODELS)
 
 @ALL
 def test_each_update_is_the_one_of_its_own_terms_at_the_parameters_it_saw(name):
-    """Trap 5, against a reference that knows nothing of freezing: each player's own terms alone,
+    """Against a reference that knows nothing of freezing: each player's own terms alone,
     differentiated in a copy, where the players before it have stepped and those after it have not.
+
+    Pitfall: Gradient of the wrong player.
     """
     model, images = MODELS[name]().double().train(), batch()
     for step in range(2):

@@ -117,7 +117,10 @@ def test_every_parameter_learns(name):
 @EVERY
 @EACH
 def test_a_condition_is_dropped_for_one_image_at_a_time(name, kind):
-    """Trap 20. What stands in a dropped row changes nothing; what stands in a kept one, its row."""
+    """What stands in a dropped row changes nothing; what stands in a kept one, its row.
+
+    Pitfall: Condition dropped for a whole batch.
+    """
     net, (encode, cond, other) = awake(DENOISERS[name]()), CONDITIONS[kind]()
     z, t, _ = inputs(net)
     kept = torch.tensor([True, False, True, True, False])

@@ -3,7 +3,6 @@
 import inspect
 import math
 import shutil
-import typing
 from functools import partial
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from PIL import Image
 
 import latentia
+from latentia.cli.arguments import list_docs, read_hints
 from latentia.core.contract import Batch, HasLatents, StepContext
 from latentia.core.seeding import noise
 from latentia.models.latent_diffusion import SamplingOptions
@@ -80,10 +80,10 @@ def test_a_recipe_says_what_it_is_and_every_knob_has_meaning_and_default(name):
     assert card.summary
     function = recipes.find_recipe(name)
     assert card.default_data or "autoencoder" in inspect.signature(function).parameters
-    hints = typing.get_type_hints(function, include_extras=True)
+    hints = read_hints(function)  # with the docstring's section Parameters
     for knob, parameter in inspect.signature(function).parameters.items():
         assert parameter.default is not inspect.Parameter.empty, knob
-        assert any(hasattr(m, "documentation") for m in hints[knob].__metadata__), knob
+        assert list_docs(hints[knob]), knob
     lines = inspect.getsource(function).splitlines()
     assert len(lines) <= 40
 

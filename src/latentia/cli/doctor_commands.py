@@ -1,4 +1,4 @@
-"""Options of the commands on a run's problems: doctor, report."""
+"""Options of the command that diagnoses a run; its action imports no figure."""
 
 from typing import Annotated
 
@@ -22,7 +22,3 @@ def doctor(
         write the run's images without duplicates and unwanted images to this .npz file, instead of
         a diagnosis
     """
-
-
-def report(run: options.RunName, data: options.MovedData = None) -> None:
-    """Write the run's report.html again."""

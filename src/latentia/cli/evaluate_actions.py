@@ -3,20 +3,20 @@
 import json
 from types import SimpleNamespace
 
-from latentia.cli.opened_run import open_requested_run
+from latentia.cli.arguments import split_names
 from latentia.cli.tables import print_metrics
 from latentia.core import distributed
 from latentia.metrics.measure import make_table, measure_run
+from latentia.runs.open import open_run
 from latentia.training.launch import init_distributed, rank0_first
 
 
 def evaluate(args: SimpleNamespace) -> None:
     with init_distributed():
-        run = open_requested_run(args)
-        names = [name.strip() for name in args.metrics.split(",")] if args.metrics else []
-        images = rank0_first(lambda: run.images)
+        run = open_run(args.run).with_beta(args.beta)
+        images = rank0_first(lambda: run.images(args.data))
         settings = {name: getattr(args, name) for name in ("features", "n", "k", "seed")}
-        result = measure_run(run.folder, images, args.split, names, settings)
+        result = measure_run(run, images, args.split, split_names(args.metrics) or (), settings)
         if distributed.rank():
             return
     if args.json_:

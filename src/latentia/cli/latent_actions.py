@@ -1,49 +1,33 @@
-"""Tables and pictures of a run's latents."""
+"""Pictures of a run's latents, and what they say about labels."""
 
 import json
 import sys
 from types import SimpleNamespace
 
-from latentia.cli.opened_run import get_labels, open_requested_run
+from latentia.cli.arguments import split_names
+from latentia.cli.opened_run import open_requested_run
 from latentia.cli.tables import print_associations
-from latentia.core import distributed
 from latentia.core.text import pluralize
-from latentia.data.labels import Labels
 from latentia.latents.association import associate_split
 from latentia.latents.encoding import name_dims
 from latentia.latents.parsing import parse_latents
-from latentia.latents.table import write_table
-from latentia.report.figures import make_figure_encoders
+from latentia.report.figures import make_encoders
 from latentia.report.grids import save
 from latentia.report.latent_figures import draw_associations
-from latentia.training.launch import init_distributed, rank0_first
-
-
-def encode(args: SimpleNamespace) -> None:
-    with init_distributed():
-        run = open_requested_run(args)
-        folder, labels = run.folder, Labels(*get_labels(args).values(), "nan")
-        model, images = run.autoencoder, rank0_first(lambda: run.images)
-        split = rank0_first(lambda: folder.split(args.split, images, default="all", labels=labels))
-        if split.note and not distributed.rank():
-            print(split.note, file=sys.stderr)
-        membership = folder.membership(split, images)
-        path = write_table(args.out, model, split, membership, thumbnails=args.thumbnails)
-        if not distributed.rank():
-            print(path)
 
 
 def relate(args: SimpleNamespace) -> None:
     run = open_requested_run(args, ".png", ".svg")
     model = run.autoencoder
-    split = run.split(args.split, **get_labels(args), missing="drop")
+    columns = split_names(args.label_cols)
+    split = run.split(args.split, labels=args.labels, label_cols=columns, missing="drop")
     if split.note:
         print(split.note, file=sys.stderr)
     result = associate_split(model, split, max_dims=args.k, permutations=args.permutations)
     names, count = name_dims(model.latent_shape), pluralize(len(split), "image")
     caption = f"{run.name}: {count} of {split.name}, {args.permutations} permutations"
     if args.out:
-        save(args.out, make_figure_encoders(draw_associations(result, names, caption)))
+        save(args.out, make_encoders(draw_associations(result, names, caption)))
     if args.json_:
         settings = {"split": split.name, "permutations": args.permutations}
         print(json.dumps({**settings, **result.to_json()}, indent=1))

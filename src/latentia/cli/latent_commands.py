@@ -1,34 +1,8 @@
-"""Options of the commands that encode images, and draw or measure latents."""
+"""Options of the commands that draw latents, or measure what they say about labels."""
 
 from tyro.conf import Positional
 
 from latentia.cli import options
-
-
-def encode(
-    run: options.RunName,
-    data: options.Data = None,
-    split: str | None = None,
-    labels: options.LabelFile = None,
-    label_cols: options.LabelColumns = None,
-    out: str = "latents.parquet",
-    *,
-    thumbnails: bool = False,
-    beta: options.Beta = None,
-) -> None:
-    """Write a table of latents: a row per image, with its name, posterior, rate (KL) and labels.
-
-    Several processes share the images: torchrun --nproc_per_node 2 -m -- latentia encode RUN.
-
-    Parameters
-    ----------
-    split : SPLIT
-        train, validation or test; the default is all images
-    out : FILE
-        table to write (.parquet, .csv or .npz)
-    thumbnails
-        add each image and two plot coordinates (x, y) for embedding-atlas; .parquet only
-    """
 
 
 def relate(
@@ -151,4 +125,4 @@ def attribute(
     """
 
 
-LATENT_COMMANDS = (encode, relate, traverse, interpolate, nearest, decode, attribute)
+LATENT_COMMANDS = (relate, traverse, interpolate, nearest, decode, attribute)

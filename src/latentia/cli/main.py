@@ -7,7 +7,8 @@ from collections.abc import Callable
 from importlib import import_module
 from types import SimpleNamespace
 
-from latentia.cli.doctor_commands import doctor, report
+from latentia.cli.doctor_commands import doctor
+from latentia.cli.encode_commands import encode
 from latentia.cli.evaluate_commands import evaluate
 from latentia.cli.explore_commands import explore
 from latentia.cli.export_commands import export
@@ -15,6 +16,7 @@ from latentia.cli.image_commands import reconstruct, sample
 from latentia.cli.info_commands import env, recipes
 from latentia.cli.latent_commands import LATENT_COMMANDS
 from latentia.cli.push_commands import push
+from latentia.cli.report_commands import report
 from latentia.cli.search_commands import choose, sweep
 from latentia.cli.train_commands import resume, train
 from latentia.core.errors import Error
@@ -22,7 +24,7 @@ from latentia.core.text import suggest_name
 
 GROUPS: tuple[tuple[Callable, ...], ...] = (
     (recipes, train, resume, sweep, sample, reconstruct, evaluate, choose, doctor, report),
-    LATENT_COMMANDS,
+    (encode, *LATENT_COMMANDS),
     (explore, export, push, env),
 )
 COMMANDS: dict[str, Callable] = {command.__name__: command for group in GROUPS for command in group}

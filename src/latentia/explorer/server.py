@@ -16,7 +16,7 @@ from latentia.explorer.worker import Worker
 
 
 def serve_explorer(
-    paths: list[str], data: str | None, split: str, host: str, ports: Sequence[int]
+    paths: Sequence[str], data: str | None, split: str, host: str, ports: Sequence[int]
 ) -> None:
     """Serve on the first free port, until interrupted; port 0 is any free one.
 

@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
 from latentia.core.contract import HasTrajectory
 from latentia.core.errors import Error
@@ -105,6 +104,8 @@ def measure_reconstructions(evaluation: Evaluation) -> list[MetricResult]:
 
     Sharpness is a ratio of means, so its error comes from the ratio's derivative (delta method).
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
     chunks: dict[str, list] = {}
     for x in evaluation.iterate_images():
         y = evaluation.autoencoder.reconstruct(x)

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.tree import DecisionTreeClassifier
 
 from latentia.core.errors import Error
 from latentia.core.mutual_information import (
@@ -94,6 +92,8 @@ def dci(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> dict[str, float]
     factor's importances over dimensions, the mean over factors. Informativeness: R^2 or balanced
     accuracy (chance is 0) on the other half of the images.
     """
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
     rows = np.random.default_rng(0).permutation(len(mean))[:MAX_FOREST_IMAGES]
     train, test = np.array_split(rows, 2)
     importances, scores = [], []
@@ -127,6 +127,8 @@ def top_gap(scores: np.ndarray) -> float:
 
 def threshold_accuracy(column: np.ndarray, values: np.ndarray) -> float:
     """Balanced accuracy of one dimension, cut into as many intervals as there are classes."""
+    from sklearn.tree import DecisionTreeClassifier
+
     tree = DecisionTreeClassifier(
         max_leaf_nodes=len(np.unique(values)), class_weight="balanced", random_state=0
     )

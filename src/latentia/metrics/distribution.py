@@ -5,8 +5,6 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import poly_mmd
 
 from latentia.core.seeding import make_generator
 
@@ -63,6 +61,8 @@ def frechet_distance(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"]) 
     >>> round(latentia.frechet_distance(x, x + 1), 2)
     4.0
     """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
     # no synchronisation: this process holds the features of all
     metric = FrechetInceptionDistance(feature=_PassThrough(real.shape[1]), sync_on_compute=False)
     metric.update(real, real=True)
@@ -97,6 +97,8 @@ def estimate_kernel_distance(
     the same distribution. Images are assigned to blocks at random, since folders list them class
     by class. error: standard error of the mean over blocks, nan for a single block.
     """
+    from torchmetrics.image.kid import poly_mmd
+
     n = min(len(real), len(samples))
     blocks = max(1, min(max(10, -(-n // 1000)), n // 2))  # each block holds two images at least
     size, rng = n // blocks, make_generator(seed, "blocks")

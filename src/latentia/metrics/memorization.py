@@ -3,8 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import betabinom, mannwhitneyu, rankdata
-from sklearn.metrics import pairwise_distances_argmin_min
 
 NEAR_SHARE = 0.01  # a near copy is nearer than this share of held-out images
 
@@ -37,6 +35,9 @@ def memorization_statistics(
     A small p-value says that samples are nearer, which smooth samples are too: compare the pairs
     of images before you call them copies.
     """
+    from scipy.stats import betabinom, mannwhitneyu, rankdata
+    from sklearn.metrics import pairwise_distances_argmin_min
+
     x, y = (pairwise_distances_argmin_min(each, training)[1] for each in (samples, held_out))
     p = mannwhitneyu(x, y, alternative="less", method="asymptotic").pvalue
     # for each sample the share of held-out images that are farther, and the other way round

@@ -4,6 +4,7 @@ from math import gcd
 from typing import Annotated, Literal
 
 from annotated_types import Ge
+from typing_extensions import Doc
 
 from latentia.core.schedules import constant, cosine, ramp_from
 from latentia.data import open_images
@@ -15,6 +16,11 @@ from latentia.training import Adam, Plan, recipe
 from latentia.training import parameter_types as types
 
 WIDTH_FACTORS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}  # of the stages, by --factor
+ADVERSARIAL = Doc("norm of the adversarial gradient, as a fraction of the distortion's, at least 0")
+AdversarialWeight = Annotated[float, Ge(0), ADVERSARIAL]
+FEATURES = Doc("norm of the gradient of feature matching, as a fraction of the distortion's")
+FeatureWeight = Annotated[float, Ge(0), FEATURES]
+AdversaryFrom = Annotated[types.Fraction, Doc("fraction of the run after which the critic joins")]
 
 
 @recipe
@@ -22,14 +28,16 @@ def image_autoencoder(
     data: types.Data = "vehicles",
     size: types.Size = 64,
     channels: types.Channels = None,
-    factor: Literal[4, 8] = 8,
-    latent: Annotated[int, Ge(1)] = 4,
-    width: Annotated[int, Ge(2)] = 32,
-    layers: Annotated[int, Ge(1)] = 1,
+    factor: Annotated[Literal[4, 8], Doc("height of images divided by that of their latents")] = 8,
+    latent: Annotated[int, Ge(1), Doc("number of channels of the latents, at least 1")] = 4,
+    width: Annotated[
+        int, Ge(2), Doc("number of channels of the first stage and of the critic, at least 2")
+    ] = 32,
+    layers: Annotated[int, Ge(1), Doc("number of residual blocks in each stage, at least 1")] = 1,
     beta: types.Beta = 1.0,
-    adversarial_weight: Annotated[float, Ge(0)] = 0.5,
-    feature_weight: Annotated[float, Ge(0)] = 0.5,
-    adversary_from: types.Fraction = 0.5,
+    adversarial_weight: AdversarialWeight = 0.5,
+    feature_weight: FeatureWeight = 0.5,
+    adversary_from: AdversaryFrom = 0.5,
     average: types.Average = 20_000.0,
     lr: types.LearningRate = 3e-4,
     batch: types.BatchSize = 32,
@@ -41,23 +49,6 @@ def image_autoencoder(
     reconstruction with a learned sigma, beta KL, a critic of patches and feature matching, the two
     weighted by their gradients at the decoder's output. For grey images 3,883,142 parameters, and
     166,113 in the critic.
-
-    Parameters
-    ----------
-    factor
-        height of images divided by that of their latents
-    latent
-        number of channels of the latents, at least 1
-    width
-        number of channels of the first stage and of the critic, at least 2
-    layers
-        number of residual blocks in each stage, at least 1
-    adversarial_weight
-        norm of the adversarial gradient, as a fraction of the distortion's, at least 0
-    feature_weight
-        norm of the gradient of feature matching, as a fraction of the distortion's
-    adversary_from
-        fraction of the run after which the critic joins
     """
     images = open_images(data, size=size, channels=channels)
     widths, shape = tuple(k * width for k in WIDTH_FACTORS[factor]), images.shape

@@ -1,15 +1,16 @@
 """Curves and bars in one style, as SVG or PNG."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
+
+from latentia.report.grids import Encoders
 
 DPI = 130
 BLUE, ORANGE, GREY = "#2456a6", "#c4620a", "#8a8f98"
@@ -43,11 +44,6 @@ def make_panels(
         yield figure, figure.subplots(rows, columns, squeeze=False, **options).ravel()
 
 
-def make_figure_encoders(figure: Figure) -> dict[str, Callable[[], bytes]]:
-    """Return the content of a figure's .png and .svg."""
-    return {f".{kind}": partial(render_figure, figure, kind) for kind in ("png", "svg")}
-
-
 def render_figure(figure: Figure, image_format: str, **options: Any) -> bytes:
     """Encode a figure as "png" or "svg"; the same figure gives the same bytes."""
     file = io.BytesIO()
@@ -55,6 +51,11 @@ def render_figure(figure: Figure, image_format: str, **options: Any) -> bytes:
     with mpl.rc_context({"svg.hashsalt": STYLE["svg.hashsalt"]}):
         figure.savefig(file, format=image_format, dpi=DPI, metadata=metadata, **options)
     return file.getvalue()
+
+
+def make_encoders(figure: Figure) -> Encoders:
+    """Return the encoders of a figure as .png and .svg."""
+    return {f".{kind}": lambda kind=kind: render_figure(figure, kind) for kind in ("png", "svg")}
 
 
 def to_svg(figure: Figure) -> str:

@@ -14,6 +14,8 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.core.tensors import to_bytes, to_display_channels
 
+Encoders = dict[str, Callable[[], bytes]]  # content of a file, by suffix
+
 # pixels: least longer side of a tile, distance between tiles, height of text
 MIN_TILE_SIDE, GAP, TEXT_SIZE = 56, 2, 13
 TEXT_COLOR = "#3c3c3c"
@@ -134,7 +136,7 @@ def check_suffix(path: Path | str, *suffixes: str) -> str:
     return suffix
 
 
-def save(path: Path | str, encoders: dict[str, Callable[[], bytes]]) -> Path:
+def save(path: Path | str, encoders: Encoders) -> Path:
     """Write the file with the encoder of its suffix.
 
     Raises: Error if the suffix has no encoder or the path cannot be written.

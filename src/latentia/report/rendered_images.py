@@ -1,6 +1,6 @@
 """Images that both the commands and the explorer render, with an encoder for each file suffix."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +18,9 @@ from latentia.latents.interpolation import interpolate_images
 from latentia.latents.neighbors import find_neighbors
 from latentia.latents.traversal import Traversal
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
-from latentia.report.figures import make_figure_encoders
+from latentia.report.figures import make_encoders
 from latentia.report.grids import (
+    Encoders,
     choose_columns,
     encode_gif,
     encode_npy,
@@ -44,7 +45,7 @@ class RenderedImages(NamedTuple):
     """Images in [0, 1] and their picture, which notebooks show; encoders: its files by suffix."""
 
     images: Tensor
-    encoders: dict[str, Callable[[], bytes]]
+    encoders: Encoders
 
     def save(self, path: Path | str) -> Path:
         """Write the file of the path's suffix, and return its path.
@@ -185,7 +186,7 @@ def render_attributions(
     reconstruction = model.decode(model.encode(image).mean)
 
     figure = draw_attributions(maps, image, reconstruction, titles, caption)
-    return RenderedImages(maps, {**make_figure_encoders(figure), ".npy": lambda: encode_npy(maps)})
+    return RenderedImages(maps, {**make_encoders(figure), ".npy": lambda: encode_npy(maps)})
 
 
 def render_samples(

@@ -48,9 +48,7 @@ def list_classes(run: RunFolder, model: Model) -> list[str]:
     return names or list(map(str, range(model.num_classes)))
 
 
-def parse_condition(
-    run: RunFolder, model: Model, text: str, n: int, data: Any = None
-) -> Tensor:
+def parse_condition(run: RunFolder, model: Model, text: str, n: int, data: Any = None) -> Tensor:
     """Parse --cond for n samples: class names or numbers, taken in turn; or one image.
 
     The image is a file, or a row number of the test split; `data` holds the images, if not the
