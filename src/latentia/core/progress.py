@@ -1,5 +1,4 @@
-"""Progress of long readings: a bar on a terminal or in a notebook, lines elsewhere, nothing for
-short ones."""
+"""Progress of long readings: a bar where it can be redrawn, lines elsewhere."""
 
 import sys
 import time
