@@ -17,6 +17,8 @@ from latentia.latents.association import AssociationResult, associate_split
 from latentia.latents.table import collect_table
 from latentia.training.launch import rank0_first
 
+ALL_SPLITS = (*SPLIT_NAMES, "all")
+
 
 class RunTables(RunImages):
     """Tables of the latents of a run's images, or of new ones."""
@@ -62,18 +64,19 @@ class RunTables(RunImages):
         >>> table[["key", "split", "mu_0", "sd_0", "rate", "distortion", "mse", "label"]].shape
         (20, 8)
         """
-        is_split = images is None or (isinstance(images, str) and images in (*SPLIT_NAMES, "all"))
-        if isinstance(images, str | Path) and not is_split:
+        split_name = images if isinstance(images, str) and images in ALL_SPLITS else None
+        if isinstance(images, str | Path) and split_name is None:
             rest: Any = {"labels": labels, "label_cols": label_cols, "progress": progress}
             return self.with_data(images).encode("all", **rest)
         joined = Labels(labels, label_cols, "nan")
         with enable_progress(progress):
-            if not is_split:
-                keys, _, pixels = self._read_images(images, None)
+            if images is not None and split_name is None:
+                names, keys, pixels = self._read_images(images, None)
+                keys = [key or name for key, name in zip(keys, names, strict=True)]
                 split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys)
                 return collect_table(self.autoencoder, split)
             opened = rank0_first(lambda: self.images)
-            split = rank0_first(lambda: self._find_split(images, joined, default="all"))
+            split = rank0_first(lambda: self._find_split(split_name, joined, default="all"))
             if split.note and progress and not distributed.rank():
                 print(split.note, file=sys.stderr)
             names = self.folder.membership(split, opened)

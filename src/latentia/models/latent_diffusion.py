@@ -56,17 +56,15 @@ class LatentDiffusion(Model):
     path : path from data to noise
     condition : encoder of the values of `column`
     column : column of the condition; CLUSTER_COLUMN: k-means (Hu et al. 2023, arXiv 2210.06462)
-    drop_probability : probability that an image's condition is dropped in training
-    sampling : default options of `sample`
+    drop_probability, sampling : share of conditions dropped in training; default of `sample`
 
     Examples
     --------
     >>> import latentia
-    >>> from latentia.diffusion.path import LinearPath
-    >>> from latentia.nets.denoiser import MLPDenoiser
-    >>> vae, denoiser = latentia.load("runs/digits").model, MLPDenoiser((20,))
-    >>> latentia.LatentDiffusion(vae, denoiser, LinearPath()).sample(2).shape
-    torch.Size([2, 1, 28, 28])
+    >>> from latentia.recipes.latent_prior import latent_prior
+    >>> run = latentia.load("runs/digits")
+    >>> isinstance(latent_prior(run.images, run.model, clusters=0).model, latentia.LatentDiffusion)
+    True
     """
 
     selection_metric = None
