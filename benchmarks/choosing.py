@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/choosing"))
     parser.add_argument("--out", type=Path, default=Path("docs/beta.md"))
     args = parser.parse_args()
-    options = latentia.Options(threads=args.threads)
+    options = latentia.Options(threads=args.threads, precision="fp32")
     lines = [
         "| data | purpose | figure | chosen beta | multirate run | best of five runs | worse by |",
         "|---|---|---|---|---|---|---|",

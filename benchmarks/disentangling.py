@@ -74,7 +74,7 @@ def main() -> None:
     def train_vae(name: str, data: str, seed: int, modifiers: dict) -> RunFolder:
         parameters = {k: getattr(args, k) for k in ("latent", "lr", "batch", "epochs")}
         parameters |= {"data": f"{data}:{args.images}", "modifiers": modifiers}
-        options = latentia.Options(seed=seed, threads=args.threads)
+        options = latentia.Options(seed=seed, threads=args.threads, precision="fp32")
         return load_or_train(args.out / name, f"{__file__}:small_vae", options, **parameters)
 
     if args.only == "vehicles":

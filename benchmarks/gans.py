@@ -71,7 +71,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
 
     def train_gan(name: str, recipe: str, seed: int, **parameters) -> RunFolder:
-        options = latentia.Options(seed=seed, threads=args.threads)
+        options = latentia.Options(seed=seed, threads=args.threads, precision="fp32")
         parameters |= {"data": args.data, "epochs": args.epochs}
         return load_or_train(args.out / f"{name}-{seed}", recipe, options, **parameters)
 

@@ -46,7 +46,7 @@ def measure_step_cost(recipe: str, args: argparse.Namespace, repeats: int = 9) -
     loops = []
     for modifiers in ({}, RANGE):
         folder = Path(tempfile.mkdtemp()) / "run"
-        options = latentia.Options(threads=args.threads)
+        options = latentia.Options(threads=args.threads, precision="fp32")
         run, plan = create_run(recipe, {"data": args.data}, modifiers, options, folder)
         loops.append(Loop(plan, run, run.options))
     return measure_cost_ratios(loops[0], loops[1], repeats, steps=20)
@@ -54,7 +54,7 @@ def measure_step_cost(recipe: str, args: argparse.Namespace, repeats: int = 9) -
 
 def train_and_measure(recipe: str, seed: int, args: argparse.Namespace) -> dict:
     """Return (rate, objective) at each beta, for each kind of run of one seed."""
-    options = latentia.Options(seed=seed, threads=args.threads)
+    options = latentia.Options(seed=seed, threads=args.threads, precision="fp32")
     folder = Path(args.runs) / recipe / str(seed)
     parameters = {"data": args.data, "epochs": args.epochs}
     single = [

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from turns import serve
@@ -203,7 +204,7 @@ def keras_conv(images: np.ndarray) -> Work:
     return lambda: model.fit(x, x, batch_size=128, epochs=1, verbose=0)
 
 
-def make_loop(recipe: str, images: np.ndarray):
+def make_loop(recipe: str, images: np.ndarray, precision: Literal["bf16", "fp32"]):
     """Return the training loop of a recipe at its defaults, batch 128, on these images."""
     import latentia
     from latentia.runs.create import create_run
@@ -211,26 +212,22 @@ def make_loop(recipe: str, images: np.ndarray):
     from latentia.training.loop import Loop
 
     keep_freed_memory()
-    options = latentia.Options(validation=0.0)
+    options = latentia.Options(validation=0.0, precision=precision)
     parameters = {"data": images, "batch": 128, "epochs": 1000}
     run, plan = create_run(recipe, parameters, {}, options, Path(tempfile.mkdtemp()) / "run")
     return Loop(plan, run, run.options)
 
 
-def train_epoch(recipe: str) -> Callable[[np.ndarray], Work]:
+def train_epoch(recipe: str, images: np.ndarray, precision: Literal["bf16", "fp32"]) -> Work:
     """An epoch of a recipe as `latentia train` runs it, with its log and its saves."""
+    loop, stop_event = make_loop(recipe, images, precision), threading.Event()
 
-    def start(images: np.ndarray) -> Work:
-        loop, stop_event = make_loop(recipe, images), threading.Event()
+    def epoch() -> None:
+        for _ in range(loop.steps_per_epoch):
+            for _ in loop.advance(loop.step_context(), stop_event):
+                pass
 
-        def epoch() -> None:
-            for _ in range(loop.steps_per_epoch):
-                for _ in loop.advance(loop.step_context(), stop_event):
-                    pass
-
-        return epoch
-
-    return start
+    return epoch
 
 
 def encode_images(table: bool) -> Callable[[np.ndarray], Work]:
@@ -245,7 +242,7 @@ def encode_images(table: bool) -> Callable[[np.ndarray], Work]:
         from latentia.runs.create import create_run
 
         folder = Path(tempfile.mkdtemp())
-        options = latentia.Options(validation=0.0)
+        options = latentia.Options(validation=0.0, precision="fp32")
         parameters = {"data": images[:10_000]}
         _, plan = create_run("mnist_conv_vae", parameters, {}, options, folder / "run")
         model, split = plan.model.eval(), plan.images.split("all")
@@ -267,21 +264,23 @@ WORKS: dict[str, Callable[[np.ndarray], Work]] = {
     "pythae-mlp": pythae_mlp,
     "plain-conv": plain_conv,
     "keras-conv": keras_conv,
-    "latentia-mlp": train_epoch("mnist_mlp_vae"),
-    "latentia-conv": train_epoch("mnist_conv_vae"),
     "forward": encode_images(table=False),
     "encode": encode_images(table=True),
 }
+RECIPES = {"latentia-mlp": "mnist_mlp_vae", "latentia-conv": "mnist_conv_vae"}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work", choices=[*WORKS, "example-10"])
+    parser.add_argument("work", choices=[*WORKS, *RECIPES, "example-10"])
     parser.add_argument("images", metavar="IMAGES.npz")
+    parser.add_argument("--precision", choices=["bf16", "fp32"], default="fp32")
     args = parser.parse_args()
     with np.load(args.images) as arrays:
         train = arrays["train"]
     if args.work == "example-10":
         example_10(train)
+    elif args.work in RECIPES:
+        serve(train_epoch(RECIPES[args.work], train, args.precision))
     else:
         serve(WORKS[args.work](train))

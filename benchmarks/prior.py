@@ -90,7 +90,7 @@ def main() -> None:
                 parameters = {
                     k: v for k in ("epochs", "path") if (v := getattr(args, k)) is not None
                 }
-                options = latentia.Options(seed=seed, threads=args.threads)
+                options = latentia.Options(seed=seed, threads=args.threads, precision="fp32")
                 latentia.train(
                     "latent_prior",
                     autoencoder=run,

@@ -24,10 +24,11 @@ SIDE = 128
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 MARKS = "<!-- {}: made by benchmarks/scale.py -->\n", "<!-- end of {} -->\n"
 DECODE = "import latentia.data as d; d.open_images({data!r}).to_metadata()"
+FIXED = ["--threads", "1", "--precision", "fp32"]
 COMMAND = "import sys; from latentia.cli.main import main; sys.exit(main({words}))"
 STAGES = {
     "decode": [],
-    "train": ["train", "{recipe}", "--data", "{data}", "--run", "{run}", "--threads", "1"],
+    "train": ["train", "{recipe}", "--data", "{data}", "--run", "{run}", *FIXED],
     "encode": ["encode", "{run}", "--out", "{table}"],
 }
 

@@ -11,7 +11,6 @@ are reliable on an idle machine only, so the page states the load of the machine
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -21,7 +20,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +32,7 @@ from latentia.core.tensors import to_bytes
 from latentia.data import open_images
 from latentia.training.checkpoint import read_metadata
 from latentia.training.log import read_rows
+from latentia.training.precision import find_processor_name
 
 HERE = Path(__file__).parent
 TARGET = 105.3  # nats on the test images, the example program's after ten epochs
@@ -58,6 +58,7 @@ class Setting(NamedTuple):
     pythons: dict[str, str | None]
     repeats: int
     folder: Path
+    precision: Literal["bf16", "fp32"]
 
 
 Measure = Callable[[Setting], TurnTimes]
@@ -74,7 +75,8 @@ def compare_workers(ours: list[str], peer: list[str], python: str = "") -> Measu
             [str(setting.images) if w == "IMAGES" else w for w in each] for each in (peer, ours)
         ]
         peer_worker = Worker([executable, str(HERE / commands[0][0]), *commands[0][1:]])
-        own_worker = Worker([sys.executable, str(HERE / commands[1][0]), *commands[1][1:]])
+        own_command = [*commands[1], "--precision", setting.precision]
+        own_worker = Worker([sys.executable, str(HERE / own_command[0]), *own_command[1:]])
         try:
             return compare(peer_worker.seconds, own_worker.seconds, setting.repeats)
         finally:
@@ -97,6 +99,7 @@ def measure_target(setting: Setting) -> TurnTimes:
     def ours() -> float:
         run = setting.folder / f"fast-{len(list(setting.folder.iterdir()))}"
         words = ["train", "mnist_fast", "--data", setting.data, "--validation", "0"]
+        words += ["--precision", setting.precision]
         seconds = time_until([*COMMAND, *words, "--run", str(run)], lambda: is_complete(run))
         process = subprocess.run(
             [*COMMAND, "evaluate", str(run), "--json"], check=True, capture_output=True, text=True
@@ -123,6 +126,7 @@ def measure_first_step(setting: Setting) -> TurnTimes:
     def ours() -> float:
         run = setting.folder / f"first-{len(list(setting.folder.iterdir()))}"
         words = ["train", "mnist_mlp_vae", "--data", setting.data, "--log-every", "1"]
+        words += ["--precision", setting.precision]
         log = run / "log.jsonl"
         return time_until(
             [*COMMAND, *words, "--run", str(run)], lambda: log.exists() and log.stat().st_size > 0
@@ -216,17 +220,10 @@ def measure_peak_flops(dtype: torch.dtype, side: int = 2048, repeats: int = 7) -
 def count_flops(recipe: str, setting: Setting) -> float:
     """Count the floating-point operations of matrix products and convolutions in an epoch."""
     with np.load(setting.images) as arrays:
-        loop = make_loop(recipe, arrays["train"])
+        loop = make_loop(recipe, arrays["train"], setting.precision)
     with FlopCounterMode(display=False) as counter:
         loop.train_step(loop.step_context())
     return counter.get_total_flops() * loop.steps_per_epoch
-
-
-def find_processor_name() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor()
 
 
 def measure_row(bench: Bench, setting: Setting, peak_flops: dict[torch.dtype, float]) -> str:
@@ -257,6 +254,12 @@ def main() -> None:
     parser.add_argument("--keras")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
+        "--precision",
+        choices=["bf16", "fp32"],
+        default="bf16",
+        help="of latentia, for the whole table",
+    )
+    parser.add_argument(
         "--only",
         nargs="*",
         default=[],
@@ -268,7 +271,9 @@ def main() -> None:
     train = open_images(args.data, size=28, channels=1).split("all").get_batch(slice(0, 60_000))
     np.savez(folder / "mnist.npz", train=to_bytes(train.image).numpy())
     pythons = {"pythae": args.pythae, "keras": args.keras}
-    setting = Setting(args.data, str(folder / "mnist.npz"), pythons, args.repeats, folder)
+    setting = Setting(
+        args.data, str(folder / "mnist.npz"), pythons, args.repeats, folder, args.precision
+    )
     load = os.getloadavg()[0]
     peak_flops = {kind: measure_peak_flops(kind) for kind in (torch.float32, torch.bfloat16)}
     lines = ["| work | peer | speed ratio | target | seconds: peer, latentia | |", "|---" * 6 + "|"]
@@ -281,7 +286,7 @@ def main() -> None:
     tops = [f"{str(kind)[6:]} {value / 1e12:.2f} TFLOP/s" for kind, value in peak_flops.items()]
     conditions = (
         f"{os.cpu_count()} cores of a {find_processor_name()}, PyTorch {torch.__version__}, "
-        f"latentia {version('latentia')}; load at the start {load:.1f}; "
+        f"latentia {version('latentia')} in {args.precision}; load at the start {load:.1f}; "
         f"medians of n = {args.repeats} turns (minimum to maximum). "
         f"Matrix product: {', '.join(tops)}."
     )

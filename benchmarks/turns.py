@@ -84,16 +84,19 @@ def format_spread(values: Sequence[float], digits: int = 2) -> str:
 
 def measure_cost_ratios(plain: Any, other: Any, repeats: int, steps: int = 1) -> list[float]:
     """Return the cost of a step of `other` in steps of `plain`; the two alternate."""
+    return [b / a for a, b in time_turns(plain, other, repeats, steps)]
+
+
+def time_turns(plain: Any, other: Any, repeats: int, steps: int = 1) -> list[tuple[float, float]]:
+    """Return the seconds of `steps` steps of two training loops, which alternate."""
     for loop in (plain, other):
         for _ in range(3):  # the first steps take longer
             loop.train_step(loop.step_context())
-    ratios = []
-    for _ in range(repeats):
-        seconds = []
-        for loop in (plain, other):
-            start = time.perf_counter()
-            for _ in range(steps):
-                loop.train_step(loop.step_context())
-            seconds.append(time.perf_counter() - start)
-        ratios.append(seconds[1] / seconds[0])
-    return ratios
+    return [(time_steps(plain, steps), time_steps(other, steps)) for _ in range(repeats)]
+
+
+def time_steps(loop: Any, steps: int) -> float:
+    start = time.perf_counter()
+    for _ in range(steps):
+        loop.train_step(loop.step_context())
+    return time.perf_counter() - start

@@ -87,7 +87,7 @@ def measure_step_cost(parameters: dict, adversary: dict, threads: int, repeats: 
     every_step = adversary | {"adversary_from": 0.0, "adversary_every": 1}
     for recipe, recipe_parameters in ((PLAIN, {}), ("vaegan", every_step)):
         folder = Path(tempfile.mkdtemp()) / "run"
-        options = latentia.Options(threads=threads)
+        options = latentia.Options(threads=threads, precision="fp32")
         run, plan = create_run(recipe, parameters | recipe_parameters, {}, options, folder)
         loops.append(Loop(plan, run, run.options))
     return statistics.median(measure_cost_ratios(loops[0], loops[1], repeats, steps=LAZY_INTERVAL))
@@ -161,7 +161,7 @@ def main() -> None:
     print("| seed | run | epochs | seconds | Fréchet distance | MSE | sharpness | accuracy |")
     print("|---|---|---|---|---|---|---|---|")
     for seed in args.seeds:
-        options = latentia.Options(seed=seed, threads=args.threads, log_every=10)
+        options = latentia.Options(seed=seed, threads=args.threads, precision="fp32", log_every=10)
 
         def train_run(name: str, recipe: str, epochs: int, seed=seed, options=options, **extra):
             extra |= parameters | {"epochs": epochs, "modifiers": modifiers}

@@ -10,6 +10,7 @@ each player, sigmoid and binary cross-entropy, unfused Adam.
 
 import argparse
 import sys
+from typing import Literal
 
 from turns import Worker, compare, format_spread, serve
 
@@ -81,7 +82,7 @@ def make_plain_step(size: int, batch: int):
     return step
 
 
-def make_latentia_step(size: int, batch: int):
+def make_latentia_step(size: int, batch: int, precision: Literal["bf16", "fp32"]):
     import tempfile
     from pathlib import Path
 
@@ -94,7 +95,7 @@ def make_latentia_step(size: int, batch: int):
 
     keep_freed_memory()
     images = torch.rand(4 * batch, 1, size, size)
-    options = latentia.Options(validation=0.0)
+    options = latentia.Options(validation=0.0, precision=precision)
     parameters = {"data": images, "size": size, "batch": batch, "latent": LATENT}
     parameters |= {"adversary_from": 0.0, "adversary_every": 1}  # in every step but the very first
     folder = Path(tempfile.mkdtemp()) / "run"
@@ -108,15 +109,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--serve")
     args = parser.parse_args()
     if args.serve:
-        step = {"plain": make_plain_step, "latentia": make_latentia_step}[args.serve](
-            args.size, args.batch
-        )
+        if args.serve == "plain":
+            step = make_plain_step(args.size, args.batch)
+        else:
+            step = make_latentia_step(args.size, args.batch, args.precision)
         serve(lambda: [step() for _ in range(STEPS)])
         return
-    shape = ["--size", str(args.size), "--batch", str(args.batch)]
+    shape = ["--size", str(args.size), "--batch", str(args.batch), "--precision", args.precision]
     kinds = ("plain", "latentia")
     workers = [Worker([sys.executable, __file__, "--serve", kind, *shape]) for kind in kinds]
     times = compare(workers[0].seconds, workers[1].seconds, args.repeats)

@@ -44,6 +44,20 @@ def test_new_images_are_encoded_as_the_runs_own(run):
     pd.testing.assert_frame_equal(run.encode(list(X[:5])), new)
 
 
+def test_labels_are_given_beside_the_array(run):
+    table = run.encode(labels=Y)
+    assert table["label"].tolist() == Y.tolist()
+    names = pd.Series([f"digit {y}" for y in Y], name="digit")
+    named = run.encode("test", labels=names)
+    own = names[named["key"].astype(int)]
+    assert named["digit"].tolist() == own.tolist()
+    result = run.relate(Y, split="all", k=4, permutations=19)
+    assert result.associations[0].scores[-1].value > 0.3
+    assert repr(result) == "AssociationResult(label (class); 4 dimensions)"
+    with pytest.raises(latentia.Error, match="The labels are 299 for 300 images; give"):
+        run.relate(Y[1:])
+
+
 def test_images_come_back_as_tensors(run):
     shape = (1, 28, 28)
     assert run.sample(3, seed=1).shape == (3, *shape)

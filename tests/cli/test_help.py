@@ -27,7 +27,7 @@ START = re.compile(r"(?!of |in |at |with |for |to |it |its |the same)([a-z0-9.][
 PLACES = {
     "RUN": ("run", "runs", "autoencoder"),
     "IMAGE": ("image", "images", "track"),
-    "FILE": ("labels", "clean"),
+    "FILE": ("labels",),
     "DATA": ("data",),
 }
 

@@ -41,13 +41,12 @@ def test_a_streamed_run_is_judged_encoded_and_built_on_from_any_folder(streamed,
 
 
 def test_what_is_wrong_with_a_stream_is_mended_in_its_shards(streamed, capsys):
-    """Its grey squares are constant images, which the doctor says; --clean is for files."""
+    """Its grey squares are constant images, which the doctor says."""
     capsys.readouterr()
     assert main(["doctor", str(streamed), "--json"]) == 0
     findings = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
     assert findings["constant images"]["suggested_commands"] == []
-    assert main(["doctor", str(streamed), "--clean", "clean.npz"]) == 2
-    assert "remove the images that the doctor names from their shards" in capsys.readouterr().err
+    assert "Look at the named images" in findings["constant images"]["consequence"]
 
 
 def test_what_the_doctor_prescribes_reads_the_same_images(streamed, tmp_path, capsys):

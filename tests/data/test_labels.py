@@ -99,7 +99,9 @@ def test_tables_as_spreadsheets_and_others_write_them(onto, images, tmp_path):
     mac = unicodedata.normalize("NFD", TABLE)
     assert row(onto(mac), "b/y é.png")["Year"] == 1980
     semicolons = TABLE.replace(",", ";").replace('"Mini; Cooper"', "Mini")
-    assert row(onto(semicolons), "b/x.png")["Year"] == 1990
+    for points in (semicolons, semicolons.replace("1.5", "1,5").replace("2.5", "2,5")):
+        assert row(onto(points), "b/x.png")["Year"] == 1990
+        assert row(onto(points), "a/x.png")["Length"] == 2.5
     assert row(onto(TABLE.replace("Year,file", "Year,Name")), "b/x.png")["Year"] == 1990
     path = tmp_path / "labels.parquet"
     keys = images.split("all").keys

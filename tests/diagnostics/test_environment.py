@@ -11,6 +11,7 @@ import torch
 from latentia.cli.main import main
 from latentia.diagnostics import environment
 from latentia.diagnostics.environment import Library
+from latentia.training.precision import LayerTiming
 
 WITHOUT = """
 import importlib.abc, runpy, sys
@@ -62,14 +63,29 @@ def test_what_is_missing_is_named_with_what_installs_it_and_the_exit_code(monkey
     found = json.loads(capsys.readouterr().out)
     assert found["libraries"]["latentia"][0]["version"] is None
     assert found["here"].keys() == {"device", "precision", "threads", "memory", "cache", "compile"}
+    is_cpu = found["here"]["device"].startswith("cpu")
+    assert {*found["milliseconds"]} == ({"product", "convolution"} if is_cpu else set())
+
+
+def test_both_timings_stand_behind_the_precision(monkeypatch):
+    timings = {"product": LayerTiming(1.0, 2.0), "convolution": LayerTiming(3.0, 2.0)}
+    monkeypatch.setattr("latentia.training.precision.get_timings", lambda: timings)
+    monkeypatch.setattr("latentia.training.device.find_device", lambda: torch.device("cpu"))
+    assert environment.describe_precision() == (
+        "fp32/bf16: product 1.00/2.00 ms = 0.50, fp32; convolution 3.00/2.00 ms = 1.50, bf16"
+    )
+    assert environment.list_timings()["convolution"] == {
+        "fp32": 3.0, "bf16": 2.0, "speedup": 1.5, "auto": "bf16",
+    }  # fmt: skip
 
 
 def test_each_choice_is_the_engines_own_with_its_reason(monkeypatch, tmp_path):
     engine = "latentia.training.device"
-    for has, said in ((True, "bf16: this device multiplies"), (False, "fp32: this device has no")):
-        monkeypatch.setattr(f"{engine}.has_bf16", lambda _, has=has: has)
-        assert environment.describe_precision().startswith(said)
     monkeypatch.setattr(f"{engine}.find_device", lambda: torch.device("cuda"))
+    for has, said in ((True, "bf16: this device multiplies"), (False, "fp32: this device has no")):
+        monkeypatch.setattr("latentia.training.precision.has_bf16", lambda _, has=has: has)
+        assert environment.describe_precision().startswith(said)
+    assert environment.list_timings() == {}
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
     assert environment.describe_device() == "cuda: a GPU"
     monkeypatch.undo()

@@ -337,18 +337,8 @@ def test_ill_images(tmp_path, change, look):
         assert (found is not None) == (each is look), each.kind
         if found:
             assert found.severity == "WARNING"
-
-
-def test_images_whose_labels_stand_in_a_table_are_taken_out_by_hand(tmp_path):
-    """The table names files, which the cleaned .npz has not: no command would run."""
-    one = planted(tmp_path, blank)
-    one.run.metadata["modifiers"] = {
-        "supervise": {"supervise": "Year", "labels": "/somewhere/labels.csv"}
-    }
-    found = data.constant_images(one)
-    assert found is not None
-    assert found.suggested_commands == ()
-    assert "remove these images from the data by hand" in found.consequence
+            assert found.suggested_commands == ()
+            assert f"Look{each.advice.removeprefix('look')}." in found.consequence
 
 
 @pytest.mark.parametrize(("most", "ill"), [(60, True), (20, False)])
@@ -372,13 +362,13 @@ def test_a_check_that_fails_costs_nothing_but_its_own_word(tmp_path, monkeypatch
     def asked(patient):
         raise KeyboardInterrupt
 
-    bad = define_check("bad", evidence="", threshold="", advice="")(broken)
+    bad = define_check("bad", threshold="", advice="")(broken)
     monkeypatch.setattr(diagnose, "CHECKS", (bad, training.few_steps))
     one = patient(tmp_path, training_rows=rows([1.0]))
     found, unseen = diagnose.run_checks(one)
     assert [each.kind for each in found] == ["few steps"]
     assert "bad. The check failed (TypeError: of all things)." in unseen[0]
-    stop = define_check("stop", evidence="", threshold="", advice="")(asked)
+    stop = define_check("stop", threshold="", advice="")(asked)
     monkeypatch.setattr(diagnose, "CHECKS", (stop,))
     with pytest.raises(KeyboardInterrupt):
         diagnose.run_checks(one)

@@ -6,6 +6,7 @@ import pytest
 
 import golden
 
+DROPPED = {"doctor": {"--clean"}}  # options that were removed on purpose since the reference
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
 
@@ -16,4 +17,7 @@ def test_commands_and_recipes_are_those_of_the_reference():
 
 @pytest.mark.parametrize("command", OPTIONS)
 def test_options_and_defaults_are_those_of_the_reference(command):
-    assert golden.options(*command.split()) == OPTIONS[command]
+    dropped = DROPPED.get(command, set())
+    assert dropped <= OPTIONS[command].keys()
+    kept = {name: each for name, each in OPTIONS[command].items() if name not in dropped}
+    assert golden.options(*command.split()) == kept

@@ -143,7 +143,7 @@ class OpenedRun:
         self,
         name: str | None = None,
         *,
-        labels: str | Path | None = None,
+        labels: Any = None,
         label_cols: Sequence[str] | None = None,
         missing: Literal["error", "drop", "nan"] = "error",
     ) -> Split:
@@ -153,8 +153,9 @@ class OpenedRun:
         ----------
         name : {"train", "validation", "test", "all"}, optional
             name of the split; the default is test, and all if `with_data` gave other images
-        labels : str or Path, optional
-            table of labels (.csv or .parquet), joined to the images by file name
+        labels : str, Path, array, Series or DataFrame, optional
+            table of labels (.csv or .parquet), joined to the images by file name, or labels of all
+            images in their order
         label_cols : sequence of str, optional
             label columns to use; by default all of `labels`, or of the data
         missing : {"error", "drop", "nan"}

@@ -27,7 +27,7 @@ class RunTables(RunImages):
         self,
         images: Any = None,
         *,
-        labels: str | Path | None = None,
+        labels: Any = None,
         label_cols: Sequence[str] | None = None,
         progress: bool = True,
     ) -> pd.DataFrame:
@@ -39,8 +39,9 @@ class RunTables(RunImages):
             a split ("train", "validation", "test" or "all"), a folder, file or data set as in
             `train`, or new images as an array, a tensor or a list of files; the default is all
             images of the run
-        labels : str or Path, optional
-            table of labels (.csv or .parquet), joined to the images by file name
+        labels : str, Path, array, Series or DataFrame, optional
+            table of labels (.csv or .parquet), joined to the images by file name, or labels of all
+            images in their order
         label_cols : sequence of str, optional
             label columns to use; by default all of `labels`, or of the data
         progress : bool
@@ -74,17 +75,17 @@ class RunTables(RunImages):
                 names, keys, pixels = self._read_images(images, None)
                 keys = [key or name for key, name in zip(keys, names, strict=True)]
                 split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys)
-                return collect_table(self.autoencoder, split)
+                return collect_table(self.autoencoder, split).to_pandas()
             opened = rank0_first(lambda: self.images)
             split = rank0_first(lambda: self._find_split(split_name, joined, default="all"))
             if split.note and progress and not distributed.rank():
                 print(split.note, file=sys.stderr)
             names = self.folder.membership(split, opened)
-            return collect_table(self.autoencoder, split, names)
+            return collect_table(self.autoencoder, split, names).to_pandas()
 
     def relate(
         self,
-        labels: str | Path | None = None,
+        labels: Any = None,
         *,
         label_cols: Sequence[str] | None = None,
         split: str | None = None,
@@ -95,9 +96,9 @@ class RunTables(RunImages):
 
         Parameters
         ----------
-        labels : str or Path, optional
-            table of labels (.csv or .parquet), joined to the images by file name; the default is
-            the labels of the data
+        labels : str, Path, array, Series or DataFrame, optional
+            table of labels (.csv or .parquet), joined to the images by file name, or labels of all
+            images in their order; the default is the labels of the data
         label_cols : sequence of str, optional
             label columns to use, by default all
         split : {"train", "validation", "test", "all"}, optional

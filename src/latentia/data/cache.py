@@ -19,6 +19,7 @@ import numpy as np
 from latentia.data.reader import Columns
 
 CACHE_VERSION = 1  # of the folder's contents and of decoding: part of every key
+Entry = tuple[np.ndarray, Columns, dict[str, Any]]  # pixels, columns, metadata
 MAX_IN_MEMORY_BYTES = 2**28  # bytes of pixels; larger files are mapped
 ABANDONED_SECONDS = 7 * 86400  # age of a half-written folder that no process is writing
 
@@ -37,14 +38,6 @@ def entry_path(key: str) -> Path:
     return cache_root() / "images" / key
 
 
-def load_metadata(key: str) -> dict[str, Any] | None:
-    """Load the metadata beside the pixels. None: missing or damaged."""
-    try:
-        return json.loads((entry_path(key) / "about.json").read_text())
-    except (OSError, ValueError):
-        return None
-
-
 def load_shape(key: str) -> list[int] | None:
     """Load (c, h, w) of images for which no size was requested."""
     try:
@@ -60,17 +53,20 @@ def save_shape(key: str, shape: tuple[int, ...]) -> None:
         path.write_text(json.dumps(shape))
 
 
-def load_arrays(key: str, just_written: bool = False) -> tuple[np.ndarray, Columns] | None:
-    """Load pixels and columns. Large pixels are mapped, once for all processes.
+def load_entry(key: str, just_written: bool = False) -> Entry | None:
+    """Load pixels, columns and metadata. Large pixels are mapped, once for all processes.
 
     Pixels that this process has just written are mapped too: they are in memory already.
+    None: missing or damaged.
     """
-    pixels_path = entry_path(key) / "pixels.npy"
+    folder = entry_path(key)
+    pixels_path = folder / "pixels.npy"
     try:
+        metadata = json.loads((folder / "about.json").read_text())
         use_map = just_written or pixels_path.stat().st_size >= MAX_IN_MEMORY_BYTES
         pixels = np.load(pixels_path, mmap_mode="c" if use_map else None)
-        with np.load(entry_path(key) / "columns.npz", allow_pickle=False) as columns:
-            return pixels, dict(columns)
+        with np.load(folder / "columns.npz", allow_pickle=False) as columns:
+            return pixels, dict(columns), metadata
     except (OSError, ValueError, EOFError, KeyError):
         return None
 
@@ -93,7 +89,7 @@ def write_entry(key: str) -> Iterator[Path | None]:
                 with open(file, "rb") as stream:
                     os.fsync(stream.fileno())
             # a complete entry stays, since other processes may have mapped it
-            if load_metadata(key) is None or load_arrays(key) is None:
+            if load_entry(key) is None:
                 shutil.rmtree(path, ignore_errors=True)
             with suppress(OSError):  # another process was faster, and its pixels are the same
                 part.rename(path)

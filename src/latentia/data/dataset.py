@@ -20,7 +20,6 @@ from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo, parse
 from latentia.data.sources.registry import Source
 from latentia.data.sources.shards import ShardReader
 from latentia.data.splits import SPLIT_NAMES, Split
-from latentia.data.streaming import StreamedPixels
 
 
 def open_images(
@@ -265,10 +264,8 @@ class Images:
         return self.load_cached(self._pixels_key) or self.decode_and_cache(self._pixels_key)
 
     def load_cached(self, key: str, just_written: bool = False) -> CachedImages | None:
-        metadata, arrays = cache.load_metadata(key), cache.load_arrays(key, just_written)
-        if metadata is None or arrays is None:
-            return None
-        return make_cached_images(*arrays, metadata)
+        entry = cache.load_entry(key, just_written)
+        return make_cached_images(*entry) if entry else None
 
     def decode_and_cache(self, key: str) -> CachedImages:
         with cache.write_entry(key) as folder:
@@ -294,6 +291,6 @@ class Images:
             "notes": [*info.notes, *stretching],
             "fingerprint": compute_fingerprint(pixels, info),
         }
-        if folder and not isinstance(pixels, StreamedPixels):
+        if folder and isinstance(pixels, np.ndarray):
             cache.finish_entry(folder, pixels, info.columns, metadata)
         return make_cached_images(pixels, info.columns, metadata)

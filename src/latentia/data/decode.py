@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from latentia.core.errors import summarize_exception
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -96,10 +98,7 @@ def catch_decode_errors() -> Iterator[None]:
     except (DecodeError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise DecodeError(error.strerror) from error
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DecodeError(reason) from error
+        raise DecodeError(getattr(error, "strerror", None) or summarize_exception(error)) from error
 
 
 @contextmanager
@@ -196,6 +195,11 @@ def scale_to_unit_range(array: np.ndarray, white: float | None) -> np.ndarray:
     if not (low >= -ROUNDING_TOLERANCE * scale and high <= scale * (1 + ROUNDING_TOLERANCE)):
         raise DecodeError(f"values from {low:g} to {high:g}, allowed 0 to {scale:g}: see --white")
     return (array.astype(np.float64) / scale).clip(0, 1).astype(np.float32)
+
+
+def array_to_unit_range(array: np.ndarray) -> np.ndarray:
+    """Convert uint8 to float32 in [0, 1]. Return floats unchanged."""
+    return array / np.float32(255) if array.dtype == np.uint8 else array
 
 
 def resize_planes(planes: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:

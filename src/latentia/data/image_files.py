@@ -28,14 +28,14 @@ class ImageFiles:
     names: Sequence[str]
     fetch_files: Callable[[int, int], Sequence[Path | bytes]]
     all_pages: bool = True  # each page of a TIFF is an image
-    headers: dict[int, list[ImageHeader]] = field(default_factory=dict)
+    headers: list[list[ImageHeader]] = field(default_factory=list)  # of each file's pages
 
     def scan_headers(self, channels: int | None) -> None:
         """Read all headers. If one is broken, report every broken file."""
         check_file_channels(channels, self.source_name)
 
         def store_headers(index: int, file: Path | bytes, suffix: str) -> None:
-            self.headers[index] = read_headers(file, suffix)[: None if self.all_pages else 1]
+            self.headers.append(read_headers(file, suffix)[: None if self.all_pages else 1])
 
         def decode_fully(index: int, file: Path | bytes, suffix: str) -> None:
             header = read_headers(file, suffix)[0]
@@ -46,18 +46,17 @@ class ImageFiles:
         if self.for_each_file(store_headers, "reading headers"):
             task, workers = "looking for broken files", count_processors()
             self.raise_unreadable(self.for_each_file(decode_fully, task, workers))
-        self.headers = dict(sorted(self.headers.items()))  # threads end in any order
 
     def decode_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         """Decode every page into its row of `out`."""
-        first_rows = np.cumsum([0, *map(len, self.headers.values())]).tolist()
+        first_rows = np.cumsum([0, *map(len, self.headers)]).tolist()
 
         def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
             images = read_images(file, preprocessing, suffix, self.headers[index])
             for row, array in enumerate(images, first_rows[index]):
                 out[row] = array if array.dtype == out.dtype else array / np.float32(255)
 
-        pages = list(chain.from_iterable(self.headers.values()))
+        pages = list(chain.from_iterable(self.headers))
         is_large = sum(p.height * p.width for p in pages) > SMALL_IMAGE_PIXELS * len(pages)
         workers = count_processors() if is_large else 1
         if failures := self.for_each_file(decode_file, "decoding", workers):
@@ -102,7 +101,7 @@ class ImageFiles:
 
     def summarize_headers(self) -> tuple[list[Size], int, bool]:
         """Return the distinct sizes, the channels needed, and whether any image exceeds 8 bits."""
-        pages = set(chain.from_iterable(self.headers.values()))
+        pages = set(chain.from_iterable(self.headers))
         channels = 3 if any(page.is_color for page in pages) else 1
         sizes = sorted({(page.height, page.width) for page in pages})
         return sizes, channels, any(page.high_bit_depth for page in pages)
@@ -111,14 +110,14 @@ class ImageFiles:
         """List the name of each image. Pages of one file are name#0, name#1, ..."""
         return [
             f"{name}#{page}" if len(pages) > 1 else name
-            for name, pages in zip(self.names, self.headers.values(), strict=True)
+            for name, pages in zip(self.names, self.headers, strict=True)
             for page in range(len(pages))
         ]
 
     def collect_notes(self) -> list[str]:
         """Return one line for each distinct note, with the names of its files."""
         notes: dict[str, list[str]] = {}
-        for name, pages in zip(self.names, self.headers.values(), strict=True):
+        for name, pages in zip(self.names, self.headers, strict=True):
             if pages[0].note:
                 notes.setdefault(pages[0].note, []).append(name)
         return [f"{self.source_name}: {abbreviate_list(n)}: {note}." for note, n in notes.items()]

@@ -1,46 +1,33 @@
 """Labels from a table beside the images, joined by file name."""
 
+import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, summarize_exception
 from latentia.core.text import pluralize
 from latentia.data.image_files import abbreviate_list
 from latentia.data.splits import Split
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Index, Series
 
 KEY_COLUMNS = ("key", "file_name", "filename", "file", "path", "image", "name")
 LabelColumn = tuple[Tensor, list[str] | None]  # codes and their class names, or numbers
 MissingPolicy = Literal["error", "drop", "nan"]
 
 
-class JoinedColumn(NamedTuple):
-    """A column of a table in the order of the images. Values without `has_value` are arbitrary."""
-
-    values: Tensor
-    classes: list[str] | None
-    has_value: Tensor
-
-    def fill_missing(self) -> LabelColumn:
-        """Fill missing values by class -1, or by NaN, for which integers become floats."""
-        if self.has_value.all():
-            return self.values, self.classes
-        missing = ~self.has_value
-        if self.classes:
-            return self.values.masked_fill(missing, -1), self.classes
-        floats = self.values if self.values.is_floating_point() else self.values.double()
-        return floats.masked_fill(missing, torch.nan), None
-
-
 class Labels(NamedTuple):
     """Columns of a .csv, .tsv or .parquet file, or of the source itself if `file` is None.
+
+    file: also an array or a pandas object, one row for each image in the order of the source.
 
     columns: names of the columns; None: all. Rows are named by the column called key, file_name,
     filename, file, path, image or name, else by the first. A name is the image's key (its path in
@@ -50,7 +37,7 @@ class Labels(NamedTuple):
     fill by "nan" (numbers) and -1 (classes).
     """
 
-    file: str | Path | None = None
+    file: Any = None
     columns: Sequence[str] | None = None
     missing: MissingPolicy = "error"
 
@@ -67,12 +54,18 @@ class Labels(NamedTuple):
         if self.file is not None:
             rows = slice(None) if split.rows is None else split.rows
             strict = self.missing == "error"
-            table = join_by_name(Path(self.file), self.columns, all_keys, strict)
-            for name, (values, classes, has_value) in table.items():
-                column = JoinedColumn(values[rows], classes, has_value[rows])
-                complete &= column.has_value
-                gaps[name] = int((~column.has_value).sum())
-                columns[name] = column.fill_missing() if self.missing == "nan" else column[:2]
+            if isinstance(self.file, str | Path):
+                table = join_by_name(Path(self.file), self.columns, all_keys, strict)
+            else:
+                table = align_rows(self.file, all_keys)
+            for name, cells in table.items():
+                values, classes = to_label_column(cells)
+                has_value = torch.tensor(cells.notna().to_numpy())[rows]
+                values, gaps[name] = values[rows], int((~has_value).sum())
+                complete &= has_value
+                if gaps[name] and self.missing == "nan" and cells.dtype.kind in "iu":
+                    values = values.double().masked_fill(~has_value, torch.nan)
+                columns[name] = values, classes
         if self.columns is not None:
             check_columns(self.columns, list(columns), "The source")
             columns = {name: columns[name] for name in self.columns}
@@ -84,9 +77,10 @@ class Labels(NamedTuple):
         if complete.all():
             return result
         is_uneven = len(set(gaps.values())) > 1  # else whole rows are missing
+        origin = self.file if isinstance(self.file, str | Path) else "The labels"
         details = "".join(f", {name} of {n:,}" for name, n in gaps.items() if n and is_uneven)
         message = (
-            f"{self.file} {'lacks cells of' if is_uneven else 'has no values for'}"
+            f"{origin} {'lacks cells of' if is_uneven else 'has no values for'}"
             f" {int((~complete).sum()):,} of {pluralize(len(split), 'image')}"
             f" (split {split.name}{details})"
         )
@@ -104,59 +98,73 @@ SOURCE_LABELS = Labels()  # the source's own columns, all of them
 
 def join_by_name(
     path: Path, columns: Sequence[str] | None, keys: Sequence[str], strict: bool
-) -> dict[str, JoinedColumn]:
+) -> "DataFrame":
     """Read columns of the file in the order of the keys. strict: missing values are an Error."""
-    table, key_column = open_label_table(path)
-    available = [column for column in table.column_names if column != key_column]
-    check_columns(columns or (), available, str(path))
-    names = [unicodedata.normalize("NFC", str(name)) for name in table[key_column].to_pylist()]
-    rows = torch.tensor(match_rows(names, keys, path, strict))
-    result = {}
-    for column in available if columns is None else columns:
-        cells = table[column].combine_chunks()
-        if cells.null_count and (strict or cells.null_count == len(cells)):
-            is_null = cells.is_null().to_pylist()
-            empty = [name for name, null in zip(names, is_null, strict=True) if null]
+    table = open_label_table(path)
+    selection = list(table if columns is None else columns)
+    check_columns(selection, list(table), str(path))
+    table = table[selection]
+    matches = match_keys(table.index, keys, path, strict)
+    for column, cells in table.items():
+        empty = table.index[cells.isna()]
+        if len(empty) and (strict or len(empty) == len(table)):
             raise Error(
                 f"{path} has no {column} for {pluralize(len(empty), 'image')}:"
-                f" {abbreviate_list(empty, 5)}; fill it in, or leave the column out."
+                f" {abbreviate_list(list(empty), 5)}; fill it in, or leave the column out."
             )
-        is_valid = torch.from_numpy(cells.is_valid().to_numpy(zero_copy_only=False))
-        values, classes = to_label_column(cells.drop_null())
-        has_value = (rows >= 0) & is_valid[rows]
-        result[column] = JoinedColumn(values[(is_valid.cumsum(0) - 1)[rows]], classes, has_value)
-    return result
+    return table.set_axis(matches).reindex(keys)
 
 
-def match_rows(names: Sequence[str], keys: Sequence[str], path: Path, strict: bool) -> list[int]:
-    """Return the row that names each key. Without one: -1, or an Error if strict."""
-    full_keys, counts = set(keys), Counter(PurePosixPath(key).name for key in keys)
-    by_base = {base: key for key in keys if counts[base := PurePosixPath(key).name] == 1}
-    posix_names = (str(PurePosixPath(name)) for name in names)
-    matches = [name if name in full_keys else by_base.get(name) for name in posix_names]
-    unknown = [name for name, key in zip(names, matches, strict=True) if key is None]
-    doubles = [key for key, n in Counter(key for key in matches if key).items() if n > 1]
-    row_by_key = {key: row for row, key in enumerate(matches)}
-    missing = [key for key in keys if key not in row_by_key]
-    missing = missing if strict or len(missing) == len(keys) else []
+def align_rows(labels: Any, keys: Sequence[str]) -> "DataFrame":
+    """Return labels in memory, an array or a pandas object in the order of the keys, as a table.
+
+    Raises: Error if they are not as many as the keys.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame(labels).rename(columns={0: "label"})
+    if len(table) != len(keys):
+        raise Error(
+            f"The labels are {len(table):,} for {pluralize(len(keys), 'image')}; give one for each,"
+            " in the order of the images, or a table (.csv or .parquet) with file names."
+        )
+    return table.set_axis(list(keys))
+
+
+def match_keys(names: "Index", keys: Sequence[str], path: Path, strict: bool) -> "Series":
+    """Return the key that each name means: the key itself, or its last part if no two share it.
+
+    Raises: Error if a name is unknown or a double, or if strict and a key has no name.
+    """
+    import pandas as pd
+
+    images = pd.Series(keys, index=[PurePosixPath(key).name for key in keys])
+    by_base = images[~images.index.duplicated(keep=False)]
+    paths = pd.Series([str(PurePosixPath(name)) for name in names])
+    matches = paths.where(paths.isin(keys), paths.map(by_base))
+    missing = images[~images.isin(matches)]
+    missing = missing if strict or len(missing) == len(keys) else missing[:0]
+    doubles = matches[matches.duplicated()].dropna().unique()
+    unknown = names[matches.isna()]
     for items, problem in (
         (doubles, f"names {pluralize(len(doubles), 'image')} twice"),
         (missing, f"has no row for {len(missing):,} of {pluralize(len(keys), 'image')}"),
         (unknown, f"names {pluralize(len(unknown), 'file')} that the source has not, or has several"
                   " times by that name"),
     ):  # fmt: skip
-        if items:
+        if len(items):
             raise Error(
-                f"{path} {problem}: {abbreviate_list(items, 5)}; give one row an image, named by"
-                " its path in the folder."
+                f"{path} {problem}: {abbreviate_list(list(items), 5)}; give one row an image, named"
+                " by its path in the folder."
             )
-    return [row_by_key.get(key, -1) for key in keys]
+    return matches
 
 
-def open_label_table(path: Path):
-    """Open the table. Return it and the name of the column that names the images."""
+def open_label_table(path: Path) -> "DataFrame":
+    """Read the table; its index holds the names of the images, in NFC."""
     from csv import reader as csv_reader
 
+    import pandas as pd
     import pyarrow as pa
     from pyarrow import csv, parquet
 
@@ -165,21 +173,27 @@ def open_label_table(path: Path):
     try:
         if path.suffix.lower() == ".parquet":
             table = parquet.read_table(path)
-        else:
+        else:  # pandas' own parser would fill short rows
             with path.open(encoding="utf-8-sig") as file:
-                header = file.readline()
-            delimiter = max(",;\t", key=header.count)  # spreadsheets write ; where , is decimal
+                header, first_row = file.readline(), file.readline()
+            delimiter = max(",;\t", key=header.count)
             names = next(csv_reader([header], delimiter=delimiter), []) or [""]
             text_columns = {find_key_column(names): pa.string()}  # names stay text: 0007 is not 7
             parsing = csv.ParseOptions(delimiter=delimiter)
-            types = csv.ConvertOptions(strings_can_be_null=True, column_types=text_columns)
+            # spreadsheets write ; where , is decimal
+            decimal = "," if delimiter == ";" and re.search(r"\d,\d", first_row) else "."
+            types = csv.ConvertOptions(
+                strings_can_be_null=True, column_types=text_columns, decimal_point=decimal
+            )
             table = csv.read_csv(path, parse_options=parsing, convert_options=types)
-        return table, find_key_column(table.column_names)
     except FileNotFoundError:
         raise Error(f"--labels {path} does not exist; give a .csv or .parquet file.") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = summarize_exception(error)
         raise Error(f"--labels {path} cannot be read ({reason}); save it as UTF-8 .csv.") from None
+    frame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
+    names = frame.pop(find_key_column(table.column_names))
+    return frame.set_axis([unicodedata.normalize("NFC", str(name)) for name in names])
 
 
 def find_key_column(names: Sequence[str]) -> str:
@@ -187,16 +201,19 @@ def find_key_column(names: Sequence[str]) -> str:
     return next((by_lower[name] for name in KEY_COLUMNS if name in by_lower), names[0])
 
 
-def to_label_column(values) -> LabelColumn:
-    """Convert integers and floats to tensors, and anything else to sorted classes."""
-    import pyarrow as pa
+def to_label_column(cells: "Series") -> LabelColumn:
+    """Convert integers and floats to tensors, and anything else to sorted classes.
 
-    if pa.types.is_integer(values.type):
-        return torch.from_numpy(values.to_numpy().astype(np.int64)), None
-    if pa.types.is_floating(values.type):
-        return torch.from_numpy(values.to_numpy().astype(np.float32)), None
-    classes, codes = np.unique([str(value) for value in values.to_pylist()], return_inverse=True)
-    return torch.from_numpy(codes.astype(np.int64)), classes.tolist()
+    A missing value becomes 0, NaN or class -1.
+    """
+    import pandas as pd
+
+    if cells.dtype.kind in "iu":
+        return torch.tensor(cells.to_numpy(np.int64, na_value=0)), None
+    if cells.dtype.kind == "f":
+        return torch.tensor(cells.to_numpy(np.float32, na_value=np.nan)), None
+    codes, classes = pd.factorize(cells.map(str, na_action="ignore"), sort=True)
+    return torch.tensor(codes), list(classes)
 
 
 def check_columns(names: Sequence[str], available: Sequence[str], location: str) -> None:

@@ -29,7 +29,7 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
     pixels: list[np.ndarray] = []
     for image in images:
         try:
-            pixels += map(array_to_unit_range, preprocess_image(image, preprocessing))
+            pixels += map(decode.array_to_unit_range, preprocess_image(image, preprocessing))
         except DecodeError as error:
             failures.append(f"{image} ({error})")
     if failures:
@@ -60,10 +60,6 @@ def split_array(array: Any) -> list[Any]:
     array = arrays.to_numpy(array)
     is_single = array.ndim == 2 or arrays.looks_like_color(array)
     return [array] if is_single else list(arrays.to_nchw(array, "the array"))
-
-
-def array_to_unit_range(array: np.ndarray) -> np.ndarray:
-    return array / np.float32(255) if array.dtype == np.uint8 else array
 
 
 def is_array(image: Any) -> bool:

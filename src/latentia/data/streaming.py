@@ -20,7 +20,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from latentia.core.errors import Error, summarize_exception
-from latentia.data.decode import DecodeError, Preprocessing, read_images
+from latentia.data.decode import DecodeError, Preprocessing, array_to_unit_range, read_images
 
 PixelTensor = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]
 WINDOW_IMAGES, WINDOW_BYTES = 8192, 2**28  # images or encoded bytes that fill a window
@@ -93,11 +93,9 @@ class StreamedPixels:
                 f"Image {row} of {self.shards[shard].name} is unreadable ({error}); repair the"
                 " shard, or leave it out."
             ) from error
-        if self.dtype == torch.float32 and image.dtype == np.uint8:
-            return image / np.float32(255)
-        if self.dtype == torch.uint8 and image.dtype != np.uint8:
-            return (image * 255).round()
-        return image
+        if self.dtype == torch.float32:
+            return array_to_unit_range(image)
+        return image if image.dtype == np.uint8 else (image * 255).round()
 
     def get_encoded_images(self, shard: int) -> list[bytes]:
         """Return the encoded images of a shard, and fetch those of the next window meanwhile."""

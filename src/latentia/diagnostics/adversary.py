@@ -18,10 +18,6 @@ MIN_COVERAGE = 0.1  # of held-out images with a sample among their neighbors
 FAIR_COVERAGE = 0.6  # usual GANs reach 0.85 to 0.9
 VANISHING_SHARE = 0.01  # of the generator's largest gradient
 NEGLIGIBLE_SHARE = 0.02  # of the distortion's gradient: turns the update by less than two degrees
-LOSS_EVIDENCE = "the critic's loss, a running mean over 50 steps"
-SAMPLE_EVIDENCE = (
-    "spread of samples over that of real images; held-out images with a sample among the neighbors"
-)
 BALANCE_ADVICE = (
     "--gamma, --critic-lr and --lr at the recipe's defaults; else a larger or smaller --gamma; or"
     " mnist_gan"
@@ -119,12 +115,12 @@ def grade_samples(spread: float, coverage: float) -> str:
 
 @define_check(
     "critic too strong",
-    evidence=LOSS_EVIDENCE,
     threshold=f"below {STRONG_CRITIC_LOSS} nats at the end (chance: 1.39, or 0.69 for pairs)",
     advice=BALANCE_ADVICE,
     early=True,
 )
 def critic_too_strong(context: RunContext) -> CheckResult | None:
+    """The critic's loss, a running mean over 50 steps."""
     loss = read_monitor_after_warmup(context, "critic loss")
     if not len(loss) or loss[-1] >= STRONG_CRITIC_LOSS or context.is_near_start:
         return None
@@ -148,12 +144,12 @@ def critic_too_strong(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "oscillation",
-    evidence="the critic's loss and accuracy in the second half of the log",
     threshold=f"a median loss above {CHANCE_LOSS_SHARE:.0%} of that at chance, and an accuracy "
     f"below {CHANCE_ACCURACY:.0%} at times",
     advice=BALANCE_ADVICE,
 )
 def oscillation(context: RunContext) -> CheckResult | None:
+    """The critic's loss and accuracy in the second half of the log."""
     names = ("critic loss", "accuracy real", "accuracy fake")
     loss, *accuracies = (read_monitor_after_warmup(context, name) for name in names)
     if len(loss) < 8 or not all(np.isfinite(context.read_monitor(k)).any() for k in names[1:]):
@@ -181,11 +177,11 @@ def oscillation(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "vanishing generator gradient",
-    evidence="norm of the generator's gradient in the last quarter of the log, and its largest",
     threshold=f"below {VANISHING_SHARE:.0%} of the largest",
     advice=BALANCE_ADVICE,
 )
 def vanishing_generator_gradient(context: RunContext) -> CheckResult | None:
+    """Norm of the generator's gradient in the last quarter of the log, and its largest."""
     norms = context.read_gradient_norms("generator")
     if len(norms) < 8:
         return None
@@ -203,12 +199,14 @@ def vanishing_generator_gradient(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "critic too weak",
-    evidence=f"{LOSS_EVIDENCE}; {SAMPLE_EVIDENCE}",
     threshold=f"a loss above {CHANCE_LOSS_SHARE:.0%} of that at chance; ERROR or WARNING as for "
     "mode collapse, else NOTE",
     advice=BALANCE_ADVICE,
 )
 def critic_too_weak(context: RunContext) -> CheckResult | None:
+    """The critic's loss, a running mean over 50 steps; spread of samples over that of real images;
+    held-out images with a sample among the neighbors.
+    """
     if not is_at_chance_loss(context):
         return None
     loss = read_monitor_after_warmup(context, "critic loss")[-1]
@@ -226,13 +224,15 @@ def critic_too_weak(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "mode collapse",
-    evidence=SAMPLE_EVIDENCE,
     threshold=f"ERROR: a spread below {MIN_SPREAD} or a share below {MIN_COVERAGE}; WARNING: a "
     f"share below {FAIR_COVERAGE}",
     advice=BALANCE_ADVICE,
     early=True,
 )
 def mode_collapse(context: RunContext) -> CheckResult | None:
+    """Spread of samples over that of real images; held-out images with a sample among the
+    neighbors.
+    """
     logged_spread = read_monitor_after_warmup(context, "spread of samples")
     if not len(logged_spread) or context.is_near_start:
         return None
@@ -253,12 +253,11 @@ def mode_collapse(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "adversary that does not matter",
-    evidence="weighted gradient of the adversarial term at the decoder's output, over the "
-    "distortion's",
     threshold=f"below {NEGLIGIBLE_SHARE:.0%}; or a term that never began",
     advice="--adversarial-weight at the recipe's default, or --adversary-from 0.5",
 )
 def negligible_adversary(context: RunContext) -> CheckResult | None:
+    """Weighted gradient of the adversarial term at the decoder's output, over the distortion's."""
     weights = context.read_term("adversarial", "weights")
     if not len(weights):
         if context.parameters.get("adversary_from") is None or not context.complete:

@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from latentia.diagnostics.run_context import RunContext
@@ -22,23 +22,27 @@ class CheckResult:
     text: str
     consequence: str
     values: dict[str, float]
-    suggested_commands: list[str]
+    suggested_commands: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Check:
-    """One kind of problem: its evidence, its threshold and the advice that the table gives.
+    """One kind of problem: its threshold and the advice that the table gives.
 
     early: the check also runs during training, on the settings and the log alone. Only problems
     that further training cannot remove are early.
     """
 
     kind: str
-    evidence: str
     threshold: str
     advice: str
     run: Callable[[RunContext], CheckResult | None]
     early: bool = False
+
+    @property
+    def evidence(self) -> str:
+        """The evidence in one run, which is the docstring of the function that looks at it."""
+        return " ".join((self.run.__doc__ or "").split()).rstrip(".")
 
     def __call__(self, context: RunContext) -> Finding | None:
         result = self.run(context)
@@ -56,11 +60,14 @@ class Check:
         )
 
 
-def define_check(kind: str, *, evidence: str, threshold: str, advice: str, early: bool = False):
-    """Decorate a function (RunContext) -> CheckResult | None as a Check."""
+def define_check(kind: str, *, threshold: str, advice: str, early: bool = False):
+    """Decorate a function (RunContext) -> CheckResult | None as a Check.
+
+    The docstring of the function is the evidence in the table of checks.
+    """
 
     def make_check(function: Callable[[RunContext], CheckResult | None]) -> Check:
-        return Check(kind, evidence, threshold, advice, function, early)
+        return Check(kind, threshold, advice, function, early)
 
     return make_check
 

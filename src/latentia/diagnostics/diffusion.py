@@ -25,12 +25,12 @@ MAX_PAIRS = 1024  # held-out images to denoise under the true and a false condit
 
 @define_check(
     "unfinished autoencoder",
-    evidence="steps of the autoencoder when its weights were copied",
     threshold="fewer than its run planned",
     advice="latentia resume AUTOENCODER, then the same training again",
     early=True,
 )
 def unfinished_autoencoder(context: RunContext) -> CheckResult | None:
+    """Steps of the autoencoder when its weights were copied."""
     parent = context.parent
     if parent is None:
         return None
@@ -54,12 +54,12 @@ def unfinished_autoencoder(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "latents out of scale",
-    evidence="mean and standard deviation of held-out latents, in the units of the training",
     threshold=f"a standard deviation {MAX_SCALE_RATIO:g} times above or below 1 in a dimension, or "
     f"a mean further than {MAX_SCALE_RATIO - 1:g} from 0",
     advice="the same training again, which measures mean and standard deviation anew",
 )
 def latents_out_of_scale(context: RunContext) -> CheckResult | None:
+    """Mean and standard deviation of held-out latents, in the units of the training."""
     model: Any = context.model
     if not isinstance(model, HasTrajectory) or not hasattr(model, "latent_sd"):
         return None
@@ -109,11 +109,11 @@ def compare_conditions(context: RunContext, model: Any) -> tuple[float, float, f
 
 @define_check(
     "condition ignored",
-    evidence="rise of the denoising error when a held-out image gets another image's condition",
     threshold=f"less than {MIN_STANDARD_ERRORS:g} standard errors",
     advice="--lr at the recipe's default, or more --epochs",
 )
 def condition_ignored(context: RunContext) -> CheckResult | None:
+    """Rise of the denoising error when a held-out image gets another image's condition."""
     model: Any = context.model
     if not isinstance(model, HasTrajectory) or model.column is None or len(context.held_out) < 16:
         return None
@@ -134,13 +134,12 @@ def condition_ignored(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "learned prior off its latents",
-    evidence="share of decoded posterior draws with a sample of the learned prior among the "
-    "neighbors",
     threshold=f"below {MIN_PRIOR_COVERAGE}",
     advice=f"--guidance 1 if it is above {HIGH_GUIDANCE:g}; --lr at the recipe's default; or more "
     "--epochs",
 )
 def prior_off_latents(context: RunContext) -> CheckResult | None:
+    """Share of decoded posterior draws with a sample of the learned prior among the neighbors."""
     model: Any = context.model
     if not isinstance(model, HasTrajectory) or context.is_short:
         return None

@@ -10,7 +10,6 @@ from importlib import metadata
 from typing import Any, NamedTuple
 
 BASE_GROUP = "latentia"  # libraries that latentia always needs; the other groups are extras
-DEVICE_MODULE = "latentia.training.device"
 
 
 class Library(NamedTuple):
@@ -36,6 +35,7 @@ def describe_environment() -> dict[str, Any]:
         "platform": platform.platform(terse=True),
         "libraries": check_libraries(metadata.requires("latentia") or []),
         "here": describe_settings(),
+        "milliseconds": list_timings(),
     }
 
 
@@ -75,7 +75,7 @@ def describe_settings() -> dict[str, str]:
 
 
 def describe_device() -> str:
-    torch, device = importlib.import_module("torch"), _import_device_module().find_device()
+    torch, device = importlib.import_module("torch"), _find_device()
     if device.type == "cuda":
         return f"cuda: {torch.cuda.get_device_name(device)}"
     if torch.version.cuda is None and torch.version.hip is None:
@@ -84,10 +84,29 @@ def describe_device() -> str:
 
 
 def describe_precision() -> str:
-    module = _import_device_module()
-    if module.has_bf16(module.find_device()):
+    precision, device = _import_own("training.precision"), _find_device()
+    if device.type == "cpu":
+        texts = [
+            f"{kind} {timing.fp32:.2f}/{timing.bf16:.2f} ms = {timing.speedup:.2f}, {timing.choice}"
+            for kind, timing in precision.get_timings().items()
+        ]
+        return f"fp32/bf16: {'; '.join(texts)}"
+    if precision.has_bf16(device):
         return "bf16: this device multiplies it in hardware; losses are float32 (--precision fp32)"
     return "fp32: this device has no bf16 in hardware"
+
+
+def list_timings() -> dict[str, dict[str, Any]]:
+    """Return the timings behind the choice of precision; none on a GPU, or without torch."""
+    try:
+        is_cpu = _find_device().type == "cpu"
+        timings = _import_own("training.precision").get_timings() if is_cpu else {}
+    except Exception:  # `describe_settings` gives the reason
+        return {}
+    return {
+        kind: {**timing._asdict(), "speedup": timing.speedup, "auto": timing.choice}
+        for kind, timing in timings.items()
+    }
 
 
 def describe_threads() -> str:
@@ -97,7 +116,7 @@ def describe_threads() -> str:
 
 
 def describe_memory() -> str:
-    if _import_device_module().find_mallopt():
+    if _import_own("training.device").find_mallopt():
         return "training commands keep freed blocks by glibc's mallopt (LATENTIA_MALLOPT=0: off)"
     is_off = os.environ.get("LATENTIA_MALLOPT") == "0"
     reason = "LATENTIA_MALLOPT=0" if is_off else "its allocator is not glibc's"
@@ -105,7 +124,7 @@ def describe_memory() -> str:
 
 
 def describe_cache() -> str:
-    path = importlib.import_module("latentia.data.cache").cache_root()
+    path = _import_own("data.cache").cache_root()
     folder = next(folder for folder in (path, *path.parents) if folder.exists())
     disk = shutil.disk_usage(folder)
     return f"{path}, {disk.free / 1e9:,.0f} GB free of {disk.total / 1e9:,.0f}"
@@ -125,19 +144,20 @@ DESCRIPTIONS = {
 }
 
 
-def _import_device_module() -> Any:
-    return importlib.import_module(DEVICE_MODULE)
+def _import_own(name: str) -> Any:
+    return importlib.import_module(f"latentia.{name}")
+
+
+def _find_device() -> Any:
+    return _import_own("training.device").find_device()
 
 
 def format_environment(environment: dict[str, Any]) -> str:
     base, *extras = environment["libraries"].items()
     rows = [("needed", format_libraries(base[1]))]
     for name, libraries in sorted(extras):
-        hint = (
-            ""
-            if all(library.is_satisfied for library in libraries)
-            else f': pip install "latentia[{name}]"'
-        )
+        is_satisfied = all(library.is_satisfied for library in libraries)
+        hint = "" if is_satisfied else f': pip install "latentia[{name}]"'
         rows += [(f"[{name}]", format_libraries(libraries) + hint)]
     versions = f"Python {environment['python']}, {environment['platform']}"
     settings = map(format_row, environment["here"].items())

@@ -17,7 +17,6 @@ MIN_PRIOR_COVERAGE = 0.6  # usual runs have 0.75 to 0.9, a run of beta 0.01 has 
 MIN_COVERAGE_IMAGES = 50  # of each kind: the coverage of fewer is too noisy
 MAX_SIGMA_RATIO = 1.5  # sigma over residual, or its inverse: it acts like beta 2.25
 
-PRIOR_EVIDENCE = "share of decoded posterior draws with a sample of the prior among the neighbors"
 MULTIRATE_ADVICE = (
     " With --multirate 0.05:20 one run learns all betas of a range, and latentia choose selects"
     " one for a purpose."
@@ -69,12 +68,12 @@ def lower_beta(context: RunContext, beta: float | None) -> list[str]:
 
 @define_check(
     "posterior collapse",
-    evidence="rate of held-out images; latent dimensions whose posterior mean varies among them",
     threshold=f"rate below {MIN_RATE} nats per image",
     advice="--beta 1; at beta 1 or less --kl-schedule linear, or a lower --lr",
     early=True,
 )
 def posterior_collapse(context: RunContext) -> CheckResult | None:
+    """Rate of held-out images; latent dimensions whose posterior mean varies among them."""
     rate, beta = get_rate(context), get_beta(context) or 0.0
     if rate is None or rate >= MIN_RATE or context.is_near_start:
         return None
@@ -97,13 +96,12 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "beta too high",
-    evidence="share of the pixels' variance that decoded posterior means explain; "
-    "active dimensions",
     threshold=f"beta above 1, and less than {MIN_EXPLAINED:.0%} of the variance explained or less "
     "than half of the dimensions active",
     advice="--beta 1",
 )
 def beta_too_high(context: RunContext) -> CheckResult | None:
+    """Share of the pixels' variance that decoded posterior means explain; active dimensions."""
     rate, beta = get_rate(context), get_beta(context)
     if rate is None or rate < MIN_RATE or beta is None or beta <= 1 or not context.has_latents:
         return None
@@ -127,41 +125,35 @@ def beta_too_high(context: RunContext) -> CheckResult | None:
             "rate_nats": rate,
             "explained": explained,
         },
-        suggest.suggest_beta_choice(context, "reconstruction")
-        or suggest.retrain_run(context, "beta1", beta=1.0),
+        suggest.choose_beta(context, "reconstruction"),
     )
 
 
 @define_check(
     "beta too low to sample",
-    evidence=PRIOR_EVIDENCE,
     threshold=f"beta below 1 and a share below {MIN_PRIOR_COVERAGE}",
     advice="--beta 1",
 )
 def beta_too_low(context: RunContext) -> CheckResult | None:
-    beta, coverage = get_beta(context), measure_prior_coverage(context)
-    if beta is None or beta >= 1 or coverage is None or coverage >= MIN_PRIOR_COVERAGE:
+    """Share of decoded posterior draws with a sample of the prior among the neighbors."""
+    beta = get_beta(context)
+    if beta is None or beta >= 1:
         return None
-    commands = suggest.suggest_beta_choice(context, "sampling")
-    commands = commands or suggest.retrain_run(context, "beta1", beta=1.0)
-    return report_hole(context, WARNING, coverage, f"; beta {beta:g}", commands)
+    commands = suggest.choose_beta(context, "sampling")
+    return report_hole(context, WARNING, f"; beta {beta:g}", MULTIRATE_ADVICE, commands)
 
 
 @define_check(
     "hole in the prior",
-    evidence=PRIOR_EVIDENCE,
     threshold=f"a share below {MIN_PRIOR_COVERAGE} at beta 1 or more",
     advice="latentia train latent_prior --autoencoder RUN",
 )
 def hole_in_prior(context: RunContext) -> CheckResult | None:
-    beta, coverage = get_beta(context), measure_prior_coverage(context)
-    if beta is None or beta < 1 or coverage is None or coverage >= MIN_PRIOR_COVERAGE:
+    """Share of decoded posterior draws with a sample of the prior among the neighbors."""
+    if (get_beta(context) or 0) < 1 or (get_rate(context) or 0) < MIN_RATE:
         return None
-    if (get_rate(context) or 0) < MIN_RATE:
-        return None
-    return report_hole(
-        context, NOTE, coverage, "", suggest.train_prior(context, 2 * MIN_PRIOR_STEPS)
-    )
+    commands = suggest.train_prior(context, 2 * MIN_PRIOR_STEPS)
+    return report_hole(context, NOTE, "", "", commands)
 
 
 def measure_prior_coverage(context: RunContext) -> float | None:
@@ -174,8 +166,11 @@ def measure_prior_coverage(context: RunContext) -> float | None:
 
 
 def report_hole(
-    context: RunContext, severity: str, coverage: float, beta_text: str, commands: list[str]
-) -> CheckResult:
+    context: RunContext, severity: str, beta_text: str, advice: str, commands: list[str]
+) -> CheckResult | None:
+    coverage = measure_prior_coverage(context)
+    if coverage is None or coverage >= MIN_PRIOR_COVERAGE:
+        return None
     sd = context.latent_table.aggregate_sd
     low, high = np.min(sd), np.max(sd)
     return CheckResult(
@@ -184,8 +179,7 @@ def report_hole(
         f"{len(context.samples)} of each{beta_text}). The standard deviations of the latents are "
         f"{low:.2g} to {high:.2g}, that of the prior is 1.",
         "New images come from latents where no real image lies, and look unlike real ones. This "
-        "does not affect encoding, reconstruction and interpolation between real images."
-        + (MULTIRATE_ADVICE if severity == WARNING else ""),
+        f"does not affect encoding, reconstruction and interpolation between real images.{advice}",
         {"reached": coverage, "sd_least": low, "sd_most": high},
         commands,
     )
@@ -193,12 +187,11 @@ def report_hole(
 
 @define_check(
     "unused dimensions",
-    evidence="latent dimensions whose posterior mean varies by less than 0.01 among "
-    "held-out images",
     threshold=f"more than {MAX_UNUSED:.0%} of them, but not all",
     advice="--latent with the number of active dimensions",
 )
 def unused_dimensions(context: RunContext) -> CheckResult | None:
+    """Latent dimensions whose posterior mean varies by less than 0.01 among held-out images."""
     rate, beta = get_rate(context), get_beta(context) or 0.0
     if rate is None or rate < MIN_RATE or not context.has_latents:
         return None
@@ -217,12 +210,12 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "sigma off its residual",
-    evidence="sigma of the Gaussian likelihood over the root mean squared error of reconstructions",
     threshold=f"a factor of {MAX_SIGMA_RATIO:g} either way; above, with half of the dimensions "
     "inactive or half of the variance unexplained; below, with a hole in the prior",
     advice="--sigma optimal, or --beta scaled by the ratio squared",
 )
 def sigma_off_residual(context: RunContext) -> CheckResult | None:
+    """Sigma of the Gaussian likelihood over the root mean squared error of reconstructions."""
     likelihood: Any = getattr(context.model, "likelihood", None)
     beta = get_beta(context)
     if not context.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
@@ -230,10 +223,8 @@ def sigma_off_residual(context: RunContext) -> CheckResult | None:
     if context.is_short or not context.complete:  # a learned sigma starts at one half
         return None
     (n_active, n_dims), explained = count_active_dims(context), context.explained_variance
-    sigma, residual = (
-        float(likelihood.compute_log_sigma().detach().exp()),
-        context.residual[0] ** 0.5,
-    )
+    sigma = float(likelihood.compute_log_sigma().detach().exp())
+    residual = context.residual[0] ** 0.5
     ratio = sigma / residual
     if 1 / MAX_SIGMA_RATIO < ratio < MAX_SIGMA_RATIO:
         return None

@@ -42,11 +42,7 @@ class RunContext:
     """
 
     def __init__(
-        self,
-        run: RunFolder,
-        images: Images | None = None,
-        data: Any = None,
-        early: bool = False,
+        self, run: RunFolder, images: Images | None = None, data: Any = None, early: bool = False
     ):
         self.run, self._images, self._data, self.early = run, images, data, early
 
@@ -167,11 +163,6 @@ class RunContext:
         """The validation images, never the test images; the training images if there are none."""
         validation = self.images.split("validation")
         return validation if len(validation) else self.images.split("train")
-
-    @property
-    def data_flags(self) -> list[str]:
-        """The option with which a command finds images that have moved."""
-        return [] if self._data is None else ["--data", str(self._data)]
 
     @property
     def max_images(self) -> int:

@@ -8,15 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from latentia.core.errors import Error
 from latentia.data.cache import cache_root
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs import recipes
 from latentia.runs.build import AUTOENCODER
+from latentia.runs.folder import find_unused_path
 from latentia.runs.modifiers import find_modifier
-from latentia.training.device import find_device, find_precision
 from latentia.training.plan import Options
 
 IMAGE_OPTIONS = ("white", "background", "validation", "seed", "stream")  # of reading and splits
@@ -59,7 +57,9 @@ def retrain_run(
     # a changed parameter is written out even if its new value is the default
     flags = _format_flags(arguments, {k: v for k, v in defaults.items() if k not in changes})
     run_options = {**metadata["options"], **{k: v for k, v in changes.items() if k in options}}
-    flags += _format_flags(run_options, {**options, **_resolve_auto_values()})
+    # a value that the machine chose is chosen anew
+    chosen = {name: metadata["options"][name] for name in metadata.get("auto_options", ())}
+    flags += _format_flags(run_options, {**options, **chosen})
     for name, changed in {**metadata["modifiers"], **(modifiers or {})}.items():
         modifier = {**metadata["modifiers"].get(name, {}), **changed}
         # the flag with the modifier's own name turns it on
@@ -109,10 +109,10 @@ def train_longer(context: RunContext, steps: int, min_factor: float = 3) -> list
     return retrain_run(context, f"epochs{epochs}", epochs=epochs) if epochs else []
 
 
-def suggest_beta_choice(context: RunContext, purpose: str) -> list[str]:
-    """Choose the beta for a purpose, if the run was trained for a range of betas."""
+def choose_beta(context: RunContext, purpose: str) -> list[str]:
+    """Choose the beta for a purpose from the run's range of betas, or train at beta 1."""
     if not context.run.beta_range:
-        return []
+        return retrain_run(context, "beta1", beta=1.0)
     return [format_command("latentia", "choose", str(context.run.path), "--for", purpose)]
 
 
@@ -153,20 +153,6 @@ def _format_training_command(
         path = Path(path.name)
     path = find_unused_path(Path(f"{path}-{suffix}"))
     return [format_command("latentia", "train", recipe, *flags, "--run", str(path))]
-
-
-def find_unused_path(path: Path) -> Path:
-    """Return the path, with the first free number if it exists."""
-    candidate, number = path, 2
-    while candidate.exists():
-        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
-    return candidate
-
-
-def _resolve_auto_values() -> dict[str, Any]:
-    """Values on this machine of the options that run.json holds in place of `auto`."""
-    bf16 = find_precision("auto", find_device("auto")) == torch.bfloat16
-    return {"precision": "bf16" if bf16 else "fp32", "threads": torch.get_num_threads()}
 
 
 def _format_flags(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:

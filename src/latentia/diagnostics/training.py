@@ -23,11 +23,11 @@ FINAL_MULTIRATE_SHARE = 0.8  # a log row averages random betas, so its weight is
 
 @define_check(
     "non-finite steps",
-    evidence="training steps whose loss, gradient or weights were not finite",
     threshold="one; ERROR if the run ended because of it",
     advice="--lr at the recipe's default, or a tenth; --precision fp32 if the recipe has no --lr",
 )
 def non_finite_steps(context: RunContext) -> CheckResult | None:
+    """Training steps whose loss, gradient or weights were not finite."""
     if not (rows := context.non_finite_rows):
         return None
     outcome = "the run ended" if context.diverged else "the learning rate was halved"
@@ -43,13 +43,9 @@ def non_finite_steps(context: RunContext) -> CheckResult | None:
     )
 
 
-@define_check(
-    "interrupted",
-    evidence="steps taken at the last saved state, and steps planned",
-    threshold="fewer than planned",
-    advice="latentia resume RUN",
-)
+@define_check("interrupted", threshold="fewer than planned", advice="latentia resume RUN")
 def interrupted_training(context: RunContext) -> CheckResult | None:
+    """Steps taken at the last saved state, and steps planned."""
     if context.complete or context.diverged:  # a diverged run would end at the same step again
         return None
     return CheckResult(
@@ -63,12 +59,12 @@ def interrupted_training(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "few steps",
-    evidence="planned steps of the run",
     threshold=f"fewer than {MIN_STEPS}; for a learned prior {MIN_PRIOR_STEPS:,}",
     advice="more --epochs",
     early=True,
 )
 def few_steps(context: RunContext) -> CheckResult | None:
+    """Planned steps of the run."""
     if not context.is_short:
         return None
     n_images = context.run.metadata["images"]["count"]["train"]
@@ -95,12 +91,12 @@ def select_metric(context: RunContext) -> tuple[str, np.ndarray]:
 
 @define_check(
     "unfinished training",
-    evidence="fall of the validation metric over the last quarter of the epochs",
     threshold=f"more than {UNFINISHED_SHARE:.0%} of its fall over the run; NOTE: less than "
     f"{NEGLIGIBLE_FALL:.1%} of the metric itself",
     advice="more --epochs",
 )
 def unfinished_training(context: RunContext) -> CheckResult | None:
+    """Fall of the validation metric over the last quarter of the epochs."""
     name, values = select_metric(context)
     if len(values) < 3 or not context.complete:
         return None
@@ -132,11 +128,11 @@ def is_training_loss_falling(context: RunContext, epoch: int) -> bool:
 
 @define_check(
     "overfitting",
-    evidence="rise of the validation metric since its best epoch, while the training loss falls",
     threshold=f"more than {OVERFITTING_SHARE:.0%} of its fall before",
     advice="--epochs with the number of the best epoch",
 )
 def overfitting(context: RunContext) -> CheckResult | None:
+    """Rise of the validation metric since its best epoch, while the training loss falls."""
     name, values = select_metric(context)
     if len(values) < 4:
         return None
@@ -158,12 +154,12 @@ def overfitting(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "exploding gradients",
-    evidence="norm of each player's gradient before clipping, log row by log row",
     threshold=f"at the end {GROWTH_FACTOR:g} times the first half's norm, or one row "
     f"{BURST_FACTOR:g} times the median",
     advice="--lr at the recipe's default, or a tenth",
 )
 def exploding_gradients(context: RunContext) -> CheckResult | None:
+    """Norm of each player's gradient before clipping, log row by log row."""
     for player in context.players:
         norms = context.read_gradient_norms(player)
         norms = norms[len(norms) // 10 + 1 :]  # the first gradients of a network are large
@@ -188,12 +184,10 @@ def exploding_gradients(context: RunContext) -> CheckResult | None:
 
 
 @define_check(
-    "clipping always bites",
-    evidence="share of the second half's log rows whose gradient norm is above the clip",
-    threshold=f"{CLIPPED_SHARE:.0%}",
-    advice="--clip above the usual norm",
+    "clipping always bites", threshold=f"{CLIPPED_SHARE:.0%}", advice="--clip above the usual norm"
 )
 def constant_clipping(context: RunContext) -> CheckResult | None:
+    """Share of the second half's log rows whose gradient norm is above the clip."""
     for player in context.players:
         clip, norms = context.plan.optim[player].clip, context.read_gradient_norms(player)
         norms = norms[len(norms) // 2 :]
@@ -214,11 +208,11 @@ def constant_clipping(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "KL warm-up unfinished",
-    evidence="weight of the rate in the last log row, and its final value",
     threshold=f"below {FINAL_WEIGHT_SHARE:.0%} of it",
     advice="--kl-schedule linear, which ends at half of the run",
 )
 def unfinished_kl_warmup(context: RunContext) -> CheckResult | None:
+    """Weight of the rate in the last log row, and its final value."""
     weights, schedule = context.read_term("rate", "weights"), getattr(context.model, "beta", None)
     if not len(weights) or schedule is None or not context.complete:
         return None
@@ -239,12 +233,12 @@ def unfinished_kl_warmup(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "images not learned",
-    evidence="share of the pixels' variance that decoded posterior means explain",
     threshold=f"below {MIN_EXPLAINED:.0%}, at beta 1 or less, with a rate of at least {MIN_RATE} "
     "nats and enough steps",
     advice="--lr at the recipe's default; else more --epochs",
 )
 def images_not_learned(context: RunContext) -> CheckResult | None:
+    """Share of the pixels' variance that decoded posterior means explain."""
     rate, beta = get_rate(context), get_beta(context)
     if rate is None or rate < MIN_RATE or (beta or 0) > 1 or not context.has_latents:
         return None

@@ -31,21 +31,23 @@ MAX_UPLOAD_BYTES = 8 * 2**20
 Index = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class RunRequest(BaseModel):
+class StrictModel(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class RunRequest(StrictModel):
     """A request to the run with index `run`.
 
     file: suffix of the picture as a command writes it; by default the response is JSON for the page
     """
 
-    model_config = ConfigDict(extra="forbid")
     run: Index = 0
     file: Literal[".png", ".gif"] | None = None
 
 
-class ImageSource(BaseModel):
+class ImageSource(StrictModel):
     """An image: a file's bytes in base64 with its name, or an index in the data of run `of`."""
 
-    model_config = ConfigDict(extra="forbid")
     index: Index | None = None
     of: Index | None = None
     file: Annotated[Base64Bytes, Field(max_length=MAX_UPLOAD_BYTES)] | None = None
@@ -73,8 +75,7 @@ class InterpolationRequest(RunRequest):
     spherical: bool = False
 
 
-class SamplingOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class SamplingOptions(StrictModel):
     sampler: Annotated[str, Field(max_length=20)] | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     guidance: Annotated[FiniteFloat, Field(ge=0, le=100)] | None = None
@@ -122,11 +123,14 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         owner = session if source.of is None else get_session(source.of)
         return session.load_image(source, owner)
 
-    async def respond(request: RunRequest, render: Callable[[RunSession], Rendering]) -> Response:
+    async def respond(
+        request: RunRequest, render: Callable[..., Rendering], *sources: ImageSource
+    ) -> Response:
+        """Render a picture in the worker; `render` gets the session and the images of sources."""
         session = get_session(request.run)
 
         def make_response() -> Response:
-            rendering = render(session)
+            rendering = render(session, *(load_image(session, source) for source in sources))
             images, encoders = rendering.images
             if request.file:
                 if request.file not in encoders:
@@ -168,25 +172,21 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
 
     @app.post("/api/reconstruct")
     async def reconstruct_image(request: ImageRequest) -> Response:
-        def render(session: RunSession) -> Rendering:
-            return session.reconstruct_image(load_image(session, request.image))
-
-        return await respond(request, render)
+        return await respond(request, RunSession.reconstruct_image, request.image)
 
     @app.post("/api/nearest")
     async def find_nearest(request: ImageRequest) -> Response:
-        def render(session: RunSession) -> Rendering:
-            return session.find_nearest(load_image(session, request.image), request.n)
+        def render(session: RunSession, image: InputImage) -> Rendering:
+            return session.find_nearest(image, request.n)
 
-        return await respond(request, render)
+        return await respond(request, render, request.image)
 
     @app.post("/api/walk")
     async def interpolate_images(request: InterpolationRequest) -> Response:
-        def render(session: RunSession) -> Rendering:
-            images = [load_image(session, image) for image in request.images]
+        def render(session: RunSession, *images: InputImage) -> Rendering:
             return session.interpolate_images(images, request.steps, request.spherical)
 
-        return await respond(request, render)
+        return await respond(request, render, *request.images)
 
     @app.post("/api/sample")
     async def draw_samples(request: SampleRequest) -> Response:

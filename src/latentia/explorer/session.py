@@ -3,6 +3,7 @@
 import json
 import shlex
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -13,8 +14,13 @@ from torch import Tensor
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.data import Images, Split
-from latentia.data.decode import DecodeError, catch_decode_errors, decode_pixels, open_image
-from latentia.data.preprocess import array_to_unit_range
+from latentia.data.decode import (
+    DecodeError,
+    array_to_unit_range,
+    catch_decode_errors,
+    decode_pixels,
+    open_image,
+)
 from latentia.data.splits import load_image
 from latentia.explorer.worker import QueuedModel, Worker
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
@@ -228,7 +234,7 @@ class RunSession:
         return Rendering(images, command, {"near": rows})
 
     def interpolate_images(
-        self, sources: list[InputImage], steps: int, spherical: bool
+        self, sources: Sequence[InputImage], steps: int, spherical: bool
     ) -> Rendering:
         names, images = [s.name for s in sources], torch.cat([s.image for s in sources])
         model = self.require_encoder()

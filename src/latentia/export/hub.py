@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.data.sources.table import silence_hub
 from latentia.runs.folder import AUTOENCODER, RunFolder
 from latentia.runs.hub import (
-    MODEL_FILES,
+    FETCHED_FILES,
     PREFIX,
     check_run_folder,
     format_hub_error,
     list_unknown_files,
     parse_repository,
-    silence_hub,
 )
 from latentia.training.checkpoint import write_json
 
@@ -32,7 +32,7 @@ def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: boo
     Raises: Error if there is no token, the run cannot be shared, the hub refuses it, or the
     repository holds files of another kind, which the upload would delete.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, utils
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -43,7 +43,7 @@ def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: boo
         check_run_folder(folder, str(run.path))
         api, message = HfApi(), f"A run of {run.metadata['recipe']}"
         try:
-            with silence_hub():
+            with silence_hub(utils):
                 address = api.create_repo(name, private=private or None, exist_ok=True)
                 files = [sibling.rfilename for sibling in api.model_info(name).siblings or ()]
                 if unknown := list_unknown_files(files):
@@ -76,15 +76,14 @@ def check_repository(name: str) -> str:
 
 def stage_run(run: RunFolder, folder: Path) -> None:
     """Copy weights, settings and metrics of a run and of its autoencoder to a folder."""
-    for source, target in ((run.path, folder), (run.path / AUTOENCODER, folder / AUTOENCODER)):
-        if (source / "run.json").exists():
-            target.mkdir(exist_ok=True)
-            metadata = json.loads((source / "run.json").read_text())
-            write_json(target / "run.json", strip_folders(metadata))
-            if (source / MODEL_FILES[1]).exists():
-                shutil.copyfile(source / MODEL_FILES[1], target / MODEL_FILES[1])
-    if (run.path / "evaluation.json").exists():
-        shutil.copyfile(run.path / "evaluation.json", folder / "evaluation.json")
+    for name in FETCHED_FILES:
+        source, target = run.path / name, folder / name
+        if source.exists():
+            target.parent.mkdir(exist_ok=True)
+            if source.name == "run.json":
+                write_json(target, strip_folders(json.loads(source.read_text())))
+            else:
+                shutil.copyfile(source, target)
 
 
 def strip_folders(metadata: Any) -> Any:

@@ -2,13 +2,13 @@
 
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import torch
 from PIL import Image
 from torch import Tensor
@@ -19,8 +19,9 @@ from latentia.core.errors import Error
 from latentia.core.progress import show_progress
 from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.data import Split
+from latentia.data.reader import Classes
 from latentia.latents.encoding import MAX_BATCH_SIZE, name_dims, to_flat_array
-from latentia.latents.writers import WRITERS, Chunk, ColumnBuffer
+from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
 from latentia.training.checkpoint import atomic_path
 from latentia.training.launch import run_on_rank0
 
@@ -54,7 +55,7 @@ def write_table(
     Raises: Error if the suffix is another or the path cannot be written.
     """
     path = Path(path)
-    if path.suffix not in WRITERS:
+    if path.suffix not in FILE_OPENERS:
         raise Error(
             f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz."
         )
@@ -63,20 +64,20 @@ def write_table(
     n = len(split)
     with catch_write_errors(path), ExitStack() as stack:
 
-        def open_writer() -> Any:
+        def open_file() -> WriteBatch:
             with catch_write_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 partial_path = stack.enter_context(atomic_path(path))
                 partial_path.touch()  # fails before any image is encoded
-                writer = WRITERS[path.suffix](partial_path, model.latent_shape, n)
-                return stack.enter_context(writer)
+                file = FILE_OPENERS[path.suffix](partial_path, model.latent_shape)
+                return stack.enter_context(file)
 
-        writer, buffer = run_on_rank0(open_writer), ColumnBuffer(n)
-        write_chunk = (buffer if thumbnails else writer).write if writer else lambda chunk: None
-        chunks = iterate_chunks(model, split, split_names or [split.name] * n, batch_size)
-        _write_chunks(chunks, write_chunk, n, "encoding")
-        if thumbnails and writer:
-            _write_chunks(add_thumbnails(buffer, split), writer.write, n, "thumbnails")
+        write, encoded = run_on_rank0(open_file), []  # None on other ranks
+        batches = encode_batches(model, split, split_names or [split.name] * n, batch_size)
+        _write_batches(batches, encoded.append if write and thumbnails else write, n, "encoding")
+        if write and thumbnails:
+            with_thumbnails = add_thumbnails(encoded, split, model.latent_shape)
+            _write_batches(with_thumbnails, write, n, "thumbnails")
     return path
 
 
@@ -88,64 +89,58 @@ def catch_write_errors(path: Path) -> Iterator[None]:
         raise Error(f"{path} cannot be written ({error.strerror}); give another --out.") from None
 
 
-def _write_chunks(
-    chunks: Iterator[Chunk], write_chunk: Callable[[Chunk], None], n: int, description: str
+def _write_batches(
+    batches: Iterator[pa.RecordBatch], write: WriteBatch | None, n: int, description: str
 ) -> None:
     def write_and_count() -> Iterator[int]:
-        for chunk in chunks:
-            write_chunk(chunk)
-            yield len(chunk["key"])
+        for batch in batches:
+            if write:
+                write(batch)
+            yield len(batch)
 
     for _ in show_progress(write_and_count(), n, description):
         pass
 
 
 @torch.no_grad()
-def iterate_chunks(
+def encode_batches(
     model: HasLatents, split: Split, split_names: Sequence[str], batch_size: int | None = None
-) -> Iterator[Chunk]:
-    """Yield the table batch by batch."""
+) -> Iterator[pa.RecordBatch]:
+    """Yield the table batch by batch: mu and sd are one column a dimension."""
     size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
+    dims = name_dims(model.latent_shape)
 
-    def encode_chunk(number: int) -> Chunk:
+    def encode_batch(number: int) -> pa.RecordBatch:
         rows = slice(number * size, (number + 1) * size)
         batch = split.get_batch(rows)
         posterior = model.encode(batch.image)
-        errors = model.decode(posterior.mean) - batch.image
-        return {
-            "key": split.keys[rows],
-            "split": list(split_names[rows]),
-            "mu": to_flat_array(posterior.mean),
-            "sd": to_flat_array(posterior.sd),
-            "rate": posterior.kl().float().cpu().numpy(),
-            "distortion": model.distortion(posterior.mean, batch.image).float().cpu().numpy(),
-            "mse": errors.float().square().flatten(1).mean(1).cpu().numpy(),
-            **make_label_columns(batch.columns, split.classes),
-        }
+        columns: dict[str, Any] = {"key": split.keys[rows], "split": list(split_names[rows])}
+        for name, values in (("mu", posterior.mean), ("sd", posterior.sd)):
+            columns |= zip([f"{name}_{k}" for k in dims], to_flat_array(values).T, strict=True)
+        columns["rate"] = posterior.kl().float().cpu().numpy()
+        distortion = model.distortion(posterior.mean, batch.image)
+        columns["distortion"] = distortion.float().cpu().numpy()
+        errors = (model.decode(posterior.mean) - batch.image).float().square().flatten(1)
+        columns["mse"] = errors.mean(1).cpu().numpy()
+        columns |= make_label_columns(batch.columns, split.classes)
+        return pa.RecordBatch.from_pydict(columns)
 
-    yield from distributed.map_round_robin(math.ceil(len(split) / size), encode_chunk)
+    yield from distributed.map_round_robin(math.ceil(len(split) / size), encode_batch)
 
 
 def collect_table(
     model: HasLatents, split: Split, split_names: Sequence[str] | None = None
-) -> pd.DataFrame:
+) -> pa.Table:
     """Return the latent table of a split; columns as in the file that `write_table` writes."""
-    buffer, n = ColumnBuffer(len(split)), len(split)
-    chunks = iterate_chunks(model, split, split_names or [split.name] * n)
-    _write_chunks(chunks, buffer.write, n, "encoding")
-    columns = buffer.columns
-    dims = name_dims(model.latent_shape)
-    frames = []
-    for name, values in columns.items():
-        is_vector = name in ("mu", "sd")
-        names = [f"{name}_{k}" for k in dims] if is_vector else [name]
-        frames.append(pd.DataFrame(values, columns=names))
-    return pd.concat(frames, axis=1)
+    encoded, n = [], len(split)
+    batches = encode_batches(model, split, split_names or [split.name] * n)
+    _write_batches(batches, encoded.append, n, "encoding")
+    return pa.Table.from_batches(encoded)
 
 
-def make_label_columns(columns: dict[str, Tensor], classes: dict[str, list[str] | None]) -> Chunk:
+def make_label_columns(columns: dict[str, Tensor], classes: Classes) -> dict[str, Any]:
     """Return named classes as text and as numbers; a reserved name gets the suffix _label."""
-    labels: Chunk = {}
+    labels: dict[str, Any] = {}
     for name, values in columns.items():
         if values.ndim > 1:  # a column of images
             continue
@@ -159,19 +154,29 @@ def make_label_columns(columns: dict[str, Tensor], classes: dict[str, list[str] 
     return labels
 
 
-def add_thumbnails(buffer: ColumnBuffer, split: Split) -> Iterator[Chunk]:
-    """Yield the rows with their thumbnails and two principal components."""
+def add_thumbnails(
+    batches: list[pa.RecordBatch], split: Split, shape: tuple[int, ...]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows with two principal components of mu, thumbnails and mu as a vector."""
     from sklearn.decomposition import PCA
 
-    means = buffer.columns["mu"]
+    table = pa.Table.from_batches(batches).combine_chunks()
+    means = stack_dims(table, "mu", shape)
     xy = np.zeros((len(means), 2), np.float32)
     components = min(2, *means.shape)
     pca = PCA(components, svd_solver="covariance_eigh")
     xy[:, :components] = pca.fit_transform(means.astype(np.float64))
-    for rows, chunk in buffer.iterate_chunks(split.max_batch_size(MAX_BATCH_SIZE)):
+    size, start = split.max_batch_size(MAX_BATCH_SIZE), 0
+    for batch in table.to_batches(size):
+        rows = slice(start, start + len(batch))
+        start = rows.stop
         pixels = to_bytes(to_display_channels(split.get_batch(rows).image))
         images = [encode_thumbnail(image) for image in pixels.permute(0, 2, 3, 1).numpy()]
-        yield {**chunk, "x": xy[rows, 0], "y": xy[rows, 1], "image": images}
+        vectors = pa.FixedSizeListArray.from_arrays(means[rows].ravel(), means.shape[1])
+        columns = {"x": xy[rows, 0], "y": xy[rows, 1], "image": images, "mu": vectors}
+        for name, values in columns.items():
+            batch = batch.append_column(name, pa.array(values))
+        yield batch
 
 
 def encode_thumbnail(image: np.ndarray) -> bytes:

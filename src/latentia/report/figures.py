@@ -1,7 +1,7 @@
 """Curves and bars in one style, as SVG or PNG."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "latentia",  # the same figure gives the same bytes
 }
-Rows = Sequence[tuple[float, dict[str, float]]]  # (images seen, values by name)
+Rows = Sequence[tuple[float, Mapping[str, float]]]  # (images seen, values by name)
 TERM_LABELS = {"distortion": "distortion (reconstruction)", "rate": "rate (KL)"}
 
 
@@ -75,7 +75,8 @@ def draw_training_curves(
     curves = [(n, row["terms"]) for n, row in rows]
     weights = [(n, row["weights"]) for n, row in rows]
     sums = [
-        (n, {"sum": sum(w * row["terms"][t] for t, w in row["weights"].items())}) for n, row in rows
+        (n, {"sum": float(sum(w * row["terms"][t] for t, w in row["weights"].items()))})
+        for n, row in rows
     ]
     per_step = training_rows[-1]["images"] / training_rows[-1]["step"]
     validation = [(row["step"] * per_step, row["values"]) for row in validation_rows]

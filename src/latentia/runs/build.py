@@ -7,14 +7,16 @@ from typing import Any
 
 import torch
 
+from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
 from latentia.data.sources.registry import Source, make_source
 from latentia.runs.modifiers import apply_modifiers
 from latentia.runs.recipes import find_recipe
-from latentia.training.device import find_device, find_precision
+from latentia.training.device import find_device
 from latentia.training.plan import Options, Plan
+from latentia.training.precision import find_precision
 
 AUTOENCODER = "autoencoder"  # a recipe's parameter, and the folder in a run that holds its value
 
@@ -55,12 +57,11 @@ def open_source(data: Any, options: Options) -> Source:
     return make_source(data, *reading)
 
 
-def resolve_auto_options(options: Options) -> Options:
+def resolve_auto_options(options: Options, model: Model) -> Options:
     """Replace precision "auto" and the default number of threads by this machine's values."""
-    precision = find_precision(options.precision, find_device(options.device))
     return replace(
         options,
-        precision="bf16" if precision == torch.bfloat16 else "fp32",
+        precision=find_precision(options.precision, find_device(options.device), model),
         threads=options.threads or torch.get_num_threads(),
     )
 

@@ -10,10 +10,11 @@ from latentia.core.errors import Error
 from latentia.core.parameters import validate_parameters
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
 from latentia.runs.build import AUTOENCODER, build_plan, make_paths_absolute, resolve_auto_options
-from latentia.runs.folder import FORMAT, RunFolder, resolve_unnamed_path
+from latentia.runs.folder import FORMAT, RunFolder, find_unused_path, resolve_unnamed_path
 from latentia.runs.provenance import describe_machine
 from latentia.runs.recipes import recipe_source, resolve_parameters
 from latentia.training.checkpoint import write_json
+from latentia.training.device import find_device
 from latentia.training.plan import Options, Plan
 
 
@@ -30,18 +31,20 @@ def create_run(
     """
     validate_parameters("latentia.train", Options, vars(options))
     arguments = resolve_parameters(recipe, user_parameters)
-    options = resolve_auto_options(options)
+    find_device(options.device)  # before images are decoded, which may take hours
     parent = find_autoencoder(recipe, arguments, options)
     if parent:
         check_data_options(parent, options)
     plan = build_plan(recipe, arguments, modifiers, options, parent)
+    resolved = resolve_auto_options(options, plan.model)
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
     metadata = {
         "format": FORMAT,
         "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
         "arguments": {**arguments, "data": images["source"]},
         "modifiers": {name: make_paths_absolute(values) for name, values in modifiers.items()},
-        "options": asdict(options),
+        "options": asdict(resolved),
+        "auto_options": [k for k, v in vars(resolved).items() if v != getattr(options, k)],
         "images": images,
         "notes": plan.images.notes,
         "parameters": {
@@ -60,10 +63,7 @@ def create_run(
 def _create_folder(recipe: str, path: Path | str | None, metadata: dict[str, Any]) -> Path:
     """Create a folder that holds run.json only; without a path, runs/RECIPE or runs/RECIPE-2."""
     if path is None:
-        stem = Path("runs") / recipe.split(":")[-1]
-        path, number = stem, 2
-        while path.exists():
-            path, number = stem.with_name(f"{stem.name}-{number}"), number + 1
+        path = find_unused_path(Path("runs") / recipe.split(":")[-1])
     path = resolve_unnamed_path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         resume = f"`latentia resume {shlex.quote(str(path))}` goes on with it, or "

@@ -213,6 +213,14 @@ def upgrade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     return {"format": FORMAT, **renamed, "images": {"kind": kind, **images}}
 
 
+def find_unused_path(path: Path) -> Path:
+    """Return the path, with the first free number if it exists."""
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return candidate
+
+
 def resolve_unnamed_path(path: Path | str) -> Path:
     """Make a path absolute if it ends in no name, as "." does; else keep it short for commands."""
     path = Path(path)

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 
 from latentia.core.errors import Error, summarize_exception
 from latentia.data import cache
+from latentia.data.sources.table import silence_hub
 from latentia.runs.folder import AUTOENCODER, RunFolder
 from latentia.runs.recipes import DIFFUSERS, list_recipes
 from latentia.training.checkpoint import atomic_write
@@ -47,77 +47,51 @@ def fetch_run(name: str) -> Path:
 
     Raises: Error if there is no such run, or it holds other files than a run.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, utils
     from huggingface_hub.errors import HfHubHTTPError
 
     parent_name = name.removesuffix(f"/{AUTOENCODER}") if name.count("/") == 2 else name
     if parent_name != name:
         return fetch_run(parent_name) / AUTOENCODER
     repo, api = parse_repository(name), HfApi()
-    cache_folder = cache.cache_root() / "hub" / cache.make_key(repo)
-    last_version = cache_folder / "last"  # holds the key of the last fetched version
+    label, run_name = f"{PREFIX}{repo}", repo.split("/")[1]
+    folder = cache.cache_root() / "hub" / cache.make_key(repo)
+    last_version, info = folder / "last", None  # the file holds the commit that was fetched last
     try:
         info = api.model_info(repo)
+        refuse_unknown_files(label, [sibling.rfilename for sibling in info.siblings or ()])
+        path = folder / str(info.sha) / run_name
+        if not path.exists():
+            with make_part_folder(folder) as part, silence_hub(utils):
+                version = {"revision": info.sha, "allow_patterns": [*FETCHED_FILES]}
+                api.snapshot_download(repo, local_dir=part / run_name, **version)
+                shutil.rmtree(part / run_name / ".cache", ignore_errors=True)  # the library's own
+                check_run_folder(part / run_name, label)
+                if not path.exists():  # or another process was faster
+                    part.rename(path.parent)
+        atomic_write(last_version, path.parent.name.encode())
+        return path
+    except Error:
+        raise
     except Exception as error:  # the network's errors change with the version of the hub's library
-        if last_version.exists() and not isinstance(error, HfHubHTTPError):
-            path = cache_folder / last_version.read_text() / repo.split("/")[1]
-            if path.exists():
-                return path
-        raise Error(f"{PREFIX}{repo} cannot be fetched: {format_hub_error(error)}") from None
-    files = [sibling.rfilename for sibling in info.siblings or ()]
-    refuse_unknown_files(f"{PREFIX}{repo}", files)
-    version = cache.make_key(repo, info.sha)
-    path = cache_folder / version / repo.split("/")[1]
-    if not path.exists():
-        try:
-            cache_folder.mkdir(parents=True, exist_ok=True)
-            download_folder = Path(tempfile.mkdtemp(prefix=".part-", dir=cache_folder))
-        except OSError as error:
-            raise Error(
-                f"{cache.cache_root()} cannot be written ({error.strerror}); set LATENTIA_CACHE to "
-                "a folder of your own."
-            ) from None
-        try:
-            with silence_hub():
-                version_files = {"revision": info.sha, "allow_patterns": [*FETCHED_FILES]}
-                api.snapshot_download(repo, local_dir=download_folder, **version_files)
-            shutil.rmtree(download_folder / ".cache", ignore_errors=True)  # the hub library's own
-            check_run_folder(download_folder, f"{PREFIX}{repo}")
-            path.parent.mkdir(exist_ok=True)
-            download_folder.replace(path)
-        except Error:
-            raise
-        except Exception as error:
-            if not path.exists():  # or another process was faster
-                raise Error(
-                    f"{PREFIX}{repo} cannot be fetched: {format_hub_error(error)}"
-                ) from None
-        finally:
-            shutil.rmtree(download_folder, ignore_errors=True)
-    atomic_write(last_version, version.encode())
-    return path
+        if info is None and last_version.exists() and not isinstance(error, HfHubHTTPError):
+            return folder / last_version.read_text() / run_name
+        raise Error(f"{label} cannot be fetched: {format_hub_error(error)}") from None
 
 
 @contextmanager
-def silence_hub() -> Iterator[None]:
-    """Silence the hub library inside the block; off a terminal, its progress bars too."""
-    from huggingface_hub.utils import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-        logging,
-    )
-
-    verbosity, bars_enabled = logging.get_verbosity(), not are_progress_bars_disabled()
-    logging.set_verbosity_error()
-    if bars_enabled and not sys.stderr.isatty():
-        disable_progress_bars()
+def make_part_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder inside `folder`."""
     try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars_enabled and not sys.stderr.isatty():
-            enable_progress_bars()
+        folder.mkdir(parents=True, exist_ok=True)
+        part = tempfile.TemporaryDirectory(prefix=".part-", dir=folder, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise Error(
+            f"{cache.cache_root()} cannot be written ({error.strerror}); set LATENTIA_CACHE to "
+            "a folder of your own."
+        ) from None
+    with part as path:
+        yield Path(path)
 
 
 def format_hub_error(error: Exception) -> str:

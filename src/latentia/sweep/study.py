@@ -70,7 +70,7 @@ class Sweep:
         names = [each.name for each in axes]
         if len(set(names)) < len(names):
             raise Error(f"--over names {', '.join(names)}; give each parameter once.")
-        self.recipe, self.parse, self.train_arguments = recipe, parse, list(train_arguments)
+        self.recipe, self.parse, self.storage = recipe, parse, storage
         self.settings = design_trials(axes, trials)
         integer_names = {
             k.replace("_", "-") for k, v in resolve_parameters(recipe, {}).items() if type(v) is int
@@ -79,15 +79,9 @@ class Sweep:
             settings |= {k: f"{float(settings[k]):.0f}" for k in integer_names & settings.keys()}
             resolve_parameters(recipe, parse(settings).parameters)
         self.path = resolve_unnamed_path(path or f"runs/sweep-{recipe.rsplit(':', 1)[-1]}")
-        self.storage = storage
-        metadata = {
-            "recipe": recipe,
-            "words": self.train_arguments,
-            "over": list(axis_specs),
-            "trials": trials,
-        }
         import_optuna()  # before anything is written
-        self._claim_folder(metadata)
+        words, over = list(train_arguments), list(axis_specs)
+        self._claim_folder({"recipe": recipe, "words": words, "over": over, "trials": trials})
 
     def _claim_folder(self, metadata: dict[str, Any]) -> None:
         """Create the folder, or check that it holds this sweep."""
@@ -117,9 +111,9 @@ class Sweep:
 
         level = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every created study
+        location = self.storage or str(self.path / JOURNAL_FILE)
         try:
-            journal = str(self.path / JOURNAL_FILE)
-            storage = self.storage or JournalStorage(JournalFileBackend(journal))
+            storage = self.storage or JournalStorage(JournalFileBackend(location))
             with self.acquire_lock("sweep"):
                 study = optuna.create_study(
                     storage=storage,
@@ -131,11 +125,9 @@ class Sweep:
                 queued = [trial.user_attrs.get("settings") for trial in trials]
                 for settings in self.settings[len(queued) :]:
                     study.enqueue_trial({}, user_attrs={"settings": settings})
-        except Error:
-            raise
         except Exception as problem:
             raise Error(
-                f"The storage {self.storage or self.path / JOURNAL_FILE} cannot be used ({problem})"
+                f"The storage {location} cannot be used ({problem})"
                 "; give a database that Optuna knows, such as sqlite:///sweep.db, or leave it out."
             ) from None
         finally:
@@ -147,10 +139,13 @@ class Sweep:
             )
         return study
 
+    def lock_path(self, name: str) -> Path:
+        return self.path / f"{name}.lock"
+
     @contextmanager
     def acquire_lock(self, name: str, blocking: bool = True) -> Iterator[bool]:
         """Yield whether this process holds the lock, which the system releases at its end."""
-        with (self.path / f"{name}.lock").open("w") as file:
+        with self.lock_path(name).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
             except BlockingIOError:
@@ -160,37 +155,35 @@ class Sweep:
 
     def run_trials(self, train: TrainFunction) -> int:
         """Run trials until none is left; `train` trains one run and returns its exit code."""
+        study = self.open_study()
+        for number in self._lock_trials(study):
+            exit_code = self._train_trial(study, number, train)
+            if exit_code not in (0, 1):  # a stopped trial stays in the state RUNNING
+                return exit_code
+        return 0
+
+    def _lock_trials(self, study: Any) -> Iterator[int]:
+        """Yield unfinished trials under their locks: those of dead workers, then the queue's.
+
+        Optuna's heartbeat would need a database and a minute or more to find a dead worker, and
+        would put its settings into a new trial, whose run folder has no checkpoint.
+        """
         from optuna.trial import TrialState as State
 
-        study, skipped = self.open_study(), set()
         while True:
-            number = self._find_abandoned_trial(study, skipped)
-            if number is None:
-                trial = study.ask()
-                number = trial.number
-                if number >= len(self.settings):  # none was queued, so the sampler invented one
-                    study.tell(trial, state=State.FAIL)
-                    return 0
-            with self.acquire_lock(f"{number:03}", blocking=False) as has_lock:
-                state = study.get_trials(deepcopy=False)[number].state
-                if not has_lock or state.is_finished():
-                    skipped.add(number)
-                    continue
-                exit_code = self._train_trial(study, number, train)
-                if exit_code not in (0, 1):  # a stopped trial stays in the state RUNNING
-                    return exit_code
-
-    def _find_abandoned_trial(self, study: Any, skipped: set[int]) -> int | None:
-        """Return a running trial of this folder that no worker has locked."""
-        from optuna.trial import TrialState as State
-
-        for trial in study.get_trials(deepcopy=False, states=(State.RUNNING,)):
-            is_local = self.storage is None or (self.path / f"{trial.number:03}.lock").exists()
-            if is_local and trial.number not in skipped and trial.number < len(self.settings):
-                with self.acquire_lock(f"{trial.number:03}", blocking=False) as has_lock:
-                    if has_lock:
-                        return trial.number
-        return None
+            for trial in study.get_trials(deepcopy=False, states=(State.RUNNING,)):
+                number, name = trial.number, f"{trial.number:03}"
+                is_local = self.storage is None or self.lock_path(name).exists()
+                if is_local and number < len(self.settings):
+                    with self.acquire_lock(name, blocking=False) as has_lock:
+                        state = study.get_trials(deepcopy=False)[number].state
+                        if has_lock and not state.is_finished():
+                            yield number
+            trial = study.ask()  # now it runs, so that the search above finds it
+            if trial.number >= len(self.settings):  # none was queued: the sampler invented one
+                study.tell(trial, state=State.FAIL)
+                return
+            self.lock_path(f"{trial.number:03}").touch()
 
     def _train_trial(self, study: Any, number: int, train: TrainFunction) -> int:
         from optuna.trial import TrialState as State

@@ -1,4 +1,4 @@
-"""Device, number format, CPU threads and memory allocator of a process."""
+"""Device, CPU threads and memory allocator of a process."""
 
 import ctypes
 import os
@@ -72,20 +72,3 @@ def find_device(name: str = "auto") -> torch.device:
             " takes cuda where a GPU and a CUDA build of torch are present, or cpu."
         ) from None
     return device
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware (AVX512-BF16, AMX, Ampere and later)."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type != "cpu":
-        return False
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
-
-
-def find_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the number format of --precision on this device."""
-    if name == "auto":
-        return torch.bfloat16 if has_bf16(device) else torch.float32
-    return {"bf16": torch.bfloat16, "fp32": torch.float32}[name]

@@ -12,7 +12,7 @@ from latentia.core.errors import Error
 from latentia.core.seeding import make_generator, restore_global_generators, seed_global_generators
 from latentia.core.spans import STEP_SPAN, record_span
 from latentia.training.checkpoint import write_tensors
-from latentia.training.device import find_device, find_precision, use_threads
+from latentia.training.device import find_device, use_threads
 from latentia.training.events import (
     NON_FINITE,
     EndReason,
@@ -25,6 +25,7 @@ from latentia.training.events import (
 from latentia.training.folder import TrainingFolder
 from latentia.training.log import Log
 from latentia.training.plan import Options, Plan
+from latentia.training.precision import find_precision
 from latentia.training.profiling import trace_steps
 from latentia.training.signals import catch_stop_signals
 from latentia.training.state import MAX_FAILURES, State
@@ -82,7 +83,11 @@ class Loop:
     ):
         self.plan, self.run, self.options = plan, run, options
         self.device = find_device(options.device)
-        use_bf16 = find_precision(options.precision, self.device) == torch.bfloat16
+        # rank 0 decides, since "auto" is measured
+        precision, *_ = distributed.all_gather_objects(
+            find_precision(options.precision, self.device, plan.model)
+        )
+        use_bf16 = precision == "bf16"
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=use_bf16)
         plan.model.to(device=self.device, memory_format=torch.channels_last).train()  # pyright: ignore
         images = plan.images.split("train").to(self.device)

@@ -78,8 +78,8 @@ class Options:
     device : {auto,cpu,cuda,cuda:N,mps}
         device to train on; auto takes a GPU if there is one
     precision : {auto,bf16,fp32}
-        number format of the networks; losses are always float32; auto takes bf16 if the device has
-        it in hardware
+        number format of the networks; losses are always float32; auto takes bf16 on a GPU that has
+        it in hardware, and on a CPU where it is measured to be at least 1.2 times as fast
     validation : FLOAT
         fraction of the training images to hold out for validation, from 0 to less than 1; the
         default is 1/12

@@ -98,7 +98,7 @@ class PairReader:
     def make_size_error(self, patterns: SourceInfo) -> Error:
         assert self.patterns.image_files is not None
         examples: dict[str, str] = {}
-        pages = chain.from_iterable(self.patterns.image_files.headers.values())
+        pages = chain.from_iterable(self.patterns.image_files.headers)
         for key, page in zip(patterns.keys, pages, strict=True):
             examples.setdefault(f"{page.height}x{page.width}", key)
         listing = abbreviate_list([f"{size} such as {key}" for size, key in examples.items()])

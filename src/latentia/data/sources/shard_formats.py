@@ -9,7 +9,7 @@ from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import IMAGE_SUFFIXES, ImageHeader, read_headers
 from latentia.data.image_files import abbreviate_list
-from latentia.data.sources.table import find_image_column, silence_datasets
+from latentia.data.sources.table import find_image_column, silence_hub
 
 ShardColumns = dict[str, tuple[list[float], list[str] | None]]  # one number an image; class names
 
@@ -84,7 +84,7 @@ def index_parquet(fs: Any, path: str, name: str) -> ShardIndex:
     import datasets
     import pyarrow.parquet
 
-    with fs.open(path, "rb") as stream, silence_datasets():
+    with fs.open(path, "rb") as stream, silence_hub(datasets.utils):
         table = pyarrow.parquet.ParquetFile(stream)
         groups = [table.metadata.row_group(k) for k in range(table.num_row_groups)]
         row_counts = [group.num_rows for group in groups]
@@ -128,16 +128,10 @@ def is_numeric(dtype: str) -> bool:
     return dtype.startswith(("int", "uint", "float", "bool"))
 
 
-class ShardFormat(NamedTuple):
-    """Functions of one format: build_index(fs, path, name), read_images(..., shard)."""
-
-    build_index: Callable[[Any, str, str], ShardIndex]
-    read_images: Callable[[Any, str, int], list[bytes]]
-
-
+# of each suffix: index_X(fs, path, name) and read_X_images(fs, path, shard)
 SHARD_FORMATS = {
-    ".tar": ShardFormat(index_tar, read_tar_images),
-    ".parquet": ShardFormat(index_parquet, read_parquet_images),
+    ".tar": (index_tar, read_tar_images),
+    ".parquet": (index_parquet, read_parquet_images),
 }
 
 

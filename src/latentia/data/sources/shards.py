@@ -51,7 +51,7 @@ class ShardReader:
             notes += [f"{name}: {note}" for note in index.notes]
             if not index.keys:
                 continue
-            read_images = find_shard_format(name).read_images
+            _, read_images = find_shard_format(name)
             groups = zip(index.row_counts, index.byte_sizes, strict=True)
             for number, (rows, size) in enumerate(groups):
                 title = f"{name}, row group {number}" if len(index.row_counts) > 1 else name
@@ -126,7 +126,8 @@ def load_index(fs: Any, path: str, name: str) -> ShardIndex:
     cache_path = cache.cache_root() / "shards" / f"{key}.json"
     with suppress(OSError, ValueError, TypeError):
         return ShardIndex(*json.loads(cache_path.read_text()))
-    index = find_shard_format(path).build_index(fs, path, name)
+    build_index, _ = find_shard_format(path)
+    index = build_index(fs, path, name)
     with suppress(OSError):
         cache_path.parent.mkdir(parents=True, exist_ok=True)
         cache_path.write_text(json.dumps(index))

@@ -46,18 +46,20 @@ class TableReader:
         return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
+        import datasets
+
         tables, notes = self.load_splits()
         column = find_image_column(tables["train"].features, self.source_name)
         counts = {name: len(table) for name, table in tables.items()}
         keys = [f"{name}/{row}" for name, count in counts.items() for row in range(count)]
-        first_rows = np.cumsum([0, *counts.values()]).tolist()
-        fetchers = [make_row_fetcher(table, column) for table in tables.values()]
+        undecoded = [
+            table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+            for table in tables.values()
+        ]
+        images = datasets.concatenate_datasets(undecoded).with_format("arrow")
 
         def fetch_files(start: int, stop: int) -> list[Path | bytes]:
-            files: list[Path | bytes] = []
-            for first_row, fetch_rows in zip(first_rows, fetchers, strict=False):
-                files += fetch_rows(max(start - first_row, 0), max(stop - first_row, 0))
-            return files
+            return [cell_to_file(cell) for cell in images[start:stop][column].to_pylist()]
 
         self.image_files = ImageFiles(self.source_name, keys, fetch_files, all_pages=False)
         self.image_files.scan_headers(options.channels)
@@ -75,7 +77,9 @@ class TableReader:
 
     def load_splits(self) -> tuple[dict[str, Any], list[str]]:
         """Load the splits by their names here, in order, and note those that are not used."""
-        with silence_datasets(), make_scratch_folder() as folder:
+        import datasets
+
+        with silence_hub(datasets.utils), make_scratch_folder() as folder:
             tables = dict(self.load_tables(folder))
         if "train" not in tables and len(tables) == 1:  # a table of one split, whatever its name
             tables = {"train": next(iter(tables.values()))}
@@ -168,22 +172,6 @@ def holds_bytes(feature: Any) -> bool:
     return getattr(feature, "dtype", "") in ("binary", "large_binary")
 
 
-def make_row_fetcher(table: Any, column: str) -> Any:
-    """Create rows(start, stop), which returns the undecoded images of these rows."""
-    import datasets
-
-    images = table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
-    images = images.with_format("arrow")
-
-    def fetch_rows(start: int, stop: int) -> list[Path | bytes]:
-        stop = min(stop, len(images))
-        if start >= stop:
-            return []
-        return [cell_to_file(cell) for cell in images[start:stop][column].to_pylist()]
-
-    return fetch_rows
-
-
 def cell_to_file(cell: dict[str, Any] | None) -> Path | bytes:
     """Convert a cell to bytes or a path. A null becomes 0 bytes, reported as unreadable later."""
     if cell is None:
@@ -243,22 +231,23 @@ def connect_to_hub_once(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def silence_datasets() -> Iterator[None]:
-    """Hide progress bars of `datasets` off a terminal, and the hub's warnings of each retry."""
-    import datasets
+def silence_hub(library: Any) -> Iterator[None]:
+    """Hide the progress bars of `library` off a terminal, and the hub's warnings of each retry.
 
-    hide_bars = datasets.is_progress_bar_enabled() and not sys.stderr.isatty()
+    library: `datasets.utils` or `huggingface_hub.utils`.
+    """
+    hide_bars = not (library.are_progress_bars_disabled() or sys.stderr.isatty())
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)
     if hide_bars:
-        datasets.disable_progress_bars()
+        library.disable_progress_bars()
     try:
         yield
     finally:
         logger.setLevel(level)
         if hide_bars:
-            datasets.enable_progress_bars()
+            library.enable_progress_bars()
 
 
 @contextmanager
