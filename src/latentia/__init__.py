@@ -1,4 +1,18 @@
-"""Learn the hidden variables of a set of images and draw new images from them."""
+"""Learn the hidden variables of a set of images and draw new images from them.
+
+Train a recipe on images, and use the run that it returns:
+
+    run = latentia.train("conv_vae", images, epochs=5)  # an array, a folder, a file or a data set
+    run.encode()  # a pandas.DataFrame: latents, rate (KL), distortion and labels of each image
+    run.sample(16)  # new images (16, c, h, w) in [0, 1]
+    run.plot_reconstructions()  # a picture
+    run.evaluate("elbo", "fd")  # metrics, each with its n, interval and split
+    run.diagnose()  # problems, and suggested commands
+    run = latentia.load(run.path)
+
+`latentia.list_recipes()` names the recipes, `help(latentia.find_recipe("conv_vae"))` shows the
+parameters of one, and `help(latentia.Run)` all that a run does.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -31,7 +45,7 @@ if TYPE_CHECKING:
     from latentia.models.latent_diffusion import LatentDiffusion
     from latentia.models.vae import VAE
     from latentia.models.vaegan import VAEGAN
-    from latentia.runs.recipes import list_recipes
+    from latentia.runs.recipes import find_recipe, list_recipes
     from latentia.sklearn import ImageVAE
     from latentia.sweep.beta_choice import choose_beta, find_candidates
     from latentia.training.optimizers import Adam
@@ -71,6 +85,7 @@ __all__ = [
     "elbo",
     "encode_split",
     "find_candidates",
+    "find_recipe",
     "frechet_distance",
     "interpolate_images",
     "list_recipes",
@@ -117,7 +132,7 @@ _NAMES = {
     "models.latent_diffusion": "LatentDiffusion",
     "models.vae": "VAE",
     "models.vaegan": "VAEGAN",
-    "runs.recipes": "list_recipes",
+    "runs.recipes": "find_recipe list_recipes",
     "sklearn": "ImageVAE",
     "sweep.beta_choice": "choose_beta find_candidates",
     "training.optimizers": "Adam",

@@ -30,7 +30,8 @@ def train(
     Parameters
     ----------
     recipe : str
-        name of a recipe, such as "conv_vae", or "my.py:mine" for a function in a file
+        name of a recipe, such as "conv_vae", or "my.py:mine" for a function in a file;
+        `latentia.list_recipes()` names all
     data : optional
         folder, file or data set, as on the command line, or an array or tensor of images
         (n, h, w), (n, c, h, w) or (n, h, w, c): integers, or floats in [0, 1]; the default is that
@@ -46,7 +47,8 @@ def train(
         whether stderr shows the progress, the findings and the path of the report: as a bar on a
         terminal and in a notebook with ipywidgets, elsewhere as lines. Nothing is written to stdout
     **parameters
-        the recipe's own parameters, such as `latent`, `beta` or `epochs`
+        the recipe's own parameters, such as `latent`, `beta` or `epochs`;
+        `help(latentia.find_recipe(NAME))` shows them
 
     Returns
     -------

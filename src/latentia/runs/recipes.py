@@ -64,9 +64,28 @@ def read_card(name: str) -> RecipeCard:
 
 
 def find_recipe(name: str) -> Callable:
-    """Return the function of a recipe's name, or of FILE.py:NAME.
+    """Return the function of a recipe, whose help shows its parameters.
 
-    Raises: Error if there is no such recipe, with the nearest name.
+    Parameters
+    ----------
+    name : str
+        name of a recipe, or "my.py:mine" for a function in a file
+
+    Returns
+    -------
+    callable
+        function from parameters to a `Plan`
+
+    Raises
+    ------
+    Error
+        if there is no such recipe, with the nearest name
+
+    Examples
+    --------
+    >>> import inspect, latentia
+    >>> "latent" in inspect.signature(latentia.find_recipe("conv_vae")).parameters
+    True
     """
     if ".py" in name:
         return _find_in_file(name)
