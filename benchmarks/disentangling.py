@@ -19,6 +19,7 @@ from run_cache import load_or_train
 import latentia
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
+from latentia.data.synthetic.sprites import make_sprites
 from latentia.latents.encoding import encode_split
 from latentia.losses.likelihoods import Bernoulli
 from latentia.metrics.disentanglement import measure_disentanglement

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +15,6 @@ from latentia.core.errors import Error, summarize_exception
 from latentia.core.text import pluralize
 from latentia.data.image_files import abbreviate_list
 from latentia.data.splits import Split
-
-if TYPE_CHECKING:
-    from pandas import DataFrame, Index, Series
 
 KEY_COLUMNS = ("key", "file_name", "filename", "file", "path", "image", "name")
 LabelColumn = tuple[Tensor, list[str] | None]  # codes and their class names, or numbers
@@ -98,8 +95,11 @@ SOURCE_LABELS = Labels()  # the source's own columns, all of them
 
 def join_by_name(
     path: Path, columns: Sequence[str] | None, keys: Sequence[str], strict: bool
-) -> "DataFrame":
-    """Read columns of the file in the order of the keys. strict: missing values are an Error."""
+) -> Any:
+    """Read columns of the file as a data frame in the order of the keys.
+
+    strict: missing values are an Error.
+    """
     table = open_label_table(path)
     selection = list(table if columns is None else columns)
     check_columns(selection, list(table), str(path))
@@ -115,8 +115,8 @@ def join_by_name(
     return table.set_axis(matches).reindex(keys)
 
 
-def align_rows(labels: Any, keys: Sequence[str]) -> "DataFrame":
-    """Return labels in memory, an array or a pandas object in the order of the keys, as a table.
+def align_rows(labels: Any, keys: Sequence[str]) -> Any:
+    """Return labels in memory, an array or a pandas object in the order of the keys, as a data frame.
 
     Raises: Error if they are not as many as the keys.
     """
@@ -131,16 +131,18 @@ def align_rows(labels: Any, keys: Sequence[str]) -> "DataFrame":
     return table.set_axis(list(keys))
 
 
-def match_keys(names: "Index", keys: Sequence[str], path: Path, strict: bool) -> "Series":
-    """Return the key that each name means: the key itself, or its last part if no two share it.
+def match_keys(names: Any, keys: Sequence[str], path: Path, strict: bool) -> Any:
+    """Return a series of the keys that the names mean.
+
+    A name is the key itself, or its last part if no two images share it.
 
     Raises: Error if a name is unknown or a double, or if strict and a key has no name.
     """
     import pandas as pd
 
-    images = pd.Series(keys, index=[PurePosixPath(key).name for key in keys])
+    images: Any = pd.Series(keys, index=[PurePosixPath(key).name for key in keys])
     by_base = images[~images.index.duplicated(keep=False)]
-    paths = pd.Series([str(PurePosixPath(name)) for name in names])
+    paths: Any = pd.Series([str(PurePosixPath(name)) for name in names])
     matches = paths.where(paths.isin(keys), paths.map(by_base))
     missing = images[~images.isin(matches)]
     missing = missing if strict or len(missing) == len(keys) else missing[:0]
@@ -160,8 +162,8 @@ def match_keys(names: "Index", keys: Sequence[str], path: Path, strict: bool) ->
     return matches
 
 
-def open_label_table(path: Path) -> "DataFrame":
-    """Read the table; its index holds the names of the images, in NFC."""
+def open_label_table(path: Path) -> Any:
+    """Read the table as a data frame, whose index holds the names of the images, in NFC."""
     from csv import reader as csv_reader
 
     import pandas as pd
@@ -201,8 +203,8 @@ def find_key_column(names: Sequence[str]) -> str:
     return next((by_lower[name] for name in KEY_COLUMNS if name in by_lower), names[0])
 
 
-def to_label_column(cells: "Series") -> LabelColumn:
-    """Convert integers and floats to tensors, and anything else to sorted classes.
+def to_label_column(cells: Any) -> LabelColumn:
+    """Convert a series of integers or floats to a tensor, and anything else to sorted classes.
 
     A missing value becomes 0, NaN or class -1.
     """
