@@ -116,7 +116,7 @@ def join_by_name(
 
 
 def align_rows(labels: Any, keys: Sequence[str]) -> Any:
-    """Return labels in memory, an array or a pandas object in the order of the keys, as a data frame.
+    """Return labels of an array or a pandas object, in the order of the keys, as a data frame.
 
     Raises: Error if they are not as many as the keys.
     """
