@@ -13,13 +13,13 @@ import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.svm import SVC
 
-import latentia
+from latentia.runs.folder import RunFolder
 
 THRESHOLD, SAMPLES = 0.8, 1000  # probability of a recognised digit
 
 
 def main(path: str) -> None:
-    run = latentia.Run.open(path)
+    run = RunFolder.open(path)
     images = run.images()
     batches = {name: images.split(name).get_batch(slice(None)) for name in ("train", "test")}
     pixels = {name: batch.image.flatten(1).numpy() for name, batch in batches.items()}

@@ -26,6 +26,7 @@ from latentia.metrics.disentanglement import measure_disentanglement
 from latentia.metrics.elbo import elbo
 from latentia.models.vae import VAE
 from latentia.nets.conv import ConvDecoder, ConvEncoder
+from latentia.runs.folder import RunFolder
 from latentia.training.log import read_rows
 from latentia.training.parameter_types import BatchSize, Data, Epochs, Latent, LearningRate
 
@@ -71,7 +72,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     weighted = {"divergence": {"divergence": "tc", "tc_weight": args.tc_weight}}
 
-    def train_vae(name: str, data: str, seed: int, modifiers: dict) -> latentia.Run:
+    def train_vae(name: str, data: str, seed: int, modifiers: dict) -> RunFolder:
         parameters = {k: getattr(args, k) for k in ("latent", "lr", "batch", "epochs")}
         parameters |= {"data": f"{data}:{args.images}", "modifiers": modifiers}
         options = latentia.Options(seed=seed, threads=args.threads, precision="fp32")

@@ -26,6 +26,7 @@ from latentia.metrics.label_classifier import get_label_classifier
 from latentia.models.gan import GAN
 from latentia.nets.critic import ResidualCritic
 from latentia.nets.generator import ResidualGenerator
+from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_tensors
 from latentia.training.log import read_rows
 from latentia.training.parameter_types import Data, Epochs
@@ -69,7 +70,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
-    def train_gan(name: str, recipe: str, seed: int, **parameters) -> latentia.Run:
+    def train_gan(name: str, recipe: str, seed: int, **parameters) -> RunFolder:
         options = latentia.Options(seed=seed, threads=args.threads, precision="fp32")
         parameters |= {"data": args.data, "epochs": args.epochs}
         return load_or_train(args.out / f"{name}-{seed}", recipe, options, **parameters)
@@ -77,7 +78,7 @@ def main() -> None:
     images = None
     classifier = real = None
 
-    def measure_samples(run: latentia.Run, name: str, last: bool = False) -> float:
+    def measure_samples(run: RunFolder, name: str, last: bool = False) -> float:
         nonlocal images, classifier, real
         if images is None:
             images = run.images()

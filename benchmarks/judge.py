@@ -10,9 +10,9 @@ import argparse
 
 import torch
 
-import latentia
 from latentia.metrics.distribution import estimate_frechet_distance
 from latentia.metrics.label_classifier import get_label_classifier
+from latentia.runs.folder import RunFolder
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    runs = [latentia.Run.open(path) for path in args.runs]
+    runs = [RunFolder.open(path) for path in args.runs]
     images = runs[0].images()
     classifier, test = get_label_classifier(images), images.split("test")
     real = classifier.extract_features(batch.image for batch in test.iterate_batches(500))

@@ -25,6 +25,7 @@ from turns import measure_cost_ratios
 import latentia
 from latentia.metrics.elbo import elbo
 from latentia.runs.create import create_run
+from latentia.runs.folder import RunFolder
 from latentia.runs.provenance import describe_machine
 from latentia.training.checkpoint import atomic_write
 from latentia.training.loop import Loop
@@ -34,7 +35,7 @@ BETAS = [float(f"{beta:.3g}") for beta in np.geomspace(0.01, 10, 8)]
 RANGE = {"multirate": {"multirate": "0.01:10"}}
 
 
-def measure_objective(run: latentia.Run, beta: float) -> tuple[float, float]:
+def measure_objective(run: RunFolder, beta: float) -> tuple[float, float]:
     """Return rate, and distortion + beta rate, in nats per test image."""
     nats = elbo(run.model(), run.images().split("test"))
     return nats["rate_nats"], nats["distortion_nats"] + beta * nats["rate_nats"]

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import latentia
 from latentia.metrics.elbo import elbo
+from latentia.runs.folder import RunFolder
 
 
 class PlainVAE(nn.Module):
@@ -37,7 +37,7 @@ class PlainVAE(nn.Module):
 
 
 def main(path: str) -> None:
-    run = latentia.Run.open(path)
+    run = RunFolder.open(path)
     images, epochs = run.images(), run.metadata["arguments"]["epochs"]
     train = images.split("train").get_batch(slice(None)).image.flatten(1)
     test = images.split("test").get_batch(slice(None)).image.flatten(1)

@@ -26,6 +26,7 @@ from latentia.core.seeding import sample_normal_rows
 from latentia.metrics.coverage import prdc
 from latentia.metrics.distribution import estimate_frechet_distance
 from latentia.metrics.label_classifier import get_label_classifier
+from latentia.runs.folder import RunFolder
 from latentia.training.log import read_rows
 
 GRID = [("heun", 8), ("heun", 16), ("euler", 16), ("ddpm", 16), ("heun", 125)]
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    run = latentia.Run.open(args.run)
+    run = RunFolder.open(args.run)
     images, model = run.images(), run.autoencoder()
     classifier, test = get_label_classifier(images), images.split("test")
     train = images.split("train")
@@ -98,7 +99,7 @@ def main() -> None:
                     options=options,
                     **parameters,
                 )
-            prior: Any = latentia.load(path)
+            prior: Any = latentia.load(path).model
             minutes = f"{read_rows(path / 'timing.jsonl')[-1]['seconds'] / 60:.1f} min"
             if cond is None:
                 unconditional = prior

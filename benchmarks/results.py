@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-import latentia
 from latentia.core.tensors import to_bytes
 from latentia.data import Images
 from latentia.metrics.distribution import DistanceEstimate, estimate_frechet_distance
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measure import measure_metrics, save_metrics
+from latentia.runs.folder import RunFolder
 from latentia.training.log import read_rows
 
 HERE = Path(__file__).parent
@@ -43,14 +43,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    runs = [latentia.Run.open(path) for path in args.runs]
+    runs = [RunFolder.open(path) for path in args.runs]
     lines = [HEADER, *tabulate_likelihoods(runs, args.n)]
     lines += tabulate_distances(runs, args.n, args.pythae, args.threads)
     args.out.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 
 
-def tabulate_likelihoods(runs: list[latentia.Run], n: int) -> list[str]:
+def tabulate_likelihoods(runs: list[RunFolder], n: int) -> list[str]:
     lines = ["", "## Likelihood, nats per test image", ""]
     lines += ["| recipe | figure | published | measured | n | trained on | |"]
     lines += ["|---|---|---|---|---|---|---|"]
@@ -77,7 +77,7 @@ def tabulate_likelihoods(runs: list[latentia.Run], n: int) -> list[str]:
     return lines
 
 
-def describe_trend(run: latentia.Run) -> str:
+def describe_trend(run: RunFolder) -> str:
     """Say by how much the validation figure fell in the last tenth of the epochs."""
     rows = [
         r["values"]["nelbo"] for r in read_rows(run.path / "log.jsonl") if r["event"] == "validated"
@@ -89,7 +89,7 @@ def describe_trend(run: latentia.Run) -> str:
     return f"the validation figure fell by {fall:.2f} nats in the last tenth of the epochs"
 
 
-def get_figure(run: latentia.Run, metric: str, n: int) -> dict[str, Any]:
+def get_figure(run: RunFolder, metric: str, n: int) -> dict[str, Any]:
     """The first figure of a metric on the test split, from evaluation.json or measured now."""
     path = run.path / "evaluation.json"
     metrics = json.loads(path.read_text()).get("metrics", {}) if path.exists() else {}
@@ -103,7 +103,7 @@ def get_figure(run: latentia.Run, metric: str, n: int) -> dict[str, Any]:
 
 
 def tabulate_distances(
-    runs: list[latentia.Run], n: int, pythae: str | None, threads: int
+    runs: list[RunFolder], n: int, pythae: str | None, threads: int
 ) -> list[str]:
     sampled_runs = [run for run in runs if run.metadata["recipe"] != "mnist_iwae"]
     if not sampled_runs:
@@ -166,17 +166,17 @@ def measure_pythae(
     return rows
 
 
-def name_run(run: latentia.Run) -> str:
+def name_run(run: RunFolder) -> str:
     """The recipe, with its condition and its autoencoder if it has them."""
     parameters = run.metadata["arguments"]
     if "autoencoder" not in parameters:
         return f"`{run.metadata['recipe']}`"
-    parent = latentia.Run.open(run.path / "autoencoder").metadata["recipe"]
+    parent = RunFolder.open(run.path / "autoencoder").metadata["recipe"]
     condition = f" by {parameters['cond']}" if parameters.get("cond") else ""
     return f"`{run.metadata['recipe']}`{condition} over `{parent}`"
 
 
-def format_minutes(run: latentia.Run) -> str:
+def format_minutes(run: RunFolder) -> str:
     seconds = read_rows(run.path / "timing.jsonl")[-1]["seconds"]
     return f"{seconds / 60:.1f} min, {count_threads(run.options.threads or 1)}"
 

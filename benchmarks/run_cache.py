@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import latentia
+from latentia.runs.folder import RunFolder
 
 
 def load_or_train(
     path: Path, recipe: str, options: latentia.Options, **parameters: Any
-) -> latentia.Run:
+) -> RunFolder:
     if not (path / "report.html").exists():  # the last file of a training
         if path.exists():
             latentia.resume(path)
         else:
             latentia.train(recipe, run=path, options=options, **parameters)
-    return latentia.Run.open(path)
+    return RunFolder.open(path)

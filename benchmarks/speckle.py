@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import latentia
 from latentia.metrics.speckle import contrast, grain_size, pixel_correlation
 from latentia.report.grids import save
 from latentia.report.prior_figures import sample_conditions
 from latentia.report.rendered_images import render_grid
+from latentia.runs.folder import RunFolder
 
 MIN_INTENSITY = 0.02  # of the maximum of the mean training image, inside the illuminated region
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    run = latentia.Run.open(args.run)
+    run = RunFolder.open(args.run)
     model, images = run.model(), run.images()
     test = images.split("test")
     if args.picture:

@@ -35,6 +35,7 @@ from latentia.nets.vaegan import make_vaegan_networks
 from latentia.report.grids import save
 from latentia.report.rendered_images import render_grid
 from latentia.runs.create import create_run
+from latentia.runs.folder import RunFolder
 from latentia.training.log import read_rows
 from latentia.training.loop import Loop
 from latentia.training.parameter_types import (
@@ -73,7 +74,7 @@ def plain_vae(
     return latentia.Plan(model, images, {"vae": adam}, batch, epochs, average)
 
 
-def read_seconds(run: latentia.Run) -> float:
+def read_seconds(run: RunFolder) -> float:
     return read_rows(run.path / "timing.jsonl")[-1]["seconds"]
 
 
@@ -92,7 +93,7 @@ def measure_step_cost(parameters: dict, adversary: dict, threads: int, repeats: 
     return statistics.median(measure_cost_ratios(loops[0], loops[1], repeats, steps=LAZY_INTERVAL))
 
 
-def draw_reconstructions(runs: list[latentia.Run], path: Path, n: int = 10) -> None:
+def draw_reconstructions(runs: list[RunFolder], path: Path, n: int = 10) -> None:
     """Save the originals, and the reconstructions of each run in a row below."""
     images = runs[0].images().split("test").get_batch(slice(0, n)).image
     rows = [images, *(run.model().reconstruct(images) for run in runs)]  # pyright: ignore
@@ -100,7 +101,7 @@ def draw_reconstructions(runs: list[latentia.Run], path: Path, n: int = 10) -> N
     save(path, render_grid(torch.cat(rows), n, caption).encoders)
 
 
-def measure_reconstructions(run: latentia.Run) -> tuple[float, float, float, str]:
+def measure_reconstructions(run: RunFolder) -> tuple[float, float, float, str]:
     """Return Fréchet distance, mean squared error, relative sharpness and accuracies."""
     images, model = run.images(), run.model()
     classifier, test = get_label_classifier(images), images.split("test")

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import latentia
+import latentia.api.run  # before a fixture replaces the function that draws its report
 from latentia.api.training import start_run
 from latentia.training.precision import LAYERS, LayerTiming, save_timings
 

@@ -151,7 +151,7 @@ def allocator(monkeypatch):
 def test_a_training_leaves_the_process_as_it_was(tmp_path, threads, allocator):
     before = process()
     options = Options(threads=2, log_every=1)
-    model = latentia.train("mnist_mlp_vae", data=IMAGES, options=options, run=tmp_path / "a", **TOY)
+    run = latentia.train("mnist_mlp_vae", data=IMAGES, options=options, run=tmp_path / "a", **TOY)
     assert_unchanged(before)
     _, events = start_run(
         "mnist_mlp_vae", {"data": IMAGES, **TOY}, options=options, run=tmp_path / "b"
@@ -159,7 +159,7 @@ def test_a_training_leaves_the_process_as_it_was(tmp_path, threads, allocator):
     counts = [torch.get_num_threads() for _ in events]
     assert set(counts) == {2}
     latentia.load(tmp_path / "a").sample(2)
-    model.encode(model.preprocess(IMAGES))
+    run.encode(IMAGES)
     assert_unchanged(before)
     assert allocator == []
 

@@ -154,7 +154,7 @@ def test_all_is_learned_from_and_a_run_is_kept_only_where_it_was_asked_for(digit
     )
     assert made.metadata_["images"]["count"] == {"train": 55, "validation": 5, "test": 0}
     assert made.metadata_["modifiers"] == {"free_bits": {"free_bits": 0.1}}
-    kept = latentia.load(tmp_path / "run")
+    kept = latentia.load(tmp_path / "run").model
     z = kept.encode(torch.from_numpy(X.reshape(-1, 1, 8, 8) / 16).float()).mean
     assert np.array_equal(z.numpy(), made.transform(X))
     all_of_it = ImageVAE(**SMALL, options={"validation": 0.0}).fit(X)

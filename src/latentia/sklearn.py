@@ -15,7 +15,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from latentia.api.training import train_with_outputs, wait_for_model
+from latentia.api.training import finish_training, train_with_outputs
 from latentia.core.contract import Batch, HasLatents, Model, StepContext
 from latentia.core.errors import Error
 from latentia.core.seeding import noise
@@ -133,7 +133,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                     f"The recipe {self.recipe} has no encoder: it only draws images; give a recipe "
                     "of a VAE, such as conv_vae."
                 )
-            self.model_ = wait_for_model(run, train_with_outputs(run, plan))
+            finish_training(run, train_with_outputs(run, plan), progress=False)
+            self.model_ = run.model()
             self.metadata_ = run.metadata
         self._n_features_out = math.prod(self.model_.latent_shape)
         return self

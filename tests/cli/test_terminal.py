@@ -2,13 +2,16 @@
 
 import io
 import shlex
+import sys
 from pathlib import Path
 
 from rich.console import Console
 
+from latentia.api.progress import _render_bar, _render_lines
 from latentia.cli.tables import print_beta_choice, print_metrics
-from latentia.cli.terminal import _render_bar, _render_lines, show_training
+from latentia.cli.terminal import show_training
 from latentia.metrics.beta_choice import BetaChoice, Candidate
+from latentia.metrics.result import MetricResult, MetricTable
 from latentia.runs.folder import RunFolder
 from latentia.training.events import Finding, TrainingFinished, ValidationFinished
 
@@ -26,8 +29,8 @@ def test_a_terminal_cuts_no_command_and_reads_none_as_markup():
 
 
 def test_a_table_reads_no_name_as_markup(capsys):
-    row = {"name": "fd", "value": 1.0, "error": None, "n": 3, "unit": "", "features": "of [a]"}
-    print_metrics("photos [2024]", {"fd": [row | {"note": ""}]})
+    result = MetricResult("fd", 1.0, None, 3, "test", features="of [a]")
+    print_metrics("photos [2024]", MetricTable([result]))
     output = capsys.readouterr().out
     assert "photos [2024]" in output
     assert "of [a]" in output
@@ -49,7 +52,8 @@ def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
                 *findings[2:],
                 TrainingFinished(3, 3, "complete"),
             ]
-        )
+        ),
+        sys.stdout,
     )
     lines = capsys.readouterr().out.splitlines()
     printed = [line.split(":")[0] for line in lines if "latentia" not in line and "Too" not in line]

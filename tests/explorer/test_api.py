@@ -87,7 +87,7 @@ def test_a_histogram_is_the_mass_of_the_aggregate_posterior():
 def test_decoding_is_the_models_to_the_byte(served, place):
     z = [0.5, -1.25, 0.1, 2.0]
     answer = post(served("vae"), "decode", latents=[z])
-    model = latentia.load(place / "vae")
+    model = latentia.load(place / "vae").model
     expected = (model.decode(torch.tensor([z]))[0, 0] * 255).round().to(torch.uint8).numpy()
     np.testing.assert_array_equal(pixels(answer["images"][0]), expected)
 
@@ -106,7 +106,7 @@ def test_an_image_is_encoded_and_decoded_to_its_reconstruction(served, place):
 
 def test_neighbours_are_the_nearest_posterior_means(served, place):
     result = post(served("vae"), "nearest", image={"index": 7}, n=5)["near"]
-    model = latentia.load(place / "vae")
+    model = latentia.load(place / "vae").model
     images = torch.from_numpy(np.load(place / "order.npy")[:, None] / np.float32(255))
     mean = model.encode(images).mean
     distance = (mean - mean[7]).norm(dim=1)

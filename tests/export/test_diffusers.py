@@ -37,7 +37,7 @@ def made(tmp_path_factory):
 
 
 def test_latents_and_reconstructions_are_the_runs(made):
-    ours, theirs = latentia.load(made / "run"), AutoencoderKL.from_pretrained(made / "kl")
+    ours, theirs = latentia.load(made / "run").model, AutoencoderKL.from_pretrained(made / "kl")
     images = RunFolder.open(made / "run").split("test").get_batch(slice(0, 4)).image
     with torch.no_grad():
         said, posterior = theirs.encode(2 * images - 1).latent_dist, ours.encode(images)
@@ -73,7 +73,7 @@ def test_a_prior_is_learned_over_what_was_exported(made, tmp_path):
     words += ["--width", "16", "--depth", "1", "--batch", "8", "--epochs", "1"]
     assert main(["train", "latent_prior", *words, "--run", str(tmp_path / "prior")]) == 0
     shutil.rmtree(tmp_path / "kl")
-    prior, ours = latentia.load(tmp_path / "prior"), latentia.load(made / "run")
+    prior, ours = latentia.load(tmp_path / "prior"), latentia.load(made / "run").model
     scale = json.loads((made / "kl" / "config.json").read_text())["scaling_factor"]
     assert prior.sample(2, seed=0).shape == (2, 3, 24, 16)
     images = torch.rand(3, 3, 24, 16)

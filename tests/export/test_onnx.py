@@ -119,7 +119,7 @@ def test_the_readmes_program_runs_where_torch_cannot_be_imported(runs, out):
     made = np.load(runs / out / "made.npz")
     assert made["new"].shape == (5, 1, 28, 28)
     images = np.random.default_rng(0).random((5, 1, 28, 28), dtype=np.float32)
-    mean = latentia.load(runs / "vae").encode(torch.from_numpy(images)).mean
+    mean = latentia.load(runs / "vae").model.encode(torch.from_numpy(images)).mean
     np.testing.assert_allclose(made["mean"], mean, atol=1e-4)
     if out == "prior-onnx":
         assert "Classes of the condition: 0, 1, 2" in text

@@ -130,6 +130,9 @@ def test_maps_of_latents_are_named_by_channel_row_and_column(part, tmp_path):
         def distortion(self, z, images):
             return torch.zeros(len(z))
 
+        def score_latents(self, z, images):
+            return {"distortion": self.distortion(z, images), "mse": torch.zeros(len(z))}
+
     rows = read(write_table(tmp_path / "t.csv", Maps(), part))
     assert rows["mu_1_0_2"][0] == 5.0
     assert next(name for name in rows if name.startswith("sd")) == "sd_0_0_0"

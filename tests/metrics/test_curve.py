@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from latentia.api.training import train
+from latentia.api.train_and_load import train
 from latentia.metrics.elbo import elbo
 from latentia.metrics.rate_distortion import (
     find_knee,
@@ -49,7 +49,7 @@ def test_the_curve_is_what_the_run_reaches_at_each_beta(tmp_path):
     model = train(
         "mnist_mlp_vae", run=tmp_path / "run", data=images, epochs=2, batch=16, latent=3, hidden=8,
         modifiers={"multirate": {"multirate": "0.1:10"}}, options=Options(validation=0.3),
-    )  # fmt: skip
+    ).model  # fmt: skip
     run = RunFolder.open(tmp_path / "run")
     part = run.images(images).split("validation")
     found = measure_curve(model, part, [0.1, 10.0])

@@ -163,7 +163,7 @@ def test_any_vae_takes_the_edit_and_nothing_else_does(tmp_path):
     knobs = {"data": images, "epochs": 1, "batch": 8, "hidden": 8, "latent": 2}
     path = tmp_path / "r"
     edits = {"iwae": {"iwae": 4}}
-    model = latentia.train("mnist_mlp_vae", run=path, modifiers=edits, **knobs)
+    model = latentia.train("mnist_mlp_vae", run=path, modifiers=edits, **knobs).model
     assert isinstance(model, IWAE)
     assert model.k == 4
     assert '"bound"' in (path / "log.jsonl").read_text()

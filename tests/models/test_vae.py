@@ -182,7 +182,7 @@ def test_what_the_encoder_was_not_made_for_is_refused_in_one_sentence(given, sai
     with pytest.raises(Error) as problem:
         encode(model, given)
     assert said in str(problem.value)
-    assert "model.preprocess" in str(problem.value)
+    assert "run.preprocess" in str(problem.value)
 
 
 def test_latents_of_another_shape_are_refused():

@@ -10,6 +10,7 @@ from latentia.api.training import resume_run, start_run
 from latentia.cli.main import main
 from latentia.losses.likelihoods import Gaussian
 from latentia.report.figures import TERM_LABELS
+from latentia.runs.folder import RunFolder
 from latentia.training.log import read_rows
 from training.test_resume import content
 
@@ -224,9 +225,7 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     assert {"label Brand", "label Year"} <= set(logged(made["whole"])[-1]["terms"])
     monkeypatch.chdir("/")
     list(resume_run(tmp_path / "cut")[1])
-    assert content(latentia.Run.open(tmp_path / "cut")) == content(
-        latentia.Run.open(tmp_path / "whole")
-    )
+    assert content(RunFolder.open(tmp_path / "cut")) == content(RunFolder.open(tmp_path / "whole"))
     (tmp_path / "labels.csv").write_text("\n".join(rows).replace("Ford", "Fiat", 1))
     with pytest.raises(latentia.Error, match="no longer those that it was trained with; bring the"):
         resume_run(tmp_path / "whole")
@@ -235,10 +234,10 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     with pytest.raises(latentia.Error, match=r"no row for 1 of 24 images: 23\.png; give"):
         start_run("mnist_mlp_vae", {**knobs, "data": tmp_path / "photos"}, modifiers=given)
     (tmp_path / "labels.csv").unlink()
-    model = latentia.load(tmp_path / "whole")
+    model = latentia.load(tmp_path / "whole").model
     assert model.sample(1).shape == (1, 1, 28, 28)
     brand, year = model.supervision.heads  # pyright: ignore
     assert brand.out_features == 2
     assert 1955 < year.centre < 1970  # of 1950.5 to 1973.5
     with pytest.raises(latentia.Error, match=r"labels\.csv does not exist; give a \.csv"):
-        latentia.Run.open(tmp_path / "whole").plan()
+        RunFolder.open(tmp_path / "whole").plan()

@@ -113,7 +113,7 @@ def test_a_prior_over_it_loads_and_resumes_where_the_folder_never_was(tmp_path, 
     shutil.rmtree(tmp_path / "kl")
     shutil.move(run, tmp_path / "moved")
     moved = latentia.load(tmp_path / "moved")
-    assert moved.latent_shape == (3, 4, 6)
+    assert moved.model.latent_shape == (3, 4, 6)
     assert torch.equal(moved.sample(3, seed=0), samples)
     assert main(["resume", str(tmp_path / "moved")]) == 0
     shutil.move(data, tmp_path / "elsewhere")

@@ -11,6 +11,7 @@ from latentia.cli.main import main
 from latentia.core.errors import Error
 from latentia.metrics.beta_choice import BetaChoice, Candidate, load_choices, save_choice
 from latentia.metrics.rate_distortion import log_spaced_betas
+from latentia.runs.folder import RunFolder
 from latentia.sweep.beta_choice import PURPOSES, ImageSelection, choose_beta, find_candidates
 
 
@@ -73,7 +74,7 @@ def test_a_table_that_names_some_images_chooses_by_these(place, tmp_path, capsys
     shown = capsys.readouterr().out
     few = int(re.findall(r"; (\d+) images of validation", shown)[0])
     assert f"labels.csv has no values for {225 - few} of 225 images (split validation)" in shown
-    validation = latentia.Run.open(place / "many").images().split("validation").keys
+    validation = RunFolder.open(place / "many").images().split("validation").keys
     assert few == sum(int(key) % 2 == 0 for key in validation)
 
 

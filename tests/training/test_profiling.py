@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pytest
 from torch.autograd import DeviceType
 
-import latentia
+from latentia.api.progress import format_profile
 from latentia.api.training import start_run
-from latentia.cli.terminal import format_profile
 from latentia.core.errors import Error
 from latentia.core.spans import PART_SPANS, record_span
 from latentia.models.vae import VAE
+from latentia.runs.folder import RunFolder
 from latentia.training.events import ProfileWritten
 from latentia.training.profiling import TRACE_STEPS, sum_parts
 
@@ -151,4 +151,4 @@ def test_it_is_a_word_of_train(array_file, tmp_path, words, capsys):
         main(["train", "mnist_mlp_vae", "--data", array_file, f"--run={run}", *given, *words]) == 0
     )
     assert ("ms in none of these" in capsys.readouterr().out) == (words == ["--profile"])
-    assert latentia.Run.open(run).path == run
+    assert RunFolder.open(run).path == run

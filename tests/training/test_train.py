@@ -278,14 +278,14 @@ def test_nothing_is_trained_on_the_test_split(toy, monkeypatch):
 
 def test_one_image_is_followed_through_training(array_file, tmp_path):
     knobs = {"data": array_file, "hidden": 8, "batch": 16, "epochs": 3}
-    model = latentia.train("mnist_mlp_vae", run=tmp_path / "r", options=Options(track="2"), **knobs)
+    run = latentia.train("mnist_mlp_vae", run=tmp_path / "r", options=Options(track="2"), **knobs)
     frames = sorted((tmp_path / "r" / "progress").glob("tracked-*.png"))
     assert [f.stem for f in frames] == ["tracked-0001", "tracked-0002", "tracked-0003"]
     assert len({f.read_bytes() for f in frames}) == 3
     page = (tmp_path / "r" / "report.html").read_text()
     assert "data:image/gif;base64," in page
     assert "Samples through training" in page
-    assert model.run.options.track == "2"
+    assert run.options.track == "2"
     with pytest.raises(latentia.Error, match="There is no image 99 in validation; it has"):
         latentia.train("mnist_mlp_vae", run=tmp_path / "s", options=Options(track="99"), **knobs)
 

@@ -171,12 +171,6 @@ def check_option_values(words: list[str], hints: Mapping[str, Any]) -> None:
             raise Error(f"{flag} {problem}; it must be {allowed}{text}.{describe_plugins(hint)}")
 
 
-def require_at_least(flag: str, value: int | None, least: int) -> None:
-    """Raises: Error if the value is less than `least`."""
-    if value is not None and value < least:
-        raise Error(f"{flag} is {value}; it must be at least {least}.")
-
-
 def _is_readable(kind: Any, word: str) -> bool:
     if kind in (int, float):
         try:
@@ -191,3 +185,8 @@ def list_docs(hint: Any) -> list[str]:
     """Return the help texts of a type hint."""
     texts = [m.documentation for m in getattr(hint, "__metadata__", ()) if isinstance(m, Doc)]
     return texts + [text for member in get_args(hint) for text in list_docs(member)]
+
+
+def split_names(text: str | None) -> list[str] | None:
+    """Return the names that commas separate; None for an option that was left out."""
+    return [name.strip() for name in text.split(",")] if text else None

@@ -3,7 +3,6 @@
 import json
 from types import SimpleNamespace
 
-from latentia.cli.tables import format_report
 from latentia.core.errors import Error
 from latentia.diagnostics.diagnose import diagnose_run
 from latentia.runs.open import open_run
@@ -18,4 +17,4 @@ def doctor(args: SimpleNamespace) -> None:
         findings = [finding._asdict() for finding in diagnosis.findings]
         print(json.dumps({**diagnosis._asdict(), "findings": findings}, indent=1, allow_nan=False))
     else:
-        print(format_report(diagnosis))
+        print(diagnosis)

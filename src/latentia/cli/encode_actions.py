@@ -3,16 +3,18 @@
 import sys
 from types import SimpleNamespace
 
-from latentia.cli.opened_run import OpenedRun
+from latentia.cli.arguments import split_names
 from latentia.core import distributed
+from latentia.data.labels import Labels
 from latentia.latents.table import write_table
+from latentia.runs.open import open_run
 from latentia.training.launch import init_distributed, rank0_first
 
 
 def encode(args: SimpleNamespace) -> None:
     with init_distributed():
-        opened = OpenedRun(args)
-        run, model, labels = opened.folder, opened.autoencoder, opened.make_labels("nan")
+        run = open_run(args.run).with_beta(args.beta)
+        model, labels = run.autoencoder(), Labels(args.labels, split_names(args.label_cols), "nan")
         images = rank0_first(lambda: run.images(args.data))
         split = rank0_first(lambda: run.split(args.split, images, default="all", labels=labels))
         if split.note and not distributed.rank():

@@ -4,36 +4,30 @@ import json
 import sys
 from types import SimpleNamespace
 
-from latentia.cli.arguments import require_at_least
-from latentia.cli.opened_run import OpenedRun
+from latentia.cli.arguments import split_names
+from latentia.cli.opened_run import open_requested_run
 from latentia.cli.tables import print_associations
 from latentia.core.text import pluralize
-from latentia.latents.association import associate_labels
-from latentia.latents.attribution import attribute_pixels
-from latentia.latents.encoding import SAMPLE, encode_split, format_rate, name_dims, parse_dims
+from latentia.latents.association import associate_split
+from latentia.latents.encoding import name_dims
 from latentia.latents.parsing import parse_latents
-from latentia.latents.traversal import traverse_dims
-from latentia.report import latent_figures, rendered_images
 from latentia.report.figures import make_encoders
-from latentia.report.grids import encode_gif, encode_npy, encode_png, save
-from latentia.runs.image_names import caption_image, resolve_image
+from latentia.report.grids import save
+from latentia.report.latent_figures import draw_associations
 
 
 def relate(args: SimpleNamespace) -> None:
-    opened = OpenedRun(args, ".png", ".svg")
-    model = opened.autoencoder
-    split = opened.load_split(labels=opened.make_labels("drop"))
+    run = open_requested_run(args, ".png", ".svg")
+    model = run.autoencoder
+    columns = split_names(args.label_cols)
+    split = run.split(args.split, labels=args.labels, label_cols=columns, missing="drop")
     if split.note:
         print(split.note, file=sys.stderr)
-    values = {name: column.numpy() for name, column in split.columns.items()}
-    table, names = encode_split(model, split), name_dims(model.latent_shape)
-    limits = {"max_dims": args.k, "permutations": args.permutations}
-    result = associate_labels(table, values, split.classes, **limits)
-    count = pluralize(len(split), "image")
-    caption = f"{opened.folder.name}: {count} of {split.name}, {args.permutations} permutations"
+    result = associate_split(model, split, max_dims=args.k, permutations=args.permutations)
+    names, count = name_dims(model.latent_shape), pluralize(len(split), "image")
+    caption = f"{run.name}: {count} of {split.name}, {args.permutations} permutations"
     if args.out:
-        figure = latent_figures.draw_associations(result, names, caption)
-        save(args.out, make_encoders(figure))
+        save(args.out, make_encoders(draw_associations(result, names, caption)))
     if args.json_:
         settings = {"split": split.name, "permutations": args.permutations}
         print(json.dumps({**settings, **result.to_json()}, indent=1))
@@ -44,68 +38,28 @@ def relate(args: SimpleNamespace) -> None:
 
 
 def traverse(args: SimpleNamespace) -> None:
-    opened = OpenedRun(args, ".png", ".gif", ".npy")
-    model = opened.autoencoder
-    table = encode_split(model, opened.load_training_split(), SAMPLE)
-    image, names = opened.load_images([args.image]), name_dims(model.latent_shape)
-    dims = parse_dims(args.dims, table.dims_by_kl)
-    result = traverse_dims(model, image, table, dims, args.steps)
-    caption = (
-        f"{opened.folder.name}: {caption_image(args.image, args.split)} along one latent at a "
-        f"time, from the {result.levels[0]:.1%} to the {result.levels[-1]:.1%} quantile of "
-        f"{pluralize(len(table.mean), 'image')}"
-    )
-
-    def encode_grid() -> bytes:
-        grid = latent_figures.make_traversal_grid(result, image, names, caption)
-        return encode_png(grid, caption)
-
-    def encode_frames() -> bytes:
-        frames = latent_figures.make_traversal_frames(result, names, caption)
-        return encode_gif(frames, there_and_back=True)
-
-    pictures = {".png": encode_grid, ".gif": encode_frames}
-    opened.save({**pictures, ".npy": lambda: encode_npy(result.images)})
+    run = open_requested_run(args, ".png", ".gif", ".npy")
+    picture = run.plot_traversal(args.image, args.dims, steps=args.steps, split=args.split)
+    print(picture.save(args.out))
 
 
 def interpolate(args: SimpleNamespace) -> None:
-    opened = OpenedRun(args, ".png", ".gif", ".npy")
-    model, images = opened.autoencoder, opened.load_images(args.images)
-    walk = args.images, images, args.steps, args.spherical
-    opened.save(rendered_images.render_walk(opened.folder, model, *walk).encoders)
+    run = open_requested_run(args, ".png", ".gif", ".npy")
+    options = {name: getattr(args, name) for name in ("steps", "spherical", "split")}
+    print(run.plot_interpolation(args.images, **options).save(args.out))
 
 
 def nearest(args: SimpleNamespace) -> None:
-    require_at_least("-n", args.n, 1)
-    opened = OpenedRun(args, ".png", ".npy")
-    run, model = opened.folder, opened.autoencoder
-    images = run.images(args.data)
-    split = run.split(args.split, images)
-    key, image = resolve_image(run, args.image, args.split, images)
-    table = encode_split(model, split, SAMPLE)
-    query = key, image, split, table, args.n
-    opened.save(rendered_images.render_neighbors(run, model, *query)[0].encoders)
+    run = open_requested_run(args, ".png", ".npy")
+    print(run.plot_nearest(args.image, args.n, split=args.split).save(args.out))
 
 
 def decode(args: SimpleNamespace) -> None:
-    opened = OpenedRun(args, ".png", ".npy")
-    model = opened.autoencoder
-    z = parse_latents(args.latents, model.latent_shape)
-    opened.save(rendered_images.render_latents(opened.folder, model, z).encoders)
+    run = open_requested_run(args, ".png", ".npy")
+    z = parse_latents(args.latents, run.autoencoder.latent_shape)
+    print(run.plot_decoded(z).save(args.out))
 
 
 def attribute(args: SimpleNamespace) -> None:
-    opened = OpenedRun(args, ".png", ".svg", ".npy")
-    model = opened.autoencoder
-    table = encode_split(model, opened.load_training_split(), SAMPLE)
-    image, dims = opened.load_images([args.image]), parse_dims(args.dims, table.dims_by_kl)
-    maps = attribute_pixels(model, image, dims, table.aggregate_sd[dims].tolist())
-    names = name_dims(model.latent_shape)
-    titles = [f"z {names[k]}  {format_rate(table.kl_per_dim, k)}" for k in dims]
-    caption = (
-        f"{opened.folder.name}: {caption_image(args.image, args.split)}, change by one standard "
-        f"deviation of {pluralize(len(table.mean), 'image')}"
-    )
-    reconstruction = model.reconstruct(image)
-    figure = latent_figures.draw_attributions(maps, image, reconstruction, titles, caption)
-    opened.save({**make_encoders(figure), ".npy": lambda: encode_npy(maps)})
+    run = open_requested_run(args, ".png", ".svg", ".npy")
+    print(run.plot_attribution(args.image, args.dims, split=args.split).save(args.out))

@@ -4,11 +4,11 @@ import json
 import shlex
 from types import SimpleNamespace
 
-from latentia.cli.arguments import require_at_least
 from latentia.cli.tables import print_beta_choice, print_sweep
 from latentia.cli.terminal import show_training
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core.errors import Error
+from latentia.core.parameters import require_at_least
 from latentia.core.plugins import list_plugin_words
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.metrics.beta_choice import save_choice

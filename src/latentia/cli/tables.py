@@ -2,57 +2,28 @@
 
 import shlex
 import sys
-import textwrap
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from latentia.core.text import pluralize
-from latentia.diagnostics.diagnose import DiagnosticReport
 from latentia.latents.association import SIGNIFICANCE_LEVEL, AssociationResult
 from latentia.metrics.beta_choice import BetaChoice
+from latentia.metrics.result import MetricTable
 from latentia.runs.folder import RunFolder
 from latentia.sweep.study import Trial
-from latentia.training.events import Finding
 
-WIDTH = 100  # columns of a finding; commands may be longer, so that they can be copied
 COMMANDS = {"sampling": "sample", "reconstruction": "reconstruct"}  # any other purpose: encode
 
 
-def format_finding(finding: Finding) -> str:
-    """Return the finding, its consequence, and the suggested commands."""
-    severity = f"{finding.severity:<8}"
-    indent = " " * len(severity)
-    wrapper = textwrap.TextWrapper(WIDTH, severity, indent, break_on_hyphens=False)
-    lines = wrapper.wrap(f"{finding.kind}: {finding.text}")
-    lines += textwrap.wrap(
-        finding.consequence, WIDTH, initial_indent=indent, subsequent_indent=indent
-    )
-    lines += [f"{indent}Suggested command: {command}" for command in finding.suggested_commands]
-    return "\n".join(lines)
-
-
-def format_report(report: DiagnosticReport) -> str:
-    """Return the report of `latentia doctor`, the most severe finding first."""
-    parts = [report.verdict, *map(format_finding, report.findings), *report.skipped_checks]
-    return "\n\n".join(parts)
-
-
-def print_metrics(title: str, metrics: dict[str, list[dict[str, Any]]]) -> None:
+def print_metrics(title: str, results: MetricTable) -> None:
     """Print each metric with its standard error and the images that it was measured on."""
     table = Table("metric", "value", "n; features; note", title=title, title_justify="left")
-    for row in chain.from_iterable(metrics.values()):
-        value, error, n = row["value"], row["error"], row["n"]
-        number = "not finite" if value is None else f"{value:,.5g}"
-        counts = " and ".join(f"{count:,}" for count in (n if isinstance(n, tuple) else (n,)))
-        basis = "; ".join(filter(None, (counts, row["features"], row["note"])))
-        text = f"{number}{_format_error(error)} {row['unit']}".rstrip()
-        table.add_row(row["name"], text, basis)
+    for result in results:
+        table.add_row(result.name, result.text, result.basis)
     _print_table(table)
     print("±: one standard error.")
 

@@ -15,7 +15,23 @@ from latentia.core.tensors import ImageTensor, Latents, PerImage
 
 
 class StepContext(NamedTuple):
-    """The state of the run at one step, on which schedules and noise depend."""
+    """The state of the run at one step, on which schedules and noise depend.
+
+    Parameters
+    ----------
+    step, total_steps : int
+        number of steps taken, and of all steps of the run
+    seed : int
+        seed of the run
+    train_size, first_row, global_batch_size : int
+        training images, number of the batch's first row among all processes, images of a step
+
+    Examples
+    --------
+    >>> import latentia
+    >>> latentia.StepContext(25, 100, 0, 60000, 0, 64).progress
+    0.25
+    """
 
     step: int
     total_steps: int
@@ -31,7 +47,21 @@ class StepContext(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Images in [0, 1] and their columns by name: labels (b,) or patterns (b, c, h, w)."""
+    """Images in [0, 1] and their columns.
+
+    Parameters
+    ----------
+    image : Tensor
+        images (b, c, h, w)
+    columns : dict of str to Tensor
+        labels (b,) or patterns (b, c, h, w), by name
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> latentia.Batch(torch.rand(2, 1, 8, 8), {"label": torch.tensor([3, 5])}).image.shape
+    torch.Size([2, 1, 8, 8])
+    """
 
     image: ImageTensor
     columns: dict[str, Tensor]
@@ -64,7 +94,24 @@ Terms = dict[str, Term]
 
 
 class Player(NamedTuple):
-    """A set of parameters with its own optimizer, and the loss that this optimizer minimizes."""
+    """A set of parameters with its own optimizer, and the loss that this optimizer minimizes.
+
+    Parameters
+    ----------
+    module : nn.Module
+        the parameters
+    terms : callable
+        function of a `Batch`, a `StepContext` and the result of `Model.shared` that returns
+        weighted loss terms in nats per image; no terms mean no update at this step
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> net = torch.nn.Linear(4, 1)
+    >>> player = latentia.Player(net, lambda batch, context, shared: {})
+    >>> player.terms(None, None, None)
+    {}
+    """
 
     module: nn.Module
     terms: Callable[[Batch, StepContext, Shared], Terms]  # empty: no update at this step
@@ -75,11 +122,30 @@ class Model(nn.Module):
 
     A subclass implements `players` and `sample`. The other methods are optional.
 
+    Parameters
+    ----------
+    *args, **kwargs
+        networks and losses of the subclass
+
     Attributes
     ----------
     selection_metric : str or None
         The score (a key of `score`) that selects the weights to keep: those with its smallest mean
         over the validation images. None keeps the last weights, or their moving average.
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> class MeanImage(latentia.Model):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.image = torch.nn.Parameter(torch.zeros(1, 8, 8))
+    ...     def players(self):
+    ...         return {"mean": latentia.Player(self, self.terms)}
+    ...     def terms(self, batch, context, shared):
+    ...         return {"distortion": (1.0, (self.image - batch.image).square().flatten(1).sum(1))}
+    >>> list(MeanImage().players())
+    ['mean']
     """
 
     selection_metric: str | None = "nelbo"
@@ -155,6 +221,8 @@ class HasLatents(Protocol):
     def decode(self, z: Latents) -> ImageTensor: ...
 
     def distortion(self, z: Latents, images: ImageTensor) -> PerImage: ...
+
+    def score_latents(self, z: Latents, images: ImageTensor) -> dict[str, PerImage]: ...
 
 
 @runtime_checkable

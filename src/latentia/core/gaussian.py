@@ -10,7 +10,22 @@ from latentia.core.tensors import Latents, PerImage, to_float32
 
 
 class DiagonalGaussian(NamedTuple):
-    """N(mean, exp(logvar)) for each image, over vectors (b, d) or maps (b, d, h, w)."""
+    """N(mean, exp(logvar)) for each image, over vectors (b, d) or maps (b, d, h, w).
+
+    Parameters
+    ----------
+    mean : Tensor
+        means (b, *latent)
+    logvar : Tensor
+        logarithms of the variances (b, *latent)
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> posterior = latentia.DiagonalGaussian(torch.ones(3, 2), torch.zeros(3, 2))
+    >>> posterior.kl()
+    tensor([1., 1., 1.])
+    """
 
     mean: Latents
     logvar: Latents

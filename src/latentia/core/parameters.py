@@ -84,6 +84,12 @@ def describe_types(hint: Any) -> list[str]:
     ]
 
 
+def require_at_least(flag: str, value: int | None, least: int) -> None:
+    """Raises: Error if the value is less than `least`."""
+    if value is not None and value < least:
+        raise Error(f"{flag} is {value}; it must be at least {least}.")
+
+
 def _is_number(value: Any, kinds: Any = int | float) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 

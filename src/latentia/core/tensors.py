@@ -48,7 +48,7 @@ def check_tensor(tensor: Any, shape: Sequence[int], name: str) -> None:
     if torch.compiler.is_compiling():  # the values are unknown in an exported graph
         return
     rule = f"a float tensor (n, {', '.join(map(str, shape))})"
-    advice = f"see model.{'preprocess' if name == 'images' else 'encode'}"
+    advice = f"see {'run.preprocess' if name == 'images' else 'model.encode'}"
     if not isinstance(tensor, Tensor):
         raise Error(f"The {name} are a {type(tensor).__name__}; they must be {rule}: {advice}.")
     if tuple(tensor.shape[1:]) != tuple(shape) or not tensor.is_floating_point():

@@ -3,26 +3,23 @@
 import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import cache
+from latentia.data.cached_images import CachedImages, Metadata, make_cached_images
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint, digest_columns
 from latentia.data.labels import Labels
 from latentia.data.preprocess import preprocess_images
-from latentia.data.reader import Classes, Columns, LoadOptions, Reader, SourceInfo, parse_size
+from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo, parse_size
 from latentia.data.sources.registry import Source
 from latentia.data.sources.shards import ShardReader
-from latentia.data.splits import SPLIT_NAMES, Pixels, Split, assign_rows
-from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
-
-Metadata = dict[str, Any]  # as JSON holds it
+from latentia.data.splits import SPLIT_NAMES, Split
 
 
 def open_images(
@@ -32,8 +29,31 @@ def open_images(
 ) -> "Images":
     """Open a source of images without reading it.
 
-    None for size or channels keeps those of the images. An `Images` is returned unchanged, so that
-    a recipe can be built without its data.
+    Parameters
+    ----------
+    data : str, Path, array, tensor, Source or Images
+        source as on the command line, or images (n, h, w), (n, c, h, w) or (n, h, w, c).
+        Open images are returned unchanged, so that a recipe can be built without its data
+    size : int, str or (int, int), optional
+        height and width, such as 64 or "64x48"; None keeps those of the images
+    channels : int, optional
+        number of channels; None keeps that of the images
+
+    Returns
+    -------
+    Images
+        the images with their splits, read when they are needed
+
+    Raises
+    ------
+    Error
+        if there is no such source, or size or channels are not possible
+
+    Examples
+    --------
+    >>> import latentia
+    >>> latentia.open_images("digits:200", size=8, channels=1).split("train")
+    Split(train: 165 images 1x8x8; label)
     """
     if isinstance(data, Images):
         return data
@@ -43,20 +63,38 @@ def open_images(
     return Images(source, LoadOptions(parse_size(size), channels, source.white, source.background))
 
 
-class CachedImages(NamedTuple):
-    """Everything that is read from a source, as the cache stores it."""
-
-    pixels: Pixels
-    columns: dict[str, Tensor]
-    metadata: Metadata
-
-
 class Images:
-    """A data set of images. Created by `open_images` or `Images.from_metadata`."""
+    """A data set of images; `open_images` creates it.
+
+    Parameters
+    ----------
+    source : Source
+        where the images are
+    options : LoadOptions
+        size and channels, if they are to be changed
+    metadata : dict, optional
+        entry of run.json in place of the images
+
+    Examples
+    --------
+    >>> import latentia
+    >>> images = latentia.open_images("digits:200")
+    >>> images.shape
+    (1, 32, 32)
+    >>> len(images.split("test"))
+    20
+    """
 
     def __init__(self, source: Source, options: LoadOptions, metadata: Metadata | None = None):
         self.source, self.options, self._metadata = source, options, metadata
         self._splits: dict[str, Split] = {}
+
+    def __len__(self) -> int:
+        return len(self.split("all"))
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.options.size)) if self.options.size else "its own size"
+        return f"Images({self.source.name}, {size})"
 
     @classmethod
     def from_metadata(cls, metadata: Metadata) -> "Images":
@@ -138,28 +176,9 @@ class Images:
         if name not in (*SPLIT_NAMES, "all"):
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
-            self._splits = self.make_splits()
+            source = self.source
+            self._splits = self._contents.make_splits(source.seed, source.validation)
         return self._splits[name]
-
-    def make_splits(self) -> dict[str, Split]:
-        pixels, columns, metadata = self._contents
-        keys, source = metadata["keys"], self.source
-        all_rows, shards = torch.arange(len(keys)), None
-        if isinstance(pixels, StreamedPixels) and len(pixels.shards) >= MIN_SHARDS_TO_SPLIT:
-            shards = pixels.find_shard_numbers(all_rows)
-        split_rows = assign_rows(metadata["parts"], source.seed, source.validation, shards)
-        split_rows["all"] = all_rows
-        return {
-            name: Split(
-                name,
-                [keys[row] for row in rows.tolist()],
-                {column: values[rows] for column, values in columns.items()},
-                metadata["classes"],
-                pixels,
-                rows,
-            )
-            for name, rows in split_rows.items()
-        }
 
     def with_labels(self, labels: Labels) -> "Images":
         """Return these images with the columns of a table. Metadata of a run includes them.
@@ -275,18 +294,3 @@ class Images:
         if folder and isinstance(pixels, np.ndarray):
             cache.finish_entry(folder, pixels, info.columns, metadata)
         return make_cached_images(pixels, info.columns, metadata)
-
-
-def make_cached_images(
-    pixels: np.ndarray | StreamedPixels, columns: Columns, metadata: Metadata
-) -> CachedImages:
-    tensors = {name: column_to_tensor(values) for name, values in columns.items()}
-    as_tensor = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels
-    return CachedImages(as_tensor, tensors, metadata)
-
-
-def column_to_tensor(values: np.ndarray) -> Tensor:
-    """Convert integers to int64, floats to float32, and keep the type of images."""
-    if values.ndim > 1:
-        return torch.from_numpy(values)
-    return torch.from_numpy(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))

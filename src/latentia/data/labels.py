@@ -24,6 +24,8 @@ MissingPolicy = Literal["error", "drop", "nan"]
 class Labels(NamedTuple):
     """Columns of a .csv, .tsv or .parquet file, or of the source itself if `file` is None.
 
+    file: also an array or a pandas object, one row for each image in the order of the source.
+
     columns: names of the columns; None: all. Rows are named by the column called key, file_name,
     filename, file, path, image or name, else by the first. A name is the image's key (its path in
     the folder), or the last part of the key if no two images share it. Text becomes classes,
@@ -32,7 +34,7 @@ class Labels(NamedTuple):
     fill by "nan" (numbers) and -1 (classes).
     """
 
-    file: str | Path | None = None
+    file: Any = None
     columns: Sequence[str] | None = None
     missing: MissingPolicy = "error"
 
@@ -49,7 +51,10 @@ class Labels(NamedTuple):
         if self.file is not None:
             rows = slice(None) if split.rows is None else split.rows
             strict = self.missing == "error"
-            table = join_by_name(Path(self.file), self.columns, all_keys, strict)
+            if isinstance(self.file, str | Path):
+                table = join_by_name(Path(self.file), self.columns, all_keys, strict)
+            else:
+                table = align_rows(self.file, all_keys)
             for name, cells in table.items():
                 values, classes = to_label_column(cells)
                 has_value = torch.tensor(cells.notna().to_numpy())[rows]
@@ -69,9 +74,10 @@ class Labels(NamedTuple):
         if complete.all():
             return result
         is_uneven = len(set(gaps.values())) > 1  # else whole rows are missing
+        origin = self.file if isinstance(self.file, str | Path) else "The labels"
         details = "".join(f", {name} of {n:,}" for name, n in gaps.items() if n and is_uneven)
         message = (
-            f"{self.file} {'lacks cells of' if is_uneven else 'has no values for'}"
+            f"{origin} {'lacks cells of' if is_uneven else 'has no values for'}"
             f" {int((~complete).sum()):,} of {pluralize(len(split), 'image')}"
             f" (split {split.name}{details})"
         )
@@ -107,6 +113,22 @@ def join_by_name(
                 f" {abbreviate_list(list(empty), 5)}; fill it in, or leave the column out."
             )
     return table.set_axis(matches).reindex(keys)
+
+
+def align_rows(labels: Any, keys: Sequence[str]) -> Any:
+    """Return labels of an array or a pandas object, in the order of the keys, as a data frame.
+
+    Raises: Error if they are not as many as the keys.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame(labels).rename(columns={0: "label"})
+    if len(table) != len(keys):
+        raise Error(
+            f"The labels are {len(table):,} for {pluralize(len(keys), 'image')}; give one for each,"
+            " in the order of the images, or a table (.csv or .parquet) with file names."
+        )
+    return table.set_axis(list(keys))
 
 
 def match_keys(names: Any, keys: Sequence[str], path: Path, strict: bool) -> Any:

@@ -13,6 +13,7 @@ from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
 from latentia.core.seeding import derive_seed
 from latentia.core.tensors import max_batch_size
+from latentia.core.text import pluralize
 from latentia.data.reader import Classes
 from latentia.data.streaming import PixelTensor, StreamedPixels
 
@@ -24,9 +25,31 @@ TEST_SHARE = 0.1  # of a source that names no test split
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one split over the pixels of the whole data set, uint8 or float32.
+    """Images of one split, with their keys and label columns.
 
-    note: a message to the user about this split.
+    Parameters
+    ----------
+    name : str
+        train, validation, test or all
+    keys : list of str
+        name of each image
+    columns : dict of str to Tensor
+        labels (n,) or images (n, c, h, w), by name
+    classes : dict
+        class names of each column; None: it holds numbers or images
+    pixels : Tensor
+        pixels of the whole data set, uint8 or float32
+    rows : Tensor, optional
+        rows of `pixels` in this split; None: all, in order
+    note : str
+        a message to the user
+
+    Examples
+    --------
+    >>> import latentia
+    >>> test = latentia.open_images("digits:200").split("test")
+    >>> test.get_batch(slice(0, 4)).image.shape
+    torch.Size([4, 1, 32, 32])
     """
 
     name: str
@@ -37,8 +60,17 @@ class Split:
     rows: Tensor | None  # rows of `pixels` in this split; None: all, in order
     note: str = ""
 
+    def __repr__(self) -> str:
+        shape, columns = "x".join(map(str, self.pixels.shape[1:])), ", ".join(self.columns)
+        suffix = f"; {columns}" if columns else ""
+        return f"Split({self.name}: {pluralize(len(self), 'image')} {shape}{suffix})"
+
     def __len__(self) -> int:
         return len(self.keys)
+
+    def __getitem__(self, rows: slice) -> Float[Tensor, "n c h w"]:
+        """Return the images of these rows, in [0, 1]."""
+        return self.get_batch(rows).image
 
     def index_of(self, name: str) -> int | None:
         """Return the row of an image by number from 0, by key, or by a unique end of its key.

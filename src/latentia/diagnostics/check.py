@@ -1,6 +1,7 @@
 """A check: a function from the context of a run to a result, and its row in the table."""
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from latentia.training.events import Finding
 # the run cannot be used · it can be used with reservations · worth knowing
 ERROR, WARNING, NOTE = "ERROR", "WARNING", "NOTE"
 SEVERITIES = (ERROR, WARNING, NOTE)
+WIDTH = 100  # columns of a finding; commands may be longer, so that they can be copied
 
 
 @dataclass(frozen=True)
@@ -68,3 +70,16 @@ def define_check(kind: str, *, threshold: str, advice: str, early: bool = False)
         return Check(kind, threshold, advice, function, early)
 
     return make_check
+
+
+def format_finding(finding: Finding) -> str:
+    """Return the finding, its consequence, and the suggested commands."""
+    severity = f"{finding.severity:<8}"
+    indent = " " * len(severity)
+    wrapper = textwrap.TextWrapper(WIDTH, severity, indent, break_on_hyphens=False)
+    lines = wrapper.wrap(f"{finding.kind}: {finding.text}")
+    lines += textwrap.wrap(
+        finding.consequence, WIDTH, initial_indent=indent, subsequent_indent=indent
+    )
+    lines += [f"{indent}Suggested command: {command}" for command in finding.suggested_commands]
+    return "\n".join(lines)

@@ -1,12 +1,13 @@
 """Diagnosis of a run: all checks, the findings in order of severity, and a one-line verdict."""
 
+import html
 from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data import Images
 from latentia.diagnostics import adversary, data, diffusion, latents, training
-from latentia.diagnostics.check import ERROR, NOTE, SEVERITIES, WARNING
+from latentia.diagnostics.check import ERROR, NOTE, SEVERITIES, WARNING, format_finding
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
 from latentia.training.events import Finding
@@ -29,6 +30,15 @@ class DiagnosticReport(NamedTuple):
     verdict: str
     findings: list[Finding]
     skipped_checks: list[str]
+
+    def __repr__(self) -> str:
+        """Return the text that `latentia doctor` prints, the most severe finding first."""
+        return "\n\n".join(
+            [self.verdict, *map(format_finding, self.findings), *self.skipped_checks]
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
 
 
 def diagnose_run(

@@ -45,3 +45,6 @@ class QueuedModel:
 
     def distortion(self, z: Tensor, images: Tensor) -> Tensor:
         return self.worker.run_blocking(self.model.distortion, z, images)
+
+    def score_latents(self, z: Tensor, images: Tensor) -> dict[str, Tensor]:
+        return self.worker.run_blocking(self.model.score_latents, z, images)

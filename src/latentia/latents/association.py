@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.core.mutual_information import (
     assign_quantile_bins,
@@ -14,7 +15,8 @@ from latentia.core.mutual_information import (
 )
 from latentia.core.seeding import derive_seed
 from latentia.core.text import pluralize
-from latentia.latents.encoding import LatentTable
+from latentia.data import Split
+from latentia.latents.encoding import LatentTable, encode_split
 
 MIN_IMAGES = 20
 MAX_SCORED_IMAGES = 5000  # images of the cross-validation, evenly spaced
@@ -64,6 +66,10 @@ class AssociationResult(NamedTuple):
     kl_per_dim: np.ndarray | None
     notes: list[str]
 
+    def __repr__(self) -> str:
+        labels = ", ".join(f"{each.label} ({each.kind})" for each in self.associations)
+        return f"AssociationResult({labels}; {len(self.dims_by_kl)} dimensions)"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "n": self.associations[0].n,
@@ -86,10 +92,43 @@ def associate_labels(
 ) -> AssociationResult:
     """Measure the association of every label column with the posterior means.
 
-    max_dims: predict labels from the first 1, 2, ... up to so many dimensions. Integers with class
-    names, or of at most 20 different values, are classes; all other labels are numbers.
+    Integers with class names, or of at most 20 different values, are classes. All other labels are
+    numbers.
 
-    Raises: Error if images, max_dims or permutations are too few, or no column can be used.
+    Parameters
+    ----------
+    table : LatentTable
+        latents of n images, at least 20
+    columns : dict of str to ndarray
+        labels (n,) by name
+    classes : dict, optional
+        class names by column
+    max_dims : int
+        predict labels from the first 1, 2, ... up to so many dimensions
+    permutations : int
+        random permutations of each label from which p-values are computed, at least 19
+    seed : int
+        seed of the permutations
+
+    Returns
+    -------
+    AssociationResult
+        information and p of every label and dimension, and scores of predictions
+
+    Raises
+    ------
+    Error
+        if images, max_dims or permutations are too few, or no column can be used
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.load("runs/digits")
+    >>> split = run.split("all")
+    >>> columns = {"label": split.columns["label"].numpy()}
+    >>> table = latentia.encode_split(run.model, split)
+    >>> latentia.associate_labels(table, columns, permutations=19)
+    AssociationResult(label (class); 20 dimensions)
     """
     n = len(table.mean)
     if n < MIN_IMAGES:
@@ -127,6 +166,15 @@ def associate_labels(
         message = " ".join(notes) or "The images have no label columns."
         raise Error(f"{message} Give labels with --labels FILE.csv, or sort images into folders.")
     return AssociationResult(associations, table.dims_by_kl, table.kl_per_dim, notes)
+
+
+def associate_split(
+    model: HasLatents, split: Split, *, max_dims: int = 5, permutations: int = 200
+) -> AssociationResult:
+    """Measure the association of a split's labels with the posterior means of its images."""
+    values = {name: column.numpy() for name, column in split.columns.items()}
+    options = {"max_dims": max_dims, "permutations": permutations}
+    return associate_labels(encode_split(model, split), values, split.classes, **options)
 
 
 def measure_association(

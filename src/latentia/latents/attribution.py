@@ -20,9 +20,37 @@ def attribute_pixels(
 ) -> Float[Tensor, "k c h w"]:
     """Return d pixel / d z_k times the scale of dimension k, by forward-mode differentiation.
 
-    The derivative is that of the decoded image at the image's posterior mean. scales: one for each
-    dimension (default 1). With `LatentTable.aggregate_sd` as scales, a value is the change of the
-    pixel (1 is white) to first order as the dimension moves by one standard deviation of the data.
+    The derivative is that of the decoded image at the image's posterior mean. With
+    `LatentTable.aggregate_sd` as scales, a value is the change of the pixel (1 is white) to first
+    order as the dimension moves by one standard deviation of the data.
+
+    Parameters
+    ----------
+    model : Model
+        a trained model with latents
+    image : Tensor
+        one image (1, c, h, w)
+    dims : sequence of int
+        dimensions
+    scales : sequence of float, optional
+        one for each dimension; the default is 1
+
+    Returns
+    -------
+    Tensor
+        change of each pixel (k, c, h, w)
+
+    Raises
+    ------
+    Error
+        if the image has another shape than the model's
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.load("runs/digits")
+    >>> latentia.attribute_pixels(run.model, run.sample(1), [0, 1]).shape
+    torch.Size([2, 1, 28, 28])
     """
     mean = model.encode(image).mean
     maps = []

@@ -18,14 +18,32 @@ SAMPLE = 5000  # images that the aggregate posterior is estimated from
 
 
 class LatentTable(NamedTuple):
-    """Posterior means, standard deviations and KL to N(0, I) in nats, each (n, d) float32.
+    """Posterior means, standard deviations and KL to N(0, I) of n images.
 
-    sd and kl are None if the posterior defines no `sd`, or no `kl_per_dim`.
+    Parameters
+    ----------
+    mean, sd, kl : ndarray
+        each (n, d) float32; kl in nats. sd and kl are None if the posterior defines no `sd`, or no
+        `kl_per_dim`
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.load("runs/digits")
+    >>> table = latentia.encode_split(run.model, run.split("test"))
+    >>> table
+    LatentTable(20 images, 20 dimensions)
+    >>> table.kl_per_dim.shape
+    (20,)
     """
 
     mean: np.ndarray
     sd: np.ndarray | None
     kl: np.ndarray | None
+
+    def __repr__(self) -> str:
+        n, d = self.mean.shape
+        return f"LatentTable({pluralize(n, 'image')}, {pluralize(d, 'dimension')})"
 
     @property
     def kl_per_dim(self) -> np.ndarray | None:
@@ -53,7 +71,36 @@ class LatentTable(NamedTuple):
 def encode_split(
     model: HasLatents, split: Split, limit: int | None = None, batch_size: int | None = None
 ) -> LatentTable:
-    """Encode every image of a split, or `limit` images evenly spaced in its order."""
+    """Encode every image of a split, or some, evenly spaced in its order.
+
+    Parameters
+    ----------
+    model : Model
+        a trained model with latents, in evaluation mode
+    split : Split
+        n images (n, c, h, w) in [0, 1], in the order of their keys
+    limit : int, optional
+        largest number of images; None: all
+    batch_size : int, optional
+        images encoded at once
+
+    Returns
+    -------
+    LatentTable
+        posterior means, standard deviations and KL (n, d)
+
+    Raises
+    ------
+    Error
+        if the split's images have another shape than the model's
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.load("runs/digits")
+    >>> latentia.encode_split(run.model, run.split("test"), limit=5).mean.shape
+    (5, 20)
+    """
     rows = evenly_spaced_rows(len(split), limit)
     # allocated in one piece: chunks kept between a network's temporaries fragment the heap, by
     # 3 kB a row

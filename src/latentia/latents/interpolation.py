@@ -16,10 +16,35 @@ def interpolate_images(
 ) -> Float[Tensor, "path c h w"]:
     """Decode the path from each image's posterior mean to the next.
 
-    steps: images from one posterior mean to the next, both ends included. The path has
-    (n - 1) (steps - 1) + 1 images. At each posterior mean it is the reconstruction, bit for bit.
+    At each posterior mean the path is the reconstruction, bit for bit.
 
-    Raises: Error if images or steps are fewer than 2.
+    Parameters
+    ----------
+    model : Model
+        a trained model with latents
+    images : Tensor
+        two or more images (n, c, h, w)
+    steps : int
+        images from one posterior mean to the next, both ends included, at least 2
+    spherical : bool
+        follow arcs instead of straight lines
+
+    Returns
+    -------
+    Tensor
+        (n - 1) (steps - 1) + 1 images (path, c, h, w)
+
+    Raises
+    ------
+    Error
+        if images or steps are fewer than 2
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.load("runs/digits")
+    >>> latentia.interpolate_images(run.model, run.sample(2), 5).shape
+    torch.Size([5, 1, 28, 28])
     """
     if len(images) < 2 or steps < 2:
         parameter, count = ("images", len(images)) if len(images) < 2 else ("--steps", steps)

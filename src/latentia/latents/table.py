@@ -26,7 +26,7 @@ from latentia.training.checkpoint import atomic_path
 from latentia.training.launch import run_on_rank0
 
 THUMBNAIL_SIDE = 96  # pixels of a thumbnail's longer side, at most
-RESERVED_NAMES = ("key", "split", "rate", "distortion", "mu", "sd", "image", "x", "y")
+RESERVED_NAMES = ("key", "split", "rate", "distortion", "mse", "mu", "sd", "image", "x", "y")
 
 
 def write_table(
@@ -42,9 +42,10 @@ def write_table(
 
     Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map;
     no sd_* if the posterior defines none), rate (KL to N(0, I)) and distortion (-log p(image |
-    posterior mean), so below that of `latentia evaluate`, which draws z), both in nats, float32,
-    and the labels. A label with class names is text, with its numbers as NAME_code. An image
-    without a label has no text and -1, or NaN for a number. In .npz mu and sd are (n, *latent).
+    posterior mean), so below that of `latentia evaluate`, which draws z), both in nats, mse (per
+    pixel, of the decoded posterior mean), float32, and the labels. A label with class names is
+    text, with its numbers as NAME_code. An image without a label has no text and -1, or NaN for a
+    number. In .npz mu and sd are (n, *latent).
 
     split_names: the split that each image belongs to (default: this one). thumbnails: a .parquet
     file also has image (PNG), mu (a vector), and x and y (the first two principal components of
@@ -120,12 +121,22 @@ def encode_batches(
         for name, values in parts.items():
             columns |= zip([f"{name}_{k}" for k in dims], to_flat_array(values).T, strict=True)
         columns["rate"] = posterior.kl().float().cpu().numpy()
-        distortion = model.distortion(posterior.mean, batch.image)
-        columns["distortion"] = distortion.float().cpu().numpy()
+        for name, values in model.score_latents(posterior.mean, batch.image).items():
+            columns[name] = values.float().cpu().numpy()
         columns |= make_label_columns(batch.columns, split.classes)
         return pa.RecordBatch.from_pydict(columns)
 
     yield from distributed.map_round_robin(math.ceil(len(split) / size), encode_batch)
+
+
+def collect_table(
+    model: HasLatents, split: Split, split_names: Sequence[str] | None = None
+) -> pa.Table:
+    """Return the latent table of a split; columns as in the file that `write_table` writes."""
+    encoded, n = [], len(split)
+    batches = encode_batches(model, split, split_names or [split.name] * n)
+    _write_batches(batches, encoded.append, n, "encoding")
+    return pa.Table.from_batches(encoded)
 
 
 def make_label_columns(columns: dict[str, Tensor], classes: Classes) -> dict[str, Any]:

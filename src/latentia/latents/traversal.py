@@ -18,15 +18,43 @@ BATCH_SIZE = 64
 
 
 class Traversal(NamedTuple):
-    """Traversal of k dimensions over s values each; images (k, s, c, h, w) in [0, 1]."""
+    """Traversal of k dimensions over s values each.
+
+    Parameters
+    ----------
+    dims : list of int
+        the dimensions
+    kl_per_dim : ndarray
+        (k,) nats, mean over the data set; None if the posterior defines none
+    image_values : ndarray
+        (k,) posterior mean of the image itself
+    levels : ndarray
+        (s,) quantile level of each value in the aggregate posterior
+    values : ndarray
+        (k, s) values of each dimension
+    images : Tensor
+        (k, s, c, h, w) in [0, 1]
+    reconstruction : Tensor
+        (1, c, h, w), the decoded posterior mean
+
+    Examples
+    --------
+    >>> import latentia
+    >>> latentia.load("runs/digits").traverse(0, dims=[3, 0], steps=5)
+    Traversal(dimensions 3, 0; 5 values each)
+    """
 
     dims: list[int]
-    kl_per_dim: np.ndarray | None  # (k,) nats, mean over the data set
-    image_values: np.ndarray  # (k,) posterior mean of the image itself
-    levels: np.ndarray  # (s,) quantile level of each value in the aggregate posterior
-    values: np.ndarray  # (k, s)
+    kl_per_dim: np.ndarray | None
+    image_values: np.ndarray
+    levels: np.ndarray
+    values: np.ndarray
     images: Tensor
-    reconstruction: Tensor  # (1, c, h, w)
+    reconstruction: Tensor
+
+    def __repr__(self) -> str:
+        dims = ", ".join(map(str, self.dims))
+        return f"Traversal(dimensions {dims}; {len(self.levels)} values each)"
 
 
 @torch.no_grad()
@@ -41,7 +69,37 @@ def traverse_dims(
 
     All other dimensions stay at the image's posterior mean.
 
-    Raises: Error if steps is less than 2.
+    Parameters
+    ----------
+    model : Model
+        a trained model with latents
+    image : Tensor
+        one image (1, c, h, w)
+    table : LatentTable
+        latents of the data set, which give the range
+    dims : sequence of int
+        dimensions to move
+    steps : int
+        values of each dimension, at least 2
+
+    Returns
+    -------
+    Traversal
+        images (k, steps, c, h, w) with the values of each dimension
+
+    Raises
+    ------
+    Error
+        if steps is less than 2
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.load("runs/digits")
+    >>> train = run.split("train")
+    >>> table, image = latentia.encode_split(run.model, train), train.get_batch(slice(0, 1)).image
+    >>> latentia.traverse_dims(run.model, image, table, table.dims_by_kl[:2], steps=3).images.shape
+    torch.Size([2, 3, 1, 28, 28])
     """
     if steps < 2:
         raise Error(f"--steps is {steps}; it must be at least 2, so that something moves.")

@@ -22,9 +22,24 @@ Outputs = Float[Tensor, "b outputs h w"]  # of a decoder
 class Likelihood(nn.Module):
     """Base class; it takes a decoder's raw output, since an earlier sigmoid loses gradients.
 
+    Parameters
+    ----------
+    *args, **kwargs
+        parameters of the subclass, which implements `nll`
+
     Attributes
     ----------
-    outputs_per_channel : number of outputs of the decoder for each channel of a pixel
+    outputs_per_channel : int
+        number of outputs of the decoder for each channel of a pixel
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> class Laplace(latentia.Likelihood):
+    ...     def nll(self, output, image):
+    ...         return (self.mean(output) - image).abs().flatten(1).sum(1)
+    >>> Laplace().nll(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
+    tensor([2.])
     """
 
     outputs_per_channel = 1
@@ -61,8 +76,15 @@ class Bernoulli(Likelihood):
 
     Parameters
     ----------
-    binary : whether images are black and white. Grey values are then probabilities of white,
-        drawn anew at each training step, and once in evaluation (seed 0 in every run).
+    binary : bool
+        whether images are black and white. Grey values are then probabilities of white, drawn anew
+        at each training step, and once in evaluation (seed 0 in every run)
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> latentia.Bernoulli().nll(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
+    tensor([2.7726])
     """
 
     def __init__(self, binary: bool = False):
@@ -96,14 +118,21 @@ class Gaussian(Likelihood):
 
     Parameters
     ----------
-    sigma : a number (sqrt(1/2) gives the summed squared error), "learned" by gradient, or
-        "optimal", the root mean squared error of each training batch, and its running mean in
-        evaluation (Rybkin et al. 2021, "Simple and effective VAE training with calibrated
-        decoders")
+    sigma : float, "learned" or "optimal"
+        a number (sqrt(1/2) gives the summed squared error), learned by gradient, or the root mean
+        squared error of each training batch, and its running mean in evaluation (Rybkin et al.
+        2021, "Simple and effective VAE training with calibrated decoders")
 
     Attributes
     ----------
-    by_beta : module whose output, a number or one per image, is added to log sigma
+    by_beta : nn.Module or None
+        its output, a number or one per image, is added to log sigma
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> latentia.Gaussian(sigma=1.0).nll(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5))
+    tensor([3.6758])
     """
 
     by_beta: nn.Module | None
@@ -153,6 +182,17 @@ class SymmetricGaussian(Gaussian):
     """N(image; (output + 1) / 2, sigma^2), for networks whose outputs lie in [-1, 1].
 
     The expected image is clipped, the distortion is not, so that it has a gradient everywhere.
+
+    Parameters
+    ----------
+    sigma : float, "learned" or "optimal"
+        as in `Gaussian`
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> latentia.SymmetricGaussian().mean(torch.full((1, 1, 1, 1), 3.0)).item()
+    1.0
     """
 
     def unclipped_mean(self, output: Outputs) -> ImageTensor:

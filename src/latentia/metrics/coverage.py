@@ -38,6 +38,32 @@ def prdc(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"], k: int = 5) 
     """Precision, recall, density and coverage of features.
 
     The values depend on n, m and k: only values of the same n, m and k can be compared.
+
+    Parameters
+    ----------
+    real : Tensor
+        features of images (n, d)
+    samples : Tensor
+        features of samples (m, d)
+    k : int
+        number of the neighbor whose distance is the radius of a point
+
+    Returns
+    -------
+    PRDC
+        precision, recall and coverage in [0, 1], and density
+
+    Raises
+    ------
+    RuntimeError
+        if a set has k points or fewer
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> points = torch.arange(20.0)[:, None]
+    >>> latentia.prdc(points, points).precision
+    1.0
     """
     return PRDC(*(values.mean().item() for values in prdc_per_image(real, samples, k)))
 

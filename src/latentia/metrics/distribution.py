@@ -36,6 +36,30 @@ def frechet_distance(real: Float[Tensor, "n d"], samples: Float[Tensor, "m d"]) 
 
     S and T are the covariances. Biased upwards for finite n: only values of the same n can be
     compared.
+
+    Parameters
+    ----------
+    real : Tensor
+        features of images (n, d)
+    samples : Tensor
+        features of samples (m, d)
+
+    Returns
+    -------
+    float
+        the distance, at least 0
+
+    Raises
+    ------
+    RuntimeError
+        if a set has fewer than two rows
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> x = torch.randn(100, 4, generator=torch.Generator().manual_seed(0))
+    >>> round(latentia.frechet_distance(x, x + 1), 2)
+    4.0
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 

@@ -24,10 +24,38 @@ def elbo(
 ) -> dict[str, Any]:
     """Negative ELBO, distortion and rate (KL) in nats per image, with one seeded draw an image.
 
-    The ELBO is that of beta 1. The result also holds mse per pixel, active_units (dimensions whose
-    posterior mean has a variance above 0.01), the rate of each dimension (if the posterior defines
-    it), and standard errors over images (by bootstrap for active_units). Several processes share
-    the batches and all return the same result.
+    The ELBO is that of beta 1. Several processes share the batches and all return the same result.
+
+    Parameters
+    ----------
+    model : Model
+        a trained model with latents
+    split : Split
+        images to measure on
+    seed : int
+        seed of the draws
+    batch_size : int, optional
+        images encoded at once
+
+    Returns
+    -------
+    dict
+        nelbo_nats, distortion_nats, rate_nats, mse per pixel, active_units (dimensions whose
+        posterior mean has a variance above 0.01), n, split, standard_error of each over images (by
+        bootstrap for active_units), and rate_by_dimension, if the posterior defines it
+
+    Raises
+    ------
+    Error
+        if the model has no encoder, or the split holds no image
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.load("runs/digits")
+    >>> result = latentia.elbo(run.model, run.split("test"))
+    >>> result["n"], len(result["rate_by_dimension"])
+    (20, 20)
     """
     if not isinstance(model, HasLatents):
         raise Error(f"{type(model).__name__} has no ELBO: it has no encoder. Evaluate a VAE.")

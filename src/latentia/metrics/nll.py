@@ -28,11 +28,38 @@ def nll(
     """Upper bounds on -log p(image) in nats; Burda et al. 2016, arXiv 1509.00519, equation 8.
 
     Each is -log of the mean of k importance weights p(image, z) / q(z | image), with z from q and
-    beta 1, for n images evenly spaced over the split (None: all). Memory does not grow with k.
-    The draws of an image depend on neither n nor k: more draws begin with the same ones. Several
-    processes share the images and all return the same result.
+    beta 1. Memory does not grow with k. The draws of an image depend on neither n nor k: more draws
+    begin with the same ones. Several processes share the images and all return the same result.
 
-    Raises: Error if the model has no encoder, or its posterior no density.
+    Parameters
+    ----------
+    model : Model
+        a trained model with latents
+    split : Split
+        images to measure on
+    k : int
+        importance weights per image
+    n : int, optional
+        number of images, evenly spaced over the split; None: all
+    seed : int
+        seed of the draws
+
+    Returns
+    -------
+    Tensor
+        one bound per image (n,)
+
+    Raises
+    ------
+    Error
+        if the model has no encoder, or its posterior no density
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.load("runs/digits")
+    >>> latentia.nll(run.model, run.split("test"), k=10, n=3).shape
+    torch.Size([3])
     """
     if not isinstance(model, HasLatents):
         raise Error(f"{type(model).__name__} has no likelihood: it has no encoder. Give a VAE.")

@@ -23,13 +23,28 @@ class GAN(Model):
 
     Parameters
     ----------
-    generator : latents to raw outputs (b, c, h, w), with `latent_shape`
-    critic : images to logits
-    loss : a `NonSaturating` or a `Relativistic` loss
-    gamma : weight of R1 on real images and of R2 on fakes (see `gradient_penalty`), a schedule over
-        the run; None means no penalty
-    sigmoid_output : whether images are sigmoid(output). Otherwise they are output + 1/2, clipped
-        only in `sample`: the sigmoid's vanishing gradient can trap a generator at black images.
+    generator : nn.Module
+        latents to raw outputs (b, c, h, w), with `latent_shape`
+    critic : nn.Module
+        images to logits
+    loss : NonSaturating or Relativistic
+        the adversarial loss
+    gamma : callable, optional
+        weight of R1 on real images and of R2 on fakes (see `gradient_penalty`), a schedule over the
+        run; None means no penalty
+    sigmoid_output : bool
+        whether images are sigmoid(output). Otherwise they are output + 1/2, clipped only in
+        `sample`: the sigmoid's vanishing gradient can trap a generator at black images
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.losses.adversarial import NonSaturating
+    >>> from latentia.nets.critic import Critic
+    >>> from latentia.nets.generator import DCGenerator
+    >>> nets = DCGenerator(4, (1, 8, 8), channels=8), Critic((1, 8, 8), channels=(8, 8))
+    >>> latentia.GAN(*nets, NonSaturating()).sample(2).shape
+    torch.Size([2, 1, 8, 8])
     """
 
     def __init__(

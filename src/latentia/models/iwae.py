@@ -22,8 +22,18 @@ class IWAE(VAE):
 
     Parameters
     ----------
-    encoder, decoder, likelihood, beta, posterior : see `VAE`
-    k : number of importance samples, at least 1
+    encoder, decoder, likelihood, beta, posterior
+        as in `VAE`
+    k : int
+        number of importance samples, at least 1
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.nets.mlp import MLPDecoder, MLPEncoder
+    >>> nets = MLPEncoder((1, 8, 8), 4, (32,)), MLPDecoder(4, (1, 8, 8), (32,))
+    >>> latentia.IWAE(*nets, latentia.Bernoulli(binary=True), k=5).selection_metric
+    'bound'
     """
 
     def __init__(

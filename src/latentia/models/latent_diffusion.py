@@ -62,10 +62,16 @@ class LatentDiffusion(Model):
     denoiser : (z_t, t, condition or None) to the path's target, in the shape of the latents
     path : path from data to noise
     condition : encoder of the values of `column`
-    column : the column that conditions the prior. The classes of CLUSTER_COLUMN are k-means
-        clusters of latents, for images without labels (Hu et al. 2023, arXiv 2210.06462).
-    drop_probability : probability that an image's condition is dropped in training
-    sampling : default options of `sample`
+    column : column of the condition; CLUSTER_COLUMN: k-means (Hu et al. 2023, arXiv 2210.06462)
+    drop_probability, sampling : share of conditions dropped in training; default of `sample`
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.recipes.latent_prior import latent_prior
+    >>> run = latentia.load("runs/digits")
+    >>> isinstance(latent_prior(run.images, run.model, clusters=0).model, latentia.LatentDiffusion)
+    True
     """
 
     selection_metric = None

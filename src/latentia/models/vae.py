@@ -29,18 +29,34 @@ class VAE(Model):
 
     Parameters
     ----------
-    encoder : images (b, c, h, w) in [0, 1] to the posterior's parameters, with `image_shape` and
+    encoder : nn.Module
+        images (b, c, h, w) in [0, 1] to the posterior's parameters, with `image_shape` and
         `latent_shape`; those of a diagonal Gaussian are (b, 2 d, ...), means then log-variances
-    decoder : latents to the likelihood's raw output
-    likelihood : p(image | latents)
-    beta : weight of the rate, a schedule over the run
-    posterior : encoder's output to a `Posterior`; it may be a module, which is then trained
+    decoder : nn.Module
+        latents to the likelihood's raw output
+    likelihood : Likelihood
+        p(image | latents)
+    beta : callable
+        weight of the rate, a schedule over the run
+    posterior : callable
+        encoder's output to a `Posterior`; it may be a module, which is then trained
 
     Attributes
     ----------
-    divergence : the terms that beta multiplies (default: the rate)
-    supervision : loss terms of labels, predicted from the posterior mean
-    dial : condition of the networks on beta; training then draws a beta for each image
+    divergence : callable
+        the terms that beta multiplies (default: the rate)
+    supervision : Supervision or None
+        loss terms of labels, predicted from the posterior mean
+    dial : BetaEmbedding or None
+        condition of the networks on beta; training then draws a beta for each image
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.nets.mlp import MLPDecoder, MLPEncoder
+    >>> nets = MLPEncoder((1, 8, 8), 4, (32,)), MLPDecoder(4, (1, 8, 8), (32,))
+    >>> latentia.VAE(*nets, latentia.Bernoulli()).sample(2).shape
+    torch.Size([2, 1, 8, 8])
     """
 
     divergence: Divergence
@@ -161,6 +177,12 @@ class VAE(Model):
         """-log p(image | z), nats per image (b,)."""
         return self.likelihood.nll(self.decoder(z), images.to(z))
 
+    def score_latents(self, z: Latents, images: ImageTensor) -> dict[str, PerImage]:
+        """Distortion in nats and mean squared error per pixel of decoded latents, per image."""
+        output, images = self.decoder(z), images.to(z)
+        mse = (self.likelihood.mean(output) - images).square().flatten(1).mean(1)
+        return {"distortion": self.likelihood.nll(output, images), "mse": mse}
+
     def reconstruct(self, images: ImageTensor, seed: int | None = None) -> ImageTensor:
         """Decode the posterior means of images or, with a seed, posterior draws."""
         posterior, shape = self.encode(images), self.latent_shape
@@ -193,7 +215,5 @@ class VAE(Model):
     def _score_batch(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(context, "score", self.latent_shape, posterior.mean))
-        output = self.decoder(z)
-        distortion, rate = self.likelihood.nll(output, batch.image), posterior.kl()
-        mse = (self.likelihood.mean(output) - batch.image).square().flatten(1).mean(1)
+        (distortion, mse), rate = self.score_latents(z, batch.image).values(), posterior.kl()
         return {"nelbo": distortion + rate, "distortion": distortion, "rate": rate, "mse": mse}

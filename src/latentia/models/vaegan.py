@@ -133,14 +133,27 @@ class VAEGAN(VAE):
 
     Parameters
     ----------
-    encoder, decoder, likelihood, beta, posterior : see `VAE`
-    critic : images (b, c, h, w) to logits, which are `to_logits` of the last of its `features`
-    objective : a `PublishedObjective` or a `RelativisticObjective`
+    encoder, decoder, likelihood, beta, posterior
+        as in `VAE`
+    critic : nn.Module
+        images (b, c, h, w) to logits, which are `to_logits` of the last of its `features`
+    objective : PublishedObjective or RelativisticObjective
+        the adversarial part of the loss
 
     Raises
     ------
     ValueError
         if the objective has gradient penalties and the critic has BatchNorm
+
+    Examples
+    --------
+    >>> import latentia
+    >>> from latentia.models.vaegan import PublishedObjective
+    >>> from latentia.nets.vaegan import make_vaegan_networks
+    >>> encoder, decoder, critic = make_vaegan_networks((1, 32, 32), 4)
+    >>> model = latentia.VAEGAN(encoder, decoder, latentia.Gaussian(), critic, PublishedObjective())
+    >>> list(model.players())
+    ['critic', 'vae']
     """
 
     critic: Any  # an nn.Module with `features` and `to_logits`

@@ -1,6 +1,7 @@
 """Images that both the commands and the explorer render, with an encoder for each file suffix."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -11,10 +12,13 @@ from latentia.core.contract import HasLatents, Model
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
-from latentia.latents.encoding import LatentTable, to_flat_array
+from latentia.latents.attribution import attribute_pixels
+from latentia.latents.encoding import LatentTable, format_rate, name_dims, to_flat_array
 from latentia.latents.interpolation import interpolate_images
 from latentia.latents.neighbors import find_neighbors
+from latentia.latents.traversal import Traversal
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
+from latentia.report.figures import make_encoders
 from latentia.report.grids import (
     Encoders,
     choose_columns,
@@ -22,9 +26,13 @@ from latentia.report.grids import (
     encode_npy,
     encode_png,
     make_grid,
+    save,
 )
 from latentia.report.latent_figures import (
     SINGLE_IMAGE_SIDE,
+    draw_attributions,
+    make_traversal_frames,
+    make_traversal_grid,
     make_walk_frames,
     make_walk_grid,
     shorten_key,
@@ -34,10 +42,24 @@ from latentia.runs.sampling import parse_condition, resolve_sampling
 
 
 class RenderedImages(NamedTuple):
-    """Images (n, c, h, w) in [0, 1], and the content of a file by its suffix."""
+    """Images in [0, 1] and their picture, which notebooks show; encoders: its files by suffix."""
 
     images: Tensor
     encoders: Encoders
+
+    def save(self, path: Path | str) -> Path:
+        """Write the file of the path's suffix, and return its path.
+
+        Raises: Error if the suffix is another, or the path cannot be written.
+        """
+        return save(path, self.encoders)
+
+    def _repr_png_(self) -> bytes:
+        return self.encoders[".png"]()
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.images.shape))
+        return f"RenderedImages({shape}; save() writes {', '.join(self.encoders)})"
 
 
 def render_latents(
@@ -113,6 +135,60 @@ def render_walk(
     return RenderedImages(path, encoders)
 
 
+def render_traversal(
+    run: RunFolder,
+    model: HasLatents,
+    traversal: Traversal,
+    image: Float[Tensor, "1 c h w"],
+    name: str,
+    n: int,
+) -> RenderedImages:
+    """Show one row for each dimension that moves; n: images of the aggregate posterior.
+
+    A .gif moves all dimensions at once, there and back.
+    """
+    levels, names = traversal.levels, name_dims(model.latent_shape)
+    caption = (
+        f"{run.name}: {name} along one latent at a time, from the {levels[0]:.1%} to the "
+        f"{levels[-1]:.1%} quantile of {pluralize(n, 'image')}"
+    )
+
+    def encode_grid() -> bytes:
+        return encode_png(make_traversal_grid(traversal, image, names, caption), caption)
+
+    def encode_frames() -> bytes:
+        return encode_gif(make_traversal_frames(traversal, names, caption), there_and_back=True)
+
+    encoders = {
+        ".png": encode_grid,
+        ".gif": encode_frames,
+        ".npy": lambda: encode_npy(traversal.images),
+    }
+    return RenderedImages(traversal.images, encoders)
+
+
+def render_attributions(
+    run: RunFolder,
+    model: HasLatents,
+    image: Float[Tensor, "1 c h w"],
+    name: str,
+    table: LatentTable,
+    dims: Sequence[int],
+) -> RenderedImages:
+    """Map how each pixel changes with each dimension, by one standard deviation of the table."""
+    maps = attribute_pixels(model, image, dims, table.aggregate_sd[list(dims)].tolist())
+    names = name_dims(model.latent_shape)
+    titles = [f"z {names[k]}  {format_rate(table.kl_per_dim, k)}" for k in dims]
+    caption = (
+        f"{run.name}: {name}, change by one standard deviation of "
+        f"{pluralize(len(table.mean), 'image')}"
+    )
+    reconstruction = model.decode(model.encode(image).mean)
+
+    figure = draw_attributions(maps, image, reconstruction, titles, caption)
+    return RenderedImages(maps, {**make_encoders(figure), ".npy": lambda: encode_npy(maps)})
+
+
 def render_samples(
     run: RunFolder,
     model: Model,
@@ -120,7 +196,7 @@ def render_samples(
     seed: int,
     sampling_options: dict[str, Any],
     cond: str | None = None,
-    data: str | None = None,
+    data: Any = None,
 ) -> RenderedImages:
     """Draw n samples; cond and data: as in `parse_condition`."""
     arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)

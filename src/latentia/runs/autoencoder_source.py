@@ -21,11 +21,11 @@ def find_autoencoder(recipe: str, arguments: dict[str, Any], options: Options) -
     """
     if AUTOENCODER not in arguments:
         return None
-    source = getattr(arguments[AUTOENCODER], "run", arguments[AUTOENCODER])  # a loaded model's run
+    source = getattr(arguments[AUTOENCODER], "folder", arguments[AUTOENCODER])  # that of a Run
     if not isinstance(source, RunFolder | str | Path | None):
         raise Error(
             f"The autoencoder is a {type(source).__name__} of no run; give a run's folder, or a "
-            "model that latentia.train or latentia.load returned."
+            "Run that latentia.train or latentia.load returned."
         )
     if source is None:
         raise Error(

@@ -28,49 +28,18 @@ FORMAT = 2  # of run.json and log.jsonl
 
 @dataclass(frozen=True)
 class RunFolder(TrainingFolder):
-    """A run folder: settings, weights, log and report of one training. Open it with `Run.open`.
+    """A run folder: settings, weights, log and report of one training.
 
-    Parameters
-    ----------
-    path : Path
-        the folder
-    metadata : dict
-        the content of its run.json
-    beta : float, optional
-        the beta of a --multirate model, within the range of its training; None is the recipe's
-
-    Examples
-    --------
-    >>> import latentia
-    >>> run = latentia.Run.open("runs/digits")
-    >>> run.metadata["recipe"]
-    'mnist_mlp_vae'
-    >>> len(run.split("train", "digits:200"))
-    165
-    >>> run.model().sample(2).shape
-    torch.Size([2, 1, 28, 28])
+    beta: that of a --multirate model, within the range of its training; None is the recipe's.
     """
 
     beta: float | None = None
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
-        """Open a run folder.
+        """Open a folder, with its metadata in the present format.
 
-        Parameters
-        ----------
-        path : str or Path
-            the folder
-
-        Returns
-        -------
-        Run
-            the run, with its metadata in the present format
-
-        Raises
-        ------
-        Error
-            if the folder is not a run
+        Raises: Error if the folder is not a run.
         """
         path = resolve_unnamed_path(path)
         if not path.exists():
@@ -170,16 +139,14 @@ class RunFolder(TrainingFolder):
         return read_tensors(self.weights)[0]
 
     def model(self, tensors: dict[str, Tensor] | None = None) -> Model:
-        """Load the trained model in evaluation mode, with the attributes `run` and `preprocess`.
+        """Load the trained model in evaluation mode, without the images.
 
-        The images are not needed. `tensors` replace the weights file.
+        tensors: they replace the weights file.
         """
-        images = Images.from_metadata(self.metadata["images"])
-        model = self.plan(images).model
+        model = self.plan(Images.from_metadata(self.metadata["images"])).model
         load_weights(model, tensors or self.load_tensors(), self.weights)
         if self.beta is not None:
             model.dial.beta = self.beta  # pyright: ignore
-        model.run, model.preprocess = self, images.preprocess  # pyright: ignore
         return model.eval().requires_grad_(False)
 
     def autoencoder(self) -> Any:

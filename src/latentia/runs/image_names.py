@@ -1,14 +1,54 @@
-"""Find an image of a run by file, key or row number, and caption it."""
+"""Read images for a run: new ones, or its own by file, key or row number."""
 
+from collections.abc import Iterable
+from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import Images
+from latentia.data.preprocess import is_array, is_pillow_image
 from latentia.data.splits import find_row
 from latentia.runs.folder import RunFolder
+
+
+class NamedImages(NamedTuple):
+    """Images (n, c, h, w) in [0, 1] as the user names them; key: None for a new image."""
+
+    names: list[str]
+    keys: list[str | None]
+    pixels: Tensor
+
+
+def read_images(
+    run: RunFolder, images: Any, split_name: str | None = None, data: Any = None
+) -> NamedImages:
+    """Read one image or several as those of the training were read.
+
+    images: a file, a key as `encode` writes it, a row number in the split, an array, a tensor or a
+    Pillow image, or a list of these. data: the run's images, if they are open or have moved.
+
+    Raises: Error if there is no such image, or it cannot be read.
+    """
+    is_single = isinstance(images, str | Path) or is_array(images) or is_pillow_image(images)
+    names: list[str] = []
+    keys: list[str | None] = []
+    pixels: list[Tensor] = []
+    for image in images if isinstance(images, Iterable) and not is_single else [images]:
+        if isinstance(image, str | Path | Integral):
+            key, batch = resolve_image(run, str(image), split_name, data)
+            names.append(str(image))
+        else:
+            key, batch = None, Images.from_metadata(run.metadata["images"]).preprocess(image)
+            names += [str(len(names) + k) for k in range(len(batch))]
+        keys += [key] * len(batch)
+        pixels.append(batch)
+    if not pixels:
+        raise Error("No image was given; give at least one file, key, row number or array.")
+    return NamedImages(names, keys, torch.cat(pixels))
 
 
 def resolve_image(

@@ -40,3 +40,11 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
             "new run."
         )
     return images
+
+
+def describe_images(metadata: dict[str, Any]) -> str:
+    """Describe source, splits and shape; metadata: the entry "images" of run.json."""
+    channels, h, w = metadata["shape"]
+    counts = ", ".join(f"{n:,} {split}" for split, n in metadata["count"].items())
+    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+    return f"{metadata['source']}: {counts}; {h}x{w} {kind}"

@@ -28,7 +28,19 @@ class RecipeCard(NamedTuple):
 
 
 def list_recipes() -> list[str]:
-    """List the names of latentia's own recipes."""
+    """List the names of latentia's own recipes.
+
+    Returns
+    -------
+    list of str
+        names that `latentia.train` takes, in alphabetical order
+
+    Examples
+    --------
+    >>> import latentia
+    >>> "conv_vae" in latentia.list_recipes()
+    True
+    """
     return RECIPES.list_builtin_names()
 
 
@@ -51,9 +63,28 @@ def read_card(name: str) -> RecipeCard:
 
 
 def find_recipe(name: str) -> Callable:
-    """Return the function of a recipe's name, or of FILE.py:NAME.
+    """Return the function of a recipe, whose help shows its parameters.
 
-    Raises: Error if there is no such recipe, with the nearest name, or it cannot be configured.
+    Parameters
+    ----------
+    name : str
+        name of a recipe, or "my.py:mine" for a function in a file
+
+    Returns
+    -------
+    callable
+        function from parameters to a `Plan`
+
+    Raises
+    ------
+    Error
+        if there is no such recipe, with the nearest name, or it cannot be configured
+
+    Examples
+    --------
+    >>> import inspect, latentia
+    >>> "latent" in inspect.signature(latentia.find_recipe("conv_vae")).parameters
+    True
     """
     if ".py" in name:
         return _check_signature(_find_in_file(name), name)

@@ -48,9 +48,7 @@ def list_classes(run: RunFolder, model: Model) -> list[str]:
     return names or list(map(str, range(model.num_classes)))
 
 
-def parse_condition(
-    run: RunFolder, model: Model, text: str, n: int, data: str | None = None
-) -> Tensor:
+def parse_condition(run: RunFolder, model: Model, text: str, n: int, data: Any = None) -> Tensor:
     """Parse --cond for n samples: class names or numbers, taken in turn; or one image.
 
     The image is a file, or a row number of the test split; `data` holds the images, if not the
@@ -77,12 +75,13 @@ def parse_condition(
 
 
 def _load_condition_image(
-    run: RunFolder, column: str, shape: list[int], text: str, data: str | None
+    run: RunFolder, column: str, shape: list[int], text: str, data: Any
 ) -> Tensor:
     if text.isdecimal():
         split, row = run.split(None, data), int(text)
         if column not in split.columns:
-            raise Error(f"{data} holds no {column}, which {run.path} needs; give the file.")
+            source = run.images(data).source.name
+            raise Error(f"{source} holds no {column}, which {run.path} needs; give the file.")
         if row >= len(split):
             raise Error(f"There is no image {text} in {split.name}; it has {len(split)}, from 0.")
         return split.get_batch(slice(row, row + 1)).columns[column]

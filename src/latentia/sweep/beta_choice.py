@@ -48,7 +48,29 @@ class Purpose(NamedTuple):
 def find_candidates(path: str | Path, n_betas: int) -> list[tuple[float, RunFolder]]:
     """Find betas and runs: of a run with a range of betas, or the complete runs of a sweep.
 
-    Raises: Error if the folder is neither.
+    Parameters
+    ----------
+    path : str or Path
+        folder of a run that was trained with the modifier `multirate`, or of a sweep over beta
+    n_betas : int
+        number of betas of such a run, evenly spaced on a logarithmic scale
+
+    Returns
+    -------
+    list of (float, RunFolder)
+        betas with their runs, for `choose_beta`
+
+    Raises
+    ------
+    Error
+        if the folder is neither
+
+    Examples
+    --------
+    >>> import latentia
+    >>> latentia.find_candidates("runs/digits", 5)
+    Traceback (most recent call last):
+    latentia.core.errors.Error: runs/digits was trained for a single beta, so there is ...
     """
     path = Path(path)
     if (path / SWEEP_FILE).exists():
@@ -79,11 +101,39 @@ def choose_beta(
     tolerance: float = 0.02,
     seed: int = 0,
 ) -> BetaChoice:
-    """Choose the beta for `reconstruction`, `sampling`, `disentangling` or `regression:LABEL`.
+    """Choose the beta for a purpose by a stated rule.
 
-    tolerance: fraction by which an error of reconstruction may exceed the least one.
+    Parameters
+    ----------
+    candidates : sequence of (float, RunFolder)
+        betas with their runs, such as those of `find_candidates`
+    purpose : str
+        "reconstruction", "sampling", "disentangling", or "regression:LABEL" with a label column
+    selection : ImageSelection, optional
+        images to measure on; the default is the validation split
+    features : str
+        feature space of distances, as in `Run.evaluate`
+    tolerance : float
+        fraction by which an error of reconstruction may exceed the least one
+    seed : int
+        seed of the random numbers
 
-    Raises: Error if there is no such purpose or label, or the split holds no image.
+    Returns
+    -------
+    BetaChoice
+        the chosen beta, and the value at every candidate
+
+    Raises
+    ------
+    Error
+        if there is no such purpose or label, or the split holds no image
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.load("runs/digits")
+    >>> latentia.choose_beta([(1.0, run.folder)], "reconstruction").chosen.beta
+    1.0
     """
     kind, _, label = purpose.partition(":")
     if kind not in PURPOSES or (kind == "regression") != bool(label):

@@ -62,6 +62,9 @@ class Finding(NamedTuple):
     values: dict[str, float] = {}  # noqa: RUF012 (never written to)
     suggested_commands: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Finding({self.severity} {self.kind}: {self.text})"
+
 
 class ImagesRendered(NamedTuple):
     """Samples of a fixed seed in [0, 1] at the end of an epoch; drawn by the caller, not logged.

@@ -106,8 +106,8 @@ class Options:
     --------
     >>> import latentia
     >>> options = latentia.Options(seed=1, precision="fp32", validation=0.1)
-    >>> model = latentia.train("mnist_mlp_vae", data="digits:200", epochs=1, options=options)
-    >>> model.run.options.seed
+    >>> run = latentia.train("mnist_mlp_vae", data="digits:200", epochs=1, options=options)
+    >>> run.options.seed
     1
     """
 

@@ -9,7 +9,32 @@ from latentia.data.synthetic.blocks import SyntheticImages
 
 
 def make_digits(n: int = 1797, size: int = 32) -> SyntheticImages:
-    """Return the first n of 1,797 digits, 8x8 pixels of 0 to 16, enlarged (bicubic, clipped)."""
+    """Return the first n of 1,797 digits, 8x8 pixels of 0 to 16, enlarged (bicubic, clipped).
+
+    Parameters
+    ----------
+    n : int
+        number of images
+    size : int
+        pixels of a side
+
+    Returns
+    -------
+    tuple
+        images (n, 1, size, size) uint8, columns of labels by name, and class names by column
+
+    Raises
+    ------
+    Error
+        if n is out of range
+
+    Examples
+    --------
+    >>> import latentia
+    >>> images, columns, classes = latentia.make_digits(3, size=32)
+    >>> images.shape
+    (3, 1, 32, 32)
+    """
     from sklearn.datasets import load_digits
 
     data: Any = load_digits()

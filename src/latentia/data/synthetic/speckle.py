@@ -49,13 +49,43 @@ def make_speckle(
     fiber: MultimodeFiber = FIBER,
     camera: Camera = CAMERA,
 ) -> SyntheticImages:
-    """Return speckle (n, 1, size, size) uint8, its columns and class names.
+    """Simulate speckle patterns behind a multimode fibre.
 
-    `size` and `seed` replace those of the fibre. Columns: `pattern` (n, 1, 28, 28) uint8, the
-    amplitude at the input; `label`, its digit; `source`, its number among scikit-learn's digits (a
-    split by it keeps shifted copies of a digit together). Full scale is FULL_SCALE times the mean
-    intensity in the core over all digits. Higher readings clip, and readings below 0 too: at
-    exposure 1, 0.3 % of the core's pixels are above.
+    Full scale is FULL_SCALE times the mean intensity in the core over all digits. Higher readings
+    clip, and readings below 0 too: at exposure 1, 0.3 % of the core's pixels are above.
+
+    Parameters
+    ----------
+    n : int
+        number of images
+    size : int
+        pixels of a side; it replaces that of the fibre
+    seed : int
+        seed of the patterns, the fibre and the noise
+    fiber : MultimodeFiber
+        the fibre
+    camera : Camera
+        the camera and its noise
+
+    Returns
+    -------
+    tuple
+        images (n, 1, size, size) uint8, columns by name, and class names by column. Columns:
+        `pattern` (n, 1, 28, 28) uint8, the amplitude at the input; `label`, its digit; `source`,
+        its number among scikit-learn's digits (a split by it keeps shifted copies of a digit
+        together)
+
+    Raises
+    ------
+    Error
+        if size is too small
+
+    Examples
+    --------
+    >>> import latentia
+    >>> images, columns, classes = latentia.make_speckle(2, size=32)
+    >>> images.shape, columns["pattern"].shape
+    ((2, 1, 32, 32), (2, 1, 28, 28))
     """
     from threadpoolctl import threadpool_limits  # comes with scikit-learn
 

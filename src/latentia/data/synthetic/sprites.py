@@ -24,7 +24,34 @@ MAX_RADIUS = 0.2  # from the centre to the farthest point, at scale 1
 
 
 def make_sprites(n: int = 20_000, size: int = 64, seed: int = 0) -> SyntheticImages:
-    """Draw n sprites (1, size, size) of random factors."""
+    """Draw sprites of random factors.
+
+    Parameters
+    ----------
+    n : int
+        number of images
+    size : int
+        pixels of a side
+    seed : int
+        seed of the factors
+
+    Returns
+    -------
+    tuple
+        images (n, 1, size, size) uint8, columns of factors by name, and class names by column
+
+    Raises
+    ------
+    Error
+        if size is too small
+
+    Examples
+    --------
+    >>> import latentia
+    >>> images, columns, classes = latentia.make_sprites(3, size=32)
+    >>> images.shape
+    (3, 1, 32, 32)
+    """
     images = np.empty((n, 1, drawing.check_size(size), size), np.uint8)
     columns = {name: np.empty(n, np.float32) for name in FACTOR_VALUES}
     columns = {"shape": np.empty(n, np.int64), **columns}

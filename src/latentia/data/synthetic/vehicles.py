@@ -33,7 +33,34 @@ FACTOR_RANGES = {
 
 
 def make_vehicles(n: int = 10_000, size: int = 256, seed: int = 0) -> SyntheticImages:
-    """Draw n vehicles (1, size, size) of random factors."""
+    """Draw vehicles of random factors.
+
+    Parameters
+    ----------
+    n : int
+        number of images
+    size : int
+        pixels of a side
+    seed : int
+        seed of the factors
+
+    Returns
+    -------
+    tuple
+        images (n, 1, size, size) uint8, columns of factors by name, and class names by column
+
+    Raises
+    ------
+    Error
+        if size is too small
+
+    Examples
+    --------
+    >>> import latentia
+    >>> images, columns, classes = latentia.make_vehicles(3, size=32)
+    >>> images.shape
+    (3, 1, 32, 32)
+    """
     columns = draw_factors(n, seed)  # of whole blocks
     images = np.empty((n, 1, size, size), np.uint8)
     for start in range(0, n, IMAGES_PER_CHUNK):

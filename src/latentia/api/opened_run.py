@@ -1,0 +1,231 @@
+"""A run that is open for reading: its settings, log, images and model."""
+
+import base64
+import html
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+from latentia.data import Images, Split
+from latentia.data.labels import Labels
+from latentia.metrics.measure import load_metrics
+from latentia.report.training_images import list_training_images
+from latentia.runs.folder import RunFolder
+from latentia.runs.images import describe_images
+from latentia.training.checkpoint import read_metadata
+from latentia.training.log import read_rows
+from latentia.training.plan import Options
+
+HEADLINES = ("nelbo_nats", "distortion_nats", "rate_nats", "fd_samples")
+
+
+class OpenedRun:
+    """The files of a run, read when they are needed; the base class of `Run`."""
+
+    def __init__(self, folder: RunFolder, data: Any = None):
+        self.folder, self._data = folder, data
+        self._opened: Images | None = None
+
+    @property
+    def path(self) -> Path:
+        """Folder of the run."""
+        return self.folder.path
+
+    @property
+    def name(self) -> str:
+        """Name of the folder, with the beta if one was chosen."""
+        return self.folder.name
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Content of run.json."""
+        return self.folder.metadata
+
+    @property
+    def options(self) -> Options:
+        """Options of the training."""
+        return self.folder.options
+
+    @cached_property
+    def model(self) -> Any:
+        """The trained `Model` (a torch module) in evaluation mode."""
+        return self.folder.model()
+
+    @cached_property
+    def autoencoder(self) -> Any:
+        """The model that encodes images: the model itself, or the autoencoder of a learned prior.
+
+        Raises: Error if the model has no encoder.
+        """
+        return self.folder.autoencoder()
+
+    @property
+    def images(self) -> Images:
+        """The images of the run, or those of `with_data`.
+
+        Raises: Error if they are missing, or have changed since the training.
+        """
+        if self._opened is None:
+            self._opened = self.folder.images(self._data)
+        return self._opened
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """Rows of log.jsonl: training steps, validations and findings."""
+        frame = pd.json_normalize(read_rows(self.path / "log.jsonl"))
+        return frame.rename(columns=lambda name: name.removeprefix("players."))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the training has ended."""
+        state = read_metadata(self.folder.state) if self.folder.state.exists() else {}
+        return state.get("complete", self.folder.weights.exists())
+
+    def with_data(self, data: Any) -> Any:
+        """Return this run on other images, with the preprocessing of its training.
+
+        Parameters
+        ----------
+        data : str, Path, array or tensor
+            folder, file or data set as in `train`, or images (n, c, h, w). Give the run's own
+            images if they were an array in memory, or have moved
+
+        Returns
+        -------
+        Run
+            the same run, whose methods read these images
+
+        Examples
+        --------
+        >>> import latentia
+        >>> run = latentia.load("runs/digits").with_data("digits:50")
+        >>> len(run.encode())
+        50
+        """
+        return type(self)(self.folder, data)
+
+    def with_beta(self, beta: float | None) -> Any:
+        """Return this run at another beta, if it was trained with the modifier `multirate`.
+
+        Parameters
+        ----------
+        beta : float or None
+            weight of the rate (KL), within the range of the training; None keeps the present one
+
+        Returns
+        -------
+        Run
+            the same run at this beta
+
+        Raises
+        ------
+        Error
+            if the run has not learned this beta
+
+        Examples
+        --------
+        >>> import latentia
+        >>> run = latentia.load("runs/digits")
+        >>> run.with_beta(None).name
+        'digits'
+        >>> run.with_beta(2.0)
+        Traceback (most recent call last):
+        latentia.core.errors.Error: --beta is 2, but runs/digits has learned one beta ...
+        """
+        return type(self)(self.folder.with_beta(beta), self._data)
+
+    def split(
+        self,
+        name: str | None = None,
+        *,
+        labels: Any = None,
+        label_cols: Sequence[str] | None = None,
+        missing: Literal["error", "drop", "nan"] = "error",
+    ) -> Split:
+        """Return the images of a split, with their keys and labels.
+
+        Parameters
+        ----------
+        name : {"train", "validation", "test", "all"}, optional
+            name of the split; the default is test, and all if `with_data` gave other images
+        labels : str, Path, array, Series or DataFrame, optional
+            table of labels (.csv or .parquet), joined to the images by file name, or labels of all
+            images in their order
+        label_cols : sequence of str, optional
+            label columns to use; by default all of `labels`, or of the data
+        missing : {"error", "drop", "nan"}
+            what happens to images that the table lacks
+
+        Returns
+        -------
+        Split
+            images in the order of `keys`; `columns` holds the labels by name
+
+        Raises
+        ------
+        Error
+            if the split is empty, or the labels do not fit the images
+
+        Examples
+        --------
+        >>> import latentia
+        >>> test = latentia.load("runs/digits").split("test")
+        >>> test
+        Split(test: 20 images 1x28x28; label)
+        """
+        return self._find_split(name, Labels(labels, label_cols, missing))
+
+    def _find_split(self, name: str | None, labels: Labels, default: str = "test") -> Split:
+        return self.folder.split(name, self.images, default=default, labels=labels)
+
+    def preprocess(self, images: Any) -> Float[Tensor, "n c h w"]:
+        """Read new images as the training images were read.
+
+        Parameters
+        ----------
+        images : str, Path, Pillow image, array, tensor, or a list of these
+            files, or images (n, h, w), (n, c, h, w) or (n, h, w, c); one (h, w) or (h, w, 3)
+
+        Returns
+        -------
+        Tensor
+            images (n, c, h, w) in [0, 1], at the size of the training
+
+        Raises
+        ------
+        Error
+            if an image cannot be read
+
+        Examples
+        --------
+        >>> import latentia, numpy
+        >>> latentia.load("runs/digits").preprocess(numpy.zeros((2, 8, 8), "uint8")).shape
+        torch.Size([2, 1, 28, 28])
+        """
+        return Images.from_metadata(self.metadata["images"]).preprocess(images)
+
+    def __repr__(self) -> str:
+        state = "" if self.is_complete else ", not complete"
+        images = describe_images(self.metadata["images"])
+        return f"Run({str(self.path)!r}: {self.metadata['recipe']}{state}; {images})"
+
+    def _repr_html_(self) -> str:
+        results = load_metrics(self.folder)
+        rows = {
+            "run": self.path,
+            "recipe": self.metadata["recipe"] + ("" if self.is_complete else " (not complete)"),
+            "data": describe_images(self.metadata["images"]),
+            **{each.name: each.text for each in results if each.name in HEADLINES},
+        }
+        cells = [
+            f"<tr><th>{key}</th><td>{html.escape(str(v))}</td></tr>" for key, v in rows.items()
+        ]
+        pictures = list_training_images(self.folder, "samples")
+        picture = base64.b64encode(pictures[-1][1].read_bytes()).decode() if pictures else ""
+        tag = f'<img alt="samples" src="data:image/png;base64,{picture}">' if picture else ""
+        return f"<table>{''.join(cells)}</table>{tag}"

@@ -1,0 +1,288 @@
+"""Methods of a run that draw pictures, which notebooks show and `save` writes."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from latentia.api.opened_run import OpenedRun
+from latentia.core.errors import Error
+from latentia.core.parameters import require_at_least
+from latentia.data.labels import SOURCE_LABELS
+from latentia.data.sources.arrays import to_numpy
+from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
+from latentia.latents.parsing import rows_to_latents
+from latentia.latents.traversal import Traversal, traverse_dims
+from latentia.report import rendered_images
+from latentia.report.rendered_images import RenderedImages
+from latentia.runs.image_names import NamedImages, caption_image, read_images
+
+
+class RunPictures(OpenedRun):
+    """Pictures; each holds `images`, the tensor that the method without `plot_` returns."""
+
+    def plot_samples(
+        self, n: int = 64, *, seed: int = 0, cond: Any = None, **sampling: Any
+    ) -> RenderedImages:
+        """Draw new images as a grid.
+
+        Parameters
+        ----------
+        n : int
+            number of images, at least 1
+        seed : int
+            seed of the random numbers
+        cond : optional
+            condition of the images, as in `sample`
+        **sampling
+            sampler, steps and guidance, as in `sample`
+
+        Returns
+        -------
+        RenderedImages
+            picture that notebooks show; `save("samples.png")` writes it (or .npy)
+
+        Raises
+        ------
+        Error
+            if the model has no such option or condition
+
+        Examples
+        --------
+        >>> import latentia
+        >>> latentia.load("runs/digits").plot_samples(4).save("samples.png").name
+        'samples.png'
+        """
+        return self._render_samples(n, seed, cond, sampling)
+
+    def plot_reconstructions(
+        self, images: Any = None, *, n: int = 10, split: str | None = None
+    ) -> RenderedImages:
+        """Draw originals above their reconstructions.
+
+        Parameters
+        ----------
+        images, n, split
+            as in `reconstruct`
+
+        Returns
+        -------
+        RenderedImages
+            picture of both rows; its `images` hold the originals, then the reconstructions
+
+        Raises
+        ------
+        Error
+            if the model has no encoder, or an image cannot be read
+
+        Examples
+        --------
+        >>> import latentia
+        >>> latentia.load("runs/digits").plot_reconstructions(n=3).images.shape
+        torch.Size([6, 1, 28, 28])
+        """
+        pixels, title = self._read_or_first(images, n, split)
+        render = rendered_images.render_reconstructions
+        return render(self.folder, self.autoencoder, pixels, title)
+
+    def plot_decoded(self, z: Any) -> RenderedImages:
+        """Draw decoded latents.
+
+        Parameters
+        ----------
+        z : array, tensor or rows of numbers
+            latents (n, d), as in `decode`
+
+        Returns
+        -------
+        RenderedImages
+            picture of one image for each row
+
+        Raises
+        ------
+        Error
+            if a row has not one finite number for each latent dimension
+
+        Examples
+        --------
+        >>> import latentia
+        >>> latentia.load("runs/digits").plot_decoded([[0.0] * 20]).save("decoded.png").name
+        'decoded.png'
+        """
+        rows = to_numpy(z).reshape(len(z), -1).tolist() if hasattr(z, "shape") else z
+        latents = rows_to_latents(rows, self.autoencoder.latent_shape, "z")
+        return rendered_images.render_latents(self.folder, self.autoencoder, latents)
+
+    def plot_traversal(
+        self, image: Any, dims: Any = None, *, steps: int = 9, split: str | None = None
+    ) -> RenderedImages:
+        """Draw one row for each latent dimension that changes.
+
+        Parameters
+        ----------
+        image, dims, steps, split
+            as in `traverse`
+
+        Returns
+        -------
+        RenderedImages
+            picture of the rows; `save` writes .png, .gif (an animation) or .npy
+
+        Raises
+        ------
+        Error
+            if the image cannot be read, or there is no such dimension
+
+        Examples
+        --------
+        >>> import latentia
+        >>> picture = latentia.load("runs/digits").plot_traversal(0, dims=2, steps=5)
+        >>> picture.save("traversal.gif").name
+        'traversal.gif'
+        """
+        traversal, pixels, name = self._traverse(image, dims, steps, split)
+        n, render = len(self._training_table.mean), rendered_images.render_traversal
+        return render(self.folder, self.autoencoder, traversal, pixels, name, n)
+
+    def plot_interpolation(
+        self, images: Any, *, steps: int = 10, spherical: bool = False, split: str | None = None
+    ) -> RenderedImages:
+        """Draw the path from image to image in the latent space.
+
+        Parameters
+        ----------
+        images, steps, spherical, split
+            as in `interpolate`
+
+        Returns
+        -------
+        RenderedImages
+            picture of the path; `save` writes .png, .gif (an animation) or .npy
+
+        Raises
+        ------
+        Error
+            if images or steps are fewer than 2, or an image cannot be read
+
+        Examples
+        --------
+        >>> import latentia
+        >>> latentia.load("runs/digits").plot_interpolation([0, 1], steps=4).save("path.png").name
+        'path.png'
+        """
+        names, _, pixels = self._read_images(images, split)
+        render = rendered_images.render_walk
+        return render(self.folder, self.autoencoder, names, pixels, steps, spherical)
+
+    def plot_nearest(self, image: Any, n: int = 8, *, split: str | None = None) -> RenderedImages:
+        """Draw an image and the images of a split with the nearest latents.
+
+        Parameters
+        ----------
+        image, n, split
+            as in `nearest`
+
+        Returns
+        -------
+        RenderedImages
+            picture of the image and its neighbors, with their distances
+
+        Raises
+        ------
+        Error
+            if the image cannot be read
+
+        Examples
+        --------
+        >>> import latentia
+        >>> latentia.load("runs/digits").plot_nearest(0, n=3).images.shape
+        torch.Size([4, 1, 28, 28])
+        """
+        return self._render_neighbors(image, n, split)[0]
+
+    def plot_attribution(
+        self, image: Any, dims: int | Sequence[int] | str | None = None, *, split: str | None = None
+    ) -> RenderedImages:
+        """Draw how much each pixel changes with each latent dimension.
+
+        Parameters
+        ----------
+        image, dims, split
+            as in `attribute`
+
+        Returns
+        -------
+        RenderedImages
+            figure with a map for each dimension; `save` writes .png, .svg or .npy
+
+        Raises
+        ------
+        Error
+            if the image cannot be read, or there is no such dimension
+
+        Examples
+        --------
+        >>> import latentia
+        >>> latentia.load("runs/digits").plot_attribution(0, dims=2).save("map.svg").name
+        'map.svg'
+        """
+        pixels, name = self._read_image(image, split)
+        table, chosen_dims = self._training_table, self._choose_dims(dims)
+        render = rendered_images.render_attributions
+        return render(self.folder, self.autoencoder, pixels, name, table, chosen_dims)
+
+    def _render_samples(
+        self, n: int, seed: int, cond: Any, sampling: Mapping[str, Any]
+    ) -> RenderedImages:
+        require_at_least("-n", n, 1)
+        is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
+        text = None if cond is None else ",".join(map(str, cond)) if is_several else str(cond)
+        chosen = {name: value for name, value in sampling.items() if value is not None}
+        render = rendered_images.render_samples
+        return render(self.folder, self.model, n, seed, chosen, text, self._data)
+
+    def _render_neighbors(self, image: Any, n: int, split_name: str | None) -> tuple:
+        require_at_least("-n", n, 1)
+        split = self._find_split(split_name, SOURCE_LABELS)
+        _, (key, *_), pixels = self._read_images(image, split_name)
+        model, render = self.autoencoder, rendered_images.render_neighbors
+        table = encode_split(model, split, SAMPLE)
+        return *render(self.folder, model, key, pixels, split, table, n), split.keys
+
+    def _traverse(
+        self, image: Any, dims: Any, steps: int, split: str | None
+    ) -> tuple[Traversal, Tensor, str]:
+        pixels, name = self._read_image(image, split)
+        table, chosen_dims = self._training_table, self._choose_dims(dims)
+        traversal = traverse_dims(self.autoencoder, pixels, table, chosen_dims, steps)
+        return traversal, pixels, name
+
+    @cached_property
+    def _training_table(self) -> LatentTable:
+        """The latents of training images, which give dimensions their order and their range."""
+        split = self._find_split(None, SOURCE_LABELS, default="train")
+        return encode_split(self.autoencoder, split, SAMPLE)
+
+    def _choose_dims(self, dims: int | Sequence[int] | str | None) -> list[int]:
+        if dims is not None and not isinstance(dims, str):
+            dims = f"top:{dims}" if isinstance(dims, int) else ",".join(map(str, dims))
+        return parse_dims(dims, self._training_table.dims_by_kl)
+
+    def _read_images(self, images: Any, split: str | None) -> NamedImages:
+        data = self._data if self._opened is None else self._opened
+        return read_images(self.folder, images, split, data)
+
+    def _read_image(self, image: Any, split: str | None) -> tuple[Tensor, str]:
+        """Read one image (1, c, h, w), and return it with its caption."""
+        (name, *others), _, pixels = self._read_images(image, split)
+        if others:
+            raise Error(f"{len(pixels)} images were given; give one, such as images[:1].")
+        return pixels, caption_image(name, split)
+
+    def _read_or_first(self, images: Any, n: int, split_name: str | None) -> tuple[Tensor, str]:
+        if images is not None:
+            return self._read_images(images, split_name).pixels, "images"
+        require_at_least("-n", n, 1)
+        split = self._find_split(split_name, SOURCE_LABELS)
+        return split.get_batch(slice(0, n)).image, f"{split.name} images"

@@ -1,0 +1,164 @@
+"""Methods of a run that return tables: latents, nearest images, association with labels."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from latentia.api.run_images import RunImages
+from latentia.core import distributed
+from latentia.core.progress import enable_progress
+from latentia.data import Split
+from latentia.data.labels import Labels
+from latentia.data.splits import SPLIT_NAMES
+from latentia.latents.association import AssociationResult, associate_split
+from latentia.latents.table import collect_table
+from latentia.training.launch import rank0_first
+
+ALL_SPLITS = (*SPLIT_NAMES, "all")
+
+
+class RunTables(RunImages):
+    """Tables of the latents of a run's images, or of new ones."""
+
+    def encode(
+        self,
+        images: Any = None,
+        *,
+        labels: Any = None,
+        label_cols: Sequence[str] | None = None,
+        progress: bool = True,
+    ) -> pd.DataFrame:
+        """Encode images as a table of latents, one row each.
+
+        Parameters
+        ----------
+        images : optional
+            a split ("train", "validation", "test" or "all"), a folder, file or data set as in
+            `train`, or new images as an array, a tensor or a list of files; the default is all
+            images of the run
+        labels : str, Path, array, Series or DataFrame, optional
+            table of labels (.csv or .parquet), joined to the images by file name, or labels of all
+            images in their order
+        label_cols : sequence of str, optional
+            label columns to use; by default all of `labels`, or of the data
+        progress : bool
+            whether stderr shows the progress of long encodings
+
+        Returns
+        -------
+        pandas.DataFrame
+            key and split of each image, mu_0, ... and sd_0, ... of its posterior, rate (KL) and
+            distortion in nats, mse per pixel of its reconstruction, and the labels
+
+        Raises
+        ------
+        Error
+            if the model has no encoder, an image cannot be read, or the labels do not fit
+
+        Examples
+        --------
+        >>> import latentia
+        >>> table = latentia.load("runs/digits").encode("test")
+        >>> table[["key", "split", "mu_0", "sd_0", "rate", "distortion", "mse", "label"]].shape
+        (20, 8)
+        """
+        split_name = images if isinstance(images, str) and images in ALL_SPLITS else None
+        if isinstance(images, str | Path) and split_name is None:
+            rest: Any = {"labels": labels, "label_cols": label_cols, "progress": progress}
+            return self.with_data(images).encode("all", **rest)
+        joined = Labels(labels, label_cols, "nan")
+        with enable_progress(progress):
+            if images is not None and split_name is None:
+                names, keys, pixels = self._read_images(images, None)
+                keys = [key or name for key, name in zip(keys, names, strict=True)]
+                split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys)
+                return collect_table(self.autoencoder, split).to_pandas()
+            opened = rank0_first(lambda: self.images)
+            split = rank0_first(lambda: self._find_split(split_name, joined, default="all"))
+            if split.note and progress and not distributed.rank():
+                print(split.note, file=sys.stderr)
+            names = self.folder.membership(split, opened)
+            return collect_table(self.autoencoder, split, names).to_pandas()
+
+    def relate(
+        self,
+        labels: Any = None,
+        *,
+        label_cols: Sequence[str] | None = None,
+        split: str | None = None,
+        k: int = 5,
+        permutations: int = 200,
+    ) -> AssociationResult:
+        """Find which latent dimensions carry information about which label.
+
+        Parameters
+        ----------
+        labels : str, Path, array, Series or DataFrame, optional
+            table of labels (.csv or .parquet), joined to the images by file name, or labels of all
+            images in their order; the default is the labels of the data
+        label_cols : sequence of str, optional
+            label columns to use, by default all
+        split : {"train", "validation", "test", "all"}, optional
+            images to measure on; the default is test, and all if `with_data` gave other images
+        k : int
+            largest number of dimensions that predict a label, those of highest rate (KL) first
+        permutations : int
+            random permutations of each label from which p-values are computed, at least 19
+
+        Returns
+        -------
+        AssociationResult
+            `associations`, one for each label: information (nats) and p for each dimension, and
+            the accuracy (or R^2) of predictions from 1 to k dimensions
+
+        Raises
+        ------
+        Error
+            if the images have no labels, or are fewer than 20
+
+        Examples
+        --------
+        >>> import latentia
+        >>> result = latentia.load("runs/digits").relate(split="all", k=2, permutations=19)
+        >>> result.associations[0].label, result.associations[0].information.shape
+        ('label', (20,))
+        """
+        chosen = self._find_split(split, Labels(labels, label_cols, "drop"))
+        model = self.autoencoder
+        result = associate_split(model, chosen, max_dims=k, permutations=permutations)
+        return result._replace(notes=[*filter(None, [chosen.note]), *result.notes])
+
+    def nearest(self, image: Any, n: int = 8, *, split: str | None = None) -> pd.DataFrame:
+        """Find the images of a split whose latents are nearest to those of an image.
+
+        Parameters
+        ----------
+        image : array, tensor, file, key or row number
+            one image
+        n : int
+            number of neighbors, at least 1
+        split : {"train", "validation", "test", "all"}, optional
+            split that is searched; the default is test
+
+        Returns
+        -------
+        pandas.DataFrame
+            key, row in the split, and distance in standard deviations of the prior, nearest first
+
+        Raises
+        ------
+        Error
+            if the image cannot be read
+
+        Examples
+        --------
+        >>> import latentia
+        >>> list(latentia.load("runs/digits").nearest(0, n=3).columns)
+        ['key', 'row', 'distance']
+        """
+        _, neighbors, keys = self._render_neighbors(image, n, split)
+        rows = [(keys[row], row, distance) for row, distance in neighbors]
+        return pd.DataFrame(rows, columns=["key", "row", "distance"])

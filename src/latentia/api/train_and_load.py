@@ -1,0 +1,151 @@
+"""Functions that return a run: train, resume, load."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from latentia.api.run import Run
+from latentia.api.training import Modifiers, finish_training, resume_run, start_run
+from latentia.core.progress import enable_progress
+from latentia.runs.open import open_run
+from latentia.training.launch import init_distributed
+from latentia.training.plan import Options
+
+
+def train(
+    recipe: str,
+    data: Any = None,
+    *,
+    run: str | Path | None = None,
+    modifiers: Modifiers | None = None,
+    options: Options | None = None,
+    progress: bool = True,
+    **parameters: Any,
+) -> Run:
+    """Train a recipe, and return its run.
+
+    Training writes a run folder with weights, log, findings and a report. It runs on all processes
+    that `torchrun` has started.
+
+    Parameters
+    ----------
+    recipe : str
+        name of a recipe, such as "conv_vae", or "my.py:mine" for a function in a file;
+        `latentia.list_recipes()` names all
+    data : optional
+        folder, file or data set, as on the command line, or an array or tensor of images
+        (n, h, w), (n, c, h, w) or (n, h, w, c): integers, or floats in [0, 1]; the default is that
+        of the recipe
+    run : str or Path, optional
+        new folder of the run; by default runs/ and the recipe's name
+    modifiers : dict, optional
+        arguments of each modifier by its name, such as {"free_bits": {"free_bits": 0.1}}
+    options : Options, optional
+        seed, device, precision and the other options of every training; each may also be given by
+        its own name, such as `seed=1`
+    progress : bool
+        whether stderr shows the progress, the findings and the path of the report: as a bar on a
+        terminal and in a notebook with ipywidgets, elsewhere as lines. Nothing is written to stdout
+    **parameters
+        the recipe's own parameters, such as `latent`, `beta` or `epochs`;
+        `help(latentia.find_recipe(NAME))` shows them
+
+    Returns
+    -------
+    Run
+        the complete run. Its `model` is in evaluation mode: images are (b, c, h, w) in [0, 1], loss
+        terms are nats per image
+
+    Raises
+    ------
+    Error
+        if a parameter, the data or the folder is not usable, or training did not finish
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.train("mnist_mlp_vae", "digits:200", epochs=1, run="runs/digits")
+    >>> run.sample(4).shape
+    torch.Size([4, 1, 28, 28])
+    """
+    names = {field.name for field in fields(Options)} & parameters.keys()
+    options = replace(options or Options(), **{name: parameters.pop(name) for name in names})
+    parameters |= {} if data is None else {"data": data}
+    keywords: Any = {"modifiers": modifiers, "options": options, "run": run}
+    with init_distributed(), enable_progress(progress):
+        folder, events = start_run(recipe, parameters, **keywords)
+        finish_training(folder, events, progress)
+    return Run(folder, None if isinstance(data, str | Path) else data)  # run.json has an address
+
+
+def resume(run: str | Path, data: Any = None, *, progress: bool = True) -> Run:
+    """Resume an interrupted training, and return its run.
+
+    The resumed run equals an uninterrupted one, bit for bit. A complete run is not trained further.
+
+    Parameters
+    ----------
+    run : str or Path
+        folder of the run
+    data : optional
+        the run's images (n, c, h, w) in [0, 1], if it was trained on an array in memory, or their
+        new address, if they have moved
+    progress : bool
+        whether stderr shows the progress, as in `train`
+
+    Returns
+    -------
+    Run
+        the complete run
+
+    Raises
+    ------
+    Error
+        if the folder is not a run, its images are missing or have changed, or training did not
+        finish
+
+    Examples
+    --------
+    >>> import latentia
+    >>> latentia.resume("runs/digits").is_complete
+    True
+    """
+    with init_distributed(), enable_progress(progress):
+        folder, events = resume_run(run, data)
+        finish_training(folder, events, progress)
+    return Run(folder, data)
+
+
+def load(run: str | Path, data: Any = None) -> Run:
+    """Open a run, on any machine.
+
+    Its model samples and encodes new images without the run's data. What reads the run's own images
+    finds them where they were, or in `data`.
+
+    Parameters
+    ----------
+    run : str or Path
+        folder of the run, or "hub:OWNER/NAME"
+    data : optional
+        the run's images if they have moved or were an array in memory, or other images, as in
+        `Run.with_data`
+
+    Returns
+    -------
+    Run
+        the run
+
+    Raises
+    ------
+    Error
+        if the folder is not a run
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.load("runs/digits")
+    >>> images = run.sample(2, seed=1)
+    >>> run.model.encode(images).mean.shape
+    torch.Size([2, 20])
+    """
+    return Run(open_run(run), data)

@@ -1,0 +1,55 @@
+"""Pixels, columns and metadata of a source, as they are decoded or come from the cache."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentia.data.reader import Columns
+from latentia.data.splits import Pixels, Split, assign_rows
+from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
+
+Metadata = dict[str, Any]  # as JSON holds it
+
+
+class CachedImages(NamedTuple):
+    """Everything that is read from a source, as the cache stores it."""
+
+    pixels: Pixels
+    columns: dict[str, Tensor]
+    metadata: Metadata
+
+    def make_splits(self, seed: int, validation: float) -> dict[str, Split]:
+        """Assign the rows that the source did not assign by seed, in whole shards if it can be."""
+        keys, classes = self.metadata["keys"], self.metadata["classes"]
+        all_rows, pixels, shards = torch.arange(len(keys)), self.pixels, None
+        if isinstance(pixels, StreamedPixels) and len(pixels.shards) >= MIN_SHARDS_TO_SPLIT:
+            shards = pixels.find_shard_numbers(all_rows)
+        split_rows = assign_rows(self.metadata["parts"], seed, validation, shards)
+        return {
+            name: Split(
+                name,
+                [keys[row] for row in rows.tolist()],
+                {column: values[rows] for column, values in self.columns.items()},
+                classes,
+                pixels,
+                rows,
+            )
+            for name, rows in {**split_rows, "all": all_rows}.items()
+        }
+
+
+def make_cached_images(
+    pixels: np.ndarray | StreamedPixels, columns: Columns, metadata: Metadata
+) -> CachedImages:
+    tensors = {name: column_to_tensor(values) for name, values in columns.items()}
+    as_tensor = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels
+    return CachedImages(as_tensor, tensors, metadata)
+
+
+def column_to_tensor(values: np.ndarray) -> Tensor:
+    """Convert integers to int64, floats to float32, and keep the type of images."""
+    if values.ndim > 1:
+        return torch.from_numpy(values)
+    return torch.from_numpy(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
