@@ -3,27 +3,28 @@
 No result depends on the machine's speed: the cache holds timings by which the precision "auto" is
 fp32, in child processes too. `make processors` asks for bf16 (LATENTIA_TEST_PRECISION), and for
 other numbers of threads (OMP_NUM_THREADS).
+
+Torch and latentia are imported within functions: xdist's first process, which only distributes
+the tests, reads this file too, and the others start after it.
 """
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-
-import latentia
-import latentia.api.run  # before a fixture replaces the function that draws its report
-from latentia.api.training import start_run
-from latentia.training.precision import LAYERS, LayerTiming, save_timings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process of a test compiles the package
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory):
+    import torch
+
     os.environ["LATENTIA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     plant_precision(os.environ.get("LATENTIA_TEST_PRECISION", "fp32"))
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -31,20 +32,59 @@ def cache(tmp_path_factory):
 
 
 def plant_precision(name):
+    from latentia.training.precision import LAYERS, LayerTiming, save_timings
+
     timing = LayerTiming(2.0, 1.0) if name == "bf16" else LayerTiming(1.0, 1.0)
     save_timings(dict.fromkeys(LAYERS, timing))
 
 
 def pytest_collection_modifyitems(items):
-    """The longest first: a worker that has one left at the end makes the other wait."""
-    longest = "[README.md]", "test_two_processes_are_as_one", "test_figures_of_two_processes"
+    """The longest first: a worker that has one left at the end makes the other wait.
+
+    Tests that share what their file makes stay together, or it is made twice.
+    """
+    longest = "[README.md]", "test_two_processes_are_as_one", "cli/test_shared.py"
     items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
 
 
+class Reports:
+    """Whether a training draws its report, which is three quarters of a toy's time."""
+
+    drawn = True
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _reports():
+    """Only a test with the mark `report` trains with reports, as do the fixtures that it makes."""
+    import latentia.api.run  # noqa: F401  (it keeps the function that `Run.report` draws by)
+    from latentia.report.page import write_report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "latentia.report.page.write_report",
+            lambda *given: write_report(*given) if Reports.drawn else None,
+        )
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _resamples():
+    """A command's Fréchet distance has 100 resamples, of 3 s; its function's own tests have all."""
+    from latentia.metrics.distribution import estimate_frechet_distance
+
+    estimate = partial(estimate_frechet_distance, resamples=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("latentia.metrics.builtin.estimate_frechet_distance", estimate)
+        yield
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup():
+def pytest_runtest_setup(item):
     """What a test draws depends on no test before it, and so on no worker's order."""
+    import torch
+
     torch.manual_seed(0)
+    Reports.drawn = item.get_closest_marker("report") is not None
 
 
 @pytest.fixture
@@ -109,14 +149,13 @@ def narrow(monkeypatch):
 
 
 @pytest.fixture
-def trained(tmp_path, monkeypatch, narrow):
+def trained(tmp_path, narrow):
     """Make and train a run; `stop` ends it after so many events, or once it holds of the run, as a
-    kill would. Without `report` no training of the test draws one, which is half of a toy's time.
+    kill would.
     """
+    from latentia.api.training import start_run
 
-    def make(name, recipe, knobs, stop=None, report=False, **how):
-        if not report:
-            monkeypatch.setattr("latentia.report.page.write_report", lambda *_: None)
+    def make(name, recipe, knobs, stop=None, **how):
         run, events = start_run(recipe, knobs, run=tmp_path / name, **how)
         for count, _ in enumerate(events, 1):
             if count == stop or (callable(stop) and stop(run)):
@@ -128,9 +167,11 @@ def trained(tmp_path, monkeypatch, narrow):
 
 @pytest.fixture
 def toy(array_file, trained):
-    def make(name, recipe="mnist_mlp_vae", stop=None, options=None, report=False, **knobs):
+    import latentia
+
+    def make(name, recipe="mnist_mlp_vae", stop=None, options=None, **knobs):
         options = options or latentia.Options(log_every=2, save_every=2)
         knobs = {**TOYS[recipe], "data": array_file, **knobs}
-        return trained(name, recipe, knobs, stop, report, options=options)
+        return trained(name, recipe, knobs, stop, options=options)
 
     return make

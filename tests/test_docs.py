@@ -18,14 +18,15 @@ from latentia.cli.arguments import check_option_names
 from latentia.cli.main import COMMANDS, main
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core.plugins import load_plugin
+from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.metrics import label_classifier
-from latentia.models.latent_diffusion import SamplingOptions
 from latentia.runs.recipes import find_recipe, read_card, resolve_parameters
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.M | re.S)
 SMALL = {
+    "digits": "digits:300",
     "mnist": "digits:300",
     "vehicles": "vehicles:60",
     "sprites": "sprites:60",
@@ -44,7 +45,7 @@ def split_commands(text):
 
 
 @pytest.fixture
-def example_folder(tmp_path, monkeypatch, fresh_registries):
+def example_folder(tmp_path, monkeypatch, narrow, fresh_registries):
     """A folder with the files that the pages use: photos, labels, a picture."""
     draw = np.random.default_rng(0)
     for k in range(60):

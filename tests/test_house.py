@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "latentia"
 
@@ -74,14 +72,16 @@ def test_help_and_list_come_without_torch():
         assert said in done.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "encode", "doctor", "evaluate"])
-def test_a_command_imports_no_library_before_it_is_needed(command):
+def test_a_command_imports_no_library_before_it_is_needed():
     """A sweep's table once brought scikit-learn and torchmetrics to every `latentia train`.
 
     Figures once brought matplotlib to `latentia encode`, which draws none.
     """
     slow = "sklearn", "scipy.stats", "torchmetrics", "matplotlib", "torch._dynamo", "datasets"
-    code = f"import sys, latentia.cli.main, latentia.cli.{command}_actions\n"
-    code += f"print([name for name in {slow} if name in sys.modules])"
+    commands = "train", "encode", "doctor", "evaluate"
+    code = "import sys, latentia.cli.main\n"
+    for command in commands:
+        code += f"import latentia.cli.{command}_actions\n"
+        code += f"print({command!r}, [name for name in {slow} if name in sys.modules])\n"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout == "[]\n"
+    assert shown.stdout.splitlines() == [f"{command} []" for command in commands]

@@ -24,6 +24,7 @@ from latentia.training import device
 from latentia.training.events import EndReason, TrainingFinished
 from latentia.training.plan import Options
 
+pytestmark = pytest.mark.report  # what draws it may change a process too
 RECIPE = """from __future__ import annotations
 
 import dataclasses

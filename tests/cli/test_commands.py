@@ -20,6 +20,7 @@ from latentia.runs.folder import RunFolder
 from mistakes import error
 
 
+@pytest.mark.report
 def test_train_ends_with_the_path_of_the_report(place, tmp_path, capsys):
     data = str(place / "toy.npy")
     assert (
@@ -82,7 +83,7 @@ def test_other_data_are_evaluated_whole(run, place, capsys):
 
 
 def test_report_and_resume_of_a_complete_run(run, capsys):
-    (run / "report.html").unlink()
+    (run / "report.html").unlink(missing_ok=True)
     assert main(["report", str(run)]) == 0
     assert (run / "report.html").exists()
     capsys.readouterr()
@@ -94,6 +95,7 @@ def test_report_and_resume_of_a_complete_run(run, capsys):
     assert Path(words[-1]).parent == run.parent
 
 
+@pytest.mark.report
 def test_a_run_has_its_folders_name_however_it_is_given(run, place, capsys, monkeypatch):
     for inside, words in ((run, "."), (run / "progress", ".."), (run, "progress/..")):
         monkeypatch.chdir(inside)

@@ -94,6 +94,7 @@ def test_classes_are_named_or_numbered_and_take_turns(place, tmp_path):
     np.testing.assert_allclose(both[1::2], dog[1::2], rtol=0, atol=SAME)
 
 
+@pytest.mark.report
 def test_a_group_of_latents_is_a_condition_by_number(place, tmp_path, capsys):
     folder = tmp_path / "more"
     for k in range(60):
@@ -187,9 +188,11 @@ def test_the_report_shows_the_way_from_noise_and_what_was_asked(place):
         ("prior", "Samples conditioned on label"),
         ("ldm", "Samples conditioned on pattern"),
     ):
+        assert main(["report", str(place / run)]) == 0
         page = (place / run / "report.html").read_text()
         for words in (title, "From noise to image", "Denoising error over time"):
             assert words in page
+    assert main(["report", str(place / "free")]) == 0
     assert "Samples conditioned on" not in (place / "free" / "report.html").read_text()
 
 

@@ -1,8 +1,12 @@
 """Commands that several processes share say and write what one would, once."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +14,8 @@ from toys import TRAIN
 
 from latentia.cli.main import main
 
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+FIGURES = ["--split", "all", "--metrics", "elbo,nll,fd", "--k", "2", "-n", "90", "--json"]
+FIGURES += ["--features"]
 
 
 @pytest.fixture(scope="module")
@@ -25,66 +30,91 @@ def run(tmp_path_factory):
     return folder / "run"
 
 
-def shared(*words):
-    done = subprocess.run(
-        [*LAUNCH, "-m", "--", "latentia", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    return done.returncode, done.stdout, done.stderr
+def free_ports(count):
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [str(each.getsockname()[1]) for each in sockets]
 
 
-def test_a_table_of_two_processes_is_that_of_one(run, tmp_path):
-    one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
+def share(folder, commands):
+    """Of each command the exit codes of two processes, and all that they said."""
+    text = json.dumps([[str(word) for word in words] for words in commands])
+    (folder / "commands.json").write_text(text)
+    script = Path(__file__).with_name("pair.py")
+    command = [sys.executable, script, folder, *free_ports(len(commands))]
+    meet = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    both = [
+        subprocess.Popen(command, env={**meet, "RANK": rank, "LOCAL_RANK": rank}) for rank in "01"
+    ]
+    assert [each.wait(timeout=500) for each in both] == [0, 0]
+    for number in range(len(commands)):
+        said = [json.loads((folder / f"{number}-{rank}.json").read_text()) for rank in "01"]
+        codes, *texts = ([each[key] for each in said] for key in ("code", "out", "err"))
+        yield (codes, *map("".join, texts))
+
+
+@pytest.fixture(scope="module")
+def shared(run, tmp_path_factory):
+    """What two processes said of the commands below, by name; started once, which takes longest."""
+    folder = tmp_path_factory.mktemp("together")
+    (folder / "file").touch()
+    np.save(folder / "toy.npy", np.zeros((40, 20, 20), np.uint8))
+    batch = ["--data", folder / "toy.npy", "--batch", "7", "--run", folder / "r"]
+    commands = {
+        "table": ["encode", run, "--out", folder / "two.parquet"],
+        "pixels": ["evaluate", run, *FIGURES, "pixels"],
+        "mistake": ["encode", run, "--out", folder / "file" / "t.csv"],
+        "batch": ["train", "mnist_mlp_vae", *batch],
+        "nowhere": ["encode", "nowhere"],
+    }
+    found = dict(zip(commands, share(folder, commands.values()), strict=True))
+    return found | {"folder": folder}
+
+
+def test_a_table_of_two_processes_is_that_of_one(run, shared, tmp_path):
+    one, two = tmp_path / "one.parquet", shared["folder"] / "two.parquet"
     assert main(["encode", str(run), "--out", str(one)]) == 0
-    code, out, err = shared("encode", run, "--out", two)
-    assert (code, out) == (0, f"{two}\n"), err
+    codes, out, err = shared["table"]
+    assert (codes, out) == ([0, 0], f"{two}\n"), err
     assert two.read_bytes() == one.read_bytes()
 
 
 @pytest.mark.parametrize("features", ["pixels", pytest.param("auto", marks=pytest.mark.slow)])
-def test_figures_of_two_processes_are_those_of_one(run, capsys, features):
+def test_figures_of_two_processes_are_those_of_one(run, shared, tmp_path, capsys, features):
     """Also those that the first one makes by itself; auto: by a classifier that it trains."""
-    words = ["evaluate", run, "--split", "all", "--metrics", "elbo,nll,fd", "--k", "2", "-n", "90"]
-    words += ["--json", "--features", features]
-    code, out, err = shared(*words)
-    assert code == 0, err
+    words = ["evaluate", str(run), *FIGURES, features]
+    codes, out, err = shared[features] if features in shared else next(share(tmp_path, [words]))
+    assert codes == [0, 0], err
     capsys.readouterr()
-    assert main([*map(str, words)]) == 0
+    assert main(words) == 0
     one, two = json.loads(capsys.readouterr().out), json.loads(out)
     assert two == one
     assert len(one["metrics"]["fd"]) == 2
 
 
-def test_a_mistake_that_a_later_process_alone_meets_is_said(tmp_path):
+def test_a_mistake_that_a_later_process_alone_meets_is_said(shared):
     """As where another machine does not see the images; what all meet the first says alone."""
-    script = tmp_path / "one.py"
-    script.write_text(
-        "import os, sys\n"
-        "from latentia.core.errors import Error\n"
-        "from latentia.runs import folder as run\n"
-        "opened = run.RunFolder.open\n"
-        "def met(path):\n"
-        "    if os.environ['RANK'] == '1':\n"
-        "        raise Error('Not visible here.')\n"
-        "    return opened(path)\n"
-        "run.RunFolder.open = met\n"
-        "from latentia.cli.main import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    done = subprocess.run(
-        [*LAUNCH, script, "encode", "nowhere"], capture_output=True, text=True, timeout=500
-    )
-    assert done.returncode
-    assert done.stderr.count("Process 1 of 2: Not visible here.\n") == 1
-    assert done.stderr.count("There is no run at nowhere;") <= 1  # the other one ends this one
+    codes, _, err = shared["nowhere"]
+    assert all(codes)
+    assert err.count("Process 1 of 2: Not visible here.\n") == 1
+    assert err.count("There is no run at nowhere;") == 1
 
 
-def test_a_mistake_is_said_once_and_nobody_waits(run, tmp_path):
-    (tmp_path / "file").touch()
-    code, out, err = shared("encode", run, "--out", tmp_path / "file" / "t.csv")
-    assert code
+def test_a_mistake_is_said_once_and_nobody_waits(shared):
+    codes, out, err = shared["mistake"]
+    assert all(codes)
     assert out == ""
     assert err.count("t.csv cannot be written (File exists); give another --out.\n") == 1
     assert "another process ended" not in err
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(shared):
+    codes, _, err = shared["batch"]
+    assert all(codes)
+    text = (
+        "A batch of 7 images cannot be shared by 2 processes; give a --batch that is a multiple of "
+        "their number.\n"
+    )
+    assert err.count(text) == 1

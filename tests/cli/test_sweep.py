@@ -1,9 +1,11 @@
 """`latentia sweep` and `choose`: killed, shared, gone on with; and what they refuse."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,13 @@ from toys import TRAIN
 from latentia.cli.main import main
 from mistakes import error
 
-LATENTIA = [sys.executable, "-m", "latentia"]
+# `latentia`, whose trainings draw no reports
+QUICK = """import sys
+from latentia.cli.main import main
+from latentia.report import page
+page.write_report = lambda *_: None
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 @pytest.fixture
@@ -34,7 +42,10 @@ def weights(out):
 
 def start_command(*command):
     return subprocess.Popen(
-        [*LATENTIA, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-c", QUICK, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -58,7 +69,7 @@ def test_a_sweep_ends_with_its_curve_and_is_not_trained_twice(data, tmp_path, ca
 
 def test_a_killed_sweep_loses_nothing_but_goes_on_with_the_trial_that_ran(data, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    longer = ["--epochs", "15", "--save-every", "2"]
+    longer = ["--epochs", "8", "--save-every", "2"]
     assert main(words(data, whole, *longer)) == 0
     process = start_command(*words(data, cut, *longer))
     while not (cut / "001" / "state.safetensors").exists():
@@ -92,19 +103,24 @@ def test_two_workers_on_one_storage_share_the_trials(data, tmp_path, capsys):
     assert all("Traceback" not in t for t in output), output
 
 
-def test_a_stopped_sweep_says_how_to_go_on(data, tmp_path):
-    out = tmp_path / "sweep"
-    process = start_command(*words(data, out, "--epochs", "4000"))
-    while not (out / "000" / "state.safetensors").exists():
-        time.sleep(0.01)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
-    output = process.communicate()[0]
-    assert process.returncode == 130
+def test_a_stopped_sweep_says_how_to_go_on(data, tmp_path, capsys, monkeypatch):
+    """At its second save: what it writes first, it writes before it listens."""
+    replace, saves = os.replace, []
+
+    def replace_and_stop(source, target):
+        replace(source, target)
+        if Path(target).name == "state.safetensors":
+            saves.append(target)
+            if len(saves) == 2:
+                signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(os, "replace", replace_and_stop)
+    assert main(words(data, tmp_path / "sweep", "--epochs", "40", "--save-every", "2")) == 130
     assert (
         "run the same command to continue: latentia sweep mnist_mlp_vae --over beta=log:0.1:10"
-        in output
+        in capsys.readouterr().out
     )
+    assert not (tmp_path / "sweep" / "001").exists()
 
 
 def test_what_a_sweep_refuses(data, tmp_path, capsys):

@@ -36,16 +36,8 @@ def test_nothing_is_touched_before_it_is_asked_for(tmp_path):
         images.split("train")
 
 
-def test_importing_the_room_imports_no_reader():
-    code = (
-        "import sys, latentia.data;"
-        "print({'datasets', 'PIL', 'sklearn', 'rich', 'pyarrow'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
-
-
 def test_a_cached_open_imports_no_decoder(folder):
+    """Nor does the import of the package before it."""
     open_images(str(folder)).split("train")
     code = (
         "import sys, latentia.data as d;"

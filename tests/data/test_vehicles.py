@@ -28,7 +28,7 @@ def changed(images: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def drawn():
-    return make_vehicles(512, size=32, seed=3)
+    return make_vehicles(150, size=32, seed=3)
 
 
 def test_the_same_seed_is_the_same_picture_for_every_n(drawn):
@@ -41,13 +41,13 @@ def test_the_same_seed_is_the_same_picture_for_every_n(drawn):
 
 def test_the_interface(drawn):
     images, columns, names = drawn
-    assert images.shape == (512, 1, 32, 32)
+    assert images.shape == (150, 1, 32, 32)
     assert images.dtype == np.uint8
     assert list(columns) == list(names) == ["body", "doors", *FACTOR_RANGES]
     assert names["body"] == BODY_NAMES
     assert names["doors"] == ["2", "4"]
     assert all(names[k] is None and columns[k].dtype == np.float32 for k in FACTOR_RANGES)
-    assert all(c.shape == (512,) for c in columns.values())
+    assert all(c.shape == (150,) for c in columns.values())
 
 
 def test_factors_are_independent_and_fill_their_ranges():

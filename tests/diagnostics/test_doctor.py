@@ -4,13 +4,14 @@ import json
 import shlex
 
 import numpy as np
+import pytest
 from sklearn.datasets import load_digits
 
 from latentia.cli.main import main
 from latentia.diagnostics.diagnose import diagnose_run
 from latentia.runs.open import open_run
 
-TOY = ["--data", "digits", "--batch", "64", "--threads", "1"]
+TOY = ["--data", "digits", "--batch", "64", "--hidden", "64", "--threads", "1"]
 
 
 def trained(tmp_path, *words):
@@ -23,8 +24,9 @@ def kinds(run):
     return [finding.kind for finding in diagnose_run(open_run(run)).findings]
 
 
+@pytest.mark.report
 def test_a_collapse_is_named_first_and_its_command_clears_it(tmp_path, capsys):
-    run = trained(tmp_path, "--epochs", "20", "--beta", "49")
+    run = trained(tmp_path, "--epochs", "15", "--beta", "49")
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     assert "posterior collapse" in (run / "report.html").read_text()
     capsys.readouterr()

@@ -4,17 +4,20 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from PIL import Image
 
 from latentia.cli.main import main
 from latentia.data import open_images
 from latentia.explorer.routes import create_application
 from latentia.explorer.security import SecurityMiddleware
+from latentia.explorer.server import open_listener
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
 
@@ -84,6 +87,30 @@ def served(place):
         return TestClient(app, base_url=f"http://{host}:8000")
 
     return make
+
+
+@pytest.fixture
+def live(place):
+    """The explorer at an address, for a browser: in a thread, which is there at once."""
+    started = []
+
+    def start(*names):
+        worker = Worker()
+        runs = [RunSession.open(str(place / name), None, "all", worker) for name in names]
+        for run in runs:
+            run.load_latents()
+        app = SecurityMiddleware(create_application(runs, worker), "127.0.0.1")
+        listener = open_listener("127.0.0.1", [0])
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        started.append((server, thread))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+    yield start
+    for server, thread in started:
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from latentia.core.contract import HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.core.seeding import sample_normal_rows
 from latentia.data import open_images
+from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.export import onnx
-from latentia.models.latent_diffusion import SamplingOptions
 from latentia.runs import recipes
 
 SMALL = {"latent": 8, "hidden": 8, "size": 32, "width": 16, "depth": 1}

@@ -19,6 +19,7 @@ def test_a_stored_run_draws_what_it_drew(run, tmp_path, check_bits):
     check_bits(f"sample {run}", golden.sha(out))
 
 
+@pytest.mark.report
 def test_a_stored_run_that_was_stopped_resumes_to_the_bit(tmp_path, check_bits):
     before = golden.tensors(golden.RUNS / "vae")
     run = golden.resumed(tmp_path)

@@ -10,13 +10,9 @@ from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
 from latentia.core.seeding import noise, sample_normal_rows
 from latentia.diffusion.path import LinearPath, VariancePreservingPath
+from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.losses.likelihoods import Gaussian
-from latentia.models.latent_diffusion import (
-    CLUSTER_COLUMN,
-    POSTERIOR_COLUMN,
-    LatentDiffusion,
-    SamplingOptions,
-)
+from latentia.models.latent_diffusion import CLUSTER_COLUMN, POSTERIOR_COLUMN, LatentDiffusion
 from latentia.models.vae import VAE
 from latentia.nets.conditioning import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser

@@ -10,6 +10,7 @@ from latentia.api.training import resume_run, start_run
 from latentia.cli.main import main
 from latentia.losses.likelihoods import Gaussian
 from latentia.report.figures import TERM_LABELS
+from latentia.report.page import write_report
 from latentia.runs.folder import RunFolder
 from latentia.training.log import read_rows
 from training.test_resume import content
@@ -37,10 +38,10 @@ def labelled(tmp_path):
 def edited(array_file, trained):
     """A toy run under these edits."""
 
-    def make(name, edits, recipe="mnist_mlp_vae", stop=None, report=False, options=None, **knobs):
+    def make(name, edits, recipe="mnist_mlp_vae", stop=None, options=None, **knobs):
         options = options or latentia.Options(log_every=2, save_every=2)
         knobs = {"data": array_file, "batch": 16, "epochs": 3, **SMALL[recipe], **knobs}
-        return trained(name, recipe, knobs, stop, report, modifiers=edits, options=options)
+        return trained(name, recipe, knobs, stop, modifiers=edits, options=options)
 
     return make
 
@@ -81,14 +82,14 @@ EDITS = {
 @pytest.mark.parametrize("kind", EDITS)
 def test_an_interrupted_run_under_an_edit_goes_on_bit_for_bit(edited, labelled, kind, recipe):
     whole, cut = (
-        edited(name, EDITS[kind], recipe, stop, report=not stop, data=labelled)
+        edited(name, EDITS[kind], recipe, stop, data=labelled)
         for name, stop in (("whole", None), ("cut", 5))
     )
     assert content(cut) != content(whole)
     list(resume_run(cut.path)[1])
     assert content(cut) == content(whole)
     assert whole.model().sample(2).shape[0] == 2
-    page = (whole.path / "report.html").read_text()
+    page = write_report(whole, whole.images()).read_text()
     for term in logged(whole)[-1]["terms"]:
         assert TERM_LABELS.get(term, term) in page  # the title of its curve
 
@@ -134,8 +135,9 @@ def test_a_gaussian_of_many_betas_learns_a_sigma_for_each(edited):
     assert type(model.likelihood) is Gaussian
 
 
+@pytest.mark.report
 def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
-    run = edited("a", EDITS["multirate"], beta=9.0, report=True)
+    run = edited("a", EDITS["multirate"], beta=9.0)
     images = run.images().split("test").get_batch(slice(0, 5)).image
     rates = {b: run.with_beta(b).model().encode(images).kl().mean().item() for b in (0.1, 1.0, 4.0)}
     assert len(set(rates.values())) == 3

@@ -14,7 +14,7 @@ import latentia
 from latentia.cli.arguments import list_docs, read_hints
 from latentia.core.contract import Batch, HasLatents, StepContext
 from latentia.core.seeding import noise
-from latentia.models.latent_diffusion import SamplingOptions
+from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.recipes.mnist_fast import mnist_fast
 from latentia.runs import recipes
 
@@ -51,6 +51,7 @@ def knobs(parents):
     return find
 
 
+@pytest.mark.report
 @pytest.mark.parametrize("name", recipes.list_recipes())
 def test_four_steps_from_start_to_report(name, tmp_path, knobs, monkeypatch):
     for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images

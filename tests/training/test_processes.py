@@ -14,7 +14,7 @@ import pytest
 from data.shards import counted
 from latentia.core import distributed
 from latentia.core.errors import Error
-from latentia.training.launch import init_distributed
+from latentia.training.launch import count_requested_processes, init_distributed
 
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 LAWS = [
@@ -88,16 +88,18 @@ def test_a_shell_of_srun_and_empty_values_are_one_process(monkeypatch):
         assert distributed.world_size() == 1
 
 
-@pytest.mark.parametrize("words", [["--num_processes", "3"], ["--num_processes=3"]])
-def test_what_accelerate_was_told_is_read_from_its_words(tmp_path, words):
-    """It starts one process on a CPU; here a script of its name stands in for it."""
-    code = "import sys; from latentia.training import launch; "
-    code += "sys.exit(launch.count_requested_processes())"
+def test_what_accelerate_was_told_is_read_from_its_words(tmp_path, monkeypatch):
+    """It starts one process on a CPU; here a script of its name, which waits, stands in for it."""
     script = tmp_path / "accelerate"
-    call = f"subprocess.call([sys.executable, '-c', {code!r}])"
-    script.write_text(f"import subprocess, sys; sys.exit({call})")
-    assert subprocess.run([sys.executable, script, "launch", "--cpu", *words]).returncode == 3
-    assert subprocess.run([sys.executable, script, "launch", "--cpu"]).returncode == 1
+    script.write_text("print(flush=True)\ninput()")
+    for words, count in (["--num_processes", "3"], 3), (["--num_processes=3"], 3), ([], 1):
+        command = [sys.executable, script, "launch", "--cpu", *words]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, **pipes) as parent:
+            parent.stdout.readline()  # its words cannot be read before it runs
+            monkeypatch.setattr(os, "getppid", lambda pid=parent.pid: pid)
+            assert count_requested_processes() == count
+            parent.kill()
 
 
 def test_machines_that_do_not_know_each_other_are_refused(monkeypatch):
@@ -233,14 +235,3 @@ def test_the_sbatch_script_wants_a_run():
     done = subprocess.run(["bash", script, "conv_vae"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "Give --run: without it a second start would train anew.\n"
-
-
-def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
-    np.save(tmp_path / "toy.npy", np.zeros((40, 20, 20), np.uint8))
-    words = ["mnist_mlp_vae", "--data", tmp_path / "toy.npy", "--batch", "7"]
-    done = launched("-m", "--", "latentia", "train", *words, "--run", tmp_path / "r")
-    text = (
-        "A batch of 7 images cannot be shared by 2 processes; give a --batch that is a multiple of "
-        "their number.\n"
-    )
-    assert done.stderr.count(text) == 1

@@ -158,12 +158,13 @@ def test_score_averages_over_images_not_over_batches(toy):
         assert found == pytest.approx(encoded.kl().mean().item(), rel=SUMS)
 
 
+@pytest.mark.report
 def test_reports_and_evaluation_leave_the_run_and_the_generators_as_they_were(toy):
     """Figures call eval() and stay there, or draw from the global generator.
 
     Pitfall: Evaluation in the wrong mode.
     """
-    run = toy("a", report=True)
+    run = toy("a")
     plan = run.plan()
     plan.model.train()
     torch.manual_seed(5)  # not the address that loading a run seeds
@@ -276,6 +277,7 @@ def test_nothing_is_trained_on_the_test_split(toy, monkeypatch):
     assert "test" not in asked[asked.index("train") :] or asked.count("test") <= 1
 
 
+@pytest.mark.report
 def test_one_image_is_followed_through_training(array_file, tmp_path):
     knobs = {"data": array_file, "hidden": 8, "batch": 16, "epochs": 3}
     run = latentia.train("mnist_mlp_vae", run=tmp_path / "r", options=Options(track="2"), **knobs)

@@ -3,14 +3,12 @@
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Any
 
 import torch
-from annotated_types import Ge
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from typing_extensions import Doc
 
 from latentia.core.contract import Batch, HasLatents, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.errors import Error
@@ -30,6 +28,7 @@ from latentia.diffusion.guidance import apply_guidance
 from latentia.diffusion.path import Path, broadcast_coefficients
 from latentia.diffusion.registry import SAMPLERS
 from latentia.diffusion.samplers import StepNoise, time_grid
+from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.diffusion.target import DenoisedEstimate, to_estimate, to_prediction, training_target
 from latentia.models.pixels import Pixels
 from latentia.nets.conditioning import Condition
@@ -37,16 +36,6 @@ from latentia.nets.conditioning import Condition
 # columns of `setup`; no column of a data set has these names
 POSTERIOR_COLUMN = "posterior {}"  # one for each tensor of the posteriors
 CLUSTER_COLUMN = "group of latents"
-GUIDANCE = Doc("weight of the condition, at least 0; 1 as in training, 0 for no condition")
-
-
-@dataclass(frozen=True)
-class SamplingOptions:
-    """Options of sampling from a learned prior."""
-
-    sampler: Annotated[str, SAMPLERS, Doc("method of sampling from the prior")] = "heun"
-    steps: Annotated[int, Ge(1), Doc("number of steps from noise to latent, at least 1")] = 16
-    guidance: Annotated[float, Ge(0), GUIDANCE] = 1.0
 
 
 class LatentDiffusion(Model):

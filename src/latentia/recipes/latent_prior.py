@@ -10,7 +10,8 @@ from latentia.core.schedules import cosine
 from latentia.core.text import Metavar
 from latentia.data import Images, open_images
 from latentia.diffusion.path import PATHS
-from latentia.models.latent_diffusion import CLUSTER_COLUMN, LatentDiffusion, SamplingOptions
+from latentia.diffusion.sampling_options import SamplingOptions
+from latentia.models.latent_diffusion import CLUSTER_COLUMN, LatentDiffusion
 from latentia.nets.conditioning import LabelCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 from latentia.training import Adam, Plan, recipe

@@ -7,7 +7,8 @@ from annotated_types import Ge
 from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.diffusion.path import PATHS
-from latentia.models.latent_diffusion import LatentDiffusion, SamplingOptions
+from latentia.diffusion.sampling_options import SamplingOptions
+from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.nets.conditioning import PatternCondition
 from latentia.nets.denoiser import MLPDenoiser
 from latentia.nets.unet import VectorUNet

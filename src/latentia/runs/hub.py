@@ -28,7 +28,7 @@ FETCHED_FILES = (
 SKIPPED_FILES = re.compile(r"README\.md|\.gitattributes|pictures/[\w-]+\.png")
 METADATA_KEYS = {
     *("format", "recipe", "arguments", "modifiers", "options", "images", "notes", "parameters"),
-    *("machine", "source", "latents", "binarised"),
+    *("machine", "source", "latents", "binarised", "auto_options"),
 }
 
 
