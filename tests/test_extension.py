@@ -194,17 +194,17 @@ def test_a_function_of_a_notebook_trains_and_says_later_that_it_is_missing(folde
     def notebook_vae(data="digits:60", latent: int = 2):
         return conv_vae(data=data, latent=latent, epochs=1)
 
-    model = latentia.train(notebook_vae, run="a", latent=3)
-    assert model.latent_shape == (3,)
+    run = latentia.train(notebook_vae, run="a", latent=3)
+    assert run.model.latent_shape == (3,)
     metadata = json.loads(Path("a/run.json").read_text())
     assert metadata["recipe"] == "notebook_vae"
     assert "def notebook_vae(" in metadata["source"]
-    assert latentia.load("a").latent_shape == (3,)
+    assert latentia.load("a").model.latent_shape == (3,)
     del RECIPES._entries["notebook_vae"]
     with pytest.raises(Error, match="was trained by the recipe notebook_vae, which is not loaded"):
-        latentia.load("a")
+        latentia.load("a").model  # noqa: B018
     latentia.recipe(notebook_vae)
-    assert latentia.load("a").latent_shape == (3,)
+    assert latentia.load("a").model.latent_shape == (3,)
     with pytest.raises(Error, match=r"<lambda> cannot be the name of a recipe"):
         latentia.train(lambda data="digits": None)
 
@@ -270,12 +270,13 @@ def test_data_is_any_object_with_a_length_and_items(kind, tmp_path):
 
 
 def test_a_run_on_an_object_trains_and_asks_for_it_again(folder):
-    model = latentia.train("conv_vae", data=Pairs(), latent=2, epochs=1, run="a")
-    assert model.run.metadata["images"]["source"] == "unnamed Pairs of 12 images"
-    assert model.run.metadata["images"]["labels"] == {"label": ["cat", "dog"]}
+    latentia.train("conv_vae", Pairs(), latent=2, epochs=1, run="a")
+    run = latentia.load("a")
+    assert run.metadata["images"]["source"] == "unnamed Pairs of 12 images"
+    assert run.metadata["images"]["labels"] == {"label": ["cat", "dog"]}
     with pytest.raises(Error, match=r"on an unnamed Pairs of 12 images in memory; give it again"):
-        model.run.split("train")
-    assert len(model.run.split("all", Pairs())) == 12
+        run.split("train")
+    assert len(run.with_data(Pairs()).split("all")) == 12
 
 
 @pytest.mark.parametrize(

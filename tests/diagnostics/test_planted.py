@@ -190,7 +190,7 @@ def test_sigma_off_its_residual(tmp_path, sigma, hundreds, ill):
 
 class Autoencoder:
     latent_shape = (4,)
-    encode = decode = distortion = lambda *_: None
+    encode = decode = distortion = score_latents = lambda *_: None
 
 
 class Prior:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from latentia.training.registries import recipe
 from torch import Tensor, nn
 
 import latentia
@@ -16,8 +15,8 @@ from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
 from latentia.core.gaussian import LOG_2PI, DiagonalGaussian
 from latentia.core.posterior import Posterior, log_ratio, map_tensors
+from latentia.core.registries import recipe
 from latentia.data import open_images
-from latentia.diagnostics.diagnose import diagnose_run
 from latentia.latents.encoding import encode_split
 from latentia.losses.likelihoods import Bernoulli
 from latentia.metrics.elbo import elbo
@@ -159,15 +158,16 @@ def test_the_bound_of_one_laplace_draw_is_the_elbo_on_average():
     assert abs(gap.mean()) < 4 * gap.std() / len(gap) ** 0.5
 
 
+@pytest.mark.report
 @pytest.mark.parametrize("name", ["vq_vae", "laplace_vae"])
 def test_every_command_takes_a_posterior_that_is_no_gaussian(name, array_file, tmp_path, capsys):
     run = tmp_path / name
-    model = latentia.train(f"{__file__}:{name}", data=array_file, run=run)
+    opened = latentia.train(f"{__file__}:{name}", data=array_file, run=run)
     has_sd = name == "laplace_vae"
     if not has_sd:
-        assert model.state_dict()["posterior.codes"].shape == (4, 3)
+        assert opened.model.state_dict()["posterior.codes"].shape == (4, 3)
     assert (run / "report.html").stat().st_size > 10_000
-    assert not [line for line in diagnose_run(model.run).skipped_checks if "failed" in line]
+    assert not [line for line in opened.diagnose().skipped_checks if "failed" in line]
     for command in (
         ["encode", "--out", "table.csv"],
         ["encode", "--out", "table.npz"],

@@ -114,7 +114,7 @@ def test_speckle_vae_reaches_the_published_objective():
     z = posterior.sample(noise(last, "posterior", (3,), posterior.mean))
     error = (plan.model.decoder(z).sigmoid() - batch.image).square().sum((1, 2, 3))
     constant = 32 * 32 * math.log(math.pi) / 2
-    loss = sum(weight * value for weight, value in terms.values())
+    loss = sum(term.weight * term.value for term in terms.values())
     torch.testing.assert_close(loss, error + constant + 0.3 * posterior.kl())
 
 

@@ -1,5 +1,6 @@
 """Functions that return a run: train, resume, load."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,14 @@ from typing import Any
 from latentia.api.run import Run
 from latentia.api.training import Modifiers, finish_training, resume_run, start_run
 from latentia.core.progress import enable_progress
+from latentia.runs.modifiers import take_modifiers
 from latentia.runs.open import open_run
 from latentia.training.launch import init_distributed
 from latentia.training.plan import Options
 
 
 def train(
-    recipe: str,
+    recipe: str | Callable,
     data: Any = None,
     *,
     run: str | Path | None = None,
@@ -29,17 +31,21 @@ def train(
 
     Parameters
     ----------
-    recipe : str
+    recipe : str or callable
         name of a recipe, such as "conv_vae", or "my.py:mine" for a function in a file;
-        `latentia.list_recipes()` names all
+        `latentia.list_recipes()` names all. Or the function itself, such as one of a notebook,
+        which must be defined again (with `@latentia.recipe`) to open the run in another session
     data : optional
         folder, file or data set, as on the command line, or an array or tensor of images
-        (n, h, w), (n, c, h, w) or (n, h, w, c): integers, or floats in [0, 1]; the default is that
+        (n, h, w), (n, c, h, w) or (n, h, w, c): integers, or floats in [0, 1]; or any object with
+        a length and items, such as a data set of torch: each item is an image (tensor, array,
+        Pillow image or path), a tuple (image, label), or a dict with an image. The default is that
         of the recipe
     run : str or Path, optional
         new folder of the run; by default runs/ and the recipe's name
     modifiers : dict, optional
-        arguments of each modifier by its name, such as {"free_bits": {"free_bits": 0.1}}
+        arguments of each modifier by its name, such as {"free_bits": {"free_bits": 0.1}}; each may
+        also be given by its own name, such as `free_bits=0.1`
     options : Options, optional
         seed, device, precision and the other options of every training; each may also be given by
         its own name, such as `seed=1`
@@ -70,6 +76,7 @@ def train(
     """
     names = {field.name for field in fields(Options)} & parameters.keys()
     options = replace(options or Options(), **{name: parameters.pop(name) for name in names})
+    modifiers = {**(modifiers or {}), **take_modifiers(parameters)}
     parameters |= {} if data is None else {"data": data}
     keywords: Any = {"modifiers": modifiers, "options": options, "run": run}
     with init_distributed(), enable_progress(progress):

@@ -79,9 +79,8 @@ def modifier(name: Any = None, *, before: str | tuple[str, ...] = ()) -> Any:
     ... def keep_average(plan: latentia.Plan, keep_average: float = 1000.0) -> latentia.Plan:
     ...     plan.average = keep_average
     ...     return plan
-    >>> modifiers = {"keep_average": {"keep_average": 500.0}}
-    >>> model = latentia.train("mnist_mlp_vae", data="digits:200", epochs=1, modifiers=modifiers)
-    >>> model.run.metadata["modifiers"]
+    >>> run = latentia.train("mnist_mlp_vae", "digits:200", epochs=1, keep_average=500.0)
+    >>> run.metadata["modifiers"]
     {'keep_average': {'keep_average': 500.0}}
     """
 

@@ -1,13 +1,14 @@
 """Summary of a run for the page: its dimensions, its prior, and which images are missing."""
 
 from dataclasses import fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 from scipy.stats import norm
 from typing_extensions import Doc
 
 from latentia.core.contract import HasTrajectory
+from latentia.core.registry import Registry
 from latentia.data import Split
 from latentia.explorer.projection import round_values
 from latentia.explorer.session import RunSession
@@ -121,7 +122,7 @@ def list_sampling_options(sampling: Any) -> list[dict[str, Any]]:
                 "name": name,
                 "about": next((m.documentation for m in marks if isinstance(m, Doc)), ""),
                 "value": getattr(sampling, name),
-                "choices": list(get_args(kind)) if get_origin(kind) is Literal else None,
+                "choices": next((list(m) for m in marks if isinstance(m, Registry)), None),
                 "low": next((m.ge for m in marks if hasattr(m, "ge")), None),
                 "whole": kind is int,
             }

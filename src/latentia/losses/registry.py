@@ -37,10 +37,10 @@ def likelihood(name: Any = None) -> Any:
     >>> @latentia.likelihood("narrow_gaussian")
     ... def make_narrow_gaussian() -> Gaussian:
     ...     return Gaussian(0.1)
-    >>> model = latentia.train(
-    ...     "conv_vae", data="digits:60", likelihood="narrow_gaussian", epochs=1, run="runs/narrow"
+    >>> run = latentia.train(
+    ...     "conv_vae", "digits:60", likelihood="narrow_gaussian", epochs=1, run="runs/narrow"
     ... )
-    >>> model.likelihood.sigma_rule
+    >>> run.model.likelihood.sigma_rule
     'fixed'
     """
     return LIKELIHOODS.register(name)

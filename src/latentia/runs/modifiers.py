@@ -3,6 +3,7 @@
 A modifier is applied when its first option, which has the modifier's name, is given.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,20 @@ def load_modifiers() -> dict[str, Callable]:
     for name in MODIFIERS.list_builtin_names():
         MODIFIERS[name]  # its decorator says which others it comes before
     return {name: MODIFIERS[name] for name in MODIFIERS}
+
+
+def take_modifiers(arguments: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Take the arguments that belong to modifiers out of a training's; return them by modifier.
+
+    Raises: Error if a modifier's first argument, which turns it on, is missing.
+    """
+    taken = {}
+    for name, function in load_modifiers().items():
+        own = [key for key in inspect.signature(function).parameters if key in arguments]
+        if own and name not in own:
+            raise Error(f"{own[0]} does nothing without {name}; give both or neither.")
+        taken |= {name: {key: arguments.pop(key) for key in own}} if own else {}
+    return taken
 
 
 def apply_modifiers(plan: Any, modifiers: Mapping[str, Mapping[str, Any]]) -> Any:

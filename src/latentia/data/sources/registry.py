@@ -96,8 +96,8 @@ def data_source(name: Any = None, *, suffix: str = "") -> Any:
     ... def stripes(text: str) -> np.ndarray:
     ...     n = int(text.partition(":")[2] or 100)
     ...     return np.tile(np.random.default_rng(0).random((n, 1, 1, 16)), (1, 1, 16, 1))
-    >>> model = latentia.train("conv_vae", data="stripes:60", epochs=1, run="runs/stripes")
-    >>> model.run.metadata["images"]["source"]
+    >>> run = latentia.train("conv_vae", "stripes:60", epochs=1, run="runs/stripes")
+    >>> run.metadata["images"]["source"]
     'stripes:60'
     """
     usage = f"a {suffix} file" if suffix else ""
