@@ -35,8 +35,9 @@ BATCH_ROWS = 500
 class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Encode images as posterior means of a VAE; a scikit-learn transformer.
 
-    Training uses all of X. There is no test split, and one image in twelve selects the weights:
-    `options={"validation": 0}` turns the selection off and keeps the last weights.
+    Training uses all of X. There is no test split. One image in twelve is held out for
+    validation, and the weights with the lowest loss on these images are kept. With
+    `options={"validation": 0}` no image is held out, and the last weights are kept.
 
     Parameters
     ----------

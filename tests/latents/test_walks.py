@@ -137,7 +137,9 @@ def test_dimensions_by_name_and_by_rate():
     assert parse_dims("top:2", order) == [1, 2]
     assert parse_dims(None, order) == parse_dims("top:3", order) == [1, 2, 0]
     assert parse_dims(None, list(range(9))) == list(range(8))
-    with pytest.raises(Error, match=r"--dims is top:9; there are 3 dimensions: give top:3 for all"):
+    with pytest.raises(
+        Error, match=r"--dims is top:9; the model has 3 latent dimensions: give top:3 for all"
+    ):
         parse_dims("top:9", order)
     assert parse_dims("2,0", order) == [2, 0]
     for words in ("top:0", "top:x", "3", "0,-1", "", "a", "1.5"):

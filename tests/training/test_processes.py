@@ -73,7 +73,7 @@ def test_a_launch_that_came_out_as_one_process_is_refused(monkeypatch, name):
     with pytest.raises(Error) as caught, init_distributed():
         pass
     assert str(caught.value) == (
-        "2 processes were asked for and this one is alone; start them with torchrun "
+        "2 processes were requested, but only one runs; start them with torchrun "
         "--nproc_per_node 2 -m -- latentia train ..., on a CPU too."
     )
 

@@ -98,7 +98,7 @@ def _name_entries(hint: Any) -> Any:
 
 
 def make_options(function: Callable, names: Iterable[str], switch: str = "") -> type:
-    """Return a dataclass of some parameters of a function; `switch` is off by default."""
+    """Return a dataclass of the named parameters of a function; `switch` defaults to None."""
     hints, fields = read_hints(function), []
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in names:

@@ -34,10 +34,11 @@ def sample(
         number of steps of a learned prior from noise to latent, at least 1; the default is that of
         its recipe
     guidance : FLOAT
-        weight of the condition in a learned prior, at least 0; 1 is the model as trained, more
-        follows the condition more closely; the default is that of its recipe
+        strength of classifier-free guidance in a learned prior, at least 0; 1 is the model as
+        trained, and a larger value follows the condition more closely; the default is that of its
+        recipe
     data : DATA
-        folder, file or dataset of images among which --cond N is a row number; the default is the
+        folder, file or dataset that has the image of row number N in --cond N; the default is the
         run's test images
     """
 

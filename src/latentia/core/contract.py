@@ -178,7 +178,7 @@ class Model(nn.Module):
         return None
 
     def observe(self, batch: Batch, context: StepContext) -> ImageTensor:
-        """Return the images as the model observes them: a likelihood may draw them anew."""
+        """Return the observed images: the batch, or grey values that the likelihood binarises."""
         return batch.image
 
     def sample(self, n: int, *, seed: int = 0, cond: Tensor | None = None) -> ImageTensor:

@@ -146,9 +146,9 @@ class Registry(Generic[T]):
         return modules
 
     def _is_free(self, name: str, module: str) -> bool:
-        """Whether an entry may be added: its name is new, or its code replaces its older version.
+        """Whether an entry may be added: its name is new, or the same file defines it again.
 
-        Raises: Error if the name cannot be used, or is that of other code.
+        Raises: Error if the name has other characters, or belongs to another file.
         """
         if not re.fullmatch(r"[\w-]+", name):
             text = f"{name or 'This object'} cannot be the name of a {self.noun}; give one of"

@@ -35,7 +35,7 @@ def to_bytes(images: Float[Tensor, "*any"]) -> UInt8[Tensor, "*any"]:
 
 
 def to_display_channels(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n shown h w"]:
-    """Return 1 or 3 channels: the mean of two, the first three of more."""
+    """Convert to 1 or 3 channels: average two, or keep the first three of four or more."""
     c = images.shape[1]
     return images if c in (1, 3) else images[:, :3] if c > 3 else images.mean(1, keepdim=True)
 

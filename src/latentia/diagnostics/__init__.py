@@ -1,1 +1,1 @@
-"""Checks of data, training, latents, adversary, diffusion."""
+"""Checks of the doctor, one file for each subject: data, training, latents, GANs, priors."""

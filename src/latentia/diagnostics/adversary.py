@@ -1,4 +1,4 @@
-"""Problems of adversarial training: strength of the critic, stability, variety of samples."""
+"""Checks of adversarial training: strength of the critic, stability, variety of samples."""
 
 import math
 
@@ -145,8 +145,8 @@ def critic_too_strong(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "oscillation",
-    threshold=f"a median loss above {CHANCE_LOSS_SHARE:.0%} of that at chance, and an accuracy "
-    f"below {CHANCE_ACCURACY:.0%} at times",
+    threshold=f"a median loss above {CHANCE_LOSS_SHARE:.0%} of the loss of random guesses, and "
+    f"an accuracy below {CHANCE_ACCURACY:.0%} at times",
     advice=BALANCE_ADVICE,
 )
 def oscillation(context: RunContext) -> CheckResult | None:
@@ -162,11 +162,11 @@ def oscillation(context: RunContext) -> CheckResult | None:
         return None
     return CheckResult(
         WARNING,
-        f"in the second half the critic's accuracy was {accuracy.min():.1%} to "
-        f"{accuracy.max():.1%}, and its median loss {loss_over_chance:.0%} of that at chance: what "
-        "it learns is soon out of date.",
+        f"in the second half of the run the critic's accuracy varied from {accuracy.min():.1%} to "
+        f"{accuracy.max():.1%}, and its median loss was {loss_over_chance:.0%} of the loss of "
+        "random guesses.",
         "Generator and critic chase each other. Images change from epoch to epoch without getting "
-        "better, and the saved epoch is a matter of chance.",
+        "better, and chance decides which epoch is saved.",
         {
             "right_least": accuracy.min(),
             "right_most": accuracy.max(),
@@ -200,13 +200,13 @@ def vanishing_generator_gradient(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "critic too weak",
-    threshold=f"a loss above {CHANCE_LOSS_SHARE:.0%} of that at chance; ERROR or WARNING as for "
-    "mode collapse, else NOTE",
+    threshold=f"a loss above {CHANCE_LOSS_SHARE:.0%} of the loss of random guesses; ERROR or "
+    "WARNING as for mode collapse, else NOTE",
     advice=BALANCE_ADVICE,
 )
 def critic_too_weak(context: RunContext) -> CheckResult | None:
     """The critic's loss, a running mean over 50 steps; spread of samples over that of real images;
-    held-out images with a sample among the neighbors.
+    coverage, the share of held-out images that have a sample nearby.
     """
     if not is_at_chance_loss(context):
         return None
@@ -231,8 +231,8 @@ def critic_too_weak(context: RunContext) -> CheckResult | None:
     early=True,
 )
 def mode_collapse(context: RunContext) -> CheckResult | None:
-    """Spread of samples over that of real images; held-out images with a sample among the
-    neighbors.
+    """Spread of samples over that of real images; coverage, the share of held-out images that
+    have a sample nearby.
     """
     logged_spread = read_monitor_after_warmup(context, "spread of samples")
     if not len(logged_spread) or context.is_near_start:

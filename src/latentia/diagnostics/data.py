@@ -1,4 +1,4 @@
-"""Problems of images: too few, duplicate, constant, inverted, or mostly of one class."""
+"""Checks of images: too few, duplicate, constant, inverted, or mostly of one class."""
 
 from collections.abc import Callable, Iterator
 

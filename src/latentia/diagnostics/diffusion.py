@@ -1,4 +1,4 @@
-"""Problems of a learned prior: its latents, its condition and its samples."""
+"""Checks of a learned prior: its latents, its condition and its samples."""
 
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,8 @@ def unfinished_autoencoder(context: RunContext) -> CheckResult | None:
     commands = suggest.resume_training(path) if path.exists() else []
     return CheckResult(
         WARNING,
-        f"{path.name} had taken {step:,} of {pluralize(total_steps, 'step')}.",
+        f"the autoencoder {path.name} was trained for {step:,} of "
+        f"{pluralize(total_steps, 'step')} when its weights were copied.",
         "This prior learns the latents of an unfinished network. Its images are no better than "
         "that network's, and it must be trained again when the network is finished.",
         {"step": step, "total": total_steps},

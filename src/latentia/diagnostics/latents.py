@@ -1,4 +1,4 @@
-"""Problems of latents: whether they carry information, and whether the prior covers them."""
+"""Checks of latents: whether they carry information, and whether the prior covers them."""
 
 from typing import Any
 
@@ -135,7 +135,7 @@ def beta_too_high(context: RunContext) -> CheckResult | None:
     advice="--beta 1",
 )
 def beta_too_low(context: RunContext) -> CheckResult | None:
-    """Share of decoded posterior draws with a sample of the prior among the neighbors."""
+    """Coverage: the share of decoded posterior draws that have a sample of the prior nearby."""
     beta = get_beta(context)
     if beta is None or beta >= 1:
         return None
@@ -149,7 +149,7 @@ def beta_too_low(context: RunContext) -> CheckResult | None:
     advice="latentia train latent_prior --autoencoder RUN",
 )
 def hole_in_prior(context: RunContext) -> CheckResult | None:
-    """Share of decoded posterior draws with a sample of the prior among the neighbors."""
+    """Coverage: the share of decoded posterior draws that have a sample of the prior nearby."""
     if (get_beta(context) or 0) < 1 or (get_rate(context) or 0) < MIN_RATE:
         return None
     commands = suggest.train_prior(context, 2 * MIN_PRIOR_STEPS)
@@ -191,7 +191,7 @@ def report_hole(
     advice="--latent with the number of active dimensions",
 )
 def unused_dimensions(context: RunContext) -> CheckResult | None:
-    """Latent dimensions whose posterior mean varies by less than 0.01 among held-out images."""
+    """Latent dimensions whose posterior mean has a variance below 0.01 among held-out images."""
     rate, beta = get_rate(context), get_beta(context) or 0.0
     if rate is None or rate < MIN_RATE or not context.has_latents:
         return None

@@ -69,7 +69,7 @@ class RunContext:
 
     @cached_property
     def non_finite_rows(self) -> list[dict[str, Any]]:
-        """Findings of steps whose loss, gradient or weights were not finite."""
+        """Findings of steps with a NaN or infinite loss, gradient or weight."""
         findings = [row for row in self.log_rows if row["event"] == "finding"]
         return [row for row in findings if row["kind"] == NON_FINITE]
 
@@ -80,7 +80,7 @@ class RunContext:
 
     @property
     def diverged(self) -> bool:
-        """Whether the run ended because of steps that were not finite."""
+        """Whether the run ended because of steps with NaN or infinite values."""
         return self.state_metadata.get("failures", 0) >= MAX_FAILURES
 
     @property

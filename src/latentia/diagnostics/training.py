@@ -1,4 +1,4 @@
-"""Problems of training: unstable steps, too few or too many epochs, interruptions."""
+"""Checks of training: unstable steps, too few or too many epochs, interruptions."""
 
 import math
 
@@ -28,16 +28,16 @@ FINAL_MULTIRATE_SHARE = 0.8  # a log row averages random betas, so its weight is
     advice="--lr at the recipe's default, or a tenth; --precision fp32 if the recipe has no --lr",
 )
 def non_finite_steps(context: RunContext) -> CheckResult | None:
-    """Training steps whose loss, gradient or weights were not finite."""
+    """Training steps with a NaN or infinite loss, gradient or weight."""
     if not (rows := context.non_finite_rows):
         return None
     outcome = "the run ended" if context.diverged else "the learning rate was halved"
     return CheckResult(
         ERROR if context.diverged else WARNING,
-        f"{pluralize(len(rows), 'step')} had values that were not finite, and {outcome}. "
+        f"{pluralize(len(rows), 'step')} had NaN or infinite values, and {outcome}. "
         f"First: {rows[0]['text']}",
         "The usual cause is the learning rate, since images are checked before the first step. "
-        "The saved weights are those before the last such step: only look at them.",
+        "The saved weights are from before the last such step: do not use them for results.",
         {"times": len(rows), "step": rows[0]["step"]},
         suggest.lower_learning_rate(context)
         or suggest.retrain_run(context, "fp32", precision="fp32"),

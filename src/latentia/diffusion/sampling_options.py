@@ -8,7 +8,7 @@ from typing_extensions import Doc
 
 from latentia.diffusion.registry import SAMPLERS
 
-GUIDANCE = Doc("weight of the condition, at least 0; 1 as in training, 0 for no condition")
+GUIDANCE = Doc("guidance strength, at least 0; 1 is the model as trained, 0 ignores the condition")
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The browser: server, security, session, page."""
+"""The explorer in the browser: server, security, session, page."""

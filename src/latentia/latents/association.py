@@ -1,5 +1,7 @@
-"""Association of latent dimensions with labels: mutual information, tested by permutation, and the
-accuracy of predicting a label from the first dimensions."""
+"""Association of latent dimensions with labels: mutual information, tested by permutation.
+
+Also the accuracy of predicting a label from the first dimensions.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple

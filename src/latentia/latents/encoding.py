@@ -148,7 +148,8 @@ def parse_dims(text: str | None, dims_by_kl: list[int]) -> list[int]:
         dims = []
     if is_top and dims and dims[0] > n:
         raise Error(
-            f"--dims is {text}; there are {pluralize(n, 'dimension')}: give top:{n} for all."
+            f"--dims is {text}; the model has {pluralize(n, 'latent dimension')}: give top:{n} for"
+            " all."
         )
     if not dims or not (dims[0] > 0 if is_top else all(0 <= k < n for k in dims)):
         raise Error(

@@ -1,4 +1,4 @@
-"""A beta chosen for a purpose, the metric that chose it, and choices.json, where a run keeps it."""
+"""Record of the beta chosen for a purpose, and choices.json, the file of a run that holds it."""
 
 import json
 import math

@@ -120,7 +120,7 @@ def dci(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> dict[str, float]
 
 
 def top_gap(scores: np.ndarray) -> float:
-    """Largest score minus the second; the second of a single dimension is 0."""
+    """Largest score minus the second largest, which is 0 if there is one dimension."""
     second, largest = np.sort(np.append(scores, 0.0))[-2:]
     return float(largest - second)
 

@@ -90,7 +90,7 @@ class VAE(Model):
             return self.objective_terms(batch, context, posterior, z, distortion)
 
     def use_sampled_betas(self, batch: Batch, context: StepContext) -> AbstractContextManager[None]:
-        """Draw a beta for each image and use it in the block, if there is a dial."""
+        """Draw a beta for each image and use it in the block, if the networks depend on beta."""
         dial = self.dial
         return dial.use_betas(dial.sample_betas(context, batch.image)) if dial else nullcontext()
 
@@ -201,7 +201,8 @@ class VAE(Model):
     def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute the negative ELBO (beta 1, one draw per image), its parts and the squared error.
 
-        With a dial also the objective over its range of betas, which selects the weights.
+        If the networks depend on beta, also compute the objective over the range of betas, which
+        selects the weights.
         """
         batch = batch._replace(image=self.observe(batch, context))
         scores = self._score_batch(batch, context)

@@ -25,10 +25,10 @@ def capacity(
     Parameters
     ----------
     capacity : NATS
-        rate (KL) to which the model is held at the end of the run, in nats per image, at least 0;
-        it grows from 0
+        target of the rate (KL) at the end of the run, in nats per image, at least 0; the target
+        grows from 0
     capacity_until : FLOAT
-        fraction of the run after which the capacity is reached, more than 0, at most 1
+        fraction of the run after which the target stops growing, more than 0, at most 1
     capacity_weight : FLOAT
         weight of |rate - capacity| in the loss, more than 0; it is multiplied by beta
     """

@@ -12,13 +12,13 @@ from latentia.training.plan import Plan
 
 @modifier
 def free_bits(plan: Plan, free_bits: Annotated[float, Ge(0)] = 0.1) -> Plan:
-    """Take no loss for a small rate (KL) of a latent dimension.
+    """Leave the rate (KL) of a latent dimension out of the loss where it is below a threshold.
 
     Source: Kingma et al. 2016, arXiv 1606.04934, with one latent dimension in each group.
 
     Parameters
     ----------
     free_bits : NATS
-        rate (KL) of each latent dimension that costs nothing in the loss, in nats, at least 0
+        rate (KL) of a latent dimension below which the loss ignores it, in nats, at least 0
     """
     return replace_rate(plan, "--free-bits", FreeBits(free_bits))

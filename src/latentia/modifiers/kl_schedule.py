@@ -42,7 +42,9 @@ def kl_schedule(
     """
     model = plan.model
     if not hasattr(model, "beta"):
-        raise Error("--kl-schedule needs a model with a rate; this recipe has none: leave it out.")
+        raise Error(
+            "--kl-schedule needs a model with a rate (KL), which this recipe lacks: leave it out."
+        )
     if kl_warmup >= kl_until:
         raise Error(
             f"--kl-warmup {kl_warmup:g} is not before --kl-until {kl_until:g}; lower the first."

@@ -28,7 +28,9 @@ def multirate(plan: Plan, multirate: str = "0.01:10") -> Plan:
     low, high = parse_beta_range(multirate)
     model = plan.model
     if not isinstance(model, VAE):
-        raise Error("--multirate needs a model with a rate; this recipe has none: leave it out.")
+        raise Error(
+            "--multirate needs a model with a rate (KL), which this recipe lacks: leave it out."
+        )
     refuse_iwae(model, "--multirate trades distortion for rate")
     if model.divergence is not kl:
         raise Error(

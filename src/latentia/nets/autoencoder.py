@@ -27,8 +27,8 @@ class Architecture(NamedTuple):
     Parameters
     ----------
     widths : channels of each stage; a stage has half the height and width of the one before
-    use_quant_conv, use_post_quant_conv : whether a convolution k1 follows the encoder or precedes
-        the decoder
+    use_quant_conv, use_post_quant_conv : whether a 1x1 convolution follows the encoder or
+        precedes the decoder
     shift, scale : latents are (z - shift) * scale of the encoder's output z
     """
 
@@ -94,7 +94,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents to raw images (b, c, h, w), for a likelihood with symmetric outputs in [-1, 1]."""
+    """Latents to images (b, c, h, w) on the scale [-1, 1], without a last activation."""
 
     def __init__(self, image_shape: Sequence[int], arch: Architecture):
         super().__init__()
@@ -159,7 +159,7 @@ class MidBlock(nn.Module):
 
 
 class ResnetBlock(nn.Module):
-    """x + two convolutions k3 of SiLU(norm(x)); a convolution k1 adapts x if widths differ."""
+    """x + two 3x3 convolutions of SiLU(norm(x)); a 1x1 convolution adapts x if widths differ."""
 
     def __init__(self, c_in: int, c_out: int, arch: Architecture):
         super().__init__()
@@ -191,7 +191,7 @@ class Attention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Convolution k3 s2, padded at the bottom and on the right only."""
+    """3x3 convolution of stride 2, padded at the bottom and on the right only."""
 
     def __init__(self, channels: int):
         super().__init__()

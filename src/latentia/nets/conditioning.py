@@ -64,7 +64,7 @@ class LabelCondition(Condition):
 
 
 class PatternCondition(Condition):
-    """Encoder of images in [0, 1]: convolutions k3 s2 p1 with residual blocks, then an MLP.
+    """Encoder of images in [0, 1]: 3x3 convolutions of stride 2 with residual blocks, then an MLP.
 
     The last map is flattened, not averaged, since the position of bright pixels matters.
     """

@@ -23,7 +23,7 @@ def halving_sizes(size: tuple[int, int], count: int) -> list[tuple[int, int]]:
 
 
 def output_paddings(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Output paddings of transposed convolutions k3 s2 p1 that invert these halvings."""
+    """Output paddings of 3x3 transposed convolutions of stride 2 that invert these halvings."""
     # a side n grows to 2 n - 1 without output padding
     return [
         (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
@@ -52,7 +52,7 @@ def make_strided_stack(
     norm: Norm | None = None,
     dropout: float = 0.0,
 ) -> nn.Sequential:
-    """Return convolutions k3 s2 p1; each halves height and width, rounding up."""
+    """Return 3x3 convolutions of stride 2; each halves height and width, rounding up."""
     blocks: list[nn.Module] = []
     for c_in, c_out in zip([image_channels, *channels], channels, strict=False):
         conv = Conv(c_in, c_out, 3, stride=2, padding=1)
@@ -90,7 +90,7 @@ class ConvTranspose(nn.ConvTranspose2d):
 
 
 class ConvEncoder(nn.Module):
-    """Convolutional encoder: convolutions k3 s2 p1, then an MLP to means and log-variances."""
+    """Encoder: 3x3 convolutions of stride 2, then an MLP to means and log-variances."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """Convolutional decoder: Linear, transposed convolutions k3 s2 p1, convolution k3.
+    """Convolutional decoder: Linear, 3x3 transposed convolutions of stride 2, a 3x3 convolution.
 
     Parameters
     ----------

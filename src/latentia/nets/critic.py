@@ -10,7 +10,7 @@ from latentia.nets.residual import LEAKY_SLOPE, Residual, init_residual_network,
 
 
 class Critic(nn.Module):
-    """Convolutions k3 s2 p1 with LeakyReLU and optional norm and dropout, then one Linear."""
+    """3x3 convolutions of stride 2 with LeakyReLU, optional norm and dropout, then one Linear."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class ResidualCritic(nn.Module):
 
 
 class PatchCritic(nn.Module):
-    """Patch critic: convolutions k4 s2 p1 with GroupNorm, then a logit for each position.
+    """Patch critic: 4x4 convolutions of stride 2 with GroupNorm, then a logit for each position.
 
     Each logit classifies its receptive field; Isola et al. 2017, arXiv 1611.07004, section 3.2.2.
     As there, the first convolution has no norm.

@@ -1,4 +1,4 @@
-"""Generators: latents to raw images; the model applies the sigmoid."""
+"""Generators: latents to images before the sigmoid, which the model applies."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ from latentia.nets.residual import LEAKY_SLOPE, Residual, init_residual_network
 
 
 class DCGenerator(nn.Module):
-    """DCGAN generator: Linear, transposed convolutions k4 s2 p1, convolution k7.
+    """DCGAN generator: Linear, 4x4 transposed convolutions of stride 2, a 7x7 convolution.
 
     The published MNIST variant of Radford et al. 2016, arXiv 1511.06434.
     """
@@ -65,7 +65,10 @@ class ResidualGenerator(nn.Module):
 
 
 def _halve_shape(shape: Sequence[int], channels: int, doublings: int) -> tuple[int, ...]:
-    """Return the shape before all doublings. Raises: Error if the sizes are not divisible."""
+    """Return the shape (c, h, w) whose doublings end at the image's height and width.
+
+    Raises: Error if height or width is not divisible by 2^doublings.
+    """
     h, w = shape[1:]
     factor = 2**doublings
     if h % factor or w % factor:

@@ -37,7 +37,7 @@ class MLPEncoder(nn.Module):
 
 
 class MLPDecoder(nn.Module):
-    """Fully connected decoder: latents to raw images."""
+    """Fully connected decoder: latents to images before the output activation."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ CHANNELS = (64, 128, 256, 512)  # four halvings: 96x96 to 6x6
 
 
 class SpeckleEncoder(nn.Module):
-    """Convolutions k3 s2 p1 with residual blocks between them, SiLU, both heads in one Linear.
+    """3x3 convolutions of stride 2, residual blocks between them, SiLU, both heads in one Linear.
 
     The publication does not mention normalisation. We use GroupNorm in the residual branches:
     without it gradients explode at learning rates at which this network learns within 200 steps.
@@ -40,7 +40,7 @@ class SpeckleEncoder(nn.Module):
 
 
 class SpeckleDecoder(nn.Module):
-    """Linear, then residual blocks, each followed by a transposed convolution k3 s2 p1.
+    """Linear, then residual blocks, each followed by a 3x3 transposed convolution of stride 2.
 
     `channels` are those of the encoder. 17,313,537 parameters at 1x96x96, latent 512.
     """

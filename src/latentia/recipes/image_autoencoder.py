@@ -18,9 +18,10 @@ from latentia.training import parameter_types as types
 WIDTH_FACTORS = {4: (1, 2, 4), 8: (1, 2, 4, 4)}  # of the stages, by --factor
 ADVERSARIAL = Doc("norm of the adversarial gradient, as a fraction of the distortion's, at least 0")
 AdversarialWeight = Annotated[float, Ge(0), ADVERSARIAL]
-FEATURES = Doc("norm of the gradient of feature matching, as a fraction of the distortion's")
+FEATURES = Doc("gradient norm of feature matching as a fraction of the distortion's, at least 0")
 FeatureWeight = Annotated[float, Ge(0), FEATURES]
-AdversaryFrom = Annotated[types.Fraction, Doc("fraction of the run after which the critic joins")]
+ADVERSARY_FROM = Doc("fraction of the run, 0 to 1, after which the adversarial loss is added")
+AdversaryFrom = Annotated[types.Fraction, ADVERSARY_FROM]
 
 
 @recipe

@@ -23,7 +23,9 @@ COLUMN = Doc("label column whose classes are the condition, such as label")
 Column = Annotated[str | None, Metavar("COLUMN"), COLUMN]
 CLUSTERS = Doc("number of groups of similar latents that are the condition if --cond is not given")
 Clusters = Annotated[int, Ge(0), CLUSTERS]
-GUIDANCE = Doc("weight of the condition in samples, at least 0; 1.25 by default, 1.5 with --cond")
+GUIDANCE = Doc(
+    "strength of classifier-free guidance, at least 0; by default 1.25, or 1.5 with --cond"
+)
 Guidance = Annotated[float | None, Ge(0), GUIDANCE]
 
 

@@ -41,11 +41,11 @@ def mnist_iwae(
     Parameters
     ----------
     k
-        number of samples in the bound; 1 gives the VAE
+        number of samples per image in the importance-weighted bound; 1 gives the VAE
     binary
-        train on black and white drawn from grey values
+        binarise at random: a pixel is white with a probability equal to its grey value
     rate
-        schedule of the learning rate
+        schedule of the learning rate: cosine, or that of the paper
     """
     images = open_images(data, size=28, channels=1)
     hidden_widths = (hidden, hidden)

@@ -42,7 +42,7 @@ def speckle_ldm(
     denoiser
         network of the denoiser; mlp is many times faster on a CPU
     guidance
-        weight of the condition in samples, at least 0
+        strength of classifier-free guidance in samples, at least 0; 1 is the model as trained
     """
     images = open_images(data)
     shape = images.get_column_shape("pattern")  # fails first if the images have no patterns

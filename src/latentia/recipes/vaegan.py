@@ -21,7 +21,7 @@ AdversarialWeight = Annotated[
         "critic; published weights the term by 1 / batch, and no other option of the critic counts"
     ),
 ]
-FEATURES = Doc("ratio of feature matching's gradient to the distortion's; 0 leaves it out")
+FEATURES = Doc("gradient norm of feature matching as a fraction of the distortion's, at least 0")
 FeatureWeight = Annotated[float, Ge(0), FEATURES]
 AdversaryFrom = Annotated[
     types.Fraction, Doc("fraction of the run, 0 to 1, after which the critic acts")

@@ -198,7 +198,7 @@ def render_samples(
     cond: str | None = None,
     data: Any = None,
 ) -> RenderedImages:
-    """Draw n samples; cond and data: as in `parse_condition`."""
+    """Draw n new images under a condition, if any; `parse_condition` explains cond and data."""
     arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
     values = parse_condition(run, model, cond, n, data) if cond is not None else None
     images = model.sample(n, seed=seed, cond=values, **arguments)

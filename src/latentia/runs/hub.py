@@ -147,7 +147,10 @@ def check_run_folder(folder: Path, label: str) -> None:
 
 
 def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:
-    """Raises: Error if the recipe is not one of latentia's."""
+    """Check that the recipe is built in, so that no code of others runs.
+
+    Raises: Error if it is not.
+    """
     if metadata.get("recipe") not in [*list_recipes(), DIFFUSERS]:
         raise Error(
             f"{label} was made by the recipe {metadata.get('recipe')}, which is not part of "

@@ -42,7 +42,7 @@ def init_distributed() -> Iterator[None]:
         )
     if n_requested > 1 and world_size == 1:
         raise Error(
-            f"{n_requested} processes were asked for and this one is alone; start them with "
+            f"{n_requested} processes were requested, but only one runs; start them with "
             f"torchrun --nproc_per_node {n_requested} -m -- latentia train ..., on a CPU too."
         )
     if world_size == 1 or dist.is_initialized():
@@ -55,8 +55,8 @@ def init_distributed() -> Iterator[None]:
         dist.init_process_group(backend, timeout=TIMEOUT)
     except ValueError as error:
         raise Error(
-            f"{world_size} processes are announced, but they cannot meet ({error}); start them "
-            "with torchrun."
+            f"{world_size} processes must train together, but they cannot connect ({error}); "
+            "start them with torchrun."
         ) from None
     try:
         yield

@@ -18,7 +18,9 @@ LIKELIHOOD = Doc("distribution of a pixel; gaussian adapts its variance")
 LikelihoodName = Annotated[str, LIKELIHOODS, LIKELIHOOD]
 AUTOENCODER = Doc("run of a VAE or VAE-GAN whose latents are learned, or diffusers:DIR (required)")
 Autoencoder = Annotated[Any, Metavar("RUN"), AUTOENCODER]
-PATH = Doc("path from data to noise: linear for flow matching, the other for noise prediction")
+PATH = Doc(
+    "path from data to noise: linear for flow matching, variance-preserving for noise prediction"
+)
 PathName = Annotated[Literal["linear", "variance-preserving"], PATH]
 SIZE = Doc("height and width in pixels: 64, or 64x48 (height first); by default the images' own")
 Size = Annotated[int | str | None, Metavar("SIZE"), SIZE]

@@ -89,8 +89,8 @@ class Options:
     tracker : {tensorboard,wandb,mlflow}
         experiment tracker that also receives the logged values and pictures
     white : VALUE
-        pixel value that means 1.0, for example 4095 for a 12-bit camera; needed for 16-bit and
-        floating-point images whose range is not that of their type
+        pixel value that is scaled to 1.0, for example 4095 for a 12-bit camera; needed for 16-bit
+        and floating-point images whose range is not that of their type
     background : LEVEL
         grey level behind transparent pixels, from 0 (black) to 1 (white)
     stream
@@ -100,7 +100,7 @@ class Options:
     log_every : N
         number of training steps between two rows of log.jsonl, at least 1
     save_every : N
-        number of training steps between two saves, at least 1; each epoch ends with a save too
+        number of training steps between two saves, at least 1; the end of an epoch always saves
 
     Examples
     --------

@@ -168,9 +168,9 @@ def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: st
         images = np.repeat(images, target, axis=1)
     elif channels != target:
         raise Error(
-            f"{source_name} has images of {pluralize(channels, 'channel')}, requested are {target};"
-            " only 1 to any and 3 to 1 can be converted: leave the channels as they are, or convert"
-            " the images."
+            f"{source_name} has images of {pluralize(channels, 'channel')}, but {target} were"
+            " requested; only 1 channel (to any number) and 3 channels (to 1) can be converted:"
+            " leave the channels as they are, or convert the images."
         )
     if images.shape[2:] == (preprocessing.height, preprocessing.width):
         return images

@@ -167,7 +167,7 @@ class Source:
         return str(Path(text).expanduser().resolve())
 
     def make_reader(self) -> Reader | ShardReader:
-        """Create the reader of this kind. At most the entries of a folder are listed."""
+        """Create the reader of this kind of source. The files of a folder are listed, not read."""
         if self.kind is SourceKind.MEMORY:
             label = "the object" if is_sequence(self.data) else "the array"
             return make_object_reader(self.data, label)

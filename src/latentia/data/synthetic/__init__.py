@@ -1,1 +1,1 @@
-"""Synthetic images, one file for each source."""
+"""Images made by code: one file for each data set, and the geometry and optics that they use."""

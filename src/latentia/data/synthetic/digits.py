@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits; Alpaydin & Kaynak 1998, UCI repository, its test half."""
+"""Real handwritten digits, from scikit-learn; Alpaydin & Kaynak 1998, UCI repository, test half."""
 
 from typing import Any
 
