@@ -57,7 +57,7 @@ class WandB:
     """A run of W&B; a resumed run continues in it, after the rows of the interrupted one."""
 
     def __init__(self, run: RunFolder, step: int):
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]
 
         run_id = remember_id(run, uuid4().hex)
         self.run = wandb.init(
@@ -74,7 +74,7 @@ class WandB:
         self.run.log({f"finding/{finding.kind}": finding.text}, step=finding.step)
 
     def log_image(self, kind: str, pixels: np.ndarray, event: ImagesRendered) -> None:
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]
 
         self.run.log({kind: wandb.Image(pixels)}, step=event.step)
 
@@ -86,7 +86,7 @@ class MLflow:
     """A run of MLflow; a resumed run continues in it, after the rows of the interrupted one."""
 
     def __init__(self, run: RunFolder, step: int):
-        import mlflow
+        import mlflow  # pyright: ignore[reportMissingImports]
 
         self.mlflow, self.path = mlflow, run.path
         mlflow.set_experiment(PROJECT)
