@@ -47,9 +47,9 @@ def load_plugin(file: Path | str) -> ModuleType:
     >>> latentia.load_plugin("my_metric.py").brightness(None)
     []
     """
-    if not Path(file).is_file():
+    if not Path(file).expanduser().is_file():
         raise Error(f"There is no file {file or '(none was given)'}; --plugin takes a file, my.py.")
-    module = load_file(str(Path(file).resolve()))
+    module = load_file(str(Path(file).expanduser().resolve()))
     if str(file) not in _files:
         _files.append(str(file))
     return module

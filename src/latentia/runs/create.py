@@ -40,7 +40,7 @@ def create_run(
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
     metadata = {
         "format": FORMAT,
-        "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
+        "recipe": recipe if ".py" not in recipe else str(Path(recipe).expanduser().resolve()),
         "arguments": {**arguments, "data": images["source"]},
         "modifiers": {name: make_paths_absolute(values) for name, values in modifiers.items()},
         "options": asdict(resolved),

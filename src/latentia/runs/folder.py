@@ -229,6 +229,6 @@ def find_unused_path(path: Path) -> Path:
 
 
 def resolve_unnamed_path(path: Path | str) -> Path:
-    """Make a path absolute if it ends in no name, as "." does; else keep it short for commands."""
-    path = Path(path)
+    """Expand ~, and make a path that ends in no name, as ".", absolute; else keep it short."""
+    path = Path(path).expanduser()
     return path if path.name not in ("", "..") else path.resolve()

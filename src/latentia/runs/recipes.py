@@ -104,10 +104,10 @@ def register_recipe(recipe: str | Callable) -> str:
 
 def _find_in_file(name: str) -> Callable:
     file, _, function_name = name.partition(":")
-    if not Path(file).is_file():
+    if not Path(file).expanduser().is_file():
         raise Error(f"There is no file {file}; a recipe of your own is given as my.py:mine.")
     with RECIPES.keep_first():  # a recipe of another file may have the name: this has its file's
-        module = load_file(str(Path(file).resolve()))
+        module = load_file(str(Path(file).expanduser().resolve()))
     function = getattr(module, function_name, None)
     if not callable(function):
         names = [

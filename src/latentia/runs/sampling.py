@@ -85,8 +85,9 @@ def _load_condition_image(
         if row >= len(split):
             raise Error(f"There is no image {text} in {split.name}; it has {len(split)}, from 0.")
         return split.get_batch(slice(row, row + 1)).columns[column]
-    if not Path(text).is_file():
+    file = Path(text).expanduser()
+    if not file.is_file():
         raise Error(f"There is no file {text}; --cond is a file, or the number of a test image.")
     reading, (c, h, w) = run.metadata["images"]["preprocessing"], shape
     preprocessing = Preprocessing(h, w, c, reading["white"], reading["background"])
-    return preprocess_images(text, preprocessing)[:1]
+    return preprocess_images(str(file), preprocessing)[:1]
