@@ -18,7 +18,14 @@ from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import find_unused_path
 from latentia.training.plan import Options
 
-IMAGE_OPTIONS = ("white", "background", "validation", "seed", "stream")  # of reading and splits
+IMAGE_OPTIONS = (
+    "white",
+    "background",
+    "validation",
+    "splits",
+    "seed",
+    "stream",
+)  # of reading and splits
 
 
 def get_defaults(function: Any) -> dict[str, Any]:

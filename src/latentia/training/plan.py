@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Lt
 from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.data import Images
+from latentia.data.splits import Splits
 from latentia.training.optimizers import Adam
 
 
@@ -95,6 +96,9 @@ class Options:
         grey level behind transparent pixels, from 0 (black) to 1 (white)
     stream
         read .tar or .parquet shards during training, and store no decoded pixels on disk
+    splits : {own,seeded}
+        own: training, validation and test images are those of the source where it says so, as
+        folders train, val and test do; seeded: they are drawn by seed (default own)
     threads : N
         number of CPU threads, at least 1; the default is one per core
     log_every : N
@@ -122,5 +126,6 @@ class Options:
     background: Annotated[float, Ge(0)] = 1.0
     stream: bool = False
     threads: Annotated[int | None, Ge(1)] = None
+    splits: Splits = "own"
     log_every: Annotated[int, Ge(1)] = 50
     save_every: Annotated[int, Ge(1)] = 500

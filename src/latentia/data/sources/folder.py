@@ -1,5 +1,6 @@
 """Source of images in a folder, or in one file of many pages."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,10 @@ from latentia.data.decode import DecodeError, Preprocessing, read_headers
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.listing import FileEntry, looks_like_image
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
+
+SPLIT_OF_FOLDER = SPLIT_ALIASES | {"training": "train", "testing": "test"}
+SPLIT_FOLDERS = SPLIT_OF_FOLDER.keys()
 
 
 @dataclass
@@ -18,10 +23,14 @@ class FolderReader:
 
     source_name: str
     entries: list[FileEntry]
+    has_splits: bool = False  # whether folders such as train and test are the splits
     image_files: ImageFiles | None = None
 
     def fingerprint(self) -> str:
-        return "\n".join(f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries)
+        lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
+        images = [file.key for file in self.entries if looks_like_image(file)]
+        own = ["own splits"] if self.has_splits and find_split_folders(images) else []
+        return "\n".join(lines + own)
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
         images, others = [], []
@@ -35,6 +44,9 @@ class FolderReader:
                 f"{self.source_name} holds no images ({pluralize(len(others), 'other file')}); give"
                 f" a folder of PNG, JPEG, TIFF or other images, in sub-folders or not{hint}."
             )
+        splits = find_split_folders([file.key for file in images]) if self.has_splits else {}
+        if splits:  # rows are ordered by split
+            images.sort(key=lambda file: SPLIT_NAMES.index(splits[first_folder(file.key)]))
         self.image_files = ImageFiles(
             self.source_name,
             [file.key for file in images],
@@ -46,16 +58,21 @@ class FolderReader:
             listing = abbreviate_list(other_keys)
             notes.append(f"{self.source_name}: not images, not used: {listing}.")
         keys = self.image_files.list_keys()
-        folders = {key.split("/", 1)[0] for key in keys if "/" in key}
-        if splits := sorted(folders & {"train", "val", "valid", "validation", "test"}):
+        labels, counts = derive_labels(keys, depth=1 if splits else 0), {"train": len(keys)}
+        if splits:
+            counts = dict(Counter(splits[first_folder(key)] for key in keys))
+            folders = "the folders in them are the labels" if labels[0] else "there are no labels"
             notes.append(
-                f"{self.source_name}: {', '.join(splits)} are read as any other folder; train,"
+                f"{self.source_name}: {', '.join(sorted(splits))} are the splits, and {folders};"
+                " --splits seeded takes them as labels, and draws the splits by seed."
+            )
+        elif names := sorted({key.partition("/")[0] for key in keys if "/" in key} & SPLIT_FOLDERS):
+            notes.append(
+                f"{self.source_name}: {', '.join(names)} are read as any other folder; train,"
                 " validation and test are drawn by seed."
             )
-        counts = {"train": len(keys)}
-        return SourceInfo(
-            *self.image_files.summarize_headers(), keys, counts, *derive_labels(keys), notes
-        )
+        sizes, channels, high_bit_depth = self.image_files.summarize_headers()
+        return SourceInfo(sizes, channels, high_bit_depth, keys, counts, *labels, notes)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         assert self.image_files is not None
@@ -70,9 +87,25 @@ def is_decodable(file: FileEntry) -> bool:
         return False
 
 
-def derive_labels(keys: list[str]) -> tuple[Columns, Classes]:
-    """Label each image by the first folder of its key, if every image lies in a folder."""
-    if not all("/" in key for key in keys):
+def first_folder(key: str) -> str:
+    return key.partition("/")[0]
+
+
+def find_split_folders(keys: list[str]) -> dict[str, str]:
+    """Return the split of each folder, if all images lie in train and in validation or test.
+
+    Any other folders may have these names for another reason, so that they are labels.
+    """
+    names = {first_folder(key) for key in keys}
+    splits = {name: SPLIT_OF_FOLDER.get(name.lower(), "") for name in names}
+    is_layout = all("/" in key for key in keys) and "" not in splits.values()
+    return splits if is_layout and {"train"} < {*splits.values()} else {}
+
+
+def derive_labels(keys: list[str], depth: int = 0) -> tuple[Columns, Classes]:
+    """Label each image by a folder of its key, the first at depth 0, if every image has one."""
+    folders = [key.split("/")[depth:-1] for key in keys]
+    if not all(folders):
         return {}, {}
-    names, labels = np.unique([key.split("/", 1)[0] for key in keys], return_inverse=True)
+    names, labels = np.unique([parts[0] for parts in folders], return_inverse=True)
     return {"label": labels.astype(np.int64)}, {"label": names.tolist()}

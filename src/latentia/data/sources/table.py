@@ -19,14 +19,13 @@ from latentia.data.decode import Preprocessing
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.listing import list_files
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
-from latentia.data.splits import SPLIT_NAMES
+from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
 KNOWN_DATASETS = {
     "mnist": "ylecun/mnist",
     "fashion_mnist": "zalando-datasets/fashion_mnist",
     "cifar10": "uoft-cs/cifar10",
 }
-SPLIT_ALIASES = {name: name for name in SPLIT_NAMES} | {"val": "validation", "valid": "validation"}
 SPLIT_PATTERN = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_ALIASES)})(?:[^a-z]|$)")
 
 
