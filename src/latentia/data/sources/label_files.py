@@ -34,7 +34,7 @@ def read_label_files(
 
     if not files:
         return {}, {}, []
-    table = pd.concat([read_label_file(file) for file in files])
+    table: Any = pd.concat([read_label_file(file) for file in files])
     table = table[~table.index.duplicated()].reindex([key.partition("#")[0] for key in keys])
     names = abbreviate_list([file.key for file in files])
     if table.isna().all(axis=None):
@@ -75,7 +75,7 @@ def read_json(path: Path) -> Any:
     import pandas as pd
 
     if path.suffix == ".jsonl":
-        return pd.read_json(path, lines=True, dtype=False)
+        return pd.read_json(path, lines=True, dtype=False)  # pyright: ignore[reportArgumentType]
     pairs = json.loads(path.read_text(encoding="utf-8"))["labels"] or []
     return pd.DataFrame(
         [(name, str(label)) for name, label in pairs], columns=["file_name", "label"]
