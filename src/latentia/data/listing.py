@@ -13,7 +13,7 @@ from latentia.data.decode import IMAGE_SUFFIXES
 class FileEntry(NamedTuple):
     """One file of a folder."""
 
-    key: str  # relative POSIX path in NFC, with \\xe9 for bytes that are not UTF-8
+    key: str  # relative POSIX path in NFC, with \xe9 for bytes that are not UTF-8
     path: Path
     size: int  # bytes; -1: cannot be read
     mtime_ns: int
