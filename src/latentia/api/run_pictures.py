@@ -281,7 +281,7 @@ class RunPictures(OpenedRun):
         return pixels, caption_image(name, split)
 
     def _read_or_first(self, images: Any, n: int, split_name: str | None) -> tuple[Tensor, str]:
-        if images is not None and images != ():  # the command without images gives no other value
+        if images is not None:
             return self._read_images(images, split_name).pixels, "images"
         require_at_least("-n", n, 1)
         split = self._find_split(split_name, SOURCE_LABELS)

@@ -21,7 +21,9 @@ def draw_picture(plot: Callable, *suffixes: str) -> Callable[[SimpleNamespace], 
 
     def draw(args: SimpleNamespace) -> None:
         run = open_requested_run(args, *suffixes)
-        options = {k: v for k, v in vars(args).items() if k not in ("run", "out", "data", "beta")}
+        others = ("run", "out", "data", "beta")
+        # no word of a list is the default of a method
+        options = {k: None if v == () else v for k, v in vars(args).items() if k not in others}
         print(plot(run, **options).save(args.out))
 
     return draw
