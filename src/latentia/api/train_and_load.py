@@ -92,13 +92,13 @@ def check_keywords(modifiers: Any, options: Any) -> None:
     values = modifiers.values() if isinstance(modifiers, Mapping) else [modifiers]
     if modifiers is not None and not all(isinstance(each, Mapping) for each in values):
         raise Error(
-            f"modifiers is {modifiers!r}; it must be a dict of the arguments of each modifier, such "
-            'as {"free_bits": {"free_bits": 0.1}}, or leave it out and give free_bits=0.1.'
+            f"modifiers is {modifiers!r}; it must be a dict of the arguments of each modifier, "
+            'such as {"free_bits": {"free_bits": 0.1}}, or leave it out and give free_bits=0.1.'
         )
     if not isinstance(options, Options | None):
         raise Error(
-            f"options is {options!r}; it must be latentia.Options(seed=1), or leave it out and give "
-            "seed=1."
+            f"options is {options!r}; it must be latentia.Options(seed=1), or leave it out and "
+            "give seed=1."
         )
 
 

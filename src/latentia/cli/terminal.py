@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from latentia.api.progress import show_events
 from latentia.core import distributed
 from latentia.diagnostics.run_context import RunContext
-from latentia.diagnostics.suggested_commands import resume_training, train_longer
+from latentia.diagnostics.suggested_commands import format_command, train_longer
 from latentia.runs.folder import RunFolder
 from latentia.training.events import EndReason, Event
 
@@ -30,7 +30,7 @@ def show_training(run: RunFolder, events: Iterator[Event]) -> int:
 
 
 def _print_resume(run: RunFolder) -> None:
-    print(*resume_training(run.path, run.metadata["images"]))
+    print(format_command("latentia", "resume", str(run.path)))
 
 
 def print_completion(run: RunFolder) -> None:

@@ -3,7 +3,6 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Integral
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -96,7 +95,7 @@ def require_at_least(flag: str, value: Any, least: int) -> None:
 
 def require_whole_number(flag: str, value: Any) -> None:
     """Raises: Error if the value is no whole number."""
-    if not isinstance(value, Integral):
+    if not hasattr(value, "__index__"):
         raise Error(f"{flag} is {value!r}; it must be a whole number.")
 
 

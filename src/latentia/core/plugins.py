@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import os
 import sys
-import traceback
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -80,9 +79,11 @@ def load_file(path: str) -> ModuleType:
 
 def describe_failure(error: BaseException, path: str) -> str:
     """Return the type and message of an exception, and the last line of a file that it passed."""
-    lines = [
-        each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == path
-    ]
+    lines, frame = [], error.__traceback__
+    while frame:
+        if frame.tb_frame.f_code.co_filename == path:
+            lines.append(frame.tb_lineno)
+        frame = frame.tb_next
     place = f", in line {lines[-1]}" if lines else ""
     return f"{type(error).__name__}: {summarize_exception(error)}{place}"
 

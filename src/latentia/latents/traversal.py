@@ -10,7 +10,6 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from latentia.core.contract import HasLatents
-from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least
 from latentia.latents.encoding import LatentTable
 

@@ -127,8 +127,8 @@ def check_terms(player: str, terms: Terms, n: int) -> None:
     )
     if not isinstance(terms, dict):
         raise Error(
-            f"terms of the player {player} returned {type(terms).__name__}, which must be a dict of "
-            "a Term of latentia.core.contract by name.",
+            f"terms of the player {player} returned {type(terms).__name__}, which must be a dict "
+            "of a Term of latentia.core.contract by name.",
             on_all_ranks=True,
         )
     for name, term in terms.items():
@@ -137,8 +137,8 @@ def check_terms(player: str, terms: Terms, n: int) -> None:
             raise Error(f"{text}; {requirement}.", on_all_ranks=True)
         if not isinstance(term.value, Tensor) or term.value.shape != (n,):
             shape = getattr(term.value, "shape", None)
-            given = type(term.value).__name__ if shape is None else f"shape {tuple(shape)}"
-            text = f"The value of the term {name} of the player {player} has {given}"
+            description = type(term.value).__name__ if shape is None else f"shape {tuple(shape)}"
+            text = f"The value of the term {name} of the player {player} has {description}"
             raise Error(f"{text} for {pluralize(n, 'image')}; {requirement}.", on_all_ranks=True)
 
 
