@@ -3,6 +3,7 @@
 import os
 import time
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -339,3 +340,16 @@ def test_split_folders_without_class_folders_have_no_labels(tmp_path):
     assert describe_splits(images)["test"] == {"test"}
     assert images.classes == {}
     assert "test, train are the splits, and there are no labels" in images.notes[0]
+
+
+def test_a_name_that_is_not_utf8_has_a_key_that_every_file_can_hold(tmp_path):
+    for k, name in enumerate((b"caf\xe9.png", "café.png".encode(), b"\xff/a.png")):
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 8), k, np.uint8)).save(path)
+    split = open_images(str(tmp_path)).split("all")
+    levels = (split[:].flatten(1)[:, 0] * 255).round().int().tolist()
+    expected = {"caf\\xe9.png": 0, "café.png": 1, "\\xff/a.png": 2}
+    assert dict(zip(split.keys, levels, strict=True)) == expected
+    assert all(key.encode("utf-8") for key in split.keys)
+    assert split.index_of("caf\\xe9.png") is not None

@@ -11,7 +11,8 @@ from latentia.data.decode import DecodeError, Preprocessing, read_headers
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.listing import FileEntry, looks_like_image
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
-from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
+from latentia.data.sources.label_files import is_label_file, read_label_files
+from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES, Splits
 
 SPLIT_OF_FOLDER = SPLIT_ALIASES | {"training": "train", "testing": "test"}
 SPLIT_FOLDERS = SPLIT_OF_FOLDER.keys()
@@ -23,19 +24,24 @@ class FolderReader:
 
     source_name: str
     entries: list[FileEntry]
-    has_splits: bool = False  # whether folders such as train and test are the splits
+    splits: Splits | None = "own"  # None: neither split folders nor label files are looked for
     image_files: ImageFiles | None = None
 
     def fingerprint(self) -> str:
         lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
         images = [file.key for file in self.entries if looks_like_image(file)]
-        own = ["own splits"] if self.has_splits and find_split_folders(images) else []
-        return "\n".join(lines + own)
+        if self.splits == "own" and find_split_folders(images):
+            lines.append("own splits")
+        if self.splits and any(map(is_label_file, self.entries)):
+            lines.append("label files")
+        return "\n".join(lines)
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
         images, others = [], []
         for file in self.entries:
             (images if looks_like_image(file) or is_decodable(file) else others).append(file)
+        label_files = [file for file in others if is_label_file(file)] if self.splits else []
+        others = [file for file in others if file not in label_files]
         other_keys = [file.key for file in others]
         if not images:
             has_tar = any(key.endswith(".tar") for key in other_keys)
@@ -44,7 +50,7 @@ class FolderReader:
                 f"{self.source_name} holds no images ({pluralize(len(others), 'other file')}); give"
                 f" a folder of PNG, JPEG, TIFF or other images, in sub-folders or not{hint}."
             )
-        splits = find_split_folders([file.key for file in images]) if self.has_splits else {}
+        splits = find_split_folders([file.key for file in images]) if self.splits == "own" else {}
         if splits:  # rows are ordered by split
             images.sort(key=lambda file: SPLIT_NAMES.index(splits[first_folder(file.key)]))
         self.image_files = ImageFiles(
@@ -58,12 +64,17 @@ class FolderReader:
             listing = abbreviate_list(other_keys)
             notes.append(f"{self.source_name}: not images, not used: {listing}.")
         keys = self.image_files.list_keys()
-        labels, counts = derive_labels(keys, depth=1 if splits else 0), {"train": len(keys)}
+        columns, classes, label_notes = read_label_files(label_files, keys)
+        if not columns:
+            columns, classes = derive_labels(keys, depth=1 if splits else 0)
+        notes += [f"{self.source_name}: {note}" for note in label_notes]
+        counts = {"train": len(keys)}
         if splits:
             counts = dict(Counter(splits[first_folder(key)] for key in keys))
-            folders = "the folders in them are the labels" if labels[0] else "there are no labels"
+            folders = "the folders in them are the labels" if columns else "there are no labels"
+            folders = f", and {folders}" if not label_notes else ""
             notes.append(
-                f"{self.source_name}: {', '.join(sorted(splits))} are the splits, and {folders};"
+                f"{self.source_name}: {', '.join(sorted(splits))} are the splits{folders};"
                 " --splits seeded takes them as labels, and draws the splits by seed."
             )
         elif names := sorted({key.partition("/")[0] for key in keys if "/" in key} & SPLIT_FOLDERS):
@@ -72,7 +83,7 @@ class FolderReader:
                 " validation and test are drawn by seed."
             )
         sizes, channels, high_bit_depth = self.image_files.summarize_headers()
-        return SourceInfo(sizes, channels, high_bit_depth, keys, counts, *labels, notes)
+        return SourceInfo(sizes, channels, high_bit_depth, keys, counts, columns, classes, notes)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         assert self.image_files is not None

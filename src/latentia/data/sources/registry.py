@@ -188,7 +188,7 @@ class Source:
             return make_object_reader(source.open_images(text), text)
         path = Path(text).expanduser()
         if path.is_dir():
-            return make_folder_reader(path, f"{text.rstrip('/')}/", self.splits == "own")
+            return make_folder_reader(path, f"{text.rstrip('/')}/", self.splits)
         if not path.exists():
             suggestion = suggest_name(text.partition(":")[0], DATA_SOURCES, " did you mean {}?")
             raise Error(f"{text} does not exist;{suggestion} {describe_accepted()}")
@@ -224,7 +224,7 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
     return arrays.ArrayReader(source_name, {"train": arrays.to_nchw(data, source_name)})
 
 
-def make_folder_reader(path: Path, source_name: str, has_splits: bool) -> Reader:
+def make_folder_reader(path: Path, source_name: str, splits: Splits | None) -> Reader:
     """Create a reader of the hub's layout (parquet without images), of pairs, or of images."""
     entries = list_files(path)
     has_tables = any(entry.path.suffix.lower() == ".parquet" for entry in entries)
@@ -232,7 +232,7 @@ def make_folder_reader(path: Path, source_name: str, has_splits: bool) -> Reader
         return TableReader(source_name, path)
     if is_pair_folder(entries):
         return make_pair_reader(source_name, entries)
-    return FolderReader(source_name, entries, has_splits)
+    return FolderReader(source_name, entries, splits)
 
 
 def make_file_reader(path: Path, source_name: str) -> Reader:
