@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ class RunFolder(TrainingFolder):
         """
         if beta is None:
             return self
+        if not isinstance(beta, Real):
+            raise Error(f"--beta is {beta!r}; it must be a number.")
         if self.beta_range is None:
             raise Error(
                 f"--beta is {beta:g}, but {self.path} has learned one beta alone; leave it out, or "

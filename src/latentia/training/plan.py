@@ -1,6 +1,7 @@
 """The training plan, which a recipe returns, and the options of every training."""
 
 from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -60,6 +61,12 @@ class Plan:
     average: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("batch", "epochs"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise Error(
+                    f"{name} of the plan is {value!r}; it must be a whole number, at least 1."
+                )
         players = list(self.model.players())
         if sorted(players) != sorted(self.optim):
             raise Error(

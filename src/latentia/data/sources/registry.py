@@ -209,6 +209,11 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
             f"The data are a {type(data).__name__}; give only the images, as one array,"
             " or save images and labels as x and y of an .npz file."
         )
+    if hasattr(data, "columns"):
+        raise Error(
+            f"The data are a {type(data).__name__}; give the column that holds the images or their"
+            " paths, such as data['path']."
+        )
     if is_sequence(data):
         return SequenceReader(source_name, data)
     if not (hasattr(data, "__array__") or isinstance(data, list)):

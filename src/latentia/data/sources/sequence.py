@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, summarize_exception
 from latentia.core.progress import show_progress
 from latentia.data.decode import DecodeError, Preprocessing, catch_decode_errors, read_header
 from latentia.data.image_files import ImageFiles
@@ -84,6 +84,9 @@ class SequenceReader:
             item = self.items[number]
         except (KeyError, IndexError):
             raise Error(f"{label} does not exist; items are numbered from 0.") from None
+        except Exception as error:  # whatever the code of others raises
+            reason = f"{type(error).__name__}: {summarize_exception(error)}"
+            raise Error(f"{label} cannot be read ({reason}); repair or remove it.") from error
         image, values = item, {}
         if isinstance(item, Mapping):
             key = next((key for key in IMAGE_KEYS if key in item), "")
