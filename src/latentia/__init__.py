@@ -15,154 +15,20 @@ parameters of one, and `help(latentia.Run)` all that a run does.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from latentia.api.run import Run
-    from latentia.api.train_and_load import load, resume, train
-    from latentia.core.contract import Batch, Model, Player, StepContext
-    from latentia.core.errors import Error
-    from latentia.core.gaussian import DiagonalGaussian
-    from latentia.core.plugins import load_plugin
-    from latentia.core.registries import modifier, recipe
-    from latentia.data.dataset import Images, open_images
-    from latentia.data.sources.registry import data_source
-    from latentia.data.splits import Split
-    from latentia.data.synthetic.digits import make_digits
-    from latentia.data.synthetic.speckle import make_speckle
-    from latentia.data.synthetic.sprites import make_sprites
-    from latentia.data.synthetic.vehicles import make_vehicles
-    from latentia.diffusion.registry import sampler
-    from latentia.latents.association import associate_labels
-    from latentia.latents.attribution import attribute_pixels
-    from latentia.latents.encoding import LatentTable, encode_split
-    from latentia.latents.interpolation import interpolate_images
-    from latentia.latents.traversal import Traversal, traverse_dims
-    from latentia.losses.likelihoods import Bernoulli, Gaussian, Likelihood, SymmetricGaussian
-    from latentia.losses.registry import likelihood
-    from latentia.metrics.coverage import prdc
-    from latentia.metrics.distribution import frechet_distance
-    from latentia.metrics.elbo import elbo
-    from latentia.metrics.nll import nll
-    from latentia.metrics.registry import metric
-    from latentia.metrics.result import MetricResult, MetricTable
-    from latentia.models.gan import GAN
-    from latentia.models.iwae import IWAE
-    from latentia.models.latent_diffusion import LatentDiffusion
-    from latentia.models.vae import VAE
-    from latentia.models.vaegan import VAEGAN
-    from latentia.runs.recipes import find_recipe, list_recipes
-    from latentia.sklearn import ImageVAE
-    from latentia.sweep.beta_choice import choose_beta, find_candidates
-    from latentia.training.optimizers import Adam
-    from latentia.training.plan import Options, Plan
-
-__all__ = [
-    "GAN",
-    "IWAE",
-    "VAE",
-    "VAEGAN",
-    "Adam",
-    "Batch",
-    "Bernoulli",
-    "DiagonalGaussian",
-    "Error",
-    "Gaussian",
-    "ImageVAE",
-    "Images",
-    "LatentDiffusion",
-    "LatentTable",
-    "Likelihood",
-    "MetricResult",
-    "MetricTable",
-    "Model",
-    "Options",
-    "Plan",
-    "Player",
-    "Run",
-    "Split",
-    "StepContext",
-    "SymmetricGaussian",
-    "Traversal",
-    "associate_labels",
-    "attribute_pixels",
-    "choose_beta",
-    "data_source",
-    "elbo",
-    "encode_split",
-    "find_candidates",
-    "find_recipe",
-    "frechet_distance",
-    "interpolate_images",
-    "likelihood",
-    "list_recipes",
-    "load",
-    "load_plugin",
-    "make_digits",
-    "make_speckle",
-    "make_sprites",
-    "make_vehicles",
-    "metric",
-    "modifier",
-    "nll",
-    "open_images",
-    "prdc",
-    "recipe",
-    "resume",
-    "sampler",
-    "train",
-    "traverse_dims",
-]
-
-# module of each name, imported at its first use
-_NAMES = {
-    "api.run": "Run",
-    "api.train_and_load": "load resume train",
-    "core.contract": "Batch Model Player StepContext",
-    "core.errors": "Error",
-    "core.gaussian": "DiagonalGaussian",
-    "core.plugins": "load_plugin",
-    "core.registries": "modifier recipe",
-    "data.dataset": "Images open_images",
-    "data.sources.registry": "data_source",
-    "data.splits": "Split",
-    "data.synthetic.digits": "make_digits",
-    "data.synthetic.speckle": "make_speckle",
-    "data.synthetic.sprites": "make_sprites",
-    "data.synthetic.vehicles": "make_vehicles",
-    "diffusion.registry": "sampler",
-    "latents.association": "associate_labels",
-    "latents.attribution": "attribute_pixels",
-    "latents.encoding": "LatentTable encode_split",
-    "latents.interpolation": "interpolate_images",
-    "latents.traversal": "Traversal traverse_dims",
-    "losses.likelihoods": "Bernoulli Gaussian Likelihood SymmetricGaussian",
-    "losses.registry": "likelihood",
-    "metrics.coverage": "prdc",
-    "metrics.distribution": "frechet_distance",
-    "metrics.elbo": "elbo",
-    "metrics.nll": "nll",
-    "metrics.registry": "metric",
-    "metrics.result": "MetricResult MetricTable",
-    "models.gan": "GAN",
-    "models.iwae": "IWAE",
-    "models.latent_diffusion": "LatentDiffusion",
-    "models.vae": "VAE",
-    "models.vaegan": "VAEGAN",
-    "runs.recipes": "find_recipe list_recipes",
-    "sklearn": "ImageVAE",
-    "sweep.beta_choice": "choose_beta find_candidates",
-    "training.optimizers": "Adam",
-    "training.plan": "Options Plan",
-}
-_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
+# lines "from MODULE import NAME as NAME"
+_STUB_LINES = Path(__file__).with_suffix(".pyi").read_text().splitlines()
+_HOMES = {line.split()[-1]: line.split()[1] for line in _STUB_LINES if line.startswith("from ")}
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use: `latentia --help` must not wait for torch."""
     if name not in _HOMES:
         raise AttributeError(f"module 'latentia' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"latentia.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

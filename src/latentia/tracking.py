@@ -1,4 +1,4 @@
-"""Log and images of a run in TensorBoard, W&B or MLflow, through Accelerate's trackers."""
+"""Log and images of a run in TensorBoard, W&B or MLflow."""
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +9,7 @@ from uuid import uuid4
 import numpy as np
 
 from latentia.core import distributed
-from latentia.core.errors import Error
+from latentia.core.errors import Error, summarize_exception
 from latentia.report.grids import make_grid
 from latentia.report.training_images import select_strips
 from latentia.runs.folder import RunFolder
@@ -24,17 +24,105 @@ from latentia.training.events import (
 )
 
 TRACKER_FOLDER = "tracker"  # in a run folder: TensorBoard's files, or the id of W&B or MLflow
+PROJECT = "latentia"  # of W&B, and experiment of MLflow
+
+
+class TensorBoard:
+    """Event files in the run folder; rows that a resume cuts from log.jsonl disappear."""
+
+    def __init__(self, run: RunFolder, step: int):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(run.path / TRACKER_FOLDER, purge_step=step + 1)
+
+    def log_settings(self, settings: dict[str, Any]) -> None:
+        self.writer.add_hparams(settings, {}, run_name=".")
+
+    def log_scalars(self, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
+
+    def log_finding(self, finding: Finding) -> None:
+        self.writer.add_text(f"finding/{finding.kind}", finding.text, finding.step)
+
+    def log_image(self, kind: str, pixels: np.ndarray, event: ImagesRendered) -> None:
+        layout = "HW" if pixels.ndim == 2 else "HWC"
+        self.writer.add_image(kind, pixels, event.step, dataformats=layout)
+
+    def finish(self) -> None:
+        self.writer.close()
+
+
+class WandB:
+    """A run of W&B; a resumed run continues in it, after the rows of the interrupted one."""
+
+    def __init__(self, run: RunFolder, step: int):
+        import wandb  # pyright: ignore[reportMissingImports]
+
+        run_id = remember_id(run, uuid4().hex)
+        self.run = wandb.init(
+            project=PROJECT, name=run.name, id=run_id, resume="allow", dir=run.path
+        )
+
+    def log_settings(self, settings: dict[str, Any]) -> None:
+        self.run.config.update(settings)
+
+    def log_scalars(self, values: dict[str, float], step: int) -> None:
+        self.run.log(values, step=step)
+
+    def log_finding(self, finding: Finding) -> None:
+        self.run.log({f"finding/{finding.kind}": finding.text}, step=finding.step)
+
+    def log_image(self, kind: str, pixels: np.ndarray, event: ImagesRendered) -> None:
+        import wandb  # pyright: ignore[reportMissingImports]
+
+        self.run.log({kind: wandb.Image(pixels)}, step=event.step)
+
+    def finish(self) -> None:
+        self.run.finish()
+
+
+class MLflow:
+    """A run of MLflow; a resumed run continues in it, after the rows of the interrupted one."""
+
+    def __init__(self, run: RunFolder, step: int):
+        import mlflow  # pyright: ignore[reportMissingImports]
+
+        self.mlflow, self.path = mlflow, run.path
+        mlflow.set_experiment(PROJECT)
+        active = mlflow.start_run(run_id=remember_id(run, None), run_name=run.name)
+        remember_id(run, active.info.run_id)
+
+    def log_settings(self, settings: dict[str, Any]) -> None:
+        self.mlflow.log_params(settings)
+
+    def log_scalars(self, values: dict[str, float], step: int) -> None:
+        self.mlflow.log_metrics(values, step=step)
+
+    def log_finding(self, finding: Finding) -> None:
+        pass  # MLflow's rows are numbers
+
+    def log_image(self, kind: str, pixels: np.ndarray, event: ImagesRendered) -> None:
+        file = self.path / "progress" / f"{kind}-{event.epoch:04}.png"
+        self.mlflow.log_artifact(str(file), "progress")
+
+    def finish(self) -> None:
+        self.mlflow.end_run()
+
+
+TRACKERS: dict[str, Callable[[RunFolder, int], Any]] = {
+    "tensorboard": TensorBoard,
+    "wandb": WandB,
+    "mlflow": MLflow,
+}
 
 
 def require_tracker(tracker: str | None) -> None:
-    """Raises: Error if a package of the tracker is missing."""
+    """Raises: Error if the package of the tracker is missing."""
     try:
-        for package in ("accelerate", tracker) if tracker else ():
-            importlib.import_module(package)
+        importlib.import_module(tracker or "latentia")
     except ModuleNotFoundError as error:
-        raise Error(
-            f"--tracker {tracker} needs {error.name}: pip install accelerate {tracker}."
-        ) from None
+        raise Error(f"--tracker {tracker} needs {error.name}: pip install {tracker}.") from None
 
 
 @contextmanager
@@ -51,78 +139,50 @@ def open_tracker(run: RunFolder) -> Iterator[Callable[[Event], None]]:
 
 
 class RunTracker:
-    """One run in one tracker; a resumed run continues in the same one.
-
-    Rows that a resume cuts from log.jsonl disappear from TensorBoard, and stay in W&B and MLflow.
-    """
+    """One run in one tracker; a resumed run continues in the same one."""
 
     def __init__(self, run: RunFolder):
         require_tracker(run.options.tracker)
-        self.run, self.name = run, run.options.tracker
-        self.start()
+        self.run = run
+        self.tracker = self.start()
 
-    def start(self) -> None:
-        from accelerate import PartialState
-
-        PartialState()  # Accelerate's trackers read the rank from it
+    def start(self) -> Any:
         is_new = not self.run.state.exists()
         step = 0 if is_new else read_metadata(self.run.state)["step"]
-        self.tracker = getattr(self, f"make_{self.name}")(step)
-        self.tracker.start()
-        if self.name == "mlflow":
-            self.remember_id(self.tracker.tracker.info.run_id)
-        if is_new:
-            self.tracker.store_init_configuration(flatten_settings(self.run.metadata))
-
-    def make_tensorboard(self, step: int) -> Any:
-        from accelerate.tracking import TensorBoardTracker
-
-        return TensorBoardTracker(TRACKER_FOLDER, self.run.path, purge_step=step + 1)
-
-    def make_wandb(self, step: int) -> Any:
-        from accelerate.tracking import WandBTracker
-
-        run_id = self.remember_id(uuid4().hex)
-        arguments = {"name": self.run.name, "id": run_id, "resume": "allow", "dir": self.run.path}
-        return WandBTracker("latentia", **arguments)
-
-    def make_mlflow(self, step: int) -> Any:
-        from accelerate.tracking import MLflowTracker
-
-        return MLflowTracker("latentia", run_name=self.run.name, run_id=self.remember_id(None))
-
-    def remember_id(self, run_id: str | None) -> str | None:
-        """Return the id in the run folder, which a first call with an id writes."""
-        file = self.run.path / TRACKER_FOLDER / "id"
-        if file.exists():
-            return file.read_text()
-        if run_id:
-            file.parent.mkdir(exist_ok=True)
-            atomic_write(file, run_id.encode())
-        return run_id
+        name = str(self.run.options.tracker)
+        try:
+            tracker = TRACKERS[name](self.run, step)
+            if is_new:
+                tracker.log_settings(flatten_settings(self.run.metadata))
+        except Exception as error:  # its own kinds: no login, no server, another version
+            raise Error(
+                f"--tracker {name} cannot start ({summarize_exception(error)}); set it up as its "
+                "documents say, or train without --tracker."
+            ) from None
+        return tracker
 
     def log_event(self, event: Event) -> None:
         if isinstance(event, StepLogged | ValidationFinished):
-            self.tracker.log(collect_scalars(event), step=event.step)
+            self.tracker.log_scalars(collect_scalars(event), event.step)
         elif isinstance(event, ImagesRendered):
             for kind, images in select_strips(event).items():
-                self.log_image(kind, np.asarray(make_grid(images, len(images), "")), event)
+                self.tracker.log_image(kind, np.asarray(make_grid(images, len(images), "")), event)
         elif isinstance(event, Finding):
             if event.kind == NON_FINITE:  # the loop went back and cut the log
                 self.tracker.finish()
-                self.start()
-            if self.name != "mlflow":  # MLflow logs numbers only
-                self.tracker.log({f"finding/{event.kind}": event.text}, step=event.step)
+                self.tracker = self.start()
+            self.tracker.log_finding(event)
 
-    def log_image(self, kind: str, pixels: np.ndarray, event: ImagesRendered) -> None:
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-        if self.name == "tensorboard":
-            self.tracker.log_images({kind: pixels[None]}, step=event.step, dataformats="NHWC")
-        elif self.name == "wandb":
-            self.tracker.log_images({kind: [pixels]}, step=event.step)
-        else:
-            file = self.run.path / "progress" / f"{kind}-{event.epoch:04}.png"
-            self.tracker.log_artifact(str(file), "progress")
+
+def remember_id(run: RunFolder, run_id: str | None) -> str | None:
+    """Return the tracker's id in the run folder, which a first call with an id writes."""
+    file = run.path / TRACKER_FOLDER / "id"
+    if file.exists():
+        return file.read_text()
+    if run_id:
+        file.parent.mkdir(exist_ok=True)
+        atomic_write(file, run_id.encode())
+    return run_id
 
 
 def collect_scalars(event: StepLogged | ValidationFinished) -> dict[str, float]:

@@ -114,7 +114,7 @@ def test_a_group_of_latents_is_a_condition_by_number(place, tmp_path, capsys):
     np.testing.assert_allclose(both[::2], second[::2], rtol=0, atol=SAME)
     np.testing.assert_allclose(both[1::2], first[1::2], rtol=0, atol=SAME)
     assert np.abs(first - second).max() > OTHER
-    assert error(capsys, "sample", run, "--cond", "2") == "--cond is 2; the classes are 0, 1."
+    assert error(capsys, "sample", run, "--cond", "2") == "--cond is '2'; the classes are '0', '1'."
     assert main(["sample", run, "--cond", "1", "-n", "2", "--out", str(tmp_path / "g.png")]) == 0
     with Image.open(tmp_path / "g.png") as picture:
         assert ": samples, of group 1, seed 0," in picture.text["Description"]  # pyright: ignore
@@ -235,7 +235,7 @@ def test_mistakes(place, tmp_path, capsys):
         f"{free} draws without a condition; leave --cond out."
     )
     assert error(capsys, "sample", prior, "--cond", "cow") == (
-        "--cond is cow; the classes are cat, dog."
+        "--cond is 'cow'; the classes are 'cat', 'dog'."
     )
     assert error(capsys, "sample", prior, "--cond", "cat,dog,cat", "-n", "2") == (
         "--cond names 3 classes for 2 images; give -n 3 or more."

@@ -88,8 +88,8 @@ def test_tensors_and_booleans():
         ),
         (
             np.zeros((2, 4, 4), np.int64),
-            "the array has dtype int64; allowed are uint8, uint16 and floats in [0, 1]: convert it,"
-            " for instance with .astype('uint8').",
+            "the array has dtype int64; allowed are uint8, uint16 and floats in [0, 1]: give"
+            " floats, such as (x - low) / (high - low) with the range of the data.",
         ),
     ],
 )
@@ -182,9 +182,30 @@ def test_npz_without_images(tmp_path):
 def test_npz_says_what_it_does_not_use(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((3, 4, 4)), y=np.zeros(2), more=np.zeros(3))
     assert whole(str(tmp_path / "a.npz")).notes == [
-        f"{tmp_path}/a.npz: the labels are not one number an image, and are not used.",
+        f"{tmp_path}/a.npz: the labels are not one number or text an image, and are not used.",
         f"{tmp_path}/a.npz: not used: more.",
     ]
+
+
+def test_text_labels_of_an_npz_are_classes(tmp_path):
+    x = np.repeat(np.arange(4, dtype=np.uint8), 4).reshape(4, 2, 2)
+    y = np.array(["dog", "cat, big", "dog", "ant"])
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y[::-1])
+    images = whole(str(tmp_path / "a.npz"))
+    assert images.classes == {"label": ["ant", "cat, big", "dog"]}
+    assert images.split("test").get_batch(slice(None)).columns["label"].tolist() == [0, 2, 1, 2]
+
+
+def test_objects_are_refused_where_they_are_images_or_labels_and_skipped_elsewhere(tmp_path):
+    x, objects = np.zeros((6, 4, 4), np.uint8), np.array([{"a": 1}] * 6, dtype=object)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(6), metadata=objects)
+    images = whole(str(tmp_path / "a.npz"))
+    assert images.notes == [f"{tmp_path}/a.npz: not used: metadata."]
+    assert images.split("all").get_batch(slice(None)).columns["label"].tolist() == [*range(6)]
+    for name, arrays in (("y", {"x": x, "y": objects}), ("x_test", {"x": x, "x_test": objects})):
+        np.savez(tmp_path / "b.npz", **arrays)
+        with pytest.raises(Error, match=f"holds Python objects in {name}, which are never unpick"):
+            whole(str(tmp_path / "b.npz")).split("train")
 
 
 def test_parts_of_different_channels(tmp_path):

@@ -3,13 +3,14 @@
 import os
 import time
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from latentia.core.errors import Error
-from latentia.data import Source, open_images
+from latentia.data import Images, Source, open_images
 from latentia.data.image_files import ImageFiles
 
 
@@ -255,3 +256,100 @@ def test_folders_called_as_splits_are_said_to_be_ordinary(tmp_path):
     assert "test, train, val are read as any other folder" in note
     with pytest.raises(Error, match=r"digts does not exist; did you mean digits\? give"):
         open_images("digts").to_metadata()
+
+
+def draw_study(folder, splits, classes=("healthy", "ill"), n=24):
+    """n images of different grey levels, dealt out to class folders of split folders."""
+    for k in range(n):
+        place = folder / splits[k % len(splits)] / classes[k // len(splits) % len(classes)]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), 2 * k, np.uint8)).save(place / f"{k:03}.png")
+    return str(folder)
+
+
+def describe_splits(images):
+    return {
+        name: {key.partition("/")[0] for key in images.split(name).keys}
+        for name in ("train", "validation", "test")
+    }
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (("train", "val", "test"), ({"train"}, {"val"}, {"test"})),
+        (("train", "valid", "test"), ({"train"}, {"valid"}, {"test"})),
+        (("train", "validation"), ({"train"}, {"validation"}, {"train"})),
+        (("train", "test"), ({"train"}, {"train"}, {"test"})),
+        (("Training", "Testing"), ({"Training"}, {"Training"}, {"Testing"})),
+    ],
+)
+def test_split_folders_with_class_folders_are_the_authors_splits(folders, expected, tmp_path):
+    images = open_images(draw_study(tmp_path, folders))
+    assert tuple(describe_splits(images).values()) == expected
+    assert images.classes == {"label": ["healthy", "ill"]}
+    everything = images.split("all")
+    assert len(everything) == 24
+    batch = everything.get_batch(slice(None))
+    for key, pixels, label in zip(
+        everything.keys, batch.image, batch.columns["label"], strict=True
+    ):
+        assert round(float(pixels[0, 0, 0]) * 255) == 2 * int(key[-7:-4])
+        assert key.split("/")[1] == ["healthy", "ill"][label]
+    (note,) = images.notes
+    assert "are the splits, and the folders in them are the labels; --splits seeded takes" in note
+
+
+def test_splits_of_the_source_can_be_drawn_by_seed_instead(tmp_path):
+    place = draw_study(tmp_path / "study", ("train", "val", "test"), n=120)
+    seeded = open_images(Source(place, splits="seeded"))
+    assert seeded.classes == {"label": ["test", "train", "val"]}
+    assert all(len(names) > 1 for names in describe_splits(seeded).values())
+    own, old = open_images(place), open_images(Source(place, splits=None))
+    assert own.to_metadata()["fingerprint"] != seeded.to_metadata()["fingerprint"]
+    # a run of an earlier version names no splits: it opens its images as it was trained on them
+    assert old.to_metadata()["fingerprint"] == seeded.to_metadata()["fingerprint"]
+    assert "splits" not in old.to_metadata()["split"]
+    again = Images.from_metadata(own.to_metadata())
+    assert (again.source.splits, own.to_metadata()["split"]["splits"]) == ("own", "own")
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=np.zeros((60, 8, 8), np.uint8),
+        x_test=np.ones((60, 8, 8), np.uint8),
+    )
+    levels = {
+        splits: {len({*map(float, images.split("test")[:].flatten())})}
+        for splits in ("own", "seeded")
+        for images in [open_images(Source(str(tmp_path / "a.npz"), splits=splits))]
+    }
+    assert levels == {"own": {1}, "seeded": {2}}
+
+
+@pytest.mark.parametrize("others", [("train",), ("test", "val"), ("train", "test", "cat")])
+def test_folders_of_these_names_are_ordinary_where_they_are_no_layout_of_splits(others, tmp_path):
+    images = open_images(draw_study(tmp_path, others))
+    assert len(images.split("all")) == 24
+    assert images.classes == {"label": sorted(others)}
+
+
+def test_split_folders_without_class_folders_have_no_labels(tmp_path):
+    draw_study(tmp_path, ("train",))
+    (tmp_path / "test").mkdir()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "test" / "a.png")
+    images = open_images(str(tmp_path))
+    assert describe_splits(images)["test"] == {"test"}
+    assert images.classes == {}
+    assert "test, train are the splits, and there are no labels" in images.notes[0]
+
+
+def test_a_name_that_is_not_utf8_has_a_key_that_every_file_can_hold(tmp_path):
+    for k, name in enumerate((b"caf\xe9.png", "café.png".encode(), b"\xff/a.png")):
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 8), k, np.uint8)).save(path)
+    split = open_images(str(tmp_path)).split("all")
+    levels = (split[:].flatten(1)[:, 0] * 255).round().int().tolist()
+    expected = {"caf\\xe9.png": 0, "café.png": 1, "\\xff/a.png": 2}
+    assert dict(zip(split.keys, levels, strict=True)) == expected
+    assert all(key.encode("utf-8") for key in split.keys)
+    assert split.index_of("caf\\xe9.png") is not None

@@ -74,7 +74,7 @@ def test_a_sampler_draws_the_models_own_samples_from_the_same_noise(cond, tmp_pa
         data=open_images("digits", size=32, channels=1), autoencoder=model_of("digits_vae"),
         cond=cond, clusters=0, width=16, depth=1,
     ).model.eval()  # fmt: skip
-    model.sampling = replace(model.sampling, steps=3)
+    model.sampling = replace(model.sampling, steps=2)
     model.latent_mean.uniform_(-1, 1)
     for parameter in model.denoiser.parameters():
         torch.nn.init.normal_(parameter, std=0.3)

@@ -56,6 +56,7 @@ def test_energy_of_all_frequencies_is_the_mean_square_and_a_wave_lies_where_it_s
 
 
 def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monkeypatch):
+    monkeypatch.setattr(label_classifier, "MIN_STEPS", 300)
     images = open_images("digits", size=16, channels=1)
     model = get_label_classifier(images)
     split = images.split("test")

@@ -4,7 +4,6 @@ import base64
 import html
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -29,22 +28,8 @@ class OpenedRun:
 
     def __init__(self, folder: RunFolder, data: Any = None):
         self.folder, self._data = folder, data
+        self.path, self.name, self.metadata = folder.path, folder.name, folder.metadata
         self._opened: Images | None = None
-
-    @property
-    def path(self) -> Path:
-        """Folder of the run."""
-        return self.folder.path
-
-    @property
-    def name(self) -> str:
-        """Name of the folder, with the beta if one was chosen."""
-        return self.folder.name
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """Content of run.json."""
-        return self.folder.metadata
 
     @property
     def options(self) -> Options:

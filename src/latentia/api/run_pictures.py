@@ -8,7 +8,7 @@ from torch import Tensor
 
 from latentia.api.opened_run import OpenedRun
 from latentia.core.errors import Error
-from latentia.core.parameters import require_at_least
+from latentia.core.parameters import require_at_least, require_whole_number
 from latentia.data.labels import SOURCE_LABELS
 from latentia.data.sources.arrays import to_numpy
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
@@ -236,6 +236,7 @@ class RunPictures(OpenedRun):
         self, n: int, seed: int, cond: Any, sampling: Mapping[str, Any]
     ) -> RenderedImages:
         require_at_least("-n", n, 1)
+        require_whole_number("--seed", seed)
         is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
         text = None if cond is None else ",".join(map(str, cond)) if is_several else str(cond)
         chosen = {name: value for name, value in sampling.items() if value is not None}

@@ -1,12 +1,13 @@
 """Functions that return a run: train, resume, load."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from latentia.api.run import Run
 from latentia.api.training import Modifiers, finish_training, resume_run, start_run
+from latentia.core.errors import Error
 from latentia.core.progress import enable_progress
 from latentia.runs.modifiers import take_modifiers
 from latentia.runs.open import open_run
@@ -74,6 +75,7 @@ def train(
     >>> run.sample(4).shape
     torch.Size([4, 1, 28, 28])
     """
+    check_keywords(modifiers, options)
     names = {field.name for field in fields(Options)} & parameters.keys()
     options = replace(options or Options(), **{name: parameters.pop(name) for name in names})
     modifiers = {**(modifiers or {}), **take_modifiers(parameters)}
@@ -83,6 +85,21 @@ def train(
         folder, events = start_run(recipe, parameters, **keywords)
         finish_training(folder, events, progress)
     return Run(folder, None if isinstance(data, str | Path) else data)  # run.json has an address
+
+
+def check_keywords(modifiers: Any, options: Any) -> None:
+    """Raises: Error if modifiers or options are of other types than `train` takes."""
+    values = modifiers.values() if isinstance(modifiers, Mapping) else [modifiers]
+    if modifiers is not None and not all(isinstance(each, Mapping) for each in values):
+        raise Error(
+            f"modifiers is {modifiers!r}; it must be a dict of the arguments of each modifier, "
+            'such as {"free_bits": {"free_bits": 0.1}}, or leave it out and give free_bits=0.1.'
+        )
+    if not isinstance(options, Options | None):
+        raise Error(
+            f"options is {options!r}; it must be latentia.Options(seed=1), or leave it out and "
+            "give seed=1."
+        )
 
 
 def resume(run: str | Path, data: Any = None, *, progress: bool = True) -> Run:

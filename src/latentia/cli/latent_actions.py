@@ -4,8 +4,9 @@ import json
 import sys
 from types import SimpleNamespace
 
+from latentia.api.run import Run
 from latentia.cli.arguments import split_names
-from latentia.cli.opened_run import open_requested_run
+from latentia.cli.opened_run import draw_picture, open_requested_run
 from latentia.cli.tables import print_associations
 from latentia.core.text import pluralize
 from latentia.latents.association import associate_split
@@ -37,29 +38,13 @@ def relate(args: SimpleNamespace) -> None:
         print(args.out)
 
 
-def traverse(args: SimpleNamespace) -> None:
-    run = open_requested_run(args, ".png", ".gif", ".npy")
-    picture = run.plot_traversal(args.image, args.dims, steps=args.steps, split=args.split)
-    print(picture.save(args.out))
-
-
-def interpolate(args: SimpleNamespace) -> None:
-    run = open_requested_run(args, ".png", ".gif", ".npy")
-    options = {name: getattr(args, name) for name in ("steps", "spherical", "split")}
-    print(run.plot_interpolation(args.images, **options).save(args.out))
-
-
-def nearest(args: SimpleNamespace) -> None:
-    run = open_requested_run(args, ".png", ".npy")
-    print(run.plot_nearest(args.image, args.n, split=args.split).save(args.out))
-
-
 def decode(args: SimpleNamespace) -> None:
     run = open_requested_run(args, ".png", ".npy")
     z = parse_latents(args.latents, run.autoencoder.latent_shape)
     print(run.plot_decoded(z).save(args.out))
 
 
-def attribute(args: SimpleNamespace) -> None:
-    run = open_requested_run(args, ".png", ".svg", ".npy")
-    print(run.plot_attribution(args.image, args.dims, split=args.split).save(args.out))
+traverse = draw_picture(Run.plot_traversal, ".png", ".gif", ".npy")
+interpolate = draw_picture(Run.plot_interpolation, ".png", ".gif", ".npy")
+nearest = draw_picture(Run.plot_nearest, ".png", ".npy")
+attribute = draw_picture(Run.plot_attribution, ".png", ".svg", ".npy")

@@ -1,5 +1,6 @@
-"""A run that a command has opened."""
+"""A run that a command has opened, and the picture that it draws."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 from latentia.api.run import Run
@@ -13,3 +14,16 @@ def open_requested_run(args: SimpleNamespace, *suffixes: str) -> Run:
         check_suffix(args.out, *suffixes)
     data = getattr(args, "data", None)  # `decode` reads no images
     return load(args.run, data).with_beta(args.beta)
+
+
+def draw_picture(plot: Callable, *suffixes: str) -> Callable[[SimpleNamespace], None]:
+    """Return the action of a command whose options are the parameters of a `plot_` method."""
+
+    def draw(args: SimpleNamespace) -> None:
+        run = open_requested_run(args, *suffixes)
+        others = ("run", "out", "data", "beta")
+        # no word of a list is the default of a method
+        options = {k: None if v == () else v for k, v in vars(args).items() if k not in others}
+        print(plot(run, **options).save(args.out))
+
+    return draw

@@ -1,14 +1,12 @@
 """A training at the command line: its events, what to do next, and the exit code."""
 
-import shlex
 import sys
 from collections.abc import Iterator
 
 from latentia.api.progress import show_events
 from latentia.core import distributed
-from latentia.core.plugins import list_plugin_words
 from latentia.diagnostics.run_context import RunContext
-from latentia.diagnostics.suggested_commands import train_longer
+from latentia.diagnostics.suggested_commands import format_command, train_longer
 from latentia.runs.folder import RunFolder
 from latentia.training.events import EndReason, Event
 
@@ -32,7 +30,7 @@ def show_training(run: RunFolder, events: Iterator[Event]) -> int:
 
 
 def _print_resume(run: RunFolder) -> None:
-    print(shlex.join(["latentia", "resume", str(run.path), *list_plugin_words()]))
+    print(format_command("latentia", "resume", str(run.path)))
 
 
 def print_completion(run: RunFolder) -> None:

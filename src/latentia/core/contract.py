@@ -136,6 +136,7 @@ class Model(nn.Module):
     Examples
     --------
     >>> import latentia, torch
+    >>> from latentia.core.contract import Role, Term
     >>> class MeanImage(latentia.Model):
     ...     def __init__(self):
     ...         super().__init__()
@@ -143,7 +144,8 @@ class Model(nn.Module):
     ...     def players(self):
     ...         return {"mean": latentia.Player(self, self.terms)}
     ...     def terms(self, batch, context, shared):
-    ...         return {"distortion": (1.0, (self.image - batch.image).square().flatten(1).sum(1))}
+    ...         error = (self.image - batch.image).square().flatten(1).sum(1)
+    ...         return {"distortion": Term(1.0, error, Role.RECONSTRUCTION)}
     >>> list(MeanImage().players())
     ['mean']
     """

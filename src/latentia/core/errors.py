@@ -42,6 +42,6 @@ class Error(ValueError):
         self.message, self.on_all_ranks, self.subject = message, on_all_ranks, subject
 
 
-def summarize_exception(exception: Exception) -> str:
+def summarize_exception(exception: BaseException) -> str:
     """Return the first line of an exception's message, or its type's name if it has none."""
     return (str(exception).strip().splitlines() or [type(exception).__name__])[0].rstrip(".")

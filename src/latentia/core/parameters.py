@@ -84,10 +84,19 @@ def describe_types(hint: Any) -> list[str]:
     ]
 
 
-def require_at_least(flag: str, value: int | None, least: int) -> None:
-    """Raises: Error if the value is less than `least`."""
-    if value is not None and value < least:
+def require_at_least(flag: str, value: Any, least: int) -> None:
+    """Raises: Error if the value is no whole number, or less than `least`; None is allowed."""
+    if value is None:
+        return
+    require_whole_number(flag, value)
+    if value < least:
         raise Error(f"{flag} is {value}; it must be at least {least}.")
+
+
+def require_whole_number(flag: str, value: Any) -> None:
+    """Raises: Error if the value is no whole number."""
+    if not hasattr(value, "__index__"):
+        raise Error(f"{flag} is {value!r}; it must be a whole number.")
 
 
 def _is_number(value: Any, kinds: Any = int | float) -> bool:

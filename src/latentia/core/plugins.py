@@ -47,9 +47,9 @@ def load_plugin(file: Path | str) -> ModuleType:
     >>> latentia.load_plugin("my_metric.py").brightness(None)
     []
     """
-    if not Path(file).is_file():
+    if not Path(file).expanduser().is_file():
         raise Error(f"There is no file {file or '(none was given)'}; --plugin takes a file, my.py.")
-    module = load_file(str(Path(file).resolve()))
+    module = load_file(str(Path(file).expanduser().resolve()))
     if str(file) not in _files:
         _files.append(str(file))
     return module
@@ -67,10 +67,25 @@ def load_file(path: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses with written-out annotations look there
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
-        raise
+        if isinstance(error, Error | KeyboardInterrupt):
+            raise
+        raise Error(
+            f"{path} cannot be loaded ({describe_failure(error, path)}); repair it."
+        ) from error
     return module
+
+
+def describe_failure(error: BaseException, path: str) -> str:
+    """Return the type and message of an exception, and the last line of a file that it passed."""
+    lines, frame = [], error.__traceback__
+    while frame:
+        if frame.tb_frame.f_code.co_filename == path:
+            lines.append(frame.tb_lineno)
+        frame = frame.tb_next
+    place = f", in line {lines[-1]}" if lines else ""
+    return f"{type(error).__name__}: {summarize_exception(error)}{place}"
 
 
 def load_installed_plugins() -> None:

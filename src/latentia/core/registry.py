@@ -78,7 +78,7 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         """Return an entry. Raises: Error if there is none of this name, with the nearest name."""
-        if name not in self:
+        if not isinstance(name, str) or name not in self:
             raise Error(self.describe_missing(name))
         if name not in self._entries:
             importlib.import_module(self._modules[name])

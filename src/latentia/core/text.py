@@ -12,7 +12,7 @@ def pluralize(count: int, noun: str, plural: str = "") -> str:
 
 def suggest_name(name: str, candidates: Iterable[str], template: str) -> str:
     """Fill the template with the candidate most similar to `name`; "" if none is similar."""
-    matches = difflib.get_close_matches(name, [*candidates], n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(str(name), [*candidates], n=1, cutoff=0.5)
     return template.format(matches[0]) if matches else ""
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from latentia.data.reader import Columns
-from latentia.data.splits import Pixels, Split, assign_rows
+from latentia.data.splits import Pixels, Split, Splits, assign_rows
 from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
 
 Metadata = dict[str, Any]  # as JSON holds it
@@ -20,13 +20,16 @@ class CachedImages(NamedTuple):
     columns: dict[str, Tensor]
     metadata: Metadata
 
-    def make_splits(self, seed: int, validation: float) -> dict[str, Split]:
+    def make_splits(
+        self, seed: int, validation: float, splits: Splits | None = "own"
+    ) -> dict[str, Split]:
         """Assign the rows that the source did not assign by seed, in whole shards if it can be."""
         keys, classes = self.metadata["keys"], self.metadata["classes"]
         all_rows, pixels, shards = torch.arange(len(keys)), self.pixels, None
         if isinstance(pixels, StreamedPixels) and len(pixels.shards) >= MIN_SHARDS_TO_SPLIT:
             shards = pixels.find_shard_numbers(all_rows)
-        split_rows = assign_rows(self.metadata["parts"], seed, validation, shards)
+        parts = {"train": len(keys)} if splits == "seeded" else self.metadata["parts"]
+        split_rows = assign_rows(parts, seed, validation, shards)
         return {
             name: Split(
                 name,

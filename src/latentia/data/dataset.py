@@ -101,7 +101,8 @@ class Images:
         """Create from `run.json`: shape and preprocessing, without access to the images."""
         preprocessing, split = metadata["preprocessing"], metadata["split"]
         white, background = preprocessing["white"], preprocessing["background"]
-        source = Source(metadata["source"], white, background, split["seed"], split["validation"])
+        reading = white, background, split["seed"], split["validation"]
+        source = Source(metadata["source"], *reading, splits=split.get("splits"))
         height, width = preprocessing["size"]
         channels = preprocessing["channels"]
         options = LoadOptions((height, width), channels, source.white, source.background)
@@ -168,7 +169,7 @@ class Images:
             "fingerprint": metadata["fingerprint"],
             **({"joined": metadata["joined"]} if "joined" in metadata else {}),
             **({"streamed": True} if self.source.stream else {}),
-            "split": {"seed": self.source.seed, "validation": self.source.validation},
+            "split": self.source.describe_splits(),
         }
 
     def split(self, name: str) -> Split:
@@ -177,7 +178,7 @@ class Images:
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
             source = self.source
-            self._splits = self._contents.make_splits(source.seed, source.validation)
+            self._splits = self._contents.make_splits(source.seed, source.validation, source.splits)
         return self._splits[name]
 
     def with_labels(self, labels: Labels) -> "Images":

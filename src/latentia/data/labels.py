@@ -52,7 +52,7 @@ class Labels(NamedTuple):
             rows = slice(None) if split.rows is None else split.rows
             strict = self.missing == "error"
             if isinstance(self.file, str | Path):
-                table = join_by_name(Path(self.file), self.columns, all_keys, strict)
+                table = join_by_name(Path(self.file).expanduser(), self.columns, all_keys, strict)
             else:
                 table = align_rows(self.file, all_keys)
             for name, cells in table.items():

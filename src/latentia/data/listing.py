@@ -13,7 +13,7 @@ from latentia.data.decode import IMAGE_SUFFIXES
 class FileEntry(NamedTuple):
     """One file of a folder."""
 
-    key: str  # relative POSIX path in NFC: the same on every system
+    key: str  # relative POSIX path in NFC, with \xe9 for bytes that are not UTF-8
     path: Path
     size: int  # bytes; -1: cannot be read
     mtime_ns: int
@@ -50,7 +50,8 @@ def walk_folder(
 
 
 def make_file_entry(name: str, path: Path) -> FileEntry:
-    key = unicodedata.normalize("NFC", name)
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")  # bytes that are not UTF-8 as \xe9
+    key = unicodedata.normalize("NFC", text)
     try:
         stat = os.stat(path)
     except OSError:  # a broken link: reported as unreadable if its name is an image's

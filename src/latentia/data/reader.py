@@ -1,5 +1,6 @@
 """The protocol of a source's reader, and the records that it takes and returns."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -95,3 +96,16 @@ def parse_size(size: Any) -> Size | None:
             f"size {size!r} is not a size; give a side such as 64, or height x width such as 64x48."
         )
     return integers[0], integers[-1]
+
+
+def encode_labels(values: Sequence[Any]) -> tuple[np.ndarray, list[str] | None] | None:
+    """Return labels as numbers, with the classes that these count if the labels are a few words.
+
+    None: free text, missing values, times, or of mixed kinds.
+    """
+    kinds = {type(value) for value in values}
+    if kinds == {str} and len(set(values)) <= len(values) // 2:
+        names, codes = np.unique(values, return_inverse=True)
+        return codes, names.tolist()
+    numbers = np.asarray(values) if kinds <= {bool, int, float} else np.empty(0, object)
+    return (numbers, None) if numbers.dtype.kind in "biuf" else None

@@ -41,7 +41,7 @@ def unfinished_autoencoder(context: RunContext) -> CheckResult | None:
     if step >= total_steps:
         return None
     path = Path(context.parameters[AUTOENCODER])
-    commands = suggest.resume_training(path) if path.exists() else []
+    commands = suggest.resume_training(path, parent.metadata["images"]) if path.exists() else []
     return CheckResult(
         WARNING,
         f"the autoencoder {path.name} was trained for {step:,} of "

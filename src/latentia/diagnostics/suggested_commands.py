@@ -1,24 +1,45 @@
 """Suggested commands: a run's own command, without its defaults, with the changes of a check."""
 
 import inspect
+import json
 import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
 from latentia.core.plugins import list_plugin_words
 from latentia.core.registries import MODIFIERS
 from latentia.data.cache import cache_root
+from latentia.data.sources.registry import SourceKind
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs import recipes
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import find_unused_path
 from latentia.training.plan import Options
 
-IMAGE_OPTIONS = ("white", "background", "validation", "seed", "stream")  # of reading and splits
+IMAGE_OPTIONS = (
+    "white",
+    "background",
+    "validation",
+    "splits",
+    "seed",
+    "stream",
+)  # of reading and splits
+
+
+class Name(NamedTuple):
+    """A variable of the user, in a call."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+DATA = Name("data")  # the user's images in memory
 
 
 def get_defaults(function: Any) -> dict[str, Any]:
@@ -56,16 +77,16 @@ def retrain_run(
         arguments = {k: v for k, v in arguments.items() if k != "data"}
     arguments = {**arguments, **{k: v for k, v in changes.items() if k in defaults}}
     # a changed parameter is written out even if its new value is the default
-    flags = _format_flags(arguments, {k: v for k, v in defaults.items() if k not in changes})
+    keywords = _omit_defaults(arguments, {k: v for k, v in defaults.items() if k not in changes})
     run_options = {**metadata["options"], **{k: v for k, v in changes.items() if k in options}}
     # a value that the machine chose is chosen anew
     chosen = {name: metadata["options"][name] for name in metadata.get("auto_options", ())}
-    flags += _format_flags(run_options, {**options, **chosen})
+    keywords |= _omit_defaults(run_options, {**options, **chosen})
     for name, changed in {**metadata["modifiers"], **(modifiers or {})}.items():
         modifier = {**metadata["modifiers"].get(name, {}), **changed}
         # the flag with the modifier's own name turns it on
-        flags += _format_flags(modifier, {**get_defaults(MODIFIERS[name]), name: object()})
-    return _format_training_command(context, metadata["recipe"], flags, suffix)
+        keywords |= _omit_defaults(modifier, {**get_defaults(MODIFIERS[name]), name: object()})
+    return _format_training(context, metadata["recipe"], keywords, suffix)
 
 
 def has_parent_images(context: RunContext) -> bool:
@@ -122,9 +143,9 @@ def use_recipe(context: RunContext, recipe: str, suffix: str, **parameters: Any)
     arguments = {"data": context.parameters["data"], **parameters}
     defaults, options = asdict(Options()), context.run.metadata["options"]
     image_options = {name: options.get(name, defaults[name]) for name in IMAGE_OPTIONS}
-    flags = _format_flags(arguments, get_recipe_defaults(recipe))
-    flags += _format_flags(image_options, defaults)
-    return _format_training_command(context, recipe, flags, suffix)
+    keywords = _omit_defaults(arguments, get_recipe_defaults(recipe))
+    keywords |= _omit_defaults(image_options, defaults)
+    return _format_training(context, recipe, keywords, suffix)
 
 
 def train_prior(context: RunContext, steps: int) -> list[str]:
@@ -134,11 +155,14 @@ def train_prior(context: RunContext, steps: int) -> list[str]:
         batch = 128
     epochs = max(30, math.ceil(steps / max(1, n // min(n, batch))))
     arguments = {AUTOENCODER: str(context.run.path), "batch": batch, "epochs": epochs}
-    flags = _format_flags(arguments, get_recipe_defaults("latent_prior"))
-    return _format_training_command(context, "latent_prior", flags, "prior")
+    keywords = _omit_defaults(arguments, get_recipe_defaults("latent_prior"))
+    return _format_training(context, "latent_prior", keywords, "prior")
 
 
-def resume_training(path: str | Path) -> list[str]:
+def resume_training(path: str | Path, images: Mapping[str, Any]) -> list[str]:
+    """Resume a run. images: the entry of run.json on its images."""
+    if images["kind"] == SourceKind.MEMORY:
+        return [format_call("resume", str(path), DATA)]
     return [format_command("latentia", "resume", str(path))]
 
 
@@ -146,22 +170,48 @@ def format_command(*arguments: str) -> str:
     return shlex.join([*arguments, *list_plugin_words()])
 
 
-def _format_training_command(
-    context: RunContext, recipe: str, flags: list[str], suffix: str
+def format_call(function: str, *arguments: Any, **keywords: Any) -> str:
+    """Format a call of latentia in Python."""
+    words = [format_value(each) for each in arguments]
+    words += [f"{name}={format_value(value)}" for name, value in keywords.items()]
+    return f"latentia.{function}({', '.join(words)})"
+
+
+def format_value(value: Any) -> str:
+    """Format text in double quotes, as `latentia` does, and numbers without rounding errors."""
+    if isinstance(value, str | Path):
+        return json.dumps(str(value), ensure_ascii=False)
+    return repr(float(f"{value:.10g}") if isinstance(value, float) else value)
+
+
+def _format_training(
+    context: RunContext, recipe: str, keywords: Mapping[str, Any], suffix: str
 ) -> list[str]:
+    """Format the training of a recipe: in Python, if its images are an object in memory."""
     path = context.run.path
     if path.is_relative_to(cache_root()):  # a downloaded run: the new one is the user's own
         path = Path(path.name)
     path = find_unused_path(Path(f"{path}-{suffix}"))
-    return [format_command("latentia", "train", recipe, *flags, "--run", str(path))]
+    images = context.run.metadata["images"]
+    if (
+        images["kind"] == SourceKind.MEMORY
+        and keywords.get("data", images["source"]) == images["source"]
+    ):
+        keywords = {name: value for name, value in keywords.items() if name != "data"}
+        return [format_call("train", recipe, DATA, **keywords, run=path)]
+    return [
+        format_command("latentia", "train", recipe, *_format_flags(keywords), "--run", str(path))
+    ]
 
 
-def _format_flags(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
-    """Format the values that differ from their defaults as options of the command line."""
+def _omit_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
+
+
+def _format_flags(values: Mapping[str, Any]) -> list[str]:
+    """Format values as options of the command line."""
     flags = []
     for name, value in values.items():
-        if name in defaults and value == defaults[name]:
-            continue
         flag = name.replace("_", "-")
         if isinstance(value, bool):
             flags.append(f"--{flag}" if value else f"--no-{flag}")

@@ -32,7 +32,7 @@ def export_model(run: RunFolder, to: str, out: Path | str | None = None, data: A
         raise Error(f"--to {to} needs {package}.") from None
     suffix = "" if run.beta is None else f"-beta{run.beta:g}"
     stem = run.path.name if run.path.is_relative_to(cache_root()) else run.path
-    path = Path(out or f"{stem}{suffix}-{to}")
+    path = Path(out or f"{stem}{suffix}-{to}").expanduser()
     options = {"data": data} if to == "diffusers" else {}
     try:
         importlib.import_module(f"latentia.export.{to}").export_run(run, path, **options)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
+from latentia.core.parameters import require_whole_number
 
 MIN_SINE = 1e-6  # sine of an angle: below it the arc between two vectors is not unique
 
@@ -46,6 +47,7 @@ def interpolate_images(
     >>> latentia.interpolate_images(run.model, run.sample(2), 5).shape
     torch.Size([5, 1, 28, 28])
     """
+    require_whole_number("--steps", steps)
     if len(images) < 2 or steps < 2:
         parameter, count = ("images", len(images)) if len(images) < 2 else ("--steps", steps)
         raise Error(

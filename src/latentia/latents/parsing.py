@@ -26,7 +26,7 @@ def parse_latents(text: str, shape: Sequence[int]) -> Float[Tensor, "n *latent"]
     if not text.endswith(".json"):
         return rows_to_latents([text.split(",")], shape, "--latents")
     try:
-        rows = json.loads(Path(text).read_text())
+        rows = json.loads(Path(text).expanduser().read_text())
     except (OSError, ValueError) as error:
         raise Error(
             f"{text} cannot be read ({error}); give a .json file with rows of numbers."

@@ -54,7 +54,7 @@ def write_table(
 
     Raises: Error if the suffix is another or the path cannot be written.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.suffix not in FILE_OPENERS:
         raise Error(
             f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz."

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from latentia.core.contract import HasLatents
-from latentia.core.errors import Error
+from latentia.core.parameters import require_at_least
 from latentia.latents.encoding import LatentTable
 
 MAX_DEVIATION = 2.0  # standard deviations: 2.3 % to 97.7 % of the aggregate posterior
@@ -101,8 +101,7 @@ def traverse_dims(
     >>> latentia.traverse_dims(run.model, image, table, table.dims_by_kl[:2], steps=3).images.shape
     torch.Size([2, 3, 1, 28, 28])
     """
-    if steps < 2:
-        raise Error(f"--steps is {steps}; it must be at least 2, so that something moves.")
+    require_at_least("--steps", steps, 2)
     dims = list(dims)
     mean = model.encode(image).mean
     levels = ndtr(np.linspace(-MAX_DEVIATION, MAX_DEVIATION, steps))

@@ -141,7 +141,7 @@ def save(path: Path | str, encoders: Encoders) -> Path:
 
     Raises: Error if the suffix has no encoder or the path cannot be written.
     """
-    path, suffix = Path(path), check_suffix(path, *encoders)
+    path, suffix = Path(path).expanduser(), check_suffix(path, *encoders)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoders[suffix]())

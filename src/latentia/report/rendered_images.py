@@ -1,6 +1,7 @@
 """Images that both the commands and the explorer render, with an encoder for each file suffix."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,11 +125,8 @@ def render_walk(
     caption = f"{run.name}: {'arcs' if spherical else 'straight lines'} in the latents"
     grid_caption = f"{caption}; first and last of a row: the originals"
 
-    def encode_grid() -> bytes:
-        return encode_png(make_walk_grid(path, images, names, grid_caption), grid_caption)
-
     encoders = {
-        ".png": encode_grid,
+        ".png": lambda: encode_png(make_walk_grid(path, images, names, grid_caption), grid_caption),
         ".gif": lambda: encode_gif(make_walk_frames(path, caption), there_and_back=True),
         ".npy": lambda: encode_npy(path),
     }
@@ -153,15 +151,10 @@ def render_traversal(
         f"{levels[-1]:.1%} quantile of {pluralize(n, 'image')}"
     )
 
-    def encode_grid() -> bytes:
-        return encode_png(make_traversal_grid(traversal, image, names, caption), caption)
-
-    def encode_frames() -> bytes:
-        return encode_gif(make_traversal_frames(traversal, names, caption), there_and_back=True)
-
+    make_frames = partial(make_traversal_frames, traversal, names, caption)
     encoders = {
-        ".png": encode_grid,
-        ".gif": encode_frames,
+        ".png": lambda: encode_png(make_traversal_grid(traversal, image, names, caption), caption),
+        ".gif": lambda: encode_gif(make_frames(), there_and_back=True),
         ".npy": lambda: encode_npy(traversal.images),
     }
     return RenderedImages(traversal.images, encoders)

@@ -57,7 +57,7 @@ def find_autoencoder(recipe: str, arguments: dict[str, Any], options: Options) -
 
 def check_data_options(run: RunFolder, options: Options) -> None:
     """Raises: Error if a run built on `run` would read or split its images in another way."""
-    for name in ("validation", "white", "background", "stream"):
+    for name in ("validation", "white", "background", "stream", "splits"):
         allowed = [getattr(each, name) for each in (Options(), run.options)]
         if getattr(options, name) not in allowed:
             raise Error(

@@ -54,7 +54,7 @@ def build_plan(
 def open_source(data: Any, options: Options) -> Source:
     """Return the source of images, read and split as the options say."""
     reading = options.white, options.background, options.seed, options.validation, options.stream
-    return make_source(data, *reading)
+    return make_source(data, *reading, options.splits)
 
 
 def resolve_auto_options(options: Options, model: Model) -> Options:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from latentia.runs.autoencoder_source import check_data_options, find_autoencode
 from latentia.runs.build import AUTOENCODER, build_plan, make_paths_absolute, resolve_auto_options
 from latentia.runs.folder import FORMAT, RunFolder, find_unused_path, resolve_unnamed_path
 from latentia.runs.provenance import describe_machine
-from latentia.runs.recipes import recipe_source, resolve_parameters
+from latentia.runs.recipes import recipe_source, resolve_parameters, to_python_numbers
 from latentia.training.checkpoint import write_json
 from latentia.training.device import find_device
 from latentia.training.plan import Options, Plan
@@ -29,6 +29,8 @@ def create_run(
 
     Raises: Error if the folder holds files or cannot be written, or a parameter is not allowed.
     """
+    options = replace(options, **to_python_numbers(vars(options)))
+    modifiers = {name: to_python_numbers(values) for name, values in modifiers.items()}
     validate_parameters("latentia.train", Options, vars(options))
     arguments = resolve_parameters(recipe, user_parameters)
     find_device(options.device)  # before images are decoded, which may take hours
@@ -40,7 +42,7 @@ def create_run(
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
     metadata = {
         "format": FORMAT,
-        "recipe": recipe if ".py" not in recipe else str(Path(recipe).resolve()),
+        "recipe": recipe if ".py" not in recipe else str(Path(recipe).expanduser().resolve()),
         "arguments": {**arguments, "data": images["source"]},
         "modifiers": {name: make_paths_absolute(values) for name, values in modifiers.items()},
         "options": asdict(resolved),
@@ -64,6 +66,8 @@ def _create_folder(recipe: str, path: Path | str | None, metadata: dict[str, Any
     """Create a folder that holds run.json only; without a path, runs/RECIPE or runs/RECIPE-2."""
     if path is None:
         path = find_unused_path(Path("runs") / recipe.split(":")[-1])
+    if not isinstance(path, str | Path):
+        raise Error(f"run is {path!r}; give a new folder, such as run='runs/a'.")
     path = resolve_unnamed_path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         resume = f"`latentia resume {shlex.quote(str(path))}` goes on with it, or "

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ class RunFolder(TrainingFolder):
         """
         if beta is None:
             return self
+        if not isinstance(beta, Real):
+            raise Error(f"--beta is {beta!r}; it must be a number.")
         if self.beta_range is None:
             raise Error(
                 f"--beta is {beta:g}, but {self.path} has learned one beta alone; leave it out, or "
@@ -229,6 +232,6 @@ def find_unused_path(path: Path) -> Path:
 
 
 def resolve_unnamed_path(path: Path | str) -> Path:
-    """Make a path absolute if it ends in no name, as "." does; else keep it short for commands."""
-    path = Path(path)
+    """Expand ~, and make a path that ends in no name, as ".", absolute; else keep it short."""
+    path = Path(path).expanduser()
     return path if path.name not in ("", "..") else path.resolve()

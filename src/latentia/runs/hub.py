@@ -34,7 +34,7 @@ METADATA_KEYS = {
 
 def parse_repository(name: str) -> str:
     """Return OWNER/NAME of hub:OWNER/NAME. Raises: Error if it is no such name."""
-    repo = name.removeprefix(PREFIX)
+    repo = str(name).removeprefix(PREFIX)
     if not REPOSITORY_NAME.fullmatch(repo) or ".." in repo:
         raise Error(f"{repo} is no name on the hub; write OWNER/NAME, such as me/faces.")
     return repo

@@ -61,8 +61,8 @@ def resolve_image(
     Raises: Error if there is no such image, or it cannot be read.
     """
     is_number = name.isdecimal()
-    if not is_number and Path(name).expanduser().is_file():
-        return None, Images.from_metadata(run.metadata["images"]).preprocess([name])[:1]
+    if not is_number and (file := Path(name).expanduser()).is_file():
+        return None, Images.from_metadata(run.metadata["images"]).preprocess([str(file)])[:1]
     try:
         images = run.split(split_name if split_name and is_number else "all", data)
     except Error as error:

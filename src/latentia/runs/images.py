@@ -31,7 +31,8 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
     reading, split = metadata["preprocessing"], metadata["split"]
     reading = reading["white"], reading["background"], split["seed"], split["validation"], stream
     channels, *size = metadata["shape"]
-    images = open_images(make_source(location, *reading), size=tuple(size), channels=channels)
+    source = make_source(location, *reading, split.get("splits"))
+    images = open_images(source, size=tuple(size), channels=channels)
     now = images.to_metadata()
     if (require_same or data is None) and now["fingerprint"] != metadata["fingerprint"]:
         raise Error(

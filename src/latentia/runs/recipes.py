@@ -3,7 +3,7 @@
 import ast
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,6 +97,11 @@ def register_recipe(recipe: str | Callable) -> str:
     """Return the name of a recipe; a function that has none is registered by its own."""
     if isinstance(recipe, str):
         return recipe
+    if not callable(recipe):
+        raise Error(
+            f"The recipe is {recipe!r}; it must be a name that latentia.list_recipes() shows, "
+            "my.py:mine for a function in a file, or a function."
+        )
     if not RECIPES.find_name(recipe):
         RECIPES.register(recipe)
     return str(RECIPES.find_name(recipe))
@@ -104,10 +109,10 @@ def register_recipe(recipe: str | Callable) -> str:
 
 def _find_in_file(name: str) -> Callable:
     file, _, function_name = name.partition(":")
-    if not Path(file).is_file():
+    if not Path(file).expanduser().is_file():
         raise Error(f"There is no file {file}; a recipe of your own is given as my.py:mine.")
     with RECIPES.keep_first():  # a recipe of another file may have the name: this has its file's
-        module = load_file(str(Path(file).resolve()))
+        module = load_file(str(Path(file).expanduser().resolve()))
     function = getattr(module, function_name, None)
     if not callable(function):
         names = [
@@ -142,10 +147,15 @@ def recipe_source(name: str) -> str:
         return ""
 
 
+def to_python_numbers(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace numbers of NumPy by those of Python, which run.json can hold."""
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in arguments.items()}
+
+
 def resolve_parameters(name: str, user_params: dict[str, Any]) -> dict[str, Any]:
     """Check the given parameters of a recipe, and add the others with their defaults."""
     function = find_recipe(name)
-    params = {k: v.item() if isinstance(v, np.generic) else v for k, v in user_params.items()}
+    params = to_python_numbers(user_params)
     validate_parameters(name, function, params)
     defaults = {k: p.default for k, p in inspect.signature(function).parameters.items()}
     return defaults | params

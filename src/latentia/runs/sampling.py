@@ -61,17 +61,36 @@ def parse_condition(run: RunFolder, model: Model, text: str, n: int, data: Any =
         raise Error(f"{run.path} draws without a condition; leave --cond out.")
     if shape := run.metadata["images"]["columns"].get(column):
         return _load_condition_image(run, column, shape, text, data)
-    names, words = list_classes(run, model), [word.strip() for word in text.split(",")]
-    if len(words) > n:
+    numbers = parse_classes(text, list_classes(run, model))
+    if len(numbers) > n:
         raise Error(
-            f"--cond names {len(words)} classes for {pluralize(n, 'image')}; give "
-            f"-n {len(words)} or more."
+            f"--cond names {len(numbers)} classes for {pluralize(n, 'image')}; give "
+            f"-n {len(numbers)} or more."
         )
-    numbers = {**{str(k): k for k in range(len(names))}, **{k: i for i, k in enumerate(names)}}
-    for word in words:
-        if word not in numbers:
-            raise Error(f"--cond is {word}; the classes are {', '.join(names)}.")
-    return torch.tensor([numbers[words[k % len(words)]] for k in range(n)])
+    return torch.tensor([numbers[k % len(numbers)] for k in range(n)])
+
+
+def parse_classes(text: str, names: list[str]) -> list[int]:
+    """Return the numbers of the classes in a list such as "cat,dog"; a name may hold a comma.
+
+    A number that is no name is the number of a class, unless the classes have numbers as names.
+
+    Raises: Error if a word is no class.
+    """
+    numbers = {name: k for k, name in enumerate(names)}
+    if not any(name.isdecimal() for name in names):
+        numbers |= {str(k): k for k in range(len(names))}
+    words, classes = text.split(","), []
+    while words:
+        ends = range(len(words), 0, -1)  # the longest name first
+        candidates = {end: ",".join(words[:end]).strip() for end in ends}
+        end = next((end for end, name in candidates.items() if name in numbers), None)
+        if end is None:
+            listing = ", ".join(f"'{name}'" for name in names)
+            raise Error(f"--cond is '{words[0].strip()}'; the classes are {listing}.")
+        classes.append(numbers[candidates[end]])
+        words = words[end:]
+    return classes
 
 
 def _load_condition_image(
@@ -85,8 +104,9 @@ def _load_condition_image(
         if row >= len(split):
             raise Error(f"There is no image {text} in {split.name}; it has {len(split)}, from 0.")
         return split.get_batch(slice(row, row + 1)).columns[column]
-    if not Path(text).is_file():
+    file = Path(text).expanduser()
+    if not file.is_file():
         raise Error(f"There is no file {text}; --cond is a file, or the number of a test image.")
     reading, (c, h, w) = run.metadata["images"]["preprocessing"], shape
     preprocessing = Preprocessing(h, w, c, reading["white"], reading["background"])
-    return preprocess_images(text, preprocessing)[:1]
+    return preprocess_images(str(file), preprocessing)[:1]

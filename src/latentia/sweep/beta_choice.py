@@ -72,7 +72,7 @@ def find_candidates(path: str | Path, n_betas: int) -> list[tuple[float, RunFold
     Traceback (most recent call last):
     latentia.core.errors.Error: runs/digits was trained for a single beta, so there is ...
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if (path / SWEEP_FILE).exists():
         states = sorted(path.glob("*/state.safetensors"))
         runs = [RunFolder.open(s.parent) for s in states if read_metadata(s).get("complete")]

@@ -1,6 +1,7 @@
 """The training plan, which a recipe returns, and the options of every training."""
 
 from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -8,6 +9,7 @@ from annotated_types import Ge, Gt, Lt
 from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.data import Images
+from latentia.data.splits import Splits
 from latentia.training.optimizers import Adam
 
 
@@ -59,6 +61,12 @@ class Plan:
     average: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("batch", "epochs"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise Error(
+                    f"{name} of the plan is {value!r}; it must be a whole number, at least 1."
+                )
         players = list(self.model.players())
         if sorted(players) != sorted(self.optim):
             raise Error(
@@ -95,6 +103,9 @@ class Options:
         grey level behind transparent pixels, from 0 (black) to 1 (white)
     stream
         read .tar or .parquet shards during training, and store no decoded pixels on disk
+    splits : {own,seeded}
+        own: training, validation and test images are those of the source where it says so, as
+        folders train, val and test do; seeded: they are drawn by seed (default own)
     threads : N
         number of CPU threads, at least 1; the default is one per core
     log_every : N
@@ -122,5 +133,6 @@ class Options:
     background: Annotated[float, Ge(0)] = 1.0
     stream: bool = False
     threads: Annotated[int | None, Ge(1)] = None
+    splits: Splits = "own"
     log_every: Annotated[int, Ge(1)] = 50
     save_every: Annotated[int, Ge(1)] = 500

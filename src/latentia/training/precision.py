@@ -21,7 +21,7 @@ from latentia.training.device import use_threads
 
 Precision = Literal["bf16", "fp32"]
 MIN_SPEEDUP = 1.2  # a smaller gain does not pay for the rounding
-WARMUP_PASSES, MIN_PASSES, MEASURING_SECONDS = 2, 12, 0.08  # of each layer
+MIN_PASSES, MEASURING_SECONDS = 14, 0.08  # of each layer
 # CPU time, since other work on the machine does not count; Windows counts it in steps of 16 ms
 read_clock = time.perf_counter if sys.platform == "win32" else time.thread_time
 PRODUCT, CONVOLUTION = "product", "convolution"
@@ -123,34 +123,26 @@ def measure_timings() -> Timings:
         return {kind: time_layer(*make()) for kind, make in LAYERS.items()}
 
 
-def make_product() -> tuple[nn.Module, Tensor]:
-    """The first layer of `mnist_mlp_vae`, and a batch for it."""
-    return nn.Linear(784, 400), torch.rand(128, 784)
-
-
 def make_convolution() -> tuple[nn.Module, Tensor]:
-    """The second layer of `mnist_conv_vae`, and a batch for it."""
     layer, x = nn.Conv2d(32, 64, 3, stride=2, padding=1), torch.rand(128, 32, 14, 14)
     return layer.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)  # pyright: ignore
 
 
+# a layer of each kind and a batch for it: the first of `mnist_mlp_vae`, the second of
+# `mnist_conv_vae`
 LAYERS: dict[str, Callable[[], tuple[nn.Module, Tensor]]] = {
-    PRODUCT: make_product,
+    PRODUCT: lambda: (nn.Linear(784, 400), torch.rand(128, 784)),
     CONVOLUTION: make_convolution,
 }
 
 
 def time_layer(layer: nn.Module, x: Tensor) -> LayerTiming:
     """Time both number formats alternately, so that a change of the clock rate concerns both."""
-    for use_bf16 in (False, True) * WARMUP_PASSES:
-        time_pass(layer, x, use_bf16)
-    fp32, bf16 = [], []
-    end = time.perf_counter() + MEASURING_SECONDS
-    while len(fp32) < MIN_PASSES or time.perf_counter() < end:
-        fp32.append(time_pass(layer, x, use_bf16=False))
-        bf16.append(time_pass(layer, x, use_bf16=True))
-    # the best: everything that disturbs a pass makes it longer
-    return LayerTiming(*(round(1000 * min(seconds), 4) for seconds in (fp32, bf16)))
+    passes, end = [], time.perf_counter() + MEASURING_SECONDS
+    while len(passes) < MIN_PASSES or time.perf_counter() < end:
+        passes.append([time_pass(layer, x, use_bf16) for use_bf16 in (False, True)])
+    # the best: everything that disturbs a pass, the first one's start included, makes it longer
+    return LayerTiming(*(round(1000 * min(seconds), 4) for seconds in zip(*passes, strict=True)))
 
 
 def time_pass(layer: nn.Module, x: Tensor, use_bf16: bool) -> float:

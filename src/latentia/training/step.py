@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from latentia.core import distributed
 from latentia.core.contract import Batch, Player, Shared, StepContext, Term, Terms
+from latentia.core.errors import Error
 from latentia.core.seeding import seed_global_generators
 from latentia.core.spans import record_span
 from latentia.core.text import pluralize
@@ -36,7 +37,9 @@ class PlayerStep:
         purpose = per_rank(f"dropout/{self.name}")
         seed_global_generators(self.context.seed, purpose, self.context.step)
         with self.autocast:
-            return self.player.terms(self.batch, self.context, self.shared)
+            terms = self.player.terms(self.batch, self.context, self.shared)
+        check_terms(self.name, terms, len(self.batch.image))
+        return terms
 
     def optimizer_step(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, adam: Adam, lr: float
@@ -115,6 +118,28 @@ class PlayerStep:
             for hook in hooks:
                 hook.remove()
         return f", first in {failures[0]}" if failures else ""
+
+
+def check_terms(player: str, terms: Terms, n: int) -> None:
+    """Raises: Error if what a player's `terms` returned is no dict of a `Term` by name."""
+    requirement = (
+        "it must be a Term of latentia.core.contract: Term(weight, value, role), value (b,)"
+    )
+    if not isinstance(terms, dict):
+        raise Error(
+            f"terms of the player {player} returned {type(terms).__name__}, which must be a dict "
+            "of a Term of latentia.core.contract by name.",
+            on_all_ranks=True,
+        )
+    for name, term in terms.items():
+        if not isinstance(term, Term):
+            text = f"The term {name} of the player {player} is of type {type(term).__name__}"
+            raise Error(f"{text}; {requirement}.", on_all_ranks=True)
+        if not isinstance(term.value, Tensor) or term.value.shape != (n,):
+            shape = getattr(term.value, "shape", None)
+            description = type(term.value).__name__ if shape is None else f"shape {tuple(shape)}"
+            text = f"The value of the term {name} of the player {player} has {description}"
+            raise Error(f"{text} for {pluralize(n, 'image')}; {requirement}.", on_all_ranks=True)
 
 
 def _weighted_mean(mean: Tensor, term: Term) -> Tensor:

@@ -1,6 +1,6 @@
 """Source of images as one array: in memory, in .npy and .npz, or returned by a function."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def to_nchw(array: Any, source_name: str) -> np.ndarray:
     if array.dtype.kind != "f" and array.dtype not in (np.uint8, np.uint16):
         raise Error(
             f"{source_name} has dtype {array.dtype}; allowed are uint8, uint16 and floats in"
-            " [0, 1]: convert it, for instance with .astype('uint8')."
+            " [0, 1]: give floats, such as (x - low) / (high - low) with the range of the data."
         )
     if array.ndim not in (3, 4):
         raise Error(
@@ -186,21 +186,39 @@ def load_array_file(path: Path, source_name: str) -> ArrayReader:
         ) from error
     if isinstance(contents, np.ndarray):
         return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
+    arrays, pickled = {}, []
     with contents:
-        return parse_archive({name: contents[name] for name in contents.files}, source_name)
+        for name in contents.files:
+            try:
+                arrays[name] = contents[name]
+            except ValueError:  # an array of Python objects: loading it would run its code
+                pickled.append(name)
+    return parse_archive(arrays, pickled, source_name)
 
 
-def parse_archive(arrays: Mapping[str, np.ndarray], source_name: str) -> ArrayReader:
-    """Find x, y; x_train, y_train, x_test, y_test; train_images, train_labels, ...; train, test."""
+def parse_archive(
+    arrays: Mapping[str, np.ndarray], pickled: Sequence[str], source_name: str
+) -> ArrayReader:
+    """Find x, y; x_train, y_train, x_test, y_test; train_images, train_labels, ...; train, test.
+
+    pickled: names of arrays of Python objects, which are not loaded.
+    """
     images, labels, used_names = {}, [], set()
     for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
         is_train = split == "train"
         image_names = (f"x_{split}", f"x_{short}", f"{split}_images", f"{short}_images", split)
         label_names = (f"y_{split}", f"y_{short}", f"{split}_labels", f"{short}_labels")
-        image = find_name(arrays, *image_names, *(IMAGE_NAMES if is_train else ()))
+        image_names += IMAGE_NAMES if is_train else ()
+        label_names += LABEL_NAMES if is_train else ()
+        if name := find_name(pickled, *image_names, *label_names):
+            raise Error(
+                f"{source_name} holds Python objects in {name}, which are never unpickled; save"
+                " numbers or text instead, for instance numpy.array(labels, dtype=str)."
+            )
+        image = find_name(arrays, *image_names)
         if image is None:
             continue
-        label = find_name(arrays, *label_names, *(LABEL_NAMES if is_train else ()))
+        label = find_name(arrays, *label_names)
         images[split] = to_nchw(arrays[image], f"{source_name}, array {image},")
         if label is not None:
             labels.append(arrays[label].squeeze())
@@ -211,17 +229,21 @@ def parse_archive(arrays: Mapping[str, np.ndarray], source_name: str) -> ArrayRe
             f"{source_name} names no images: it holds {listing or 'nothing'}; name them x (and y),"
             " or x_train, y_train, x_test, y_test."
         )
-    notes, columns = [], {}
+    notes, columns, classes = [], {}, {}
     pairs = zip(labels, images.values(), strict=False)
-    are_numbers = all(y.shape == (len(x),) and y.dtype.kind in "biuf" for y, x in pairs)
-    if labels and len(labels) == len(images) and are_numbers:
+    kinds = {y.dtype.kind if y.shape == (len(x),) else "" for y, x in pairs}
+    if labels and len(labels) == len(images) and (kinds <= {*"biuf"} or kinds == {"U"}):
         columns["label"] = np.concatenate(labels)
+        if kinds == {"U"}:
+            names, columns["label"] = np.unique(columns["label"], return_inverse=True)
+            classes["label"] = names.tolist()
     elif labels:
-        notes.append(f"{source_name}: the labels are not one number an image, and are not used.")
-    if unused := [name for name in arrays if name not in used_names]:
+        text = "the labels are not one number or text an image, and are not used"
+        notes.append(f"{source_name}: {text}.")
+    if unused := [name for name in (*arrays, *pickled) if name not in used_names]:
         notes.append(f"{source_name}: not used: {', '.join(unused)}.")
-    return ArrayReader(source_name, images, columns, {}, notes)
+    return ArrayReader(source_name, images, columns, classes, notes)
 
 
-def find_name(arrays: Mapping[str, np.ndarray], *candidates: str) -> str | None:
+def find_name(arrays: Iterable[str], *candidates: str) -> str | None:
     return next((name for name in candidates if name in arrays), None)

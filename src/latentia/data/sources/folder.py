@@ -1,5 +1,6 @@
 """Source of images in a folder, or in one file of many pages."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,11 @@ from latentia.data.decode import DecodeError, Preprocessing, read_headers
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.listing import FileEntry, looks_like_image
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.sources.label_files import is_label_file, read_label_files
+from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES, Splits
+
+SPLIT_OF_FOLDER = SPLIT_ALIASES | {"training": "train", "testing": "test"}
+SPLIT_FOLDERS = SPLIT_OF_FOLDER.keys()
 
 
 @dataclass
@@ -18,15 +24,24 @@ class FolderReader:
 
     source_name: str
     entries: list[FileEntry]
+    splits: Splits | None = "own"  # None: neither split folders nor label files are looked for
     image_files: ImageFiles | None = None
 
     def fingerprint(self) -> str:
-        return "\n".join(f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries)
+        lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
+        images = [file.key for file in self.entries if looks_like_image(file)]
+        if self.splits == "own" and find_split_folders(images):
+            lines.append("own splits")
+        if self.splits and any(map(is_label_file, self.entries)):
+            lines.append("label files")
+        return "\n".join(lines)
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
         images, others = [], []
         for file in self.entries:
             (images if looks_like_image(file) or is_decodable(file) else others).append(file)
+        label_files = [file for file in others if is_label_file(file)] if self.splits else []
+        others = [file for file in others if file not in label_files]
         other_keys = [file.key for file in others]
         if not images:
             has_tar = any(key.endswith(".tar") for key in other_keys)
@@ -35,6 +50,9 @@ class FolderReader:
                 f"{self.source_name} holds no images ({pluralize(len(others), 'other file')}); give"
                 f" a folder of PNG, JPEG, TIFF or other images, in sub-folders or not{hint}."
             )
+        splits = find_split_folders([file.key for file in images]) if self.splits == "own" else {}
+        if splits:  # rows are ordered by split
+            images.sort(key=lambda file: SPLIT_NAMES.index(splits[first_folder(file.key)]))
         self.image_files = ImageFiles(
             self.source_name,
             [file.key for file in images],
@@ -46,16 +64,26 @@ class FolderReader:
             listing = abbreviate_list(other_keys)
             notes.append(f"{self.source_name}: not images, not used: {listing}.")
         keys = self.image_files.list_keys()
-        folders = {key.split("/", 1)[0] for key in keys if "/" in key}
-        if splits := sorted(folders & {"train", "val", "valid", "validation", "test"}):
+        columns, classes, label_notes = read_label_files(label_files, keys)
+        if not columns:
+            columns, classes = derive_labels(keys, depth=1 if splits else 0)
+        notes += [f"{self.source_name}: {note}" for note in label_notes]
+        counts = {"train": len(keys)}
+        if splits:
+            counts = dict(Counter(splits[first_folder(key)] for key in keys))
+            folders = "the folders in them are the labels" if columns else "there are no labels"
+            folders = f", and {folders}" if not label_notes else ""
             notes.append(
-                f"{self.source_name}: {', '.join(splits)} are read as any other folder; train,"
+                f"{self.source_name}: {', '.join(sorted(splits))} are the splits{folders};"
+                " --splits seeded takes them as labels, and draws the splits by seed."
+            )
+        elif names := sorted({key.partition("/")[0] for key in keys if "/" in key} & SPLIT_FOLDERS):
+            notes.append(
+                f"{self.source_name}: {', '.join(names)} are read as any other folder; train,"
                 " validation and test are drawn by seed."
             )
-        counts = {"train": len(keys)}
-        return SourceInfo(
-            *self.image_files.summarize_headers(), keys, counts, *derive_labels(keys), notes
-        )
+        sizes, channels, high_bit_depth = self.image_files.summarize_headers()
+        return SourceInfo(sizes, channels, high_bit_depth, keys, counts, columns, classes, notes)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         assert self.image_files is not None
@@ -70,9 +98,25 @@ def is_decodable(file: FileEntry) -> bool:
         return False
 
 
-def derive_labels(keys: list[str]) -> tuple[Columns, Classes]:
-    """Label each image by the first folder of its key, if every image lies in a folder."""
-    if not all("/" in key for key in keys):
+def first_folder(key: str) -> str:
+    return key.partition("/")[0]
+
+
+def find_split_folders(keys: list[str]) -> dict[str, str]:
+    """Return the split of each folder, if all images lie in train and in validation or test.
+
+    Any other folders may have these names for another reason, so that they are labels.
+    """
+    names = {first_folder(key) for key in keys}
+    splits = {name: SPLIT_OF_FOLDER.get(name.lower(), "") for name in names}
+    is_layout = all("/" in key for key in keys) and "" not in splits.values()
+    return splits if is_layout and {"train"} < {*splits.values()} else {}
+
+
+def derive_labels(keys: list[str], depth: int = 0) -> tuple[Columns, Classes]:
+    """Label each image by a folder of its key, the first at depth 0, if every image has one."""
+    folders = [key.split("/")[depth:-1] for key in keys]
+    if not all(folders):
         return {}, {}
-    names, labels = np.unique([key.split("/", 1)[0] for key in keys], return_inverse=True)
+    names, labels = np.unique([parts[0] for parts in folders], return_inverse=True)
     return {"label": labels.astype(np.int64)}, {"label": names.tolist()}

@@ -22,6 +22,7 @@ from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_seq
 from latentia.data.sources.shards import ShardReader
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
 from latentia.data.sources.table import KNOWN_DATASETS, TableReader, parse_hub_name
+from latentia.data.splits import Splits
 
 ACCEPTED_PATHS = (
     "a folder of images, a folder of speckle/ and patterns/, a folder with parquet in the hub's"
@@ -128,6 +129,7 @@ class Source:
     seed: int = 0  # of the split
     validation: float | int = 1 / 12  # share of train: 5,000 of MNIST's 60,000
     stream: bool = False  # read shards while training, without a copy
+    splits: Splits | None = "own"  # None: a run that was made before folders could be splits
 
     def __post_init__(self) -> None:
         for name in ("white", "background", "validation"):  # users may write 0 and 1 as integers
@@ -166,6 +168,11 @@ class Source:
             return text
         return str(Path(text).expanduser().resolve())
 
+    def describe_splits(self) -> dict[str, Any]:
+        """Return the options of the splits, for run.json."""
+        options = {"seed": self.seed, "validation": self.validation, "splits": self.splits}
+        return {name: value for name, value in options.items() if value is not None}
+
     def make_reader(self) -> Reader | ShardReader:
         """Create the reader of this kind of source. The files of a folder are listed, not read."""
         if self.kind is SourceKind.MEMORY:
@@ -181,7 +188,7 @@ class Source:
             return make_object_reader(source.open_images(text), text)
         path = Path(text).expanduser()
         if path.is_dir():
-            return make_folder_reader(path, f"{text.rstrip('/')}/")
+            return make_folder_reader(path, f"{text.rstrip('/')}/", self.splits)
         if not path.exists():
             suggestion = suggest_name(text.partition(":")[0], DATA_SOURCES, " did you mean {}?")
             raise Error(f"{text} does not exist;{suggestion} {describe_accepted()}")
@@ -202,6 +209,11 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
             f"The data are a {type(data).__name__}; give only the images, as one array,"
             " or save images and labels as x and y of an .npz file."
         )
+    if hasattr(data, "columns"):
+        raise Error(
+            f"The data are a {type(data).__name__}; give the column that holds the images or their"
+            " paths, such as data['path']."
+        )
     if is_sequence(data):
         return SequenceReader(source_name, data)
     if not (hasattr(data, "__array__") or isinstance(data, list)):
@@ -212,7 +224,7 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
     return arrays.ArrayReader(source_name, {"train": arrays.to_nchw(data, source_name)})
 
 
-def make_folder_reader(path: Path, source_name: str) -> Reader:
+def make_folder_reader(path: Path, source_name: str, splits: Splits | None) -> Reader:
     """Create a reader of the hub's layout (parquet without images), of pairs, or of images."""
     entries = list_files(path)
     has_tables = any(entry.path.suffix.lower() == ".parquet" for entry in entries)
@@ -220,7 +232,7 @@ def make_folder_reader(path: Path, source_name: str) -> Reader:
         return TableReader(source_name, path)
     if is_pair_folder(entries):
         return make_pair_reader(source_name, entries)
-    return FolderReader(source_name, entries)
+    return FolderReader(source_name, entries, splits)
 
 
 def make_file_reader(path: Path, source_name: str) -> Reader:

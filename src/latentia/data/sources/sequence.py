@@ -7,25 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, summarize_exception
 from latentia.core.progress import show_progress
-from latentia.data.decode import (
-    DecodeError,
-    Preprocessing,
-    catch_decode_errors,
-    read_header,
-)
+from latentia.data.decode import DecodeError, Preprocessing, catch_decode_errors, read_header
 from latentia.data.image_files import ImageFiles
 from latentia.data.preprocess import is_array, is_pillow_image, preprocess_image
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
 from latentia.data.sources import arrays
 
 ALLOWED_ITEMS = (
     "an image (tensor or array (c, h, w) in [0, 1] or uint8, Pillow image or path of a file), a"
     " tuple (image, label), or a dict with an image"
 )
-
-
 IMAGE_KEYS = ("image", "img", "pixel_values")
 
 
@@ -91,6 +84,9 @@ class SequenceReader:
             item = self.items[number]
         except (KeyError, IndexError):
             raise Error(f"{label} does not exist; items are numbered from 0.") from None
+        except Exception as error:  # whatever the code of others raises
+            reason = f"{type(error).__name__}: {summarize_exception(error)}"
+            raise Error(f"{label} cannot be read ({reason}); repair or remove it.") from error
         image, values = item, {}
         if isinstance(item, Mapping):
             key = next((key for key in IMAGE_KEYS if key in item), "")
@@ -106,21 +102,16 @@ class SequenceReader:
         columns, classes, unused = {}, {}, []
         features = getattr(self.items, "features", None)  # of a data set of the hub
         for name in dict.fromkeys(name for row in rows for name in row):
-            values = [row.get(name) for row in rows]
-            array = np.asarray([to_number(value) for value in values], object)
-            kinds = {type(value) for value in array.flat}
-            if array.ndim == 1 and kinds <= {bool, int, float}:
-                columns[name] = np.asarray(array.tolist())
-                feature = features.get(name) if isinstance(features, Mapping) else None
-                names = getattr(feature, "names", None)
-                if name == "label":
-                    names = names or getattr(self.items, "classes", None)  # of torchvision
-                classes[name] = list(names) if names else None
-            elif array.ndim == 1 and kinds == {str} and len({*values}) <= len(values) // 2:
-                names, columns[name] = np.unique(array.astype(str), return_inverse=True)
-                classes[name] = names.tolist()
-            else:
+            encoded = encode_labels([to_number(row.get(name)) for row in rows])
+            if encoded is None:
                 unused.append(name)
+                continue
+            columns[name], names = encoded
+            feature = features.get(name) if isinstance(features, Mapping) else None
+            names = names or getattr(feature, "names", None)
+            if name == "label":
+                names = names or getattr(self.items, "classes", None)  # of torchvision
+            classes[name] = list(names) if names else None
         notes = [f"{self.source_name}: labels not used: {', '.join(unused)}."] if unused else []
         return columns, classes, notes
 

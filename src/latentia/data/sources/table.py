@@ -18,15 +18,14 @@ from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.listing import list_files
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
-from latentia.data.splits import SPLIT_NAMES
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
+from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
 KNOWN_DATASETS = {
     "mnist": "ylecun/mnist",
     "fashion_mnist": "zalando-datasets/fashion_mnist",
     "cifar10": "uoft-cs/cifar10",
 }
-SPLIT_ALIASES = {name: name for name in SPLIT_NAMES} | {"val": "validation", "valid": "validation"}
 SPLIT_PATTERN = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_ALIASES)})(?:[^a-z]|$)")
 
 
@@ -189,19 +188,15 @@ def read_scalar_columns(tables: list[Any], image: str) -> tuple[Columns, Classes
         is_scalar = is_class or isinstance(feature, datasets.Value)
         if name == image:
             continue
-        if not is_scalar or not all(name in table.features for table in tables):
+        encoded = None
+        if is_scalar and all(name in table.features for table in tables):
+            chunks = [table.with_format("arrow")[:][name] for table in tables]
+            encoded = encode_labels([value for chunk in chunks for value in chunk.to_pylist()])
+        if encoded is None:
             unused.append(name)
             continue
-        chunks = [table.with_format("arrow")[:][name] for table in tables]
-        values = [value for chunk in chunks for value in chunk.to_pylist()]
-        array = np.asarray(values)
-        if array.dtype.kind == "U" and len(set(values)) <= len(values) // 2:
-            names, columns[name] = np.unique(array, return_inverse=True)
-            classes[name] = names.tolist()
-        elif array.dtype.kind in "biuf":
-            columns[name], classes[name] = array, list(feature.names) if is_class else None
-        else:  # free text, missing values, times
-            unused.append(name)
+        columns[name], names = encoded
+        classes[name] = list(feature.names) if is_class else names
     return columns, classes, unused
 
 

@@ -1,0 +1,80 @@
+"""Label files beside the images: those of the hub's image folders, and StyleGAN's."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentia.core.errors import Error
+from latentia.data import Source, open_images
+
+
+def draw_images(folder, n=30, parts=3):
+    """n images in folders 00000, 00001, ...; their names and keys."""
+    keys = []
+    for k in range(n):
+        place = folder / f"{k % parts:05}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), k, np.uint8)).save(place / f"{k:03}.png")
+        keys.append(f"{place.name}/{k:03}.png")
+    return keys
+
+
+def read_labels(folder, column="label"):
+    """Value of each key, by class name where it is a class."""
+    split = open_images(str(folder)).split("all")
+    values, names = split.columns[column].tolist(), split.classes[column]
+    values = [names[v] if v >= 0 else None for v in values] if names else values
+    return dict(zip(split.keys, values, strict=True))
+
+
+def test_stylegans_labels_are_classes_and_its_folders_are_none(tmp_path):
+    keys = draw_images(tmp_path)
+    rows = [[key, k % 2] for k, key in enumerate(keys)]
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": rows}))
+    assert read_labels(tmp_path) == {key: str(k % 2) for k, key in enumerate(keys)}
+    assert open_images(str(tmp_path)).notes == [
+        f"{tmp_path}/: the labels label are those of dataset.json."
+    ]
+    old = open_images(Source(str(tmp_path), splits=None))  # a run of an earlier version
+    assert old.classes == {"label": ["00000", "00001", "00002"]}
+
+
+def test_metadata_tables_name_the_images_of_their_own_folder(tmp_path):
+    keys = draw_images(tmp_path, parts=2)
+    (tmp_path / "00000" / "metadata.csv").write_text(
+        "file_name,Year,kind\n"
+        + "".join(f"{key[6:]},{1900 + int(key[6:9])},a\n" for key in keys[:-2] if key < "00001")
+    )
+    (tmp_path / "00001" / "metadata.jsonl").write_text(
+        "".join(
+            json.dumps({"file_name": key[6:], "Year": 2000, "kind": "b"}) + "\n"
+            for key in keys
+            if key > "00001"
+        )
+    )
+    years, kinds = read_labels(tmp_path, "Year"), read_labels(tmp_path, "kind")
+    assert np.isnan(years.pop("00000/028.png"))  # no row
+    assert years == {k: 1900 + int(k[6:9]) if k < "00001" else 2000 for k in keys if k in years}
+    assert kinds.pop("00000/028.png") is None
+    assert kinds == {key: "a" if key < "00001" else "b" for key in kinds}
+    (note,) = open_images(str(tmp_path)).notes
+    assert note.endswith("Year, kind are those of 00000/metadata.csv, 00001/metadata.jsonl, which"
+                         " lacks 1 image.")  # fmt: skip
+
+
+def test_a_file_that_names_no_image_leaves_the_folders_as_labels(tmp_path):
+    draw_images(tmp_path)
+    (tmp_path / "metadata.csv").write_text("file_name,label\nother.png,3\n")
+    images = open_images(str(tmp_path))
+    assert images.classes == {"label": ["00000", "00001", "00002"]}
+    assert "metadata.csv: the names in it are none of the images; not used." in images.notes[0]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"labels": 3}', '{"other": []}'])
+def test_a_broken_label_file_is_named(text, tmp_path):
+    draw_images(tmp_path)
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(Error, match=r"dataset.json cannot be read as labels \(.*; correct it, or"):
+        open_images(str(tmp_path)).split("all")

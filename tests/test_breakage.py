@@ -1,0 +1,200 @@
+"""Mistakes that a user may make: each is answered by one sentence."""
+
+import re
+import shutil
+from pathlib import Path
+
+import jaxtyping
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import latentia
+from latentia.cli.main import main
+from latentia.core.contract import Role, Term
+from latentia.diagnostics import suggested_commands
+from latentia.diagnostics.run_context import RunContext
+from latentia.models.vae import VAE
+from latentia.runs.hub import METADATA_KEYS
+
+IMAGES = np.random.default_rng(0).random((24, 8, 8)).astype("f4")
+TINY = {"hidden": 16, "latent": 2, "epochs": 1, "progress": False}
+
+
+@pytest.fixture(autouse=True)
+def _check_no_types(monkeypatch: pytest.MonkeyPatch):
+    """Run as at a user's: the tests check all annotations, before any message."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+class Broken:
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        if number == 3:
+            raise RuntimeError("the disk is gone")
+        return IMAGES[number]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("def (", r"SyntaxError: invalid syntax"),
+        ("x = 1\n1/0", r"ZeroDivisionError: division by zero, in line 2"),
+        ("import no_such_module", r"ModuleNotFoundError: .*, in line 1"),
+        ("raise SystemExit(3)", r"SystemExit: 3, in line 1"),
+    ],
+)
+def test_a_plugin_that_fails_is_named_in_one_sentence(
+    text: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    file = tmp_path / "my plugin.py"
+    file.write_text(text)
+    for words in (["recipes", "--plugin", str(file)], ["train", f"{file}:mine"]):
+        assert main(words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert re.fullmatch(rf"{re.escape(str(file))} cannot be loaded \({reason}.*\); .*", line)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keywords", "message"),
+    [
+        ((None,), {}, "The recipe is None; it must be a name"),
+        ((3,), {}, "The recipe is 3; it must be a name"),
+        (
+            ("mnist_mlp_vae",),
+            {"modifiers": ["free_bits"]},
+            r"modifiers is \['free_bits'\]; it must",
+        ),
+        (("mnist_mlp_vae",), {"modifiers": {"free_bits": 1}}, "modifiers is .*; it must be a dict"),
+        (
+            ("mnist_mlp_vae",),
+            {"options": {"seed": 1}},
+            "options is .*; it must be latentia.Options",
+        ),
+        (("mnist_mlp_vae",), {"run": 5}, "run is 5; give a new folder"),
+        (("mnist_mlp_vae", Broken()), {}, r"Item 3 .* \(RuntimeError: the disk is gone\); repair"),
+        (
+            ("mnist_mlp_vae", pd.DataFrame({"path": ["a.png"]})),
+            {},
+            "The data are a DataFrame; give",
+        ),
+    ],
+)
+def test_train_says_what_is_wrong_with_its_arguments(arguments, keywords, message, tmp_path):
+    keywords = {"run": tmp_path / "run", "data": IMAGES, **TINY, **keywords}
+    if len(arguments) > 1:
+        del keywords["data"]
+    with pytest.raises(latentia.Error, match=f"^{message}"):
+        latentia.train(*arguments, **keywords)
+
+
+@pytest.mark.parametrize("function", [latentia.load, latentia.resume])
+@pytest.mark.parametrize("run", [None, 5])
+def test_a_run_that_is_no_path_is_named(function, run):
+    with pytest.raises(latentia.Error, match=f"^The run is {run}; give the folder of a run"):
+        function(run)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path):
+    keywords = {**TINY, "seed": np.int64(1), "free_bits": np.float32(0.5), "latent": np.int64(2)}
+    run = latentia.train("mnist_mlp_vae", IMAGES, run=tmp_path / "run", **keywords)
+    assert run.options.seed == 1
+    assert run.metadata["modifiers"] == {"free_bits": {"free_bits": 0.5}}
+
+
+@pytest.mark.parametrize(("name", "value"), [("epochs", 1.5), ("epochs", 0), ("batch", None)])
+def test_a_plan_names_a_number_that_is_not_whole(name: str, value, tmp_path: Path):
+    plan = latentia.find_recipe("mnist_mlp_vae")(data="digits:20")
+    arguments = {**vars(plan), name: value}
+    with pytest.raises(latentia.Error, match=f"^{name} of the plan is {value}; it must be a whole"):
+        latentia.Plan(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("make_terms", "message"),
+    [
+        (lambda x: [x], "terms of the player vae returned list, which must be a dict"),
+        (lambda x: {"a": (1.0, x)}, "The term a of the player vae is of type tuple; it must be"),
+        (lambda x: {"a": Term(1.0, x.mean(), Role.PENALTY)}, r".* has shape \(\) for .* images;"),
+        (lambda x: {"a": Term(1.0, 3.0, Role.PENALTY)}, ".* has float for .* images; it must"),
+    ],
+)
+def test_wrong_terms_of_a_model_are_named(make_terms, message, tmp_path, monkeypatch):
+    def compute_terms(model, batch, context, shared):
+        return make_terms(torch.zeros(len(batch.image), requires_grad=True))
+
+    monkeypatch.setattr(VAE, "terms", compute_terms)
+    with pytest.raises(latentia.Error, match=f"^{message}"):
+        latentia.train("mnist_mlp_vae", IMAGES, run=tmp_path / "run", **TINY)
+
+
+@pytest.fixture(scope="module")
+def run_in_memory(tmp_path_factory: pytest.TempPathFactory) -> latentia.Run:
+    folder = tmp_path_factory.mktemp("in memory") / 'a "b" c'
+    return latentia.train("mnist_mlp_vae", IMAGES, run=folder, free_bits=0.5, seed=1, **TINY)
+
+
+def test_suggestions_for_images_in_memory_are_calls_that_run(
+    run_in_memory: latentia.Run, capsys: pytest.CaptureFixture
+):
+    context = RunContext(run_in_memory.folder)
+    (longer,) = suggested_commands.train_longer(context, 0, min_factor=2)
+    (prior,) = suggested_commands.train_prior(context, 1)
+    (other,) = suggested_commands.use_recipe(context, "mnist_mlp_vae", "other", epochs=1)
+    assert longer.startswith('latentia.train("mnist_mlp_vae", data, latent=2, hidden=16, epochs=2')
+    assert 'data, autoencoder="' in prior
+    for call in (longer, other):
+        again = eval(call, {"latentia": latentia, "data": IMAGES})
+        assert again.is_complete
+        assert again.options.seed == 1
+        shutil.rmtree(again.path)
+    assert main(["doctor", str(run_in_memory.path)]) in (0, 1)
+    shown = capsys.readouterr().out
+    assert "--data" not in shown
+    assert "latentia train " not in shown
+    assert f"Suggested command: {longer.partition('epochs')[0]}" in shown
+    texts = [c for f in run_in_memory.diagnose().findings for c in f.suggested_commands]
+    assert texts
+    assert all(text.startswith("latentia.train(") for text in texts)
+
+
+def test_resume_of_images_in_memory_is_a_call(run_in_memory: latentia.Run):
+    images = run_in_memory.metadata["images"]
+    (call,) = suggested_commands.resume_training(run_in_memory.path, images)
+    assert eval(call, {"latentia": latentia, "data": IMAGES}).is_complete
+
+
+def test_the_hub_knows_every_key_of_run_json(run_in_memory: latentia.Run, tmp_path: Path):
+    binary = latentia.train(
+        "mnist_iwae", IMAGES, run=tmp_path / "b", epochs=1, batch=8, progress=False
+    )
+    prior = latentia.train(
+        "latent_prior", IMAGES, autoencoder=str(binary.path), run=tmp_path / "p",
+        epochs=1, batch=8, progress=False,
+    )  # fmt: skip
+    written = {key for run in (binary, prior) for key in run.metadata}
+    assert written == METADATA_KEYS
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda run: run.evaluate("elbo", n="a"), "-n is 'a'; it must be a whole number"),
+        (lambda run: run.evaluate("elbo", seed="a"), "--seed is 'a'; it must be a whole number"),
+        (lambda run: run.evaluate(["elbo", "nll"]), r"There is no metric \['elbo', 'nll'\]; the"),
+        (lambda run: run.sample(2.0), "-n is 2.0; it must be a whole number"),
+        (lambda run: run.sample(2, seed="a"), "--seed is 'a'; it must be a whole number"),
+        (lambda run: run.reconstruct(n="a"), "-n is 'a'; it must be a whole number"),
+        (lambda run: run.traverse(0, steps="a"), "--steps is 'a'; it must be a whole number"),
+        (lambda run: run.interpolate([0, 1], steps=2.5), "--steps is 2.5; it must be a whole"),
+        (lambda run: run.export(None), "There is no format None;.* --to is one of onnx"),
+        (lambda run: run.push(5), "5 is no name on the hub; write OWNER/NAME"),
+        (lambda run: run.with_beta("a"), "--beta is 'a'; it must be a number"),
+    ],
+)
+def test_a_run_says_what_is_wrong_with_an_argument(run_in_memory, call, message):
+    with pytest.raises(latentia.Error, match=f"^{message}"):
+        call(run_in_memory.with_data(IMAGES))
