@@ -36,7 +36,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     """Encode images as posterior means of a VAE; a scikit-learn transformer.
 
     Training uses all of X. There is no test split. One image in twelve is held out for
-    validation, and the weights with the lowest loss on these images are kept. With
+    validation, and the weights with the lowest loss on these images are kept (a VAE-GAN keeps
+    its last or averaged weights). With
     `options={"validation": 0}` no image is held out, and the last weights are kept.
 
     Parameters

@@ -39,7 +39,7 @@ class RunImages(RunPictures):
         steps : int, optional
             steps of a learned prior from noise to latent; the default is that of its recipe
         guidance : float, optional
-            weight of the condition; 1 is the model as trained
+            strength of classifier-free guidance; 1 is the model as trained
 
         Returns
         -------

@@ -145,7 +145,7 @@ def critic_too_strong(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "oscillation",
-    threshold=f"a median loss above {CHANCE_LOSS_SHARE:.0%} of the loss of random guesses, and "
+    threshold=f"a median loss above {CHANCE_LOSS_SHARE:.0%} of the loss of a constant critic, and "
     f"an accuracy below {CHANCE_ACCURACY:.0%} at times",
     advice=BALANCE_ADVICE,
 )
@@ -164,7 +164,7 @@ def oscillation(context: RunContext) -> CheckResult | None:
         WARNING,
         f"in the second half of the run the critic's accuracy varied from {accuracy.min():.1%} to "
         f"{accuracy.max():.1%}, and its median loss was {loss_over_chance:.0%} of the loss of "
-        "random guesses.",
+        "a constant critic.",
         "Generator and critic chase each other. Images change from epoch to epoch without getting "
         "better, and chance decides which epoch is saved.",
         {
@@ -200,7 +200,7 @@ def vanishing_generator_gradient(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "critic too weak",
-    threshold=f"a loss above {CHANCE_LOSS_SHARE:.0%} of the loss of random guesses; ERROR or "
+    threshold=f"a loss above {CHANCE_LOSS_SHARE:.0%} of the loss of a constant critic; ERROR or "
     "WARNING as for mode collapse, else NOTE",
     advice=BALANCE_ADVICE,
 )

@@ -140,7 +140,7 @@ def condition_ignored(context: RunContext) -> CheckResult | None:
     "--epochs",
 )
 def prior_off_latents(context: RunContext) -> CheckResult | None:
-    """Share of decoded posterior draws with a sample of the learned prior among the neighbors."""
+    """Coverage: share of decoded posterior draws that have a sample of the learned prior nearby."""
     model: Any = context.model
     if not isinstance(model, HasTrajectory) or context.is_short:
         return None

@@ -24,7 +24,7 @@ AdversarialWeight = Annotated[
 FEATURES = Doc("gradient norm of feature matching as a fraction of the distortion's, at least 0")
 FeatureWeight = Annotated[float, Ge(0), FEATURES]
 AdversaryFrom = Annotated[
-    types.Fraction, Doc("fraction of the run, 0 to 1, after which the critic acts")
+    types.Fraction, Doc("fraction of the run, 0 to 1, after which the adversarial loss is added")
 ]
 AdversaryEvery = Annotated[int, Ge(1), Doc("number of steps from one with the critic to the next")]
 RECONSTRUCTIONS = Doc(
