@@ -213,7 +213,7 @@ def test_wrong_types_are_refused_by_name(capsys):
             "--latent is 2.5; it must be a whole number (number of latent dimensions, at least 1).",
         ),
         (["--lr"], "--lr has no value; it must be a number (highest learning rate"),
-        (["--free-bits", "x"], "--free-bits is x; it must be a number (rate (KL) of each latent"),
+        (["--free-bits", "x"], "--free-bits is x; it must be a number (rate (KL) of a latent"),
         (["--threads", "two"], "--threads is two; it must be a whole number ("),
         (["--divergence", "foo"], "--divergence is foo; it must be one of kl, tc ("),
         (["--tracker", "foo"], "--tracker is foo; it must be one of tensorboard, wandb, mlflow ("),

@@ -10,6 +10,7 @@ from latentia.core.contract import Batch, HasLatents, HasTrajectory, StepContext
 from latentia.core.registries import recipe
 from latentia.data import open_images
 from latentia.diffusion.path import LinearPath
+from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.models.latent_diffusion import LatentDiffusion
 from latentia.nets.denoiser import ConvDenoiser
 from latentia.training.optimizers import Adam
@@ -21,7 +22,8 @@ def pixel_diffusion(data: str = "digits", epochs: int = 2) -> Plan:
     """A diffusion model without an autoencoder."""
     images = open_images(data)
     denoiser = ConvDenoiser(images.shape, width=16, channels=8, depth=1)
-    model = LatentDiffusion(None, denoiser, LinearPath())
+    sampling = SamplingOptions(steps=2)
+    model = LatentDiffusion(None, denoiser, LinearPath(), sampling=sampling)
     return Plan(model, images, {"denoiser": Adam(1e-3)}, batch=16, epochs=epochs)
 
 
