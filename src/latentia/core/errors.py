@@ -45,3 +45,8 @@ class Error(ValueError):
 def summarize_exception(exception: BaseException) -> str:
     """Return the first line of an exception's message, or its type's name if it has none."""
     return (str(exception).strip().splitlines() or [type(exception).__name__])[0].rstrip(".")
+
+
+def describe_exception(exception: BaseException) -> str:
+    """Return the type and the first line of an exception that the code of others raised."""
+    return f"{type(exception).__name__}: {summarize_exception(exception)}"

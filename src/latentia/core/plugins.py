@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from latentia.core.errors import Error, summarize_exception
+from latentia.core.errors import Error, describe_exception
 
 GROUP = "latentia.plugins"  # entry points of installed packages
 FILE_PREFIX = "_latentia_plugin_"  # of module names: a file's own name could hide a module
@@ -47,9 +47,10 @@ def load_plugin(file: Path | str) -> ModuleType:
     >>> latentia.load_plugin("my_metric.py").brightness(None)
     []
     """
-    if not Path(file).expanduser().is_file():
+    path = Path(file).expanduser()
+    if not path.is_file():
         raise Error(f"There is no file {file or '(none was given)'}; --plugin takes a file, my.py.")
-    module = load_file(str(Path(file).expanduser().resolve()))
+    module = load_file(str(path.resolve()))
     if str(file) not in _files:
         _files.append(str(file))
     return module
@@ -85,7 +86,7 @@ def describe_failure(error: BaseException, path: str) -> str:
             lines.append(frame.tb_lineno)
         frame = frame.tb_next
     place = f", in line {lines[-1]}" if lines else ""
-    return f"{type(error).__name__}: {summarize_exception(error)}{place}"
+    return describe_exception(error) + place
 
 
 def load_installed_plugins() -> None:
@@ -99,8 +100,7 @@ def load_installed_plugins() -> None:
         try:
             point.load()
         except Exception as error:  # whatever the code of others raises
-            reason = f"{type(error).__name__}: {summarize_exception(error)}"
-            _failures[point.name] = reason
+            _failures[point.name] = reason = describe_exception(error)
             if os.environ.get("RANK", "0") == "0":
                 text = f"WARNING: the plugin {point.name} ({point.value}) cannot be imported"
                 sys.stderr.write(f"{text} ({reason}).\n")

@@ -109,10 +109,11 @@ def register_recipe(recipe: str | Callable) -> str:
 
 def _find_in_file(name: str) -> Callable:
     file, _, function_name = name.partition(":")
-    if not Path(file).expanduser().is_file():
+    path = Path(file).expanduser()
+    if not path.is_file():
         raise Error(f"There is no file {file}; a recipe of your own is given as my.py:mine.")
     with RECIPES.keep_first():  # a recipe of another file may have the name: this has its file's
-        module = load_file(str(Path(file).expanduser().resolve()))
+        module = load_file(str(path.resolve()))
     function = getattr(module, function_name, None)
     if not callable(function):
         names = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from latentia.core.errors import Error, summarize_exception
+from latentia.core.errors import Error, describe_exception
 from latentia.core.progress import show_progress
 from latentia.data.decode import DecodeError, Preprocessing, catch_decode_errors, read_header
 from latentia.data.image_files import ImageFiles
@@ -85,7 +85,7 @@ class SequenceReader:
         except (KeyError, IndexError):
             raise Error(f"{label} does not exist; items are numbered from 0.") from None
         except Exception as error:  # whatever the code of others raises
-            reason = f"{type(error).__name__}: {summarize_exception(error)}"
+            reason = describe_exception(error)
             raise Error(f"{label} cannot be read ({reason}); repair or remove it.") from error
         image, values = item, {}
         if isinstance(item, Mapping):
