@@ -7,7 +7,18 @@ import pytest
 import golden
 
 DROPPED = {"doctor": {"--clean"}}  # options that were removed on purpose since the reference
-ADDED = {"train": {"--splits"}}  # and those that were added to a command or to every recipe
+ADDED = {
+    "train": {
+        *("--splits", "--black", "--pages", "--label-folder", "--label-regex", "--label-kind"),
+        *(
+            "--group",
+            "--group-regex",
+            "--exclude",
+            "--skip-unreadable --no-skip-unreadable",
+            "--max-pixels",
+        ),
+    }
+}  # and those that were added to a command or to every recipe
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
 
