@@ -15,6 +15,7 @@ from latentia.data import cache
 from latentia.data.cached_images import CachedImages, Metadata, make_cached_images
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint, digest_columns
+from latentia.data.grey_levels import GreyLevels, measure_grey_levels
 from latentia.data.labels import Labels, find_excluded_rows
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo, parse_size
@@ -139,6 +140,13 @@ class Images:
             )
         return tuple(shapes[column])
 
+    @cached_property
+    def levels(self) -> GreyLevels:
+        """What the grey levels of the training images are. Reads the images."""
+        if self._metadata:
+            return GreyLevels(*self._metadata["levels"])
+        return measure_grey_levels(self.split("train"))
+
     @property
     def notes(self) -> list[str]:
         """Messages to the user about these images. Reads the images."""
@@ -157,6 +165,7 @@ class Images:
             "shape": list(self.shape),
             "count": {name: len(self.split(name)) for name in SPLIT_NAMES},
             "labels": metadata["classes"],
+            "levels": list(self.levels),
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": metadata["fingerprint"],
             **({"joined": metadata["joined"]} if "joined" in metadata else {}),

@@ -26,7 +26,19 @@ from latentia.training.checkpoint import atomic_path
 from latentia.training.launch import run_on_rank0
 
 THUMBNAIL_SIDE = 96  # pixels of a thumbnail's longer side, at most
-RESERVED_NAMES = ("key", "split", "rate", "distortion", "mse", "mu", "sd", "image", "x", "y")
+RESERVED_NAMES = (
+    "key",
+    "split",
+    "rate",
+    "distortion",
+    "excess",
+    "mse",
+    "mu",
+    "sd",
+    "image",
+    "x",
+    "y",
+)
 
 
 def write_table(

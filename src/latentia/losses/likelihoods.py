@@ -1,5 +1,6 @@
 """Likelihoods p(image | latents), whose exact negative logarithm is the distortion."""
 
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -14,8 +15,9 @@ from latentia.core.distributed import all_reduce_sum, world_size
 from latentia.core.gaussian import LOG_2PI
 from latentia.core.seeding import uniform
 from latentia.core.tensors import ImageTensor, PerImage, to_float32
-from latentia.losses.registry import likelihood
+from latentia.losses.registry import LIKELIHOODS, likelihood
 
+BINARY_SHARE = 0.8  # of pixels nearly black or white, from which a Bernoulli fits
 Outputs = Float[Tensor, "b outputs h w"]  # of a decoder
 
 
@@ -31,6 +33,8 @@ class Likelihood(nn.Module):
     ----------
     outputs_per_channel : int
         number of outputs of the decoder for each channel of a pixel
+    notes : list of str
+        messages to the user about why it was chosen
 
     Examples
     --------
@@ -43,6 +47,10 @@ class Likelihood(nn.Module):
     """
 
     outputs_per_channel = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
 
     def output_shape(self, image_shape: Sequence[int]) -> tuple[int, int, int]:
         """The shape of a decoder's output for images (c, h, w)."""
@@ -60,6 +68,9 @@ class Likelihood(nn.Module):
     def nll(self, output: Outputs, image: ImageTensor) -> PerImage:
         """-log p(image | output), nats per image, summed over pixels and channels."""
         raise NotImplementedError
+
+    def lowest_nll(self, image: ImageTensor) -> PerImage | None:
+        """The `nll` of a perfect reconstruction, such as the entropy of grey values, if known."""
 
     def mean(self, output: Outputs) -> ImageTensor:
         """The expected image, in [0, 1]."""
@@ -111,6 +122,10 @@ class Bernoulli(Likelihood):
         logits, targets = to_float32(output), to_float32(image)
         nll = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         return nll.flatten(1).sum(1)
+
+    def lowest_nll(self, image: ImageTensor) -> PerImage:
+        grey = to_float32(image)
+        return -(grey.xlogy(grey) + (1 - grey).xlogy(1 - grey)).flatten(1).sum(1)
 
 
 class Gaussian(Likelihood):
@@ -171,6 +186,10 @@ class Gaussian(Likelihood):
         nll = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
         return nll.flatten(1).sum(1)
 
+    def lowest_nll(self, image: ImageTensor) -> PerImage:
+        pixels = image[0].numel()
+        return (self.compute_log_sigma().flatten() + 0.5 * LOG_2PI).expand(len(image)) * pixels
+
 
 @likelihood("gaussian")
 def make_adaptive_gaussian() -> Gaussian:
@@ -200,3 +219,82 @@ class SymmetricGaussian(Gaussian):
 
     def mean(self, output: Outputs) -> ImageTensor:
         return self.unclipped_mean(output).clamp(0, 1)
+
+
+class DiscretizedLogistic(Likelihood):
+    """Logistic density summed over each grey level, so that its nats are those of the image file.
+
+    The ends hold all mass below the lowest and above the highest level (Salimans et al. 2017,
+    arXiv 1701.05517, section 2.1, with one component). Images are observed at their levels.
+
+    Parameters
+    ----------
+    levels : int
+        number of grey levels, 256 for 8 bits
+    channels : int
+        number of channels; each learns a scale
+
+    Examples
+    --------
+    >>> import latentia, torch
+    >>> from latentia.losses.likelihoods import DiscretizedLogistic
+    >>> likelihood = DiscretizedLogistic(levels=4, channels=1)
+    >>> levels = torch.linspace(0, 1, 4).view(4, 1, 1, 1)
+    >>> likelihood.nll(torch.zeros(4, 1, 1, 1), levels).neg().exp().sum().item()
+    1.0
+    """
+
+    def __init__(self, levels: int, channels: int):
+        super().__init__()
+        self.levels = levels
+        self.log_scale = nn.Parameter(torch.full((channels, 1, 1), math.log(0.1)))
+
+    def observe(self, image: ImageTensor, context: StepContext) -> ImageTensor:
+        return (image * (self.levels - 1)).round() / (self.levels - 1)
+
+    def nll(self, output: Outputs, image: ImageTensor) -> PerImage:
+        return self._nll(self.mean(output), to_float32(image))
+
+    def lowest_nll(self, image: ImageTensor) -> PerImage:
+        return self._nll(to_float32(image), to_float32(image))
+
+    def _nll(self, mean: ImageTensor, image: ImageTensor) -> PerImage:
+        scale = self.log_scale.to(image.dtype).exp()
+        half_width = 0.5 / (self.levels - 1)
+        upper, lower = ((image + sign * half_width - mean) / scale for sign in (1, -1))
+        is_lowest, is_highest = image < half_width, image > 1 - half_width
+        # sigmoid(upper) - sigmoid(lower), without the difference of nearly equal numbers
+        log_mass = torch.where(is_highest, 0.0, F.logsigmoid(upper))
+        log_mass = log_mass + torch.where(is_lowest, 0.0, F.logsigmoid(-lower))
+        inner = (-torch.expm1(-2 * half_width / scale)).log()
+        log_mass = log_mass + torch.where(is_lowest | is_highest, 0.0, inner)
+        return -log_mass.flatten(1).sum(1)
+
+    def sample(self, output: Outputs, noise: ImageTensor) -> ImageTensor:
+        shift = self.log_scale.exp() * torch.special.ndtr(noise).logit(eps=1e-6)
+        top = self.levels - 1
+        return ((self.mean(output) + shift) * top).round().clamp(0, top) / top
+
+
+@likelihood("discretized")
+def make_discretized_logistic(images: Any) -> DiscretizedLogistic:
+    """Logistic density summed over the images' own grey levels, with a learned scale a channel."""
+    return DiscretizedLogistic(images.levels.require_count(), images.shape[0])
+
+
+@likelihood("auto")
+def choose_likelihood(images: Any) -> Likelihood:
+    """Bernoulli for images that are nearly black and white, else the adaptive Gaussian."""
+    share = images.levels.extreme_share
+    result = Bernoulli() if share >= BINARY_SHARE else make_adaptive_gaussian()
+    result.notes = [
+        f"likelihood: {type(result).__name__}, since {share:.0%} of the pixels are within 5 % of "
+        f"black or white (Bernoulli from {BINARY_SHARE:.0%}); --likelihood takes another."
+    ]
+    return result
+
+
+def create_likelihood(name: str, images: Any) -> Any:
+    """Create a registered likelihood; those with a parameter `images` take the training images."""
+    make = LIKELIHOODS[name]
+    return make(images=images) if "images" in inspect.signature(make).parameters else make()

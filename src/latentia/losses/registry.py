@@ -17,8 +17,8 @@ def likelihood(name: Any = None) -> Any:
     ----------
     name : str, optional
         name of the likelihood; the default is that of the class or function. It decorates a
-        subclass of `latentia.losses.likelihoods.Likelihood`, or a function that returns one; both
-        are called without arguments
+        subclass of `latentia.losses.likelihoods.Likelihood`, or a function that returns one; it is
+        called with the training `images` if it has such a parameter, else without arguments
 
     Returns
     -------

@@ -22,6 +22,7 @@ from latentia.metrics.registry import metric
 from latentia.metrics.result import MetricResult, finite_or_none, make_mean_result
 from latentia.metrics.sharpness import high_frequency_energy
 
+BOUND_NAMES = ("nelbo_nats", "bits_per_dim", "distortion_nats", "excess_nats", "rate_nats")
 SSIM_WINDOW = 11  # pixels of the structural similarity's window; smaller images have no SSIM
 
 
@@ -30,7 +31,7 @@ def measure_elbo(evaluation: Evaluation) -> list[MetricResult]:
     """Negative ELBO, distortion, rate (KL), mean squared error and active units."""
     bounds, note = evaluation.elbo, _describe_bound(evaluation)
     n_dims = math.prod(evaluation.autoencoder.latent_shape)
-    units = {"mse": "per pixel", "active_units": f"of {n_dims}"}
+    units = {"mse": "per pixel", "bits_per_dim": "bits", "active_units": f"of {n_dims}"}
     errors, n, split = bounds["standard_error"], bounds["n"], bounds["split"]
     notes = {"mse": _join_notes("of a draw", note)}  # the metric `image` has the mse of means
     return [
@@ -38,7 +39,8 @@ def measure_elbo(evaluation: Evaluation) -> list[MetricResult]:
             name, bounds[name], errors.get(name), n, split,
             unit=units.get(name, "nats"), note=notes.get(name, note),
         )
-        for name in ("nelbo_nats", "distortion_nats", "rate_nats", "mse", "active_units")
+        for name in (*BOUND_NAMES, "mse", "active_units")
+        if name in bounds
     ]  # fmt: skip
 
 

@@ -12,7 +12,9 @@ from latentia.core.errors import Error
 from latentia.core.modes import evaluation_mode
 from latentia.core.seeding import make_generator
 from latentia.data import Split
+from latentia.losses.likelihoods import DiscretizedLogistic
 
+NATS = ("nelbo", "distortion", "excess", "rate")
 RESAMPLES = 20
 # variance of the posterior mean over images; Burda et al. 2016, arXiv 1509.00519
 ACTIVE_VARIANCE = 0.01
@@ -40,9 +42,11 @@ def elbo(
     Returns
     -------
     dict
-        nelbo_nats, distortion_nats, rate_nats, mse per pixel, active_units (dimensions whose
-        posterior mean has a variance above 0.01), n, split, standard_error of each over images (by
-        bootstrap for active_units), and rate_by_dimension, if the posterior defines it
+        nelbo_nats, distortion_nats, rate_nats, excess_nats (distortion above that of a perfect
+        reconstruction), bits_per_dim (of a discretized likelihood), mse per pixel, active_units
+        (dimensions whose posterior mean has a variance above 0.01), n, split, standard_error of
+        each over images (by bootstrap for active_units), and rate_by_dimension, if the posterior
+        defines it
 
     Raises
     ------
@@ -77,18 +81,25 @@ def elbo(
     scores = {key: torch.cat([each[key] for each in batches]) for key in batches[0]}
     means, rates = scores.pop("mean"), scores.pop("rates", None)
     n = len(scores["nelbo"])
+    nats = [name for name in NATS if name in scores]
+    likelihood = getattr(model, "likelihood", None)
+    bits = {}
+    if isinstance(likelihood, DiscretizedLogistic):  # else a density, without bits of its own
+        n_values = math.prod(split.pixels.shape[1:])
+        bits = {"bits_per_dim": scores["nelbo"].mean().item() / n_values / math.log(2)}
     errors = {k: (v.std() / n**0.5).item() if n > 1 else None for k, v in scores.items()}
     resampled_units = torch.tensor(
         [_count_active_units(means[_resample_rows(n, seed, k)]) for k in range(RESAMPLES)]
     )
     return {
-        **{f"{k}_nats": scores[k].mean().item() for k in ("nelbo", "distortion", "rate")},
+        **{f"{k}_nats": scores[k].mean().item() for k in nats},
+        **bits,
         "mse": scores["mse"].mean().item(),
         "active_units": _count_active_units(means),
         "n": n,
         "split": split.name,
         "standard_error": {
-            **{f"{k}_nats": errors[k] for k in ("nelbo", "distortion", "rate")},
+            **{f"{k}_nats": errors[k] for k in nats},
             "mse": errors["mse"],
             "active_units": resampled_units.double().std().item(),
         },

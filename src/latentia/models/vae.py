@@ -178,10 +178,15 @@ class VAE(Model):
         return self.likelihood.nll(self.decoder(z), images.to(z))
 
     def score_latents(self, z: Latents, images: ImageTensor) -> dict[str, PerImage]:
-        """Distortion in nats and mean squared error per pixel of decoded latents, per image."""
+        """Distortion and its excess in nats, and mean squared error per pixel, of decoded latents.
+
+        The excess is the distortion above that of a perfect reconstruction, if that is known.
+        """
         output, images = self.decoder(z), images.to(z)
         mse = (self.likelihood.mean(output) - images).square().flatten(1).mean(1)
-        return {"distortion": self.likelihood.nll(output, images), "mse": mse}
+        distortion, lowest = self.likelihood.nll(output, images), self.likelihood.lowest_nll(images)
+        excess = {} if lowest is None else {"excess": distortion - lowest}
+        return {"distortion": distortion, **excess, "mse": mse}
 
     def reconstruct(self, images: ImageTensor, seed: int | None = None) -> ImageTensor:
         """Decode the posterior means of images or, with a seed, posterior draws."""
@@ -216,5 +221,6 @@ class VAE(Model):
     def _score_batch(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(context, "score", self.latent_shape, posterior.mean))
-        (distortion, mse), rate = self.score_latents(z, batch.image).values(), posterior.kl()
-        return {"nelbo": distortion + rate, "distortion": distortion, "rate": rate, "mse": mse}
+        scores, rate = self.score_latents(z, batch.image), posterior.kl()
+        distortion = scores.pop("distortion")
+        return {"nelbo": distortion + rate, "distortion": distortion, "rate": rate, **scores}

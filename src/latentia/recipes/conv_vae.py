@@ -2,7 +2,7 @@
 
 from latentia.core.schedules import constant, cosine
 from latentia.data import open_images
-from latentia.losses.registry import LIKELIHOODS
+from latentia.losses.likelihoods import create_likelihood
 from latentia.models.vae import VAE
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.training import Adam, Plan, recipe
@@ -15,7 +15,7 @@ def conv_vae(
     size: types.Size = None,
     channels: types.Channels = None,
     latent: types.Latent = 32,
-    likelihood: types.LikelihoodName = "bernoulli",
+    likelihood: types.LikelihoodName = "auto",
     beta: types.Beta = 1.0,
     lr: types.LearningRate = 1e-3,
     batch: types.BatchSize = 64,
@@ -28,7 +28,7 @@ def conv_vae(
     variance that fits best (Rybkin et al. 2021, arXiv 2006.13202).
     """
     images = open_images(data, size=size, channels=channels)
-    distribution = LIKELIHOODS[likelihood]()
+    distribution = create_likelihood(likelihood, images)
     output_shape = distribution.output_shape(images.shape)
     model = VAE(
         encoder=ConvEncoder(images.shape, latent, channels=(32, 64, 128)),
@@ -37,4 +37,4 @@ def conv_vae(
         beta=constant(beta),
     )
     adam = Adam(lr, schedule=cosine(warmup=0.05))
-    return Plan(model, images, optim={"vae": adam}, batch=batch, epochs=epochs)
+    return Plan(model, images, {"vae": adam}, batch, epochs, notes=distribution.notes)

@@ -48,7 +48,7 @@ def create_run(
         "options": asdict(resolved),
         "auto_options": [k for k, v in vars(resolved).items() if v != getattr(options, k)],
         "images": images,
-        "notes": plan.images.notes,
+        "notes": [*plan.images.notes, *plan.notes],
         "parameters": {
             name: sum(p.numel() for p in player.module.parameters())
             for name, player in plan.model.players().items()

@@ -14,7 +14,10 @@ DATA = Doc(
     "files and URLs"
 )
 Data = Annotated[Any, Metavar("DATA"), DATA_SOURCES, DATA]
-LIKELIHOOD = Doc("distribution of a pixel; gaussian adapts its variance")
+LIKELIHOOD = Doc(
+    "distribution of a pixel: bernoulli for black and white, gaussian with the variance of the "
+    "residual, discretized for the nats and bits of 8-bit images; auto takes one of the first two"
+)
 LikelihoodName = Annotated[str, LIKELIHOODS, LIKELIHOOD]
 AUTOENCODER = Doc("run of a VAE or VAE-GAN whose latents are learned, or diffusers:DIR (required)")
 Autoencoder = Annotated[Any, Metavar("RUN"), AUTOENCODER]

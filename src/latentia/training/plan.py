@@ -1,6 +1,6 @@
 """The training plan, which a recipe returns, and the options of every training."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from numbers import Integral
 from typing import Annotated, Literal
 
@@ -32,6 +32,8 @@ class Plan:
     average : float, optional
         half-life in images of the moving average of the weights, which then replaces the last
         weights (Karras et al. 2018, arXiv 1710.10196, appendix A); None keeps the last
+    notes : list of str
+        messages to the user about what the recipe chose
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Plan:
     batch: int
     epochs: int
     average: float | None = None
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("batch", "epochs"):
