@@ -19,6 +19,9 @@ ADDED = {
         ),
     }
 }  # and those that were added to a command or to every recipe
+LIKELIHOODS = ["auto", "bernoulli", "discretized", "gaussian"]
+# options whose default or choices were changed on purpose, as they are now
+CHANGED = {"train conv_vae": {"--likelihood": {"default": "auto", "choices": LIKELIHOODS}}}
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
 
@@ -32,6 +35,7 @@ def test_options_and_defaults_are_those_of_the_reference(command):
     dropped = DROPPED.get(command, set())
     assert dropped <= OPTIONS[command].keys()
     kept = {name: each for name, each in OPTIONS[command].items() if name not in dropped}
+    kept |= CHANGED.get(command, {})
     options = golden.options(*command.split())
     added = ADDED.get(command.split()[0], set())
     assert added <= options.keys()
