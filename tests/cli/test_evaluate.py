@@ -82,7 +82,7 @@ def test_metrics_of_earlier_calls_are_kept_and_other_data_leave_no_trace(larger,
     evaluated(capsys, run, "--metrics", "nll", "--k", "5")
     evaluated(capsys, run)
     saved = json.loads((run / "evaluation.json").read_text())
-    assert set(saved["metrics"]) == {"image", "nll", "elbo"}
+    assert set(saved["metrics"]) == {"image", "nll", "elbo", "pca"}
     evaluated(capsys, run, "--metrics", "image")
     assert json.loads((run / "evaluation.json").read_text()) == saved
     np.save(larger / "other.npy", np.zeros((12, 28, 28), np.uint8))
@@ -125,7 +125,10 @@ def test_mistakes(larger, capsys):
     run = larger / "run"
     text = error(capsys, "evaluate", run, "--metrics", "elbo,fdd")
     assert "There is no metric fdd; did you mean fd?" in text
-    assert "The metrics are elbo, nll, fd, kd, prdc, image, memorisation, disentanglement;" in text
+    assert (
+        "The metrics are elbo, pca, nll, fd, kd, prdc, image, memorisation, disentanglement;"
+        in text
+    )
     assert "There are no features pixel" in error(
         capsys, "evaluate", run, "--metrics", "fd", "--features", "pixel"
     )

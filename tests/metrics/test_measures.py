@@ -1,5 +1,6 @@
 """Figures against direct computations, and a metric that waits for its function."""
 
+import math
 import sys
 import types
 
@@ -15,6 +16,7 @@ from latentia.losses.likelihoods import Bernoulli
 from latentia.metrics import builtin
 from latentia.metrics.elbo import elbo
 from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.pca import PixelPCA
 from latentia.metrics.registry import METRICS
 from latentia.metrics.result import make_mean_result
 from latentia.metrics.sharpness import high_frequency_energy
@@ -62,7 +64,24 @@ def test_image_figures_are_those_of_each_reconstruction(run):
 def test_a_figure_of_draws_and_one_of_means_are_told_apart(run):
     e = evaluation(run)
     figures = [*builtin.measure_elbo(e), *METRICS["image"].measure(e)]
-    assert [f.note for f in figures if f.name == "mse"] == ["of a draw", "of decoded means"]
+    notes = {f.name: f.note for f in figures if f.name.startswith("mse")}
+    assert notes == {"mse_draws": "of a draw", "mse": "of decoded means"}
+
+
+def test_the_baseline_is_measured_on_the_same_images(run):
+    e = evaluation(run)
+    values = {result.name: result for result in METRICS["pca"].measure(e)}
+    x = e.split.get_batch(slice(None)).image
+    errors = (e.autoencoder.reconstruct(x) - x).square().flatten(1).mean(1)
+    train = e.run.images().split("train")
+    linear = PixelPCA(train, math.prod(e.autoencoder.latent_shape)).measure_mse(x)
+    assert values["mse"].value == pytest.approx(errors.mean().item(), rel=1e-5)
+    assert values["pca_mse"].value == pytest.approx(linear.mean().item(), rel=1e-5)
+    ratio = errors.mean() / linear.mean()
+    assert values["mse_over_pca"].value == pytest.approx(ratio.item(), rel=1e-5)
+    rows = np.random.default_rng(0).integers(0, len(x), (2000, len(x)))
+    spread = (errors.numpy()[rows].mean(1) / linear.numpy()[rows].mean(1)).std()
+    assert values["mse_over_pca"].error == pytest.approx(spread, rel=0.25)
 
 
 def test_the_error_of_sharpness_is_the_bootstraps(run):

@@ -21,9 +21,9 @@ def evaluate(
 ) -> None:
     """Measure a run: likelihood, quality of samples and reconstructions, copies of training images.
 
-    The metrics elbo and nll are bounds on the likelihood, fd and kd distances of samples from
-    images, prdc precision, recall, density and coverage, image error and sharpness of
-    reconstructions.
+    The metrics elbo and nll are bounds on the likelihood, pca compares the error with that of as
+    many principal components, fd and kd are distances of samples from images, prdc is precision,
+    recall, density and coverage, image is the error and sharpness of reconstructions.
 
     Several processes share the images of elbo and nll: torchrun --nproc_per_node 2 -m -- latentia
     evaluate RUN. The first process measures all other metrics.
@@ -31,8 +31,8 @@ def evaluate(
     Parameters
     ----------
     metrics : METRIC,...
-        metrics to measure, joined by commas: NAMES; the default is elbo, or fd for a model without
-        an encoder
+        metrics to measure, joined by commas: NAMES; the default is elbo and pca, or fd for a model
+        without an encoder
     k : N
         number of importance samples per image for the bound on nll, at least 1
     """

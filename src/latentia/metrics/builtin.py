@@ -36,12 +36,33 @@ def measure_elbo(evaluation: Evaluation) -> list[MetricResult]:
     notes = {"mse": _join_notes("of a draw", note)}  # the metric `image` has the mse of means
     return [
         MetricResult(
-            name, bounds[name], errors.get(name), n, split,
+            "mse_draws" if name == "mse" else name, bounds[name], errors.get(name), n, split,
             unit=units.get(name, "nats"), note=notes.get(name, note),
         )
         for name in (*BOUND_NAMES, "mse", "active_units")
         if name in bounds
     ]  # fmt: skip
+
+
+@metric("pca")
+def measure_pca(evaluation: Evaluation) -> list[MetricResult]:
+    """Mean squared error of decoded means, and of a PCA of the pixels of as many dimensions.
+
+    The ratio is of means, so its error comes from the derivative (delta method).
+    """
+    pca, split = evaluation.pca, evaluation.split.name
+    batches = [(evaluation.autoencoder.reconstruct(x), x) for x in evaluation.iterate_images()]
+    model = torch.cat([(y - x).square().flatten(1).mean(1).cpu() for y, x in batches]).double()
+    linear = torch.cat([pca.measure_mse(x) for _, x in batches]).double()
+    note = f"PCA of {pca.dims} dimensions, of {pca.n_images:,} training images"
+    ratio = (model.mean() / linear.mean()).item()
+    derivative = (model - ratio * linear) / linear.mean()
+    error = (derivative.std() / len(model) ** 0.5).item() if len(model) > 1 else None
+    return [
+        make_mean_result("mse", model, split, unit="per pixel", note="of decoded means"),
+        make_mean_result("pca_mse", linear, split, unit="per pixel", note=note),
+        MetricResult("mse_over_pca", ratio, error, len(model), split, note="below 1: better"),
+    ]
 
 
 @metric("nll", distributed=True)

@@ -1,5 +1,6 @@
 """A run and the images it is measured on, with the features that several metrics share."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from latentia.data import Images, Split
 from latentia.data.splits import evenly_spaced_rows
 from latentia.metrics.elbo import elbo
 from latentia.metrics.features import FeatureExtractor, make_extractor
+from latentia.metrics.pca import PixelPCA
 from latentia.runs.folder import RunFolder
 
 MAX_COMPARED_IMAGES = 10_000  # images and samples of a comparison, unless n is given
@@ -55,6 +57,12 @@ class Evaluation:
     @cached_property
     def elbo(self) -> dict[str, Any]:
         return elbo(self.autoencoder, self.split, seed=self.seed)
+
+    @cached_property
+    def pca(self) -> PixelPCA:
+        """Principal components of the run's training images, as many as the latents."""
+        own = self.images if self.run.is_training_data(self.images) else self.run.images()
+        return PixelPCA(own.split("train"), math.prod(self.autoencoder.latent_shape))
 
     @cached_property
     def extractor(self) -> FeatureExtractor:
