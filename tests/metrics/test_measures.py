@@ -73,7 +73,7 @@ def test_the_baseline_is_measured_on_the_same_images(run):
     values = {result.name: result for result in METRICS["pca"].measure(e)}
     x = e.split.get_batch(slice(None)).image
     errors = (e.autoencoder.reconstruct(x) - x).square().flatten(1).mean(1)
-    train = e.run.images().split("train")
+    train = e.images.split("train")
     linear = PixelPCA(train, math.prod(e.autoencoder.latent_shape)).measure_mse(x)
     assert values["mse"].value == pytest.approx(errors.mean().item(), rel=1e-5)
     assert values["pca_mse"].value == pytest.approx(linear.mean().item(), rel=1e-5)
