@@ -1,0 +1,70 @@
+"""Agreement of the latents of two runs, by canonical correlations on the same images."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from latentia.core.errors import Error
+from latentia.core.seeding import derive_seed
+
+PERMUTATIONS = 20  # of the images of one run, from which chance is measured
+RANK_TOLERANCE = 1e-6  # of the largest singular value: smaller ones are no dimension
+
+
+class Agreement(NamedTuple):
+    """How well the latents of two runs determine each other linearly.
+
+    canonical: canonical correlations, falling. explained: share of the variance of the first run's
+    latents that a linear map of the second's explains, and the reverse. matched: for each
+    dimension of the first run, its highest absolute correlation with a dimension of the second.
+    chance: mean canonical correlation when the images of one run are permuted.
+    """
+
+    canonical: Float[np.ndarray, " k"]
+    explained: tuple[float, float]
+    matched: Float[np.ndarray, " d"]
+    chance: float
+    n: int
+
+
+def measure_agreement(
+    a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "n e"], seed: int = 0
+) -> Agreement:
+    """Compare the latents of the same images in two runs (Hotelling 1936).
+
+    Raises: Error if there are not more images than dimensions.
+    """
+    n, dims = len(a), a.shape[1] + b.shape[1]
+    if n <= dims:
+        raise Error(
+            f"{n} images are too few to compare {dims} latent dimensions; give a split with more "
+            "images than dimensions, such as --split train."
+        )
+    a, b = (z.astype(np.float64) - z.mean(0, dtype=np.float64) for z in (a, b))
+    bases = _find_basis(a), _find_basis(b)
+    canonical = _correlate(*bases)
+    rng = np.random.default_rng(derive_seed(seed, "agreement"))
+    shuffled = [_correlate(bases[0], bases[1][rng.permutation(n)]) for _ in range(PERMUTATIONS)]
+    explained = tuple(
+        float(np.square(basis.T @ z).sum() / np.square(z).sum())
+        for z, basis in ((a, bases[1]), (b, bases[0]))
+    )
+    norms = [np.maximum(np.linalg.norm(z, axis=0), 1e-12) for z in (a, b)]
+    matched = np.abs((a / norms[0]).T @ (b / norms[1])).max(1)
+    return Agreement(canonical, explained, matched, float(np.mean(shuffled)), n)
+
+
+def _find_basis(z: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis (n, k) of the columns."""
+    left, scales, _ = np.linalg.svd(z, full_matrices=False)
+    return left[:, scales > RANK_TOLERANCE * max(scales[0], 1e-12)]
+
+
+def _correlate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.linalg.svd(a.T @ b, compute_uv=False).clip(0, 1)
+
+
+def compute_participation_ratio(covariance: Float[np.ndarray, "d d"]) -> float:
+    """Effective number of dimensions, tr(C)^2 / tr(C C): d if all variances are equal and alone."""
+    return float(np.trace(covariance) ** 2 / np.square(covariance).sum())
