@@ -1,0 +1,77 @@
+"""Coordinates along the principal axes of the aggregate posterior."""
+
+import numpy as np
+import pytest
+import torch
+
+from latentia.core.contract import HasLatents
+from latentia.core.gaussian import DiagonalGaussian
+from latentia.latents.encoding import LatentTable
+from latentia.latents.principal_axes import PrincipalAxes
+from latentia.latents.traversal import traverse_dims
+
+DRAW = np.random.default_rng(0)
+ROTATION = np.linalg.qr(DRAW.normal(size=(3, 3)))[0]
+
+
+class Identity:
+    """Images (b, 1, 1, 3) are the means; the standard deviations differ by dimension."""
+
+    latent_shape = (1, 3)
+
+    def encode(self, images):
+        mean = images[:, 0]
+        return DiagonalGaussian(mean, torch.tensor([0.1, 0.2, 0.3]).log().mul(2).expand_as(mean))
+
+    def decode(self, z):
+        return z[:, None]
+
+    def distortion(self, z, images):
+        return (z[:, None] - images).square().flatten(1).sum(1)
+
+    def score_latents(self, z, images):
+        return {"distortion": self.distortion(z, images)}
+
+
+@pytest.fixture
+def table():
+    mean = DRAW.normal(size=(4000, 3)) * [5.0, 2.0, 0.5] @ ROTATION.T + 1
+    return LatentTable(mean.astype("f4"), np.full((4000, 3), 0.1, "f4"), None)
+
+
+def test_axes_are_those_of_a_planted_covariance(table):
+    axes = PrincipalAxes(Identity(), table)
+    assert isinstance(axes, HasLatents)
+    assert np.abs(np.sum(axes.axes.numpy() * ROTATION, 0)) == pytest.approx(1, abs=2e-3)
+    assert (axes.axes.max(0).values == axes.axes.abs().max(0).values).all()
+    images = torch.from_numpy(table.mean)[:, None, None]
+    z = axes.encode(images).mean
+    covariance = np.cov(z.numpy().T)
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-4)
+    np.testing.assert_allclose(np.diag(covariance), [25, 4, 0.25], rtol=0.1)
+
+
+def test_a_traversal_moves_along_the_planted_direction(table):
+    axes = PrincipalAxes(Identity(), table)
+    image = torch.tensor([[[[1.0, -2.0, 0.5]]]])
+    z = axes.encode(torch.from_numpy(table.mean)[:, None, None])
+    rotated = LatentTable(z.mean.numpy(), z.sd.numpy(), None)
+    walk = traverse_dims(axes, image, rotated, [1], steps=5)
+    steps = walk.images[0, 1:] - walk.images[0, :-1]
+    direction = steps.flatten(1) / steps.flatten(1).norm(dim=1, keepdim=True)
+    expected = torch.from_numpy(ROTATION[:, 1].astype("f4"))
+    assert (direction @ expected).abs().min() > 0.999
+    torch.testing.assert_close(walk.reconstruction, image)
+
+
+def test_errors_rates_and_decoded_images_are_those_of_the_model(table):
+    model, images = Identity(), torch.randn(7, 1, 1, 3)
+    axes = PrincipalAxes(model, table)
+    posterior = axes.encode(images)
+    torch.testing.assert_close(axes.decode(posterior.mean), images)
+    torch.testing.assert_close(posterior.kl(), model.encode(images).kl())
+    own = torch.diag(torch.tensor([0.01, 0.04, 0.09]))
+    expected = torch.diagonal(axes.axes.T @ own @ axes.axes).sqrt()
+    torch.testing.assert_close(posterior.sd, expected.expand(7, 3))
+    score = axes.score_latents(posterior.mean, images)["distortion"]
+    torch.testing.assert_close(score, torch.zeros(7))
