@@ -14,6 +14,7 @@ from PIL import Image
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.text import pluralize
 from latentia.data import Images, Split
+from latentia.data.examples import draw_example_rows
 from latentia.latents.interpolation import interpolate_images
 from latentia.metrics.beta_choice import load_choices
 from latentia.metrics.elbo import elbo
@@ -120,9 +121,9 @@ def _make_latent_sections(
     run: RunFolder, model: Any, split: Split, rates: list[float] | None
 ) -> list[Section]:
     """Return the sections of a model with an encoder."""
-    x = split.get_batch(slice(0, 12)).image
+    x = split.get_batch(draw_example_rows(split, 12)).image
     count = pluralize(len(x), "image")
-    caption = f"{run.name}: the first {count} of the {split.name} split; decoded posterior means"
+    caption = f"{run.name}: {count} of the {split.name} split, drawn by seed; decoded means"
     pairs = torch.cat([x, model.reconstruct(x)])
     text = f"Mean over {pluralize(len(split), 'image')} of the {split.name} split."
     bars = [] if rates is None else [Picture(draw_rate_bars(rates))]

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.data import Split
+from latentia.data.examples import draw_example_rows
 from latentia.report.figures import BLUE, make_panels, to_svg
 
 N_FRAMES, N_BINS, MAX_COLUMNS = 9, 20, 20
@@ -37,7 +38,7 @@ def sample_conditions(
         names = names[:MAX_COLUMNS]
         labels = torch.arange(len(names)).repeat(4)
         return model.sample(len(labels), cond=labels), f"columns: {', '.join(names)}"
-    batch = split.get_batch(slice(0, n_images))
+    batch = split.get_batch(draw_example_rows(split, n_images))
     cond = batch.columns[model.column]
     samples = [model.sample(len(cond), cond=cond, seed=seed) for seed in (0, 1)]
     images = F.interpolate(cond, batch.image.shape[2:])  # nearest: pixels stay visible
