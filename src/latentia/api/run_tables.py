@@ -1,6 +1,5 @@
 """Methods of a run that return tables: latents, nearest images, association with labels."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,12 @@ from typing import Any
 import pandas as pd
 
 from latentia.api.run_images import RunImages
-from latentia.core import distributed
 from latentia.core.progress import enable_progress
 from latentia.data import Split
 from latentia.data.labels import Labels
 from latentia.data.splits import SPLIT_NAMES
 from latentia.latents.association import AssociationResult, associate_split
-from latentia.latents.table import collect_table
+from latentia.latents.table import collect_table, open_labelled_split
 from latentia.training.launch import rank0_first
 
 ALL_SPLITS = (*SPLIT_NAMES, "all")
@@ -77,10 +75,7 @@ class RunTables(RunImages):
                 split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys)
                 return collect_table(self.autoencoder, split).to_pandas()
             opened = rank0_first(lambda: self.images)
-            split = rank0_first(lambda: self._find_split(split_name, joined, default="all"))
-            if split.note and progress and not distributed.rank():
-                print(split.note, file=sys.stderr)
-            names = self.folder.membership(split, opened)
+            split, names = open_labelled_split(self.folder, opened, split_name, joined)
             return collect_table(self.autoencoder, split, names).to_pandas()
 
     def relate(

@@ -1,13 +1,13 @@
 """Pictures of a run's latents, and what they say about labels."""
 
 import json
-import sys
 from types import SimpleNamespace
 
 from latentia.api.run import Run
 from latentia.cli.arguments import split_names
 from latentia.cli.opened_run import draw_picture, open_requested_run
 from latentia.cli.tables import print_associations
+from latentia.core.progress import print_note
 from latentia.core.text import pluralize
 from latentia.latents.association import associate_split
 from latentia.latents.encoding import name_dims
@@ -22,8 +22,7 @@ def relate(args: SimpleNamespace) -> None:
     model = run.autoencoder
     columns = split_names(args.label_cols)
     split = run.split(args.split, labels=args.labels, label_cols=columns, missing="drop")
-    if split.note:
-        print(split.note, file=sys.stderr)
+    print_note(split.note)
     result = associate_split(model, split, max_dims=args.k, permutations=args.permutations)
     names, count = name_dims(model.latent_shape), pluralize(len(split), "image")
     caption = f"{run.name}: {count} of {split.name}, {args.permutations} permutations"

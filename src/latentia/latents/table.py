@@ -16,17 +16,28 @@ from torch import Tensor
 from latentia.core import distributed
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
-from latentia.core.progress import show_progress
+from latentia.core.progress import print_note, show_progress
 from latentia.core.tensors import to_bytes, to_display_channels
-from latentia.data import Split
+from latentia.data import Images, Split
+from latentia.data.labels import Labels
 from latentia.data.reader import Classes
 from latentia.latents.encoding import MAX_BATCH_SIZE, name_dims, to_flat_array
 from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
+from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_path
-from latentia.training.launch import run_on_rank0
+from latentia.training.launch import rank0_first, run_on_rank0
 
 THUMBNAIL_SIDE = 96  # pixels of a thumbnail's longer side, at most
 RESERVED_NAMES = ("key", "split", "rate", "distortion", "mse", "mu", "sd", "image", "x", "y")
+
+
+def open_labelled_split(
+    run: RunFolder, images: Images, name: str | None, labels: Labels
+) -> tuple[Split, list[str]]:
+    """Return a split, by default all images, with labels, and the run's split of each image."""
+    split = rank0_first(lambda: run.split(name, images, default="all", labels=labels))
+    print_note(split.note)
+    return split, run.membership(split, images)
 
 
 def write_table(
