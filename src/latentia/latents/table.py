@@ -17,11 +17,12 @@ from latentia.core import distributed
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.core.progress import print_note, show_progress
-from latentia.core.tensors import to_bytes, to_display_channels
+from latentia.core.tensors import to_pillow
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
 from latentia.data.reader import Classes
 from latentia.latents.encoding import MAX_BATCH_SIZE, name_dims, to_flat_array
+from latentia.latents.projector import check_projector_config, write_projector_files
 from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_path
@@ -49,7 +50,9 @@ def write_table(
     thumbnails: bool = False,
     batch_size: int | None = None,
 ) -> Path:
-    """Write the latent table of a split to .parquet, .csv or .npz, one row an image in its order.
+    """Write the latent table of a split to a file, one row an image in its order.
+
+    The suffix is .parquet, .csv or .npz, or .tsv for the files of TensorBoard's projector.
 
     Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map;
     no sd_* if the posterior defines none), rate (KL to N(0, I)) and distortion (-log p(image |
@@ -60,7 +63,7 @@ def write_table(
 
     split_names: the split that each image belongs to (default: this one). thumbnails: a .parquet
     file also has image (PNG), mu (a vector), and x and y (the first two principal components of
-    mu). Memory holds a few thousand rows, or the whole table without pixels for .npz and
+    mu). Memory holds a few thousand rows, or the whole table without pixels for .npz, .tsv and
     thumbnails. Several processes share the batches and rank 0 writes.
 
     Raises: Error if the suffix is another or the path cannot be written.
@@ -68,16 +71,19 @@ def write_table(
     path = Path(path).expanduser()
     if path.suffix not in FILE_OPENERS:
         raise Error(
-            f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz."
+            f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz, or .tsv"
+            " for TensorBoard's projector."
         )
     if thumbnails and path.suffix != ".parquet":
         raise Error(f"--thumbnails does not fit into {path.suffix}; give --out a .parquet file.")
-    n = len(split)
+    n, is_projector = len(split), path.suffix == ".tsv"
     with catch_write_errors(path), ExitStack() as stack:
 
         def open_file() -> WriteBatch:
             with catch_write_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
+                if is_projector:
+                    check_projector_config(path)
                 partial_path = stack.enter_context(atomic_path(path))
                 partial_path.touch()  # fails before any image is encoded
                 file = FILE_OPENERS[path.suffix](partial_path, model.latent_shape)
@@ -85,10 +91,15 @@ def write_table(
 
         write, encoded = run_on_rank0(open_file), []  # None on other ranks
         batches = encode_batches(model, split, split_names or [split.name] * n, batch_size)
-        _write_batches(batches, encoded.append if write and thumbnails else write, n, "encoding")
+        keep = encoded.append if write and (thumbnails or is_projector) else write
+        _write_batches(batches, keep, n, "encoding")
         if write and thumbnails:
             with_thumbnails = add_thumbnails(encoded, split, model.latent_shape)
             _write_batches(with_thumbnails, write, n, "thumbnails")
+        elif write and is_projector:
+            table = pa.Table.from_batches(encoded)
+            write(table)
+            write_projector_files(path, table, split, model.latent_shape)
     return path
 
 
@@ -182,8 +193,7 @@ def add_thumbnails(
     for batch in table.to_batches(size):
         rows = slice(start, start + len(batch))
         start = rows.stop
-        pixels = to_bytes(to_display_channels(split.get_batch(rows).image))
-        images = [encode_thumbnail(image) for image in pixels.permute(0, 2, 3, 1).numpy()]
+        images = [encode_thumbnail(image) for image in to_pillow(split.get_batch(rows).image)]
         vectors = pa.FixedSizeListArray.from_arrays(means[rows].ravel(), means.shape[1])
         columns = {"x": xy[rows, 0], "y": xy[rows, 1], "image": images, "mu": vectors}
         for name, values in columns.items():
@@ -191,9 +201,8 @@ def add_thumbnails(
         yield batch
 
 
-def encode_thumbnail(image: np.ndarray) -> bytes:
-    thumbnail = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    thumbnail.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+def encode_thumbnail(image: Image.Image) -> bytes:
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     file = io.BytesIO()
-    thumbnail.save(file, "png")
+    image.save(file, "png")
     return file.getvalue()
