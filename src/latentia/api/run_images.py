@@ -99,8 +99,9 @@ class RunImages(RunPictures):
 
         Parameters
         ----------
-        z : array, tensor or rows of numbers
-            latents (n, d), in the order of the columns mu_0, mu_1, ... of `encode`, or (n, *latent)
+        z : DataFrame, array, tensor, rows of numbers, str or Path
+            latents (n, d), in the order of the columns mu_0, mu_1, ... of `encode`, or
+            (n, *latent); of a table, or a file of one, the columns mu_* are read
 
         Returns
         -------

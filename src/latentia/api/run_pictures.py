@@ -10,9 +10,8 @@ from latentia.api.opened_run import OpenedRun
 from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least, require_whole_number
 from latentia.data.labels import SOURCE_LABELS
-from latentia.data.sources.arrays import to_numpy
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
-from latentia.latents.parsing import rows_to_latents
+from latentia.latents.parsing import read_latents
 from latentia.latents.traversal import Traversal, traverse_dims
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
@@ -91,7 +90,7 @@ class RunPictures(OpenedRun):
 
         Parameters
         ----------
-        z : array, tensor or rows of numbers
+        z : DataFrame, array, tensor, rows of numbers, str or Path
             latents (n, d), as in `decode`
 
         Returns
@@ -110,9 +109,10 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_decoded([[0.0] * 20]).save("decoded.png").name
         'decoded.png'
         """
-        rows = to_numpy(z).reshape(len(z), -1).tolist() if hasattr(z, "shape") else z
-        latents = rows_to_latents(rows, self.autoencoder.latent_shape, "z")
-        return rendered_images.render_latents(self.folder, self.autoencoder, latents)
+        model = self.autoencoder
+        return rendered_images.render_latents(
+            self.folder, model, *read_latents(z, model.latent_shape)
+        )
 
     def plot_traversal(
         self, image: Any, dims: Any = None, *, steps: int = 9, split: str | None = None

@@ -11,7 +11,6 @@ from latentia.core.progress import print_note
 from latentia.core.text import pluralize
 from latentia.latents.association import associate_split
 from latentia.latents.encoding import name_dims
-from latentia.latents.parsing import parse_latents
 from latentia.report.figures import make_encoders
 from latentia.report.grids import save
 from latentia.report.latent_figures import draw_associations
@@ -37,12 +36,7 @@ def relate(args: SimpleNamespace) -> None:
         print(args.out)
 
 
-def decode(args: SimpleNamespace) -> None:
-    run = open_requested_run(args, ".png", ".npy")
-    z = parse_latents(args.latents, run.autoencoder.latent_shape)
-    print(run.plot_decoded(z).save(args.out))
-
-
+decode = draw_picture(lambda run, latents: run.plot_decoded(latents), ".png", ".npy")
 traverse = draw_picture(Run.plot_traversal, ".png", ".gif", ".npy")
 interpolate = draw_picture(Run.plot_interpolation, ".png", ".gif", ".npy")
 nearest = draw_picture(Run.plot_nearest, ".png", ".npy")

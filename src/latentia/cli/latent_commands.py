@@ -96,13 +96,15 @@ def decode(
     *,
     beta: options.Beta = None,
 ) -> None:
-    """Decode latents that are given as numbers.
+    """Decode latents: a table that latentia encode wrote, an array, or numbers.
+
+    Of a table the columns mu_* are decoded, and the column key gives the captions.
 
     Parameters
     ----------
     latents : LATENTS
-        .json file of rows, or one row such as --latents=0.5,-1.2, with a number for every latent
-        dimension
+        file of rows (.csv, .tsv, .parquet, .npy, .npz or .json), or one row such as
+        --latents=0.5,-1.2, with a number for every latent dimension
     """
 
 

@@ -1,37 +1,140 @@
-"""Latents as a user writes them: numbers separated by commas, or a JSON file of rows."""
+"""Latents as a user writes them: numbers, arrays, or a table such as `latentia encode` writes."""
 
+import io
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, summarize_exception
+from latentia.core.text import pluralize
+from latentia.data.sources.arrays import to_numpy
+from latentia.latents.encoding import name_dims
 
 MAX_MAGNITUDE = 1e6  # standard deviations of the prior: float32 decodes no image from more
+ARRAY_NAMES = ("mu", "latents", "z", "arr_0")  # names of latents in .npz files
+LATENT_COLUMN = re.compile(r"mu(_\d+)+")
 
 
-def parse_latents(text: str, shape: Sequence[int]) -> Float[Tensor, "n *latent"]:
-    """Parse the option --latents: one row such as "0.5,-1.2", or the path of a .json file.
+def read_latents(
+    latents: Any, shape: Sequence[int]
+) -> tuple[Float[Tensor, "n *latent"], list[str]]:
+    """Read latents, and their keys if a table has some.
 
-    The file holds a list of rows, or an object with such a list as `latents`.
+    latents: a row such as "0.5,-1.2", the path of a file, a data frame, an array, or rows.
 
-    Raises: Error if it is neither, or a row has not one finite number for each dimension.
+    Raises: Error if the file cannot be read, or a row has not one finite number for each dimension.
     """
-    if not text.endswith(".json"):
-        return rows_to_latents([text.split(",")], shape, "--latents")
+    source, keys = "z", []
+    if isinstance(latents, str | Path):
+        numbers, source = parse_numbers(str(latents)), str(latents)
+        latents = [numbers] if numbers else read_file(Path(latents).expanduser())
+        source = "--latents" if numbers else source
+    if isinstance(latents, pd.DataFrame):
+        keys = list(map(str, latents.get("key", [])))
+        latents = select_latent_columns(latents, shape, source)
+    elif hasattr(latents, "shape"):
+        latents = flatten_latents(to_numpy(latents))
+    return rows_to_latents(latents, shape, source), keys
+
+
+def parse_numbers(text: str) -> list[float]:
+    """Return the numbers that commas separate; none if a word is no number."""
     try:
-        rows = json.loads(Path(text).expanduser().read_text())
-    except (OSError, ValueError) as error:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        return []
+
+
+def read_file(path: Path) -> Any:
+    """Read a data frame, an array or rows. Raises: Error if the file cannot be read as such."""
+    kinds = ", ".join(FILE_READERS)
+    if path.suffix.lower() not in FILE_READERS:
         raise Error(
-            f"{text} cannot be read ({error}); give a .json file with rows of numbers."
-        ) from None
-    return rows_to_latents(rows.get("latents") if isinstance(rows, dict) else rows, shape, text)
+            f"--latents is {path}, neither numbers, such as 0.5,-1.2, nor a file of them; give "
+            f"one of {kinds}."
+        )
+    try:
+        return FILE_READERS[path.suffix.lower()](path)
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
+        is_pickled = "pickle" in str(error)  # numpy advises to load it, which would run its code
+        reason = "no array of numbers" if is_pickled else summarize_exception(error)
+        raise Error(f"{path} cannot be read ({reason}); give latents as {kinds}.") from None
+
+
+def read_json(path: Path) -> Any:
+    """Read rows, {"latents": rows}, or a table: objects of a row, or of a column, each."""
+    content = json.loads(path.read_text("utf-8"))
+    if isinstance(content, dict) and "latents" in content:
+        return content["latents"]
+    is_table = isinstance(content, dict) or (content and isinstance(content[0], dict))
+    return pd.DataFrame(content) if is_table else content
+
+
+def read_archive(path: Path) -> pd.DataFrame:
+    """Read the array of latents, or else the first array, and the array `key`."""
+    with np.load(path) as arrays:
+        name = next((name for name in ARRAY_NAMES if name in arrays), arrays.files[0])
+        frame = pd.DataFrame(flatten_latents(arrays[name]))
+        return frame.assign(key=arrays["key"]) if "key" in arrays else frame
+
+
+def read_text_table(path: Path) -> pd.DataFrame:
+    """Read a table as text, so that every digit counts; a first line of numbers is no header."""
+    text = path.read_text("utf-8-sig")
+    line = text.partition("\n")[0]
+    delimiter = max(",;\t", key=line.count)
+    if delimiter != ",":  # then , may be decimal
+        line = line.replace(",", ".").replace(delimiter, ",")
+    header = None if parse_numbers(line) else 0
+    options: Any = {"sep": delimiter, "header": header, "dtype": object, "keep_default_na": False}
+    frame = pd.read_csv(io.StringIO(text), **options)
+    if delimiter == ",":
+        return frame
+    return frame.apply(lambda cells: cells if cells.name == "key" else cells.str.replace(",", "."))
+
+
+FILE_READERS: dict[str, Callable[[Path], Any]] = {
+    ".csv": read_text_table,
+    ".tsv": read_text_table,
+    ".parquet": pd.read_parquet,
+    ".npy": np.load,
+    ".npz": read_archive,
+    ".json": read_json,
+}
+
+
+def flatten_latents(array: np.ndarray) -> np.ndarray:
+    """Return rows (n, d) of latents (n, *latent); one of one dimension is a row."""
+    return np.atleast_2d(array).reshape(len(array) if array.ndim > 1 else 1, -1)
+
+
+def select_latent_columns(frame: pd.DataFrame, shape: Sequence[int], source: str) -> pd.DataFrame:
+    """Return the columns mu_* in the order of the dimensions, or all but `key` if none is so named.
+
+    Raises: Error if they are not one for each dimension.
+    """
+    expected = [f"mu_{k}" for k in name_dims(tuple(shape))]
+    columns = [name for name in frame if LATENT_COLUMN.fullmatch(str(name))]
+    if {*columns} == {*expected}:
+        return frame[expected]
+    others = [name for name in frame if name != "key"]
+    if not columns and len(others) == len(expected):
+        return frame[others]
+    raise Error(
+        f"{source} has {pluralize(len(columns), 'column')} mu_*, but the model has "
+        f"{pluralize(len(expected), 'latent dimension')}, {expected[0]} to {expected[-1]}; give "
+        "the table that latentia encode writes for this run."
+    )
 
 
 def rows_to_latents(rows: Any, shape: Sequence[int], source: str) -> Float[Tensor, "n *latent"]:

@@ -14,7 +14,13 @@ from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
 from latentia.latents.attribution import attribute_pixels
-from latentia.latents.encoding import LatentTable, format_rate, name_dims, to_flat_array
+from latentia.latents.encoding import (
+    MAX_BATCH_SIZE,
+    LatentTable,
+    format_rate,
+    name_dims,
+    to_flat_array,
+)
 from latentia.latents.interpolation import interpolate_images
 from latentia.latents.neighbors import find_neighbors
 from latentia.latents.traversal import Traversal
@@ -64,12 +70,14 @@ class RenderedImages(NamedTuple):
 
 
 def render_latents(
-    run: RunFolder, model: HasLatents, z: Float[Tensor, "n *latent"]
+    run: RunFolder, model: HasLatents, z: Float[Tensor, "n *latent"], keys: Sequence[str] = ()
 ) -> RenderedImages:
-    """Decode latents, one image each."""
+    """Decode latents, one image each, above its key if it has one."""
     caption = f"{run.name}: {pluralize(len(z), 'latent')}, decoded"
-    options = {"min_side": SINGLE_IMAGE_SIDE} if len(z) == 1 else {}
-    return render_grid(model.decode(z), choose_columns(len(z)), caption, **options)
+    options: dict[str, Any] = {"labels_below": list(map(shorten_key, keys))}
+    options |= {"min_side": SINGLE_IMAGE_SIDE} if len(z) == 1 else {}
+    images = torch.cat([model.decode(rows) for rows in z.split(MAX_BATCH_SIZE)])
+    return render_grid(images, choose_columns(len(z)), caption, **options)
 
 
 def render_reconstructions(
