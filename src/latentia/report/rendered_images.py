@@ -27,10 +27,13 @@ from latentia.latents.traversal import Traversal
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
 from latentia.report.figures import make_encoders
 from latentia.report.grids import (
+    FOLDER,
     Encoders,
     choose_columns,
+    encode_files,
     encode_gif,
     encode_npy,
+    encode_npz,
     encode_png,
     make_grid,
     save,
@@ -45,7 +48,7 @@ from latentia.report.latent_figures import (
     shorten_key,
 )
 from latentia.runs.folder import RunFolder
-from latentia.runs.sampling import parse_condition, resolve_sampling
+from latentia.runs.sampling import list_classes, parse_condition, resolve_sampling
 
 
 class RenderedImages(NamedTuple):
@@ -203,16 +206,22 @@ def render_samples(
     arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
     values = parse_condition(run, model, cond, n, data) if cond is not None else None
     images = model.sample(n, seed=seed, cond=values, **arguments)
-    condition = ""
-    if values is not None and cond is not None:
-        kind = ""
-        if getattr(model, "column", None) == CLUSTER_COLUMN:
-            kind = "group "  # a cluster of latents, not a label
-        elif values.ndim > 1 and cond.isdecimal():
-            kind = "image " if data is not None else "test image "
-        condition = f", of {kind}{cond}"
+    column, condition = getattr(model, "column", None), ""
+    labels, shown = [], []
+    if values is not None and values.ndim == 1:
+        classes = list_classes(run, model)
+        labels = [classes[k] for k in values.tolist()]
+        kind = "group " if column == CLUSTER_COLUMN else ""  # a cluster of latents, not a label
+        shown = [kind + shorten_key(label) for label in labels]
+        condition = f", of {kind}{', '.join(dict.fromkeys(labels))}"
+    elif values is not None and cond is not None:
+        kind = "image " if data is not None else "test image "
+        condition = f", of {kind if cond.isdecimal() else ''}{cond}"
     caption = f"{run.name}: samples{condition}, seed {seed}, {prior}"
-    return render_grid(images, choose_columns(n), caption)
+    grid = render_grid(images, choose_columns(n), caption, labels_below=shown)
+    grid.encoders[".npz"] = lambda: encode_npz(images, labels)
+    grid.encoders[FOLDER] = lambda: encode_files(images, caption, column or "", labels)
+    return grid
 
 
 def render_grid(images: Tensor, columns: int, caption: str, **options: Any) -> RenderedImages:
