@@ -16,7 +16,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error, summarize_exception
-from latentia.core.text import pluralize
 from latentia.data.sources.arrays import to_numpy
 from latentia.latents.encoding import name_dims
 
@@ -36,39 +35,27 @@ def read_latents(
     """
     source, keys = "z", []
     if isinstance(latents, str | Path):
-        numbers, source = parse_numbers(str(latents)), str(latents)
-        latents = [numbers] if numbers else read_file(Path(latents).expanduser())
-        source = "--latents" if numbers else source
+        path, source = Path(latents).expanduser(), str(latents)
+        if path.suffix.lower() in FILE_READERS:
+            latents = read_file(path)
+        else:
+            latents, source = [source.split(",")], "--latents"
     if isinstance(latents, pd.DataFrame):
         keys = list(map(str, latents.get("key", [])))
-        latents = select_latent_columns(latents, shape, source)
+        latents = select_latent_columns(latents, shape)
     elif hasattr(latents, "shape"):
         latents = flatten_latents(to_numpy(latents))
     return rows_to_latents(latents, shape, source), keys
 
 
-def parse_numbers(text: str) -> list[float]:
-    """Return the numbers that commas separate; none if a word is no number."""
-    try:
-        return [float(word) for word in text.split(",")]
-    except ValueError:
-        return []
-
-
 def read_file(path: Path) -> Any:
     """Read a data frame, an array or rows. Raises: Error if the file cannot be read as such."""
-    kinds = ", ".join(FILE_READERS)
-    if path.suffix.lower() not in FILE_READERS:
-        raise Error(
-            f"--latents is {path}, neither numbers, such as 0.5,-1.2, nor a file of them; give "
-            f"one of {kinds}."
-        )
     try:
         return FILE_READERS[path.suffix.lower()](path)
     except (OSError, EOFError, ValueError, BadZipFile) as error:
         is_pickled = "pickle" in str(error)  # numpy advises to load it, which would run its code
         reason = "no array of numbers" if is_pickled else summarize_exception(error)
-        raise Error(f"{path} cannot be read ({reason}); give latents as {kinds}.") from None
+        raise Error(f"{path} cannot be read ({reason}); give rows of numbers.") from None
 
 
 def read_json(path: Path) -> Any:
@@ -93,13 +80,12 @@ def read_text_table(path: Path) -> pd.DataFrame:
     text = path.read_text("utf-8-sig")
     line = text.partition("\n")[0]
     delimiter = max(",;\t", key=line.count)
-    if delimiter != ",":  # then , may be decimal
-        line = line.replace(",", ".").replace(delimiter, ",")
-    header = None if parse_numbers(line) else 0
+    header = 0 if re.search(r"[a-df-zA-DF-Z]", line) else None
     options: Any = {"sep": delimiter, "header": header, "dtype": object, "keep_default_na": False}
     frame = pd.read_csv(io.StringIO(text), **options)
     if delimiter == ",":
         return frame
+    # the comma may be decimal
     return frame.apply(lambda cells: cells if cells.name == "key" else cells.str.replace(",", "."))
 
 
@@ -118,23 +104,16 @@ def flatten_latents(array: np.ndarray) -> np.ndarray:
     return np.atleast_2d(array).reshape(len(array) if array.ndim > 1 else 1, -1)
 
 
-def select_latent_columns(frame: pd.DataFrame, shape: Sequence[int], source: str) -> pd.DataFrame:
+def select_latent_columns(frame: pd.DataFrame, shape: Sequence[int]) -> pd.DataFrame:
     """Return the columns mu_* in the order of the dimensions, or all but `key` if none is so named.
 
-    Raises: Error if they are not one for each dimension.
+    Those of another model are returned as they are.
     """
     expected = [f"mu_{k}" for k in name_dims(tuple(shape))]
     columns = [name for name in frame if LATENT_COLUMN.fullmatch(str(name))]
     if {*columns} == {*expected}:
         return frame[expected]
-    others = [name for name in frame if name != "key"]
-    if not columns and len(others) == len(expected):
-        return frame[others]
-    raise Error(
-        f"{source} has {pluralize(len(columns), 'column')} mu_*, but the model has "
-        f"{pluralize(len(expected), 'latent dimension')}, {expected[0]} to {expected[-1]}; give "
-        "the table that latentia encode writes for this run."
-    )
+    return frame[columns or [name for name in frame if name != "key"]]
 
 
 def rows_to_latents(rows: Any, shape: Sequence[int], source: str) -> Float[Tensor, "n *latent"]:
@@ -144,13 +123,15 @@ def rows_to_latents(rows: Any, shape: Sequence[int], source: str) -> Float[Tenso
     """
     d = math.prod(shape)
     try:
-        z = np.array(rows, np.float64).reshape(-1, d) if len(rows) else np.empty((0, d))
+        z = np.array(rows, np.float64)
     except (TypeError, ValueError):
-        z = np.empty((0, d))
-    if not len(z) or np.shape(rows) != z.shape or not (np.abs(z) <= MAX_MAGNITUDE).all():
+        z = np.empty(0)
+    if z.ndim != 2 or z.shape[1] != d or not len(z) or not (np.abs(z) <= MAX_MAGNITUDE).all():
+        given = f", but of {z.shape[1]}" if z.ndim == 2 and z.shape[1] != d else ""
         raise Error(
-            f"{source} is not rows of {d} finite numbers each, one a latent dimension; give such "
-            "rows, as the explorer saves them."
+            f"{source} is not rows of {d} finite numbers each, one a latent dimension{given}; give "
+            f"such rows, or a file of them ({', '.join(FILE_READERS)}) such as latentia encode "
+            "writes for this run."
         )
     return torch.from_numpy(z.astype(np.float32)).view(-1, *shape)
 

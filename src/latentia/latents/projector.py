@@ -3,13 +3,12 @@
 import io
 import json
 import math
-from functools import partial
+import re
 from pathlib import Path
 
 import pyarrow as pa
 from PIL import Image
 
-from latentia.core.errors import Error
 from latentia.core.tensors import to_pillow
 from latentia.data import Split
 from latentia.latents.encoding import MAX_BATCH_SIZE, name_dims
@@ -18,14 +17,6 @@ from latentia.training.checkpoint import atomic_write
 CONFIG_NAME = "projector_config.pbtxt"  # the only name that TensorBoard looks for
 MAX_SPRITE_SIDE = 8192  # pixels; a browser holds no larger texture
 MAX_CELL_SIDE = 96
-quote = partial(json.dumps, ensure_ascii=False)
-
-
-def check_projector_config(path: Path) -> None:
-    """Raises: Error if the folder of the vectors at `path` holds a configuration of others."""
-    config = path.with_name(CONFIG_NAME)
-    if config.exists() and quote(path.name).encode() not in config.read_bytes():
-        raise Error(f"{config} describes other vectors; give --out a file in another folder.")
 
 
 def write_projector_files(
@@ -33,7 +24,8 @@ def write_projector_files(
 ) -> None:
     """Write v_metadata.tsv, v_sprite.png and projector_config.pbtxt beside the vectors v.tsv.
 
-    Row k of the metadata and cell k of the sprite, counted row by row, belong to vector k.
+    Row k of the metadata and cell k of the sprite, counted row by row, belong to vector k. The
+    configuration keeps its entries of other vectors.
     """
     dims = {f"{part}_{k}" for part in ("mu", "sd") for k in name_dims(shape)}
     columns = {name: table[name].to_pylist() for name in table.column_names if name not in dims}
@@ -43,15 +35,18 @@ def write_projector_files(
     sprite = io.BytesIO()
     picture.save(sprite, "png")
     names = path.name, f"{path.stem}_metadata.tsv", f"{path.stem}_sprite.png"
-    vectors, metadata, image = map(quote, names)
-    config = (
+    vectors, metadata, image = (json.dumps(name, ensure_ascii=False) for name in names)
+    config = path.with_name(CONFIG_NAME)
+    entries = re.split("(?=^embeddings)", config.read_text() if config.exists() else "", flags=re.M)
+    entries = [entry for entry in entries if vectors not in entry]
+    entries.append(
         f"embeddings {{\n  tensor_name: {vectors}\n  tensor_path: {vectors}\n"
         f"  metadata_path: {metadata}\n"
         f"  sprite {{ image_path: {image} single_image_dim: {list(cell)} }}\n}}\n"
     )
     atomic_write(path.with_name(names[1]), "".join(f"{line}\n" for line in lines).encode())
     atomic_write(path.with_name(names[2]), sprite.getvalue())
-    atomic_write(path.with_name(CONFIG_NAME), config.encode())
+    atomic_write(config, "".join(entries).encode())
 
 
 def make_sprite(split: Split) -> tuple[Image.Image, tuple[int, int]]:

@@ -22,7 +22,7 @@ from latentia.data import Images, Split
 from latentia.data.labels import Labels
 from latentia.data.reader import Classes
 from latentia.latents.encoding import MAX_BATCH_SIZE, name_dims, to_flat_array
-from latentia.latents.projector import check_projector_config, write_projector_files
+from latentia.latents.projector import write_projector_files
 from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_path
@@ -82,8 +82,6 @@ def write_table(
         def open_file() -> WriteBatch:
             with catch_write_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                if is_projector:
-                    check_projector_config(path)
                 partial_path = stack.enter_context(atomic_path(path))
                 partial_path.touch()  # fails before any image is encoded
                 file = FILE_OPENERS[path.suffix](partial_path, model.latent_shape)
