@@ -58,7 +58,7 @@ class RunImages(RunPictures):
         torch.Size([4, 1, 28, 28])
         """
         sampling = {"sampler": sampler, "steps": steps, "guidance": guidance}
-        return self._render_samples(n, seed, cond, sampling).images
+        return self.plot_samples(n, seed=seed, cond=cond, **sampling).images
 
     def reconstruct(
         self, images: Any = None, *, n: int = 10, split: str | None = None

@@ -1,14 +1,16 @@
 """Methods of a run that draw pictures, which notebooks show and `save` writes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from latentia.api.opened_run import OpenedRun
 from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least, require_whole_number
+from latentia.data import Split
 from latentia.data.labels import SOURCE_LABELS
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
 from latentia.latents.parsing import read_latents
@@ -53,7 +55,13 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_samples(4).save("samples.png").name
         'samples.png'
         """
-        return self._render_samples(n, seed, cond, sampling)
+        require_at_least("-n", n, 1)
+        require_whole_number("--seed", seed)
+        is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
+        text = None if cond is None else ",".join(map(str, cond)) if is_several else str(cond)
+        chosen = {name: value for name, value in sampling.items() if value is not None}
+        render = rendered_images.render_samples
+        return render(self.folder, self.model, n, seed, chosen, text, self._data)
 
     def plot_reconstructions(
         self, images: Any = None, *, n: int = 10, split: str | None = None
@@ -199,7 +207,15 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_nearest(0, n=3).images.shape
         torch.Size([4, 1, 28, 28])
         """
-        return self._render_neighbors(image, n, split)[0]
+        require_at_least("-n", n, 1)
+        searched = self._find_split(split, SOURCE_LABELS)
+        _, (key, *_), pixels = self._read_images(image, split)
+        table, render = (
+            encode_split(self.autoencoder, searched, SAMPLE),
+            rendered_images.render_neighbors,
+        )
+        picture = render(self.folder, self.autoencoder, key, pixels, searched, table, n)
+        return self._add_split_names(picture, searched)
 
     def plot_attribution(
         self, image: Any, dims: int | Sequence[int] | str | None = None, *, split: str | None = None
@@ -232,24 +248,12 @@ class RunPictures(OpenedRun):
         render = rendered_images.render_attributions
         return render(self.folder, self.autoencoder, pixels, name, table, chosen_dims)
 
-    def _render_samples(
-        self, n: int, seed: int, cond: Any, sampling: Mapping[str, Any]
-    ) -> RenderedImages:
-        require_at_least("-n", n, 1)
-        require_whole_number("--seed", seed)
-        is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
-        text = None if cond is None else ",".join(map(str, cond)) if is_several else str(cond)
-        chosen = {name: value for name, value in sampling.items() if value is not None}
-        render = rendered_images.render_samples
-        return render(self.folder, self.model, n, seed, chosen, text, self._data)
-
-    def _render_neighbors(self, image: Any, n: int, split_name: str | None) -> tuple:
-        require_at_least("-n", n, 1)
-        split = self._find_split(split_name, SOURCE_LABELS)
-        _, (key, *_), pixels = self._read_images(image, split_name)
-        model, render = self.autoencoder, rendered_images.render_neighbors
-        table = encode_split(model, split, SAMPLE)
-        return *render(self.folder, model, key, pixels, split, table, n), split.keys
+    def _add_split_names(self, picture: RenderedImages, split: Split) -> RenderedImages:
+        """Insert the column `split` of a picture's table."""
+        table: Any = picture.table
+        rows = split.select(torch.tensor(table["row"]))
+        table.insert(1, "split", self.folder.membership(rows, self.images))
+        return picture
 
     def _traverse(
         self, image: Any, dims: Any, steps: int, split: str | None

@@ -40,4 +40,5 @@ decode = draw_picture(lambda run, latents: run.plot_decoded(latents), ".png", ".
 traverse = draw_picture(Run.plot_traversal, ".png", ".gif", ".npy")
 interpolate = draw_picture(Run.plot_interpolation, ".png", ".gif", ".npy")
 nearest = draw_picture(Run.plot_nearest, ".png", ".npy")
+outliers = draw_picture(Run.plot_outliers, ".png", ".npy")
 attribute = draw_picture(Run.plot_attribution, ".png", ".svg", ".npy")

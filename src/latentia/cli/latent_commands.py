@@ -1,5 +1,7 @@
 """Options of the commands that draw latents, or measure what they say about labels."""
 
+from typing import Literal
+
 from tyro.conf import Positional
 
 from latentia.cli import options
@@ -82,11 +84,40 @@ def nearest(
     n: options.Count = 8,
     split: options.Split = None,
     out: options.Picture = "nearest.png",
+    table: options.TableFile = None,
     *,
     data: options.Data = None,
     beta: options.Beta = None,
 ) -> None:
-    """Show the images of a split whose latents are nearest to those of an image."""
+    """Find the images of a split whose latents are nearest to those of an image."""
+
+
+def outliers(
+    run: options.RunName,
+    n: options.Count = 24,
+    by: Literal["error", "distance"] = "error",
+    split: str | None = None,
+    out: options.Picture = "outliers.png",
+    table: options.TableFile = None,
+    *,
+    data: options.Data = None,
+    beta: options.Beta = None,
+) -> None:
+    """Find images that the model reconstructs badly, or whose latents are unusual.
+
+    An image unlike all others may still have usual latents, and a common image a large error where
+    it has much detail: look at both orders.
+
+    Parameters
+    ----------
+    by : MEASURE
+        order of the images: error for the squared error of the reconstruction (decoded posterior
+        mean), distance for the Mahalanobis distance of the posterior mean from the aggregate
+        posterior of training images (at most 5,000)
+    split : SPLIT
+        train, validation, test or all (the default); images of the training are often
+        reconstructed better than others
+    """
 
 
 def decode(
@@ -127,4 +158,4 @@ def attribute(
     """
 
 
-LATENT_COMMANDS = (relate, traverse, interpolate, nearest, decode, attribute)
+LATENT_COMMANDS = (relate, traverse, interpolate, nearest, outliers, decode, attribute)

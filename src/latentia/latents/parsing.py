@@ -61,10 +61,9 @@ def read_file(path: Path) -> Any:
 def read_json(path: Path) -> Any:
     """Read rows, {"latents": rows}, or a table: objects of a row, or of a column, each."""
     content = json.loads(path.read_text("utf-8"))
-    if isinstance(content, dict) and "latents" in content:
-        return content["latents"]
-    is_table = isinstance(content, dict) or (content and isinstance(content[0], dict))
-    return pd.DataFrame(content) if is_table else content
+    rows = content.get("latents", content) if isinstance(content, dict) else content
+    columns = rows if isinstance(rows, list) else [rows]
+    return pd.DataFrame(rows) if all(isinstance(each, dict) for each in columns) else rows
 
 
 def read_archive(path: Path) -> pd.DataFrame:

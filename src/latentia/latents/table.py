@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
 from PIL import Image
@@ -157,6 +158,15 @@ def collect_table(
     batches = encode_batches(model, split, split_names or [split.name] * n)
     _write_batches(batches, encoded.append, n, "encoding")
     return pa.Table.from_batches(encoded)
+
+
+def tabulate_images(split: Split, rows: Sequence[int], values: dict[str, Any]) -> pd.DataFrame:
+    """Return key, row, values and labels of some images of a split."""
+    chosen = split.select(torch.tensor(rows))
+    table = {"key": chosen.keys, "row": rows, **values}
+    labels = make_label_columns(chosen.columns, chosen.classes)
+    names = {name: f"{name}_label" if name in table else name for name in labels}
+    return pd.DataFrame(table | {names[name]: each for name, each in labels.items()})
 
 
 def make_label_columns(columns: dict[str, Tensor], classes: Classes) -> dict[str, Any]:

@@ -128,8 +128,7 @@ def encode_files(
     """
     if images.shape[1] not in (1, 3):
         raise Error(f"PNG holds no image of {images.shape[1]} channels; give --out a .npz file.")
-    width = max(4, len(str(len(images) - 1)))
-    names = [f"{k:0{width}}.png" for k in range(len(images))]
+    names = [f"{k:04}.png" for k in range(len(images))]
     for name, image in zip(names, images, strict=True):
         yield name, encode_png(to_pillow(image[None])[0], caption)
     if labels:

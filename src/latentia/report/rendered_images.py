@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -23,11 +25,13 @@ from latentia.latents.encoding import (
 )
 from latentia.latents.interpolation import interpolate_images
 from latentia.latents.neighbors import find_neighbors
+from latentia.latents.table import tabulate_images
 from latentia.latents.traversal import Traversal
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
 from latentia.report.figures import make_encoders
 from latentia.report.grids import (
     FOLDER,
+    MIN_TILE_SIDE,
     Encoders,
     choose_columns,
     encode_files,
@@ -52,10 +56,15 @@ from latentia.runs.sampling import list_classes, parse_condition, resolve_sampli
 
 
 class RenderedImages(NamedTuple):
-    """Images in [0, 1] and their picture, which notebooks show; encoders: its files by suffix."""
+    """Images in [0, 1] and their picture, which notebooks show; encoders: its files by suffix.
+
+    table: a row for each image or pair of images, where the picture is one of a search
+    """
 
     images: Tensor
     encoders: Encoders
+    caption: str = ""
+    table: pd.DataFrame | None = None
 
     def save(self, path: Path | str) -> Path:
         """Write the file of the path's suffix, and return its path.
@@ -100,27 +109,50 @@ def render_neighbors(
     split: Split,
     table: LatentTable,
     n: int,
-) -> tuple[RenderedImages, list[tuple[int, float]]]:
+) -> RenderedImages:
     """Show an image and the n images of the split with the nearest latents.
 
-    key: the image's key, if it is one of the split; it is no neighbor of itself. Returns also
-    (row, distance) of each neighbor.
+    key: the image's key, if it is one of the split; it is no neighbor of itself.
     """
     rows = evenly_spaced_rows(len(split), len(table.mean)).tolist()
     own_row = next((k for k, row in enumerate(rows) if split.keys[row] == key), None)
     mean = to_flat_array(model.encode(image).mean)[0]
-    neighbors = [(rows[k], distance) for k, distance in find_neighbors(mean, table, n, own_row)]
-    images = [split.get_batch(slice(row, row + 1)).image for row, _ in neighbors]
-    labels = [f"{shorten_key(split.keys[row])}: {distance:.2f}" for row, distance in neighbors]
+    positions, distances = find_neighbors(mean, table, n, own_row)
+    neighbors = tabulate_images(split, [rows[k] for k in positions], {"distance": distances})
     count = pluralize(len(table.mean), "image")
     caption = f"{run.name}: nearest of {count} of {split.name}, by distance"
-    grid = render_grid(
-        torch.cat([image, *images]),
-        choose_columns(len(images) + 1),
-        caption,
-        labels_below=["image", *labels],
+    images = torch.cat([image, split.select(torch.tensor(neighbors["row"]))[:]])
+    labels = ["image", *_label_rows(neighbors, "distance", ".2f")]
+    return render_grid(images, choose_columns(len(images)), caption, neighbors, labels_below=labels)
+
+
+def render_outliers(
+    run: RunFolder, model: HasLatents, split: Split, scores: dict[str, np.ndarray], n: int
+) -> RenderedImages:
+    """Show the n images of the split with the largest scores, each beside its reconstruction.
+
+    scores: columns (n,) of the table; the last one gives the order
+    """
+    column, values = list(scores.items())[-1]
+    rows = np.argsort(-values, kind="stable")[:n]
+    table = tabulate_images(split, rows.tolist(), {k: each[rows] for k, each in scores.items()})
+    pairs = [
+        torch.cat([batch.image, model.decode(model.encode(batch.image).mean).cpu()], 3)
+        for batch in split.select(torch.from_numpy(rows)).iterate_batches(MAX_BATCH_SIZE)
+    ]
+    count, labels = pluralize(len(split), "image"), _label_rows(table, column, ".3g")
+    caption = (
+        f"{run.name}: {len(rows)} of {count} ({split.name}), those of largest {column}, each "
+        "beside its reconstruction"
     )
-    return grid, neighbors
+    images, columns = torch.cat(pairs), max(1, choose_columns(len(rows)) // 2)
+    options = {"labels_below": labels, "min_side": 2 * MIN_TILE_SIDE}
+    return render_grid(images, columns, caption, table, **options)
+
+
+def _label_rows(table: pd.DataFrame, column: str, digits: str) -> list[str]:
+    pairs = zip(table["key"], table[column], strict=True)
+    return [f"{shorten_key(key)}: {value:{digits}}" for key, value in pairs]
 
 
 def render_walk(
@@ -224,10 +256,16 @@ def render_samples(
     return grid
 
 
-def render_grid(images: Tensor, columns: int, caption: str, **options: Any) -> RenderedImages:
+def render_grid(
+    images: Tensor, columns: int, caption: str, table: Any = None, **options: Any
+) -> RenderedImages:
     """Arrange images row by row under one caption; options: those of `make_grid`."""
-    encoders = {
+    encoders: Encoders = {
         ".png": lambda: encode_png(make_grid(images, columns, caption, **options), caption),
         ".npy": lambda: encode_npy(images),
     }
-    return RenderedImages(images, encoders)
+    if table is not None:
+        encoders[".csv"] = lambda: table.to_csv(index=False).encode()
+        encoders[".tsv"] = lambda: table.to_csv(index=False, sep="\t").encode()
+        encoders[".json"] = lambda: table.to_json(orient="records", indent=1).encode()
+    return RenderedImages(images, encoders, caption, table)
