@@ -100,7 +100,8 @@ FILE_READERS: dict[str, Callable[[Path], Any]] = {
 
 def flatten_latents(array: np.ndarray) -> np.ndarray:
     """Return rows (n, d) of latents (n, *latent); one of one dimension is a row."""
-    return np.atleast_2d(array).reshape(len(array) if array.ndim > 1 else 1, -1)
+    array = np.atleast_2d(array)
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 def select_latent_columns(frame: pd.DataFrame, shape: Sequence[int]) -> pd.DataFrame:
