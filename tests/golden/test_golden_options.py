@@ -7,13 +7,15 @@ import pytest
 import golden
 
 DROPPED = {"doctor": {"--clean"}}  # options that were removed on purpose since the reference
-ADDED = {"train": {"--splits"}}  # and those that were added to a command or to every recipe
+# and those that were added to a command or to every recipe
+ADDED = {"train": {"--splits"}, "nearest": {"--table"}}
+NEW_COMMANDS = {"outliers"}
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
 
 def test_commands_and_recipes_are_those_of_the_reference():
     found = {*golden.command_names()} - {"train"} | {f"train {r}" for r in golden.recipe_names()}
-    assert found == OPTIONS.keys()
+    assert found - NEW_COMMANDS == OPTIONS.keys()
 
 
 @pytest.mark.parametrize("command", OPTIONS)
