@@ -7,8 +7,19 @@ import pytest
 import golden
 
 DROPPED = {"doctor": {"--clean"}}  # options that were removed on purpose since the reference
-# and those that were added to a command or to every recipe
-ADDED = {"train": {"--splits"}, "nearest": {"--table"}}
+ADDED = {
+    "train": {
+        *("--splits", "--black", "--pages", "--label-folder", "--label-regex", "--label-kind"),
+        *(
+            "--group",
+            "--group-regex",
+            "--exclude",
+            "--skip-unreadable --no-skip-unreadable",
+            "--max-pixels",
+        ),
+    },
+    "nearest": {"--table"},
+}  # and those that were added to a command or to every recipe
 NEW_COMMANDS = {"outliers"}
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
