@@ -101,7 +101,7 @@ class RunImages(RunPictures):
         ----------
         z : DataFrame, array, tensor, rows of numbers, str or Path
             latents (n, d), in the order of the columns mu_0, mu_1, ... of `encode`, or
-            (n, *latent); of a table, or a file of one, the columns mu_* are read
+            (n, *latent); from a table, or its file, the columns mu_* are read
 
         Returns
         -------

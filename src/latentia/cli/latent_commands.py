@@ -110,7 +110,7 @@ def outliers(
 
     Parameters
     ----------
-    by : MEASURE
+    by
         order of the images: error for the squared error of the reconstruction (decoded posterior
         mean), distance for the Mahalanobis distance of the posterior mean from the aggregate
         posterior of training images (at most 5,000)
@@ -129,7 +129,7 @@ def decode(
 ) -> None:
     """Decode latents: a table that latentia encode wrote, an array, or numbers.
 
-    Of a table the columns mu_* are decoded, and the column key gives the captions.
+    From a table the columns mu_* are decoded, and the column key gives the captions.
 
     Parameters
     ----------

@@ -91,11 +91,10 @@ def print_associations(title: str, result: AssociationResult, names: list[str]) 
 
 
 def print_images(title: str, rows: pd.DataFrame) -> None:
-    """Print a row for each image; class numbers are left out."""
+    """Print a row for each image."""
     print(title)
-    names = [name for name in rows if name.removesuffix("_code") not in {*rows} - {name}]
-    table = Table(*(Column(name, overflow="fold") for name in names))
-    for row in rows[names].itertuples(index=False):
+    table = Table(*(Column(name, overflow="fold") for name in rows))
+    for row in rows.itertuples(index=False):
         table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
     _print_table(table)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Tensor
 
 from latentia.core.errors import Error
@@ -39,12 +38,6 @@ def to_display_channels(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n sh
     """Convert to 1 or 3 channels: average two, or keep the first three of four or more."""
     c = images.shape[1]
     return images if c in (1, 3) else images[:, :3] if c > 3 else images.mean(1, keepdim=True)
-
-
-def to_pillow(images: Float[Tensor, "n c h w"]) -> list[Image.Image]:
-    """Convert images in [0, 1] to grey or colour Pillow images."""
-    pixels = to_bytes(to_display_channels(images)).permute(0, 2, 3, 1).numpy()
-    return [Image.fromarray(each[..., 0] if each.shape[-1] == 1 else each) for each in pixels]
 
 
 def check_tensor(tensor: Any, shape: Sequence[int], name: str) -> None:

@@ -53,7 +53,9 @@ def read_file(path: Path) -> Any:
     try:
         return FILE_READERS[path.suffix.lower()](path)
     except (OSError, EOFError, ValueError, BadZipFile) as error:
-        is_pickled = "pickle" in str(error)  # numpy advises to load it, which would run its code
+        is_pickled = "allow_pickle" in str(
+            error
+        )  # numpy advises to load it, which would run its code
         reason = "no array of numbers" if is_pickled else summarize_exception(error)
         raise Error(f"{path} cannot be read ({reason}); give rows of numbers.") from None
 
@@ -127,10 +129,10 @@ def rows_to_latents(rows: Any, shape: Sequence[int], source: str) -> Float[Tenso
     except (TypeError, ValueError):
         z = np.empty(0)
     if z.ndim != 2 or z.shape[1] != d or not len(z) or not (np.abs(z) <= MAX_MAGNITUDE).all():
-        given = f", but of {z.shape[1]}" if z.ndim == 2 and z.shape[1] != d else ""
+        actual = f", but of {z.shape[1]}" if z.ndim == 2 and z.shape[1] != d else ""
         raise Error(
-            f"{source} is not rows of {d} finite numbers each, one a latent dimension{given}; give "
-            f"such rows, or a file of them ({', '.join(FILE_READERS)}) such as latentia encode "
+            f"{source} is not rows of {d} finite numbers each, one a latent dimension{actual}; "
+            f"give such rows, or a file of them ({', '.join(FILE_READERS)}) such as latentia encode "
             "writes for this run."
         )
     return torch.from_numpy(z.astype(np.float32)).view(-1, *shape)

@@ -9,14 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 from PIL import Image
 
-from latentia.core.tensors import to_pillow
 from latentia.data import Split
 from latentia.latents.encoding import MAX_BATCH_SIZE, name_dims
+from latentia.latents.thumbnails import THUMBNAIL_SIDE, to_pillow
 from latentia.training.checkpoint import atomic_write
 
 CONFIG_NAME = "projector_config.pbtxt"  # the only name that TensorBoard looks for
 MAX_SPRITE_SIDE = 8192  # pixels; a browser holds no larger texture
-MAX_CELL_SIDE = 96
 
 
 def write_projector_files(
@@ -52,7 +51,7 @@ def write_projector_files(
 def make_sprite(split: Split) -> tuple[Image.Image, tuple[int, int]]:
     """Return a grid of thumbnails, as many columns as rows, and width and height of a thumbnail."""
     side, (h, w) = math.ceil(len(split) ** 0.5), split.pixels.shape[2:]
-    scale = min(1.0, min(MAX_CELL_SIDE, MAX_SPRITE_SIDE / side) / max(h, w))
+    scale = min(1.0, min(THUMBNAIL_SIDE, MAX_SPRITE_SIDE / side) / max(h, w))
     width, height = max(1, int(w * scale)), max(1, int(h * scale))
     sheet, k = Image.new("RGB", (side * width, side * height), "white"), 0
     for batch in split.iterate_batches(split.max_batch_size(MAX_BATCH_SIZE)):

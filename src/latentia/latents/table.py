@@ -1,6 +1,5 @@
 """Latent table of a set of images, one row each: posterior, rate, distortion and labels."""
 
-import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,25 +10,23 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
-from PIL import Image
 from torch import Tensor
 
 from latentia.core import distributed
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.core.progress import print_note, show_progress
-from latentia.core.tensors import to_pillow
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
 from latentia.data.reader import Classes
 from latentia.latents.encoding import MAX_BATCH_SIZE, name_dims, to_flat_array
 from latentia.latents.projector import write_projector_files
+from latentia.latents.thumbnails import encode_thumbnail, to_pillow
 from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_path
 from latentia.training.launch import rank0_first, run_on_rank0
 
-THUMBNAIL_SIDE = 96  # pixels of a thumbnail's longer side, at most
 RESERVED_NAMES = ("key", "split", "rate", "distortion", "mse", "mu", "sd", "image", "x", "y")
 
 
@@ -161,12 +158,13 @@ def collect_table(
 
 
 def tabulate_images(split: Split, rows: Sequence[int], values: dict[str, Any]) -> pd.DataFrame:
-    """Return key, row, values and labels of some images of a split."""
+    """Return key, row, values and labels of some images of a split, without class numbers."""
     chosen = split.select(torch.tensor(rows))
-    table = {"key": chosen.keys, "row": rows, **values}
-    labels = make_label_columns(chosen.columns, chosen.classes)
-    names = {name: f"{name}_label" if name in table else name for name in labels}
-    return pd.DataFrame(table | {names[name]: each for name, each in labels.items()})
+    table: dict[str, Any] = {"key": chosen.keys, "row": rows, **values}
+    for name, values in make_label_columns(chosen.columns, chosen.classes).items():
+        if name.removesuffix("_code") not in {*chosen.columns} - {name}:
+            table[f"{name}_label" if name in table else name] = values
+    return pd.DataFrame(table)
 
 
 def make_label_columns(columns: dict[str, Tensor], classes: Classes) -> dict[str, Any]:
@@ -207,10 +205,3 @@ def add_thumbnails(
         for name, values in columns.items():
             batch = batch.append_column(name, pa.array(values))
         yield batch
-
-
-def encode_thumbnail(image: Image.Image) -> bytes:
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    file = io.BytesIO()
-    image.save(file, "png")
-    return file.getvalue()

@@ -15,7 +15,8 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.core.tensors import to_bytes, to_display_channels, to_pillow
+from latentia.core.tensors import to_bytes, to_display_channels
+from latentia.latents.thumbnails import to_pillow
 
 # content of a file, by suffix; under FOLDER the content of each file of a folder, by name
 Encoders = dict[str, Callable[[], Any]]

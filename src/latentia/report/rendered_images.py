@@ -239,18 +239,18 @@ def render_samples(
     values = parse_condition(run, model, cond, n, data) if cond is not None else None
     images = model.sample(n, seed=seed, cond=values, **arguments)
     column, condition = getattr(model, "column", None), ""
-    labels, shown = [], []
+    labels, captions = [], []
     if values is not None and values.ndim == 1:
         classes = list_classes(run, model)
         labels = [classes[k] for k in values.tolist()]
         kind = "group " if column == CLUSTER_COLUMN else ""  # a cluster of latents, not a label
-        shown = [kind + shorten_key(label) for label in labels]
+        captions = [kind + shorten_key(label) for label in labels]
         condition = f", of {kind}{', '.join(dict.fromkeys(labels))}"
     elif values is not None and cond is not None:
         kind = "image " if data is not None else "test image "
         condition = f", of {kind if cond.isdecimal() else ''}{cond}"
     caption = f"{run.name}: samples{condition}, seed {seed}, {prior}"
-    grid = render_grid(images, choose_columns(n), caption, labels_below=shown)
+    grid = render_grid(images, choose_columns(n), caption, labels_below=captions)
     grid.encoders[".npz"] = lambda: encode_npz(images, labels)
     grid.encoders[FOLDER] = lambda: encode_files(images, caption, column or "", labels)
     return grid
