@@ -444,8 +444,8 @@ def test_mistakes_in_latents_that_are_given(place, tmp_path, capsys):
     for text, given in (("1,2,3", ", but of 3"), ("1,2,3,nan", ""), ("1,2,3,x", ""), ("", "")):
         assert error("decode", vae, f"--latents={text}") == (
             f"--latents is not rows of 4 finite numbers each, one a latent dimension{given}; give "
-            "such rows, or a file of them (.csv, .tsv, .parquet, .npy, .npz, .json) such as "
-            "latentia encode writes for this run."
+            "such rows, or a file (.csv, .tsv, .parquet, .npy, .npz, .json) that latentia encode "
+            "wrote."
         )
     assert "none.json cannot be read" in error("decode", vae, "--latents", "none.json")
     for content in ('{"latents": [1, 2]}', "[]", "3", '{"z": []}', '[[1, 2, 3, "4x"]]'):

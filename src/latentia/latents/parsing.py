@@ -53,10 +53,9 @@ def read_file(path: Path) -> Any:
     try:
         return FILE_READERS[path.suffix.lower()](path)
     except (OSError, EOFError, ValueError, BadZipFile) as error:
-        is_pickled = "allow_pickle" in str(
-            error
-        )  # numpy advises to load it, which would run its code
-        reason = "no array of numbers" if is_pickled else summarize_exception(error)
+        # numpy's own message advises to load an object, which would run its code
+        is_object = "allow_pickle" in str(error)
+        reason = "no array of numbers" if is_object else summarize_exception(error)
         raise Error(f"{path} cannot be read ({reason}); give rows of numbers.") from None
 
 
@@ -132,8 +131,7 @@ def rows_to_latents(rows: Any, shape: Sequence[int], source: str) -> Float[Tenso
         actual = f", but of {z.shape[1]}" if z.ndim == 2 and z.shape[1] != d else ""
         raise Error(
             f"{source} is not rows of {d} finite numbers each, one a latent dimension{actual}; "
-            f"give such rows, or a file of them ({', '.join(FILE_READERS)}) such as latentia encode "
-            "writes for this run."
+            f"give such rows, or a file ({', '.join(FILE_READERS)}) that latentia encode wrote."
         )
     return torch.from_numpy(z.astype(np.float32)).view(-1, *shape)
 
