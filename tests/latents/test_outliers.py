@@ -74,6 +74,13 @@ def test_planted_images_come_first_by_distance_from_the_training_images(run):
     np.testing.assert_allclose(table["distance"], measure_mahalanobis(mean, reference), rtol=1e-4)
 
 
+def test_a_split_of_one_image_has_no_neighbors_but_an_outlier(run):
+    one = run.with_data(DIGITS[:1])
+    assert len(one.nearest(0)) == 0
+    assert list(one.nearest(0)) == ["key", "split", "row", "distance"]
+    assert list(one.find_outliers()["key"]) == ["0"]
+
+
 def test_mistakes(run):
     for options, message in (
         ({"by": "nats"}, "--by is nats; it is one of error, distance."),

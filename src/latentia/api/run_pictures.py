@@ -250,9 +250,8 @@ class RunPictures(OpenedRun):
 
     def _add_split_names(self, picture: RenderedImages, split: Split) -> RenderedImages:
         """Insert the column `split` of a picture's table."""
-        table: Any = picture.table
-        rows = split.select(torch.tensor(table["row"]))
-        table.insert(1, "split", self.folder.membership(rows, self.images))
+        images = split.select(torch.tensor(picture.table["row"].to_numpy()))
+        picture.table.insert(1, "split", self.folder.membership(images, self.images))
         return picture
 
     def _traverse(

@@ -160,8 +160,7 @@ class RunTables(RunImages):
         >>> list(latentia.load("runs/digits").nearest(0, n=3).columns)
         ['key', 'split', 'row', 'distance', 'label']
         """
-        table: Any = self.plot_nearest(image, n, split=split).table
-        return table
+        return self.plot_nearest(image, n, split=split).table
 
     def find_outliers(
         self, n: int = 24, *, by: str = "error", split: str | None = None
@@ -198,8 +197,7 @@ class RunTables(RunImages):
         >>> list(table.columns)
         ['key', 'split', 'row', 'mse', 'distance', 'label']
         """
-        table: Any = self.plot_outliers(n, by=by, split=split).table
-        return table
+        return self.plot_outliers(n, by=by, split=split).table
 
     def plot_outliers(
         self, n: int = 24, *, by: str = "error", split: str | None = None

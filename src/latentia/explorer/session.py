@@ -220,7 +220,7 @@ class RunSession:
         """Show an image beside the n images of the map whose latents are nearest to its own."""
         table, split = self.require_map()
         model = self.require_encoder()
-        images: Any = rendered_images.render_neighbors(
+        images = rendered_images.render_neighbors(
             self.run, model, source.key, source.image, split, table, n
         )
         flags = ["--split", self.split, *(["--data", self.data] if self.data else [])]

@@ -36,8 +36,8 @@ def write_projector_files(
     names = path.name, f"{path.stem}_metadata.tsv", f"{path.stem}_sprite.png"
     vectors, metadata, image = (json.dumps(name, ensure_ascii=False) for name in names)
     config = path.with_name(CONFIG_NAME)
-    entries = re.split("(?=^embeddings)", config.read_text() if config.exists() else "", flags=re.M)
-    entries = [entry for entry in entries if vectors not in entry]
+    text = config.read_text("utf-8") if config.exists() else ""
+    entries = [e for e in re.split("(?=^embeddings)", text, flags=re.M) if vectors not in e]
     entries.append(
         f"embeddings {{\n  tensor_name: {vectors}\n  tensor_path: {vectors}\n"
         f"  metadata_path: {metadata}\n"

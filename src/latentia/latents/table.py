@@ -157,10 +157,10 @@ def collect_table(
     return pa.Table.from_batches(encoded)
 
 
-def tabulate_images(split: Split, rows: Sequence[int], values: dict[str, Any]) -> pd.DataFrame:
+def tabulate_images(split: Split, rows: Tensor, values: dict[str, Any]) -> pd.DataFrame:
     """Return key, row, values and labels of some images of a split, without class numbers."""
-    chosen = split.select(torch.tensor(rows))
-    table: dict[str, Any] = {"key": chosen.keys, "row": rows, **values}
+    chosen = split.select(rows)
+    table: dict[str, Any] = {"key": chosen.keys, "row": rows.numpy(), **values}
     for name, values in make_label_columns(chosen.columns, chosen.classes).items():
         if name.removesuffix("_code") not in {*chosen.columns} - {name}:
             table[f"{name}_label" if name in table else name] = values

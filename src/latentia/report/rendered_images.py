@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -64,7 +63,7 @@ class RenderedImages(NamedTuple):
     images: Tensor
     encoders: Encoders
     caption: str = ""
-    table: pd.DataFrame | None = None
+    table: Any = None  # a pandas.DataFrame
 
     def save(self, path: Path | str) -> Path:
         """Write the file of the path's suffix, and return its path.
@@ -114,14 +113,14 @@ def render_neighbors(
 
     key: the image's key, if it is one of the split; it is no neighbor of itself.
     """
-    rows = evenly_spaced_rows(len(split), len(table.mean)).tolist()
-    own_row = next((k for k, row in enumerate(rows) if split.keys[row] == key), None)
+    rows = evenly_spaced_rows(len(split), len(table.mean))
+    own_row = next((k for k, row in enumerate(rows.tolist()) if split.keys[row] == key), None)
     mean = to_flat_array(model.encode(image).mean)[0]
     positions, distances = find_neighbors(mean, table, n, own_row)
-    neighbors = tabulate_images(split, [rows[k] for k in positions], {"distance": distances})
+    neighbors = tabulate_images(split, rows[positions], {"distance": distances})
     count = pluralize(len(table.mean), "image")
     caption = f"{run.name}: nearest of {count} of {split.name}, by distance"
-    images = torch.cat([image, split.select(torch.tensor(neighbors["row"]))[:]])
+    images = torch.cat([image, split.select(rows[positions])[:]])
     labels = ["image", *_label_rows(neighbors, "distance", ".2f")]
     return render_grid(images, choose_columns(len(images)), caption, neighbors, labels_below=labels)
 
@@ -134,11 +133,11 @@ def render_outliers(
     scores: columns (n,) of the table; the last one gives the order
     """
     column, values = list(scores.items())[-1]
-    rows = np.argsort(-values, kind="stable")[:n]
-    table = tabulate_images(split, rows.tolist(), {k: each[rows] for k, each in scores.items()})
+    rows = torch.from_numpy(np.argsort(-values, kind="stable")[:n])
+    table = tabulate_images(split, rows, {name: each[rows] for name, each in scores.items()})
     pairs = [
         torch.cat([batch.image, model.decode(model.encode(batch.image).mean).cpu()], 3)
-        for batch in split.select(torch.from_numpy(rows)).iterate_batches(MAX_BATCH_SIZE)
+        for batch in split.select(rows).iterate_batches(split.max_batch_size())
     ]
     count, labels = pluralize(len(split), "image"), _label_rows(table, column, ".3g")
     caption = (
@@ -150,7 +149,7 @@ def render_outliers(
     return render_grid(images, columns, caption, table, **options)
 
 
-def _label_rows(table: pd.DataFrame, column: str, digits: str) -> list[str]:
+def _label_rows(table: Any, column: str, digits: str) -> list[str]:
     pairs = zip(table["key"], table[column], strict=True)
     return [f"{shorten_key(key)}: {value:{digits}}" for key, value in pairs]
 
