@@ -41,7 +41,7 @@ def read_latents(
         else:
             latents, source = [source.split(",")], "--latents"
     if isinstance(latents, pd.DataFrame):
-        keys = list(map(str, latents.get("key", [])))
+        keys = list(map(str, latents["key"])) if "key" in latents else []
         latents = select_latent_columns(latents, shape)
     elif hasattr(latents, "shape"):
         latents = flatten_latents(to_numpy(latents))
@@ -105,7 +105,7 @@ def flatten_latents(array: np.ndarray) -> np.ndarray:
     return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
-def select_latent_columns(frame: pd.DataFrame, shape: Sequence[int]) -> pd.DataFrame:
+def select_latent_columns(frame: Any, shape: Sequence[int]) -> pd.DataFrame:
     """Return the columns mu_* in the order of the dimensions, or all but `key` if none is so named.
 
     Those of another model are returned as they are.
@@ -124,7 +124,7 @@ def rows_to_latents(rows: Any, shape: Sequence[int], source: str) -> Float[Tenso
     """
     d = math.prod(shape)
     try:
-        z = np.array(rows, np.float64)
+        z: Any = np.array(rows, np.float64)
     except (TypeError, ValueError):
         z = np.empty(0)
     if z.ndim != 2 or z.shape[1] != d or not len(z) or not (np.abs(z) <= MAX_MAGNITUDE).all():

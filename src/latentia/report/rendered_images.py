@@ -121,7 +121,7 @@ def render_neighbors(
     count = pluralize(len(table.mean), "image")
     caption = f"{run.name}: nearest of {count} of {split.name}, by distance"
     images = torch.cat([image, split.select(rows[positions])[:]])
-    labels = ["image", *_label_rows(neighbors, "distance", ".2f")]
+    labels = ["image", *_label_rows(neighbors, "distance")]
     return render_grid(images, choose_columns(len(images)), caption, neighbors, labels_below=labels)
 
 
@@ -139,7 +139,7 @@ def render_outliers(
         torch.cat([batch.image, model.decode(model.encode(batch.image).mean).cpu()], 3)
         for batch in split.select(rows).iterate_batches(split.max_batch_size())
     ]
-    count, labels = pluralize(len(split), "image"), _label_rows(table, column, ".3g")
+    count, labels = pluralize(len(split), "image"), _label_rows(table, column)
     caption = (
         f"{run.name}: {len(rows)} of {count} ({split.name}), those of largest {column}, each "
         "beside its reconstruction"
@@ -149,9 +149,9 @@ def render_outliers(
     return render_grid(images, columns, caption, table, **options)
 
 
-def _label_rows(table: Any, column: str, digits: str) -> list[str]:
+def _label_rows(table: Any, column: str) -> list[str]:
     pairs = zip(table["key"], table[column], strict=True)
-    return [f"{shorten_key(key)}: {value:{digits}}" for key, value in pairs]
+    return [f"{shorten_key(key)}: {value:.3g}" for key, value in pairs]
 
 
 def render_walk(
