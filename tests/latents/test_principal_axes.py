@@ -54,8 +54,7 @@ def test_axes_are_those_of_a_planted_covariance(table):
 def test_a_traversal_moves_along_the_planted_direction(table):
     axes = PrincipalAxes(Identity(), table)
     image = torch.tensor([[[[1.0, -2.0, 0.5]]]])
-    z = axes.encode(torch.from_numpy(table.mean)[:, None, None])
-    rotated = LatentTable(z.mean.numpy(), z.sd.numpy(), None)
+    rotated = axes.rotate_table(table)
     walk = traverse_dims(axes, image, rotated, [1], steps=5)
     steps = walk.images[0, 1:] - walk.images[0, :-1]
     direction = steps.flatten(1) / steps.flatten(1).norm(dim=1, keepdim=True)

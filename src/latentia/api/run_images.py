@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.api.run_pictures import RunPictures
+from latentia.latents.principal_axes import Axes
 from latentia.latents.traversal import Traversal
 
 
@@ -58,7 +59,7 @@ class RunImages(RunPictures):
         torch.Size([4, 1, 28, 28])
         """
         sampling = {"sampler": sampler, "steps": steps, "guidance": guidance}
-        return self._render_samples(n, seed, cond, sampling).images
+        return self.plot_samples(n, seed=seed, cond=cond, **sampling).images
 
     def reconstruct(
         self, images: Any = None, *, n: int = 10, split: str | None = None
@@ -99,8 +100,9 @@ class RunImages(RunPictures):
 
         Parameters
         ----------
-        z : array, tensor or rows of numbers
-            latents (n, d), in the order of the columns mu_0, mu_1, ... of `encode`, or (n, *latent)
+        z : DataFrame, array, tensor, rows of numbers, str or Path
+            latents (n, d), in the order of the columns mu_0, mu_1, ... of `encode`, or
+            (n, *latent); from a table, or its file, the columns mu_* are read
 
         Returns
         -------
@@ -122,7 +124,13 @@ class RunImages(RunPictures):
         return self.plot_decoded(z).images
 
     def traverse(
-        self, image: Any, dims: Any = None, *, steps: int = 9, split: str | None = None
+        self,
+        image: Any,
+        dims: Any = None,
+        *,
+        steps: int = 9,
+        split: str | None = None,
+        axes: Axes = "own",
     ) -> Traversal:
         """Change one latent dimension of an image at a time, over the range of the training images.
 
@@ -137,6 +145,9 @@ class RunImages(RunPictures):
             values of each dimension, at least 2
         split : {"train", "validation", "test", "all"}, optional
             split in which a row number counts; the default is all
+        axes : {"own", "principal"}
+            dimensions of the model, or principal axes of the aggregate posterior, which have no
+            correlation; the first has the largest variance
 
         Returns
         -------
@@ -155,7 +166,7 @@ class RunImages(RunPictures):
         >>> run.traverse(0, dims=2, steps=5).images.shape
         torch.Size([2, 5, 1, 28, 28])
         """
-        return self._traverse(image, dims, steps, split)[0]
+        return self._traverse(image, dims, steps, split, axes)[0]
 
     def interpolate(
         self, images: Any, *, steps: int = 10, spherical: bool = False, split: str | None = None

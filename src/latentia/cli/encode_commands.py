@@ -1,5 +1,7 @@
 """Options of the command that writes a table of latents; its action imports no figure."""
 
+from typing import Literal
+
 from latentia.cli import options
 
 
@@ -11,10 +13,16 @@ def encode(
     label_cols: options.LabelColumns = None,
     out: str = "latents.parquet",
     *,
+    axes: Literal["own", "principal"] = "own",
     thumbnails: bool = False,
     beta: options.Beta = None,
 ) -> None:
     """Write a table of latents: a row per image, with its name, posterior, rate (KL) and labels.
+
+    --out v.tsv writes files for TensorBoard's embedding projector: the posterior means (v.tsv),
+    key, split, rate, distortion, mse and labels (v_metadata.tsv), thumbnails (v_sprite.png, at most
+    8192 x 8192 pixels) and their configuration (projector_config.pbtxt). To see them: tensorboard
+    --logdir FOLDER.
 
     Several processes share the images: torchrun --nproc_per_node 2 -m -- latentia encode RUN.
 
@@ -23,7 +31,10 @@ def encode(
     split : SPLIT
         train, validation or test; the default is all images
     out : FILE
-        table to write (.parquet, .csv or .npz)
+        table to write (.parquet, .csv or .npz), or files for TensorBoard's projector (.tsv)
+    axes : {own,principal}
+        principal adds columns pc_0, ...: the posterior means along the principal axes of the
+        training images' latents, which have no correlation (pc_0 has the largest variance)
     thumbnails
         add each image and two plot coordinates (x, y) for embedding-atlas; .parquet only
     """

@@ -1,7 +1,7 @@
 """Principal axes of the aggregate posterior: coordinates without correlation."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ class RotatedPosterior:
         raise NotImplementedError("draws are those of the model's own posterior")
 
 
+Axes = Literal["own", "principal"]  # of the coordinates: the model's dimensions, or these
+
+
 class PrincipalAxes:
     """A model with latents, in coordinates along the principal axes of its aggregate posterior.
 
@@ -47,11 +50,19 @@ class PrincipalAxes:
 
     def encode(self, images: ImageTensor) -> RotatedPosterior:
         own: Any = self.model.encode(images)
-        axes = self.axes.to(own.mean)
-        mean = (own.mean.flatten(1) - self.centre.to(own.mean)) @ axes
-        if not hasattr(own, "sd"):
-            return RotatedPosterior(own, mean, None)
-        return RotatedPosterior(own, mean, (own.sd.flatten(1).square() @ axes.square()).sqrt())
+        return RotatedPosterior(own, *self.rotate(own.mean, getattr(own, "sd", None)))
+
+    def rotate(self, mean: Tensor, sd: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return means and standard deviations (b, d) along the axes."""
+        axes = self.axes.to(mean)
+        rotated = (mean.flatten(1) - self.centre.to(mean)) @ axes
+        return rotated, None if sd is None else (sd.flatten(1).square() @ axes.square()).sqrt()
+
+    def rotate_table(self, table: LatentTable) -> LatentTable:
+        """Return the latents of a table along the axes; they have no rates."""
+        sd = None if table.sd is None else torch.from_numpy(table.sd)
+        rotated, sd = self.rotate(torch.from_numpy(table.mean), sd)
+        return LatentTable(rotated.numpy(), None if sd is None else sd.numpy(), None)
 
     def decode(self, z: Tensor) -> ImageTensor:
         return self.model.decode(self.rotate_back(z))

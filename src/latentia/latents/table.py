@@ -1,6 +1,5 @@
 """Latent table of a set of images, one row each: posterior, rate, distortion and labels."""
 
-import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -8,37 +7,60 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
-from PIL import Image
 from torch import Tensor
 
 from latentia.core import distributed
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
-from latentia.core.progress import show_progress
-from latentia.core.tensors import to_bytes, to_display_channels
-from latentia.data import Split
+from latentia.core.progress import print_note, show_progress
+from latentia.data import Images, Split
+from latentia.data.labels import Labels
 from latentia.data.reader import Classes
-from latentia.latents.encoding import MAX_BATCH_SIZE, name_dims, to_flat_array
-from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
-from latentia.training.checkpoint import atomic_path
-from latentia.training.launch import run_on_rank0
-
-THUMBNAIL_SIDE = 96  # pixels of a thumbnail's longer side, at most
-RESERVED_NAMES = (
-    "key",
-    "split",
-    "rate",
-    "distortion",
-    "excess",
-    "mse",
-    "mu",
-    "sd",
-    "image",
-    "x",
-    "y",
+from latentia.latents.encoding import (
+    MAX_BATCH_SIZE,
+    SAMPLE,
+    LatentTable,
+    encode_split,
+    name_dims,
+    to_flat_array,
 )
+from latentia.latents.principal_axes import PrincipalAxes
+from latentia.latents.projector import write_projector_files
+from latentia.latents.thumbnails import encode_thumbnail, to_pillow
+from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
+from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import atomic_path
+from latentia.training.launch import rank0_first, run_on_rank0
+
+RESERVED_NAMES = (
+    *("key", "split", "rate", "distortion", "excess", "mse", "mu", "sd", "image"),
+    *("x", "y"),
+)
+
+
+def open_labelled_split(
+    run: RunFolder, images: Images, name: str | None, labels: Labels
+) -> tuple[Split, list[str]]:
+    """Return a split, by default all images, with labels, and the run's split of each image."""
+    split = rank0_first(lambda: run.split(name, images, default="all", labels=labels))
+    print_note(split.note)
+    return split, run.membership(split, images)
+
+
+def encode_training_images(run: RunFolder, model: HasLatents, images: Images) -> LatentTable:
+    """Encode the run's own training images, also if `images` are others; at most 5,000.
+
+    Raises: Error if they cannot be read.
+    """
+    own = images if run.is_training_data(images) else None
+    try:
+        split = run.split("train", own)
+    except Error as error:
+        raise Error(f"This needs the images of the training: {error}") from None
+    return encode_split(model, split, SAMPLE)
 
 
 def write_table(
@@ -47,10 +69,13 @@ def write_table(
     split: Split,
     split_names: Sequence[str] | None = None,
     *,
+    axes: PrincipalAxes | None = None,
     thumbnails: bool = False,
     batch_size: int | None = None,
 ) -> Path:
-    """Write the latent table of a split to .parquet, .csv or .npz, one row an image in its order.
+    """Write the latent table of a split to a file, one row an image in its order.
+
+    The suffix is .parquet, .csv or .npz, or .tsv for the files of TensorBoard's projector.
 
     Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map;
     no sd_* if the posterior defines none), rate (KL to N(0, I)) and distortion (-log p(image |
@@ -59,9 +84,10 @@ def write_table(
     text, with its numbers as NAME_code. An image without a label has no text and -1, or NaN for a
     number. In .npz mu and sd are (n, *latent).
 
-    split_names: the split that each image belongs to (default: this one). thumbnails: a .parquet
+    split_names: the split that each image belongs to (default: this one). axes: columns pc_* hold
+    the posterior means along them too. thumbnails: a .parquet
     file also has image (PNG), mu (a vector), and x and y (the first two principal components of
-    mu). Memory holds a few thousand rows, or the whole table without pixels for .npz and
+    mu). Memory holds a few thousand rows, or the whole table without pixels for .npz, .tsv and
     thumbnails. Several processes share the batches and rank 0 writes.
 
     Raises: Error if the suffix is another or the path cannot be written.
@@ -69,11 +95,12 @@ def write_table(
     path = Path(path).expanduser()
     if path.suffix not in FILE_OPENERS:
         raise Error(
-            f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz."
+            f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz, or .tsv"
+            " for TensorBoard's projector."
         )
     if thumbnails and path.suffix != ".parquet":
         raise Error(f"--thumbnails does not fit into {path.suffix}; give --out a .parquet file.")
-    n = len(split)
+    n, is_projector = len(split), path.suffix == ".tsv"
     with catch_write_errors(path), ExitStack() as stack:
 
         def open_file() -> WriteBatch:
@@ -85,11 +112,16 @@ def write_table(
                 return stack.enter_context(file)
 
         write, encoded = run_on_rank0(open_file), []  # None on other ranks
-        batches = encode_batches(model, split, split_names or [split.name] * n, batch_size)
-        _write_batches(batches, encoded.append if write and thumbnails else write, n, "encoding")
+        batches = encode_batches(model, split, split_names or [split.name] * n, batch_size, axes)
+        keep = encoded.append if write and (thumbnails or is_projector) else write
+        _write_batches(batches, keep, n, "encoding")
         if write and thumbnails:
             with_thumbnails = add_thumbnails(encoded, split, model.latent_shape)
             _write_batches(with_thumbnails, write, n, "thumbnails")
+        elif write and is_projector:
+            table = pa.Table.from_batches(encoded)
+            write(table)
+            write_projector_files(path, table, split, model.latent_shape)
     return path
 
 
@@ -116,7 +148,11 @@ def _write_batches(
 
 @torch.no_grad()
 def encode_batches(
-    model: HasLatents, split: Split, split_names: Sequence[str], batch_size: int | None = None
+    model: HasLatents,
+    split: Split,
+    split_names: Sequence[str],
+    batch_size: int | None = None,
+    axes: PrincipalAxes | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the table batch by batch: mu and sd are one column a dimension."""
     size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
@@ -132,6 +168,9 @@ def encode_batches(
             parts["sd"] = posterior.sd
         for name, values in parts.items():
             columns |= zip([f"{name}_{k}" for k in dims], to_flat_array(values).T, strict=True)
+        if axes:
+            values = to_flat_array(axes.rotate(posterior.mean, None)[0]).T
+            columns |= {f"pc_{k}": each for k, each in enumerate(values)}
         columns["rate"] = posterior.kl().float().cpu().numpy()
         for name, values in model.score_latents(posterior.mean, batch.image).items():
             columns[name] = values.float().cpu().numpy()
@@ -142,13 +181,26 @@ def encode_batches(
 
 
 def collect_table(
-    model: HasLatents, split: Split, split_names: Sequence[str] | None = None
+    model: HasLatents,
+    split: Split,
+    split_names: Sequence[str] | None = None,
+    axes: PrincipalAxes | None = None,
 ) -> pa.Table:
     """Return the latent table of a split; columns as in the file that `write_table` writes."""
     encoded, n = [], len(split)
-    batches = encode_batches(model, split, split_names or [split.name] * n)
+    batches = encode_batches(model, split, split_names or [split.name] * n, axes=axes)
     _write_batches(batches, encoded.append, n, "encoding")
     return pa.Table.from_batches(encoded)
+
+
+def tabulate_images(split: Split, rows: Tensor, values: dict[str, Any]) -> pd.DataFrame:
+    """Return key, row, values and labels of some images of a split, without class numbers."""
+    chosen = split.select(rows)
+    table: dict[str, Any] = {"key": chosen.keys, "row": rows.numpy(), **values}
+    for name, values in make_label_columns(chosen.columns, chosen.classes).items():
+        if name.removesuffix("_code") not in {*chosen.columns} - {name}:
+            table[f"{name}_label" if name in table else name] = values
+    return pd.DataFrame(table)
 
 
 def make_label_columns(columns: dict[str, Tensor], classes: Classes) -> dict[str, Any]:
@@ -157,7 +209,7 @@ def make_label_columns(columns: dict[str, Tensor], classes: Classes) -> dict[str
     for name, values in columns.items():
         if values.ndim > 1:  # a column of images
             continue
-        is_reserved = name in RESERVED_NAMES or name.startswith(("mu_", "sd_"))
+        is_reserved = name in RESERVED_NAMES or name.startswith(("mu_", "sd_", "pc_"))
         column, numbers = f"{name}_label" if is_reserved else name, values.cpu().numpy()
         if names := classes.get(name):
             labels[column] = [names[k] if 0 <= k < len(names) else "" for k in numbers.tolist()]
@@ -183,18 +235,9 @@ def add_thumbnails(
     for batch in table.to_batches(size):
         rows = slice(start, start + len(batch))
         start = rows.stop
-        pixels = to_bytes(to_display_channels(split.get_batch(rows).image))
-        images = [encode_thumbnail(image) for image in pixels.permute(0, 2, 3, 1).numpy()]
+        images = [encode_thumbnail(image) for image in to_pillow(split.get_batch(rows).image)]
         vectors = pa.FixedSizeListArray.from_arrays(means[rows].ravel(), means.shape[1])
         columns = {"x": xy[rows, 0], "y": xy[rows, 1], "image": images, "mu": vectors}
         for name, values in columns.items():
             batch = batch.append_column(name, pa.array(values))
         yield batch
-
-
-def encode_thumbnail(image: np.ndarray) -> bytes:
-    thumbnail = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    thumbnail.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    file = io.BytesIO()
-    thumbnail.save(file, "png")
-    return file.getvalue()
