@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from latentia.core.errors import summarize_exception
+from latentia.data.levels import Levels, find_full_scale, format_value, suggest_range
 from latentia.data.reading import Pages
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ class Preprocessing:
     black: float | None = None
     pages: Pages = "images"
     max_pixels: int | None = None
+    levels: Levels | None = field(default=None, compare=False)  # collects the greatest values
+
+    @property
+    def rescales_8_bits(self) -> bool:
+        """Whether the stated range holds for 8 bits too. A white above 255 is for more bits."""
+        return self.white is not None and (bool(self.black) or self.white < 255)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -168,37 +175,71 @@ def decode_pixels(
     if header and image.size != (header.width, header.height):
         raise DecodeError("its EXIF orientation stands after its pixels; save it anew")
     if has_high_bit_depth(image):
-        plane = scale_to_unit_range(np.asarray(image), preprocessing.white)
+        plane = scale_pixels(np.asarray(image), preprocessing)
         return np.repeat(resize_planes(plane[None], preprocessing), channels, axis=0)
-    image = flatten_alpha(image, preprocessing.background)
-    mode = "L" if channels == 1 else "RGB"
+    rescales = preprocessing.rescales_8_bits and image.mode != "1"
+    has_levels = preprocessing.levels is not None and image.mode != "1"
+    image = flatten_alpha(image, preprocessing)
+    mode = "RGB" if channels > 1 else "F" if rescales else "L"  # F: the luma is not rounded
     if image.mode != mode:
         image = image.convert(mode)
+    if rescales:
+        planes = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+        planes = scale_to_unit_range(planes, preprocessing.white, preprocessing.black)
+        return resize_planes(planes, preprocessing)
+    if has_levels and preprocessing.levels.need_8_bits():
+        preprocessing.levels.add(255, int(np.max(image.getextrema())))
     if image.size != preprocessing.size:
         image = image.resize(preprocessing.size, Resampling.BICUBIC)
     array = np.asarray(image)
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
 
-def flatten_alpha(image: "Image", background: float) -> "Image":
-    """Composite the image over a grey background in [0, 1]."""
+def flatten_alpha(image: "Image", preprocessing: Preprocessing) -> "Image":
+    """Composite the image over a grey background."""
     from PIL import Image
 
     if not image.has_transparency_data:
         return image
-    gray = round(background * 255)
+    black, white = 0.0, 255.0
+    if preprocessing.rescales_8_bits:
+        black, white = preprocessing.black or 0.0, preprocessing.white or white
+    gray = min(max(round(black + preprocessing.background * (white - black)), 0), 255)
     backdrop = Image.new("RGBA", image.size, (gray, gray, gray, 255))
     return Image.alpha_composite(backdrop, image.convert("RGBA")).convert("RGB")
 
 
-def scale_to_unit_range(array: np.ndarray, white: float | None) -> np.ndarray:
-    """Divide by `white` (default 65,535 for integers, 1 for floats) to float32 in [0, 1]."""
-    scale = white or (1.0 if array.dtype.kind == "f" else 65535.0)
-    low, high = float(array.min()), float(array.max())
+def scale_pixels(array: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """Scale to float32 in [0, 1], except for 8 bits whose range is that of uint8."""
+    white, levels = preprocessing.white, preprocessing.levels
+    is_8_bit = array.dtype == np.uint8
+    if array.dtype == bool:
+        return array.astype(np.uint8) * 255
+    if levels and (levels.need_8_bits() if is_8_bit else white is None):
+        levels.add(find_full_scale(array.dtype), array.max())
+    if is_8_bit and not preprocessing.rescales_8_bits:
+        return array
+    return scale_to_unit_range(array, white, preprocessing.black)
+
+
+def scale_to_unit_range(
+    array: np.ndarray, white: float | None, black: float | None = None
+) -> np.ndarray:
+    """Compute (x - black) / (white - black) as float32 in [0, 1].
+
+    white: 255 for uint8, 65,535 for other integers and 1 for floats, unless it is given.
+    """
+    top, bottom = find_full_scale(array.dtype) if white is None else white, black or 0.0
+    low, high, tolerance = array.min(), array.max(), ROUNDING_TOLERANCE * (top - bottom)
     # `not (...)`, since NaN fails every comparison
-    if not (low >= -ROUNDING_TOLERANCE * scale and high <= scale * (1 + ROUNDING_TOLERANCE)):
-        raise DecodeError(f"values from {low:g} to {high:g}, allowed 0 to {scale:g}: see --white")
-    return (array.astype(np.float64) / scale).clip(0, 1).astype(np.float32)
+    if not (float(low) >= bottom - tolerance and float(high) <= top + tolerance):
+        values = f"values from {format_value(low)} to {format_value(high)}"
+        reason = f"{values}, allowed {format_value(bottom)} to {format_value(top)}"
+        if not np.isfinite([low, high]).all():
+            raise DecodeError(reason)
+        flags = suggest_range(min(low, bottom), high if white is None else max(high, white))
+        raise DecodeError(f"{reason}: state their range, such as {flags}")
+    return ((array.astype(np.float64) - bottom) / (top - bottom)).clip(0, 1).astype(np.float32)
 
 
 def array_to_unit_range(array: np.ndarray) -> np.ndarray:
