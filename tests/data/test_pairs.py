@@ -28,7 +28,7 @@ def pair(folder, name, level, shown=".png", seen=".png"):
 @pytest.fixture
 def folder(tmp_path):
     for level, name in enumerate(NAMES):
-        pair(tmp_path, name, 10 + level, seen=".tiff" if level % 2 else ".png")
+        pair(tmp_path, name, 20 + level, seen=".tiff" if level % 2 else ".png")
     return tmp_path
 
 

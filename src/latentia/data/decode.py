@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from latentia.core.errors import summarize_exception
-from latentia.data.levels import Levels, find_full_scale, format_value, suggest_range
+from latentia.data.levels import Levels, find_full_scale, format_value
 from latentia.data.reading import Pages
 
 if TYPE_CHECKING:
@@ -35,6 +35,15 @@ ROUNDING_TOLERANCE = 1e-6  # float rounding allowed beyond [0, 1]
 
 class DecodeError(Exception):
     """The reason why one image cannot be decoded. Callers list all reasons in one Error."""
+
+
+class ValueRangeError(DecodeError):
+    """Values outside the range from black to white."""
+
+    def __init__(self, low: Any, high: Any, black: float, white: float):
+        self.low, self.high = low, high
+        low, high, black, white = map(format_value, (low, high, black, white))
+        super().__init__(f"values from {low} to {high}, allowed {black} to {white}")
 
 
 @dataclass(frozen=True)
@@ -215,9 +224,10 @@ def scale_pixels(array: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     is_8_bit = array.dtype == np.uint8
     if array.dtype == bool:
         return array.astype(np.uint8) * 255
-    if levels and (levels.need_8_bits() if is_8_bit else white is None):
+    uses_full_scale = not preprocessing.rescales_8_bits if is_8_bit else white is None
+    if levels and uses_full_scale and (levels.need_8_bits() or not is_8_bit):
         levels.add(find_full_scale(array.dtype), array.max())
-    if is_8_bit and not preprocessing.rescales_8_bits:
+    if is_8_bit and uses_full_scale:
         return array
     return scale_to_unit_range(array, white, preprocessing.black)
 
@@ -233,12 +243,8 @@ def scale_to_unit_range(
     low, high, tolerance = array.min(), array.max(), ROUNDING_TOLERANCE * (top - bottom)
     # `not (...)`, since NaN fails every comparison
     if not (float(low) >= bottom - tolerance and float(high) <= top + tolerance):
-        values = f"values from {format_value(low)} to {format_value(high)}"
-        reason = f"{values}, allowed {format_value(bottom)} to {format_value(top)}"
-        if not np.isfinite([low, high]).all():
-            raise DecodeError(reason)
-        flags = suggest_range(min(low, bottom), high if white is None else max(high, white))
-        raise DecodeError(f"{reason}: state their range, such as {flags}")
+        problem = ValueRangeError(low, high, bottom, top)
+        raise problem if np.isfinite([low, high]).all() else DecodeError(str(problem))
     return ((array.astype(np.float64) - bottom) / (top - bottom)).clip(0, 1).astype(np.float32)
 
 

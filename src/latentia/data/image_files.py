@@ -13,7 +13,15 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.progress import show_progress
-from latentia.data.decode import DecodeError, ImageHeader, Preprocessing, read_headers, read_images
+from latentia.data.decode import (
+    DecodeError,
+    ImageHeader,
+    Preprocessing,
+    ValueRangeError,
+    read_headers,
+    read_images,
+)
+from latentia.data.levels import suggest_range
 from latentia.data.reader import Size
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
@@ -50,16 +58,23 @@ class ImageFiles:
     def decode_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         """Decode every page into its row of `out`."""
         first_rows = np.cumsum([0, *map(len, self.headers)]).tolist()
+        range_errors: list[ValueRangeError] = []
 
         def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
             images = read_images(file, preprocessing, suffix, self.headers[index])
-            for row, array in enumerate(images, first_rows[index]):
-                out[row] = array if array.dtype == out.dtype else array / np.float32(255)
+            try:
+                for row, array in enumerate(images, first_rows[index]):
+                    out[row] = array if array.dtype == out.dtype else array / np.float32(255)
+            except ValueRangeError as error:
+                range_errors.append(error)
+                raise
 
         pages = list(chain.from_iterable(self.headers))
         is_large = sum(p.height * p.width for p in pages) > SMALL_IMAGE_PIXELS * len(pages)
         workers = count_processors() if is_large else 1
         if failures := self.for_each_file(decode_file, "decoding", workers):
+            if len(failures) == len(range_errors):
+                self.raise_outside(failures, range_errors, preprocessing)
             self.raise_unreadable(failures)
 
     def for_each_file(
@@ -97,6 +112,22 @@ class ImageFiles:
         raise Error(
             f"{self.source_name} holds {len(failures)} unreadable of {len(self.names)} images:"
             f" {summary}. Repair or remove them."
+        )
+
+    def raise_outside(
+        self,
+        failures: list[tuple[str, str]],
+        errors: list[ValueRangeError],
+        preprocessing: Preprocessing,
+    ) -> NoReturn:
+        """Raise the Error that states the range of all files."""
+        greatest = preprocessing.levels.greatest.values() if preprocessing.levels else ()
+        low, high = min(e.low for e in errors), max([*greatest, *(e.high for e in errors)])
+        flags = suggest_range(low, high, preprocessing.white, preprocessing.black)
+        raise Error(
+            f"{self.source_name} holds {len(failures)} of {len(self.names)} images outside the"
+            f" range of values: {abbreviate_list([f'{n} ({r})' for n, r in failures])}; give the"
+            f" values that mean 0 and 1, for instance {flags}."
         )
 
     def summarize_headers(self) -> tuple[list[Size], int, bool]:

@@ -23,7 +23,7 @@ class Levels:
 
     def need_8_bits(self) -> bool:
         """Whether no 8-bit image was bright yet, so that the others need not be searched."""
-        return self.greatest.get(255, 0) <= MAX_LABEL_LEVEL
+        return bool(self.greatest.get(255, 0) <= MAX_LABEL_LEVEL)
 
     def describe(self, source_name: str, white: float | None) -> list[str]:
         """Note that all images are dark, with the option that makes them bright."""
@@ -66,11 +66,12 @@ def suggest_white(full_scale: float, greatest: Any) -> Any:
     return next((white for white in whites if greatest <= white), None)
 
 
-def suggest_range(low: Any, high: Any) -> str:
-    """Return the options that state a range which holds these values."""
-    black = min(low, 0)
+def suggest_range(low: Any, high: Any, white: float | None, black: float | None) -> str:
+    """Return the options that state a range of these values, and of the range stated so far."""
+    black = min(low, black or 0)
+    white = high if white is None else max(high, white)
     options = f"--black {format_value(black)} " if black < 0 else ""
-    return options + f"--white {format_value(high if high > black else black + 1)}"
+    return options + f"--white {format_value(white if white > black else black + 1)}"
 
 
 def format_value(value: Any) -> str:

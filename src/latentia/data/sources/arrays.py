@@ -172,7 +172,7 @@ def scale_images(
         # fmin and fmax pass over NaN, and copy nothing
         low = min(np.fmin.reduce(array, axis=None) for array in everything or [images])
         high = max(np.fmax.reduce(array, axis=None) for array in everything or [images])
-        flags = suggest_range(min(low, black), high if white is None else max(high, white))
+        flags = suggest_range(low, high, white, black)
         allowed = f"{images.dtype} has no white of its own"
         if white is not None or has_full_scale:
             top = find_full_scale(images.dtype) if white is None else white
