@@ -97,9 +97,9 @@ def test_float_tiff_scaled_by_white(tmp_path):
 @pytest.mark.parametrize(
     ("value", "advice"),
     [
-        (-0.5, r"\); give the values that mean 0 and 1, for instance --black -0.5 --white 0.5\."),
-        (1.5, r"\); give the values that mean 0 and 1, for instance --white 1.5\."),
-        (200.0, r"\); give the values that mean 0 and 1, for instance --white 200\."),
+        (-0.5, r"\): give the values that mean 0 and 1, for instance --black -0.5 --white 0.5\."),
+        (1.5, r"\): give the values that mean 0 and 1, for instance --white 1.5\."),
+        (200.0, r"\): give the values that mean 0 and 1, for instance --white 200\."),
         (np.nan, r"\)\. Repair"),
         (np.inf, r"\)\. Repair"),
     ],

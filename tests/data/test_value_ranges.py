@@ -137,9 +137,9 @@ def test_the_range_in_a_refusal_is_that_of_all_files(tmp_path):
     with pytest.raises(Error) as error:
         read(save_files(tmp_path, levels, "tif"))
     assert str(error.value) == (
-        f"{tmp_path}/ holds 3 of 4 images outside the range of values: 1.tif (values from -3 to -3,"
+        f"{tmp_path}/ holds 3 of 4 images outside the range of values, 1.tif (values from -3 to -3,"
         " allowed 0 to 1), 2.tif (values from 90 to 90, allowed 0 to 1), 3.tif (values from -1 to"
-        " -1, allowed 0 to 1); give the values that mean 0 and 1, for instance --black -3 --white"
+        " -1, allowed 0 to 1): give the values that mean 0 and 1, for instance --black -3 --white"
         " 90."
     )
     read(str(tmp_path), black=-3, white=90)
@@ -189,7 +189,7 @@ def test_a_white_above_8_bits_is_for_deeper_images(tmp_path):
     """A camera of 12 bits beside 8-bit pictures: each keeps its scale."""
     Image.fromarray(np.full((4, 4), 51, np.uint8)).save(tmp_path / "a.png")
     assert get_notes(str(tmp_path), white=4095) == [
-        f"{tmp_path}/: the images have 8 bits, so 255 stays white and --white 4095 is not used."
+        f"{tmp_path}/: images of 8 bits keep 255 as white; --white 4095 is for more bits."
     ]
     Image.fromarray(np.full((4, 4), 4095, np.uint16)).save(tmp_path / "b.png")
     np.testing.assert_allclose(read(str(tmp_path), white=4095)[:, 0, 0, 0], [0.2, 1])

@@ -278,8 +278,7 @@ class Images:
         """Decode every image, into a folder of the cache if one is given."""
         info, levels = self._info, Levels()
         preprocessing = replace(self.preprocessing, levels=levels)
-        source_name = self._reader.source_name
-        stretching = info.describe_stretching(preprocessing, source_name)
+        stretching = info.describe_stretching(preprocessing, self._reader.source_name)
         if isinstance(self._reader, ShardReader):
             pixels = self._reader.open_pixels(self.preprocessing)
         else:
@@ -288,12 +287,13 @@ class Images:
             dtype = np.dtype("f4" if is_float else "u1")
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
+        darkness = levels.describe(self._reader.source_name, preprocessing.white)
         metadata = {
             "shape": list(preprocessing.shape),
             "keys": info.keys,
             "parts": info.split_counts,
             "classes": info.classes,
-            "notes": [*info.notes, *stretching, *levels.describe(source_name, preprocessing.white)],
+            "notes": [*info.notes, *stretching, *darkness],
             "fingerprint": compute_fingerprint(pixels, info),
         }
         if folder and isinstance(pixels, np.ndarray):

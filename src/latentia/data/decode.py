@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -41,9 +41,13 @@ class ValueRangeError(DecodeError):
     """Values outside the range from black to white."""
 
     def __init__(self, low: Any, high: Any, black: float, white: float):
-        self.low, self.high = low, high
-        low, high, black, white = map(format_value, (low, high, black, white))
-        super().__init__(f"values from {low} to {high}, allowed {black} to {white}")
+        self.values, self.black, self.white = [low, high], black, white
+        self.allowed = f"{format_value(black)} to {format_value(white)}"
+        values = " to ".join(map(format_value, self.values))
+        super().__init__(f"values from {values}, allowed {self.allowed}")
+
+    def concerns(self, image: np.ndarray) -> bool:
+        return image.min() < self.black or image.max() > self.white
 
 
 @dataclass(frozen=True)
@@ -186,50 +190,46 @@ def decode_pixels(
     if has_high_bit_depth(image):
         plane = scale_pixels(np.asarray(image), preprocessing)
         return np.repeat(resize_planes(plane[None], preprocessing), channels, axis=0)
-    rescales = preprocessing.rescales_8_bits and image.mode != "1"
-    has_levels = preprocessing.levels is not None and image.mode != "1"
-    image = flatten_alpha(image, preprocessing)
+    if image.mode == "1":  # black and white, whatever range is stated for the others
+        preprocessing = replace(preprocessing, white=None, black=None, levels=None)
+    rescales = preprocessing.rescales_8_bits
+    image = flatten_alpha(image, preprocessing.background)
     mode = "RGB" if channels > 1 else "F" if rescales else "L"  # F: the luma is not rounded
     if image.mode != mode:
         image = image.convert(mode)
     if rescales:
-        planes = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
-        planes = scale_to_unit_range(planes, preprocessing.white, preprocessing.black)
-        return resize_planes(planes, preprocessing)
-    if has_levels and preprocessing.levels.need_8_bits():
-        preprocessing.levels.add(255, int(np.max(image.getextrema())))
+        planes = scale_pixels(np.atleast_3d(np.asarray(image)), preprocessing)
+        return resize_planes(planes.transpose(2, 0, 1), preprocessing)
+    if preprocessing.levels:
+        preprocessing.levels.add(255, image)
     if image.size != preprocessing.size:
         image = image.resize(preprocessing.size, Resampling.BICUBIC)
     array = np.asarray(image)
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
 
-def flatten_alpha(image: "Image", preprocessing: Preprocessing) -> "Image":
-    """Composite the image over a grey background."""
+def flatten_alpha(image: "Image", background: float) -> "Image":
+    """Composite the image over a grey background in [0, 1]."""
     from PIL import Image
 
     if not image.has_transparency_data:
         return image
-    black, white = 0.0, 255.0
-    if preprocessing.rescales_8_bits:
-        black, white = preprocessing.black or 0.0, preprocessing.white or white
-    gray = min(max(round(black + preprocessing.background * (white - black)), 0), 255)
+    gray = round(background * 255)
     backdrop = Image.new("RGBA", image.size, (gray, gray, gray, 255))
     return Image.alpha_composite(backdrop, image.convert("RGBA")).convert("RGB")
 
 
 def scale_pixels(array: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """Scale to float32 in [0, 1], except for 8 bits whose range is that of uint8."""
-    white, levels = preprocessing.white, preprocessing.levels
-    is_8_bit = array.dtype == np.uint8
     if array.dtype == bool:
         return array.astype(np.uint8) * 255
-    uses_full_scale = not preprocessing.rescales_8_bits if is_8_bit else white is None
-    if levels and uses_full_scale and (levels.need_8_bits() or not is_8_bit):
-        levels.add(find_full_scale(array.dtype), array.max())
-    if is_8_bit and uses_full_scale:
+    is_8_bit = array.dtype == np.uint8
+    has_range = preprocessing.rescales_8_bits if is_8_bit else preprocessing.white is not None
+    if preprocessing.levels and not has_range:
+        preprocessing.levels.add(find_full_scale(array.dtype), array)
+    if is_8_bit and not has_range:
         return array
-    return scale_to_unit_range(array, white, preprocessing.black)
+    return scale_to_unit_range(array, preprocessing.white, preprocessing.black)
 
 
 def scale_to_unit_range(

@@ -21,7 +21,7 @@ from latentia.data.decode import (
     read_headers,
     read_images,
 )
-from latentia.data.levels import suggest_range
+from latentia.data.levels import make_range_error
 from latentia.data.reader import Size
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
@@ -58,7 +58,7 @@ class ImageFiles:
     def decode_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         """Decode every page into its row of `out`."""
         first_rows = np.cumsum([0, *map(len, self.headers)]).tolist()
-        range_errors: list[ValueRangeError] = []
+        outside: list[list[float]] = []  # least and greatest values
 
         def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
             images = read_images(file, preprocessing, suffix, self.headers[index])
@@ -66,15 +66,19 @@ class ImageFiles:
                 for row, array in enumerate(images, first_rows[index]):
                     out[row] = array if array.dtype == out.dtype else array / np.float32(255)
             except ValueRangeError as error:
-                range_errors.append(error)
+                outside.append(error.values)
                 raise
 
         pages = list(chain.from_iterable(self.headers))
         is_large = sum(p.height * p.width for p in pages) > SMALL_IMAGE_PIXELS * len(pages)
         workers = count_processors() if is_large else 1
         if failures := self.for_each_file(decode_file, "decoding", workers):
-            if len(failures) == len(range_errors):
-                self.raise_outside(failures, range_errors, preprocessing)
+            if len(failures) == len(outside) and preprocessing.levels:
+                values = [*chain(*outside), *preprocessing.levels.greatest.values()]
+                reasons = abbreviate_list([f"{name} ({reason})" for name, reason in failures])
+                text = f"{self.source_name} holds {len(failures)} of {len(self.names)} images"
+                text += f" outside the range of values, {reasons}"
+                raise make_range_error(text, values, preprocessing.white, preprocessing.black)
             self.raise_unreadable(failures)
 
     def for_each_file(
@@ -112,22 +116,6 @@ class ImageFiles:
         raise Error(
             f"{self.source_name} holds {len(failures)} unreadable of {len(self.names)} images:"
             f" {summary}. Repair or remove them."
-        )
-
-    def raise_outside(
-        self,
-        failures: list[tuple[str, str]],
-        errors: list[ValueRangeError],
-        preprocessing: Preprocessing,
-    ) -> NoReturn:
-        """Raise the Error that states the range of all files."""
-        greatest = preprocessing.levels.greatest.values() if preprocessing.levels else ()
-        low, high = min(e.low for e in errors), max([*greatest, *(e.high for e in errors)])
-        flags = suggest_range(low, high, preprocessing.white, preprocessing.black)
-        raise Error(
-            f"{self.source_name} holds {len(failures)} of {len(self.names)} images outside the"
-            f" range of values: {abbreviate_list([f'{n} ({r})' for n, r in failures])}; give the"
-            f" values that mean 0 and 1, for instance {flags}."
         )
 
     def summarize_headers(self) -> tuple[list[Size], int, bool]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import (
-    DecodeError,
     Preprocessing,
+    ValueRangeError,
     array_to_unit_range,
     resize_planes,
     scale_pixels,
 )
-from latentia.data.levels import find_full_scale, format_value, suggest_range
+from latentia.data.levels import format_value, make_range_error
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
@@ -62,11 +63,11 @@ class ArrayReader:
         )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        row, everything = 0, [*self.images_by_split.values()]
+        row, everything = 0, self.images_by_split.values()
         for images in everything:
             for start in range(0, len(images), CHUNK_SIZE):
                 chunk = images[start : start + CHUNK_SIZE]
-                chunk = scale_images(chunk, preprocessing, self.source_name, row, everything)
+                chunk = scale_images(chunk, preprocessing, self.source_name, everything)
                 chunk = fit_images(chunk, preprocessing, self.source_name)
                 stop = row + len(chunk)
                 out[row:stop] = chunk if out.dtype == np.uint8 else array_to_unit_range(chunk)
@@ -149,41 +150,29 @@ def has_high_bit_depth(images: np.ndarray) -> bool:
 
 
 def scale_images(
-    images: np.ndarray,
-    preprocessing: Preprocessing,
-    source_name: str,
-    first_row: int = 0,
-    everything: Sequence[np.ndarray] = (),
+    images: np.ndarray, preprocessing: Preprocessing, source_name: str, others: Any = ()
 ) -> np.ndarray:
-    """Scale as `decode.scale_pixels`. `everything` holds images whose range an error states."""
-    if images.dtype.kind == "f" and not np.isfinite(images).all():
+    """Scale as `decode.scale_pixels`. others: images whose values an error has to state too."""
+    dtype, white = images.dtype, preprocessing.white
+    if dtype.kind == "f" and not np.isfinite(images).all():
         count = int((~np.isfinite(images)).sum())
         raise Error(
             f"{source_name} holds NaN or infinity in {pluralize(count, 'value')}; allowed are"
             " finite numbers in [0, 1]: correct or drop those images."
         )
-    white, black = preprocessing.white, preprocessing.black or 0.0
-    has_full_scale = images.dtype.kind in "bf" or images.dtype in (np.uint8, np.uint16)
+    reason = f"{dtype} has no white of its own"
     try:
-        if white is None and not has_full_scale:
-            raise DecodeError
-        return scale_pixels(images, preprocessing)
-    except DecodeError:
-        # fmin and fmax pass over NaN, and copy nothing
-        low = min(np.fmin.reduce(array, axis=None) for array in everything or [images])
-        high = max(np.fmax.reduce(array, axis=None) for array in everything or [images])
-        flags = suggest_range(low, high, white, black)
-        allowed = f"{images.dtype} has no white of its own"
-        if white is not None or has_full_scale:
-            top = find_full_scale(images.dtype) if white is None else white
-            allowed = f"allowed are {format_value(black)} to {format_value(top)}"
-            outside = np.nonzero((images < black) | (images > top))[0]
-            if everything and len(outside):
-                allowed += f", and image {first_row + outside[0]} is the first outside"
-        raise Error(
-            f"{source_name} holds {images.dtype} from {format_value(low)} to {format_value(high)};"
-            f" {allowed}: give the values that mean 0 and 1, for instance {flags}."
-        ) from None
+        if white is not None or dtype.kind in "bf" or dtype in (np.uint8, np.uint16):
+            return scale_pixels(images, preprocessing)
+    except ValueRangeError as error:
+        rows = [row for row, image in enumerate(chain(*others)) if error.concerns(image)]
+        first = f", and image {rows[0]} is the first outside" if rows else ""
+        reason = f"allowed are {error.allowed}{first}"
+    # fmin and fmax pass over NaN, and copy nothing
+    low = min(np.fmin.reduce(array, axis=None) for array in (images, *others))
+    high = max(np.fmax.reduce(array, axis=None) for array in (images, *others))
+    text = f"{source_name} holds {dtype} from {format_value(low)} to {format_value(high)}; {reason}"
+    raise make_range_error(text, [low, high], white, preprocessing.black)
 
 
 def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: str) -> np.ndarray:
