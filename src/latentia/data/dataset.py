@@ -283,8 +283,7 @@ class Images:
             pixels = self._reader.open_pixels(self.preprocessing)
         else:
             shape = (len(info.keys), *preprocessing.shape)
-            is_float = info.high_bit_depth or preprocessing.rescales_8_bits
-            dtype = np.dtype("f4" if is_float else "u1")
+            dtype = info.choose_dtype(preprocessing)
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
         darkness = levels.describe(self._reader.source_name, preprocessing.white)

@@ -47,7 +47,7 @@ class ValueRangeError(DecodeError):
         super().__init__(f"values from {values}, allowed {self.allowed}")
 
     def concerns(self, image: np.ndarray) -> bool:
-        return image.min() < self.black or image.max() > self.white
+        return bool(image.min() < self.black or image.max() > self.white)
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,7 @@ class PairReader:
         shape = (len(speckle.keys), patterns.channels, *patterns.sizes[0])
         # `read_into` fills it, since a caller may need the shape only
         preprocessing = options.make_preprocessing(patterns.sizes[0], patterns.channels)
-        is_float = patterns.high_bit_depth or preprocessing.rescales_8_bits
-        self.pattern_pixels = np.empty(shape, np.float32 if is_float else np.uint8)
+        self.pattern_pixels = np.empty(shape, patterns.choose_dtype(preprocessing))
         notes = [*speckle.notes, *patterns.notes]
         if self.loose_files:
             notes.append(f"{self.source_name}: not used: {abbreviate_list(self.loose_files)}.")
