@@ -46,10 +46,7 @@ def measure_agreement(
     canonical = _correlate(*bases)
     rng = np.random.default_rng(derive_seed(seed, "agreement"))
     shuffled = [_correlate(bases[0], bases[1][rng.permutation(n)]) for _ in range(PERMUTATIONS)]
-    explained = tuple(
-        float(np.square(basis.T @ z).sum() / np.square(z).sum())
-        for z, basis in ((a, bases[1]), (b, bases[0]))
-    )
+    explained = _share_explained(a, bases[1]), _share_explained(b, bases[0])
     norms = [np.maximum(np.linalg.norm(z, axis=0), 1e-12) for z in (a, b)]
     matched = np.abs((a / norms[0]).T @ (b / norms[1])).max(1)
     return Agreement(canonical, explained, matched, float(np.mean(shuffled)), n)
@@ -59,6 +56,10 @@ def _find_basis(z: np.ndarray) -> np.ndarray:
     """Return an orthonormal basis (n, k) of the columns."""
     left, scales, _ = np.linalg.svd(z, full_matrices=False)
     return left[:, scales > RANK_TOLERANCE * max(scales[0], 1e-12)]
+
+
+def _share_explained(z: np.ndarray, basis: np.ndarray) -> float:
+    return float(np.square(basis.T @ z).sum() / np.square(z).sum())
 
 
 def _correlate(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from latentia.latents.encoding import LatentTable
 from latentia.latents.table import collect_table
 from latentia.latents.writers import stack_dims
 
-SCORES = {
+# column of the table for each --by
+SCORES = {"error": "mse", "distance": "distance", "excess": "excess"}
     "error": "mse",
     "distance": "distance",
     "excess": "excess",

@@ -296,5 +296,5 @@ def choose_likelihood(images: Any) -> Likelihood:
 
 def create_likelihood(name: str, images: Any) -> Any:
     """Create a registered likelihood; those with a parameter `images` take the training images."""
-    make = LIKELIHOODS[name]
+    make: Any = LIKELIHOODS[name]
     return make(images=images) if "images" in inspect.signature(make).parameters else make()
