@@ -10,6 +10,7 @@ from latentia.core import distributed
 from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.diagnostics.diagnose import diagnose_run, find_early_problems
+from latentia.diagnostics.suggested_commands import format_resume_call
 from latentia.report.training_images import save_training_images
 from latentia.runs.create import create_run
 from latentia.runs.folder import RunFolder
@@ -102,7 +103,7 @@ def _diagnose_and_report(run: RunFolder, images: Images) -> list[Finding]:
 def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = True) -> None:
     """Read all events of a training; progress: show them on stderr.
 
-    Raises: Error if training ends early.
+    Raises: KeyboardInterrupt if a signal stopped the training, Error if it ends early otherwise.
     """
     problems: list[str] = []
 
@@ -116,6 +117,11 @@ def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = Tr
         end = show_events(run, remember_problems(), sys.stderr)
     else:  # to the last: it restores the caller's signal handlers and threads
         *_, end = remember_problems()
+    if isinstance(end, TrainingFinished) and end.reason == EndReason.STOPPED:
+        raise KeyboardInterrupt(
+            f"Stopped at step {end.step:,} of {end.total:,}, and saved; "
+            f"{format_resume_call(run.path, run.metadata['images'])} goes on."
+        )
     if isinstance(end, TrainingFinished) and end.reason != EndReason.COMPLETE:
         last_problem = problems[-1] if problems else ""
         raise Error(f"{run.path} is not complete ({end.reason}). {last_problem}".rstrip())

@@ -162,8 +162,13 @@ def train_prior(context: RunContext, steps: int) -> list[str]:
 def resume_training(path: str | Path, images: Mapping[str, Any]) -> list[str]:
     """Resume a run. images: the entry of run.json on its images."""
     if images["kind"] == SourceKind.MEMORY:
-        return [format_call("resume", str(path), DATA)]
+        return [format_resume_call(path, images)]
     return [format_command("latentia", "resume", str(path))]
+
+
+def format_resume_call(path: str | Path, images: Mapping[str, Any]) -> str:
+    """Format the call of Python that resumes a run. images: as in `resume_training`."""
+    return format_call("resume", path, *([DATA] if images["kind"] == SourceKind.MEMORY else []))
 
 
 def format_command(*arguments: str) -> str:

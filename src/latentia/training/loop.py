@@ -20,6 +20,7 @@ from latentia.training.events import (
     Finding,
     StateSaved,
     StepLogged,
+    StepTaken,
     TrainingFinished,
 )
 from latentia.training.folder import TrainingFolder
@@ -31,6 +32,8 @@ from latentia.training.signals import catch_stop_signals
 from latentia.training.state import MAX_FAILURES, State
 from latentia.training.step import NonFiniteError, PlayerStep, per_rank
 from latentia.training.validation import Validator
+
+STEP_EVENT_INTERVAL = 1.0  # seconds; slow steps are events, so that a remaining time is known
 
 
 def train(
@@ -126,6 +129,7 @@ class Loop:
                 run.update_metadata(plan.model.metadata())
             self.save_state()
         self.start_time, self.first_step = time.perf_counter(), self.state.step
+        self.last_event_time = self.start_time
 
     def advance(self, context: StepContext, stop_event: threading.Event) -> Iterator[Event]:
         """Take one step, then log, validate and save where that is due.
@@ -137,6 +141,10 @@ class Loop:
             self.train_step(context)
         if state.step % options.log_every == 0 or state.step == self.total_steps:
             yield self.log_step()
+            self.last_event_time = time.perf_counter()
+        elif time.perf_counter() - self.last_event_time > STEP_EVENT_INTERVAL:
+            yield StepTaken(state.step, self.total_steps, self.batch_size)
+            self.last_event_time = time.perf_counter()
         at_end_of_epoch = state.step % self.steps_per_epoch == 0
         if at_end_of_epoch:
             yield from self.validator.finish_epoch(self.epoch, self.is_writer)
