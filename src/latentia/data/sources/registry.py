@@ -205,14 +205,10 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
     if isinstance(data, Reader):
         return data
     if isinstance(data, tuple | dict):
+        images = "such as data['train']" if isinstance(data, dict) else "as one array"
         raise Error(
-            f"The data are a {type(data).__name__}; give only the images, as one array,"
-            " or save images and labels as x and y of an .npz file."
-        )
-    if hasattr(data, "columns"):
-        raise Error(
-            f"The data are a {type(data).__name__}; give the column that holds the images or their"
-            " paths, such as data['path']."
+            f"The data are a {type(data).__name__}; give only the images, {images}, and their"
+            " labels as labels=."
         )
     if is_sequence(data):
         return SequenceReader(source_name, data)
