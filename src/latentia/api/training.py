@@ -9,6 +9,7 @@ from latentia.api.progress import show_events
 from latentia.core import distributed
 from latentia.core.errors import Error
 from latentia.data import Images
+from latentia.data.sources.registry import LabelledData, SourceKind
 from latentia.diagnostics.diagnose import diagnose_run, find_early_problems
 from latentia.diagnostics.suggested_commands import format_resume_call
 from latentia.report.training_images import save_training_images
@@ -56,6 +57,9 @@ def resume_run(
 ) -> tuple[RunFolder, Iterator[Event]]:
     """Open an interrupted run, and return it with its remaining events; none if complete."""
     folder = open_run(run)
+    in_memory = folder.metadata["images"].get("label_source") == SourceKind.MEMORY
+    if in_memory and not isinstance(data, LabelledData):
+        raise Error(f"{run} was trained with labels in memory; give them again as labels.")
     plan = folder.plan(folder.images(data, same=True))
     return folder, _train_and_report(folder, plan, profile)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -120,6 +120,14 @@ class SourceKind(StrEnum):
 
 
 @dataclass(frozen=True)
+class LabelledData:
+    """Images, and labels that the user gave beside them; `Source` has both."""
+
+    data: Any
+    labels: Any
+
+
+@dataclass(frozen=True)
 class Source:
     """A source of images, with the options of reading that every recipe has."""
 
@@ -130,6 +138,7 @@ class Source:
     validation: float | int = 1 / 12  # share of train: 5,000 of MNIST's 60,000
     stream: bool = False  # read shards while training, without a copy
     splits: Splits | None = "own"  # None: a run that was made before folders could be splits
+    labels: Any = None  # a table's path, or values in the order of the images
 
     def __post_init__(self) -> None:
         for name in ("white", "background", "validation"):  # users may write 0 and 1 as integers
@@ -243,4 +252,15 @@ def make_file_reader(path: Path, source_name: str) -> Reader:
 
 
 def make_source(data: Any, *options: Any) -> Source:
+    if isinstance(data, LabelledData):
+        return replace(make_source(data.data, *options), labels=data.labels)
     return data if isinstance(data, Source) else Source(data, *options)
+
+
+def describe_labels(labels: Any) -> dict[str, str]:
+    """Return where labels that the user gave are, for run.json; nothing if there are none."""
+    if labels is None:
+        return {}
+    is_path = isinstance(labels, str | Path)
+    path = str(Path(labels).expanduser().resolve()) if is_path else SourceKind.MEMORY
+    return {"label_source": path}
