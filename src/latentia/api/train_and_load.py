@@ -58,8 +58,9 @@ def train(
         seed, device, precision and the other options of every training; each may also be given by
         its own name, such as `seed=1`
     progress : bool
-        whether stderr shows the progress, the findings and the path of the report: as a bar on a
-        terminal and in a notebook with ipywidgets, elsewhere as lines. Nothing is written to stdout
+        whether stderr shows the progress with the remaining time, the findings and the path of the
+        report: as a bar on a terminal, as a line that is rewritten in a notebook, elsewhere as
+        lines. Nothing is written to stdout
     **parameters
         the recipe's own parameters, such as `latent`, `beta` or `epochs`;
         `help(latentia.find_recipe(NAME))` shows them
@@ -74,6 +75,8 @@ def train(
     ------
     Error
         if a parameter, the data or the folder is not usable, or training did not finish
+    KeyboardInterrupt
+        if Ctrl-C or the kernel's interrupt stopped the training, after it was saved
 
     Examples
     --------
@@ -84,6 +87,8 @@ def train(
     """
     check_keywords(modifiers, options)
     names = {field.name for field in fields(Options)} & parameters.keys()
+    if parameters.get("init") is not None:  # a Run has a path
+        parameters["init"] = str(getattr(parameters["init"], "path", parameters["init"]))
     if "supervise" in parameters and isinstance(labels, str | Path):  # it records its own table
         parameters, labels = {**parameters, "labels": labels}, None
     options = replace(options or Options(), **{name: parameters.pop(name) for name in names})
@@ -120,10 +125,19 @@ def check_keywords(modifiers: Any, options: Any) -> None:
         )
 
 
-def resume(run: str | Path, data: Any = None, *, labels: Any = None, progress: bool = True) -> Run:
-    """Resume an interrupted training, and return its run.
+def resume(
+    run: str | Path,
+    data: Any = None,
+    *,
+    labels: Any = None,
+    epochs: int | None = None,
+    progress: bool = True,
+) -> Run:
+    """Resume an interrupted training, or extend a training, and return its run.
 
-    The resumed run equals an uninterrupted one, bit for bit. A complete run is not trained further.
+    The resumed run equals an uninterrupted one, bit for bit. A complete run is trained further only
+    with `epochs`: weights and optimizers go on, and every schedule (learning rate, weight of the
+    rate) jumps to where it would be at this step in a run of so many epochs.
 
     Parameters
     ----------
@@ -134,6 +148,8 @@ def resume(run: str | Path, data: Any = None, *, labels: Any = None, progress: b
         have moved
     labels : optional
         the run's labels, if they were in memory, as in `train`
+    epochs : int, optional
+        number of epochs in all, more than were trained; the default is the run's own
     progress : bool
         whether stderr shows the progress, as in `train`
 
@@ -145,8 +161,10 @@ def resume(run: str | Path, data: Any = None, *, labels: Any = None, progress: b
     Raises
     ------
     Error
-        if the folder is not a run, its images are missing or have changed, or training did not
-        finish
+        if the folder is not a run, its images are missing or have changed, `epochs` is no larger
+        number than was trained, or training did not finish
+    KeyboardInterrupt
+        if Ctrl-C or the kernel's interrupt stopped the training, after it was saved
 
     Examples
     --------
@@ -155,7 +173,7 @@ def resume(run: str | Path, data: Any = None, *, labels: Any = None, progress: b
     True
     """
     with init_distributed(), enable_progress(progress):
-        folder, events = resume_run(run, add_labels(data, labels))
+        folder, events = resume_run(run, add_labels(data, labels), epochs=epochs)
         finish_training(folder, events, progress)
     return Run(folder, add_labels(data, labels))
 

@@ -14,6 +14,7 @@ from latentia.diagnostics.diagnose import diagnose_run, find_early_problems
 from latentia.diagnostics.suggested_commands import format_resume_call
 from latentia.report.training_images import save_training_images
 from latentia.runs.create import create_run
+from latentia.runs.extend import extend_run
 from latentia.runs.folder import RunFolder
 from latentia.runs.open import open_run
 from latentia.runs.recipes import register_recipe
@@ -53,15 +54,21 @@ def start_run(
 
 
 def resume_run(
-    run: str | Path, data: Any = None, profile: bool = False
+    run: str | Path, data: Any = None, profile: bool = False, epochs: int | None = None
 ) -> tuple[RunFolder, Iterator[Event]]:
-    """Open an interrupted run, and return it with its remaining events; none if complete."""
+    """Open an interrupted run, and return it with its remaining events; none if complete.
+
+    epochs: number of epochs in all, to which the run is extended.
+    """
     folder = open_run(run)
     in_memory = folder.metadata["images"].get("label_source") == SourceKind.MEMORY
     if in_memory and not isinstance(data, LabelledData):
         raise Error(f"{run} was trained with labels in memory; give them again as labels.")
-    plan = folder.plan(folder.images(data, same=True))
-    return folder, _train_and_report(folder, plan, profile)
+    images = folder.images(data, same=True)
+    if epochs is not None:
+        run_on_rank0(lambda: extend_run(folder, images, epochs))
+        folder = open_run(run)  # as the first process wrote it
+    return folder, _train_and_report(folder, folder.plan(images), profile)
 
 
 def train_with_outputs(

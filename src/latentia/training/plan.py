@@ -106,6 +106,9 @@ class Options:
     splits : {own,seeded}
         own: training, validation and test images are those of the source where it says so, as
         folders train, val and test do; seeded: they are drawn by seed (default own)
+    init : RUN
+        run folder whose weights the training starts from, instead of random ones; recipe and shapes
+        must be the same, and the optimizers start anew
     threads : N
         number of CPU threads, at least 1; the default is one per core
     log_every : N
@@ -132,6 +135,7 @@ class Options:
     white: Annotated[float | None, Gt(0)] = None
     background: Annotated[float, Ge(0)] = 1.0
     stream: bool = False
+    init: str | None = None
     threads: Annotated[int | None, Ge(1)] = None
     splits: Splits = "own"
     log_every: Annotated[int, Ge(1)] = 50
