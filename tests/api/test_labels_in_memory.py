@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 import latentia
+from latentia.data import Source
 
 N = 60
 X = np.random.default_rng(0).integers(0, 256, (N, 9, 8), dtype=np.uint8)
@@ -33,10 +34,7 @@ def train(path, data=X, **parameters):
     ],
 )
 def test_each_kind_of_labels_has_its_columns(labels, classes):
-    from latentia.api.train_and_load import add_labels
-    from latentia.data.sources.registry import make_source
-
-    images = latentia.open_images(make_source(add_labels(list(X), labels)))
+    images = latentia.open_images(Source(list(X), labels=labels))
     assert images.classes == classes
     columns = images.split("all").columns
     for name in classes:

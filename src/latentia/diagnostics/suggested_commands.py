@@ -13,21 +13,13 @@ from latentia.core.errors import Error
 from latentia.core.plugins import list_plugin_words
 from latentia.core.registries import MODIFIERS
 from latentia.data.cache import cache_root
+from latentia.data.reading import READING_OPTIONS
 from latentia.data.sources.registry import SourceKind
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs import recipes
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import find_unused_path
 from latentia.training.plan import Options
-
-IMAGE_OPTIONS = (
-    "white",
-    "background",
-    "validation",
-    "splits",
-    "seed",
-    "stream",
-)  # of reading and splits
 
 
 class Name(NamedTuple):
@@ -142,7 +134,7 @@ def use_recipe(context: RunContext, recipe: str, suffix: str, **parameters: Any)
     """Train another recipe on the same images, read and split in the same way."""
     arguments = {"data": context.parameters["data"], **parameters}
     defaults, options = asdict(Options()), context.run.metadata["options"]
-    image_options = {name: options.get(name, defaults[name]) for name in IMAGE_OPTIONS}
+    image_options = {name: options.get(name, defaults[name]) for name in READING_OPTIONS}
     keywords = _omit_defaults(arguments, get_recipe_defaults(recipe))
     keywords |= _omit_defaults(image_options, defaults)
     return _format_training(context, recipe, keywords, suffix)

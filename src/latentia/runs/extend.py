@@ -23,7 +23,8 @@ def extend_run(run: RunFolder, images: Images, epochs: Any) -> None:
         raise Error(f"{metadata['recipe']} has no parameter epochs; leave --epochs out.")
     if not isinstance(epochs, Integral) or isinstance(epochs, bool):
         raise Error(f"--epochs is {epochs!r}; it must be a whole number, at least 1.")
-    arguments, old_epochs = {**arguments, "epochs": int(epochs)}, arguments["epochs"]
+    epochs = int(epochs)
+    arguments, old_epochs = {**arguments, "epochs": epochs}, arguments["epochs"]
     step = read_metadata(run.state)["step"] if run.state.exists() else 0
     n = len(images.split("train"))
     steps_per_epoch = n // min(run.plan(images).batch, n)
