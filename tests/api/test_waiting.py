@@ -40,7 +40,7 @@ def test_a_remaining_time_is_in_a_persons_unit(seconds, text):
 
 
 def test_two_steps_give_the_time_and_a_slow_first_step_does_not_count(clock, capsys):
-    display = Display("r: step", sys.stdout)
+    display = Display("r: step", file=sys.stdout)
 
     def events():
         for step, seconds in ((1, 60.0), (2, 2.0), (3, 2.0), (4, 4.0)):

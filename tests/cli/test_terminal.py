@@ -47,7 +47,7 @@ def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
     low = Finding(1, "collapse", "rate 0.2.", "WARNING", "It ignores them.", "", {}, less)
     findings = [few, low, few, low._replace(text="rate 0.1.")]
     render_events(
-        Display("r", sys.stdout),
+        Display("r", file=sys.stdout),
         iter(
             [
                 *epochs[:2],

@@ -35,7 +35,7 @@ def show_events(run: RunFolder, events: Iterator[Event], file: Any) -> TrainingF
         return end
     for line in [describe_images(run.metadata["images"]), *run.metadata.get("notes", [])]:
         print(line, file=sys.stderr)
-    with open_display(f"{run.name}: step", file) as display:
+    with open_display(f"{run.name}: step", file=file) as display:
         end = render_events(display, events)
     if end.reason == EndReason.COMPLETE:
         print(run.path / "report.html", file=file)

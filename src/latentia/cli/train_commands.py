@@ -1,9 +1,5 @@
 """Options of the commands that train: train, resume."""
 
-from typing import Annotated
-
-from typing_extensions import Doc
-
 from latentia.cli import options
 from latentia.core.errors import Error
 
@@ -26,15 +22,7 @@ def train(words: list[str]) -> int:
     return train_recipe(words[0], words[1:])
 
 
-EPOCHS = Doc(
-    "number of epochs in all, to which the run is extended: weights and optimizers go on, and every"
-    " schedule jumps to where it would be in a run of so many; the default is the run's own"
-)
-
-
 def resume(
-    run: options.RunName,
-    data: options.MovedData = None,
-    epochs: Annotated[int | None, EPOCHS] = None,
+    run: options.RunName, data: options.MovedData = None, epochs: options.Epochs = None
 ) -> None:
     """Continue an interrupted run, as if without interruption; or extend a run to more epochs."""

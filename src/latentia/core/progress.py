@@ -41,47 +41,44 @@ def format_remaining_time(seconds: float) -> str:
 
 
 class Display:
-    """Progress of one task in plain lines, with images per second and the remaining time.
+    """Progress of one task in plain lines, with the remaining time and images per second.
 
     The speed is that since the first measurement: a slow first step does not count. The first
-    estimate is shown at once.
+    estimate is shown at once. delay: seconds before the first output. file: of the lines.
     """
 
     interval = LINE_INTERVAL
 
-    def __init__(self, description: str, file: Any = None, delay: float = 0.0):
+    def __init__(self, description: str, delay: float = 0.0, file: Any = None):
         self.description, self.file = description, file or sys.stderr
-        self.quiet_until = time.monotonic() + delay
+        self.quiet_until, self.last_time = time.monotonic() + delay, -math.inf
         self.start: tuple[float, float] | None = None  # time and count of the first measurement
-        self.last_time, self.has_estimate = -math.inf, False
+        self.has_estimate = False
 
     def update(self, count: int, total: int, text: str = "", images: int = 1) -> None:
         """Show that `count` of `total` are done; images: number of images in each of them."""
-        current_time = time.monotonic()
-        start_time, start_count = self.start = self.start or (current_time, count)
-        speed = (count - start_count) / max(current_time - start_time, 1e-9)
-        is_first_estimate = speed > 0 and not self.has_estimate
-        is_due = current_time - self.last_time >= self.interval
-        if current_time < self.quiet_until or not (is_first_estimate or is_due or count == total):
+        now = time.monotonic()
+        start_time, start_count = self.start = self.start or (now, count)
+        speed = (count - start_count) / max(now - start_time, 1e-9)
+        is_new = count == total or (speed > 0 and not self.has_estimate)
+        if now < self.quiet_until or not (is_new or now - self.last_time >= self.interval):
             return
-        self.last_time, self.has_estimate = current_time, self.has_estimate or speed > 0
-        parts = [text] if text else []
+        self.last_time, self.has_estimate, parts = now, speed > 0, [text]
         if speed:
-            rate = f"{speed * images:,.{0 if speed * images >= 10 else 1}f} images/s"
-            left = [format_remaining_time((total - count) / speed)] if count < total else []
-            parts = [*left, rate, *parts]
-        self.draw(count, total, "  ".join(parts))
+            rate = speed * images
+            parts = [f"{rate:,.{0 if rate >= 10 else 1}f} images/s", text]
+        if speed and count < total:
+            parts = [format_remaining_time((total - count) / speed), *parts]
+        self.draw(count, total, "  ".join(parts).rstrip())
 
     def draw(self, count: int, total: int, text: str) -> None:
-        self.write(f"{self.description} {count:,}/{total:,}  {text}".rstrip())
+        self.show_line(f"{self.description} {count:,}/{total:,}  {text}".rstrip())
 
     def write(self, text: str) -> None:
         """Write a text that stays."""
         print(text, file=self.file, flush=True)
 
-    def show_result(self, text: str) -> None:
-        """Show a text that the next of its kind may replace."""
-        self.write(text)
+    show_line = show_result = write  # texts that the next of their kind may replace
 
     def close(self) -> None:
         """Draw no more."""
@@ -91,41 +88,37 @@ class NotebookLine(Display):
     """Two lines of a notebook, progress and last result, that are rewritten in place."""
 
     interval = REDRAW_INTERVAL
+    handle: Any = None
+    line = result = ""
 
-    def __init__(self, description: str, file: Any = None, delay: float = 0.0):
-        super().__init__(description, file, delay)
-        self.line, self.result, self.handle = description, "", None
-
-    def draw(self, count: int, total: int, text: str) -> None:
-        self.line = f"{self.description} {count:,}/{total:,}  {text}".rstrip()
-        self.redraw()
+    def show_line(self, text: str) -> None:
+        self.redraw(text, self.result)
 
     def show_result(self, text: str) -> None:
-        self.result = text
-        self.redraw()
+        self.redraw(self.line, text)
 
-    def redraw(self) -> None:
+    def redraw(self, line: str, result: str) -> None:
         from IPython.display import display  # pyright: ignore
 
-        content = {"text/plain": f"{self.line}\n{self.result}".rstrip()}
-        if self.handle is None:
-            self.handle: Any = display(content, raw=True, display_id=True)
-        else:
+        self.line, self.result = line, result
+        content = {"text/plain": f"{line}\n{result}".strip()}
+        if self.handle:
             self.handle.update(content, raw=True)
+        else:
+            self.handle = display(content, raw=True, display_id=True)
 
 
 class TerminalBar(Display):
-    """A bar of rich, below the texts that stay."""
+    """A bar of rich, below the texts that stay; a delayed one leaves no trace."""
 
     interval = REDRAW_INTERVAL
 
     def __init__(self, description: str, console: Any, delay: float = 0.0):
         from rich.progress import BarColumn, Progress, TextColumn
 
-        super().__init__(description, console.file, delay)
+        super().__init__(description, delay)
         fields = "{task.description}", "{task.completed}/{task.total}", "{task.fields[text]}"
         name, count, text = (TextColumn(field, markup=False) for field in fields)
-        # a reading leaves no bar behind
         self.bar = Progress(name, BarColumn(), count, text, console=console, transient=delay > 0)
         self.task = self.bar.add_task(description, total=None, text="")
         if not delay:
@@ -139,25 +132,24 @@ class TerminalBar(Display):
         # long commands must stay whole, and [...] in a name is no markup
         self.bar.console.print(text, soft_wrap=True, markup=False, highlight=False)
 
+    show_result = write
+
     def close(self) -> None:
         self.bar.stop()
 
 
 @contextmanager
-def open_display(description: str, file: Any = None, delay: float = 0.0) -> Iterator[Display]:
-    """Open the display that stderr or the notebook allows.
-
-    file: of plain lines, stderr by default. delay: seconds before the first output.
-    """
+def open_display(description: str, delay: float = 0.0, file: Any = None) -> Iterator[Display]:
+    """Open the display that a notebook or stderr allows; file: of plain lines, else stderr."""
     from rich.console import Console
 
     console = Console(stderr=True)
     if console.is_jupyter:
-        display = NotebookLine(description, sys.stderr, delay)
+        display = NotebookLine(description, delay)
     elif console.is_terminal:
         display = TerminalBar(description, console, delay)
     else:
-        display = Display(description, file, delay)
+        display = Display(description, delay, file)
     try:
         yield display
     finally:
@@ -170,7 +162,7 @@ def show_progress(counts: Iterable[int], total: int, description: str) -> Iterat
         yield from counts
         return
     count = 0
-    with open_display(description, delay=INITIAL_DELAY) as display:
+    with open_display(description, INITIAL_DELAY) as display:
         for increment in counts:
             yield increment
             count += increment

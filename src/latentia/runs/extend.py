@@ -1,10 +1,10 @@
 """Extend a run to more epochs."""
 
 from dataclasses import replace
-from numbers import Integral
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.core.parameters import require_at_least
 from latentia.core.text import pluralize
 from latentia.data import Images
 from latentia.runs.folder import RunFolder
@@ -18,24 +18,23 @@ def extend_run(run: RunFolder, images: Images, epochs: Any) -> None:
 
     Raises: Error if the recipe has no epochs, or no more of them than were trained.
     """
-    metadata, arguments = run.metadata, run.metadata["arguments"]
-    if "epochs" not in arguments:
+    metadata, old_epochs = run.metadata, run.metadata["arguments"].get("epochs")
+    if old_epochs is None:
         raise Error(f"{metadata['recipe']} has no parameter epochs; leave --epochs out.")
-    if not isinstance(epochs, Integral) or isinstance(epochs, bool):
-        raise Error(f"--epochs is {epochs!r}; it must be a whole number, at least 1.")
-    epochs = int(epochs)
-    arguments, old_epochs = {**arguments, "epochs": epochs}, arguments["epochs"]
+    require_at_least("--epochs", epochs, 1)
     step = read_metadata(run.state)["step"] if run.state.exists() else 0
+    values = {
+        "arguments": {**metadata["arguments"], "epochs": int(epochs)},
+        "extended": [*metadata.get("extended", []), {"from_epochs": old_epochs, "step": step}],
+    }
     n = len(images.split("train"))
-    steps_per_epoch = n // min(run.plan(images).batch, n)
-    if epochs < 1 or epochs * steps_per_epoch <= step:
+    batch = replace(run, metadata={**metadata, **values}).plan(images).batch
+    steps_per_epoch = n // min(batch, n)
+    if epochs * steps_per_epoch <= step:
         trained = pluralize(step // steps_per_epoch, "epoch")
         raise Error(f"--epochs is {epochs}; {run.path} has trained {trained}: give more.")
     if epochs == old_epochs:
         return
-    extended = [*metadata.get("extended", []), {"from_epochs": old_epochs, "step": step}]
-    values = {"arguments": arguments, "extended": extended}
-    replace(run, metadata={**metadata, **values}).plan(images)  # before anything is written
     run.update_metadata(values)
     results = run.path / "evaluation.json"
     if results.exists():

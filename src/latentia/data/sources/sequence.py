@@ -10,7 +10,7 @@ import numpy as np
 from latentia.core.errors import Error, describe_exception
 from latentia.core.progress import show_progress
 from latentia.data.decode import DecodeError, Preprocessing, catch_decode_errors, read_header
-from latentia.data.image_files import ImageFiles
+from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.preprocess import is_array, is_pillow_image, preprocess_image
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
 from latentia.data.sources import arrays
@@ -125,18 +125,16 @@ def list_frame_items(frame: Any) -> list[dict[str, Any]]:
 
     Raises: Error if no column is called as images are, and there are several.
     """
-    columns = list(frame.columns)
-    by_lower_name = {str(name).lower(): name for name in columns}
+    columns = list(map(str, frame.columns))
+    by_lower_name = {name.lower(): name for name in columns}
     names = [by_lower_name[name] for name in PATH_COLUMNS if name in by_lower_name]
     if not names and len(columns) != 1:
-        listed = ", ".join(map(str, columns[:8])) + ", ..." * (len(columns) > 8)
         raise Error(
-            f"The data are a {type(frame).__name__} of the columns {listed}; call the one of the"
-            f" images or their paths {', '.join(PATH_COLUMNS[:-1])} or {PATH_COLUMNS[-1]}, or give"
-            " this column alone, such as data['photo']."
+            f"The data are a {type(frame).__name__} of the columns {abbreviate_list(columns, 8)};"
+            f" call the one of the images or their paths {', '.join(PATH_COLUMNS[:-1])} or"
+            f" {PATH_COLUMNS[-1]}, or give this column alone, such as data['photo']."
         )
-    rows = [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
-    key = str(names[0] if names else columns[0])
+    rows, key = frame.rename(columns=str).to_dict("records"), (names or columns)[0]
     return [{IMAGE_KEYS[0]: row.pop(key), **row} for row in rows]
 
 
