@@ -26,6 +26,12 @@ def enable_progress(is_enabled: bool) -> Iterator[None]:
         _is_enabled.reset(token)
 
 
+def print_note(text: str) -> None:
+    """Print a note on stderr, unless it is empty or this block hides progress."""
+    if text and _is_enabled.get() and not distributed.rank():
+        print(text, file=sys.stderr)
+
+
 def format_remaining_time(seconds: float) -> str:
     """Describe a time in the unit in which a person would: "about 4 min left"."""
     if seconds < 90:
