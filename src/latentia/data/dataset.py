@@ -12,15 +12,15 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import cache
-from latentia.data.cached_images import CachedImages, Metadata, make_cached_images
+from latentia.data.cached_images import CachedImages, Metadata, join_labels, make_cached_images
 from latentia.data.decode import Preprocessing
-from latentia.data.fingerprint import compute_fingerprint, digest_columns
+from latentia.data.fingerprint import compute_fingerprint
 from latentia.data.labels import Labels, find_excluded_rows
 from latentia.data.levels import Levels
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo
 from latentia.data.reading import Reading
-from latentia.data.sources.registry import Source
+from latentia.data.sources.registry import Source, describe_labels
 from latentia.data.sources.shards import ShardReader
 from latentia.data.splits import SPLIT_NAMES, Split
 
@@ -120,6 +120,7 @@ class Images:
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": metadata["fingerprint"],
             **({"joined": metadata["joined"]} if "joined" in metadata else {}),
+            **describe_labels(self.source.labels),
             **({"streamed": True} if self.source.reading.stream else {}),
             **reading.to_metadata(preprocessing.shape[1:], preprocessing.channels),
         }
@@ -139,15 +140,8 @@ class Images:
         """
         if self._metadata:
             return self
-        pixels, columns, metadata = self._contents
-        everything = self._contents.make_splits(self.source.reading)["all"]
-        split = labels.join_to(everything, everything.keys)
         result = copy.copy(self)
-        result._splits = {}
-        classes = {**metadata["classes"], **split.classes}
-        values = {name: split.columns[name].numpy() for name in split.classes}
-        metadata = {**metadata, "classes": classes, "joined": digest_columns(values, classes)}
-        result._contents = CachedImages(pixels, {**columns, **split.columns}, metadata)
+        result._splits, result._contents = {}, join_labels(self._contents, labels)
         return result
 
     def find_split_names(self, split: Split) -> list[str]:
@@ -220,9 +214,10 @@ class Images:
                 f"the run's images ({self._metadata['source']}) cannot be found here; give them"
                 " with --data."
             )
-        if self._pixels_key is None:
-            return self.decode_all(None)
-        return self.load_cached(self._pixels_key) or self.decode_and_cache(self._pixels_key)
+        key, labels = self._pixels_key, self.source.labels
+        contents = self.load_cached(key) or self.decode_and_cache(key) if key else None
+        contents = contents or self.decode_all(None)
+        return contents if labels is None else join_labels(contents, Labels(labels))
 
     def load_cached(self, key: str, just_written: bool = False) -> CachedImages | None:
         entry = cache.load_entry(key, just_written)
