@@ -7,7 +7,9 @@ import pytest
 import golden
 
 DROPPED = {"doctor": {"--clean"}}  # options that were removed on purpose since the reference
-ADDED = {"train": {"--splits"}}  # and those that were added to a command or to every recipe
+ADDED = {
+    "train": {"--splits", "--balance"}
+}  # and those that were added to a command or to every recipe
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
 

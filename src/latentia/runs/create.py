@@ -38,6 +38,8 @@ def create_run(
     if parent:
         check_data_options(parent, options)
     plan = build_plan(recipe, arguments, modifiers, options, parent)
+    if options.balance is not None:
+        plan.images.get_class_names(options.balance)
     resolved = resolve_auto_options(options, plan.model)
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
     metadata = {

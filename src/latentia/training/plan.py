@@ -108,6 +108,10 @@ class Options:
         folders train, val and test do; seeded: they are drawn by seed (default own)
     threads : N
         number of CPU threads, at least 1; the default is one per core
+    balance : COLUMN
+        label column whose classes are equally frequent in training: an epoch draws as many images
+        as there are, with replacement, and each class has the same expected share; images without
+        a class count as one more class
     log_every : N
         number of training steps between two rows of log.jsonl, at least 1
     save_every : N
@@ -134,5 +138,6 @@ class Options:
     stream: bool = False
     threads: Annotated[int | None, Ge(1)] = None
     splits: Splits = "own"
+    balance: str | None = None
     log_every: Annotated[int, Ge(1)] = 50
     save_every: Annotated[int, Ge(1)] = 500
