@@ -94,9 +94,9 @@ def _diagnose_and_report(run: RunFolder, images: Images) -> list[Finding]:
     # metrics and figures take longer to import than the first steps to train
     from latentia.report.page import write_report
 
-    findings = diagnose_run(run, images).findings
-    write_report(run, images, findings)
-    return findings
+    diagnosis = diagnose_run(run, images)
+    write_report(run, images, diagnosis.findings, diagnosis.images)
+    return diagnosis.findings
 
 
 def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = True) -> None:

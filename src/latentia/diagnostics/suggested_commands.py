@@ -10,24 +10,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
-from latentia.core.plugins import list_plugin_words
-from latentia.core.registries import MODIFIERS
+from latentia.core.plugins import is_installed, list_plugin_words
+from latentia.core.registries import MODIFIERS, RECIPES
 from latentia.data.cache import cache_root
-from latentia.data.sources.registry import SourceKind
+from latentia.data.sources.registry import SourceKind, make_source
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs import recipes
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import find_unused_path
 from latentia.training.plan import Options
 
-IMAGE_OPTIONS = (
-    "white",
-    "background",
-    "validation",
-    "splits",
-    "seed",
-    "stream",
-)  # of reading and splits
+MNIST_SHAPE = [1, 28, 28]  # of all images that a recipe of the name mnist_* trains on
+CHOICE_POINTS = 13  # betas that `latentia choose` compares, unless told otherwise
 
 
 class Name(NamedTuple):
@@ -40,6 +34,13 @@ class Name(NamedTuple):
 
 
 DATA = Name("data")  # the user's images in memory
+
+
+def needs_python(context: RunContext) -> bool:
+    """Whether only the present Python session has the run's images, or the code of its recipe."""
+    origin = RECIPES.describe_origin(context.run.metadata["recipe"])
+    is_session_code = bool(origin) and not origin.endswith(".py") and not is_installed(origin)
+    return is_session_code or is_in_memory(context)
 
 
 def get_defaults(function: Any) -> dict[str, Any]:
@@ -67,26 +68,71 @@ def retrain_run(
     modifiers: arguments to add or change, by modifier. The list is empty if the recipe lacks a
     changed parameter.
     """
-    metadata, arguments = context.run.metadata, context.parameters
+    metadata, arguments = context.run.metadata, dict(context.parameters)
     defaults, options = get_run_defaults(context), asdict(Options())
     if not defaults or changes.keys() - defaults.keys() - options.keys():
         return []
+    before = {**metadata["options"], **arguments}
+    is_changed = any(before.get(name) != value for name, value in changes.items()) or any(
+        not changed.items() <= metadata["modifiers"].get(name, {}).items()
+        for name, changed in (modifiers or {}).items()
+    )
+    if (changes or modifiers) and not is_changed:
+        return []
+    arguments["data"] = find_data(context)
     # a diffusers autoencoder brings no images; a run of latentia brings its own
     is_run = not str(arguments.get(AUTOENCODER)).startswith(f"{recipes.DIFFUSERS}:")
-    if AUTOENCODER in arguments and "data" not in changes and is_run and has_parent_images(context):
-        arguments = {k: v for k, v in arguments.items() if k != "data"}
-    arguments = {**arguments, **{k: v for k, v in changes.items() if k in defaults}}
+    if AUTOENCODER in arguments and is_run:
+        if context.data is None and has_parent_images(context):
+            del arguments["data"]
+        if not Path(arguments[AUTOENCODER]).exists():  # the run has a copy
+            arguments[AUTOENCODER] = str(context.run.path / AUTOENCODER)
+    arguments |= {k: v for k, v in changes.items() if k in defaults}
     # a changed parameter is written out even if its new value is the default
     keywords = _omit_defaults(arguments, {k: v for k, v in defaults.items() if k not in changes})
-    run_options = {**metadata["options"], **{k: v for k, v in changes.items() if k in options}}
+    keywords |= _list_options(context, {k: v for k, v in changes.items() if k in options})
+    return _format_training(
+        context, metadata["recipe"], {**keywords, **_list_modifiers(context, modifiers)}, suffix
+    )
+
+
+def _list_options(context: RunContext, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the run that are not the defaults, with changes."""
+    metadata, defaults = context.run.metadata, asdict(Options())
     # a value that the machine chose is chosen anew
     chosen = {name: metadata["options"][name] for name in metadata.get("auto_options", ())}
-    keywords |= _omit_defaults(run_options, {**options, **chosen})
-    for name, changed in {**metadata["modifiers"], **(modifiers or {})}.items():
-        modifier = {**metadata["modifiers"].get(name, {}), **changed}
+    return _omit_defaults({**metadata["options"], **changes}, {**defaults, **chosen})
+
+
+def _list_modifiers(context: RunContext, changes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the arguments of the run's modifiers that are not the defaults, with changes."""
+    modifiers, keywords = context.run.metadata["modifiers"], {}
+    for name, changed in {**modifiers, **(changes or {})}.items():
+        arguments = {**modifiers.get(name, {}), **changed}
         # the flag with the modifier's own name turns it on
-        keywords |= _omit_defaults(modifier, {**get_defaults(MODIFIERS[name]), name: object()})
-    return _format_training(context, metadata["recipe"], keywords, suffix)
+        keywords |= _omit_defaults(arguments, {**get_defaults(MODIFIERS[name]), name: object()})
+    return keywords
+
+
+def find_data(context: RunContext) -> str:
+    """Return the present address of the run's images, absolute if it is a path."""
+    if isinstance(context.data, str | Path):
+        return make_source(context.data).name
+    return context.parameters["data"]
+
+
+def list_moved_data(context: RunContext) -> list[Any]:
+    """Return the run's images in memory, or their new address; nothing if they are in place."""
+    if is_in_memory(context):
+        return [DATA]
+    return [] if context.data is None else [find_data(context)]
+
+
+def is_in_memory(context: RunContext) -> bool:
+    """Whether the run's images are an object of a Python session."""
+    if context.data is not None:
+        return not isinstance(context.data, str | Path)
+    return context.run.metadata["images"]["kind"] == SourceKind.MEMORY
 
 
 def has_parent_images(context: RunContext) -> bool:
@@ -135,17 +181,33 @@ def choose_beta(context: RunContext, purpose: str) -> list[str]:
     """Choose the beta for a purpose from the run's range of betas, or train at beta 1."""
     if not context.run.beta_range:
         return retrain_run(context, "beta1", beta=1.0)
-    return [format_command("latentia", "choose", str(context.run.path), "--for", purpose)]
+    path, data = str(context.run.path), list_moved_data(context)
+    if not needs_python(context):
+        flags = ["--data", *data] if data else []
+        return [format_command("latentia", "choose", path, "--for", purpose, *flags)]
+    candidates = Name(format_call("find_candidates", path, CHOICE_POINTS))
+    selection = Name(format_call("sweep.beta_choice.ImageSelection", *data))
+    return [format_call("choose_beta", candidates, purpose, selection)]
+
+
+def shrink_network(context: RunContext, sizes: Mapping[str, int]) -> list[str]:
+    """Reduce parameters of the run's perceptrons to these sizes; else take `mnist_mlp_vae`."""
+    if "hidden" not in get_run_defaults(context):
+        return use_recipe(context, "mnist_mlp_vae", "small", **sizes)
+    values = context.parameters
+    smaller = {name: n for name, n in sizes.items() if n < values.get(name, 0)}
+    return retrain_run(context, "small", **smaller) if smaller else []
 
 
 def use_recipe(context: RunContext, recipe: str, suffix: str, **parameters: Any) -> list[str]:
-    """Train another recipe on the same images, read and split in the same way."""
-    arguments = {"data": context.parameters["data"], **parameters}
-    defaults, options = asdict(Options()), context.run.metadata["options"]
-    image_options = {name: options.get(name, defaults[name]) for name in IMAGE_OPTIONS}
+    """Train another recipe of MNIST with the run's options, if the images are of this shape."""
+    metadata = context.run.metadata
+    if metadata["images"]["shape"] != MNIST_SHAPE or metadata["recipe"] == recipe:
+        return []
+    arguments = {"data": find_data(context), **parameters}
     keywords = _omit_defaults(arguments, get_recipe_defaults(recipe))
-    keywords |= _omit_defaults(image_options, defaults)
-    return _format_training(context, recipe, keywords, suffix)
+    keywords |= _list_options(context, {})
+    return _format_training(context, recipe, {**keywords, **_list_modifiers(context, None)}, suffix)
 
 
 def train_prior(context: RunContext, steps: int) -> list[str]:
@@ -155,15 +217,31 @@ def train_prior(context: RunContext, steps: int) -> list[str]:
         batch = 128
     epochs = max(30, math.ceil(steps / max(1, n // min(n, batch))))
     arguments = {AUTOENCODER: str(context.run.path), "batch": batch, "epochs": epochs}
+    arguments |= {} if context.data is None else {"data": find_data(context)}
     keywords = _omit_defaults(arguments, get_recipe_defaults("latent_prior"))
+    keywords |= _list_options(context, {})
     return _format_training(context, "latent_prior", keywords, "prior")
 
 
-def resume_training(path: str | Path, images: Mapping[str, Any]) -> list[str]:
-    """Resume a run. images: the entry of run.json on its images."""
-    if images["kind"] == SourceKind.MEMORY:
-        return [format_call("resume", str(path), DATA)]
-    return [format_command("latentia", "resume", str(path))]
+def resume_training(context: RunContext, path: Path) -> list[str]:
+    """Resume the run, or the run at the path of its autoencoder, which has the same images."""
+    has_same_images = path == context.run.path or has_parent_images(context)
+    data = list_moved_data(context) if has_same_images else []
+    if needs_python(context):
+        return [format_call("resume", str(path), *data)]
+    flags = ["--data", *data] if data else []
+    return [format_command("latentia", "resume", str(path), *flags)]
+
+
+def write_image_table(context: RunContext) -> list[str]:
+    """Write a table of the images of the findings."""
+    path, data = str(context.run.path), list_moved_data(context)
+    table = str(find_unused_path(Path(_name_stem(context)), "-images.csv"))
+    if needs_python(context):
+        report = f"{format_call('load', path, *data)}.diagnose()"
+        return [f"{report}.to_frame().to_csv({format_value(table)}, index=False)"]
+    flags = ["--data", *data] if data else []
+    return [format_command("latentia", "doctor", path, *flags, "--table", table)]
 
 
 def format_command(*arguments: str) -> str:
@@ -187,21 +265,29 @@ def format_value(value: Any) -> str:
 def _format_training(
     context: RunContext, recipe: str, keywords: Mapping[str, Any], suffix: str
 ) -> list[str]:
-    """Format the training of a recipe: in Python, if its images are an object in memory."""
-    path = context.run.path
-    if path.is_relative_to(cache_root()):  # a downloaded run: the new one is the user's own
-        path = Path(path.name)
-    path = find_unused_path(Path(f"{path}-{suffix}"))
-    images = context.run.metadata["images"]
-    if (
-        images["kind"] == SourceKind.MEMORY
-        and keywords.get("data", images["source"]) == images["source"]
-    ):
-        keywords = {name: value for name, value in keywords.items() if name != "data"}
-        return [format_call("train", recipe, DATA, **keywords, run=path)]
+    """Format the training of a recipe: in Python if its images or its code are in memory."""
+    call = recipe, tuple(keywords.items())
+    # two commands of one diagnosis never have the same folder
+    path = context.suggested_paths.get(call) or find_unused_path(
+        Path(f"{_name_stem(context)}-{suffix}"), taken=context.suggested_paths.values()
+    )
+    context.suggested_paths[call] = path
+    if needs_python(context):
+        data = []
+        if is_in_memory(context) and keywords.get("data", find_data(context)) == find_data(context):
+            keywords = {name: value for name, value in keywords.items() if name != "data"}
+            data = [DATA]
+        return [format_call("train", recipe, *data, **keywords, run=path)]
     return [
         format_command("latentia", "train", recipe, *_format_flags(keywords), "--run", str(path))
     ]
+
+
+def _name_stem(context: RunContext) -> str:
+    """Return the beginning of the names of new files and folders, beside the run."""
+    path = context.run.path
+    # beside a downloaded run is the cache: what is new is the user's own
+    return path.name if path.is_relative_to(cache_root()) else str(path)
 
 
 def _omit_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def encode_gif(
     return file.getvalue()
 
 
-def check_suffix(path: Path | str, *suffixes: str) -> str:
+def check_suffix(path: Path | str, *suffixes: str, option: str = "--out") -> str:
     """Return the path's suffix. Raises: Error if it is none of these.
 
     Commands call it before they compute anything.
@@ -132,19 +132,20 @@ def check_suffix(path: Path | str, *suffixes: str) -> str:
     suffix = Path(path).suffix
     if suffix not in suffixes:
         choices = " or a ".join(suffixes)
-        raise Error(f"--out {path} ends in {suffix or 'nothing'}; give a {choices} file.")
+        raise Error(f"{option} {path} ends in {suffix or 'nothing'}; give a {choices} file.")
     return suffix
 
 
-def save(path: Path | str, encoders: Encoders) -> Path:
+def save(path: Path | str, encoders: Encoders, option: str = "--out") -> Path:
     """Write the file with the encoder of its suffix.
 
     Raises: Error if the suffix has no encoder or the path cannot be written.
     """
-    path, suffix = Path(path).expanduser(), check_suffix(path, *encoders)
+    path, suffix = Path(path).expanduser(), check_suffix(path, *encoders, option=option)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoders[suffix]())
     except OSError as error:
-        raise Error(f"{path} cannot be written ({error.strerror}); give another --out.") from None
+        reason = f"{path} cannot be written ({error.strerror})"
+        raise Error(f"{reason}; give another {option}.") from None
     return path
