@@ -1,5 +1,6 @@
 """Each illness, planted in a log, in codes or in a few images, is seen; and only where it is."""
 
+import shlex
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -348,8 +349,13 @@ def test_ill_images(tmp_path, change, look):
         assert (found is not None) == (each is look), each.kind
         if found:
             assert found.severity == "WARNING"
-            assert found.suggested_commands == ()
+            (command,) = found.suggested_commands
+            assert shlex.split(command)[:2] == ["latentia", "doctor"]
+            assert "--table" in command
             assert f"Look{each.advice.removeprefix('look')}." in found.consequence
+            listed = [image.key for image in one.listed_images]
+            assert len(listed) == found.values["count"]
+            assert {image.finding for image in one.listed_images} == {look.kind}
 
 
 @pytest.mark.parametrize(("most", "ill"), [(60, True), (20, False)])

@@ -30,8 +30,8 @@ ODD_IMAGES_CONSEQUENCE = (
     "The model spends coordinates on this difference, and samples such images too."
 )
 IMAGE_ADVICE = (
-    "look at them in the report; the suggested command writes a table of them: delete the rows of "
-    "images to keep, and train with --exclude and the table"
+    "look at them in the report, and list them with --table; delete the rows of images to keep, and"
+    " train with --exclude and the table"
 )
 
 Row = tuple[str, float, str]  # key, measured value, key of the image that it repeats

@@ -201,8 +201,7 @@ def shrink_network(context: RunContext, sizes: Mapping[str, int]) -> list[str]:
 
 def use_recipe(context: RunContext, recipe: str, suffix: str, **parameters: Any) -> list[str]:
     """Train another recipe of MNIST with the run's options, if the images are of this shape."""
-    metadata = context.run.metadata
-    if metadata["images"]["shape"] != MNIST_SHAPE or metadata["recipe"] == recipe:
+    if context.run.metadata["images"]["shape"] != MNIST_SHAPE:
         return []
     arguments = {"data": find_data(context), **parameters}
     keywords = _omit_defaults(arguments, get_recipe_defaults(recipe))

@@ -137,7 +137,9 @@ def _make_contact_sheets(
         if sheet[0].same_as:
             caption += ", each before the image that it repeats"
         labels = [shorten_key(key) for key in keys]
-        sections.append(_make_grid_section(kind.capitalize(), tiles, 8, caption, labels))
+        sections.append(
+            _make_grid_section(kind.capitalize(), tiles, min(8, len(keys)), caption, labels)
+        )
     return sections
 
 
