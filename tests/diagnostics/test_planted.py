@@ -302,7 +302,7 @@ def planted(tmp_path, change):
     draw = np.random.default_rng(0)
     base = np.zeros((16, 16))
     base[4:12, 4:12] = 200
-    pictures = np.clip(base + draw.normal(0, 40, (260, 16, 16)), 0, 255).astype(np.uint8)
+    pictures = np.clip(base + draw.normal(0, 20, (260, 16, 16)), 0, 255).astype(np.uint8)
     labels = np.arange(260) % 4
     arrays = {"x_train": pictures[:200], "x_val": pictures[200:230], "x_test": pictures[230:]}
     arrays |= {"y_train": labels[:200], "y_val": labels[200:230], "y_test": labels[230:]}
