@@ -22,6 +22,7 @@ from latentia.core.seeding import noise
 from latentia.core.text import pluralize
 from latentia.data import Images, Source
 from latentia.data.reader import LoadOptions
+from latentia.data.reading import Reading
 from latentia.data.sources.arrays import CHANNEL_COUNTS, ArrayReader
 from latentia.runs.create import create_run
 from latentia.runs.folder import RunFolder
@@ -122,11 +123,11 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         images = self._to_images(X, is_fitting=True)
         options = Options(**{**(self.options or {}), "seed": resolve_seed(self.random_state)})
         require_tracker(options.tracker)
-        source = UnsplitSource(images, seed=options.seed, validation=options.validation)
+        source = UnsplitSource(images, Reading(seed=options.seed, validation=options.validation))
         parameters = {name: getattr(self, name) for name in RECIPE_PARAMETERS}
         parameters = {name: value for name, value in parameters.items() if value is not None}
         parameters |= self.parameters or {}
-        parameters["data"] = Images(source, LoadOptions(None, None, None, 1.0))
+        parameters["data"] = Images(source, LoadOptions(None, None, source.reading))
         with TemporaryDirectory() as folder:
             path = self.run or Path(folder) / "run"
             run, plan = create_run(self.recipe, parameters, self.modifiers or {}, options, path)

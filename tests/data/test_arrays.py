@@ -6,13 +6,14 @@ import torch
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
+from latentia.data.reading import Reading
 
 RNG = np.random.default_rng(0)
 
 
 def whole(data, size=None, channels=None, **how):
     how = {"validation": 0, **how}
-    return open_images(Source(data, **how), size, channels)
+    return open_images(Source(data, Reading(**how)), size, channels)
 
 
 def first(images):

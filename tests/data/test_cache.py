@@ -9,6 +9,7 @@ from PIL import Image
 
 from latentia.core.progress import show_progress
 from latentia.data import Source, cache, open_images
+from latentia.data.reading import Reading
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_a_touched_file_a_new_file_and_another_size_are_read_anew(folder):
 def test_options_of_reading_are_part_of_the_key(tmp_path):
     Image.new("LA", (3, 3), (0, 0)).save(tmp_path / "a.png")
     for background in (0.0, 1.0):
-        found = open_images(Source(str(tmp_path), background=background)).split("train")
+        found = open_images(Source(str(tmp_path), Reading(background=background))).split("train")
         assert found.get_batch(slice(None)).image.mean() == background
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
+from latentia.data.reading import Reading
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (6, 8), dtype=np.uint8)
@@ -20,7 +21,7 @@ def opened(tmp_path, image, name="a.png", source=None, channels=None, size=None,
     folder = tmp_path / "one"
     folder.mkdir()
     image.save(folder / name, **how)
-    images = open_images(Source(str(folder), **(source or {})), size, channels)
+    images = open_images(Source(str(folder), Reading(**(source or {}))), size, channels)
     split = images.split("train")
     assert split.keys == [name]
     return split.get_batch(slice(None)).image[0].numpy()
@@ -183,7 +184,7 @@ def test_a_tiff_of_many_pages_is_as_many_images(tmp_path):
     pages = [Image.fromarray(level) for level in levels]
     pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
     Image.fromarray(levels[0]).save(tmp_path / "a.png")
-    images = open_images(Source(str(tmp_path), validation=0))
+    images = open_images(Source(str(tmp_path), Reading(validation=0)))
     split = images.split("train")
     assert split.keys == ["a.png", "stack.tif#0", "stack.tif#1", "stack.tif#2"]
     means = split.get_batch(slice(None)).image.mean((1, 2, 3)) * 255
@@ -199,12 +200,12 @@ def test_16_bit_colour_says_what_is_lost(tmp_path):
     """Pillow has no 16-bit colour; the file is used, and the loss is named."""
     (tmp_path / "a.ppm").write_bytes(b"P6 2 2 255 " + bytes(range(12)))
     write_rgb48(tmp_path / "b.png", np.full((2, 2, 3), 0x8001, np.uint16))
-    images = open_images(Source(str(tmp_path), validation=0))
+    images = open_images(Source(str(tmp_path), Reading(validation=0)))
     found = images.split("train").get_batch(slice(None)).image
     np.testing.assert_allclose(found[1], 0x80 / 255)
     assert "b.png: is 16-bit colour, of which Pillow reads the upper 8 bits." in images.notes[0]
     with pytest.raises(Error, match="16-bit colour, to which --white cannot be applied"):
-        open_images(Source(str(tmp_path), white=4095)).split("train")
+        open_images(Source(str(tmp_path), Reading(white=4095))).split("train")
 
 
 def write_rgb48(path, values):
@@ -225,5 +226,9 @@ def write_rgb48(path, values):
 def test_deep_and_8_bit_files_share_a_scale(tmp_path):
     Image.fromarray(np.full((4, 4), 51, np.uint8)).save(tmp_path / "a.png")
     Image.fromarray(np.full((4, 4), 51 * 257, np.uint16)).save(tmp_path / "b.png")
-    found = open_images(Source(str(tmp_path), validation=0)).split("train").get_batch(slice(None))
+    found = (
+        open_images(Source(str(tmp_path), Reading(validation=0)))
+        .split("train")
+        .get_batch(slice(None))
+    )
     np.testing.assert_allclose(found.image, 0.2, atol=1e-6)

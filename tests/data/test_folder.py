@@ -12,6 +12,7 @@ from PIL import Image
 from latentia.core.errors import Error
 from latentia.data import Images, Source, open_images
 from latentia.data.image_files import ImageFiles
+from latentia.data.reading import Reading
 
 
 def picture(path, level=0, size=(4, 4)):
@@ -245,7 +246,7 @@ def test_rows_stand_at_their_names_however_threads_end(tmp_path, monkeypatch):
     monkeypatch.setattr(ImageFiles, "decode_into", slow_start)
     found = every(open_images(str(tmp_path)))
     assert found == {f"{level:03}.png": (level, None) for level in range(200)}
-    assert open_images(Source(str(tmp_path), seed=3)).split("train").keys != []
+    assert open_images(Source(str(tmp_path), Reading(seed=3))).split("train").keys != []
 
 
 def test_folders_called_as_splits_are_said_to_be_ordinary(tmp_path):
@@ -302,14 +303,14 @@ def test_split_folders_with_class_folders_are_the_authors_splits(folders, expect
 
 def test_splits_of_the_source_can_be_drawn_by_seed_instead(tmp_path):
     place = draw_study(tmp_path / "study", ("train", "val", "test"), n=120)
-    seeded = open_images(Source(place, splits="seeded"))
+    seeded = open_images(Source(place, Reading(splits="seeded")))
     assert seeded.classes == {"label": ["test", "train", "val"]}
     assert all(len(names) > 1 for names in describe_splits(seeded).values())
-    own, old = open_images(place), open_images(Source(place, splits=None))
+    own, old = open_images(place), open_images(Source(place, Reading(rules=0)))
     assert own.to_metadata()["fingerprint"] != seeded.to_metadata()["fingerprint"]
     # a run of an earlier version names no splits: it opens its images as it was trained on them
     assert old.to_metadata()["fingerprint"] == seeded.to_metadata()["fingerprint"]
-    assert "splits" not in old.to_metadata()["split"]
+    assert old.to_metadata()["reading"]["rules"] == 0
     again = Images.from_metadata(own.to_metadata())
     assert (again.source.splits, own.to_metadata()["split"]["splits"]) == ("own", "own")
     np.savez(
@@ -320,7 +321,7 @@ def test_splits_of_the_source_can_be_drawn_by_seed_instead(tmp_path):
     levels = {
         splits: {len({*map(float, images.split("test")[:].flatten())})}
         for splits in ("own", "seeded")
-        for images in [open_images(Source(str(tmp_path / "a.npz"), splits=splits))]
+        for images in [open_images(Source(str(tmp_path / "a.npz"), Reading(splits=splits)))]
     }
     assert levels == {"own": {1}, "seeded": {2}}
 

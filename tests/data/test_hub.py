@@ -9,6 +9,7 @@ from PIL import Image as Picture
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
+from latentia.data.reading import Reading
 from latentia.data.sources.table import group_by_split
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -43,7 +44,7 @@ def test_hub_layout(tmp_path):
     table(tmp_path / "train-00000-of-00002.parquet", range(6))
     table(tmp_path / "train-00001-of-00002.parquet", range(6, 10))
     table(tmp_path / "test-00000-of-00001.parquet", range(20, 25))
-    images = open_images(Source(str(tmp_path), validation=0.2))
+    images = open_images(Source(str(tmp_path), Reading(validation=0.2)))
     train, validation, test = map(images.split, ("train", "validation", "test"))
     assert levels(test) == [20, 21, 22, 23, 24]
     assert test.keys == [f"test/{row}" for row in range(5)]
@@ -64,7 +65,7 @@ def test_hub_layout(tmp_path):
 def test_every_parquet_file_is_used(tmp_path, names):
     for at, name in enumerate(names):
         table(tmp_path / name, [10 * at, 10 * at + 1])
-    images = open_images(Source(str(tmp_path), validation=0))
+    images = open_images(Source(str(tmp_path), Reading(validation=0)))
     assert sorted(levels(images.split("train"))) == [0, 1, 10, 11]
     assert levels(images.split("test")) == [20, 21]
 
@@ -81,7 +82,7 @@ def test_a_folder_is_one_folder_however_its_name_is_written(tmp_path, monkeypatc
 
 def test_one_parquet_file_whatever_its_name(tmp_path):
     table(tmp_path / "test.parquet", range(10))
-    images = open_images(Source(str(tmp_path / "test.parquet"), validation=0))
+    images = open_images(Source(str(tmp_path / "test.parquet"), Reading(validation=0)))
     assert len(images.split("train")) == 9
     assert len(images.split("test")) == 1
 
@@ -97,7 +98,7 @@ def test_columns_of_numbers_and_of_few_words(tmp_path):
         text=("string", ["u", "v", "w", "x", "y", "z"]),
         holes=("int32", [1, None, 3, 4, 5, 6]),
     )
-    images = open_images(Source(str(tmp_path / "a.parquet"), validation=0))
+    images = open_images(Source(str(tmp_path / "a.parquet"), Reading(validation=0)))
     split = images.split("train")
     assert split.classes["make"] == ["a", "b"]
     rows = [int(key.split("/")[-1]) for key in split.keys]
@@ -123,7 +124,7 @@ def test_plain_bytes_in_a_column_called_image(tmp_path):
 
     data = {"image": [encoded(level) for level in range(3)]}
     Dataset.from_dict(data).to_parquet(tmp_path / "a.parquet")
-    images = open_images(Source(str(tmp_path / "a.parquet"), validation=0))
+    images = open_images(Source(str(tmp_path / "a.parquet"), Reading(validation=0)))
     assert levels(images.split("train")) == [0, 1, 2]
 
 

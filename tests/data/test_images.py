@@ -12,6 +12,7 @@ from PIL import Image
 
 from latentia.core.errors import Error
 from latentia.data import Images, Source, open_images
+from latentia.data.reading import Reading
 from latentia.data.sources.registry import DATA_SOURCES, DataSource
 
 NAMES = ("train", "validation", "test")
@@ -86,7 +87,7 @@ def test_what_is_not_a_size(size):
 )
 def test_options_out_of_range(how, text):
     with pytest.raises(Error, match=text):
-        Source("digits", **how)
+        Source("digits", Reading(**how))
 
 
 def test_no_channels():
@@ -251,7 +252,7 @@ def test_described_images_are_read_as_the_runs_were(tmp_path):
     Image.fromarray(np.full((8, 8), 4095, np.uint16)).save(tmp_path / "deep.tif")
     clear = Image.fromarray(np.zeros((8, 8, 4), np.uint8))
     clear.save(tmp_path / "clear.png")
-    source = Source(np.zeros((4, 8, 8), np.uint8), white=4095, background=0.25)
+    source = Source(np.zeros((4, 8, 8), np.uint8), Reading(white=4095, background=0.25))
     described = Images.from_metadata(open_images(source).to_metadata())
     deep, laid = described.preprocess([tmp_path / "deep.tif", tmp_path / "clear.png"])
     assert deep.mean() == pytest.approx(1.0)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
+from latentia.data.reading import Reading
 
 
 def draw_images(folder, n=30, parts=3):
@@ -37,7 +38,7 @@ def test_stylegans_labels_are_classes_and_its_folders_are_none(tmp_path):
     assert open_images(str(tmp_path)).notes == [
         f"{tmp_path}/: the labels label are those of dataset.json."
     ]
-    old = open_images(Source(str(tmp_path), splits=None))  # a run of an earlier version
+    old = open_images(Source(str(tmp_path), Reading(rules=0)))  # a run of an earlier version
     assert old.classes == {"label": ["00000", "00001", "00002"]}
 
 

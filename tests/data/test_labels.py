@@ -12,6 +12,7 @@ from PIL import Image
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
 from latentia.data.labels import SOURCE_LABELS, Labels, join_by_name
+from latentia.data.reading import Reading
 
 NAMES = ["a/x.png", "b/x.png", "b/y é.png", "b/0012.png"]
 TABLE = """Year,file,Brand,Length
@@ -27,7 +28,7 @@ def images(tmp_path):
     for name in NAMES:
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "photos" / name)
-    return open_images(Source(str(tmp_path / "photos"), validation=0.5))
+    return open_images(Source(str(tmp_path / "photos"), Reading(validation=0.5)))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from PIL import Image
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
+from latentia.data.reading import Reading
 
 NAMES = ["a", "b", "run2/c", "run2/deep/d", "e.f"]
 
@@ -87,11 +88,13 @@ def test_patterns_are_decoded_as_images_are(tmp_path):
     (tmp_path / "patterns").mkdir()
     deep = Image.fromarray(np.array([[0, 4095, 2048]], np.uint16))
     deep.save(tmp_path / "patterns/a.png")
-    found = open_images(Source(str(tmp_path), white=4095)).split("all").columns["pattern"]
+    found = open_images(Source(str(tmp_path), Reading(white=4095))).split("all").columns["pattern"]
     torch.testing.assert_close(found, torch.tensor([[[[0.0, 1.0, 2048 / 4095]]]]))
 
     Image.new("LA", (3, 1), (0, 0)).save(tmp_path / "patterns/a.png")
-    found = open_images(Source(str(tmp_path), background=0.2)).split("all").columns["pattern"]
+    found = (
+        open_images(Source(str(tmp_path), Reading(background=0.2))).split("all").columns["pattern"]
+    )
     assert found.unique().tolist() == [51]
 
     (tmp_path / "patterns/a.png").unlink()

@@ -11,12 +11,13 @@ from data.shards import counted, levels, parquet, picture, tar
 from latentia.core.errors import Error
 from latentia.core.seeding import make_generator
 from latentia.data import Source, open_images, streaming
+from latentia.data.reading import Reading
 from latentia.data.sources.shards import is_shard_source
 from latentia.data.splits import SPLIT_NAMES, assign_rows
 
 
 def stream(where, **how):
-    return open_images(Source(str(where), stream=True, **how))
+    return open_images(Source(str(where), Reading(stream=True, **how)))
 
 
 @pytest.fixture(autouse=True)
@@ -245,7 +246,7 @@ def test_only_shards_are_streamed(tmp_path):
     with pytest.raises(Error, match="digits is generated, not read; leave out --stream"):
         stream("digits").to_metadata()
     with pytest.raises(Error, match="have 1 or 3 channels, not 2"):
-        open_images(Source(str(counted(tmp_path / "s")), stream=True), channels=2).shape  # noqa: B018
+        open_images(Source(str(counted(tmp_path / "s")), Reading(stream=True)), channels=2).shape  # noqa: B018
 
 
 def test_what_a_shard_lacks_or_is_not_read_for_is_said(tmp_path):

@@ -8,7 +8,17 @@ import golden
 
 DROPPED = {"doctor": {"--clean"}}  # options that were removed on purpose since the reference
 ADDED = {
-    "train": {"--splits", "--balance"}
+    "train": {
+        *("--splits", "--black", "--pages", "--label-folder", "--label-regex", "--label-kind"),
+        *(
+            "--group",
+            "--group-regex",
+            "--exclude",
+            "--skip-unreadable --no-skip-unreadable",
+            "--max-pixels",
+            "--balance",
+        ),
+    }
 }  # and those that were added to a command or to every recipe
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 

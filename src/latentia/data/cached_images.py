@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from latentia.data.reader import Columns
-from latentia.data.splits import Pixels, Split, Splits, assign_rows
+from latentia.data.reading import Reading
+from latentia.data.splits import Pixels, Split, assign_rows
 from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
 
 Metadata = dict[str, Any]  # as JSON holds it
@@ -20,16 +21,21 @@ class CachedImages(NamedTuple):
     columns: dict[str, Tensor]
     metadata: Metadata
 
-    def make_splits(
-        self, seed: int, validation: float, splits: Splits | None = "own"
-    ) -> dict[str, Split]:
-        """Assign the rows that the source did not assign by seed, in whole shards if it can be."""
+    def make_splits(self, reading: Reading, excluded: np.ndarray | None = None) -> dict[str, Split]:
+        """Assign the rows that the source did not assign by seed, in whole shards if it can be.
+
+        excluded: rows to leave out afterwards, so that all others stay in their splits.
+        """
         keys, classes = self.metadata["keys"], self.metadata["classes"]
         all_rows, pixels, shards = torch.arange(len(keys)), self.pixels, None
         if isinstance(pixels, StreamedPixels) and len(pixels.shards) >= MIN_SHARDS_TO_SPLIT:
             shards = pixels.find_shard_numbers(all_rows)
-        parts = {"train": len(keys)} if splits == "seeded" else self.metadata["parts"]
-        split_rows = assign_rows(parts, seed, validation, shards)
+        parts = {"train": len(keys)} if reading.splits == "seeded" else self.metadata["parts"]
+        split_rows = assign_rows(parts, reading.seed, reading.validation, shards)
+        split_rows = {**split_rows, "all": all_rows}
+        if excluded is not None and len(excluded):
+            unwanted = torch.from_numpy(excluded)
+            split_rows = {k: rows[~torch.isin(rows, unwanted)] for k, rows in split_rows.items()}
         return {
             name: Split(
                 name,
@@ -39,7 +45,7 @@ class CachedImages(NamedTuple):
                 pixels,
                 rows,
             )
-            for name, rows in {**split_rows, "all": all_rows}.items()
+            for name, rows in split_rows.items()
         }
 
 

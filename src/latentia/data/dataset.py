@@ -1,6 +1,7 @@
 """A data set of images. Its shape is known first, its pixels are read when needed."""
 
 import copy
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from latentia.data import cache
 from latentia.data.cached_images import CachedImages, Metadata, make_cached_images
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint, digest_columns
-from latentia.data.labels import Labels
+from latentia.data.labels import Labels, find_excluded_rows
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo, parse_size
+from latentia.data.reading import Reading
 from latentia.data.sources.registry import Source
 from latentia.data.sources.shards import ShardReader
 from latentia.data.splits import SPLIT_NAMES, Split
@@ -60,7 +62,7 @@ def open_images(
     source = data if isinstance(data, Source) else Source(data)
     if channels is not None and channels < 1:
         raise Error(f"channels is {channels}; it must be at least 1: 1 for grey, 3 for colour.")
-    return Images(source, LoadOptions(parse_size(size), channels, source.white, source.background))
+    return Images(source, LoadOptions(parse_size(size), channels, source.reading))
 
 
 class Images:
@@ -99,14 +101,9 @@ class Images:
     @classmethod
     def from_metadata(cls, metadata: Metadata) -> "Images":
         """Create from `run.json`: shape and preprocessing, without access to the images."""
-        preprocessing, split = metadata["preprocessing"], metadata["split"]
-        white, background = preprocessing["white"], preprocessing["background"]
-        reading = white, background, split["seed"], split["validation"]
-        source = Source(metadata["source"], *reading, splits=split.get("splits"))
-        height, width = preprocessing["size"]
-        channels = preprocessing["channels"]
-        options = LoadOptions((height, width), channels, source.white, source.background)
-        return cls(source, options, metadata)
+        channels, *size = metadata["shape"]
+        source = Source(metadata["source"], Reading.from_metadata(metadata))
+        return cls(source, LoadOptions(tuple(size), channels, source.reading), metadata)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -152,24 +149,19 @@ class Images:
         if self._metadata:
             return self._metadata
         preprocessing, (_, columns, metadata) = self.preprocessing, self._contents
+        excluded = [metadata["keys"][row] for row in self._excluded]
+        reading = replace(self.source.reading, exclude=excluded or None)
         return {
             "source": self.source.name,
             "kind": self.source.kind,
             "shape": list(self.shape),
-            "preprocessing": {
-                "size": [preprocessing.height, preprocessing.width],
-                "channels": preprocessing.channels,
-                "white": preprocessing.white,
-                "background": preprocessing.background,
-                "filter": "bicubic, stretched",
-            },
             "count": {name: len(self.split(name)) for name in SPLIT_NAMES},
             "labels": metadata["classes"],
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": metadata["fingerprint"],
             **({"joined": metadata["joined"]} if "joined" in metadata else {}),
-            **({"streamed": True} if self.source.stream else {}),
-            "split": self.source.describe_splits(),
+            **({"streamed": True} if self.source.reading.stream else {}),
+            **reading.to_metadata(preprocessing.shape[1:], preprocessing.channels),
         }
 
     def split(self, name: str) -> Split:
@@ -177,8 +169,7 @@ class Images:
         if name not in (*SPLIT_NAMES, "all"):
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
-            source = self.source
-            self._splits = self._contents.make_splits(source.seed, source.validation, source.splits)
+            self._splits = self._contents.make_splits(self.source.reading, self._excluded)
         return self._splits[name]
 
     def with_labels(self, labels: Labels) -> "Images":
@@ -188,7 +179,8 @@ class Images:
         """
         if self._metadata:
             return self
-        everything, (pixels, columns, metadata) = self.split("all"), self._contents
+        pixels, columns, metadata = self._contents
+        everything = self._contents.make_splits(self.source.reading)["all"]
         split = labels.join_to(everything, everything.keys)
         result = copy.copy(self)
         result._splits = {}
@@ -200,7 +192,7 @@ class Images:
 
     def find_split_names(self, split: Split) -> list[str]:
         """Return the split (train, validation or test) of each image of `split`."""
-        names = np.empty(len(self.split("all")), object)
+        names = np.empty(len(self._contents.metadata["keys"]), object)
         for name in SPLIT_NAMES:
             names[self.split(name).rows] = name
         return names[split.rows].tolist()
@@ -216,12 +208,12 @@ class Images:
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """The requested preprocessing, completed by the properties of the images."""
-        size, channels, white, background = self.options
+        size, channels, _ = self.options
         if size and channels:
-            return Preprocessing(*size, channels, white, background)
+            return self.options.make_preprocessing(size, channels)
         if shape := self._request_key and cache.load_shape(self._request_key):
             channels, height, width = shape
-            return Preprocessing(height, width, channels, white, background)
+            return self.options.make_preprocessing((height, width), channels)
         result = self._info.resolve_preprocessing(self.options, self._reader.source_name)
         if self._request_key:
             cache.save_shape(self._request_key, result.shape)
@@ -247,11 +239,19 @@ class Images:
         return self._make_key(self.options._replace(size=tuple(size), channels=channels))
 
     def _make_key(self, options: LoadOptions) -> str | None:
-        return self._fingerprint and cache.make_key(self.source.name, self._fingerprint, options)
+        if self._fingerprint is None:
+            return None
+        size, channels, reading = options
+        shape = (size, channels, *reading.list_pixel_options())
+        return cache.make_key(self.source.name, self._fingerprint, *shape)
 
     @cached_property
     def _info(self) -> SourceInfo:
         return self._reader.read_info(self.options)
+
+    @cached_property
+    def _excluded(self) -> np.ndarray:
+        return find_excluded_rows(self.source.reading.exclude, self._contents.metadata["keys"])
 
     @cached_property
     def _contents(self) -> CachedImages:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from latentia.core.errors import summarize_exception
+from latentia.data.reading import Pages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -47,6 +48,9 @@ class Preprocessing:
     channels: int
     white: float | None
     background: float
+    black: float | None = None
+    pages: Pages = "images"
+    max_pixels: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -162,6 +162,27 @@ def match_keys(names: Any, keys: Sequence[str], path: Path, strict: bool) -> Any
     return matches
 
 
+def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> np.ndarray:
+    """Return the rows of the images that a table of keys, or a sequence of keys, names.
+
+    Raises: Error if a name is none of the images', or they are all of the images.
+    """
+    if exclude is None:
+        return np.empty(0, np.int64)
+    if isinstance(exclude, str | Path):
+        path = Path(exclude).expanduser()
+        names = open_label_table(path).index.unique()
+    else:
+        import pandas as pd
+
+        path, names = Path("exclude"), pd.Index(exclude)
+    matches = match_keys(names, keys, path, strict=False)
+    rows = np.flatnonzero(np.isin(keys, list(matches)))
+    if len(rows) == len(keys):
+        raise Error(f"{path} names all images; leave some of them for training.")
+    return rows
+
+
 def open_label_table(path: Path) -> Any:
     """Read the table as a data frame, whose index holds the names of the images, in NFC."""
     from csv import reader as csv_reader

@@ -8,6 +8,7 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import Preprocessing
+from latentia.data.reading import Reading
 
 Size = tuple[int, int]  # height, width
 Columns = dict[str, np.ndarray]  # one row an image
@@ -15,12 +16,17 @@ Classes = dict[str, list[str] | None]  # class names by column; None: numbers or
 
 
 class LoadOptions(NamedTuple):
-    """The user's choice of size, channels and scaling. None: as the images are."""
+    """The user's choice of size and channels (None: as the images are), and of reading."""
 
     size: Size | None
     channels: int | None
-    white: float | None
-    background: float
+    reading: Reading
+
+    def make_preprocessing(self, size: Size, channels: int) -> Preprocessing:
+        """Complete the options by a size and a number of channels."""
+        chosen = self.reading
+        levels = chosen.white, chosen.background, chosen.black
+        return Preprocessing(*size, channels, *levels, chosen.pages, chosen.max_pixels)
 
 
 class SourceInfo(NamedTuple):
@@ -44,9 +50,8 @@ class SourceInfo(NamedTuple):
                 f"{source_name} holds images of {len(self.sizes)} sizes ({examples}{rest}); give"
                 " one with --size 64 or --size 64x48."
             )
-        height, width = options.size or self.sizes[0]
-        channels = options.channels or self.channels
-        return Preprocessing(height, width, channels, options.white, options.background)
+        size, channels = options.size or self.sizes[0], options.channels or self.channels
+        return options.make_preprocessing(size, channels)
 
     def describe_stretching(self, preprocessing: Preprocessing, source_name: str) -> list[str]:
         """Note the images whose aspect ratio changes by more than 5 %."""

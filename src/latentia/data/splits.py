@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,7 +20,6 @@ from latentia.data.streaming import PixelTensor, StreamedPixels
 Pixels = PixelTensor | StreamedPixels
 BatchWithContext = tuple[Batch, StepContext]
 SPLIT_NAMES = ("train", "validation", "test")
-Splits = Literal["own", "seeded"]  # those of the source where it has some, or by seed
 SPLIT_ALIASES = {name: name for name in SPLIT_NAMES} | {"val": "validation", "valid": "validation"}
 TEST_SHARE = 0.1  # of a source that names no test split
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.data.reading import READING_OPTIONS
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.diffusers import open_diffusers_folder
 from latentia.runs.folder import RunFolder
@@ -57,10 +58,11 @@ def find_autoencoder(recipe: str, arguments: dict[str, Any], options: Options) -
 
 def check_data_options(run: RunFolder, options: Options) -> None:
     """Raises: Error if a run built on `run` would read or split its images in another way."""
-    for name in ("validation", "white", "background", "stream", "splits"):
+    for name in {*READING_OPTIONS} - {"seed"}:
         allowed = [getattr(each, name) for each in (Options(), run.options)]
         if getattr(options, name) not in allowed:
+            option = name.replace("_", "-")
             raise Error(
-                f"--{name} has no effect here: the images are read and split as those of "
+                f"--{option} has no effect here: the images are read and split as those of "
                 f"{run.path} were; leave it out."
             )

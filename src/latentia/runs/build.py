@@ -11,7 +11,8 @@ from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
-from latentia.data.sources.registry import Source, make_source
+from latentia.data.reading import Reading
+from latentia.data.sources.registry import make_source
 from latentia.runs.modifiers import apply_modifiers
 from latentia.runs.recipes import find_recipe
 from latentia.training.device import find_device
@@ -40,7 +41,9 @@ def build_plan(
         arguments[AUTOENCODER] = parent.autoencoder()
         # with the autoencoder's preprocessing and splits: its test images stay unseen
         data = data if isinstance(data, Images) else parent.images(data)
-    arguments["data"] = data if isinstance(data, Images) else open_source(data, options)
+    arguments["data"] = (
+        data if isinstance(data, Images) else make_source(data, Reading.from_options(options))
+    )
     with restore_global_generators():
         seed_global_generators(options.seed, "initialisation")
         plan = find_recipe(recipe)(**arguments)
@@ -49,12 +52,6 @@ def build_plan(
                 f"{recipe} returned {type(plan).__name__}; a recipe returns a latentia.Plan."
             )
         return apply_modifiers(plan, modifiers)
-
-
-def open_source(data: Any, options: Options) -> Source:
-    """Return the source of images, read and split as the options say."""
-    reading = options.white, options.background, options.seed, options.validation, options.stream
-    return make_source(data, *reading, options.splits)
 
 
 def resolve_auto_options(options: Options, model: Model) -> Options:

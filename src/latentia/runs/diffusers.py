@@ -9,9 +9,10 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import Images, open_images
+from latentia.data.reading import Reading
+from latentia.data.sources.registry import make_source
 from latentia.losses.likelihoods import SymmetricGaussian
 from latentia.recipes.diffusers_autoencoder import MODEL_CLASS, diffusers, read_architecture
-from latentia.runs.build import open_source
 from latentia.runs.folder import FORMAT, RunFolder
 from latentia.runs.provenance import describe_machine
 from latentia.runs.recipes import DIFFUSERS
@@ -56,7 +57,7 @@ def open_diffusers_folder(
     config = read_config(folder)
     if data is None:
         raise Error(f"diffusers:{folder} brings no images of its own; give them with --data.")
-    source = open_source(data, options)
+    source = make_source(data, Reading.from_options(options))
     images = open_images(source, size=size, channels=config["in_channels"])
     model = diffusers(images, config).model
     metadata = {

@@ -5,6 +5,7 @@ from typing import Any
 
 from latentia.core.errors import Error
 from latentia.data import Images, open_images
+from latentia.data.reading import Reading
 from latentia.data.sources.registry import SourceKind, make_source
 from latentia.data.sources.shards import is_shard_source
 
@@ -28,10 +29,8 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
                 "with --data."
             )
     stream = stream and (data is None or require_same or is_shard_source(data))
-    reading, split = metadata["preprocessing"], metadata["split"]
-    reading = reading["white"], reading["background"], split["seed"], split["validation"], stream
     channels, *size = metadata["shape"]
-    source = make_source(location, *reading, split.get("splits"))
+    source = make_source(location, Reading.from_metadata(metadata, stream=stream))
     images = open_images(source, size=tuple(size), channels=channels)
     now = images.to_metadata()
     if (require_same or data is None) and now["fingerprint"] != metadata["fingerprint"]:

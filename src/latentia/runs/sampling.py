@@ -11,8 +11,9 @@ from latentia.core.contract import HasTrajectory, Model
 from latentia.core.errors import Error
 from latentia.core.parameters import validate_parameters
 from latentia.core.text import pluralize
-from latentia.data.decode import Preprocessing
 from latentia.data.preprocess import preprocess_images
+from latentia.data.reader import LoadOptions
+from latentia.data.reading import Reading
 from latentia.runs.folder import RunFolder
 
 
@@ -107,6 +108,7 @@ def _load_condition_image(
     file = Path(text).expanduser()
     if not file.is_file():
         raise Error(f"There is no file {text}; --cond is a file, or the number of a test image.")
-    reading, (c, h, w) = run.metadata["images"]["preprocessing"], shape
-    preprocessing = Preprocessing(h, w, c, reading["white"], reading["background"])
+    channels, height, width = shape
+    options = LoadOptions(None, None, Reading.from_metadata(run.metadata["images"]))
+    preprocessing = options.make_preprocessing((height, width), channels)
     return preprocess_images(str(file), preprocessing)[:1]

@@ -4,12 +4,12 @@ from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
 
 from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.data import Images
-from latentia.data.splits import Splits
+from latentia.data.reading import Pages, Splits
 from latentia.training.optimizers import Adam
 
 
@@ -99,6 +99,9 @@ class Options:
     white : VALUE
         pixel value that is scaled to 1.0, for example 4095 for a 12-bit camera; needed for 16-bit
         and floating-point images whose range is not that of their type
+    black : VALUE
+        pixel value that is scaled to 0.0, for example -1024 with --white 3071 for Hounsfield units;
+        values outside the range are an error (default 0)
     background : LEVEL
         grey level behind transparent pixels, from 0 (black) to 1 (white)
     stream
@@ -106,6 +109,30 @@ class Options:
     splits : {own,seeded}
         own: training, validation and test images are those of the source where it says so, as
         folders train, val and test do; seeded: they are drawn by seed (default own)
+    pages : {images,channels,first}
+        meaning of the pages of one TIFF file: each is an image, each is a channel of one image, or
+        only the first is read (default images)
+    label_folder : N
+        folder whose names are the labels, counted from the root of the data: 1 for the first, 2 for
+        the folders in it; the default is the first that is no split
+    label_regex : REGEX
+        regular expression that finds the label in an image's key (its path in the data); named
+        groups, such as (?P<mouse>...), become columns of that name
+    label_kind : COLUMN=KIND,...
+        class or number, for columns that are not to be taken as they look, such as
+        age=number,grade=class; text and integers of at most 20 distinct values are classes
+    group : COLUMN
+        label column whose equal values stay in one split, such as a patient; pages of one file
+        always do
+    group_regex : REGEX
+        regular expression whose match in an image's key is that value
+    exclude : FILE
+        table (.csv or .parquet) with the keys of images to leave out, such as one that
+        latentia doctor RUN --table FILE.csv wrote
+    skip_unreadable
+        go on without files that cannot be read, and list them in run.json and in the report
+    max_pixels : N
+        number of pixels of one image above which it is refused as a decompression bomb
     threads : N
         number of CPU threads, at least 1; the default is one per core
     balance : COLUMN
@@ -133,11 +160,21 @@ class Options:
     track: str | None = None
     tracker: Literal["tensorboard", "wandb", "mlflow"] | None = None
     _: KW_ONLY
-    white: Annotated[float | None, Gt(0)] = None
+    white: float | None = None
     background: Annotated[float, Ge(0)] = 1.0
     stream: bool = False
     threads: Annotated[int | None, Ge(1)] = None
     splits: Splits = "own"
+    black: float | None = None
+    pages: Pages = "images"
+    label_folder: Annotated[int | None, Ge(1)] = None
+    label_regex: str | None = None
+    label_kind: str | None = None
+    group: str | None = None
+    group_regex: str | None = None
+    exclude: str | None = None
+    skip_unreadable: bool = False
+    max_pixels: Annotated[int | None, Ge(1)] = None
     balance: str | None = None
     log_every: Annotated[int, Ge(1)] = 50
     save_every: Annotated[int, Ge(1)] = 500

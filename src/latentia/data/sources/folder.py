@@ -11,8 +11,9 @@ from latentia.data.decode import DecodeError, Preprocessing, read_headers
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.listing import FileEntry, looks_like_image
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources.label_files import is_label_file, read_label_files
-from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES, Splits
+from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
 SPLIT_OF_FOLDER = SPLIT_ALIASES | {"training": "train", "testing": "test"}
 SPLIT_FOLDERS = SPLIT_OF_FOLDER.keys()
@@ -24,15 +25,19 @@ class FolderReader:
 
     source_name: str
     entries: list[FileEntry]
-    splits: Splits | None = "own"  # None: neither split folders nor label files are looked for
+    reading: Reading = DEFAULT_READING
     image_files: ImageFiles | None = None
+
+    def find_own_splits(self, images: list[FileEntry]) -> dict[str, str]:
+        """Return the split of each folder, unless the splits are to be drawn by seed."""
+        uses_folders = self.reading.splits == "own" and self.reading.rules > 0
+        return find_split_folders([file.key for file in images]) if uses_folders else {}
 
     def fingerprint(self) -> str:
         lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
-        images = [file.key for file in self.entries if looks_like_image(file)]
-        if self.splits == "own" and find_split_folders(images):
+        if self.find_own_splits([file for file in self.entries if looks_like_image(file)]):
             lines.append("own splits")
-        if self.splits and any(map(is_label_file, self.entries)):
+        if self.reading.rules and any(map(is_label_file, self.entries)):
             lines.append("label files")
         return "\n".join(lines)
 
@@ -40,7 +45,7 @@ class FolderReader:
         images, others = [], []
         for file in self.entries:
             (images if looks_like_image(file) or is_decodable(file) else others).append(file)
-        label_files = [file for file in others if is_label_file(file)] if self.splits else []
+        label_files = [file for file in others if is_label_file(file)] if self.reading.rules else []
         others = [file for file in others if file not in label_files]
         other_keys = [file.key for file in others]
         if not images:
@@ -50,7 +55,7 @@ class FolderReader:
                 f"{self.source_name} holds no images ({pluralize(len(others), 'other file')}); give"
                 f" a folder of PNG, JPEG, TIFF or other images, in sub-folders or not{hint}."
             )
-        splits = find_split_folders([file.key for file in images]) if self.splits == "own" else {}
+        splits = self.find_own_splits(images)
         if splits:  # rows are ordered by split
             images.sort(key=lambda file: SPLIT_NAMES.index(splits[first_folder(file.key)]))
         self.image_files = ImageFiles(

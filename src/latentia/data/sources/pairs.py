@@ -13,6 +13,7 @@ from latentia.data.decode import Preprocessing
 from latentia.data.image_files import abbreviate_list
 from latentia.data.listing import FileEntry, looks_like_image
 from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reading import Reading
 from latentia.data.sources.folder import FolderReader
 
 SPECKLE, PATTERNS = "speckle", "patterns"
@@ -113,11 +114,11 @@ def strip_suffix(key: str) -> str:
     return re.sub(r"\.[^./]*?(#\d+)?$", r"\1", key)
 
 
-def make_pair_reader(source_name: str, entries: list[FileEntry]) -> PairReader:
+def make_pair_reader(source_name: str, entries: list[FileEntry], reading: Reading) -> PairReader:
     def make_subfolder_reader(name: str) -> FolderReader:
         start = f"{name}/"
         files = [f._replace(key=f.key[len(start) :]) for f in entries if f.key.startswith(start)]
-        return FolderReader(f"{source_name}{start}", files)
+        return FolderReader(f"{source_name}{start}", files, reading)
 
     speckle, patterns = map(make_subfolder_reader, (SPECKLE, PATTERNS))
     loose_files = [file.key for file in entries if "/" not in file.key]

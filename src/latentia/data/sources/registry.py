@@ -1,6 +1,5 @@
 """Sources of images: the meaning of `--data`, and the reader of each kind of source."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +14,7 @@ from latentia.core.text import suggest_name
 from latentia.data.decode import IMAGE_SUFFIXES
 from latentia.data.listing import list_files, looks_like_image, make_file_entry
 from latentia.data.reader import Reader
+from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources import arrays
 from latentia.data.sources.folder import FolderReader
 from latentia.data.sources.pairs import is_pair_folder, make_pair_reader
@@ -22,7 +22,6 @@ from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_seq
 from latentia.data.sources.shards import ShardReader
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
 from latentia.data.sources.table import KNOWN_DATASETS, TableReader, parse_hub_name
-from latentia.data.splits import Splits
 
 ACCEPTED_PATHS = (
     "a folder of images, a folder of speckle/ and patterns/, a folder with parquet in the hub's"
@@ -124,31 +123,7 @@ class Source:
     """A source of images, with the options of reading that every recipe has."""
 
     data: Any  # a name, a path, or an array or tensor of images
-    white: float | int | None = None  # value of a 16-bit or float image that means 1
-    background: float | int = 1.0  # grey in [0, 1] behind transparent pixels
-    seed: int = 0  # of the split
-    validation: float | int = 1 / 12  # share of train: 5,000 of MNIST's 60,000
-    stream: bool = False  # read shards while training, without a copy
-    splits: Splits | None = "own"  # None: a run that was made before folders could be splits
-
-    def __post_init__(self) -> None:
-        for name in ("white", "background", "validation"):  # users may write 0 and 1 as integers
-            value = getattr(self, name)
-            object.__setattr__(self, name, None if value is None else float(value))
-        if self.white is not None and not (self.white > 0 and math.isfinite(self.white)):
-            raise Error(
-                f"--white is {self.white:g}; it must be a positive number, the value that means 1:"
-                " for instance 4095 for a 12-bit camera."
-            )
-        if not 0 <= self.background <= 1:
-            raise Error(
-                f"--background is {self.background:g}; it must lie in [0, 1]: 0 is black, 1 white."
-            )
-        if not 0 <= self.validation < 1:
-            raise Error(
-                f"--validation is {self.validation:g}; it must be a share of train, from 0 to less"
-                " than 1: for instance 0.1."
-            )
+    reading: Reading = DEFAULT_READING
 
     @property
     def kind(self) -> SourceKind:
@@ -164,14 +139,9 @@ class Source:
             return f"array of {arrays.format_shape(array)} {array.dtype}"
         text = str(self.data)
         source = find_source(text)
-        if (source and not source.suffix) or (self.stream and "://" in text):
+        if (source and not source.suffix) or (self.reading.stream and "://" in text):
             return text
         return str(Path(text).expanduser().resolve())
-
-    def describe_splits(self) -> dict[str, Any]:
-        """Return the options of the splits, for run.json."""
-        options = {"seed": self.seed, "validation": self.validation, "splits": self.splits}
-        return {name: value for name, value in options.items() if value is not None}
 
     def make_reader(self) -> Reader | ShardReader:
         """Create the reader of this kind of source. The files of a folder are listed, not read."""
@@ -180,15 +150,15 @@ class Source:
             return make_object_reader(self.data, label)
         text = str(self.data)
         source = find_source(text)
-        if self.stream and source and not source.can_stream:
+        if self.reading.stream and source and not source.can_stream:
             raise Error(f"{text} is generated, not read; leave out --stream.")
-        if self.stream:
+        if self.reading.stream:
             return ShardReader(text, self.name)
         if source:
             return make_object_reader(source.open_images(text), text)
         path = Path(text).expanduser()
         if path.is_dir():
-            return make_folder_reader(path, f"{text.rstrip('/')}/", self.splits)
+            return make_folder_reader(path, f"{text.rstrip('/')}/", self.reading)
         if not path.exists():
             suggestion = suggest_name(text.partition(":")[0], DATA_SOURCES, " did you mean {}?")
             raise Error(f"{text} does not exist;{suggestion} {describe_accepted()}")
@@ -224,15 +194,15 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
     return arrays.ArrayReader(source_name, {"train": arrays.to_nchw(data, source_name)})
 
 
-def make_folder_reader(path: Path, source_name: str, splits: Splits | None) -> Reader:
+def make_folder_reader(path: Path, source_name: str, reading: Reading) -> Reader:
     """Create a reader of the hub's layout (parquet without images), of pairs, or of images."""
     entries = list_files(path)
     has_tables = any(entry.path.suffix.lower() == ".parquet" for entry in entries)
     if has_tables and not any(looks_like_image(entry) for entry in entries):
         return TableReader(source_name, path)
     if is_pair_folder(entries):
-        return make_pair_reader(source_name, entries)
-    return FolderReader(source_name, entries, splits)
+        return make_pair_reader(source_name, entries, reading)
+    return FolderReader(source_name, entries, reading)
 
 
 def make_file_reader(path: Path, source_name: str) -> Reader:
@@ -246,5 +216,5 @@ def make_file_reader(path: Path, source_name: str) -> Reader:
     raise Error(f"{source_name} is a {suffix or 'nameless'} file; {describe_accepted()}")
 
 
-def make_source(data: Any, *options: Any) -> Source:
-    return data if isinstance(data, Source) else Source(data, *options)
+def make_source(data: Any, reading: Reading) -> Source:
+    return data if isinstance(data, Source) else Source(data, reading)

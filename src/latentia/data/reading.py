@@ -1,0 +1,102 @@
+"""Options of reading and splitting images, as the user gives them and as run.json keeps them."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from latentia.core.errors import Error
+
+Splits = Literal["own", "seeded"]  # those of the source where it has some, or by seed
+Pages = Literal["images", "channels", "first"]  # meaning of the pages of one file
+# Edition of the rules by which folders and labels are read. A run keeps that of its training:
+# 0: no split folders, no label files; 1: pages are not grouped, integers are never classes.
+RULES = 2
+PIXEL_FIELDS = ("white", "background")
+SPLIT_FIELDS = ("seed", "validation", "splits")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Options of reading and splitting images; `latentia.Options` says what each means.
+
+    exclude: a table of keys, or the keys; rules: see `RULES`.
+    """
+
+    white: float | int | None = None
+    black: float | int | None = None
+    background: float | int = 1.0
+    pages: Pages = "images"
+    max_pixels: int | None = None
+    skip_unreadable: bool = False
+    label_folder: int | None = None
+    label_regex: str | None = None
+    label_kind: str | None = None
+    stream: bool = False
+    seed: int = 0
+    validation: float | int = 1 / 12  # 5,000 of MNIST's 60,000 training images
+    splits: Splits = "own"
+    group: str | None = None
+    group_regex: str | None = None
+    exclude: Any = None
+    rules: int = RULES
+
+    def __post_init__(self) -> None:
+        for name in ("white", "black", "background", "validation"):  # users may write integers
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else float(value))
+        black = self.black or 0.0
+        if not math.isfinite(black):
+            raise Error(
+                f"--black is {black:g}; it must be a finite number, the value that means 0: for"
+                " instance -1024 for Hounsfield units."
+            )
+        if self.white is not None and not (self.white > black and math.isfinite(self.white)):
+            least = f"a number above --black ({black:g})" if self.black else "a positive number"
+            raise Error(
+                f"--white is {self.white:g}; it must be {least}, the value that means 1: for"
+                " instance 4095 for a 12-bit camera."
+            )
+        if self.black is not None and self.white is None:
+            raise Error("--black needs --white, the value that means 1; give both or neither.")
+        if not 0 <= self.background <= 1:
+            raise Error(
+                f"--background is {self.background:g}; it must lie in [0, 1]: 0 is black, 1 white."
+            )
+        if not 0 <= self.validation < 1:
+            raise Error(
+                f"--validation is {self.validation:g}; it must be a share of train, from 0 to less"
+                " than 1: for instance 0.1."
+            )
+
+    @classmethod
+    def from_options(cls, options: Any) -> "Reading":
+        """Take those of the options of a training that concern its images."""
+        return cls(**{name: getattr(options, name) for name in READING_OPTIONS})
+
+    @classmethod
+    def from_metadata(cls, images: dict[str, Any], *, stream: bool = False) -> "Reading":
+        """Read from the entry "images" of run.json, of this or an earlier version."""
+        values = {**images["preprocessing"], **images["split"], **images.get("reading", {})}
+        values.setdefault("rules", 1 if "splits" in values else 0)
+        names = [field.name for field in fields(cls) if field.name in values]
+        return cls(**{name: values[name] for name in names}, stream=stream)
+
+    def list_pixel_options(self) -> list[Any]:
+        """List what pixels, labels and notes depend on, unlike the splits; for the cache."""
+        later = (*SPLIT_FIELDS, "group", "group_regex", "exclude", "stream")
+        return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in later]
+
+    def to_metadata(self, size: tuple[int, int], channels: int) -> dict[str, dict[str, Any]]:
+        """Return the entries that `from_metadata` reads; those that are unset are left out."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        values.pop("stream")
+        split = {name: values.pop(name) for name in SPLIT_FIELDS}
+        pixels = {name: values.pop(name, None) for name in PIXEL_FIELDS}
+        size_entry = {"size": list(size), "channels": channels}
+        pixels = {**size_entry, **pixels, "filter": "bicubic, stretched"}
+        return {"preprocessing": pixels, "split": split, "reading": values}
+
+
+DEFAULT_READING = Reading()
+# the options of a training that concern its images
+READING_OPTIONS = tuple(field.name for field in fields(Reading) if field.name != "rules")
