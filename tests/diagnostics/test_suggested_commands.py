@@ -227,9 +227,18 @@ def test_commands_of_a_diagnosis_run_for_moved_pictures_and_a_nested_run(
     blank = rows.loc[rows["finding"] == "constant images", "key"]
     assert len(blank) == findings["constant images"]["values"]["count"]
     assert blank.str.startswith("cats/blank").all()
+    train = shlex.split(balanced)[1:-1]
+    assert main([*train, "without", "--exclude", shlex.split(table)[-1]]) == 0
+    capsys.readouterr()
+    assert main(["doctor", "without", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert "constant images" not in [each["kind"] for each in report["findings"]]
+    assert {each["key"] for each in report["images"]} >= {*blank}  # they stay left out
+    (longer, *_) = [c for f in report["findings"] for c in f["suggested_commands"] if "train" in c]
+    assert f"--exclude '{tmp_path}/runs/first one-images.csv'" in longer
     assert main(shlex.split(balanced)[1:]) == 0
     healed = shlex.split(balanced)[-1]
-    assert RunFolder.open(healed).metadata["arguments"]["size"] == "16"
+    assert RunFolder.open(healed).metadata["arguments"]["size"] == 16
     capsys.readouterr()
     assert main(["doctor", healed, "--json"]) == 0
     left = [each["kind"] for each in json.loads(capsys.readouterr().out)["findings"]]

@@ -10,7 +10,7 @@ from latentia.core.text import Metavar
 
 TABLE = Doc(
     "table (.csv or .json) to write, with a row for each image of a finding: key, finding, value"
-    " and, for repeated images, the key of the other; latentia train --exclude takes it"
+    " and, for repeated images, the key of the other; latentia train --exclude takes the .csv"
 )
 
 

@@ -23,11 +23,13 @@ CHECKS = (
     training.unfinished_training,  # any problem above can be its cause
 )
 
+LEFT_OUT = "left out by --exclude"
+
 
 class DiagnosticReport(NamedTuple):
     """verdict: one sentence; findings: worst first; skipped_checks: with the reason of each.
 
-    images: every image of every finding about images.
+    images: every image of every finding about images, and those that the run left out.
     """
 
     verdict: str
@@ -61,7 +63,10 @@ def diagnose_run(
     context = RunContext(run, images, data)
     findings, skipped = run_checks(context)
     verdict = summarize_findings(context, findings, skipped)
-    return DiagnosticReport(verdict, findings, skipped, context.listed_images)
+    # those that the run left out stay in the table, which replaces the one that it was given
+    excluded = run.metadata["images"].get("reading", {}).get("exclude", ())
+    listed = [*context.listed_images, *(ListedImage(key, LEFT_OUT, None) for key in excluded)]
+    return DiagnosticReport(verdict, findings, skipped, listed)
 
 
 def run_checks(context: RunContext, early: bool = False) -> tuple[list[Finding], list[str]]:

@@ -13,7 +13,8 @@ from latentia.core.errors import Error
 from latentia.core.plugins import is_installed, list_plugin_words
 from latentia.core.registries import MODIFIERS, RECIPES
 from latentia.data.cache import cache_root
-from latentia.data.sources.registry import SourceKind, make_source
+from latentia.data.reading import Reading
+from latentia.data.sources.registry import Source, SourceKind
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs import recipes
 from latentia.runs.build import AUTOENCODER
@@ -117,7 +118,8 @@ def _list_modifiers(context: RunContext, changes: Mapping[str, Any] | None) -> d
 def find_data(context: RunContext) -> str:
     """Return the present address of the run's images, absolute if it is a path."""
     if isinstance(context.data, str | Path):
-        return make_source(context.data).name
+        stream = context.run.metadata["images"].get("streamed", False)
+        return Source(context.data, Reading(stream=stream)).name
     return context.parameters["data"]
 
 

@@ -127,7 +127,7 @@ def _make_contact_sheets(
     """Return some images of each finding about images, each with its key."""
     split, sections = images.split("all"), []
     rows = {key: row for row, key in enumerate(split.keys)}
-    for kind in dict.fromkeys(image.finding for image in listed_images):
+    for kind in dict.fromkeys(image.finding for image in listed_images if image.key in rows):
         matches = [image for image in listed_images if image.finding == kind]
         sheet = [matches[k] for k in evenly_spaced_rows(len(matches), SHEET_IMAGES).tolist()]
         keys = [key for image in sheet for key in (image.key, image.same_as) if key]

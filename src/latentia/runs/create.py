@@ -29,7 +29,7 @@ def create_run(
 
     Raises: Error if the folder holds files or cannot be written, or a parameter is not allowed.
     """
-    options = replace(options, **to_python_numbers(vars(options)))
+    options = replace(options, **to_python_numbers(find_option_files(options)))
     modifiers = {name: to_python_numbers(values) for name, values in modifiers.items()}
     validate_parameters("latentia.train", Options, vars(options))
     arguments = resolve_parameters(recipe, user_parameters)
@@ -62,6 +62,16 @@ def create_run(
     if parent:
         parent.copy_model(run.path / AUTOENCODER)
     return run, plan
+
+
+def find_option_files(options: Options) -> dict[str, Any]:
+    """Return all options, with absolute paths: a run may be opened from another folder."""
+    values = dict(vars(options))
+    for name in ("track", "exclude"):
+        text = str(values[name] or "")
+        if text and not text.isdecimal() and (file := Path(text).expanduser()).is_file():
+            values[name] = str(file.resolve())
+    return values
 
 
 def _create_folder(recipe: str, path: Path | str | None, metadata: dict[str, Any]) -> Path:

@@ -71,7 +71,7 @@ class ListedImage(NamedTuple):
 
     key: str
     finding: str
-    value: float
+    value: float | None
     same_as: str = ""
 
 
