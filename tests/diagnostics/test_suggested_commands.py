@@ -17,14 +17,16 @@ from latentia.cli.arguments import parse_arguments
 from latentia.cli.main import main
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core.errors import Error
-from latentia.diagnostics import adversary, latents
+from latentia.diagnostics import adversary, data, latents
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.create import create_run
 from latentia.runs.folder import RunFolder
 from latentia.training.plan import Options
 
-OPTIONS = Options(seed=3, threads=1, background=0.5, validation=0.2, save_every=7)
+OPTIONS = Options(
+    seed=3, threads=1, background=0.5, validation=0.2, white=300, black=-10, save_every=7
+)
 COLOUR = {"size": "32", "channels": 3, "epochs": 2, "batch": 16}
 RUNS = {
     "colour": ("conv_vae", {**COLOUR, "latent": 6, "beta": 4.0}, {}),
@@ -45,7 +47,7 @@ def advice(context):
     """Every call by which a check makes its commands."""
     calls = [
         lambda: suggest.retrain_run(context, "all", data="digits"),
-        lambda: suggest.shrink_network(context, {"hidden": 20, "latent": 4}),
+        lambda: data.too_few_images.run(context).suggested_commands,
         lambda: suggest.write_image_table(context),
         lambda: suggest.retrain_run(context, "balanced", balance="label"),
         lambda: suggest.lower_learning_rate(context),
@@ -149,8 +151,8 @@ def test_every_command_parses_keeps_what_the_run_is_and_changes_something(
     monkeypatch.chdir(elsewhere)
     run = make_run("deep/in a/run", name, pictures)
     moved = pictures.rename(tmp_path / "moved")
-    for data, address in ((None, str(pictures)), ("../moved", str(moved))):
-        commands = advice(RunContext(run, data=data))
+    for place, address in ((None, str(pictures)), ("../moved", str(moved))):
+        commands = advice(RunContext(run, data=place))
         assert len({*commands}) > 8
         folders = {}
         for command in {*commands}:
@@ -161,7 +163,7 @@ def test_every_command_parses_keeps_what_the_run_is_and_changes_something(
             else:
                 values = parse(command)
                 assert values["run"] == str(run.path)
-                assert values["data"] == (address if data else None)
+                assert values["data"] == (address if place else None)
         assert all(len(each) == 1 for each in folders.values()), folders
 
 
@@ -184,7 +186,7 @@ def test_a_command_that_changes_nothing_is_not_printed(pictures, tmp_path):
     assert suggest.retrain_run(context, "same", beta=4.0) == []
     assert suggest.retrain_run(context, "same", seed=3, latent=6) == []
     assert suggest.retrain_run(context, "other", seed=3, latent=5)
-    assert suggest.shrink_network(context, {"hidden": 4, "latent": 2}) == []  # of another size
+    assert suggest.use_recipe(context, "mnist_mlp_vae", "small") == []  # of another size
 
 
 def test_a_prior_keeps_its_autoencoder_or_takes_the_runs_own_copy(tmp_path, toy):
@@ -253,7 +255,7 @@ def test_commands_of_a_diagnosis_run_for_moved_pictures_and_a_nested_run(
 def test_a_table_of_another_suffix_is_one_sentence(name, toy, capsys):
     run = toy("a", epochs=1)
     assert main(["doctor", str(run.path), "--table", name]) == 2
-    assert "give a .csv or a .json file." in capsys.readouterr().err
+    assert "give a .csv file." in capsys.readouterr().err
 
 
 def test_a_table_that_cannot_be_written_is_one_sentence_and_home_is_expanded(
@@ -262,12 +264,12 @@ def test_a_table_that_cannot_be_written_is_one_sentence_and_home_is_expanded(
     run = toy("a", epochs=1)
     (tmp_path / "file").write_text("")
     assert main(["doctor", str(run.path), "--table", str(tmp_path / "file" / "t.csv")]) == 2
-    assert "t.csv cannot be written (Not a directory); give another --table." in (
+    assert "t.csv cannot be written (File exists); give another --table." in (
         capsys.readouterr().err
     )
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert main(["doctor", str(run.path), "--table", "~/new/odd.json"]) == 0
-    assert json.loads((tmp_path / "new" / "odd.json").read_text()) == []
+    assert main(["doctor", str(run.path), "--table", "~/new/odd.csv"]) == 0
+    assert (tmp_path / "new" / "odd.csv").read_text() == "key,finding,value,same_as\n"
 
 
 def test_images_and_code_of_a_session_get_calls_of_python(tmp_path, fresh_registries):

@@ -16,7 +16,7 @@ def doctor(args: SimpleNamespace) -> None:
         text = "No run was named; give one: latentia doctor RUN, or look at the installation: "
         raise Error(f"{text}latentia env.")
     if args.table:
-        check_suffix(args.table, ".csv", ".json", option="--table")
+        check_suffix(args.table, ".csv", option="--table")
     diagnosis = diagnose_run(open_run(args.run), data=args.data)
     rows = [image._asdict() for image in diagnosis.images]
     if args.json_:
@@ -26,13 +26,7 @@ def doctor(args: SimpleNamespace) -> None:
     else:
         print(diagnosis)
     if args.table:
-        encoders = {
-            ".csv": lambda: encode_text(diagnosis.to_frame().to_csv(index=False)),
-            ".json": lambda: encode_text(json.dumps(rows, indent=1)),
-        }
-        path = save(args.table, encoders, option="--table")
+        text = diagnosis.to_frame().to_csv(index=False)
+        content = text.encode("utf-8", "surrogateescape")  # keys are the names of files
+        path = save(args.table, {".csv": lambda: content}, option="--table")
         print(f"{pluralize(len(rows), 'image')} in {path}", file=sys.stderr)
-
-
-def encode_text(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")  # keys are the names of files

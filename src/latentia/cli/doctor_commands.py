@@ -9,8 +9,8 @@ from latentia.cli import options
 from latentia.core.text import Metavar
 
 TABLE = Doc(
-    "table (.csv or .json) to write, with a row for each image of a finding: key, finding, value"
-    " and, for repeated images, the key of the other; latentia train --exclude takes the .csv"
+    "table (.csv) to write, with a row for each image of a finding: key, finding, value and, for"
+    " repeated images, the key of the other; latentia train --exclude takes it"
 )
 
 

@@ -106,13 +106,6 @@ def load_installed_plugins() -> None:
                 sys.stderr.write(f"{text} ({reason}).\n")
 
 
-def is_installed(package: str) -> bool:
-    """Whether a package is a plugin that every command loads."""
-    from importlib.metadata import entry_points
-
-    return any(p.module.partition(".")[0] == package for p in entry_points(group=GROUP))
-
-
 def describe_failures() -> str:
     """Return one sentence for each plugin that could not be imported; "" without any."""
     failures = _failures.items()

@@ -66,8 +66,11 @@ def too_few_images(context: RunContext) -> CheckResult | None:
     if source in SYNTHETIC_MODULES and has_number:
         commands = suggest.retrain_run(context, "all", data=source)
     elif not is_error:
-        sizes = {"hidden": max(2, n // 8), "latent": 4}
-        commands = suggest.shrink_network(context, sizes)
+        sizes, values = {"hidden": max(2, n // 8), "latent": 4}, context.parameters
+        smaller = {name: min(size, values.get(name, size)) for name, size in sizes.items()}
+        commands = suggest.retrain_run(context, "small", **smaller)
+        if "hidden" not in values:
+            commands = suggest.use_recipe(context, "mnist_mlp_vae", "small", **sizes)
     return CheckResult(
         ERROR if is_error else WARNING,
         f"there are {pluralize(n, 'training image')} with {n_pixels:,} pixels in all, for "
@@ -96,20 +99,20 @@ def define_image_check(
             if not rows:
                 return None
             examples = [f"{key} = {other}" if other else key for key, _, other in rows[:3]]
-            dots = ", ..." if len(rows) > len(examples) else ""
+            examples += ["..."] if len(rows) > len(examples) else []
             sampled = " sampled" if n_seen < n_all else ""
             return CheckResult(
                 WARNING if len(rows) > max_share * n_seen else NOTE,
-                f"{len(rows):,} of {n_seen:,}{sampled} {text} ({', '.join(examples)}{dots}).",
+                f"{len(rows):,} of {n_seen:,}{sampled} {text} ({', '.join(examples)}).",
                 f"{consequence} {IMAGE_ADVICE[0].upper()}{IMAGE_ADVICE[1:]}.",
                 {"count": len(rows), "of": n_seen},
                 suggest.write_image_table(context),
                 [ListedImage(key, kind, value, other) for key, value, other in rows],
             )
 
-        full_threshold = f"{threshold}; WARNING: more than {max_share:.0%} of them"
         report.__doc__ = find.__doc__
-        return Check(kind, full_threshold, IMAGE_ADVICE, report)
+        limit = f"{threshold}; WARNING: more than {max_share:.0%} of them"
+        return Check(kind, limit, IMAGE_ADVICE, report)
 
     return make_check
 
@@ -149,10 +152,7 @@ def duplicate_images(context: RunContext) -> OddImages:
 
 def list_duplicates(split: Split, other_split: Split, duplicates: Duplicates) -> list[Row]:
     table = zip(*(column.tolist() for column in duplicates), strict=True)
-    return [
-        (split.keys[row], float(f"{distance:.3g}"), other_split.keys[other])
-        for row, other, distance in table
-    ]
+    return [(split.keys[k], round(value, 4), other_split.keys[j]) for k, j, value in table]
 
 
 @define_image_check(

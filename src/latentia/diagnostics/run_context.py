@@ -48,7 +48,7 @@ class RunContext:
     ):
         self.run, self._images, self.data, self.early = run, images, data, early
         self.listed_images: list[ListedImage] = []  # of the findings, too many for the log
-        self.suggested_paths: dict[Any, Path] = {}  # new folders, by the training in it
+        self.suggested_paths: dict[str, Path] = {}  # new folders, by the training in it
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -4,13 +4,14 @@ import inspect
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
-from latentia.core.plugins import is_installed, list_plugin_words
+from latentia.core.plugins import list_plugin_words
 from latentia.core.registries import MODIFIERS, RECIPES
 from latentia.data.cache import cache_root
 from latentia.data.reading import Reading
@@ -39,9 +40,8 @@ DATA = Name("data")  # the user's images in memory
 
 def needs_python(context: RunContext) -> bool:
     """Whether only the present Python session has the run's images, or the code of its recipe."""
-    origin = RECIPES.describe_origin(context.run.metadata["recipe"])
-    is_session_code = bool(origin) and not origin.endswith(".py") and not is_installed(origin)
-    return is_session_code or is_in_memory(context)
+    is_notebook_code = RECIPES.describe_origin(context.run.metadata["recipe"]) == "__main__"
+    return is_notebook_code or is_in_memory(context)
 
 
 def get_defaults(function: Any) -> dict[str, Any]:
@@ -73,18 +73,15 @@ def retrain_run(
     defaults, options = get_run_defaults(context), asdict(Options())
     if not defaults or changes.keys() - defaults.keys() - options.keys():
         return []
-    before = {**metadata["options"], **arguments}
-    is_changed = any(before.get(name) != value for name, value in changes.items()) or any(
-        not changed.items() <= metadata["modifiers"].get(name, {}).items()
-        for name, changed in (modifiers or {}).items()
-    )
-    if (changes or modifiers) and not is_changed:
+    before = ChainMap(arguments, metadata["options"], *metadata["modifiers"].values())
+    requested = ChainMap(changes, *(modifiers or {}).values())
+    if requested and all(before.get(name) == value for name, value in requested.items()):
         return []
     arguments["data"] = find_data(context)
     # a diffusers autoencoder brings no images; a run of latentia brings its own
     is_run = not str(arguments.get(AUTOENCODER)).startswith(f"{recipes.DIFFUSERS}:")
     if AUTOENCODER in arguments and is_run:
-        if context.data is None and has_parent_images(context):
+        if not list_moved_data(context) and has_parent_images(context):
             del arguments["data"]
         if not Path(arguments[AUTOENCODER]).exists():  # the run has a copy
             arguments[AUTOENCODER] = str(context.run.path / AUTOENCODER)
@@ -92,9 +89,8 @@ def retrain_run(
     # a changed parameter is written out even if its new value is the default
     keywords = _omit_defaults(arguments, {k: v for k, v in defaults.items() if k not in changes})
     keywords |= _list_options(context, {k: v for k, v in changes.items() if k in options})
-    return _format_training(
-        context, metadata["recipe"], {**keywords, **_list_modifiers(context, modifiers)}, suffix
-    )
+    keywords |= _list_modifiers(context, modifiers or {})
+    return _format_training(context, metadata["recipe"], keywords, suffix)
 
 
 def _list_options(context: RunContext, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,29 +101,30 @@ def _list_options(context: RunContext, changes: Mapping[str, Any]) -> dict[str, 
     return _omit_defaults({**metadata["options"], **changes}, {**defaults, **chosen})
 
 
-def _list_modifiers(context: RunContext, changes: Mapping[str, Any] | None) -> dict[str, Any]:
+def _list_modifiers(context: RunContext, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of the run's modifiers that are not the defaults, with changes."""
     modifiers, keywords = context.run.metadata["modifiers"], {}
-    for name, changed in {**modifiers, **(changes or {})}.items():
+    for name, changed in {**modifiers, **changes}.items():
         arguments = {**modifiers.get(name, {}), **changed}
         # the flag with the modifier's own name turns it on
         keywords |= _omit_defaults(arguments, {**get_defaults(MODIFIERS[name]), name: object()})
     return keywords
 
 
-def find_data(context: RunContext) -> str:
-    """Return the present address of the run's images, absolute if it is a path."""
-    if isinstance(context.data, str | Path):
-        stream = context.run.metadata["images"].get("streamed", False)
-        return Source(context.data, Reading(stream=stream)).name
-    return context.parameters["data"]
+def find_data(context: RunContext) -> Any:
+    """Return the name of the images in memory, or their present address, absolute if a path."""
+    if is_in_memory(context):
+        return DATA
+    if context.data is None:
+        return context.parameters["data"]
+    stream = context.run.metadata["images"].get("streamed", False)
+    return Source(context.data, Reading(stream=stream)).name
 
 
 def list_moved_data(context: RunContext) -> list[Any]:
     """Return the run's images in memory, or their new address; nothing if they are in place."""
-    if is_in_memory(context):
-        return [DATA]
-    return [] if context.data is None else [find_data(context)]
+    is_in_place = context.data is None and not is_in_memory(context)
+    return [] if is_in_place else [find_data(context)]
 
 
 def is_in_memory(context: RunContext) -> bool:
@@ -139,10 +136,8 @@ def is_in_memory(context: RunContext) -> bool:
 
 def has_parent_images(context: RunContext) -> bool:
     """Whether a prior was trained on the images at the address that its autoencoder holds."""
-    if context.parent is None:
-        return True
-    sources = [run.metadata["images"]["source"] for run in (context.run, context.parent)]
-    return sources[0] == sources[1]
+    runs = (context.run, context.parent or context.run)
+    return len({run.metadata["images"]["source"] for run in runs}) == 1
 
 
 def reset_parameters(context: RunContext, *names: str) -> list[str]:
@@ -185,20 +180,10 @@ def choose_beta(context: RunContext, purpose: str) -> list[str]:
         return retrain_run(context, "beta1", beta=1.0)
     path, data = str(context.run.path), list_moved_data(context)
     if not needs_python(context):
-        flags = ["--data", *data] if data else []
-        return [format_command("latentia", "choose", path, "--for", purpose, *flags)]
+        return [format_command("latentia", "choose", path, "--for", purpose, data=data)]
     candidates = Name(format_call("find_candidates", path, CHOICE_POINTS))
     selection = Name(format_call("sweep.beta_choice.ImageSelection", *data))
     return [format_call("choose_beta", candidates, purpose, selection)]
-
-
-def shrink_network(context: RunContext, sizes: Mapping[str, int]) -> list[str]:
-    """Reduce parameters of the run's perceptrons to these sizes; else take `mnist_mlp_vae`."""
-    if "hidden" not in get_run_defaults(context):
-        return use_recipe(context, "mnist_mlp_vae", "small", **sizes)
-    values = context.parameters
-    smaller = {name: n for name, n in sizes.items() if n < values.get(name, 0)}
-    return retrain_run(context, "small", **smaller) if smaller else []
 
 
 def use_recipe(context: RunContext, recipe: str, suffix: str, **parameters: Any) -> list[str]:
@@ -207,8 +192,8 @@ def use_recipe(context: RunContext, recipe: str, suffix: str, **parameters: Any)
         return []
     arguments = {"data": find_data(context), **parameters}
     keywords = _omit_defaults(arguments, get_recipe_defaults(recipe))
-    keywords |= _list_options(context, {})
-    return _format_training(context, recipe, {**keywords, **_list_modifiers(context, None)}, suffix)
+    keywords |= _list_options(context, {}) | _list_modifiers(context, {})
+    return _format_training(context, recipe, keywords, suffix)
 
 
 def train_prior(context: RunContext, steps: int) -> list[str]:
@@ -218,7 +203,8 @@ def train_prior(context: RunContext, steps: int) -> list[str]:
         batch = 128
     epochs = max(30, math.ceil(steps / max(1, n // min(n, batch))))
     arguments = {AUTOENCODER: str(context.run.path), "batch": batch, "epochs": epochs}
-    arguments |= {} if context.data is None else {"data": find_data(context)}
+    if data := list_moved_data(context):
+        arguments["data"] = data[0]
     keywords = _omit_defaults(arguments, get_recipe_defaults("latent_prior"))
     keywords |= _list_options(context, {})
     return _format_training(context, "latent_prior", keywords, "prior")
@@ -230,8 +216,7 @@ def resume_training(context: RunContext, path: Path) -> list[str]:
     data = list_moved_data(context) if has_same_images else []
     if needs_python(context):
         return [format_call("resume", str(path), *data)]
-    flags = ["--data", *data] if data else []
-    return [format_command("latentia", "resume", str(path), *flags)]
+    return [format_command("latentia", "resume", str(path), data=data)]
 
 
 def write_image_table(context: RunContext) -> list[str]:
@@ -241,12 +226,13 @@ def write_image_table(context: RunContext) -> list[str]:
     if needs_python(context):
         report = f"{format_call('load', path, *data)}.diagnose()"
         return [f"{report}.to_frame().to_csv({format_value(table)}, index=False)"]
+    return [format_command("latentia", "doctor", path, "--table", table, data=data)]
+
+
+def format_command(*arguments: str, data: Sequence[str] = ()) -> str:
+    """Format a command. data: the new address of the images, if they have moved."""
     flags = ["--data", *data] if data else []
-    return [format_command("latentia", "doctor", path, *flags, "--table", table)]
-
-
-def format_command(*arguments: str) -> str:
-    return shlex.join([*arguments, *list_plugin_words()])
+    return shlex.join([*arguments, *flags, *list_plugin_words()])
 
 
 def format_call(function: str, *arguments: Any, **keywords: Any) -> str:
@@ -267,21 +253,18 @@ def _format_training(
     context: RunContext, recipe: str, keywords: Mapping[str, Any], suffix: str
 ) -> list[str]:
     """Format the training of a recipe: in Python if its images or its code are in memory."""
-    call = recipe, tuple(keywords.items())
+    call = repr((recipe, keywords))
     # two commands of one diagnosis never have the same folder
     path = context.suggested_paths.get(call) or find_unused_path(
         Path(f"{_name_stem(context)}-{suffix}"), taken=context.suggested_paths.values()
     )
     context.suggested_paths[call] = path
     if needs_python(context):
-        data = []
-        if is_in_memory(context) and keywords.get("data", find_data(context)) == find_data(context):
-            keywords = {name: value for name, value in keywords.items() if name != "data"}
-            data = [DATA]
+        data = [value for value in keywords.values() if value is DATA]
+        keywords = {name: value for name, value in keywords.items() if value is not DATA}
         return [format_call("train", recipe, *data, **keywords, run=path)]
-    return [
-        format_command("latentia", "train", recipe, *_format_flags(keywords), "--run", str(path))
-    ]
+    words = (recipe, *_format_flags(keywords), "--run", str(path))
+    return [format_command("latentia", "train", *words)]
 
 
 def _name_stem(context: RunContext) -> str:
@@ -303,7 +286,8 @@ def _format_flags(values: Mapping[str, Any]) -> list[str]:
         if isinstance(value, bool):
             flags.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            flags += [f"--{flag}", f"{value:.10g}" if isinstance(value, float) else str(value)]
+            word = f"{value:.10g}" if isinstance(value, float) else str(value)
+            flags += [f"--{flag}={word}"] if word.startswith("-") else [f"--{flag}", word]
     return flags
 
 

@@ -73,11 +73,8 @@ def find_near_duplicates(
     # along the first principal axis a duplicate is no further than its limit: few are compared
     axis = torch.linalg.eigh(y.T @ y).eigenvectors[:, -1]
     order, positions = (y @ axis).argsort(), (y @ axis).sort().values.contiguous()
-    parts = []
+    parts = [(empty, empty, torch.empty(0))]
     for chunk in (x @ axis).argsort().split(CHUNK_ROWS):
-        chunk = chunk[~queries.constant[chunk]]
-        if not len(chunk):
-            continue
         reach, place = limits[chunk].max(), x[chunk] @ axis
         ends = torch.stack([place.min() - reach, place.max() + reach])
         start, end = torch.searchsorted(positions, ends).tolist()
@@ -86,11 +83,10 @@ def find_near_duplicates(
         if earlier:
             distances[others >= chunk[:, None]] = torch.inf
         distance, position = distances.min(1)
-        is_near = distance <= limits[chunk]
+        is_near = (distance <= limits[chunk]) & ~queries.constant[chunk]
         parts.append((chunk[is_near], others[position[is_near]], distance[is_near]))
-    chunks = [torch.cat(each) for each in zip(*parts, strict=True)] or [empty, empty, empty]
-    by_row = chunks[0].argsort()
-    images, nearest, distances = (each[by_row] for each in chunks)
+    columns = [torch.cat(part) for part in zip(*parts, strict=True)]
+    images, nearest, distances = (column[columns[0].argsort()] for column in columns)
     return Duplicates(queries.rows[images], candidates.rows[nearest], distances)
 
 

@@ -68,8 +68,8 @@ def find_option_files(options: Options) -> dict[str, Any]:
     """Return all options, with absolute paths: a run may be opened from another folder."""
     values = dict(vars(options))
     for name in ("track", "exclude"):
-        text = str(values[name] or "")
-        if text and not text.isdecimal() and (file := Path(text).expanduser()).is_file():
+        file = Path(str(values[name])).expanduser()
+        if file.is_file() and not file.name.isdecimal():  # a number is a row
             values[name] = str(file.resolve())
     return values
 
