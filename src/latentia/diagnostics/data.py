@@ -1,7 +1,6 @@
 """Checks of images: too few, duplicate, constant, inverted, or mostly of one class."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,15 +34,7 @@ IMAGE_ADVICE = (
 )
 
 Row = tuple[str, float, str]  # key, measured value, key of the image that it repeats
-
-
-class OddImages(NamedTuple):
-    """Images of a finding, the number of images that were looked at, and of all, and the text."""
-
-    rows: list[Row]
-    n_seen: int
-    n_all: int
-    text: str
+OddImages = tuple[list[Row], int, int, str]  # number of images looked at, and of all; the text
 
 
 @define_check(
@@ -85,7 +76,7 @@ def too_few_images(context: RunContext) -> CheckResult | None:
 def define_image_check(
     kind: str, *, threshold: str, max_share: float, consequence: str
 ) -> Callable[[Callable[[RunContext], OddImages]], Check]:
-    """Decorate a function (RunContext) -> OddImages as a Check.
+    """Decorate a function that lists odd images as a Check.
 
     Odd images are a note, and a warning above this share of all. The command only lists them, since
     a person decides which images belong to the data.
@@ -131,7 +122,7 @@ def images_in_two_splits(context: RunContext) -> OddImages:
         duplicates = find_near_duplicates(thumbnails, context.train_thumbnails)
         rows += list_duplicates(split, train, duplicates)
         n_seen, n_all = n_seen + len(thumbnails.rows), n_all + len(split)
-    return OddImages(rows, n_seen, n_all, "held-out images are also training images")
+    return rows, n_seen, n_all, "held-out images are also training images"
 
 
 @define_image_check(
@@ -190,7 +181,7 @@ def list_odd_images(context: RunContext, is_odd: Tensor, appearance: str) -> Odd
     table = [
         (train.keys[row], round(level, 3), "") for row, level in zip(rows, levels, strict=True)
     ]
-    return OddImages(table, len(thumbnails.rows), len(train), f"training images {appearance}")
+    return table, len(thumbnails.rows), len(train), f"training images {appearance}"
 
 
 @define_check(
