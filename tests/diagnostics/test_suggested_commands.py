@@ -251,6 +251,23 @@ def test_commands_of_a_diagnosis_run_for_moved_pictures_and_a_nested_run(
     assert again["constant images"]["suggested_commands"] != [table]
 
 
+def test_a_table_of_repeated_images_leaves_out_the_repetitions_only(tmp_path, toy, images):
+    images[20:30] = images[:10]
+    np.save(tmp_path / "twice.npy", images)
+    data = str(tmp_path / "twice.npy")
+    run = toy("a", data=data, epochs=1)
+    table = tmp_path / "odd.csv"
+    assert main(["doctor", str(run.path), "--table", str(table)]) == 0
+    rows = pd.read_csv(table, dtype=str)
+    assert {*rows["finding"]} == {"images given twice", "images in two splits"}
+    assert len(rows) >= 9
+    options = Options(log_every=2, save_every=2, exclude=str(table))
+    again = latentia.load(toy("b", data=data, epochs=1, options=options).path)
+    assert {*again.images.split("all").keys} == {*run.images().split("all").keys} - {*rows["key"]}
+    left = [finding.kind for finding in again.diagnose().findings]
+    assert not {"images given twice", "images in two splits"} & {*left}
+
+
 @pytest.mark.parametrize("name", ["odd.txt", "missing"])
 def test_a_table_of_another_suffix_is_one_sentence(name, toy, capsys):
     run = toy("a", epochs=1)

@@ -136,9 +136,7 @@ def duplicate_images(context: RunContext) -> OddImages:
     train, thumbnails = context.images.split("train"), context.train_thumbnails
     duplicates = find_near_duplicates(thumbnails, thumbnails, earlier=True)
     rows = list_duplicates(train, train, duplicates)
-    return OddImages(
-        rows, len(thumbnails.rows), len(train), "training images repeat an earlier one"
-    )
+    return rows, len(thumbnails.rows), len(train), "training images repeat an earlier one"
 
 
 def list_duplicates(split: Split, other_split: Split, duplicates: Duplicates) -> list[Row]:
