@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.diagnostics.diagnose import diagnose_run
-from latentia.report.grids import check_suffix, save
+from latentia.report.grids import check_output, save
 from latentia.runs.open import open_run
 
 
@@ -16,7 +16,7 @@ def doctor(args: SimpleNamespace) -> None:
         text = "No run was named; give one: latentia doctor RUN, or look at the installation: "
         raise Error(f"{text}latentia env.")
     if args.table:
-        check_suffix(args.table, ".csv", option="--table")
+        check_output(args.table, ".csv", option="--table")
     diagnosis = diagnose_run(open_run(args.run), data=args.data)
     rows = [image._asdict() for image in diagnosis.images]
     if args.json_:
