@@ -224,13 +224,14 @@ def test_commands_of_a_diagnosis_run_for_moved_pictures_and_a_nested_run(
     (balanced,) = findings["one class dominates"]["suggested_commands"]
     assert findings["one class dominates"]["severity"] == "NOTE"
     assert main(shlex.split(table)[1:]) == 0
-    rows = pd.read_csv(shlex.split(table)[-1])
+    file = shlex.split(table)[shlex.split(table).index("--table") + 1]
+    rows = pd.read_csv(file)
     assert list(rows.columns) == ["key", "finding", "value", "same_as"]
     blank = rows.loc[rows["finding"] == "constant images", "key"]
     assert len(blank) == findings["constant images"]["values"]["count"]
     assert blank.str.startswith("cats/blank").all()
     train = shlex.split(balanced)[1:-1]
-    assert main([*train, "without", "--exclude", shlex.split(table)[-1]]) == 0
+    assert main([*train, "without", "--exclude", file]) == 0
     capsys.readouterr()
     assert main(["doctor", "without", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
