@@ -101,15 +101,20 @@ class Split:
             return rows
         return self.rows[rows if isinstance(rows, slice) else rows.to(self.rows.device)]
 
-    def draw_order(self, rng: torch.Generator) -> Int64[Tensor, " n"]:
+    def draw_order(self, rng: torch.Generator, balance: str | None = None) -> Int64[Tensor, " n"]:
         """Draw an epoch's permutation of the rows. Streamed pixels: shards, then rows of shards.
 
-        The result is on the device of the pixels, for streamed pixels on the CPU.
+        balance: draw rows with replacement instead, each class of this column equally often. The
+        result is on the device of the pixels, for streamed pixels on the CPU.
         """
+        if balance is None and not isinstance(self.pixels, StreamedPixels):
+            return torch.randperm(len(self), generator=rng).to(self.pixels.device)
+        rows = torch.arange(len(self))
+        if balance is not None:
+            rows = draw_balanced_rows(self.columns[balance].cpu(), rng)
         if isinstance(self.pixels, StreamedPixels):
-            rows = torch.arange(len(self.pixels)) if self.rows is None else self.rows
-            return self.pixels.draw_order(rows, rng)
-        return torch.randperm(len(self), generator=rng).to(self.pixels.device)
+            return rows[self.pixels.draw_order(torch.as_tensor(self.pixel_rows(rows)), rng)]
+        return rows.to(self.pixels.device)
 
     def max_batch_size(self, limit: int = 500) -> int:
         """Return the largest batch size that any network can take, at most `limit`."""
@@ -155,6 +160,19 @@ class Split:
             pixels, rows = own_pixels.to(device), None
         columns = {name: column.to(device) for name, column in self.columns.items()}
         return replace(self, pixels=pixels, columns=columns, rows=rows)
+
+
+def draw_balanced_rows(codes: Int64[Tensor, " n"], rng: torch.Generator) -> Int64[Tensor, " n"]:
+    """Draw n of n rows with replacement: first a class at random, then one of its rows.
+
+    codes: the class of each row. Rows without a class (-1) count as one more class.
+    """
+    _, codes, counts = codes.unique(return_inverse=True, return_counts=True)
+    chosen = torch.randint(len(counts), codes.shape, generator=rng)
+    # float64: float32 has too few values to reach every row of a large class
+    positions = torch.rand(len(codes), generator=rng, dtype=torch.float64) * counts[chosen]
+    starts = counts.cumsum(0) - counts
+    return codes.argsort(stable=True)[starts[chosen] + positions.long()]
 
 
 def evenly_spaced_rows(n: int, limit: int | None = None) -> Int64[Tensor, " m"]:

@@ -85,7 +85,8 @@ class PairReader:
             listing = abbreviate_list([f"{name} ({lack})" for name, lack in sorted(unpaired)])
             raise Error(
                 f"{self.source_name} holds {pluralize(len(unpaired), 'image')} without a partner:"
-                f" {listing}. Give {SPECKLE}/NAME and {PATTERNS}/NAME for each, or remove them."
+                f" {listing}. Give {SPECKLE}/NAME and {PATTERNS}/NAME for each, or a folder"
+                " without them."
             )
         counts = Counter(speckle) | Counter(patterns)
         if doubles := sorted(name for name, count in counts.items() if count > 1):

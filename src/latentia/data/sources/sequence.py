@@ -90,7 +90,8 @@ class SequenceReader:
             raise Error(f"{label} does not exist; items are numbered from 0.") from None
         except Exception as error:  # whatever the code of others raises
             reason = describe_exception(error)
-            raise Error(f"{label} cannot be read ({reason}); repair or remove it.") from error
+            text = f"{label} cannot be read ({reason}); repair it, or give the data without it."
+            raise Error(text) from error
         image, values = item, {}
         if isinstance(item, Mapping):
             key = next((key for key in IMAGE_KEYS if key in item), "")
