@@ -26,7 +26,8 @@ def find_tests(cell):
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: split_cells(row)[0])
 def test_every_row_names_a_test_that_exists(row):
     cells = split_cells(row)
-    assert len(cells) == 4 and all(cells)
+    assert len(cells) == 4
+    assert all(cells)
     tests = find_tests(cells[3])
     assert tests, f"{cells[3]} names no test as `test_folder.py::test_name`"
     for file, name in tests:
