@@ -12,16 +12,17 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import cache
-from latentia.data.cached_images import CachedImages, Metadata, make_cached_images
+from latentia.data.cached_images import CachedImages, Metadata, load_cached, make_cached_images
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint, digest_columns
+from latentia.data.key_labels import add_key_labels
 from latentia.data.labels import Labels, find_excluded_rows
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo, parse_size
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import Source
 from latentia.data.sources.shards import ShardReader
-from latentia.data.splits import SPLIT_NAMES, Split
+from latentia.data.splits import SPLIT_NAMES, Split, SplitRows
 
 
 def open_images(
@@ -139,10 +140,10 @@ class Images:
             )
         return tuple(shapes[column])
 
-    @property
+    @cached_property
     def notes(self) -> list[str]:
         """Messages to the user about these images. Reads the images."""
-        return [] if self._metadata else self._contents.metadata["notes"]
+        return [] if self._metadata else [*self._contents.metadata["notes"], *self._assignment[1]]
 
     def to_metadata(self) -> Metadata:
         """Return the entry for `run.json`. Reads the images for their fingerprint."""
@@ -169,7 +170,7 @@ class Images:
         if name not in (*SPLIT_NAMES, "all"):
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
-            self._splits = self._contents.make_splits(self.source.reading, self._excluded)
+            self._splits = self._contents.make_splits(self._assignment[0], self._excluded)
         return self._splits[name]
 
     def with_labels(self, labels: Labels) -> "Images":
@@ -180,7 +181,7 @@ class Images:
         if self._metadata:
             return self
         pixels, columns, metadata = self._contents
-        everything = self._contents.make_splits(self.source.reading)["all"]
+        everything = self._contents.make_splits(self._assignment[0])["all"]
         split = labels.join_to(everything, everything.keys)
         result = copy.copy(self)
         result._splits = {}
@@ -247,7 +248,12 @@ class Images:
 
     @cached_property
     def _info(self) -> SourceInfo:
-        return self._reader.read_info(self.options)
+        return add_key_labels(self._reader.read_info(self.options), self.source.reading)
+
+    @cached_property
+    def _assignment(self) -> tuple[SplitRows, list[str]]:
+        """The rows of each split, and notes on them."""
+        return self._contents.assign_rows(self.source.reading)
 
     @cached_property
     def _excluded(self) -> np.ndarray:
@@ -262,16 +268,12 @@ class Images:
             )
         if self._pixels_key is None:
             return self.decode_all(None)
-        return self.load_cached(self._pixels_key) or self.decode_and_cache(self._pixels_key)
-
-    def load_cached(self, key: str, just_written: bool = False) -> CachedImages | None:
-        entry = cache.load_entry(key, just_written)
-        return make_cached_images(*entry) if entry else None
+        return load_cached(self._pixels_key) or self.decode_and_cache(self._pixels_key)
 
     def decode_and_cache(self, key: str) -> CachedImages:
         with cache.write_entry(key) as folder:
             contents = self.decode_all(folder)
-        return self.load_cached(key, just_written=True) or contents
+        return load_cached(key, just_written=True) or contents
 
     def decode_all(self, folder: Path | None) -> CachedImages:
         """Decode every image, into a folder of the cache if one is given."""

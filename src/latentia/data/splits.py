@@ -18,6 +18,7 @@ from latentia.data.reader import Classes
 from latentia.data.streaming import PixelTensor, StreamedPixels
 
 Pixels = PixelTensor | StreamedPixels
+SplitRows = dict[str, Int64[Tensor, " n"]]  # rows of each split, ascending
 BatchWithContext = tuple[Batch, StepContext]
 SPLIT_NAMES = ("train", "validation", "test")
 SPLIT_ALIASES = {name: name for name in SPLIT_NAMES} | {"val": "validation", "valid": "validation"}
@@ -175,12 +176,16 @@ def column_to_unit_range(column: Tensor) -> Tensor:
 
 
 def assign_rows(
-    split_counts: dict[str, int], seed: int, validation: float, shards: np.ndarray | None = None
-) -> dict[str, Int64[Tensor, " n"]]:
+    split_counts: dict[str, int],
+    seed: int,
+    validation: float,
+    shards: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> SplitRows:
     """Assign rows to splits, ascending. `split_counts` are the source's own, in row order.
 
-    A split that the source names stays as it is. The others are drawn from its train split:
-    by image, or by shard if `shards` gives the shard of each row.
+    A split that the source names stays as it is. The others are drawn from its train split: by
+    image, or by group or shard if `groups` or `shards` gives that of each row.
     """
     start, split_rows = 0, {}
     for name, count in split_counts.items():
@@ -190,10 +195,13 @@ def assign_rows(
     for name, share in (("test", TEST_SHARE), ("validation", validation)):
         if name not in split_rows:
             rows = split_rows["train"]
-            if shards is None:
-                mask = draw_rows(len(rows), share, seed, name)
-            else:
+            if groups is not None:  # train keeps a group, and another if validation needs one
+                keep = 2 if name == "test" and validation and "validation" not in split_rows else 1
+                mask = draw_groups(groups[rows], share, seed, name, keep)
+            elif shards is not None:
                 mask = draw_shards(shards[rows], share, seed, name)
+            else:
+                mask = draw_rows(len(rows), share, seed, name)
             split_rows[name], split_rows["train"] = rows[mask], rows[~mask]
     return {name: torch.from_numpy(split_rows[name]) for name in SPLIT_NAMES}
 
@@ -211,16 +219,42 @@ def draw_shards(shards: np.ndarray, share: float, seed: int, purpose: str) -> np
     If none fits, the smallest is drawn, provided that it holds at most a quarter of the rows.
     shards: the shard of each row.
     """
-    numbers, positions, counts = np.unique(shards, return_inverse=True, return_counts=True)
-    remaining, selection = round(share * len(shards)), []
-    order = draw_permutation(len(numbers), seed, purpose)
-    for shard in order.tolist():
-        if counts[shard] <= remaining:
-            selection.append(shard)
-            remaining -= counts[shard]
-    if share and len(shards) and not selection and counts.min() <= len(shards) / 4:
-        selection = [order[counts[order].argmin()]]
-    return np.isin(positions, selection)
+    mask, smallest = draw_fitting_groups(shards, share, seed, purpose)
+    is_missing = share and not mask.any() and smallest.sum() <= len(shards) / 4
+    return smallest if is_missing else mask
+
+
+def draw_groups(
+    groups: np.ndarray, share: float, seed: int, purpose: str, keep: int = 1
+) -> np.ndarray:
+    """Draw whole groups by seed, as many as come closest to the share. Return a mask of the rows.
+
+    At least one is drawn, and at least `keep` are left. groups: the group of each row.
+    """
+    mask, smallest = draw_fitting_groups(groups, share, seed, purpose, keep)
+    missing = round(share * len(groups)) - mask.sum()
+    is_closer = not mask.any() or smallest.sum() < 2 * missing
+    has_spare = len(np.unique(groups[~mask])) > keep
+    return mask | smallest if missing and is_closer and has_spare else mask
+
+
+def draw_fitting_groups(
+    groups: np.ndarray, share: float, seed: int, purpose: str, keep: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw groups in random order, each that still fits into the share, and leave `keep` of them.
+
+    Return the mask of their rows, and that of the smallest other group, the first drawn of several.
+    """
+    numbers, positions, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    remaining, selection, rest = round(share * len(groups)), [], []
+    for group in draw_permutation(len(numbers), seed, purpose).tolist():
+        if counts[group] <= remaining and len(selection) < len(numbers) - keep:
+            selection.append(group)
+            remaining -= counts[group]
+        else:
+            rest.append(group)
+    smallest = min(rest, key=counts.__getitem__, default=-1)
+    return np.isin(positions, selection), positions == smallest
 
 
 def draw_permutation(n: int, seed: int, purpose: str) -> np.ndarray:

@@ -1,0 +1,91 @@
+"""Groups of images that stay in one split: pages of a file, or images of equal --group."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from latentia.core.errors import Error
+from latentia.core.text import pluralize
+from latentia.data.key_labels import find_in_keys
+from latentia.data.reader import Classes
+from latentia.data.reading import Reading
+from latentia.data.splits import SPLIT_NAMES, SplitRows, assign_rows
+
+
+def assign_groups(
+    groups: np.ndarray, parts: dict[str, int], reading: Reading, ungrouped: SplitRows
+) -> tuple[SplitRows, str]:
+    """Assign rows to splits by whole groups. Return them, and a note on the groups.
+
+    Splits of the source stay as they are. Pages of too few files are drawn as single images.
+    ungrouped: assignment of single images.
+
+    Raises: Error if --group or --group-regex makes too few groups.
+    """
+    option = f"--group-regex {reading.group_regex}" if reading.group_regex else ""
+    option = f"--group {reading.group}" if reading.group else option
+    rows = assign_rows(parts, reading.seed, reading.validation, groups=groups)
+    counts = {name: len(np.unique(groups[rows[name]])) for name in SPLIT_NAMES}
+    total = len(np.unique(groups))
+    if any(len(ungrouped[name]) and not counts[name] for name in SPLIT_NAMES):
+        if option:
+            raise Error(
+                f"{option} makes {pluralize(total, 'group')}, too few for whole ones in each split;"
+                " give one that makes more, or --validation 0."
+            )
+        return ungrouped, (
+            f"Files are too few ({total}) to keep the pages of one file in one split, so that"
+            " pages are drawn singly; give more files for a test on files never seen."
+        )
+    listing = ", ".join(f"{count:,} in {name}" for name, count in counts.items())
+    share = len(rows["test"]) / len(groups)
+    what = f"Images of one group ({option})" if option else "Pages of one file"
+    note = (
+        f"{what} stay in one split: of {pluralize(total, 'group' if option else 'file')}"
+        f" {listing} ({share:.1%} of the images)."
+    )
+    if divided := sum(counts.values()) - total:
+        note += (
+            f" But {pluralize(divided, 'group')} lie in two splits of the source; --splits seeded"
+            " keeps them in one."
+        )
+    return rows, note
+
+
+def number_groups(
+    reading: Reading, keys: Sequence[str], columns: dict[str, Tensor], classes: Classes
+) -> np.ndarray | None:
+    """Number the groups of images that stay in one split, from 0 in order of their first images.
+
+    Groups are pages of one file, or of equal --group or --group-regex. An image without a value
+    has its own. None: each image is a group.
+
+    Raises: Error if there is no such column, or the expression finds nothing.
+    """
+    files = [strip_page(key) if reading.rules > 1 else key for key in keys]
+    values: list[object] = [""] * len(keys)
+    if reading.group_regex:
+        values = next(iter(find_in_keys(reading.group_regex, files, "--group-regex").values()))
+    elif reading.group:
+        column = columns.get(reading.group)
+        if column is None or column.ndim > 1:
+            listing = ", ".join(name for name in columns if columns[name].ndim == 1) or "none"
+            raise Error(
+                f"--group {reading.group} is no column of labels; the columns are {listing}: give"
+                " one of them, add it to a metadata.csv beside the images, or give --group-regex."
+            )
+        is_missing = column < 0 if classes[reading.group] else column.isnan()
+        pairs = zip(column.tolist(), is_missing.tolist(), strict=True)
+        values = ["" if missing else value for value, missing in pairs]
+    # a value never equals the name of a file
+    names = [file if v == "" else (v,) for v, file in zip(values, files, strict=True)]
+    numbers: dict[object, int] = {}
+    groups = np.array([numbers.setdefault(name, len(numbers)) for name in names])
+    return groups if len(numbers) < len(keys) else None
+
+
+def strip_page(key: str) -> str:
+    """Return the key of the file of a page, such as a.tif of a.tif#3."""
+    file, _, page = key.rpartition("#")
+    return file if page.isdecimal() else key
