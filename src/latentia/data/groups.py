@@ -23,9 +23,9 @@ def assign_groups(
 
     Raises: Error if --group or --group-regex makes too few groups.
     """
-    option = f"--group-regex {reading.group_regex}" if reading.group_regex else ""
-    option = f"--group {reading.group}" if reading.group else option
-    rows = assign_rows(parts, reading.seed, reading.validation, groups=groups)
+    option = f"--group {reading.group}" if reading.group else ""
+    option = f"--group-regex {reading.group_regex}" if reading.group_regex else option
+    rows = assign_rows(parts, reading.seed, reading.validation, groups, can_be_empty=False)
     counts = {name: len(np.unique(groups[rows[name]])) for name in SPLIT_NAMES}
     total = len(np.unique(groups))
     if any(len(ungrouped[name]) and not counts[name] for name in SPLIT_NAMES):
@@ -34,22 +34,14 @@ def assign_groups(
                 f"{option} makes {pluralize(total, 'group')}, too few for whole ones in each split;"
                 " give one that makes more, or --validation 0."
             )
-        return ungrouped, (
-            f"Files are too few ({total}) to keep the pages of one file in one split, so that"
-            " pages are drawn singly; give more files for a test on files never seen."
-        )
+        only = pluralize(total, "file")
+        return ungrouped, f"Pages of one file are in several splits, since there are only {only}."
     listing = ", ".join(f"{count:,} in {name}" for name, count in counts.items())
     share = len(rows["test"]) / len(groups)
     what = f"Images of one group ({option})" if option else "Pages of one file"
-    note = (
-        f"{what} stay in one split: of {pluralize(total, 'group' if option else 'file')}"
-        f" {listing} ({share:.1%} of the images)."
-    )
+    note = f"{what} stay in one split: {listing} of {total:,} (test: {share:.1%} of the images)."
     if divided := sum(counts.values()) - total:
-        note += (
-            f" But {pluralize(divided, 'group')} lie in two splits of the source; --splits seeded"
-            " keeps them in one."
-        )
+        note += f" But {divided:,} are in two splits of the source; see --splits seeded."
     return rows, note
 
 
@@ -58,8 +50,8 @@ def number_groups(
 ) -> np.ndarray | None:
     """Number the groups of images that stay in one split, from 0 in order of their first images.
 
-    Groups are pages of one file, or of equal --group or --group-regex. An image without a value
-    has its own. None: each image is a group.
+    Groups are pages of one file, or images of equal --group or --group-regex. An image without a
+    value has its own. None: each image is a group.
 
     Raises: Error if there is no such column, or the expression finds nothing.
     """
@@ -80,9 +72,8 @@ def number_groups(
         values = ["" if missing else value for value, missing in pairs]
     # a value never equals the name of a file
     names = [file if v == "" else (v,) for v, file in zip(values, files, strict=True)]
-    numbers: dict[object, int] = {}
-    groups = np.array([numbers.setdefault(name, len(numbers)) for name in names])
-    return groups if len(numbers) < len(keys) else None
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names]) if len(numbers) < len(keys) else None
 
 
 def strip_page(key: str) -> str:

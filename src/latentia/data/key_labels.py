@@ -36,14 +36,13 @@ def find_folder_names(keys: Sequence[str], level: int) -> list[str]:
 
     Raises: Error if a key has fewer folders.
     """
-    folders = [key.split("/")[:-1] for key in keys]
-    depth, key = min((len(parts), key) for parts, key in zip(folders, keys, strict=True))
+    depth, key = min((key.count("/"), key) for key in keys)
     if level > depth:
-        allowed = f"give a level from 1 to {depth}, or leave it out" if depth else "leave it out"
         raise Error(
-            f"--label-folder is {level}, but {key} lies in {pluralize(depth, 'folder')}; {allowed}."
+            f"--label-folder is {level}, but {key} lies in {pluralize(depth, 'folder')}; give a"
+            " number that every image has, or --label-regex."
         )
-    return [parts[level - 1] for parts in folders]
+    return [key.split("/")[level - 1] for key in keys]
 
 
 def find_in_keys(regex: str, keys: Sequence[str], option: str) -> dict[str, list[str]]:

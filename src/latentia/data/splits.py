@@ -179,13 +179,13 @@ def assign_rows(
     split_counts: dict[str, int],
     seed: int,
     validation: float,
-    shards: np.ndarray | None = None,
     groups: np.ndarray | None = None,
+    can_be_empty: bool = True,
 ) -> SplitRows:
     """Assign rows to splits, ascending. `split_counts` are the source's own, in row order.
 
     A split that the source names stays as it is. The others are drawn from its train split: by
-    image, or by group or shard if `groups` or `shards` gives that of each row.
+    image, or by whole groups if `groups` gives the group of each row.
     """
     start, split_rows = 0, {}
     for name, count in split_counts.items():
@@ -195,13 +195,12 @@ def assign_rows(
     for name, share in (("test", TEST_SHARE), ("validation", validation)):
         if name not in split_rows:
             rows = split_rows["train"]
-            if groups is not None:  # train keeps a group, and another if validation needs one
-                keep = 2 if name == "test" and validation and "validation" not in split_rows else 1
-                mask = draw_groups(groups[rows], share, seed, name, keep)
-            elif shards is not None:
-                mask = draw_shards(shards[rows], share, seed, name)
-            else:
+            if groups is None:
                 mask = draw_rows(len(rows), share, seed, name)
+            else:
+                needs_more = name == "test" and validation > 0 and "validation" not in split_rows
+                keep = 0 if can_be_empty else 2 if needs_more else 1
+                mask = draw_groups(groups[rows], share, seed, name, keep)
             split_rows[name], split_rows["train"] = rows[mask], rows[~mask]
     return {name: torch.from_numpy(split_rows[name]) for name in SPLIT_NAMES}
 
@@ -213,37 +212,15 @@ def draw_rows(n: int, share: float, seed: int, purpose: str) -> np.ndarray:
     return mask
 
 
-def draw_shards(shards: np.ndarray, share: float, seed: int, purpose: str) -> np.ndarray:
-    """Draw whole shards by seed, as many as fit into the share. Return a mask of the rows.
-
-    If none fits, the smallest is drawn, provided that it holds at most a quarter of the rows.
-    shards: the shard of each row.
-    """
-    mask, smallest = draw_fitting_groups(shards, share, seed, purpose)
-    is_missing = share and not mask.any() and smallest.sum() <= len(shards) / 4
-    return smallest if is_missing else mask
-
-
 def draw_groups(
-    groups: np.ndarray, share: float, seed: int, purpose: str, keep: int = 1
-) -> np.ndarray:
-    """Draw whole groups by seed, as many as come closest to the share. Return a mask of the rows.
-
-    At least one is drawn, and at least `keep` are left. groups: the group of each row.
-    """
-    mask, smallest = draw_fitting_groups(groups, share, seed, purpose, keep)
-    missing = round(share * len(groups)) - mask.sum()
-    is_closer = not mask.any() or smallest.sum() < 2 * missing
-    has_spare = len(np.unique(groups[~mask])) > keep
-    return mask | smallest if missing and is_closer and has_spare else mask
-
-
-def draw_fitting_groups(
     groups: np.ndarray, share: float, seed: int, purpose: str, keep: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw groups in random order, each that still fits into the share, and leave `keep` of them.
+) -> np.ndarray:
+    """Draw whole groups by seed, as many as fit into the share. Return a mask of the rows.
 
-    Return the mask of their rows, and that of the smallest other group, the first drawn of several.
+    keep: number of groups that must be left. The smallest other group is added if that comes closer
+    to the share, or none fits. If keep is 0 it is added only if none fits, provided that it holds
+    at most a quarter of the rows.
+    groups: the group of each row.
     """
     numbers, positions, counts = np.unique(groups, return_inverse=True, return_counts=True)
     remaining, selection, rest = round(share * len(groups)), [], []
@@ -253,8 +230,14 @@ def draw_fitting_groups(
             remaining -= counts[group]
         else:
             rest.append(group)
-    smallest = min(rest, key=counts.__getitem__, default=-1)
-    return np.isin(positions, selection), positions == smallest
+    if share and len(rest) > keep:
+        smallest = min(rest, key=counts.__getitem__)
+        if keep:
+            is_better = not selection or counts[smallest] < 2 * remaining
+        else:
+            is_better = not selection and counts[smallest] <= len(groups) / 4
+        selection += [smallest] if is_better else []
+    return np.isin(positions, selection)
 
 
 def draw_permutation(n: int, seed: int, purpose: str) -> np.ndarray:
