@@ -26,7 +26,7 @@ def assign_groups(
     option = f"--group {reading.group}" if reading.group else ""
     option = f"--group-regex {reading.group_regex}" if reading.group_regex else option
     rows = assign_rows(parts, reading.seed, reading.validation, groups, can_be_empty=False)
-    counts = {name: len(np.unique(groups[rows[name]])) for name in SPLIT_NAMES}
+    counts = {name: len(np.unique(groups[rows[name].numpy()])) for name in SPLIT_NAMES}
     total = len(np.unique(groups))
     if any(len(ungrouped[name]) and not counts[name] for name in SPLIT_NAMES):
         if option:

@@ -18,7 +18,7 @@ from latentia.data.reader import Classes
 from latentia.data.streaming import PixelTensor, StreamedPixels
 
 Pixels = PixelTensor | StreamedPixels
-SplitRows = dict[str, Int64[Tensor, " n"]]  # rows of each split, ascending
+SplitRows = dict[str, Int64[Tensor, " _"]]  # rows of each split, ascending
 BatchWithContext = tuple[Batch, StepContext]
 SPLIT_NAMES = ("train", "validation", "test")
 SPLIT_ALIASES = {name: name for name in SPLIT_NAMES} | {"val": "validation", "valid": "validation"}

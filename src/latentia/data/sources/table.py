@@ -112,7 +112,7 @@ class TableReader:
             return datasets.load_dataset("parquet", data_files=files, cache_dir=folder)
         except Exception as error:  # the network, the hub and pyarrow each raise their own
             reason = summarize_exception(error)
-            problem = f"cannot be read as a table ({reason}); copy it or write it as parquet anew."
+            problem = f"cannot be read as parquet ({reason}); copy or write the file anew."
             if isinstance(self.location, str):
                 problem = (
                     f"is not in the local cache and cannot be fetched from the hub ({reason});"
