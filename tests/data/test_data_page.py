@@ -38,7 +38,8 @@ def test_every_row_names_a_test_that_exists(row):
 def test_a_table_has_a_header_and_otherwise_rows_with_tests():
     headers = [line for line in TABLE_LINES if line.endswith("| Test |")]
     rules = [line for line in TABLE_LINES if set(line) == set("|-")]
-    assert len(headers) == len(rules) == len(SECTIONS)
+    assert len(headers) == len(rules)
+    assert all("| Test |\n|---" in text for text in SECTIONS.values())
     assert len(TABLE_LINES) == len(headers) + len(rules) + len(ROWS)
 
 
