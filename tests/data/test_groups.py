@@ -1,10 +1,13 @@
 """What belongs together stays in one split."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from data.shards import counted
 from data.test_layouts import read, write_images
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
@@ -164,7 +167,7 @@ def test_groups_in_two_splits_of_the_source_are_said(tmp_path):
         ({"group_regex": r"^\d"}, r"makes 2 groups, too few .* or --validation 0"),
         (
             {"group": "mouse"},
-            r"--group mouse is no column of labels; the columns are patient: ",
+            "The source has no column mouse; its columns: patient",
         ),
         ({"group": "patient", "group_regex": "png"}, "--group and --group-regex"),
     ],
@@ -173,6 +176,19 @@ def test_groups_that_cannot_be_meant_are_one_sentence(options, text, tmp_path):
     folder = write_study(tmp_path)
     with pytest.raises(Error, match=text):
         read(folder, **options).split("train")
+
+
+@pytest.mark.parametrize("shards", [3, 14])
+def test_groups_of_streamed_images_stay_in_one_split_whatever_their_shards(shards, tmp_path):
+    folder = counted(tmp_path / "s", shards=shards, each=84 // shards)
+    images = read(folder, stream=True, group_regex=r"\d$")  # the last digit
+    keys = images.split("all").keys
+    assert len(keys) == 84
+    found = find_split_of(images, lambda key: re.search(r"\d$", key)[0])
+    assert all(len(splits) == 1 for splits in found.values())
+    split = images.split("train")
+    order = split.draw_order(torch.Generator().manual_seed(0))
+    assert sorted(order.tolist()) == list(range(len(split)))
 
 
 def test_two_groups_are_enough_without_validation(tmp_path):

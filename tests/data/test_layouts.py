@@ -143,10 +143,17 @@ def test_one_folder_around_all_images_is_no_label(tmp_path):
     assert open_images(write_images(tmp_path / "b", number("photos"))).classes == {}
 
 
-def test_a_level_that_an_image_has_not_is_one_sentence(tmp_path):
-    folder = write_images(tmp_path, ["cat/tom/a.png", "dog/b.png"])
-    with pytest.raises(Error, match=r"--label-folder is 2, but dog/b.png lies in 1 folder; give"):
-        read(folder, label_folder=2).to_metadata()
+def test_images_without_a_folder_of_that_level_have_no_label_and_are_counted(tmp_path):
+    folder = write_images(tmp_path, ["train/cat/a.png", "train/dog/b.png", "test/c.png"])
+    images = read(folder, label_folder=2)
+    assert find_labels(images) == {
+        "train/cat/a.png": "cat",
+        "train/dog/b.png": "dog",
+        "test/c.png": None,
+    }
+    assert "--label-folder 2 finds no label in 1 of 3 images, such as test/c.png" in images.notes[1]
+    with pytest.raises(Error, match=r"--label-folder 3 finds nothing in 3 keys, .* train/cat/a"):
+        read(folder, label_folder=3).to_metadata()
 
 
 def test_label_regex_makes_a_label_or_columns_of_its_groups(tmp_path):
@@ -173,7 +180,7 @@ def test_a_regex_that_cannot_be_meant_is_one_sentence(option, tmp_path):
     folder, flag = write_images(tmp_path, number("cat")), f"--{option.replace('_', '-')}"
     with pytest.raises(Error, match=rf"{flag} \( is no regular expression \(.*; write one such"):
         read(folder, **{option: "("}).split("all")
-    with pytest.raises(Error, match=rf"{flag} zebra finds nothing in 12 keys.* cat/00.png; write"):
+    with pytest.raises(Error, match=rf"{flag} zebra finds nothing in 12 keys.* cat/00.png; give"):
         read(folder, **{option: "zebra"}).split("all")
 
 

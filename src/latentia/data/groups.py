@@ -8,6 +8,7 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.key_labels import find_in_keys
+from latentia.data.labels import check_columns
 from latentia.data.reader import Classes
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES, SplitRows, assign_rows
@@ -58,15 +59,12 @@ def number_groups(
     files = [strip_page(key) if reading.rules > 1 else key for key in keys]
     values: list[object] = [""] * len(keys)
     if reading.group_regex:
-        values = next(iter(find_in_keys(reading.group_regex, files, "--group-regex").values()))
+        option = f"--group-regex {reading.group_regex}"
+        values = next(iter(find_in_keys(reading.group_regex, files, option).values()))
     elif reading.group:
-        column = columns.get(reading.group)
-        if column is None or column.ndim > 1:
-            listing = ", ".join(name for name in columns if columns[name].ndim == 1) or "none"
-            raise Error(
-                f"--group {reading.group} is no column of labels; the columns are {listing}: give"
-                " one of them, add it to a metadata.csv beside the images, or give --group-regex."
-            )
+        labels = [name for name in columns if columns[name].ndim == 1]
+        check_columns([reading.group], labels, "The source")
+        column = columns[reading.group]
         is_missing = column < 0 if classes[reading.group] else column.isnan()
         pairs = zip(column.tolist(), is_missing.tolist(), strict=True)
         values = ["" if missing else value for value, missing in pairs]

@@ -14,41 +14,30 @@ def add_key_labels(info: SourceInfo, reading: Reading) -> SourceInfo:
     """Add the columns of --label-folder and --label-regex, in place of any of the same name."""
     import pandas as pd
 
-    texts: dict[str, list[str]] = {}
-    if reading.label_folder:
-        texts["label"] = find_folder_names(info.keys, reading.label_folder)
+    regexes = {}
+    if level := reading.label_folder:
+        regexes[f"--label-folder {level}"] = rf"^(?:[^/]+/){{{level - 1}}}([^/]+)/"
     if reading.label_regex:
-        texts |= find_in_keys(reading.label_regex, info.keys, "--label-regex")
+        regexes[f"--label-regex {reading.label_regex}"] = reading.label_regex
     columns, classes, notes = dict(info.columns), dict(info.classes), list(info.notes)
-    for name, values in texts.items():
-        column, classes[name] = to_label_column(pd.Series(values, dtype=object).replace("", None))
-        columns[name] = column.numpy()
-        if missing := [key for key, value in zip(info.keys, values, strict=True) if not value]:
-            notes.append(
-                f"--label-regex finds no {name} in {len(missing):,} of"
-                f" {pluralize(len(values), 'image')}, such as {missing[0]}: these have no label."
-            )
+    for option, regex in regexes.items():
+        for name, texts in find_in_keys(regex, info.keys, option).items():
+            cells = pd.Series([text or None for text in texts], dtype=object)
+            column, classes[name] = to_label_column(cells)
+            columns[name] = column.numpy()
+            if missing := [key for key, text in zip(info.keys, texts, strict=True) if not text]:
+                notes.append(
+                    f"{option} finds no {name} in {len(missing):,} of"
+                    f" {pluralize(len(texts), 'image')}, such as {missing[0]}: these have none."
+                )
     return info._replace(columns=columns, classes=classes, notes=notes)
-
-
-def find_folder_names(keys: Sequence[str], level: int) -> list[str]:
-    """Return the folder of each key at a level, 1 for the first.
-
-    Raises: Error if a key has fewer folders.
-    """
-    depth, key = min((key.count("/"), key) for key in keys)
-    if level > depth:
-        raise Error(
-            f"--label-folder is {level}, but {key} lies in {pluralize(depth, 'folder')}; give a"
-            " number that every image has, or --label-regex."
-        )
-    return [key.split("/")[level - 1] for key in keys]
 
 
 def find_in_keys(regex: str, keys: Sequence[str], option: str) -> dict[str, list[str]]:
     """Return what the expression finds in each key, by the names of its groups; "" is nothing.
 
     Without a named group, the first group, else the whole match, is called label.
+    option: how the user wrote it.
 
     Raises: Error if the expression is invalid, or finds nothing in any key.
     """
@@ -56,7 +45,7 @@ def find_in_keys(regex: str, keys: Sequence[str], option: str) -> dict[str, list
         pattern = re.compile(regex)
     except re.error as error:
         raise Error(
-            f"{option} {regex} is no regular expression ({error}); write one such as 'mouse(\\d+)'."
+            f"{option} is no regular expression ({error}); write one such as 'mouse(\\d+)'."
         ) from None
     groups = pattern.groupindex or {"label": min(pattern.groups, 1)}
     matches = [pattern.search(key) for key in keys]
@@ -64,11 +53,9 @@ def find_in_keys(regex: str, keys: Sequence[str], option: str) -> dict[str, list
         name: [match[group] or "" if match else "" for match in matches]
         for name, group in groups.items()
     }
-    for name, values in texts.items():
-        if not any(values):
-            what = f" by its group {name}" if pattern.groupindex else ""
-            raise Error(
-                f"{option} {regex} finds nothing{what} in {pluralize(len(keys), 'key')}, the first"
-                f" of them {keys[0]}; write one that matches part of such a key."
-            )
+    if not any(map(any, texts.values())):
+        raise Error(
+            f"{option} finds nothing in {pluralize(len(keys), 'key')}, the first of them {keys[0]};"
+            " give one that fits such a key."
+        )
     return texts

@@ -65,17 +65,15 @@ def describe_splits(
     if parent and find_split_folders([key[len(parent) + 1 :] for key in keys], reading.rules):
         return f"to read the folders in {parent}/ as splits give --data {source_name}{parent}."
     names = {first_folder(key) for key in keys if "/" in key}
-    if not (similar := sorted(filter(SPLIT_WORD.search, names))):
+    similar = sorted(filter(SPLIT_WORD.search, names))
+    if not similar or reading.splits == "seeded":
         return ""
-    text = (
+    others = [key for key in keys if first_folder(key).lower() not in SPLIT_FOLDERS]
+    example = f"; {others[0]} lies elsewhere" if others else ""
+    return (
         f"{', '.join(similar)} are read as any other folder; train, validation and test are drawn"
-        " by seed."
+        f" by seed. Splits are folders train and val or test that hold all images{example}."
     )
-    if reading.splits == "own":
-        others = [key for key in keys if first_folder(key).lower() not in SPLIT_FOLDERS]
-        example = f"; {others[0]} lies elsewhere" if others else ""
-        text += f" Splits are folders train and val or test that hold all images{example}."
-    return text
 
 
 def first_folder(key: str) -> str:
