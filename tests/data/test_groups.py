@@ -51,6 +51,15 @@ def test_the_test_is_as_near_to_a_tenth_as_one_more_or_one_fewer_group_can_bring
             assert error <= abs(len(rows["test"]) + change - goal)
 
 
+@pytest.mark.parametrize(
+    ("size", "count", "test"), [(6, 16, 12), (7, 14, 7), (19, 10, 19), (50, 3, 50), (4, 30, 12)]
+)
+def test_groups_of_one_size_come_as_near_to_a_tenth_as_they_can(size, count, test):
+    """16 groups of 6 are 96 images: two of them are nearer to 10 than one."""
+    rows = assign(np.repeat(np.arange(count), size))
+    assert len(rows["test"]) == test
+
+
 @pytest.mark.parametrize("parts", [{"train": 300}, {"train": 200, "test": 100}])
 def test_groups_of_one_image_are_drawn_as_images_are(parts):
     plain = assign_rows(parts, 3, 1 / 12)
