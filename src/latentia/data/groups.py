@@ -57,7 +57,7 @@ def number_groups(
     Raises: Error if there is no such column, or the expression finds nothing.
     """
     files = [strip_page(key) if reading.rules > 1 else key for key in keys]
-    values: list[object] = [""] * len(keys)
+    values: Sequence[object] = [""] * len(keys)
     if reading.group_regex:
         option = f"--group-regex {reading.group_regex}"
         values = next(iter(find_in_keys(reading.group_regex, files, option).values()))

@@ -233,7 +233,7 @@ def draw_groups(
     if share and len(rest) > keep:
         smallest = min(rest, key=counts.__getitem__)
         if keep:
-            is_better = not selection or counts[smallest] < 2 * remaining
+            is_better = remaining and (not selection or counts[smallest] < 2 * remaining)
         else:
             is_better = not selection and counts[smallest] <= len(groups) / 4
         selection += [smallest] if is_better else []

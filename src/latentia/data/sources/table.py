@@ -107,7 +107,7 @@ class TableReader:
             if any(file.suffix == ".arrow" for file in list_table_files(self.location)):
                 saved = datasets.load_from_disk(self.location)
                 tables = saved if isinstance(saved, dict) else {"train": saved}
-                return {SPLIT_ALIASES.get(name, name): table for name, table in tables.items()}
+                return {SPLIT_ALIASES.get(str(k), str(k)): table for k, table in tables.items()}
             files = group_by_split(self.location)
             return datasets.load_dataset("parquet", data_files=files, cache_dir=folder)
         except Exception as error:  # the network, the hub and pyarrow each raise their own
