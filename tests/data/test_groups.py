@@ -203,3 +203,12 @@ def test_groups_of_streamed_images_stay_in_one_split_whatever_their_shards(shard
 def test_two_groups_are_enough_without_validation(tmp_path):
     images = read(write_study(tmp_path), group_regex=r"^\d", validation=0)
     assert [len(images.split(name)) for name in SPLIT_NAMES] == [60, 0, 60]
+
+
+@pytest.mark.parametrize(
+    "data", ["digits:60", np.eye(60, 16, dtype=np.uint8).reshape(60, 4, 4) * 255]
+)
+def test_images_whose_keys_are_numbers_are_no_pages(data):
+    images, plain = open_images(data), assign_rows({"train": 60}, 0, 1 / 12)
+    assert all(torch.equal(images.split(name).rows, plain[name]) for name in SPLIT_NAMES)
+    assert images.notes == []

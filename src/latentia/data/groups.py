@@ -77,4 +77,4 @@ def number_groups(
 def strip_page(key: str) -> str:
     """Return the key of the file of a page, such as a.tif of a.tif#3."""
     file, _, page = key.rpartition("#")
-    return file if page.isdecimal() else key
+    return file if file and page.isdecimal() else key  # a key may be a number alone
