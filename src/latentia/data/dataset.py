@@ -269,12 +269,11 @@ class Images:
             )
         if self._pixels_key is None:
             return self.decode_all(None)
-        return load_cached(self._pixels_key) or self.decode_and_cache(self._pixels_key)
-
-    def decode_and_cache(self, key: str) -> CachedImages:
-        with cache.write_entry(key) as folder:
+        if contents := load_cached(self._pixels_key):
+            return contents
+        with cache.write_entry(self._pixels_key) as folder:
             contents = self.decode_all(folder)
-        return load_cached(key, just_written=True) or contents
+        return load_cached(self._pixels_key, just_written=True) or contents
 
     def decode_all(self, folder: Path | None) -> CachedImages:
         """Decode every image, into a folder of the cache if one is given."""
