@@ -15,11 +15,11 @@ SPLITS = ("train", "validation", "test")
 
 
 def write_images(folder, keys):
-    """Image k is of grey k."""
+    """Image k is of grey 255 - k."""
     for k, key in enumerate(keys):
         path = folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((4, 4), k, np.uint8)).save(path)
+        Image.fromarray(np.full((4, 4), 255 - k, np.uint8)).save(path)
     return str(folder)
 
 
@@ -61,7 +61,7 @@ def test_names_of_splits_are_those_of_the_hub_in_any_case(folders, validation, t
     assert find_labels(images) == {key: key.split("/")[1] for key in keys}
     levels = (images.split("all")[:].flatten(1)[:, 0] * 255).round().int().tolist()
     assert dict(zip(images.split("all").keys, levels, strict=True)) == {
-        key: k for k, key in enumerate(keys)
+        key: 255 - k for k, key in enumerate(keys)
     }
 
 
