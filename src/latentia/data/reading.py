@@ -58,6 +58,8 @@ class Reading:
             )
         if self.black is not None and self.white is None:
             raise Error("--black needs --white, the value that means 1; give both or neither.")
+        if self.group and self.group_regex:
+            raise Error("--group and --group-regex are both given; leave one of them out.")
         if not 0 <= self.background <= 1:
             raise Error(
                 f"--background is {self.background:g}; it must lie in [0, 1]: 0 is black, 1 white."

@@ -18,6 +18,7 @@ from latentia.data.reader import Classes
 from latentia.data.streaming import PixelTensor, StreamedPixels
 
 Pixels = PixelTensor | StreamedPixels
+SplitRows = dict[str, Int64[Tensor, " _"]]  # rows of each split, ascending
 BatchWithContext = tuple[Batch, StepContext]
 SPLIT_NAMES = ("train", "validation", "test")
 SPLIT_ALIASES = {name: name for name in SPLIT_NAMES} | {"val": "validation", "valid": "validation"}
@@ -193,12 +194,16 @@ def column_to_unit_range(column: Tensor) -> Tensor:
 
 
 def assign_rows(
-    split_counts: dict[str, int], seed: int, validation: float, shards: np.ndarray | None = None
-) -> dict[str, Int64[Tensor, " n"]]:
+    split_counts: dict[str, int],
+    seed: int,
+    validation: float,
+    groups: np.ndarray | None = None,
+    can_be_empty: bool = True,
+) -> SplitRows:
     """Assign rows to splits, ascending. `split_counts` are the source's own, in row order.
 
-    A split that the source names stays as it is. The others are drawn from its train split:
-    by image, or by shard if `shards` gives the shard of each row.
+    A split that the source names stays as it is. The others are drawn from its train split: by
+    image, or by whole groups if `groups` gives the group of each row.
     """
     start, split_rows = 0, {}
     for name, count in split_counts.items():
@@ -208,10 +213,12 @@ def assign_rows(
     for name, share in (("test", TEST_SHARE), ("validation", validation)):
         if name not in split_rows:
             rows = split_rows["train"]
-            if shards is None:
+            if groups is None:
                 mask = draw_rows(len(rows), share, seed, name)
             else:
-                mask = draw_shards(shards[rows], share, seed, name)
+                needs_more = name == "test" and validation > 0 and "validation" not in split_rows
+                keep = 0 if can_be_empty else 2 if needs_more else 1
+                mask = draw_groups(groups[rows], share, seed, name, keep)
             split_rows[name], split_rows["train"] = rows[mask], rows[~mask]
     return {name: torch.from_numpy(split_rows[name]) for name in SPLIT_NAMES}
 
@@ -223,21 +230,31 @@ def draw_rows(n: int, share: float, seed: int, purpose: str) -> np.ndarray:
     return mask
 
 
-def draw_shards(shards: np.ndarray, share: float, seed: int, purpose: str) -> np.ndarray:
-    """Draw whole shards by seed, as many as fit into the share. Return a mask of the rows.
+def draw_groups(
+    groups: np.ndarray, share: float, seed: int, purpose: str, keep: int = 0
+) -> np.ndarray:
+    """Draw whole groups by seed, as many as fit into the share. Return a mask of the rows.
 
-    If none fits, the smallest is drawn, provided that it holds at most a quarter of the rows.
-    shards: the shard of each row.
+    keep: number of groups that must be left. The smallest other group is added if that comes closer
+    to the share, or none fits. If keep is 0 it is added only if none fits, provided that it holds
+    at most a quarter of the rows.
+    groups: the group of each row.
     """
-    numbers, positions, counts = np.unique(shards, return_inverse=True, return_counts=True)
-    remaining, selection = round(share * len(shards)), []
-    order = draw_permutation(len(numbers), seed, purpose)
-    for shard in order.tolist():
-        if counts[shard] <= remaining:
-            selection.append(shard)
-            remaining -= counts[shard]
-    if share and len(shards) and not selection and counts.min() <= len(shards) / 4:
-        selection = [order[counts[order].argmin()]]
+    numbers, positions, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    remaining, selection, rest = round(share * len(groups)), [], []
+    for group in draw_permutation(len(numbers), seed, purpose).tolist():
+        if counts[group] <= remaining and len(selection) < len(numbers) - keep:
+            selection.append(group)
+            remaining -= counts[group]
+        else:
+            rest.append(group)
+    if share and len(rest) > keep:
+        smallest = min(rest, key=counts.__getitem__)
+        if keep:
+            is_better = remaining and (not selection or counts[smallest] < 2 * remaining)
+        else:
+            is_better = not selection and counts[smallest] <= len(groups) / 4
+        selection += [smallest] if is_better else []
     return np.isin(positions, selection)
 
 

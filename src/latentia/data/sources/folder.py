@@ -9,14 +9,17 @@ from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import DecodeError, Preprocessing, read_headers
 from latentia.data.image_files import ImageFiles, abbreviate_list
+from latentia.data.layout import (
+    describe_splits,
+    find_folder_labels,
+    find_split_folders,
+    first_folder,
+)
 from latentia.data.listing import FileEntry, looks_like_image
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources.label_files import is_label_file, read_label_files
-from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
-
-SPLIT_OF_FOLDER = SPLIT_ALIASES | {"training": "train", "testing": "test"}
-SPLIT_FOLDERS = SPLIT_OF_FOLDER.keys()
+from latentia.data.splits import SPLIT_NAMES
 
 
 @dataclass
@@ -31,7 +34,8 @@ class FolderReader:
     def find_own_splits(self, images: list[FileEntry]) -> dict[str, str]:
         """Return the split of each folder, unless the splits are to be drawn by seed."""
         uses_folders = self.reading.splits == "own" and self.reading.rules > 0
-        return find_split_folders([file.key for file in images]) if uses_folders else {}
+        keys = [file.key for file in images]
+        return find_split_folders(keys, self.reading.rules) if uses_folders else {}
 
     def fingerprint(self) -> str:
         lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
@@ -70,23 +74,19 @@ class FolderReader:
             notes.append(f"{self.source_name}: not images, not used: {listing}.")
         keys = self.image_files.list_keys()
         columns, classes, label_notes = read_label_files(label_files, keys)
-        if not columns:
-            columns, classes = derive_labels(keys, depth=1 if splits else 0)
-        notes += [f"{self.source_name}: {note}" for note in label_notes]
+        labels, level_note = find_folder_labels(keys, 1 if splits else 0, self.reading.rules)
+        if labels and not columns:
+            names, codes = np.unique(labels, return_inverse=True)
+            columns, classes = {"label": codes.astype(np.int64)}, {"label": names.tolist()}
+        text = ", and the folders in them are the labels" if labels else ", and there are no labels"
+        if label_notes or self.reading.label_folder or self.reading.label_regex:
+            text = level_note = ""
+        split_note = describe_splits(keys, splits, text, self.reading, self.source_name)
+        texts = (split_note, level_note, *label_notes)
+        notes += [f"{self.source_name}: {text}" for text in texts if text]
         counts = {"train": len(keys)}
         if splits:
             counts = dict(Counter(splits[first_folder(key)] for key in keys))
-            folders = "the folders in them are the labels" if columns else "there are no labels"
-            folders = f", and {folders}" if not label_notes else ""
-            notes.append(
-                f"{self.source_name}: {', '.join(sorted(splits))} are the splits{folders};"
-                " --splits seeded takes them as labels, and draws the splits by seed."
-            )
-        elif names := sorted({key.partition("/")[0] for key in keys if "/" in key} & SPLIT_FOLDERS):
-            notes.append(
-                f"{self.source_name}: {', '.join(names)} are read as any other folder; train,"
-                " validation and test are drawn by seed."
-            )
         sizes, channels, high_bit_depth = self.image_files.summarize_headers()
         return SourceInfo(sizes, channels, high_bit_depth, keys, counts, columns, classes, notes)
 
@@ -101,27 +101,3 @@ def is_decodable(file: FileEntry) -> bool:
         return file.size > 0 and bool(read_headers(file.path))
     except DecodeError:
         return False
-
-
-def first_folder(key: str) -> str:
-    return key.partition("/")[0]
-
-
-def find_split_folders(keys: list[str]) -> dict[str, str]:
-    """Return the split of each folder, if all images lie in train and in validation or test.
-
-    Any other folders may have these names for another reason, so that they are labels.
-    """
-    names = {first_folder(key) for key in keys}
-    splits = {name: SPLIT_OF_FOLDER.get(name.lower(), "") for name in names}
-    is_layout = all("/" in key for key in keys) and "" not in splits.values()
-    return splits if is_layout and {"train"} < {*splits.values()} else {}
-
-
-def derive_labels(keys: list[str], depth: int = 0) -> tuple[Columns, Classes]:
-    """Label each image by a folder of its key, the first at depth 0, if every image has one."""
-    folders = [key.split("/")[depth:-1] for key in keys]
-    if not all(folders):
-        return {}, {}
-    names, labels = np.unique([parts[0] for parts in folders], return_inverse=True)
-    return {"label": labels.astype(np.int64)}, {"label": names.tolist()}

@@ -21,11 +21,11 @@ from latentia.data.sources.pairs import is_pair_folder, make_pair_reader
 from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_sequence
 from latentia.data.sources.shards import ShardReader
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
-from latentia.data.sources.table import KNOWN_DATASETS, TableReader, parse_hub_name
+from latentia.data.sources.table import KNOWN_DATASETS, TableReader, is_table, parse_hub_name
 
 ACCEPTED_PATHS = (
     "a folder of images, a folder of speckle/ and patterns/, a folder with parquet in the hub's"
-    " layout, or a .parquet, .npy or .npz file"
+    " layout or from save_to_disk, or a .parquet, .npy or .npz file"
 )
 
 
@@ -200,10 +200,9 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
 
 
 def make_folder_reader(path: Path, source_name: str, reading: Reading) -> Reader:
-    """Create a reader of the hub's layout (parquet without images), of pairs, or of images."""
+    """Create a reader of tables (where no file is an image), of pairs, or of images."""
     entries = list_files(path)
-    has_tables = any(entry.path.suffix.lower() == ".parquet" for entry in entries)
-    if has_tables and not any(looks_like_image(entry) for entry in entries):
+    if any(map(is_table, entries)) and not any(map(looks_like_image, entries)):
         return TableReader(source_name, path)
     if is_pair_folder(entries):
         return make_pair_reader(source_name, entries, reading)

@@ -17,7 +17,7 @@ from latentia.core.errors import Error, summarize_exception
 from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.image_files import ImageFiles, abbreviate_list
-from latentia.data.listing import list_files
+from latentia.data.listing import FileEntry, list_files
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
@@ -31,7 +31,10 @@ SPLIT_PATTERN = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_ALIASES)})(?:[^a-z]|$
 
 @dataclass
 class TableReader:
-    """Reader of OWNER/NAME, OWNER/NAME:CONFIG, a folder in the hub's layout or a parquet file."""
+    """Reader of OWNER/NAME, OWNER/NAME:CONFIG, a parquet file or a folder.
+
+    The folder is in the hub's layout, or was written by `save_to_disk` of `datasets`.
+    """
 
     source_name: str
     location: str | Path
@@ -40,7 +43,7 @@ class TableReader:
     def fingerprint(self) -> str:
         if isinstance(self.location, str):
             return f"hub\0{self.location}"
-        files = list_parquet_files(self.location)
+        files = list_table_files(self.location)
         stats = [(path.relative_to(self.location), path.stat()) for path in files]
         return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
 
@@ -101,6 +104,10 @@ class TableReader:
                 name, _, config = self.location.partition(":")
                 with connect_to_hub_once(name):
                     return datasets.load_dataset(name, config or None)
+            if any(file.suffix == ".arrow" for file in list_table_files(self.location)):
+                saved = datasets.load_from_disk(self.location)
+                tables = saved if isinstance(saved, dict) else {"train": saved}
+                return {SPLIT_ALIASES.get(str(k), str(k)): table for k, table in tables.items()}
             files = group_by_split(self.location)
             return datasets.load_dataset("parquet", data_files=files, cache_dir=folder)
         except Exception as error:  # the network, the hub and pyarrow each raise their own
@@ -125,16 +132,21 @@ def parse_hub_name(text: str) -> str:
     return name
 
 
-def list_parquet_files(path: Path) -> list[Path]:
+def list_table_files(path: Path) -> list[Path]:
+    """List the parquet files, and those that `datasets` saved."""
     if path.is_file():
         return [path]
-    return [file.path for file in list_files(path) if file.path.suffix.lower() == ".parquet"]
+    return [file.path for file in list_files(path) if is_table(file)]
+
+
+def is_table(file: FileEntry) -> bool:
+    return file.path.suffix.lower() in (".parquet", ".arrow")
 
 
 def group_by_split(path: Path) -> dict[str, list[str]]:
     """Group every parquet file by its split, since `datasets` drops files without a split."""
     files: dict[str, list[str]] = {}
-    for file in list_parquet_files(path):
+    for file in list_table_files(path):
         relative_path = Path(file.name) if path.is_file() else file.relative_to(path)
         files.setdefault(infer_split(relative_path), []).append(str(file))
     return files
