@@ -160,6 +160,7 @@ class Images:
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": metadata["fingerprint"],
             **({"joined": metadata["joined"]} if "joined" in metadata else {}),
+            **{name: metadata[name] for name in ("unreadable",) if metadata.get(name)},
             **({"streamed": True} if self.source.reading.stream else {}),
             **reading.to_metadata(preprocessing.shape[1:], preprocessing.channels),
         }
@@ -276,7 +277,7 @@ class Images:
     def decode_all(self, folder: Path | None) -> CachedImages:
         """Decode every image, into a folder of the cache if one is given."""
         info, preprocessing = self._info, self.preprocessing
-        stretching = info.describe_stretching(preprocessing, self._reader.source_name)
+        changes = info.describe_changes(preprocessing, self._reader.source_name)
         if isinstance(self._reader, ShardReader):
             pixels = self._reader.open_pixels(preprocessing)
         else:
@@ -289,7 +290,8 @@ class Images:
             "keys": info.keys,
             "parts": info.split_counts,
             "classes": info.classes,
-            "notes": [*info.notes, *stretching],
+            "notes": [*info.notes, *changes],
+            "unreadable": [{"key": key, "reason": reason} for key, reason in info.unreadable],
             "fingerprint": compute_fingerprint(pixels, info),
         }
         if folder and isinstance(pixels, np.ndarray):

@@ -1,9 +1,11 @@
 """Image files of a folder or a table: headers are scanned, then pixels decoded by threads."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from posixpath import splitext
@@ -13,8 +15,10 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.progress import show_progress
+from latentia.core.text import pluralize
 from latentia.data.decode import DecodeError, ImageHeader, Preprocessing, read_headers, read_images
-from latentia.data.reader import Size
+from latentia.data.reader import LoadOptions, Size
+from latentia.data.reading import Pages
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
 SMALL_IMAGE_PIXELS = 128 * 128
@@ -27,36 +31,67 @@ class ImageFiles:
     source_name: str
     names: Sequence[str]
     fetch_files: Callable[[int, int], Sequence[Path | bytes]]
-    all_pages: bool = True  # each page of a TIFF is an image
-    headers: list[list[ImageHeader]] = field(default_factory=list)  # of each file's pages
+    all_pages: bool = True  # each page of a TIFF is an image, if so requested
+    headers: list[list[ImageHeader]] = field(default_factory=list)  # of each file's images
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # files that are left out
+    pages: Pages = "images"
 
-    def scan_headers(self, channels: int | None) -> None:
-        """Read all headers. If one is broken, report every broken file."""
-        check_file_channels(channels, self.source_name)
+    def scan_headers(self, options: LoadOptions) -> None:
+        """Read all headers. If one is broken, report every broken file, or leave them all out."""
+        reading = options.reading
+        self.pages, self.headers = reading.pages, [[] for _ in self.names]
 
-        def store_headers(index: int, file: Path | bytes, suffix: str) -> None:
-            self.headers.append(read_headers(file, suffix)[: None if self.all_pages else 1])
+        def read_file(
+            index: int, file: Path | bytes, suffix: str, check_pixels: bool = False
+        ) -> None:
+            images = read_headers(file, suffix, reading, check_pixels)
+            if len(images) > 1 and not self.all_pages:
+                images = [images[0]._replace(note=f"has {len(images)} pages: the first is read")]
+            self.headers[index] = images
 
-        def decode_fully(index: int, file: Path | bytes, suffix: str) -> None:
-            header = read_headers(file, suffix)[0]
-            own_size = Preprocessing(header.height, header.width, 3, None, 1.0)
-            for _ in read_images(file, own_size, suffix):
-                pass
-
-        if self.for_each_file(store_headers, "reading headers"):
+        check_file, failures = partial(read_file, check_pixels=True), []
+        if reading.skip_unreadable or self.for_each_file(read_file, "reading headers"):
             task, workers = "looking for broken files", count_processors()
-            self.raise_unreadable(self.for_each_file(decode_fully, task, workers))
+            failures = self.for_each_file(check_file, task, workers)
+        if failures and (not reading.skip_unreadable or len(failures) == len(self.names)):
+            self.raise_unreadable(failures)
+        self.unreadable = failures
+        self.check_channels(options.channels)
+
+    def check_channels(self, channels: int | None) -> None:
+        """Raises: Error if the images do not all have, or cannot all be given, these channels."""
+        examples: dict[int, str] = {}
+        for key, page in zip(self.list_keys(), self.list_images(), strict=True):
+            examples.setdefault(page.channels, key)
+        has_colors = examples.keys() <= {1, 3} and all(p.pages == 1 for p in self.list_images())
+        allowed = {1, 3} if has_colors else examples.keys()
+        if channels is not None and channels not in allowed:
+            counts = " or ".join(map(str, sorted(allowed)))
+            raise Error(
+                f"{self.source_name} holds image files, which have {counts} channels, not"
+                f" {channels}; leave out --channels, take a recipe that keeps the channels, such as"
+                " conv_vae, or give an array, .npy or .npz."
+            )
+        if len(allowed) > 1 and not has_colors:
+            listing = ", ".join(f"{count} in {key}" for count, key in sorted(examples.items()))
+            raise Error(
+                f"{self.source_name} holds images of {len(examples)} numbers of channels"
+                f" ({listing}); all must have as many: move the others elsewhere"
+                + (", or leave out --pages channels." if self.pages == "channels" else ".")
+            )
 
     def decode_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         """Decode every page into its row of `out`."""
         first_rows = np.cumsum([0, *map(len, self.headers)]).tolist()
 
         def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
+            if not self.headers[index]:
+                return
             images = read_images(file, preprocessing, suffix, self.headers[index])
             for row, array in enumerate(images, first_rows[index]):
                 out[row] = array if array.dtype == out.dtype else array / np.float32(255)
 
-        pages = list(chain.from_iterable(self.headers))
+        pages = self.list_images()
         is_large = sum(p.height * p.width for p in pages) > SMALL_IMAGE_PIXELS * len(pages)
         workers = count_processors() if is_large else 1
         if failures := self.for_each_file(decode_file, "decoding", workers):
@@ -93,18 +128,30 @@ class ImageFiles:
         return sorted(failures)
 
     def raise_unreadable(self, failures: list[tuple[str, str]]) -> NoReturn:
-        summary = abbreviate_list([f"{name} ({reason})" for name, reason in failures])
+        are_all = len(failures) == len(self.names)
+        hint = "" if are_all else ", or leave them out by --skip-unreadable"
         raise Error(
             f"{self.source_name} holds {len(failures)} unreadable of {len(self.names)} images:"
-            f" {summary}. Repair or remove them."
+            f" {list_reasons(failures)}. Repair or remove them{hint}."
         )
 
     def summarize_headers(self) -> tuple[list[Size], int, bool]:
         """Return the distinct sizes, the channels needed, and whether any image exceeds 8 bits."""
-        pages = set(chain.from_iterable(self.headers))
-        channels = 3 if any(page.is_color for page in pages) else 1
+        pages = set(self.list_images())
+        channels = max(page.channels for page in pages)
         sizes = sorted({(page.height, page.width) for page in pages})
         return sizes, channels, any(page.high_bit_depth for page in pages)
+
+    def list_images(self) -> list[ImageHeader]:
+        return list(chain.from_iterable(self.headers))
+
+    def list_rows(self) -> list[int]:
+        """List the numbers of the files that are read."""
+        return [number for number, images in enumerate(self.headers) if images]
+
+    def count_splits(self) -> dict[str, int]:
+        """Count the images of each first part of the keys."""
+        return dict(Counter(key.partition("/")[0] for key in self.list_keys()))
 
     def list_keys(self) -> list[str]:
         """List the name of each image. Pages of one file are name#0, name#1, ..."""
@@ -118,18 +165,38 @@ class ImageFiles:
         """Return one line for each distinct note, with the names of its files."""
         notes: dict[str, list[str]] = {}
         for name, pages in zip(self.names, self.headers, strict=True):
-            if pages[0].note:
+            if pages and pages[0].note:
                 notes.setdefault(pages[0].note, []).append(name)
-        return [f"{self.source_name}: {abbreviate_list(n)}: {note}." for note, n in notes.items()]
+        lines = [f"{abbreviate_list(names)}: {note}." for note, names in notes.items()]
+        if self.unreadable:
+            listing = list_reasons(self.unreadable)
+            count = pluralize(len(self.unreadable), "unreadable file")
+            lines.append(f"{count} left out, all listed in run.json: {listing}.")
+        return [f"{self.source_name}: {line}" for line in (*lines, *self.describe_pages())]
 
-
-def check_file_channels(channels: int | None, source_name: str) -> None:
-    """Raises: Error if `channels` is not 1, 3 or None."""
-    if channels not in (None, 1, 3):
-        raise Error(
-            f"{source_name} holds image files, which have 1 or 3 channels, not {channels}; for"
-            " other counts give an array, .npy or .npz."
+    def describe_pages(self) -> list[str]:
+        """Note how files of several pages are read."""
+        counts = Counter(max(len(images), images[0].pages) for images in self.headers if images)
+        files = ", ".join(
+            f"{pluralize(n, 'file')} {'have' if n > 1 else 'has'} {pages} pages"
+            for pages, n in sorted(counts.items())
+            if pages > 1
         )
+        if not files:
+            return []
+        if self.pages == "channels":
+            image = max(self.list_images(), key=lambda image: image.pages)
+            shape = f"{image.channels}x{image.height}x{image.width}"
+            return [f"{files}: those of a file are the channels of one image of {shape}."]
+        joined = f"one image of {max(counts)} channels of each" if len(counts) == 1 else "channels"
+        return [
+            f"{files}: every page is read as an image; --pages channels makes {joined}, --pages"
+            " first reads the first."
+        ]
+
+
+def list_reasons(failures: list[tuple[str, str]]) -> str:
+    return abbreviate_list([f"{name} ({reason})" for name, reason in failures])
 
 
 def abbreviate_list(names: Sequence[str], limit: int = 10) -> str:
