@@ -14,8 +14,8 @@ from latentia.data.pages import (
     DecodeError,
     catch_decode_errors,
     get_size,
-    has_opacity,
     is_pillow_image,
+    load_pixels,
     open_pages,
     read_samples,
 )
@@ -115,9 +115,9 @@ def read_images(
                 decode_pixels(page, replace(preprocessing, channels=read_header(page).channels))
                 for page in pages
             ]
-            if len({image.dtype for image in images}) > 1:
-                images = map(array_to_unit_range, images)
-            yield convert_channels(np.concatenate([*images]), preprocessing.channels)
+            if headers[0].high_bit_depth:
+                images = [array_to_unit_range(image) for image in images]
+            yield convert_channels(np.concatenate(images), preprocessing.channels)
             return
         for page, header in zip(pages, headers or repeat(None), strict=False):
             yield decode_pixels(page, preprocessing, header)
@@ -128,8 +128,7 @@ def read_header(page: "Page") -> ImageHeader:
     if not is_pillow_image(page):
         if page.tags.valueof(ORIENTATION_TAG, 1) >= 5:
             width, height = height, width
-        channels = page.samplesperpixel - has_opacity(page)
-        return ImageHeader(height, width, channels, page.dtype != np.uint8)
+        return ImageHeader(height, width, page.samplesperpixel, page.dtype != np.uint8)
     # Pillow rotates the size of a TIFF itself. getexif() of a PNG would decode the whole image.
     may_be_rotated = "exif" in page.info if page.format == "PNG" else page.format != "TIFF"
     if may_be_rotated and page.getexif().get(ORIENTATION_TAG, 1) >= 5:
@@ -156,7 +155,7 @@ def load_image(image: "Image", header: ImageHeader | None = None) -> "Image":
     """Decode, and rotate as EXIF says."""
     from PIL import ImageOps
 
-    image.load()
+    load_pixels(image)
     if image.getexif().get(ORIENTATION_TAG, 1) != 1:  # else exif_transpose would copy the image
         image = ImageOps.exif_transpose(image)
     if header and image.size != (header.width, header.height):
@@ -193,11 +192,9 @@ def decode_pixels(
 
 def decode_samples(page: "TiffPage", preprocessing: Preprocessing) -> np.ndarray:
     """Decode a page that tifffile reads, as `decode_pixels` does one of Pillow."""
-    planes, opacity = read_samples(page)
+    planes = read_samples(page)
     if planes.dtype != np.uint8 or preprocessing.white is not None:
         planes = scale_to_unit_range(planes, preprocessing.white)
-    if opacity is not None:
-        planes = array_to_unit_range(planes) * opacity + preprocessing.background * (1 - opacity)
     planes = resize_planes(np.ascontiguousarray(planes), preprocessing)
     return convert_channels(planes, preprocessing.channels)
 

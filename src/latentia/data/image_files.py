@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -56,29 +56,11 @@ class ImageFiles:
         if failures and (not reading.skip_unreadable or len(failures) == len(self.names)):
             self.raise_unreadable(failures)
         self.unreadable = failures
-        self.check_channels(options.channels)
-
-    def check_channels(self, channels: int | None) -> None:
-        """Raises: Error if the images do not all have, or cannot all be given, these channels."""
         examples: dict[int, str] = {}
-        for key, page in zip(self.list_keys(), self.list_images(), strict=True):
-            examples.setdefault(page.channels, key)
-        has_colors = examples.keys() <= {1, 3} and all(p.pages == 1 for p in self.list_images())
-        allowed = {1, 3} if has_colors else examples.keys()
-        if channels is not None and channels not in allowed:
-            counts = " or ".join(map(str, sorted(allowed)))
-            raise Error(
-                f"{self.source_name} holds image files, which have {counts} channels, not"
-                f" {channels}; leave out --channels, take a recipe that keeps the channels, such as"
-                " conv_vae, or give an array, .npy or .npz."
-            )
-        if len(allowed) > 1 and not has_colors:
-            listing = ", ".join(f"{count} in {key}" for count, key in sorted(examples.items()))
-            raise Error(
-                f"{self.source_name} holds images of {len(examples)} numbers of channels"
-                f" ({listing}); all must have as many: move the others elsewhere"
-                + (", or leave out --pages channels." if self.pages == "channels" else ".")
-            )
+        for key, image in zip(self.list_keys(), self.list_images(), strict=True):
+            examples.setdefault(image.channels, key)
+        are_joined = any(image.pages > 1 for image in self.list_images())
+        check_file_channels(options.channels, self.source_name, examples, are_joined)
 
     def decode_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         """Decode every page into its row of `out`."""
@@ -149,10 +131,6 @@ class ImageFiles:
         """List the numbers of the files that are read."""
         return [number for number, images in enumerate(self.headers) if images]
 
-    def count_splits(self) -> dict[str, int]:
-        """Count the images of each first part of the keys."""
-        return dict(Counter(key.partition("/")[0] for key in self.list_keys()))
-
     def list_keys(self) -> list[str]:
         """List the name of each image. Pages of one file are name#0, name#1, ..."""
         return [
@@ -174,25 +152,42 @@ class ImageFiles:
             lines.append(f"{count} left out, all listed in run.json: {listing}.")
         return [f"{self.source_name}: {line}" for line in (*lines, *self.describe_pages())]
 
-    def describe_pages(self) -> list[str]:
+    def describe_pages(self) -> Iterator[str]:
         """Note how files of several pages are read."""
         counts = Counter(max(len(images), images[0].pages) for images in self.headers if images)
-        files = ", ".join(
-            f"{pluralize(n, 'file')} {'have' if n > 1 else 'has'} {pages} pages"
-            for pages, n in sorted(counts.items())
-            if pages > 1
-        )
-        if not files:
-            return []
-        if self.pages == "channels":
-            image = max(self.list_images(), key=lambda image: image.pages)
-            shape = f"{image.channels}x{image.height}x{image.width}"
-            return [f"{files}: those of a file are the channels of one image of {shape}."]
-        joined = f"one image of {max(counts)} channels of each" if len(counts) == 1 else "channels"
-        return [
-            f"{files}: every page is read as an image; --pages channels makes {joined}, --pages"
-            " first reads the first."
+        kinds = [
+            f"{pluralize(counts[pages], 'file')} of {pages} pages"
+            for pages in sorted(counts.keys() - {1})
         ]
+        if kinds and self.pages == "channels":
+            channels = max(image.channels for image in self.list_images())
+            yield f"{kinds[0]}: these are the {channels} channels of one image."
+        elif kinds:
+            yield (
+                f"{abbreviate_list(kinds)}: every page is read as an image; --pages channels makes"
+                " all pages of a file channels of one image, --pages first reads the first."
+            )
+
+
+def check_file_channels(
+    channels: int | None, source_name: str, examples: dict[int, str], are_joined: bool = False
+) -> None:
+    """Check the numbers of channels, each with the key of one image.
+
+    Raises: Error if the images do not all have, or cannot all be given, these channels
+    """
+    is_color = examples.keys() <= {1, 3} and not are_joined
+    allowed = [1, 3] if is_color else sorted(examples)
+    problem = f", not {channels}" if channels not in (None, *allowed) else ""
+    if not is_color and len(examples) > 1:
+        problem = f": {', '.join(f'{n} in {key}' for n, key in sorted(examples.items()))}"
+    if problem:
+        counts = " or ".join(map(str, allowed))
+        raise Error(
+            f"{source_name} holds image files, which have {counts} channels{problem}; for other"
+            " counts give an array, .npy or .npz, or give files of one kind, without --channels, to"
+            " a recipe that keeps their channels, such as conv_vae."
+        )
 
 
 def list_reasons(failures: list[tuple[str, str]]) -> str:

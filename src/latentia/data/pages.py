@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeGuard, Union
 
 import numpy as np
@@ -30,13 +31,13 @@ TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 # tags of TIFF
 BITS_TAG, COMPRESSION_TAG, PHOTOMETRIC_TAG = 258, 259, 262
-SAMPLES_TAG, EXTRA_SAMPLES_TAG, KIND_TAG = 277, 338, 339
+SAMPLES_TAG, KIND_TAG = 277, 339
 ORIENTATION_TAG = 0x0112  # of TIFF and EXIF
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3  # values of the tag of the samples' kind
 WHITE_IS_ZERO, RGB = 0, 2  # values of the photometric tag
-PREMULTIPLIED, OPACITY = 1, 2  # values of the tag of extra samples
 # what Pillow reads in full of one sample, beside unsigned ones of at most 8 bits
 GREY_KINDS = {(UNSIGNED, 12), (UNSIGNED, 16), (SIGNED, 16), (SIGNED, 32), (FLOAT, 32), (FLOAT, 64)}
+LIMIT_LOCK = Lock()
 PLAIN_COMPRESSIONS = (1, 8, 32773, 32946)  # those that tifffile reads without imagecodecs
 
 
@@ -52,10 +53,7 @@ def catch_decode_errors() -> Iterator[None]:
     except (DecodeError, MemoryError):
         raise
     except Exception as error:
-        reason = getattr(error, "strerror", None) or summarize_exception(error)
-        if "imagecodecs" in reason:
-            reason = "its compression needs `pip install imagecodecs`; or save it uncompressed"
-        raise DecodeError(reason) from error
+        raise DecodeError(getattr(error, "strerror", None) or summarize_exception(error)) from error
 
 
 @contextmanager
@@ -121,22 +119,16 @@ def iterate_tiff(
     stream: BufferedIOBase, image: "Image | None", options: PageOptions
 ) -> "Iterator[Page]":
     """Yield each page, by tifffile where Pillow would lose samples or bits of it."""
-    count, tiff = 0, None
-    with suppress(SyntaxError):  # a later page that Pillow cannot open
-        count = getattr(image, "n_frames", 0)
-    if not count:
-        tiff = open_with_tifffile(stream)
-        count = len(tiff.pages)
+    tiff = None if image else open_with_tifffile(stream)
+    count = len(tiff.pages) if tiff else getattr(image, "n_frames", 1)
     for number in range(1 if options.pages == "first" else count):
-        page = None
         if image:
-            with suppress(SyntaxError):
-                image.seek(number)
-                page = image if options.rules < 2 or reads_in_full(image) else None
-        if page is None:
+            image.seek(number)
+        if image and (options.rules < 2 or reads_in_full(image)):
+            yield image
+        else:
             tiff = tiff or open_with_tifffile(stream)
-            page = tiff.pages[number]
-        yield page
+            yield tiff.pages[number]
 
 
 def open_with_tifffile(stream: BufferedIOBase) -> "TiffFile":
@@ -158,8 +150,7 @@ def reads_in_full(image: "Image") -> bool:
     if samples == 1:
         return (kind, bits) in GREY_KINDS and photometric != WHITE_IS_ZERO
     is_plain = tags.get(COMPRESSION_TAG, 1) in PLAIN_COMPRESSIONS or find_spec("imagecodecs")
-    is_premultiplied = tags.get(EXTRA_SAMPLES_TAG) == (PREMULTIPLIED,)
-    return photometric != RGB or is_premultiplied or not is_plain
+    return samples != 3 or photometric != RGB or not is_plain  # else a note tells the loss
 
 
 def get_size(page: "Page") -> tuple[int, int]:
@@ -180,8 +171,24 @@ def check_pixel_count(width: int, height: int, options: PageOptions) -> None:
         )
 
 
-def read_samples(page: "TiffPage") -> tuple[np.ndarray, np.ndarray | None]:
-    """Decode a page to its samples (c, h, w), rotated, and its opacity (h, w) in [0, 1], if any."""
+def load_pixels(image: "Image") -> None:
+    """Decode, without the limit of Pillow, in whose place `check_pixel_count` stands."""
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is None or image.width * image.height <= limit:
+        image.load()
+        return
+    with LIMIT_LOCK:  # the limit is one for the process
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image.load()
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def read_samples(page: "TiffPage") -> np.ndarray:
+    """Decode a page to all its samples (c, h, w), rotated as its tag says."""
     if page.photometric > RGB or page.imagedepth > 1:
         raise DecodeError(f"a TIFF of {page.photometric.name} samples; save it as grey or RGB")
     separate, _, height, width, contiguous = page.shaped
@@ -190,18 +197,9 @@ def read_samples(page: "TiffPage") -> tuple[np.ndarray, np.ndarray | None]:
     if page.photometric == WHITE_IS_ZERO and planes.dtype.kind == "u":
         planes = 2**page.bitspersample - 1 - planes
     rotation = page.tags.valueof(ORIENTATION_TAG, 1)
-    if rotation >= 5:
-        planes = planes.transpose(0, 2, 1)
-    planes = planes[:, :: -1 if rotation in (3, 4, 7, 8) else 1]
-    planes = planes[:, :, :: -1 if rotation in (2, 3, 6, 7) else 1]
-    if has_opacity(page):
-        maximum = np.iinfo(planes.dtype).max if planes.dtype.kind in "iu" else 1
-        return planes[:-1], planes[-1] / np.float32(maximum)
-    return planes, None
-
-
-def has_opacity(page: "TiffPage") -> bool:
-    return page.samplesperpixel in (2, 4) and page.extrasamples[-1:] == (OPACITY,)
+    planes = planes.transpose(0, 2, 1) if rotation >= 5 else planes
+    planes = planes[:, ::-1] if rotation in (3, 4, 7, 8) else planes
+    return planes[:, :, ::-1] if rotation in (2, 3, 6, 7) else planes
 
 
 def is_pillow_image(image: Any) -> "TypeGuard[Image]":

@@ -71,6 +71,10 @@ class ShardReader:
                 " the like in a .tar, a column image in parquet."
             )
         headers = [ImageHeader(*index.first_header) for index in indices]
+        examples = {
+            header.channels: index.keys[0] for header, index in zip(headers, indices, strict=True)
+        }
+        image_files.check_file_channels(options.channels, self.source_name, examples)
         sizes = sorted({(header.height, header.width) for header in headers})
         self.high_bit_depth = any(header.high_bit_depth for header in headers)
         self.has_large_images = any(h * w > image_files.SMALL_IMAGE_PIXELS for h, w in sizes)

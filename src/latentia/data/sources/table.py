@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,7 +67,8 @@ class TableReader:
         self.image_files.scan_headers(options)
         columns, classes, unused = read_scalar_columns(list(tables.values()), column)
         columns = {name: values[self.image_files.list_rows()] for name, values in columns.items()}
-        counts, keys = self.image_files.count_splits(), self.image_files.list_keys()
+        keys = self.image_files.list_keys()
+        counts = dict(Counter(key.partition("/")[0] for key in keys))
         notes += self.image_files.collect_notes()
         if unused:
             notes.append(f"{self.source_name}: columns not used: {', '.join(unused)}.")
@@ -82,11 +84,12 @@ class TableReader:
 
         Raises: Error for a path outside the folder of the table, or of the cache of the hub.
         """
-        from datasets import config
+        from datasets.config import HF_DATASETS_CACHE
+        from huggingface_hub.constants import HF_HUB_CACHE
 
         if cell is None or cell["bytes"] is not None or not cell["path"]:
             return (cell and cell["bytes"]) or b""
-        folders = [Path(config.HF_DATASETS_CACHE), Path(config.HF_HUB_CACHE)]
+        folders = [Path(HF_DATASETS_CACHE), Path(HF_HUB_CACHE)]
         if isinstance(self.location, Path):
             folders = [self.location if self.location.is_dir() else self.location.parent]
         path = Path(os.path.abspath(folders[0] / cell["path"]))
