@@ -10,7 +10,7 @@ ADVICE = {
         " .ndpi .scn .mrxs .dm3 .dm4 .mrc .fits .fit .edf .raw .cr2 .cr3 .nef .arw .dng .exr .hdr"
         " .psd .xcf .svg .eps .pdf .jxl"
     ),
-    "save the images of {} as one array in .npy or .npz": ".h5 .hdf5 .mat .pt .pth .pkl .pickle",
+    "save the images of {} as one array in .npy or .npz": ".h5 .hdf5 .mat .pt .pth .pkl",
     "unpack {}": ".zip .tar .gz .tgz .7z .rar .bz2 .xz",
     "save the frames of {} as PNG": ".mp4 .avi .mov .mkv .webm .mpg .mpeg .wmv",
 }

@@ -6,12 +6,13 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from io import BufferedIOBase, BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeGuard, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
+from typing_extensions import TypeIs
 
 from latentia.core.errors import summarize_exception
 from latentia.data.reading import PageOptions
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     Page = Union[Image, TiffPage]  # noqa: UP007, since the classes are not imported at run time
 
+Stream = BytesIO | BufferedReader
 # Formats with a signature of their own: Pillow never takes a table or a text for one of these.
 PILLOW_FORMATS = (
     *("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF"),
@@ -64,7 +66,7 @@ def open_pages(file: Path | bytes, suffix: str, options: PageOptions) -> "Iterat
         yield iterate_pages(stream, suffix, options)
 
 
-def open_stream(file: Path | bytes) -> BufferedIOBase:
+def open_stream(file: Path | bytes) -> Stream:
     if isinstance(file, bytes):
         return BytesIO(file)
     if kind := describe_special_file(file.stat().st_mode):  # opening a FIFO would wait for ever
@@ -78,7 +80,7 @@ def describe_special_file(mode: int) -> str:
     return names.get(stat.S_IFMT(mode), "socket or device")
 
 
-def iterate_pages(stream: BufferedIOBase, suffix: str, options: PageOptions) -> "Iterator[Page]":
+def iterate_pages(stream: Stream, suffix: str, options: PageOptions) -> "Iterator[Page]":
     start = stream.read(16)
     if not start:
         raise DecodeError("0 bytes")
@@ -92,7 +94,7 @@ def iterate_pages(stream: BufferedIOBase, suffix: str, options: PageOptions) -> 
         yield page
 
 
-def open_with_pillow(stream: BufferedIOBase, start: bytes, suffix: str) -> "Image | None":
+def open_with_pillow(stream: Stream, start: bytes, suffix: str) -> "Image | None":
     """Open as `PIL.Image.open` does, without its limit of pixels, which is one for a process."""
     from PIL import Image
 
@@ -106,7 +108,7 @@ def open_with_pillow(stream: BufferedIOBase, start: bytes, suffix: str) -> "Imag
     return None
 
 
-def open_with_heif(stream: BufferedIOBase) -> "Image":
+def open_with_heif(stream: Stream) -> "Image":
     try:
         from pillow_heif import HeifImageFile
     except ImportError:
@@ -115,9 +117,7 @@ def open_with_heif(stream: BufferedIOBase) -> "Image":
     return HeifImageFile(stream)
 
 
-def iterate_tiff(
-    stream: BufferedIOBase, image: "Image | None", options: PageOptions
-) -> "Iterator[Page]":
+def iterate_tiff(stream: Stream, image: "Image | None", options: PageOptions) -> "Iterator[Page]":
     """Yield each page, by tifffile where Pillow would lose samples or bits of it."""
     tiff = None if image else open_with_tifffile(stream)
     count = len(tiff.pages) if tiff else getattr(image, "n_frames", 1)
@@ -131,7 +131,7 @@ def iterate_tiff(
             yield tiff.pages[number]
 
 
-def open_with_tifffile(stream: BufferedIOBase) -> "TiffFile":
+def open_with_tifffile(stream: Stream) -> "TiffFile":
     from tifffile import TiffFile
 
     stream.seek(0)
@@ -189,12 +189,13 @@ def load_pixels(image: "Image") -> None:
 
 def read_samples(page: "TiffPage") -> np.ndarray:
     """Decode a page to all its samples (c, h, w), rotated as its tag says."""
-    if page.photometric > RGB or page.imagedepth > 1:
-        raise DecodeError(f"a TIFF of {page.photometric.name} samples; save it as grey or RGB")
+    photometric: Any = page.photometric
+    if photometric > RGB or page.imagedepth > 1:
+        raise DecodeError(f"a TIFF of {photometric.name} samples; save it as grey or RGB")
     separate, _, height, width, contiguous = page.shaped
     array = page.asarray().reshape(separate, height, width, contiguous)
     planes = array.transpose(0, 3, 1, 2).reshape(-1, height, width)
-    if page.photometric == WHITE_IS_ZERO and planes.dtype.kind == "u":
+    if photometric == WHITE_IS_ZERO and planes.dtype.kind == "u":
         planes = 2**page.bitspersample - 1 - planes
     rotation = page.tags.valueof(ORIENTATION_TAG, 1)
     planes = planes.transpose(0, 2, 1) if rotation >= 5 else planes
@@ -202,6 +203,6 @@ def read_samples(page: "TiffPage") -> np.ndarray:
     return planes[:, :, ::-1] if rotation in (2, 3, 6, 7) else planes
 
 
-def is_pillow_image(image: Any) -> "TypeGuard[Image]":
+def is_pillow_image(image: Any) -> "TypeIs[Image]":
     """Test the class by its module's name, since an array should not cost the import of Pillow."""
     return any(cls.__module__ == "PIL.Image" for cls in type(image).__mro__)

@@ -11,7 +11,8 @@ from latentia.core.errors import Error, describe_exception
 from latentia.core.progress import show_progress
 from latentia.data.decode import DecodeError, Preprocessing, catch_decode_errors, read_header
 from latentia.data.image_files import ImageFiles
-from latentia.data.preprocess import is_array, is_pillow_image, preprocess_image
+from latentia.data.pages import is_pillow_image
+from latentia.data.preprocess import is_array, preprocess_image
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
 from latentia.data.sources import arrays
 

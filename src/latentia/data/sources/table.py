@@ -52,7 +52,7 @@ class TableReader:
         tables, notes = self.load_splits()
         column = find_image_column(tables["train"].features, self.source_name)
         counts = {name: len(table) for name, table in tables.items()}
-        keys = [f"{name}/{row}" for name, count in counts.items() for row in range(count)]
+        names = [f"{name}/{row}" for name, count in counts.items() for row in range(count)]
         undecoded = [
             table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
             for table in tables.values()
@@ -61,9 +61,9 @@ class TableReader:
 
         def fetch_files(start: int, stop: int) -> list[Path | bytes]:
             cells = images[start:stop][column].to_pylist()
-            return [self.cell_to_file(c, key) for c, key in zip(cells, keys[start:], strict=False)]
+            return [self.cell_to_file(c, key) for c, key in zip(cells, names[start:], strict=False)]
 
-        self.image_files = ImageFiles(self.source_name, keys, fetch_files, all_pages=False)
+        self.image_files = ImageFiles(self.source_name, names, fetch_files, all_pages=False)
         self.image_files.scan_headers(options)
         columns, classes, unused = read_scalar_columns(list(tables.values()), column)
         columns = {name: values[self.image_files.list_rows()] for name, values in columns.items()}
@@ -88,7 +88,7 @@ class TableReader:
         from huggingface_hub.constants import HF_HUB_CACHE
 
         if cell is None or cell["bytes"] is not None or not cell["path"]:
-            return (cell and cell["bytes"]) or b""
+            return cell["bytes"] or b"" if cell else b""
         folders = [Path(HF_DATASETS_CACHE), Path(HF_HUB_CACHE)]
         if isinstance(self.location, Path):
             folders = [self.location if self.location.is_dir() else self.location.parent]
