@@ -88,8 +88,8 @@ def iterate_pages(stream: Stream, suffix: str, options: PageOptions) -> "Iterato
     image = open_with_heif(stream) if is_heic else open_with_pillow(stream, start, suffix)
     if image is None and not start.startswith(TIFF_SIGNATURES):
         raise DecodeError("not an image that Pillow knows")
-    is_tiff = image is None or image.format == "TIFF"
-    for page in iterate_tiff(stream, image, options) if is_tiff else (image,):
+    is_other = image is not None and image.format != "TIFF"
+    for page in (image,) if is_other else iterate_tiff(stream, image, options):
         check_pixel_count(*get_size(page), options)
         yield page
 
@@ -128,7 +128,7 @@ def iterate_tiff(stream: Stream, image: "Image | None", options: PageOptions) ->
             yield image
         else:
             tiff = tiff or open_with_tifffile(stream)
-            yield tiff.pages[number]
+            yield tiff.pages[number]  # pyright: ignore[reportReturnType]
 
 
 def open_with_tifffile(stream: Stream) -> "TiffFile":
