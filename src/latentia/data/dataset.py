@@ -16,6 +16,7 @@ from latentia.data.cached_images import CachedImages, Metadata, make_cached_imag
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint, digest_columns
 from latentia.data.labels import Labels, find_excluded_rows
+from latentia.data.levels import Levels
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo, parse_size
 from latentia.data.reading import Reading
@@ -276,21 +277,23 @@ class Images:
 
     def decode_all(self, folder: Path | None) -> CachedImages:
         """Decode every image, into a folder of the cache if one is given."""
-        info, preprocessing = self._info, self.preprocessing
+        info, levels = self._info, Levels()
+        preprocessing = replace(self.preprocessing, levels=levels)
         changes = info.describe_changes(preprocessing, self._reader.source_name)
         if isinstance(self._reader, ShardReader):
-            pixels = self._reader.open_pixels(preprocessing)
+            pixels = self._reader.open_pixels(self.preprocessing)
         else:
             shape = (len(info.keys), *preprocessing.shape)
-            dtype = np.dtype("f4" if info.high_bit_depth else "u1")
+            dtype = info.choose_dtype(preprocessing)
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
+        darkness = levels.describe(self._reader.source_name, preprocessing.white)
         metadata = {
             "shape": list(preprocessing.shape),
             "keys": info.keys,
             "parts": info.split_counts,
             "classes": info.classes,
-            "notes": [*info.notes, *changes],
+            "notes": [*info.notes, *changes, *darkness],
             "unreadable": [{"key": key, "reason": reason} for key, reason in info.unreadable],
             "fingerprint": compute_fingerprint(pixels, info),
         }

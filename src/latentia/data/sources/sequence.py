@@ -75,10 +75,11 @@ class SequenceReader:
             self.image_files.decode_into(out, preprocessing)
             return
         for k in show_progress(range(len(out)), len(out), f"{self.source_name}: reading images"):
+            label = f"Item {k} of {self.source_name}"
             try:
-                pixels = next(preprocess_image(self.get_item(k)[0], preprocessing))
+                pixels = next(preprocess_image(self.get_item(k)[0], preprocessing, label))
             except DecodeError as error:
-                raise Error(f"Item {k} of {self.source_name} cannot be read: {error}.") from None
+                raise Error(f"{label} cannot be read: {error}.") from None
             out[k] = pixels if pixels.dtype == out.dtype else pixels / np.float32(255)
 
     def get_item(self, number: int) -> tuple[Any, dict[str, Any]]:
@@ -132,7 +133,7 @@ def read_shape(image: Any, label: str) -> tuple[tuple[int, ...], bool]:
     """Return (c, h, w) of an image in memory, and whether it has more than 8 bits."""
     if is_array(image):
         array = arrays.to_nchw(arrays.to_numpy(image)[None], label)
-        return array.shape[1:], array.dtype != np.uint8
+        return array.shape[1:], arrays.has_high_bit_depth(array)
     with catch_decode_errors():
         header = read_header(image)
     return (header.channels, header.height, header.width), header.high_bit_depth
