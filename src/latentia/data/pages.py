@@ -88,8 +88,9 @@ def iterate_pages(stream: Stream, suffix: str, options: PageOptions) -> "Iterato
     image = open_with_heif(stream) if is_heic else open_with_pillow(stream, start, suffix)
     if image is None and not start.startswith(TIFF_SIGNATURES):
         raise DecodeError("not an image that Pillow knows")
-    is_other = image is not None and image.format != "TIFF"
-    for page in (image,) if is_other else iterate_tiff(stream, image, options):
+    is_tiff = image is None or image.format == "TIFF"
+    pages: Any = iterate_tiff(stream, image, options) if is_tiff else (image,)
+    for page in pages:
         check_pixel_count(*get_size(page), options)
         yield page
 
