@@ -162,7 +162,7 @@ def test_all_unreadable_files_are_listed_at_once(tmp_path):
         open_images(str(tmp_path), 64, 3).split("train")
     text = str(error.value)
     assert text.startswith(f"{tmp_path}/ holds 5 unreadable of 6 images: cut.jpg (image file is tr")
-    assert text.endswith("Repair or remove them.")
+    assert text.endswith("Repair or remove them, or leave them out by --skip-unreadable.")
     for part in ("cut.png (", "empty.png (0 bytes)", "text.png (not an image that Pillow knows)"):
         assert part in text
     assert "gone.png (No such file or directory)" in text

@@ -120,7 +120,7 @@ class Images:
             "labels": metadata["classes"],
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": metadata["fingerprint"],
-            **({"joined": metadata["joined"]} if "joined" in metadata else {}),
+            **{name: metadata[name] for name in ("joined", "unreadable") if metadata.get(name)},
             **describe_labels(self.source.labels),
             **({"streamed": True} if self.source.reading.stream else {}),
             **reading.to_metadata(preprocessing.shape[1:], preprocessing.channels),
@@ -238,21 +238,21 @@ class Images:
         """Decode every image, into a folder of the cache if one is given."""
         info, levels = self._info, Levels()
         preprocessing = replace(self.preprocessing, levels=levels)
-        stretching = info.describe_stretching(preprocessing, self._reader.source_name)
         if isinstance(self._reader, ShardReader):
             pixels = self._reader.open_pixels(self.preprocessing)
         else:
-            shape = (len(info.keys), *preprocessing.shape)
-            dtype = info.choose_dtype(preprocessing)
+            shape, dtype = (len(info.keys), *preprocessing.shape), info.choose_dtype(preprocessing)
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
-        darkness = levels.describe(self._reader.source_name, preprocessing.white)
+        name = self._reader.source_name
+        darkness = levels.describe(name, preprocessing.white)
         metadata = {
             "shape": list(preprocessing.shape),
             "keys": info.keys,
             "parts": info.split_counts,
             "classes": info.classes,
-            "notes": [*info.notes, *stretching, *darkness],
+            "notes": [*info.notes, *info.describe_changes(preprocessing, name), *darkness],
+            "unreadable": [{"key": key, "reason": reason} for key, reason in info.unreadable],
             "fingerprint": compute_fingerprint(pixels, info),
         }
         if folder and isinstance(pixels, np.ndarray):

@@ -1,13 +1,14 @@
 """Source of images in a folder, or in one file of many pages."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
-from latentia.data.decode import DecodeError, Preprocessing, read_headers
+from latentia.data.decode import HEIC_SUFFIXES, DecodeError, Preprocessing, read_headers
+from latentia.data.foreign_formats import advise_on_files, find_advice
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.layout import (
     describe_splits,
@@ -29,6 +30,7 @@ class FolderReader:
     source_name: str
     entries: list[FileEntry]
     reading: Reading = DEFAULT_READING
+    notes: list[str] = field(default_factory=list)  # of the listing
     image_files: ImageFiles | None = None
 
     def find_own_splits(self, images: list[FileEntry]) -> dict[str, str]:
@@ -48,13 +50,16 @@ class FolderReader:
     def read_info(self, options: LoadOptions) -> SourceInfo:
         images, others = [], []
         for file in self.entries:
-            (images if looks_like_image(file) or is_decodable(file) else others).append(file)
-        label_files = [file for file in others if is_label_file(file)] if self.reading.rules else []
+            (images if self.is_image(file) else others).append(file)
+        is_label = is_label_file if self.reading.rules else lambda file: False
+        label_files = [file for file in others if is_label(file) and not file.problem]
         others = [file for file in others if file not in label_files]
-        other_keys = [file.key for file in others]
+        other_keys = [f"{f.key} ({f.problem})" if f.problem else f.key for f in others]
         if not images:
             has_tar = any(key.endswith(".tar") for key in other_keys)
             hint = ", or --stream to read its .tar files" if has_tar else ""
+            if advice := advise_on_files(other_keys):
+                hint += f"; other formats are not read: {advice}"
             raise Error(
                 f"{self.source_name} holds no images ({pluralize(len(others), 'other file')}); give"
                 f" a folder of PNG, JPEG, TIFF or other images, in sub-folders or not{hint}."
@@ -67,8 +72,8 @@ class FolderReader:
             [file.key for file in images],
             lambda start, stop: [file.path for file in images[start:stop]],
         )
-        self.image_files.scan_headers(options.channels)
-        notes = self.image_files.collect_notes()
+        self.image_files.scan_headers(options)
+        notes = self.notes + self.image_files.collect_notes()
         if others:
             listing = abbreviate_list(other_keys)
             notes.append(f"{self.source_name}: not images, not used: {listing}.")
@@ -88,16 +93,25 @@ class FolderReader:
         if splits:
             counts = dict(Counter(splits[first_folder(key)] for key in keys))
         sizes, channels, high_bit_depth = self.image_files.summarize_headers()
-        return SourceInfo(sizes, channels, high_bit_depth, keys, counts, columns, classes, notes)
+        unreadable = self.image_files.unreadable
+        return SourceInfo(
+            sizes, channels, high_bit_depth, keys, counts, columns, classes, notes, unreadable
+        )
+
+    def is_image(self, file: FileEntry) -> bool:
+        is_new = self.reading.rules > 1
+        if looks_like_image(file):
+            return is_new or file.path.suffix.lower() not in HEIC_SUFFIXES
+        return not (is_new and find_advice(file.key)) and is_decodable(file, self.reading)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         assert self.image_files is not None
         self.image_files.decode_into(out, preprocessing)
 
 
-def is_decodable(file: FileEntry) -> bool:
+def is_decodable(file: FileEntry, reading: Reading) -> bool:
     """Whether a file without an image's suffix is an image nevertheless."""
     try:
-        return file.size > 0 and bool(read_headers(file.path))
+        return file.size > 0 and bool(read_headers(file.path, "", reading))
     except DecodeError:
         return False

@@ -116,11 +116,15 @@ def strip_suffix(key: str) -> str:
     return re.sub(r"\.[^./]*?(#\d+)?$", r"\1", key)
 
 
-def make_pair_reader(source_name: str, entries: list[FileEntry], reading: Reading) -> PairReader:
+def make_pair_reader(
+    source_name: str, entries: list[FileEntry], reading: Reading, notes: list[str]
+) -> PairReader:
     def make_subfolder_reader(name: str) -> FolderReader:
         start = f"{name}/"
         files = [f._replace(key=f.key[len(start) :]) for f in entries if f.key.startswith(start)]
-        return FolderReader(f"{source_name}{start}", files, reading)
+        return FolderReader(
+            f"{source_name}{start}", files, reading, notes if name == SPECKLE else []
+        )
 
     speckle, patterns = map(make_subfolder_reader, (SPECKLE, PATTERNS))
     loose_files = [file.key for file in entries if "/" not in file.key]
