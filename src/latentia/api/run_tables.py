@@ -74,7 +74,8 @@ class RunTables(RunImages):
             if images is not None and split_name is None:
                 names, keys, pixels = self._read_images(images, None)
                 keys = [key or name for key, name in zip(keys, names, strict=True)]
-                split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys)
+                reading = Reading.from_metadata(self.metadata["images"])
+                split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys, reading)
                 return collect_table(self.autoencoder, split).to_pandas()
             opened = rank0_first(lambda: self.images)
             split = rank0_first(lambda: self._find_split(split_name, joined, default="all"))
@@ -126,7 +127,7 @@ class RunTables(RunImages):
         >>> result.associations[0].label, result.associations[0].information.shape
         ('label', (20,))
         """
-        chosen = self._find_split(split, Labels(labels, label_cols, "drop"))
+        chosen = self._find_split(split, Labels(labels, label_cols, "nan"))
         model = self.autoencoder
         result = associate_split(model, chosen, max_dims=k, permutations=permutations)
         return result._replace(notes=[*filter(None, [chosen.note]), *result.notes])

@@ -21,7 +21,7 @@ def relate(args: SimpleNamespace) -> None:
     run = open_requested_run(args, ".png", ".svg")
     model = run.autoencoder
     columns = split_names(args.label_cols)
-    split = run.split(args.split, labels=args.labels, label_cols=columns, missing="drop")
+    split = run.split(args.split, labels=args.labels, label_cols=columns, missing="nan")
     if split.note:
         print(split.note, file=sys.stderr)
     result = associate_split(model, split, max_dims=args.k, permutations=args.permutations)

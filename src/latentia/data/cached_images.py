@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentia.core.label_kinds import encode_column
 from latentia.data.reader import Columns
 from latentia.data.reading import Reading
 from latentia.data.splits import Pixels, Split, assign_rows
@@ -27,6 +28,8 @@ class CachedImages(NamedTuple):
         excluded: rows to leave out afterwards, so that all others stay in their splits.
         """
         keys, classes = self.metadata["keys"], self.metadata["classes"]
+        if reading.rules < 2:  # what is a class was decided by each command
+            classes = {name: names for name, names in classes.items() if names}
         all_rows, pixels, shards = torch.arange(len(keys)), self.pixels, None
         if isinstance(pixels, StreamedPixels) and len(pixels.shards) >= MIN_SHARDS_TO_SPLIT:
             shards = pixels.find_shard_numbers(all_rows)
@@ -50,11 +53,17 @@ class CachedImages(NamedTuple):
 
 
 def make_cached_images(
-    pixels: np.ndarray | StreamedPixels, columns: Columns, metadata: Metadata
+    pixels: np.ndarray | StreamedPixels, columns: Columns, metadata: Metadata, reading: Reading
 ) -> CachedImages:
-    tensors = {name: column_to_tensor(values) for name, values in columns.items()}
+    classes = dict(metadata["classes"])
+    tensors = {}
+    for name, values in columns.items():
+        if reading.rules >= 2:
+            kind = reading.label_kinds.get(name)
+            values, classes[name] = encode_column(name, values, classes.get(name), kind)
+        tensors[name] = column_to_tensor(values)
     as_tensor = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels
-    return CachedImages(as_tensor, tensors, metadata)
+    return CachedImages(as_tensor, tensors, {**metadata, "classes": classes})
 
 
 def column_to_tensor(values: np.ndarray) -> Tensor:

@@ -15,7 +15,7 @@ from latentia.data import cache
 from latentia.data.cached_images import CachedImages, Metadata, make_cached_images
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint, digest_columns
-from latentia.data.labels import Labels, find_excluded_rows
+from latentia.data.labels import Labels, check_columns, find_excluded_rows
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo, parse_size
 from latentia.data.reading import Reading
@@ -149,6 +149,7 @@ class Images:
         if self._metadata:
             return self._metadata
         preprocessing, (_, columns, metadata) = self.preprocessing, self._contents
+        check_columns(self.source.reading.label_kinds, list(columns), "--label-kind: the data")
         excluded = [metadata["keys"][row] for row in self._excluded]
         reading = replace(self.source.reading, exclude=excluded or None)
         return {
@@ -181,12 +182,14 @@ class Images:
             return self
         pixels, columns, metadata = self._contents
         everything = self._contents.make_splits(self.source.reading)["all"]
-        split = labels.join_to(everything, everything.keys)
+        split = labels.join_to(everything, everything.keys, self.source.reading)
         result = copy.copy(self)
         result._splits = {}
-        classes = {**metadata["classes"], **split.classes}
-        values = {name: split.columns[name].numpy() for name in split.classes}
-        metadata = {**metadata, "classes": classes, "joined": digest_columns(values, classes)}
+        values = {name: column.numpy() for name, column in split.columns.items()}
+        classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
+        notes = [*metadata["notes"], *filter(None, [split.note])]
+        joined = {"joined": digest_columns(values, classes), "notes": notes}
+        metadata = {**metadata, "classes": classes, **joined}
         result._contents = CachedImages(pixels, {**columns, **split.columns}, metadata)
         return result
 
@@ -251,7 +254,10 @@ class Images:
 
     @cached_property
     def _excluded(self) -> np.ndarray:
-        return find_excluded_rows(self.source.reading.exclude, self._contents.metadata["keys"])
+        metadata = self._contents.metadata
+        rows, note = find_excluded_rows(self.source.reading.exclude, metadata["keys"])
+        metadata["notes"] += filter(None, [note])
+        return rows
 
     @cached_property
     def _contents(self) -> CachedImages:
@@ -266,7 +272,7 @@ class Images:
 
     def load_cached(self, key: str, just_written: bool = False) -> CachedImages | None:
         entry = cache.load_entry(key, just_written)
-        return make_cached_images(*entry) if entry else None
+        return make_cached_images(*entry, self.source.reading) if entry else None
 
     def decode_and_cache(self, key: str) -> CachedImages:
         with cache.write_entry(key) as folder:
@@ -294,4 +300,4 @@ class Images:
         }
         if folder and isinstance(pixels, np.ndarray):
             cache.finish_entry(folder, pixels, info.columns, metadata)
-        return make_cached_images(pixels, info.columns, metadata)
+        return make_cached_images(pixels, info.columns, metadata, self.source.reading)

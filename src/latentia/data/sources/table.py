@@ -62,7 +62,9 @@ class TableReader:
 
         self.image_files = ImageFiles(self.source_name, keys, fetch_files, all_pages=False)
         self.image_files.scan_headers(options.channels)
-        columns, classes, unused = read_scalar_columns(list(tables.values()), column)
+        columns, classes, unused = read_scalar_columns(
+            list(tables.values()), column, options.reading.rules
+        )
         notes += self.image_files.collect_notes()
         if unused:
             notes.append(f"{self.source_name}: columns not used: {', '.join(unused)}.")
@@ -178,7 +180,9 @@ def cell_to_file(cell: dict[str, Any] | None) -> Path | bytes:
     return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"] or os.devnull)
 
 
-def read_scalar_columns(tables: list[Any], image: str) -> tuple[Columns, Classes, list[str]]:
+def read_scalar_columns(
+    tables: list[Any], image: str, rules: int
+) -> tuple[Columns, Classes, list[str]]:
     """Read columns of one number an image, strings of few values as classes. List the others."""
     import datasets
 
@@ -191,11 +195,14 @@ def read_scalar_columns(tables: list[Any], image: str) -> tuple[Columns, Classes
         encoded = None
         if is_scalar and all(name in table.features for table in tables):
             chunks = [table.with_format("arrow")[:][name] for table in tables]
-            encoded = encode_labels([value for chunk in chunks for value in chunk.to_pylist()])
+            values = [value for chunk in chunks for value in chunk.to_pylist()]
+            encoded = encode_labels(values, rules)
         if encoded is None:
             unused.append(name)
             continue
         columns[name], names = encoded
+        if is_class and columns[name].dtype.kind == "f":  # with gaps
+            columns[name] = np.nan_to_num(columns[name], nan=-1).astype(np.int64)
         classes[name] = list(feature.names) if is_class else names
     return columns, classes, unused
 
