@@ -181,7 +181,7 @@ def test_npz_without_images(tmp_path):
 
 
 def test_npz_says_what_it_does_not_use(tmp_path):
-    np.savez(tmp_path / "a.npz", x=np.zeros((3, 4, 4)), y=np.zeros(2), more=np.zeros(3))
+    np.savez(tmp_path / "a.npz", x=np.zeros((3, 4, 4)), y=np.zeros(2), more=np.zeros(4))
     assert whole(str(tmp_path / "a.npz")).notes == [
         f"{tmp_path}/a.npz: the labels are not one number or text an image, and are not used.",
         f"{tmp_path}/a.npz: not used: more.",

@@ -125,7 +125,7 @@ def test_what_tells_nothing_is_left_out_and_what_cannot_be_measured_refused():
     factors, codes = drawn(500), aligned(drawn(500))
     more = {
         "one": np.ones(500),
-        "bad": np.where(np.arange(500) == 3, np.nan, factors["x"]),
+        "bad": np.where(np.arange(500) == 3, np.inf, factors["x"]),
         "patterns": np.zeros((500, 1, 2, 2)),
     }
     assert measure_disentanglement(codes, factors | more) == measure_disentanglement(codes, factors)

@@ -110,5 +110,5 @@ def test_a_column_that_cannot_be_learned_is_named(value):
     batch = labelled()
     batch.columns["year.made"][:] = 1980.0
     batch.columns["year.made"][3] = value
-    with pytest.raises(Error, match=r"--supervise year\.made cannot be learned: .* holds NaN"):
+    with pytest.raises(Error, match=r"--supervise year\.made cannot be learned: .* holds no value"):
         Supervision(COLUMNS, 2).measure_labels([batch])

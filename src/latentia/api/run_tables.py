@@ -12,6 +12,7 @@ from latentia.core import distributed
 from latentia.core.progress import enable_progress
 from latentia.data import Split
 from latentia.data.labels import Labels
+from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
 from latentia.latents.association import AssociationResult, associate_split
 from latentia.latents.table import collect_table

@@ -17,11 +17,10 @@ def infer_label_kind(values: np.ndarray) -> LabelKind:
 
     Whole floats beside NaN are integers with gaps.
     """
-    present = values
-    if values.dtype.kind == "f":
-        present = values[~np.isnan(values)]
-        if len(present) in (0, len(values)) or (present != np.floor(present)).any():
-            return "number"
+    present = values[find_labelled(values, "number")]
+    has_gaps = 0 < len(present) < len(values)
+    if values.dtype.kind == "f" and not (has_gaps and (present == np.floor(present)).all()):
+        return "number"
     return "class" if len(np.unique(present)) <= MAX_CLASSES else "number"
 
 
@@ -30,6 +29,12 @@ def get_label_kind(name: str, values: np.ndarray, classes: Mapping[str, Names]) 
     if name in classes:
         return "class" if classes[name] else "number"
     return infer_label_kind(values)
+
+
+def find_labelled(values: np.ndarray, kind: LabelKind) -> np.ndarray:
+    """Return a mask of the images that have a label: no NaN, no class below 0."""
+    is_present = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(len(values), bool)
+    return is_present & (values >= 0) if kind == "class" else is_present
 
 
 def encode_column(
@@ -47,10 +52,10 @@ def encode_column(
         return read_numbers(name, values, names), None
     if (kind or infer_label_kind(values)) == "number":
         return values, None
-    is_missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
-    levels, codes = np.unique(values[~is_missing], return_inverse=True)
+    is_present = find_labelled(values, "number")
+    levels, codes = np.unique(values[is_present], return_inverse=True)
     result = np.full(len(values), -1)
-    result[~is_missing] = codes
+    result[is_present] = codes
     is_float = levels.dtype.kind == "f"
     return result, [str(int(v) if is_float and v == np.floor(v) else v) for v in levels]
 

@@ -149,7 +149,9 @@ class Images:
         if self._metadata:
             return self._metadata
         preprocessing, (_, columns, metadata) = self.preprocessing, self._contents
-        check_columns(self.source.reading.label_kinds, list(columns), "--label-kind: the data")
+        check_columns(
+            list(self.source.reading.label_kinds), list(columns), "--label-kind: the data"
+        )
         excluded = [metadata["keys"][row] for row in self._excluded]
         reading = replace(self.source.reading, exclude=excluded or None)
         return {

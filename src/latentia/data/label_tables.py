@@ -32,7 +32,7 @@ def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
 
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".tsv", ".txt", ".parquet"):
-        raise Error(f"{path} is no table that can be read; save it as .csv (or .tsv, .parquet).")
+        raise Error(f"{path} is no table that can be read; save it as .csv, .tsv or .parquet.")
     delimiter = ""
     try:
         if suffix == ".parquet":
@@ -72,7 +72,7 @@ def decode_text(content: bytes) -> str:
 
 
 def find_delimiter(text: str) -> tuple[str, str]:
-    """Return the text without Excel's line sep=X, and the delimiter of most rows as wide as the first."""
+    """Return the text and its delimiter: that of Excel's line sep=X, or else of most equal rows."""
     if match := re.match(r'"?sep=(.)"?\s*\n', text):
         return text[match.end() :], match[1]
 
@@ -90,7 +90,9 @@ def parse_text(text: str, delimiter: str) -> Any:
     import pyarrow.compute as pc
     from pyarrow import csv as arrow_csv
 
-    width = max(map(len, islice(csv.reader(io.StringIO(text), delimiter=delimiter), 100)), default=1)
+    width = max(
+        map(len, islice(csv.reader(io.StringIO(text), delimiter=delimiter), 100)), default=1
+    )
     table = arrow_csv.read_csv(
         io.BytesIO(text.encode()),
         arrow_csv.ReadOptions(autogenerate_column_names=True),  # numbers in a header stay text
@@ -104,7 +106,9 @@ def parse_text(text: str, delimiter: str) -> Any:
     is_blank = reduce(pc.and_, map(pc.is_null, columns))
     columns = [column.filter(pc.invert(is_blank)) for column in columns]
     headers = [column[0].as_py() or "" if len(column) else "" for column in columns]
-    pairs = [(n, c[1:]) for n, c in zip(headers, columns, strict=True) if n or c.null_count < len(c)]
+    pairs = [
+        (n, c[1:]) for n, c in zip(headers, columns, strict=True) if n or c.null_count < len(c)
+    ]
     return pa.table([column for _, column in pairs], [name for name, _ in pairs])
 
 

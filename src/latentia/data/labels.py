@@ -76,7 +76,7 @@ class Labels(NamedTuple):
         if not isinstance(self.file, str | Path):
             return align_rows(self.file, keys)
         path = Path(self.file).expanduser()
-        return join_by_name(path, self.columns, keys, self.missing == "error")
+        return join_by_name(path, self.columns, keys, self.missing)
 
     def treat_gaps(self, split: Split, gaps: dict[str, Tensor]) -> Split:
         """Leave out images without values, or note them. `gaps`: masks by column."""
@@ -106,21 +106,24 @@ SOURCE_LABELS = Labels()  # the source's own columns, all of them
 
 
 def join_by_name(
-    path: Path, columns: Sequence[str] | None, keys: Sequence[str], strict: bool
+    path: Path, columns: Sequence[str] | None, keys: Sequence[str], policy: MissingPolicy
 ) -> Any:
     """Read columns of the file as a data frame in the order of the keys.
 
-    strict: missing values are an Error.
+    Raises: Error if names are unknown, or values are missing and `policy` is "error".
     """
     named = open_label_table(path, keys)
     selection = list(named.rows if columns is None else columns)
     check_columns(selection, list(named.rows), str(path))
-    if named.rows.empty and not len(named.rows):
+    if not len(named.rows):
         raise Error(f"{path} {describe_mismatch(named, keys)}")
     rows = merge_duplicates(named.rows[selection], path)
     table, missing = spread_rows(rows, keys)
     for items, problem in (
-        (missing if strict else (), "has no row for {} of " + pluralize(len(keys), "image")),
+        (
+            missing if policy == "error" else [],
+            "has no row for {} of " + pluralize(len(keys), "image"),
+        ),
         (named.unknown, "names {} that the source has not, or has several times by that name"),
     ):
         if items:
@@ -131,7 +134,8 @@ def join_by_name(
             )
     for column, cells in rows.items():
         gaps = list(rows.index[cells.isna()])
-        if gaps and (strict or (columns and len(gaps) == len(rows))):
+        is_empty = len(gaps) == len(rows) and (columns or policy == "drop")
+        if gaps and (policy == "error" or is_empty):
             raise Error(
                 f"{path} has no {column} for {pluralize(len(gaps), 'image')}:"
                 f" {abbreviate_list(gaps, 5)}; fill it in, or leave the column out."

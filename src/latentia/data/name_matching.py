@@ -157,7 +157,7 @@ def merge_duplicates(rows: Any, origin: Any) -> Any:
 
 
 def spread_rows(rows: Any, keys: Sequence[str]) -> tuple[Any, list[str]]:
-    """Return the rows in the order of the keys, those of a file for all its pages; and keys without."""
+    """Put rows into the order of the keys, those of a file for all its pages; list keys without."""
     present = set(rows.index)
     targets = [key if key in present else remove_page(key) for key in keys]
     missing = [key for key, target in zip(keys, targets, strict=True) if target not in present]
@@ -165,8 +165,9 @@ def spread_rows(rows: Any, keys: Sequence[str]) -> tuple[Any, list[str]]:
 
 
 def describe_mismatch(named: NamedRows, keys: Sequence[str]) -> str:
+    names, images = abbreviate_list(named.names, 3) or "nothing", abbreviate_list(keys, 3)
     return (
         f"has no row for {len(keys):,} of {pluralize(len(keys), 'image')}: its column"
-        f" '{named.column}' holds {abbreviate_list(named.names, 3) or 'nothing'}, and the images are"
-        f" {abbreviate_list(keys, 3)}; give one row an image, named by its path in the folder."
+        f" '{named.column}' holds {names}, and the images are {images}; give one row an image,"
+        " named by its path in the folder."
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from latentia.core.label_kinds import encode_column, get_label_kind
 from latentia.core.text import pluralize
 from latentia.data import Images, Split
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES
@@ -28,7 +29,6 @@ MAX_TRAIN = 10_000  # training images to compare with each other
 # shares of the images above which a note becomes a warning
 MAX_OVERLAP, MAX_DUPLICATES, MAX_ODD_IMAGES = 0.01, 0.05, 0.01
 MAX_CLASS_SHARE, MAX_BINARY_SHARE = 0.5, 0.9  # with three classes or more, with two
-MAX_CLASSES = 100  # different values of a column of integers that counts as classes
 ODD_IMAGES_CONSEQUENCE = (
     "The model spends coordinates on this difference, and samples such images too."
 )
@@ -45,12 +45,11 @@ def format_keys(split: Split, rows: Tensor, max_keys: int = 3) -> str:
 def iterate_classes(split: Split) -> Iterator[tuple[str, Tensor, list[str], float]]:
     """Yield the columns of classes: name, codes, class names and the largest share of a class."""
     for column, codes in split.columns.items():
-        names = split.classes.get(column)
-        if names is None and codes.ndim == 1 and not codes.is_floating_point():
-            numbers, codes = codes.unique(return_inverse=True)
-            if len(numbers) <= MAX_CLASSES:
-                names = [str(number) for number in numbers.tolist()]
-        if names and len(names) > 1 and len(split):
+        if codes.ndim > 1 or get_label_kind(column, codes.numpy(), split.classes) == "number":
+            continue
+        values, names = encode_column(column, codes.numpy(), split.classes.get(column))
+        codes = torch.from_numpy(values[values >= 0])
+        if names and len(names) > 1 and len(codes):
             yield column, codes, names, MAX_CLASS_SHARE if len(names) > 2 else MAX_BINARY_SHARE
 
 

@@ -74,7 +74,7 @@ def parse_condition(run: RunFolder, model: Model, text: str, n: int, data: Any =
 def parse_classes(text: str, names: list[str]) -> list[int]:
     """Return the numbers of the classes in a list such as "cat,dog"; a name may hold a comma.
 
-    A number that is no name is the number of a class, unless the classes have numbers as names.
+    A number is the number of a class only if no class has a number as name.
 
     Raises: Error if a word is no class.
     """

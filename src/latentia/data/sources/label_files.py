@@ -49,7 +49,9 @@ def read_label_files(
             continue
         columns[str(name)] = values
     rest = f", which lacks {pluralize(len(missing), 'image')}" if missing else ""
-    rest += f"; not used, since nearly every value is another: {', '.join(unused)}" if unused else ""
+    rest += (
+        f"; not used, since nearly every value is different: {', '.join(unused)}" if unused else ""
+    )
     return columns, classes, [f"the labels {', '.join(columns)} are those of {names}{rest}."]
 
 
@@ -65,7 +67,7 @@ def read_label_file(file: FileEntry, keys: Sequence[str]) -> Any:
         named = open_label_table(file.path, inner_keys)
     else:
         try:
-            named = name_rows(read_json(file.path), inner_keys)
+            named = name_rows(read_json_table(file.path), inner_keys)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Error(
                 f"{file.path} cannot be read as labels ({summarize_exception(error)}); correct it,"
@@ -75,12 +77,13 @@ def read_label_file(file: FileEntry, keys: Sequence[str]) -> Any:
     return rows.set_axis([prefix + key for key in rows.index])
 
 
-def read_json(path: Path) -> Any:
+def read_json_table(path: Path) -> Any:
     """Read rows of JSON with a file_name each, or an object {"labels": [[name, label], ...]}."""
     import pandas as pd
+    from pyarrow.json import read_json
 
     if path.suffix == ".jsonl":
-        return pd.read_json(path, lines=True, dtype=False)  # pyright: ignore[reportArgumentType]
+        return read_json(path).to_pandas(types_mapper=pd.ArrowDtype)
     pairs = json.loads(path.read_text(encoding="utf-8"))["labels"] or []
     return pd.DataFrame(
         [(name, str(label)) for name, label in pairs], columns=["file_name", "label"]
