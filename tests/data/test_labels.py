@@ -118,7 +118,7 @@ def test_tables_as_spreadsheets_and_others_write_them(onto, images, tmp_path):
     [
         (("1970,0012.png,Audi,3\n", ""),
          "labels.csv has no row for 1 of 4 images: b/0012.png; give one row an image"),
-        (("a/x.png", "b/x.png"), "names 1 image twice: b/x.png .Year 1990 and 2000, Length 1.5 and 2.5"),
+        (("a/x.png", "b/x.png"), "names 1 image twice: b/x.png .Year 1990 and 2000, Length 1.5"),
         (("a/x.png", "./b/x.png"), "names 1 image twice: b/x.png .Year 1990 and 2000, Length"),
         (("1970,0012", "1970,0012.png,Audi,3\n1971,12"),
          "names 1 file that the source has not, or has several times by that name: 12.png;"),

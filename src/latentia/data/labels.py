@@ -116,9 +116,11 @@ def join_by_name(
     selection = list(named.rows if columns is None else columns)
     check_columns(selection, list(named.rows), str(path))
     if not len(named.rows):
-        raise Error(f"{path} {describe_mismatch(named, keys)}")
+        raise Error(f"{path} {describe_mismatch(named, len(keys), keys)}")
     rows = merge_duplicates(named.rows[selection], path)
     table, missing = spread_rows(rows, keys)
+    if policy == "error" and len(missing) > len(keys) / 2:
+        raise Error(f"{path} {describe_mismatch(named, len(missing), keys)}")
     for items, problem in (
         (
             missing if policy == "error" else [],
@@ -174,7 +176,7 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
     else:
         path, named = "exclude", name_rows(pd.DataFrame({"key": list(exclude)}), keys)
     if not len(named.rows):
-        raise Error(f"{path} {describe_mismatch(named, keys)}")
+        raise Error(f"{path} {describe_mismatch(named, len(keys), keys)}")
     targets = set(named.rows.index)
     is_excluded = [key in targets or remove_page(key) in targets for key in keys]
     if all(is_excluded):
