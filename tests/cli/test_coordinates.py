@@ -1,8 +1,10 @@
 """Commands on named latents: what each writes, and its error texts."""
 
 import json
+import shutil
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -152,6 +154,56 @@ def test_neighbours_bear_their_names_and_no_image_is_its_own(run, place, tmp_pat
         assert sorted(names[1:]) == [f"{k:02}.png" for k in range(12) if k != 3]
 
 
+@pytest.mark.parametrize(
+    "words", [["nearest", "0"], ["outliers"], ["outliers", "--by", "distance"]]
+)
+def test_a_search_prints_and_writes_the_table_that_python_returns(
+    run, place, tmp_path, words, capsys, monkeypatch
+):
+    labels = ["--data", place / "photos", "--split", "all"]  # without labels, and other images
+    python = latentia.load(run)
+    method = python.nearest if words[0] == "nearest" else python.find_outliers
+    image = {"image": 0} if words[0] == "nearest" else {"by": (words[2:] or ["error"])[0]}
+    expected = method(n=5, split="all", **image)
+    paths = [tmp_path / f"t.{kind}" for kind in ("csv", "tsv", "json")]
+    for path in paths:
+        options = ["-n", "5", "--split", "all", "--table", path, "--out", tmp_path / "p.png"]
+        call(words[0], run, *words[1:], *options)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith("run: ")
+        assert lines[-2:] == [str(path), str(tmp_path / "p.png")]
+        cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+        assert [row[0] for row in cells] == list(expected["key"])
+        assert [row[1] for row in cells] == list(expected["split"])
+    tables = [pd.read_csv(paths[0]), pd.read_csv(paths[1], sep="\t"), pd.read_json(paths[2])]
+    for table in tables:
+        assert list(table) == list(expected)
+        assert list(table["key"].astype(str)) == list(expected["key"])
+        np.testing.assert_allclose(table.iloc[:, 3:], expected.iloc[:, 3:].astype(float), rtol=1e-6)
+    call(words[0], run, *words[1:], *labels, "-n", "3", "--out", tmp_path / "p.npy")
+    shape = (4, 1, 28, 28) if words[0] == "nearest" else (3, 1, 28, 56)
+    assert np.load(tmp_path / "p.npy").shape == shape
+    assert "│ new" in capsys.readouterr().out
+
+
+def test_labels_stand_in_the_table_of_a_search(run, place, tmp_path):
+    """Without class numbers; a label that is called as another column has a name of its own."""
+    folder = tmp_path / "classes"
+    for k in range(12):
+        (folder / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(place / "photos" / f"{k:02}.png", folder / "ab"[k % 2])
+    (folder / "metadata.csv").write_text(
+        "file_name,label,distance\n"
+        + "".join(f"{'ab'[k % 2]}/{k:02}.png,{'ab'[k % 2]},{k}\n" for k in range(12))
+    )
+    out = ["--table", tmp_path / "t.csv", "--out", tmp_path / "o.png"]
+    call("outliers", run, "--data", folder, "-n", "12", "--by", "distance", *out)
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert list(table["key"].str[0]) == list(table["label"])
+    assert list(table["distance_label"]) == [int(key[2:4]) for key in table["key"]]
+    assert "label_code" not in table
+
+
 def test_the_same_picture_twice(run, tmp_path):
     for name in ("a", "b"):
         call("attribute", run, "1", "--out", tmp_path / f"{name}.png")
@@ -172,7 +224,7 @@ def test_images_are_opened_once(run, tmp_path, words, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["sample", "reconstruct", "relate", "traverse", "interpolate",
-                                  "nearest", "decode", "attribute"])  # fmt: skip
+                                  "nearest", "outliers", "decode", "attribute"])  # fmt: skip
 def test_what_cannot_be_written_is_refused_before_anything_is_made(name, capsys):
     options = {"interpolate": "01", "traverse": "0", "nearest": "0", "attribute": "0"}.get(name, "")
     latents = ["--latents=0"] if name == "decode" else []
@@ -205,6 +257,16 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
         (
             ["reconstruct", run, "no.png", "--data", "gone/"],
             "There is no file no.png, nor can images of such",
+        ),
+        (
+            ["nearest", run, "0", "--table", "t.xlsx"],
+            "--table t.xlsx ends in .xlsx; give a .csv or a .tsv or a .json file.",
+        ),
+        (["outliers", run, "--table", tmp_path], f"--table {tmp_path} is a folder; give a .csv or"),
+        (["outliers", run, "-n", "0"], "-n is 0; it must be at least 1."),
+        (
+            ["outliers", run, "--by", "nats"],
+            "--by is nats; it must be one of error, distance (order",
         ),
         (["interpolate", run, "0"], "images: 1; give at least 2, so that a path has a start"),
     ):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 import latentia
 from latentia.cli.main import main
 from latentia.core.errors import Error
+from latentia.report.grids import FOLDER, encode_files, make_grid, save
 
 SMALL = ["--batch", "8", "--log-every", "2", "--epochs", "1"]
 NET = ["--width", "16", "--depth", "1"]
@@ -92,6 +93,75 @@ def test_classes_are_named_or_numbered_and_take_turns(place, tmp_path):
     )
     np.testing.assert_allclose(both[::2], cat[::2], rtol=0, atol=SAME)
     np.testing.assert_allclose(both[1::2], dog[1::2], rtol=0, atol=SAME)
+
+
+def test_samples_are_written_as_data_with_their_classes(place, tmp_path, capsys):
+    """latentia reads the folder and the archive with the classes that were requested."""
+    words = ["-n", "5", "--cond", "dog,0"]
+    pixels = draw_samples(place, tmp_path, "prior", *words)
+    for out in ("folder/", "arrays.npz"):
+        path = f"{tmp_path}/new/{out}"
+        capsys.readouterr()
+        assert main(["sample", str(place / "prior"), *words, "--out", path]) == 0
+        assert capsys.readouterr().out == path.rstrip("/") + "\n"
+        split = latentia.open_images(path).split("all")
+        names = split.classes["label"]
+        assert [names[k] for k in split.columns["label"]] == ["dog", "cat", "dog", "cat", "dog"]
+        np.testing.assert_allclose(split[:], pixels[:5], atol=0.51 / 255)
+    files = sorted(file.name for file in (tmp_path / "new" / "folder").iterdir())
+    assert files == [*(f"{k:04}.png" for k in range(5)), "metadata.csv"]
+    with Image.open(tmp_path / "new" / "folder" / "0001.png") as picture:
+        assert picture.size == (16, 16)
+        assert picture.text["Description"].startswith("prior: samples, of dog, cat, seed 0,")  # pyright: ignore
+    assert main(["sample", str(place / "free"), "-n", "3", "--out", str(tmp_path / "f/")]) == 2
+    assert (
+        "f ends in nothing; give a .png or a .npy or a .npz file, or a f" in capsys.readouterr().err
+    )
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / ".DS_Store").touch()
+    assert main(["sample", str(place / "free"), "-n", "3", "--out", str(tmp_path / "f")]) == 0
+    assert len(list((tmp_path / "f").glob("*.*"))) == 4
+    assert main(["sample", str(place / "free"), "-n", "2", "--out", str(tmp_path / "f.npz")]) == 0
+    assert list(np.load(tmp_path / "f.npz")) == ["x"]
+
+
+def test_no_file_of_a_folder_is_overwritten(place, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "0000.png").write_text("of the user")
+    for path in (tmp_path / "mine", f"{tmp_path}/mine/"):
+        message = f"--out {path} has files, which are never overwritten; give a new folder."
+        assert error(capsys, "sample", place / "free", "--out", path) == message
+        with pytest.raises(Error, match="has files, which are never overwritten"):
+            latentia.load(place / "free").plot_samples(2).save(path)
+    assert [file.read_text() for file in (tmp_path / "mine").iterdir()] == ["of the user"]
+    (tmp_path / "file").touch()
+    assert "cannot be written" in error(
+        capsys, "sample", place / "free", "-n", "1", "--out", f"{tmp_path}/file/"
+    )
+
+
+def test_a_sheet_names_the_class_of_each_sample(place, tmp_path, monkeypatch):
+    options = {}
+    monkeypatch.setattr(
+        "latentia.report.rendered_images.make_grid",
+        lambda *a, **k: options.update(k) or make_grid(*a, **k),
+    )
+    draw = ["sample", str(place / "prior"), "-n", "3", "--out", str(tmp_path / "s.png"), "--cond"]
+    assert main([*draw, "1,cat"]) == 0
+    assert options["labels_below"] == ["dog", "cat", "dog"]
+    with Image.open(tmp_path / "s.png") as picture:
+        assert ": samples, of dog, cat, seed 0," in picture.text["Description"]  # pyright: ignore
+    assert main(["sample", str(place / "free"), "-n", "3", "--out", str(tmp_path / "s.png")]) == 0
+    assert options["labels_below"] == []
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_images_that_png_cannot_hold_are_not_written_as_others(channels, tmp_path):
+    images = torch.rand(2, channels, 8, 8)
+    encoders = {FOLDER: lambda: encode_files(images, "", "", [])}
+    with pytest.raises(Error, match=f"PNG holds no image of {channels} channels; give --out a"):
+        save(f"{tmp_path}/new/", encoders)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.report

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,14 +234,3 @@ def test_excluded_names_match_alike_and_unknown_ones_are_counted(tmp_path):
     assert images.notes == [f"{table} names 1 file that the source has not: c/0.png."]
     with pytest.raises(Error, match="has no row for 4 of 4 images: its column 'key' holds gone"):
         find_excluded_rows(["gone.png"], keys)
-
-
-def test_a_large_table_is_joined_in_seconds(tmp_path):
-    import time
-
-    keys = [f"{k % 7}/{k:06}.png" for k in range(20_000)]
-    rows = [["x", "f", *map(str, range(20))]]
-    rows += [[k / 7, keys[k], *range(k, k + 20)] for k in range(len(keys))]
-    path, start = write_table(tmp_path / "t.csv", rows), time.process_time()
-    assert len(read(Path(path), keys)) == len(keys)
-    assert time.process_time() - start < 20

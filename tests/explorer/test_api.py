@@ -441,12 +441,12 @@ def test_mistakes_in_latents_that_are_given(place, tmp_path, capsys):
         return capsys.readouterr().err.strip()
 
     vae = place / "vae"
-    wrong = (
-        "--latents is not rows of 4 finite numbers each, one a latent dimension; give such rows, "
-        "as the explorer saves them."
-    )
-    for text in ("1,2,3", "1,2,3,nan", "1,2,3,x", ""):
-        assert error("decode", vae, f"--latents={text}") == wrong
+    for text, given in (("1,2,3", ", but of 3"), ("1,2,3,nan", ""), ("1,2,3,x", ""), ("", "")):
+        assert error("decode", vae, f"--latents={text}") == (
+            f"--latents is not rows of 4 finite numbers each, one a latent dimension{given}; give "
+            "such rows, or a file (.csv, .tsv, .parquet, .npy, .npz, .json) that latentia encode "
+            "wrote."
+        )
     assert "none.json cannot be read" in error("decode", vae, "--latents", "none.json")
     for content in ('{"latents": [1, 2]}', "[]", "3", '{"z": []}', '[[1, 2, 3, "4x"]]'):
         (tmp_path / "z.json").write_text(content)

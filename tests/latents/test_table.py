@@ -78,7 +78,7 @@ def test_values_do_not_depend_on_the_batch(model, part, tmp_path, size):
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "npz"])
+@pytest.mark.parametrize("kind", ["parquet", "csv", "npz", "tsv"])
 def test_the_same_bytes_twice_at_any_time(model, part, tmp_path, kind, monkeypatch):
     first = write_table(tmp_path / f"a.{kind}", model, part).read_bytes()
     monkeypatch.setattr("time.time", lambda: 2e9)  # a zip holds times
@@ -158,7 +158,7 @@ def test_thumbnails_show_each_image_and_its_place_on_the_map(model, part, tmp_pa
     ).read_bytes() == (path.read_bytes())
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "npz"])
+@pytest.mark.parametrize("kind", ["parquet", "csv", "npz", "tsv"])
 @pytest.mark.parametrize("problem", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupted_table_leaves_nothing(model, part, tmp_path, kind, problem, monkeypatch):
     calls = []
@@ -186,7 +186,7 @@ def test_a_zip_holds_no_time(model, part, tmp_path):
 
 def test_paths_that_will_not_do(model, part, tmp_path):
     for out, more, said in (
-        ("t.xlsx", {}, "t.xlsx ends in .xlsx; give .parquet, .csv or .npz."),
+        ("t.xlsx", {}, "t.xlsx ends in .xlsx; give .parquet, .csv or .npz, or .tsv for T"),
         ("t", {}, "ends in nothing; give"),
         ("t.csv", {"thumbnails": True}, "--thumbnails does not fit into .csv"),
     ):

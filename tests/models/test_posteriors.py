@@ -177,6 +177,7 @@ def test_every_command_takes_a_posterior_that_is_no_gaussian(name, array_file, t
         ["interpolate", "0", "1", "--out", "interpolate.png"],
         ["attribute", "0", "--out", "attribute.png"],
         ["nearest", "0", "-n", "2", "--out", "nearest.png"],
+        ["outliers", "--by", "distance", "--out", "outliers.png"],
         *[["export", "--out", "onnx"]] * (not has_sd),  # it takes seconds
     ):
         words = [*command[:-1], str(tmp_path / command[-1])]

@@ -22,8 +22,9 @@ class Run(RunTables):
     """A trained run: its model, images, log, and everything that can be done with them.
 
     `latentia.train`, `latentia.resume` and `latentia.load` return it. Every method does what the
-    command of its name does. An image is given as an array or tensor, a file name, a key of the
-    table that `encode` returns, or a row number in the run's images.
+    command of its name does, and `find_outliers` what `latentia outliers` does. An image is given
+    as an array or tensor, a file name, a key of the table that `encode` returns, or a row number in
+    the run's images.
 
     Parameters
     ----------

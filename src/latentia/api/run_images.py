@@ -58,7 +58,7 @@ class RunImages(RunPictures):
         torch.Size([4, 1, 28, 28])
         """
         sampling = {"sampler": sampler, "steps": steps, "guidance": guidance}
-        return self._render_samples(n, seed, cond, sampling).images
+        return self.plot_samples(n, seed=seed, cond=cond, **sampling).images
 
     def reconstruct(
         self, images: Any = None, *, n: int = 10, split: str | None = None
@@ -99,8 +99,9 @@ class RunImages(RunPictures):
 
         Parameters
         ----------
-        z : array, tensor or rows of numbers
-            latents (n, d), in the order of the columns mu_0, mu_1, ... of `encode`, or (n, *latent)
+        z : DataFrame, array, tensor, rows of numbers, str or Path
+            latents (n, d), in the order of the columns mu_0, mu_1, ... of `encode`, or
+            (n, *latent); from a table, or its file, the columns mu_* are read
 
         Returns
         -------

@@ -1,18 +1,19 @@
 """Methods of a run that draw pictures, which notebooks show and `save` writes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from latentia.api.opened_run import OpenedRun
 from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least, require_whole_number
+from latentia.data import Split
 from latentia.data.labels import SOURCE_LABELS
-from latentia.data.sources.arrays import to_numpy
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
-from latentia.latents.parsing import rows_to_latents
+from latentia.latents.parsing import read_latents
 from latentia.latents.traversal import Traversal, traverse_dims
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
@@ -54,7 +55,13 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_samples(4).save("samples.png").name
         'samples.png'
         """
-        return self._render_samples(n, seed, cond, sampling)
+        require_at_least("-n", n, 1)
+        require_whole_number("--seed", seed)
+        is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
+        text = None if cond is None else ",".join(map(str, cond)) if is_several else str(cond)
+        chosen = {name: value for name, value in sampling.items() if value is not None}
+        render = rendered_images.render_samples
+        return render(self.folder, self.model, n, seed, chosen, text, self._data)
 
     def plot_reconstructions(
         self, images: Any = None, *, n: int = 10, split: str | None = None
@@ -91,7 +98,7 @@ class RunPictures(OpenedRun):
 
         Parameters
         ----------
-        z : array, tensor or rows of numbers
+        z : DataFrame, array, tensor, rows of numbers, str or Path
             latents (n, d), as in `decode`
 
         Returns
@@ -110,9 +117,10 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_decoded([[0.0] * 20]).save("decoded.png").name
         'decoded.png'
         """
-        rows = to_numpy(z).reshape(len(z), -1).tolist() if hasattr(z, "shape") else z
-        latents = rows_to_latents(rows, self.autoencoder.latent_shape, "z")
-        return rendered_images.render_latents(self.folder, self.autoencoder, latents)
+        model = self.autoencoder
+        return rendered_images.render_latents(
+            self.folder, model, *read_latents(z, model.latent_shape)
+        )
 
     def plot_traversal(
         self, image: Any, dims: Any = None, *, steps: int = 9, split: str | None = None
@@ -199,7 +207,15 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_nearest(0, n=3).images.shape
         torch.Size([4, 1, 28, 28])
         """
-        return self._render_neighbors(image, n, split)[0]
+        require_at_least("-n", n, 1)
+        searched = self._find_split(split, SOURCE_LABELS)
+        _, (key, *_), pixels = self._read_images(image, split)
+        table, render = (
+            encode_split(self.autoencoder, searched, SAMPLE),
+            rendered_images.render_neighbors,
+        )
+        picture = render(self.folder, self.autoencoder, key, pixels, searched, table, n)
+        return self._add_split_names(picture, searched)
 
     def plot_attribution(
         self, image: Any, dims: int | Sequence[int] | str | None = None, *, split: str | None = None
@@ -232,24 +248,11 @@ class RunPictures(OpenedRun):
         render = rendered_images.render_attributions
         return render(self.folder, self.autoencoder, pixels, name, table, chosen_dims)
 
-    def _render_samples(
-        self, n: int, seed: int, cond: Any, sampling: Mapping[str, Any]
-    ) -> RenderedImages:
-        require_at_least("-n", n, 1)
-        require_whole_number("--seed", seed)
-        is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
-        text = None if cond is None else ",".join(map(str, cond)) if is_several else str(cond)
-        chosen = {name: value for name, value in sampling.items() if value is not None}
-        render = rendered_images.render_samples
-        return render(self.folder, self.model, n, seed, chosen, text, self._data)
-
-    def _render_neighbors(self, image: Any, n: int, split_name: str | None) -> tuple:
-        require_at_least("-n", n, 1)
-        split = self._find_split(split_name, SOURCE_LABELS)
-        _, (key, *_), pixels = self._read_images(image, split_name)
-        model, render = self.autoencoder, rendered_images.render_neighbors
-        table = encode_split(model, split, SAMPLE)
-        return *render(self.folder, model, key, pixels, split, table, n), split.keys
+    def _add_split_names(self, picture: RenderedImages, split: Split) -> RenderedImages:
+        """Insert the column `split` of a picture's table."""
+        images = split.select(torch.tensor(picture.table["row"].to_numpy()))
+        picture.table.insert(1, "split", self.folder.membership(images, self.images))
+        return picture
 
     def _traverse(
         self, image: Any, dims: Any, steps: int, split: str | None

@@ -1,6 +1,5 @@
-"""Methods of a run that return tables: latents, nearest images, association with labels."""
+"""Methods of a run that return tables: latents, near and unusual images, labels by latents."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,18 @@ from typing import Any
 import pandas as pd
 
 from latentia.api.run_images import RunImages
-from latentia.core import distributed
+from latentia.core.errors import Error
+from latentia.core.parameters import require_at_least
 from latentia.core.progress import enable_progress
 from latentia.data import Split
-from latentia.data.labels import Labels
+from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
 from latentia.latents.association import AssociationResult, associate_split
-from latentia.latents.table import collect_table
+from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
+from latentia.latents.outliers import score_outliers
+from latentia.latents.table import collect_table, open_labelled_split
+from latentia.report.rendered_images import RenderedImages, render_outliers
 from latentia.training.launch import rank0_first
 
 ALL_SPLITS = (*SPLIT_NAMES, "all")
@@ -79,10 +82,7 @@ class RunTables(RunImages):
                 split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys, reading)
                 return collect_table(self.autoencoder, split).to_pandas()
             opened = rank0_first(lambda: self.images)
-            split = rank0_first(lambda: self._find_split(split_name, joined, default="all"))
-            if split.note and progress and not distributed.rank():
-                print(split.note, file=sys.stderr)
-            names = self.folder.membership(split, opened)
+            split, names = open_labelled_split(self.folder, opened, split_name, joined)
             return collect_table(self.autoencoder, split, names).to_pandas()
 
     def relate(
@@ -148,7 +148,8 @@ class RunTables(RunImages):
         Returns
         -------
         pandas.DataFrame
-            key, row in the split, and distance in standard deviations of the prior, nearest first
+            key, split, row in the searched split, distance in standard deviations of the prior,
+            and the labels, nearest first
 
         Raises
         ------
@@ -159,8 +160,84 @@ class RunTables(RunImages):
         --------
         >>> import latentia
         >>> list(latentia.load("runs/digits").nearest(0, n=3).columns)
-        ['key', 'row', 'distance']
+        ['key', 'split', 'row', 'distance', 'label']
         """
-        _, neighbors, keys = self._render_neighbors(image, n, split)
-        rows = [(keys[row], row, distance) for row, distance in neighbors]
-        return pd.DataFrame(rows, columns=["key", "row", "distance"])
+        return self.plot_nearest(image, n, split=split).table
+
+    def find_outliers(
+        self, n: int = 24, *, by: str = "error", split: str | None = None
+    ) -> pd.DataFrame:
+        """Find images that the model reconstructs badly, or whose latents are unusual.
+
+        Parameters
+        ----------
+        n : int
+            number of images, at least 1
+        by : {"error", "distance"}
+            order of the images: squared error of the reconstruction (decoded posterior mean), or
+            Mahalanobis distance of the posterior mean from the aggregate posterior of training
+            images (at most 5,000)
+        split : {"train", "validation", "test", "all"}, optional
+            images to order, by default all; those of the training are often reconstructed better
+
+        Returns
+        -------
+        pandas.DataFrame
+            key, split, row, mse (squared error per pixel), distance if it gives the order, and the
+            labels, the most unusual image first
+
+        Raises
+        ------
+        Error
+            if the model has no encoder, the training images cannot be read, or there is no such
+            order
+
+        Examples
+        --------
+        >>> import latentia
+        >>> table = latentia.load("runs/digits").find_outliers(3, by="distance")
+        >>> list(table.columns)
+        ['key', 'split', 'row', 'mse', 'distance', 'label']
+        """
+        return self.plot_outliers(n, by=by, split=split).table
+
+    def plot_outliers(
+        self, n: int = 24, *, by: str = "error", split: str | None = None
+    ) -> RenderedImages:
+        """Draw the images of `find_outliers`, each beside its reconstruction.
+
+        Parameters
+        ----------
+        n, by, split
+            as in `find_outliers`
+
+        Returns
+        -------
+        RenderedImages
+            picture of the pairs, with key and value; `save` writes .png or .npy, and the table as
+            .csv, .tsv or .json
+
+        Raises
+        ------
+        Error
+            as `find_outliers` does
+
+        Examples
+        --------
+        >>> import latentia
+        >>> latentia.load("runs/digits").plot_outliers(3).images.shape
+        torch.Size([3, 1, 28, 56])
+        """
+        require_at_least("-n", n, 1)
+        model, chosen = self.autoencoder, self._find_split(split, SOURCE_LABELS, default="all")
+        scores = score_outliers(model, chosen, by, self._encode_training_images)
+        picture = render_outliers(self.folder, model, chosen, scores, n)
+        return self._add_split_names(picture, chosen)
+
+    def _encode_training_images(self) -> LatentTable:
+        own = self.images if self.folder.is_training_data(self.images) else None
+        try:
+            split = self.folder.split("train", own)
+        except Error as error:
+            raise Error(f"--by distance needs the training images: {error}") from None
+        return encode_split(self.autoencoder, split, SAMPLE)

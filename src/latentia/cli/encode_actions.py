@@ -1,12 +1,11 @@
 """The table of a run's latents."""
 
-import sys
 from types import SimpleNamespace
 
 from latentia.cli.arguments import split_names
 from latentia.core import distributed
 from latentia.data.labels import Labels
-from latentia.latents.table import write_table
+from latentia.latents.table import open_labelled_split, write_table
 from latentia.runs.open import open_run
 from latentia.training.launch import init_distributed, rank0_first
 
@@ -16,10 +15,7 @@ def encode(args: SimpleNamespace) -> None:
         run = open_run(args.run).with_beta(args.beta)
         model, labels = run.autoencoder(), Labels(args.labels, split_names(args.label_cols), "nan")
         images = rank0_first(lambda: run.images(args.data))
-        split = rank0_first(lambda: run.split(args.split, images, default="all", labels=labels))
-        if split.note and not distributed.rank():
-            print(split.note, file=sys.stderr)
-        membership = run.membership(split, images)
-        path = write_table(args.out, model, split, membership, thumbnails=args.thumbnails)
+        split, names = open_labelled_split(run, images, args.split, labels)
+        path = write_table(args.out, model, split, names, thumbnails=args.thumbnails)
         if not distributed.rank():
             print(path)

@@ -13,7 +13,7 @@ def sample(
     n: options.Count = 64,
     seed: options.Seed = 0,
     cond: str | None = None,
-    out: options.Picture = "samples.png",
+    out: options.Samples = "samples.png",
     *,
     sampler: Annotated[str | None, SAMPLERS] = None,
     steps: int | None = None,

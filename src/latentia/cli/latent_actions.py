@@ -1,17 +1,16 @@
 """Pictures of a run's latents, and what they say about labels."""
 
 import json
-import sys
 from types import SimpleNamespace
 
 from latentia.api.run import Run
 from latentia.cli.arguments import split_names
 from latentia.cli.opened_run import draw_picture, open_requested_run
 from latentia.cli.tables import print_associations
+from latentia.core.progress import print_note
 from latentia.core.text import pluralize
 from latentia.latents.association import associate_split
 from latentia.latents.encoding import name_dims
-from latentia.latents.parsing import parse_latents
 from latentia.report.figures import make_encoders
 from latentia.report.grids import save
 from latentia.report.latent_figures import draw_associations
@@ -22,8 +21,7 @@ def relate(args: SimpleNamespace) -> None:
     model = run.autoencoder
     columns = split_names(args.label_cols)
     split = run.split(args.split, labels=args.labels, label_cols=columns, missing="nan")
-    if split.note:
-        print(split.note, file=sys.stderr)
+    print_note(split.note)
     result = associate_split(model, split, max_dims=args.k, permutations=args.permutations)
     names, count = name_dims(model.latent_shape), pluralize(len(split), "image")
     caption = f"{run.name}: {count} of {split.name}, {args.permutations} permutations"
@@ -38,13 +36,9 @@ def relate(args: SimpleNamespace) -> None:
         print(args.out)
 
 
-def decode(args: SimpleNamespace) -> None:
-    run = open_requested_run(args, ".png", ".npy")
-    z = parse_latents(args.latents, run.autoencoder.latent_shape)
-    print(run.plot_decoded(z).save(args.out))
-
-
+decode = draw_picture(lambda run, latents: run.plot_decoded(latents), ".png", ".npy")
 traverse = draw_picture(Run.plot_traversal, ".png", ".gif", ".npy")
 interpolate = draw_picture(Run.plot_interpolation, ".png", ".gif", ".npy")
 nearest = draw_picture(Run.plot_nearest, ".png", ".npy")
+outliers = draw_picture(Run.plot_outliers, ".png", ".npy")
 attribute = draw_picture(Run.plot_attribution, ".png", ".svg", ".npy")

@@ -1,5 +1,7 @@
 """Options of the commands that draw latents, or measure what they say about labels."""
 
+from typing import Literal
+
 from tyro.conf import Positional
 
 from latentia.cli import options
@@ -82,11 +84,40 @@ def nearest(
     n: options.Count = 8,
     split: options.Split = None,
     out: options.Picture = "nearest.png",
+    table: options.TableFile = None,
     *,
     data: options.Data = None,
     beta: options.Beta = None,
 ) -> None:
-    """Show the images of a split whose latents are nearest to those of an image."""
+    """Find the images of a split whose latents are nearest to those of an image."""
+
+
+def outliers(
+    run: options.RunName,
+    n: options.Count = 24,
+    by: Literal["error", "distance"] = "error",
+    split: str | None = None,
+    out: options.Picture = "outliers.png",
+    table: options.TableFile = None,
+    *,
+    data: options.Data = None,
+    beta: options.Beta = None,
+) -> None:
+    """Find images that the model reconstructs badly, or whose latents are unusual.
+
+    An image unlike all others may still have usual latents, and a common image a large error where
+    it has much detail: look at both orders.
+
+    Parameters
+    ----------
+    by
+        order of the images: error for the squared error of the reconstruction (decoded posterior
+        mean), distance for the Mahalanobis distance of the posterior mean from the aggregate
+        posterior of training images (at most 5,000)
+    split : SPLIT
+        train, validation, test or all (the default); images of the training are often
+        reconstructed better than others
+    """
 
 
 def decode(
@@ -96,13 +127,15 @@ def decode(
     *,
     beta: options.Beta = None,
 ) -> None:
-    """Decode latents that are given as numbers.
+    """Decode latents: a table that latentia encode wrote, an array, or numbers.
+
+    From a table the columns mu_* are decoded, and the column key gives the captions.
 
     Parameters
     ----------
     latents : LATENTS
-        .json file of rows, or one row such as --latents=0.5,-1.2, with a number for every latent
-        dimension
+        file of rows (.csv, .tsv, .parquet, .npy, .npz or .json), or one row such as
+        --latents=0.5,-1.2, with a number for every latent dimension
     """
 
 
@@ -125,4 +158,4 @@ def attribute(
     """
 
 
-LATENT_COMMANDS = (relate, traverse, interpolate, nearest, decode, attribute)
+LATENT_COMMANDS = (relate, traverse, interpolate, nearest, outliers, decode, attribute)

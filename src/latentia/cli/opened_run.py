@@ -5,13 +5,16 @@ from types import SimpleNamespace
 
 from latentia.api.run import Run
 from latentia.api.train_and_load import load
-from latentia.report.grids import check_suffix
+from latentia.cli.tables import print_images
+from latentia.report.grids import check_output
 
 
 def open_requested_run(args: SimpleNamespace, *suffixes: str) -> Run:
     """Open the run of a command; the suffix of `out` is checked before any work begins."""
     if suffixes and args.out:
-        check_suffix(args.out, *suffixes)
+        check_output(args.out, *suffixes)
+    if table := getattr(args, "table", None):
+        check_output(table, ".csv", ".tsv", ".json", option="--table")
     data = getattr(args, "data", None)  # `decode` reads no images
     return load(args.run, data).with_beta(args.beta)
 
@@ -21,9 +24,14 @@ def draw_picture(plot: Callable, *suffixes: str) -> Callable[[SimpleNamespace], 
 
     def draw(args: SimpleNamespace) -> None:
         run = open_requested_run(args, *suffixes)
-        others = ("run", "out", "data", "beta")
+        others = ("run", "out", "table", "data", "beta")
         # no word of a list is the default of a method
         options = {k: None if v == () else v for k, v in vars(args).items() if k not in others}
-        print(plot(run, **options).save(args.out))
+        picture = plot(run, **options)
+        if picture.table is not None:
+            print_images(picture.caption, picture.table)
+            if args.table:
+                print(picture.save(args.table))
+        print(picture.save(args.out))
 
     return draw

@@ -23,6 +23,13 @@ BETA = Doc("beta to use, for a run of --multirate; the default is the beta given
 Beta = Annotated[float | None, BETA]
 PICTURE = Doc("picture (.png) or array (.npy) to write")
 Picture = Annotated[str, Metavar("FILE"), PICTURE]
+TABLE = Doc("table to write (.csv, .tsv or .json); by default it is only printed")
+TableFile = Annotated[str | None, Metavar("FILE"), TABLE]
+SAMPLES = Doc(
+    "picture (.png), arrays (.npy, or .npz with x, and y for classes), or a folder without files, "
+    "such as samples/, for a .png file of each image, and metadata.csv with their classes"
+)
+Samples = Annotated[str, Metavar("FILE"), SAMPLES]
 ANIMATION = Doc("picture (.png), animation (.gif) or array (.npy) to write")
 Animation = Annotated[str, Metavar("FILE"), ANIMATION]
 Seed = Annotated[int, Doc("seed of the random numbers; the same seed gives the same result")]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from latentia.core.text import pluralize
 from latentia.latents.association import SIGNIFICANCE_LEVEL, AssociationResult
@@ -87,6 +88,15 @@ def print_associations(title: str, result: AssociationResult, names: list[str]) 
     )
     for note in result.notes:
         print(note)
+
+
+def print_images(title: str, rows: pd.DataFrame) -> None:
+    """Print a row for each image."""
+    print(title)
+    table = Table(*(Column(name, overflow="fold") for name in rows))
+    for row in rows.itertuples(index=False):
+        table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+    _print_table(table)
 
 
 def _format_error(error: float | None) -> str:

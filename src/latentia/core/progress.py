@@ -28,6 +28,12 @@ def enable_progress(is_enabled: bool) -> Iterator[None]:
         _is_enabled.reset(token)
 
 
+def print_note(text: str) -> None:
+    """Print a note on stderr, unless it is empty or this block hides progress."""
+    if text and _is_enabled.get() and not distributed.rank():
+        print(text, file=sys.stderr)
+
+
 def open_live_console() -> "Console | None":
     """Return a console on stderr that can redraw a bar: a terminal, or a notebook with widgets."""
     from rich.console import Console

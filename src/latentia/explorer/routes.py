@@ -131,7 +131,7 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
 
         def make_response() -> Response:
             rendering = render(session, *(load_image(session, source) for source in sources))
-            images, encoders = rendering.images
+            images, encoders, *_ = rendering.images
             if request.file:
                 if request.file not in encoders:
                     raise Error(f"This picture has no {request.file}; ask for .png.")

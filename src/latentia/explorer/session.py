@@ -220,14 +220,14 @@ class RunSession:
         """Show an image beside the n images of the map whose latents are nearest to its own."""
         table, split = self.require_map()
         model = self.require_encoder()
-        images, neighbors = rendered_images.render_neighbors(
+        images = rendered_images.render_neighbors(
             self.run, model, source.key, source.image, split, table, n
         )
         flags = ["--split", self.split, *(["--data", self.data] if self.data else [])]
         command = self.make_command("nearest", source.name, "-n", str(n), *flags)
         rows = [
             {"index": row, "name": split.display_name(row), "distance": distance}
-            for row, distance in neighbors
+            for row, distance in images.table[["row", "distance"]].to_numpy(object).tolist()
         ]
         return Rendering(images, command, {"near": rows})
 

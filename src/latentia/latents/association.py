@@ -153,7 +153,7 @@ def associate_labels(
         rows = find_labelled(values, kind)
         n, values, latents = int(rows.sum()), values[rows], table.mean[rows]
         if n < MIN_IMAGES:
-            notes.append(f"{name} is left out: {pluralize(n, 'image')} of it have a value.")
+            notes.append(f"{name} is left out: only {pluralize(n, 'image')} with a value.")
             continue
         count = len(np.unique(values))
         if count < 2 or (kind == "class" and count > n / 2):

@@ -1,37 +1,120 @@
-"""Latents as a user writes them: numbers separated by commas, or a JSON file of rows."""
+"""Latents as a user writes them: numbers, arrays, or a table such as `latentia encode` writes."""
 
+import io
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, summarize_exception
+from latentia.data.sources.arrays import to_numpy
+from latentia.latents.encoding import name_dims
 
 MAX_MAGNITUDE = 1e6  # standard deviations of the prior: float32 decodes no image from more
+ARRAY_NAMES = ("mu", "latents", "z", "arr_0")  # names of latents in .npz files
+LATENT_COLUMN = re.compile(r"mu(_\d+)+")
 
 
-def parse_latents(text: str, shape: Sequence[int]) -> Float[Tensor, "n *latent"]:
-    """Parse the option --latents: one row such as "0.5,-1.2", or the path of a .json file.
+def read_latents(
+    latents: Any, shape: Sequence[int]
+) -> tuple[Float[Tensor, "n *latent"], list[str]]:
+    """Read latents, and their keys if a table has some.
 
-    The file holds a list of rows, or an object with such a list as `latents`.
+    latents: a row such as "0.5,-1.2", the path of a file, a data frame, an array, or rows.
 
-    Raises: Error if it is neither, or a row has not one finite number for each dimension.
+    Raises: Error if the file cannot be read, or a row has not one finite number for each dimension.
     """
-    if not text.endswith(".json"):
-        return rows_to_latents([text.split(",")], shape, "--latents")
+    source, keys = "z", []
+    if isinstance(latents, str | Path):
+        path, source = Path(latents).expanduser(), str(latents)
+        if path.suffix.lower() in FILE_READERS:
+            latents = read_file(path)
+        else:
+            latents, source = [source.split(",")], "--latents"
+    if isinstance(latents, pd.DataFrame):
+        keys = list(map(str, latents["key"])) if "key" in latents else []
+        latents = select_latent_columns(latents, shape)
+    elif hasattr(latents, "shape"):
+        latents = flatten_latents(to_numpy(latents))
+    return rows_to_latents(latents, shape, source), keys
+
+
+def read_file(path: Path) -> Any:
+    """Read a data frame, an array or rows. Raises: Error if the file cannot be read as such."""
     try:
-        rows = json.loads(Path(text).expanduser().read_text())
-    except (OSError, ValueError) as error:
-        raise Error(
-            f"{text} cannot be read ({error}); give a .json file with rows of numbers."
-        ) from None
-    return rows_to_latents(rows.get("latents") if isinstance(rows, dict) else rows, shape, text)
+        return FILE_READERS[path.suffix.lower()](path)
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
+        # numpy's own message advises to load an object, which would run its code
+        is_object = "allow_pickle" in str(error)
+        reason = "no array of numbers" if is_object else summarize_exception(error)
+        raise Error(f"{path} cannot be read ({reason}); give rows of numbers.") from None
+
+
+def read_json(path: Path) -> Any:
+    """Read rows, {"latents": rows}, or a table: objects of a row, or of a column, each."""
+    content = json.loads(path.read_text("utf-8"))
+    rows = content.get("latents", content) if isinstance(content, dict) else content
+    columns = rows if isinstance(rows, list) else [rows]
+    return pd.DataFrame(rows) if all(isinstance(each, dict) for each in columns) else rows
+
+
+def read_archive(path: Path) -> pd.DataFrame:
+    """Read the array of latents, or else the first array, and the array `key`."""
+    with np.load(path) as arrays:
+        name = next((name for name in ARRAY_NAMES if name in arrays), arrays.files[0])
+        frame = pd.DataFrame(flatten_latents(arrays[name]))
+        return frame.assign(key=arrays["key"]) if "key" in arrays else frame
+
+
+def read_text_table(path: Path) -> pd.DataFrame:
+    """Read a table as text, so that every digit counts; a first line of numbers is no header."""
+    text = path.read_text("utf-8-sig")
+    line = text.partition("\n")[0]
+    delimiter = max(",;\t", key=line.count)
+    header = 0 if re.search(r"[a-df-zA-DF-Z]", line) else None
+    options: Any = {"sep": delimiter, "header": header, "dtype": object, "keep_default_na": False}
+    frame = pd.read_csv(io.StringIO(text), **options)
+    if delimiter == ",":
+        return frame
+    # the comma may be decimal
+    return frame.apply(lambda cells: cells if cells.name == "key" else cells.str.replace(",", "."))
+
+
+FILE_READERS: dict[str, Callable[[Path], Any]] = {
+    ".csv": read_text_table,
+    ".tsv": read_text_table,
+    ".parquet": pd.read_parquet,
+    ".npy": np.load,
+    ".npz": read_archive,
+    ".json": read_json,
+}
+
+
+def flatten_latents(array: np.ndarray) -> np.ndarray:
+    """Return rows (n, d) of latents (n, *latent); one of one dimension is a row."""
+    array = np.atleast_2d(array)
+    return array.reshape(len(array), math.prod(array.shape[1:]))
+
+
+def select_latent_columns(frame: Any, shape: Sequence[int]) -> pd.DataFrame:
+    """Return the columns mu_* in the order of the dimensions, or all but `key` if none is so named.
+
+    Those of another model are returned as they are.
+    """
+    expected = [f"mu_{k}" for k in name_dims(tuple(shape))]
+    columns = [name for name in frame if LATENT_COLUMN.fullmatch(str(name))]
+    if {*columns} == {*expected}:
+        return frame[expected]
+    return frame[columns or [name for name in frame if name != "key"]]
 
 
 def rows_to_latents(rows: Any, shape: Sequence[int], source: str) -> Float[Tensor, "n *latent"]:
@@ -41,13 +124,14 @@ def rows_to_latents(rows: Any, shape: Sequence[int], source: str) -> Float[Tenso
     """
     d = math.prod(shape)
     try:
-        z = np.array(rows, np.float64).reshape(-1, d) if len(rows) else np.empty((0, d))
+        z: Any = np.array(rows, np.float64)
     except (TypeError, ValueError):
-        z = np.empty((0, d))
-    if not len(z) or np.shape(rows) != z.shape or not (np.abs(z) <= MAX_MAGNITUDE).all():
+        z = np.empty(0)
+    if z.ndim != 2 or z.shape[1] != d or not len(z) or not (np.abs(z) <= MAX_MAGNITUDE).all():
+        actual = f", but of {z.shape[1]}" if z.ndim == 2 and z.shape[1] != d else ""
         raise Error(
-            f"{source} is not rows of {d} finite numbers each, one a latent dimension; give such "
-            "rows, as the explorer saves them."
+            f"{source} is not rows of {d} finite numbers each, one a latent dimension{actual}; "
+            f"give such rows, or a file ({', '.join(FILE_READERS)}) that latentia encode wrote."
         )
     return torch.from_numpy(z.astype(np.float32)).view(-1, *shape)
 

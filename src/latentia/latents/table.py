@@ -1,6 +1,5 @@
 """Latent table of a set of images, one row each: posterior, rate, distortion and labels."""
 
-import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -8,25 +7,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
-from PIL import Image
 from torch import Tensor
 
 from latentia.core import distributed
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
-from latentia.core.progress import show_progress
-from latentia.core.tensors import to_bytes, to_display_channels
-from latentia.data import Split
+from latentia.core.progress import print_note, show_progress
+from latentia.data import Images, Split
+from latentia.data.labels import Labels
 from latentia.data.reader import Classes
 from latentia.latents.encoding import MAX_BATCH_SIZE, name_dims, to_flat_array
+from latentia.latents.projector import write_projector_files
+from latentia.latents.thumbnails import encode_thumbnail, to_pillow
 from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
+from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_path
-from latentia.training.launch import run_on_rank0
+from latentia.training.launch import rank0_first, run_on_rank0
 
-THUMBNAIL_SIDE = 96  # pixels of a thumbnail's longer side, at most
 RESERVED_NAMES = ("key", "split", "rate", "distortion", "mse", "mu", "sd", "image", "x", "y")
+
+
+def open_labelled_split(
+    run: RunFolder, images: Images, name: str | None, labels: Labels
+) -> tuple[Split, list[str]]:
+    """Return a split, by default all images, with labels, and the run's split of each image."""
+    split = rank0_first(lambda: run.split(name, images, default="all", labels=labels))
+    print_note(split.note)
+    return split, run.membership(split, images)
 
 
 def write_table(
@@ -38,7 +48,9 @@ def write_table(
     thumbnails: bool = False,
     batch_size: int | None = None,
 ) -> Path:
-    """Write the latent table of a split to .parquet, .csv or .npz, one row an image in its order.
+    """Write the latent table of a split to a file, one row an image in its order.
+
+    The suffix is .parquet, .csv or .npz, or .tsv for the files of TensorBoard's projector.
 
     Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map;
     no sd_* if the posterior defines none), rate (KL to N(0, I)) and distortion (-log p(image |
@@ -49,7 +61,7 @@ def write_table(
 
     split_names: the split that each image belongs to (default: this one). thumbnails: a .parquet
     file also has image (PNG), mu (a vector), and x and y (the first two principal components of
-    mu). Memory holds a few thousand rows, or the whole table without pixels for .npz and
+    mu). Memory holds a few thousand rows, or the whole table without pixels for .npz, .tsv and
     thumbnails. Several processes share the batches and rank 0 writes.
 
     Raises: Error if the suffix is another or the path cannot be written.
@@ -57,11 +69,12 @@ def write_table(
     path = Path(path).expanduser()
     if path.suffix not in FILE_OPENERS:
         raise Error(
-            f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz."
+            f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz, or .tsv"
+            " for TensorBoard's projector."
         )
     if thumbnails and path.suffix != ".parquet":
         raise Error(f"--thumbnails does not fit into {path.suffix}; give --out a .parquet file.")
-    n = len(split)
+    n, is_projector = len(split), path.suffix == ".tsv"
     with catch_write_errors(path), ExitStack() as stack:
 
         def open_file() -> WriteBatch:
@@ -74,10 +87,15 @@ def write_table(
 
         write, encoded = run_on_rank0(open_file), []  # None on other ranks
         batches = encode_batches(model, split, split_names or [split.name] * n, batch_size)
-        _write_batches(batches, encoded.append if write and thumbnails else write, n, "encoding")
+        keep = encoded.append if write and (thumbnails or is_projector) else write
+        _write_batches(batches, keep, n, "encoding")
         if write and thumbnails:
             with_thumbnails = add_thumbnails(encoded, split, model.latent_shape)
             _write_batches(with_thumbnails, write, n, "thumbnails")
+        elif write and is_projector:
+            table = pa.Table.from_batches(encoded)
+            write(table)
+            write_projector_files(path, table, split, model.latent_shape)
     return path
 
 
@@ -139,6 +157,16 @@ def collect_table(
     return pa.Table.from_batches(encoded)
 
 
+def tabulate_images(split: Split, rows: Tensor, values: dict[str, Any]) -> pd.DataFrame:
+    """Return key, row, values and labels of some images of a split, without class numbers."""
+    chosen = split.select(rows)
+    table: dict[str, Any] = {"key": chosen.keys, "row": rows.numpy(), **values}
+    for name, values in make_label_columns(chosen.columns, chosen.classes).items():
+        if name.removesuffix("_code") not in {*chosen.columns} - {name}:
+            table[f"{name}_label" if name in table else name] = values
+    return pd.DataFrame(table)
+
+
 def make_label_columns(columns: dict[str, Tensor], classes: Classes) -> dict[str, Any]:
     """Return named classes as text and as numbers; a reserved name gets the suffix _label."""
     labels: dict[str, Any] = {}
@@ -171,18 +199,9 @@ def add_thumbnails(
     for batch in table.to_batches(size):
         rows = slice(start, start + len(batch))
         start = rows.stop
-        pixels = to_bytes(to_display_channels(split.get_batch(rows).image))
-        images = [encode_thumbnail(image) for image in pixels.permute(0, 2, 3, 1).numpy()]
+        images = [encode_thumbnail(image) for image in to_pillow(split.get_batch(rows).image)]
         vectors = pa.FixedSizeListArray.from_arrays(means[rows].ravel(), means.shape[1])
         columns = {"x": xy[rows, 0], "y": xy[rows, 1], "image": images, "mu": vectors}
         for name, values in columns.items():
             batch = batch.append_column(name, pa.array(values))
         yield batch
-
-
-def encode_thumbnail(image: np.ndarray) -> bytes:
-    thumbnail = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    thumbnail.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    file = io.BytesIO()
-    thumbnail.save(file, "png")
-    return file.getvalue()

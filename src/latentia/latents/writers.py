@@ -1,4 +1,4 @@
-"""Writers of a latent table, batch by batch: .parquet, .csv and .npz."""
+"""Writers of a latent table, batch by batch: .parquet, .csv, .npz and .tsv."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -62,6 +62,13 @@ def open_npz_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
         np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
+@contextmanager
+def open_vector_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
+    """Yield a function that writes rows of posterior means, without a header."""
+    with path.open("w") as file:
+        yield lambda table: np.savetxt(file, stack_dims(table, "mu", shape), "%.9g", "\t")
+
+
 def stack_dims(table: pa.Table, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Return the columns of all dimensions of mu or sd as one array (n, d)."""
     return np.stack([table[f"{name}_{k}"].to_numpy() for k in name_dims(shape)], 1)
@@ -71,4 +78,5 @@ FILE_OPENERS: dict[str, Callable] = {
     ".parquet": partial(open_arrow_file, parquet.ParquetWriter),
     ".csv": partial(open_arrow_file, csv.CSVWriter),
     ".npz": open_npz_file,
+    ".tsv": open_vector_file,
 }

@@ -1,11 +1,14 @@
-"""Grids of images with a caption, and their files: PNG, GIF and npy."""
+"""Grids of images with a caption, and their files: PNG, GIF, npy, npz and folders."""
 
 import io
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
@@ -13,8 +16,11 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.core.tensors import to_bytes, to_display_channels
+from latentia.latents.thumbnails import to_pillow
 
-Encoders = dict[str, Callable[[], bytes]]  # content of a file, by suffix
+# content of a file, by suffix; under FOLDER the content of each file of a folder, by name
+Encoders = dict[str, Callable[[], Any]]
+FOLDER = "/"
 
 # pixels: least longer side of a tile, distance between tiles, height of text
 MIN_TILE_SIDE, GAP, TEXT_SIZE = 56, 2, 13
@@ -106,6 +112,31 @@ def encode_npy(images: Float[Tensor, "*any"]) -> bytes:
     return file.getvalue()
 
 
+def encode_npz(images: Float[Tensor, "n c h w"], labels: Sequence[str]) -> bytes:
+    """Encode the images as x, and their labels as y, as data of a training have them."""
+    file = io.BytesIO()
+    arrays = {"x": images.float().cpu().numpy()} | ({"y": np.array(labels)} if labels else {})
+    np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+    return file.getvalue()
+
+
+def encode_files(
+    images: Float[Tensor, "n c h w"], caption: str, column: str, labels: Sequence[str]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield 0000.png, ... in the images' own size, and metadata.csv if they have labels.
+
+    Raises: Error if images have neither 1 nor 3 channels
+    """
+    if images.shape[1] not in (1, 3):
+        raise Error(f"PNG holds no image of {images.shape[1]} channels; give --out a .npz file.")
+    names = [f"{k:04}.png" for k in range(len(images))]
+    for name, image in zip(names, images, strict=True):
+        yield name, encode_png(to_pillow(image[None])[0], caption)
+    if labels:
+        table = pd.DataFrame({"file_name": names, column: labels})
+        yield "metadata.csv", table.to_csv(index=False).encode()
+
+
 def encode_gif(
     frames: Sequence[Image.Image], seconds: float = 4.0, there_and_back: bool = False
 ) -> bytes:
@@ -124,27 +155,37 @@ def encode_gif(
     return file.getvalue()
 
 
-def check_suffix(path: Path | str, *suffixes: str) -> str:
-    """Return the path's suffix. Raises: Error if it is none of these.
+def check_output(path: Path | str, *suffixes: str, option: str = "--out") -> str:
+    """Return the path's suffix, or FOLDER for a folder.
 
     Commands call it before they compute anything.
+
+    Raises: Error if it is none of these, or the folder has files
     """
-    suffix = Path(path).suffix
+    is_folder = str(path).endswith(("/", os.sep)) or Path(path).expanduser().is_dir()
+    suffix = FOLDER if is_folder else Path(path).suffix
     if suffix not in suffixes:
-        choices = " or a ".join(suffixes)
-        raise Error(f"--out {path} ends in {suffix or 'nothing'}; give a {choices} file.")
+        ending = "is a folder" if is_folder else f"ends in {suffix or 'nothing'}"
+        choices = " or a ".join(name for name in suffixes if name != FOLDER)
+        folder = ", or a folder, such as samples/" if FOLDER in suffixes else ""
+        raise Error(f"{option} {path} {ending}; give a {choices} file{folder}.")
+    if is_folder and any(Path(path).expanduser().glob("[!.]*")):
+        raise Error(f"{option} {path} has files, which are never overwritten; give a new folder.")
     return suffix
 
 
 def save(path: Path | str, encoders: Encoders) -> Path:
-    """Write the file with the encoder of its suffix.
+    """Write the file with the encoder of its suffix, or the files of a folder.
 
-    Raises: Error if the suffix has no encoder or the path cannot be written.
+    Raises: Error if the suffix has no encoder, the folder has files or the path cannot be written.
     """
-    path, suffix = Path(path).expanduser(), check_suffix(path, *encoders)
+    suffix, path = check_output(path, *encoders), Path(path).expanduser()
+    content = encoders[suffix]()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encoders[suffix]())
+        for name, data in content if suffix == FOLDER else [("", content)]:
+            file = path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
     except OSError as error:
         raise Error(f"{path} cannot be written ({error.strerror}); give another --out.") from None
     return path

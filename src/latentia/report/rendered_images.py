@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,17 +15,28 @@ from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
 from latentia.latents.attribution import attribute_pixels
-from latentia.latents.encoding import LatentTable, format_rate, name_dims, to_flat_array
+from latentia.latents.encoding import (
+    MAX_BATCH_SIZE,
+    LatentTable,
+    format_rate,
+    name_dims,
+    to_flat_array,
+)
 from latentia.latents.interpolation import interpolate_images
 from latentia.latents.neighbors import find_neighbors
+from latentia.latents.table import tabulate_images
 from latentia.latents.traversal import Traversal
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
 from latentia.report.figures import make_encoders
 from latentia.report.grids import (
+    FOLDER,
+    MIN_TILE_SIDE,
     Encoders,
     choose_columns,
+    encode_files,
     encode_gif,
     encode_npy,
+    encode_npz,
     encode_png,
     make_grid,
     save,
@@ -39,14 +51,19 @@ from latentia.report.latent_figures import (
     shorten_key,
 )
 from latentia.runs.folder import RunFolder
-from latentia.runs.sampling import parse_condition, resolve_sampling
+from latentia.runs.sampling import list_classes, parse_condition, resolve_sampling
 
 
 class RenderedImages(NamedTuple):
-    """Images in [0, 1] and their picture, which notebooks show; encoders: its files by suffix."""
+    """Images in [0, 1] and their picture, which notebooks show; encoders: its files by suffix.
+
+    table: a row for each image or pair of images, where the picture is one of a search
+    """
 
     images: Tensor
     encoders: Encoders
+    caption: str = ""
+    table: Any = None  # a pandas.DataFrame
 
     def save(self, path: Path | str) -> Path:
         """Write the file of the path's suffix, and return its path.
@@ -64,12 +81,14 @@ class RenderedImages(NamedTuple):
 
 
 def render_latents(
-    run: RunFolder, model: HasLatents, z: Float[Tensor, "n *latent"]
+    run: RunFolder, model: HasLatents, z: Float[Tensor, "n *latent"], keys: Sequence[str] = ()
 ) -> RenderedImages:
-    """Decode latents, one image each."""
+    """Decode latents, one image each, above its key if it has one."""
     caption = f"{run.name}: {pluralize(len(z), 'latent')}, decoded"
-    options = {"min_side": SINGLE_IMAGE_SIDE} if len(z) == 1 else {}
-    return render_grid(model.decode(z), choose_columns(len(z)), caption, **options)
+    options: dict[str, Any] = {"labels_below": list(map(shorten_key, keys))}
+    options |= {"min_side": SINGLE_IMAGE_SIDE} if len(z) == 1 else {}
+    images = torch.cat([model.decode(rows) for rows in z.split(MAX_BATCH_SIZE)])
+    return render_grid(images, choose_columns(len(z)), caption, **options)
 
 
 def render_reconstructions(
@@ -89,27 +108,50 @@ def render_neighbors(
     split: Split,
     table: LatentTable,
     n: int,
-) -> tuple[RenderedImages, list[tuple[int, float]]]:
+) -> RenderedImages:
     """Show an image and the n images of the split with the nearest latents.
 
-    key: the image's key, if it is one of the split; it is no neighbor of itself. Returns also
-    (row, distance) of each neighbor.
+    key: the image's key, if it is one of the split; it is no neighbor of itself.
     """
-    rows = evenly_spaced_rows(len(split), len(table.mean)).tolist()
-    own_row = next((k for k, row in enumerate(rows) if split.keys[row] == key), None)
+    rows = evenly_spaced_rows(len(split), len(table.mean))
+    own_row = next((k for k, row in enumerate(rows.tolist()) if split.keys[row] == key), None)
     mean = to_flat_array(model.encode(image).mean)[0]
-    neighbors = [(rows[k], distance) for k, distance in find_neighbors(mean, table, n, own_row)]
-    images = [split.get_batch(slice(row, row + 1)).image for row, _ in neighbors]
-    labels = [f"{shorten_key(split.keys[row])}: {distance:.2f}" for row, distance in neighbors]
+    positions, distances = find_neighbors(mean, table, n, own_row)
+    neighbors = tabulate_images(split, rows[positions], {"distance": distances})
     count = pluralize(len(table.mean), "image")
     caption = f"{run.name}: nearest of {count} of {split.name}, by distance"
-    grid = render_grid(
-        torch.cat([image, *images]),
-        choose_columns(len(images) + 1),
-        caption,
-        labels_below=["image", *labels],
+    images = torch.cat([image, split.select(rows[positions])[:]])
+    labels = ["image", *_label_rows(neighbors, "distance")]
+    return render_grid(images, choose_columns(len(images)), caption, neighbors, labels_below=labels)
+
+
+def render_outliers(
+    run: RunFolder, model: HasLatents, split: Split, scores: dict[str, np.ndarray], n: int
+) -> RenderedImages:
+    """Show the n images of the split with the largest scores, each beside its reconstruction.
+
+    scores: columns (n,) of the table; the last one gives the order
+    """
+    column, values = list(scores.items())[-1]
+    rows = torch.from_numpy(np.argsort(-values, kind="stable")[:n])
+    table = tabulate_images(split, rows, {name: each[rows] for name, each in scores.items()})
+    pairs = [
+        torch.cat([batch.image, model.decode(model.encode(batch.image).mean).cpu()], 3)
+        for batch in split.select(rows).iterate_batches(split.max_batch_size())
+    ]
+    count, labels = pluralize(len(split), "image"), _label_rows(table, column)
+    caption = (
+        f"{run.name}: {len(rows)} of {count} ({split.name}), those of largest {column}, each "
+        "beside its reconstruction"
     )
-    return grid, neighbors
+    images, columns = torch.cat(pairs), max(1, choose_columns(len(rows)) // 2)
+    options = {"labels_below": labels, "min_side": 2 * MIN_TILE_SIDE}
+    return render_grid(images, columns, caption, table, **options)
+
+
+def _label_rows(table: Any, column: str) -> list[str]:
+    pairs = zip(table["key"], table[column], strict=True)
+    return [f"{shorten_key(key)}: {value:.3g}" for key, value in pairs]
 
 
 def render_walk(
@@ -195,22 +237,34 @@ def render_samples(
     arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
     values = parse_condition(run, model, cond, n, data) if cond is not None else None
     images = model.sample(n, seed=seed, cond=values, **arguments)
-    condition = ""
-    if values is not None and cond is not None:
-        kind = ""
-        if getattr(model, "column", None) == CLUSTER_COLUMN:
-            kind = "group "  # a cluster of latents, not a label
-        elif values.ndim > 1 and cond.isdecimal():
-            kind = "image " if data is not None else "test image "
-        condition = f", of {kind}{cond}"
+    column, condition = getattr(model, "column", None), ""
+    labels, captions = [], []
+    if values is not None and values.ndim == 1:
+        classes = list_classes(run, model)
+        labels = [classes[k] for k in values.tolist()]
+        kind = "group " if column == CLUSTER_COLUMN else ""  # a cluster of latents, not a label
+        captions = [kind + shorten_key(label) for label in labels]
+        condition = f", of {kind}{', '.join(dict.fromkeys(labels))}"
+    elif values is not None and cond is not None:
+        kind = "image " if data is not None else "test image "
+        condition = f", of {kind if cond.isdecimal() else ''}{cond}"
     caption = f"{run.name}: samples{condition}, seed {seed}, {prior}"
-    return render_grid(images, choose_columns(n), caption)
+    grid = render_grid(images, choose_columns(n), caption, labels_below=captions)
+    grid.encoders[".npz"] = lambda: encode_npz(images, labels)
+    grid.encoders[FOLDER] = lambda: encode_files(images, caption, column or "", labels)
+    return grid
 
 
-def render_grid(images: Tensor, columns: int, caption: str, **options: Any) -> RenderedImages:
+def render_grid(
+    images: Tensor, columns: int, caption: str, table: Any = None, **options: Any
+) -> RenderedImages:
     """Arrange images row by row under one caption; options: those of `make_grid`."""
-    encoders = {
+    encoders: Encoders = {
         ".png": lambda: encode_png(make_grid(images, columns, caption, **options), caption),
         ".npy": lambda: encode_npy(images),
     }
-    return RenderedImages(images, encoders)
+    if table is not None:
+        encoders[".csv"] = lambda: table.to_csv(index=False).encode()
+        encoders[".tsv"] = lambda: table.to_csv(index=False, sep="\t").encode()
+        encoders[".json"] = lambda: table.to_json(orient="records", indent=1).encode()
+    return RenderedImages(images, encoders, caption, table)
