@@ -111,7 +111,7 @@ def test_what_cannot_be_related():
 
 
 def test_images_without_a_label_count_for_the_other_labels_only():
-    codes, labels = planted(n=200)
+    codes, _ = planted(n=200)
     row = np.arange(200)
     given = {
         "class": np.where(row < 50, -1, row % 3),

@@ -149,11 +149,9 @@ class Images:
         if self._metadata:
             return self._metadata
         preprocessing, (_, columns, metadata) = self.preprocessing, self._contents
-        check_columns(
-            list(self.source.reading.label_kinds), list(columns), "--label-kind: the data"
-        )
         excluded = [metadata["keys"][row] for row in self._excluded]
         reading = replace(self.source.reading, exclude=excluded or None)
+        check_columns([*reading.label_kinds], [*columns], "--label-kind: the data")
         return {
             "source": self.source.name,
             "kind": self.source.kind,
@@ -190,9 +188,9 @@ class Images:
         values = {name: column.numpy() for name, column in split.columns.items()}
         classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
         notes = [*metadata["notes"], *filter(None, [split.note])]
-        joined = {"joined": digest_columns(values, classes), "notes": notes}
-        metadata = {**metadata, "classes": classes, **joined}
-        result._contents = CachedImages(pixels, {**columns, **split.columns}, metadata)
+        changes = {"classes": classes, "notes": notes, "joined": digest_columns(values, classes)}
+        columns = {**columns, **split.columns}
+        result._contents = CachedImages(pixels, columns, {**metadata, **changes})
         return result
 
     def find_split_names(self, split: Split) -> list[str]:
@@ -256,9 +254,10 @@ class Images:
 
     @cached_property
     def _excluded(self) -> np.ndarray:
-        metadata = self._contents.metadata
-        rows, note = find_excluded_rows(self.source.reading.exclude, metadata["keys"])
-        metadata["notes"] += filter(None, [note])
+        rows, note = find_excluded_rows(
+            self.source.reading.exclude, self._contents.metadata["keys"]
+        )
+        self.notes.extend(filter(None, [note]))
         return rows
 
     @cached_property

@@ -49,13 +49,13 @@ def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
     if doubles := {name for name in columns if columns.count(name) > 1}:
         raise Error(f"{path} has two columns called {min(doubles)!r}; rename one of them.")
     frame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
-    named = name_rows(frame, keys)
+    content = name_rows(frame, keys)
     if not delimiter:
-        return named
-    rows = named.rows
+        return content
+    rows = content.rows
     for name in rows.columns:
         rows[name] = convert_cells(rows[name], has_decimal_comma=delimiter != ",")
-    return named._replace(rows=rows)
+    return content._replace(rows=rows)
 
 
 def decode_text(content: bytes) -> str:

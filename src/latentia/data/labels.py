@@ -112,21 +112,21 @@ def join_by_name(
 
     Raises: Error if names are unknown, or values are missing and `policy` is "error".
     """
-    named = open_label_table(path, keys)
-    selection = list(named.rows if columns is None else columns)
-    check_columns(selection, list(named.rows), str(path))
-    if not len(named.rows):
-        raise Error(f"{path} {describe_mismatch(named, len(keys), keys)}")
-    rows = merge_duplicates(named.rows[selection], path)
+    content = open_label_table(path, keys)
+    selection = list(content.rows if columns is None else columns)
+    check_columns(selection, list(content.rows), str(path))
+    if not len(content.rows):
+        raise Error(f"{path} {describe_mismatch(content, len(keys), keys)}")
+    rows = merge_duplicates(content.rows[selection], path)
     table, missing = spread_rows(rows, keys)
     if policy == "error" and len(missing) > len(keys) / 2:
-        raise Error(f"{path} {describe_mismatch(named, len(missing), keys)}")
+        raise Error(f"{path} {describe_mismatch(content, len(missing), keys)}")
     for items, problem in (
         (
             missing if policy == "error" else [],
             "has no row for {} of " + pluralize(len(keys), "image"),
         ),
-        (named.unknown, "names {} that the source has not, or has several times by that name"),
+        (content.unknown, "names {} that the source has not, or has several times by that name"),
     ):
         if items:
             count = f"{len(items):,}" if items is missing else pluralize(len(items), "file")
@@ -166,23 +166,23 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
 
     Raises: Error if the names are none of the images', or they are all of the images.
     """
-    import pandas as pd
-
     if exclude is None:
         return np.empty(0, np.int64), ""
     if isinstance(exclude, str | Path):
         path = Path(exclude).expanduser()
-        named = open_label_table(path, keys)
+        content = open_label_table(path, keys)
     else:
-        path, named = "exclude", name_rows(pd.DataFrame({"key": list(exclude)}), keys)
-    if not len(named.rows):
-        raise Error(f"{path} {describe_mismatch(named, len(keys), keys)}")
-    targets = set(named.rows.index)
+        import pandas as pd
+
+        path, content = "exclude", name_rows(pd.DataFrame({"key": list(exclude)}), keys)
+    if not len(content.rows):
+        raise Error(f"{path} {describe_mismatch(content, len(keys), keys)}")
+    targets = set(content.rows.index)
     is_excluded = [key in targets or remove_page(key) in targets for key in keys]
     if all(is_excluded):
         raise Error(f"{path} names all images; leave some of them for training.")
-    count, listing = pluralize(len(named.unknown), "file"), abbreviate_list(named.unknown, 5)
-    note = f"{path} names {count} that the source has not: {listing}." if named.unknown else ""
+    count, listing = pluralize(len(content.unknown), "file"), abbreviate_list(content.unknown, 5)
+    note = f"{path} names {count} that the source has not: {listing}." if content.unknown else ""
     return np.flatnonzero(is_excluded), note
 
 

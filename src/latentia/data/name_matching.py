@@ -164,10 +164,10 @@ def spread_rows(rows: Any, keys: Sequence[str]) -> tuple[Any, list[str]]:
     return rows.reindex(targets).set_axis(list(keys)), missing
 
 
-def describe_mismatch(named: NamedRows, missing: int, keys: Sequence[str]) -> str:
-    names, images = abbreviate_list(named.names, 3) or "nothing", abbreviate_list(keys, 3)
+def describe_mismatch(content: NamedRows, missing: int, keys: Sequence[str]) -> str:
+    names, images = abbreviate_list(content.names, 3) or "nothing", abbreviate_list(keys, 3)
     return (
         f"has no row for {missing:,} of {pluralize(len(keys), 'image')}: its column"
-        f" '{named.column}' holds {names}, and the images are {images}; give one row an image,"
+        f" '{content.column}' holds {names}, and the images are {images}; give one row an image,"
         " named by its path in the folder."
     )

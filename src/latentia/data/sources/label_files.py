@@ -64,16 +64,16 @@ def read_label_file(file: FileEntry, keys: Sequence[str]) -> Any:
     prefix = f"{folder}/" if folder else ""
     inner_keys = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
     if file.path.suffix == ".csv":
-        named = open_label_table(file.path, inner_keys)
+        content = open_label_table(file.path, inner_keys)
     else:
         try:
-            named = name_rows(read_json_table(file.path), inner_keys)
+            content = name_rows(read_json_table(file.path), inner_keys)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Error(
                 f"{file.path} cannot be read as labels ({summarize_exception(error)}); correct it,"
                 " or move it out of the folder of images."
             ) from None
-    rows = merge_duplicates(named.rows, file.path)
+    rows = merge_duplicates(content.rows, file.path)
     return rows.set_axis([prefix + key for key in rows.index])
 
 
