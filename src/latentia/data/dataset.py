@@ -14,8 +14,8 @@ from latentia.core.errors import Error
 from latentia.data import cache
 from latentia.data.cached_images import CachedImages, Metadata, make_cached_images
 from latentia.data.decode import Preprocessing
-from latentia.data.fingerprint import compute_fingerprint, digest_columns
-from latentia.data.labels import Labels, check_columns, find_excluded_rows
+from latentia.data.fingerprint import compute_fingerprint
+from latentia.data.labels import Labels, add_columns, check_columns, find_excluded_rows
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo, parse_size
 from latentia.data.reading import Reading
@@ -180,17 +180,9 @@ class Images:
         """
         if self._metadata:
             return self
-        pixels, columns, metadata = self._contents
-        everything = self._contents.make_splits(self.source.reading)["all"]
-        split = labels.join_to(everything, everything.keys, self.source.reading)
         result = copy.copy(self)
         result._splits = {}
-        values = {name: column.numpy() for name, column in split.columns.items()}
-        classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
-        notes = [*metadata["notes"], *filter(None, [split.note])]
-        changes = {"classes": classes, "notes": notes, "joined": digest_columns(values, classes)}
-        columns = {**columns, **split.columns}
-        result._contents = CachedImages(pixels, columns, {**metadata, **changes})
+        result._contents = add_columns(self._contents, labels, self.source.reading)
         return result
 
     def find_split_names(self, split: Split) -> list[str]:

@@ -12,7 +12,8 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.core.label_kinds import encode_column
 from latentia.core.text import pluralize
-from latentia.data.cached_images import column_to_tensor
+from latentia.data.cached_images import CachedImages, column_to_tensor
+from latentia.data.fingerprint import digest_columns
 from latentia.data.image_files import abbreviate_list
 from latentia.data.label_tables import open_label_table
 from latentia.data.name_matching import (
@@ -184,6 +185,18 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
     count, listing = pluralize(len(content.unknown), "file"), abbreviate_list(content.unknown, 5)
     note = f"{path} names {count} that the source has not: {listing}." if content.unknown else ""
     return np.flatnonzero(is_excluded), note
+
+
+def add_columns(contents: CachedImages, labels: Labels, reading: Reading) -> CachedImages:
+    """Add the columns of a table to those of all images."""
+    pixels, columns, metadata = contents
+    everything = contents.make_splits(reading)["all"]
+    split = labels.join_to(everything, everything.keys, reading)
+    values = {name: column.numpy() for name, column in split.columns.items()}
+    classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
+    notes = [*metadata["notes"], *filter(None, [split.note])]
+    changes = {"classes": classes, "notes": notes, "joined": digest_columns(values, classes)}
+    return CachedImages(pixels, {**columns, **split.columns}, {**metadata, **changes})
 
 
 def to_label_column(cells: Any) -> tuple[np.ndarray, list[str] | None]:
