@@ -5,7 +5,6 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,18 +36,18 @@ def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
     try:
         if suffix == ".parquet":
             table = parquet.read_table(path)
+            frame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
         else:
             text, delimiter = find_delimiter(decode_text(path.read_bytes()))
-            table = parse_text(text, delimiter)
+            frame = parse_text(text, delimiter)
     except FileNotFoundError:
         raise Error(f"{path} does not exist; give a .csv or .parquet file.") from None
     except (OSError, pa.ArrowException, csv.Error) as error:
         reason = summarize_exception(error)
         raise Error(f"{path} cannot be read as a table ({reason}); save it anew as .csv.") from None
-    columns = table.column_names
+    columns = list(frame)
     if doubles := {name for name in columns if columns.count(name) > 1}:
         raise Error(f"{path} has two columns called {min(doubles)!r}; rename one of them.")
-    frame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
     content = name_rows(frame, keys)
     if not delimiter:
         return content
@@ -85,48 +84,42 @@ def find_delimiter(text: str) -> tuple[str, str]:
 
 
 def parse_text(text: str, delimiter: str) -> Any:
-    """Parse delimited text to a table of strings, without blank rows and columns."""
+    """Parse delimited text to a data frame of strings, without blank rows and columns."""
+    import pandas as pd
     import pyarrow as pa
-    import pyarrow.compute as pc
     from pyarrow import csv as arrow_csv
 
-    width = max(
-        map(len, islice(csv.reader(io.StringIO(text), delimiter=delimiter), 100)), default=1
-    )
+    rows = islice(csv.reader(io.StringIO(text), delimiter=delimiter), 100)
+    width = max(map(len, rows), default=1)
     table = arrow_csv.read_csv(
         io.BytesIO(text.encode()),
         arrow_csv.ReadOptions(autogenerate_column_names=True),  # numbers in a header stay text
         arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         arrow_csv.ConvertOptions(column_types={f"f{k}": pa.string() for k in range(width)}),
     )
-    columns = []
-    for column in table.columns:
-        column = pc.utf8_trim_whitespace(column.combine_chunks())
-        columns.append(pc.if_else(pc.is_in(pc.utf8_lower(column), pa.array(MISSING)), None, column))
-    is_blank = reduce(pc.and_, map(pc.is_null, columns))
-    columns = [column.filter(pc.invert(is_blank)) for column in columns]
-    headers = [column[0].as_py() or "" if len(column) else "" for column in columns]
-    pairs = [
-        (n, c[1:]) for n, c in zip(headers, columns, strict=True) if n or c.null_count < len(c)
-    ]
-    return pa.table([column for _, column in pairs], [name for name, _ in pairs])
+    frame = table.to_pandas(types_mapper=pd.ArrowDtype).apply(lambda cells: cells.str.strip())
+    frame = frame.mask(frame.apply(lambda cells: cells.str.lower().isin(MISSING)))
+    frame = frame.dropna(how="all")
+    if frame.empty:
+        raise csv.Error("it is blank")
+    headers = [str(name) for name in frame.iloc[0].fillna("")]
+    frame = frame.iloc[1:].set_axis(headers, axis=1)
+    return frame.loc[:, frame.notna().any().to_numpy() | [name != "" for name in headers]]
 
 
 def convert_cells(cells: Any, has_decimal_comma: bool) -> Any:
     """Convert a series of text to booleans, integers or floats, if every cell is one."""
     import pandas as pd
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    array: Any = pa.array(cells)
-    words = pc.utf8_lower(array)
-    if pc.all(pc.is_in(words, pa.array(["true", "false", None]))).as_py():
-        return pd.Series(pc.equal(words, "true").to_pylist(), cells.index, "boolean[pyarrow]")
-    if has_decimal_comma and not pc.any(pc.match_substring(array, ".")).as_py():
-        array = pc.replace_substring(array, ",", ".")
+    words = cells.str.lower()
+    if cells.notna().any() and words.dropna().isin(["true", "false"]).all():
+        return words == "true"
+    if has_decimal_comma and not cells.str.contains(".", regex=False).any():
+        words = words.str.replace(",", ".")
     for kind in (pa.int64(), pa.float64()):
         try:
-            return pd.Series(array.cast(kind).to_pylist(), cells.index, pd.ArrowDtype(kind))
+            return words.astype(pd.ArrowDtype(kind))
         except pa.ArrowInvalid:
             pass
     return cells
