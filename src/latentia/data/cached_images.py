@@ -1,15 +1,20 @@
 """Pixels, columns and metadata of a source, as they are decoded or come from the cache."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latentia.core.errors import Error
 from latentia.core.label_kinds import encode_column
+from latentia.core.text import pluralize
+from latentia.data.fingerprint import digest_columns
+from latentia.data.labels import Labels
 from latentia.data.reader import Columns
-from latentia.data.reading import Reading
-from latentia.data.splits import Pixels, Split, assign_rows
+from latentia.data.reading import DEFAULT_READING, Reading
+from latentia.data.splits import Pixels, Split, assign_rows, column_to_tensor
 from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
 
 Metadata = dict[str, Any]  # as JSON holds it
@@ -66,8 +71,21 @@ def make_cached_images(
     return CachedImages(as_tensor, tensors, {**metadata, "classes": classes})
 
 
-def column_to_tensor(values: np.ndarray) -> Tensor:
-    """Convert integers to int64, floats to float32, and keep the type of images."""
-    if values.ndim > 1:
-        return torch.from_numpy(values)
-    return torch.from_numpy(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
+def join_labels(contents: CachedImages, labels: Labels, reading: Reading) -> CachedImages:
+    """Add the columns of a table, or of values in the order of the images.
+
+    Raises: Error if they do not fit the images, or an image has no value.
+    """
+    pixels, columns, metadata = contents
+    everything = contents.make_splits(replace(DEFAULT_READING, rules=reading.rules))["all"]
+    split = labels.join_to(everything, everything.keys, reading)
+    if len(split) < len(everything):
+        raise Error(
+            f"The labels lack a value for {len(everything) - len(split):,} of "
+            f"{pluralize(len(everything), 'image')}; fill it in, or leave the images out."
+        )
+    values = {name: column.numpy() for name, column in split.columns.items()}
+    classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
+    notes = [*metadata["notes"], *filter(None, [split.note])]
+    changes = {"classes": classes, "notes": notes, "joined": digest_columns(values, classes)}
+    return CachedImages(pixels, {**columns, **split.columns}, {**metadata, **changes})

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,8 +13,6 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.core.label_kinds import encode_column
 from latentia.core.text import pluralize
-from latentia.data.cached_images import CachedImages, column_to_tensor
-from latentia.data.fingerprint import digest_columns
 from latentia.data.image_files import abbreviate_list
 from latentia.data.label_tables import open_label_table
 from latentia.data.name_matching import (
@@ -24,7 +23,7 @@ from latentia.data.name_matching import (
     spread_rows,
 )
 from latentia.data.reading import DEFAULT_READING, Reading
-from latentia.data.splits import Split
+from latentia.data.splits import Split, column_to_tensor
 
 MissingPolicy = Literal["error", "drop", "nan"]
 
@@ -153,13 +152,27 @@ def align_rows(labels: Any, keys: Sequence[str]) -> Any:
     """
     import pandas as pd
 
-    table = pd.DataFrame(labels).rename(columns={0: "label"})
+    try:
+        table = pd.DataFrame(labels).rename(columns=name_column)
+    except ValueError as error:
+        reason = summarize_exception(error)
+        raise Error(
+            f"The labels are no values with one row an image ({reason}); give a list, an array"
+            " (n,) or (n, k), or a Series or DataFrame of pandas."
+        ) from None
     if len(table) != len(keys):
         raise Error(
             f"The labels are {len(table):,} for {pluralize(len(keys), 'image')}; give one for each,"
             " in the order of the images, or a table (.csv or .parquet) with file names."
         )
     return table.set_axis(list(keys))
+
+
+def name_column(name: Any) -> str:
+    """Return a column's name; where it is a number from 0: label, label_2, ..."""
+    if isinstance(name, Integral):
+        return f"label_{name + 1}" if name else "label"
+    return str(name)
 
 
 def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, str]:
@@ -185,18 +198,6 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
     count, listing = pluralize(len(content.unknown), "file"), abbreviate_list(content.unknown, 5)
     note = f"{path} names {count} that the source has not: {listing}." if content.unknown else ""
     return np.flatnonzero(is_excluded), note
-
-
-def add_columns(contents: CachedImages, labels: Labels, reading: Reading) -> CachedImages:
-    """Add the columns of a table to those of all images."""
-    pixels, columns, metadata = contents
-    everything = contents.make_splits(reading)["all"]
-    split = labels.join_to(everything, everything.keys, reading)
-    values = {name: column.numpy() for name, column in split.columns.items()}
-    classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
-    notes = [*metadata["notes"], *filter(None, [split.note])]
-    changes = {"classes": classes, "notes": notes, "joined": digest_columns(values, classes)}
-    return CachedImages(pixels, {**columns, **split.columns}, {**metadata, **changes})
 
 
 def to_label_column(cells: Any) -> tuple[np.ndarray, list[str] | None]:
