@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, summarize_exception
 from latentia.core.label_kinds import encode_column
 from latentia.core.text import pluralize
 from latentia.data.image_files import abbreviate_list
