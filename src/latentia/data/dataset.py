@@ -223,7 +223,9 @@ class Images:
         key, labels = self._pixels_key, self.source.labels
         contents = self.load_cached(key) or self.decode_and_cache(key) if key else None
         contents = contents or self.decode_all(None)
-        return contents if labels is None else join_labels(contents, Labels(labels))
+        if labels is None:
+            return contents
+        return join_labels(contents, Labels(labels), self.source.reading)
 
     def load_cached(self, key: str, just_written: bool = False) -> CachedImages | None:
         entry = cache.load_entry(key, just_written)
