@@ -77,9 +77,9 @@ def test_a_plugin_that_fails_is_named_in_one_sentence(
         (("mnist_mlp_vae",), {"run": 5}, "run is 5; give a new folder"),
         (("mnist_mlp_vae", Broken()), {}, r"Item 3 .* \(RuntimeError: the disk is gone\); repair"),
         (
-            ("mnist_mlp_vae", pd.DataFrame({"path": ["a.png"]})),
+            ("mnist_mlp_vae", pd.DataFrame({"a": ["a.png"], "b": [1]})),
             {},
-            "The data are a DataFrame; give",
+            "The data are a DataFrame of the columns a, b; call",
         ),
     ],
 )
@@ -162,8 +162,8 @@ def test_suggestions_for_images_in_memory_are_calls_that_run(
 
 
 def test_resume_of_images_in_memory_is_a_call(run_in_memory: latentia.Run):
-    images = run_in_memory.metadata["images"]
-    (call,) = suggested_commands.resume_training(run_in_memory.path, images)
+    context = RunContext(run_in_memory.folder)
+    (call,) = suggested_commands.resume_training(context, run_in_memory.path)
     assert eval(call, {"latentia": latentia, "data": IMAGES}).is_complete
 
 

@@ -16,9 +16,13 @@ ADDED = {
             "--exclude",
             "--skip-unreadable --no-skip-unreadable",
             "--max-pixels",
+            "--init",
+            "--balance",
         ),
     },
+    "resume": {"--epochs"},
     "nearest": {"--table"},
+    "doctor": {"--table"},
 }  # and those that were added to a command or to every recipe
 LIKELIHOODS = ["auto", "bernoulli", "discretized", "gaussian"]
 # options whose default or choices were changed on purpose, as they are now

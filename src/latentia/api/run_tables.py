@@ -11,12 +11,17 @@ from latentia.core.parameters import require_at_least
 from latentia.core.progress import enable_progress
 from latentia.data import Split
 from latentia.data.labels import SOURCE_LABELS, Labels
+from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
 from latentia.latents.association import AssociationResult, associate_split
 from latentia.latents.encoding import LatentTable
 from latentia.latents.outliers import score_outliers
 from latentia.latents.principal_axes import Axes, PrincipalAxes
-from latentia.latents.table import collect_table, open_labelled_split
+from latentia.latents.table import (
+    collect_table,
+    encode_training_images,
+    open_labelled_split,
+)
 from latentia.report.rendered_images import RenderedImages, render_outliers
 from latentia.training.launch import rank0_first
 
@@ -85,7 +90,8 @@ class RunTables(RunImages):
             if images is not None and split_name is None:
                 names, keys, pixels = self._read_images(images, None)
                 keys = [key or name for key, name in zip(keys, names, strict=True)]
-                split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys)
+                reading = Reading.from_metadata(self.metadata["images"])
+                split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys, reading)
                 return collect_table(self.autoencoder, split, axes=rotation).to_pandas()
             opened = rank0_first(lambda: self.images)
             split, names = open_labelled_split(self.folder, opened, split_name, joined)
@@ -134,7 +140,7 @@ class RunTables(RunImages):
         >>> result.associations[0].label, result.associations[0].information.shape
         ('label', (20,))
         """
-        chosen = self._find_split(split, Labels(labels, label_cols, "drop"))
+        chosen = self._find_split(split, Labels(labels, label_cols, "nan"))
         model = self.autoencoder
         result = associate_split(model, chosen, max_dims=k, permutations=permutations)
         return result._replace(notes=[*filter(None, [chosen.note]), *result.notes])

@@ -12,18 +12,19 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import cache
-from latentia.data.cached_images import CachedImages, Metadata, make_cached_images
+from latentia.data.cached_images import CachedImages, Metadata, join_labels, make_cached_images
 from latentia.data.decode import Preprocessing
-from latentia.data.fingerprint import compute_fingerprint, digest_columns
+from latentia.data.fingerprint import compute_fingerprint
 from latentia.data.grey_levels import GreyLevels, measure_grey_levels
-from latentia.data.labels import Labels, find_excluded_rows
+from latentia.data.key_labels import add_key_labels
+from latentia.data.labels import Labels, check_columns, find_excluded_rows
 from latentia.data.levels import Levels
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo
 from latentia.data.reading import Reading
-from latentia.data.sources.registry import Source
+from latentia.data.sources.registry import Source, describe_labels
 from latentia.data.sources.shards import ShardReader
-from latentia.data.splits import SPLIT_NAMES, Split
+from latentia.data.splits import SPLIT_NAMES, Split, SplitRows
 
 
 class Images:
@@ -107,10 +108,10 @@ class Images:
             return GreyLevels(*self._metadata["levels"])
         return measure_grey_levels(self.split("train"))
 
-    @property
+    @cached_property
     def notes(self) -> list[str]:
         """Messages to the user about these images. Reads the images."""
-        return [] if self._metadata else self._contents.metadata["notes"]
+        return [] if self._metadata else [*self._contents.metadata["notes"], *self._assignment[1]]
 
     def to_metadata(self) -> Metadata:
         """Return the entry for `run.json`. Reads the images for their fingerprint."""
@@ -119,6 +120,7 @@ class Images:
         preprocessing, (_, columns, metadata) = self.preprocessing, self._contents
         excluded = [metadata["keys"][row] for row in self._excluded]
         reading = replace(self.source.reading, exclude=excluded or None)
+        check_columns([*reading.label_kinds], [*columns], "--label-kind: the data")
         return {
             "source": self.source.name,
             "kind": self.source.kind,
@@ -128,7 +130,8 @@ class Images:
             "levels": list(self.levels),
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": metadata["fingerprint"],
-            **({"joined": metadata["joined"]} if "joined" in metadata else {}),
+            **{name: metadata[name] for name in ("joined", "unreadable") if metadata.get(name)},
+            **describe_labels(self.source.labels),
             **({"streamed": True} if self.source.reading.stream else {}),
             **reading.to_metadata(preprocessing.shape[1:], preprocessing.channels),
         }
@@ -138,7 +141,9 @@ class Images:
         if name not in (*SPLIT_NAMES, "all"):
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
-            self._splits = self._contents.make_splits(self.source.reading, self._excluded)
+            self._splits = self._contents.make_splits(
+                self._assignment[0], self._excluded, self.source.reading.rules
+            )
         return self._splits[name]
 
     def with_labels(self, labels: Labels) -> "Images":
@@ -148,15 +153,9 @@ class Images:
         """
         if self._metadata:
             return self
-        pixels, columns, metadata = self._contents
-        everything = self._contents.make_splits(self.source.reading)["all"]
-        split = labels.join_to(everything, everything.keys)
         result = copy.copy(self)
-        result._splits = {}
-        classes = {**metadata["classes"], **split.classes}
-        values = {name: split.columns[name].numpy() for name in split.classes}
-        metadata = {**metadata, "classes": classes, "joined": digest_columns(values, classes)}
-        result._contents = CachedImages(pixels, {**columns, **split.columns}, metadata)
+        reading = self.source.reading
+        result._splits, result._contents = {}, join_labels(self._contents, labels, reading)
         return result
 
     def find_split_names(self, split: Split) -> list[str]:
@@ -216,11 +215,20 @@ class Images:
 
     @cached_property
     def _info(self) -> SourceInfo:
-        return self._reader.read_info(self.options)
+        return add_key_labels(self._reader.read_info(self.options), self.source.reading)
+
+    @cached_property
+    def _assignment(self) -> tuple[SplitRows, list[str]]:
+        """The rows of each split, and notes on them."""
+        return self._contents.assign_rows(self.source.reading)
 
     @cached_property
     def _excluded(self) -> np.ndarray:
-        return find_excluded_rows(self.source.reading.exclude, self._contents.metadata["keys"])
+        rows, note = find_excluded_rows(
+            self.source.reading.exclude, self._contents.metadata["keys"]
+        )
+        self.notes.extend(filter(None, [note]))
+        return rows
 
     @cached_property
     def _contents(self) -> CachedImages:
@@ -229,13 +237,16 @@ class Images:
                 f"the run's images ({self._metadata['source']}) cannot be found here; give them"
                 " with --data."
             )
-        if self._pixels_key is None:
-            return self.decode_all(None)
-        return self.load_cached(self._pixels_key) or self.decode_and_cache(self._pixels_key)
+        key, labels = self._pixels_key, self.source.labels
+        contents = self.load_cached(key) or self.decode_and_cache(key) if key else None
+        contents = contents or self.decode_all(None)
+        if labels is None:
+            return contents
+        return join_labels(contents, Labels(labels), self.source.reading)
 
     def load_cached(self, key: str, just_written: bool = False) -> CachedImages | None:
         entry = cache.load_entry(key, just_written)
-        return make_cached_images(*entry) if entry else None
+        return make_cached_images(*entry, self.source.reading) if entry else None
 
     def decode_and_cache(self, key: str) -> CachedImages:
         with cache.write_entry(key) as folder:
@@ -246,23 +257,23 @@ class Images:
         """Decode every image, into a folder of the cache if one is given."""
         info, levels = self._info, Levels()
         preprocessing = replace(self.preprocessing, levels=levels)
-        stretching = info.describe_stretching(preprocessing, self._reader.source_name)
         if isinstance(self._reader, ShardReader):
             pixels = self._reader.open_pixels(self.preprocessing)
         else:
-            shape = (len(info.keys), *preprocessing.shape)
-            dtype = info.choose_dtype(preprocessing)
+            shape, dtype = (len(info.keys), *preprocessing.shape), info.choose_dtype(preprocessing)
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
-        darkness = levels.describe(self._reader.source_name, preprocessing.white)
+        name = self._reader.source_name
+        darkness = levels.describe(name, preprocessing.white)
         metadata = {
             "shape": list(preprocessing.shape),
             "keys": info.keys,
             "parts": info.split_counts,
             "classes": info.classes,
-            "notes": [*info.notes, *stretching, *darkness],
+            "notes": [*info.notes, *info.describe_changes(preprocessing, name), *darkness],
+            "unreadable": [{"key": key, "reason": reason} for key, reason in info.unreadable],
             "fingerprint": compute_fingerprint(pixels, info),
         }
         if folder and isinstance(pixels, np.ndarray):
             cache.finish_entry(folder, pixels, info.columns, metadata)
-        return make_cached_images(pixels, info.columns, metadata)
+        return make_cached_images(pixels, info.columns, metadata, self.source.reading)

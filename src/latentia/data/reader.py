@@ -1,6 +1,8 @@
 """The protocol of a source's reader, and the records that it takes and returns."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import Preprocessing
-from latentia.data.reading import Reading
+from latentia.data.reading import RULES, PageOptions, Reading
 
 Size = tuple[int, int]  # height, width
 Columns = dict[str, np.ndarray]  # one row an image
@@ -26,7 +28,8 @@ class LoadOptions(NamedTuple):
         """Complete the options by a size and a number of channels."""
         chosen = self.reading
         levels = chosen.white, chosen.background, chosen.black
-        return Preprocessing(*size, channels, *levels, chosen.pages, chosen.max_pixels)
+        pages = {field.name: getattr(chosen, field.name) for field in fields(PageOptions)}
+        return Preprocessing(*size, channels, *levels, **pages)
 
 
 class SourceInfo(NamedTuple):
@@ -40,6 +43,7 @@ class SourceInfo(NamedTuple):
     columns: Columns
     classes: Classes
     notes: list[str]  # messages to the user
+    unreadable: Sequence[tuple[str, str]] = ()  # key and reason of each image that is left out
 
     def resolve_preprocessing(self, options: LoadOptions, source_name: str) -> Preprocessing:
         """Complete the options by the size and channels of the images themselves."""
@@ -56,18 +60,25 @@ class SourceInfo(NamedTuple):
     def choose_dtype(self, preprocessing: Preprocessing) -> np.dtype:
         return np.dtype("f4" if self.high_bit_depth or preprocessing.rescales_8_bits else "u1")
 
-    def describe_stretching(self, preprocessing: Preprocessing, source_name: str) -> list[str]:
-        """Note the images whose aspect ratio changes by more than 5 %."""
+    def describe_changes(self, preprocessing: Preprocessing, source_name: str) -> list[str]:
+        """Note a loss of colour, and images whose aspect ratio changes by more than 5 %."""
+        notes = []
+        if self.channels == 3 and preprocessing.channels == 1:
+            notes.append(
+                f"{source_name}: images in colour are read as grey; to keep it, give --channels 3"
+                " if the recipe has this option, else take one that keeps colour, such as conv_vae."
+            )
         height, width = preprocessing.height, preprocessing.width
         ratio = width / height
         sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w / h / ratio < 1.05})
         if not sizes:
-            return []
+            return notes
         examples = ", ".join(f"{h}x{w}" for h, w in sizes[:3])
         rest = f" and {pluralize(len(sizes) - 3, 'size')} more" if len(sizes) > 3 else ""
         return [
+            *notes,
             f"{source_name}: images of {examples}{rest} are stretched to {height}x{width}; give"
-            " --size HEIGHTxWIDTH of their proportions, or crop them beforehand."
+            " --size HEIGHTxWIDTH of their proportions, or crop them beforehand.",
         ]
 
 
@@ -106,14 +117,23 @@ def parse_size(size: Any) -> Size | None:
     return integers[0], integers[-1]
 
 
-def encode_labels(values: Sequence[Any]) -> tuple[np.ndarray, list[str] | None] | None:
+def encode_labels(
+    values: Sequence[Any], rules: int = RULES
+) -> tuple[np.ndarray, list[str] | None] | None:
     """Return labels as numbers, with the classes that these count if the labels are a few words.
 
-    None: free text, missing values, times, or of mixed kinds.
+    A missing value (None) is class -1 or NaN; rules before 2 took no column with one.
+    None: free text, times, or of mixed kinds.
     """
-    kinds = {type(value) for value in values}
-    if kinds == {str} and len(set(values)) <= len(values) // 2:
-        names, codes = np.unique(values, return_inverse=True)
-        return codes, names.tolist()
-    numbers = np.asarray(values) if kinds <= {bool, int, float} else np.empty(0, object)
+    present = [value for value in values if value is not None]
+    kinds = {type(value) for value in present}
+    if not present or (rules < 2 and len(present) < len(values)):
+        return None
+    if kinds == {str} and len(set(present)) <= len(present) // 2:
+        names = sorted(set(present))
+        codes = {name: k for k, name in enumerate(names)}
+        return np.array([codes.get(value, -1) for value in values]), names
+    if not kinds <= {bool, int, float}:
+        return None
+    numbers = np.asarray([math.nan if value is None else value for value in values])
     return (numbers, None) if numbers.dtype.kind in "biuf" else None

@@ -10,11 +10,8 @@ import numpy as np
 
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
-from latentia.core.mutual_information import (
-    assign_quantile_bins,
-    infer_column_type,
-    mutual_information,
-)
+from latentia.core.label_kinds import find_labelled, get_label_kind
+from latentia.core.mutual_information import assign_quantile_bins, mutual_information
 from latentia.core.seeding import derive_seed
 from latentia.core.text import pluralize
 from latentia.data import Split
@@ -74,7 +71,7 @@ class AssociationResult(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "n": self.associations[0].n,
+            "n": max(association.n for association in self.associations),
             "level": SIGNIFICANCE_LEVEL,
             "order": self.dims_by_kl,
             "rates": None if self.kl_per_dim is None else self.kl_per_dim.tolist(),
@@ -94,8 +91,7 @@ def associate_labels(
 ) -> AssociationResult:
     """Measure the association of every label column with the posterior means.
 
-    Integers with class names, or of at most 20 different values, are classes. All other labels are
-    numbers.
+    Images without a label (NaN, or a class below 0) count for the other labels only.
 
     Parameters
     ----------
@@ -104,7 +100,8 @@ def associate_labels(
     columns : dict of str to ndarray
         labels (n,) by name
     classes : dict, optional
-        class names by column
+        class names by column, None for numbers; in other columns booleans and integers of at most
+        20 distinct values are classes
     max_dims : int
         predict labels from the first 1, 2, ... up to so many dimensions
     permutations : int
@@ -152,17 +149,24 @@ def associate_labels(
     for name, values in columns.items():
         if values.ndim > 1:
             continue
-        kind = infer_column_type(values, (classes or {}).get(name))
+        kind = get_label_kind(name, values, classes or {})
+        rows = find_labelled(values, kind)
+        n, values, latents = int(rows.sum()), values[rows], table.mean[rows]
+        if n < MIN_IMAGES:
+            notes.append(f"{name} is left out: only {pluralize(n, 'image')} with a value.")
+            continue
         count = len(np.unique(values))
         if count < 2 or (kind == "class" and count > n / 2):
             different = pluralize(count, "different value")
             notes.append(f"{name} is left out: {different} in {pluralize(n, 'image')}.")
             continue
         if not np.isfinite(values).all():
-            notes.append(f"{name} is left out: it holds NaN or infinity.")
+            notes.append(f"{name} is left out: it holds infinity.")
             continue
         associations.append(
-            measure_association(table, name, values, kind, max_dims, permutations, seed)
+            measure_association(
+                table._replace(mean=latents), name, values, kind, max_dims, permutations, seed
+            )
         )
     if not associations:
         message = " ".join(notes) or "The images have no label columns."

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -196,7 +197,7 @@ class RunFolder(TrainingFolder):
         split = images.split(name or (default if self.is_training_data(images) else "all"))
         if not len(split):
             raise Error(f"The {split.name} split holds no image; name another with --split.")
-        return labels.join_to(split, images.split("all").keys)
+        return labels.join_to(split, images.split("all").keys, images.source.reading)
 
     def membership(self, split: Split, data: Any = None) -> list[str]:
         """Name the run's split of each image: train, validation or test; else new."""
@@ -223,11 +224,11 @@ def upgrade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     return {"format": FORMAT, **renamed, "images": {"kind": kind, **images}}
 
 
-def find_unused_path(path: Path) -> Path:
-    """Return the path, with the first free number if it exists."""
-    candidate, number = path, 2
-    while candidate.exists():
-        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
+def find_unused_path(path: Path, suffix: str = "", taken: Collection[Path] = ()) -> Path:
+    """Return the path with the suffix, and with the first free number if it exists or is taken."""
+    candidate, number = path.with_name(f"{path.name}{suffix}"), 2
+    while candidate.exists() or candidate in taken:
+        candidate, number = path.with_name(f"{path.name}-{number}{suffix}"), number + 1
     return candidate
 
 

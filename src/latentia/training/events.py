@@ -32,6 +32,14 @@ class StepLogged(NamedTuple):
     monitors: dict[str, float]
 
 
+class StepTaken(NamedTuple):
+    """A step, `images` images each, between two rows; not logged, since the clock decides."""
+
+    step: int
+    total: int
+    images: int
+
+
 class ValidationFinished(NamedTuple):
     """Means over n validation images at beta 1; is_best: these weights are the best so far."""
 
@@ -64,6 +72,15 @@ class Finding(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Finding({self.severity} {self.kind}: {self.text})"
+
+
+class ListedImage(NamedTuple):
+    """An image of a finding: the value that the check measured, and the image that it repeats."""
+
+    key: str
+    finding: str
+    value: float | None
+    same_as: str = ""
 
 
 class ImagesRendered(NamedTuple):
@@ -101,4 +118,4 @@ class TrainingFinished(NamedTuple):
 
 
 Row = StepLogged | ValidationFinished | Finding  # events that are rows of log.jsonl
-Event = Row | ImagesRendered | ProfileWritten | StateSaved | TrainingFinished
+Event = Row | StepTaken | ImagesRendered | ProfileWritten | StateSaved | TrainingFinished

@@ -136,8 +136,15 @@ class Options:
         go on without files that cannot be read, and list them in run.json and in the report
     max_pixels : N
         number of pixels of one image above which it is refused as a decompression bomb
+    init : RUN
+        run folder whose weights the training starts from, instead of random ones; recipe and shapes
+        must be the same, and the optimizers start anew
     threads : N
         number of CPU threads, at least 1; the default is one per core
+    balance : COLUMN
+        label column whose classes are equally frequent in training: an epoch draws as many images
+        as there are, with replacement, and each class has the same expected share; images without
+        a class count as one more class
     log_every : N
         number of training steps between two rows of log.jsonl, at least 1
     save_every : N
@@ -162,6 +169,7 @@ class Options:
     white: float | None = None
     background: Annotated[float, Ge(0)] = 1.0
     stream: bool = False
+    init: str | None = None
     threads: Annotated[int | None, Ge(1)] = None
     splits: Splits = "own"
     black: float | None = None
@@ -174,5 +182,6 @@ class Options:
     exclude: str | None = None
     skip_unreadable: bool = False
     max_pixels: Annotated[int | None, Ge(1)] = None
+    balance: str | None = None
     log_every: Annotated[int, Ge(1)] = 50
     save_every: Annotated[int, Ge(1)] = 500

@@ -1,7 +1,7 @@
 """Sources of images: the meaning of `--data`, and the reader of each kind of source."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,9 @@ from latentia.core.plugins import describe_failures
 from latentia.core.registry import ADVICE, Registry
 from latentia.core.text import suggest_name
 from latentia.data.decode import IMAGE_SUFFIXES
-from latentia.data.listing import list_files, looks_like_image, make_file_entry
+from latentia.data.foreign_formats import find_advice
+from latentia.data.listing import drop_litter, list_files, looks_like_image, make_file_entry
+from latentia.data.pages import describe_special_file
 from latentia.data.reader import Reader
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources import arrays
@@ -21,11 +23,11 @@ from latentia.data.sources.pairs import is_pair_folder, make_pair_reader
 from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_sequence
 from latentia.data.sources.shards import ShardReader
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
-from latentia.data.sources.table import KNOWN_DATASETS, TableReader, parse_hub_name
+from latentia.data.sources.table import KNOWN_DATASETS, TableReader, is_table, parse_hub_name
 
 ACCEPTED_PATHS = (
     "a folder of images, a folder of speckle/ and patterns/, a folder with parquet in the hub's"
-    " layout, or a .parquet, .npy or .npz file"
+    " layout or from save_to_disk, or a .parquet, .npy or .npz file"
 )
 
 
@@ -119,11 +121,20 @@ class SourceKind(StrEnum):
 
 
 @dataclass(frozen=True)
+class LabelledData:
+    """Images, and labels that the user gave beside them; `Source` has both."""
+
+    data: Any
+    labels: Any
+
+
+@dataclass(frozen=True)
 class Source:
     """A source of images, with the options of reading that every recipe has."""
 
     data: Any  # a name, a path, or an array or tensor of images
     reading: Reading = DEFAULT_READING
+    labels: Any = None  # a table's path, or values in the order of the images
 
     @property
     def kind(self) -> SourceKind:
@@ -162,7 +173,7 @@ class Source:
         if not path.exists():
             suggestion = suggest_name(text.partition(":")[0], DATA_SOURCES, " did you mean {}?")
             raise Error(f"{text} does not exist;{suggestion} {describe_accepted()}")
-        return make_file_reader(path, text)
+        return make_file_reader(path, text, self.reading)
 
 
 def describe_accepted() -> str:
@@ -175,14 +186,10 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
     if isinstance(data, Reader):
         return data
     if isinstance(data, tuple | dict):
+        images = "such as data['train']" if isinstance(data, dict) else "as one array"
         raise Error(
-            f"The data are a {type(data).__name__}; give only the images, as one array,"
-            " or save images and labels as x and y of an .npz file."
-        )
-    if hasattr(data, "columns"):
-        raise Error(
-            f"The data are a {type(data).__name__}; give the column that holds the images or their"
-            " paths, such as data['path']."
+            f"The data are a {type(data).__name__}; give only the images, {images}, and their"
+            " labels as labels=."
         )
     if is_sequence(data):
         return SequenceReader(source_name, data)
@@ -195,26 +202,45 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
 
 
 def make_folder_reader(path: Path, source_name: str, reading: Reading) -> Reader:
-    """Create a reader of the hub's layout (parquet without images), of pairs, or of images."""
-    entries = list_files(path)
-    has_tables = any(entry.path.suffix.lower() == ".parquet" for entry in entries)
-    if has_tables and not any(looks_like_image(entry) for entry in entries):
+    """Create a reader of tables (where no file is an image), of pairs, or of images."""
+    entries, notes = drop_litter(list_files(path), reading.rules)
+    notes = [f"{source_name}: {note}" for note in notes]
+    if any(map(is_table, entries)) and not any(map(looks_like_image, entries)):
         return TableReader(source_name, path)
     if is_pair_folder(entries):
-        return make_pair_reader(source_name, entries, reading)
-    return FolderReader(source_name, entries, reading)
+        return make_pair_reader(source_name, entries, reading, notes)
+    return FolderReader(source_name, entries, reading, notes)
 
 
-def make_file_reader(path: Path, source_name: str) -> Reader:
+def make_file_reader(path: Path, source_name: str, reading: Reading) -> Reader:
+    if kind := describe_special_file(path.stat().st_mode):
+        raise Error(f"{source_name} is a {kind}; {describe_accepted()}")
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return TableReader(source_name, path)
     if suffix in (".npy", ".npz"):
         return arrays.ArrayFileReader(source_name, path)
     if suffix in IMAGE_SUFFIXES:
-        return FolderReader(source_name, [make_file_entry(path.name, path)])
+        return FolderReader(source_name, [make_file_entry(path.name, path)], reading)
+    if advice := find_advice(path.name):
+        hint = ", or add --stream" if suffix == ".tar" else ""
+        raise Error(
+            f"{source_name} is of a format that is not read; {advice.format('it')}, and give the"
+            f" folder or file{hint}."
+        )
     raise Error(f"{source_name} is a {suffix or 'nameless'} file; {describe_accepted()}")
 
 
 def make_source(data: Any, reading: Reading) -> Source:
+    if isinstance(data, LabelledData):
+        return replace(make_source(data.data, reading), labels=data.labels)
     return data if isinstance(data, Source) else Source(data, reading)
+
+
+def describe_labels(labels: Any) -> dict[str, str]:
+    """Return where labels that the user gave are, for run.json; nothing if there are none."""
+    if labels is None:
+        return {}
+    is_path = isinstance(labels, str | Path)
+    path = str(Path(labels).expanduser().resolve()) if is_path else SourceKind.MEMORY
+    return {"label_source": path}

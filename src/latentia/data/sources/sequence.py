@@ -10,8 +10,9 @@ import numpy as np
 from latentia.core.errors import Error, describe_exception
 from latentia.core.progress import show_progress
 from latentia.data.decode import DecodeError, Preprocessing, catch_decode_errors, read_header
-from latentia.data.image_files import ImageFiles
-from latentia.data.preprocess import is_array, is_pillow_image, preprocess_image
+from latentia.data.image_files import ImageFiles, abbreviate_list
+from latentia.data.pages import is_pillow_image
+from latentia.data.preprocess import is_array, preprocess_image
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
 from latentia.data.sources import arrays
 
@@ -20,6 +21,7 @@ ALLOWED_ITEMS = (
     " tuple (image, label), or a dict with an image"
 )
 IMAGE_KEYS = ("image", "img", "pixel_values")
+PATH_COLUMNS = ("path", "file", "file_name", "filename", *IMAGE_KEYS)  # of a data frame
 
 
 @dataclass
@@ -34,7 +36,9 @@ class SequenceReader:
     image_files: ImageFiles | None = None
 
     def __post_init__(self) -> None:
-        if hasattr(self.items, "to_list"):  # a column of a table: its index may not count from 0
+        if hasattr(self.items, "columns"):
+            self.items = list_frame_items(self.items)
+        elif hasattr(self.items, "to_numpy"):  # a column of a table: its index may not count from 0
             self.items = self.items.to_list()
 
     def fingerprint(self) -> None:
@@ -54,17 +58,20 @@ class SequenceReader:
         if not count or 0 < len(paths) < count:
             problem = "mixes paths with other images" if count else "holds no images"
             raise Error(f"{self.source_name} {problem}; give items of one kind, at least one.")
-        columns, classes, notes = self.collect_columns(rows)
         keys, sizes = [str(k) for k in range(count)], sorted({shape[1:] for shape in shapes})
         channels = max((shape[0] for shape in shapes), default=1)
+        notes, unreadable = [], []
         if paths:
-            keys = [str(path) for path in paths]
-            files = ImageFiles(self.source_name, keys, lambda a, b: paths[a:b], all_pages=False)
-            files.scan_headers(options.channels)
+            names = [str(path) for path in paths]
+            files = ImageFiles(self.source_name, names, lambda a, b: paths[a:b], all_pages=False)
+            files.scan_headers(options)
             sizes, channels, depth = files.summarize_headers()
-            notes += files.collect_notes()
+            keys, rows = files.list_keys(), [rows[k] for k in files.list_rows()]
+            notes, unreadable = files.collect_notes(), files.unreadable
             self.image_files = files
-        return SourceInfo(sizes, channels, depth, keys, {"train": count}, columns, classes, notes)
+        columns, classes, label_notes = self.collect_columns(rows)
+        notes, counts = label_notes + notes, {"train": len(keys)}
+        return SourceInfo(sizes, channels, depth, keys, counts, columns, classes, notes, unreadable)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         if self.image_files:
@@ -87,13 +94,15 @@ class SequenceReader:
             raise Error(f"{label} does not exist; items are numbered from 0.") from None
         except Exception as error:  # whatever the code of others raises
             reason = describe_exception(error)
-            raise Error(f"{label} cannot be read ({reason}); repair or remove it.") from error
+            text = f"{label} cannot be read ({reason}); repair it, or give the data without it."
+            raise Error(text) from error
         image, values = item, {}
         if isinstance(item, Mapping):
             key = next((key for key in IMAGE_KEYS if key in item), "")
             image, values = item.get(key), {k: v for k, v in item.items() if k != key}
         elif isinstance(item, tuple) and item:
-            image, values = item[0], {"label": item[1]} if len(item) > 1 else {}
+            names = ["label", *(f"label_{k}" for k in range(2, len(item)))]
+            image, values = item[0], dict(zip(names, item[1:], strict=False))
         if not (isinstance(image, str | Path) or is_array(image) or is_pillow_image(image)):
             raise Error(f"{label} is of type {type(item).__name__}; an item is {ALLOWED_ITEMS}.")
         return image, values
@@ -117,8 +126,28 @@ class SequenceReader:
         return columns, classes, notes
 
 
+def list_frame_items(frame: Any) -> list[dict[str, Any]]:
+    """Return the rows of a data frame: its images or their paths, and the other columns as labels.
+
+    Raises: Error if no column is called as images are, and there are several.
+    """
+    columns = list(map(str, frame.columns))
+    by_lower_name = {name.lower(): name for name in columns}
+    names = [by_lower_name[name] for name in PATH_COLUMNS if name in by_lower_name]
+    if not names and len(columns) != 1:
+        raise Error(
+            f"The data are a {type(frame).__name__} of the columns {abbreviate_list(columns, 8)};"
+            f" call the one of the images or their paths {', '.join(PATH_COLUMNS[:-1])} or"
+            f" {PATH_COLUMNS[-1]}, or give this column alone, such as data['photo']."
+        )
+    rows, key = frame.rename(columns=str).to_dict("records"), (names or columns)[0]
+    return [{IMAGE_KEYS[0]: row.pop(key), **row} for row in rows]
+
+
 def is_sequence(data: Any) -> bool:
     """Whether an object holds items, and is no array (nor numbers in nested lists)."""
+    if hasattr(data, "columns"):
+        return True
     if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
         return False
     is_nested = isinstance(data, list) and bool(data) and isinstance(data[0], list)
@@ -132,8 +161,7 @@ def read_shape(image: Any, label: str) -> tuple[tuple[int, ...], bool]:
         return array.shape[1:], arrays.has_high_bit_depth(array)
     with catch_decode_errors():
         header = read_header(image)
-    channels = 3 if header.is_color else 1
-    return (channels, header.height, header.width), header.high_bit_depth
+    return (header.channels, header.height, header.width), header.high_bit_depth
 
 
 def to_number(value: Any) -> Any:
