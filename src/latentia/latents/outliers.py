@@ -13,10 +13,6 @@ from latentia.latents.writers import stack_dims
 
 # column of the table for each --by
 SCORES = {"error": "mse", "distance": "distance", "excess": "excess"}
-    "error": "mse",
-    "distance": "distance",
-    "excess": "excess",
-}  # column of the table for each --by
 MIN_VARIANCE = 1e-12  # of the largest; a direction with less is numerically constant
 
 
