@@ -77,9 +77,9 @@ def test_a_plugin_that_fails_is_named_in_one_sentence(
         (("mnist_mlp_vae",), {"run": 5}, "run is 5; give a new folder"),
         (("mnist_mlp_vae", Broken()), {}, r"Item 3 .* \(RuntimeError: the disk is gone\); repair"),
         (
-            ("mnist_mlp_vae", pd.DataFrame({"path": ["a.png"]})),
+            ("mnist_mlp_vae", pd.DataFrame({"a": ["a.png"], "b": [1]})),
             {},
-            "The data are a DataFrame; give",
+            "The data are a DataFrame of the columns a, b; call",
         ),
     ],
 )

@@ -136,7 +136,12 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                     f"The recipe {self.recipe} has no encoder: it only draws images; give a recipe "
                     "of a VAE, such as conv_vae."
                 )
-            finish_training(run, train_with_outputs(run, plan), progress=False)
+            try:
+                finish_training(run, train_with_outputs(run, plan), progress=False)
+            except KeyboardInterrupt:
+                if self.run is None:  # nothing is left to go on with
+                    raise KeyboardInterrupt from None
+                raise
             self.model_ = run.model()
             self.metadata_ = run.metadata
         self._n_features_out = math.prod(self.model_.latent_shape)

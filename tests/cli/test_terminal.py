@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from latentia.api.progress import _render_bar, _render_lines
+from latentia.api.progress import render_events
 from latentia.cli.tables import print_beta_choice, print_metrics
 from latentia.cli.terminal import show_training
+from latentia.core.progress import Display, TerminalBar
 from latentia.metrics.beta_choice import BetaChoice, Candidate
 from latentia.metrics.result import MetricResult, MetricTable
 from latentia.runs.folder import RunFolder
@@ -23,7 +24,9 @@ def test_a_terminal_cuts_no_command_and_reads_none_as_markup():
     console = Console(file=screen, force_terminal=True, width=60)
     finding = Finding(1, "collapse", "Seen.", suggested_commands=(COMMAND,))
     events = iter([finding, TrainingFinished(1, 1, "complete")])
-    _render_bar(console, RunFolder(Path("run[x]"), {}), events)
+    bar = TerminalBar("run[x]", console)
+    render_events(bar, events)
+    bar.close()
     assert COMMAND in screen.getvalue()
     assert "run[x]" in screen.getvalue()
 
@@ -43,7 +46,8 @@ def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
     few = Finding(3, "few steps", "there are 3.", "WARNING", "Too few.", "", {}, more)
     low = Finding(1, "collapse", "rate 0.2.", "WARNING", "It ignores them.", "", {}, less)
     findings = [few, low, few, low._replace(text="rate 0.1.")]
-    _render_lines(
+    render_events(
+        Display("r", file=sys.stdout),
         iter(
             [
                 *epochs[:2],
@@ -53,7 +57,6 @@ def test_what_is_said_keeps_its_order_and_is_said_once(capsys):
                 TrainingFinished(3, 3, "complete"),
             ]
         ),
-        sys.stdout,
     )
     lines = capsys.readouterr().out.splitlines()
     printed = [line.split(":")[0] for line in lines if "latentia" not in line and "Too" not in line]

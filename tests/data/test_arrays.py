@@ -65,13 +65,13 @@ def test_tensors_and_booleans():
     [
         (
             np.full((2, 4, 4), 200.0),
-            "the array holds floats from 200 to 200; allowed are 0 to 1: rescale them to [0, 1], or"
-            " give the value that means 1 by --white.",
+            "the array holds float64 from 200 to 200; allowed are 0 to 1, and image 0 is the first"
+            " outside: give the values that mean 0 and 1, for instance --white 200.",
         ),
         (
             np.full((2, 4, 4), -1.0),
-            "the array holds floats from -1 to -1; allowed are 0 to 1: rescale them to [0, 1], or"
-            " give the value that means 1 by --white.",
+            "the array holds float64 from -1 to -1; allowed are 0 to 1, and image 0 is the first"
+            " outside: give the values that mean 0 and 1, for instance --black -1 --white 0.",
         ),
         (
             np.full((2, 4, 4), np.nan),
@@ -88,9 +88,14 @@ def test_tensors_and_booleans():
             "the array has shape 0x4x4, which is empty; give at least one image.",
         ),
         (
-            np.zeros((2, 4, 4), np.int64),
-            "the array has dtype int64; allowed are uint8, uint16 and floats in [0, 1]: give"
-            " floats, such as (x - low) / (high - low) with the range of the data.",
+            np.arange(-1024, 1500, dtype=np.int64)[-32:].reshape(2, 4, 4),
+            "the array holds int64 from 1468 to 1499; int64 has no white of its own: give the"
+            " values that mean 0 and 1, for instance --white 1499.",
+        ),
+        (
+            np.zeros((2, 4, 4), np.complex64),
+            "the array has dtype complex64; allowed are bool, integers and floats: give one number"
+            " for each pixel and channel.",
         ),
     ],
 )
@@ -101,14 +106,14 @@ def test_what_is_not_an_image_is_refused_with_what_was_found(array, text):
 
 
 def test_uint16_beyond_its_white_is_refused():
-    with pytest.raises(Error, match="holds integers from 5000 to 5000; allowed are 0 to 4095"):
+    with pytest.raises(Error, match="holds uint16 from 5000 to 5000; allowed are 0 to 4095, and"):
         whole(np.full((2, 4, 4), 5000, np.uint16), white=4095).split("train")
 
 
 def test_a_bad_value_in_any_image_is_found():
     array = np.zeros((5000, 2, 2), np.float32)
     array[4999, 1, 1] = 2
-    with pytest.raises(Error, match="floats from 0 to 2"):
+    with pytest.raises(Error, match=r"from 0 to 2; .* image 4999 is the first outside"):
         open_images(array).split("test")
 
 

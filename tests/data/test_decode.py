@@ -94,10 +94,19 @@ def test_float_tiff_scaled_by_white(tmp_path):
     np.testing.assert_allclose(found[0], values / 40, atol=1e-6)
 
 
-@pytest.mark.parametrize("value", [-0.5, 1.5, 200.0, np.nan, np.inf])
-def test_float_tiff_out_of_range_is_refused(tmp_path, value):
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        (-0.5, r"\): give the values that mean 0 and 1, for instance --black -0.5 --white 0.5\."),
+        (1.5, r"\): give the values that mean 0 and 1, for instance --white 1.5\."),
+        (200.0, r"\): give the values that mean 0 and 1, for instance --white 200\."),
+        (np.nan, r"\)\. Repair"),
+        (np.inf, r"\)\. Repair"),
+    ],
+)
+def test_float_tiff_out_of_range_is_refused(tmp_path, value, advice):
     values = np.array([[0.0, value], [0.5, 0.25]], np.float32)
-    with pytest.raises(Error, match=r"a.tif \(values from .* to .*, allowed 0 to 1: see --white\)"):
+    with pytest.raises(Error, match=rf"a.tif \(values from .* to .*, allowed 0 to 1{advice}"):
         opened(tmp_path, Image.fromarray(values), "a.tif")
 
 
@@ -172,10 +181,10 @@ def test_exif_behind_the_pixels_of_a_png_is_named_not_stretched(tmp_path):
 
 
 def test_an_animation_gives_its_first_frame_and_says_so(tmp_path):
-    frames = [Image.fromarray(np.full((4, 4), level, np.uint8)) for level in (10, 200)]
+    frames = [Image.fromarray(np.full((4, 4), level, np.uint8)) for level in (20, 200)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     images = open_images(str(tmp_path), channels=1)
-    np.testing.assert_allclose(images.split("train").get_batch(slice(None)).image, 10 / 255)
+    np.testing.assert_allclose(images.split("train").get_batch(slice(None)).image, 20 / 255)
     assert images.notes == [f"{tmp_path}/: a.gif: is animated: its first frame is used."]
 
 

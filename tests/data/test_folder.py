@@ -312,7 +312,7 @@ def test_splits_of_the_source_can_be_drawn_by_seed_instead(tmp_path):
     assert old.to_metadata()["fingerprint"] == seeded.to_metadata()["fingerprint"]
     assert old.to_metadata()["reading"]["rules"] == 0
     again = Images.from_metadata(own.to_metadata())
-    assert (again.source.splits, own.to_metadata()["split"]["splits"]) == ("own", "own")
+    assert (again.source.reading.splits, own.to_metadata()["split"]["splits"]) == ("own", "own")
     np.savez(
         tmp_path / "a.npz",
         x_train=np.zeros((60, 8, 8), np.uint8),

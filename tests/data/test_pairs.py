@@ -28,7 +28,7 @@ def pair(folder, name, level, shown=".png", seen=".png"):
 @pytest.fixture
 def folder(tmp_path):
     for level, name in enumerate(NAMES):
-        pair(tmp_path, name, 10 + level, seen=".tiff" if level % 2 else ".png")
+        pair(tmp_path, name, 20 + level, seen=".tiff" if level % 2 else ".png")
     return tmp_path
 
 
@@ -46,10 +46,10 @@ def test_each_image_stands_beside_its_own_pattern(folder):
     levels = (batch.image * 255).round()[:, 0, 0, 0]
     assert torch.equal(levels, part.columns["pattern"][:, 0, 0, 0].float())
     assert dict(zip(part.keys, levels.tolist(), strict=True)).items() >= {
-        ("a.png", 10.0),
-        ("b.tiff", 11.0),
-        ("run2/deep/d.tiff", 13.0),
-        ("e.f.png", 14.0),
+        ("a.png", 20.0),
+        ("b.tiff", 21.0),
+        ("run2/deep/d.tiff", 23.0),
+        ("e.f.png", 24.0),
     }
     torch.testing.assert_close(batch.columns["pattern"].amax((1, 2, 3)), levels / 255)
 

@@ -16,8 +16,10 @@ ADDED = {
             "--exclude",
             "--skip-unreadable --no-skip-unreadable",
             "--max-pixels",
+            "--init",
         ),
     },
+    "resume": {"--epochs"},
     "nearest": {"--table"},
 }  # and those that were added to a command or to every recipe
 NEW_COMMANDS = {"outliers"}

@@ -191,3 +191,24 @@ def test_latents_of_another_shape_are_refused():
     ):
         toy().eval().decode(torch.zeros(2, 4))
     assert toy().eval().decode(torch.zeros(2, 3, dtype=torch.float64)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("size", [8, 128])
+def test_many_images_are_encoded_and_decoded_in_batches(size):
+    """Memory holds the activations of one batch; up to a batch nothing changes, to the bit."""
+    encoder = MLPEncoder((1, size, size), 2, (3,))
+    model = VAE(encoder, MLPDecoder(2, (1, size, size), (3,)), Bernoulli()).eval()
+    batch, rows = min(1024, 2**22 // size**2), []
+    for network in (model.encoder, model.decoder):
+        network.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
+    x = torch.rand(2 * batch + 3, 1, size, size)
+    with torch.no_grad():
+        mean = model.encode(x).mean
+        out = model.decode(mean)
+        assert rows == [batch, batch, 3] * 2
+        assert torch.equal(mean[:batch], model.encode(x[:batch]).mean)
+        assert torch.equal(out[:batch], model.decode(mean[:batch]))
+        heads = model.encoder(x[:batch])
+        assert torch.equal(model.encode(x[:batch]).mean, model.posterior(heads).mean)
+        model.train().encode(x)
+    assert rows[-1] == len(x)  # a training's batch is whole

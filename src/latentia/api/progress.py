@@ -1,16 +1,13 @@
-"""Progress of a training: a bar on a terminal and in a notebook, plain lines elsewhere."""
+"""Progress of a training: findings and validations beside the remaining time."""
 
+import math
 import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from latentia.core import distributed
-from latentia.core.progress import open_live_console
+from latentia.core.progress import LINE_INTERVAL, Display, open_display
 from latentia.core.spans import STEP_SPAN
 from latentia.core.text import pluralize
 from latentia.diagnostics.check import format_finding
@@ -22,11 +19,10 @@ from latentia.training.events import (
     Finding,
     ProfileWritten,
     StepLogged,
+    StepTaken,
     TrainingFinished,
     ValidationFinished,
 )
-
-INTERVAL = 5.0  # seconds from one line of a kind to the next
 
 
 def show_events(run: RunFolder, events: Iterator[Event], file: Any) -> TrainingFinished:
@@ -37,78 +33,46 @@ def show_events(run: RunFolder, events: Iterator[Event], file: Any) -> TrainingF
     if distributed.rank():
         *_, end = (event for event in events if isinstance(event, TrainingFinished))
         return end
-    console = open_live_console()
     for line in [describe_images(run.metadata["images"]), *run.metadata.get("notes", [])]:
         print(line, file=sys.stderr)
-    end = _render_bar(console, run, events) if console else _render_lines(events, file)
+    with open_display(f"{run.name}: step", file=file) as display:
+        end = render_events(display, events)
     if end.reason == EndReason.COMPLETE:
         print(run.path / "report.html", file=file)
     return end
 
 
-def _render_bar(console: Console, run: RunFolder, events: Iterator[Event]) -> TrainingFinished:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        TextColumn("{task.fields[text]}"),
-    )
-    pace = Pace()
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(run.name, total=None, text="starting")
-
-        def show_step(event: StepLogged) -> None:
-            text = f"{pace.per_second(event):,.0f} images/s  {_format_terms(event)}"
-            progress.update(task, completed=event.step, total=event.total, text=text)
-
-        # long commands must stay whole, and [...] in a name is no markup
-        write = partial(progress.console.print, soft_wrap=True, markup=False, highlight=False)
-        return _render_events(events, show_step, write)
-
-
-def _render_lines(events: Iterator[Event], file: Any) -> TrainingFinished:
-    pace, throttle, write = Pace(), Throttle(), partial(print, file=file, flush=True)
-
-    def show_step(event: StepLogged) -> None:
-        rate = pace.per_second(event)
-        if throttle.allows():
-            left = (event.total - event.step) * event.images / event.step / rate if rate else 0
-            speed = f"{rate:,.0f} images/s  {left:,.0f} s left  " if rate else ""
-            write(f"step {event.step:,}/{event.total:,}  {speed}{_format_terms(event)}")
-
-    return _render_events(events, show_step, write)
-
-
-def _render_events(
-    events: Iterator[Event], show_step: Callable[[StepLogged], None], write: Callable[[str], None]
-) -> TrainingFinished:
-    """Write findings at once, validations at intervals; return the end of the training.
+def render_events(display: Display, events: Iterator[Event]) -> TrainingFinished:
+    """Show findings at once, validations at intervals; return the end of the training.
 
     A repeated finding is written if it has changed. The last validation before a finding or the
-    end is always written.
+    end is always shown.
     """
-    throttle, pending, end = Throttle(), None, None
+    last_time, pending, terms, end = -math.inf, None, "", None
     findings: dict[str, Finding] = {}
     for event in events:
         if pending and isinstance(event, Finding | TrainingFinished):
-            write(_format_validation(pending))
+            display.show_result(_format_validation(pending))
             pending = None
-        if isinstance(event, StepLogged):
-            show_step(event)
+        if isinstance(event, StepTaken):
+            display.update(event.step, event.total, terms, event.images)
+        elif isinstance(event, StepLogged):
+            terms = _format_terms(event)
+            display.update(event.step, event.total, terms, event.images // event.step)
         elif isinstance(event, Finding):
             previous, findings[event.kind] = findings.get(event.kind), event
             if previous is None or previous.suggested_commands != event.suggested_commands:
-                write(format_finding(event))
+                display.write(format_finding(event))
             elif previous.text != event.text:  # the same problem with new numbers
-                write(format_finding(event._replace(consequence="", suggested_commands=())))
+                text = format_finding(event._replace(consequence="", suggested_commands=()))
+                display.write(text)
         elif isinstance(event, ProfileWritten):
-            write(format_profile(event))
+            display.write(format_profile(event))
         elif isinstance(event, ValidationFinished):
             pending = event
-            if throttle.allows():
-                write(_format_validation(event))
-                pending = None
+            if time.monotonic() - last_time >= LINE_INTERVAL:
+                display.show_result(_format_validation(event))
+                last_time, pending = time.monotonic(), None
         elif isinstance(event, TrainingFinished):
             end = event
     assert end is not None  # every training yields one
@@ -122,31 +86,6 @@ def format_profile(event: ProfileWritten) -> str:
     lines = [f"  {k:<10}{v:9.2f} ms {v / total:6.1%}" for k, v in parts.items()]
     head = f"A step took {total:.2f} ms (mean of {event.steps}; {rest:.2f} ms in none of these):"
     return "\n".join([head, *lines, event.path])
-
-
-class Throttle:
-    """A limit of one line in INTERVAL seconds."""
-
-    def __init__(self) -> None:
-        self.last = -INTERVAL
-
-    def allows(self) -> bool:
-        if time.monotonic() - self.last < INTERVAL:
-            return False
-        self.last = time.monotonic()
-        return True
-
-
-class Pace:
-    """Images per second since the first event."""
-
-    def __init__(self) -> None:
-        self.start, self.images = time.monotonic(), None
-
-    def per_second(self, event: StepLogged) -> float:
-        if self.images is None:
-            self.start, self.images = time.monotonic(), event.images
-        return (event.images - self.images) / max(time.monotonic() - self.start, 1e-9)
 
 
 def _format_terms(event: StepLogged) -> str:

@@ -9,8 +9,10 @@ from latentia.api.run import Run
 from latentia.api.training import Modifiers, finish_training, resume_run, start_run
 from latentia.core.errors import Error
 from latentia.core.progress import enable_progress
+from latentia.data.sources.registry import LabelledData
 from latentia.runs.modifiers import take_modifiers
 from latentia.runs.open import open_run
+from latentia.runs.recipes import register_recipe, resolve_parameters
 from latentia.training.launch import init_distributed
 from latentia.training.plan import Options
 
@@ -19,6 +21,7 @@ def train(
     recipe: str | Callable,
     data: Any = None,
     *,
+    labels: Any = None,
     run: str | Path | None = None,
     modifiers: Modifiers | None = None,
     options: Options | None = None,
@@ -39,9 +42,13 @@ def train(
     data : optional
         folder, file or data set, as on the command line, or an array or tensor of images
         (n, h, w), (n, c, h, w) or (n, h, w, c): integers, or floats in [0, 1]; or any object with
-        a length and items, such as a data set of torch: each item is an image (tensor, array,
-        Pillow image or path), a tuple (image, label), or a dict with an image. The default is that
+        a length and items, such as a data set of torch or of the hub: each item is an image
+        (tensor, array, Pillow image or path), a tuple (image, label), or a dict with an image; or
+        a list, column or DataFrame of paths, whose other columns are labels. The default is that
         of the recipe
+    labels : str, Path, list, array, Series or DataFrame, optional
+        labels of all images in their order, or a table (.csv or .parquet) joined to the images by
+        file name. The column of a list or an array is called label. Text becomes classes
     run : str or Path, optional
         new folder of the run; by default runs/ and the recipe's name
     modifiers : dict, optional
@@ -51,8 +58,9 @@ def train(
         seed, device, precision and the other options of every training; each may also be given by
         its own name, such as `seed=1`
     progress : bool
-        whether stderr shows the progress, the findings and the path of the report: as a bar on a
-        terminal and in a notebook with ipywidgets, elsewhere as lines. Nothing is written to stdout
+        whether stderr shows the progress with the remaining time, the findings and the path of the
+        report: as a bar on a terminal, as a line that is rewritten in a notebook, elsewhere as
+        lines. Nothing is written to stdout
     **parameters
         the recipe's own parameters, such as `latent`, `beta` or `epochs`;
         `help(latentia.find_recipe(NAME))` shows them
@@ -67,6 +75,8 @@ def train(
     ------
     Error
         if a parameter, the data or the folder is not usable, or training did not finish
+    KeyboardInterrupt
+        if Ctrl-C or the kernel's interrupt stopped the training, after it was saved
 
     Examples
     --------
@@ -77,14 +87,27 @@ def train(
     """
     check_keywords(modifiers, options)
     names = {field.name for field in fields(Options)} & parameters.keys()
+    if parameters.get("init") is not None:  # a Run has a path
+        parameters["init"] = str(getattr(parameters["init"], "path", parameters["init"]))
+    if "supervise" in parameters and isinstance(labels, str | Path):  # it records its own table
+        parameters, labels = {**parameters, "labels": labels}, None
     options = replace(options or Options(), **{name: parameters.pop(name) for name in names})
     modifiers = {**(modifiers or {}), **take_modifiers(parameters)}
-    parameters |= {} if data is None else {"data": data}
+    if labels is not None and data is None:
+        data = resolve_parameters(register_recipe(recipe), {})["data"]
+    own_data = add_labels(data, labels)
+    parameters |= {} if own_data is None else {"data": own_data}
     keywords: Any = {"modifiers": modifiers, "options": options, "run": run}
     with init_distributed(), enable_progress(progress):
         folder, events = start_run(recipe, parameters, **keywords)
         finish_training(folder, events, progress)
-    return Run(folder, None if isinstance(data, str | Path) else data)  # run.json has an address
+    # run.json has addresses
+    own_data, labels = (None if isinstance(each, str | Path) else each for each in (data, labels))
+    return Run(folder, add_labels(own_data, labels))
+
+
+def add_labels(data: Any, labels: Any) -> Any:
+    return data if labels is None else LabelledData(data, labels)
 
 
 def check_keywords(modifiers: Any, options: Any) -> None:
@@ -102,18 +125,31 @@ def check_keywords(modifiers: Any, options: Any) -> None:
         )
 
 
-def resume(run: str | Path, data: Any = None, *, progress: bool = True) -> Run:
-    """Resume an interrupted training, and return its run.
+def resume(
+    run: str | Path,
+    data: Any = None,
+    *,
+    labels: Any = None,
+    epochs: int | None = None,
+    progress: bool = True,
+) -> Run:
+    """Resume an interrupted training, or extend a training, and return its run.
 
-    The resumed run equals an uninterrupted one, bit for bit. A complete run is not trained further.
+    The resumed run equals an uninterrupted one, bit for bit. A complete run is trained further only
+    with `epochs`: weights and optimizers go on, and every schedule (learning rate, weight of the
+    rate) jumps to where it would be at this step in a run of so many epochs.
 
     Parameters
     ----------
     run : str or Path
         folder of the run
     data : optional
-        the run's images (n, c, h, w) in [0, 1], if it was trained on an array in memory, or their
-        new address, if they have moved
+        the run's images, if it was trained on an object in memory, or their new address, if they
+        have moved
+    labels : optional
+        the run's labels, if they were in memory, as in `train`
+    epochs : int, optional
+        number of epochs in all, more than were trained; the default is the run's own
     progress : bool
         whether stderr shows the progress, as in `train`
 
@@ -125,8 +161,10 @@ def resume(run: str | Path, data: Any = None, *, progress: bool = True) -> Run:
     Raises
     ------
     Error
-        if the folder is not a run, its images are missing or have changed, or training did not
-        finish
+        if the folder is not a run, its images are missing or have changed, `epochs` is no larger
+        number than was trained, or training did not finish
+    KeyboardInterrupt
+        if Ctrl-C or the kernel's interrupt stopped the training, after it was saved
 
     Examples
     --------
@@ -135,12 +173,12 @@ def resume(run: str | Path, data: Any = None, *, progress: bool = True) -> Run:
     True
     """
     with init_distributed(), enable_progress(progress):
-        folder, events = resume_run(run, data)
+        folder, events = resume_run(run, add_labels(data, labels), epochs=epochs)
         finish_training(folder, events, progress)
-    return Run(folder, data)
+    return Run(folder, add_labels(data, labels))
 
 
-def load(run: str | Path, data: Any = None) -> Run:
+def load(run: str | Path, data: Any = None, *, labels: Any = None) -> Run:
     """Open a run, on any machine.
 
     Its model samples and encodes new images without the run's data. What reads the run's own images
@@ -153,6 +191,8 @@ def load(run: str | Path, data: Any = None) -> Run:
     data : optional
         the run's images if they have moved or were an array in memory, or other images, as in
         `Run.with_data`
+    labels : optional
+        the run's labels, if they were in memory, or those of other images, as in `train`
 
     Returns
     -------
@@ -172,4 +212,4 @@ def load(run: str | Path, data: Any = None) -> Run:
     >>> run.model.encode(images).mean.shape
     torch.Size([2, 20])
     """
-    return Run(open_run(run), data)
+    return Run(open_run(run), add_labels(data, labels))

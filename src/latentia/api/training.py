@@ -9,9 +9,12 @@ from latentia.api.progress import show_events
 from latentia.core import distributed
 from latentia.core.errors import Error
 from latentia.data import Images
+from latentia.data.sources.registry import LabelledData, SourceKind
 from latentia.diagnostics.diagnose import diagnose_run, find_early_problems
+from latentia.diagnostics.suggested_commands import format_resume_call
 from latentia.report.training_images import save_training_images
 from latentia.runs.create import create_run
+from latentia.runs.extend import extend_run
 from latentia.runs.folder import RunFolder
 from latentia.runs.open import open_run
 from latentia.runs.recipes import register_recipe
@@ -51,12 +54,21 @@ def start_run(
 
 
 def resume_run(
-    run: str | Path, data: Any = None, profile: bool = False
+    run: str | Path, data: Any = None, profile: bool = False, epochs: int | None = None
 ) -> tuple[RunFolder, Iterator[Event]]:
-    """Open an interrupted run, and return it with its remaining events; none if complete."""
+    """Open an interrupted run, and return it with its remaining events; none if complete.
+
+    epochs: number of epochs in all, to which the run is extended.
+    """
     folder = open_run(run)
-    plan = folder.plan(folder.images(data, same=True))
-    return folder, _train_and_report(folder, plan, profile)
+    in_memory = folder.metadata["images"].get("label_source") == SourceKind.MEMORY
+    if in_memory and not isinstance(data, LabelledData):
+        raise Error(f"{run} was trained with labels in memory; give them again as labels.")
+    images = folder.images(data, same=True)
+    if epochs is not None:
+        run_on_rank0(lambda: extend_run(folder, images, epochs))
+        folder = open_run(run)  # as the first process wrote it
+    return folder, _train_and_report(folder, folder.plan(images), profile)
 
 
 def train_with_outputs(
@@ -102,7 +114,7 @@ def _diagnose_and_report(run: RunFolder, images: Images) -> list[Finding]:
 def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = True) -> None:
     """Read all events of a training; progress: show them on stderr.
 
-    Raises: Error if training ends early.
+    Raises: KeyboardInterrupt if a signal stopped the training, Error if it ends early otherwise.
     """
     problems: list[str] = []
 
@@ -116,6 +128,11 @@ def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = Tr
         end = show_events(run, remember_problems(), sys.stderr)
     else:  # to the last: it restores the caller's signal handlers and threads
         *_, end = remember_problems()
+    if isinstance(end, TrainingFinished) and end.reason == EndReason.STOPPED:
+        raise KeyboardInterrupt(
+            f"Stopped at step {end.step:,} of {end.total:,}, and saved; "
+            f"{format_resume_call(run.path, run.metadata['images'])} goes on."
+        )
     if isinstance(end, TrainingFinished) and end.reason != EndReason.COMPLETE:
         last_problem = problems[-1] if problems else ""
         raise Error(f"{run.path} is not complete ({end.reason}). {last_problem}".rstrip())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from latentia.api.progress import show_events
 from latentia.core import distributed
 from latentia.diagnostics.run_context import RunContext
-from latentia.diagnostics.suggested_commands import format_command, train_longer
+from latentia.diagnostics.suggested_commands import format_command
 from latentia.runs.folder import RunFolder
 from latentia.training.events import EndReason, Event
 
@@ -34,11 +34,11 @@ def _print_resume(run: RunFolder) -> None:
 
 
 def print_completion(run: RunFolder) -> None:
-    """Print that a run is complete, if it is, and the command that trains longer."""
+    """Print that a run is complete, if it is, and the command that extends it."""
     context = RunContext(run)
     if not context.complete:
         return
     print(f"{run.name} is finished: step {context.step:,} of {context.total_steps:,}.")
-    if command := train_longer(context, 0, min_factor=2):
-        print("Its schedules end there, so a longer run is a new one, for instance twice as long:")
-        print(*command, sep="\n")
+    if epochs := run.metadata["arguments"].get("epochs"):
+        print("It can be extended, for instance to twice as many epochs:")
+        print(format_command("latentia", "resume", str(run.path), "--epochs", str(2 * epochs)))

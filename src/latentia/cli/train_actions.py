@@ -25,10 +25,11 @@ def train_recipe(recipe: str, words: list[str]) -> int:
 
 def resume(args: SimpleNamespace) -> int:
     with init_distributed():
-        run, events = resume_run(args.run, args.data)
+        run, events = resume_run(args.run, args.data, epochs=args.epochs)
         keep_freed_memory()
         if distributed.rank() == 0:
-            print_completion(run)
+            if args.epochs is None:
+                print_completion(run)
             for line in list_differences(run.metadata):
                 print(f"Not as when this run began, so bits may differ: {line}.", file=sys.stderr)
         return show_training(run, events)

@@ -22,5 +22,7 @@ def train(words: list[str]) -> int:
     return train_recipe(words[0], words[1:])
 
 
-def resume(run: options.RunName, data: options.MovedData = None) -> None:
-    """Continue an interrupted run; the result is that of a run without interruption."""
+def resume(
+    run: options.RunName, data: options.MovedData = None, epochs: options.Epochs = None
+) -> None:
+    """Continue an interrupted run, as if without interruption; or extend a run to more epochs."""

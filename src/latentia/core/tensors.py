@@ -62,9 +62,9 @@ def check_tensor(tensor: Any, shape: Sequence[int], name: str) -> None:
             )
 
 
-def map_chunks(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """Apply a function to chunks of rows, and concatenate the results."""
+def map_chunks(function: Callable[..., Tensor], *tensors: Tensor, rows: int = CHUNK_ROWS) -> Tensor:
+    """Apply a function to chunks of at most `rows` rows, and concatenate the results."""
     if torch.compiler.is_compiling():  # the number of rows is unknown in an exported graph
         return function(*tensors)
-    chunks = zip(*(x.split(CHUNK_ROWS) for x in tensors), strict=True)
+    chunks = zip(*(x.split(rows) for x in tensors), strict=True)
     return torch.cat([function(*chunk) for chunk in chunks])

@@ -1,6 +1,7 @@
 """Image data sets: open a source, split it by seed, read batches in [0, 1]."""
 
-from latentia.data.dataset import Images, open_images
+from latentia.data.dataset import Images
+from latentia.data.opening import open_images
 from latentia.data.sources.registry import Source
 from latentia.data.splits import Split
 

@@ -6,8 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentia.core.errors import Error
+from latentia.core.text import pluralize
+from latentia.data.fingerprint import digest_columns
+from latentia.data.labels import Labels
 from latentia.data.reader import Columns
-from latentia.data.reading import Reading
+from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.splits import Pixels, Split, assign_rows
 from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
 
@@ -62,3 +66,22 @@ def column_to_tensor(values: np.ndarray) -> Tensor:
     if values.ndim > 1:
         return torch.from_numpy(values)
     return torch.from_numpy(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
+
+
+def join_labels(contents: CachedImages, labels: Labels) -> CachedImages:
+    """Add the columns of a table, or of values in the order of the images.
+
+    Raises: Error if they do not fit the images, or an image has no value.
+    """
+    pixels, columns, metadata = contents
+    everything = contents.make_splits(DEFAULT_READING)["all"]
+    split = labels.join_to(everything, everything.keys)
+    if len(split) < len(everything):
+        raise Error(
+            f"The labels lack a value for {len(everything) - len(split):,} of "
+            f"{pluralize(len(everything), 'image')}; fill it in, or leave the images out."
+        )
+    classes = {**metadata["classes"], **split.classes}
+    values = {name: split.columns[name].numpy() for name in split.classes}
+    metadata = {**metadata, "classes": classes, "joined": digest_columns(values, classes)}
+    return CachedImages(pixels, {**columns, **split.columns}, metadata)

@@ -12,57 +12,17 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import cache
-from latentia.data.cached_images import CachedImages, Metadata, make_cached_images
+from latentia.data.cached_images import CachedImages, Metadata, join_labels, make_cached_images
 from latentia.data.decode import Preprocessing
-from latentia.data.fingerprint import compute_fingerprint, digest_columns
+from latentia.data.fingerprint import compute_fingerprint
 from latentia.data.labels import Labels, find_excluded_rows
+from latentia.data.levels import Levels
 from latentia.data.preprocess import preprocess_images
-from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo, parse_size
+from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo
 from latentia.data.reading import Reading
-from latentia.data.sources.registry import Source
+from latentia.data.sources.registry import Source, describe_labels
 from latentia.data.sources.shards import ShardReader
 from latentia.data.splits import SPLIT_NAMES, Split
-
-
-def open_images(
-    data: Any,
-    size: int | str | tuple[int, int] | list[int] | None = None,
-    channels: int | None = None,
-) -> "Images":
-    """Open a source of images without reading it.
-
-    Parameters
-    ----------
-    data : str, Path, array, tensor, Source or Images
-        source as on the command line, or images (n, h, w), (n, c, h, w) or (n, h, w, c).
-        Open images are returned unchanged, so that a recipe can be built without its data
-    size : int, str or (int, int), optional
-        height and width, such as 64 or "64x48"; None keeps those of the images
-    channels : int, optional
-        number of channels; None keeps that of the images
-
-    Returns
-    -------
-    Images
-        the images with their splits, read when they are needed
-
-    Raises
-    ------
-    Error
-        if there is no such source, or size or channels are not possible
-
-    Examples
-    --------
-    >>> import latentia
-    >>> latentia.open_images("digits:200", size=8, channels=1).split("train")
-    Split(train: 165 images 1x8x8; label)
-    """
-    if isinstance(data, Images):
-        return data
-    source = data if isinstance(data, Source) else Source(data)
-    if channels is not None and channels < 1:
-        raise Error(f"channels is {channels}; it must be at least 1: 1 for grey, 3 for colour.")
-    return Images(source, LoadOptions(parse_size(size), channels, source.reading))
 
 
 class Images:
@@ -160,6 +120,7 @@ class Images:
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": metadata["fingerprint"],
             **({"joined": metadata["joined"]} if "joined" in metadata else {}),
+            **describe_labels(self.source.labels),
             **({"streamed": True} if self.source.reading.stream else {}),
             **reading.to_metadata(preprocessing.shape[1:], preprocessing.channels),
         }
@@ -179,15 +140,8 @@ class Images:
         """
         if self._metadata:
             return self
-        pixels, columns, metadata = self._contents
-        everything = self._contents.make_splits(self.source.reading)["all"]
-        split = labels.join_to(everything, everything.keys)
         result = copy.copy(self)
-        result._splits = {}
-        classes = {**metadata["classes"], **split.classes}
-        values = {name: split.columns[name].numpy() for name in split.classes}
-        metadata = {**metadata, "classes": classes, "joined": digest_columns(values, classes)}
-        result._contents = CachedImages(pixels, {**columns, **split.columns}, metadata)
+        result._splits, result._contents = {}, join_labels(self._contents, labels)
         return result
 
     def find_split_names(self, split: Split) -> list[str]:
@@ -260,9 +214,10 @@ class Images:
                 f"the run's images ({self._metadata['source']}) cannot be found here; give them"
                 " with --data."
             )
-        if self._pixels_key is None:
-            return self.decode_all(None)
-        return self.load_cached(self._pixels_key) or self.decode_and_cache(self._pixels_key)
+        key, labels = self._pixels_key, self.source.labels
+        contents = self.load_cached(key) or self.decode_and_cache(key) if key else None
+        contents = contents or self.decode_all(None)
+        return contents if labels is None else join_labels(contents, Labels(labels))
 
     def load_cached(self, key: str, just_written: bool = False) -> CachedImages | None:
         entry = cache.load_entry(key, just_written)
@@ -275,21 +230,23 @@ class Images:
 
     def decode_all(self, folder: Path | None) -> CachedImages:
         """Decode every image, into a folder of the cache if one is given."""
-        info, preprocessing = self._info, self.preprocessing
+        info, levels = self._info, Levels()
+        preprocessing = replace(self.preprocessing, levels=levels)
         stretching = info.describe_stretching(preprocessing, self._reader.source_name)
         if isinstance(self._reader, ShardReader):
-            pixels = self._reader.open_pixels(preprocessing)
+            pixels = self._reader.open_pixels(self.preprocessing)
         else:
             shape = (len(info.keys), *preprocessing.shape)
-            dtype = np.dtype("f4" if info.high_bit_depth else "u1")
+            dtype = info.choose_dtype(preprocessing)
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
+        darkness = levels.describe(self._reader.source_name, preprocessing.white)
         metadata = {
             "shape": list(preprocessing.shape),
             "keys": info.keys,
             "parts": info.split_counts,
             "classes": info.classes,
-            "notes": [*info.notes, *stretching],
+            "notes": [*info.notes, *stretching, *darkness],
             "fingerprint": compute_fingerprint(pixels, info),
         }
         if folder and isinstance(pixels, np.ndarray):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from latentia.core.errors import summarize_exception
+from latentia.data.levels import Levels, find_full_scale, format_value
 from latentia.data.reading import Pages
 
 if TYPE_CHECKING:
@@ -36,6 +37,19 @@ class DecodeError(Exception):
     """The reason why one image cannot be decoded. Callers list all reasons in one Error."""
 
 
+class ValueRangeError(DecodeError):
+    """Values outside the range from black to white."""
+
+    def __init__(self, low: Any, high: Any, black: float, white: float):
+        self.values, self.black, self.white = [low, high], black, white
+        self.allowed = f"{format_value(black)} to {format_value(white)}"
+        values = " to ".join(map(format_value, self.values))
+        super().__init__(f"values from {values}, allowed {self.allowed}")
+
+    def concerns(self, image: np.ndarray) -> bool:
+        return bool(image.min() < self.black or image.max() > self.white)
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """Map from any image to (channels, height, width) in [0, 1].
@@ -51,6 +65,12 @@ class Preprocessing:
     black: float | None = None
     pages: Pages = "images"
     max_pixels: int | None = None
+    levels: Levels | None = field(default=None, compare=False)  # collects the greatest values
+
+    @property
+    def rescales_8_bits(self) -> bool:
+        """Whether the stated range holds for 8 bits too. A white above 255 is for more bits."""
+        return self.white is not None and (bool(self.black) or self.white < 255)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -168,12 +188,20 @@ def decode_pixels(
     if header and image.size != (header.width, header.height):
         raise DecodeError("its EXIF orientation stands after its pixels; save it anew")
     if has_high_bit_depth(image):
-        plane = scale_to_unit_range(np.asarray(image), preprocessing.white)
+        plane = scale_pixels(np.asarray(image), preprocessing)
         return np.repeat(resize_planes(plane[None], preprocessing), channels, axis=0)
+    if image.mode == "1":  # black and white, whatever range is stated for the others
+        preprocessing = replace(preprocessing, white=None, black=None, levels=None)
+    rescales = preprocessing.rescales_8_bits
     image = flatten_alpha(image, preprocessing.background)
-    mode = "L" if channels == 1 else "RGB"
+    mode = "RGB" if channels > 1 else "F" if rescales else "L"  # F: the luma is not rounded
     if image.mode != mode:
         image = image.convert(mode)
+    if rescales:
+        planes = scale_pixels(np.atleast_3d(np.asarray(image)), preprocessing)
+        return resize_planes(planes.transpose(2, 0, 1), preprocessing)
+    if preprocessing.levels:
+        preprocessing.levels.add(255, image)
     if image.size != preprocessing.size:
         image = image.resize(preprocessing.size, Resampling.BICUBIC)
     array = np.asarray(image)
@@ -191,14 +219,33 @@ def flatten_alpha(image: "Image", background: float) -> "Image":
     return Image.alpha_composite(backdrop, image.convert("RGBA")).convert("RGB")
 
 
-def scale_to_unit_range(array: np.ndarray, white: float | None) -> np.ndarray:
-    """Divide by `white` (default 65,535 for integers, 1 for floats) to float32 in [0, 1]."""
-    scale = white or (1.0 if array.dtype.kind == "f" else 65535.0)
-    low, high = float(array.min()), float(array.max())
+def scale_pixels(array: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """Scale to float32 in [0, 1], except for 8 bits whose range is that of uint8."""
+    if array.dtype == bool:
+        return array.astype(np.uint8) * 255
+    is_8_bit = array.dtype == np.uint8
+    has_range = preprocessing.rescales_8_bits if is_8_bit else preprocessing.white is not None
+    if preprocessing.levels and not has_range:
+        preprocessing.levels.add(find_full_scale(array.dtype), array)
+    if is_8_bit and not has_range:
+        return array
+    return scale_to_unit_range(array, preprocessing.white, preprocessing.black)
+
+
+def scale_to_unit_range(
+    array: np.ndarray, white: float | None, black: float | None = None
+) -> np.ndarray:
+    """Compute (x - black) / (white - black) as float32 in [0, 1].
+
+    white: 255 for uint8, 65,535 for other integers and 1 for floats, unless it is given.
+    """
+    top, bottom = find_full_scale(array.dtype) if white is None else white, black or 0.0
+    low, high, tolerance = array.min(), array.max(), ROUNDING_TOLERANCE * (top - bottom)
     # `not (...)`, since NaN fails every comparison
-    if not (low >= -ROUNDING_TOLERANCE * scale and high <= scale * (1 + ROUNDING_TOLERANCE)):
-        raise DecodeError(f"values from {low:g} to {high:g}, allowed 0 to {scale:g}: see --white")
-    return (array.astype(np.float64) / scale).clip(0, 1).astype(np.float32)
+    if not (float(low) >= bottom - tolerance and float(high) <= top + tolerance):
+        problem = ValueRangeError(low, high, bottom, top)
+        raise problem if np.isfinite([low, high]).all() else DecodeError(str(problem))
+    return ((array.astype(np.float64) - bottom) / (top - bottom)).clip(0, 1).astype(np.float32)
 
 
 def array_to_unit_range(array: np.ndarray) -> np.ndarray:

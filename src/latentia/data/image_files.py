@@ -13,7 +13,15 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.progress import show_progress
-from latentia.data.decode import DecodeError, ImageHeader, Preprocessing, read_headers, read_images
+from latentia.data.decode import (
+    DecodeError,
+    ImageHeader,
+    Preprocessing,
+    ValueRangeError,
+    read_headers,
+    read_images,
+)
+from latentia.data.levels import make_range_error
 from latentia.data.reader import Size
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
@@ -50,16 +58,27 @@ class ImageFiles:
     def decode_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         """Decode every page into its row of `out`."""
         first_rows = np.cumsum([0, *map(len, self.headers)]).tolist()
+        outside: list[list[float]] = []  # least and greatest values
 
         def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
             images = read_images(file, preprocessing, suffix, self.headers[index])
-            for row, array in enumerate(images, first_rows[index]):
-                out[row] = array if array.dtype == out.dtype else array / np.float32(255)
+            try:
+                for row, array in enumerate(images, first_rows[index]):
+                    out[row] = array if array.dtype == out.dtype else array / np.float32(255)
+            except ValueRangeError as error:
+                outside.append(error.values)
+                raise
 
         pages = list(chain.from_iterable(self.headers))
         is_large = sum(p.height * p.width for p in pages) > SMALL_IMAGE_PIXELS * len(pages)
         workers = count_processors() if is_large else 1
         if failures := self.for_each_file(decode_file, "decoding", workers):
+            if len(failures) == len(outside) and preprocessing.levels:
+                values = [*chain(*outside), *preprocessing.levels.greatest.values()]
+                reasons = abbreviate_list([f"{name} ({reason})" for name, reason in failures])
+                text = f"{self.source_name} holds {len(failures)} of {len(self.names)} images"
+                text += f" outside the range of values, {reasons}"
+                raise make_range_error(text, values, preprocessing.white, preprocessing.black)
             self.raise_unreadable(failures)
 
     def for_each_file(

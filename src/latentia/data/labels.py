@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
@@ -122,13 +123,27 @@ def align_rows(labels: Any, keys: Sequence[str]) -> Any:
     """
     import pandas as pd
 
-    table = pd.DataFrame(labels).rename(columns={0: "label"})
+    try:
+        table = pd.DataFrame(labels).rename(columns=name_column)
+    except ValueError as error:
+        reason = summarize_exception(error)
+        raise Error(
+            f"The labels are no values with one row an image ({reason}); give a list, an array"
+            " (n,) or (n, k), or a Series or DataFrame of pandas."
+        ) from None
     if len(table) != len(keys):
         raise Error(
             f"The labels are {len(table):,} for {pluralize(len(keys), 'image')}; give one for each,"
             " in the order of the images, or a table (.csv or .parquet) with file names."
         )
     return table.set_axis(list(keys))
+
+
+def name_column(name: Any) -> str:
+    """Return a column's name; where it is a number from 0: label, label_2, ..."""
+    if isinstance(name, Integral):
+        return f"label_{name + 1}" if name else "label"
+    return str(name)
 
 
 def match_keys(names: Any, keys: Sequence[str], path: Path, strict: bool) -> Any:

@@ -42,11 +42,13 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
     return torch.from_numpy(np.stack(pixels))
 
 
-def preprocess_image(image: Any, preprocessing: Preprocessing) -> Iterator[np.ndarray]:
+def preprocess_image(
+    image: Any, preprocessing: Preprocessing, label: str = "the array"
+) -> Iterator[np.ndarray]:
     if is_array(image):
-        batch = arrays.to_nchw(arrays.to_numpy(image)[None], "the array")
-        batch = arrays.scale_images(batch, preprocessing.white, "the array")
-        yield from arrays.fit_images(batch, preprocessing, "the array")
+        batch = arrays.to_nchw(arrays.to_numpy(image)[None], label)
+        batch = arrays.scale_images(batch, preprocessing, label)
+        yield from arrays.fit_images(batch, preprocessing, label)
     elif is_pillow_image(image):
         with decode.catch_decode_errors():
             yield decode.decode_pixels(image, preprocessing)

@@ -53,6 +53,9 @@ class SourceInfo(NamedTuple):
         size, channels = options.size or self.sizes[0], options.channels or self.channels
         return options.make_preprocessing(size, channels)
 
+    def choose_dtype(self, preprocessing: Preprocessing) -> np.dtype:
+        return np.dtype("f4" if self.high_bit_depth or preprocessing.rescales_8_bits else "u1")
+
     def describe_stretching(self, preprocessing: Preprocessing, source_name: str) -> list[str]:
         """Note the images whose aspect ratio changes by more than 5 %."""
         height, width = preprocessing.height, preprocessing.width

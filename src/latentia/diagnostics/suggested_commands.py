@@ -31,7 +31,7 @@ class Name(NamedTuple):
         return self.name
 
 
-DATA = Name("data")  # the user's images in memory
+DATA, LABELS = Name("data"), Name("labels")  # the user's images and labels in memory
 
 
 def get_defaults(function: Any) -> dict[str, Any]:
@@ -153,9 +153,21 @@ def train_prior(context: RunContext, steps: int) -> list[str]:
 
 def resume_training(path: str | Path, images: Mapping[str, Any]) -> list[str]:
     """Resume a run. images: the entry of run.json on its images."""
-    if images["kind"] == SourceKind.MEMORY:
-        return [format_call("resume", str(path), DATA)]
+    if SourceKind.MEMORY in (images["kind"], images.get("label_source")):
+        return [format_resume_call(path, images)]
     return [format_command("latentia", "resume", str(path))]
+
+
+def format_resume_call(path: str | Path, images: Mapping[str, Any]) -> str:
+    """Format the call of Python that resumes a run. images: as in `resume_training`."""
+    data = [DATA] if images["kind"] == SourceKind.MEMORY else []
+    return format_call("resume", path, *data, **_name_labels(images))
+
+
+def _name_labels(images: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the argument `labels` of a run that has it."""
+    source = images.get("label_source")
+    return {"labels": LABELS if source == SourceKind.MEMORY else source} if source else {}
 
 
 def format_command(*arguments: str) -> str:
@@ -185,12 +197,12 @@ def _format_training(
         path = Path(path.name)
     path = find_unused_path(Path(f"{path}-{suffix}"))
     images = context.run.metadata["images"]
-    if (
-        images["kind"] == SourceKind.MEMORY
-        and keywords.get("data", images["source"]) == images["source"]
-    ):
-        keywords = {name: value for name, value in keywords.items() if name != "data"}
-        return [format_call("train", recipe, DATA, **keywords, run=path)]
+    if keywords.get("data", images["source"]) == images["source"]:
+        data, labels = [], _name_labels(images)
+        if images["kind"] == SourceKind.MEMORY:
+            data, keywords = [DATA], {k: v for k, v in keywords.items() if k != "data"}
+        if data or labels:
+            return [format_call("train", recipe, *data, **labels, **keywords, run=path)]
     return [
         format_command("latentia", "train", recipe, *_format_flags(keywords), "--run", str(path))
     ]

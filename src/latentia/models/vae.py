@@ -12,7 +12,15 @@ from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.posterior import Posterior
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise, sample_normal_rows
-from latentia.core.tensors import ImageTensor, Latents, PerImage, check_tensor, max_batch_size
+from latentia.core.tensors import (
+    CHUNK_ROWS,
+    ImageTensor,
+    Latents,
+    PerImage,
+    check_tensor,
+    map_chunks,
+    max_batch_size,
+)
 from latentia.losses.divergences import Divergence, kl
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.supervision import Supervision
@@ -148,7 +156,13 @@ class VAE(Model):
         if not self.training:
             check_tensor(images, self.image_shape, "images")
             images = images.to(next(self.parameters()))
-        return self.posterior(self.encoder(images))
+        return self.posterior(self._apply_in_batches(self.encoder, images))
+
+    def _apply_in_batches(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Apply a network in batches that fit into memory; not in training, or with row betas."""
+        if self.training or (self.dial and self.dial.row_betas is not None):
+            return function(x)
+        return map_chunks(function, x, rows=max_batch_size(self.image_shape, CHUNK_ROWS))
 
     def decode(self, z: Latents) -> ImageTensor:
         """Decode latents to expected images.
@@ -171,7 +185,7 @@ class VAE(Model):
         if not self.training:
             check_tensor(z, self.latent_shape, "latents")
             z = z.to(next(self.parameters()))
-        return self.likelihood.mean(self.decoder(z))
+        return self._apply_in_batches(lambda each: self.likelihood.mean(self.decoder(each)), z)
 
     def distortion(self, z: Latents, images: ImageTensor) -> PerImage:
         """-log p(image | z), nats per image (b,)."""

@@ -1,21 +1,26 @@
 """Create a run folder."""
 
+import hashlib
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.core.parameters import validate_parameters
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
 from latentia.runs.build import AUTOENCODER, build_plan, make_paths_absolute, resolve_auto_options
 from latentia.runs.folder import FORMAT, RunFolder, find_unused_path, resolve_unnamed_path
+from latentia.runs.open import open_run
 from latentia.runs.provenance import describe_machine
 from latentia.runs.recipes import recipe_source, resolve_parameters, to_python_numbers
 from latentia.training.checkpoint import write_json
 from latentia.training.device import find_device
 from latentia.training.plan import Options, Plan
+from latentia.training.state import find_mismatch
 
 
 def create_run(
@@ -30,6 +35,10 @@ def create_run(
     Raises: Error if the folder holds files or cannot be written, or a parameter is not allowed.
     """
     options = replace(options, **to_python_numbers(vars(options)))
+    init_run = None
+    if options.init is not None:
+        init_run = open_run(options.init)
+        options = replace(options, init=str(init_run.path.resolve()))
     modifiers = {name: to_python_numbers(values) for name, values in modifiers.items()}
     validate_parameters("latentia.train", Options, vars(options))
     arguments = resolve_parameters(recipe, user_parameters)
@@ -56,10 +65,28 @@ def create_run(
         "machine": describe_machine(),
         "source": recipe_source(recipe),
     }
+    if init_run:
+        metadata["init"] = describe_initial_weights(init_run, plan.model)
     run = RunFolder(_create_folder(recipe, path, metadata), metadata)
+    if init_run:
+        shutil.copyfile(init_run.weights, run.initial_weights)
     if parent:
         parent.copy_model(run.path / AUTOENCODER)
     return run, plan
+
+
+def describe_initial_weights(source: RunFolder, model: Model) -> dict[str, str]:
+    """Return path and digest of a run's weights, for run.json.
+
+    Raises: Error if the model has other tensors.
+    """
+    if mismatch := find_mismatch(model, source.load_tensors()):
+        raise Error(
+            f"--init {source.path} does not fit this training: it {mismatch}; the recipe, size and "
+            "channels of the images, and the parameters and modifiers of its networks must agree."
+        )
+    digest = hashlib.sha256(source.weights.read_bytes()).hexdigest()
+    return {"run": str(source.path.resolve()), "sha256": digest}
 
 
 def _create_folder(recipe: str, path: Path | str | None, metadata: dict[str, Any]) -> Path:

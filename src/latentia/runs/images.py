@@ -6,7 +6,7 @@ from typing import Any
 from latentia.core.errors import Error
 from latentia.data import Images, open_images
 from latentia.data.reading import Reading
-from latentia.data.sources.registry import SourceKind, make_source
+from latentia.data.sources.registry import LabelledData, SourceKind, make_source
 from latentia.data.sources.shards import is_shard_source
 
 
@@ -17,6 +17,11 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
     """
     if isinstance(data, Images):
         return data
+    labels = data.labels if isinstance(data, LabelledData) else None
+    data = data.data if isinstance(data, LabelledData) else data
+    source_of_labels = metadata.get("label_source", SourceKind.MEMORY)
+    if (require_same or data is None) and labels is None and source_of_labels != SourceKind.MEMORY:
+        labels = source_of_labels
     location = metadata["source"] if data is None else data
     stream = metadata.get("streamed", False)
     if data is None:
@@ -30,6 +35,7 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
             )
     stream = stream and (data is None or require_same or is_shard_source(data))
     channels, *size = metadata["shape"]
+    location = LabelledData(location, labels) if labels is not None else location
     source = make_source(location, Reading.from_metadata(metadata, stream=stream))
     images = open_images(source, size=tuple(size), channels=channels)
     now = images.to_metadata()

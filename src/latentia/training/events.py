@@ -32,6 +32,14 @@ class StepLogged(NamedTuple):
     monitors: dict[str, float]
 
 
+class StepTaken(NamedTuple):
+    """A step, `images` images each, between two rows; not logged, since the clock decides."""
+
+    step: int
+    total: int
+    images: int
+
+
 class ValidationFinished(NamedTuple):
     """Means over n validation images at beta 1; is_best: these weights are the best so far."""
 
@@ -101,4 +109,4 @@ class TrainingFinished(NamedTuple):
 
 
 Row = StepLogged | ValidationFinished | Finding  # events that are rows of log.jsonl
-Event = Row | ImagesRendered | ProfileWritten | StateSaved | TrainingFinished
+Event = Row | StepTaken | ImagesRendered | ProfileWritten | StateSaved | TrainingFinished

@@ -23,6 +23,11 @@ class TrainingFolder:
     def weights(self) -> Path:
         return self.path / "weights.safetensors"
 
+    @property
+    def initial_weights(self) -> Path:
+        """Weights of --init, until the first state is saved."""
+        return self.path / "init.safetensors"
+
     def update_metadata(self, values: Mapping[str, Any]) -> None:
         """Add values to run.json."""
         if values:

@@ -11,7 +11,7 @@ from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
 from latentia.core.seeding import make_generator, restore_global_generators, seed_global_generators
 from latentia.core.spans import STEP_SPAN, record_span
-from latentia.training.checkpoint import write_tensors
+from latentia.training.checkpoint import read_tensors, write_tensors
 from latentia.training.device import find_device, use_threads
 from latentia.training.events import (
     NON_FINITE,
@@ -20,6 +20,7 @@ from latentia.training.events import (
     Finding,
     StateSaved,
     StepLogged,
+    StepTaken,
     TrainingFinished,
 )
 from latentia.training.folder import TrainingFolder
@@ -28,9 +29,11 @@ from latentia.training.plan import Options, Plan
 from latentia.training.precision import find_precision
 from latentia.training.profiling import trace_steps
 from latentia.training.signals import catch_stop_signals
-from latentia.training.state import MAX_FAILURES, State
+from latentia.training.state import MAX_FAILURES, State, load_weights
 from latentia.training.step import NonFiniteError, PlayerStep, per_rank
 from latentia.training.validation import Validator
+
+STEP_EVENT_INTERVAL = 1.0  # seconds; slow steps are events, so that a remaining time is known
 
 
 def train(
@@ -82,6 +85,10 @@ class Loop:
         diagnose: Callable[[], list[Finding]] = list,
     ):
         self.plan, self.run, self.options = plan, run, options
+        # weights without a state are an incomplete copy, which State.load refuses
+        has_state = run.state.exists() or run.weights.exists()
+        if "init" in run.metadata and not has_state:
+            load_weights(plan.model, read_tensors(run.initial_weights)[0], run.initial_weights)
         self.device = find_device(options.device)
         # rank 0 decides, since "auto" is measured
         precision, *_ = distributed.all_gather_objects(
@@ -112,20 +119,24 @@ class Loop:
         self.state, self.log = State(plan), Log(run.path)
         self.validator = Validator(plan, options, self.state, self.log, diagnose, self.device)
         self.should_stop = False
-        # weights without a state are an incomplete copy, which State.load refuses
-        has_state = run.state.exists() or run.weights.exists()
         distributed.barrier()  # before rank 0 writes anything
         if has_state:
             length = self.state.load(run.state)
             if self.is_writer:
                 self.log.truncate(length)
                 write_tensors(run.weights, self.state.final_weights(), {"step": self.state.step})
+            if self.state.complete and self.state.step < self.total_steps:  # it was extended
+                self.state.complete = False
+                self.save_state()
         else:
             if self.is_writer:
                 self.log.truncate(0)
                 run.update_metadata(plan.model.metadata())
             self.save_state()
+            if self.is_writer:
+                run.initial_weights.unlink(missing_ok=True)
         self.start_time, self.first_step = time.perf_counter(), self.state.step
+        self.last_event_time = self.start_time
 
     def advance(self, context: StepContext, stop_event: threading.Event) -> Iterator[Event]:
         """Take one step, then log, validate and save where that is due.
@@ -137,6 +148,10 @@ class Loop:
             self.train_step(context)
         if state.step % options.log_every == 0 or state.step == self.total_steps:
             yield self.log_step()
+            self.last_event_time = time.perf_counter()
+        elif time.perf_counter() - self.last_event_time > STEP_EVENT_INTERVAL:
+            yield StepTaken(state.step, self.total_steps, self.batch_size)
+            self.last_event_time = time.perf_counter()
         at_end_of_epoch = state.step % self.steps_per_epoch == 0
         if at_end_of_epoch:
             yield from self.validator.finish_epoch(self.epoch, self.is_writer)

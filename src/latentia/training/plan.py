@@ -133,6 +133,9 @@ class Options:
         go on without files that cannot be read, and list them in run.json and in the report
     max_pixels : N
         number of pixels of one image above which it is refused as a decompression bomb
+    init : RUN
+        run folder whose weights the training starts from, instead of random ones; recipe and shapes
+        must be the same, and the optimizers start anew
     threads : N
         number of CPU threads, at least 1; the default is one per core
     log_every : N
@@ -159,6 +162,7 @@ class Options:
     white: float | None = None
     background: Annotated[float, Ge(0)] = 1.0
     stream: bool = False
+    init: str | None = None
     threads: Annotated[int | None, Ge(1)] = None
     splits: Splits = "own"
     black: float | None = None

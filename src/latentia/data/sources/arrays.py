@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,14 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
-from latentia.data.decode import DecodeError, Preprocessing, resize_planes, scale_to_unit_range
+from latentia.data.decode import (
+    Preprocessing,
+    ValueRangeError,
+    array_to_unit_range,
+    resize_planes,
+    scale_pixels,
+)
+from latentia.data.levels import format_value, make_range_error
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
@@ -46,7 +54,7 @@ class ArrayReader:
         return SourceInfo(
             sorted({shape[1:] for shape in shapes}),
             channels[0],
-            any(images.dtype != np.uint8 for images in arrays.values()),
+            any(has_high_bit_depth(images) for images in arrays.values()),
             [f"{name}/{row}" if len(counts) > 1 else str(row) for name, row in rows],
             counts,
             self.columns,
@@ -55,13 +63,15 @@ class ArrayReader:
         )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        row, white = 0, preprocessing.white
-        for images in self.images_by_split.values():
+        row, everything = 0, self.images_by_split.values()
+        for images in everything:
             for start in range(0, len(images), CHUNK_SIZE):
-                chunk = scale_images(images[start : start + CHUNK_SIZE], white, self.source_name)
+                chunk = images[start : start + CHUNK_SIZE]
+                chunk = scale_images(chunk, preprocessing, self.source_name, everything)
                 chunk = fit_images(chunk, preprocessing, self.source_name)
-                out[row : row + len(chunk)] = chunk
-                row += len(chunk)
+                stop = row + len(chunk)
+                out[row:stop] = chunk if out.dtype == np.uint8 else array_to_unit_range(chunk)
+                row = stop
 
 
 @dataclass
@@ -97,13 +107,11 @@ def to_nchw(array: Any, source_name: str) -> np.ndarray:
     is 1, 3 or 4 and the second is not: then they are last.
     """
     array = to_numpy(array)
-    if array.dtype == bool:
-        array = array.astype(np.uint8) * 255
     shape = format_shape(array)
-    if array.dtype.kind != "f" and array.dtype not in (np.uint8, np.uint16):
+    if array.dtype.kind not in "buif":
         raise Error(
-            f"{source_name} has dtype {array.dtype}; allowed are uint8, uint16 and floats in"
-            " [0, 1]: give floats, such as (x - low) / (high - low) with the range of the data."
+            f"{source_name} has dtype {array.dtype}; allowed are bool, integers and floats: give"
+            " one number for each pixel and channel."
         )
     if array.ndim not in (3, 4):
         raise Error(
@@ -137,25 +145,34 @@ def format_shape(array: np.ndarray) -> str:
     return "x".join(map(str, array.shape)) or "()"
 
 
-def scale_images(images: np.ndarray, white: float | None, source_name: str) -> np.ndarray:
-    """Return uint8 unchanged, and scale other types to float32 in [0, 1]."""
-    if images.dtype == np.uint8:
-        return images
-    if not np.isfinite(images).all():
+def has_high_bit_depth(images: np.ndarray) -> bool:
+    return images.dtype not in (np.uint8, bool)
+
+
+def scale_images(
+    images: np.ndarray, preprocessing: Preprocessing, source_name: str, others: Any = ()
+) -> np.ndarray:
+    """Scale as `decode.scale_pixels`. others: images whose values an error has to state too."""
+    dtype, white = images.dtype, preprocessing.white
+    if dtype.kind == "f" and not np.isfinite(images).all():
         count = int((~np.isfinite(images)).sum())
         raise Error(
             f"{source_name} holds NaN or infinity in {pluralize(count, 'value')}; allowed are"
             " finite numbers in [0, 1]: correct or drop those images."
         )
+    reason = f"{dtype} has no white of its own"
     try:
-        return scale_to_unit_range(images, white)
-    except DecodeError:
-        is_float = images.dtype.kind == "f"
-        raise Error(
-            f"{source_name} holds {'floats' if is_float else 'integers'} from {images.min():g} to"
-            f" {images.max():g}; allowed are 0 to {white or (1 if is_float else 65535):g}: rescale"
-            " them to [0, 1], or give the value that means 1 by --white."
-        ) from None
+        if white is not None or dtype.kind in "bf" or dtype in (np.uint8, np.uint16):
+            return scale_pixels(images, preprocessing)
+    except ValueRangeError as error:
+        rows = [row for row, image in enumerate(chain(*others)) if error.concerns(image)]
+        first = f", and image {rows[0]} is the first outside" if rows else ""
+        reason = f"allowed are {error.allowed}{first}"
+    # fmin and fmax pass over NaN, and copy nothing
+    low = min(np.fmin.reduce(array, axis=None) for array in (images, *others))
+    high = max(np.fmax.reduce(array, axis=None) for array in (images, *others))
+    text = f"{source_name} holds {dtype} from {format_value(low)} to {format_value(high)}; {reason}"
+    raise make_range_error(text, [low, high], white, preprocessing.black)
 
 
 def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: str) -> np.ndarray:

@@ -52,7 +52,8 @@ class PairReader:
             raise self.make_size_error(patterns)
         shape = (len(speckle.keys), patterns.channels, *patterns.sizes[0])
         # `read_into` fills it, since a caller may need the shape only
-        self.pattern_pixels = np.empty(shape, np.float32 if patterns.high_bit_depth else np.uint8)
+        preprocessing = options.make_preprocessing(patterns.sizes[0], patterns.channels)
+        self.pattern_pixels = np.empty(shape, patterns.choose_dtype(preprocessing))
         notes = [*speckle.notes, *patterns.notes]
         if self.loose_files:
             notes.append(f"{self.source_name}: not used: {abbreviate_list(self.loose_files)}.")

@@ -1,7 +1,7 @@
 """Sources of images: the meaning of `--data`, and the reader of each kind of source."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -119,11 +119,20 @@ class SourceKind(StrEnum):
 
 
 @dataclass(frozen=True)
+class LabelledData:
+    """Images, and labels that the user gave beside them; `Source` has both."""
+
+    data: Any
+    labels: Any
+
+
+@dataclass(frozen=True)
 class Source:
     """A source of images, with the options of reading that every recipe has."""
 
     data: Any  # a name, a path, or an array or tensor of images
     reading: Reading = DEFAULT_READING
+    labels: Any = None  # a table's path, or values in the order of the images
 
     @property
     def kind(self) -> SourceKind:
@@ -175,14 +184,10 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
     if isinstance(data, Reader):
         return data
     if isinstance(data, tuple | dict):
+        images = "such as data['train']" if isinstance(data, dict) else "as one array"
         raise Error(
-            f"The data are a {type(data).__name__}; give only the images, as one array,"
-            " or save images and labels as x and y of an .npz file."
-        )
-    if hasattr(data, "columns"):
-        raise Error(
-            f"The data are a {type(data).__name__}; give the column that holds the images or their"
-            " paths, such as data['path']."
+            f"The data are a {type(data).__name__}; give only the images, {images}, and their"
+            " labels as labels=."
         )
     if is_sequence(data):
         return SequenceReader(source_name, data)
@@ -217,4 +222,15 @@ def make_file_reader(path: Path, source_name: str) -> Reader:
 
 
 def make_source(data: Any, reading: Reading) -> Source:
+    if isinstance(data, LabelledData):
+        return replace(make_source(data.data, reading), labels=data.labels)
     return data if isinstance(data, Source) else Source(data, reading)
+
+
+def describe_labels(labels: Any) -> dict[str, str]:
+    """Return where labels that the user gave are, for run.json; nothing if there are none."""
+    if labels is None:
+        return {}
+    is_path = isinstance(labels, str | Path)
+    path = str(Path(labels).expanduser().resolve()) if is_path else SourceKind.MEMORY
+    return {"label_source": path}

@@ -10,7 +10,7 @@ import numpy as np
 from latentia.core.errors import Error, describe_exception
 from latentia.core.progress import show_progress
 from latentia.data.decode import DecodeError, Preprocessing, catch_decode_errors, read_header
-from latentia.data.image_files import ImageFiles
+from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.preprocess import is_array, is_pillow_image, preprocess_image
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
 from latentia.data.sources import arrays
@@ -20,6 +20,7 @@ ALLOWED_ITEMS = (
     " tuple (image, label), or a dict with an image"
 )
 IMAGE_KEYS = ("image", "img", "pixel_values")
+PATH_COLUMNS = ("path", "file", "file_name", "filename", *IMAGE_KEYS)  # of a data frame
 
 
 @dataclass
@@ -34,7 +35,9 @@ class SequenceReader:
     image_files: ImageFiles | None = None
 
     def __post_init__(self) -> None:
-        if hasattr(self.items, "to_list"):  # a column of a table: its index may not count from 0
+        if hasattr(self.items, "columns"):
+            self.items = list_frame_items(self.items)
+        elif hasattr(self.items, "to_numpy"):  # a column of a table: its index may not count from 0
             self.items = self.items.to_list()
 
     def fingerprint(self) -> None:
@@ -71,10 +74,11 @@ class SequenceReader:
             self.image_files.decode_into(out, preprocessing)
             return
         for k in show_progress(range(len(out)), len(out), f"{self.source_name}: reading images"):
+            label = f"Item {k} of {self.source_name}"
             try:
-                pixels = next(preprocess_image(self.get_item(k)[0], preprocessing))
+                pixels = next(preprocess_image(self.get_item(k)[0], preprocessing, label))
             except DecodeError as error:
-                raise Error(f"Item {k} of {self.source_name} cannot be read: {error}.") from None
+                raise Error(f"{label} cannot be read: {error}.") from None
             out[k] = pixels if pixels.dtype == out.dtype else pixels / np.float32(255)
 
     def get_item(self, number: int) -> tuple[Any, dict[str, Any]]:
@@ -92,7 +96,8 @@ class SequenceReader:
             key = next((key for key in IMAGE_KEYS if key in item), "")
             image, values = item.get(key), {k: v for k, v in item.items() if k != key}
         elif isinstance(item, tuple) and item:
-            image, values = item[0], {"label": item[1]} if len(item) > 1 else {}
+            names = ["label", *(f"label_{k}" for k in range(2, len(item)))]
+            image, values = item[0], dict(zip(names, item[1:], strict=False))
         if not (isinstance(image, str | Path) or is_array(image) or is_pillow_image(image)):
             raise Error(f"{label} is of type {type(item).__name__}; an item is {ALLOWED_ITEMS}.")
         return image, values
@@ -116,8 +121,28 @@ class SequenceReader:
         return columns, classes, notes
 
 
+def list_frame_items(frame: Any) -> list[dict[str, Any]]:
+    """Return the rows of a data frame: its images or their paths, and the other columns as labels.
+
+    Raises: Error if no column is called as images are, and there are several.
+    """
+    columns = list(map(str, frame.columns))
+    by_lower_name = {name.lower(): name for name in columns}
+    names = [by_lower_name[name] for name in PATH_COLUMNS if name in by_lower_name]
+    if not names and len(columns) != 1:
+        raise Error(
+            f"The data are a {type(frame).__name__} of the columns {abbreviate_list(columns, 8)};"
+            f" call the one of the images or their paths {', '.join(PATH_COLUMNS[:-1])} or"
+            f" {PATH_COLUMNS[-1]}, or give this column alone, such as data['photo']."
+        )
+    rows, key = frame.rename(columns=str).to_dict("records"), (names or columns)[0]
+    return [{IMAGE_KEYS[0]: row.pop(key), **row} for row in rows]
+
+
 def is_sequence(data: Any) -> bool:
     """Whether an object holds items, and is no array (nor numbers in nested lists)."""
+    if hasattr(data, "columns"):
+        return True
     if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
         return False
     is_nested = isinstance(data, list) and bool(data) and isinstance(data[0], list)
@@ -128,7 +153,7 @@ def read_shape(image: Any, label: str) -> tuple[tuple[int, ...], bool]:
     """Return (c, h, w) of an image in memory, and whether it has more than 8 bits."""
     if is_array(image):
         array = arrays.to_nchw(arrays.to_numpy(image)[None], label)
-        return array.shape[1:], array.dtype != np.uint8
+        return array.shape[1:], arrays.has_high_bit_depth(array)
     with catch_decode_errors():
         header = read_header(image)
     channels = 3 if header.is_color else 1

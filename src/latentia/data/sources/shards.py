@@ -81,7 +81,8 @@ class ShardReader:
     def open_pixels(self, preprocessing: Preprocessing) -> StreamedPixels:
         """Return the pixels as a stream, after `read_info`."""
         workers = image_files.count_processors() if self.has_large_images else 1
-        dtype = torch.float32 if self.high_bit_depth else torch.uint8
+        is_float = self.high_bit_depth or preprocessing.rescales_8_bits
+        dtype = torch.float32 if is_float else torch.uint8
         return StreamedPixels(self.shards, preprocessing, dtype, workers)
 
 

@@ -1,0 +1,74 @@
+"""Ranges of the values of images as they are stored: notes on dark images, and errors."""
+
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from latentia.core.errors import Error
+
+MAX_LABEL_LEVEL = 15  # integers up to this one are masks or label maps, not dark photographs
+CAMERA_WHITES = (255, 1023, 4095, 16383)  # of 8, 10, 12 and 14 bits, stored in 16
+MAX_DARK_SHARE = 1 / 16  # of the full scale, which is 12 bits stored in 16
+
+
+class Levels:
+    """Greatest value by full scale (255, 65,535 or 1), collected while images are decoded."""
+
+    def __init__(self) -> None:
+        self.greatest: dict[float, Any] = {}
+        self.lock = Lock()  # files are decoded by threads
+
+    def add(self, full_scale: float, image: Any) -> None:
+        if full_scale == 255 and self.greatest.get(255, 0) > MAX_LABEL_LEVEL:
+            return  # one bright image of 8 bits is enough
+        with self.lock:
+            self.greatest[full_scale] = max(np.max(image), self.greatest.get(full_scale, 0))
+
+    def describe(self, source_name: str, white: float | None) -> list[str]:
+        """Note that all images are dark, with the option that makes them bright."""
+        full_scale = max(self.greatest, default=1)
+        greatest = self.greatest.get(full_scale, 0)
+        suggestion = suggest_white(full_scale, greatest)
+        if white is not None and white > 255 and self.greatest:
+            text = f"images of 8 bits keep 255 as white; --white {white:g} is for more bits"
+        elif greatest > 0 and suggestion is not None:
+            is_camera = full_scale == 65535 and suggestion in CAMERA_WHITES
+            bits = f" ({suggestion.bit_length()} bits)" if is_camera else ""
+            darkness = "nearly black" if greatest <= MAX_DARK_SHARE * full_scale else "dark"
+            target = "it" if greatest == suggestion else f"{suggestion:,}"
+            text = (
+                f"the greatest value is {greatest:,.7g} of {full_scale:,.0f}{bits}, so the images"
+                f" are {darkness}; --white {format_value(suggestion)} makes {target} white"
+            )
+        else:
+            return []
+        return [f"{source_name}: {text}."]
+
+
+def find_full_scale(dtype: np.dtype) -> float:
+    """Return the value that means 1 unless another is stated."""
+    return 255.0 if dtype == np.uint8 else 1.0 if dtype.kind == "f" else 65535.0
+
+
+def suggest_white(full_scale: float, greatest: Any) -> Any:
+    """Return the value that was probably meant as white. None: the full scale."""
+    if greatest <= (MAX_DARK_SHARE if full_scale == 1 else MAX_LABEL_LEVEL):
+        return greatest
+    whites = CAMERA_WHITES if full_scale == 65535 else ()
+    return next((white for white in whites if greatest <= white), None)
+
+
+def make_range_error(
+    text: str, values: list[Any], white: float | None, black: float | None
+) -> Error:
+    """Add to `text` the options that state a range of these values and the range stated so far."""
+    low, high = min([*values, black or 0]), max(values if white is None else [*values, white])
+    options = f"--black {format_value(low)} " if low < 0 else ""
+    options += f"--white {format_value(high if high > low else low + 1)}"
+    return Error(f"{text}: give the values that mean 0 and 1, for instance {options}.")
+
+
+def format_value(value: Any) -> str:
+    """Write all digits of a number, as an option is read: no exponent."""
+    return np.format_float_positional(value, trim="-")

@@ -1,0 +1,107 @@
+"""Labels that are given beside the images, in Python."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import latentia
+from latentia.data import Source
+
+N = 60
+X = np.random.default_rng(0).integers(0, 256, (N, 9, 8), dtype=np.uint8)
+Y = np.arange(N) % 3
+WORDS = [f"c{y}" for y in Y]
+TOY = {"hidden": 8, "latent": 3, "batch": 16, "epochs": 2, "threads": 1, "progress": False}
+
+
+def train(path, data=X, **parameters):
+    return latentia.train("mnist_mlp_vae", data, run=path, **TOY | parameters)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (Y, {"label": None}),
+        (Y.tolist(), {"label": None}),
+        (torch.tensor(Y), {"label": None}),
+        (WORDS, {"label": ["c0", "c1", "c2"]}),
+        (pd.Series(Y, index=range(5, 5 + N)), {"label": None}),
+        (pd.Series(WORDS, name="animal"), {"animal": ["c0", "c1", "c2"]}),
+        (pd.DataFrame({"u": Y / 3, "v": WORDS}), {"u": None, "v": ["c0", "c1", "c2"]}),
+        (np.stack([Y, Y], 1), {"label": None, "label_2": None}),
+    ],
+)
+def test_each_kind_of_labels_has_its_columns(labels, classes):
+    images = latentia.open_images(Source(list(X), labels=labels))
+    assert images.classes == classes
+    columns = images.split("all").columns
+    for name in classes:
+        expected = Y / 3 if name == "u" else Y
+        np.testing.assert_allclose(columns[name], expected, rtol=1e-6)
+    test = images.split("test")
+    assert test.columns[name].tolist() == Y[[int(key) for key in test.keys]].tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        (Y[1:], "The labels are 59 for 60 images; give one for each, in the order"),
+        ([None, *WORDS[1:]], "The labels lack a value for 1 of 60 images; fill it in, or leave"),
+        (np.zeros((N, 2, 2)), "The labels are no values with one row an image .*; give a list"),
+        ("no.csv", "no.csv does not exist"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_in_one_sentence(tmp_path, labels, text):
+    with pytest.raises(latentia.Error, match=text):
+        train(tmp_path / "r", labels=labels)
+    assert not (tmp_path / "r").exists()
+
+
+def test_labels_serve_supervision_priors_tables_and_a_resumed_run(tmp_path):
+    run = train(tmp_path / "r", labels=WORDS, supervise="label", latent=3)
+    assert "vae.terms.label label" in run.log
+    assert run.encode("test")["label"].isin(WORDS).all()
+    assert run.relate(permutations=19, split="all").associations[0].label == "label"
+    parameters = {"width": 8, "depth": 1, "batch": 16, "epochs": 1, "progress": False}
+    prior = latentia.train(
+        "latent_prior", X, labels=WORDS, autoencoder=run, cond="label", run=tmp_path / "p",
+        **parameters,
+    )  # fmt: skip
+    assert prior.sample(2, cond="c1", steps=2).shape == (2, 1, 28, 28)
+    with pytest.raises(latentia.Error, match=r"labels in memory; give them again as labels\."):
+        latentia.resume(run.path, X)
+    with pytest.raises(latentia.Error, match="no longer those that it was trained with"):
+        latentia.resume(run.path, X, labels=WORDS[::-1])
+    assert latentia.resume(run.path, X, labels=WORDS, progress=False).is_complete
+    again = latentia.load(run.path, X, labels=WORDS)
+    pd.testing.assert_frame_equal(again.encode(), run.encode())
+    assert "label" not in latentia.load(run.path, X).encode()
+    assert any("data, labels=labels" in each for each in list_commands(run))
+
+
+def list_commands(run):
+    return [each for finding in run.diagnose().findings for each in finding.suggested_commands]
+
+
+@pytest.mark.parametrize("kind", ["table", "values"])
+def test_a_folder_has_labels_of_a_table_or_in_its_order(tmp_path, kind):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for k, image in enumerate(X):
+        Image.fromarray(image).save(folder / f"{k:02}.png")
+    labels = pd.Series(WORDS, name="animal")
+    if kind == "table":
+        labels = tmp_path / "labels.csv"
+        rows = [f"{k:02}.png,{word}\n" for k, word in enumerate(WORDS)]
+        labels.write_text("file,animal\n" + "".join(reversed(rows)))
+    run = train(tmp_path / "r", str(folder), labels=labels)
+    table = run.encode("test")
+    assert table["animal"].tolist() == [WORDS[int(key[:2])] for key in table["key"]]
+    again = latentia.load(run.path)
+    assert ("animal" in again.encode("test")) == (kind == "table")  # run.json has its address
+    if kind == "table":
+        assert latentia.resume(run.path, progress=False).is_complete
+        supervised = train(tmp_path / "s", str(folder), labels=labels, supervise="animal")
+        assert supervised.metadata["modifiers"]["supervise"]["labels"] == str(labels)
