@@ -32,9 +32,9 @@ def draw_labels(x, is_class, seed=1):
     return np.digitize(hidden, [-1, 1]) if is_class else 1e3 * hidden + 5e4
 
 
-def test_the_probe_of_numbers_is_nested_cross_validation_of_ridge_regression(seed=3):
+def test_the_probe_of_numbers_is_nested_cross_validation_of_ridge_regression():
     x = draw_coordinates(n=40)
-    y = draw_labels(x, False)
+    y, seed = draw_labels(x, False), 3
     penalties = {"alpha": probes.RIDGE_PENALTIES}
     inner = GridSearchCV(Ridge(), penalties, cv=LeaveOneOut(), scoring="neg_mean_squared_error")
     outer = KFold(5, shuffle=True, random_state=seed)
@@ -84,7 +84,7 @@ def test_chance_is_what_the_probe_scores_for_shuffled_labels(method):
     assert probe.low <= majority <= probe.high
     assert probe.chance == pytest.approx(majority, abs=0.03)
     planted = probe_labels(x, draw_labels(x, True), True, method=method)
-    assert planted.chance < planted.low - 0.1  # of permuted labels, whatever the labels say
+    assert planted.chance < planted.low - 0.05  # of permuted labels, whatever the labels say
 
 
 @pytest.mark.parametrize("is_class", [False, True])

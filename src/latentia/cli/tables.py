@@ -75,8 +75,8 @@ def print_associations(title: str, result: AssociationResult, names: list[str]) 
         rows = [(r.linear, "all"), (r.neighbors, "all"), (r.scores[-1], f"first {last} by rate")]
         for probe, dims in rows[: 3 if last < len(names) else 2]:
             label = f"{r.label}, {probe.measure}" if probe is r.linear else ""
-            score = f"{probe.score:.2f} [{probe.low:.2f}, {probe.high:.2f}]"
-            predictions.add_row(label, probe.method, dims, score, f"{probe.chance:.2f}")
+            score = f"{probe.score:z.2f} [{probe.low:z.2f}, {probe.high:z.2f}]"
+            predictions.add_row(label, probe.method, dims, score, f"{probe.chance:z.2f}")
         predictions.add_section()
     _print_table(predictions)
     used = min(r.linear.n for r in result.associations)
@@ -87,8 +87,8 @@ def print_associations(title: str, result: AssociationResult, names: list[str]) 
     dims = Table("label", "dimension", "nats", "95 %", "of entropy", "p")
     for r in result.associations:
         for row, k in enumerate(r.order[:PRINTED_DIMS]):
-            interval, star = f"[{r.low[k]:.2f}, {r.high[k]:.2f}]", get_star(r, k)
-            nats, share = f"{r.information[k]:.2f}{star}", f"{r.share[k]:.0%}"
+            interval, star = f"[{r.low[k]:z.2f}, {r.high[k]:z.2f}]", get_star(r, k)
+            nats, share = f"{r.information[k]:z.2f}{star}", f"{100 * r.share[k]:z.0f} %"
             p = f"{r.p[k]:.2g}"
             dims.add_row("" if row else r.label, f"z {names[k]}", nats, interval, share, p)
         dims.add_section()

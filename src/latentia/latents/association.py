@@ -24,7 +24,7 @@ SIGNIFICANCE_LEVEL = 0.05
 LARGE_SHARE = 0.1  # of a label's entropy: what matters, beside what is significant
 EXPLANATION_OF_STARS = (
     f"*: more than for permuted labels (p ≤ {SIGNIFICANCE_LEVEL} over all dimensions), however "
-    f"little; **: also at least {LARGE_SHARE:.0%} of the label's entropy."
+    f"little; **: also at least {100 * LARGE_SHARE:.0f} % of the label's entropy."
 )
 
 

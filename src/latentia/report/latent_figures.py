@@ -158,7 +158,7 @@ def _draw_information(
         for row, dim in enumerate(order):
             style: Any = {"ha": "center", "va": "center", "fontsize": 8.5}
             style["color"] = "white" if shares[row, column] > 0.55 * limit else "#222"
-            axis.text(column, row, f"{each.information[dim]:.2f}{get_star(each, dim)}", **style)
+            axis.text(column, row, f"{each.information[dim]:z.2f}{get_star(each, dim)}", **style)
     dims = [f"z {names[dim]}  {format_rate(result.kl_per_dim, dim)}" for dim in order]
     axis.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     axis.set_yticks(range(len(order)), dims, fontsize=8.5)
@@ -172,7 +172,7 @@ def _draw_information(
 def _draw_scores(axis: Axes, associations: Sequence[LabelAssociation]) -> None:
     for k, association in enumerate(associations):
         probes = [association.linear, association.neighbors, *association.scores]
-        places = np.arange(len(probes)) + 0.5 * ((k + 1) / (len(associations) + 1) - 0.5)
+        places = np.arange(len(probes)) + 0.7 * ((k + 1) / (len(associations) + 1) - 0.5)
         score, low, high = np.array([(p.score, p.low, p.high) for p in probes]).T
         color = (BLUE, ORANGE, GREY, "#2a7f62", "#7a3fa0", "#a03f5a")[k % 6]
         style: Any = {"color": color, "fmt": "osD^vPX"[k % 7], "markersize": 4}
@@ -182,7 +182,7 @@ def _draw_scores(axis: Axes, associations: Sequence[LabelAssociation]) -> None:
         axis.hlines(chance, places - 0.2, places + 0.2, colors=color, linestyles=":")
     first = associations[0]
     linear = sorted({each.linear.method.split()[0] for each in associations})
-    ticks = [f"{' or '.join(linear)}, all", f"{first.neighbors.method}, all"]
+    ticks = [f"linear ({', '.join(linear)}), all", f"{first.neighbors.method}, all"]
     ticks += [f"neighbors, first {k + 1} by rate" for k in range(len(first.scores))]
     axis.set_xticks(range(len(ticks)), ticks, rotation=30, ha="right", fontsize=8.5)
     axis.set_ylim(min(0.0, axis.get_ylim()[0]), 1.02)
