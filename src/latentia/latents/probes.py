@@ -167,8 +167,8 @@ def _find_interval(
         return float(interval.low), float(interval.high)
     rng, scores = np.random.default_rng(derive_seed(seed, "bootstrap")), []
     while len(scores) < RESAMPLES:
-        drawn = rng.integers(n, size=n)
-        if np.ptp(targets[drawn]) > 0:  # the R^2 of equal values is undefined
-            scores.append(score_predictions(targets[drawn], predictions[drawn], False))
+        rows = rng.integers(n, size=n)
+        if np.ptp(targets[rows]) > 0:  # the R^2 of equal values is undefined
+            scores.append(score_predictions(targets[rows], predictions[rows], False))
     low, high = np.quantile(scores, [0.025, 0.975])
     return float(low), float(high)
