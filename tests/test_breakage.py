@@ -162,8 +162,8 @@ def test_suggestions_for_images_in_memory_are_calls_that_run(
 
 
 def test_resume_of_images_in_memory_is_a_call(run_in_memory: latentia.Run):
-    images = run_in_memory.metadata["images"]
-    (call,) = suggested_commands.resume_training(run_in_memory.path, images)
+    context = RunContext(run_in_memory.folder)
+    (call,) = suggested_commands.resume_training(context, run_in_memory.path)
     assert eval(call, {"latentia": latentia, "data": IMAGES}).is_complete
 
 

@@ -78,6 +78,7 @@ def test_a_command_imports_no_library_before_it_is_needed():
     Figures once brought matplotlib to `latentia encode`, which draws none.
     """
     slow = "sklearn", "scipy.stats", "torchmetrics", "matplotlib", "torch._dynamo", "datasets"
+    slow += "tifffile", "pillow_heif"
     commands = "train", "encode", "doctor", "evaluate"
     code = "import sys, latentia.cli.main\n"
     for command in commands:

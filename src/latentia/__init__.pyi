@@ -14,7 +14,7 @@ from latentia.core.plugins import load_plugin as load_plugin
 from latentia.core.registries import modifier as modifier
 from latentia.core.registries import recipe as recipe
 from latentia.data.dataset import Images as Images
-from latentia.data.dataset import open_images as open_images
+from latentia.data.opening import open_images as open_images
 from latentia.data.sources.registry import data_source as data_source
 from latentia.data.splits import Split as Split
 from latentia.data.synthetic.digits import make_digits as make_digits

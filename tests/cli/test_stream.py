@@ -45,8 +45,9 @@ def test_what_is_wrong_with_a_stream_is_mended_in_its_shards(streamed, capsys):
     capsys.readouterr()
     assert main(["doctor", str(streamed), "--json"]) == 0
     findings = {each["kind"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
-    assert findings["constant images"]["suggested_commands"] == []
-    assert "Look at the named images" in findings["constant images"]["consequence"]
+    (command,) = findings["constant images"]["suggested_commands"]
+    assert command == f"latentia doctor {streamed} --table {streamed}-images.csv"
+    assert "Look at them" in findings["constant images"]["consequence"]
 
 
 def test_what_the_doctor_prescribes_reads_the_same_images(streamed, tmp_path, capsys):

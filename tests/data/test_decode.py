@@ -183,7 +183,7 @@ def test_exif_behind_the_pixels_of_a_png_is_named_not_stretched(tmp_path):
 def test_an_animation_gives_its_first_frame_and_says_so(tmp_path):
     frames = [Image.fromarray(np.full((4, 4), level, np.uint8)) for level in (20, 200)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    images = open_images(str(tmp_path), channels=1)
+    images = open_images(str(tmp_path))
     np.testing.assert_allclose(images.split("train").get_batch(slice(None)).image, 20 / 255)
     assert images.notes == [f"{tmp_path}/: a.gif: is animated: its first frame is used."]
 

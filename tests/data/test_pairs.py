@@ -123,7 +123,8 @@ def test_images_without_a_partner_are_listed(folder):
         open_images(str(folder)).split("train")
     assert str(error.value) == (
         f"{folder}/ holds 3 images without a partner: lonely (no speckle), run2/x (no pattern),"
-        " run2/z (no pattern). Give speckle/NAME and patterns/NAME for each, or remove them."
+        " run2/z (no pattern). Give speckle/NAME and patterns/NAME for each, or a folder"
+        " without them."
     )
 
 

@@ -19,7 +19,7 @@ from latentia.diagnostics import data
 from latentia.diagnostics.diagnose import CHECKS
 
 SEEDS = (0, 1, 2)
-IMAGE_CHECKS = {check.kind for check in data.CHECKS[1:]}
+LISTED = {check.kind for check in data.CHECKS[1:-1]}
 TOYS = Path(__file__).parent / "toys.py"
 DIGITS = "mnist_mlp_vae --data digits --batch 64"
 VAE = "mnist_mlp_vae --data digits --batch 32 --epochs 30 --latent 8"
@@ -185,9 +185,12 @@ def test_the_illness_is_named_first_and_its_command_clears_it(case, seed, built,
     if case.after:
         case.after(run, here)
     found = findings(run, capsys)
+    if case.finding == "one class dominates":  # a note, so that problems stand before it
+        found = [each for each in found if each["kind"] == case.finding]
     assert case.finding in kinds(found)[:1], [each["text"] for each in found]
-    if case.finding in IMAGE_CHECKS:
-        assert found[0]["suggested_commands"] == []
+    if case.finding in LISTED:
+        (command,) = found[0]["suggested_commands"]
+        assert command.startswith(f"latentia doctor {run} --table ")
         return
     words = []
     for command in found[0]["suggested_commands"]:

@@ -55,8 +55,8 @@ def test_few_images_are_said_at_once_and_all_of_them_mend_it(tmp_path, capsys):
 def test_unwanted_images_are_named_and_no_command_removes_them(tmp_path):
     """Digits, of which some are given twice, blank, inverted, in two splits, or zeros."""
     digits = (load_digits().images * 255 / 16).astype(np.uint8)[:900]
-    labels = load_digits().target[:900]
-    first = [*np.flatnonzero(labels == 0), *np.flatnonzero(labels != 0)]
+    labels = load_digits().target[:900].astype(str)
+    first = [*np.flatnonzero(labels == "0"), *np.flatnonzero(labels != "0")]
     digits, labels = digits[first], labels[first]  # 90 zeros at first
     arrays = {"x_train": digits[:160].copy(), "y_train": labels[:160].copy()}
     arrays |= {"x_val": digits[160:530], "y_val": labels[160:530]}
@@ -72,9 +72,11 @@ def test_unwanted_images_are_named_and_no_command_removes_them(tmp_path):
     found = {each.kind: each for each in diagnose_run(open_run(run)).findings}
     assert planted <= found.keys()
     assert "of class 0 (label; 10 classes)" in found["one class dominates"].text
-    assert "Add images of the other classes" in found["one class dominates"].consequence
-    for kind in planted:
-        assert found[kind].suggested_commands == ()
-        if kind != "one class dominates":
-            assert "Look at the named " in found[kind].consequence
-            assert "(train/" in found[kind].text or "train/" in found[kind].text
+    assert found["one class dominates"].severity == "NOTE"
+    (balanced,) = found["one class dominates"].suggested_commands
+    assert "--balance label" in balanced
+    for kind in planted - {"one class dominates"}:
+        (command,) = found[kind].suggested_commands
+        assert command.startswith(f"latentia doctor {run} --table ")
+        assert "Look at them in the report" in found[kind].consequence
+        assert "train/" in found[kind].text

@@ -1,5 +1,6 @@
 """Each illness, planted in a log, in codes or in a few images, is seen; and only where it is."""
 
+import shlex
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -301,7 +302,7 @@ def planted(tmp_path, change):
     draw = np.random.default_rng(0)
     base = np.zeros((16, 16))
     base[4:12, 4:12] = 200
-    pictures = np.clip(base + draw.normal(0, 40, (260, 16, 16)), 0, 255).astype(np.uint8)
+    pictures = np.clip(base + draw.normal(0, 20, (260, 16, 16)), 0, 255).astype(np.uint8)
     labels = np.arange(260) % 4
     arrays = {"x_train": pictures[:200], "x_val": pictures[200:230], "x_test": pictures[230:]}
     arrays |= {"y_train": labels[:200], "y_val": labels[200:230], "y_test": labels[230:]}
@@ -348,8 +349,13 @@ def test_ill_images(tmp_path, change, look):
         assert (found is not None) == (each is look), each.kind
         if found:
             assert found.severity == "WARNING"
-            assert found.suggested_commands == ()
+            (command,) = found.suggested_commands
+            assert shlex.split(command)[:2] == ["latentia", "doctor"]
+            assert "--table" in command
             assert f"Look{each.advice.removeprefix('look')}." in found.consequence
+            listed = [image.key for image in one.listed_images]
+            assert len(listed) == found.values["count"]
+            assert {image.finding for image in one.listed_images} == {look.kind}
 
 
 @pytest.mark.parametrize(("most", "ill"), [(60, True), (20, False)])

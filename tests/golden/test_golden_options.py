@@ -17,10 +17,12 @@ ADDED = {
             "--skip-unreadable --no-skip-unreadable",
             "--max-pixels",
             "--init",
+            "--balance",
         ),
     },
     "resume": {"--epochs"},
     "nearest": {"--table"},
+    "doctor": {"--table"},
 }  # and those that were added to a command or to every recipe
 NEW_COMMANDS = {"outliers"}
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())

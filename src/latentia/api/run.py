@@ -127,7 +127,8 @@ class Run(RunTables):
         Returns
         -------
         DiagnosticReport
-            `verdict`, one sentence, and `findings`, the most severe first
+            `verdict`, one sentence, `findings`, the most severe first, and `to_frame()`, a table of
+            all images that the findings are about: key, finding, value and same_as
 
         Examples
         --------
@@ -158,7 +159,8 @@ class Run(RunTables):
         'report.html'
         """
         images = self.folder.images(self._data, same=True)
-        return write_report(self.folder, images, diagnose_run(self.folder, images).findings)
+        diagnosis = diagnose_run(self.folder, images, self._data)
+        return write_report(self.folder, images, diagnosis.findings, diagnosis.images)
 
     def export(self, to: str = "onnx", out: str | Path | None = None) -> Path:
         """Write the model for other programs, after a comparison with PyTorch.

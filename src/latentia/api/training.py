@@ -10,8 +10,8 @@ from latentia.core import distributed
 from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.data.sources.registry import LabelledData, SourceKind
+from latentia.diagnostics.command_text import format_resume_call
 from latentia.diagnostics.diagnose import diagnose_run, find_early_problems
-from latentia.diagnostics.suggested_commands import format_resume_call
 from latentia.report.training_images import save_training_images
 from latentia.runs.create import create_run
 from latentia.runs.extend import extend_run
@@ -106,9 +106,9 @@ def _diagnose_and_report(run: RunFolder, images: Images) -> list[Finding]:
     # metrics and figures take longer to import than the first steps to train
     from latentia.report.page import write_report
 
-    findings = diagnose_run(run, images).findings
-    write_report(run, images, findings)
-    return findings
+    diagnosis = diagnose_run(run, images)
+    write_report(run, images, diagnosis.findings, diagnosis.images)
+    return diagnosis.findings
 
 
 def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = True) -> None:
@@ -131,7 +131,7 @@ def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = Tr
     if isinstance(end, TrainingFinished) and end.reason == EndReason.STOPPED:
         raise KeyboardInterrupt(
             f"Stopped at step {end.step:,} of {end.total:,}, and saved; "
-            f"{format_resume_call(run.path, run.metadata['images'])} goes on."
+            f"{format_resume_call(run)} goes on."
         )
     if isinstance(end, TrainingFinished) and end.reason != EndReason.COMPLETE:
         last_problem = problems[-1] if problems else ""

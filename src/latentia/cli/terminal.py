@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from latentia.api.progress import show_events
 from latentia.core import distributed
+from latentia.diagnostics.command_text import format_command
 from latentia.diagnostics.run_context import RunContext
-from latentia.diagnostics.suggested_commands import format_command
 from latentia.runs.folder import RunFolder
 from latentia.training.events import EndReason, Event
 

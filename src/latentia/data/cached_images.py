@@ -9,10 +9,11 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.fingerprint import digest_columns
+from latentia.data.groups import assign_groups, number_groups
 from latentia.data.labels import Labels
 from latentia.data.reader import Columns
-from latentia.data.reading import DEFAULT_READING, Reading
-from latentia.data.splits import Pixels, Split, assign_rows
+from latentia.data.reading import Reading
+from latentia.data.splits import Pixels, Split, SplitRows, assign_rows
 from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
 
 Metadata = dict[str, Any]  # as JSON holds it
@@ -25,28 +26,38 @@ class CachedImages(NamedTuple):
     columns: dict[str, Tensor]
     metadata: Metadata
 
-    def make_splits(self, reading: Reading, excluded: np.ndarray | None = None) -> dict[str, Split]:
-        """Assign the rows that the source did not assign by seed, in whole shards if it can be.
+    def assign_rows(self, reading: Reading) -> tuple[SplitRows, list[str]]:
+        """Assign the rows that the source did not assign by seed. Return them, and notes.
 
-        excluded: rows to leave out afterwards, so that all others stay in their splits.
+        Groups stay in one split, else whole shards if there are many.
+
+        Raises: Error if there are too few groups.
         """
-        keys, classes = self.metadata["keys"], self.metadata["classes"]
-        all_rows, pixels, shards = torch.arange(len(keys)), self.pixels, None
-        if isinstance(pixels, StreamedPixels) and len(pixels.shards) >= MIN_SHARDS_TO_SPLIT:
-            shards = pixels.find_shard_numbers(all_rows)
+        keys, pixels, shards = self.metadata["keys"], self.pixels, None
         parts = {"train": len(keys)} if reading.splits == "seeded" else self.metadata["parts"]
-        split_rows = assign_rows(parts, reading.seed, reading.validation, shards)
-        split_rows = {**split_rows, "all": all_rows}
+        if isinstance(pixels, StreamedPixels) and len(pixels.shards) >= MIN_SHARDS_TO_SPLIT:
+            shards = pixels.find_shard_numbers(torch.arange(len(keys)))
+        rows, notes = assign_rows(parts, reading.seed, reading.validation, shards), []
+        groups = number_groups(reading, keys, self.columns, self.metadata["classes"])
+        if groups is not None:
+            rows, note = assign_groups(groups, parts, reading, rows)
+            notes = [note]
+        return {**rows, "all": torch.arange(len(keys))}, notes
+
+    def make_splits(
+        self, split_rows: SplitRows, excluded: np.ndarray | None = None
+    ) -> dict[str, Split]:
+        """Return each split. Excluded rows are left out, and all others stay in their splits."""
         if excluded is not None and len(excluded):
             unwanted = torch.from_numpy(excluded)
             split_rows = {k: rows[~torch.isin(rows, unwanted)] for k, rows in split_rows.items()}
         return {
             name: Split(
                 name,
-                [keys[row] for row in rows.tolist()],
+                [self.metadata["keys"][row] for row in rows.tolist()],
                 {column: values[rows] for column, values in self.columns.items()},
-                classes,
-                pixels,
+                self.metadata["classes"],
+                self.pixels,
                 rows,
             )
             for name, rows in split_rows.items()
@@ -74,7 +85,7 @@ def join_labels(contents: CachedImages, labels: Labels) -> CachedImages:
     Raises: Error if they do not fit the images, or an image has no value.
     """
     pixels, columns, metadata = contents
-    everything = contents.make_splits(DEFAULT_READING)["all"]
+    everything = contents.make_splits({"all": torch.arange(len(metadata["keys"]))})["all"]
     split = labels.join_to(everything, everything.keys)
     if len(split) < len(everything):
         raise Error(

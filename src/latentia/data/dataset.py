@@ -15,6 +15,7 @@ from latentia.data import cache
 from latentia.data.cached_images import CachedImages, Metadata, join_labels, make_cached_images
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint
+from latentia.data.key_labels import add_key_labels
 from latentia.data.labels import Labels, find_excluded_rows
 from latentia.data.levels import Levels
 from latentia.data.preprocess import preprocess_images
@@ -22,7 +23,7 @@ from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import Source, describe_labels
 from latentia.data.sources.shards import ShardReader
-from latentia.data.splits import SPLIT_NAMES, Split
+from latentia.data.splits import SPLIT_NAMES, Split, SplitRows
 
 
 class Images:
@@ -99,10 +100,10 @@ class Images:
             )
         return tuple(shapes[column])
 
-    @property
+    @cached_property
     def notes(self) -> list[str]:
         """Messages to the user about these images. Reads the images."""
-        return [] if self._metadata else self._contents.metadata["notes"]
+        return [] if self._metadata else [*self._contents.metadata["notes"], *self._assignment[1]]
 
     def to_metadata(self) -> Metadata:
         """Return the entry for `run.json`. Reads the images for their fingerprint."""
@@ -119,7 +120,7 @@ class Images:
             "labels": metadata["classes"],
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": metadata["fingerprint"],
-            **({"joined": metadata["joined"]} if "joined" in metadata else {}),
+            **{name: metadata[name] for name in ("joined", "unreadable") if metadata.get(name)},
             **describe_labels(self.source.labels),
             **({"streamed": True} if self.source.reading.stream else {}),
             **reading.to_metadata(preprocessing.shape[1:], preprocessing.channels),
@@ -130,7 +131,7 @@ class Images:
         if name not in (*SPLIT_NAMES, "all"):
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
-            self._splits = self._contents.make_splits(self.source.reading, self._excluded)
+            self._splits = self._contents.make_splits(self._assignment[0], self._excluded)
         return self._splits[name]
 
     def with_labels(self, labels: Labels) -> "Images":
@@ -201,7 +202,12 @@ class Images:
 
     @cached_property
     def _info(self) -> SourceInfo:
-        return self._reader.read_info(self.options)
+        return add_key_labels(self._reader.read_info(self.options), self.source.reading)
+
+    @cached_property
+    def _assignment(self) -> tuple[SplitRows, list[str]]:
+        """The rows of each split, and notes on them."""
+        return self._contents.assign_rows(self.source.reading)
 
     @cached_property
     def _excluded(self) -> np.ndarray:
@@ -232,21 +238,21 @@ class Images:
         """Decode every image, into a folder of the cache if one is given."""
         info, levels = self._info, Levels()
         preprocessing = replace(self.preprocessing, levels=levels)
-        stretching = info.describe_stretching(preprocessing, self._reader.source_name)
         if isinstance(self._reader, ShardReader):
             pixels = self._reader.open_pixels(self.preprocessing)
         else:
-            shape = (len(info.keys), *preprocessing.shape)
-            dtype = info.choose_dtype(preprocessing)
+            shape, dtype = (len(info.keys), *preprocessing.shape), info.choose_dtype(preprocessing)
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
-        darkness = levels.describe(self._reader.source_name, preprocessing.white)
+        name = self._reader.source_name
+        darkness = levels.describe(name, preprocessing.white)
         metadata = {
             "shape": list(preprocessing.shape),
             "keys": info.keys,
             "parts": info.split_counts,
             "classes": info.classes,
-            "notes": [*info.notes, *stretching, *darkness],
+            "notes": [*info.notes, *info.describe_changes(preprocessing, name), *darkness],
+            "unreadable": [{"key": key, "reason": reason} for key, reason in info.unreadable],
             "fingerprint": compute_fingerprint(pixels, info),
         }
         if folder and isinstance(pixels, np.ndarray):

@@ -1,40 +1,43 @@
-"""Decoding of one image file to one array, for every mode that Pillow opens."""
+"""Decoding of the pages of one image file to arrays."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from io import BytesIO
-from itertools import islice
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from latentia.core.errors import summarize_exception
+from latentia.core.text import pluralize
 from latentia.data.levels import Levels, find_full_scale, format_value
-from latentia.data.reading import Pages
+from latentia.data.pages import (
+    ORIENTATION_TAG,
+    DecodeError,
+    catch_decode_errors,
+    get_size,
+    is_pillow_image,
+    load_pixels,
+    open_pages,
+    read_samples,
+)
+from latentia.data.reading import DEFAULT_READING, PageOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from tifffile import TiffPage
 
-# Formats with a signature of their own: Pillow never takes a table or a text for one of these.
-PILLOW_FORMATS = (
-    *("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF"),
-    *("ICO", "PCX", "SGI", "QOI"),
-)
+    from latentia.data.pages import Page
+
+HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 IMAGE_SUFFIXES = frozenset(
     [
         *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".tif", ".tiff", ".bmp"),
         *(".dib", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k"),
-        *(".jpx", ".avif", ".ico", ".pcx", ".sgi", ".qoi", ".tga"),
+        *(".jpx", ".avif", ".ico", ".pcx", ".sgi", ".qoi", ".tga", *HEIC_SUFFIXES),
     ]
 )
-ORIENTATION_TAG = 0x0112  # the EXIF tag
 ROUNDING_TOLERANCE = 1e-6  # float rounding allowed beyond [0, 1]
-
-
-class DecodeError(Exception):
-    """The reason why one image cannot be decoded. Callers list all reasons in one Error."""
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's
 
 
 class ValueRangeError(DecodeError):
@@ -51,7 +54,7 @@ class ValueRangeError(DecodeError):
 
 
 @dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(PageOptions):
     """Map from any image to (channels, height, width) in [0, 1].
 
     The resize is Pillow's bicubic to exactly this size: it stretches the image and never crops.
@@ -63,8 +66,6 @@ class Preprocessing:
     white: float | None
     background: float
     black: float | None = None
-    pages: Pages = "images"
-    max_pixels: int | None = None
     levels: Levels | None = field(default=None, compare=False)  # collects the greatest values
 
     @property
@@ -83,85 +84,82 @@ class Preprocessing:
 
 
 class ImageHeader(NamedTuple):
-    """Properties of one page that are known before its pixels are decoded."""
+    """Properties of one image that are known before its pixels are decoded."""
 
     height: int
     width: int
-    is_color: bool
+    channels: int  # 1: grey, 3: colour, others: as many
     high_bit_depth: bool  # more than 8 bits: kept as float32
     note: str = ""
+    pages: int = 1  # those that are its channels
 
 
-def read_headers(file: "Path | bytes", suffix: str = "") -> list[ImageHeader]:
-    """Read the header of each page of a TIFF, or of the first frame of any other file."""
-    with catch_decode_errors(), open_image(file, suffix) as image:
-        if image.format == "TIFF":
-            return [read_header(image) for _ in iterate_pages(image)]
-        is_animated = image.format in ("GIF", "PNG", "WEBP") and getattr(image, "n_frames", 1) > 1
-        return [read_header(image, "is animated: its first frame is used" if is_animated else "")]
+def read_headers(
+    file: Path | bytes,
+    suffix: str = "",
+    options: PageOptions = DEFAULT_READING,
+    check_pixels: bool = False,
+) -> list[ImageHeader]:
+    """Read the header of each image of a file, and decode all pixels if they are to be checked."""
+    headers = []
+    with catch_decode_errors(), open_pages(file, suffix, options) as pages:
+        for page in pages:
+            headers.append(read_header(page))
+            if check_pixels:
+                load_image(page, headers[-1]) if is_pillow_image(page) else read_samples(page)
+    return [join_headers(headers)] if options.pages == "channels" else headers
+
+
+def join_headers(headers: list[ImageHeader]) -> ImageHeader:
+    """Describe the image whose channels are those of every page."""
+    sizes = sorted({f"{page.height}x{page.width}" for page in headers})
+    if len(sizes) > 1:
+        raise DecodeError(f"pages of {' and '.join(sizes)}, which cannot be channels of one image")
+    channels = sum(page.channels for page in headers)
+    is_deep = any(page.high_bit_depth for page in headers)
+    return headers[0]._replace(channels=channels, high_bit_depth=is_deep, pages=len(headers))
 
 
 def read_images(
-    file: "Path | bytes",
+    file: Path | bytes,
     preprocessing: Preprocessing,
     suffix: str = "",
     headers: list[ImageHeader] | None = None,
 ) -> Iterator[np.ndarray]:
     """Decode each image of a file to (c, h, w), and check it against headers read before."""
-    with catch_decode_errors(), open_image(file, suffix) as image:
-        pages = islice(iterate_pages(image), len(headers) if headers else None)
-        for number, page in enumerate(pages):
-            yield decode_pixels(page, preprocessing, headers[number] if headers else None)
+    if preprocessing.pages == "channels" and headers is None:
+        headers = read_headers(file, suffix, preprocessing)
+    with catch_decode_errors(), open_pages(file, suffix, preprocessing) as pages:
+        if headers and headers[0].pages > 1:
+            images = [
+                decode_pixels(page, replace(preprocessing, channels=read_header(page).channels))
+                for page in pages
+            ]
+            if headers[0].high_bit_depth:
+                images = [array_to_unit_range(image) for image in images]
+            yield convert_channels(np.concatenate(images), preprocessing.channels)
+            return
+        for page, header in zip(pages, headers or repeat(None), strict=False):
+            yield decode_pixels(page, preprocessing, header)
 
 
-@contextmanager
-def catch_decode_errors() -> Iterator[None]:
-    """Convert every exception of Pillow's plugins on a broken file to `DecodeError`."""
-    try:
-        yield
-    except (DecodeError, MemoryError):
-        raise
-    except Exception as error:
-        raise DecodeError(getattr(error, "strerror", None) or summarize_exception(error)) from error
-
-
-@contextmanager
-def open_image(file: "Path | bytes", suffix: str) -> "Iterator[Image]":
-    from PIL import Image, UnidentifiedImageError
-
-    Image.init()  # the plugins, once
-    # This build of Pillow may lack AVIF and WebP. TGA has no signature.
-    available = [name for name in PILLOW_FORMATS if name in Image.OPEN]
-    formats = ["TGA"] if suffix == ".tga" else available
-    # A stream, not a path: Pillow 13 maps uncompressed TIFFs by path and scrambles rotated ones.
-    with BytesIO(file) if isinstance(file, bytes) else file.open("rb") as stream:
-        try:
-            image = Image.open(stream, formats=formats)
-        except UnidentifiedImageError:
-            if not stream.seek(0, 2):
-                raise DecodeError("0 bytes") from None
-            raise DecodeError("not an image that Pillow knows") from None
-        yield image
-
-
-def read_header(image: "Image", note: str = "") -> ImageHeader:
-    width, height = image.size
+def read_header(page: "Page") -> ImageHeader:
+    width, height = get_size(page)
+    if not is_pillow_image(page):
+        if page.tags.valueof(ORIENTATION_TAG, 1) >= 5:
+            width, height = height, width
+        return ImageHeader(height, width, page.samplesperpixel, page.dtype != np.uint8)
     # Pillow rotates the size of a TIFF itself. getexif() of a PNG would decode the whole image.
-    may_be_rotated = "exif" in image.info if image.format == "PNG" else image.format != "TIFF"
-    if may_be_rotated and image.getexif().get(ORIENTATION_TAG, 1) >= 5:
+    may_be_rotated = "exif" in page.info if page.format == "PNG" else page.format != "TIFF"
+    if may_be_rotated and page.getexif().get(ORIENTATION_TAG, 1) >= 5:
         width, height = height, width
-    if is_truncated_to_8_bits(image):
+    note = ""
+    if is_truncated_to_8_bits(page):
         note = "is 16-bit colour, of which Pillow reads the upper 8 bits"
-    is_color = image.mode not in ("1", "L", "LA", "La", "F") and not image.mode.startswith("I")
-    return ImageHeader(height, width, is_color, has_high_bit_depth(image), note)
-
-
-def iterate_pages(image: "Image") -> "Iterator[Image]":
-    """Yield each page of a TIFF in order, or the first frame of any other file."""
-    for page in range(getattr(image, "n_frames", 1) if image.format == "TIFF" else 1):
-        if page:
-            image.seek(page)
-        yield image
+    elif page.format in ("GIF", "PNG", "WEBP") and getattr(page, "n_frames", 1) > 1:
+        note = "is animated: its first frame is used"
+    is_grey = page.mode in ("1", "L", "LA", "La", "F") or page.mode.startswith("I")
+    return ImageHeader(height, width, 1 if is_grey else 3, has_high_bit_depth(page), note)
 
 
 def has_high_bit_depth(image: "Image") -> bool:
@@ -173,20 +171,32 @@ def is_truncated_to_8_bits(image: "Image") -> bool:
     return not has_high_bit_depth(image) and any(";16" in str(tile[3]) for tile in tiles)
 
 
-def decode_pixels(
-    image: "Image", preprocessing: Preprocessing, header: ImageHeader | None = None
-) -> np.ndarray:
-    """Decode to (c, h, w): uint8, or float32 in [0, 1] if the file has more than 8 bits."""
+def load_image(image: "Image", header: ImageHeader | None = None) -> "Image":
+    """Decode, and rotate as EXIF says."""
     from PIL import ImageOps
-    from PIL.Image import Resampling
 
-    channels = preprocessing.channels
-    if is_truncated_to_8_bits(image) and preprocessing.white is not None:
-        raise DecodeError("16-bit colour, to which --white cannot be applied")
+    load_pixels(image)
     if image.getexif().get(ORIENTATION_TAG, 1) != 1:  # else exif_transpose would copy the image
         image = ImageOps.exif_transpose(image)
     if header and image.size != (header.width, header.height):
         raise DecodeError("its EXIF orientation stands after its pixels; save it anew")
+    return image
+
+
+def decode_pixels(
+    page: "Page", preprocessing: Preprocessing, header: ImageHeader | None = None
+) -> np.ndarray:
+    """Decode to (c, h, w): uint8, or float32 in [0, 1] if the file has more than 8 bits."""
+    from PIL.Image import Resampling
+
+    if not is_pillow_image(page):
+        return decode_samples(page, preprocessing)
+    channels = preprocessing.channels
+    if channels not in (1, 3):
+        raise DecodeError(f"an image in grey or colour, but {channels} channels were requested")
+    if is_truncated_to_8_bits(page) and preprocessing.white is not None:
+        raise DecodeError("16-bit colour, to which --white cannot be applied")
+    image = load_image(page, header)
     if has_high_bit_depth(image):
         plane = scale_pixels(np.asarray(image), preprocessing)
         return np.repeat(resize_planes(plane[None], preprocessing), channels, axis=0)
@@ -206,6 +216,30 @@ def decode_pixels(
         image = image.resize(preprocessing.size, Resampling.BICUBIC)
     array = np.asarray(image)
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
+
+
+def decode_samples(page: "TiffPage", preprocessing: Preprocessing) -> np.ndarray:
+    """Decode a page that tifffile reads, as `decode_pixels` does one of Pillow."""
+    planes = scale_pixels(read_samples(page), preprocessing)
+    planes = resize_planes(np.ascontiguousarray(planes), preprocessing)
+    return convert_channels(planes, preprocessing.channels)
+
+
+def convert_channels(images: np.ndarray, channels: int) -> np.ndarray:
+    """Convert (..., c, h, w): grey is repeated, colour becomes its luma.
+
+    Raises: DecodeError for other numbers of channels.
+    """
+    count = images.shape[-3]
+    if count == 3 and channels == 1:
+        weights = np.array(LUMA_WEIGHTS, np.float32)
+        luma = np.tensordot(images, weights, (-3, 0))[..., None, :, :]
+        return np.rint(luma).astype(np.uint8) if images.dtype == np.uint8 else luma
+    if count == 1:
+        return np.repeat(images, channels, axis=-3)
+    if count != channels:
+        raise DecodeError(f"{pluralize(count, 'channel')}, but {channels} were requested")
+    return images
 
 
 def flatten_alpha(image: "Image", background: float) -> "Image":

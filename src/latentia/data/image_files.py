@@ -1,9 +1,11 @@
 """Image files of a folder or a table: headers are scanned, then pixels decoded by threads."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from posixpath import splitext
@@ -13,6 +15,7 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.progress import show_progress
+from latentia.core.text import pluralize
 from latentia.data.decode import (
     DecodeError,
     ImageHeader,
@@ -22,7 +25,8 @@ from latentia.data.decode import (
     read_images,
 )
 from latentia.data.levels import make_range_error
-from latentia.data.reader import Size
+from latentia.data.reader import LoadOptions, Size
+from latentia.data.reading import Pages
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
 SMALL_IMAGE_PIXELS = 128 * 128
@@ -35,25 +39,36 @@ class ImageFiles:
     source_name: str
     names: Sequence[str]
     fetch_files: Callable[[int, int], Sequence[Path | bytes]]
-    all_pages: bool = True  # each page of a TIFF is an image
-    headers: list[list[ImageHeader]] = field(default_factory=list)  # of each file's pages
+    all_pages: bool = True  # each page of a TIFF is an image, if so requested
+    headers: list[list[ImageHeader]] = field(default_factory=list)  # of each file's images
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # files that are left out
+    pages: Pages = "images"
 
-    def scan_headers(self, channels: int | None) -> None:
-        """Read all headers. If one is broken, report every broken file."""
-        check_file_channels(channels, self.source_name)
+    def scan_headers(self, options: LoadOptions) -> None:
+        """Read all headers. If one is broken, report every broken file, or leave them all out."""
+        reading = options.reading
+        self.pages, self.headers = reading.pages, [[] for _ in self.names]
 
-        def store_headers(index: int, file: Path | bytes, suffix: str) -> None:
-            self.headers.append(read_headers(file, suffix)[: None if self.all_pages else 1])
+        def read_file(
+            index: int, file: Path | bytes, suffix: str, check_pixels: bool = False
+        ) -> None:
+            images = read_headers(file, suffix, reading, check_pixels)
+            if len(images) > 1 and not self.all_pages:
+                images = [images[0]._replace(note=f"has {len(images)} pages: the first is read")]
+            self.headers[index] = images
 
-        def decode_fully(index: int, file: Path | bytes, suffix: str) -> None:
-            header = read_headers(file, suffix)[0]
-            own_size = Preprocessing(header.height, header.width, 3, None, 1.0)
-            for _ in read_images(file, own_size, suffix):
-                pass
-
-        if self.for_each_file(store_headers, "reading headers"):
+        check_file, failures = partial(read_file, check_pixels=True), []
+        if reading.skip_unreadable or self.for_each_file(read_file, "reading headers"):
             task, workers = "looking for broken files", count_processors()
-            self.raise_unreadable(self.for_each_file(decode_fully, task, workers))
+            failures = self.for_each_file(check_file, task, workers)
+        if failures and (not reading.skip_unreadable or len(failures) == len(self.names)):
+            self.raise_unreadable(failures)
+        self.unreadable = failures
+        examples: dict[int, str] = {}
+        for key, image in zip(self.list_keys(), self.list_images(), strict=True):
+            examples.setdefault(image.channels, key)
+        are_joined = any(image.pages > 1 for image in self.list_images())
+        check_file_channels(options.channels, self.source_name, examples, are_joined)
 
     def decode_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         """Decode every page into its row of `out`."""
@@ -61,6 +76,8 @@ class ImageFiles:
         outside: list[list[float]] = []  # least and greatest values
 
         def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
+            if not self.headers[index]:
+                return
             images = read_images(file, preprocessing, suffix, self.headers[index])
             try:
                 for row, array in enumerate(images, first_rows[index]):
@@ -69,13 +86,13 @@ class ImageFiles:
                 outside.append(error.values)
                 raise
 
-        pages = list(chain.from_iterable(self.headers))
+        pages = self.list_images()
         is_large = sum(p.height * p.width for p in pages) > SMALL_IMAGE_PIXELS * len(pages)
         workers = count_processors() if is_large else 1
         if failures := self.for_each_file(decode_file, "decoding", workers):
             if len(failures) == len(outside) and preprocessing.levels:
                 values = [*chain(*outside), *preprocessing.levels.greatest.values()]
-                reasons = abbreviate_list([f"{name} ({reason})" for name, reason in failures])
+                reasons = list_reasons(failures)
                 text = f"{self.source_name} holds {len(failures)} of {len(self.names)} images"
                 text += f" outside the range of values, {reasons}"
                 raise make_range_error(text, values, preprocessing.white, preprocessing.black)
@@ -112,18 +129,26 @@ class ImageFiles:
         return sorted(failures)
 
     def raise_unreadable(self, failures: list[tuple[str, str]]) -> NoReturn:
-        summary = abbreviate_list([f"{name} ({reason})" for name, reason in failures])
+        are_all = len(failures) == len(self.names)
+        hint = "" if are_all else ", or leave them out by --skip-unreadable"
         raise Error(
             f"{self.source_name} holds {len(failures)} unreadable of {len(self.names)} images:"
-            f" {summary}. Repair or remove them."
+            f" {list_reasons(failures)}. Repair or remove them{hint}."
         )
 
     def summarize_headers(self) -> tuple[list[Size], int, bool]:
         """Return the distinct sizes, the channels needed, and whether any image exceeds 8 bits."""
-        pages = set(chain.from_iterable(self.headers))
-        channels = 3 if any(page.is_color for page in pages) else 1
+        pages = set(self.list_images())
+        channels = max(page.channels for page in pages)
         sizes = sorted({(page.height, page.width) for page in pages})
         return sizes, channels, any(page.high_bit_depth for page in pages)
+
+    def list_images(self) -> list[ImageHeader]:
+        return list(chain.from_iterable(self.headers))
+
+    def list_rows(self) -> list[int]:
+        """List the numbers of the files that are read."""
+        return [number for number, images in enumerate(self.headers) if images]
 
     def list_keys(self) -> list[str]:
         """List the name of each image. Pages of one file are name#0, name#1, ..."""
@@ -137,18 +162,55 @@ class ImageFiles:
         """Return one line for each distinct note, with the names of its files."""
         notes: dict[str, list[str]] = {}
         for name, pages in zip(self.names, self.headers, strict=True):
-            if pages[0].note:
+            if pages and pages[0].note:
                 notes.setdefault(pages[0].note, []).append(name)
-        return [f"{self.source_name}: {abbreviate_list(n)}: {note}." for note, n in notes.items()]
+        lines = [f"{abbreviate_list(names)}: {note}." for note, names in notes.items()]
+        if self.unreadable:
+            listing = list_reasons(self.unreadable)
+            count = pluralize(len(self.unreadable), "unreadable file")
+            lines.append(f"{count} left out, all listed in run.json: {listing}.")
+        return [f"{self.source_name}: {line}" for line in (*lines, *self.describe_pages())]
+
+    def describe_pages(self) -> Iterator[str]:
+        """Note how files of several pages are read."""
+        counts = Counter(max(len(images), images[0].pages) for images in self.headers if images)
+        kinds = [
+            f"{pluralize(counts[pages], 'file')} of {pages} pages"
+            for pages in sorted(counts.keys() - {1})
+        ]
+        if kinds and self.pages == "channels":
+            channels = max(image.channels for image in self.list_images())
+            yield f"{kinds[0]}: these are the {channels} channels of one image."
+        elif kinds:
+            yield (
+                f"{abbreviate_list(kinds)}: every page is read as an image; --pages channels makes"
+                " all pages of a file channels of one image, --pages first reads the first."
+            )
 
 
-def check_file_channels(channels: int | None, source_name: str) -> None:
-    """Raises: Error if `channels` is not 1, 3 or None."""
-    if channels not in (None, 1, 3):
+def check_file_channels(
+    channels: int | None, source_name: str, examples: dict[int, str], are_joined: bool = False
+) -> None:
+    """Check the numbers of channels, each with the key of one image.
+
+    Raises: Error if the images do not all have, or cannot all be given, these channels
+    """
+    is_color = examples.keys() <= {1, 3} and not are_joined
+    allowed = [1, 3] if is_color else sorted(examples)
+    problem = f", not {channels}" if channels not in (None, *allowed) else ""
+    if not is_color and len(examples) > 1:
+        problem = f": {', '.join(f'{n} in {key}' for n, key in sorted(examples.items()))}"
+    if problem:
+        counts = " or ".join(map(str, allowed))
         raise Error(
-            f"{source_name} holds image files, which have 1 or 3 channels, not {channels}; for"
-            " other counts give an array, .npy or .npz."
+            f"{source_name} holds image files, which have {counts} channels{problem}; for other"
+            " counts give an array, .npy or .npz, or give files of one kind, without --channels, to"
+            " a recipe that keeps their channels, such as conv_vae."
         )
+
+
+def list_reasons(failures: list[tuple[str, str]]) -> str:
+    return abbreviate_list([f"{name} ({reason})" for name, reason in failures])
 
 
 def abbreviate_list(names: Sequence[str], limit: int = 10) -> str:

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from latentia.core.errors import Error
+from latentia.core.text import pluralize
 from latentia.data.decode import IMAGE_SUFFIXES
+from latentia.data.image_files import abbreviate_list
+from latentia.data.pages import describe_special_file
+
+# thumbnails, wastebaskets and the like that systems leave among files
+LITTER = {
+    *("@eaDir", "#recycle", "@Recycle", "@__thumb", ".@__thumb", "$RECYCLE.BIN"),
+    *("__MACOSX", ".thumbnails", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"),
+}
+OLD_LITTER_RULES = 1  # the last rules by which only hidden files are left out
 
 
 class FileEntry(NamedTuple):
@@ -17,10 +27,14 @@ class FileEntry(NamedTuple):
     path: Path
     size: int  # bytes; -1: cannot be read
     mtime_ns: int
+    problem: str = ""  # what is there, if no file
 
 
 def list_files(root: Path) -> list[FileEntry]:
-    """List every file except hidden ones, sorted by key. Links are followed, cycles once."""
+    """List every file except hidden ones, sorted by key. Links are followed, cycles once.
+
+    Hidden litter is listed too: `drop_litter` counts it.
+    """
     try:
         entries = list(walk_folder(root, "", frozenset()))
     except OSError as error:
@@ -40,10 +54,11 @@ def walk_folder(
     with os.scandir(folder) as scan:
         entries = list(scan)
     for entry in entries:
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") and not name_litter(entry.name):
             continue
         path = folder / entry.name
-        if entry.is_dir():
+        # `entry.is_dir` raises for a link to itself
+        if os.path.isdir(path) if entry.is_symlink() else entry.is_dir():
             yield from walk_folder(path, f"{prefix}{entry.name}/", ancestors | {folder_id})
         else:
             yield make_file_entry(f"{prefix}{entry.name}", path)
@@ -54,9 +69,29 @@ def make_file_entry(name: str, path: Path) -> FileEntry:
     key = unicodedata.normalize("NFC", text)
     try:
         stat = os.stat(path)
-    except OSError:  # a broken link: reported as unreadable if its name is an image's
-        return FileEntry(key, path, -1, 0)
+    except OSError:  # reported as unreadable if its name is an image's
+        return FileEntry(key, path, -1, 0, "broken link")
+    if kind := describe_special_file(stat.st_mode):
+        return FileEntry(key, path, -1, 0, kind)
     return FileEntry(key, path, stat.st_size, stat.st_mtime_ns)
+
+
+def name_litter(name: str) -> str:
+    """Name the kind of litter that a file or folder of this name is, or return ""."""
+    return "._*" if name.startswith("._") else name if name in LITTER else ""
+
+
+def drop_litter(entries: list[FileEntry], rules: int) -> tuple[list[FileEntry], list[str]]:
+    """Return the files without litter, and a note that counts it."""
+    litter: dict[str, str] = {}
+    for file in entries:
+        name = next(filter(None, map(name_litter, file.key.split("/"))), "")
+        if name and (rules > OLD_LITTER_RULES or "/." in f"/{file.key}"):
+            litter[file.key] = name
+    files = [file for file in entries if file.key not in litter]
+    names = abbreviate_list(sorted({*litter.values()}))
+    count = pluralize(len(litter), "file")
+    return files, [f"ignored: {count} in {names}."] if litter and rules > OLD_LITTER_RULES else []
 
 
 def looks_like_image(file: FileEntry) -> bool:

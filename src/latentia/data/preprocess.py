@@ -14,6 +14,7 @@ from latentia.core.text import pluralize
 from latentia.data import decode
 from latentia.data.decode import DecodeError, Preprocessing
 from latentia.data.image_files import abbreviate_list
+from latentia.data.pages import catch_decode_errors, is_pillow_image
 from latentia.data.sources import arrays
 
 
@@ -50,7 +51,7 @@ def preprocess_image(
         batch = arrays.scale_images(batch, preprocessing, label)
         yield from arrays.fit_images(batch, preprocessing, label)
     elif is_pillow_image(image):
-        with decode.catch_decode_errors():
+        with catch_decode_errors():
             yield decode.decode_pixels(image, preprocessing)
     else:
         path = Path(image).expanduser()
@@ -66,8 +67,3 @@ def split_array(array: Any) -> list[Any]:
 
 def is_array(image: Any) -> bool:
     return isinstance(image, np.ndarray | Tensor)
-
-
-def is_pillow_image(image: Any) -> bool:
-    """Test the class by its module's name, since an array should not cost the import of Pillow."""
-    return any(cls.__module__ == "PIL.Image" for cls in type(image).__mro__)

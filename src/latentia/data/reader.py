@@ -1,6 +1,7 @@
 """The protocol of a source's reader, and the records that it takes and returns."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import Preprocessing
-from latentia.data.reading import Reading
+from latentia.data.reading import PageOptions, Reading
 
 Size = tuple[int, int]  # height, width
 Columns = dict[str, np.ndarray]  # one row an image
@@ -26,7 +27,8 @@ class LoadOptions(NamedTuple):
         """Complete the options by a size and a number of channels."""
         chosen = self.reading
         levels = chosen.white, chosen.background, chosen.black
-        return Preprocessing(*size, channels, *levels, chosen.pages, chosen.max_pixels)
+        pages = {field.name: getattr(chosen, field.name) for field in fields(PageOptions)}
+        return Preprocessing(*size, channels, *levels, **pages)
 
 
 class SourceInfo(NamedTuple):
@@ -40,6 +42,7 @@ class SourceInfo(NamedTuple):
     columns: Columns
     classes: Classes
     notes: list[str]  # messages to the user
+    unreadable: Sequence[tuple[str, str]] = ()  # key and reason of each image that is left out
 
     def resolve_preprocessing(self, options: LoadOptions, source_name: str) -> Preprocessing:
         """Complete the options by the size and channels of the images themselves."""
@@ -56,18 +59,25 @@ class SourceInfo(NamedTuple):
     def choose_dtype(self, preprocessing: Preprocessing) -> np.dtype:
         return np.dtype("f4" if self.high_bit_depth or preprocessing.rescales_8_bits else "u1")
 
-    def describe_stretching(self, preprocessing: Preprocessing, source_name: str) -> list[str]:
-        """Note the images whose aspect ratio changes by more than 5 %."""
+    def describe_changes(self, preprocessing: Preprocessing, source_name: str) -> list[str]:
+        """Note a loss of colour, and images whose aspect ratio changes by more than 5 %."""
+        notes = []
+        if self.channels == 3 and preprocessing.channels == 1:
+            notes.append(
+                f"{source_name}: images in colour are read as grey; to keep it, give --channels 3"
+                " if the recipe has this option, else take one that keeps colour, such as conv_vae."
+            )
         height, width = preprocessing.height, preprocessing.width
         ratio = width / height
         sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w / h / ratio < 1.05})
         if not sizes:
-            return []
+            return notes
         examples = ", ".join(f"{h}x{w}" for h, w in sizes[:3])
         rest = f" and {pluralize(len(sizes) - 3, 'size')} more" if len(sizes) > 3 else ""
         return [
+            *notes,
             f"{source_name}: images of {examples}{rest} are stretched to {height}x{width}; give"
-            " --size HEIGHTxWIDTH of their proportions, or crop them beforehand."
+            " --size HEIGHTxWIDTH of their proportions, or crop them beforehand.",
         ]
 
 

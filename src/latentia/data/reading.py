@@ -16,7 +16,16 @@ SPLIT_FIELDS = ("seed", "validation", "splits")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class PageOptions:
+    """Options of opening the pages of a file."""
+
+    pages: Pages = "images"
+    max_pixels: int | None = None
+    rules: int = RULES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading(PageOptions):
     """Options of reading and splitting images; `latentia.Options` says what each means.
 
     exclude: a table of keys, or the keys; rules: see `RULES`.
@@ -25,8 +34,6 @@ class Reading:
     white: float | int | None = None
     black: float | int | None = None
     background: float | int = 1.0
-    pages: Pages = "images"
-    max_pixels: int | None = None
     skip_unreadable: bool = False
     label_folder: int | None = None
     label_regex: str | None = None
@@ -38,7 +45,6 @@ class Reading:
     group: str | None = None
     group_regex: str | None = None
     exclude: Any = None
-    rules: int = RULES
 
     def __post_init__(self) -> None:
         for name in ("white", "black", "background", "validation"):  # users may write integers
@@ -58,6 +64,8 @@ class Reading:
             )
         if self.black is not None and self.white is None:
             raise Error("--black needs --white, the value that means 1; give both or neither.")
+        if self.group and self.group_regex:
+            raise Error("--group and --group-regex are both given; leave one of them out.")
         if not 0 <= self.background <= 1:
             raise Error(
                 f"--background is {self.background:g}; it must lie in [0, 1]: 0 is black, 1 white."

@@ -18,6 +18,7 @@ from latentia.data.reader import Classes
 from latentia.data.streaming import PixelTensor, StreamedPixels
 
 Pixels = PixelTensor | StreamedPixels
+SplitRows = dict[str, Int64[Tensor, " _"]]  # rows of each split, ascending
 BatchWithContext = tuple[Batch, StepContext]
 SPLIT_NAMES = ("train", "validation", "test")
 SPLIT_ALIASES = {name: name for name in SPLIT_NAMES} | {"val": "validation", "valid": "validation"}
@@ -101,15 +102,20 @@ class Split:
             return rows
         return self.rows[rows if isinstance(rows, slice) else rows.to(self.rows.device)]
 
-    def draw_order(self, rng: torch.Generator) -> Int64[Tensor, " n"]:
+    def draw_order(self, rng: torch.Generator, balance: str | None = None) -> Int64[Tensor, " n"]:
         """Draw an epoch's permutation of the rows. Streamed pixels: shards, then rows of shards.
 
-        The result is on the device of the pixels, for streamed pixels on the CPU.
+        balance: draw rows with replacement instead, each class of this column equally often. The
+        result is on the device of the pixels, for streamed pixels on the CPU.
         """
+        if balance is None and not isinstance(self.pixels, StreamedPixels):
+            return torch.randperm(len(self), generator=rng).to(self.pixels.device)
+        rows = torch.arange(len(self))
+        if balance is not None:
+            rows = draw_balanced_rows(self.columns[balance].cpu(), rng)
         if isinstance(self.pixels, StreamedPixels):
-            rows = torch.arange(len(self.pixels)) if self.rows is None else self.rows
-            return self.pixels.draw_order(rows, rng)
-        return torch.randperm(len(self), generator=rng).to(self.pixels.device)
+            return rows[self.pixels.draw_order(torch.as_tensor(self.pixel_rows(rows)), rng)]
+        return rows.to(self.pixels.device)
 
     def max_batch_size(self, limit: int = 500) -> int:
         """Return the largest batch size that any network can take, at most `limit`."""
@@ -157,6 +163,19 @@ class Split:
         return replace(self, pixels=pixels, columns=columns, rows=rows)
 
 
+def draw_balanced_rows(codes: Int64[Tensor, " n"], rng: torch.Generator) -> Int64[Tensor, " n"]:
+    """Draw n of n rows with replacement: first a class at random, then one of its rows.
+
+    codes: the class of each row. Rows without a class (-1) count as one more class.
+    """
+    _, codes, counts = codes.unique(return_inverse=True, return_counts=True)
+    chosen = torch.randint(len(counts), codes.shape, generator=rng)
+    # float64: float32 has too few values to reach every row of a large class
+    positions = torch.rand(len(codes), generator=rng, dtype=torch.float64) * counts[chosen]
+    starts = counts.cumsum(0) - counts
+    return codes.argsort(stable=True)[starts[chosen] + positions.long()]
+
+
 def evenly_spaced_rows(n: int, limit: int | None = None) -> Int64[Tensor, " m"]:
     """Return all of n rows, or `limit` of them, evenly spaced in their order."""
     if limit is None or limit >= n:
@@ -175,12 +194,16 @@ def column_to_unit_range(column: Tensor) -> Tensor:
 
 
 def assign_rows(
-    split_counts: dict[str, int], seed: int, validation: float, shards: np.ndarray | None = None
-) -> dict[str, Int64[Tensor, " n"]]:
+    split_counts: dict[str, int],
+    seed: int,
+    validation: float,
+    groups: np.ndarray | None = None,
+    can_be_empty: bool = True,
+) -> SplitRows:
     """Assign rows to splits, ascending. `split_counts` are the source's own, in row order.
 
-    A split that the source names stays as it is. The others are drawn from its train split:
-    by image, or by shard if `shards` gives the shard of each row.
+    A split that the source names stays as it is. The others are drawn from its train split: by
+    image, or by whole groups if `groups` gives the group of each row.
     """
     start, split_rows = 0, {}
     for name, count in split_counts.items():
@@ -190,10 +213,12 @@ def assign_rows(
     for name, share in (("test", TEST_SHARE), ("validation", validation)):
         if name not in split_rows:
             rows = split_rows["train"]
-            if shards is None:
+            if groups is None:
                 mask = draw_rows(len(rows), share, seed, name)
             else:
-                mask = draw_shards(shards[rows], share, seed, name)
+                needs_more = name == "test" and validation > 0 and "validation" not in split_rows
+                keep = 0 if can_be_empty else 2 if needs_more else 1
+                mask = draw_groups(groups[rows], share, seed, name, keep)
             split_rows[name], split_rows["train"] = rows[mask], rows[~mask]
     return {name: torch.from_numpy(split_rows[name]) for name in SPLIT_NAMES}
 
@@ -205,21 +230,31 @@ def draw_rows(n: int, share: float, seed: int, purpose: str) -> np.ndarray:
     return mask
 
 
-def draw_shards(shards: np.ndarray, share: float, seed: int, purpose: str) -> np.ndarray:
-    """Draw whole shards by seed, as many as fit into the share. Return a mask of the rows.
+def draw_groups(
+    groups: np.ndarray, share: float, seed: int, purpose: str, keep: int = 0
+) -> np.ndarray:
+    """Draw whole groups by seed, as many as fit into the share. Return a mask of the rows.
 
-    If none fits, the smallest is drawn, provided that it holds at most a quarter of the rows.
-    shards: the shard of each row.
+    keep: number of groups that must be left. The smallest other group is added if that comes closer
+    to the share, or none fits. If keep is 0 it is added only if none fits, provided that it holds
+    at most a quarter of the rows.
+    groups: the group of each row.
     """
-    numbers, positions, counts = np.unique(shards, return_inverse=True, return_counts=True)
-    remaining, selection = round(share * len(shards)), []
-    order = draw_permutation(len(numbers), seed, purpose)
-    for shard in order.tolist():
-        if counts[shard] <= remaining:
-            selection.append(shard)
-            remaining -= counts[shard]
-    if share and len(shards) and not selection and counts.min() <= len(shards) / 4:
-        selection = [order[counts[order].argmin()]]
+    numbers, positions, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    remaining, selection, rest = round(share * len(groups)), [], []
+    for group in draw_permutation(len(numbers), seed, purpose).tolist():
+        if counts[group] <= remaining and len(selection) < len(numbers) - keep:
+            selection.append(group)
+            remaining -= counts[group]
+        else:
+            rest.append(group)
+    if share and len(rest) > keep:
+        smallest = min(rest, key=counts.__getitem__)
+        if keep:
+            is_better = remaining and (not selection or counts[smallest] < 2 * remaining)
+        else:
+            is_better = not selection and counts[smallest] <= len(groups) / 4
+        selection += [smallest] if is_better else []
     return np.isin(positions, selection)
 
 

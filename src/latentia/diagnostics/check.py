@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from latentia.diagnostics.run_context import RunContext
-from latentia.training.events import Finding
+from latentia.training.events import Finding, ListedImage
 
 # the run cannot be used · it can be used with reservations · worth knowing
 ERROR, WARNING, NOTE = "ERROR", "WARNING", "NOTE"
@@ -16,13 +16,17 @@ WIDTH = 100  # columns of a finding; commands may be longer, so that they can be
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The problem that a check found in one run, with the numbers behind it."""
+    """The problem that a check found in one run, with the numbers behind it.
+
+    images: every image that the finding is about.
+    """
 
     severity: str
     text: str
     consequence: str
     values: dict[str, float]
     suggested_commands: Sequence[str] = ()
+    images: Sequence[ListedImage] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Check:
         result = self.run(context)
         if result is None:
             return None
+        context.listed_images += result.images
         return Finding(
             context.step,
             self.kind,

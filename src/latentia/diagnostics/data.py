@@ -1,57 +1,40 @@
 """Checks of images: too few, duplicate, constant, inverted, or mostly of one class."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from latentia.core.text import pluralize
-from latentia.data import Images, Split
+from latentia.data import Split
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, Check, CheckResult, define_check
 from latentia.diagnostics.run_context import RunContext, count_pixels
 from latentia.diagnostics.thumbnails import (
-    BLANK_CONTRAST,
     DUPLICATE_DISTANCE,
-    INVERTED_CORRELATION,
-    Thumbnails,
+    GROUND_SHARE,
+    Duplicates,
     find_inverted,
     find_near_duplicates,
     make_thumbnails,
-    measure_spread,
 )
+from latentia.training.events import ListedImage
 
 MIN_TRAIN_IMAGES = 10  # a model can only repeat fewer
-MAX_HELD_OUT = 2000  # held-out images to compare with the training images
-MAX_TRAIN = 10_000  # training images to compare with each other
 # shares of the images above which a note becomes a warning
 MAX_OVERLAP, MAX_DUPLICATES, MAX_ODD_IMAGES = 0.01, 0.05, 0.01
 MAX_CLASS_SHARE, MAX_BINARY_SHARE = 0.5, 0.9  # with three classes or more, with two
-MAX_CLASSES = 100  # different values of a column of integers that counts as classes
 ODD_IMAGES_CONSEQUENCE = (
     "The model spends coordinates on this difference, and samples such images too."
 )
+IMAGE_ADVICE = (
+    "look at them in the report, and list them with --table; delete the rows of images to keep, and"
+    " train with --exclude and the table"
+)
 
-Unwanted = tuple[int, int, str]
-
-
-def format_keys(split: Split, rows: Tensor, max_keys: int = 3) -> str:
-    rows = rows.unique()
-    keys = [split.keys[row] for row in rows[:max_keys].tolist()]
-    return ", ".join(keys) + (", ..." if len(rows) > max_keys else "")
-
-
-def iterate_classes(split: Split) -> Iterator[tuple[str, Tensor, list[str], float]]:
-    """Yield the columns of classes: name, codes, class names and the largest share of a class."""
-    for column, codes in split.columns.items():
-        names = split.classes.get(column)
-        if names is None and codes.ndim == 1 and not codes.is_floating_point():
-            numbers, codes = codes.unique(return_inverse=True)
-            if len(numbers) <= MAX_CLASSES:
-                names = [str(number) for number in numbers.tolist()]
-        if names and len(names) > 1 and len(split):
-            yield column, codes, names, MAX_CLASS_SHARE if len(names) > 2 else MAX_BINARY_SHARE
+Row = tuple[str, float, str]  # key, measured value, key of the image that it repeats
+OddImages = tuple[list[Row], int, int, str]  # number of images looked at, and of all; the text
 
 
 @define_check(
@@ -74,8 +57,11 @@ def too_few_images(context: RunContext) -> CheckResult | None:
     if source in SYNTHETIC_MODULES and has_number:
         commands = suggest.retrain_run(context, "all", data=source)
     elif not is_error:
-        sizes = {"hidden": max(2, n // 8), "latent": 4}
-        commands = suggest.use_recipe(context, "mnist_mlp_vae", "small", **sizes)
+        sizes, values = {"hidden": max(2, n // 8), "latent": 4}, context.parameters
+        smaller = {name: min(size, values.get(name, size)) for name, size in sizes.items()}
+        commands = suggest.retrain_run(context, "small", **smaller)
+        if "hidden" not in values:
+            commands = suggest.use_recipe(context, "mnist_mlp_vae", "small", **sizes)
     return CheckResult(
         ERROR if is_error else WARNING,
         f"there are {pluralize(n, 'training image')} with {n_pixels:,} pixels in all, for "
@@ -88,31 +74,36 @@ def too_few_images(context: RunContext) -> CheckResult | None:
 
 
 def define_image_check(
-    kind: str, *, threshold: str, max_share: float, consequence: str, advice: str
-) -> Callable[[Callable[[Images], Unwanted]], Check]:
-    """Decorate a function (Images) -> (number of unwanted images, of all, text) as a Check.
+    kind: str, *, threshold: str, max_share: float, consequence: str
+) -> Callable[[Callable[[RunContext], OddImages]], Check]:
+    """Decorate a function that lists odd images as a Check.
 
-    Unwanted images are a note, and a warning above this share of all. The finding has no command,
-    since only a person can say which images belong to the data: it ends with the advice.
+    Odd images are a note, and a warning above this share of all. The command only lists them, since
+    a person decides which images belong to the data.
     """
 
-    def make_check(find: Callable[[Images], Unwanted]) -> Check:
+    def make_check(find: Callable[[RunContext], OddImages]) -> Check:
         def report(context: RunContext) -> CheckResult | None:
             if context.parent is not None:  # a learned prior has its autoencoder's images
                 return None
-            count, total, text = find(context.images)
-            if not count:
+            rows, n_seen, n_all, text = find(context)
+            if not rows:
                 return None
+            examples = [f"{key} = {other}" if other else key for key, _, other in rows[:3]]
+            examples += ["..."] if len(rows) > len(examples) else []
+            sampled = " sampled" if n_seen < n_all else ""
             return CheckResult(
-                WARNING if count > max_share * total else NOTE,
-                f"{count:,} of {total:,} {text}.",
-                f"{consequence} {advice[0].upper()}{advice[1:]}.",
-                {"count": count, "of": total},
+                WARNING if len(rows) > max_share * n_seen else NOTE,
+                f"{len(rows):,} of {n_seen:,}{sampled} {text} ({', '.join(examples)}).",
+                f"{consequence} {IMAGE_ADVICE[0].upper()}{IMAGE_ADVICE[1:]}.",
+                {"count": len(rows), "of": n_seen},
+                suggest.write_image_table(context),
+                [ListedImage(key, kind, value, other) for key, value, other in rows],
             )
 
-        full_threshold = f"{threshold}; WARNING: more than {max_share:.0%} of them"
         report.__doc__ = find.__doc__
-        return Check(kind, full_threshold, advice, report)
+        limit = f"{threshold}; WARNING: more than {max_share:.0%} of them"
+        return Check(kind, limit, IMAGE_ADVICE, report)
 
     return make_check
 
@@ -122,23 +113,16 @@ def define_image_check(
     threshold=f"closer than {DUPLICATE_DISTANCE:.0%} of the images' spread",
     max_share=MAX_OVERLAP,
     consequence="Metrics of held-out images are too good: the model was trained on some of them.",
-    advice="look at the named pairs, and keep each picture in one split",
 )
-def images_in_two_splits(images: Images) -> Unwanted:
+def images_in_two_splits(context: RunContext) -> OddImages:
     """Validation and test images with the same 16x16 thumbnail as a training image."""
-    train = images.split("train")
-    thumbnails = make_thumbnails(train)
-    spread, count, total, examples = measure_spread(thumbnails), 0, 0, []
-    for name in ("validation", "test"):
-        split = images.split(name)
-        held_out = make_thumbnails(split, MAX_HELD_OUT)
-        pairs = find_near_duplicates(held_out, thumbnails, spread)
-        count, total = count + len(pairs[:, 0].unique()), total + len(held_out.rows)
-        if len(pairs):
-            keys = format_keys(split, pairs[:, 0]), format_keys(train, pairs[:, 1])
-            examples.append(f"{name}: {keys[0]} = {keys[1]}")
-    text = f"held-out images are also training images ({'; '.join(examples)})"
-    return count, total, text
+    train, rows, n_seen, n_all = context.images.split("train"), [], 0, 0
+    for split in map(context.images.split, ("validation", "test")):
+        thumbnails = make_thumbnails(split)
+        duplicates = find_near_duplicates(thumbnails, context.train_thumbnails)
+        rows += list_duplicates(split, train, duplicates)
+        n_seen, n_all = n_seen + len(thumbnails.rows), n_all + len(split)
+    return rows, n_seen, n_all, "held-out images are also training images"
 
 
 @define_image_check(
@@ -146,16 +130,18 @@ def images_in_two_splits(images: Images) -> Unwanted:
     threshold=f"closer than {DUPLICATE_DISTANCE:.0%} of the images' spread",
     max_share=MAX_DUPLICATES,
     consequence="Repeated images have more weight: they are sampled more often, and memorized.",
-    advice="look at the named images, and keep one of each picture",
 )
-def duplicate_images(images: Images) -> Unwanted:
+def duplicate_images(context: RunContext) -> OddImages:
     """Training images with the same 16x16 thumbnail as an earlier one."""
-    train = images.split("train")
-    thumbnails = make_thumbnails(train, MAX_TRAIN)
-    spread = measure_spread(thumbnails)
-    rows = find_near_duplicates(thumbnails, thumbnails, spread, earlier=True)[:, 0].unique()
-    text = f"training images repeat an earlier one ({format_keys(train, rows)})"
-    return len(rows), len(thumbnails.rows), text
+    train, thumbnails = context.images.split("train"), context.train_thumbnails
+    duplicates = find_near_duplicates(thumbnails, thumbnails, earlier=True)
+    rows = list_duplicates(train, train, duplicates)
+    return rows, len(thumbnails.rows), len(train), "training images repeat an earlier one"
+
+
+def list_duplicates(split: Split, other_split: Split, duplicates: Duplicates) -> list[Row]:
+    table = zip(*(column.tolist() for column in duplicates), strict=True)
+    return [(split.keys[k], round(value, 4), other_split.keys[j]) for k, j, value in table]
 
 
 @define_image_check(
@@ -163,60 +149,67 @@ def duplicate_images(images: Images) -> Unwanted:
     threshold="one",
     max_share=MAX_ODD_IMAGES,
     consequence=ODD_IMAGES_CONSEQUENCE,
-    advice="look at the named images, and remove them if they show nothing",
 )
-def constant_images(images: Images) -> Unwanted:
+def constant_images(context: RunContext) -> OddImages:
     """Training images all of whose pixels are equal."""
-    return find_odd_images(
-        images,
-        lambda thumbnails: thumbnails.contrast <= BLANK_CONTRAST,
-        "have a single grey level or colour",
-    )
+    is_constant = context.train_thumbnails.constant
+    return list_odd_images(context, is_constant, "have a single grey level or colour")
 
 
 @define_image_check(
     "inverted images",
-    threshold=f"a correlation with it below {INVERTED_CORRELATION}",
+    threshold=f"one, where {GROUND_SHARE:.0%} of the borders are black or white",
     max_share=MAX_ODD_IMAGES,
     consequence=ODD_IMAGES_CONSEQUENCE,
-    advice="look at the named images, and exchange their black and white",
 )
-def inverted_images(images: Images) -> Unwanted:
-    """Training images that resemble the median image with black and white exchanged."""
-    return find_odd_images(images, find_inverted, "have black and white exchanged")
+def inverted_images(context: RunContext) -> OddImages:
+    """Training images on the opposite ground of the others, black or white, whose negatives look
+    like the others; photographs have no common ground.
+    """
+    is_inverted = find_inverted(context.train_thumbnails)
+    return list_odd_images(
+        context, is_inverted, "look like the others with black and white exchanged"
+    )
 
 
-def find_odd_images(
-    images: Images, is_odd: Callable[[Thumbnails], Tensor], appearance: str
-) -> Unwanted:
-    train = images.split("train")
-    thumbnails = make_thumbnails(train)
-    rows = thumbnails.rows[is_odd(thumbnails)]
-    text = f"training images {appearance} ({format_keys(train, rows)})"
-    return len(rows), len(thumbnails.rows), text
+def list_odd_images(context: RunContext, is_odd: Tensor, appearance: str) -> OddImages:
+    """List training images with their mean grey level."""
+    train, thumbnails = context.images.split("train"), context.train_thumbnails
+    rows, levels = thumbnails.rows[is_odd].tolist(), thumbnails.vectors[is_odd].mean(1).tolist()
+    table = [
+        (train.keys[row], round(level, 3), "") for row, level in zip(rows, levels, strict=True)
+    ]
+    return table, len(thumbnails.rows), len(train), f"training images {appearance}"
 
 
 @define_check(
     "one class dominates",
     threshold=f"more than {MAX_CLASS_SHARE:.0%} of the images in one of three classes or more, or "
-    f"{MAX_BINARY_SHARE:.0%} in one of two",
-    advice="more images of the other classes, or fewer of the largest",
+    f"{MAX_BINARY_SHARE:.0%} in one of two, without --balance",
+    advice="--balance with the column, which draws each class equally often",
 )
 def dominant_class(context: RunContext) -> CheckResult | None:
-    """Training images by class, for each column of classes or of at most 100 integers."""
+    """Training images by class, for each column of classes."""
     if context.parent is not None:  # a learned prior has its autoencoder's images
         return None
-    for column, codes, names, max_share in iterate_classes(context.images.split("train")):
-        counts = torch.bincount(codes, minlength=len(names))
-        largest, share = int(counts.argmax()), float(counts.max() / counts.sum())
-        if share > max_share:
+    split = context.images.split("train")
+    for column, names in split.classes.items():
+        if not names or column == context.run.metadata["options"].get("balance"):
+            continue
+        codes = split.columns[column]
+        counts = torch.bincount(codes[codes >= 0], minlength=len(names))  # -1: without a class
+        n, n_classes = int(counts.sum()), int((counts > 0).sum())
+        largest, share = int(counts.argmax()), float(counts.max() / max(1, n))
+        if n_classes > 1 and share > (MAX_CLASS_SHARE if len(names) > 2 else MAX_BINARY_SHARE):
             return CheckResult(
-                WARNING,
-                f"{share:.0%} of {len(codes):,} training images are of class {names[largest]} "
+                NOTE,
+                f"{share:.0%} of {pluralize(n, 'training image')} are of class {names[largest]} "
                 f"({column}; {len(names)} classes).",
-                "Coordinates describe that class; other classes are sampled seldom and badly. Add "
-                "images of the other classes, or leave some of this class out.",
+                "Coordinates describe that class, and other classes are sampled seldom and badly. "
+                "That is right if you want images as frequent as yours; with balanced sampling the "
+                "model sees each class equally often.",
                 {"share": share, "classes": len(names)},
+                suggest.retrain_run(context, "balanced", balance=column),
             )
     return None
 

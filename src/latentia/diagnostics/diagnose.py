@@ -10,7 +10,7 @@ from latentia.diagnostics import adversary, data, diffusion, latents, training
 from latentia.diagnostics.check import ERROR, NOTE, SEVERITIES, WARNING, format_finding
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
-from latentia.training.events import Finding
+from latentia.training.events import Finding, ListedImage
 
 # within a severity, causes stand before their consequences
 CHECKS = (
@@ -23,13 +23,25 @@ CHECKS = (
     training.unfinished_training,  # any problem above can be its cause
 )
 
+LEFT_OUT = "left out by --exclude"
+
 
 class DiagnosticReport(NamedTuple):
-    """verdict: one sentence; findings: worst first; skipped_checks: with the reason of each."""
+    """verdict: one sentence; findings: worst first; skipped_checks: with the reason of each.
+
+    images: every image of every finding about images, and those that the run left out.
+    """
 
     verdict: str
     findings: list[Finding]
     skipped_checks: list[str]
+    images: list[ListedImage]
+
+    def to_frame(self) -> Any:
+        """Return the images as a pandas DataFrame: key, finding, value, same_as."""
+        import pandas as pd
+
+        return pd.DataFrame(self.images, columns=list(ListedImage._fields))
 
     def __repr__(self) -> str:
         """Return the text that `latentia doctor` prints, the most severe finding first."""
@@ -50,7 +62,11 @@ def diagnose_run(
     """
     context = RunContext(run, images, data)
     findings, skipped = run_checks(context)
-    return DiagnosticReport(summarize_findings(context, findings, skipped), findings, skipped)
+    verdict = summarize_findings(context, findings, skipped)
+    # those that the run left out stay in the table, which replaces the one that it was given
+    excluded = run.metadata["images"].get("reading", {}).get("exclude", ())
+    listed = [*context.listed_images, *(ListedImage(key, LEFT_OUT, None) for key in excluded)]
+    return DiagnosticReport(verdict, findings, skipped, listed)
 
 
 def run_checks(context: RunContext, early: bool = False) -> tuple[list[Finding], list[str]]:

@@ -41,7 +41,10 @@ def unfinished_autoencoder(context: RunContext) -> CheckResult | None:
     if step >= total_steps:
         return None
     path = Path(context.parameters[AUTOENCODER])
-    commands = suggest.resume_training(path, parent.metadata["images"]) if path.exists() else []
+    commands = []
+    if path.exists():  # else the same training would have the same result
+        commands += suggest.resume_training(context, path)
+        commands += suggest.retrain_run(context, "finished")
     return CheckResult(
         WARNING,
         f"the autoencoder {path.name} was trained for {step:,} of "
@@ -49,7 +52,7 @@ def unfinished_autoencoder(context: RunContext) -> CheckResult | None:
         "This prior learns the latents of an unfinished network. Its images are no better than "
         "that network's, and it must be trained again when the network is finished.",
         {"step": step, "total": total_steps},
-        [*commands, *suggest.retrain_run(context, "finished")],
+        commands,
     )
 
 
@@ -73,6 +76,8 @@ def latents_out_of_scale(context: RunContext) -> CheckResult | None:
     dim = int(np.argmax(np.abs(np.log(ratio))))
     if max(ratio.max(), 1 / ratio.min(), 1 + shift.max()) < MAX_SCALE_RATIO:
         return None
+    # its original may be another by now
+    copy = {AUTOENCODER: str(context.run.path / AUTOENCODER)}
     return CheckResult(
         ERROR,
         f"in the prior's units, held-out latents have a standard deviation of {ratio[dim]:.3g} "
@@ -80,7 +85,7 @@ def latents_out_of_scale(context: RunContext) -> CheckResult | None:
         "Noise and latents are mixed in a wrong proportion: samples are either washed out or far "
         "too varied.",
         {"deviation": float(ratio[dim]), "shift": float(shift.max())},
-        suggest.retrain_run(context, "scaled"),
+        suggest.retrain_run(context, "scaled", **copy),
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from latentia.core.errors import Error
 from latentia.core.seeding import sample_normal_rows
 from latentia.data import Images, Split
 from latentia.data.splits import evenly_spaced_rows
+from latentia.diagnostics.thumbnails import Thumbnails, make_thumbnails
 from latentia.latents.encoding import LatentTable, encode_split
 from latentia.metrics.coverage import PRDC, prdc
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_metadata
-from latentia.training.events import NON_FINITE
+from latentia.training.events import NON_FINITE, ListedImage
 from latentia.training.log import read_rows
 from latentia.training.plan import Plan
 from latentia.training.state import MAX_FAILURES
@@ -44,7 +46,9 @@ class RunContext:
     def __init__(
         self, run: RunFolder, images: Images | None = None, data: Any = None, early: bool = False
     ):
-        self.run, self._images, self._data, self.early = run, images, data, early
+        self.run, self._images, self.data, self.early = run, images, data, early
+        self.listed_images: list[ListedImage] = []  # of the findings, too many for the log
+        self.suggested_paths: dict[str, Path] = {}  # new folders, by the training in it
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -155,7 +159,11 @@ class RunContext:
     def images(self) -> Images:
         """The run's images. Raises: Error if they are not found."""
         self._require_finished_run()
-        return self._images or self.run.images(self._data, same=True)
+        return self._images or self.run.images(self.data, same=True)
+
+    @cached_property
+    def train_thumbnails(self) -> Thumbnails:
+        return make_thumbnails(self.images.split("train"))
 
     @cached_property
     def held_out(self) -> Split:

@@ -1,37 +1,42 @@
 """Suggested commands: a run's own command, without its defaults, with the changes of a check."""
 
 import inspect
-import json
 import math
-import shlex
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from latentia.core.errors import Error
-from latentia.core.plugins import list_plugin_words
-from latentia.core.registries import MODIFIERS
+from latentia.core.registries import MODIFIERS, RECIPES
 from latentia.data.cache import cache_root
-from latentia.data.reading import READING_OPTIONS
-from latentia.data.sources.registry import SourceKind
+from latentia.data.reading import Reading
+from latentia.data.sources.registry import Source, SourceKind
+from latentia.diagnostics.command_text import (
+    DATA,
+    Name,
+    format_call,
+    format_command,
+    format_flags,
+    format_value,
+    name_labels,
+)
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs import recipes
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import find_unused_path
 from latentia.training.plan import Options
 
-
-class Name(NamedTuple):
-    """A variable of the user, in a call."""
-
-    name: str
-
-    def __repr__(self) -> str:
-        return self.name
+MNIST_SHAPE = [1, 28, 28]  # of all images that a recipe of the name mnist_* trains on
+CHOICE_POINTS = 13  # betas that `latentia choose` compares, unless told otherwise
 
 
-DATA, LABELS = Name("data"), Name("labels")  # the user's images and labels in memory
+def needs_python(context: RunContext) -> bool:
+    """Whether the images or the recipe's code are of a Python session, or it gave labels."""
+    metadata = context.run.metadata
+    is_notebook_code = RECIPES.describe_origin(metadata["recipe"]) == "__main__"
+    return is_notebook_code or is_in_memory(context) or "label_source" in metadata["images"]
 
 
 def get_defaults(function: Any) -> dict[str, Any]:
@@ -59,34 +64,75 @@ def retrain_run(
     modifiers: arguments to add or change, by modifier. The list is empty if the recipe lacks a
     changed parameter.
     """
-    metadata, arguments = context.run.metadata, context.parameters
+    metadata, arguments = context.run.metadata, dict(context.parameters)
     defaults, options = get_run_defaults(context), asdict(Options())
     if not defaults or changes.keys() - defaults.keys() - options.keys():
         return []
+    before = ChainMap(arguments, metadata["options"], *metadata["modifiers"].values())
+    requested = ChainMap(changes, *(modifiers or {}).values())
+    if requested and all(before.get(name) == value for name, value in requested.items()):
+        return []
+    arguments["data"] = find_data(context)
     # a diffusers autoencoder brings no images; a run of latentia brings its own
     is_run = not str(arguments.get(AUTOENCODER)).startswith(f"{recipes.DIFFUSERS}:")
-    if AUTOENCODER in arguments and "data" not in changes and is_run and has_parent_images(context):
-        arguments = {k: v for k, v in arguments.items() if k != "data"}
-    arguments = {**arguments, **{k: v for k, v in changes.items() if k in defaults}}
+    if AUTOENCODER in arguments and is_run:
+        if not list_moved_data(context) and has_parent_images(context):
+            del arguments["data"]
+        if not Path(arguments[AUTOENCODER]).exists():  # the run has a copy
+            arguments[AUTOENCODER] = str(context.run.path / AUTOENCODER)
+    arguments |= {k: v for k, v in changes.items() if k in defaults}
     # a changed parameter is written out even if its new value is the default
     keywords = _omit_defaults(arguments, {k: v for k, v in defaults.items() if k not in changes})
-    run_options = {**metadata["options"], **{k: v for k, v in changes.items() if k in options}}
+    keywords |= _list_options(context, {k: v for k, v in changes.items() if k in options})
+    keywords |= _list_modifiers(context, modifiers or {})
+    return _format_training(context, metadata["recipe"], keywords, suffix)
+
+
+def _list_options(context: RunContext, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the run that are not the defaults, with changes."""
+    metadata, defaults = context.run.metadata, asdict(Options())
     # a value that the machine chose is chosen anew
     chosen = {name: metadata["options"][name] for name in metadata.get("auto_options", ())}
-    keywords |= _omit_defaults(run_options, {**options, **chosen})
-    for name, changed in {**metadata["modifiers"], **(modifiers or {})}.items():
-        modifier = {**metadata["modifiers"].get(name, {}), **changed}
+    return _omit_defaults({**metadata["options"], **changes}, {**defaults, **chosen})
+
+
+def _list_modifiers(context: RunContext, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the run's modifiers that are not the defaults, with changes."""
+    modifiers, keywords = context.run.metadata["modifiers"], {}
+    for name, changed in {**modifiers, **changes}.items():
+        arguments = {**modifiers.get(name, {}), **changed}
         # the flag with the modifier's own name turns it on
-        keywords |= _omit_defaults(modifier, {**get_defaults(MODIFIERS[name]), name: object()})
-    return _format_training(context, metadata["recipe"], keywords, suffix)
+        keywords |= _omit_defaults(arguments, {**get_defaults(MODIFIERS[name]), name: object()})
+    return keywords
+
+
+def find_data(context: RunContext) -> Any:
+    """Return the name of the images in memory, or their present address, absolute if a path."""
+    if is_in_memory(context):
+        return DATA
+    if context.data is None:
+        return context.parameters["data"]
+    stream = context.run.metadata["images"].get("streamed", False)
+    return Source(context.data, Reading(stream=stream)).name
+
+
+def list_moved_data(context: RunContext) -> list[Any]:
+    """Return the run's images in memory, or their new address; nothing if they are in place."""
+    is_in_place = context.data is None and not is_in_memory(context)
+    return [] if is_in_place else [find_data(context)]
+
+
+def is_in_memory(context: RunContext) -> bool:
+    """Whether the run's images are an object of a Python session."""
+    if context.data is not None:
+        return not isinstance(context.data, str | Path)
+    return context.run.metadata["images"]["kind"] == SourceKind.MEMORY
 
 
 def has_parent_images(context: RunContext) -> bool:
     """Whether a prior was trained on the images at the address that its autoencoder holds."""
-    if context.parent is None:
-        return True
-    sources = [run.metadata["images"]["source"] for run in (context.run, context.parent)]
-    return sources[0] == sources[1]
+    runs = (context.run, context.parent or context.run)
+    return len({run.metadata["images"]["source"] for run in runs}) == 1
 
 
 def reset_parameters(context: RunContext, *names: str) -> list[str]:
@@ -127,16 +173,21 @@ def choose_beta(context: RunContext, purpose: str) -> list[str]:
     """Choose the beta for a purpose from the run's range of betas, or train at beta 1."""
     if not context.run.beta_range:
         return retrain_run(context, "beta1", beta=1.0)
-    return [format_command("latentia", "choose", str(context.run.path), "--for", purpose)]
+    path, data = str(context.run.path), list_moved_data(context)
+    if not needs_python(context):
+        return [format_command("latentia", "choose", path, "--for", purpose, data=data)]
+    candidates = Name(format_call("find_candidates", path, CHOICE_POINTS))
+    selection = Name(format_call("sweep.beta_choice.ImageSelection", *data))
+    return [format_call("choose_beta", candidates, purpose, selection)]
 
 
 def use_recipe(context: RunContext, recipe: str, suffix: str, **parameters: Any) -> list[str]:
-    """Train another recipe on the same images, read and split in the same way."""
-    arguments = {"data": context.parameters["data"], **parameters}
-    defaults, options = asdict(Options()), context.run.metadata["options"]
-    image_options = {name: options.get(name, defaults[name]) for name in READING_OPTIONS}
+    """Train another recipe of MNIST with the run's options, if the images are of this shape."""
+    if context.run.metadata["images"]["shape"] != MNIST_SHAPE:
+        return []
+    arguments = {"data": find_data(context), **parameters}
     keywords = _omit_defaults(arguments, get_recipe_defaults(recipe))
-    keywords |= _omit_defaults(image_options, defaults)
+    keywords |= _list_options(context, {}) | _list_modifiers(context, {})
     return _format_training(context, recipe, keywords, suffix)
 
 
@@ -147,81 +198,60 @@ def train_prior(context: RunContext, steps: int) -> list[str]:
         batch = 128
     epochs = max(30, math.ceil(steps / max(1, n // min(n, batch))))
     arguments = {AUTOENCODER: str(context.run.path), "batch": batch, "epochs": epochs}
+    if data := list_moved_data(context):
+        arguments["data"] = data[0]
     keywords = _omit_defaults(arguments, get_recipe_defaults("latent_prior"))
+    keywords |= _list_options(context, {})
     return _format_training(context, "latent_prior", keywords, "prior")
 
 
-def resume_training(path: str | Path, images: Mapping[str, Any]) -> list[str]:
-    """Resume a run. images: the entry of run.json on its images."""
-    if SourceKind.MEMORY in (images["kind"], images.get("label_source")):
-        return [format_resume_call(path, images)]
-    return [format_command("latentia", "resume", str(path))]
+def resume_training(context: RunContext, path: Path) -> list[str]:
+    """Resume the run, or the run at the path of its autoencoder, which has the same images."""
+    has_same_images = path == context.run.path or has_parent_images(context)
+    data = list_moved_data(context) if has_same_images else []
+    if needs_python(context):
+        return [format_call("resume", str(path), *data, **name_labels(context.run))]
+    return [format_command("latentia", "resume", str(path), data=data)]
 
 
-def format_resume_call(path: str | Path, images: Mapping[str, Any]) -> str:
-    """Format the call of Python that resumes a run. images: as in `resume_training`."""
-    data = [DATA] if images["kind"] == SourceKind.MEMORY else []
-    return format_call("resume", path, *data, **_name_labels(images))
-
-
-def _name_labels(images: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the argument `labels` of a run that has it."""
-    source = images.get("label_source")
-    return {"labels": LABELS if source == SourceKind.MEMORY else source} if source else {}
-
-
-def format_command(*arguments: str) -> str:
-    return shlex.join([*arguments, *list_plugin_words()])
-
-
-def format_call(function: str, *arguments: Any, **keywords: Any) -> str:
-    """Format a call of latentia in Python."""
-    words = [format_value(each) for each in arguments]
-    words += [f"{name}={format_value(value)}" for name, value in keywords.items()]
-    return f"latentia.{function}({', '.join(words)})"
-
-
-def format_value(value: Any) -> str:
-    """Format text in double quotes, as `latentia` does, and numbers without rounding errors."""
-    if isinstance(value, str | Path):
-        return json.dumps(str(value), ensure_ascii=False)
-    return repr(float(f"{value:.10g}") if isinstance(value, float) else value)
+def write_image_table(context: RunContext) -> list[str]:
+    """Write a table of the images of the findings."""
+    path, data = str(context.run.path), list_moved_data(context)
+    table = str(find_unused_path(Path(_name_stem(context)), "-images.csv"))
+    if needs_python(context):
+        report = f"{format_call('load', path, *data)}.diagnose()"
+        return [f"{report}.to_frame().to_csv({format_value(table)}, index=False)"]
+    return [format_command("latentia", "doctor", path, "--table", table, data=data)]
 
 
 def _format_training(
     context: RunContext, recipe: str, keywords: Mapping[str, Any], suffix: str
 ) -> list[str]:
-    """Format the training of a recipe: in Python, if its images are an object in memory."""
+    """Format the training of a recipe: in Python if its images or its code are in memory."""
+    call = repr((recipe, keywords))
+    # two commands of one diagnosis never have the same folder
+    path = context.suggested_paths.get(call) or find_unused_path(
+        Path(f"{_name_stem(context)}-{suffix}"), taken=context.suggested_paths.values()
+    )
+    context.suggested_paths[call] = path
+    if needs_python(context):
+        data = [value for value in keywords.values() if value is DATA]
+        keywords = {name: value for name, value in keywords.items() if value is not DATA}
+        labels = name_labels(context.run)
+        return [format_call("train", recipe, *data, **labels, **keywords, run=path)]
+    words = (recipe, *format_flags(keywords), "--run", str(path))
+    return [format_command("latentia", "train", *words)]
+
+
+def _name_stem(context: RunContext) -> str:
+    """Return the beginning of the names of new files and folders, beside the run."""
     path = context.run.path
-    if path.is_relative_to(cache_root()):  # a downloaded run: the new one is the user's own
-        path = Path(path.name)
-    path = find_unused_path(Path(f"{path}-{suffix}"))
-    images = context.run.metadata["images"]
-    if keywords.get("data", images["source"]) == images["source"]:
-        data, labels = [], _name_labels(images)
-        if images["kind"] == SourceKind.MEMORY:
-            data, keywords = [DATA], {k: v for k, v in keywords.items() if k != "data"}
-        if data or labels:
-            return [format_call("train", recipe, *data, **labels, **keywords, run=path)]
-    return [
-        format_command("latentia", "train", recipe, *_format_flags(keywords), "--run", str(path))
-    ]
+    # beside a downloaded run is the cache: what is new is the user's own
+    return path.name if path.is_relative_to(cache_root()) else str(path)
 
 
 def _omit_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
-
-
-def _format_flags(values: Mapping[str, Any]) -> list[str]:
-    """Format values as options of the command line."""
-    flags = []
-    for name, value in values.items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            flags.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            flags += [f"--{flag}", f"{value:.10g}" if isinstance(value, float) else str(value)]
-    return flags
 
 
 def round_to_two_digits(value: float) -> float:

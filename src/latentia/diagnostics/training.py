@@ -54,7 +54,7 @@ def interrupted_training(context: RunContext) -> CheckResult | None:
         f"training stopped after {context.step:,} of {pluralize(context.total_steps, 'step')}.",
         "All findings describe the present weights, which further training will improve.",
         {"step": context.step, "total": context.total_steps},
-        suggest.resume_training(context.run.path, context.run.metadata["images"]),
+        suggest.resume_training(context, context.run.path),
     )
 
 

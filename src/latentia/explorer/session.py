@@ -2,9 +2,10 @@
 
 import json
 import shlex
+import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -17,9 +18,8 @@ from latentia.data import Images, Split
 from latentia.data.decode import (
     DecodeError,
     array_to_unit_range,
-    catch_decode_errors,
-    decode_pixels,
-    open_image,
+    read_headers,
+    read_images,
 )
 from latentia.data.splits import load_image
 from latentia.explorer.worker import QueuedModel, Worker
@@ -277,12 +277,12 @@ def decode_upload(content: bytes, name: str, images: Images) -> Tensor:
     """
     suffix = PurePosixPath(name).suffix.lower()
     try:
-        with catch_decode_errors(), open_image(content, suffix) as image:
-            width, height = image.size  # from the header: a bomb is refused before it unfolds
-            if width * height > MAX_MEGAPIXELS * 1e6:
-                text = f"{width}x{height} pixels; at most {MAX_MEGAPIXELS} million are read"
-                raise DecodeError(text)
-            array = decode_pixels(image, images.preprocessing)
+        preprocessing = replace(images.preprocessing, max_pixels=sys.maxsize)
+        header = read_headers(content, suffix, preprocessing)[0]  # a bomb must not unfold
+        if header.width * header.height > MAX_MEGAPIXELS * 1e6:
+            size = f"{header.width}x{header.height}"
+            raise DecodeError(f"{size} pixels; at most {MAX_MEGAPIXELS} million are read")
+        array = next(read_images(content, preprocessing, suffix))
     except DecodeError as problem:
         text = f"{name or 'The file'} cannot be read ({problem}); give another image."
         raise Error(text) from None

@@ -1,4 +1,4 @@
-"""VAE-GAN for grey images of 256x256, with the published loss or with relativistic pairs."""
+"""VAE-GAN for images of 256x256, with the published loss or with relativistic pairs."""
 
 from typing import Annotated, Literal
 
@@ -38,7 +38,7 @@ Gamma = Annotated[float, Ge(0), Doc("weight of the critic's gradient penalties; 
 def vaegan(
     data: types.Data = "vehicles",
     size: types.Size = 256,
-    channels: types.Channels = 1,
+    channels: types.Channels = None,
     latent: types.Latent = 128,
     beta: types.Beta = 0.5,
     adversarial_weight: AdversarialWeight = 1.0,

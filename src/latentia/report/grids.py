@@ -174,12 +174,12 @@ def check_output(path: Path | str, *suffixes: str, option: str = "--out") -> str
     return suffix
 
 
-def save(path: Path | str, encoders: Encoders) -> Path:
+def save(path: Path | str, encoders: Encoders, option: str = "--out") -> Path:
     """Write the file with the encoder of its suffix, or the files of a folder.
 
     Raises: Error if the suffix has no encoder, the folder has files or the path cannot be written.
     """
-    suffix, path = check_output(path, *encoders), Path(path).expanduser()
+    suffix, path = check_output(path, *encoders, option=option), Path(path).expanduser()
     content = encoders[suffix]()
     try:
         for name, data in content if suffix == FOLDER else [("", content)]:
@@ -187,5 +187,6 @@ def save(path: Path | str, encoders: Encoders) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
     except OSError as error:
-        raise Error(f"{path} cannot be written ({error.strerror}); give another --out.") from None
+        reason = f"{path} cannot be written ({error.strerror})"
+        raise Error(f"{reason}; give another {option}.") from None
     return path

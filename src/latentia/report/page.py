@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import jinja2
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from latentia.core.contract import HasLatents, HasTrajectory, Model
 from latentia.core.text import pluralize
 from latentia.data import Images, Split
+from latentia.data.splits import evenly_spaced_rows
 from latentia.latents.interpolation import interpolate_images
 from latentia.metrics.beta_choice import load_choices
 from latentia.metrics.elbo import elbo
@@ -27,6 +29,7 @@ from latentia.report.figures import (
     to_svg,
 )
 from latentia.report.grids import encode_gif, encode_png, make_grid
+from latentia.report.latent_figures import shorten_key
 from latentia.report.prior_figures import (
     N_FRAMES,
     decode_trajectory,
@@ -38,8 +41,10 @@ from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import resolve_sampling
 from latentia.training.checkpoint import atomic_write
-from latentia.training.events import Finding
+from latentia.training.events import Finding, ListedImage
 from latentia.training.log import read_rows
+
+SHEET_IMAGES, TILE_SIDE = 24, 128  # images of a finding, and pixels of their longer side, at most
 
 
 class Picture(NamedTuple):
@@ -53,17 +58,22 @@ class Section(NamedTuple):
     pictures: list[Picture]
 
 
-def write_report(run: RunFolder, images: Images, findings: Sequence[Finding] = ()) -> Path:
+def write_report(
+    run: RunFolder,
+    images: Images,
+    findings: Sequence[Finding] = (),
+    listed_images: Sequence[ListedImage] = (),
+) -> Path:
     """Write evaluation.json and report.html, and return the page's path.
 
     All figures are drawn from the weights, the log, and the validation images (or the training
-    images, if none were held out). findings: the doctor's, worst first. The model is loaded from
-    the run, so that a training in progress is not touched.
+    images, if none were held out). findings: the doctor's, worst first, with the images that they
+    list. The model is loaded from the run, so that a training in progress is not touched.
     """
     model = run.model()
     validation = images.split("validation")
     split = validation if len(validation) else images.split("train")
-    headlines, sections = {}, []
+    headlines, sections = {}, _make_contact_sheets(run, images, listed_images)
     if isinstance(model, HasTrajectory) and len(split):
         sections += _make_prior_sections(run, model, split)
     elif isinstance(model, HasLatents) and len(split):
@@ -111,8 +121,33 @@ def _make_headlines(result: dict[str, Any], n_dims: int) -> dict[str, str]:
     return {name: bound, **terms, "active latent dimensions": active}
 
 
-def _make_grid_section(title: str, images: torch.Tensor, columns: int, caption: str) -> Section:
-    image = _embed_image(encode_png(make_grid(images, columns, ""), caption), title.lower())
+def _make_contact_sheets(
+    run: RunFolder, images: Images, listed_images: Sequence[ListedImage]
+) -> list[Section]:
+    """Return some images of each finding about images, each with its key."""
+    split, sections = images.split("all"), []
+    rows = {key: row for row, key in enumerate(split.keys)}
+    for kind in dict.fromkeys(image.finding for image in listed_images if image.key in rows):
+        matches = [image for image in listed_images if image.finding == kind]
+        sheet = [matches[k] for k in evenly_spaced_rows(len(matches), SHEET_IMAGES).tolist()]
+        keys = [key for image in sheet for key in (image.key, image.same_as) if key]
+        tiles = split.get_batch(torch.tensor([rows[key] for key in keys])).image
+        tiles = F.avg_pool2d(tiles, math.ceil(max(tiles.shape[2:]) / TILE_SIDE), ceil_mode=True)
+        caption = f"{run.name}: {kind}, {len(sheet)} of {pluralize(len(matches), 'image')}"
+        if sheet[0].same_as:
+            caption += ", each before the image that it repeats"
+        labels = [shorten_key(key) for key in keys]
+        sections.append(
+            _make_grid_section(kind.capitalize(), tiles, min(8, len(keys)), caption, labels)
+        )
+    return sections
+
+
+def _make_grid_section(
+    title: str, images: torch.Tensor, columns: int, caption: str, labels: Sequence[str] = ()
+) -> Section:
+    grid = make_grid(images, columns, "", labels_below=labels)
+    image = _embed_image(encode_png(grid, caption), title.lower())
     return Section(title, "", [Picture(image, caption)])
 
 

@@ -34,7 +34,7 @@ def create_run(
 
     Raises: Error if the folder holds files or cannot be written, or a parameter is not allowed.
     """
-    options = replace(options, **to_python_numbers(vars(options)))
+    options = replace(options, **to_python_numbers(find_option_files(options)))
     init_run = None
     if options.init is not None:
         init_run = open_run(options.init)
@@ -47,6 +47,8 @@ def create_run(
     if parent:
         check_data_options(parent, options)
     plan = build_plan(recipe, arguments, modifiers, options, parent)
+    if options.balance is not None:
+        plan.images.get_class_names(options.balance)
     resolved = resolve_auto_options(options, plan.model)
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
     metadata = {
@@ -87,6 +89,16 @@ def describe_initial_weights(source: RunFolder, model: Model) -> dict[str, str]:
         )
     digest = hashlib.sha256(source.weights.read_bytes()).hexdigest()
     return {"run": str(source.path.resolve()), "sha256": digest}
+
+
+def find_option_files(options: Options) -> dict[str, Any]:
+    """Return all options, with absolute paths: a run may be opened from another folder."""
+    values = dict(vars(options))
+    for name in ("track", "exclude"):
+        file = Path(str(values[name])).expanduser()
+        if file.is_file() and not file.name.isdecimal():  # a number is a row
+            values[name] = str(file.resolve())
+    return values
 
 
 def _create_folder(recipe: str, path: Path | str | None, metadata: dict[str, Any]) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -223,11 +224,11 @@ def upgrade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     return {"format": FORMAT, **renamed, "images": {"kind": kind, **images}}
 
 
-def find_unused_path(path: Path) -> Path:
-    """Return the path, with the first free number if it exists."""
-    candidate, number = path, 2
-    while candidate.exists():
-        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
+def find_unused_path(path: Path, suffix: str = "", taken: Collection[Path] = ()) -> Path:
+    """Return the path with the suffix, and with the first free number if it exists or is taken."""
+    candidate, number = path.with_name(f"{path.name}{suffix}"), 2
+    while candidate.exists() or candidate in taken:
+        candidate, number = path.with_name(f"{path.name}-{number}{suffix}"), number + 1
     return candidate
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import Images
-from latentia.data.preprocess import is_array, is_pillow_image
+from latentia.data.pages import is_pillow_image
+from latentia.data.preprocess import is_array
 from latentia.data.splits import find_row
 from latentia.runs.folder import RunFolder
 

@@ -74,6 +74,15 @@ class Finding(NamedTuple):
         return f"Finding({self.severity} {self.kind}: {self.text})"
 
 
+class ListedImage(NamedTuple):
+    """An image of a finding: the value that the check measured, and the image that it repeats."""
+
+    key: str
+    finding: str
+    value: float | None
+    same_as: str = ""
+
+
 class ImagesRendered(NamedTuple):
     """Samples of a fixed seed in [0, 1] at the end of an epoch; drawn by the caller, not logged.
 

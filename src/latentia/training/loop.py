@@ -181,7 +181,8 @@ class Loop:
     def load_batch(self, context: StepContext) -> Batch:
         epoch, step_in_epoch = divmod(context.step, self.steps_per_epoch)
         if epoch != self.order_epoch:
-            self.image_order = self.images.draw_order(make_generator(context.seed, "order", epoch))
+            rng = make_generator(context.seed, "order", epoch)
+            self.image_order = self.images.draw_order(rng, self.options.balance)
             self.order_epoch = epoch
         first_row = step_in_epoch * self.batch_size + context.first_row
         return self.images.get_batch(self.image_order[first_row : first_row + self.rank_batch_size])

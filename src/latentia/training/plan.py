@@ -138,6 +138,10 @@ class Options:
         must be the same, and the optimizers start anew
     threads : N
         number of CPU threads, at least 1; the default is one per core
+    balance : COLUMN
+        label column whose classes are equally frequent in training: an epoch draws as many images
+        as there are, with replacement, and each class has the same expected share; images without
+        a class count as one more class
     log_every : N
         number of training steps between two rows of log.jsonl, at least 1
     save_every : N
@@ -175,5 +179,6 @@ class Options:
     exclude: str | None = None
     skip_unreadable: bool = False
     max_pixels: Annotated[int | None, Ge(1)] = None
+    balance: str | None = None
     log_every: Annotated[int, Ge(1)] = 50
     save_every: Annotated[int, Ge(1)] = 500

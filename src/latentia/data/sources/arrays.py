@@ -11,9 +11,11 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import (
+    DecodeError,
     Preprocessing,
     ValueRangeError,
     array_to_unit_range,
+    convert_channels,
     resize_planes,
     scale_pixels,
 )
@@ -21,7 +23,6 @@ from latentia.data.levels import format_value, make_range_error
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's
 CHUNK_SIZE = 4096  # images at a time: float64 copies of all would be eight times the array
 IMAGE_NAMES = ("x", "images", "imgs", "image", "data", "arr_0")
 LABEL_NAMES = ("y", "label", "labels")
@@ -177,18 +178,13 @@ def scale_images(
 
 def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: str) -> np.ndarray:
     """Resize (n, c, h, w) and convert its channels: grey is repeated, colour becomes its luma."""
-    channels, target = images.shape[1], preprocessing.channels
-    if channels == 3 and target == 1:
-        luma = np.tensordot(images, np.array(LUMA_WEIGHTS, np.float32), (1, 0))[:, None]
-        images = np.rint(luma).astype(np.uint8) if images.dtype == np.uint8 else luma
-    elif channels == 1:
-        images = np.repeat(images, target, axis=1)
-    elif channels != target:
+    try:
+        images = convert_channels(images, preprocessing.channels)
+    except DecodeError as error:
         raise Error(
-            f"{source_name} has images of {pluralize(channels, 'channel')}, but {target} were"
-            " requested; only 1 channel (to any number) and 3 channels (to 1) can be converted:"
-            " leave the channels as they are, or convert the images."
-        )
+            f"{source_name} has images of {error}; only 1 channel (to any number) and 3 channels"
+            " (to 1) can be converted: leave the channels as they are, or convert the images."
+        ) from None
     if images.shape[2:] == (preprocessing.height, preprocessing.width):
         return images
     return np.stack([resize_planes(np.ascontiguousarray(image), preprocessing) for image in images])

@@ -1,22 +1,26 @@
 """Source of images in a folder, or in one file of many pages."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
-from latentia.data.decode import DecodeError, Preprocessing, read_headers
+from latentia.data.decode import HEIC_SUFFIXES, DecodeError, Preprocessing, read_headers
+from latentia.data.foreign_formats import advise_on_files, find_advice
 from latentia.data.image_files import ImageFiles, abbreviate_list
+from latentia.data.layout import (
+    describe_splits,
+    find_folder_labels,
+    find_split_folders,
+    first_folder,
+)
 from latentia.data.listing import FileEntry, looks_like_image
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources.label_files import is_label_file, read_label_files
-from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
-
-SPLIT_OF_FOLDER = SPLIT_ALIASES | {"training": "train", "testing": "test"}
-SPLIT_FOLDERS = SPLIT_OF_FOLDER.keys()
+from latentia.data.splits import SPLIT_NAMES
 
 
 @dataclass
@@ -26,12 +30,14 @@ class FolderReader:
     source_name: str
     entries: list[FileEntry]
     reading: Reading = DEFAULT_READING
+    notes: list[str] = field(default_factory=list)  # of the listing
     image_files: ImageFiles | None = None
 
     def find_own_splits(self, images: list[FileEntry]) -> dict[str, str]:
         """Return the split of each folder, unless the splits are to be drawn by seed."""
         uses_folders = self.reading.splits == "own" and self.reading.rules > 0
-        return find_split_folders([file.key for file in images]) if uses_folders else {}
+        keys = [file.key for file in images]
+        return find_split_folders(keys, self.reading.rules) if uses_folders else {}
 
     def fingerprint(self) -> str:
         lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
@@ -44,13 +50,16 @@ class FolderReader:
     def read_info(self, options: LoadOptions) -> SourceInfo:
         images, others = [], []
         for file in self.entries:
-            (images if looks_like_image(file) or is_decodable(file) else others).append(file)
-        label_files = [file for file in others if is_label_file(file)] if self.reading.rules else []
+            (images if self.is_image(file) else others).append(file)
+        is_label = is_label_file if self.reading.rules else lambda file: False
+        label_files = [file for file in others if is_label(file) and not file.problem]
         others = [file for file in others if file not in label_files]
-        other_keys = [file.key for file in others]
+        other_keys = [f"{f.key} ({f.problem})" if f.problem else f.key for f in others]
         if not images:
             has_tar = any(key.endswith(".tar") for key in other_keys)
             hint = ", or --stream to read its .tar files" if has_tar else ""
+            if advice := advise_on_files(other_keys):
+                hint += f"; other formats are not read: {advice}"
             raise Error(
                 f"{self.source_name} holds no images ({pluralize(len(others), 'other file')}); give"
                 f" a folder of PNG, JPEG, TIFF or other images, in sub-folders or not{hint}."
@@ -63,65 +72,46 @@ class FolderReader:
             [file.key for file in images],
             lambda start, stop: [file.path for file in images[start:stop]],
         )
-        self.image_files.scan_headers(options.channels)
-        notes = self.image_files.collect_notes()
+        self.image_files.scan_headers(options)
+        notes = self.notes + self.image_files.collect_notes()
         if others:
             listing = abbreviate_list(other_keys)
             notes.append(f"{self.source_name}: not images, not used: {listing}.")
         keys = self.image_files.list_keys()
         columns, classes, label_notes = read_label_files(label_files, keys)
-        if not columns:
-            columns, classes = derive_labels(keys, depth=1 if splits else 0)
-        notes += [f"{self.source_name}: {note}" for note in label_notes]
+        labels, level_note = find_folder_labels(keys, 1 if splits else 0, self.reading.rules)
+        if labels and not columns:
+            names, codes = np.unique(labels, return_inverse=True)
+            columns, classes = {"label": codes.astype(np.int64)}, {"label": names.tolist()}
+        text = ", and the folders in them are the labels" if labels else ", and there are no labels"
+        if label_notes or self.reading.label_folder or self.reading.label_regex:
+            text = level_note = ""
+        split_note = describe_splits(keys, splits, text, self.reading, self.source_name)
+        texts = (split_note, level_note, *label_notes)
+        notes += [f"{self.source_name}: {text}" for text in texts if text]
         counts = {"train": len(keys)}
         if splits:
             counts = dict(Counter(splits[first_folder(key)] for key in keys))
-            folders = "the folders in them are the labels" if columns else "there are no labels"
-            folders = f", and {folders}" if not label_notes else ""
-            notes.append(
-                f"{self.source_name}: {', '.join(sorted(splits))} are the splits{folders};"
-                " --splits seeded takes them as labels, and draws the splits by seed."
-            )
-        elif names := sorted({key.partition("/")[0] for key in keys if "/" in key} & SPLIT_FOLDERS):
-            notes.append(
-                f"{self.source_name}: {', '.join(names)} are read as any other folder; train,"
-                " validation and test are drawn by seed."
-            )
         sizes, channels, high_bit_depth = self.image_files.summarize_headers()
-        return SourceInfo(sizes, channels, high_bit_depth, keys, counts, columns, classes, notes)
+        unreadable = self.image_files.unreadable
+        return SourceInfo(
+            sizes, channels, high_bit_depth, keys, counts, columns, classes, notes, unreadable
+        )
+
+    def is_image(self, file: FileEntry) -> bool:
+        is_new = self.reading.rules > 1
+        if looks_like_image(file):
+            return is_new or file.path.suffix.lower() not in HEIC_SUFFIXES
+        return not (is_new and find_advice(file.key)) and is_decodable(file, self.reading)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         assert self.image_files is not None
         self.image_files.decode_into(out, preprocessing)
 
 
-def is_decodable(file: FileEntry) -> bool:
+def is_decodable(file: FileEntry, reading: Reading) -> bool:
     """Whether a file without an image's suffix is an image nevertheless."""
     try:
-        return file.size > 0 and bool(read_headers(file.path))
+        return file.size > 0 and bool(read_headers(file.path, "", reading))
     except DecodeError:
         return False
-
-
-def first_folder(key: str) -> str:
-    return key.partition("/")[0]
-
-
-def find_split_folders(keys: list[str]) -> dict[str, str]:
-    """Return the split of each folder, if all images lie in train and in validation or test.
-
-    Any other folders may have these names for another reason, so that they are labels.
-    """
-    names = {first_folder(key) for key in keys}
-    splits = {name: SPLIT_OF_FOLDER.get(name.lower(), "") for name in names}
-    is_layout = all("/" in key for key in keys) and "" not in splits.values()
-    return splits if is_layout and {"train"} < {*splits.values()} else {}
-
-
-def derive_labels(keys: list[str], depth: int = 0) -> tuple[Columns, Classes]:
-    """Label each image by a folder of its key, the first at depth 0, if every image has one."""
-    folders = [key.split("/")[depth:-1] for key in keys]
-    if not all(folders):
-        return {}, {}
-    names, labels = np.unique([parts[0] for parts in folders], return_inverse=True)
-    return {"label": labels.astype(np.int64)}, {"label": names.tolist()}

@@ -85,7 +85,8 @@ class PairReader:
             listing = abbreviate_list([f"{name} ({lack})" for name, lack in sorted(unpaired)])
             raise Error(
                 f"{self.source_name} holds {pluralize(len(unpaired), 'image')} without a partner:"
-                f" {listing}. Give {SPECKLE}/NAME and {PATTERNS}/NAME for each, or remove them."
+                f" {listing}. Give {SPECKLE}/NAME and {PATTERNS}/NAME for each, or a folder"
+                " without them."
             )
         counts = Counter(speckle) | Counter(patterns)
         if doubles := sorted(name for name, count in counts.items() if count > 1):
@@ -115,11 +116,15 @@ def strip_suffix(key: str) -> str:
     return re.sub(r"\.[^./]*?(#\d+)?$", r"\1", key)
 
 
-def make_pair_reader(source_name: str, entries: list[FileEntry], reading: Reading) -> PairReader:
+def make_pair_reader(
+    source_name: str, entries: list[FileEntry], reading: Reading, notes: list[str]
+) -> PairReader:
     def make_subfolder_reader(name: str) -> FolderReader:
         start = f"{name}/"
         files = [f._replace(key=f.key[len(start) :]) for f in entries if f.key.startswith(start)]
-        return FolderReader(f"{source_name}{start}", files, reading)
+        return FolderReader(
+            f"{source_name}{start}", files, reading, notes if name == SPECKLE else []
+        )
 
     speckle, patterns = map(make_subfolder_reader, (SPECKLE, PATTERNS))
     loose_files = [file.key for file in entries if "/" not in file.key]

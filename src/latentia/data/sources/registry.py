@@ -12,7 +12,9 @@ from latentia.core.plugins import describe_failures
 from latentia.core.registry import ADVICE, Registry
 from latentia.core.text import suggest_name
 from latentia.data.decode import IMAGE_SUFFIXES
-from latentia.data.listing import list_files, looks_like_image, make_file_entry
+from latentia.data.foreign_formats import find_advice
+from latentia.data.listing import drop_litter, list_files, looks_like_image, make_file_entry
+from latentia.data.pages import describe_special_file
 from latentia.data.reader import Reader
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources import arrays
@@ -21,11 +23,11 @@ from latentia.data.sources.pairs import is_pair_folder, make_pair_reader
 from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_sequence
 from latentia.data.sources.shards import ShardReader
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
-from latentia.data.sources.table import KNOWN_DATASETS, TableReader, parse_hub_name
+from latentia.data.sources.table import KNOWN_DATASETS, TableReader, is_table, parse_hub_name
 
 ACCEPTED_PATHS = (
     "a folder of images, a folder of speckle/ and patterns/, a folder with parquet in the hub's"
-    " layout, or a .parquet, .npy or .npz file"
+    " layout or from save_to_disk, or a .parquet, .npy or .npz file"
 )
 
 
@@ -171,7 +173,7 @@ class Source:
         if not path.exists():
             suggestion = suggest_name(text.partition(":")[0], DATA_SOURCES, " did you mean {}?")
             raise Error(f"{text} does not exist;{suggestion} {describe_accepted()}")
-        return make_file_reader(path, text)
+        return make_file_reader(path, text, self.reading)
 
 
 def describe_accepted() -> str:
@@ -200,24 +202,32 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
 
 
 def make_folder_reader(path: Path, source_name: str, reading: Reading) -> Reader:
-    """Create a reader of the hub's layout (parquet without images), of pairs, or of images."""
-    entries = list_files(path)
-    has_tables = any(entry.path.suffix.lower() == ".parquet" for entry in entries)
-    if has_tables and not any(looks_like_image(entry) for entry in entries):
+    """Create a reader of tables (where no file is an image), of pairs, or of images."""
+    entries, notes = drop_litter(list_files(path), reading.rules)
+    notes = [f"{source_name}: {note}" for note in notes]
+    if any(map(is_table, entries)) and not any(map(looks_like_image, entries)):
         return TableReader(source_name, path)
     if is_pair_folder(entries):
-        return make_pair_reader(source_name, entries, reading)
-    return FolderReader(source_name, entries, reading)
+        return make_pair_reader(source_name, entries, reading, notes)
+    return FolderReader(source_name, entries, reading, notes)
 
 
-def make_file_reader(path: Path, source_name: str) -> Reader:
+def make_file_reader(path: Path, source_name: str, reading: Reading) -> Reader:
+    if kind := describe_special_file(path.stat().st_mode):
+        raise Error(f"{source_name} is a {kind}; {describe_accepted()}")
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return TableReader(source_name, path)
     if suffix in (".npy", ".npz"):
         return arrays.ArrayFileReader(source_name, path)
     if suffix in IMAGE_SUFFIXES:
-        return FolderReader(source_name, [make_file_entry(path.name, path)])
+        return FolderReader(source_name, [make_file_entry(path.name, path)], reading)
+    if advice := find_advice(path.name):
+        hint = ", or add --stream" if suffix == ".tar" else ""
+        raise Error(
+            f"{source_name} is of a format that is not read; {advice.format('it')}, and give the"
+            f" folder or file{hint}."
+        )
     raise Error(f"{source_name} is a {suffix or 'nameless'} file; {describe_accepted()}")
 
 

@@ -11,7 +11,8 @@ from latentia.core.errors import Error, describe_exception
 from latentia.core.progress import show_progress
 from latentia.data.decode import DecodeError, Preprocessing, catch_decode_errors, read_header
 from latentia.data.image_files import ImageFiles, abbreviate_list
-from latentia.data.preprocess import is_array, is_pillow_image, preprocess_image
+from latentia.data.pages import is_pillow_image
+from latentia.data.preprocess import is_array, preprocess_image
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
 from latentia.data.sources import arrays
 
@@ -57,17 +58,20 @@ class SequenceReader:
         if not count or 0 < len(paths) < count:
             problem = "mixes paths with other images" if count else "holds no images"
             raise Error(f"{self.source_name} {problem}; give items of one kind, at least one.")
-        columns, classes, notes = self.collect_columns(rows)
         keys, sizes = [str(k) for k in range(count)], sorted({shape[1:] for shape in shapes})
         channels = max((shape[0] for shape in shapes), default=1)
+        notes, unreadable = [], []
         if paths:
-            keys = [str(path) for path in paths]
-            files = ImageFiles(self.source_name, keys, lambda a, b: paths[a:b], all_pages=False)
-            files.scan_headers(options.channels)
+            names = [str(path) for path in paths]
+            files = ImageFiles(self.source_name, names, lambda a, b: paths[a:b], all_pages=False)
+            files.scan_headers(options)
             sizes, channels, depth = files.summarize_headers()
-            notes += files.collect_notes()
+            keys, rows = files.list_keys(), [rows[k] for k in files.list_rows()]
+            notes, unreadable = files.collect_notes(), files.unreadable
             self.image_files = files
-        return SourceInfo(sizes, channels, depth, keys, {"train": count}, columns, classes, notes)
+        columns, classes, label_notes = self.collect_columns(rows)
+        notes, counts = label_notes + notes, {"train": len(keys)}
+        return SourceInfo(sizes, channels, depth, keys, counts, columns, classes, notes, unreadable)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         if self.image_files:
@@ -90,7 +94,8 @@ class SequenceReader:
             raise Error(f"{label} does not exist; items are numbered from 0.") from None
         except Exception as error:  # whatever the code of others raises
             reason = describe_exception(error)
-            raise Error(f"{label} cannot be read ({reason}); repair or remove it.") from error
+            text = f"{label} cannot be read ({reason}); repair it, or give the data without it."
+            raise Error(text) from error
         image, values = item, {}
         if isinstance(item, Mapping):
             key = next((key for key in IMAGE_KEYS if key in item), "")
@@ -156,8 +161,7 @@ def read_shape(image: Any, label: str) -> tuple[tuple[int, ...], bool]:
         return array.shape[1:], arrays.has_high_bit_depth(array)
     with catch_decode_errors():
         header = read_header(image)
-    channels = 3 if header.is_color else 1
-    return (channels, header.height, header.width), header.high_bit_depth
+    return (header.channels, header.height, header.width), header.high_bit_depth
 
 
 def to_number(value: Any) -> Any:

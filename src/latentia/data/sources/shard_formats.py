@@ -9,6 +9,7 @@ from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import IMAGE_SUFFIXES, ImageHeader, read_headers
 from latentia.data.image_files import abbreviate_list
+from latentia.data.reading import Reading
 from latentia.data.sources.table import find_image_column, silence_hub
 
 ShardColumns = dict[str, tuple[list[float], list[str] | None]]  # one number an image; class names
@@ -25,13 +26,13 @@ class ShardIndex(NamedTuple):
     notes: list[str]
 
 
-def index_tar(fs: Any, path: str, name: str) -> ShardIndex:
+def index_tar(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
     """Index a .tar as one shard of images NAME.jpg, .png etc., with their classes NAME.cls."""
-    keys, labels, header, unused = [], {}, ImageHeader(1, 1, False, False), 0
+    keys, labels, header, unused = [], {}, ImageHeader(1, 1, 1, False), 0
     for key, suffix, read in iterate_members(fs, path):
         if suffix in IMAGE_SUFFIXES:
             if not keys:
-                header = read_headers(read(), suffix)[0]
+                header = read_headers(read(), suffix, reading)[0]
             keys.append(key)
         elif suffix == ".cls":
             labels[key] = parse_class_number(read(), f"{name}: {key}.cls")
@@ -79,7 +80,7 @@ def iterate_members(fs: Any, path: str) -> Iterator[tuple[str, str, Callable[[],
             yield key, suffix, content.read
 
 
-def index_parquet(fs: Any, path: str, name: str) -> ShardIndex:
+def index_parquet(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
     """Index a .parquet file: each row group is a shard, numbers and classes are columns."""
     import datasets
     import pyarrow.parquet
@@ -98,10 +99,10 @@ def index_parquet(fs: Any, path: str, name: str) -> ShardIndex:
                 values = table.read(columns=[column])[column]
                 if not values.null_count:
                     columns[column] = (values.to_pylist(), [*feature.names] if is_class else None)
-        header = ImageHeader(1, 1, False, False)
+        header = ImageHeader(1, 1, 1, False)
         if sum(row_counts):
             cells = next(table.iter_batches(1, columns=[image]))[image]
-            header = read_headers(cells_to_bytes(cells)[0])[0]
+            header = read_headers(cells_to_bytes(cells)[0], "", reading)[0]
     unused = [column for column in features if column not in (*columns, image)]
     notes = [f"columns not used: {abbreviate_list(unused)}."] if unused else []
     keys = [str(row) for row in range(sum(row_counts))]
@@ -128,7 +129,7 @@ def is_numeric(dtype: str) -> bool:
     return dtype.startswith(("int", "uint", "float", "bool"))
 
 
-# of each suffix: index_X(fs, path, name) and read_X_images(fs, path, shard)
+# of each suffix: index_X(fs, path, name, reading) and read_X_images(fs, path, shard)
 SHARD_FORMATS = {
     ".tar": (index_tar, read_tar_images),
     ".parquet": (index_parquet, read_parquet_images),

@@ -18,6 +18,7 @@ from latentia.core.errors import Error, summarize_exception
 from latentia.data import cache, image_files
 from latentia.data.decode import ImageHeader, Preprocessing
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.reading import Reading
 from latentia.data.sources.shard_formats import ShardIndex, find_shard_format
 from latentia.data.sources.table import KNOWN_DATASETS, infer_split, parse_hub_name
 from latentia.data.splits import SPLIT_NAMES
@@ -40,14 +41,18 @@ class ShardReader:
         """Return None: streamed pixels are not cached."""
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
-        image_files.check_file_channels(options.channels, self.source_name)
+        if options.reading.skip_unreadable:
+            raise Error(
+                "--skip-unreadable needs every image beforehand, and --stream decodes them during"
+                " training; leave out one of the two."
+            )
         fs, paths = find_shards(self.location, self.source_name)
         keys, self.shards, indices, notes = [], [], [], []
         splits = {name: infer_split(PurePosixPath(name)) for name in paths}
         counts: dict[str, int] = dict.fromkeys(SPLIT_NAMES, 0)
         for name in sorted(paths, key=lambda name: SPLIT_NAMES.index(splits[name])):
             with catch_read_errors(name):
-                index = load_index(fs, paths[name], name)
+                index = load_index(fs, paths[name], name, options.reading)
             notes += [f"{name}: {note}" for note in index.notes]
             if not index.keys:
                 continue
@@ -66,6 +71,10 @@ class ShardReader:
                 " the like in a .tar, a column image in parquet."
             )
         headers = [ImageHeader(*index.first_header) for index in indices]
+        examples = {
+            header.channels: index.keys[0] for header, index in zip(headers, indices, strict=True)
+        }
+        image_files.check_file_channels(options.channels, self.source_name, examples)
         sizes = sorted({(header.height, header.width) for header in headers})
         self.high_bit_depth = any(header.high_bit_depth for header in headers)
         self.has_large_images = any(h * w > image_files.SMALL_IMAGE_PIXELS for h, w in sizes)
@@ -74,7 +83,7 @@ class ShardReader:
             listing = image_files.abbreviate_list(unused)
             notes.append(f"{self.source_name}: columns not used: {listing}.")
         counts = {split: count for split, count in counts.items() if count}
-        channels = 3 if any(header.is_color for header in headers) else 1
+        channels = max(header.channels for header in headers)
         depth = self.high_bit_depth
         return SourceInfo(sizes, channels, depth, keys, counts, columns, classes, notes)
 
@@ -106,7 +115,9 @@ def find_shards(location: str, source_name: str) -> tuple[Any, dict[str, str]]:
     try:
         fs, path = url_to_fs(location)
         exists, is_pattern = fs.exists(path), set(path) & set("*?[")
-        files = fs.find(path) if exists else fs.glob(path) if is_pattern else []
+        find = fs.find if exists else fs.glob
+        infos = find(path, detail=True) if exists or is_pattern else {}
+        files = [name for name, info in infos.items() if info["type"] != "other"]  # no FIFO
     except Exception as error:  # each network and protocol raises its own
         raise Error(
             f"{source_name} cannot be reached ({summarize_exception(error)}); check the address and"
@@ -121,14 +132,15 @@ def find_shards(location: str, source_name: str) -> tuple[Any, dict[str, str]]:
     return fs, {posixpath.relpath(path, folder): path for path in paths}
 
 
-def load_index(fs: Any, path: str, name: str) -> ShardIndex:
+def load_index(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
     """Load the index of a file. It is cached, since indexing reads through the whole .tar."""
-    key = cache.make_key(path, fs.ukey(path), fs.size(path))
+    options = reading.pages, reading.max_pixels, *ImageHeader._fields
+    key = cache.make_key(path, fs.ukey(path), fs.size(path), *options)
     cache_path = cache.cache_root() / "shards" / f"{key}.json"
     with suppress(OSError, ValueError, TypeError):
         return ShardIndex(*json.loads(cache_path.read_text()))
     build_index, _ = find_shard_format(path)
-    index = build_index(fs, path, name)
+    index = build_index(fs, path, name, reading)
     with suppress(OSError):
         cache_path.parent.mkdir(parents=True, exist_ok=True)
         cache_path.write_text(json.dumps(index))

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from latentia.core.errors import Error, summarize_exception
 from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.image_files import ImageFiles, abbreviate_list
-from latentia.data.listing import list_files
+from latentia.data.listing import FileEntry, drop_litter, list_files
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
+from latentia.data.reading import RULES
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
 KNOWN_DATASETS = {
@@ -31,7 +33,10 @@ SPLIT_PATTERN = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLIT_ALIASES)})(?:[^a-z]|$
 
 @dataclass
 class TableReader:
-    """Reader of OWNER/NAME, OWNER/NAME:CONFIG, a folder in the hub's layout or a parquet file."""
+    """Reader of OWNER/NAME, OWNER/NAME:CONFIG, a parquet file or a folder.
+
+    The folder is in the hub's layout, or was written by `save_to_disk` of `datasets`.
+    """
 
     source_name: str
     location: str | Path
@@ -40,7 +45,7 @@ class TableReader:
     def fingerprint(self) -> str:
         if isinstance(self.location, str):
             return f"hub\0{self.location}"
-        files = list_parquet_files(self.location)
+        files = list_table_files(self.location)
         stats = [(path.relative_to(self.location), path.stat()) for path in files]
         return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
 
@@ -50,7 +55,7 @@ class TableReader:
         tables, notes = self.load_splits()
         column = find_image_column(tables["train"].features, self.source_name)
         counts = {name: len(table) for name, table in tables.items()}
-        keys = [f"{name}/{row}" for name, count in counts.items() for row in range(count)]
+        names = [f"{name}/{row}" for name, count in counts.items() for row in range(count)]
         undecoded = [
             table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
             for table in tables.values()
@@ -58,21 +63,45 @@ class TableReader:
         images = datasets.concatenate_datasets(undecoded).with_format("arrow")
 
         def fetch_files(start: int, stop: int) -> list[Path | bytes]:
-            return [cell_to_file(cell) for cell in images[start:stop][column].to_pylist()]
+            cells = images[start:stop][column].to_pylist()
+            return [self.cell_to_file(c, key) for c, key in zip(cells, names[start:], strict=False)]
 
-        self.image_files = ImageFiles(self.source_name, keys, fetch_files, all_pages=False)
-        self.image_files.scan_headers(options.channels)
+        self.image_files = ImageFiles(self.source_name, names, fetch_files, all_pages=False)
+        self.image_files.scan_headers(options)
         columns, classes, unused = read_scalar_columns(list(tables.values()), column)
+        columns = {name: values[self.image_files.list_rows()] for name, values in columns.items()}
+        keys = self.image_files.list_keys()
+        counts = dict(Counter(key.partition("/")[0] for key in keys))
         notes += self.image_files.collect_notes()
         if unused:
             notes.append(f"{self.source_name}: columns not used: {', '.join(unused)}.")
-        return SourceInfo(
-            *self.image_files.summarize_headers(), keys, counts, columns, classes, notes
-        )
+        unreadable, headers = self.image_files.unreadable, self.image_files.summarize_headers()
+        return SourceInfo(*headers, keys, counts, columns, classes, notes, unreadable)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         assert self.image_files is not None
         self.image_files.decode_into(out, preprocessing)
+
+    def cell_to_file(self, cell: dict[str, Any] | None, key: str) -> Path | bytes:
+        """Convert a cell to bytes or a path. A null becomes 0 bytes, reported as unreadable later.
+
+        Raises: Error for a path outside the folder of the table, or of the cache of the hub.
+        """
+        from datasets.config import HF_DATASETS_CACHE
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        if cell is None or cell["bytes"] is not None or not cell["path"]:
+            return cell["bytes"] or b"" if cell else b""
+        folders = [Path(HF_DATASETS_CACHE), Path(HF_HUB_CACHE)]
+        if isinstance(self.location, Path):
+            folders = [self.location if self.location.is_dir() else self.location.parent]
+        path = Path(os.path.abspath(folders[0] / cell["path"]))
+        if not any(path.is_relative_to(os.path.abspath(folder)) for folder in folders):
+            raise Error(
+                f"{self.source_name}: the image {key} is a path, {cell['path']}, that leaves the"
+                " folder of the table; copy the file into that folder, or store its bytes."
+            )
+        return path
 
     def load_splits(self) -> tuple[dict[str, Any], list[str]]:
         """Load the splits by their names here, in order, and note those that are not used."""
@@ -101,6 +130,10 @@ class TableReader:
                 name, _, config = self.location.partition(":")
                 with connect_to_hub_once(name):
                     return datasets.load_dataset(name, config or None)
+            if any(file.suffix == ".arrow" for file in list_table_files(self.location)):
+                saved = datasets.load_from_disk(self.location)
+                tables = saved if isinstance(saved, dict) else {"train": saved}
+                return {SPLIT_ALIASES.get(str(k), str(k)): table for k, table in tables.items()}
             files = group_by_split(self.location)
             return datasets.load_dataset("parquet", data_files=files, cache_dir=folder)
         except Exception as error:  # the network, the hub and pyarrow each raise their own
@@ -125,16 +158,26 @@ def parse_hub_name(text: str) -> str:
     return name
 
 
-def list_parquet_files(path: Path) -> list[Path]:
+def list_table_files(path: Path) -> list[Path]:
+    """List the parquet files, and those that `datasets` saved."""
     if path.is_file():
         return [path]
-    return [file.path for file in list_files(path) if file.path.suffix.lower() == ".parquet"]
+    files, _ = drop_litter(list_files(path), RULES)
+    tables = [file for file in files if is_table(file)]
+    for table in tables:
+        if table.problem:
+            raise Error(f"{table.path} is a {table.problem}, not a file; move it elsewhere.")
+    return [table.path for table in tables]
+
+
+def is_table(file: FileEntry) -> bool:
+    return file.path.suffix.lower() in (".parquet", ".arrow")
 
 
 def group_by_split(path: Path) -> dict[str, list[str]]:
     """Group every parquet file by its split, since `datasets` drops files without a split."""
     files: dict[str, list[str]] = {}
-    for file in list_parquet_files(path):
+    for file in list_table_files(path):
         relative_path = Path(file.name) if path.is_file() else file.relative_to(path)
         files.setdefault(infer_split(relative_path), []).append(str(file))
     return files
@@ -169,13 +212,6 @@ def holds_bytes(feature: Any) -> bool:
     if isinstance(feature, dict):
         return "bytes" in feature
     return getattr(feature, "dtype", "") in ("binary", "large_binary")
-
-
-def cell_to_file(cell: dict[str, Any] | None) -> Path | bytes:
-    """Convert a cell to bytes or a path. A null becomes 0 bytes, reported as unreadable later."""
-    if cell is None:
-        return b""
-    return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"] or os.devnull)
 
 
 def read_scalar_columns(tables: list[Any], image: str) -> tuple[Columns, Classes, list[str]]:

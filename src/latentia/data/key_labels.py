@@ -1,0 +1,61 @@
+"""Labels from the keys of images: a folder of their paths, or a regular expression."""
+
+import re
+from collections.abc import Sequence
+
+from latentia.core.errors import Error
+from latentia.core.text import pluralize
+from latentia.data.labels import to_label_column
+from latentia.data.reader import SourceInfo
+from latentia.data.reading import Reading
+
+
+def add_key_labels(info: SourceInfo, reading: Reading) -> SourceInfo:
+    """Add the columns of --label-folder and --label-regex, in place of any of the same name."""
+    import pandas as pd
+
+    regexes = {}
+    if level := reading.label_folder:
+        regexes[f"--label-folder {level}"] = rf"^(?:[^/]+/){{{level - 1}}}([^/]+)/"
+    if reading.label_regex:
+        regexes[f"--label-regex {reading.label_regex}"] = reading.label_regex
+    columns, classes, notes = dict(info.columns), dict(info.classes), list(info.notes)
+    for option, regex in regexes.items():
+        for name, texts in find_in_keys(regex, info.keys, option).items():
+            cells = pd.Series([text or None for text in texts], dtype=object)
+            column, classes[name] = to_label_column(cells)
+            columns[name] = column.numpy()
+            if missing := [key for key, text in zip(info.keys, texts, strict=True) if not text]:
+                notes.append(
+                    f"{option} finds no {name} in {len(missing):,} of"
+                    f" {pluralize(len(texts), 'image')}, such as {missing[0]}: these have none."
+                )
+    return info._replace(columns=columns, classes=classes, notes=notes)
+
+
+def find_in_keys(regex: str, keys: Sequence[str], option: str) -> dict[str, list[str]]:
+    """Return what the expression finds in each key, by the names of its groups; "" is nothing.
+
+    Without a named group, the first group, else the whole match, is called label.
+    option: how the user wrote it.
+
+    Raises: Error if the expression is invalid, or finds nothing in any key.
+    """
+    try:
+        pattern = re.compile(regex)
+    except re.error as error:
+        raise Error(
+            f"{option} is no regular expression ({error}); write one such as 'mouse(\\d+)'."
+        ) from None
+    groups = pattern.groupindex or {"label": min(pattern.groups, 1)}
+    matches = [pattern.search(key) for key in keys]
+    texts = {
+        name: [match[group] or "" if match else "" for match in matches]
+        for name, group in groups.items()
+    }
+    if not any(map(any, texts.values())):
+        raise Error(
+            f"{option} finds nothing in {pluralize(len(keys), 'key')}, the first of them {keys[0]};"
+            " give one that fits such a key."
+        )
+    return texts

@@ -1,0 +1,209 @@
+"""Pages of one image file, as Pillow, tifffile or pillow-heif opens them."""
+
+import math
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+from typing_extensions import TypeIs
+
+from latentia.core.errors import summarize_exception
+from latentia.data.reading import PageOptions
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from tifffile import TiffFile, TiffPage
+
+    Page = Union[Image, TiffPage]  # noqa: UP007, since the classes are not imported at run time
+
+Stream = BytesIO | BufferedReader
+# Formats with a signature of their own: Pillow never takes a table or a text for one of these.
+PILLOW_FORMATS = (
+    *("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF"),
+    *("ICO", "PCX", "SGI", "QOI"),
+)
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+# tags of TIFF
+BITS_TAG, COMPRESSION_TAG, PHOTOMETRIC_TAG = 258, 259, 262
+SAMPLES_TAG, KIND_TAG = 277, 339
+ORIENTATION_TAG = 0x0112  # of TIFF and EXIF
+UNSIGNED, SIGNED, FLOAT = 1, 2, 3  # values of the tag of the samples' kind
+WHITE_IS_ZERO, RGB = 0, 2  # values of the photometric tag
+# what Pillow reads in full of one sample, beside unsigned ones of at most 8 bits
+GREY_KINDS = {(UNSIGNED, 12), (UNSIGNED, 16), (SIGNED, 16), (SIGNED, 32), (FLOAT, 32), (FLOAT, 64)}
+LIMIT_LOCK = Lock()
+PLAIN_COMPRESSIONS = (1, 8, 32773, 32946)  # those that tifffile reads without imagecodecs
+
+
+class DecodeError(Exception):
+    """The reason why one image cannot be decoded. Callers list all reasons in one Error."""
+
+
+@contextmanager
+def catch_decode_errors() -> Iterator[None]:
+    """Convert every exception of the plugins of Pillow on a broken file to `DecodeError`."""
+    try:
+        yield
+    except (DecodeError, MemoryError):
+        raise
+    except Exception as error:
+        raise DecodeError(getattr(error, "strerror", None) or summarize_exception(error)) from error
+
+
+@contextmanager
+def open_pages(file: Path | bytes, suffix: str, options: PageOptions) -> "Iterator[Iterator[Page]]":
+    """Open the pages of a TIFF, or the first frame of any other file."""
+    # A stream, not a path: Pillow 13 maps uncompressed TIFFs by path and scrambles rotated ones.
+    with open_stream(file) as stream:
+        yield iterate_pages(stream, suffix, options)
+
+
+def open_stream(file: Path | bytes) -> Stream:
+    if isinstance(file, bytes):
+        return BytesIO(file)
+    if kind := describe_special_file(file.stat().st_mode):  # opening a FIFO would wait for ever
+        raise DecodeError(f"a {kind}, not a file")
+    return file.open("rb")
+
+
+def describe_special_file(mode: int) -> str:
+    """Name what is no regular file, from its mode as `os.stat` returns it."""
+    names = {stat.S_IFREG: "", stat.S_IFDIR: "folder", stat.S_IFIFO: "FIFO"}
+    return names.get(stat.S_IFMT(mode), "socket or device")
+
+
+def iterate_pages(stream: Stream, suffix: str, options: PageOptions) -> "Iterator[Page]":
+    start = stream.read(16)
+    if not start:
+        raise DecodeError("0 bytes")
+    is_heic = start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS and options.rules > 1
+    image = open_with_heif(stream) if is_heic else open_with_pillow(stream, start, suffix)
+    if image is None and not start.startswith(TIFF_SIGNATURES):
+        raise DecodeError("not an image that Pillow knows")
+    is_tiff = image is None or image.format == "TIFF"
+    pages: Any = iterate_tiff(stream, image, options) if is_tiff else (image,)
+    for page in pages:
+        check_pixel_count(*get_size(page), options)
+        yield page
+
+
+def open_with_pillow(stream: Stream, start: bytes, suffix: str) -> "Image | None":
+    """Open as `PIL.Image.open` does, without its limit of pixels, which is one for a process."""
+    from PIL import Image
+
+    Image.init()  # the plugins, once
+    for name in ("TGA",) if suffix == ".tga" else PILLOW_FORMATS:  # TGA has no signature
+        factory, accepts = Image.OPEN.get(name, (None, None))  # this build may lack AVIF and WebP
+        if factory and (accepts is None or accepts(start) is True):
+            stream.seek(0)
+            with suppress(SyntaxError, IndexError, TypeError, struct.error):
+                return factory(stream, "")
+    return None
+
+
+def open_with_heif(stream: Stream) -> "Image":
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise DecodeError('HEIC, which needs `pip install "latentia[heic]"`') from None
+    stream.seek(0)
+    return HeifImageFile(stream)
+
+
+def iterate_tiff(stream: Stream, image: "Image | None", options: PageOptions) -> "Iterator[Page]":
+    """Yield each page, by tifffile where Pillow would lose samples or bits of it."""
+    tiff = None if image else open_with_tifffile(stream)
+    count = len(tiff.pages) if tiff else getattr(image, "n_frames", 1)
+    for number in range(1 if options.pages == "first" else count):
+        if image:
+            image.seek(number)
+        if image and (options.rules < 2 or reads_in_full(image)):
+            yield image
+        else:
+            tiff = tiff or open_with_tifffile(stream)
+            yield tiff.pages[number]  # pyright: ignore[reportReturnType]
+
+
+def open_with_tifffile(stream: Stream) -> "TiffFile":
+    from tifffile import TiffFile
+
+    stream.seek(0)
+    return TiffFile(stream)
+
+
+def reads_in_full(image: "Image") -> bool:
+    """Whether Pillow reads every sample of a page with all its bits."""
+    tags: dict[int, Any] = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
+    samples, photometric = tags.get(SAMPLES_TAG, 1), tags.get(PHOTOMETRIC_TAG)
+    kind, bits = tags.get(KIND_TAG, (UNSIGNED,))[0], max(tags.get(BITS_TAG, (1,)))
+    if samples > 4:
+        return False
+    if kind != SIGNED and bits <= 8:
+        return True
+    if samples == 1:
+        return (kind, bits) in GREY_KINDS and photometric != WHITE_IS_ZERO
+    is_plain = tags.get(COMPRESSION_TAG, 1) in PLAIN_COMPRESSIONS or find_spec("imagecodecs")
+    return samples != 3 or photometric != RGB or not is_plain  # else a note tells the loss
+
+
+def get_size(page: "Page") -> tuple[int, int]:
+    """Return (width, height) of a page, before any rotation of its own."""
+    return page.size if is_pillow_image(page) else (page.imagewidth, page.imagelength)
+
+
+def check_pixel_count(width: int, height: int, options: PageOptions) -> None:
+    """Raises: DecodeError if an image is so large that it may be made to fill the memory."""
+    from PIL import Image
+
+    pillow_limit = (Image.MAX_IMAGE_PIXELS or math.inf) * (1 if options.rules > 1 else 2)
+    limit = options.max_pixels or pillow_limit
+    if width * height > limit:
+        raise DecodeError(
+            f"{height}x{width} are {height * width:,} pixels, more than {limit:,}; if the file is"
+            f" to be trusted, give --max-pixels {height * width}"
+        )
+
+
+def load_pixels(image: "Image") -> None:
+    """Decode, without the limit of Pillow, in whose place `check_pixel_count` stands."""
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is None or image.width * image.height <= limit:
+        image.load()
+        return
+    with LIMIT_LOCK:  # the limit is one for the process
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image.load()
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def read_samples(page: "TiffPage") -> np.ndarray:
+    """Decode a page to all its samples (c, h, w), rotated as its tag says."""
+    photometric: Any = page.photometric
+    if photometric > RGB or page.imagedepth > 1:
+        raise DecodeError(f"a TIFF of {photometric.name} samples; save it as grey or RGB")
+    separate, _, height, width, contiguous = page.shaped
+    array = page.asarray().reshape(separate, height, width, contiguous)
+    planes = array.transpose(0, 3, 1, 2).reshape(-1, height, width)
+    if photometric == WHITE_IS_ZERO and planes.dtype.kind == "u":
+        planes = 2**page.bitspersample - 1 - planes
+    rotation = page.tags.valueof(ORIENTATION_TAG, 1)
+    planes = planes.transpose(0, 2, 1) if rotation >= 5 else planes
+    planes = planes[:, ::-1] if rotation in (3, 4, 7, 8) else planes
+    return planes[:, :, ::-1] if rotation in (2, 3, 6, 7) else planes
+
+
+def is_pillow_image(image: Any) -> "TypeIs[Image]":
+    """Test the class by its module's name, since an array should not cost the import of Pillow."""
+    return any(cls.__module__ == "PIL.Image" for cls in type(image).__mro__)

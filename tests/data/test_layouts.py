@@ -1,0 +1,220 @@
+"""Folders are read as their owner means them, and a line says how else they can be read."""
+
+import re
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentia.core.errors import Error
+from latentia.data import Images, Source, open_images
+from latentia.data.reading import Reading
+
+SPLITS = ("train", "validation", "test")
+
+
+def write_images(folder, keys):
+    """Image k is of grey 255 - k."""
+    for k, key in enumerate(keys):
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), 255 - k, np.uint8)).save(path)
+    return str(folder)
+
+
+def number(*folders, n=12):
+    """Keys of n images, dealt out to the folders."""
+    return [f"{folders[k % len(folders)]}/{k:02}.png" for k in range(n)]
+
+
+def read(folder, **options):
+    return open_images(Source(str(folder), Reading(**options)))
+
+
+def find_labels(images, column="label"):
+    """Return the label of each key; None: missing."""
+    split = images.split("all")
+    names, codes = split.classes[column], split.columns[column].tolist()
+    values = [names[k] if k >= 0 else None for k in codes] if names else codes
+    return dict(zip(split.keys, values, strict=True))
+
+
+def find_splits(images):
+    return {name: {key.split("/")[0] for key in images.split(name).keys} for name in SPLITS}
+
+
+@pytest.mark.parametrize(
+    ("folders", "validation", "test"),
+    [
+        (("TRAIN/a", "Val/b", "tEst/a"), {"Val"}, {"tEst"}),
+        (("train/a", "dev/b", "eval/a"), {"dev"}, {"eval"}),
+        (("Train/x/a", "Valid/y/b", "evaluation/x/b"), {"Valid"}, {"evaluation"}),
+        (("training/a", "validation/b", "testing/c"), {"validation"}, {"testing"}),
+    ],
+)
+def test_names_of_splits_are_those_of_the_hub_in_any_case(folders, validation, test, tmp_path):
+    keys = number(*folders)
+    images = open_images(write_images(tmp_path, keys))
+    found = find_splits(images)
+    assert (found["validation"], found["test"]) == (validation, test)
+    assert find_labels(images) == {key: key.split("/")[1] for key in keys}
+    levels = (images.split("all")[:].flatten(1)[:, 0] * 255).round().int().tolist()
+    assert dict(zip(images.split("all").keys, levels, strict=True)) == {
+        key: 255 - k for k, key in enumerate(keys)
+    }
+
+
+def test_runs_of_earlier_rules_keep_their_splits_and_labels(tmp_path):
+    folder = write_images(tmp_path, number("train/a", "dev/b"))
+    assert read(folder, rules=1).classes == {"label": ["dev", "train"]}
+    assert read(folder).classes == {"label": ["a", "b"]}
+    folder = write_images(tmp_path / "one", number("all/a", "all/b"))
+    assert read(folder, rules=1).classes == {"label": ["all"]}
+    again = Images.from_metadata(read(folder, rules=1).to_metadata())
+    assert again.source.reading.rules == 1
+
+
+@pytest.mark.parametrize(
+    ("folders", "text"),
+    [
+        (("train/a", "val/b"), "The test split is drawn from train by seed"),
+        (("train/a", "test/b"), "The validation split is drawn from train by seed"),
+    ],
+)
+def test_a_split_that_has_no_folder_is_said_to_be_drawn(folders, text, tmp_path):
+    write_images(tmp_path, number(*folders, n=40))
+    (tmp_path / "test").mkdir(exist_ok=True)  # may be empty
+    images = open_images(str(tmp_path))
+    assert all(len(images.split(name)) for name in SPLITS)
+    assert text in images.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "classes", "text"),
+    [
+        (["x.png", *number("train/a", "val/b")], None, "x.png lies elsewhere"),
+        (number("train/a", "val/b", "cat/c"), ["cat", "train", "val"], "cat/c/02.png lies els"),
+        (number("val/a", "test/b"), ["test", "val"], "test, val are read as any other folder"),
+        (number("train/a", "train/b"), ["a", "b"], "train are read as any other folder"),
+        (number("seg_train/seg_train/a", "seg_test/seg_test/b"), ["seg_test", "seg_train"],
+         "Splits are folders train and val or test that hold all images; seg_test/"),
+        (number("set/train/a", "set/val/b"), ["train", "val"], r"give --data \S+/set\."),
+        (number("x/archive/Training/a", "x/archive/Testing/b"), ["Testing", "Training"],
+         r"folders in x/archive/ as splits give --data \S+/x/archive\."),
+    ],
+)  # fmt: skip
+def test_no_image_of_an_ordinary_folder_is_lost_and_a_line_says_how(keys, classes, text, tmp_path):
+    images = open_images(write_images(tmp_path, keys))
+    assert sorted(images.split("all").keys) == sorted(keys)
+    assert images.classes == ({"label": classes} if classes else {})
+    lines = [note for note in images.notes if "splits" in note.lower()]
+    assert len(lines) == 1
+    assert re.search(text, lines[0]), lines[0]
+
+
+def test_label_folder_takes_the_folders_of_a_level(tmp_path):
+    keys = number("cat/tom", "cat/kit", "dog/rex")
+    folder = write_images(tmp_path, keys)
+    species, names = read(folder), read(folder, label_folder=2)
+    assert find_labels(species) == {key: key.split("/")[0] for key in keys}
+    assert find_labels(names) == {key: key.split("/")[1] for key in keys}
+    (note,) = species.notes
+    assert "folders of level 1 are the labels (cat, dog); --label-folder 2 takes those of" in note
+    assert "level 2 (kit, rex, tom)" in note
+    assert names.notes == []
+    assert names.to_metadata()["reading"]["label_folder"] == 2
+
+
+def test_label_folder_counts_from_the_root_where_there_are_splits(tmp_path):
+    keys = number("train/animal/cat", "test/animal/dog", "train/plant/oak")
+    folder = write_images(tmp_path, keys)
+    assert set(find_labels(read(folder)).values()) == {"animal", "plant"}
+    assert "--label-folder 3 takes those of level 3 (cat, dog, oak)" in read(folder).notes[1]
+    assert find_labels(read(folder, label_folder=3)) == {key: key.split("/")[2] for key in keys}
+    both = read(folder, label_folder=3, splits="seeded")
+    assert set(find_labels(both).values()) == {"cat", "dog", "oak"}
+
+
+def test_one_folder_around_all_images_is_no_label(tmp_path):
+    images = open_images(write_images(tmp_path / "a", number("photos/cat", "photos/dog")))
+    assert images.classes == {"label": ["cat", "dog"]}
+    assert "the folders of level 2 are the labels (cat, dog)." in images.notes[0]
+    assert open_images(write_images(tmp_path / "b", number("photos"))).classes == {}
+
+
+def test_images_without_a_folder_of_that_level_have_no_label_and_are_counted(tmp_path):
+    folder = write_images(tmp_path, ["train/cat/a.png", "train/dog/b.png", "test/c.png"])
+    images = read(folder, label_folder=2)
+    assert find_labels(images) == {
+        "train/cat/a.png": "cat",
+        "train/dog/b.png": "dog",
+        "test/c.png": None,
+    }
+    assert "--label-folder 2 finds no label in 1 of 3 images, such as test/c.png" in images.notes[1]
+    with pytest.raises(Error, match=r"--label-folder 3 finds nothing in 3 keys, .* train/cat/a"):
+        read(folder, label_folder=3).to_metadata()
+
+
+def test_label_regex_makes_a_label_or_columns_of_its_groups(tmp_path):
+    keys = [f"{kind}/m{mouse}_day{day}.png" for kind in "ab" for mouse in (1, 2) for day in (1, 2)]
+    folder = write_images(tmp_path, keys)
+    mouse = {key: key[3] for key in keys}
+    assert find_labels(read(folder, label_regex=r"m(\d)")) == mouse
+    assert find_labels(read(folder, label_regex="m[0-9]")) == {k: f"m{v}" for k, v in mouse.items()}
+    named = read(folder, label_regex=r"(?P<mouse>m\d)_(?P<day>day.)")
+    assert find_labels(named, "mouse") == {k: f"m{v}" for k, v in mouse.items()}
+    assert set(find_labels(named, "day").values()) == {"day1", "day2"}
+    assert set(find_labels(named).values()) == {"a", "b"}  # the folders, as ever
+
+
+def test_an_image_that_label_regex_does_not_match_has_no_label(tmp_path):
+    keys = [*number("cat"), "odd.png"]
+    images = read(write_images(tmp_path, keys), label_regex=r"^(\w+)/")
+    assert find_labels(images) == dict.fromkeys(number("cat"), "cat") | {"odd.png": None}
+    assert "finds no label in 1 of 13 images, such as odd.png" in images.notes[0]
+
+
+@pytest.mark.parametrize("option", ["label_regex", "group_regex"])
+def test_a_regex_that_cannot_be_meant_is_one_sentence(option, tmp_path):
+    folder, flag = write_images(tmp_path, number("cat")), f"--{option.replace('_', '-')}"
+    with pytest.raises(Error, match=rf"{flag} \( is no regular expression \(.*; write one such"):
+        read(folder, **{option: "("}).split("all")
+    with pytest.raises(Error, match=rf"{flag} zebra finds nothing in 12 keys.* cat/00.png; give"):
+        read(folder, **{option: "zebra"}).split("all")
+
+
+@pytest.mark.parametrize("shape", ["one", "splits"])
+def test_a_folder_that_datasets_saved_is_read(shape, tmp_path):
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
+    )
+
+    def make(levels):
+        pictures = [Image.fromarray(np.full((4, 4), k, np.uint8)) for k in levels]
+        rows = {"image": pictures, "label": [k % 2 for k in levels]}
+        return datasets.Dataset.from_dict(rows, features=features)
+
+    if shape == "one":
+        make(range(40)).save_to_disk(tmp_path / "set")
+    else:
+        parts = {
+            "train": make(range(20)),
+            "valid": make(range(20, 30)),
+            "test": make(range(30, 40)),
+        }
+        datasets.DatasetDict(parts).save_to_disk(tmp_path / "set")
+    images = open_images(str(tmp_path / "set"))
+    everything = images.split("all")
+    levels = (everything[:].flatten(1)[:, 0] * 255).round().int().tolist()
+    assert levels == list(range(40))
+    assert images.classes == {"label": ["cat", "dog"]}
+    assert everything.columns["label"].tolist() == [k % 2 for k in range(40)]
+    if shape == "splits":
+        assert images.to_metadata()["count"] == {"train": 20, "validation": 10, "test": 10}
+
+
+def test_arrow_files_that_are_no_saved_data_set_are_one_sentence(tmp_path):
+    (tmp_path / "a.arrow").write_bytes(b"ARROW1")
+    with pytest.raises(Error, match=r"cannot be read as parquet \(Directory .* neither"):
+        open_images(str(tmp_path)).to_metadata()
