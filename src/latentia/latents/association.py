@@ -34,8 +34,7 @@ class Information:
 
     p: share of permutations whose largest information over all dimensions is at least as large.
     If the label is independent of the latents, the probability that any dimension has p <= 0.05
-    is at most 0.05. low, high: 95 % interval, 1.96 standard errors; the variance is that of the
-    delta method (0 for independent columns) plus that over permutations (only noise).
+    is at most 0.05. low, high: 95 % interval, 1.96 standard errors by the delta method.
     """
 
     information: np.ndarray  # nats, minus the mean for permuted labels
@@ -242,7 +241,7 @@ def measure_information(
     largest = null.max(1)[:, None]  # over dimensions: each p then accounts for all dimensions
     p = (1 + (largest >= plug_in - 1e-12).sum(0)) / (1 + permutations)
     information = plug_in - null.mean(0)
-    margin = 1.96 * np.sqrt(compute_information_variance(bins, label) + null.var(0))
+    margin = 1.96 * np.sqrt(compute_information_variance(bins, label))
     share = information / max(entropy, 1e-12)
     return Information(
         information, information - margin, information + margin, share, p, float(entropy)
