@@ -23,14 +23,14 @@ def train(path, data=X, **parameters):
 @pytest.mark.parametrize(
     ("labels", "classes"),
     [
-        (Y, {"label": None}),
-        (Y.tolist(), {"label": None}),
-        (torch.tensor(Y), {"label": None}),
+        (Y, {"label": ["0", "1", "2"]}),
+        (Y.tolist(), {"label": ["0", "1", "2"]}),
+        (torch.tensor(Y), {"label": ["0", "1", "2"]}),
         (WORDS, {"label": ["c0", "c1", "c2"]}),
-        (pd.Series(Y, index=range(5, 5 + N)), {"label": None}),
+        (pd.Series(Y, index=range(5, 5 + N)), {"label": ["0", "1", "2"]}),
         (pd.Series(WORDS, name="animal"), {"animal": ["c0", "c1", "c2"]}),
         (pd.DataFrame({"u": Y / 3, "v": WORDS}), {"u": None, "v": ["c0", "c1", "c2"]}),
-        (np.stack([Y, Y], 1), {"label": None, "label_2": None}),
+        (np.stack([Y, Y], 1), {"label": ["0", "1", "2"], "label_2": ["0", "1", "2"]}),
     ],
 )
 def test_each_kind_of_labels_has_its_columns(labels, classes):

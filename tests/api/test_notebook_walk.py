@@ -46,7 +46,7 @@ def test_new_images_are_encoded_as_the_runs_own(run):
 
 def test_labels_are_given_beside_the_array(run):
     table = run.encode(labels=Y)
-    assert table["label"].tolist() == Y.tolist()
+    assert table["label"].tolist() == [str(y) for y in Y]
     names = pd.Series([f"digit {y}" for y in Y], name="digit")
     named = run.encode("test", labels=names)
     own = names[named["key"].astype(int)]

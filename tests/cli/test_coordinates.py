@@ -78,7 +78,7 @@ def test_a_table_that_names_some_images_is_enough(run, place, tmp_path, capsys):
     done = capsys.readouterr()
     assert json.loads(done.out)["n"] == 30
     assert done.err == (
-        f"{path} has no values for 10 of 40 images (split all): these images are left out.\n"
+        f"{path} has no values for 10 of 40 images (split all): these have no value.\n"
     )
     call("encode", run, "--labels", path, "--out", tmp_path / "t.parquet")
     assert (

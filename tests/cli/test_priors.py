@@ -302,7 +302,7 @@ def test_mistakes(place, tmp_path, capsys):
         "--plugin FILE or an installed package adds one of your own."
     )
     assert error(capsys, "sample", free, "--cond", "cat") == (
-        f"{free} draws without a condition; leave --cond out."
+        f"{free} draws without a condition, since it was trained without labels; leave --cond out."
     )
     assert error(capsys, "sample", prior, "--cond", "cow") == (
         "--cond is 'cow'; the classes are 'cat', 'dog'."

@@ -186,11 +186,37 @@ def test_npz_without_images(tmp_path):
 
 
 def test_npz_says_what_it_does_not_use(tmp_path):
-    np.savez(tmp_path / "a.npz", x=np.zeros((3, 4, 4)), y=np.zeros(2), more=np.zeros(3))
+    np.savez(tmp_path / "a.npz", x=np.zeros((3, 4, 4)), y=np.zeros(2), more=np.zeros(4))
     assert whole(str(tmp_path / "a.npz")).notes == [
         f"{tmp_path}/a.npz: the labels are not one number or text an image, and are not used.",
         f"{tmp_path}/a.npz: not used: more.",
     ]
+
+
+def test_arrays_of_one_row_an_image_are_columns_as_dsprites_has_them(tmp_path):
+    n = 12
+    classes, values = np.arange(n * 3).reshape(n, 3) % 4, np.random.default_rng(0).random((n, 2))
+    arrays = {"latents_classes": classes, "latents_values": values, "age": np.arange(n) + 0.5}
+    arrays |= {
+        "site": np.array(["x", "y"] * 6),
+        "mean": np.zeros((4, 4)),
+        "wide": np.ones((n, 101)),
+    }
+    np.savez(tmp_path / "a.npz", imgs=np.zeros((n, 4, 4), np.uint8), **arrays)
+    images = whole(str(tmp_path / "a.npz"))
+    columns = images.split("all").columns
+    for k in range(3):
+        assert columns[f"latents_classes_{k}"].tolist() == classes[:, k].tolist()
+        assert images.classes[f"latents_classes_{k}"] == ["0", "1", "2", "3"]
+    np.testing.assert_allclose(columns["latents_values_1"], values[:, 1], rtol=1e-6)
+    assert columns["age"].tolist() == [k + 0.5 for k in range(n)]
+    assert images.classes["site"] == ["x", "y"]
+    assert images.notes == [f"{tmp_path}/a.npz: not used: mean, wide."]
+    assert whole(str(tmp_path / "a.npz"), rules=1).split("all").columns == {}
+    split = {"x_train": np.zeros((n, 4, 4)), "y_train": classes}
+    np.savez(tmp_path / "b.npz", **split, x_test=np.zeros((n, 4, 4)), y_test=classes[::-1])
+    test = whole(str(tmp_path / "b.npz")).split("test")
+    assert test.columns["label_2"].tolist() == classes[::-1, 2].tolist()
 
 
 def test_text_labels_of_an_npz_are_classes(tmp_path):

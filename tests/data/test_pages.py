@@ -286,7 +286,7 @@ def test_a_fifo_among_the_files_is_named_and_never_opened(tmp_path):
         read(tmp_path)
     (tmp_path / "t").mkdir()
     os.mkfifo(tmp_path / "t/train.parquet")
-    with pytest.raises(Error, match=r"train\.parquet is a FIFO, not a file; remove it"):
+    with pytest.raises(Error, match=r"train\.parquet is a FIFO, not a file; move it"):
         read(tmp_path / "t")
     with pytest.raises(Error, match=r"pipe \(a FIFO, not a file\)"):
         images.preprocess(str(tmp_path / "pipe"))

@@ -140,7 +140,7 @@ def test_kinds_and_what_is_left_out():
         "year": row,
         "id": row,
         "same": 0 * row,
-        "bad": np.where(row == 3, np.nan, row).astype(np.float32),
+        "bad": np.where(row == 3, np.inf, row).astype(np.float32),
         "pictures": np.zeros((100, 1, 2, 2)),
     }
     found = associate_labels(
@@ -152,7 +152,7 @@ def test_kinds_and_what_is_left_out():
     assert found.notes == [
         "id is left out: 100 different values in 100 images.",
         "same is left out: 1 different value in 100 images.",
-        "bad is left out: it holds NaN or infinity.",
+        "bad is left out: it holds infinity.",
     ]
 
 
@@ -171,3 +171,25 @@ def test_what_cannot_be_related():
     few = LatentTable(*(each[:19] for each in codes))
     with pytest.raises(Error, match="19 images cannot be related to anything; give at least 20"):
         associate_labels(few, {"kind": columns["kind"][:19]})
+
+
+def test_images_without_a_label_count_for_the_other_labels_only():
+    codes, _ = planted(n=200)
+    row = np.arange(200)
+    given = {
+        "class": np.where(row < 50, -1, row % 3),
+        "number": np.where(row >= 120, np.nan, row).astype(np.float32),
+        "full": row % 4,
+        "rare": np.where(row < 190, np.nan, row),
+    }
+    classes = {"class": ["a", "b", "c"], "number": None, "full": list("0123"), "rare": None}
+    found = associate_labels(codes, given, classes, max_dims=1, permutations=19)
+    assert {r.label: (r.kind, r.n) for r in found.associations} == {
+        "class": ("class", 150), "number": ("number", 120), "full": ("class", 200),
+    }  # fmt: skip
+    assert found.notes == ["rare is left out: only 10 images with a value."]
+    part = codes._replace(mean=codes.mean[50:])
+    (alone,) = associate_labels(
+        part, {"class": row[50:] % 3}, {"class": classes["class"]}, max_dims=1, permutations=19
+    ).associations
+    np.testing.assert_array_equal(alone.information, found.associations[0].information)

@@ -125,7 +125,7 @@ def test_what_tells_nothing_is_left_out_and_what_cannot_be_measured_refused():
     factors, codes = drawn(500), aligned(drawn(500))
     more = {
         "one": np.ones(500),
-        "bad": np.where(np.arange(500) == 3, np.nan, factors["x"]),
+        "bad": np.where(np.arange(500) == 3, np.inf, factors["x"]),
         "patterns": np.zeros((500, 1, 2, 2)),
     }
     assert measure_disentanglement(codes, factors | more) == measure_disentanglement(codes, factors)
@@ -137,3 +137,25 @@ def test_what_tells_nothing_is_left_out_and_what_cannot_be_measured_refused():
         measure_disentanglement(codes, {})
     with pytest.raises(Error, match="needs at least 100 images; there are 99"):
         measure_disentanglement(codes[:99], {k: v[:99] for k, v in factors.items()})
+
+
+def test_images_without_a_value_count_for_the_other_factors_only():
+    factors, codes = drawn(2000), aligned(drawn(2000))
+    shape, x = factors["shape"].copy(), factors["x"].copy()
+    shape[:400], x[300:900] = -1, np.nan
+    for name, part, rows in (("shape", shape, slice(400, None)), ("x", x, np.isfinite(x))):
+        alone = {name: factors[name][rows]}
+        assert mig(codes, {name: part}) == pytest.approx(mig(codes[rows], alone), abs=0.02)
+        assert sap(codes, {name: part}) == sap(codes[rows], alone)
+        found, whole = dci(codes, {name: part}), dci(codes[rows], alone)
+        assert found == pytest.approx(whole, abs=0.02)
+
+
+def test_classes_and_numbers_are_those_that_the_columns_say():
+    """50 named classes are no number, and 10 ages no classes."""
+    draw = np.random.default_rng(0)
+    factors, codes = {"a": draw.integers(0, 50, 3000)}, draw.normal(size=(3000, 2))
+    codes[:, 0] = np.random.default_rng(1).permutation(50)[factors["a"]]
+    as_class = measure_disentanglement(codes, factors, {"a": [f"n{k}" for k in range(50)]})
+    as_number = measure_disentanglement(codes, factors, {"a": None})
+    assert as_class["sap"] > 0.9 > 0.1 > as_number["sap"]

@@ -98,7 +98,7 @@ def test_disentanglement_has_the_error_of_halves(run, monkeypatch):
     """Its function comes from elsewhere; here one whose answer is a mean."""
     seen = []
 
-    def measure_disentanglement(means, factors):
+    def measure_disentanglement(means, factors, classes):
         seen.append((means.shape, sorted(factors)))
         return {"mig": float(factors["a"].mean())}
 

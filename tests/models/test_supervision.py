@@ -110,5 +110,40 @@ def test_a_column_that_cannot_be_learned_is_named(value):
     batch = labelled()
     batch.columns["year.made"][:] = 1980.0
     batch.columns["year.made"][3] = value
-    with pytest.raises(Error, match=r"--supervise year\.made cannot be learned: .* holds NaN"):
+    with pytest.raises(Error, match=r"--supervise year\.made cannot be learned: .* holds no value"):
         Supervision(COLUMNS, 2).measure_labels([batch])
+
+
+def test_images_without_labels_have_no_term_and_no_gradient():
+    """The loss of a batch with missing labels, and its gradient, are those of the labelled part."""
+    supervision, batch = taught(), labelled()
+    rows = {"body": [0, 2, 3, 6], "year.made": [1, 2, 7]}
+    gaps = {
+        name: torch.where(torch.isin(torch.arange(8), torch.tensor(rows[name])), values, missing)
+        for (name, values), missing in zip(batch.columns.items(), (-1, math.nan), strict=True)
+    }
+    mean = torch.randn(8, 4, generator=torch.Generator().manual_seed(4)).double()
+    found, wanted = mean.clone().requires_grad_(), mean.clone().requires_grad_()
+    terms = supervision(found, Batch(batch.image, gaps))
+    for name, part in rows.items():
+        columns = {key: values[part] for key, values in batch.columns.items()}
+        term = supervision(wanted[part], Batch(batch.image[part], columns))[f"label {name}"]
+        torch.testing.assert_close(terms[f"label {name}"].value.mean(), term.value.mean())
+        terms[f"label {name}"].value.mean().backward(retain_graph=True)
+        term.value.mean().backward()
+        torch.testing.assert_close(found.grad, wanted.grad)
+    assert torch.isfinite(found.grad).all()
+    nothing = {"body": torch.full((8,), -1), "year.made": torch.full((8,), math.nan)}
+    for term in supervision(found, Batch(batch.image, nothing)).values():
+        assert term.value.tolist() == [0.0] * 8
+
+
+def test_the_scale_of_numbers_is_that_of_the_labelled_images():
+    batch = labelled()
+    gaps = batch.columns["year.made"].clone()
+    gaps[3:] = math.nan
+    supervision = Supervision({"year.made": None}, 2)
+    supervision.measure_labels([Batch(batch.image, {"year.made": gaps})])
+    (head,) = supervision.heads
+    torch.testing.assert_close(head.centre, gaps[:3].mean())
+    torch.testing.assert_close(head.scale, gaps[:3].std(correction=0))

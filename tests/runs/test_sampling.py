@@ -2,6 +2,7 @@
 
 import pytest
 
+import latentia
 from latentia.core.errors import Error
 from latentia.runs.sampling import parse_classes
 
@@ -38,3 +39,21 @@ def test_what_is_no_class_is_an_error_that_lists_them(text, names, message):
     with pytest.raises(Error) as raised:
         parse_classes(text, names)
     assert str(raised.value) == message
+
+
+def test_a_prior_without_labels_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny = {"epochs": 1, "options": latentia.Options(threads=1)}
+    latentia.train("mnist_mlp_vae", "digits:200", hidden=8, latent=2, run="ae", **tiny)
+    for clusters, text in (
+        (3, "prior3 was trained without labels, by 3 groups of .*, and --cond is 'cat'; give numb"),
+        (0, "prior0 draws without a condition, since it was trained without labels; leave --cond"),
+    ):
+        sizes = {"width": 8, "depth": 1, "clusters": clusters}
+        run = latentia.train(
+            "latent_prior", autoencoder="ae", run=f"prior{clusters}", **sizes, **tiny
+        )
+        with pytest.raises(Error, match=text):
+            run.sample(2, cond="cat")
+        if clusters:
+            assert len(run.sample(2, cond="1, 0")) == 2

@@ -12,6 +12,7 @@ from latentia.core.parameters import require_at_least
 from latentia.core.progress import enable_progress
 from latentia.data import Split
 from latentia.data.labels import SOURCE_LABELS, Labels
+from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
 from latentia.latents.association import AssociationResult, associate_split
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
@@ -77,7 +78,8 @@ class RunTables(RunImages):
             if images is not None and split_name is None:
                 names, keys, pixels = self._read_images(images, None)
                 keys = [key or name for key, name in zip(keys, names, strict=True)]
-                split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys)
+                reading = Reading.from_metadata(self.metadata["images"])
+                split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys, reading)
                 return collect_table(self.autoencoder, split).to_pandas()
             opened = rank0_first(lambda: self.images)
             split, names = open_labelled_split(self.folder, opened, split_name, joined)
@@ -130,7 +132,7 @@ class RunTables(RunImages):
         >>> association.label, association.linear.method, association.information.shape
         ('label', 'logistic regression', (20,))
         """
-        chosen = self._find_split(split, Labels(labels, label_cols, "drop"))
+        chosen = self._find_split(split, Labels(labels, label_cols, "nan"))
         model = self.autoencoder
         result = associate_split(model, chosen, max_dims=k, permutations=permutations)
         return result._replace(notes=[*filter(None, [chosen.note]), *result.notes])

@@ -20,7 +20,7 @@ def relate(args: SimpleNamespace) -> None:
     run = open_requested_run(args, ".png", ".svg")
     model = run.autoencoder
     columns = split_names(args.label_cols)
-    split = run.split(args.split, labels=args.labels, label_cols=columns, missing="drop")
+    split = run.split(args.split, labels=args.labels, label_cols=columns, missing="nan")
     print_note(split.note)
     result = associate_split(model, split, max_dims=args.k, permutations=args.permutations)
     names, count = name_dims(model.latent_shape), pluralize(len(split), "image")

@@ -68,7 +68,7 @@ def print_sweep(
 
 def print_associations(title: str, result: AssociationResult, names: list[str]) -> None:
     """Print how well each label is predicted, then its most informative dimensions."""
-    heads = ("label", "predicted by", "from dimensions", "out of fold", "chance")
+    heads = ("label", "predicted by", "from dimensions", "out of fold", "chance", "n")
     predictions = Table(*heads, title=title, title_justify="left")
     for r in result.associations:
         last = len(r.scores)
@@ -76,13 +76,14 @@ def print_associations(title: str, result: AssociationResult, names: list[str]) 
         for probe, dims in rows[: 3 if last < len(names) else 2]:
             label = f"{r.label}, {probe.measure}" if probe is r.linear else ""
             score = f"{probe.score:z.2f} [{probe.low:z.2f}, {probe.high:z.2f}]"
-            predictions.add_row(label, probe.method, dims, score, f"{probe.chance:z.2f}")
+            predictions.add_row(
+                label, probe.method, dims, score, f"{probe.chance:z.2f}", f"{probe.n:,}"
+            )
         predictions.add_section()
     _print_table(predictions)
-    used = min(r.linear.n for r in result.associations)
     print(
-        f"Out of fold: 5 folds of {pluralize(used, 'image')}, the penalty chosen in the training "
-        "folds, with 95 % intervals. Chance: the same prediction of permuted labels."
+        "Out of fold: accuracy or R² in 5 held-out folds of n images with 95 % interval; penalties "
+        "are chosen in the training folds. Chance: the same for permuted labels."
     )
     dims = Table("label", "dimension", "nats", "95 %", "of entropy", "p")
     for r in result.associations:

@@ -1,16 +1,6 @@
 """Mutual information of two columns of values, from counts in quantile bins."""
 
-from collections.abc import Sequence
-
 import numpy as np
-
-MAX_CLASSES = 20  # a column of more distinct integers without class names is a quantity
-
-
-def infer_column_type(values: np.ndarray, class_names: Sequence[str] | None) -> str:
-    """Return "class" for named classes or few integers, else "number"."""
-    has_few_integers = values.dtype.kind in "iub" and len(np.unique(values)) <= MAX_CLASSES
-    return "class" if class_names or has_few_integers else "number"
 
 
 def assign_quantile_bins(values: np.ndarray, n_bins: int) -> np.ndarray:

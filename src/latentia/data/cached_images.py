@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from latentia.core.errors import Error
+from latentia.core.label_kinds import encode_column
 from latentia.core.text import pluralize
 from latentia.data.fingerprint import digest_columns
 from latentia.data.groups import assign_groups, number_groups
 from latentia.data.labels import Labels
 from latentia.data.reader import Columns
-from latentia.data.reading import Reading
-from latentia.data.splits import Pixels, Split, SplitRows, assign_rows
+from latentia.data.reading import RULES, Reading
+from latentia.data.splits import Pixels, Split, SplitRows, assign_rows, column_to_tensor
 from latentia.data.streaming import MIN_SHARDS_TO_SPLIT, StreamedPixels
 
 Metadata = dict[str, Any]  # as JSON holds it
@@ -45,9 +46,12 @@ class CachedImages(NamedTuple):
         return {**rows, "all": torch.arange(len(keys))}, notes
 
     def make_splits(
-        self, split_rows: SplitRows, excluded: np.ndarray | None = None
+        self, split_rows: SplitRows, excluded: np.ndarray | None = None, rules: int = RULES
     ) -> dict[str, Split]:
         """Return each split. Excluded rows are left out, and all others stay in their splits."""
+        classes = self.metadata["classes"]
+        if rules < 2:  # what is a class was decided by each command
+            classes = {name: names for name, names in classes.items() if names}
         if excluded is not None and len(excluded):
             unwanted = torch.from_numpy(excluded)
             split_rows = {k: rows[~torch.isin(rows, unwanted)] for k, rows in split_rows.items()}
@@ -56,7 +60,7 @@ class CachedImages(NamedTuple):
                 name,
                 [self.metadata["keys"][row] for row in rows.tolist()],
                 {column: values[rows] for column, values in self.columns.items()},
-                self.metadata["classes"],
+                classes,
                 self.pixels,
                 rows,
             )
@@ -65,34 +69,35 @@ class CachedImages(NamedTuple):
 
 
 def make_cached_images(
-    pixels: np.ndarray | StreamedPixels, columns: Columns, metadata: Metadata
+    pixels: np.ndarray | StreamedPixels, columns: Columns, metadata: Metadata, reading: Reading
 ) -> CachedImages:
-    tensors = {name: column_to_tensor(values) for name, values in columns.items()}
+    classes = dict(metadata["classes"])
+    tensors = {}
+    for name, values in columns.items():
+        if reading.rules >= 2:
+            kind = reading.label_kinds.get(name)
+            values, classes[name] = encode_column(name, values, classes.get(name), kind)
+        tensors[name] = column_to_tensor(values)
     as_tensor = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels
-    return CachedImages(as_tensor, tensors, metadata)
+    return CachedImages(as_tensor, tensors, {**metadata, "classes": classes})
 
 
-def column_to_tensor(values: np.ndarray) -> Tensor:
-    """Convert integers to int64, floats to float32, and keep the type of images."""
-    if values.ndim > 1:
-        return torch.from_numpy(values)
-    return torch.from_numpy(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
-
-
-def join_labels(contents: CachedImages, labels: Labels) -> CachedImages:
+def join_labels(contents: CachedImages, labels: Labels, reading: Reading) -> CachedImages:
     """Add the columns of a table, or of values in the order of the images.
 
     Raises: Error if they do not fit the images, or an image has no value.
     """
     pixels, columns, metadata = contents
-    everything = contents.make_splits({"all": torch.arange(len(metadata["keys"]))})["all"]
-    split = labels.join_to(everything, everything.keys)
+    rows = {"all": torch.arange(len(metadata["keys"]))}
+    everything = contents.make_splits(rows, rules=reading.rules)["all"]
+    split = labels.join_to(everything, everything.keys, reading)
     if len(split) < len(everything):
         raise Error(
             f"The labels lack a value for {len(everything) - len(split):,} of "
             f"{pluralize(len(everything), 'image')}; fill it in, or leave the images out."
         )
-    classes = {**metadata["classes"], **split.classes}
-    values = {name: split.columns[name].numpy() for name in split.classes}
-    metadata = {**metadata, "classes": classes, "joined": digest_columns(values, classes)}
-    return CachedImages(pixels, {**columns, **split.columns}, metadata)
+    values = {name: column.numpy() for name, column in split.columns.items()}
+    classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
+    notes = [*metadata["notes"], *filter(None, [split.note])]
+    changes = {"classes": classes, "notes": notes, "joined": digest_columns(values, classes)}
+    return CachedImages(pixels, {**columns, **split.columns}, {**metadata, **changes})

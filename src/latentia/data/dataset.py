@@ -16,7 +16,7 @@ from latentia.data.cached_images import CachedImages, Metadata, join_labels, mak
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint
 from latentia.data.key_labels import add_key_labels
-from latentia.data.labels import Labels, find_excluded_rows
+from latentia.data.labels import Labels, check_columns, find_excluded_rows
 from latentia.data.levels import Levels
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo
@@ -112,6 +112,7 @@ class Images:
         preprocessing, (_, columns, metadata) = self.preprocessing, self._contents
         excluded = [metadata["keys"][row] for row in self._excluded]
         reading = replace(self.source.reading, exclude=excluded or None)
+        check_columns([*reading.label_kinds], [*columns], "--label-kind: the data")
         return {
             "source": self.source.name,
             "kind": self.source.kind,
@@ -131,7 +132,9 @@ class Images:
         if name not in (*SPLIT_NAMES, "all"):
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
-            self._splits = self._contents.make_splits(self._assignment[0], self._excluded)
+            self._splits = self._contents.make_splits(
+                self._assignment[0], self._excluded, self.source.reading.rules
+            )
         return self._splits[name]
 
     def with_labels(self, labels: Labels) -> "Images":
@@ -142,7 +145,8 @@ class Images:
         if self._metadata:
             return self
         result = copy.copy(self)
-        result._splits, result._contents = {}, join_labels(self._contents, labels)
+        reading = self.source.reading
+        result._splits, result._contents = {}, join_labels(self._contents, labels, reading)
         return result
 
     def find_split_names(self, split: Split) -> list[str]:
@@ -211,7 +215,11 @@ class Images:
 
     @cached_property
     def _excluded(self) -> np.ndarray:
-        return find_excluded_rows(self.source.reading.exclude, self._contents.metadata["keys"])
+        rows, note = find_excluded_rows(
+            self.source.reading.exclude, self._contents.metadata["keys"]
+        )
+        self.notes.extend(filter(None, [note]))
+        return rows
 
     @cached_property
     def _contents(self) -> CachedImages:
@@ -223,11 +231,13 @@ class Images:
         key, labels = self._pixels_key, self.source.labels
         contents = self.load_cached(key) or self.decode_and_cache(key) if key else None
         contents = contents or self.decode_all(None)
-        return contents if labels is None else join_labels(contents, Labels(labels))
+        if labels is None:
+            return contents
+        return join_labels(contents, Labels(labels), self.source.reading)
 
     def load_cached(self, key: str, just_written: bool = False) -> CachedImages | None:
         entry = cache.load_entry(key, just_written)
-        return make_cached_images(*entry) if entry else None
+        return make_cached_images(*entry, self.source.reading) if entry else None
 
     def decode_and_cache(self, key: str) -> CachedImages:
         with cache.write_entry(key) as folder:
@@ -257,4 +267,4 @@ class Images:
         }
         if folder and isinstance(pixels, np.ndarray):
             cache.finish_entry(folder, pixels, info.columns, metadata)
-        return make_cached_images(pixels, info.columns, metadata)
+        return make_cached_images(pixels, info.columns, metadata, self.source.reading)

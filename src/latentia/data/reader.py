@@ -1,5 +1,6 @@
 """The protocol of a source's reader, and the records that it takes and returns."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -9,7 +10,7 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import Preprocessing
-from latentia.data.reading import PageOptions, Reading
+from latentia.data.reading import RULES, PageOptions, Reading
 
 Size = tuple[int, int]  # height, width
 Columns = dict[str, np.ndarray]  # one row an image
@@ -116,14 +117,23 @@ def parse_size(size: Any) -> Size | None:
     return integers[0], integers[-1]
 
 
-def encode_labels(values: Sequence[Any]) -> tuple[np.ndarray, list[str] | None] | None:
+def encode_labels(
+    values: Sequence[Any], rules: int = RULES
+) -> tuple[np.ndarray, list[str] | None] | None:
     """Return labels as numbers, with the classes that these count if the labels are a few words.
 
-    None: free text, missing values, times, or of mixed kinds.
+    A missing value (None) is class -1 or NaN; rules before 2 took no column with one.
+    None: free text, times, or of mixed kinds.
     """
-    kinds = {type(value) for value in values}
-    if kinds == {str} and len(set(values)) <= len(values) // 2:
-        names, codes = np.unique(values, return_inverse=True)
-        return codes, names.tolist()
-    numbers = np.asarray(values) if kinds <= {bool, int, float} else np.empty(0, object)
+    present = [value for value in values if value is not None]
+    kinds = {type(value) for value in present}
+    if not present or (rules < 2 and len(present) < len(values)):
+        return None
+    if kinds == {str} and len(set(present)) <= len(present) // 2:
+        names = sorted(set(present))
+        codes = {name: k for k, name in enumerate(names)}
+        return np.array([codes.get(value, -1) for value in values]), names
+    if not kinds <= {bool, int, float}:
+        return None
+    numbers = np.asarray([math.nan if value is None else value for value in values])
     return (numbers, None) if numbers.dtype.kind in "biuf" else None

@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from latentia.core.errors import Error
+from latentia.core.label_kinds import LabelKind
 
 Splits = Literal["own", "seeded"]  # those of the source where it has some, or by seed
 Pages = Literal["images", "channels", "first"]  # meaning of the pages of one file
@@ -70,11 +71,17 @@ class Reading(PageOptions):
             raise Error(
                 f"--background is {self.background:g}; it must lie in [0, 1]: 0 is black, 1 white."
             )
+        parse_label_kinds(self.label_kind)
         if not 0 <= self.validation < 1:
             raise Error(
                 f"--validation is {self.validation:g}; it must be a share of train, from 0 to less"
                 " than 1: for instance 0.1."
             )
+
+    @property
+    def label_kinds(self) -> dict[str, LabelKind]:
+        """Kinds that the user chose, by column."""
+        return parse_label_kinds(self.label_kind)
 
     @classmethod
     def from_options(cls, options: Any) -> "Reading":
@@ -90,8 +97,8 @@ class Reading(PageOptions):
         return cls(**{name: values[name] for name in names}, stream=stream)
 
     def list_pixel_options(self) -> list[Any]:
-        """List what pixels, labels and notes depend on, unlike the splits; for the cache."""
-        later = (*SPLIT_FIELDS, "group", "group_regex", "exclude", "stream")
+        """List what pixels, columns and notes depend on, as they are read; for the cache."""
+        later = (*SPLIT_FIELDS, "group", "group_regex", "exclude", "stream", "label_kind")
         return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in later]
 
     def to_metadata(self, size: tuple[int, int], channels: int) -> dict[str, dict[str, Any]]:
@@ -103,6 +110,20 @@ class Reading(PageOptions):
         size_entry = {"size": list(size), "channels": channels}
         pixels = {**size_entry, **pixels, "filter": "bicubic, stretched"}
         return {"preprocessing": pixels, "split": split, "reading": values}
+
+
+def parse_label_kinds(text: str | None) -> dict[str, LabelKind]:
+    """Parse COLUMN=KIND,... Raises: Error if a kind is none."""
+    kinds = {}
+    for pair in text.split(",") if text else ():
+        column, _, kind = (part.strip() for part in pair.rpartition("="))
+        if kind not in get_args(LabelKind) or not column:
+            raise Error(
+                f"--label-kind is '{text}'; give COLUMN=class or COLUMN=number, several with"
+                " commas."
+            )
+        kinds[column] = kind
+    return kinds
 
 
 DEFAULT_READING = Reading()

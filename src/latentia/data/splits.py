@@ -193,6 +193,13 @@ def column_to_unit_range(column: Tensor) -> Tensor:
     return tensor_to_unit_range(column) if column.ndim == 4 else column
 
 
+def column_to_tensor(values: np.ndarray) -> Tensor:
+    """Convert integers to int64, floats to float32, and keep the type of images."""
+    if values.ndim > 1:
+        return torch.from_numpy(values)
+    return torch.from_numpy(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
+
+
 def assign_rows(
     split_counts: dict[str, int],
     seed: int,

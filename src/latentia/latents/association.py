@@ -7,10 +7,10 @@ import numpy as np
 
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
+from latentia.core.label_kinds import find_labelled, get_label_kind
 from latentia.core.mutual_information import (
     assign_quantile_bins,
     compute_information_variance,
-    infer_column_type,
     mutual_information,
 )
 from latentia.core.seeding import derive_seed
@@ -86,7 +86,7 @@ class AssociationResult(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "n": self.associations[0].n,
+            "n": max(association.n for association in self.associations),
             "level": SIGNIFICANCE_LEVEL,
             "order": self.dims_by_information,
             "rates": None if self.kl_per_dim is None else self.kl_per_dim.tolist(),
@@ -106,8 +106,7 @@ def associate_labels(
 ) -> AssociationResult:
     """Measure the association of every label column with the posterior means.
 
-    Integers with class names, or of at most 20 different values, are classes. All other labels are
-    numbers.
+    Images without a label (NaN, or a class below 0) count for the other labels only.
 
     Parameters
     ----------
@@ -116,7 +115,8 @@ def associate_labels(
     columns : dict of str to ndarray
         labels (n,) by name
     classes : dict, optional
-        class names by column
+        class names by column, None for numbers; in other columns booleans and integers of at most
+        20 distinct values are classes
     max_dims : int
         nearest neighbors predict from all dimensions, and from the first 1, 2, ... up to so many
         by rate (KL)
@@ -165,18 +165,25 @@ def associate_labels(
     for name, values in columns.items():
         if values.ndim > 1:
             continue
-        kind = infer_column_type(values, (classes or {}).get(name))
+        kind = get_label_kind(name, values, classes or {})
+        rows = find_labelled(values, kind)
+        n, values, latents = int(rows.sum()), values[rows], table.mean[rows]
+        if n < MIN_IMAGES:
+            notes.append(f"{name} is left out: only {pluralize(n, 'image')} with a value.")
+            continue
         count = len(np.unique(values))
         if count < 2 or (kind == "class" and count > n / 2):
             different = pluralize(count, "different value")
             notes.append(f"{name} is left out: {different} in {pluralize(n, 'image')}.")
             continue
         if not np.isfinite(values).all():
-            notes.append(f"{name} is left out: it holds NaN or infinity.")
+            notes.append(f"{name} is left out: it holds infinity.")
             continue
         try:
             associations.append(
-                measure_association(table, name, values, kind, max_dims, permutations, seed)
+                measure_association(
+                    table._replace(mean=latents), name, values, kind, max_dims, permutations, seed
+                )
             )
         except Error as error:
             notes.append(f"{name} is left out: {error}")

@@ -182,11 +182,13 @@ def measure_disentanglement(evaluation: Evaluation, halves: int = 10) -> list[Me
             evaluation.autoencoder.encode(batch.image).mean.flatten(1) for batch in batches
         ]
     means, rng = torch.cat(mean_batches).numpy(), np.random.default_rng(evaluation.seed)
-    scores, half_scores = disentanglement.measure_disentanglement(means, factors), []
+    scores, half_scores = disentanglement.measure_disentanglement(means, factors, split.classes), []
     for _ in range(halves):
         rows = rng.permutation(len(means))[: len(means) // 2]
         half_factors = {k: v[rows] for k, v in factors.items()}
-        half_scores.append(disentanglement.measure_disentanglement(means[rows], half_factors))
+        half_scores.append(
+            disentanglement.measure_disentanglement(means[rows], half_factors, split.classes)
+        )
     note, results = f"{len(factors)} factors", []
     for name, value in scores.items():
         error = finite_or_none(float(np.std([half[name] for half in half_scores], ddof=1)))

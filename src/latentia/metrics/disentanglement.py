@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.mutual_information import (
-    assign_quantile_bins,
-    infer_column_type,
-    mutual_information,
-)
+from latentia.core.label_kinds import Names, find_labelled, get_label_kind
+from latentia.core.mutual_information import assign_quantile_bins, mutual_information
 
 BINS = 20
 MIN_IMAGES = 100
@@ -19,19 +16,27 @@ TREES = 50
 
 
 def measure_disentanglement(
-    mean: np.ndarray, factors: Mapping[str, np.ndarray]
+    mean: np.ndarray,
+    factors: Mapping[str, np.ndarray],
+    classes: Mapping[str, Names] | None = None,
 ) -> dict[str, float]:
     """Return MIG, SAP and DCI of posterior means (n, d) for factors (n,), all in [0, 1].
 
-    Higher is better. Integers of at most 20 different values are classes, all other factors are
-    numbers. Columns of images, columns of one value and columns with NaN or infinity are left out.
+    Higher is better. classes: class names by column, None for numbers; the kind of other columns
+    is inferred. Columns of images, of one value and with infinity are left out, and images without
+    a value (NaN, or a class below 0) of a column count for the others only.
 
     Raises: Error if images are too few or no factor is left.
     """
     n = len(mean)
     if n < MIN_IMAGES:
         raise Error(f"Disentanglement needs at least {MIN_IMAGES} images; there are {n}.")
-    usable = {name: values for name, values in factors.items() if is_usable(values)}
+    usable = {}
+    for name, values in factors.items():
+        if values.ndim == 1 and is_usable(values):
+            kind = get_label_kind(name, values, classes or {})
+            is_quantity = kind == "number" and values.dtype.kind in "iub"
+            usable[name] = values.astype(np.float64) if is_quantity else values
     if not usable:
         raise Error(
             f"Disentanglement needs factors that vary; of {', '.join(factors) or 'no column'} none "
@@ -42,7 +47,19 @@ def measure_disentanglement(
 
 
 def is_usable(values: np.ndarray) -> bool:
-    return values.ndim == 1 and bool(np.isfinite(values).all()) and len(np.unique(values)) > 1
+    present = values[find_labelled(values, "number")]
+    is_finite = bool(np.isfinite(present).all())
+    return len(present) >= MIN_IMAGES and is_finite and len(np.unique(present)) > 1
+
+
+def is_class_factor(values: np.ndarray) -> bool:
+    """Whether a factor is of classes; `measure_disentanglement` converts numbers to floats."""
+    return values.dtype.kind in "iub"
+
+
+def find_rows(values: np.ndarray) -> np.ndarray:
+    """Return a mask of the images that have a value of the factor."""
+    return find_labelled(values, "class" if is_class_factor(values) else "number")
 
 
 def mig(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> float:
@@ -56,11 +73,13 @@ def mig(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> float:
     bins = np.stack([assign_quantile_bins(column, BINS) for column in mean.T], 1)
     gaps = []
     for values in factors.values():
+        rows = find_rows(values)
+        values, factor_bins = values[rows], bins[rows]
         label = np.unique(values, return_inverse=True)[1]
         if len(np.unique(label)) > BINS:
             label = np.unique(assign_quantile_bins(values, BINS), return_inverse=True)[1]
         entropy = mutual_information(label[:, None], label)[0]
-        gaps.append(top_gap(mutual_information(bins, label)) / entropy)
+        gaps.append(top_gap(mutual_information(factor_bins, label)) / entropy)
     return float(np.mean(gaps))
 
 
@@ -74,11 +93,13 @@ def sap(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> float:
     """
     gaps = []
     for values in factors.values():
-        if infer_column_type(values, None) == "class":
-            scores = [threshold_accuracy(column[:, None], values) for column in mean.T]
+        rows = find_rows(values)
+        values, dims = values[rows], mean[rows].T
+        if is_class_factor(values):
+            scores = [threshold_accuracy(column[:, None], values) for column in dims]
         else:
             number = values.astype(np.float64)
-            scores = [pearson_correlation(column, number) ** 2 for column in mean.T]
+            scores = [pearson_correlation(column, number) ** 2 for column in dims]
         gaps.append(top_gap(np.array(scores)))
     return float(np.mean(gaps))
 
@@ -95,10 +116,10 @@ def dci(mean: np.ndarray, factors: Mapping[str, np.ndarray]) -> dict[str, float]
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     rows = np.random.default_rng(0).permutation(len(mean))[:MAX_FOREST_IMAGES]
-    train, test = np.array_split(rows, 2)
     importances, scores = [], []
     for values in factors.values():
-        is_class = infer_column_type(values, None) == "class"
+        is_class = is_class_factor(values)
+        train, test = np.array_split(rows[find_rows(values)[rows]], 2)
         options: Any = {"n_estimators": TREES, "min_samples_leaf": 3, "max_features": 1.0}
         forest_class = RandomForestClassifier if is_class else RandomForestRegressor
         forest = forest_class(random_state=0, **options)

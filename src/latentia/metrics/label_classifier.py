@@ -60,6 +60,7 @@ class LabelClassifier(Model):
         widths = [len(classes) if classes else 1 for classes in self.columns.values()]
         self.heads = nn.ModuleList([nn.Linear(FEATURE_COUNT, width) for width in widths])
         values = [split.columns[name].double() for name in self.columns]
+        values = [v[~v.isnan()] for v in values]
         self.register_buffer("centre", torch.stack([v.mean() for v in values]).float())
         scale = torch.stack([v.std() for v in values]).float()
         self.register_buffer("scale", scale.nan_to_num(1.0).clamp_min(1e-12))
@@ -73,10 +74,11 @@ class LabelClassifier(Model):
         for k, (name, classes) in enumerate(self.columns.items()):
             output, label = self.heads[k](features).float(), batch.columns[name]
             if classes:
-                value = F.cross_entropy(output, label, reduction="none")
+                value = F.cross_entropy(output, label, reduction="none", ignore_index=-1)
             else:
                 target = (label.float() - self.centre[k]) / self.scale[k]
-                value = 0.5 * (output[:, 0] - target).square()
+                error = output[:, 0] - target.nan_to_num()
+                value = torch.where(target.isnan(), 0.0, 0.5 * error.square())
             terms[name] = Term(1.0, value, Role.SUPERVISION)
         return terms
 
@@ -104,6 +106,10 @@ class LabelClassifier(Model):
         texts = []
         for name, classes in self.columns.items():
             values, targets = self.predict_column(name, features), split.columns[name]
+            has_label = ~targets.isnan() if classes is None else targets >= 0
+            values, targets = values[has_label], targets[has_label]
+            if not len(targets):
+                continue
             if classes:
                 accuracy = (values.argmax(1) == targets).double().mean()
                 texts.append(f"{name} {accuracy:.0%} right")
@@ -130,7 +136,7 @@ def get_label_classifier(images: Images, seed: int = 0) -> LabelClassifier:
     with restore_global_generators():
         seed_global_generators(seed, "classifier")
         model = LabelClassifier(images)
-    key = make_key(spec["fingerprint"], spec["split"], seed, CLASSIFIER_VERSION)
+    key = make_key(spec["fingerprint"], spec["split"], spec["labels"], seed, CLASSIFIER_VERSION)
     folder = cache_root() / "features" / key
     weights_path = TrainingFolder(folder).weights
     if not weights_path.exists():

@@ -134,7 +134,8 @@ class LatentDiffusion(Model):
             columns[CLUSTER_COLUMN] = self.assign_cluster(mean)
             labels = [columns[CLUSTER_COLUMN]]
         if labels:
-            counts = torch.bincount(torch.cat(labels), minlength=self.num_classes)
+            numbers = torch.cat(labels)
+            counts = torch.bincount(numbers[numbers >= 0], minlength=self.num_classes)
             self.shares.copy_(counts / counts.sum())
         return columns
 
@@ -176,6 +177,8 @@ class LatentDiffusion(Model):
         if self.condition is not None:
             cond = batch.columns.get(self.column or "")
             cond = self.assign_cluster(posterior.mean) if cond is None else cond
+            if self.num_classes:  # an image without a label has no condition
+                keep_mask, cond = keep_mask & (cond >= 0), cond.clamp(min=0)
             embedding = self.condition(cond, keep_mask)
         prediction = self.predict(coeffs.alpha * z + coeffs.sigma * eps, t, embedding)
         target = training_target(self.path.target, DenoisedEstimate(z, eps), coeffs)

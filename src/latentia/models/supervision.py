@@ -16,6 +16,9 @@ from latentia.core.tensors import to_float32
 class Supervision(nn.Module):
     """Linear heads on the first `dims` dimensions of the posterior mean, one for each column.
 
+    An image without a label (NaN, or class -1) has no term: the mean over a batch is that over its
+    images with labels.
+
     Initial weights are random: heads of zero weight have no gradient by the latents, and did not
     learn labels that are hard to see.
 
@@ -38,16 +41,21 @@ class Supervision(nn.Module):
     def forward(self, mean: Float[Tensor, "b *latent"], batch: Batch) -> Terms:
         """Return one loss term for each column, nats per image."""
         latents = mean.flatten(1)[:, : self.dims]
-        return {
-            f"label {name}": Term(self.weight, head(latents, batch.columns[name]), Role.SUPERVISION)
-            for name, head in zip(self.names, self.heads, strict=True)
-        }
+        terms = {}
+        for name, head in zip(self.names, self.heads, strict=True):
+            values = batch.columns[name]
+            is_present = values >= 0 if isinstance(head, ClassHead) else ~values.isnan()
+            nats = head(latents, torch.where(is_present, values, 0))
+            share = is_present.float().mean().clamp_min(1 / len(values))
+            nats = torch.where(is_present, nats, 0) / share
+            terms[f"label {name}"] = Term(self.weight, nats, Role.SUPERVISION)
+        return terms
 
     @torch.no_grad()
     def measure_labels(self, batches: Iterable[Batch]) -> None:
         """Compute mean and standard deviation of each column of numbers.
 
-        Raises: Error if a column holds NaN or infinity, or a single value
+        Raises: Error if a column holds infinity, a single value or none
         """
         pairs = zip(self.names, self.heads, strict=True)
         heads = {name: head for name, head in pairs if isinstance(head, NumberHead)}
@@ -56,11 +64,12 @@ class Supervision(nn.Module):
         chunks = [[batch.columns[name].double() for name in heads] for batch in batches]
         columns = map(torch.cat, zip(*chunks, strict=True))
         for (name, head), values in zip(heads.items(), columns, strict=True):
+            values = values[~values.isnan()]
             sd = values.std(correction=0)
             if not sd > 0:  # NaN is not
                 raise Error(
-                    f"--supervise {name} cannot be learned: over the training images it holds NaN, "
-                    "infinity or a single value; correct the column, or leave it out."
+                    f"--supervise {name} cannot be learned: over the training images it holds no "
+                    "value, infinity or a single value; correct the column, or leave it out."
                 )
             head.centre.copy_(values.mean())
             head.scale.copy_(sd)

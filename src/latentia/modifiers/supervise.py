@@ -25,7 +25,8 @@ def supervise(
 ) -> Plan:
     """Let the first latent dimensions predict labels.
 
-    A column with class names is classified, any other column is regressed.
+    A column of classes is classified, a column of numbers is regressed. An image without a label is
+    trained without its term.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def supervise(
         )
     names = [name.strip() for name in supervise.split(",")]
     if labels is not None:
-        plan.images = plan.images.with_labels(Labels(labels, names))
+        plan.images = plan.images.with_labels(Labels(labels, names, "nan"))
     metadata = plan.images.to_metadata()
     scalars = [name for name, shape in metadata["columns"].items() if not shape]
     if unknown := [name for name in names if name not in scalars]:

@@ -197,7 +197,7 @@ class RunFolder(TrainingFolder):
         split = images.split(name or (default if self.is_training_data(images) else "all"))
         if not len(split):
             raise Error(f"The {split.name} split holds no image; name another with --split.")
-        return labels.join_to(split, images.split("all").keys)
+        return labels.join_to(split, images.split("all").keys, images.source.reading)
 
     def membership(self, split: Split, data: Any = None) -> list[str]:
         """Name the run's split of each image: train, validation or test; else new."""

@@ -59,10 +59,21 @@ def parse_condition(run: RunFolder, model: Model, text: str, n: int, data: Any =
     """
     column = model.column if isinstance(model, HasTrajectory) else None
     if column is None:
-        raise Error(f"{run.path} draws without a condition; leave --cond out.")
+        raise Error(
+            f"{run.path} draws without a condition, since it was trained without labels; leave"
+            " --cond out."
+        )
     if shape := run.metadata["images"]["columns"].get(column):
         return _load_condition_image(run, column, shape, text, data)
-    numbers = parse_classes(text, list_classes(run, model))
+    names = list_classes(run, model)
+    has_words = not all(word.strip().isdecimal() for word in text.split(","))
+    if column not in run.metadata["images"]["labels"] and has_words:
+        raise Error(
+            f"{run.path} was trained without labels, by {len(names)} groups of similar latents, and"
+            f" --cond is '{text}'; give numbers of groups from 0, or train latent_prior --cond"
+            " COLUMN."
+        )
+    numbers = parse_classes(text, names)
     if len(numbers) > n:
         raise Error(
             f"--cond names {len(numbers)} classes for {pluralize(n, 'image')}; give "
@@ -74,7 +85,7 @@ def parse_condition(run: RunFolder, model: Model, text: str, n: int, data: Any =
 def parse_classes(text: str, names: list[str]) -> list[int]:
     """Return the numbers of the classes in a list such as "cat,dog"; a name may hold a comma.
 
-    A number that is no name is the number of a class, unless the classes have numbers as names.
+    A number is the number of a class only if no class has a number as name.
 
     Raises: Error if a word is no class.
     """

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from latentia.core.errors import Error
-from latentia.core.mutual_information import infer_column_type
+from latentia.core.label_kinds import find_labelled, read_numbers
 from latentia.core.text import suggest_name
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.latents.association import MIN_IMAGES, score_prediction
@@ -171,7 +171,7 @@ def _make_metric_reader(metric: str, name: str) -> Callable[[Evaluation, str], S
 
 @torch.no_grad()
 def _score_regression(evaluation: Evaluation, label: str) -> Score:
-    """Predict a label from the nearest posterior means, out of fold: accuracy or R²."""
+    """Predict a label from the nearest posterior means, out of fold: R², or accuracy of names."""
     split = evaluation.split
     columns = {name: v.numpy() for name, v in split.columns.items() if v.ndim == 1}
     if label not in columns:
@@ -179,14 +179,20 @@ def _score_regression(evaluation: Evaluation, label: str) -> Score:
             f"--for regression:{label} names no label; there are {', '.join(columns) or 'none'}: "
             "name one of them, or give a table with --labels FILE."
         )
-    values = columns[label]
-    if len(values) < MIN_IMAGES:
-        requirement = f"needs {MIN_IMAGES} images; {split.name} has {len(values)}."
+    values, kind, names = columns[label], "number", split.classes.get(label)
+    if names:  # a regression reads numbers where it can
+        try:
+            values = read_numbers(label, values, names)
+        except Error:
+            kind = "class"
+    rows = find_labelled(values, kind)
+    values, count = values[rows], int(rows.sum())
+    if count < MIN_IMAGES:
+        requirement = f"needs {MIN_IMAGES} images with a value; {split.name} has {count}."
         raise Error(f"--for regression:{label} {requirement}")
     if not np.isfinite(values).all() or len(np.unique(values)) < 2:
-        raise Error(f"--for regression:{label}: it holds NaN, infinity or a single value.")
-    kind = infer_column_type(values, split.classes.get(label))
-    means = encode_split(evaluation.autoencoder, split).mean.astype(np.float64)
+        raise Error(f"--for regression:{label}: it holds infinity or a single value.")
+    means = encode_split(evaluation.autoencoder, split).mean[rows].astype(np.float64)
     score = score_prediction(means, values, kind, evaluation.seed)
     return score.value, (score.high - score.low) / (2 * 1.96)
 

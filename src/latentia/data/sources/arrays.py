@@ -26,6 +26,7 @@ CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for chann
 CHUNK_SIZE = 4096  # images at a time: float64 copies of all would be eight times the array
 IMAGE_NAMES = ("x", "images", "imgs", "image", "data", "arr_0")
 LABEL_NAMES = ("y", "label", "labels")
+MAX_FACTORS = 100  # columns of one array (n, k); more are no factors
 
 
 @dataclass
@@ -88,7 +89,7 @@ class ArrayFileReader:
         return f"{self.path.name}\0{stat.st_size}\0{stat.st_mtime_ns}"
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
-        self.array_reader = load_array_file(self.path, self.source_name)
+        self.array_reader = load_array_file(self.path, self.source_name, options.reading.rules)
         return self.array_reader.read_info(options)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
@@ -190,7 +191,7 @@ def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: st
     return np.stack([resize_planes(np.ascontiguousarray(image), preprocessing) for image in images])
 
 
-def load_array_file(path: Path, source_name: str) -> ArrayReader:
+def load_array_file(path: Path, source_name: str, rules: int) -> ArrayReader:
     try:
         contents = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
@@ -206,14 +207,15 @@ def load_array_file(path: Path, source_name: str) -> ArrayReader:
                 arrays[name] = contents[name]
             except ValueError:  # an array of Python objects: loading it would run its code
                 pickled.append(name)
-    return parse_archive(arrays, pickled, source_name)
+    return parse_archive(arrays, pickled, source_name, rules)
 
 
 def parse_archive(
-    arrays: Mapping[str, np.ndarray], pickled: Sequence[str], source_name: str
+    arrays: Mapping[str, np.ndarray], pickled: Sequence[str], source_name: str, rules: int
 ) -> ArrayReader:
     """Find x, y; x_train, y_train, x_test, y_test; train_images, train_labels, ...; train, test.
 
+    Other arrays of one row an image are columns too, if there is one split and rules allow it.
     pickled: names of arrays of Python objects, which are not loaded.
     """
     images, labels, used_names = {}, [], set()
@@ -242,20 +244,52 @@ def parse_archive(
             f"{source_name} names no images: it holds {listing or 'nothing'}; name them x (and y),"
             " or x_train, y_train, x_test, y_test."
         )
-    notes, columns, classes = [], {}, {}
-    pairs = zip(labels, images.values(), strict=False)
-    kinds = {y.dtype.kind if y.shape == (len(x),) else "" for y, x in pairs}
-    if labels and len(labels) == len(images) and (kinds <= {*"biuf"} or kinds == {"U"}):
-        columns["label"] = np.concatenate(labels)
-        if kinds == {"U"}:
-            names, columns["label"] = np.unique(columns["label"], return_inverse=True)
-            classes["label"] = names.tolist()
-    elif labels:
+    notes, classes = [], {}
+    others = {name: array for name, array in arrays.items() if name not in used_names}
+    columns, used_columns = find_columns(others, labels, images, rules)
+    for name, values in columns.items():
+        if values.dtype.kind == "U":
+            names, columns[name] = np.unique(values, return_inverse=True)
+            classes[name] = names.tolist()
+    used_names |= used_columns
+    if labels and "label" not in used_columns:
         text = "the labels are not one number or text an image, and are not used"
         notes.append(f"{source_name}: {text}.")
     if unused := [name for name in (*arrays, *pickled) if name not in used_names]:
         notes.append(f"{source_name}: not used: {', '.join(unused)}.")
     return ArrayReader(source_name, images, columns, classes, notes)
+
+
+def find_columns(
+    arrays: Mapping[str, np.ndarray],
+    labels: Sequence[np.ndarray],
+    images: Mapping[str, np.ndarray],
+    rules: int,
+) -> tuple[Columns, set[str]]:
+    """Return the columns of the labels of every split, and of the other arrays that fit, by name.
+
+    Numbers or text (n,) are one column, numbers (n, k) are NAME_0, NAME_1, ...
+    """
+    candidates = {}
+    counts = [len(split) for split in images.values()]
+    has_all = [y.shape[:1] for y in labels] == [(n,) for n in counts]
+    if has_all and len({y.shape[1:] for y in labels}) == 1:
+        candidates["label"] = np.concatenate(labels)
+    if rules >= 2 and len(counts) == 1:
+        fitting = {name: v for name, v in arrays.items() if v.shape[:1] == (counts[0],)}
+        candidates = {**fitting, **candidates}
+    columns, used_names = {}, set()
+    for name, values in candidates.items():
+        if values.ndim == 1 and values.dtype.kind in "biufU":
+            columns[name] = values
+        elif rules >= 2 and values.ndim == 2 and values.dtype.kind in "biuf":
+            if values.shape[1] > MAX_FACTORS:
+                continue
+            columns |= {f"{name}_{k}": column for k, column in enumerate(values.T)}
+        else:
+            continue
+        used_names.add(name)
+    return columns, used_names
 
 
 def find_name(arrays: Iterable[str], *candidates: str) -> str | None:

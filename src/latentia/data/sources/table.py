@@ -68,7 +68,9 @@ class TableReader:
 
         self.image_files = ImageFiles(self.source_name, names, fetch_files, all_pages=False)
         self.image_files.scan_headers(options)
-        columns, classes, unused = read_scalar_columns(list(tables.values()), column)
+        columns, classes, unused = read_scalar_columns(
+            list(tables.values()), column, options.reading.rules
+        )
         columns = {name: values[self.image_files.list_rows()] for name, values in columns.items()}
         keys = self.image_files.list_keys()
         counts = dict(Counter(key.partition("/")[0] for key in keys))
@@ -214,7 +216,9 @@ def holds_bytes(feature: Any) -> bool:
     return getattr(feature, "dtype", "") in ("binary", "large_binary")
 
 
-def read_scalar_columns(tables: list[Any], image: str) -> tuple[Columns, Classes, list[str]]:
+def read_scalar_columns(
+    tables: list[Any], image: str, rules: int
+) -> tuple[Columns, Classes, list[str]]:
     """Read columns of one number an image, strings of few values as classes. List the others."""
     import datasets
 
@@ -227,11 +231,14 @@ def read_scalar_columns(tables: list[Any], image: str) -> tuple[Columns, Classes
         encoded = None
         if is_scalar and all(name in table.features for table in tables):
             chunks = [table.with_format("arrow")[:][name] for table in tables]
-            encoded = encode_labels([value for chunk in chunks for value in chunk.to_pylist()])
+            values = [value for chunk in chunks for value in chunk.to_pylist()]
+            encoded = encode_labels(values, rules)
         if encoded is None:
             unused.append(name)
             continue
         columns[name], names = encoded
+        if is_class and columns[name].dtype.kind == "f":  # with gaps
+            columns[name] = np.nan_to_num(columns[name], nan=-1).astype(np.int64)
         classes[name] = list(feature.names) if is_class else names
     return columns, classes, unused
 

@@ -1,0 +1,173 @@
+"""Names of images in a table, matched to the images' keys whatever their folders and letters."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from latentia.core.errors import Error
+from latentia.core.text import pluralize
+from latentia.data.decode import IMAGE_SUFFIXES
+from latentia.data.image_files import abbreviate_list
+
+NAME_COLUMNS = ("key", "file_name", "filename", "file", "path", "image", "name")
+MAX_SAMPLE = 500  # cells of a column that are compared with the images, to find the names
+
+
+class NamedRows(NamedTuple):
+    """Rows of a table by the key that they name, or the file of a key FILE#PAGE."""
+
+    rows: Any  # data frame without the column of names
+    unknown: list[str]  # names that are no image's, or several images'
+    column: str  # the column of names
+    names: list[str]
+
+
+def clean_path(name: str) -> str:
+    parts = unicodedata.normalize("NFC", name.strip()).replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def drop_suffix(name: str) -> str:
+    path = PurePosixPath(clean_path(name))
+    return str(path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path)
+
+
+def fold_case(name: str) -> str:
+    return drop_suffix(name).casefold()
+
+
+def list_ends(path: str) -> list[str]:
+    """List the ends of a path: a/b/c, b/c, c."""
+    parts = path.split("/")
+    return ["/".join(parts[k:]) for k in range(len(parts))]
+
+
+def cut_path(path: str, depth: int) -> str:
+    return "/".join(path.split("/")[-depth:])
+
+
+def remove_page(key: str) -> str:
+    return re.sub(r"#\d+$", "", key)
+
+
+class PathIndex:
+    """Targets by their paths, and by every end of these."""
+
+    def __init__(self, targets: Iterable[str], simplify: Callable[[str], str]):
+        self.by_path: dict[str, list[str]] = {}
+        self.by_end: dict[str, list[str]] = {}
+        for target in targets:
+            path = simplify(target)
+            self.by_path.setdefault(path, []).append(target)
+            for end in list_ends(path):
+                self.by_end.setdefault(end, []).append(target)
+
+    def match(self, paths: Mapping[str, str]) -> dict[str, str]:
+        """Return the only target of each name that has one.
+
+        It is the one of the same path, else the one whose path ends in the name's, else the one in
+        whose path the name's ends, else the one of the same base name, or of so many last parts of
+        the path as tell all images and all names apart.
+        """
+        depth, matches = self.find_depth(paths.values()), {}
+        for name, path in paths.items():
+            whole = (self.by_path[end] for end in list_ends(path) if end in self.by_path)
+            targets = self.by_path.get(path) or self.by_end.get(path) or next(whole, None)
+            targets = targets or (depth and self.by_end.get(cut_path(path, depth))) or []
+            if len(targets) == 1:
+                matches[name] = targets[0]
+        return matches
+
+    def find_depth(self, paths: Iterable[str]) -> int | None:
+        """Return the least number of last parts that tell all paths apart, here and there."""
+        for depth in range(1, 1 + max(path.count("/") + 1 for path in self.by_path)):
+            if all(
+                len({cut_path(path, depth) for path in group}) == len(group)
+                for group in (self.by_path, set(paths))
+            ):
+                return depth
+        return None
+
+
+class NameMatcher:
+    """Matching of names: as written, else without suffix, else in any case, if one image fits."""
+
+    def __init__(self, keys: Sequence[str]):
+        self.targets = dict.fromkeys([*keys, *map(remove_page, keys)])
+        self.indices: dict[Callable[[str], str], PathIndex] = {}
+
+    def match(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the target, a key or the file of its pages, of each name that has one."""
+        names, matches = set(names), {}
+        for simplify in (clean_path, drop_suffix, fold_case):
+            if len(matches) < len(names) and self.targets:
+                if simplify not in self.indices:
+                    self.indices[simplify] = PathIndex(self.targets, simplify)
+                paths = {name: simplify(name) for name in names}
+                matches = self.indices[simplify].match(paths) | matches
+        return matches
+
+    def count_matches(self, cells: Any) -> int:
+        """Count the images that a sample of the cells names."""
+        cells = cells.dropna()
+        sample = cells.iloc[:: max(1, len(cells) // MAX_SAMPLE)]
+        return len(set(self.match(map(str, sample)).values()))
+
+
+def name_rows(table: Any, keys: Sequence[str]) -> NamedRows:
+    """Find the column whose cells name the most images, and the image of each row.
+
+    If several do, a usual name of such a column decides, then the order.
+    """
+    matcher, usual = NameMatcher(keys), {name: -k for k, name in enumerate(NAME_COLUMNS)}
+    counts = {name: matcher.count_matches(cells) for name, cells in table.items()}
+    column = max(counts, key=lambda name: (counts[name], usual.get(str(name).lower(), -99)))
+    names = [str(name) for name in table[column].fillna("")]
+    matches = matcher.match(names)
+    unknown = list(dict.fromkeys(name for name in names if name not in matches))
+    is_known = [name in matches for name in names]
+    rows = table.drop(columns=column)[is_known]
+    return NamedRows(
+        rows.set_axis([matches[name] for name in names if name in matches]),
+        unknown, str(column), names,
+    )  # fmt: skip
+
+
+def merge_duplicates(rows: Any, origin: Any) -> Any:
+    """Return one row for each key.
+
+    Raises: Error if two rows of a key differ.
+    """
+    texts = rows.astype(str).assign(key=rows.index)
+    rows, texts = rows[~texts.duplicated().to_numpy()], texts[~texts.duplicated()]
+    doubles = rows.index[rows.index.duplicated()].unique()
+    if not len(doubles):
+        return rows
+    listing = []
+    for key in doubles:
+        cells = texts.loc[key].drop(columns="key")
+        values = [f"{n} {' and '.join(v)}" for n, v in cells.items() if v.nunique() > 1]
+        listing.append(f"{key} ({', '.join(values)})")
+    raise Error(
+        f"{origin} names {pluralize(len(doubles), 'image')} twice: {abbreviate_list(listing, 5)};"
+        " give one row an image, named by its path in the folder."
+    )
+
+
+def spread_rows(rows: Any, keys: Sequence[str]) -> tuple[Any, list[str]]:
+    """Put rows into the order of the keys, those of a file for all its pages; list keys without."""
+    present = set(rows.index)
+    targets = [key if key in present else remove_page(key) for key in keys]
+    missing = [key for key, target in zip(keys, targets, strict=True) if target not in present]
+    return rows.reindex(targets).set_axis(list(keys)), missing
+
+
+def describe_mismatch(content: NamedRows, missing: int, keys: Sequence[str]) -> str:
+    names, images = abbreviate_list(content.names, 3) or "nothing", abbreviate_list(keys, 3)
+    return (
+        f"has no row for {missing:,} of {pluralize(len(keys), 'image')}: its column"
+        f" '{content.column}' holds {names}, and the images are {images}; give one row an image,"
+        " named by its path in the folder."
+    )

@@ -1,0 +1,236 @@
+"""Tables of labels as people's programs write them; rows are found by the images they name."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentia.core.errors import Error
+from latentia.data import Source, open_images
+from latentia.data.label_tables import open_label_table
+from latentia.data.labels import Labels, find_excluded_rows
+from latentia.data.name_matching import NameMatcher
+from latentia.data.reading import Reading
+
+KEYS = ["a/0.png", "b/0.png", "b/1.png"]
+
+
+def write_table(path, rows, delimiter=",", encoding="utf-8", first=""):
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter).writerows(rows)
+    path.write_bytes((first + text.getvalue()).encode(encoding))
+    return path
+
+
+def read(path, keys=KEYS, columns=None, missing="error"):
+    return Labels(path, columns, missing).read_cells(keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        (KEYS, ["a/0.png", "b/0.png", "b/1.png"]),
+        (KEYS, ["a\\0.png", "b\\0.png", "b\\1.png"]),
+        (KEYS, ["C:\\my data\\a\\0.png", "C:\\my data\\b\\0.png", "C:\\my data\\b\\1.png"]),
+        (KEYS, ["/data/set/a/0.png", "/data/set/b/0.png", "/data/set/b/1.png"]),
+        (KEYS, ["./a/0.png", "b/0.png ", " b/1.png"]),
+        (KEYS, ["a/0", "b/0", "b/1"]),
+        (KEYS, ["a/0.jpg", "b/0.jpg", "b/1.jpg"]),  # converted since
+        (KEYS, ["A/0.PNG", "B/0.png", "b/1.Png"]),
+        (KEYS, ["A\\0", "B\\0", "1"]),
+        (KEYS, ["a/0.png", "b/0.png", "1.png"]),
+        (["x/3.png", "y/4.png"], ["3.png", "4.png"]),
+        (["x/3.png", "y/4.png"], ["old/3.png", "old/4.png"]),  # moved to class folders
+        (["3.png", "4.png"], ["x/3.png", "y/4.png"]),
+        (["pics/a/0.png", "pics/b/0.png"], ["images/a/0.png", "images/b/0.png"]),
+        (["/home/me/a/0.png", "/home/me/b/0.png"], ["D:\\a\\0.png", "D:\\b\\0.png"]),
+        (["a.b.png", "a.c.png"], ["a.b", "a.c"]),
+        (["A.png", "a.png"], ["A", "a"]),
+        (["train/0", "train/1"], ["0", "1"]),
+    ],
+)  # fmt: skip
+def test_names_match_by_path_or_what_is_left_of_it(keys, names):
+    assert NameMatcher(keys).match(names) == dict(zip(names, keys, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("keys", "name"),
+    [
+        (KEYS, "0.png"),  # of a or of b
+        (KEYS, "c/0.png"),
+        (KEYS, "a/1.png"),  # b/1.png is another
+        (["0.png", "0.jpg"], "0"),
+        (["aB.png", "Ab.png"], "AB.png"),
+        (["0012.png"], "12.png"),
+    ],
+)
+def test_names_that_several_images_could_have_or_none_match_nothing(keys, name):
+    assert NameMatcher(keys).match([name, *keys]) == {key: key for key in keys}
+
+
+def test_images_of_one_name_in_two_folders_never_share_a_row():
+    """The image that the table lacks does not get the row of another folder's."""
+    keys = [f"{folder}/{k}.png" for folder in "ab" for k in range(5)]
+    names = [key for key in keys if key != "a/4.png"]
+    assert NameMatcher(keys).match(names) == {name: name for name in names}
+    assert NameMatcher(names).match(keys) == {name: name for name in names}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("header", ["file", "scan", "Bild", ""])
+def test_the_column_of_names_is_found_by_its_cells(header, place, tmp_path):
+    rows = [["name", "grade"], ["Ann", "1"], ["Bob", "2"], ["Ann", "2"]]  # "name" is a person's
+    for row, cell in zip(rows, [header, *KEYS], strict=True):
+        row.insert(place, cell)
+    cells = read(write_table(tmp_path / "t.csv", rows))
+    assert list(cells) == ["name", "grade"]
+    assert cells["grade"].tolist() == [1, 2, 2]
+
+
+def test_a_usual_name_decides_between_two_columns_of_names(tmp_path):
+    rows = [["id", "file_name"], ["1", "0"], ["0", "1"]]
+    assert read(write_table(tmp_path / "t.csv", rows), ["0.png", "1.png"])["id"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"]
+)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_encodings_and_separators(encoding, delimiter, tmp_path):
+    rows = [["Datei", "Größe", "Anmerkung"]]
+    rows += [[key, f"{k}.5", f'é "{delimiter}"\nzweite Zeile'] for k, key in enumerate(KEYS)]
+    first = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    cells = read(write_table(tmp_path / "t.csv", rows, delimiter, encoding, first))
+    assert cells["Größe"].tolist() == [0.5, 1.5, 2.5]
+    assert cells["Anmerkung"].iloc[0] == f'é "{delimiter}"\nzweite Zeile'
+
+
+def test_excels_line_of_the_separator(tmp_path):
+    rows = [["f", "x"], *([key, f"{k},5"] for k, key in enumerate(KEYS))]
+    path = write_table(tmp_path / "t.csv", rows, ";", first="sep=;\r\n")
+    assert read(path)["x"].tolist() == [0.5, 1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "cells", "expected"),
+    [
+        (";", ["1,5", "2", "-3,25"], [1.5, 2, -3.25]),
+        ("\t", ["0,1", "0,2", "0,3"], [0.1, 0.2, 0.3]),
+        (";", ["1.5", "2", "3"], [1.5, 2, 3]),
+        (";", ["1.234,5", "2", "3"], ["1.234,5", "2", "3"]),  # which is decimal cannot be known
+        (";", ["a,b", "c", "d"], ["a,b", "c", "d"]),
+        (",", ["1,5", "2", "3"], ["1,5", "2", "3"]),
+        (",", ["true", "False", "TRUE"], [True, False, True]),
+        (",", ["1e3", "2", "3"], [1000, 2, 3]),
+    ],
+)
+def test_decimal_commas_are_numbers(delimiter, cells, expected, tmp_path):
+    rows = [["f", "x"], *zip(KEYS, cells, strict=True)]
+    assert read(write_table(tmp_path / "t.csv", rows, delimiter))["x"].tolist() == expected
+
+
+@pytest.mark.parametrize("gap", ["", " ", "NA", "na", "n/a", "N/A", "NaN", "null", "NULL", "-"])
+def test_a_missing_cell_costs_only_its_column(gap, tmp_path):
+    rows = [["f", "n", "x", "kind"], *([key, "1", "2.5", "k"] for key in KEYS)]
+    rows[1][1] = rows[2][2] = rows[3][3] = gap
+    path = write_table(tmp_path / "t.csv", rows)
+    cells = read(path, missing="nan")
+    assert cells["n"].isna().tolist() == [True, False, False]
+    assert cells["x"].isna().tolist() == [False, True, False]
+    assert cells["kind"].isna().tolist() == [False, False, True]
+    assert [cells[name].dtype.kind for name in ("n", "x")] == ["i", "f"]
+
+
+def test_blank_rows_and_columns_are_none(tmp_path):
+    rows = [["", "", "", ""], ["", "f", "x", ""], *(["", key, "1", ""] for key in KEYS), [""] * 4]
+    cells = read(write_table(tmp_path / "t.csv", rows))
+    assert {name: list(values) for name, values in cells.items()} == {"x": [1, 1, 1]}
+
+
+def test_identical_rows_are_one_and_contradicting_rows_are_shown(tmp_path):
+    rows = [["f", "x", "y"], *([key, "1", "2"] for key in [*KEYS, "a/0"])]
+    assert read(write_table(tmp_path / "t.csv", rows))["x"].tolist() == [1, 1, 1]
+    rows[-1][1] = "7"
+    path = write_table(tmp_path / "t.csv", rows)
+    with pytest.raises(Error, match=r"t.csv names 1 image twice: a/0.png \(x 1 and 7\); give one"):
+        read(path)
+    assert read(path, columns=["y"])["y"].tolist() == [2, 2, 2]  # they agree
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    path = write_table(tmp_path / "t.csv", [["f", "x", "x"], *([key, "1", "2"] for key in KEYS)])
+    with pytest.raises(Error, match="has two columns called 'x'; rename one of them"):
+        read(path)
+
+
+def test_when_nothing_matches_both_sides_are_shown(tmp_path):
+    path = write_table(tmp_path / "t.csv", [["who", "x"], ["p1", "7"], ["p2", "8"]])
+    text = (
+        r"t.csv has no row for 3 of 3 images: its column 'who' holds p1, p2, and the images are"
+        r" a/0.png, b/0.png, b/1.png; give one row an image, named by its path in the folder\."
+    )
+    with pytest.raises(Error, match=text):
+        read(path)
+
+
+def test_a_row_of_a_file_is_for_all_its_pages(tmp_path):
+    rows = [["f", "x"], ["stack.tif", "1"], ["one.tif", "2"]]
+    keys = ["one.tif", "stack.tif#0", "stack.tif#1"]
+    assert read(write_table(tmp_path / "t.csv", rows), keys)["x"].tolist() == [2, 1, 1]
+
+
+def test_when_few_match_the_column_taken_is_shown(tmp_path):
+    """A column of numbers may match a few images by chance."""
+    path = write_table(tmp_path / "t.csv", [["who", "x"], ["p1", "1"], ["p2", "2"]])
+    with pytest.raises(Error, match="no row for 2 of 3 images: its column 'x' holds 1, 2, and the"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.ods", "t.pdf"])
+def test_other_files_are_refused_with_what_to_save(name, tmp_path):
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(Error, match=f"{name} is no table that can be read; save it as .csv"):
+        open_label_table(tmp_path / name, KEYS)
+
+
+def draw_images(folder):
+    for k, key in enumerate([f"{name}/{k}.png" for name in "ab" for k in range(6)]):
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), k, np.uint8)).save(folder / key)
+    return str(folder)
+
+
+def test_a_broken_table_beside_the_images_is_named(tmp_path):
+    data = draw_images(tmp_path)
+    (tmp_path / "metadata.csv").write_text("file_name,x\na/0.png\n1,2,3\n")
+    with pytest.raises(Error) as error:
+        open_images(data).split("all")
+    assert f"{tmp_path}/metadata.csv cannot be read as a table" in str(error.value)
+    assert "--labels" not in str(error.value)
+
+
+def test_names_beside_the_images_match_as_in_any_table(tmp_path):
+    data = draw_images(tmp_path)
+    rows = [["scan", "grade", "caption"]]
+    rows += [[f"C:\\all\\{p}\\{k}", f"{k % 2}", f"text {p}{k}"] for p in "ab" for k in range(6)]
+    write_table(tmp_path / "metadata.csv", rows, ";", "utf-16")
+    images = open_images(data)
+    assert images.classes == {"grade": ["0", "1"]}
+    assert images.split("all").columns["grade"].tolist() == [0, 1, 0, 1, 0, 1] * 2
+    assert "not used, since nearly every value is different: caption" in images.notes[0]
+
+
+def test_excluded_names_match_alike_and_unknown_ones_are_counted(tmp_path):
+    keys = ["a/0.png", "b/0.png", "s.tif#0", "s.tif#1"]
+    rows, note = find_excluded_rows(["B\\0", "s.tif", "gone.png"], keys)
+    assert rows.tolist() == [1, 2, 3]
+    assert note == "exclude names 1 file that the source has not: gone.png."
+    data = draw_images(tmp_path / "set")
+    table = write_table(tmp_path / "odd.csv", [["key"], ["a/0.png"], ["c/0.png"]])
+    images = open_images(Source(data, Reading(exclude=str(table))))
+    assert images.to_metadata()["reading"]["exclude"] == ["a/0.png"]
+    assert images.notes[-1] == f"{table} names 1 file that the source has not: c/0.png."
+    with pytest.raises(Error, match="has no row for 4 of 4 images: its column 'key' holds gone"):
+        find_excluded_rows(["gone.png"], keys)
