@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from latentia.cli.tables import print_associations
 from latentia.core.errors import Error
 from latentia.core.mutual_information import assign_quantile_bins, mutual_information
 from latentia.latents.association import (
@@ -13,6 +14,7 @@ from latentia.latents.association import (
     measure_information,
 )
 from latentia.latents.encoding import LatentTable
+from latentia.report.latent_figures import draw_associations
 
 
 def planted(n=600, d=6, seed=0):
@@ -115,6 +117,37 @@ def test_shares_are_of_the_entropy_of_the_label():
     rare = (np.arange(4000) < 60) * 0.5  # below the first quantile, but no single bin
     found = measure_information(rare[:, None] + mean / 1e3, rare, False, permutations=20)
     assert found.entropy == pytest.approx(0.0779, abs=1e-4)
+
+
+def test_table_and_figure_name_the_methods_and_hide_no_dimension(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    codes, columns = planted(n=150, d=6)
+    draw = np.random.default_rng(6)
+    more = codes._replace(
+        mean=np.concatenate([codes.mean, draw.normal(size=(150, 24)).astype(np.float32)], 1),
+        sd=np.ones((150, 30), np.float32),
+        kl=np.tile(np.arange(30, dtype=np.float32), (150, 1)),
+    )
+    found = associate_labels(more, columns, max_dims=2, permutations=19)
+    names = [str(k) for k in range(30)]
+    print_associations("title", found, names)
+    text = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "kind, accuracy │ logistic regression │ all",
+        "size, R² │ ridge regression │ all",
+        "15 nearest neighbors │ all",
+        "15 nearest neighbors │ first 2 by rate",
+        "20 more dimensions of each label in --json.",
+        "at least 10 % of the label's entropy",
+    ):
+        assert part in text
+    figure = draw_associations(found, names, "caption")
+    left, right, *_ = figure.axes
+    rows = [label.get_text().split()[1] for label in left.get_yticklabels()]
+    assert rows == [names[k] for k in found.dims_by_information]
+    assert {"4", "2"} == {*rows[:2]}  # of low rate
+    assert right.get_xticklabels()[0].get_text() == "linear (logistic, ridge), all"
+    assert "**: also at least 10 %" in figure.get_suptitle()
 
 
 def test_the_same_table_every_time():

@@ -68,7 +68,7 @@ def print_sweep(
 
 def print_associations(title: str, result: AssociationResult, names: list[str]) -> None:
     """Print how well each label is predicted, then its most informative dimensions."""
-    heads = ("label", "predicted by", "from dimensions", "out of fold", "chance", "n")
+    heads = ("label", "predicted by", "dimensions", "out of fold", "chance", "n")
     predictions = Table(*heads, title=title, title_justify="left")
     for r in result.associations:
         last = len(r.scores)
