@@ -10,7 +10,7 @@ ROOT = TESTS.parents[1]
 PAGE = (ROOT / "docs/data.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
 TABLE_LINES = [line for line in PAGE.splitlines() if line.startswith("|")]
-ROWS = [line for line in TABLE_LINES if "`test" in line]
+ROWS = [line for line in TABLE_LINES if "::test_" in line]
 
 
 def split_cells(row):

@@ -46,25 +46,26 @@ def make_frame(paths, column, **labels):
 
 
 PIXELS = torch.tensor(X)[:, None]
+CLASSES, AGES = ["0", "1", "2"], [str(k) for k in range(N)]  # few integers are classes
 KINDS = {
     "tensors": (lambda _: TensorDataset(PIXELS), {}),
-    "tensors and labels": (lambda _: TensorDataset(PIXELS, torch.tensor(Y)), {"label": None}),
+    "tensors and labels": (lambda _: TensorDataset(PIXELS, torch.tensor(Y)), {"label": CLASSES}),
     "tensors and two labels": (
         lambda _: TensorDataset(PIXELS / 255, torch.tensor(Y), torch.rand(N)),
-        {"label": None, "label_2": None},
+        {"label": CLASSES, "label_2": None},
     ),
-    "subset": (lambda _: Subset(Own(), range(N)), {"label": None}),
-    "own class": (lambda _: Own(), {"label": None}),
+    "subset": (lambda _: Subset(Own(), range(N)), {"label": CLASSES}),
+    "own class": (lambda _: Own(), {"label": CLASSES}),
     "hub": (make_hub_set, {"label": ["a", "b", "c"]}),
     "hub of tensors": (lambda p: make_hub_set(p).with_format("torch"), {"label": ["a", "b", "c"]}),
     "one column": (lambda p: pd.DataFrame({"photo": p}), {}),
-    "column path": (lambda p: make_frame(p, "path", age=range(N)), {"age": None}),
+    "column path": (lambda p: make_frame(p, "path", age=range(N)), {"age": AGES}),
     "column File": (lambda p: make_frame(p, "File", kind=WORDS), {"kind": ["cat", "dog"]}),
-    "column file_name": (lambda p: make_frame(p, "file_name", label=Y), {"label": None}),
-    "column image": (lambda p: make_frame(p, "image", label=Y), {"label": None}),
+    "column file_name": (lambda p: make_frame(p, "file_name", label=Y), {"label": CLASSES}),
+    "column image": (lambda p: make_frame(p, "image", label=Y), {"label": CLASSES}),
     "column of images": (
         lambda p: make_frame([Image.open(each) for each in p], "image", label=Y),
-        {"label": None},
+        {"label": CLASSES},
     ),
     "series": (lambda p: make_frame(p, "path")["path"], {}),
     "series of strings": (lambda p: pd.Series(p, dtype="string"), {}),

@@ -23,8 +23,7 @@ def add_key_labels(info: SourceInfo, reading: Reading) -> SourceInfo:
     for option, regex in regexes.items():
         for name, texts in find_in_keys(regex, info.keys, option).items():
             cells = pd.Series([text or None for text in texts], dtype=object)
-            column, classes[name] = to_label_column(cells)
-            columns[name] = column.numpy()
+            columns[name], classes[name] = to_label_column(cells)
             if missing := [key for key, text in zip(info.keys, texts, strict=True) if not text]:
                 notes.append(
                     f"{option} finds no {name} in {len(missing):,} of"

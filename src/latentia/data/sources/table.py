@@ -68,17 +68,16 @@ class TableReader:
 
         self.image_files = ImageFiles(self.source_name, names, fetch_files, all_pages=False)
         self.image_files.scan_headers(options)
-        columns, classes, unused = read_scalar_columns(
-            list(tables.values()), column, options.reading.rules
-        )
+        rules = options.reading.rules
+        columns, classes, unused = read_scalar_columns([*tables.values()], column, rules)
         columns = {name: values[self.image_files.list_rows()] for name, values in columns.items()}
         keys = self.image_files.list_keys()
         counts = dict(Counter(key.partition("/")[0] for key in keys))
         notes += self.image_files.collect_notes()
         if unused:
             notes.append(f"{self.source_name}: columns not used: {', '.join(unused)}.")
-        unreadable, headers = self.image_files.unreadable, self.image_files.summarize_headers()
-        return SourceInfo(*headers, keys, counts, columns, classes, notes, unreadable)
+        headers, failures = self.image_files.summarize_headers(), self.image_files.unreadable
+        return SourceInfo(*headers, keys, counts, columns, classes, notes, failures)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         assert self.image_files is not None
