@@ -52,7 +52,7 @@ def test_labels_are_given_beside_the_array(run):
     own = names[named["key"].astype(int)]
     assert named["digit"].tolist() == own.tolist()
     result = run.relate(Y, split="all", k=4, permutations=19)
-    assert result.associations[0].scores[-1].value > 0.3
+    assert result.associations[0].scores[-1].score > 0.3
     assert repr(result) == "AssociationResult(label (class); 4 dimensions)"
     with pytest.raises(latentia.Error, match="The labels are 299 for 300 images; give"):
         run.relate(Y[1:])

@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from latentia.cli.tables import print_associations
 from latentia.core.errors import Error
-from latentia.latents.association import SIGNIFICANCE_LEVEL, associate_labels
+from latentia.core.mutual_information import assign_quantile_bins, mutual_information
+from latentia.latents.association import (
+    SIGNIFICANCE_LEVEL,
+    associate_labels,
+    get_star,
+    measure_information,
+)
 from latentia.latents.encoding import LatentTable
+from latentia.report.latent_figures import draw_associations
 
 
 def planted(n=600, d=6, seed=0):
@@ -31,12 +39,16 @@ def test_the_dimension_that_carries_a_label_is_found():
         2
     ]  # no line tells it: it is even
     assert found.dims_by_kl == [2, 4, 3, 1, 0, 5]
-    assert kind.scores[0].low < kind.chance < kind.scores[0].high  # dimension 2 says nothing
-    assert kind.scores[1].low > kind.chance + 0.1
+    assert kind.scores[0].low < kind.scores[0].chance < kind.scores[0].high  # dimension 2: nothing
+    assert kind.scores[1].low > kind.scores[1].chance + 0.1
     assert size.scores[0].low > 0.8
     rest = np.delete(kind.information, 4)
     assert abs(rest.mean()) < 0.005  # the counts' own bias, 7 * 2 / 1200 = 0.012, is gone
-    assert kind.chance == np.bincount(columns["kind"]).max() / 600
+    assert kind.linear.low > kind.linear.chance + 0.1
+    assert kind.linear.chance == pytest.approx(np.bincount(columns["kind"]).max() / 600, abs=0.03)
+    assert size.linear.score < 0.1 < 0.3 < size.neighbors.low  # even in dimension 2
+    assert (kind.order[0], size.order[0]) == (4, 2)
+    assert set(found.dims_by_information[:2]) == {2, 4}
 
 
 def test_the_stated_false_positive_rate_holds():
@@ -48,10 +60,94 @@ def test_the_stated_false_positive_rate_holds():
         for name, values in columns.items()
         for k in range(100)
     }
-    found = associate_labels(codes, shuffled, max_dims=1, permutations=100)
-    wrong = sum((r.p <= SIGNIFICANCE_LEVEL).any() for r in found.associations)
+    found = [
+        measure_information(codes.mean, values, name.startswith("kind"), permutations=100)
+        for name, values in shuffled.items()
+    ]
+    wrong = sum((each.p <= SIGNIFICANCE_LEVEL).any() for each in found)
+    assert abs(wrong / 200 - SIGNIFICANCE_LEVEL) <= 0.03
     low, high = binom.interval(0.99, 200, SIGNIFICANCE_LEVEL)
     assert low <= wrong <= high
+
+
+def test_equal_columns_have_equal_p_values_and_stars():
+    """Permutations have the address of the values, neither of the column's name nor place."""
+    codes, columns = planted(n=150)
+    weak = np.random.default_rng(3).permutation(columns["size"])
+    given = {"a": weak, "size": columns["size"], "b": weak.astype(np.float64), "c": 10 * weak + 1}
+    a, _, b, c = associate_labels(codes, given, max_dims=1, permutations=50).associations
+    for other in (b, c):
+        np.testing.assert_array_equal(a.p, other.p)
+        np.testing.assert_array_equal(a.information, other.information)
+        assert a.linear.score == pytest.approx(other.linear.score, abs=1e-6)
+    assert len(set(a.p)) > 1
+    another = measure_information(codes.mean, weak, False, 50, seed=1)
+    assert (another.p != a.p).any()
+
+
+def test_intervals_of_information_cover_the_truth():
+    """95 % of 95 % intervals hold the information that a million images have, or none."""
+    draw = np.random.default_rng(4)
+
+    def draw_pair(n):
+        z = draw.normal(size=(n, 2))
+        return z, z[:, 0] + draw.normal(size=n)
+
+    z, y = draw_pair(10**6)
+    bins = [assign_quantile_bins(column, 7) for column in (z[:, 0], y)]
+    truth = mutual_information(bins[0][:, None], bins[1])[0]
+    hits = np.zeros(2)
+    for _ in range(200):
+        z, y = draw_pair(343)  # 7 bins
+        found = measure_information(z, y, False, permutations=40)
+        hits += (found.low <= [truth, 0]) & ([truth, 0] <= found.high)
+    assert (hits / 200 >= 0.9).all(), hits
+    assert hits[0] < 200
+
+
+def test_shares_are_of_the_entropy_of_the_label():
+    """A dimension that repeats a class carries all of its entropy."""
+    draw = np.random.default_rng(5)
+    label = draw.integers(3, size=4000)
+    mean = np.stack([label, draw.normal(size=4000)], 1).astype(np.float32)
+    found = measure_information(mean, label, True, permutations=20)
+    assert found.entropy == pytest.approx(np.log(3), abs=0.01)
+    assert found.share == pytest.approx([1, 0], abs=0.01)
+    assert [get_star(found, k) for k in (0, 1)] == ["**", ""]
+    rare = (np.arange(4000) < 60) * 0.5  # below the first quantile, but no single bin
+    found = measure_information(rare[:, None] + mean / 1e3, rare, False, permutations=20)
+    assert found.entropy == pytest.approx(0.0779, abs=1e-4)
+
+
+def test_table_and_figure_name_the_methods_and_hide_no_dimension(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    codes, columns = planted(n=150, d=6)
+    draw = np.random.default_rng(6)
+    more = codes._replace(
+        mean=np.concatenate([codes.mean, draw.normal(size=(150, 24)).astype(np.float32)], 1),
+        sd=np.ones((150, 30), np.float32),
+        kl=np.tile(np.arange(30, dtype=np.float32), (150, 1)),
+    )
+    found = associate_labels(more, columns, max_dims=2, permutations=19)
+    names = [str(k) for k in range(30)]
+    print_associations("title", found, names)
+    text = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "kind, accuracy │ logistic regression │ all",
+        "size, R² │ ridge regression │ all",
+        "15 nearest neighbors │ all",
+        "15 nearest neighbors │ first 2 by rate",
+        "20 more dimensions of each label in --json.",
+        "at least 10 % of the label's entropy",
+    ):
+        assert part in text
+    figure = draw_associations(found, names, "caption")
+    left, right, *_ = figure.axes
+    rows = [label.get_text().split()[1] for label in left.get_yticklabels()]
+    assert rows == [names[k] for k in found.dims_by_information]
+    assert {"4", "2"} == {*rows[:2]}  # of low rate
+    assert right.get_xticklabels()[0].get_text() == "linear (logistic, ridge), all"
+    assert "**: also at least 10 %" in figure.get_suptitle()
 
 
 def test_the_same_table_every_time():

@@ -118,15 +118,18 @@ class RunTables(RunImages):
         split : {"train", "validation", "test", "all"}, optional
             images to measure on; the default is test, and all if `with_data` gave other images
         k : int
-            largest number of dimensions that predict a label, those of highest rate (KL) first
+            nearest neighbors predict from all dimensions, and from the first 1, 2, ... up to k by
+            rate (KL)
         permutations : int
             random permutations of each label from which p-values are computed, at least 19
 
         Returns
         -------
         AssociationResult
-            `associations`, one for each label: information (nats) and p for each dimension, and
-            the accuracy (or R^2) of predictions from 1 to k dimensions
+            `associations`, one for each label: `linear` and `neighbors`, the accuracy (or R^2) of
+            predictions from all dimensions, with interval and measured chance; `scores` from 1 to k
+            dimensions; `information` (nats), its interval, share of the entropy and p for each
+            dimension
 
         Raises
         ------
@@ -137,8 +140,9 @@ class RunTables(RunImages):
         --------
         >>> import latentia
         >>> result = latentia.load("runs/digits").relate(split="all", k=2, permutations=19)
-        >>> result.associations[0].label, result.associations[0].information.shape
-        ('label', (20,))
+        >>> association = result.associations[0]
+        >>> association.label, association.linear.method, association.information.shape
+        ('label', 'logistic regression', (20,))
         """
         chosen = self._find_split(split, Labels(labels, label_cols, "nan"))
         model = self.autoencoder

@@ -27,7 +27,8 @@ def relate(
     out : FILE
         figure to write (.png or .svg); by default the result is only printed
     k : N
-        largest number of latent dimensions that predict a label, those of highest rate (KL) first
+        nearest neighbors read a label from all dimensions, and from the first 1, 2, ... up to N
+        dimensions by rate (KL)
     permutations : N
         number of random permutations of each label from which p-values are computed
     """

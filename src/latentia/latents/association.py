@@ -1,7 +1,4 @@
-"""Association of latent dimensions with labels: mutual information, tested by permutation.
-
-Also the accuracy of predicting a label from the first dimensions.
-"""
+"""Association of latents with labels: prediction from all dimensions, information of each one."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -11,50 +8,62 @@ import numpy as np
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.core.label_kinds import find_labelled, get_label_kind
-from latentia.core.mutual_information import assign_quantile_bins, mutual_information
+from latentia.core.mutual_information import (
+    assign_quantile_bins,
+    compute_information_variance,
+    mutual_information,
+)
 from latentia.core.seeding import derive_seed
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.latents.encoding import LatentTable, encode_split
+from latentia.latents.probes import Probe, probe_labels
 
 MIN_IMAGES = 20
-MAX_SCORED_IMAGES = 5000  # images of the cross-validation, evenly spaced
-FOLDS, NEIGHBORS = 5, 15
 SIGNIFICANCE_LEVEL = 0.05
-
-
-class PredictionScore(NamedTuple):
-    """Out-of-fold accuracy or R^2 with its 95 % interval over images."""
-
-    value: float
-    low: float
-    high: float
+LARGE_SHARE = 0.1  # of a label's entropy: what matters, beside what is significant
+EXPLANATION_OF_STARS = (
+    f"*: more than for permuted labels (p ≤ {SIGNIFICANCE_LEVEL} over all dimensions), however "
+    f"little; **: also at least {100 * LARGE_SHARE:.0f} % of the label's entropy."
+)
 
 
 @dataclass(frozen=True)
-class LabelAssociation:
-    """Association of one label with every dimension; arrays (d,) in the model's order.
+class Information:
+    """Mutual information of every dimension with one label; arrays (d,) in the model's order.
 
     p: share of permutations whose largest information over all dimensions is at least as large.
     If the label is independent of the latents, the probability that any dimension has p <= 0.05
-    is at most 0.05.
+    is at most 0.05. low, high: 95 % interval, 1.96 standard errors by the delta method.
     """
+
+    information: np.ndarray  # nats, minus the mean for permuted labels
+    low: np.ndarray
+    high: np.ndarray
+    share: np.ndarray  # information as a share of the label's entropy
+    p: np.ndarray
+    entropy: float  # of the label (of a number: of its quantile bins), nats
+
+    @property
+    def order(self) -> list[int]:
+        """Dimensions by information, largest first."""
+        return np.argsort(-self.information, kind="stable").tolist()
+
+
+@dataclass(frozen=True)
+class LabelAssociation(Information):
+    """Association of one label with the latents: predictions, and information by dimension."""
 
     label: str
     kind: str  # "class" or "number"
-    information: np.ndarray  # nats, minus the mean for permuted labels
-    p: np.ndarray
-    scores: list[PredictionScore]  # from the first 1, 2, ... dimensions by rate (KL)
-    chance: float  # accuracy of the largest class; 0 for R^2
+    linear: Probe  # from all dimensions
+    neighbors: Probe  # from all dimensions
+    scores: list[Probe]  # nearest neighbors, from the first 1, 2, ... dimensions by rate (KL)
     n: int
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            **asdict(self),
-            "information": self.information.tolist(),
-            "p": self.p.tolist(),
-            "scores": [score._asdict() for score in self.scores],
-        }
+        items = asdict(self).items()
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in items}
 
 
 class AssociationResult(NamedTuple):
@@ -69,11 +78,17 @@ class AssociationResult(NamedTuple):
         labels = ", ".join(f"{each.label} ({each.kind})" for each in self.associations)
         return f"AssociationResult({labels}; {len(self.dims_by_kl)} dimensions)"
 
+    @property
+    def dims_by_information(self) -> list[int]:
+        """Dimensions by their largest share of a label's entropy, largest first."""
+        shares = np.max([each.share for each in self.associations], 0)
+        return np.argsort(-shares, kind="stable").tolist()
+
     def to_json(self) -> dict[str, Any]:
         return {
             "n": max(association.n for association in self.associations),
             "level": SIGNIFICANCE_LEVEL,
-            "order": self.dims_by_kl,
+            "order": self.dims_by_information,
             "rates": None if self.kl_per_dim is None else self.kl_per_dim.tolist(),
             "relations": [association.to_json() for association in self.associations],
             "notes": self.notes,
@@ -103,7 +118,8 @@ def associate_labels(
         class names by column, None for numbers; in other columns booleans and integers of at most
         20 distinct values are classes
     max_dims : int
-        predict labels from the first 1, 2, ... up to so many dimensions
+        nearest neighbors predict from all dimensions, and from the first 1, 2, ... up to so many
+        by rate (KL)
     permutations : int
         random permutations of each label from which p-values are computed, at least 19
     seed : int
@@ -112,7 +128,7 @@ def associate_labels(
     Returns
     -------
     AssociationResult
-        information and p of every label and dimension, and scores of predictions
+        predictions of every label, and its information in every dimension
 
     Raises
     ------
@@ -163,11 +179,14 @@ def associate_labels(
         if not np.isfinite(values).all():
             notes.append(f"{name} is left out: it holds infinity.")
             continue
-        associations.append(
-            measure_association(
-                table._replace(mean=latents), name, values, kind, max_dims, permutations, seed
+        try:
+            associations.append(
+                measure_association(
+                    table._replace(mean=latents), name, values, kind, max_dims, permutations, seed
+                )
             )
-        )
+        except Error as error:
+            notes.append(f"{name} is left out: {error}")
     if not associations:
         message = " ".join(notes) or "The images have no label columns."
         raise Error(f"{message} Give labels with --labels FILE.csv, or sort images into folders.")
@@ -193,57 +212,44 @@ def measure_association(
     seed: int,
 ) -> LabelAssociation:
     """Measure the association of one label column with the posterior means."""
-    n = len(values)
-    n_bins = max(2, min(20, round(n ** (1 / 3))))
-    bins = np.stack([assign_quantile_bins(column, n_bins) for column in table.mean.T], 1)
+    is_class, ordered = kind == "class", table.mean[:, table.dims_by_kl]
+    counts = range(1, min(max_dims, ordered.shape[1]) + 1)
+    return LabelAssociation(
+        **vars(measure_information(table.mean, values, is_class, permutations, seed)),
+        label=name,
+        kind=kind,
+        linear=probe_labels(table.mean, values, is_class, seed),
+        neighbors=probe_labels(table.mean, values, is_class, seed, "neighbors"),
+        scores=[probe_labels(ordered[:, :k], values, is_class, seed, "neighbors") for k in counts],
+        n=len(values),
+    )
+
+
+def get_star(information: Information, dim: int) -> str:
+    """Return the mark of a dimension as `EXPLANATION_OF_STARS` says."""
+    if information.p[dim] > SIGNIFICANCE_LEVEL:
+        return ""
+    return "**" if information.share[dim] >= LARGE_SHARE else "*"
+
+
+def measure_information(
+    mean: np.ndarray, values: np.ndarray, is_class: bool, permutations: int, seed: int = 0
+) -> Information:
+    """Mutual information of each dimension of posterior means (n, d) with a label (n,)."""
+    n_bins = max(2, min(20, round(len(values) ** (1 / 3))))
+    bins = np.stack([assign_quantile_bins(column, n_bins) for column in mean.T], 1)
     label = np.unique(values, return_inverse=True)[1]
-    if kind == "number":
+    if not is_class and label.max() >= n_bins:
         label = assign_quantile_bins(values, n_bins)
-    information = mutual_information(bins, label)
-    rng = np.random.default_rng(derive_seed(seed, f"permutation of {name}"))
+    plug_in, entropy = mutual_information(bins, label), mutual_information(label[:, None], label)[0]
+    # addressed by the values, so that equal columns have equal p
+    rng = np.random.default_rng(derive_seed(seed, f"permutations of {label.tobytes()}"))
     null = np.stack([mutual_information(bins, rng.permutation(label)) for _ in range(permutations)])
     largest = null.max(1)[:, None]  # over dimensions: each p then accounts for all dimensions
-    p = (1 + (largest >= information - 1e-12).sum(0)) / (1 + permutations)
-    rows = np.linspace(0, n - 1, min(n, MAX_SCORED_IMAGES)).round().astype(int)
-    inputs = table.mean[rows][:, table.dims_by_kl].astype(np.float64)
-    scores = [
-        score_prediction(inputs[:, :j], values[rows], kind, seed)
-        for j in range(1, min(max_dims, inputs.shape[1]) + 1)
-    ]
-    chance = float(np.bincount(label).max() / n) if kind == "class" else 0.0
-    return LabelAssociation(name, kind, information - null.mean(0), p, scores, chance, n)
-
-
-def score_prediction(
-    inputs: np.ndarray, values: np.ndarray, kind: str, seed: int
-) -> PredictionScore:
-    """Out-of-fold accuracy or R^2 of a nearest-neighbor prediction.
-
-    It assumes no shape of the relation. Dimensions keep their scale, so that dead dimensions are
-    not amplified to noise. Intervals: Wilson's for accuracy, a percentile bootstrap over images
-    for R^2.
-    """
-    from scipy.stats import binomtest, bootstrap
-    from sklearn.model_selection import KFold, cross_val_predict
-    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-
-    model_class = KNeighborsClassifier if kind == "class" else KNeighborsRegressor
-    model, n = model_class(min(NEIGHBORS, len(values) // 2)), len(values)
-    folds = KFold(FOLDS, shuffle=True, random_state=seed)
-    predictions = np.asarray(cross_val_predict(model, inputs, values, cv=folds))
-    if kind == "class":
-        correct = int(np.count_nonzero(predictions == values))
-        interval = binomtest(correct, n).proportion_ci(method="wilson")
-        return PredictionScore(correct / n, float(interval.low), float(interval.high))
-    truth = values.astype(np.float64)
-
-    def r2(targets: np.ndarray, predictions: np.ndarray, axis: int = -1) -> Any:
-        residual = np.square(targets - predictions).sum(axis)
-        return 1 - residual / np.square(targets - targets.mean(axis, keepdims=True)).sum(axis)
-
-    rng = np.random.default_rng(derive_seed(seed, "bootstrap"))
-    interval = bootstrap(
-        (truth, predictions), r2, paired=True, n_resamples=500, method="percentile", rng=rng
-    ).confidence_interval
-    score = float(r2(truth, predictions))
-    return PredictionScore(score, float(interval.low), float(interval.high))
+    p = (1 + (largest >= plug_in - 1e-12).sum(0)) / (1 + permutations)
+    information = plug_in - null.mean(0)
+    margin = 1.96 * np.sqrt(compute_information_variance(bins, label))
+    share = information / max(entropy, 1e-12)
+    return Information(
+        information, information - margin, information + margin, share, p, float(entropy)
+    )

@@ -13,13 +13,20 @@ from PIL import Image
 from torch import Tensor
 
 from latentia.core.tensors import to_display_channels
-from latentia.latents.association import SIGNIFICANCE_LEVEL, AssociationResult, LabelAssociation
+from latentia.latents.association import (
+    EXPLANATION_OF_STARS,
+    LARGE_SHARE,
+    AssociationResult,
+    LabelAssociation,
+    get_star,
+)
 from latentia.latents.encoding import format_rate
 from latentia.latents.traversal import Traversal
 from latentia.report.figures import BLUE, GREY, ORANGE, make_panels
 from latentia.report.grids import make_grid
 
 SINGLE_IMAGE_SIDE = 224  # pixels of a picture of one image
+MAX_FIGURE_DIMS = 64
 CAPTION_STYLE: Any = {"fontsize": 9, "x": 0.01, "ha": "left"}
 
 
@@ -123,17 +130,20 @@ def draw_attributions(
 def draw_associations(result: AssociationResult, names: Sequence[str], caption: str) -> Figure:
     """Draw the mutual information of dimensions and labels, and the scores of predicting labels.
 
-    Significant values have a star. Scores are those of the first k dimensions by rate (KL).
+    Dimensions are in order of information. Predictions are from all dimensions by a linear probe,
+    then by nearest neighbors from all and from the first k dimensions by rate (KL).
     """
     n_labels = len(result.associations)
-    order = result.dims_by_kl[: max(24, len(result.associations[0].scores))]
-    width = max(3.2, 2.0 + 0.75 * n_labels)
-    height, ratios = max(3.4, 1.5 + 0.27 * len(order)), (width, 4.4)
-    with make_panels(2, width / 2 + 3.0, height, width_ratios=ratios) as (figure, (left, right)):
+    order = result.dims_by_information[:MAX_FIGURE_DIMS]
+    width = max(3.2, 2.0 + 0.9 * n_labels)
+    height, ratios = max(3.8, 1.9 + 0.27 * len(order)), (width, 4.8)
+    with make_panels(2, width / 2 + 3.4, height, width_ratios=ratios) as (figure, (left, right)):
         _draw_information(left, result, order, names)
         _draw_scores(right, result.associations)
-        notes = f"*: p ≤ {SIGNIFICANCE_LEVEL} over all dimensions. Bands: 95 %; dotted: chance."
-        figure.suptitle(f"{caption}. {notes}", **CAPTION_STYLE)
+        hidden = len(names) - len(order)
+        more = f" {hidden} dimensions of less information are not shown." if hidden else ""
+        notes = f"{EXPLANATION_OF_STARS}{more}\nBars: 95 %. Dotted: the same for permuted labels."
+        figure.suptitle(f"{caption}.\n{notes}", **CAPTION_STYLE)
         return figure
 
 
@@ -141,35 +151,41 @@ def _draw_information(
     axis: Axes, result: AssociationResult, order: Sequence[int], names: Sequence[str]
 ) -> None:
     labels = [association.label for association in result.associations]
-    nats = np.stack([each.information[order] for each in result.associations], 1)
-    limit = max(float(nats.max()), 0.05)
-    mappable = axis.imshow(nats, cmap="Blues", vmin=0, vmax=limit, aspect="auto")
-    for column, association in enumerate(result.associations):
+    shares = np.stack([each.share[order] for each in result.associations], 1)
+    limit = max(float(shares.max()), LARGE_SHARE)
+    mappable = axis.imshow(shares, cmap="Blues", vmin=0, vmax=limit, aspect="auto")
+    for column, each in enumerate(result.associations):
         for row, dim in enumerate(order):
-            if association.p[dim] <= SIGNIFICANCE_LEVEL:
-                color = "white" if nats[row, column] > 0.55 * limit else "#222"
-                style: Any = {"ha": "center", "va": "center", "color": color, "fontsize": 8.5}
-                axis.text(column, row, f"{nats[row, column]:.2f}*", **style)
+            style: Any = {"ha": "center", "va": "center", "fontsize": 8.5}
+            style["color"] = "white" if shares[row, column] > 0.55 * limit else "#222"
+            axis.text(column, row, f"{each.information[dim]:z.2f}{get_star(each, dim)}", **style)
     dims = [f"z {names[dim]}  {format_rate(result.kl_per_dim, dim)}" for dim in order]
     axis.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     axis.set_yticks(range(len(order)), dims, fontsize=8.5)
     axis.grid(visible=False)
-    axis.set_ylabel("dimension, by rate (KL)")
+    axis.set_ylabel("dimension and its rate (KL), by information")
     axis.set_title("mutual information, nats")
-    axis.figure.colorbar(mappable, ax=axis, shrink=0.7)
+    colorbar = axis.figure.colorbar(mappable, ax=axis, shrink=0.7)
+    colorbar.set_label("share of the label's entropy", fontsize=9)
 
 
 def _draw_scores(axis: Axes, associations: Sequence[LabelAssociation]) -> None:
     for k, association in enumerate(associations):
-        dims = np.arange(1, len(association.scores) + 1)
-        value, low, high = np.array(association.scores).T
+        probes = [association.linear, association.neighbors, *association.scores]
+        places = np.arange(len(probes)) + 0.7 * ((k + 1) / (len(associations) + 1) - 0.5)
+        score, low, high = np.array([(p.score, p.low, p.high) for p in probes]).T
         color = (BLUE, ORANGE, GREY, "#2a7f62", "#7a3fa0", "#a03f5a")[k % 6]
-        label = f"{association.label}, {'accuracy' if association.kind == 'class' else 'R²'}"
-        axis.plot(dims, value, color=color, marker="osD^vPX"[k % 7], markersize=4, label=label)
-        axis.fill_between(dims, low, high, color=color, alpha=0.15, linewidth=0)
-        axis.axhline(association.chance, color=color, linestyle=":", linewidth=1)
-        axis.set_xticks(dims)
+        style: Any = {"color": color, "fmt": "osD^vPX"[k % 7], "markersize": 4}
+        label = f"{association.label}, {association.linear.measure}"
+        axis.errorbar(places, score, [score - low, high - score], label=label, **style)
+        chance = [probe.chance for probe in probes]
+        axis.hlines(chance, places - 0.2, places + 0.2, colors=color, linestyles=":")
+    first = associations[0]
+    linear = sorted({each.linear.method.split()[0] for each in associations})
+    ticks = [f"linear ({', '.join(linear)}), all", f"{first.neighbors.method}, all"]
+    ticks += [f"neighbors, first {k + 1} by rate" for k in range(len(first.scores))]
+    axis.set_xticks(range(len(ticks)), ticks, rotation=30, ha="right", fontsize=8.5)
     axis.set_ylim(min(0.0, axis.get_ylim()[0]), 1.02)
-    axis.set(xlabel="first k dimensions, by rate (KL)", ylabel="accuracy, or R²")
-    axis.set_title("prediction of labels, out of fold")
+    axis.set_ylabel("accuracy, or R²")
+    axis.set_title("prediction of labels from dimensions, out of fold")
     axis.legend(fontsize=8.5, bbox_to_anchor=(1.0, 1.0), loc="upper left")

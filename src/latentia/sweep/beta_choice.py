@@ -12,8 +12,9 @@ from latentia.core.errors import Error
 from latentia.core.label_kinds import find_labelled, read_numbers
 from latentia.core.text import suggest_name
 from latentia.data.labels import SOURCE_LABELS, Labels
-from latentia.latents.association import MIN_IMAGES, score_prediction
+from latentia.latents.association import MIN_IMAGES
 from latentia.latents.encoding import encode_split
+from latentia.latents.probes import probe_labels
 from latentia.metrics.beta_choice import BetaChoice, Candidate
 from latentia.metrics.disentanglement import mig
 from latentia.metrics.evaluation import Evaluation
@@ -192,9 +193,9 @@ def _score_regression(evaluation: Evaluation, label: str) -> Score:
         raise Error(f"--for regression:{label} {requirement}")
     if not np.isfinite(values).all() or len(np.unique(values)) < 2:
         raise Error(f"--for regression:{label}: it holds infinity or a single value.")
-    means = encode_split(evaluation.autoencoder, split).mean[rows].astype(np.float64)
-    score = score_prediction(means, values, kind, evaluation.seed)
-    return score.value, (score.high - score.low) / (2 * 1.96)
+    means = encode_split(evaluation.autoencoder, split).mean[rows]
+    probe = probe_labels(means, values, kind == "class", evaluation.seed, "neighbors")
+    return probe.score, (probe.high - probe.low) / (2 * 1.96)
 
 
 @torch.no_grad()
