@@ -15,6 +15,7 @@ from latentia.data.labels import Labels
 from latentia.metrics.measure import load_metrics
 from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
+from latentia.runs.image_names import NamedImages, caption_image, read_images
 from latentia.runs.images import describe_images
 from latentia.training.checkpoint import read_metadata
 from latentia.training.log import read_rows
@@ -193,6 +194,17 @@ class OpenedRun:
         torch.Size([2, 1, 28, 28])
         """
         return Images.from_metadata(self.metadata["images"]).preprocess(images)
+
+    def _read_images(self, images: Any, split: str | None) -> NamedImages:
+        data = self._data if self._opened is None else self._opened
+        return read_images(self.folder, images, split, data)
+
+    def _read_image(self, image: Any, split: str | None) -> tuple[Tensor, str]:
+        """Read one image (1, c, h, w), and return it with its caption."""
+        (name, *others), _, pixels = self._read_images(image, split)
+        if others:
+            raise Error(f"{len(pixels)} images were given; give one, such as images[:1].")
+        return pixels, caption_image(name, split)
 
     def __repr__(self) -> str:
         state = "" if self.is_complete else ", not complete"

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from latentia.api.opened_run import OpenedRun
-from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least, require_whole_number
 from latentia.data import Split
+from latentia.data.examples import draw_example_rows
 from latentia.data.labels import SOURCE_LABELS
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
 from latentia.latents.parsing import read_latents
@@ -18,7 +18,6 @@ from latentia.latents.principal_axes import Axes, PrincipalAxes
 from latentia.latents.traversal import Traversal, traverse_dims
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
-from latentia.runs.image_names import NamedImages, caption_image, read_images
 
 
 class RunPictures(OpenedRun):
@@ -90,7 +89,7 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_reconstructions(n=3).images.shape
         torch.Size([6, 1, 28, 28])
         """
-        pixels, title = self._read_or_first(images, n, split)
+        pixels, title = self._read_or_first(images, n, split, draw=True)
         render = rendered_images.render_reconstructions
         return render(self.folder, self.autoencoder, pixels, title)
 
@@ -289,20 +288,13 @@ class RunPictures(OpenedRun):
             dims = f"top:{dims}" if isinstance(dims, int) else ",".join(map(str, dims))
         return parse_dims(dims, table.dims_by_kl)
 
-    def _read_images(self, images: Any, split: str | None) -> NamedImages:
-        data = self._data if self._opened is None else self._opened
-        return read_images(self.folder, images, split, data)
-
-    def _read_image(self, image: Any, split: str | None) -> tuple[Tensor, str]:
-        """Read one image (1, c, h, w), and return it with its caption."""
-        (name, *others), _, pixels = self._read_images(image, split)
-        if others:
-            raise Error(f"{len(pixels)} images were given; give one, such as images[:1].")
-        return pixels, caption_image(name, split)
-
-    def _read_or_first(self, images: Any, n: int, split_name: str | None) -> tuple[Tensor, str]:
+    def _read_or_first(
+        self, images: Any, n: int, split_name: str | None, draw: bool = False
+    ) -> tuple[Tensor, str]:
+        """Read images, or else the first of a split; draw: or n of it, each class in turn."""
         if images is not None:
             return self._read_images(images, split_name).pixels, "images"
         require_at_least("-n", n, 1)
         split = self._find_split(split_name, SOURCE_LABELS)
-        return split.get_batch(slice(0, n)).image, f"{split.name} images"
+        rows = draw_example_rows(split, n) if draw else slice(0, n)
+        return split.get_batch(rows).image, f"{split.name} images"

@@ -59,5 +59,6 @@ def reconstruct(
     ----------
     images : [IMAGE ...]
         image files, keys in the table that latentia encode writes, or row numbers (from 0) among
-        all images or in --split; the default is the first images of --split
+        all images or in --split; the default are images of --split drawn by
+        seed, each class in turn
     """

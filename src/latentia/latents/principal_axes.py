@@ -48,7 +48,7 @@ class PrincipalAxes:
         self.axes = torch.from_numpy((axes * np.sign(largest)).astype(np.float32))
         self.centre = torch.from_numpy(mean.mean(0).astype(np.float32))
 
-    def encode(self, images: ImageTensor) -> RotatedPosterior:
+    def encode(self, images: ImageTensor) -> Any:
         own: Any = self.model.encode(images)
         return RotatedPosterior(own, *self.rotate(own.mean, getattr(own, "sd", None)))
 
