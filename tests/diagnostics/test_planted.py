@@ -382,7 +382,8 @@ def test_a_check_that_fails_costs_nothing_but_its_own_word(tmp_path, monkeypatch
     bad = define_check("bad", threshold="", advice="")(broken)
     monkeypatch.setattr(diagnose, "CHECKS", (bad, training.few_steps))
     one = patient(tmp_path, training_rows=rows([1.0]))
-    found, unseen = diagnose.run_checks(one)
+    checked = diagnose.run_checks(one)
+    found, unseen = checked.findings, checked.describe_unchecked()
     assert [each.kind for each in found] == ["few steps"]
     assert "bad. The check failed (TypeError: of all things)." in unseen[0]
     stop = define_check("stop", threshold="", advice="")(asked)

@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from latentia.core.errors import Error
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
 from latentia.metrics.measure import load_metrics

@@ -11,7 +11,7 @@ from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.data.sources.registry import LabelledData, SourceKind
 from latentia.diagnostics.command_text import format_resume_call
-from latentia.diagnostics.diagnose import diagnose_run, find_early_problems
+from latentia.diagnostics.diagnose import find_early_problems, keep_findings
 from latentia.report.training_images import save_training_images
 from latentia.runs.create import create_run
 from latentia.runs.extend import extend_run
@@ -106,7 +106,7 @@ def _diagnose_and_report(run: RunFolder, images: Images) -> list[Finding]:
     # metrics and figures take longer to import than the first steps to train
     from latentia.report.page import write_report
 
-    diagnosis = diagnose_run(run, images)
+    diagnosis = keep_findings(run, images)
     write_report(run, images, diagnosis.findings, diagnosis.images)
     return diagnosis.findings
 

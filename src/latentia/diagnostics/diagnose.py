@@ -1,15 +1,18 @@
 """Diagnosis of a run: all checks, the findings in order of severity, and a one-line verdict."""
 
 import html
+import json
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data import Images
-from latentia.diagnostics import adversary, data, diffusion, latents, training
+from latentia.diagnostics import adversary, coordinates, data, diffusion, latents, training
 from latentia.diagnostics.check import ERROR, NOTE, SEVERITIES, WARNING, format_finding
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import write_json
 from latentia.training.events import Finding, ListedImage
 
 # within a severity, causes stand before their consequences
@@ -20,9 +23,11 @@ CHECKS = (
     latents.sigma_off_residual,
     *training.CHECKS,
     *latents.CHECKS,
+    *coordinates.CHECKS,
     training.unfinished_training,  # any problem above can be its cause
 )
 
+DIAGNOSIS_FILE = "diagnosis.json"  # in a run folder: findings at the end of the training
 LEFT_OUT = "left out by --exclude"
 
 
@@ -53,6 +58,24 @@ class DiagnosticReport(NamedTuple):
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
+class CheckedRun(NamedTuple):
+    """findings: worst first; skipped: kinds of checks by the reason; kept: as at the training."""
+
+    findings: list[Finding]
+    skipped: dict[str, list[str]]
+    kept: list[str]
+
+    def describe_unchecked(self) -> list[str]:
+        """Return a sentence for each reason why checks could not run."""
+        texts = [f"Not checked: {', '.join(k)}. {reason}" for reason, k in self.skipped.items()]
+        if self.kept:
+            texts.append(
+                f"As at the end of the training: {', '.join(self.kept)}. The images are not here; "
+                "give them as data to check anew."
+            )
+        return texts
+
+
 def diagnose_run(
     run: RunFolder, images: Images | None = None, data: Any = None
 ) -> DiagnosticReport:
@@ -61,33 +84,64 @@ def diagnose_run(
     images: the run's images, if they are already open. data: the present place of its images.
     """
     context = RunContext(run, images, data)
-    findings, skipped = run_checks(context)
-    verdict = summarize_findings(context, findings, skipped)
+    return make_report(context, run_checks(context))
+
+
+def make_report(context: RunContext, checked: CheckedRun) -> DiagnosticReport:
+    unchecked = checked.describe_unchecked()
+    verdict = summarize_findings(context, checked.findings, unchecked)
     # those that the run left out stay in the table, which replaces the one that it was given
-    excluded = run.metadata["images"].get("reading", {}).get("exclude", ())
+    excluded = context.run.metadata["images"].get("reading", {}).get("exclude", ())
     listed = [*context.listed_images, *(ListedImage(key, LEFT_OUT, None) for key in excluded)]
-    return DiagnosticReport(verdict, findings, skipped, listed)
+    return DiagnosticReport(verdict, checked.findings, unchecked, listed)
 
 
-def run_checks(context: RunContext, early: bool = False) -> tuple[list[Finding], list[str]]:
-    """Return the findings, worst first, and the checks that could not run, with the reasons."""
-    findings, skipped = [], {}
+def run_checks(context: RunContext, early: bool = False) -> CheckedRun:
+    """Run all checks. Those that need images that are not here have their kept findings."""
+    result, kept_findings = CheckedRun([], {}, []), load_findings(context)
     for check in CHECKS:
         if early and not check.early:
             continue
         try:
             finding = check(context)
         except Error as problem:  # the images are elsewhere, or the recipe no longer exists
-            skipped.setdefault(str(problem), []).append(check.kind)
-            continue
+            if check.kind not in kept_findings:
+                result.skipped.setdefault(str(problem), []).append(check.kind)
+                continue
+            finding = kept_findings[check.kind]
+            result.kept.append(check.kind)
         except Exception as problem:  # a check that fails must not cost a training or its report
             reason = f"The check failed ({type(problem).__name__}: {problem})."
-            skipped.setdefault(reason, []).append(check.kind)
+            result.skipped.setdefault(reason, []).append(check.kind)
             continue
         if finding:
-            findings.append(finding)
-    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))  # stable
-    return findings, [f"Not checked: {', '.join(k)}. {reason}" for reason, k in skipped.items()]
+            result.findings.append(finding)
+    result.findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))  # stable
+    return result
+
+
+def keep_findings(run: RunFolder, images: Images) -> DiagnosticReport:
+    """Diagnose a complete training, and save the findings for when its images are not here."""
+    context = RunContext(run, images)
+    checked = run_checks(context)
+    failed = [kind for kinds in checked.skipped.values() for kind in kinds]
+    content = {
+        "step": context.step,
+        "checked": [check.kind for check in CHECKS if check.kind not in failed],
+        "findings": [finding._asdict() for finding in checked.findings],
+    }
+    write_json(run.path / DIAGNOSIS_FILE, content)
+    return make_report(context, checked)
+
+
+def load_findings(context: RunContext) -> dict[str, Finding | None]:
+    """Return the findings at the end of the training, by kind. None: checked, and none found."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        content = json.loads((context.run.path / DIAGNOSIS_FILE).read_text(encoding="utf-8"))
+        findings = {each["kind"]: Finding(**each) for each in content["findings"]}
+        if content["step"] == context.step:
+            return dict.fromkeys(content["checked"]) | findings
+    return {}
 
 
 def summarize_findings(context: RunContext, findings: list[Finding], skipped: list[str]) -> str:
@@ -108,4 +162,4 @@ def summarize_findings(context: RunContext, findings: list[Finding], skipped: li
 
 def find_early_problems(run: RunFolder) -> list[Finding]:
     """Find problems that further training cannot remove, in the settings and the log alone."""
-    return run_checks(RunContext(run, early=True), early=True)[0]
+    return run_checks(RunContext(run, early=True), early=True).findings

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from latentia.core.contract import HasLatents, Model, Role, get_autoencoder
@@ -193,10 +193,14 @@ class RunContext:
     @cached_property
     def residual(self) -> tuple[float, float]:
         """Mean squared error of decoded posterior means, and the variance of the pixels."""
-        images = self.select_images(self.max_images)
-        rows = evenly_spaced_rows(len(images), MAX_DECODED)
+        images, rows = self.select_images(self.max_images), self.decoded_rows
         errors = self.decode_latents(self.latent_table.mean[rows]) - images[rows]
         return float(errors.square().mean()), float((images - images.mean(0)).square().mean())
+
+    @property
+    def decoded_rows(self) -> Int64[Tensor, " n"]:
+        """Rows of the latent table whose means are decoded."""
+        return evenly_spaced_rows(len(self.latent_table.mean), MAX_DECODED)
 
     @property
     def explained_variance(self) -> float:

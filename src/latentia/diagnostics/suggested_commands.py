@@ -214,6 +214,20 @@ def resume_training(context: RunContext, path: Path) -> list[str]:
     return [format_command("latentia", "resume", str(path), data=data)]
 
 
+def use_principal_axes(context: RunContext) -> list[str]:
+    """Traverse an image along the principal axes of the latents, and write coordinates of all."""
+    path, data = str(context.run.path), list_moved_data(context)
+    if needs_python(context):
+        run = format_call("load", path, *data)
+        return [f'{run}.encode(axes="principal")']
+    table = str(find_unused_path(Path(_name_stem(context)), "-principal.csv"))
+    axes = ("--axes", "principal")
+    return [
+        format_command("latentia", "traverse", path, "0", *axes, data=data),
+        format_command("latentia", "encode", path, *axes, "--out", table, data=data),
+    ]
+
+
 def write_image_table(context: RunContext) -> list[str]:
     """Write a table of the images of the findings."""
     path, data = str(context.run.path), list_moved_data(context)

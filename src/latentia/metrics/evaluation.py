@@ -15,7 +15,7 @@ from latentia.data import Images, Split
 from latentia.data.splits import evenly_spaced_rows
 from latentia.metrics.elbo import elbo
 from latentia.metrics.features import FeatureExtractor, make_extractor
-from latentia.metrics.pca import PixelPCA
+from latentia.metrics.pca import PixelPCA, fit_pixel_pca
 from latentia.runs.folder import RunFolder
 
 MAX_COMPARED_IMAGES = 10_000  # images and samples of a comparison, unless n is given
@@ -62,7 +62,7 @@ class Evaluation:
     def pca(self) -> PixelPCA:
         """Principal components of the run's training images, as many as the latents."""
         own = self.images if self.run.is_training_data(self.images) else self.run.images()
-        return PixelPCA(own.split("train"), math.prod(self.autoencoder.latent_shape))
+        return fit_pixel_pca(own, math.prod(self.autoencoder.latent_shape))
 
     @cached_property
     def extractor(self) -> FeatureExtractor:

@@ -1,6 +1,7 @@
 """Principal component analysis of the pixels: the baseline of every model with latents."""
 
 import math
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -8,10 +9,21 @@ from torch import Tensor
 
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.core.tensors import ImageTensor
-from latentia.data import Split
+from latentia.data import Images, Split
 
 MAX_VALUES = 16_000_000  # pixel values of the training images that are analysed: 64 MB
 OVERSAMPLING, POWER_ITERATIONS = 16, 5  # of the randomized decomposition
+
+
+_fitted: WeakKeyDictionary[Images, dict[int, "PixelPCA"]] = WeakKeyDictionary()
+
+
+def fit_pixel_pca(images: Images, dims: int) -> "PixelPCA":
+    """Fit a PCA to the training images, once for each object."""
+    known = _fitted.setdefault(images, {})
+    if dims not in known:
+        known[dims] = PixelPCA(images.split("train"), dims)
+    return known[dims]
 
 
 class PixelPCA:

@@ -21,6 +21,7 @@ from latentia.latents.interpolation import interpolate_images
 from latentia.metrics.beta_choice import load_choices
 from latentia.metrics.elbo import elbo
 from latentia.metrics.measure import save_metrics
+from latentia.metrics.pca import fit_pixel_pca
 from latentia.metrics.rate_distortion import MAX_IMAGES, log_spaced_betas, measure_curve
 from latentia.report.figures import (
     TERM_LABELS,
@@ -45,6 +46,7 @@ from latentia.training.checkpoint import atomic_write
 from latentia.training.events import Finding, ListedImage
 from latentia.training.log import read_rows
 
+MAX_COMPARED = 500  # images whose error is compared with that of a PCA
 SHEET_IMAGES, TILE_SIDE = 24, 128  # images of a finding, and pixels of their longer side, at most
 
 
@@ -81,6 +83,7 @@ def write_report(
         result = elbo(model, split)  # pyright: ignore[reportArgumentType]
         save_metrics(run, result)
         headlines |= _make_headlines(result, math.prod(model.latent_shape))
+        headlines |= _compare_with_pca(model, images, split)
         sections += _make_latent_sections(run, model, split, result.get("rate_by_dimension"))
         if run.beta_range:
             sections.append(_make_beta_section(run, model, split))
@@ -104,9 +107,11 @@ def _render_page(
     template = environment.from_string((Path(__file__).parent / "page.html").read_text())
     metadata = run.metadata
     groups = {**metadata["arguments"], **metadata["modifiers"], **metadata["options"]}
-    settings = [(name.replace("_", "-"), _format_setting(value)) for name, value in groups.items()]
+    settings = [(name.replace("_", "-"), value) for name, value in groups.items()]
     for group in ("images", "machine"):
-        settings += [(f"{group}: {k}", _format_setting(v)) for k, v in metadata[group].items()]
+        settings += [(f"{group}: {name}", value) for name, value in metadata[group].items()]
+    # what is unset says nothing
+    settings = [(k, _format_setting(v)) for k, v in settings if v not in (None, "", [], {})]
     content = {"headlines": headlines, "findings": findings, "sections": sections}
     return template.render(run=run, settings=settings, **content)
 
@@ -142,6 +147,18 @@ def _make_contact_sheets(
             _make_grid_section(kind.capitalize(), tiles, min(8, len(keys)), caption, labels)
         )
     return sections
+
+
+def _compare_with_pca(model: Any, images: Images, split: Split) -> dict[str, str]:
+    """Return the error of reconstructions and of principal components, on at most 500 images."""
+    x = split.subsample(MAX_COMPARED)[:]
+    pca = fit_pixel_pca(images, math.prod(model.latent_shape))
+    chunks = x.split(split.max_batch_size())
+    error = torch.cat([(model.reconstruct(c) - c).square().flatten(1).mean(1) for c in chunks])
+    return {
+        "mean squared error a pixel": f"{error.mean().item():.4f}",
+        f"the same by PCA, {pca.dims} dimensions": f"{pca.measure_mse(x).mean().item():.4f}",
+    }
 
 
 def _make_grid_section(

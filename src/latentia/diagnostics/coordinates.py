@@ -1,0 +1,82 @@
+"""Checks of coordinates: against principal components of the pixels, and of their correlation."""
+
+import math
+
+import numpy as np
+
+from latentia.core.text import pluralize
+from latentia.diagnostics import suggested_commands as suggest
+from latentia.diagnostics.check import NOTE, WARNING, CheckResult, define_check
+from latentia.diagnostics.latents import MIN_RATE, count_active_dims, get_rate
+from latentia.diagnostics.run_context import RunContext
+from latentia.latents.agreement import compute_participation_ratio
+from latentia.metrics.pca import fit_pixel_pca
+
+MAX_CORRELATION = 0.5  # absolute, of two active dimensions
+MIN_EFFECTIVE_SHARE = 0.75  # effective dimensions of the correlations, over active ones
+
+
+@define_check(
+    "no better than PCA",
+    threshold="a ratio of 1 or more",
+    advice="more --epochs or a larger model; else use the principal components",
+)
+def no_better_than_pca(context: RunContext) -> CheckResult | None:
+    """Mean squared error of decoded means, over that of as many principal components of pixels."""
+    rate = get_rate(context)
+    if rate is None or rate < MIN_RATE or not context.has_latents or not context.complete:
+        return None
+    pca = fit_pixel_pca(context.images, math.prod(context.autoencoder.latent_shape))
+    images = context.select_images(context.max_images)[context.decoded_rows]
+    model, linear, dims = context.residual[0], float(pca.measure_mse(images).mean()), pca.dims
+    if model < linear:
+        return None
+    return CheckResult(
+        WARNING,
+        f"the mean squared error of reconstructions is {model:.3g}, and {linear:.3g} by PCA of the "
+        f"pixels with {pluralize(dims, 'dimension')} (ratio {model / linear:.2f}; n = "
+        f"{len(context.decoded_rows)}).",
+        "A linear method describes your images as well or better in as many coordinates, and takes "
+        "seconds: the coordinates of this model are worth their training only for what PCA lacks, "
+        "such as samples.",
+        {"mse": model, "pca_mse": linear, "dims": dims},
+        suggest.train_longer(context, 2000),
+    )
+
+
+@define_check(
+    "coordinates are correlated",
+    threshold=f"a pair above {MAX_CORRELATION}, and effective dimensions below "
+    f"{MIN_EFFECTIVE_SHARE:.0%} of the active ones",
+    advice="latentia traverse RUN IMAGE --axes principal, and latentia encode RUN --axes principal",
+)
+def correlated_coordinates(context: RunContext) -> CheckResult | None:
+    """Correlation of posterior means, and their participation ratio: tr(R)^2 / tr(R R)."""
+    rate = get_rate(context)
+    if rate is None or rate < MIN_RATE or not context.has_latents:
+        return None
+    mean = context.latent_table.mean
+    active = np.flatnonzero(mean.var(0) > 0.01)
+    if len(active) < 2 or len(mean) <= 2 * len(active):
+        return None
+    correlation = np.asarray(np.corrcoef(mean[:, active].T.astype(np.float64)))
+    effective = compute_participation_ratio(correlation)
+    off_diagonal = np.abs(correlation - np.eye(len(active)))
+    first, second = np.unravel_index(off_diagonal.argmax(), off_diagonal.shape)
+    worst = float(off_diagonal[first, second])
+    if worst < MAX_CORRELATION or effective >= MIN_EFFECTIVE_SHARE * len(active):
+        return None
+    n_active, _ = count_active_dims(context)
+    return CheckResult(
+        NOTE,
+        f"dimensions {active[first]} and {active[second]} have a correlation of {worst:.2f} over "
+        f"the images, and {n_active} active dimensions are worth {effective:.1f} without "
+        f"correlation (n = {len(mean)}).",
+        "What one coordinate says is said by others too, and a traversal of one alone leaves the "
+        "data. Principal axes of the latents have no correlation.",
+        {"effective": effective, "active": n_active, "correlation": worst},
+        suggest.use_principal_axes(context),
+    )
+
+
+CHECKS = (no_better_than_pca, correlated_coordinates)

@@ -1,0 +1,76 @@
+"""Checks of coordinates against a linear baseline, and the findings that a run keeps."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from test_planted import patient, scores
+
+from latentia.diagnostics import coordinates, diagnose
+from latentia.latents.encoding import LatentTable
+from latentia.runs.folder import RunFolder
+
+RATE = [{"values": {"rate": 5.0, "nelbo": 9.0}, "is_best": True}]
+
+
+def table(mean):
+    return LatentTable(mean.astype("f4"), np.ones_like(mean, "f4"), None)
+
+
+@pytest.mark.parametrize(("factor", "is_worse"), [(0.8, False), (1.25, True)])
+def test_a_model_that_a_pca_beats_is_named_with_both_errors(
+    tmp_path, monkeypatch, factor, is_worse
+):
+    context = patient(tmp_path, validation_rows=RATE)
+    shape = context.autoencoder.latent_shape
+    context.__dict__["latent_table"] = table(np.zeros((len(context.held_out), *shape)))
+    pca = SimpleNamespace(dims=20, measure_mse=lambda x: torch.full((len(x),), 0.04))
+    monkeypatch.setattr(coordinates, "fit_pixel_pca", lambda images, dims: pca)
+    context.__dict__["residual"] = (0.04 * factor, 0.1)
+    finding = coordinates.no_better_than_pca(context)
+    assert bool(finding) == is_worse
+    if finding:
+        assert "squared error of reconstructions is 0.05, and 0.04 by PCA" in finding.text
+        assert "with 20 dimensions (ratio 1.25" in finding.text
+
+
+def test_correlated_coordinates_are_named_with_their_effective_number(tmp_path):
+    context = patient(tmp_path, validation_rows=RATE)
+    draw = np.random.default_rng(0)
+    context.__dict__["latent_table"] = table(draw.normal(size=(400, 6)))
+    assert coordinates.correlated_coordinates(context) is None
+    shared = draw.normal(size=(400, 1))
+    context.__dict__["latent_table"] = table(shared + 0.3 * draw.normal(size=(400, 6)))
+    finding = coordinates.correlated_coordinates(context)
+    assert finding.values["active"] == 6
+    assert finding.values["correlation"] > 0.85
+    assert 1 < finding.values["effective"] < 1.5
+    assert all("--axes principal" in command for command in finding.suggested_commands)
+
+
+def test_findings_are_kept_for_a_run_whose_images_are_gone(tmp_path, monkeypatch):
+    import latentia
+
+    images = np.random.default_rng(0).random((60, 8, 8), np.float32)
+    run = latentia.train(
+        "mnist_mlp_vae", images, epochs=2, latent=2, hidden=8, beta=300.0, run=tmp_path / "run"
+    )
+    kept = json.loads((run.path / diagnose.DIAGNOSIS_FILE).read_text())
+    again = diagnose.diagnose_run(RunFolder.open(run.path))
+    assert {finding.kind for finding in again.findings} == {f["kind"] for f in kept["findings"]}
+    (text,) = again.skipped_checks
+    assert text.startswith("As at the end of the training: images in two splits")
+    # findings of other weights do not count
+    kept["step"] += 1
+    (run.path / diagnose.DIAGNOSIS_FILE).write_text(json.dumps(kept))
+    texts = diagnose.diagnose_run(RunFolder.open(run.path)).skipped_checks
+    assert texts[0].startswith("Not checked: images in two splits")
+
+
+def test_a_damaged_file_of_findings_is_as_none(tmp_path):
+    context = patient(tmp_path, validation_rows=scores(3.0))
+    for content in ("", "{", "[]", '{"findings": 1}', '{"findings": [], "step": -1}'):
+        (context.run.path / diagnose.DIAGNOSIS_FILE).write_text(content)
+        assert diagnose.load_findings(context) == {}
