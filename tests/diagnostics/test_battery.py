@@ -94,6 +94,8 @@ CASES = {
     "beta 0.01": Case("beta too low to sample", f"{DIGITS} --epochs 16 --beta 0.01"),
     "squared error": Case("sigma off its residual", "{toys}:gaussian --sigma published"),
 }
+# in test_coordinate_checks.py
+PLANTED_ELSEWHERE = {"no better than PCA", "coordinates are correlated"}
 # the defaults, on images and for epochs that seconds allow
 HEALTHY = (
     "digits_vae",
@@ -212,5 +214,6 @@ def test_a_healthy_recipe_gets_no_alarm(words, seed, built, tmp_path, capsys):
 
 
 def test_every_finding_is_planted_here():
-    assert {case.finding for case in CASES.values()} == {check.kind for check in CHECKS}
+    planted = {case.finding for case in CASES.values()} | PLANTED_ELSEWHERE
+    assert planted == {check.kind for check in CHECKS}
     assert all(check.evidence for check in CHECKS)

@@ -22,12 +22,14 @@ ADDED = {
     },
     "resume": {"--epochs"},
     "nearest": {"--table"},
+    "traverse": {"--axes"},
+    "encode": {"--axes"},
     "doctor": {"--table"},
 }  # and those that were added to a command or to every recipe
 LIKELIHOODS = ["auto", "bernoulli", "discretized", "gaussian"]
 # options whose default or choices were changed on purpose, as they are now
 CHANGED = {"train conv_vae": {"--likelihood": {"default": "auto", "choices": LIKELIHOODS}}}
-NEW_COMMANDS = {"outliers"}
+NEW_COMMANDS = {"compare", "outliers"}
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
 

@@ -7,14 +7,16 @@ from typing import Any
 import pandas as pd
 
 from latentia.api.run_images import RunImages
+from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least
 from latentia.core.progress import enable_progress
 from latentia.data import Split
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
+from latentia.latents.agreement import Agreement, measure_agreement
 from latentia.latents.association import AssociationResult, associate_split
-from latentia.latents.encoding import LatentTable
+from latentia.latents.encoding import LatentTable, encode_split
 from latentia.latents.outliers import score_outliers
 from latentia.latents.principal_axes import Axes, PrincipalAxes
 from latentia.latents.table import (
@@ -96,6 +98,45 @@ class RunTables(RunImages):
             opened = rank0_first(lambda: self.images)
             split, names = open_labelled_split(self.folder, opened, split_name, joined)
             return collect_table(self.autoencoder, split, names, rotation).to_pandas()
+
+    def compare(self, other: Any, *, split: str | None = None) -> Agreement:
+        """Measure how well the latents of two runs agree on the same images.
+
+        Parameters
+        ----------
+        other : Run
+            a run that was trained on the same images, for instance with another seed
+        split : {"train", "validation", "test", "all"}, optional
+            images to compare on; the default is test
+
+        Returns
+        -------
+        Agreement
+            `canonical` correlations, falling; `explained` shares of variance, each way; `matched`,
+            the best correlation of each dimension with one of the other run; `chance`, the mean
+            canonical correlation of permuted images; `n` images
+
+        Raises
+        ------
+        Error
+            if the runs have other images, or there are not more images than dimensions
+
+        Examples
+        --------
+        >>> import latentia
+        >>> run = latentia.load("runs/digits")
+        >>> float(run.compare(run, split="all").canonical.min().round(6))
+        1.0
+        """
+        ours, theirs = (each._find_split(split, SOURCE_LABELS) for each in (self, other))
+        if ours.keys != theirs.keys:
+            raise Error(
+                f"{self.path} and {other.path} have other images in the {ours.name} split; give "
+                "--split all, since the seed of a run draws its splits, and runs that were trained "
+                "on the same images."
+            )
+        first = encode_split(self.autoencoder, ours)
+        return measure_agreement(first.mean, encode_split(other.autoencoder, theirs).mean)
 
     def relate(
         self,

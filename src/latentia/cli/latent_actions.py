@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 from latentia.api.run import Run
+from latentia.api.train_and_load import load
 from latentia.cli.arguments import split_names
 from latentia.cli.opened_run import draw_picture, open_requested_run
 from latentia.cli.tables import print_associations
@@ -37,6 +38,14 @@ def relate(args: SimpleNamespace) -> None:
 
 
 decode = draw_picture(lambda run, latents: run.plot_decoded(latents), ".png", ".npy")
+
+
+def compare(args: SimpleNamespace) -> None:
+    run = open_requested_run(args)
+    result = run.compare(load(args.other), split=args.split)
+    print(json.dumps(result.to_json(), indent=1) if args.json_ else result)
+
+
 traverse = draw_picture(Run.plot_traversal, ".png", ".gif", ".npy")
 interpolate = draw_picture(Run.plot_interpolation, ".png", ".gif", ".npy")
 nearest = draw_picture(Run.plot_nearest, ".png", ".npy")

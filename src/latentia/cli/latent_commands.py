@@ -1,10 +1,11 @@
 """Options of the commands that draw latents, or measure what they say about labels."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
 from latentia.cli import options
+from latentia.core.text import Metavar
 
 
 def relate(
@@ -163,4 +164,25 @@ def attribute(
     """
 
 
-LATENT_COMMANDS = (relate, traverse, interpolate, nearest, outliers, decode, attribute)
+def compare(
+    run: options.RunName,
+    other: Annotated[Positional[str], Metavar("RUN")],
+    split: options.Split = None,
+    json_: options.Json = False,
+    *,
+    data: options.MovedData = None,
+    beta: options.Beta = None,
+) -> None:
+    """Say how well the coordinates of two runs agree, such as two seeds of one training.
+
+    Canonical correlations compare the spaces of all coordinates, whatever their rotation. The best
+    match of each dimension says whether single coordinates mean the same in both runs.
+
+    Parameters
+    ----------
+    other
+        second run, trained on the same images
+    """
+
+
+LATENT_COMMANDS = (relate, traverse, interpolate, nearest, outliers, decode, attribute, compare)

@@ -59,19 +59,22 @@ class DiagnosticReport(NamedTuple):
 
 
 class CheckedRun(NamedTuple):
-    """findings: worst first; skipped: kinds of checks by the reason; kept: as at the training."""
+    """findings: worst first; skipped: kinds of checks, by the reason.
+
+    from_training: kinds of checks that could not run, whose findings are those of the training.
+    """
 
     findings: list[Finding]
     skipped: dict[str, list[str]]
-    kept: list[str]
+    from_training: list[str]
 
     def describe_unchecked(self) -> list[str]:
         """Return a sentence for each reason why checks could not run."""
         texts = [f"Not checked: {', '.join(k)}. {reason}" for reason, k in self.skipped.items()]
-        if self.kept:
+        if self.from_training:
             texts.append(
-                f"As at the end of the training: {', '.join(self.kept)}. The images are not here; "
-                "give them as data to check anew."
+                f"As at the end of the training: {', '.join(self.from_training)}. The images are not "
+                "here; give them as data to check anew."
             )
         return texts
 
@@ -109,7 +112,7 @@ def run_checks(context: RunContext, early: bool = False) -> CheckedRun:
                 result.skipped.setdefault(str(problem), []).append(check.kind)
                 continue
             finding = kept_findings[check.kind]
-            result.kept.append(check.kind)
+            result.from_training.append(check.kind)
         except Exception as problem:  # a check that fails must not cost a training or its report
             reason = f"The check failed ({type(problem).__name__}: {problem})."
             result.skipped.setdefault(reason, []).append(check.kind)

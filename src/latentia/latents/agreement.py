@@ -1,6 +1,6 @@
 """Agreement of the latents of two runs, by canonical correlations on the same images."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -8,6 +8,7 @@ from jaxtyping import Float
 from latentia.core.errors import Error
 from latentia.core.seeding import derive_seed
 
+MAX_PRINTED, CLOSE = 10, 0.9  # correlations in the text; one that means the same coordinate
 PERMUTATIONS = 20  # of the images of one run, from which chance is measured
 RANK_TOLERANCE = 1e-6  # of the largest singular value: smaller ones are no dimension
 
@@ -26,6 +27,25 @@ class Agreement(NamedTuple):
     matched: Float[np.ndarray, " d"]
     chance: float
     n: int
+
+    def __repr__(self) -> str:
+        first, second = (f"{share:.0%}" for share in self.explained)
+        canonical = ", ".join(f"{value:.2f}" for value in self.canonical[:MAX_PRINTED])
+        rest = len(self.canonical) - MAX_PRINTED
+        more = f" and {rest} smaller" if rest > 0 else ""
+        return (
+            f"canonical correlations: {canonical}{more} (mean {self.canonical.mean():.2f}; by "
+            f"chance {self.chance:.2f}; n = {self.n:,})\n"
+            f"variance explained linearly: {first} of the first run's latents by the second's, "
+            f"{second} the other way\n"
+            f"best match of a single dimension: {np.median(self.matched):.2f} in the median "
+            f"(absolute correlation; {int((self.matched > CLOSE).sum())} of {len(self.matched)} "
+            f"above {CLOSE})"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        values = {name: np.asarray(value).tolist() for name, value in self._asdict().items()}
+        return {**values, "explained": list(self.explained)}
 
 
 def measure_agreement(

@@ -20,10 +20,10 @@ _fitted: WeakKeyDictionary[Images, dict[int, "PixelPCA"]] = WeakKeyDictionary()
 
 def fit_pixel_pca(images: Images, dims: int) -> "PixelPCA":
     """Fit a PCA to the training images, once for each object."""
-    known = _fitted.setdefault(images, {})
-    if dims not in known:
-        known[dims] = PixelPCA(images.split("train"), dims)
-    return known[dims]
+    by_dims = _fitted.setdefault(images, {})
+    if dims not in by_dims:
+        by_dims[dims] = PixelPCA(images.split("train"), dims)
+    return by_dims[dims]
 
 
 class PixelPCA:

@@ -28,7 +28,7 @@ def test_a_model_that_a_pca_beats_is_named_with_both_errors(
     context.__dict__["latent_table"] = table(np.zeros((len(context.held_out), *shape)))
     pca = SimpleNamespace(dims=20, measure_mse=lambda x: torch.full((len(x),), 0.04))
     monkeypatch.setattr(coordinates, "fit_pixel_pca", lambda images, dims: pca)
-    context.__dict__["residual"] = (0.04 * factor, 0.1)
+    context.__dict__ |= {"residual": (0.04 * factor, 0.1), "total_steps": 1000}
     finding = coordinates.no_better_than_pca(context)
     assert bool(finding) == is_worse
     if finding:

@@ -1,0 +1,29 @@
+"""The command that compares the latents of two runs."""
+
+import json
+
+import numpy as np
+
+import latentia
+from latentia.cli.main import main
+
+
+def train(place, name, **options):
+    keywords = {"latent": 3, "hidden": 8, "epochs": 1, "progress": False, **options}
+    return latentia.train("mnist_mlp_vae", str(place / "a.npy"), run=place / name, **keywords)
+
+
+def test_two_seeds_are_compared_on_the_same_images(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((80, 8, 8), np.float32))
+    first, second = train(tmp_path, "a"), train(tmp_path, "b", seed=1)
+    words = ["compare", str(first.path), str(second.path)]
+    assert main([*words, "--split", "all", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert len(values["canonical"]) == 3
+    assert values["n"] == 80
+    assert main([*words, "--split", "all"]) == 0
+    assert "canonical correlations: " in capsys.readouterr().out
+    assert main(words) == 2
+    assert "have other images in the test split; give --split all" in capsys.readouterr().err
+    own = first.compare(first, split="all")
+    np.testing.assert_allclose([*own.canonical, *own.matched, *own.explained], 1, atol=1e-6)
