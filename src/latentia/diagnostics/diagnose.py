@@ -72,9 +72,10 @@ class CheckedRun(NamedTuple):
         """Return a sentence for each reason why checks could not run."""
         texts = [f"Not checked: {', '.join(k)}. {reason}" for reason, k in self.skipped.items()]
         if self.from_training:
+            kinds = ", ".join(self.from_training)
             texts.append(
-                f"As at the end of the training: {', '.join(self.from_training)}. The images are not "
-                "here; give them as data to check anew."
+                f"As at the end of the training: {kinds}. The images are not here; give them as "
+                "data to check anew."
             )
         return texts
 

@@ -169,6 +169,13 @@ def train_longer(context: RunContext, steps: int, min_factor: float = 3) -> list
     return retrain_run(context, f"epochs{epochs}", epochs=epochs) if epochs else []
 
 
+def train_closer(context: RunContext) -> list[str]:
+    """Train three times the epochs with a tenth of beta, for a smaller error."""
+    epochs, beta = 3 * context.parameters.get("epochs", 0), context.parameters.get("beta")
+    changes = {"epochs": epochs} | ({"beta": round_to_two_digits(beta / 10)} if beta else {})
+    return retrain_run(context, f"epochs{epochs}", **changes) if epochs else []
+
+
 def choose_beta(context: RunContext, purpose: str) -> list[str]:
     """Choose the beta for a purpose from the run's range of betas, or train at beta 1."""
     if not context.run.beta_range:
