@@ -25,7 +25,7 @@ from latentia.data.decode import (
     read_images,
 )
 from latentia.data.levels import make_range_error
-from latentia.data.reader import LoadOptions, Size
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 from latentia.data.reading import Pages
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
@@ -136,12 +136,16 @@ class ImageFiles:
             f" {list_reasons(failures)}. Repair or remove them{hint}."
         )
 
-    def summarize_headers(self) -> tuple[list[Size], int, bool]:
-        """Return the distinct sizes, the channels needed, and whether any image exceeds 8 bits."""
+    def make_info(
+        self, columns: Columns, classes: Classes, notes: list[str], counts: dict[str, int]
+    ) -> SourceInfo:
+        """Describe the images by their headers. counts: images of each split."""
         pages = set(self.list_images())
-        channels = max(page.channels for page in pages)
         sizes = sorted({(page.height, page.width) for page in pages})
-        return sizes, channels, any(page.high_bit_depth for page in pages)
+        channels = max(page.channels for page in pages)
+        is_deep = any(page.high_bit_depth for page in pages)
+        labels = (columns, classes, notes, self.unreadable)
+        return SourceInfo(sizes, channels, is_deep, self.list_keys(), counts, *labels)
 
     def list_images(self) -> list[ImageHeader]:
         return list(chain.from_iterable(self.headers))
