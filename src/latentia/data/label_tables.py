@@ -13,11 +13,6 @@ from latentia.core.errors import Error, summarize_exception
 from latentia.data.name_matching import NamedRows, name_rows
 
 MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "-")  # cells without a value, in any case
-BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 
 
 def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
@@ -59,10 +54,9 @@ def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
 
 def decode_text(content: bytes) -> str:
     """Decode UTF-8, UTF-16 with its mark, or else Windows' code page of western languages."""
-    for mark, encoding in BYTE_ORDER_MARKS.items():
-        if content.startswith(mark):
-            return content.decode(encoding, "replace")
-    for encoding in ("utf-8", "cp1252"):
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace")
+    for encoding in ("utf-8-sig", "cp1252"):
         try:
             return content.decode(encoding)
         except UnicodeDecodeError:

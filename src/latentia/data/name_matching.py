@@ -130,15 +130,11 @@ def name_rows(table: Any, keys: Sequence[str]) -> NamedRows:
     matcher, usual = NameMatcher(keys), {name: -k for k, name in enumerate(NAME_COLUMNS)}
     counts = {name: matcher.count_matches(cells) for name, cells in table.items()}
     column = max(counts, key=lambda name: (counts[name], usual.get(str(name).lower(), -99)))
-    names = [str(name) for name in table[column].fillna("")]
+    names = table[column].map(str, na_action="ignore").fillna("")
     matches = matcher.match(names)
-    unknown = list(dict.fromkeys(name for name in names if name not in matches))
-    is_known = [name in matches for name in names]
-    rows = table.drop(columns=column)[is_known]
-    return NamedRows(
-        rows.set_axis([matches[name] for name in names if name in matches]),
-        unknown, str(column), names,
-    )  # fmt: skip
+    is_known = names.isin(list(matches))
+    rows = table.drop(columns=column)[is_known].set_axis(names[is_known].map(matches).tolist())
+    return NamedRows(rows, list(names[~is_known].unique()), str(column), list(names))
 
 
 def merge_duplicates(rows: Any, origin: Any) -> Any:
