@@ -185,7 +185,7 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
         (["--kl-schedule", "linear", "--kl-warmup", "0.9"], "--kl-warmup 0.9 is not before"),
         (["--tc-weight", "3"], "--tc-weight does nothing without --divergence"),
         (["--labels", "x.csv"], "--labels does nothing without --supervise"),
-        (["--supervise", "a", "--labels", "x.csv"], "--labels x.csv does not exist"),
+        (["--supervise", "a", "--labels", "x.csv"], "x.csv does not exist; give a .csv"),
         (["--capacity", "-1"], "--capacity is -1.0; it must be at least 0."),
         (["--device", "cuda"], "--device cuda cannot be used here"),
         (["--device", "gpu"], "--device gpu is no device; did you mean cuda? --device takes auto"),

@@ -236,7 +236,7 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
     photos = ["--data", place / "photos"]
     for words, message in (
         (["encode", run, "--out", "t.txt"], "--out t.txt ends in .txt; give .parquet, .csv or"),
-        (["encode", run, "--labels", labels], "has no row for 40 of 40 images: 0, 1, 2, 3, 4 and"),
+        (["encode", run, "--labels", labels], "names 10 files that the source has not"),
         (["encode", run, *photos, "--labels", labels, "--label-cols", "Bread"], "no column Bread"),
         (
             ["relate", run],

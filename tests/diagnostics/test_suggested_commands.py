@@ -295,19 +295,21 @@ def test_images_and_code_of_a_session_get_calls_of_python(tmp_path, fresh_regist
     images = rng.random((40, 8, 8)).astype(np.float32)
     images[:3] = 0.5
 
-    def mine(data="digits", hidden: int = 8, lr: float = 1e-2, epochs: int = 1):
+    def mine_in_session(data="digits", hidden: int = 8, lr: float = 1e-2, epochs: int = 1):
         return latentia.find_recipe("mnist_mlp_vae")(data, hidden=hidden, lr=lr, epochs=epochs)
 
-    mine.__module__ = "__main__"
+    mine_in_session.__module__ = "__main__"
     options = {"validation": 0.0, "threads": 1, "progress": False}
-    run = latentia.train(mine, images, run=tmp_path / "run", **options)
+    run = latentia.train(mine_in_session, images, run=tmp_path / "run", **options)
     (table,) = suggest.write_image_table(RunContext(run.folder, data=images))
     assert eval(table, {"latentia": latentia, "data": images}) is None
     keys = pd.read_csv(tmp_path / "run-images.csv")["key"]
     assert 1 <= len(keys) <= 3
     assert len(run.diagnose().to_frame()) == len(keys)
     np.save(tmp_path / "a.npy", images)
-    run = latentia.train(mine, str(tmp_path / "a.npy"), run=tmp_path / "other", **options)
+    run = latentia.train(
+        mine_in_session, str(tmp_path / "a.npy"), run=tmp_path / "other", **options
+    )
     context = RunContext(run.folder)
     (call,) = suggest.retrain_run(context, "lr", lr=1e-3)
     assert eval(call, {"latentia": latentia}).is_complete

@@ -13,6 +13,7 @@ from latentia.cli.main import main
 from latentia.core.errors import Error
 from latentia.core.seeding import make_generator
 from latentia.data import open_images
+from latentia.data.reading import Reading
 from latentia.data.sources.registry import Source
 from latentia.data.splits import draw_balanced_rows
 
@@ -77,7 +78,7 @@ def test_a_balanced_run_goes_on_to_the_same_bits(toy, tmp_path, monkeypatch, sto
 def test_a_balanced_stream_fetches_each_shard_once_an_epoch(tmp_path, monkeypatch):
     monkeypatch.setattr("latentia.data.streaming.WINDOW_IMAGES", 16)
     data = str(counted(tmp_path / "shards", shards=8, each=8))
-    train = open_images(Source(data, stream=True)).split("train")
+    train = open_images(Source(data, Reading(stream=True))).split("train")
     order = train.draw_order(make_generator(0, "order", 0), "label")
     assert len(order) == len(train)
     shards = train.pixels.find_shard_numbers(train.rows[order])

@@ -146,6 +146,8 @@ class Images:
             return self
         result = copy.copy(self)
         reading = self.source.reading
+        for name in ("notes", "_assignment"):  # they depend on the columns
+            result.__dict__.pop(name, None)
         result._splits, result._contents = {}, join_labels(self._contents, labels, reading)
         return result
 
