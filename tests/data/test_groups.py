@@ -11,6 +11,7 @@ from data.shards import counted
 from data.test_layouts import read, write_images
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
+from latentia.data.name_matching import strip_pages
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES, assign_rows
 
@@ -212,3 +213,9 @@ def test_images_whose_keys_are_numbers_are_no_pages(data):
     images, plain = open_images(data), assign_rows({"train": 60}, 0, 1 / 12)
     assert all(torch.equal(images.split(name).rows, plain[name]) for name in SPLIT_NAMES)
     assert images.notes == []
+
+
+def test_only_keys_of_several_pages_are_pages():
+    keys = ["img#1.png", "img#2.png", "scan#1", "scan#2", "a.tif#0", "a.tif#1", "a.tif#2", "b#0"]
+    files = ["a.tif" if key.startswith("a.tif") else key for key in keys]
+    assert strip_pages(keys) == files

@@ -81,3 +81,19 @@ def test_a_broken_label_file_is_named(text, tmp_path):
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(Error, match=r"dataset.json cannot be read as labels \(.*; correct it, or"):
         open_images(str(tmp_path)).split("all")
+
+
+def test_a_number_sign_in_a_name_is_no_page(tmp_path):
+    """img#1.png and img#2.png have rows of their own; a file of pages has one for all of them."""
+    for k in range(4):
+        Image.fromarray(np.full((8, 8), k, np.uint8)).save(tmp_path / f"img#{k}.png")
+        Image.fromarray(np.full((8, 8), k, np.uint8)).save(tmp_path / f"scan#{k + 1}", "png")
+    pages = [Image.fromarray(np.full((8, 8), k, np.uint8)) for k in range(3)]
+    pages[0].save(tmp_path / "z#1.tif", save_all=True, append_images=pages[1:])
+    names = [*(f"img#{k}.png" for k in range(4)), *(f"scan#{k}" for k in (1, 2, 3, 4)), "z#1.tif"]
+    grades = dict(zip(names, "aabbccdda", strict=True))
+    rows = "".join(f"{name},{grade}\n" for name, grade in grades.items())
+    (tmp_path / "metadata.csv").write_text(f"file_name,grade\n{rows}")
+    values = read_labels(tmp_path, "grade")
+    grade = grades.pop("z#1.tif")
+    assert values == grades | {f"z#1.tif#{k}": grade for k in range(3)}

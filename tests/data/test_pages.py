@@ -59,6 +59,14 @@ def test_pages_are_images_channels_or_only_the_first(tmp_path):
     assert len(again.preprocess(str(tmp_path / "1.tif"))) == 1
 
 
+def test_one_file_as_data_is_read_with_the_options_of_reading(tmp_path):
+    pages = [Image.fromarray(np.full((8, 8), value, np.uint16)) for value in (0, 100, 200)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    options = Reading(pages="channels", white=200)
+    image = open_images(Source(str(tmp_path / "a.tif"), options)).split("all")[:]
+    assert image.mean((2, 3)).tolist() == [[0, 0.5, 1]]
+
+
 def test_kinds_of_files_are_counted_and_pages_that_differ_cannot_be_channels(tmp_path):
     for name, count in (("a", 5), ("b", 3), ("c", 5), ("d", 1)):
         save_stack(tmp_path / f"{name}.tif", STACK[:count])

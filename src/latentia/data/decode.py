@@ -24,7 +24,6 @@ from latentia.data.reading import DEFAULT_READING, PageOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from tifffile import TiffPage
 
     from latentia.data.pages import Page
 
@@ -190,26 +189,23 @@ def decode_pixels(
     from PIL.Image import Resampling
 
     if not is_pillow_image(page):
-        return decode_samples(page, preprocessing)
+        return convert_planes(read_samples(page), preprocessing)
     channels = preprocessing.channels
     if channels not in (1, 3):
         raise DecodeError(f"an image in grey or colour, but {channels} channels were requested")
     if is_truncated_to_8_bits(page) and preprocessing.white is not None:
         raise DecodeError("16-bit colour, to which --white cannot be applied")
     image = load_image(page, header)
-    if has_high_bit_depth(image):
-        plane = scale_pixels(np.asarray(image), preprocessing)
-        return np.repeat(resize_planes(plane[None], preprocessing), channels, axis=0)
     if image.mode == "1":  # black and white, whatever range is stated for the others
         preprocessing = replace(preprocessing, white=None, black=None, levels=None)
-    rescales = preprocessing.rescales_8_bits
-    image = flatten_alpha(image, preprocessing.background)
-    mode = "RGB" if channels > 1 else "F" if rescales else "L"  # F: the luma is not rounded
-    if image.mode != mode:
-        image = image.convert(mode)
-    if rescales:
-        planes = scale_pixels(np.atleast_3d(np.asarray(image)), preprocessing)
-        return resize_planes(planes.transpose(2, 0, 1), preprocessing)
+    is_deep, rescales = has_high_bit_depth(image), preprocessing.rescales_8_bits
+    if not is_deep:
+        image = flatten_alpha(image, preprocessing.background)
+        mode = "RGB" if channels > 1 else "F" if rescales else "L"  # F: the luma is not rounded
+        image = image if image.mode == mode else image.convert(mode)
+    if is_deep or rescales:
+        planes = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+        return convert_planes(planes, preprocessing)
     if preprocessing.levels:
         preprocessing.levels.add(255, image)
     if image.size != preprocessing.size:
@@ -218,9 +214,9 @@ def decode_pixels(
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
 
-def decode_samples(page: "TiffPage", preprocessing: Preprocessing) -> np.ndarray:
-    """Decode a page that tifffile reads, as `decode_pixels` does one of Pillow."""
-    planes = scale_pixels(read_samples(page), preprocessing)
+def convert_planes(planes: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """Scale, resize and convert the channels of samples (c, h, w)."""
+    planes = scale_pixels(planes, preprocessing)
     planes = resize_planes(np.ascontiguousarray(planes), preprocessing)
     return convert_channels(planes, preprocessing.channels)
 

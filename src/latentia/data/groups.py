@@ -9,6 +9,7 @@ from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.key_labels import find_in_keys
 from latentia.data.labels import check_columns
+from latentia.data.name_matching import strip_pages
 from latentia.data.reader import Classes
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES, SplitRows, assign_rows
@@ -56,7 +57,7 @@ def number_groups(
 
     Raises: Error if there is no such column, or the expression finds nothing.
     """
-    files = [strip_page(key) if reading.rules > 1 else key for key in keys]
+    files = strip_pages(keys) if reading.rules > 1 else keys
     values: Sequence[object] = [""] * len(keys)
     if reading.group_regex:
         option = f"--group-regex {reading.group_regex}"
@@ -72,9 +73,3 @@ def number_groups(
     names = [file if v == "" else (v,) for v, file in zip(values, files, strict=True)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names]) if len(numbers) < len(keys) else None
-
-
-def strip_page(key: str) -> str:
-    """Return the key of the file of a page, such as a.tif of a.tif#3."""
-    file, _, page = key.rpartition("#")
-    return file if file and page.isdecimal() else key  # a key may be a number alone

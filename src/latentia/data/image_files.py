@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 from posixpath import splitext
 from typing import NoReturn
@@ -25,7 +26,7 @@ from latentia.data.decode import (
     read_images,
 )
 from latentia.data.levels import make_range_error
-from latentia.data.reader import LoadOptions, Size
+from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 from latentia.data.reading import Pages
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
@@ -63,7 +64,7 @@ class ImageFiles:
             failures = self.for_each_file(check_file, task, workers)
         if failures and (not reading.skip_unreadable or len(failures) == len(self.names)):
             self.raise_unreadable(failures)
-        self.unreadable = failures
+        self.unreadable = [(name, str(error)) for name, error in failures]
         examples: dict[int, str] = {}
         for key, image in zip(self.list_keys(), self.list_images(), strict=True):
             examples.setdefault(image.channels, key)
@@ -73,41 +74,38 @@ class ImageFiles:
     def decode_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         """Decode every page into its row of `out`."""
         first_rows = np.cumsum([0, *map(len, self.headers)]).tolist()
-        outside: list[list[float]] = []  # least and greatest values
 
         def decode_file(index: int, file: Path | bytes, suffix: str) -> None:
             if not self.headers[index]:
                 return
             images = read_images(file, preprocessing, suffix, self.headers[index])
-            try:
-                for row, array in enumerate(images, first_rows[index]):
-                    out[row] = array if array.dtype == out.dtype else array / np.float32(255)
-            except ValueRangeError as error:
-                outside.append(error.values)
-                raise
+            for row, array in enumerate(images, first_rows[index]):
+                out[row] = array if array.dtype == out.dtype else array / np.float32(255)
 
         pages = self.list_images()
         is_large = sum(p.height * p.width for p in pages) > SMALL_IMAGE_PIXELS * len(pages)
         workers = count_processors() if is_large else 1
         if failures := self.for_each_file(decode_file, "decoding", workers):
+            outside = [error.values for _, error in failures if isinstance(error, ValueRangeError)]
             if len(failures) == len(outside) and preprocessing.levels:
                 values = [*chain(*outside), *preprocessing.levels.greatest.values()]
-                reasons = list_reasons(failures)
-                text = f"{self.source_name} holds {len(failures)} of {len(self.names)} images"
-                text += f" outside the range of values, {reasons}"
+                text = (
+                    f"{self.source_name} holds {len(failures)} of {len(self.names)} images outside"
+                    f" the range of values, {list_reasons(failures)}"
+                )
                 raise make_range_error(text, values, preprocessing.white, preprocessing.black)
             self.raise_unreadable(failures)
 
     def for_each_file(
         self, action: Callable[[int, Path | bytes, str], None], task: str, workers: int = 1
-    ) -> list[tuple[str, str]]:
+    ) -> list[tuple[str, DecodeError]]:
         """Call action(index, file, suffix) on every file. Return unreadable names and reasons.
 
         One worker is the calling thread: another would wait for it and for its own memory.
         """
         count = len(self.names)
         chunk_size = max(1, min(64, count // (4 * workers)))
-        failures: list[tuple[str, str]] = []
+        failures: list[tuple[str, DecodeError]] = []
 
         def process_chunk(start: int) -> int:
             files = self.fetch_files(start, min(start + chunk_size, count))
@@ -115,7 +113,7 @@ class ImageFiles:
                 try:
                     action(index, file, splitext(self.names[index])[1].lower())
                 except DecodeError as error:
-                    failures.append((self.names[index], str(error)))
+                    failures.append((self.names[index], error))
             return len(files)
 
         pool = ThreadPoolExecutor(workers)  # starts no thread before the first task
@@ -126,9 +124,9 @@ class ImageFiles:
                 pass
         finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the other files
-        return sorted(failures)
+        return sorted(failures, key=itemgetter(0))
 
-    def raise_unreadable(self, failures: list[tuple[str, str]]) -> NoReturn:
+    def raise_unreadable(self, failures: Sequence[tuple[str, DecodeError]]) -> NoReturn:
         are_all = len(failures) == len(self.names)
         hint = "" if are_all else ", or leave them out by --skip-unreadable"
         raise Error(
@@ -136,12 +134,16 @@ class ImageFiles:
             f" {list_reasons(failures)}. Repair or remove them{hint}."
         )
 
-    def summarize_headers(self) -> tuple[list[Size], int, bool]:
-        """Return the distinct sizes, the channels needed, and whether any image exceeds 8 bits."""
+    def make_info(
+        self, columns: Columns, classes: Classes, notes: list[str], counts: dict[str, int]
+    ) -> SourceInfo:
+        """Describe the images by their headers. counts: images of each split."""
         pages = set(self.list_images())
-        channels = max(page.channels for page in pages)
         sizes = sorted({(page.height, page.width) for page in pages})
-        return sizes, channels, any(page.high_bit_depth for page in pages)
+        channels = max(page.channels for page in pages)
+        is_deep = any(page.high_bit_depth for page in pages)
+        labels = (columns, classes, notes, self.unreadable)
+        return SourceInfo(sizes, channels, is_deep, self.list_keys(), counts, *labels)
 
     def list_images(self) -> list[ImageHeader]:
         return list(chain.from_iterable(self.headers))
@@ -209,7 +211,7 @@ def check_file_channels(
         )
 
 
-def list_reasons(failures: list[tuple[str, str]]) -> str:
+def list_reasons(failures: Sequence[tuple[str, object]]) -> str:
     return abbreviate_list([f"{name} ({reason})" for name, reason in failures])
 
 

@@ -13,11 +13,6 @@ from latentia.core.errors import Error, summarize_exception
 from latentia.data.name_matching import NamedRows, name_rows
 
 MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "-")  # cells without a value, in any case
-BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 
 
 def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
@@ -59,10 +54,9 @@ def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
 
 def decode_text(content: bytes) -> str:
     """Decode UTF-8, UTF-16 with its mark, or else Windows' code page of western languages."""
-    for mark, encoding in BYTE_ORDER_MARKS.items():
-        if content.startswith(mark):
-            return content.decode(encoding, "replace")
-    for encoding in ("utf-8", "cp1252"):
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace")
+    for encoding in ("utf-8-sig", "cp1252"):
         try:
             return content.decode(encoding)
         except UnicodeDecodeError:
@@ -87,17 +81,15 @@ def parse_text(text: str, delimiter: str) -> Any:
     """Parse delimited text to a data frame of strings, without blank rows and columns."""
     import pandas as pd
     import pyarrow as pa
-    from pyarrow import csv as arrow_csv
 
-    rows = islice(csv.reader(io.StringIO(text), delimiter=delimiter), 100)
-    width = max(map(len, rows), default=1)
-    table = arrow_csv.read_csv(
-        io.BytesIO(text.encode()),
-        arrow_csv.ReadOptions(autogenerate_column_names=True),  # numbers in a header stay text
-        arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        arrow_csv.ConvertOptions(column_types={f"f{k}": pa.string() for k in range(width)}),
-    )
-    frame = table.to_pandas(types_mapper=pd.ArrowDtype).apply(lambda cells: cells.str.strip())
+    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(row)]
+    for row in rows:
+        if len(row) != len(rows[0]):
+            raise csv.Error(
+                f"{len(rows[0])} columns, but {len(row)} cells in {delimiter.join(row)}"
+            )
+    frame = pd.DataFrame(rows, dtype=pd.ArrowDtype(pa.string()))
+    frame = frame.apply(lambda cells: cells.str.strip())
     frame = frame.mask(frame.apply(lambda cells: cells.str.lower().isin(MISSING)))
     frame = frame.dropna(how="all")
     if frame.empty:
@@ -110,16 +102,14 @@ def parse_text(text: str, delimiter: str) -> Any:
 def convert_cells(cells: Any, has_decimal_comma: bool) -> Any:
     """Convert a series of text to booleans, integers or floats, if every cell is one."""
     import pandas as pd
-    import pyarrow as pa
 
     words = cells.str.lower()
     if cells.notna().any() and words.dropna().isin(["true", "false"]).all():
         return words == "true"
     if has_decimal_comma and not cells.str.contains(".", regex=False).any():
         words = words.str.replace(",", ".")
-    for kind in (pa.int64(), pa.float64()):
-        try:
-            return words.astype(pd.ArrowDtype(kind))
-        except pa.ArrowInvalid:
-            pass
-    return cells
+    try:
+        numbers = pd.to_numeric(words, dtype_backend="pyarrow")
+    except ValueError:
+        return cells
+    return numbers if numbers.dtype.kind in "if" else cells  # more digits than 64 bits hold

@@ -19,8 +19,8 @@ from latentia.data.name_matching import (
     describe_mismatch,
     merge_duplicates,
     name_rows,
-    remove_page,
     spread_rows,
+    strip_pages,
 )
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.splits import Split, column_to_tensor
@@ -121,19 +121,17 @@ def join_by_name(
     table, missing = spread_rows(rows, keys)
     if policy == "error" and len(missing) > len(keys) / 2:
         raise Error(f"{path} {describe_mismatch(content, len(missing), keys)}")
-    for items, problem in (
-        (
-            missing if policy == "error" else [],
-            "has no row for {} of " + pluralize(len(keys), "image"),
-        ),
-        (content.unknown, "names {} that the source has not, or has several times by that name"),
-    ):
-        if items:
-            count = f"{len(items):,}" if items is missing else pluralize(len(items), "file")
-            raise Error(
-                f"{path} {problem.format(count)}: {abbreviate_list(items, 5)}; give one row an"
-                " image, named by its path in the folder."
-            )
+    problem, names = "", missing
+    if policy == "error" and missing:
+        problem = f"has no row for {len(missing):,} of {pluralize(len(keys), 'image')}"
+    elif content.unknown:
+        names, count = content.unknown, pluralize(len(content.unknown), "file")
+        problem = f"names {count} that the source has not, or has several times by that name"
+    if problem:
+        raise Error(
+            f"{path} {problem}: {abbreviate_list(names, 5)}; give one row an image, named by its"
+            " path in the folder."
+        )
     for column, cells in rows.items():
         gaps = list(rows.index[cells.isna()])
         is_empty = len(gaps) == len(rows) and (columns or policy == "drop")
@@ -192,7 +190,8 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
     if not len(content.rows):
         raise Error(f"{path} {describe_mismatch(content, len(keys), keys)}")
     targets = set(content.rows.index)
-    is_excluded = [key in targets or remove_page(key) in targets for key in keys]
+    pairs = zip(keys, strip_pages(keys), strict=True)
+    is_excluded = [key in targets or file in targets for key, file in pairs]
     if all(is_excluded):
         raise Error(f"{path} names all images; leave some of them for training.")
     count, listing = pluralize(len(content.unknown), "file"), abbreviate_list(content.unknown, 5)

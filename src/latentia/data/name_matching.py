@@ -48,8 +48,14 @@ def cut_path(path: str, depth: int) -> str:
     return "/".join(path.split("/")[-depth:])
 
 
-def remove_page(key: str) -> str:
-    return re.sub(r"#\d+$", "", key)
+def strip_pages(keys: Sequence[str]) -> list[str]:
+    """Return the file of each key: a.tif of a.tif#3, if a.tif has the pages 0 and 1 at least."""
+    present = set(keys)
+    files = [re.sub(r"#\d+$", "", key) for key in keys]
+    return [
+        file if present >= {f"{file}#0", f"{file}#1"} else key
+        for file, key in zip(files, keys, strict=True)
+    ]
 
 
 class PathIndex:
@@ -95,7 +101,7 @@ class NameMatcher:
     """Matching of names: as written, else without suffix, else in any case, if one image fits."""
 
     def __init__(self, keys: Sequence[str]):
-        self.targets = dict.fromkeys([*keys, *map(remove_page, keys)])
+        self.targets = dict.fromkeys([*keys, *strip_pages(keys)])
         self.indices: dict[Callable[[str], str], PathIndex] = {}
 
     def match(self, names: Iterable[str]) -> dict[str, str]:
@@ -124,15 +130,11 @@ def name_rows(table: Any, keys: Sequence[str]) -> NamedRows:
     matcher, usual = NameMatcher(keys), {name: -k for k, name in enumerate(NAME_COLUMNS)}
     counts = {name: matcher.count_matches(cells) for name, cells in table.items()}
     column = max(counts, key=lambda name: (counts[name], usual.get(str(name).lower(), -99)))
-    names = [str(name) for name in table[column].fillna("")]
+    names = table[column].map(str, na_action="ignore").fillna("")
     matches = matcher.match(names)
-    unknown = list(dict.fromkeys(name for name in names if name not in matches))
-    is_known = [name in matches for name in names]
-    rows = table.drop(columns=column)[is_known]
-    return NamedRows(
-        rows.set_axis([matches[name] for name in names if name in matches]),
-        unknown, str(column), names,
-    )  # fmt: skip
+    is_known = names.isin(list(matches))
+    rows = table.drop(columns=column)[is_known].set_axis(names[is_known].map(matches).tolist())
+    return NamedRows(rows, list(names[~is_known].unique()), str(column), list(names))
 
 
 def merge_duplicates(rows: Any, origin: Any) -> Any:
@@ -159,7 +161,8 @@ def merge_duplicates(rows: Any, origin: Any) -> Any:
 def spread_rows(rows: Any, keys: Sequence[str]) -> tuple[Any, list[str]]:
     """Put rows into the order of the keys, those of a file for all its pages; list keys without."""
     present = set(rows.index)
-    targets = [key if key in present else remove_page(key) for key in keys]
+    pairs = zip(keys, strip_pages(keys), strict=True)
+    targets = [key if key in present else file for key, file in pairs]
     missing = [key for key, target in zip(keys, targets, strict=True) if target not in present]
     return rows.reindex(targets).set_axis(list(keys)), missing
 

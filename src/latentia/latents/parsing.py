@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error, summarize_exception
+from latentia.data.label_tables import decode_text, find_delimiter
 from latentia.data.sources.arrays import to_numpy
 from latentia.latents.encoding import name_dims
 
@@ -77,10 +78,8 @@ def read_archive(path: Path) -> pd.DataFrame:
 
 def read_text_table(path: Path) -> pd.DataFrame:
     """Read a table as text, so that every digit counts; a first line of numbers is no header."""
-    text = path.read_text("utf-8-sig")
-    line = text.partition("\n")[0]
-    delimiter = max(",;\t", key=line.count)
-    header = 0 if re.search(r"[a-df-zA-DF-Z]", line) else None
+    text, delimiter = find_delimiter(decode_text(path.read_bytes()))
+    header = 0 if re.search(r"[a-df-zA-DF-Z]", text.partition("\n")[0]) else None
     options: Any = {"sep": delimiter, "header": header, "dtype": object, "keep_default_na": False}
     frame = pd.read_csv(io.StringIO(text), **options)
     if delimiter == ",":

@@ -92,11 +92,7 @@ class FolderReader:
         counts = {"train": len(keys)}
         if splits:
             counts = dict(Counter(splits[first_folder(key)] for key in keys))
-        sizes, channels, high_bit_depth = self.image_files.summarize_headers()
-        unreadable = self.image_files.unreadable
-        return SourceInfo(
-            sizes, channels, high_bit_depth, keys, counts, columns, classes, notes, unreadable
-        )
+        return self.image_files.make_info(columns, classes, notes, counts)
 
     def is_image(self, file: FileEntry) -> bool:
         is_new = self.reading.rules > 1

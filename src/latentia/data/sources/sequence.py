@@ -58,20 +58,17 @@ class SequenceReader:
         if not count or 0 < len(paths) < count:
             problem = "mixes paths with other images" if count else "holds no images"
             raise Error(f"{self.source_name} {problem}; give items of one kind, at least one.")
-        keys, sizes = [str(k) for k in range(count)], sorted({shape[1:] for shape in shapes})
-        channels = max((shape[0] for shape in shapes), default=1)
-        notes, unreadable = [], []
         if paths:
             names = [str(path) for path in paths]
             files = ImageFiles(self.source_name, names, lambda a, b: paths[a:b], all_pages=False)
             files.scan_headers(options)
-            sizes, channels, depth = files.summarize_headers()
-            keys, rows = files.list_keys(), [rows[k] for k in files.list_rows()]
-            notes, unreadable = files.collect_notes(), files.unreadable
-            self.image_files = files
-        columns, classes, label_notes = self.collect_columns(rows)
-        notes, counts = label_notes + notes, {"train": len(keys)}
-        return SourceInfo(sizes, channels, depth, keys, counts, columns, classes, notes, unreadable)
+            self.image_files, rows = files, [rows[k] for k in files.list_rows()]
+            columns, classes, notes = self.collect_columns(rows)
+            notes += files.collect_notes()
+            return files.make_info(columns, classes, notes, {"train": len(rows)})
+        keys, sizes = [str(k) for k in range(count)], sorted({shape[1:] for shape in shapes})
+        channels, labels = max(shape[0] for shape in shapes), self.collect_columns(rows)
+        return SourceInfo(sizes, channels, depth, keys, {"train": count}, *labels)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         if self.image_files:

@@ -71,13 +71,11 @@ class TableReader:
         rules = options.reading.rules
         columns, classes, unused = read_scalar_columns([*tables.values()], column, rules)
         columns = {name: values[self.image_files.list_rows()] for name, values in columns.items()}
-        keys = self.image_files.list_keys()
-        counts = dict(Counter(key.partition("/")[0] for key in keys))
+        counts = dict(Counter(key.partition("/")[0] for key in self.image_files.list_keys()))
         notes += self.image_files.collect_notes()
         if unused:
             notes.append(f"{self.source_name}: columns not used: {', '.join(unused)}.")
-        headers, failures = self.image_files.summarize_headers(), self.image_files.unreadable
-        return SourceInfo(*headers, keys, counts, columns, classes, notes, failures)
+        return self.image_files.make_info(columns, classes, notes, counts)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         assert self.image_files is not None
