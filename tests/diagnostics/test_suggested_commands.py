@@ -317,3 +317,25 @@ def test_images_and_code_of_a_session_get_calls_of_python(tmp_path, fresh_regist
     assert eval(call, {"latentia": latentia}).is_complete
     with pytest.raises(Error):
         parse(f"latentia train unknown --data {tmp_path}")
+
+
+def test_a_prior_does_not_balance_by_a_table_that_it_has_not(tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((40, 8, 8), np.float32))
+    rows = [f"{k},{'cat' if k % 4 else 'dog'}" for k in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["key,kind", *rows]))
+    table = {"supervise": "kind", "labels": str(tmp_path / "t.csv")}
+    run = latentia.train(
+        "mnist_mlp_vae",
+        str(tmp_path / "a.npy"),
+        run=tmp_path / "run",
+        modifiers={"supervise": table},
+        balance="kind",
+        latent=2,
+        hidden=8,
+        epochs=1,
+        progress=False,
+    )
+    (command,) = suggest.train_prior(RunContext(run.folder), 1)
+    assert "--balance" not in command
+    (again,) = suggest.train_longer(RunContext(run.folder), 10)
+    assert "--balance kind" in again

@@ -138,8 +138,15 @@ def read_images(
                 images = [array_to_unit_range(image) for image in images]
             yield convert_channels(np.concatenate(images), preprocessing.channels)
             return
+        problems = []
         for page, header in zip(pages, headers or repeat(None), strict=False):
-            yield decode_pixels(page, preprocessing, header)
+            try:
+                yield decode_pixels(page, preprocessing, header)
+            except ValueRangeError as error:  # the other pages have their part in the range
+                problems.append(error)
+        if problems:
+            values = [value for problem in problems for value in problem.values]
+            raise ValueRangeError(min(values), max(values), problems[0].black, problems[0].white)
 
 
 def read_header(page: "Page") -> ImageHeader:

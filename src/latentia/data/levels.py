@@ -32,7 +32,7 @@ class Levels:
         suggestion = suggest_white(full_scale, greatest)
         if white is not None and white > 255 and self.greatest:
             text = f"images of 8 bits keep 255 as white; --white {white:g} is for more bits"
-        elif greatest > 0 and suggestion is not None:
+        elif greatest > 0 and suggestion is not None and len(self.greatest) == 1:
             is_camera = full_scale == 65535 and suggestion in CAMERA_WHITES
             bits = f" ({suggestion.bit_length()} bits)" if is_camera else ""
             darkness = "nearly black" if greatest <= MAX_DARK_SHARE * full_scale else "dark"

@@ -7,7 +7,7 @@ import numpy as np
 from latentia.core.contract import Model, Role
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
-from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_pixels
+from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, MIN_STEPS, RunContext, count_pixels
 from latentia.metrics.elbo import ACTIVE_VARIANCE
 
 MIN_RATE = 0.1  # nats: with less, two images in three cannot be distinguished
@@ -90,7 +90,9 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
         "The decoder ignores the latents: every reconstruction is the mean image, and no latent"
         f" coordinate has a meaning.{explanation}",
         values,
-        lower_beta(context, beta),
+        suggest.train_longer(context, 2 * MIN_STEPS)
+        if context.is_short and beta <= 1
+        else lower_beta(context, beta),
     )
 
 
@@ -200,9 +202,10 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
         return None
     return CheckResult(
         NOTE,
-        f"{n_dims - n_active} of {n_dims} latent dimensions carry no information (rate {rate:.3g} "
-        f"nats; beta {beta:g}).",
-        "They are noise: leave them out of tables and traversals. They do not harm the images.",
+        f"{n_dims - n_active} of {n_dims} latent dimensions hardly vary (variance of their "
+        f"posterior means below {ACTIVE_VARIANCE}; rate {rate:.3g} nats; beta {beta:g}).",
+        "Images do not depend on them visibly: leave them out of traversals. A trace of a label may "
+        "remain in them, which latentia relate measures.",
         {"active": n_active, "latent": n_dims, "rate_nats": rate},
         suggest.retrain_run(context, f"latent{n_active}", latent=n_active),
     )

@@ -208,7 +208,9 @@ def train_prior(context: RunContext, steps: int) -> list[str]:
     if data := list_moved_data(context):
         arguments["data"] = data[0]
     keywords = _omit_defaults(arguments, get_recipe_defaults("latent_prior"))
-    keywords |= _list_options(context, {})
+    # a table of --supervise is none of the prior's, so that its column cannot be balanced
+    has_table = "joined" in context.run.metadata["images"]
+    keywords |= _list_options(context, {"balance": None} if has_table else {})
     return _format_training(context, "latent_prior", keywords, "prior")
 
 

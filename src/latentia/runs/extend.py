@@ -5,6 +5,7 @@ from typing import Any
 
 from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least
+from latentia.core.progress import print_note
 from latentia.core.text import pluralize
 from latentia.data import Images
 from latentia.runs.folder import RunFolder
@@ -35,6 +36,8 @@ def extend_run(run: RunFolder, images: Images, epochs: Any) -> None:
         raise Error(f"--epochs is {epochs}; {run.path} has trained {trained}: give more.")
     if epochs == old_epochs:
         return
+    if epochs < old_epochs:
+        print_note(f"{run.path} was planned for {old_epochs} epochs; it will end after {epochs}.")
     run.update_metadata(values)
     results = run.path / "evaluation.json"
     if results.exists():

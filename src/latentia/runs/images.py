@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.core.text import pluralize
 from latentia.data import Images, open_images
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import LabelledData, SourceKind, make_source
@@ -53,4 +54,10 @@ def describe_images(metadata: dict[str, Any]) -> str:
     channels, h, w = metadata["shape"]
     counts = ", ".join(f"{n:,} {split}" for split, n in metadata["count"].items())
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
-    return f"{metadata['source']}: {counts}; {h}x{w} {kind}"
+    labels = [
+        f"{name} ({pluralize(len(names), 'class', 'classes')})" if names else name
+        for name, names in metadata["labels"].items()
+        if not metadata["columns"].get(name)  # a column of images
+    ]
+    text = f"; labels: {', '.join(labels)}" if labels else ""
+    return f"{metadata['source']}: {counts}; {h}x{w} {kind}{text}"
