@@ -221,13 +221,14 @@ def test_parts_of_different_types_share_a_scale(tmp_path):
 
 def test_the_range_of_an_error_is_that_of_all_pages(tmp_path):
     pages = np.stack([np.full((8, 8), level, np.uint16) for level in (110, 330, 375, 90)])
-    tifffile.imwrite(tmp_path / "a.tif", pages)
+    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack")
     with pytest.raises(Error, match=r"values from 90 to 375, .* for instance --white 375"):
         open_images(Source(str(tmp_path), Reading(white=300, black=100))).split("train")
 
 
-def test_one_dark_image_of_more_bits_among_others_is_no_dark_set(tmp_path):
+def test_dark_images_of_more_bits_are_named_among_others(tmp_path):
     for k in range(3):
         Image.fromarray(np.full((8, 8), 80 * k + 60, np.uint8)).save(tmp_path / f"{k}.png")
     Image.fromarray(np.full((8, 8), 200, np.uint16)).save(tmp_path / "deep.png")
-    assert not [note for note in open_images(str(tmp_path)).notes if "greatest value" in note]
+    (note,) = [note for note in open_images(str(tmp_path)).notes if "greatest value" in note]
+    assert "of the images of more than 8 bits is 200 of 65,535 (8 bits), so these are" in note

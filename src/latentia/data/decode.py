@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from latentia.data.pages import Page
-
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 IMAGE_SUFFIXES = frozenset(
     [
@@ -114,9 +113,9 @@ def join_headers(headers: list[ImageHeader]) -> ImageHeader:
     sizes = sorted({f"{page.height}x{page.width}" for page in headers})
     if len(sizes) > 1:
         raise DecodeError(f"pages of {' and '.join(sizes)}, which cannot be channels of one image")
-    channels = sum(page.channels for page in headers)
     is_deep = any(page.high_bit_depth for page in headers)
-    return headers[0]._replace(channels=channels, high_bit_depth=is_deep, pages=len(headers))
+    first, n = headers[0], sum(page.channels for page in headers)
+    return first._replace(channels=n, high_bit_depth=is_deep, pages=len(headers))
 
 
 def read_images(
@@ -138,15 +137,15 @@ def read_images(
                 images = [array_to_unit_range(image) for image in images]
             yield convert_channels(np.concatenate(images), preprocessing.channels)
             return
-        problems = []
+        problems = []  # of the whole file, since its other pages have their part in the range
         for page, header in zip(pages, headers or repeat(None), strict=False):
             try:
                 yield decode_pixels(page, preprocessing, header)
-            except ValueRangeError as error:  # the other pages have their part in the range
+            except ValueRangeError as error:
                 problems.append(error)
         if problems:
-            values = [value for problem in problems for value in problem.values]
-            raise ValueRangeError(min(values), max(values), problems[0].black, problems[0].white)
+            low, high = zip(*(problem.values for problem in problems), strict=True)
+            raise ValueRangeError(min(low), max(high), problems[0].black, problems[0].white)
 
 
 def read_header(page: "Page") -> ImageHeader:

@@ -32,14 +32,17 @@ class Levels:
         suggestion = suggest_white(full_scale, greatest)
         if white is not None and white > 255 and self.greatest:
             text = f"images of 8 bits keep 255 as white; --white {white:g} is for more bits"
-        elif greatest > 0 and suggestion is not None and len(self.greatest) == 1:
+        elif greatest > 0 and suggestion is not None:
             is_camera = full_scale == 65535 and suggestion in CAMERA_WHITES
             bits = f" ({suggestion.bit_length()} bits)" if is_camera else ""
             darkness = "nearly black" if greatest <= MAX_DARK_SHARE * full_scale else "dark"
+            is_mixed = len(self.greatest) > 1
+            subset = " of the images of more than 8 bits" if is_mixed else ""
+            these = "these" if is_mixed else "the images"
             target = "it" if greatest == suggestion else f"{suggestion:,}"
             text = (
-                f"the greatest value is {greatest:,.7g} of {full_scale:,.0f}{bits}, so the images"
-                f" are {darkness}; --white {format_value(suggestion)} makes {target} white"
+                f"the greatest value{subset} is {greatest:,.7g} of {full_scale:,.0f}{bits}, so"
+                f" {these} are {darkness}; --white {format_value(suggestion)} makes {target} white"
             )
         else:
             return []

@@ -204,8 +204,8 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
         NOTE,
         f"{n_dims - n_active} of {n_dims} latent dimensions hardly vary (variance of their "
         f"posterior means below {ACTIVE_VARIANCE}; rate {rate:.3g} nats; beta {beta:g}).",
-        "Images do not depend on them visibly: leave them out of traversals. A trace of a label may "
-        "remain in them, which latentia relate measures.",
+        "Images do not depend on them visibly: leave them out of traversals. A trace of a label "
+        "may remain in them, which latentia relate measures.",
         {"active": n_active, "latent": n_dims, "rate_nats": rate},
         suggest.retrain_run(context, f"latent{n_active}", latent=n_active),
     )
