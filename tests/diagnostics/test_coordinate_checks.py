@@ -74,3 +74,22 @@ def test_a_damaged_file_of_findings_is_as_none(tmp_path):
     for content in ("", "{", "[]", '{"findings": 1}', '{"findings": [], "step": -1}'):
         (context.run.path / diagnose.DIAGNOSIS_FILE).write_text(content)
         assert diagnose.load_findings(context) == {}
+
+
+@pytest.mark.parametrize(("kept", "is_lost"), [(0.0, True), (0.9, False)])
+def test_colours_that_are_lost_are_named(tmp_path, monkeypatch, kept, is_lost):
+    draw = np.random.default_rng(0)
+    grey = draw.uniform(0.2, 0.8, (60, 1, 8, 8))
+    images = np.clip(grey + draw.uniform(-0.1, 0.1, (60, 3, 1, 1)), 0, 1).astype("f4")
+    np.save(tmp_path / "a.npy", images)
+    context = patient(tmp_path, "conv_vae", {"data": str(tmp_path / "a.npy")}, validation_rows=RATE)
+    originals = context.select_images(context.max_images)
+    shade = originals.mean(1, keepdim=True)
+    decoded = shade + kept * (originals - shade)
+    context.__dict__ |= {"latent_table": table(np.zeros((len(originals), 2))), "total_steps": 999}
+    monkeypatch.setattr(context, "decode_latents", lambda latents: decoded)
+    context.__dict__["residual"] = (0.001, 0.03)
+    finding = coordinates.colors_not_learned(context)
+    assert bool(finding) == is_lost
+    if finding:
+        assert "97% of the pixels' variance, but 0% of that of the colours" in finding.text

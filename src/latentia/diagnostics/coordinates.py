@@ -7,11 +7,13 @@ import numpy as np
 from latentia.core.text import pluralize
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import NOTE, WARNING, CheckResult, define_check
-from latentia.diagnostics.latents import MIN_RATE, count_active_dims, get_rate
+from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, count_active_dims, get_rate
 from latentia.diagnostics.run_context import RunContext
 from latentia.latents.agreement import compute_participation_ratio
 from latentia.metrics.pca import fit_pixel_pca
 
+MIN_COLOR_EXPLAINED = 0.2  # share of the variance: below it colours are lost
+MIN_COLOR_VARIANCE = 1e-4  # of differences from grey; photographs have about 4e-3
 MAX_CORRELATION = 0.5  # absolute, of two active dimensions
 MIN_EFFECTIVE_SHARE = 0.75  # effective dimensions of the correlations, over active ones
 
@@ -42,6 +44,36 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
         "seconds: the coordinates of this model are worth their training only for what PCA lacks, "
         "such as samples. More epochs and a lower beta reduce the error.",
         {"mse": model, "pca_mse": linear, "dims": dims},
+        suggest.train_closer(context),
+    )
+
+
+@define_check(
+    "colours not learned",
+    threshold=f"below {MIN_COLOR_EXPLAINED:.0%}, where the pixels' is at least {MIN_EXPLAINED:.0%}",
+    advice="more --epochs with a tenth of --beta",
+)
+def colors_not_learned(context: RunContext) -> CheckResult | None:
+    """Share of the variance of colour, the difference from grey, that decoded means explain."""
+    rate = get_rate(context)
+    if rate is None or rate < MIN_RATE or not context.has_latents or not context.complete:
+        return None
+    rows = context.decoded_rows
+    images = context.select_images(context.max_images)[rows]
+    decoded = context.decode_latents(context.latent_table.mean[rows])
+    true, reconstructed = (x - x.mean(1, keepdim=True) for x in (images, decoded))
+    variance = float((true - true.mean(0)).square().mean())
+    if images.shape[1] != 3 or variance < MIN_COLOR_VARIANCE:
+        return None
+    color = 1 - float((reconstructed - true).square().mean()) / variance
+    if color >= MIN_COLOR_EXPLAINED or context.explained_variance < MIN_EXPLAINED:
+        return None
+    return CheckResult(
+        WARNING,
+        f"reconstructions explain {context.explained_variance:.0%} of the pixels' variance, but "
+        f"{max(0.0, color):.0%} of that of the colours: they are nearly grey.",
+        "Coordinates say little about colour.",
+        {"explained": context.explained_variance, "explained_color": color},
         suggest.train_closer(context),
     )
 
@@ -81,4 +113,4 @@ def correlated_coordinates(context: RunContext) -> CheckResult | None:
     )
 
 
-CHECKS = (no_better_than_pca, correlated_coordinates)
+CHECKS = (colors_not_learned, no_better_than_pca, correlated_coordinates)
