@@ -76,7 +76,7 @@ def test_tensors_and_booleans():
         (
             np.full((2, 4, 4), np.nan),
             "the array holds NaN or infinity in 32 values; allowed are finite numbers in"
-            " [0, 1]: correct or drop those images.",
+            " [0, 1]: correct them, or leave those images out.",
         ),
         (
             np.zeros((4, 4)),

@@ -234,3 +234,14 @@ def test_excluded_names_match_alike_and_unknown_ones_are_counted(tmp_path):
     assert images.notes[-1] == f"{table} names 1 file that the source has not: c/0.png."
     with pytest.raises(Error, match="has no row for 4 of 4 images: its column 'key' holds gone"):
         find_excluded_rows(["gone.png"], keys)
+
+
+def test_a_table_without_a_first_line_of_names_is_refused(tmp_path):
+    path = write_table(tmp_path / "t.csv", [["a/0.png", 3], ["b/0.png", 4], ["b/1.png", 5]])
+    with pytest.raises(Error, match=r"begins with a row of an image \(a/0\.png\)"):
+        read(path)
+
+
+def test_no_keys_leave_nothing_out():
+    rows, note = find_excluded_rows([], KEYS)
+    assert (len(rows), note) == (0, "")

@@ -6,10 +6,11 @@ import io
 import re
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from latentia.core.errors import Error, summarize_exception
+from latentia.data.decode import IMAGE_SUFFIXES
 from latentia.data.name_matching import NamedRows, name_rows
 
 MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "-")  # cells without a value, in any case
@@ -44,6 +45,11 @@ def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
     if doubles := {name for name in columns if columns.count(name) > 1}:
         raise Error(f"{path} has two columns called {min(doubles)!r}; rename one of them.")
     content = name_rows(frame, keys)
+    if PurePosixPath(content.column).suffix.lower() in IMAGE_SUFFIXES:
+        raise Error(
+            f"{path} begins with a row of an image ({content.column}), so that its columns have no "
+            "names; add a first line such as file,label."
+        )
     if not delimiter:
         return content
     rows = content.rows

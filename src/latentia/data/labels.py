@@ -178,7 +178,7 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
 
     Raises: Error if the names are none of the images', or they are all of the images.
     """
-    if exclude is None:
+    if exclude is None or (isinstance(exclude, Sequence) and not exclude):
         return np.empty(0, np.int64), ""
     if isinstance(exclude, str | Path):
         path = Path(exclude).expanduser()

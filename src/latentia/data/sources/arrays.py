@@ -160,7 +160,7 @@ def scale_images(
         count = int((~np.isfinite(images)).sum())
         raise Error(
             f"{source_name} holds NaN or infinity in {pluralize(count, 'value')}; allowed are"
-            " finite numbers in [0, 1]: correct or drop those images."
+            " finite numbers in [0, 1]: correct them, or leave those images out."
         )
     reason = f"{dtype} has no white of its own"
     try:
