@@ -109,7 +109,7 @@ def convert_cells(cells: Any, has_decimal_comma: bool) -> Any:
     if has_decimal_comma and not cells.str.contains(".", regex=False).any():
         words = words.str.replace(",", ".")
     try:
-        numbers = pd.to_numeric(words, dtype_backend="pyarrow")
+        numbers: Any = pd.to_numeric(words, dtype_backend="pyarrow")
     except ValueError:
         return cells
     return numbers if numbers.dtype.kind in "if" else cells  # more digits than 64 bits hold
