@@ -79,7 +79,7 @@ def test_images_come_back_as_tensors(run):
 
 
 def test_results_say_their_n_interval_and_split(run):
-    results = run.evaluate("elbo", "image")
+    results = run.evaluate("elbo", "pca", "image")
     bound = results["nelbo_nats"]
     low, high = bound.interval
     assert low < bound.value < high

@@ -266,7 +266,7 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
         (["outliers", run, "-n", "0"], "-n is 0; it must be at least 1."),
         (
             ["outliers", run, "--by", "nats"],
-            "--by is nats; it must be one of error, distance (order",
+            "--by is nats; it must be one of error, distance, excess (order",
         ),
         (["interpolate", run, "0"], "images: 1; give at least 2, so that a path has a start"),
     ):

@@ -92,6 +92,6 @@ def test_mistakes(run):
     data.rename(run.path.with_name("moved.npy"))
     new = latentia.load(run.path).with_data(DIGITS[:5])
     assert len(new.find_outliers()) == 5
-    message = "--by distance needs the training images: .*digits.npy.* cannot be found here"
+    message = "This needs the images of the training: .*digits.npy.* cannot be found here"
     with pytest.raises(latentia.Error, match=message):
         new.find_outliers(by="distance")

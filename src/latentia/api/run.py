@@ -57,7 +57,7 @@ class Run(RunTables):
     >>> import latentia
     >>> run = latentia.load("runs/digits")
     >>> run
-    Run('runs/digits': mnist_mlp_vae; digits:200: 165 train, 15 validation, 20 test; 28x28 grey)
+    Run('runs/digits': mnist_mlp_vae; digits:200: 165 train, 15 validation, 20 test; 28x28 grey...)
     >>> run.metadata["recipe"]
     'mnist_mlp_vae'
     >>> run.model.encode(run.sample(2)).mean.shape

@@ -56,8 +56,8 @@ def describe_images(metadata: dict[str, Any]) -> str:
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
     labels = [
         f"{name} ({pluralize(len(names), 'class', 'classes')})" if names else name
-        for name, names in metadata["labels"].items()
-        if not metadata["columns"].get(name)  # a column of images
+        for name, names in metadata.get("labels", {}).items()
+        if not metadata.get("columns", {}).get(name)  # a column of images
     ]
     text = f"; labels: {', '.join(labels)}" if labels else ""
     return f"{metadata['source']}: {counts}; {h}x{w} {kind}{text}"
