@@ -7,9 +7,10 @@ import numpy as np
 from latentia.core.text import pluralize
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import NOTE, WARNING, CheckResult, define_check
-from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, count_active_dims, get_rate
+from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, get_rate
 from latentia.diagnostics.run_context import RunContext
 from latentia.latents.agreement import compute_participation_ratio
+from latentia.metrics.elbo import ACTIVE_VARIANCE
 from latentia.metrics.pca import fit_pixel_pca
 
 MIN_COLOR_EXPLAINED = 0.2  # share of the variance: below it colours are lost
@@ -31,7 +32,7 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
     if context.is_short or not context.complete:  # more steps may be enough
         return None
     pca = fit_pixel_pca(context.images, math.prod(context.autoencoder.latent_shape))
-    images = context.select_images(context.max_images)[context.decoded_rows]
+    images, _ = context.decoded_means
     model, linear, dims = context.residual[0], float(pca.measure_mse(images).mean()), pca.dims
     if model < linear:
         return None
@@ -39,7 +40,7 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
         WARNING,
         f"the mean squared error of reconstructions is {model:.3g}, and {linear:.3g} by PCA of the "
         f"pixels with {pluralize(dims, 'dimension')} (ratio {model / linear:.2f}; n = "
-        f"{len(context.decoded_rows)}).",
+        f"{len(images)}).",
         "A linear method describes your images as well or better in as many coordinates, and takes "
         "seconds: the coordinates of this model are worth their training only for what PCA lacks, "
         "such as samples. More epochs and a lower beta reduce the error.",
@@ -58,9 +59,7 @@ def colors_not_learned(context: RunContext) -> CheckResult | None:
     rate = get_rate(context)
     if rate is None or rate < MIN_RATE or not context.has_latents or not context.complete:
         return None
-    rows = context.decoded_rows
-    images = context.select_images(context.max_images)[rows]
-    decoded = context.decode_latents(context.latent_table.mean[rows])
+    images, decoded = context.decoded_means
     true, reconstructed = (x - x.mean(1, keepdim=True) for x in (images, decoded))
     variance = float((true - true.mean(0)).square().mean())
     if images.shape[1] != 3 or variance < MIN_COLOR_VARIANCE:
@@ -90,7 +89,7 @@ def correlated_coordinates(context: RunContext) -> CheckResult | None:
     if rate is None or rate < MIN_RATE or not context.has_latents:
         return None
     mean = context.latent_table.mean
-    active = np.flatnonzero(mean.var(0) > 0.01)
+    active = np.flatnonzero(mean.var(0) > ACTIVE_VARIANCE)
     if len(active) < 2 or len(mean) <= 2 * len(active):
         return None
     correlation = np.asarray(np.corrcoef(mean[:, active].T.astype(np.float64)))
@@ -100,15 +99,14 @@ def correlated_coordinates(context: RunContext) -> CheckResult | None:
     worst = float(off_diagonal[first, second])
     if worst < MAX_CORRELATION or effective >= MIN_EFFECTIVE_SHARE * len(active):
         return None
-    n_active, _ = count_active_dims(context)
     return CheckResult(
         NOTE,
         f"dimensions {active[first]} and {active[second]} have a correlation of {worst:.2f} over "
-        f"the images, and {n_active} active dimensions are worth {effective:.1f} without "
+        f"the images, and {len(active)} active dimensions are worth {effective:.1f} without "
         f"correlation (n = {len(mean)}).",
         "What one coordinate says is said by others too, and a traversal of one alone leaves the "
         "data. Principal axes of the latents have no correlation.",
-        {"effective": effective, "active": n_active, "correlation": worst},
+        {"effective": effective, "active": len(active), "correlation": worst},
         suggest.use_principal_axes(context),
     )
 

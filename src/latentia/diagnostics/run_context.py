@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.contract import HasLatents, Model, Role, get_autoencoder
@@ -193,14 +193,17 @@ class RunContext:
     @cached_property
     def residual(self) -> tuple[float, float]:
         """Mean squared error of decoded posterior means, and the variance of the pixels."""
-        images, rows = self.select_images(self.max_images), self.decoded_rows
-        errors = self.decode_latents(self.latent_table.mean[rows]) - images[rows]
-        return float(errors.square().mean()), float((images - images.mean(0)).square().mean())
+        originals, decoded = self.decoded_means
+        images = self.select_images(self.max_images)
+        variance = (images - images.mean(0)).square().mean()
+        return float((decoded - originals).square().mean()), float(variance)
 
-    @property
-    def decoded_rows(self) -> Int64[Tensor, " n"]:
-        """Rows of the latent table whose means are decoded."""
-        return evenly_spaced_rows(len(self.latent_table.mean), MAX_DECODED)
+    @cached_property
+    def decoded_means(self) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n c h w"]]:
+        """Held-out images, and their decoded posterior means."""
+        rows = evenly_spaced_rows(len(self.latent_table.mean), MAX_DECODED)
+        images = self.select_images(self.max_images)[rows]
+        return images, self.decode_latents(self.latent_table.mean[rows])
 
     @property
     def explained_variance(self) -> float:

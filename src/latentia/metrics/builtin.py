@@ -19,7 +19,12 @@ from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.memorization import memorization_statistics
 from latentia.metrics.nll import nll
 from latentia.metrics.registry import metric
-from latentia.metrics.result import MetricResult, finite_or_none, make_mean_result
+from latentia.metrics.result import (
+    MetricResult,
+    finite_or_none,
+    make_mean_result,
+    make_ratio_result,
+)
 from latentia.metrics.sharpness import high_frequency_energy
 
 BOUND_NAMES = ("nelbo_nats", "bits_per_dim", "distortion_nats", "excess_nats", "rate_nats")
@@ -46,22 +51,16 @@ def measure_elbo(evaluation: Evaluation) -> list[MetricResult]:
 
 @metric("pca")
 def measure_pca(evaluation: Evaluation) -> list[MetricResult]:
-    """Mean squared error of decoded means, and of a PCA of the pixels of as many dimensions.
-
-    The ratio is of means, so its error comes from the derivative (delta method).
-    """
+    """Mean squared error of decoded means, and of a PCA of the pixels of as many dimensions."""
     pca, split = evaluation.pca, evaluation.split.name
     batches = [(evaluation.autoencoder.reconstruct(x), x) for x in evaluation.iterate_images()]
     model = torch.cat([(y - x).square().flatten(1).mean(1).cpu() for y, x in batches]).double()
     linear = torch.cat([pca.measure_mse(x) for _, x in batches]).double()
     note = f"PCA of {pca.dims} dimensions, of {pca.n_images:,} training images"
-    ratio = (model.mean() / linear.mean()).item()
-    derivative = (model - ratio * linear) / linear.mean()
-    error = (derivative.std() / len(model) ** 0.5).item() if len(model) > 1 else None
     return [
         make_mean_result("mse", model, split, unit="per pixel", note="of decoded means"),
         make_mean_result("pca_mse", linear, split, unit="per pixel", note=note),
-        MetricResult("mse_over_pca", ratio, error, len(model), split, note="below 1: better"),
+        make_ratio_result("mse_over_pca", model, linear, split, note="below 1: better"),
     ]
 
 
@@ -148,11 +147,8 @@ def measure_reconstructions(evaluation: Evaluation) -> list[MetricResult]:
         make_mean_result(name, value, split, unit=units.get(name, ""), note="of decoded means")
         for name, value in values.items()
     ]
-    ratio = (energy_y.mean() / energy_x.mean()).item()
-    derivative = (energy_y - ratio * energy_x) / energy_x.mean()
     note = "energy above 0.25 cycles a pixel, over the originals'"
-    sharpness = make_mean_result("sharpness", derivative, split, note=note)
-    return [*results, sharpness._replace(value=finite_or_none(ratio))]
+    return [*results, make_ratio_result("sharpness", energy_y, energy_x, split, note=note)]
 
 
 @metric("memorisation")

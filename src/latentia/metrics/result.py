@@ -122,5 +122,15 @@ def make_mean_result(
     return MetricResult(name, mean, finite_or_none(error), n, split, **fields)
 
 
+def make_ratio_result(
+    name: str, over: Float[Tensor, " n"], under: Float[Tensor, " n"], split: str, **fields: str
+) -> MetricResult:
+    """Return a ratio of means, with the standard error of its derivative (delta method)."""
+    ratio = (over.mean() / under.mean()).item()
+    derivative = (over - ratio * under) / under.mean()
+    result = make_mean_result(name, derivative, split, **fields)
+    return result._replace(value=finite_or_none(ratio))
+
+
 def finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
