@@ -34,7 +34,7 @@ def test_no_traceback_whatever_is_missing(name, module):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "Traceback" not in done.stdout + done.stderr
     assert done.stdout.startswith("latentia ")
-    assert len(done.stdout.splitlines()) <= 24
+    assert len(done.stdout.splitlines()) <= 24  # the report fits a terminal of 24 lines
     assert ("unknown: No module named " in done.stdout) == (name != "tyro")
 
 

@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import Any, NamedTuple
 
 BASE_GROUP = "latentia"  # libraries that latentia always needs; the other groups are extras
+DEVELOPER_EXTRA = "test"  # counted, not listed, where nothing is missing: users have no need of it
 
 
 class Library(NamedTuple):
@@ -158,7 +159,10 @@ def format_environment(environment: dict[str, Any]) -> str:
     for name, libraries in sorted(extras):
         is_satisfied = all(library.is_satisfied for library in libraries)
         hint = "" if is_satisfied else f': pip install "latentia[{name}]"'
-        rows += [(f"[{name}]", format_libraries(libraries) + hint)]
+        text = format_libraries(libraries) + hint
+        if name == DEVELOPER_EXTRA and is_satisfied:
+            text = f"all {len(libraries)} libraries are installed"
+        rows += [(f"[{name}]", text)]
     versions = f"Python {environment['python']}, {environment['platform']}"
     settings = map(format_row, environment["here"].items())
     header = f"latentia {environment['latentia']}, {versions}"
