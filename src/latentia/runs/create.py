@@ -11,6 +11,7 @@ from typing import Any
 from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.core.parameters import validate_parameters
+from latentia.data.reader import COLOUR_NOTE
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
 from latentia.runs.build import AUTOENCODER, build_plan, make_paths_absolute, resolve_auto_options
 from latentia.runs.folder import FORMAT, RunFolder, find_unused_path, resolve_unnamed_path
@@ -51,6 +52,9 @@ def create_run(
         plan.images.get_class_names(options.balance)
     resolved = resolve_auto_options(options, plan.model)
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
+    notes = [*plan.images.notes, *plan.notes]
+    if arguments.get("channels") is not None:  # the user's choice
+        notes = [note for note in notes if COLOUR_NOTE not in note]
     metadata = {
         "format": FORMAT,
         "recipe": recipe if ".py" not in recipe else str(Path(recipe).expanduser().resolve()),
@@ -59,7 +63,7 @@ def create_run(
         "options": asdict(resolved),
         "auto_options": [k for k, v in vars(resolved).items() if v != getattr(options, k)],
         "images": images,
-        "notes": [*plan.images.notes, *plan.notes],
+        "notes": notes,
         "parameters": {
             name: sum(p.numel() for p in player.module.parameters())
             for name, player in plan.model.players().items()
