@@ -107,7 +107,7 @@ def _diagnose_and_report(run: RunFolder, images: Images) -> list[Finding]:
     from latentia.report.page import write_report
 
     diagnosis = keep_findings(run, images)
-    write_report(run, images, diagnosis.findings, diagnosis.images)
+    write_report(run, images, diagnosis)
     return diagnosis.findings
 
 
