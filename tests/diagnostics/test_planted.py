@@ -394,7 +394,7 @@ def test_a_prior_of_an_unfinished_autoencoder(tmp_path, step, ill):
         assert found.suggested_commands[0] == f"latentia resume {run.path}"
 
 
-def planted(tmp_path, change):
+def planted(tmp_path, change, recipe="mnist_mlp_vae"):
     """200 images of one look, half of them in each class; change: what is done to arrays."""
     draw = np.random.default_rng(0)
     base = np.zeros((16, 16))
@@ -405,7 +405,7 @@ def planted(tmp_path, change):
     arrays |= {"y_train": labels[:200], "y_val": labels[200:230], "y_test": labels[230:]}
     change(arrays)
     np.savez(tmp_path / "a.npz", **arrays)
-    return patient(tmp_path, knobs={"data": str(tmp_path / "a.npz")})
+    return patient(tmp_path, recipe, knobs={"data": str(tmp_path / "a.npz")})
 
 
 def repeat(a):
@@ -443,7 +443,7 @@ def draw_blobs(a):
     ("changes", "is_unrelated"), [((draw_blobs,), False), ((draw_blobs, shuffle), True)]
 )
 def test_pixels_in_a_wrong_order_are_named(tmp_path, changes, is_unrelated):
-    one = planted(tmp_path, lambda arrays: [change(arrays) for change in changes])
+    one = planted(tmp_path, lambda arrays: [each(arrays) for each in changes], "conv_vae")
     found = data.unrelated_pixels(one)
     assert (found is not None) == is_unrelated
     if found:

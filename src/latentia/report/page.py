@@ -17,7 +17,6 @@ from latentia.core.text import pluralize
 from latentia.data import Images, Split
 from latentia.data.examples import draw_example_rows
 from latentia.data.splits import evenly_spaced_rows
-from latentia.diagnostics.diagnose import DiagnosticReport
 from latentia.latents.interpolation import interpolate_images
 from latentia.metrics.beta_choice import load_choices
 from latentia.metrics.elbo import elbo
@@ -65,13 +64,14 @@ class Section(NamedTuple):
 def write_report(
     run: RunFolder,
     images: Images,
-    diagnosis: DiagnosticReport | None = None,
+    diagnosis: Any = None,
 ) -> Path:
     """Write evaluation.json and report.html, and return the page's path.
 
     All figures are drawn from the weights, the log, and the validation images (or the training
-    images, if none were held out). diagnosis: the doctor's verdict and findings, with the images
-    that they list. The model is loaded from the run, so that a training in progress is not touched.
+    images, if none were held out). diagnosis: the DiagnosticReport with verdict, findings and the
+    images that they list. The model is loaded from the run, so that a training in progress is not
+    touched.
     """
     model = run.model()
     validation = images.split("validation")
@@ -101,7 +101,7 @@ def write_report(
 def _render_page(
     run: RunFolder,
     headlines: dict[str, str],
-    diagnosis: DiagnosticReport | None,
+    diagnosis: Any,
     sections: list[Section],
 ) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
