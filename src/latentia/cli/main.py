@@ -18,7 +18,7 @@ from latentia.cli.search_commands import choose, sweep
 from latentia.cli.sharing_commands import export, push, report
 from latentia.cli.train_commands import resume, train
 from latentia.core.errors import Error
-from latentia.core.plugins import load_plugin
+from latentia.core.plugins import load_plugin, set_trust
 from latentia.core.text import suggest_name
 
 GROUPS: tuple[tuple[Callable, ...], ...] = (
@@ -26,6 +26,7 @@ GROUPS: tuple[tuple[Callable, ...], ...] = (
     (encode, *LATENT_COMMANDS),
     (explore, export, push, env),
 )
+TRUST = "--trust-recipe"  # which every command takes
 COMMANDS: dict[str, Callable] = {command.__name__: command for group in GROUPS for command in group}
 
 
@@ -40,6 +41,8 @@ def main(words: list[str] | None = None) -> int:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     files, words = _split_plugins(words)
+    set_trust(TRUST in words)
+    words = [word for word in words if word != TRUST]
     if not words or words[0] in ("-h", "--help"):
         print(_format_help())
         return 0
@@ -112,4 +115,7 @@ def _format_help() -> str:
         lines.append(f"  {name:<{width}}  {(inspect.getdoc(function) or '').splitlines()[0]}")
     lines += ["", "latentia COMMAND --help shows the options of a command."]
     lines += ["latentia COMMAND --plugin my.py loads recipes, metrics and more of your own."]
+    lines += [
+        f"latentia COMMAND {TRUST} executes the recipe file that a run of someone else names."
+    ]
     return "\n".join(lines)

@@ -1,6 +1,5 @@
 """One run in the explorer: its model, its images, their latents, and pictures of them."""
 
-import json
 import shlex
 import sys
 import threading
@@ -25,6 +24,7 @@ from latentia.data.splits import load_image
 from latentia.explorer.worker import QueuedModel, Worker
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.parsing import format_latents, rows_to_latents
+from latentia.metrics.measure import read_evaluation
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
 from latentia.runs.build import AUTOENCODER
@@ -104,11 +104,7 @@ class RunSession:
     @property
     def rates(self) -> list[float] | None:
         """Rate of each dimension in nats, from `latentia evaluate`; None if that has not run."""
-        try:
-            results = json.loads((self.run.path / "evaluation.json").read_text())
-            return [float(rate) for rate in results["rate_by_dimension"]]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return read_evaluation(self.run).get("rate_by_dimension")
 
     def set_beta(self, beta: float) -> None:
         """Use another beta of a run of many betas, and drop the latents of the previous one."""

@@ -1,9 +1,9 @@
 """Record of the beta chosen for a purpose, and choices.json, the file of a run that holds it."""
 
-import json
 import math
 from typing import Any, NamedTuple
 
+from latentia.core.json_types import read_json
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import write_json
 
@@ -56,7 +56,5 @@ def save_choice(run: RunFolder, choice: BetaChoice) -> None:
 
 def load_choices(run: RunFolder) -> dict[str, Any]:
     """Return the choices so far, by purpose."""
-    try:
-        return dict(json.loads((run.path / CHOICES_FILE).read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
+    path = run.path / CHOICES_FILE
+    return read_json(path, dict[str, BetaChoice]) if path.exists() else {}

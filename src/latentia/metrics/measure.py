@@ -1,12 +1,12 @@
 """Measurement of metrics by name, and evaluation.json, where a run keeps them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from latentia.core import distributed
 from latentia.core.contract import HasGenerator
+from latentia.core.json_types import read_json
 from latentia.core.parameters import require_at_least, require_whole_number
 from latentia.data import Images
 from latentia.metrics.evaluation import Evaluation
@@ -17,6 +17,13 @@ from latentia.training.checkpoint import write_json
 from latentia.training.launch import rank0_first, run_on_rank0_without_collectives
 
 EVALUATION_FILE = "evaluation.json"  # in a run folder
+
+
+class EvaluationContent(TypedDict):
+    """Content of evaluation.json; the values of the ELBO stand beside these entries."""
+
+    metrics: NotRequired[dict[str, list[MetricResult]]]
+    rate_by_dimension: NotRequired[list[float]]
 
 
 def measure_metrics(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
@@ -65,7 +72,7 @@ def measure_run(
 
 def save_metrics(run: RunFolder, result: dict[str, Any]) -> None:
     """Write metrics to the run's evaluation.json; metrics measured before stay in it."""
-    previous = _read_evaluation(run)
+    previous = read_evaluation(run)
     metrics = {**previous.get("metrics", {}), **result.get("metrics", {})}
     content = {**previous, **result, **({"metrics": metrics} if metrics else {})}
     write_json(run.path / EVALUATION_FILE, content)
@@ -73,7 +80,7 @@ def save_metrics(run: RunFolder, result: dict[str, Any]) -> None:
 
 def load_metrics(run: RunFolder) -> MetricTable:
     """Return the metrics that the run keeps; those measured last replace earlier ones."""
-    metrics = _read_evaluation(run).get("metrics", {})
+    metrics = read_evaluation(run).get("metrics", {})
     return make_table(metrics)
 
 
@@ -86,8 +93,7 @@ def make_table(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> MetricTabl
     )
 
 
-def _read_evaluation(run: RunFolder) -> dict[str, Any]:
-    try:
-        return dict(json.loads((run.path / EVALUATION_FILE).read_text()))
-    except (OSError, ValueError, TypeError):  # no file yet, or a damaged one
-        return {}
+def read_evaluation(run: RunFolder) -> dict[str, Any]:
+    """Read evaluation.json; {} if nothing was measured. Raises: Error if it is damaged."""
+    path = run.path / EVALUATION_FILE
+    return read_json(path, EvaluationContent) if path.exists() else {}

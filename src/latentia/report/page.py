@@ -246,7 +246,7 @@ def _make_progress_sections(run: RunFolder) -> list[Section]:
         text = "The same latents at each epoch: seed 0."
         sections.append(Section("Samples through training", text, pictures))
     if tracked_files := list_training_images(run, "tracked"):
-        frames = [Image.open(path) for _, path in tracked_files]
+        frames = [Image.open(path, formats=["PNG"]) for _, path in tracked_files]
         image = _embed_image(encode_gif(frames), "tracked image", "gif")
         name, count = run.metadata["options"]["track"], pluralize(len(tracked_files), "epoch")
         picture = Picture(image, f"{name}: its reconstruction, {count}")

@@ -14,7 +14,7 @@ from latentia.data import Images
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import make_source
 from latentia.runs.modifiers import apply_modifiers
-from latentia.runs.recipes import find_recipe
+from latentia.runs.recipes import get_recipe
 from latentia.training.device import find_device
 from latentia.training.plan import Options, Plan
 from latentia.training.precision import find_precision
@@ -46,7 +46,7 @@ def build_plan(
     )
     with restore_global_generators():
         seed_global_generators(options.seed, "initialisation")
-        plan = find_recipe(recipe)(**arguments)
+        plan = get_recipe(recipe)(**arguments)
         if not isinstance(plan, Plan):
             raise Error(
                 f"{recipe} returned {type(plan).__name__}; a recipe returns a latentia.Plan."

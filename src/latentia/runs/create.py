@@ -13,9 +13,11 @@ from latentia.core.errors import Error
 from latentia.core.parameters import validate_parameters
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
 from latentia.runs.build import AUTOENCODER, build_plan, make_paths_absolute, resolve_auto_options
-from latentia.runs.folder import FORMAT, RunFolder, find_unused_path, resolve_unnamed_path
+from latentia.runs.folder import RunFolder, find_unused_path, resolve_unnamed_path
+from latentia.runs.metadata import FORMAT
 from latentia.runs.open import open_run
 from latentia.runs.provenance import describe_machine
+from latentia.runs.recipe_files import parse_recipe_file
 from latentia.runs.recipes import recipe_source, resolve_parameters, to_python_numbers
 from latentia.training.checkpoint import write_json
 from latentia.training.device import find_device
@@ -51,9 +53,10 @@ def create_run(
         plan.images.get_class_names(options.balance)
     resolved = resolve_auto_options(options, plan.model)
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
+    file = parse_recipe_file(recipe)
     metadata = {
         "format": FORMAT,
-        "recipe": recipe if ".py" not in recipe else str(Path(recipe).expanduser().resolve()),
+        "recipe": f"{file.path}:{file.function_name}" if file else recipe,
         "arguments": {**arguments, "data": images["source"]},
         "modifiers": {name: make_paths_absolute(values) for name, values in modifiers.items()},
         "options": asdict(resolved),
@@ -74,6 +77,8 @@ def create_run(
         shutil.copyfile(init_run.weights, run.initial_weights)
     if parent:
         parent.copy_model(run.path / AUTOENCODER)
+    if file:
+        file.record()
     return run, plan
 
 

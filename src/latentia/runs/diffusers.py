@@ -13,7 +13,8 @@ from latentia.data.reading import Reading
 from latentia.data.sources.registry import make_source
 from latentia.losses.likelihoods import SymmetricGaussian
 from latentia.recipes.diffusers_autoencoder import MODEL_CLASS, diffusers, read_architecture
-from latentia.runs.folder import FORMAT, RunFolder
+from latentia.runs.folder import RunFolder
+from latentia.runs.metadata import FORMAT
 from latentia.runs.provenance import describe_machine
 from latentia.runs.recipes import DIFFUSERS
 from latentia.training.checkpoint import read_tensors, write_json, write_tensors

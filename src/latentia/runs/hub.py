@@ -1,6 +1,5 @@
 """Fetch runs from the Hugging Face hub: read, never executed, used only if complete and checked."""
 
-import json
 import re
 import shutil
 import tempfile
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error, summarize_exception
+from latentia.core.json_types import read_json
 from latentia.data import cache
 from latentia.data.sources.table import silence_hub
 from latentia.runs.folder import AUTOENCODER, RunFolder
@@ -161,6 +161,6 @@ def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:
 def read_metadata(path: Path, label: str) -> dict[str, Any]:
     """Read run.json. Raises: Error if it cannot be read."""
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        return read_json(path, dict[str, Any])
+    except Error:
         raise Error(f"{label} has no readable run.json; ask its author for another copy.") from None

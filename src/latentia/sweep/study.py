@@ -1,21 +1,21 @@
 """A sweep: runs of a recipe at many settings, shared by workers and resumed after a kill."""
 
 import fcntl
-import json
 import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from latentia.api.training import resume_run, start_run
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
+from latentia.core.json_types import read_json
 from latentia.metrics.elbo import elbo
 from latentia.runs.folder import RunFolder, resolve_unnamed_path
-from latentia.runs.recipes import resolve_parameters
+from latentia.runs.recipes import register_recipe, resolve_parameters
 from latentia.sweep.design import SWEEP_FILE, design_trials, parse_axis
 from latentia.training.checkpoint import write_json
 from latentia.training.device import use_threads
@@ -31,6 +31,15 @@ class Setting(NamedTuple):
     parameters: dict[str, Any]
     options: Options
     modifiers: dict[str, dict[str, Any]]
+
+
+class SweepSettings(TypedDict):
+    """Content of sweep.json."""
+
+    recipe: str
+    words: list[str]
+    over: list[str]
+    trials: int
 
 
 class Trial(NamedTuple):
@@ -70,7 +79,7 @@ class Sweep:
         names = [each.name for each in axes]
         if len(set(names)) < len(names):
             raise Error(f"--over names {', '.join(names)}; give each parameter once.")
-        self.recipe, self.parse, self.storage = recipe, parse, storage
+        self.recipe, self.parse, self.storage = register_recipe(recipe), parse, storage
         self.settings = design_trials(axes, trials)
         integer_names = {
             k.replace("_", "-") for k, v in resolve_parameters(recipe, {}).items() if type(v) is int
@@ -93,7 +102,7 @@ class Sweep:
                     if any(each.suffix != ".lock" for each in self.path.iterdir()):
                         raise Error(f"{self.path} exists and is not a sweep; give another --out.")
                     write_json(file, metadata)
-                saved = json.loads(file.read_text())
+                saved = read_json(file, SweepSettings)
         except Error:
             raise
         except (OSError, ValueError) as problem:
@@ -242,6 +251,6 @@ def import_optuna() -> Any:
 
 
 def _format_sweep(metadata: dict[str, Any]) -> str:
-    axes = [word for spec in metadata.get("over", []) for word in ("--over", spec)]
-    rest = [*axes, "--trials", metadata.get("trials"), *metadata.get("words", [])]
-    return shlex.join(map(str, ["latentia", "sweep", metadata.get("recipe"), *rest]))
+    axes = [word for spec in metadata["over"] for word in ("--over", spec)]
+    rest = [*axes, "--trials", metadata["trials"], *metadata["words"]]
+    return shlex.join(map(str, ["latentia", "sweep", metadata["recipe"], *rest]))

@@ -5,13 +5,37 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from latentia.core.errors import Error
+from latentia.core.json_types import check_json, parse_json
+
+
+class OptimizerGroup(TypedDict):
+    """Settings of an optimizer; the others are its constants."""
+
+    lr: float
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+
+
+class FileMetadata(TypedDict):
+    """Metadata in the header of a safetensors file of a run; weights have at most the step."""
+
+    step: NotRequired[int]
+    best: NotRequired[float | None]
+    lr_scale: NotRequired[float]
+    failures: NotRequired[int]
+    complete: NotRequired[bool]
+    log_bytes: NotRequired[int]
+    weights_of: NotRequired[dict[str, dict[str, float]]]
+    roles: NotRequired[dict[str, dict[str, str]]]
+    groups: NotRequired[dict[str, list[OptimizerGroup]]]
 
 
 @contextmanager
@@ -74,7 +98,12 @@ def _open_tensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         if path.exists():
             with safe_open(path, framework="pt") as file:
-                yield file, json.loads((file.metadata() or {}).get("about", "{}"))
+                try:
+                    metadata = parse_json((file.metadata() or {}).get("about", "{}"))
+                    check_json(metadata, FileMetadata)
+                except Error as error:
+                    raise SafetensorError(f"metadata: {error}") from None
+                yield file, metadata
             return
     except SafetensorError as error:
         damage = _describe_damage(path, error)

@@ -7,7 +7,8 @@ from typing import Any
 
 from latentia.core.contract import Role
 from latentia.core.errors import Error
-from latentia.training.events import Row
+from latentia.core.json_types import check_json, parse_json
+from latentia.training.events import Finding, Row, StepLogged, ValidationFinished
 
 # keys and severities of run format 1
 NEW_KEYS = {
@@ -21,6 +22,10 @@ NEW_SEVERITIES = {"ILL": "ERROR", "WARN": "WARNING"}
 # of the terms whose rows were written before rows had roles
 ROLES = {"distortion": Role.RECONSTRUCTION, "rate": Role.KL, "adversarial": Role.ADVERSARIAL}
 ROLES |= dict.fromkeys(("pair", "real", "fake", "reconstruction", "sample"), Role.CRITIC)
+
+ROW_TYPES: dict[str, type] = {
+    kind.event_name: kind for kind in (StepLogged, ValidationFinished, Finding)
+}
 
 
 class Log:
@@ -64,8 +69,31 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """Read all complete rows of a log; a last row cut short by a kill is left out."""
     if not path.exists():
         return []
-    complete_lines = path.read_text().rpartition("\n")[0]
-    return [_upgrade_row(json.loads(line)) for line in complete_lines.splitlines() if line]
+    rows, shapes = [], set()
+    for number, line in enumerate(path.read_bytes().rpartition(b"\n")[0].split(b"\n"), 1):
+        if not line:
+            continue
+        try:
+            row = _upgrade_row(parse_json(line.decode()))
+            shape = row.pop("event"), _describe_shape(row)
+            if shape not in shapes:  # rows of one shape are checked once
+                check_json(row, ROW_TYPES.get(shape[0], dict[str, Any]))
+                shapes.add(shape)
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
+            problem = str(error) if isinstance(error, Error) else "there is no row of a log."
+            raise Error(
+                f"has a damaged {path.name}: in line {number}, {problem} Copy the file anew.",
+                subject=path.parent,
+            ) from None
+        rows.append({"event": shape[0], **row})
+    return rows
+
+
+def _describe_shape(value: Any) -> Any:
+    """Return the keys and types of a value of JSON, and of those in it."""
+    if isinstance(value, dict):
+        return tuple((name, _describe_shape(member)) for name, member in value.items())
+    return tuple(map(_describe_shape, value)) if isinstance(value, list) else type(value)
 
 
 def _append_row(path: Path, row: dict[str, Any]) -> None:

@@ -1,12 +1,13 @@
 """The commit point: one file with everything that a resumed run needs."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from latentia.core.contract import Role, Terms
-from latentia.core.errors import Error
+from latentia.core.errors import Error, describe_exception
 from latentia.training.checkpoint import read_tensors, write_tensors
 from latentia.training.ema import EMA
 from latentia.training.optimizers import collect_moments, restore_moments
@@ -100,8 +101,23 @@ class State:
         write_tensors(path, tensors, metadata)
 
     def load(self, path: Path) -> int:
-        """Read the state file and return the length of the log that belongs to it."""
+        """Read the state file and return the length of the log that belongs to it.
+
+        Raises: Error if it is damaged, or does not fit the plan
+        """
         tensors, metadata = read_tensors(path)
+        try:
+            return self._restore(tensors, metadata, path)
+        except Error:
+            raise
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = f"{path.name} does not fit its recipe ({describe_exception(error)})"
+            raise Error(
+                f"is not complete: {reason}. Train again, or copy the file anew.",
+                subject=path.parent,
+            ) from None
+
+    def _restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any], path: Path) -> int:
         sections: dict[str, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             section, name = key.split("|", 1)
