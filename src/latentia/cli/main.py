@@ -17,7 +17,7 @@ from latentia.cli.latent_commands import LATENT_COMMANDS
 from latentia.cli.search_commands import choose, sweep
 from latentia.cli.sharing_commands import export, push, report
 from latentia.cli.train_commands import resume, train
-from latentia.core.errors import Error
+from latentia.core.errors import ADVICE, Error
 from latentia.core.plugins import load_plugin
 from latentia.core.text import suggest_name
 
@@ -60,6 +60,12 @@ def main(words: list[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has ended; without a pipe the flush at exit cannot fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as problem:
+        if problem.errno not in ADVICE:
+            raise
+        place = problem.filename or "The output"
+        sys.stderr.write(f"{place} cannot be used ({problem.strerror}); {ADVICE[problem.errno]}.\n")
+        return 2
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130

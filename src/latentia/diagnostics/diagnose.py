@@ -1,18 +1,17 @@
 """Diagnosis of a run: all checks, the findings in order of severity, and a one-line verdict."""
 
 import html
-import json
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from latentia.core.errors import Error
+from latentia.core.errors import DamageError, Error
 from latentia.core.text import pluralize
 from latentia.data import Images
 from latentia.diagnostics import adversary, coordinates, data, diffusion, latents, training
 from latentia.diagnostics.check import ERROR, NOTE, SEVERITIES, WARNING, format_finding
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import write_json
+from latentia.training.checkpoint import read_json, write_json
 from latentia.training.events import Finding, ListedImage
 
 # within a severity, causes stand before their consequences
@@ -108,6 +107,8 @@ def run_checks(context: RunContext, early: bool = False) -> CheckedRun:
             continue
         try:
             finding = check(context)
+        except DamageError:
+            raise
         except Error as problem:  # the images are elsewhere, or the recipe no longer exists
             if check.kind not in kept_findings:
                 result.skipped.setdefault(str(problem), []).append(check.kind)
@@ -140,8 +141,8 @@ def keep_findings(run: RunFolder, images: Images) -> DiagnosticReport:
 
 def load_findings(context: RunContext) -> dict[str, Finding | None]:
     """Return the findings at the end of the training, by kind. None: checked, and none found."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        content = json.loads((context.run.path / DIAGNOSIS_FILE).read_text(encoding="utf-8"))
+    content = read_json(context.run.path / DIAGNOSIS_FILE)
+    with suppress(KeyError, TypeError):
         findings = {each["kind"]: Finding(**each) for each in content["findings"]}
         if content["step"] == context.step:
             return dict.fromkeys(content["checked"]) | findings

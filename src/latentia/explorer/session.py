@@ -1,6 +1,5 @@
 """One run in the explorer: its model, its images, their latents, and pictures of them."""
 
-import json
 import shlex
 import sys
 import threading
@@ -25,12 +24,14 @@ from latentia.data.splits import load_image
 from latentia.explorer.worker import QueuedModel, Worker
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.parsing import format_latents, rows_to_latents
+from latentia.metrics.measure import EVALUATION_FILE
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.runs.image_names import caption_image
 from latentia.runs.open import open_run
+from latentia.training.checkpoint import read_json
 
 MAX_MEGAPIXELS = 40  # of an uploaded image
 
@@ -88,6 +89,7 @@ class RunSession:
     @classmethod
     def open(cls, run_argument: str, data: str | None, split: str, worker: Worker) -> "RunSession":
         run = open_run(run_argument)
+        read_json(run.path / EVALUATION_FILE)  # damage is an error here, not in a request
         return cls(run_argument, run, run.model(), data, split, worker)
 
     @property
@@ -105,7 +107,7 @@ class RunSession:
     def rates(self) -> list[float] | None:
         """Rate of each dimension in nats, from `latentia evaluate`; None if that has not run."""
         try:
-            results = json.loads((self.run.path / "evaluation.json").read_text())
+            results = read_json(self.run.path / EVALUATION_FILE)
             return [float(rate) for rate in results["rate_by_dimension"]]
         except (OSError, ValueError, KeyError, TypeError):
             return None
