@@ -99,7 +99,7 @@ def describe_initial_weights(source: RunFolder, model: Model) -> dict[str, str]:
 def find_option_files(options: Options) -> dict[str, Any]:
     """Return all options, with absolute paths: a run may be opened from another folder."""
     values = dict(vars(options))
-    for name in ("track", "exclude"):
+    for name in ("track", "exclude", "labels"):
         file = Path(str(values[name])).expanduser()
         if file.is_file() and not file.name.isdecimal():  # a number is a row
             values[name] = str(file.resolve())

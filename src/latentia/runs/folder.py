@@ -228,9 +228,16 @@ def note_missing_checksums(path: Path) -> None:
 
 
 def upgrade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Convert the content of a run.json of format 1, which has no format number."""
-    if "format" in metadata:
-        return metadata
+    """Convert the content of a run.json of an earlier version; the first format has no number."""
+    if "format" not in metadata:
+        metadata = upgrade_first_format(metadata)
+    if table := metadata["modifiers"].get("supervise", {}).pop("labels", None):
+        metadata["images"]["label_source"] = table  # of all its columns, once of some
+        metadata["images"].pop("joined", None)
+    return metadata
+
+
+def upgrade_first_format(metadata: dict[str, Any]) -> dict[str, Any]:
     renamed = {"modifiers" if key == "edits" else key: value for key, value in metadata.items()}
     images = renamed["images"]
     in_memory = images["source"].startswith("array of ")
