@@ -5,8 +5,10 @@ import json
 import random
 from pathlib import Path
 
-from safetensors import safe_open
 from safetensors.torch import save_file
+
+from latentia.training.checkpoint import read_json, read_tensors, write_json, write_tensors
+from latentia.training.log import digest_rows
 
 SEED = 20261128  # published: edit number k of a file is that of Random(f"{SEED}-{k}")
 VALUES = [
@@ -59,16 +61,20 @@ def change(parent, key, draw):
 
 
 def edit_file(path: Path, number: int) -> None:
-    """Make edit `number` of a JSON file, a file of rows, or the metadata of a safetensors file."""
+    """Make edit `number` of a JSON file, a file of rows, or the metadata of a safetensors file.
+
+    Checksums are made anew where the edited file can have one.
+    """
     draw = random.Random(f"{SEED}-{number}")
+    text = path.read_text() if path.suffix != ".safetensors" else ""
     if path.suffix == ".safetensors":
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            metadata = json.loads((file.metadata() or {}).get("about", "{}"))
-        save_file(tensors, path, {"about": json.dumps(edit(metadata, draw))})
-        return
-    text = path.read_text()
-    if draw.random() < 0.05:  # no JSON at all
+        tensors, metadata = read_tensors(path)
+        metadata = edit(metadata, draw)
+        if isinstance(metadata, dict) and "Infinity" not in json.dumps(metadata):
+            write_tensors(path, tensors, metadata)
+        else:
+            save_file(tensors, path, {"about": json.dumps(metadata)})
+    elif draw.random() < 0.05:  # no JSON at all
         cut = draw.randrange(len(text))
         broken = [text[:cut], text.replace(":", "", 1), text + "]", "[" * 10**5, "NaN", ""]
         path.write_text(draw.choice(broken))
@@ -77,5 +83,13 @@ def edit_file(path: Path, number: int) -> None:
         row = draw.randrange(len(rows))
         rows[row] = json.dumps(edit(json.loads(rows[row]), draw))
         path.write_text("\n".join(rows) + "\n")
+        state = path.with_name("state.safetensors")
+        if state.exists():
+            tensors, metadata = read_tensors(state)
+            write_tensors(state, tensors, metadata | digest_rows(path, path.stat().st_size))
     else:
-        path.write_text(json.dumps(edit(json.loads(text), draw)))
+        content = edit(read_json(path), draw)
+        if isinstance(content, dict) and "Infinity" not in json.dumps(content):
+            write_json(path, content)
+        else:
+            path.write_text(json.dumps(content))

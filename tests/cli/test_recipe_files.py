@@ -4,7 +4,6 @@ A canary is a recipe file that leaves a mark when it is executed.
 """
 
 import inspect
-import json
 import os
 import py_compile
 import shutil
@@ -22,6 +21,7 @@ from latentia.core.errors import Error
 from latentia.core.plugins import FILE_PREFIX
 from latentia.runs import recipe_files
 from latentia.runs.recipe_files import parse_recipe_file
+from latentia.training.checkpoint import read_json, write_json
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run-format-1"
 CODE = """
@@ -86,8 +86,9 @@ def forget(monkeypatch):
 
 
 def name_recipe(recipe, run="run"):
+    """Name a recipe in run.json, with the checksum that the file then has."""
     file = Path(run) / "run.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "recipe": recipe}))
+    write_json(file, {**read_json(file), "recipe": recipe})
 
 
 def was_executed(folder):
@@ -155,7 +156,7 @@ def test_no_name_of_a_file_or_module_is_executed(words, folder, capsys, monkeypa
 def check_names(words, names, folder, capsys):
     Path("sweep/000").parent.mkdir()
     settings = {"recipe": "mnist_mlp_vae", "words": [], "over": ["beta=1,2"], "trials": 2}
-    Path("sweep/sweep.json").write_text(json.dumps(settings))
+    write_json(Path("sweep/sweep.json"), settings)
     for name in names:
         name_recipe(name)
         if words[1] == "sweep":
@@ -257,7 +258,7 @@ def test_the_option_trusts_the_recipe_of_a_run(folder, capsys, monkeypatch):
 def test_the_recipe_of_the_autoencoder_in_a_run_is_asked_for_too(folder, capsys, monkeypatch):
     shutil.copytree(GOLDEN / "prior", "prior")
     shutil.copyfile("code.py", "prior/code.py")
-    old = json.loads(Path("prior/autoencoder/run.json").read_text())["recipe"]
+    old = read_json(Path("prior/autoencoder/run.json"))["recipe"]
     code = Path("prior/code.py").read_text() + f"from latentia.recipes.{old} import {old} as mine\n"
     Path("prior/code.py").write_text(code)
     name_recipe(f"{folder}/prior/code.py:mine", "prior/autoencoder")
@@ -291,7 +292,8 @@ def test_a_record_that_others_can_write_knows_nothing(folder, monkeypatch):
     assert main(["sample", "known", "-n", "1"]) == 0
     forget(monkeypatch)
     assert was_executed(folder)
-    monkeypatch.setattr(os, "getuid", lambda owner=os.getuid(): owner + 1)
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
     record.rename(record.with_name(f"recipes-{os.getuid()}.json"))
     assert main(["sample", "known", "-n", "1"]) == 2
 
@@ -321,15 +323,16 @@ def test_no_module_of_the_current_folder_is_imported(folder):
     points.mkdir()
     (points / "METADATA").write_text("Name: evil\nVersion: 1.0\n")
     (points / "entry_points.txt").write_text("[latentia.plugins]\nevil = evil\n")
-    metadata = json.loads((folder / "run" / "run.json").read_text())
-    for tracker in ("wandb", "evil", "os"):
+    file = folder / "run" / "run.json"
+    metadata = read_json(file)
+    resume, sample = ["resume", "."], ["sample", ".", "-n", "1", "--sampler", "evil"]
+    for tracker, words in (("wandb", resume), ("evil", resume), ("evil", sample)):
         metadata["options"]["tracker"] = tracker
-        (folder / "run" / "run.json").write_text(json.dumps(metadata))
-        for words in (["resume", "."], ["sample", ".", "-n", "1", "--sampler", "evil"]):
-            command = [sys.executable, "-m", "latentia", *words]
-            result = subprocess.run(command, cwd="run", capture_output=True, text=True, check=False)
-            assert not was_executed(folder), result.stderr
-            assert "Traceback" not in result.stderr
+        write_json(file, metadata)
+        command = [sys.executable, "-m", "latentia", *words]
+        result = subprocess.run(command, cwd="run", capture_output=True, text=True, check=False)
+        assert not was_executed(folder), result.stderr
+        assert "Traceback" not in result.stderr
 
 
 def test_a_name_is_split_at_its_last_colon(folder):

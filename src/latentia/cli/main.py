@@ -17,7 +17,7 @@ from latentia.cli.latent_commands import LATENT_COMMANDS
 from latentia.cli.search_commands import choose, sweep
 from latentia.cli.sharing_commands import export, push, report
 from latentia.cli.train_commands import resume, train
-from latentia.core.errors import Error
+from latentia.core.errors import ADVICE, Error
 from latentia.core.plugins import load_plugin, set_trust
 from latentia.core.text import suggest_name
 
@@ -63,6 +63,12 @@ def main(words: list[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has ended; without a pipe the flush at exit cannot fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as problem:
+        if problem.errno not in ADVICE:
+            raise
+        place = problem.filename or "The output"
+        sys.stderr.write(f"{place} cannot be used ({problem.strerror}); {ADVICE[problem.errno]}.\n")
+        return 2
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
@@ -115,7 +121,5 @@ def _format_help() -> str:
         lines.append(f"  {name:<{width}}  {(inspect.getdoc(function) or '').splitlines()[0]}")
     lines += ["", "latentia COMMAND --help shows the options of a command."]
     lines += ["latentia COMMAND --plugin my.py loads recipes, metrics and more of your own."]
-    lines += [
-        f"latentia COMMAND {TRUST} executes the recipe file that a run of someone else names."
-    ]
+    lines += [f"latentia COMMAND {TRUST} executes the recipe file that an opened run names."]
     return "\n".join(lines)

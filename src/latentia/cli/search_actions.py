@@ -35,12 +35,12 @@ def choose(args: SimpleNamespace) -> None:
     choice = choose_beta(candidates, args.for_, selection, **options)
     runs = [run for _, run in candidates]
     best = runs[choice.candidates.index(choice.chosen)]
-    if best.beta is not None:  # a run of many betas
-        save_choice(best, choice)
     if args.json_:
         print(json.dumps({**choice.to_json(), "run": str(best.path)}, indent=1))
-        return
-    print_beta_choice(choice, runs, best)
+    else:
+        print_beta_choice(choice, runs, best)
+    if best.beta is not None:  # a run of many betas
+        save_choice(best, choice)  # printed before, if the disk is full
 
 
 def sweep(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:

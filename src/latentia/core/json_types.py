@@ -1,9 +1,8 @@
-"""Reading of JSON files whose content is checked against type hints, field by field."""
+"""Check of the content of JSON files against type hints, field by field."""
 
 import json
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any, NotRequired, get_args, get_origin, get_type_hints
 
 from latentia.core.errors import Error
@@ -18,24 +17,6 @@ def _refuse_constant(name: str) -> None:
 
 
 STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
-
-
-def read_json(path: Path, hint: Any = Any) -> Any:
-    """Read a JSON file; hint: as in `check_json`.
-
-    Raises: Error if it cannot be read, is no JSON, or a field is missing or of another type
-    """
-    try:
-        content = parse_json(path.read_text("utf-8"))
-        check_json(content, hint)
-        return content
-    except OSError as error:
-        problem = f"it cannot be read ({error.strerror})."
-    except Error as error:
-        problem = str(error)
-    except ValueError as error:  # no UTF-8
-        problem = f"it is no text ({error})."
-    raise Error(f"has a damaged {path.name}: {problem} Copy the file anew.", subject=path.parent)
 
 
 def parse_json(text: str) -> Any:

@@ -88,6 +88,7 @@ class RunSession:
     @classmethod
     def open(cls, run_argument: str, data: str | None, split: str, worker: Worker) -> "RunSession":
         run = open_run(run_argument)
+        read_evaluation(run)  # damage is an error here, not in a request
         return cls(run_argument, run, run.model(), data, split, worker)
 
     @property

@@ -3,9 +3,8 @@
 import math
 from typing import Any, NamedTuple
 
-from latentia.core.json_types import read_json
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import write_json
+from latentia.training.checkpoint import read_json, write_json
 
 CHOICES_FILE = "choices.json"  # in a run folder
 
@@ -56,5 +55,4 @@ def save_choice(run: RunFolder, choice: BetaChoice) -> None:
 
 def load_choices(run: RunFolder) -> dict[str, Any]:
     """Return the choices so far, by purpose."""
-    path = run.path / CHOICES_FILE
-    return read_json(path, dict[str, BetaChoice]) if path.exists() else {}
+    return read_json(run.path / CHOICES_FILE, dict[str, BetaChoice])

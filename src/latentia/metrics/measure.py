@@ -6,14 +6,13 @@ from typing import Any, NotRequired, TypedDict
 
 from latentia.core import distributed
 from latentia.core.contract import HasGenerator
-from latentia.core.json_types import read_json
 from latentia.core.parameters import require_at_least, require_whole_number
 from latentia.data import Images
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.registry import METRICS
 from latentia.metrics.result import MetricResult, MetricTable
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import write_json
+from latentia.training.checkpoint import read_json, write_json
 from latentia.training.launch import rank0_first, run_on_rank0_without_collectives
 
 EVALUATION_FILE = "evaluation.json"  # in a run folder
@@ -50,7 +49,7 @@ def measure_run(
     names: Sequence[str],
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Measure metrics on a split of the images; results on the run's own images are saved.
+    """Measure metrics on a split of the images; `keep_result` saves them.
 
     names: by default elbo and pca, or fd for a model without an encoder. settings: fields of
     `Evaluation`.
@@ -63,11 +62,13 @@ def measure_run(
     split = rank0_first(lambda: run.split(split_name, images))
     evaluation = Evaluation(run, images, split, **settings)
     default = ["fd"] if isinstance(evaluation.model, HasGenerator) else ["elbo", "pca"]
-    result = measure_metrics(evaluation, names or default)
-    # the file holds results at the recipe's own beta
+    return measure_metrics(evaluation, names or default)
+
+
+def keep_result(run: RunFolder, images: Images, result: dict[str, Any]) -> None:
+    """Save a result on the run's own images; the file holds those at the recipe's own beta."""
     if run.is_training_data(images) and run.beta is None and not distributed.rank():
         save_metrics(run, result)
-    return result
 
 
 def save_metrics(run: RunFolder, result: dict[str, Any]) -> None:
@@ -76,6 +77,11 @@ def save_metrics(run: RunFolder, result: dict[str, Any]) -> None:
     metrics = {**previous.get("metrics", {}), **result.get("metrics", {})}
     content = {**previous, **result, **({"metrics": metrics} if metrics else {})}
     write_json(run.path / EVALUATION_FILE, content)
+
+
+def read_evaluation(run: RunFolder) -> dict[str, Any]:
+    """Read evaluation.json; {} if nothing was measured. Raises: Error if it is damaged."""
+    return read_json(run.path / EVALUATION_FILE, EvaluationContent)
 
 
 def load_metrics(run: RunFolder) -> MetricTable:
@@ -91,9 +97,3 @@ def make_table(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> MetricTabl
         MetricResult(**{**row, "n": tuple(n) if isinstance(n := row["n"], list) else n})
         for row in rows
     )
-
-
-def read_evaluation(run: RunFolder) -> dict[str, Any]:
-    """Read evaluation.json; {} if nothing was measured. Raises: Error if it is damaged."""
-    path = run.path / EVALUATION_FILE
-    return read_json(path, EvaluationContent) if path.exists() else {}

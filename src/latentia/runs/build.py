@@ -12,7 +12,7 @@ from latentia.core.errors import Error
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
 from latentia.data.reading import Reading
-from latentia.data.sources.registry import make_source
+from latentia.data.sources.registry import LabelledData, make_source
 from latentia.runs.modifiers import apply_modifiers
 from latentia.runs.recipes import get_recipe
 from latentia.training.device import find_device
@@ -37,6 +37,8 @@ def build_plan(
     """
     arguments = dict(arguments)
     data = arguments.get("data")
+    if options.labels is not None and not isinstance(data, Images | LabelledData):
+        data = LabelledData(data, options.labels)
     if parent is not None:
         arguments[AUTOENCODER] = parent.autoencoder()
         # with the autoencoder's preprocessing and splits: its test images stay unseen

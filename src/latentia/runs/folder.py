@@ -1,18 +1,19 @@
 """The run folder: self-contained, readable without its images, never executed."""
 
-import shutil
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from latentia.core.checksums import is_intact
 from latentia.core.contract import Model, get_autoencoder
-from latentia.core.errors import Error
-from latentia.core.json_types import read_json
+from latentia.core.errors import DamageError, Error
 from latentia.core.plugins import describe_failures
+from latentia.core.progress import print_note
 from latentia.data import Images, Split
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.modifiers.multirate import parse_beta_range
@@ -20,7 +21,7 @@ from latentia.runs.build import AUTOENCODER, build_plan
 from latentia.runs.images import open_run_images
 from latentia.runs.metadata import check_metadata
 from latentia.runs.recipes import DIFFUSERS, RECIPES, get_recipe, resolve_parameters
-from latentia.training.checkpoint import read_tensors
+from latentia.training.checkpoint import copy_file, read_json, read_tensors
 from latentia.training.folder import TrainingFolder
 from latentia.training.plan import Options, Plan
 from latentia.training.state import load_weights
@@ -46,18 +47,24 @@ class RunFolder(TrainingFolder):
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
         try:
             content = read_json(path / "run.json")
-        except Error:
+        except DamageError:
+            raise
+        except OSError:
+            content = {}
+        if not content:
             raise Error(
                 "is not a run: it has no readable run.json; give a folder that "
                 "`latentia train` has made.",
                 subject=path,
-            ) from None
+            )
         try:
             metadata = check_metadata(content)
         except Error as problem:
             raise Error(
                 f"cannot be opened: in run.json, {problem} Copy the run anew.", subject=path
             ) from None
+        if not is_intact(path / "run.json"):
+            note_missing_checksums(path)
         return cls(path, metadata)
 
     @property
@@ -215,7 +222,16 @@ class RunFolder(TrainingFolder):
         """Copy the files that `model` reads."""
         path.mkdir()
         for name in ("run.json", "weights.safetensors"):
-            shutil.copyfile(self.path / name, path / name)
+            copy_file(self.path / name, path / name)
+
+
+@lru_cache
+def note_missing_checksums(path: Path) -> None:
+    """Print a note, once, that damage to a run cannot be noticed."""
+    print_note(
+        f"{path} has no checksums of its files, so damage to them cannot be noticed: an earlier "
+        "version of latentia made it, or run.json was edited."
+    )
 
 
 def find_unused_path(path: Path, suffix: str = "", taken: Collection[Path] = ()) -> Path:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error, summarize_exception
-from latentia.core.json_types import read_json
 from latentia.data import cache
 from latentia.data.sources.table import silence_hub
 from latentia.runs.folder import AUTOENCODER, RunFolder
 from latentia.runs.recipes import DIFFUSERS, list_recipes
-from latentia.training.checkpoint import atomic_write
+from latentia.training.checkpoint import atomic_write, read_json
 
 PREFIX = "hub:"
 REPOSITORY_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -161,6 +160,8 @@ def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:
 def read_metadata(path: Path, label: str) -> dict[str, Any]:
     """Read run.json. Raises: Error if it cannot be read."""
     try:
-        return read_json(path, dict[str, Any])
+        if metadata := read_json(path):
+            return metadata
     except Error:
-        raise Error(f"{label} has no readable run.json; ask its author for another copy.") from None
+        pass
+    raise Error(f"{label} has no readable run.json; ask its author for another copy.")

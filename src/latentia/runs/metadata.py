@@ -67,13 +67,16 @@ class RunMetadata(TypedDict):
     extended: NotRequired[list[dict[str, Count]]]
 
 
-def check_metadata(content: Any) -> dict[str, Any]:
-    """Return the content of a run.json in the present format.
+def check_metadata(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a run.json of any version in the present format.
 
     Raises: Error that names the first field that is missing or of another type
     """
-    metadata = upgrade_metadata(content)
+    metadata = upgrade_first_format(content)
     check_json(metadata, RunMetadata)
+    if table := metadata["modifiers"].get("supervise", {}).pop("labels", None):
+        metadata["images"]["label_source"] = str(table)  # of all its columns, once of some
+        metadata["images"].pop("joined", None)
     for name, values in metadata["modifiers"].items():
         if name not in values:
             raise Error(f"modifiers.{name} lacks {name}.")
@@ -83,9 +86,9 @@ def check_metadata(content: Any) -> dict[str, Any]:
     return metadata
 
 
-def upgrade_metadata(content: Any) -> Any:
+def upgrade_first_format(content: dict[str, Any]) -> dict[str, Any]:
     """Convert the content of a run.json of format 1, which has no format number."""
-    if not isinstance(content, dict) or "format" in content:
+    if "format" in content:
         return content
     renamed = {"modifiers" if key == "edits" else key: value for key, value in content.items()}
     if isinstance(images := renamed.get("images"), dict):

@@ -106,7 +106,8 @@ class Validator:
     def early_findings(self) -> Iterator[Finding]:
         """Yield findings of kinds that the log does not hold yet."""
         findings = self.diagnose()
-        kinds = {row.get("kind") for row in read_rows(self.log.events_path)} if findings else set()
+        rows = read_rows(self.log.events_path, check=False) if findings else []
+        kinds = {row.get("kind") for row in rows}
         for finding in findings:
             if finding.kind not in kinds:
                 finding = finding._replace(step=self.state.step)
