@@ -93,7 +93,7 @@ def write_report(
     count = sum(run.metadata["parameters"].values())
     headlines["parameters"] = f"{count:,}"
     path = run.path / "report.html"
-    atomic_write(path, _render_page(run, headlines, findings, sections).encode())
+    atomic_write(path, _render_page(run, headlines, findings, sections).encode(errors="replace"))
     return path
 
 

@@ -1,6 +1,7 @@
 """The fields of run.json, which every command checks when it opens a run."""
 
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+import math
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from annotated_types import Ge
 
@@ -11,11 +12,12 @@ from latentia.data.sources.registry import SourceKind
 from latentia.training.plan import Options
 
 FORMAT = 2  # of run.json and log.jsonl
+MAX_VALUES = 2**30  # of an image
 Count = Annotated[int, Ge(0)]
 Length = Annotated[int, Ge(1)]
 
 
-class SplitCounts(TypedDict):
+class SplitCounts(NamedTuple):
     train: Count
     validation: Count
     test: Count
@@ -74,6 +76,8 @@ def check_metadata(content: dict[str, Any]) -> dict[str, Any]:
     """
     metadata = upgrade_first_format(content)
     check_json(metadata, RunMetadata)
+    if math.prod(shape := metadata["images"]["shape"]) > MAX_VALUES:
+        raise Error(f"images.shape is {shape}, and must have at most {MAX_VALUES:,} values.")
     if table := metadata["modifiers"].get("supervise", {}).pop("labels", None):
         metadata["images"]["label_source"] = str(table)  # of all its columns, once of some
         metadata["images"].pop("joined", None)
