@@ -178,7 +178,7 @@ def remember_id(run: RunFolder, run_id: str | None) -> str | None:
     """Return the tracker's id in the run folder, which a first call with an id writes."""
     file = run.path / TRACKER_FOLDER / "id"
     if file.exists():
-        return file.read_text()
+        return file.read_text("utf-8")
     if run_id:
         file.parent.mkdir(exist_ok=True)
         atomic_write(file, run_id.encode())

@@ -105,7 +105,7 @@ class RunSession:
     def rates(self) -> list[float] | None:
         """Rate of each dimension in nats, from `latentia evaluate`; None if that has not run."""
         try:
-            results = json.loads((self.run.path / "evaluation.json").read_text())
+            results = json.loads((self.run.path / "evaluation.json").read_text("utf-8"))
             return [float(rate) for rate in results["rate_by_dimension"]]
         except (OSError, ValueError, KeyError, TypeError):
             return None

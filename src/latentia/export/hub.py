@@ -81,7 +81,7 @@ def stage_run(run: RunFolder, folder: Path) -> None:
         if source.exists():
             target.parent.mkdir(exist_ok=True)
             if source.name == "run.json":
-                write_json(target, strip_folders(json.loads(source.read_text())))
+                write_json(target, strip_folders(json.loads(source.read_text("utf-8"))))
             else:
                 shutil.copyfile(source, target)
 

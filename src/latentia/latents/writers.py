@@ -65,7 +65,7 @@ def open_npz_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
 @contextmanager
 def open_vector_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
     """Yield a function that writes rows of posterior means, without a header."""
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
         yield lambda table: np.savetxt(file, stack_dims(table, "mu", shape), "%.9g", "\t")
 
 

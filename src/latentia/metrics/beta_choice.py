@@ -57,6 +57,6 @@ def save_choice(run: RunFolder, choice: BetaChoice) -> None:
 def load_choices(run: RunFolder) -> dict[str, Any]:
     """Return the choices so far, by purpose."""
     try:
-        return dict(json.loads((run.path / CHOICES_FILE).read_text()))
+        return dict(json.loads((run.path / CHOICES_FILE).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return {}

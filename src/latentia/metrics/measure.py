@@ -88,6 +88,6 @@ def make_table(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> MetricTabl
 
 def _read_evaluation(run: RunFolder) -> dict[str, Any]:
     try:
-        return dict(json.loads((run.path / EVALUATION_FILE).read_text()))
+        return dict(json.loads((run.path / EVALUATION_FILE).read_text("utf-8")))
     except (OSError, ValueError, TypeError):  # no file yet, or a damaged one
         return {}

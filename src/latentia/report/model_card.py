@@ -33,7 +33,7 @@ def format_model_card(
     tags = {"pipeline_tag": "unconditional-image-generation", "tags": ["latentia", recipe]}
     header = ModelCardData(library_name="latentia", **tags)
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
-    template = environment.from_string(Path(__file__).with_suffix(".md").read_text())
+    template = environment.from_string(Path(__file__).with_suffix(".md").read_text("utf-8"))
     content = {"pictures": picture_names, "verdict": verdict, "findings": findings}
     return template.render(
         run=run.metadata,
@@ -50,7 +50,7 @@ def format_model_card(
 def format_metrics(run: RunFolder) -> Iterator[tuple[str, ...]]:
     """Yield the cells of a row for each metric of evaluation.json."""
     path = run.path / "evaluation.json"
-    metrics = json.loads(path.read_text()).get("metrics", {}) if path.exists() else {}
+    metrics = json.loads(path.read_text("utf-8")).get("metrics", {}) if path.exists() else {}
     for row in (row for rows in metrics.values() for row in rows):
         value, error, n = row["value"], row["error"], row["n"]
         text = "not finite" if value is None else f"{value:,.5g} {row['unit']}".rstrip()

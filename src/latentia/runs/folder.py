@@ -47,7 +47,7 @@ class RunFolder(TrainingFolder):
         if not path.exists():
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
         try:
-            metadata = upgrade_metadata(json.loads((path / "run.json").read_text()))
+            metadata = upgrade_metadata(json.loads((path / "run.json").read_text("utf-8")))
             required = {"recipe", "arguments", "modifiers", "options", "images"}
             if missing := required - metadata.keys():
                 raise KeyError(*missing)

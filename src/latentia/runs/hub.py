@@ -75,7 +75,7 @@ def fetch_run(name: str) -> Path:
         raise
     except Exception as error:  # the network's errors change with the version of the hub's library
         if info is None and last_version.exists() and not isinstance(error, HfHubHTTPError):
-            return folder / last_version.read_text() / run_name
+            return folder / last_version.read_text("utf-8") / run_name
         raise Error(f"{label} cannot be fetched: {format_hub_error(error)}") from None
 
 
@@ -161,6 +161,6 @@ def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:
 def read_metadata(path: Path, label: str) -> dict[str, Any]:
     """Read run.json. Raises: Error if it cannot be read."""
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         raise Error(f"{label} has no readable run.json; ask its author for another copy.") from None

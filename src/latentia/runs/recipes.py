@@ -47,7 +47,7 @@ def list_recipes() -> list[str]:
 def read_card(name: str) -> RecipeCard:
     """Describe a recipe; a built-in one from its syntax tree, without an import of torch."""
     if name in list_recipes():
-        tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text())
+        tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text("utf-8"))
         node = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
         pairs = zip([a.arg for a in node.args.args], node.args.defaults, strict=False)
         defaults = {key: value.value for key, value in pairs if isinstance(value, ast.Constant)}

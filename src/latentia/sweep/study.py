@@ -93,7 +93,7 @@ class Sweep:
                     if any(each.suffix != ".lock" for each in self.path.iterdir()):
                         raise Error(f"{self.path} exists and is not a sweep; give another --out.")
                     write_json(file, metadata)
-                saved = json.loads(file.read_text())
+                saved = json.loads(file.read_text("utf-8"))
         except Error:
             raise
         except (OSError, ValueError) as problem:

@@ -1,7 +1,6 @@
 """Atomic files: safetensors and JSON, written whole or not at all."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from latentia.core.errors import Error
+from latentia.core.files import replace_file, sync_file, sync_folder
 
 
 @contextmanager
@@ -23,16 +23,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary_path = path.with_name(f".{path.name}.part")
     try:
         yield temporary_path
-        with temporary_path.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary_path, path)
+        sync_file(temporary_path)
+        replace_file(temporary_path, path)
     finally:
         temporary_path.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_folder(path.parent)
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -59,7 +54,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises: Error if the file is missing, truncated or not a safetensors file.
     """
     with _open_tensors(path) as (file, metadata):
-        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+        # copies: Windows replaces no file that is mapped
+        return {name: file.get_tensor(name).clone() for name in file.keys()}, metadata  # noqa: SIM118
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

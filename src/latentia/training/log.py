@@ -7,6 +7,7 @@ from typing import Any
 
 from latentia.core.contract import Role
 from latentia.core.errors import Error
+from latentia.core.files import sync_file
 from latentia.training.events import Row
 
 # keys and severities of run format 1
@@ -49,8 +50,7 @@ class Log:
     def sync(self) -> None:
         """Flush the rows to disk before the state that counts them."""
         if self.events_path.exists():
-            with self.events_path.open("rb") as file:
-                os.fsync(file.fileno())
+            sync_file(self.events_path)
 
     def write_event(self, event: Row) -> None:
         _append_row(self.events_path, {"event": event.event_name, **event._asdict()})
@@ -64,12 +64,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """Read all complete rows of a log; a last row cut short by a kill is left out."""
     if not path.exists():
         return []
-    complete_lines = path.read_text().rpartition("\n")[0]
+    complete_lines = path.read_text("utf-8").rpartition("\n")[0]
     return [_upgrade_row(json.loads(line)) for line in complete_lines.splitlines() if line]
 
 
 def _append_row(path: Path, row: dict[str, Any]) -> None:
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(row, allow_nan=False) + "\n")
 
 

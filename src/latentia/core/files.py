@@ -1,0 +1,44 @@
+"""Durable files on Linux, macOS and Windows: synchronisation to disk, and replacement."""
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+RETRY_SECONDS = 2.0  # for which another program may read a file that is to be replaced
+
+
+def sync_file(path: Path) -> None:
+    """Force the bytes of a file to disk."""
+    with path.open("r+b") as file:  # Windows flushes no file that was opened for reading
+        _sync_descriptor(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Force the names in a folder to disk. Windows opens no folder, and keeps them in a journal."""
+    with suppress(PermissionError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            _sync_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sync_descriptor(descriptor: int) -> None:
+    os.fsync(descriptor)
+    with suppress(ImportError, AttributeError, OSError):  # after fsync macOS's disk may still wait
+        import fcntl
+
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Rename a file to another's name. Windows refuses while a program reads the other: retry."""
+    end = time.monotonic() + RETRY_SECONDS
+    while True:
+        try:
+            return os.replace(source, target)
+        except PermissionError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
