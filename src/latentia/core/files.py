@@ -1,11 +1,25 @@
 """Durable files on Linux, macOS and Windows: synchronisation to disk, and replacement."""
 
 import os
+import re
 import time
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
+RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # of Windows
 RETRY_SECONDS = 2.0  # for which another program may read a file that is to be replaced
+
+
+def find_absolute_path(text: str) -> PurePath | None:
+    """Return an absolute path of any system, such as C:\\data on Linux; None if it is none."""
+    paths = Path(text), PurePosixPath(text), PureWindowsPath(text)
+    return next((path for path in paths if path.is_absolute()), None)
+
+
+def make_file_name(text: str) -> str:
+    """Return a file name that every system allows."""
+    name = re.sub(r'[<>:"/\\|?*\0-\x1f]', "_", text).rstrip(". ")
+    return f"{name}_" if RESERVED_NAMES.fullmatch(name) else name
 
 
 def sync_file(path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error, summarize_exception
+from latentia.core.files import make_file_name
 from latentia.data import cache
 from latentia.data.sources.table import silence_hub
 from latentia.runs.folder import AUTOENCODER, RunFolder
@@ -54,7 +55,7 @@ def fetch_run(name: str) -> Path:
     if parent_name != name:
         return fetch_run(parent_name) / AUTOENCODER
     repo, api = parse_repository(name), HfApi()
-    label, run_name = f"{PREFIX}{repo}", repo.split("/")[1]
+    label, run_name = f"{PREFIX}{repo}", make_file_name(repo.split("/")[1])
     folder = cache.cache_root() / "hub" / cache.make_key(repo)
     last_version, info = folder / "last", None  # the file holds the commit that was fetched last
     try:

@@ -107,8 +107,14 @@ def register_recipe(recipe: str | Callable) -> str:
     return str(RECIPES.find_name(recipe))
 
 
+def split_recipe_name(name: str) -> tuple[str, str]:
+    """Return file and function of my.py:mine; a file of Windows may begin with a drive, C:."""
+    file, _, function_name = name.rpartition(":")
+    return (file, function_name) if ".py" in file else (name, "")
+
+
 def _find_in_file(name: str) -> Callable:
-    file, _, function_name = name.partition(":")
+    file, function_name = split_recipe_name(name)
     path = Path(file).expanduser()
     if not path.is_file():
         raise Error(f"There is no file {file}; a recipe of your own is given as my.py:mine.")
@@ -127,9 +133,9 @@ def _find_in_file(name: str) -> Callable:
 
 
 def _check_signature(function: Callable, name: str) -> Callable:
-    parameters, (file, _, function_name) = (
+    parameters, (file, function_name) = (
         inspect.signature(function).parameters,
-        name.partition(":"),
+        split_recipe_name(name),
     )
     label = f"{function_name} of {file}" if function_name else name
     if "data" not in parameters:

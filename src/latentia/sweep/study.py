@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from latentia.api.training import resume_run, start_run
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
+from latentia.core.text import join_command
 from latentia.metrics.elbo import elbo
 from latentia.runs.folder import RunFolder, resolve_unnamed_path
 from latentia.runs.recipes import resolve_parameters
@@ -244,4 +244,4 @@ def import_optuna() -> Any:
 def _format_sweep(metadata: dict[str, Any]) -> str:
     axes = [word for spec in metadata.get("over", []) for word in ("--over", spec)]
     rest = [*axes, "--trials", metadata.get("trials"), *metadata.get("words", [])]
-    return shlex.join(map(str, ["latentia", "sweep", metadata.get("recipe"), *rest]))
+    return join_command(["latentia", "sweep", metadata.get("recipe"), *rest])

@@ -46,7 +46,7 @@ class TableReader:
         if isinstance(self.location, str):
             return f"hub\0{self.location}"
         files = list_table_files(self.location)
-        stats = [(path.relative_to(self.location), path.stat()) for path in files]
+        stats = [(path.relative_to(self.location).as_posix(), path.stat()) for path in files]
         return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
@@ -287,12 +287,17 @@ def silence_hub(library: Any) -> Iterator[None]:
 
 @contextmanager
 def make_scratch_folder() -> Iterator[str]:
-    """Yield a folder for the copy that `datasets` makes of local parquet, beside our cache."""
+    """Yield a folder for the copy that `datasets` makes of local parquet, beside our cache.
+
+    On Windows a file that is still mapped stays, and a later command removes the folder.
+    """
     parent = cache.cache_root()
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(dir=parent, prefix="parquet-")
+        cache.remove_abandoned_parts(parent)
+        names = {"dir": parent, "prefix": "parquet-", "suffix": ".part"}
+        scratch = tempfile.TemporaryDirectory(**names, ignore_cleanup_errors=True)
     except OSError:
-        scratch = tempfile.TemporaryDirectory(prefix="latentia-")
+        scratch = tempfile.TemporaryDirectory(prefix="latentia-", ignore_cleanup_errors=True)
     with scratch as folder:
         yield folder
