@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
-RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # of Windows
+RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|)(\..*)?", re.IGNORECASE)  # of Windows
 RETRY_SECONDS = 2.0  # for which another program may read a file that is to be replaced
 
 
@@ -19,7 +19,7 @@ def find_absolute_path(text: str) -> PurePath | None:
 def make_file_name(text: str) -> str:
     """Return a file name that every system allows."""
     name = re.sub(r'[<>:"/\\|?*\0-\x1f]', "_", text).rstrip(". ")
-    return f"{name}_" if RESERVED_NAMES.fullmatch(name) else name
+    return f"_{name}" if RESERVED_NAMES.fullmatch(name) else name
 
 
 def sync_file(path: Path) -> None:
