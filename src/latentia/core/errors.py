@@ -1,6 +1,14 @@
 """The exception for problems that a user can solve."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk, and do it again"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES), "give a folder that you may write to"),
+}
 
 
 class Error(ValueError):
@@ -50,3 +58,13 @@ def summarize_exception(exception: BaseException) -> str:
 def describe_exception(exception: BaseException) -> str:
     """Return the type and the first line of an exception that the code of others raised."""
     return f"{type(exception).__name__}: {summarize_exception(exception)}"
+
+
+@contextmanager
+def catch_write_errors(path: Path | str, advice: str = "") -> Iterator[None]:
+    """Convert every OSError of the block, such as a full disk, to one sentence about `path`."""
+    try:
+        yield
+    except OSError as error:
+        advice = advice or ADVICE.get(error.errno or 0, "give another place")
+        raise Error(f"{path} cannot be written ({error.strerror or error}); {advice}.") from None

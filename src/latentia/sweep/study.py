@@ -1,17 +1,19 @@
 """A sweep: runs of a recipe at many settings, shared by workers and resumed after a kill."""
 
-import fcntl
 import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from filelock import FileLock
 
 from latentia.api.training import resume_run, start_run
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
+from latentia.core.locks import LockedError, hold_lock
 from latentia.core.text import join_command
 from latentia.metrics.elbo import elbo
 from latentia.runs.folder import RunFolder, resolve_unnamed_path
@@ -88,9 +90,9 @@ class Sweep:
         file = self.path / SWEEP_FILE
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with self.acquire_lock("sweep"):
+            with hold_lock(self.lock_path("sweep"), wait=True):
                 if not file.exists():
-                    if any(each.suffix != ".lock" for each in self.path.iterdir()):
+                    if any(".lock" not in each.suffixes for each in self.path.iterdir()):
                         raise Error(f"{self.path} exists and is not a sweep; give another --out.")
                     write_json(file, metadata)
                 saved = json.loads(file.read_text("utf-8"))
@@ -113,8 +115,10 @@ class Sweep:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every created study
         location = self.storage or str(self.path / JOURNAL_FILE)
         try:
-            storage = self.storage or JournalStorage(JournalFileBackend(location))
-            with self.acquire_lock("sweep"):
+            # Optuna's own lock of a journal is a symbolic link, which Windows allows few users
+            lock: Any = FileLock(self.lock_path("journal"))
+            storage = self.storage or JournalStorage(JournalFileBackend(location, lock))
+            with hold_lock(self.lock_path("sweep"), wait=True):
                 study = optuna.create_study(
                     storage=storage,
                     study_name=self.path.name,
@@ -142,17 +146,6 @@ class Sweep:
     def lock_path(self, name: str) -> Path:
         return self.path / f"{name}.lock"
 
-    @contextmanager
-    def acquire_lock(self, name: str, blocking: bool = True) -> Iterator[bool]:
-        """Yield whether this process holds the lock, which the system releases at its end."""
-        with self.lock_path(name).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            yield True
-
     def run_trials(self, train: TrainFunction) -> int:
         """Run trials until none is left; `train` trains one run and returns its exit code."""
         study = self.open_study()
@@ -175,9 +168,8 @@ class Sweep:
                 number, name = trial.number, f"{trial.number:03}"
                 is_local = self.storage is None or self.lock_path(name).exists()
                 if is_local and number < len(self.settings):
-                    with self.acquire_lock(name, blocking=False) as has_lock:
-                        state = study.get_trials(deepcopy=False)[number].state
-                        if has_lock and not state.is_finished():
+                    with suppress(LockedError), hold_lock(self.lock_path(name)):
+                        if not study.get_trials(deepcopy=False)[number].state.is_finished():
                             yield number
             trial = study.ask()  # now it runs, so that the search above finds it
             if trial.number >= len(self.settings):  # none was queued: the sampler invented one
@@ -202,6 +194,7 @@ class Sweep:
                 study.tell(number, state=State.FAIL)
                 return 1
             if not isinstance(run.plan(run.images()).model, HasLatents):
+                del events  # which lock the run
                 shutil.rmtree(path)
                 raise Error(
                     f"latentia sweep compares distortion and rate, and {self.recipe} has no "

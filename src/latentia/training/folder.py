@@ -1,10 +1,12 @@
 """The folder of a training: its metadata, state and weights."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from latentia.core.locks import hold_lock
 from latentia.training.checkpoint import write_json
 
 
@@ -27,6 +29,10 @@ class TrainingFolder:
     def initial_weights(self) -> Path:
         """Weights of --init, until the first state is saved."""
         return self.path / "init.safetensors"
+
+    def hold_lock(self) -> AbstractContextManager[None]:
+        """Lock the run for its one writer. Raises: Error, which names another writer."""
+        return hold_lock(self.path / ".lock", subject=self.path)
 
     def update_metadata(self, values: Mapping[str, Any]) -> None:
         """Add values to run.json."""
