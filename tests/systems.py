@@ -32,6 +32,7 @@ SIGNALS = {"SIGKILL", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGHUP", "SIGQUIT", "set
 FORBIDDEN = re.compile(r'[<>:"|?*\\\0-\x1f]|[. ]$')
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 F_FULLFSYNC = 51  # of macOS
+full_syncs = []  # calls of it
 
 
 def refuse(path, number=errno.EACCES):
@@ -123,7 +124,7 @@ def play_names():
 
 
 def play_handles():
-    """Files that are open or mapped stay where they are; a folder opens not; a reader flushes not."""
+    """A file that is open or mapped stays, no folder is opened, no reader is flushed."""
     replace, rename, unlink, fsync, open_ = os.replace, os.rename, os.unlink, os.fsync, os.open
 
     def play_replace(source, target, **more):
@@ -156,6 +157,15 @@ def play_handles():
     plays |= {"remove": play_unlink, "fsync": play_fsync, "open": play_os_open}
     plays |= {"symlink": lambda source, target, **_: refuse(target, errno.EPERM)}
     return [patch.object(os, name, function) for name, function in plays.items()]
+
+
+def play_full_sync(real):
+    def play(file, command, *words):
+        if command != F_FULLFSYNC:
+            return real(file, command, *words)
+        return full_syncs.append(file)
+
+    return play
 
 
 def play_library():
@@ -193,16 +203,13 @@ def play_system(name):
             blocks += [lack(os, POSIX_ONLY), lack(signal, SIGNALS)]
             blocks += [patch.object(shutil, "_use_fd_functions", False)]
             blocks += [patch.object(os, "linesep", "\r\n")]
+            blocks += [patch.dict(os.environ, {"USERNAME": "ada"})]
             for function in ("getpreferredencoding", "getencoding"):
                 blocks.append(patch.object(locale, function, lambda *_: "cp1252"))
         else:
             blocks += [*play_names(), *play_open(is_windows=False)]
             blocks += [patch.object(fcntl, "F_FULLFSYNC", F_FULLFSYNC, create=True)]
-            fcntl_ = fcntl.fcntl
-            full = patch.object(
-                fcntl, "fcntl", lambda fd, n, *w: n == F_FULLFSYNC or fcntl_(fd, n, *w)
-            )
-            blocks.append(full)
+            blocks += [patch.object(fcntl, "fcntl", play_full_sync(fcntl.fcntl))]
         for block in blocks:
             stack.enter_context(block)
         yield

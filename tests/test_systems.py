@@ -1,10 +1,8 @@
 """Linux, macOS and Windows: each, played on Linux, goes the way of a user with the same bytes."""
 
-import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from PIL import Image
 import systems
 from cli.toys import TRAIN
 from latentia.cli.main import main
-from latentia.runs.folder import RunFolder
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the other systems are not played")
 WORDS = [*TRAIN, "--epochs", "4", "--save-every", "2", "--precision", "fp32"]
@@ -79,6 +76,7 @@ def test_each_system_goes_the_whole_way(system, photos, whole, tmp_path, monkeyp
     assert killed.returncode == 9, killed.stderr.decode()
     assert len((run / "log.jsonl").read_bytes()) < len((whole / "log.jsonl").read_bytes())
     assert len(list((cache / "images").glob("*/about.json"))) == 1
+    systems.full_syncs.clear()
     with systems.play_system(system):
         latentia("resume", run)
         for name in ("weights.safetensors", "log.jsonl"):
@@ -97,6 +95,7 @@ def test_each_system_goes_the_whole_way(system, photos, whole, tmp_path, monkeyp
         monkeypatch.setattr("latentia.report.page.write_report", lambda *_: None)
         over = ["--over", "beta=1,2", "--trials", "2", "--out", tmp_path / "sweep"]
         latentia("sweep", *train[1:], *over)
+    assert bool(systems.full_syncs) == (system == "macos")
     assert (run / "evaluation-4-epochs.json").exists()
     assert LETTERS in (tmp_path / "z.csv").read_text("utf-8")
     names = [path for path in tmp_path.rglob("*") if path.suffix in (".part", ".tmp")]
