@@ -68,7 +68,8 @@ def test_each_system_goes_the_whole_way(system, photos, whole, tmp_path, monkeyp
     run, cache = tmp_path / LETTERS, tmp_path / "cache"
     monkeypatch.setenv("LATENTIA_CACHE", str(cache))
     train = ["train", "mnist_mlp_vae", "--data", str(photos), *WORDS]
-    environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252"}
+    encoding = "cp1252" if system == "windows" else "utf-8"
+    environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
     killed = subprocess.run(
         [sys.executable, systems.__file__, system, *train, "--run", str(run)],
         env=environment, capture_output=True,
