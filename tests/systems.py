@@ -26,7 +26,7 @@ except ImportError:  # the real Windows, which plays nothing
 PACKAGE = str(Path(__file__).parents[1] / "src" / "latentia")
 POSIX_MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog"}
 LINUX_ONLY = {"sched_getaffinity", "sched_setaffinity", "posix_fallocate", "posix_fadvise"}
-POSIX_ONLY = {"fork", "forkpty", "getuid", "geteuid", "getgid", "mkfifo", "statvfs", "sync"}
+POSIX_ONLY = {"fork", "forkpty", "getuid", "geteuid", "getgid", "mkfifo", "sync"}
 POSIX_ONLY |= {"O_DIRECTORY", "killpg", "getpgid", "setsid", "getloadavg", "chown", "nice"}
 SIGNALS = {"SIGKILL", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGHUP", "SIGQUIT", "setitimer", "alarm"}
 FORBIDDEN = re.compile(r'[<>:"|?*\\\0-\x1f]|[. ]$')

@@ -1,6 +1,11 @@
 """Linux, macOS and Windows: each, played on Linux, goes the way of a user with the same bytes."""
 
+import ast
+import json
 import os
+import re
+import shutil
+import socket
 import subprocess
 import sys
 
@@ -11,7 +16,16 @@ from PIL import Image
 import systems
 from cli.toys import TRAIN
 from latentia.cli.main import main
+from latentia.data import open_images
+from latentia.explorer.server import open_listener
+from latentia.export.hub import strip_folders
+from latentia.runs.recipes import split_recipe_name
+from mistakes import error
+from structure import read_trees
 
+# worker processes are those of a launcher, which starts each anew
+POSIX_NAMES = {"fork", "forkpty", "multiprocessing", "SIGALRM", "SIGKILL", "SIGUSR1", "symlink_to"}
+POSIX_NAMES |= {"statvfs", "getuid", "uname", "ttyname", "tzset", "getrusage", "chown", "killpg"}
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the other systems are not played")
 WORDS = [*TRAIN, "--epochs", "4", "--save-every", "2", "--precision", "fp32"]
 LETTERS = "größe ≥ 3"  # of which cp1252 lacks one
@@ -101,3 +115,86 @@ def test_each_system_goes_the_whole_way(system, photos, whole, tmp_path, monkeyp
     assert LETTERS in (tmp_path / "z.csv").read_text("utf-8")
     names = [path for path in tmp_path.rglob("*") if path.suffix in (".part", ".tmp")]
     assert names == []
+
+
+@pytest.mark.parametrize(
+    "folder", [r"C:\Users\Ada L\photos", r"\\server\share\photos", "/gone/photos"]
+)
+def test_a_run_of_another_system_is_read_here(folder, photos, whole, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    metadata = json.loads((run / "run.json").read_text("utf-8"))
+    metadata["images"]["source"] = metadata["arguments"]["data"] = folder
+    (run / "run.json").write_text(json.dumps(metadata), "utf-8")
+    latentia("sample", run, "-n", 2, "--out", tmp_path / "s.png")
+    message = error(capsys, "evaluate", run)
+    assert f"({folder}) cannot be found here; give them, or others, with --data." in message
+    latentia("evaluate", run, "--data", photos)
+    assert strip_folders(metadata)["images"]["source"] == "photos"
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("my.py:mine", ("my.py", "mine")),
+        (r"C:\Ada\my.py:mine", (r"C:\Ada\my.py", "mine")),
+        (r"C:\Ada\my.py", (r"C:\Ada\my.py", "")),
+        ("conv_vae", ("conv_vae", "")),
+    ],
+)
+def test_the_file_of_a_recipe_may_lie_on_a_drive(name, parts):
+    assert split_recipe_name(name) == parts
+
+
+@pytest.mark.parametrize("name", ["{}/00.png", "{}\\00.png", "KLEIN/00.PNG", ".\\klein\\00.png"])
+def test_an_image_is_found_by_its_key_as_each_system_writes_it(name, photos):
+    split = open_images(str(photos)).split("all")
+    assert split.index_of(name.format("klein")) == split.keys.index("klein/00.png")
+
+
+def test_no_other_server_takes_the_port_on_windows(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        listener = open_listener("127.0.0.1", [0])
+    with listener:
+        assert not listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+
+
+def find_plain_texts(tree):
+    """Lines that open text in the encoding of the system."""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        words = {word.arg for word in call.keywords}
+        texts = [each.value for each in call.args if isinstance(each, ast.Constant)]
+        modes = [each for each in texts if re.fullmatch(r"[rwaxbt+]{1,3}", str(each))]
+        is_file = bool(modes) or isinstance(call.func, ast.Name) or not (call.args or words)
+        is_process = name in ("run", "Popen", "check_output")
+        is_plain = {
+            "read_text": not call.args,
+            "write_text": len(call.args) == 1,
+            "open": is_file and not any("b" in mode for mode in modes),
+        }.get(name, is_process and bool({"text", "universal_newlines"} & words))
+        if is_plain and "encoding" not in words:
+            yield call.lineno
+
+
+def find_posix_names(tree):
+    """Names that Windows lacks: modules that a file imports at its start, functions, signals."""
+    modules = {
+        each.name for node in tree.body if isinstance(node, ast.Import) for each in node.names
+    }
+    modules |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return modules & (systems.POSIX_MODULES | POSIX_NAMES) | names & POSIX_NAMES
+
+
+def test_every_file_of_the_package_could_run_on_every_system():
+    trees = read_trees()
+    plain = {name: [*find_plain_texts(tree)] for name, tree in trees.items()}
+    assert {name: lines for name, lines in plain.items() if lines} == {}
+    names = {name: find_posix_names(tree) for name, tree in trees.items()}
+    assert {name: each for name, each in names.items() if each} == {}
+    text = "import fcntl\nopen(p)\np.open('w')\np.read_text()\np.write_text(x)\nos.fork()\n"
+    text += "open(p, 'rb')\np.open('w', encoding='utf-8')\np.read_text('utf-8')\nImage.open(p)\n"
+    assert [*find_plain_texts(ast.parse(text))] == [2, 3, 4, 5]
+    assert find_posix_names(ast.parse(text)) == {"fcntl", "fork"}

@@ -287,17 +287,14 @@ def silence_hub(library: Any) -> Iterator[None]:
 
 @contextmanager
 def make_scratch_folder() -> Iterator[str]:
-    """Yield a folder for the copy that `datasets` makes of local parquet, beside our cache.
-
-    On Windows a file that is still mapped stays, and a later command removes the folder.
-    """
+    """Yield a folder for the copy that `datasets` makes of local parquet, beside our cache."""
     parent = cache.cache_root()
+    options: Any = {"prefix": "latentia-", "suffix": ".part", "ignore_cleanup_errors": True}
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        cache.remove_abandoned_parts(parent)
-        names = {"dir": parent, "prefix": "parquet-", "suffix": ".part"}
-        scratch = tempfile.TemporaryDirectory(**names, ignore_cleanup_errors=True)
+        cache.remove_abandoned_parts(parent)  # of Windows, which removes no mapped file
+        scratch = tempfile.TemporaryDirectory(dir=parent, **options)
     except OSError:
-        scratch = tempfile.TemporaryDirectory(prefix="latentia-", ignore_cleanup_errors=True)
+        scratch = tempfile.TemporaryDirectory(**options)
     with scratch as folder:
         yield folder
