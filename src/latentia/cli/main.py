@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from io import TextIOWrapper
 from types import SimpleNamespace
 
 from latentia.cli.doctor_commands import doctor
@@ -35,6 +36,9 @@ def main(words: list[str] | None = None) -> int:
     0: complete, 1: a run ended early, 2: a mistake of the user, 130: interrupted.
     """
     words = sys.argv[1:] if words is None else words
+    for stream in (sys.stdout, sys.stderr):  # a pipe of Windows has few characters
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
     # Idle threads of OpenMP spin, which costs up to two thirds of the speed when other programs use
     # the same cores. OpenMP reads this once, when torch is imported.
     if "OMP_WAIT_POLICY" not in os.environ:

@@ -1,6 +1,5 @@
 """One run in the explorer: its model, its images, their latents, and pictures of them."""
 
-import shlex
 import sys
 import threading
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from latentia.core.contract import HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
+from latentia.core.text import join_command
 from latentia.data import Images, Split
 from latentia.data.decode import (
     DecodeError,
@@ -56,7 +56,7 @@ class Rendering(NamedTuple):
     extra: dict[str, Any]
 
     def format_command(self, suffix: str) -> str:
-        return shlex.join([*self.command, "--out", f"{self.command[1]}{suffix}"])
+        return join_command([*self.command, "--out", f"{self.command[1]}{suffix}"])
 
 
 @dataclass
@@ -201,7 +201,7 @@ class RunSession:
         model = self.require_encoder()
         z = rows_to_latents(rows, model.latent_shape, "latents")
         text = ",".join(map(repr, rows[0]))
-        is_short = len(rows) == 1 and len(text) < 100_000  # Linux takes no longer word
+        is_short = len(rows) == 1 and len(text) < 8_000  # the least limit: that of Windows
         latents = f"--latents={text}" if is_short else "--latents=latents.json"
         images = rendered_images.render_latents(self.run, model, z)
         return Rendering(images, self.make_command("decode", latents), {})

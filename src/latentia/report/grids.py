@@ -135,7 +135,7 @@ def encode_files(
         yield name, encode_png(to_pillow(image[None])[0], caption)
     if labels:
         table = pd.DataFrame({"file_name": names, column: labels})
-        yield "metadata.csv", table.to_csv(index=False).encode()
+        yield "metadata.csv", table.to_csv(index=False, lineterminator="\n").encode()
 
 
 def encode_gif(

@@ -1,7 +1,6 @@
 """Create a run folder."""
 
 import hashlib
-import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -10,8 +9,10 @@ from typing import Any
 
 from latentia.core.contract import Model
 from latentia.core.errors import Error
+from latentia.core.files import make_file_name
 from latentia.core.folders import PART, fill_folder
 from latentia.core.parameters import validate_parameters
+from latentia.core.text import join_command
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
 from latentia.runs.build import AUTOENCODER, build_plan, make_paths_absolute, resolve_auto_options
 from latentia.runs.folder import FORMAT, RunFolder, find_unused_path, resolve_unnamed_path
@@ -112,13 +113,13 @@ def _find_folder(recipe: str, path: Path | str | None) -> Path:
     Raises: Error if it is a file, or holds files other than those of a creation that was killed.
     """
     if path is None:
-        path = find_unused_path(Path("runs") / recipe.split(":")[-1])
+        path = find_unused_path(Path("runs") / make_file_name(recipe.split(":")[-1]))
     if not isinstance(path, str | Path):
         raise Error(f"run is {path!r}; give a new folder, such as run='runs/a'.")
     path = resolve_unnamed_path(path)
     is_unfinished = (path / PART).exists() and not (path / "run.json").exists()
     if path.exists() and not is_unfinished and (not path.is_dir() or any(path.iterdir())):
-        resume = f"`latentia resume {shlex.quote(str(path))}` goes on with it, or "
+        resume = f"`latentia resume {join_command([path])}` goes on with it, or "
         hint = resume if (path / "run.json").exists() else ""
         raise Error(f"{path} exists; {hint}give another --run.")
     return path

@@ -47,7 +47,7 @@ def list_recipes() -> list[str]:
 def read_card(name: str) -> RecipeCard:
     """Describe a recipe; a built-in one from its syntax tree, without an import of torch."""
     if name in list_recipes():
-        tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text())
+        tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text("utf-8"))
         node = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
         pairs = zip([a.arg for a in node.args.args], node.args.defaults, strict=False)
         defaults = {key: value.value for key, value in pairs if isinstance(value, ast.Constant)}
@@ -107,8 +107,14 @@ def register_recipe(recipe: str | Callable) -> str:
     return str(RECIPES.find_name(recipe))
 
 
+def split_recipe_name(name: str) -> tuple[str, str]:
+    """Return file and function of my.py:mine; a file of Windows may begin with a drive, C:."""
+    file, _, function_name = name.rpartition(":")
+    return (file, function_name) if ".py" in file else (name, "")
+
+
 def _find_in_file(name: str) -> Callable:
-    file, _, function_name = name.partition(":")
+    file, function_name = split_recipe_name(name)
     path = Path(file).expanduser()
     if not path.is_file():
         raise Error(f"There is no file {file}; a recipe of your own is given as my.py:mine.")
@@ -127,9 +133,9 @@ def _find_in_file(name: str) -> Callable:
 
 
 def _check_signature(function: Callable, name: str) -> Callable:
-    parameters, (file, _, function_name) = (
+    parameters, (file, function_name) = (
         inspect.signature(function).parameters,
-        name.partition(":"),
+        split_recipe_name(name),
     )
     label = f"{function_name} of {file}" if function_name else name
     if "data" not in parameters:

@@ -30,7 +30,7 @@ def keep_freed_memory() -> bool:
 
 def find_mallopt() -> Callable[[int, int], int] | None:
     """Return glibc's `mallopt`; None without glibc, or with LATENTIA_MALLOPT=0."""
-    if not sys.platform.startswith("linux") or os.environ.get("LATENTIA_MALLOPT") == "0":
+    if os.environ.get("LATENTIA_MALLOPT") == "0":
         return None
     try:
         return ctypes.CDLL("libc.so.6").mallopt
