@@ -98,9 +98,7 @@ class Loop:
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=use_bf16)
         plan.model.to(device=self.device, memory_format=torch.channels_last).train()  # pyright: ignore
         images = plan.images.split("train").to(self.device)
-        self.batch_size = min(plan.batch, len(images))
-        if not self.batch_size:
-            raise Error("There is no image to train on; give more, or a smaller --validation.")
+        self.batch_size = plan.batch_size()
         self.rank_batch_size, rest = divmod(self.batch_size, distributed.world_size())
         if rest:
             raise Error(
