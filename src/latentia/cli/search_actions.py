@@ -26,6 +26,7 @@ def choose(args: SimpleNamespace) -> None:
     if not 0 <= args.tolerance < 1:
         raise Error(f"--tolerance is {args.tolerance:g}; it must be at least 0 and less than 1.")
     require_at_least("-n", args.n, 2)
+    require_at_least("--seed", args.seed, 0)
     candidates = find_candidates(args.run, args.points)
     label, labels = args.for_.partition(":")[2], SOURCE_LABELS
     if args.labels:  # missing values of other columns leave no image out

@@ -14,7 +14,13 @@ from latentia.core.folders import PART, fill_folder
 from latentia.core.parameters import validate_parameters
 from latentia.core.text import join_command
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
-from latentia.runs.build import AUTOENCODER, build_plan, make_paths_absolute, resolve_auto_options
+from latentia.runs.build import (
+    AUTOENCODER,
+    build_plan,
+    check_training_memory,
+    make_paths_absolute,
+    resolve_auto_options,
+)
 from latentia.runs.folder import FORMAT, RunFolder, find_unused_path, resolve_unnamed_path
 from latentia.runs.open import open_run
 from latentia.runs.provenance import describe_machine
@@ -23,6 +29,7 @@ from latentia.training.checkpoint import copy_file
 from latentia.training.device import find_device
 from latentia.training.plan import Options, Plan
 from latentia.training.state import find_mismatch
+from latentia.training.validation import find_tracked_image
 
 
 def create_run(
@@ -44,13 +51,15 @@ def create_run(
     modifiers = {name: to_python_numbers(values) for name, values in modifiers.items()}
     validate_parameters("latentia.train", Options, vars(options))
     arguments = resolve_parameters(recipe, user_parameters)
-    find_device(options.device)  # before images are decoded, which may take hours
+    device = find_device(options.device)  # before images are decoded, which may take hours
     parent = find_autoencoder(recipe, arguments, options)
     if parent:
         check_data_options(parent, options)
     plan = build_plan(recipe, arguments, modifiers, options, parent)
     if options.balance is not None:
         plan.images.get_class_names(options.balance)
+    check_training_memory(recipe, arguments, plan, device)
+    find_tracked_image(plan, options)
     resolved = resolve_auto_options(options, plan.model)
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
     metadata = {

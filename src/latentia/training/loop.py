@@ -100,9 +100,7 @@ class Loop:
         dtype = None if has_float64(self.device) else torch.float32
         plan.model.to(device=self.device, dtype=dtype, memory_format=torch.channels_last).train()  # pyright: ignore
         images = plan.images.split("train").to(self.device)
-        self.batch_size = min(plan.batch, len(images))
-        if not self.batch_size:
-            raise Error("There is no image to train on; give more, or a smaller --validation.")
+        self.batch_size = plan.batch_size()
         self.rank_batch_size, rest = divmod(self.batch_size, distributed.world_size())
         if rest:
             raise Error(
