@@ -1,7 +1,6 @@
 """Checks of a function's arguments against the types and ranges of its signature."""
 
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass
 from types import NoneType, UnionType
@@ -23,6 +22,7 @@ from latentia.core.registry import ADVICE, Registry
 from latentia.core.text import suggest_name
 
 BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
+MAX_INTEGER = 2**63
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "a word", bool: "True or False"}
 TYPE_NAMES |= {NoneType: "None", list: "a list", dict: "an object of names and values"}
 PARAMETERS_SECTION = "\n\nParameters\n----------\n"  # of a numpydoc docstring
@@ -54,7 +54,7 @@ def describe_requirement(value: Any, hint: Any) -> str:
     if not _is_number(value):
         return ""
     bounds = _collect_bounds(hint)
-    if abs(value) <= sys.float_info.max and all(_satisfies_bound(b, value) for b in bounds):
+    if is_in_range(value) and all(_satisfies_bound(b, value) for b in bounds):
         return ""
     limits = " and ".join(BOUNDS[type(b)].format(_get_limit(b)) for b in bounds)
     return limits or "a finite number"
@@ -109,6 +109,11 @@ def describe_types(hint: Any) -> list[str]:
     ]
 
 
+def is_in_range(value: float) -> bool:
+    """Whether a float is finite, or tensors can hold a whole number."""
+    return abs(value) < (math.inf if isinstance(value, float) else MAX_INTEGER)
+
+
 def require_at_least(flag: str, value: Any, least: int) -> None:
     """Raises: Error if the value is no whole number, or less than `least`; None is allowed."""
     if value is None:
@@ -120,8 +125,8 @@ def require_at_least(flag: str, value: Any, least: int) -> None:
 
 def require_whole_number(flag: str, value: Any) -> None:
     """Raises: Error if the value is no whole number."""
-    if not hasattr(value, "__index__"):
-        raise Error(f"{flag} is {value!r}; it must be a whole number.")
+    if not hasattr(value, "__index__") or not is_in_range(value):
+        raise Error(f"{flag} is {value!r}; it must be a whole number, less than 2**63.")
 
 
 def _is_number(value: Any, kinds: Any = int | float) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 from latentia.core import distributed
 from latentia.core.contract import HasGenerator
-from latentia.core.parameters import require_at_least, require_whole_number
+from latentia.core.parameters import require_at_least
 from latentia.data import Images
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.registry import METRICS
@@ -58,7 +58,7 @@ def measure_run(
     """
     require_at_least("-n", settings["n"], 2)
     require_at_least("--k", settings["k"], 1)
-    require_whole_number("--seed", settings["seed"])
+    require_at_least("--seed", settings["seed"], 0)
     split = rank0_first(lambda: run.split(split_name, images))
     evaluation = Evaluation(run, images, split, **settings)
     default = ["fd"] if isinstance(evaluation.model, HasGenerator) else ["elbo", "pca"]

@@ -104,7 +104,7 @@ def _render_page(
     sections: list[Section],
 ) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
-    template = environment.from_string((Path(__file__).parent / "page.html").read_text())
+    template = environment.from_string((Path(__file__).parent / "page.html").read_text("utf-8"))
     metadata = run.metadata
     groups = {**metadata["arguments"], **metadata["modifiers"], **metadata["options"]}
     settings = [(name.replace("_", "-"), value) for name, value in groups.items()]

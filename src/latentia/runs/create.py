@@ -1,7 +1,6 @@
 """Create a run folder."""
 
 import hashlib
-import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -10,10 +9,18 @@ from typing import Any
 
 from latentia.core.contract import Model
 from latentia.core.errors import Error
+from latentia.core.files import make_file_name
 from latentia.core.folders import PART, fill_folder
 from latentia.core.parameters import validate_parameters
+from latentia.core.text import join_command
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
-from latentia.runs.build import AUTOENCODER, build_plan, make_paths_absolute, resolve_auto_options
+from latentia.runs.build import (
+    AUTOENCODER,
+    build_plan,
+    check_training_memory,
+    make_paths_absolute,
+    resolve_auto_options,
+)
 from latentia.runs.folder import RunFolder, find_unused_path, resolve_unnamed_path
 from latentia.runs.metadata import FORMAT
 from latentia.runs.open import open_run
@@ -24,6 +31,7 @@ from latentia.training.checkpoint import copy_file
 from latentia.training.device import find_device
 from latentia.training.plan import Options, Plan
 from latentia.training.state import find_mismatch
+from latentia.training.validation import find_tracked_image
 
 
 def create_run(
@@ -45,13 +53,15 @@ def create_run(
     modifiers = {name: to_python_numbers(values) for name, values in modifiers.items()}
     validate_parameters("latentia.train", Options, vars(options))
     arguments = resolve_parameters(recipe, user_parameters)
-    find_device(options.device)  # before images are decoded, which may take hours
+    device = find_device(options.device)  # before images are decoded, which may take hours
     parent = find_autoencoder(recipe, arguments, options)
     if parent:
         check_data_options(parent, options)
     plan = build_plan(recipe, arguments, modifiers, options, parent)
     if options.balance is not None:
         plan.images.get_class_names(options.balance)
+    check_training_memory(recipe, arguments, plan, device)
+    find_tracked_image(plan, options)
     resolved = resolve_auto_options(options, plan.model)
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
     file = parse_recipe_file(recipe)
@@ -117,13 +127,13 @@ def _find_folder(recipe: str, path: Path | str | None) -> Path:
     Raises: Error if it is a file, or holds files other than those of a creation that was killed.
     """
     if path is None:
-        path = find_unused_path(Path("runs") / recipe.split(":")[-1])
+        path = find_unused_path(Path("runs") / make_file_name(recipe.split(":")[-1]))
     if not isinstance(path, str | Path):
         raise Error(f"run is {path!r}; give a new folder, such as run='runs/a'.")
     path = resolve_unnamed_path(path)
     is_unfinished = (path / PART).exists() and not (path / "run.json").exists()
     if path.exists() and not is_unfinished and (not path.is_dir() or any(path.iterdir())):
-        resume = f"`latentia resume {shlex.quote(str(path))}` goes on with it, or "
+        resume = f"`latentia resume {join_command([path])}` goes on with it, or "
         hint = resume if (path / "run.json").exists() else ""
         raise Error(f"{path} exists; {hint}give another --run.")
     return path

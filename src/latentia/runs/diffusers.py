@@ -86,7 +86,7 @@ def open_diffusers_folder(
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json. Raises: Error if it describes no AutoencoderKL that can be built here."""
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text())
+        config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
         class_name = config["_class_name"]
     except (OSError, ValueError, KeyError, TypeError):
         raise Error(

@@ -206,7 +206,9 @@ class RunFolder(TrainingFolder):
         Raises: Error if the split is empty, or the labels do not fit the images.
         """
         images = self.images(data)
-        split = images.split(name or (default if self.is_training_data(images) else "all"))
+        if name is None:
+            name = default if self.is_training_data(images) else "all"
+        split = images.split(name)
         if not len(split):
             raise Error(f"The {split.name} split holds no image; name another with --split.")
         return labels.join_to(split, images.split("all").keys, images.source.reading)

@@ -41,7 +41,7 @@ def _read_commit() -> str | None:
     try:
         folder = Path(__file__).parent
         command = ["git", "-C", str(folder), "describe", "--always", "--dirty"]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-        return result.stdout.strip() or None
+        result = subprocess.run(command, capture_output=True, timeout=5, check=False)
+        return result.stdout.decode(errors="replace").strip() or None
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -66,15 +66,21 @@ class RecipeFile(NamedTuple):
 _trusted_files: set[RecipeFile] = set()  # of this process
 
 
+def split_recipe_name(name: str) -> tuple[str, str]:
+    """Return file and function of my.py:mine; a file of Windows may begin with a drive, C:."""
+    file, _, function_name = name.rpartition(":")
+    return (file, function_name) if ".py" in file else (name, "")
+
+
 def parse_recipe_file(recipe: str) -> RecipeFile | None:
     """Split my.py:mine; None for the name of a registered recipe."""
     if ".py" not in recipe:
         return None
-    head, mark, function_name = recipe.rpartition(".py:")
-    path = Path(f"{head}.py" if mark else recipe).expanduser()
+    file, function_name = split_recipe_name(recipe)
+    path = Path(file).expanduser()
     if not os.path.isfile(path):  # of a path that is too long `is_file` raises an exception
         raise Error(f"There is no file {path}; a recipe of your own is given as my.py:mine.")
-    return RecipeFile(path.resolve(), function_name if mark else "")
+    return RecipeFile(path.resolve(), function_name)
 
 
 def _record_path() -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.parameters import PARAMETERS_SECTION, validate_parameters
 from latentia.core.registries import RECIPES
-from latentia.runs.recipe_files import RecipeFile, parse_recipe_file
+from latentia.runs.recipe_files import RecipeFile, parse_recipe_file, split_recipe_name
 
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
 DIFFUSERS = "diffusers"  # recipe of an autoencoder of diffusers; not listed, as it trains nothing
@@ -47,7 +47,7 @@ def list_recipes() -> list[str]:
 def read_card(name: str) -> RecipeCard:
     """Describe a recipe; a built-in one from its syntax tree, without an import of torch."""
     if name in list_recipes():
-        tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text())
+        tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text("utf-8"))
         node = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
         pairs = zip([a.arg for a in node.args.args], node.args.defaults, strict=False)
         defaults = {key: value.value for key, value in pairs if isinstance(value, ast.Constant)}
@@ -141,9 +141,9 @@ def _find_in_file(file: RecipeFile) -> Callable:
 
 
 def _check_signature(function: Callable, name: str) -> Callable:
-    parameters, (file, _, function_name) = (
+    parameters, (file, function_name) = (
         inspect.signature(function).parameters,
-        name.rpartition(":"),
+        split_recipe_name(name),
     )
     label = f"{function_name} of {file}" if file else name
     if "data" not in parameters:

@@ -1,6 +1,5 @@
 """A sweep: runs of a recipe at many settings, shared by workers and resumed after a kill."""
 
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -8,10 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
+from filelock import FileLock
+
 from latentia.api.training import resume_run, start_run
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error, WriteError, catch_write_errors
 from latentia.core.locks import LockedError, hold_lock
+from latentia.core.text import join_command
 from latentia.metrics.elbo import elbo
 from latentia.runs.folder import RunFolder, resolve_unnamed_path
 from latentia.runs.recipes import register_recipe, resolve_parameters
@@ -121,7 +123,9 @@ class Sweep:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every created study
         location = self.storage or str(self.path / JOURNAL_FILE)
         try:
-            storage = self.storage or JournalStorage(JournalFileBackend(location))
+            # Optuna's own lock of a journal is a symbolic link, which Windows allows few users
+            lock: Any = FileLock(self.lock_path("journal"))
+            storage = self.storage or JournalStorage(JournalFileBackend(location, lock))
             with hold_lock(self.lock_path("sweep"), wait=True):
                 study = optuna.create_study(
                     storage=storage,
@@ -244,4 +248,4 @@ def import_optuna() -> Any:
 def _format_sweep(metadata: dict[str, Any]) -> str:
     axes = [word for spec in metadata["over"] for word in ("--over", spec)]
     rest = [*axes, "--trials", metadata["trials"], *metadata["words"]]
-    return shlex.join(map(str, ["latentia", "sweep", metadata["recipe"], *rest]))
+    return join_command(["latentia", "sweep", metadata["recipe"], *rest])

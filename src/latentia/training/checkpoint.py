@@ -1,8 +1,6 @@
 """Atomic files: safetensors and JSON with checksums, written whole or not at all."""
 
 import json
-import os
-import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +13,9 @@ from torch import Tensor
 
 from latentia.core.checksums import BLANK, is_intact, seal_content
 from latentia.core.errors import DamageError, Error, catch_write_errors
+from latentia.core.files import replace_file, sync_file, sync_folder
 from latentia.core.json_types import check_json, parse_json
+from latentia.core.text import join_command
 
 
 class OptimizerGroup(TypedDict):
@@ -53,16 +53,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         temporary_path.unlink(missing_ok=True)  # of a killed process, or a link
         yield temporary_path
-        with temporary_path.open("r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary_path, path)
+        sync_file(temporary_path)
+        replace_file(temporary_path, path)
     finally:
         temporary_path.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_folder(path.parent)
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -161,7 +156,7 @@ def _open_tensors(path: Path, check: bool = True) -> Iterator[tuple[Any, dict[st
 
 
 def _describe_change(path: Path) -> str:
-    folder, advice = shlex.quote(str(path.parent)), "train again"
+    folder, advice = join_command([path.parent]), "train again"
     if path.name == "weights.safetensors" and path.with_name("state.safetensors").exists():
         advice = f"`latentia resume {folder}` writes it from the saved state"
     elif path.name == "state.safetensors":

@@ -9,6 +9,7 @@ from typing import Any
 
 from latentia.core.contract import Role
 from latentia.core.errors import DamageError, Error, catch_write_errors
+from latentia.core.files import sync_file
 from latentia.core.json_types import check_json, parse_json
 from latentia.training.checkpoint import read_metadata
 from latentia.training.events import Finding, Row, StepLogged, ValidationFinished
@@ -55,8 +56,8 @@ class Log:
     def describe_commit(self) -> dict[str, Any]:
         """Flush the rows to disk; return their length and digest for the state."""
         if self.events_path.exists():
-            with catch_write_errors(self.events_path), self.events_path.open("r+b") as file:
-                os.fsync(file.fileno())
+            with catch_write_errors(self.events_path):
+                sync_file(self.events_path)
         return {"log_bytes": self.count_bytes(), "log_sha256": self.sha256.hexdigest()}
 
     def write_event(self, event: Row) -> None:
