@@ -123,8 +123,8 @@ def test_a_warm_up_that_was_not_finished(tmp_path, last, ill):
 @pytest.mark.parametrize(
     ("look", "values"),
     [
-        (training.unfinished_training, (200, 180, 160, 140, 120, 100)),
-        (training.overfitting, (200, 120, 100, 110, 120, 130)),
+        (duration.unfinished_training, (200, 180, 160, 140, 120, 100)),
+        (duration.overfitting, (200, 120, 100, 110, 120, 130)),
         (None, (200, 120, 105, 101, 100.5, 100)),
     ],
 )
@@ -132,7 +132,7 @@ def test_training_that_ended_too_soon_or_too_late(tmp_path, look, values):
     one = patient(
         tmp_path, validation_rows=scores(*map(float, values)), training_rows=rows([1.0] * 4)
     )
-    for each in (training.unfinished_training, training.overfitting):
+    for each in (duration.unfinished_training, duration.overfitting):
         assert (each(one) is not None) == (each is look)
 
 
@@ -380,7 +380,7 @@ def test_a_check_that_fails_costs_nothing_but_its_own_word(tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     bad = define_check("bad", threshold="", advice="")(broken)
-    monkeypatch.setattr(diagnose, "CHECKS", (bad, training.few_steps))
+    monkeypatch.setattr(diagnose, "CHECKS", (bad, duration.few_steps))
     one = patient(tmp_path, training_rows=rows([1.0]))
     checked = diagnose.run_checks(one)
     found, unseen = checked.findings, checked.describe_unchecked()

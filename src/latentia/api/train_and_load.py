@@ -89,8 +89,9 @@ def train(
     names = {field.name for field in fields(Options)} & parameters.keys()
     if parameters.get("init") is not None:  # a Run has a path
         parameters["init"] = str(getattr(parameters["init"], "path", parameters["init"]))
-    if "supervise" in parameters and isinstance(labels, str | Path):  # it records its own table
-        parameters, labels = {**parameters, "labels": labels}, None
+    if isinstance(labels, str | Path):
+        parameters, labels = {**parameters, "labels": str(labels)}, None
+        names.add("labels")
     options = replace(options or Options(), **{name: parameters.pop(name) for name in names})
     modifiers = {**(modifiers or {}), **take_modifiers(parameters)}
     if labels is not None and data is None:
@@ -102,8 +103,7 @@ def train(
         folder, events = start_run(recipe, parameters, **keywords)
         finish_training(folder, events, progress)
     # run.json has addresses
-    own_data, labels = (None if isinstance(each, str | Path) else each for each in (data, labels))
-    return Run(folder, add_labels(own_data, labels))
+    return Run(folder, add_labels(None if isinstance(data, str | Path) else data, labels))
 
 
 def add_labels(data: Any, labels: Any) -> Any:

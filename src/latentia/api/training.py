@@ -115,20 +115,19 @@ def _train_and_report(
                 yield event
         if isinstance(event, TrainingFinished):
             if event.reason == EndReason.COMPLETE:
-                yield from (
-                    run_on_rank0_without_collectives(lambda: _diagnose_and_report(run, plan.images))
-                    or ()
-                )
+                yield from _diagnose_and_report(run, plan.images)
             yield event
 
 
-def _diagnose_and_report(run: RunFolder, images: Images) -> list[Finding]:
+def _diagnose_and_report(run: RunFolder, images: Images) -> Iterator[Finding]:
     # metrics and figures take longer to import than the first steps to train
     from latentia.report.page import write_report
 
-    diagnosis = keep_findings(run, images)
-    write_report(run, images, diagnosis.findings, diagnosis.images)
-    return diagnosis.findings
+    diagnosis = run_on_rank0_without_collectives(lambda: keep_findings(run, images))
+    yield from diagnosis.findings if diagnosis else ()  # before a full disk ends the report
+    run_on_rank0_without_collectives(
+        lambda: diagnosis and write_report(run, images, diagnosis.findings, diagnosis.images)
+    )
 
 
 def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = True) -> None:

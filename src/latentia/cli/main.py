@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -18,7 +19,7 @@ from latentia.cli.latent_commands import LATENT_COMMANDS
 from latentia.cli.search_commands import choose, sweep
 from latentia.cli.sharing_commands import export, push, report
 from latentia.cli.train_commands import resume, train
-from latentia.core.errors import Error
+from latentia.core.errors import ADVICE, Error, summarize_exception
 from latentia.core.plugins import load_plugin
 from latentia.core.text import suggest_name
 
@@ -27,6 +28,7 @@ GROUPS: tuple[tuple[Callable, ...], ...] = (
     (encode, *LATENT_COMMANDS),
     (explore, export, push, env),
 )
+OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 COMMANDS: dict[str, Callable] = {command.__name__: command for group in GROUPS for command in group}
 
 
@@ -64,6 +66,20 @@ def main(words: list[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has ended; without a pipe the flush at exit cannot fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as problem:
+        if problem.errno not in ADVICE and problem.filename is None:
+            raise
+        place = str(problem.filename or "The output")[:200]
+        advice = ADVICE.get(problem.errno or 0, "give another path")
+        sys.stderr.write(f"{place} cannot be used ({problem.strerror}); {advice}.\n")
+        return 2
+    except (MemoryError, RuntimeError) as problem:
+        if not isinstance(problem, MemoryError) and not OUT_OF_MEMORY.search(str(problem)):
+            raise
+        reason = summarize_exception(problem)
+        advice = "give a smaller -n, --batch, --size or model."
+        print(f"There is not enough memory ({reason}); {advice}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130

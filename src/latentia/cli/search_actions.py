@@ -26,6 +26,7 @@ def choose(args: SimpleNamespace) -> None:
     if not 0 <= args.tolerance < 1:
         raise Error(f"--tolerance is {args.tolerance:g}; it must be at least 0 and less than 1.")
     require_at_least("-n", args.n, 2)
+    require_at_least("--seed", args.seed, 0)
     candidates = find_candidates(args.run, args.points)
     label, labels = args.for_.partition(":")[2], SOURCE_LABELS
     if args.labels:  # missing values of other columns leave no image out
@@ -35,12 +36,12 @@ def choose(args: SimpleNamespace) -> None:
     choice = choose_beta(candidates, args.for_, selection, **options)
     runs = [run for _, run in candidates]
     best = runs[choice.candidates.index(choice.chosen)]
-    if best.beta is not None:  # a run of many betas
-        save_choice(best, choice)
     if args.json_:
         print(json.dumps({**choice.to_json(), "run": str(best.path)}, indent=1))
-        return
-    print_beta_choice(choice, runs, best)
+    else:
+        print_beta_choice(choice, runs, best)
+    if best.beta is not None:  # a run of many betas
+        save_choice(best, choice)  # printed before, if the disk is full
 
 
 def sweep(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:

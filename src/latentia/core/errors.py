@@ -50,6 +50,14 @@ class Error(ValueError):
         self.message, self.on_all_ranks, self.subject = message, on_all_ranks, subject
 
 
+class WriteError(Error):
+    """A file cannot be written: the disk is full, or the place is read-only."""
+
+
+class DamageError(Error):
+    """A file of a run holds other bytes than were written."""
+
+
 def summarize_exception(exception: BaseException) -> str:
     """Return the first line of an exception's message, or its type's name if it has none."""
     return (str(exception).strip().splitlines() or [type(exception).__name__])[0].rstrip(".")
@@ -61,10 +69,11 @@ def describe_exception(exception: BaseException) -> str:
 
 
 @contextmanager
-def catch_write_errors(path: Path | str, advice: str = "") -> Iterator[None]:
+def catch_write_errors(path: Path, advice: str = "give another place") -> Iterator[None]:
     """Convert every OSError of the block, such as a full disk, to one sentence about `path`."""
     try:
         yield
     except OSError as error:
-        advice = advice or ADVICE.get(error.errno or 0, "give another place")
-        raise Error(f"{path} cannot be written ({error.strerror or error}); {advice}.") from None
+        advice = ADVICE.get(error.errno or 0, advice)
+        reason = f"cannot be written ({error.strerror or error})"
+        raise WriteError(f"{reason}; {advice}.", subject=path) from None

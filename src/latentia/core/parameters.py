@@ -13,6 +13,7 @@ from latentia.core.registry import ADVICE, Registry
 from latentia.core.text import suggest_name
 
 BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
+MAX_INTEGER = 2**63
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "a word", bool: "True or False"}
 TYPE_NAMES |= {NoneType: "None"}
 PARAMETERS_SECTION = "\n\nParameters\n----------\n"  # of a numpydoc docstring
@@ -35,7 +36,7 @@ def validate_parameters(owner: str, function: Callable, arguments: Mapping[str, 
         if not _is_number(value):
             continue
         bounds = _collect_bounds(hint)
-        if not math.isfinite(value) or not all(_satisfies_bound(b, value) for b in bounds):
+        if not (is_in_range(value) and all(_satisfies_bound(b, value) for b in bounds)):
             requirement = " and ".join(BOUNDS[type(b)].format(_get_limit(b)) for b in bounds)
             raise Error(f"--{option} is {value}; it must be {requirement or 'a finite number'}.")
 
@@ -84,6 +85,11 @@ def describe_types(hint: Any) -> list[str]:
     ]
 
 
+def is_in_range(value: float) -> bool:
+    """Whether a float is finite, or tensors can hold a whole number."""
+    return abs(value) < (math.inf if isinstance(value, float) else MAX_INTEGER)
+
+
 def require_at_least(flag: str, value: Any, least: int) -> None:
     """Raises: Error if the value is no whole number, or less than `least`; None is allowed."""
     if value is None:
@@ -95,8 +101,8 @@ def require_at_least(flag: str, value: Any, least: int) -> None:
 
 def require_whole_number(flag: str, value: Any) -> None:
     """Raises: Error if the value is no whole number."""
-    if not hasattr(value, "__index__"):
-        raise Error(f"{flag} is {value!r}; it must be a whole number.")
+    if not hasattr(value, "__index__") or not is_in_range(value):
+        raise Error(f"{flag} is {value!r}; it must be a whole number, less than 2**63.")
 
 
 def _is_number(value: Any, kinds: Any = int | float) -> bool:

@@ -5,6 +5,7 @@ A folder appears complete or not at all: it is written under another name and re
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from uuid import uuid4
 import numpy as np
 
 from latentia.core.files import sync_file
+from latentia.core.memory import check_memory
 from latentia.data.reader import Columns
 
 CACHE_VERSION = 1  # of the folder's contents and of decoding: part of every key
@@ -113,7 +115,7 @@ def allocate_pixels(
 ) -> tuple[np.ndarray, Path | None]:
     """Allocate the array of pixels: in a file of the folder, or in memory if that fails."""
     if folder is None:
-        return np.empty(shape, dtype), None
+        return allocate_in_memory(shape, dtype), None
     path = folder / "pixels.npy"
     try:
         array = np.lib.format.open_memmap(path, "w+", dtype, shape)
@@ -121,8 +123,15 @@ def allocate_pixels(
             with open(path, "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError:
-        return np.empty(shape, dtype), None
+        return allocate_in_memory(shape, dtype), None
     return array, folder
+
+
+def allocate_in_memory(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Raises: Error if the pixels need more memory than is free."""
+    subject = f"The pixels of {shape[0]:,} images of {'x'.join(map(str, shape[1:]))}"
+    check_memory(math.prod(shape) * dtype.itemsize, subject, "give a smaller --size")
+    return np.empty(shape, dtype)
 
 
 def finish_entry(

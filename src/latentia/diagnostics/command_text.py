@@ -63,6 +63,6 @@ def format_resume_call(run: RunFolder) -> str:
 
 
 def name_labels(run: RunFolder) -> dict[str, Any]:
-    """Return the argument `labels` of a run that has it."""
+    """Return the argument `labels` of a run whose labels were in memory."""
     source = run.metadata["images"].get("label_source")
-    return {"labels": LABELS if source == SourceKind.MEMORY else source} if source else {}
+    return {"labels": LABELS} if source == SourceKind.MEMORY else {}

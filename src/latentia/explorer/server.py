@@ -7,9 +7,11 @@ import threading
 from collections.abc import Sequence
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from latentia.core.errors import Error
 from latentia.data.splits import SPLIT_NAMES
+from latentia.explorer.connections import LimitedProtocol
 from latentia.explorer.routes import create_application
 from latentia.explorer.security import LOOPBACK, SecurityMiddleware
 from latentia.explorer.session import RunSession
@@ -34,7 +36,11 @@ def serve_explorer(
     print(f"http://{name}:{listener.getsockname()[1]}/{query}", flush=True)
     threading.Thread(target=lambda: [s.load_latents() for s in sessions], daemon=True).start()
     app = SecurityMiddleware(create_application(sessions, worker), host, token)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none")).run(sockets=[listener])
+    make_server(app).run(sockets=[listener])
+
+
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    return uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", http=LimitedProtocol))
 
 
 def open_listener(host: str, ports: Sequence[int]) -> socket.socket:

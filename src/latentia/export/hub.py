@@ -1,6 +1,5 @@
 """Upload of a run to the hub: weights, settings and metrics, without folders of this machine."""
 
-import json
 import re
 import shutil
 import tempfile
@@ -20,7 +19,7 @@ from latentia.runs.hub import (
     list_unknown_files,
     parse_repository,
 )
-from latentia.training.checkpoint import write_json
+from latentia.training.checkpoint import read_json, write_json
 
 # absolute path of any system, up to its last name
 FOLDER_PATTERN = re.compile(r"(?<![\w.:/\\])(?:/|[A-Za-z]:[/\\]|\\\\)(?:[^\s/\\'\"()]+[/\\])+")
@@ -83,7 +82,7 @@ def stage_run(run: RunFolder, folder: Path) -> None:
         if source.exists():
             target.parent.mkdir(exist_ok=True)
             if source.name == "run.json":
-                write_json(target, strip_folders(json.loads(source.read_text("utf-8"))))
+                write_json(target, strip_folders(read_json(source)))
             else:
                 shutil.copyfile(source, target)
 

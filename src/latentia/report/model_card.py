@@ -1,15 +1,16 @@
 """Model card of a run on the hub: data, metrics with intervals, problems, and how to load it."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jinja2
 
 from latentia.core.text import pluralize
+from latentia.metrics.measure import EVALUATION_FILE
 from latentia.runs.folder import RunFolder
 from latentia.runs.hub import PREFIX
 from latentia.runs.recipes import DIFFUSERS, read_card
+from latentia.training.checkpoint import read_json
 from latentia.training.events import Finding
 
 STANDARD_ERRORS = 1.96  # on each side of a 95 % interval
@@ -49,8 +50,7 @@ def format_model_card(
 
 def format_metrics(run: RunFolder) -> Iterator[tuple[str, ...]]:
     """Yield the cells of a row for each metric of evaluation.json."""
-    path = run.path / "evaluation.json"
-    metrics = json.loads(path.read_text("utf-8")).get("metrics", {}) if path.exists() else {}
+    metrics = read_json(run.path / EVALUATION_FILE).get("metrics", {})
     for row in (row for rows in metrics.values() for row in rows):
         value, error, n = row["value"], row["error"], row["n"]
         text = "not finite" if value is None else f"{value:,.5g} {row['unit']}".rstrip()

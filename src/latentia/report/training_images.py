@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from latentia.core.errors import catch_write_errors
 from latentia.report.grids import encode_png, make_grid
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_write
@@ -16,7 +17,8 @@ def save_training_images(run: RunFolder, event: ImagesRendered) -> None:
     A resumed run writes the same names again.
     """
     folder = run.path / "progress"
-    folder.mkdir(exist_ok=True)
+    with catch_write_errors(folder):
+        folder.mkdir(exist_ok=True)
     for kind, images in select_strips(event).items():
         caption = f"{run.name}: {kind}, epoch {event.epoch}, seed 0"
         picture = make_grid(images, len(images), "")

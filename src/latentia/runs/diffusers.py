@@ -10,7 +10,7 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.data import Images, open_images
 from latentia.data.reading import Reading
-from latentia.data.sources.registry import make_source
+from latentia.data.sources.registry import LabelledData, make_source
 from latentia.losses.likelihoods import SymmetricGaussian
 from latentia.recipes.diffusers_autoencoder import MODEL_CLASS, diffusers, read_architecture
 from latentia.runs.folder import FORMAT, RunFolder
@@ -57,6 +57,7 @@ def open_diffusers_folder(
     config = read_config(folder)
     if data is None:
         raise Error(f"diffusers:{folder} brings no images of its own; give them with --data.")
+    data = data if options.labels is None else LabelledData(data, options.labels)
     source = make_source(data, Reading.from_options(options))
     images = open_images(source, size=size, channels=config["in_channels"])
     model = diffusers(images, config).model

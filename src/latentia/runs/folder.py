@@ -1,18 +1,19 @@
 """The run folder: self-contained, readable without its images, never executed."""
 
-import json
-import shutil
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from latentia.core.checksums import is_intact
 from latentia.core.contract import Model, get_autoencoder
-from latentia.core.errors import Error
+from latentia.core.errors import DamageError, Error
 from latentia.core.plugins import describe_failures
+from latentia.core.progress import print_note
 from latentia.data import Images, Split
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.data.sources.registry import SourceKind
@@ -20,7 +21,7 @@ from latentia.modifiers.multirate import parse_beta_range
 from latentia.runs.build import AUTOENCODER, build_plan
 from latentia.runs.images import open_run_images
 from latentia.runs.recipes import DIFFUSERS, RECIPES, resolve_parameters
-from latentia.training.checkpoint import read_tensors
+from latentia.training.checkpoint import copy_file, read_json, read_tensors
 from latentia.training.folder import TrainingFolder
 from latentia.training.plan import Options, Plan
 from latentia.training.state import load_weights
@@ -47,16 +48,20 @@ class RunFolder(TrainingFolder):
         if not path.exists():
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
         try:
-            metadata = upgrade_metadata(json.loads((path / "run.json").read_text("utf-8")))
+            metadata = upgrade_metadata(read_json(path / "run.json"))
             required = {"recipe", "arguments", "modifiers", "options", "images"}
             if missing := required - metadata.keys():
                 raise KeyError(*missing)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except DamageError:
+            raise
+        except (OSError, KeyError, TypeError, AttributeError):
             raise Error(
                 "is not a run: it has no readable run.json; give a folder that "
                 "`latentia train` has made.",
                 subject=path,
             ) from None
+        if not is_intact(path / "run.json"):
+            note_missing_checksums(path)
         return cls(path, metadata)
 
     @property
@@ -194,7 +199,9 @@ class RunFolder(TrainingFolder):
         Raises: Error if the split is empty, or the labels do not fit the images.
         """
         images = self.images(data)
-        split = images.split(name or (default if self.is_training_data(images) else "all"))
+        if name is None:
+            name = default if self.is_training_data(images) else "all"
+        split = images.split(name)
         if not len(split):
             raise Error(f"The {split.name} split holds no image; name another with --split.")
         return labels.join_to(split, images.split("all").keys, images.source.reading)
@@ -210,13 +217,29 @@ class RunFolder(TrainingFolder):
         """Copy the files that `model` reads."""
         path.mkdir()
         for name in ("run.json", "weights.safetensors"):
-            shutil.copyfile(self.path / name, path / name)
+            copy_file(self.path / name, path / name)
+
+
+@lru_cache
+def note_missing_checksums(path: Path) -> None:
+    """Print a note, once, that damage to a run cannot be noticed."""
+    print_note(
+        f"{path} has no checksums of its files, so damage to them cannot be noticed: an earlier "
+        "version of latentia made it, or run.json was edited."
+    )
 
 
 def upgrade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Convert the content of a run.json of format 1, which has no format number."""
-    if "format" in metadata:
-        return metadata
+    """Convert the content of a run.json of an earlier version; the first format has no number."""
+    if "format" not in metadata:
+        metadata = upgrade_first_format(metadata)
+    if table := metadata["modifiers"].get("supervise", {}).pop("labels", None):
+        metadata["images"]["label_source"] = table  # of all its columns, once of some
+        metadata["images"].pop("joined", None)
+    return metadata
+
+
+def upgrade_first_format(metadata: dict[str, Any]) -> dict[str, Any]:
     renamed = {"modifiers" if key == "edits" else key: value for key, value in metadata.items()}
     images = renamed["images"]
     in_memory = images["source"].startswith("array of ")

@@ -1,6 +1,5 @@
 """Fetch runs from the Hugging Face hub: read, never executed, used only if complete and checked."""
 
-import json
 import re
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from latentia.data import cache
 from latentia.data.sources.table import silence_hub
 from latentia.runs.folder import AUTOENCODER, RunFolder
 from latentia.runs.recipes import DIFFUSERS, list_recipes
-from latentia.training.checkpoint import atomic_write
+from latentia.training.checkpoint import atomic_write, read_json
 
 PREFIX = "hub:"
 REPOSITORY_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -162,6 +161,8 @@ def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:
 def read_metadata(path: Path, label: str) -> dict[str, Any]:
     """Read run.json. Raises: Error if it cannot be read."""
     try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        raise Error(f"{label} has no readable run.json; ask its author for another copy.") from None
+        if metadata := read_json(path):
+            return metadata
+    except (OSError, Error):
+        pass
+    raise Error(f"{label} has no readable run.json; ask its author for another copy.")

@@ -1,6 +1,5 @@
 """A sweep: runs of a recipe at many settings, shared by workers and resumed after a kill."""
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,14 +11,14 @@ from filelock import FileLock
 
 from latentia.api.training import resume_run, start_run
 from latentia.core.contract import HasLatents
-from latentia.core.errors import Error
+from latentia.core.errors import Error, WriteError, catch_write_errors
 from latentia.core.locks import LockedError, hold_lock
 from latentia.core.text import join_command
 from latentia.metrics.elbo import elbo
 from latentia.runs.folder import RunFolder, resolve_unnamed_path
 from latentia.runs.recipes import resolve_parameters
 from latentia.sweep.design import SWEEP_FILE, design_trials, parse_axis
-from latentia.training.checkpoint import write_json
+from latentia.training.checkpoint import read_json, write_json
 from latentia.training.device import use_threads
 from latentia.training.plan import Options
 
@@ -95,7 +94,7 @@ class Sweep:
                     if any(".lock" not in each.suffixes for each in self.path.iterdir()):
                         raise Error(f"{self.path} exists and is not a sweep; give another --out.")
                     write_json(file, metadata)
-                saved = json.loads(file.read_text("utf-8"))
+                saved = read_json(file)
         except Error:
             raise
         except (OSError, ValueError) as problem:
@@ -148,11 +147,12 @@ class Sweep:
 
     def run_trials(self, train: TrainFunction) -> int:
         """Run trials until none is left; `train` trains one run and returns its exit code."""
-        study = self.open_study()
-        for number in self._lock_trials(study):
-            exit_code = self._train_trial(study, number, train)
-            if exit_code not in (0, 1):  # a stopped trial stays in the state RUNNING
-                return exit_code
+        with catch_write_errors(self.path):  # optuna's
+            study = self.open_study()
+            for number in self._lock_trials(study):
+                exit_code = self._train_trial(study, number, train)
+                if exit_code not in (0, 1):  # a stopped trial stays in the state RUNNING
+                    return exit_code
         return 0
 
     def _lock_trials(self, study: Any) -> Iterator[int]:
@@ -189,6 +189,8 @@ class Sweep:
                 run, events = start_run(
                     self.recipe, parameters, modifiers=modifiers, options=options, run=path
                 )
+            except (LockedError, WriteError):
+                raise
             except Error as problem:  # only these settings may be impossible
                 print(f"{path}: {problem}", file=sys.stderr)
                 study.tell(number, state=State.FAIL)

@@ -1,6 +1,7 @@
-"""Atomic files: safetensors and JSON, written whole or not at all."""
+"""Atomic files: safetensors and JSON with checksums, written whole or not at all."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,18 +11,22 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from latentia.core.errors import Error
+from latentia.core.checksums import BLANK, is_intact, seal_content
+from latentia.core.errors import DamageError, Error, catch_write_errors
 from latentia.core.files import replace_file, sync_file, sync_folder
+from latentia.core.text import join_command
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to, then sync the file and rename it to `path`.
 
-    A reader sees the old content or the new, never a part. An exception removes the file.
+    A reader sees the old content or the new, never a part. An exception removes the file. A link
+    at `path` is replaced, not followed.
     """
     temporary_path = path.with_name(f".{path.name}.part")
     try:
+        temporary_path.unlink(missing_ok=True)  # of a killed process, or a link
         yield temporary_path
         sync_file(temporary_path)
         replace_file(temporary_path, path)
@@ -31,31 +36,64 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def atomic_write(path: Path, content: bytes) -> None:
-    with atomic_path(path) as temporary_path:
+    """Write a file. Raises: Error if it cannot be written."""
+    with catch_write_errors(path), atomic_path(path) as temporary_path:
         temporary_path.write_bytes(content)
 
 
-def write_json(path: Path, content: Any) -> None:
-    atomic_write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+def copy_file(source: Path, path: Path) -> None:
+    with catch_write_errors(path), atomic_path(path) as temporary_path:
+        shutil.copyfile(source, temporary_path)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object with the checksum of the file."""
+    text = json.dumps({"checksum": BLANK, **content}, indent=1, allow_nan=False) + "\n"
+    atomic_write(path, seal_content(text.encode()))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object, without the checksum of the file; {} if there is no file.
+
+    Raises: DamageError if the file is no JSON object, or another one than was written.
+    """
+    if not path.exists():
+        return {}
+    try:
+        content = dict(json.loads(path.read_bytes()))
+        problem = "holds other bytes than were written: it is damaged, or was edited"
+    except (ValueError, TypeError):
+        content, problem = {}, "is damaged: it holds no JSON object"
+    has_checksum = "checksum" in content or is_intact(path) is not None
+    if not content or (has_checksum and not is_intact(path)):
+        advice = "copy it anew" if path.name == "run.json" else "remove it, and measure again"
+        raise DamageError(
+            f"{problem}. If you edited it, latentia.make_checksums({str(path.parent)!r}) in Python "
+            f"accepts that; else {advice}.",
+            subject=path,
+        )
+    content.pop("checksum", None)
+    return content
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write tensors, and the metadata as JSON in the header.
+    """Write tensors, and in the header the checksum of the file and the metadata as JSON.
 
     Memory layouts are lost: safetensors stores contiguous tensors.
     """
     cpu_tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    atomic_write(path, save(cpu_tensors, {"about": json.dumps(metadata, allow_nan=False)}))
+    header = json.dumps({"checksum": BLANK, **metadata}, allow_nan=False)
+    atomic_write(path, seal_content(save(cpu_tensors, {"about": header})))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read all tensors and the header's metadata.
+def read_tensors(path: Path, *, check: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read all tensors and the header's metadata; check: compare the file with its checksum.
 
-    Raises: Error if the file is missing, truncated or not a safetensors file.
+    Raises: Error if the file is missing, truncated or not a safetensors file; DamageError if it
+    holds other bytes than were written.
     """
-    with _open_tensors(path) as (file, metadata):
-        # copies: Windows replaces no file that is mapped
-        return {name: file.get_tensor(name).clone() for name in file.keys()}, metadata  # noqa: SIM118
+    with _open_tensors(path, check) as (file, metadata):
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -65,17 +103,31 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _open_tensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _open_tensors(path: Path, check: bool = True) -> Iterator[tuple[Any, dict[str, Any]]]:
     problem = f"it lacks {path.name}. Train again, or copy it anew."
     try:
         if path.exists():
             with safe_open(path, framework="pt") as file:
-                yield file, json.loads((file.metadata() or {}).get("about", "{}"))
+                if check and is_intact(path) is False:
+                    raise DamageError(_describe_change(path), subject=path.parent)
+                metadata = json.loads((file.metadata() or {}).get("about", "{}"))
+                metadata.pop("checksum", None)
+                yield file, metadata
             return
     except SafetensorError as error:
         damage = _describe_damage(path, error)
         problem = f"{path.name} {damage}. Train again, or copy the file anew."
     raise Error(f"is not complete: {problem}", subject=path.parent)
+
+
+def _describe_change(path: Path) -> str:
+    folder, advice = join_command([path.parent]), "train again"
+    if path.name == "weights.safetensors" and path.with_name("state.safetensors").exists():
+        advice = f"`latentia resume {folder}` writes it from the saved state"
+    elif path.name == "state.safetensors":
+        advice += f", which can begin with the run's weights: --init {folder}"
+    change = f"is damaged: {path.name} holds other bytes than were written"
+    return f"{change}. Copy the file anew, or {advice}."
 
 
 def _describe_damage(path: Path, error: SafetensorError) -> str:

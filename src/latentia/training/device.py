@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from latentia.core.errors import Error
+from latentia.core.memory import find_available_memory
 from latentia.core.text import suggest_name
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -72,3 +73,9 @@ def find_device(name: str = "auto") -> torch.device:
             " takes cuda where a GPU and a CUDA build of torch are present, or cpu."
         ) from None
     return device
+
+
+def find_device_memory(device: torch.device) -> float:
+    """Return the bytes that are free on a device."""
+    is_gpu = device.type == "cuda"
+    return torch.cuda.mem_get_info(device)[0] if is_gpu else find_available_memory()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from latentia.core.folders import refuse_outward_links
 from latentia.core.locks import hold_lock
 from latentia.training.checkpoint import write_json
 
@@ -31,7 +32,11 @@ class TrainingFolder:
         return self.path / "init.safetensors"
 
     def hold_lock(self) -> AbstractContextManager[None]:
-        """Lock the run for its one writer. Raises: Error, which names another writer."""
+        """Lock the run for its one writer.
+
+        Raises: Error, which names another writer, or a link in the folder that leads out of it.
+        """
+        refuse_outward_links(self.path)
         return hold_lock(self.path / ".lock", subject=self.path)
 
     def update_metadata(self, values: Mapping[str, Any]) -> None:

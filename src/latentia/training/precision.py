@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from latentia.core.contract import Model
+from latentia.core.errors import Error
 from latentia.core.seeding import restore_global_generators
 from latentia.data.cache import cache_root, make_key
 from latentia.training.checkpoint import write_json
@@ -90,7 +91,7 @@ def load_timings() -> Timings | None:
 def save_timings(timings: Timings) -> None:
     """Keep timings in the cache, if it can be written."""
     milliseconds = {kind: timing._asdict() for kind, timing in timings.items()}
-    with suppress(OSError):
+    with suppress(OSError, Error):
         timings_path().parent.mkdir(parents=True, exist_ok=True)
         write_json(timings_path(), {**describe_processor(), "milliseconds": milliseconds})
 
