@@ -1,8 +1,12 @@
 """Curves: each panel holds what its title says."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from latentia.report.figures import draw_training_curves
+from latentia.report.prior_figures import sample_conditions
 from latentia.training.log import ROLES
 
 LABEL = "validation, beta 1"
@@ -25,3 +29,23 @@ def test_only_the_player_whose_objective_it_bounds_is_drawn_with_the_negative_el
     validated = [{"step": 3, "values": {"nelbo": 99.0, "distortion": 90.0, "rate": 9.0}}]
     draw_training_curves(logged, validated, player)
     assert (("nelbo", LABEL) in drawn) == (player == "vae")
+
+
+def test_conditions_of_many_classes_are_drawn_by_seed_and_not_the_first_by_name():
+    names = [f"{k:02}" for k in range(30)]
+    requested = []
+
+    def sample(n, cond):
+        requested.extend(cond.tolist())
+        return torch.zeros(n, 1, 8, 8)
+
+    model = SimpleNamespace(num_classes=30, column="label", sample=sample)
+    split = SimpleNamespace(classes={"label": names})
+    images, text = sample_conditions(model, split)  # pyright: ignore
+    classes = requested[:20]
+    assert requested == classes * 4
+    assert len(images) == 80
+    assert len(set(classes)) == 20
+    assert classes == sorted(classes)
+    assert classes != list(range(20))
+    assert text == f"columns: {', '.join(names[k] for k in classes)}"
