@@ -12,7 +12,13 @@ from latentia.core.parameters import require_at_least
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
 from latentia.data.labels import SOURCE_LABELS
-from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
+from latentia.latents.encoding import (
+    SAMPLE,
+    LatentTable,
+    encode_split,
+    identify_encoder,
+    parse_dims,
+)
 from latentia.latents.parsing import read_latents
 from latentia.latents.principal_axes import Axes, PrincipalAxes
 from latentia.latents.traversal import Traversal, traverse_dims
@@ -119,7 +125,7 @@ class RunPictures(OpenedRun):
         """
         model = self.autoencoder
         return rendered_images.render_latents(
-            self.folder, model, *read_latents(z, model.latent_shape)
+            self.folder, model, *read_latents(z, model.latent_shape, identify_encoder(model))
         )
 
     def plot_traversal(
