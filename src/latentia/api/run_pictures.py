@@ -8,11 +8,17 @@ import torch
 from torch import Tensor
 
 from latentia.api.opened_run import OpenedRun
-from latentia.core.parameters import require_at_least, require_whole_number
+from latentia.core.parameters import require_at_least
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
 from latentia.data.labels import SOURCE_LABELS
-from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
+from latentia.latents.encoding import (
+    SAMPLE,
+    LatentTable,
+    encode_split,
+    identify_encoder,
+    parse_dims,
+)
 from latentia.latents.parsing import read_latents
 from latentia.latents.principal_axes import Axes, PrincipalAxes
 from latentia.latents.traversal import Traversal, traverse_dims
@@ -56,7 +62,7 @@ class RunPictures(OpenedRun):
         'samples.png'
         """
         require_at_least("-n", n, 1)
-        require_whole_number("--seed", seed)
+        require_at_least("--seed", seed, 0)
         is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
         text = None if cond is None else ",".join(map(str, cond)) if is_several else str(cond)
         chosen = {name: value for name, value in sampling.items() if value is not None}
@@ -119,7 +125,7 @@ class RunPictures(OpenedRun):
         """
         model = self.autoencoder
         return rendered_images.render_latents(
-            self.folder, model, *read_latents(z, model.latent_shape)
+            self.folder, model, *read_latents(z, model.latent_shape, identify_encoder(model))
         )
 
     def plot_traversal(

@@ -69,7 +69,7 @@ def too_few_images(context: RunContext) -> CheckResult | None:
             commands = suggest.use_recipe(context, "mnist_mlp_vae", "small", **sizes)
     return CheckResult(
         ERROR if is_error else WARNING,
-        f"there are {pluralize(n, 'training image')} with {n_pixels:,} pixels in all, for "
+        f"the run has {pluralize(n, 'training image')} with {n_pixels:,} pixels in all, for "
         f"{n_weights:,} weights.",
         "The model can memorize every image: its samples and coordinates say little about other "
         "images." + ("" if commands else " No option changes that: add a few hundred images."),

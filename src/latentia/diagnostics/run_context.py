@@ -57,7 +57,7 @@ class RunContext:
 
     @cached_property
     def log_rows(self) -> list[dict[str, Any]]:
-        return read_rows(self.run.path / "log.jsonl")
+        return read_rows(self.run.path / "log.jsonl", check=not self.early)
 
     @cached_property
     def training_rows(self) -> list[dict[str, Any]]:

@@ -94,7 +94,7 @@ def write_report(
     count = sum(run.metadata["parameters"].values())
     headlines["parameters"] = f"{count:,}"
     path = run.path / "report.html"
-    atomic_write(path, _render_page(run, headlines, diagnosis, sections).encode())
+    atomic_write(path, _render_page(run, headlines, diagnosis, sections).encode(errors="replace"))
     return path
 
 
@@ -105,7 +105,7 @@ def _render_page(
     sections: list[Section],
 ) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
-    template = environment.from_string((Path(__file__).parent / "page.html").read_text())
+    template = environment.from_string((Path(__file__).parent / "page.html").read_text("utf-8"))
     metadata = run.metadata
     groups = {**metadata["arguments"], **metadata["modifiers"], **metadata["options"]}
     settings = [(name.replace("_", "-"), value) for name, value in groups.items()]
@@ -247,7 +247,7 @@ def _make_progress_sections(run: RunFolder) -> list[Section]:
         text = "The same latents at each epoch: seed 0."
         sections.append(Section("Samples through training", text, pictures))
     if tracked_files := list_training_images(run, "tracked"):
-        frames = [Image.open(path) for _, path in tracked_files]
+        frames = [Image.open(path, formats=["PNG"]) for _, path in tracked_files]
         image = _embed_image(encode_gif(frames), "tracked image", "gif")
         name, count = run.metadata["options"]["track"], pluralize(len(tracked_files), "epoch")
         picture = Picture(image, f"{name}: its reconstruction, {count}")
