@@ -235,9 +235,11 @@ class Images:
         entry = cache.load_entry(key, just_written)
         return make_cached_images(*entry, self.source.reading) if entry else None
 
-    def decode_and_cache(self, key: str) -> CachedImages:
+    def decode_and_cache(self, key: str) -> CachedImages | None:
         with cache.write_entry(key) as folder:
             contents = self.decode_all(folder)
+            if folder and cache.is_complete(folder):
+                contents = None  # Windows renames no folder with a mapped file
         return self.load_cached(key, just_written=True) or contents
 
     def decode_all(self, folder: Path | None) -> CachedImages:

@@ -31,8 +31,8 @@ def find_decimal(texts: Iterable[str]) -> str:
     for mark, other in (".,", ",."):
         clear = rf"{GROUPED[other]}[{mark}]\d+|\d*[{mark}](\d{{1,2}}|\d{{4,}})|0[{mark}]\d+"
         marks[mark] = re.compile(rf"[-+−]?({clear})(e[-+]?\d+)?", re.IGNORECASE)
-    used = {mark for text in texts for mark in ".," if marks[mark].fullmatch(text)}
-    return used.pop() if len(used) == 1 else ""
+    decimal_marks = {mark for text in texts for mark in ".," if marks[mark].fullmatch(text)}
+    return decimal_marks.pop() if len(decimal_marks) == 1 else ""
 
 
 def convert_column(cells: Any, decimal: str, delimiter: str) -> Any:

@@ -12,6 +12,7 @@ from latentia.data.decode import Preprocessing
 from latentia.data.reading import PageOptions, Reading
 
 Size = tuple[int, int]  # height, width
+MAX_SIDE = 2**15  # pixels
 COLOUR_NOTE = "images in colour are read as grey"
 Columns = dict[str, np.ndarray]  # one row an image
 Classes = dict[str, list[str] | None]  # class names by column; None: numbers or images
@@ -109,10 +110,15 @@ def parse_size(size: Any) -> Size | None:
     try:
         integers = [int(side) for side in sides]
         is_exact = all(float(side) == number for side, number in zip(sides, integers, strict=True))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         integers, is_exact = [], False
-    if not is_exact or len(integers) not in (1, 2) or min(integers) < 1:
+    if (
+        not is_exact
+        or len(integers) not in (1, 2)
+        or not 1 <= min(integers) <= max(integers) <= MAX_SIDE
+    ):
         raise Error(
-            f"size {size!r} is not a size; give a side such as 64, or height x width such as 64x48."
+            f"size {size!r} is not a size; give a side such as 64, or height x width such as 64x48,"
+            f" at most {MAX_SIDE:,}."
         )
     return integers[0], integers[-1]

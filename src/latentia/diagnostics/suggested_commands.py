@@ -46,7 +46,7 @@ def get_defaults(function: Any) -> dict[str, Any]:
 def get_recipe_defaults(recipe: str) -> dict[str, Any]:
     """Return a recipe's parameters and their defaults; none if it no longer exists."""
     try:
-        return get_defaults(recipes.find_recipe(recipe))
+        return get_defaults(recipes.get_recipe(recipe))
     except Error:
         return {}
 

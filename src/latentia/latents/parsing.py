@@ -46,7 +46,7 @@ def read_latents(
         else:
             latents, source = [source.split(",")], "--latents"
     if isinstance(latents, pd.DataFrame):
-        keys = list(map(str, latents["key"])) if "key" in latents else []
+        keys = latents["key"].astype(str).to_list() if "key" in latents else []
         others = {*map(str, latents.get("encoder", ()))} - {encoder}
         if encoder and others:
             raise Error(

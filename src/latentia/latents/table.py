@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from latentia.core import distributed
 from latentia.core.contract import HasLatents
-from latentia.core.errors import Error
+from latentia.core.errors import Error, catch_write_errors
 from latentia.core.progress import print_note, show_progress
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
@@ -103,10 +103,10 @@ def write_table(
     if thumbnails and path.suffix != ".parquet":
         raise Error(f"--thumbnails does not fit into {path.suffix}; give --out a .parquet file.")
     n, is_projector = len(split), path.suffix == ".tsv"
-    with catch_write_errors(path), ExitStack() as stack:
+    with catch_write_errors(path, "give another --out"), ExitStack() as stack:
 
         def open_file() -> WriteBatch:
-            with catch_write_errors(path):
+            with catch_write_errors(path, "give another --out"):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 partial_path = stack.enter_context(atomic_path(path))
                 partial_path.touch()  # fails before any image is encoded
@@ -125,14 +125,6 @@ def write_table(
             write(table)
             write_projector_files(path, table, split, model.latent_shape)
     return path
-
-
-@contextmanager
-def catch_write_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Error(f"{path} cannot be written ({error.strerror}); give another --out.") from None
 
 
 def _write_batches(

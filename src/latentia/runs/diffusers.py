@@ -13,7 +13,8 @@ from latentia.data.reading import Reading
 from latentia.data.sources.registry import LabelledData, make_source
 from latentia.losses.likelihoods import SymmetricGaussian
 from latentia.recipes.diffusers_autoencoder import MODEL_CLASS, diffusers, read_architecture
-from latentia.runs.folder import FORMAT, RunFolder
+from latentia.runs.folder import RunFolder
+from latentia.runs.metadata import FORMAT
 from latentia.runs.provenance import describe_machine
 from latentia.runs.recipes import DIFFUSERS
 from latentia.training.checkpoint import read_tensors, write_json, write_tensors
@@ -85,7 +86,7 @@ def open_diffusers_folder(
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json. Raises: Error if it describes no AutoencoderKL that can be built here."""
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text())
+        config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
         class_name = config["_class_name"]
     except (OSError, ValueError, KeyError, TypeError):
         raise Error(

@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from numbers import Integral
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 
 from latentia.core.contract import Model
 from latentia.core.errors import Error
@@ -77,6 +77,15 @@ class Plan:
                 f"players are {', '.join(players)}: give optim one for each."
             )
 
+    def batch_size(self) -> int:
+        """Return the number of images in a step: `batch`, or all training images if fewer.
+
+        Raises: Error if there are none.
+        """
+        if n := len(self.images.split("train")):
+            return min(self.batch, n)
+        raise Error("There is no image to train on; give more, or a smaller --validation.")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -143,7 +152,7 @@ class Options:
         run folder whose weights the training starts from, instead of random ones; recipe and shapes
         must be the same, and the optimizers start anew
     threads : N
-        number of CPU threads, at least 1; the default is one per core
+        number of CPU threads, 1 to 1024; the default is one per core
     balance : COLUMN
         label column whose classes are equally frequent in training: an epoch draws as many images
         as there are, with replacement, and each class has the same expected share; images without
@@ -173,7 +182,7 @@ class Options:
     background: Annotated[float, Ge(0)] = 1.0
     stream: bool = False
     init: str | None = None
-    threads: Annotated[int | None, Ge(1)] = None
+    threads: Annotated[int | None, Ge(1), Le(1024)] = None
     splits: Splits = "own"
     black: float | None = None
     pages: Pages = "images"

@@ -1,5 +1,6 @@
 """Source of images as one array, in memory or returned by a function."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,6 +24,7 @@ from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
 CHUNK_SIZE = 4096  # images at a time: float64 copies of all would be eight times the array
+CHUNK_VALUES = 2**26  # or fewer images, if they are large
 
 
 @dataclass
@@ -64,9 +66,10 @@ class ArrayReader:
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         row, everything = 0, self.images_by_split.values()
+        size = min(CHUNK_SIZE, CHUNK_VALUES // math.prod(out.shape[1:]) + 1)
         for images in everything:
-            for start in range(0, len(images), CHUNK_SIZE):
-                chunk = images[start : start + CHUNK_SIZE]
+            for start in range(0, len(images), size):
+                chunk = images[start : start + size]
                 chunk = scale_images(chunk, preprocessing, self.source_name, everything)
                 chunk = fit_images(chunk, preprocessing, self.source_name)
                 stop = row + len(chunk)

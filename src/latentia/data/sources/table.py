@@ -48,7 +48,7 @@ class TableReader:
         if isinstance(self.location, str):
             return f"hub\0{self.location}"
         files = list_table_files(self.location)
-        stats = [(path.relative_to(self.location), path.stat()) for path in files]
+        stats = [(path.relative_to(self.location).as_posix(), path.stat()) for path in files]
         return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
@@ -289,10 +289,12 @@ def silence_hub(library: Any) -> Iterator[None]:
 def make_scratch_folder() -> Iterator[str]:
     """Yield a folder for the copy that `datasets` makes of local parquet, beside our cache."""
     parent = cache.cache_root()
+    options: Any = {"prefix": "latentia-", "suffix": ".part", "ignore_cleanup_errors": True}
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(dir=parent, prefix="parquet-")
+        cache.remove_abandoned_parts(parent)  # of Windows, which removes no mapped file
+        scratch = tempfile.TemporaryDirectory(dir=parent, **options)
     except OSError:
-        scratch = tempfile.TemporaryDirectory(prefix="latentia-")
+        scratch = tempfile.TemporaryDirectory(**options)
     with scratch as folder:
         yield folder
