@@ -1,6 +1,7 @@
 """Checks of a function's arguments against the types and ranges of its signature."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass
 from types import NoneType, UnionType
