@@ -159,7 +159,7 @@ def test_core_knows_torch_numpy_and_jaxtyping_only():
     standard |= {"difflib", "enum", "functools", "hashlib", "inspect", "math"}
     standard |= {"contextlib", "errno", "getpass", "json", "platform", "shutil"}
     standard |= {"importlib", "os", "pathlib", "re", "sys", "time", "shlex"}
-    standard |= {"fcntl", "subprocess"}  # of one system each, inside a function
+    standard |= {"ctypes", "fcntl", "subprocess"}  # of one system each, inside a function
     modules = {
         name.split(".")[0]
         for path in (PACKAGE / "core").glob("*.py")

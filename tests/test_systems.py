@@ -1,7 +1,6 @@
 """Linux, macOS and Windows: each, played on Linux, goes the way of a user with the same bytes."""
 
 import ast
-import json
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from latentia.data import open_images
 from latentia.explorer.server import open_listener
 from latentia.export.hub import strip_folders
 from latentia.runs.recipes import split_recipe_name
+from latentia.training.checkpoint import read_json, write_json
 from mistakes import error
 from structure import read_trees
 
@@ -123,9 +123,9 @@ def test_each_system_goes_the_whole_way(system, photos, whole, tmp_path, monkeyp
 def test_a_run_of_another_system_is_read_here(folder, photos, whole, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(whole, run)
-    metadata = json.loads((run / "run.json").read_text("utf-8"))
+    metadata = read_json(run / "run.json")
     metadata["images"]["source"] = metadata["arguments"]["data"] = folder
-    (run / "run.json").write_text(json.dumps(metadata), "utf-8")
+    write_json(run / "run.json", metadata)
     latentia("sample", run, "-n", 2, "--out", tmp_path / "s.png")
     message = error(capsys, "evaluate", run)
     assert f"({folder}) cannot be found here; give them, or others, with --data." in message

@@ -30,7 +30,7 @@ def test_a_file_that_is_never_free_ends_the_waiting(tmp_path, monkeypatch):
         raise PermissionError(13, "Access is denied")
 
     monkeypatch.setattr(os, "replace", refuse)
-    monkeypatch.setattr(files, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(files, "RETRIES", 2)
     with pytest.raises(PermissionError):
         replace_file(tmp_path / "new", tmp_path / "old")
 

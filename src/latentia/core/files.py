@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|)(\..*)?", re.IGNORECASE)  # of Windows
-RETRY_SECONDS = 2.0  # for which another program may read a file that is to be replaced
+RETRIES = 40  # 2 s in all, for which another program may read a file that is to be replaced
 
 
 def find_absolute_path(text: str) -> PurePath | None:
@@ -48,11 +48,8 @@ def _sync_descriptor(descriptor: int) -> None:
 
 def replace_file(source: Path, target: Path) -> None:
     """Rename a file to another's name. Windows refuses while a program reads the other: retry."""
-    end = time.monotonic() + RETRY_SECONDS
-    while True:
-        try:
+    for _ in range(RETRIES):
+        with suppress(PermissionError):
             return os.replace(source, target)
-        except PermissionError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
+        time.sleep(0.05)
+    return os.replace(source, target)

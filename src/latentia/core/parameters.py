@@ -145,9 +145,8 @@ def _matches_member(member: Any, value: Any) -> bool:
         return value in get_args(member)
     if member in (int, float):
         return _is_number(value, int if member is int else int | float)
-    if member is not Any:
-        member = _find_json_type(member)
-    return member is Any or not isinstance(member, type) or isinstance(value, member)
+    kind = None if member is Any else _find_json_type(member)
+    return not isinstance(kind, type) or isinstance(value, kind)
 
 
 def _collect_bounds(hint: Any) -> list[BaseMetadata]:

@@ -3,6 +3,7 @@
 import difflib
 import os
 import shlex
+import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -20,12 +21,8 @@ def suggest_name(name: str, candidates: Iterable[str], template: str) -> str:
 
 def join_command(words: Iterable[object]) -> str:
     """Join the words of a command with the quotes of this system's shell."""
-    texts = [str(word) for word in words]
-    if os.name == "nt":
-        from subprocess import list2cmdline
-
-        return list2cmdline(texts)
-    return shlex.join(texts)
+    join = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    return join([str(word) for word in words])
 
 
 class Metavar(NamedTuple):

@@ -69,8 +69,8 @@ def make_cached_images(
     pixels: np.ndarray | StreamedPixels, columns: Columns, metadata: Metadata, reading: Reading
 ) -> CachedImages:
     classes, notes = dict(metadata["classes"]), list(metadata["notes"])
-    wanted = (reading.group, *reading.label_kinds)
-    free_text = [name for name in metadata.get("free_text", ()) if name not in wanted]
+    named_columns = (reading.group, *reading.label_kinds)
+    free_text = [name for name in metadata.get("free_text", ()) if name not in named_columns]
     if free_text:
         notes.append(
             f"Not used as labels, since nearly every value is different: {', '.join(free_text)};"

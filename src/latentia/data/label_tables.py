@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from latentia.core.errors import Error, summarize_exception
+from latentia.core.text import pluralize
 from latentia.data.decode import IMAGE_SUFFIXES
 from latentia.data.name_matching import NamedRows, name_rows
 from latentia.data.number_cells import VALUE, convert_cells
@@ -145,9 +146,12 @@ def parse_text(text: str, delimiter: str) -> Any:
         raise csv.Error("it is blank")
     if {len(row) for row in rows} == {len(header) + 1} and any(row[-1] for row in rows):
         header = ["", *header]  # R names its rows without a name of their column
+    if len(header) == 1 and is_image_name(header[0]):  # a list of names, as ls writes it
+        header, rows = ["key"], [header, *rows]
     for row in rows:
         if any(row[len(header) :]):
-            raise csv.Error(f"{len(header)} columns, but {len(row)} cells in {delimiter.join(row)}")
+            count = pluralize(len(header), "column")
+            raise csv.Error(f"{count}, but {pluralize(len(row), 'cell')} in {delimiter.join(row)}")
     # Excel leaves out delimiters of empty cells at the end of a row
     rows = [(row + [""] * len(header))[: len(header)] for row in rows]
     names = [name or UNNAMED.format(k) for k, name in enumerate(header, 1)]

@@ -1,4 +1,4 @@
-"""Labels from a table beside the images, joined by file name."""
+"""Labels of the user: a table joined by file name, or values in the order of the images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -74,14 +74,13 @@ class Labels(NamedTuple):
 
     def read_cells(self, keys: Sequence[str]) -> tuple[Any, str]:
         """Read the columns as a data frame in the order of the keys, and a note."""
-        import pandas as pd
-
+        is_mapping = isinstance(self.file, Mapping)  # {key: label}, or columns by name
         if isinstance(self.file, str | Path):
             path = Path(self.file).expanduser()
             return join_by_name(open_label_table(path, keys), path, self, keys)
-        if isinstance(self.file, Mapping) and not any(map(is_column, self.file.values())):
-            pairs = pd.DataFrame([*self.file.items()], columns=["key", "label"], dtype=object)
-            return join_by_name(name_rows(pairs, keys), "labels", self, keys)
+        if is_mapping and all(np.ndim(value) == 0 for value in self.file.values()):
+            pairs = zip(*self.file.items(), strict=True)
+            return join_by_name(name_values(keys, *pairs), "labels", self, keys)
         return align_rows(self.file, keys), ""
 
     def treat_gaps(self, split: Split, gaps: dict[str, Tensor]) -> Split:
@@ -198,9 +197,7 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
         path = Path(exclude).expanduser()
         content = open_label_table(path, keys)
     else:
-        import pandas as pd
-
-        path, content = "exclude", name_rows(pd.DataFrame({"key": list(exclude)}), keys)
+        path, content = "exclude", name_values(keys, exclude)
     if not len(content.rows):
         raise Error(f"{path} {describe_mismatch(content, len(keys), keys)}")
     targets = set(content.rows.index)
@@ -224,8 +221,12 @@ def encode_label(name: str, cells: Any) -> tuple[np.ndarray, list[str] | None]:
     return encoded
 
 
-def is_column(values: Any) -> bool:
-    return hasattr(values, "__len__") and not isinstance(values, str)
+def name_values(keys: Sequence[str], names: Sequence[str], labels: Sequence = ()) -> NamedRows:
+    """Find the images that names are of, with a label each if there are labels."""
+    import pandas as pd
+
+    table = {"key": list(names), **({"label": list(labels)} if labels else {})}
+    return name_rows(pd.DataFrame(table), keys)
 
 
 def check_columns(names: Sequence[str], available: Sequence[str], location: str) -> None:

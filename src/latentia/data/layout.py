@@ -53,8 +53,10 @@ def find_folder_labels(
     if finer:
         number, others = finer[0] + 1, list_names(levels[finer[0]])
         note += f"; --label-folder {number} takes those of level {number} ({others})"
-    found = iter(labels)
-    return [None if first_folder(key) in flat else next(found) for key in keys], note and f"{note}."
+    remaining = iter(labels)
+    return [
+        None if first_folder(key) in flat else next(remaining) for key in keys
+    ], note and f"{note}."
 
 
 def describe_splits(

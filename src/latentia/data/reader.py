@@ -13,6 +13,7 @@ from latentia.data.reading import PageOptions, Reading
 
 Size = tuple[int, int]  # height, width
 MAX_SIDE = 2**15  # pixels
+COLOUR_NOTE = "images in colour are read as grey"
 Columns = dict[str, np.ndarray]  # one row an image
 Classes = dict[str, list[str] | None]  # class names by column; None: numbers or images
 
@@ -66,7 +67,7 @@ class SourceInfo(NamedTuple):
         notes = []
         if self.channels == 3 and preprocessing.channels == 1:
             notes.append(
-                f"{source_name}: images in colour are read as grey; to keep it, give --channels 3"
+                f"{source_name}: {COLOUR_NOTE}; to keep it, give --channels 3"
                 " if the recipe has this option, else take one that keeps colour, such as conv_vae."
             )
         height, width = preprocessing.height, preprocessing.width

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from latentia.diagnostics import adversary, coordinates, data, duration, latents
-from latentia.diagnostics.check import NOTE, SEVERITIES, Check
+from latentia.diagnostics.check import ERROR, SEVERITIES, Check
 from latentia.training.events import Finding
 
 CAUSES = (duration.few_steps, data.unrelated_pixels, duration.unfinished_training)
@@ -33,7 +33,9 @@ def sort_findings(findings: Sequence[Finding]) -> list[Finding]:
     if select_findings(findings, (duration.few_steps, *FAILURES)):
         details = select_findings(findings, DETAILS)
         findings = [finding for finding in findings if finding not in details]
-    causes = [each for each in select_findings(findings, CAUSES) if each.severity != NOTE]
+    too_few = select_findings(findings, (data.too_few_images,))
+    causes = [each for each in too_few if each.severity == ERROR]
+    causes += select_findings(findings, CAUSES)
     consequences = select_findings(findings, CONSEQUENCES)
     if causes:
         cause, *_ = causes

@@ -47,7 +47,8 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
         f"{len(context.decoded_means[0])}).",
         "A linear method describes your images as well or better in as many coordinates, and takes "
         "seconds: the coordinates of this model are worth their training only for what PCA lacks, "
-        "such as samples. More epochs and a lower beta reduce the error.",
+        "such as samples. More epochs reduce the error, and so does a lower beta, which costs "
+        "quality of samples.",
         {"mse": model, "pca_mse": linear, "dims": dims},
         suggest.train_closer(context),
     )

@@ -17,7 +17,7 @@ from latentia.diagnostics.latents import (
 )
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, MIN_STEPS, RunContext
 
-# falls in the second half of all learning, which twice the epochs nearly repeat
+# falls in the second half of all learning; twice the epochs repeat about half of them
 UNFINISHED_SHARE = 0.15  # of the total fall: complete runs of the recipes have 0.02 to 0.1
 UNFINISHED_ERROR = 0.2  # of the mean squared error: a smaller gain is hardly visible
 UNFINISHED_LOSS = 0.015  # of another metric
@@ -91,7 +91,9 @@ def unfinished_training(context: RunContext) -> CheckResult | None:
     """
     name, values = select_metric(context)
     rate = get_rate(context)
-    if len(values) < 2 or not context.complete or (rate is not None and rate < MIN_RATE):
+    if len(values) < 2 or not context.complete or context.is_short:
+        return None
+    if rate is not None and rate < MIN_RATE:  # a collapse is another problem
         return None
     rows = context.validation_rows[-len(values) :]
     error = "mse" if "mse" in rows[-1]["values"] else name
@@ -114,8 +116,8 @@ def unfinished_training(context: RunContext) -> CheckResult | None:
         f"learning (after step {half:,.0f} of {context.total_steps:,}, by the sum of learning "
         f"rates), {recent_fall / total_fall:.0%} of its fall in {len(values)} epochs, and their "
         f"{label} by {gain:.0%}.",
-        "Twice the epochs would lower both nearly as much again. The flat end of a curve is no "
-        "sign of an end, since a falling learning rate flattens every curve.",
+        "Twice the epochs would lower both further, by about half of that. The flat end of a curve "
+        "is no sign of an end, since a falling learning rate flattens every curve.",
         {"fell": recent_fall, "fell_in_all": total_fall, "gain": gain},
         suggest.train_longer(context, context.target_steps),
     )

@@ -16,6 +16,7 @@ MIN_RATE = 0.1  # nats: with less, two images in three cannot be distinguished
 MIN_EXPLAINED = 0.5  # share of the images' variance: below it the mean image is closer
 MAX_UNUSED = 0.25  # share of the dimensions: a few spare ones are common and harmless
 MIN_PRIOR_COVERAGE = 0.6  # usual runs have 0.75 to 0.9, a run of beta 0.01 has 0.2
+GOOD_PRIOR_COVERAGE = 0.75  # with less a person finds many samples that are like no image
 MIN_COVERAGE_IMAGES = 50  # of each kind: the coverage of fewer is too noisy
 MAX_SIGMA_RATIO = 1.5  # sigma over residual, or its inverse: it acts like beta 2.25
 
@@ -149,7 +150,7 @@ def beta_too_low(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "hole in the prior",
-    threshold=f"a share below {MIN_PRIOR_COVERAGE} at beta 1 or more",
+    threshold=f"a share below {GOOD_PRIOR_COVERAGE} at beta 1 or more",
     advice="latentia train latent_prior --autoencoder RUN",
 )
 def hole_in_prior(context: RunContext) -> CheckResult | None:
@@ -173,7 +174,8 @@ def report_hole(
     context: RunContext, severity: str, beta_text: str, advice: str, commands: list[str]
 ) -> CheckResult | None:
     coverage = measure_prior_coverage(context)
-    if coverage is None or coverage >= MIN_PRIOR_COVERAGE:
+    limit = GOOD_PRIOR_COVERAGE if severity == NOTE else MIN_PRIOR_COVERAGE
+    if coverage is None or coverage >= limit:
         return None
     sd = context.latent_table.aggregate_sd
     low, high = np.min(sd), np.max(sd)
@@ -182,7 +184,7 @@ def report_hole(
         f"samples of the prior cover {coverage:.0%} of the decoded posterior draws (n = "
         f"{len(context.samples)} of each{beta_text}). The standard deviations of the latents are "
         f"{low:.2g} to {high:.2g}, that of the prior is 1.",
-        "New images come from latents where no real image lies, and look unlike real ones. This "
+        "Many samples come from latents where no real image lies, and look unlike real ones. This "
         f"does not affect encoding, reconstruction and interpolation between real images.{advice}",
         {"reached": coverage, "sd_least": low, "sd_most": high},
         commands,

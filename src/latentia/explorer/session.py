@@ -91,7 +91,7 @@ class RunSession:
         run = open_run(run_argument)
         read_evaluation(run)  # damage is an error here, not in a request
         model = run.model()
-        beta = model.dial.beta if run.beta_range else None  # pyright: ignore
+        beta = float(model.dial.beta) if run.beta_range else None  # pyright: ignore
         return cls(run_argument, run, model, data, split, worker, beta=beta)
 
     @property

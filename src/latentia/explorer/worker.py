@@ -12,7 +12,7 @@ from torch import Tensor
 from latentia.core.contract import HasLatents
 from latentia.core.posterior import Posterior
 
-MAX_WAIT = 1.5  # seconds of a call in the queue
+MAX_QUEUE, MAX_WAIT = 8, 1.0  # calls that may wait for long; seconds that the others may
 
 
 class Worker:
@@ -20,15 +20,18 @@ class Worker:
 
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, "model", torch.set_grad_enabled, (False,))
+        self.waiting = 0
 
     async def run_async(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function and return its result, for the event loop.
 
-        Raises: HTTPException if the queue is so long that it has not begun after MAX_WAIT seconds
+        Raises: HTTPException if many calls wait and it has not begun after MAX_WAIT seconds
         """
         call = self.pool.submit(function, *arguments)
         result = asyncio.wrap_future(call)
-        await asyncio.wait([result], timeout=MAX_WAIT)
+        self.waiting += 1
+        await asyncio.wait([result], timeout=MAX_WAIT if self.waiting > MAX_QUEUE else None)
+        self.waiting -= 1
         if not result.done() and call.cancel():
             text = "The explorer is busy with the requests of others; try again in a moment."
             raise HTTPException(503, text)

@@ -13,6 +13,7 @@ from latentia.core.files import make_file_name
 from latentia.core.folders import PART, fill_folder
 from latentia.core.parameters import validate_parameters
 from latentia.core.text import join_command
+from latentia.data.reader import COLOUR_NOTE
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
 from latentia.runs.build import (
     AUTOENCODER,
@@ -65,6 +66,9 @@ def create_run(
     resolved = resolve_auto_options(options, plan.model)
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
     file = parse_recipe_file(recipe)
+    notes = [*plan.images.notes, *plan.notes]
+    if arguments.get("channels") is not None:  # the user's choice
+        notes = [note for note in notes if COLOUR_NOTE not in note]
     metadata = {
         "format": FORMAT,
         "recipe": f"{file.path}:{file.function_name}" if file else recipe,
@@ -73,7 +77,7 @@ def create_run(
         "options": asdict(resolved),
         "auto_options": [k for k, v in vars(resolved).items() if v != getattr(options, k)],
         "images": images,
-        "notes": [*plan.images.notes, *plan.notes],
+        "notes": notes,
         "parameters": {
             name: sum(p.numel() for p in player.module.parameters())
             for name, player in plan.model.players().items()

@@ -141,11 +141,9 @@ def _find_in_file(file: RecipeFile) -> Callable:
 
 
 def _check_signature(function: Callable, name: str) -> Callable:
-    parameters, (file, function_name) = (
-        inspect.signature(function).parameters,
-        split_recipe_name(name),
-    )
-    label = f"{function_name} of {file}" if file else name
+    parameters = inspect.signature(function).parameters
+    file, function_name = split_recipe_name(name)
+    label = f"{function_name} of {file}" if function_name else name
     if "data" not in parameters:
         raise Error(f"{label} takes no data; give it a parameter `data`.")
     for key, parameter in parameters.items():

@@ -135,7 +135,6 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _open_tensors(path: Path, check: bool = True) -> Iterator[tuple[Any, dict[str, Any]]]:
-    problem = f"it lacks {path.name}. Train again, or copy it anew."
     try:
         if path.exists():
             with safe_open(path, framework="pt") as file:
@@ -151,8 +150,10 @@ def _open_tensors(path: Path, check: bool = True) -> Iterator[tuple[Any, dict[st
             return
     except SafetensorError as error:
         damage = _describe_damage(path, error)
-        problem = f"{path.name} {damage}. Train again, or copy the file anew."
-    raise Error(f"is not complete: {problem}", subject=path.parent)
+        problem = f"is not complete: {path.name} {damage}. Train again, or copy the file anew."
+        raise DamageError(problem, subject=path.parent) from None
+    problem = f"is not complete: it lacks {path.name}. Train again, or copy it anew."
+    raise Error(problem, subject=path.parent)
 
 
 def _describe_change(path: Path) -> str:
