@@ -182,7 +182,7 @@ def remember_id(run: RunFolder, run_id: str | None) -> str | None:
     """Return the tracker's id in the run folder, which a first call with an id writes."""
     file = run.path / TRACKER_FOLDER / "id"
     if file.exists():
-        return file.read_text()
+        return file.read_text("utf-8")
     if run_id:
         with catch_write_errors(file):
             file.parent.mkdir(exist_ok=True)

@@ -165,8 +165,7 @@ class Run(RunTables):
         'report.html'
         """
         images = self.folder.images(self._data, same=True)
-        diagnosis = diagnose_run(self.folder, images, self._data)
-        return write_report(self.folder, images, diagnosis.findings, diagnosis.images)
+        return write_report(self.folder, images, diagnose_run(self.folder, images, self._data))
 
     def export(self, to: str = "onnx", out: str | Path | None = None) -> Path:
         """Write the model for other programs, after a comparison with PyTorch.

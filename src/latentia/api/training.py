@@ -125,9 +125,7 @@ def _diagnose_and_report(run: RunFolder, images: Images) -> Iterator[Finding]:
 
     diagnosis = run_on_rank0_without_collectives(lambda: keep_findings(run, images))
     yield from diagnosis.findings if diagnosis else ()  # before a full disk ends the report
-    run_on_rank0_without_collectives(
-        lambda: diagnosis and write_report(run, images, diagnosis.findings, diagnosis.images)
-    )
+    run_on_rank0_without_collectives(lambda: diagnosis and write_report(run, images, diagnosis))
 
 
 def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = True) -> None:

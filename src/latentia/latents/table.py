@@ -24,6 +24,7 @@ from latentia.latents.encoding import (
     SAMPLE,
     LatentTable,
     encode_split,
+    identify_encoder,
     name_dims,
     to_flat_array,
 )
@@ -37,7 +38,7 @@ from latentia.training.launch import rank0_first, run_on_rank0
 
 RESERVED_NAMES = (
     *("key", "split", "rate", "distortion", "excess", "mse", "mu", "sd", "image"),
-    *("x", "y"),
+    *("x", "y", "encoder"),
 )
 
 
@@ -80,7 +81,8 @@ def write_table(
     Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map;
     no sd_* if the posterior defines none), rate (KL to N(0, I)) and distortion (-log p(image |
     posterior mean), so below that of `latentia evaluate`, which draws z), both in nats, mse (per
-    pixel, of the decoded posterior mean), float32, and the labels. A label with class names is
+    pixel, of the decoded posterior mean), float32, encoder (of which the latents are), and the
+    labels. A label with class names is
     text, with its numbers as NAME_code. An image without a label has no text and -1, or NaN for a
     number. In .npz mu and sd are (n, *latent).
 
@@ -148,7 +150,7 @@ def encode_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the table batch by batch: mu and sd are one column a dimension."""
     size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
-    dims = name_dims(model.latent_shape)
+    dims, encoder = name_dims(model.latent_shape), identify_encoder(model)
 
     def encode_batch(number: int) -> pa.RecordBatch:
         rows = slice(number * size, (number + 1) * size)
@@ -166,6 +168,7 @@ def encode_batches(
         columns["rate"] = posterior.kl().float().cpu().numpy()
         for name, values in model.score_latents(posterior.mean, batch.image).items():
             columns[name] = values.float().cpu().numpy()
+        columns["encoder"] = [encoder] * len(batch.image)
         columns |= make_label_columns(batch.columns, split.classes)
         return pa.RecordBatch.from_pydict(columns)
 

@@ -55,4 +55,4 @@ def save_choice(run: RunFolder, choice: BetaChoice) -> None:
 
 def load_choices(run: RunFolder) -> dict[str, Any]:
     """Return the choices so far, by purpose."""
-    return read_json(run.path / CHOICES_FILE)
+    return read_json(run.path / CHOICES_FILE, dict[str, BetaChoice])

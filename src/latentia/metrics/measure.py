@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from latentia.core import distributed
 from latentia.core.contract import HasGenerator
-from latentia.core.parameters import require_at_least, require_whole_number
+from latentia.core.parameters import require_at_least
 from latentia.data import Images
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.registry import METRICS
@@ -16,6 +16,13 @@ from latentia.training.checkpoint import read_json, write_json
 from latentia.training.launch import rank0_first, run_on_rank0_without_collectives
 
 EVALUATION_FILE = "evaluation.json"  # in a run folder
+
+
+class EvaluationContent(TypedDict):
+    """Content of evaluation.json; the values of the ELBO stand beside these entries."""
+
+    metrics: NotRequired[dict[str, list[MetricResult]]]
+    rate_by_dimension: NotRequired[list[float]]
 
 
 def measure_metrics(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
@@ -51,7 +58,7 @@ def measure_run(
     """
     require_at_least("-n", settings["n"], 2)
     require_at_least("--k", settings["k"], 1)
-    require_whole_number("--seed", settings["seed"])
+    require_at_least("--seed", settings["seed"], 0)
     split = rank0_first(lambda: run.split(split_name, images))
     evaluation = Evaluation(run, images, split, **settings)
     default = ["fd"] if isinstance(evaluation.model, HasGenerator) else ["elbo", "pca"]
@@ -66,15 +73,20 @@ def keep_result(run: RunFolder, images: Images, result: dict[str, Any]) -> None:
 
 def save_metrics(run: RunFolder, result: dict[str, Any]) -> None:
     """Write metrics to the run's evaluation.json; metrics measured before stay in it."""
-    previous = read_json(run.path / EVALUATION_FILE)
+    previous = read_evaluation(run)
     metrics = {**previous.get("metrics", {}), **result.get("metrics", {})}
     content = {**previous, **result, **({"metrics": metrics} if metrics else {})}
     write_json(run.path / EVALUATION_FILE, content)
 
 
+def read_evaluation(run: RunFolder) -> dict[str, Any]:
+    """Read evaluation.json; {} if nothing was measured. Raises: Error if it is damaged."""
+    return read_json(run.path / EVALUATION_FILE, EvaluationContent)
+
+
 def load_metrics(run: RunFolder) -> MetricTable:
     """Return the metrics that the run keeps; those measured last replace earlier ones."""
-    metrics = read_json(run.path / EVALUATION_FILE).get("metrics", {})
+    metrics = read_evaluation(run).get("metrics", {})
     return make_table(metrics)
 
 

@@ -22,6 +22,7 @@ from latentia.training.checkpoint import atomic_path
 # content of a file, by suffix; under FOLDER the content of each file of a folder, by name
 Encoders = dict[str, Callable[[], Any]]
 FOLDER = "/"
+RUN_FILES = ("run.json", "evaluation.json")  # which no command overwrites with its output
 
 # pixels: least longer side of a tile, distance between tiles, height of text
 MIN_TILE_SIDE, GAP, TEXT_SIZE = 56, 2, 13
@@ -135,7 +136,7 @@ def encode_files(
         yield name, encode_png(to_pillow(image[None])[0], caption)
     if labels:
         table = pd.DataFrame({"file_name": names, column: labels})
-        yield "metadata.csv", table.to_csv(index=False).encode()
+        yield "metadata.csv", table.to_csv(index=False, lineterminator="\n").encode()
 
 
 def encode_gif(
@@ -170,6 +171,8 @@ def check_output(path: Path | str, *suffixes: str, option: str = "--out") -> str
         choices = " or a ".join(name for name in suffixes if name != FOLDER)
         folder = ", or a folder, such as samples/" if FOLDER in suffixes else ""
         raise Error(f"{option} {path} {ending}; give a {choices} file{folder}.")
+    if Path(path).name in RUN_FILES:
+        raise Error(f"{option} {path} is the name of a run's own file; give another name.")
     if is_folder and any(Path(path).expanduser().glob("[!.]*")):
         raise Error(f"{option} {path} has files, which are never overwritten; give a new folder.")
     return suffix

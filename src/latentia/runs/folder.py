@@ -16,17 +16,15 @@ from latentia.core.plugins import describe_failures
 from latentia.core.progress import print_note
 from latentia.data import Images, Split
 from latentia.data.labels import SOURCE_LABELS, Labels
-from latentia.data.sources.registry import SourceKind
 from latentia.modifiers.multirate import parse_beta_range
 from latentia.runs.build import AUTOENCODER, build_plan
 from latentia.runs.images import open_run_images
-from latentia.runs.recipes import DIFFUSERS, RECIPES, resolve_parameters
+from latentia.runs.metadata import check_metadata
+from latentia.runs.recipes import DIFFUSERS, RECIPES, get_recipe, resolve_parameters
 from latentia.training.checkpoint import copy_file, read_json, read_tensors
 from latentia.training.folder import TrainingFolder
 from latentia.training.plan import Options, Plan
 from latentia.training.state import load_weights
-
-FORMAT = 2  # of run.json and log.jsonl
 
 
 @dataclass(frozen=True)
@@ -48,17 +46,22 @@ class RunFolder(TrainingFolder):
         if not path.exists():
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
         try:
-            metadata = upgrade_metadata(read_json(path / "run.json"))
-            required = {"recipe", "arguments", "modifiers", "options", "images"}
-            if missing := required - metadata.keys():
-                raise KeyError(*missing)
+            content = read_json(path / "run.json")
         except DamageError:
             raise
-        except (OSError, KeyError, TypeError, AttributeError):
+        except OSError:
+            content = {}
+        if not content:
             raise Error(
                 "is not a run: it has no readable run.json; give a folder that "
                 "`latentia train` has made.",
                 subject=path,
+            )
+        try:
+            metadata = check_metadata(content)
+        except Error as problem:
+            raise Error(
+                f"cannot be opened: in run.json, {problem} Copy the run anew.", subject=path
             ) from None
         if not is_intact(path / "run.json"):
             note_missing_checksums(path)
@@ -135,6 +138,10 @@ class RunFolder(TrainingFolder):
                 subject=self.path,
             )
         try:
+            get_recipe(name)
+        except Error as problem:
+            raise Error(f"needs its recipe. {problem}", subject=self.path) from None
+        try:
             resolve_parameters(name, {k: v for k, v in arguments.items() if k != "data"})
         except Error as problem:
             raise Error(
@@ -199,7 +206,9 @@ class RunFolder(TrainingFolder):
         Raises: Error if the split is empty, or the labels do not fit the images.
         """
         images = self.images(data)
-        split = images.split(name or (default if self.is_training_data(images) else "all"))
+        if name is None:
+            name = default if self.is_training_data(images) else "all"
+        split = images.split(name)
         if not len(split):
             raise Error(f"The {split.name} split holds no image; name another with --split.")
         return labels.join_to(split, images.split("all").keys, images.source.reading)
@@ -225,17 +234,6 @@ def note_missing_checksums(path: Path) -> None:
         f"{path} has no checksums of its files, so damage to them cannot be noticed: an earlier "
         "version of latentia made it, or run.json was edited."
     )
-
-
-def upgrade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Convert the content of a run.json of format 1, which has no format number."""
-    if "format" in metadata:
-        return metadata
-    renamed = {"modifiers" if key == "edits" else key: value for key, value in metadata.items()}
-    images = renamed["images"]
-    in_memory = images["source"].startswith("array of ")
-    kind = SourceKind.MEMORY if in_memory else SourceKind.ADDRESS
-    return {"format": FORMAT, **renamed, "images": {"kind": kind, **images}}
 
 
 def find_unused_path(path: Path, suffix: str = "", taken: Collection[Path] = ()) -> Path:

@@ -1,20 +1,22 @@
 """A sweep: runs of a recipe at many settings, shared by workers and resumed after a kill."""
 
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
+
+from filelock import FileLock
 
 from latentia.api.training import resume_run, start_run
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error, WriteError, catch_write_errors
 from latentia.core.locks import LockedError, hold_lock
+from latentia.core.text import join_command
 from latentia.metrics.elbo import elbo
 from latentia.runs.folder import RunFolder, resolve_unnamed_path
-from latentia.runs.recipes import resolve_parameters
+from latentia.runs.recipes import register_recipe, resolve_parameters
 from latentia.sweep.design import SWEEP_FILE, design_trials, parse_axis
 from latentia.training.checkpoint import read_json, write_json
 from latentia.training.device import use_threads
@@ -30,6 +32,15 @@ class Setting(NamedTuple):
     parameters: dict[str, Any]
     options: Options
     modifiers: dict[str, dict[str, Any]]
+
+
+class SweepSettings(TypedDict):
+    """Content of sweep.json."""
+
+    recipe: str
+    words: list[str]
+    over: list[str]
+    trials: int
 
 
 class Trial(NamedTuple):
@@ -69,7 +80,7 @@ class Sweep:
         names = [each.name for each in axes]
         if len(set(names)) < len(names):
             raise Error(f"--over names {', '.join(names)}; give each parameter once.")
-        self.recipe, self.parse, self.storage = recipe, parse, storage
+        self.recipe, self.parse, self.storage = register_recipe(recipe), parse, storage
         self.settings = design_trials(axes, trials)
         integer_names = {
             k.replace("_", "-") for k, v in resolve_parameters(recipe, {}).items() if type(v) is int
@@ -92,7 +103,7 @@ class Sweep:
                     if any(".lock" not in each.suffixes for each in self.path.iterdir()):
                         raise Error(f"{self.path} exists and is not a sweep; give another --out.")
                     write_json(file, metadata)
-                saved = read_json(file)
+                saved = read_json(file, SweepSettings)
         except Error:
             raise
         except (OSError, ValueError) as problem:
@@ -112,7 +123,9 @@ class Sweep:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every created study
         location = self.storage or str(self.path / JOURNAL_FILE)
         try:
-            storage = self.storage or JournalStorage(JournalFileBackend(location))
+            # Optuna's own lock of a journal is a symbolic link, which Windows allows few users
+            lock: Any = FileLock(self.lock_path("journal"))
+            storage = self.storage or JournalStorage(JournalFileBackend(location, lock))
             with hold_lock(self.lock_path("sweep"), wait=True):
                 study = optuna.create_study(
                     storage=storage,
@@ -233,6 +246,6 @@ def import_optuna() -> Any:
 
 
 def _format_sweep(metadata: dict[str, Any]) -> str:
-    axes = [word for spec in metadata.get("over", []) for word in ("--over", spec)]
-    rest = [*axes, "--trials", metadata.get("trials"), *metadata.get("words", [])]
-    return shlex.join(map(str, ["latentia", "sweep", metadata.get("recipe"), *rest]))
+    axes = [word for spec in metadata["over"] for word in ("--over", spec)]
+    rest = [*axes, "--trials", metadata["trials"], *metadata["words"]]
+    return join_command(["latentia", "sweep", metadata["recipe"], *rest])

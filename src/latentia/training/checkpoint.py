@@ -1,13 +1,11 @@
 """Atomic files: safetensors and JSON with checksums, written whole or not at all."""
 
 import json
-import os
-import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -15,6 +13,33 @@ from torch import Tensor
 
 from latentia.core.checksums import BLANK, is_intact, seal_content
 from latentia.core.errors import DamageError, Error, catch_write_errors
+from latentia.core.files import replace_file, sync_file, sync_folder
+from latentia.core.json_types import check_json, parse_json
+from latentia.core.text import join_command
+
+
+class OptimizerGroup(TypedDict):
+    """Settings of an optimizer; the others are its constants."""
+
+    lr: float
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+
+
+class FileMetadata(TypedDict):
+    """Metadata in the header of a safetensors file of a run; weights have at most the step."""
+
+    step: NotRequired[int]
+    best: NotRequired[float | None]
+    lr_scale: NotRequired[float]
+    failures: NotRequired[int]
+    complete: NotRequired[bool]
+    log_bytes: NotRequired[int]
+    log_sha256: NotRequired[str]
+    weights_of: NotRequired[dict[str, dict[str, float]]]
+    roles: NotRequired[dict[str, dict[str, str]]]
+    groups: NotRequired[dict[str, list[OptimizerGroup]]]
 
 
 @contextmanager
@@ -28,16 +53,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         temporary_path.unlink(missing_ok=True)  # of a killed process, or a link
         yield temporary_path
-        with temporary_path.open("r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary_path, path)
+        sync_file(temporary_path)
+        replace_file(temporary_path, path)
     finally:
         temporary_path.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_folder(path.parent)
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -57,15 +77,17 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     atomic_write(path, seal_content(text.encode()))
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, hint: Any = Any) -> dict[str, Any]:
     """Read a JSON object, without the checksum of the file; {} if there is no file.
 
-    Raises: DamageError if the file is no JSON object, or another one than was written.
+    hint: type of the object, as `check_json` takes it
+
+    Raises: DamageError if the file is no such object, or another one than was written.
     """
     if not path.exists():
         return {}
     try:
-        content = dict(json.loads(path.read_bytes()))
+        content = dict(parse_json(path.read_text("utf-8")))
         problem = "holds other bytes than were written: it is damaged, or was edited"
     except (ValueError, TypeError):
         content, problem = {}, "is damaged: it holds no JSON object"
@@ -78,6 +100,10 @@ def read_json(path: Path) -> dict[str, Any]:
             subject=path,
         )
     content.pop("checksum", None)
+    try:
+        check_json(content, hint)
+    except Error as problem:
+        raise DamageError(f"is damaged: {problem} Copy it anew.", subject=path) from None
     return content
 
 
@@ -114,7 +140,11 @@ def _open_tensors(path: Path, check: bool = True) -> Iterator[tuple[Any, dict[st
             with safe_open(path, framework="pt") as file:
                 if check and is_intact(path) is False:
                     raise DamageError(_describe_change(path), subject=path.parent)
-                metadata = json.loads((file.metadata() or {}).get("about", "{}"))
+                try:
+                    metadata = parse_json((file.metadata() or {}).get("about", "{}"))
+                    check_json(metadata, FileMetadata)
+                except Error as error:
+                    raise SafetensorError(f"in its metadata, {error}") from None
                 metadata.pop("checksum", None)
                 yield file, metadata
             return
@@ -127,7 +157,7 @@ def _open_tensors(path: Path, check: bool = True) -> Iterator[tuple[Any, dict[st
 
 
 def _describe_change(path: Path) -> str:
-    folder, advice = shlex.quote(str(path.parent)), "train again"
+    folder, advice = join_command([path.parent]), "train again"
     if path.name == "weights.safetensors" and path.with_name("state.safetensors").exists():
         advice = f"`latentia resume {folder}` writes it from the saved state"
     elif path.name == "state.safetensors":

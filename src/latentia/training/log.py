@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.contract import Role
-from latentia.core.errors import DamageError, catch_write_errors
+from latentia.core.errors import DamageError, Error, catch_write_errors
+from latentia.core.files import sync_file
+from latentia.core.json_types import check_json, parse_json
 from latentia.training.checkpoint import read_metadata
-from latentia.training.events import Row
+from latentia.training.events import Finding, Row, StepLogged, ValidationFinished
 
 # keys and severities of run format 1
 NEW_KEYS = {
@@ -24,6 +26,10 @@ NEW_SEVERITIES = {"ILL": "ERROR", "WARN": "WARNING"}
 # of the terms whose rows were written before rows had roles
 ROLES = {"distortion": Role.RECONSTRUCTION, "rate": Role.KL, "adversarial": Role.ADVERSARIAL}
 ROLES |= dict.fromkeys(("pair", "real", "fake", "reconstruction", "sample"), Role.CRITIC)
+
+ROW_TYPES: dict[str, type] = {
+    kind.event_name: kind for kind in (StepLogged, ValidationFinished, Finding)
+}
 
 
 class Log:
@@ -50,8 +56,8 @@ class Log:
     def describe_commit(self) -> dict[str, Any]:
         """Flush the rows to disk; return their length and digest for the state."""
         if self.events_path.exists():
-            with catch_write_errors(self.events_path), self.events_path.open("r+b") as file:
-                os.fsync(file.fileno())
+            with catch_write_errors(self.events_path):
+                sync_file(self.events_path)
         return {"log_bytes": self.count_bytes(), "log_sha256": self.sha256.hexdigest()}
 
     def write_event(self, event: Row) -> None:
@@ -75,14 +81,31 @@ def read_rows(path: Path, *, check: bool = True) -> list[dict[str, Any]]:
         _read_committed(path, read_metadata(state))
     if not path.exists():
         return []
-    complete_lines = path.read_bytes().rpartition(b"\n")[0]
-    try:
-        return [_upgrade_row(json.loads(line)) for line in complete_lines.splitlines() if line]
-    except (ValueError, AttributeError):
-        raise DamageError(
-            "is damaged: a row of log.jsonl is no JSON object. Copy it anew, or train again.",
-            subject=path.parent,
-        ) from None
+    rows, shapes = [], set()
+    for number, line in enumerate(path.read_bytes().rpartition(b"\n")[0].split(b"\n"), 1):
+        if not line:
+            continue
+        try:
+            row = _upgrade_row(parse_json(line.decode()))
+            shape = row.pop("event"), _describe_shape(row)
+            if shape not in shapes:  # rows of one shape are checked once
+                check_json(row, ROW_TYPES.get(shape[0], dict[str, Any]))
+                shapes.add(shape)
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
+            problem = str(error) if isinstance(error, Error) else "there is no row of a log."
+            raise DamageError(
+                f"is damaged: in line {number} of {path.name}, {problem} Copy the file anew.",
+                subject=path.parent,
+            ) from None
+        rows.append({"event": shape[0], **row})
+    return rows
+
+
+def _describe_shape(value: Any) -> Any:
+    """Return the keys and types of a value of JSON, and of those in it."""
+    if isinstance(value, dict):
+        return tuple((name, _describe_shape(member)) for name, member in value.items())
+    return tuple(map(_describe_shape, value)) if isinstance(value, list) else type(value)
 
 
 def digest_rows(path: Path, length: int) -> dict[str, Any]:

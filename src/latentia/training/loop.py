@@ -11,6 +11,7 @@ from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
 from latentia.core.seeding import make_generator, restore_global_generators, seed_global_generators
 from latentia.core.spans import STEP_SPAN, record_span
+from latentia.core.tensors import has_float64
 from latentia.training.checkpoint import read_tensors, write_tensors
 from latentia.training.device import find_device, use_threads
 from latentia.training.events import (
@@ -96,11 +97,10 @@ class Loop:
         )
         use_bf16 = precision == "bf16"
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=use_bf16)
-        plan.model.to(device=self.device, memory_format=torch.channels_last).train()  # pyright: ignore
+        dtype = None if has_float64(self.device) else torch.float32
+        plan.model.to(device=self.device, dtype=dtype, memory_format=torch.channels_last).train()  # pyright: ignore
         images = plan.images.split("train").to(self.device)
-        self.batch_size = min(plan.batch, len(images))
-        if not self.batch_size:
-            raise Error("There is no image to train on; give more, or a smaller --validation.")
+        self.batch_size = plan.batch_size()
         self.rank_batch_size, rest = divmod(self.batch_size, distributed.world_size())
         if rest:
             raise Error(

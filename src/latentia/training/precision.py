@@ -80,7 +80,7 @@ def get_timings() -> Timings:
 def load_timings() -> Timings | None:
     """Load the timings in the cache. None: missing or damaged."""
     try:
-        milliseconds = json.loads(timings_path().read_text())["milliseconds"]
+        milliseconds = json.loads(timings_path().read_text("utf-8"))["milliseconds"]
         timings = {kind: LayerTiming(**milliseconds[kind]) for kind in LAYERS}
         is_whole = all(0 < value < math.inf for timing in timings.values() for value in timing)
     except (OSError, ValueError, KeyError, TypeError):
@@ -112,7 +112,7 @@ def describe_processor() -> dict[str, str]:
 
 def find_processor_name() -> str:
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

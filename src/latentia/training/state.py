@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentia.core.contract import Role, Terms
-from latentia.core.errors import Error
+from latentia.core.errors import Error, describe_exception
 from latentia.training.checkpoint import read_tensors, write_tensors
 from latentia.training.ema import EMA
 from latentia.training.optimizers import collect_moments, restore_moments
@@ -102,8 +102,24 @@ class State:
         write_tensors(path, tensors, metadata)
 
     def load(self, path: Path) -> dict[str, Any]:
-        """Read the state file and return its metadata."""
+        """Read the state file and return its metadata.
+
+        Raises: Error if it is damaged, or does not fit the plan
+        """
         tensors, metadata = read_tensors(path)
+        try:
+            self._restore(tensors, metadata, path)
+        except Error:
+            raise
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = f"{path.name} does not fit its recipe ({describe_exception(error)})"
+            raise Error(
+                f"is not complete: {reason}. Train again, or copy the file anew.",
+                subject=path.parent,
+            ) from None
+        return metadata
+
+    def _restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any], path: Path) -> None:
         sections: dict[str, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             section, name = key.split("|", 1)
@@ -124,7 +140,6 @@ class State:
         self.term_weights = metadata.get("weights_of", {})
         self.roles = metadata.get("roles", {})
         self.best_score = float("inf") if metadata["best"] is None else metadata["best"]
-        return metadata
 
 
 def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
