@@ -66,7 +66,7 @@ def edit_file(path: Path, number: int) -> None:
     Checksums are made anew where the edited file can have one.
     """
     draw = random.Random(f"{SEED}-{number}")
-    text = path.read_text() if path.suffix != ".safetensors" else ""
+    text = path.read_text(encoding="utf-8") if path.suffix != ".safetensors" else ""
     if path.suffix == ".safetensors":
         tensors, metadata = read_tensors(path)
         metadata = edit(metadata, draw)
@@ -77,12 +77,12 @@ def edit_file(path: Path, number: int) -> None:
     elif draw.random() < 0.05:  # no JSON at all
         cut = draw.randrange(len(text))
         broken = [text[:cut], text.replace(":", "", 1), text + "]", "[" * 10**5, "NaN", ""]
-        path.write_text(draw.choice(broken))
+        path.write_text(draw.choice(broken), encoding="utf-8")
     elif path.suffix == ".jsonl":
         rows = text.splitlines()
         row = draw.randrange(len(rows))
         rows[row] = json.dumps(edit(json.loads(rows[row]), draw))
-        path.write_text("\n".join(rows) + "\n")
+        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
         state = path.with_name("state.safetensors")
         if state.exists():
             tensors, metadata = read_tensors(state)
@@ -92,4 +92,4 @@ def edit_file(path: Path, number: int) -> None:
         if isinstance(content, dict) and "Infinity" not in json.dumps(content):
             write_json(path, content)
         else:
-            path.write_text(json.dumps(content))
+            path.write_text(json.dumps(content), encoding="utf-8")
