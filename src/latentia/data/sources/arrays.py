@@ -1,15 +1,18 @@
 """Source of images as one array: in memory, in .npy and .npz, or returned by a function."""
 
 import math
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from latentia.core.errors import Error
+from latentia.core.memory import check_memory
 from latentia.core.text import pluralize
 from latentia.data.decode import (
     DecodeError,
@@ -24,6 +27,7 @@ from latentia.data.levels import format_value, make_range_error
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
+READ_ERRORS = (ValueError, OSError, EOFError, OverflowError, MemoryError, BadZipFile, zlib.error)
 CHUNK_SIZE = 4096  # images at a time: float64 copies of all would be eight times the array
 CHUNK_VALUES = 2**26  # or fewer images, if they are large
 IMAGE_NAMES = ("x", "images", "imgs", "image", "data", "arr_0")
@@ -196,21 +200,34 @@ def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: st
 
 def load_array_file(path: Path, source_name: str, rules: int) -> ArrayReader:
     try:
-        contents = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        with np.errstate(over="ignore"):  # of a header's shape
+            contents = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(contents, np.ndarray):
+            return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
+        with contents:
+            n_bytes = sum(member.file_size for member in contents.zip.infolist())
+            check_memory(n_bytes, source_name, "divide it into several runs")
+            arrays, pickled = read_archive(contents)
+    except Error:
+        raise
+    except READ_ERRORS as error:
         raise Error(
             f"{source_name} cannot be read as arrays ({error}); write it with numpy.save."
         ) from error
-    if isinstance(contents, np.ndarray):
-        return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
-    arrays, pickled = {}, []
-    with contents:
-        for name in contents.files:
-            try:
-                arrays[name] = contents[name]
-            except ValueError:  # an array of Python objects: loading it would run its code
-                pickled.append(name)
     return parse_archive(arrays, pickled, source_name, rules)
+
+
+def read_archive(contents: Any) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Read the arrays of an .npz file by name, and list those of Python objects."""
+    arrays, pickled = {}, []
+    for name in contents.files:
+        try:
+            arrays[name] = contents[name]
+        except ValueError as error:
+            if "allow_pickle" not in str(error):  # loading it would run its code
+                raise
+            pickled.append(name)
+    return {k: v for k, v in arrays.items() if isinstance(v, np.ndarray)}, pickled
 
 
 def parse_archive(
