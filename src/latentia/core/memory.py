@@ -26,11 +26,11 @@ def find_available_memory() -> float:
     """Return the bytes that are free, or else all of the machine's; infinite if unknown."""
     limits = [math.inf]
     with suppress(OSError, ValueError, KeyError):  # Linux
-        rows = dict(line.split(":") for line in MEMORY_TABLE.read_text().splitlines())
+        rows = dict(line.split(":") for line in MEMORY_TABLE.read_text("utf-8").splitlines())
         free = (rows[name].split()[0] for name in ("MemAvailable", "SwapFree"))
         limits.append(1024 * sum(map(int, free)))
     with suppress(OSError, ValueError):
-        limits.append(int(CONTAINER_LIMIT.read_text()))
+        limits.append(int(CONTAINER_LIMIT.read_text("utf-8")))
     with suppress(OSError, ValueError, AttributeError):  # macOS
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     with suppress(AttributeError):

@@ -19,6 +19,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from latentia.core.files import sync_file
 from latentia.core.memory import check_memory
 from latentia.data.reader import Columns
 
@@ -45,7 +46,7 @@ def entry_path(key: str) -> Path:
 def load_shape(key: str) -> list[int] | None:
     """Load (c, h, w) of images for which no size was requested."""
     try:
-        return json.loads(entry_path(key).with_suffix(".shape").read_text())
+        return json.loads(entry_path(key).with_suffix(".shape").read_text("utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -54,7 +55,7 @@ def save_shape(key: str, shape: tuple[int, ...]) -> None:
     path = entry_path(key).with_suffix(".shape")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(shape))
+        path.write_text(json.dumps(shape), "utf-8")
 
 
 def load_entry(key: str, just_written: bool = False) -> Entry | None:
@@ -66,7 +67,7 @@ def load_entry(key: str, just_written: bool = False) -> Entry | None:
     folder = entry_path(key)
     pixels_path = folder / "pixels.npy"
     try:
-        metadata = json.loads((folder / "about.json").read_text())
+        metadata = json.loads((folder / "about.json").read_text("utf-8"))
         use_map = just_written or pixels_path.stat().st_size >= MAX_IN_MEMORY_BYTES
         pixels = np.load(pixels_path, mmap_mode="c" if use_map else None)
         with np.load(folder / "columns.npz", allow_pickle=False) as columns:
@@ -88,10 +89,9 @@ def write_entry(key: str) -> Iterator[Path | None]:
     try:
         remove_abandoned_parts(path.parent)
         yield part
-        if (part / "about.json").exists():  # written last
+        if is_complete(part):
             for file in part.iterdir():
-                with open(file, "rb") as stream:
-                    os.fsync(stream.fileno())
+                sync_file(file)
             # a complete entry stays, since other processes may have mapped it
             if load_entry(key) is None:
                 shutil.rmtree(path, ignore_errors=True)
@@ -99,6 +99,10 @@ def write_entry(key: str) -> Iterator[Path | None]:
                 part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def is_complete(folder: Path) -> bool:
+    return (folder / "about.json").exists()  # written last
 
 
 def remove_abandoned_parts(folder: Path) -> None:
@@ -139,4 +143,4 @@ def finish_entry(
     if isinstance(pixels, np.memmap):
         pixels.flush()
     np.savez(folder / "columns.npz", **columns)  # pyright: ignore[reportArgumentType]
-    (folder / "about.json").write_text(json.dumps(metadata))
+    (folder / "about.json").write_text(json.dumps(metadata), "utf-8")

@@ -164,10 +164,10 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
     # A route without `async`, since it takes long: such functions run in threads of their own.
     @app.get("/api/runs")
     def list_runs() -> JSONResponse:
-        shown = [get_session(k) for k in range(len(sessions))]
-        for session in (each for each in shown if each not in sessions):
+        listed_sessions = [get_session(k) for k in range(len(sessions))]
+        for session in (each for each in listed_sessions if each not in sessions):
             session.start_reading()  # at the beta of a client, whose latents may have been dropped
-        return JSONResponse({"runs": [describe_run(session) for session in shown]})
+        return JSONResponse({"runs": [describe_run(session) for session in listed_sessions]})
 
     @app.post("/api/map")
     async def project_map(request: MapRequest) -> JSONResponse:

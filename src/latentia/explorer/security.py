@@ -87,9 +87,9 @@ class SecurityMiddleware:
 def identify_client(request: Request) -> dict[str, str]:
     """Set CLIENT for the rest of the request; return the cookie of a client without one."""
     name = make_cookie_name(request, "latentia-client")
-    known = request.cookies.get(name)
-    CLIENT.set(known or secrets.token_urlsafe(12))
-    return {} if known else {name: CLIENT.get()}
+    cookie = request.cookies.get(name)
+    CLIENT.set(cookie or secrets.token_urlsafe(12))
+    return {} if cookie else {name: CLIENT.get()}
 
 
 def make_cookie_name(request: Request, prefix: str) -> str:

@@ -4,6 +4,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -44,16 +45,13 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
 
 def open_listener(host: str, ports: Sequence[int]) -> socket.socket:
     """Return a socket that already listens, so that the printed address answers at once."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    options: Any = {"family": socket.AF_INET6 if ":" in host else socket.AF_INET}
+    options["dualstack_ipv6"] = ":" in host and socket.has_dualstack_ipv6()
     for port in ports:
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((host, port))
-            listener.listen(128)
-            return listener
+            return socket.create_server((host, port), **options)
         except (OSError, OverflowError) as problem:
-            listener.close()
-            reason = getattr(problem, "strerror", None) or str(problem)
+            text = getattr(problem, "strerror", None) or str(problem)
+            reason = text.partition(" (while")[0]
     address = host if len(ports) > 1 else f"{host}:{ports[0]}"
     raise Error(f"{address} cannot be served on ({reason}); give another --port or --host.")

@@ -1,7 +1,5 @@
 """One run in the explorer: its model, its images, their latents, and pictures of them."""
 
-import json
-import shlex
 import sys
 import threading
 from collections.abc import Sequence
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from latentia.core.contract import HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
+from latentia.core.text import join_command
 from latentia.data import Images, Split
 from latentia.data.decode import (
     DecodeError,
@@ -25,6 +24,7 @@ from latentia.data.splits import load_image
 from latentia.explorer.worker import QueuedModel, Worker
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.parsing import format_latents, rows_to_latents
+from latentia.metrics.measure import read_evaluation
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
 from latentia.runs.build import AUTOENCODER
@@ -55,7 +55,7 @@ class Rendering(NamedTuple):
     extra: dict[str, Any]
 
     def format_command(self, suffix: str) -> str:
-        return shlex.join([*self.command, "--out", f"{self.command[1]}{suffix}"])
+        return join_command([*self.command, "--out", f"{self.command[1]}{suffix}"])
 
 
 @dataclass(eq=False)
@@ -89,8 +89,9 @@ class RunSession:
     @classmethod
     def open(cls, run_argument: str, data: str | None, split: str, worker: Worker) -> "RunSession":
         run = open_run(run_argument)
+        read_evaluation(run)  # damage is an error here, not in a request
         model = run.model()
-        beta = model.dial.beta if run.beta_range else None  # pyright: ignore
+        beta = float(model.dial.beta) if run.beta_range else None  # pyright: ignore
         return cls(run_argument, run, model, data, split, worker, beta=beta)
 
     @property
@@ -107,11 +108,7 @@ class RunSession:
     @property
     def rates(self) -> list[float] | None:
         """Rate of each dimension in nats, from `latentia evaluate`; None if that has not run."""
-        try:
-            results = json.loads((self.run.path / "evaluation.json").read_text())
-            return [float(rate) for rate in results["rate_by_dimension"]]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return read_evaluation(self.run).get("rate_by_dimension")
 
     def with_beta(self, beta: float) -> "RunSession":
         """Return a session of the same model and images at another beta, without latents.
@@ -211,7 +208,7 @@ class RunSession:
         model = self.require_encoder()
         z = rows_to_latents(rows, model.latent_shape, "latents")
         text = ",".join(map(repr, rows[0]))
-        is_short = len(rows) == 1 and len(text) < 100_000  # Linux takes no longer word
+        is_short = len(rows) == 1 and len(text) < 8_000  # the least limit: that of Windows
         latents = f"--latents={text}" if is_short else "--latents=latents.json"
         images = rendered_images.render_latents(self.run, model, z)
         return Rendering(images, self.make_command("decode", latents), {})

@@ -266,7 +266,7 @@ def render_grid(
         ".npy": lambda: encode_npy(images),
     }
     if table is not None:
-        encoders[".csv"] = lambda: table.to_csv(index=False).encode()
-        encoders[".tsv"] = lambda: table.to_csv(index=False, sep="\t").encode()
+        encoders[".csv"] = lambda: table.to_csv(index=False, lineterminator="\n").encode()
+        encoders[".tsv"] = lambda: table.to_csv(index=False, lineterminator="\n", sep="\t").encode()
         encoders[".json"] = lambda: table.to_json(orient="records", indent=1).encode()
     return RenderedImages(images, encoders, caption, table)

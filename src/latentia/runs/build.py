@@ -15,9 +15,9 @@ from latentia.core.memory import AllocationGuard, check_memory, find_available_m
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
 from latentia.data.reading import Reading
-from latentia.data.sources.registry import make_source
+from latentia.data.sources.registry import LabelledData, make_source
 from latentia.runs.modifiers import apply_modifiers
-from latentia.runs.recipes import find_recipe
+from latentia.runs.recipes import get_recipe
 from latentia.training.device import find_device, find_device_memory
 from latentia.training.plan import Options, Plan
 from latentia.training.precision import find_precision
@@ -40,6 +40,8 @@ def build_plan(
     """
     arguments = dict(arguments)
     data = arguments.get("data")
+    if options.labels is not None and not isinstance(data, Images | LabelledData):
+        data = LabelledData(data, options.labels)
     if parent is not None:
         arguments[AUTOENCODER] = parent.autoencoder()
         # with the autoencoder's preprocessing and splits: its test images stay unseen
@@ -47,7 +49,7 @@ def build_plan(
     arguments["data"] = (
         data if isinstance(data, Images) else make_source(data, Reading.from_options(options))
     )
-    function, guard = find_recipe(recipe), AllocationGuard(find_available_memory())
+    function, guard = get_recipe(recipe), AllocationGuard(find_available_memory())
     subject, advice = f"A model of {recipe}", advise_smaller(function, arguments)
     try:
         with restore_global_generators(), guard:
@@ -79,7 +81,7 @@ def check_training_memory(
     batch = 4 * plan.batch_size() * math.prod(plan.images.shape)
     copies = 5 + (plan.average is not None)  # gradient, two moments, the best, the one to save
     n_bytes = (1 + copies) * weights + 3 * batch  # images, output and its gradient
-    subject, advice = f"Training {recipe}", advise_smaller(find_recipe(recipe), arguments)
+    subject, advice = f"Training {recipe}", advise_smaller(get_recipe(recipe), arguments)
     check_memory(n_bytes, subject, advice, find_device_memory(device))
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -31,12 +31,10 @@ def keep_freed_memory() -> bool:
 
 def find_mallopt() -> Callable[[int, int], int] | None:
     """Return glibc's `mallopt`; None without glibc, or with LATENTIA_MALLOPT=0."""
-    if not sys.platform.startswith("linux") or os.environ.get("LATENTIA_MALLOPT") == "0":
-        return None
-    try:
-        return ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # not glibc
-        return None
+    with suppress(OSError, AttributeError):  # not glibc
+        if os.environ.get("LATENTIA_MALLOPT") != "0":
+            return ctypes.CDLL("libc.so.6").mallopt
+    return None
 
 
 @contextmanager

@@ -133,6 +133,9 @@ class Options:
     label_kind : COLUMN=KIND,...
         class or number, for columns that are not to be taken as they look, such as
         age=number,grade=class; text and integers of at most 20 distinct values are classes
+    labels : FILE
+        table (.csv or .parquet) of labels, joined to the images by file name; images that it lacks
+        have no label
     group : COLUMN
         label column whose equal values stay in one split, such as a patient; pages of one file
         always do
@@ -186,6 +189,7 @@ class Options:
     label_folder: Annotated[int | None, Ge(1)] = None
     label_regex: str | None = None
     label_kind: str | None = None
+    labels: str | None = None
     group: str | None = None
     group_regex: str | None = None
     exclude: str | None = None

@@ -10,6 +10,7 @@ from latentia.core import distributed
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.modes import evaluation_mode
+from latentia.core.tensors import to_float64
 from latentia.data import Split
 from latentia.data.splits import load_image
 from latentia.training.ema import swap_weights
@@ -90,7 +91,8 @@ class Validator:
     def early_findings(self) -> Iterator[Finding]:
         """Yield findings of kinds that the log does not hold yet."""
         findings = self.diagnose()
-        kinds = {row.get("kind") for row in read_rows(self.log.events_path)} if findings else set()
+        rows = read_rows(self.log.events_path, check=False) if findings else []
+        kinds = {row.get("kind") for row in rows}
         for finding in findings:
             if finding.kind not in kinds:
                 finding = finding._replace(step=self.state.step)
@@ -111,7 +113,7 @@ def score_split(
 
     def score_batch(batch_index: int) -> dict[str, float]:
         batch, context = split.get_with_context(batch_index, batch_size, seed)
-        return {key: v.double().sum().item() for key, v in model.score(batch, context).items()}
+        return {key: to_float64(v).sum().item() for key, v in model.score(batch, context).items()}
 
     with evaluation_mode(model):
         n_batches = math.ceil(len(split) / batch_size)
