@@ -141,9 +141,9 @@ class ImageFiles:
         pages = set(self.list_images())
         sizes = sorted({(page.height, page.width) for page in pages})
         channels = max(page.channels for page in pages)
-        is_deep = any(page.high_bit_depth for page in pages)
+        depth = max(page.depth for page in pages)
         labels = (columns, classes, notes, self.unreadable)
-        return SourceInfo(sizes, channels, is_deep, self.list_keys(), counts, *labels)
+        return SourceInfo(sizes, channels, depth, self.list_keys(), counts, *labels)
 
     def list_images(self) -> list[ImageHeader]:
         return list(chain.from_iterable(self.headers))
