@@ -164,18 +164,12 @@ def read_header(page: "Page") -> ImageHeader:
     elif page.format in ("GIF", "PNG", "WEBP") and getattr(page, "n_frames", 1) > 1:
         note = "is animated: its first frame is used"
     is_grey = page.mode in ("1", "L", "LA", "La", "F") or page.mode.startswith("I")
-    return ImageHeader(height, width, 1 if is_grey else 3, find_depth(page), note)
-
-
-def find_depth(image: "Image") -> Depth:
-    if image.mode == "F":
-        return Depth.FLOAT
-    return Depth.INTEGER if image.mode.startswith("I") else Depth.BYTE
+    return ImageHeader(height, width, 1 if is_grey else 3, Depth.from_mode(page.mode), note)
 
 
 def is_truncated_to_8_bits(image: "Image") -> bool:
     tiles: list[Any] = getattr(image, "tile", None) or []
-    return not find_depth(image) and any(";16" in str(tile[3]) for tile in tiles)
+    return not Depth.from_mode(image.mode) and any(";16" in str(tile[3]) for tile in tiles)
 
 
 def load_image(image: "Image", header: ImageHeader | None = None) -> "Image":
@@ -206,7 +200,7 @@ def decode_pixels(
     image = load_image(page, header)
     if image.mode == "1":  # black and white, whatever range is stated for the others
         preprocessing = replace(preprocessing, white=None, black=None, levels=None)
-    is_deep, rescales = find_depth(image), preprocessing.rescales_8_bits
+    is_deep, rescales = Depth.from_mode(image.mode), preprocessing.rescales_8_bits
     if not is_deep:
         image = flatten_alpha(image, preprocessing.background)
         mode = "RGB" if channels > 1 else "F" if rescales else "L"  # F: the luma is not rounded

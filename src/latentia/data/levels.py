@@ -29,6 +29,11 @@ class Depth(IntEnum):
             return cls.BYTE
         return cls.FLOAT if dtype.kind == "f" else cls.INTEGER
 
+    @classmethod
+    def from_mode(cls, mode: str) -> "Depth":
+        """Depth of a mode of Pillow."""
+        return cls.FLOAT if mode == "F" else cls.INTEGER if mode.startswith("I") else cls.BYTE
+
 
 class Levels:
     """Greatest value by full scale (255, 65,535 or 1), collected while images are decoded."""

@@ -5,16 +5,19 @@ import math
 import numpy as np
 
 from latentia.core.text import pluralize
+from latentia.data.splits import evenly_spaced_rows
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, get_rate
 from latentia.diagnostics.run_context import RunContext
 from latentia.latents.agreement import compute_participation_ratio
 from latentia.metrics.elbo import ACTIVE_VARIANCE
+from latentia.metrics.label_probes import compare_probes
 from latentia.metrics.pca import fit_pixel_pca
 
 MIN_COLOR_EXPLAINED = 0.2  # share of the variance: below it colours are lost
 MIN_COLOR_VARIANCE = 1e-4  # of differences from grey; photographs have about 4e-3
+MAX_LABELS = 3  # in the text
 MAX_CORRELATION = 0.5  # absolute, of two active dimensions
 MIN_EFFECTIVE_SHARE = 0.75  # effective dimensions of the correlations, over active ones
 
@@ -36,11 +39,17 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
     model, linear, dims = context.residual[0], float(pca.measure_mse(images).mean()), pca.dims
     if model < linear:
         return None
+    rows = evenly_spaced_rows(len(context.held_out), context.max_images)
+    columns = {name: values[rows].numpy() for name, values in context.held_out.columns.items()}
+    linear_means = pca.encode(context.select_images(context.max_images)).numpy()
+    classes, means = context.held_out.classes, context.latent_table.mean
+    worse = [str(p) for p in compare_probes(means, linear_means, columns, classes) if p.is_worse]
+    labels = f" Labels are told worse too: {', '.join(worse[:MAX_LABELS])}." if worse else ""
     return CheckResult(
         WARNING,
         f"the mean squared error of reconstructions is {model:.3g}, and {linear:.3g} by PCA of the "
         f"pixels with {pluralize(dims, 'dimension')} (ratio {model / linear:.2f}; n = "
-        f"{len(images)}).",
+        f"{len(images)}).{labels}",
         "A linear method describes your images as well or better in as many coordinates, and takes "
         "seconds: the coordinates of this model are worth their training only for what PCA lacks, "
         "such as samples. More epochs and a lower beta reduce the error.",
