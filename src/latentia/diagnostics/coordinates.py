@@ -1,6 +1,7 @@
 """Checks of coordinates: against principal components of the pixels, and of their correlation."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -39,12 +40,7 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
     model, linear, dims = context.residual[0], float(pca.measure_mse(images).mean()), pca.dims
     if model < linear:
         return None
-    rows = evenly_spaced_rows(len(context.held_out), context.max_images)
-    columns = {name: values[rows].numpy() for name, values in context.held_out.columns.items()}
-    linear_means = pca.encode(context.select_images(context.max_images)).numpy()
-    classes, means = context.held_out.classes, context.latent_table.mean
-    worse = [str(p) for p in compare_probes(means, linear_means, columns, classes) if p.is_worse]
-    labels = f" Labels are told worse too: {', '.join(worse[:MAX_LABELS])}." if worse else ""
+    labels = _describe_worse_labels(context, pca)
     return CheckResult(
         WARNING,
         f"the mean squared error of reconstructions is {model:.3g}, and {linear:.3g} by PCA of the "
@@ -56,6 +52,19 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
         {"mse": model, "pca_mse": linear, "dims": dims},
         suggest.train_closer(context),
     )
+
+
+def _describe_worse_labels(context: RunContext, pca: Any) -> str:
+    """Return the labels that are read worse from the coordinates than from the PCA's."""
+    split, n = context.held_out, context.max_images
+    rows = evenly_spaced_rows(len(split), n)
+    columns = {name: v[rows].numpy() for name, v in split.columns.items() if v.ndim == 1}
+    if not columns:
+        return ""
+    components = pca.encode(context.select_images(n)).numpy()
+    pairs = compare_probes(context.latent_table.mean, components, columns, split.classes)
+    worse = [str(pair) for pair in pairs if pair.is_worse]
+    return f" Labels are read worse too: {', '.join(worse[:MAX_LABELS])}." if worse else ""
 
 
 @define_check(

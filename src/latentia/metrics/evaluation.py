@@ -104,7 +104,7 @@ class Evaluation:
     def sample_features(self) -> Float[Tensor, "n d"]:
         return self.extractor.extract(self.samples.split(self.split.max_batch_size()))
 
-    @property
+    @cached_property
     def other_images(self) -> Split | None:
         """As many images of another split, such as training images; None if there is none.
 

@@ -27,7 +27,7 @@ def high_frequency_energy(images: Float[Tensor, "b c h w"], min_frequency: float
 
 
 def measure_sharpness(
-    samples: Float[Tensor, "m c h w"], batches: Iterable[Float[Tensor, "b c h w"]], split: str
+    samples: Float[Tensor, "m c h w"], batches: Iterable[Tensor], split: str
 ) -> MetricResult:
     """High-frequency energy of samples over that of real images: 1 is as sharp as they are."""
     real = torch.cat([high_frequency_energy(batch) for batch in batches])
