@@ -38,7 +38,7 @@ def test_every_docstring_says_what_its_errors_are():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("errors") / "run"
-    options = {"hidden": 8, "latent": 3, "epochs": 1, "batch": 32, "multirate": (0.5, 2.0)}
+    options = {"hidden": 8, "latent": 3, "epochs": 1, "batch": 32, "multirate": "0.5:2"}
     latentia.train("mnist_mlp_vae", "digits:400", run=path, progress=False, **options)
     return path
 
