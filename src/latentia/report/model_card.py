@@ -31,7 +31,7 @@ def format_model_card(
     tags = {"pipeline_tag": "unconditional-image-generation", "tags": ["latentia", recipe]}
     header = ModelCardData(library_name="latentia", **tags)
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
-    template = environment.from_string(Path(__file__).with_suffix(".md").read_text())
+    template = environment.from_string(Path(__file__).with_suffix(".md").read_text("utf-8"))
     content = {"pictures": picture_names, "verdict": verdict, "findings": findings}
     return template.render(
         run=run.metadata,

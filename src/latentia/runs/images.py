@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.core.files import find_absolute_path
 from latentia.core.text import pluralize
 from latentia.data import Images, open_images
 from latentia.data.reading import Reading
@@ -29,7 +30,7 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
         if metadata["kind"] == SourceKind.MEMORY:
             raise Error(f"{path} was trained on an {location} in memory; give it again as data.")
         is_pattern = stream and set(location) & set("*?[")
-        if not is_pattern and Path(location).is_absolute() and not Path(location).exists():
+        if not is_pattern and find_absolute_path(location) and not Path(location).exists():
             raise Error(
                 f"The images of {path} ({location}) cannot be found here; give them, or others, "
                 "with --data."
