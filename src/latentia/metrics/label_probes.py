@@ -4,6 +4,7 @@ Alain & Bengio 2016, arXiv 1610.01644: a linear probe.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -62,17 +63,12 @@ def compare_probes(
     limit = min(MAX_IMAGES, max(MIN_PROBED, MAX_PROBED // max(len(columns), 1)))
     pairs = []
     for name, values in columns.items():
-        try:
+        with suppress(Error):  # a column that cannot be read by any probe
             mask, kind = find_labelled_rows(values, name, classes)
             rows = np.flatnonzero(mask)
             rows = rows[evenly_spaced_rows(len(rows), limit).numpy()]
-            probes = [
-                probe_labels(
-                    x[rows], values[rows], kind == "class", seed, max_permutations=permutations
-                )
-                for x, permutations in ((run, 1), (pca, 0))
-            ]
-        except Error:  # a column that cannot be read by any probe
-            continue
-        pairs.append(ProbePair(name, *probes))
+            labels, is_class = values[rows], kind == "class"
+            own = probe_labels(run[rows], labels, is_class, seed, max_permutations=1)
+            linear = probe_labels(pca[rows], labels, is_class, seed, max_permutations=0)
+            pairs.append(ProbePair(name, own, linear))
     return pairs

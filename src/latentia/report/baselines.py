@@ -1,6 +1,5 @@
 """What stands beside a report's numbers: a PCA of as many dimensions, labels, real images."""
 
-import html
 from collections.abc import Sequence
 
 from latentia.core.contract import HasLatents
@@ -15,6 +14,11 @@ PROBE_TEXT = (
     "components of the pixels: out of fold, with 95 % interval over images. Chance: the same for "
     "permuted labels."
 )
+TITLES = {
+    "mse": "mse per pixel of decoded means",
+    "pca_mse": "mse per pixel of a {}",
+    "sharpness_samples": "sharpness of samples over that of {1} images",
+}
 
 
 def measure_baselines(
@@ -31,35 +35,28 @@ def measure_baselines(
 
 def format_headlines(results: dict[str, Sequence[MetricResult]]) -> dict[str, str]:
     """Return values at the top of the page by name."""
-    titles = {
-        "mse": "mse per pixel of decoded means",
-        "pca_mse": "mse per pixel of a {note}",
-        "sharpness_samples": "sharpness of samples over that of {split} images",
-    }
+    by_name = {each.name: each for rows in results.values() for each in rows}
     return {
-        titles[each.name].format(note=each.note.split(",")[0], split=each.split): (
+        title.format(each.note.split(",")[0], each.split): (
             f"{each.value:.3g} ± {each.error:.1g}" if each.error else each.text
         )
-        for rows in results.values()
-        for each in rows
-        if each.name in titles
+        for name, title in TITLES.items()
+        if (each := by_name.get(name))
     }
 
 
 def format_probe_table(results: Sequence[MetricResult]) -> str:
     """Return an HTML table with a row for each label."""
-    heads = ["label", "", "by", "from the run's coordinates", *results[0].beside, "images"]
+    from pandas import DataFrame  # takes longer to import than the first steps to train
+
     rows = [
-        [
-            *(each.name.removeprefix("probe_"), each.unit, each.note.split(",")[0]),
-            format_values([each.value or 0.0, *(each.limits or ())]),
-            *map(format_values, each.beside.values()),
-            each.counts,
-        ]
+        {
+            "label": each.name.removeprefix("probe_"),
+            "": each.unit,
+            "from the run's coordinates": each._replace(unit="").text,
+            **{name: format_values(values) for name, values in each.beside.items()},
+            "images": each.counts,
+        }
         for each in results
     ]
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in heads)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return DataFrame(rows).to_html(index=False, border=0, justify="left")

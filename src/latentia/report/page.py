@@ -85,10 +85,7 @@ def write_report(
     samples = model.sample(96, seed=0)
     sections = _make_contact_sheets(run, images, diagnosis.images if diagnosis else ())
     baselines = measure_baselines(evaluation, samples)
-    if isinstance(model, HasTrajectory):
-        sections += [_make_sample_section(run, model, samples)]
-        sections += _make_prior_sections(run, model, split)
-    elif isinstance(model, HasLatents):
+    if isinstance(model, HasLatents) and not isinstance(model, HasTrajectory):
         result = evaluation.elbo
         headlines |= _make_headlines(result, math.prod(model.latent_shape))
         rates = result.get("rate_by_dimension")
@@ -100,6 +97,7 @@ def write_report(
             sections.append(_make_beta_section(run, model, split))
     else:
         sections.append(_make_sample_section(run, model, samples))
+        sections += _make_prior_sections(run, model, split)
     headlines |= format_headlines(baselines)
     rows = {name: [each._asdict() for each in rows] for name, rows in baselines.items()}
     save_metrics(run, {**result, "report": rows})
@@ -204,7 +202,9 @@ def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, spl
 
 
 def _make_prior_sections(run: RunFolder, model: Any, split: Split) -> list[Section]:
-    """Return the sections of a model that draws latents step by step."""
+    """Return the sections of a model that draws latents step by step; none for others."""
+    if not isinstance(model, HasTrajectory):
+        return []
     sampling, text = model.sampling, f"Images of the {split.name} split."
     caption = f"{run.name}: four samples after {N_FRAMES} of {sampling.steps + 1} steps, from noise"
     sections = [
