@@ -13,7 +13,21 @@ from latentia.training.log import digest_rows
 SEED = 20261128  # published: edit number k of a file is that of Random(f"{SEED}-{k}")
 VALUES = [
     *(None, True, False, 0, -1, 1, 2, 3, 10**9, 10**30, -(10**400), 0.5, -0.5, 1e308, -1e-300),
-    *("", "x", "0", "own", "auto", "../..", "/", "~", "x" * 3000, "a\0b", "\ud800", "$\\x$", "<b>"),
+    *(
+        "",
+        "x",
+        "0",
+        "own",
+        "auto",
+        "../..",
+        "/",
+        "~nobody/x",
+        "x" * 3000,
+        "a\0b",
+        "\ud800",
+        "$\\x$",
+        "<b>",
+    ),
     *([], {}, [None], [[]], [1, 2, 3], ["a"], {"a": 1}, {"": None}, [10**9] * 3, {"x": {"y": []}}),
 ]
 

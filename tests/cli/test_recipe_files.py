@@ -123,6 +123,7 @@ def list_names(folder):
         *(f"{run}/code.py", f"{folder}/code.py", f"{run}/pkg/mod.py", "~/code.py", "run/CODE.PY"),
         *("run/link.py", "run/out.py", "into.py", "folder/code.py", f"file://{run}/code.py"),
         *("run/code.pyc", "run/zip.zip/code.py", "run/zip.zip", f"{run}/code.py:mine:x", "~"),
+        "~nobody-has-this-name/code.py",
     ]
     modules = ["mine", "code", "pkg", "pkg.mod", "run.code", "run.pkg.mod", ".code", "..code"]
     return [*(f"{file}:mine" for file in files), *modules, *(f"{m}:recipe" for m in modules)]

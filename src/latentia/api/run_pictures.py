@@ -12,13 +12,8 @@ from latentia.core.parameters import require_at_least
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
 from latentia.data.labels import SOURCE_LABELS
-from latentia.latents.encoding import (
-    SAMPLE,
-    LatentTable,
-    encode_split,
-    identify_encoder,
-    parse_dims,
-)
+from latentia.latents import encoding
+from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
 from latentia.latents.parsing import read_latents
 from latentia.latents.principal_axes import Axes, PrincipalAxes
 from latentia.latents.traversal import Traversal, traverse_dims
@@ -124,9 +119,8 @@ class RunPictures(OpenedRun):
         'decoded.png'
         """
         model = self.autoencoder
-        return rendered_images.render_latents(
-            self.folder, model, *read_latents(z, model.latent_shape, identify_encoder(model))
-        )
+        latents = read_latents(z, model.latent_shape, encoding.identify_encoder(model))
+        return rendered_images.render_latents(self.folder, model, *latents)
 
     def plot_traversal(
         self,

@@ -9,11 +9,13 @@ import math
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -69,7 +71,7 @@ def load_entry(key: str, just_written: bool = False) -> Entry | None:
         pixels = np.load(pixels_path, mmap_mode="c" if use_map else None)
         with np.load(folder / "columns.npz", allow_pickle=False) as columns:
             return pixels, dict(columns), metadata
-    except (OSError, ValueError, EOFError, KeyError):
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error):
         return None
 
 

@@ -77,18 +77,15 @@ def parse_recipe_file(recipe: str) -> RecipeFile | None:
     if ".py" not in recipe:
         return None
     file, function_name = split_recipe_name(recipe)
-    path = Path(file).expanduser()
-    if not os.path.isfile(path):  # of a path that is too long `is_file` raises an exception
+    path = Path(os.path.expanduser(file))  # these functions raise no exception, as Path's do
+    if not (os.path.isfile(path) and os.access(path, os.R_OK)):
         raise Error(f"There is no file {path}; a recipe of your own is given as my.py:mine.")
     return RecipeFile(path.resolve(), function_name)
 
 
 def _record_path() -> Path:
-    return cache.cache_root() / f"recipes-{_get_user_id()}.json"  # a cache may be shared
-
-
-def _get_user_id() -> int:
-    return os.getuid() if hasattr(os, "getuid") else 0
+    user_id = os.getuid() if hasattr(os, "getuid") else 0
+    return cache.cache_root() / f"recipes-{user_id}.json"  # a cache may be shared
 
 
 def _read_record() -> dict[str, list[str]]:
