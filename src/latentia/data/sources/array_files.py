@@ -1,12 +1,16 @@
 """Source of images as arrays in a .npy or .npz file."""
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from latentia.core.errors import Error
+from latentia.core.memory import check_memory
 from latentia.data.decode import Preprocessing
 from latentia.data.label_columns import collapse_one_hot, encode_table
 from latentia.data.reader import Columns, LoadOptions, SourceInfo
@@ -14,6 +18,7 @@ from latentia.data.sources.arrays import ArrayReader, format_shape, to_nchw
 
 IMAGE_NAMES = ("x", "images", "imgs", "image", "data", "arr_0")
 LABEL_NAMES = ("y", "label", "labels")
+READ_ERRORS = (ValueError, OSError, EOFError, OverflowError, MemoryError, BadZipFile, zlib.error)
 MAX_FACTORS = 100  # columns of one array (n, k); more are no factors
 
 
@@ -40,21 +45,34 @@ class ArrayFileReader:
 
 def load_array_file(path: Path, source_name: str, rules: int) -> ArrayReader:
     try:
-        contents = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        with np.errstate(over="ignore"):  # of a header's shape
+            contents = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(contents, np.ndarray):
+            return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
+        with contents:
+            n_bytes = sum(member.file_size for member in contents.zip.infolist())
+            check_memory(n_bytes, source_name, "divide it into several runs")
+            arrays, pickled = read_archive(contents)
+    except Error:
+        raise
+    except READ_ERRORS as error:
         raise Error(
             f"{source_name} cannot be read as arrays ({error}); write it with numpy.save."
         ) from error
-    if isinstance(contents, np.ndarray):
-        return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
-    arrays, pickled = {}, []
-    with contents:
-        for name in contents.files:
-            try:
-                arrays[name] = contents[name]
-            except ValueError:  # an array of Python objects: loading it would run its code
-                pickled.append(name)
     return parse_archive(arrays, pickled, source_name, rules)
+
+
+def read_archive(contents: Any) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Read the arrays of an .npz file by name, and list those of Python objects."""
+    arrays, pickled = {}, []
+    for name in contents.files:
+        try:
+            arrays[name] = contents[name]
+        except ValueError as error:
+            if "allow_pickle" not in str(error):  # loading it would run its code
+                raise
+            pickled.append(name)
+    return {k: v for k, v in arrays.items() if isinstance(v, np.ndarray)}, pickled
 
 
 def parse_archive(
