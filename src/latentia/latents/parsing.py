@@ -47,7 +47,7 @@ def read_latents(
             latents, source = [source.split(",")], "--latents"
     if isinstance(latents, pd.DataFrame):
         keys = latents["key"].astype(str).to_list() if "key" in latents else []
-        names = latents["encoder"] if "encoder" in latents else ()
+        names: Any = latents.get("encoder", ())
         others = {*map(str, names)} - {encoder}
         if encoder and others:
             raise Error(
