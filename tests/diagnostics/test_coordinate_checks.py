@@ -1,6 +1,5 @@
 """Checks of coordinates against a linear baseline, and the findings that a run keeps."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,9 +7,11 @@ import pytest
 import torch
 from test_planted import patient, scores
 
+from latentia.core.errors import DamageError
 from latentia.diagnostics import coordinates, diagnose
 from latentia.latents.encoding import LatentTable
 from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import read_json, write_json
 
 RATE = [{"values": {"rate": 5.0, "nelbo": 9.0}, "is_best": True}]
 
@@ -89,14 +90,14 @@ def test_findings_are_kept_for_a_run_whose_images_are_gone(tmp_path, monkeypatch
     run = latentia.train(
         "mnist_mlp_vae", images, epochs=2, latent=2, hidden=8, beta=300.0, run=tmp_path / "run"
     )
-    kept = json.loads((run.path / diagnose.DIAGNOSIS_FILE).read_text())
+    kept = read_json(run.path / diagnose.DIAGNOSIS_FILE)
     again = diagnose.diagnose_run(RunFolder.open(run.path))
     assert {finding.kind for finding in again.findings} == {f["kind"] for f in kept["findings"]}
     (text,) = again.skipped_checks
     assert text.startswith("As at the end of the training: images in two splits")
     # findings of other weights do not count
     kept["step"] += 1
-    (run.path / diagnose.DIAGNOSIS_FILE).write_text(json.dumps(kept))
+    write_json(run.path / diagnose.DIAGNOSIS_FILE, kept)
     texts = diagnose.diagnose_run(RunFolder.open(run.path)).skipped_checks
     assert texts[0].startswith("Not checked: images in two splits")
     # the log alone names a collapse, as of a run that was stopped
@@ -110,11 +111,12 @@ def test_findings_are_kept_for_a_run_whose_images_are_gone(tmp_path, monkeypatch
     assert "could not run" not in again.verdict
 
 
-def test_a_damaged_file_of_findings_is_as_none(tmp_path):
+def test_a_damaged_file_of_findings_is_named(tmp_path):
     context = patient(tmp_path, validation_rows=scores(3.0))
     for content in ("", "{", "[]", '{"findings": 1}', '{"findings": [], "step": -1}'):
         (context.run.path / diagnose.DIAGNOSIS_FILE).write_text(content)
-        assert diagnose.load_findings(context) == {}
+        with pytest.raises(DamageError, match=r"diagnosis\.json"):
+            diagnose.load_findings(context)
 
 
 @pytest.mark.parametrize(("kept", "is_lost"), [(0.0, True), (0.9, False)])
