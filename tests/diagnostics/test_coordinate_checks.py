@@ -27,7 +27,11 @@ def test_a_model_that_a_pca_beats_is_named_with_both_errors(
     context = patient(tmp_path, validation_rows=RATE)
     shape = context.autoencoder.latent_shape
     context.__dict__["latent_table"] = table(np.zeros((len(context.held_out), *shape)))
-    pca = SimpleNamespace(dims=20, measure_mse=lambda x: torch.full((len(x),), 0.04))
+    pca = SimpleNamespace(
+        dims=20,
+        measure_mse=lambda x: torch.full((len(x),), 0.04),
+        encode=lambda x: torch.zeros(len(x), 20),
+    )
     monkeypatch.setattr(coordinates, "fit_pixel_pca", lambda images, dims: pca)
     context.__dict__ |= {"residual": (0.04 * factor, 0.1), "total_steps": 1000}
     finding = coordinates.no_better_than_pca(context)
@@ -35,6 +39,34 @@ def test_a_model_that_a_pca_beats_is_named_with_both_errors(
     if finding:
         assert "squared error of reconstructions is 0.05, and 0.04 by PCA" in finding.text
         assert "with 20 dimensions (ratio 1.25" in finding.text
+
+
+@pytest.mark.parametrize(("noise", "is_told"), [(3.0, True), (0.2, False)])
+def test_labels_that_a_pca_reads_better_are_named_with_both_intervals(
+    tmp_path, monkeypatch, noise, is_told
+):
+    np.save(tmp_path / "a.npy", np.random.default_rng(1).random((1000, 8, 8), np.float32))
+    options = {"data": str(tmp_path / "a.npy")}
+    context, draw = patient(tmp_path, knobs=options, validation_rows=RATE), np.random.default_rng(0)
+    n, images = len(context.held_out), context.held_out[:]
+    weight = draw.normal(size=n)
+    columns = {"weight": torch.from_numpy(weight), "kind": torch.arange(n) % 2}
+    context.__dict__["held_out"] = context.held_out.with_columns(columns)
+    coordinates_ = np.c_[weight + noise * draw.normal(size=n), draw.normal(size=n)]
+    context.__dict__["latent_table"] = table(coordinates_)
+    components = torch.from_numpy(weight[:, None] + 0.2 * draw.normal(size=(n, 2)))
+    pca = SimpleNamespace(
+        dims=2,
+        measure_mse=lambda x: torch.full((len(x),), 0.04),
+        encode=lambda x: components[: len(x)],
+    )
+    monkeypatch.setattr(coordinates, "fit_pixel_pca", lambda images, dims: pca)
+    monkeypatch.setattr(context, "decode_latents", lambda latents: images[: len(latents)])
+    context.__dict__ |= {"residual": (0.05, 0.1), "total_steps": 1000}
+    text = coordinates.no_better_than_pca(context).text
+    assert ("Labels are read worse too: R² of weight 0." in text) == is_told
+    assert ("from the PCA's (95 % intervals)" in text) == is_told
+    assert "kind" not in text
 
 
 def test_correlated_coordinates_are_named_with_their_effective_number(tmp_path):
