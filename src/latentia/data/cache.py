@@ -40,10 +40,9 @@ def entry_path(key: str) -> Path:
 
 def load_shape(key: str) -> list[int] | None:
     """Load (c, h, w) of images for which no size was requested."""
-    try:
+    with suppress(OSError, ValueError):
         return json.loads(entry_path(key).with_suffix(".shape").read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
+    return None
 
 
 def save_shape(key: str, shape: tuple[int, ...]) -> None:
