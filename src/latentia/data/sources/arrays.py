@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -203,6 +203,8 @@ def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: st
 
 def load_array_file(path: Path, source_name: str, rules: int) -> ArrayReader:
     try:
+        if path.suffix == ".npz" and not is_zipfile(path):  # NumPy would leave it open
+            raise BadZipFile("it is no whole zip file")
         with np.errstate(over="ignore"):  # of a header's shape
             contents = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(contents, np.ndarray):
