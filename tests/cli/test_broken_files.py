@@ -1,7 +1,7 @@
 """Broken files of every kind: one sentence, or what is left is used; never a traceback."""
 
 import io
-import json
+import logging
 import os
 import shutil
 import struct
@@ -9,14 +9,17 @@ import zipfile
 import zlib
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from latentia.cli.main import main
-from latentia.data import cache
+from latentia.core.progress import enable_progress
+from latentia.data import open_images
+from latentia.metrics.label_classifier import get_label_classifier
+from latentia.training.checkpoint import write_tensors
+from latentia.training.precision import get_timings
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
 TRAIN = ["--hidden", "8", "--latent", "3", "--batch", "16", "--epochs", "1"]
@@ -128,6 +131,12 @@ TABLES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _quiet_loggers(monkeypatch):
+    """A library's logger writes to the stream of the test that imported it, which is closed."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("broken")
@@ -188,8 +197,10 @@ def test_a_broken_table(name, run, tmp_path, capfd):
     path = tmp_path / name
     path.write_bytes(TABLES[name])
     out = ["--out", tmp_path / "latents.csv"]
-    assert check(capfd, "encode", run, "--labels", path, *out)[0] == 2
-    assert check(capfd, "relate", run, "--labels", path)[0] == 2
+    partly_valid = ("quote.csv", "bytes.csv", "no-key.csv")
+    for words in (["encode", *out], ["relate"]):
+        code, _ = check(capfd, words[0], run, "--labels", path, *words[1:])
+        assert code == 2 or name in partly_valid
     train = ["train", "mnist_mlp_vae", "--data", run.parent / "toy.npz", *TRAIN]
     assert check(capfd, *train, "--exclude", path, "--run", tmp_path / "r")[0] in (0, 2)
     check(capfd, "decode", run, "--latents", path, "--out", tmp_path / "decoded.png", codes=(2,))
@@ -230,7 +241,7 @@ def damage_weights(path, kind):
         tensors |= changes.get(kind, {})
         if kind == "one less":
             del tensors[first]
-        save_file(tensors, path)
+        write_tensors(path, tensors, {})  # with the digest of what is wrong
 
 
 @pytest.mark.parametrize(
@@ -243,16 +254,17 @@ def test_broken_weights(kind, run, tmp_path, capfd):
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     damage_weights(copy / "weights.safetensors", kind)
-    for words in (
-        ["sample", copy, "-n", 1, "--out", tmp_path / "s.png"], ["evaluate", copy],
-        ["encode", copy, "--out", tmp_path / "latents.csv"], ["report", copy],
-        ["reconstruct", copy, "--out", tmp_path / "r.png"],
-        ["export", copy, "--out", tmp_path / "onnx"],
-    ):  # fmt: skip
-        _, error = check(capfd, *words, codes=(2,))
-        assert "weights" in error, error
+    commands = [["sample", copy, "-n", 1, "--out", tmp_path / "s.png"], ["evaluate", copy],
+                ["encode", copy, "--out", tmp_path / "latents.csv"]]  # fmt: skip
+    if kind == "NaN":
+        commands += [["reconstruct", copy, "--out", tmp_path / "r.png"], ["report", copy]]
+    for words in commands:
+        code, error = check(capfd, *words)
+        assert code == (0 if kind == "half" else 2)
+        assert "weights" in error or kind == "half", error
     check(capfd, "doctor", copy, codes=(0, 1, 2))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+    left = {path.name for path in tmp_path.iterdir() if path.name[0] != "."}
+    assert left == {"run"} or kind == "half"
 
 
 JSON_FILES = ("evaluation.json", "log.jsonl", "timing.jsonl", "report.html")
@@ -275,34 +287,40 @@ def own_cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "noise", "folder"])
-def test_a_damaged_cache_entry_is_made_again(damage, tmp_path, own_cache, capfd):
+DAMAGES = {
+    "flipped": lambda b: b[: len(b) // 2] + bytes([b[len(b) // 2] ^ 64]) + b[len(b) // 2 + 1 :],
+    "truncated": lambda b: b[: len(b) * 2 // 3],
+    "empty": lambda b: b"",
+    "noise": lambda b: os.urandom(len(b)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_cache_entry_is_made_again(damage, tmp_path, own_cache, capfd, monkeypatch):
+    monkeypatch.setattr("latentia.metrics.label_classifier.MIN_STEPS", 1)
+    monkeypatch.setattr("latentia.metrics.label_classifier.MIN_EPOCHS", 1)
     np.savez(tmp_path / "toy.npz", x=PIXELS, y=np.arange(40) % 3)
-    train = ["train", "mnist_mlp_vae", "--data", tmp_path / "toy.npz", *TRAIN, "--run"]
-    assert check(capfd, *train, tmp_path / "first")[0] == 0
-    evaluate = ["evaluate", tmp_path / "first", "--metrics", "fd", "--features", "classifier"]
-    assert check(capfd, *evaluate)[0] == 0
-    first = json.loads((tmp_path / "first/evaluation.json").read_text())
-    weights = (tmp_path / "first/weights.safetensors").read_bytes()
+
+    def open_toy():
+        return open_images(str(tmp_path / "toy.npz"), size=20, channels=1)
+
+    def read():
+        """Everything that the cache keeps: of images, their sizes, a classifier, and timings."""
+        own_size = open_images(str(tmp_path / "toy.npz"))
+        split = open_toy().split("all")
+        with enable_progress(True):
+            classifier = get_label_classifier(open_toy())
+        weights = torch.cat([p.flatten() for p in classifier.parameters()])
+        return own_size.shape, split[:], split.columns["label"], weights, get_timings().keys()
+
+    first = read()
     files = [path for path in sorted(own_cache.rglob("*")) if path.is_file()]
-    assert {path.name for path in files} >= {"pixels.npy", "columns.npz", "about.json"}
+    names = {path.suffix for path in files}
+    assert names >= {".npy", ".npz", ".json", ".shape", ".safetensors"}, names
     for path in files:
-        content = path.read_bytes()
-        middle = len(content) * 2 // 3
-        if damage == "folder":
-            path.unlink()
-            path.mkdir()
-        else:
-            path.write_bytes({
-                "flipped": content[:middle] + bytes([content[middle] ^ 64]) + content[middle + 1:],
-                "truncated": content[:middle], "empty": b"", "noise": os.urandom(len(content)),
-            }[damage])  # fmt: skip
-        again = tmp_path / f"again-{path.parent.name}-{path.name}"
-        code, error = check(capfd, *train, again)
-        assert code == 0, (path, error)
-        assert (again / "weights.safetensors").read_bytes() == weights, path
-        shutil.rmtree(again)
-        assert check(capfd, *evaluate)[0] == 0, path
-        assert json.loads((tmp_path / "first/evaluation.json").read_text()) == first, path
-    assert cache.cache_root() == own_cache
-    pd.read_csv(io.StringIO("a\n1"))
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+        again = read()
+        for one, other in zip(first, again, strict=True):
+            assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other, path
+        error = capfd.readouterr().err
+        assert len(error.splitlines()) <= 3, (path, error)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class ArrayFileReader:
 
 def load_array_file(path: Path, source_name: str, rules: int) -> ArrayReader:
     try:
+        if path.suffix == ".npz" and not is_zipfile(path):  # NumPy would leave it open
+            raise BadZipFile("it is no whole zip file")
         with np.errstate(over="ignore"):  # of a header's shape
             contents = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(contents, np.ndarray):
