@@ -19,7 +19,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from latentia.core.files import sync_file
+from latentia.core.files import cache_root, sync_file
 from latentia.core.memory import check_memory
 from latentia.data.reader import Columns
 
@@ -27,11 +27,6 @@ CACHE_VERSION = 1  # of the folder's contents and of decoding: part of every key
 Entry = tuple[np.ndarray, Columns, dict[str, Any]]  # pixels, columns, metadata
 MAX_IN_MEMORY_BYTES = 2**28  # bytes of pixels; larger files are mapped
 ABANDONED_SECONDS = 7 * 86400  # age of a half-written folder that no process is writing
-
-
-def cache_root() -> Path:
-    env_value = os.environ.get("LATENTIA_CACHE")
-    return Path(env_value) if env_value else Path.home() / ".cache" / "latentia"
 
 
 def make_key(*parts: object) -> str:

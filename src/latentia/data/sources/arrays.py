@@ -19,7 +19,7 @@ from latentia.data.decode import (
     resize_planes,
     scale_pixels,
 )
-from latentia.data.levels import format_value, make_range_error
+from latentia.data.levels import Depth, format_value, make_range_error
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
@@ -55,7 +55,7 @@ class ArrayReader:
         return SourceInfo(
             sorted({shape[1:] for shape in shapes}),
             channels[0],
-            any(has_high_bit_depth(images) for images in arrays.values()),
+            max(Depth.from_dtype(images.dtype) for images in arrays.values()),
             [f"{name}/{row}" if len(counts) > 1 else str(row) for name, row in rows],
             counts,
             self.columns,
@@ -125,10 +125,6 @@ def to_numpy(array: Any) -> np.ndarray:
 
 def format_shape(array: np.ndarray) -> str:
     return "x".join(map(str, array.shape)) or "()"
-
-
-def has_high_bit_depth(images: np.ndarray) -> bool:
-    return images.dtype not in (np.uint8, bool)
 
 
 def scale_images(
