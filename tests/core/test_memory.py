@@ -6,6 +6,7 @@ from torch import nn
 
 import latentia
 from latentia.core.memory import AllocationGuard, check_memory, find_available_memory
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measure import measure_metrics
 from latentia.metrics.registry import METRICS
 
@@ -76,5 +77,5 @@ def test_results_before_a_failure_are_kept(monkeypatch):
     monkeypatch.setattr(type(METRICS), "__getitem__", lambda self, name: entries[name])
     result = {}
     with pytest.raises(KeyboardInterrupt):
-        measure_metrics(None, ["a", "b"], result)  # pyright: ignore
+        measure_metrics(Evaluation.__new__(Evaluation), ["a", "b"], result)
     assert result == {"metrics": {"a": []}}
