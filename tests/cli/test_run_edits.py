@@ -37,7 +37,7 @@ def folder(place, tmp_path, monkeypatch):
     shutil.copytree(place / "run", "new")
     for name in RUNS[1:]:
         shutil.copytree(GOLDEN / name, name)
-    Path("latents.csv").write_text("0,0,0\n")
+    Path("latents.csv").write_text("0,0,0\n", encoding="utf-8")
     return tmp_path
 
 
@@ -49,7 +49,7 @@ def digest_files(*folders):
 def try_edit(number, file, place, capsys):
     """Edit a file of a copy of a run, run a command on it, and return the exit code."""
     source = RUNS[number % len(RUNS)]
-    source = source if (Path(source) / file).exists() else "new"
+    source = next(each for each in (source, *RUNS) if (Path(each) / file).exists())
     commands = [each for each in COMMANDS if each[0] in OTHER_FILES.get(file, each)]
     words = commands[number // len(RUNS) % len(commands)]
     shutil.rmtree("run", ignore_errors=True)

@@ -52,6 +52,13 @@ def test_run_metadata_hold_the_keys_so_that_the_table_may_go(folder, tmp_path):
     assert Images.from_metadata(metadata).shape == (1, 4, 4)
 
 
+def test_a_list_of_names_needs_no_header(folder, tmp_path):
+    """As `ls` writes it."""
+    (tmp_path / "odd.txt").write_text("a/3.png\nB\\4.PNG\n")
+    images = open_without(folder, str(tmp_path / "odd.txt"))
+    assert images.to_metadata()["reading"]["exclude"] == ["a/3.png", "b/4.png"]
+
+
 @pytest.mark.parametrize(
     ("names", "text"),
     [(["c.png"], "odd.csv"), (None, "names all images")],

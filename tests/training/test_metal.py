@@ -33,7 +33,7 @@ class RefuseFloat64(TorchDispatchMode):
 def test_nothing_on_the_device_is_of_float64(recipe, array_file, narrow, tmp_path, monkeypatch):
     for module in ("core.tensors", "training.loop"):
         monkeypatch.setattr(f"latentia.{module}.has_float64", lambda device: False)
-    knobs = {**TOYS[recipe], "data": array_file, "epochs": 1}
+    knobs = {**TOYS[recipe], "data": array_file}  # of so many steps that the critic acts
     _, events = start_run(recipe, knobs, run=tmp_path / "run", options=Options(precision="fp32"))
     with RefuseFloat64():
         assert len([*events]) > 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from latentia.core.text import pluralize
-from latentia.data.levels import Levels, find_full_scale, format_value
+from latentia.data.levels import Depth, Levels, find_full_scale, format_value
 from latentia.data.pages import (
     ORIENTATION_TAG,
     DecodeError,
@@ -87,7 +87,7 @@ class ImageHeader(NamedTuple):
     height: int
     width: int
     channels: int  # 1: grey, 3: colour, others: as many
-    high_bit_depth: bool  # more than 8 bits: kept as float32
+    depth: int  # a `Depth`
     note: str = ""
     pages: int = 1  # those that are its channels
 
@@ -113,9 +113,9 @@ def join_headers(headers: list[ImageHeader]) -> ImageHeader:
     sizes = sorted({f"{page.height}x{page.width}" for page in headers})
     if len(sizes) > 1:
         raise DecodeError(f"pages of {' and '.join(sizes)}, which cannot be channels of one image")
-    is_deep = any(page.high_bit_depth for page in headers)
+    depth = max(page.depth for page in headers)
     first, n = headers[0], sum(page.channels for page in headers)
-    return first._replace(channels=n, high_bit_depth=is_deep, pages=len(headers))
+    return first._replace(channels=n, depth=depth, pages=len(headers))
 
 
 def read_images(
@@ -133,7 +133,7 @@ def read_images(
                 decode_pixels(page, replace(preprocessing, channels=read_header(page).channels))
                 for page in pages
             ]
-            if headers[0].high_bit_depth:
+            if headers[0].depth:
                 images = [array_to_unit_range(image) for image in images]
             yield convert_channels(np.concatenate(images), preprocessing.channels)
             return
@@ -153,7 +153,7 @@ def read_header(page: "Page") -> ImageHeader:
     if not is_pillow_image(page):
         if page.tags.valueof(ORIENTATION_TAG, 1) >= 5:
             width, height = height, width
-        return ImageHeader(height, width, page.samplesperpixel, page.dtype != np.uint8)
+        return ImageHeader(height, width, page.samplesperpixel, Depth.from_dtype(page.dtype))
     # Pillow rotates the size of a TIFF itself. getexif() of a PNG would decode the whole image.
     may_be_rotated = "exif" in page.info if page.format == "PNG" else page.format != "TIFF"
     if may_be_rotated and page.getexif().get(ORIENTATION_TAG, 1) >= 5:
@@ -164,16 +164,12 @@ def read_header(page: "Page") -> ImageHeader:
     elif page.format in ("GIF", "PNG", "WEBP") and getattr(page, "n_frames", 1) > 1:
         note = "is animated: its first frame is used"
     is_grey = page.mode in ("1", "L", "LA", "La", "F") or page.mode.startswith("I")
-    return ImageHeader(height, width, 1 if is_grey else 3, has_high_bit_depth(page), note)
-
-
-def has_high_bit_depth(image: "Image") -> bool:
-    return image.mode == "F" or image.mode.startswith("I")
+    return ImageHeader(height, width, 1 if is_grey else 3, Depth.from_mode(page.mode), note)
 
 
 def is_truncated_to_8_bits(image: "Image") -> bool:
     tiles: list[Any] = getattr(image, "tile", None) or []
-    return not has_high_bit_depth(image) and any(";16" in str(tile[3]) for tile in tiles)
+    return not Depth.from_mode(image.mode) and any(";16" in str(tile[3]) for tile in tiles)
 
 
 def load_image(image: "Image", header: ImageHeader | None = None) -> "Image":
@@ -204,7 +200,7 @@ def decode_pixels(
     image = load_image(page, header)
     if image.mode == "1":  # black and white, whatever range is stated for the others
         preprocessing = replace(preprocessing, white=None, black=None, levels=None)
-    is_deep, rescales = has_high_bit_depth(image), preprocessing.rescales_8_bits
+    is_deep, rescales = Depth.from_mode(image.mode), preprocessing.rescales_8_bits
     if not is_deep:
         image = flatten_alpha(image, preprocessing.background)
         mode = "RGB" if channels > 1 else "F" if rescales else "L"  # F: the luma is not rounded

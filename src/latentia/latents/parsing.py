@@ -47,7 +47,8 @@ def read_latents(
             latents, source = [source.split(",")], "--latents"
     if isinstance(latents, pd.DataFrame):
         keys = latents["key"].astype(str).to_list() if "key" in latents else []
-        others = {*map(str, latents.get("encoder", ()))} - {encoder}
+        names: Any = latents.get("encoder", ())
+        others = {*map(str, names)} - {encoder}
         if encoder and others:
             raise Error(
                 f"{source} holds latents of another encoder ({min(others)}) than this run's"

@@ -1,5 +1,6 @@
 """Classifier of a data set's own labels, trained once and cached, whose features fit the data."""
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.errors import Error, catch_write_errors
+from latentia.core.progress import print_note
 from latentia.core.schedules import cosine
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
@@ -157,5 +159,10 @@ def get_label_classifier(images: Images, seed: int = 0) -> LabelClassifier:
                 )
             run.weights.replace(weights_path)
     model.to(memory_format=torch.channels_last)  # pyright: ignore  # as in training: same bits
-    load_weights(model, read_tensors(weights_path)[0], weights_path)
+    try:
+        load_weights(model, read_tensors(weights_path)[0], weights_path)
+    except Error:
+        print_note(f"{folder} is damaged; the classifier is trained again.")
+        shutil.rmtree(folder)
+        return get_label_classifier(images, seed)
     return model.eval().requires_grad_(False)

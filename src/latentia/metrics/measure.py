@@ -25,8 +25,10 @@ class EvaluationContent(TypedDict):
     rate_by_dimension: NotRequired[list[float]]
 
 
-def measure_metrics(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
-    """Measure metrics by name; return them for JSON.
+def measure_metrics(
+    evaluation: Evaluation, names: Sequence[str], result: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Measure metrics by name; return them for JSON, or add each to `result` when it is measured.
 
     The entry `metrics` maps each name to a list of results; `elbo`, if it is among the names, also
     adds the entries of `latentia.metrics.elbo.elbo`. A metric that is not distributed has results
@@ -34,12 +36,14 @@ def measure_metrics(evaluation: Evaluation, names: Sequence[str]) -> dict[str, A
 
     Raises: Error if a name is unknown, or the model or the images do not allow the metric.
     """
-    metrics, registered = {}, {name: METRICS[name] for name in names}
+    result, registered = {} if result is None else result, {name: METRICS[name] for name in names}
+    metrics = result.setdefault("metrics", {})
     for name, metric in registered.items():
         measure = partial(metric.measure, evaluation)
         results = measure() if metric.distributed else run_on_rank0_without_collectives(measure)
-        metrics[name] = [result._asdict() for result in results or ()]
-    return {**(evaluation.elbo if "elbo" in names else {}), "metrics": metrics}
+        metrics[name] = [each._asdict() for each in results or ()]
+        result.update(evaluation.elbo if name == "elbo" else {})
+    return result
 
 
 def measure_run(
@@ -48,11 +52,12 @@ def measure_run(
     split_name: str | None,
     names: Sequence[str],
     settings: Mapping[str, Any],
+    result: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure metrics on a split of the images; `keep_result` saves them.
 
-    names: by default elbo and pca, or fd for a model without an encoder. settings: fields of
-    `Evaluation`.
+    names: by default elbo, pca and (with labels) probe, or fd for a model without an encoder.
+    settings: fields of `Evaluation`.
 
     Raises: Error as `measure_metrics`, or if a setting is out of its range.
     """
@@ -61,14 +66,19 @@ def measure_run(
     require_at_least("--seed", settings["seed"], 0)
     split = rank0_first(lambda: run.split(split_name, images))
     evaluation = Evaluation(run, images, split, **settings)
-    default = ["fd"] if isinstance(evaluation.model, HasGenerator) else ["elbo", "pca"]
-    return measure_metrics(evaluation, names or default)
+    return measure_metrics(evaluation, names or _choose_metrics(evaluation), result)
 
 
 def keep_result(run: RunFolder, images: Images, result: dict[str, Any]) -> None:
     """Save a result on the run's own images; the file holds those at the recipe's own beta."""
     if run.is_training_data(images) and run.beta is None and not distributed.rank():
         save_metrics(run, result)
+
+
+def _choose_metrics(evaluation: Evaluation) -> list[str]:
+    if isinstance(evaluation.model, HasGenerator):
+        return ["fd"]
+    return ["elbo", "pca", *(["probe"] if evaluation.label_probes else [])]
 
 
 def save_metrics(run: RunFolder, result: dict[str, Any]) -> None:

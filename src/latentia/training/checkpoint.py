@@ -136,7 +136,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 @contextmanager
 def _open_tensors(path: Path, check: bool = True) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
-        if path.exists():
+        if path.is_file():
             with safe_open(path, framework="pt") as file:
                 if check and is_intact(path) is False:
                     raise DamageError(_describe_change(path), subject=path.parent)

@@ -1,6 +1,5 @@
 """Number format of the networks: float32, or bfloat16 where it is measured to be faster."""
 
-import json
 import math
 import platform
 import sys
@@ -17,7 +16,7 @@ from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.core.seeding import restore_global_generators
 from latentia.data.cache import cache_root, make_key
-from latentia.training.checkpoint import write_json
+from latentia.training.checkpoint import read_json, write_json
 from latentia.training.device import use_threads
 
 Precision = Literal["bf16", "fp32"]
@@ -80,7 +79,7 @@ def get_timings() -> Timings:
 def load_timings() -> Timings | None:
     """Load the timings in the cache. None: missing or damaged."""
     try:
-        milliseconds = json.loads(timings_path().read_text("utf-8"))["milliseconds"]
+        milliseconds = read_json(timings_path())["milliseconds"]
         timings = {kind: LayerTiming(**milliseconds[kind]) for kind in LAYERS}
         is_whole = all(0 < value < math.inf for timing in timings.values() for value in timing)
     except (OSError, ValueError, KeyError, TypeError):

@@ -155,8 +155,13 @@ def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path)
 
 def find_mismatch(model: torch.nn.Module, tensors: dict[str, Tensor]) -> str:
     """Describe the first tensor whose name or shape is not the model's; empty if there is none."""
-    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    shapes = {k: tuple(v.shape) for k, v in tensors.items()}
+
+    def describe(tensor: Tensor) -> str:
+        kind = "" if tensor.is_floating_point() else " of whole numbers"
+        return f"{tuple(tensor.shape)}{kind}"
+
+    expected = {k: describe(v) for k, v in model.state_dict().items()}
+    shapes = {k: describe(v) for k, v in tensors.items()}
     for key in {**expected, **shapes}:
         if shapes.get(key) != expected.get(key):
             shape, target = (d.get(key, "nothing") for d in (shapes, expected))
