@@ -40,8 +40,8 @@ def fill_folder(path: Path, advice: str) -> Iterator[Path]:
                     part.rename(path)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
-        with suppress(OSError):
-            lock_path.unlink()
+                with suppress(OSError):  # Windows keeps the file of a lock that is held
+                    lock_path.unlink()
 
 
 def refuse_outward_links(folder: Path) -> None:

@@ -94,7 +94,9 @@ def create_run(
             copy_file(init_run.weights, run.initial_weights)
         if parent:
             parent.copy_model(part / AUTOENCODER)
-        shutil.rmtree(path / AUTOENCODER, ignore_errors=True)  # of a creation that was killed
+        # of a creation that was killed
+        shutil.rmtree(path / AUTOENCODER, ignore_errors=True)
+        replace(run, path=path).initial_weights.unlink(missing_ok=True)
         run.update_metadata(metadata)  # last: a folder with run.json is a whole run
     if file:
         file.record()
@@ -135,9 +137,10 @@ def _find_folder(recipe: str, path: Path | str | None) -> Path:
     if not isinstance(path, str | Path):
         raise Error(f"run is {path!r}; give a new folder, such as run='runs/a'.")
     path = resolve_unnamed_path(path)
-    is_unfinished = (path / PART).exists() and not (path / "run.json").exists()
-    if path.exists() and not is_unfinished and (not path.is_dir() or any(path.iterdir())):
+    names = [each.name for each in path.iterdir()] if path.is_dir() else [""] * path.exists()
+    is_unfinished = "run.json" not in names and any(name.startswith(PART) for name in names)
+    if names and not is_unfinished:
         resume = f"`latentia resume {join_command([path])}` goes on with it, or "
-        hint = resume if (path / "run.json").exists() else ""
+        hint = resume if "run.json" in names else ""
         raise Error(f"{path} exists; {hint}give another --run.")
     return path

@@ -10,6 +10,7 @@ from typing import Any
 
 from latentia.core.errors import Error, summarize_exception
 from latentia.core.files import make_file_name
+from latentia.core.progress import enable_progress
 from latentia.data import cache
 from latentia.data.sources.table import silence_hub
 from latentia.runs.folder import AUTOENCODER, RunFolder
@@ -138,7 +139,8 @@ def check_run_folder(folder: Path, label: str) -> None:
             )
         check_recipe_is_ours(metadata, label)
     try:
-        RunFolder.open(folder).model()  # compares the names and shapes of all tensors
+        with enable_progress(False):  # no note about the temporary folder
+            RunFolder.open(folder).model()  # compares the names and shapes of all tensors
     except Error as error:
         if error.subject is None:
             raise
