@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,7 +110,7 @@ def _compare_sets(
     real, split, extractor = evaluation.real_features, evaluation.split, evaluation.extractor
     if len(real) < 2:
         raise Error(f"{name} needs more than 1 image; {split.name} has {len(real)}.")
-    feature_sets = {"samples": (evaluation.sample_features, "")}
+    feature_sets: dict[str, Any] = {"samples": (evaluation.sample_features, "")}
     if evaluation.has_encoder:
         feature_sets["reconstructions"] = evaluation.reconstruction_features, ""
     if (other := evaluation.other_images) is not None:
@@ -118,7 +119,7 @@ def _compare_sets(
     results = []
     for kind, (features, note) in feature_sets.items():
         value, error, n = estimate(real, features)
-        fields = {"features": extractor.name, "note": _join_notes(note, extractor.note)}
+        fields: Any = {"features": extractor.name, "note": _join_notes(note, extractor.note)}
         value, error = finite_or_none(value), finite_or_none(error)
         results.append(MetricResult(f"{name}_{kind}", value, error, n, split.name, **fields))
     return results

@@ -136,7 +136,7 @@ class MetricTable(list[MetricResult]):
 
 
 def make_mean_result(
-    name: str, values: Float[Tensor, " n"], split: str, **fields: str
+    name: str, values: Float[Tensor, " n"], split: str, **fields: Any
 ) -> MetricResult:
     """Return the mean over images with its standard error."""
     values, n = values.double(), len(values)
@@ -146,7 +146,7 @@ def make_mean_result(
 
 
 def make_ratio_result(
-    name: str, over: Float[Tensor, " n"], under: Float[Tensor, " n"], split: str, **fields: str
+    name: str, over: Float[Tensor, " n"], under: Float[Tensor, " n"], split: str, **fields: Any
 ) -> MetricResult:
     """Return a ratio of means over the same images, with its standard error (delta method)."""
     ratio = (over.mean() / under.mean()).item()
@@ -156,7 +156,7 @@ def make_ratio_result(
 
 
 def make_two_set_ratio(
-    name: str, over: Float[Tensor, " n"], under: Float[Tensor, " m"], split: str, **fields: str
+    name: str, over: Float[Tensor, " n"], under: Float[Tensor, " m"], split: str, **fields: Any
 ) -> MetricResult:
     """Return a ratio of the means of two independent sets, with its error (delta method)."""
     top, bottom = (make_mean_result(name, x, split, **fields) for x in (over, under))
