@@ -187,6 +187,8 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
         import pandas as pd
 
         path, content = "exclude", name_rows(pd.DataFrame({"key": list(exclude)}), keys)
+    if not content.names:
+        return np.empty(0, np.int64), f"{path} has no rows, so that no image is left out."
     if not len(content.rows):
         raise Error(f"{path} {describe_mismatch(content, len(keys), keys)}")
     targets = set(content.rows.index)

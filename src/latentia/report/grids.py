@@ -21,6 +21,7 @@ from latentia.latents.thumbnails import to_pillow
 # content of a file, by suffix; under FOLDER the content of each file of a folder, by name
 Encoders = dict[str, Callable[[], Any]]
 FOLDER = "/"
+SINGLE_IMAGES = (".png", ".npy", ".npz", FOLDER)  # of outputs with one image each
 
 # pixels: least longer side of a tile, distance between tiles, height of text
 MIN_TILE_SIDE, GAP, TEXT_SIZE = 56, 2, 13

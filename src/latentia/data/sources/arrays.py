@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, summarize_exception
 from latentia.core.text import pluralize
 from latentia.data.decode import (
     DecodeError,
@@ -106,7 +106,7 @@ def to_nchw(array: Any, source_name: str) -> np.ndarray:
     """Convert an array or tensor of images to (n, c, h, w).
 
     (n, h, w) is grey. In four dimensions the channels are second, except where the last dimension
-    is 1, 3 or 4 and the second is not: then they are last.
+    is 1, 3 or 4, or the smallest, and the second is not 1, 3 or 4: then they are last.
     """
     array = to_numpy(array)
     shape = format_shape(array)
@@ -129,7 +129,8 @@ def to_nchw(array: Any, source_name: str) -> np.ndarray:
         )
     if array.ndim == 3:
         return array[:, None]
-    if array.shape[3] in CHANNEL_COUNTS and array.shape[1] not in CHANNEL_COUNTS:
+    is_last = array.shape[3] in CHANNEL_COUNTS or array.shape[3] < min(array.shape[1:3])
+    if is_last and array.shape[1] not in CHANNEL_COUNTS:
         return array.transpose(0, 3, 1, 2)
     return array
 
@@ -138,8 +139,10 @@ def to_numpy(array: Any) -> np.ndarray:
     import torch
 
     if isinstance(array, torch.Tensor):
-        array = array.detach().cpu()
+        array = array.detach().cpu().to_dense()
         return (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+    if np.ma.is_masked(array):
+        raise Error("The array has masked values; give a number for each, such as array.filled(0).")
     return np.asarray(array)
 
 
@@ -155,7 +158,7 @@ def scale_images(
     images: np.ndarray, preprocessing: Preprocessing, source_name: str, others: Any = ()
 ) -> np.ndarray:
     """Scale as `decode.scale_pixels`. others: images whose values an error has to state too."""
-    dtype, white = images.dtype, preprocessing.white
+    dtype, white = images.dtype.newbyteorder("="), preprocessing.white
     if dtype.kind == "f" and not np.isfinite(images).all():
         count = int((~np.isfinite(images)).sum())
         raise Error(
@@ -194,19 +197,22 @@ def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: st
 def load_array_file(path: Path, source_name: str, rules: int) -> ArrayReader:
     try:
         contents = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        if isinstance(contents, np.ndarray):
+            return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
+        arrays, pickled = {}, []
+        with contents:
+            for name in contents.files:
+                try:
+                    arrays[name] = contents[name]
+                except ValueError:  # an array of Python objects: loading it would run its code
+                    pickled.append(name)
+    except Error:
+        raise
+    except Exception as error:  # zipfile and zlib have their own of a damaged file
         raise Error(
-            f"{source_name} cannot be read as arrays ({error}); write it with numpy.save."
+            f"{source_name} cannot be read as arrays ({summarize_exception(error)}); write it with"
+            " numpy.save or numpy.savez."
         ) from error
-    if isinstance(contents, np.ndarray):
-        return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
-    arrays, pickled = {}, []
-    with contents:
-        for name in contents.files:
-            try:
-                arrays[name] = contents[name]
-            except ValueError:  # an array of Python objects: loading it would run its code
-                pickled.append(name)
     return parse_archive(arrays, pickled, source_name, rules)
 
 

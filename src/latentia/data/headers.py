@@ -1,0 +1,76 @@
+"""Properties of images that are known before their pixels are decoded."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from latentia.data.pages import (
+    ORIENTATION_TAG,
+    DecodeError,
+    find_16_bit_colour,
+    find_opacity,
+    get_size,
+    is_pillow_image,
+)
+from latentia.data.reading import RULES
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from latentia.data.pages import Page
+
+
+class ImageHeader(NamedTuple):
+    """Properties of one image that are known before its pixels are decoded."""
+
+    height: int
+    width: int
+    channels: int  # 1: grey, 3: colour, others: as many
+    high_bit_depth: bool  # more than 8 bits: kept as float32
+    note: str = ""
+    pages: int = 1  # those that are its channels
+
+
+def join_headers(headers: list[ImageHeader]) -> ImageHeader:
+    """Describe the image whose channels are those of every page."""
+    sizes = sorted({f"{page.height}x{page.width}" for page in headers})
+    if len(sizes) > 1:
+        raise DecodeError(f"pages of {' and '.join(sizes)}, which cannot be channels of one image")
+    is_deep = any(page.high_bit_depth for page in headers)
+    first, n = headers[0], sum(page.channels for page in headers)
+    return first._replace(channels=n, high_bit_depth=is_deep, pages=len(headers))
+
+
+def read_header(page: "Page", rules: int = RULES) -> ImageHeader:
+    width, height = get_size(page)
+    if not is_pillow_image(page):
+        if page.tags.valueof(ORIENTATION_TAG, 1) >= 5:
+            width, height = height, width
+        has_opacity = bool(find_opacity(page))
+        channels = page.samplesperpixel - has_opacity
+        return ImageHeader(height, width, channels, has_opacity or page.dtype != np.uint8)
+    # Pillow rotates the size of a TIFF itself. getexif() of a PNG would decode the whole image.
+    may_be_rotated = "exif" in page.info if page.format == "PNG" else page.format != "TIFF"
+    if may_be_rotated and page.getexif().get(ORIENTATION_TAG, 1) >= 5:
+        width, height = height, width
+    note = ""
+    if is_truncated_to_8_bits(page, rules):
+        note = "is 16-bit colour, of which Pillow reads the upper 8 bits"
+    elif page.format in ("GIF", "PNG", "WEBP", "AVIF") and getattr(page, "n_frames", 1) > 1:
+        note = "is animated: its first frame is used"
+    is_grey = page.mode in ("1", "L", "LA", "La", "F") or page.mode.startswith("I")
+    is_deep = has_high_bit_depth(page) or (rules > 1 and bool(find_16_bit_colour(page)))
+    return ImageHeader(height, width, 1 if is_grey else 3, is_deep, note)
+
+
+def has_high_bit_depth(image: "Image") -> bool:
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def is_truncated_to_8_bits(image: "Image", rules: int) -> bool:
+    if has_high_bit_depth(image) or (rules > 1 and find_16_bit_colour(image)):
+        return False
+    layouts = [tile[3] for tile in getattr(image, "tile", None) or ()]
+    if image.format == "PPM":  # a colour and its greatest value
+        return any(isinstance(layout, tuple) and layout[1] > 255 for layout in layouts)
+    return any(";16" in str(layout) for layout in layouts)
