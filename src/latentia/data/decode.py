@@ -46,6 +46,7 @@ IMAGE_SUFFIXES = frozenset(
     ]
 )
 ROUNDING_TOLERANCE = 1e-6  # float rounding allowed beyond [0, 1]
+NOT_FINITE = "NaN or infinity among its values"
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's
 
 
@@ -112,7 +113,7 @@ def check_values(page: "Page", header: ImageHeader) -> None:
     """Decode all pixels. Raises: DecodeError if they cannot be, or are no finite numbers."""
     samples = load_image(page, header) if is_pillow_image(page) else read_samples(page)
     if header.high_bit_depth and not np.isfinite(np.asarray(samples)).all():
-        raise DecodeError("NaN or infinity among its values")
+        raise DecodeError(NOT_FINITE)
 
 
 def read_images(
@@ -173,7 +174,7 @@ def decode_pixels(
         upper, lower = (part.transpose(2, 0, 1).astype(np.uint16) for part in parts)
         opacity = {"RGBA": UNASSOCIATED, "RGBa": ASSOCIATED}.get(layout[1], 0)
         return convert_planes(upper << 8 | lower, preprocessing, opacity)
-    if is_truncated_to_8_bits(page, preprocessing.rules) and preprocessing.white is not None:
+    if is_truncated_to_8_bits(page) and preprocessing.white is not None:
         raise DecodeError("16-bit colour, to which --white cannot be applied")
     image = load_image(page, header)
     if image.mode == "1":  # black and white, whatever range is stated for the others
@@ -263,8 +264,8 @@ def scale_to_unit_range(
     low, high, tolerance = array.min(), array.max(), ROUNDING_TOLERANCE * (top - bottom)
     # `not (...)`, since NaN fails every comparison
     if not (float(low) >= bottom - tolerance and float(high) <= top + tolerance):
-        problem = ValueRangeError(low, high, bottom, top)
-        raise problem if np.isfinite([low, high]).all() else DecodeError(str(problem))
+        is_finite = np.isfinite([low, high]).all()
+        raise ValueRangeError(low, high, bottom, top) if is_finite else DecodeError(NOT_FINITE)
     return ((array.astype(np.float64) - bottom) / (top - bottom)).clip(0, 1).astype(np.float32)
 
 

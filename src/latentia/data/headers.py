@@ -4,14 +4,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from latentia.data.pages import (
-    ORIENTATION_TAG,
-    DecodeError,
-    find_16_bit_colour,
-    find_opacity,
-    get_size,
-    is_pillow_image,
-)
+from latentia.data import pages
+from latentia.data.pages import ORIENTATION_TAG, DecodeError, find_16_bit_colour
 from latentia.data.reading import RULES
 
 if TYPE_CHECKING:
@@ -42,24 +36,23 @@ def join_headers(headers: list[ImageHeader]) -> ImageHeader:
 
 
 def read_header(page: "Page", rules: int = RULES) -> ImageHeader:
-    width, height = get_size(page)
-    if not is_pillow_image(page):
+    width, height = pages.get_size(page)
+    if not pages.is_pillow_image(page):
         if page.tags.valueof(ORIENTATION_TAG, 1) >= 5:
             width, height = height, width
-        has_opacity = bool(find_opacity(page))
+        has_opacity = bool(pages.find_opacity(page))
         channels = page.samplesperpixel - has_opacity
         return ImageHeader(height, width, channels, has_opacity or page.dtype != np.uint8)
     # Pillow rotates the size of a TIFF itself. getexif() of a PNG would decode the whole image.
     may_be_rotated = "exif" in page.info if page.format == "PNG" else page.format != "TIFF"
     if may_be_rotated and page.getexif().get(ORIENTATION_TAG, 1) >= 5:
         width, height = height, width
-    note = ""
-    if is_truncated_to_8_bits(page, rules):
+    note, is_deep = "", has_high_bit_depth(page) or (rules > 1 and bool(find_16_bit_colour(page)))
+    if not is_deep and is_truncated_to_8_bits(page):
         note = "is 16-bit colour, of which Pillow reads the upper 8 bits"
     elif page.format in ("GIF", "PNG", "WEBP", "AVIF") and getattr(page, "n_frames", 1) > 1:
         note = "is animated: its first frame is used"
     is_grey = page.mode in ("1", "L", "LA", "La", "F") or page.mode.startswith("I")
-    is_deep = has_high_bit_depth(page) or (rules > 1 and bool(find_16_bit_colour(page)))
     return ImageHeader(height, width, 1 if is_grey else 3, is_deep, note)
 
 
@@ -67,10 +60,7 @@ def has_high_bit_depth(image: "Image") -> bool:
     return image.mode == "F" or image.mode.startswith("I")
 
 
-def is_truncated_to_8_bits(image: "Image", rules: int) -> bool:
-    if has_high_bit_depth(image) or (rules > 1 and find_16_bit_colour(image)):
-        return False
-    layouts = [tile[3] for tile in getattr(image, "tile", None) or ()]
-    if image.format == "PPM":  # a colour and its greatest value
-        return any(isinstance(layout, tuple) and layout[1] > 255 for layout in layouts)
-    return any(";16" in str(layout) for layout in layouts)
+def is_truncated_to_8_bits(image: "Image") -> bool:
+    layout = next((tile[3] for tile in getattr(image, "tile", None) or ()), "")
+    is_deep_ppm = image.format == "PPM" and isinstance(layout, tuple) and layout[1] > 255
+    return not has_high_bit_depth(image) and (is_deep_ppm or ";16" in str(layout))

@@ -124,22 +124,28 @@ def iterate_tiff(stream: Stream, image: "Image | None", options: PageOptions) ->
 
     Masks and smaller copies of other pages, as in a pyramid, are left out.
     """
-    tiff = None if image else open_with_tifffile(stream)
+    tiff = None if image and counts_pages(image) else open_with_tifffile(stream)
     count = len(tiff.pages) if tiff else getattr(image, "n_frames", 1)
     is_old = options.rules < 2
     for number in range(1 if options.pages == "first" else count):
-        page: Any = image
-        try:
-            if image:
+        page: Any = None
+        if image:
+            with suppress(SyntaxError):  # samples that Pillow does not know
                 image.seek(number)
-        except SyntaxError:  # samples that Pillow does not know
-            page = None
-        if page is None or not (is_old or reads_in_full(page)):
+                page = image if is_old or reads_in_full(image) else None
+        if page is None:
             tiff = tiff or open_with_tifffile(stream)
             page = tiff.pages[number]
         tags = page.tag_v2 if is_pillow_image(page) else {SUBFILE_TAG: page.subfiletype}
         if is_old or number == 0 or not tags.get(SUBFILE_TAG, 0) & (REDUCED | MASK):
             yield page
+
+
+def counts_pages(image: "Image") -> bool:
+    """Whether Pillow knows the samples of every page, without which it does not count them."""
+    with suppress(SyntaxError):
+        return image.n_frames > 0  # pyright: ignore[reportAttributeAccessIssue]
+    return False
 
 
 def open_with_tifffile(stream: Stream) -> "TiffFile":
@@ -204,14 +210,7 @@ def read_samples(page: "TiffPage") -> np.ndarray:
     if photometric > RGB or page.imagedepth > 1:
         raise DecodeError(f"a TIFF of {photometric.name} samples; save it as grey or RGB")
     separate, _, height, width, contiguous = page.shaped
-    try:
-        array = page.asarray().reshape(separate, height, width, contiguous)
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
-            raise
-        compression = getattr(page.compression, "name", page.compression)
-        reason = f"compressed by {compression}, which needs `pip install imagecodecs`"
-        raise DecodeError(reason) from None
+    array = page.asarray().reshape(separate, height, width, contiguous)
     planes = array.transpose(0, 3, 1, 2).reshape(-1, height, width)
     if photometric == WHITE_IS_ZERO and planes.dtype.kind == "u":
         planes = 2**page.bitspersample - 1 - planes
@@ -245,11 +244,9 @@ def open_bytes_of_colour(image: "Image") -> "Iterator[Image]":
         file.seek(0)
         part = cast(Any, type(image))(file)
         part.seek(image.tell())
-        options = [() if isinstance(tile.args, str) else tile.args[1:] for tile in part.tile]
-        part.tile = [
-            tile._replace(args=(f"{samples};16{order}", *rest))
-            for tile, rest in zip(part.tile, options, strict=True)
-        ]
+        for number, tile in enumerate(part.tile):
+            rest = () if isinstance(tile.args, str) else tile.args[1:]
+            part.tile[number] = tile._replace(args=(f"{samples};16{order}", *rest))
         yield part
 
 

@@ -142,7 +142,7 @@ def to_numpy(array: Any) -> np.ndarray:
         array = array.detach().cpu().to_dense()
         return (array.float() if array.dtype == torch.bfloat16 else array).numpy()
     if np.ma.is_masked(array):
-        raise Error("The array has masked values; give a number for each, such as array.filled(0).")
+        raise Error("The array has masked values; give numbers, for instance array.filled(0).")
     return np.asarray(array)
 
 
@@ -195,24 +195,21 @@ def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: st
 
 
 def load_array_file(path: Path, source_name: str, rules: int) -> ArrayReader:
+    arrays, pickled = {}, []
     try:
         contents = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(contents, np.ndarray):
-            return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
-        arrays, pickled = {}, []
-        with contents:
-            for name in contents.files:
-                try:
-                    arrays[name] = contents[name]
-                except ValueError:  # an array of Python objects: loading it would run its code
-                    pickled.append(name)
-    except Error:
-        raise
+        for name in getattr(contents, "files", ()):
+            try:
+                arrays[name] = contents[name]
+            except ValueError:  # an array of Python objects: loading it would run its code
+                pickled.append(name)
     except Exception as error:  # zipfile and zlib have their own of a damaged file
         raise Error(
             f"{source_name} cannot be read as arrays ({summarize_exception(error)}); write it with"
             " numpy.save or numpy.savez."
         ) from error
+    if isinstance(contents, np.ndarray):
+        return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
     return parse_archive(arrays, pickled, source_name, rules)
 
 

@@ -99,13 +99,12 @@ class SequenceReader:
         image, values = item, {}
         if isinstance(item, Mapping):
             key = next((key for key in IMAGE_KEYS if key in item), "")
-            image, values = item.get(key), {k: v for k, v in item.items() if k != key}
+            image, values = item.get(key, item), {k: v for k, v in item.items() if k != key}
         elif isinstance(item, tuple | list) and item:
             names = ["label", *(f"label_{k}" for k in range(2, len(item)))]
             image, values = item[0], dict(zip(names, item[1:], strict=False))
         if not (isinstance(image, str | Path) or is_array(image) or is_pillow_image(image)):
-            kind = type(image if values else item).__name__
-            raise Error(f"{label} is of type {kind}; an item is {ALLOWED_ITEMS}.")
+            raise Error(f"{label} is of type {type(image).__name__}; an item is {ALLOWED_ITEMS}.")
         return image, values
 
     def collect_columns(self, rows: list[dict[str, Any]]) -> tuple[Columns, Classes, list[str]]:
@@ -153,7 +152,8 @@ def is_sequence(data: Any) -> bool:
         return True
     if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
         return False
-    is_nested = isinstance(data, list) and bool(data) and isinstance(data[0], list)
+    first = data[0] if isinstance(data, list) and data else None
+    is_nested = isinstance(first, list) and isinstance(first[0] if first else 0, list | int | float)
     return not is_nested and getattr(data, "ndim", 1) == 1
 
 
