@@ -30,6 +30,10 @@ def first(images):
         ((4, 3, 28, 30), (3, 28, 30)),
         ((4, 3, 28, 3), (3, 28, 3)),  # both could be channels: the second dimension is
         ((4, 5, 40, 56), (5, 40, 56)),
+        ((4, 40, 56, 5), (5, 40, 56)),
+        ((4, 64, 64, 13), (13, 64, 64)),
+        ((4, 20, 24, 2), (2, 20, 24)),
+        ((4, 2, 20, 24), (2, 20, 24)),
     ],
 )
 def test_which_dimension_holds_the_channels(shape, expected):

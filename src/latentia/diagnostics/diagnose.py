@@ -12,6 +12,7 @@ from latentia.diagnostics import adversary, coordinates, data, diffusion, latent
 from latentia.diagnostics.check import ERROR, NOTE, SEVERITIES, WARNING, format_finding
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
+from latentia.runs.images import are_images_missing
 from latentia.training.checkpoint import write_json
 from latentia.training.events import Finding, ListedImage
 
@@ -75,7 +76,7 @@ class CheckedRun(NamedTuple):
             kinds = ", ".join(self.from_training)
             texts.append(
                 f"As at the end of the training: {kinds}. The images are not here; give them as "
-                "data to check anew."
+                "data to check anew, and for commands."
             )
         return texts
 
@@ -120,6 +121,9 @@ def run_checks(context: RunContext, early: bool = False) -> CheckedRun:
             continue
         if finding:
             result.findings.append(finding)
+    if context.data is None and are_images_missing(context.run.metadata["images"]):
+        # their commands would not find the images
+        result.findings[:] = [each._replace(suggested_commands=()) for each in result.findings]
     result.findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))  # stable
     return result
 

@@ -28,8 +28,7 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
     if data is None:
         if metadata["kind"] == SourceKind.MEMORY:
             raise Error(f"{path} was trained on an {location} in memory; give it again as data.")
-        is_pattern = stream and set(location) & set("*?[")
-        if not is_pattern and Path(location).is_absolute() and not Path(location).exists():
+        if are_images_missing(metadata):
             raise Error(
                 f"The images of {path} ({location}) cannot be found here; give them, or others, "
                 "with --data."
@@ -47,6 +46,14 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
             "new run."
         )
     return images
+
+
+def are_images_missing(metadata: dict[str, Any]) -> bool:
+    """Whether the images of a run were at a path where there is nothing now."""
+    path = Path(metadata["source"])
+    is_pattern = metadata.get("streamed", False) and set(str(path)) & set("*?[")
+    is_path = metadata["kind"] != SourceKind.MEMORY and path.is_absolute() and not is_pattern
+    return is_path and not path.exists()
 
 
 def describe_images(metadata: dict[str, Any]) -> str:
