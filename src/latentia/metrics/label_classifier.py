@@ -142,9 +142,8 @@ def train_until_converged(events: Iterator[Event], batch_size: int) -> Iterator[
     """
     step, has_converged = 0, False
     for event in events:
-        if isinstance(event, TrainingFinished) and event.reason != EndReason.COMPLETE:
-            raise Error("The training of the label classifier was stopped; run the command again.")
-        if isinstance(event, StateSaved) and has_converged:
+        is_complete = isinstance(event, TrainingFinished) and event.reason == EndReason.COMPLETE
+        if is_complete or (isinstance(event, StateSaved) and has_converged):
             return
         if isinstance(event, StepLogged):
             losses = event.players["classifier"]["terms"].values()
@@ -152,6 +151,7 @@ def train_until_converged(events: Iterator[Event], batch_size: int) -> Iterator[
         if isinstance(event, StepLogged | StepTaken):
             yield (event.step - step) * batch_size
             step = event.step
+    raise Error("The training of the label classifier was stopped; run the command again.")
 
 
 def get_label_classifier(images: Images, seed: int = 0) -> LabelClassifier:
