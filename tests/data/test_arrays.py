@@ -189,6 +189,8 @@ def test_npz_without_images(tmp_path):
     )
 
 
+# NumPy leaves the file open
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("damage", [lambda b: b"PK\3\4", lambda b: b[:1000], None])
 def test_a_damaged_npz_is_one_sentence(damage, tmp_path):
     path = tmp_path / "a.npz"
