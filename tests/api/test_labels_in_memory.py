@@ -31,6 +31,9 @@ def train(path, data=X, **parameters):
         (pd.Series(WORDS, name="animal"), {"animal": ["c0", "c1", "c2"]}),
         (pd.DataFrame({"u": Y / 3, "v": WORDS}), {"u": None, "v": ["c0", "c1", "c2"]}),
         (np.stack([Y, Y], 1), {"label": ["0", "1", "2"], "label_2": ["0", "1", "2"]}),
+        (np.eye(3)[Y], {"label": ["0", "1", "2"]}),
+        ({str(k): word for k, word in enumerate(WORDS)}, {"label": ["c0", "c1", "c2"]}),
+        ([word.encode() for word in WORDS], {"label": ["c0", "c1", "c2"]}),
     ],
 )
 def test_each_kind_of_labels_has_its_columns(labels, classes):
@@ -48,7 +51,8 @@ def test_each_kind_of_labels_has_its_columns(labels, classes):
     ("labels", "text"),
     [
         (Y[1:], "The labels are 59 for 60 images; give one for each, in the order"),
-        ([None, *WORDS[1:]], "The labels lack a value for 1 of 60 images; fill it in, or leave"),
+        ([object()] * N, "The column label of the labels holds values of the type object; give"),
+        (pd.DataFrame([[1, 2]] * N, columns=["a", "a"]), "The labels have two columns called 'a'"),
         (np.zeros((N, 2, 2)), "The labels are no values with one row an image .*; give a list"),
         ("no.csv", "no.csv does not exist"),
     ],
@@ -104,4 +108,4 @@ def test_a_folder_has_labels_of_a_table_or_in_its_order(tmp_path, kind):
     if kind == "table":
         assert latentia.resume(run.path, progress=False).is_complete
         supervised = train(tmp_path / "s", str(folder), labels=labels, supervise="animal")
-        assert supervised.metadata["modifiers"]["supervise"]["labels"] == str(labels)
+        assert supervised.metadata["images"]["label_source"] == str(labels)

@@ -251,7 +251,10 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
     photos = ["--data", place / "photos"]
     for words, message in (
         (["encode", run, "--out", "t.txt"], "--out t.txt ends in .txt; give .parquet, .csv or"),
-        (["encode", run, "--labels", labels], "names 10 files that the source has not"),
+        (
+            ["encode", run, "--labels", labels],
+            "no row for 38 of 40 images: its column 'file' holds",
+        ),
         (["encode", run, *photos, "--labels", labels, "--label-cols", "Bread"], "no column Bread"),
         (
             ["relate", run],

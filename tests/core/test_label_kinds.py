@@ -8,7 +8,6 @@ from PIL import Image
 from latentia.core.errors import Error
 from latentia.core.label_kinds import encode_column, get_label_kind
 from latentia.data import Source, open_images
-from latentia.data.labels import Labels
 from latentia.data.reading import Reading
 
 N = 60
@@ -68,8 +67,7 @@ def test_every_source_decides_alike(kind, tmp_path):
             cells = [{"bytes": (tmp_path / f"{k}.png").read_bytes()} for k in range(N)]
             data = str(tmp_path / "t.parquet")
             table.assign(image=cells).drop(columns="file_name").to_parquet(data)
-    images = open_images(data)
-    images = images.with_labels(Labels(labels)) if labels is not None else images
+    images = open_images(Source(data, labels=labels))
     assert images.classes["dose"] == ["2", "4", "10", "30"]
     assert images.classes["size"] is None
     split = images.split("all")

@@ -95,8 +95,8 @@ def test_a_split_that_has_no_folder_is_said_to_be_drawn(folders, text, tmp_path)
     [
         (["x.png", *number("train/a", "val/b")], None, "x.png lies elsewhere"),
         (number("train/a", "val/b", "cat/c"), ["cat", "train", "val"], "cat/c/02.png lies els"),
-        (number("val/a", "test/b"), ["test", "val"], "test, val are read as any other folder"),
-        (number("train/a", "train/b"), ["a", "b"], "train are read as any other folder"),
+        (number("val/a", "test/b"), ["test", "val"], "test, val: read as any other folder"),
+        (number("train/a", "train/b"), ["a", "b"], "train: read as any other folder"),
         (number("seg_train/seg_train/a", "seg_test/seg_test/b"), ["seg_test", "seg_train"],
          "Splits are folders train and val or test that hold all images; seg_test/"),
         (number("set/train/a", "set/val/b"), ["train", "val"], r"give --data \S+/set\."),

@@ -67,6 +67,15 @@ def test_findings_are_kept_for_a_run_whose_images_are_gone(tmp_path, monkeypatch
     (run.path / diagnose.DIAGNOSIS_FILE).write_text(json.dumps(kept))
     texts = diagnose.diagnose_run(RunFolder.open(run.path)).skipped_checks
     assert texts[0].startswith("Not checked: images in two splits")
+    # the log alone names a collapse, as of a run that was stopped
+    (run.path / diagnose.DIAGNOSIS_FILE).unlink()
+    report = diagnose.diagnose_run(RunFolder.open(run.path))
+    few, collapse, *_ = report.findings
+    assert (few.kind, collapse.kind) == ("few steps", "posterior collapse")
+    assert "cannot be used: few steps" in report.verdict
+    n_unchecked = report.skipped_checks[0].split(". ")[0].count(",") + 1
+    assert report.verdict.endswith(f". {n_unchecked} checks could not run.")
+    assert "could not run" not in again.verdict
 
 
 def test_a_damaged_file_of_findings_is_as_none(tmp_path):

@@ -8,11 +8,17 @@ import torch
 from torch import Tensor
 
 from latentia.api.opened_run import OpenedRun
-from latentia.core.parameters import require_at_least, require_whole_number
+from latentia.core.parameters import require_at_least
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
 from latentia.data.labels import SOURCE_LABELS
-from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
+from latentia.latents.encoding import (
+    SAMPLE,
+    LatentTable,
+    encode_split,
+    identify_encoder,
+    parse_dims,
+)
 from latentia.latents.parsing import read_latents
 from latentia.latents.principal_axes import Axes, PrincipalAxes
 from latentia.latents.traversal import Traversal, traverse_dims
@@ -56,7 +62,7 @@ class RunPictures(OpenedRun):
         'samples.png'
         """
         require_at_least("-n", n, 1)
-        require_whole_number("--seed", seed)
+        require_at_least("--seed", seed, 0)
         is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
         text = None if cond is None else ",".join(map(str, cond)) if is_several else str(cond)
         chosen = {name: value for name, value in sampling.items() if value is not None}
@@ -89,7 +95,7 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_reconstructions(n=3).images.shape
         torch.Size([6, 1, 28, 28])
         """
-        pixels, title = self._read_or_first(images, n, split, draw=True)
+        pixels, title = self._read_or_draw(images, n, split)
         render = rendered_images.render_reconstructions
         return render(self.folder, self.autoencoder, pixels, title)
 
@@ -119,7 +125,7 @@ class RunPictures(OpenedRun):
         """
         model = self.autoencoder
         return rendered_images.render_latents(
-            self.folder, model, *read_latents(z, model.latent_shape)
+            self.folder, model, *read_latents(z, model.latent_shape, identify_encoder(model))
         )
 
     def plot_traversal(
@@ -288,13 +294,11 @@ class RunPictures(OpenedRun):
             dims = f"top:{dims}" if isinstance(dims, int) else ",".join(map(str, dims))
         return parse_dims(dims, table.dims_by_kl)
 
-    def _read_or_first(
-        self, images: Any, n: int, split_name: str | None, draw: bool = False
-    ) -> tuple[Tensor, str]:
-        """Read images, or else the first of a split; draw: or n of it, each class in turn."""
+    def _read_or_draw(self, images: Any, n: int, split_name: str | None) -> tuple[Tensor, str]:
+        """Read images, or else draw n of a split, each class in turn."""
         if images is not None:
             return self._read_images(images, split_name).pixels, "images"
         require_at_least("-n", n, 1)
         split = self._find_split(split_name, SOURCE_LABELS)
-        rows = draw_example_rows(split, n) if draw else slice(0, n)
-        return split.get_batch(rows).image, f"{split.name} images"
+        rows = draw_example_rows(split, n)
+        return split.get_batch(rows).image, f"{split.name} images, drawn by seed"

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from latentia.cli.arguments import split_names
 from latentia.cli.tables import print_metrics
 from latentia.core import distributed
-from latentia.metrics.measure import make_table, measure_run
+from latentia.metrics.measure import keep_result, make_table, measure_run
 from latentia.runs.open import open_run
 from latentia.training.launch import init_distributed, rank0_first
 
@@ -21,6 +21,7 @@ def evaluate(args: SimpleNamespace) -> None:
             return
     if args.json_:
         print(json.dumps(result, indent=1))
-        return
-    table = make_table(result["metrics"])
-    print_metrics(f"{run.name}, {table[0].split} split of {images.source.name}", table)
+    else:
+        table = make_table(result["metrics"])
+        print_metrics(f"{run.name}, {table[0].split} split of {images.source.name}", table)
+    keep_result(run, images, result)  # printed before, if the disk is full

@@ -37,7 +37,7 @@ SAMPLES = Doc(
 Samples = Annotated[str, Metavar("FILE"), SAMPLES]
 ANIMATION = Doc("picture (.png), animation (.gif) or array (.npy) to write")
 Animation = Annotated[str, Metavar("FILE"), ANIMATION]
-Seed = Annotated[int, Doc("seed of the random numbers; the same seed gives the same result")]
+Seed = Annotated[int, Doc("seed of the random numbers, at least 0; the same gives the same result")]
 Count = Annotated[int, arg(aliases=("-n",)), Doc("number of images, at least 1")]
 AT_MOST = Doc("number of images, at least 2; by default all, but for distances at most 10,000")
 MostImages = Annotated[int | None, arg(aliases=("-n",)), AT_MOST]

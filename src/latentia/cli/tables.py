@@ -1,6 +1,5 @@
 """Results of commands as text and tables: metrics, choices, sweeps, associations, findings."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Column, Table
 
-from latentia.core.text import pluralize
+from latentia.core.text import join_command, pluralize
 from latentia.latents.association import EXPLANATION_OF_STARS, AssociationResult, get_star
 from latentia.metrics.beta_choice import BetaChoice
 from latentia.metrics.result import MetricTable
@@ -46,7 +45,7 @@ def print_beta_choice(choice: BetaChoice, runs: Sequence[RunFolder], run: RunFol
         betas = ", ".join(f"{beta:g}" for beta in choice.equivalent_betas)
         print(f"Within one standard error of it: {betas}.")
     flags = [] if run.beta is None else ["--beta", f"{run.beta:g}"]
-    print(shlex.join(["latentia", COMMANDS.get(choice.purpose, "encode"), str(run.path), *flags]))
+    print(join_command(["latentia", COMMANDS.get(choice.purpose, "encode"), run.path, *flags]))
 
 
 def print_sweep(

@@ -5,6 +5,7 @@ A folder appears complete or not at all: it is written under another name and re
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -16,6 +17,8 @@ from uuid import uuid4
 
 import numpy as np
 
+from latentia.core.files import sync_file
+from latentia.core.memory import check_memory
 from latentia.data.reader import Columns
 
 CACHE_VERSION = 1  # of the folder's contents and of decoding: part of every key
@@ -41,7 +44,7 @@ def entry_path(key: str) -> Path:
 def load_shape(key: str) -> list[int] | None:
     """Load (c, h, w) of images for which no size was requested."""
     try:
-        return json.loads(entry_path(key).with_suffix(".shape").read_text())
+        return json.loads(entry_path(key).with_suffix(".shape").read_text("utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -50,7 +53,7 @@ def save_shape(key: str, shape: tuple[int, ...]) -> None:
     path = entry_path(key).with_suffix(".shape")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(shape))
+        path.write_text(json.dumps(shape), "utf-8")
 
 
 def load_entry(key: str, just_written: bool = False) -> Entry | None:
@@ -62,7 +65,7 @@ def load_entry(key: str, just_written: bool = False) -> Entry | None:
     folder = entry_path(key)
     pixels_path = folder / "pixels.npy"
     try:
-        metadata = json.loads((folder / "about.json").read_text())
+        metadata = json.loads((folder / "about.json").read_text("utf-8"))
         use_map = just_written or pixels_path.stat().st_size >= MAX_IN_MEMORY_BYTES
         pixels = np.load(pixels_path, mmap_mode="c" if use_map else None)
         with np.load(folder / "columns.npz", allow_pickle=False) as columns:
@@ -84,10 +87,9 @@ def write_entry(key: str) -> Iterator[Path | None]:
     try:
         remove_abandoned_parts(path.parent)
         yield part
-        if (part / "about.json").exists():  # written last
+        if is_complete(part):
             for file in part.iterdir():
-                with open(file, "rb") as stream:
-                    os.fsync(stream.fileno())
+                sync_file(file)
             # a complete entry stays, since other processes may have mapped it
             if load_entry(key) is None:
                 shutil.rmtree(path, ignore_errors=True)
@@ -95,6 +97,10 @@ def write_entry(key: str) -> Iterator[Path | None]:
                 part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def is_complete(folder: Path) -> bool:
+    return (folder / "about.json").exists()  # written last
 
 
 def remove_abandoned_parts(folder: Path) -> None:
@@ -109,7 +115,7 @@ def allocate_pixels(
 ) -> tuple[np.ndarray, Path | None]:
     """Allocate the array of pixels: in a file of the folder, or in memory if that fails."""
     if folder is None:
-        return np.empty(shape, dtype), None
+        return allocate_in_memory(shape, dtype), None
     path = folder / "pixels.npy"
     try:
         array = np.lib.format.open_memmap(path, "w+", dtype, shape)
@@ -117,8 +123,15 @@ def allocate_pixels(
             with open(path, "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError:
-        return np.empty(shape, dtype), None
+        return allocate_in_memory(shape, dtype), None
     return array, folder
+
+
+def allocate_in_memory(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Raises: Error if the pixels need more memory than is free."""
+    subject = f"The pixels of {shape[0]:,} images of {'x'.join(map(str, shape[1:]))}"
+    check_memory(math.prod(shape) * dtype.itemsize, subject, "give a smaller --size")
+    return np.empty(shape, dtype)
 
 
 def finish_entry(
@@ -128,4 +141,4 @@ def finish_entry(
     if isinstance(pixels, np.memmap):
         pixels.flush()
     np.savez(folder / "columns.npz", **columns)  # pyright: ignore[reportArgumentType]
-    (folder / "about.json").write_text(json.dumps(metadata))
+    (folder / "about.json").write_text(json.dumps(metadata), "utf-8")

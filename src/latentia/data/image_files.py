@@ -24,9 +24,13 @@ from latentia.data.decode import (
     read_headers,
     read_images,
 )
+<<<<<<< HEAD
 from latentia.data.headers import ImageHeader
+=======
+from latentia.data.label_columns import LabelColumns
+>>>>>>> main
 from latentia.data.levels import make_range_error
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import Pages
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
@@ -136,15 +140,17 @@ class ImageFiles:
         )
 
     def make_info(
-        self, columns: Columns, classes: Classes, notes: list[str], counts: dict[str, int]
+        self, labels: LabelColumns, notes: list[str], counts: dict[str, int]
     ) -> SourceInfo:
         """Describe the images by their headers. counts: images of each split."""
         pages = set(self.list_images())
         sizes = sorted({(page.height, page.width) for page in pages})
         channels = max(page.channels for page in pages)
         is_deep = any(page.high_bit_depth for page in pages)
-        labels = (columns, classes, notes, self.unreadable)
-        return SourceInfo(sizes, channels, is_deep, self.list_keys(), counts, *labels)
+        return SourceInfo(
+            *(sizes, channels, is_deep, self.list_keys(), counts, labels.columns, labels.classes),
+            *(notes, self.unreadable, labels.free_text),
+        )
 
     def list_images(self) -> list[ImageHeader]:
         return list(chain.from_iterable(self.headers))

@@ -6,7 +6,7 @@ import numpy as np
 
 from latentia.core.text import pluralize
 from latentia.diagnostics import suggested_commands as suggest
-from latentia.diagnostics.check import NOTE, WARNING, CheckResult, define_check
+from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, get_rate
 from latentia.diagnostics.run_context import RunContext
 from latentia.latents.agreement import compute_participation_ratio
@@ -14,9 +14,15 @@ from latentia.metrics.elbo import ACTIVE_VARIANCE
 from latentia.metrics.pca import fit_pixel_pca
 
 MIN_COLOR_EXPLAINED = 0.2  # share of the variance: below it colours are lost
-MIN_COLOR_VARIANCE = 1e-4  # of differences from grey; photographs have about 4e-3
+MIN_COLOR_VARIANCE = 1e-3  # of differences from grey: a person sees it; photographs have 6e-3
 MAX_CORRELATION = 0.5  # absolute, of two active dimensions
 MIN_EFFECTIVE_SHARE = 0.75  # effective dimensions of the correlations, over active ones
+
+
+def measure_pca_error(context: RunContext) -> tuple[float, int]:
+    """Return the mean squared error of the decoded images by PCA, and its number of dimensions."""
+    pca = fit_pixel_pca(context.images, math.prod(context.autoencoder.latent_shape))
+    return float(pca.measure_mse(context.decoded_means[0]).mean()), pca.dims
 
 
 @define_check(
@@ -31,19 +37,18 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
         return None
     if context.is_short or not context.complete:  # more steps may be enough
         return None
-    pca = fit_pixel_pca(context.images, math.prod(context.autoencoder.latent_shape))
-    images, _ = context.decoded_means
-    model, linear, dims = context.residual[0], float(pca.measure_mse(images).mean()), pca.dims
+    model, (linear, dims) = context.residual[0], measure_pca_error(context)
     if model < linear:
         return None
     return CheckResult(
         WARNING,
         f"the mean squared error of reconstructions is {model:.3g}, and {linear:.3g} by PCA of the "
         f"pixels with {pluralize(dims, 'dimension')} (ratio {model / linear:.2f}; n = "
-        f"{len(images)}).",
+        f"{len(context.decoded_means[0])}).",
         "A linear method describes your images as well or better in as many coordinates, and takes "
         "seconds: the coordinates of this model are worth their training only for what PCA lacks, "
-        "such as samples. More epochs and a lower beta reduce the error.",
+        "such as samples. More epochs reduce the error, and so does a lower beta, which costs "
+        "quality of samples.",
         {"mse": model, "pca_mse": linear, "dims": dims},
         suggest.train_closer(context),
     )
@@ -68,10 +73,10 @@ def colors_not_learned(context: RunContext) -> CheckResult | None:
     if color >= MIN_COLOR_EXPLAINED or context.explained_variance < MIN_EXPLAINED:
         return None
     return CheckResult(
-        WARNING,
+        ERROR,
         f"reconstructions explain {context.explained_variance:.0%} of the pixels' variance, but "
         f"{max(0.0, color):.0%} of that of the colours: they are nearly grey.",
-        "Coordinates say little about colour.",
+        "Coordinates say nothing about colour, and samples have none.",
         {"explained": context.explained_variance, "explained_color": color},
         suggest.train_closer(context),
     )

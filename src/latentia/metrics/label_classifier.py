@@ -10,8 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
+<<<<<<< HEAD
 from latentia.core.errors import Error
 from latentia.core.progress import show_progress
+=======
+from latentia.core.errors import Error, catch_write_errors
+>>>>>>> main
 from latentia.core.schedules import cosine
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
@@ -172,7 +176,8 @@ def get_label_classifier(images: Images, seed: int = 0) -> LabelClassifier:
         epochs = max(MIN_EPOCHS, round(MIN_STEPS * batch_size / n))
         adam = Adam(2e-3, schedule=cosine(warmup=0.1))
         plan = Plan(model, images, {"classifier": adam}, batch_size, epochs)
-        folder.mkdir(parents=True, exist_ok=True)
+        with catch_write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         # a temporary folder: other processes may train the same classifier at the same time, and
         # the cache must hold complete files only
         with TemporaryDirectory(prefix=".part-", dir=folder) as scratch:

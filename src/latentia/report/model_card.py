@@ -1,12 +1,12 @@
 """Model card of a run on the hub: data, metrics with intervals, problems, and how to load it."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jinja2
 
 from latentia.core.text import pluralize
+from latentia.metrics.measure import read_evaluation
 from latentia.runs.folder import RunFolder
 from latentia.runs.hub import PREFIX
 from latentia.runs.recipes import DIFFUSERS, read_card
@@ -33,7 +33,7 @@ def format_model_card(
     tags = {"pipeline_tag": "unconditional-image-generation", "tags": ["latentia", recipe]}
     header = ModelCardData(library_name="latentia", **tags)
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
-    template = environment.from_string(Path(__file__).with_suffix(".md").read_text())
+    template = environment.from_string(Path(__file__).with_suffix(".md").read_text("utf-8"))
     content = {"pictures": picture_names, "verdict": verdict, "findings": findings}
     return template.render(
         run=run.metadata,
@@ -49,8 +49,7 @@ def format_model_card(
 
 def format_metrics(run: RunFolder) -> Iterator[tuple[str, ...]]:
     """Yield the cells of a row for each metric of evaluation.json."""
-    path = run.path / "evaluation.json"
-    metrics = json.loads(path.read_text()).get("metrics", {}) if path.exists() else {}
+    metrics = read_evaluation(run).get("metrics", {})
     for row in (row for rows in metrics.values() for row in rows):
         value, error, n = row["value"], row["error"], row["n"]
         text = "not finite" if value is None else f"{value:,.5g} {row['unit']}".rstrip()

@@ -43,7 +43,7 @@ from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import resolve_sampling
 from latentia.training.checkpoint import atomic_write
-from latentia.training.events import Finding, ListedImage
+from latentia.training.events import ListedImage
 from latentia.training.log import read_rows
 
 MAX_COMPARED = 500  # images whose error is compared with that of a PCA
@@ -64,19 +64,20 @@ class Section(NamedTuple):
 def write_report(
     run: RunFolder,
     images: Images,
-    findings: Sequence[Finding] = (),
-    listed_images: Sequence[ListedImage] = (),
+    diagnosis: Any = None,
 ) -> Path:
     """Write evaluation.json and report.html, and return the page's path.
 
     All figures are drawn from the weights, the log, and the validation images (or the training
-    images, if none were held out). findings: the doctor's, worst first, with the images that they
-    list. The model is loaded from the run, so that a training in progress is not touched.
+    images, if none were held out). diagnosis: the DiagnosticReport with verdict, findings and the
+    images that they list. The model is loaded from the run, so that a training in progress is not
+    touched.
     """
     model = run.model()
     validation = images.split("validation")
     split = validation if len(validation) else images.split("train")
-    headlines, sections = {}, _make_contact_sheets(run, images, listed_images)
+    headlines = {}
+    sections = _make_contact_sheets(run, images, diagnosis.images if diagnosis else ())
     if isinstance(model, HasTrajectory) and len(split):
         sections += _make_prior_sections(run, model, split)
     elif isinstance(model, HasLatents) and len(split):
@@ -93,18 +94,18 @@ def write_report(
     count = sum(run.metadata["parameters"].values())
     headlines["parameters"] = f"{count:,}"
     path = run.path / "report.html"
-    atomic_write(path, _render_page(run, headlines, findings, sections).encode())
+    atomic_write(path, _render_page(run, headlines, diagnosis, sections).encode(errors="replace"))
     return path
 
 
 def _render_page(
     run: RunFolder,
     headlines: dict[str, str],
-    findings: Sequence[Finding],
+    diagnosis: Any,
     sections: list[Section],
 ) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
-    template = environment.from_string((Path(__file__).parent / "page.html").read_text())
+    template = environment.from_string((Path(__file__).parent / "page.html").read_text("utf-8"))
     metadata = run.metadata
     groups = {**metadata["arguments"], **metadata["modifiers"], **metadata["options"]}
     settings = [(name.replace("_", "-"), value) for name, value in groups.items()]
@@ -112,7 +113,7 @@ def _render_page(
         settings += [(f"{group}: {name}", value) for name, value in metadata[group].items()]
     # what is unset says nothing
     settings = [(k, _format_setting(v)) for k, v in settings if v not in (None, "", [], {})]
-    content = {"headlines": headlines, "findings": findings, "sections": sections}
+    content = {"headlines": headlines, "diagnosis": diagnosis, "sections": sections}
     return template.render(run=run, settings=settings, **content)
 
 
@@ -246,7 +247,7 @@ def _make_progress_sections(run: RunFolder) -> list[Section]:
         text = "The same latents at each epoch: seed 0."
         sections.append(Section("Samples through training", text, pictures))
     if tracked_files := list_training_images(run, "tracked"):
-        frames = [Image.open(path) for _, path in tracked_files]
+        frames = [Image.open(path, formats=["PNG"]) for _, path in tracked_files]
         image = _embed_image(encode_gif(frames), "tracked image", "gif")
         name, count = run.metadata["options"]["track"], pluralize(len(tracked_files), "epoch")
         picture = Picture(image, f"{name}: its reconstruction, {count}")

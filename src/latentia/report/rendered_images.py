@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.contract import HasLatents, Model
+from latentia.core.memory import check_picture_memory
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
@@ -236,6 +237,7 @@ def render_samples(
     data: Any = None,
 ) -> RenderedImages:
     """Draw n new images under a condition, if any; `parse_condition` explains cond and data."""
+    check_picture_memory(n, run.metadata["images"]["shape"], "-n")
     arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
     values = parse_condition(run, model, cond, n, data) if cond is not None else None
     images = model.sample(n, seed=seed, cond=values, **arguments)
@@ -271,7 +273,7 @@ def render_grid(
         ".npy": lambda: encode_npy(images),
     }
     if table is not None:
-        encoders[".csv"] = lambda: table.to_csv(index=False).encode()
-        encoders[".tsv"] = lambda: table.to_csv(index=False, sep="\t").encode()
+        encoders[".csv"] = lambda: table.to_csv(index=False, lineterminator="\n").encode()
+        encoders[".tsv"] = lambda: table.to_csv(index=False, lineterminator="\n", sep="\t").encode()
         encoders[".json"] = lambda: table.to_json(orient="records", indent=1).encode()
     return RenderedImages(images, encoders, caption, table)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.core.files import find_absolute_path
 from latentia.core.text import pluralize
 from latentia.data import Images, open_images
 from latentia.data.reading import Reading
@@ -50,10 +51,11 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
 
 def are_images_missing(metadata: dict[str, Any]) -> bool:
     """Whether the images of a run were at a path where there is nothing now."""
-    path = Path(metadata["source"])
-    is_pattern = metadata.get("streamed", False) and set(str(path)) & set("*?[")
-    is_path = metadata["kind"] != SourceKind.MEMORY and path.is_absolute() and not is_pattern
-    return is_path and not path.exists()
+    source = metadata["source"]
+    if metadata["kind"] == SourceKind.MEMORY or not find_absolute_path(source):
+        return False
+    is_pattern = metadata.get("streamed", False) and set(source) & set("*?[")
+    return not is_pattern and not Path(source).exists()
 
 
 def describe_images(metadata: dict[str, Any]) -> str:

@@ -76,7 +76,7 @@ def find_candidates(path: str | Path, n_betas: int) -> list[tuple[float, RunFold
     path = Path(path).expanduser()
     if (path / SWEEP_FILE).exists():
         states = sorted(path.glob("*/state.safetensors"))
-        runs = [RunFolder.open(s.parent) for s in states if read_metadata(s).get("complete")]
+        runs = [open_run(s.parent) for s in states if read_metadata(s).get("complete")]
         arguments = [(run.metadata["arguments"], run) for run in runs]
         pairs = [(values["beta"], run) for values, run in arguments if "beta" in values]
         if not pairs:

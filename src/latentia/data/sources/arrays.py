@@ -1,5 +1,6 @@
 """Source of images as one array: in memory, in .npy and .npz, or returned by a function."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,11 +20,13 @@ from latentia.data.decode import (
     resize_planes,
     scale_pixels,
 )
+from latentia.data.label_columns import collapse_one_hot, encode_table
 from latentia.data.levels import format_value, make_range_error
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
 CHUNK_SIZE = 4096  # images at a time: float64 copies of all would be eight times the array
+CHUNK_VALUES = 2**26  # or fewer images, if they are large
 IMAGE_NAMES = ("x", "images", "imgs", "image", "data", "arr_0")
 LABEL_NAMES = ("y", "label", "labels")
 MAX_FACTORS = 100  # columns of one array (n, k); more are no factors
@@ -38,6 +41,7 @@ class ArrayReader:
     columns: Columns = field(default_factory=dict)
     classes: Classes = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    free_text: Sequence[str] = ()
 
     def fingerprint(self) -> None:
         return None
@@ -62,13 +66,15 @@ class ArrayReader:
             self.columns,
             {name: self.classes.get(name) for name in self.columns},
             self.notes,
+            free_text=self.free_text,
         )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         row, everything = 0, self.images_by_split.values()
+        size = min(CHUNK_SIZE, CHUNK_VALUES // math.prod(out.shape[1:]) + 1)
         for images in everything:
-            for start in range(0, len(images), CHUNK_SIZE):
-                chunk = images[start : start + CHUNK_SIZE]
+            for start in range(0, len(images), size):
+                chunk = images[start : start + size]
                 chunk = scale_images(chunk, preprocessing, self.source_name, everything)
                 chunk = fit_images(chunk, preprocessing, self.source_name)
                 stop = row + len(chunk)
@@ -221,7 +227,7 @@ def parse_archive(
     Other arrays of one row an image are columns too, if there is one split and rules allow it.
     pickled: names of arrays of Python objects, which are not loaded.
     """
-    images, labels, used_names = {}, [], set()
+    images, labels, used_names = {}, {}, set()
     for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
         is_train = split == "train"
         image_names = (f"x_{split}", f"x_{short}", f"{split}_images", f"{short}_images", split)
@@ -239,7 +245,8 @@ def parse_archive(
         label = find_name(arrays, *label_names)
         images[split] = to_nchw(arrays[image], f"{source_name}, array {image},")
         if label is not None:
-            labels.append(arrays[label].squeeze())
+            values = np.atleast_1d(arrays[label].squeeze())
+            labels[split] = collapse_one_hot(values) if rules >= 2 else values
         used_names |= {image, label}
     if "train" not in images:
         listing = ", ".join(f"{name} {format_shape(array)}" for name, array in arrays.items())
@@ -247,47 +254,50 @@ def parse_archive(
             f"{source_name} names no images: it holds {listing or 'nothing'}; name them x (and y),"
             " or x_train, y_train, x_test, y_test."
         )
-    notes, classes = [], {}
+    notes = []
     others = {name: array for name, array in arrays.items() if name not in used_names}
     columns, used_columns = find_columns(others, labels, images, rules)
-    for name, values in columns.items():
-        if values.dtype.kind == "U":
-            names, columns[name] = np.unique(values, return_inverse=True)
-            classes[name] = names.tolist()
+    # numbers keep their type, which the fingerprints of runs depend on
+    numbers = {name: v for name, v in columns.items() if v.dtype.kind in "biuf"}
+    encoded = encode_table({n: v.tolist() for n, v in columns.items() if n not in numbers})
     used_names |= used_columns
     if labels and "label" not in used_columns:
         text = "the labels are not one number or text an image, and are not used"
         notes.append(f"{source_name}: {text}.")
     if unused := [name for name in (*arrays, *pickled) if name not in used_names]:
         notes.append(f"{source_name}: not used: {', '.join(unused)}.")
-    return ArrayReader(source_name, images, columns, classes, notes)
+    columns = {**encoded.columns, **numbers}
+    return ArrayReader(source_name, images, columns, encoded.classes, notes, encoded.free_text)
 
 
 def find_columns(
     arrays: Mapping[str, np.ndarray],
-    labels: Sequence[np.ndarray],
+    labels: Mapping[str, np.ndarray],
     images: Mapping[str, np.ndarray],
     rules: int,
 ) -> tuple[Columns, set[str]]:
     """Return the columns of the labels of every split, and of the other arrays that fit, by name.
 
-    Numbers or text (n,) are one column, numbers (n, k) are NAME_0, NAME_1, ...
+    Numbers or text (n,) are one column, (n, k) are NAME_0, NAME_1, ... Images of a split without
+    labels have none.
     """
     candidates = {}
-    counts = [len(split) for split in images.values()]
-    has_all = [y.shape[:1] for y in labels] == [(n,) for n in counts]
-    if has_all and len({y.shape[1:] for y in labels}) == 1:
-        candidates["label"] = np.concatenate(labels)
+    counts = {split: len(pixels) for split, pixels in images.items()}
+    fits = all(values.shape[:1] == (counts[split],) for split, values in labels.items())
+    parts = [labels.get(split, np.full(count, None)) for split, count in counts.items()]
+    is_complete = len(labels) == len(counts)
+    if labels and fits and (is_complete or rules >= 2) and len({y.shape[1:] for y in parts}) == 1:
+        candidates["label"] = np.concatenate(parts)
     if rules >= 2 and len(counts) == 1:
-        fitting = {name: v for name, v in arrays.items() if v.shape[:1] == (counts[0],)}
+        fitting = {name: v for name, v in arrays.items() if v.shape[:1] == (counts["train"],)}
         candidates = {**fitting, **candidates}
     columns, used_names = {}, set()
     for name, values in candidates.items():
-        if values.ndim == 1 and values.dtype.kind in "biufU":
+        if values.dtype.kind not in ("biufUSO" if rules >= 2 else "biufU"):
+            continue
+        if values.ndim == 1:
             columns[name] = values
-        elif rules >= 2 and values.ndim == 2 and values.dtype.kind in "biuf":
-            if values.shape[1] > MAX_FACTORS:
-                continue
+        elif rules >= 2 and values.ndim == 2 and values.shape[1] <= MAX_FACTORS:
             columns |= {f"{name}_{k}": column for k, column in enumerate(values.T)}
         else:
             continue
@@ -296,4 +306,5 @@ def find_columns(
 
 
 def find_name(arrays: Iterable[str], *candidates: str) -> str | None:
-    return next((name for name in candidates if name in arrays), None)
+    names = {name.lower(): name for name in arrays}
+    return next((names[name] for name in candidates if name in names), None)

@@ -12,9 +12,14 @@ from latentia.core.progress import show_progress
 from latentia.data.decode import Preprocessing
 from latentia.data.headers import read_header
 from latentia.data.image_files import ImageFiles, abbreviate_list
+<<<<<<< HEAD
 from latentia.data.pages import DecodeError, catch_decode_errors, is_pillow_image
+=======
+from latentia.data.label_columns import LabelColumns, encode_table
+from latentia.data.pages import is_pillow_image
+>>>>>>> main
 from latentia.data.preprocess import is_array, preprocess_image
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
+from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.sources import arrays
 
 ALLOWED_ITEMS = (
@@ -66,12 +71,24 @@ class SequenceReader:
             files = ImageFiles(self.source_name, names, lambda a, b: paths[a:b], all_pages=False)
             files.scan_headers(options)
             self.image_files, rows = files, [rows[k] for k in files.list_rows()]
-            columns, classes, notes = self.collect_columns(rows)
+            labels, notes = self.collect_columns(rows)
             notes += files.collect_notes()
-            return files.make_info(columns, classes, notes, {"train": len(rows)})
+            return files.make_info(labels, notes, {"train": len(rows)})
         keys, sizes = [str(k) for k in range(count)], sorted({shape[1:] for shape in shapes})
-        channels, labels = max(shape[0] for shape in shapes), self.collect_columns(rows)
-        return SourceInfo(sizes, channels, depth, keys, {"train": count}, *labels)
+        channels, (labels, notes) = max(shape[0] for shape in shapes), self.collect_columns(rows)
+        return SourceInfo(
+            *(
+                sizes,
+                channels,
+                depth,
+                keys,
+                {"train": count},
+                labels.columns,
+                labels.classes,
+                notes,
+            ),
+            free_text=labels.free_text,
+        )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         if self.image_files:
@@ -107,23 +124,19 @@ class SequenceReader:
             raise Error(f"{label} is of type {type(image).__name__}; an item is {ALLOWED_ITEMS}.")
         return image, values
 
-    def collect_columns(self, rows: list[dict[str, Any]]) -> tuple[Columns, Classes, list[str]]:
-        """Return the labels that are one number, or one of a few words, for every image."""
-        columns, classes, unused = {}, {}, []
+    def collect_columns(self, rows: list[dict[str, Any]]) -> tuple[LabelColumns, list[str]]:
+        """Return the labels of the items, each one number or text, and a note on the others."""
+        names = dict.fromkeys(name for row in rows for name in row)
+        labels = encode_table({name: [row.get(name) for row in rows] for name in names})
         features = getattr(self.items, "features", None)  # of a data set of the hub
-        for name in dict.fromkeys(name for row in rows for name in row):
-            encoded = encode_labels([to_number(row.get(name)) for row in rows])
-            if encoded is None:
-                unused.append(name)
-                continue
-            columns[name], names = encoded
+        for name in labels.columns:
             feature = features.get(name) if isinstance(features, Mapping) else None
-            names = names or getattr(feature, "names", None)
+            classes = labels.classes[name] or getattr(feature, "names", None)
             if name == "label":
-                names = names or getattr(self.items, "classes", None)  # of torchvision
-            classes[name] = list(names) if names else None
-        notes = [f"{self.source_name}: labels not used: {', '.join(unused)}."] if unused else []
-        return columns, classes, notes
+                classes = classes or getattr(self.items, "classes", None)  # of torchvision
+            labels.classes[name] = list(classes) if classes else None
+        unused = ", ".join(labels.unused)
+        return labels, [f"{self.source_name}: labels not used: {unused}."] if unused else []
 
 
 def list_frame_items(frame: Any) -> list[dict[str, Any]]:
@@ -165,8 +178,3 @@ def read_shape(image: Any, label: str) -> tuple[tuple[int, ...], bool]:
     with catch_decode_errors():
         header = read_header(image)
     return (header.channels, header.height, header.width), header.high_bit_depth
-
-
-def to_number(value: Any) -> Any:
-    """Convert a tensor or number of NumPy to one of Python, and leave other values."""
-    return value.item() if getattr(value, "ndim", None) == 0 else value

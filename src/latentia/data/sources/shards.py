@@ -139,12 +139,12 @@ def load_index(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
     key = cache.make_key(path, fs.ukey(path), fs.size(path), *options)
     cache_path = cache.cache_root() / "shards" / f"{key}.json"
     with suppress(OSError, ValueError, TypeError):
-        return ShardIndex(*json.loads(cache_path.read_text()))
+        return ShardIndex(*json.loads(cache_path.read_text("utf-8")))
     build_index, _ = find_shard_format(path)
     index = build_index(fs, path, name, reading)
     with suppress(OSError):
         cache_path.parent.mkdir(parents=True, exist_ok=True)
-        cache_path.write_text(json.dumps(index))
+        cache_path.write_text(json.dumps(index), "utf-8")
     return index
 
 
