@@ -24,11 +24,8 @@ from latentia.data.decode import (
     read_headers,
     read_images,
 )
-<<<<<<< HEAD
 from latentia.data.headers import ImageHeader
-=======
 from latentia.data.label_columns import LabelColumns
->>>>>>> main
 from latentia.data.levels import make_range_error
 from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import Pages

@@ -197,15 +197,9 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
         path = Path(exclude).expanduser()
         content = open_label_table(path, keys)
     else:
-<<<<<<< HEAD
-        import pandas as pd
-
-        path, content = "exclude", name_rows(pd.DataFrame({"key": list(exclude)}), keys)
+        path, content = "exclude", name_values(keys, exclude)
     if not content.names:
         return np.empty(0, np.int64), f"{path} has no rows, so that no image is left out."
-=======
-        path, content = "exclude", name_values(keys, exclude)
->>>>>>> main
     if not len(content.rows):
         raise Error(f"{path} {describe_mismatch(content, len(keys), keys)}")
     targets = set(content.rows.index)

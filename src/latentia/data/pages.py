@@ -136,7 +136,7 @@ def iterate_tiff(stream: Stream, image: "Image | None", options: PageOptions) ->
         if page is None:
             tiff = tiff or open_with_tifffile(stream)
             page = tiff.pages[number]
-        tags = page.tag_v2 if is_pillow_image(page) else {SUBFILE_TAG: page.subfiletype}
+        tags = getattr(page, "tag_v2", None) or {SUBFILE_TAG: page.subfiletype}
         if is_old or number == 0 or not tags.get(SUBFILE_TAG, 0) & (REDUCED | MASK):
             yield page
 

@@ -19,12 +19,8 @@ from latentia.diagnostics.causes import sort_findings
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, format_finding
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
-<<<<<<< HEAD
 from latentia.runs.images import are_images_missing
-from latentia.training.checkpoint import write_json
-=======
 from latentia.training.checkpoint import read_json, write_json
->>>>>>> main
 from latentia.training.events import Finding, ListedImage
 
 # within a severity, causes stand before their consequences
@@ -91,23 +87,12 @@ class CheckedRun(NamedTuple):
 
     def describe_unchecked(self) -> list[str]:
         """Return a sentence for each reason why checks could not run."""
-<<<<<<< HEAD
-        texts = [f"Not checked: {', '.join(k)}. {reason}" for reason, k in self.skipped.items()]
-        if self.from_training:
-            kinds = ", ".join(self.from_training)
-            texts.append(
-                f"As at the end of the training: {kinds}. The images are not here; give them as "
-                "data to check anew, and for commands."
-            )
-        return texts
-=======
         sources = {"Not checked": self.skipped, "As at the end of the training": self.from_training}
         return [
             f"{title}: {', '.join(kinds)}. {reason}"
             for title, checks in sources.items()
             for reason, kinds in checks.items()
         ]
->>>>>>> main
 
 
 def diagnose_run(
@@ -123,6 +108,9 @@ def diagnose_run(
 
 def make_report(context: RunContext, checked: CheckedRun) -> DiagnosticReport:
     findings, unchecked = sort_findings(checked.findings), checked.describe_unchecked()
+    if context.data is None and are_images_missing(context.run.metadata["images"]):
+        # their commands would not find the images
+        findings = [finding._replace(suggested_commands=()) for finding in findings]
     verdict = summarize_findings(context, findings, sum(map(len, checked.skipped.values())))
     # those that the run left out stay in the table, which replaces the one that it was given
     excluded = context.run.metadata["images"].get("reading", {}).get("exclude", ())
@@ -152,13 +140,6 @@ def run_checks(context: RunContext, early: bool = False) -> CheckedRun:
             continue
         if finding:
             result.findings.append(finding)
-<<<<<<< HEAD
-    if context.data is None and are_images_missing(context.run.metadata["images"]):
-        # their commands would not find the images
-        result.findings[:] = [each._replace(suggested_commands=()) for each in result.findings]
-    result.findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))  # stable
-=======
->>>>>>> main
     return result
 
 

@@ -10,12 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
-<<<<<<< HEAD
-from latentia.core.errors import Error
-from latentia.core.progress import show_progress
-=======
 from latentia.core.errors import Error, catch_write_errors
->>>>>>> main
+from latentia.core.progress import show_progress
 from latentia.core.schedules import cosine
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images

@@ -22,11 +22,8 @@ from latentia.training.checkpoint import atomic_path
 # content of a file, by suffix; under FOLDER the content of each file of a folder, by name
 Encoders = dict[str, Callable[[], Any]]
 FOLDER = "/"
-<<<<<<< HEAD
 SINGLE_IMAGES = (".png", ".npy", ".npz", FOLDER)  # of outputs with one image each
-=======
 RUN_FILES = ("run.json", "evaluation.json")  # which no command overwrites with its output
->>>>>>> main
 
 # pixels: least longer side of a tile, distance between tiles, height of text
 MIN_TILE_SIDE, GAP, TEXT_SIZE = 56, 2, 13

@@ -12,12 +12,8 @@ from latentia.core.progress import show_progress
 from latentia.data.decode import Preprocessing
 from latentia.data.headers import read_header
 from latentia.data.image_files import ImageFiles, abbreviate_list
-<<<<<<< HEAD
-from latentia.data.pages import DecodeError, catch_decode_errors, is_pillow_image
-=======
 from latentia.data.label_columns import LabelColumns, encode_table
-from latentia.data.pages import is_pillow_image
->>>>>>> main
+from latentia.data.pages import DecodeError, catch_decode_errors, is_pillow_image
 from latentia.data.preprocess import is_array, preprocess_image
 from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.sources import arrays
