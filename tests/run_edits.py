@@ -13,7 +13,21 @@ from latentia.training.log import digest_rows
 SEED = 20261128  # published: edit number k of a file is that of Random(f"{SEED}-{k}")
 VALUES = [
     *(None, True, False, 0, -1, 1, 2, 3, 10**9, 10**30, -(10**400), 0.5, -0.5, 1e308, -1e-300),
-    *("", "x", "0", "own", "auto", "../..", "/", "~", "x" * 3000, "a\0b", "\ud800", "$\\x$", "<b>"),
+    *(
+        "",
+        "x",
+        "0",
+        "own",
+        "auto",
+        "../..",
+        "/",
+        "~nobody/x",
+        "x" * 3000,
+        "a\0b",
+        "\ud800",
+        "$\\x$",
+        "<b>",
+    ),
     *([], {}, [None], [[]], [1, 2, 3], ["a"], {"a": 1}, {"": None}, [10**9] * 3, {"x": {"y": []}}),
 ]
 
@@ -66,7 +80,7 @@ def edit_file(path: Path, number: int) -> None:
     Checksums are made anew where the edited file can have one.
     """
     draw = random.Random(f"{SEED}-{number}")
-    text = path.read_text() if path.suffix != ".safetensors" else ""
+    text = path.read_text(encoding="utf-8") if path.suffix != ".safetensors" else ""
     if path.suffix == ".safetensors":
         tensors, metadata = read_tensors(path)
         metadata = edit(metadata, draw)
@@ -77,12 +91,12 @@ def edit_file(path: Path, number: int) -> None:
     elif draw.random() < 0.05:  # no JSON at all
         cut = draw.randrange(len(text))
         broken = [text[:cut], text.replace(":", "", 1), text + "]", "[" * 10**5, "NaN", ""]
-        path.write_text(draw.choice(broken))
+        path.write_text(draw.choice(broken), encoding="utf-8")
     elif path.suffix == ".jsonl":
         rows = text.splitlines()
         row = draw.randrange(len(rows))
         rows[row] = json.dumps(edit(json.loads(rows[row]), draw))
-        path.write_text("\n".join(rows) + "\n")
+        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
         state = path.with_name("state.safetensors")
         if state.exists():
             tensors, metadata = read_tensors(state)
@@ -92,4 +106,4 @@ def edit_file(path: Path, number: int) -> None:
         if isinstance(content, dict) and "Infinity" not in json.dumps(content):
             write_json(path, content)
         else:
-            path.write_text(json.dumps(content))
+            path.write_text(json.dumps(content), encoding="utf-8")

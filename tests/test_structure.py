@@ -33,7 +33,7 @@ RANKS = {
     "explorer": 9,
     "cli": 10,
 }
-SIBLINGS = {("tracking", "report"), ("sweep", "api"), ("sklearn", "api")}
+SIBLINGS = {("metrics", "latents"), ("tracking", "report"), ("sweep", "api"), ("sklearn", "api")}
 ABOVE_ALL = {"__init__", "__main__"}  # the lazy public names, and `python -m latentia`
 MAX_LOCAL_IMPORTS, MAX_LINES, MAX_PARAMETERS = 30, 300, 7
 PARTICIPLES = {

@@ -1,5 +1,7 @@
 """Labels that are given beside the images, in Python."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 import latentia
 from latentia.data import Source
+from latentia.runs.metadata import check_metadata
 
 N = 60
 X = np.random.default_rng(0).integers(0, 256, (N, 9, 8), dtype=np.uint8)
@@ -109,3 +112,16 @@ def test_a_folder_has_labels_of_a_table_or_in_its_order(tmp_path, kind):
         assert latentia.resume(run.path, progress=False).is_complete
         supervised = train(tmp_path / "s", str(folder), labels=labels, supervise="animal")
         assert supervised.metadata["images"]["label_source"] == str(labels)
+
+
+def test_missing_labels_are_no_error_of_a_training(tmp_path):
+    words = [None, *WORDS[1:]]
+    run = train(tmp_path / "r", labels=words, supervise="label", latent=3)
+    assert any(
+        "has no values for 1 of 60 images (split all)" in note for note in run.metadata["notes"]
+    )
+    assert run.encode("all")["label"].tolist() == ["", *words[1:]]
+    content = json.loads((run.path / "run.json").read_text())
+    content["modifiers"]["supervise"]["labels"] = "/t.csv"  # where it was in an earlier version
+    images = check_metadata(content)["images"]
+    assert (images["label_source"], "joined" in images) == ("/t.csv", False)

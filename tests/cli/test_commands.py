@@ -64,7 +64,9 @@ def test_evaluate_prints_json_with_the_promised_fields(run, capsys):
     assert main(["evaluate", str(run), "--json"]) == 0
     first = capsys.readouterr().out
     result = json.loads(first)
-    assert {"nelbo_nats", "distortion_nats", "rate_nats", "mse", "active_units", "n"} <= set(result)
+    assert {"nelbo_nats", "distortion_nats", "rate_nats", "mse_draws", "active_units"} <= set(
+        result
+    )
     assert result["n"] == 4
     assert result["split"] == "test"
     parts = result["distortion_nats"] + result["rate_nats"]

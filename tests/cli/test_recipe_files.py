@@ -73,7 +73,7 @@ def folder(place, tmp_path, monkeypatch):
     shutil.copytree(place / "run", "run")
     shutil.copyfile(place / "toy.npy", "good.npy")
     (tmp_path / "home").mkdir()
-    Path("code.py").write_text(CODE.format(mark=str(tmp_path / "mark")))
+    Path("code.py").write_text(CODE.format(mark=str(tmp_path / "mark")), encoding="utf-8")
     yield tmp_path
     forget(monkeypatch)
 
@@ -123,6 +123,7 @@ def list_names(folder):
         *(f"{run}/code.py", f"{folder}/code.py", f"{run}/pkg/mod.py", "~/code.py", "run/CODE.PY"),
         *("run/link.py", "run/out.py", "into.py", "folder/code.py", f"file://{run}/code.py"),
         *("run/code.pyc", "run/zip.zip/code.py", "run/zip.zip", f"{run}/code.py:mine:x", "~"),
+        "~nobody-has-this-name/code.py",
     ]
     modules = ["mine", "code", "pkg", "pkg.mod", "run.code", "run.pkg.mod", ".code", "..code"]
     return [*(f"{file}:mine" for file in files), *modules, *(f"{m}:recipe" for m in modules)]
@@ -228,7 +229,7 @@ def test_a_known_file_is_refused_if_it_is_another(change, folder, capsys, monkey
     elif change == "function":
         name = f"{folder}/code.py:other"
     else:  # Python would take a compiled copy, whatever its source is
-        Path("evil.py").write_text(CODE.format(mark=str(folder / "evil")))
+        Path("evil.py").write_text(CODE.format(mark=str(folder / "evil")), encoding="utf-8")
         target = Path("__pycache__") / f"code.{sys.implementation.cache_tag}.pyc"
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
         py_compile.compile("evil.py", str(target), f"{folder}/code.py", invalidation_mode=mode)
@@ -259,8 +260,11 @@ def test_the_recipe_of_the_autoencoder_in_a_run_is_asked_for_too(folder, capsys,
     shutil.copytree(GOLDEN / "prior", "prior")
     shutil.copyfile("code.py", "prior/code.py")
     old = read_json(Path("prior/autoencoder/run.json"))["recipe"]
-    code = Path("prior/code.py").read_text() + f"from latentia.recipes.{old} import {old} as mine\n"
-    Path("prior/code.py").write_text(code)
+    code = (
+        Path("prior/code.py").read_text(encoding="utf-8")
+        + f"from latentia.recipes.{old} import {old} as mine\n"
+    )
+    Path("prior/code.py").write_text(code, encoding="utf-8")
     name_recipe(f"{folder}/prior/code.py:mine", "prior/autoencoder")
     for words in (["sample", "prior"], ["sample", "prior/autoencoder"]):
         assert main([*words, "-n", "1", "--steps", "2"][: 4 if "/" in words[1] else 6]) == 2
@@ -310,7 +314,7 @@ def test_a_training_ends_without_a_record(folder, monkeypatch):
 
 def test_a_file_that_changes_during_its_training_costs_no_report(folder, monkeypatch):
     run = latentia.train("code.py:mine", "good.npy", run="known", progress=False, epochs=1)
-    Path("code.py").write_text("raise SystemExit")
+    Path("code.py").write_text("raise SystemExit", encoding="utf-8")
     assert run.sample(1).shape[0] == 1
 
 

@@ -37,7 +37,7 @@ def folder(place, tmp_path, monkeypatch):
     shutil.copytree(place / "run", "new")
     for name in RUNS[1:]:
         shutil.copytree(GOLDEN / name, name)
-    Path("latents.csv").write_text("0,0,0\n")
+    Path("latents.csv").write_text("0,0,0\n", encoding="utf-8")
     return tmp_path
 
 

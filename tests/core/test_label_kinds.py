@@ -101,6 +101,13 @@ def test_class_folders_named_by_numbers_become_numbers(tmp_path):
         open_images(Source(str(tmp_path), Reading(label_kind="label=number"))).split("all")
 
 
+def test_classes_named_by_integers_are_sorted_as_numbers():
+    codes, names = encode_column("month", np.array([0, 1, 2, -1]), ["1", "10", "2"])
+    assert (codes.tolist(), names) == ([0, 2, 1, -1], ["1", "2", "10"])
+    codes, names = encode_column("month", np.array([0, 1]), ["b", "10"])
+    assert (codes.tolist(), names) == ([0, 1], ["b", "10"])
+
+
 @pytest.mark.parametrize("text", ["dose", "dose=text", "=class", "dose=class,size"])
 def test_a_kind_that_is_none_is_refused(text):
     with pytest.raises(

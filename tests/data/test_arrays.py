@@ -258,6 +258,31 @@ def test_text_labels_of_an_npz_are_classes(tmp_path):
     assert images.split("test").get_batch(slice(None)).columns["label"].tolist() == [0, 2, 1, 2]
 
 
+Y = np.arange(12) % 3
+
+
+@pytest.mark.parametrize(
+    ("arrays", "classes"),
+    [
+        ({"y": Y[:, None]}, {"label": ["0", "1", "2"]}),
+        ({"y": np.eye(3)[Y]}, {"label": ["0", "1", "2"]}),
+        ({"y": np.array([b"a", b"b", b"c"])[Y]}, {"label": ["a", "b", "c"]}),
+        ({"y": Y > 0}, {"label": ["False", "True"]}),
+        ({"Y": Y}, {"label": ["0", "1", "2"]}),
+        ({"kind": np.array([["a", "b"]] * 12)}, {"kind_0": ["a"], "kind_1": ["b"]}),
+        ({"y": Y, "names": np.array([f"{k}.png" for k in range(12)])}, {"label": ["0", "1", "2"]}),
+    ],
+)
+def test_labels_of_an_npz(arrays, classes, tmp_path):
+    x = RNG.integers(0, 256, (12, 4, 4), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", X=x, **arrays)
+    assert whole(str(tmp_path / "a.npz")).classes == classes
+    np.savez(tmp_path / "b.npz", X_train=x, y_train=Y, X_test=x[:5])  # secret
+    images = whole(str(tmp_path / "b.npz"))
+    assert images.split("test").columns["label"].tolist() == [-1] * 5
+    assert images.split("train").columns["label"].tolist() == Y.tolist()
+
+
 def test_objects_are_refused_where_they_are_images_or_labels_and_skipped_elsewhere(tmp_path):
     x, objects = np.zeros((6, 4, 4), np.uint8), np.array([{"a": 1}] * 6, dtype=object)
     np.savez(tmp_path / "a.npz", x=x, y=np.arange(6), metadata=objects)

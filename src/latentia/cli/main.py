@@ -41,7 +41,7 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     for stream in (sys.stdout, sys.stderr):  # a pipe of Windows has few characters
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     # Idle threads of OpenMP spin, which costs up to two thirds of the speed when other programs use
     # the same cores. OpenMP reads this once, when torch is imported.
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -77,6 +77,9 @@ def main(words: list[str] | None = None) -> int:
         sys.stderr.write(f"{place} cannot be used ({problem.strerror}); {advice}.\n")
         return 2
     except (MemoryError, RuntimeError) as problem:
+        if "home directory" in str(problem):
+            sys.stderr.write("A path begins with ~ and the name of no user; give the whole path.\n")
+            return 2
         if not isinstance(problem, MemoryError) and not OUT_OF_MEMORY.search(str(problem)):
             raise
         reason = summarize_exception(problem)

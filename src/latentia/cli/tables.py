@@ -25,7 +25,10 @@ def print_metrics(title: str, results: MetricTable) -> None:
     for result in results:
         table.add_row(result.name, result.text, result.basis)
     _print_table(table)
-    print("±: one standard error.")
+    if any(result.error is not None for result in results):
+        print("±: one standard error over images, or over samples where they are compared.")
+    if any(result.limits for result in results):
+        print("[ ]: 95 % interval over images. chance: the same for permuted labels.")
 
 
 def print_beta_choice(choice: BetaChoice, runs: Sequence[RunFolder], run: RunFolder) -> None:
@@ -39,7 +42,7 @@ def print_beta_choice(choice: BetaChoice, runs: Sequence[RunFolder], run: RunFol
         mark = "chosen" if candidate is choice.chosen else ""
         table.add_row(f"{candidate.beta:g}", value, mark, folder.name)
     _print_table(table)
-    print("±: one standard error.")
+    print("±: one standard error over images.")
     print(f"For {choice.purpose}, beta {choice.chosen.beta:g}: {choice.rule}.")
     if choice.equivalent_betas:
         betas = ", ".join(f"{beta:g}" for beta in choice.equivalent_betas)
@@ -74,10 +77,8 @@ def print_associations(title: str, result: AssociationResult, names: list[str]) 
         rows = [(r.linear, "all"), (r.neighbors, "all"), (r.scores[-1], f"first {last} by rate")]
         for probe, dims in rows[: 3 if last < len(names) else 2]:
             label = f"{r.label}, {probe.measure}" if probe is r.linear else ""
-            score = f"{probe.score:z.2f} [{probe.low:z.2f}, {probe.high:z.2f}]"
-            predictions.add_row(
-                label, probe.method, dims, score, f"{probe.chance:z.2f}", f"{probe.n:,}"
-            )
+            chance = f"{probe.chance:z.2f}"
+            predictions.add_row(label, probe.method, dims, probe.text, chance, f"{probe.n:,}")
         predictions.add_section()
     _print_table(predictions)
     print(

@@ -10,6 +10,12 @@ RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|)(\..*)?", re.IGNOREC
 RETRIES = 40  # 2 s in all, for which another program may read a file that is to be replaced
 
 
+def cache_root() -> Path:
+    """Return this user's folder for files that can be made again."""
+    env_value = os.environ.get("LATENTIA_CACHE")
+    return Path(env_value) if env_value else Path.home() / ".cache" / "latentia"
+
+
 def find_absolute_path(text: str) -> PurePath | None:
     """Return an absolute path of any system, such as C:\\data on Linux; None if it is none."""
     paths = Path(text), PurePosixPath(text), PureWindowsPath(text)

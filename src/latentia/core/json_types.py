@@ -9,7 +9,7 @@ from latentia.core.errors import Error
 from latentia.core.parameters import describe_requirement, is_record, list_types
 
 get_hints = cache(lambda kind: get_type_hints(kind, include_extras=True))
-SHOWN_LENGTH = 60  # characters of a wrong value
+MAX_LENGTH = 60  # of the text of a wrong value
 
 
 def _refuse_constant(name: str) -> None:
@@ -39,8 +39,8 @@ def check_json(value: Any, hint: Any, field: str = "") -> None:
         (hint,) = get_args(hint)
     if requirement := describe_requirement(value, hint):
         text = repr(value)
-        shown = text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}..."
-        raise Error(f"{field or 'its content'} is {shown}, and must be {requirement}.")
+        excerpt = text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}..."
+        raise Error(f"{field or 'its content'} is {excerpt}, and must be {requirement}.")
     for kind in list_types(hint) if isinstance(value, dict | list) else ():
         for name, member, member_hint in _list_members(value, kind, field):
             separator = "" if not field or isinstance(name, int) else "."

@@ -140,13 +140,19 @@ def _find_json_type(kind: Any) -> Any:
     return dict if is_record(kind) else {tuple: list}.get(origin, origin or kind)
 
 
+def _is_class(kind: Any) -> bool:
+    return isinstance(kind, type) and not is_typeddict(kind)
+
+
 def _matches_member(member: Any, value: Any) -> bool:
     if get_origin(member) is Literal:
         return value in get_args(member)
     if member in (int, float):
         return _is_number(value, int if member is int else int | float)
-    kind = None if member is Any else _find_json_type(member)
-    return not isinstance(kind, type) or isinstance(value, kind)
+    if member is Any or (_is_class(member) and isinstance(value, member)):
+        return True
+    kind: Any = _find_json_type(member)
+    return not _is_class(kind) or isinstance(value, (list, tuple) if kind is list else kind)
 
 
 def _collect_bounds(hint: Any) -> list[BaseMetadata]:

@@ -9,15 +9,17 @@ import math
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from zipfile import BadZipFile
 
 import numpy as np
 
-from latentia.core.files import sync_file
+from latentia.core.files import cache_root, sync_file
 from latentia.core.memory import check_memory
 from latentia.data.reader import Columns
 
@@ -25,11 +27,6 @@ CACHE_VERSION = 1  # of the folder's contents and of decoding: part of every key
 Entry = tuple[np.ndarray, Columns, dict[str, Any]]  # pixels, columns, metadata
 MAX_IN_MEMORY_BYTES = 2**28  # bytes of pixels; larger files are mapped
 ABANDONED_SECONDS = 7 * 86400  # age of a half-written folder that no process is writing
-
-
-def cache_root() -> Path:
-    env_value = os.environ.get("LATENTIA_CACHE")
-    return Path(env_value) if env_value else Path.home() / ".cache" / "latentia"
 
 
 def make_key(*parts: object) -> str:
@@ -43,10 +40,9 @@ def entry_path(key: str) -> Path:
 
 def load_shape(key: str) -> list[int] | None:
     """Load (c, h, w) of images for which no size was requested."""
-    try:
+    with suppress(OSError, ValueError):
         return json.loads(entry_path(key).with_suffix(".shape").read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
+    return None
 
 
 def save_shape(key: str, shape: tuple[int, ...]) -> None:
@@ -70,7 +66,7 @@ def load_entry(key: str, just_written: bool = False) -> Entry | None:
         pixels = np.load(pixels_path, mmap_mode="c" if use_map else None)
         with np.load(folder / "columns.npz", allow_pickle=False) as columns:
             return pixels, dict(columns), metadata
-    except (OSError, ValueError, EOFError, KeyError):
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error):
         return None
 
 

@@ -14,7 +14,7 @@ from latentia.data import cache
 from latentia.data.cached_images import CachedImages, Metadata, join_labels, make_cached_images
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint
-from latentia.data.grey_levels import GreyLevels, measure_grey_levels
+from latentia.data.grey_levels import GreyLevels, count_levels, measure_grey_levels
 from latentia.data.key_labels import add_key_labels
 from latentia.data.labels import Labels, check_columns, find_excluded_rows
 from latentia.data.levels import Levels
@@ -105,7 +105,12 @@ class Images:
         """What the grey levels of the training images are. Reads the images."""
         if self._metadata:
             return GreyLevels(*self._metadata["levels"])
-        return measure_grey_levels(self.split("train"))
+        depth = self._contents.metadata.get("depth")  # caches of earlier versions lack it
+        depth = self._info.depth if depth is None else depth
+        rescales = depth or self.preprocessing.rescales_8_bits
+        white = self.preprocessing.white if rescales else None
+        count = count_levels(depth, white, self.preprocessing.black)
+        return measure_grey_levels(self.split("train"), count)
 
     @cached_property
     def notes(self) -> list[str]:
@@ -256,6 +261,7 @@ class Images:
         darkness = levels.describe(name, preprocessing.white)
         metadata = {
             "shape": list(preprocessing.shape),
+            "depth": info.depth,
             "keys": info.keys,
             "parts": info.split_counts,
             "classes": info.classes,

@@ -11,12 +11,11 @@ import numpy as np
 from latentia.core.text import pluralize
 from latentia.data.headers import (
     ImageHeader,
-    has_high_bit_depth,
     is_truncated_to_8_bits,
     join_headers,
     read_header,
 )
-from latentia.data.levels import Levels, find_full_scale, format_value
+from latentia.data.levels import Depth, Levels, find_full_scale, format_value
 from latentia.data.pages import (
     ASSOCIATED,
     ORIENTATION_TAG,
@@ -112,7 +111,7 @@ def read_headers(
 def check_values(page: "Page", header: ImageHeader) -> None:
     """Decode all pixels. Raises: DecodeError if they cannot be, or are no finite numbers."""
     samples = load_image(page, header) if is_pillow_image(page) else read_samples(page)
-    if header.high_bit_depth and not np.isfinite(np.asarray(samples)).all():
+    if header.depth and not np.isfinite(np.asarray(samples)).all():
         raise DecodeError(NOT_FINITE)
 
 
@@ -131,7 +130,7 @@ def read_images(
                 decode_pixels(page, replace(preprocessing, channels=read_header(page).channels))
                 for page in pages
             ]
-            if headers[0].high_bit_depth:
+            if headers[0].depth:
                 images = [array_to_unit_range(image) for image in images]
             yield convert_channels(np.concatenate(images), preprocessing.channels)
             return
@@ -179,7 +178,7 @@ def decode_pixels(
     image = load_image(page, header)
     if image.mode == "1":  # black and white, whatever range is stated for the others
         preprocessing = replace(preprocessing, white=None, black=None, levels=None)
-    is_deep, rescales = has_high_bit_depth(image), preprocessing.rescales_8_bits
+    is_deep, rescales = Depth.from_mode(image.mode), preprocessing.rescales_8_bits
     if not is_deep:
         image = flatten_alpha(image, preprocessing.background)
         mode = "RGB" if channels > 1 else "F" if rescales else "L"  # F: the luma is not rounded

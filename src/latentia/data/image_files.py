@@ -143,9 +143,9 @@ class ImageFiles:
         pages = set(self.list_images())
         sizes = sorted({(page.height, page.width) for page in pages})
         channels = max(page.channels for page in pages)
-        is_deep = any(page.high_bit_depth for page in pages)
+        depth = max(page.depth for page in pages)
         return SourceInfo(
-            *(sizes, channels, is_deep, self.list_keys(), counts, labels.columns, labels.classes),
+            *(sizes, channels, depth, self.list_keys(), counts, labels.columns, labels.classes),
             *(notes, self.unreadable, labels.free_text),
         )
 

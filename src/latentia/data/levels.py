@@ -1,5 +1,6 @@
 """Ranges of the values of images as they are stored: notes on dark images, and errors."""
 
+from enum import IntEnum
 from threading import Lock
 from typing import Any
 
@@ -11,6 +12,28 @@ MAX_LABEL_LEVEL = 15  # integers up to this one are masks or label maps, not dar
 CAMERA_WHITES = (255, 1023, 4095, 16383)  # of 8, 10, 12 and 14 bits, stored in 16
 MAX_DARK_SHARE = 1 / 16  # of the full scale, which is 12 bits stored in 16
 USUAL_WHITES = (1, *CAMERA_WHITES, 65535)
+
+
+class Depth(IntEnum):
+    """What pixels are stored as; the deepest kind of a source decides, and all but BYTE is float32.
+
+    JSON holds it as its number.
+    """
+
+    BYTE = 0
+    INTEGER = 1  # of more than 8 bits
+    FLOAT = 2
+
+    @classmethod
+    def from_dtype(cls, dtype: np.dtype) -> "Depth":
+        if dtype in (np.uint8, bool):
+            return cls.BYTE
+        return cls.FLOAT if dtype.kind == "f" else cls.INTEGER
+
+    @classmethod
+    def from_mode(cls, mode: str) -> "Depth":
+        """Depth of a mode of Pillow."""
+        return cls.FLOAT if mode == "F" else cls.INTEGER if mode.startswith("I") else cls.BYTE
 
 
 class Levels:

@@ -32,7 +32,7 @@ def find_decimal(texts: Iterable[str]) -> str:
         clear = rf"{GROUPED[other]}[{mark}]\d+|\d*[{mark}](\d{{1,2}}|\d{{4,}})|0[{mark}]\d+"
         marks[mark] = re.compile(rf"[-+−]?({clear})(e[-+]?\d+)?", re.IGNORECASE)
     decimal_marks = {mark for text in texts for mark in ".," if marks[mark].fullmatch(text)}
-    return decimal_marks.pop() if len(shown) == 1 else ""
+    return decimal_marks.pop() if len(decimal_marks) == 1 else ""
 
 
 def convert_column(cells: Any, decimal: str, delimiter: str) -> Any:

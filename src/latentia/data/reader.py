@@ -38,7 +38,7 @@ class SourceInfo(NamedTuple):
 
     sizes: list[Size]
     channels: int
-    high_bit_depth: bool  # float32 rather than uint8
+    depth: int  # a `Depth`, the greatest of all images
     keys: list[str]  # one an image, in row order
     split_counts: dict[str, int]  # the source's own splits, in row order
     columns: Columns
@@ -60,7 +60,7 @@ class SourceInfo(NamedTuple):
         return options.make_preprocessing(size, channels)
 
     def choose_dtype(self, preprocessing: Preprocessing) -> np.dtype:
-        return np.dtype("f4" if self.high_bit_depth or preprocessing.rescales_8_bits else "u1")
+        return np.dtype("f4" if self.depth or preprocessing.rescales_8_bits else "u1")
 
     def describe_changes(self, preprocessing: Preprocessing, source_name: str) -> list[str]:
         """Note a loss of colour, and images whose aspect ratio changes by more than 5 %."""

@@ -5,15 +5,18 @@ import math
 import numpy as np
 
 from latentia.core.text import pluralize
+from latentia.data.splits import evenly_spaced_rows
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, get_rate
 from latentia.diagnostics.run_context import RunContext
 from latentia.latents.agreement import compute_participation_ratio
 from latentia.metrics.elbo import ACTIVE_VARIANCE
+from latentia.metrics.label_probes import compare_probes
 from latentia.metrics.pca import fit_pixel_pca
 
 MIN_COLOR_EXPLAINED = 0.2  # share of the variance: below it colours are lost
+MAX_LABELS = 3  # in the text
 MIN_COLOR_VARIANCE = 1e-3  # of differences from grey: a person sees it; photographs have 6e-3
 MAX_CORRELATION = 0.5  # absolute, of two active dimensions
 MIN_EFFECTIVE_SHARE = 0.75  # effective dimensions of the correlations, over active ones
@@ -44,7 +47,7 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
         WARNING,
         f"the mean squared error of reconstructions is {model:.3g}, and {linear:.3g} by PCA of the "
         f"pixels with {pluralize(dims, 'dimension')} (ratio {model / linear:.2f}; n = "
-        f"{len(context.decoded_means[0])}).",
+        f"{len(context.decoded_means[0])}).{_describe_worse_labels(context)}",
         "A linear method describes your images as well or better in as many coordinates, and takes "
         "seconds: the coordinates of this model are worth their training only for what PCA lacks, "
         "such as samples. More epochs reduce the error, and so does a lower beta, which costs "
@@ -52,6 +55,20 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
         {"mse": model, "pca_mse": linear, "dims": dims},
         suggest.train_closer(context),
     )
+
+
+def _describe_worse_labels(context: RunContext) -> str:
+    """Return the labels that are read worse from the coordinates than from the PCA's."""
+    split, n = context.held_out, context.max_images
+    rows = evenly_spaced_rows(len(split), n)
+    columns = {name: v[rows].numpy() for name, v in split.columns.items() if v.ndim == 1}
+    if not columns:
+        return ""
+    pca = fit_pixel_pca(context.images, math.prod(context.autoencoder.latent_shape))
+    components = pca.encode(context.select_images(n)).numpy()
+    pairs = compare_probes(context.latent_table.mean, components, columns, split.classes)
+    worse = [str(pair) for pair in pairs if pair.is_worse]
+    return f" Labels are read worse too: {', '.join(worse[:MAX_LABELS])}." if worse else ""
 
 
 @define_check(

@@ -51,8 +51,8 @@ def measure_run(
 ) -> dict[str, Any]:
     """Measure metrics on a split of the images; `keep_result` saves them.
 
-    names: by default elbo and pca, or fd for a model without an encoder. settings: fields of
-    `Evaluation`.
+    names: by default elbo, pca and (with labels) probe, or fd for a model without an encoder.
+    settings: fields of `Evaluation`.
 
     Raises: Error as `measure_metrics`, or if a setting is out of its range.
     """
@@ -61,14 +61,19 @@ def measure_run(
     require_at_least("--seed", settings["seed"], 0)
     split = rank0_first(lambda: run.split(split_name, images))
     evaluation = Evaluation(run, images, split, **settings)
-    default = ["fd"] if isinstance(evaluation.model, HasGenerator) else ["elbo", "pca"]
-    return measure_metrics(evaluation, names or default)
+    return measure_metrics(evaluation, names or _choose_metrics(evaluation))
 
 
 def keep_result(run: RunFolder, images: Images, result: dict[str, Any]) -> None:
     """Save a result on the run's own images; the file holds those at the recipe's own beta."""
     if run.is_training_data(images) and run.beta is None and not distributed.rank():
         save_metrics(run, result)
+
+
+def _choose_metrics(evaluation: Evaluation) -> list[str]:
+    if isinstance(evaluation.model, HasGenerator):
+        return ["fd"]
+    return ["elbo", "pca", *(["probe"] if evaluation.label_probes else [])]
 
 
 def save_metrics(run: RunFolder, result: dict[str, Any]) -> None:

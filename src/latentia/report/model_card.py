@@ -6,13 +6,11 @@ from pathlib import Path
 import jinja2
 
 from latentia.core.text import pluralize
-from latentia.metrics.measure import read_evaluation
+from latentia.metrics.measure import load_metrics
 from latentia.runs.folder import RunFolder
 from latentia.runs.hub import PREFIX
 from latentia.runs.recipes import DIFFUSERS, read_card
 from latentia.training.events import Finding
-
-STANDARD_ERRORS = 1.96  # on each side of a 95 % interval
 
 
 def format_model_card(
@@ -49,14 +47,7 @@ def format_model_card(
 
 def format_metrics(run: RunFolder) -> Iterator[tuple[str, ...]]:
     """Yield the cells of a row for each metric of evaluation.json."""
-    metrics = read_evaluation(run).get("metrics", {})
-    for row in (row for rows in metrics.values() for row in rows):
-        value, error, n = row["value"], row["error"], row["n"]
-        text = "not finite" if value is None else f"{value:,.5g} {row['unit']}".rstrip()
-        interval = ""
-        if value is not None and error is not None:
-            ends = (value + side * STANDARD_ERRORS * error for side in (-1, 1))
-            interval = " to ".join(f"{end:,.5g}" for end in ends)
-        counts = " and ".join(f"{count:,}" for count in (n if isinstance(n, list) else [n]))
-        notes = "; ".join(filter(None, (row["features"], row["note"])))
-        yield row["name"], text, interval, counts, row["split"], notes
+    for result in load_metrics(run):
+        text = result._replace(error=None, limits=None).text
+        interval = " to ".join(f"{end:,.5g}" for end in result.interval or ())
+        yield result.name, text, interval, result.counts, result.split, result.details

@@ -160,7 +160,15 @@ class RunFolder(TrainingFolder):
         tensors: they replace the weights file.
         """
         model = self.plan(Images.from_metadata(self.metadata["images"])).model
-        load_weights(model, tensors or self.load_tensors(), self.weights)
+        tensors = tensors or self.load_tensors()
+        load_weights(model, tensors, self.weights)
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise Error(
+                    f"cannot be used: weights.safetensors holds NaN or infinity in {name}. Train "
+                    "again, or copy the file anew.",
+                    subject=self.path,
+                )
         if self.beta is not None:
             model.dial.beta = self.beta  # pyright: ignore
         return model.eval().requires_grad_(False)

@@ -47,11 +47,6 @@ class Machine(TypedDict):
     latentia: str
 
 
-class InitialWeights(TypedDict):
-    run: str
-    sha256: str
-
-
 class RunMetadata(TypedDict):
     """Settings of a run."""
 
@@ -65,7 +60,7 @@ class RunMetadata(TypedDict):
     parameters: dict[str, Count]
     machine: Machine
     auto_options: NotRequired[list[str]]
-    init: NotRequired[InitialWeights]
+    init: NotRequired[dict[str, str]]
     extended: NotRequired[list[dict[str, Count]]]
 
 

@@ -2,15 +2,15 @@
 
 import json
 import os
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
 from latentia.core.errors import Error
+from latentia.core.files import cache_root, replace_file
 from latentia.core.plugins import load_file
-from latentia.data import cache
-from latentia.training.checkpoint import atomic_path
 
 
 class RecipeFile(NamedTuple):
@@ -54,13 +54,13 @@ class RecipeFile(NamedTuple):
         """Remember that this user trains with the file, in a file that only they can write."""
         digest, names = sha256(self.path.read_bytes()).hexdigest(), _read_record()
         names[digest] = sorted({*names.get(digest, ()), self.function_name})
-        try:
-            _record_path().parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(_record_path()) as file:
-                file.touch(0o600)
-                file.write_text(json.dumps(names, indent=1), "utf-8")
-        except OSError:  # without a record, --trust-recipe opens the run
-            pass
+        part = _record_path().with_suffix(".part")
+        with suppress(OSError):  # without a record, --trust-recipe opens the run
+            part.parent.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            part.touch(0o600)
+            part.write_text(json.dumps(names, indent=1), "utf-8")
+            replace_file(part, _record_path())
 
 
 _trusted_files: set[RecipeFile] = set()  # of this process
@@ -77,18 +77,15 @@ def parse_recipe_file(recipe: str) -> RecipeFile | None:
     if ".py" not in recipe:
         return None
     file, function_name = split_recipe_name(recipe)
-    path = Path(file).expanduser()
-    if not os.path.isfile(path):  # of a path that is too long `is_file` raises an exception
+    path = Path(os.path.expanduser(file))  # these functions raise no exception, as Path's do
+    if not (os.path.isfile(path) and os.access(path, os.R_OK)):
         raise Error(f"There is no file {path}; a recipe of your own is given as my.py:mine.")
     return RecipeFile(path.resolve(), function_name)
 
 
 def _record_path() -> Path:
-    return cache.cache_root() / f"recipes-{_get_user_id()}.json"  # a cache may be shared
-
-
-def _get_user_id() -> int:
-    return os.getuid() if hasattr(os, "getuid") else 0
+    user_id = os.getuid() if hasattr(os, "getuid") else 0
+    return cache_root() / f"recipes-{user_id}.json"  # a cache may be shared
 
 
 def _read_record() -> dict[str, list[str]]:

@@ -18,6 +18,7 @@ from latentia.data.pages import describe_special_file
 from latentia.data.reader import Reader
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources import arrays
+from latentia.data.sources.array_files import ArrayFileReader
 from latentia.data.sources.folder import FolderReader
 from latentia.data.sources.pairs import is_pair_folder, make_pair_reader
 from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_sequence
@@ -219,7 +220,7 @@ def make_file_reader(path: Path, source_name: str, reading: Reading) -> Reader:
     if suffix == ".parquet":
         return TableReader(source_name, path)
     if suffix in (".npy", ".npz"):
-        return arrays.ArrayFileReader(source_name, path)
+        return ArrayFileReader(source_name, path)
     if suffix in IMAGE_SUFFIXES:
         return FolderReader(source_name, [make_file_entry(path.name, path)], reading)
     if advice := find_advice(path.name):

@@ -13,6 +13,7 @@ from latentia.data.decode import Preprocessing
 from latentia.data.headers import read_header
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.label_columns import LabelColumns, encode_table
+from latentia.data.levels import Depth
 from latentia.data.pages import DecodeError, catch_decode_errors, is_pillow_image
 from latentia.data.preprocess import is_array, preprocess_image
 from latentia.data.reader import LoadOptions, SourceInfo
@@ -49,16 +50,16 @@ class SequenceReader:
         return None
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
-        count, paths, shapes, depth, rows = len(self.items), [], set(), False, []
+        count, paths, shapes, depth, rows = len(self.items), [], set(), Depth.BYTE, []
         for k in show_progress(range(count), count, f"{self.source_name}: reading sizes"):
             image, values = self.get_item(k)
             rows.append(values)
             if isinstance(image, str | Path):
                 paths.append(Path(image).expanduser())
                 continue
-            shape, is_deep = read_shape(image, f"item {k} of {self.source_name}")
+            shape, item_depth = read_shape(image, f"item {k} of {self.source_name}")
             shapes.add(shape)
-            depth |= is_deep
+            depth = max(depth, item_depth)
         if not count or 0 < len(paths) < count:
             problem = "mixes paths with other images" if count else "holds no images"
             raise Error(f"{self.source_name} {problem}; give items of one kind, at least one.")
@@ -166,11 +167,11 @@ def is_sequence(data: Any) -> bool:
     return not is_nested and getattr(data, "ndim", 1) == 1
 
 
-def read_shape(image: Any, label: str) -> tuple[tuple[int, ...], bool]:
-    """Return (c, h, w) of an image in memory, and whether it has more than 8 bits."""
+def read_shape(image: Any, label: str) -> tuple[tuple[int, ...], int]:
+    """Return (c, h, w) of an image in memory, and its `Depth`."""
     if is_array(image):
         array = arrays.to_nchw(arrays.to_numpy(image)[None], label)
-        return array.shape[1:], arrays.has_high_bit_depth(array)
+        return array.shape[1:], Depth.from_dtype(array.dtype)
     with catch_decode_errors():
         header = read_header(image)
-    return (header.channels, header.height, header.width), header.high_bit_depth
+    return (header.channels, header.height, header.width), header.depth
