@@ -1,6 +1,6 @@
 """Properties of images that are known before their pixels are decoded."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latentia.data import pages
 from latentia.data.levels import Depth
@@ -39,7 +39,8 @@ def read_header(page: "Page", rules: int = RULES) -> ImageHeader:
     if not pages.is_pillow_image(page):
         if page.tags.valueof(ORIENTATION_TAG, 1) >= 5:
             width, height = height, width
-        has_opacity, depth = bool(pages.find_opacity(page)), Depth.from_dtype(page.dtype)
+        dtype: Any = page.dtype
+        has_opacity, depth = bool(pages.find_opacity(page)), Depth.from_dtype(dtype)
         depth = max(depth, Depth.INTEGER) if has_opacity else depth
         return ImageHeader(height, width, page.samplesperpixel - has_opacity, depth)
     # Pillow rotates the size of a TIFF itself. getexif() of a PNG would decode the whole image.
