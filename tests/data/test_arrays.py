@@ -30,6 +30,10 @@ def first(images):
         ((4, 3, 28, 30), (3, 28, 30)),
         ((4, 3, 28, 3), (3, 28, 3)),  # both could be channels: the second dimension is
         ((4, 5, 40, 56), (5, 40, 56)),
+        ((4, 40, 56, 5), (5, 40, 56)),
+        ((4, 64, 64, 13), (13, 64, 64)),
+        ((4, 20, 24, 2), (2, 20, 24)),
+        ((4, 2, 20, 24), (2, 20, 24)),
     ],
 )
 def test_which_dimension_holds_the_channels(shape, expected):
@@ -183,6 +187,32 @@ def test_npz_without_images(tmp_path):
         f"{tmp_path}/a.npz names no images: it holds weights 3x4; name them x (and y), or x_train,"
         " y_train, x_test, y_test."
     )
+
+
+# NumPy leaves the file open
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("damage", [lambda b: b"PK\3\4", lambda b: b[:1000], None])
+def test_a_damaged_npz_is_one_sentence(damage, tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, x=RNG.integers(0, 256, (20, 20, 20), dtype=np.uint8))
+    content = path.read_bytes()
+    path.write_bytes(damage(content) if damage else content[:500] + bytes(100) + content[600:])
+    with pytest.raises(Error, match=r"a\.npz cannot be read as arrays \(.*; write it with numpy"):
+        whole(str(path)).split("train")
+
+
+def test_sparse_tensors_are_read_and_masked_arrays_refused():
+    array = RNG.random((3, 6, 8)) * (RNG.random((3, 6, 8)) > 0.5)
+    sparse = whole(torch.from_numpy(array).to_sparse())
+    np.testing.assert_allclose(sparse.split("all")[:][:, 0], array, atol=1e-7)
+    with pytest.raises(Error, match=r"masked values; give numbers, for instance array\.filled"):
+        whole(np.ma.masked_less(array, 0.5)).split("train")
+    assert len(whole(np.ma.array(array))) == 3  # nothing is masked
+
+
+def test_data_of_a_variable_that_is_not_set_are_not_the_current_folder():
+    with pytest.raises(Error, match=r"^'' does not exist; give digits, "):
+        whole("").split("train")
 
 
 def test_npz_says_what_it_does_not_use(tmp_path):

@@ -217,6 +217,10 @@ def test_commands_of_a_diagnosis_run_for_moved_pictures_and_a_nested_run(
     monkeypatch.chdir(tmp_path / "below")
     ask = ["doctor", "../runs/first one", "--data", "../moved", "--json"]
     capsys.readouterr()
+    assert main([*ask[:2], "--json"]) == 0  # without their images no command would run
+    report = json.loads(capsys.readouterr().out)
+    assert "constant images" in [each["kind"] for each in report["findings"]]
+    assert not any(each["suggested_commands"] for each in report["findings"])
     assert main(ask) == 0
     report = json.loads(capsys.readouterr().out)
     findings = {each["kind"]: each for each in report["findings"]}

@@ -13,7 +13,7 @@ from latentia.core.text import pluralize
 from latentia.latents.association import associate_split
 from latentia.latents.encoding import name_dims
 from latentia.report.figures import make_encoders
-from latentia.report.grids import save
+from latentia.report.grids import SINGLE_IMAGES, save
 from latentia.report.latent_figures import draw_associations
 
 
@@ -37,7 +37,7 @@ def relate(args: SimpleNamespace) -> None:
             print(path)
 
 
-decode = draw_picture(lambda run, latents: run.plot_decoded(latents), ".png", ".npy")
+decode = draw_picture(lambda run, latents: run.plot_decoded(latents), *SINGLE_IMAGES)
 
 
 def compare(args: SimpleNamespace) -> None:

@@ -31,8 +31,8 @@ Picture = Annotated[str, Metavar("FILE"), PICTURE]
 TABLE = Doc("table to write (.csv, .tsv or .json); by default it is only printed")
 TableFile = Annotated[str | None, Metavar("FILE"), TABLE]
 SAMPLES = Doc(
-    "picture (.png), arrays (.npy, or .npz with x, and y for classes), or a folder without files, "
-    "such as samples/, for a .png file of each image, and metadata.csv with their classes"
+    "picture (.png), arrays (.npy, or .npz with x, and y for classes or keys), or a folder without "
+    "files, such as samples/, for a .png file of each image, and metadata.csv with its class or key"
 )
 Samples = Annotated[str, Metavar("FILE"), SAMPLES]
 ANIMATION = Doc("picture (.png), animation (.gif) or array (.npy) to write")

@@ -19,12 +19,12 @@ from latentia.core.progress import show_progress
 from latentia.core.text import pluralize
 from latentia.data.decode import (
     DecodeError,
-    ImageHeader,
     Preprocessing,
     ValueRangeError,
     read_headers,
     read_images,
 )
+from latentia.data.headers import ImageHeader
 from latentia.data.label_columns import LabelColumns
 from latentia.data.levels import make_range_error
 from latentia.data.reader import LoadOptions, SourceInfo
@@ -105,7 +105,8 @@ class ImageFiles:
         One worker is the calling thread: another would wait for it and for its own memory.
         """
         count = len(self.names)
-        chunk_size = max(1, min(64, count // (4 * workers)))
+        # large files one worker each: the first estimate of the time would wait for a chunk
+        chunk_size = max(1, min(64 if workers == 1 else 8, count // (4 * workers)))
         failures: list[tuple[str, DecodeError]] = []
 
         def process_chunk(start: int) -> int:

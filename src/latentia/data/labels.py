@@ -198,6 +198,8 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
         content = open_label_table(path, keys)
     else:
         path, content = "exclude", name_values(keys, exclude)
+    if not content.names:
+        return np.empty(0, np.int64), f"{path} has no rows, so that no image is left out."
     if not len(content.rows):
         raise Error(f"{path} {describe_mismatch(content, len(keys), keys)}")
     targets = set(content.rows.index)

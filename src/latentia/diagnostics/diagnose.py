@@ -19,6 +19,7 @@ from latentia.diagnostics.causes import sort_findings
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, format_finding
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
+from latentia.runs.images import are_images_missing
 from latentia.training.checkpoint import read_json, write_json
 from latentia.training.events import Finding, ListedImage
 
@@ -107,6 +108,9 @@ def diagnose_run(
 
 def make_report(context: RunContext, checked: CheckedRun) -> DiagnosticReport:
     findings, unchecked = sort_findings(checked.findings), checked.describe_unchecked()
+    if context.data is None and are_images_missing(context.run.metadata["images"]):
+        # their commands would not find the images
+        findings = [finding._replace(suggested_commands=()) for finding in findings]
     verdict = summarize_findings(context, findings, sum(map(len, checked.skipped.values())))
     # those that the run left out stay in the table, which replaces the one that it was given
     excluded = context.run.metadata["images"].get("reading", {}).get("exclude", ())

@@ -22,6 +22,7 @@ from latentia.training.checkpoint import atomic_path
 # content of a file, by suffix; under FOLDER the content of each file of a folder, by name
 Encoders = dict[str, Callable[[], Any]]
 FOLDER = "/"
+SINGLE_IMAGES = (".png", ".npy", ".npz", FOLDER)  # of outputs with one image each
 RUN_FILES = ("run.json", "evaluation.json")  # which no command overwrites with its output
 
 # pixels: least longer side of a tile, distance between tiles, height of text

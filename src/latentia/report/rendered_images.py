@@ -89,7 +89,9 @@ def render_latents(
     options: dict[str, Any] = {"labels_below": list(map(shorten_key, keys))}
     options |= {"min_side": SINGLE_IMAGE_SIDE} if len(z) == 1 else {}
     images = torch.cat([model.decode(rows) for rows in z.split(MAX_BATCH_SIZE)])
-    return render_grid(images, choose_columns(len(z)), caption, **options)
+    return add_single_images(
+        render_grid(images, choose_columns(len(z)), caption, **options), "key", keys
+    )
 
 
 def render_reconstructions(
@@ -252,8 +254,13 @@ def render_samples(
         condition = f", of {kind if cond.isdecimal() else ''}{cond}"
     caption = f"{run.name}: samples{condition}, seed {seed}, {prior}"
     grid = render_grid(images, choose_columns(n), caption, labels_below=captions)
-    grid.encoders[".npz"] = lambda: encode_npz(images, labels)
-    grid.encoders[FOLDER] = lambda: encode_files(images, caption, column or "", labels)
+    return add_single_images(grid, column or "", labels)
+
+
+def add_single_images(grid: RenderedImages, column: str, labels: Sequence[str]) -> RenderedImages:
+    """Add the encoders of single images, with a label each, to those of their grid."""
+    grid.encoders[".npz"] = lambda: encode_npz(grid.images, labels)
+    grid.encoders[FOLDER] = lambda: encode_files(grid.images, grid.caption, column, labels)
     return grid
 
 

@@ -86,7 +86,7 @@ def to_nchw(array: Any, source_name: str) -> np.ndarray:
     """Convert an array or tensor of images to (n, c, h, w).
 
     (n, h, w) is grey. In four dimensions the channels are second, except where the last dimension
-    is 1, 3 or 4 and the second is not: then they are last.
+    is 1, 3 or 4, or the smallest, and the second is not 1, 3 or 4: then they are last.
     """
     array = to_numpy(array)
     shape = format_shape(array)
@@ -109,7 +109,8 @@ def to_nchw(array: Any, source_name: str) -> np.ndarray:
         )
     if array.ndim == 3:
         return array[:, None]
-    if array.shape[3] in CHANNEL_COUNTS and array.shape[1] not in CHANNEL_COUNTS:
+    is_last = array.shape[3] in CHANNEL_COUNTS or array.shape[3] < min(array.shape[1:3])
+    if is_last and array.shape[1] not in CHANNEL_COUNTS:
         return array.transpose(0, 3, 1, 2)
     return array
 
@@ -118,8 +119,10 @@ def to_numpy(array: Any) -> np.ndarray:
     import torch
 
     if isinstance(array, torch.Tensor):
-        array = array.detach().cpu()
+        array = array.detach().cpu().to_dense()
         return (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+    if np.ma.is_masked(array):
+        raise Error("The array has masked values; give numbers, for instance array.filled(0).")
     return np.asarray(array)
 
 
@@ -131,7 +134,7 @@ def scale_images(
     images: np.ndarray, preprocessing: Preprocessing, source_name: str, others: Any = ()
 ) -> np.ndarray:
     """Scale as `decode.scale_pixels`. others: images whose values an error has to state too."""
-    dtype, white = images.dtype, preprocessing.white
+    dtype, white = images.dtype.newbyteorder("="), preprocessing.white
     if dtype.kind == "f" and not np.isfinite(images).all():
         count = int((~np.isfinite(images)).sum())
         raise Error(

@@ -169,11 +169,11 @@ class Source:
         if source:
             return make_object_reader(source.open_images(text), text)
         path = Path(text).expanduser()
-        if path.is_dir():
+        if text and path.is_dir():  # no text, of a variable that is not set, is no folder
             return make_folder_reader(path, f"{text.rstrip('/')}/", self.reading)
-        if not path.exists():
+        if not (text and path.exists()):
             suggestion = suggest_name(text.partition(":")[0], DATA_SOURCES, " did you mean {}?")
-            raise Error(f"{text} does not exist;{suggestion} {describe_accepted()}")
+            raise Error(f"{text or repr(text)} does not exist;{suggestion} {describe_accepted()}")
         return make_file_reader(path, text, self.reading)
 
 

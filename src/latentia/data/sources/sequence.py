@@ -9,11 +9,12 @@ import numpy as np
 
 from latentia.core.errors import Error, describe_exception
 from latentia.core.progress import show_progress
-from latentia.data.decode import DecodeError, Preprocessing, catch_decode_errors, read_header
+from latentia.data.decode import Preprocessing
+from latentia.data.headers import read_header
 from latentia.data.image_files import ImageFiles, abbreviate_list
 from latentia.data.label_columns import LabelColumns, encode_table
 from latentia.data.levels import Depth
-from latentia.data.pages import is_pillow_image
+from latentia.data.pages import DecodeError, catch_decode_errors, is_pillow_image
 from latentia.data.preprocess import is_array, preprocess_image
 from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.sources import arrays
@@ -40,8 +41,10 @@ class SequenceReader:
     def __post_init__(self) -> None:
         if hasattr(self.items, "columns"):
             self.items = list_frame_items(self.items)
+        elif hasattr(self.items, "to_pylist"):
+            self.items = self.items.to_pylist()
         elif hasattr(self.items, "to_numpy"):  # a column of a table: its index may not count from 0
-            self.items = self.items.to_list()
+            self.items = self.items.to_numpy().tolist()
 
     def fingerprint(self) -> None:
         return None
@@ -110,12 +113,12 @@ class SequenceReader:
         image, values = item, {}
         if isinstance(item, Mapping):
             key = next((key for key in IMAGE_KEYS if key in item), "")
-            image, values = item.get(key), {k: v for k, v in item.items() if k != key}
-        elif isinstance(item, tuple) and item:
+            image, values = item.get(key, item), {k: v for k, v in item.items() if k != key}
+        elif isinstance(item, tuple | list) and item:
             names = ["label", *(f"label_{k}" for k in range(2, len(item)))]
             image, values = item[0], dict(zip(names, item[1:], strict=False))
         if not (isinstance(image, str | Path) or is_array(image) or is_pillow_image(image)):
-            raise Error(f"{label} is of type {type(item).__name__}; an item is {ALLOWED_ITEMS}.")
+            raise Error(f"{label} is of type {type(image).__name__}; an item is {ALLOWED_ITEMS}.")
         return image, values
 
     def collect_columns(self, rows: list[dict[str, Any]]) -> tuple[LabelColumns, list[str]]:
@@ -138,6 +141,8 @@ def list_frame_items(frame: Any) -> list[dict[str, Any]]:
 
     Raises: Error if no column is called as images are, and there are several.
     """
+    if hasattr(frame, "to_pandas"):  # of polars or pyarrow
+        frame = frame.to_pandas()
     columns = list(map(str, frame.columns))
     by_lower_name = {name.lower(): name for name in columns}
     names = [by_lower_name[name] for name in PATH_COLUMNS if name in by_lower_name]
@@ -157,7 +162,8 @@ def is_sequence(data: Any) -> bool:
         return True
     if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
         return False
-    is_nested = isinstance(data, list) and bool(data) and isinstance(data[0], list)
+    first = data[0] if isinstance(data, list) and data else None
+    is_nested = isinstance(first, list) and isinstance(first[0] if first else 0, list | int | float)
     return not is_nested and getattr(data, "ndim", 1) == 1
 
 

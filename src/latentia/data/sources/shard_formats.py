@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
-from latentia.data.decode import IMAGE_SUFFIXES, ImageHeader, read_headers
+from latentia.data.decode import IMAGE_SUFFIXES, read_headers
+from latentia.data.headers import ImageHeader
 from latentia.data.image_files import abbreviate_list
 from latentia.data.levels import Depth
 from latentia.data.reading import Reading

@@ -16,7 +16,8 @@ import torch
 
 from latentia.core.errors import Error, summarize_exception
 from latentia.data import cache, image_files
-from latentia.data.decode import ImageHeader, Preprocessing
+from latentia.data.decode import Preprocessing
+from latentia.data.headers import ImageHeader
 from latentia.data.levels import Depth
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 from latentia.data.reading import Reading
