@@ -47,6 +47,7 @@ def test_the_sentence_says_what_is_needed_and_what_there_is():
         ("mnist_mlp_vae", {"latent": float("nan")}),
         ("mnist_mlp_vae", {"lr": float("inf")}),
         ("mnist_mlp_vae", {"beta": -1.0}),
+        ("mnist_mlp_vae", {"iwae": 10**9}),
         ("mnist_mlp_vae", {"threads": 10**6}),
         ("mnist_mlp_vae", {"seed": -1}),
         ("conv_vae", {"size": 10**5}),

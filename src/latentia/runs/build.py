@@ -80,7 +80,8 @@ def check_training_memory(
     weights = sum(p.nbytes for p in plan.model.parameters() if p.requires_grad)
     batch = 4 * plan.batch_size() * math.prod(plan.images.shape)
     copies = 5 + (plan.average is not None)  # gradient, two moments, the best, the one to save
-    n_bytes = (1 + copies) * weights + 3 * batch  # images, output and its gradient
+    draws = getattr(plan.model, "k", 1)  # importance samples of an image
+    n_bytes = (1 + copies) * weights + (1 + 2 * draws) * batch  # images, output and its gradient
     subject, advice = f"Training {recipe}", advise_smaller(get_recipe(recipe), arguments)
     check_memory(n_bytes, subject, advice, find_device_memory(device))
 
