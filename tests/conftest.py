@@ -151,6 +151,12 @@ TOYS = {
 
 
 @pytest.fixture
+def toys():
+    """Parameters of a toy training by recipe."""
+    return TOYS
+
+
+@pytest.fixture
 def narrow(monkeypatch):
     """The VAE-GAN's halvings with few channels: its states are of 0.1 MB, not of 76."""
     monkeypatch.setattr("latentia.nets.vaegan.CHANNELS", (4, 4, 8, 8, 8))

@@ -20,7 +20,7 @@ from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core.plugins import load_plugin
 from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.metrics import label_classifier
-from latentia.runs.recipes import find_recipe, read_card, resolve_parameters
+from latentia.runs.recipes import find_recipe, read_card, register_recipe, resolve_parameters
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -76,7 +76,7 @@ def shrink_training(words):
     data = values.get("--data", "" if ".py" in name else read_card(recipe).default_data)
     small_data = SMALL.get(data, data)
     options = ["--epochs", "1", "--threads", "1"]
-    parameters = resolve_parameters(recipe, {})
+    parameters = resolve_parameters(register_recipe(recipe), {})
     options += ["--batch", "16"] if "batch" in parameters else []
     options += ["--size", "32"] if "size" in parameters and "autoencoder" not in parameters else []
     for small in ("latent", "width"):

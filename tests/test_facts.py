@@ -12,8 +12,9 @@ from latentia.data.sources.registry import Source
 from latentia.diagnostics.diagnose import diagnose_run
 from latentia.runs.folder import RunFolder
 from latentia.runs.hub import check_run_folder
+from latentia.training.checkpoint import read_json, read_tensors, write_json, write_tensors
 from latentia.training.events import EndReason
-from latentia.training.log import read_rows
+from latentia.training.log import digest_rows, read_rows
 from latentia.training.plan import Options
 
 TOY = {"hidden": 8, "latent": 3, "batch": 16, "epochs": 2}
@@ -27,6 +28,9 @@ def reword(path):
         if row["event"] == "finding":
             row["text"] = f"In other words, {row['step']}."
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    state = path.with_name("state.safetensors")
+    tensors, metadata = read_tensors(state)
+    write_tensors(state, tensors, metadata | digest_rows(path, path.stat().st_size))
 
 
 def test_a_run_that_ended_by_its_numbers_is_known_in_any_words(tmp_path):
@@ -42,19 +46,28 @@ def test_a_run_that_ended_by_its_numbers_is_known_in_any_words(tmp_path):
 
 
 def test_a_log_of_the_first_format_is_read_in_todays_words(tmp_path):
+    step = {"step": 1, "total": 2, "epoch": 1, "images": 16, "players": {}}
+    check, kind = {"step": 1, "epoch": 1, "n": 9}, {"step": 1, "kind": "k", "text": "T."}
     rows = [
-        {"event": "logged", "step": 1, "gauges": {"gauges": 1.0}},
-        {"event": "validated", "step": 1, "values": {"nelbo": 2.0}, "selected": True},
-        {"event": "finding", "severity": "ILL", "means": "M.", "figures": {"n": 1}, "cure": []},
-        {"event": "finding", "severity": "NOTE"},
+        {"event": "logged", **step, "gauges": {"gauges": 1.0}},
+        {"event": "validated", **check, "values": {"nelbo": 2.0}, "selected": True},
+        {
+            "event": "finding",
+            **kind,
+            "severity": "ILL",
+            "means": "M.",
+            "figures": {"n": 1},
+            "cure": [],
+        },
+        {"event": "finding", **kind, "severity": "NOTE"},
     ]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = {"consequence": "M.", "values": {"n": 1}, "suggested_commands": []}
     assert read_rows(tmp_path / "log.jsonl") == [
-        {"event": "logged", "step": 1, "monitors": {"gauges": 1.0}},
-        {"event": "validated", "step": 1, "values": {"nelbo": 2.0}, "is_best": True},
-        {"event": "finding", "severity": "ERROR", **found},
-        {"event": "finding", "severity": "NOTE"},
+        {"event": "logged", **step, "monitors": {"gauges": 1.0}},
+        {"event": "validated", **check, "values": {"nelbo": 2.0}, "is_best": True},
+        {"event": "finding", **kind, "severity": "ERROR", **found},
+        {"event": "finding", **kind, "severity": "NOTE"},
     ]
 
 
@@ -77,9 +90,9 @@ def test_images_in_memory_are_known_in_any_words(memory):
 
 
 def test_a_folder_is_no_array_whatever_it_is_called(memory):
-    about = json.loads((memory / "run.json").read_text())
+    about = read_json(memory / "run.json")
     about["images"] |= {"source": "array of dogs", "kind": "address"}
-    (memory / "run.json").write_text(json.dumps(about))
+    write_json(memory / "run.json", about)
     with pytest.raises(latentia.Error, match=r"array of dogs does not exist"):
         RunFolder.open(memory).images()
 
@@ -88,11 +101,11 @@ def test_a_folder_is_no_array_whatever_it_is_called(memory):
     ("source", "kind"), [("array of 60x1x12x10 uint8", "memory"), ("digits", "address")]
 )
 def test_an_older_folder_said_it_in_words_alone(memory, source, kind):
-    about = json.loads((memory / "run.json").read_text())
+    about = read_json(memory / "run.json")
     del about["format"], about["images"]["kind"]
     about["edits"] = about.pop("modifiers")
     about["images"]["source"] = source
-    (memory / "run.json").write_text(json.dumps(about))
+    write_json(memory / "run.json", about)
     assert RunFolder.open(memory).metadata["images"]["kind"] == kind
 
 
@@ -107,9 +120,9 @@ def test_a_run_on_the_hub_is_called_by_its_name_there(tmp_path):
     folder = tmp_path / "shared"
     RunFolder.open(tmp_path / "r").copy_model(folder)
     check_run_folder(folder, "hub:me/toy")
-    about = json.loads((folder / "run.json").read_text())
+    about = read_json(folder / "run.json")
     about["options"][str(folder)] = 1
-    (folder / "run.json").write_text(json.dumps(about))
+    write_json(folder / "run.json", about)
     with pytest.raises(latentia.Error) as caught:
         check_run_folder(folder, "hub:me/toy")
     assert str(caught.value).startswith("hub:me/toy was made by another version (")

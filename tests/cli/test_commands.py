@@ -16,6 +16,7 @@ from toys import TRAIN
 
 from latentia.cli.main import COMMANDS, main
 from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import read_json, write_json
 from mistakes import error
 
 
@@ -155,7 +156,7 @@ def test_an_edit_is_recorded_and_changes_the_weights(place, tmp_path):
     words = ["train", "mnist_mlp_vae", "--data", str(place / "toy.npy"), "--epochs", "5"]
     words += ["--hidden", "8", "--batch", "8", "--log-every", "1", "--run", str(tmp_path / "r")]
     assert main([*words, "--kl-schedule", "linear", "--kl-until", "0.8", "--kl-from", "0.1"]) == 0
-    about = json.loads((tmp_path / "r" / "run.json").read_text())
+    about = read_json(tmp_path / "r" / "run.json")
     assert about["modifiers"]["kl_schedule"]["kl_until"] == 0.8
     rows = [json.loads(line) for line in (tmp_path / "r" / "log.jsonl").read_text().splitlines()]
     weights = [r["players"]["vae"]["weights"]["rate"] for r in rows if r["event"] == "logged"]
@@ -276,9 +277,9 @@ def test_a_recipe_that_no_longer_fits(run, capsys):
     text = error(capsys, "sample", run)
     assert "no longer fits its recipe" in text
     assert "encoder.layers.0.weight as (4, 784), the model wants (8, 784)" in text
-    about = json.loads((run / "run.json").read_text())
+    about = read_json(run / "run.json")
     about["arguments"]["gone"] = 1
-    (run / "run.json").write_text(json.dumps(about))
+    write_json(run / "run.json", about)
     text = error(capsys, "sample", run)
     assert "no longer fits its recipe mnist_mlp_vae" in text
     assert "has no parameter --gone" in text
@@ -287,10 +288,10 @@ def test_a_recipe_that_no_longer_fits(run, capsys):
 def test_a_run_lives_without_its_data_and_says_so_where_it_needs_them(run, place, tmp_path, capsys):
     moved = tmp_path / "elsewhere"
     shutil.move(run, moved)
-    about = json.loads((moved / "run.json").read_text())
+    about = read_json(moved / "run.json")
     gone = str(tmp_path / "gone.npy")
     about["arguments"]["data"] = about["images"]["source"] = gone
-    (moved / "run.json").write_text(json.dumps(about))
+    write_json(moved / "run.json", about)
     out = ["--out", str(tmp_path / "p.png")]
     assert main(["sample", str(moved), *out]) == 0
     photos = str(place / "photos")
@@ -300,18 +301,18 @@ def test_a_run_lives_without_its_data_and_says_so_where_it_needs_them(run, place
 
 
 def test_other_images_under_the_same_name_are_noticed(run, tmp_path, capsys):
-    about = json.loads((run / "run.json").read_text())
+    about = read_json(run / "run.json")
     np.save(tmp_path / "toy.npy", np.zeros((40, 28, 28), np.uint8))
     about["images"]["source"] = str(tmp_path / "toy.npy")
-    (run / "run.json").write_text(json.dumps(about))
+    write_json(run / "run.json", about)
     assert "is no longer what" in error(capsys, "evaluate", run)
 
 
 def test_a_run_executes_nothing_that_it_holds(run, tmp_path):
     """The recipe's source is there for reading: a run from elsewhere must not run code here."""
-    about = json.loads((run / "run.json").read_text())
+    about = read_json(run / "run.json")
     about["source"] = "raise SystemExit('executed')"
-    (run / "run.json").write_text(json.dumps(about))
+    write_json(run / "run.json", about)
     assert main(["sample", str(run), "--out", str(tmp_path / "s.png")]) == 0
 
 
@@ -361,11 +362,11 @@ def test_the_runs_own_images_given_again_are_still_split(run, place, capsys):
 
 
 def test_a_run_of_another_version_says_so(run, capsys):
-    about = json.loads((run / "run.json").read_text())
+    about = read_json(run / "run.json")
     for part, name in (("options", "gone"), ("modifiers", "gone_edit")):
         other = json.loads(json.dumps(about))
-        other[part][name] = {}
-        (run / "run.json").write_text(json.dumps(other))
+        other[part][name] = {name: 1}
+        write_json(run / "run.json", other)
         text = error(capsys, "sample", run)
         assert "another version" in text or "There is no modifier gone_edit" in text
 
@@ -394,7 +395,7 @@ def test_a_knob_that_is_on_can_be_turned_off(place, tmp_path):
     )
     words = ["train", f"{mine}:mine", "--data", str(place / "toy.npy"), "--no-wide"]
     assert main([*words, "--hidden", "5", "--run", str(tmp_path / "r")]) == 0
-    about = json.loads((tmp_path / "r" / "run.json").read_text())
+    about = read_json(tmp_path / "r" / "run.json")
     assert (about["arguments"]["wide"], about["arguments"]["hidden"]) == (False, 5)
 
 

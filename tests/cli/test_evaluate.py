@@ -79,6 +79,11 @@ def test_it_changes_nothing_but_evaluation_json_and_agrees_with_itself(larger, c
 def test_metrics_of_earlier_calls_are_kept_and_other_data_leave_no_trace(larger, capsys):
     run = larger / "run"
     (run / "evaluation.json").write_text("spoilt")
+    assert main(["evaluate", str(run), "--metrics", "image"]) == 2  # what was measured is printed
+    out, err = capsys.readouterr()
+    assert "psnr_db" in out
+    assert "evaluation.json is damaged" in err
+    (run / "evaluation.json").unlink()
     evaluated(capsys, run, "--metrics", "image")
     evaluated(capsys, run, "--metrics", "nll", "--k", "5")
     evaluated(capsys, run)

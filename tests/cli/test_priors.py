@@ -176,7 +176,7 @@ def test_a_group_of_latents_is_a_condition_by_number(place, tmp_path, capsys):
     run = str(tmp_path / "prior")
     assert main(["train", "latent_prior", "--run", run, *parent, *SMALL, *NET]) == 0
     perturb(tmp_path / "prior")
-    note = "2 groups of latents guide, not 64: each has 20 images."
+    note = "2 groups of latents as its condition, not 64: a group has at least 20 images."
     assert note in capsys.readouterr().err
     first, second, both = (
         draw_samples(tmp_path, tmp_path, "prior", "--cond", c) for c in ("0", "1", "1,0")

@@ -1,7 +1,6 @@
 """What is decoded once is trusted later only if it is whole and still the same."""
 
 import os
-import re
 
 import numpy as np
 import pytest
@@ -65,7 +64,7 @@ def test_a_spoilt_note_of_the_shape_is_written_anew(folder):
     (note,) = (cache.cache_root() / "images").glob("*.shape")
     note.write_text("[1, 9")
     assert torch.equal(pixels(folder), expected)
-    assert note.read_text() == "[1, 9, 11]"
+    assert note.read_text().startswith("[1, 9, 11]\n")  # then its checksum
 
 
 def test_a_touched_file_a_new_file_and_another_size_are_read_anew(folder):
@@ -170,6 +169,6 @@ def test_short_work_is_silent_and_long_work_counts(capsys, monkeypatch):
     assert sum(show_progress([2000, 3000], 5000, "x: decoding")) == 5000
     first, last = capsys.readouterr().err.splitlines()
     assert first == "x: decoding 2,000/5,000"  # its time is not known yet
-    assert re.fullmatch(r"x: decoding 5,000/5,000  [\d,]+ images/s", last)
+    assert last == "x: decoding 5,000/5,000"  # nor its speed, in less than a second
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert sum(show_progress([2000, 3000], 5000, "x: decoding")) == 5000

@@ -68,7 +68,8 @@ def test_what_is_not_a_size(size):
     with pytest.raises(Error) as error:
         open_images("digits", size)
     assert str(error.value) == (
-        f"size {size!r} is not a size; give a side such as 64, or height x width such as 64x48."
+        f"size {size!r} is not a size; give a side such as 64, or height x width such as 64x48, at"
+        " most 32,768."
     )
 
 

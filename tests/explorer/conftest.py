@@ -1,5 +1,6 @@
 """A tiny digits_vae, a prior over it by label, a GAN; served here or by the command."""
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from latentia.explorer.security import SecurityMiddleware
 from latentia.explorer.server import make_server, open_listener
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
+from latentia.training.checkpoint import read_json, write_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,8 +55,8 @@ def place(tmp_path_factory):
     assert main([*many, "--lr", "0.003", "--run", str(folder / "many")]) == 0
     lost = folder / "lost"
     lost.mkdir()
-    text = (folder / "vae" / "run.json").read_text().replace("/photos", "/gone")
-    (lost / "run.json").write_text(text)
+    text = json.dumps(read_json(folder / "vae" / "run.json")).replace("/photos", "/gone")
+    write_json(lost / "run.json", json.loads(text))
     (lost / "weights.safetensors").write_bytes((folder / "vae/weights.safetensors").read_bytes())
     return folder
 

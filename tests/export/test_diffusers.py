@@ -11,7 +11,7 @@ import latentia
 from latentia.cli.main import main
 from latentia.export.diffusers import export_run
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import read_tensors, write_tensors
+from latentia.training.checkpoint import read_json, read_tensors, write_json, write_tensors
 
 AutoencoderKL = pytest.importorskip("diffusers").AutoencoderKL
 TOY = {"latent": 2, "width": 4, "batch": 8, "epochs": 2}
@@ -96,9 +96,9 @@ def test_mistakes(made, tmp_path):
         "`latentia train image_autoencoder`."
     )
     shutil.copytree(made / "run", tmp_path / "run")
-    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    about = read_json(tmp_path / "run" / "run.json")
     about["images"]["source"] = "/nowhere/toy.npy"
-    (tmp_path / "run" / "run.json").write_text(json.dumps(about))
+    write_json(tmp_path / "run" / "run.json", about)
     lost = RunFolder.open(tmp_path / "run")
     with pytest.raises(latentia.Error, match="cannot be found here; give them, or others, with"):
         export_run(lost, tmp_path / "kl")

@@ -165,7 +165,7 @@ def test_what_cannot_be_exported_is_said(runs, capsys, monkeypatch):
     assert "no format onxn; did you mean onnx? --to is one of onnx" in capsys.readouterr().err
     (runs / "file").write_text("")
     assert main(["export", str(runs / "vae"), "--out", str(runs / "file")]) == 2
-    assert "file cannot be written (File exists); give another" in capsys.readouterr().err
+    assert "file cannot be written (Not a directory); give another" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert main(["export", str(runs / "vae")]) == 2
     assert 'needs onnxscript, of the extra export: pip install "lat' in capsys.readouterr().err

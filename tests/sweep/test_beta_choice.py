@@ -84,7 +84,7 @@ def test_what_lies_within_the_error_is_said():
     assert found.equivalent_betas == [3]
 
 
-def test_choices_for_several_purposes_are_kept_and_spoilt_ones_are_none(place, tmp_path):
+def test_choices_for_several_purposes_are_kept_and_spoilt_ones_are_named(place, tmp_path):
     run = find_candidates(place / "many", 2)[0][1]
     one = Candidate(1.0, 2.0, None)
     for purpose in ("sampling", "reconstruction"):
@@ -94,6 +94,9 @@ def test_choices_for_several_purposes_are_kept_and_spoilt_ones_are_none(place, t
         "reconstruction": 1.0,
     }
     (run.path / "choices.json").write_text("[")
+    with pytest.raises(Error, match=r"choices.json is damaged: .* remove it, and measure again"):
+        load_choices(run)
+    (run.path / "choices.json").unlink()
     assert load_choices(run) == {}
 
 

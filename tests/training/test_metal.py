@@ -7,7 +7,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from conftest import TOYS
 from latentia.api.training import start_run
 from latentia.core.errors import Error
 from latentia.training.device import find_device
@@ -30,10 +29,12 @@ class RefuseFloat64(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("recipe", ["vaegan", "mnist_gan", "conv_vae"])
-def test_nothing_on_the_device_is_of_float64(recipe, array_file, narrow, tmp_path, monkeypatch):
+def test_nothing_on_the_device_is_of_float64(
+    recipe, toys, array_file, narrow, tmp_path, monkeypatch
+):
     for module in ("core.tensors", "training.loop"):
         monkeypatch.setattr(f"latentia.{module}.has_float64", lambda device: False)
-    knobs = {**TOYS[recipe], "data": array_file}  # of so many steps that the critic acts
+    knobs = {**toys[recipe], "data": array_file}  # of so many steps that the critic acts
     _, events = start_run(recipe, knobs, run=tmp_path / "run", options=Options(precision="fp32"))
     with RefuseFloat64():
         assert len([*events]) > 1

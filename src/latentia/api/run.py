@@ -141,7 +141,7 @@ class Run(RunTables):
         >>> import latentia
         >>> report = latentia.load("runs/digits").diagnose()
         >>> [finding.kind for finding in report.findings]
-        ['too few images', 'few steps']
+        ['few steps', 'images not learned', 'too few images']
         """
         return diagnose_run(self.folder, data=self._data)
 

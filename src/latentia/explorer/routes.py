@@ -248,12 +248,12 @@ def compute_map(session: RunSession, request: MapRequest) -> dict[str, Any]:
         raise Error(text)
     if request.column is not None and request.column not in list_map_columns(split):
         raise Error(f"The data have no column {request.column} of finite numbers.")
-    projection = cache.get(request.kind)
+    projection = cache.get(f"map {request.kind}")
     if projection is None:
         names = name_dims(session.autoencoder.latent_shape)
         projection = project_latents(request.kind, table.mean, request.dims, names)
     if request.kind != "dims":  # any two of many
-        cache[request.kind] = projection
+        cache[f"map {request.kind}"] = projection
     rows = evenly_spaced_rows(len(split), SAMPLE)
     return {
         "places": round_values(projection.points),

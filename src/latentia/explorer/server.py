@@ -48,10 +48,12 @@ def open_listener(host: str, ports: Sequence[int]) -> socket.socket:
     options: Any = {"family": socket.AF_INET6 if ":" in host else socket.AF_INET}
     options["dualstack_ipv6"] = ":" in host and socket.has_dualstack_ipv6()
     for port in ports:
+        if port >= 2**16:
+            reason = f"ports end at {2**16 - 1}"
+            continue
         try:
             return socket.create_server((host, port), **options)
-        except (OSError, OverflowError) as problem:
-            text = getattr(problem, "strerror", None) or str(problem)
-            reason = text.partition(" (while")[0]
+        except OSError as problem:
+            reason = (problem.strerror or str(problem)).partition(" (while")[0]
     address = host if len(ports) > 1 else f"{host}:{ports[0]}"
     raise Error(f"{address} cannot be served on ({reason}); give another --port or --host.")
