@@ -74,7 +74,7 @@ def tabulate_likelihoods(runs: list[RunFolder], n: int) -> list[str]:
             f" {interval} | {figure['n']:,} | {images:,} images, {epochs} epochs |"
             f" {'; '.join(filter(None, notes))} |"
         )
-    return lines
+    return [*lines, "", "±: 95 % interval over test images."]
 
 
 def describe_trend(run: RunFolder) -> str:
@@ -113,6 +113,9 @@ def tabulate_distances(
     first = sampled_runs[0].images()
     evaluation = Evaluation(sampled_runs[0], first, first.split("test"), features="classifier", n=n)
     metadata = first.to_metadata()
+    floor = estimate_frechet_distance(evaluation.real_features, evaluation.other_features)
+    row = f"training images, as perfect samples score | {format_interval(floor)}"
+    lines.append(f"| {row} | | |")
     for run in sampled_runs:
         run_metadata = run.metadata["images"]
         if any(run_metadata[k] != metadata[k] for k in ("fingerprint", "split")):

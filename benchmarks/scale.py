@@ -74,7 +74,7 @@ def measure_cost(code: str, cache: Path) -> Cost:
     child = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.DEVNULL)
     while child.poll() is None:
         try:
-            lines = Path(f"/proc/{child.pid}/status").read_text().splitlines()
+            lines = Path(f"/proc/{child.pid}/status").read_text(encoding="utf-8").splitlines()
         except OSError:
             break
         sizes = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Rss")}

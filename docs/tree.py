@@ -26,7 +26,7 @@ def describe(path: Path) -> str:
     """The first line of a file's docstring."""
     if path.suffix != ".py":
         return DESCRIPTIONS[path.name]
-    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return text.splitlines()[0] if text else ""
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from systems import play_system
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process of a test compiles the package
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -85,6 +87,13 @@ def pytest_runtest_setup(item):
 
     torch.manual_seed(0)
     Reports.drawn = item.get_closest_marker("report") is not None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """LATENTIA_TEST_SYSTEM=windows plays that system in every test; some need what it lacks."""
+    with play_system(os.environ.get("LATENTIA_TEST_SYSTEM", "linux")):
+        return (yield)
 
 
 @pytest.fixture

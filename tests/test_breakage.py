@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jaxtyping
@@ -56,6 +58,19 @@ def test_a_plugin_that_fails_is_named_in_one_sentence(
         assert main(words) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert re.fullmatch(rf"{re.escape(str(file))} cannot be loaded \({reason}.*\); .*", line)
+
+
+@pytest.mark.parametrize("words", [["sample", "~no-one/r"], ["train", "~no-one/m.py:mine"]])
+def test_the_home_of_nobody_is_no_traceback(words: list[str], capsys: pytest.CaptureFixture):
+    assert main(words) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_name_that_is_no_text_is_printed_all_the_same():
+    command = [sys.executable, "-m", "latentia", "sample", b"\xff"]
+    result = subprocess.run(command, capture_output=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith(b"There is no run at \\udcff;")
 
 
 @pytest.mark.parametrize(

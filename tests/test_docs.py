@@ -154,7 +154,7 @@ def test_every_block_of_a_page_can_be_followed(page, example_folder, monkeypatch
         assert main(["train", "digits_vae", "--epochs", "1", "--run", "runs/digits_vae"]) == 0
     for kind, text in find_blocks(page):
         if kind == "python":
-            Path("my.py").write_text(text)
+            Path("my.py").write_text(text, encoding="utf-8")
             if text.startswith("# my.py"):  # the commands after it load the file
                 continue
             monkeypatch.setattr(sys, "argv", ["my.py"])

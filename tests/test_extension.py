@@ -64,14 +64,16 @@ def forget_plugins():
 
 def test_a_file_adds_one_of_each_on_the_command_line(folder, capsys):
     run_command(f"train stripes_vae {' '.join(TOY)} --ema 500 --run vae --plugin my.py")
-    metadata = json.loads(Path("vae/run.json").read_text())
+    metadata = json.loads(Path("vae/run.json").read_text(encoding="utf-8"))
     assert metadata["recipe"] == "stripes_vae"
     assert metadata["arguments"]["likelihood"] == "laplace"
     assert metadata["images"]["source"] == "stripes:60"
     assert metadata["modifiers"] == {"ema": {"ema": 500.0}}
     assert "my.py" not in json.dumps({k: v for k, v in metadata.items() if k != "source"})
     run_command("evaluate vae --metrics brightness --plugin my.py")
-    (row,) = json.loads(Path("vae/evaluation.json").read_text())["metrics"]["brightness"]
+    (row,) = json.loads(Path("vae/evaluation.json").read_text(encoding="utf-8"))["metrics"][
+        "brightness"
+    ]
     assert 0 < row["value"] < 1
     prior = "--width 16 --depth 1 --epochs 1 --log-every 2"
     run_command(f"train latent_prior --autoencoder vae {prior} --run prior --plugin my.py")
@@ -189,7 +191,7 @@ def test_a_recipe_file_may_have_the_name_of_another_recipe(folder):
     from latentia.runs.recipes import find_recipe
 
     text = "import latentia\n@latentia.recipe\ndef conv_vae(data='', mine=3): ...\n"
-    Path("copy.py").write_text(text)
+    Path("copy.py").write_text(text, encoding="utf-8")
     assert find_recipe("copy.py:conv_vae").__defaults__ == ("", 3)
     assert find_recipe("conv_vae").__module__ == "latentia.recipes.conv_vae"
 
@@ -202,7 +204,7 @@ def test_a_function_of_a_notebook_trains_and_says_later_that_it_is_missing(folde
 
     run = latentia.train(notebook_vae, run="a", latent=3)
     assert run.model.latent_shape == (3,)
-    metadata = json.loads(Path("a/run.json").read_text())
+    metadata = json.loads(Path("a/run.json").read_text(encoding="utf-8"))
     assert metadata["recipe"] == "notebook_vae"
     assert "def notebook_vae(" in metadata["source"]
     assert latentia.load("a").model.latent_shape == (3,)

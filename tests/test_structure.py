@@ -33,7 +33,7 @@ RANKS = {
     "explorer": 9,
     "cli": 10,
 }
-SIBLINGS = {("tracking", "report"), ("sweep", "api"), ("sklearn", "api")}
+SIBLINGS = {("metrics", "latents"), ("tracking", "report"), ("sweep", "api"), ("sklearn", "api")}
 ABOVE_ALL = {"__init__", "__main__"}  # the lazy public names, and `python -m latentia`
 MAX_LOCAL_IMPORTS, MAX_LINES, MAX_PARAMETERS = 30, 300, 7
 PARTICIPLES = {
@@ -157,18 +157,21 @@ def test_core_knows_torch_numpy_and_jaxtyping_only():
     allowed = {"torch", "numpy", "jaxtyping", "latentia", "annotated_types", "typing_extensions"}
     standard = {"typing", "types", "collections", "contextlib", "contextvars", "dataclasses"}
     standard |= {"difflib", "enum", "functools", "hashlib", "inspect", "math"}
-    standard |= {"importlib", "os", "pathlib", "re", "sys", "time"}
+    standard |= {"contextlib", "errno", "getpass", "json", "platform", "shutil"}
+    standard |= {"importlib", "os", "pathlib", "re", "sys", "time", "shlex"}
+    standard |= {"ctypes", "fcntl", "subprocess"}  # of one system each, inside a function
     modules = {
         name.split(".")[0]
         for path in (PACKAGE / "core").glob("*.py")
         for name in imported_modules(path)
     }
-    # rich draws the bar of core/progress.py, and IPython, which a notebook has, its line
-    assert modules <= allowed | standard | {"rich", "IPython"}
+    # rich draws the bar of core/progress.py, and IPython, which a notebook has, its line; filelock
+    # holds the locks of core/locks.py
+    assert modules <= allowed | standard | {"rich", "IPython", "filelock"}
 
 
 def imported_modules(path: Path) -> list[str]:
-    nodes = [*ast.walk(ast.parse(path.read_text()))]
+    nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
     names = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
     return names + [a.name for node in nodes if isinstance(node, ast.Import) for a in node.names]
 

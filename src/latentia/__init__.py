@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 # lines "from MODULE import NAME as NAME"
-_STUB_LINES = Path(__file__).with_suffix(".pyi").read_text().splitlines()
+_STUB_LINES = Path(__file__).with_suffix(".pyi").read_text("utf-8").splitlines()
 _HOMES = {line.split()[-1]: line.split()[1] for line in _STUB_LINES if line.startswith("from ")}
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -46,6 +46,7 @@ from latentia.models.iwae import IWAE as IWAE
 from latentia.models.latent_diffusion import LatentDiffusion as LatentDiffusion
 from latentia.models.vae import VAE as VAE
 from latentia.models.vaegan import VAEGAN as VAEGAN
+from latentia.runs.checksums import make_checksums as make_checksums
 from latentia.runs.recipes import find_recipe as find_recipe
 from latentia.runs.recipes import list_recipes as list_recipes
 from latentia.sklearn import ImageVAE as ImageVAE

@@ -3,6 +3,9 @@
 import os
 import sys
 
+if sys.path[0] == os.getcwd() and not sys.flags.safe_path:
+    del sys.path[0]  # of `python -m`: a run in the current folder could bring modules
+
 from latentia.cli.main import main
 
 code = main()

@@ -9,7 +9,7 @@ from uuid import uuid4
 import numpy as np
 
 from latentia.core import distributed
-from latentia.core.errors import Error, summarize_exception
+from latentia.core.errors import Error, catch_write_errors, summarize_exception
 from latentia.report.grids import make_grid
 from latentia.report.training_images import select_strips
 from latentia.runs.folder import RunFolder
@@ -162,6 +162,10 @@ class RunTracker:
         return tracker
 
     def log_event(self, event: Event) -> None:
+        with catch_write_errors(self.run.path / TRACKER_FOLDER):
+            self._log_event(event)
+
+    def _log_event(self, event: Event) -> None:
         if isinstance(event, StepLogged | ValidationFinished):
             self.tracker.log_scalars(collect_scalars(event), event.step)
         elif isinstance(event, ImagesRendered):
@@ -178,9 +182,10 @@ def remember_id(run: RunFolder, run_id: str | None) -> str | None:
     """Return the tracker's id in the run folder, which a first call with an id writes."""
     file = run.path / TRACKER_FOLDER / "id"
     if file.exists():
-        return file.read_text()
+        return file.read_text("utf-8")
     if run_id:
-        file.parent.mkdir(exist_ok=True)
+        with catch_write_errors(file):
+            file.parent.mkdir(exist_ok=True)
         atomic_write(file, run_id.encode())
     return run_id
 

@@ -1,5 +1,7 @@
 """Labels that are given beside the images, in Python."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 import latentia
 from latentia.data import Source
+from latentia.runs.metadata import check_metadata
 
 N = 60
 X = np.random.default_rng(0).integers(0, 256, (N, 9, 8), dtype=np.uint8)
@@ -31,6 +34,9 @@ def train(path, data=X, **parameters):
         (pd.Series(WORDS, name="animal"), {"animal": ["c0", "c1", "c2"]}),
         (pd.DataFrame({"u": Y / 3, "v": WORDS}), {"u": None, "v": ["c0", "c1", "c2"]}),
         (np.stack([Y, Y], 1), {"label": ["0", "1", "2"], "label_2": ["0", "1", "2"]}),
+        (np.eye(3)[Y], {"label": ["0", "1", "2"]}),
+        ({str(k): word for k, word in enumerate(WORDS)}, {"label": ["c0", "c1", "c2"]}),
+        ([word.encode() for word in WORDS], {"label": ["c0", "c1", "c2"]}),
     ],
 )
 def test_each_kind_of_labels_has_its_columns(labels, classes):
@@ -48,7 +54,8 @@ def test_each_kind_of_labels_has_its_columns(labels, classes):
     ("labels", "text"),
     [
         (Y[1:], "The labels are 59 for 60 images; give one for each, in the order"),
-        ([None, *WORDS[1:]], "The labels lack a value for 1 of 60 images; fill it in, or leave"),
+        ([object()] * N, "The column label of the labels holds values of the type object; give"),
+        (pd.DataFrame([[1, 2]] * N, columns=["a", "a"]), "The labels have two columns called 'a'"),
         (np.zeros((N, 2, 2)), "The labels are no values with one row an image .*; give a list"),
         ("no.csv", "no.csv does not exist"),
     ],
@@ -104,4 +111,17 @@ def test_a_folder_has_labels_of_a_table_or_in_its_order(tmp_path, kind):
     if kind == "table":
         assert latentia.resume(run.path, progress=False).is_complete
         supervised = train(tmp_path / "s", str(folder), labels=labels, supervise="animal")
-        assert supervised.metadata["modifiers"]["supervise"]["labels"] == str(labels)
+        assert supervised.metadata["images"]["label_source"] == str(labels)
+
+
+def test_missing_labels_are_no_error_of_a_training(tmp_path):
+    words = [None, *WORDS[1:]]
+    run = train(tmp_path / "r", labels=words, supervise="label", latent=3)
+    assert any(
+        "has no values for 1 of 60 images (split all)" in note for note in run.metadata["notes"]
+    )
+    assert run.encode("all")["label"].tolist() == ["", *words[1:]]
+    content = json.loads((run.path / "run.json").read_text())
+    content["modifiers"]["supervise"]["labels"] = "/t.csv"  # where it was in an earlier version
+    images = check_metadata(content)["images"]
+    assert (images["label_source"], "joined" in images) == ("/t.csv", False)

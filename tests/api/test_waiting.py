@@ -70,6 +70,21 @@ def test_a_decoding_has_its_estimate_from_its_first_files(clock, capsys):
     ]
 
 
+def test_a_burst_of_threads_gives_no_estimate(clock, capsys):
+    """Two threads end their first files together: the time to their next ones counts."""
+
+    def counts():
+        for seconds in (8.0, 0.001, 8.0, 0.001):
+            clock[0] += seconds
+            yield 8
+
+    assert sum(show_progress(counts(), 80, "photos/: decoding")) == 32
+    assert capsys.readouterr().err.splitlines() == [
+        "photos/: decoding 8/80",
+        "photos/: decoding 24/80  about 28 s left  2.0 images/s",
+    ]
+
+
 def test_a_training_of_slow_steps_says_how_long_it_takes(monkeypatch, tmp_path, capfd, images):
     """No row of the log is due before the end."""
     from latentia.training import loop

@@ -223,6 +223,21 @@ def test_images_are_opened_once(run, tmp_path, words, monkeypatch):
     assert len(opened) == 1
 
 
+def test_latents_are_decoded_to_single_images_beside_their_keys(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call("encode", run, "--out", "z.csv", "--split", "test")
+    call("decode", run, "--latents", "z.csv", "--out", "single/")
+    call("decode", run, "--latents", "z.csv", "--out", "z.npz")
+    keys = pd.read_csv("z.csv", dtype=str)["key"].tolist()
+    table = pd.read_csv("single/metadata.csv", dtype=str)
+    assert table["key"].tolist() == keys
+    with np.load("z.npz") as arrays:
+        assert arrays["y"].tolist() == keys
+        for name, image in zip(table["file_name"], arrays["x"], strict=True):
+            pixels = np.asarray(Image.open(f"single/{name}"))
+            np.testing.assert_allclose(pixels / 255, image[0], atol=0.51 / 255)
+
+
 @pytest.mark.parametrize("name", ["sample", "reconstruct", "relate", "traverse", "interpolate",
                                   "nearest", "outliers", "decode", "attribute"])  # fmt: skip
 def test_what_cannot_be_written_is_refused_before_anything_is_made(name, capsys):
@@ -236,7 +251,10 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
     photos = ["--data", place / "photos"]
     for words, message in (
         (["encode", run, "--out", "t.txt"], "--out t.txt ends in .txt; give .parquet, .csv or"),
-        (["encode", run, "--labels", labels], "names 10 files that the source has not"),
+        (
+            ["encode", run, "--labels", labels],
+            "no row for 38 of 40 images: its column 'file' holds",
+        ),
         (["encode", run, *photos, "--labels", labels, "--label-cols", "Bread"], "no column Bread"),
         (
             ["relate", run],
@@ -262,6 +280,11 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
             ["nearest", run, "0", "--table", "t.xlsx"],
             "--table t.xlsx ends in .xlsx; give a .csv or a .tsv or a .json file.",
         ),
+        (
+            ["outliers", run, "--out", "t.csv"],
+            "--out is a picture (.png or .npy); give --table t",
+        ),
+        (["nearest", run, "0", "--out", "t.json"], "; give --table t.json for the table."),
         (["outliers", run, "--table", tmp_path], f"--table {tmp_path} is a folder; give a .csv or"),
         (["outliers", run, "-n", "0"], "-n is 0; it must be at least 1."),
         (

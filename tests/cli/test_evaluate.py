@@ -52,7 +52,8 @@ def test_every_figure_says_its_error_n_split_and_features(larger, capsys):
             assert (figure["error"] is None) == at.endswith("_p"), at  # a p-value has no error
             compares = metric in ("fd", "kd", "prdc", "memorisation")
             assert figure["n"] == ([40, 40] if compares else 40), at
-            assert figure["features"] == ("pixels" if compares else None), at
+            has_features = compares and at != "sharpness_samples"
+            assert figure["features"] == ("pixels" if has_features else None), at
     by_name = {figure["name"]: figure for figures in metrics.values() for figure in figures}
     assert by_name["nelbo_nats"]["value"] == result["nelbo_nats"]
     assert by_name["nll_nats"]["value"] < by_name["nelbo_nats"]["value"]
@@ -104,7 +105,7 @@ def test_the_table_shows_what_the_json_holds(larger, capsys):
 def test_a_gan_has_distances_and_no_likelihood(larger, capsys):
     run = larger / "gan"
     result = json.loads(evaluated(capsys, run, "--metrics", "fd,prdc", "--json"))["metrics"]
-    assert [figure["name"] for figure in result["fd"]] == ["fd_samples"]
+    assert [figure["name"] for figure in result["fd"]] == ["fd_samples", "fd_real"]
     usual = json.loads(evaluated(capsys, run, "--json"))["metrics"]
     assert [*usual] == ["fd"]
     for metric in ("elbo", "nll", "image"):
@@ -126,7 +127,7 @@ def test_mistakes(larger, capsys):
     text = error(capsys, "evaluate", run, "--metrics", "elbo,fdd")
     assert "There is no metric fdd; did you mean fd?" in text
     assert (
-        "The metrics are elbo, pca, nll, fd, kd, prdc, image, memorisation, disentanglement;"
+        "The metrics are elbo, pca, probe, nll, fd, kd, prdc, image, memorisation, disentanglement;"
         in text
     )
     assert "There are no features pixel" in error(

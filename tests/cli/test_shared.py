@@ -91,7 +91,7 @@ def test_figures_of_two_processes_are_those_of_one(run, shared, tmp_path, capsys
     assert main(words) == 0
     one, two = json.loads(capsys.readouterr().out), json.loads(out)
     assert two == one
-    assert len(one["metrics"]["fd"]) == 2
+    assert len(one["metrics"]["fd"]) == 3
 
 
 def test_a_mistake_that_a_later_process_alone_meets_is_said(shared):

@@ -29,7 +29,7 @@ def streamed(tmp_path, monkeypatch):
 def test_a_streamed_run_is_judged_encoded_and_built_on_from_any_folder(streamed, capsys):
     assert main(["evaluate", str(streamed), "--metrics", "elbo", "--json"]) == 0
     assert main(["encode", str(streamed), "--split", "all", "--out", "latents.csv"]) == 0
-    with open("latents.csv") as file:
+    with open("latents.csv", encoding="utf-8") as file:
         rows = file.read().splitlines()
     assert len(rows) == 97
     assert any(row.startswith('"digits-003.tar/0024"') for row in rows)

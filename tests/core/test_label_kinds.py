@@ -8,7 +8,6 @@ from PIL import Image
 from latentia.core.errors import Error
 from latentia.core.label_kinds import encode_column, get_label_kind
 from latentia.data import Source, open_images
-from latentia.data.labels import Labels
 from latentia.data.reading import Reading
 
 N = 60
@@ -68,8 +67,7 @@ def test_every_source_decides_alike(kind, tmp_path):
             cells = [{"bytes": (tmp_path / f"{k}.png").read_bytes()} for k in range(N)]
             data = str(tmp_path / "t.parquet")
             table.assign(image=cells).drop(columns="file_name").to_parquet(data)
-    images = open_images(data)
-    images = images.with_labels(Labels(labels)) if labels is not None else images
+    images = open_images(Source(data, labels=labels))
     assert images.classes["dose"] == ["2", "4", "10", "30"]
     assert images.classes["size"] is None
     split = images.split("all")
@@ -101,6 +99,13 @@ def test_class_folders_named_by_numbers_become_numbers(tmp_path):
     (tmp_path / "0").rename(tmp_path / "none")
     with pytest.raises(Error, match="label cannot be read as numbers, since 'none' is none; leave"):
         open_images(Source(str(tmp_path), Reading(label_kind="label=number"))).split("all")
+
+
+def test_classes_named_by_integers_are_sorted_as_numbers():
+    codes, names = encode_column("month", np.array([0, 1, 2, -1]), ["1", "10", "2"])
+    assert (codes.tolist(), names) == ([0, 2, 1, -1], ["1", "2", "10"])
+    codes, names = encode_column("month", np.array([0, 1]), ["b", "10"])
+    assert (codes.tolist(), names) == ([0, 1], ["b", "10"])
 
 
 @pytest.mark.parametrize("text", ["dose", "dose=text", "=class", "dose=class,size"])

@@ -30,6 +30,10 @@ def first(images):
         ((4, 3, 28, 30), (3, 28, 30)),
         ((4, 3, 28, 3), (3, 28, 3)),  # both could be channels: the second dimension is
         ((4, 5, 40, 56), (5, 40, 56)),
+        ((4, 40, 56, 5), (5, 40, 56)),
+        ((4, 64, 64, 13), (13, 64, 64)),
+        ((4, 20, 24, 2), (2, 20, 24)),
+        ((4, 2, 20, 24), (2, 20, 24)),
     ],
 )
 def test_which_dimension_holds_the_channels(shape, expected):
@@ -185,6 +189,32 @@ def test_npz_without_images(tmp_path):
     )
 
 
+# NumPy leaves the file open
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("damage", [lambda b: b"PK\3\4", lambda b: b[:1000], None])
+def test_a_damaged_npz_is_one_sentence(damage, tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, x=RNG.integers(0, 256, (20, 20, 20), dtype=np.uint8))
+    content = path.read_bytes()
+    path.write_bytes(damage(content) if damage else content[:500] + bytes(100) + content[600:])
+    with pytest.raises(Error, match=r"a\.npz cannot be read as arrays \(.*; write it with numpy"):
+        whole(str(path)).split("train")
+
+
+def test_sparse_tensors_are_read_and_masked_arrays_refused():
+    array = RNG.random((3, 6, 8)) * (RNG.random((3, 6, 8)) > 0.5)
+    sparse = whole(torch.from_numpy(array).to_sparse())
+    np.testing.assert_allclose(sparse.split("all")[:][:, 0], array, atol=1e-7)
+    with pytest.raises(Error, match=r"masked values; give numbers, for instance array\.filled"):
+        whole(np.ma.masked_less(array, 0.5)).split("train")
+    assert len(whole(np.ma.array(array))) == 3  # nothing is masked
+
+
+def test_data_of_a_variable_that_is_not_set_are_not_the_current_folder():
+    with pytest.raises(Error, match=r"^'' does not exist; give digits, "):
+        whole("").split("train")
+
+
 def test_npz_says_what_it_does_not_use(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((3, 4, 4)), y=np.zeros(2), more=np.zeros(4))
     assert whole(str(tmp_path / "a.npz")).notes == [
@@ -226,6 +256,31 @@ def test_text_labels_of_an_npz_are_classes(tmp_path):
     images = whole(str(tmp_path / "a.npz"))
     assert images.classes == {"label": ["ant", "cat, big", "dog"]}
     assert images.split("test").get_batch(slice(None)).columns["label"].tolist() == [0, 2, 1, 2]
+
+
+Y = np.arange(12) % 3
+
+
+@pytest.mark.parametrize(
+    ("arrays", "classes"),
+    [
+        ({"y": Y[:, None]}, {"label": ["0", "1", "2"]}),
+        ({"y": np.eye(3)[Y]}, {"label": ["0", "1", "2"]}),
+        ({"y": np.array([b"a", b"b", b"c"])[Y]}, {"label": ["a", "b", "c"]}),
+        ({"y": Y > 0}, {"label": ["False", "True"]}),
+        ({"Y": Y}, {"label": ["0", "1", "2"]}),
+        ({"kind": np.array([["a", "b"]] * 12)}, {"kind_0": ["a"], "kind_1": ["b"]}),
+        ({"y": Y, "names": np.array([f"{k}.png" for k in range(12)])}, {"label": ["0", "1", "2"]}),
+    ],
+)
+def test_labels_of_an_npz(arrays, classes, tmp_path):
+    x = RNG.integers(0, 256, (12, 4, 4), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", X=x, **arrays)
+    assert whole(str(tmp_path / "a.npz")).classes == classes
+    np.savez(tmp_path / "b.npz", X_train=x, y_train=Y, X_test=x[:5])  # secret
+    images = whole(str(tmp_path / "b.npz"))
+    assert images.split("test").columns["label"].tolist() == [-1] * 5
+    assert images.split("train").columns["label"].tolist() == Y.tolist()
 
 
 def test_objects_are_refused_where_they_are_images_or_labels_and_skipped_elsewhere(tmp_path):

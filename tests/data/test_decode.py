@@ -100,13 +100,19 @@ def test_float_tiff_scaled_by_white(tmp_path):
         (-0.5, r"\): give the values that mean 0 and 1, for instance --black -0.5 --white 0.5\."),
         (1.5, r"\): give the values that mean 0 and 1, for instance --white 1.5\."),
         (200.0, r"\): give the values that mean 0 and 1, for instance --white 200\."),
-        (np.nan, r"\)\. Repair"),
-        (np.inf, r"\)\. Repair"),
     ],
 )
 def test_float_tiff_out_of_range_is_refused(tmp_path, value, advice):
     values = np.array([[0.0, value], [0.5, 0.25]], np.float32)
     with pytest.raises(Error, match=rf"a.tif \(values from .* to .*, allowed 0 to 1{advice}"):
+        opened(tmp_path, Image.fromarray(values), "a.tif")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_float_tiff_that_is_not_finite_is_refused(tmp_path, value):
+    values = np.array([[0.0, value], [0.5, 0.25]], np.float32)
+    text = r"a.tif \(NaN or infinity among its values\)\. Repair"
+    with pytest.raises(Error, match=text):
         opened(tmp_path, Image.fromarray(values), "a.tif")
 
 
@@ -205,16 +211,40 @@ def test_one_pixel_is_an_image(tmp_path):
     assert opened(tmp_path, Image.fromarray(GREY[:1, :1])).shape == (1, 1, 1)
 
 
-def test_16_bit_colour_says_what_is_lost(tmp_path):
-    """Pillow has no 16-bit colour; the file is used, and the loss is named."""
-    (tmp_path / "a.ppm").write_bytes(b"P6 2 2 255 " + bytes(range(12)))
+@pytest.mark.parametrize("form", ["P6", "P3"])
+def test_16_bit_colour_of_a_pnm_says_what_is_lost(form, tmp_path):
+    """Pillow rounds it to 8 bits; the file is used, and the loss is named."""
     write_rgb48(tmp_path / "b.png", np.full((2, 2, 3), 0x8001, np.uint16))
+    body = bytes([0x80, 1] * 12) if form == "P6" else b"32769 " * 12
+    (tmp_path / "c.ppm").write_bytes(form.encode() + b" 2 2 65535\n" + body)
     images = open_images(Source(str(tmp_path), Reading(validation=0)))
-    found = images.split("train").get_batch(slice(None)).image
-    np.testing.assert_allclose(found[1], 0x80 / 255)
-    assert "b.png: is 16-bit colour, of which Pillow reads the upper 8 bits." in images.notes[0]
-    with pytest.raises(Error, match="16-bit colour, to which --white cannot be applied"):
-        open_images(Source(str(tmp_path), Reading(white=4095))).split("train")
+    np.testing.assert_allclose(images.split("all")[:][1], 0x80 / 255)
+    (note,) = images.notes
+    assert "c.ppm: is 16-bit colour, of which Pillow reads the upper 8 bits." in note
+    with pytest.raises(Error, match=r"1 unreadable of 2 .*, to which --white cannot be applied"):
+        open_images(Source(str(tmp_path), Reading(white=65535))).split("train")
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_colour_of_a_png_keeps_every_level(channels, tmp_path):
+    levels = np.random.default_rng(0).integers(0, 65536, (6, 8, channels)).astype(np.uint16)
+    write_rgb48(tmp_path / "a.png", levels)
+    planes = levels.transpose(2, 0, 1) / 65535
+    alpha = planes[3] if channels == 4 else 1
+    images = open_images(Source(str(tmp_path), Reading(validation=0, background=0.25)))
+    expected = planes[:3] * alpha + 0.25 * (1 - alpha)
+    np.testing.assert_allclose(images.split("all")[:][0], expected, atol=1e-6)
+    assert images.notes == []
+    with Image.open(tmp_path / "a.png") as opened_image:
+        for image in (tmp_path / "a.png", opened_image):
+            np.testing.assert_allclose(images.preprocess(image)[0], expected, atol=1e-6)
+    dark = tmp_path / "dark"
+    dark.mkdir()
+    write_rgb48(dark / "a.png", levels[..., :3] >> 4)
+    pixels = open_images(Source(str(dark), Reading(validation=0, white=4095))).split("all")[:]
+    np.testing.assert_allclose(pixels[0] * 4095, (levels[..., :3] >> 4).transpose(2, 0, 1), atol=1)
+    old = open_images(Source(str(tmp_path / "a.png"), Reading(validation=0, rules=1)))
+    assert "the upper 8 bits" in old.notes[0]
 
 
 def write_rgb48(path, values):
@@ -225,9 +255,9 @@ def write_rgb48(path, values):
         check = struct.pack(">I", zlib.crc32(kind + data))
         return struct.pack(">I", len(data)) + kind + data + check
 
-    height, width, _ = values.shape
+    height, width, samples = values.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[samples], 0, 0, 0)
     body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
 

@@ -52,6 +52,22 @@ def test_run_metadata_hold_the_keys_so_that_the_table_may_go(folder, tmp_path):
     assert Images.from_metadata(metadata).shape == (1, 4, 4)
 
 
+def test_a_table_without_rows_leaves_out_nothing_and_says_so(folder, tmp_path):
+    (tmp_path / "none.csv").write_text(
+        "key,finding,value,same_as\n"
+    )  # of a doctor without findings
+    images = open_without(folder, str(tmp_path / "none.csv"))
+    assert len(images) == 60
+    assert any("none.csv has no rows, so that no image is left out." in n for n in images.notes)
+
+
+def test_a_list_of_names_needs_no_header(folder, tmp_path):
+    """As `ls` writes it."""
+    (tmp_path / "odd.txt").write_text("a/3.png\nB\\4.PNG\n")
+    images = open_without(folder, str(tmp_path / "odd.txt"))
+    assert images.to_metadata()["reading"]["exclude"] == ["a/3.png", "b/4.png"]
+
+
 @pytest.mark.parametrize(
     ("names", "text"),
     [(["c.png"], "odd.csv"), (None, "names all images")],

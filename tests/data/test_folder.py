@@ -254,7 +254,7 @@ def test_folders_called_as_splits_are_said_to_be_ordinary(tmp_path):
         (tmp_path / name).mkdir()
         Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name / "a.png")
     (note,) = open_images(str(tmp_path)).notes
-    assert "test, train, val are read as any other folder" in note
+    assert "test, train, val: read as any other folder" in note
     with pytest.raises(Error, match=r"digts does not exist; did you mean digits\? give"):
         open_images("digts").to_metadata()
 
@@ -335,13 +335,25 @@ def test_folders_of_these_names_are_ordinary_where_they_are_no_layout_of_splits(
 
 
 def test_split_folders_without_class_folders_have_no_labels(tmp_path):
-    draw_study(tmp_path, ("train",))
-    (tmp_path / "test").mkdir()
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "test" / "a.png")
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name / "a.png")
     images = open_images(str(tmp_path))
     assert describe_splits(images)["test"] == {"test"}
     assert images.classes == {}
     assert "test, train are the splits, and there are no labels" in images.notes[0]
+
+
+def test_a_test_split_without_class_folders_costs_train_no_label(tmp_path):
+    """As competitions have it: the labels of the test are secret."""
+    draw_study(tmp_path, ("train",))
+    (tmp_path / "test").mkdir()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "test" / "a.png")
+    images = open_images(str(tmp_path))
+    assert images.classes == {"label": ["healthy", "ill"]}
+    assert images.split("test").columns["label"].tolist() == [-1]
+    assert min(images.split("train").columns["label"]) == 0
+    assert "test, train are the splits, and the folders in train are the labels" in images.notes[0]
 
 
 def test_a_name_that_is_not_utf8_has_a_key_that_every_file_can_hold(tmp_path):

@@ -111,7 +111,7 @@ def test_earlier_runs_and_single_pages_keep_their_splits(tmp_path):
 def test_pages_of_one_or_two_files_are_drawn_singly_and_a_line_says_so(pages, tmp_path):
     images = open_images(write_stacks(tmp_path, pages))
     assert [len(images.split(name)) for name in SPLIT_NAMES] == [50, 4, 6]
-    assert "Pages of one file are in several splits, since there are only" in images.notes[-1]
+    assert "Pages of one file are in several splits, since the data hold only" in images.notes[-1]
 
 
 def write_study(folder, patients=20, each=6, split=""):
@@ -140,6 +140,21 @@ def test_images_of_a_group_stay_in_one_split(options, tmp_path):
     assert "Images of one group (--group" in images.notes[-1]
     again = open_images(Source(folder, Reading.from_metadata(images.to_metadata())))
     assert again.split("test").keys == images.split("test").keys
+
+
+def test_groups_may_be_of_a_table_or_nearly_all_different(tmp_path):
+    """A patient with one or two images is a group as any other."""
+    keys = [f"{k:02}.png" for k in range(60)]
+    folder = write_images(tmp_path, keys)
+    rows = "".join(f"{key},p{int(key[:2]) * 2 // 3:02}\n" for key in keys)
+    (tmp_path / "t.csv").write_text(f"file,patient\n{rows}")
+    in_table = open_images(Source(folder, Reading(group="patient"), str(tmp_path / "t.csv")))
+    in_table.split("train")
+    (tmp_path / "t.csv").rename(tmp_path / "metadata.csv")
+    for images in (in_table, read(folder, group="patient")):
+        splits = find_split_of(images, lambda key: int(key[:2]) * 2 // 3)
+        assert len(splits) == 40
+        assert all(len(each) == 1 for each in splits.values())
 
 
 def test_group_regex_takes_a_match_and_leaves_others_alone(tmp_path):

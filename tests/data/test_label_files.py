@@ -67,6 +67,29 @@ def test_metadata_tables_name_the_images_of_their_own_folder(tmp_path):
                          " lacks 1 image.")  # fmt: skip
 
 
+def test_two_files_complete_each_other_and_nested_values_are_named(tmp_path):
+    keys = draw_images(tmp_path)
+    rows = [
+        json.dumps({"file_name": key, "tags": [1], "kind": "ab"[k % 2]})
+        for k, key in enumerate(keys)
+    ]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(rows))
+    (tmp_path / "Metadata.csv").write_text(
+        "file_name,n\n" + "".join(f"{key},{k % 3}\n" for k, key in enumerate(keys))
+    )
+    images = open_images(str(tmp_path))
+    assert images.classes == {"n": ["0", "1", "2"], "kind": ["a", "b"]}
+    assert images.notes[0].endswith("those of Metadata.csv, metadata.jsonl; not used: tags.")
+
+
+def test_classes_of_stylegan_may_be_missing_or_many(tmp_path):
+    keys = draw_images(tmp_path)
+    rows = [[key, None if k == 0 else k % 12] for k, key in enumerate(keys)]
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": rows}))
+    assert open_images(str(tmp_path)).classes == {"label": [str(k) for k in range(12)]}
+    assert read_labels(tmp_path)[keys[0]] is None
+
+
 def test_a_file_that_names_no_image_leaves_the_folders_as_labels(tmp_path):
     draw_images(tmp_path)
     (tmp_path / "metadata.csv").write_text("file_name,label\nother.png,3\n")
@@ -79,7 +102,7 @@ def test_a_file_that_names_no_image_leaves_the_folders_as_labels(tmp_path):
 def test_a_broken_label_file_is_named(text, tmp_path):
     draw_images(tmp_path)
     (tmp_path / "dataset.json").write_text(text)
-    with pytest.raises(Error, match=r"dataset.json cannot be read as labels \(.*; correct it, or"):
+    with pytest.raises(Error, match=r"dataset.json cannot be read as a table \(.*; correct it, or"):
         open_images(str(tmp_path)).split("all")
 
 

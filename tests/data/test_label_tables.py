@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def write_table(path, rows, delimiter=",", encoding="utf-8", first=""):
 
 
 def read(path, keys=KEYS, columns=None, missing="error"):
-    return Labels(path, columns, missing).read_cells(keys)
+    return Labels(path, columns, missing).read_cells(keys)[0]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_a_usual_name_decides_between_two_columns_of_names(tmp_path):
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"]
 )
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_encodings_and_separators(encoding, delimiter, tmp_path):
     rows = [["Datei", "Größe", "Anmerkung"]]
     rows += [[key, f"{k}.5", f'é "{delimiter}"\nzweite Zeile'] for k, key in enumerate(KEYS)]
@@ -119,7 +120,14 @@ def test_excels_line_of_the_separator(tmp_path):
         (";", ["1,5", "2", "-3,25"], [1.5, 2, -3.25]),
         ("\t", ["0,1", "0,2", "0,3"], [0.1, 0.2, 0.3]),
         (";", ["1.5", "2", "3"], [1.5, 2, 3]),
-        (";", ["1.234,5", "2", "3"], ["1.234,5", "2", "3"]),  # which is decimal cannot be known
+        (";", ["1.234,5", "2", "3.000"], [1234.5, 2, 3000]),
+        (";", ["1,234.5", "2", "3,000"], [1234.5, 2, 3000]),
+        (";", ["1.500", "2.000", "3.000"], [1.5, 2, 3]),  # no other number says what they mean
+        (",", ["1,234", "2", "1,000,000"], [1234, 2, 1000000]),
+        (";", ["1\u202f234,5", "2", "3\xa0000"], [1234.5, 2, 3000]),
+        (";", ["1'234.5", "2", "\u22123"], [1234.5, 2, -3]),
+        (",", ["007", "012", "100"], ["007", "012", "100"]),  # names
+        (";", ["1.2.2024", "2", "3"], ["1.2.2024", "2", "3"]),
         (";", ["a,b", "c", "d"], ["a,b", "c", "d"]),
         (",", ["1,5", "2", "3"], ["1,5", "2", "3"]),
         (",", ["true", "False", "TRUE"], [True, False, True]),
@@ -131,7 +139,62 @@ def test_decimal_commas_are_numbers(delimiter, cells, expected, tmp_path):
     assert read(write_table(tmp_path / "t.csv", rows, delimiter))["x"].tolist() == expected
 
 
-@pytest.mark.parametrize("gap", ["", " ", "NA", "na", "n/a", "N/A", "NaN", "null", "NULL", "-"])
+def test_a_point_groups_thousands_where_another_column_has_decimal_commas(tmp_path):
+    rows = [["f", "x", "y"], *([key, f"{k}.500", f"{k},25"] for k, key in enumerate(KEYS, 1))]
+    cells = read(write_table(tmp_path / "t.csv", rows, ";"))
+    assert (cells["x"].tolist(), cells["y"].tolist()) == ([1500, 2500, 3500], [1.25, 2.25, 3.25])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Study of May\nf,x\n{}",
+        "Study of May,\n,\nf,x\n{}",  # as Excel fills it up
+        "# exported by a program, in May, at noon\n# by me\nf,x\n{}",
+        "f,x\r\n{}\r\n,\r\n\r\n",
+        "f,x,\n{}",
+        "f, x\n{}",
+        '"f","x"\n{}',
+        "f,x\r{}",  # of Excel for Macintosh, once
+    ],
+)
+@pytest.mark.parametrize("end", ["", ","])
+def test_lines_around_the_table_and_marks_at_the_end_of_rows_are_none(text, end, tmp_path):
+    rows = "".join(f"{key},{k}{end}\n" for k, key in enumerate(KEYS))
+    rows = rows.replace("\n", "\r") if text.endswith("x\r{}") else rows
+    (tmp_path / "t.csv").write_bytes(text.format(rows).encode())
+    cells = read(tmp_path / "t.csv")
+    assert {name: list(values) for name, values in cells.items()} == {"x": [0, 1, 2]}
+
+
+@pytest.mark.parametrize("header", [",f,x", "f,x", "Unnamed,f,x"])
+def test_numbers_of_rows_without_a_name_are_no_labels(header, tmp_path):
+    """As pandas and R write them."""
+    rows = "".join(f"{k},{key},{k % 2}\n" for k, key in enumerate(KEYS))
+    (tmp_path / "t.csv").write_text(f"{header}\n{rows}")
+    names = ["Unnamed", "x"] if header[0] == "U" else ["x"]
+    assert list(read(tmp_path / "t.csv")) == names
+
+
+@pytest.mark.parametrize("kind", ["list.json", "map.json", "labels.json", "t.jsonl"])
+def test_tables_of_json(kind, tmp_path):
+    rows = [{"x": k % 2, "f": key} for k, key in enumerate(KEYS)]
+    content = {
+        "list.json": rows,
+        "map.json": {row["f"]: row["x"] for row in rows},
+        "labels.json": {"labels": [[row["f"], row["x"]] for row in rows]},
+    }
+    text = json.dumps(content.get(kind)) if kind in content else "\n\n".join(map(json.dumps, rows))
+    (tmp_path / kind).write_text(text)
+    (values,) = read(tmp_path / kind).T.to_numpy().tolist()
+    assert [int(value) for value in values] == [0, 1, 0]
+
+
+GAPS = ["", " ", "NA", "na", "n/a", "N/A", "NaN", "null", "NULL", "-"]
+EXCEL_ERRORS = ["#N/A", "#NV", "#N/D", "#DIV/0!", "#WERT!", "#NAME?"]
+
+
+@pytest.mark.parametrize("gap", [*GAPS, *EXCEL_ERRORS])
 def test_a_missing_cell_costs_only_its_column(gap, tmp_path):
     rows = [["f", "n", "x", "kind"], *([key, "1", "2.5", "k"] for key in KEYS)]
     rows[1][1] = rows[2][2] = rows[3][3] = gap
@@ -151,6 +214,8 @@ def test_blank_rows_and_columns_are_none(tmp_path):
 
 def test_identical_rows_are_one_and_contradicting_rows_are_shown(tmp_path):
     rows = [["f", "x", "y"], *([key, "1", "2"] for key in [*KEYS, "a/0"])]
+    assert read(write_table(tmp_path / "t.csv", rows))["x"].tolist() == [1, 1, 1]
+    rows[-1][1] = ""  # what one row lacks another has
     assert read(write_table(tmp_path / "t.csv", rows))["x"].tolist() == [1, 1, 1]
     rows[-1][1] = "7"
     path = write_table(tmp_path / "t.csv", rows)
@@ -188,11 +253,17 @@ def test_when_few_match_the_column_taken_is_shown(tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("name", ["t.xlsx", "t.ods", "t.pdf"])
+@pytest.mark.parametrize("name", ["t.xlsx", "t.ods", "t.csv", "old.csv", "t.pdf"])
 def test_other_files_are_refused_with_what_to_save(name, tmp_path):
-    (tmp_path / name).write_bytes(b"PK")
-    with pytest.raises(Error, match=f"{name} is no table that can be read; save it as .csv"):
+    (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0" if name == "old.csv" else b"PK\x03\x04")
+    text = "is a workbook, as Excel .* writes? it, which is not read; save it there as .csv"
+    text = "is no table that can be read; save it as .csv" if name == "t.pdf" else text
+    with pytest.raises(Error, match=f"{name} {text}"):
         open_label_table(tmp_path / name, KEYS)
+
+
+def read_images(data, **options):
+    return open_images(Source(data, Reading(**options)))
 
 
 def draw_images(folder):
@@ -218,8 +289,10 @@ def test_names_beside_the_images_match_as_in_any_table(tmp_path):
     write_table(tmp_path / "metadata.csv", rows, ";", "utf-16")
     images = open_images(data)
     assert images.classes == {"grade": ["0", "1"]}
+    assert read_images(data, group="caption").classes.keys() == {"grade", "caption"}
+    assert read_images(data, label_kind="caption=class").classes.keys() == {"grade", "caption"}
     assert images.split("all").columns["grade"].tolist() == [0, 1, 0, 1, 0, 1] * 2
-    assert "not used, since nearly every value is different: caption" in images.notes[0]
+    assert "Not used as labels, since nearly every value is different: caption" in images.notes[-1]
 
 
 def test_excluded_names_match_alike_and_unknown_ones_are_counted(tmp_path):
@@ -239,6 +312,9 @@ def test_excluded_names_match_alike_and_unknown_ones_are_counted(tmp_path):
 def test_a_table_without_a_first_line_of_names_is_refused(tmp_path):
     path = write_table(tmp_path / "t.csv", [["a/0.png", 3], ["b/0.png", 4], ["b/1.png", 5]])
     with pytest.raises(Error, match=r"begins with a row of an image \(a/0\.png\)"):
+        read(path)
+    path = write_table(tmp_path / "t.csv", [["a/0", 3], ["b/0", 4], ["b/1", 5]])
+    with pytest.raises(Error, match=r"begins with a row of an image \(a/0\)"):
         read(path)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from latentia.core.errors import Error
 from latentia.data import Source, open_images
-from latentia.data.labels import SOURCE_LABELS, Labels, join_by_name
+from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.data.reading import Reading
 
 NAMES = ["a/x.png", "b/x.png", "b/y é.png", "b/0012.png"]
@@ -57,7 +57,7 @@ def test_a_name_of_digits_stays_a_name(tmp_path):
     """As shards have it: 0007 of the table is 0007, not 7."""
     path = tmp_path / "labels.csv"
     path.write_text("file,Year\n0007,1990\n0008,1991\n")
-    found = join_by_name(path, None, ["a.tar/0008", "a.tar/0007"], "error")
+    found, _ = Labels(path).read_cells(["a.tar/0008", "a.tar/0007"])
     assert found["Year"].values.tolist() == [1991, 1990]
 
 
@@ -126,7 +126,8 @@ def test_tables_as_spreadsheets_and_others_write_them(onto, images, tmp_path):
         ((",Audi,", ",,"), "labels.csv has no Brand for 1 image: b/0012.png; fill it in"),
         (("1970,", ","), "labels.csv has no Year for 1 image: b/0012.png"),
         ((TABLE, ""), "labels.csv cannot be read"),
-        ((",Audi,3", ""), "labels.csv cannot be read"),
+        ((",Audi,3", ""), "labels.csv has no Brand for 1 image"),
+        ((",Audi,3", ",Audi,3,4"), "labels.csv cannot be read"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(onto, change, said):
@@ -170,7 +171,6 @@ def test_where_every_image_has_a_row_gaps_are_blank(onto):
 @pytest.mark.parametrize(
     ("text", "columns", "said"),
     [
-        (PARTIAL.replace("b/x.png", "b/z.png"), None, "names 1 file that the source has not"),
         (TABLE.splitlines()[0] + "\n", None, "has no row for 4 of 4 images"),
         (EMPTY_YEAR, ["Year"], "has no Year for 3 images"),
     ],
@@ -179,6 +179,18 @@ def test_gaps_hide_no_mistake(onto, text, columns, said):
     for gaps in ("drop", "nan"):
         with pytest.raises(Error, match=said):
             onto(text, columns, gaps=gaps)
+
+
+@pytest.mark.parametrize("gaps", ["drop", "nan"])
+def test_rows_of_images_that_are_not_there_are_noted(onto, gaps):
+    """Such as images that --skip-unreadable left out, or a last row of sums."""
+    part = onto(f"{TABLE}9999,Total,,12\n", gaps=gaps)
+    assert row(part, "b/x.png") == row(onto(TABLE), "b/x.png")
+    assert "names 1 file that the source has not, or has several times by" in part.note
+    assert part.note.endswith("by that name: Total.")
+    others = "".join(f"1,c/{k}.png,B,1\n" for k in range(9))
+    with pytest.raises(Error, match="has no row for 3 of 4 images: its column 'file' holds b/x"):
+        onto("".join(TABLE.splitlines(keepends=True)[:2]) + others, gaps=gaps)
 
 
 def test_an_empty_column_costs_no_other_column(onto):
@@ -210,7 +222,7 @@ def test_files_and_columns_that_are_not_there(onto, images, tmp_path):
         Labels(columns=["Year"]).join_to(part, part.keys)
     for name, said in (
         ("no.csv", "no.csv does not exist"),
-        ("x.xlsx", "x.xlsx is no table that can be read; save it as .csv"),
+        ("x.xlsx", "x.xlsx is a workbook"),
     ):
         with pytest.raises(Error, match=said):
             Labels(tmp_path / name).join_to(part, part.keys)

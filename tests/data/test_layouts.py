@@ -95,8 +95,8 @@ def test_a_split_that_has_no_folder_is_said_to_be_drawn(folders, text, tmp_path)
     [
         (["x.png", *number("train/a", "val/b")], None, "x.png lies elsewhere"),
         (number("train/a", "val/b", "cat/c"), ["cat", "train", "val"], "cat/c/02.png lies els"),
-        (number("val/a", "test/b"), ["test", "val"], "test, val are read as any other folder"),
-        (number("train/a", "train/b"), ["a", "b"], "train are read as any other folder"),
+        (number("val/a", "test/b"), ["test", "val"], "test, val: read as any other folder"),
+        (number("train/a", "train/b"), ["a", "b"], "train: read as any other folder"),
         (number("seg_train/seg_train/a", "seg_test/seg_test/b"), ["seg_test", "seg_train"],
          "Splits are folders train and val or test that hold all images; seg_test/"),
         (number("set/train/a", "set/val/b"), ["train", "val"], r"give --data \S+/set\."),
@@ -166,6 +166,13 @@ def test_label_regex_makes_a_label_or_columns_of_its_groups(tmp_path):
     assert find_labels(named, "mouse") == {k: f"m{v}" for k, v in mouse.items()}
     assert set(find_labels(named, "day").values()) == {"day1", "day2"}
     assert set(find_labels(named).values()) == {"a", "b"}  # the folders, as ever
+
+
+def test_numbers_that_label_regex_finds_are_as_in_a_table(tmp_path):
+    folder = write_images(tmp_path, [f"d{k}_p{k:03}_c{k % 3 * 5}.png" for k in range(24)])
+    images = read(folder, label_regex=r"d(?P<day>\d+)_p(?P<patient>\d+)_c(?P<dose>\d+)")
+    assert (images.classes["day"], images.classes["dose"]) == (None, ["0", "5", "10"])
+    assert images.classes["patient"] == [f"{k:03}" for k in range(24)]
 
 
 def test_an_image_that_label_regex_does_not_match_has_no_label(tmp_path):

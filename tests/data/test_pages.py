@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from tiff_writer import write_tiff
 
 import latentia
 from latentia.core.errors import Error
@@ -120,6 +121,57 @@ def test_colour_of_16_bits_keeps_them_in_a_tiff(order, compression, tmp_path):
     small = open_images(str(tmp_path), size=4)
     assert small.shape == (3, 4, 4)
     assert 0 <= small.split("all")[:].min() <= small.split("all")[:].max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "options"),
+    [
+        *((3, {}), (4, {"extra": 0}), (4, {"extra": 1}), (4, {"extra": 2}), (2, {"extra": 2})),
+        *((3, {"planar": 2}), (4, {"planar": 2, "extra": 2})),
+    ],
+)
+@pytest.mark.parametrize("compression", [1, 5, 8])
+@pytest.mark.parametrize("order", "<>")
+def test_16_bits_of_colour_and_opacity_are_all_read(order, compression, samples, options, tmp_path):
+    """Opacity: 0 is none, 1 has multiplied the colours, 2 has not."""
+    array = RNG.integers(0, 65536, (8, 9, samples)).astype(np.uint16)
+    write_tiff(tmp_path / "a.tif", array, compression, order, **options)
+    if compression == 5 and (samples == 2 or "planar" in options):
+        with pytest.raises(Error, match=r"a\.tif \(.*LZW.* requires the 'imagecodecs' package"):
+            read(tmp_path)
+        return
+    planes = array.transpose(2, 0, 1) / 65535
+    opacity = options.get("extra", 0)
+    if samples in (2, 4):
+        planes, alpha = planes[:-1], planes[-1]
+        over = {0: planes, 1: planes + 1 - alpha, 2: planes * alpha + 1 - alpha}
+        planes = over[opacity].clip(0, 1)
+    images, pixels = read(tmp_path)
+    np.testing.assert_allclose(pixels[0], planes, atol=1e-6)
+    assert images.notes == []
+
+
+@pytest.mark.parametrize("kind", [1, 4])
+def test_smaller_copies_and_masks_of_a_page_are_no_images(kind, tmp_path):
+    for k in range(3):
+        with tifffile.TiffWriter(tmp_path / f"{k}.tif") as file:
+            file.write(SAMPLES[..., :3], photometric="rgb")
+            other = SAMPLES[::2, ::2, :3] if kind == 1 else SAMPLES[..., 0] > 127
+            photometric = "rgb" if kind == 1 else "minisblack"
+            file.write(other, subfiletype=kind, photometric=photometric)
+    for pages in ("images", "channels"):
+        images, pixels = read(tmp_path, pages=pages)
+        assert pixels.shape == (3, 3, 8, 9)
+        assert images.notes == []
+
+
+def test_a_later_page_of_unusual_samples_is_read(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(SAMPLES[..., 0], photometric="minisblack")
+        file.write(SAMPLES, photometric="minisblack", planarconfig="contig")
+    expected = SAMPLES[..., [0, *range(6)]].transpose(2, 0, 1) / np.float32(255)
+    np.testing.assert_array_equal(read(tmp_path, pages="channels")[1][0], expected)
+    assert read(tmp_path, pages="first")[1].shape == (1, 1, 8, 9)
 
 
 def test_older_runs_read_tiffs_as_they_were_trained(tmp_path):

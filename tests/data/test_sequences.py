@@ -3,6 +3,7 @@
 import datasets
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -72,6 +73,9 @@ KINDS = {
     "index": (pd.Index, {}),
     "list": (list, {}),
     "array of paths": (np.array, {}),
+    "arrow column": (pa.array, {}),
+    "arrow table": (lambda p: pa.table({"path": p, "label": Y}), {"label": CLASSES}),
+    "lists": (lambda _: [[x, y] for x, y in zip(X, Y, strict=True)], {"label": CLASSES}),
 }
 
 
@@ -102,6 +106,10 @@ def test_each_kind_of_object_is_read(paths, kind):
         (
             lambda p: datasets.DatasetDict({"train": make_hub_set(p)}),
             r"a DatasetDict; give only the images, such as data\['train'\], and their labels as",
+        ),
+        (
+            lambda p: pd.DataFrame({"path": [*p[1:], None]}),
+            "Item 11 of the object is of type ",
         ),
         (lambda _: (X, Y), "a tuple; give only the images, as one array, and their labels as"),
     ],

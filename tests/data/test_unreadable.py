@@ -1,10 +1,12 @@
 """Files that cannot be read stop a training, or are left out and listed where that is asked for."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
 
 import latentia
@@ -50,6 +52,36 @@ def test_unreadable_files_are_left_out_and_the_others_are_as_without_them(suffix
     again = open_images(Source(str(with_broken), Images.from_metadata(entry).source.reading))
     assert again.to_metadata()["unreadable"] == entry["unreadable"]  # from the cache
     assert "unreadable" not in expected.to_metadata()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])  # read by tifffile, and by Pillow
+def test_files_of_no_finite_numbers_are_left_out_where_that_is_asked_for(dtype, tmp_path):
+    for k, value in enumerate((0.5, np.nan, np.inf)):
+        tifffile.imwrite(tmp_path / f"{k}.tif", np.full((4, 4), value, dtype))
+    text = r"2 unreadable of 3 images: 1\.tif \(NaN or infinity among its values\), 2\.tif"
+    with pytest.raises(Error, match=text):
+        open_images(str(tmp_path)).split("train")
+    assert open_images(Source(str(tmp_path), SKIP)).split("all").keys == ["0.tif"]
+
+
+def test_a_run_in_the_folder_of_its_images_does_not_change_them(tmp_path, monkeypatch):
+    """Trained there a second time, neither has the pictures of the first."""
+    monkeypatch.chdir(fill_folder(tmp_path, count=12, broken=()))
+    options = {"epochs": 1, "hidden": 8, "latent": 2, "progress": False}
+    runs = [latentia.train("mnist_mlp_vae", ".", run=f"runs/{k}", **options) for k in range(2)]
+    first, second = (run.metadata["images"]["fingerprint"] for run in runs)
+    assert first == second
+    assert len(latentia.load("runs/0").encode()) == 12
+    monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path.with_name("fresh")))
+    (note,) = open_images(".").notes
+    assert re.search(r"ignored: \d+ files in the run runs/0/, the run runs/1/\.", note)
+
+
+@pytest.mark.parametrize("content", [b"x", b"{}", b"\n"])
+def test_a_file_of_few_bytes_is_said_to_be_no_image(content, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(Error, match=r"a\.jpg \(not an image that Pillow knows\)"):
+        open_images(str(tmp_path)).split("train")
 
 
 def test_nothing_but_unreadable_files_is_an_error(tmp_path):

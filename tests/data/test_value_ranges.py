@@ -181,6 +181,49 @@ def test_other_images_are_not_noted(tmp_path, dtype, greatest):
         assert get_notes(data) == []
 
 
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        (np.uint16([30000, 31000]), "--black 30000 --white 31000"),
+        (np.float32([0.5, 0.53125]), "--black 0.5 --white 0.53125"),
+    ],
+)
+def test_images_without_contrast_are_noted_with_their_range(tmp_path, values, options):
+    array = RNG.choice(values, (3, 9, 7))
+    for data in (array, save_files(tmp_path, array, "tif")):
+        (note,) = get_notes(data)
+        assert f"so the images have little contrast; {options} gives them all of it." in note
+        black, white = (float(word) for word in options.split()[1::2])
+        assert set(np.unique(read(data, black=black, white=white))) == {0, 1}
+        assert get_notes(data, black=black, white=white) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        (np.int64([0, 254]), "--white 255"),
+        (np.int32([3, 4000]), "--white 4095"),
+        (np.float64([0.3, 254.887]), "--white 255"),
+        (np.float32([-0.997, 0.9991]), "--black -1 --white 1"),
+        (np.float64([0, 16]), "--white 16"),
+        (np.int16([-1000, 3000]), "--black -1000 --white 3000"),
+    ],
+)
+def test_the_range_that_was_probably_meant_is_suggested(values, options):
+    array = np.resize(values, (2, 4, 6))
+    with pytest.raises(Error, match=f"for instance {options}\\.$"):
+        read(array)
+    numbers = [float(word) for word in options.split()[1::2]]
+    read(array, white=numbers[-1], black=numbers[0] if len(numbers) > 1 else None)
+
+
+def test_the_order_of_bytes_is_no_type_of_its_own(tmp_path):
+    array = RNG.integers(0, 65536, (3, 6, 8)).astype(">u2")
+    np.save(tmp_path / "a.npy", array)
+    for data in (array, str(tmp_path / "a.npy")):
+        np.testing.assert_array_equal(read(data), read(array.astype("<u2")))
+
+
 def test_digits_and_synthetic_images_are_not_noted():
     for source in ("digits:20", "sprites:20", "vehicles:20", "speckle:20"):
         assert not any("greatest" in note for note in get_notes(source))

@@ -1,6 +1,5 @@
 """Checks of coordinates against a linear baseline, and the findings that a run keeps."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,9 +7,11 @@ import pytest
 import torch
 from test_planted import patient, scores
 
+from latentia.core.errors import DamageError
 from latentia.diagnostics import coordinates, diagnose
 from latentia.latents.encoding import LatentTable
 from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import read_json, write_json
 
 RATE = [{"values": {"rate": 5.0, "nelbo": 9.0}, "is_best": True}]
 
@@ -26,7 +27,11 @@ def test_a_model_that_a_pca_beats_is_named_with_both_errors(
     context = patient(tmp_path, validation_rows=RATE)
     shape = context.autoencoder.latent_shape
     context.__dict__["latent_table"] = table(np.zeros((len(context.held_out), *shape)))
-    pca = SimpleNamespace(dims=20, measure_mse=lambda x: torch.full((len(x),), 0.04))
+    pca = SimpleNamespace(
+        dims=20,
+        measure_mse=lambda x: torch.full((len(x),), 0.04),
+        encode=lambda x: torch.zeros(len(x), 20),
+    )
     monkeypatch.setattr(coordinates, "fit_pixel_pca", lambda images, dims: pca)
     context.__dict__ |= {"residual": (0.04 * factor, 0.1), "total_steps": 1000}
     finding = coordinates.no_better_than_pca(context)
@@ -34,6 +39,34 @@ def test_a_model_that_a_pca_beats_is_named_with_both_errors(
     if finding:
         assert "squared error of reconstructions is 0.05, and 0.04 by PCA" in finding.text
         assert "with 20 dimensions (ratio 1.25" in finding.text
+
+
+@pytest.mark.parametrize(("noise", "is_told"), [(3.0, True), (0.2, False)])
+def test_labels_that_a_pca_reads_better_are_named_with_both_intervals(
+    tmp_path, monkeypatch, noise, is_told
+):
+    np.save(tmp_path / "a.npy", np.random.default_rng(1).random((1000, 8, 8), np.float32))
+    options = {"data": str(tmp_path / "a.npy")}
+    context, draw = patient(tmp_path, knobs=options, validation_rows=RATE), np.random.default_rng(0)
+    n, images = len(context.held_out), context.held_out[:]
+    weight = draw.normal(size=n)
+    columns = {"weight": torch.from_numpy(weight), "kind": torch.arange(n) % 2}
+    context.__dict__["held_out"] = context.held_out.with_columns(columns)
+    coordinates_ = np.c_[weight + noise * draw.normal(size=n), draw.normal(size=n)]
+    context.__dict__["latent_table"] = table(coordinates_)
+    components = torch.from_numpy(weight[:, None] + 0.2 * draw.normal(size=(n, 2)))
+    pca = SimpleNamespace(
+        dims=2,
+        measure_mse=lambda x: torch.full((len(x),), 0.04),
+        encode=lambda x: components[: len(x)],
+    )
+    monkeypatch.setattr(coordinates, "fit_pixel_pca", lambda images, dims: pca)
+    monkeypatch.setattr(context, "decode_latents", lambda latents: images[: len(latents)])
+    context.__dict__ |= {"residual": (0.05, 0.1), "total_steps": 1000}
+    text = coordinates.no_better_than_pca(context).text
+    assert ("Labels are read worse too: R² of weight 0." in text) == is_told
+    assert ("from the PCA's (95 % intervals)" in text) == is_told
+    assert "kind" not in text
 
 
 def test_correlated_coordinates_are_named_with_their_effective_number(tmp_path):
@@ -57,23 +90,33 @@ def test_findings_are_kept_for_a_run_whose_images_are_gone(tmp_path, monkeypatch
     run = latentia.train(
         "mnist_mlp_vae", images, epochs=2, latent=2, hidden=8, beta=300.0, run=tmp_path / "run"
     )
-    kept = json.loads((run.path / diagnose.DIAGNOSIS_FILE).read_text())
+    kept = read_json(run.path / diagnose.DIAGNOSIS_FILE)
     again = diagnose.diagnose_run(RunFolder.open(run.path))
     assert {finding.kind for finding in again.findings} == {f["kind"] for f in kept["findings"]}
     (text,) = again.skipped_checks
     assert text.startswith("As at the end of the training: images in two splits")
     # findings of other weights do not count
     kept["step"] += 1
-    (run.path / diagnose.DIAGNOSIS_FILE).write_text(json.dumps(kept))
+    write_json(run.path / diagnose.DIAGNOSIS_FILE, kept)
     texts = diagnose.diagnose_run(RunFolder.open(run.path)).skipped_checks
     assert texts[0].startswith("Not checked: images in two splits")
+    # the log alone names a collapse, as of a run that was stopped
+    (run.path / diagnose.DIAGNOSIS_FILE).unlink()
+    report = diagnose.diagnose_run(RunFolder.open(run.path))
+    few, collapse, *_ = report.findings
+    assert (few.kind, collapse.kind) == ("few steps", "posterior collapse")
+    assert "cannot be used: few steps" in report.verdict
+    n_unchecked = report.skipped_checks[0].split(". ")[0].count(",") + 1
+    assert report.verdict.endswith(f". {n_unchecked} checks could not run.")
+    assert "could not run" not in again.verdict
 
 
-def test_a_damaged_file_of_findings_is_as_none(tmp_path):
+def test_a_damaged_file_of_findings_is_named(tmp_path):
     context = patient(tmp_path, validation_rows=scores(3.0))
     for content in ("", "{", "[]", '{"findings": 1}', '{"findings": [], "step": -1}'):
         (context.run.path / diagnose.DIAGNOSIS_FILE).write_text(content)
-        assert diagnose.load_findings(context) == {}
+        with pytest.raises(DamageError, match=r"diagnosis\.json"):
+            diagnose.load_findings(context)
 
 
 @pytest.mark.parametrize(("kept", "is_lost"), [(0.0, True), (0.9, False)])

@@ -9,11 +9,22 @@ import pytest
 import torch
 from PIL import Image
 
-from latentia.diagnostics import adversary, data, diagnose, diffusion, latents, training
+from latentia.core.schedules import constant, cosine
+from latentia.diagnostics import (
+    adversary,
+    causes,
+    data,
+    diagnose,
+    diffusion,
+    duration,
+    latents,
+    training,
+)
 from latentia.diagnostics.check import define_check
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.create import create_run
 from latentia.training.checkpoint import write_tensors
+from latentia.training.events import Finding
 from latentia.training.log import ROLES
 from latentia.training.plan import Options
 
@@ -50,11 +61,42 @@ def rows(norms=(), player="vae", weights=None, monitors=None):
 
 def played(norm, weights):
     roles = {k: ROLES[k] for k in weights}
-    return {"gradient_norm": norm, "terms": weights, "weights": weights, "roles": roles}
+    row = {"gradient_norm": norm, "terms": weights, "weights": weights, "roles": roles}
+    return {**row, "lr": 1e-3}
 
 
 def scores(*values, name="nelbo"):
-    return [{"values": {name: v}, "is_best": v == min(values)} for v in values]
+    """A row for each of the epochs of 400 steps."""
+    steps = np.linspace(0, 400, len(values) + 1)[1:]
+    return [
+        {"step": step, "values": {name: v}, "is_best": v == min(values)}
+        for step, v in zip(steps, values, strict=True)
+    ]
+
+
+def find(kind, severity="WARNING", *commands):
+    return Finding(0, kind, "measured.", severity, "It matters.", suggested_commands=commands)
+
+
+def test_a_cause_stands_first_as_severe_as_what_follows_from_it():
+    """Few steps before all but errors; details of a model that learned nothing are left out."""
+    few, unlearned = (
+        find("few steps", "WARNING", "a"),
+        find("images not learned", "ERROR", "a", "b"),
+    )
+    hole, small = find("hole in the prior", "NOTE"), find("too few images")
+    first, second, third = causes.sort_findings([small, unlearned, few, hole])
+    assert first == few._replace(severity="ERROR")
+    assert (second.kind, second.suggested_commands) == ("images not learned", ("b",))
+    assert second.consequence == "This may follow from few steps. It matters."
+    assert third == small
+    assert causes.sort_findings([small, few, hole]) == [few, small]
+    assert causes.sort_findings([small._replace(severity="ERROR"), few])[0].kind == "too few images"
+    assert causes.sort_findings([hole, unlearned]) == [unlearned]
+    noise, grey = find("neighbouring pixels unrelated"), find("colours not learned", "ERROR")
+    haste = find("unfinished training")
+    kinds = [each.kind for each in causes.sort_findings([noise, grey, haste])]
+    assert kinds == ["neighbouring pixels unrelated", "colours not learned", "unfinished training"]
 
 
 @pytest.mark.parametrize("norm", [5.0, 0.5])
@@ -123,8 +165,8 @@ def test_a_warm_up_that_was_not_finished(tmp_path, last, ill):
 @pytest.mark.parametrize(
     ("look", "values"),
     [
-        (training.unfinished_training, (200, 180, 160, 140, 120, 100)),
-        (training.overfitting, (200, 120, 100, 110, 120, 130)),
+        (duration.unfinished_training, (200, 180, 160, 140, 120, 100)),
+        (duration.overfitting, (200, 120, 100, 110, 120, 130)),
         (None, (200, 120, 105, 101, 100.5, 100)),
     ],
 )
@@ -132,8 +174,63 @@ def test_training_that_ended_too_soon_or_too_late(tmp_path, look, values):
     one = patient(
         tmp_path, validation_rows=scores(*map(float, values)), training_rows=rows([1.0] * 4)
     )
-    for each in (training.unfinished_training, training.overfitting):
+    for each in (duration.unfinished_training, duration.overfitting):
         assert (each(one) is not None) == (each is look)
+
+
+# curves of perceptrons under a cosine schedule: 8 epochs of 12,000 images of MNIST, where twice the
+# epochs gave 16 nats; and every 8th of 128 epochs of digits, where half of them gave 1.2 less
+EARLY = {
+    "nelbo": (208.5, 172.9, 156.3, 148.1, 142.9, 140.3, 139.4, 139.3),
+    "mse": (0.0636, 0.0457, 0.0379, 0.0339, 0.0313, 0.03, 0.0296, 0.0295),
+}
+LATE = {
+    "nelbo": (
+        167.6,
+        99.2,
+        94.5,
+        93.2,
+        92.3,
+        92,
+        91.5,
+        91.4,
+        91.3,
+        91.2,
+        91,
+        90.9,
+        90.9,
+        90.8,
+        90.8,
+    ),
+    "mse": (0.14, 0.0264, 0.0185, 0.0168, 0.0146, 0.014, 0.0144, 0.0136, *[0.013] * 7),
+}
+
+
+@pytest.mark.parametrize(
+    ("curves", "schedule", "is_unfinished"),
+    [
+        (EARLY, cosine(warmup=0.05), True),
+        (EARLY, constant(1.0), False),  # flat, though the rate was not
+        (LATE, cosine(warmup=0.05), False),
+    ],
+)
+def test_a_flat_end_is_no_end(tmp_path, curves, schedule, is_unfinished):
+    """The end of a cosine schedule flattens every curve, whatever is left to learn."""
+    validated = scores(*curves["nelbo"])
+    for row, error in zip(validated, curves["mse"], strict=True):
+        row["values"] |= {"mse": error, "rate": 9.0}
+    log = rows([1.0] * 40)
+    for row in log:
+        row["step"], row["total"] = row["step"] // 10, 400
+        row["players"]["vae"]["lr"] = 1e-3 * schedule(row["step"] / 400)
+    context = patient(tmp_path, validation_rows=validated, training_rows=log)
+    finding = duration.unfinished_training(context)
+    assert (finding is not None) == is_unfinished
+    if finding:
+        assert "in the second half of all learning (after step 110" in finding.text
+        assert "--epochs 38" in finding.suggested_commands[0]
+    validated[-1]["values"]["rate"] = 0.01  # a collapse is no haste
+    assert duration.unfinished_training(context) is None
 
 
 @pytest.mark.parametrize(("end", "ill"), [(0.001, True), (0.3, False)])
@@ -297,7 +394,7 @@ def test_a_prior_of_an_unfinished_autoencoder(tmp_path, step, ill):
         assert found.suggested_commands[0] == f"latentia resume {run.path}"
 
 
-def planted(tmp_path, change):
+def planted(tmp_path, change, recipe="mnist_mlp_vae"):
     """200 images of one look, half of them in each class; change: what is done to arrays."""
     draw = np.random.default_rng(0)
     base = np.zeros((16, 16))
@@ -308,7 +405,7 @@ def planted(tmp_path, change):
     arrays |= {"y_train": labels[:200], "y_val": labels[200:230], "y_test": labels[230:]}
     change(arrays)
     np.savez(tmp_path / "a.npz", **arrays)
-    return patient(tmp_path, knobs={"data": str(tmp_path / "a.npz")})
+    return patient(tmp_path, recipe, knobs={"data": str(tmp_path / "a.npz")})
 
 
 def repeat(a):
@@ -325,6 +422,46 @@ def blank(a):
 
 def invert(a):
     a["x_train"][:10] = 255 - a["x_train"][:10]
+
+
+def shuffle(a):
+    order = np.random.default_rng(1).permutation(256)
+    for key in ("x_train", "x_val", "x_test"):
+        a[key] = a[key].reshape(-1, 256)[:, order].reshape(-1, 16, 16)
+
+
+def draw_blobs(a):
+    """Squares at random places, so that a pixel depends on its neighbours."""
+    draw = np.random.default_rng(2)
+    for image in a["x_train"]:
+        top, left = draw.integers(0, 10, 2)
+        image[:] = 0
+        image[top : top + 6, left : left + 6] = 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_unrelated"), [((draw_blobs,), False), ((draw_blobs, shuffle), True)]
+)
+def test_pixels_in_a_wrong_order_are_named(tmp_path, changes, is_unrelated):
+    one = planted(tmp_path, lambda arrays: [each(arrays) for each in changes], "conv_vae")
+    found = data.unrelated_pixels(one)
+    assert (found is not None) == is_unrelated
+    if found:
+        assert found.values["ratio"] > 0.9
+        assert "two pixels drawn at random" in found.text
+
+
+@pytest.mark.parametrize(("distance", "is_unlearned"), [(50.0, True), (0.0, False)])
+def test_samples_of_few_steps_that_are_no_images(tmp_path, distance, is_unlearned):
+    """A generator has no reconstructions, and no log row before its monitors begin."""
+    images = torch.rand(80, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    one = patient(tmp_path, "mnist_gan", {"epochs": 1}, training_rows=rows([1.0], "generator"))
+    one.__dict__ |= {"posterior_draws": images, "samples": images.flip(0) + distance}
+    found = duration.images_not_learned(one)
+    assert (found is not None) == is_unlearned
+    if found:
+        assert found.severity == "ERROR"
+        assert "0% of the images lie among the samples" in found.text
 
 
 @pytest.mark.parametrize(
@@ -380,7 +517,7 @@ def test_a_check_that_fails_costs_nothing_but_its_own_word(tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     bad = define_check("bad", threshold="", advice="")(broken)
-    monkeypatch.setattr(diagnose, "CHECKS", (bad, training.few_steps))
+    monkeypatch.setattr(diagnose, "CHECKS", (bad, duration.few_steps))
     one = patient(tmp_path, training_rows=rows([1.0]))
     checked = diagnose.run_checks(one)
     found, unseen = checked.findings, checked.describe_unchecked()

@@ -217,6 +217,10 @@ def test_commands_of_a_diagnosis_run_for_moved_pictures_and_a_nested_run(
     monkeypatch.chdir(tmp_path / "below")
     ask = ["doctor", "../runs/first one", "--data", "../moved", "--json"]
     capsys.readouterr()
+    assert main([*ask[:2], "--json"]) == 0  # without their images no command would run
+    report = json.loads(capsys.readouterr().out)
+    assert "constant images" in [each["kind"] for each in report["findings"]]
+    assert not any(each["suggested_commands"] for each in report["findings"])
     assert main(ask) == 0
     report = json.loads(capsys.readouterr().out)
     findings = {each["kind"]: each for each in report["findings"]}
@@ -319,23 +323,25 @@ def test_images_and_code_of_a_session_get_calls_of_python(tmp_path, fresh_regist
         parse(f"latentia train unknown --data {tmp_path}")
 
 
-def test_a_prior_does_not_balance_by_a_table_that_it_has_not(tmp_path):
+def test_a_prior_is_balanced_by_the_table_of_its_autoencoder(tmp_path):
     np.save(tmp_path / "a.npy", np.random.default_rng(0).random((40, 8, 8), np.float32))
     rows = [f"{k},{'cat' if k % 4 else 'dog'}" for k in range(40)]
     (tmp_path / "t.csv").write_text("\n".join(["key,kind", *rows]))
-    table = {"supervise": "kind", "labels": str(tmp_path / "t.csv")}
+    options = {"labels": str(tmp_path / "t.csv"), "balance": "kind", "progress": False}
     run = latentia.train(
         "mnist_mlp_vae",
         str(tmp_path / "a.npy"),
         run=tmp_path / "run",
-        modifiers={"supervise": table},
-        balance="kind",
+        supervise="kind",
         latent=2,
         hidden=8,
         epochs=1,
-        progress=False,
+        **options,
     )
     (command,) = suggest.train_prior(RunContext(run.folder), 1)
-    assert "--balance" not in command
+    assert f"--labels {tmp_path}/t.csv --balance kind" in command
+    parameters = {"batch": 16, "width": 8, "depth": 1, "epochs": 1, "run": tmp_path / "prior"}
+    prior = latentia.train("latent_prior", autoencoder=run, **options, **parameters)
+    assert prior.metadata["images"]["labels"]["kind"] == ["cat", "dog"]
     (again,) = suggest.train_longer(RunContext(run.folder), 10)
     assert "--balance kind" in again

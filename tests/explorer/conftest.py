@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import uvicorn
 from PIL import Image
 
 from latentia.cli.main import main
 from latentia.data import open_images
 from latentia.explorer.routes import create_application
 from latentia.explorer.security import SecurityMiddleware
-from latentia.explorer.server import open_listener
+from latentia.explorer.server import make_server, open_listener
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
 
@@ -101,7 +100,7 @@ def live(place):
             run.load_latents()
         app = SecurityMiddleware(create_application(runs, worker), "127.0.0.1")
         listener = open_listener("127.0.0.1", [0])
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+        server = make_server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         started.append((server, thread))

@@ -55,6 +55,10 @@ def test_the_page_and_its_files_come_without_a_build_step(served):
         assert "https://" not in answer.text
     assert client.get("/run.json").status_code == 404
     assert client.get("/..%2fapp.py").status_code == 404
+    page = client.get("/").content
+    for path in ("routes.py", "explorer.js", "/etc/passwd", "../core/errors.py"):
+        for name in ("name", "file", "path"):
+            assert client.get("/", params={name: path}).content == page
 
 
 def test_runs_are_told_with_their_dimensions_by_rate(served, place):
@@ -441,7 +445,7 @@ def test_mistakes_in_latents_that_are_given(place, tmp_path, capsys):
         return capsys.readouterr().err.strip()
 
     vae = place / "vae"
-    for text, given in (("1,2,3", ", but of 3"), ("1,2,3,nan", ""), ("1,2,3,x", ""), ("", "")):
+    for text, given in (("1,2,3", ", but of 3"), ("1,2,3,nan", ""), ("1,2,3,x", "")):
         assert error("decode", vae, f"--latents={text}") == (
             f"--latents is not rows of 4 finite numbers each, one a latent dimension{given}; give "
             "such rows, or a file (.csv, .tsv, .parquet, .npy, .npz, .json) that latentia encode "

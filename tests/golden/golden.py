@@ -210,7 +210,9 @@ def machine():
     """What bits of float32 arithmetic depend on: torch, instructions, processor, and settings."""
     import torch
 
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    info = (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    )
     facts = dict(re.findall(r"^(.+?)\s*: (.*)$", info.partition("\n\n")[0], re.MULTILINE))
     flags = facts.get("flags", facts.get("Features", ""))
     used = sorted(f for f in flags.split() if re.match(r"avx|sse|fma|f16c|amx|asimd|sve|bf16", f))
@@ -335,4 +337,4 @@ def write(file, content):
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(json.dumps(entry()))
+    Path(sys.argv[1]).write_text(json.dumps(entry()), encoding="utf-8")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from latentia.core.errors import Error
+from latentia.latents.encoding import identify_encoder
 from latentia.latents.parsing import read_latents
 from latentia.latents.table import collect_table, write_table
 
@@ -63,6 +64,19 @@ def test_maps_are_read_by_name_or_as_arrays():
     frame = pd.DataFrame(maps.reshape(2, 6), columns=names)
     for latents in (maps, frame[names[::-1]], frame.assign(sd_0_0_0=1.0)):
         assert torch.equal(read_latents(latents, (2, 1, 3))[0], torch.from_numpy(maps))
+
+
+def test_a_table_of_another_encoder_is_refused(model, part, table, tmp_path):
+    own = identify_encoder(model)
+    assert {*table["encoder"]} == {own}
+    for suffix in (".csv", ".parquet", ".npz"):
+        path = write_table(tmp_path / f"t{suffix}", model, part)
+        assert read_latents(path, SHAPE, own)[1] == list(table["key"])
+        with pytest.raises(Error, match=rf"{path.name} holds latents of another encoder \({own}\)"):
+            read_latents(path, SHAPE, "z00000000")
+    with torch.no_grad():
+        next(iter(model.parameters())).add_(1)
+    assert identify_encoder(model) != own
 
 
 def test_one_row_is_a_vector():

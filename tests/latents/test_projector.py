@@ -29,10 +29,12 @@ def test_rows_agree_in_number_and_order(model, labelled, tmp_path):
     expected = model.encode(labelled[:]).mean
     np.testing.assert_allclose(vectors, expected, rtol=1e-5, atol=1e-6)
     header, *rows = read_rows(tmp_path / "out" / "v_metadata.tsv")
-    assert header == ["key", "split", "rate", "distortion", "excess", "mse", "kind", "kind_code"]
+    assert header == [
+        *("key", "split", "rate", "distortion", "excess", "mse", "encoder", "kind", "kind_code")
+    ]
     assert [row[0] for row in rows] == labelled.keys
-    assert [row[6] for row in rows[:4]] == ["a b", "c d", 'e "f"', "a b"]
-    assert {len(row) for row in rows} == {8}
+    assert [row[7] for row in rows[:4]] == ["a b", "c d", 'e "f"', "a b"]
+    assert {len(row) for row in rows} == {9}
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "projector_config.pbtxt", "v.tsv", "v_metadata.tsv", "v_sprite.png",
     ]  # fmt: skip

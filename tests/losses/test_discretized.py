@@ -1,14 +1,20 @@
 """The discretised logistic: a distribution over grey levels; and what is above a perfect image."""
 
+import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import latentia
 from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
 from latentia.data import open_images
+from latentia.data.reading import Reading
+from latentia.data.sources.registry import Source
 from latentia.losses.likelihoods import (
     Bernoulli,
     DiscretizedLogistic,
@@ -26,7 +32,7 @@ def make(levels, scale, channels=1):
     return likelihood
 
 
-@pytest.mark.parametrize("levels", [2, 3, 16, 256, 4096])
+@pytest.mark.parametrize("levels", [2, 3, 16, 256, 4096, 65536])
 @pytest.mark.parametrize("scale", [1e-4, 1e-3, 0.02, 1.0, 50.0])
 @pytest.mark.parametrize("output", [-40.0, -5.0, -0.3, 0.0, 2.0, 40.0])
 def test_masses_of_all_levels_sum_to_one(levels, scale, output):
@@ -117,7 +123,90 @@ def test_the_images_choose_the_likelihood_and_its_levels(name, pixels, kind):
     assert type(create_likelihood(name, images)) is kind
 
 
-def test_images_without_levels_have_no_discretized_likelihood():
-    images = open_images(np.random.default_rng(0).random((60, 8, 8), np.float32))
-    with pytest.raises(Error, match="no grey levels to count; give --likelihood gaussian"):
-        create_likelihood("discretized", images)
+DRAW = np.random.default_rng(0)
+
+
+def save_files(folder, images):
+    folder.mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number:02}.{'tif' if number % 2 else 'png'}")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options", "count"),
+    [
+        (np.uint8, {}, 256),
+        (np.uint8, {"white": 99}, 100),
+        (np.uint16, {}, 65536),
+        (np.uint16, {"white": 4095}, 4096),
+        (np.uint16, {"white": 4095, "black": 100}, 3996),
+        (np.int32, {"white": 999, "black": -1000}, 2000),
+        (bool, {}, 256),
+    ],
+)
+def test_integers_have_the_levels_from_black_to_white(dtype, options, count):
+    """Each image has all of its levels' values once scaled, so that observing changes nothing."""
+    low, high = int(options.get("black", 0)), int(min(options.get("white", 9e9), 4000))
+    high = min(high, 255) if dtype == np.uint8 else 1 if dtype is bool else high
+    pixels = DRAW.integers(low, high, (40, 8, 8), endpoint=True).astype(dtype)
+    images = open_images(Source(pixels, Reading(**options)))
+    likelihood = create_likelihood("discretized", images)
+    assert likelihood.levels == images.levels.count == count
+    x = images.split("train")[:]
+    torch.testing.assert_close(likelihood.observe(x, CONTEXT), x, rtol=0, atol=1e-7)
+
+
+def test_files_of_16_bits_have_their_levels_also_from_the_cache_and_resized(tmp_path):
+    deep = save_files(tmp_path / "deep", DRAW.integers(0, 65536, (30, 8, 8)).astype(np.uint16))
+    for size in (8, 5, 5):
+        images = open_images(deep, size=size)
+        assert images.levels.count == 65536
+        assert images.to_metadata()["levels"][0] == 65536
+    assert open_images(Source(deep, Reading(white=65535.5))).levels.count is None
+    mixed = [np.zeros((8, 8), np.uint8), *DRAW.integers(0, 65536, (9, 8, 8)).astype(np.uint16)]
+    assert open_images(save_files(tmp_path / "mixed", mixed)).levels.count == 65536
+    stack = tmp_path / "stack.tif"
+    pages = [Image.fromarray(page) for page in mixed[1:]]
+    pages[0].save(stack, save_all=True, append_images=pages[1:])
+    assert open_images(stack).levels.count == 65536
+    np.save(tmp_path / "deep.npy", np.stack(mixed[1:]))
+    assert open_images(tmp_path / "deep.npy").levels.count == 65536
+    assert open_images([np.stack([page]) for page in mixed[1:]]).levels.count == 65536
+
+
+def test_a_cache_of_an_earlier_version_does_not_lose_the_levels(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path / "cache"))
+    deep = save_files(tmp_path / "deep", DRAW.integers(0, 65536, (30, 8, 8)).astype(np.uint16))
+    assert open_images(deep).levels.count == 65536
+    (about,) = (tmp_path / "cache" / "images").glob("*/about.json")
+    metadata = json.loads(about.read_text())
+    assert metadata.pop("depth") == 1
+    about.write_text(json.dumps(metadata))
+    assert open_images(deep).levels.count == 65536
+
+
+@pytest.mark.parametrize("kind", ["array", "tif", "mixed"])
+def test_floats_have_no_discretized_likelihood(tmp_path, kind):
+    pixels: Any = DRAW.random((40, 8, 8), np.float32)
+    if kind != "array":
+        (tmp_path / "deep").mkdir()
+        for number, image in enumerate(pixels):
+            is_float = kind == "tif" or not number
+            image = image if is_float else (65535 * image).astype(np.uint16)
+            Image.fromarray(image).save(tmp_path / "deep" / f"{number:02}.tif")
+        pixels = str(tmp_path / "deep")
+    with pytest.raises(Error, match=r"no grey levels to count: their pixels are floats, .* give"):
+        create_likelihood("discretized", open_images(pixels))
+
+
+def test_a_run_on_16_bits_reports_bits_below_16(tmp_path):
+    """Smooth images of 65,536 levels: fewer bits than the file holds, and a bound of the file."""
+    x, y = np.mgrid[:8, :8] / 8
+    phases = DRAW.random((200, 2, 1, 1))
+    images = np.sin(3 * (x + phases[:, 0])) * np.sin(3 * (y + phases[:, 1])) / 2 + 0.5
+    data, run = np.round(65535 * images).astype(np.uint16), tmp_path / "run"
+    options = {"likelihood": "discretized", "latent": 4, "lr": 3e-3}
+    latentia.train("conv_vae", data, epochs=60, batch=20, run=run, progress=False, **options)
+    (bits,) = [r for r in latentia.load(run).with_data(data).evaluate("elbo") if "bits" in r.name]
+    assert 8 < bits.value < 15

@@ -79,6 +79,21 @@ def test_a_classifier_learns_labels_and_numbers_and_is_read_from_the_cache(monke
     )
 
 
+def test_a_classifier_says_that_it_trains_and_ends_when_it_has_converged(monkeypatch, capsys):
+    from latentia.core import progress
+    from latentia.training.loop import Loop
+
+    steps, train_step = [], Loop.train_step
+    monkeypatch.setattr(progress, "INITIAL_DELAY", 1e-9)
+    monkeypatch.setattr(Loop, "train_step", lambda *given: steps.append(None) or train_step(*given))
+    images = open_images("digits:170", size=8, channels=1)
+    model, split = get_label_classifier(images), images.split("train")
+    batch = split.get_batch(slice(None))
+    assert (model.classify([batch.image]).argmax(1) == batch.columns["label"]).all()
+    assert len(steps) < label_classifier.MIN_STEPS // 2
+    assert "training a classifier of the labels: images" in capsys.readouterr().err
+
+
 def test_two_that_train_the_same_classifier_at_once_do_not_meet(monkeypatch):
     """The second begins and ends while the first trains; both keep the same one, whole."""
     images, plain, nested = (

@@ -14,6 +14,7 @@ from latentia.core.errors import Error
 from latentia.data import Split
 from latentia.losses.likelihoods import Bernoulli
 from latentia.metrics import builtin
+from latentia.metrics.distribution import estimate_kernel_distance
 from latentia.metrics.elbo import elbo
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.pca import PixelPCA
@@ -104,6 +105,25 @@ def test_distances_compare_equals_and_a_perfect_model_is_at_no_distance(run, mon
     assert found["fd_samples"].value == pytest.approx(0, abs=1e-3)
     assert found["fd_reconstructions"].value > 0.1
     assert found["fd_reconstructions"].error > 0
+
+
+@pytest.mark.parametrize("name", ["fd", "kd"])
+def test_the_floor_is_the_distance_of_as_many_training_images(run, name):
+    e = evaluation(run, n=10)
+    (floor,) = [r for r in METRICS[name].measure(e) if r.name == f"{name}_real"]
+    train = e.images.split("train").subsample(10)
+    sets = [e.extractor.extract([split[:]]) for split in (e.split.subsample(10), train)]
+    estimate = builtin.estimate_frechet_distance if name == "fd" else estimate_kernel_distance
+    assert floor.value == pytest.approx(estimate(*sets).value, rel=1e-6)
+    assert floor.n == (10, 10)
+    assert "images of the train split: the floor" in floor.note
+    e = evaluation(run, n=10)
+    e.split = e.images.split("train")
+    floor = METRICS[name].measure(e)[-1]
+    assert floor.note.startswith("images of the test split")
+    e = evaluation(run, n=10)
+    e.split = e.images.split("all")  # no image is apart from it
+    assert [r.name for r in METRICS[name].measure(e)][-1] == f"{name}_reconstructions"
 
 
 def test_small_images_have_no_structural_similarity(tmp_path):

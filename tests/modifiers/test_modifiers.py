@@ -1,7 +1,5 @@
 """Edits on toy runs: what they put in the log, how they combine, what they refuse."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -111,7 +109,7 @@ def test_supervised_dimensions_learn_the_label_and_scores_are_of_images_alone(ed
     assert nats[0] > 0.9 * np.log(3)
     assert nats[-1] < 0.3
     validated = [r for r in read_rows(run.path / "log.jsonl") if r["event"] == "validated"]
-    assert set(validated[0]["values"]) == {"nelbo", "distortion", "rate", "excess", "mse"}
+    assert set(validated[0]["values"]) == {"nelbo", "distortion", "rate", "excess", "mse_draws"}
 
 
 def test_with_many_betas_the_log_holds_raw_nats_and_the_mean_weight_under_its_schedule(edited):
@@ -212,17 +210,18 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     monkeypatch.chdir(tmp_path)
     knobs = {"data": "photos", "hidden": 8, "latent": 3, "batch": 8, "epochs": 4}
-    edits = {"supervise": {"supervise": "Brand,Year", "labels": Path("labels.csv")}}
-    options = latentia.Options(log_every=2, save_every=2)
+    edits = {"supervise": {"supervise": "Brand,Year"}}
+    options = latentia.Options(log_every=2, save_every=2, labels="labels.csv")
     made = {}
     for name, stop in (("whole", 99), ("cut", 3)):
         run, events = start_run("mnist_mlp_vae", knobs, modifiers=edits, options=options, run=name)
         for _, _ in zip(events, range(stop), strict=False):
             pass
+        events.close()  # pyright: ignore[reportAttributeAccessIssue] # it holds the lock
         made[name] = run
-    assert made["whole"].metadata["modifiers"]["supervise"]["labels"] == str(
-        tmp_path / "labels.csv"
-    )
+    table = str(tmp_path / "labels.csv")
+    assert made["whole"].metadata["options"]["labels"] == table
+    assert made["whole"].metadata["images"]["label_source"] == table
     assert made["whole"].metadata["images"]["labels"]["Brand"] == ["Ford", "Opel"]
     assert {"label Brand", "label Year"} <= set(logged(made["whole"])[-1]["terms"])
     monkeypatch.chdir("/")
@@ -232,10 +231,8 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     with pytest.raises(latentia.Error, match="no longer those that it was trained with; bring the"):
         resume_run(tmp_path / "whole")
     (tmp_path / "labels.csv").write_text("\n".join(rows[:-1]))  # one image has no term
-    given = {"supervise": {**edits["supervise"], "labels": tmp_path / "labels.csv"}}
-    run, events = start_run(
-        "mnist_mlp_vae", {**knobs, "data": tmp_path / "photos"}, modifiers=given
-    )
+    knobs["data"], options = tmp_path / "photos", latentia.Options(labels=table)
+    run, events = start_run("mnist_mlp_vae", knobs, modifiers=edits, options=options)
     list(events)
     assert all(np.isfinite(list(row["terms"].values())).all() for row in logged(run))
     notes = RunFolder.open(run.path).plan().images.notes

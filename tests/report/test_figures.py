@@ -1,8 +1,14 @@
 """Curves: each panel holds what its title says."""
 
-import pytest
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
+import torch
+
+from latentia.data import open_images
 from latentia.report.figures import draw_training_curves
+from latentia.report.prior_figures import sample_conditions
 from latentia.training.log import ROLES
 
 LABEL = "validation, beta 1"
@@ -25,3 +31,24 @@ def test_only_the_player_whose_objective_it_bounds_is_drawn_with_the_negative_el
     validated = [{"step": 3, "values": {"nelbo": 99.0, "distortion": 90.0, "rate": 9.0}}]
     draw_training_curves(logged, validated, player)
     assert (("nelbo", LABEL) in drawn) == (player == "vae")
+
+
+def test_conditions_of_many_classes_are_drawn_by_seed_and_not_the_first_by_name(tmp_path):
+    names = [f"{k:02}" for k in range(30)]
+    np.savez(tmp_path / "a.npz", x=np.zeros((90, 8, 8), np.uint8), y=np.array(names * 3))
+    split = open_images(str(tmp_path / "a.npz")).split("train")
+    requested = []
+
+    def sample(n, cond):
+        requested.extend(cond.tolist())
+        return torch.zeros(n, 1, 8, 8)
+
+    model = SimpleNamespace(num_classes=30, column="label", sample=sample)
+    images, text = sample_conditions(model, split)
+    classes = requested[:20]
+    assert requested == classes * 4
+    assert len(images) == 80
+    assert len(set(classes)) == 20
+    assert classes == sorted(classes)
+    assert classes != list(range(20))
+    assert text == f"columns: {', '.join(names[k] for k in classes)}"

@@ -1,8 +1,12 @@
 """Parameters: names, types and ranges, the same from Python as from the command line."""
 
+from dataclasses import dataclass
+
 import pytest
 
 import latentia
+from latentia.core.errors import Error
+from latentia.core.parameters import validate_parameters
 from latentia.runs.recipes import resolve_parameters
 
 UNKNOWN = "conv_vae has no parameter"
@@ -37,3 +41,19 @@ def test_what_a_knob_may_be():
     given = {"lr": 1, "channels": None, "size": "20x30", "likelihood": "gaussian", "data": [1]}
     assert resolve_parameters("conv_vae", given).items() >= given.items()
     assert resolve_parameters("conv_vae", {})["epochs"] == 30
+
+
+def test_a_value_of_the_written_class_is_taken_as_it_is():
+    """A recipe of a user's own may take a dataclass or a tuple, of which JSON knows nothing."""
+
+    @dataclass
+    class Widths:
+        first: int = 3
+
+    def mine(data="", widths: Widths = Widths(), pair: tuple[int, int] = (1, 2)):  # noqa: B008
+        return None
+
+    validate_parameters("mine", mine, {"widths": Widths(4), "pair": (3, 4)})
+    validate_parameters("mine", mine, {"pair": [3, 4]})  # as run.json holds it
+    with pytest.raises(Error, match="--widths is 3; it must be"):
+        validate_parameters("mine", mine, {"widths": 3})

@@ -58,7 +58,7 @@ def test_a_trace_that_is_not_whole_is_noticed(array_file, tmp_path, monkeypatch)
     for written in (None, '{"traceEvents": ['):
         monkeypatch.setattr(
             "torch.profiler.profile.export_chrome_trace",
-            lambda _, path, text=written: text and Path(path).write_text(text),
+            lambda _, path, text=written: text and Path(path).write_text(text, encoding="utf-8"),
         )
         folder = tmp_path / f"{bool(written)}"
         with pytest.raises(Error, match=r"trace.json cannot be written \(it is not whole\)"):

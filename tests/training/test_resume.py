@@ -261,7 +261,7 @@ def test_a_kill_between_writing_and_renaming_leaves_the_last_good_state(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", die)
-        with pytest.raises(OSError, match="killed here"):
+        with pytest.raises(latentia.Error, match="killed here"):
             list(resume_run(run.path)[1])
     assert run.state.read_bytes() == good
     list(resume_run(run.path)[1])

@@ -171,7 +171,7 @@ def test_reports_and_evaluation_leave_the_run_and_the_generators_as_they_were(to
     before = {k: v.clone() for k, v in plan.model.state_dict().items()}
     files = {p: p.read_bytes() for p in run.path.rglob("*.*") if p.is_file()}
     state = torch.get_rng_state()
-    write_report(run, plan.images, diagnose_run(run, plan.images).findings)
+    write_report(run, plan.images, diagnose_run(run, plan.images))
     score_split(plan.model, plan.images.split("test"), seed=0)
     assert torch.equal(torch.get_rng_state(), state)
     assert plan.model.training

@@ -22,7 +22,7 @@ from latentia.training.checkpoint import read_metadata
 from latentia.training.log import read_rows
 from latentia.training.plan import Options
 
-HEADLINES = ("nelbo_nats", "distortion_nats", "rate_nats", "fd_samples")
+HEADLINES = ("nelbo_nats", "distortion_nats", "rate_nats", "fd_samples", "fd_real")
 
 
 class OpenedRun:

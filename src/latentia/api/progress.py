@@ -94,7 +94,7 @@ def _format_terms(event: StepLogged) -> str:
 
 
 def _format_validation(event: ValidationFinished) -> str:
-    digits = {"mse": 4}
+    digits = {"mse_draws": 4}
     values = "  ".join(f"{k} {v:,.{digits.get(k, 2)}f}" for k, v in event.values.items())
     best = "  best so far" if event.is_best else ""
     beta = ", beta 1" if "nelbo" in event.values else ""

@@ -1,5 +1,6 @@
 """The run that a user holds."""
 
+import warnings
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from latentia.core.progress import enable_progress
 from latentia.diagnostics.diagnose import DiagnosticReport, diagnose_run
 from latentia.export import hub
 from latentia.export.formats import export_model
-from latentia.metrics.measure import make_table, measure_run
+from latentia.metrics.measure import keep_result, make_table, measure_run
 from latentia.metrics.result import MetricTable
 from latentia.report.model_card import format_model_card
 from latentia.report.page import write_report
@@ -81,9 +82,9 @@ class Run(RunTables):
         Parameters
         ----------
         *metrics : str
-            one or more of "elbo", "pca", "nll", "fd", "kd", "prdc", "image", "memorisation" and
-            "disentanglement"; the default is "elbo" and "pca", or "fd" for a model without an
-            encoder
+            one or more of "elbo", "pca", "probe", "nll", "fd", "kd", "prdc", "image",
+            "memorisation" and "disentanglement"; the default is "elbo", "pca" and (with labels)
+            "probe", or "fd" for a model without an encoder
         split : {"train", "validation", "test", "all"}, optional
             images to measure on; the default is test, and all if `with_data` gave other images
         n : int, optional
@@ -120,6 +121,10 @@ class Run(RunTables):
         with enable_progress(progress):
             images = rank0_first(lambda: self.images)
             result = measure_run(self.folder, images, split, metrics, settings)
+            try:
+                keep_result(self.folder, images, result)
+            except Error as problem:
+                warnings.warn(f"The results are not kept: {problem}", stacklevel=2)
         return make_table(result["metrics"])
 
     def diagnose(self) -> DiagnosticReport:
@@ -160,8 +165,7 @@ class Run(RunTables):
         'report.html'
         """
         images = self.folder.images(self._data, same=True)
-        diagnosis = diagnose_run(self.folder, images, self._data)
-        return write_report(self.folder, images, diagnosis.findings, diagnosis.images)
+        return write_report(self.folder, images, diagnose_run(self.folder, images, self._data))
 
     def export(self, to: str = "onnx", out: str | Path | None = None) -> Path:
         """Write the model for other programs, after a comparison with PyTorch.

@@ -69,9 +69,9 @@ class RunImages(RunPictures):
         Parameters
         ----------
         images : array, tensor, file, key, row number, or a list of these; optional
-            images to reconstruct; the default is the first n of the split
+            images to reconstruct; the default is n of the split
         n : int
-            number of images if `images` is left out
+            number of images if `images` is left out: drawn by seed, in turn from each class
         split : {"train", "validation", "test", "all"}, optional
             split in which row numbers count; the default is test, or all for `images`
 
@@ -92,7 +92,7 @@ class RunImages(RunPictures):
         >>> run.reconstruct(run.sample(3)).shape
         torch.Size([3, 1, 28, 28])
         """
-        model, pixels = self.autoencoder, self._read_or_first(images, n, split)[0]
+        model, pixels = self.autoencoder, self._read_or_draw(images, n, split)[0]
         return model.decode(model.encode(pixels).mean)
 
     def decode(self, z: Any) -> Float[Tensor, "n c h w"]:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from latentia.api.opened_run import OpenedRun
-from latentia.core.parameters import require_at_least, require_whole_number
+from latentia.core.parameters import require_at_least
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
 from latentia.data.labels import SOURCE_LABELS
+from latentia.latents import encoding
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
 from latentia.latents.parsing import read_latents
 from latentia.latents.principal_axes import Axes, PrincipalAxes
@@ -56,7 +57,7 @@ class RunPictures(OpenedRun):
         'samples.png'
         """
         require_at_least("-n", n, 1)
-        require_whole_number("--seed", seed)
+        require_at_least("--seed", seed, 0)
         is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
         text = None if cond is None else ",".join(map(str, cond)) if is_several else str(cond)
         chosen = {name: value for name, value in sampling.items() if value is not None}
@@ -89,7 +90,7 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_reconstructions(n=3).images.shape
         torch.Size([6, 1, 28, 28])
         """
-        pixels, title = self._read_or_first(images, n, split, draw=True)
+        pixels, title = self._read_or_draw(images, n, split)
         render = rendered_images.render_reconstructions
         return render(self.folder, self.autoencoder, pixels, title)
 
@@ -118,9 +119,8 @@ class RunPictures(OpenedRun):
         'decoded.png'
         """
         model = self.autoencoder
-        return rendered_images.render_latents(
-            self.folder, model, *read_latents(z, model.latent_shape)
-        )
+        latents = read_latents(z, model.latent_shape, encoding.identify_encoder(model))
+        return rendered_images.render_latents(self.folder, model, *latents)
 
     def plot_traversal(
         self,
@@ -217,10 +217,8 @@ class RunPictures(OpenedRun):
         require_at_least("-n", n, 1)
         searched = self._find_split(split, SOURCE_LABELS)
         _, (key, *_), pixels = self._read_images(image, split)
-        table, render = (
-            encode_split(self.autoencoder, searched, SAMPLE),
-            rendered_images.render_neighbors,
-        )
+        table = encode_split(self.autoencoder, searched, SAMPLE)
+        render = rendered_images.render_neighbors
         picture = render(self.folder, self.autoencoder, key, pixels, searched, table, n)
         return self._add_split_names(picture, searched)
 
@@ -251,9 +249,8 @@ class RunPictures(OpenedRun):
         'map.svg'
         """
         pixels, name = self._read_image(image, split)
-        table = self._training_table
+        table, render = self._training_table, rendered_images.render_attributions
         chosen_dims = self._choose_dims(dims, table)
-        render = rendered_images.render_attributions
         return render(self.folder, self.autoencoder, pixels, name, table, chosen_dims)
 
     def _add_split_names(self, picture: RenderedImages, split: Split) -> RenderedImages:
@@ -288,13 +285,11 @@ class RunPictures(OpenedRun):
             dims = f"top:{dims}" if isinstance(dims, int) else ",".join(map(str, dims))
         return parse_dims(dims, table.dims_by_kl)
 
-    def _read_or_first(
-        self, images: Any, n: int, split_name: str | None, draw: bool = False
-    ) -> tuple[Tensor, str]:
-        """Read images, or else the first of a split; draw: or n of it, each class in turn."""
+    def _read_or_draw(self, images: Any, n: int, split_name: str | None) -> tuple[Tensor, str]:
+        """Read images, or else draw n of a split, each class in turn."""
         if images is not None:
             return self._read_images(images, split_name).pixels, "images"
         require_at_least("-n", n, 1)
         split = self._find_split(split_name, SOURCE_LABELS)
-        rows = draw_example_rows(split, n) if draw else slice(0, n)
-        return split.get_batch(rows).image, f"{split.name} images"
+        images = split.get_batch(draw_example_rows(split, n)).image
+        return images, f"{split.name} images, drawn by seed"

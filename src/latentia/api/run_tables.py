@@ -65,7 +65,7 @@ class RunTables(RunImages):
         -------
         pandas.DataFrame
             key and split of each image, mu_0, ... and sd_0, ... of its posterior, rate (KL) and
-            distortion in nats, mse per pixel of its reconstruction, and the labels
+            distortion in nats, mse per pixel of its decoded posterior mean, and the labels
 
         Raises
         ------

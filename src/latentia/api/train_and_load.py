@@ -89,8 +89,9 @@ def train(
     names = {field.name for field in fields(Options)} & parameters.keys()
     if parameters.get("init") is not None:  # a Run has a path
         parameters["init"] = str(getattr(parameters["init"], "path", parameters["init"]))
-    if "supervise" in parameters and isinstance(labels, str | Path):  # it records its own table
-        parameters, labels = {**parameters, "labels": labels}, None
+    if isinstance(labels, str | Path):
+        parameters, labels = {**parameters, "labels": str(labels)}, None
+        names.add("labels")
     options = replace(options or Options(), **{name: parameters.pop(name) for name in names})
     modifiers = {**(modifiers or {}), **take_modifiers(parameters)}
     if labels is not None and data is None:
@@ -102,8 +103,7 @@ def train(
         folder, events = start_run(recipe, parameters, **keywords)
         finish_training(folder, events, progress)
     # run.json has addresses
-    own_data, labels = (None if isinstance(each, str | Path) else each for each in (data, labels))
-    return Run(folder, add_labels(own_data, labels))
+    return Run(folder, add_labels(None if isinstance(data, str | Path) else data, labels))
 
 
 def add_labels(data: Any, labels: Any) -> Any:
@@ -132,6 +132,7 @@ def resume(
     labels: Any = None,
     epochs: int | None = None,
     progress: bool = True,
+    trust_recipe: bool = False,
 ) -> Run:
     """Resume an interrupted training, or extend a training, and return its run.
 
@@ -152,6 +153,8 @@ def resume(
         number of epochs in all, more than were trained; the default is the run's own
     progress : bool
         whether stderr shows the progress, as in `train`
+    trust_recipe : bool
+        whether a recipe file that the run names is executed, as in `load`
 
     Returns
     -------
@@ -173,12 +176,15 @@ def resume(
     True
     """
     with init_distributed(), enable_progress(progress):
+        open_run(run, trust_recipe)
         folder, events = resume_run(run, add_labels(data, labels), epochs=epochs)
         finish_training(folder, events, progress)
     return Run(folder, add_labels(data, labels))
 
 
-def load(run: str | Path, data: Any = None, *, labels: Any = None) -> Run:
+def load(
+    run: str | Path, data: Any = None, *, labels: Any = None, trust_recipe: bool = False
+) -> Run:
     """Open a run, on any machine.
 
     Its model samples and encodes new images without the run's data. What reads the run's own images
@@ -193,6 +199,9 @@ def load(run: str | Path, data: Any = None, *, labels: Any = None) -> Run:
         `Run.with_data`
     labels : optional
         the run's labels, if they were in memory, or those of other images, as in `train`
+    trust_recipe : bool
+        whether a recipe file (my.py:mine) that the run names is executed. Otherwise it is executed
+        only if it lies in no run folder, and you have trained with the same file on this machine
 
     Returns
     -------
@@ -212,4 +221,4 @@ def load(run: str | Path, data: Any = None, *, labels: Any = None) -> Run:
     >>> run.model.encode(images).mean.shape
     torch.Size([2, 20])
     """
-    return Run(open_run(run), add_labels(data, labels))
+    return Run(open_run(run, trust_recipe), add_labels(data, labels))

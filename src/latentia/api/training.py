@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +40,25 @@ def start_run(
 ) -> tuple[RunFolder, Iterator[Event]]:
     """Create a run, and return it with the events of its training.
 
-    Nothing is trained until the events are read. profile: as in `training.loop.train`.
+    Nothing is trained until the events are read. The run is locked until they end or are dropped.
+    profile: as in `training.loop.train`.
     """
     options = options or Options()
     require_tracker(options.tracker)
     name = register_recipe(recipe)
-    created = run_on_rank0(lambda: create_run(name, parameters, modifiers or {}, options, run))
-    path = str(created[0].path.resolve()) if created else ""
-    path = distributed.all_gather_objects(path)[0]
-    if created:
-        return created[0], _train_and_report(*created, profile)
-    # the other ranks: the images are decoded by now
-    return resume_run(path, parameters.get("data"), profile)
+    with ExitStack() as lock:
+
+        def create() -> tuple[RunFolder, Plan]:
+            folder, plan = create_run(name, parameters, modifiers or {}, options, run)
+            lock.enter_context(folder.hold_lock())
+            return folder, plan
+
+        created = run_on_rank0(create)
+        path = str(created[0].path.resolve()) if created else ""
+        path = distributed.all_gather_objects(path)[0]
+        # the other ranks open the run: the images are decoded by now
+        folder, plan = created or _open_training(path, parameters.get("data"))
+        return folder, _train_and_report(folder, plan, lock.pop_all(), profile)
 
 
 def resume_run(
@@ -61,14 +69,24 @@ def resume_run(
     epochs: number of epochs in all, to which the run is extended.
     """
     folder = open_run(run)
+    with ExitStack() as lock:
+        run_on_rank0(lambda: lock.enter_context(folder.hold_lock()))
+        folder, plan = _open_training(folder.path, data, epochs)
+        return folder, _train_and_report(folder, plan, lock.pop_all(), profile)
+
+
+def _open_training(
+    path: str | Path, data: Any = None, epochs: int | None = None
+) -> tuple[RunFolder, Plan]:
+    folder = RunFolder.open(path)
     in_memory = folder.metadata["images"].get("label_source") == SourceKind.MEMORY
     if in_memory and not isinstance(data, LabelledData):
-        raise Error(f"{run} was trained with labels in memory; give them again as labels.")
+        raise Error(f"{path} was trained with labels in memory; give them again as labels.")
     images = folder.images(data, same=True)
     if epochs is not None:
         run_on_rank0(lambda: extend_run(folder, images, epochs))
-        folder = open_run(run)  # as the first process wrote it
-    return folder, _train_and_report(folder, folder.plan(images), profile)
+        folder = RunFolder.open(path)  # as the first process wrote it
+    return folder, folder.plan(images)
 
 
 def train_with_outputs(
@@ -87,28 +105,27 @@ def train_with_outputs(
                 yield event
 
 
-def _train_and_report(run: RunFolder, plan: Plan, profile: bool = False) -> Iterator[Event]:
+def _train_and_report(
+    run: RunFolder, plan: Plan, lock: ExitStack, profile: bool = False
+) -> Iterator[Event]:
     event: Event | None = None
-    with use_threads(run.options.threads):  # for diagnosis and report as well
+    with lock, use_threads(run.options.threads):  # for diagnosis and report as well
         for event in train_with_outputs(run, plan, lambda: find_early_problems(run), profile):
             if not isinstance(event, TrainingFinished):
                 yield event
         if isinstance(event, TrainingFinished):
             if event.reason == EndReason.COMPLETE:
-                yield from (
-                    run_on_rank0_without_collectives(lambda: _diagnose_and_report(run, plan.images))
-                    or ()
-                )
+                yield from _diagnose_and_report(run, plan.images)
             yield event
 
 
-def _diagnose_and_report(run: RunFolder, images: Images) -> list[Finding]:
+def _diagnose_and_report(run: RunFolder, images: Images) -> Iterator[Finding]:
     # metrics and figures take longer to import than the first steps to train
     from latentia.report.page import write_report
 
-    diagnosis = keep_findings(run, images)
-    write_report(run, images, diagnosis.findings, diagnosis.images)
-    return diagnosis.findings
+    diagnosis = run_on_rank0_without_collectives(lambda: keep_findings(run, images))
+    yield from diagnosis.findings if diagnosis else ()  # before a full disk ends the report
+    run_on_rank0_without_collectives(lambda: diagnosis and write_report(run, images, diagnosis))
 
 
 def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = True) -> None:
@@ -124,10 +141,11 @@ def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = Tr
                 problems.append(event.text)
             yield event
 
-    if progress:
-        end = show_events(run, remember_problems(), sys.stderr)
-    else:  # to the last: it restores the caller's signal handlers and threads
-        *_, end = remember_problems()
+    with closing(events):  # pyright: ignore
+        if progress:
+            end = show_events(run, remember_problems(), sys.stderr)
+        else:  # to the last: it restores the caller's signal handlers and threads
+            *_, end = remember_problems()
     if isinstance(end, TrainingFinished) and end.reason == EndReason.STOPPED:
         raise KeyboardInterrupt(
             f"Stopped at step {end.step:,} of {end.total:,}, and saved; "

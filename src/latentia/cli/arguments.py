@@ -2,8 +2,10 @@
 
 import dataclasses
 import inspect
+import io
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -17,6 +19,7 @@ from latentia.core.parameters import (
     describe_types,
     find_registry,
     format_unknown_parameter,
+    is_in_range,
     list_types,
 )
 from latentia.core.text import Metavar
@@ -42,7 +45,7 @@ def parse_groups(
     """Parse options of several dataclasses; --help shows each group in a box of its own."""
     fields = [(name, tyro.conf.OmitArgPrefixes[group]) for name, group in groups.items()]
     options = dataclasses.make_dataclass("Command", fields, bases=(main,), kw_only=True)
-    values = dict(vars(tyro.cli(options, args=words, **_describe_program(command, program))))
+    values = dict(vars(_run_parser(options, command, program, words)))
     for group in [values.pop(name) for name in groups]:
         values |= vars(group)
     return values
@@ -52,15 +55,29 @@ def parse_known_arguments(
     command: Callable, program: str, words: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
     """Parse a command's options; return also the words that belong to none of them."""
+    check_option_values(words, read_hints(command))
     options = make_options(command, list_parameters(command))
-    texts = _describe_program(command, program)
-    values, rest = tyro.cli(options, args=words, return_unknown_args=True, **texts)
+    values, rest = _run_parser(options, command, program, words, return_unknown_args=True)
     return vars(values), rest
 
 
-def _describe_program(command: Callable, program: str) -> dict[str, Any]:
-    text = (inspect.getdoc(command) or "").partition(PARAMETERS_SECTION)[0]
-    return {"prog": program, "description": f"{text}\n\n{PLUGIN_HELP}", "use_underscores": False}
+def _run_parser(
+    options: type, command: Callable, program: str, words: list[str], **settings: Any
+) -> Any:
+    """Parse words with tyro, whose box about a mistake becomes the sentence of an error."""
+    text, box = (inspect.getdoc(command) or "").partition(PARAMETERS_SECTION)[0], io.StringIO()
+    settings |= {"prog": program, "description": f"{text}\n\n{PLUGIN_HELP}"}
+    try:
+        with redirect_stderr(box):
+            return tyro.cli(options, args=words, use_underscores=False, **settings)
+    except SystemExit as end:
+        if not end.code:  # --help
+            raise
+    lines = (line.strip("╭╮╰╯│─").rstrip() for line in box.getvalue().splitlines()[1:])
+    # what is indented more is the help of a missing option
+    problem = " ".join(" ".join(line for line in lines if line[:6].strip()).split())
+    problem = problem.partition(" For full helptext")[0].rstrip(".")
+    raise Error(f"{problem}; {program} --help shows its options.")
 
 
 def list_parameters(function: Callable, advanced: bool | None = None) -> list[str]:
@@ -153,31 +170,32 @@ def check_option_names(owner: str, words: list[str], names: list[str]) -> None:
 
 
 def check_option_values(words: list[str], hints: Mapping[str, Any]) -> None:
-    """Check the values of options that take numbers or one of several names.
+    """Check that no option is empty, and the values of those that take numbers or names.
 
     hints: type hints by parameter name; options of other types are left to the parser
 
-    Raises: Error for the first value of another type
+    Raises: Error for the first empty value, or value of another type
     """
-    for word, next_word in zip(words, [*words, ""][1:], strict=True):
+    for word, next_word in zip(words, [*words, None][1:], strict=True):
         flag, equals, value = word.partition("=")
         hint = hints.get(flag.removeprefix("--").replace("-", "_")) if flag[:2] == "--" else None
         kinds, value = list_types(hint), value if equals else next_word
         is_simple = all(k in (int, float, type(None)) or get_origin(k) is Literal for k in kinds)
-        if is_simple and not any(_is_readable(kind, value) for kind in kinds):
+        if is_simple and not any(_is_readable(kind, value or "") for kind in kinds):
             allowed = " or ".join(describe_types(hint)).removesuffix(" or None")
             text = next((f" ({text})" for text in list_docs(hint)), "")
             problem = f"is {value}" if value else "has no value"
             raise Error(f"{flag} {problem}; it must be {allowed}{text}.{describe_plugins(hint)}")
+        if flag[:2] == "--" and value == "":
+            raise Error(f"{flag} is empty; give it a value, or leave it out.")
 
 
 def _is_readable(kind: Any, word: str) -> bool:
     if kind in (int, float):
         try:
-            kind(word)
+            return is_in_range(kind(word)) or kind is float
         except ValueError:
             return False
-        return True
     return word in (["None"] if kind is type(None) else map(str, get_args(kind)))
 
 

@@ -26,7 +26,7 @@ def doctor(args: SimpleNamespace) -> None:
     else:
         print(diagnosis)
     if args.table:
-        text = diagnosis.to_frame().to_csv(index=False)
+        text = diagnosis.to_frame().to_csv(index=False, lineterminator="\n")
         content = text.encode("utf-8", "surrogateescape")  # keys are the names of files
         path = save(args.table, {".csv": lambda: content}, option="--table")
         print(f"{pluralize(len(rows), 'image')} in {path}", file=sys.stderr)

@@ -22,8 +22,9 @@ def evaluate(
     """Measure a run: likelihood, quality of samples and reconstructions, copies of training images.
 
     The metrics elbo and nll are bounds on the likelihood, pca compares the error with that of as
-    many principal components, fd and kd are distances of samples from images, prdc is precision,
-    recall, density and coverage, image is the error and sharpness of reconstructions.
+    many principal components, probe compares how well labels are read, fd and kd are distances of
+    samples and of real images, prdc is precision, recall, density, coverage and sharpness of
+    samples, image is the error and sharpness of reconstructions.
 
     Several processes share the images of elbo and nll: torchrun --nproc_per_node 2 -m -- latentia
     evaluate RUN. The first process measures all other metrics.
@@ -31,8 +32,8 @@ def evaluate(
     Parameters
     ----------
     metrics : METRIC,...
-        metrics to measure, joined by commas: NAMES; the default is elbo and pca, or fd for a model
-        without an encoder
+        metrics to measure, joined by commas: NAMES; the default is elbo, pca and
+        (with labels) probe, or fd for a model without an encoder
     k : N
         number of importance samples per image for the bound on nll, at least 1
     """

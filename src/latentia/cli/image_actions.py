@@ -2,7 +2,7 @@
 
 from latentia.api.run import Run
 from latentia.cli.opened_run import draw_picture
-from latentia.report.grids import FOLDER
+from latentia.report.grids import SINGLE_IMAGES
 
-sample = draw_picture(Run.plot_samples, ".png", ".npy", ".npz", FOLDER)
+sample = draw_picture(Run.plot_samples, *SINGLE_IMAGES)
 reconstruct = draw_picture(Run.plot_reconstructions, ".png", ".npy")

@@ -13,7 +13,7 @@ from latentia.core.text import pluralize
 from latentia.latents.association import associate_split
 from latentia.latents.encoding import name_dims
 from latentia.report.figures import make_encoders
-from latentia.report.grids import save
+from latentia.report.grids import SINGLE_IMAGES, save
 from latentia.report.latent_figures import draw_associations
 
 
@@ -26,18 +26,18 @@ def relate(args: SimpleNamespace) -> None:
     result = associate_split(model, split, max_dims=args.k, permutations=args.permutations)
     names, count = name_dims(model.latent_shape), pluralize(len(split), "image")
     caption = f"{run.name}: {count} of {split.name}, {args.permutations} permutations"
-    if args.out:
-        save(args.out, make_encoders(draw_associations(result, names, caption)))
     if args.json_:
         settings = {"split": split.name, "permutations": args.permutations}
         print(json.dumps({**settings, **result.to_json()}, indent=1))
-        return
-    print_associations(caption, result, names)
-    if args.out:
-        print(args.out)
+    else:
+        print_associations(caption, result, names)
+    if args.out:  # printed before, if the disk is full
+        path = save(args.out, make_encoders(draw_associations(result, names, caption)))
+        if not args.json_:
+            print(path)
 
 
-decode = draw_picture(lambda run, latents: run.plot_decoded(latents), ".png", ".npy")
+decode = draw_picture(lambda run, latents: run.plot_decoded(latents), *SINGLE_IMAGES)
 
 
 def compare(args: SimpleNamespace) -> None:

@@ -129,7 +129,7 @@ def outliers(
 def decode(
     run: options.RunName,
     latents: str,
-    out: options.Picture = "decoded.png",
+    out: options.Samples = "decoded.png",
     *,
     beta: options.Beta = None,
 ) -> None:

@@ -2,9 +2,11 @@
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from io import TextIOWrapper
 from types import SimpleNamespace
 
 from latentia.cli.doctor_commands import doctor
@@ -17,8 +19,8 @@ from latentia.cli.latent_commands import LATENT_COMMANDS
 from latentia.cli.search_commands import choose, sweep
 from latentia.cli.sharing_commands import export, push, report
 from latentia.cli.train_commands import resume, train
-from latentia.core.errors import Error
-from latentia.core.plugins import load_plugin
+from latentia.core.errors import ADVICE, Error, summarize_exception
+from latentia.core.plugins import load_plugin, set_trust
 from latentia.core.text import suggest_name
 
 GROUPS: tuple[tuple[Callable, ...], ...] = (
@@ -26,6 +28,8 @@ GROUPS: tuple[tuple[Callable, ...], ...] = (
     (encode, *LATENT_COMMANDS),
     (explore, export, push, env),
 )
+TRUST = "--trust-recipe"  # which every command takes
+OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 COMMANDS: dict[str, Callable] = {command.__name__: command for group in GROUPS for command in group}
 
 
@@ -35,11 +39,16 @@ def main(words: list[str] | None = None) -> int:
     0: complete, 1: a run ended early, 2: a mistake of the user, 130: interrupted.
     """
     words = sys.argv[1:] if words is None else words
+    for stream in (sys.stdout, sys.stderr):  # a pipe of Windows has few characters
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     # Idle threads of OpenMP spin, which costs up to two thirds of the speed when other programs use
     # the same cores. OpenMP reads this once, when torch is imported.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     files, words = _split_plugins(words)
+    set_trust(TRUST in words)
+    words = [word for word in words if word != TRUST]
     if not words or words[0] in ("-h", "--help"):
         print(_format_help())
         return 0
@@ -60,6 +69,23 @@ def main(words: list[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has ended; without a pipe the flush at exit cannot fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as problem:
+        if problem.errno not in ADVICE and problem.filename is None:
+            raise
+        place = str(problem.filename or "The output")[:200]
+        advice = ADVICE.get(problem.errno or 0, "give another path")
+        sys.stderr.write(f"{place} cannot be used ({problem.strerror}); {advice}.\n")
+        return 2
+    except (MemoryError, RuntimeError) as problem:
+        if "home directory" in str(problem):
+            sys.stderr.write("A path begins with ~ and the name of no user; give the whole path.\n")
+            return 2
+        if not isinstance(problem, MemoryError) and not OUT_OF_MEMORY.search(str(problem)):
+            raise
+        reason = summarize_exception(problem)
+        advice = "give a smaller -n, --batch, --size or model."
+        print(f"There is not enough memory ({reason}); {advice}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
@@ -112,4 +138,5 @@ def _format_help() -> str:
         lines.append(f"  {name:<{width}}  {(inspect.getdoc(function) or '').splitlines()[0]}")
     lines += ["", "latentia COMMAND --help shows the options of a command."]
     lines += ["latentia COMMAND --plugin my.py loads recipes, metrics and more of your own."]
+    lines += [f"latentia COMMAND {TRUST} executes the recipe file that an opened run names."]
     return "\n".join(lines)

@@ -31,13 +31,13 @@ Picture = Annotated[str, Metavar("FILE"), PICTURE]
 TABLE = Doc("table to write (.csv, .tsv or .json); by default it is only printed")
 TableFile = Annotated[str | None, Metavar("FILE"), TABLE]
 SAMPLES = Doc(
-    "picture (.png), arrays (.npy, or .npz with x, and y for classes), or a folder without files, "
-    "such as samples/, for a .png file of each image, and metadata.csv with their classes"
+    "picture (.png), arrays (.npy, or .npz with x, and y for classes or keys), or a folder without "
+    "files, such as samples/, for a .png file of each image, and metadata.csv with its class or key"
 )
 Samples = Annotated[str, Metavar("FILE"), SAMPLES]
 ANIMATION = Doc("picture (.png), animation (.gif) or array (.npy) to write")
 Animation = Annotated[str, Metavar("FILE"), ANIMATION]
-Seed = Annotated[int, Doc("seed of the random numbers; the same seed gives the same result")]
+Seed = Annotated[int, Doc("seed of the random numbers, at least 0; the same gives the same result")]
 Count = Annotated[int, arg(aliases=("-n",)), Doc("number of images, at least 1")]
 AT_MOST = Doc("number of images, at least 2; by default all, but for distances at most 10,000")
 MostImages = Annotated[int | None, arg(aliases=("-n",)), AT_MOST]

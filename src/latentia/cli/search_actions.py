@@ -1,7 +1,6 @@
 """Choice of a beta, and training of the runs of a sweep."""
 
 import json
-import shlex
 from types import SimpleNamespace
 
 from latentia.cli.tables import print_beta_choice, print_sweep
@@ -10,6 +9,7 @@ from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least
 from latentia.core.plugins import list_plugin_words
+from latentia.core.text import join_command
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.metrics.beta_choice import save_choice
 from latentia.metrics.rate_distortion import find_knee, pareto_front
@@ -26,6 +26,7 @@ def choose(args: SimpleNamespace) -> None:
     if not 0 <= args.tolerance < 1:
         raise Error(f"--tolerance is {args.tolerance:g}; it must be at least 0 and less than 1.")
     require_at_least("-n", args.n, 2)
+    require_at_least("--seed", args.seed, 0)
     candidates = find_candidates(args.run, args.points)
     label, labels = args.for_.partition(":")[2], SOURCE_LABELS
     if args.labels:  # missing values of other columns leave no image out
@@ -35,12 +36,12 @@ def choose(args: SimpleNamespace) -> None:
     choice = choose_beta(candidates, args.for_, selection, **options)
     runs = [run for _, run in candidates]
     best = runs[choice.candidates.index(choice.chosen)]
-    if best.beta is not None:  # a run of many betas
-        save_choice(best, choice)
     if args.json_:
         print(json.dumps({**choice.to_json(), "run": str(best.path)}, indent=1))
-        return
-    print_beta_choice(choice, runs, best)
+    else:
+        print_beta_choice(choice, runs, best)
+    if best.beta is not None:  # a run of many betas
+        save_choice(best, choice)  # printed before, if the disk is full
 
 
 def sweep(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
@@ -57,7 +58,7 @@ def sweep(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
     sweep = Sweep(recipe, args.over, args.trials, parse, rest, args.out, args.storage)
     keep_freed_memory()
     if code := sweep.run_trials(show_training):
-        command = shlex.join(["latentia", "sweep", *words, *list_plugin_words()])
+        command = join_command(["latentia", "sweep", *words, *list_plugin_words()])
         print(f"Stopped; run the same command to continue: {command}")
         return code
     trials = sweep.list_trials()

@@ -1,6 +1,5 @@
 """Results of commands as text and tables: metrics, choices, sweeps, associations, findings."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Column, Table
 
-from latentia.core.text import pluralize
+from latentia.core.text import join_command, pluralize
 from latentia.latents.association import EXPLANATION_OF_STARS, AssociationResult, get_star
 from latentia.metrics.beta_choice import BetaChoice
 from latentia.metrics.result import MetricTable
@@ -26,7 +25,10 @@ def print_metrics(title: str, results: MetricTable) -> None:
     for result in results:
         table.add_row(result.name, result.text, result.basis)
     _print_table(table)
-    print("±: one standard error.")
+    if any(result.error is not None for result in results):
+        print("±: one standard error over images, or over samples where they are compared.")
+    if any(result.limits for result in results):
+        print("[ ]: 95 % interval over images. chance: the same for permuted labels.")
 
 
 def print_beta_choice(choice: BetaChoice, runs: Sequence[RunFolder], run: RunFolder) -> None:
@@ -40,13 +42,13 @@ def print_beta_choice(choice: BetaChoice, runs: Sequence[RunFolder], run: RunFol
         mark = "chosen" if candidate is choice.chosen else ""
         table.add_row(f"{candidate.beta:g}", value, mark, folder.name)
     _print_table(table)
-    print("±: one standard error.")
+    print("±: one standard error over images.")
     print(f"For {choice.purpose}, beta {choice.chosen.beta:g}: {choice.rule}.")
     if choice.equivalent_betas:
         betas = ", ".join(f"{beta:g}" for beta in choice.equivalent_betas)
         print(f"Within one standard error of it: {betas}.")
     flags = [] if run.beta is None else ["--beta", f"{run.beta:g}"]
-    print(shlex.join(["latentia", COMMANDS.get(choice.purpose, "encode"), str(run.path), *flags]))
+    print(join_command(["latentia", COMMANDS.get(choice.purpose, "encode"), run.path, *flags]))
 
 
 def print_sweep(
@@ -75,10 +77,8 @@ def print_associations(title: str, result: AssociationResult, names: list[str]) 
         rows = [(r.linear, "all"), (r.neighbors, "all"), (r.scores[-1], f"first {last} by rate")]
         for probe, dims in rows[: 3 if last < len(names) else 2]:
             label = f"{r.label}, {probe.measure}" if probe is r.linear else ""
-            score = f"{probe.score:z.2f} [{probe.low:z.2f}, {probe.high:z.2f}]"
-            predictions.add_row(
-                label, probe.method, dims, score, f"{probe.chance:z.2f}", f"{probe.n:,}"
-            )
+            chance = f"{probe.chance:z.2f}"
+            predictions.add_row(label, probe.method, dims, probe.text, chance, f"{probe.n:,}")
         predictions.add_section()
     _print_table(predictions)
     print(

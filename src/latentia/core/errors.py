@@ -1,6 +1,14 @@
 """The exception for problems that a user can solve."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk, and do it again"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES), "give a folder that you may write to"),
+}
 
 
 class Error(ValueError):
@@ -42,6 +50,14 @@ class Error(ValueError):
         self.message, self.on_all_ranks, self.subject = message, on_all_ranks, subject
 
 
+class WriteError(Error):
+    """A file cannot be written: the disk is full, or the place is read-only."""
+
+
+class DamageError(Error):
+    """A file of a run holds other bytes than were written."""
+
+
 def summarize_exception(exception: BaseException) -> str:
     """Return the first line of an exception's message, or its type's name if it has none."""
     return (str(exception).strip().splitlines() or [type(exception).__name__])[0].rstrip(".")
@@ -50,3 +66,14 @@ def summarize_exception(exception: BaseException) -> str:
 def describe_exception(exception: BaseException) -> str:
     """Return the type and the first line of an exception that the code of others raised."""
     return f"{type(exception).__name__}: {summarize_exception(exception)}"
+
+
+@contextmanager
+def catch_write_errors(path: Path, advice: str = "give another place") -> Iterator[None]:
+    """Convert every OSError of the block, such as a full disk, to one sentence about `path`."""
+    try:
+        yield
+    except OSError as error:
+        advice = ADVICE.get(error.errno or 0, advice)
+        reason = f"cannot be written ({error.strerror or error})"
+        raise WriteError(f"{reason}; {advice}.", subject=path) from None

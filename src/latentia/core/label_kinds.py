@@ -46,8 +46,10 @@ def encode_column(
 
     Raises: Error if names are to be numbers, and one is none.
     """
-    if values.ndim > 1 or (names and kind != "number"):
-        return values, list(names) if names else None
+    if values.ndim > 1:
+        return values, None
+    if names and kind != "number":
+        return sort_classes(values, names)
     if names:
         return read_numbers(name, values, names), None
     if (kind or infer_label_kind(values)) == "number":
@@ -58,6 +60,16 @@ def encode_column(
     result[is_present] = codes
     is_float = levels.dtype.kind == "f"
     return result, [str(int(v) if is_float and v == np.floor(v) else v) for v in levels]
+
+
+def sort_classes(codes: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Sort classes whose names are whole numbers, 2 before 10; others stay as they are."""
+    if not all(name.isdecimal() for name in names):
+        return codes, list(names)
+    order = sorted(range(len(names)), key=lambda code: int(names[code]))
+    ranks = np.argsort([*order, len(names)])
+    ranks[-1] = -1  # code -1 is no class
+    return ranks[codes], [names[code] for code in order]
 
 
 def read_numbers(name: str, codes: np.ndarray, names: Sequence[str]) -> np.ndarray:

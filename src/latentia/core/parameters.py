@@ -3,8 +3,18 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import is_dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from annotated_types import BaseMetadata, Ge, Gt, Le, Lt
 
@@ -13,8 +23,9 @@ from latentia.core.registry import ADVICE, Registry
 from latentia.core.text import suggest_name
 
 BOUNDS = {Ge: "at least {}", Gt: "more than {}", Le: "at most {}", Lt: "less than {}"}
+MAX_INTEGER = 2**63
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "a word", bool: "True or False"}
-TYPE_NAMES |= {NoneType: "None"}
+TYPE_NAMES |= {NoneType: "None", list: "a list", dict: "an object of names and values"}
 PARAMETERS_SECTION = "\n\nParameters\n----------\n"  # of a numpydoc docstring
 
 
@@ -29,15 +40,30 @@ def validate_parameters(owner: str, function: Callable, arguments: Mapping[str, 
         if name not in names:
             raise Error(format_unknown_parameter(owner, name, names))
         hint, option = hints.get(name, Any), name.replace("_", "-")
-        if not _matches_type(hint, value):
-            requirement, advice = " or ".join(describe_types(hint)), describe_plugins(hint)
+        if requirement := describe_requirement(value, hint):
+            advice = describe_plugins(hint)
             raise Error(f"--{option} is {value!r}; it must be {requirement}.{advice}")
-        if not _is_number(value):
-            continue
-        bounds = _collect_bounds(hint)
-        if not math.isfinite(value) or not all(_satisfies_bound(b, value) for b in bounds):
-            requirement = " and ".join(BOUNDS[type(b)].format(_get_limit(b)) for b in bounds)
-            raise Error(f"--{option} is {value}; it must be {requirement or 'a finite number'}.")
+
+
+def describe_requirement(value: Any, hint: Any) -> str:
+    """Return what a value must be: its type, else its range; "" if it is so.
+
+    Members of lists and dicts are not looked at.
+    """
+    if not any(_matches_member(member, value) for member in list_types(hint)):
+        return " or ".join(describe_types(hint))
+    if not _is_number(value):
+        return ""
+    bounds = _collect_bounds(hint)
+    if is_in_range(value) and all(_satisfies_bound(b, value) for b in bounds):
+        return ""
+    limits = " and ".join(BOUNDS[type(b)].format(_get_limit(b)) for b in bounds)
+    return limits or "a finite number"
+
+
+def is_record(kind: Any) -> bool:
+    """Whether a type has named fields: TypedDict, NamedTuple and dataclass."""
+    return is_typeddict(kind) or is_dataclass(kind) or hasattr(kind, "_fields")
 
 
 def format_unknown_parameter(owner: str, name: str, names: Iterable[str]) -> str:
@@ -79,9 +105,14 @@ def describe_types(hint: Any) -> list[str]:
     return [
         f"one of {', '.join(map(str, get_args(kind)))}"
         if get_origin(kind) is Literal
-        else TYPE_NAMES.get(kind, str(kind))
+        else TYPE_NAMES.get(_find_json_type(kind), str(kind))
         for kind in list_types(hint)
     ]
+
+
+def is_in_range(value: float) -> bool:
+    """Whether a float is finite, or tensors can hold a whole number."""
+    return abs(value) < (math.inf if isinstance(value, float) else MAX_INTEGER)
 
 
 def require_at_least(flag: str, value: Any, least: int) -> None:
@@ -95,16 +126,22 @@ def require_at_least(flag: str, value: Any, least: int) -> None:
 
 def require_whole_number(flag: str, value: Any) -> None:
     """Raises: Error if the value is no whole number."""
-    if not hasattr(value, "__index__"):
-        raise Error(f"{flag} is {value!r}; it must be a whole number.")
+    if not hasattr(value, "__index__") or not is_in_range(value):
+        raise Error(f"{flag} is {value!r}; it must be a whole number, less than 2**63.")
 
 
 def _is_number(value: Any, kinds: Any = int | float) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-def _matches_type(hint: Any, value: Any) -> bool:
-    return any(_matches_member(member, value) for member in list_types(hint))
+def _find_json_type(kind: Any) -> Any:
+    """Return the type of the value that JSON holds for a kind."""
+    origin = get_origin(kind)
+    return dict if is_record(kind) else {tuple: list}.get(origin, origin or kind)
+
+
+def _is_class(kind: Any) -> bool:
+    return isinstance(kind, type) and not is_typeddict(kind)
 
 
 def _matches_member(member: Any, value: Any) -> bool:
@@ -112,7 +149,10 @@ def _matches_member(member: Any, value: Any) -> bool:
         return value in get_args(member)
     if member in (int, float):
         return _is_number(value, int if member is int else int | float)
-    return member is Any or not isinstance(member, type) or isinstance(value, member)
+    if member is Any or (_is_class(member) and isinstance(value, member)):
+        return True
+    kind: Any = _find_json_type(member)
+    return not _is_class(kind) or isinstance(value, (list, tuple) if kind is list else kind)
 
 
 def _collect_bounds(hint: Any) -> list[BaseMetadata]:

@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import os
 import sys
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +14,7 @@ FILE_PREFIX = "_latentia_plugin_"  # of module names: a file's own name could hi
 _files: list[str] = []
 _failures: dict[str, str] = {}  # reason by the name of an entry point
 _searched_groups: set[str] = set()
+_trust: dict[str, bool] = {}  # by the command line's option
 
 
 def load_plugin(file: Path | str) -> ModuleType:
@@ -56,18 +56,24 @@ def load_plugin(file: Path | str) -> ModuleType:
     return module
 
 
-@cache
-def load_file(path: str) -> ModuleType:
-    """Import the file at an absolute path, under a private name."""
+def load_file(path: str, content: bytes | None = None) -> ModuleType:
+    """Import the file at an absolute path once, under a private name.
+
+    content: bytes of the file, if they were read before
+    """
     path_hash = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
     name = FILE_PREFIX + path_hash[:16]
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if spec is None or not path.endswith(".py"):
         raise Error(f"{path} is no file of Python code; its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses with written-out annotations look there
     try:
-        spec.loader.exec_module(module)
+        # the loader would prefer a compiled copy beside the file, whose content nobody has seen
+        source = Path(path).read_bytes() if content is None else content
+        exec(compile(source, path, "exec"), module.__dict__)
     except BaseException as error:
         del sys.modules[name]
         if isinstance(error, Error | KeyboardInterrupt):
@@ -110,6 +116,15 @@ def describe_failures() -> str:
     """Return one sentence for each plugin that could not be imported; "" without any."""
     failures = _failures.items()
     return "".join(f" The plugin {name} cannot be imported ({why})." for name, why in failures)
+
+
+def set_trust(trusts_recipes: bool) -> None:
+    """Decide whether every run that this process opens may execute its recipe file."""
+    _trust["recipes"] = trusts_recipes
+
+
+def trusts_recipes() -> bool:
+    return _trust.get("recipes", False)
 
 
 def list_plugin_words() -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from latentia.core import distributed
 
 INITIAL_DELAY = 2.0  # seconds before the first output of a reading
+MIN_MEASURED = 1.0  # seconds of a reading from which its speed is known: threads end in bursts
 LINE_INTERVAL = 5.0  # seconds between plain lines of a kind
 REDRAW_INTERVAL = 0.2  # seconds between two states of a line that is redrawn
 _is_enabled: ContextVar[bool] = ContextVar("_is_enabled", default=True)
@@ -50,7 +51,8 @@ class Display:
     """Progress of one task in plain lines, with the remaining time and images per second.
 
     The speed is that since the first measurement: a slow first step does not count. The first
-    estimate is shown at once. delay: seconds before the first output. file: of the lines.
+    estimate is shown at once; a reading, which has a delay, measures for a second beforehand.
+    delay: seconds before the first output. file: of the lines.
     """
 
     interval = LINE_INTERVAL
@@ -58,6 +60,7 @@ class Display:
     def __init__(self, description: str, delay: float = 0.0, file: Any = None):
         self.description, self.file = description, file or sys.stderr
         self.quiet_until, self.last_time = time.monotonic() + delay, -math.inf
+        self.min_measured = MIN_MEASURED if delay else 0.0
         self.start: tuple[float, float] | None = None  # time and count of the first measurement
         self.has_estimate = False
 
@@ -65,7 +68,8 @@ class Display:
         """Show that `count` of `total` are done; images: number of images in each of them."""
         now = time.monotonic()
         start_time, start_count = self.start = self.start or (now, count)
-        speed = (count - start_count) / max(now - start_time, 1e-9)
+        elapsed = max(now - start_time, 1e-9)
+        speed = (count - start_count) / elapsed if elapsed >= self.min_measured else 0.0
         is_new = count == total or (speed > 0 and not self.has_estimate)
         if now < self.quiet_until or not (is_new or now - self.last_time >= self.interval):
             return

@@ -141,7 +141,7 @@ class Registry(Generic[T]):
         modules = {}
         for file in self.files:
             parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
-            for name, function_name in re.findall(pattern, file.read_text(), re.M):
+            for name, function_name in re.findall(pattern, file.read_text("utf-8"), re.M):
                 modules[name or function_name] = ".".join(parts)
         return modules
 

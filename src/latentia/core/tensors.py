@@ -21,6 +21,16 @@ def to_float32(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
+def has_float64(device: torch.device | str) -> bool:
+    """Whether a device computes in float64; a Mac's GPU does not."""
+    return torch.device(device).type != "mps"
+
+
+def to_float64(tensor: Tensor) -> Tensor:
+    """Convert to float64, where the device has it."""
+    return tensor.double() if has_float64(tensor.device) else tensor.float()
+
+
 def max_batch_size(shape: Sequence[int], limit: int) -> int:
     """Return the number of images of a shape for one forward pass: 2^22 values, at most `limit`.
 

@@ -1,6 +1,9 @@
 """Counts and names in sentences and in help."""
 
 import difflib
+import os
+import shlex
+import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,6 +17,12 @@ def suggest_name(name: str, candidates: Iterable[str], template: str) -> str:
     """Fill the template with the candidate most similar to `name`; "" if none is similar."""
     matches = difflib.get_close_matches(str(name), [*candidates], n=1, cutoff=0.5)
     return template.format(matches[0]) if matches else ""
+
+
+def join_command(words: Iterable[object]) -> str:
+    """Join the words of a command with the quotes of this system's shell."""
+    join = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    return join([str(word) for word in words])
 
 
 class Metavar(NamedTuple):

@@ -5,28 +5,31 @@ A folder appears complete or not at all: it is written under another name and re
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from zipfile import BadZipFile
 
 import numpy as np
 
+from latentia.core.checksums import BLANK, is_intact, seal_content
+from latentia.core.files import cache_root, sync_file
+from latentia.core.memory import check_memory
+from latentia.core.progress import print_note
 from latentia.data.reader import Columns
 
 CACHE_VERSION = 1  # of the folder's contents and of decoding: part of every key
 Entry = tuple[np.ndarray, Columns, dict[str, Any]]  # pixels, columns, metadata
 MAX_IN_MEMORY_BYTES = 2**28  # bytes of pixels; larger files are mapped
+READ_ERRORS = (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error)
 ABANDONED_SECONDS = 7 * 86400  # age of a half-written folder that no process is writing
-
-
-def cache_root() -> Path:
-    env_value = os.environ.get("LATENTIA_CACHE")
-    return Path(env_value) if env_value else Path.home() / ".cache" / "latentia"
 
 
 def make_key(*parts: object) -> str:
@@ -41,16 +44,18 @@ def entry_path(key: str) -> Path:
 def load_shape(key: str) -> list[int] | None:
     """Load (c, h, w) of images for which no size was requested."""
     try:
-        return json.loads(entry_path(key).with_suffix(".shape").read_text())
+        text, checksum = entry_path(key).with_suffix(".shape").read_text("utf-8").split("\n")
+        return json.loads(text) if int(checksum) == zlib.crc32(text.encode()) else None
     except (OSError, ValueError):
         return None
 
 
 def save_shape(key: str, shape: tuple[int, ...]) -> None:
     path = entry_path(key).with_suffix(".shape")
+    text = json.dumps(shape)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(shape))
+        path.write_text(f"{text}\n{zlib.crc32(text.encode())}", "utf-8")
 
 
 def load_entry(key: str, just_written: bool = False) -> Entry | None:
@@ -60,15 +65,28 @@ def load_entry(key: str, just_written: bool = False) -> Entry | None:
     None: missing or damaged.
     """
     folder = entry_path(key)
-    pixels_path = folder / "pixels.npy"
+    pixels_path, about_path = folder / "pixels.npy", folder / "about.json"
     try:
-        metadata = json.loads((folder / "about.json").read_text())
+        if is_intact(about_path) is False:
+            raise ValueError("about.json holds other bytes than were written")
+        metadata = json.loads(about_path.read_text("utf-8"))
         use_map = just_written or pixels_path.stat().st_size >= MAX_IN_MEMORY_BYTES
         pixels = np.load(pixels_path, mmap_mode="c" if use_map else None)
-        with np.load(folder / "columns.npz", allow_pickle=False) as columns:
+        if not use_map and metadata.get("pixels") not in (None, checksum_pixels(pixels)):
+            raise ValueError("pixels.npy holds other bytes than were written")
+        # NumPy leaves a broken file open that it opened itself
+        with (folder / "columns.npz").open("rb") as file, np.load(file) as columns:
             return pixels, dict(columns), metadata
-    except (OSError, ValueError, EOFError, KeyError):
+    except FileNotFoundError:
         return None
+    except READ_ERRORS:
+        print_note(f"{folder} is damaged; the images are decoded again.")
+        return None
+
+
+def checksum_pixels(pixels: np.ndarray) -> int:
+    """CRC-32 of shape, type and values."""
+    return zlib.crc32(pixels.data, zlib.crc32(f"{pixels.shape} {pixels.dtype}".encode()))
 
 
 @contextmanager
@@ -84,10 +102,9 @@ def write_entry(key: str) -> Iterator[Path | None]:
     try:
         remove_abandoned_parts(path.parent)
         yield part
-        if (part / "about.json").exists():  # written last
+        if is_complete(part):
             for file in part.iterdir():
-                with open(file, "rb") as stream:
-                    os.fsync(stream.fileno())
+                sync_file(file)
             # a complete entry stays, since other processes may have mapped it
             if load_entry(key) is None:
                 shutil.rmtree(path, ignore_errors=True)
@@ -95,6 +112,10 @@ def write_entry(key: str) -> Iterator[Path | None]:
                 part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def is_complete(folder: Path) -> bool:
+    return (folder / "about.json").exists()  # written last
 
 
 def remove_abandoned_parts(folder: Path) -> None:
@@ -109,7 +130,7 @@ def allocate_pixels(
 ) -> tuple[np.ndarray, Path | None]:
     """Allocate the array of pixels: in a file of the folder, or in memory if that fails."""
     if folder is None:
-        return np.empty(shape, dtype), None
+        return allocate_in_memory(shape, dtype), None
     path = folder / "pixels.npy"
     try:
         array = np.lib.format.open_memmap(path, "w+", dtype, shape)
@@ -117,8 +138,15 @@ def allocate_pixels(
             with open(path, "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError:
-        return np.empty(shape, dtype), None
+        return allocate_in_memory(shape, dtype), None
     return array, folder
+
+
+def allocate_in_memory(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Raises: Error if the pixels need more memory than is free."""
+    subject = f"The pixels of {shape[0]:,} images of {'x'.join(map(str, shape[1:]))}"
+    check_memory(math.prod(shape) * dtype.itemsize, subject, "give a smaller --size")
+    return np.empty(shape, dtype)
 
 
 def finish_entry(
@@ -128,4 +156,6 @@ def finish_entry(
     if isinstance(pixels, np.memmap):
         pixels.flush()
     np.savez(folder / "columns.npz", **columns)  # pyright: ignore[reportArgumentType]
-    (folder / "about.json").write_text(json.dumps(metadata))
+    metadata = {"checksum": BLANK, "pixels": checksum_pixels(pixels), **metadata}
+    content = json.dumps(metadata, indent=1).encode()
+    (folder / "about.json").write_bytes(seal_content(content))

@@ -6,9 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentia.core.errors import Error
-from latentia.core.label_kinds import encode_column
-from latentia.core.text import pluralize
 from latentia.data.fingerprint import digest_columns
 from latentia.data.groups import assign_groups, number_groups
 from latentia.data.labels import Labels
@@ -71,31 +68,34 @@ class CachedImages(NamedTuple):
 def make_cached_images(
     pixels: np.ndarray | StreamedPixels, columns: Columns, metadata: Metadata, reading: Reading
 ) -> CachedImages:
-    classes = dict(metadata["classes"])
+    classes, notes = dict(metadata["classes"]), list(metadata["notes"])
+    named_columns = (reading.group, *reading.label_kinds)
+    free_text = [name for name in metadata.get("free_text", ()) if name not in named_columns]
+    if free_text:
+        notes.append(
+            f"Not used as labels, since nearly every value is different: {', '.join(free_text)};"
+            f" --label-kind {free_text[0]}=class uses {free_text[0]}."
+        )
     tensors = {}
     for name, values in columns.items():
-        if reading.rules >= 2:
-            kind = reading.label_kinds.get(name)
-            values, classes[name] = encode_column(name, values, classes.get(name), kind)
+        if name in free_text:
+            del classes[name]
+            continue
+        values, classes[name] = reading.encode_column(name, values, classes.get(name))
         tensors[name] = column_to_tensor(values)
     as_tensor = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels
-    return CachedImages(as_tensor, tensors, {**metadata, "classes": classes})
+    return CachedImages(as_tensor, tensors, {**metadata, "classes": classes, "notes": notes})
 
 
 def join_labels(contents: CachedImages, labels: Labels, reading: Reading) -> CachedImages:
     """Add the columns of a table, or of values in the order of the images.
 
-    Raises: Error if they do not fit the images, or an image has no value.
+    Raises: Error if they do not fit the images.
     """
     pixels, columns, metadata = contents
     rows = {"all": torch.arange(len(metadata["keys"]))}
     everything = contents.make_splits(rows, rules=reading.rules)["all"]
     split = labels.join_to(everything, everything.keys, reading)
-    if len(split) < len(everything):
-        raise Error(
-            f"The labels lack a value for {len(everything) - len(split):,} of "
-            f"{pluralize(len(everything), 'image')}; fill it in, or leave the images out."
-        )
     values = {name: column.numpy() for name, column in split.columns.items()}
     classes = {**metadata["classes"], **{name: split.classes.get(name) for name in values}}
     notes = [*metadata["notes"], *filter(None, [split.note])]

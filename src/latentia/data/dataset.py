@@ -1,6 +1,5 @@
 """A data set of images. Its shape is known first, its pixels are read when needed."""
 
-import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,7 @@ from latentia.data import cache
 from latentia.data.cached_images import CachedImages, Metadata, join_labels, make_cached_images
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint
-from latentia.data.grey_levels import GreyLevels, measure_grey_levels
+from latentia.data.grey_levels import GreyLevels, count_levels, measure_grey_levels
 from latentia.data.key_labels import add_key_labels
 from latentia.data.labels import Labels, check_columns, find_excluded_rows
 from latentia.data.levels import Levels
@@ -106,7 +105,12 @@ class Images:
         """What the grey levels of the training images are. Reads the images."""
         if self._metadata:
             return GreyLevels(*self._metadata["levels"])
-        return measure_grey_levels(self.split("train"))
+        depth = self._contents.metadata.get("depth")  # caches of earlier versions lack it
+        depth = self._info.depth if depth is None else depth
+        rescales = depth or self.preprocessing.rescales_8_bits
+        white = self.preprocessing.white if rescales else None
+        count = count_levels(depth, white, self.preprocessing.black)
+        return measure_grey_levels(self.split("train"), count)
 
     @cached_property
     def notes(self) -> list[str]:
@@ -145,20 +149,6 @@ class Images:
                 self._assignment[0], self._excluded, self.source.reading.rules
             )
         return self._splits[name]
-
-    def with_labels(self, labels: Labels) -> "Images":
-        """Return these images with the columns of a table. Metadata of a run includes them.
-
-        Raises: Error if the table does not fit the images.
-        """
-        if self._metadata:
-            return self
-        result = copy.copy(self)
-        reading = self.source.reading
-        for name in ("notes", "_assignment"):  # they depend on the columns
-            result.__dict__.pop(name, None)
-        result._splits, result._contents = {}, join_labels(self._contents, labels, reading)
-        return result
 
     def find_split_names(self, split: Split) -> list[str]:
         """Return the split (train, validation or test) of each image of `split`."""
@@ -244,15 +234,17 @@ class Images:
         contents = contents or self.decode_all(None)
         if labels is None:
             return contents
-        return join_labels(contents, Labels(labels), self.source.reading)
+        return join_labels(contents, Labels(labels, missing="nan"), self.source.reading)
 
     def load_cached(self, key: str, just_written: bool = False) -> CachedImages | None:
         entry = cache.load_entry(key, just_written)
         return make_cached_images(*entry, self.source.reading) if entry else None
 
-    def decode_and_cache(self, key: str) -> CachedImages:
+    def decode_and_cache(self, key: str) -> CachedImages | None:
         with cache.write_entry(key) as folder:
             contents = self.decode_all(folder)
+            if folder and cache.is_complete(folder):
+                contents = None  # Windows renames no folder with a mapped file
         return self.load_cached(key, just_written=True) or contents
 
     def decode_all(self, folder: Path | None) -> CachedImages:
@@ -269,9 +261,11 @@ class Images:
         darkness = levels.describe(name, preprocessing.white)
         metadata = {
             "shape": list(preprocessing.shape),
+            "depth": info.depth,
             "keys": info.keys,
             "parts": info.split_counts,
             "classes": info.classes,
+            "free_text": [*info.free_text],
             "notes": [*info.notes, *info.describe_changes(preprocessing, name), *darkness],
             "unreadable": [{"key": key, "reason": reason} for key, reason in info.unreadable],
             "fingerprint": compute_fingerprint(pixels, info),

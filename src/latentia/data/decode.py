@@ -4,19 +4,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from latentia.core.text import pluralize
-from latentia.data.levels import Levels, find_full_scale, format_value
+from latentia.data.headers import (
+    ImageHeader,
+    is_truncated_to_8_bits,
+    join_headers,
+    read_header,
+)
+from latentia.data.levels import Depth, Levels, find_full_scale, format_value
 from latentia.data.pages import (
+    ASSOCIATED,
     ORIENTATION_TAG,
+    UNASSOCIATED,
     DecodeError,
     catch_decode_errors,
-    get_size,
+    find_16_bit_colour,
+    find_opacity,
     is_pillow_image,
     load_pixels,
+    open_bytes_of_colour,
     open_pages,
     read_samples,
 )
@@ -35,6 +45,7 @@ IMAGE_SUFFIXES = frozenset(
     ]
 )
 ROUNDING_TOLERANCE = 1e-6  # float rounding allowed beyond [0, 1]
+NOT_FINITE = "NaN or infinity among its values"
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's
 
 
@@ -81,17 +92,6 @@ class Preprocessing(PageOptions):
         return self.width, self.height
 
 
-class ImageHeader(NamedTuple):
-    """Properties of one image that are known before its pixels are decoded."""
-
-    height: int
-    width: int
-    channels: int  # 1: grey, 3: colour, others: as many
-    high_bit_depth: bool  # more than 8 bits: kept as float32
-    note: str = ""
-    pages: int = 1  # those that are its channels
-
-
 def read_headers(
     file: Path | bytes,
     suffix: str = "",
@@ -102,20 +102,17 @@ def read_headers(
     headers = []
     with catch_decode_errors(), open_pages(file, suffix, options) as pages:
         for page in pages:
-            headers.append(read_header(page))
+            headers.append(read_header(page, options.rules))
             if check_pixels:
-                load_image(page, headers[-1]) if is_pillow_image(page) else read_samples(page)
+                check_values(page, headers[-1])
     return [join_headers(headers)] if options.pages == "channels" else headers
 
 
-def join_headers(headers: list[ImageHeader]) -> ImageHeader:
-    """Describe the image whose channels are those of every page."""
-    sizes = sorted({f"{page.height}x{page.width}" for page in headers})
-    if len(sizes) > 1:
-        raise DecodeError(f"pages of {' and '.join(sizes)}, which cannot be channels of one image")
-    is_deep = any(page.high_bit_depth for page in headers)
-    first, n = headers[0], sum(page.channels for page in headers)
-    return first._replace(channels=n, high_bit_depth=is_deep, pages=len(headers))
+def check_values(page: "Page", header: ImageHeader) -> None:
+    """Decode all pixels. Raises: DecodeError if they cannot be, or are no finite numbers."""
+    samples = load_image(page, header) if is_pillow_image(page) else read_samples(page)
+    if header.depth and not np.isfinite(np.asarray(samples)).all():
+        raise DecodeError(NOT_FINITE)
 
 
 def read_images(
@@ -133,7 +130,7 @@ def read_images(
                 decode_pixels(page, replace(preprocessing, channels=read_header(page).channels))
                 for page in pages
             ]
-            if headers[0].high_bit_depth:
+            if headers[0].depth:
                 images = [array_to_unit_range(image) for image in images]
             yield convert_channels(np.concatenate(images), preprocessing.channels)
             return
@@ -146,34 +143,6 @@ def read_images(
         if problems:
             low, high = zip(*(problem.values for problem in problems), strict=True)
             raise ValueRangeError(min(low), max(high), problems[0].black, problems[0].white)
-
-
-def read_header(page: "Page") -> ImageHeader:
-    width, height = get_size(page)
-    if not is_pillow_image(page):
-        if page.tags.valueof(ORIENTATION_TAG, 1) >= 5:
-            width, height = height, width
-        return ImageHeader(height, width, page.samplesperpixel, page.dtype != np.uint8)
-    # Pillow rotates the size of a TIFF itself. getexif() of a PNG would decode the whole image.
-    may_be_rotated = "exif" in page.info if page.format == "PNG" else page.format != "TIFF"
-    if may_be_rotated and page.getexif().get(ORIENTATION_TAG, 1) >= 5:
-        width, height = height, width
-    note = ""
-    if is_truncated_to_8_bits(page):
-        note = "is 16-bit colour, of which Pillow reads the upper 8 bits"
-    elif page.format in ("GIF", "PNG", "WEBP") and getattr(page, "n_frames", 1) > 1:
-        note = "is animated: its first frame is used"
-    is_grey = page.mode in ("1", "L", "LA", "La", "F") or page.mode.startswith("I")
-    return ImageHeader(height, width, 1 if is_grey else 3, has_high_bit_depth(page), note)
-
-
-def has_high_bit_depth(image: "Image") -> bool:
-    return image.mode == "F" or image.mode.startswith("I")
-
-
-def is_truncated_to_8_bits(image: "Image") -> bool:
-    tiles: list[Any] = getattr(image, "tile", None) or []
-    return not has_high_bit_depth(image) and any(";16" in str(tile[3]) for tile in tiles)
 
 
 def load_image(image: "Image", header: ImageHeader | None = None) -> "Image":
@@ -195,16 +164,21 @@ def decode_pixels(
     from PIL.Image import Resampling
 
     if not is_pillow_image(page):
-        return convert_planes(read_samples(page), preprocessing)
+        return convert_planes(read_samples(page), preprocessing, find_opacity(page))
     channels = preprocessing.channels
     if channels not in (1, 3):
         raise DecodeError(f"an image in grey or colour, but {channels} channels were requested")
+    if preprocessing.rules > 1 and (layout := find_16_bit_colour(page)):
+        parts = (np.asarray(load_image(part, header)) for part in open_bytes_of_colour(page))
+        upper, lower = (part.transpose(2, 0, 1).astype(np.uint16) for part in parts)
+        opacity = {"RGBA": UNASSOCIATED, "RGBa": ASSOCIATED}.get(layout[1], 0)
+        return convert_planes(upper << 8 | lower, preprocessing, opacity)
     if is_truncated_to_8_bits(page) and preprocessing.white is not None:
         raise DecodeError("16-bit colour, to which --white cannot be applied")
     image = load_image(page, header)
     if image.mode == "1":  # black and white, whatever range is stated for the others
         preprocessing = replace(preprocessing, white=None, black=None, levels=None)
-    is_deep, rescales = has_high_bit_depth(image), preprocessing.rescales_8_bits
+    is_deep, rescales = Depth.from_mode(image.mode), preprocessing.rescales_8_bits
     if not is_deep:
         image = flatten_alpha(image, preprocessing.background)
         mode = "RGB" if channels > 1 else "F" if rescales else "L"  # F: the luma is not rounded
@@ -220,9 +194,19 @@ def decode_pixels(
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
 
-def convert_planes(planes: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """Scale, resize and convert the channels of samples (c, h, w)."""
-    planes = scale_pixels(planes, preprocessing)
+def convert_planes(
+    planes: np.ndarray, preprocessing: Preprocessing, opacity: int = 0
+) -> np.ndarray:
+    """Scale, resize and convert the channels of samples (c, h, w).
+
+    opacity: UNASSOCIATED if the last plane is that of the others, ASSOCIATED if they were
+    multiplied by it.
+    """
+    alpha = scale_to_unit_range(planes[-1:], None) if opacity else None
+    planes = scale_pixels(planes[:-1] if opacity else planes, preprocessing)
+    if alpha is not None:
+        planes = array_to_unit_range(planes) * (alpha if opacity == UNASSOCIATED else 1)
+        planes = (planes + np.float32(preprocessing.background) * (1 - alpha)).clip(0, 1)
     planes = resize_planes(np.ascontiguousarray(planes), preprocessing)
     return convert_channels(planes, preprocessing.channels)
 
@@ -279,8 +263,8 @@ def scale_to_unit_range(
     low, high, tolerance = array.min(), array.max(), ROUNDING_TOLERANCE * (top - bottom)
     # `not (...)`, since NaN fails every comparison
     if not (float(low) >= bottom - tolerance and float(high) <= top + tolerance):
-        problem = ValueRangeError(low, high, bottom, top)
-        raise problem if np.isfinite([low, high]).all() else DecodeError(str(problem))
+        is_finite = np.isfinite([low, high]).all()
+        raise ValueRangeError(low, high, bottom, top) if is_finite else DecodeError(NOT_FINITE)
     return ((array.astype(np.float64) - bottom) / (top - bottom)).clip(0, 1).astype(np.float32)
 
 

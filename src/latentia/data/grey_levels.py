@@ -5,14 +5,16 @@ from typing import NamedTuple
 import torch
 
 from latentia.core.errors import Error
+from latentia.data.levels import Depth
 from latentia.data.splits import Split
 
 MARGIN = 0.05  # of the range from black to white
+MAX_LEVELS = 10**6  # float32 still tells neighbours apart
 MAX_IMAGES, MAX_STREAMED = 1000, 100
 
 
 class GreyLevels(NamedTuple):
-    """Grey levels of images. count: None if the pixels are floats or deeper than 8 bits."""
+    """Grey levels of images. count: None if the pixels are floats."""
 
     count: int | None
     extreme_share: float  # of the pixels within 5 % of black or of white
@@ -24,13 +26,21 @@ class GreyLevels(NamedTuple):
         """
         if self.count is None:
             raise Error(
-                "The images are floats or deeper than 8 bits, so that they have no grey levels to "
-                "count; give --likelihood gaussian, or images of 8 bits."
+                "The images have no grey levels to count: their pixels are floats, or integers "
+                "without a whole range of less than a million from --black to --white; give "
+                "--likelihood gaussian, or images of integers."
             )
         return self.count
 
 
-def measure_grey_levels(split: Split) -> GreyLevels:
+def count_levels(depth: int, white: float | None, black: float | None) -> int | None:
+    """Count the grey levels from black to white; white is None if it is that of the data type."""
+    span = (255 if depth == Depth.BYTE else 65535) if white is None else white - (black or 0)
+    is_countable = depth != Depth.FLOAT and span == round(span) < MAX_LEVELS
+    return int(span) + 1 if is_countable else None
+
+
+def measure_grey_levels(split: Split, count: int | None) -> GreyLevels:
     """Measure at most 1,000 images, evenly spaced, or the first 100 of a stream."""
     if isinstance(split.pixels, torch.Tensor):
         part = split.subsample(MAX_IMAGES)
@@ -40,5 +50,4 @@ def measure_grey_levels(split: Split) -> GreyLevels:
     for batch in part.iterate_batches(part.max_batch_size()):
         near += int(((batch.image - 0.5).abs() >= 0.5 - MARGIN).sum())
         total += batch.image.numel()
-    count = 256 if split.pixels.dtype == torch.uint8 else None
     return GreyLevels(count, near / total if total else 0.0)

@@ -37,7 +37,10 @@ def assign_groups(
                 " give one that makes more, or --validation 0."
             )
         only = pluralize(total, "file")
-        return ungrouped, f"Pages of one file are in several splits, since there are only {only}."
+        return (
+            ungrouped,
+            f"Pages of one file are in several splits, since the data hold only {only}.",
+        )
     listing = ", ".join(f"{count:,} in {name}" for name, count in counts.items())
     share = len(rows["test"]) / len(groups)
     what = f"Images of one group ({option})" if option else "Pages of one file"

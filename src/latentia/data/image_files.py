@@ -19,14 +19,15 @@ from latentia.core.progress import show_progress
 from latentia.core.text import pluralize
 from latentia.data.decode import (
     DecodeError,
-    ImageHeader,
     Preprocessing,
     ValueRangeError,
     read_headers,
     read_images,
 )
+from latentia.data.headers import ImageHeader
+from latentia.data.label_columns import LabelColumns
 from latentia.data.levels import make_range_error
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import Pages
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
@@ -104,7 +105,8 @@ class ImageFiles:
         One worker is the calling thread: another would wait for it and for its own memory.
         """
         count = len(self.names)
-        chunk_size = max(1, min(64, count // (4 * workers)))
+        # large files one worker each: the first estimate of the time would wait for a chunk
+        chunk_size = max(1, min(64 if workers == 1 else 8, count // (4 * workers)))
         failures: list[tuple[str, DecodeError]] = []
 
         def process_chunk(start: int) -> int:
@@ -135,15 +137,17 @@ class ImageFiles:
         )
 
     def make_info(
-        self, columns: Columns, classes: Classes, notes: list[str], counts: dict[str, int]
+        self, labels: LabelColumns, notes: list[str], counts: dict[str, int]
     ) -> SourceInfo:
         """Describe the images by their headers. counts: images of each split."""
         pages = set(self.list_images())
         sizes = sorted({(page.height, page.width) for page in pages})
         channels = max(page.channels for page in pages)
-        is_deep = any(page.high_bit_depth for page in pages)
-        labels = (columns, classes, notes, self.unreadable)
-        return SourceInfo(sizes, channels, is_deep, self.list_keys(), counts, *labels)
+        depth = max(page.depth for page in pages)
+        return SourceInfo(
+            *(sizes, channels, depth, self.list_keys(), counts, labels.columns, labels.classes),
+            *(notes, self.unreadable, labels.free_text),
+        )
 
     def list_images(self) -> list[ImageHeader]:
         return list(chain.from_iterable(self.headers))

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
-from latentia.data.labels import to_label_column
+from latentia.data.labels import encode_label
+from latentia.data.number_cells import convert_column
 from latentia.data.reader import SourceInfo
 from latentia.data.reading import Reading
 
@@ -13,6 +14,7 @@ from latentia.data.reading import Reading
 def add_key_labels(info: SourceInfo, reading: Reading) -> SourceInfo:
     """Add the columns of --label-folder and --label-regex, in place of any of the same name."""
     import pandas as pd
+    import pyarrow as pa
 
     regexes = {}
     if level := reading.label_folder:
@@ -22,8 +24,10 @@ def add_key_labels(info: SourceInfo, reading: Reading) -> SourceInfo:
     columns, classes, notes = dict(info.columns), dict(info.classes), list(info.notes)
     for option, regex in regexes.items():
         for name, texts in find_in_keys(regex, info.keys, option).items():
-            cells = pd.Series([text or None for text in texts], dtype=object)
-            columns[name], classes[name] = to_label_column(cells)
+            cells = pd.Series([text or None for text in texts], dtype=pd.ArrowDtype(pa.string()))
+            if regex == reading.label_regex:  # as in a table; a folder is a class
+                cells = convert_column(cells, ".", ",")
+            columns[name], classes[name] = encode_label(name, cells)
             if missing := [key for key, text in zip(info.keys, texts, strict=True) if not text]:
                 notes.append(
                     f"{option} finds no {name} in {len(missing):,} of"

@@ -1,6 +1,6 @@
-"""Labels from a table beside the images, joined by file name."""
+"""Labels of the user: a table joined by file name, or values in the order of the images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from latentia.core.errors import Error, summarize_exception
-from latentia.core.label_kinds import encode_column
 from latentia.core.text import pluralize
 from latentia.data.image_files import abbreviate_list
+from latentia.data.label_columns import collapse_one_hot, encode_cells
 from latentia.data.label_tables import open_label_table
 from latentia.data.name_matching import (
+    NamedRows,
     describe_mismatch,
     merge_duplicates,
     name_rows,
@@ -36,7 +37,7 @@ class Labels(NamedTuple):
     columns: names of the columns; None: all. Rows are named by the column whose cells match the
     most images, as `name_matching` says. Text becomes classes, sorted.
     missing: treatment of images without a row or with an empty cell: "error", "drop" the image, or
-    fill by "nan" (numbers) and -1 (classes).
+    fill by "nan" (numbers) and -1 (classes). Rows of other images are noted, or an "error" too.
     """
 
     file: Any = None
@@ -55,14 +56,14 @@ class Labels(NamedTuple):
         gaps: dict[str, Tensor] = {}
         if self.file is not None:
             rows = slice(None) if split.rows is None else split.rows
-            for name, cells in self.read_cells(all_keys).items():
-                values, names = to_label_column(cells)
-                if reading.rules >= 2:
-                    kind = reading.label_kinds.get(name)
-                    values, classes[name] = encode_column(name, values, names, kind)
-                elif names:
-                    classes[name] = names
+            table, note = self.read_cells(all_keys)
+            split = replace(split, note=note)
+            for name, cells in table.items():
+                values, names = encode_label(name, cells)
+                values, names = reading.encode_column(name, values, names)
                 columns[name] = column_to_tensor(values)[rows]
+                if names or reading.rules >= 2:
+                    classes[name] = names
                 gaps[name] = torch.tensor(cells.isna().to_numpy())[rows]
         if self.columns is not None:
             check_columns(self.columns, list(columns), "The source")
@@ -71,12 +72,16 @@ class Labels(NamedTuple):
         result = replace(split, columns=columns, classes=classes)
         return self.treat_gaps(result, gaps) if gaps else result
 
-    def read_cells(self, keys: Sequence[str]) -> Any:
-        """Read the columns as a data frame in the order of the keys."""
-        if not isinstance(self.file, str | Path):
-            return align_rows(self.file, keys)
-        path = Path(self.file).expanduser()
-        return join_by_name(path, self.columns, keys, self.missing)
+    def read_cells(self, keys: Sequence[str]) -> tuple[Any, str]:
+        """Read the columns as a data frame in the order of the keys, and a note."""
+        is_mapping = isinstance(self.file, Mapping)  # {key: label}, or columns by name
+        if isinstance(self.file, str | Path):
+            path = Path(self.file).expanduser()
+            return join_by_name(open_label_table(path, keys), path, self, keys)
+        if is_mapping and all(np.ndim(value) == 0 for value in self.file.values()):
+            pairs = zip(*self.file.items(), strict=True)
+            return join_by_name(name_values(keys, *pairs), "labels", self, keys)
+        return align_rows(self.file, keys), ""
 
     def treat_gaps(self, split: Split, gaps: dict[str, Tensor]) -> Split:
         """Leave out images without values, or note them. `gaps`: masks by column."""
@@ -86,7 +91,7 @@ class Labels(NamedTuple):
             return split
         counts = {name: int(mask.sum()) for name, mask in gaps.items()}
         is_uneven = len(set(counts.values())) > 1  # else whole rows are missing
-        origin = self.file if isinstance(self.file, str | Path) else "The labels"
+        origin = self.file if isinstance(self.file, str | Path) else "The table of labels"
         details = "".join(f", {name} of {n:,}" for name, n in counts.items() if n and is_uneven)
         message = (
             f"{origin} {'lacks cells of' if is_uneven else 'has no values for'}"
@@ -95,52 +100,55 @@ class Labels(NamedTuple):
         )
         if masks.all() or (self.missing != "nan" and is_incomplete.all()):
             raise Error(f"{message}; give rows for some, or another --split.")
-        if self.missing == "nan":
-            return replace(split, note=f"{message}: these have no value.")
         hint = "; --label-cols takes the columns that are full" if is_uneven else ""
-        result = split.select((~is_incomplete).nonzero().flatten())
-        return replace(result, note=f"{message}: these images are left out{hint}.")
+        text = f"{message}: these images are left out{hint}."
+        if self.missing == "nan":
+            text = f"{message}: these have no value."
+        else:
+            split = split.select((~is_incomplete).nonzero().flatten())
+        return replace(split, note=" ".join(filter(None, [split.note, text])))
 
 
 SOURCE_LABELS = Labels()  # the source's own columns, all of them
 
 
 def join_by_name(
-    path: Path, columns: Sequence[str] | None, keys: Sequence[str], policy: MissingPolicy
-) -> Any:
-    """Read columns of the file as a data frame in the order of the keys.
+    content: NamedRows, path: Any, labels: Labels, keys: Sequence[str]
+) -> tuple[Any, str]:
+    """Return columns of a table as a data frame in the order of the keys, and a note.
 
-    Raises: Error if names are unknown, or values are missing and `policy` is "error".
+    Raises: Error if hardly a name is an image's, or values are missing and that is an error.
     """
-    content = open_label_table(path, keys)
+    columns, is_strict = labels.columns, labels.missing == "error"
     selection = list(content.rows if columns is None else columns)
     check_columns(selection, list(content.rows), str(path))
-    if not len(content.rows):
-        raise Error(f"{path} {describe_mismatch(content, len(keys), keys)}")
     rows = merge_duplicates(content.rows[selection], path)
     table, missing = spread_rows(rows, keys)
-    if policy == "error" and len(missing) > len(keys) / 2:
+    are_most_missing = len(missing) > len(keys) / 2
+    are_most_unknown = len(content.unknown) > len(rows)
+    if not len(rows) or (are_most_missing and (is_strict or are_most_unknown)):
         raise Error(f"{path} {describe_mismatch(content, len(missing), keys)}")
-    problem, names = "", missing
-    if policy == "error" and missing:
-        problem = f"has no row for {len(missing):,} of {pluralize(len(keys), 'image')}"
-    elif content.unknown:
-        names, count = content.unknown, pluralize(len(content.unknown), "file")
-        problem = f"names {count} that the source has not, or has several times by that name"
+    if not selection:
+        raise Error(f"{path} has no column beside '{content.column}'; add one of labels.")
+    unknown, note = abbreviate_list(content.unknown, 5), ""
+    if unknown:
+        count = pluralize(len(content.unknown), "file")
+        note = f"{path} names {count} that the source has not, or has several times by that name"
+    problem, names = (note, unknown) if is_strict else ("", "")
+    if is_strict and missing:
+        problem = f"{path} has no row for {len(missing):,} of {pluralize(len(keys), 'image')}"
+        names = abbreviate_list(missing, 5)
     if problem:
-        raise Error(
-            f"{path} {problem}: {abbreviate_list(names, 5)}; give one row an image, named by its"
-            " path in the folder."
-        )
+        raise Error(f"{problem}: {names}; give one row an image, named by its path in the folder.")
     for column, cells in rows.items():
         gaps = list(rows.index[cells.isna()])
-        is_empty = len(gaps) == len(rows) and (columns or policy == "drop")
-        if gaps and (policy == "error" or is_empty):
+        is_empty = len(gaps) == len(rows) and (columns or labels.missing == "drop")
+        if gaps and (is_strict or is_empty):
             raise Error(
                 f"{path} has no {column} for {pluralize(len(gaps), 'image')}:"
                 f" {abbreviate_list(gaps, 5)}; fill it in, or leave the column out."
             )
-    return table
+    return table, note and f"{note}: {unknown}."
 
 
 def align_rows(labels: Any, keys: Sequence[str]) -> Any:
@@ -151,8 +159,10 @@ def align_rows(labels: Any, keys: Sequence[str]) -> Any:
     import pandas as pd
 
     try:
-        table = pd.DataFrame(labels).rename(columns=name_column)
-    except ValueError as error:
+        if not isinstance(labels, pd.DataFrame | Mapping) and np.ndim(labels) == 2:
+            labels = collapse_one_hot(np.asarray(labels))
+        table = pd.DataFrame(labels)
+    except (ValueError, TypeError) as error:
         reason = summarize_exception(error)
         raise Error(
             f"The labels are no values with one row an image ({reason}); give a list, an array"
@@ -163,7 +173,10 @@ def align_rows(labels: Any, keys: Sequence[str]) -> Any:
             f"The labels are {len(table):,} for {pluralize(len(keys), 'image')}; give one for each,"
             " in the order of the images, or a table (.csv or .parquet) with file names."
         )
-    return table.set_axis(list(keys))
+    names = [name_column(name) for name in table]
+    if doubles := {name for name in names if names.count(name) > 1}:
+        raise Error(f"The labels have two columns called {min(doubles)!r}; rename one of them.")
+    return table.set_axis(list(keys)).set_axis(names, axis=1)
 
 
 def name_column(name: Any) -> str:
@@ -184,9 +197,9 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
         path = Path(exclude).expanduser()
         content = open_label_table(path, keys)
     else:
-        import pandas as pd
-
-        path, content = "exclude", name_rows(pd.DataFrame({"key": list(exclude)}), keys)
+        path, content = "exclude", name_values(keys, exclude)
+    if not content.names:
+        return np.empty(0, np.int64), f"{path} has no rows, so that no image is left out."
     if not len(content.rows):
         raise Error(f"{path} {describe_mismatch(content, len(keys), keys)}")
     targets = set(content.rows.index)
@@ -199,20 +212,23 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
     return np.flatnonzero(is_excluded), note
 
 
-def to_label_column(cells: Any) -> tuple[np.ndarray, list[str] | None]:
-    """Convert a series of integers or floats to an array, and anything else to sorted classes.
+def encode_label(name: str, cells: Any) -> tuple[np.ndarray, list[str] | None]:
+    """Encode a column that the user chose. Raises: Error if it holds lists or other objects."""
+    if (encoded := encode_cells(cells)) is None:
+        kind = type(cells.dropna().iloc[0]).__name__
+        raise Error(
+            f"The column {name} of the labels holds values of the type {kind}; give one number or"
+            " text an image, or leave the column out."
+        )
+    return encoded
 
-    A missing value becomes NaN or class -1.
-    """
+
+def name_values(keys: Sequence[str], names: Sequence[str], labels: Sequence = ()) -> NamedRows:
+    """Find the images that names are of, with a label each if there are labels."""
     import pandas as pd
 
-    if cells.dtype.kind == "f" or cells.isna().all():
-        return cells.to_numpy(np.float64, na_value=np.nan), None
-    if cells.dtype.kind in "iu":
-        has_gaps = cells.isna().any()
-        return cells.to_numpy(np.float64 if has_gaps else np.int64, na_value=np.nan), None
-    codes, classes = pd.factorize(cells.map(str, na_action="ignore"), sort=True)
-    return codes, list(classes)
+    table = {"key": list(names), **({"label": list(labels)} if labels else {})}
+    return name_rows(pd.DataFrame(table), keys)
 
 
 def check_columns(names: Sequence[str], available: Sequence[str], location: str) -> None:

@@ -26,14 +26,20 @@ def find_split_folders(keys: Sequence[str], rules: int) -> dict[str, str]:
 
 
 def find_folder_labels(
-    keys: Sequence[str], start: int, rules: int
-) -> tuple[Sequence[str] | None, str]:
-    """Return the folder of each image at the first level from `start` where they differ.
+    keys: Sequence[str], splits: dict[str, str], rules: int
+) -> tuple[Sequence[str | None] | None, str]:
+    """Return the folder of each image at the first level, below the splits, where they differ.
 
-    None: there is no such level of which every image has a folder. The text says how else the
-    folders can be read, if they can.
+    None: there is no such level of which every image has a folder. Images of validation or test
+    may all lie in no folder: these have no label. The text says how else the folders can be read,
+    if they can.
     """
-    levels = list(zip(*(key.split("/")[:-1] for key in keys), strict=False))
+    start = 1 if splits else 0
+    flat = {first_folder(key) for key in keys if key.count("/") == 1} if start else set()
+    if rules < 2 or any(splits[folder] == "train" for folder in flat):
+        flat = set()
+    deep = [key.split("/")[:-1] for key in keys if first_folder(key) not in flat]
+    levels = list(zip(*deep, strict=False))
     candidates = range(start, len(levels))
     level = next((k for k in candidates if rules < 2 or len({*levels[k]}) > 1), None)
     if level is None:
@@ -47,7 +53,10 @@ def find_folder_labels(
     if finer:
         number, others = finer[0] + 1, list_names(levels[finer[0]])
         note += f"; --label-folder {number} takes those of level {number} ({others})"
-    return labels, note and f"{note}."
+    remaining = iter(labels)
+    return [
+        None if first_folder(key) in flat else next(remaining) for key in keys
+    ], note and f"{note}."
 
 
 def describe_splits(
@@ -71,7 +80,7 @@ def describe_splits(
     others = [key for key in keys if first_folder(key).lower() not in SPLIT_FOLDERS]
     example = f"; {others[0]} lies elsewhere" if others else ""
     return (
-        f"{', '.join(similar)} are read as any other folder; train, validation and test are drawn"
+        f"{', '.join(similar)}: read as any other folder; train, validation and test are drawn"
         f" by seed. Splits are folders train and val or test that hold all images{example}."
     )
 

@@ -1,5 +1,6 @@
 """Ranges of the values of images as they are stored: notes on dark images, and errors."""
 
+from enum import IntEnum
 from threading import Lock
 from typing import Any
 
@@ -10,13 +11,37 @@ from latentia.core.errors import Error
 MAX_LABEL_LEVEL = 15  # integers up to this one are masks or label maps, not dark photographs
 CAMERA_WHITES = (255, 1023, 4095, 16383)  # of 8, 10, 12 and 14 bits, stored in 16
 MAX_DARK_SHARE = 1 / 16  # of the full scale, which is 12 bits stored in 16
+USUAL_WHITES = (1, *CAMERA_WHITES, 65535)
+
+
+class Depth(IntEnum):
+    """What pixels are stored as; the deepest kind of a source decides, and all but BYTE is float32.
+
+    JSON holds it as its number.
+    """
+
+    BYTE = 0
+    INTEGER = 1  # of more than 8 bits
+    FLOAT = 2
+
+    @classmethod
+    def from_dtype(cls, dtype: np.dtype) -> "Depth":
+        if dtype in (np.uint8, bool):
+            return cls.BYTE
+        return cls.FLOAT if dtype.kind == "f" else cls.INTEGER
+
+    @classmethod
+    def from_mode(cls, mode: str) -> "Depth":
+        """Depth of a mode of Pillow."""
+        return cls.FLOAT if mode == "F" else cls.INTEGER if mode.startswith("I") else cls.BYTE
 
 
 class Levels:
-    """Greatest value by full scale (255, 65,535 or 1), collected while images are decoded."""
+    """Least and greatest values by full scale (255, 65,535 or 1), collected during decoding."""
 
     def __init__(self) -> None:
         self.greatest: dict[float, Any] = {}
+        self.least: dict[float, Any] = {}
         self.lock = Lock()  # files are decoded by threads
 
     def add(self, full_scale: float, image: Any) -> None:
@@ -24,25 +49,33 @@ class Levels:
             return  # one bright image of 8 bits is enough
         with self.lock:
             self.greatest[full_scale] = max(np.max(image), self.greatest.get(full_scale, 0))
+            self.least[full_scale] = min(np.min(image), self.least.get(full_scale, np.inf))
 
     def describe(self, source_name: str, white: float | None) -> list[str]:
-        """Note that all images are dark, with the option that makes them bright."""
+        """Note that all images are dark or without contrast, with the option that mends it."""
         full_scale = max(self.greatest, default=1)
         greatest = self.greatest.get(full_scale, 0)
+        least = self.least.get(full_scale, 0)
         suggestion = suggest_white(full_scale, greatest)
+        is_mixed = len(self.greatest) > 1
+        subset = " of the images of more than 8 bits" if is_mixed else ""
+        these = "these" if is_mixed else "the images"
         if white is not None and white > 255 and self.greatest:
             text = f"images of 8 bits keep 255 as white; --white {white:g} is for more bits"
         elif greatest > 0 and suggestion is not None:
             is_camera = full_scale == 65535 and suggestion in CAMERA_WHITES
             bits = f" ({suggestion.bit_length()} bits)" if is_camera else ""
             darkness = "nearly black" if greatest <= MAX_DARK_SHARE * full_scale else "dark"
-            is_mixed = len(self.greatest) > 1
-            subset = " of the images of more than 8 bits" if is_mixed else ""
-            these = "these" if is_mixed else "the images"
             target = "it" if greatest == suggestion else f"{suggestion:,}"
             text = (
                 f"the greatest value{subset} is {greatest:,.7g} of {full_scale:,.0f}{bits}, so"
                 f" {these} are {darkness}; --white {format_value(suggestion)} makes {target} white"
+            )
+        elif full_scale != 255 and 0 < greatest - least <= MAX_DARK_SHARE * full_scale:
+            text = (
+                f"the values{subset} are from {least:,.7g} to {greatest:,.7g} of {full_scale:,.0f},"
+                f" so {these} have little contrast; --black {format_value(least)} --white"
+                f" {format_value(greatest)} gives them all of it"
             )
         else:
             return []
@@ -67,6 +100,9 @@ def make_range_error(
 ) -> Error:
     """Add to `text` the options that state a range of these values and the range stated so far."""
     low, high = min([*values, black or 0]), max(values if white is None else [*values, white])
+    if white is None:  # images seldom have every value that they might
+        high = next((usual for usual in USUAL_WHITES if 0.9 * usual < high <= usual), high)
+        low = -1 if -1 <= low < -0.9 else low
     options = f"--black {format_value(low)} " if low < 0 else ""
     options += f"--white {format_value(high if high > low else low + 1)}"
     return Error(f"{text}: give the values that mean 0 and 1, for instance {options}.")

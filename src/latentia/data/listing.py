@@ -82,10 +82,14 @@ def name_litter(name: str) -> str:
 
 
 def drop_litter(entries: list[FileEntry], rules: int) -> tuple[list[FileEntry], list[str]]:
-    """Return the files without litter, and a note that counts it."""
+    """Return the files without litter and runs of latentia, and a note that counts them."""
     litter: dict[str, str] = {}
+    keys = {file.key for file in entries}
+    runs = [key[: -len("run.json")] for key in keys if key.endswith("/run.json")]
+    runs = [run for run in runs if f"{run}log.jsonl" in keys]
     for file in entries:
         name = next(filter(None, map(name_litter, file.key.split("/"))), "")
+        name = name or next((f"the run {run}" for run in runs if file.key.startswith(run)), "")
         if name and (rules > OLD_LITTER_RULES or "/." in f"/{file.key}"):
             litter[file.key] = name
     files = [file for file in entries if file.key not in litter]

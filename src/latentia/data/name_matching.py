@@ -22,6 +22,7 @@ class NamedRows(NamedTuple):
     unknown: list[str]  # names that are no image's, or several images'
     column: str  # the column of names
     names: list[str]
+    has_image_in_header: bool = False  # the column's own name is that of an image without a row
 
 
 def clean_path(name: str) -> str:
@@ -134,28 +135,32 @@ def name_rows(table: Any, keys: Sequence[str]) -> NamedRows:
     matches = matcher.match(names)
     is_known = names.isin(list(matches))
     rows = table.drop(columns=column)[is_known].set_axis(names[is_known].map(matches).tolist())
-    return NamedRows(rows, list(names[~is_known].unique()), str(column), list(names))
+    header = matcher.match([str(column)]).values()
+    has_image = not {*header} <= {*rows.index}
+    return NamedRows(rows, list(names[~is_known].unique()), str(column), list(names), has_image)
 
 
 def merge_duplicates(rows: Any, origin: Any) -> Any:
-    """Return one row for each key.
+    """Return one row for each key, of the first cell in each column that has a value.
 
     Raises: Error if two rows of a key differ.
     """
-    texts = rows.astype(str).assign(key=rows.index)
-    rows, texts = rows[~texts.duplicated().to_numpy()], texts[~texts.duplicated()]
-    doubles = rows.index[rows.index.duplicated()].unique()
-    if not len(doubles):
+    doubles = rows[rows.index.duplicated(keep=False)]
+    if doubles.empty:
         return rows
     listing = []
-    for key in doubles:
-        cells = texts.loc[key].drop(columns="key")
-        values = [f"{n} {' and '.join(v)}" for n, v in cells.items() if v.nunique() > 1]
-        listing.append(f"{key} ({', '.join(values)})")
-    raise Error(
-        f"{origin} names {pluralize(len(doubles), 'image')} twice: {abbreviate_list(listing, 5)};"
-        " give one row an image, named by its path in the folder."
-    )
+    for key, group in doubles.astype(str).where(doubles.notna()).groupby(level=0, sort=False):
+        values = [
+            f"{n} {' and '.join(v.dropna().unique())}" for n, v in group.items() if v.nunique() > 1
+        ]
+        listing += [f"{key} ({', '.join(values)})"] if values else []
+    if listing:
+        count, names = pluralize(len(listing), "image"), abbreviate_list(listing, 5)
+        raise Error(
+            f"{origin} names {count} twice: {names}; give one row an image, named by its path in"
+            " the folder."
+        )
+    return rows.groupby(level=0, sort=False).first()
 
 
 def spread_rows(rows: Any, keys: Sequence[str]) -> tuple[Any, list[str]]:

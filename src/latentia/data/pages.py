@@ -1,15 +1,15 @@
 """Pages of one image file, as Pillow, tifffile or pillow-heif opens them."""
 
 import math
+import re
 import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Union, cast
 
 import numpy as np
 from typing_extensions import TypeIs
@@ -32,15 +32,16 @@ PILLOW_FORMATS = (
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 # tags of TIFF
-BITS_TAG, COMPRESSION_TAG, PHOTOMETRIC_TAG = 258, 259, 262
-SAMPLES_TAG, KIND_TAG = 277, 339
+SUBFILE_TAG, BITS_TAG, PHOTOMETRIC_TAG = 254, 258, 262
+SAMPLES_TAG, PLANAR_TAG, KIND_TAG = 277, 284, 339
 ORIENTATION_TAG = 0x0112  # of TIFF and EXIF
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3  # values of the tag of the samples' kind
 WHITE_IS_ZERO, RGB = 0, 2  # values of the photometric tag
+REDUCED, MASK = 1, 4  # bits of the tag of the kind of page
+ASSOCIATED, UNASSOCIATED = 1, 2  # values of the tag of extra samples: opacity
 # what Pillow reads in full of one sample, beside unsigned ones of at most 8 bits
 GREY_KINDS = {(UNSIGNED, 12), (UNSIGNED, 16), (SIGNED, 16), (SIGNED, 32), (FLOAT, 32), (FLOAT, 64)}
 LIMIT_LOCK = Lock()
-PLAIN_COMPRESSIONS = (1, 8, 32773, 32946)  # those that tifffile reads without imagecodecs
 
 
 class DecodeError(Exception):
@@ -102,9 +103,9 @@ def open_with_pillow(stream: Stream, start: bytes, suffix: str) -> "Image | None
     Image.init()  # the plugins, once
     for name in ("TGA",) if suffix == ".tga" else PILLOW_FORMATS:  # TGA has no signature
         factory, accepts = Image.OPEN.get(name, (None, None))  # this build may lack AVIF and WebP
-        if factory and (accepts is None or accepts(start) is True):
-            stream.seek(0)
-            with suppress(SyntaxError, IndexError, TypeError, struct.error):
+        with suppress(SyntaxError, IndexError, TypeError, struct.error):
+            if factory and (accepts is None or accepts(start) is True):
+                stream.seek(0)
                 return factory(stream, "")
     return None
 
@@ -119,17 +120,32 @@ def open_with_heif(stream: Stream) -> "Image":
 
 
 def iterate_tiff(stream: Stream, image: "Image | None", options: PageOptions) -> "Iterator[Page]":
-    """Yield each page, by tifffile where Pillow would lose samples or bits of it."""
-    tiff = None if image else open_with_tifffile(stream)
+    """Yield each page, by tifffile where Pillow would lose samples or bits of it.
+
+    Masks and smaller copies of other pages, as in a pyramid, are left out.
+    """
+    tiff = None if image and counts_pages(image) else open_with_tifffile(stream)
     count = len(tiff.pages) if tiff else getattr(image, "n_frames", 1)
+    is_old = options.rules < 2
     for number in range(1 if options.pages == "first" else count):
+        page: Any = None
         if image:
-            image.seek(number)
-        if image and (options.rules < 2 or reads_in_full(image)):
-            yield image
-        else:
+            with suppress(SyntaxError):  # samples that Pillow does not know
+                image.seek(number)
+                page = image if is_old or reads_in_full(image) else None
+        if page is None:
             tiff = tiff or open_with_tifffile(stream)
-            yield tiff.pages[number]  # pyright: ignore[reportReturnType]
+            page = tiff.pages[number]
+        tags = getattr(page, "tag_v2", None) or {SUBFILE_TAG: page.subfiletype}
+        if is_old or number == 0 or not tags.get(SUBFILE_TAG, 0) & (REDUCED | MASK):
+            yield page
+
+
+def counts_pages(image: "Image") -> bool:
+    """Whether Pillow knows the samples of every page, without which it does not count them."""
+    with suppress(SyntaxError):
+        return image.n_frames > 0  # pyright: ignore[reportAttributeAccessIssue]
+    return False
 
 
 def open_with_tifffile(stream: Stream) -> "TiffFile":
@@ -140,7 +156,7 @@ def open_with_tifffile(stream: Stream) -> "TiffFile":
 
 
 def reads_in_full(image: "Image") -> bool:
-    """Whether Pillow reads every sample of a page with all its bits."""
+    """Whether every sample of a page can be read by Pillow with all its bits."""
     tags: dict[int, Any] = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
     samples, photometric = tags.get(SAMPLES_TAG, 1), tags.get(PHOTOMETRIC_TAG)
     kind, bits = tags.get(KIND_TAG, (UNSIGNED,))[0], max(tags.get(BITS_TAG, (1,)))
@@ -150,8 +166,8 @@ def reads_in_full(image: "Image") -> bool:
         return True
     if samples == 1:
         return (kind, bits) in GREY_KINDS and photometric != WHITE_IS_ZERO
-    is_plain = tags.get(COMPRESSION_TAG, 1) in PLAIN_COMPRESSIONS or find_spec("imagecodecs")
-    return samples != 3 or photometric != RGB or not is_plain  # else a note tells the loss
+    # 16 bits of each colour are read byte by byte
+    return photometric != RGB or tags.get(PLANAR_TAG, 1) == 1
 
 
 def get_size(page: "Page") -> tuple[int, int]:
@@ -202,6 +218,36 @@ def read_samples(page: "TiffPage") -> np.ndarray:
     planes = planes.transpose(0, 2, 1) if rotation >= 5 else planes
     planes = planes[:, ::-1] if rotation in (3, 4, 7, 8) else planes
     return planes[:, :, ::-1] if rotation in (2, 3, 6, 7) else planes
+
+
+def find_opacity(page: "TiffPage") -> int:
+    """Return ASSOCIATED or UNASSOCIATED if the last sample is the opacity, else 0."""
+    colours = 3 if page.photometric == RGB else 1
+    kind = page.extrasamples[-1] if page.samplesperpixel == colours + 1 else 0
+    return int(kind) if kind in (ASSOCIATED, UNASSOCIATED) else 0
+
+
+def find_16_bit_colour(image: "Image") -> re.Match[str] | None:
+    """Match the samples and the order of bytes of 16-bit colour that Pillow can read by bytes."""
+    tiles = getattr(image, "tile", None)
+    if not tiles or "transparency" in image.info:
+        return None
+    return re.search(r"\b(RGB[AaX]?);16([BLN])\b", str(tiles[0][3]))
+
+
+def open_bytes_of_colour(image: "Image") -> "Iterator[Image]":
+    """Open the upper bytes of 16-bit colour, then the lower ones: the upper of the other order."""
+    layout, file = find_16_bit_colour(image), cast(Any, image).fp
+    assert layout
+    samples = layout[1].replace("a", "A")  # as they are stored
+    for order in layout[2], "L" if layout[2] == "B" else "B":  # N, of the machine, is L
+        file.seek(0)
+        part = cast(Any, type(image))(file)
+        part.seek(image.tell())
+        for number, tile in enumerate(part.tile):
+            rest = () if isinstance(tile.args, str) else tile.args[1:]
+            part.tile[number] = tile._replace(args=(f"{samples};16{order}", *rest))
+        yield part
 
 
 def is_pillow_image(image: Any) -> "TypeIs[Image]":

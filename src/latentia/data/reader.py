@@ -1,6 +1,5 @@
 """The protocol of a source's reader, and the records that it takes and returns."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -10,9 +9,11 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.decode import Preprocessing
-from latentia.data.reading import RULES, PageOptions, Reading
+from latentia.data.reading import PageOptions, Reading
 
 Size = tuple[int, int]  # height, width
+MAX_SIDE = 2**15  # pixels
+COLOUR_NOTE = "images in colour are read as grey"
 Columns = dict[str, np.ndarray]  # one row an image
 Classes = dict[str, list[str] | None]  # class names by column; None: numbers or images
 
@@ -37,13 +38,14 @@ class SourceInfo(NamedTuple):
 
     sizes: list[Size]
     channels: int
-    high_bit_depth: bool  # float32 rather than uint8
+    depth: int  # a `Depth`, the greatest of all images
     keys: list[str]  # one an image, in row order
     split_counts: dict[str, int]  # the source's own splits, in row order
     columns: Columns
     classes: Classes
     notes: list[str]  # messages to the user
     unreadable: Sequence[tuple[str, str]] = ()  # key and reason of each image that is left out
+    free_text: Sequence[str] = ()  # columns of which nearly every value is different
 
     def resolve_preprocessing(self, options: LoadOptions, source_name: str) -> Preprocessing:
         """Complete the options by the size and channels of the images themselves."""
@@ -58,14 +60,14 @@ class SourceInfo(NamedTuple):
         return options.make_preprocessing(size, channels)
 
     def choose_dtype(self, preprocessing: Preprocessing) -> np.dtype:
-        return np.dtype("f4" if self.high_bit_depth or preprocessing.rescales_8_bits else "u1")
+        return np.dtype("f4" if self.depth or preprocessing.rescales_8_bits else "u1")
 
     def describe_changes(self, preprocessing: Preprocessing, source_name: str) -> list[str]:
         """Note a loss of colour, and images whose aspect ratio changes by more than 5 %."""
         notes = []
         if self.channels == 3 and preprocessing.channels == 1:
             notes.append(
-                f"{source_name}: images in colour are read as grey; to keep it, give --channels 3"
+                f"{source_name}: {COLOUR_NOTE}; to keep it, give --channels 3"
                 " if the recipe has this option, else take one that keeps colour, such as conv_vae."
             )
         height, width = preprocessing.height, preprocessing.width
@@ -108,32 +110,15 @@ def parse_size(size: Any) -> Size | None:
     try:
         integers = [int(side) for side in sides]
         is_exact = all(float(side) == number for side, number in zip(sides, integers, strict=True))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         integers, is_exact = [], False
-    if not is_exact or len(integers) not in (1, 2) or min(integers) < 1:
+    if (
+        not is_exact
+        or len(integers) not in (1, 2)
+        or not 1 <= min(integers) <= max(integers) <= MAX_SIDE
+    ):
         raise Error(
-            f"size {size!r} is not a size; give a side such as 64, or height x width such as 64x48."
+            f"size {size!r} is not a size; give a side such as 64, or height x width such as 64x48,"
+            f" at most {MAX_SIDE:,}."
         )
     return integers[0], integers[-1]
-
-
-def encode_labels(
-    values: Sequence[Any], rules: int = RULES
-) -> tuple[np.ndarray, list[str] | None] | None:
-    """Return labels as numbers, with the classes that these count if the labels are a few words.
-
-    A missing value (None) is class -1 or NaN; rules before 2 took no column with one.
-    None: free text, times, or of mixed kinds.
-    """
-    present = [value for value in values if value is not None]
-    kinds = {type(value) for value in present}
-    if not present or (rules < 2 and len(present) < len(values)):
-        return None
-    if kinds == {str} and len(set(present)) <= len(present) // 2:
-        names = sorted(set(present))
-        codes = {name: k for k, name in enumerate(names)}
-        return np.array([codes.get(value, -1) for value in values]), names
-    if not kinds <= {bool, int, float}:
-        return None
-    numbers = np.asarray([math.nan if value is None else value for value in values])
-    return (numbers, None) if numbers.dtype.kind in "biuf" else None

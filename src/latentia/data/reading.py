@@ -4,8 +4,10 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from latentia.core.errors import Error
-from latentia.core.label_kinds import LabelKind
+from latentia.core.label_kinds import LabelKind, Names, encode_column
 
 Splits = Literal["own", "seeded"]  # those of the source where it has some, or by seed
 Pages = Literal["images", "channels", "first"]  # meaning of the pages of one file
@@ -82,6 +84,14 @@ class Reading(PageOptions):
     def label_kinds(self) -> dict[str, LabelKind]:
         """Kinds that the user chose, by column."""
         return parse_label_kinds(self.label_kind)
+
+    def encode_column(
+        self, name: str, values: np.ndarray, names: Names
+    ) -> tuple[np.ndarray, list[str] | None]:
+        """Encode a column by the kind that the user chose, or that its values have."""
+        if self.rules < 2 and values.dtype != bool:  # each command decided what is a class
+            return values, list(names) if names else None
+        return encode_column(name, values, names, self.label_kinds.get(name))
 
     @classmethod
     def from_options(cls, options: Any) -> "Reading":

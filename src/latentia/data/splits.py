@@ -14,6 +14,7 @@ from latentia.core.errors import Error
 from latentia.core.seeding import derive_seed
 from latentia.core.tensors import max_batch_size
 from latentia.core.text import pluralize
+from latentia.data.name_matching import clean_path
 from latentia.data.reader import Classes
 from latentia.data.streaming import PixelTensor, StreamedPixels
 
@@ -77,14 +78,18 @@ class Split:
     def index_of(self, name: str) -> int | None:
         """Return the row of an image by number from 0, by key, or by a unique end of its key.
 
-        "7" is a number, "0007" is a key.
+        "7" is a number, "0007" is a key. Backslashes and other cases of letters fit too.
         """
         if name.isdecimal() and str(int(name)) == name:
             return int(name) if int(name) < len(self) else None
         if name in self.keys:
             return self.keys.index(name)
-        matches = [row for row, key in enumerate(self.keys) if f"/{key}".endswith(f"/{name}")]
-        return matches[0] if len(matches) == 1 else None
+        for fold in (str, str.casefold):
+            end = fold(f"/{clean_path(name)}")
+            matches = [k for k, key in enumerate(self.keys) if fold(f"/{key}").endswith(end)]
+            if len(matches) == 1:
+                return matches[0]
+        return None
 
     def display_name(self, row: int) -> str:
         """Return the key, or the number where the key would be read as a number or an option."""
@@ -287,10 +292,7 @@ def load_image(name: str, split: Split) -> Tensor:
 
 
 def find_row(name: str, split: Split) -> int:
-    """Find the row of an image by number or key.
-
-    Raises: Error if there is no such image.
-    """
+    """Find the row of an image by number or key. Raises: Error if there is no such image."""
     if (row := split.index_of(name)) is None:
         first = split.display_name(0)
         hint = "" if first.isdecimal() else f", the first of them {split.keys[0]}"

@@ -1,12 +1,12 @@
 """Commands of the shell and calls of Python, as text."""
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from latentia.core.plugins import list_plugin_words
+from latentia.core.text import join_command
 from latentia.data.sources.registry import SourceKind
 from latentia.runs.folder import RunFolder
 
@@ -26,7 +26,7 @@ DATA, LABELS = Name("data"), Name("labels")  # the user's images and labels in m
 def format_command(*arguments: str, data: Sequence[str] = ()) -> str:
     """Format a command. data: the new address of the images, if they have moved."""
     flags = ["--data", *data] if data else []
-    return shlex.join([*arguments, *flags, *list_plugin_words()])
+    return join_command([*arguments, *flags, *list_plugin_words()])
 
 
 def format_call(function: str, *arguments: Any, **keywords: Any) -> str:
@@ -63,6 +63,6 @@ def format_resume_call(run: RunFolder) -> str:
 
 
 def name_labels(run: RunFolder) -> dict[str, Any]:
-    """Return the argument `labels` of a run that has it."""
+    """Return the argument `labels` of a run whose labels were in memory."""
     source = run.metadata["images"].get("label_source")
-    return {"labels": LABELS if source == SourceKind.MEMORY else source} if source else {}
+    return {"labels": LABELS} if source == SourceKind.MEMORY else {}

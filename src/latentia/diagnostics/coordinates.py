@@ -5,18 +5,27 @@ import math
 import numpy as np
 
 from latentia.core.text import pluralize
+from latentia.data.splits import evenly_spaced_rows
 from latentia.diagnostics import suggested_commands as suggest
-from latentia.diagnostics.check import NOTE, WARNING, CheckResult, define_check
+from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.latents import MIN_EXPLAINED, MIN_RATE, get_rate
 from latentia.diagnostics.run_context import RunContext
 from latentia.latents.agreement import compute_participation_ratio
 from latentia.metrics.elbo import ACTIVE_VARIANCE
+from latentia.metrics.label_probes import compare_probes
 from latentia.metrics.pca import fit_pixel_pca
 
 MIN_COLOR_EXPLAINED = 0.2  # share of the variance: below it colours are lost
-MIN_COLOR_VARIANCE = 1e-4  # of differences from grey; photographs have about 4e-3
+MAX_LABELS = 3  # in the text
+MIN_COLOR_VARIANCE = 1e-3  # of differences from grey: a person sees it; photographs have 6e-3
 MAX_CORRELATION = 0.5  # absolute, of two active dimensions
 MIN_EFFECTIVE_SHARE = 0.75  # effective dimensions of the correlations, over active ones
+
+
+def measure_pca_error(context: RunContext) -> tuple[float, int]:
+    """Return the mean squared error of the decoded images by PCA, and its number of dimensions."""
+    pca = fit_pixel_pca(context.images, math.prod(context.autoencoder.latent_shape))
+    return float(pca.measure_mse(context.decoded_means[0]).mean()), pca.dims
 
 
 @define_check(
@@ -31,22 +40,35 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
         return None
     if context.is_short or not context.complete:  # more steps may be enough
         return None
-    pca = fit_pixel_pca(context.images, math.prod(context.autoencoder.latent_shape))
-    images, _ = context.decoded_means
-    model, linear, dims = context.residual[0], float(pca.measure_mse(images).mean()), pca.dims
+    model, (linear, dims) = context.residual[0], measure_pca_error(context)
     if model < linear:
         return None
     return CheckResult(
         WARNING,
         f"the mean squared error of reconstructions is {model:.3g}, and {linear:.3g} by PCA of the "
         f"pixels with {pluralize(dims, 'dimension')} (ratio {model / linear:.2f}; n = "
-        f"{len(images)}).",
+        f"{len(context.decoded_means[0])}).{_describe_worse_labels(context)}",
         "A linear method describes your images as well or better in as many coordinates, and takes "
         "seconds: the coordinates of this model are worth their training only for what PCA lacks, "
-        "such as samples. More epochs and a lower beta reduce the error.",
+        "such as samples. More epochs reduce the error, and so does a lower beta, which costs "
+        "quality of samples.",
         {"mse": model, "pca_mse": linear, "dims": dims},
         suggest.train_closer(context),
     )
+
+
+def _describe_worse_labels(context: RunContext) -> str:
+    """Return the labels that are read worse from the coordinates than from the PCA's."""
+    split, n = context.held_out, context.max_images
+    rows = evenly_spaced_rows(len(split), n)
+    columns = {name: v[rows].numpy() for name, v in split.columns.items() if v.ndim == 1}
+    if not columns:
+        return ""
+    pca = fit_pixel_pca(context.images, math.prod(context.autoencoder.latent_shape))
+    components = pca.encode(context.select_images(n)).numpy()
+    pairs = compare_probes(context.latent_table.mean, components, columns, split.classes)
+    worse = [str(pair) for pair in pairs if pair.is_worse]
+    return f" Labels are read worse too: {', '.join(worse[:MAX_LABELS])}." if worse else ""
 
 
 @define_check(
@@ -68,10 +90,10 @@ def colors_not_learned(context: RunContext) -> CheckResult | None:
     if color >= MIN_COLOR_EXPLAINED or context.explained_variance < MIN_EXPLAINED:
         return None
     return CheckResult(
-        WARNING,
+        ERROR,
         f"reconstructions explain {context.explained_variance:.0%} of the pixels' variance, but "
         f"{max(0.0, color):.0%} of that of the colours: they are nearly grey.",
-        "Coordinates say little about colour.",
+        "Coordinates say nothing about colour, and samples have none.",
         {"explained": context.explained_variance, "explained_color": color},
         suggest.train_closer(context),
     )

@@ -8,6 +8,7 @@ from torch import Tensor
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES
+from latentia.data.splits import evenly_spaced_rows
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, Check, CheckResult, define_check
 from latentia.diagnostics.run_context import RunContext, count_pixels
@@ -25,6 +26,10 @@ MIN_TRAIN_IMAGES = 10  # a model can only repeat fewer
 # shares of the images above which a note becomes a warning
 MAX_OVERLAP, MAX_DUPLICATES, MAX_ODD_IMAGES = 0.01, 0.05, 0.01
 MAX_CLASS_SHARE, MAX_BINARY_SHARE = 0.5, 0.9  # with three classes or more, with two
+MIN_UNRELATED = (
+    0.9  # neighbouring over random pixels: noise has 1, 8x8 digits 0.67, photographs 0.1
+)
+MAX_COMPARED = 200  # images whose pixels are compared
 ODD_IMAGES_CONSEQUENCE = (
     "The model spends coordinates on this difference, and samples such images too."
 )
@@ -64,7 +69,7 @@ def too_few_images(context: RunContext) -> CheckResult | None:
             commands = suggest.use_recipe(context, "mnist_mlp_vae", "small", **sizes)
     return CheckResult(
         ERROR if is_error else WARNING,
-        f"there are {pluralize(n, 'training image')} with {n_pixels:,} pixels in all, for "
+        f"the run has {pluralize(n, 'training image')} with {n_pixels:,} pixels in all, for "
         f"{n_weights:,} weights.",
         "The model can memorize every image: its samples and coordinates say little about other "
         "images." + ("" if commands else " No option changes that: add a few hundred images."),
@@ -183,6 +188,36 @@ def list_odd_images(context: RunContext, is_odd: Tensor, appearance: str) -> Odd
 
 
 @define_check(
+    "neighbouring pixels unrelated",
+    threshold=f"a ratio of {MIN_UNRELATED} or more",
+    advice="check how the images were written: height and width, order of axes, unpacking of bits",
+)
+def unrelated_pixels(context: RunContext) -> CheckResult | None:
+    """Mean squared difference of neighbouring pixels, over that of two pixels drawn at random, both
+    from the mean image of the training images (von Neumann's ratio).
+    """
+    split = context.images.split("train")
+    images = split.get_batch(evenly_spaced_rows(len(split), MAX_COMPARED)).image
+    if context.parent is not None or min(images.shape[2:]) < 4:
+        return None
+    images = images - images.mean(0)
+    random = 2 * images.flatten(2).var(2).mean()
+    neighbours = torch.stack([images.diff(dim=axis).square().mean() for axis in (2, 3)]).mean()
+    if not random > 0 or (ratio := float(neighbours / random)) < MIN_UNRELATED:
+        return None
+    return CheckResult(
+        WARNING,
+        f"in {pluralize(len(images), 'training image')} neighbouring pixels differ as much as two "
+        f"pixels drawn at random (ratio of squared differences {ratio:.2f}).",
+        "These images look like noise: pixels are in a wrong order, as after a false height and "
+        "width or a shuffle, or hold no structure. Networks of convolutions need neighbours that "
+        "belong together. No option changes that: look at the images in the report, and write them "
+        "anew.",
+        {"ratio": ratio},
+    )
+
+
+@define_check(
     "one class dominates",
     threshold=f"more than {MAX_CLASS_SHARE:.0%} of the images in one of three classes or more, or "
     f"{MAX_BINARY_SHARE:.0%} in one of two, without --balance",
@@ -220,5 +255,6 @@ CHECKS = (
     duplicate_images,
     constant_images,
     inverted_images,
+    unrelated_pixels,
     dominant_class,
 )

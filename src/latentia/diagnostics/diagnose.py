@@ -1,18 +1,26 @@
 """Diagnosis of a run: all checks, the findings in order of severity, and a one-line verdict."""
 
 import html
-import json
-from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
-from latentia.core.errors import Error
+from latentia.core.errors import DamageError, Error
 from latentia.core.text import pluralize
 from latentia.data import Images
-from latentia.diagnostics import adversary, coordinates, data, diffusion, latents, training
-from latentia.diagnostics.check import ERROR, NOTE, SEVERITIES, WARNING, format_finding
+from latentia.diagnostics import (
+    adversary,
+    coordinates,
+    data,
+    diffusion,
+    duration,
+    latents,
+    training,
+)
+from latentia.diagnostics.causes import sort_findings
+from latentia.diagnostics.check import ERROR, NOTE, WARNING, format_finding
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import write_json
+from latentia.runs.images import are_images_missing
+from latentia.training.checkpoint import read_json, write_json
 from latentia.training.events import Finding, ListedImage
 
 # within a severity, causes stand before their consequences
@@ -22,13 +30,22 @@ CHECKS = (
     *diffusion.CHECKS,
     latents.sigma_off_residual,
     *training.CHECKS,
+    *duration.CHECKS,
     *latents.CHECKS,
     *coordinates.CHECKS,
-    training.unfinished_training,  # any problem above can be its cause
+    duration.unfinished_training,  # any problem above can be its cause
 )
 
 DIAGNOSIS_FILE = "diagnosis.json"  # in a run folder: findings at the end of the training
 LEFT_OUT = "left out by --exclude"
+
+
+class Diagnosis(TypedDict):
+    """Content of diagnosis.json."""
+
+    step: int
+    checked: list[str]
+    findings: list[Finding]
 
 
 class DiagnosticReport(NamedTuple):
@@ -59,25 +76,23 @@ class DiagnosticReport(NamedTuple):
 
 
 class CheckedRun(NamedTuple):
-    """findings: worst first; skipped: kinds of checks, by the reason.
+    """findings: in the order of the checks; skipped: kinds of checks, by the reason.
 
-    from_training: kinds of checks that could not run, whose findings are those of the training.
+    from_training: those whose findings are from the end of the training.
     """
 
     findings: list[Finding]
     skipped: dict[str, list[str]]
-    from_training: list[str]
+    from_training: dict[str, list[str]]
 
     def describe_unchecked(self) -> list[str]:
         """Return a sentence for each reason why checks could not run."""
-        texts = [f"Not checked: {', '.join(k)}. {reason}" for reason, k in self.skipped.items()]
-        if self.from_training:
-            kinds = ", ".join(self.from_training)
-            texts.append(
-                f"As at the end of the training: {kinds}. The images are not here; give them as "
-                "data to check anew."
-            )
-        return texts
+        sources = {"Not checked": self.skipped, "As at the end of the training": self.from_training}
+        return [
+            f"{title}: {', '.join(kinds)}. {reason}"
+            for title, checks in sources.items()
+            for reason, kinds in checks.items()
+        ]
 
 
 def diagnose_run(
@@ -92,35 +107,39 @@ def diagnose_run(
 
 
 def make_report(context: RunContext, checked: CheckedRun) -> DiagnosticReport:
-    unchecked = checked.describe_unchecked()
-    verdict = summarize_findings(context, checked.findings, unchecked)
+    findings, unchecked = sort_findings(checked.findings), checked.describe_unchecked()
+    if context.data is None and are_images_missing(context.run.metadata["images"]):
+        # their commands would not find the images
+        findings = [finding._replace(suggested_commands=()) for finding in findings]
+    verdict = summarize_findings(context, findings, sum(map(len, checked.skipped.values())))
     # those that the run left out stay in the table, which replaces the one that it was given
     excluded = context.run.metadata["images"].get("reading", {}).get("exclude", ())
     listed = [*context.listed_images, *(ListedImage(key, LEFT_OUT, None) for key in excluded)]
-    return DiagnosticReport(verdict, checked.findings, unchecked, listed)
+    return DiagnosticReport(verdict, findings, unchecked, listed)
 
 
 def run_checks(context: RunContext, early: bool = False) -> CheckedRun:
     """Run all checks. Those that need images that are not here have their kept findings."""
-    result, kept_findings = CheckedRun([], {}, []), load_findings(context)
+    result, kept_findings = CheckedRun([], {}, {}), load_findings(context)
     for check in CHECKS:
         if early and not check.early:
             continue
         try:
             finding = check(context)
+        except DamageError:
+            raise
         except Error as problem:  # the images are elsewhere, or the recipe no longer exists
             if check.kind not in kept_findings:
                 result.skipped.setdefault(str(problem), []).append(check.kind)
                 continue
             finding = kept_findings[check.kind]
-            result.from_training.append(check.kind)
+            result.from_training.setdefault(str(problem), []).append(check.kind)
         except Exception as problem:  # a check that fails must not cost a training or its report
             reason = f"The check failed ({type(problem).__name__}: {problem})."
             result.skipped.setdefault(reason, []).append(check.kind)
             continue
         if finding:
             result.findings.append(finding)
-    result.findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))  # stable
     return result
 
 
@@ -140,30 +159,30 @@ def keep_findings(run: RunFolder, images: Images) -> DiagnosticReport:
 
 def load_findings(context: RunContext) -> dict[str, Finding | None]:
     """Return the findings at the end of the training, by kind. None: checked, and none found."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        content = json.loads((context.run.path / DIAGNOSIS_FILE).read_text(encoding="utf-8"))
-        findings = {each["kind"]: Finding(**each) for each in content["findings"]}
-        if content["step"] == context.step:
-            return dict.fromkeys(content["checked"]) | findings
-    return {}
+    path = context.run.path / DIAGNOSIS_FILE
+    content = read_json(path, Diagnosis) if path.exists() else None
+    if content is None or content["step"] != context.step:
+        return {}
+    findings = {each["kind"]: Finding(**each) for each in content["findings"]}
+    return dict.fromkeys(content["checked"]) | findings
 
 
-def summarize_findings(context: RunContext, findings: list[Finding], skipped: list[str]) -> str:
+def summarize_findings(context: RunContext, findings: list[Finding], n_skipped: int) -> str:
     summary = context.run.name
     if not context.complete:
         steps = pluralize(context.total_steps, "step")
         summary += f" is not complete ({context.step:,} of {steps})"
     if not findings or findings[0].severity == NOTE:
         notes = f" ({pluralize(len(findings), 'note')})" if findings else ""
-        summary += f": {len(CHECKS)} checks found no problem{notes}."
+        summary += f": {len(CHECKS) - n_skipped} checks found no problem{notes}."
     else:
         joint = " " if context.complete else " and "
         usability = {ERROR: "cannot be used", WARNING: "can be used with reservations"}
         more = f", and {pluralize(len(findings) - 1, 'more finding')}" if findings[1:] else ""
         summary += f"{joint}{usability[findings[0].severity]}: {findings[0].kind}{more}."
-    return summary + (" Some checks could not run." if skipped else "")
+    return summary + (f" {pluralize(n_skipped, 'check')} could not run." if n_skipped else "")
 
 
 def find_early_problems(run: RunFolder) -> list[Finding]:
     """Find problems that further training cannot remove, in the settings and the log alone."""
-    return run_checks(RunContext(run, early=True), early=True).findings
+    return sort_findings(run_checks(RunContext(run, early=True), early=True).findings)

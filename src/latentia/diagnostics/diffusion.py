@@ -129,7 +129,7 @@ def condition_ignored(context: RunContext) -> CheckResult | None:
     return CheckResult(
         ERROR,
         f"a false {model.column} raises the denoising error of {error:.3g} by only {rise:.2g} ± "
-        f"{1.96 * standard_error:.2g}.",
+        f"{1.96 * standard_error:.2g} (95 % interval).",
         f"Samples do not depend on the requested {model.column}, and guidance has nothing to "
         "amplify.",
         {"error": error, "raised": rise, "standard_error": standard_error},

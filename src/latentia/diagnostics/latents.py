@@ -1,19 +1,22 @@
 """Checks of latents: whether they carry information, and whether the prior covers them."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from latentia.core.contract import Model, Role
+from latentia.core.errors import Error
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
-from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, MIN_STEPS, RunContext, count_pixels
+from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_pixels
 from latentia.metrics.elbo import ACTIVE_VARIANCE
 
 MIN_RATE = 0.1  # nats: with less, two images in three cannot be distinguished
 MIN_EXPLAINED = 0.5  # share of the images' variance: below it the mean image is closer
 MAX_UNUSED = 0.25  # share of the dimensions: a few spare ones are common and harmless
 MIN_PRIOR_COVERAGE = 0.6  # usual runs have 0.75 to 0.9, a run of beta 0.01 has 0.2
+GOOD_PRIOR_COVERAGE = 0.75  # with less a person finds many samples that are like no image
 MIN_COVERAGE_IMAGES = 50  # of each kind: the coverage of fewer is too noisy
 MAX_SIGMA_RATIO = 1.5  # sigma over residual, or its inverse: it acts like beta 2.25
 
@@ -79,7 +82,7 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
         return None
     values: dict[str, Any] = {"rate_nats": rate, "beta": beta}
     text, explanation = "the latents carry no information", ""
-    if not context.early:
+    with suppress(Error):  # in training, or without the images, the log tells the rate
         n_active, n_dims = count_active_dims(context)
         values |= {"active": n_active, "latent": n_dims}
         text = f"{n_active} of {n_dims} latent dimensions carry information"
@@ -90,7 +93,7 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
         "The decoder ignores the latents: every reconstruction is the mean image, and no latent"
         f" coordinate has a meaning.{explanation}",
         values,
-        suggest.train_longer(context, 2 * MIN_STEPS)
+        suggest.train_longer(context, context.target_steps, min_factor=1)
         if context.is_short and beta <= 1
         else lower_beta(context, beta),
     )
@@ -147,7 +150,7 @@ def beta_too_low(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "hole in the prior",
-    threshold=f"a share below {MIN_PRIOR_COVERAGE} at beta 1 or more",
+    threshold=f"a share below {GOOD_PRIOR_COVERAGE} at beta 1 or more",
     advice="latentia train latent_prior --autoencoder RUN",
 )
 def hole_in_prior(context: RunContext) -> CheckResult | None:
@@ -171,7 +174,8 @@ def report_hole(
     context: RunContext, severity: str, beta_text: str, advice: str, commands: list[str]
 ) -> CheckResult | None:
     coverage = measure_prior_coverage(context)
-    if coverage is None or coverage >= MIN_PRIOR_COVERAGE:
+    limit = GOOD_PRIOR_COVERAGE if severity == NOTE else MIN_PRIOR_COVERAGE
+    if coverage is None or coverage >= limit:
         return None
     sd = context.latent_table.aggregate_sd
     low, high = np.min(sd), np.max(sd)
@@ -180,7 +184,7 @@ def report_hole(
         f"samples of the prior cover {coverage:.0%} of the decoded posterior draws (n = "
         f"{len(context.samples)} of each{beta_text}). The standard deviations of the latents are "
         f"{low:.2g} to {high:.2g}, that of the prior is 1.",
-        "New images come from latents where no real image lies, and look unlike real ones. This "
+        "Many samples come from latents where no real image lies, and look unlike real ones. This "
         f"does not affect encoding, reconstruction and interpolation between real images.{advice}",
         {"reached": coverage, "sd_least": low, "sd_most": high},
         commands,

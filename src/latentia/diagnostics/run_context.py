@@ -32,6 +32,7 @@ MAX_SAMPLES = 500  # samples, and as many decoded posterior draws
 MAX_DECODED = 100  # posterior means to decode: each gives the error of all its pixels
 EARLY_SHARE = 0.25  # share of the run: VAEs begin collapsed, generators begin grey
 MIN_STEPS = 300  # by then a VAE has left the mean image; MNIST's recipes take 4,290 and more
+TARGET_STEPS = 1500  # of a suggested training
 MIN_PRIOR_STEPS = 1000  # denoisers begin by predicting 0, and their averaged weights lag behind
 MAX_COMPONENTS = 32  # principal components of the held-out pixels, in which neighbours are found
 
@@ -56,7 +57,7 @@ class RunContext:
 
     @cached_property
     def log_rows(self) -> list[dict[str, Any]]:
-        return read_rows(self.run.path / "log.jsonl")
+        return read_rows(self.run.path / "log.jsonl", check=not self.early)
 
     @cached_property
     def training_rows(self) -> list[dict[str, Any]]:
@@ -109,13 +110,14 @@ class RunContext:
         return "denoiser" in self.run.metadata.get("parameters", {})
 
     @property
-    def min_steps(self) -> int:
-        """Number of steps below which a run is near its random start."""
-        return MIN_PRIOR_STEPS if self.is_prior else MIN_STEPS
+    def target_steps(self) -> int:
+        """Number of steps of a suggested training, at least."""
+        return 2 * MIN_PRIOR_STEPS if self.is_prior else TARGET_STEPS
 
     @property
     def is_short(self) -> bool:
-        return 0 < self.total_steps < self.min_steps
+        """Whether a complete run is near its random start."""
+        return 0 < self.total_steps < (MIN_PRIOR_STEPS if self.is_prior else MIN_STEPS)
 
     @property
     def is_near_start(self) -> bool:

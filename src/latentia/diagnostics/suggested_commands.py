@@ -34,9 +34,8 @@ CHOICE_POINTS = 13  # betas that `latentia choose` compares, unless told otherwi
 
 def needs_python(context: RunContext) -> bool:
     """Whether the images or the recipe's code are of a Python session, or it gave labels."""
-    metadata = context.run.metadata
-    is_notebook_code = RECIPES.describe_origin(metadata["recipe"]) == "__main__"
-    return is_notebook_code or is_in_memory(context) or "label_source" in metadata["images"]
+    is_notebook_code = RECIPES.describe_origin(context.run.metadata["recipe"]) == "__main__"
+    return is_notebook_code or is_in_memory(context) or bool(name_labels(context.run))
 
 
 def get_defaults(function: Any) -> dict[str, Any]:
@@ -47,7 +46,7 @@ def get_defaults(function: Any) -> dict[str, Any]:
 def get_recipe_defaults(recipe: str) -> dict[str, Any]:
     """Return a recipe's parameters and their defaults; none if it no longer exists."""
     try:
-        return get_defaults(recipes.find_recipe(recipe))
+        return get_defaults(recipes.get_recipe(recipe))
     except Error:
         return {}
 
@@ -208,9 +207,7 @@ def train_prior(context: RunContext, steps: int) -> list[str]:
     if data := list_moved_data(context):
         arguments["data"] = data[0]
     keywords = _omit_defaults(arguments, get_recipe_defaults("latent_prior"))
-    # a table of --supervise is none of the prior's, so that its column cannot be balanced
-    has_table = "joined" in context.run.metadata["images"]
-    keywords |= _list_options(context, {"balance": None} if has_table else {})
+    keywords |= _list_options(context, {})
     return _format_training(context, "latent_prior", keywords, "prior")
 
 

@@ -84,6 +84,7 @@ def heun(
 
 
 def _coefficients(path: Path, t: float, z: Tensor) -> PathCoefficients:
-    # in float64, then in z's type: near t = 0 the variances are differences of similar numbers
-    values = path.coefficients(torch.tensor([t], dtype=torch.float64, device=z.device))
-    return broadcast_coefficients(PathCoefficients(*(x.to(z.dtype) for x in values)), z)
+    # in float64, since near t = 0 the variances are differences of similar numbers; on the CPU,
+    # since a Mac's GPU has no float64
+    values = path.coefficients(torch.tensor([t], dtype=torch.float64))
+    return broadcast_coefficients(PathCoefficients(*(x.to(z) for x in values)), z)

@@ -2,14 +2,15 @@
 
 import base64
 import io
+import mimetypes
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from PIL import Image
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from torch import Tensor
@@ -18,6 +19,7 @@ from latentia.core.errors import Error
 from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.data.splits import evenly_spaced_rows
 from latentia.explorer.projection import project_latents, round_values
+from latentia.explorer.security import CLIENT
 from latentia.explorer.session import InputImage, Rendering, RunSession
 from latentia.explorer.summary import describe_run, list_map_columns
 from latentia.explorer.worker import Worker
@@ -27,6 +29,8 @@ PAGE_FOLDER = Path(__file__).parent
 PAGE_FILES = {"/": "explorer.html", "/explorer.css": "explorer.css", "/explorer.js": "explorer.js"}
 MEDIA_TYPES = {".png": "image/png", ".gif": "image/gif"}
 MAX_UPLOAD_BYTES = 8 * 2**20
+
+MAX_CLIENTS, MAX_BETAS = 4096, 16  # of which the explorer remembers a beta, and latents
 
 Index = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -114,10 +118,20 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
     async def handle_invalid(request: Request, problem: RequestValidationError) -> JSONResponse:
         return JSONResponse({"detail": describe_problem(problem)}, 422)
 
+    betas: dict[tuple[str, int], float] = {}  # by client and run
+    at_beta: dict[tuple[int, float], RunSession] = {}
+    lock, map_worker = threading.Lock(), Worker()
+
     def get_session(run: int) -> RunSession:
         if run >= len(sessions):
             raise Error(f"There is no run {run}; there are {len(sessions)}, counted from 0.")
-        return sessions[run]
+        beta = betas.get((CLIENT.get(), run))
+        return sessions[run] if beta is None else get_session_at(run, beta)
+
+    def get_session_at(run: int, beta: float) -> RunSession:
+        with lock:
+            session = at_beta.pop((run, beta), None) or sessions[run].with_beta(beta)
+            return keep_newest(at_beta, (run, beta), session, MAX_BETAS)
 
     def load_image(session: RunSession, source: ImageSource) -> InputImage:
         owner = session if source.of is None else get_session(source.of)
@@ -130,6 +144,7 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         session = get_session(request.run)
 
         def make_response() -> Response:
+            session.use_beta()
             rendering = render(session, *(load_image(session, source) for source in sources))
             images, encoders, *_ = rendering.images
             if request.file:
@@ -144,22 +159,27 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         return await worker.run_async(make_response)
 
     for route, name in PAGE_FILES.items():
-        app.get(route)(lambda name=name: FileResponse(PAGE_FOLDER / name))
+        app.get(route)(make_page_route(PAGE_FOLDER / name))
 
-    # Two routes without `async`: they take long, and such functions run in threads of their own.
+    # A route without `async`, since it takes long: such functions run in threads of their own.
     @app.get("/api/runs")
     def list_runs() -> JSONResponse:
-        return JSONResponse({"runs": [describe_run(session) for session in sessions]})
+        listed_sessions = [get_session(k) for k in range(len(sessions))]
+        for session in (each for each in listed_sessions if each not in sessions):
+            session.start_reading()  # at the beta of a client, whose latents may have been dropped
+        return JSONResponse({"runs": [describe_run(session) for session in listed_sessions]})
 
     @app.post("/api/map")
-    def project_map(request: MapRequest) -> JSONResponse:
-        return JSONResponse(compute_map(get_session(request.run), request))
+    async def project_map(request: MapRequest) -> JSONResponse:
+        session = get_session(request.run)
+        return JSONResponse(await map_worker.run_async(compute_map, session, request))
 
     @app.post("/api/encode")
     async def encode_image(request: ImageRequest) -> JSONResponse:
         session = get_session(request.run)
 
         def make_response() -> JSONResponse:
+            session.use_beta()
             source = load_image(session, request.image)
             url = to_data_url(to_display_channels(source.image)[0])
             return JSONResponse({**session.encode_image(source), "image": url})
@@ -196,13 +216,24 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
 
     @app.post("/api/beta")
     async def set_beta(request: BetaRequest) -> JSONResponse:
-        session = get_session(request.run)
-        await worker.run_async(session.set_beta, request.beta)
+        get_session(request.run)
+        session = get_session_at(request.run, request.beta)
+        keep_newest(betas, (CLIENT.get(), request.run), request.beta, MAX_CLIENTS)
         if request.read:
-            threading.Thread(target=session.load_latents, daemon=True).start()
+            session.start_reading()
         return JSONResponse({"beta": request.beta})
 
     return app
+
+
+def make_page_route(file: Path) -> Callable[[], Awaitable[Response]]:
+    """Return the function of a route, without parameters: those would be read from the query."""
+    content, media_type = file.read_bytes(), mimetypes.guess_type(file.name)[0]
+
+    async def send_file() -> Response:
+        return Response(content, media_type=media_type)
+
+    return send_file
 
 
 def compute_map(session: RunSession, request: MapRequest) -> dict[str, Any]:
@@ -217,11 +248,13 @@ def compute_map(session: RunSession, request: MapRequest) -> dict[str, Any]:
         raise Error(text)
     if request.column is not None and request.column not in list_map_columns(split):
         raise Error(f"The data have no column {request.column} of finite numbers.")
-    key = (request.kind, *request.dims)
-    if key not in cache:
+    projection = cache.get(request.kind)
+    if projection is None:
         names = name_dims(session.autoencoder.latent_shape)
-        cache[key] = project_latents(request.kind, table.mean, request.dims, names)
-    projection, rows = cache[key], evenly_spaced_rows(len(split), SAMPLE)
+        projection = project_latents(request.kind, table.mean, request.dims, names)
+    if request.kind != "dims":  # any two of many
+        cache[request.kind] = projection
+    rows = evenly_spaced_rows(len(split), SAMPLE)
     return {
         "places": round_values(projection.points),
         "origin": None if projection.origin is None else round_values(projection.origin, 6),
@@ -231,6 +264,15 @@ def compute_map(session: RunSession, request: MapRequest) -> dict[str, Any]:
         "called": [split.display_name(row) for row in rows.tolist()],
         "values": [] if request.column is None else split.columns[request.column][rows].tolist(),
     }
+
+
+def keep_newest(cache: dict, key: Any, value: Any, limit: int) -> Any:
+    """Add an entry as the newest, and drop the oldest beyond the limit; return the value."""
+    cache.pop(key, None)
+    cache[key] = value
+    while len(cache) > limit:
+        del cache[next(iter(cache))]
+    return value
 
 
 def to_data_url(image: Tensor) -> str:

@@ -2,6 +2,8 @@
 
 import hmac
 import re
+import secrets
+from contextvars import ContextVar
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -9,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+CLIENT: ContextVar[str] = ContextVar("client", default="")  # a cookie's text
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LOOPBACK_HEADER = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d*)?", re.IGNORECASE)
 MAX_BODY_BYTES = 12 * 2**20  # an image of 8 MiB in base64 takes 10.7 MiB
@@ -39,22 +42,25 @@ class SecurityMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers, app = HEADERS, self.app
+        cookies, app, request = {}, self.app, Request(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
+                MutableHeaders(scope=message).update(HEADERS)
+                for name, value in cookies.items():
+                    text = f"{name}={value}; HttpOnly; SameSite=Strict; Path=/"
+                    MutableHeaders(scope=message).append("set-cookie", text)
             await send(message)
 
         try:
-            headers = HEADERS | self.check_request(Request(scope))
+            cookies = self.check_request(request) | identify_client(request)
         except HTTPException as refusal:
             content, close = {"detail": refusal.detail}, {"connection": "close"}
             app = JSONResponse(content, refusal.status_code, close)
         await app(scope, receive, send_with_headers)
 
     def check_request(self, request: Request) -> dict[str, str]:
-        """Return headers to add to the response.
+        """Return cookies to set with the response.
 
         Raises: HTTPException if the request is not allowed
         """
@@ -69,13 +75,26 @@ class SecurityMiddleware:
             check_body(request)
         if self.token is None:
             return {}
-        name = f"latentia-{(request.scope.get('server') or ('', 0))[1]}"
+        name = make_cookie_name(request, "latentia")
         if tokens_match(request.query_params.get("token", ""), self.token):
-            return {"set-cookie": f"{name}={self.token}; HttpOnly; SameSite=Strict; Path=/"}
+            return {name: self.token}
         if not tokens_match(request.cookies.get(name, ""), self.token):
             text = "This server needs its token; open the address that it printed."
             raise HTTPException(401, text)
         return {}
+
+
+def identify_client(request: Request) -> dict[str, str]:
+    """Set CLIENT for the rest of the request; return the cookie of a client without one."""
+    name = make_cookie_name(request, "latentia-client")
+    cookie = request.cookies.get(name)
+    CLIENT.set(cookie or secrets.token_urlsafe(12))
+    return {} if cookie else {name: CLIENT.get()}
+
+
+def make_cookie_name(request: Request, prefix: str) -> str:
+    """Name a cookie by the port too, since browsers share cookies between ports of a host."""
+    return f"{prefix}-{(request.scope.get('server') or ('', 0))[1]}"
 
 
 def check_body(request: Request) -> None:

@@ -4,11 +4,14 @@ import secrets
 import socket
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from latentia.core.errors import Error
 from latentia.data.splits import SPLIT_NAMES
+from latentia.explorer.connections import LimitedProtocol
 from latentia.explorer.routes import create_application
 from latentia.explorer.security import LOOPBACK, SecurityMiddleware
 from latentia.explorer.session import RunSession
@@ -33,21 +36,22 @@ def serve_explorer(
     print(f"http://{name}:{listener.getsockname()[1]}/{query}", flush=True)
     threading.Thread(target=lambda: [s.load_latents() for s in sessions], daemon=True).start()
     app = SecurityMiddleware(create_application(sessions, worker), host, token)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none")).run(sockets=[listener])
+    make_server(app).run(sockets=[listener])
+
+
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    return uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", http=LimitedProtocol))
 
 
 def open_listener(host: str, ports: Sequence[int]) -> socket.socket:
     """Return a socket that already listens, so that the printed address answers at once."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    options: Any = {"family": socket.AF_INET6 if ":" in host else socket.AF_INET}
+    options["dualstack_ipv6"] = ":" in host and socket.has_dualstack_ipv6()
     for port in ports:
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((host, port))
-            listener.listen(128)
-            return listener
+            return socket.create_server((host, port), **options)
         except (OSError, OverflowError) as problem:
-            listener.close()
-            reason = getattr(problem, "strerror", None) or str(problem)
+            text = getattr(problem, "strerror", None) or str(problem)
+            reason = text.partition(" (while")[0]
     address = host if len(ports) > 1 else f"{host}:{ports[0]}"
     raise Error(f"{address} cannot be served on ({reason}); give another --port or --host.")

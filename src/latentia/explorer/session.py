@@ -1,7 +1,5 @@
 """One run in the explorer: its model, its images, their latents, and pictures of them."""
 
-import json
-import shlex
 import sys
 import threading
 from collections.abc import Sequence
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from latentia.core.contract import HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
+from latentia.core.text import join_command
 from latentia.data import Images, Split
 from latentia.data.decode import (
     DecodeError,
@@ -25,6 +24,7 @@ from latentia.data.splits import load_image
 from latentia.explorer.worker import QueuedModel, Worker
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.parsing import format_latents, rows_to_latents
+from latentia.metrics.measure import read_evaluation
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
 from latentia.runs.build import AUTOENCODER
@@ -55,19 +55,19 @@ class Rendering(NamedTuple):
     extra: dict[str, Any]
 
     def format_command(self, suffix: str) -> str:
-        return shlex.join([*self.command, "--out", f"{self.command[1]}{suffix}"])
+        return join_command([*self.command, "--out", f"{self.command[1]}{suffix}"])
 
 
-@dataclass
+@dataclass(eq=False)
 class RunSession:
-    """A run that is open in the explorer.
+    """A run that is open in the explorer, at one beta.
 
     run_argument: the run as the user wrote it, which commands repeat
     data_split: the images of `split`; map_latents: the latents of at most SAMPLE of them
     train_latents: latents of training images, which give the sliders their ranges
     missing_reason: why there are no images
     other_splits: images of other runs, by source
-    beta_version: number of changes of beta so far
+    beta: of a run of many betas
     """
 
     run_argument: str
@@ -82,13 +82,17 @@ class RunSession:
     missing_reason: str | None = None
     cache: dict[Any, Any] = field(default_factory=dict)
     other_splits: dict[str, Split] = field(default_factory=dict)
-    beta_version: int = 0
-    read_lock: threading.Lock = field(default_factory=threading.Lock)
+    beta: float | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    thread: threading.Thread | None = None
 
     @classmethod
     def open(cls, run_argument: str, data: str | None, split: str, worker: Worker) -> "RunSession":
         run = open_run(run_argument)
-        return cls(run_argument, run, run.model(), data, split, worker)
+        read_evaluation(run)  # damage is an error here, not in a request
+        model = run.model()
+        beta = float(model.dial.beta) if run.beta_range else None  # pyright: ignore
+        return cls(run_argument, run, model, data, split, worker, beta=beta)
 
     @property
     def autoencoder(self) -> Any:
@@ -104,35 +108,40 @@ class RunSession:
     @property
     def rates(self) -> list[float] | None:
         """Rate of each dimension in nats, from `latentia evaluate`; None if that has not run."""
-        try:
-            results = json.loads((self.run.path / "evaluation.json").read_text())
-            return [float(rate) for rate in results["rate_by_dimension"]]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return read_evaluation(self.run).get("rate_by_dimension")
 
-    def set_beta(self, beta: float) -> None:
-        """Use another beta of a run of many betas, and drop the latents of the previous one."""
-        self.run = self.run.with_beta(beta)
-        self.model.dial.beta = beta  # pyright: ignore
-        self.beta_version += 1
-        self.train_latents = self.map_latents = None
+    def with_beta(self, beta: float) -> "RunSession":
+        """Return a session of the same model and images at another beta, without latents.
+
+        Raises: Error if the run has not learned this beta
+        """
+        run, fresh = self.run.with_beta(beta), {"cache": {}, "lock": threading.Lock()}
+        latents = {"train_latents": None, "map_latents": None, "thread": None}
+        return replace(self, run=run, beta=beta, **fresh, **latents)
+
+    def use_beta(self) -> None:
+        """Let the model answer at this session's beta; in the worker, before each call of it."""
+        if self.beta is not None:
+            self.model.dial.beta = self.beta  # pyright: ignore
+
+    def start_reading(self) -> None:
+        """Begin to load the latents, unless this has begun."""
+        with self.lock:
+            if self.thread is None:
+                self.thread = threading.Thread(target=self.load_latents, daemon=True)
+                self.thread.start()
 
     def load_latents(self) -> None:
         """Encode the images in batches; the worker serves clients between two of them."""
         if self.autoencoder is None:
             return
-        model = QueuedModel(self.autoencoder, self.worker)
+        model = QueuedModel(self.autoencoder, self.worker, self.use_beta)
         try:
-            with self.read_lock:
-                while self.map_latents is None:
-                    run, version = self.run, self.beta_version
-                    self.data_split = run.split(self.split, self.data)
-                    training_split = run.split(None, self.data, default="train")
-                    train_latents = encode_split(model, training_split, SAMPLE)
-                    map_latents = encode_split(model, self.data_split, SAMPLE)
-                    if version == self.beta_version:  # otherwise these latents are outdated
-                        self.cache = {}  # a projection in progress still writes to the old one
-                        self.train_latents, self.map_latents = train_latents, map_latents
+            self.data_split = self.run.split(self.split, self.data)
+            training_split = self.run.split(None, self.data, default="train")
+            train_latents = encode_split(model, training_split, SAMPLE)
+            self.map_latents = encode_split(model, self.data_split, SAMPLE)
+            self.train_latents = train_latents
         except Exception as problem:  # the page shows it, and still samples and decodes
             self.missing_reason = str(problem)
 
@@ -199,7 +208,7 @@ class RunSession:
         model = self.require_encoder()
         z = rows_to_latents(rows, model.latent_shape, "latents")
         text = ",".join(map(repr, rows[0]))
-        is_short = len(rows) == 1 and len(text) < 100_000  # Linux takes no longer word
+        is_short = len(rows) == 1 and len(text) < 8_000  # the least limit: that of Windows
         latents = f"--latents={text}" if is_short else "--latents=latents.json"
         images = rendered_images.render_latents(self.run, model, z)
         return Rendering(images, self.make_command("decode", latents), {})

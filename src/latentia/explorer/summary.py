@@ -60,7 +60,7 @@ def describe_betas(session: RunSession) -> dict[str, float] | None:
     limits = session.run.beta_range
     if limits is None:
         return None
-    return {"low": limits[0], "high": limits[1], "now": session.model.dial.beta}  # pyright: ignore
+    return {"low": limits[0], "high": limits[1], "now": session.beta or 0.0}
 
 
 def describe_dimensions(session: RunSession) -> list[dict[str, Any]]:

@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
+from starlette.exceptions import HTTPException
 from torch import Tensor
 
 from latentia.core.contract import HasLatents
 from latentia.core.posterior import Posterior
+
+MAX_QUEUE, MAX_WAIT = 8, 1.0  # calls that may wait for long; seconds that the others may
 
 
 class Worker:
@@ -17,10 +20,22 @@ class Worker:
 
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, "model", torch.set_grad_enabled, (False,))
+        self.waiting = 0
 
     async def run_async(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a function and return its result, for the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
+        """Run a function and return its result, for the event loop.
+
+        Raises: HTTPException if many calls wait and it has not begun after MAX_WAIT seconds
+        """
+        call = self.pool.submit(function, *arguments)
+        result = asyncio.wrap_future(call)
+        self.waiting += 1
+        await asyncio.wait([result], timeout=MAX_WAIT if self.waiting > MAX_QUEUE else None)
+        self.waiting -= 1
+        if not result.done() and call.cancel():
+            text = "The explorer is busy with the requests of others; try again in a moment."
+            raise HTTPException(503, text)
+        return await result
 
     def run_blocking(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function and return its result, for a thread outside the event loop."""
@@ -28,23 +43,33 @@ class Worker:
 
 
 class QueuedModel:
-    """A model whose calls wait in a worker's queue, so that others run between two batches."""
+    """A model whose calls wait in a worker's queue, so that others run between two batches.
 
-    def __init__(self, model: HasLatents, worker: Worker):
-        self.model, self.worker = model, worker
+    prepare: called before each call of the model, in the worker's thread
+    """
+
+    def __init__(self, model: HasLatents, worker: Worker, prepare: Callable[[], None]):
+        self.model, self.worker, self.prepare = model, worker, prepare
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
         return self.model.latent_shape
 
     def encode(self, images: Tensor) -> Posterior:
-        return self.worker.run_blocking(self.model.encode, images)
+        return self._call(self.model.encode, images)
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.worker.run_blocking(self.model.decode, z)
+        return self._call(self.model.decode, z)
 
     def distortion(self, z: Tensor, images: Tensor) -> Tensor:
-        return self.worker.run_blocking(self.model.distortion, z, images)
+        return self._call(self.model.distortion, z, images)
 
     def score_latents(self, z: Tensor, images: Tensor) -> dict[str, Tensor]:
-        return self.worker.run_blocking(self.model.score_latents, z, images)
+        return self._call(self.model.score_latents, z, images)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        def run() -> Any:
+            self.prepare()
+            return function(*arguments)
+
+        return self.worker.run_blocking(run)

@@ -1,5 +1,6 @@
 """Export of an image_autoencoder to the folder that `AutoencoderKL.from_pretrained` loads."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from latentia.nets.autoencoder import Encoder
 from latentia.recipes.diffusers_autoencoder import BLOCK_TYPES, MODEL_CLASS
 from latentia.runs.diffusers import CONFIG_FILE, WEIGHTS_FILE
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import atomic_write, write_json
+from latentia.training.checkpoint import atomic_write
 
 MAX_IMAGES = 5_000  # training images from which the scale of the latents is estimated
 
@@ -64,7 +65,8 @@ def export_run(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
     }
     out.mkdir(parents=True, exist_ok=True)
     atomic_write(out / WEIGHTS_FILE, save(tensors, {"format": "pt"}))
-    write_json(out / CONFIG_FILE, config)  # last: diffusers loads no folder without it
+    # last: diffusers loads no folder without it
+    atomic_write(out / CONFIG_FILE, json.dumps(config, indent=1).encode())
     return [out / CONFIG_FILE, out / WEIGHTS_FILE]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.core.folders import fill_folder
 from latentia.core.text import suggest_name
 from latentia.data.cache import cache_root
 from latentia.runs.folder import RunFolder
@@ -34,9 +35,6 @@ def export_model(run: RunFolder, to: str, out: Path | str | None = None, data: A
     stem = run.path.name if run.path.is_relative_to(cache_root()) else run.path
     path = Path(out or f"{stem}{suffix}-{to}").expanduser()
     options = {"data": data} if to == "diffusers" else {}
-    try:
-        importlib.import_module(f"latentia.export.{to}").export_run(run, path, **options)
-    except OSError as problem:
-        text = f"{path} cannot be written ({problem.strerror}); give another folder with --out."
-        raise Error(text) from None
+    with fill_folder(path, "give another folder with --out") as part:
+        importlib.import_module(f"latentia.export.{to}").export_run(run, part, **options)
     return path

@@ -1,6 +1,5 @@
 """Upload of a run to the hub: weights, settings and metrics, without folders of this machine."""
 
-import json
 import re
 import shutil
 import tempfile
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.core.files import find_absolute_path
 from latentia.data.sources.table import silence_hub
 from latentia.runs.folder import AUTOENCODER, RunFolder
 from latentia.runs.hub import (
@@ -19,9 +19,10 @@ from latentia.runs.hub import (
     list_unknown_files,
     parse_repository,
 )
-from latentia.training.checkpoint import write_json
+from latentia.training.checkpoint import read_json, write_json
 
-FOLDER_PATTERN = re.compile(r"(?<![\w.:/])/(?:[^\s/'\"()]+/)+")  # absolute path up to its last name
+# absolute path of any system, up to its last name
+FOLDER_PATTERN = re.compile(r"(?<![\w.:/\\])(?:/|[A-Za-z]:[/\\]|\\\\)(?:[^\s/\\'\"()]+[/\\])+")
 
 
 def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: bool = False) -> str:
@@ -81,7 +82,7 @@ def stage_run(run: RunFolder, folder: Path) -> None:
         if source.exists():
             target.parent.mkdir(exist_ok=True)
             if source.name == "run.json":
-                write_json(target, strip_folders(json.loads(source.read_text())))
+                write_json(target, strip_folders(read_json(source)))
             else:
                 shutil.copyfile(source, target)
 
@@ -98,6 +99,6 @@ def strip_folders(metadata: Any) -> Any:
         return [strip_folders(each) for each in metadata]
     if not isinstance(metadata, str):
         return metadata
-    if Path(metadata).is_absolute():  # a path may contain blanks, which the pattern does not match
-        return Path(metadata).name
+    if path := find_absolute_path(metadata):  # it may contain blanks, which no pattern matches
+        return path.name
     return FOLDER_PATTERN.sub("", metadata)

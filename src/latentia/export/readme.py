@@ -29,7 +29,7 @@ def format_readme(run: RunFolder, files: Sequence[Any], title: str) -> str:
         (name, ", ".join(shape.split("x")[1:])) for name, shape in by_name[last].inputs.items()
     )
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
-    template = environment.from_string(Path(__file__).with_suffix(".md").read_text())
+    template = environment.from_string(Path(__file__).with_suffix(".md").read_text("utf-8"))
     return template.render(
         run=run.metadata,
         name=run.name,

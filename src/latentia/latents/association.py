@@ -7,7 +7,6 @@ import numpy as np
 
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
-from latentia.core.label_kinds import find_labelled, get_label_kind
 from latentia.core.mutual_information import (
     assign_quantile_bins,
     compute_information_variance,
@@ -17,9 +16,8 @@ from latentia.core.seeding import derive_seed
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.latents.encoding import LatentTable, encode_split
-from latentia.latents.probes import Probe, probe_labels
+from latentia.latents.probes import MIN_IMAGES, Probe, find_labelled_rows, probe_labels
 
-MIN_IMAGES = 20
 SIGNIFICANCE_LEVEL = 0.05
 LARGE_SHARE = 0.1  # of a label's entropy: what matters, beside what is significant
 EXPLANATION_OF_STARS = (
@@ -165,25 +163,11 @@ def associate_labels(
     for name, values in columns.items():
         if values.ndim > 1:
             continue
-        kind = get_label_kind(name, values, classes or {})
-        rows = find_labelled(values, kind)
-        n, values, latents = int(rows.sum()), values[rows], table.mean[rows]
-        if n < MIN_IMAGES:
-            notes.append(f"{name} is left out: only {pluralize(n, 'image')} with a value.")
-            continue
-        count = len(np.unique(values))
-        if count < 2 or (kind == "class" and count > n / 2):
-            different = pluralize(count, "different value")
-            notes.append(f"{name} is left out: {different} in {pluralize(n, 'image')}.")
-            continue
-        if not np.isfinite(values).all():
-            notes.append(f"{name} is left out: it holds infinity.")
-            continue
         try:
+            rows, kind = find_labelled_rows(values, name, classes or {})
+            part, values = table._replace(mean=table.mean[rows]), values[rows]
             associations.append(
-                measure_association(
-                    table._replace(mean=latents), name, values, kind, max_dims, permutations, seed
-                )
+                measure_association(part, name, values, kind, max_dims, permutations, seed)
             )
         except Error as error:
             notes.append(f"{name} is left out: {error}")

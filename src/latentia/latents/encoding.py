@@ -1,5 +1,6 @@
 """Posteriors of a set of images as a table, and the order and names of latent dimensions."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,6 +16,14 @@ from latentia.data.splits import evenly_spaced_rows
 
 MAX_BATCH_SIZE = 256  # images encoded at once
 SAMPLE = 5000  # images that the aggregate posterior is estimated from
+
+
+def identify_encoder(model: Any) -> str:
+    """Hash a model's weights to a name, by which a table of latents names its encoder."""
+    digest = hashlib.blake2b(digest_size=4)
+    for tensor in getattr(model, "state_dict", dict)().values():
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return f"z{digest.hexdigest()}"  # no spreadsheet takes it for a number
 
 
 class LatentTable(NamedTuple):

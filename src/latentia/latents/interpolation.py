@@ -6,6 +6,7 @@ from torch import Tensor
 
 from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
+from latentia.core.memory import check_picture_memory
 from latentia.core.parameters import require_whole_number
 
 MIN_SINE = 1e-6  # sine of an angle: below it the arc between two vectors is not unique
@@ -53,6 +54,7 @@ def interpolate_images(
         raise Error(
             f"{parameter}: {count}; give at least 2, so that a path has a start and an end."
         )
+    check_picture_memory((len(images) - 1) * steps, images.shape[1:], "--steps")
     means = model.encode(images).mean
     reconstructions = model.decode(means)  # in one batch, as `reconstruct` does: the same bits
     fractions = torch.linspace(0, 1, steps)[1:-1].tolist()

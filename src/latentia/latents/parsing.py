@@ -22,17 +22,21 @@ from latentia.latents.encoding import name_dims
 
 MAX_MAGNITUDE = 1e6  # standard deviations of the prior: float32 decodes no image from more
 ARRAY_NAMES = ("mu", "latents", "z", "arr_0")  # names of latents in .npz files
+TEXT_COLUMNS = ("key", "encoder")
 LATENT_COLUMN = re.compile(r"mu(_\d+)+")
 
 
 def read_latents(
-    latents: Any, shape: Sequence[int]
+    latents: Any, shape: Sequence[int], encoder: str = ""
 ) -> tuple[Float[Tensor, "n *latent"], list[str]]:
     """Read latents, and their keys if a table has some.
 
     latents: a row such as "0.5,-1.2", the path of a file, a data frame, an array, or rows.
 
-    Raises: Error if the file cannot be read, or a row has not one finite number for each dimension.
+    encoder: the model's own; a table may name that of its latents.
+
+    Raises: Error if the file cannot be read, or a row has not one finite number for each dimension,
+    or the latents are those of another encoder.
     """
     source, keys = "z", []
     if isinstance(latents, str | Path):
@@ -42,7 +46,14 @@ def read_latents(
         else:
             latents, source = [source.split(",")], "--latents"
     if isinstance(latents, pd.DataFrame):
-        keys = list(map(str, latents["key"])) if "key" in latents else []
+        keys = latents["key"].astype(str).to_list() if "key" in latents else []
+        names: Any = latents.get("encoder", ())
+        others = {*map(str, names)} - {encoder}
+        if encoder and others:
+            raise Error(
+                f"{source} holds latents of another encoder ({min(others)}) than this run's"
+                f" ({encoder}); give the run that encoded them, or leave out the column encoder."
+            )
         latents = select_latent_columns(latents, shape)
     elif hasattr(latents, "shape"):
         latents = flatten_latents(to_numpy(latents))
@@ -69,11 +80,12 @@ def read_json(path: Path) -> Any:
 
 
 def read_archive(path: Path) -> pd.DataFrame:
-    """Read the array of latents, or else the first array, and the array `key`."""
+    """Read the array of latents, or else the first array, and the arrays `key` and `encoder`."""
     with np.load(path) as arrays:
         name = next((name for name in ARRAY_NAMES if name in arrays), arrays.files[0])
         frame = pd.DataFrame(flatten_latents(arrays[name]))
-        return frame.assign(key=arrays["key"]) if "key" in arrays else frame
+        names = [name for name in TEXT_COLUMNS if name in arrays]
+        return frame.assign(**{name: arrays[name] for name in names})
 
 
 def read_text_table(path: Path) -> pd.DataFrame:
@@ -84,8 +96,9 @@ def read_text_table(path: Path) -> pd.DataFrame:
     frame = pd.read_csv(io.StringIO(text), **options)
     if delimiter == ",":
         return frame
-    # the comma may be decimal
-    return frame.apply(lambda cells: cells if cells.name == "key" else cells.str.replace(",", "."))
+    numbers = [name for name in frame if name not in TEXT_COLUMNS]
+    frame[numbers] = frame[numbers].apply(lambda cells: cells.str.replace(",", "."))  # decimal
+    return frame
 
 
 FILE_READERS: dict[str, Callable[[Path], Any]] = {
@@ -113,7 +126,7 @@ def select_latent_columns(frame: Any, shape: Sequence[int]) -> pd.DataFrame:
     columns = [name for name in frame if LATENT_COLUMN.fullmatch(str(name))]
     if {*columns} == {*expected}:
         return frame[expected]
-    return frame[columns or [name for name in frame if name != "key"]]
+    return frame[columns or [name for name in frame if name not in TEXT_COLUMNS]]
 
 
 def rows_to_latents(rows: Any, shape: Sequence[int], source: str) -> Float[Tensor, "n *latent"]:

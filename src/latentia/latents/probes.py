@@ -1,22 +1,25 @@
 """Probes: how well a label is predicted from coordinates, out of fold, beside measured chance."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from latentia.core.errors import Error
+from latentia.core.label_kinds import LabelKind, Names, find_labelled, get_label_kind
 from latentia.core.seeding import derive_seed
 from latentia.core.text import pluralize
 from latentia.data.splits import evenly_spaced_rows
 
+MIN_IMAGES = 20
 FOLDS, INNER_FOLDS, NEIGHBORS = 5, 3, 15
 RIDGE_PENALTIES = tuple(10.0**k for k in range(-2, 6))  # of standardised coordinates
 LOGISTIC_STRENGTHS = (1e-3, 1e-1, 10.0)  # inverse penalties C
 MAX_IMAGES, MIN_CAPPED_IMAGES = 5000, 1000
 MAX_WORK = 8_000_000  # images x coordinates x classes (at least 8): some seconds on one core
-CHANCE_IMAGES, MAX_CHANCE_PERMUTATIONS = 5000, 3
+CHANCE_IMAGES = 5000  # over all permutations
 RESAMPLES = 1000
 
 
@@ -37,6 +40,30 @@ class Probe:
     chance: float
     n: int  # images used
 
+    @property
+    def text(self) -> str:
+        """The score with its 95 % interval."""
+        return f"{self.score:z.2f} [{self.low:z.2f}, {self.high:z.2f}]"
+
+
+def find_labelled_rows(
+    values: np.ndarray, name: str, classes: Mapping[str, Names]
+) -> tuple[np.ndarray, LabelKind]:
+    """Return a mask of the images with a label, and the kind of the labels.
+
+    Raises: Error if too few images have one, or the values are no classes or numbers.
+    """
+    kind = get_label_kind(name, values, classes)
+    rows = find_labelled(values, kind)
+    n, count = int(rows.sum()), len(np.unique(values[rows]))
+    if n < MIN_IMAGES:
+        raise Error(f"only {pluralize(n, 'image')} with a value.")
+    if count < 2 or (kind == "class" and count > n / 2):
+        raise Error(f"{pluralize(count, 'different value')} in {pluralize(n, 'image')}.")
+    if not np.isfinite(values[rows]).all():
+        raise Error("it holds infinity.")
+    return rows, kind
+
 
 def probe_labels(
     coordinates: np.ndarray,
@@ -44,6 +71,7 @@ def probe_labels(
     is_class: bool,
     seed: int = 0,
     method: Literal["linear", "neighbors"] = "linear",
+    max_permutations: int = 3,
 ) -> Probe:
     """Score a linear (or nearest-neighbor) prediction of labels by nested cross-validation.
 
@@ -65,12 +93,14 @@ def probe_labels(
         seed of the five outer folds, of the permutations and of the bootstrap
     method : {"linear", "neighbors"}
         what predicts
+    max_permutations : int
+        largest number of permutations from which chance is measured; 0: chance is NaN
 
     Returns
     -------
     Probe
         accuracy with Wilson's interval, or R^2 with a percentile bootstrap over images, and chance:
-        the mean score for up to three permutations of the labels
+        the mean score for permutations of the labels
 
     Raises
     ------
@@ -101,11 +131,12 @@ def probe_labels(
     score = score_predictions(targets, predictions, is_class)
     low, high = _find_interval(targets, predictions, is_class, seed)
     rng, chances = np.random.default_rng(derive_seed(seed, "chance")), []
-    for _ in range(min(-(-CHANCE_IMAGES // len(rows)), MAX_CHANCE_PERMUTATIONS)):
+    for _ in range(min(-(-CHANCE_IMAGES // len(rows)), max_permutations)):
         permuted = rng.permutation(targets)
         predictions = predict_out_of_fold(model, inputs, permuted, is_class, seed)
         chances.append(score_predictions(permuted, predictions, is_class))
-    measure, chance = "accuracy" if is_class else "R²", float(np.mean(chances))
+    measure = "accuracy" if is_class else "R²"
+    chance = float(np.mean(chances)) if chances else np.nan
     return Probe(name, measure, inputs.shape[1], score, low, high, chance, len(rows))
 
 

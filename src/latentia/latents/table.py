@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from latentia.core import distributed
 from latentia.core.contract import HasLatents
-from latentia.core.errors import Error
+from latentia.core.errors import Error, catch_write_errors
 from latentia.core.progress import print_note, show_progress
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
@@ -24,6 +24,7 @@ from latentia.latents.encoding import (
     SAMPLE,
     LatentTable,
     encode_split,
+    identify_encoder,
     name_dims,
     to_flat_array,
 )
@@ -37,7 +38,7 @@ from latentia.training.launch import rank0_first, run_on_rank0
 
 RESERVED_NAMES = (
     *("key", "split", "rate", "distortion", "excess", "mse", "mu", "sd", "image"),
-    *("x", "y"),
+    *("x", "y", "encoder"),
 )
 
 
@@ -80,7 +81,8 @@ def write_table(
     Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map;
     no sd_* if the posterior defines none), rate (KL to N(0, I)) and distortion (-log p(image |
     posterior mean), so below that of `latentia evaluate`, which draws z), both in nats, mse (per
-    pixel, of the decoded posterior mean), float32, and the labels. A label with class names is
+    pixel, of the decoded posterior mean), float32, encoder (of which the latents are), and the
+    labels. A label with class names is
     text, with its numbers as NAME_code. An image without a label has no text and -1, or NaN for a
     number. In .npz mu and sd are (n, *latent).
 
@@ -101,10 +103,10 @@ def write_table(
     if thumbnails and path.suffix != ".parquet":
         raise Error(f"--thumbnails does not fit into {path.suffix}; give --out a .parquet file.")
     n, is_projector = len(split), path.suffix == ".tsv"
-    with catch_write_errors(path), ExitStack() as stack:
+    with catch_write_errors(path, "give another --out"), ExitStack() as stack:
 
         def open_file() -> WriteBatch:
-            with catch_write_errors(path):
+            with catch_write_errors(path, "give another --out"):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 partial_path = stack.enter_context(atomic_path(path))
                 partial_path.touch()  # fails before any image is encoded
@@ -123,14 +125,6 @@ def write_table(
             write(table)
             write_projector_files(path, table, split, model.latent_shape)
     return path
-
-
-@contextmanager
-def catch_write_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Error(f"{path} cannot be written ({error.strerror}); give another --out.") from None
 
 
 def _write_batches(
@@ -156,7 +150,7 @@ def encode_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the table batch by batch: mu and sd are one column a dimension."""
     size = batch_size or split.max_batch_size(MAX_BATCH_SIZE)
-    dims = name_dims(model.latent_shape)
+    dims, encoder = name_dims(model.latent_shape), identify_encoder(model)
 
     def encode_batch(number: int) -> pa.RecordBatch:
         rows = slice(number * size, (number + 1) * size)
@@ -174,6 +168,7 @@ def encode_batches(
         columns["rate"] = posterior.kl().float().cpu().numpy()
         for name, values in model.score_latents(posterior.mean, batch.image).items():
             columns[name] = values.float().cpu().numpy()
+        columns["encoder"] = [encoder] * len(batch.image)
         columns |= make_label_columns(batch.columns, split.classes)
         return pa.RecordBatch.from_pydict(columns)
 

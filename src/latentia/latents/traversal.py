@@ -10,6 +10,7 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from latentia.core.contract import HasLatents
+from latentia.core.memory import check_picture_memory
 from latentia.core.parameters import require_at_least
 from latentia.latents.encoding import LatentTable
 
@@ -103,6 +104,8 @@ def traverse_dims(
     """
     require_at_least("--steps", steps, 2)
     dims = list(dims)
+    n_values = max(image.numel(), 2 * len(table.mean))  # of an image, or of its bisection
+    check_picture_memory(len(dims) * steps, (n_values,), "--steps")
     mean = model.encode(image).mean
     levels = ndtr(np.linspace(-MAX_DEVIATION, MAX_DEVIATION, steps))
     table = table.select_dims(dims)

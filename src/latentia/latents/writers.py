@@ -27,7 +27,7 @@ def open_arrow_file(
     def flush() -> None:
         table = pa.Table.from_batches(batches).combine_chunks()
         if not writers:
-            writers.append(stack.enter_context(open_writer(path, table.schema)))
+            writers.append(stack.enter_context(open_writer(file, table.schema)))
         writers[0].write_table(table)
         batches.clear()
 
@@ -36,7 +36,7 @@ def open_arrow_file(
             flush()
         batches.append(batch)
 
-    with ExitStack() as stack:
+    with path.open("wb") as file, ExitStack() as stack:
         yield write
         if batches:
             flush()
@@ -65,7 +65,7 @@ def open_npz_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
 @contextmanager
 def open_vector_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
     """Yield a function that writes rows of posterior means, without a header."""
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
         yield lambda table: np.savetxt(file, stack_dims(table, "mu", shape), "%.9g", "\t")
 
 

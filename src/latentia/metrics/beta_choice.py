@@ -1,11 +1,10 @@
 """Record of the beta chosen for a purpose, and choices.json, the file of a run that holds it."""
 
-import json
 import math
 from typing import Any, NamedTuple
 
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import write_json
+from latentia.training.checkpoint import read_json, write_json
 
 CHOICES_FILE = "choices.json"  # in a run folder
 
@@ -56,7 +55,4 @@ def save_choice(run: RunFolder, choice: BetaChoice) -> None:
 
 def load_choices(run: RunFolder) -> dict[str, Any]:
     """Return the choices so far, by purpose."""
-    try:
-        return dict(json.loads((run.path / CHOICES_FILE).read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
+    return read_json(run.path / CHOICES_FILE, dict[str, BetaChoice])

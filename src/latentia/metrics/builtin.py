@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,9 +26,11 @@ from latentia.metrics.result import (
     make_mean_result,
     make_ratio_result,
 )
-from latentia.metrics.sharpness import high_frequency_energy
+from latentia.metrics.sharpness import blur_to_sharpness, high_frequency_energy, measure_sharpness
 
 BOUND_NAMES = ("nelbo_nats", "bits_per_dim", "distortion_nats", "excess_nats", "rate_nats")
+MAX_BLURRED = 500  # real images
+MIN_BLIND_SHARE = 0.9  # of their precision, which blurred ones keep in features blind to blur
 SSIM_WINDOW = 11  # pixels of the structural similarity's window; smaller images have no SSIM
 
 
@@ -36,15 +39,15 @@ def measure_elbo(evaluation: Evaluation) -> list[MetricResult]:
     """Negative ELBO, distortion, rate (KL), mean squared error and active units."""
     bounds, note = evaluation.elbo, _describe_bound(evaluation)
     n_dims = math.prod(evaluation.autoencoder.latent_shape)
-    units = {"mse": "per pixel", "bits_per_dim": "bits", "active_units": f"of {n_dims}"}
+    units = {"mse_draws": "per pixel", "bits_per_dim": "bits", "active_units": f"of {n_dims}"}
     errors, n, split = bounds["standard_error"], bounds["n"], bounds["split"]
-    notes = {"mse": _join_notes("of a draw", note)}  # the metric `image` has the mse of means
+    notes = {"mse_draws": _join_notes("of a draw", note)}
     return [
         MetricResult(
-            "mse_draws" if name == "mse" else name, bounds[name], errors.get(name), n, split,
+            name, bounds[name], errors.get(name), n, split,
             unit=units.get(name, "nats"), note=notes.get(name, note),
         )
-        for name in (*BOUND_NAMES, "mse", "active_units")
+        for name in (*BOUND_NAMES, "mse_draws", "active_units")
         if name in bounds
     ]  # fmt: skip
 
@@ -64,6 +67,21 @@ def measure_pca(evaluation: Evaluation) -> list[MetricResult]:
     ]
 
 
+@metric("probe")
+def measure_label_probes(evaluation: Evaluation) -> list[MetricResult]:
+    """Each label read linearly from posterior means, beside a PCA's coordinates and chance.
+
+    Ridge or logistic regression by nested cross-validation, as `relate` has them.
+    """
+    pairs, name = evaluation.label_probes, evaluation.split.name
+    if not pairs:
+        raise Error(
+            f"probe needs a label column of two values or classes and 20 images; {name} has none: "
+            "give data with labels."
+        )
+    return [pair.to_result(name) for pair in pairs]
+
+
 @metric("nll", distributed=True)
 def measure_nll(evaluation: Evaluation) -> list[MetricResult]:
     """Upper bound on the negative log-likelihood, by importance sampling."""
@@ -75,14 +93,14 @@ def measure_nll(evaluation: Evaluation) -> list[MetricResult]:
 
 @metric("fd")
 def measure_frechet_distance(evaluation: Evaluation) -> list[MetricResult]:
-    """Fréchet distance of samples, and of reconstructions, to the split's images."""
+    """Fréchet distance of samples, reconstructions and other real images to the split's images."""
     estimate = partial(estimate_frechet_distance, seed=evaluation.seed)
     return _compare_sets(evaluation, "fd", estimate)
 
 
 @metric("kd")
 def measure_kernel_distance(evaluation: Evaluation) -> list[MetricResult]:
-    """Kernel distance of samples, and of reconstructions, to the split's images."""
+    """Kernel distance of samples, reconstructions and other real images to the split's images."""
     return _compare_sets(evaluation, "kd", estimate_kernel_distance)
 
 
@@ -92,13 +110,16 @@ def _compare_sets(
     real, split, extractor = evaluation.real_features, evaluation.split, evaluation.extractor
     if len(real) < 2:
         raise Error(f"{name} needs more than 1 image; {split.name} has {len(real)}.")
-    feature_sets = {"samples": evaluation.sample_features}
+    feature_sets: dict[str, Any] = {"samples": (evaluation.sample_features, "")}
     if evaluation.has_encoder:
-        feature_sets["reconstructions"] = evaluation.reconstruction_features
+        feature_sets["reconstructions"] = evaluation.reconstruction_features, ""
+    if (other := evaluation.other_images) is not None:
+        note = f"images of the {other.name} split: the floor, as perfect samples score"
+        feature_sets["real"] = evaluation.other_features, note
     results = []
-    for kind, features in feature_sets.items():
+    for kind, (features, note) in feature_sets.items():
         value, error, n = estimate(real, features)
-        fields = {"features": extractor.name, "note": extractor.note}
+        fields: Any = {"features": extractor.name, "note": _join_notes(note, extractor.note)}
         value, error = finite_or_none(value), finite_or_none(error)
         results.append(MetricResult(f"{name}_{kind}", value, error, n, split.name, **fields))
     return results
@@ -106,20 +127,45 @@ def _compare_sets(
 
 @metric("prdc")
 def measure_prdc(evaluation: Evaluation, k: int = 5) -> list[MetricResult]:
-    """Precision, recall, density and coverage of samples.
+    """Precision, recall, density, coverage and sharpness of samples.
 
     Errors are over the images, or the samples, that a value is the mean of, with the other set
-    held fixed.
+    held fixed. sharpness_samples is the mean energy above 0.25 cycles a pixel over that of the
+    split's images. Of blurred samples, precision says what it is for real images that are blurred
+    as much: where that is no lower than for sharp ones, the features do not see blur.
     """
     real, samples, split = evaluation.real_features, evaluation.sample_features, evaluation.split
     if len(real) <= k:
         raise Error(f"prdc needs more than {k} images; {split.name} has {len(real)}.")
     extractor = evaluation.extractor
+    sharpness = measure_sharpness(evaluation.samples, evaluation.iterate_images(), split.name)
     fields = {"features": extractor.name, "note": _join_notes(f"k = {k}", extractor.note)}
-    return [
+    results = [
         make_mean_result(name, values, split.name, **fields)._replace(n=(len(real), len(samples)))
         for name, values in prdc_per_image(real, samples, k)._asdict().items()
     ]
+    is_blurred = sharpness.interval is not None and sharpness.interval[1] < 1
+    if is_blurred:
+        note, beside = _measure_blindness(evaluation, sharpness.value or 0, k)
+        note = _join_notes(results[0].note, note)
+        results[0] = results[0]._replace(note=note, beside=beside)
+    return [*results, sharpness]
+
+
+def _measure_blindness(evaluation: Evaluation, sharpness: float, k: int) -> tuple[str, dict]:
+    """Return a note and the precision of real images, sharp and blurred to this sharpness."""
+    other = evaluation.other_images
+    if other is None or len(other) <= k:
+        return "", {}
+    images, size = other.subsample(MAX_BLURRED)[:], evaluation.split.max_batch_size()
+    real, extract = evaluation.real_features, evaluation.extractor.extract
+    sharp, blurred = (
+        prdc_per_image(real, extract(x.split(size)), k).precision.mean().item()
+        for x in (images, blur_to_sharpness(images, sharpness))
+    )
+    is_blind = blurred > MIN_BLIND_SHARE * sharp
+    note = "these features do not see that the samples are blurred" if is_blind else ""
+    return note, {"other real images": (sharp,), "the same, blurred as the samples": (blurred,)}
 
 
 @metric("image")

@@ -17,6 +17,7 @@ class DistanceEstimate(NamedTuple):
     n: tuple[int, int]
 
     def __str__(self) -> str:
+        """The value ± half of its 95 % interval."""
         return f"{self.value:.3g} ± {1.96 * self.error:.2g}"
 
 

@@ -43,10 +43,10 @@ def elbo(
     -------
     dict
         nelbo_nats, distortion_nats, rate_nats, excess_nats (distortion above that of a perfect
-        reconstruction), bits_per_dim (of a discretized likelihood), mse per pixel, active_units
-        (dimensions whose posterior mean has a variance above 0.01), n, split, standard_error of
-        each over images (by bootstrap for active_units), and rate_by_dimension, if the posterior
-        defines it
+        reconstruction), bits_per_dim (of a discretized likelihood), mse_draws (squared error per
+        pixel of decoded draws), active_units (dimensions whose posterior mean has a variance above
+        0.01), n, split, standard_error of each over images (by bootstrap for active_units), and
+        rate_by_dimension, if the posterior defines it
 
     Raises
     ------
@@ -83,24 +83,23 @@ def elbo(
     n = len(scores["nelbo"])
     nats = [name for name in NATS if name in scores]
     likelihood = getattr(model, "likelihood", None)
-    bits = {}
     if isinstance(likelihood, DiscretizedLogistic):  # else a density, without bits of its own
         n_values = math.prod(split.pixels.shape[1:])
-        bits = {"bits_per_dim": scores["nelbo"].mean().item() / n_values / math.log(2)}
+        scores["bits_per_dim"] = scores["nelbo"] / n_values / math.log(2)
+    plain = [name for name in ("bits_per_dim", "mse_draws") if name in scores]
     errors = {k: (v.std() / n**0.5).item() if n > 1 else None for k, v in scores.items()}
     resampled_units = torch.tensor(
         [_count_active_units(means[_resample_rows(n, seed, k)]) for k in range(RESAMPLES)]
     )
     return {
         **{f"{k}_nats": scores[k].mean().item() for k in nats},
-        **bits,
-        "mse": scores["mse"].mean().item(),
+        **{k: scores[k].mean().item() for k in plain},
         "active_units": _count_active_units(means),
         "n": n,
         "split": split.name,
         "standard_error": {
             **{f"{k}_nats": errors[k] for k in nats},
-            "mse": errors["mse"],
+            **{k: errors[k] for k in plain},
             "active_units": resampled_units.double().std().item(),
         },
     } | ({} if rates is None else {"rate_by_dimension": rates.double().mean(0).tolist()})

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from latentia.core.contract import Model, get_autoencoder
 from latentia.core.errors import Error
 from latentia.data import Images, Split
-from latentia.data.splits import evenly_spaced_rows
+from latentia.data.splits import SPLIT_NAMES, evenly_spaced_rows
+from latentia.latents.encoding import encode_split
 from latentia.metrics.elbo import elbo
 from latentia.metrics.features import FeatureExtractor, make_extractor
+from latentia.metrics.label_probes import ProbePair, compare_probes
 from latentia.metrics.pca import PixelPCA, fit_pixel_pca
 from latentia.runs.folder import RunFolder
 
@@ -48,7 +51,7 @@ class Evaluation:
 
         Raises: Error if there is none.
         """
-        return self.run.autoencoder()
+        return get_autoencoder(self.model) or self.run.autoencoder()
 
     @property
     def has_encoder(self) -> bool:
@@ -63,6 +66,16 @@ class Evaluation:
         """Principal components of the run's training images, as many as the latents."""
         own = self.images if self.run.is_training_data(self.images) else self.run.images()
         return fit_pixel_pca(own, math.prod(self.autoencoder.latent_shape))
+
+    @cached_property
+    def label_probes(self) -> list[ProbePair]:
+        """Linear probes of the split's labels, from posterior means and principal components."""
+        split = self.split
+        batches = split.iterate_batches(split.max_batch_size())
+        components = np.concatenate([self.pca.encode(batch.image).numpy() for batch in batches])
+        columns = {name: values.numpy() for name, values in split.columns.items()}
+        means = encode_split(self.autoencoder, split).mean
+        return compare_probes(means, components, columns, split.classes, self.seed)
 
     @cached_property
     def extractor(self) -> FeatureExtractor:
@@ -83,9 +96,33 @@ class Evaluation:
         return self.extractor.extract(self.iterate_images())
 
     @cached_property
+    def samples(self) -> Float[Tensor, "n c h w"]:
+        """As many samples as images that are compared."""
+        return self.model.sample(len(self.rows), seed=self.seed)
+
+    @cached_property
     def sample_features(self) -> Float[Tensor, "n d"]:
-        samples = self.model.sample(len(self.rows), seed=self.seed)
-        return self.extractor.extract(samples.split(self.split.max_batch_size()))
+        return self.extractor.extract(self.samples.split(self.split.max_batch_size()))
+
+    @cached_property
+    def other_images(self) -> Split | None:
+        """As many images of another split, such as training images; None if there is none.
+
+        They are what perfect samples would be.
+        """
+        others = [self.images.split(name) for name in SPLIT_NAMES if name != self.split.name]
+        largest = max(others, key=len)
+        is_apart = self.split.name != "all" and len(largest) >= 2
+        return largest.subsample(len(self.rows)) if is_apart else None
+
+    @cached_property
+    def other_features(self) -> Float[Tensor, "n d"] | None:
+        """Features of the images of another split."""
+        if (other := self.other_images) is None:
+            return None
+        return self.extractor.extract(
+            batch.image for batch in other.iterate_batches(other.max_batch_size())
+        )
 
     @cached_property
     def reconstruction_features(self) -> Float[Tensor, "n d"]:

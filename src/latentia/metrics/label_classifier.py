@@ -1,6 +1,7 @@
 """Classifier of a data set's own labels, trained once and cached, whose features fit the data."""
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,14 +11,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
-from latentia.core.errors import Error
+from latentia.core.errors import Error, catch_write_errors
+from latentia.core.progress import print_note, show_progress
 from latentia.core.schedules import cosine
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
 from latentia.data.cache import cache_root, make_key
 from latentia.nets.conv import halving_sizes
 from latentia.training.checkpoint import read_tensors
-from latentia.training.events import EndReason, TrainingFinished
+from latentia.training.events import (
+    EndReason,
+    Event,
+    StateSaved,
+    StepLogged,
+    StepTaken,
+    TrainingFinished,
+)
 from latentia.training.folder import TrainingFolder
 from latentia.training.loop import train
 from latentia.training.optimizers import Adam
@@ -25,7 +34,8 @@ from latentia.training.plan import Options, Plan
 from latentia.training.state import load_weights
 
 FEATURE_COUNT, MIN_EPOCHS, MIN_STEPS = 64, 4, 800
-CLASSIFIER_VERSION = 2  # part of the cache's key: raise it with any change of network or training
+CONVERGED_LOSS = 1e-3  # nats, of each label
+CLASSIFIER_VERSION = 3  # part of the cache's key: raise it with any change of network or training
 
 
 class LabelClassifier(Model):
@@ -126,6 +136,25 @@ class LabelClassifier(Model):
         return output if self.columns[column] else output * self.scale[k] + self.centre[k]
 
 
+def train_until_converged(events: Iterator[Event], batch_size: int) -> Iterator[int]:
+    """Yield numbers of images trained on, until the first save after convergence.
+
+    Raises: Error if the training was stopped.
+    """
+    step, has_converged = 0, False
+    for event in events:
+        is_complete = isinstance(event, TrainingFinished) and event.reason == EndReason.COMPLETE
+        if is_complete or (isinstance(event, StateSaved) and has_converged):
+            return
+        if isinstance(event, StepLogged):
+            losses = event.players["classifier"]["terms"].values()
+            has_converged = all(loss < CONVERGED_LOSS for loss in losses)
+        if isinstance(event, StepLogged | StepTaken):
+            yield (event.step - step) * batch_size
+            step = event.step
+    raise Error("The training of the label classifier was stopped; run the command again.")
+
+
 def get_label_classifier(images: Images, seed: int = 0) -> LabelClassifier:
     """Return the classifier of the images' labels, trained on first use and cached.
 
@@ -144,17 +173,22 @@ def get_label_classifier(images: Images, seed: int = 0) -> LabelClassifier:
         epochs = max(MIN_EPOCHS, round(MIN_STEPS * batch_size / n))
         adam = Adam(2e-3, schedule=cosine(warmup=0.1))
         plan = Plan(model, images, {"classifier": adam}, batch_size, epochs)
-        folder.mkdir(parents=True, exist_ok=True)
+        with catch_write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         # a temporary folder: other processes may train the same classifier at the same time, and
         # the cache must hold complete files only
         with TemporaryDirectory(prefix=".part-", dir=folder) as scratch:
             run = TrainingFolder(Path(scratch))
-            *_, last = train(plan, run, Options(seed=seed))
-            if not (isinstance(last, TrainingFinished) and last.reason == EndReason.COMPLETE):
-                raise Error(
-                    "The training of the label classifier was stopped; run the command again."
-                )
+            total = epochs * (n // batch_size) * batch_size
+            counts = train_until_converged(train(plan, run, Options(seed=seed)), batch_size)
+            for _ in show_progress(counts, total, "training a classifier of the labels: images"):
+                pass
             run.weights.replace(weights_path)
     model.to(memory_format=torch.channels_last)  # pyright: ignore  # as in training: same bits
-    load_weights(model, read_tensors(weights_path)[0], weights_path)
+    try:
+        load_weights(model, read_tensors(weights_path)[0], weights_path)
+    except Error:
+        print_note(f"{folder} is damaged; the classifier is trained again.")
+        shutil.rmtree(folder)
+        return get_label_classifier(images, seed)
     return model.eval().requires_grad_(False)

@@ -1,6 +1,7 @@
 """Measured values with their standard errors, and what they were measured on."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxtyping import Float
@@ -30,13 +31,17 @@ class MetricResult(NamedTuple):
         name of the feature extractor
     note : str
         what else decides the value
+    limits : (float, float), optional
+        95 % interval, where it is not that of the standard error
+    beside : dict of str to sequence of float
+        values to compare with, such as a baseline's, each with its 95 % interval if it has one
 
     Examples
     --------
     >>> import latentia
     >>> result = latentia.MetricResult("nelbo_nats", 105.3, 0.1, 1000, "test", "nats")
     >>> result
-    nelbo_nats: 105.3 ± 0.1 nats (n = 1,000; test)
+    nelbo_nats: 105.3 ± 0.1 nats (± standard error; n = 1,000; test)
     >>> low, high = result.interval
     """
 
@@ -48,30 +53,48 @@ class MetricResult(NamedTuple):
     unit: str = ""
     features: str | None = None
     note: str = ""
+    limits: Sequence[float] | None = None
+    beside: Mapping[str, Sequence[float]] = {}
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval: the value plus and minus 1.96 standard errors; None without an error."""
+        """95 % interval: `limits`, or 1.96 standard errors around the value; None without them."""
+        if self.limits is not None:
+            return self.limits[0], self.limits[1]
         if self.value is None or self.error is None:
             return None
         return self.value - 1.96 * self.error, self.value + 1.96 * self.error
 
     @property
     def text(self) -> str:
-        """The value with its standard error and unit."""
+        """The value with its standard error, or its 95 % interval in brackets, and its unit."""
+        if self.limits is not None and self.value is not None:
+            return f"{format_values([self.value, *self.limits])} {self.unit}".rstrip()
         number = "not finite" if self.value is None else f"{self.value:,.5g}"
-        error = "" if self.error is None else f" ± {self.error:.2g}"
+        error = "" if self.error is None else f" ± {float(f'{self.error:.2g}'):,g}"
         return f"{number}{error} {self.unit}".rstrip()
 
     @property
-    def basis(self) -> str:
-        """The number of images, the features and the note."""
+    def counts(self) -> str:
+        """The number of images, and of samples."""
         counts = self.n if isinstance(self.n, tuple) else (self.n,)
-        text = " and ".join(f"{count:,}" for count in counts)
-        return "; ".join(filter(None, (text, self.features, self.note)))
+        return " and ".join(f"{count:,}" for count in counts)
+
+    @property
+    def details(self) -> str:
+        """The features, the note, and what stands beside the value."""
+        beside = [f"{name} {format_values(values)}" for name, values in self.beside.items()]
+        return "; ".join(filter(None, (self.features, self.note, *beside)))
+
+    @property
+    def basis(self) -> str:
+        """The number of images, and the details."""
+        return "; ".join(filter(None, (self.counts, self.details)))
 
     def __repr__(self) -> str:
-        return f"{self.name}: {self.text} (n = {self.basis}; {self.split})"
+        legend = "" if self.error is None else "± standard error; "
+        legend = legend if self.limits is None else "[95 % interval]; "
+        return f"{self.name}: {self.text} ({legend}n = {self.basis}; {self.split})"
 
 
 class MetricTable(list[MetricResult]):
@@ -113,7 +136,7 @@ class MetricTable(list[MetricResult]):
 
 
 def make_mean_result(
-    name: str, values: Float[Tensor, " n"], split: str, **fields: str
+    name: str, values: Float[Tensor, " n"], split: str, **fields: Any
 ) -> MetricResult:
     """Return the mean over images with its standard error."""
     values, n = values.double(), len(values)
@@ -123,13 +146,29 @@ def make_mean_result(
 
 
 def make_ratio_result(
-    name: str, over: Float[Tensor, " n"], under: Float[Tensor, " n"], split: str, **fields: str
+    name: str, over: Float[Tensor, " n"], under: Float[Tensor, " n"], split: str, **fields: Any
 ) -> MetricResult:
-    """Return a ratio of means, with the standard error of its derivative (delta method)."""
+    """Return a ratio of means over the same images, with its standard error (delta method)."""
     ratio = (over.mean() / under.mean()).item()
     derivative = (over - ratio * under) / under.mean()
     result = make_mean_result(name, derivative, split, **fields)
     return result._replace(value=finite_or_none(ratio))
+
+
+def make_two_set_ratio(
+    name: str, over: Float[Tensor, " n"], under: Float[Tensor, " m"], split: str, **fields: Any
+) -> MetricResult:
+    """Return a ratio of the means of two independent sets, with its error (delta method)."""
+    top, bottom = (make_mean_result(name, x, split, **fields) for x in (over, under))
+    ratio, n = over.double().mean() / under.double().mean(), (len(under), len(over))
+    error = math.hypot(top.error or 0, ratio * (bottom.error or 0)) / under.double().mean()
+    return top._replace(value=finite_or_none(ratio.item()), error=finite_or_none(float(error)), n=n)
+
+
+def format_values(values: Sequence[float]) -> str:
+    """Write a value, with its interval in brackets if it has one."""
+    value, *limits = (f"{each:z.3g}" for each in values)
+    return f"{value} [{', '.join(limits)}]" if limits else value
 
 
 def finite_or_none(value: float | None) -> float | None:

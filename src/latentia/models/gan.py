@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, sample_normal_rows
-from latentia.core.tensors import ImageTensor, Latents, to_float32
+from latentia.core.tensors import ImageTensor, Latents, to_float32, to_float64
 from latentia.losses.adversarial import NonSaturating, Relativistic, gradient_penalty
 from latentia.models.monitors import Monitors, fraction_true, rms_std
 
@@ -101,7 +101,7 @@ class GAN(Model):
 
     def _record_gradient_norm(self, gradient: Tensor) -> None:
         """Record the root mean square over images of |d loss / d image|."""
-        squared_norms = (gradient * len(gradient)).flatten(1).double().square().sum(1)
+        squared_norms = to_float64(gradient * len(gradient)).flatten(1).square().sum(1)
         self.meter.record(gradient_at_image=squared_norms.mean().sqrt())
 
     def generate(self, z: Latents) -> ImageTensor:

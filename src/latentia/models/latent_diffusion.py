@@ -22,6 +22,7 @@ from latentia.core.tensors import (
     map_chunks,
     max_batch_size,
     to_float32,
+    to_float64,
 )
 from latentia.core.text import pluralize
 from latentia.diffusion.guidance import apply_guidance
@@ -119,9 +120,9 @@ class LatentDiffusion(Model):
         mean, dims = posterior.mean, 0 if self.is_latent else None
         self.latent_mean.copy_(mean.mean(dims))
         # variance of the aggregate posterior: between images, plus within images if it is known
-        variance = mean.double().var(dims, correction=0)
+        variance = to_float64(mean).var(dims, correction=0)
         if hasattr(posterior, "sd"):
-            variance = map_tensors(Tensor.double, posterior).sd.square().mean(dims) + variance
+            variance = map_tensors(to_float64, posterior).sd.square().mean(dims) + variance
         self.latent_sd.copy_(variance.sqrt().masked_fill(variance == 0, 1.0))
         names = map(POSTERIOR_COLUMN.format, posterior._fields if self.is_latent else ())
         columns = dict(zip(names, posterior, strict=False))

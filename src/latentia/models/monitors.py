@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from latentia.core.tensors import to_float64
+
 WINDOW_STEPS = 50  # steps over which a monitor is a running mean
 
 
@@ -35,9 +37,9 @@ class Monitors(nn.Module):
 
 
 def fraction_true(mask: Tensor) -> Tensor:
-    return mask.double().mean()
+    return to_float64(mask).mean()
 
 
 def rms_std(images: Tensor) -> Tensor:
     """Root mean square, over pixels, of the standard deviation over the images of a batch."""
-    return images.detach().double().var(0, correction=0).mean().sqrt()
+    return to_float64(images.detach()).var(0, correction=0).mean().sqrt()

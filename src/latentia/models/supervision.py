@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Role, Term, Terms
 from latentia.core.errors import Error
 from latentia.core.gaussian import LOG_2PI
-from latentia.core.tensors import to_float32
+from latentia.core.tensors import to_float32, to_float64
 
 
 class Supervision(nn.Module):
@@ -61,7 +61,7 @@ class Supervision(nn.Module):
         heads = {name: head for name, head in pairs if isinstance(head, NumberHead)}
         if not heads:
             return
-        chunks = [[batch.columns[name].double() for name in heads] for batch in batches]
+        chunks = [[to_float64(batch.columns[name]) for name in heads] for batch in batches]
         columns = map(torch.cat, zip(*chunks, strict=True))
         for (name, head), values in zip(heads.items(), columns, strict=True):
             values = values[~values.isnan()]

@@ -236,5 +236,5 @@ class VAE(Model):
         posterior = self.encode(batch.image)
         z = posterior.sample(noise(context, "score", self.latent_shape, posterior.mean))
         scores, rate = self.score_latents(z, batch.image), posterior.kl()
-        distortion = scores.pop("distortion")
+        distortion, scores["mse_draws"] = scores.pop("distortion"), scores.pop("mse")
         return {"nelbo": distortion + rate, "distortion": distortion, "rate": rate, **scores}

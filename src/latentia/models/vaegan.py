@@ -14,7 +14,7 @@ from latentia.core.modes import evaluation_mode
 from latentia.core.posterior import Posterior
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise
-from latentia.core.tensors import ImageTensor, Latents, PerImage
+from latentia.core.tensors import ImageTensor, Latents, PerImage, to_float64
 from latentia.losses.adversarial import (
     NonSaturating,
     Relativistic,
@@ -252,7 +252,9 @@ class VAEGAN(VAE):
         nll = self.likelihood.nll(leaf, images).sum()
         gradients = *torch.autograd.grad(nll, leaf), *(gradient for _, gradient in losses.values())
         # over the global batch, of which this process may have a part
-        norms = all_reduce_sum(torch.stack([g.double().square().sum() for g in gradients])).sqrt()
+        norms = all_reduce_sum(
+            torch.stack([to_float64(g).square().sum() for g in gradients])
+        ).sqrt()
         rms = norms / max(context.global_batch_size, len(leaf)) ** 0.5
         names = (f"gradient_of_{name}" for name in ("distortion", *losses))
         self.meter.record(**dict(zip(names, rms, strict=True)))

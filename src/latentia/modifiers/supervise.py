@@ -1,14 +1,12 @@
 """--supervise: train the first latent dimensions to predict labels."""
 
 import math
-from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Gt
 
 from latentia.core.errors import Error
 from latentia.core.registries import modifier
-from latentia.data.labels import Labels
 from latentia.models.supervision import Supervision
 from latentia.training.plan import Plan
 
@@ -19,7 +17,6 @@ DEFAULT_DIMS = 10
 def supervise(
     plan: Plan,
     supervise: str = "label",
-    labels: Path | str | None = None,
     supervise_dims: Annotated[int | None, Ge(1)] = None,
     supervise_weight: Annotated[float, Gt(0)] = 1.0,
 ) -> Plan:
@@ -31,10 +28,8 @@ def supervise(
     Parameters
     ----------
     supervise : COLUMN,...
-        label columns that the first latent dimensions learn to predict, such as Year,Body
-    labels : FILE
-        table (.csv or .parquet) that holds the columns of --supervise, joined to the images by file
-        name; the default is the labels of the data
+        label columns of the data, or of --labels, that the first latent dimensions learn to
+        predict, such as Year,Body
     supervise_dims : N
         number of latent dimensions that predict the labels, at least 1; the default is 10, or all
         if there are fewer
@@ -53,8 +48,6 @@ def supervise(
             "no more."
         )
     names = [name.strip() for name in supervise.split(",")]
-    if labels is not None:
-        plan.images = plan.images.with_labels(Labels(labels, names, "nan"))
     metadata = plan.images.to_metadata()
     scalars = [name for name, shape in metadata["columns"].items() if not shape]
     if unknown := [name for name in names if name not in scalars]:

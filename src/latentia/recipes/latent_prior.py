@@ -73,6 +73,8 @@ def count_classes(images: Images, column: str | None, clusters: int) -> int:
         return len(images.get_class_names(column))
     limit = images.to_metadata()["count"]["train"] // 20
     if clusters > limit:
-        images.notes.append(f"{limit} groups of latents guide, not {clusters}: each has 20 images.")
+        text = f"{limit} groups of latents as its condition, not {clusters}"
+        text = text if limit > 1 else "no condition"
+        images.notes.append(f"The prior has {text}: a group has at least 20 images.")
         clusters = limit
     return clusters if clusters > 1 else 0

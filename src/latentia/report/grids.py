@@ -14,13 +14,16 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, catch_write_errors
 from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.latents.thumbnails import to_pillow
+from latentia.training.checkpoint import atomic_path
 
 # content of a file, by suffix; under FOLDER the content of each file of a folder, by name
 Encoders = dict[str, Callable[[], Any]]
 FOLDER = "/"
+SINGLE_IMAGES = (".png", ".npy", ".npz", FOLDER)  # of outputs with one image each
+RUN_FILES = ("run.json", "evaluation.json")  # which no command overwrites with its output
 
 # pixels: least longer side of a tile, distance between tiles, height of text
 MIN_TILE_SIDE, GAP, TEXT_SIZE = 56, 2, 13
@@ -134,7 +137,7 @@ def encode_files(
         yield name, encode_png(to_pillow(image[None])[0], caption)
     if labels:
         table = pd.DataFrame({"file_name": names, column: labels})
-        yield "metadata.csv", table.to_csv(index=False).encode()
+        yield "metadata.csv", table.to_csv(index=False, lineterminator="\n").encode()
 
 
 def encode_gif(
@@ -169,6 +172,8 @@ def check_output(path: Path | str, *suffixes: str, option: str = "--out") -> str
         choices = " or a ".join(name for name in suffixes if name != FOLDER)
         folder = ", or a folder, such as samples/" if FOLDER in suffixes else ""
         raise Error(f"{option} {path} {ending}; give a {choices} file{folder}.")
+    if Path(path).name in RUN_FILES:
+        raise Error(f"{option} {path} is the name of a run's own file; give another name.")
     if is_folder and any(Path(path).expanduser().glob("[!.]*")):
         raise Error(f"{option} {path} has files, which are never overwritten; give a new folder.")
     return suffix
@@ -181,12 +186,10 @@ def save(path: Path | str, encoders: Encoders, option: str = "--out") -> Path:
     """
     suffix, path = check_output(path, *encoders, option=option), Path(path).expanduser()
     content = encoders[suffix]()
-    try:
+    with catch_write_errors(path, f"give another {option}"):
         for name, data in content if suffix == FOLDER else [("", content)]:
             file = path / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-    except OSError as error:
-        reason = f"{path} cannot be written ({error.strerror})"
-        raise Error(f"{reason}; give another {option}.") from None
+            with atomic_path(file) as part:
+                part.write_bytes(data)
     return path

@@ -1,18 +1,16 @@
 """Model card of a run on the hub: data, metrics with intervals, problems, and how to load it."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jinja2
 
 from latentia.core.text import pluralize
+from latentia.metrics.measure import load_metrics
 from latentia.runs.folder import RunFolder
 from latentia.runs.hub import PREFIX
 from latentia.runs.recipes import DIFFUSERS, read_card
 from latentia.training.events import Finding
-
-STANDARD_ERRORS = 1.96  # on each side of a 95 % interval
 
 
 def format_model_card(
@@ -33,7 +31,7 @@ def format_model_card(
     tags = {"pipeline_tag": "unconditional-image-generation", "tags": ["latentia", recipe]}
     header = ModelCardData(library_name="latentia", **tags)
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
-    template = environment.from_string(Path(__file__).with_suffix(".md").read_text())
+    template = environment.from_string(Path(__file__).with_suffix(".md").read_text("utf-8"))
     content = {"pictures": picture_names, "verdict": verdict, "findings": findings}
     return template.render(
         run=run.metadata,
@@ -49,15 +47,7 @@ def format_model_card(
 
 def format_metrics(run: RunFolder) -> Iterator[tuple[str, ...]]:
     """Yield the cells of a row for each metric of evaluation.json."""
-    path = run.path / "evaluation.json"
-    metrics = json.loads(path.read_text()).get("metrics", {}) if path.exists() else {}
-    for row in (row for rows in metrics.values() for row in rows):
-        value, error, n = row["value"], row["error"], row["n"]
-        text = "not finite" if value is None else f"{value:,.5g} {row['unit']}".rstrip()
-        interval = ""
-        if value is not None and error is not None:
-            ends = (value + side * STANDARD_ERRORS * error for side in (-1, 1))
-            interval = " to ".join(f"{end:,.5g}" for end in ends)
-        counts = " and ".join(f"{count:,}" for count in (n if isinstance(n, list) else [n]))
-        notes = "; ".join(filter(None, (row["features"], row["note"])))
-        yield row["name"], text, interval, counts, row["split"], notes
+    for result in load_metrics(run):
+        text = result._replace(error=None, limits=None).text
+        interval = " to ".join(f"{end:,.5g}" for end in result.interval or ())
+        yield result.name, text, interval, result.counts, result.split, result.details

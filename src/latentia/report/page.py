@@ -19,10 +19,15 @@ from latentia.data.examples import draw_example_rows
 from latentia.data.splits import evenly_spaced_rows
 from latentia.latents.interpolation import interpolate_images
 from latentia.metrics.beta_choice import load_choices
-from latentia.metrics.elbo import elbo
+from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measure import save_metrics
-from latentia.metrics.pca import fit_pixel_pca
 from latentia.metrics.rate_distortion import MAX_IMAGES, log_spaced_betas, measure_curve
+from latentia.report.baselines import (
+    PROBE_TEXT,
+    format_headlines,
+    format_probe_table,
+    measure_baselines,
+)
 from latentia.report.figures import (
     TERM_LABELS,
     draw_monitor_curves,
@@ -43,10 +48,10 @@ from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import resolve_sampling
 from latentia.training.checkpoint import atomic_write
-from latentia.training.events import Finding, ListedImage
+from latentia.training.events import ListedImage
 from latentia.training.log import read_rows
 
-MAX_COMPARED = 500  # images whose error is compared with that of a PCA
+MAX_COMPARED = 500  # images whose error and sharpness are compared
 SHEET_IMAGES, TILE_SIDE = 24, 128  # images of a finding, and pixels of their longer side, at most
 
 
@@ -64,47 +69,54 @@ class Section(NamedTuple):
 def write_report(
     run: RunFolder,
     images: Images,
-    findings: Sequence[Finding] = (),
-    listed_images: Sequence[ListedImage] = (),
+    diagnosis: Any = None,
 ) -> Path:
     """Write evaluation.json and report.html, and return the page's path.
 
     All figures are drawn from the weights, the log, and the validation images (or the training
-    images, if none were held out). findings: the doctor's, worst first, with the images that they
-    list. The model is loaded from the run, so that a training in progress is not touched.
+    images, if none were held out). diagnosis: the DiagnosticReport with verdict, findings and the
+    images that they list. The model is loaded from the run, so that a training in progress is not
+    touched.
     """
-    model = run.model()
     validation = images.split("validation")
     split = validation if len(validation) else images.split("train")
-    headlines, sections = {}, _make_contact_sheets(run, images, listed_images)
-    if isinstance(model, HasTrajectory) and len(split):
-        sections += _make_prior_sections(run, model, split)
-    elif isinstance(model, HasLatents) and len(split):
-        result = elbo(model, split)  # pyright: ignore[reportArgumentType]
-        save_metrics(run, result)
+    evaluation = Evaluation(run, images, split, n=MAX_COMPARED)
+    model, headlines, result = evaluation.model, {}, {}
+    samples = model.sample(96, seed=0)
+    sections = _make_contact_sheets(run, images, diagnosis.images if diagnosis else ())
+    baselines = measure_baselines(evaluation, samples)
+    if isinstance(model, HasLatents) and not isinstance(model, HasTrajectory):
+        result = evaluation.elbo
         headlines |= _make_headlines(result, math.prod(model.latent_shape))
-        headlines |= _compare_with_pca(model, images, split)
-        sections += _make_latent_sections(run, model, split, result.get("rate_by_dimension"))
+        rates = result.get("rate_by_dimension")
+        sections += _make_latent_sections(run, model, split, samples, rates)
+        if "probe" in baselines:
+            table = Picture(format_probe_table(baselines["probe"]))
+            sections.append(Section("Labels read from the coordinates", PROBE_TEXT, [table]))
         if run.beta_range:
             sections.append(_make_beta_section(run, model, split))
     else:
-        sections.append(_make_sample_section(run, model))
+        sections.append(_make_sample_section(run, model, samples))
+        sections += _make_prior_sections(run, model, split)
+    headlines |= format_headlines(baselines)
+    rows = {name: [each._asdict() for each in rows] for name, rows in baselines.items()}
+    save_metrics(run, {**result, "report": rows})
     sections += [*_make_progress_sections(run), *_make_training_sections(run)]
     count = sum(run.metadata["parameters"].values())
     headlines["parameters"] = f"{count:,}"
     path = run.path / "report.html"
-    atomic_write(path, _render_page(run, headlines, findings, sections).encode())
+    atomic_write(path, _render_page(run, headlines, diagnosis, sections).encode(errors="replace"))
     return path
 
 
 def _render_page(
     run: RunFolder,
     headlines: dict[str, str],
-    findings: Sequence[Finding],
+    diagnosis: Any,
     sections: list[Section],
 ) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
-    template = environment.from_string((Path(__file__).parent / "page.html").read_text())
+    template = environment.from_string((Path(__file__).parent / "page.html").read_text("utf-8"))
     metadata = run.metadata
     groups = {**metadata["arguments"], **metadata["modifiers"], **metadata["options"]}
     settings = [(name.replace("_", "-"), value) for name, value in groups.items()]
@@ -112,7 +124,7 @@ def _render_page(
         settings += [(f"{group}: {name}", value) for name, value in metadata[group].items()]
     # what is unset says nothing
     settings = [(k, _format_setting(v)) for k, v in settings if v not in (None, "", [], {})]
-    content = {"headlines": headlines, "findings": findings, "sections": sections}
+    content = {"headlines": headlines, "diagnosis": diagnosis, "sections": sections}
     return template.render(run=run, settings=settings, **content)
 
 
@@ -121,7 +133,7 @@ def _make_headlines(result: dict[str, Any], n_dims: int) -> dict[str, str]:
     error = result["standard_error"]["nelbo_nats"]
     bound, name = f"{result['nelbo_nats']:.1f}", f"negative ELBO, nats, {result['split']} split"
     if error:
-        bound, name = f"{bound} ± {error:.1f}", f"{name} (± standard error)"
+        bound = f"{bound} ± {error:.1f}"
     active = f"{result['active_units']} of {n_dims}"
     terms = {f"{v}, nats": f"{result[f'{k}_nats']:.1f}" for k, v in TERM_LABELS.items()}
     return {name: bound, **terms, "active latent dimensions": active}
@@ -149,18 +161,6 @@ def _make_contact_sheets(
     return sections
 
 
-def _compare_with_pca(model: Any, images: Images, split: Split) -> dict[str, str]:
-    """Return the error of reconstructions and of principal components, on at most 500 images."""
-    x = split.subsample(MAX_COMPARED)[:]
-    pca = fit_pixel_pca(images, math.prod(model.latent_shape))
-    chunks = x.split(split.max_batch_size())
-    error = torch.cat([(model.reconstruct(c) - c).square().flatten(1).mean(1) for c in chunks])
-    return {
-        "mean squared error a pixel": f"{error.mean().item():.4f}",
-        f"the same by PCA, {pca.dims} dimensions": f"{pca.measure_mse(x).mean().item():.4f}",
-    }
-
-
 def _make_grid_section(
     title: str, images: torch.Tensor, columns: int, caption: str, labels: Sequence[str] = ()
 ) -> Section:
@@ -170,7 +170,7 @@ def _make_grid_section(
 
 
 def _make_latent_sections(
-    run: RunFolder, model: Any, split: Split, rates: list[float] | None
+    run: RunFolder, model: Any, split: Split, samples: torch.Tensor, rates: list[float] | None
 ) -> list[Section]:
     """Return the sections of a model with an encoder."""
     x = split.get_batch(draw_example_rows(split, 12)).image
@@ -181,15 +181,15 @@ def _make_latent_sections(
     bars = [] if rates is None else [Picture(draw_rate_bars(rates))]
     return [
         _make_grid_section("Originals above reconstructions", pairs, len(x), caption),
-        _make_sample_section(run, model),
+        _make_sample_section(run, model, samples),
         _make_interpolation_section(run, model, x, split.name),
         *(Section("Rate (KL) of each latent dimension", text, bars) for _ in bars),
     ]
 
 
-def _make_sample_section(run: RunFolder, model: Model) -> Section:
-    caption = f"{run.name}: 96 samples, seed 0, {resolve_sampling(run, model, {})[1]}"
-    return _make_grid_section("Samples", model.sample(96, seed=0), 16, caption)
+def _make_sample_section(run: RunFolder, model: Model, samples: torch.Tensor) -> Section:
+    count, sampling = pluralize(len(samples), "sample"), resolve_sampling(run, model, {})[1]
+    return _make_grid_section("Samples", samples, 16, f"{run.name}: {count}, seed 0, {sampling}")
 
 
 def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, split: str) -> Section:
@@ -202,11 +202,12 @@ def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, spl
 
 
 def _make_prior_sections(run: RunFolder, model: Any, split: Split) -> list[Section]:
-    """Return the sections of a model that draws latents step by step."""
+    """Return the sections of a model that draws latents step by step; none for others."""
+    if not isinstance(model, HasTrajectory):
+        return []
     sampling, text = model.sampling, f"Images of the {split.name} split."
     caption = f"{run.name}: four samples after {N_FRAMES} of {sampling.steps + 1} steps, from noise"
     sections = [
-        _make_sample_section(run, model),
         _make_grid_section("From noise to image", decode_trajectory(model), N_FRAMES, caption),
     ]
     if model.column is not None:
@@ -246,7 +247,7 @@ def _make_progress_sections(run: RunFolder) -> list[Section]:
         text = "The same latents at each epoch: seed 0."
         sections.append(Section("Samples through training", text, pictures))
     if tracked_files := list_training_images(run, "tracked"):
-        frames = [Image.open(path) for _, path in tracked_files]
+        frames = [Image.open(path, formats=["PNG"]) for _, path in tracked_files]
         image = _embed_image(encode_gif(frames), "tracked image", "gif")
         name, count = run.metadata["options"]["track"], pluralize(len(tracked_files), "epoch")
         picture = Picture(image, f"{name}: its reconstruction, {count}")

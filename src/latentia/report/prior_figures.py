@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
+from latentia.data.splits import draw_permutation
 from latentia.report.figures import BLUE, make_panels, to_svg
 
 N_FRAMES, N_BINS, MAX_COLUMNS = 9, 20, 20
@@ -30,14 +31,15 @@ def sample_conditions(
 ) -> tuple[Float[Tensor, "n c h w"], str]:
     """Return conditional samples, one condition a column, and a description of rows or columns.
 
-    Each of the first 20 classes has four samples. For a condition that is an image the rows are
-    the condition, two samples, and the true image.
+    Each class has four samples; of more than 20 classes, 20 are drawn by seed. For a condition that
+    is an image the rows are the condition, two samples, and the true image.
     """
     if model.num_classes:
         names = split.classes.get(model.column) or list(map(str, range(model.num_classes)))
-        names = names[:MAX_COLUMNS]
-        labels = torch.arange(len(names)).repeat(4)
-        return model.sample(len(labels), cond=labels), f"columns: {', '.join(names)}"
+        classes = sorted(draw_permutation(len(names), 0, "examples")[:MAX_COLUMNS].tolist())
+        labels = torch.tensor(classes).repeat(4)
+        columns = ", ".join(names[k] for k in classes)
+        return model.sample(len(labels), cond=labels), f"columns: {columns}"
     batch = split.get_batch(draw_example_rows(split, n_images))
     cond = batch.columns[model.column]
     samples = [model.sample(len(cond), cond=cond, seed=seed) for seed in (0, 1)]

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.contract import HasLatents, Model
+from latentia.core.memory import check_picture_memory
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
@@ -88,7 +89,9 @@ def render_latents(
     options: dict[str, Any] = {"labels_below": list(map(shorten_key, keys))}
     options |= {"min_side": SINGLE_IMAGE_SIDE} if len(z) == 1 else {}
     images = torch.cat([model.decode(rows) for rows in z.split(MAX_BATCH_SIZE)])
-    return render_grid(images, choose_columns(len(z)), caption, **options)
+    return add_single_images(
+        render_grid(images, choose_columns(len(z)), caption, **options), "key", keys
+    )
 
 
 def render_reconstructions(
@@ -234,6 +237,7 @@ def render_samples(
     data: Any = None,
 ) -> RenderedImages:
     """Draw n new images under a condition, if any; `parse_condition` explains cond and data."""
+    check_picture_memory(n, run.metadata["images"]["shape"], "-n")
     arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
     values = parse_condition(run, model, cond, n, data) if cond is not None else None
     images = model.sample(n, seed=seed, cond=values, **arguments)
@@ -250,8 +254,13 @@ def render_samples(
         condition = f", of {kind if cond.isdecimal() else ''}{cond}"
     caption = f"{run.name}: samples{condition}, seed {seed}, {prior}"
     grid = render_grid(images, choose_columns(n), caption, labels_below=captions)
-    grid.encoders[".npz"] = lambda: encode_npz(images, labels)
-    grid.encoders[FOLDER] = lambda: encode_files(images, caption, column or "", labels)
+    return add_single_images(grid, column or "", labels)
+
+
+def add_single_images(grid: RenderedImages, column: str, labels: Sequence[str]) -> RenderedImages:
+    """Add the encoders of single images, with a label each, to those of their grid."""
+    grid.encoders[".npz"] = lambda: encode_npz(grid.images, labels)
+    grid.encoders[FOLDER] = lambda: encode_files(grid.images, grid.caption, column, labels)
     return grid
 
 
@@ -264,7 +273,7 @@ def render_grid(
         ".npy": lambda: encode_npy(images),
     }
     if table is not None:
-        encoders[".csv"] = lambda: table.to_csv(index=False).encode()
-        encoders[".tsv"] = lambda: table.to_csv(index=False, sep="\t").encode()
+        encoders[".csv"] = lambda: table.to_csv(index=False, lineterminator="\n").encode()
+        encoders[".tsv"] = lambda: table.to_csv(index=False, lineterminator="\n", sep="\t").encode()
         encoders[".json"] = lambda: table.to_json(orient="records", indent=1).encode()
     return RenderedImages(images, encoders, caption, table)

@@ -1,13 +1,17 @@
 """Images rendered during training: samples of one seed, and one image's reconstruction."""
 
+import zlib
 from pathlib import Path
 
 from torch import Tensor
 
+from latentia.core.errors import DamageError, catch_write_errors
 from latentia.report.grids import encode_png, make_grid
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_write
 from latentia.training.events import ImagesRendered
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def save_training_images(run: RunFolder, event: ImagesRendered) -> None:
@@ -16,7 +20,8 @@ def save_training_images(run: RunFolder, event: ImagesRendered) -> None:
     A resumed run writes the same names again.
     """
     folder = run.path / "progress"
-    folder.mkdir(exist_ok=True)
+    with catch_write_errors(folder):
+        folder.mkdir(exist_ok=True)
     for kind, images in select_strips(event).items():
         caption = f"{run.name}: {kind}, epoch {event.epoch}, seed 0"
         picture = make_grid(images, len(images), "")
@@ -32,9 +37,27 @@ def select_strips(event: ImagesRendered) -> dict[str, Tensor]:
 def list_training_images(
     run: RunFolder, kind: str, max_files: int = 1000
 ) -> list[tuple[int, Path]]:
-    """Return (epoch, file) in order, evenly spaced if there are more than max_files."""
+    """Return (epoch, file) in order, evenly spaced if there are more than max_files.
+
+    Raises: Error if one is damaged.
+    """
     paths = (run.path / "progress").glob(f"{kind}-*.png")
     files = sorted((int(path.stem.rsplit("-", 1)[1]), path) for path in paths)
     if len(files) > max_files:
         files = [files[round(k * (len(files) - 1) / (max_files - 1))] for k in range(max_files)]
+    for _, path in files:
+        if not _is_intact(path.read_bytes()):
+            raise DamageError("is damaged; remove it, and draw the report anew.", subject=path)
     return files
+
+
+def _is_intact(content: bytes) -> bool:
+    """Compare every chunk of a PNG with its CRC-32."""
+    start, chunk = len(PNG_SIGNATURE), b""
+    while start < len(content):
+        stop = start + 8 + int.from_bytes(content[start : start + 4])
+        chunk, crc = content[start + 4 : stop], content[stop : stop + 4]
+        if zlib.crc32(chunk) != int.from_bytes(crc):
+            return False
+        start = stop + 4
+    return content.startswith(PNG_SIGNATURE) and chunk == b"IEND"

@@ -1,6 +1,8 @@
 """Build the plan of a run from its recipe, arguments, modifiers and options."""
 
-from collections.abc import Mapping
+import inspect
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,14 @@ import torch
 
 from latentia.core.contract import Model
 from latentia.core.errors import Error
+from latentia.core.memory import AllocationGuard, check_memory, find_available_memory
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
 from latentia.data.reading import Reading
-from latentia.data.sources.registry import make_source
+from latentia.data.sources.registry import LabelledData, make_source
 from latentia.runs.modifiers import apply_modifiers
-from latentia.runs.recipes import find_recipe
-from latentia.training.device import find_device
+from latentia.runs.recipes import get_recipe
+from latentia.training.device import find_device, find_device_memory
 from latentia.training.plan import Options, Plan
 from latentia.training.precision import find_precision
 
@@ -33,10 +36,12 @@ def build_plan(
 
     parent: run of the autoencoder, for a recipe that has this parameter.
 
-    Raises: Error if the recipe does not return a Plan.
+    Raises: Error if the recipe does not return a Plan, or the model does not fit into memory.
     """
     arguments = dict(arguments)
     data = arguments.get("data")
+    if options.labels is not None and not isinstance(data, Images | LabelledData):
+        data = LabelledData(data, options.labels)
     if parent is not None:
         arguments[AUTOENCODER] = parent.autoencoder()
         # with the autoencoder's preprocessing and splits: its test images stay unseen
@@ -44,14 +49,54 @@ def build_plan(
     arguments["data"] = (
         data if isinstance(data, Images) else make_source(data, Reading.from_options(options))
     )
-    with restore_global_generators():
-        seed_global_generators(options.seed, "initialisation")
-        plan = find_recipe(recipe)(**arguments)
-        if not isinstance(plan, Plan):
-            raise Error(
-                f"{recipe} returned {type(plan).__name__}; a recipe returns a latentia.Plan."
-            )
-        return apply_modifiers(plan, modifiers)
+    function, guard = get_recipe(recipe), AllocationGuard(find_available_memory())
+    subject, advice = f"A model of {recipe}", advise_smaller(function, arguments)
+    try:
+        with restore_global_generators(), guard:
+            seed_global_generators(options.seed, "initialisation")
+            plan = function(**arguments)
+            if not isinstance(plan, Plan):
+                raise Error(
+                    f"{recipe} returned {type(plan).__name__}; a recipe returns a latentia.Plan."
+                )
+            plan = apply_modifiers(plan, modifiers)
+    except (RuntimeError, TypeError):  # such as that a tensor without memory has no values
+        if guard.is_exceeded:
+            check_memory(math.inf, subject, advice, guard.limit)
+        raise
+    if guard.is_exceeded:
+        n_bytes = sum(parameter.nbytes for parameter in plan.model.parameters())
+        check_memory(n_bytes, subject, advice, guard.limit)
+    return plan
+
+
+def check_training_memory(
+    recipe: str, arguments: Mapping[str, Any], plan: Plan, device: torch.device
+) -> None:
+    """Check weights, gradients, optimizer moments, averages and one batch before training.
+
+    Raises: Error if they need more memory than is free on the device
+    """
+    weights = sum(p.nbytes for p in plan.model.parameters() if p.requires_grad)
+    batch = 4 * plan.batch_size() * math.prod(plan.images.shape)
+    copies = 5 + (plan.average is not None)  # gradient, two moments, the best, the one to save
+    n_bytes = (1 + copies) * weights + 3 * batch  # images, output and its gradient
+    subject, advice = f"Training {recipe}", advise_smaller(get_recipe(recipe), arguments)
+    check_memory(n_bytes, subject, advice, find_device_memory(device))
+
+
+def advise_smaller(function: Callable, arguments: Mapping[str, Any]) -> str:
+    """Name the parameters whose whole numbers are above their defaults."""
+    defaults = {k: p.default for k, p in inspect.signature(function).parameters.items()}
+    larger = [
+        f"--{name.replace('_', '-')}"
+        for name, value in arguments.items()
+        if name != "epochs"
+        and isinstance(value, int)
+        and isinstance(defaults[name], int)
+        and value > defaults[name]
+    ]
+    return f"lower {' or '.join(larger)}" if larger else "take a smaller --size or another recipe"
 
 
 def resolve_auto_options(options: Options, model: Model) -> Options:

@@ -1,7 +1,6 @@
 """Create a run folder."""
 
 import hashlib
-import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -10,17 +9,30 @@ from typing import Any
 
 from latentia.core.contract import Model
 from latentia.core.errors import Error
+from latentia.core.files import make_file_name
+from latentia.core.folders import PART, fill_folder
 from latentia.core.parameters import validate_parameters
+from latentia.core.text import join_command
+from latentia.data.reader import COLOUR_NOTE
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
-from latentia.runs.build import AUTOENCODER, build_plan, make_paths_absolute, resolve_auto_options
-from latentia.runs.folder import FORMAT, RunFolder, find_unused_path, resolve_unnamed_path
+from latentia.runs.build import (
+    AUTOENCODER,
+    build_plan,
+    check_training_memory,
+    make_paths_absolute,
+    resolve_auto_options,
+)
+from latentia.runs.folder import RunFolder, find_unused_path, resolve_unnamed_path
+from latentia.runs.metadata import FORMAT
 from latentia.runs.open import open_run
 from latentia.runs.provenance import describe_machine
+from latentia.runs.recipe_files import parse_recipe_file
 from latentia.runs.recipes import recipe_source, resolve_parameters, to_python_numbers
-from latentia.training.checkpoint import write_json
+from latentia.training.checkpoint import copy_file
 from latentia.training.device import find_device
 from latentia.training.plan import Options, Plan
 from latentia.training.state import find_mismatch
+from latentia.training.validation import find_tracked_image
 
 
 def create_run(
@@ -42,24 +54,30 @@ def create_run(
     modifiers = {name: to_python_numbers(values) for name, values in modifiers.items()}
     validate_parameters("latentia.train", Options, vars(options))
     arguments = resolve_parameters(recipe, user_parameters)
-    find_device(options.device)  # before images are decoded, which may take hours
+    device = find_device(options.device)  # before images are decoded, which may take hours
     parent = find_autoencoder(recipe, arguments, options)
     if parent:
         check_data_options(parent, options)
     plan = build_plan(recipe, arguments, modifiers, options, parent)
     if options.balance is not None:
         plan.images.get_class_names(options.balance)
+    check_training_memory(recipe, arguments, plan, device)
+    find_tracked_image(plan, options)
     resolved = resolve_auto_options(options, plan.model)
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
+    file = parse_recipe_file(recipe)
+    notes = [*plan.images.notes, *plan.notes]
+    if arguments.get("channels") is not None:  # the user's choice
+        notes = [note for note in notes if COLOUR_NOTE not in note]
     metadata = {
         "format": FORMAT,
-        "recipe": recipe if ".py" not in recipe else str(Path(recipe).expanduser().resolve()),
+        "recipe": f"{file.path}:{file.function_name}" if file else recipe,
         "arguments": {**arguments, "data": images["source"]},
         "modifiers": {name: make_paths_absolute(values) for name, values in modifiers.items()},
         "options": asdict(resolved),
         "auto_options": [k for k, v in vars(resolved).items() if v != getattr(options, k)],
         "images": images,
-        "notes": [*plan.images.notes, *plan.notes],
+        "notes": notes,
         "parameters": {
             name: sum(p.numel() for p in player.module.parameters())
             for name, player in plan.model.players().items()
@@ -69,12 +87,20 @@ def create_run(
     }
     if init_run:
         metadata["init"] = describe_initial_weights(init_run, plan.model)
-    run = RunFolder(_create_folder(recipe, path, metadata), metadata)
-    if init_run:
-        shutil.copyfile(init_run.weights, run.initial_weights)
-    if parent:
-        parent.copy_model(run.path / AUTOENCODER)
-    return run, plan
+    path = _find_folder(recipe, path)
+    with fill_folder(path, "give a folder of your own with --run") as part:
+        run = RunFolder(part, metadata)
+        if init_run:
+            copy_file(init_run.weights, run.initial_weights)
+        if parent:
+            parent.copy_model(part / AUTOENCODER)
+        # of a creation that was killed
+        shutil.rmtree(path / AUTOENCODER, ignore_errors=True)
+        replace(run, path=path).initial_weights.unlink(missing_ok=True)
+        run.update_metadata(metadata)  # last: a folder with run.json is a whole run
+    if file:
+        file.record()
+    return replace(run, path=path), plan
 
 
 def describe_initial_weights(source: RunFolder, model: Model) -> dict[str, str]:
@@ -94,29 +120,27 @@ def describe_initial_weights(source: RunFolder, model: Model) -> dict[str, str]:
 def find_option_files(options: Options) -> dict[str, Any]:
     """Return all options, with absolute paths: a run may be opened from another folder."""
     values = dict(vars(options))
-    for name in ("track", "exclude"):
+    for name in ("track", "exclude", "labels"):
         file = Path(str(values[name])).expanduser()
         if file.is_file() and not file.name.isdecimal():  # a number is a row
             values[name] = str(file.resolve())
     return values
 
 
-def _create_folder(recipe: str, path: Path | str | None, metadata: dict[str, Any]) -> Path:
-    """Create a folder that holds run.json only; without a path, runs/RECIPE or runs/RECIPE-2."""
+def _find_folder(recipe: str, path: Path | str | None) -> Path:
+    """Return the path of a new run; without a path, runs/RECIPE or runs/RECIPE-2.
+
+    Raises: Error if it is a file, or holds files other than those of a creation that was killed.
+    """
     if path is None:
-        path = find_unused_path(Path("runs") / recipe.split(":")[-1])
+        path = find_unused_path(Path("runs") / make_file_name(recipe.split(":")[-1]))
     if not isinstance(path, str | Path):
         raise Error(f"run is {path!r}; give a new folder, such as run='runs/a'.")
     path = resolve_unnamed_path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        resume = f"`latentia resume {shlex.quote(str(path))}` goes on with it, or "
-        hint = resume if (path / "run.json").exists() else ""
+    names = [each.name for each in path.iterdir()] if path.is_dir() else [""] * path.exists()
+    is_unfinished = "run.json" not in names and any(name.startswith(PART) for name in names)
+    if names and not is_unfinished:
+        resume = f"`latentia resume {join_command([path])}` goes on with it, or "
+        hint = resume if "run.json" in names else ""
         raise Error(f"{path} exists; {hint}give another --run.")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        write_json(path / "run.json", metadata)
-    except OSError as problem:
-        raise Error(
-            f"{path} cannot be written ({problem.strerror}); give a folder of your own with --run."
-        ) from None
     return path

@@ -10,10 +10,11 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.data import Images, open_images
 from latentia.data.reading import Reading
-from latentia.data.sources.registry import make_source
+from latentia.data.sources.registry import LabelledData, make_source
 from latentia.losses.likelihoods import SymmetricGaussian
 from latentia.recipes.diffusers_autoencoder import MODEL_CLASS, diffusers, read_architecture
-from latentia.runs.folder import FORMAT, RunFolder
+from latentia.runs.folder import RunFolder
+from latentia.runs.metadata import FORMAT
 from latentia.runs.provenance import describe_machine
 from latentia.runs.recipes import DIFFUSERS
 from latentia.training.checkpoint import read_tensors, write_json, write_tensors
@@ -57,6 +58,7 @@ def open_diffusers_folder(
     config = read_config(folder)
     if data is None:
         raise Error(f"diffusers:{folder} brings no images of its own; give them with --data.")
+    data = data if options.labels is None else LabelledData(data, options.labels)
     source = make_source(data, Reading.from_options(options))
     images = open_images(source, size=size, channels=config["in_channels"])
     model = diffusers(images, config).model
@@ -84,7 +86,7 @@ def open_diffusers_folder(
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json. Raises: Error if it describes no AutoencoderKL that can be built here."""
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text())
+        config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
         class_name = config["_class_name"]
     except (OSError, ValueError, KeyError, TypeError):
         raise Error(

@@ -41,4 +41,4 @@ def extend_run(run: RunFolder, images: Images, epochs: Any) -> None:
     run.update_metadata(values)
     results = run.path / "evaluation.json"
     if results.exists():
-        results.rename(results.with_name(f"evaluation-{old_epochs}-epochs.json"))
+        results.replace(results.with_name(f"evaluation-{old_epochs}-epochs.json"))

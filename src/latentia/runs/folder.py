@@ -1,31 +1,30 @@
 """The run folder: self-contained, readable without its images, never executed."""
 
-import json
-import shutil
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from latentia.core.checksums import is_intact
 from latentia.core.contract import Model, get_autoencoder
-from latentia.core.errors import Error
+from latentia.core.errors import DamageError, Error
 from latentia.core.plugins import describe_failures
+from latentia.core.progress import print_note
 from latentia.data import Images, Split
 from latentia.data.labels import SOURCE_LABELS, Labels
-from latentia.data.sources.registry import SourceKind
 from latentia.modifiers.multirate import parse_beta_range
 from latentia.runs.build import AUTOENCODER, build_plan
 from latentia.runs.images import open_run_images
-from latentia.runs.recipes import DIFFUSERS, RECIPES, resolve_parameters
-from latentia.training.checkpoint import read_tensors
+from latentia.runs.metadata import check_metadata
+from latentia.runs.recipes import DIFFUSERS, RECIPES, get_recipe, resolve_parameters
+from latentia.training.checkpoint import copy_file, read_json, read_tensors
 from latentia.training.folder import TrainingFolder
 from latentia.training.plan import Options, Plan
 from latentia.training.state import load_weights
-
-FORMAT = 2  # of run.json and log.jsonl
 
 
 @dataclass(frozen=True)
@@ -47,16 +46,25 @@ class RunFolder(TrainingFolder):
         if not path.exists():
             raise Error(f"There is no run at {path}; give a folder that `latentia train` has made.")
         try:
-            metadata = upgrade_metadata(json.loads((path / "run.json").read_text()))
-            required = {"recipe", "arguments", "modifiers", "options", "images"}
-            if missing := required - metadata.keys():
-                raise KeyError(*missing)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            content = read_json(path / "run.json")
+        except DamageError:
+            raise
+        except OSError:
+            content = {}
+        if not content:
             raise Error(
                 "is not a run: it has no readable run.json; give a folder that "
                 "`latentia train` has made.",
                 subject=path,
+            )
+        try:
+            metadata = check_metadata(content)
+        except Error as problem:
+            raise Error(
+                f"cannot be opened: in run.json, {problem} Copy the run anew.", subject=path
             ) from None
+        if not is_intact(path / "run.json"):
+            note_missing_checksums(path)
         return cls(path, metadata)
 
     @property
@@ -130,6 +138,10 @@ class RunFolder(TrainingFolder):
                 subject=self.path,
             )
         try:
+            get_recipe(name)
+        except Error as problem:
+            raise Error(f"needs its recipe. {problem}", subject=self.path) from None
+        try:
             resolve_parameters(name, {k: v for k, v in arguments.items() if k != "data"})
         except Error as problem:
             raise Error(
@@ -148,7 +160,15 @@ class RunFolder(TrainingFolder):
         tensors: they replace the weights file.
         """
         model = self.plan(Images.from_metadata(self.metadata["images"])).model
-        load_weights(model, tensors or self.load_tensors(), self.weights)
+        tensors = tensors or self.load_tensors()
+        load_weights(model, tensors, self.weights)
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise Error(
+                    f"cannot be used: weights.safetensors holds NaN or infinity in {name}. Train "
+                    "again, or copy the file anew.",
+                    subject=self.path,
+                )
         if self.beta is not None:
             model.dial.beta = self.beta  # pyright: ignore
         return model.eval().requires_grad_(False)
@@ -194,7 +214,9 @@ class RunFolder(TrainingFolder):
         Raises: Error if the split is empty, or the labels do not fit the images.
         """
         images = self.images(data)
-        split = images.split(name or (default if self.is_training_data(images) else "all"))
+        if name is None:
+            name = default if self.is_training_data(images) else "all"
+        split = images.split(name)
         if not len(split):
             raise Error(f"The {split.name} split holds no image; name another with --split.")
         return labels.join_to(split, images.split("all").keys, images.source.reading)
@@ -210,18 +232,16 @@ class RunFolder(TrainingFolder):
         """Copy the files that `model` reads."""
         path.mkdir()
         for name in ("run.json", "weights.safetensors"):
-            shutil.copyfile(self.path / name, path / name)
+            copy_file(self.path / name, path / name)
 
 
-def upgrade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Convert the content of a run.json of format 1, which has no format number."""
-    if "format" in metadata:
-        return metadata
-    renamed = {"modifiers" if key == "edits" else key: value for key, value in metadata.items()}
-    images = renamed["images"]
-    in_memory = images["source"].startswith("array of ")
-    kind = SourceKind.MEMORY if in_memory else SourceKind.ADDRESS
-    return {"format": FORMAT, **renamed, "images": {"kind": kind, **images}}
+@lru_cache
+def note_missing_checksums(path: Path) -> None:
+    """Print a note, once, that damage to a run cannot be noticed."""
+    print_note(
+        f"{path} has no checksums of its files, so damage to them cannot be noticed: an earlier "
+        "version of latentia made it, or run.json was edited."
+    )
 
 
 def find_unused_path(path: Path, suffix: str = "", taken: Collection[Path] = ()) -> Path:

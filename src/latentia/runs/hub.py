@@ -1,6 +1,5 @@
 """Fetch runs from the Hugging Face hub: read, never executed, used only if complete and checked."""
 
-import json
 import re
 import shutil
 import tempfile
@@ -10,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error, summarize_exception
+from latentia.core.files import make_file_name
+from latentia.core.progress import enable_progress
 from latentia.data import cache
 from latentia.data.sources.table import silence_hub
 from latentia.runs.folder import AUTOENCODER, RunFolder
 from latentia.runs.recipes import DIFFUSERS, list_recipes
-from latentia.training.checkpoint import atomic_write
+from latentia.training.checkpoint import atomic_write, read_json
 
 PREFIX = "hub:"
 REPOSITORY_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -54,7 +55,7 @@ def fetch_run(name: str) -> Path:
     if parent_name != name:
         return fetch_run(parent_name) / AUTOENCODER
     repo, api = parse_repository(name), HfApi()
-    label, run_name = f"{PREFIX}{repo}", repo.split("/")[1]
+    label, run_name = f"{PREFIX}{repo}", make_file_name(repo.split("/")[1])
     folder = cache.cache_root() / "hub" / cache.make_key(repo)
     last_version, info = folder / "last", None  # the file holds the commit that was fetched last
     try:
@@ -75,7 +76,7 @@ def fetch_run(name: str) -> Path:
         raise
     except Exception as error:  # the network's errors change with the version of the hub's library
         if info is None and last_version.exists() and not isinstance(error, HfHubHTTPError):
-            return folder / last_version.read_text() / run_name
+            return folder / last_version.read_text("utf-8") / run_name
         raise Error(f"{label} cannot be fetched: {format_hub_error(error)}") from None
 
 
@@ -138,7 +139,8 @@ def check_run_folder(folder: Path, label: str) -> None:
             )
         check_recipe_is_ours(metadata, label)
     try:
-        RunFolder.open(folder).model()  # compares the names and shapes of all tensors
+        with enable_progress(False):  # no note about the temporary folder
+            RunFolder.open(folder).model()  # compares the names and shapes of all tensors
     except Error as error:
         if error.subject is None:
             raise
@@ -161,6 +163,8 @@ def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:
 def read_metadata(path: Path, label: str) -> dict[str, Any]:
     """Read run.json. Raises: Error if it cannot be read."""
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
-        raise Error(f"{label} has no readable run.json; ask its author for another copy.") from None
+        if metadata := read_json(path):
+            return metadata
+    except Error:
+        pass
+    raise Error(f"{label} has no readable run.json; ask its author for another copy.")

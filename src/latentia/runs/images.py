@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from latentia.core.errors import Error
+from latentia.core.files import find_absolute_path
 from latentia.core.text import pluralize
 from latentia.data import Images, open_images
 from latentia.data.reading import Reading
@@ -28,8 +29,7 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
     if data is None:
         if metadata["kind"] == SourceKind.MEMORY:
             raise Error(f"{path} was trained on an {location} in memory; give it again as data.")
-        is_pattern = stream and set(location) & set("*?[")
-        if not is_pattern and Path(location).is_absolute() and not Path(location).exists():
+        if are_images_missing(metadata):
             raise Error(
                 f"The images of {path} ({location}) cannot be found here; give them, or others, "
                 "with --data."
@@ -47,6 +47,15 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
             "new run."
         )
     return images
+
+
+def are_images_missing(metadata: dict[str, Any]) -> bool:
+    """Whether the images of a run were at a path where there is nothing now."""
+    source = metadata["source"]
+    if metadata["kind"] == SourceKind.MEMORY or not find_absolute_path(source):
+        return False
+    is_pattern = metadata.get("streamed", False) and set(source) & set("*?[")
+    return not is_pattern and not Path(source).exists()
 
 
 def describe_images(metadata: dict[str, Any]) -> str:

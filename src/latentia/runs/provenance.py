@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,8 @@ def list_differences(metadata: dict[str, Any]) -> list[str]:
 
 def _read_commit() -> str | None:
     """Return the commit of a source checkout; None for an installed package."""
-    try:
-        folder = Path(__file__).parent
-        command = ["git", "-C", str(folder), "describe", "--always", "--dirty"]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-        return result.stdout.strip() or None
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    with suppress(OSError, subprocess.TimeoutExpired):
+        result = subprocess.run(command, capture_output=True, timeout=5, check=False)
+        return result.stdout.decode(errors="replace").strip() or None
+    return None

@@ -11,8 +11,8 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.parameters import PARAMETERS_SECTION, validate_parameters
-from latentia.core.plugins import load_file
 from latentia.core.registries import RECIPES
+from latentia.runs.recipe_files import RecipeFile, parse_recipe_file, split_recipe_name
 
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
 DIFFUSERS = "diffusers"  # recipe of an autoencoder of diffusers; not listed, as it trains nothing
@@ -47,13 +47,13 @@ def list_recipes() -> list[str]:
 def read_card(name: str) -> RecipeCard:
     """Describe a recipe; a built-in one from its syntax tree, without an import of torch."""
     if name in list_recipes():
-        tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text())
+        tree = ast.parse((RECIPES_FOLDER / f"{name}.py").read_text("utf-8"))
         node = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
         pairs = zip([a.arg for a in node.args.args], node.args.defaults, strict=False)
         defaults = {key: value.value for key, value in pairs if isinstance(value, ast.Constant)}
         text = ast.get_docstring(node)
     else:
-        function = find_recipe(name)
+        function = get_recipe(name)
         parameters = inspect.signature(function).parameters
         defaults = {key: parameter.default for key, parameter in parameters.items()}
         text = inspect.getdoc(function)
@@ -68,7 +68,7 @@ def find_recipe(name: str) -> Callable:
     Parameters
     ----------
     name : str
-        name of a recipe, or "my.py:mine" for a function in a file
+        name of a recipe, or "my.py:mine" for a function in a file, which is executed
 
     Returns
     -------
@@ -86,16 +86,33 @@ def find_recipe(name: str) -> Callable:
     >>> "latent" in inspect.signature(latentia.find_recipe("conv_vae")).parameters
     True
     """
-    if ".py" in name:
-        return _check_signature(_find_in_file(name), name)
+    load_recipe_file(name)
+    return get_recipe(name)
+
+
+def load_recipe_file(name: str) -> None:
+    """Execute the file of my.py:mine, which a person named; a registered recipe has none."""
+    with RECIPES.keep_first():  # a recipe of another file may have the name: this has its file's
+        if file := parse_recipe_file(name):
+            file.load()
+
+
+def get_recipe(name: str) -> Callable:
+    """Return the function of a recipe that a run may name.
+
+    Raises: Error if there is none, or its file is neither loaded nor one of this user's
+    """
+    if file := parse_recipe_file(name):
+        return _check_signature(_find_in_file(file), name)
     if name == DIFFUSERS:
         return importlib.import_module("latentia.recipes.diffusers_autoencoder").diffusers
     return _check_signature(RECIPES[name], name)
 
 
 def register_recipe(recipe: str | Callable) -> str:
-    """Return the name of a recipe; a function that has none is registered by its own."""
+    """Return the name of a recipe, whose file is executed; a function is registered by its own."""
     if isinstance(recipe, str):
+        load_recipe_file(recipe)
         return recipe
     if not callable(recipe):
         raise Error(
@@ -107,14 +124,10 @@ def register_recipe(recipe: str | Callable) -> str:
     return str(RECIPES.find_name(recipe))
 
 
-def _find_in_file(name: str) -> Callable:
-    file, _, function_name = name.partition(":")
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise Error(f"There is no file {file}; a recipe of your own is given as my.py:mine.")
-    with RECIPES.keep_first():  # a recipe of another file may have the name: this has its file's
-        module = load_file(str(path.resolve()))
-    function = getattr(module, function_name, None)
+def _find_in_file(file: RecipeFile) -> Callable:
+    with RECIPES.keep_first():
+        module = file.load_if_trusted()
+    function = getattr(module, file.function_name, None)
     if not callable(function):
         names = [
             k
@@ -122,15 +135,14 @@ def _find_in_file(name: str) -> Callable:
             if callable(v) and getattr(v, "is_recipe", False) and v.__module__ == module.__name__
         ]
         hint = f"it holds {', '.join(names)}" if names else "mark one with @latentia.recipe"
-        raise Error(f"{file} has no recipe {function_name or '(none was named)'}; {hint}.")
+        name = file.function_name or "(none was named)"
+        raise Error(f"{file.path} has no recipe {name}; {hint}.")
     return function
 
 
 def _check_signature(function: Callable, name: str) -> Callable:
-    parameters, (file, _, function_name) = (
-        inspect.signature(function).parameters,
-        name.partition(":"),
-    )
+    parameters = inspect.signature(function).parameters
+    file, function_name = split_recipe_name(name)
     label = f"{function_name} of {file}" if function_name else name
     if "data" not in parameters:
         raise Error(f"{label} takes no data; give it a parameter `data`.")
@@ -143,7 +155,7 @@ def _check_signature(function: Callable, name: str) -> Callable:
 def recipe_source(name: str) -> str:
     """Return a recipe's source text, which run.json keeps for reading; "" if there is none."""
     try:
-        return inspect.getsource(find_recipe(name))
+        return inspect.getsource(get_recipe(name))
     except OSError:  # code that was typed or executed
         return ""
 
@@ -155,7 +167,7 @@ def to_python_numbers(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def resolve_parameters(name: str, user_params: dict[str, Any]) -> dict[str, Any]:
     """Check the given parameters of a recipe, and add the others with their defaults."""
-    function = find_recipe(name)
+    function = get_recipe(name)
     params = to_python_numbers(user_params)
     validate_parameters(name, function, params)
     defaults = {k: p.default for k, p in inspect.signature(function).parameters.items()}

@@ -12,11 +12,11 @@ from latentia.core.errors import Error
 from latentia.core.label_kinds import find_labelled, read_numbers
 from latentia.core.text import suggest_name
 from latentia.data.labels import SOURCE_LABELS, Labels
-from latentia.latents.association import MIN_IMAGES
 from latentia.latents.encoding import encode_split
-from latentia.latents.probes import probe_labels
+from latentia.latents.probes import MIN_IMAGES, probe_labels
 from latentia.metrics.beta_choice import BetaChoice, Candidate
 from latentia.metrics.disentanglement import mig
+from latentia.metrics.distribution import frechet_distance
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measure import measure_metrics
 from latentia.metrics.rate_distortion import log_spaced_betas
@@ -76,7 +76,7 @@ def find_candidates(path: str | Path, n_betas: int) -> list[tuple[float, RunFold
     path = Path(path).expanduser()
     if (path / SWEEP_FILE).exists():
         states = sorted(path.glob("*/state.safetensors"))
-        runs = [RunFolder.open(s.parent) for s in states if read_metadata(s).get("complete")]
+        runs = [open_run(s.parent) for s in states if read_metadata(s).get("complete")]
         arguments = [(run.metadata["arguments"], run) for run in runs]
         pairs = [(values["beta"], run) for values, run in arguments if "beta" in values]
         if not pairs:
@@ -157,8 +157,11 @@ def choose_beta(
     else:
         sign = -1 if kind == "sampling" else 1
         best = max(scored, key=lambda candidate: sign * candidate.value)
-    name, n = split.name, len(split)
-    return BetaChoice(purpose, metric.format(label), rule, name, n, best, scored, split.note)
+    name, n, note = split.name, len(split), split.note
+    if kind == "sampling" and evaluation.other_features is not None:
+        floor = frechet_distance(evaluation.real_features, evaluation.other_features)
+        note += f" The distance of other real images is {floor:.3g}, as perfect samples score."
+    return BetaChoice(purpose, metric.format(label), rule, name, n, best, scored, note.strip())
 
 
 def _make_metric_reader(metric: str, name: str) -> Callable[[Evaluation, str], Score]:

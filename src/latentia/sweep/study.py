@@ -1,23 +1,24 @@
 """A sweep: runs of a recipe at many settings, shared by workers and resumed after a kill."""
 
-import fcntl
-import json
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
+
+from filelock import FileLock
 
 from latentia.api.training import resume_run, start_run
 from latentia.core.contract import HasLatents
-from latentia.core.errors import Error
+from latentia.core.errors import Error, WriteError, catch_write_errors
+from latentia.core.locks import LockedError, hold_lock
+from latentia.core.text import join_command
 from latentia.metrics.elbo import elbo
 from latentia.runs.folder import RunFolder, resolve_unnamed_path
-from latentia.runs.recipes import resolve_parameters
+from latentia.runs.recipes import register_recipe, resolve_parameters
 from latentia.sweep.design import SWEEP_FILE, design_trials, parse_axis
-from latentia.training.checkpoint import write_json
+from latentia.training.checkpoint import read_json, write_json
 from latentia.training.device import use_threads
 from latentia.training.plan import Options
 
@@ -31,6 +32,15 @@ class Setting(NamedTuple):
     parameters: dict[str, Any]
     options: Options
     modifiers: dict[str, dict[str, Any]]
+
+
+class SweepSettings(TypedDict):
+    """Content of sweep.json."""
+
+    recipe: str
+    words: list[str]
+    over: list[str]
+    trials: int
 
 
 class Trial(NamedTuple):
@@ -70,7 +80,7 @@ class Sweep:
         names = [each.name for each in axes]
         if len(set(names)) < len(names):
             raise Error(f"--over names {', '.join(names)}; give each parameter once.")
-        self.recipe, self.parse, self.storage = recipe, parse, storage
+        self.recipe, self.parse, self.storage = register_recipe(recipe), parse, storage
         self.settings = design_trials(axes, trials)
         integer_names = {
             k.replace("_", "-") for k, v in resolve_parameters(recipe, {}).items() if type(v) is int
@@ -88,12 +98,12 @@ class Sweep:
         file = self.path / SWEEP_FILE
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with self.acquire_lock("sweep"):
+            with hold_lock(self.lock_path("sweep"), wait=True):
                 if not file.exists():
-                    if any(each.suffix != ".lock" for each in self.path.iterdir()):
+                    if any(".lock" not in each.suffixes for each in self.path.iterdir()):
                         raise Error(f"{self.path} exists and is not a sweep; give another --out.")
                     write_json(file, metadata)
-                saved = json.loads(file.read_text())
+                saved = read_json(file, SweepSettings)
         except Error:
             raise
         except (OSError, ValueError) as problem:
@@ -113,8 +123,10 @@ class Sweep:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every created study
         location = self.storage or str(self.path / JOURNAL_FILE)
         try:
-            storage = self.storage or JournalStorage(JournalFileBackend(location))
-            with self.acquire_lock("sweep"):
+            # Optuna's own lock of a journal is a symbolic link, which Windows allows few users
+            lock: Any = FileLock(self.lock_path("journal"))
+            storage = self.storage or JournalStorage(JournalFileBackend(location, lock))
+            with hold_lock(self.lock_path("sweep"), wait=True):
                 study = optuna.create_study(
                     storage=storage,
                     study_name=self.path.name,
@@ -142,24 +154,14 @@ class Sweep:
     def lock_path(self, name: str) -> Path:
         return self.path / f"{name}.lock"
 
-    @contextmanager
-    def acquire_lock(self, name: str, blocking: bool = True) -> Iterator[bool]:
-        """Yield whether this process holds the lock, which the system releases at its end."""
-        with self.lock_path(name).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            yield True
-
     def run_trials(self, train: TrainFunction) -> int:
         """Run trials until none is left; `train` trains one run and returns its exit code."""
-        study = self.open_study()
-        for number in self._lock_trials(study):
-            exit_code = self._train_trial(study, number, train)
-            if exit_code not in (0, 1):  # a stopped trial stays in the state RUNNING
-                return exit_code
+        with catch_write_errors(self.path):  # optuna's
+            study = self.open_study()
+            for number in self._lock_trials(study):
+                exit_code = self._train_trial(study, number, train)
+                if exit_code not in (0, 1):  # a stopped trial stays in the state RUNNING
+                    return exit_code
         return 0
 
     def _lock_trials(self, study: Any) -> Iterator[int]:
@@ -175,9 +177,8 @@ class Sweep:
                 number, name = trial.number, f"{trial.number:03}"
                 is_local = self.storage is None or self.lock_path(name).exists()
                 if is_local and number < len(self.settings):
-                    with self.acquire_lock(name, blocking=False) as has_lock:
-                        state = study.get_trials(deepcopy=False)[number].state
-                        if has_lock and not state.is_finished():
+                    with suppress(LockedError), hold_lock(self.lock_path(name)):
+                        if not study.get_trials(deepcopy=False)[number].state.is_finished():
                             yield number
             trial = study.ask()  # now it runs, so that the search above finds it
             if trial.number >= len(self.settings):  # none was queued: the sampler invented one
@@ -197,11 +198,14 @@ class Sweep:
                 run, events = start_run(
                     self.recipe, parameters, modifiers=modifiers, options=options, run=path
                 )
+            except (LockedError, WriteError):
+                raise
             except Error as problem:  # only these settings may be impossible
                 print(f"{path}: {problem}", file=sys.stderr)
                 study.tell(number, state=State.FAIL)
                 return 1
             if not isinstance(run.plan(run.images()).model, HasLatents):
+                del events  # which lock the run
                 shutil.rmtree(path)
                 raise Error(
                     f"latentia sweep compares distortion and rate, and {self.recipe} has no "
@@ -242,6 +246,6 @@ def import_optuna() -> Any:
 
 
 def _format_sweep(metadata: dict[str, Any]) -> str:
-    axes = [word for spec in metadata.get("over", []) for word in ("--over", spec)]
-    rest = [*axes, "--trials", metadata.get("trials"), *metadata.get("words", [])]
-    return shlex.join(map(str, ["latentia", "sweep", metadata.get("recipe"), *rest]))
+    axes = [word for spec in metadata["over"] for word in ("--over", spec)]
+    rest = [*axes, "--trials", metadata["trials"], *metadata["words"]]
+    return join_command(["latentia", "sweep", metadata["recipe"], *rest])

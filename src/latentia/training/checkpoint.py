@@ -1,64 +1,129 @@
-"""Atomic files: safetensors and JSON, written whole or not at all."""
+"""Atomic files: safetensors and JSON with checksums, written whole or not at all."""
 
 import json
-import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from latentia.core.errors import Error
+from latentia.core.checksums import BLANK, is_intact, seal_content
+from latentia.core.errors import DamageError, Error, catch_write_errors
+from latentia.core.files import replace_file, sync_file, sync_folder
+from latentia.core.json_types import check_json, parse_json
+from latentia.core.text import join_command
+
+
+class OptimizerGroup(TypedDict):
+    """Settings of an optimizer; the others are its constants."""
+
+    lr: float
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+
+
+class FileMetadata(TypedDict):
+    """Metadata in the header of a safetensors file of a run; weights have at most the step."""
+
+    step: NotRequired[int]
+    best: NotRequired[float | None]
+    lr_scale: NotRequired[float]
+    failures: NotRequired[int]
+    complete: NotRequired[bool]
+    log_bytes: NotRequired[int]
+    log_sha256: NotRequired[str]
+    weights_of: NotRequired[dict[str, dict[str, float]]]
+    roles: NotRequired[dict[str, dict[str, str]]]
+    groups: NotRequired[dict[str, list[OptimizerGroup]]]
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to, then sync the file and rename it to `path`.
 
-    A reader sees the old content or the new, never a part. An exception removes the file.
+    A reader sees the old content or the new, never a part. An exception removes the file. A link
+    at `path` is replaced, not followed.
     """
     temporary_path = path.with_name(f".{path.name}.part")
     try:
+        temporary_path.unlink(missing_ok=True)  # of a killed process, or a link
         yield temporary_path
-        with temporary_path.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary_path, path)
+        sync_file(temporary_path)
+        replace_file(temporary_path, path)
     finally:
         temporary_path.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_folder(path.parent)
 
 
 def atomic_write(path: Path, content: bytes) -> None:
-    with atomic_path(path) as temporary_path:
+    """Write a file. Raises: Error if it cannot be written."""
+    with catch_write_errors(path), atomic_path(path) as temporary_path:
         temporary_path.write_bytes(content)
 
 
-def write_json(path: Path, content: Any) -> None:
-    atomic_write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+def copy_file(source: Path, path: Path) -> None:
+    with catch_write_errors(path), atomic_path(path) as temporary_path:
+        shutil.copyfile(source, temporary_path)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object with the checksum of the file."""
+    text = json.dumps({"checksum": BLANK, **content}, indent=1, allow_nan=False) + "\n"
+    atomic_write(path, seal_content(text.encode()))
+
+
+def read_json(path: Path, hint: Any = Any) -> dict[str, Any]:
+    """Read a JSON object, without the checksum of the file; {} if there is no file.
+
+    hint: type of the object, as `check_json` takes it
+
+    Raises: DamageError if the file is no such object, or another one than was written.
+    """
+    if not path.exists():
+        return {}
+    try:
+        content = dict(parse_json(path.read_text("utf-8")))
+        problem = "holds other bytes than were written: it is damaged, or was edited"
+    except (ValueError, TypeError):
+        content, problem = {}, "is damaged: it holds no JSON object"
+    has_checksum = "checksum" in content or is_intact(path) is not None
+    if not content or (has_checksum and not is_intact(path)):
+        advice = "copy it anew" if path.name == "run.json" else "remove it, and measure again"
+        raise DamageError(
+            f"{problem}. If you edited it, latentia.make_checksums({str(path.parent)!r}) in Python "
+            f"accepts that; else {advice}.",
+            subject=path,
+        )
+    content.pop("checksum", None)
+    try:
+        check_json(content, hint)
+    except Error as problem:
+        raise DamageError(f"is damaged: {problem} Copy it anew.", subject=path) from None
+    return content
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write tensors, and the metadata as JSON in the header.
+    """Write tensors, and in the header the checksum of the file and the metadata as JSON.
 
     Memory layouts are lost: safetensors stores contiguous tensors.
     """
     cpu_tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    atomic_write(path, save(cpu_tensors, {"about": json.dumps(metadata, allow_nan=False)}))
+    header = json.dumps({"checksum": BLANK, **metadata}, allow_nan=False)
+    atomic_write(path, seal_content(save(cpu_tensors, {"about": header})))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read all tensors and the header's metadata.
+def read_tensors(path: Path, *, check: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read all tensors and the header's metadata; check: compare the file with its checksum.
 
-    Raises: Error if the file is missing, truncated or not a safetensors file.
+    Raises: Error if the file is missing, truncated or not a safetensors file; DamageError if it
+    holds other bytes than were written.
     """
-    with _open_tensors(path) as (file, metadata):
+    with _open_tensors(path, check) as (file, metadata):
         return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
 
 
@@ -69,17 +134,36 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _open_tensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
-    problem = f"it lacks {path.name}. Train again, or copy it anew."
+def _open_tensors(path: Path, check: bool = True) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
-        if path.exists():
+        if path.is_file():
             with safe_open(path, framework="pt") as file:
-                yield file, json.loads((file.metadata() or {}).get("about", "{}"))
+                if check and is_intact(path) is False:
+                    raise DamageError(_describe_change(path), subject=path.parent)
+                try:
+                    metadata = parse_json((file.metadata() or {}).get("about", "{}"))
+                    check_json(metadata, FileMetadata)
+                except Error as error:
+                    raise SafetensorError(f"in its metadata, {error}") from None
+                metadata.pop("checksum", None)
+                yield file, metadata
             return
     except SafetensorError as error:
         damage = _describe_damage(path, error)
-        problem = f"{path.name} {damage}. Train again, or copy the file anew."
-    raise Error(f"is not complete: {problem}", subject=path.parent)
+        problem = f"is not complete: {path.name} {damage}. Train again, or copy the file anew."
+        raise DamageError(problem, subject=path.parent) from None
+    problem = f"is not complete: it lacks {path.name}. Train again, or copy it anew."
+    raise Error(problem, subject=path.parent)
+
+
+def _describe_change(path: Path) -> str:
+    folder, advice = join_command([path.parent]), "train again"
+    if path.name == "weights.safetensors" and path.with_name("state.safetensors").exists():
+        advice = f"`latentia resume {folder}` writes it from the saved state"
+    elif path.name == "state.safetensors":
+        advice += f", which can begin with the run's weights: --init {folder}"
+    change = f"is damaged: {path.name} holds other bytes than were written"
+    return f"{change}. Copy the file anew, or {advice}."
 
 
 def _describe_damage(path: Path, error: SafetensorError) -> str:

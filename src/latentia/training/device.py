@@ -5,11 +5,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
 from latentia.core.errors import Error
+from latentia.core.memory import find_available_memory
 from latentia.core.text import suggest_name
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -30,12 +31,10 @@ def keep_freed_memory() -> bool:
 
 def find_mallopt() -> Callable[[int, int], int] | None:
     """Return glibc's `mallopt`; None without glibc, or with LATENTIA_MALLOPT=0."""
-    if not sys.platform.startswith("linux") or os.environ.get("LATENTIA_MALLOPT") == "0":
-        return None
-    try:
-        return ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # not glibc
-        return None
+    with suppress(OSError, AttributeError):  # not glibc
+        if os.environ.get("LATENTIA_MALLOPT") != "0":
+            return ctypes.CDLL("libc.so.6").mallopt
+    return None
 
 
 @contextmanager
@@ -72,3 +71,9 @@ def find_device(name: str = "auto") -> torch.device:
             " takes cuda where a GPU and a CUDA build of torch are present, or cpu."
         ) from None
     return device
+
+
+def find_device_memory(device: torch.device) -> float:
+    """Return the bytes that are free on a device."""
+    is_gpu = device.type == "cuda"
+    return torch.cuda.mem_get_info(device)[0] if is_gpu else find_available_memory()

@@ -1,7 +1,7 @@
 """Events of a training, in the order in which the loop yields them."""
 
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from torch import Tensor
 
@@ -16,8 +16,18 @@ class EndReason(StrEnum):
     NON_FINITE = NON_FINITE
 
 
+class PlayerRow(TypedDict):
+    """Loss terms of a player: means since the last row in nats, their weights and roles."""
+
+    weights: dict[str, float]
+    roles: dict[str, str]
+    lr: float
+    gradient_norm: float
+    terms: dict[str, float]
+
+
 class StepLogged(NamedTuple):
-    """Loss terms of each player: means since the last row in nats, weights, roles, lr, norm.
+    """A row of the log about the training steps since the last one.
 
     monitors: the scalars of `Model.monitors` at this step.
     """
@@ -28,7 +38,7 @@ class StepLogged(NamedTuple):
     total: int
     epoch: int
     images: int
-    players: dict[str, dict[str, Any]]
+    players: dict[str, PlayerRow]
     monitors: dict[str, float]
 
 

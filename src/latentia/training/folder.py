@@ -1,10 +1,13 @@
 """The folder of a training: its metadata, state and weights."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from latentia.core.folders import refuse_outward_links
+from latentia.core.locks import hold_lock
 from latentia.training.checkpoint import write_json
 
 
@@ -27,6 +30,14 @@ class TrainingFolder:
     def initial_weights(self) -> Path:
         """Weights of --init, until the first state is saved."""
         return self.path / "init.safetensors"
+
+    def hold_lock(self) -> AbstractContextManager[None]:
+        """Lock the run for its one writer.
+
+        Raises: Error, which names another writer, or a link in the folder that leads out of it.
+        """
+        refuse_outward_links(self.path)
+        return hold_lock(self.path / ".lock", subject=self.path)
 
     def update_metadata(self, values: Mapping[str, Any]) -> None:
         """Add values to run.json."""

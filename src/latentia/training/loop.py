@@ -11,6 +11,7 @@ from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
 from latentia.core.seeding import make_generator, restore_global_generators, seed_global_generators
 from latentia.core.spans import STEP_SPAN, record_span
+from latentia.core.tensors import has_float64
 from latentia.training.checkpoint import read_tensors, write_tensors
 from latentia.training.device import find_device, use_threads
 from latentia.training.events import (
@@ -96,11 +97,10 @@ class Loop:
         )
         use_bf16 = precision == "bf16"
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=use_bf16)
-        plan.model.to(device=self.device, memory_format=torch.channels_last).train()  # pyright: ignore
+        dtype = None if has_float64(self.device) else torch.float32
+        plan.model.to(device=self.device, dtype=dtype, memory_format=torch.channels_last).train()  # pyright: ignore
         images = plan.images.split("train").to(self.device)
-        self.batch_size = min(plan.batch, len(images))
-        if not self.batch_size:
-            raise Error("There is no image to train on; give more, or a smaller --validation.")
+        self.batch_size = plan.batch_size()
         self.rank_batch_size, rest = divmod(self.batch_size, distributed.world_size())
         if rest:
             raise Error(
@@ -121,16 +121,16 @@ class Loop:
         self.should_stop = False
         distributed.barrier()  # before rank 0 writes anything
         if has_state:
-            length = self.state.load(run.state)
+            metadata = self.state.load(run.state)
             if self.is_writer:
-                self.log.truncate(length)
+                self.log.truncate(metadata)
                 write_tensors(run.weights, self.state.final_weights(), {"step": self.state.step})
             if self.state.complete and self.state.step < self.total_steps:  # it was extended
                 self.state.complete = False
                 self.save_state()
         else:
             if self.is_writer:
-                self.log.truncate(0)
+                self.log.truncate({"log_bytes": 0})
                 run.update_metadata(plan.model.metadata())
             self.save_state()
             if self.is_writer:
@@ -242,10 +242,10 @@ class Loop:
     def restore_state(self, context: StepContext, reason: str) -> Finding:
         """Return to the saved state at half the learning rate, and save that state."""
         state, failures = self.state, self.state.failures + 1
-        length = state.load(self.run.state)
+        metadata = state.load(self.run.state)
         distributed.barrier()  # rank 0 overwrites the file that all read
         if self.is_writer:
-            self.log.truncate(length)
+            self.log.truncate(metadata)
         state.failures = failures
         state.lr_scale /= 2
         consequence = f"back to step {state.step:,}, learning rate times {state.lr_scale:g}"
@@ -267,7 +267,6 @@ class Loop:
             if not parameter.isfinite().all():
                 raise NonFiniteError(f"the parameter {name} is not finite")
         if self.is_writer:
-            self.log.sync()
-            self.state.save(self.run.state, self.log.count_bytes())
+            self.state.save(self.run.state, self.log.describe_commit())
             write_tensors(self.run.weights, self.state.final_weights(), {"step": self.state.step})
         distributed.barrier()  # all processes can load the state from here on

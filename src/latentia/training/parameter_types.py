@@ -16,7 +16,7 @@ DATA = Doc(
 Data = Annotated[Any, Metavar("DATA"), DATA_SOURCES, DATA]
 LIKELIHOOD = Doc(
     "distribution of a pixel: bernoulli for black and white, gaussian with the variance of the "
-    "residual, discretized for the nats and bits of 8-bit images; auto takes one of the first two"
+    "residual, discretized for the nats and bits of integers; auto takes one of the first two"
 )
 LikelihoodName = Annotated[str, LIKELIHOODS, LIKELIHOOD]
 AUTOENCODER = Doc("run of a VAE or VAE-GAN whose latents are learned, or diffusers:DIR (required)")

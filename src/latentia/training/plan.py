@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from numbers import Integral
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 
 from latentia.core.contract import Model
 from latentia.core.errors import Error
@@ -77,6 +77,15 @@ class Plan:
                 f"players are {', '.join(players)}: give optim one for each."
             )
 
+    def batch_size(self) -> int:
+        """Return the number of images in a step: `batch`, or all training images if fewer.
+
+        Raises: Error if there are none.
+        """
+        if n := len(self.images.split("train")):
+            return min(self.batch, n)
+        raise Error("There is no image to train on; give more, or a smaller --validation.")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -124,6 +133,9 @@ class Options:
     label_kind : COLUMN=KIND,...
         class or number, for columns that are not to be taken as they look, such as
         age=number,grade=class; text and integers of at most 20 distinct values are classes
+    labels : FILE
+        table (.csv or .parquet) of labels, joined to the images by file name; images that it lacks
+        have no label
     group : COLUMN
         label column whose equal values stay in one split, such as a patient; pages of one file
         always do
@@ -140,7 +152,7 @@ class Options:
         run folder whose weights the training starts from, instead of random ones; recipe and shapes
         must be the same, and the optimizers start anew
     threads : N
-        number of CPU threads, at least 1; the default is one per core
+        number of CPU threads, 1 to 1024; the default is one per core
     balance : COLUMN
         label column whose classes are equally frequent in training: an epoch draws as many images
         as there are, with replacement, and each class has the same expected share; images without
@@ -170,13 +182,14 @@ class Options:
     background: Annotated[float, Ge(0)] = 1.0
     stream: bool = False
     init: str | None = None
-    threads: Annotated[int | None, Ge(1)] = None
+    threads: Annotated[int | None, Ge(1), Le(1024)] = None
     splits: Splits = "own"
     black: float | None = None
     pages: Pages = "images"
     label_folder: Annotated[int | None, Ge(1)] = None
     label_regex: str | None = None
     label_kind: str | None = None
+    labels: str | None = None
     group: str | None = None
     group_regex: str | None = None
     exclude: str | None = None

@@ -1,6 +1,5 @@
 """Number format of the networks: float32, or bfloat16 where it is measured to be faster."""
 
-import json
 import math
 import platform
 import sys
@@ -14,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from latentia.core.contract import Model
+from latentia.core.errors import Error
 from latentia.core.seeding import restore_global_generators
 from latentia.data.cache import cache_root, make_key
-from latentia.training.checkpoint import write_json
+from latentia.training.checkpoint import read_json, write_json
 from latentia.training.device import use_threads
 
 Precision = Literal["bf16", "fp32"]
@@ -79,7 +79,7 @@ def get_timings() -> Timings:
 def load_timings() -> Timings | None:
     """Load the timings in the cache. None: missing or damaged."""
     try:
-        milliseconds = json.loads(timings_path().read_text())["milliseconds"]
+        milliseconds = read_json(timings_path())["milliseconds"]
         timings = {kind: LayerTiming(**milliseconds[kind]) for kind in LAYERS}
         is_whole = all(0 < value < math.inf for timing in timings.values() for value in timing)
     except (OSError, ValueError, KeyError, TypeError):
@@ -90,7 +90,7 @@ def load_timings() -> Timings | None:
 def save_timings(timings: Timings) -> None:
     """Keep timings in the cache, if it can be written."""
     milliseconds = {kind: timing._asdict() for kind, timing in timings.items()}
-    with suppress(OSError):
+    with suppress(OSError, Error):
         timings_path().parent.mkdir(parents=True, exist_ok=True)
         write_json(timings_path(), {**describe_processor(), "milliseconds": milliseconds})
 
@@ -111,7 +111,7 @@ def describe_processor() -> dict[str, str]:
 
 def find_processor_name() -> str:
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

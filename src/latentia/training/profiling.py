@@ -1,6 +1,5 @@
 """Profile of training steps: a trace file, and the mean time of each part of a step."""
 
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from latentia.core.errors import Error
 from latentia.core.spans import PART_SPANS, STEP_SPAN
+from latentia.core.text import join_command
 from latentia.training.events import ProfileWritten
 
 WARMUP_STEPS, TRACE_STEPS = 10, 20
@@ -46,7 +46,7 @@ def trace_steps(path: Path, steps_left: int) -> Iterator[Callable[[], Iterator[P
             except (OSError, RuntimeError) as error:
                 raise Error(
                     f"{path} cannot be written ({error}); the run is as it was saved last: free "
-                    f"some disk space, then latentia resume {shlex.quote(str(path.parent))}."
+                    f"some disk space, then latentia resume {join_command([path.parent])}."
                 ) from None
             n_steps = last_step - first_step
             yield ProfileWritten(str(path), n_steps, sum_parts(trace.events() or (), n_steps))

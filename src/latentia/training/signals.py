@@ -24,9 +24,9 @@ def catch_stop_signals() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop_event.set()
 
-    previous_handlers = {
-        number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    # on Windows another program can send Ctrl-Break only
+    numbers = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}
+    previous_handlers = {number: signal.signal(number, request_stop) for number in numbers}
     try:
         yield stop_event
     finally:

@@ -1,12 +1,14 @@
 """The commit point: one file with everything that a resumed run needs."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from latentia.core.contract import Role, Terms
-from latentia.core.errors import Error
+from latentia.core.errors import Error, describe_exception
 from latentia.training.checkpoint import read_tensors, write_tensors
 from latentia.training.ema import EMA
 from latentia.training.optimizers import collect_moments, restore_moments
@@ -69,8 +71,8 @@ class State:
         current = self.ema.tensors if self.ema else self.model.state_dict()
         self.best_weights = {k: v.detach().clone() for k, v in current.items()}
 
-    def save(self, path: Path, log_bytes: int) -> None:
-        """Write the state file; log_bytes: length of the log that belongs to it."""
+    def save(self, path: Path, log_commit: Mapping[str, Any]) -> None:
+        """Write the state file; log_commit: length and digest of the log that belongs to it."""
         sections = {
             "model": self.model.state_dict(),
             "averaged": self.ema.tensors if self.ema else {},
@@ -92,16 +94,32 @@ class State:
             "lr_scale": self.lr_scale,
             "failures": self.failures,
             "complete": self.complete,
-            "log_bytes": log_bytes,
+            **log_commit,
             "weights_of": self.term_weights,
             "roles": self.roles,
             "groups": groups,
         }
         write_tensors(path, tensors, metadata)
 
-    def load(self, path: Path) -> int:
-        """Read the state file and return the length of the log that belongs to it."""
+    def load(self, path: Path) -> dict[str, Any]:
+        """Read the state file and return its metadata.
+
+        Raises: Error if it is damaged, or does not fit the plan
+        """
         tensors, metadata = read_tensors(path)
+        try:
+            self._restore(tensors, metadata, path)
+        except Error:
+            raise
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = f"{path.name} does not fit its recipe ({describe_exception(error)})"
+            raise Error(
+                f"is not complete: {reason}. Train again, or copy the file anew.",
+                subject=path.parent,
+            ) from None
+        return metadata
+
+    def _restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any], path: Path) -> None:
         sections: dict[str, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             section, name = key.split("|", 1)
@@ -122,7 +140,6 @@ class State:
         self.term_weights = metadata.get("weights_of", {})
         self.roles = metadata.get("roles", {})
         self.best_score = float("inf") if metadata["best"] is None else metadata["best"]
-        return metadata["log_bytes"]
 
 
 def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -138,8 +155,13 @@ def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path)
 
 def find_mismatch(model: torch.nn.Module, tensors: dict[str, Tensor]) -> str:
     """Describe the first tensor whose name or shape is not the model's; empty if there is none."""
-    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    shapes = {k: tuple(v.shape) for k, v in tensors.items()}
+
+    def describe(tensor: Tensor) -> str:
+        kind = "" if tensor.is_floating_point() else " of whole numbers"
+        return f"{tuple(tensor.shape)}{kind}"
+
+    expected = {k: describe(v) for k, v in model.state_dict().items()}
+    shapes = {k: describe(v) for k, v in tensors.items()}
     for key in {**expected, **shapes}:
         if shapes.get(key) != expected.get(key):
             shape, target = (d.get(key, "nothing") for d in (shapes, expected))

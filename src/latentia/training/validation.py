@@ -10,6 +10,7 @@ from latentia.core import distributed
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.modes import evaluation_mode
+from latentia.core.tensors import to_float64
 from latentia.data import Split
 from latentia.data.splits import load_image
 from latentia.training.ema import swap_weights
@@ -43,7 +44,8 @@ class Validator:
         self.render_epochs = {*self.finding_epochs, plan.epochs}
         if type(plan.model).sample is Model.sample:  # a model that cannot sample
             self.render_epochs = set()
-        self.tracked_image = self.find_tracked_image()
+        image = find_tracked_image(plan, options)
+        self.tracked_image = None if image is None else image.to(device)
 
     def finish_epoch(self, epoch: int, is_writer: bool) -> Iterator[Event]:
         """Yield the events of an epoch's end. Raises: NonFiniteError if a score is not finite."""
@@ -75,23 +77,6 @@ class Validator:
             self.log.write_event(event)
         return event
 
-    def find_tracked_image(self) -> Tensor | None:
-        """Return the image of --track, (1, c, h, w); None without the option.
-
-        Raises: Error if there is no such image, or the model does not reconstruct.
-        """
-        name = self.options.track
-        if name is None:
-            return None
-        if not isinstance(self.plan.model, HasLatents):
-            raise Error(
-                "--track follows a reconstruction, and this model makes none; leave it out."
-            )
-        images = self.plan.images
-        if name.isdecimal():
-            return load_image(name, images.split("validation")).to(self.device)
-        return images.preprocess([name])[:1].to(self.device)
-
     @torch.no_grad()
     def render_progress(self, epoch: int) -> ImagesRendered:
         """Draw samples of seed 0, and reconstruct the tracked image."""
@@ -106,7 +91,8 @@ class Validator:
     def early_findings(self) -> Iterator[Finding]:
         """Yield findings of kinds that the log does not hold yet."""
         findings = self.diagnose()
-        kinds = {row.get("kind") for row in read_rows(self.log.events_path)} if findings else set()
+        rows = read_rows(self.log.events_path, check=False) if findings else []
+        kinds = {row.get("kind") for row in rows}
         for finding in findings:
             if finding.kind not in kinds:
                 finding = finding._replace(step=self.state.step)
@@ -127,9 +113,24 @@ def score_split(
 
     def score_batch(batch_index: int) -> dict[str, float]:
         batch, context = split.get_with_context(batch_index, batch_size, seed)
-        return {key: v.double().sum().item() for key, v in model.score(batch, context).items()}
+        return {key: to_float64(v).sum().item() for key, v in model.score(batch, context).items()}
 
     with evaluation_mode(model):
         n_batches = math.ceil(len(split) / batch_size)
         sums = list(distributed.map_round_robin(n_batches, score_batch))
     return {key: sum(each[key] for each in sums) / len(split) for key in sums[0]}
+
+
+def find_tracked_image(plan: Plan, options: Options) -> Tensor | None:
+    """Return the image of --track, (1, c, h, w); None without the option.
+
+    Raises: Error if there is no such image, or the model does not reconstruct.
+    """
+    name = options.track
+    if name is None:
+        return None
+    if not isinstance(plan.model, HasLatents):
+        raise Error("--track follows a reconstruction, and this model makes none; leave it out.")
+    if name.isdecimal():
+        return load_image(name, plan.images.split("validation"))
+    return plan.images.preprocess([name])[:1]

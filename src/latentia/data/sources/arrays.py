@@ -1,9 +1,9 @@
-"""Source of images as one array: in memory, in .npy and .npz, or returned by a function."""
+"""Source of images as one array, in memory or returned by a function."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,12 @@ from latentia.data.decode import (
     resize_planes,
     scale_pixels,
 )
-from latentia.data.levels import format_value, make_range_error
+from latentia.data.levels import Depth, format_value, make_range_error
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
 CHUNK_SIZE = 4096  # images at a time: float64 copies of all would be eight times the array
-IMAGE_NAMES = ("x", "images", "imgs", "image", "data", "arr_0")
-LABEL_NAMES = ("y", "label", "labels")
-MAX_FACTORS = 100  # columns of one array (n, k); more are no factors
+CHUNK_VALUES = 2**26  # or fewer images, if they are large
 
 
 @dataclass
@@ -38,6 +36,7 @@ class ArrayReader:
     columns: Columns = field(default_factory=dict)
     classes: Classes = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    free_text: Sequence[str] = ()
 
     def fingerprint(self) -> None:
         return None
@@ -56,45 +55,26 @@ class ArrayReader:
         return SourceInfo(
             sorted({shape[1:] for shape in shapes}),
             channels[0],
-            any(has_high_bit_depth(images) for images in arrays.values()),
+            max(Depth.from_dtype(images.dtype) for images in arrays.values()),
             [f"{name}/{row}" if len(counts) > 1 else str(row) for name, row in rows],
             counts,
             self.columns,
             {name: self.classes.get(name) for name in self.columns},
             self.notes,
+            free_text=self.free_text,
         )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         row, everything = 0, self.images_by_split.values()
+        size = min(CHUNK_SIZE, CHUNK_VALUES // math.prod(out.shape[1:]) + 1)
         for images in everything:
-            for start in range(0, len(images), CHUNK_SIZE):
-                chunk = images[start : start + CHUNK_SIZE]
+            for start in range(0, len(images), size):
+                chunk = images[start : start + size]
                 chunk = scale_images(chunk, preprocessing, self.source_name, everything)
                 chunk = fit_images(chunk, preprocessing, self.source_name)
                 stop = row + len(chunk)
                 out[row:stop] = chunk if out.dtype == np.uint8 else array_to_unit_range(chunk)
                 row = stop
-
-
-@dataclass
-class ArrayFileReader:
-    """Reader of a .npy or .npz file."""
-
-    source_name: str
-    path: Path
-    array_reader: ArrayReader | None = None
-
-    def fingerprint(self) -> str:
-        stat = self.path.stat()
-        return f"{self.path.name}\0{stat.st_size}\0{stat.st_mtime_ns}"
-
-    def read_info(self, options: LoadOptions) -> SourceInfo:
-        self.array_reader = load_array_file(self.path, self.source_name, options.reading.rules)
-        return self.array_reader.read_info(options)
-
-    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        assert self.array_reader is not None
-        self.array_reader.read_into(out, preprocessing)
 
 
 def looks_like_color(array: np.ndarray) -> bool:
@@ -106,7 +86,7 @@ def to_nchw(array: Any, source_name: str) -> np.ndarray:
     """Convert an array or tensor of images to (n, c, h, w).
 
     (n, h, w) is grey. In four dimensions the channels are second, except where the last dimension
-    is 1, 3 or 4 and the second is not: then they are last.
+    is 1, 3 or 4, or the smallest, and the second is not 1, 3 or 4: then they are last.
     """
     array = to_numpy(array)
     shape = format_shape(array)
@@ -129,7 +109,8 @@ def to_nchw(array: Any, source_name: str) -> np.ndarray:
         )
     if array.ndim == 3:
         return array[:, None]
-    if array.shape[3] in CHANNEL_COUNTS and array.shape[1] not in CHANNEL_COUNTS:
+    is_last = array.shape[3] in CHANNEL_COUNTS or array.shape[3] < min(array.shape[1:3])
+    if is_last and array.shape[1] not in CHANNEL_COUNTS:
         return array.transpose(0, 3, 1, 2)
     return array
 
@@ -138,8 +119,10 @@ def to_numpy(array: Any) -> np.ndarray:
     import torch
 
     if isinstance(array, torch.Tensor):
-        array = array.detach().cpu()
+        array = array.detach().cpu().to_dense()
         return (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+    if np.ma.is_masked(array):
+        raise Error("The array has masked values; give numbers, for instance array.filled(0).")
     return np.asarray(array)
 
 
@@ -147,15 +130,11 @@ def format_shape(array: np.ndarray) -> str:
     return "x".join(map(str, array.shape)) or "()"
 
 
-def has_high_bit_depth(images: np.ndarray) -> bool:
-    return images.dtype not in (np.uint8, bool)
-
-
 def scale_images(
     images: np.ndarray, preprocessing: Preprocessing, source_name: str, others: Any = ()
 ) -> np.ndarray:
     """Scale as `decode.scale_pixels`. others: images whose values an error has to state too."""
-    dtype, white = images.dtype, preprocessing.white
+    dtype, white = images.dtype.newbyteorder("="), preprocessing.white
     if dtype.kind == "f" and not np.isfinite(images).all():
         count = int((~np.isfinite(images)).sum())
         raise Error(
@@ -189,108 +168,3 @@ def fit_images(images: np.ndarray, preprocessing: Preprocessing, source_name: st
     if images.shape[2:] == (preprocessing.height, preprocessing.width):
         return images
     return np.stack([resize_planes(np.ascontiguousarray(image), preprocessing) for image in images])
-
-
-def load_array_file(path: Path, source_name: str, rules: int) -> ArrayReader:
-    try:
-        contents = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise Error(
-            f"{source_name} cannot be read as arrays ({error}); write it with numpy.save."
-        ) from error
-    if isinstance(contents, np.ndarray):
-        return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
-    arrays, pickled = {}, []
-    with contents:
-        for name in contents.files:
-            try:
-                arrays[name] = contents[name]
-            except ValueError:  # an array of Python objects: loading it would run its code
-                pickled.append(name)
-    return parse_archive(arrays, pickled, source_name, rules)
-
-
-def parse_archive(
-    arrays: Mapping[str, np.ndarray], pickled: Sequence[str], source_name: str, rules: int
-) -> ArrayReader:
-    """Find x, y; x_train, y_train, x_test, y_test; train_images, train_labels, ...; train, test.
-
-    Other arrays of one row an image are columns too, if there is one split and rules allow it.
-    pickled: names of arrays of Python objects, which are not loaded.
-    """
-    images, labels, used_names = {}, [], set()
-    for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
-        is_train = split == "train"
-        image_names = (f"x_{split}", f"x_{short}", f"{split}_images", f"{short}_images", split)
-        label_names = (f"y_{split}", f"y_{short}", f"{split}_labels", f"{short}_labels")
-        image_names += IMAGE_NAMES if is_train else ()
-        label_names += LABEL_NAMES if is_train else ()
-        if name := find_name(pickled, *image_names, *label_names):
-            raise Error(
-                f"{source_name} holds Python objects in {name}, which are never unpickled; save"
-                " numbers or text instead, for instance numpy.array(labels, dtype=str)."
-            )
-        image = find_name(arrays, *image_names)
-        if image is None:
-            continue
-        label = find_name(arrays, *label_names)
-        images[split] = to_nchw(arrays[image], f"{source_name}, array {image},")
-        if label is not None:
-            labels.append(arrays[label].squeeze())
-        used_names |= {image, label}
-    if "train" not in images:
-        listing = ", ".join(f"{name} {format_shape(array)}" for name, array in arrays.items())
-        raise Error(
-            f"{source_name} names no images: it holds {listing or 'nothing'}; name them x (and y),"
-            " or x_train, y_train, x_test, y_test."
-        )
-    notes, classes = [], {}
-    others = {name: array for name, array in arrays.items() if name not in used_names}
-    columns, used_columns = find_columns(others, labels, images, rules)
-    for name, values in columns.items():
-        if values.dtype.kind == "U":
-            names, columns[name] = np.unique(values, return_inverse=True)
-            classes[name] = names.tolist()
-    used_names |= used_columns
-    if labels and "label" not in used_columns:
-        text = "the labels are not one number or text an image, and are not used"
-        notes.append(f"{source_name}: {text}.")
-    if unused := [name for name in (*arrays, *pickled) if name not in used_names]:
-        notes.append(f"{source_name}: not used: {', '.join(unused)}.")
-    return ArrayReader(source_name, images, columns, classes, notes)
-
-
-def find_columns(
-    arrays: Mapping[str, np.ndarray],
-    labels: Sequence[np.ndarray],
-    images: Mapping[str, np.ndarray],
-    rules: int,
-) -> tuple[Columns, set[str]]:
-    """Return the columns of the labels of every split, and of the other arrays that fit, by name.
-
-    Numbers or text (n,) are one column, numbers (n, k) are NAME_0, NAME_1, ...
-    """
-    candidates = {}
-    counts = [len(split) for split in images.values()]
-    has_all = [y.shape[:1] for y in labels] == [(n,) for n in counts]
-    if has_all and len({y.shape[1:] for y in labels}) == 1:
-        candidates["label"] = np.concatenate(labels)
-    if rules >= 2 and len(counts) == 1:
-        fitting = {name: v for name, v in arrays.items() if v.shape[:1] == (counts[0],)}
-        candidates = {**fitting, **candidates}
-    columns, used_names = {}, set()
-    for name, values in candidates.items():
-        if values.ndim == 1 and values.dtype.kind in "biufU":
-            columns[name] = values
-        elif rules >= 2 and values.ndim == 2 and values.dtype.kind in "biuf":
-            if values.shape[1] > MAX_FACTORS:
-                continue
-            columns |= {f"{name}_{k}": column for k, column in enumerate(values.T)}
-        else:
-            continue
-        used_names.add(name)
-    return columns, used_names
-
-
-def find_name(arrays: Iterable[str], *candidates: str) -> str | None:
-    return next((name for name in candidates if name in arrays), None)

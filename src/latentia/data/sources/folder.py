@@ -10,6 +10,7 @@ from latentia.core.text import pluralize
 from latentia.data.decode import HEIC_SUFFIXES, DecodeError, Preprocessing, read_headers
 from latentia.data.foreign_formats import advise_on_files, find_advice
 from latentia.data.image_files import ImageFiles, abbreviate_list
+from latentia.data.label_columns import encode_table
 from latentia.data.layout import (
     describe_splits,
     find_folder_labels,
@@ -78,12 +79,13 @@ class FolderReader:
             listing = abbreviate_list(other_keys)
             notes.append(f"{self.source_name}: not images, not used: {listing}.")
         keys = self.image_files.list_keys()
-        columns, classes, label_notes = read_label_files(label_files, keys)
-        labels, level_note = find_folder_labels(keys, 1 if splits else 0, self.reading.rules)
-        if labels and not columns:
-            names, codes = np.unique(labels, return_inverse=True)
-            columns, classes = {"label": codes.astype(np.int64)}, {"label": names.tolist()}
-        text = ", and the folders in them are the labels" if labels else ", and there are no labels"
+        columns, label_notes = read_label_files(label_files, keys)
+        labels, level_note = find_folder_labels(keys, splits, self.reading.rules)
+        if labels and not columns.columns:
+            columns = encode_table({"label": labels})._replace(free_text=())
+        labelled = {first_folder(k) for k, label in zip(keys, labels or (), strict=False) if label}
+        where = "them" if labelled == {*splits} else " and ".join(sorted(labelled))
+        text = f", and {f'the folders in {where} are the' if labelled else 'there are no'} labels"
         if label_notes or self.reading.label_folder or self.reading.label_regex:
             text = level_note = ""
         split_note = describe_splits(keys, splits, text, self.reading, self.source_name)
@@ -92,7 +94,7 @@ class FolderReader:
         counts = {"train": len(keys)}
         if splits:
             counts = dict(Counter(splits[first_folder(key)] for key in keys))
-        return self.image_files.make_info(columns, classes, notes, counts)
+        return self.image_files.make_info(columns, notes, counts)
 
     def is_image(self, file: FileEntry) -> bool:
         is_new = self.reading.rules > 1

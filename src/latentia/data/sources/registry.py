@@ -18,6 +18,7 @@ from latentia.data.pages import describe_special_file
 from latentia.data.reader import Reader
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources import arrays
+from latentia.data.sources.array_files import ArrayFileReader
 from latentia.data.sources.folder import FolderReader
 from latentia.data.sources.pairs import is_pair_folder, make_pair_reader
 from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_sequence
@@ -168,11 +169,11 @@ class Source:
         if source:
             return make_object_reader(source.open_images(text), text)
         path = Path(text).expanduser()
-        if path.is_dir():
+        if text and path.is_dir():  # no text, of a variable that is not set, is no folder
             return make_folder_reader(path, f"{text.rstrip('/')}/", self.reading)
-        if not path.exists():
+        if not (text and path.exists()):
             suggestion = suggest_name(text.partition(":")[0], DATA_SOURCES, " did you mean {}?")
-            raise Error(f"{text} does not exist;{suggestion} {describe_accepted()}")
+            raise Error(f"{text or repr(text)} does not exist;{suggestion} {describe_accepted()}")
         return make_file_reader(path, text, self.reading)
 
 
@@ -219,7 +220,7 @@ def make_file_reader(path: Path, source_name: str, reading: Reading) -> Reader:
     if suffix == ".parquet":
         return TableReader(source_name, path)
     if suffix in (".npy", ".npz"):
-        return arrays.ArrayFileReader(source_name, path)
+        return ArrayFileReader(source_name, path)
     if suffix in IMAGE_SUFFIXES:
         return FolderReader(source_name, [make_file_entry(path.name, path)], reading)
     if advice := find_advice(path.name):

@@ -9,11 +9,14 @@ import numpy as np
 
 from latentia.core.errors import Error, describe_exception
 from latentia.core.progress import show_progress
-from latentia.data.decode import DecodeError, Preprocessing, catch_decode_errors, read_header
+from latentia.data.decode import Preprocessing
+from latentia.data.headers import read_header
 from latentia.data.image_files import ImageFiles, abbreviate_list
-from latentia.data.pages import is_pillow_image
+from latentia.data.label_columns import LabelColumns, encode_table
+from latentia.data.levels import Depth
+from latentia.data.pages import DecodeError, catch_decode_errors, is_pillow_image
 from latentia.data.preprocess import is_array, preprocess_image
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
+from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.sources import arrays
 
 ALLOWED_ITEMS = (
@@ -38,23 +41,25 @@ class SequenceReader:
     def __post_init__(self) -> None:
         if hasattr(self.items, "columns"):
             self.items = list_frame_items(self.items)
+        elif hasattr(self.items, "to_pylist"):
+            self.items = self.items.to_pylist()
         elif hasattr(self.items, "to_numpy"):  # a column of a table: its index may not count from 0
-            self.items = self.items.to_list()
+            self.items = self.items.to_numpy().tolist()
 
     def fingerprint(self) -> None:
         return None
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
-        count, paths, shapes, depth, rows = len(self.items), [], set(), False, []
+        count, paths, shapes, depth, rows = len(self.items), [], set(), Depth.BYTE, []
         for k in show_progress(range(count), count, f"{self.source_name}: reading sizes"):
             image, values = self.get_item(k)
             rows.append(values)
             if isinstance(image, str | Path):
                 paths.append(Path(image).expanduser())
                 continue
-            shape, is_deep = read_shape(image, f"item {k} of {self.source_name}")
+            shape, item_depth = read_shape(image, f"item {k} of {self.source_name}")
             shapes.add(shape)
-            depth |= is_deep
+            depth = max(depth, item_depth)
         if not count or 0 < len(paths) < count:
             problem = "mixes paths with other images" if count else "holds no images"
             raise Error(f"{self.source_name} {problem}; give items of one kind, at least one.")
@@ -63,12 +68,24 @@ class SequenceReader:
             files = ImageFiles(self.source_name, names, lambda a, b: paths[a:b], all_pages=False)
             files.scan_headers(options)
             self.image_files, rows = files, [rows[k] for k in files.list_rows()]
-            columns, classes, notes = self.collect_columns(rows)
+            labels, notes = self.collect_columns(rows)
             notes += files.collect_notes()
-            return files.make_info(columns, classes, notes, {"train": len(rows)})
+            return files.make_info(labels, notes, {"train": len(rows)})
         keys, sizes = [str(k) for k in range(count)], sorted({shape[1:] for shape in shapes})
-        channels, labels = max(shape[0] for shape in shapes), self.collect_columns(rows)
-        return SourceInfo(sizes, channels, depth, keys, {"train": count}, *labels)
+        channels, (labels, notes) = max(shape[0] for shape in shapes), self.collect_columns(rows)
+        return SourceInfo(
+            *(
+                sizes,
+                channels,
+                depth,
+                keys,
+                {"train": count},
+                labels.columns,
+                labels.classes,
+                notes,
+            ),
+            free_text=labels.free_text,
+        )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         if self.image_files:
@@ -96,31 +113,27 @@ class SequenceReader:
         image, values = item, {}
         if isinstance(item, Mapping):
             key = next((key for key in IMAGE_KEYS if key in item), "")
-            image, values = item.get(key), {k: v for k, v in item.items() if k != key}
-        elif isinstance(item, tuple) and item:
+            image, values = item.get(key, item), {k: v for k, v in item.items() if k != key}
+        elif isinstance(item, tuple | list) and item:
             names = ["label", *(f"label_{k}" for k in range(2, len(item)))]
             image, values = item[0], dict(zip(names, item[1:], strict=False))
         if not (isinstance(image, str | Path) or is_array(image) or is_pillow_image(image)):
-            raise Error(f"{label} is of type {type(item).__name__}; an item is {ALLOWED_ITEMS}.")
+            raise Error(f"{label} is of type {type(image).__name__}; an item is {ALLOWED_ITEMS}.")
         return image, values
 
-    def collect_columns(self, rows: list[dict[str, Any]]) -> tuple[Columns, Classes, list[str]]:
-        """Return the labels that are one number, or one of a few words, for every image."""
-        columns, classes, unused = {}, {}, []
+    def collect_columns(self, rows: list[dict[str, Any]]) -> tuple[LabelColumns, list[str]]:
+        """Return the labels of the items, each one number or text, and a note on the others."""
+        names = dict.fromkeys(name for row in rows for name in row)
+        labels = encode_table({name: [row.get(name) for row in rows] for name in names})
         features = getattr(self.items, "features", None)  # of a data set of the hub
-        for name in dict.fromkeys(name for row in rows for name in row):
-            encoded = encode_labels([to_number(row.get(name)) for row in rows])
-            if encoded is None:
-                unused.append(name)
-                continue
-            columns[name], names = encoded
+        for name in labels.columns:
             feature = features.get(name) if isinstance(features, Mapping) else None
-            names = names or getattr(feature, "names", None)
+            classes = labels.classes[name] or getattr(feature, "names", None)
             if name == "label":
-                names = names or getattr(self.items, "classes", None)  # of torchvision
-            classes[name] = list(names) if names else None
-        notes = [f"{self.source_name}: labels not used: {', '.join(unused)}."] if unused else []
-        return columns, classes, notes
+                classes = classes or getattr(self.items, "classes", None)  # of torchvision
+            labels.classes[name] = list(classes) if classes else None
+        unused = ", ".join(labels.unused)
+        return labels, [f"{self.source_name}: labels not used: {unused}."] if unused else []
 
 
 def list_frame_items(frame: Any) -> list[dict[str, Any]]:
@@ -128,6 +141,8 @@ def list_frame_items(frame: Any) -> list[dict[str, Any]]:
 
     Raises: Error if no column is called as images are, and there are several.
     """
+    if hasattr(frame, "to_pandas"):  # of polars or pyarrow
+        frame = frame.to_pandas()
     columns = list(map(str, frame.columns))
     by_lower_name = {name.lower(): name for name in columns}
     names = [by_lower_name[name] for name in PATH_COLUMNS if name in by_lower_name]
@@ -147,20 +162,16 @@ def is_sequence(data: Any) -> bool:
         return True
     if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
         return False
-    is_nested = isinstance(data, list) and bool(data) and isinstance(data[0], list)
+    first = data[0] if isinstance(data, list) and data else None
+    is_nested = isinstance(first, list) and isinstance(first[0] if first else 0, list | int | float)
     return not is_nested and getattr(data, "ndim", 1) == 1
 
 
-def read_shape(image: Any, label: str) -> tuple[tuple[int, ...], bool]:
-    """Return (c, h, w) of an image in memory, and whether it has more than 8 bits."""
+def read_shape(image: Any, label: str) -> tuple[tuple[int, ...], int]:
+    """Return (c, h, w) of an image in memory, and its `Depth`."""
     if is_array(image):
         array = arrays.to_nchw(arrays.to_numpy(image)[None], label)
-        return array.shape[1:], arrays.has_high_bit_depth(array)
+        return array.shape[1:], Depth.from_dtype(array.dtype)
     with catch_decode_errors():
         header = read_header(image)
-    return (header.channels, header.height, header.width), header.high_bit_depth
-
-
-def to_number(value: Any) -> Any:
-    """Convert a tensor or number of NumPy to one of Python, and leave other values."""
-    return value.item() if getattr(value, "ndim", None) == 0 else value
+    return (header.channels, header.height, header.width), header.depth

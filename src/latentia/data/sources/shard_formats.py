@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
-from latentia.data.decode import IMAGE_SUFFIXES, ImageHeader, read_headers
+from latentia.data.decode import IMAGE_SUFFIXES, read_headers
+from latentia.data.headers import ImageHeader
 from latentia.data.image_files import abbreviate_list
+from latentia.data.levels import Depth
 from latentia.data.reading import Reading
 from latentia.data.sources.table import find_image_column, silence_hub
 
@@ -28,7 +30,7 @@ class ShardIndex(NamedTuple):
 
 def index_tar(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
     """Index a .tar as one shard of images NAME.jpg, .png etc., with their classes NAME.cls."""
-    keys, labels, header, unused = [], {}, ImageHeader(1, 1, 1, False), 0
+    keys, labels, header, unused = [], {}, ImageHeader(1, 1, 1, Depth.BYTE), 0
     for key, suffix, read in iterate_members(fs, path):
         if suffix in IMAGE_SUFFIXES:
             if not keys:
@@ -99,7 +101,7 @@ def index_parquet(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex
                 values = table.read(columns=[column])[column]
                 if not values.null_count:
                     columns[column] = (values.to_pylist(), [*feature.names] if is_class else None)
-        header = ImageHeader(1, 1, 1, False)
+        header = ImageHeader(1, 1, 1, Depth.BYTE)
         if sum(row_counts):
             cells = next(table.iter_batches(1, columns=[image]))[image]
             header = read_headers(cells_to_bytes(cells)[0], "", reading)[0]

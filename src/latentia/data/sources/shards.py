@@ -16,7 +16,9 @@ import torch
 
 from latentia.core.errors import Error, summarize_exception
 from latentia.data import cache, image_files
-from latentia.data.decode import ImageHeader, Preprocessing
+from latentia.data.decode import Preprocessing
+from latentia.data.headers import ImageHeader
+from latentia.data.levels import Depth
 from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
 from latentia.data.reading import Reading
 from latentia.data.sources.shard_formats import ShardIndex, find_shard_format
@@ -34,7 +36,7 @@ class ShardReader:
     source_name: str
     location: str
     shards: list[Shard] = field(default_factory=list)
-    high_bit_depth: bool = False
+    depth: int = Depth.BYTE
     has_large_images: bool = False
 
     def fingerprint(self) -> None:
@@ -76,7 +78,7 @@ class ShardReader:
         }
         image_files.check_file_channels(options.channels, self.source_name, examples)
         sizes = sorted({(header.height, header.width) for header in headers})
-        self.high_bit_depth = any(header.high_bit_depth for header in headers)
+        self.depth = max(header.depth for header in headers)
         self.has_large_images = any(h * w > image_files.SMALL_IMAGE_PIXELS for h, w in sizes)
         columns, classes, unused = join_columns(indices)
         if unused:
@@ -84,13 +86,12 @@ class ShardReader:
             notes.append(f"{self.source_name}: columns not used: {listing}.")
         counts = {split: count for split, count in counts.items() if count}
         channels = max(header.channels for header in headers)
-        depth = self.high_bit_depth
-        return SourceInfo(sizes, channels, depth, keys, counts, columns, classes, notes)
+        return SourceInfo(sizes, channels, self.depth, keys, counts, columns, classes, notes)
 
     def open_pixels(self, preprocessing: Preprocessing) -> StreamedPixels:
         """Return the pixels as a stream, after `read_info`."""
         workers = image_files.count_processors() if self.has_large_images else 1
-        is_float = self.high_bit_depth or preprocessing.rescales_8_bits
+        is_float = self.depth or preprocessing.rescales_8_bits
         dtype = torch.float32 if is_float else torch.uint8
         return StreamedPixels(self.shards, preprocessing, dtype, workers)
 
@@ -138,12 +139,12 @@ def load_index(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
     key = cache.make_key(path, fs.ukey(path), fs.size(path), *options)
     cache_path = cache.cache_root() / "shards" / f"{key}.json"
     with suppress(OSError, ValueError, TypeError):
-        return ShardIndex(*json.loads(cache_path.read_text()))
+        return ShardIndex(*json.loads(cache_path.read_text("utf-8")))
     build_index, _ = find_shard_format(path)
     index = build_index(fs, path, name, reading)
     with suppress(OSError):
         cache_path.parent.mkdir(parents=True, exist_ok=True)
-        cache_path.write_text(json.dumps(index))
+        cache_path.write_text(json.dumps(index), "utf-8")
     return index
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from latentia.core.errors import Error
+from latentia.core.memory import check_memory
 from latentia.data.decode import Preprocessing
 from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.sources.arrays import ArrayReader, to_nchw
@@ -18,6 +19,7 @@ from latentia.data.sources.arrays import ArrayReader, to_nchw
 SYNTHETIC_MODULES = {
     name: f"latentia.data.synthetic.{name}" for name in ("digits", "vehicles", "sprites", "speckle")
 }
+MIN_SIDE = 64  # of the default sizes
 
 
 @dataclass
@@ -40,6 +42,9 @@ class SyntheticReader:
         arguments = {"n": int(count)} if count else {}
         if options.size and options.size[0] == options.size[1]:
             arguments["size"] = options.size[0]  # else drawn at the default size, then resized
+        if name != "digits":  # of which there are 1,797
+            n_bytes = arguments.get("n", 1) * arguments.get("size", MIN_SIDE) ** 2
+            check_memory(n_bytes, self.source_name, "give a smaller number or --size")
         make_images = getattr(import_module(SYNTHETIC_MODULES[name]), f"make_{name}")
         pixels, columns, classes = make_images(**arguments)
         classes = {column: names for column, names in classes.items() if names}

@@ -6,9 +6,10 @@ import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -18,8 +19,9 @@ from latentia.core.errors import Error, summarize_exception
 from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.image_files import ImageFiles, abbreviate_list
+from latentia.data.label_columns import LabelColumns, encode_table
 from latentia.data.listing import FileEntry, drop_litter, list_files
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo, encode_labels
+from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import RULES
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
@@ -46,7 +48,7 @@ class TableReader:
         if isinstance(self.location, str):
             return f"hub\0{self.location}"
         files = list_table_files(self.location)
-        stats = [(path.relative_to(self.location), path.stat()) for path in files]
+        stats = [(path.relative_to(self.location).as_posix(), path.stat()) for path in files]
         return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
@@ -68,14 +70,13 @@ class TableReader:
 
         self.image_files = ImageFiles(self.source_name, names, fetch_files, all_pages=False)
         self.image_files.scan_headers(options)
-        rules = options.reading.rules
-        columns, classes, unused = read_scalar_columns([*tables.values()], column, rules)
-        columns = {name: values[self.image_files.list_rows()] for name, values in columns.items()}
+        rows = self.image_files.list_rows()
+        labels = read_label_columns([*tables.values()], column, rows, options.reading.rules)
         counts = dict(Counter(key.partition("/")[0] for key in self.image_files.list_keys()))
         notes += self.image_files.collect_notes()
-        if unused:
-            notes.append(f"{self.source_name}: columns not used: {', '.join(unused)}.")
-        return self.image_files.make_info(columns, classes, notes, counts)
+        if labels.unused:
+            notes.append(f"{self.source_name}: columns not used: {', '.join(labels.unused)}.")
+        return self.image_files.make_info(labels, notes, counts)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         assert self.image_files is not None
@@ -213,31 +214,30 @@ def holds_bytes(feature: Any) -> bool:
     return getattr(feature, "dtype", "") in ("binary", "large_binary")
 
 
-def read_scalar_columns(
-    tables: list[Any], image: str, rules: int
-) -> tuple[Columns, Classes, list[str]]:
-    """Read columns of one number an image, strings of few values as classes. List the others."""
+def read_label_columns(
+    tables: list[Any], image: str, rows: Sequence[int], rules: int
+) -> LabelColumns:
+    """Read the columns of one value an image in these rows. List the others."""
     import datasets
 
-    columns, classes, unused = {}, {}, []
-    for name, feature in tables[0].features.items():
-        is_class = isinstance(feature, datasets.ClassLabel)
-        is_scalar = is_class or isinstance(feature, datasets.Value)
-        if name == image:
-            continue
-        encoded = None
-        if is_scalar and all(name in table.features for table in tables):
-            chunks = [table.with_format("arrow")[:][name] for table in tables]
-            values = [value for chunk in chunks for value in chunk.to_pylist()]
-            encoded = encode_labels(values, rules)
-        if encoded is None:
+    table, unused = {}, []
+    features = {name: feature for name, feature in tables[0].features.items() if name != image}
+    for name, feature in features.items():
+        is_scalar = isinstance(feature, datasets.ClassLabel | datasets.Value)
+        if is_scalar and all(name in each.features for each in tables):
+            chunks = [each.with_format("arrow")[:][name].to_pylist() for each in tables]
+            values = list(chain.from_iterable(chunks))
+            table[name] = [values[row] for row in rows]
+        else:
             unused.append(name)
-            continue
-        columns[name], names = encoded
-        if is_class and columns[name].dtype.kind == "f":  # with gaps
+    if rules < 2:  # a column with a gap was not used, nor one of free text
+        table = {name: values for name, values in table.items() if None not in values}
+    columns, classes, free_text, others = encode_table(table)
+    for name, feature in features.items():
+        if isinstance(feature, datasets.ClassLabel) and name in columns:
             columns[name] = np.nan_to_num(columns[name], nan=-1).astype(np.int64)
-        classes[name] = list(feature.names) if is_class else names
-    return columns, classes, unused
+            classes[name] = list(feature.names)
+    return LabelColumns(columns, classes, free_text, [*unused, *others])
 
 
 @contextmanager
@@ -289,10 +289,12 @@ def silence_hub(library: Any) -> Iterator[None]:
 def make_scratch_folder() -> Iterator[str]:
     """Yield a folder for the copy that `datasets` makes of local parquet, beside our cache."""
     parent = cache.cache_root()
+    options: Any = {"prefix": "latentia-", "suffix": ".part", "ignore_cleanup_errors": True}
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(dir=parent, prefix="parquet-")
+        cache.remove_abandoned_parts(parent)  # of Windows, which removes no mapped file
+        scratch = tempfile.TemporaryDirectory(dir=parent, **options)
     except OSError:
-        scratch = tempfile.TemporaryDirectory(prefix="latentia-")
+        scratch = tempfile.TemporaryDirectory(**options)
     with scratch as folder:
         yield folder

@@ -1,0 +1,61 @@
+"""Durable files on Linux, macOS and Windows: synchronisation to disk, and replacement."""
+
+import os
+import re
+import time
+from contextlib import suppress
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+
+RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|)(\..*)?", re.IGNORECASE)  # of Windows
+RETRIES = 40  # 2 s in all, for which another program may read a file that is to be replaced
+
+
+def cache_root() -> Path:
+    """Return this user's folder for files that can be made again."""
+    env_value = os.environ.get("LATENTIA_CACHE")
+    return Path(env_value) if env_value else Path.home() / ".cache" / "latentia"
+
+
+def find_absolute_path(text: str) -> PurePath | None:
+    """Return an absolute path of any system, such as C:\\data on Linux; None if it is none."""
+    paths = Path(text), PurePosixPath(text), PureWindowsPath(text)
+    return next((path for path in paths if path.is_absolute()), None)
+
+
+def make_file_name(text: str) -> str:
+    """Return a file name that every system allows."""
+    name = re.sub(r'[<>:"/\\|?*\0-\x1f]', "_", text).rstrip(". ")
+    return f"_{name}" if RESERVED_NAMES.fullmatch(name) else name
+
+
+def sync_file(path: Path) -> None:
+    """Force the bytes of a file to disk."""
+    with path.open("r+b") as file:  # Windows flushes no file that was opened for reading
+        _sync_descriptor(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Force the names in a folder to disk. Windows opens no folder, and keeps them in a journal."""
+    with suppress(PermissionError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            _sync_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sync_descriptor(descriptor: int) -> None:
+    os.fsync(descriptor)
+    with suppress(ImportError, AttributeError, OSError):  # after fsync macOS's disk may still wait
+        import fcntl
+
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Rename a file to another's name. Windows refuses while a program reads the other: retry."""
+    for _ in range(RETRIES):
+        with suppress(PermissionError):
+            return os.replace(source, target)
+        time.sleep(0.05)
+    return os.replace(source, target)

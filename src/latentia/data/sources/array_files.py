@@ -1,0 +1,168 @@
+"""Source of images as arrays in a .npy or .npz file."""
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, is_zipfile
+
+import numpy as np
+
+from latentia.core.errors import Error
+from latentia.core.memory import check_memory
+from latentia.data.decode import Preprocessing
+from latentia.data.label_columns import collapse_one_hot, encode_table
+from latentia.data.reader import Columns, LoadOptions, SourceInfo
+from latentia.data.sources.arrays import ArrayReader, format_shape, to_nchw
+
+IMAGE_NAMES = ("x", "images", "imgs", "image", "data", "arr_0")
+LABEL_NAMES = ("y", "label", "labels")
+READ_ERRORS = (ValueError, OSError, EOFError, OverflowError, MemoryError, BadZipFile, zlib.error)
+MAX_FACTORS = 100  # columns of one array (n, k); more are no factors
+
+
+@dataclass
+class ArrayFileReader:
+    """Reader of a .npy or .npz file."""
+
+    source_name: str
+    path: Path
+    array_reader: ArrayReader | None = None
+
+    def fingerprint(self) -> str:
+        stat = self.path.stat()
+        return f"{self.path.name}\0{stat.st_size}\0{stat.st_mtime_ns}"
+
+    def read_info(self, options: LoadOptions) -> SourceInfo:
+        self.array_reader = load_array_file(self.path, self.source_name, options.reading.rules)
+        return self.array_reader.read_info(options)
+
+    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
+        assert self.array_reader is not None
+        self.array_reader.read_into(out, preprocessing)
+
+
+def load_array_file(path: Path, source_name: str, rules: int) -> ArrayReader:
+    try:
+        if path.suffix == ".npz" and not is_zipfile(path):  # NumPy would leave it open
+            raise BadZipFile("it is no whole zip file")
+        with np.errstate(over="ignore"):  # of a header's shape
+            contents = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(contents, np.ndarray):
+            return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
+        with contents:
+            n_bytes = sum(member.file_size for member in contents.zip.infolist())
+            check_memory(n_bytes, source_name, "divide it into several runs")
+            arrays, pickled = read_archive(contents)
+    except Error:
+        raise
+    except READ_ERRORS as error:
+        raise Error(
+            f"{source_name} cannot be read as arrays ({error}); write it with numpy.save."
+        ) from error
+    return parse_archive(arrays, pickled, source_name, rules)
+
+
+def read_archive(contents: Any) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Read the arrays of an .npz file by name, and list those of Python objects."""
+    arrays, pickled = {}, []
+    for name in contents.files:
+        try:
+            arrays[name] = contents[name]
+        except ValueError as error:
+            if "allow_pickle" not in str(error):  # loading it would run its code
+                raise
+            pickled.append(name)
+    return {k: v for k, v in arrays.items() if isinstance(v, np.ndarray)}, pickled
+
+
+def parse_archive(
+    arrays: Mapping[str, np.ndarray], pickled: Sequence[str], source_name: str, rules: int
+) -> ArrayReader:
+    """Find x, y; x_train, y_train, x_test, y_test; train_images, train_labels, ...; train, test.
+
+    Other arrays of one row an image are columns too, if there is one split and rules allow it.
+    pickled: names of arrays of Python objects, which are not loaded.
+    """
+    images, labels, used_names = {}, {}, set()
+    for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
+        is_train = split == "train"
+        image_names = (f"x_{split}", f"x_{short}", f"{split}_images", f"{short}_images", split)
+        label_names = (f"y_{split}", f"y_{short}", f"{split}_labels", f"{short}_labels")
+        image_names += IMAGE_NAMES if is_train else ()
+        label_names += LABEL_NAMES if is_train else ()
+        if name := find_name(pickled, *image_names, *label_names):
+            raise Error(
+                f"{source_name} holds Python objects in {name}, which are never unpickled; save"
+                " numbers or text instead, for instance numpy.array(labels, dtype=str)."
+            )
+        image = find_name(arrays, *image_names)
+        if image is None:
+            continue
+        label = find_name(arrays, *label_names)
+        images[split] = to_nchw(arrays[image], f"{source_name}, array {image},")
+        if label is not None:
+            values = np.atleast_1d(arrays[label].squeeze())
+            labels[split] = collapse_one_hot(values) if rules >= 2 else values
+        used_names |= {image, label}
+    if "train" not in images:
+        listing = ", ".join(f"{name} {format_shape(array)}" for name, array in arrays.items())
+        raise Error(
+            f"{source_name} names no images: it holds {listing or 'nothing'}; name them x (and y),"
+            " or x_train, y_train, x_test, y_test."
+        )
+    notes = []
+    others = {name: array for name, array in arrays.items() if name not in used_names}
+    columns, used_columns = find_columns(others, labels, images, rules)
+    # numbers keep their type, which the fingerprints of runs depend on
+    numbers = {name: v for name, v in columns.items() if v.dtype.kind in "biuf"}
+    encoded = encode_table({n: v.tolist() for n, v in columns.items() if n not in numbers})
+    used_names |= used_columns
+    if labels and "label" not in used_columns:
+        text = "the labels are not one number or text an image, and are not used"
+        notes.append(f"{source_name}: {text}.")
+    if unused := [name for name in (*arrays, *pickled) if name not in used_names]:
+        notes.append(f"{source_name}: not used: {', '.join(unused)}.")
+    columns = {**encoded.columns, **numbers}
+    return ArrayReader(source_name, images, columns, encoded.classes, notes, encoded.free_text)
+
+
+def find_columns(
+    arrays: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
+    images: Mapping[str, np.ndarray],
+    rules: int,
+) -> tuple[Columns, set[str]]:
+    """Return the columns of the labels of every split, and of the other arrays that fit, by name.
+
+    Numbers or text (n,) are one column, (n, k) are NAME_0, NAME_1, ... Images of a split without
+    labels have none.
+    """
+    candidates = {}
+    counts = {split: len(pixels) for split, pixels in images.items()}
+    fits = all(values.shape[:1] == (counts[split],) for split, values in labels.items())
+    parts = [labels.get(split, np.full(count, None)) for split, count in counts.items()]
+    is_complete = len(labels) == len(counts)
+    if labels and fits and (is_complete or rules >= 2) and len({y.shape[1:] for y in parts}) == 1:
+        candidates["label"] = np.concatenate(parts)
+    if rules >= 2 and len(counts) == 1:
+        fitting = {name: v for name, v in arrays.items() if v.shape[:1] == (counts["train"],)}
+        candidates = {**fitting, **candidates}
+    columns, used_names = {}, set()
+    for name, values in candidates.items():
+        if values.dtype.kind not in ("biufUSO" if rules >= 2 else "biufU"):
+            continue
+        if values.ndim == 1:
+            columns[name] = values
+        elif rules >= 2 and values.ndim == 2 and values.shape[1] <= MAX_FACTORS:
+            columns |= {f"{name}_{k}": column for k, column in enumerate(values.T)}
+        else:
+            continue
+        used_names.add(name)
+    return columns, used_names
+
+
+def find_name(arrays: Iterable[str], *candidates: str) -> str | None:
+    names = {name.lower(): name for name in arrays}
+    return next((names[name] for name in candidates if name in names), None)

@@ -1,0 +1,218 @@
+"""Checks of a training's length: interrupted, too short or too long, and what was not learned."""
+
+import numpy as np
+
+from latentia.core.contract import Role
+from latentia.core.text import pluralize
+from latentia.diagnostics import suggested_commands as suggest
+from latentia.diagnostics.adversary import MIN_COVERAGE
+from latentia.diagnostics.check import ERROR, WARNING, CheckResult, define_check
+from latentia.diagnostics.coordinates import measure_pca_error
+from latentia.diagnostics.latents import (
+    MIN_COVERAGE_IMAGES,
+    MIN_EXPLAINED,
+    MIN_RATE,
+    get_beta,
+    get_rate,
+)
+from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, MIN_STEPS, RunContext
+
+# falls in the second half of all learning; twice the epochs repeat about half of them
+UNFINISHED_SHARE = 0.15  # of the total fall: complete runs of the recipes have 0.02 to 0.1
+UNFINISHED_ERROR = 0.2  # of the mean squared error: a smaller gain is hardly visible
+UNFINISHED_LOSS = 0.015  # of another metric
+OVERFITTING_SHARE = 0.05  # of the total fall: validation noise is below 0.01
+
+
+@define_check("interrupted", threshold="fewer than planned", advice="latentia resume RUN")
+def interrupted_training(context: RunContext) -> CheckResult | None:
+    """Steps taken at the last saved state, and steps planned."""
+    if context.complete or context.diverged:  # a diverged run would end at the same step again
+        return None
+    return CheckResult(
+        WARNING,
+        f"training stopped after {context.step:,} of {pluralize(context.total_steps, 'step')}.",
+        "All findings describe the present weights, which further training will improve.",
+        {"step": context.step, "total": context.total_steps},
+        suggest.resume_training(context, context.run.path),
+    )
+
+
+@define_check(
+    "few steps",
+    threshold=f"fewer than {MIN_STEPS}; for a learned prior {MIN_PRIOR_STEPS:,}",
+    advice="more --epochs",
+    early=True,
+)
+def few_steps(context: RunContext) -> CheckResult | None:
+    """Planned steps of the run."""
+    if not context.is_short:
+        return None
+    n_images = context.run.metadata["images"]["count"]["train"]
+    return CheckResult(
+        WARNING,
+        f"the run has {pluralize(context.total_steps, 'step')} with "
+        f"{pluralize(n_images, 'training image')}.",
+        "After so few steps a network is still near its random start, and its images and "
+        "coordinates say little about what it can learn. Small data sets and large batches need "
+        "more epochs.",
+        {"steps": context.total_steps, "train": n_images},
+        suggest.train_longer(context, context.target_steps, min_factor=1),
+    )
+
+
+def select_metric(context: RunContext) -> tuple[str, np.ndarray]:
+    """Return the validation metric that should fall, epoch by epoch; none with an adversary."""
+    critic_loss = context.read_monitor("critic loss")
+    if len(critic_loss) and np.isfinite(critic_loss[-1]):
+        return "", np.empty(0)
+    metrics = context.validation_rows[-1]["values"] if context.validation_rows else {}
+    name = "nelbo" if "nelbo" in metrics else next(iter(metrics), "")
+    return name, context.read_validation_metric(name)
+
+
+def find_half_rate_step(context: RunContext) -> float:
+    """Return the step by which the schedule had spent half of the sum of its learning rates."""
+    steps = [0, *(row["step"] for row in context.training_rows)]
+    rates = [next(iter(row["players"].values()))["lr"] for row in context.training_rows]
+    spent = np.cumsum([0.0, *np.diff(steps) * rates])
+    return float(np.interp(spent[-1] / 2, spent, steps))
+
+
+@define_check(
+    "unfinished training",
+    threshold=f"more than {UNFINISHED_SHARE:.0%} of its fall over the run, and of the mean squared "
+    f"error {UNFINISHED_ERROR:.0%} of its value, or {UNFINISHED_LOSS:.1%} of a metric without one",
+    advice="more --epochs",
+)
+def unfinished_training(context: RunContext) -> CheckResult | None:
+    """Fall of the validation metric since the schedule had spent half of the sum of its learning
+    rates: a schedule that ends near 0 flattens the end of every run, finished or not.
+    """
+    name, values = select_metric(context)
+    rate = get_rate(context)
+    if len(values) < 2 or not context.complete or context.is_short:
+        return None
+    if rate is not None and rate < MIN_RATE:  # a collapse is another problem
+        return None
+    rows = context.validation_rows[-len(values) :]
+    error = "mse" if "mse" in rows[-1]["values"] else name
+    steps, half = [row["step"] for row in rows], find_half_rate_step(context)
+    before, error_before = (
+        np.interp(half, steps, [row["values"][key] for row in rows]) for key in (name, error)
+    )
+    recent_fall, total_fall = before - values[-1], values[0] - values.min()
+    if not total_fall > 0 or recent_fall <= UNFINISHED_SHARE * total_fall:
+        return None
+    if values[-1] > values.min() + recent_fall:  # it only falls after a rise
+        return None
+    gain = 1 - rows[-1]["values"][error] / error_before
+    if gain < (UNFINISHED_ERROR if error == "mse" else UNFINISHED_LOSS):
+        return None
+    label = "mean squared error" if error == "mse" else name
+    return CheckResult(
+        WARNING,
+        f"{name} of the validation images fell by {recent_fall:.3g} in the second half of all "
+        f"learning (after step {half:,.0f} of {context.total_steps:,}, by the sum of learning "
+        f"rates), {recent_fall / total_fall:.0%} of its fall in {len(values)} epochs, and their "
+        f"{label} by {gain:.0%}.",
+        "Twice the epochs would lower both further, by about half of that. The flat end of a curve "
+        "is no sign of an end, since a falling learning rate flattens every curve.",
+        {"fell": recent_fall, "fell_in_all": total_fall, "gain": gain},
+        suggest.train_longer(context, context.target_steps),
+    )
+
+
+def is_training_loss_falling(context: RunContext, epoch: int) -> bool:
+    """Whether a VAE's training loss fell after an epoch; if not, beta or a schedule rose."""
+    distortion, rate = context.read_role(Role.RECONSTRUCTION), context.read_role(Role.KL)
+    is_before = np.array([row.get("epoch", 0) <= epoch for row in context.training_rows])
+    if not len(is_before) == len(distortion) == len(rate) or not is_before.any():
+        return True
+    nelbo = distortion + rate
+    return bool(nelbo[-1] < nelbo[is_before][-1])
+
+
+@define_check(
+    "overfitting",
+    threshold=f"more than {OVERFITTING_SHARE:.0%} of its fall before",
+    advice="--epochs with the number of the best epoch",
+)
+def overfitting(context: RunContext) -> CheckResult | None:
+    """Rise of the validation metric since its best epoch, while the training loss falls."""
+    name, values = select_metric(context)
+    if len(values) < 4:
+        return None
+    best, epoch = values.min(), int(values.argmin()) + 1
+    rise, fall = values[-1] - best, values[0] - best
+    if not fall > 0 or rise <= OVERFITTING_SHARE * fall:
+        return None
+    if not is_training_loss_falling(context, epoch):
+        return None
+    return CheckResult(
+        WARNING,
+        f"{name} of the validation images was best in epoch {epoch} of {len(values)} and has risen "
+        f"by {rise:.3g} since, {rise / fall:.0%} of its fall before.",
+        "The model memorizes its training images: the coordinates of new images get worse.",
+        {"best_epoch": epoch, "epochs": len(values), "risen": rise},
+        suggest.retrain_run(context, f"epochs{epoch}", epochs=epoch),
+    )
+
+
+@define_check(
+    "images not learned",
+    threshold=f"below {MIN_EXPLAINED:.0%}, at beta 1 or less or after few steps, with a rate of at "
+    f"least {MIN_RATE} nats; a recall below {MIN_COVERAGE:.0%} after few steps",
+    advice="--lr at the recipe's default; else more --epochs",
+)
+def images_not_learned(context: RunContext) -> CheckResult | None:
+    """Share of the pixels' variance that decoded posterior means explain; of a model without an
+    encoder the recall, the share of images that lie among its samples.
+    """
+    if not context.complete:
+        return None
+    if not context.has_latents:
+        return samples_not_learned(context)
+    rate, beta = get_rate(context), get_beta(context)
+    if rate is None or rate < MIN_RATE or ((beta or 0) > 1 and not context.is_short):
+        return None
+    if (explained := context.explained_variance) >= MIN_EXPLAINED:
+        return None
+    pca_mse, dims = measure_pca_error(context)
+    min_factor = 1 if context.is_short else 3
+    text = (
+        f"reconstructions explain {max(0.0, explained):.0%} of the pixels' variance, and PCA with "
+        f"{pluralize(dims, 'dimension')} {1 - pca_mse / context.residual[1]:.0%}"
+    )
+    commands = [] if context.is_short else suggest.reset_parameters(context, "lr")
+    if commands:
+        lr = context.parameters["lr"]
+        text += f"; the learning rate, {lr:g}, is far from the recipe's default"
+    return CheckResult(
+        ERROR,
+        f"{text}.",
+        "A reconstruction is hardly closer to its image than the mean image is, so coordinates "
+        "say little.",
+        {"explained": explained, "rate_nats": rate},
+        commands or suggest.train_longer(context, context.target_steps, min_factor),
+    )
+
+
+def samples_not_learned(context: RunContext) -> CheckResult | None:
+    """Find samples unlike images after few steps; later, other checks say more about them."""
+    if not context.is_short or len(context.samples) < MIN_COVERAGE_IMAGES:
+        return None
+    overlap = context.measure_overlap(context.samples, context.posterior_draws)
+    if overlap.recall >= MIN_COVERAGE:
+        return None
+    return CheckResult(
+        ERROR,
+        f"{overlap.recall:.0%} of the images lie among the samples (recall; n = "
+        f"{len(context.samples)}).",
+        "Samples are unlike your images.",
+        {"recall": overlap.recall},
+        suggest.train_longer(context, context.target_steps, 1),
+    )
+
+
+CHECKS = (interrupted_training, images_not_learned, few_steps, overfitting)

@@ -1,0 +1,74 @@
+"""Labels read from a run's coordinates, beside those of a PCA of the pixels of as many dimensions.
+
+Alain & Bengio 2016, arXiv 1610.01644: a linear probe.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from latentia.core.errors import Error
+from latentia.data.splits import evenly_spaced_rows
+from latentia.latents.probes import Probe, find_labelled_rows, probe_labels
+from latentia.metrics.result import MetricResult
+
+MAX_IMAGES, MAX_PROBED, MIN_PROBED = 1000, 5000, 300  # of one column, of all, of each of many
+
+
+class ProbePair(NamedTuple):
+    """The linear probe of one column from the run's coordinates, and from those of the PCA."""
+
+    column: str
+    run: Probe
+    pca: Probe  # its chance is not measured
+
+    def to_result(self, split: str) -> MetricResult:
+        """Return the run's probe as the result of a metric, with the others beside it."""
+        column, run, pca = self
+        note, unit, limits = f"{run.method}, out of fold", run.measure, (run.low, run.high)
+        beside = {
+            f"PCA of {pca.dims} dimensions": (pca.score, pca.low, pca.high),
+            "chance": (run.chance,),
+        }
+        name = f"probe_{column}"
+        return MetricResult(name, run.score, None, run.n, split, unit, None, note, limits, beside)
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the run's interval lies below that of the PCA."""
+        return self.run.high < self.pca.low
+
+    def __str__(self) -> str:
+        return (
+            f"{self.run.measure} of {self.column} {self.run.text} from the coordinates and "
+            f"{self.pca.text} from the PCA's (95 % intervals)"
+        )
+
+
+def compare_probes(
+    run: Float[np.ndarray, "n d"],
+    pca: Float[np.ndarray, "n k"],
+    columns: Mapping[str, np.ndarray],
+    classes: Mapping[str, Sequence[str] | None],
+    seed: int = 0,
+) -> list[ProbePair]:
+    """Probe every label column that allows it, by the same folds, on evenly spaced images.
+
+    There are at most 1,000 images, and fewer of more than five columns (at least 300).
+    """
+    columns = {name: values for name, values in columns.items() if values.ndim == 1}
+    limit = min(MAX_IMAGES, max(MIN_PROBED, MAX_PROBED // max(len(columns), 1)))
+    pairs = []
+    for name, values in columns.items():
+        with suppress(Error):  # a column that cannot be read by any probe
+            mask, kind = find_labelled_rows(values, name, classes)
+            rows = np.flatnonzero(mask)
+            rows = rows[evenly_spaced_rows(len(rows), limit).numpy()]
+            labels, is_class = values[rows], kind == "class"
+            own = probe_labels(run[rows], labels, is_class, seed, max_permutations=1)
+            linear = probe_labels(pca[rows], labels, is_class, seed, max_permutations=0)
+            pairs.append(ProbePair(name, own, linear))
+    return pairs

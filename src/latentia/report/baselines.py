@@ -1,0 +1,62 @@
+"""What stands beside a report's numbers: a PCA of as many dimensions, labels, real images."""
+
+from collections.abc import Sequence
+
+from latentia.core.contract import HasLatents
+from latentia.core.tensors import ImageTensor
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.registry import METRICS
+from latentia.metrics.result import MetricResult, format_values
+from latentia.metrics.sharpness import measure_sharpness
+
+PROBE_TEXT = (
+    "Read from the coordinates of images by linear probes, and beside it from the principal "
+    "components of the pixels: out of fold, with 95 % interval over images. Chance: the same for "
+    "permuted labels."
+)
+TITLES = {
+    "mse": "mse per pixel of decoded means",
+    "pca_mse": "mse per pixel of a {}",
+    "sharpness_samples": "sharpness of samples over that of {1} images",
+}
+
+
+def measure_baselines(
+    evaluation: Evaluation, samples: ImageTensor
+) -> dict[str, Sequence[MetricResult]]:
+    """Measure the sharpness of samples, and with latents the PCA and the labels, by metric."""
+    names = []
+    if isinstance(evaluation.model, HasLatents):
+        names = ["pca", *(["probe"] if evaluation.label_probes else [])]
+    images, split = evaluation.iterate_images(), evaluation.split.name
+    results = {name: METRICS[name].measure(evaluation) for name in names}
+    return {**results, "sharpness": [measure_sharpness(samples, images, split)]}
+
+
+def format_headlines(results: dict[str, Sequence[MetricResult]]) -> dict[str, str]:
+    """Return values at the top of the page by name."""
+    by_name = {each.name: each for rows in results.values() for each in rows}
+    return {
+        title.format(each.note.split(",")[0], each.split): (
+            f"{each.value:.3g} ± {each.error:.1g}" if each.error else each.text
+        )
+        for name, title in TITLES.items()
+        if (each := by_name.get(name))
+    }
+
+
+def format_probe_table(results: Sequence[MetricResult]) -> str:
+    """Return an HTML table with a row for each label."""
+    from pandas import DataFrame  # takes longer to import than the first steps to train
+
+    rows = [
+        {
+            "label": each.name.removeprefix("probe_"),
+            "": each.unit,
+            "from the run's coordinates": each._replace(unit="").text,
+            **{name: format_values(values) for name, values in each.beside.items()},
+            "images": each.counts,
+        }
+        for each in results
+    ]
+    return DataFrame(rows).to_html(index=False, border=0, justify="left")
