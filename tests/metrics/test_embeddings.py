@@ -51,7 +51,7 @@ def bare_of(h, w):
 def test_there_are_no_others(bare):
     with pytest.raises(Error, match="There are no features dinov3; did you mean dinov2") as said:
         make_extractor("dinov3", bare)
-    assert "takes auto, classifier, pixels, inception, dinov2." in str(said.value)
+    assert "takes auto, classifier, pixels, efficientnet, inception, dinov2." in str(said.value)
 
 
 def hidden(monkeypatch, package):

