@@ -42,7 +42,8 @@ def load_network() -> EfficientNetLite0:
     network = EfficientNetLite0()
     network.load_state_dict(fold_batch_norms(torch.load(path, weights_only=True)))
     # channels last: half the time on a CPU
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network.eval().requires_grad_(False)
 
 
 @torch.no_grad()
