@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypedDict
 from latentia.core.errors import DamageError, Error
 from latentia.core.text import pluralize
 from latentia.data import Images
+from latentia.data.sources.registry import SourceKind
 from latentia.diagnostics import (
     adversary,
     coordinates,
@@ -89,7 +90,7 @@ class CheckedRun(NamedTuple):
         """Return a sentence for each reason why checks could not run."""
         sources = {"Not checked": self.skipped, "As at the end of the training": self.from_training}
         return [
-            f"{title}: {', '.join(kinds)}. {reason}"
+            f"{title}: {', '.join(kinds)}. {reason}".rstrip()
             for title, checks in sources.items()
             for reason, kinds in checks.items()
         ]
@@ -133,7 +134,9 @@ def run_checks(context: RunContext, early: bool = False) -> CheckedRun:
                 result.skipped.setdefault(str(problem), []).append(check.kind)
                 continue
             finding = kept_findings[check.kind]
-            result.from_training.setdefault(str(problem), []).append(check.kind)
+            in_memory = context.run.metadata["images"]["kind"] == SourceKind.MEMORY
+            reason = "" if in_memory else str(problem)  # nobody can give such images to a command
+            result.from_training.setdefault(reason, []).append(check.kind)
         except Exception as problem:  # a check that fails must not cost a training or its report
             reason = f"The check failed ({type(problem).__name__}: {problem})."
             result.skipped.setdefault(reason, []).append(check.kind)
