@@ -52,7 +52,7 @@ class Levels:
             self.least[full_scale] = min(np.min(image), self.least.get(full_scale, np.inf))
 
     def describe(self, source_name: str, white: float | None) -> list[str]:
-        """Note that all images are dark or without contrast, with the option that mends it."""
+        """Say that all images are dark or have little contrast, and name the option for it."""
         full_scale = max(self.greatest, default=1)
         greatest = self.greatest.get(full_scale, 0)
         least = self.least.get(full_scale, 0)
