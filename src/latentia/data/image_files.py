@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from posixpath import splitext
@@ -16,7 +16,7 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.progress import show_progress
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import (
     DecodeError,
     Preprocessing,
@@ -217,12 +217,6 @@ def check_file_channels(
 
 def list_reasons(failures: Sequence[tuple[str, object]]) -> str:
     return abbreviate_list([f"{name} ({reason})" for name, reason in failures])
-
-
-def abbreviate_list(names: Sequence[str], limit: int = 10) -> str:
-    """Join the first names, and count the rest."""
-    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(islice(names, limit)) + rest
 
 
 def count_processors() -> int:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from latentia.core.errors import Error, summarize_exception
-from latentia.core.text import pluralize
-from latentia.data.image_files import abbreviate_list
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.label_columns import collapse_one_hot, encode_cells
 from latentia.data.label_tables import open_label_table
 from latentia.data.name_matching import (

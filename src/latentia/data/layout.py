@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from posixpath import commonpath, dirname
 
-from latentia.data.image_files import abbreviate_list
+from latentia.core.text import abbreviate_list
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 

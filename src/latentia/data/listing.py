@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import IMAGE_SUFFIXES
-from latentia.data.image_files import abbreviate_list
 from latentia.data.pages import describe_special_file
 
 # thumbnails, wastebaskets and the like that systems leave among files

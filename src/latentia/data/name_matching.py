@@ -7,9 +7,8 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import IMAGE_SUFFIXES
-from latentia.data.image_files import abbreviate_list
 
 NAME_COLUMNS = ("key", "file_name", "filename", "file", "path", "image", "name")
 MAX_SAMPLE = 500  # cells of a column that are compared with the images, to find the names

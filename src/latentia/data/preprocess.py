@@ -10,10 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data import decode
 from latentia.data.decode import DecodeError, Preprocessing
-from latentia.data.image_files import abbreviate_list
 from latentia.data.pages import catch_decode_errors, is_pillow_image
 from latentia.data.sources import arrays
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import HEIC_SUFFIXES, DecodeError, Preprocessing, read_headers
 from latentia.data.foreign_formats import advise_on_files, find_advice
-from latentia.data.image_files import ImageFiles, abbreviate_list
+from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import encode_table
 from latentia.data.layout import (
     describe_splits,

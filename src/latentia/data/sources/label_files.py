@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from latentia.core.text import pluralize
-from latentia.data.image_files import abbreviate_list
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.label_columns import LabelColumns, encode_table
 from latentia.data.label_tables import open_label_table
 from latentia.data.listing import FileEntry

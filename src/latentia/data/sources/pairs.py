@@ -8,9 +8,8 @@ from itertools import chain
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import Preprocessing
-from latentia.data.image_files import abbreviate_list
 from latentia.data.listing import FileEntry, looks_like_image
 from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import Reading

@@ -9,9 +9,10 @@ import numpy as np
 
 from latentia.core.errors import Error, describe_exception
 from latentia.core.progress import show_progress
+from latentia.core.text import abbreviate_list
 from latentia.data.decode import Preprocessing
 from latentia.data.headers import read_header
-from latentia.data.image_files import ImageFiles, abbreviate_list
+from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import LabelColumns, encode_table
 from latentia.data.levels import Depth
 from latentia.data.pages import DecodeError, catch_decode_errors, is_pillow_image

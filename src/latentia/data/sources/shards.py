@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from latentia.core.errors import Error, summarize_exception
+from latentia.core.text import abbreviate_list
 from latentia.data import cache, image_files
 from latentia.data.decode import Preprocessing
 from latentia.data.headers import ImageHeader
@@ -82,7 +83,7 @@ class ShardReader:
         self.has_large_images = any(h * w > image_files.SMALL_IMAGE_PIXELS for h, w in sizes)
         columns, classes, unused = join_columns(indices)
         if unused:
-            listing = image_files.abbreviate_list(unused)
+            listing = abbreviate_list(unused)
             notes.append(f"{self.source_name}: columns not used: {listing}.")
         counts = {split: count for split, count in counts.items() if count}
         channels = max(header.channels for header in headers)

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from latentia.core.errors import Error, summarize_exception
+from latentia.core.text import abbreviate_list
 from latentia.data import cache
 from latentia.data.decode import Preprocessing
-from latentia.data.image_files import ImageFiles, abbreviate_list
+from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import LabelColumns, encode_table
 from latentia.data.listing import FileEntry, drop_litter, list_files
 from latentia.data.reader import LoadOptions, SourceInfo
