@@ -257,19 +257,18 @@ class Images:
             shape, dtype = (len(info.keys), *preprocessing.shape), info.choose_dtype(preprocessing)
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
-        name = self._reader.source_name
-        darkness = levels.describe(name, preprocessing.white)
+        notes = [*info.collect_notes(preprocessing), *levels.describe(preprocessing.white)]
         metadata = {
             "shape": list(preprocessing.shape),
             "depth": info.depth,
             "keys": info.keys,
             "parts": info.split_counts,
-            "classes": info.classes,
-            "free_text": [*info.free_text],
-            "notes": [*info.notes, *info.describe_changes(preprocessing, name), *darkness],
+            "classes": info.labels.classes,
+            "free_text": [*info.labels.free_text],
+            "notes": [f"{self._reader.source_name}: {note}" for note in notes],
             "unreadable": [{"key": key, "reason": reason} for key, reason in info.unreadable],
             "fingerprint": compute_fingerprint(pixels, info),
         }
         if folder and isinstance(pixels, np.ndarray):
-            cache.finish_entry(folder, pixels, info.columns, metadata)
-        return make_cached_images(pixels, info.columns, metadata, self.source.reading)
+            cache.finish_entry(folder, pixels, info.labels.columns, metadata)
+        return make_cached_images(pixels, info.labels.columns, metadata, self.source.reading)

@@ -25,9 +25,8 @@ from latentia.data.decode import (
     read_images,
 )
 from latentia.data.headers import ImageHeader
-from latentia.data.label_columns import LabelColumns
 from latentia.data.levels import make_range_error
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import Pages
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
@@ -145,8 +144,7 @@ class ImageFiles:
         channels = max(page.channels for page in pages)
         depth = max(page.depth for page in pages)
         return SourceInfo(
-            *(sizes, channels, depth, self.list_keys(), counts, labels.columns, labels.classes),
-            *(notes, self.unreadable, labels.free_text),
+            *(sizes, channels, depth, self.list_keys(), counts, labels, notes, self.unreadable)
         )
 
     def list_images(self) -> list[ImageHeader]:
@@ -175,7 +173,7 @@ class ImageFiles:
             listing = list_reasons(self.unreadable)
             count = pluralize(len(self.unreadable), "unreadable file")
             lines.append(f"{count} left out, all listed in run.json: {listing}.")
-        return [f"{self.source_name}: {line}" for line in (*lines, *self.describe_pages())]
+        return [*lines, *self.describe_pages()]
 
     def describe_pages(self) -> Iterator[str]:
         """Note how files of several pages are read."""

@@ -21,7 +21,7 @@ def add_key_labels(info: SourceInfo, reading: Reading) -> SourceInfo:
         regexes[f"--label-folder {level}"] = rf"^(?:[^/]+/){{{level - 1}}}([^/]+)/"
     if reading.label_regex:
         regexes[f"--label-regex {reading.label_regex}"] = reading.label_regex
-    columns, classes, notes = dict(info.columns), dict(info.classes), list(info.notes)
+    columns, classes, notes = dict(info.labels.columns), dict(info.labels.classes), [*info.notes]
     for option, regex in regexes.items():
         for name, texts in find_in_keys(regex, info.keys, option).items():
             cells = pd.Series([text or None for text in texts], dtype=pd.ArrowDtype(pa.string()))
@@ -33,7 +33,7 @@ def add_key_labels(info: SourceInfo, reading: Reading) -> SourceInfo:
                     f"{option} finds no {name} in {len(missing):,} of"
                     f" {pluralize(len(texts), 'image')}, such as {missing[0]}: these have none."
                 )
-    return info._replace(columns=columns, classes=classes, notes=notes)
+    return info._replace(labels=info.labels._replace(columns=columns, classes=classes), notes=notes)
 
 
 def find_in_keys(regex: str, keys: Sequence[str], option: str) -> dict[str, list[str]]:

@@ -51,7 +51,7 @@ class Levels:
             self.greatest[full_scale] = max(np.max(image), self.greatest.get(full_scale, 0))
             self.least[full_scale] = min(np.min(image), self.least.get(full_scale, np.inf))
 
-    def describe(self, source_name: str, white: float | None) -> list[str]:
+    def describe(self, white: float | None) -> list[str]:
         """Say that all images are dark or have little contrast, and name the option for it."""
         full_scale = max(self.greatest, default=1)
         greatest = self.greatest.get(full_scale, 0)
@@ -79,7 +79,7 @@ class Levels:
             )
         else:
             return []
-        return [f"{source_name}: {text}."]
+        return [f"{text}."]
 
 
 def find_full_scale(dtype: np.dtype) -> float:

@@ -32,7 +32,7 @@ class FolderReader:
     entries: list[FileEntry]
     reading: Reading = DEFAULT_READING
     notes: list[str] = field(default_factory=list)  # of the listing
-    image_files: ImageFiles | None = None
+    image_files: ImageFiles = field(init=False)
 
     def find_own_splits(self, images: list[FileEntry]) -> dict[str, str]:
         """Return the split of each folder, unless the splits are to be drawn by seed."""
@@ -77,7 +77,7 @@ class FolderReader:
         notes = self.notes + self.image_files.collect_notes()
         if others:
             listing = abbreviate_list(other_keys)
-            notes.append(f"{self.source_name}: not images, not used: {listing}.")
+            notes.append(f"not images, not used: {listing}.")
         keys = self.image_files.list_keys()
         columns, label_notes = read_label_files(label_files, keys)
         labels, level_note = find_folder_labels(keys, splits, self.reading.rules)
@@ -89,8 +89,7 @@ class FolderReader:
         if label_notes or self.reading.label_folder or self.reading.label_regex:
             text = level_note = ""
         split_note = describe_splits(keys, splits, text, self.reading, self.source_name)
-        texts = (split_note, level_note, *label_notes)
-        notes += [f"{self.source_name}: {text}" for text in texts if text]
+        notes += filter(None, [split_note, level_note, *label_notes])
         counts = {"train": len(keys)}
         if splits:
             counts = dict(Counter(splits[first_folder(key)] for key in keys))
@@ -103,7 +102,6 @@ class FolderReader:
         return not (is_new and find_advice(file.key)) and is_decodable(file, self.reading)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        assert self.image_files is not None
         self.image_files.decode_into(out, preprocessing)
 
 

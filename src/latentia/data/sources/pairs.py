@@ -37,6 +37,7 @@ class PairReader:
     speckle: FolderReader
     patterns: FolderReader
     loose_files: list[str]  # files beside the two sub-folders
+    notes: list[str]  # of the listing
     pattern_pixels: np.ndarray = field(default_factory=lambda: np.empty(0))
     pattern_rows: list[int] = field(default_factory=list)  # of each speckle image
 
@@ -53,14 +54,14 @@ class PairReader:
         # `read_into` fills it, since a caller may need the shape only
         preprocessing = options.make_preprocessing(patterns.sizes[0], patterns.channels)
         self.pattern_pixels = np.empty(shape, patterns.choose_dtype(preprocessing))
-        notes = [*speckle.notes, *patterns.notes]
+        parts = ((SPECKLE, speckle), (PATTERNS, patterns))
+        notes = [f"{name}/: {note}" for name, info in parts for note in info.notes]
         if self.loose_files:
-            notes.append(f"{self.source_name}: not used: {abbreviate_list(self.loose_files)}.")
-        return speckle._replace(
-            columns={"pattern": self.pattern_pixels, **speckle.columns},
-            classes={"pattern": None, **speckle.classes},
-            notes=notes,
-        )
+            notes.append(f"not used: {abbreviate_list(self.loose_files)}.")
+        columns = {"pattern": self.pattern_pixels, **speckle.labels.columns}
+        classes = {"pattern": None, **speckle.labels.classes}
+        labels = speckle.labels._replace(columns=columns, classes=classes)
+        return speckle._replace(labels=labels, notes=self.notes + notes)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         channels, height, width = self.pattern_pixels.shape[1:]
@@ -98,7 +99,6 @@ class PairReader:
         return [rows[name] for name in speckle]
 
     def make_size_error(self, patterns: SourceInfo) -> Error:
-        assert self.patterns.image_files is not None
         examples: dict[str, str] = {}
         pages = chain.from_iterable(self.patterns.image_files.headers)
         for key, page in zip(patterns.keys, pages, strict=True):
@@ -121,10 +121,8 @@ def make_pair_reader(
     def make_subfolder_reader(name: str) -> FolderReader:
         start = f"{name}/"
         files = [f._replace(key=f.key[len(start) :]) for f in entries if f.key.startswith(start)]
-        return FolderReader(
-            f"{source_name}{start}", files, reading, notes if name == SPECKLE else []
-        )
+        return FolderReader(f"{source_name}{start}", files, reading)
 
     speckle, patterns = map(make_subfolder_reader, (SPECKLE, PATTERNS))
     loose_files = [file.key for file in entries if "/" not in file.key]
-    return PairReader(source_name, speckle, patterns, loose_files)
+    return PairReader(source_name, speckle, patterns, loose_files, notes)

@@ -205,7 +205,6 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
 def make_folder_reader(path: Path, source_name: str, reading: Reading) -> Reader:
     """Create a reader of tables (where no file is an image), of pairs, or of images."""
     entries, notes = drop_litter(list_files(path), reading.rules)
-    notes = [f"{source_name}: {note}" for note in notes]
     if any(map(is_table, entries)) and not any(map(looks_like_image, entries)):
         return TableReader(source_name, path)
     if is_pair_folder(entries):

@@ -15,12 +15,11 @@ import numpy as np
 import torch
 
 from latentia.core.errors import Error, summarize_exception
-from latentia.core.text import abbreviate_list
 from latentia.data import cache, image_files
 from latentia.data.decode import Preprocessing
 from latentia.data.headers import ImageHeader
 from latentia.data.levels import Depth
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import Reading
 from latentia.data.sources.shard_formats import ShardIndex, find_shard_format
 from latentia.data.sources.table import KNOWN_DATASETS, infer_split, parse_hub_name
@@ -81,13 +80,10 @@ class ShardReader:
         sizes = sorted({(header.height, header.width) for header in headers})
         self.depth = max(header.depth for header in headers)
         self.has_large_images = any(h * w > image_files.SMALL_IMAGE_PIXELS for h, w in sizes)
-        columns, classes, unused = join_columns(indices)
-        if unused:
-            listing = abbreviate_list(unused)
-            notes.append(f"{self.source_name}: columns not used: {listing}.")
         counts = {split: count for split, count in counts.items() if count}
         channels = max(header.channels for header in headers)
-        return SourceInfo(sizes, channels, self.depth, keys, counts, columns, classes, notes)
+        labels = join_columns(indices)
+        return SourceInfo(sizes, channels, self.depth, keys, counts, labels, notes)
 
     def open_pixels(self, preprocessing: Preprocessing) -> StreamedPixels:
         """Return the pixels as a stream, after `read_info`."""
@@ -149,7 +145,7 @@ def load_index(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
     return index
 
 
-def join_columns(indices: list[ShardIndex]) -> tuple[Columns, Classes, list[str]]:
+def join_columns(indices: list[ShardIndex]) -> LabelColumns:
     """Join the columns that every file has. A class without a name is named by its number."""
     columns, classes = {}, {}
     for name, (_, names) in indices[0].columns.items():
@@ -159,4 +155,4 @@ def join_columns(indices: list[ShardIndex]) -> tuple[Columns, Classes, list[str]
             numbers = [str(k) for k in range(columns[name].max() + 1)] if has_numbers else None
             classes[name] = numbers or names or None
     all_names = {name for index in indices for name in index.columns}
-    return columns, classes, sorted(all_names - columns.keys())
+    return LabelColumns(columns, classes, unused=sorted(all_names - columns.keys()))

@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
@@ -20,9 +20,9 @@ from latentia.core.text import abbreviate_list
 from latentia.data import cache
 from latentia.data.decode import Preprocessing
 from latentia.data.image_files import ImageFiles
-from latentia.data.label_columns import LabelColumns, encode_table
+from latentia.data.label_columns import encode_table
 from latentia.data.listing import FileEntry, drop_litter, list_files
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import RULES
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
@@ -43,7 +43,7 @@ class TableReader:
 
     source_name: str
     location: str | Path
-    image_files: ImageFiles | None = None
+    image_files: ImageFiles = field(init=False)
 
     def fingerprint(self) -> str:
         if isinstance(self.location, str):
@@ -75,12 +75,9 @@ class TableReader:
         labels = read_label_columns([*tables.values()], column, rows, options.reading.rules)
         counts = dict(Counter(key.partition("/")[0] for key in self.image_files.list_keys()))
         notes += self.image_files.collect_notes()
-        if labels.unused:
-            notes.append(f"{self.source_name}: columns not used: {', '.join(labels.unused)}.")
         return self.image_files.make_info(labels, notes, counts)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        assert self.image_files is not None
         self.image_files.decode_into(out, preprocessing)
 
     def cell_to_file(self, cell: dict[str, Any] | None, key: str) -> Path | bytes:
@@ -120,7 +117,7 @@ class TableReader:
         if not len(tables["train"]):
             raise Error(f"{self.source_name} has no rows; give a data set with images.")
         unused = abbreviate_list([name for name in tables if name not in SPLIT_NAMES])
-        notes = [f"{self.source_name}: splits not used: {unused}."] if unused else []
+        notes = [f"splits not used: {unused}."] if unused else []
         return {name: tables[name] for name in SPLIT_NAMES if name in tables}, notes
 
     def load_tables(self, folder: str) -> Any:
