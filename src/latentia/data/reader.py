@@ -1,5 +1,6 @@
 """The protocol of a source's reader, and the records that it takes and returns."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -111,20 +112,12 @@ def parse_size(size: Any) -> Size | None:
     """Return (height, width) for 64, "64", "64x48" or (64, 48)."""
     if size is None:
         return None
-    sides = size.lower().split("x") if isinstance(size, str) else size
-    sides = list(sides) if isinstance(sides, list | tuple) else [sides]
-    try:
-        integers = [int(side) for side in sides]
-        is_exact = all(float(side) == number for side, number in zip(sides, integers, strict=True))
-    except (TypeError, ValueError, OverflowError):
-        integers, is_exact = [], False
-    if (
-        not is_exact
-        or len(integers) not in (1, 2)
-        or not 1 <= min(integers) <= max(integers) <= MAX_SIDE
-    ):
+    text = "x".join(map(str, size)) if isinstance(size, list | tuple) else str(size).lower()
+    match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", text)
+    sides = [int(side) for side in match.groups(default=match[1])] if match else [0]
+    if not 1 <= min(sides) <= max(sides) <= MAX_SIDE:
         raise Error(
             f"size {size!r} is not a size; give a side such as 64, or height x width such as 64x48,"
             f" at most {MAX_SIDE:,}."
         )
-    return integers[0], integers[-1]
+    return sides[0], sides[1]
