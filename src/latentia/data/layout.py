@@ -48,7 +48,7 @@ def find_folder_labels(
     count = len({*labels})
     deeper = range(level + 1, len(levels))
     finer = [k for k in deeper if len({*zip(labels, levels[k], strict=True)}) > count]
-    if finer or level > start:
+    if finer or level > 0:
         note = f"the folders of level {level + 1} are the labels ({list_names(labels)})"
     if finer:
         number, others = finer[0] + 1, list_names(levels[finer[0]])
@@ -60,15 +60,15 @@ def find_folder_labels(
 
 
 def describe_splits(
-    keys: Sequence[str], splits: dict[str, str], labels: str, reading: Reading, source_name: str
+    keys: Sequence[str], splits: dict[str, str], reading: Reading, source_name: str
 ) -> str:
     """Say which folders are splits, or why those that are named so are none; "" if none are."""
     if splits:
         missing = {*SPLIT_NAMES} - {*splits.values()}
         text = f" The {missing.pop()} split is drawn from train by seed." if missing else ""
         return (
-            f"{', '.join(sorted(splits))} are the splits{labels}; --splits seeded takes them as"
-            f" labels, and draws the splits by seed.{text}"
+            f"{', '.join(sorted(splits))} are the splits; --splits seeded takes them as labels,"
+            f" and draws the splits by seed.{text}"
         )
     parent = commonpath([dirname(key) for key in keys])
     if parent and find_split_folders([key[len(parent) + 1 :] for key in keys], reading.rules):

@@ -83,12 +83,9 @@ class FolderReader:
         labels, level_note = find_folder_labels(keys, splits, self.reading.rules)
         if labels and not columns.columns:
             columns = encode_table({"label": labels})._replace(free_text=())
-        labelled = {first_folder(k) for k, label in zip(keys, labels or (), strict=False) if label}
-        where = "them" if labelled == {*splits} else " and ".join(sorted(labelled))
-        text = f", and {f'the folders in {where} are the' if labelled else 'there are no'} labels"
         if label_notes or self.reading.label_folder or self.reading.label_regex:
-            text = level_note = ""
-        split_note = describe_splits(keys, splits, text, self.reading, self.source_name)
+            level_note = ""
+        split_note = describe_splits(keys, splits, self.reading, self.source_name)
         notes += filter(None, [split_note, level_note, *label_notes])
         counts = {"train": len(keys)}
         if splits:
