@@ -219,7 +219,7 @@ def test_npz_says_what_it_does_not_use(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((3, 4, 4)), y=np.zeros(2), more=np.zeros(4))
     assert whole(str(tmp_path / "a.npz")).notes == [
         f"{tmp_path}/a.npz: the labels are not one number or text an image, and are not used.",
-        f"{tmp_path}/a.npz: not used: more.",
+        f"{tmp_path}/a.npz: not used as labels: more.",
     ]
 
 
@@ -241,7 +241,7 @@ def test_arrays_of_one_row_an_image_are_columns_as_dsprites_has_them(tmp_path):
     np.testing.assert_allclose(columns["latents_values_1"], values[:, 1], rtol=1e-6)
     assert columns["age"].tolist() == [k + 0.5 for k in range(n)]
     assert images.classes["site"] == ["x", "y"]
-    assert images.notes == [f"{tmp_path}/a.npz: not used: mean, wide."]
+    assert images.notes == [f"{tmp_path}/a.npz: not used as labels: mean, wide."]
     assert whole(str(tmp_path / "a.npz"), rules=1).split("all").columns == {}
     split = {"x_train": np.zeros((n, 4, 4)), "y_train": classes}
     np.savez(tmp_path / "b.npz", **split, x_test=np.zeros((n, 4, 4)), y_test=classes[::-1])
@@ -287,7 +287,7 @@ def test_objects_are_refused_where_they_are_images_or_labels_and_skipped_elsewhe
     x, objects = np.zeros((6, 4, 4), np.uint8), np.array([{"a": 1}] * 6, dtype=object)
     np.savez(tmp_path / "a.npz", x=x, y=np.arange(6), metadata=objects)
     images = whole(str(tmp_path / "a.npz"))
-    assert images.notes == [f"{tmp_path}/a.npz: not used: metadata."]
+    assert images.notes == [f"{tmp_path}/a.npz: not used as labels: metadata."]
     assert images.split("all").get_batch(slice(None)).columns["label"].tolist() == [*range(6)]
     for name, arrays in (("y", {"x": x, "y": objects}), ("x_test", {"x": x, "x_test": objects})):
         np.savez(tmp_path / "b.npz", **arrays)

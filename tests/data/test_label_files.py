@@ -79,7 +79,8 @@ def test_two_files_complete_each_other_and_nested_values_are_named(tmp_path):
     )
     images = open_images(str(tmp_path))
     assert images.classes == {"n": ["0", "1", "2"], "kind": ["a", "b"]}
-    assert images.notes[0].endswith("those of Metadata.csv, metadata.jsonl; not used: tags.")
+    assert images.notes[0].endswith("those of Metadata.csv, metadata.jsonl.")
+    assert images.notes[1].endswith(": not used as labels: tags.")
 
 
 def test_classes_of_stylegan_may_be_missing_or_many(tmp_path):
