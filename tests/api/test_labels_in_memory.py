@@ -118,7 +118,7 @@ def test_missing_labels_are_no_error_of_a_training(tmp_path):
     words = [None, *WORDS[1:]]
     run = train(tmp_path / "r", labels=words, supervise="label", latent=3)
     assert any(
-        "has no values for 1 of 60 images (split all)" in note for note in run.metadata["notes"]
+        "has no values for 1 of 60 images (split all: " in note for note in run.metadata["notes"]
     )
     assert run.encode("all")["label"].tolist() == ["", *words[1:]]
     content = json.loads((run.path / "run.json").read_text())
