@@ -236,7 +236,7 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     list(events)
     assert all(np.isfinite(list(row["terms"].values())).all() for row in logged(run))
     notes = RunFolder.open(run.path).plan().images.notes
-    text = "has no values for 1 of 24 images (split all: kind of 1): these have no value."
+    text = "1 of 24 images (split all: Brand of 1, Year of 1): these have no value."
     assert any(note.endswith(text) for note in notes)
     (tmp_path / "labels.csv").unlink()
     model = latentia.load(tmp_path / "whole").model
