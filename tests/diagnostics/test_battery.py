@@ -219,4 +219,4 @@ def test_a_healthy_recipe_gets_no_alarm(words, seed, built, tmp_path, capsys):
 def test_every_finding_is_planted_here():
     planted = {case.finding for case in CASES.values()} | PLANTED_ELSEWHERE
     assert planted == {check.kind for check in CHECKS}
-    assert all(check.evidence for check in CHECKS)
+    assert all(check.evidence and check.advice for check in CHECKS)

@@ -24,9 +24,12 @@ UNFINISHED_LOSS = 0.015  # of another metric
 OVERFITTING_SHARE = 0.05  # of the total fall: validation noise is below 0.01
 
 
-@define_check("interrupted", threshold="fewer than planned", advice="latentia resume RUN")
+@define_check("interrupted", threshold="fewer than planned")
 def interrupted_training(context: RunContext) -> CheckResult | None:
-    """Steps taken at the last saved state, and steps planned."""
+    """Steps taken at the last saved state, and steps planned.
+
+    Suggested change: latentia resume RUN.
+    """
     if context.complete or context.diverged:  # a diverged run would end at the same step again
         return None
     return CheckResult(
@@ -41,11 +44,13 @@ def interrupted_training(context: RunContext) -> CheckResult | None:
 @define_check(
     "few steps",
     threshold=f"fewer than {MIN_STEPS}; for a learned prior {MIN_PRIOR_STEPS:,}",
-    advice="more --epochs",
     early=True,
 )
 def few_steps(context: RunContext) -> CheckResult | None:
-    """Planned steps of the run."""
+    """Planned steps of the run.
+
+    Suggested change: more --epochs.
+    """
     if not context.is_short:
         return None
     n_images = context.run.metadata["images"]["count"]["train"]
@@ -83,11 +88,12 @@ def find_half_rate_step(context: RunContext) -> float:
     "unfinished training",
     threshold=f"more than {UNFINISHED_SHARE:.0%} of its fall over the run, and of the mean squared "
     f"error {UNFINISHED_ERROR:.0%} of its value, or {UNFINISHED_LOSS:.1%} of a metric without one",
-    advice="more --epochs",
 )
 def unfinished_training(context: RunContext) -> CheckResult | None:
     """Fall of the validation metric since the schedule had spent half of the sum of its learning
     rates: a schedule that ends near 0 flattens the end of every run, finished or not.
+
+    Suggested change: more --epochs.
     """
     name, values = select_metric(context)
     rate = get_rate(context)
@@ -133,13 +139,12 @@ def is_training_loss_falling(context: RunContext, epoch: int) -> bool:
     return bool(nelbo[-1] < nelbo[is_before][-1])
 
 
-@define_check(
-    "overfitting",
-    threshold=f"more than {OVERFITTING_SHARE:.0%} of its fall before",
-    advice="--epochs with the number of the best epoch",
-)
+@define_check("overfitting", threshold=f"more than {OVERFITTING_SHARE:.0%} of its fall before")
 def overfitting(context: RunContext) -> CheckResult | None:
-    """Rise of the validation metric since its best epoch, while the training loss falls."""
+    """Rise of the validation metric since its best epoch, while the training loss falls.
+
+    Suggested change: --epochs with the number of the best epoch.
+    """
     name, values = select_metric(context)
     if len(values) < 4:
         return None
@@ -163,11 +168,12 @@ def overfitting(context: RunContext) -> CheckResult | None:
     "images not learned",
     threshold=f"below {MIN_EXPLAINED:.0%}, at beta 1 or less or after few steps, with a rate of at "
     f"least {MIN_RATE} nats; a recall below {MIN_COVERAGE:.0%} after few steps",
-    advice="--lr at the recipe's default; else more --epochs",
 )
 def images_not_learned(context: RunContext) -> CheckResult | None:
     """Share of the pixels' variance that decoded posterior means explain; of a model without an
     encoder the recall, the share of images that lie among its samples.
+
+    Suggested change: --lr at the recipe's default; else more --epochs.
     """
     if not context.complete:
         return None

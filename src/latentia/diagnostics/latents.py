@@ -69,14 +69,12 @@ def lower_beta(context: RunContext, beta: float | None) -> list[str]:
     return suggest.lower_learning_rate(context)
 
 
-@define_check(
-    "posterior collapse",
-    threshold=f"rate below {MIN_RATE} nats per image",
-    advice="--beta 1; at beta 1 or less --kl-schedule linear, or a lower --lr",
-    early=True,
-)
+@define_check("posterior collapse", threshold=f"rate below {MIN_RATE} nats per image", early=True)
 def posterior_collapse(context: RunContext) -> CheckResult | None:
-    """Rate of held-out images; latent dimensions whose posterior mean varies among them."""
+    """Rate of held-out images; latent dimensions whose posterior mean varies among them.
+
+    Suggested change: --beta 1; at beta 1 or less --kl-schedule linear, or a lower --lr.
+    """
     rate, beta = get_rate(context), get_beta(context) or 0.0
     if rate is None or rate >= MIN_RATE or context.is_near_start:
         return None
@@ -103,10 +101,12 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
     "beta too high",
     threshold=f"beta above 1, and less than {MIN_EXPLAINED:.0%} of the variance explained or less "
     "than half of the dimensions active",
-    advice="--beta 1",
 )
 def beta_too_high(context: RunContext) -> CheckResult | None:
-    """Share of the pixels' variance that decoded posterior means explain; active dimensions."""
+    """Share of the pixels' variance that decoded posterior means explain; active dimensions.
+
+    Suggested change: --beta 1.
+    """
     rate, beta = get_rate(context), get_beta(context)
     if rate is None or rate < MIN_RATE or beta is None or beta <= 1 or not context.has_latents:
         return None
@@ -135,12 +135,13 @@ def beta_too_high(context: RunContext) -> CheckResult | None:
 
 
 @define_check(
-    "beta too low to sample",
-    threshold=f"beta below 1 and a share below {MIN_PRIOR_COVERAGE}",
-    advice="--beta 1",
+    "beta too low to sample", threshold=f"beta below 1 and a share below {MIN_PRIOR_COVERAGE}"
 )
 def beta_too_low(context: RunContext) -> CheckResult | None:
-    """Coverage: the share of decoded posterior draws that have a sample of the prior nearby."""
+    """Coverage: the share of decoded posterior draws that have a sample of the prior nearby.
+
+    Suggested change: --beta 1.
+    """
     beta = get_beta(context)
     if beta is None or beta >= 1:
         return None
@@ -149,12 +150,13 @@ def beta_too_low(context: RunContext) -> CheckResult | None:
 
 
 @define_check(
-    "hole in the prior",
-    threshold=f"a share below {GOOD_PRIOR_COVERAGE} at beta 1 or more",
-    advice="latentia train latent_prior --autoencoder RUN",
+    "hole in the prior", threshold=f"a share below {GOOD_PRIOR_COVERAGE} at beta 1 or more"
 )
 def hole_in_prior(context: RunContext) -> CheckResult | None:
-    """Coverage: the share of decoded posterior draws that have a sample of the prior nearby."""
+    """Coverage: the share of decoded posterior draws that have a sample of the prior nearby.
+
+    Suggested change: latentia train latent_prior --autoencoder RUN.
+    """
     if (get_beta(context) or 0) < 1 or (get_rate(context) or 0) < MIN_RATE:
         return None
     commands = suggest.train_prior(context, 2 * MIN_PRIOR_STEPS)
@@ -191,13 +193,12 @@ def report_hole(
     )
 
 
-@define_check(
-    "unused dimensions",
-    threshold=f"more than {MAX_UNUSED:.0%} of them, but not all",
-    advice="--latent with the number of active dimensions",
-)
+@define_check("unused dimensions", threshold=f"more than {MAX_UNUSED:.0%} of them, but not all")
 def unused_dimensions(context: RunContext) -> CheckResult | None:
-    """Latent dimensions whose posterior mean has a variance below 0.01 among held-out images."""
+    """Latent dimensions whose posterior mean has a variance below 0.01 among held-out images.
+
+    Suggested change: --latent with the number of active dimensions.
+    """
     rate, beta = get_rate(context), get_beta(context) or 0.0
     if rate is None or rate < MIN_RATE or not context.has_latents:
         return None
@@ -219,10 +220,12 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
     "sigma off its residual",
     threshold=f"a factor of {MAX_SIGMA_RATIO:g} either way; above, with half of the dimensions "
     "inactive or half of the variance unexplained; below, with a hole in the prior",
-    advice="--sigma optimal, or --beta scaled by the ratio squared",
 )
 def sigma_off_residual(context: RunContext) -> CheckResult | None:
-    """Sigma of the Gaussian likelihood over the root mean squared error of reconstructions."""
+    """Sigma of the Gaussian likelihood over the root mean squared error of reconstructions.
+
+    Suggested change: --sigma optimal, or --beta scaled by the ratio squared.
+    """
     likelihood: Any = getattr(context.model, "likelihood", None)
     beta = get_beta(context)
     if not context.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
