@@ -12,16 +12,9 @@ from torch import Tensor
 
 from latentia.core.errors import Error, summarize_exception
 from latentia.core.text import abbreviate_list, pluralize
+from latentia.data import name_matching
 from latentia.data.label_columns import collapse_one_hot, encode_cells
 from latentia.data.label_tables import open_label_table
-from latentia.data.name_matching import (
-    NamedRows,
-    describe_mismatch,
-    merge_duplicates,
-    name_rows,
-    spread_rows,
-    strip_pages,
-)
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.splits import Split, column_to_tensor
 
@@ -114,7 +107,7 @@ SOURCE_LABELS = Labels()  # the source's own columns, all of them
 
 
 def join_by_name(
-    content: NamedRows, path: Any, labels: Labels, keys: Sequence[str]
+    content: name_matching.NamedRows, path: Any, labels: Labels, keys: Sequence[str]
 ) -> tuple[Any, str]:
     """Return columns of a table as a data frame in the order of the keys, and a note.
 
@@ -122,12 +115,12 @@ def join_by_name(
     """
     selection = list(content.rows if labels.columns is None else labels.columns)
     check_columns(selection, list(content.rows), str(path))
-    rows = merge_duplicates(content.rows[selection], path)
-    table, missing = spread_rows(rows, keys)
+    rows = name_matching.merge_duplicates(content.rows[selection], path)
+    table, missing = name_matching.spread_rows(rows, keys)
     are_most_missing = len(missing) > len(keys) / 2
     are_most_unknown = len(content.unknown) > len(rows)
     if not len(rows) or (are_most_missing and are_most_unknown):
-        raise Error(f"{path} {describe_mismatch(content, len(missing), keys)}")
+        raise Error(f"{path} {name_matching.describe_mismatch(content, len(missing), keys)}")
     if not selection:
         raise Error(f"{path} has no column beside '{content.column}'; add one of labels.")
     if not content.unknown:
@@ -191,9 +184,9 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
     if not content.names:
         return np.empty(0, np.int64), f"{path} has no rows, so that no image is left out."
     if not len(content.rows):
-        raise Error(f"{path} {describe_mismatch(content, len(keys), keys)}")
+        raise Error(f"{path} {name_matching.describe_mismatch(content, len(keys), keys)}")
     targets = set(content.rows.index)
-    pairs = zip(keys, strip_pages(keys), strict=True)
+    pairs = zip(keys, name_matching.strip_pages(keys), strict=True)
     is_excluded = [key in targets or file in targets for key, file in pairs]
     if all(is_excluded):
         raise Error(f"{path} names all images; leave some of them for training.")
@@ -213,12 +206,14 @@ def encode_label(name: str, cells: Any) -> tuple[np.ndarray, list[str] | None]:
     return encoded
 
 
-def name_values(keys: Sequence[str], names: Sequence[str], labels: Sequence = ()) -> NamedRows:
+def name_values(
+    keys: Sequence[str], names: Sequence[str], labels: Sequence = ()
+) -> name_matching.NamedRows:
     """Find the images that names are of, with a label each if there are labels."""
     import pandas as pd
 
     table = {"key": list(names), **({"label": list(labels)} if labels else {})}
-    return name_rows(pd.DataFrame(table), keys)
+    return name_matching.name_rows(pd.DataFrame(table), keys)
 
 
 def check_columns(names: Sequence[str], available: Sequence[str], location: str) -> None:

@@ -4,17 +4,11 @@ import numpy as np
 
 from latentia.core.contract import Role
 from latentia.core.text import pluralize
+from latentia.diagnostics import latents
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.adversary import MIN_COVERAGE
 from latentia.diagnostics.check import ERROR, WARNING, CheckResult, define_check
 from latentia.diagnostics.coordinates import measure_pca_error
-from latentia.diagnostics.latents import (
-    MIN_COVERAGE_IMAGES,
-    MIN_EXPLAINED,
-    MIN_RATE,
-    get_beta,
-    get_rate,
-)
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, MIN_STEPS, RunContext
 
 # falls in the second half of all learning; twice the epochs repeat about half of them
@@ -96,10 +90,10 @@ def unfinished_training(context: RunContext) -> CheckResult | None:
     Suggested change: more --epochs.
     """
     name, values = select_metric(context)
-    rate = get_rate(context)
+    rate = latents.get_rate(context)
     if len(values) < 2 or not context.complete or context.is_short:
         return None
-    if rate is not None and rate < MIN_RATE:  # a collapse is another problem
+    if rate is not None and rate < latents.MIN_RATE:  # a collapse is another problem
         return None
     rows = context.validation_rows[-len(values) :]
     error = "mse" if "mse" in rows[-1]["values"] else name
@@ -166,8 +160,8 @@ def overfitting(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "images not learned",
-    threshold=f"below {MIN_EXPLAINED:.0%}, at beta 1 or less or after few steps, with a rate of at "
-    f"least {MIN_RATE} nats; a recall below {MIN_COVERAGE:.0%} after few steps",
+    threshold=f"below {latents.MIN_EXPLAINED:.0%}, at beta 1 or less or after few steps, with a "
+    f"rate of at least {latents.MIN_RATE} nats; a recall below {MIN_COVERAGE:.0%} after few steps",
 )
 def images_not_learned(context: RunContext) -> CheckResult | None:
     """Share of the pixels' variance that decoded posterior means explain; of a model without an
@@ -179,10 +173,10 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
         return None
     if not context.has_latents:
         return samples_not_learned(context)
-    rate, beta = get_rate(context), get_beta(context)
-    if rate is None or rate < MIN_RATE or ((beta or 0) > 1 and not context.is_short):
+    rate, beta = latents.get_rate(context), latents.get_beta(context)
+    if rate is None or rate < latents.MIN_RATE or ((beta or 0) > 1 and not context.is_short):
         return None
-    if (explained := context.explained_variance) >= MIN_EXPLAINED:
+    if (explained := context.explained_variance) >= latents.MIN_EXPLAINED:
         return None
     pca_mse, dims = measure_pca_error(context)
     min_factor = 1 if context.is_short else 3
@@ -206,7 +200,7 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
 
 def samples_not_learned(context: RunContext) -> CheckResult | None:
     """Find samples unlike images after few steps; later, other checks say more about them."""
-    if not context.is_short or len(context.samples) < MIN_COVERAGE_IMAGES:
+    if not context.is_short or len(context.samples) < latents.MIN_COVERAGE_IMAGES:
         return None
     overlap = context.measure_overlap(context.samples, context.posterior_draws)
     if overlap.recall >= MIN_COVERAGE:

@@ -7,16 +7,11 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.text import abbreviate_list, pluralize
+from latentia.data import layout
 from latentia.data.decode import HEIC_SUFFIXES, DecodeError, Preprocessing, read_headers
 from latentia.data.foreign_formats import advise_on_files, find_advice
 from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import encode_table
-from latentia.data.layout import (
-    describe_splits,
-    find_folder_labels,
-    find_split_folders,
-    first_folder,
-)
 from latentia.data.listing import FileEntry, looks_like_image
 from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import DEFAULT_READING, Reading
@@ -38,7 +33,7 @@ class FolderReader:
         """Return the split of each folder, unless the splits are to be drawn by seed."""
         uses_folders = self.reading.splits == "own" and self.reading.rules > 0
         keys = [file.key for file in images]
-        return find_split_folders(keys, self.reading.rules) if uses_folders else {}
+        return layout.find_split_folders(keys, self.reading.rules) if uses_folders else {}
 
     def fingerprint(self) -> str:
         lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
@@ -67,7 +62,7 @@ class FolderReader:
             )
         splits = self.find_own_splits(images)
         if splits:  # rows are ordered by split
-            images.sort(key=lambda file: SPLIT_NAMES.index(splits[first_folder(file.key)]))
+            images.sort(key=lambda file: SPLIT_NAMES.index(splits[layout.first_folder(file.key)]))
         self.image_files = ImageFiles(
             self.source_name,
             [file.key for file in images],
@@ -80,16 +75,16 @@ class FolderReader:
             notes.append(f"not images, not used: {listing}.")
         keys = self.image_files.list_keys()
         columns, label_notes = read_label_files(label_files, keys)
-        labels, level_note = find_folder_labels(keys, splits, self.reading.rules)
+        labels, level_note = layout.find_folder_labels(keys, splits, self.reading.rules)
         if labels and not columns.columns:
             columns = encode_table({"label": labels})._replace(free_text=())
         if label_notes or self.reading.label_folder or self.reading.label_regex:
             level_note = ""
-        split_note = describe_splits(keys, splits, self.reading, self.source_name)
+        split_note = layout.describe_splits(keys, splits, self.reading, self.source_name)
         notes += filter(None, [split_note, level_note, *label_notes])
         counts = {"train": len(keys)}
         if splits:
-            counts = dict(Counter(splits[first_folder(key)] for key in keys))
+            counts = dict(Counter(splits[layout.first_folder(key)] for key in keys))
         return self.image_files.make_info(columns, notes, counts)
 
     def is_image(self, file: FileEntry) -> bool:
