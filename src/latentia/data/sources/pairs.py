@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 import numpy as np
 
@@ -49,7 +48,11 @@ class PairReader:
         speckle, patterns = self.speckle.read_info(options), self.patterns.read_info(options)
         self.pattern_rows = self.match_partners(speckle.keys, patterns.keys)
         if len(patterns.sizes) > 1:
-            raise self.make_size_error(patterns)
+            raise Error(
+                f"{self.patterns.source_name} holds images of {len(patterns.sizes)} sizes:"
+                f" {abbreviate_list([f'{h}x{w}' for h, w in patterns.sizes])}. Patterns keep their"
+                " own size, which must be the same for all: resize them."
+            )
         shape = (len(speckle.keys), patterns.channels, *patterns.sizes[0])
         # `read_into` fills it, since a caller may need the shape only
         preprocessing = options.make_preprocessing(patterns.sizes[0], patterns.channels)
@@ -97,17 +100,6 @@ class PairReader:
             )
         rows = {name: row for row, name in enumerate(patterns)}
         return [rows[name] for name in speckle]
-
-    def make_size_error(self, patterns: SourceInfo) -> Error:
-        examples: dict[str, str] = {}
-        pages = chain.from_iterable(self.patterns.image_files.headers)
-        for key, page in zip(patterns.keys, pages, strict=True):
-            examples.setdefault(f"{page.height}x{page.width}", key)
-        listing = abbreviate_list([f"{size} such as {key}" for size, key in examples.items()])
-        return Error(
-            f"{self.patterns.source_name} holds images of {len(examples)} sizes: {listing}."
-            " Patterns keep their own size, which must be the same for all: resize them."
-        )
 
 
 def strip_suffix(key: str) -> str:
