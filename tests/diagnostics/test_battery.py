@@ -15,11 +15,10 @@ import pytest
 from sklearn.datasets import load_digits
 
 from latentia.cli.main import main
-from latentia.diagnostics import data
 from latentia.diagnostics.diagnose import CHECKS
 
 SEEDS = (0, 1, 2)
-LISTED = {check.kind for check in data.CHECKS[1:-2]}
+LISTED = {"images in two splits", "images given twice", "constant images", "inverted images"}
 TOYS = Path(__file__).parent / "toys.py"
 DIGITS = "mnist_mlp_vae --data digits --batch 64"
 VAE = "mnist_mlp_vae --data digits --batch 32 --epochs 30 --latent 8"

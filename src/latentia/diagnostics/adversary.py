@@ -287,13 +287,3 @@ def negligible_adversary(context: RunContext) -> CheckResult | None:
         {"ratio": ratio, "weight": float(weights[-1])},
         reset_adversarial_weight(context),
     )
-
-
-CHECKS = (
-    critic_too_strong,
-    oscillation,
-    critic_too_weak,
-    vanishing_generator_gradient,
-    mode_collapse,
-    negligible_adversary,
-)

@@ -135,6 +135,3 @@ def correlated_coordinates(context: RunContext) -> CheckResult | None:
         {"effective": effective, "active": len(active), "correlation": worst},
         suggest.use_principal_axes(context),
     )
-
-
-CHECKS = (colors_not_learned, no_better_than_pca, correlated_coordinates)

@@ -247,14 +247,3 @@ def dominant_class(context: RunContext) -> CheckResult | None:
                 suggest.retrain_run(context, "balanced", balance=column),
             )
     return None
-
-
-CHECKS = (
-    too_few_images,
-    images_in_two_splits,
-    duplicate_images,
-    constant_images,
-    inverted_images,
-    unrelated_pixels,
-    dominant_class,
-)

@@ -164,6 +164,3 @@ def prior_off_latents(context: RunContext) -> CheckResult | None:
         or suggest.reset_parameters(context, "lr")
         or suggest.train_longer(context, 2 * MIN_PRIOR_STEPS),
     )
-
-
-CHECKS = (unfinished_autoencoder, latents_out_of_scale, condition_ignored, prior_off_latents)

@@ -213,6 +213,3 @@ def samples_not_learned(context: RunContext) -> CheckResult | None:
         {"recall": overlap.recall},
         suggest.train_longer(context, context.target_steps, 1),
     )
-
-
-CHECKS = (interrupted_training, images_not_learned, few_steps, overfitting)

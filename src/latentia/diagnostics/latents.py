@@ -69,6 +69,55 @@ def lower_beta(context: RunContext, beta: float | None) -> list[str]:
     return suggest.lower_learning_rate(context)
 
 
+@define_check(
+    "sigma off its residual",
+    threshold=f"a factor of {MAX_SIGMA_RATIO:g} either way; above, with half of the dimensions "
+    "inactive or half of the variance unexplained; below, with a hole in the prior",
+)
+def sigma_off_residual(context: RunContext) -> CheckResult | None:
+    """Sigma of the Gaussian likelihood over the root mean squared error of reconstructions.
+
+    Suggested change: --sigma optimal, or --beta scaled by the ratio squared.
+    """
+    likelihood: Any = getattr(context.model, "likelihood", None)
+    beta = get_beta(context)
+    if not context.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
+        return None
+    if context.is_short or not context.complete:  # a learned sigma starts at one half
+        return None
+    (n_active, n_dims), explained = count_active_dims(context), context.explained_variance
+    sigma = float(likelihood.compute_log_sigma().detach().exp())
+    residual = context.residual[0] ** 0.5
+    ratio = sigma / residual
+    if 1 / MAX_SIGMA_RATIO < ratio < MAX_SIGMA_RATIO:
+        return None
+    if ratio > 1:
+        is_harmless = n_active >= n_dims / 2 and explained >= MIN_EXPLAINED
+        consequence = "noisier than they are, and discards details as noise."
+    else:
+        is_harmless = (measure_prior_coverage(context) or 1) >= MIN_PRIOR_COVERAGE
+        consequence = "cleaner than they are, and memorizes noise at the cost of its prior."
+    if is_harmless:
+        return None
+    commands, scaled = [], suggest.round_to_two_digits(beta / ratio**2)
+    if "sigma" in suggest.get_run_defaults(context):
+        commands = suggest.retrain_run(context, "sigma", sigma="optimal")
+    return CheckResult(
+        ERROR if explained < MIN_EXPLAINED else WARNING,
+        f"sigma is {sigma:.2g}, and the root mean squared error is {residual:.2g}, so beta "
+        f"{beta:g} acts like beta {beta * ratio**2:.3g}. {n_active} of {n_dims} dimensions are "
+        f"active, and reconstructions explain {explained:.0%} of the variance.",
+        f"The model assumes images {consequence}",
+        {
+            "sigma": sigma,
+            "residual": residual,
+            "effective_beta": beta * ratio**2,
+            "active": n_active,
+        },
+        commands or suggest.retrain_run(context, f"beta{scaled:g}", beta=scaled),
+    )
+
+
 @define_check("posterior collapse", threshold=f"rate below {MIN_RATE} nats per image", early=True)
 def posterior_collapse(context: RunContext) -> CheckResult | None:
     """Rate of held-out images; latent dimensions whose posterior mean varies among them.
@@ -214,55 +263,3 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
         {"active": n_active, "latent": n_dims, "rate_nats": rate},
         suggest.retrain_run(context, f"latent{n_active}", latent=n_active),
     )
-
-
-@define_check(
-    "sigma off its residual",
-    threshold=f"a factor of {MAX_SIGMA_RATIO:g} either way; above, with half of the dimensions "
-    "inactive or half of the variance unexplained; below, with a hole in the prior",
-)
-def sigma_off_residual(context: RunContext) -> CheckResult | None:
-    """Sigma of the Gaussian likelihood over the root mean squared error of reconstructions.
-
-    Suggested change: --sigma optimal, or --beta scaled by the ratio squared.
-    """
-    likelihood: Any = getattr(context.model, "likelihood", None)
-    beta = get_beta(context)
-    if not context.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
-        return None
-    if context.is_short or not context.complete:  # a learned sigma starts at one half
-        return None
-    (n_active, n_dims), explained = count_active_dims(context), context.explained_variance
-    sigma = float(likelihood.compute_log_sigma().detach().exp())
-    residual = context.residual[0] ** 0.5
-    ratio = sigma / residual
-    if 1 / MAX_SIGMA_RATIO < ratio < MAX_SIGMA_RATIO:
-        return None
-    if ratio > 1:
-        is_harmless = n_active >= n_dims / 2 and explained >= MIN_EXPLAINED
-        consequence = "noisier than they are, and discards details as noise."
-    else:
-        is_harmless = (measure_prior_coverage(context) or 1) >= MIN_PRIOR_COVERAGE
-        consequence = "cleaner than they are, and memorizes noise at the cost of its prior."
-    if is_harmless:
-        return None
-    commands, scaled = [], suggest.round_to_two_digits(beta / ratio**2)
-    if "sigma" in suggest.get_run_defaults(context):
-        commands = suggest.retrain_run(context, "sigma", sigma="optimal")
-    return CheckResult(
-        ERROR if explained < MIN_EXPLAINED else WARNING,
-        f"sigma is {sigma:.2g}, and the root mean squared error is {residual:.2g}, so beta "
-        f"{beta:g} acts like beta {beta * ratio**2:.3g}. {n_active} of {n_dims} dimensions are "
-        f"active, and reconstructions explain {explained:.0%} of the variance.",
-        f"The model assumes images {consequence}",
-        {
-            "sigma": sigma,
-            "residual": residual,
-            "effective_beta": beta * ratio**2,
-            "active": n_active,
-        },
-        commands or suggest.retrain_run(context, f"beta{scaled:g}", beta=scaled),
-    )
-
-
-CHECKS = (posterior_collapse, beta_too_high, beta_too_low, hole_in_prior, unused_dimensions)

@@ -116,6 +116,3 @@ def unfinished_kl_warmup(context: RunContext) -> CheckResult | None:
         {"reached": float(weight), "final": float(final)},
         suggest.retrain_run(context, "warmup", modifiers=modifiers),
     )
-
-
-CHECKS = (non_finite_steps, exploding_gradients, constant_clipping, unfinished_kl_warmup)
