@@ -25,6 +25,11 @@ from latentia.data.sources.registry import Source, describe_labels
 from latentia.data.sources.shards import ShardReader
 from latentia.data.splits import SPLIT_NAMES, Split, SplitRows
 
+COLOUR_NOTE = (
+    "images in colour are read as grey; to keep it, give --channels 3 if the recipe has this"
+    " option, else take one that keeps colour, such as conv_vae."
+)
+
 
 class Images:
     """A data set of images; `open_images` creates it.
@@ -115,7 +120,15 @@ class Images:
     @cached_property
     def notes(self) -> list[str]:
         """Messages to the user about these images. Reads the images."""
-        return [] if self._metadata else [*self._contents.metadata["notes"], *self._assignment[1]]
+        if self._metadata:
+            return []
+        notes = [*self._contents.metadata["notes"], *self._assignment[1]]
+        return [*notes, COLOUR_NOTE] if self.loses_colour else notes
+
+    @property
+    def loses_colour(self) -> bool:
+        """Whether images in colour are read as grey; `notes` then has `COLOUR_NOTE`."""
+        return self._contents.metadata.get("loses_colour", False)
 
     def to_metadata(self) -> Metadata:
         """Return the entry for `run.json`. Reads the images for their fingerprint."""
@@ -266,6 +279,7 @@ class Images:
             "classes": info.labels.classes,
             "free_text": [*info.labels.free_text],
             "notes": [f"{self._reader.source_name}: {note}" for note in notes],
+            "loses_colour": info.channels == 3 and preprocessing.channels == 1,
             "unreadable": [{"key": key, "reason": reason} for key, reason in info.unreadable],
             "fingerprint": compute_fingerprint(pixels, info),
         }

@@ -14,7 +14,6 @@ from latentia.data.reading import PageOptions, Reading
 
 Size = tuple[int, int]  # height, width
 MAX_SIDE = 2**15  # pixels
-COLOUR_NOTE = "images in colour are read as grey"
 Columns = dict[str, np.ndarray]  # one row an image
 Classes = dict[str, list[str] | None]  # class names by column; None: numbers or images
 
@@ -70,15 +69,10 @@ class SourceInfo(NamedTuple):
         return np.dtype("f4" if self.depth or preprocessing.rescales_8_bits else "u1")
 
     def collect_notes(self, preprocessing: Preprocessing) -> list[str]:
-        """Add what is not used, a loss of colour, and aspect ratios that change by over 5 %."""
+        """Add what is not used, and images whose aspect ratio changes by more than 5 %."""
         notes = [*self.notes]
         if self.labels.unused:
             notes.append(f"not used as labels: {abbreviate_list(self.labels.unused)}.")
-        if self.channels == 3 and preprocessing.channels == 1:
-            notes.append(
-                f"{COLOUR_NOTE}; to keep it, give --channels 3 if the recipe has this option, else"
-                " take one that keeps colour, such as conv_vae."
-            )
         height, width = preprocessing.height, preprocessing.width
         ratio = width / height
         sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w / h / ratio < 1.05})

@@ -13,7 +13,7 @@ from latentia.core.files import make_file_name
 from latentia.core.folders import PART, fill_folder
 from latentia.core.parameters import validate_parameters
 from latentia.core.text import join_command
-from latentia.data.reader import COLOUR_NOTE
+from latentia.data.dataset import COLOUR_NOTE
 from latentia.runs import build
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
 from latentia.runs.folder import RunFolder, find_unused_path, resolve_unnamed_path
@@ -61,8 +61,8 @@ def create_run(
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
     file = parse_recipe_file(recipe)
     notes = [*plan.images.notes, *plan.notes]
-    if arguments.get("channels") is not None:  # the user's choice
-        notes = [note for note in notes if COLOUR_NOTE not in note]
+    if plan.images.loses_colour and arguments.get("channels") is not None:  # the user's choice
+        notes.remove(COLOUR_NOTE)
     metadata = {
         "format": FORMAT,
         "recipe": f"{file.path}:{file.function_name}" if file else recipe,
