@@ -119,7 +119,8 @@ def join_by_name(
     table, missing = name_matching.spread_rows(rows, keys)
     are_most_missing = len(missing) > len(keys) / 2
     are_most_unknown = len(content.unknown) > len(rows)
-    if not len(rows) or (are_most_missing and are_most_unknown):
+    is_strict = labels.missing == "error"
+    if not len(rows) or (are_most_missing and (is_strict or are_most_unknown)):
         raise Error(f"{path} {name_matching.describe_mismatch(content, len(missing), keys)}")
     if not selection:
         raise Error(f"{path} has no column beside '{content.column}'; add one of labels.")
@@ -129,7 +130,7 @@ def join_by_name(
         f"{path} names {pluralize(len(content.unknown), 'file')} that the source has not, or has"
         f" several times by that name: {abbreviate_list(content.unknown, 5)}"
     )
-    if labels.missing == "error":
+    if is_strict:
         raise Error(f"{note}; give one row an image, named by its path in the folder.")
     return table, f"{note}."
 
