@@ -132,10 +132,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             path = self.run or Path(folder) / "run"
             run, plan = create_run(self.recipe, parameters, self.modifiers or {}, options, path)
             if not isinstance(plan.model, HasLatents):
-                raise Error(
-                    f"The recipe {self.recipe} has no encoder: it only draws images; give a recipe "
-                    "of a VAE, such as conv_vae."
-                )
+                raise Error(f"The recipe {self.recipe} has no encoder; give that of a VAE.")
             try:
                 finish_training(run, train_with_outputs(run, plan), progress=False)
             except KeyboardInterrupt:

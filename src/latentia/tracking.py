@@ -148,9 +148,9 @@ class RunTracker:
             if is_new:
                 tracker.log_settings(flatten_settings(self.run.metadata))
         except Exception as error:  # its own kinds: no login, no server, another version
+            reason = summarize_exception(error)
             raise Error(
-                f"--tracker {name} cannot start ({summarize_exception(error)}); set it up as its "
-                "documents say, or train without --tracker."
+                f"--tracker {name} cannot start ({reason}); set it up, or omit it."
             ) from None
         return tracker
 

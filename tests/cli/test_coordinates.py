@@ -274,7 +274,7 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
         ),
         (
             ["reconstruct", run, "no.png", "--data", "gone/"],
-            "There is no file no.png, nor can images of such",
+            "There is no file no.png, nor an image of this key",
         ),
         (
             ["nearest", run, "0", "--table", "t.xlsx"],

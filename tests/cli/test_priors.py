@@ -286,8 +286,7 @@ def test_mistakes(place, tmp_path, capsys):
         "--guidance 2 needs a condition; give --cond or --clusters."
     )
     assert error(capsys, *over, "--validation", "0.2") == (
-        f"--validation has no effect here: the images are read and split as those of {vae} were; "
-        "leave it out."
+        f"--validation has no effect: images are read as those of {vae}; omit it."
     )
     with pytest.raises(Error, match="The autoencoder is a Linear of no run; give a run's folder"):
         latentia.train("latent_prior", autoencoder=torch.nn.Linear(1, 1), run=tmp_path / "new")
@@ -302,13 +301,13 @@ def test_mistakes(place, tmp_path, capsys):
         "--plugin FILE or an installed package adds one of your own."
     )
     assert error(capsys, "sample", free, "--cond", "cat") == (
-        f"{free} draws without a condition, since it was trained without labels; leave --cond out."
+        f"{free} was trained without labels, and has no condition; omit --cond."
     )
     assert error(capsys, "sample", prior, "--cond", "cow") == (
         "--cond is 'cow'; the classes are 'cat', 'dog'."
     )
     assert error(capsys, "sample", prior, "--cond", "cat,dog,cat", "-n", "2") == (
-        "--cond names 3 classes for 2 images; give -n 3 or more."
+        "--cond names 3 classes and -n is 2; give as many at least."
     )
     assert error(capsys, "train", "speckle_ldm", "--autoencoder", vae, *new) == (
         f"{place / 'photos'} has no pattern beside its images; give a source of pairs, such as "

@@ -164,7 +164,7 @@ def test_new_images_that_are_none(tmp_path):
         images.preprocess([tmp_path / "a.png", tmp_path / "b.png"])
     assert str(error.value) == (
         f"2 images cannot be read: {tmp_path}/a.png (0 bytes), {tmp_path}/b.png (No such file or"
-        " directory). Give others, or repair them."
+        " directory); repair or omit them."
     )
     with pytest.raises(
         Error, match="no images were given; give at least one path, Pillow image or"

@@ -103,7 +103,7 @@ def test_a_file_that_names_no_image_leaves_the_folders_as_labels(tmp_path):
 def test_a_broken_label_file_is_named(text, tmp_path):
     draw_images(tmp_path)
     (tmp_path / "dataset.json").write_text(text)
-    with pytest.raises(Error, match=r"dataset.json cannot be read as a table \(.*; correct it, or"):
+    with pytest.raises(Error, match=r"dataset.json is no table \(.*; correct it, or"):
         open_images(str(tmp_path)).split("all")
 
 

@@ -120,9 +120,7 @@ def test_a_run_of_one_beta_offers_no_choice(place, tmp_path):
     ):
         find_candidates(place / "single", 3)
     (tmp_path / "sweep.json").write_text("{}")
-    with pytest.raises(
-        Error, match="holds no complete run with a beta; sweep over it: --over beta=log"
-    ):
+    with pytest.raises(Error, match="holds no complete run with a beta; sweep --over beta=log"):
         find_candidates(tmp_path, 3)
 
 

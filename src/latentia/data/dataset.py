@@ -229,19 +229,16 @@ class Images:
 
     @cached_property
     def _excluded(self) -> np.ndarray:
-        rows, note = find_excluded_rows(
-            self.source.reading.exclude, self._contents.metadata["keys"]
-        )
+        exclude, keys = self.source.reading.exclude, self._contents.metadata["keys"]
+        rows, note = find_excluded_rows(exclude, keys)
         self.notes.extend(filter(None, [note]))
         return rows
 
     @cached_property
     def _contents(self) -> CachedImages:
         if self._metadata:
-            raise Error(
-                f"the run's images ({self._metadata['source']}) cannot be found here; give them"
-                " with --data."
-            )
+            source = self._metadata["source"]
+            raise Error(f"the run's images ({source}) cannot be found here; give them with --data.")
         key, labels = self._pixels_key, self.source.labels
         contents = self.load_cached(key) or self.decode_and_cache(key) if key else None
         contents = contents or self.decode_all(None)

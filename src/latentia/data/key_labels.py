@@ -47,9 +47,7 @@ def find_in_keys(regex: str, keys: Sequence[str], option: str) -> dict[str, list
     try:
         pattern = re.compile(regex)
     except re.error as error:
-        raise Error(
-            f"{option} is no regular expression ({error}); write one such as 'mouse(\\d+)'."
-        ) from None
+        raise Error(f"{option} is no regular expression ({error}); correct it.") from None
     groups = pattern.groupindex or {"label": min(pattern.groups, 1)}
     matches = [pattern.search(key) for key in keys]
     texts = {
@@ -57,8 +55,6 @@ def find_in_keys(regex: str, keys: Sequence[str], option: str) -> dict[str, list
         for name, group in groups.items()
     }
     if not any(map(any, texts.values())):
-        raise Error(
-            f"{option} finds nothing in {pluralize(len(keys), 'key')}, the first of them {keys[0]};"
-            " give one that fits such a key."
-        )
+        count = pluralize(len(keys), "key")
+        raise Error(f"{option} finds nothing in {count}, such as {keys[0]}; give one that fits.")
     return texts

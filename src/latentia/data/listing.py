@@ -37,9 +37,7 @@ def list_files(root: Path) -> list[FileEntry]:
     try:
         entries = list(walk_folder(root, "", frozenset()))
     except OSError as error:
-        raise Error(
-            f"{error.filename} cannot be listed ({error.strerror}); allow reading it, or move it."
-        ) from error
+        raise Error(f"{error.filename} cannot be listed ({error.strerror}); move it.") from error
     return sorted(entries, key=lambda file: (file.key, os.fsencode(file.path)))
 
 

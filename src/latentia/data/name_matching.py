@@ -155,10 +155,7 @@ def merge_duplicates(rows: Any, origin: Any) -> Any:
         listing += [f"{key} ({', '.join(values)})"] if values else []
     if listing:
         count, names = pluralize(len(listing), "image"), abbreviate_list(listing, 5)
-        raise Error(
-            f"{origin} names {count} twice: {names}; give one row an image, named by its path in"
-            " the folder."
-        )
+        raise Error(f"{origin} names {count} twice: {names}; give one row an image, by its path.")
     return rows.groupby(level=0, sort=False).first()
 
 

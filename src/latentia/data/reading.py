@@ -116,10 +116,7 @@ def parse_label_kinds(text: str | None) -> dict[str, LabelKind]:
     for pair in text.split(",") if text else ():
         column, _, kind = (part.strip() for part in pair.rpartition("="))
         if kind not in get_args(LabelKind) or not column:
-            raise Error(
-                f"--label-kind is '{text}'; give COLUMN=class or COLUMN=number, several with"
-                " commas."
-            )
+            raise Error(f"--label-kind is '{text}'; give COLUMN=class,COLUMN=number.")
         kinds[column] = kind
     return kinds
 

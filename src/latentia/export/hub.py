@@ -51,9 +51,8 @@ def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: boo
         except Error:
             raise
         except Exception as error:  # the hub's errors change with the version of its library
-            raise Error(
-                f"{hub.PREFIX}{name} was not written: {hub.format_hub_error(error)}"
-            ) from error
+            reason = hub.format_hub_error(error)
+            raise Error(f"{hub.PREFIX}{name} was not written: {reason}") from error
     return str(address)
 
 
@@ -64,8 +63,7 @@ def check_repository(name: str) -> str:
     repository = hub.parse_repository(name)
     if get_token() is None:
         raise Error(
-            "The hub needs a token and there is none: log in once with `hf auth login`, or set "
-            "HF_TOKEN to a token with write access."
+            "The hub needs a token: run `hf auth login`, or set HF_TOKEN to one that writes."
         )
     return repository
 

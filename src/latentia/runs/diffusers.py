@@ -76,10 +76,7 @@ def open_diffusers_folder(
     }
     run = DiffusersFolder(folder, metadata)
     if mismatch := find_mismatch(model, run.load_tensors()):
-        raise Error(
-            f"The weights of {folder} are not those that its {CONFIG_FILE} describes: {mismatch}; "
-            "copy the folder anew."
-        )
+        raise Error(f"Weights of {folder} do not fit its {CONFIG_FILE}: {mismatch}; copy it anew.")
     return run, images
 
 
@@ -98,10 +95,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not (folder / WEIGHTS_FILE).exists():
         pickles = sorted(file.name for file in folder.glob("*") if file.suffix in (".bin", ".pt"))
         reason = f" ({pickles[0]} may hold code that runs when it is read)" if pickles else ""
-        raise Error(
-            f"{folder} lacks {WEIGHTS_FILE}{reason}; write it anew with "
-            "save_pretrained(safe_serialization=True)."
-        )
+        raise Error(f"{folder} lacks {WEIGHTS_FILE}{reason}; save it with safe_serialization=True.")
     read_architecture(config)
     return config
 

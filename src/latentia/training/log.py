@@ -93,10 +93,8 @@ def read_rows(path: Path, *, check: bool = True) -> list[dict[str, Any]]:
                 shapes.add(shape)
         except (ValueError, AttributeError, KeyError, TypeError) as error:
             problem = str(error) if isinstance(error, Error) else "there is no row of a log."
-            raise DamageError(
-                f"is damaged: in line {number} of {path.name}, {problem} Copy the file anew.",
-                subject=path.parent,
-            ) from None
+            text = f"is damaged: in line {number} of {path.name}, {problem} Copy the file anew."
+            raise DamageError(text, subject=path.parent) from None
         rows.append({"event": shape[0], **row})
     return rows
 

@@ -103,12 +103,9 @@ class Loop:
         self.batch_size = plan.batch_size()
         self.rank_batch_size, rest = divmod(self.batch_size, distributed.world_size())
         if rest:
-            raise Error(
-                f"A batch of {self.batch_size} images cannot be shared by "
-                f"{distributed.world_size()} processes; give a --batch that is a multiple of their "
-                "number.",
-                on_all_ranks=True,
-            )
+            n = distributed.world_size()
+            text = f"{n} processes cannot share {self.batch_size} images; {n} must divide --batch."
+            raise Error(text, on_all_ranks=True)
         self.images = images.with_columns(
             plan.model.setup(images.iterate_batches(images.max_batch_size()))
         )
@@ -250,10 +247,7 @@ class Loop:
         state.lr_scale /= 2
         consequence = f"back to step {state.step:,}, learning rate times {state.lr_scale:g}"
         if failures >= MAX_FAILURES:
-            consequence = (
-                f"the third time, so the run ends and keeps its state of step {state.step:,}. "
-                "Lower --lr, or look at the images"
-            )
+            consequence = f"the third time, so the run ends at step {state.step:,}. Lower --lr"
         text = f"Step {context.step:,}: {reason}; {consequence}."
         finding = Finding(context.step, NON_FINITE, text)
         if self.is_writer:

@@ -53,9 +53,7 @@ def load_array_file(path: Path, source_name: str, rules: int) -> ArrayFileConten
     except Error:
         raise
     except READ_ERRORS as error:
-        raise Error(
-            f"{source_name} cannot be read as arrays ({error}); write it with numpy.save."
-        ) from error
+        raise Error(f"{source_name} is no array file ({error}); use numpy.save.") from error
     return parse_archive(arrays, pickled, source_name, rules)
 
 

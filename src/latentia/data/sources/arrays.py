@@ -45,10 +45,8 @@ class ArrayReader:
         shapes = {images.shape[1:] for images in arrays.values()}
         channels = sorted({shape[0] for shape in shapes})
         if len(channels) > 1:
-            raise Error(
-                f"{self.source_name} holds images of {' and '.join(map(str, channels))} channels;"
-                " all must have as many: give arrays of one kind."
-            )
+            counts = " and ".join(map(str, channels))
+            raise Error(f"{self.source_name} holds images of {counts} channels; give one kind.")
         rows = [(name, row) for name, count in counts.items() for row in range(count)]
         return SourceInfo(
             sorted({shape[1:] for shape in shapes}),
@@ -92,10 +90,7 @@ def to_nchw(array: Any, source_name: str) -> np.ndarray:
             " one number for each pixel and channel."
         )
     if array.ndim not in (3, 4):
-        raise Error(
-            f"{source_name} has shape {shape}; images are (n, h, w), (n, c, h, w) or (n, h, w, c):"
-            " reshape it."
-        )
+        raise Error(f"{source_name} is {shape}; give (n, h, w), (n, c, h, w) or (n, h, w, c).")
     if array.size == 0:
         raise Error(f"{source_name} has shape {shape}, which is empty; give at least one image.")
     if looks_like_color(array):

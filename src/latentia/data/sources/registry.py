@@ -188,10 +188,7 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
         return data
     if isinstance(data, tuple | dict):
         images = "such as data['train']" if isinstance(data, dict) else "as one array"
-        raise Error(
-            f"The data are a {type(data).__name__}; give only the images, {images}, and their"
-            " labels as labels=."
-        )
+        raise Error(f"The data are a {type(data).__name__}; give images {images}, and labels=.")
     if is_sequence(data):
         return SequenceReader(source_name, data)
     if not (hasattr(data, "__array__") or isinstance(data, list)):

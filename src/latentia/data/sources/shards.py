@@ -44,10 +44,7 @@ class ShardReader:
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
         if options.reading.skip_unreadable:
-            raise Error(
-                "--skip-unreadable needs every image beforehand, and --stream decodes them during"
-                " training; leave out one of the two."
-            )
+            raise Error("--skip-unreadable reads images first, --stream later: leave one out.")
         fs, paths = find_shards(self.location, self.source_name)
         keys, self.shards, indices, notes = [], [], [], []
         splits = {name: infer_split(PurePosixPath(name)) for name in paths}

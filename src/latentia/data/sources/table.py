@@ -151,7 +151,7 @@ def parse_hub_name(text: str) -> str:
     parts = name.split(":")[0].split("/")
     if len(parts) != 2 or not all(parts):
         raise Error(
-            f"{text} is not a name on the hub; write hub:OWNER/NAME, or hub:OWNER/NAME:CONFIG."
+            f"{text} is no name on the hub; write OWNER/NAME or OWNER/NAME:CONFIG after hub:."
         )
     return name
 
