@@ -54,7 +54,7 @@ def test_each_kind_of_labels_has_its_columns(labels, classes):
     ("labels", "text"),
     [
         (Y[1:], "The labels are 59 for 60 images; give one for each, in the order"),
-        ([object()] * N, "The column label of the labels holds values of the type object; give"),
+        ([object()] * N, "label of the labels holds object; give one number"),
         (pd.DataFrame([[1, 2]] * N, columns=["a", "a"]), "The labels have two columns called 'a'"),
         (np.zeros((N, 2, 2)), "The labels are no values with one row an image .*; give a list"),
         ("no.csv", "no.csv does not exist"),

@@ -201,8 +201,7 @@ def encode_label(name: str, cells: Any) -> tuple[np.ndarray, list[str] | None]:
     if (encoded := encode_cells(cells)) is None:
         kind = type(cells.dropna().iloc[0]).__name__
         raise Error(
-            f"The column {name} of the labels holds values of the type {kind}; give one number or"
-            " text an image, or leave the column out."
+            f"{name} of the labels holds {kind}; give one number or text an image, or omit it."
         )
     return encoded
 

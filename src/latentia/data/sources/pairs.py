@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +24,6 @@ def is_pair_folder(entries: list[FileEntry]) -> bool:
     return folders == {SPECKLE, PATTERNS} and not has_loose_images
 
 
-@dataclass
 class PairReader:
     """Reader of the speckle images of a folder, in order of their names, with column `pattern`.
 
@@ -32,13 +31,17 @@ class PairReader:
     many pages, each page has its partner. Patterns keep their own common size.
     """
 
-    source_name: str
-    speckle: FolderReader
-    patterns: FolderReader
-    loose_files: list[str]  # files beside the two sub-folders
-    notes: list[str]  # of the listing
-    pattern_pixels: np.ndarray = field(default_factory=lambda: np.empty(0))
-    pattern_rows: list[int] = field(default_factory=list)  # of each speckle image
+    def __init__(
+        self, source_name: str, entries: list[FileEntry], reading: Reading, notes: list[str]
+    ):
+        self.source_name, self.notes = source_name, notes  # of the listing
+        self.loose_files = [file.key for file in entries if "/" not in file.key]
+        self.speckle, self.patterns = (
+            FolderReader(f"{source_name}{name}/", select_files(entries, f"{name}/"), reading)
+            for name in (SPECKLE, PATTERNS)
+        )
+        self.pattern_pixels = np.empty(0)
+        self.pattern_rows: list[int] = []  # of each speckle image
 
     def fingerprint(self) -> str:
         speckle, patterns = self.speckle.fingerprint(), self.patterns.fingerprint()
@@ -107,14 +110,6 @@ def strip_suffix(key: str) -> str:
     return re.sub(r"\.[^./]*?(#\d+)?$", r"\1", key)
 
 
-def make_pair_reader(
-    source_name: str, entries: list[FileEntry], reading: Reading, notes: list[str]
-) -> PairReader:
-    def make_subfolder_reader(name: str) -> FolderReader:
-        start = f"{name}/"
-        files = [f._replace(key=f.key[len(start) :]) for f in entries if f.key.startswith(start)]
-        return FolderReader(f"{source_name}{start}", files, reading)
-
-    speckle, patterns = map(make_subfolder_reader, (SPECKLE, PATTERNS))
-    loose_files = [file.key for file in entries if "/" not in file.key]
-    return PairReader(source_name, speckle, patterns, loose_files, notes)
+def select_files(entries: list[FileEntry], folder: str) -> list[FileEntry]:
+    """Return the files of a folder, with their keys in it."""
+    return [f._replace(key=f.key[len(folder) :]) for f in entries if f.key.startswith(folder)]

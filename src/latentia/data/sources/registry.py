@@ -20,7 +20,7 @@ from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources import arrays
 from latentia.data.sources.array_files import ArrayFileReader
 from latentia.data.sources.folder import FolderReader
-from latentia.data.sources.pairs import is_pair_folder, make_pair_reader
+from latentia.data.sources.pairs import PairReader, is_pair_folder
 from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_sequence
 from latentia.data.sources.shards import ShardReader
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
@@ -205,7 +205,7 @@ def make_folder_reader(path: Path, source_name: str, reading: Reading) -> Reader
     if any(map(is_table, entries)) and not any(map(looks_like_image, entries)):
         return TableReader(source_name, path)
     if is_pair_folder(entries):
-        return make_pair_reader(source_name, entries, reading, notes)
+        return PairReader(source_name, entries, reading, notes)
     return FolderReader(source_name, entries, reading, notes)
 
 
