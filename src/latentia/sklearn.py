@@ -246,9 +246,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         super().__setstate__(state)
         if "model_" in state:
             weights = {k: torch.from_numpy(v.copy()) for k, v in state["model_"].items()}
-            self.model_ = RunFolder(Path(self.run or "run").expanduser(), self.metadata_).model(
-                weights
-            )
+            folder = Path(self.run or "run").expanduser()
+            self.model_ = RunFolder(folder, self.metadata_).model(weights)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -158,9 +158,8 @@ class Images:
         if name not in (*SPLIT_NAMES, "all"):
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
-            self._splits = self._contents.make_splits(
-                self._assignment[0], self._excluded, self.source.reading.rules
-            )
+            rows, rules = self._assignment[0], self.source.reading.rules
+            self._splits = self._contents.make_splits(rows, self._excluded, rules)
         return self._splits[name]
 
     def find_split_names(self, split: Split) -> list[str]:

@@ -178,10 +178,8 @@ class ImageFiles:
     def describe_pages(self) -> Iterator[str]:
         """Note how files of several pages are read."""
         counts = Counter(max(len(images), images[0].pages) for images in self.headers if images)
-        kinds = [
-            f"{pluralize(counts[pages], 'file')} of {pages} pages"
-            for pages in sorted(counts.keys() - {1})
-        ]
+        numbers = sorted(counts.keys() - {1})
+        kinds = [f"{pluralize(counts[n], 'file')} of {n} pages" for n in numbers]
         if kinds and self.pages == "channels":
             channels = max(image.channels for image in self.list_images())
             yield f"{kinds[0]}: these are the {channels} channels of one image."

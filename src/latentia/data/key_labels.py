@@ -50,10 +50,7 @@ def find_in_keys(regex: str, keys: Sequence[str], option: str) -> dict[str, list
         raise Error(f"{option} is no regular expression ({error}); correct it.") from None
     groups = pattern.groupindex or {"label": min(pattern.groups, 1)}
     matches = [pattern.search(key) for key in keys]
-    texts = {
-        name: [match[group] or "" if match else "" for match in matches]
-        for name, group in groups.items()
-    }
+    texts = {k: [m[group] or "" if m else "" for m in matches] for k, group in groups.items()}
     if not any(map(any, texts.values())):
         count = pluralize(len(keys), "key")
         raise Error(f"{option} finds nothing in {count}, such as {keys[0]}; give one that fits.")

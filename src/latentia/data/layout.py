@@ -54,9 +54,8 @@ def find_folder_labels(
         number, others = finer[0] + 1, list_names(levels[finer[0]])
         note += f"; --label-folder {number} takes those of level {number} ({others})"
     remaining = iter(labels)
-    return [
-        None if first_folder(key) in flat else next(remaining) for key in keys
-    ], note and f"{note}."
+    names = [None if first_folder(key) in flat else next(remaining) for key in keys]
+    return names, note and f"{note}."
 
 
 def describe_splits(

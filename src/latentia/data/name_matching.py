@@ -52,10 +52,8 @@ def strip_pages(keys: Sequence[str]) -> list[str]:
     """Return the file of each key: a.tif of a.tif#3, if a.tif has the pages 0 and 1 at least."""
     present = set(keys)
     files = [re.sub(r"#\d+$", "", key) for key in keys]
-    return [
-        file if present >= {f"{file}#0", f"{file}#1"} else key
-        for file, key in zip(files, keys, strict=True)
-    ]
+    pairs = zip(files, keys, strict=True)
+    return [file if present >= {f"{file}#0", f"{file}#1"} else key for file, key in pairs]
 
 
 class PathIndex:
@@ -88,11 +86,9 @@ class PathIndex:
 
     def find_depth(self, paths: Iterable[str]) -> int | None:
         """Return the least number of last parts that tell all paths apart, here and there."""
+        groups = {*self.by_path}, set(paths)
         for depth in range(1, 1 + max(path.count("/") + 1 for path in self.by_path)):
-            if all(
-                len({cut_path(path, depth) for path in group}) == len(group)
-                for group in (self.by_path, set(paths))
-            ):
+            if all(len({cut_path(p, depth) for p in group}) == len(group) for group in groups):
                 return depth
         return None
 

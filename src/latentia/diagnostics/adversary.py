@@ -155,20 +155,17 @@ def oscillation(context: RunContext) -> CheckResult | None:
     half = len(loss) // 2
     accuracy = np.mean([values[half:] for values in accuracies], axis=0)
     loss_over_chance = np.median(loss[half:]) / chance_loss(context)
-    if loss_over_chance < CHANCE_LOSS_SHARE or accuracy.min() >= CHANCE_ACCURACY:
+    low, high = accuracy.min(), accuracy.max()
+    if loss_over_chance < CHANCE_LOSS_SHARE or low >= CHANCE_ACCURACY:
         return None
     return CheckResult(
         WARNING,
-        f"in the second half of the run the critic's accuracy varied from {accuracy.min():.1%} to "
-        f"{accuracy.max():.1%}, and its median loss was {loss_over_chance:.0%} of the loss of "
+        f"in the second half of the run the critic's accuracy varied from {low:.1%} to "
+        f"{high:.1%}, and its median loss was {loss_over_chance:.0%} of the loss of "
         "a constant critic.",
         "Generator and critic chase each other. Images change from epoch to epoch without getting "
         "better, and chance decides which epoch is saved.",
-        {
-            "right_least": accuracy.min(),
-            "right_most": accuracy.max(),
-            "loss_over_coin": float(loss_over_chance),
-        },
+        {"right_least": low, "right_most": high, "loss_over_coin": float(loss_over_chance)},
         restore_balance(context),
     )
 

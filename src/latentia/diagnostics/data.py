@@ -26,9 +26,7 @@ MIN_TRAIN_IMAGES = 10  # a model can only repeat fewer
 # shares of the images above which a note becomes a warning
 MAX_OVERLAP, MAX_DUPLICATES, MAX_ODD_IMAGES = 0.01, 0.05, 0.01
 MAX_CLASS_SHARE, MAX_BINARY_SHARE = 0.5, 0.9  # with three classes or more, with two
-MIN_UNRELATED = (
-    0.9  # neighbouring over random pixels: noise has 1, 8x8 digits 0.67, photographs 0.1
-)
+MIN_UNRELATED = 0.9  # neighbouring over random pixels: noise 1, 8x8 digits 0.67, photographs 0.1
 MAX_COMPARED = 200  # images whose pixels are compared
 ODD_IMAGES_CONSEQUENCE = (
     "The model spends coordinates on this difference, and samples such images too."
@@ -180,9 +178,8 @@ def list_odd_images(context: RunContext, is_odd: Tensor, appearance: str) -> Odd
     """List training images with their mean grey level."""
     train, thumbnails = context.images.split("train"), context.train_thumbnails
     rows, levels = thumbnails.rows[is_odd].tolist(), thumbnails.vectors[is_odd].mean(1).tolist()
-    table = [
-        (train.keys[row], round(level, 3), "") for row, level in zip(rows, levels, strict=True)
-    ]
+    pairs = zip(rows, levels, strict=True)
+    table = [(train.keys[row], round(level, 3), "") for row, level in pairs]
     return table, len(thumbnails.rows), len(train), f"training images {appearance}"
 
 

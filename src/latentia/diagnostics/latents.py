@@ -89,6 +89,7 @@ def sigma_off_residual(context: RunContext) -> CheckResult | None:
     sigma = float(likelihood.compute_log_sigma().detach().exp())
     residual = context.residual[0] ** 0.5
     ratio = sigma / residual
+    effective = beta * ratio**2
     if 1 / MAX_SIGMA_RATIO < ratio < MAX_SIGMA_RATIO:
         return None
     if ratio > 1:
@@ -105,15 +106,10 @@ def sigma_off_residual(context: RunContext) -> CheckResult | None:
     return CheckResult(
         ERROR if explained < MIN_EXPLAINED else WARNING,
         f"sigma is {sigma:.2g}, and the root mean squared error is {residual:.2g}, so beta "
-        f"{beta:g} acts like beta {beta * ratio**2:.3g}. {n_active} of {n_dims} dimensions are "
+        f"{beta:g} acts like beta {effective:.3g}. {n_active} of {n_dims} dimensions are "
         f"active, and reconstructions explain {explained:.0%} of the variance.",
         f"The model assumes images {consequence}",
-        {
-            "sigma": sigma,
-            "residual": residual,
-            "effective_beta": beta * ratio**2,
-            "active": n_active,
-        },
+        {"sigma": sigma, "residual": residual, "effective_beta": effective, "active": n_active},
         commands or suggest.retrain_run(context, f"beta{scaled:g}", beta=scaled),
     )
 

@@ -67,9 +67,7 @@ def create_run(
         "format": FORMAT,
         "recipe": f"{file.path}:{file.function_name}" if file else recipe,
         "arguments": {**arguments, "data": images["source"]},
-        "modifiers": {
-            name: build.make_paths_absolute(values) for name, values in modifiers.items()
-        },
+        "modifiers": {k: build.make_paths_absolute(v) for k, v in modifiers.items()},
         "options": asdict(resolved),
         "auto_options": [k for k, v in vars(resolved).items() if v != getattr(options, k)],
         "images": images,

@@ -20,11 +20,8 @@ from latentia.training.checkpoint import atomic_write, read_json
 PREFIX = "hub:"
 REPOSITORY_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MODEL_FILES = ("run.json", "weights.safetensors")
-FETCHED_FILES = (
-    *MODEL_FILES,
-    "evaluation.json",
-    *(f"{AUTOENCODER}/{name}" for name in MODEL_FILES),
-)
+PARENT_FILES = [f"{AUTOENCODER}/{name}" for name in MODEL_FILES]
+FETCHED_FILES = (*MODEL_FILES, "evaluation.json", *PARENT_FILES)
 # allowed on the hub, but not fetched
 SKIPPED_FILES = re.compile(r"README\.md|\.gitattributes|pictures/[\w-]+\.png")
 METADATA_KEYS = {
@@ -101,9 +98,7 @@ def format_hub_error(error: Exception) -> str:
 
 def list_unknown_files(files: list[str]) -> list[str]:
     """List the files that do not belong to a run on the hub."""
-    return [
-        file for file in files if file not in FETCHED_FILES and not SKIPPED_FILES.fullmatch(file)
-    ]
+    return [f for f in files if f not in FETCHED_FILES and not SKIPPED_FILES.fullmatch(f)]
 
 
 def refuse_unknown_files(label: str, files: list[str]) -> None:
@@ -116,9 +111,8 @@ def refuse_unknown_files(label: str, files: list[str]) -> None:
 
 def check_run_folder(folder: Path, label: str) -> None:
     """Raises: Error if this folder is not a complete run that this version can load."""
-    refuse_unknown_files(
-        label, [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
-    )
+    files = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    refuse_unknown_files(label, files)
     parent_folder = folder / AUTOENCODER
     for run_folder in (folder, parent_folder) if parent_folder.exists() else (folder,):
         metadata = read_metadata(run_folder / "run.json", label)

@@ -27,9 +27,8 @@ NEW_SEVERITIES = {"ILL": "ERROR", "WARN": "WARNING"}
 ROLES = {"distortion": Role.RECONSTRUCTION, "rate": Role.KL, "adversarial": Role.ADVERSARIAL}
 ROLES |= dict.fromkeys(("pair", "real", "fake", "reconstruction", "sample"), Role.CRITIC)
 
-ROW_TYPES: dict[str, type] = {
-    kind.event_name: kind for kind in (StepLogged, ValidationFinished, Finding)
-}
+EVENTS = StepLogged, ValidationFinished, Finding
+ROW_TYPES: dict[str, type] = {kind.event_name: kind for kind in EVENTS}
 
 
 class Log:

@@ -92,9 +92,8 @@ class Loop:
             load_weights(plan.model, read_tensors(run.initial_weights)[0], run.initial_weights)
         self.device = find_device(options.device)
         # rank 0 decides, since "auto" is measured
-        precision, *_ = distributed.all_gather_objects(
-            find_precision(options.precision, self.device, plan.model)
-        )
+        choice = find_precision(options.precision, self.device, plan.model)
+        precision, *_ = distributed.all_gather_objects(choice)
         use_bf16 = precision == "bf16"
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=use_bf16)
         dtype = None if has_float64(self.device) else torch.float32
@@ -106,9 +105,8 @@ class Loop:
             n = distributed.world_size()
             text = f"{n} processes cannot share {self.batch_size} images; {n} must divide --batch."
             raise Error(text, on_all_ranks=True)
-        self.images = images.with_columns(
-            plan.model.setup(images.iterate_batches(images.max_batch_size()))
-        )
+        batches = images.iterate_batches(images.max_batch_size())
+        self.images = images.with_columns(plan.model.setup(batches))
         # the short last batch is left out: each epoch's order leaves out other images
         self.steps_per_epoch = len(self.images) // self.batch_size
         self.total_steps = self.steps_per_epoch * plan.epochs

@@ -81,9 +81,7 @@ class State:
         }
         for name, optimizer in self.optimizers.items():
             sections[f"optim:{name}"] = collect_moments(optimizer, self.players[name].module)
-        tensors = {
-            f"{section}|{k}": v for section, entries in sections.items() for k, v in entries.items()
-        }
+        tensors = {f"{name}|{k}": v for name, part in sections.items() for k, v in part.items()}
         groups = {
             name: [{k: v for k, v in g.items() if k != "params"} for g in o.param_groups]
             for name, o in self.optimizers.items()

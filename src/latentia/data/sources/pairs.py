@@ -82,9 +82,8 @@ class PairReader:
 
         Raises: Error if an image has no partner, or more than one.
         """
-        speckle, patterns = (
-            [strip_suffix(k) for k in keys] for keys in (speckle_keys, pattern_keys)
-        )
+        speckle = [strip_suffix(key) for key in speckle_keys]
+        patterns = [strip_suffix(key) for key in pattern_keys]
         unpaired = [(name, "no pattern") for name in set(speckle) - set(patterns)]
         unpaired += [(name, "no speckle") for name in set(patterns) - set(speckle)]
         if unpaired:

@@ -70,9 +70,8 @@ class ShardReader:
                 " the like in a .tar, a column image in parquet."
             )
         headers = [ImageHeader(*index.first_header) for index in indices]
-        examples = {
-            header.channels: index.keys[0] for header, index in zip(headers, indices, strict=True)
-        }
+        pairs = zip(headers, indices, strict=True)
+        examples = {header.channels: index.keys[0] for header, index in pairs}
         image_files.check_file_channels(options.channels, self.source_name, examples)
         sizes = sorted({(header.height, header.width) for header in headers})
         self.depth = max(header.depth for header in headers)

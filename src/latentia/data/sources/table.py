@@ -59,10 +59,8 @@ class TableReader:
         column = find_image_column(tables["train"].features, self.source_name)
         counts = {name: len(table) for name, table in tables.items()}
         names = [f"{name}/{row}" for name, count in counts.items() for row in range(count)]
-        undecoded = [
-            table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
-            for table in tables.values()
-        ]
+        parts, encoded = tables.values(), datasets.Image(decode=False)
+        undecoded = [p.select_columns([column]).cast_column(column, encoded) for p in parts]
         images = datasets.concatenate_datasets(undecoded).with_format("arrow")
 
         def fetch_files(start: int, stop: int) -> list[Path | bytes]:
