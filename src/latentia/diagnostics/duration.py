@@ -36,9 +36,7 @@ def interrupted_training(context: RunContext) -> CheckResult | None:
 
 
 @define_check(
-    "few steps",
-    threshold=f"fewer than {MIN_STEPS}; for a learned prior {MIN_PRIOR_STEPS:,}",
-    early=True,
+    "few steps", threshold=f"fewer than {MIN_STEPS}; of a prior {MIN_PRIOR_STEPS:,}", early=True
 )
 def few_steps(context: RunContext) -> CheckResult | None:
     """Planned steps of the run.

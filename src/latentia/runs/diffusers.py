@@ -22,13 +22,8 @@ from latentia.training.plan import Options
 from latentia.training.state import find_mismatch
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "diffusion_pytorch_model.safetensors"
-# names of older versions of diffusers
-OLD_ATTENTION_NAMES = {
-    "query.": "to_q.",
-    "key.": "to_k.",
-    "value.": "to_v.",
-    "proj_attn.": "to_out.0.",
-}
+# of attention, in older versions of diffusers
+OLD_NAMES = {"query.": "to_q.", "key.": "to_k.", "value.": "to_v.", "proj_attn.": "to_out.0."}
 
 
 @dataclass(frozen=True)
@@ -103,6 +98,6 @@ def read_config(folder: Path) -> dict[str, Any]:
 def rename_tensor(key: str) -> str:
     """Translate the name of a tensor of diffusers to that of latentia's networks."""
     key = {"quant_conv": "encoder.", "post_quant_conv": "decoder."}.get(key.split(".")[0], "") + key
-    for old, new in OLD_ATTENTION_NAMES.items() if ".attentions." in key else ():
+    for old, new in OLD_NAMES.items() if ".attentions." in key else ():
         key = key.replace(f".{old}", f".{new}")
     return key

@@ -63,11 +63,8 @@ class FolderReader:
         splits = self.find_own_splits(images)
         if splits:  # rows are ordered by split
             images.sort(key=lambda file: SPLIT_NAMES.index(splits[layout.first_folder(file.key)]))
-        self.image_files = ImageFiles(
-            self.source_name,
-            [file.key for file in images],
-            lambda start, stop: [file.path for file in images[start:stop]],
-        )
+        names, paths = [file.key for file in images], [file.path for file in images]
+        self.image_files = ImageFiles(self.source_name, names, lambda a, b: paths[a:b])
         self.image_files.scan_headers(options)
         notes = self.notes + self.image_files.collect_notes()
         if others:
