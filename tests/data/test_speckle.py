@@ -29,6 +29,14 @@ FEW = {
 SEEDS = 3000
 
 
+def illuminate(fiber, patterns):
+    """Input field (n, size * size) of patterns (n, 1, h, w), amplitudes in [0, 1]."""
+    pixels, sources = fiber.illuminated_pixels(*patterns.shape[2:])
+    field = np.zeros((len(patterns), fiber.size**2))
+    field[:, pixels] = patterns.reshape(len(patterns), -1)[:, sources] / np.sqrt(len(pixels))
+    return field
+
+
 @pytest.fixture(scope="module")
 def fibre() -> MultimodeFiber:
     return MultimodeFiber(size=48)
@@ -130,23 +138,23 @@ def test_power_on_the_camera_is_the_guided_power(fibre, shown):
 
 
 def test_the_guided_power_is_less_than_the_incident_and_a_mode_is_all_guided(fibre, shown):
-    field = fibre.illumination(shown)
+    field = illuminate(fibre, shown)
     np.testing.assert_allclose(fibre.coefficients(shown), field @ fibre.modes, atol=1e-12)
     incident = (field**2).sum(1)
     guided = (fibre.coefficients(shown) ** 2).sum(1)
     assert (guided < incident).all()
     assert (guided > 0.8 * incident).all()  # digits are smooth on the scale of wavelength / (2 na)
-    np.testing.assert_allclose((fibre.illumination(np.ones((1, 1, 28, 28))) ** 2).sum(), 1)
+    np.testing.assert_allclose((illuminate(fibre, np.ones((1, 1, 28, 28))) ** 2).sum(), 1)
     checks = (np.indices((28, 28)).sum(0) % 2)[None, None] * 2.0 - 1  # finer than the fibre guides
     assert (fibre.coefficients(checks) ** 2).sum() < 0.05
 
 
 def test_a_fibre_without_coupling_relays_the_pattern_on_the_square_inscribed_in_the_core(shown):
     straight = MultimodeFiber(size=48, coupling=0.0)
-    lit = straight.illumination(np.ones((1, 1, 28, 28)))[0].reshape(48, 48) > 0
+    lit = illuminate(straight, np.ones((1, 1, 28, 28)))[0].reshape(48, 48) > 0
     assert straight.radius[lit].max() < 1 < straight.radius[lit].max() + 0.07
     assert (lit == lit.T).all()
-    seen, wanted = straight.field(shown).reshape(64, -1), straight.illumination(shown)
+    seen, wanted = straight.field(shown).reshape(64, -1), illuminate(straight, shown)
     likeness = (seen.real * wanted).sum(1) / np.linalg.norm(seen, axis=1)
     assert (likeness / np.linalg.norm(wanted, axis=1) > 0.9).all()
     corner = np.zeros((1, 1, 28, 28))

@@ -157,14 +157,6 @@ class MultimodeFiber:
         pixels, sources = self.size * index[:, None] + index, w * row[:, None] + column
         return pixels.ravel(), sources.ravel()
 
-    def illumination(self, patterns: np.ndarray) -> np.ndarray:
-        """Input field (n, size * size) of patterns (n, 1, h, w), amplitudes in [0, 1]."""
-        pixels, sources = self.illuminated_pixels(*patterns.shape[2:])
-        amplitudes = patterns.reshape(len(patterns), -1)[:, sources]
-        field = np.zeros((len(patterns), self.size**2))
-        field[:, pixels] = amplitudes / np.sqrt(len(pixels))
-        return field
-
     def coefficients(self, patterns: np.ndarray) -> np.ndarray:
         """Amplitudes of the input modes, (n, modes); their summed square is the guided power."""
         return patterns.reshape(len(patterns), -1) @ mode_overlaps(self, *patterns.shape[2:])
