@@ -124,7 +124,7 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path):
 def test_a_plan_names_a_number_that_is_not_whole(name: str, value, tmp_path: Path):
     plan = latentia.find_recipe("mnist_mlp_vae")(data="digits:20")
     arguments = {**vars(plan), name: value}
-    with pytest.raises(latentia.Error, match=f"^{name} of the plan is {value}; it must be a whole"):
+    with pytest.raises(latentia.Error, match=f"^{name} of the plan is {value}; give a whole"):
         latentia.Plan(**arguments)
 
 

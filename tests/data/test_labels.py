@@ -126,9 +126,9 @@ def test_tables_as_spreadsheets_and_others_write_them(onto, images, tmp_path):
         (("2000,a/x.png", "2000,x.png"), "1 file that the source has not, .* by that name: x.png"),
         ((",Audi,", ",,"), r"has no values for 1 .* \(split all: Brand of 1\): b/0012.png;"),
         (("1970,", ","), r"has no values for 1 .* \(split all: Year of 1\): b/0012.png;"),
-        ((TABLE, ""), "labels.csv cannot be read"),
+        ((TABLE, ""), "labels.csv is no table"),
         ((",Audi,3", ""), r"labels.csv has no values .* \(split all: Brand of 1, Length of 1\)"),
-        ((",Audi,3", ",Audi,3,4"), "labels.csv cannot be read"),
+        ((",Audi,3", ",Audi,3,4"), "labels.csv is no table"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(onto, change, said):
