@@ -1,4 +1,4 @@
-"""Measure `latentia fit` on photographs beside a convolutional VAE and closed forms: docs/photos.md.
+"""Measure `latentia fit` on photographs beside conv_vae and closed forms: docs/photos.md.
 
 python benchmarks/photos.py FOLDER --minutes 1 10 --seeds 0 1 2 --out runs/photos
 

@@ -12,9 +12,9 @@ import argparse
 
 import numpy as np
 import torch
+from speckle_statistics import contrast, grain_size, pixel_correlation
 from torch import Tensor
 
-from latentia.metrics.speckle import contrast, grain_size, pixel_correlation
 from latentia.report.grids import save
 from latentia.report.prior_figures import sample_conditions
 from latentia.report.rendered_images import render_grid

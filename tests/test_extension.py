@@ -176,7 +176,7 @@ def test_built_in_modifiers_keep_their_order_and_a_plugin_says_which_it_precedes
         ("@latentia.metric('a,b')\ndef mine(e): ...", "a,b cannot be the name of a metric; give"),
         ("@latentia.sampler\ndef heun(*a): ...", "There is a sampler heun already, of latentia"),
         ("@latentia.data_source\ndef mnist(t): ...", "There is a data source mnist already, of"),
-        ("@latentia.modifier\ndef mine(plan, x=1): ...", "must begin with the parameters plan and"),
+        ("@latentia.modifier\ndef mine(plan, x=1): ...", "must begin with def mine"),
     ],
 )
 def test_a_name_that_exists_or_cannot_be_used_is_refused(code, text, tmp_path):

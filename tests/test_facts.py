@@ -125,5 +125,5 @@ def test_a_run_on_the_hub_is_called_by_its_name_there(tmp_path):
     write_json(folder / "run.json", about)
     with pytest.raises(latentia.Error) as caught:
         check_run_folder(folder, "hub:me/toy")
-    assert str(caught.value).startswith("hub:me/toy was made by another version (")
+    assert str(caught.value).startswith("hub:me/toy is of another version (")
     assert str(folder) in str(caught.value)

@@ -132,10 +132,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             path = self.run or Path(folder) / "run"
             run, plan = create_run(self.recipe, parameters, self.modifiers or {}, options, path)
             if not isinstance(plan.model, HasLatents):
-                raise Error(
-                    f"The recipe {self.recipe} has no encoder: it only draws images; give a recipe "
-                    "of a VAE, such as conv_vae."
-                )
+                raise Error(f"The recipe {self.recipe} has no encoder; give that of a VAE.")
             try:
                 finish_training(run, train_with_outputs(run, plan), progress=False)
             except KeyboardInterrupt:
@@ -249,9 +246,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         super().__setstate__(state)
         if "model_" in state:
             weights = {k: torch.from_numpy(v.copy()) for k, v in state["model_"].items()}
-            self.model_ = RunFolder(Path(self.run or "run").expanduser(), self.metadata_).model(
-                weights
-            )
+            folder = Path(self.run or "run").expanduser()
+            self.model_ = RunFolder(folder, self.metadata_).model(weights)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

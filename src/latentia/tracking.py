@@ -13,15 +13,8 @@ from latentia.core.errors import Error, catch_write_errors, summarize_exception
 from latentia.report.grids import make_grid
 from latentia.report.training_images import select_strips
 from latentia.runs.folder import RunFolder
+from latentia.training import events
 from latentia.training.checkpoint import atomic_write, read_metadata
-from latentia.training.events import (
-    NON_FINITE,
-    Event,
-    Finding,
-    ImagesRendered,
-    StepLogged,
-    ValidationFinished,
-)
 
 TRACKER_FOLDER = "tracker"  # in a run folder: TensorBoard's files, or the id of W&B or MLflow
 PROJECT = "latentia"  # of W&B, and experiment of MLflow
@@ -42,10 +35,10 @@ class TensorBoard:
         for name, value in values.items():
             self.writer.add_scalar(name, value, step)
 
-    def log_finding(self, finding: Finding) -> None:
+    def log_finding(self, finding: events.Finding) -> None:
         self.writer.add_text(f"finding/{finding.kind}", finding.text, finding.step)
 
-    def log_image(self, kind: str, pixels: np.ndarray, event: ImagesRendered) -> None:
+    def log_image(self, kind: str, pixels: np.ndarray, event: events.ImagesRendered) -> None:
         layout = "HW" if pixels.ndim == 2 else "HWC"
         self.writer.add_image(kind, pixels, event.step, dataformats=layout)
 
@@ -70,10 +63,10 @@ class WandB:
     def log_scalars(self, values: dict[str, float], step: int) -> None:
         self.run.log(values, step=step)
 
-    def log_finding(self, finding: Finding) -> None:
+    def log_finding(self, finding: events.Finding) -> None:
         self.run.log({f"finding/{finding.kind}": finding.text}, step=finding.step)
 
-    def log_image(self, kind: str, pixels: np.ndarray, event: ImagesRendered) -> None:
+    def log_image(self, kind: str, pixels: np.ndarray, event: events.ImagesRendered) -> None:
         import wandb  # pyright: ignore[reportMissingImports]
 
         self.run.log({kind: wandb.Image(pixels)}, step=event.step)
@@ -99,10 +92,10 @@ class MLflow:
     def log_scalars(self, values: dict[str, float], step: int) -> None:
         self.mlflow.log_metrics(values, step=step)
 
-    def log_finding(self, finding: Finding) -> None:
+    def log_finding(self, finding: events.Finding) -> None:
         pass  # MLflow's rows are numbers
 
-    def log_image(self, kind: str, pixels: np.ndarray, event: ImagesRendered) -> None:
+    def log_image(self, kind: str, pixels: np.ndarray, event: events.ImagesRendered) -> None:
         file = self.path / "progress" / f"{kind}-{event.epoch:04}.png"
         self.mlflow.log_artifact(str(file), "progress")
 
@@ -126,7 +119,7 @@ def require_tracker(tracker: str | None) -> None:
 
 
 @contextmanager
-def open_tracker(run: RunFolder) -> Iterator[Callable[[Event], None]]:
+def open_tracker(run: RunFolder) -> Iterator[Callable[[events.Event], None]]:
     """Yield a function that takes every event; without a tracker it does nothing."""
     if run.options.tracker is None or distributed.rank():
         yield lambda event: None
@@ -155,24 +148,24 @@ class RunTracker:
             if is_new:
                 tracker.log_settings(flatten_settings(self.run.metadata))
         except Exception as error:  # its own kinds: no login, no server, another version
+            reason = summarize_exception(error)
             raise Error(
-                f"--tracker {name} cannot start ({summarize_exception(error)}); set it up as its "
-                "documents say, or train without --tracker."
+                f"--tracker {name} cannot start ({reason}); set it up, or omit it."
             ) from None
         return tracker
 
-    def log_event(self, event: Event) -> None:
+    def log_event(self, event: events.Event) -> None:
         with catch_write_errors(self.run.path / TRACKER_FOLDER):
             self._log_event(event)
 
-    def _log_event(self, event: Event) -> None:
-        if isinstance(event, StepLogged | ValidationFinished):
+    def _log_event(self, event: events.Event) -> None:
+        if isinstance(event, events.StepLogged | events.ValidationFinished):
             self.tracker.log_scalars(collect_scalars(event), event.step)
-        elif isinstance(event, ImagesRendered):
+        elif isinstance(event, events.ImagesRendered):
             for kind, images in select_strips(event).items():
                 self.tracker.log_image(kind, np.asarray(make_grid(images, len(images), "")), event)
-        elif isinstance(event, Finding):
-            if event.kind == NON_FINITE:  # the loop went back and cut the log
+        elif isinstance(event, events.Finding):
+            if event.kind == events.NON_FINITE:  # the loop went back and cut the log
                 self.tracker.finish()
                 self.tracker = self.start()
             self.tracker.log_finding(event)
@@ -190,9 +183,9 @@ def remember_id(run: RunFolder, run_id: str | None) -> str | None:
     return run_id
 
 
-def collect_scalars(event: StepLogged | ValidationFinished) -> dict[str, float]:
+def collect_scalars(event: events.StepLogged | events.ValidationFinished) -> dict[str, float]:
     """Return the numbers of a row of log.jsonl by name; loss terms in nats."""
-    if isinstance(event, ValidationFinished):
+    if isinstance(event, events.ValidationFinished):
         return {f"validation/{name}": value for name, value in event.values.items()}
     scalars = {f"monitor/{name}": value for name, value in event.monitors.items()}
     for player, row in event.players.items():

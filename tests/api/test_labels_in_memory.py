@@ -54,7 +54,7 @@ def test_each_kind_of_labels_has_its_columns(labels, classes):
     ("labels", "text"),
     [
         (Y[1:], "The labels are 59 for 60 images; give one for each, in the order"),
-        ([object()] * N, "The column label of the labels holds values of the type object; give"),
+        ([object()] * N, "label of the labels holds object; give one number"),
         (pd.DataFrame([[1, 2]] * N, columns=["a", "a"]), "The labels have two columns called 'a'"),
         (np.zeros((N, 2, 2)), "The labels are no values with one row an image .*; give a list"),
         ("no.csv", "no.csv does not exist"),
@@ -118,7 +118,7 @@ def test_missing_labels_are_no_error_of_a_training(tmp_path):
     words = [None, *WORDS[1:]]
     run = train(tmp_path / "r", labels=words, supervise="label", latent=3)
     assert any(
-        "has no values for 1 of 60 images (split all)" in note for note in run.metadata["notes"]
+        "has no values for 1 of 60 images (split all: " in note for note in run.metadata["notes"]
     )
     assert run.encode("all")["label"].tolist() == ["", *words[1:]]
     content = json.loads((run.path / "run.json").read_text())

@@ -378,7 +378,7 @@ def test_recipes_of_ones_own_that_will_not_do(tmp_path, capsys):
             ("(hidden: int = 8): pass", "takes no data; give it a parameter `data`"),
             ("(data, hidden: int = 8): pass", "has a parameter data without default"),
             ("(data='digits', seed: int = 1): pass", "an option of every recipe; rename it"),
-            ("(data='digits'): pass", "returned NoneType; a recipe returns a latentia.Plan"),
+            ("(data='digits'): pass", "returned NoneType; return a latentia.Plan"),
         )
     ):
         mine = tmp_path / f"mine{number}.py"

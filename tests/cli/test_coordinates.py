@@ -78,11 +78,11 @@ def test_a_table_that_names_some_images_is_enough(run, place, tmp_path, capsys):
     done = capsys.readouterr()
     assert json.loads(done.out)["n"] == 30
     assert done.err == (
-        f"{path} has no values for 10 of 40 images (split all): these have no value.\n"
+        f"{path} has no values for 10 of 40 images (split all: place of 10): these have no value.\n"
     )
     call("encode", run, "--labels", path, "--out", tmp_path / "t.parquet")
     assert (
-        "lacks cells of 25 of 40 images (split all, odd of 25, place of 10): these have"
+        "has no values for 25 of 40 images (split all: odd of 25, place of 10): these have"
         in capsys.readouterr().err
     )
     result = pq.read_table(tmp_path / "t.parquet")
@@ -274,7 +274,7 @@ def test_mistakes(run, place, labels, tmp_path, capsys):
         ),
         (
             ["reconstruct", run, "no.png", "--data", "gone/"],
-            "There is no file no.png, nor can images of such",
+            "There is no file no.png, nor an image of this key",
         ),
         (
             ["nearest", run, "0", "--table", "t.xlsx"],

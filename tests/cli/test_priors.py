@@ -274,8 +274,7 @@ def test_mistakes(place, tmp_path, capsys):
         "instance one of `latentia train digits_vae`."
     )
     assert error(capsys, "train", "latent_prior", "--autoencoder", tmp_path, *new) == (
-        f"{tmp_path} is not a run: it has no readable run.json; give a folder that `latentia train`"
-        " has made."
+        f"{tmp_path} is not a run: it has no readable run.json; give a folder of `latentia train`."
     )
     words = ["train", "latent_prior", "--autoencoder", vae, "--cond", "colour", *new]
     assert error(capsys, *words) == (
@@ -286,8 +285,7 @@ def test_mistakes(place, tmp_path, capsys):
         "--guidance 2 needs a condition; give --cond or --clusters."
     )
     assert error(capsys, *over, "--validation", "0.2") == (
-        f"--validation has no effect here: the images are read and split as those of {vae} were; "
-        "leave it out."
+        f"--validation has no effect: images are read as those of {vae}; omit it."
     )
     with pytest.raises(Error, match="The autoencoder is a Linear of no run; give a run's folder"):
         latentia.train("latent_prior", autoencoder=torch.nn.Linear(1, 1), run=tmp_path / "new")
@@ -302,13 +300,13 @@ def test_mistakes(place, tmp_path, capsys):
         "--plugin FILE or an installed package adds one of your own."
     )
     assert error(capsys, "sample", free, "--cond", "cat") == (
-        f"{free} draws without a condition, since it was trained without labels; leave --cond out."
+        f"{free} was trained without labels, and has no condition; omit --cond."
     )
     assert error(capsys, "sample", prior, "--cond", "cow") == (
         "--cond is 'cow'; the classes are 'cat', 'dog'."
     )
     assert error(capsys, "sample", prior, "--cond", "cat,dog,cat", "-n", "2") == (
-        "--cond names 3 classes for 2 images; give -n 3 or more."
+        "--cond names 3 classes and -n is 2; give as many at least."
     )
     assert error(capsys, "train", "speckle_ldm", "--autoencoder", vae, *new) == (
         f"{place / 'photos'} has no pattern beside its images; give a source of pairs, such as "

@@ -114,8 +114,5 @@ def test_a_mistake_is_said_once_and_nobody_waits(shared):
 def test_a_batch_that_cannot_be_shared_is_refused(shared):
     codes, _, err = shared["batch"]
     assert all(codes)
-    text = (
-        "A batch of 7 images cannot be shared by 2 processes; give a --batch that is a multiple of "
-        "their number.\n"
-    )
+    text = "2 processes cannot share 7 images; 2 must divide --batch.\n"
     assert err.count(text) == 1

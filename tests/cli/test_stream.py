@@ -97,4 +97,4 @@ def test_a_prior_streams_what_its_autoencoder_did(tmp_path, capsys):
     assert main(["train", "mnist_mlp_vae", *words, *SMALL]) == 0
     prior = ["latent_prior", "--autoencoder", str(tmp_path / "a"), "--stream"]
     assert main(["train", *prior, *SMALL, "--run", str(tmp_path / "b")]) == 2
-    assert "--stream has no effect here" in capsys.readouterr().err
+    assert "--stream has no effect: images" in capsys.readouterr().err

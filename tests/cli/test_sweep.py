@@ -158,7 +158,7 @@ def test_without_optuna_a_sweep_says_what_to_install_and_writes_nothing(
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.setitem(sys.modules, "optuna.trial", None)
     message = error(capsys, *words(data, tmp_path / "sweep"))
-    assert message == 'latentia sweep needs the sweep extra: pip install "latentia[sweep]".'
+    assert message == 'latentia sweep needs pip install "latentia[sweep]".'
     assert not (tmp_path / "sweep").exists()
 
 
@@ -167,7 +167,7 @@ def test_a_sweep_of_a_recipe_without_encoder_says_so_before_it_trains(data, tmp_
     capsys.readouterr()
     command = ["sweep", "mnist_gan", "--over", "lr=1e-4,1e-3", "--data", data, "--out", str(out)]
     assert main(command) == 2
-    assert "compares distortion and rate, and mnist_gan has no encoder" in capsys.readouterr().err
+    assert "mnist_gan has no encoder; give the recipe of a VAE." in capsys.readouterr().err
     assert not (out / "000").exists()
 
 
@@ -196,7 +196,7 @@ def test_a_storage_that_holds_other_settings_by_this_name_is_refused(data, tmp_p
     assert main([*words(data, tmp_path / "a" / "s", *storage), "--trials", "1"]) == 0
     other = [*words(data, tmp_path / "b" / "s", *storage), "--over", "latent=2,3"]
     message = error(capsys, *other)
-    assert "holds a sweep named s over other settings; give another --out or --storage." in message
+    assert "holds another sweep named s; give another --out." in message
 
 
 def setting(values):

@@ -197,9 +197,7 @@ def test_a_folder_that_may_not_be_listed(tmp_path, monkeypatch):
 
     (tmp_path / "closed").mkdir()
     monkeypatch.setattr(os, "scandir", guarded)
-    with pytest.raises(
-        Error, match=r"closed cannot be listed \(Permission denied\); allow reading"
-    ):
+    with pytest.raises(Error, match=r"closed cannot be listed \(Permission denied\); move it"):
         open_images(str(tmp_path)).split("train")
 
 
@@ -297,8 +295,9 @@ def test_split_folders_with_class_folders_are_the_authors_splits(folders, expect
     ):
         assert round(float(pixels[0, 0, 0]) * 255) == 2 * int(key[-7:-4])
         assert key.split("/")[1] == ["healthy", "ill"][label]
-    (note,) = images.notes
-    assert "are the splits, and the folders in them are the labels; --splits seeded takes" in note
+    splits, labels = images.notes
+    assert "are the splits; --splits seeded takes" in splits
+    assert "the folders of level 2 are the labels (healthy, ill)." in labels
 
 
 def test_splits_of_the_source_can_be_drawn_by_seed_instead(tmp_path):
@@ -341,7 +340,8 @@ def test_split_folders_without_class_folders_have_no_labels(tmp_path):
     images = open_images(str(tmp_path))
     assert describe_splits(images)["test"] == {"test"}
     assert images.classes == {}
-    assert "test, train are the splits, and there are no labels" in images.notes[0]
+    (note,) = images.notes
+    assert "test, train are the splits; --splits seeded takes them as labels" in note
 
 
 def test_a_test_split_without_class_folders_costs_train_no_label(tmp_path):
@@ -353,7 +353,8 @@ def test_a_test_split_without_class_folders_costs_train_no_label(tmp_path):
     assert images.classes == {"label": ["healthy", "ill"]}
     assert images.split("test").columns["label"].tolist() == [-1]
     assert min(images.split("train").columns["label"]) == 0
-    assert "test, train are the splits, and the folders in train are the labels" in images.notes[0]
+    assert "test, train are the splits; --splits seeded takes them as labels" in images.notes[0]
+    assert "the folders of level 2 are the labels (healthy, ill)." in images.notes[1]
 
 
 def test_a_name_that_is_not_utf8_has_a_key_that_every_file_can_hold(tmp_path):

@@ -111,7 +111,7 @@ def test_earlier_runs_and_single_pages_keep_their_splits(tmp_path):
 def test_pages_of_one_or_two_files_are_drawn_singly_and_a_line_says_so(pages, tmp_path):
     images = open_images(write_stacks(tmp_path, pages))
     assert [len(images.split(name)) for name in SPLIT_NAMES] == [50, 4, 6]
-    assert "Pages of one file are in several splits, since the data hold only" in images.notes[-1]
+    assert "Pages of one file are in several splits, as the data hold only" in images.notes[-1]
 
 
 def write_study(folder, patients=20, each=6, split=""):

@@ -238,7 +238,7 @@ def test_hub_names_and_splits_that_are_not_used(tmp_path, monkeypatch, data, ask
 
 @pytest.mark.parametrize("name", ["hub:mnist", "hub:a/b/c", "hub:/b", "hub:"])
 def test_a_name_that_is_none(name):
-    with pytest.raises(Error, match=f"{name} is not a name on the hub; write hub:OWNER/NAME, or"):
+    with pytest.raises(Error, match=f"{name} is no name on the hub; write OWNER/NAME or"):
         open_images(name).split("train")
 
 

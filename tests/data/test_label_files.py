@@ -79,7 +79,8 @@ def test_two_files_complete_each_other_and_nested_values_are_named(tmp_path):
     )
     images = open_images(str(tmp_path))
     assert images.classes == {"n": ["0", "1", "2"], "kind": ["a", "b"]}
-    assert images.notes[0].endswith("those of Metadata.csv, metadata.jsonl; not used: tags.")
+    assert images.notes[0].endswith("those of Metadata.csv, metadata.jsonl.")
+    assert images.notes[1].endswith(": not used as labels: tags.")
 
 
 def test_classes_of_stylegan_may_be_missing_or_many(tmp_path):
@@ -102,7 +103,7 @@ def test_a_file_that_names_no_image_leaves_the_folders_as_labels(tmp_path):
 def test_a_broken_label_file_is_named(text, tmp_path):
     draw_images(tmp_path)
     (tmp_path / "dataset.json").write_text(text)
-    with pytest.raises(Error, match=r"dataset.json cannot be read as a table \(.*; correct it, or"):
+    with pytest.raises(Error, match=r"dataset.json is no table \(.*; correct it, or"):
         open_images(str(tmp_path)).split("all")
 
 

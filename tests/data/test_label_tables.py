@@ -256,7 +256,7 @@ def test_when_few_match_the_column_taken_is_shown(tmp_path):
 @pytest.mark.parametrize("name", ["t.xlsx", "t.ods", "t.csv", "old.csv", "t.pdf"])
 def test_other_files_are_refused_with_what_to_save(name, tmp_path):
     (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0" if name == "old.csv" else b"PK\x03\x04")
-    text = "is a workbook, as Excel .* writes? it, which is not read; save it there as .csv"
+    text = "is a workbook, which is not read; save it in Excel as .csv"
     text = "is no table that can be read; save it as .csv" if name == "t.pdf" else text
     with pytest.raises(Error, match=f"{name} {text}"):
         open_label_table(tmp_path / name, KEYS)
@@ -278,7 +278,7 @@ def test_a_broken_table_beside_the_images_is_named(tmp_path):
     (tmp_path / "metadata.csv").write_text("file_name,x\na/0.png\n1,2,3\n")
     with pytest.raises(Error) as error:
         open_images(data).split("all")
-    assert f"{tmp_path}/metadata.csv cannot be read as a table" in str(error.value)
+    assert f"{tmp_path}/metadata.csv is no table (" in str(error.value)
     assert "--labels" not in str(error.value)
 
 

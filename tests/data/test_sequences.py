@@ -105,13 +105,13 @@ def test_each_kind_of_object_is_read(paths, kind):
         (lambda _: pd.DataFrame(X.reshape(N, -1)), "of the columns 0, 1, .*, 7 and 64 more; call"),
         (
             lambda p: datasets.DatasetDict({"train": make_hub_set(p)}),
-            r"a DatasetDict; give only the images, such as data\['train'\], and their labels as",
+            r"a DatasetDict; give images such as data\['train'\], and labels=",
         ),
         (
             lambda p: pd.DataFrame({"path": [*p[1:], None]}),
             "Item 11 of the object is of type ",
         ),
-        (lambda _: (X, Y), "a tuple; give only the images, as one array, and their labels as"),
+        (lambda _: (X, Y), "a tuple; give images as one array, and labels="),
     ],
 )
 def test_what_is_no_such_object_is_refused_in_one_sentence(paths, make, text):

@@ -149,14 +149,14 @@ def test_the_range_in_a_refusal_is_that_of_all_files(tmp_path):
 @pytest.mark.parametrize(
     ("dtype", "greatest", "text"),
     [
-        ("u1", 1, "1 of 255, so the images are nearly black; --white 1 makes it white"),
-        ("u1", 9, "9 of 255, so the images are nearly black; --white 9 makes it white"),
-        ("u2", 1, "1 of 65,535, so the images are nearly black; --white 1 makes it white"),
-        ("u2", 200, "200 of 65,535 (8 bits), so the images are nearly black; --white 255 makes"),
-        ("u2", 1023, "1,023 of 65,535 (10 bits), so the images are nearly black; --white 1023"),
-        ("u2", 3800, "3,800 of 65,535 (12 bits), so the images are nearly black; --white 4095"),
-        ("u2", 16383, "16,383 of 65,535 (14 bits), so the images are dark; --white 16383 makes it"),
-        ("f4", 1 / 255, "0.003921569 of 1, so the images are nearly black; --white 0.003921569 m"),
+        ("u1", 1, "1 of 255; --white 1 makes 1 white."),
+        ("u1", 9, "9 of 255; --white 9 makes 9 white."),
+        ("u2", 1, "1 of 65,535; --white 1 makes 1 white."),
+        ("u2", 200, "200 of 65,535; --white 255 makes 255 white."),
+        ("u2", 1023, "1,023 of 65,535; --white 1023 makes 1023 white."),
+        ("u2", 3800, "3,800 of 65,535; --white 4095 makes 4095 white."),
+        ("u2", 16383, "16,383 of 65,535; --white 16383 makes 16383 white."),
+        ("f4", 1 / 255, "0.003921569 of 1; --white 0.003921569 makes 0.003921569 white."),
     ],
 )
 @pytest.mark.parametrize("size", [None, "18x14"])
@@ -165,7 +165,7 @@ def test_dark_images_are_noted_with_the_white_that_was_meant(tmp_path, dtype, gr
     array[1, 2:5, 2:5] = greatest
     for data in (array, save_files(tmp_path, array, "png" if dtype[0] == "u" else "tif")):
         (note,) = get_notes(data, size)
-        assert f": the greatest value is {text}" in note
+        assert f": the images are dark, since their greatest value is {text}" in note
         white = float(note.partition("--white ")[2].split()[0])
         assert get_notes(data, size, white=white) == []  # the option is enough
 
@@ -192,7 +192,8 @@ def test_images_without_contrast_are_noted_with_their_range(tmp_path, values, op
     array = RNG.choice(values, (3, 9, 7))
     for data in (array, save_files(tmp_path, array, "tif")):
         (note,) = get_notes(data)
-        assert f"so the images have little contrast; {options} gives them all of it." in note
+        assert ": the images have little contrast, since their values are from " in note
+        assert f"; {options} gives them all of it." in note
         black, white = (float(word) for word in options.split()[1::2])
         assert set(np.unique(read(data, black=black, white=white))) == {0, 1}
         assert get_notes(data, black=black, white=white) == []
@@ -238,7 +239,7 @@ def test_a_white_above_8_bits_is_for_deeper_images(tmp_path):
     Image.fromarray(np.full((4, 4), 4095, np.uint16)).save(tmp_path / "b.png")
     np.testing.assert_allclose(read(str(tmp_path), white=4095)[:, 0, 0, 0], [0.2, 1])
     (note,) = get_notes(str(tmp_path))
-    assert "4,095 of 65,535 (12 bits)" in note
+    assert "4,095 of 65,535; --white 4095" in note
 
 
 def test_new_images_are_scaled_as_those_of_the_run(tmp_path):
@@ -274,4 +275,4 @@ def test_dark_images_of_more_bits_are_named_among_others(tmp_path):
         Image.fromarray(np.full((8, 8), 80 * k + 60, np.uint8)).save(tmp_path / f"{k}.png")
     Image.fromarray(np.full((8, 8), 200, np.uint16)).save(tmp_path / "deep.png")
     (note,) = [note for note in open_images(str(tmp_path)).notes if "greatest value" in note]
-    assert "of the images of more than 8 bits is 200 of 65,535 (8 bits), so these are" in note
+    assert "the images of more than 8 bits are dark, since their greatest value is 200" in note

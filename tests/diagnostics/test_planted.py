@@ -516,14 +516,14 @@ def test_a_check_that_fails_costs_nothing_but_its_own_word(tmp_path, monkeypatch
     def asked(patient):
         raise KeyboardInterrupt
 
-    bad = define_check("bad", threshold="", advice="")(broken)
+    bad = define_check("bad", threshold="")(broken)
     monkeypatch.setattr(diagnose, "CHECKS", (bad, duration.few_steps))
     one = patient(tmp_path, training_rows=rows([1.0]))
     checked = diagnose.run_checks(one)
     found, unseen = checked.findings, checked.describe_unchecked()
     assert [each.kind for each in found] == ["few steps"]
     assert "bad. The check failed (TypeError: of all things)." in unseen[0]
-    stop = define_check("stop", threshold="", advice="")(asked)
+    stop = define_check("stop", threshold="")(asked)
     monkeypatch.setattr(diagnose, "CHECKS", (stop,))
     with pytest.raises(KeyboardInterrupt):
         diagnose.run_checks(one)

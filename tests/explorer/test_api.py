@@ -218,7 +218,7 @@ def test_without_its_images_sliders_and_samples_work_and_the_rest_says_why(serve
     client = served("lost")
     run = client.get("/api/runs").json()["runs"][0]
     assert run["state"] == "missing"
-    assert "gone) cannot be found here; give them, or others, with --data." in run["missing"]
+    assert "gone) are not here; give them with --data." in run["missing"]
     assert len(run["dims"]) == 4
     assert not run["ranged"]
     post(client, "decode", latents=[[0, 0, 0, 0]])
@@ -344,7 +344,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
         ("sample", {"n": 10**9}, "n: "),
         ("sample", {"n": 0}, "n: "),
         ("sample", {"seed": -1}, "seed: "),
-        ("sample", {"cond": "3"}, "draws without a condition"),
+        ("sample", {"cond": "3"}, "has no condition"),
         ("sample", {"run": 1, "cond": "/etc/passwd"}, "the classes are"),
         ("sample", {"run": 1, "options": {"sampler": "magic"}}, "--sampler is 'magic'"),
         ("sample", {"run": 1, "options": {"steps": 10**9}}, "options.steps: "),

@@ -197,28 +197,24 @@ def test_what_is_no_run_is_refused_and_not_fetched(made, hub, tmp_path, capsys):
         hub.repos[NAME] = {**good, file: b"\x80\x04"}
         hub.asked.clear()
         assert error(capsys, "sample", f"hub:{NAME}") == (
-            f"hub:{NAME} holds {file}, which no run has, and was not fetched; ask its author for "
-            "what `latentia push` makes."
+            f"hub:{NAME} holds {file}, which no run has; it was not fetched: ask its author."
         )
         assert not [each for each in hub.asked if "resolve" in each]
     hub.repos[NAME] = {k: v for k, v in good.items() if k != "weights.safetensors"}
     assert error(capsys, "sample", f"hub:{NAME}") == (
-        f"hub:{NAME} lacks weights.safetensors, so it is no run; ask its author for what "
-        "`latentia push` makes."
+        f"hub:{NAME} lacks weights.safetensors; ask its author to push it anew."
     )
     hub.repos[NAME] = dict(good)
     about(hub, hook="import os")
     assert error(capsys, "sample", f"hub:{NAME}") == (
-        f"The run.json of hub:{NAME} has the unknown keys hook; it was made by another version of "
-        "latentia, or by hand: ask its author."
+        f"The run.json of hub:{NAME} has the unknown keys hook; ask its author."
     )
     mine = tmp_path / "mine.py"
     mine.write_text("raise SystemExit('executed')")
     hub.repos[NAME] = dict(good)
     about(hub, recipe=f"{mine}:mine")
     assert error(capsys, "sample", f"hub:{NAME}") == (
-        f"hub:{NAME} was made by the recipe {mine}:mine, which is not part of latentia, and code "
-        "of others is not run; only runs of its own recipes are shared."
+        f"hub:{NAME} has the recipe {mine}:mine of somebody else, whose code is not run."
     )
     hub.repos[NAME] = {**good, "run.json": b"["}
     assert error(capsys, "sample", f"hub:{NAME}") == (
@@ -268,8 +264,7 @@ def test_mistakes(made, hub, tmp_path, capsys, monkeypatch):
     assert error(capsys, "push", vae, NAME).startswith(f"hub:{NAME} was not written: ")
     monkeypatch.delenv("HF_TOKEN")
     assert error(capsys, "push", vae, NAME) == (
-        "The hub needs a token and there is none: log in once with `hf auth login`, or set "
-        "HF_TOKEN to a token with write access."
+        "The hub needs a token: run `hf auth login`, or set HF_TOKEN to one that writes."
     )
     assert error(capsys, "push", vae, "faces").startswith("faces is no name on the hub; write OWN")
     assert NAME not in hub.repos

@@ -190,7 +190,7 @@ def test_every_command_takes_a_posterior_that_is_no_gaussian(name, array_file, t
     assert math.isfinite(result["nelbo_nats"])
     assert ("rate_by_dimension" in result) == has_sd
     assert main(["evaluate", str(run), "--metrics", "nll", "--k", "8"]) == (0 if has_sd else 2)
-    message = "needs log_prob of the posterior, which Code does not define"
+    message = "needs log_prob, which Code lacks"
     assert (message in capsys.readouterr().err) != has_sd
 
 

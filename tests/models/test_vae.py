@@ -172,7 +172,7 @@ def test_a_linear_vae_reaches_the_likelihood_of_ppca():
         ([[0.0]], "The images are a list; they must be a float tensor (n, 1, 6, 5)"),
         (torch.zeros(2, 1, 5, 6), "The images are float32 (2, 1, 5, 6); they must be"),
         (torch.zeros(2, 1, 6, 5, dtype=torch.bool), "The images are bool (2, 1, 6, 5)"),
-        (torch.full((2, 1, 6, 5), 255.0), "The images lie in [255, 255]; they must lie in [0, 1]"),
+        (torch.full((2, 1, 6, 5), 255.0), "The images lie in [255, 255], not in [0, 1]"),
         (torch.full((2, 1, 6, 5), float("nan")), "The images lie in [nan, nan]"),
     ],
 )

@@ -145,14 +145,14 @@ def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
     assert run.with_beta(0.5).name == "a at beta 0.5"
     with pytest.raises(latentia.Error, match=r"--beta is 9; .*a has learned 0.1 to 4\."):
         run.with_beta(9.0)
-    with pytest.raises(latentia.Error, match="The autoencoder is a at beta 1; a prior is built on"):
+    with pytest.raises(latentia.Error, match="The autoencoder is a at beta 1; give the folder of"):
         start_run("latent_prior", {"autoencoder": run.with_beta(1.0)})
     assert main(["evaluate", str(run.path), "--beta", "1"]) == 0
     kept = (run.path / "evaluation.json").read_text()
     assert main(["evaluate", str(run.path), "--beta", "0.1"]) == 0
     assert (run.path / "evaluation.json").read_text() == kept  # of the run as it answers by itself
     single = edited("b", {})
-    with pytest.raises(latentia.Error, match="b has learned one beta alone; leave it out, or"):
+    with pytest.raises(latentia.Error, match="b has learned one beta alone; omit it"):
         single.with_beta(1.0)
 
 
@@ -160,34 +160,34 @@ def test_a_run_of_many_betas_answers_for_the_one_that_is_asked(edited):
     ("edits", "knobs", "said"),
     [
         ({"divergence": {"divergence": "tc"}}, {"recipe": "mnist_gan"},
-         "--divergence needs a model with a posterior; this recipe has none: leave it out."),
+         "--divergence needs a model with a posterior; leave it out of this recipe."),
         ({"capacity": {}}, {"recipe": "mnist_gan"}, "--capacity needs a model with a posterior"),
         ({"free_bits": {}}, {"recipe": "mnist_gan"}, "--free-bits needs a model with a posterior"),
         ({"supervise": {}}, {"recipe": "mnist_gan"}, "--supervise needs a model with a posterior"),
         ({"divergence": {"divergence": "kl", "tc_weight": 2.0}}, {},
-         "--divergence kl has one weight, --beta; leave --mi-weight"),
+         "--divergence kl has the weight --beta; give no other"),
         ({"divergence": {"divergence": "tc"}}, {"batch": 1},
          "--divergence tc compares the latents of a batch, and this one holds 1; give --batch 2"),
         ({"divergence": {"divergence": "tc"}}, {"data": np.zeros((1, 9, 9), np.uint8)},
          "and this one holds 1; give --batch 2 or more, and more images."),
         ({"divergence": {"divergence": "tc"}, "free_bits": {}}, {},
-         r"--free-bits and another option both replace the rate \(KL\); give one of"),
+         r"--free-bits and another option both replace the rate \(KL\): leave one out"),
         ({"capacity": {}, "free_bits": {}}, {}, "--free-bits and another option both replace"),
         ({"iwae": {"iwae": 5}, "free_bits": {}}, {},
-         r"--free-bits replaces the rate \(KL\), and a bound of 5 samples has no separate rate; "),
+         r"--free-bits replaces the rate \(KL\), which a bound of 5 samples lacks; leave one"),
         ({"divergence": {"tc_weight": -1.0}}, {}, "--tc-weight is -1.0; it must be at least 0."),
         ({"supervise": {"supervise": "Year"}}, {},
          "--supervise names Year; .* has no label columns"),
         ({"multirate": {"multirate": "1"}}, {},
-         "--multirate is 1; give the least and the largest beta, more than 0, such as 0.01:10."),
-        ({"multirate": {"multirate": "0:1"}}, {}, "--multirate is 0:1; give the least"),
+         "--multirate is 1; give two betas above 0, the lower first, as 0.01:10."),
+        ({"multirate": {"multirate": "0:1"}}, {}, "--multirate is 0:1; give two betas"),
         ({"multirate": {}}, {"recipe": "mnist_gan"}, "--multirate needs a model with a rate"),
         ({"multirate": {}, "free_bits": {}}, {},
-         r"--multirate weights the rate \(KL\), and another option replaces it: leave one"),
+         r"--multirate and another option both change the rate \(KL\): leave one"),
         ({"iwae": {"iwae": 5}, "multirate": {}}, {},
-         "--multirate trades distortion for rate, and a bound of 5 samples has no separate rate;"),
+         "--multirate trades distortion for rate, which a bound of 5 samples lacks;"),
         ({"supervise": {"supervise": "label", "supervise_dims": 9}}, {},
-         "--supervise-dims is 9; the model has 3 latent dimensions: give no more."),
+         "--supervise-dims is 9; the model has 3: lower it."),
     ],
 )  # fmt: skip
 def test_what_edits_refuse(edited, tmp_path, edits, knobs, said):
@@ -236,7 +236,7 @@ def test_labels_of_a_table_are_learned_and_the_model_needs_it_no_more(tmp_path, 
     list(events)
     assert all(np.isfinite(list(row["terms"].values())).all() for row in logged(run))
     notes = RunFolder.open(run.path).plan().images.notes
-    text = "has no values for 1 of 24 images (split all): these have no value."
+    text = "1 of 24 images (split all: Brand of 1, Year of 1): these have no value."
     assert any(note.endswith(text) for note in notes)
     (tmp_path / "labels.csv").unlink()
     model = latentia.load(tmp_path / "whole").model

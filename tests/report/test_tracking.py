@@ -192,7 +192,7 @@ def test_a_tracker_that_cannot_start_is_an_error_of_one_sentence(tmp_path, monke
     assert main([*words, "--run", str(tmp_path / "run")]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("--tracker wandb cannot start (no API key configured")
-    assert error.endswith("); set it up as its documents say, or train without --tracker.")
+    assert error.endswith("); set it up, or omit it.")
 
 
 def test_settings_are_flat_and_every_number_of_a_row_has_a_name(tmp_path):

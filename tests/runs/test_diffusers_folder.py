@@ -159,9 +159,8 @@ def test_mistakes(tmp_path, capsys):
         (
             "latent_channels",
             4,
-            f"The weights of {theirs} are not those that its config.json describes: holds "
-            "encoder.conv_out.weight as (6, 16, 3, 3), the model wants (8, 16, 3, 3); copy the "
-            "folder anew.",
+            f"Weights of {theirs} do not fit its config.json: holds encoder.conv_out.weight as "
+            "(6, 16, 3, 3), the model wants (8, 16, 3, 3); copy it anew.",
         ),
     ):
         (theirs / CONFIG_FILE).write_text(json.dumps(config | {key: value}))
@@ -170,8 +169,7 @@ def test_mistakes(tmp_path, capsys):
     (theirs / WEIGHTS_FILE).rename(theirs / "diffusion_pytorch_model.bin")
     assert error(capsys, *over, *given) == (
         f"{theirs} lacks diffusion_pytorch_model.safetensors (diffusion_pytorch_model.bin may "
-        "hold code that runs when it is read); write it anew with "
-        "save_pretrained(safe_serialization=True)."
+        "hold code that runs when it is read); save it with safe_serialization=True."
     )
     assert error(capsys, "train", "diffusers", "--run", tmp_path / "r") == (
         "diffusers is no recipe to train; learn a prior over such an autoencoder with latentia "
@@ -182,7 +180,7 @@ def test_mistakes(tmp_path, capsys):
     vae = tmp_path / "vae"
     latentia.train("conv_vae", data=torch.rand(20, 1, 8, 8), run=vae, latent=2, epochs=1)
     assert error(capsys, *over, vae, "--size", "16") == (
-        f"--size has no effect here: the images are read as those of {vae} were; leave it out."
+        f"--size has no effect: images are read as those of {vae}; leave it out."
     )
 
 

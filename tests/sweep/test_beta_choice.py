@@ -73,7 +73,7 @@ def test_a_table_that_names_some_images_chooses_by_these(place, tmp_path, capsys
     assert main(["choose", str(tmp_path / "many"), *words]) == 0
     shown = capsys.readouterr().out
     few = int(re.findall(r"; (\d+) images of validation", shown)[0])
-    assert f"labels.csv has no values for {225 - few} of 225 images (split validation)" in shown
+    assert f"labels.csv has no values for {225 - few} of 225 images (split validation: " in shown
     validation = RunFolder.open(place / "many").images().split("validation").keys
     assert few == sum(int(key) % 2 == 0 for key in validation)
 
@@ -120,9 +120,7 @@ def test_a_run_of_one_beta_offers_no_choice(place, tmp_path):
     ):
         find_candidates(place / "single", 3)
     (tmp_path / "sweep.json").write_text("{}")
-    with pytest.raises(
-        Error, match="holds no complete run with a beta; sweep over it: --over beta=log"
-    ):
+    with pytest.raises(Error, match="holds no complete run with a beta; sweep --over beta=log"):
         find_candidates(tmp_path, 3)
 
 

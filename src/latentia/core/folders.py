@@ -49,8 +49,6 @@ def refuse_outward_links(folder: Path) -> None:
     root = folder.resolve()
     for path in folder.rglob("*"):
         if path.is_symlink() and not path.resolve().is_relative_to(root):
-            raise Error(
-                f"holds a link that leads out of it, {path.relative_to(folder).as_posix()}, "
-                "through which nothing is written; put the file itself in its place.",
-                subject=folder,
-            )
+            link = path.relative_to(folder).as_posix()
+            text = f"holds a link that leads out of it, {link}; put the file itself in its place."
+            raise Error(text, subject=folder)

@@ -82,8 +82,5 @@ def read_numbers(name: str, codes: np.ndarray, names: Sequence[str]) -> np.ndarr
         try:
             numbers.append(float(text))
         except ValueError:
-            raise Error(
-                f"{name} cannot be read as numbers, since '{text}' is none; leave {name}=number out"
-                " of --label-kind."
-            ) from None
+            raise Error(f"'{text}' of {name} is no number; leave {name}=number out.") from None
     return np.array([*numbers, np.nan])[codes]  # -1 is the last

@@ -36,9 +36,8 @@ def hold_lock(path: Path, *, subject: Path | str = "", wait: bool = False) -> It
             lock.acquire()
         except Timeout:
             owner = describe_owner(path)
-            raise LockedError(
-                f"is in use by {owner}; wait until that ends, or stop it.", subject=subject or path
-            ) from None
+            text = f"is in use by {owner}; wait until that ends, or stop it."
+            raise LockedError(text, subject=subject or path) from None
     try:
         with catch_write_errors(path):
             owner_path(path).write_text(json.dumps(describe_process()), encoding="utf-8")

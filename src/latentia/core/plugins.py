@@ -78,9 +78,8 @@ def load_file(path: str, content: bytes | None = None) -> ModuleType:
         del sys.modules[name]
         if isinstance(error, Error | KeyboardInterrupt):
             raise
-        raise Error(
-            f"{path} cannot be loaded ({describe_failure(error, path)}); repair it."
-        ) from error
+        reason = describe_failure(error, path)
+        raise Error(f"{path} cannot be loaded ({reason}); repair it.") from error
     return module
 
 

@@ -43,10 +43,7 @@ def map_tensors(function: Callable[[Tensor], Tensor], posterior: P) -> P:
 def require_capability(posterior: Posterior, name: str, purpose: str) -> Any:
     """Return the posterior's attribute `name`. Raises: Error if it has none."""
     if not hasattr(posterior, name):
-        raise Error(
-            f"{purpose} needs {name} of the posterior, which {type(posterior).__name__} does not "
-            "define; define it, or use DiagonalGaussian."
-        )
+        raise Error(f"{purpose} needs {name}, which {type(posterior).__name__} lacks; define it.")
     return getattr(posterior, name)
 
 

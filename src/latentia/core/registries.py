@@ -87,10 +87,7 @@ def modifier(name: Any = None, *, before: str | tuple[str, ...] = ()) -> Any:
     def check_signature(function: Callable) -> Callable:
         key = name if isinstance(name, str) else function.__name__
         if [*inspect.signature(function).parameters][:2] != ["plan", key]:
-            raise Error(
-                f"The modifier {key} must begin with the parameters plan and {key}, which is the "
-                f"option that turns it on: def {key}(plan, {key}=...)."
-            )
+            raise Error(f"The modifier {key} must begin with def {key}(plan, {key}=...).")
         return function
 
     return MODIFIERS.register(name, check_signature, before)

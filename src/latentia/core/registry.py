@@ -161,10 +161,8 @@ class Registry(Generic[T]):
         if self._keeps_first:
             return False
         owner = self.describe_origin(name) or "latentia"
-        raise Error(
-            f"There is a {self.noun} {name} already, of {owner}; give that of {find_file(module)} "
-            "another name."
-        )
+        file = find_file(module)
+        raise Error(f"There is a {self.noun} {name} already, of {owner}; rename that of {file}.")
 
 
 def is_builtin(module: str) -> bool:

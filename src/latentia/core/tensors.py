@@ -67,9 +67,7 @@ def check_tensor(tensor: Any, shape: Sequence[int], name: str) -> None:
     if name == "images" and len(tensor):
         low, high = tensor.aminmax()
         if not (low >= 0 and high <= 1):  # NaN is neither
-            raise Error(
-                f"The images lie in [{low:.3g}, {high:.3g}]; they must lie in [0, 1]: {advice}."
-            )
+            raise Error(f"The images lie in [{low:.3g}, {high:.3g}], not in [0, 1]: {advice}.")
 
 
 def map_chunks(function: Callable[..., Tensor], *tensors: Tensor, rows: int = CHUNK_ROWS) -> Tensor:

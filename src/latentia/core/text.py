@@ -4,13 +4,19 @@ import difflib
 import os
 import shlex
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
 def pluralize(count: int, noun: str, plural: str = "") -> str:
     """Return "1 image", "2 images" or "1,000 images"; `plural` defaults to the noun with an s."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def abbreviate_list(names: Sequence[str], limit: int = 10) -> str:
+    """Join the first names, and count the rest."""
+    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest
 
 
 def suggest_name(name: str, candidates: Iterable[str], template: str) -> str:

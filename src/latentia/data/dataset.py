@@ -25,6 +25,11 @@ from latentia.data.sources.registry import Source, describe_labels
 from latentia.data.sources.shards import ShardReader
 from latentia.data.splits import SPLIT_NAMES, Split, SplitRows
 
+COLOUR_NOTE = (
+    "images in colour are read as grey; to keep it, give --channels 3 if the recipe has this"
+    " option, else take one that keeps colour, such as conv_vae."
+)
+
 
 class Images:
     """A data set of images; `open_images` creates it.
@@ -120,7 +125,15 @@ class Images:
     @cached_property
     def notes(self) -> list[str]:
         """Messages to the user about these images. Reads the images."""
-        return [] if self._metadata else [*self._contents.metadata["notes"], *self._assignment[1]]
+        if self._metadata:
+            return []
+        notes = [*self._contents.metadata["notes"], *self._assignment[1]]
+        return [*notes, COLOUR_NOTE] if self.loses_colour else notes
+
+    @property
+    def loses_colour(self) -> bool:
+        """Whether images in colour are read as grey; `notes` then has `COLOUR_NOTE`."""
+        return self._contents.metadata.get("loses_colour", False)
 
     def to_metadata(self) -> Metadata:
         """Return the entry for `run.json`. Reads the images for their fingerprint."""
@@ -150,9 +163,8 @@ class Images:
         if name not in (*SPLIT_NAMES, "all"):
             raise Error(f"{name!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
         if not self._splits:
-            self._splits = self._contents.make_splits(
-                self._assignment[0], self._excluded, self.source.reading.rules
-            )
+            rows, rules = self._assignment[0], self.source.reading.rules
+            self._splits = self._contents.make_splits(rows, self._excluded, rules)
         return self._splits[name]
 
     def find_split_names(self, split: Split) -> list[str]:
@@ -221,19 +233,16 @@ class Images:
 
     @cached_property
     def _excluded(self) -> np.ndarray:
-        rows, note = find_excluded_rows(
-            self.source.reading.exclude, self._contents.metadata["keys"]
-        )
+        exclude, keys = self.source.reading.exclude, self._contents.metadata["keys"]
+        rows, note = find_excluded_rows(exclude, keys)
         self.notes.extend(filter(None, [note]))
         return rows
 
     @cached_property
     def _contents(self) -> CachedImages:
         if self._metadata:
-            raise Error(
-                f"the run's images ({self._metadata['source']}) cannot be found here; give them"
-                " with --data."
-            )
+            source = self._metadata["source"]
+            raise Error(f"the run's images ({source}) cannot be found here; give them with --data.")
         key, labels = self._pixels_key, self.source.labels
         contents = self.load_cached(key) or self.decode_and_cache(key) if key else None
         contents = contents or self.decode_all(None)
@@ -262,19 +271,19 @@ class Images:
             shape, dtype = (len(info.keys), *preprocessing.shape), info.choose_dtype(preprocessing)
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
-        name = self._reader.source_name
-        darkness = levels.describe(name, preprocessing.white)
+        notes = [*info.collect_notes(preprocessing), *levels.describe(preprocessing.white)]
         metadata = {
             "shape": list(preprocessing.shape),
             "depth": info.depth,
             "keys": info.keys,
             "parts": info.split_counts,
-            "classes": info.classes,
-            "free_text": [*info.free_text],
-            "notes": [*info.notes, *info.describe_changes(preprocessing, name), *darkness],
+            "classes": info.labels.classes,
+            "free_text": [*info.labels.free_text],
+            "notes": [f"{self._reader.source_name}: {note}" for note in notes],
+            "loses_colour": info.channels == 3 and preprocessing.channels == 1,
             "unreadable": [{"key": key, "reason": reason} for key, reason in info.unreadable],
             "fingerprint": compute_fingerprint(pixels, info),
         }
         if folder and isinstance(pixels, np.ndarray):
-            cache.finish_entry(folder, pixels, info.columns, metadata)
-        return make_cached_images(pixels, info.columns, metadata, self.source.reading)
+            cache.finish_entry(folder, pixels, info.labels.columns, metadata)
+        return make_cached_images(pixels, info.labels.columns, metadata, self.source.reading)

@@ -21,7 +21,7 @@ def compute_fingerprint(pixels: np.ndarray | StreamedPixels, info: SourceInfo) -
     if isinstance(pixels, np.ndarray):
         for start in range(0, len(pixels), 1024):
             digest.update(np.ascontiguousarray(pixels[start : start + 1024]).data)
-    return digest_columns(info.columns, info.classes, digest)
+    return digest_columns(info.labels.columns, info.labels.classes, digest)
 
 
 def digest_columns(columns: Columns, classes: Classes, digest: Any = None) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from latentia.data.image_files import abbreviate_list
+from latentia.core.text import abbreviate_list
 
 ADVICE = {
     "export the images of {} as TIFF or PNG": (

@@ -36,11 +36,8 @@ def assign_groups(
                 f"{option} makes {pluralize(total, 'group')}, too few for whole ones in each split;"
                 " give one that makes more, or --validation 0."
             )
-        only = pluralize(total, "file")
-        return (
-            ungrouped,
-            f"Pages of one file are in several splits, since the data hold only {only}.",
-        )
+        count = pluralize(total, "file")
+        return ungrouped, f"Pages of one file are in several splits, as the data hold only {count}."
     listing = ", ".join(f"{count:,} in {name}" for name, count in counts.items())
     share = len(rows["test"]) / len(groups)
     what = f"Images of one group ({option})" if option else "Pages of one file"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from posixpath import splitext
@@ -16,7 +16,7 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.progress import show_progress
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import (
     DecodeError,
     Preprocessing,
@@ -25,9 +25,8 @@ from latentia.data.decode import (
     read_images,
 )
 from latentia.data.headers import ImageHeader
-from latentia.data.label_columns import LabelColumns
 from latentia.data.levels import make_range_error
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import Pages
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
@@ -145,8 +144,7 @@ class ImageFiles:
         channels = max(page.channels for page in pages)
         depth = max(page.depth for page in pages)
         return SourceInfo(
-            *(sizes, channels, depth, self.list_keys(), counts, labels.columns, labels.classes),
-            *(notes, self.unreadable, labels.free_text),
+            *(sizes, channels, depth, self.list_keys(), counts, labels, notes, self.unreadable)
         )
 
     def list_images(self) -> list[ImageHeader]:
@@ -175,15 +173,13 @@ class ImageFiles:
             listing = list_reasons(self.unreadable)
             count = pluralize(len(self.unreadable), "unreadable file")
             lines.append(f"{count} left out, all listed in run.json: {listing}.")
-        return [f"{self.source_name}: {line}" for line in (*lines, *self.describe_pages())]
+        return [*lines, *self.describe_pages()]
 
     def describe_pages(self) -> Iterator[str]:
         """Note how files of several pages are read."""
         counts = Counter(max(len(images), images[0].pages) for images in self.headers if images)
-        kinds = [
-            f"{pluralize(counts[pages], 'file')} of {pages} pages"
-            for pages in sorted(counts.keys() - {1})
-        ]
+        numbers = sorted(counts.keys() - {1})
+        kinds = [f"{pluralize(counts[n], 'file')} of {n} pages" for n in numbers]
         if kinds and self.pages == "channels":
             channels = max(image.channels for image in self.list_images())
             yield f"{kinds[0]}: these are the {channels} channels of one image."
@@ -217,12 +213,6 @@ def check_file_channels(
 
 def list_reasons(failures: Sequence[tuple[str, object]]) -> str:
     return abbreviate_list([f"{name} ({reason})" for name, reason in failures])
-
-
-def abbreviate_list(names: Sequence[str], limit: int = 10) -> str:
-    """Join the first names, and count the rest."""
-    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(islice(names, limit)) + rest
 
 
 def count_processors() -> int:

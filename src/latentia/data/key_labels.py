@@ -21,7 +21,7 @@ def add_key_labels(info: SourceInfo, reading: Reading) -> SourceInfo:
         regexes[f"--label-folder {level}"] = rf"^(?:[^/]+/){{{level - 1}}}([^/]+)/"
     if reading.label_regex:
         regexes[f"--label-regex {reading.label_regex}"] = reading.label_regex
-    columns, classes, notes = dict(info.columns), dict(info.classes), list(info.notes)
+    columns, classes, notes = dict(info.labels.columns), dict(info.labels.classes), [*info.notes]
     for option, regex in regexes.items():
         for name, texts in find_in_keys(regex, info.keys, option).items():
             cells = pd.Series([text or None for text in texts], dtype=pd.ArrowDtype(pa.string()))
@@ -33,7 +33,7 @@ def add_key_labels(info: SourceInfo, reading: Reading) -> SourceInfo:
                     f"{option} finds no {name} in {len(missing):,} of"
                     f" {pluralize(len(texts), 'image')}, such as {missing[0]}: these have none."
                 )
-    return info._replace(columns=columns, classes=classes, notes=notes)
+    return info._replace(labels=info.labels._replace(columns=columns, classes=classes), notes=notes)
 
 
 def find_in_keys(regex: str, keys: Sequence[str], option: str) -> dict[str, list[str]]:
@@ -47,18 +47,11 @@ def find_in_keys(regex: str, keys: Sequence[str], option: str) -> dict[str, list
     try:
         pattern = re.compile(regex)
     except re.error as error:
-        raise Error(
-            f"{option} is no regular expression ({error}); write one such as 'mouse(\\d+)'."
-        ) from None
+        raise Error(f"{option} is no regular expression ({error}); correct it.") from None
     groups = pattern.groupindex or {"label": min(pattern.groups, 1)}
     matches = [pattern.search(key) for key in keys]
-    texts = {
-        name: [match[group] or "" if match else "" for match in matches]
-        for name, group in groups.items()
-    }
+    texts = {k: [m[group] or "" if m else "" for m in matches] for k, group in groups.items()}
     if not any(map(any, texts.values())):
-        raise Error(
-            f"{option} finds nothing in {pluralize(len(keys), 'key')}, the first of them {keys[0]};"
-            " give one that fits such a key."
-        )
+        count = pluralize(len(keys), "key")
+        raise Error(f"{option} finds nothing in {count}, such as {keys[0]}; give one that fits.")
     return texts

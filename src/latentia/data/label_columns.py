@@ -1,24 +1,15 @@
 """Columns of labels: numbers stay, and text and other scalars become classes."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from latentia.data.reader import Classes, Columns
+from latentia.data.reader import LabelColumns
 
 SCALARS = (str, bool, int, float, np.generic, Decimal, datetime.date, datetime.timedelta)
-
-
-class LabelColumns(NamedTuple):
-    """Columns of the data's own table. free_text: those whose values are nearly all different."""
-
-    columns: Columns
-    classes: Classes
-    free_text: Sequence[str] = ()
-    unused: Sequence[str] = ()  # lists and other objects, or without any value
 
 
 def encode_table(table: Mapping[str, Any]) -> LabelColumns:

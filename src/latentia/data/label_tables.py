@@ -42,10 +42,7 @@ def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
         raise Error(f"{path} does not exist; give a .csv or .parquet file.") from None
     except (OSError, pa.ArrowException, csv.Error, ValueError, KeyError, TypeError) as error:
         reason = summarize_exception(error)
-        advice = (
-            "correct it, or save it" if path.suffix.lower() in JSON_SUFFIXES else "save it anew"
-        )
-        raise Error(f"{path} cannot be read as a table ({reason}); {advice} as .csv.") from None
+        raise Error(f"{path} is no table ({reason}); correct it, or save it as .csv.") from None
     columns = list(frame)
     if doubles := {name for name in columns if columns.count(name) > 1}:
         raise Error(f"{path} has two columns called {min(doubles)!r}; rename one of them.")
@@ -71,10 +68,7 @@ def read_table(path: Path) -> Any:
         raise Error(f"{path} is no table that can be read; save it as .csv, .tsv or .parquet.")
     content = b"" if suffix in WORKBOOK_SUFFIXES else path.read_bytes()
     if suffix in WORKBOOK_SUFFIXES or content.startswith(WORKBOOK_MARKS):
-        raise Error(
-            f"{path} is a workbook, as Excel and other spreadsheets write it, which is not read;"
-            " save it there as .csv."
-        )
+        raise Error(f"{path} is a workbook, which is not read; save it in Excel as .csv.")
     if suffix == ".parquet":
         table = parquet.read_table(path)
         return table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)

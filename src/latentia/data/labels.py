@@ -11,18 +11,10 @@ import torch
 from torch import Tensor
 
 from latentia.core.errors import Error, summarize_exception
-from latentia.core.text import pluralize
-from latentia.data.image_files import abbreviate_list
+from latentia.core.text import abbreviate_list, pluralize
+from latentia.data import name_matching
 from latentia.data.label_columns import collapse_one_hot, encode_cells
 from latentia.data.label_tables import open_label_table
-from latentia.data.name_matching import (
-    NamedRows,
-    describe_mismatch,
-    merge_duplicates,
-    name_rows,
-    spread_rows,
-    strip_pages,
-)
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.splits import Split, column_to_tensor
 
@@ -84,28 +76,30 @@ class Labels(NamedTuple):
         return align_rows(self.file, keys), ""
 
     def treat_gaps(self, split: Split, gaps: dict[str, Tensor]) -> Split:
-        """Leave out images without values, or note them. `gaps`: masks by column."""
+        """Leave out images without values, or note them. `gaps`: masks by column.
+
+        Raises: Error if none has values, or `missing` is "error".
+        """
         masks = torch.stack(list(gaps.values()))
         is_incomplete = masks.any(0)
         if not is_incomplete.any():
             return split
-        counts = {name: int(mask.sum()) for name, mask in gaps.items()}
-        is_uneven = len(set(counts.values())) > 1  # else whole rows are missing
         origin = self.file if isinstance(self.file, str | Path) else "The table of labels"
-        details = "".join(f", {name} of {n:,}" for name, n in counts.items() if n and is_uneven)
+        details = [f"{name} of {mask.sum():,}" for name, mask in gaps.items() if mask.any()]
         message = (
-            f"{origin} {'lacks cells of' if is_uneven else 'has no values for'}"
-            f" {int(is_incomplete.sum()):,} of {pluralize(len(split), 'image')}"
-            f" (split {split.name}{details})"
+            f"{origin} has no values for {is_incomplete.sum():,} of"
+            f" {pluralize(len(split), 'image')} (split {split.name}: {', '.join(details)})"
         )
         if masks.all() or (self.missing != "nan" and is_incomplete.all()):
             raise Error(f"{message}; give rows for some, or another --split.")
-        hint = "; --label-cols takes the columns that are full" if is_uneven else ""
-        text = f"{message}: these images are left out{hint}."
-        if self.missing == "nan":
-            text = f"{message}: these have no value."
-        else:
+        rows = is_incomplete.nonzero().flatten().tolist()
+        keys = abbreviate_list([split.keys[row] for row in rows], 5)
+        if self.missing == "error":
+            raise Error(f"{message}: {keys}; fill them in, or leave the column out.")
+        text = f"{message}: these have no value."
+        if self.missing == "drop":
             split = split.select((~is_incomplete).nonzero().flatten())
+            text = f"{message}: these images are left out; --label-cols takes other columns."
         return replace(split, note=" ".join(filter(None, [split.note, text])))
 
 
@@ -113,42 +107,32 @@ SOURCE_LABELS = Labels()  # the source's own columns, all of them
 
 
 def join_by_name(
-    content: NamedRows, path: Any, labels: Labels, keys: Sequence[str]
+    content: name_matching.NamedRows, path: Any, labels: Labels, keys: Sequence[str]
 ) -> tuple[Any, str]:
     """Return columns of a table as a data frame in the order of the keys, and a note.
 
-    Raises: Error if hardly a name is an image's, or values are missing and that is an error.
+    Raises: Error if hardly a name is an image's, or one is none and gaps are an error.
     """
-    columns, is_strict = labels.columns, labels.missing == "error"
-    selection = list(content.rows if columns is None else columns)
+    selection = list(content.rows if labels.columns is None else labels.columns)
     check_columns(selection, list(content.rows), str(path))
-    rows = merge_duplicates(content.rows[selection], path)
-    table, missing = spread_rows(rows, keys)
+    rows = name_matching.merge_duplicates(content.rows[selection], path)
+    table, missing = name_matching.spread_rows(rows, keys)
     are_most_missing = len(missing) > len(keys) / 2
     are_most_unknown = len(content.unknown) > len(rows)
+    is_strict = labels.missing == "error"
     if not len(rows) or (are_most_missing and (is_strict or are_most_unknown)):
-        raise Error(f"{path} {describe_mismatch(content, len(missing), keys)}")
+        raise Error(f"{path} {name_matching.describe_mismatch(content, len(missing), keys)}")
     if not selection:
         raise Error(f"{path} has no column beside '{content.column}'; add one of labels.")
-    unknown, note = abbreviate_list(content.unknown, 5), ""
-    if unknown:
-        count = pluralize(len(content.unknown), "file")
-        note = f"{path} names {count} that the source has not, or has several times by that name"
-    problem, names = (note, unknown) if is_strict else ("", "")
-    if is_strict and missing:
-        problem = f"{path} has no row for {len(missing):,} of {pluralize(len(keys), 'image')}"
-        names = abbreviate_list(missing, 5)
-    if problem:
-        raise Error(f"{problem}: {names}; give one row an image, named by its path in the folder.")
-    for column, cells in rows.items():
-        gaps = list(rows.index[cells.isna()])
-        is_empty = len(gaps) == len(rows) and (columns or labels.missing == "drop")
-        if gaps and (is_strict or is_empty):
-            raise Error(
-                f"{path} has no {column} for {pluralize(len(gaps), 'image')}:"
-                f" {abbreviate_list(gaps, 5)}; fill it in, or leave the column out."
-            )
-    return table, note and f"{note}: {unknown}."
+    if not content.unknown:
+        return table, ""
+    note = (
+        f"{path} names {pluralize(len(content.unknown), 'file')} that the source has not, or has"
+        f" several times by that name: {abbreviate_list(content.unknown, 5)}"
+    )
+    if is_strict:
+        raise Error(f"{note}; give one row an image, named by its path in the folder.")
+    return table, f"{note}."
 
 
 def align_rows(labels: Any, keys: Sequence[str]) -> Any:
@@ -201,9 +185,9 @@ def find_excluded_rows(exclude: Any, keys: Sequence[str]) -> tuple[np.ndarray, s
     if not content.names:
         return np.empty(0, np.int64), f"{path} has no rows, so that no image is left out."
     if not len(content.rows):
-        raise Error(f"{path} {describe_mismatch(content, len(keys), keys)}")
+        raise Error(f"{path} {name_matching.describe_mismatch(content, len(keys), keys)}")
     targets = set(content.rows.index)
-    pairs = zip(keys, strip_pages(keys), strict=True)
+    pairs = zip(keys, name_matching.strip_pages(keys), strict=True)
     is_excluded = [key in targets or file in targets for key, file in pairs]
     if all(is_excluded):
         raise Error(f"{path} names all images; leave some of them for training.")
@@ -217,18 +201,19 @@ def encode_label(name: str, cells: Any) -> tuple[np.ndarray, list[str] | None]:
     if (encoded := encode_cells(cells)) is None:
         kind = type(cells.dropna().iloc[0]).__name__
         raise Error(
-            f"The column {name} of the labels holds values of the type {kind}; give one number or"
-            " text an image, or leave the column out."
+            f"{name} of the labels holds {kind}; give one number or text an image, or omit it."
         )
     return encoded
 
 
-def name_values(keys: Sequence[str], names: Sequence[str], labels: Sequence = ()) -> NamedRows:
+def name_values(
+    keys: Sequence[str], names: Sequence[str], labels: Sequence = ()
+) -> name_matching.NamedRows:
     """Find the images that names are of, with a label each if there are labels."""
     import pandas as pd
 
     table = {"key": list(names), **({"label": list(labels)} if labels else {})}
-    return name_rows(pd.DataFrame(table), keys)
+    return name_matching.name_rows(pd.DataFrame(table), keys)
 
 
 def check_columns(names: Sequence[str], available: Sequence[str], location: str) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from posixpath import commonpath, dirname
 
-from latentia.data.image_files import abbreviate_list
+from latentia.core.text import abbreviate_list
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
@@ -48,27 +48,26 @@ def find_folder_labels(
     count = len({*labels})
     deeper = range(level + 1, len(levels))
     finer = [k for k in deeper if len({*zip(labels, levels[k], strict=True)}) > count]
-    if finer or level > start:
+    if finer or level > 0:
         note = f"the folders of level {level + 1} are the labels ({list_names(labels)})"
     if finer:
         number, others = finer[0] + 1, list_names(levels[finer[0]])
         note += f"; --label-folder {number} takes those of level {number} ({others})"
     remaining = iter(labels)
-    return [
-        None if first_folder(key) in flat else next(remaining) for key in keys
-    ], note and f"{note}."
+    names = [None if first_folder(key) in flat else next(remaining) for key in keys]
+    return names, note and f"{note}."
 
 
 def describe_splits(
-    keys: Sequence[str], splits: dict[str, str], labels: str, reading: Reading, source_name: str
+    keys: Sequence[str], splits: dict[str, str], reading: Reading, source_name: str
 ) -> str:
     """Say which folders are splits, or why those that are named so are none; "" if none are."""
     if splits:
         missing = {*SPLIT_NAMES} - {*splits.values()}
         text = f" The {missing.pop()} split is drawn from train by seed." if missing else ""
         return (
-            f"{', '.join(sorted(splits))} are the splits{labels}; --splits seeded takes them as"
-            f" labels, and draws the splits by seed.{text}"
+            f"{', '.join(sorted(splits))} are the splits; --splits seeded takes them as labels,"
+            f" and draws the splits by seed.{text}"
         )
     parent = commonpath([dirname(key) for key in keys])
     if parent and find_split_folders([key[len(parent) + 1 :] for key in keys], reading.rules):

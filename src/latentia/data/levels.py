@@ -51,35 +51,27 @@ class Levels:
             self.greatest[full_scale] = max(np.max(image), self.greatest.get(full_scale, 0))
             self.least[full_scale] = min(np.min(image), self.least.get(full_scale, np.inf))
 
-    def describe(self, source_name: str, white: float | None) -> list[str]:
+    def describe(self, white: float | None) -> list[str]:
         """Say that all images are dark or have little contrast, and name the option for it."""
         full_scale = max(self.greatest, default=1)
-        greatest = self.greatest.get(full_scale, 0)
-        least = self.least.get(full_scale, 0)
-        suggestion = suggest_white(full_scale, greatest)
-        is_mixed = len(self.greatest) > 1
-        subset = " of the images of more than 8 bits" if is_mixed else ""
-        these = "these" if is_mixed else "the images"
+        greatest, least = self.greatest.get(full_scale, 0), self.least.get(full_scale, 0)
         if white is not None and white > 255 and self.greatest:
-            text = f"images of 8 bits keep 255 as white; --white {white:g} is for more bits"
-        elif greatest > 0 and suggestion is not None:
-            is_camera = full_scale == 65535 and suggestion in CAMERA_WHITES
-            bits = f" ({suggestion.bit_length()} bits)" if is_camera else ""
-            darkness = "nearly black" if greatest <= MAX_DARK_SHARE * full_scale else "dark"
-            target = "it" if greatest == suggestion else f"{suggestion:,}"
-            text = (
-                f"the greatest value{subset} is {greatest:,.7g} of {full_scale:,.0f}{bits}, so"
-                f" {these} are {darkness}; --white {format_value(suggestion)} makes {target} white"
-            )
-        elif full_scale != 255 and 0 < greatest - least <= MAX_DARK_SHARE * full_scale:
-            text = (
-                f"the values{subset} are from {least:,.7g} to {greatest:,.7g} of {full_scale:,.0f},"
-                f" so {these} have little contrast; --black {format_value(least)} --white"
-                f" {format_value(greatest)} gives them all of it"
-            )
-        else:
-            return []
-        return [f"{source_name}: {text}."]
+            return [f"images of 8 bits keep 255 as white; --white {white:g} is for more bits."]
+        subject = "the images of more than 8 bits" if len(self.greatest) > 1 else "the images"
+        suggestion = suggest_white(full_scale, greatest)
+        if greatest > 0 and suggestion is not None:
+            return [
+                f"{subject} are dark, since their greatest value is {greatest:,.7g} of"
+                f" {full_scale:,.0f}; --white {format_value(suggestion)} makes"
+                f" {format_value(suggestion)} white."
+            ]
+        if full_scale != 255 and 0 < greatest - least <= MAX_DARK_SHARE * full_scale:
+            return [
+                f"{subject} have little contrast, since their values are from {least:,.7g} to"
+                f" {greatest:,.7g} of {full_scale:,.0f}; --black {format_value(least)} --white"
+                f" {format_value(greatest)} gives them all of it."
+            ]
+        return []
 
 
 def find_full_scale(dtype: np.dtype) -> float:

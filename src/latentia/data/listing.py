@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import IMAGE_SUFFIXES
-from latentia.data.image_files import abbreviate_list
 from latentia.data.pages import describe_special_file
 
 # thumbnails, wastebaskets and the like that systems leave among files
@@ -38,9 +37,7 @@ def list_files(root: Path) -> list[FileEntry]:
     try:
         entries = list(walk_folder(root, "", frozenset()))
     except OSError as error:
-        raise Error(
-            f"{error.filename} cannot be listed ({error.strerror}); allow reading it, or move it."
-        ) from error
+        raise Error(f"{error.filename} cannot be listed ({error.strerror}); move it.") from error
     return sorted(entries, key=lambda file: (file.key, os.fsencode(file.path)))
 
 

@@ -7,9 +7,8 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import IMAGE_SUFFIXES
-from latentia.data.image_files import abbreviate_list
 
 NAME_COLUMNS = ("key", "file_name", "filename", "file", "path", "image", "name")
 MAX_SAMPLE = 500  # cells of a column that are compared with the images, to find the names
@@ -53,10 +52,8 @@ def strip_pages(keys: Sequence[str]) -> list[str]:
     """Return the file of each key: a.tif of a.tif#3, if a.tif has the pages 0 and 1 at least."""
     present = set(keys)
     files = [re.sub(r"#\d+$", "", key) for key in keys]
-    return [
-        file if present >= {f"{file}#0", f"{file}#1"} else key
-        for file, key in zip(files, keys, strict=True)
-    ]
+    pairs = zip(files, keys, strict=True)
+    return [file if present >= {f"{file}#0", f"{file}#1"} else key for file, key in pairs]
 
 
 class PathIndex:
@@ -89,11 +86,9 @@ class PathIndex:
 
     def find_depth(self, paths: Iterable[str]) -> int | None:
         """Return the least number of last parts that tell all paths apart, here and there."""
+        groups = {*self.by_path}, set(paths)
         for depth in range(1, 1 + max(path.count("/") + 1 for path in self.by_path)):
-            if all(
-                len({cut_path(path, depth) for path in group}) == len(group)
-                for group in (self.by_path, set(paths))
-            ):
+            if all(len({cut_path(p, depth) for p in group}) == len(group) for group in groups):
                 return depth
         return None
 
@@ -156,10 +151,7 @@ def merge_duplicates(rows: Any, origin: Any) -> Any:
         listing += [f"{key} ({', '.join(values)})"] if values else []
     if listing:
         count, names = pluralize(len(listing), "image"), abbreviate_list(listing, 5)
-        raise Error(
-            f"{origin} names {count} twice: {names}; give one row an image, named by its path in"
-            " the folder."
-        )
+        raise Error(f"{origin} names {count} twice: {names}; give one row an image, by its path.")
     return rows.groupby(level=0, sort=False).first()
 
 

@@ -10,10 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data import decode
 from latentia.data.decode import DecodeError, Preprocessing
-from latentia.data.image_files import abbreviate_list
 from latentia.data.pages import catch_decode_errors, is_pillow_image
 from latentia.data.sources import arrays
 
@@ -23,9 +22,7 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
     if isinstance(images, str | Path) or is_pillow_image(images) or is_array(images):
         images = split_array(images) if is_array(images) else [images]
     elif not isinstance(images, Iterable):
-        raise Error(
-            f"{images!r} is no image; give a path, a Pillow image, an array, or a list of them."
-        )
+        raise Error(f"{images!r} is no image; give a path, a Pillow image, an array, or a list.")
     failures: list[str] = []
     pixels: list[np.ndarray] = []
     for image in images:
@@ -34,10 +31,8 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
         except DecodeError as error:
             failures.append(f"{image} ({error})")
     if failures:
-        raise Error(
-            f"{pluralize(len(failures), 'image')} cannot be read: {abbreviate_list(failures)}."
-            " Give others, or repair them."
-        )
+        count = pluralize(len(failures), "image")
+        raise Error(f"{count} cannot be read: {abbreviate_list(failures)}; repair or omit them.")
     if not pixels:
         raise Error("no images were given; give at least one path, Pillow image or array.")
     return torch.from_numpy(np.stack(pixels))

@@ -1,5 +1,6 @@
 """The protocol of a source's reader, and the records that it takes and returns."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -7,13 +8,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list
 from latentia.data.decode import Preprocessing
 from latentia.data.reading import PageOptions, Reading
 
 Size = tuple[int, int]  # height, width
 MAX_SIDE = 2**15  # pixels
-COLOUR_NOTE = "images in colour are read as grey"
 Columns = dict[str, np.ndarray]  # one row an image
 Classes = dict[str, list[str] | None]  # class names by column; None: numbers or images
 
@@ -33,6 +33,15 @@ class LoadOptions(NamedTuple):
         return Preprocessing(*size, channels, *levels, **pages)
 
 
+class LabelColumns(NamedTuple):
+    """Columns that a source has beside its images, one row an image."""
+
+    columns: Columns
+    classes: Classes
+    free_text: Sequence[str] = ()  # columns of which nearly every value is different
+    unused: Sequence[str] = ()  # lists and other objects, or without any value
+
+
 class SourceInfo(NamedTuple):
     """Contents of a source that are known before its pixels are read."""
 
@@ -41,20 +50,17 @@ class SourceInfo(NamedTuple):
     depth: int  # a `Depth`, the greatest of all images
     keys: list[str]  # one an image, in row order
     split_counts: dict[str, int]  # the source's own splits, in row order
-    columns: Columns
-    classes: Classes
-    notes: list[str]  # messages to the user
+    labels: LabelColumns
+    notes: list[str]  # messages to the user, without the source's name
     unreadable: Sequence[tuple[str, str]] = ()  # key and reason of each image that is left out
-    free_text: Sequence[str] = ()  # columns of which nearly every value is different
 
     def resolve_preprocessing(self, options: LoadOptions, source_name: str) -> Preprocessing:
         """Complete the options by the size and channels of the images themselves."""
         if options.size is None and len(self.sizes) > 1:
-            examples = ", ".join(f"{height}x{width}" for height, width in sorted(self.sizes)[:6])
-            rest = f", and {len(self.sizes) - 6} more" if len(self.sizes) > 6 else ""
+            listing = abbreviate_list([f"{h}x{w}" for h, w in sorted(self.sizes)], 6)
             raise Error(
-                f"{source_name} holds images of {len(self.sizes)} sizes ({examples}{rest}); give"
-                " one with --size 64 or --size 64x48."
+                f"{source_name} holds images of {len(self.sizes)} sizes ({listing}); give one with"
+                " --size 64 or --size 64x48."
             )
         size, channels = options.size or self.sizes[0], options.channels or self.channels
         return options.make_preprocessing(size, channels)
@@ -62,26 +68,21 @@ class SourceInfo(NamedTuple):
     def choose_dtype(self, preprocessing: Preprocessing) -> np.dtype:
         return np.dtype("f4" if self.depth or preprocessing.rescales_8_bits else "u1")
 
-    def describe_changes(self, preprocessing: Preprocessing, source_name: str) -> list[str]:
-        """Note a loss of colour, and images whose aspect ratio changes by more than 5 %."""
-        notes = []
-        if self.channels == 3 and preprocessing.channels == 1:
-            notes.append(
-                f"{source_name}: {COLOUR_NOTE}; to keep it, give --channels 3"
-                " if the recipe has this option, else take one that keeps colour, such as conv_vae."
-            )
+    def collect_notes(self, preprocessing: Preprocessing) -> list[str]:
+        """Add what is not used, and images whose aspect ratio changes by more than 5 %."""
+        notes = [*self.notes]
+        if self.labels.unused:
+            notes.append(f"not used as labels: {abbreviate_list(self.labels.unused)}.")
         height, width = preprocessing.height, preprocessing.width
         ratio = width / height
         sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w / h / ratio < 1.05})
-        if not sizes:
-            return notes
-        examples = ", ".join(f"{h}x{w}" for h, w in sizes[:3])
-        rest = f" and {pluralize(len(sizes) - 3, 'size')} more" if len(sizes) > 3 else ""
-        return [
-            *notes,
-            f"{source_name}: images of {examples}{rest} are stretched to {height}x{width}; give"
-            " --size HEIGHTxWIDTH of their proportions, or crop them beforehand.",
-        ]
+        if sizes:
+            listing = abbreviate_list([f"{h}x{w}" for h, w in sizes], 3)
+            notes.append(
+                f"images of {listing} are stretched to {height}x{width}; give --size HEIGHTxWIDTH"
+                " of their proportions, or crop them beforehand."
+            )
+        return notes
 
 
 @runtime_checkable
@@ -105,20 +106,12 @@ def parse_size(size: Any) -> Size | None:
     """Return (height, width) for 64, "64", "64x48" or (64, 48)."""
     if size is None:
         return None
-    sides = size.lower().split("x") if isinstance(size, str) else size
-    sides = list(sides) if isinstance(sides, list | tuple) else [sides]
-    try:
-        integers = [int(side) for side in sides]
-        is_exact = all(float(side) == number for side, number in zip(sides, integers, strict=True))
-    except (TypeError, ValueError, OverflowError):
-        integers, is_exact = [], False
-    if (
-        not is_exact
-        or len(integers) not in (1, 2)
-        or not 1 <= min(integers) <= max(integers) <= MAX_SIDE
-    ):
+    text = "x".join(map(str, size)) if isinstance(size, list | tuple) else str(size).lower()
+    match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", text)
+    sides = [int(side) for side in match.groups(default=match[1])] if match else [0]
+    if not 1 <= min(sides) <= max(sides) <= MAX_SIDE:
         raise Error(
             f"size {size!r} is not a size; give a side such as 64, or height x width such as 64x48,"
             f" at most {MAX_SIDE:,}."
         )
-    return integers[0], integers[-1]
+    return sides[0], sides[1]

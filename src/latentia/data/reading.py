@@ -1,13 +1,14 @@
 """Options of reading and splitting images, as the user gives them and as run.json keeps them."""
 
-import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
+from annotated_types import Ge, Le, Lt
 
 from latentia.core.errors import Error
 from latentia.core.label_kinds import LabelKind, Names, encode_column
+from latentia.core.parameters import validate_parameters
 
 Splits = Literal["own", "seeded"]  # those of the source where it has some, or by seed
 Pages = Literal["images", "channels", "first"]  # meaning of the pages of one file
@@ -36,14 +37,15 @@ class Reading(PageOptions):
 
     white: float | int | None = None
     black: float | int | None = None
-    background: float | int = 1.0
+    background: Annotated[float | int, Ge(0), Le(1)] = 1.0  # 0 is black, 1 is white
     skip_unreadable: bool = False
     label_folder: int | None = None
     label_regex: str | None = None
     label_kind: str | None = None
     stream: bool = False
     seed: int = 0
-    validation: float | int = 1 / 12  # 5,000 of MNIST's 60,000 training images
+    # of the training images: 5,000 of MNIST's 60,000
+    validation: Annotated[float | int, Ge(0), Lt(1)] = 1 / 12
     splits: Splits = "own"
     group: str | None = None
     group_regex: str | None = None
@@ -53,32 +55,18 @@ class Reading(PageOptions):
         for name in ("white", "black", "background", "validation"):  # users may write integers
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else float(value))
+        validate_parameters("Reading", Reading, vars(self))
         black = self.black or 0.0
-        if not math.isfinite(black):
+        if self.white is not None and self.white <= black:
             raise Error(
-                f"--black is {black:g}; it must be a finite number, the value that means 0: for"
-                " instance -1024 for Hounsfield units."
-            )
-        if self.white is not None and not (self.white > black and math.isfinite(self.white)):
-            least = f"a number above --black ({black:g})" if self.black else "a positive number"
-            raise Error(
-                f"--white is {self.white:g}; it must be {least}, the value that means 1: for"
-                " instance 4095 for a 12-bit camera."
+                f"--white is {self.white:g}; it must be above --black ({black:g}), since it is the"
+                " value that means 1: for instance 4095 for a 12-bit camera."
             )
         if self.black is not None and self.white is None:
             raise Error("--black needs --white, the value that means 1; give both or neither.")
         if self.group and self.group_regex:
             raise Error("--group and --group-regex are both given; leave one of them out.")
-        if not 0 <= self.background <= 1:
-            raise Error(
-                f"--background is {self.background:g}; it must lie in [0, 1]: 0 is black, 1 white."
-            )
         parse_label_kinds(self.label_kind)
-        if not 0 <= self.validation < 1:
-            raise Error(
-                f"--validation is {self.validation:g}; it must be a share of train, from 0 to less"
-                " than 1: for instance 0.1."
-            )
 
     @property
     def label_kinds(self) -> dict[str, LabelKind]:
@@ -128,10 +116,7 @@ def parse_label_kinds(text: str | None) -> dict[str, LabelKind]:
     for pair in text.split(",") if text else ():
         column, _, kind = (part.strip() for part in pair.rpartition("="))
         if kind not in get_args(LabelKind) or not column:
-            raise Error(
-                f"--label-kind is '{text}'; give COLUMN=class or COLUMN=number, several with"
-                " commas."
-            )
+            raise Error(f"--label-kind is '{text}'; give COLUMN=class,COLUMN=number.")
         kinds[column] = kind
     return kinds
 

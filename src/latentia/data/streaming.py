@@ -89,10 +89,8 @@ class StreamedPixels:
         try:
             image = next(read_images(files[row], self.preprocessing))
         except DecodeError as error:
-            raise Error(
-                f"Image {row} of {self.shards[shard].name} is unreadable ({error}); repair the"
-                " shard, or leave it out."
-            ) from error
+            title = f"Image {row} of {self.shards[shard].name}"
+            raise Error(f"{title} is unreadable ({error}); repair the shard.") from error
         if self.dtype == torch.float32:
             return array_to_unit_range(image)
         return image if image.dtype == np.uint8 else (image * 255).round()
@@ -117,10 +115,7 @@ class StreamedPixels:
                     images = self.futures[shard].result()
                 if len(images) == row_count:
                     return images
-                raise Error(
-                    f"{name} holds {len(images)} images now, and held {row_count} when it was"
-                    " indexed; restore it."
-                )
+                raise Error(f"{name} holds {len(images)} images, and held {row_count}; restore it.")
             except Error:
                 del self.futures[shard]  # so that the next call tries again
                 raise

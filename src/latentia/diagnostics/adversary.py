@@ -19,11 +19,6 @@ MIN_COVERAGE = 0.1  # of held-out images with a sample among their neighbors
 FAIR_COVERAGE = 0.6  # usual GANs reach 0.85 to 0.9
 VANISHING_SHARE = 0.01  # of the generator's largest gradient
 NEGLIGIBLE_SHARE = 0.02  # of the distortion's gradient: turns the update by less than two degrees
-BALANCE_ADVICE = (
-    "--gamma, --critic-lr and --lr at the recipe's defaults; else a larger or smaller --gamma; or"
-    " mnist_gan"
-)
-STABLE_RECIPE = "mnist_gan"  # its loss and penalties keep generator and critic in balance
 
 
 def read_monitor_after_warmup(context: RunContext, name: str) -> np.ndarray:
@@ -80,7 +75,8 @@ def scale_parameter(context: RunContext, parameter: str, factor: float) -> list[
 def stabilize_training(context: RunContext) -> list[str]:
     if suggest.get_run_defaults(context).keys() & {"gamma", "adversarial_weight"}:
         return suggest.lower_learning_rate(context)
-    return suggest.use_recipe(context, STABLE_RECIPE, STABLE_RECIPE)
+    # its loss and penalties keep generator and critic in balance
+    return suggest.use_recipe(context, "mnist_gan", "mnist_gan")
 
 
 def halve_reconstructions(context: RunContext) -> list[str]:
@@ -117,20 +113,19 @@ def grade_samples(spread: float, coverage: float) -> str:
 @define_check(
     "critic too strong",
     threshold=f"below {STRONG_CRITIC_LOSS} nats at the end (chance: 1.39, or 0.69 for pairs)",
-    advice=BALANCE_ADVICE,
     early=True,
 )
 def critic_too_strong(context: RunContext) -> CheckResult | None:
-    """The critic's loss, a running mean over 50 steps."""
+    """The critic's loss, a running mean over 50 steps.
+
+    Suggested change: --gamma, --critic-lr and --lr at the recipe's defaults; else a larger or
+    smaller --gamma; or mnist_gan.
+    """
     loss = read_monitor_after_warmup(context, "critic loss")
     if not len(loss) or loss[-1] >= STRONG_CRITIC_LOSS or context.is_near_start:
         return None
     monitors = context.training_rows[-1]["monitors"]
-    accuracies = {
-        name.removeprefix("accuracy "): value
-        for name, value in monitors.items()
-        if name.startswith("accuracy")
-    }
+    accuracies = {k.removeprefix("accuracy "): v for k, v in monitors.items() if "accuracy" in k}
     shares = ", ".join(f"{share:.1%} of {name}" for name, share in accuracies.items())
     return CheckResult(
         ERROR,
@@ -147,10 +142,12 @@ def critic_too_strong(context: RunContext) -> CheckResult | None:
     "oscillation",
     threshold=f"a median loss above {CHANCE_LOSS_SHARE:.0%} of the loss of a constant critic, and "
     f"an accuracy below {CHANCE_ACCURACY:.0%} at times",
-    advice=BALANCE_ADVICE,
 )
 def oscillation(context: RunContext) -> CheckResult | None:
-    """The critic's loss and accuracy in the second half of the log."""
+    """The critic's loss and accuracy in the second half of the log.
+
+    Suggested change: as for a critic that is too strong.
+    """
     names = ("critic loss", "accuracy real", "accuracy fake")
     loss, *accuracies = (read_monitor_after_warmup(context, name) for name in names)
     if len(loss) < 8 or not all(np.isfinite(context.read_monitor(k)).any() for k in names[1:]):
@@ -158,31 +155,29 @@ def oscillation(context: RunContext) -> CheckResult | None:
     half = len(loss) // 2
     accuracy = np.mean([values[half:] for values in accuracies], axis=0)
     loss_over_chance = np.median(loss[half:]) / chance_loss(context)
-    if loss_over_chance < CHANCE_LOSS_SHARE or accuracy.min() >= CHANCE_ACCURACY:
+    low, high = accuracy.min(), accuracy.max()
+    if loss_over_chance < CHANCE_LOSS_SHARE or low >= CHANCE_ACCURACY:
         return None
     return CheckResult(
         WARNING,
-        f"in the second half of the run the critic's accuracy varied from {accuracy.min():.1%} to "
-        f"{accuracy.max():.1%}, and its median loss was {loss_over_chance:.0%} of the loss of "
+        f"in the second half of the run the critic's accuracy varied from {low:.1%} to "
+        f"{high:.1%}, and its median loss was {loss_over_chance:.0%} of the loss of "
         "a constant critic.",
         "Generator and critic chase each other. Images change from epoch to epoch without getting "
         "better, and chance decides which epoch is saved.",
-        {
-            "right_least": accuracy.min(),
-            "right_most": accuracy.max(),
-            "loss_over_coin": float(loss_over_chance),
-        },
+        {"right_least": low, "right_most": high, "loss_over_coin": float(loss_over_chance)},
         restore_balance(context),
     )
 
 
 @define_check(
-    "vanishing generator gradient",
-    threshold=f"below {VANISHING_SHARE:.0%} of the largest",
-    advice=BALANCE_ADVICE,
+    "vanishing generator gradient", threshold=f"below {VANISHING_SHARE:.0%} of the largest"
 )
 def vanishing_generator_gradient(context: RunContext) -> CheckResult | None:
-    """Norm of the generator's gradient in the last quarter of the log, and its largest."""
+    """Norm of the generator's gradient in the last quarter of the log, and its largest.
+
+    Suggested change: as for a critic that is too strong.
+    """
     norms = context.read_gradient_norms("generator")
     if len(norms) < 8:
         return None
@@ -202,11 +197,12 @@ def vanishing_generator_gradient(context: RunContext) -> CheckResult | None:
     "critic too weak",
     threshold=f"a loss above {CHANCE_LOSS_SHARE:.0%} of the loss of a constant critic; ERROR or "
     "WARNING as for mode collapse, else NOTE",
-    advice=BALANCE_ADVICE,
 )
 def critic_too_weak(context: RunContext) -> CheckResult | None:
     """The critic's loss, a running mean over 50 steps; spread of samples over that of real images;
     coverage, the share of held-out images that have a sample nearby.
+
+    Suggested change: as for a critic that is too strong.
     """
     if not is_at_chance_loss(context):
         return None
@@ -227,12 +223,13 @@ def critic_too_weak(context: RunContext) -> CheckResult | None:
     "mode collapse",
     threshold=f"ERROR: a spread below {MIN_SPREAD} or a share below {MIN_COVERAGE}; WARNING: a "
     f"share below {FAIR_COVERAGE}",
-    advice=BALANCE_ADVICE,
     early=True,
 )
 def mode_collapse(context: RunContext) -> CheckResult | None:
-    """Spread of samples over that of real images; coverage, the share of held-out images that
-    have a sample nearby.
+    """Spread of samples over that of real images; coverage, the share of held-out images that have
+    a sample nearby.
+
+    Suggested change: as for a critic that is too strong.
     """
     logged_spread = read_monitor_after_warmup(context, "spread of samples")
     if not len(logged_spread) or context.is_near_start:
@@ -255,10 +252,12 @@ def mode_collapse(context: RunContext) -> CheckResult | None:
 @define_check(
     "adversary that does not matter",
     threshold=f"below {NEGLIGIBLE_SHARE:.0%}; or a term that never began",
-    advice="--adversarial-weight at the recipe's default, or --adversary-from 0.5",
 )
 def negligible_adversary(context: RunContext) -> CheckResult | None:
-    """Weighted gradient of the adversarial term at the decoder's output, over the distortion's."""
+    """Weighted gradient of the adversarial term at the decoder's output, over the distortion's.
+
+    Suggested change: --adversarial-weight at the recipe's default, or --adversary-from 0.5.
+    """
     weights = context.read_role(Role.ADVERSARIAL, "weights")
     if not len(weights):
         if context.parameters.get("adversary_from") is None or not context.complete:
@@ -285,13 +284,3 @@ def negligible_adversary(context: RunContext) -> CheckResult | None:
         {"ratio": ratio, "weight": float(weights[-1])},
         reset_adversarial_weight(context),
     )
-
-
-CHECKS = (
-    critic_too_strong,
-    oscillation,
-    critic_too_weak,
-    vanishing_generator_gradient,
-    mode_collapse,
-    negligible_adversary,
-)

@@ -31,22 +31,28 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Check:
-    """One kind of problem: its threshold and the advice that the table gives.
+    """One kind of problem, and its row in the table of checks.
 
+    The docstring of the function says what the evidence in a run is, then what to change.
     early: the check also runs during training, on the settings and the log alone. Only problems
     that further training cannot remove are early.
     """
 
     kind: str
     threshold: str
-    advice: str
     run: Callable[[RunContext], CheckResult | None]
     early: bool = False
 
     @property
     def evidence(self) -> str:
-        """The evidence in one run, which is the docstring of the function that looks at it."""
-        return " ".join((self.run.__doc__ or "").split()).rstrip(".")
+        return self._split_docstring()[0].strip(" .")
+
+    @property
+    def advice(self) -> str:
+        return self._split_docstring()[2].strip(" .")
+
+    def _split_docstring(self) -> tuple[str, str, str]:
+        return " ".join((self.run.__doc__ or "").split()).partition("Suggested change:")
 
     def __call__(self, context: RunContext) -> Finding | None:
         result = self.run(context)
@@ -65,14 +71,11 @@ class Check:
         )
 
 
-def define_check(kind: str, *, threshold: str, advice: str, early: bool = False):
-    """Decorate a function (RunContext) -> CheckResult | None as a Check.
-
-    The docstring of the function is the evidence in the table of checks.
-    """
+def define_check(kind: str, *, threshold: str, early: bool = False):
+    """Decorate a function (RunContext) -> CheckResult | None as a Check."""
 
     def make_check(function: Callable[[RunContext], CheckResult | None]) -> Check:
-        return Check(kind, threshold, advice, function, early)
+        return Check(kind, threshold, function, early)
 
     return make_check
 

@@ -28,13 +28,12 @@ def measure_pca_error(context: RunContext) -> tuple[float, int]:
     return float(pca.measure_mse(context.decoded_means[0]).mean()), pca.dims
 
 
-@define_check(
-    "no better than PCA",
-    threshold="a ratio of 1 or more",
-    advice="more --epochs with a tenth of --beta; else use the principal components",
-)
+@define_check("no better than PCA", threshold="a ratio of 1 or more")
 def no_better_than_pca(context: RunContext) -> CheckResult | None:
-    """Mean squared error of decoded means, over that of as many principal components of pixels."""
+    """Mean squared error of decoded means, over that of as many principal components of pixels.
+
+    Suggested change: more --epochs with a tenth of --beta; else use the principal components.
+    """
     rate = get_rate(context)
     if rate is None or rate < MIN_RATE or not context.has_latents:
         return None
@@ -84,10 +83,12 @@ def _describe_worse_labels(context: RunContext) -> str:
 @define_check(
     "colours not learned",
     threshold=f"below {MIN_COLOR_EXPLAINED:.0%}, where the pixels' is at least {MIN_EXPLAINED:.0%}",
-    advice="more --epochs with a tenth of --beta",
 )
 def colors_not_learned(context: RunContext) -> CheckResult | None:
-    """Share of the variance of colour, the difference from grey, that decoded means explain."""
+    """Share of the variance of colour, the difference from grey, that decoded means explain.
+
+    Suggested change: more --epochs with a tenth of --beta.
+    """
     rate = get_rate(context)
     if rate is None or rate < MIN_RATE or not context.has_latents or not context.complete:
         return None
@@ -113,10 +114,13 @@ def colors_not_learned(context: RunContext) -> CheckResult | None:
     "coordinates are correlated",
     threshold=f"a pair above {MAX_CORRELATION}, and effective dimensions below "
     f"{MIN_EFFECTIVE_SHARE:.0%} of the active ones",
-    advice="latentia traverse RUN IMAGE --axes principal, and latentia encode RUN --axes principal",
 )
 def correlated_coordinates(context: RunContext) -> CheckResult | None:
-    """Correlation of posterior means, and their participation ratio: tr(R)^2 / tr(R R)."""
+    """Correlation of posterior means, and their participation ratio: tr(R)^2 / tr(R R).
+
+    Suggested change: latentia traverse RUN IMAGE --axes principal, and latentia encode RUN --axes
+    principal.
+    """
     rate = get_rate(context)
     if rate is None or rate < MIN_RATE or not context.has_latents:
         return None
@@ -141,6 +145,3 @@ def correlated_coordinates(context: RunContext) -> CheckResult | None:
         {"effective": effective, "active": len(active), "correlation": worst},
         suggest.use_principal_axes(context),
     )
-
-
-CHECKS = (colors_not_learned, no_better_than_pca, correlated_coordinates)

@@ -26,9 +26,7 @@ MIN_TRAIN_IMAGES = 10  # a model can only repeat fewer
 # shares of the images above which a note becomes a warning
 MAX_OVERLAP, MAX_DUPLICATES, MAX_ODD_IMAGES = 0.01, 0.05, 0.01
 MAX_CLASS_SHARE, MAX_BINARY_SHARE = 0.5, 0.9  # with three classes or more, with two
-MIN_UNRELATED = (
-    0.9  # neighbouring over random pixels: noise has 1, 8x8 digits 0.67, photographs 0.1
-)
+MIN_UNRELATED = 0.9  # neighbouring over random pixels: noise 1, 8x8 digits 0.67, photographs 0.1
 MAX_COMPARED = 200  # images whose pixels are compared
 ODD_IMAGES_CONSEQUENCE = (
     "The model spends coordinates on this difference, and samples such images too."
@@ -45,11 +43,13 @@ OddImages = tuple[list[Row], int, int, str]  # number of images looked at, and o
 @define_check(
     "too few images",
     threshold=f"ERROR: fewer than {MIN_TRAIN_IMAGES} images; WARNING: fewer pixels than weights",
-    advice="all images of a synthetic source, or a model of fewer weights",
     early=True,
 )
 def too_few_images(context: RunContext) -> CheckResult | None:
-    """Number of training images; of their pixels and of the model's weights."""
+    """Number of training images; of their pixels and of the model's weights.
+
+    Suggested change: all images of a synthetic source, or a model of fewer weights.
+    """
     metadata = context.run.metadata
     n = metadata["images"]["count"]["train"]
     n_pixels = n * count_pixels(context.run)
@@ -106,9 +106,9 @@ def define_image_check(
                 [ListedImage(key, kind, value, other) for key, value, other in rows],
             )
 
-        report.__doc__ = find.__doc__
+        report.__doc__ = f"{find.__doc__}\n\nSuggested change: {IMAGE_ADVICE}."
         limit = f"{threshold}; WARNING: more than {max_share:.0%} of them"
-        return Check(kind, limit, IMAGE_ADVICE, report)
+        return Check(kind, limit, report)
 
     return make_check
 
@@ -150,10 +150,7 @@ def list_duplicates(split: Split, other_split: Split, duplicates: Duplicates) ->
 
 
 @define_image_check(
-    "constant images",
-    threshold="one",
-    max_share=MAX_ODD_IMAGES,
-    consequence=ODD_IMAGES_CONSEQUENCE,
+    "constant images", threshold="one", max_share=MAX_ODD_IMAGES, consequence=ODD_IMAGES_CONSEQUENCE
 )
 def constant_images(context: RunContext) -> OddImages:
     """Training images all of whose pixels are equal."""
@@ -181,20 +178,18 @@ def list_odd_images(context: RunContext, is_odd: Tensor, appearance: str) -> Odd
     """List training images with their mean grey level."""
     train, thumbnails = context.images.split("train"), context.train_thumbnails
     rows, levels = thumbnails.rows[is_odd].tolist(), thumbnails.vectors[is_odd].mean(1).tolist()
-    table = [
-        (train.keys[row], round(level, 3), "") for row, level in zip(rows, levels, strict=True)
-    ]
+    pairs = zip(rows, levels, strict=True)
+    table = [(train.keys[row], round(level, 3), "") for row, level in pairs]
     return table, len(thumbnails.rows), len(train), f"training images {appearance}"
 
 
-@define_check(
-    "neighbouring pixels unrelated",
-    threshold=f"a ratio of {MIN_UNRELATED} or more",
-    advice="check how the images were written: height and width, order of axes, unpacking of bits",
-)
+@define_check("neighbouring pixels unrelated", threshold=f"a ratio of {MIN_UNRELATED} or more")
 def unrelated_pixels(context: RunContext) -> CheckResult | None:
     """Mean squared difference of neighbouring pixels, over that of two pixels drawn at random, both
     from the mean image of the training images (von Neumann's ratio).
+
+    Suggested change: check how the images were written: height and width, order of axes, unpacking
+    of bits.
     """
     split = context.images.split("train")
     images = split.get_batch(evenly_spaced_rows(len(split), MAX_COMPARED)).image
@@ -221,10 +216,12 @@ def unrelated_pixels(context: RunContext) -> CheckResult | None:
     "one class dominates",
     threshold=f"more than {MAX_CLASS_SHARE:.0%} of the images in one of three classes or more, or "
     f"{MAX_BINARY_SHARE:.0%} in one of two, without --balance",
-    advice="--balance with the column, which draws each class equally often",
 )
 def dominant_class(context: RunContext) -> CheckResult | None:
-    """Training images by class, for each column of classes."""
+    """Training images by class, for each column of classes.
+
+    Suggested change: --balance with the column, which draws each class equally often.
+    """
     if context.parent is not None:  # a learned prior has its autoencoder's images
         return None
     split = context.images.split("train")
@@ -247,14 +244,3 @@ def dominant_class(context: RunContext) -> CheckResult | None:
                 suggest.retrain_run(context, "balanced", balance=column),
             )
     return None
-
-
-CHECKS = (
-    too_few_images,
-    images_in_two_splits,
-    duplicate_images,
-    constant_images,
-    inverted_images,
-    unrelated_pixels,
-    dominant_class,
-)

@@ -17,7 +17,7 @@ from latentia.diagnostics import (
     training,
 )
 from latentia.diagnostics.causes import sort_findings
-from latentia.diagnostics.check import ERROR, NOTE, WARNING, format_finding
+from latentia.diagnostics.check import ERROR, NOTE, WARNING, Check, format_finding
 from latentia.diagnostics.run_context import RunContext
 from latentia.runs.folder import RunFolder
 from latentia.runs.images import are_images_missing
@@ -25,19 +25,8 @@ from latentia.training.checkpoint import read_json, write_json
 from latentia.training.events import Finding, ListedImage
 
 # within a severity, causes stand before their consequences
-CHECKS = (
-    *data.CHECKS,
-    *adversary.CHECKS,
-    *diffusion.CHECKS,
-    latents.sigma_off_residual,
-    *training.CHECKS,
-    *duration.CHECKS,
-    *latents.CHECKS,
-    *coordinates.CHECKS,
-    duration.training_did_not_help,
-    duration.unfinished_training,  # any problem above can be its cause
-)
-
+MODULES = (data, adversary, diffusion, training, duration, latents, coordinates)
+CHECKS = [each for module in MODULES for each in vars(module).values() if isinstance(each, Check)]
 DIAGNOSIS_FILE = "diagnosis.json"  # in a run folder: findings at the end of the training
 LEFT_OUT = "left out by --exclude"
 

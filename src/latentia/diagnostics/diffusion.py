@@ -23,14 +23,12 @@ HIGH_GUIDANCE = 2.0  # the default is 1.5, and 1.25 for groups of latents
 MAX_PAIRS = 1024  # held-out images to denoise under the true and a false condition
 
 
-@define_check(
-    "unfinished autoencoder",
-    threshold="fewer than its run planned",
-    advice="latentia resume AUTOENCODER, then the same training again",
-    early=True,
-)
+@define_check("unfinished autoencoder", threshold="fewer than its run planned", early=True)
 def unfinished_autoencoder(context: RunContext) -> CheckResult | None:
-    """Steps of the autoencoder when its weights were copied."""
+    """Steps of the autoencoder when its weights were copied.
+
+    Suggested change: latentia resume AUTOENCODER, then the same training again.
+    """
     parent = context.parent
     if parent is None:
         return None
@@ -60,10 +58,12 @@ def unfinished_autoencoder(context: RunContext) -> CheckResult | None:
     "latents out of scale",
     threshold=f"a standard deviation {MAX_SCALE_RATIO:g} times above or below 1 in a dimension, or "
     f"a mean further than {MAX_SCALE_RATIO - 1:g} from 0",
-    advice="the same training again, which measures mean and standard deviation anew",
 )
 def latents_out_of_scale(context: RunContext) -> CheckResult | None:
-    """Mean and standard deviation of held-out latents, in the units of the training."""
+    """Mean and standard deviation of held-out latents, in the units of the training.
+
+    Suggested change: the same training again, which measures mean and standard deviation anew.
+    """
     model: Any = context.model
     if context.autoencoder is None or not hasattr(model, "latent_sd"):
         return None
@@ -113,13 +113,12 @@ def compare_conditions(context: RunContext, model: Any) -> tuple[float, float, f
     return error.mean().item(), rise.mean().item(), standard_error
 
 
-@define_check(
-    "condition ignored",
-    threshold=f"less than {MIN_STANDARD_ERRORS:g} standard errors",
-    advice="--lr at the recipe's default, or more --epochs",
-)
+@define_check("condition ignored", threshold=f"less than {MIN_STANDARD_ERRORS:g} standard errors")
 def condition_ignored(context: RunContext) -> CheckResult | None:
-    """Rise of the denoising error when a held-out image gets another image's condition."""
+    """Rise of the denoising error when a held-out image gets another image's condition.
+
+    Suggested change: --lr at the recipe's default, or more --epochs.
+    """
     model: Any = context.model
     if not isinstance(model, HasTrajectory) or model.column is None or len(context.held_out) < 16:
         return None
@@ -138,14 +137,12 @@ def condition_ignored(context: RunContext) -> CheckResult | None:
     )
 
 
-@define_check(
-    "learned prior off its latents",
-    threshold=f"below {MIN_PRIOR_COVERAGE}",
-    advice=f"--guidance 1 if it is above {HIGH_GUIDANCE:g}; --lr at the recipe's default; or more "
-    "--epochs",
-)
+@define_check("learned prior off its latents", threshold=f"below {MIN_PRIOR_COVERAGE}")
 def prior_off_latents(context: RunContext) -> CheckResult | None:
-    """Coverage: share of decoded posterior draws that have a sample of the learned prior nearby."""
+    """Coverage: share of decoded posterior draws that have a sample of the learned prior nearby.
+
+    Suggested change: --guidance 1 if it is above 2; --lr at the recipe's default; or more --epochs.
+    """
     model: Any = context.model
     if not isinstance(model, HasTrajectory) or context.is_short:
         return None
@@ -167,6 +164,3 @@ def prior_off_latents(context: RunContext) -> CheckResult | None:
         or suggest.reset_parameters(context, "lr")
         or suggest.train_longer(context, 2 * MIN_PRIOR_STEPS),
     )
-
-
-CHECKS = (unfinished_autoencoder, latents_out_of_scale, condition_ignored, prior_off_latents)

@@ -4,17 +4,11 @@ import numpy as np
 
 from latentia.core.contract import Role
 from latentia.core.text import pluralize
+from latentia.diagnostics import latents
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.adversary import MIN_COVERAGE
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.coordinates import measure_pca_error
-from latentia.diagnostics.latents import (
-    MIN_COVERAGE_IMAGES,
-    MIN_EXPLAINED,
-    MIN_RATE,
-    get_beta,
-    get_rate,
-)
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, MIN_STEPS, RunContext
 
 # falls in the second half of all learning; twice the epochs repeat about half of them
@@ -24,9 +18,12 @@ UNFINISHED_LOSS = 0.015  # of another metric
 OVERFITTING_SHARE = 0.05  # of the total fall: validation noise is below 0.01
 
 
-@define_check("interrupted", threshold="fewer than planned", advice="latentia resume RUN")
+@define_check("interrupted", threshold="fewer than planned")
 def interrupted_training(context: RunContext) -> CheckResult | None:
-    """Steps taken at the last saved state, and steps planned."""
+    """Steps taken at the last saved state, and steps planned.
+
+    Suggested change: latentia resume RUN.
+    """
     if context.complete or context.diverged:  # a diverged run would end at the same step again
         return None
     return CheckResult(
@@ -39,13 +36,13 @@ def interrupted_training(context: RunContext) -> CheckResult | None:
 
 
 @define_check(
-    "few steps",
-    threshold=f"fewer than {MIN_STEPS}; for a learned prior {MIN_PRIOR_STEPS:,}",
-    advice="more --epochs",
-    early=True,
+    "few steps", threshold=f"fewer than {MIN_STEPS}; of a prior {MIN_PRIOR_STEPS:,}", early=True
 )
 def few_steps(context: RunContext) -> CheckResult | None:
-    """Planned steps of the run."""
+    """Planned steps of the run.
+
+    Suggested change: more --epochs.
+    """
     if not context.is_short:
         return None
     n_images = context.run.metadata["images"]["count"]["train"]
@@ -83,17 +80,18 @@ def find_half_rate_step(context: RunContext) -> float:
     "unfinished training",
     threshold=f"more than {UNFINISHED_SHARE:.0%} of its fall over the run, and of the mean squared "
     f"error {UNFINISHED_ERROR:.0%} of its value, or {UNFINISHED_LOSS:.1%} of a metric without one",
-    advice="more --epochs",
 )
 def unfinished_training(context: RunContext) -> CheckResult | None:
     """Fall of the validation metric since the schedule had spent half of the sum of its learning
     rates: a schedule that ends near 0 flattens the end of every run, finished or not.
+
+    Suggested change: more --epochs.
     """
     name, values = select_metric(context)
-    rate = get_rate(context)
+    rate = latents.get_rate(context)
     if len(values) < 2 or not context.complete or context.is_short:
         return None
-    if rate is not None and rate < MIN_RATE:  # a collapse is another problem
+    if rate is not None and rate < latents.MIN_RATE:  # a collapse is another problem
         return None
     rows = context.validation_rows[-len(values) :]
     error = "mse" if "mse" in rows[-1]["values"] else name
@@ -133,13 +131,12 @@ def is_training_loss_falling(context: RunContext, epoch: int) -> bool:
     return bool(nelbo[-1] < nelbo[is_before][-1])
 
 
-@define_check(
-    "overfitting",
-    threshold=f"more than {OVERFITTING_SHARE:.0%} of its fall before",
-    advice="--epochs with the number of the best epoch",
-)
+@define_check("overfitting", threshold=f"more than {OVERFITTING_SHARE:.0%} of its fall before")
 def overfitting(context: RunContext) -> CheckResult | None:
-    """Rise of the validation metric since its best epoch, while the training loss falls."""
+    """Rise of the validation metric since its best epoch, while the training loss falls.
+
+    Suggested change: --epochs with the number of the best epoch.
+    """
     name, values = select_metric(context)
     if len(values) < 4:
         return None
@@ -181,22 +178,23 @@ def training_did_not_help(context: RunContext) -> CheckResult | None:
 
 @define_check(
     "images not learned",
-    threshold=f"below {MIN_EXPLAINED:.0%}, at beta 1 or less or after few steps, with a rate of at "
-    f"least {MIN_RATE} nats; a recall below {MIN_COVERAGE:.0%} after few steps",
-    advice="--lr at the recipe's default; else more --epochs",
+    threshold=f"below {latents.MIN_EXPLAINED:.0%}, at beta 1 or less or after few steps, with a "
+    f"rate of at least {latents.MIN_RATE} nats; a recall below {MIN_COVERAGE:.0%} after few steps",
 )
 def images_not_learned(context: RunContext) -> CheckResult | None:
     """Share of the pixels' variance that decoded posterior means explain; of a model without an
     encoder the recall, the share of images that lie among its samples.
+
+    Suggested change: --lr at the recipe's default; else more --epochs.
     """
     if not context.complete:
         return None
     if not context.has_latents:
         return samples_not_learned(context)
-    rate, beta = get_rate(context), get_beta(context)
-    if rate is None or rate < MIN_RATE or ((beta or 0) > 1 and not context.is_short):
+    rate, beta = latents.get_rate(context), latents.get_beta(context)
+    if rate is None or rate < latents.MIN_RATE or ((beta or 0) > 1 and not context.is_short):
         return None
-    if (explained := context.explained_variance) >= MIN_EXPLAINED:
+    if (explained := context.explained_variance) >= latents.MIN_EXPLAINED:
         return None
     pca_mse, dims = measure_pca_error(context)
     min_factor = 1 if context.is_short else 3
@@ -220,7 +218,7 @@ def images_not_learned(context: RunContext) -> CheckResult | None:
 
 def samples_not_learned(context: RunContext) -> CheckResult | None:
     """Find samples unlike images after few steps; later, other checks say more about them."""
-    if not context.is_short or len(context.samples) < MIN_COVERAGE_IMAGES:
+    if not context.is_short or len(context.samples) < latents.MIN_COVERAGE_IMAGES:
         return None
     overlap = context.measure_overlap(context.samples, context.posterior_draws)
     if overlap.recall >= MIN_COVERAGE:
@@ -233,6 +231,3 @@ def samples_not_learned(context: RunContext) -> CheckResult | None:
         {"recall": overlap.recall},
         suggest.train_longer(context, context.target_steps, 1),
     )
-
-
-CHECKS = (interrupted_training, images_not_learned, few_steps, overfitting)

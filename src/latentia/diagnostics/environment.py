@@ -104,10 +104,8 @@ def list_timings() -> dict[str, dict[str, Any]]:
         timings = _import_own("training.precision").get_timings() if is_cpu else {}
     except Exception:  # `describe_settings` gives the reason
         return {}
-    return {
-        kind: {**timing._asdict(), "speedup": timing.speedup, "auto": timing.choice}
-        for kind, timing in timings.items()
-    }
+    pairs = timings.items()
+    return {k: {**t._asdict(), "speedup": t.speedup, "auto": t.choice} for k, t in pairs}
 
 
 def describe_threads() -> str:

@@ -70,13 +70,56 @@ def lower_beta(context: RunContext, beta: float | None) -> list[str]:
 
 
 @define_check(
-    "posterior collapse",
-    threshold=f"rate below {MIN_RATE} nats per image",
-    advice="--beta 1; at beta 1 or less --kl-schedule linear, or a lower --lr",
-    early=True,
+    "sigma off its residual",
+    threshold=f"a factor of {MAX_SIGMA_RATIO:g} either way; above, with half of the dimensions "
+    "inactive or half of the variance unexplained; below, with a hole in the prior",
 )
+def sigma_off_residual(context: RunContext) -> CheckResult | None:
+    """Sigma of the Gaussian likelihood over the root mean squared error of reconstructions.
+
+    Suggested change: --sigma optimal, or --beta scaled by the ratio squared.
+    """
+    likelihood: Any = getattr(context.model, "likelihood", None)
+    beta = get_beta(context)
+    if not context.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
+        return None
+    if context.is_short or not context.complete:  # a learned sigma starts at one half
+        return None
+    (n_active, n_dims), explained = count_active_dims(context), context.explained_variance
+    sigma = float(likelihood.compute_log_sigma().detach().exp())
+    residual = context.residual[0] ** 0.5
+    ratio = sigma / residual
+    effective = beta * ratio**2
+    if 1 / MAX_SIGMA_RATIO < ratio < MAX_SIGMA_RATIO:
+        return None
+    if ratio > 1:
+        is_harmless = n_active >= n_dims / 2 and explained >= MIN_EXPLAINED
+        consequence = "noisier than they are, and discards details as noise."
+    else:
+        is_harmless = (measure_prior_coverage(context) or 1) >= MIN_PRIOR_COVERAGE
+        consequence = "cleaner than they are, and memorizes noise at the cost of its prior."
+    if is_harmless:
+        return None
+    commands, scaled = [], suggest.round_to_two_digits(beta / ratio**2)
+    if "sigma" in suggest.get_run_defaults(context):
+        commands = suggest.retrain_run(context, "sigma", sigma="optimal")
+    return CheckResult(
+        ERROR if explained < MIN_EXPLAINED else WARNING,
+        f"sigma is {sigma:.2g}, and the root mean squared error is {residual:.2g}, so beta "
+        f"{beta:g} acts like beta {effective:.3g}. {n_active} of {n_dims} dimensions are "
+        f"active, and reconstructions explain {explained:.0%} of the variance.",
+        f"The model assumes images {consequence}",
+        {"sigma": sigma, "residual": residual, "effective_beta": effective, "active": n_active},
+        commands or suggest.retrain_run(context, f"beta{scaled:g}", beta=scaled),
+    )
+
+
+@define_check("posterior collapse", threshold=f"rate below {MIN_RATE} nats per image", early=True)
 def posterior_collapse(context: RunContext) -> CheckResult | None:
-    """Rate of held-out images; latent dimensions whose posterior mean varies among them."""
+    """Rate of held-out images; latent dimensions whose posterior mean varies among them.
+
+    Suggested change: --beta 1; at beta 1 or less --kl-schedule linear, or a lower --lr.
+    """
     rate, beta = get_rate(context), get_beta(context) or 0.0
     if rate is None or rate >= MIN_RATE or context.is_near_start:
         return None
@@ -103,10 +146,12 @@ def posterior_collapse(context: RunContext) -> CheckResult | None:
     "beta too high",
     threshold=f"beta above 1, and less than {MIN_EXPLAINED:.0%} of the variance explained or less "
     "than half of the dimensions active",
-    advice="--beta 1",
 )
 def beta_too_high(context: RunContext) -> CheckResult | None:
-    """Share of the pixels' variance that decoded posterior means explain; active dimensions."""
+    """Share of the pixels' variance that decoded posterior means explain; active dimensions.
+
+    Suggested change: --beta 1.
+    """
     rate, beta = get_rate(context), get_beta(context)
     if rate is None or rate < MIN_RATE or beta is None or beta <= 1 or not context.has_latents:
         return None
@@ -135,12 +180,13 @@ def beta_too_high(context: RunContext) -> CheckResult | None:
 
 
 @define_check(
-    "beta too low to sample",
-    threshold=f"beta below 1 and a share below {MIN_PRIOR_COVERAGE}",
-    advice="--beta 1",
+    "beta too low to sample", threshold=f"beta below 1 and a share below {MIN_PRIOR_COVERAGE}"
 )
 def beta_too_low(context: RunContext) -> CheckResult | None:
-    """Coverage: the share of decoded posterior draws that have a sample of the prior nearby."""
+    """Coverage: the share of decoded posterior draws that have a sample of the prior nearby.
+
+    Suggested change: --beta 1.
+    """
     beta = get_beta(context)
     if beta is None or beta >= 1:
         return None
@@ -149,12 +195,13 @@ def beta_too_low(context: RunContext) -> CheckResult | None:
 
 
 @define_check(
-    "hole in the prior",
-    threshold=f"a share below {GOOD_PRIOR_COVERAGE} at beta 1 or more",
-    advice="latentia train latent_prior --autoencoder RUN",
+    "hole in the prior", threshold=f"a share below {GOOD_PRIOR_COVERAGE} at beta 1 or more"
 )
 def hole_in_prior(context: RunContext) -> CheckResult | None:
-    """Coverage: the share of decoded posterior draws that have a sample of the prior nearby."""
+    """Coverage: the share of decoded posterior draws that have a sample of the prior nearby.
+
+    Suggested change: latentia train latent_prior --autoencoder RUN.
+    """
     if (get_beta(context) or 0) < 1 or (get_rate(context) or 0) < MIN_RATE:
         return None
     commands = suggest.train_prior(context, 2 * MIN_PRIOR_STEPS)
@@ -191,13 +238,12 @@ def report_hole(
     )
 
 
-@define_check(
-    "unused dimensions",
-    threshold=f"more than {MAX_UNUSED:.0%} of them, but not all",
-    advice="--latent with the number of active dimensions",
-)
+@define_check("unused dimensions", threshold=f"more than {MAX_UNUSED:.0%} of them, but not all")
 def unused_dimensions(context: RunContext) -> CheckResult | None:
-    """Latent dimensions whose posterior mean has a variance below 0.01 among held-out images."""
+    """Latent dimensions whose posterior mean has a variance below 0.01 among held-out images.
+
+    Suggested change: --latent with the number of active dimensions.
+    """
     rate, beta = get_rate(context), get_beta(context) or 0.0
     if rate is None or rate < MIN_RATE or not context.has_latents:
         return None
@@ -213,53 +259,3 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
         {"active": n_active, "latent": n_dims, "rate_nats": rate},
         suggest.retrain_run(context, f"latent{n_active}", latent=n_active),
     )
-
-
-@define_check(
-    "sigma off its residual",
-    threshold=f"a factor of {MAX_SIGMA_RATIO:g} either way; above, with half of the dimensions "
-    "inactive or half of the variance unexplained; below, with a hole in the prior",
-    advice="--sigma optimal, or --beta scaled by the ratio squared",
-)
-def sigma_off_residual(context: RunContext) -> CheckResult | None:
-    """Sigma of the Gaussian likelihood over the root mean squared error of reconstructions."""
-    likelihood: Any = getattr(context.model, "likelihood", None)
-    beta = get_beta(context)
-    if not context.has_latents or not hasattr(likelihood, "log_sigma") or beta is None:
-        return None
-    if context.is_short or not context.complete:  # a learned sigma starts at one half
-        return None
-    (n_active, n_dims), explained = count_active_dims(context), context.explained_variance
-    sigma = float(likelihood.compute_log_sigma().detach().exp())
-    residual = context.residual[0] ** 0.5
-    ratio = sigma / residual
-    if 1 / MAX_SIGMA_RATIO < ratio < MAX_SIGMA_RATIO:
-        return None
-    if ratio > 1:
-        is_harmless = n_active >= n_dims / 2 and explained >= MIN_EXPLAINED
-        consequence = "noisier than they are, and discards details as noise."
-    else:
-        is_harmless = (measure_prior_coverage(context) or 1) >= MIN_PRIOR_COVERAGE
-        consequence = "cleaner than they are, and memorizes noise at the cost of its prior."
-    if is_harmless:
-        return None
-    commands, scaled = [], suggest.round_to_two_digits(beta / ratio**2)
-    if "sigma" in suggest.get_run_defaults(context):
-        commands = suggest.retrain_run(context, "sigma", sigma="optimal")
-    return CheckResult(
-        ERROR if explained < MIN_EXPLAINED else WARNING,
-        f"sigma is {sigma:.2g}, and the root mean squared error is {residual:.2g}, so beta "
-        f"{beta:g} acts like beta {beta * ratio**2:.3g}. {n_active} of {n_dims} dimensions are "
-        f"active, and reconstructions explain {explained:.0%} of the variance.",
-        f"The model assumes images {consequence}",
-        {
-            "sigma": sigma,
-            "residual": residual,
-            "effective_beta": beta * ratio**2,
-            "active": n_active,
-        },
-        commands or suggest.retrain_run(context, f"beta{scaled:g}", beta=scaled),
-    )
-
-
-CHECKS = (posterior_collapse, beta_too_high, beta_too_low, hole_in_prior, unused_dimensions)

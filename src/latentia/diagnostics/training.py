@@ -15,13 +15,13 @@ FINAL_WEIGHT_SHARE = 0.99  # of the final weight of the rate
 FINAL_MULTIRATE_SHARE = 0.8  # a log row averages random betas, so its weight is noisy
 
 
-@define_check(
-    "non-finite steps",
-    threshold="one; ERROR if the run ended because of it",
-    advice="--lr at the recipe's default, or a tenth; --precision fp32 if the recipe has no --lr",
-)
+@define_check("non-finite steps", threshold="one; ERROR if the run ended because of it")
 def non_finite_steps(context: RunContext) -> CheckResult | None:
-    """Training steps with a NaN or infinite loss, gradient or weight."""
+    """Training steps with a NaN or infinite loss, gradient or weight.
+
+    Suggested change: --lr at the recipe's default, or a tenth; --precision fp32 if the recipe has
+    no --lr.
+    """
     if not (rows := context.non_finite_rows):
         return None
     outcome = "the run ended" if context.diverged else "the learning rate was halved"
@@ -41,10 +41,12 @@ def non_finite_steps(context: RunContext) -> CheckResult | None:
     "exploding gradients",
     threshold=f"at the end {GROWTH_FACTOR:g} times the first half's norm, or one row "
     f"{BURST_FACTOR:g} times the median",
-    advice="--lr at the recipe's default, or a tenth",
 )
 def exploding_gradients(context: RunContext) -> CheckResult | None:
-    """Norm of each player's gradient before clipping, log row by log row."""
+    """Norm of each player's gradient before clipping, log row by log row.
+
+    Suggested change: --lr at the recipe's default, or a tenth.
+    """
     for player in context.players:
         norms = context.read_gradient_norms(player)
         norms = norms[len(norms) // 10 + 1 :]  # the first gradients of a network are large
@@ -68,11 +70,12 @@ def exploding_gradients(context: RunContext) -> CheckResult | None:
     return None
 
 
-@define_check(
-    "clipping always bites", threshold=f"{CLIPPED_SHARE:.0%}", advice="--clip above the usual norm"
-)
+@define_check("clipping always bites", threshold=f"{CLIPPED_SHARE:.0%}")
 def constant_clipping(context: RunContext) -> CheckResult | None:
-    """Share of the second half's log rows whose gradient norm is above the clip."""
+    """Share of the second half's log rows whose gradient norm is above the clip.
+
+    Suggested change: --clip above the usual norm.
+    """
     for player in context.players:
         clip, norms = context.plan.optim[player].clip, context.read_gradient_norms(player)
         norms = norms[len(norms) // 2 :]
@@ -91,13 +94,12 @@ def constant_clipping(context: RunContext) -> CheckResult | None:
     return None
 
 
-@define_check(
-    "KL warm-up unfinished",
-    threshold=f"below {FINAL_WEIGHT_SHARE:.0%} of it",
-    advice="--kl-schedule linear, which ends at half of the run",
-)
+@define_check("KL warm-up unfinished", threshold=f"below {FINAL_WEIGHT_SHARE:.0%} of it")
 def unfinished_kl_warmup(context: RunContext) -> CheckResult | None:
-    """Weight of the rate in the last log row, and its final value."""
+    """Weight of the rate in the last log row, and its final value.
+
+    Suggested change: --kl-schedule linear, which ends at half of the run.
+    """
     weights, schedule = context.read_role(Role.KL, "weights"), getattr(context.model, "beta", None)
     if not len(weights) or schedule is None or not context.complete:
         return None
@@ -114,6 +116,3 @@ def unfinished_kl_warmup(context: RunContext) -> CheckResult | None:
         {"reached": float(weight), "final": float(final)},
         suggest.retrain_run(context, "warmup", modifiers=modifiers),
     )
-
-
-CHECKS = (non_finite_steps, exploding_gradients, constant_clipping, unfinished_kl_warmup)

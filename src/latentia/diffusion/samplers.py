@@ -12,7 +12,6 @@ from latentia.diffusion.target import DenoisedEstimate
 
 Denoise = Callable[[Tensor, float], DenoisedEstimate]  # (z_t, t) -> estimates of data and noise
 StepNoise = Callable[[int], Tensor]  # standard normal noise of step k, with the shape of z
-Sampler = Callable[[Denoise, Path, Tensor, Sequence[float], StepNoise], Iterator[Tensor]]
 
 
 def time_grid(steps: int) -> list[float]:

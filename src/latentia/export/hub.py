@@ -10,15 +10,8 @@ from typing import Any
 from latentia.core.errors import Error
 from latentia.core.files import find_absolute_path
 from latentia.data.sources.table import silence_hub
+from latentia.runs import hub
 from latentia.runs.folder import AUTOENCODER, RunFolder
-from latentia.runs.hub import (
-    FETCHED_FILES,
-    PREFIX,
-    check_run_folder,
-    format_hub_error,
-    list_unknown_files,
-    parse_repository,
-)
 from latentia.training.checkpoint import read_json, write_json
 
 # absolute path of any system, up to its last name
@@ -41,15 +34,15 @@ def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: boo
         for path, content in pages.items():
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_bytes(content)
-        check_run_folder(folder, str(run.path))
+        hub.check_run_folder(folder, str(run.path))
         api, message = HfApi(), f"A run of {run.metadata['recipe']}"
         try:
             with silence_hub(utils):
                 address = api.create_repo(name, private=private or None, exist_ok=True)
                 files = [sibling.rfilename for sibling in api.model_info(name).siblings or ()]
-                if unknown := list_unknown_files(files):
+                if unknown := hub.list_unknown_files(files):
                     raise Error(
-                        f"{PREFIX}{name} holds {unknown[0]}, which no run has, and nothing was "
+                        f"{hub.PREFIX}{name} holds {unknown[0]}, which no run has, and nothing was "
                         "written, since all there would be replaced; give a new name."
                     )
                 api.upload_folder(
@@ -58,7 +51,8 @@ def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: boo
         except Error:
             raise
         except Exception as error:  # the hub's errors change with the version of its library
-            raise Error(f"{PREFIX}{name} was not written: {format_hub_error(error)}") from error
+            reason = hub.format_hub_error(error)
+            raise Error(f"{hub.PREFIX}{name} was not written: {reason}") from error
     return str(address)
 
 
@@ -66,18 +60,17 @@ def check_repository(name: str) -> str:
     """Return OWNER/NAME. Raises: Error if it has another form, or there is no token."""
     from huggingface_hub import get_token
 
-    repository = parse_repository(name)
+    repository = hub.parse_repository(name)
     if get_token() is None:
         raise Error(
-            "The hub needs a token and there is none: log in once with `hf auth login`, or set "
-            "HF_TOKEN to a token with write access."
+            "The hub needs a token: run `hf auth login`, or set HF_TOKEN to one that writes."
         )
     return repository
 
 
 def stage_run(run: RunFolder, folder: Path) -> None:
     """Copy weights, settings and metrics of a run and of its autoencoder to a folder."""
-    for name in FETCHED_FILES:
+    for name in hub.FETCHED_FILES:
         source, target = run.path / name, folder / name
         if source.exists():
             target.parent.mkdir(exist_ok=True)

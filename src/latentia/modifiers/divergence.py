@@ -42,10 +42,7 @@ def divergence(
     parts = KLDecomposition(mi_weight, tc_weight, dim_weight)
     if divergence == "kl":
         if parts != KLDecomposition():
-            raise Error(
-                "--divergence kl has one weight, --beta; leave --mi-weight, --tc-weight and "
-                "--dim-weight out, or give --divergence tc."
-            )
+            raise Error("--divergence kl has the weight --beta; give no other, or --divergence tc.")
         return replace_rate(plan, "--divergence", kl)
     n_images = min(plan.batch, plan.images.to_metadata()["count"]["train"]) // world_size()
     if n_images < 2:
@@ -64,13 +61,10 @@ def replace_rate(plan: Plan, option: str, divergence: Divergence) -> Plan:
     model = plan.model
     current = getattr(model, "divergence", None)
     if current is None:
-        raise Error(f"{option} needs a model with a posterior; this recipe has none: leave it out.")
+        raise Error(f"{option} needs a model with a posterior; leave it out of this recipe.")
     refuse_iwae(model, f"{option} replaces the rate (KL)")
     if current is not kl:
-        raise Error(
-            f"{option} and another option both replace the rate (KL); give one of --divergence, "
-            "--capacity and --free-bits."
-        )
+        raise Error(f"{option} and another option both replace the rate (KL): leave one out.")
     model.divergence = divergence  # pyright: ignore
     return plan
 
@@ -78,7 +72,4 @@ def replace_rate(plan: Plan, option: str, divergence: Divergence) -> Plan:
 def refuse_iwae(model: Model, purpose: str) -> None:
     """Raises: Error if the model's loss is an importance-weighted bound of several samples."""
     if isinstance(model, IWAE) and model.k > 1:
-        raise Error(
-            f"{purpose}, and a bound of {model.k} samples has no separate rate; leave it out, or "
-            "train with one sample."
-        )
+        raise Error(f"{purpose}, which a bound of {model.k} samples lacks; leave one of them out.")

@@ -23,10 +23,7 @@ def iwae(plan: Plan, iwae: Annotated[int, Ge(1)] = 5) -> Plan:
     """
     model = plan.model
     if type(model) not in (VAE, IWAE):
-        raise Error(
-            f"--iwae needs the posterior of a VAE; this recipe's {type(model).__name__} has "
-            "another objective: leave it out."
-        )
+        raise Error(f"--iwae needs a VAE; leave it out with this {type(model).__name__}.")
     assert isinstance(model, VAE)
     parts = model.encoder, model.decoder, model.likelihood, model.beta
     plan.model = IWAE(*parts, iwae, model.posterior)

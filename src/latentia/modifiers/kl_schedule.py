@@ -42,13 +42,9 @@ def kl_schedule(
     """
     model = plan.model
     if not hasattr(model, "beta"):
-        raise Error(
-            "--kl-schedule needs a model with a rate (KL), which this recipe lacks: leave it out."
-        )
+        raise Error("--kl-schedule needs a model with a rate (KL); leave it out of this recipe.")
     if kl_warmup >= kl_until:
-        raise Error(
-            f"--kl-warmup {kl_warmup:g} is not before --kl-until {kl_until:g}; lower the first."
-        )
+        raise Error(f"--kl-warmup {kl_warmup:g} is not before --kl-until {kl_until:g}; lower it.")
     beta: float = model.beta(1.0)  # pyright: ignore
     start = kl_from * beta
     schedules = {

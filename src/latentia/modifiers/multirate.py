@@ -28,15 +28,10 @@ def multirate(plan: Plan, multirate: str = "0.01:10") -> Plan:
     low, high = parse_beta_range(multirate)
     model = plan.model
     if not isinstance(model, VAE):
-        raise Error(
-            "--multirate needs a model with a rate (KL), which this recipe lacks: leave it out."
-        )
+        raise Error("--multirate needs a model with a rate (KL); leave it out of this recipe.")
     refuse_iwae(model, "--multirate trades distortion for rate")
     if model.divergence is not kl:
-        raise Error(
-            "--multirate weights the rate (KL), and another option replaces it: leave one of them "
-            "out."
-        )
+        raise Error("--multirate and another option both change the rate (KL): leave one out.")
     beta = model.beta(1.0)
     embedding = BetaEmbedding(low, high, min(max(beta, low), high))
     channels = model.latent_shape[0]
@@ -62,8 +57,5 @@ def parse_beta_range(text: str) -> tuple[float, float]:
     except ValueError:
         low = high = 0.0
     if not 0 < low < high < float("inf"):
-        raise Error(
-            f"--multirate is {text}; give the least and the largest beta, more than 0, such as "
-            "0.01:10."
-        )
+        raise Error(f"--multirate is {text}; give two betas above 0, the lower first, as 0.01:10.")
     return low, high

@@ -38,15 +38,10 @@ def supervise(
     """
     model = plan.model
     if not hasattr(model, "supervision"):
-        raise Error(
-            "--supervise needs a model with a posterior; this recipe has none: leave it out."
-        )
+        raise Error("--supervise needs a model with a posterior; leave it out of this recipe.")
     n_dims = math.prod(model.latent_shape)  # pyright: ignore
     if supervise_dims is not None and supervise_dims > n_dims:
-        raise Error(
-            f"--supervise-dims is {supervise_dims}; the model has {n_dims} latent dimensions: give "
-            "no more."
-        )
+        raise Error(f"--supervise-dims is {supervise_dims}; the model has {n_dims}: lower it.")
     names = [name.strip() for name in supervise.split(",")]
     metadata = plan.images.to_metadata()
     scalars = [name for name, shape in metadata["columns"].items() if not shape]

@@ -41,17 +41,11 @@ def find_autoencoder(recipe: str, arguments: dict[str, Any], options: Options) -
         return run
     run = source if isinstance(source, RunFolder) else open_run(source)
     if run.beta is not None:
-        raise Error(
-            f"The autoencoder is {run.name}; a prior is built on a run at its own beta: give its "
-            "folder."
-        )
+        raise Error(f"The autoencoder is {run.name}; give the folder of the run, at its own beta.")
     if AUTOENCODER in run.metadata["arguments"]:  # a prior's latents are its autoencoder's
         run = RunFolder.open(run.path / AUTOENCODER)
     if size is not None:
-        raise Error(
-            f"--size has no effect here: the images are read as those of {run.path} were; leave it "
-            "out."
-        )
+        raise Error(f"--size has no effect: images are read as those of {run.path}; leave it out.")
     arguments[AUTOENCODER] = str(run.path.resolve())
     return run
 
@@ -63,6 +57,5 @@ def check_data_options(run: RunFolder, options: Options) -> None:
         if getattr(options, name) not in allowed:
             option = name.replace("_", "-")
             raise Error(
-                f"--{option} has no effect here: the images are read and split as those of "
-                f"{run.path} were; leave it out."
+                f"--{option} has no effect: images are read as those of {run.path}; omit it."
             )

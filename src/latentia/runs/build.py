@@ -56,9 +56,7 @@ def build_plan(
             seed_global_generators(options.seed, "initialisation")
             plan = function(**arguments)
             if not isinstance(plan, Plan):
-                raise Error(
-                    f"{recipe} returned {type(plan).__name__}; a recipe returns a latentia.Plan."
-                )
+                raise Error(f"{recipe} returned {type(plan).__name__}; return a latentia.Plan.")
             plan = apply_modifiers(plan, modifiers)
     except (RuntimeError, TypeError):  # such as that a tensor without memory has no values
         if guard.is_exceeded:

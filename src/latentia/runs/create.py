@@ -13,15 +13,9 @@ from latentia.core.files import make_file_name
 from latentia.core.folders import PART, fill_folder
 from latentia.core.parameters import validate_parameters
 from latentia.core.text import join_command
-from latentia.data.reader import COLOUR_NOTE
+from latentia.data.dataset import COLOUR_NOTE
+from latentia.runs import build
 from latentia.runs.autoencoder_source import check_data_options, find_autoencoder
-from latentia.runs.build import (
-    AUTOENCODER,
-    build_plan,
-    check_training_memory,
-    make_paths_absolute,
-    resolve_auto_options,
-)
 from latentia.runs.folder import RunFolder, find_unused_path, resolve_unnamed_path
 from latentia.runs.metadata import FORMAT
 from latentia.runs.open import open_run
@@ -58,22 +52,22 @@ def create_run(
     parent = find_autoencoder(recipe, arguments, options)
     if parent:
         check_data_options(parent, options)
-    plan = build_plan(recipe, arguments, modifiers, options, parent)
+    plan = build.build_plan(recipe, arguments, modifiers, options, parent)
     if options.balance is not None:
         plan.images.get_class_names(options.balance)
-    check_training_memory(recipe, arguments, plan, device)
+    build.check_training_memory(recipe, arguments, plan, device)
     find_tracked_image(plan, options)
-    resolved = resolve_auto_options(options, plan.model)
+    resolved = build.resolve_auto_options(options, plan.model)
     images = plan.images.to_metadata()  # before the folder exists: bad data leave nothing behind
     file = parse_recipe_file(recipe)
     notes = [*plan.images.notes, *plan.notes]
-    if arguments.get("channels") is not None:  # the user's choice
-        notes = [note for note in notes if COLOUR_NOTE not in note]
+    if plan.images.loses_colour and arguments.get("channels") is not None:  # the user's choice
+        notes.remove(COLOUR_NOTE)
     metadata = {
         "format": FORMAT,
         "recipe": f"{file.path}:{file.function_name}" if file else recipe,
         "arguments": {**arguments, "data": images["source"]},
-        "modifiers": {name: make_paths_absolute(values) for name, values in modifiers.items()},
+        "modifiers": {k: build.make_paths_absolute(v) for k, v in modifiers.items()},
         "options": asdict(resolved),
         "auto_options": [k for k, v in vars(resolved).items() if v != getattr(options, k)],
         "images": images,
@@ -93,9 +87,9 @@ def create_run(
         if init_run:
             copy_file(init_run.weights, run.initial_weights)
         if parent:
-            parent.copy_model(part / AUTOENCODER)
+            parent.copy_model(part / build.AUTOENCODER)
         # of a creation that was killed
-        shutil.rmtree(path / AUTOENCODER, ignore_errors=True)
+        shutil.rmtree(path / build.AUTOENCODER, ignore_errors=True)
         replace(run, path=path).initial_weights.unlink(missing_ok=True)
         run.update_metadata(metadata)  # last: a folder with run.json is a whole run
     if file:

@@ -22,13 +22,8 @@ from latentia.training.plan import Options
 from latentia.training.state import find_mismatch
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "diffusion_pytorch_model.safetensors"
-# names of older versions of diffusers
-OLD_ATTENTION_NAMES = {
-    "query.": "to_q.",
-    "key.": "to_k.",
-    "value.": "to_v.",
-    "proj_attn.": "to_out.0.",
-}
+# of attention, in older versions of diffusers
+OLD_NAMES = {"query.": "to_q.", "key.": "to_k.", "value.": "to_v.", "proj_attn.": "to_out.0."}
 
 
 @dataclass(frozen=True)
@@ -76,10 +71,7 @@ def open_diffusers_folder(
     }
     run = DiffusersFolder(folder, metadata)
     if mismatch := find_mismatch(model, run.load_tensors()):
-        raise Error(
-            f"The weights of {folder} are not those that its {CONFIG_FILE} describes: {mismatch}; "
-            "copy the folder anew."
-        )
+        raise Error(f"Weights of {folder} do not fit its {CONFIG_FILE}: {mismatch}; copy it anew.")
     return run, images
 
 
@@ -98,10 +90,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not (folder / WEIGHTS_FILE).exists():
         pickles = sorted(file.name for file in folder.glob("*") if file.suffix in (".bin", ".pt"))
         reason = f" ({pickles[0]} may hold code that runs when it is read)" if pickles else ""
-        raise Error(
-            f"{folder} lacks {WEIGHTS_FILE}{reason}; write it anew with "
-            "save_pretrained(safe_serialization=True)."
-        )
+        raise Error(f"{folder} lacks {WEIGHTS_FILE}{reason}; save it with safe_serialization=True.")
     read_architecture(config)
     return config
 
@@ -109,6 +98,6 @@ def read_config(folder: Path) -> dict[str, Any]:
 def rename_tensor(key: str) -> str:
     """Translate the name of a tensor of diffusers to that of latentia's networks."""
     key = {"quant_conv": "encoder.", "post_quant_conv": "decoder."}.get(key.split(".")[0], "") + key
-    for old, new in OLD_ATTENTION_NAMES.items() if ".attentions." in key else ():
+    for old, new in OLD_NAMES.items() if ".attentions." in key else ():
         key = key.replace(f".{old}", f".{new}")
     return key

@@ -52,17 +52,13 @@ class RunFolder(TrainingFolder):
         except OSError:
             content = {}
         if not content:
-            raise Error(
-                "is not a run: it has no readable run.json; give a folder that "
-                "`latentia train` has made.",
-                subject=path,
-            )
+            text = "is not a run: it has no readable run.json; give a folder of `latentia train`."
+            raise Error(text, subject=path)
         try:
             metadata = check_metadata(content)
         except Error as problem:
-            raise Error(
-                f"cannot be opened: in run.json, {problem} Copy the run anew.", subject=path
-            ) from None
+            text = f"cannot be opened: in run.json, {problem} Copy the run anew."
+            raise Error(text, subject=path) from None
         if not is_intact(path / "run.json"):
             note_missing_checksums(path)
         return cls(path, metadata)
@@ -82,10 +78,7 @@ class RunFolder(TrainingFolder):
         if not isinstance(beta, Real):
             raise Error(f"--beta is {beta!r}; it must be a number.")
         if self.beta_range is None:
-            raise Error(
-                f"--beta is {beta:g}, but {self.path} has learned one beta alone; leave it out, or "
-                "train with --multirate 0.01:10."
-            )
+            raise Error(f"--beta is {beta:g}, but {self.path} has learned one beta alone; omit it.")
         low, high = self.beta_range
         if not low <= beta <= high:
             raise Error(f"--beta is {beta:g}; {self.path} has learned {low:g} to {high:g}.")
@@ -103,11 +96,8 @@ class RunFolder(TrainingFolder):
         try:
             return Options(**self.metadata["options"])
         except TypeError as problem:
-            raise Error(
-                f"was made by another version ({problem}); use the version of latentia "
-                "named in its run.json, or train again.",
-                subject=self.path,
-            ) from None
+            text = f"is of another version ({problem}); use that of its run.json, or train again."
+            raise Error(text, subject=self.path) from None
 
     def plan(self, data: Any = None) -> Plan:
         """Build the plan of the training, on the run's images or on `data`.
@@ -123,8 +113,8 @@ class RunFolder(TrainingFolder):
         table = self.metadata["images"].get("joined")
         if table and plan.images.to_metadata().get("joined", table) != table:
             raise Error(
-                f"The labels of {self.path} are no longer those that it was trained with; bring "
-                "the table back, or train a new run."
+                f"The labels of {self.path} are no longer those that it was trained with; bring the"
+                " table back."
             )
         return plan
 
@@ -144,11 +134,8 @@ class RunFolder(TrainingFolder):
         try:
             resolve_parameters(name, {k: v for k, v in arguments.items() if k != "data"})
         except Error as problem:
-            raise Error(
-                f"no longer fits its recipe {name}: {problem} Use the version of "
-                "latentia named in its run.json, or train again.",
-                subject=self.path,
-            ) from None
+            text = f"no longer fits its recipe {name}: {problem} Use the version of its run.json."
+            raise Error(text, subject=self.path) from None
 
     def load_tensors(self) -> dict[str, Tensor]:
         """Read the trained weights."""
@@ -164,11 +151,10 @@ class RunFolder(TrainingFolder):
         load_weights(model, tensors, self.weights)
         for name, tensor in tensors.items():
             if not tensor.isfinite().all():
-                raise Error(
-                    f"cannot be used: weights.safetensors holds NaN or infinity in {name}. Train "
-                    "again, or copy the file anew.",
-                    subject=self.path,
+                text = (
+                    f"has NaN or infinity in {name} of its weights; train again, or copy them anew."
                 )
+                raise Error(text, subject=self.path)
         if self.beta is not None:
             model.dial.beta = self.beta  # pyright: ignore
         return model.eval().requires_grad_(False)
@@ -180,10 +166,7 @@ class RunFolder(TrainingFolder):
         """
         model = get_autoencoder(self.model())
         if model is None:
-            raise Error(
-                f"{self.path} has no encoder: {self.metadata['recipe']} only draws images; "
-                "give a run of a VAE."
-            )
+            raise Error(f"{self.path} has no encoder: it only draws images; give a run of a VAE.")
         return model
 
     def images(self, data: Any = None, *, same: bool = False) -> Images:

@@ -20,11 +20,8 @@ from latentia.training.checkpoint import atomic_write, read_json
 PREFIX = "hub:"
 REPOSITORY_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MODEL_FILES = ("run.json", "weights.safetensors")
-FETCHED_FILES = (
-    *MODEL_FILES,
-    "evaluation.json",
-    *(f"{AUTOENCODER}/{name}" for name in MODEL_FILES),
-)
+PARENT_FILES = [f"{AUTOENCODER}/{name}" for name in MODEL_FILES]
+FETCHED_FILES = (*MODEL_FILES, "evaluation.json", *PARENT_FILES)
 # allowed on the hub, but not fetched
 SKIPPED_FILES = re.compile(r"README\.md|\.gitattributes|pictures/[\w-]+\.png")
 METADATA_KEYS = {
@@ -87,10 +84,8 @@ def make_part_folder(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         part = tempfile.TemporaryDirectory(prefix=".part-", dir=folder, ignore_cleanup_errors=True)
     except OSError as error:
-        raise Error(
-            f"{cache.cache_root()} cannot be written ({error.strerror}); set LATENTIA_CACHE to "
-            "a folder of your own."
-        ) from None
+        reason = f"{cache.cache_root()} cannot be written ({error.strerror})"
+        raise Error(f"{reason}; set LATENTIA_CACHE to a folder of your own.") from None
     with part as path:
         yield Path(path)
 
@@ -98,45 +93,32 @@ def make_part_folder(folder: Path) -> Iterator[Path]:
 def format_hub_error(error: Exception) -> str:
     """Return the first line of an error of the hub, and advice."""
     message = summarize_exception(error)
-    return (
-        f"{message}; check the name and the connection, or for a private run log in: hf auth login"
-    )
+    return f"{message}; check name and connection; for a private run log in: hf auth login"
 
 
 def list_unknown_files(files: list[str]) -> list[str]:
     """List the files that do not belong to a run on the hub."""
-    return [
-        file for file in files if file not in FETCHED_FILES and not SKIPPED_FILES.fullmatch(file)
-    ]
+    return [f for f in files if f not in FETCHED_FILES and not SKIPPED_FILES.fullmatch(f)]
 
 
 def refuse_unknown_files(label: str, files: list[str]) -> None:
     """Raises: Error if there are other files than those of a run, or one is missing."""
     for file in list_unknown_files(files):
-        raise Error(
-            f"{label} holds {file}, which no run has, and was not fetched; ask its author for "
-            "what `latentia push` makes."
-        )
+        raise Error(f"{label} holds {file}, which no run has; it was not fetched: ask its author.")
     if missing_files := [file for file in MODEL_FILES if file not in files]:
-        raise Error(
-            f"{label} lacks {missing_files[0]}, so it is no run; ask its author for what "
-            "`latentia push` makes."
-        )
+        raise Error(f"{label} lacks {missing_files[0]}; ask its author to push it anew.")
 
 
 def check_run_folder(folder: Path, label: str) -> None:
     """Raises: Error if this folder is not a complete run that this version can load."""
-    refuse_unknown_files(
-        label, [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
-    )
+    files = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    refuse_unknown_files(label, files)
     parent_folder = folder / AUTOENCODER
     for run_folder in (folder, parent_folder) if parent_folder.exists() else (folder,):
         metadata = read_metadata(run_folder / "run.json", label)
         if unknown := sorted(metadata.keys() - METADATA_KEYS):
-            raise Error(
-                f"The run.json of {label} has the unknown keys {', '.join(unknown)}; it was made "
-                "by another version of latentia, or by hand: ask its author."
-            )
+            keys = ", ".join(unknown)
+            raise Error(f"The run.json of {label} has the unknown keys {keys}; ask its author.")
         check_recipe_is_ours(metadata, label)
     try:
         with enable_progress(False):  # no note about the temporary folder
@@ -154,10 +136,8 @@ def check_recipe_is_ours(metadata: dict[str, Any], label: str) -> None:
     Raises: Error if it is not.
     """
     if metadata.get("recipe") not in [*list_recipes(), DIFFUSERS]:
-        raise Error(
-            f"{label} was made by the recipe {metadata.get('recipe')}, which is not part of "
-            "latentia, and code of others is not run; only runs of its own recipes are shared."
-        )
+        recipe = metadata.get("recipe")
+        raise Error(f"{label} has the recipe {recipe} of somebody else, whose code is not run.")
 
 
 def read_metadata(path: Path, label: str) -> dict[str, Any]:

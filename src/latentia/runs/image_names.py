@@ -69,9 +69,7 @@ def resolve_image(
     except Error as error:
         if is_number:
             raise
-        raise Error(
-            f"There is no file {name}, nor can images of such a key be read: {error}"
-        ) from None
+        raise Error(f"There is no file {name}, nor an image of this key: {error}") from None
     row = find_row(name, images)
     return images.keys[row], images.get_batch(slice(row, row + 1)).image
 

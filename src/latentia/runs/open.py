@@ -15,9 +15,7 @@ def open_run(name: Path | str, trust_recipe: bool = False) -> RunFolder:
     Raises: Error if there is no such run
     """
     if not isinstance(name, str | Path):
-        raise Error(
-            f"The run is {name!r}; give the folder of a run, such as 'runs/a', or hub:OWNER/NAME."
-        )
+        raise Error(f"The run is {name!r}; give the folder of a run, or hub:OWNER/NAME.")
     run = RunFolder.open(fetch_run(str(name)) if str(name).startswith(PREFIX) else name)
     if trust_recipe or trusts_recipes():
         parent = run.path / AUTOENCODER

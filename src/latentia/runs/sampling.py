@@ -59,10 +59,7 @@ def parse_condition(run: RunFolder, model: Model, text: str, n: int, data: Any =
     """
     column = model.column if isinstance(model, HasTrajectory) else None
     if column is None:
-        raise Error(
-            f"{run.path} draws without a condition, since it was trained without labels; leave"
-            " --cond out."
-        )
+        raise Error(f"{run.path} was trained without labels, and has no condition; omit --cond.")
     if shape := run.metadata["images"]["columns"].get(column):
         return _load_condition_image(run, column, shape, text, data)
     names = list_classes(run, model)
@@ -75,10 +72,7 @@ def parse_condition(run: RunFolder, model: Model, text: str, n: int, data: Any =
         )
     numbers = parse_classes(text, names)
     if len(numbers) > n:
-        raise Error(
-            f"--cond names {len(numbers)} classes for {pluralize(n, 'image')}; give "
-            f"-n {len(numbers)} or more."
-        )
+        raise Error(f"--cond names {len(numbers)} classes and -n is {n}; give as many at least.")
     return torch.tensor([numbers[k % len(numbers)] for k in range(n)])
 
 

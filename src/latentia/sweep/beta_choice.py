@@ -80,9 +80,7 @@ def find_candidates(path: str | Path, n_betas: int) -> list[tuple[float, RunFold
         arguments = [(run.metadata["arguments"], run) for run in runs]
         pairs = [(values["beta"], run) for values, run in arguments if "beta" in values]
         if not pairs:
-            raise Error(
-                f"{path} holds no complete run with a beta; sweep over it: --over beta=log:0.05:20."
-            )
+            raise Error(f"{path} holds no complete run with a beta; sweep --over beta=log:0.05:20.")
         return sorted(pairs, key=lambda pair: pair[0])
     run = open_run(path)
     if run.beta_range is None:

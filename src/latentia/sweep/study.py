@@ -109,10 +109,8 @@ class Sweep:
         except (OSError, ValueError) as problem:
             raise Error(f"{self.path} cannot be used ({problem}); give another --out.") from None
         if saved != metadata:
-            raise Error(
-                f"{self.path} holds another sweep ({_format_sweep(saved)}); repeat that "
-                "command to resume it, or give another --out."
-            )
+            command = _format_sweep(saved)
+            raise Error(f"{self.path} holds another sweep ({command}); give another --out.")
 
     def open_study(self) -> Any:
         optuna = import_optuna()
@@ -145,10 +143,8 @@ class Sweep:
         finally:
             optuna.logging.set_verbosity(level)
         if [each for each in queued if each] != self.settings[: len(queued)]:
-            raise Error(
-                f"{self.storage or self.path} holds a sweep named {self.path.name} over other "
-                "settings; give another --out or --storage."
-            )
+            place = self.storage or self.path
+            raise Error(f"{place} holds another sweep named {self.path.name}; give another --out.")
         return study
 
     def lock_path(self, name: str) -> Path:
@@ -207,10 +203,7 @@ class Sweep:
             if not isinstance(run.plan(run.images()).model, HasLatents):
                 del events  # which lock the run
                 shutil.rmtree(path)
-                raise Error(
-                    f"latentia sweep compares distortion and rate, and {self.recipe} has no "
-                    "encoder; give the recipe of a VAE."
-                )
+                raise Error(f"{self.recipe} has no encoder; give the recipe of a VAE.")
         exit_code = train(run, events)
         if exit_code == 1:  # a diverged run is a failed trial
             study.tell(number, state=State.FAIL)
@@ -239,9 +232,7 @@ def import_optuna() -> Any:
     try:
         import optuna
     except ModuleNotFoundError:
-        raise Error(
-            'latentia sweep needs the sweep extra: pip install "latentia[sweep]".'
-        ) from None
+        raise Error('latentia sweep needs pip install "latentia[sweep]".') from None
     return optuna
 
 

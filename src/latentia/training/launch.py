@@ -54,10 +54,7 @@ def init_distributed() -> Iterator[None]:
     try:
         dist.init_process_group(backend, timeout=TIMEOUT)
     except ValueError as error:
-        raise Error(
-            f"{world_size} processes must train together, but they cannot connect ({error}); "
-            "start them with torchrun."
-        ) from None
+        raise Error(f"The {world_size} processes cannot connect ({error}); use torchrun.") from None
     try:
         yield
     except Error as error:

@@ -27,9 +27,8 @@ NEW_SEVERITIES = {"ILL": "ERROR", "WARN": "WARNING"}
 ROLES = {"distortion": Role.RECONSTRUCTION, "rate": Role.KL, "adversarial": Role.ADVERSARIAL}
 ROLES |= dict.fromkeys(("pair", "real", "fake", "reconstruction", "sample"), Role.CRITIC)
 
-ROW_TYPES: dict[str, type] = {
-    kind.event_name: kind for kind in (StepLogged, ValidationFinished, Finding)
-}
+EVENTS = StepLogged, ValidationFinished, Finding
+ROW_TYPES: dict[str, type] = {kind.event_name: kind for kind in EVENTS}
 
 
 class Log:
@@ -93,10 +92,8 @@ def read_rows(path: Path, *, check: bool = True) -> list[dict[str, Any]]:
                 shapes.add(shape)
         except (ValueError, AttributeError, KeyError, TypeError) as error:
             problem = str(error) if isinstance(error, Error) else "there is no row of a log."
-            raise DamageError(
-                f"is damaged: in line {number} of {path.name}, {problem} Copy the file anew.",
-                subject=path.parent,
-            ) from None
+            text = f"is damaged: in line {number} of {path.name}, {problem} Copy the file anew."
+            raise DamageError(text, subject=path.parent) from None
         rows.append({"event": shape[0], **row})
     return rows
 

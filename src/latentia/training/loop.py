@@ -92,9 +92,8 @@ class Loop:
             load_weights(plan.model, read_tensors(run.initial_weights)[0], run.initial_weights)
         self.device = find_device(options.device)
         # rank 0 decides, since "auto" is measured
-        precision, *_ = distributed.all_gather_objects(
-            find_precision(options.precision, self.device, plan.model)
-        )
+        choice = find_precision(options.precision, self.device, plan.model)
+        precision, *_ = distributed.all_gather_objects(choice)
         use_bf16 = precision == "bf16"
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=use_bf16)
         dtype = None if has_float64(self.device) else torch.float32
@@ -103,15 +102,11 @@ class Loop:
         self.batch_size = plan.batch_size()
         self.rank_batch_size, rest = divmod(self.batch_size, distributed.world_size())
         if rest:
-            raise Error(
-                f"A batch of {self.batch_size} images cannot be shared by "
-                f"{distributed.world_size()} processes; give a --batch that is a multiple of their "
-                "number.",
-                on_all_ranks=True,
-            )
-        self.images = images.with_columns(
-            plan.model.setup(images.iterate_batches(images.max_batch_size()))
-        )
+            n = distributed.world_size()
+            text = f"{n} processes cannot share {self.batch_size} images; {n} must divide --batch."
+            raise Error(text, on_all_ranks=True)
+        batches = images.iterate_batches(images.max_batch_size())
+        self.images = images.with_columns(plan.model.setup(batches))
         # the short last batch is left out: each epoch's order leaves out other images
         self.steps_per_epoch = len(self.images) // self.batch_size
         self.total_steps = self.steps_per_epoch * plan.epochs
@@ -252,10 +247,7 @@ class Loop:
         state.lr_scale /= 2
         consequence = f"back to step {state.step:,}, learning rate times {state.lr_scale:g}"
         if failures >= MAX_FAILURES:
-            consequence = (
-                f"the third time, so the run ends and keeps its state of step {state.step:,}. "
-                "Lower --lr, or look at the images"
-            )
+            consequence = f"the third time, so the run ends at step {state.step:,}. Lower --lr"
         text = f"Step {context.step:,}: {reason}; {consequence}."
         finding = Finding(context.step, NON_FINITE, text)
         if self.is_writer:

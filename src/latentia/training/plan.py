@@ -67,9 +67,7 @@ class Plan:
         for name in ("batch", "epochs"):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < 1:
-                raise Error(
-                    f"{name} of the plan is {value!r}; it must be a whole number, at least 1."
-                )
+                raise Error(f"{name} of the plan is {value!r}; give a whole number, at least 1.")
         players = list(self.model.players())
         if sorted(players) != sorted(self.optim):
             raise Error(

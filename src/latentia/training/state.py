@@ -81,9 +81,7 @@ class State:
         }
         for name, optimizer in self.optimizers.items():
             sections[f"optim:{name}"] = collect_moments(optimizer, self.players[name].module)
-        tensors = {
-            f"{section}|{k}": v for section, entries in sections.items() for k, v in entries.items()
-        }
+        tensors = {f"{name}|{k}": v for name, part in sections.items() for k, v in part.items()}
         groups = {
             name: [{k: v for k, v in g.items() if k != "params"} for g in o.param_groups]
             for name, o in self.optimizers.items()
@@ -113,10 +111,8 @@ class State:
             raise
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = f"{path.name} does not fit its recipe ({describe_exception(error)})"
-            raise Error(
-                f"is not complete: {reason}. Train again, or copy the file anew.",
-                subject=path.parent,
-            ) from None
+            text = f"is not complete: {reason}. Train again, or copy the file anew."
+            raise Error(text, subject=path.parent) from None
         return metadata
 
     def _restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any], path: Path) -> None:
@@ -145,11 +141,10 @@ class State:
 def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Load a model's weights. Raises: Error if a name or a shape differs from the model's."""
     if mismatch := find_mismatch(model, tensors):
-        raise Error(
-            f"no longer fits its recipe: {path.name} {mismatch}; use the version of latentia "
-            "named in its run.json, or train again.",
-            subject=path.parent,
+        text = (
+            f"no longer fits its recipe: {path.name} {mismatch}; use the version of its run.json."
         )
+        raise Error(text, subject=path.parent)
     model.load_state_dict(tensors)
 
 

@@ -122,24 +122,19 @@ class PlayerStep:
 
 def check_terms(player: str, terms: Terms, n: int) -> None:
     """Raises: Error if what a player's `terms` returned is no dict of a `Term` by name."""
-    requirement = (
-        "it must be a Term of latentia.core.contract: Term(weight, value, role), value (b,)"
-    )
-    if not isinstance(terms, dict):
+    problems = [] if isinstance(terms, dict) else [type(terms).__name__]
+    for name, term in {} if problems else terms.items():
+        if not isinstance(term, Term):
+            problems.append(f"{name} of type {type(term).__name__}")
+        elif not isinstance(term.value, Tensor) or term.value.shape != (n,):
+            shape = tuple(getattr(term.value, "shape", ()))
+            problems.append(f"{name} with a value of shape {shape} for {pluralize(n, 'image')}")
+    if problems:
         raise Error(
-            f"terms of the player {player} returned {type(terms).__name__}, which must be a dict "
-            "of a Term of latentia.core.contract by name.",
+            f"terms of the player {player} returned {problems[0]}; it must return a dict of Terms "
+            "of latentia.core.contract by name: Term(weight, value, role), with a value (b,).",
             on_all_ranks=True,
         )
-    for name, term in terms.items():
-        if not isinstance(term, Term):
-            text = f"The term {name} of the player {player} is of type {type(term).__name__}"
-            raise Error(f"{text}; {requirement}.", on_all_ranks=True)
-        if not isinstance(term.value, Tensor) or term.value.shape != (n,):
-            shape = getattr(term.value, "shape", None)
-            description = type(term.value).__name__ if shape is None else f"shape {tuple(shape)}"
-            text = f"The value of the term {name} of the player {player} has {description}"
-            raise Error(f"{text} for {pluralize(n, 'image')}; {requirement}.", on_all_ranks=True)
 
 
 def _weighted_mean(mean: Tensor, term: Term) -> Tensor:

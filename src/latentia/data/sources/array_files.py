@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, is_zipfile
@@ -11,46 +10,42 @@ import numpy as np
 
 from latentia.core.errors import Error
 from latentia.core.memory import check_memory
-from latentia.data.decode import Preprocessing
 from latentia.data.label_columns import collapse_one_hot, encode_table
-from latentia.data.reader import Columns, LoadOptions, SourceInfo
-from latentia.data.sources.arrays import ArrayReader, format_shape, to_nchw
+from latentia.data.reader import Columns, LabelColumns, LoadOptions, SourceInfo
+from latentia.data.sources.arrays import NO_LABELS, ArrayReader, format_shape, to_nchw
 
 IMAGE_NAMES = ("x", "images", "imgs", "image", "data", "arr_0")
 LABEL_NAMES = ("y", "label", "labels")
 READ_ERRORS = (ValueError, OSError, EOFError, OverflowError, MemoryError, BadZipFile, zlib.error)
 MAX_FACTORS = 100  # columns of one array (n, k); more are no factors
+ArrayFileContents = tuple[dict[str, np.ndarray], LabelColumns, list[str]]  # images, labels, notes
 
 
-@dataclass
-class ArrayFileReader:
+class ArrayFileReader(ArrayReader):
     """Reader of a .npy or .npz file."""
 
-    source_name: str
-    path: Path
-    array_reader: ArrayReader | None = None
+    def __init__(self, source_name: str, path: Path):
+        super().__init__(source_name)
+        self.path = path
 
     def fingerprint(self) -> str:
         stat = self.path.stat()
         return f"{self.path.name}\0{stat.st_size}\0{stat.st_mtime_ns}"
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
-        self.array_reader = load_array_file(self.path, self.source_name, options.reading.rules)
-        return self.array_reader.read_info(options)
-
-    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        assert self.array_reader is not None
-        self.array_reader.read_into(out, preprocessing)
+        contents = load_array_file(self.path, self.source_name, options.reading.rules)
+        self.images_by_split, self.labels, self.notes = contents
+        return super().read_info(options)
 
 
-def load_array_file(path: Path, source_name: str, rules: int) -> ArrayReader:
+def load_array_file(path: Path, source_name: str, rules: int) -> ArrayFileContents:
     try:
         if path.suffix == ".npz" and not is_zipfile(path):  # NumPy would leave it open
             raise BadZipFile("it is no whole zip file")
         with np.errstate(over="ignore"):  # of a header's shape
             contents = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(contents, np.ndarray):
-            return ArrayReader(source_name, {"train": to_nchw(contents, source_name)})
+            return {"train": to_nchw(contents, source_name)}, NO_LABELS, []
         with contents:
             n_bytes = sum(member.file_size for member in contents.zip.infolist())
             check_memory(n_bytes, source_name, "divide it into several runs")
@@ -58,9 +53,7 @@ def load_array_file(path: Path, source_name: str, rules: int) -> ArrayReader:
     except Error:
         raise
     except READ_ERRORS as error:
-        raise Error(
-            f"{source_name} cannot be read as arrays ({error}); write it with numpy.save."
-        ) from error
+        raise Error(f"{source_name} is no array file ({error}); use numpy.save.") from error
     return parse_archive(arrays, pickled, source_name, rules)
 
 
@@ -79,7 +72,7 @@ def read_archive(contents: Any) -> tuple[dict[str, np.ndarray], list[str]]:
 
 def parse_archive(
     arrays: Mapping[str, np.ndarray], pickled: Sequence[str], source_name: str, rules: int
-) -> ArrayReader:
+) -> ArrayFileContents:
     """Find x, y; x_train, y_train, x_test, y_test; train_images, train_labels, ...; train, test.
 
     Other arrays of one row an image are columns too, if there is one split and rules allow it.
@@ -120,12 +113,10 @@ def parse_archive(
     encoded = encode_table({n: v.tolist() for n, v in columns.items() if n not in numbers})
     used_names |= used_columns
     if labels and "label" not in used_columns:
-        text = "the labels are not one number or text an image, and are not used"
-        notes.append(f"{source_name}: {text}.")
-    if unused := [name for name in (*arrays, *pickled) if name not in used_names]:
-        notes.append(f"{source_name}: not used: {', '.join(unused)}.")
-    columns = {**encoded.columns, **numbers}
-    return ArrayReader(source_name, images, columns, encoded.classes, notes, encoded.free_text)
+        notes.append("the labels are not one number or text an image, and are not used.")
+    unused = [name for name in (*arrays, *pickled) if name not in used_names]
+    columns, classes = {**encoded.columns, **numbers}, {**encoded.classes, **dict.fromkeys(numbers)}
+    return images, LabelColumns(columns, classes, encoded.free_text, unused), notes
 
 
 def find_columns(

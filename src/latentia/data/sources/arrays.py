@@ -1,7 +1,6 @@
 """Source of images as one array, in memory or returned by a function."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -20,11 +19,12 @@ from latentia.data.decode import (
     scale_pixels,
 )
 from latentia.data.levels import Depth, format_value, make_range_error
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 
 CHANNEL_COUNTS = (1, 3, 4)  # sizes of a last dimension that are taken for channels
 CHUNK_SIZE = 4096  # images at a time: float64 copies of all would be eight times the array
 CHUNK_VALUES = 2**26  # or fewer images, if they are large
+NO_LABELS = LabelColumns({}, {})
 
 
 @dataclass
@@ -32,13 +32,11 @@ class ArrayReader:
     """Reader of arrays in memory: images (n, c, h, w) by split, and columns in row order."""
 
     source_name: str
-    images_by_split: dict[str, np.ndarray]
-    columns: Columns = field(default_factory=dict)
-    classes: Classes = field(default_factory=dict)
+    images_by_split: dict[str, np.ndarray] = field(default_factory=dict)
+    labels: LabelColumns = NO_LABELS
     notes: list[str] = field(default_factory=list)
-    free_text: Sequence[str] = ()
 
-    def fingerprint(self) -> None:
+    def fingerprint(self) -> str | None:
         return None
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
@@ -47,10 +45,8 @@ class ArrayReader:
         shapes = {images.shape[1:] for images in arrays.values()}
         channels = sorted({shape[0] for shape in shapes})
         if len(channels) > 1:
-            raise Error(
-                f"{self.source_name} holds images of {' and '.join(map(str, channels))} channels;"
-                " all must have as many: give arrays of one kind."
-            )
+            counts = " and ".join(map(str, channels))
+            raise Error(f"{self.source_name} holds images of {counts} channels; give one kind.")
         rows = [(name, row) for name, count in counts.items() for row in range(count)]
         return SourceInfo(
             sorted({shape[1:] for shape in shapes}),
@@ -58,10 +54,8 @@ class ArrayReader:
             max(Depth.from_dtype(images.dtype) for images in arrays.values()),
             [f"{name}/{row}" if len(counts) > 1 else str(row) for name, row in rows],
             counts,
-            self.columns,
-            {name: self.classes.get(name) for name in self.columns},
+            self.labels,
             self.notes,
-            free_text=self.free_text,
         )
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
@@ -96,10 +90,7 @@ def to_nchw(array: Any, source_name: str) -> np.ndarray:
             " one number for each pixel and channel."
         )
     if array.ndim not in (3, 4):
-        raise Error(
-            f"{source_name} has shape {shape}; images are (n, h, w), (n, c, h, w) or (n, h, w, c):"
-            " reshape it."
-        )
+        raise Error(f"{source_name} is {shape}; give (n, h, w), (n, c, h, w) or (n, h, w, c).")
     if array.size == 0:
         raise Error(f"{source_name} has shape {shape}, which is empty; give at least one image.")
     if looks_like_color(array):

@@ -6,17 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
+from latentia.data import layout
 from latentia.data.decode import HEIC_SUFFIXES, DecodeError, Preprocessing, read_headers
 from latentia.data.foreign_formats import advise_on_files, find_advice
-from latentia.data.image_files import ImageFiles, abbreviate_list
+from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import encode_table
-from latentia.data.layout import (
-    describe_splits,
-    find_folder_labels,
-    find_split_folders,
-    first_folder,
-)
 from latentia.data.listing import FileEntry, looks_like_image
 from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import DEFAULT_READING, Reading
@@ -32,13 +27,13 @@ class FolderReader:
     entries: list[FileEntry]
     reading: Reading = DEFAULT_READING
     notes: list[str] = field(default_factory=list)  # of the listing
-    image_files: ImageFiles | None = None
+    image_files: ImageFiles = field(init=False)
 
     def find_own_splits(self, images: list[FileEntry]) -> dict[str, str]:
         """Return the split of each folder, unless the splits are to be drawn by seed."""
         uses_folders = self.reading.splits == "own" and self.reading.rules > 0
         keys = [file.key for file in images]
-        return find_split_folders(keys, self.reading.rules) if uses_folders else {}
+        return layout.find_split_folders(keys, self.reading.rules) if uses_folders else {}
 
     def fingerprint(self) -> str:
         lines = [f"{file.key}\0{file.size}\0{file.mtime_ns}" for file in self.entries]
@@ -67,33 +62,26 @@ class FolderReader:
             )
         splits = self.find_own_splits(images)
         if splits:  # rows are ordered by split
-            images.sort(key=lambda file: SPLIT_NAMES.index(splits[first_folder(file.key)]))
-        self.image_files = ImageFiles(
-            self.source_name,
-            [file.key for file in images],
-            lambda start, stop: [file.path for file in images[start:stop]],
-        )
+            images.sort(key=lambda file: SPLIT_NAMES.index(splits[layout.first_folder(file.key)]))
+        names, paths = [file.key for file in images], [file.path for file in images]
+        self.image_files = ImageFiles(self.source_name, names, lambda a, b: paths[a:b])
         self.image_files.scan_headers(options)
         notes = self.notes + self.image_files.collect_notes()
         if others:
             listing = abbreviate_list(other_keys)
-            notes.append(f"{self.source_name}: not images, not used: {listing}.")
+            notes.append(f"not images, not used: {listing}.")
         keys = self.image_files.list_keys()
         columns, label_notes = read_label_files(label_files, keys)
-        labels, level_note = find_folder_labels(keys, splits, self.reading.rules)
+        labels, level_note = layout.find_folder_labels(keys, splits, self.reading.rules)
         if labels and not columns.columns:
             columns = encode_table({"label": labels})._replace(free_text=())
-        labelled = {first_folder(k) for k, label in zip(keys, labels or (), strict=False) if label}
-        where = "them" if labelled == {*splits} else " and ".join(sorted(labelled))
-        text = f", and {f'the folders in {where} are the' if labelled else 'there are no'} labels"
         if label_notes or self.reading.label_folder or self.reading.label_regex:
-            text = level_note = ""
-        split_note = describe_splits(keys, splits, text, self.reading, self.source_name)
-        texts = (split_note, level_note, *label_notes)
-        notes += [f"{self.source_name}: {text}" for text in texts if text]
+            level_note = ""
+        split_note = layout.describe_splits(keys, splits, self.reading, self.source_name)
+        notes += filter(None, [split_note, level_note, *label_notes])
         counts = {"train": len(keys)}
         if splits:
-            counts = dict(Counter(splits[first_folder(key)] for key in keys))
+            counts = dict(Counter(splits[layout.first_folder(key)] for key in keys))
         return self.image_files.make_info(columns, notes, counts)
 
     def is_image(self, file: FileEntry) -> bool:
@@ -103,7 +91,6 @@ class FolderReader:
         return not (is_new and find_advice(file.key)) and is_decodable(file, self.reading)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        assert self.image_files is not None
         self.image_files.decode_into(out, preprocessing)
 
 

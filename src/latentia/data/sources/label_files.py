@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from latentia.core.text import pluralize
-from latentia.data.image_files import abbreviate_list
-from latentia.data.label_columns import LabelColumns, encode_table
+from latentia.core.text import abbreviate_list, pluralize
+from latentia.data.label_columns import encode_table
 from latentia.data.label_tables import open_label_table
 from latentia.data.listing import FileEntry
 from latentia.data.name_matching import merge_duplicates, spread_rows
+from latentia.data.reader import LabelColumns
 
 LABEL_FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "dataset.json")
 
@@ -38,7 +38,6 @@ def read_label_files(
     if not labels.columns:
         return labels, [f"{names}: the names in it are none of the images; not used."]
     rest = f", which lacks {pluralize(len(missing), 'image')}" if missing else ""
-    rest += f"; not used: {', '.join(labels.unused)}" if labels.unused else ""
     listing = ", ".join(labels.columns)
     return labels, [f"the labels {listing} are those of {names}{rest}."]
 

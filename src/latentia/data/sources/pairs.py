@@ -2,15 +2,13 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from dataclasses import replace
 
 import numpy as np
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import Preprocessing
-from latentia.data.image_files import abbreviate_list
 from latentia.data.listing import FileEntry, looks_like_image
 from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import Reading
@@ -26,7 +24,6 @@ def is_pair_folder(entries: list[FileEntry]) -> bool:
     return folders == {SPECKLE, PATTERNS} and not has_loose_images
 
 
-@dataclass
 class PairReader:
     """Reader of the speckle images of a folder, in order of their names, with column `pattern`.
 
@@ -34,12 +31,17 @@ class PairReader:
     many pages, each page has its partner. Patterns keep their own common size.
     """
 
-    source_name: str
-    speckle: FolderReader
-    patterns: FolderReader
-    loose_files: list[str]  # files beside the two sub-folders
-    pattern_pixels: np.ndarray = field(default_factory=lambda: np.empty(0))
-    pattern_rows: list[int] = field(default_factory=list)  # of each speckle image
+    def __init__(
+        self, source_name: str, entries: list[FileEntry], reading: Reading, notes: list[str]
+    ):
+        self.source_name, self.notes = source_name, notes  # of the listing
+        self.loose_files = [file.key for file in entries if "/" not in file.key]
+        self.speckle, self.patterns = (
+            FolderReader(f"{source_name}{name}/", select_files(entries, f"{name}/"), reading)
+            for name in (SPECKLE, PATTERNS)
+        )
+        self.pattern_pixels = np.empty(0)
+        self.pattern_rows: list[int] = []  # of each speckle image
 
     def fingerprint(self) -> str:
         speckle, patterns = self.speckle.fingerprint(), self.patterns.fingerprint()
@@ -49,19 +51,23 @@ class PairReader:
         speckle, patterns = self.speckle.read_info(options), self.patterns.read_info(options)
         self.pattern_rows = self.match_partners(speckle.keys, patterns.keys)
         if len(patterns.sizes) > 1:
-            raise self.make_size_error(patterns)
+            raise Error(
+                f"{self.patterns.source_name} holds images of {len(patterns.sizes)} sizes:"
+                f" {abbreviate_list([f'{h}x{w}' for h, w in patterns.sizes])}. Patterns keep their"
+                " own size, which must be the same for all: resize them."
+            )
         shape = (len(speckle.keys), patterns.channels, *patterns.sizes[0])
         # `read_into` fills it, since a caller may need the shape only
         preprocessing = options.make_preprocessing(patterns.sizes[0], patterns.channels)
         self.pattern_pixels = np.empty(shape, patterns.choose_dtype(preprocessing))
-        notes = [*speckle.notes, *patterns.notes]
+        parts = ((SPECKLE, speckle), (PATTERNS, patterns))
+        notes = [f"{name}/: {note}" for name, info in parts for note in info.notes]
         if self.loose_files:
-            notes.append(f"{self.source_name}: not used: {abbreviate_list(self.loose_files)}.")
-        return speckle._replace(
-            columns={"pattern": self.pattern_pixels, **speckle.columns},
-            classes={"pattern": None, **speckle.classes},
-            notes=notes,
-        )
+            notes.append(f"not used: {abbreviate_list(self.loose_files)}.")
+        columns = {"pattern": self.pattern_pixels, **speckle.labels.columns}
+        classes = {"pattern": None, **speckle.labels.classes}
+        labels = speckle.labels._replace(columns=columns, classes=classes)
+        return speckle._replace(labels=labels, notes=self.notes + notes)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         channels, height, width = self.pattern_pixels.shape[1:]
@@ -76,9 +82,8 @@ class PairReader:
 
         Raises: Error if an image has no partner, or more than one.
         """
-        speckle, patterns = (
-            [strip_suffix(k) for k in keys] for keys in (speckle_keys, pattern_keys)
-        )
+        speckle = [strip_suffix(key) for key in speckle_keys]
+        patterns = [strip_suffix(key) for key in pattern_keys]
         unpaired = [(name, "no pattern") for name in set(speckle) - set(patterns)]
         unpaired += [(name, "no speckle") for name in set(patterns) - set(speckle)]
         if unpaired:
@@ -98,34 +103,12 @@ class PairReader:
         rows = {name: row for row, name in enumerate(patterns)}
         return [rows[name] for name in speckle]
 
-    def make_size_error(self, patterns: SourceInfo) -> Error:
-        assert self.patterns.image_files is not None
-        examples: dict[str, str] = {}
-        pages = chain.from_iterable(self.patterns.image_files.headers)
-        for key, page in zip(patterns.keys, pages, strict=True):
-            examples.setdefault(f"{page.height}x{page.width}", key)
-        listing = abbreviate_list([f"{size} such as {key}" for size, key in examples.items()])
-        return Error(
-            f"{self.patterns.source_name} holds images of {len(examples)} sizes: {listing}."
-            " Patterns keep their own size, which must be the same for all: resize them."
-        )
-
 
 def strip_suffix(key: str) -> str:
     """Remove the suffix, but keep the page: a.tif#3 becomes a#3."""
     return re.sub(r"\.[^./]*?(#\d+)?$", r"\1", key)
 
 
-def make_pair_reader(
-    source_name: str, entries: list[FileEntry], reading: Reading, notes: list[str]
-) -> PairReader:
-    def make_subfolder_reader(name: str) -> FolderReader:
-        start = f"{name}/"
-        files = [f._replace(key=f.key[len(start) :]) for f in entries if f.key.startswith(start)]
-        return FolderReader(
-            f"{source_name}{start}", files, reading, notes if name == SPECKLE else []
-        )
-
-    speckle, patterns = map(make_subfolder_reader, (SPECKLE, PATTERNS))
-    loose_files = [file.key for file in entries if "/" not in file.key]
-    return PairReader(source_name, speckle, patterns, loose_files)
+def select_files(entries: list[FileEntry], folder: str) -> list[FileEntry]:
+    """Return the files of a folder, with their keys in it."""
+    return [f._replace(key=f.key[len(folder) :]) for f in entries if f.key.startswith(folder)]

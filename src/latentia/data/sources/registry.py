@@ -20,7 +20,7 @@ from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources import arrays
 from latentia.data.sources.array_files import ArrayFileReader
 from latentia.data.sources.folder import FolderReader
-from latentia.data.sources.pairs import is_pair_folder, make_pair_reader
+from latentia.data.sources.pairs import PairReader, is_pair_folder
 from latentia.data.sources.sequence import ALLOWED_ITEMS, SequenceReader, is_sequence
 from latentia.data.sources.shards import ShardReader
 from latentia.data.sources.synthetic import SYNTHETIC_MODULES, SyntheticReader
@@ -52,19 +52,18 @@ class DataSource(NamedTuple):
         return is_name or (self.takes_argument and text.startswith(f"{name}:"))
 
 
+def open_hub_table(text: str) -> TableReader:
+    return TableReader(text, parse_hub_name(text))
+
+
 DATA_SOURCES: Registry[DataSource] = Registry("data source")
 for _name in SYNTHETIC_MODULES:
     DATA_SOURCES.register(_name)(DataSource(SyntheticReader))
 for _name, _location in KNOWN_DATASETS.items():
     _open = partial(TableReader, location=_location)
     DATA_SOURCES.register(_name)(DataSource(_open, takes_argument=False, can_stream=True))
-DATA_SOURCES.register("hub")(
-    DataSource(
-        lambda text: TableReader(text, parse_hub_name(text)),
-        can_stream=True,
-        usage="hub:OWNER/NAME",
-    )
-)
+_hub = DataSource(open_hub_table, can_stream=True, usage="hub:OWNER/NAME")
+DATA_SOURCES.register("hub")(_hub)
 
 
 def data_source(name: Any = None, *, suffix: str = "") -> Any:
@@ -188,10 +187,7 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
         return data
     if isinstance(data, tuple | dict):
         images = "such as data['train']" if isinstance(data, dict) else "as one array"
-        raise Error(
-            f"The data are a {type(data).__name__}; give only the images, {images}, and their"
-            " labels as labels=."
-        )
+        raise Error(f"The data are a {type(data).__name__}; give images {images}, and labels=.")
     if is_sequence(data):
         return SequenceReader(source_name, data)
     if not (hasattr(data, "__array__") or isinstance(data, list)):
@@ -205,11 +201,10 @@ def make_object_reader(data: Any, source_name: str) -> Reader:
 def make_folder_reader(path: Path, source_name: str, reading: Reading) -> Reader:
     """Create a reader of tables (where no file is an image), of pairs, or of images."""
     entries, notes = drop_litter(list_files(path), reading.rules)
-    notes = [f"{source_name}: {note}" for note in notes]
     if any(map(is_table, entries)) and not any(map(looks_like_image, entries)):
         return TableReader(source_name, path)
     if is_pair_folder(entries):
-        return make_pair_reader(source_name, entries, reading, notes)
+        return PairReader(source_name, entries, reading, notes)
     return FolderReader(source_name, entries, reading, notes)
 
 

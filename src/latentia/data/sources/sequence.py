@@ -9,14 +9,15 @@ import numpy as np
 
 from latentia.core.errors import Error, describe_exception
 from latentia.core.progress import show_progress
+from latentia.core.text import abbreviate_list
 from latentia.data.decode import Preprocessing
 from latentia.data.headers import read_header
-from latentia.data.image_files import ImageFiles, abbreviate_list
-from latentia.data.label_columns import LabelColumns, encode_table
+from latentia.data.image_files import ImageFiles
+from latentia.data.label_columns import encode_table
 from latentia.data.levels import Depth
 from latentia.data.pages import DecodeError, catch_decode_errors, is_pillow_image
 from latentia.data.preprocess import is_array, preprocess_image
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.sources import arrays
 
 ALLOWED_ITEMS = (
@@ -68,24 +69,11 @@ class SequenceReader:
             files = ImageFiles(self.source_name, names, lambda a, b: paths[a:b], all_pages=False)
             files.scan_headers(options)
             self.image_files, rows = files, [rows[k] for k in files.list_rows()]
-            labels, notes = self.collect_columns(rows)
-            notes += files.collect_notes()
-            return files.make_info(labels, notes, {"train": len(rows)})
+            labels, counts = self.collect_columns(rows), {"train": len(rows)}
+            return files.make_info(labels, files.collect_notes(), counts)
         keys, sizes = [str(k) for k in range(count)], sorted({shape[1:] for shape in shapes})
-        channels, (labels, notes) = max(shape[0] for shape in shapes), self.collect_columns(rows)
-        return SourceInfo(
-            *(
-                sizes,
-                channels,
-                depth,
-                keys,
-                {"train": count},
-                labels.columns,
-                labels.classes,
-                notes,
-            ),
-            free_text=labels.free_text,
-        )
+        channels, labels = max(shape[0] for shape in shapes), self.collect_columns(rows)
+        return SourceInfo(sizes, channels, depth, keys, {"train": count}, labels, [])
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
         if self.image_files:
@@ -121,8 +109,8 @@ class SequenceReader:
             raise Error(f"{label} is of type {type(image).__name__}; an item is {ALLOWED_ITEMS}.")
         return image, values
 
-    def collect_columns(self, rows: list[dict[str, Any]]) -> tuple[LabelColumns, list[str]]:
-        """Return the labels of the items, each one number or text, and a note on the others."""
+    def collect_columns(self, rows: list[dict[str, Any]]) -> LabelColumns:
+        """Return the labels of the items, each one number or text."""
         names = dict.fromkeys(name for row in rows for name in row)
         labels = encode_table({name: [row.get(name) for row in rows] for name in names})
         features = getattr(self.items, "features", None)  # of a data set of the hub
@@ -132,8 +120,7 @@ class SequenceReader:
             if name == "label":
                 classes = classes or getattr(self.items, "classes", None)  # of torchvision
             labels.classes[name] = list(classes) if classes else None
-        unused = ", ".join(labels.unused)
-        return labels, [f"{self.source_name}: labels not used: {unused}."] if unused else []
+        return labels
 
 
 def list_frame_items(frame: Any) -> list[dict[str, Any]]:

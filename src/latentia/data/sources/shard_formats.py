@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
-from latentia.core.text import pluralize
+from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import IMAGE_SUFFIXES, read_headers
 from latentia.data.headers import ImageHeader
-from latentia.data.image_files import abbreviate_list
 from latentia.data.levels import Depth
 from latentia.data.reading import Reading
 from latentia.data.sources.table import find_image_column, silence_hub

@@ -19,7 +19,7 @@ from latentia.data import cache, image_files
 from latentia.data.decode import Preprocessing
 from latentia.data.headers import ImageHeader
 from latentia.data.levels import Depth
-from latentia.data.reader import Classes, Columns, LoadOptions, SourceInfo
+from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import Reading
 from latentia.data.sources.shard_formats import ShardIndex, find_shard_format
 from latentia.data.sources.table import KNOWN_DATASETS, infer_split, parse_hub_name
@@ -44,10 +44,7 @@ class ShardReader:
 
     def read_info(self, options: LoadOptions) -> SourceInfo:
         if options.reading.skip_unreadable:
-            raise Error(
-                "--skip-unreadable needs every image beforehand, and --stream decodes them during"
-                " training; leave out one of the two."
-            )
+            raise Error("--skip-unreadable reads images first, --stream later: leave one out.")
         fs, paths = find_shards(self.location, self.source_name)
         keys, self.shards, indices, notes = [], [], [], []
         splits = {name: infer_split(PurePosixPath(name)) for name in paths}
@@ -73,20 +70,16 @@ class ShardReader:
                 " the like in a .tar, a column image in parquet."
             )
         headers = [ImageHeader(*index.first_header) for index in indices]
-        examples = {
-            header.channels: index.keys[0] for header, index in zip(headers, indices, strict=True)
-        }
+        pairs = zip(headers, indices, strict=True)
+        examples = {header.channels: index.keys[0] for header, index in pairs}
         image_files.check_file_channels(options.channels, self.source_name, examples)
         sizes = sorted({(header.height, header.width) for header in headers})
         self.depth = max(header.depth for header in headers)
         self.has_large_images = any(h * w > image_files.SMALL_IMAGE_PIXELS for h, w in sizes)
-        columns, classes, unused = join_columns(indices)
-        if unused:
-            listing = image_files.abbreviate_list(unused)
-            notes.append(f"{self.source_name}: columns not used: {listing}.")
         counts = {split: count for split, count in counts.items() if count}
         channels = max(header.channels for header in headers)
-        return SourceInfo(sizes, channels, self.depth, keys, counts, columns, classes, notes)
+        labels = join_columns(indices)
+        return SourceInfo(sizes, channels, self.depth, keys, counts, labels, notes)
 
     def open_pixels(self, preprocessing: Preprocessing) -> StreamedPixels:
         """Return the pixels as a stream, after `read_info`."""
@@ -148,7 +141,7 @@ def load_index(fs: Any, path: str, name: str, reading: Reading) -> ShardIndex:
     return index
 
 
-def join_columns(indices: list[ShardIndex]) -> tuple[Columns, Classes, list[str]]:
+def join_columns(indices: list[ShardIndex]) -> LabelColumns:
     """Join the columns that every file has. A class without a name is named by its number."""
     columns, classes = {}, {}
     for name, (_, names) in indices[0].columns.items():
@@ -158,4 +151,4 @@ def join_columns(indices: list[ShardIndex]) -> tuple[Columns, Classes, list[str]
             numbers = [str(k) for k in range(columns[name].max() + 1)] if has_numbers else None
             classes[name] = numbers or names or None
     all_names = {name for index in indices for name in index.columns}
-    return columns, classes, sorted(all_names - columns.keys())
+    return LabelColumns(columns, classes, unused=sorted(all_names - columns.keys()))

@@ -1,17 +1,13 @@
 """Source of synthetic images, drawn by a function that is imported when needed."""
 
 import hashlib
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-
 from latentia.core.errors import Error
 from latentia.core.memory import check_memory
-from latentia.data.decode import Preprocessing
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.sources.arrays import ArrayReader, to_nchw
 
 # name -> the module of make_NAME(n=, size=, seed=), all with defaults. It returns pixels
@@ -22,12 +18,8 @@ SYNTHETIC_MODULES = {
 MIN_SIDE = 64  # of the default sizes
 
 
-@dataclass
-class SyntheticReader:
+class SyntheticReader(ArrayReader):
     """Reader of "vehicles", or of "vehicles:500", which are the first 500."""
-
-    source_name: str
-    array_reader: ArrayReader | None = None
 
     def fingerprint(self) -> str:
         """Hash the text of the function's file, since another text may draw other images."""
@@ -47,11 +39,6 @@ class SyntheticReader:
             check_memory(n_bytes, self.source_name, "give a smaller number or --size")
         make_images = getattr(import_module(SYNTHETIC_MODULES[name]), f"make_{name}")
         pixels, columns, classes = make_images(**arguments)
-        classes = {column: names for column, names in classes.items() if names}
-        images = {"train": to_nchw(pixels, self.source_name)}
-        self.array_reader = ArrayReader(self.source_name, images, columns, classes)
-        return self.array_reader.read_info(options)
-
-    def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        assert self.array_reader is not None
-        self.array_reader.read_into(out, preprocessing)
+        self.images_by_split = {"train": to_nchw(pixels, self.source_name)}
+        self.labels = LabelColumns(columns, classes)
+        return super().read_info(options)

@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from latentia.core.errors import Error, summarize_exception
+from latentia.core.text import abbreviate_list
 from latentia.data import cache
 from latentia.data.decode import Preprocessing
-from latentia.data.image_files import ImageFiles, abbreviate_list
-from latentia.data.label_columns import LabelColumns, encode_table
+from latentia.data.image_files import ImageFiles
+from latentia.data.label_columns import encode_table
 from latentia.data.listing import FileEntry, drop_litter, list_files
-from latentia.data.reader import LoadOptions, SourceInfo
+from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
 from latentia.data.reading import RULES
 from latentia.data.splits import SPLIT_ALIASES, SPLIT_NAMES
 
@@ -42,7 +43,7 @@ class TableReader:
 
     source_name: str
     location: str | Path
-    image_files: ImageFiles | None = None
+    image_files: ImageFiles = field(init=False)
 
     def fingerprint(self) -> str:
         if isinstance(self.location, str):
@@ -58,10 +59,8 @@ class TableReader:
         column = find_image_column(tables["train"].features, self.source_name)
         counts = {name: len(table) for name, table in tables.items()}
         names = [f"{name}/{row}" for name, count in counts.items() for row in range(count)]
-        undecoded = [
-            table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
-            for table in tables.values()
-        ]
+        parts, encoded = tables.values(), datasets.Image(decode=False)
+        undecoded = [p.select_columns([column]).cast_column(column, encoded) for p in parts]
         images = datasets.concatenate_datasets(undecoded).with_format("arrow")
 
         def fetch_files(start: int, stop: int) -> list[Path | bytes]:
@@ -74,12 +73,9 @@ class TableReader:
         labels = read_label_columns([*tables.values()], column, rows, options.reading.rules)
         counts = dict(Counter(key.partition("/")[0] for key in self.image_files.list_keys()))
         notes += self.image_files.collect_notes()
-        if labels.unused:
-            notes.append(f"{self.source_name}: columns not used: {', '.join(labels.unused)}.")
         return self.image_files.make_info(labels, notes, counts)
 
     def read_into(self, out: np.ndarray, preprocessing: Preprocessing) -> None:
-        assert self.image_files is not None
         self.image_files.decode_into(out, preprocessing)
 
     def cell_to_file(self, cell: dict[str, Any] | None, key: str) -> Path | bytes:
@@ -119,7 +115,7 @@ class TableReader:
         if not len(tables["train"]):
             raise Error(f"{self.source_name} has no rows; give a data set with images.")
         unused = abbreviate_list([name for name in tables if name not in SPLIT_NAMES])
-        notes = [f"{self.source_name}: splits not used: {unused}."] if unused else []
+        notes = [f"splits not used: {unused}."] if unused else []
         return {name: tables[name] for name in SPLIT_NAMES if name in tables}, notes
 
     def load_tables(self, folder: str) -> Any:
@@ -153,7 +149,7 @@ def parse_hub_name(text: str) -> str:
     parts = name.split(":")[0].split("/")
     if len(parts) != 2 or not all(parts):
         raise Error(
-            f"{text} is not a name on the hub; write hub:OWNER/NAME, or hub:OWNER/NAME:CONFIG."
+            f"{text} is no name on the hub; write OWNER/NAME or OWNER/NAME:CONFIG after hub:."
         )
     return name
 

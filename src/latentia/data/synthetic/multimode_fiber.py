@@ -72,10 +72,7 @@ def lp_modes(
     matrix = np.stack([m.ravel() / np.linalg.norm(m) for m in modes], 1)
     values, vectors = linalg.eigh(matrix.T @ matrix)
     if values[0] < 0.1:
-        raise Error(
-            f"{size}x{size} pixels cannot resolve {len(modes)} modes; give a larger size, or a"
-            " smaller core or numerical aperture."
-        )
+        raise Error(f"size {size} cannot resolve {len(modes)} modes; give more, or a smaller core.")
     modes = matrix @ (vectors / np.sqrt(values)) @ vectors.T
     modes.flags.writeable = False  # callers share the cached array
     return modes
@@ -123,20 +120,12 @@ class MultimodeFiber:
 
     def __post_init__(self) -> None:
         if not 0 <= self.coupling <= 1:
-            raise Error(
-                f"coupling {self.coupling} is not in [0, 1]: 0 is none, 1 is Haar's measure."
-            )
-        if min(self.core_radius, self.na, self.wavelength) <= 0:
-            raise Error(
-                f"core radius {self.core_radius}, na {self.na} and wavelength {self.wavelength}"
-                " must be above 0."
-            )
+            raise Error(f"coupling {self.coupling} is not in [0, 1]; 1 is Haar's measure.")
+        if (least := min(self.core_radius, self.na, self.wavelength)) <= 0:
+            raise Error(f"core radius, na and wavelength must be above 0, and one is {least}.")
         if self.pitch > self.wavelength / (4 * self.na):
             min_size = int(np.ceil(self.size * self.pitch * 4 * self.na / self.wavelength))
-            raise Error(
-                f"{self.size}x{self.size} pixels under-sample this fibre's speckle; give a size of"
-                f" at least {min_size}."
-            )
+            raise Error(f"size {self.size} under-samples the speckle; give at least {min_size}.")
 
     @property
     def pitch(self) -> float:
@@ -167,14 +156,6 @@ class MultimodeFiber:
         row, column = (np.floor((axis[index] + 1) / 2 * side).astype(int) for side in (h, w))
         pixels, sources = self.size * index[:, None] + index, w * row[:, None] + column
         return pixels.ravel(), sources.ravel()
-
-    def illumination(self, patterns: np.ndarray) -> np.ndarray:
-        """Input field (n, size * size) of patterns (n, 1, h, w), amplitudes in [0, 1]."""
-        pixels, sources = self.illuminated_pixels(*patterns.shape[2:])
-        amplitudes = patterns.reshape(len(patterns), -1)[:, sources]
-        field = np.zeros((len(patterns), self.size**2))
-        field[:, pixels] = amplitudes / np.sqrt(len(pixels))
-        return field
 
     def coefficients(self, patterns: np.ndarray) -> np.ndarray:
         """Amplitudes of the input modes, (n, modes); their summed square is the guided power."""
