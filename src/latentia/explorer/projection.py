@@ -37,7 +37,7 @@ def project_latents(
             )
         from umap import UMAP  # pyright: ignore[reportMissingImports]
 
-        points = UMAP(random_state=0).fit_transform(mean)
+        points = UMAP(random_state=0, n_jobs=1).fit_transform(mean)
         return Projection(points, None, None, ("UMAP 1", "UMAP 2"))
     n, d = mean.shape
     if kind == "dims":
