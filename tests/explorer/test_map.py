@@ -153,7 +153,8 @@ def test_a_map_of_very_many_images_has_a_sample_of_them(served, place, monkeypat
 def test_a_label_of_the_score_s_name_keeps_it(place, tmp_path, monkeypatch):
     text = "\n".join(f"{key},{k}" for k, key in enumerate(list_keys(place)))
     (tmp_path / "mine.csv").write_text(f"file,distance\n{text}", encoding="utf-8")
-    run = RunSession.open(str(place / "vae"), None, "all", Worker(), str(tmp_path / "mine.csv"))
+    run = RunSession.open(str(place / "vae"), None, "all", Worker())
+    run.open_split(str(tmp_path / "mine.csv"))
     run.load_latents()
     np.testing.assert_array_equal(run.map_columns["distance"].values, np.arange(300))
     assert run.map_columns["distance_score"].values.max() < 100

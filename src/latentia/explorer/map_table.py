@@ -122,10 +122,8 @@ def escape_formulas(table: pa.Table) -> pa.Table:
         is_formula = FORMULA.match(text) and not NUMBER.fullmatch(text)
         return f"'{text}" if is_formula else text
 
-    columns = [
-        pa.array([escape(text) for text in cells.to_pylist()])
-        if pa.types.is_string(cells.type)
-        else cells
-        for cells in table.columns
-    ]
-    return pa.table(columns, [escape(name) for name in table.column_names])
+    for k, cells in enumerate(table.columns):
+        if pa.types.is_string(cells.type):
+            texts = [escape(text) for text in cells.to_pylist()]
+            table = table.set_column(k, table.field(k), pa.array(texts))
+    return table.rename_columns([escape(name) for name in table.column_names])

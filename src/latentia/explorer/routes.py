@@ -18,26 +18,9 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.data.splits import evenly_spaced_rows
-from latentia.explorer.map_table import (
-    MAX_MAP_IMAGES,
-    find_keys,
-    render_thumbnails,
-    write_selection,
-)
+from latentia.explorer import map_table
+from latentia.explorer import request_types as types
 from latentia.explorer.projection import project_latents, round_values
-from latentia.explorer.request_types import (
-    BetaRequest,
-    DecodeRequest,
-    ImageRequest,
-    ImageSource,
-    InterpolationRequest,
-    MapRequest,
-    RunRequest,
-    SampleRequest,
-    SearchRequest,
-    SelectionRequest,
-    ThumbnailsRequest,
-)
 from latentia.explorer.security import CLIENT
 from latentia.explorer.session import InputImage, Rendering, RunSession
 from latentia.explorer.summary import describe_run
@@ -77,12 +60,12 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
             session = at_beta.pop((run, beta), None) or sessions[run].with_beta(beta)
             return keep_newest(at_beta, (run, beta), session, MAX_BETAS)
 
-    def load_image(session: RunSession, source: ImageSource) -> InputImage:
+    def load_image(session: RunSession, source: types.ImageSource) -> InputImage:
         owner = session if source.of is None else get_session(source.of)
         return session.load_image(source, owner)
 
     async def respond(
-        request: RunRequest, render: Callable[..., Rendering], *sources: ImageSource
+        request: types.RunRequest, render: Callable[..., Rendering], *sources: types.ImageSource
     ) -> Response:
         """Render a picture in the worker; `render` gets the session and the images of sources."""
         session = get_session(request.run)
@@ -114,31 +97,33 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         return JSONResponse({"runs": [describe_run(session) for session in listed_sessions]})
 
     @app.post("/api/map")
-    async def project_map(request: MapRequest) -> JSONResponse:
+    async def project_map(request: types.MapRequest) -> JSONResponse:
         session = get_session(request.run)
         return JSONResponse(await map_worker.run_async(compute_map, session, request))
 
     @app.post("/api/thumbnails")
-    async def send_thumbnails(request: ThumbnailsRequest) -> JSONResponse:
+    async def send_thumbnails(request: types.ThumbnailsRequest) -> JSONResponse:
         _, _, split = get_session(request.run).require_map()
-        files = await table_worker.run_async(render_thumbnails, split, request.rows)
+        files = await table_worker.run_async(map_table.render_thumbnails, split, request.rows)
         names = [split.display_name(row) for row in request.rows]
         return JSONResponse({"images": [*map(make_data_url, files)], "names": names})
 
     @app.post("/api/find")
-    async def find_images(request: SearchRequest) -> JSONResponse:
+    async def find_images(request: types.SearchRequest) -> JSONResponse:
         _, _, split = get_session(request.run).require_map()
-        rows = await table_worker.run_async(find_keys, split, request.text)
-        return JSONResponse({"rows": rows[:MAX_MAP_IMAGES], "count": len(rows)})
+        rows = await table_worker.run_async(map_table.find_keys, split, request.text)
+        return JSONResponse({"rows": rows[: map_table.MAX_MAP_IMAGES], "count": len(rows)})
 
     @app.post("/api/selection")
-    async def send_selection(request: SelectionRequest) -> Response:
+    async def send_selection(request: types.SelectionRequest) -> Response:
         _, table, split = get_session(request.run).require_map()
-        content = await table_worker.run_async(write_selection, table, len(split), request.rows)
+        content = await table_worker.run_async(
+            map_table.write_selection, table, len(split), request.rows
+        )
         return Response(content, media_type="text/csv")
 
     @app.post("/api/encode")
-    async def encode_image(request: ImageRequest) -> JSONResponse:
+    async def encode_image(request: types.ImageRequest) -> JSONResponse:
         session = get_session(request.run)
 
         def make_response() -> JSONResponse:
@@ -150,35 +135,35 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         return await worker.run_async(make_response)
 
     @app.post("/api/decode")
-    async def decode_latents(request: DecodeRequest) -> Response:
+    async def decode_latents(request: types.DecodeRequest) -> Response:
         return await respond(request, lambda session: session.decode_latents(request.latents))
 
     @app.post("/api/reconstruct")
-    async def reconstruct_image(request: ImageRequest) -> Response:
+    async def reconstruct_image(request: types.ImageRequest) -> Response:
         return await respond(request, RunSession.reconstruct_image, request.image)
 
     @app.post("/api/nearest")
-    async def find_nearest(request: ImageRequest) -> Response:
+    async def find_nearest(request: types.ImageRequest) -> Response:
         def render(session: RunSession, image: InputImage) -> Rendering:
             return session.find_nearest(image, request.n)
 
         return await respond(request, render, request.image)
 
     @app.post("/api/walk")
-    async def interpolate_images(request: InterpolationRequest) -> Response:
+    async def interpolate_images(request: types.InterpolationRequest) -> Response:
         def render(session: RunSession, *images: InputImage) -> Rendering:
             return session.interpolate_images(images, request.steps, request.spherical)
 
         return await respond(request, render, *request.images)
 
     @app.post("/api/sample")
-    async def draw_samples(request: SampleRequest) -> Response:
+    async def draw_samples(request: types.SampleRequest) -> Response:
         options = request.options.model_dump(exclude_none=True)
         arguments = request.n, request.seed, request.cond, options, request.standard
         return await respond(request, lambda session: session.draw_samples(*arguments))
 
     @app.post("/api/beta")
-    async def set_beta(request: BetaRequest) -> JSONResponse:
+    async def set_beta(request: types.BetaRequest) -> JSONResponse:
         get_session(request.run)
         session = get_session_at(request.run, request.beta)
         keep_newest(betas, (CLIENT.get(), request.run), request.beta, MAX_CLIENTS)
@@ -199,7 +184,7 @@ def make_page_route(file: Path) -> Callable[[], Awaitable[Response]]:
     return send_file
 
 
-def compute_map(session: RunSession, request: MapRequest) -> dict[str, Any]:
+def compute_map(session: RunSession, request: types.MapRequest) -> dict[str, Any]:
     """Project the latents of a run, with names of the images and values of a column.
 
     Raises: Error if the images, the dimension or the column are missing

@@ -34,9 +34,9 @@ def serve_explorer(
     if split not in (*SPLIT_NAMES, "all"):
         raise Error(f"{split!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
     worker = Worker()
-    sessions = [RunSession.open(path, data, split, worker, labels) for path in paths]
+    sessions = [RunSession.open(path, data, split, worker) for path in paths]
     for session in sessions if labels else ():  # a mistake in the file ends the command
-        session.open_split()
+        session.open_split(labels)
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     listener = open_listener(host, ports)
     name = f"[{host}]" if ":" in host else host

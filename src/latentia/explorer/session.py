@@ -58,8 +58,8 @@ class RunSession:
     """A run that is open in the explorer, at one beta.
 
     run_argument: the run as the user wrote it, which commands repeat
-    labels: file of more columns; data_split: the images of `split`, of which split_names are the
-    run's own splits; map_latents, map_table, map_columns: latents, table and colours of the map
+    data_split: the images of `split`; split_names: the run's split of each of them
+    map_latents, map_table, map_columns: latents, table and colours of the images on the map
     train_latents: latents of training images, which give the sliders their ranges
     missing_reason: why there are no images
     other_splits: images of other runs, by source
@@ -72,7 +72,6 @@ class RunSession:
     data: str | None
     split: str
     worker: Worker
-    labels: str | None = None
     data_split: Split | None = None
     split_names: list[str] = field(default_factory=list)
     train_latents: LatentTable | None = None
@@ -87,19 +86,12 @@ class RunSession:
     thread: threading.Thread | None = None
 
     @classmethod
-    def open(
-        cls,
-        run_argument: str,
-        data: str | None,
-        split: str,
-        worker: Worker,
-        labels: str | None = None,
-    ) -> "RunSession":
+    def open(cls, run_argument: str, data: str | None, split: str, worker: Worker) -> "RunSession":
         run = open_run(run_argument)
         read_evaluation(run)  # damage is an error here, not in a request
         model = run.model()
         beta = float(model.dial.beta) if run.beta_range else None  # pyright: ignore
-        return cls(run_argument, run, model, data, split, worker, labels, beta=beta)
+        return cls(run_argument, run, model, data, split, worker, beta=beta)
 
     @property
     def autoencoder(self) -> Any:
@@ -138,15 +130,15 @@ class RunSession:
                 self.thread = threading.Thread(target=self.load_latents, daemon=True)
                 self.thread.start()
 
-    def open_split(self) -> Split:
-        """Open the images with their labels, once.
+    def open_split(self, labels: str | None = None) -> Split:
+        """Open the images, once, with the columns of a file of labels.
 
         Raises: Error if they are missing, or the labels do not fit them
         """
         if self.data_split is None:
-            images, labels = self.run.images(self.data), Labels(self.labels, None, "nan")
-            opened = open_labelled_split(self.run, images, self.split, labels)
-            self.data_split, self.split_names = opened
+            self.data_split, self.split_names = open_labelled_split(
+                self.run, self.run.images(self.data), self.split, Labels(labels, None, "nan")
+            )
         return self.data_split
 
     def load_latents(self) -> None:
