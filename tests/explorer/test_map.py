@@ -4,6 +4,8 @@ import base64
 import csv
 import io
 import shlex
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,9 +15,11 @@ from PIL import Image
 
 import latentia
 from latentia.cli.main import main
+from latentia.core.errors import Error
 from latentia.data.label_tables import open_label_table
 from latentia.explorer import map_table, session
 from latentia.explorer.map_table import find_keys, write_selection
+from latentia.explorer.projection import project_latents
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
 
@@ -93,6 +97,14 @@ def test_no_cell_of_a_selection_is_run_by_a_spreadsheet(tmp_path):
     assert list(named.rows.index) == keys[:5]
 
 
+def test_a_selection_of_too_many_cells_is_refused(monkeypatch):
+    table = pa.table({"key": ["a", "b", "c"], "mse": [0.0, 1, 2]})
+    monkeypatch.setattr(map_table, "MAX_CELLS", 4)
+    assert len(write_selection(table, 3, [0, 2]).splitlines()) == 3
+    with pytest.raises(Error, match="The selection has 6 cells; at most 4 are saved here"):
+        write_selection(table, 3, [0, 1, 2])
+
+
 @pytest.mark.parametrize(
     ("text", "is_there"),
     [("3/", True), ("png", True), (".PNG", True), ("\\", True), ("3/0", True), ("nowhere", False)],
@@ -148,6 +160,26 @@ def test_a_map_of_very_many_images_has_a_sample_of_them(served, place, monkeypat
     assert answer.status_code == 422
     assert "Image 1 is not on the map" in answer.json()["detail"]
     assert len(post(client, "find", text="png")["rows"]) == 300
+
+
+def test_umap_has_neighbours_among_few_images_and_needs_four(monkeypatch):
+    made = []
+
+    class UMAP:
+        def __init__(self, n_neighbors, **options):
+            made.append(n_neighbors)
+
+        def fit_transform(self, mean):
+            return mean[:, :2]
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=UMAP))
+    monkeypatch.setattr("latentia.explorer.projection.find_spec", lambda name: name)
+    for n in (4, 16, 300):
+        mean = np.zeros((n, 3), np.float32)
+        assert project_latents("umap", mean, (), ()).points.shape == (n, 2)
+    assert made == [3, 15, 15]
+    with pytest.raises(Error, match="UMAP needs at least 4 images; this map has 3"):
+        project_latents("umap", np.zeros((3, 3), np.float32), (), ())
 
 
 def test_a_label_of_the_score_s_name_keeps_it(place, tmp_path, monkeypatch):

@@ -279,7 +279,7 @@ const loadMap = showRefusals(async () => {
   if (page.selection.size) describeSelection();
   if (kind === "umap") showStatus("");
 });
-const formatNumber = (value) => `${+value.toPrecision(3)}`;
+const formatNumber = (value) => `${Number.isInteger(value) ? value : +value.toPrecision(4)}`; // 2012 is a year
 const formatValue = (value) => value === null ? "no value" : page.map.classes ? page.map.classes[value] : formatNumber(value);
 const formatLabel = (k) => formatValue(page.map.values[k]);
 const nameColumn = (column) => SCORES[column]?.split(" (")[0] ?? column;
@@ -419,6 +419,7 @@ const showThumbnail = runLatest(async (nearest) => {
 // ---- the selection: rows of the data, by lasso, by key, or by a class of the legend
 let corners = null, dragged = false; // corners of the lasso in pixels, while it is drawn
 function selectRows(rows, extend = false) {
+  if (!page.map) return; // another run meanwhile
   page.selection = new Set(extend ? [...page.selection, ...rows] : rows);
   redrawPoints(); describeSelection();
 }
@@ -442,12 +443,12 @@ function finishLasso(extend) {
   selectRows(rows, extend);
   showStatus(rows.length ? `${page.selection.size.toLocaleString()} images selected.` : "There is no image inside the lasso.");
 }
-const findImages = runLatest(async () => {
+const findImages = runLatest(async (choose) => {
   const text = $("find").value.trim();
   const { rows, count } = text ? await requestJson("api/find", { run: page.active, text }) : { rows: [], count: 0 };
   selectRows(rows);
-  showStatus(!text ? "" : count ? `${count.toLocaleString()} keys contain “${text}”.` : `No key contains “${text}”.`);
-  return rows;
+  showStatus(!text ? "" : count ? `${count.toLocaleString()} ${count > 1 ? "keys contain" : "key contains"} “${text}”.` : `No key contains “${text}”.`);
+  if (choose && rows.length) chooseImage({ index: rows[0] });
 });
 const saveSelection = showRefusals(async () => {
   const onMap = new Set(page.map.rows), rows = [...page.selection].filter((row) => onMap.has(row));
@@ -543,8 +544,13 @@ const enterRun = showRefusals(async () => { // shows another run
   updateLayout(); updatePictures();
   page.map = null;
   page.ends = [null, null];
-  page.selection.clear(); page.thumbnails.clear();
-  $("selection").hidden = true; $("find").value = "";
+  page.hovered = null;
+  const identity = `${page.active} ${run.name} ${run.source}`;
+  if (page.entered !== identity) { // else the same images, at another beta
+    page.selection.clear(); page.thumbnails.clear();
+    $("selection").hidden = true; $("find").value = "";
+  }
+  page.entered = identity;
   $("path").hidden = true; $("no-path").hidden = false;
   for (const id of "ab") { $(`end-${id}`).hidden = true; $(`name-${id}`).textContent = "…"; }
   updatePrior(); drawSamples();
@@ -610,8 +616,8 @@ for (const id of ["steps", "line"]) $(id).onchange = () => interpolate();
 for (const id of ["n", "prior"]) $(id).onchange = () => drawSamples();
 $("draw").onsubmit = (event) => { event.preventDefault(); drawSamples(); };
 $("another").onclick = () => { $("seed").value = +$("seed").value + 1; drawSamples(); };
-$("find").oninput = () => findImages();
-$("find").onkeydown = (event) => { if (event.key === "Enter" && page.selection.size) chooseImage({ index: [...page.selection][0] }); };
+$("find").oninput = () => findImages(false);
+$("find").onkeydown = (event) => { if (event.key === "Enter") findImages(true); };
 $("clear-selection").onclick = () => { $("find").value = ""; selectRows([]); };
 $("save-selection").onclick = () => saveSelection();
 $("lasso").onclick = () => { const on = $("field").classList.toggle("lasso"); $("lasso").setAttribute("aria-pressed", on); };

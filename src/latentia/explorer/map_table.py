@@ -23,6 +23,7 @@ from latentia.latents.writers import stack_dims
 
 MAX_MAP_IMAGES, MAX_MAP_NUMBERS = 20_000, 2**24  # all images up to this, and up to 64 MiB of means
 MAX_SCORED_DIMS = 2048  # beyond, the axes of their covariance take minutes
+MAX_CELLS = 2**23  # of a selection, about 100 MB
 # a text that a spreadsheet would run, unless it is a number such as -3
 FORMULA, NUMBER = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]"), re.compile(r"[+-]\d+([.,]\d+)?")
 
@@ -110,6 +111,9 @@ def write_selection(table: pa.Table, n: int, rows: Sequence[int]) -> bytes:
     chosen = sorted({*rows})
     if missing := [row for row in chosen if row not in positions]:
         raise Error(f"Image {missing[0]} is not on the map; select images that are.")
+    if (cells := len(chosen) * table.num_columns) > MAX_CELLS:
+        text = f"The selection has {cells:,} cells; at most {MAX_CELLS:,} are saved here"
+        raise Error(f"{text}. Select fewer images, or run latentia encode.")
     file = io.BytesIO()
     csv.write_csv(escape_formulas(table.take([positions[row] for row in chosen])), file)
     return file.getvalue()
