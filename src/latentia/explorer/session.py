@@ -60,7 +60,7 @@ class RunSession:
     run_argument: the run as the user wrote it, which commands repeat
     data_split: the images of `split`; split_names: the run's split of each of them
     map_latents, map_table, map_columns: latents, table and colours of the images on the map
-    train_latents: latents of training images, which give the sliders their ranges
+    train_split: images of the training; train_latents: latents that give the sliders their ranges
     missing_reason: why there are no images
     other_splits: images of other runs, by source
     beta: of a run of many betas
@@ -74,6 +74,7 @@ class RunSession:
     worker: Worker
     data_split: Split | None = None
     split_names: list[str] = field(default_factory=list)
+    train_split: Split | None = None
     train_latents: LatentTable | None = None
     map_latents: LatentTable | None = None
     map_table: pa.Table | None = None
@@ -136,9 +137,10 @@ class RunSession:
         Raises: Error if they are missing, or the labels do not fit them
         """
         if self.data_split is None:
-            self.data_split, self.split_names = open_labelled_split(
-                self.run, self.run.images(self.data), self.split, Labels(labels, None, "nan")
-            )
+            images, columns = self.run.images(self.data), Labels(labels, None, "nan")
+            self.train_split = self.run.split(None, images, default="train")
+            opened = open_labelled_split(self.run, images, self.split, columns)
+            self.data_split, self.split_names = opened
         return self.data_split
 
     def load_latents(self) -> None:
@@ -148,8 +150,7 @@ class RunSession:
         model = QueuedModel(self.autoencoder, self.worker, self.use_beta)
         try:
             split = self.open_split()
-            training_split = self.run.split(None, self.data, default="train")
-            train_latents = encode_split(model, training_split, SAMPLE)
+            train_latents = encode_split(model, self.train_split, SAMPLE)  # pyright: ignore
             latents, table = encode_map(model, split, self.split_names, train_latents)
             own_columns = self.run.metadata["images"]["columns"]
             self.map_columns = list_map_columns(table, split, model.latent_shape, own_columns)
