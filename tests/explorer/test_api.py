@@ -68,7 +68,7 @@ def test_runs_are_told_with_their_dimensions_by_rate(served, place):
     assert {dim["dim"] for dim in vae["dims"]} == set(range(4))
     assert [dim["dead"] for dim in vae["dims"]] == [rate < 0.01 for rate in rates]
     assert all(max(dim["bars"]) == 1 and dim["low"] < dim["high"] for dim in vae["dims"])
-    assert vae["columns"] == {"label": [str(k) for k in range(10)]}
+    assert vae["columns"]["label"] == [str(k) for k in range(10)]
     assert vae["prior"] == {"learned": False}
     assert prior["prior"]["condition"] == "class"
     options = {each["name"]: each for each in prior["prior"]["options"]}
@@ -226,6 +226,7 @@ def test_without_its_images_sliders_and_samples_work_and_the_rest_says_why(serve
     post(client, "encode", image=file())
     for path, body in (
         ("map", {}), ("nearest", {"image": file()}), ("encode", {"image": {"index": 0}}),
+        ("thumbnails", {"rows": [0]}), ("find", {"text": "0"}), ("selection", {"rows": [0]}),
     ):  # fmt: skip
         assert "cannot be found here" in post(client, path, 422, **body)["detail"]
 
@@ -245,15 +246,19 @@ def test_data_may_be_given_and_stand_in_the_command(served, place):
 
 
 def test_a_column_that_is_not_finite_is_not_offered(served, place, tmp_path):
+    """Nowhere finite: a column with some values is offered, and its others have no colour."""
     x, y = np.load(place / "order.npy")[:40], np.arange(40.0)
-    for name, value in (("all", 0.0), ("some", np.nan)):
-        y[3] = value
-        np.savez(tmp_path / f"{name}.npz", x=x, y=y)
+    np.savez(tmp_path / "all.npz", x=x, y=y)
+    y[3] = np.nan
+    np.savez(tmp_path / "some.npz", x=x, y=y)
+    np.savez(tmp_path / "none.npz", x=x, y=y * np.nan)
     client = served("vae", data=str(tmp_path / "all.npz"))
-    assert client.get("/api/runs").json()["runs"][0]["columns"] == {"label": None}
+    assert client.get("/api/runs").json()["runs"][0]["columns"]["label"] is None
     assert post(client, "map", column="label")["values"][:3] == [0, 1, 2]
     client = served("vae", data=str(tmp_path / "some.npz"))
-    assert client.get("/api/runs").json()["runs"][0]["columns"] == {}
+    assert post(client, "map", column="label")["values"][:5] == [0, 1, 2, None, 4]
+    client = served("vae", data=str(tmp_path / "none.npz"))
+    assert "label" not in client.get("/api/runs").json()["runs"][0]["columns"]
     assert "no column label" in post(client, "map", 422, column="label")["detail"]
 
 
@@ -353,6 +358,16 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
         ("map", {"kind": "tsne"}, "kind: "),
         ("map", {"kind": "dims", "dims": [0, 4]}, "There is no dimension 4; there are 4"),
         ("map", {"column": "colour"}, "The data have no column colour of finite numbers."),
+        ("thumbnails", {"rows": [300]}, "There is no image 300; there are 300, counted from 0."),
+        ("thumbnails", {"rows": [0] * 65}, "rows: "),
+        ("thumbnails", {"rows": []}, "rows: "),
+        ("thumbnails", {"rows": [-1]}, "rows: "),
+        ("thumbnails", {"rows": [0], "path": "/etc/passwd"}, "path: "),
+        ("find", {"text": ""}, "text: "),
+        ("find", {"text": "x" * 201}, "text: "),
+        ("selection", {"rows": [3, 300]}, "Image 300 is not on the map; select images that are."),
+        ("selection", {"rows": [0] * 20_001}, "rows: "),
+        ("selection", {"rows": ["/etc/passwd"]}, "rows.0: "),
     ):  # fmt: skip
         detail = post(client, path, 422, **body)["detail"]
         assert message in detail, (path, detail)
@@ -368,8 +383,10 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
 
 
 def test_umap_is_offered_or_its_absence_explained(served, monkeypatch):
-    monkeypatch.setattr("latentia.explorer.projection.find_spec", lambda name: None)
+    for module in ("projection", "summary"):
+        monkeypatch.setattr(f"latentia.explorer.{module}.find_spec", lambda name: None)
     client = served("vae")
+    assert client.get("/api/runs").json()["runs"][0]["umap"] is False
     message = post(client, "map", 422, kind="umap")["detail"]
     assert (
         message == "UMAP is not installed; pip install umap-learn, then start the explorer again."
@@ -433,6 +450,8 @@ def test_mistakes_on_the_command_line(place, capsys, monkeypatch):
     message = error(place / "vae", "--host", "192.0.2.1")  # nobody's: RFC 5737
     assert message.startswith("192.0.2.1 cannot be served on (")
     assert "is not a split" in error(place / "vae", "--split", "dev")
+    assert "none.csv does not exist" in error(place / "vae", "--labels", "none.csv")
+    assert "cannot be found here" in error(place / "lost", "--labels", "none.csv")
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert error(place / "vae") == (
         'latentia explore needs the web extra: pip install "latentia[web]".'

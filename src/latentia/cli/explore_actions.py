@@ -18,4 +18,4 @@ def explore(args: SimpleNamespace) -> None:
     from latentia.explorer.server import serve_explorer
 
     ports = (PORT, 0) if args.port is None else (args.port,)
-    serve_explorer(args.runs, args.data, args.split, args.host, ports)
+    serve_explorer(args.runs, args.data, args.split, args.labels, args.host, ports)

@@ -9,6 +9,7 @@ def explore(
     runs: Positional[tuple[str, ...]],
     data: options.Data = None,
     split: str = "all",
+    labels: options.LabelFile = None,
     *,
     port: int | None = None,
     host: str = "127.0.0.1",
@@ -21,6 +22,8 @@ def explore(
         one or more run folders, or hub:OWNER/NAME to download one
     split : SPLIT
         images on the map: train, validation, test or all
+    labels : FILE
+        table (.csv or .parquet) whose columns colour the map, joined to the images by file name
     port : N
         port to serve on, 0 to 65535; the default is 8765, or a free port if that is taken
     host : ADDRESS

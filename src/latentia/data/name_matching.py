@@ -11,6 +11,8 @@ from latentia.core.text import abbreviate_list, pluralize
 from latentia.data.decode import IMAGE_SUFFIXES
 
 NAME_COLUMNS = ("key", "file_name", "filename", "file", "path", "image", "name")
+# the apostrophe of a cell that a spreadsheet would otherwise take for a formula
+ESCAPE = re.compile(r"^'(?=\s*[=+\-@＝＋－＠])")
 MAX_SAMPLE = 500  # cells of a column that are compared with the images, to find the names
 
 
@@ -25,7 +27,8 @@ class NamedRows(NamedTuple):
 
 
 def clean_path(name: str) -> str:
-    parts = unicodedata.normalize("NFC", name.strip()).replace("\\", "/").split("/")
+    text = ESCAPE.sub("", unicodedata.normalize("NFC", name.strip()))
+    parts = text.strip().replace("\\", "/").split("/")
     return "/".join(part for part in parts if part not in ("", "."))
 
 

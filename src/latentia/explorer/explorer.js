@@ -7,8 +7,11 @@ const createElement = (tag, properties = {}, ...children) => {
   return element;
 };
 const CLASS_COLOURS = ["#2f6fd0", "#c2571a", "#2b8a5a", "#8450c4", "#b03060", "#7a6a10", "#1888a0", "#6a7280", "#c04fb0", "#5a8f1f"];
+const RAMP = ["#2f6fd0", "#8450c4", "#b03060", "#c2571a"]; // of numbers, small to large
+const SCORES = { split: "split", mse: "error (mse per pixel)", distance: "outlier score (distance)", rate: "rate (KL, nats)", distortion: "distortion (reconstruction, nats)", excess: "excess distortion (nats)" };
+const MAX_SHEET = 48; // thumbnails of a selection
 const darkScheme = matchMedia("(prefers-color-scheme: dark)");
-const page = { runs: [], active: 0, beside: null, input: null, z: {}, means: {}, ends: [null, null], map: null, point: null };
+const page = { runs: [], active: 0, beside: null, input: null, z: {}, means: {}, ends: [null, null], map: null, point: null, hovered: null, selection: new Set(), thumbnails: new Map() };
 const activeRun = () => page.runs[page.active];
 const showStatus = (text) => { $("status").textContent = text; };
 
@@ -270,26 +273,40 @@ const loadMap = showRefusals(async () => {
   }
   $("map-problem").textContent = "";
   page.map = { ...result, kind, dims, column, classes: activeRun().columns[column] };
-  page.point = null;
+  page.point = page.hovered = null;
   $("axes").textContent = `Horizontal: ${result.names[0]}. Vertical: ${result.names[1]}. ${result.rows.length.toLocaleString()} of ${activeRun().count.toLocaleString()} images.`;
-  updateLegend(); scheduleDrawing();
+  updateLegend(); redrawPoints();
+  if (page.selection.size) describeSelection();
   if (kind === "umap") showStatus("");
 });
-const formatLabel = (k) => { const { values, classes } = page.map; return classes ? classes[values[k]] : `${+values[k].toPrecision(4)}`; };
-function getColour(k) {
-  const { values, classes, column, span } = page.map;
-  if (!column) return "";
-  const colour = CLASS_COLOURS[values[k] % CLASS_COLOURS.length];
-  if (classes) return darkScheme.matches ? `color-mix(in srgb, ${colour} 62%, white)` : colour;
-  return `hsl(${215 - 190 * (span[1] > span[0] ? (values[k] - span[0]) / (span[1] - span[0]) : 0)} 70% 50%)`;
+const formatNumber = (value) => `${Number.isInteger(value) ? value : +value.toPrecision(4)}`; // 2012 is a year
+const formatValue = (value) => value === null ? "no value" : page.map.classes ? page.map.classes[value] : formatNumber(value);
+const formatLabel = (k) => formatValue(page.map.values[k]);
+const nameColumn = (column) => SCORES[column]?.split(" (")[0] ?? column;
+const adaptColour = (colour) => darkScheme.matches ? `color-mix(in srgb, ${colour} 62%, white)` : colour;
+function getColour(value) {
+  const { classes, span: [low, high] } = page.map;
+  if (value === null) return "";
+  if (classes) return adaptColour(CLASS_COLOURS[value % CLASS_COLOURS.length]);
+  const x = Math.min(1, Math.max(0, (value - low) / (high - low || 1))) * (RAMP.length - 1), k = Math.min(RAMP.length - 2, Math.floor(x));
+  return adaptColour(`color-mix(in oklab, ${RAMP[k + 1]} ${Math.round(20 * (x - k)) * 5}%, ${RAMP[k]})`); // few colours: the canvas reads each anew
 }
-const getGlyph = (k) => page.map.classes?.[page.map.values[k]]?.length <= 2 ? page.map.classes[page.map.values[k]] : "";
-function updateLegend() {
-  const { values, classes, column } = page.map;
-  page.map.span = values.length ? values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]) : [0, 0];
-  const row = (k) => createElement("li", {}, Object.assign(createElement("i", { textContent: getGlyph(k) || "●" }), { style: `color: ${getColour(k)}` }), getGlyph(k) && column ? "" : `${column} ${formatLabel(k)}`);
-  const first = column ? classes ? [...new Set(values)].sort((a, b) => a - b).slice(0, 24).map((v) => values.indexOf(v)) : page.map.span.map((v) => values.indexOf(v)) : [];
-  $("legend").replaceChildren(...(column && getGlyph(first[0]) ? [createElement("li", { textContent: `Mark of an image: its ${column}` })] : []), ...first.map(row));
+const getGlyph = (value) => page.map.classes?.[value]?.length <= 2 ? page.map.classes[value] : "";
+function updateLegend() { // of numbers the middle 96 % are spread over the colours, so that outliers leave them some
+  const { values, classes, column } = page.map, sorted = values.filter((value) => value !== null).sort((a, b) => a - b), rows = [];
+  const span = page.map.span = [0.02, 0.98].map((share) => sorted[Math.floor(share * (sorted.length - 1))] ?? 0);
+  const createMark = (value) => Object.assign(createElement("i", { textContent: getGlyph(value) || "●" }), { style: `color: ${getColour(value) || "var(--soft)"}` });
+  const createEntry = (value) => createElement("li", {}, createElement("button", { type: "button", title: "Select these images", onclick: () => selectRows(page.map.rows.filter((_, k) => values[k] === value)) }, createMark(value), getGlyph(value) ? "" : formatValue(value)));
+  if (classes) {
+    const present = [...new Set(sorted)];
+    rows.push(...present.slice(0, 24).map(createEntry));
+    if (present.length > 24) rows.push(createElement("li", { textContent: `and ${present.length - 24} more` }));
+  } else if (column) {
+    const ramp = Object.assign(createElement("i", { className: "ramp" }), { style: `background: linear-gradient(90deg, ${RAMP.map(adaptColour).join()})` });
+    rows.push(createElement("li", {}, `${sorted[0] < span[0] ? "≤ " : ""}${formatNumber(span[0])}`, ramp, `${sorted.at(-1) > span[1] ? "≥ " : ""}${formatNumber(span[1])}`));
+  }
+  if (sorted.length < values.length) rows.push(createEntry(null));
+  $("legend").replaceChildren(...rows);
 }
 function measureMap() {
   const box = $("canvas").getBoundingClientRect(), pad = 22, { places } = page.map;
@@ -297,28 +314,42 @@ function measureMap() {
   const [a, b, c, d] = page.map.box, sx = (box.width - 2 * pad) / (b - a || 1), sy = (box.height - 2 * pad) / (d - c || 1);
   return { width: box.width, height: box.height, to: ([x, y]) => [pad + (x - a) * sx, box.height - pad - (y - c) * sy], from: (x, y) => [a + (x - pad) / sx, c + (box.height - pad - y) / sy] };
 }
-darkScheme.onchange = () => { if (page.map) { updateLegend(); scheduleDrawing(); } };
+darkScheme.onchange = () => { if (page.map) { updateLegend(); redrawPoints(); } };
 let drawingRequest = 0;
 function scheduleDrawing() { drawingRequest ||= requestAnimationFrame(() => { drawingRequest = 0; if (page.map && $("canvas").offsetWidth) drawMap(); }); }
+let pointLayer = null; // the points alone, which stay while the pointer moves
+function redrawPoints() { pointLayer = null; scheduleDrawing(); }
+function drawPoints(canvas, view, style) {
+  const pen = canvas.getContext("2d"), { places, values, rows } = page.map, accent = style.getPropertyValue("--accent"), soft = style.getPropertyValue("--soft");
+  pen.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+  pen.font = "600 10px system-ui, sans-serif"; pen.textAlign = "center"; pen.textBaseline = "middle";
+  const mix = (k) => (k * 2654435761) % 2 ** 32, order = places.map((_, k) => k).sort((a, b) => mix(a) - mix(b)); // else the last class hides the others
+  if (page.selection.size) order.sort((a, b) => page.selection.has(rows[a]) - page.selection.has(rows[b]));
+  const radius = page.selection.size > 50 ? 2.4 : 4.5; // of a selected point: a few are easily overlooked
+  for (const k of order) {
+    const [x, y] = view.to(places[k]), value = values[k], text = getGlyph(value);
+    pen.fillStyle = value === undefined ? accent : getColour(value) || soft;
+    const isSelected = page.selection.has(rows[k]);
+    pen.globalAlpha = isSelected ? 1 : page.selection.size ? 0.12 : text ? 0.8 : 0.6;
+    if (text) pen.fillText(text, x, y);
+    else { pen.beginPath(); pen.arc(x, y, isSelected ? radius : 2.4, 0, 7); pen.fill(); }
+  }
+  return canvas;
+}
 function drawMap() {
   const canvas = $("canvas"), pen = canvas.getContext("2d"), scale = devicePixelRatio, view = measureMap(), style = getComputedStyle(document.documentElement);
   canvas.width = view.width * scale; canvas.height = view.height * scale;
+  if (pointLayer?.width !== canvas.width || pointLayer.height !== canvas.height) pointLayer = drawPoints(createElement("canvas", { width: canvas.width, height: canvas.height }), view, style);
+  pen.drawImage(pointLayer, 0, 0);
   pen.setTransform(scale, 0, 0, scale, 0, 0);
-  pen.font = "600 10px system-ui, sans-serif"; pen.textAlign = "center"; pen.textBaseline = "middle";
-  page.map.places.forEach((point, k) => {
-    const [x, y] = view.to(point), text = getGlyph(k);
-    pen.fillStyle = getColour(k) || style.getPropertyValue("--accent");
-    pen.globalAlpha = text ? 0.8 : 0.55;
-    if (text) pen.fillText(text, x, y);
-    else { pen.beginPath(); pen.arc(x, y, 2.4, 0, 7); pen.fill(); }
-  });
-  pen.globalAlpha = 1;
   const circle = (point, size, colour) => { const [x, y] = view.to(point); pen.strokeStyle = style.getPropertyValue(colour); pen.lineWidth = 2; pen.beginPath(); pen.arc(x, y, size, 0, 7); pen.stroke(); };
   const index = page.input?.index === undefined ? -1 : page.map.rows.indexOf(page.input.index);
   if (index >= 0) circle(page.map.places[index], 8, "--ink");
   const cross = projectLatents(page.z[page.active]);
   if (cross) { const [x, y] = view.to(cross); pen.strokeStyle = style.getPropertyValue("--ink"); pen.lineWidth = 2; pen.beginPath(); pen.moveTo(x - 7, y); pen.lineTo(x + 7, y); pen.moveTo(x, y - 7); pen.lineTo(x, y + 7); pen.stroke(); }
+  if (page.hovered !== null) circle(page.map.places[page.hovered], 6, "--soft");
   if (page.point) circle(page.point, 5, "--accent");
+  if (corners?.length > 1) { pen.beginPath(); for (const [x, y] of corners) pen.lineTo(x, y); pen.closePath(); pen.fillStyle = pen.strokeStyle = style.getPropertyValue("--accent"); pen.lineWidth = 1.5; pen.stroke(); pen.globalAlpha = 0.1; pen.fill(); }
 }
 function projectLatents(z) {
   const { axes, origin } = page.map;
@@ -355,16 +386,77 @@ function findClosest(point) {
 function selectPoint(point) {
   const view = measureMap(), nearest = findClosest(point), tip = $("tip"), [x, y] = view.to(page.map.places[nearest]);
   page.point = point;
-  tip.textContent = `image ${page.map.called[nearest]}${page.map.column ? `, ${page.map.column} ${formatLabel(nearest)}` : ""}`;
+  if (nearest !== page.hovered) {
+    page.hovered = nearest;
+    tip.lastChild.textContent = `${page.map.called[nearest]}${page.map.column ? `, ${nameColumn(page.map.column)} ${formatLabel(nearest)}` : ""}`;
+    tip.firstChild.hidden = true; // until its own image is there
+    showThumbnail(nearest);
+  }
   tip.hidden = false;
-  tip.style.left = `${Math.min(view.width - tip.offsetWidth - 4, Math.max(4, x + 10))}px`;
-  tip.style.top = `${Math.max(4, y - 30)}px`;
+  const top = y - tip.offsetHeight - 10;
+  tip.style.left = `${Math.max(4, Math.min(view.width - tip.offsetWidth - 4, x + 10))}px`;
+  tip.style.top = `${top >= 4 ? top : y + 14}px`;
   decodePoint(point); scheduleDrawing();
 }
-function locatePointer(event) {
-  const box = $("canvas").getBoundingClientRect();
-  return measureMap().from(event.clientX - box.left, event.clientY - box.top);
+const locatePixel = (event, box = $("canvas").getBoundingClientRect()) => [event.clientX - box.left, event.clientY - box.top];
+const locatePointer = (event) => measureMap().from(...locatePixel(event));
+async function loadThumbnails(rows) {
+  const cache = page.thumbnails, missing = rows.filter((row) => !cache.has(row));
+  if (missing.length) {
+    const reply = await requestJson("api/thumbnails", { run: page.active, rows: missing });
+    missing.forEach((row, k) => cache.set(row, { image: reply.images[k], name: reply.names[k] }));
+  }
+  return rows.map((row) => cache.get(row));
 }
+const showThumbnail = runLatest(async (nearest) => {
+  const [{ image }] = await loadThumbnails([page.map.rows[nearest]]);
+  if (page.hovered !== nearest) return;
+  $("tip").firstChild.src = image;
+  $("tip").firstChild.hidden = false;
+  if (!$("tip").hidden) selectPoint(page.point); // above the point, now that it is higher
+});
+
+// ---- the selection: rows of the data, by lasso, by key, or by a class of the legend
+let corners = null, dragged = false; // corners of the lasso in pixels, while it is drawn
+function selectRows(rows, extend = false) {
+  if (!page.map) return; // another run meanwhile
+  page.selection = new Set(extend ? [...page.selection, ...rows] : rows);
+  redrawPoints(); describeSelection();
+}
+const describeSelection = runLatest(async () => {
+  const rows = [...page.selection].sort((a, b) => a - b), { column, classes, values } = page.map, counts = new Map();
+  $("selection").hidden = !rows.length;
+  if (!rows.length) return;
+  $("selected").textContent = `${rows.length.toLocaleString()} of ${activeRun().count.toLocaleString()} images selected`;
+  page.map.rows.forEach((row, k) => { if (classes && page.selection.has(row)) counts.set(values[k], (counts.get(values[k]) ?? 0) + 1); });
+  const common = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 6).map(([value, n]) => `${formatValue(value)} ${n}`);
+  const step = Math.max(1, rows.length / MAX_SHEET), sample = rows.filter((_, k) => Math.floor(k / step) > Math.floor((k - 1) / step)).slice(0, MAX_SHEET);
+  $("about-selection").textContent = [common.length ? `${nameColumn(column)}: ${common.join(", ")}${counts.size > 6 ? ` and ${counts.size - 6} more` : ""}.` : "", sample.length < rows.length ? `Below: ${sample.length} of them, evenly spaced.` : ""].join(" ");
+  const thumbnails = await loadThumbnails(sample);
+  $("sheet").replaceChildren(...thumbnails.map(({ image, name }, k) => createElement("button", { type: "button", title: name, ariaLabel: `choose image ${name}`, onclick: () => chooseImage({ index: sample[k] }) }, createImage(image, ""))));
+});
+function finishLasso(extend) {
+  const view = measureMap(), path = corners;
+  const isInside = ([x, y]) => path.reduce((inside, [a, b], k) => { const [c, d] = path.at(k - 1); return (b > y) !== (d > y) && x < ((c - a) * (y - b)) / (d - b) + a ? !inside : inside; }, false);
+  const rows = page.map.rows.filter((_, k) => isInside(view.to(page.map.places[k])));
+  $("find").value = "";
+  selectRows(rows, extend);
+  showStatus(rows.length ? `${page.selection.size.toLocaleString()} images selected.` : "There is no image inside the lasso.");
+}
+const findImages = runLatest(async (choose) => {
+  const text = $("find").value.trim();
+  const { rows, count } = text ? await requestJson("api/find", { run: page.active, text }) : { rows: [], count: 0 };
+  selectRows(rows);
+  showStatus(!text ? "" : count ? `${count.toLocaleString()} ${count > 1 ? "keys contain" : "key contains"} “${text}”.` : `No key contains “${text}”.`);
+  if (choose && rows.length) chooseImage({ index: rows[0] });
+});
+const saveSelection = showRefusals(async () => {
+  const onMap = new Set(page.map.rows), rows = [...page.selection].filter((row) => onMap.has(row));
+  if (!rows.length) { showStatus("None of these images is on the map, so the table has no rows of them."); return; }
+  const response = await sendRequest("api/selection", { run: page.active, rows });
+  downloadBlob(await response.blob(), `${activeRun().name}-selection.csv`);
+  showStatus(`Saved ${rows.length.toLocaleString()} rows${rows.length < page.selection.size ? `; ${page.selection.size - rows.length} images are not on the map` : ""}.`);
+});
 
 // ---- interpolation and samples
 function setEnd(which) {
@@ -452,6 +544,13 @@ const enterRun = showRefusals(async () => { // shows another run
   updateLayout(); updatePictures();
   page.map = null;
   page.ends = [null, null];
+  page.hovered = null;
+  const identity = `${page.active} ${run.name} ${run.source}`;
+  if (page.entered !== identity) { // else the same images, at another beta
+    page.selection.clear(); page.thumbnails.clear();
+    $("selection").hidden = true; $("find").value = "";
+  }
+  page.entered = identity;
   $("path").hidden = true; $("no-path").hidden = false;
   for (const id of "ab") { $(`end-${id}`).hidden = true; $(`name-${id}`).textContent = "…"; }
   updatePrior(); drawSamples();
@@ -459,9 +558,12 @@ const enterRun = showRefusals(async () => { // shows another run
   page.z[page.active] ??= Array(run.latent).fill(0);
   fillSelect($("dim-x"), run.dims.map((dim) => [dim.dim, `z ${dim.name}`]));
   fillSelect($("dim-y"), run.dims.map((dim) => [dim.dim, `z ${dim.name}`]), (run.dims[1] ?? run.dims[0]).dim);
-  const columns = Object.keys(run.columns);
-  fillSelect($("column"), [["", "none"], ...columns.map((name) => [name, name])], columns[0] ?? "");
-  $("column-label").hidden = !columns.length;
+  const labels = Object.keys(run.columns).filter((name) => !SCORES[name]), scores = Object.keys(SCORES).filter((name) => name in run.columns);
+  const createGroup = (label, names) => createElement("optgroup", { label }, ...names.map((name) => createElement("option", { value: name, textContent: SCORES[name] ?? name })));
+  fillSelect($("column"), [["", "none"]]);
+  $("column").append(...(labels.length ? [createGroup("Labels", labels)] : []), createGroup("Scores", scores));
+  $("column").value = labels[0] ?? "";
+  if (run.umap && !$("plane").querySelector("[value=umap]")) $("plane").append(createElement("option", { value: "umap", textContent: "UMAP" }));
   $("map-problem").textContent = "";
   updateSliders(); updateBeta(); showDecoded();
   await loadMap();
@@ -514,17 +616,41 @@ for (const id of ["steps", "line"]) $(id).onchange = () => interpolate();
 for (const id of ["n", "prior"]) $(id).onchange = () => drawSamples();
 $("draw").onsubmit = (event) => { event.preventDefault(); drawSamples(); };
 $("another").onclick = () => { $("seed").value = +$("seed").value + 1; drawSamples(); };
-$("canvas").onpointermove = (event) => page.map && selectPoint(locatePointer(event));
-$("canvas").onpointerleave = () => { $("tip").hidden = true; };
-$("canvas").onclick = (event) => { if (page.map) { const nearest = findClosest(locatePointer(event)); selectPoint(page.map.places[nearest]); chooseImage({ index: page.map.rows[nearest] }); } };
+$("find").oninput = () => findImages(false);
+$("find").onkeydown = (event) => { if (event.key === "Enter") findImages(true); };
+$("clear-selection").onclick = () => { $("find").value = ""; selectRows([]); };
+$("save-selection").onclick = () => saveSelection();
+$("lasso").onclick = () => { const on = $("field").classList.toggle("lasso"); $("lasso").setAttribute("aria-pressed", on); };
+$("canvas").onpointerdown = (event) => {
+  dragged = false;
+  if (page.map && event.button === 0 && (event.pointerType !== "touch" || $("field").classList.contains("lasso"))) corners = [locatePixel(event)];
+};
+$("canvas").onpointermove = (event) => {
+  if (!page.map) return;
+  if (!corners) { selectPoint(locatePointer(event)); return; }
+  const [x, y] = locatePixel(event), [a, b] = corners.at(-1);
+  if (Math.hypot(x - a, y - b) < 4) return; // a hand that shakes while it clicks
+  if (!dragged) { dragged = true; $("canvas").setPointerCapture(event.pointerId); $("tip").hidden = true; page.point = page.hovered = null; }
+  corners.push([x, y]);
+  scheduleDrawing();
+};
+$("canvas").onpointerup = (event) => { if (dragged) finishLasso(event.shiftKey); corners = null; };
+$("canvas").onpointercancel = () => { corners = null; scheduleDrawing(); };
+$("canvas").onpointerleave = () => { if (!corners) { $("tip").hidden = true; page.point = page.hovered = null; scheduleDrawing(); } };
+$("canvas").onclick = (event) => { if (page.map && !dragged) { const nearest = findClosest(locatePointer(event)); selectPoint(page.map.places[nearest]); chooseImage({ index: page.map.rows[nearest] }); } };
 $("canvas").onkeydown = (event) => {
   const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-  if (!page.map || (!step && event.key !== "Enter")) return;
+  if (!page.map || (!step && !["Enter", " ", "Escape"].includes(event.key))) return;
   event.preventDefault();
   measureMap();
   const [a, b, c, d] = page.map.box, [x, y] = page.point ?? projectLatents(page.z[page.active]) ?? [(a + b) / 2, (c + d) / 2];
   if (step) selectPoint([x + (step[0] * (b - a)) / 40, y + (step[1] * (d - c)) / 40]);
-  else chooseImage({ index: page.map.rows[findClosest([x, y])] });
+  else if (event.key === "Escape") selectRows([]);
+  else {
+    const row = page.map.rows[findClosest([x, y])];
+    if (event.key === "Enter") chooseImage({ index: row });
+    else selectRows(page.selection.has(row) ? [...page.selection].filter((other) => other !== row) : [...page.selection, row]);
+  }
 };
 addEventListener("resize", scheduleDrawing);
 addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dragging"); });

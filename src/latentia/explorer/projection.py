@@ -28,8 +28,9 @@ def project_latents(
 ) -> Projection:
     """Project posterior means (n, d) to a plane; kind: "pca", "dims" (those in `dims`) or "umap".
 
-    Raises: Error if UMAP is not installed
+    Raises: Error if UMAP is not installed, or the images are fewer than 4
     """
+    n, d = mean.shape
     if kind == "umap":
         if find_spec("umap") is None:
             raise Error(
@@ -37,9 +38,10 @@ def project_latents(
             )
         from umap import UMAP  # pyright: ignore[reportMissingImports]
 
-        points = UMAP(random_state=0).fit_transform(mean)
+        if n < 4:
+            raise Error(f"UMAP needs at least 4 images; this map has {n}. Choose another plane.")
+        points = UMAP(min(15, n - 1), random_state=0, n_jobs=1).fit_transform(mean)
         return Projection(points, None, None, ("UMAP 1", "UMAP 2"))
-    n, d = mean.shape
     if kind == "dims":
         x, y = dims
         return Projection(

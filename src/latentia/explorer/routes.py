@@ -1,109 +1,36 @@
-"""Routes of the explorer: requests with their limits, and the responses to them."""
+"""Routes of the explorer: the response to each request."""
 
 import base64
 import io
+import math
 import mimetypes
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from PIL import Image
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.data.splits import evenly_spaced_rows
+from latentia.explorer import map_table
+from latentia.explorer import request_types as types
 from latentia.explorer.projection import project_latents, round_values
 from latentia.explorer.security import CLIENT
 from latentia.explorer.session import InputImage, Rendering, RunSession
-from latentia.explorer.summary import describe_run, list_map_columns
+from latentia.explorer.summary import describe_run
 from latentia.explorer.worker import Worker
-from latentia.latents.encoding import SAMPLE, name_dims
+from latentia.latents.encoding import name_dims
 
 PAGE_FOLDER = Path(__file__).parent
 PAGE_FILES = {"/": "explorer.html", "/explorer.css": "explorer.css", "/explorer.js": "explorer.js"}
 MEDIA_TYPES = {".png": "image/png", ".gif": "image/gif"}
-MAX_UPLOAD_BYTES = 8 * 2**20
-
 MAX_CLIENTS, MAX_BETAS = 4096, 16  # of which the explorer remembers a beta, and latents
-
-Index = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-class StrictModel(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class RunRequest(StrictModel):
-    """A request to the run with index `run`.
-
-    file: suffix of the picture as a command writes it; by default the response is JSON for the page
-    """
-
-    run: Index = 0
-    file: Literal[".png", ".gif"] | None = None
-
-
-class ImageSource(StrictModel):
-    """An image: a file's bytes in base64 with its name, or an index in the data of run `of`."""
-
-    index: Index | None = None
-    of: Index | None = None
-    file: Annotated[Base64Bytes, Field(max_length=MAX_UPLOAD_BYTES)] | None = None
-    name: Annotated[str, Field(max_length=200)] = ""
-
-    @model_validator(mode="after")
-    def check_one_source(self) -> "ImageSource":
-        if (self.index is None) == (self.file is None):
-            raise ValueError("give an index or a file")
-        return self
-
-
-class DecodeRequest(RunRequest):
-    latents: Annotated[list[list[FiniteFloat]], Field(min_length=1, max_length=64)]
-
-
-class ImageRequest(RunRequest):
-    image: ImageSource
-    n: Annotated[int, Field(ge=1, le=48)] = 8
-
-
-class InterpolationRequest(RunRequest):
-    images: Annotated[list[ImageSource], Field(min_length=2, max_length=8)]
-    steps: Annotated[int, Field(ge=2, le=64)] = 10
-    spherical: bool = False
-
-
-class SamplingOptions(StrictModel):
-    sampler: Annotated[str, Field(max_length=20)] | None = None
-    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
-    guidance: Annotated[FiniteFloat, Field(ge=0, le=100)] | None = None
-
-
-class SampleRequest(RunRequest):
-    n: Annotated[int, Field(ge=1, le=64)] = 16
-    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
-    cond: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
-    standard: bool = False
-    options: SamplingOptions = SamplingOptions()
-
-
-class BetaRequest(RunRequest):
-    """A change of beta; read: encode the images anew, since the user has let the slider go."""
-
-    beta: Annotated[FiniteFloat, Field(gt=0)]
-    read: bool = False
-
-
-class MapRequest(RunRequest):
-    kind: Literal["pca", "dims", "umap"] = "pca"
-    dims: Annotated[list[Index], Field(min_length=2, max_length=2)] = [0, 1]
-    column: Annotated[str, Field(max_length=200)] | None = None
 
 
 def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
@@ -120,7 +47,7 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
 
     betas: dict[tuple[str, int], float] = {}  # by client and run
     at_beta: dict[tuple[int, float], RunSession] = {}
-    lock, map_worker = threading.Lock(), Worker()
+    lock, map_worker, table_worker = threading.Lock(), Worker(), Worker()
 
     def get_session(run: int) -> RunSession:
         if run >= len(sessions):
@@ -133,12 +60,12 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
             session = at_beta.pop((run, beta), None) or sessions[run].with_beta(beta)
             return keep_newest(at_beta, (run, beta), session, MAX_BETAS)
 
-    def load_image(session: RunSession, source: ImageSource) -> InputImage:
+    def load_image(session: RunSession, source: types.ImageSource) -> InputImage:
         owner = session if source.of is None else get_session(source.of)
         return session.load_image(source, owner)
 
     async def respond(
-        request: RunRequest, render: Callable[..., Rendering], *sources: ImageSource
+        request: types.RunRequest, render: Callable[..., Rendering], *sources: types.ImageSource
     ) -> Response:
         """Render a picture in the worker; `render` gets the session and the images of sources."""
         session = get_session(request.run)
@@ -170,12 +97,33 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         return JSONResponse({"runs": [describe_run(session) for session in listed_sessions]})
 
     @app.post("/api/map")
-    async def project_map(request: MapRequest) -> JSONResponse:
+    async def project_map(request: types.MapRequest) -> JSONResponse:
         session = get_session(request.run)
         return JSONResponse(await map_worker.run_async(compute_map, session, request))
 
+    @app.post("/api/thumbnails")
+    async def send_thumbnails(request: types.ThumbnailsRequest) -> JSONResponse:
+        _, _, split = get_session(request.run).require_map()
+        files = await table_worker.run_async(map_table.render_thumbnails, split, request.rows)
+        names = [split.display_name(row) for row in request.rows]
+        return JSONResponse({"images": [*map(make_data_url, files)], "names": names})
+
+    @app.post("/api/find")
+    async def find_images(request: types.SearchRequest) -> JSONResponse:
+        _, _, split = get_session(request.run).require_map()
+        rows = await table_worker.run_async(map_table.find_keys, split, request.text)
+        return JSONResponse({"rows": rows[: map_table.MAX_MAP_IMAGES], "count": len(rows)})
+
+    @app.post("/api/selection")
+    async def send_selection(request: types.SelectionRequest) -> Response:
+        _, table, split = get_session(request.run).require_map()
+        content = await table_worker.run_async(
+            map_table.write_selection, table, len(split), request.rows
+        )
+        return Response(content, media_type="text/csv")
+
     @app.post("/api/encode")
-    async def encode_image(request: ImageRequest) -> JSONResponse:
+    async def encode_image(request: types.ImageRequest) -> JSONResponse:
         session = get_session(request.run)
 
         def make_response() -> JSONResponse:
@@ -187,35 +135,35 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
         return await worker.run_async(make_response)
 
     @app.post("/api/decode")
-    async def decode_latents(request: DecodeRequest) -> Response:
+    async def decode_latents(request: types.DecodeRequest) -> Response:
         return await respond(request, lambda session: session.decode_latents(request.latents))
 
     @app.post("/api/reconstruct")
-    async def reconstruct_image(request: ImageRequest) -> Response:
+    async def reconstruct_image(request: types.ImageRequest) -> Response:
         return await respond(request, RunSession.reconstruct_image, request.image)
 
     @app.post("/api/nearest")
-    async def find_nearest(request: ImageRequest) -> Response:
+    async def find_nearest(request: types.ImageRequest) -> Response:
         def render(session: RunSession, image: InputImage) -> Rendering:
             return session.find_nearest(image, request.n)
 
         return await respond(request, render, request.image)
 
     @app.post("/api/walk")
-    async def interpolate_images(request: InterpolationRequest) -> Response:
+    async def interpolate_images(request: types.InterpolationRequest) -> Response:
         def render(session: RunSession, *images: InputImage) -> Rendering:
             return session.interpolate_images(images, request.steps, request.spherical)
 
         return await respond(request, render, *request.images)
 
     @app.post("/api/sample")
-    async def draw_samples(request: SampleRequest) -> Response:
+    async def draw_samples(request: types.SampleRequest) -> Response:
         options = request.options.model_dump(exclude_none=True)
         arguments = request.n, request.seed, request.cond, options, request.standard
         return await respond(request, lambda session: session.draw_samples(*arguments))
 
     @app.post("/api/beta")
-    async def set_beta(request: BetaRequest) -> JSONResponse:
+    async def set_beta(request: types.BetaRequest) -> JSONResponse:
         get_session(request.run)
         session = get_session_at(request.run, request.beta)
         keep_newest(betas, (CLIENT.get(), request.run), request.beta, MAX_CLIENTS)
@@ -236,33 +184,34 @@ def make_page_route(file: Path) -> Callable[[], Awaitable[Response]]:
     return send_file
 
 
-def compute_map(session: RunSession, request: MapRequest) -> dict[str, Any]:
+def compute_map(session: RunSession, request: types.MapRequest) -> dict[str, Any]:
     """Project the latents of a run, with names of the images and values of a column.
 
     Raises: Error if the images, the dimension or the column are missing
     """
-    (table, split), cache = session.require_map(), session.cache
-    n_dims = table.mean.shape[1]
+    (latents, _, split), cache = session.require_map(), session.cache
+    n, n_dims = latents.mean.shape
     if max(request.dims) >= n_dims and request.kind == "dims":
         text = f"There is no dimension {max(request.dims)}; there are {n_dims}, counted from 0."
         raise Error(text)
-    if request.column is not None and request.column not in list_map_columns(split):
+    if request.column is not None and request.column not in session.map_columns:
         raise Error(f"The data have no column {request.column} of finite numbers.")
     projection = cache.get(f"map {request.kind}")
     if projection is None:
         names = name_dims(session.autoencoder.latent_shape)
-        projection = project_latents(request.kind, table.mean, request.dims, names)
+        projection = project_latents(request.kind, latents.mean, request.dims, names)
     if request.kind != "dims":  # any two of many
         cache[f"map {request.kind}"] = projection
-    rows = evenly_spaced_rows(len(split), SAMPLE)
+    rows = evenly_spaced_rows(len(split), n).tolist()
+    values = [] if request.column is None else session.map_columns[request.column].values.tolist()
     return {
         "places": round_values(projection.points),
         "origin": None if projection.origin is None else round_values(projection.origin, 6),
         "axes": None if projection.axes is None else round_values(projection.axes, 6),
         "names": projection.names,
-        "rows": rows.tolist(),
-        "called": [split.display_name(row) for row in rows.tolist()],
-        "values": [] if request.column is None else split.columns[request.column][rows].tolist(),
+        "rows": rows,
+        "called": [split.display_name(row) for row in rows],
+        "values": [value if math.isfinite(value) else None for value in values],
     }
 
 
@@ -280,7 +229,12 @@ def to_data_url(image: Tensor) -> str:
     array = to_bytes(image).permute(1, 2, 0).numpy()
     file = io.BytesIO()
     Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(file, "png")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return make_data_url(file.getvalue())
+
+
+def make_data_url(content: bytes) -> str:
+    """Return a PNG file as the source of an <img>."""
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
 def describe_problem(problem: RequestValidationError) -> str:

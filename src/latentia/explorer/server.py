@@ -19,16 +19,24 @@ from latentia.explorer.worker import Worker
 
 
 def serve_explorer(
-    paths: Sequence[str], data: str | None, split: str, host: str, ports: Sequence[int]
+    paths: Sequence[str],
+    data: str | None,
+    split: str,
+    labels: str | None,
+    host: str,
+    ports: Sequence[int],
 ) -> None:
     """Serve on the first free port, until interrupted; port 0 is any free one.
 
-    Raises: Error if a run cannot be opened, the split is unknown, or no port can be taken
+    Raises: Error if a run cannot be opened, the split is unknown, the labels do not fit the images,
+    or no port can be taken
     """
     if split not in (*SPLIT_NAMES, "all"):
         raise Error(f"{split!r} is not a split; give one of {', '.join(SPLIT_NAMES)}, all.")
     worker = Worker()
     sessions = [RunSession.open(path, data, split, worker) for path in paths]
+    for session in sessions if labels else ():  # a mistake in the file ends the command
+        session.open_split(labels)
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     listener = open_listener(host, ports)
     name = f"[{host}]" if ":" in host else host

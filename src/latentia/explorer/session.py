@@ -1,12 +1,11 @@
 """One run in the explorer: its model, its images, their latents, and pictures of them."""
 
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -14,16 +13,14 @@ from latentia.core.contract import HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
 from latentia.core.text import join_command
 from latentia.data import Images, Split
-from latentia.data.decode import (
-    DecodeError,
-    array_to_unit_range,
-    read_headers,
-    read_images,
-)
-from latentia.data.splits import load_image
+from latentia.data.labels import Labels
+from latentia.data.splits import evenly_spaced_rows, load_image
+from latentia.explorer.map_table import MapColumn, encode_map, list_map_columns
+from latentia.explorer.uploads import decode_upload, sanitize_file_name
 from latentia.explorer.worker import QueuedModel, Worker
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.parsing import format_latents, rows_to_latents
+from latentia.latents.table import open_labelled_split
 from latentia.metrics.measure import read_evaluation
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
@@ -31,8 +28,6 @@ from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.runs.image_names import caption_image
 from latentia.runs.open import open_run
-
-MAX_MEGAPIXELS = 40  # of an uploaded image
 
 
 class InputImage(NamedTuple):
@@ -63,8 +58,9 @@ class RunSession:
     """A run that is open in the explorer, at one beta.
 
     run_argument: the run as the user wrote it, which commands repeat
-    data_split: the images of `split`; map_latents: the latents of at most SAMPLE of them
-    train_latents: latents of training images, which give the sliders their ranges
+    data_split: the images of `split`; split_names: the run's split of each of them
+    map_latents, map_table, map_columns: latents, table and colours of the images on the map
+    train_split: images of the training; train_latents: latents that give the sliders their ranges
     missing_reason: why there are no images
     other_splits: images of other runs, by source
     beta: of a run of many betas
@@ -77,8 +73,12 @@ class RunSession:
     split: str
     worker: Worker
     data_split: Split | None = None
+    split_names: list[str] = field(default_factory=list)
+    train_split: Split | None = None
     train_latents: LatentTable | None = None
     map_latents: LatentTable | None = None
+    map_table: pa.Table | None = None
+    map_columns: dict[str, MapColumn] = field(default_factory=dict)
     missing_reason: str | None = None
     cache: dict[Any, Any] = field(default_factory=dict)
     other_splits: dict[str, Split] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class RunSession:
         Raises: Error if the run has not learned this beta
         """
         run, fresh = self.run.with_beta(beta), {"cache": {}, "lock": threading.Lock()}
-        latents = {"train_latents": None, "map_latents": None, "thread": None}
+        latents = {"train_latents": None, "map_latents": None, "map_table": None, "thread": None}
         return replace(self, run=run, beta=beta, **fresh, **latents)
 
     def use_beta(self) -> None:
@@ -131,16 +131,30 @@ class RunSession:
                 self.thread = threading.Thread(target=self.load_latents, daemon=True)
                 self.thread.start()
 
+    def open_split(self, labels: str | None = None) -> Split:
+        """Open the images, once, with the columns of a file of labels.
+
+        Raises: Error if they are missing, or the labels do not fit them
+        """
+        if self.data_split is None:
+            images, columns = self.run.images(self.data), Labels(labels, None, "nan")
+            self.train_split = self.run.split(None, images, default="train")
+            opened = open_labelled_split(self.run, images, self.split, columns)
+            self.data_split, self.split_names = opened
+        return self.data_split
+
     def load_latents(self) -> None:
         """Encode the images in batches; the worker serves clients between two of them."""
         if self.autoencoder is None:
             return
         model = QueuedModel(self.autoencoder, self.worker, self.use_beta)
         try:
-            self.data_split = self.run.split(self.split, self.data)
-            training_split = self.run.split(None, self.data, default="train")
-            train_latents = encode_split(model, training_split, SAMPLE)
-            self.map_latents = encode_split(model, self.data_split, SAMPLE)
+            split = self.open_split()
+            train_latents = encode_split(model, self.train_split, SAMPLE)  # pyright: ignore
+            latents, table = encode_map(model, split, self.split_names, train_latents)
+            own_columns = self.run.metadata["images"]["columns"]
+            self.map_columns = list_map_columns(table, split, model.latent_shape, own_columns)
+            self.map_table, self.map_latents = table, latents
             self.train_latents = train_latents
         except Exception as problem:  # the page shows it, and still samples and decodes
             self.missing_reason = str(problem)
@@ -155,16 +169,16 @@ class RunSession:
             raise Error(f"{self.run.path} has no encoder: {recipe} only draws images.")
         return self.autoencoder
 
-    def require_map(self) -> tuple[LatentTable, Split]:
-        """Return the latents of the map, and the split of its images.
+    def require_map(self) -> tuple[LatentTable, pa.Table, Split]:
+        """Return latents and table of the images on the map, and their split.
 
         Raises: Error if they are missing or not yet read
         """
         self.require_encoder()
-        table, split = self.map_latents, self.data_split
-        if table is None or split is None:
+        latents, table, split = self.map_latents, self.map_table, self.data_split
+        if latents is None or table is None or split is None:
             raise self.make_missing_error()
-        return table, split
+        return latents, table, split
 
     def make_missing_error(self) -> Error:
         return Error(self.missing_reason or "The images are still being read; wait a little.")
@@ -227,10 +241,11 @@ class RunSession:
 
     def find_nearest(self, source: InputImage, n: int) -> Rendering:
         """Show an image beside the n images of the map whose latents are nearest to its own."""
-        table, split = self.require_map()
+        latents, _, split = self.require_map()
         model = self.require_encoder()
+        mean = latents.mean[evenly_spaced_rows(len(latents.mean), SAMPLE)]  # as in the command
         images = rendered_images.render_neighbors(
-            self.run, model, source.key, source.image, split, table, n
+            self.run, model, source.key, source.image, split, LatentTable(mean, None, None), n
         )
         flags = ["--split", self.split, *(["--data", self.data] if self.data else [])]
         command = self.make_command("nearest", source.name, "-n", str(n), *flags)
@@ -271,28 +286,3 @@ class RunSession:
         for name, value in options.items():
             command += [f"--{name}", f"{value}"]
         return Rendering(images, command, {})
-
-
-def sanitize_file_name(name: str) -> str:
-    """Return a file's name as a word of a command: no folder, no option, no index."""
-    base = PurePosixPath(name.replace("\\", "/")).name or "image.png"
-    return f"./{base}" if base.startswith("-") or base.isdecimal() else base
-
-
-def decode_upload(content: bytes, name: str, images: Images) -> Tensor:
-    """Decode an uploaded file as an image (1, c, h, w) in the format of `images`.
-
-    Raises: Error if it is no image, or has more than MAX_MEGAPIXELS
-    """
-    suffix = PurePosixPath(name).suffix.lower()
-    try:
-        preprocessing = replace(images.preprocessing, max_pixels=sys.maxsize)
-        header = read_headers(content, suffix, preprocessing)[0]  # a bomb must not unfold
-        if header.width * header.height > MAX_MEGAPIXELS * 1e6:
-            size = f"{header.width}x{header.height}"
-            raise DecodeError(f"{size} pixels; at most {MAX_MEGAPIXELS} million are read")
-        array = next(read_images(content, preprocessing, suffix))
-    except DecodeError as problem:
-        text = f"{name or 'The file'} cannot be read ({problem}); give another image."
-        raise Error(text) from None
-    return torch.from_numpy(array_to_unit_range(array.copy()))[None]

@@ -1,6 +1,7 @@
 """Summary of a run for the page: its dimensions, its prior, and which images are missing."""
 
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -9,7 +10,6 @@ from typing_extensions import Doc
 
 from latentia.core.contract import HasTrajectory
 from latentia.core.registry import Registry
-from latentia.data import Split
 from latentia.explorer.projection import round_values
 from latentia.explorer.session import RunSession
 from latentia.latents.encoding import name_dims
@@ -41,17 +41,9 @@ def describe_run(session: RunSession) -> dict[str, Any]:
         "latent": None if autoencoder is None else int(np.prod(autoencoder.latent_shape)),
         "dims": [] if autoencoder is None else describe_dimensions(session),
         "ranged": session.train_latents is not None,
-        "columns": {} if split is None else list_map_columns(split),
+        "columns": {name: each.classes for name, each in session.map_columns.items()},
+        "umap": find_spec("umap") is not None,
         "prior": describe_prior(session),
-    }
-
-
-def list_map_columns(split: Split) -> dict[str, list[str] | None]:
-    """Return the columns that can colour a map, one finite number per image, with class names."""
-    return {
-        name: split.classes.get(name)
-        for name, values in split.columns.items()
-        if values.ndim == 1 and values.isfinite().all()
     }
 
 

@@ -55,6 +55,9 @@ class QueuedModel:
     def latent_shape(self) -> tuple[int, ...]:
         return self.model.latent_shape
 
+    def state_dict(self) -> dict[str, Tensor]:
+        return self.model.state_dict()  # pyright: ignore
+
     def encode(self, images: Tensor) -> Posterior:
         return self._call(self.model.encode, images)
 

@@ -1,0 +1,44 @@
+"""Images that a client uploads: their names, and their pixels in the format of a run."""
+
+import sys
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import torch
+from torch import Tensor
+
+from latentia.core.errors import Error
+from latentia.data import Images
+from latentia.data.decode import (
+    DecodeError,
+    array_to_unit_range,
+    read_headers,
+    read_images,
+)
+
+MAX_MEGAPIXELS = 40
+
+
+def sanitize_file_name(name: str) -> str:
+    """Return a file's name as a word of a command: no folder, no option, no index."""
+    base = PurePosixPath(name.replace("\\", "/")).name or "image.png"
+    return f"./{base}" if base.startswith("-") or base.isdecimal() else base
+
+
+def decode_upload(content: bytes, name: str, images: Images) -> Tensor:
+    """Decode an uploaded file as an image (1, c, h, w) in the format of `images`.
+
+    Raises: Error if it is no image, or has more than MAX_MEGAPIXELS
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    try:
+        preprocessing = replace(images.preprocessing, max_pixels=sys.maxsize)
+        header = read_headers(content, suffix, preprocessing)[0]  # a bomb must not unfold
+        if header.width * header.height > MAX_MEGAPIXELS * 1e6:
+            size = f"{header.width}x{header.height}"
+            raise DecodeError(f"{size} pixels; at most {MAX_MEGAPIXELS} million are read")
+        array = next(read_images(content, preprocessing, suffix))
+    except DecodeError as problem:
+        text = f"{name or 'The file'} cannot be read ({problem}); give another image."
+        raise Error(text) from None
+    return torch.from_numpy(array_to_unit_range(array.copy()))[None]
