@@ -4,6 +4,8 @@ import hashlib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error
+from latentia.core.progress import show_progress
 from latentia.core.tensors import map_chunks, to_display_channels
+from latentia.data import Images, Split
 from latentia.nets.efficientnet import EfficientNetLite0, fold_batch_norms
 
 # the package of the weights, Apache-2.0, and their file in it
@@ -44,6 +48,48 @@ def load_network() -> EfficientNetLite0:
     # channels last: half the time on a CPU
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return network.eval().requires_grad_(False)
+
+
+def is_installed() -> bool:
+    """Whether the package of the weights is installed."""
+    return find_spec(PACKAGE) is not None
+
+
+class PretrainedEncoder:
+    """The features of images as latents, computed once for each image."""
+
+    latent_shape = (1280,)
+
+    def __init__(self):
+        self._features: dict[bytes, Tensor] = {}  # by the digest of the pixels
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> SimpleNamespace:
+        """Return the features as a posterior that has only a mean."""
+        digests = [hashlib.blake2b(image.cpu().numpy().tobytes()).digest() for image in images]
+        missing = [k for k, digest in enumerate(digests) if digest not in self._features]
+        if missing:
+            rows = extract_features(images[missing]).float().cpu()
+            self._features |= {digests[k]: row for k, row in zip(missing, rows, strict=True)}
+        return SimpleNamespace(mean=torch.stack([self._features[digest] for digest in digests]))
+
+    def prepare(self, split: Split) -> None:
+        """Compute the features of a split, and show progress."""
+        batches = (batch.image for batch in split.iterate_batches(BATCH))
+        counts = (len(self.encode(images).mean) for images in batches)
+        for _ in show_progress(counts, len(split), "features"):
+            pass
+
+
+_encoders: WeakKeyDictionary[Images, PretrainedEncoder] = WeakKeyDictionary()
+
+
+def get_encoder(images: Images) -> PretrainedEncoder:
+    """Return the encoder that keeps the features of these images.
+
+    Raises: Error if the weights are missing
+    """
+    load_network()  # before any work
+    return _encoders.setdefault(images, PretrainedEncoder())
 
 
 @torch.no_grad()
