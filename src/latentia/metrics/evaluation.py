@@ -88,19 +88,19 @@ class Evaluation:
     def others(self) -> dict[str, Coordinates]:
         """Coordinates by title beside the pixels' PCA: of other runs, and PCAs of features."""
         models = {name: ModelCoordinates(model) for name, model in self.other_models.items()}
-        if not (self.features == "efficientnet" or self._are_labelled_photographs):
+        has_labels = any(values.ndim == 1 for values in self.split.columns.values())
+        is_default = self.features == "auto" and self.has_photograph_features and has_labels
+        if self.features != "efficientnet" and not is_default:
             return models
         images, dims = self._training_images, math.prod(self.autoencoder.latent_shape)
         pcas = (fit_feature_pca(images, dims, is_joint) for is_joint in (False, True))
         return models | {pca.title: pca for pca in pcas}
 
     @property
-    def _are_labelled_photographs(self) -> bool:
-        """Whether features are analysed if no other option says so."""
+    def has_photograph_features(self) -> bool:
+        """Whether the images may be photographs, and the pretrained network is installed."""
         channels, h, w = self.images.shape
-        is_photograph = channels == 3 and min(h, w) >= MIN_PHOTOGRAPH_SIDE
-        has_labels = any(values.ndim == 1 for values in self.split.columns.values())
-        return self.features == "auto" and is_photograph and has_labels and is_installed()
+        return channels == 3 and min(h, w) >= MIN_PHOTOGRAPH_SIDE and is_installed()
 
     @cached_property
     def squared_errors(self) -> dict[str, Float[Tensor, " n"]]:
