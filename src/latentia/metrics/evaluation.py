@@ -24,7 +24,7 @@ from latentia.metrics.pca import (
     ModelCoordinates,
     PixelPCA,
     encode_rows,
-    fit_feature_pca,
+    fit_feature_pcas,
     fit_pixel_pca,
 )
 from latentia.models.pretrained_features import is_installed
@@ -93,8 +93,7 @@ class Evaluation:
         if self.features != "efficientnet" and not is_default:
             return models
         images, dims = self._training_images, math.prod(self.autoencoder.latent_shape)
-        pcas = (fit_feature_pca(images, dims, is_joint) for is_joint in (False, True))
-        return models | {pca.title: pca for pca in pcas}
+        return models | {pca.title: pca for pca in fit_feature_pcas(images, dims)}
 
     @property
     def has_photograph_features(self) -> bool:

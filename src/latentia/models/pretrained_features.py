@@ -5,7 +5,6 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.errors import Error
-from latentia.core.progress import show_progress
 from latentia.core.tensors import map_chunks, to_display_channels
-from latentia.data import Images, Split
 from latentia.nets.efficientnet import EfficientNetLite0, fold_batch_norms
 
 # the package of the weights, Apache-2.0, and their file in it
@@ -55,43 +52,6 @@ def is_installed() -> bool:
     return find_spec(PACKAGE) is not None
 
 
-class PretrainedEncoder:
-    """The features of images as latents, computed once for each image."""
-
-    latent_shape = (1280,)
-
-    def __init__(self):
-        self._features: dict[bytes, Tensor] = {}  # by the digest of the pixels
-
-    def encode(self, images: Float[Tensor, "b c h w"]) -> SimpleNamespace:
-        """Return the features as a posterior that has only a mean."""
-        digests = [hashlib.blake2b(image.cpu().numpy().tobytes()).digest() for image in images]
-        missing = [k for k, digest in enumerate(digests) if digest not in self._features]
-        if missing:
-            rows = extract_features(images[missing]).float().cpu()
-            self._features |= {digests[k]: row for k, row in zip(missing, rows, strict=True)}
-        return SimpleNamespace(mean=torch.stack([self._features[digest] for digest in digests]))
-
-    def prepare(self, split: Split) -> None:
-        """Compute the features of a split, and show progress."""
-        batches = (batch.image for batch in split.iterate_batches(BATCH))
-        counts = (len(self.encode(images).mean) for images in batches)
-        for _ in show_progress(counts, len(split), "features"):
-            pass
-
-
-_encoders: WeakKeyDictionary[Images, PretrainedEncoder] = WeakKeyDictionary()
-
-
-def get_encoder(images: Images) -> PretrainedEncoder:
-    """Return the encoder that keeps the features of these images.
-
-    Raises: Error if the weights are missing
-    """
-    load_network()  # before any work
-    return _encoders.setdefault(images, PretrainedEncoder())
-
-
 @torch.no_grad()
 def extract_features(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1280"]:
     """Compute the pooled features of images in [0, 1], resized to 112x112.
@@ -106,3 +66,13 @@ def _extract_batch(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1280"]:
     rgb = F.interpolate(rgb, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
     network = load_network().to(images.device)
     return network(rgb.contiguous(memory_format=torch.channels_last))
+
+
+class PretrainedEncoder:
+    """The features of images as the latents of a model that only encodes."""
+
+    latent_shape = (1280,)
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> SimpleNamespace:
+        """Return the features as the mean of a posterior."""
+        return SimpleNamespace(mean=extract_features(images))

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +30,8 @@ from latentia.runs.sampling import resolve_sampling
 
 MAP_SIDE, TILE_SIDE = 20, 32  # cells of a side of the map, and pixels of a small image's side
 MAX_DIMS = 1024  # latent dimensions whose principal axes take seconds
-N_AXES, N_SHOWN, N_EXAMPLES, N_STEPS = 16, 3, 4, 7  # of the traversals
-N_OUTLIERS, N_COLUMNS = 12, 10
+N_AXES, N_SHOWN, N_EXAMPLES, N_STEPS = 16, 3, 4, 5  # of the traversals
+N_OUTLIERS, N_COLUMNS = 8, 10
 YARDSTICK_TEXT = (
     "The run's coordinates beside others of as many dimensions, on the same images: squared error "
     "of reconstructions (± one standard error over images), and labels read by linear probes, out "
@@ -78,8 +79,8 @@ def make_yardstick_section(evaluation: Evaluation) -> Section:
     """Return the table of errors and labels, by the coordinates."""
     table = tabulate_yardsticks(evaluation)
     table = table if len(table.columns) < len(table) else table.T  # of many labels
-    text = YARDSTICK_TEXT + FEATURE_TEXT * bool(evaluation.others)
-    return Section("Yardsticks", text, [Picture(table.to_html(border=0, justify="left"))])
+    caption = YARDSTICK_TEXT + FEATURE_TEXT * bool(evaluation.others)
+    return Section("Yardsticks", "", [Picture(table.to_html(border=0, justify="left"), caption)])
 
 
 @dataclass(frozen=True)
@@ -135,27 +136,29 @@ class Overview:
         change = describe(high.flatten(0, 1)) - describe(low.flatten(0, 1))
         change = change.norm(dim=1).view(len(examples), -1).mean(0)
         chosen = change.argsort(descending=True)[:N_SHOWN].tolist()
-        traversal = traverse_dims(self.axes, examples[:1], self.rotated, chosen, N_STEPS)
-        labels = [f"axis {k}\n{self.describe_axis(k)}" for k in chosen]
+        rows = []
+        for k, image in zip(chosen, examples.split(1), strict=False):
+            rows += [image, traverse_dims(self.axes, image, self.rotated, [k], N_STEPS).images[0]]
+        labels = [f"axis {k}\n{self.describe_axis(k)}".replace("of the ", "of\n") for k in chosen]
         caption = (
-            f"One image along the principal axes that change images most (in "
-            f"{'features' if by_features else 'pixels'}; of the first {len(dims)}), from the "
-            f"{traversal.levels[0]:.1%} to the {traversal.levels[-1]:.1%} quantile."
+            f"Three images, each moved along one of the principal axes that change "
+            f"{'features' if by_features else 'pixels'} most (of the first {len(dims)}), from low "
+            "to high values of the data set."
         )
-        images = traversal.images.flatten(0, 1)
-        return make_grid_section("Traversals", images, N_STEPS, caption, row_labels=labels)
+        style: Any = {"row_labels": labels, "min_side": 2 * TILE_SIDE}
+        return make_grid_section("Traversals", torch.cat(rows), 1 + N_STEPS, caption, **style)
 
     def make_outliers(self) -> Section:
         """Return the images whose coordinates are most unusual, with their keys."""
         distances = measure_mahalanobis(self.table.mean, self.table)
         rows = np.argsort(-distances, kind="stable")[:N_OUTLIERS].tolist()
-        labels = [shorten_key(self.images.keys[row], 14) for row in rows]
+        labels = [shorten_key(self.images.keys[row], 16) for row in rows]
         caption = (
             f"Images with the largest Mahalanobis distances of their coordinates, of "
             f"{pluralize(len(distances), 'image')}. latentia outliers lists more, also by error."
         )
-        tiles = self.get_thumbnails(rows)
-        return make_grid_section("Unusual images", tiles, N_OUTLIERS // 2, caption, labels)
+        tiles, style = self.get_thumbnails(rows), {"min_side": 3 * TILE_SIDE}
+        return make_grid_section("Unusual images", tiles, N_OUTLIERS // 2, caption, labels, **style)
 
 
 def assign_cells(points: Float[np.ndarray, "n k"], side: int) -> dict[int, int]:

@@ -60,7 +60,7 @@ def write_report(
     split = validation if len(validation) else images.split("train")
     evaluation = Evaluation(run, images, split, n=MAX_COMPARED)
     model, headlines, result = evaluation.model, {}, {}
-    samples = model.sample(96, seed=0)
+    samples = model.sample(100, seed=0)
     sections = _make_contact_sheets(run, images, diagnosis.images if diagnosis else ())
     overview, baselines = make_overview(evaluation, samples), measure_baselines(evaluation, samples)
     if isinstance(model, HasLatents) and not isinstance(model, HasTrajectory):
