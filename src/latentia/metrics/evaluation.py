@@ -91,7 +91,9 @@ class Evaluation:
         if not self.sees_features:
             return models
         images, dims = self._training_images, math.prod(self.autoencoder.latent_shape)
-        return models | {pca.title: pca for pca in fit_feature_pcas(images, dims)}
+        # of a model that begins as joint PCA
+        weight = self.run.metadata.get("closed_form", {}).get("feature_weight")
+        return models | {pca.title: pca for pca in fit_feature_pcas(images, dims, weight)}
 
     @property
     def sees_features(self) -> bool:

@@ -10,16 +10,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.progress import show_progress
-from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.core.tensors import ImageTensor, PerImage
 from latentia.data import Images, Split
+from latentia.models.joint_pca import find_axes, fit_feature_axes, fit_joint_pca
+from latentia.models.photo_vae import FEATURE_AXES
 from latentia.models.pretrained_features import BATCH, PretrainedEncoder, extract_features
 
 MAX_VALUES = 16_000_000  # pixel values of the training images that are analysed: 64 MB
 MAX_FEATURE_IMAGES = 5000  # whose features are analysed, which takes a minute on one core
-FEATURE_DIMS = 64  # principal components of the features, in the joint PCA
 VALUES_PER_WEIGHT = 100  # values of an image for a weight of 1 of its features: a stated trade
-OVERSAMPLING, POWER_ITERATIONS = 16, 5  # of the randomized decomposition
 
 _fitted: WeakKeyDictionary[Images, dict] = WeakKeyDictionary()
 
@@ -59,7 +58,7 @@ class PixelPCA:
     def __init__(self, split: Split, dims: int):
         pixels = load_pixels(limit_values(split, dims))
         self.n_images, self.mean = len(pixels), pixels.mean(0)
-        self.axes = find_axes(pixels - self.mean, dims)
+        self.axes = find_axes(pixels - self.mean, min(dims, self.n_images - 1)).axes
         self.dims = self.axes.shape[1]
         self.title = f"PCA of {self.dims} dimensions"
 
@@ -110,52 +109,33 @@ def fit_pixel_pca(images: Images, dims: int) -> PixelPCA:
     return fitted[dims]
 
 
-def fit_feature_pcas(images: Images, dims: int) -> list[FeaturePCA]:
-    """Fit the PCAs of features, and of pixels and features, once for each object."""
+def fit_feature_pcas(images: Images, dims: int, weight: float | None = None) -> list[FeaturePCA]:
+    """Fit the PCAs of features, and of pixels and weighted features, once for each object."""
     fitted = _fitted.setdefault(images, {})
-    if ("features", dims) not in fitted:
+    if (dims, weight) not in fitted:
         split = limit_values(images.split("train").subsample(MAX_FEATURE_IMAGES), dims)
         rows = FeatureRows(split)
-        axes = find_axes(rows.features, dims)
+        axes = find_axes(rows.features, min(dims, len(rows.features) - 1)).axes
         no_pixels = torch.zeros(len(rows.mean), axes.shape[1])
-        joint = fit_joint_axes(rows.pixels, rows.features, dims)
-        fitted["features", dims] = [
+        joint = fit_joint_axes(rows.pixels, rows.features, dims, weight)
+        fitted[dims, weight] = [
             FeaturePCA(f"feature PCA of {dims} dimensions", rows, axes, no_pixels),
             FeaturePCA(f"joint PCA of {dims} dimensions", rows, *joint),
         ]
-    return fitted["features", dims]
+    return fitted[dims, weight]
 
 
 def fit_joint_axes(
-    pixels: Float[Tensor, "n p"], features: Float[Tensor, "n q"], dims: int
+    pixels: Float[Tensor, "n p"], features: Float[Tensor, "n q"], dims: int, weight: float | None
 ) -> tuple[Float[Tensor, "q d"], Float[Tensor, "p d"]]:
     """Return the maps from centred features and pixels to their joint principal components.
 
-    They are those of Y = [pixels / sigma, sqrt(weight) features' components]: sigma is the standard
-    deviation that a PCA of the pixels of as many dimensions leaves, the components are the first
-    64, scaled to a mean variance of 1, and the weight is an image's number of values over 100.
+    weight: that of the features' components; None: the number of values of an image over 100.
     """
-    axes = find_axes(pixels, dims)
-    sigma = (pixels - pixels @ axes @ axes.T).square().mean().clamp_min(1e-12).sqrt()
-    components = find_axes(features, FEATURE_DIMS)
-    weight = pixels.shape[1] / VALUES_PER_WEIGHT
-    components = components * (weight / (features @ components).square().mean()).sqrt()
-    axes = find_axes(torch.cat([pixels / sigma, features @ components], 1), dims)
-    pixel_part, feature_part = axes.split([pixels.shape[1], components.shape[1]])
-    return components @ feature_part, pixel_part / sigma
-
-
-def find_axes(centred: Float[Tensor, "n p"], dims: int) -> Float[Tensor, "p d"]:
-    """Find principal axes by a randomized decomposition; Halko et al. 2011, arXiv 0909.4061.
-
-    dims: number of axes, at most n - 1 and p
-    """
-    dims = min(dims, len(centred) - 1, centred.shape[1])
-    rank = min(dims + OVERSAMPLING, *centred.shape)
-    with restore_global_generators():
-        seed_global_generators(0, "PCA")
-        _, _, axes = torch.svd_lowrank(centred, rank, niter=POWER_ITERATIONS)
-    return axes[:, :dims]
+    weight = weight or pixels.shape[1] / VALUES_PER_WEIGHT
+    projection = fit_feature_axes(features, FEATURE_AXES).projection * weight**0.5
+    form = fit_joint_pca(pixels, features @ projection, min(dims, len(pixels) - 1))
+    return projection @ form.encode_features, form.encode_pixels
 
 
 def encode_rows(
