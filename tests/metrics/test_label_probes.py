@@ -113,8 +113,8 @@ def test_columns_that_no_probe_can_read_are_left_out_and_many_images_thinned():
 @pytest.mark.report
 def test_the_report_shows_each_label_beside_the_pca_and_keeps_its_numbers(run):
     page = latentia.load(run.path).report().read_text()
-    section = page.split("<h2>Labels read from the coordinates</h2>")[1].split("</section>")[0]
-    for text in ("<td>label</td>", "PCA of 6 dimensions", "chance", "95 % interval", "accuracy"):
+    section = page.split("<h2>Yardsticks</h2>")[1].split("</section>")[0]
+    for text in ("<th>label, ", "PCA of 6 dimensions", "chance", "95 % interval", "accuracy"):
         assert text in section
     kept = json.loads((run.path / "evaluation.json").read_text())["report"]
     assert [row["name"] for row in kept["probe"]] == ["probe_label"]

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from latentia.api.run_tables import RunTables
+from latentia.api.run_comparisons import RunComparisons
 from latentia.core.errors import Error
 from latentia.core.progress import enable_progress
 from latentia.diagnostics.diagnose import DiagnosticReport, diagnose_run
@@ -19,7 +19,7 @@ from latentia.runs.hub import check_recipe_is_ours
 from latentia.training.launch import rank0_first
 
 
-class Run(RunTables):
+class Run(RunComparisons):
     """A trained run: its model, images, log, and everything that can be done with them.
 
     `latentia.train`, `latentia.resume` and `latentia.load` return it. Every method does what the

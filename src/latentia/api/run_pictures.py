@@ -190,38 +190,6 @@ class RunPictures(OpenedRun):
         render = rendered_images.render_walk
         return render(self.folder, self.autoencoder, names, pixels, steps, spherical)
 
-    def plot_nearest(self, image: Any, n: int = 8, *, split: str | None = None) -> RenderedImages:
-        """Draw an image and the images of a split with the nearest latents.
-
-        Parameters
-        ----------
-        image, n, split
-            as in `nearest`
-
-        Returns
-        -------
-        RenderedImages
-            picture of the image and its neighbors, with their distances
-
-        Raises
-        ------
-        Error
-            if the image cannot be read
-
-        Examples
-        --------
-        >>> import latentia
-        >>> latentia.load("runs/digits").plot_nearest(0, n=3).images.shape
-        torch.Size([4, 1, 28, 28])
-        """
-        require_at_least("-n", n, 1)
-        searched = self._find_split(split, SOURCE_LABELS)
-        _, (key, *_), pixels = self._read_images(image, split)
-        table = encode_split(self.autoencoder, searched, SAMPLE)
-        render = rendered_images.render_neighbors
-        picture = render(self.folder, self.autoencoder, key, pixels, searched, table, n)
-        return self._add_split_names(picture, searched)
-
     def plot_attribution(
         self, image: Any, dims: int | Sequence[int] | str | None = None, *, split: str | None = None
     ) -> RenderedImages:

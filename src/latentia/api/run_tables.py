@@ -1,4 +1,4 @@
-"""Methods of a run that return tables: latents, near and unusual images, labels by latents."""
+"""Methods of a run that return tables: latents, near images, unusual images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,16 +7,13 @@ from typing import Any
 import pandas as pd
 
 from latentia.api.run_images import RunImages
-from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least
 from latentia.core.progress import enable_progress
 from latentia.data import Split
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
-from latentia.latents.agreement import Agreement, measure_agreement
-from latentia.latents.association import AssociationResult, associate_split
-from latentia.latents.encoding import LatentTable, encode_split
+from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.outliers import score_outliers
 from latentia.latents.principal_axes import Axes, PrincipalAxes
 from latentia.latents.table import (
@@ -24,7 +21,8 @@ from latentia.latents.table import (
     encode_training_images,
     open_labelled_split,
 )
-from latentia.report.rendered_images import RenderedImages, render_outliers
+from latentia.models.pretrained_features import open_encoder
+from latentia.report.rendered_images import RenderedImages, render_neighbors, render_outliers
 from latentia.training.launch import rank0_first
 
 ALL_SPLITS = (*SPLIT_NAMES, "all")
@@ -99,98 +97,9 @@ class RunTables(RunImages):
             split, names = open_labelled_split(self.folder, opened, split_name, joined)
             return collect_table(self.autoencoder, split, names, rotation).to_pandas()
 
-    def compare(self, other: Any, *, split: str | None = None) -> Agreement:
-        """Measure how well the latents of two runs agree on the same images.
-
-        Parameters
-        ----------
-        other : Run
-            a run that was trained on the same images, for instance with another seed
-        split : {"train", "validation", "test", "all"}, optional
-            images to compare on; the default is test
-
-        Returns
-        -------
-        Agreement
-            `canonical` correlations, falling; `explained` shares of variance, each way; `matched`,
-            the best correlation of each dimension with one of the other run; `chance`, the mean
-            canonical correlation of permuted images; `n` images
-
-        Raises
-        ------
-        Error
-            if the runs have other images, or there are not more images than dimensions
-
-        Examples
-        --------
-        >>> import latentia
-        >>> run = latentia.load("runs/digits")
-        >>> float(run.compare(run, split="all").canonical.min().round(6))
-        1.0
-        """
-        ours, theirs = (each._find_split(split, SOURCE_LABELS) for each in (self, other))
-        if ours.keys != theirs.keys:
-            raise Error(
-                f"{self.path} and {other.path} have other images in the {ours.name} split; give "
-                "--split all, since the seed of a run draws its splits, and runs that were trained "
-                "on the same images."
-            )
-        first = encode_split(self.autoencoder, ours)
-        return measure_agreement(first.mean, encode_split(other.autoencoder, theirs).mean)
-
-    def relate(
-        self,
-        labels: Any = None,
-        *,
-        label_cols: Sequence[str] | None = None,
-        split: str | None = None,
-        k: int = 5,
-        permutations: int = 200,
-    ) -> AssociationResult:
-        """Find which latent dimensions carry information about which label.
-
-        Parameters
-        ----------
-        labels : str, Path, array, Series or DataFrame, optional
-            table of labels (.csv or .parquet), joined to the images by file name, or labels of all
-            images in their order; the default is the labels of the data
-        label_cols : sequence of str, optional
-            label columns to use, by default all
-        split : {"train", "validation", "test", "all"}, optional
-            images to measure on; the default is test, and all if `with_data` gave other images
-        k : int
-            nearest neighbors predict from all dimensions, and from the first 1, 2, ... up to k by
-            rate (KL)
-        permutations : int
-            random permutations of each label from which p-values are computed, at least 19
-
-        Returns
-        -------
-        AssociationResult
-            `associations`, one for each label: `linear` and `neighbors`, the accuracy (or R^2) of
-            predictions from all dimensions, with interval and measured chance; `scores` from 1 to k
-            dimensions; `information` (nats), its interval, share of the entropy and p for each
-            dimension
-
-        Raises
-        ------
-        Error
-            if the images have no labels, or are fewer than 20
-
-        Examples
-        --------
-        >>> import latentia
-        >>> result = latentia.load("runs/digits").relate(split="all", k=2, permutations=19)
-        >>> association = result.associations[0]
-        >>> association.label, association.linear.method, association.information.shape
-        ('label', 'logistic regression', (20,))
-        """
-        chosen = self._find_split(split, Labels(labels, label_cols, "nan"))
-        model = self.autoencoder
-        result = associate_split(model, chosen, max_dims=k, permutations=permutations)
-        return result._replace(notes=[*filter(None, [chosen.note]), *result.notes])
-
-    def nearest(self, image: Any, n: int = 8, *, split: str | None = None) -> pd.DataFrame:
+    def nearest(
+        self, image: Any, n: int = 8, *, split: str | None = None, features: str | None = None
+    ) -> pd.DataFrame:
         """Find the images of a split whose latents are nearest to those of an image.
 
         Parameters
@@ -201,12 +110,42 @@ class RunTables(RunImages):
             number of neighbors, at least 1
         split : {"train", "validation", "test", "all"}, optional
             split that is searched; the default is test
+        features : {"efficientnet"}, optional
+            search by the features of a pretrained network instead of the latents
 
         Returns
         -------
         pandas.DataFrame
-            key, split, row in the searched split, distance in standard deviations of the prior,
-            and the labels, nearest first
+            key, split, row in the searched split, distance in standard deviations of the prior
+            (or in features), and the labels, nearest first
+
+        Raises
+        ------
+        Error
+            if the image cannot be read, or the weights of the features are missing
+
+        Examples
+        --------
+        >>> import latentia
+        >>> list(latentia.load("runs/digits").nearest(0, n=3).columns)
+        ['key', 'split', 'row', 'distance', 'label']
+        """
+        return self.plot_nearest(image, n, split=split, features=features).table
+
+    def plot_nearest(
+        self, image: Any, n: int = 8, *, split: str | None = None, features: str | None = None
+    ) -> RenderedImages:
+        """Draw an image and the images of a split with the nearest latents.
+
+        Parameters
+        ----------
+        image, n, split, features
+            as in `nearest`
+
+        Returns
+        -------
+        RenderedImages
+            picture of the image and its neighbors, with their distances
 
         Raises
         ------
@@ -216,10 +155,16 @@ class RunTables(RunImages):
         Examples
         --------
         >>> import latentia
-        >>> list(latentia.load("runs/digits").nearest(0, n=3).columns)
-        ['key', 'split', 'row', 'distance', 'label']
+        >>> latentia.load("runs/digits").plot_nearest(0, n=3).images.shape
+        torch.Size([4, 1, 28, 28])
         """
-        return self.plot_nearest(image, n, split=split).table
+        require_at_least("-n", n, 1)
+        searched = self._find_split(split, SOURCE_LABELS)
+        _, (key, *_), pixels = self._read_images(image, split)
+        encoder = self.autoencoder if features is None else open_encoder(features)
+        table = encode_split(encoder, searched, SAMPLE)
+        picture = render_neighbors(self.folder, encoder, key, pixels, searched, table, n)
+        return self._add_split_names(picture, searched)
 
     def find_outliers(
         self, n: int = 24, *, by: str = "error", split: str | None = None

@@ -19,6 +19,7 @@ def relate(
     *,
     k: int = 5,
     permutations: int = 200,
+    features: Literal["efficientnet"] | None = None,
     beta: options.Beta = None,
 ) -> None:
     """Find which latent dimensions carry information about which label.
@@ -32,6 +33,9 @@ def relate(
         dimensions by rate (KL)
     permutations : N
         number of random permutations of each label from which p-values are computed
+    features : {efficientnet}
+        also predict labels from a PCA of the features of a pretrained network, fitted to the
+        training images with as many dimensions as the run has
     """
 
 
@@ -92,10 +96,17 @@ def nearest(
     out: options.Picture = "nearest.png",
     table: options.TableFile = None,
     *,
+    features: Literal["efficientnet"] | None = None,
     data: options.Data = None,
     beta: options.Beta = None,
 ) -> None:
-    """Find the images of a split whose latents are nearest to those of an image."""
+    """Find the images of a split whose latents are nearest to those of an image.
+
+    Parameters
+    ----------
+    features : {efficientnet}
+        search by the features of a pretrained network instead of the latents
+    """
 
 
 def outliers(
@@ -170,6 +181,7 @@ def compare(
     split: options.Split = None,
     json_: options.Json = False,
     *,
+    features: Literal["auto", "efficientnet", "none"] = "auto",
     data: options.MovedData = None,
     beta: options.Beta = None,
 ) -> None:
@@ -182,6 +194,10 @@ def compare(
     ----------
     other
         second run, trained on the same images
+    features : {auto,efficientnet,none}
+        whether squared errors and labels are also compared with those of PCAs of pixels and of a
+        pretrained network's features; auto does so for photographs with labels, where the network
+        is installed
     """
 
 

@@ -74,8 +74,9 @@ def print_associations(title: str, result: AssociationResult, names: list[str]) 
     predictions = Table(*heads, title=title, title_justify="left")
     for r in result.associations:
         last = len(r.scores)
+        features = [(r.features, f"{r.features.dims} of features")] if r.features else []
         rows = [(r.linear, "all"), (r.neighbors, "all"), (r.scores[-1], f"first {last} by rate")]
-        for probe, dims in rows[: 3 if last < len(names) else 2]:
+        for probe, dims in [*rows[: 3 if last < len(names) else 2], *features]:
             label = f"{r.label}, {probe.measure}" if probe is r.linear else ""
             chance = f"{probe.chance:z.2f}"
             predictions.add_row(label, probe.method, dims, probe.text, chance, f"{probe.n:,}")

@@ -157,11 +157,7 @@ def overfitting(context: RunContext) -> CheckResult | None:
     )
 
 
-@define_check(
-    "training did not help",
-    threshold="the closed form is the best",
-    advice="more images; else use the run as it is",
-)
+@define_check("training did not help", threshold="the closed form is the best")
 def training_did_not_help(context: RunContext) -> CheckResult | None:
     """Validation metric of the closed form, beside that of every epoch."""
     name, values = select_metric(context)

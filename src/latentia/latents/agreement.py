@@ -19,7 +19,8 @@ class Agreement(NamedTuple):
     canonical: canonical correlations, falling. explained: share of the variance of the first run's
     latents that a linear map of the second's explains, and the reverse. matched: for each
     dimension of the first run, its highest absolute correlation with a dimension of the second.
-    chance: mean canonical correlation when the images of one run are permuted.
+    chance: mean canonical correlation when the images of one run are permuted. yardsticks: squared
+    errors and labels, by the coordinates of both runs and of baselines.
     """
 
     canonical: Float[np.ndarray, " k"]
@@ -27,6 +28,7 @@ class Agreement(NamedTuple):
     matched: Float[np.ndarray, " d"]
     chance: float
     n: int
+    yardsticks: Any = None  # a pandas.DataFrame
 
     def __repr__(self) -> str:
         first, second = (f"{share:.0%}" for share in self.explained)
@@ -41,10 +43,13 @@ class Agreement(NamedTuple):
             f"best match of a single dimension: {np.median(self.matched):.2f} in the median "
             f"(absolute correlation; {int((self.matched > CLOSE).sum())} of {len(self.matched)} "
             f"above {CLOSE})"
-        )
+        ) + ("" if self.yardsticks is None else f"\n\n{self.yardsticks.to_string()}")
 
     def to_json(self) -> dict[str, Any]:
-        values = {name: np.asarray(value).tolist() for name, value in self._asdict().items()}
+        items = self._replace(yardsticks=None)._asdict().items()
+        values = {name: np.asarray(value).tolist() for name, value in items}
+        if self.yardsticks is not None:
+            values["yardsticks"] = self.yardsticks.to_dict("index")
         return {**values, "explained": list(self.explained)}
 
 

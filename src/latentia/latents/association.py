@@ -58,6 +58,7 @@ class LabelAssociation(Information):
     neighbors: Probe  # from all dimensions
     scores: list[Probe]  # nearest neighbors, from the first 1, 2, ... dimensions by rate (KL)
     n: int
+    features: Probe | None = None  # from a PCA of pretrained features, if it was requested
 
     def to_json(self) -> dict[str, Any]:
         items = asdict(self).items()

@@ -54,17 +54,21 @@ def measure_elbo(evaluation: Evaluation) -> list[MetricResult]:
 
 @metric("pca")
 def measure_pca(evaluation: Evaluation) -> list[MetricResult]:
-    """Mean squared error of decoded means, and of a PCA of the pixels of as many dimensions."""
+    """Mean squared error of decoded means, and of a PCA of the pixels of as many dimensions.
+
+    Beside them that of a PCA of pretrained features, and of pixels and features together, with
+    --features efficientnet, or for photographs with labels.
+    """
     pca, split = evaluation.pca, evaluation.split.name
-    batches = [(evaluation.autoencoder.reconstruct(x), x) for x in evaluation.iterate_images()]
-    model = torch.cat([(y - x).square().flatten(1).mean(1).cpu() for y, x in batches]).double()
-    linear = torch.cat([pca.measure_mse(x) for _, x in batches]).double()
-    note = f"PCA of {pca.dims} dimensions, of {pca.n_images:,} training images"
-    return [
-        make_mean_result("mse", model, split, unit="per pixel", note="of decoded means"),
-        make_mean_result("pca_mse", linear, split, unit="per pixel", note=note),
-        make_ratio_result("mse_over_pca", model, linear, split, note="below 1: better"),
-    ]
+    model, linear, *others = evaluation.squared_errors.values()
+    trained_on = f", of {pca.n_images:,} training images"
+    mean = partial(make_mean_result, split=split, unit="per pixel")
+    rows = [mean("mse", model, note="of decoded means")]
+    rows += [mean("pca_mse", linear, note=f"{pca.title}{trained_on}")]
+    rows += [make_ratio_result("mse_over_pca", model, linear, split, note="below 1: better")]
+    for title, errors in zip(evaluation.others, others, strict=True):
+        rows.append(mean(f"{title.split()[0]}_pca_mse", errors, note=title))
+    return rows
 
 
 @metric("probe")

@@ -1,12 +1,13 @@
 """A run and the images it is measured on, with the features that several metrics share."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -18,9 +19,19 @@ from latentia.latents.encoding import encode_split
 from latentia.metrics.elbo import elbo
 from latentia.metrics.features import FeatureExtractor, make_extractor
 from latentia.metrics.label_probes import ProbePair, compare_probes
-from latentia.metrics.pca import PixelPCA, fit_pixel_pca
+from latentia.metrics.pca import (
+    Coordinates,
+    ModelCoordinates,
+    PixelPCA,
+    encode_rows,
+    fit_feature_pcas,
+    fit_pixel_pca,
+)
+from latentia.models.pretrained_features import NAME, is_installed
 from latentia.runs.folder import RunFolder
 
+OWN_COORDINATES = "the run's coordinates"
+MIN_PHOTOGRAPH_SIDE = 32  # pixels; smaller images in colour are drawings or icons
 MAX_COMPARED_IMAGES = 10_000  # images and samples of a comparison, unless n is given
 
 
@@ -30,7 +41,8 @@ class Evaluation:
 
     features: name of a feature extractor, or auto; n: number of images and of samples (None: all
     images of the split, and at most 10,000 where sets are compared); k: importance samples of the
-    likelihood's bound. Every value is a function of the seed.
+    likelihood's bound; other_models: those of other runs by name, for `squared_errors` and
+    `label_probes`. Every value is a function of the seed.
     """
 
     run: RunFolder
@@ -40,6 +52,7 @@ class Evaluation:
     n: int | None = None
     k: int = 5000
     seed: int = 0
+    other_models: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def model(self) -> Model:
@@ -64,18 +77,60 @@ class Evaluation:
     @cached_property
     def pca(self) -> PixelPCA:
         """Principal components of the run's training images, as many as the latents."""
-        own = self.images if self.run.is_training_data(self.images) else self.run.images()
-        return fit_pixel_pca(own, math.prod(self.autoencoder.latent_shape))
+        return fit_pixel_pca(self._training_images, math.prod(self.autoencoder.latent_shape))
+
+    @cached_property
+    def _training_images(self) -> Images:
+        is_own = self.run.is_training_data(self.images)
+        return self.images if is_own else self.run.images()
+
+    @cached_property
+    def others(self) -> dict[str, Coordinates]:
+        """Coordinates by title beside the pixels' PCA: of other runs, and PCAs of features."""
+        models = {name: ModelCoordinates(model) for name, model in self.other_models.items()}
+        if not self.sees_features:
+            return models
+        images, dims = self._training_images, math.prod(self.autoencoder.latent_shape)
+        # of a model that begins as joint PCA
+        weight = self.run.metadata.get("closed_form", {}).get("feature_weight")
+        return models | {pca.title: pca for pca in fit_feature_pcas(images, dims, weight)}
+
+    @property
+    def sees_features(self) -> bool:
+        """Whether PCAs of pretrained features are measured: for photographs with labels too."""
+        has_labels = any(values.ndim == 1 for values in self.split.columns.values())
+        is_default = self.features == "auto" and self.has_photograph_features and has_labels
+        return self.features == NAME or is_default
+
+    @property
+    def has_photograph_features(self) -> bool:
+        """Whether the images may be photographs, and the pretrained network is installed."""
+        channels, h, w = self.images.shape
+        return channels == 3 and min(h, w) >= MIN_PHOTOGRAPH_SIDE and is_installed()
+
+    @cached_property
+    def squared_errors(self) -> dict[str, Float[Tensor, " n"]]:
+        """Mean squared error per pixel of each compared image, by the title of coordinates."""
+        own = {OWN_COORDINATES: ModelCoordinates(self.autoencoder), self.pca.title: self.pca}
+        systems = {**own, **self.others}
+        batches = self.iterate_images()
+        rows = [[each.measure_mse(x) for each in systems.values()] for x in batches]
+        errors = (torch.cat(parts).double() for parts in zip(*rows, strict=True))
+        return dict(zip(systems, errors, strict=True))
 
     @cached_property
     def label_probes(self) -> list[ProbePair]:
-        """Linear probes of the split's labels, from posterior means and principal components."""
+        """Linear probes of the split's labels, from posterior means and from baselines."""
         split = self.split
         batches = split.iterate_batches(split.max_batch_size())
         components = np.concatenate([self.pca.encode(batch.image).numpy() for batch in batches])
         columns = {name: values.numpy() for name, values in split.columns.items()}
         means = encode_split(self.autoencoder, split).mean
-        return compare_probes(means, components, columns, split.classes, self.seed)
+        encoders = {
+            title: lambda rows, each=each: encode_rows(each, split, rows)
+            for title, each in self.others.items()
+        }
+        return compare_probes(means, components, columns, split.classes, self.seed, encoders)
 
     @cached_property
     def extractor(self) -> FeatureExtractor:

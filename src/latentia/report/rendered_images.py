@@ -28,6 +28,7 @@ from latentia.latents.neighbors import find_neighbors
 from latentia.latents.table import tabulate_images
 from latentia.latents.traversal import Traversal
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
+from latentia.models.pretrained_features import PretrainedEncoder
 from latentia.report.figures import make_encoders
 from latentia.report.grids import (
     FOLDER,
@@ -122,7 +123,8 @@ def render_neighbors(
     positions, distances = find_neighbors(mean, table, n, own_row)
     neighbors = tabulate_images(split, rows[positions], {"distance": distances})
     count = pluralize(len(table.mean), "image")
-    caption = f"{run.name}: nearest of {count} of {split.name}, by distance"
+    space = "features" if isinstance(model, PretrainedEncoder) else "latents"
+    caption = f"{run.name}: nearest of {count} of {split.name}, by distance of {space}"
     images = torch.cat([image, split.select(rows[positions])[:]])
     labels = ["image", *_label_rows(neighbors, "distance")]
     return render_grid(images, choose_columns(len(images)), caption, neighbors, labels_below=labels)

@@ -1,0 +1,131 @@
+"""Methods of a run that compare its coordinates with labels, and with those of another run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from latentia.api.run_tables import RunTables
+from latentia.core.errors import Error
+from latentia.data.labels import SOURCE_LABELS, Labels
+from latentia.latents.agreement import Agreement, measure_agreement
+from latentia.latents.association import AssociationResult, associate_split
+from latentia.latents.encoding import encode_split
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.yardsticks import add_feature_probes, tabulate_yardsticks
+from latentia.models.pretrained_features import open_encoder
+
+
+class RunComparisons(RunTables):
+    """What the coordinates of a run say about labels, and share with those of another run."""
+
+    def compare(self, other: Any, *, split: str | None = None, features: str = "auto") -> Agreement:
+        """Measure how well the latents of two runs agree on the same images.
+
+        Parameters
+        ----------
+        other : Run
+            a run that was trained on the same images, for instance with another seed
+        split : {"train", "validation", "test", "all"}, optional
+            images to compare on; the default is test
+        features : {"auto", "efficientnet", "none"}
+            whether both runs also stand beside PCAs of pixels and of a pretrained network's
+            features; auto: for photographs with labels, where the network is installed
+
+        Returns
+        -------
+        Agreement
+            `canonical` correlations, falling; `explained` shares of variance, each way; `matched`,
+            the best correlation of each dimension with one of the other run; `chance`, the mean
+            canonical correlation of permuted images; `n` images; `yardsticks`, a DataFrame of
+            squared errors and of labels read by linear probes, or None
+
+        Raises
+        ------
+        Error
+            if the runs have other images, there are not more images than dimensions, or the
+            weights of the features are missing
+
+        Examples
+        --------
+        >>> import latentia
+        >>> run = latentia.load("runs/digits")
+        >>> float(run.compare(run, split="all").canonical.min().round(6))
+        1.0
+        """
+        ours, theirs = (each._find_split(split, SOURCE_LABELS) for each in (self, other))
+        if ours.keys != theirs.keys:
+            raise Error(
+                f"{self.path} and {other.path} have other images in the {ours.name} split; give "
+                "--split all, since the seed of a run draws its splits, and runs that were trained "
+                "on the same images."
+            )
+        if features not in ("auto", "none"):
+            open_encoder(features)
+        first = encode_split(self.autoencoder, ours)
+        agreement = measure_agreement(first.mean, encode_split(other.autoencoder, theirs).mean)
+        others = {other.folder.name: other.autoencoder}
+        evaluation = Evaluation(self.folder, self.images, ours, features, other_models=others)
+        if not evaluation.sees_features:
+            return agreement
+        return agreement._replace(yardsticks=tabulate_yardsticks(evaluation, self.folder.name))
+
+    def relate(
+        self,
+        labels: Any = None,
+        *,
+        label_cols: Sequence[str] | None = None,
+        split: str | None = None,
+        k: int = 5,
+        permutations: int = 200,
+        features: str | None = None,
+    ) -> AssociationResult:
+        """Find which latent dimensions carry information about which label.
+
+        Parameters
+        ----------
+        labels : str, Path, array, Series or DataFrame, optional
+            table of labels (.csv or .parquet), joined to the images by file name, or labels of all
+            images in their order; the default is the labels of the data
+        label_cols : sequence of str, optional
+            label columns to use, by default all
+        split : {"train", "validation", "test", "all"}, optional
+            images to measure on; the default is test, and all if `with_data` gave other images
+        k : int
+            nearest neighbors predict from all dimensions, and from the first 1, 2, ... up to k by
+            rate (KL)
+        permutations : int
+            random permutations of each label from which p-values are computed, at least 19
+        features : {"efficientnet"}, optional
+            also predict labels from a PCA of the features of a pretrained network, of as many
+            dimensions, fitted to training images
+
+        Returns
+        -------
+        AssociationResult
+            `associations`, one for each label: `linear` and `neighbors`, the accuracy (or R^2) of
+            predictions from all dimensions, with interval and measured chance; `features`, the same
+            from the features' PCA, or None; `scores` from 1 to k dimensions; `information` (nats),
+            its interval, share of the entropy and p for each dimension
+
+        Raises
+        ------
+        Error
+            if the images have no labels, are fewer than 20, or the weights of the features are
+            missing
+
+        Examples
+        --------
+        >>> import latentia
+        >>> result = latentia.load("runs/digits").relate(split="all", k=2, permutations=19)
+        >>> association = result.associations[0]
+        >>> association.label, association.linear.method, association.information.shape
+        ('label', 'logistic regression', (20,))
+        """
+        chosen = self._find_split(split, Labels(labels, label_cols, "nan"))
+        model = self.autoencoder
+        if features is not None:
+            open_encoder(features)  # before any work
+        result = associate_split(model, chosen, max_dims=k, permutations=permutations)
+        if features is not None:
+            evaluation = Evaluation(self.folder, self.images, chosen, features)
+            result = add_feature_probes(result, evaluation)
+        return result._replace(notes=[*filter(None, [chosen.note]), *result.notes])

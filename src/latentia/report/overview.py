@@ -1,0 +1,177 @@
+"""The first screen of a report: a map of the images, samples, traversals, outliers, yardsticks."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+
+from latentia.core.contract import get_autoencoder
+from latentia.core.tensors import ImageTensor
+from latentia.core.text import pluralize
+from latentia.data import Split
+from latentia.data.examples import draw_example_rows
+from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
+from latentia.latents.outliers import measure_mahalanobis
+from latentia.latents.principal_axes import PrincipalAxes
+from latentia.latents.traversal import traverse_dims
+from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.yardsticks import tabulate_yardsticks
+from latentia.models.pretrained_features import extract_features
+from latentia.report.latent_figures import shorten_key
+from latentia.report.prior_figures import sample_conditions
+from latentia.report.sections import Picture, Section, make_grid_section
+from latentia.runs.priors import find_learned_prior
+from latentia.runs.sampling import resolve_sampling
+
+MAP_SIDE, TILE_SIDE = 20, 32  # cells of a side of the map, and pixels of a small image's side
+MAX_DIMS = 1024  # latent dimensions whose principal axes take seconds
+N_AXES, N_SHOWN, N_EXAMPLES, N_STEPS = 16, 3, 4, 5  # of the traversals
+N_OUTLIERS, N_COLUMNS = 8, 10
+YARDSTICK_TEXT = (
+    "The run's coordinates beside others of as many dimensions, on the same images: squared error "
+    "of reconstructions (± one standard error over images), and labels read by linear probes, out "
+    "of fold, with 95 % interval over images. Chance: the same for permuted labels."
+)
+FEATURE_TEXT = (
+    " Feature PCA: of the features of a pretrained network, decoded by least squares; joint PCA: "
+    "of pixels and features together."
+)
+
+
+def make_overview(evaluation: Evaluation, samples: ImageTensor) -> list[Section]:
+    """Return the sections of the first screen; without latents the samples only."""
+    model, images = get_autoencoder(evaluation.model), evaluation.images.split("all")
+    section = make_sample_section(evaluation, samples)
+    if model is None or len(images) < 3 or math.prod(model.latent_shape) > MAX_DIMS:
+        return [section]
+    overview = Overview(evaluation, images.subsample(SAMPLE))
+    return [
+        overview.make_map(),
+        section,
+        overview.make_traversals(),
+        overview.make_outliers(),
+        make_yardstick_section(evaluation),
+    ]
+
+
+def make_sample_section(evaluation: Evaluation, samples: ImageTensor) -> Section:
+    """Return samples of the run's learned prior, or of its own, by condition if there is one."""
+    prior = find_learned_prior(evaluation.run)
+    run, model = (prior, prior.model()) if prior else (evaluation.run, evaluation.model)
+    column = getattr(model, "column", None)
+    if column is not None:
+        title = f"Samples conditioned on {column}"
+        images, labels = sample_conditions(model, evaluation.split, N_COLUMNS)
+    else:
+        title, labels = "Samples", []
+        images = model.sample(len(samples), seed=0) if prior else samples
+    sampling = resolve_sampling(run, model, {}, column is not None)[1]
+    caption = f"{run.name}: {pluralize(len(images), 'sample')}, seed 0, {sampling}"
+    return make_grid_section(title, images, N_COLUMNS, caption, row_labels=labels)
+
+
+def make_yardstick_section(evaluation: Evaluation) -> Section:
+    """Return the table of errors and labels, by the coordinates."""
+    table = tabulate_yardsticks(evaluation)
+    table = table if len(table.columns) < len(table) else table.T  # of many labels
+    caption = YARDSTICK_TEXT + FEATURE_TEXT * bool(evaluation.others)
+    return Section("Yardsticks", "", [Picture(table.to_html(border=0, justify="left"), caption)])
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Pictures of a run's coordinates of some images, evenly spaced in the data set."""
+
+    evaluation: Evaluation
+    images: Split
+
+    @cached_property
+    def table(self) -> LatentTable:
+        return encode_split(self.evaluation.autoencoder, self.images)
+
+    @cached_property
+    def axes(self) -> PrincipalAxes:
+        return PrincipalAxes(self.evaluation.autoencoder, self.table)
+
+    @cached_property
+    def rotated(self) -> LatentTable:
+        return self.axes.rotate_table(self.table)
+
+    def describe_axis(self, k: int) -> str:
+        variances = self.rotated.mean.var(0)
+        return f"{variances[k] / max(variances.sum(), 1e-12):.0%} of the variance"
+
+    def get_thumbnails(self, rows: list[int]) -> ImageTensor:
+        tiles = self.images.get_batch(torch.tensor(rows)).image
+        return F.avg_pool2d(tiles, max(1, max(tiles.shape[2:]) // TILE_SIDE), ceil_mode=True)
+
+    def make_map(self) -> Section:
+        """Return thumbnails in the plane of the first two principal axes."""
+        points = self.rotated.mean[:, :2]
+        cells = assign_cells(points, MAP_SIDE)
+        tiles = self.get_thumbnails([*cells.values()])
+        canvas = torch.full((MAP_SIDE**2, *tiles.shape[1:]), torch.nan)
+        canvas[[*cells]] = tiles
+        up = f"; up: axis 1 ({self.describe_axis(1)})" if points.shape[1] > 1 else ""
+        caption = (
+            f"{len(tiles)} of {pluralize(len(self.images), 'image')}, in each cell of the plane "
+            "that nearest to its middle. To the right: principal axis 0 of the coordinates "
+            f"({self.describe_axis(0)}){up}."
+        )
+        return make_grid_section("Map", canvas, MAP_SIDE, caption, min_side=TILE_SIDE)
+
+    def make_traversals(self) -> Section:
+        """Return the three principal axes along which images change most."""
+        examples = self.images.get_batch(draw_example_rows(self.images, N_EXAMPLES)).image
+        dims = range(min(N_AXES, self.rotated.mean.shape[1]))
+        ends = [traverse_dims(self.axes, x[None], self.rotated, dims, 2).images for x in examples]
+        low, high = torch.stack(ends).unbind(2)  # (examples, axes, c, h, w)
+        by_features = self.evaluation.has_photograph_features
+        describe = extract_features if by_features else torch.nn.Flatten()
+        change = describe(high.flatten(0, 1)) - describe(low.flatten(0, 1))
+        change = change.norm(dim=1).view(len(examples), -1).mean(0)
+        chosen = change.argsort(descending=True)[:N_SHOWN].tolist()
+        rows = []
+        for k, image in zip(chosen, examples.split(1), strict=False):
+            rows += [image, traverse_dims(self.axes, image, self.rotated, [k], N_STEPS).images[0]]
+        labels = [f"axis {k}\n{self.describe_axis(k)}".replace("of the ", "of\n") for k in chosen]
+        caption = (
+            f"Three images, each moved along one of the principal axes that change "
+            f"{'features' if by_features else 'pixels'} most (of the first {len(dims)}), from low "
+            "to high values of the data set."
+        )
+        style: Any = {"row_labels": labels, "min_side": 2 * TILE_SIDE}
+        return make_grid_section("Traversals", torch.cat(rows), 1 + N_STEPS, caption, **style)
+
+    def make_outliers(self) -> Section:
+        """Return the images whose coordinates are most unusual, with their keys."""
+        distances = measure_mahalanobis(self.table.mean, self.table)
+        rows = np.argsort(-distances, kind="stable")[:N_OUTLIERS].tolist()
+        labels = [shorten_key(self.images.keys[row], 16) for row in rows]
+        caption = (
+            f"Images with the largest Mahalanobis distances of their coordinates, of "
+            f"{pluralize(len(distances), 'image')}. latentia outliers lists more, also by error."
+        )
+        tiles, style = self.get_thumbnails(rows), {"min_side": 3 * TILE_SIDE}
+        return make_grid_section("Unusual images", tiles, N_OUTLIERS // 2, caption, labels, **style)
+
+
+def assign_cells(points: Float[np.ndarray, "n k"], side: int) -> dict[int, int]:
+    """Return a row of the points (1 or 2 coordinates) by cell of a grid, from its top left.
+
+    The row is that of the point nearest to the middle of the cell. The grid covers 98 % of the
+    points along each axis; those outside belong to its border.
+    """
+    low, high = np.quantile(points, [0.01, 0.99], axis=0)
+    places = ((points - low) / np.maximum(high - low, 1e-12) * side).clip(0, side - 1e-6)
+    places = np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
+    columns, rows = np.floor(places).astype(int).T
+    distances = np.abs(places - np.floor(places) - 0.5).max(1)
+    order = np.argsort(-distances, kind="stable")  # the nearest is written last
+    cells = (side - 1 - rows) * side + columns
+    return dict(zip(cells[order].tolist(), order.tolist(), strict=True))

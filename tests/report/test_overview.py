@@ -1,0 +1,64 @@
+"""The first screen of the report: map, samples by class, traversals, outliers, yardsticks."""
+
+import re
+
+import numpy as np
+import pytest
+
+import latentia
+from latentia.report.overview import assign_cells
+from latentia.runs.folder import RunFolder
+from latentia.runs.priors import find_learned_prior
+
+OPTIONS = {"epochs": 1, "batch": 32, "progress": False}
+TITLES = ["Map", "Samples", "Traversals", "Unusual images", "Yardsticks"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("overview") / "run"
+    return latentia.train("mnist_mlp_vae", "digits:300", run=path, hidden=16, latent=4, **OPTIONS)
+
+
+def test_each_cell_shows_the_point_nearest_to_its_middle():
+    points = np.random.default_rng(0).normal(size=(2000, 2))
+    cells = assign_cells(points, 10)
+    assert len({*cells.values()}) == len(cells) <= 100
+    low, high = np.quantile(points, [0.01, 0.99], axis=0)
+    for cell, row in cells.items():
+        middle = np.array([cell % 10 + 0.5, 9 - cell // 10 + 0.5])
+        places = ((points - low) / (high - low) * 10).clip(0, 10 - 1e-6)
+        inside = np.flatnonzero((np.floor(places) + 0.5 == middle).all(1))
+        distances = np.abs(places - middle).max(1)
+        assert row in inside
+        assert distances[row] == distances[inside].min()
+    assert {*assign_cells(points[:, :1], 10)} == {*range(90, 100)}  # one dimension: a line
+    assert len(assign_cells(np.zeros((5, 2)), 10)) == 1
+
+
+@pytest.mark.report
+def test_the_first_screen_stands_before_the_numbers(run):
+    page = run.report().read_text()
+    titles = re.findall("<h2>(.*?)</h2>", page)
+    assert titles[:5] == TITLES
+    assert page.index("<h2>Yardsticks") < page.index("negative ELBO") < page.index("<h2>Training")
+
+
+@pytest.mark.report
+def test_samples_are_those_of_the_learned_prior_beside_the_run_by_class(run):
+    assert find_learned_prior(run.folder) is None
+    keywords = {"cond": "label", "width": 16, "depth": 1, **OPTIONS}
+    path = run.path.with_name("prior")
+    latentia.train("latent_prior", run=path, autoencoder=str(run.path), **keywords)
+    assert find_learned_prior(RunFolder.open(run.path)).path == path
+    page = run.report().read_text()
+    assert re.findall("<h2>(.*?)</h2>", page)[1] == "Samples conditioned on label"
+    assert "prior: 100 samples, seed 0, learned prior" in page
+    own = latentia.load(path).report().read_text()
+    titles = re.findall("<h2>(.*?)</h2>", own)
+    assert titles[:5] == [TITLES[0], "Samples conditioned on label", *TITLES[2:]]
+    other = latentia.train(
+        "mnist_mlp_vae", "digits:300", run=run.path.with_name("b"), hidden=16, latent=4, seed=1,
+        **OPTIONS,
+    )  # fmt: skip
+    assert find_learned_prior(other.folder) is None  # of other weights
