@@ -1,0 +1,104 @@
+"""Number of epochs that a training has time for."""
+
+import inspect
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from latentia.core import distributed
+from latentia.core.errors import Error
+from latentia.runs.create import create_run
+from latentia.runs.recipes import find_recipe
+from latentia.training.plan import Options
+from latentia.training.step_times import measure_step_times
+
+MEASURED_SHARE = 0.01  # of the time, for steps that are measured
+COLD_SHARE = 0.05  # of the time; a creation that took longer may have filled caches
+
+
+class TooShortError(Error):
+    """There is no time for one epoch.
+
+    seconds: that the training would take with one epoch.
+    """
+
+    def __init__(self, message: str, seconds: float):
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class EpochChoice(NamedTuple):
+    """Number of epochs, and the estimated seconds of their training."""
+
+    epochs: int
+    seconds: float
+
+
+def choose_epochs(
+    recipe: str,
+    parameters: Mapping[str, Any],
+    modifiers: Mapping[str, Mapping[str, Any]],
+    options: Options,
+    seconds: float,
+) -> EpochChoice:
+    """Choose the number of epochs of a training that ends in so many seconds from now.
+
+    Steps are measured on a run in a temporary folder, so nothing of it reaches the training.
+
+    Raises: TooShortError if one epoch takes longer
+    """
+    begin, creation = time.perf_counter(), math.inf
+    check_epochs(recipe, parameters)
+    with TemporaryDirectory() as folder:
+        for name in ("cold", "warm"):
+            if creation > COLD_SHARE * seconds:
+                start = time.perf_counter()
+                run, plan = create_run(
+                    recipe, dict(parameters), modifiers, options, Path(folder) / name
+                )
+                creation = time.perf_counter() - start
+        times = measure_step_times(plan, run, run.options, MEASURED_SHARE * seconds)
+    times = times._replace(start=times.start + creation)
+    spent = time.perf_counter() - begin
+    epochs = times.count_epochs(seconds - spent)
+    if not epochs:
+        needed = spent + times.estimate_seconds(1)
+        raise TooShortError(
+            f"{recipe} takes {format_minutes(needed)} minutes for one epoch and the report, and "
+            f"--minutes leaves {format_minutes(seconds, math.floor)}; give at least "
+            f"--minutes {format_minutes(needed)}, fewer images or a smaller --size.",
+            needed,
+        )
+    return EpochChoice(epochs, times.estimate_seconds(epochs))
+
+
+def check_epochs(recipe: str, parameters: Mapping[str, Any]) -> None:
+    """Raises: Error if the number of epochs is given, or cannot be chosen."""
+    if "epochs" not in inspect.signature(find_recipe(recipe)).parameters:
+        raise Error(f"--minutes chooses --epochs, which {recipe} does not have; leave it out.")
+    if "epochs" in parameters:
+        raise Error("--minutes chooses --epochs, and both are given; leave one of them out.")
+    if distributed.world_size() > 1:
+        raise Error(
+            "--minutes measures the steps of one process; give --epochs to several.",
+            on_all_ranks=True,
+        )
+
+
+def check_minutes(minutes: Any) -> float:
+    """Return a time in seconds.
+
+    Raises: Error if it is no positive number
+    """
+    is_number = isinstance(minutes, int | float) and not isinstance(minutes, bool)
+    if not (is_number and 0 < minutes < math.inf):
+        raise Error(f"--minutes is {minutes!r}; it must be a number above 0, such as 10.")
+    return 60 * minutes
+
+
+def format_minutes(seconds: float, rounding: Any = math.ceil) -> str:
+    """Format seconds as minutes with one decimal; rounded up, so that they are enough."""
+    return f"{rounding(seconds / 6) / 10:g}"
