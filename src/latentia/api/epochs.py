@@ -20,21 +20,22 @@ COLD_SHARE = 0.05  # of the time; a creation that took longer may have filled ca
 
 
 class TooShortError(Error):
-    """There is no time for one epoch.
+    """There is no time for one epoch, which takes so many seconds with its report."""
 
-    seconds: that the training would take with one epoch.
-    """
-
-    def __init__(self, message: str, seconds: float):
-        super().__init__(message)
+    def __init__(self, subject: str, seconds: float):
+        minutes = f"{math.ceil(seconds / 6) / 10:g}"  # rounded up, so that they are enough
+        super().__init__(
+            f"{subject} has no time for one epoch and its report; give at least --minutes "
+            f"{minutes}, fewer images or a smaller --size."
+        )
         self.seconds = seconds
 
 
 class EpochChoice(NamedTuple):
-    """Number of epochs, and the estimated seconds of their training."""
+    """Number of epochs, and the estimated seconds of diagnosis and report after them."""
 
     epochs: int
-    seconds: float
+    end: float
 
 
 def choose_epochs(
@@ -43,10 +44,12 @@ def choose_epochs(
     modifiers: Mapping[str, Mapping[str, Any]],
     options: Options,
     seconds: float,
+    at_least: int = 0,
 ) -> EpochChoice:
     """Choose the number of epochs of a training that ends in so many seconds from now.
 
     Steps are measured on a run in a temporary folder, so nothing of it reaches the training.
+    at_least: number of epochs, whatever time they take.
 
     Raises: TooShortError if one epoch takes longer
     """
@@ -63,16 +66,9 @@ def choose_epochs(
         times = measure_step_times(plan, run, run.options, MEASURED_SHARE * seconds)
     times = times._replace(start=times.start + creation)
     spent = time.perf_counter() - begin
-    epochs = times.count_epochs(seconds - spent)
-    if not epochs:
-        needed = spent + times.estimate_seconds(1)
-        raise TooShortError(
-            f"{recipe} takes {format_minutes(needed)} minutes for one epoch and the report, and "
-            f"--minutes leaves {format_minutes(seconds, math.floor)}; give at least "
-            f"--minutes {format_minutes(needed)}, fewer images or a smaller --size.",
-            needed,
-        )
-    return EpochChoice(epochs, times.estimate_seconds(epochs))
+    if epochs := max(at_least, times.count_epochs(seconds - spent)):
+        return EpochChoice(epochs, times.end)
+    raise TooShortError(recipe, spent + times.estimate_seconds(1))
 
 
 def check_epochs(recipe: str, parameters: Mapping[str, Any]) -> None:
@@ -97,8 +93,3 @@ def check_minutes(minutes: Any) -> float:
     if not (is_number and 0 < minutes < math.inf):
         raise Error(f"--minutes is {minutes!r}; it must be a number above 0, such as 10.")
     return 60 * minutes
-
-
-def format_minutes(seconds: float, rounding: Any = math.ceil) -> str:
-    """Format seconds as minutes with one decimal; rounded up, so that they are enough."""
-    return f"{rounding(seconds / 6) / 10:g}"

@@ -104,7 +104,9 @@ def train(
     with init_distributed(), enable_progress(progress):
         folder, events = start_run(recipe, parameters, **keywords)
         if minutes is not None:
-            print_note(f"minutes={minutes:g} gives epochs={folder.metadata['arguments']['epochs']}.")
+            print_note(
+                f"minutes={minutes:g} gives epochs={folder.metadata['arguments']['epochs']}."
+            )
         finish_training(folder, events, progress)
     # run.json has addresses
     return Run(folder, add_labels(None if isinstance(data, str | Path) else data, labels))

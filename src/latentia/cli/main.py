@@ -18,13 +18,13 @@ from latentia.cli.info_commands import env, recipes
 from latentia.cli.latent_commands import LATENT_COMMANDS
 from latentia.cli.search_commands import choose, sweep
 from latentia.cli.sharing_commands import export, push, report
-from latentia.cli.train_commands import resume, train
+from latentia.cli.train_commands import fit, resume, train
 from latentia.core.errors import ADVICE, Error, summarize_exception
 from latentia.core.plugins import load_plugin, set_trust
 from latentia.core.text import suggest_name
 
 GROUPS: tuple[tuple[Callable, ...], ...] = (
-    (recipes, train, resume, sweep, sample, reconstruct, evaluate, choose, doctor, report),
+    (recipes, fit, train, resume, sweep, sample, reconstruct, evaluate, choose, doctor, report),
     (encode, *LATENT_COMMANDS),
     (explore, export, push, env),
 )
@@ -110,7 +110,7 @@ def _dispatch(name: str, words: list[str]) -> int | None:
         names = ", ".join(COMMANDS)
         raise Error(f"There is no command {name};{suggestion} The commands are {names}.")
     command = COMMANDS[name]
-    if command is train:  # its options depend on the recipe
+    if command in (train, fit):  # their options depend on the recipe
         return command(words)
     # imports annotated_types, which takes a tenth of the time of `latentia --help`
     from latentia.cli.arguments import parse_arguments, parse_known_arguments

@@ -34,7 +34,8 @@ from latentia.training.plan import Options, Plan
 from latentia.training.state import find_mismatch
 from latentia.training.validation import find_tracked_image
 
-FIT_PREFIX = "fit."  # of files of `latentia fit`, which are older than its run
+FIT_FILE = "fit.json"  # of `latentia fit`, in its run folder: the stages, and their commands
+FIT_PREFIX = "fit."  # of that file and its lock, which are older than the run
 
 
 def create_run(
