@@ -34,7 +34,9 @@ def test_a_training_of_minutes_has_the_bits_of_its_number_of_epochs(
     assert capsys.readouterr().out.splitlines()[0] == f"{command} timed"
     assert main([*words, "--epochs", "2", "--run", "counted"]) == 0
     for name in FILES:
-        assert (tmp_path / "timed" / name).read_bytes() == (tmp_path / "counted" / name).read_bytes()
+        assert (tmp_path / "timed" / name).read_bytes() == (
+            tmp_path / "counted" / name
+        ).read_bytes()
     assert latentia.load("timed").metadata["arguments"]["epochs"] == 2
 
 

@@ -16,7 +16,7 @@ from latentia.training.plan import Options
 from latentia.training.step_times import measure_step_times
 
 MEASURED_SHARE = 0.01  # of the time, for steps that are measured
-COLD_SHARE = 0.05  # of the time; a creation that took longer may have filled caches
+COLD_SHARE = 0.05  # of the time; a start that takes longer may fill caches, and is measured again
 
 
 class TooShortError(Error):
@@ -53,18 +53,17 @@ def choose_epochs(
 
     Raises: TooShortError if one epoch takes longer
     """
-    begin, creation = time.perf_counter(), math.inf
+    begin, start = time.perf_counter(), math.inf
     check_epochs(recipe, parameters)
     with TemporaryDirectory() as folder:
         for name in ("cold", "warm"):
-            if creation > COLD_SHARE * seconds:
-                start = time.perf_counter()
-                run, plan = create_run(
-                    recipe, dict(parameters), modifiers, options, Path(folder) / name
-                )
-                creation = time.perf_counter() - start
-        times = measure_step_times(plan, run, run.options, MEASURED_SHARE * seconds)
-    times = times._replace(start=times.start + creation)
+            if start > COLD_SHARE * seconds:
+                path, creation = Path(folder) / name, time.perf_counter()
+                run, plan = create_run(recipe, dict(parameters), modifiers, options, path)
+                creation = time.perf_counter() - creation
+                times = measure_step_times(plan, run, run.options, MEASURED_SHARE * seconds)
+                start = times.start + creation
+    times = times._replace(start=start)
     spent = time.perf_counter() - begin
     if epochs := max(at_least, times.count_epochs(seconds - spent)):
         return EpochChoice(epochs, times.end)
