@@ -110,14 +110,14 @@ def _dispatch(name: str, words: list[str]) -> int | None:
         names = ", ".join(COMMANDS)
         raise Error(f"There is no command {name};{suggestion} The commands are {names}.")
     command = COMMANDS[name]
-    if command in (train, fit):  # their options depend on the recipe
+    if command is train:  # its options depend on the recipe
         return command(words)
     # imports annotated_types, which takes a tenth of the time of `latentia --help`
     from latentia.cli.arguments import parse_arguments, parse_known_arguments
 
-    if command is sweep:  # it takes the options of a recipe too
-        values, rest = parse_known_arguments(sweep, "latentia sweep", words)
-        return find_action(sweep)(SimpleNamespace(**values), rest, words)
+    if command in (sweep, fit):  # they take the options of a recipe too
+        values, rest = parse_known_arguments(command, f"latentia {name}", words)
+        return find_action(command)(SimpleNamespace(**values), rest, words)
     values = parse_arguments(command, words)
     return find_action(command)(SimpleNamespace(**values))
 

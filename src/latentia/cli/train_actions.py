@@ -2,8 +2,8 @@
 
 import os
 import sys
+from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from types import SimpleNamespace
 
 from latentia.api.training import resume_run, start_run
@@ -12,7 +12,7 @@ from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core import distributed
 from latentia.core.errors import Error
 from latentia.diagnostics.command_text import format_command
-from latentia.fitting.fit import DEFAULT_MINUTES, make_request
+from latentia.fitting.fit import make_request
 from latentia.fitting.rules import FIRST_RECIPE
 from latentia.fitting.stages import Fit
 from latentia.runs.provenance import list_differences
@@ -42,23 +42,25 @@ def replace_minutes(words: list[str], epochs: int) -> list[str]:
     return [*words[:position], "--epochs", str(epochs), *words[end:]]
 
 
-def fit_images(data: str, words: list[str]) -> int:
-    own = [word for word in words if word != "--features=auto"]
-    auto = [k for k, pair in enumerate(pairwise(own)) if pair == ("--features", "auto")]
-    own = own[: auto[0]] + own[auto[0] + 2 :] if auto else own  # the recipe has no such features
-    arguments = parse_train_arguments(FIRST_RECIPE, own)
+def fit(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
+    """Fit images; `rest` are the words of latentia train photo_vae, `words` all words."""
+    arguments = parse_train_arguments(FIRST_RECIPE, rest)
     if arguments.modifiers:
         option = min(arguments.modifiers).replace("_", "-")
         raise Error(f"latentia fit takes no --{option}; leave it out, or use latentia train.")
-    names = {word.removeprefix("--").partition("=")[0].replace("-", "_") for word in own}
+    names = {word.removeprefix("--").partition("=")[0].replace("-", "_") for word in rest}
     chosen = {name: v for name, v in arguments.parameters.items() if name in names}
-    minutes = DEFAULT_MINUTES if arguments.minutes is None else arguments.minutes
-    parameters = {"features": "auto", **chosen}
-    request = make_request(data, minutes, arguments.run, parameters, arguments.options)
+    request = make_request(
+        args.data,
+        args.minutes,
+        args.run,
+        {"features": args.features, **chosen},
+        replace(arguments.options, labels=args.labels),
+    )
     keep_freed_memory()
     code = Fit(request, show_training, partial(print, flush=True)).run()
     if code:
-        command = format_command("latentia", "fit", data, *words)
+        command = format_command("latentia", "fit", *words)
         print(f"Stopped; run the same command to continue: {command}")
     return code
 

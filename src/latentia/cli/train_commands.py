@@ -1,19 +1,12 @@
 """Options of the commands that train: train, fit, resume."""
 
-import inspect
+from typing import Annotated, Literal
+
+from tyro.conf import Positional
 
 from latentia.cli import options
 from latentia.core.errors import Error
-
-FIT_HELP = """\
-IMAGES      folder of images, or another source that latentia train takes as --data
---minutes   time of the whole command, in minutes; it gives the numbers of epochs (default 10)
---run       folder of the run, which the same command continues; the default is runs/ and the name
-            of IMAGES, and the prior's folder ends in -prior
---labels    table of labels (.csv or .parquet), joined to the images by file name
---features  pretrained features that the coordinates carry beside the pixels; auto takes
-            efficientnet if its package is installed
---OPTION    any option of `latentia train photo_vae --help`, in place of what the rules choose"""
+from latentia.core.text import Metavar
 
 
 def train(words: list[str]) -> int:
@@ -34,24 +27,32 @@ def train(words: list[str]) -> int:
     return train_recipe(words[0], words[1:])
 
 
-def fit(words: list[str]) -> int:
-    """Learn coordinates of a folder of images and draw new ones: latentia fit IMAGES --minutes 10.
+def fit(
+    data: Annotated[Positional[str], Metavar("IMAGES")],
+    minutes: float = 10.0,
+    run: str | None = None,
+    labels: options.LabelFile = None,
+    features: Literal["auto", "efficientnet", "none"] = "auto",
+) -> None:
+    """Learn coordinates of a folder of images and draw new ones, in the minutes given.
 
-    It trains an encoder and decoder, then a learned prior, and writes the table of all images and
-    one report. The same command continues one that was killed.
+    An encoder and decoder are trained, then a learned prior; the table of all images and one report
+    follow. The commands are printed, and the same command continues one that was killed. All
+    options of `latentia train photo_vae` hold too, in place of what the rules choose.
+
+    Parameters
+    ----------
+    data : IMAGES
+        folder of images, or another source that latentia train takes as --data
+    minutes : MINUTES
+        time of the whole command; it gives the numbers of epochs
+    run : DIR
+        folder of the run; the default is runs/ and the name of the images, and the prior's folder
+        ends in -prior
+    features
+        pretrained features that the coordinates carry beside the pixels; auto takes efficientnet if
+        its package is installed
     """
-    usage = (
-        "latentia fit IMAGES [--minutes 10] [--run DIR] [--labels FILE] [--features "
-        "{auto,efficientnet,none}] [--OPTION VALUE ...]"
-    )
-    if words and words[0] in ("-h", "--help"):
-        print(f"{inspect.getdoc(fit)}\n\n{usage}\n\n{FIT_HELP}")
-        return 0
-    if not words or words[0].startswith("-"):
-        raise Error(f"No images were named: {usage}.")
-    from latentia.cli.train_actions import fit_images
-
-    return fit_images(words[0], words[1:])
 
 
 def resume(

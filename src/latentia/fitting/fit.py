@@ -10,6 +10,7 @@ from latentia.api.epochs import check_epochs, check_minutes
 from latentia.api.run import Run
 from latentia.api.train_and_load import add_labels, load
 from latentia.api.training import finish_training
+from latentia.core.errors import Error
 from latentia.core.files import make_file_name
 from latentia.core.progress import enable_progress, print_note
 from latentia.data import open_images
@@ -24,13 +25,11 @@ from latentia.runs.recipes import resolve_parameters
 from latentia.training.device import find_device
 from latentia.training.plan import Options
 
-DEFAULT_MINUTES = 10.0
-
 
 def fit(
     data: Any,
     *,
-    minutes: float = DEFAULT_MINUTES,
+    minutes: float = 10.0,
     run: str | Path | None = None,
     labels: Any = None,
     features: str = "auto",
@@ -94,7 +93,7 @@ def fit(
     with enable_progress(progress):
         request = make_request(data, minutes, run, {"features": features, **parameters}, options)
         Fit(request, train, print_note).run()
-        return load(request.path, data if request.is_in_memory else None)
+        return load(request.path, request.memory_data)
 
 
 def make_request(
@@ -103,9 +102,10 @@ def make_request(
     """Open the images, and print what is understood of them."""
     begin = time.perf_counter()
     check_minutes(minutes)
+    for name in ("init", "track"):  # which concern one of the trainings
+        if getattr(options, name) is not None:
+            raise Error(f"latentia fit takes no --{name}; leave it out, or use latentia train.")
     parameters = choose_features(parameters)
-    if rules.FIRST_RECIPE != "photo_vae":
-        parameters.pop("features")
     resolve_parameters(rules.FIRST_RECIPE, parameters)  # errors appear before images are read
     check_epochs(rules.FIRST_RECIPE, parameters)
     device = find_device(options.device)
@@ -116,8 +116,8 @@ def make_request(
     images = open_images(source, size=size, channels=parameters.get("channels"))
     facts = rules.ImageFacts(sizes, len(images.split("train")), images.classes)
     if run is None:
-        is_in_memory = source.kind == SourceKind.MEMORY
-        run = Path("runs") / make_file_name("images" if is_in_memory else Path(source.name).stem)
+        place = Path("images" if source.kind == SourceKind.MEMORY else source.name)
+        run = Path("runs") / make_file_name(place.stem if place.is_file() else place.name)
     path = Path(run).expanduser()
     request = FitRequest(data, images, facts, minutes, begin, path, parameters, options)
     for line in describe_request(request, str(device)):
@@ -127,7 +127,7 @@ def make_request(
 
 def choose_features(parameters: dict[str, Any]) -> dict[str, Any]:
     """Replace the features auto by those of the installed package, or by none with a note."""
-    if parameters["features"] != "auto":
+    if parameters.get("features", "auto") != "auto":
         return parameters
     features = "efficientnet" if find_spec(PACKAGE) else "none"
     if features == "none":
@@ -154,7 +154,7 @@ def describe_request(request: FitRequest, device: str) -> list[str]:
         describe_images(images.to_metadata()),
         f"Images of {', '.join(sizes[:3])}{more}, read at {height}x{width}.",
         f"Condition of the prior: {condition}.",
-        f"Likelihood {type(likelihood).__name__}, features {parameters.get('features', 'none')}, "
+        f"Likelihood {type(likelihood).__name__}, features {parameters['features']}, "
         f"device {device}.",
         f"In {request.minutes:g} minutes, in {request.path}: {rules.FIRST_RECIPE} with "
         f"{chosen['latent']} coordinates, {rules.PRIOR_RECIPE}, table of all images, report.",

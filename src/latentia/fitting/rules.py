@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from latentia.data.reader import Size
 
-FIRST_RECIPE, PRIOR_RECIPE = "conv_vae", "latent_prior"
+FIRST_RECIPE, PRIOR_RECIPE = "photo_vae", "latent_prior"
 
 # Pixels of the longer side, at most. A step's time grows with the area, and the coordinates of
 # photographs say as much about their classes at 64 pixels as at larger sizes of equal minutes.

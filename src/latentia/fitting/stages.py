@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -25,7 +24,6 @@ from latentia.training.events import Event
 from latentia.training.plan import Options
 
 LOCK_FILE, TABLE_FILE = "fit.lock", "latents.csv"
-FIRST_ONLY = {"init": None, "track": None}  # options that a prior does not have
 TrainFunction = Callable[[RunFolder, Iterator[Event]], int]  # reads events, returns an exit code
 
 
@@ -42,7 +40,7 @@ class Stage(TypedDict):
 class FitContent(TypedDict):
     """Content of fit.json; commands: those that ran."""
 
-    request: dict[str, Any]
+    request: dict[str, str]
     stages: list[Stage]
     commands: list[str]
     is_complete: bool
@@ -68,6 +66,11 @@ class FitRequest(NamedTuple):
     def is_in_memory(self) -> bool:
         return self.images.source.kind == SourceKind.MEMORY
 
+    @property
+    def memory_data(self) -> Any:
+        """The images, if a run does not find them at an address."""
+        return self.data if self.is_in_memory else None
+
     def list_options(self) -> dict[str, Any]:
         """Return the options that are not the defaults."""
         defaults = vars(Options())
@@ -91,9 +94,12 @@ class Fit:
         self.n_old = len(self.content["stages"])
 
     def _open_content(self) -> FitContent:
-        data, minutes = self.request.images.source.name, self.request.minutes
         own = {**self.request.parameters, **self.request.list_options()}
-        request = {"data": data, "minutes": minutes, **own}
+        values = {"minutes": self.request.minutes, **own}
+        request = {
+            "data": self.request.images.source.name,
+            **{k: str(v) for k, v in values.items()},
+        }
         saved: Any = read_json(self.path / FIT_FILE, FitContent)
         if saved and saved["request"] != request:
             before = ", ".join(f"{k} {v}" for k, v in saved["request"].items())
@@ -108,9 +114,11 @@ class Fit:
 
     def run(self) -> int:
         """Run what is left; return 0, or the exit code of a training that ended early."""
-        plans = (self._plan_first, self._plan_prior)
+        if self.content["is_complete"]:
+            self.write(str(self.path / "report.html"))
+            return 0
         with ExitStack() as lock:
-            for number, plan in enumerate(plans):
+            for number, plan in enumerate((self._plan_first, self._plan_prior)):
                 is_new = number == len(self.content["stages"])
                 stage = plan() if is_new else self.content["stages"][number]
                 if number == 0:
@@ -122,8 +130,7 @@ class Fit:
                     return code
                 if not is_new:
                     self.begin = time.perf_counter()
-            if not self.content["is_complete"]:
-                self._finish()
+            self._finish()
         return 0
 
     def _hold_lock(self, lock: ExitStack) -> None:
@@ -163,49 +170,38 @@ class Fit:
         self, recipe: str, path: Path, chosen: dict[str, Any], seconds: float, at_least: int = 0
     ) -> Stage:
         stage = Stage(recipe=recipe, run=str(path), parameters=chosen, seconds=seconds, end=0.0)
-        parameters, options = self._add_data(stage), self._choose_options(stage)
+        parameters, options = self._add_data(stage, self.request.data), self.request.options
         choice = choose_epochs(recipe, parameters, {}, options, seconds, at_least)
         return {**stage, "parameters": {**chosen, "epochs": choice.epochs}, "end": choice.end}
 
-    def _add_data(self, stage: Stage) -> dict[str, Any]:
-        """Return the parameters with the images; a prior has those of its autoencoder."""
-        is_first = stage["recipe"] == rules.FIRST_RECIPE
-        data = {"data": self.request.data} if is_first or self.request.is_in_memory else {}
-        return {**data, **stage["parameters"]}
-
-    def _choose_options(self, stage: Stage) -> Options:
-        is_first = stage["recipe"] == rules.FIRST_RECIPE
-        return self.request.options if is_first else replace(self.request.options, **FIRST_ONLY)
+    def _add_data(self, stage: Stage, data: Any) -> dict[str, Any]:
+        """Return the parameters with the images; a prior finds those of its autoencoder."""
+        needs_data = stage["recipe"] == rules.FIRST_RECIPE or self.request.is_in_memory
+        return {**({"data": data} if needs_data else {}), **stage["parameters"]}
 
     def _format_training(self, stage: Stage) -> str:
-        parameters, name = self._add_data(stage), self.request.images.source.name
-        values = self.request.list_options()
-        if stage["recipe"] != rules.FIRST_RECIPE:
-            values = {k: v for k, v in values.items() if k not in FIRST_ONLY}
+        options = {**self.request.list_options(), "run": stage["run"]}
         if self.request.is_in_memory:
-            parameters["data"] = DATA
-            return format_call("train", stage["recipe"], **parameters, **values, run=stage["run"])
-        parameters |= {"data": name} if "data" in parameters else {}
-        words = format_flags({**parameters, **values, "run": stage["run"]})
+            return format_call("train", stage["recipe"], **self._add_data(stage, DATA), **options)
+        parameters = self._add_data(stage, self.request.images.source.name)
+        words = format_flags({**parameters, **options})
         return format_command("latentia", "train", stage["recipe"], *words)
 
     def _run_stage(self, stage: Stage) -> int:
         """Train a stage, or resume it; a complete one with its report is left as it is."""
-        path = Path(stage["run"])
+        path, request = Path(stage["run"]), self.request
         if not (path / "run.json").exists():
-            parameters, options = self._add_data(stage), self._choose_options(stage)
-            return self.train(*start_run(stage["recipe"], parameters, options=options, run=path))
-        data = self.request.data if self.request.is_in_memory else None
+            parameters = self._add_data(stage, request.data)
+            events = start_run(stage["recipe"], parameters, options=request.options, run=path)
+            return self.train(*events)
         if load(path).is_complete and (path / "report.html").exists():
             return 0
-        return self.train(*resume_run(path, data))
+        return self.train(*resume_run(path, request.memory_data))
 
     def _finish(self) -> None:
         """Write the table of all images, then the report, which shows the prior's samples."""
-        data = self.request.data if self.request.is_in_memory else None
-        run, table = load(self.path, data), self.path / TABLE_FILE
-        words = "encode", str(self.path), "--out", str(table)
-        self._log_command(format_command("latentia", *words))
+        run, table = load(self.path, self.request.memory_data), self.path / TABLE_FILE
+        self._log_command(format_command("latentia", "encode", str(self.path), "--out", str(table)))
         split, names = open_labelled_split(run.folder, run.images, None, SOURCE_LABELS)
         write_table(table, run.autoencoder, split, names)
         self._log_command(format_command("latentia", "report", str(self.path)))
