@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from latentia.core import distributed
 from latentia.core.errors import Error
+from latentia.core.progress import enable_progress
 from latentia.runs.create import create_run
 from latentia.runs.recipes import find_recipe
 from latentia.training.plan import Options
@@ -61,7 +62,8 @@ def choose_epochs(
                 path, creation = Path(folder) / name, time.perf_counter()
                 run, plan = create_run(recipe, dict(parameters), modifiers, options, path)
                 creation = time.perf_counter() - creation
-                times = measure_step_times(plan, run, run.options, MEASURED_SHARE * seconds)
+                with enable_progress(name == "cold"):
+                    times = measure_step_times(plan, run, run.options, MEASURED_SHARE * seconds)
                 start = times.start + creation
     times = times._replace(start=start)
     spent = time.perf_counter() - begin
