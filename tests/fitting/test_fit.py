@@ -24,7 +24,8 @@ from latentia.training.step_times import StepTimes
 from mistakes import error
 
 FILES = ("log.jsonl", "weights.safetensors", "state.safetensors")
-TOY = ["--latent", "4", "--batch", "16", "--log-every", "2"]
+TOY = ["--latent", "4", "--batch", "16", "--features", "none", "--width", "4", "--log-every", "2"]
+SMALL = {"latent": 4, "width": 4, "features": "none"}
 MINUTES = 6.3  # 2 epochs by the times of the fixture, and 3 of the prior
 # kills itself when the N-th file of a name is in its place
 KILLED = """import os, signal, sys
@@ -170,7 +171,7 @@ def test_the_stages_fill_the_minutes_to_a_tenth(minutes, photos, set_times, cloc
         clock.now += times.estimate_seconds(run.metadata["arguments"]["epochs"])
         return 0
 
-    request = make_request(photos, minutes, None, {"latent": 4}, Options())
+    request = make_request(photos, minutes, None, SMALL, Options())
     monkeypatch.setattr(Fit, "_finish", lambda self: None)
     assert Fit(request, train, print).run() == 0
     total = clock.now + rules.END_SHARE * times.end
@@ -181,7 +182,7 @@ def test_more_minutes_give_no_fewer_epochs_and_the_same_model(photos, set_times,
     set_times()
     plans = []
     for minutes in (4, 5, 8, 20, 60):
-        request = make_request(photos, minutes, f"runs/{minutes}", {"latent": 4}, Options())
+        request = make_request(photos, minutes, f"runs/{minutes}", SMALL, Options())
         assert Fit(request, lambda *_: 7, print).run() == 7
         (stage,) = read_fit("stages", f"runs/{minutes}")
         plans.append(stage["parameters"])
@@ -220,12 +221,12 @@ def test_a_folder_of_something_else_is_left_as_it_is(photos, set_times, capsys, 
         assert message == f"{path} exists; give another --run."
         assert [file.name for file in (tmp_path / "runs").rglob("*.*")] == ["notes.txt"]
         shutil.rmtree(tmp_path / "runs")
-    request = make_request(photos, MINUTES, None, {"latent": 4}, Options())
+    request = make_request(photos, MINUTES, None, SMALL, Options())
     assert Fit(request, lambda *_: 7, print).run() == 7
     before = {path: path.read_bytes() for path in tmp_path.glob("runs/**/*.*")}
     others = ["fit", "others", "--minutes", str(MINUTES), "--run", "runs/photos"]
     for changed in (others, ["fit", str(photos), "--minutes", "20"]):
-        changed += ["--latent", "4"]
+        changed += ["--latent", "4", "--features", "none", "--width", "4"]
         message = last_line_of_error(capsys, *changed)
         assert message.startswith("runs/photos holds another fit (")
         assert message.endswith("repeat its command to continue it, or give another --run.")
@@ -277,10 +278,10 @@ def test_labels_of_a_table_are_the_condition(photos, set_times, tmp_path, capsys
 
 def test_images_in_memory_are_fitted_from_python(photos, set_times, images):
     set_times()
-    run = latentia.fit(images, minutes=MINUTES, latent=3, batch=16, progress=False)
+    run = latentia.fit(images, minutes=MINUTES, progress=False, **SMALL)
     assert run.path.as_posix() == "runs/images"
     assert len(run.encode()) == len(images)
     commands = read_fit("commands", "runs/images")
-    assert commands[0].startswith('latentia.train("conv_vae", data=data, ')
-    again = latentia.fit(images, minutes=MINUTES, latent=3, batch=16, progress=False)
+    assert commands[0].startswith('latentia.train("photo_vae", data=data, ')
+    again = latentia.fit(images, minutes=MINUTES, progress=False, **SMALL)
     assert again.path == run.path

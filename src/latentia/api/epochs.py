@@ -4,6 +4,7 @@ import inspect
 import math
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -62,7 +63,7 @@ def choose_epochs(
                 path, creation = Path(folder) / name, time.perf_counter()
                 run, plan = create_run(recipe, dict(parameters), modifiers, options, path)
                 creation = time.perf_counter() - creation
-                with enable_progress(name == "cold"):
+                with enable_progress(False) if name == "warm" else nullcontext():
                     times = measure_step_times(plan, run, run.options, MEASURED_SHARE * seconds)
                 start = times.start + creation
     times = times._replace(start=start)
