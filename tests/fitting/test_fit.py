@@ -283,5 +283,11 @@ def test_images_in_memory_are_fitted_from_python(photos, set_times, images):
     assert len(run.encode()) == len(images)
     commands = read_fit("commands", "runs/images")
     assert commands[0].startswith('latentia.train("photo_vae", data=data, ')
+    labels = [("round", "square")[k % 2] for k in range(len(images))]
+    other = latentia.fit(
+        images, run="other", labels=labels, minutes=MINUTES, progress=False, **SMALL
+    )
+    assert other.encode()["label"].nunique() == 2
+    assert "labels=labels" in read_fit("commands", "other")[0]
     again = latentia.fit(images, minutes=MINUTES, progress=False, **SMALL)
     assert again.path == run.path

@@ -76,7 +76,7 @@ def fit(
     Examples
     --------
     >>> import latentia
-    >>> run = latentia.fit("digits:60", minutes=0.5, run="runs/sixty", latent=4, size=8)
+    >>> run = latentia.fit("digits:60", minutes=1, run="runs/sixty", features="none", latent=4)
     >>> (run.path / "latents.csv").exists()
     True
     """

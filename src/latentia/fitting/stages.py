@@ -13,8 +13,14 @@ from latentia.core.errors import Error, catch_write_errors
 from latentia.core.locks import hold_lock
 from latentia.data import Images
 from latentia.data.labels import SOURCE_LABELS
-from latentia.data.sources.registry import SourceKind
-from latentia.diagnostics.command_text import DATA, format_call, format_command, format_flags
+from latentia.data.sources.registry import LabelledData, SourceKind, describe_labels
+from latentia.diagnostics.command_text import (
+    DATA,
+    LABELS,
+    format_call,
+    format_command,
+    format_flags,
+)
 from latentia.fitting import rules
 from latentia.latents.table import open_labelled_split, write_table
 from latentia.runs.create import FIT_FILE, find_new_folder
@@ -64,7 +70,8 @@ class FitRequest(NamedTuple):
 
     @property
     def is_in_memory(self) -> bool:
-        return self.images.source.kind == SourceKind.MEMORY
+        source = self.images.source
+        return SourceKind.MEMORY in (source.kind, *describe_labels(source.labels).values())
 
     @property
     def memory_data(self) -> Any:
@@ -182,6 +189,7 @@ class Fit:
     def _format_training(self, stage: Stage) -> str:
         options = {**self.request.list_options(), "run": stage["run"]}
         if self.request.is_in_memory:
+            options |= {"labels": LABELS} if isinstance(self.request.data, LabelledData) else {}
             return format_call("train", stage["recipe"], **self._add_data(stage, DATA), **options)
         parameters = self._add_data(stage, self.request.images.source.name)
         words = format_flags({**parameters, **options})
