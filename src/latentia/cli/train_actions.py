@@ -51,7 +51,7 @@ def fit(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
     names = {word.removeprefix("--").partition("=")[0].replace("-", "_") for word in rest}
     chosen = {name: v for name, v in arguments.parameters.items() if name in names}
     request = make_request(
-        args.data,
+        args.folder,
         args.minutes,
         args.run,
         {"features": args.features, **chosen},

@@ -1,12 +1,11 @@
 """Options of the commands that train: train, fit, resume."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from tyro.conf import Positional
 
 from latentia.cli import options
 from latentia.core.errors import Error
-from latentia.core.text import Metavar
 
 
 def train(words: list[str]) -> int:
@@ -28,7 +27,7 @@ def train(words: list[str]) -> int:
 
 
 def fit(
-    data: Annotated[Positional[str], Metavar("IMAGES")],
+    folder: Positional[str],
     minutes: float = 10.0,
     run: str | None = None,
     labels: options.LabelFile = None,
@@ -42,7 +41,7 @@ def fit(
 
     Parameters
     ----------
-    data : IMAGES
+    folder : IMAGES
         folder of images, or another source that latentia train takes as --data
     minutes : MINUTES
         time of the whole command; it gives the numbers of epochs
