@@ -21,6 +21,7 @@ from latentia.core.plugins import load_plugin
 from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.metrics import label_classifier
 from latentia.runs.recipes import find_recipe, read_card, register_recipe, resolve_parameters
+from latentia.training.step_times import StepTimes
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -99,6 +100,10 @@ def run_command(words, monkeypatch):
         return
     if command == "train":
         words = ["train", *shrink_training(arguments)]
+    if command == "fit":  # an epoch of each training
+        times = StepTimes(0.0, 700.0, 0.0, 0.0)
+        monkeypatch.setattr("latentia.api.epochs.measure_step_times", lambda *_: times)
+        words = [*words, "--features", "none", "--width", "4", "--threads", "1"]
     if command == "sweep":
         small = ["--epochs", "1", "--batch", "16", "--data", "digits:300"]
         words = [*words, "--trials", "2", *small]

@@ -1,5 +1,6 @@
 """The report page of a run: report.html, one self-contained file."""
 
+import html
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,8 +36,9 @@ from latentia.report.prior_figures import N_FRAMES, decode_trajectory, draw_erro
 from latentia.report.rate_distortion_figures import draw_beta_curve
 from latentia.report.sections import Picture, Section, embed_image, make_grid_section
 from latentia.report.training_images import list_training_images
+from latentia.runs.create import FIT_FILE
 from latentia.runs.folder import RunFolder
-from latentia.training.checkpoint import atomic_write
+from latentia.training.checkpoint import atomic_write, read_json
 from latentia.training.events import ListedImage
 from latentia.training.log import read_rows
 
@@ -74,6 +76,7 @@ def write_report(
     rows = {name: [each._asdict() for each in rows] for name, rows in baselines.items()}
     save_metrics(run, {**result, "report": rows})
     sections += [*_make_progress_sections(run), *_make_training_sections(run)]
+    sections += _make_command_sections(run)
     count = sum(run.metadata["parameters"].values())
     headlines["parameters"] = f"{count:,}"
     path, content = run.path / "report.html", {"headlines": headlines, "diagnosis": diagnosis}
@@ -226,6 +229,16 @@ def _make_training_sections(run: RunFolder) -> list[Section]:
     if training_rows[-1]["monitors"]:
         pictures.append(Picture(draw_monitor_curves(training_rows), "monitors of the model"))
     return [Section("Training", text, pictures)]
+
+
+def _make_command_sections(run: RunFolder) -> list[Section]:
+    """Return the commands of `latentia fit`; none for other runs."""
+    content = read_json(run.path / FIT_FILE)
+    if not content:
+        return []
+    text = "These commands give the same runs, bit for bit, whatever the time."
+    commands = html.escape("\n".join(content["commands"]))
+    return [Section("Commands", text, [Picture(f"<pre>{commands}</pre>")])]
 
 
 def _format_setting(value: Any) -> str:
