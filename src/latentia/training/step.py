@@ -122,8 +122,9 @@ class PlayerStep:
 
 def check_terms(player: str, terms: Terms, n: int) -> None:
     """Raises: Error if what a player's `terms` returned is no dict of a `Term` by name."""
-    problems = [] if isinstance(terms, dict) else [type(terms).__name__]
-    for name, term in {} if problems else terms.items():
+    is_dict = isinstance(terms, dict)
+    problems: list[str] = [] if is_dict else [type(terms).__name__]
+    for name, term in terms.items() if is_dict else ():
         if not isinstance(term, Term):
             problems.append(f"{name} of type {type(term).__name__}")
         elif not isinstance(term.value, Tensor) or term.value.shape != (n,):

@@ -40,7 +40,7 @@ class PairReader:
             FolderReader(f"{source_name}{name}/", select_files(entries, f"{name}/"), reading)
             for name in (SPECKLE, PATTERNS)
         )
-        self.pattern_pixels = np.empty(0)
+        self.pattern_pixels = np.empty((0, 0, 0, 0))
         self.pattern_rows: list[int] = []  # of each speckle image
 
     def fingerprint(self) -> str:
