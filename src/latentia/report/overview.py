@@ -95,16 +95,23 @@ class Overview:
         return encode_split(self.evaluation.autoencoder, self.images)
 
     @cached_property
-    def axes(self) -> PrincipalAxes:
-        return PrincipalAxes(self.evaluation.autoencoder, self.table)
+    def axes(self) -> Any:
+        """The principal axes; those of a closed form are its own dimensions, in their order."""
+        model = self.evaluation.autoencoder
+        is_closed_form = "closed_form" in self.evaluation.run.metadata
+        return model if is_closed_form else PrincipalAxes(model, self.table)
 
     @cached_property
     def rotated(self) -> LatentTable:
-        return self.axes.rotate_table(self.table)
+        is_own = self.axes is self.evaluation.autoencoder
+        return self.table if is_own else self.axes.rotate_table(self.table)
 
     def describe_axis(self, k: int) -> str:
-        variances = self.rotated.mean.var(0)
-        return f"{variances[k] / max(variances.sum(), 1e-12):.0%} of the variance"
+        if self.axes is self.evaluation.autoencoder:
+            rates, unit = self.table.kl_per_dim, "rate"
+        else:
+            rates, unit = self.rotated.mean.var(0), "variance"
+        return f"{rates[k] / max(rates.sum(), 1e-12):.1%} of the {unit}"
 
     def get_thumbnails(self, rows: list[int]) -> ImageTensor:
         tiles = self.images.get_batch(torch.tensor(rows)).image
