@@ -51,7 +51,8 @@ def test_joint_axes_are_the_principal_axes_of_pixels_and_features_in_their_units
     feature_axes, pixel_axes = fit_joint_axes(pixels, features, 5, None)
     x = pixels.double().numpy()
     pca = PCA(5, svd_solver="full").fit(x)
-    sigma = np.square(x - pca.inverse_transform(pca.transform(x))).mean() ** 0.5
+    residual = np.square(x - pca.inverse_transform(pca.transform(x))).sum(1).mean()
+    sigma = (residual / (len(x.T) - 5)) ** 0.5  # Tipping & Bishop 1999
     components = PCA(12, svd_solver="full").fit_transform(features.double().numpy())
     scale = (len(x.T) / VALUES_PER_WEIGHT / np.square(components).mean()) ** 0.5
     y = np.concatenate([x / sigma, scale * components], 1)
@@ -101,10 +102,10 @@ def test_photographs_with_labels_have_all_yardsticks_where_the_network_is_instal
     assert Evaluation(run.folder, images, e.split).others == {}
 
 
-def test_images_in_grey_are_no_photographs():
+def test_images_in_grey_are_no_photographs(run):
     images = open_images("digits", size=32, channels=1)
-    assert not Evaluation(None, images, images.split("test")).sees_features
-    assert Evaluation(None, images, images.split("test"), "efficientnet").sees_features
+    assert not Evaluation(run.folder, images, images.split("test")).sees_features
+    assert Evaluation(run.folder, images, images.split("test"), "efficientnet").sees_features
 
 
 def test_two_runs_stand_beside_the_same_yardsticks(run, photos, tmp_path):

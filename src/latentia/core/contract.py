@@ -215,13 +215,18 @@ class Model(nn.Module):
 
 
 @runtime_checkable
-class HasLatents(Protocol):
-    """A model with an encoder and a decoder. Tools check for this protocol, not for a class."""
+class HasEncoder(Protocol):
+    """A model that encodes images; it need not decode."""
 
     @property
     def latent_shape(self) -> tuple[int, ...]: ...
 
     def encode(self, images: ImageTensor) -> Posterior: ...
+
+
+@runtime_checkable
+class HasLatents(HasEncoder, Protocol):
+    """A model with an encoder and a decoder. Tools check for this protocol, not for a class."""
 
     def decode(self, z: Latents) -> ImageTensor: ...
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from latentia.core.contract import HasLatents
+from latentia.core.contract import HasEncoder
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data import Split
@@ -78,7 +78,7 @@ class LatentTable(NamedTuple):
 
 @torch.no_grad()
 def encode_split(
-    model: HasLatents, split: Split, limit: int | None = None, batch_size: int | None = None
+    model: HasEncoder, split: Split, limit: int | None = None, batch_size: int | None = None
 ) -> LatentTable:
     """Encode every image of a split, or some, evenly spaced in its order.
 

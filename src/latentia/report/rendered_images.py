@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import HasLatents, Model
+from latentia.core.contract import HasEncoder, HasLatents, Model
 from latentia.core.memory import check_picture_memory
 from latentia.core.text import pluralize
 from latentia.data import Split
@@ -106,7 +106,7 @@ def render_reconstructions(
 
 def render_neighbors(
     run: RunFolder,
-    model: HasLatents,
+    model: HasEncoder,
     key: str | None,
     image: Tensor,
     split: Split,
