@@ -161,7 +161,7 @@ class RunTables(RunImages):
         require_at_least("-n", n, 1)
         searched = self._find_split(split, SOURCE_LABELS)
         _, (key, *_), pixels = self._read_images(image, split)
-        encoder = self.autoencoder if features is None else open_encoder(features)
+        encoder: Any = self.autoencoder if features is None else open_encoder(features)
         table = encode_split(encoder, searched, SAMPLE)
         picture = render_neighbors(self.folder, encoder, key, pixels, searched, table, n)
         return self._add_split_names(picture, searched)

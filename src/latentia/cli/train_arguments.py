@@ -88,5 +88,5 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
     options, parameters = Options(**arguments["options"]), arguments["recipe"]
     if values["minutes"] is not None and "--epochs" not in {w.partition("=")[0] for w in words}:
         parameters.pop("epochs", None)  # its default
-    own = [values[name] for name in ("run", "minutes", "profile")]
-    return TrainArguments(*own, parameters, options, active)
+    run, minutes, profile = (values[name] for name in ("run", "minutes", "profile"))
+    return TrainArguments(run, minutes, profile, parameters, options, active)

@@ -44,7 +44,7 @@ def encode_map(
     """
     n, d = len(split), math.prod(model.latent_shape)
     rows = evenly_spaced_rows(n, None if n <= min(MAX_MAP_IMAGES, MAX_MAP_NUMBERS // d) else SAMPLE)
-    names = [split_names[row] for row in rows.tolist()]
+    names = [str(split_names[row]) for row in rows.tolist()]
     table = pa.Table.from_batches(encode_batches(model, split.select(rows), names))
     mean = stack_dims(table, "mu", model.latent_shape)
     if d <= MAX_SCORED_DIMS:

@@ -85,7 +85,7 @@ class Evaluation:
         return self.images if is_own else self.run.images()
 
     @cached_property
-    def others(self) -> dict[str, Coordinates]:
+    def others(self) -> Mapping[str, Coordinates]:
         """Coordinates by title beside the pixels' PCA: of other runs, and PCAs of features."""
         models = {name: ModelCoordinates(model) for name, model in self.other_models.items()}
         if not self.sees_features:

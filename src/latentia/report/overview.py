@@ -108,10 +108,12 @@ class Overview:
 
     def describe_axis(self, k: int) -> str:
         if self.axes is self.evaluation.autoencoder:
-            rates, unit = self.table.kl_per_dim, "rate"
+            values, unit = self.table.kl, "rate"
+            assert values is not None
+            values = values.mean(0)
         else:
-            rates, unit = self.rotated.mean.var(0), "variance"
-        return f"{rates[k] / max(rates.sum(), 1e-12):.1%} of the {unit}"
+            values, unit = self.rotated.mean.var(0), "variance"
+        return f"{values[k] / max(values.sum(), 1e-12):.1%} of the {unit}"
 
     def get_thumbnails(self, rows: list[int]) -> ImageTensor:
         tiles = self.images.get_batch(torch.tensor(rows)).image
