@@ -27,6 +27,7 @@ from latentia.training.events import Finding, ListedImage
 # within a severity, causes stand before their consequences
 MODULES = (data, adversary, diffusion, training, duration, latents, coordinates)
 CHECKS = [each for module in MODULES for each in vars(module).values() if isinstance(each, Check)]
+
 DIAGNOSIS_FILE = "diagnosis.json"  # in a run folder: findings at the end of the training
 LEFT_OUT = "left out by --exclude"
 
