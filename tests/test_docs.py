@@ -34,6 +34,13 @@ SMALL = {
 }
 
 
+RUNS = {
+    "runs/digits_vae": ["train", "digits_vae"],
+    "runs/photos": ["train", "conv_vae", "--data", "photos", "--size", "32", "--latent", "4"],
+}
+NOT_INSTALLED = "# needs: pip install statsmodels"  # first line of a block that is not run
+
+
 def find_blocks(page):
     return BLOCK.findall(page.read_text())
 
@@ -150,15 +157,17 @@ def check_command(words):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_of_a_page_can_be_followed(page, example_folder, monkeypatch, capsys):
-    if "runs/digits_vae" in page.read_text():
-        assert main(["train", "digits_vae", "--epochs", "1", "--run", "runs/digits_vae"]) == 0
+    for run, words in RUNS.items():
+        if run in page.read_text() and f"--run {run}" not in page.read_text():
+            assert main([*words, "--epochs", "1", "--run", run]) == 0
+    names = {}  # a block goes on where the one before it ends
     for kind, text in find_blocks(page):
         if kind == "python":
             Path("my.py").write_text(text, encoding="utf-8")
-            if text.startswith("# my.py"):  # the commands after it load the file
+            if text.startswith(("# my.py", NOT_INSTALLED)):  # the commands after it load the file
                 continue
             monkeypatch.setattr(sys, "argv", ["my.py"])
-            exec(compile(text.replace("epochs=30", "epochs=1"), page.name, "exec"), {})
+            exec(compile(text.replace("epochs=30", "epochs=1"), page.name, "exec"), names)
             continue
         for words in split_commands(text):
             if words[0] == "latentia":
