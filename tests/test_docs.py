@@ -29,7 +29,7 @@ SMALL = {
     "digits": "digits:300",
     "mnist": "digits:300",
     "vehicles": "vehicles:60",
-    "sprites": "sprites:60",
+    "sprites": "sprites:2100",
     "speckle": "speckle:40",
 }
 
