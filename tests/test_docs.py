@@ -174,3 +174,39 @@ def test_every_block_of_a_page_can_be_followed(page, example_folder, monkeypatch
                 run_command(words[1:], monkeypatch)
             else:
                 check_command(words)
+
+
+def slugify(heading):
+    """Return the anchor of a heading, as GitHub and the site make it."""
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)|[`*]", r"\1", heading).strip().lower()
+    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+
+
+OUTSIDE_THE_SITE = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "dev").glob("*.md"),
+    *(ROOT / ".github").glob("*.md"),
+]
+
+
+@pytest.mark.parametrize("page", OUTSIDE_THE_SITE, ids=lambda page: page.name)
+def test_every_link_outside_the_site_leads_somewhere(page):
+    """`mkdocs build --strict` follows those of the site."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if anchor:
+            text = file.read_text()
+            anchors = [slugify(line.lstrip("#")) for line in text.splitlines() if line[:1] == "#"]
+            anchors += re.findall(r'<a id="([^"]+)"', text)
+            assert anchor in anchors, target
+
+
+def test_the_readme_is_short_and_begins_with_demo_and_test():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    commands = [words for kind, block in BLOCK.findall(text) for words in split_commands(block)]
+    assert commands[:2] == [["make", "demo"], ["make", "test"]]
