@@ -65,9 +65,17 @@ def list_rows(owner: Callable[..., Any]) -> Iterable[list[str]]:
         metavar = next((mark.metavar for mark in marks if getattr(mark, "metavar", None)), "")
         is_switch = isinstance(parameter.default, bool)
         option = " ".join(word for word in (flag, "" if is_switch else metavar) if word)
-        default = "required" if parameter.default is parameter.empty else str(parameter.default)
-        default = {"None": "", "False": "", "()": "", "True": "on"}.get(default, default)
-        yield [f"`{escape(option)}`", escape(list_docs(hints[name])[0]), escape(default)]
+        text = list_docs(hints[name])[0]
+        yield [f"`{escape(option)}`", escape(text), escape(format_default(parameter, text))]
+
+
+def format_default(parameter: inspect.Parameter, text: str) -> str:
+    """Return the default; nothing if it leaves the option out, or if the help names it."""
+    default = parameter.default
+    if default is parameter.empty:
+        return "required"
+    is_off = default is None or default is False or default == ()
+    return "" if is_off or "default" in text else "on" if default is True else str(default)
 
 
 def escape(text: str) -> str:
