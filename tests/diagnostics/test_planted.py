@@ -69,8 +69,8 @@ def scores(*values, name="nelbo"):
     """A row for each of the epochs of 400 steps."""
     steps = np.linspace(0, 400, len(values) + 1)[1:]
     return [
-        {"step": step, "values": {name: v}, "is_best": v == min(values)}
-        for step, v in zip(steps, values, strict=True)
+        {"step": step, "epoch": epoch, "values": {name: v}, "is_best": v == min(values)}
+        for epoch, (step, v) in enumerate(zip(steps, values, strict=True), 1)
     ]
 
 

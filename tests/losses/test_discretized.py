@@ -15,13 +15,8 @@ from latentia.core.errors import Error
 from latentia.data import open_images
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import Source
-from latentia.losses.likelihoods import (
-    Bernoulli,
-    DiscretizedLogistic,
-    Gaussian,
-    SymmetricGaussian,
-    create_likelihood,
-)
+from latentia.losses.discretized import DiscretizedLogistic
+from latentia.losses.likelihoods import Bernoulli, Gaussian, SymmetricGaussian, create_likelihood
 
 CONTEXT = StepContext(0, 1, 0, 1, 0, 1)
 

@@ -132,6 +132,8 @@ class Model(nn.Module):
     selection_metric : str or None
         The score (a key of `score`) that selects the weights to keep: those with its smallest mean
         over the validation images. None keeps the last weights, or their moving average.
+    starts_fitted : bool
+        whether `setup` fits a closed form, whose weights are then selected too if they are best.
 
     Examples
     --------
@@ -151,6 +153,7 @@ class Model(nn.Module):
     """
 
     selection_metric: str | None = "nelbo"
+    starts_fitted: bool = False
 
     def players(self) -> dict[str, Player]:
         """Return the players in the order of their steps; at each step the others are frozen."""

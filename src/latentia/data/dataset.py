@@ -72,6 +72,11 @@ class Images:
         return self.preprocessing.shape
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether these are what run.json says of the images, without the images."""
+        return self._metadata is not None
+
+    @property
     def classes(self) -> Classes:
         """Class names of each column. None: the column holds numbers or images."""
         return self._metadata["labels"] if self._metadata else self._contents.metadata["classes"]

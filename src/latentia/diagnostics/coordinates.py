@@ -43,6 +43,16 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
     model, (linear, dims) = context.residual[0], measure_pca_error(context)
     if model < linear:
         return None
+    if weight := context.run.metadata.get("closed_form", {}).get("feature_weight"):
+        return CheckResult(
+            NOTE,
+            f"the mean squared error of reconstructions is {model / linear:.2f} times that of PCA "
+            f"of the pixels with {pluralize(dims, 'dimension')}, which carries pixels alone.",
+            "These coordinates also carry the features of a pretrained network, which costs "
+            f"pixels: with less than --weight {weight} they read classes worse, pixels better.",
+            {"mse": model, "pca_mse": linear, "dims": dims},
+            suggest.train_longer(context, context.target_steps),
+        )
     return CheckResult(
         WARNING,
         f"the mean squared error of reconstructions is {model:.3g}, and {linear:.3g} by PCA of the "

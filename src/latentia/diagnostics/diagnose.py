@@ -34,6 +34,7 @@ CHECKS = (
     *duration.CHECKS,
     *latents.CHECKS,
     *coordinates.CHECKS,
+    duration.training_did_not_help,
     duration.unfinished_training,  # any problem above can be its cause
 )
 

@@ -6,7 +6,7 @@ from latentia.core.contract import Role
 from latentia.core.text import pluralize
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.adversary import MIN_COVERAGE
-from latentia.diagnostics.check import ERROR, WARNING, CheckResult, define_check
+from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.coordinates import measure_pca_error
 from latentia.diagnostics.latents import (
     MIN_COVERAGE_IMAGES,
@@ -143,7 +143,8 @@ def overfitting(context: RunContext) -> CheckResult | None:
     name, values = select_metric(context)
     if len(values) < 4:
         return None
-    best, epoch = values.min(), int(values.argmin()) + 1
+    epochs = [row["epoch"] for row in context.validation_rows[-len(values) :]]
+    best, epoch = values.min(), epochs[values.argmin()]
     rise, fall = values[-1] - best, values[0] - best
     if not fall > 0 or rise <= OVERFITTING_SHARE * fall:
         return None
@@ -151,11 +152,30 @@ def overfitting(context: RunContext) -> CheckResult | None:
         return None
     return CheckResult(
         WARNING,
-        f"{name} of the validation images was best in epoch {epoch} of {len(values)} and has risen "
+        f"{name} of the validation images was best in epoch {epoch} of {epochs[-1]} and has risen "
         f"by {rise:.3g} since, {rise / fall:.0%} of its fall before.",
-        "The model memorizes its training images: the coordinates of new images get worse.",
-        {"best_epoch": epoch, "epochs": len(values), "risen": rise},
+        "The model memorizes its training images: what it says of new images gets worse.",
+        {"best_epoch": epoch, "epochs": epochs[-1], "risen": rise},
         suggest.retrain_run(context, f"epochs{epoch}", epochs=epoch),
+    )
+
+
+@define_check(
+    "training did not help",
+    threshold="the closed form is the best",
+    advice="more images; else use the run as it is",
+)
+def training_did_not_help(context: RunContext) -> CheckResult | None:
+    """Validation metric of the closed form, beside that of every epoch."""
+    name, values = select_metric(context)
+    if "closed_form" not in context.run.metadata or len(values) < 2 or values.argmin() > 0:
+        return None
+    return CheckResult(
+        NOTE,
+        f"{name} of the validation images is {values[0]:.5g} by the closed form and at best "
+        f"{values[1:].min():.5g} after training, so the run keeps the closed form.",
+        "Its coordinates are those of a linear model, which may be all that so few images support.",
+        {"closed_form": values[0], "trained": values[1:].min()},
     )
 
 

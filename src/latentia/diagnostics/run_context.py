@@ -116,7 +116,9 @@ class RunContext:
 
     @property
     def is_short(self) -> bool:
-        """Whether a complete run is near its random start."""
+        """Whether a complete run is near its random start; a closed form has none."""
+        if "closed_form" in self.run.metadata:
+            return False
         return 0 < self.total_steps < (MIN_PRIOR_STEPS if self.is_prior else MIN_STEPS)
 
     @property

@@ -6,8 +6,8 @@ from typing import Any
 
 from latentia.core.registry import Registry
 
-FILE = Path(__file__).with_name("likelihoods.py")
-LIKELIHOODS: Registry[Callable[[], Any]] = Registry("likelihood", [FILE])
+FILES = [Path(__file__).with_name(name) for name in ("likelihoods.py", "discretized.py")]
+LIKELIHOODS: Registry[Callable[[], Any]] = Registry("likelihood", FILES)
 
 
 def likelihood(name: Any = None) -> Any:

@@ -12,7 +12,7 @@ from latentia.core.errors import Error
 from latentia.core.modes import evaluation_mode
 from latentia.core.seeding import make_generator
 from latentia.data import Split
-from latentia.losses.likelihoods import DiscretizedLogistic
+from latentia.losses.discretized import DiscretizedLogistic
 
 NATS = ("nelbo", "distortion", "excess", "rate")
 RESAMPLES = 20

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.core.tensors import map_chunks, to_display_channels
+from latentia.models.feature_store import FeatureStore, make_keys
 from latentia.nets.efficientnet import EfficientNetLite0, fold_batch_norms
 
 # the package of the weights, Apache-2.0, and their file in it
@@ -43,20 +44,42 @@ def load_network() -> EfficientNetLite0:
     network.load_state_dict(fold_batch_norms(torch.load(path, weights_only=True)))
     # channels last: half the time on a CPU
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return network.eval().requires_grad_(False)
+    return network.eval()
 
 
 @torch.no_grad()
-def extract_features(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1280"]:
-    """Compute the pooled features of images in [0, 1], resized to 112x112.
+def extract_features(
+    images: Float[Tensor, "b c h w"], network: EfficientNetLite0 | None = None
+) -> Float[Tensor, "b 1280"]:
+    """Compute the pooled features of images in [0, 1], resized to 112x112, or read stored ones.
 
-    Grey images are repeated as red, green and blue.
+    Grey images are repeated as red, green and blue. Features are rounded to 16-bit floats.
+    network: the published one, unless a run brings its own.
     """
-    return map_chunks(_extract_batch, images, rows=BATCH)
+    network = load_network() if network is None else network
+    network.to(images.device)
+    if torch.compiler.is_compiling():  # an exported graph reads no store
+        return _extract_batch(images, network)
+    store = FeatureStore(network)
+    return map_chunks(lambda batch: _load_or_extract(batch, network, store), images, rows=BATCH)
 
 
-def _extract_batch(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1280"]:
+def _load_or_extract(
+    images: Float[Tensor, "b c h w"], network: EfficientNetLite0, store: FeatureStore
+) -> Float[Tensor, "b 1280"]:
+    keys = make_keys(images)
+    stored = store.load(keys)
+    if len(stored) < len(set(keys)):
+        # all images of the batch: an image's last bits depend on the batch that it is in
+        store.save(keys, features := _extract_batch(images, network).half().float().cpu())
+        stored = dict(zip(keys, features, strict=True)) | stored
+    return torch.stack([stored[key] for key in keys]).to(images.device)
+
+
+def _extract_batch(
+    images: Float[Tensor, "b c h w"], network: EfficientNetLite0
+) -> Float[Tensor, "b 1280"]:
     rgb = to_display_channels(images).expand(-1, 3, -1, -1).float()
     rgb = F.interpolate(rgb, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
-    network = load_network().to(images.device)
-    return network(rgb.contiguous(memory_format=torch.channels_last))
+    with torch.autocast(images.device.type, enabled=False):
+        return network(rgb.contiguous(memory_format=torch.channels_last))

@@ -53,7 +53,8 @@ class EfficientNetLite0(nn.Module):
     """Features of EfficientNet-Lite0 (Tan & Le 2019, arXiv 1905.11946), batch norms folded in.
 
     Images (b, 3, h, w) in [0, 1] of any size to the features (b, 1280) before its last layer,
-    averaged over positions. It was trained on ImageNet at 224x224; 3.4 million parameters.
+    averaged over positions. It was trained on ImageNet at 224x224. Its 3.4 million weights are
+    buffers.
     """
 
     def __init__(self):
@@ -67,6 +68,10 @@ class EfficientNetLite0(nn.Module):
                 c_in = c_out
         self.blocks = nn.ModuleList(blocks)
         self.head = nn.Sequential(SameConv(c_in, FEATURE_DIMS, 1), nn.ReLU6())
+        for module in self.modules():  # no optimizer trains a buffer
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                delattr(module, name)
+                module.register_buffer(name, parameter.detach())
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1280"]:
         x = self.stem((images * 255 - 127) / 128)

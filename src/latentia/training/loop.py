@@ -144,6 +144,8 @@ class Loop:
         Raises: NonFiniteError if a loss, gradient, parameter or validation is not finite.
         """
         state, options = self.state, self.options
+        if state.step == 0 and self.plan.model.starts_fitted:
+            yield from filter(None, [self.validator.validate(0, self.is_writer)])
         with record_span(STEP_SPAN):
             self.train_step(context)
         if state.step % options.log_every == 0 or state.step == self.total_steps:

@@ -1,0 +1,184 @@
+"""VAE of photographs, whose latents carry their pixels and what a pretrained network sees."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentia.core.contract import Batch, StepContext, Terms
+from latentia.core.posterior import Posterior
+from latentia.core.progress import print_note
+from latentia.core.seeding import noise, uniform
+from latentia.core.tensors import ImageTensor, check_tensor
+from latentia.losses.likelihoods import Likelihood
+from latentia.models.joint_pca import choose_weight, fit_feature_axes, fit_joint_pca
+from latentia.models.pretrained_features import extract_features, load_network
+from latentia.models.vae import VAE
+from latentia.nets.efficientnet import FEATURE_DIMS, EfficientNetLite0
+from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
+
+MAX_VALUES = 2**26  # pixel values that the closed form is fitted to: 256 MB
+FEATURE_AXES = 64  # principal components of the features that the latents may carry
+# columns of these components, of each image and of its mirror image
+COLUMNS = "features", "flipped_features"
+NOTE = (
+    "A pretrained network looks at each image once, about 100 images a second on each core; its "
+    "features are kept for the next run."
+)
+
+
+class PhotoVAE(VAE):
+    """Variational autoencoder that begins as probabilistic PCA of pixels and features.
+
+    The encoder is the closed form and stays: its coordinates are known after seconds. Training
+    improves the decoder alone, whose linear map is completed by a residual network. The validation
+    images choose between all epochs and the closed form.
+
+    Parameters
+    ----------
+    encoder : PrincipalEncoder
+        posterior of the latents
+    decoder : PrincipalDecoder
+        latents to logits of pixels
+    likelihood : Likelihood
+        p(image | latents), whose mean is the sigmoid of the decoder's output
+    weight : float, optional
+        weight of the features; 0 reads the pixels alone, without a pretrained network; by default
+        as large as a squared error of 1.12 times that of pixel PCA allows
+    flips : bool
+        whether training also shows the mirrored images
+    """
+
+    starts_fitted = True
+    encoder: PrincipalEncoder
+    decoder: PrincipalDecoder
+    feature_mean: Tensor
+    projection: Tensor
+
+    def __init__(
+        self,
+        encoder: PrincipalEncoder,
+        decoder: PrincipalDecoder,
+        likelihood: Likelihood,
+        weight: float | None = None,
+        flips: bool = False,
+    ):
+        super().__init__(encoder, decoder, likelihood)
+        self.weight, self.flips = weight, flips
+        self.network = EfficientNetLite0() if weight != 0 else None
+        n_features = FEATURE_DIMS if self.network else 0
+        self.register_buffer("feature_mean", torch.zeros(n_features))
+        self.register_buffer("projection", torch.zeros(n_features, len(encoder.feature_axes)))
+
+    def setup(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
+        """Compute the features of the training images, and fit the closed form."""
+        if self.network:
+            self.network.load_state_dict(load_network().state_dict())
+            print_note(NOTE)
+        views = [_identity, _mirror] if self.flips else [_identity]
+        features: list[list[Tensor]] = [[] for _ in views]
+        sample = ImageSample(MAX_VALUES // len(views))
+        for batch in batches:
+            sample.add(batch.image)
+            if self.network:
+                for view, parts in zip(views, features, strict=True):
+                    parts.append(extract_features(view(batch.image), self.network))
+        pixels = torch.cat([view(sample.images).flatten(1) for view in views])
+        if not self.network:
+            self._use_closed_form(pixels, pixels[:, :0])
+            return {}
+        rows = [torch.cat(parts) for parts in features]
+        mean, projection = fit_feature_axes(torch.cat(rows), len(self.projection.T))
+        rows = [(each - mean) @ projection for each in rows]
+        sampled = torch.cat([each[:: sample.stride] for each in rows])
+        if self.weight is None:
+            self.weight = choose_weight(pixels, sampled, *self.latent_shape)
+        factor = math.sqrt(self.weight)
+        self.feature_mean.copy_(mean)
+        self.projection.copy_(projection * factor)
+        self._use_closed_form(pixels, sampled * factor)
+        columns = zip(COLUMNS, rows, strict=False)
+        return {name: each * factor for name, each in columns}
+
+    def _use_closed_form(
+        self, pixels: Float[Tensor, "rows n"], features: Float[Tensor, "rows axes"]
+    ) -> None:
+        form = fit_joint_pca(pixels, features, *self.latent_shape)
+        mse = form.measure_mse(pixels, features) + form.measure_noise()
+        self.likelihood.use_error(mse.sqrt())
+        encoder, decoder = self.encoder, self.decoder
+        pairs = [
+            (encoder.pixel_mean, form.pixel_mean),
+            (encoder.pixel_axes, form.encode_pixels),
+            (encoder.feature_axes, form.encode_features),
+            (encoder.logvar, form.logvar),
+            (decoder.pixel_mean, form.pixel_mean),
+            (decoder.axes, form.decode_pixels),
+            (decoder.sigma, form.sigma),
+        ]
+        for buffer, value in pairs:
+            buffer.copy_(value)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the likelihood records, and the weight of the features."""
+        return super().metadata() | {"closed_form": {"feature_weight": self.weight}}
+
+    def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
+        images, features = self.observe(batch, context), batch.columns.get(COLUMNS[0])
+        if self.flips:
+            is_flipped = uniform(context, "flip", images) < 0.5
+            images = torch.where(is_flipped[:, None, None, None], _mirror(images), images)
+            if features is not None:
+                flipped = batch.columns[COLUMNS[1]]
+                features = torch.where(is_flipped[:, None], flipped, features)
+        if features is None:  # a batch that is not of the training
+            features = self.read_features(images)
+        posterior = self.posterior(self.encoder(images, features))
+        z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
+        distortion = self.likelihood.nll(self.decoder(z), images)
+        return self.objective_terms(batch, context, posterior, z, distortion)
+
+    def encode(self, images: ImageTensor) -> Posterior:
+        """Encode images to posteriors q(z | image), as `VAE.encode`."""
+        if not self.training:
+            check_tensor(images, self.image_shape, "images")
+            images = images.to(next(self.parameters()))
+        return self.posterior(
+            self._apply_in_batches(lambda x: self.encoder(x, self.read_features(x)), images)
+        )
+
+    def read_features(self, images: ImageTensor) -> Float[Tensor, "b axes"]:
+        """Return the principal components of the images' features, in units of their noise."""
+        if self.network is None:
+            return images.new_zeros(len(images), 0)
+        return (extract_features(images, self.network) - self.feature_mean) @ self.projection
+
+
+class ImageSample:
+    """Evenly spaced images of a sequence of unknown length, of at most so many values."""
+
+    def __init__(self, max_values: int):
+        self.max_values, self.stride, self.count = max_values, 1, 0
+        self.parts: list[Tensor] = []
+
+    def add(self, images: ImageTensor) -> None:
+        """Add the next images."""
+        self.parts.append(images[-self.count % self.stride :: self.stride])
+        self.count += len(images)
+        while sum(part.numel() for part in self.parts) > self.max_values:
+            self.parts, self.stride = [self.images[::2]], 2 * self.stride
+
+    @property
+    def images(self) -> ImageTensor:
+        return torch.cat(self.parts)
+
+
+def _identity(images: ImageTensor) -> ImageTensor:
+    return images
+
+
+def _mirror(images: ImageTensor) -> ImageTensor:
+    return images.flip(3)

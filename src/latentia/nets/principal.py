@@ -1,0 +1,117 @@
+"""Encoder and decoder that begin as principal components, for vectors of latents."""
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.core.tensors import ImageTensor, to_float32
+from latentia.nets.image_output import ToImage
+from latentia.nets.residual import Residual, init_residual_network, make_leaky_relu
+
+EDGE = 0.01  # pixel values below it and above 1 - it have logits on a straight line
+NOISE = 0.5  # standard deviation of what training adds to the latents that the network sees
+
+
+class PrincipalEncoder(nn.Module):
+    """Posterior of the latents of a linear model: means by a matrix, variances the same for all.
+
+    Parameters
+    ----------
+    image_shape : (int, int, int)
+        channels, height, width
+    latent : int
+        number of latent dimensions
+    n_axes : int
+        number of principal components of the features; 0 reads the pixels alone
+    """
+
+    pixel_mean: Tensor
+    pixel_axes: Tensor
+    feature_axes: Tensor
+    logvar: Tensor
+
+    def __init__(self, image_shape: tuple[int, int, int], latent: int, n_axes: int):
+        super().__init__()
+        self.image_shape, self.latent_shape = image_shape, (latent,)
+        self.register_buffer("pixel_mean", torch.zeros(math.prod(image_shape)))
+        self.register_buffer("pixel_axes", torch.zeros(math.prod(image_shape), latent))
+        self.register_buffer("feature_axes", torch.zeros(n_axes, latent))
+        self.register_buffer("logvar", torch.zeros(latent))
+
+    def forward(
+        self, images: ImageTensor, features: Float[Tensor, "b axes"] | None = None
+    ) -> Float[Tensor, "b two_d"]:
+        with torch.autocast(images.device.type, enabled=False):
+            mean = (to_float32(images).flatten(1) - self.pixel_mean) @ self.pixel_axes
+            if features is not None:
+                mean = mean + features @ self.feature_axes
+            return torch.cat([mean, self.logvar.expand_as(mean)], 1)
+
+
+class PrincipalDecoder(nn.Module):
+    """Logits of pixels: a linear map of the latents, plus a residual network that begins at zero.
+
+    The network sees the linear image, and the latents with noise: without it, precise latents would
+    tell the network which training image it sees.
+
+    Parameters
+    ----------
+    latent : int
+        number of latent dimensions
+    image_shape : (int, int, int)
+        channels, height, width
+    width : int
+        half the number of channels at half the image's size
+    """
+
+    pixel_mean: Tensor
+    axes: Tensor
+    sigma: Tensor
+
+    def __init__(self, latent: int, image_shape: tuple[int, int, int], width: int):
+        super().__init__()
+        c, *sides = self.image_shape = image_shape
+        n_levels = max(1, int(math.log2(max(min(sides) / 4, 1))))
+        self.grid = [math.ceil(side / 2**n_levels) for side in sides]
+        self.margins = [g * 2**n_levels - side for g, side in zip(self.grid, sides, strict=True)]
+        channels = [2 * width * min(2**level, 4) for level in reversed(range(n_levels))]
+        self.register_buffer("pixel_mean", torch.zeros(math.prod(image_shape)))
+        self.register_buffer("axes", torch.zeros(latent, math.prod(image_shape)))
+        self.register_buffer("sigma", torch.ones(()))  # root mean squared error of the linear map
+        self.from_latents = nn.Linear(latent, channels[0] * math.prod(self.grid))
+        upsampling: list[nn.Module] = []
+        for c_in, c_out in pairwise(channels):
+            upsampling += [Residual(c_in), nn.Conv2d(c_in, 4 * c_out, 1), nn.PixelShuffle(2)]
+        self.upsample = nn.Sequential(*upsampling)
+        self.from_image = nn.Conv2d(4 * c, channels[-1], 3, padding=1)
+        blocks = [Residual(channels[-1]) for _ in range(2)]
+        self.blocks = nn.Sequential(*blocks, make_leaky_relu())
+        self.to_image = ToImage(channels[-1], 4 * c)
+        init_residual_network(self)
+        nn.init.zeros_(self.to_image.weight)
+
+    def forward(self, z: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
+        linear = self.decode_linearly(z)
+        noisy = z + NOISE * torch.randn_like(z) if self.training else z
+        x = self.upsample(self.from_latents(noisy).unflatten(1, (-1, *self.grid)))
+        (bottom, right), (h, w) = self.margins, self.image_shape[1:]
+        canvas = F.pad(4 * linear - 2, (0, right, 0, bottom))
+        x = self.blocks(x + self.from_image(F.pixel_unshuffle(canvas, 2)))
+        residual = to_float32(F.pixel_shuffle(self.to_image(x), 2))[:, :, :h, :w]
+        return extend_logit(linear + self.sigma * residual)
+
+    def decode_linearly(self, z: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
+        """Return the image of the linear map, which may leave [0, 1]."""
+        with torch.autocast(z.device.type, enabled=False):
+            pixels = self.pixel_mean + to_float32(z) @ self.axes
+        return pixels.unflatten(1, self.image_shape)
+
+
+def extend_logit(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """Logit, continued by its tangents outside [0.01, 0.99], so that it has a gradient anywhere."""
+    inner = x.clamp(EDGE, 1 - EDGE)
+    return inner.logit() + (x - inner) / (EDGE * (1 - EDGE))

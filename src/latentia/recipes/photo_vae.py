@@ -1,0 +1,64 @@
+"""VAE of photographs on the features of a pretrained network."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from typing_extensions import Doc
+
+from latentia.core.schedules import cosine
+from latentia.data import open_images
+from latentia.losses.likelihoods import create_likelihood
+from latentia.models.photo_vae import FEATURE_AXES, PhotoVAE
+from latentia.models.pretrained_features import load_network
+from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
+from latentia.training import Adam, Plan, recipe
+from latentia.training import parameter_types as types
+
+FEATURES = Doc(
+    "what the latents carry beside the pixels: efficientnet for the features of a pretrained "
+    "network (needs latentia[photos]), none for images unlike photographs"
+)
+WEIGHT = Doc(
+    "weight of the features, at least 0: a larger one tells classes better and pixels worse; by "
+    "default as large as a squared error of 1.12 times that of pixel PCA allows"
+)
+AUGMENT = Doc("flip: training also shows the mirrored images; not for digits or text")
+
+
+@recipe
+def photo_vae(
+    data: types.Data = "vehicles",
+    size: types.Size = None,
+    channels: types.Channels = None,
+    latent: types.Latent = 64,
+    features: Annotated[Literal["efficientnet", "none"], FEATURES] = "efficientnet",
+    weight: Annotated[float | None, Ge(0), WEIGHT] = None,
+    augment: Annotated[Literal["none", "flip"], AUGMENT] = "none",
+    width: Annotated[int, Ge(1), Doc("width of the decoder's layers, at least 1")] = 24,
+    likelihood: types.LikelihoodName = "auto",
+    average: types.Average = 30_000.0,
+    lr: types.LearningRate = 2e-3,
+    batch: types.BatchSize = 64,
+    epochs: types.Epochs = 30,
+) -> Plan:
+    """VAE of photographs, whose latents carry pixels and the features of a pretrained network.
+
+    Probabilistic PCA (Tipping & Bishop 1999) of pixels and EfficientNet-Lite0's features together
+    is the encoder; the decoder adds a residual network to it.
+    """
+    images = open_images(data, size=size, channels=channels)
+    distribution = create_likelihood(likelihood, images)
+    if features != "none" and not images.is_recorded:
+        load_network()  # before a run is made, where its weights are missing
+    weight, n_axes = (0.0, 0) if features == "none" else (weight, FEATURE_AXES)
+    model = PhotoVAE(
+        encoder=PrincipalEncoder(images.shape, latent, n_axes),
+        decoder=PrincipalDecoder(latent, images.shape, width),
+        likelihood=distribution,
+        weight=weight,
+        flips=augment == "flip",
+    )
+    adam = Adam(lr, weight_decay=0.01, schedule=cosine(warmup=0.02))
+    return Plan(
+        model, images, {"vae": adam}, batch, epochs, average=average, notes=distribution.notes
+    )

