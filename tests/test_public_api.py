@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 import latentia
+from latentia.training.step_times import StepTimes
 
 CLASS_SECTIONS = {"Parameters", "Examples"}
 FUNCTION_SECTIONS = {"Parameters", "Returns", "Raises", "Examples"}
@@ -33,6 +34,8 @@ def folder_with_a_run(tmp_path_factory):
     """The examples share a folder; that of `train` writes the run that others open."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("examples"))
+        times = StepTimes(0.0, 30.0, 0.0, 0.0)  # the minute of `fit` has one epoch
+        patch.setattr("latentia.api.epochs.measure_step_times", lambda *_: times)
         assert run_example(latentia.train) > 0
         yield
 

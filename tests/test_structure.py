@@ -29,11 +29,12 @@ RANKS = {
     "runs": 5,
     **dict.fromkeys(("metrics", "latents"), 6),
     **dict.fromkeys(("diagnostics", "report", "export", "tracking"), 7),
-    **dict.fromkeys(("api", "sweep", "sklearn"), 8),
+    **dict.fromkeys(("api", "fitting", "sweep", "sklearn"), 8),
     "explorer": 9,
     "cli": 10,
 }
-SIBLINGS = {("metrics", "latents"), ("tracking", "report"), ("sweep", "api"), ("sklearn", "api")}
+SIBLINGS = {("metrics", "latents"), ("tracking", "report"), ("fitting", "api"), ("sweep", "api")}
+SIBLINGS |= {("sklearn", "api")}
 ABOVE_ALL = {"__init__", "__main__"}  # the lazy public names, and `python -m latentia`
 MAX_LOCAL_IMPORTS, MAX_LINES, MAX_PARAMETERS = 30, 300, 7
 PARTICIPLES = {
@@ -49,7 +50,7 @@ COMMAND_NAMES = {"sweep"}  # `latentia sweep`: a command's function has the comm
 VAGUE_FILES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 VERBS = {
     *("train", "resume", "load", "open", "list", "make", "encode", "traverse", "interpolate"),
-    *("attribute", "associate", "find", "choose"),
+    *("attribute", "associate", "find", "choose", "fit"),
 }
 DECORATORS = {"recipe", "modifier", "metric", "data_source", "likelihood", "sampler"}
 MATHEMATICS = {"elbo", "nll", "prdc", "frechet_distance"}

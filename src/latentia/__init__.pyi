@@ -22,6 +22,7 @@ from latentia.data.synthetic.speckle import make_speckle as make_speckle
 from latentia.data.synthetic.sprites import make_sprites as make_sprites
 from latentia.data.synthetic.vehicles import make_vehicles as make_vehicles
 from latentia.diffusion.registry import sampler as sampler
+from latentia.fitting.fit import fit as fit
 from latentia.latents.association import associate_labels as associate_labels
 from latentia.latents.attribution import attribute_pixels as attribute_pixels
 from latentia.latents.encoding import LatentTable as LatentTable

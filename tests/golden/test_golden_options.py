@@ -18,6 +18,7 @@ ADDED = {
             "--max-pixels",
             "--init",
             "--balance",
+            "--minutes",
         ),
     },
     "resume": {"--epochs"},
@@ -29,7 +30,7 @@ ADDED = {
 LIKELIHOODS = ["auto", "bernoulli", "discretized", "gaussian"]
 # options whose default or choices were changed on purpose, as they are now
 CHANGED = {"train conv_vae": {"--likelihood": {"default": "auto", "choices": LIKELIHOODS}}}
-NEW_COMMANDS = {"compare", "outliers"}
+NEW_COMMANDS = {"compare", "outliers", "fit", "train photo_vae"}
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
 

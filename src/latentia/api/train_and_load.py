@@ -8,7 +8,7 @@ from typing import Any
 from latentia.api.run import Run
 from latentia.api.training import Modifiers, finish_training, resume_run, start_run
 from latentia.core.errors import Error
-from latentia.core.progress import enable_progress
+from latentia.core.progress import enable_progress, print_note
 from latentia.data.sources.registry import LabelledData
 from latentia.runs.modifiers import take_modifiers
 from latentia.runs.open import open_run
@@ -63,7 +63,8 @@ def train(
         lines. Nothing is written to stdout
     **parameters
         the recipe's own parameters, such as `latent`, `beta` or `epochs`;
-        `help(latentia.find_recipe(NAME))` shows them
+        `help(latentia.find_recipe(NAME))` shows them. In place of `epochs`, `minutes` is the time
+        of the whole call: some steps are measured, and the number of epochs that fits is chosen
 
     Returns
     -------
@@ -99,8 +100,13 @@ def train(
     own_data = add_labels(data, labels)
     parameters |= {} if own_data is None else {"data": own_data}
     keywords: Any = {"modifiers": modifiers, "options": options, "run": run}
+    keywords["minutes"] = minutes = parameters.pop("minutes", None)
     with init_distributed(), enable_progress(progress):
         folder, events = start_run(recipe, parameters, **keywords)
+        if minutes is not None:
+            print_note(
+                f"minutes={minutes:g} gives epochs={folder.metadata['arguments']['epochs']}."
+            )
         finish_training(folder, events, progress)
     # run.json has addresses
     return Run(folder, add_labels(None if isinstance(data, str | Path) else data, labels))

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from latentia.api.epochs import check_minutes, choose_epochs
 from latentia.api.progress import show_events
 from latentia.core import distributed
 from latentia.core.errors import Error
@@ -14,7 +15,7 @@ from latentia.data.sources.registry import LabelledData, SourceKind
 from latentia.diagnostics.command_text import format_resume_call
 from latentia.diagnostics.diagnose import find_early_problems, keep_findings
 from latentia.report.training_images import save_training_images
-from latentia.runs.create import create_run
+from latentia.runs.create import create_run, find_new_folder
 from latentia.runs.extend import extend_run
 from latentia.runs.folder import RunFolder
 from latentia.runs.open import open_run
@@ -36,20 +37,27 @@ def start_run(
     modifiers: Modifiers | None = None,
     options: Options | None = None,
     run: str | Path | None = None,
+    minutes: float | None = None,
     profile: bool = False,
 ) -> tuple[RunFolder, Iterator[Event]]:
     """Create a run, and return it with the events of its training.
 
     Nothing is trained until the events are read. The run is locked until they end or are dropped.
+    minutes: time from now to the end of the training, which gives the number of epochs.
     profile: as in `training.loop.train`.
     """
-    options = options or Options()
+    options, modifiers = options or Options(), modifiers or {}
     require_tracker(options.tracker)
     name = register_recipe(recipe)
+    if minutes is not None:
+        seconds = check_minutes(minutes)
+        find_new_folder(name, run)  # before the time of a measurement
+        choice = choose_epochs(name, parameters, modifiers, options, seconds)
+        parameters = {**parameters, "epochs": choice.epochs}
     with ExitStack() as lock:
 
         def create() -> tuple[RunFolder, Plan]:
-            folder, plan = create_run(name, parameters, modifiers or {}, options, run)
+            folder, plan = create_run(name, parameters, modifiers, options, run)
             lock.enter_context(folder.hold_lock())
             return folder, plan
 

@@ -18,13 +18,13 @@ from latentia.cli.info_commands import env, recipes
 from latentia.cli.latent_commands import LATENT_COMMANDS
 from latentia.cli.search_commands import choose, sweep
 from latentia.cli.sharing_commands import export, push, report
-from latentia.cli.train_commands import resume, train
+from latentia.cli.train_commands import fit, resume, train
 from latentia.core.errors import ADVICE, Error, summarize_exception
 from latentia.core.plugins import load_plugin, set_trust
 from latentia.core.text import suggest_name
 
 GROUPS: tuple[tuple[Callable, ...], ...] = (
-    (recipes, train, resume, sweep, sample, reconstruct, evaluate, choose, doctor, report),
+    (recipes, fit, train, resume, sweep, sample, reconstruct, evaluate, choose, doctor, report),
     (encode, *LATENT_COMMANDS),
     (explore, export, push, env),
 )
@@ -115,9 +115,9 @@ def _dispatch(name: str, words: list[str]) -> int | None:
     # imports annotated_types, which takes a tenth of the time of `latentia --help`
     from latentia.cli.arguments import parse_arguments, parse_known_arguments
 
-    if command is sweep:  # it takes the options of a recipe too
-        values, rest = parse_known_arguments(sweep, "latentia sweep", words)
-        return find_action(sweep)(SimpleNamespace(**values), rest, words)
+    if command in (sweep, fit):  # they take the options of a recipe too
+        values, rest = parse_known_arguments(command, f"latentia {name}", words)
+        return find_action(command)(SimpleNamespace(**values), rest, words)
     values = parse_arguments(command, words)
     return find_action(command)(SimpleNamespace(**values))
 

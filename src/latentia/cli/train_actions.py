@@ -2,12 +2,19 @@
 
 import os
 import sys
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 from latentia.api.training import resume_run, start_run
 from latentia.cli.terminal import print_completion, show_training
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core import distributed
+from latentia.core.errors import Error
+from latentia.diagnostics.command_text import format_command
+from latentia.fitting.fit import make_request
+from latentia.fitting.rules import FIRST_RECIPE
+from latentia.fitting.stages import Fit
 from latentia.runs.provenance import list_differences
 from latentia.training.device import keep_freed_memory
 from latentia.training.launch import init_distributed
@@ -18,9 +25,44 @@ def train_recipe(recipe: str, words: list[str]) -> int:
     if arguments.profile:  # otherwise its library logs its start and stop above the level of errors
         os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     with init_distributed():
+        if arguments.minutes is not None:
+            keep_freed_memory()  # the measured steps are as fast as those of the training
         run, events = start_run(recipe, **arguments._asdict())
+        if arguments.minutes is not None:
+            words = replace_minutes(words, run.metadata["arguments"]["epochs"])
+            print(format_command("latentia", "train", recipe, *words), flush=True)
         keep_freed_memory()
         return show_training(run, events)
+
+
+def replace_minutes(words: list[str], epochs: int) -> list[str]:
+    """Return the words of an equal training, with --epochs in the place of --minutes."""
+    position = next(k for k, word in enumerate(words) if word.partition("=")[0] == "--minutes")
+    end = position + (1 if "=" in words[position] else 2)
+    return [*words[:position], "--epochs", str(epochs), *words[end:]]
+
+
+def fit(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
+    """Fit images; `rest` are the words of latentia train photo_vae, `words` all words."""
+    arguments = parse_train_arguments(FIRST_RECIPE, rest)
+    if arguments.modifiers:
+        option = min(arguments.modifiers).replace("_", "-")
+        raise Error(f"latentia fit takes no --{option}; leave it out, or use latentia train.")
+    names = {word.removeprefix("--").partition("=")[0].replace("-", "_") for word in rest}
+    chosen = {name: v for name, v in arguments.parameters.items() if name in names}
+    request = make_request(
+        args.folder,
+        args.minutes,
+        args.run,
+        {"features": args.features, **chosen},
+        replace(arguments.options, labels=args.labels),
+    )
+    keep_freed_memory()
+    code = Fit(request, show_training, partial(print, flush=True)).run()
+    if code:
+        command = format_command("latentia", "fit", *words)
+        print(f"Stopped; run the same command to continue: {command}")
+    return code
 
 
 def resume(args: SimpleNamespace) -> int:

@@ -24,19 +24,25 @@ class TrainArguments(NamedTuple):
     """Arguments of a training; modifiers: by name, each with its arguments."""
 
     run: str | None
+    minutes: float | None
     profile: bool
     parameters: dict[str, Any]
     options: Options
     modifiers: dict[str, dict[str, Any]]
 
 
-def run_options(run: str | None = None, profile: bool = False) -> None:
+def run_options(
+    run: str | None = None, minutes: float | None = None, profile: bool = False
+) -> None:
     """Options of every recipe that are not saved with the run.
 
     Parameters
     ----------
     run : DIR
         folder of the new run; the default is runs/RECIPE, with a number if that exists
+    minutes : MINUTES
+        time for the whole command, in place of --epochs: some steps are measured, and the number of
+        epochs that fits is chosen and printed
     profile
         measure where the time of a training step goes, and write a trace
     """
@@ -51,7 +57,7 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
     modifiers = load_modifiers()
     owners = {"recipe": function, "options": Options, **modifiers}
     names = {key: list_parameters(owner) for key, owner in owners.items()}
-    all_names = ["run", *chain.from_iterable(names.values()), "profile"]
+    all_names = ["run", "minutes", *chain.from_iterable(names.values()), "profile"]
     for key, owned in names.items():
         for name in (each for each in owned if all_names.count(each) > 1):
             text = f"{recipe} has a parameter {name}, which is an option of every recipe"
@@ -60,7 +66,8 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
             raise Error(f"{text}; rename it.")
     hints = {name: hint for owner in owners.values() for name, hint in read_hints(owner).items()}
     check_option_names(recipe, words, all_names)
-    check_option_values(words, hints | {name: hints[name] | None for name in modifiers})
+    hints |= {**read_hints(run_options), **{name: hints[name] | None for name in modifiers}}
+    check_option_values(words, hints)
     groups = {
         "recipe": make_options(function, names["recipe"]),
         "training": make_options(Options, list_parameters(Options, advanced=False)),
@@ -78,5 +85,8 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
             flag, switch = (text.replace("_", "-") for text in (changed[0], key))
             raise Error(f"--{flag} does nothing without --{switch}; give both or neither.")
     active = {key: arguments[key] for key in modifiers if values[key] is not None}
-    options = Options(**arguments["options"])
-    return TrainArguments(values["run"], values["profile"], arguments["recipe"], options, active)
+    options, parameters = Options(**arguments["options"]), arguments["recipe"]
+    if values["minutes"] is not None and "--epochs" not in {w.partition("=")[0] for w in words}:
+        parameters.pop("epochs", None)  # its default
+    own = [values[name] for name in ("run", "minutes", "profile")]
+    return TrainArguments(*own, parameters, options, active)

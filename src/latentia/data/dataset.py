@@ -19,7 +19,7 @@ from latentia.data.key_labels import add_key_labels
 from latentia.data.labels import Labels, check_columns, find_excluded_rows
 from latentia.data.levels import Levels
 from latentia.data.preprocess import preprocess_images
-from latentia.data.reader import Classes, LoadOptions, Reader, SourceInfo
+from latentia.data.reader import Classes, LoadOptions, Reader, Size, SourceInfo
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import Source, describe_labels
 from latentia.data.sources.shards import ShardReader
@@ -70,6 +70,11 @@ class Images:
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width). Reads the source only if size or channels are left open."""
         return self.preprocessing.shape
+
+    @property
+    def source_sizes(self) -> list[Size]:
+        """(height, width) of the images before they are resized. Reads the source."""
+        return self._info.sizes
 
     @property
     def is_recorded(self) -> bool:

