@@ -165,6 +165,10 @@ def export_part(part: ModelPart, path: Path) -> ExportedFile:
                 verbose=False,
             )
         assert program is not None
+        for node in program.model.graph:
+            for value in node.outputs:
+                if value.name in part.outputs and not value.is_graph_output():
+                    value.name = f"inner_{value.name}"  # an operator has the name of an output
         program.model.metadata_props["latentia"] = json.dumps(part.metadata)
         program.save(temporary, external_data=False)
         session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])

@@ -71,7 +71,7 @@ def _load_or_extract(
     stored = store.load(keys)
     if len(stored) < len(set(keys)):
         # all images of the batch: an image's last bits depend on the batch that it is in
-        store.save(keys, features := _extract_batch(images, network).half().float().cpu())
+        store.save(keys, features := _extract_batch(images, network).cpu())
         stored = dict(zip(keys, features, strict=True)) | stored
     return torch.stack([stored[key] for key in keys]).to(images.device)
 
@@ -82,4 +82,4 @@ def _extract_batch(
     rgb = to_display_channels(images).expand(-1, 3, -1, -1).float()
     rgb = F.interpolate(rgb, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
     with torch.autocast(images.device.type, enabled=False):
-        return network(rgb.contiguous(memory_format=torch.channels_last))
+        return network(rgb.contiguous(memory_format=torch.channels_last)).half().float()

@@ -13,7 +13,7 @@ from latentia.nets.image_output import ToImage
 from latentia.nets.residual import Residual, init_residual_network, make_leaky_relu
 
 EDGE = 0.01  # pixel values below it and above 1 - it have logits on a straight line
-NOISE = 0.5  # standard deviation of what training adds to the latents that the network sees
+NOISE = 1.0  # standard deviation of what training adds to the latents that the network sees
 
 
 class PrincipalEncoder(nn.Module):
