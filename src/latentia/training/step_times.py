@@ -34,8 +34,8 @@ class StepTimes(NamedTuple):
 
     def estimate_seconds(self, epochs: int) -> float:
         """Estimate the seconds of a training."""
-        drawn = min(epochs, MAX_PICTURES) * self.picture
-        return self.start + epochs * self.epoch + drawn + self.end
+        pictures = min(epochs, MAX_PICTURES) * self.picture
+        return self.start + epochs * self.epoch + pictures + self.end
 
     def count_epochs(self, seconds: float) -> int:
         """Return the largest number of epochs that take no longer; 0 if one does."""
