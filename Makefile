@@ -23,9 +23,9 @@ docs: .venv/tested  ## build the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 DATA ?= ../shared/data/mnist
-bench: .venv/installed .bench/pythae/installed .bench/keras/installed  ## compare the speed with every peer; writes docs/speed.md
+bench: .venv/installed .bench/pythae/installed .bench/keras/installed  ## compare the speed with every peer; writes docs/benchmarks/speed.md
 	$(BIN)/python benchmarks/speed.py --data $(DATA) --pythae .bench/pythae/bin/python \
-	    --keras .bench/keras/bin/python --out docs/speed.md
+	    --keras .bench/keras/bin/python --out docs/benchmarks/speed.md
 
 .bench/%/installed: constraints.txt
 	$(PYTHON) -m venv .bench/$*

@@ -1,6 +1,6 @@
-"""Compare the beta that `latentia choose` names with the best beta of a sweep: docs/beta.md.
+"""Compare the beta of `latentia choose` with the best of a sweep: docs/benchmarks/beta.md.
 
-python benchmarks/choosing.py --threads 1 --out docs/beta.md
+python benchmarks/choosing.py --threads 1 --out docs/benchmarks/beta.md
 
 The data are simulated speckle and vehicles. On each, one run is trained with `--multirate 0.05:20`,
 and one run for each of five betas of the same range, with the same epochs and schedule. For each
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--runs", type=Path, default=Path("runs/choosing"))
-    parser.add_argument("--out", type=Path, default=Path("docs/beta.md"))
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/beta.md"))
     args = parser.parse_args()
     options = latentia.Options(threads=args.threads, precision="fp32")
     lines = [

@@ -1,4 +1,4 @@
-"""Measure whether a weight on total correlation disentangles sprites: docs/disentangling.md.
+"""Measure whether a weight on total correlation disentangles sprites.
 
 python benchmarks/disentangling.py --seeds 0 1 2 --threads 1 --out runs/dis
 

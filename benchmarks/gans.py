@@ -1,4 +1,4 @@
-"""Compare `mnist_gan` with `mnist_dcgan`, and with controls that differ in one thing: docs/gan.md.
+"""Compare `mnist_gan` with `mnist_dcgan` and with controls: docs/benchmarks/gan.md.
 
 python benchmarks/gans.py --data mnist --epochs 2 --seeds 0 1 2 --out runs/gans
 

@@ -1,6 +1,6 @@
-"""Compare one run for all betas with a run for each beta: docs/beta.md.
+"""Compare one run for all betas with a run for each beta: docs/benchmarks/beta.md.
 
-python benchmarks/multirate.py --data mnist --seeds 0 1 2 --threads 1 --out docs/beta.md
+python benchmarks/multirate.py --data mnist --seeds 0 1 2 --threads 1 --out docs/benchmarks/beta.md
 
 At each of eight betas from 0.01 to 10, the table shows the objective (distortion + beta rate) on
 the test split of a run at that beta, of one run of `--multirate 0.01:10`, and of one such run of
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--runs", default="runs/multirate")
-    parser.add_argument("--out", type=Path, default=Path("docs/beta.md"))
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/beta.md"))
     parser.add_argument("--picture", default="docs/images/beta.png")
     args = parser.parse_args()
     results = {

@@ -1,6 +1,7 @@
-"""Compare the negative ELBO of runs in bfloat16 and in float32, seed by seed: docs/speed.md.
+"""Compare the negative ELBO in bfloat16 and in float32, seed by seed: docs/benchmarks/speed.md.
 
-python benchmarks/precision.py --data mnist --seeds 0 1 2 3 4 --threads 1 --out docs/speed.md
+python benchmarks/precision.py --data mnist --seeds 0 1 2 3 4 \
+    --threads 1 --out docs/benchmarks/speed.md
 
 The runs of a pair differ in precision only: initial weights, order of the images and noise are the
 same. The negative ELBO of the test images is computed in float32 for both. Runs are kept in

@@ -1,6 +1,6 @@
-"""Time training steps in float32 and in bfloat16, and say what "auto" takes: docs/speed.md.
+"""Time training steps in float32 and in bfloat16, and what "auto" takes: docs/benchmarks/speed.md.
 
-python benchmarks/precision_speed.py --data mnist --threads 2 --out docs/speed.md
+python benchmarks/precision_speed.py --data mnist --threads 2 --out docs/benchmarks/speed.md
 
 The two loops of a recipe take turns of the same number of steps in one process, so that other work
 on the machine slows both. The layers that "auto" has timed stand below.

@@ -1,4 +1,4 @@
-"""Compare a learned prior with N(0, I), a Gaussian mixture and the perfect prior: docs/prior.md.
+"""Compare a learned prior with N(0, I), a Gaussian mixture and the perfect prior.
 
 python benchmarks/prior.py runs/mnist_conv_vae --seeds 0 1 2 --out runs/prior
 

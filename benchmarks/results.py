@@ -1,6 +1,6 @@
-"""Compare published figures with those of runs of latentia; write docs/results.md.
+"""Compare published figures with those of runs of latentia; write docs/benchmarks/results.md.
 
-python benchmarks/results.py RUN ... [--pythae PYTHON] [--n 10000] --out docs/results.md
+python benchmarks/results.py RUN ... [--pythae PYTHON] [--n 10000] --out docs/benchmarks/results.md
 
 The recipe of a run selects the rows that it fills; rows without a run are left out. Likelihoods
 are read from the run's evaluation.json if `latentia evaluate RUN --metrics nll` has written them,
@@ -195,17 +195,17 @@ def format_interval(estimate: DistanceEstimate) -> str:
 HEADER = """# Results
 
 ```sh
-python benchmarks/results.py RUN ... --pythae PYTHON --out docs/results.md
+python benchmarks/results.py RUN ... --pythae PYTHON --out docs/benchmarks/results.md
 ```
 
-Each row is one [run](glossary.md#run) (n = 1 seed). ± is a 95 % interval over test images or
-samples, not over seeds. Minutes are the training time on a machine that was shared with other
-work, so they are upper bounds.
+Each row is one [run](../reference/glossary.md#run) (n = 1 seed). ± is a 95 % interval over test
+images or samples, not over seeds. Minutes are the training time on a machine that was shared with
+other work, so they are upper bounds.
 
-The values are [upper bounds](glossary.md#importance-weighted-bound) of the negative
+The values are [upper bounds](../reference/glossary.md#importance-weighted-bound) of the negative
 log-likelihood, tighter for larger K. Binarised test images are binarised once, with a fixed seed;
 the paper used another sample. The last table compares by
-[Fréchet distance](glossary.md#frechet-distance)."""
+[Fréchet distance](../reference/glossary.md#frechet-distance)."""
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ python benchmarks/scale.py [--numbers 1000 10000 100000] [--write]
 
 Folders of 128x128 grey PNGs are written first. Each stage runs in a process of its own, whose
 memory is read from /proc (Linux). --numbers without a number measures the constants only. --write
-writes the tables to docs/scale.md.
+writes the tables to docs/benchmarks/scale.md.
 """
 
 import argparse

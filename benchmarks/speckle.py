@@ -1,4 +1,4 @@
-"""Compare the samples for test patterns with the true speckle: docs/speckle.md.
+"""Compare the samples for test patterns with the true speckle: docs/benchmarks/speckle.md.
 
 python benchmarks/speckle.py runs/speckle_ldm [--n 500] [--picture docs/images/speckle.png]
 

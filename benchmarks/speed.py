@@ -1,7 +1,7 @@
-"""Compare the speed of latentia with its peers on the same work; write docs/speed.md.
+"""Compare the speed of latentia with its peers on the same work; write docs/benchmarks/speed.md.
 
 python benchmarks/speed.py --data ../shared/data/mnist [--pythae PYTHON] [--keras PYTHON]
-    [--repeats 5] [--only WORD ...] --out docs/speed.md
+    [--repeats 5] [--only WORD ...] --out docs/benchmarks/speed.md
 
 --pythae and --keras are the Python of an environment with that library; `make bench` makes both.
 benchmarks/peers.py and vaegan_step.py serve the work, each piece in a process of its own. Ratios

@@ -1,4 +1,4 @@
-"""Compare `vaegan` with plain VAEs of the same networks: docs/vaegan.md.
+"""Compare `vaegan` with plain VAEs of the same networks: docs/benchmarks/vaegan.md.
 
 python benchmarks/vaegan.py --data mnist --size 28 --epochs 4 --seeds 0 1 2 --out runs/vg
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parent / "doctor.md"
+PAGE = Path(__file__).parent / "reference" / "doctor.md"
 
 
 def format_table() -> str:

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-PAGE = Path(__file__).parent / "recipes.md"
+PAGE = Path(__file__).parent / "reference" / "recipes.md"
 HEAD = """# Recipes
 
 `latentia train RECIPE` trains a [recipe](glossary.md#recipe). `latentia train RECIPE --help` shows

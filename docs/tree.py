@@ -1,11 +1,11 @@
-"""Trees of docs/design.md, of the first docstring line of each file: `python docs/tree.py`."""
+"""Trees of docs/explanation/design.md, from first docstring lines: `python docs/tree.py`."""
 
 import ast
 import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "src" / "latentia"
-PAGE = Path(__file__).parent / "design.md"
+PAGE = Path(__file__).parent / "explanation" / "design.md"
 SUFFIXES = (".py", ".html", ".css", ".js", ".md")
 DESCRIPTIONS = {  # of files without a docstring
     "page.html": "Template of the report, filled by page.py.",

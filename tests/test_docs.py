@@ -30,9 +30,17 @@ SMALL = {
     "digits": "digits:300",
     "mnist": "digits:300",
     "vehicles": "vehicles:60",
-    "sprites": "sprites:60",
+    "sprites": "sprites:2100",
     "speckle": "speckle:40",
 }
+
+
+RUNS = {
+    "runs/digits_vae": ["train", "digits_vae"],
+    "runs/photos": ["train", "conv_vae", "--data", "photos", "--size", "32", "--latent", "4"],
+}
+MAKES = {run: re.compile(rf"--run {run}\b|latentia fit {run[5:]}") for run in RUNS}
+NOT_INSTALLED = "# needs: pip install statsmodels"  # first line of a block that is not run
 
 
 def find_blocks(page):
@@ -155,18 +163,56 @@ def check_command(words):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_of_a_page_can_be_followed(page, example_folder, monkeypatch, capsys):
-    if "runs/digits_vae" in page.read_text():
-        assert main(["train", "digits_vae", "--epochs", "1", "--run", "runs/digits_vae"]) == 0
+    for run, words in RUNS.items():
+        if run in page.read_text() and not MAKES[run].search(page.read_text()):
+            assert main([*words, "--epochs", "1", "--run", run]) == 0
+    names = {}  # a block goes on where the one before it ends
     for kind, text in find_blocks(page):
         if kind == "python":
             Path("my.py").write_text(text, encoding="utf-8")
-            if text.startswith("# my.py"):  # the commands after it load the file
+            if text.startswith(("# my.py", NOT_INSTALLED)):  # the commands after it load the file
                 continue
             monkeypatch.setattr(sys, "argv", ["my.py"])
-            exec(compile(text.replace("epochs=30", "epochs=1"), page.name, "exec"), {})
+            exec(compile(text.replace("epochs=30", "epochs=1"), page.name, "exec"), names)
             continue
         for words in split_commands(text):
             if words[0] == "latentia":
                 run_command(words[1:], monkeypatch)
             else:
                 check_command(words)
+
+
+def slugify(heading):
+    """Return the anchor of a heading, as GitHub and the site make it."""
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)|[`*]", r"\1", heading).strip().lower()
+    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+
+
+OUTSIDE_THE_SITE = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "dev").glob("*.md"),
+    *(ROOT / ".github").glob("*.md"),
+]
+
+
+@pytest.mark.parametrize("page", OUTSIDE_THE_SITE, ids=lambda page: page.name)
+def test_every_link_outside_the_site_leads_somewhere(page):
+    """`mkdocs build --strict` follows those of the site."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if anchor:
+            text = file.read_text()
+            anchors = [slugify(line.lstrip("#")) for line in text.splitlines() if line[:1] == "#"]
+            anchors += re.findall(r'<a id="([^"]+)"', text)
+            assert anchor in anchors, target
+
+
+def test_the_readme_is_short_and_begins_with_demo_and_test():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    commands = [words for kind, block in BLOCK.findall(text) for words in split_commands(block)]
+    assert commands[:2] == [["make", "demo"], ["make", "test"]]

@@ -24,7 +24,7 @@ from latentia.losses.registry import LIKELIHOODS
 from latentia.metrics.registry import METRICS
 
 pytestmark = pytest.mark.usefixtures("fresh_registries")
-PAGE = Path(__file__).parents[1] / "docs/extend.md"
+PAGE = Path(__file__).parents[1] / "docs/how-to/extend.md"
 MY_FILE = re.search(r"```python\n(# my\.py\n.*?)```", PAGE.read_text(), re.S)[1]
 REGISTRIES = (RECIPES, MODIFIERS, METRICS, DATA_SOURCES, LIKELIHOODS, SAMPLERS)
 TOY = ["--data", "stripes:60", "--epochs", "1", "--log-every", "2"]
@@ -32,7 +32,7 @@ TOY = ["--data", "stripes:60", "--epochs", "1", "--log-every", "2"]
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A working folder with my.py of docs/extend.md."""
+    """A working folder with my.py of docs/how-to/extend.md."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("latentia.report.page.write_report", lambda *_: None)
     (tmp_path / "my.py").write_text(MY_FILE)

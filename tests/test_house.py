@@ -48,12 +48,20 @@ def test_the_page_of_recipes_is_that_of_the_sources():
     assert recipes.PAGE.read_text() == recipes.render_page(), "run python docs/recipes.py"
 
 
+def test_the_page_of_commands_is_that_of_the_parsers():
+    """`python docs/commands.py` writes it."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    import commands  # pyright: ignore[reportMissingImports]
+
+    assert commands.PAGE.read_text() == commands.render_page(), "run python docs/commands.py"
+
+
 def test_the_site_is_built_without_a_warning(tmp_path):
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    page = (tmp_path / "python" / "index.html").read_text()
+    page = (tmp_path / "reference" / "python" / "index.html").read_text()
     for name in ("latentia.train", "latentia.Run", "latentia.models.vae.VAE", "reconstruct"):
         assert name in page
     pages = [file.read_text() for file in tmp_path.rglob("*.html")]

@@ -7,7 +7,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parents[1]
-PAGE = (ROOT / "docs/data.md").read_text()
+PAGE = (ROOT / "docs/reference/data.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
 TABLE_LINES = [line for line in PAGE.splitlines() if line.startswith("|")]
 ROWS = [line for line in TABLE_LINES if "::test_" in line]
@@ -45,4 +45,6 @@ def test_a_table_has_a_header_and_otherwise_rows_with_tests():
 
 def test_the_page_has_its_sections_and_stands_in_the_navigation():
     assert list(SECTIONS) == ["Layouts of folders", "Formats", "Value ranges", "Labels"]
-    assert re.search(r"^ +- What is read: data\.md$", (ROOT / "mkdocs.yml").read_text(), re.M)
+    assert re.search(
+        r"^ +- What is read: reference/data\.md$", (ROOT / "mkdocs.yml").read_text(), re.M
+    )

@@ -50,7 +50,7 @@ def latent_prior(
     Flow matching (Lipman et al. 2023, arXiv 2210.02747) or noise prediction (Ho et al. 2020,
     arXiv 2006.11239). For 16 latent dimensions 4.8 million parameters.
     Expect, over mnist_conv_vae (3 seeds): Fréchet distance 5.8 to 7.4, by label 4.0 to 4.4; of
-    N(0, I) 102, of the posteriors of held-out images 8.2: docs/prior.md.
+    N(0, I) 102, of the posteriors of held-out images 8.2: docs/benchmarks/prior.md.
     """
     images, shape = open_images(data), autoencoder.latent_shape
     classes = count_classes(images, cond, clusters)

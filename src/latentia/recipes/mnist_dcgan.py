@@ -33,7 +33,7 @@ def mnist_dcgan(
     biases zero: with PyTorch's own initialisation and no normalisation the pair collapses within
     60,000 images. Penalties R1 and R2 steady it; the critic's learning rate is four times the
     generator's, and both fall. `--gamma 0 --critic-lr 2e-4 --average None` is the published
-    training: no penalty, one constant rate, the last weights (docs/gan.md).
+    training: no penalty, one constant rate, the last weights (docs/benchmarks/gan.md).
 
     Parameters
     ----------

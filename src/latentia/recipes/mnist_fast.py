@@ -53,7 +53,7 @@ def mnist_fast(
     The learning rate is thirteen times the usual one; it rises over the first 15 % of the run and
     falls to 0 (Smith & Topin 2018, arXiv 1708.07120). Adam's second moment is shorter (beta 0.99).
     `--validation 0` trains on all 60,000 images.
-    Expect, with it: 104.9 nats on the test images (n = 1); docs/speed.md has the time.
+    Expect, with it: 104.9 nats on the test images (n = 1); docs/benchmarks/speed.md has the time.
     """
     plan = mnist_mlp_vae(data, batch=batch, epochs=epochs)
     vae = plan.model

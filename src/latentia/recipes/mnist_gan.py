@@ -28,7 +28,7 @@ def mnist_gan(
 
     Huang et al. 2024, "The GAN is dead; long live the GAN!", arXiv 2501.05441: relativistic pairing
     loss, R1 and R2 penalties whose weight gamma falls tenfold over the run, residual networks
-    without normalisation, averaged weights. gamma falls geometrically here (docs/gan.md).
+    without normalisation, averaged weights. gamma falls geometrically (docs/benchmarks/gan.md).
     Expect: all ten digits, the rarest 8.5 % of 10,000 samples, Fréchet distance 3.3 (95 % interval
     2.4 to 4.2; real images 0.8) to the test images (n = 1 run): benchmarks/judge.py.
 

@@ -35,7 +35,7 @@ def speckle_ldm(
     dimensions is modulated by FiLM (Perez et al. 2018) with the sum of two vectors: of the time and
     of the pattern.
     Expect, with --denoiser mlp --lr 5e-4: samples of test patterns correlate 0.964 with the true
-    speckle, the mean speckle 0.765 (n = 500 patterns, 1 run): docs/speckle.md.
+    speckle, the mean speckle 0.765 (n = 500 patterns, 1 run): docs/benchmarks/speckle.md.
 
     Parameters
     ----------
