@@ -109,7 +109,7 @@ def test_a_fit_says_what_it_understands_and_runs_commands(
     assert len(pd.read_csv("runs/photos/latents.csv")) == 60
     page = Path("runs/photos/report.html").read_text("utf-8")
     titles = re.findall("<h2>(.*?)</h2>", page)
-    assert titles[:3] == ["Map of the images", "New images by label", "What the coordinates mean"]
+    assert titles[:3] == ["Map", "Samples conditioned on label", "Traversals"]
     assert commands[1] in html.unescape(page)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/*")}
     assert main(list_words(photos)) == 0  # a second one changes nothing

@@ -1,7 +1,10 @@
 """Rules by which `latentia fit` chooses sizes and numbers."""
 
+import numpy as np
 import pytest
+import torch
 
+from latentia.data import open_images
 from latentia.fitting import rules
 from latentia.fitting.rules import ImageFacts
 
@@ -45,6 +48,17 @@ def test_a_condition_has_classes_with_images_and_label_comes_first():
         assert rules.choose_condition(ImageFacts([], n_train, names)) == column
     assert rules.choose_prior_parameters(ImageFacts([], 100, names))["cond"] == "label"
     assert "cond" not in rules.choose_prior_parameters(ImageFacts([], 39, names))
+
+
+def test_photographs_are_mirrored_and_digits_are_not():
+    digits = open_images("digits:600", size=16, channels=1).split("train")
+    assert rules.choose_augment(digits.get_batch(slice(None)).image) == "none"
+    rng = np.random.default_rng(0)
+    patterns = rng.normal(size=(40, 3, 12, 12)).cumsum(2).cumsum(3)
+    patterns = np.concatenate([patterns, patterns[..., ::-1]])  # no side is preferred
+    pixels = np.einsum("np,pchw->nchw", rng.normal(size=(200, 80)), patterns)
+    assert rules.choose_augment(torch.from_numpy(pixels).float()) == "flip"
+    assert rules.choose_augment(torch.rand(3, 1, 8, 8)) in ("flip", "none")
 
 
 def test_few_and_many_images_are_a_sentence_each():

@@ -77,7 +77,7 @@ def test_training_improves_the_decoder_and_leaves_the_coordinates(train):
     pixels = np.where(disks, 200, 40).astype(np.uint8)
     short, long = (
         train(name, data=pixels, likelihood="gaussian", epochs=n)
-        for name, n in (("a", 1), ("b", 8))
+        for name, n in (("a", 1), ("b", 16))
     )
     first, *_, last = read_validations(long)
     assert last["values"]["mse_draws"] < 0.9 * first["values"]["mse_draws"]

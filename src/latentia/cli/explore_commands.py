@@ -9,7 +9,7 @@ def explore(
     runs: Positional[tuple[str, ...]],
     data: options.Data = None,
     split: str = "all",
-    labels: options.LabelFile = None,
+    labels: str | None = None,
     *,
     port: int | None = None,
     host: str = "127.0.0.1",

@@ -13,12 +13,13 @@ from latentia.cli.doctor_commands import doctor
 from latentia.cli.encode_commands import encode
 from latentia.cli.evaluate_commands import evaluate
 from latentia.cli.explore_commands import explore
+from latentia.cli.fit_commands import fit
 from latentia.cli.image_commands import reconstruct, sample
 from latentia.cli.info_commands import env, recipes
 from latentia.cli.latent_commands import LATENT_COMMANDS
 from latentia.cli.search_commands import choose, sweep
 from latentia.cli.sharing_commands import export, push, report
-from latentia.cli.train_commands import fit, resume, train
+from latentia.cli.train_commands import resume, train
 from latentia.core.errors import ADVICE, Error, summarize_exception
 from latentia.core.plugins import load_plugin, set_trust
 from latentia.core.text import suggest_name

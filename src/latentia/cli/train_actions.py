@@ -2,19 +2,13 @@
 
 import os
 import sys
-from dataclasses import replace
-from functools import partial
 from types import SimpleNamespace
 
 from latentia.api.training import resume_run, start_run
 from latentia.cli.terminal import print_completion, show_training
 from latentia.cli.train_arguments import parse_train_arguments
 from latentia.core import distributed
-from latentia.core.errors import Error
 from latentia.diagnostics.command_text import format_command
-from latentia.fitting.fit import make_request
-from latentia.fitting.rules import FIRST_RECIPE
-from latentia.fitting.stages import Fit
 from latentia.runs.provenance import list_differences
 from latentia.training.device import keep_freed_memory
 from latentia.training.launch import init_distributed
@@ -40,29 +34,6 @@ def replace_minutes(words: list[str], epochs: int) -> list[str]:
     position = next(k for k, word in enumerate(words) if word.partition("=")[0] == "--minutes")
     end = position + (1 if "=" in words[position] else 2)
     return [*words[:position], "--epochs", str(epochs), *words[end:]]
-
-
-def fit(args: SimpleNamespace, rest: list[str], words: list[str]) -> int:
-    """Fit images; `rest` are the words of latentia train photo_vae, `words` all words."""
-    arguments = parse_train_arguments(FIRST_RECIPE, rest)
-    if arguments.modifiers:
-        option = min(arguments.modifiers).replace("_", "-")
-        raise Error(f"latentia fit takes no --{option}; leave it out, or use latentia train.")
-    names = {word.removeprefix("--").partition("=")[0].replace("-", "_") for word in rest}
-    chosen = {name: v for name, v in arguments.parameters.items() if name in names}
-    request = make_request(
-        args.folder,
-        args.minutes,
-        args.run,
-        {"features": args.features, **chosen},
-        replace(arguments.options, labels=args.labels),
-    )
-    keep_freed_memory()
-    code = Fit(request, show_training, partial(print, flush=True)).run()
-    if code:
-        command = format_command("latentia", "fit", *words)
-        print(f"Stopped; run the same command to continue: {command}")
-    return code
 
 
 def resume(args: SimpleNamespace) -> int:

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from latentia.api.epochs import check_epochs, check_minutes
 from latentia.api.run import Run
 from latentia.api.train_and_load import add_labels, load
@@ -115,6 +117,11 @@ def make_request(
     size = parameters.get("size") or rules.choose_size(sizes)
     images = open_images(source, size=size, channels=parameters.get("channels"))
     facts = rules.ImageFacts(sizes, len(images.split("train")), images.classes)
+    if "augment" not in parameters:
+        sample = images.split("train").subsample(rules.MIRROR_IMAGES)
+        batches = sample.iterate_batches(sample.max_batch_size())
+        pixels = torch.cat([batch.image for batch in batches])
+        parameters = {**parameters, "augment": rules.choose_augment(pixels)}
     if run is None:
         place = Path("images" if source.kind == SourceKind.MEMORY else source.name)
         run = Path("runs") / make_file_name(place.stem if place.is_file() else place.name)
@@ -154,8 +161,8 @@ def describe_request(request: FitRequest, device: str) -> list[str]:
         describe_images(images.to_metadata()),
         f"Images of {', '.join(sizes[:3])}{more}, read at {height}x{width}.",
         f"Condition of the prior: {condition}.",
-        f"Likelihood {type(likelihood).__name__}, features {parameters['features']}, "
-        f"device {device}.",
+        f"Likelihood {type(likelihood).__name__}, features {parameters['features']}, augment "
+        f"{parameters['augment']}, device {device}.",
         f"In {request.minutes:g} minutes, in {request.path}: {rules.FIRST_RECIPE} with "
         f"{chosen['latent']} coordinates, {rules.PRIOR_RECIPE}, table of all images, report.",
         *filter(None, [rules.describe_count(len(images))]),

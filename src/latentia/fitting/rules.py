@@ -10,7 +10,11 @@ import statistics
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
+
+from latentia.core.tensors import ImageTensor
 from latentia.data.reader import Size
+from latentia.models.joint_pca import find_axes
 
 FIRST_RECIPE, PRIOR_RECIPE = "photo_vae", "latent_prior"
 
@@ -41,6 +45,7 @@ FIRST_SHARE = 0.65
 # Times of a report, kept for the table of all images and the last report.
 END_SHARE = 1.5
 
+MIRROR_IMAGES = 2000  # images, at most, that decide whether training also shows mirror images
 FEW, MANY = 200, 200_000  # images
 
 
@@ -82,6 +87,22 @@ def choose_condition(facts: ImageFacts) -> str | None:
         if names and MIN_CLASSES <= len(names) <= facts.n_train / IMAGES_PER_CLASS
     ]
     return "label" if "label" in candidates else next(iter(candidates), None)
+
+
+def choose_augment(pixels: ImageTensor) -> str:
+    """Return "flip" if mirrored images help to describe others; digits and text are not mirrored.
+
+    Principal components of every second image, with its mirror image or without, reconstruct the
+    images between.
+    """
+    fitted, others = pixels[::2], pixels[1::2].flatten(1)
+    errors = []
+    for rows in (fitted, torch.cat([fitted, fitted.flip(3)])):
+        flat = rows.flatten(1)
+        axes = find_axes(flat - flat.mean(0), min(MAX_LATENT, len(fitted) // 4)).axes
+        centred = others - flat.mean(0)
+        errors.append((centred - centred @ axes @ axes.T).square().sum().item())
+    return "flip" if errors[1] < errors[0] else "none"
 
 
 def choose_first_parameters(facts: ImageFacts) -> dict[str, Any]:
