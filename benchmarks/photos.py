@@ -1,4 +1,4 @@
-"""Measure `latentia fit` on photographs beside conv_vae and closed forms: docs/photos.md.
+"""Measure `latentia fit` beside conv_vae and closed forms: docs/benchmarks/photos.md.
 
 python benchmarks/photos.py FOLDER --minutes 1 10 --seeds 0 1 2 --out runs/photos
 
@@ -37,7 +37,7 @@ Codes = dict[str, np.ndarray]  # coordinates of the training and test images
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
-    parser.add_argument("--minutes", type=float, nargs="+", default=[1, 10])
+    parser.add_argument("--minutes", type=float, nargs="*", default=[1, 10])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--latent", type=int, default=64)
     parser.add_argument("--weights", type=float, nargs="*", default=[3, 30, 100])

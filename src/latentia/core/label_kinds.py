@@ -82,5 +82,6 @@ def read_numbers(name: str, codes: np.ndarray, names: Sequence[str]) -> np.ndarr
         try:
             numbers.append(float(text))
         except ValueError:
-            raise Error(f"'{text}' of {name} is no number; leave {name}=number out.") from None
+            reason = f"'{text}' of {name} is no number"
+            raise Error(f"{reason}; leave {name}=number out of --label-kind.") from None
     return np.array([*numbers, np.nan])[codes]  # -1 is the last

@@ -37,7 +37,8 @@ def list_files(root: Path) -> list[FileEntry]:
     try:
         entries = list(walk_folder(root, "", frozenset()))
     except OSError as error:
-        raise Error(f"{error.filename} cannot be listed ({error.strerror}); move it.") from error
+        reason = f"{error.filename} cannot be listed ({error.strerror})"
+        raise Error(f"{reason}; allow reading it, or move it elsewhere.") from error
     return sorted(entries, key=lambda file: (file.key, os.fsencode(file.path)))
 
 

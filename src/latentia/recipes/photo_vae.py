@@ -20,7 +20,7 @@ FEATURES = Doc(
 )
 WEIGHT = Doc(
     "weight of the features, at least 0: a larger one tells classes better and pixels worse; by "
-    "default as large as a squared error of 1.12 times that of pixel PCA allows"
+    "default as large as a squared error of 1.15 times that of pixel PCA allows"
 )
 AUGMENT = Doc("flip: training also shows the mirrored images; not for digits or text")
 
