@@ -97,7 +97,8 @@ def test_class_folders_named_by_numbers_become_numbers(tmp_path):
     assert split.columns["label"].tolist() == [float(key.split("/")[0]) for key in split.keys]
     assert split.columns["label"].dtype == torch.float32
     (tmp_path / "0").rename(tmp_path / "none")
-    with pytest.raises(Error, match="'none' of label is no number; leave label=number out of --label-kind"):
+    text = "'none' of label is no number; leave label=number out of --label-kind"
+    with pytest.raises(Error, match=text):
         open_images(Source(str(tmp_path), Reading(label_kind="label=number"))).split("all")
 
 

@@ -197,7 +197,8 @@ def test_a_folder_that_may_not_be_listed(tmp_path, monkeypatch):
 
     (tmp_path / "closed").mkdir()
     monkeypatch.setattr(os, "scandir", guarded)
-    with pytest.raises(Error, match=r"closed cannot be listed \(Permission denied\); allow reading it, or move it"):
+    text = r"closed cannot be listed \(Permission denied\); allow reading it, or move it"
+    with pytest.raises(Error, match=text):
         open_images(str(tmp_path)).split("train")
 
 

@@ -15,7 +15,7 @@ from latentia.core.seeding import noise, uniform
 from latentia.core.tensors import ImageTensor, check_tensor
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.joint_pca import choose_weight, fit_feature_axes, fit_joint_pca
-from latentia.models.pretrained_features import extract_features, load_network
+from latentia.models.pretrained_features import extract_features, is_stored, load_network
 from latentia.models.vae import VAE
 from latentia.nets.efficientnet import FEATURE_DIMS, EfficientNetLite0
 from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
@@ -77,11 +77,12 @@ class PhotoVAE(VAE):
         """Compute the features of the training images, and fit the closed form."""
         if self.network:
             self.network.load_state_dict(load_network().state_dict())
-            print_note(NOTE)
         views = [_identity, _mirror] if self.flips else [_identity]
         features: list[list[Tensor]] = [[] for _ in views]
         sample = ImageSample(MAX_VALUES // len(views))
         for batch in batches:
+            if self.network and not sample.count and not is_stored(batch.image[:1], self.network):
+                print_note(NOTE)
             sample.add(batch.image)
             if self.network:
                 for view, parts in zip(views, features, strict=True):

@@ -71,6 +71,12 @@ def extract_features(
     return map_chunks(lambda batch: _load_or_extract(batch, network, store), images, rows=BATCH)
 
 
+def is_stored(images: Float[Tensor, "b c h w"], network: EfficientNetLite0) -> bool:
+    """Whether no image must pass the network, since it did before."""
+    keys = make_keys(images)
+    return len(FeatureStore(network).load(keys)) == len(set(keys))
+
+
 def _load_or_extract(
     images: Float[Tensor, "b c h w"], network: EfficientNetLite0, store: FeatureStore
 ) -> Float[Tensor, "b 1280"]:
