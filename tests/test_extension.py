@@ -84,7 +84,7 @@ def test_a_file_adds_one_of_each_on_the_command_line(folder, capsys):
 
 def test_help_and_lists_name_what_a_file_adds(folder, capsys):
     text = print_help("train stripes_vae --help --plugin my.py", capsys)
-    assert "{bernoulli,gaussian,discretized,auto,laplace}" in text
+    assert "{discretized,bernoulli,gaussian,auto,laplace}" in text
     assert "--ema FLOAT half-life of the moving average of the weights, in images" in text
     assert "mnist, fashion_mnist, cifar10, hub:OWNER/NAME, stripes, a folder" in text
     assert "disentanglement, brightness" in print_help("evaluate --help --plugin my.py", capsys)
@@ -103,7 +103,7 @@ def test_messages_name_what_a_file_adds(folder, capsys):
     assert "strips does not exist; did you mean stripes? give digits, " in text
     text = fail("train conv_vae --data stripes --likelihood laplac --plugin my.py", capsys)
     assert (
-        "--likelihood is laplac; it must be one of bernoulli, gaussian, discretized, auto, laplace"
+        "--likelihood is laplac; it must be one of discretized, bernoulli, gaussian, auto, laplace"
         in text
     )
     text = fail("train conv_vae --em 3 --plugin my.py", capsys)
@@ -130,7 +130,7 @@ def test_a_run_names_what_it_needs_of_a_plugin_that_is_not_loaded(folder, capsys
     assert "--plugin FILE or an installed package adds one of your own" in text
     text = fail("sample c", capsys)
     assert (
-        "--likelihood is 'laplace'; it must be one of bernoulli, gaussian, discretized, auto."
+        "--likelihood is 'laplace'; it must be one of discretized, bernoulli, gaussian, auto."
         in text
     )
     assert "--plugin FILE or an installed package adds one of your own" in text

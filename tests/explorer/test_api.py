@@ -218,7 +218,7 @@ def test_without_its_images_sliders_and_samples_work_and_the_rest_says_why(serve
     client = served("lost")
     run = client.get("/api/runs").json()["runs"][0]
     assert run["state"] == "missing"
-    assert "gone) are not here; give them with --data." in run["missing"]
+    assert "gone) cannot be found here; give them with --data." in run["missing"]
     assert len(run["dims"]) == 4
     assert not run["ranged"]
     post(client, "decode", latents=[[0, 0, 0, 0]])
@@ -361,7 +361,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(served):
         ("thumbnails", {"rows": [300]}, "There is no image 300; there are 300, counted from 0."),
         ("thumbnails", {"rows": [0] * 65}, "rows: "),
         ("thumbnails", {"rows": []}, "rows: "),
-        ("thumbnails", {"rows": [-1]}, "rows: "),
+        ("thumbnails", {"rows": [-1]}, "rows.0: "),
         ("thumbnails", {"rows": [0], "path": "/etc/passwd"}, "path: "),
         ("find", {"text": ""}, "text: "),
         ("find", {"text": "x" * 201}, "text: "),

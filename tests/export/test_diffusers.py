@@ -100,7 +100,7 @@ def test_mistakes(made, tmp_path):
     about["images"]["source"] = "/nowhere/toy.npy"
     write_json(tmp_path / "run" / "run.json", about)
     lost = RunFolder.open(tmp_path / "run")
-    with pytest.raises(latentia.Error, match="are not here; give them with"):
+    with pytest.raises(latentia.Error, match="cannot be found here; give them with"):
         export_run(lost, tmp_path / "kl")
     assert not (tmp_path / "kl").exists()
     export_run(lost, tmp_path / "kl", made / "toy.npy")

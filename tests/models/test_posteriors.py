@@ -217,7 +217,7 @@ def test_dimensions_without_a_rate_are_ordered_by_the_variance_of_their_means(im
 
 def test_what_the_posterior_cannot_do_is_said(images, tmp_path):
     plan = vq_vae(images)
-    with pytest.raises(Error, match=r"nll.* needs log_prob of the posterior, which Code does not"):
+    with pytest.raises(Error, match=r"nll.* needs log_prob, which Code lacks"):
         nll(plan.model.eval(), plan.images.split("train"), k=2, n=1)
     assert "rate_by_dimension" not in elbo(plan.model, plan.images.split("train"))
     path, edits = tmp_path / "a.npy", {"free-bits needs kl_per_dim": ("free_bits", 0.1)}

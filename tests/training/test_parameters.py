@@ -21,7 +21,7 @@ UNKNOWN = "conv_vae has no parameter"
         ({"epochs": 0}, "--epochs is 0; it must be at least 1."),
         ({"lr": "fast"}, "--lr is 'fast'; it must be a number."),
         ({"lr": float("nan")}, "--lr is nan; it must be more than 0."),
-        ({"likelihood": "poisson"}, "it must be one of bernoulli, gaussian, discretized, auto."),
+        ({"likelihood": "poisson"}, "it must be one of discretized, bernoulli, gaussian, auto."),
         ({"channels": 0}, "--channels is 0; it must be at least 1."),
         ({"size": 1.5}, "--size is 1.5; it must be a whole number or a word or None."),
         (

@@ -56,9 +56,8 @@ def vaegan(
 
     At 256x256 15,763,681 parameters in the VAE, 1,600,769 in the critic (1,602,753 in the published
     one, which has BatchNorm). `--adversarial-weight published`: summed squared error (a Gaussian of
-    sigma^2 = 1/2) and an adversarial weight of 1 / batch per image, which hardly matters. A number
-    sets the ratio of the gradients instead (docs/benchmarks/vaegan.md). `--size 64 --batch 32`
-    suits a laptop.
+    sigma^2 = 1/2) and an adversarial weight of 1 / batch per image. A number sets the ratio of the
+    gradients (docs/benchmarks/vaegan.md). `--size 64 --batch 32` suits a laptop.
     """
     images = open_images(data, size=size, channels=channels)
     published = adversarial_weight == "published"

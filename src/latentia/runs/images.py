@@ -30,7 +30,8 @@ def open_run_images(path: Path, metadata: dict[str, Any], data: Any, require_sam
         if metadata["kind"] == SourceKind.MEMORY:
             raise Error(f"{path} was trained on an {location} in memory; give it again as data.")
         if are_images_missing(metadata):
-            raise Error(f"The images of {path} ({location}) are not here; give them with --data.")
+            reason = f"The images of {path} ({location}) cannot be found here"
+            raise Error(f"{reason}; give them with --data.")
     stream = stream and (data is None or require_same or is_shard_source(data))
     channels, *size = metadata["shape"]
     location = LabelledData(location, labels) if labels is not None else location
