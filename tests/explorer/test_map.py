@@ -137,7 +137,7 @@ def test_thumbnails_are_the_images(served, place):
 def test_neighbours_are_those_of_the_command_though_the_map_has_more_images(
     served, place, tmp_path, monkeypatch
 ):
-    for module in ("explorer.session", "api.run_pictures"):
+    for module in ("explorer.session", "api.run_tables"):
         monkeypatch.setattr(f"latentia.{module}.SAMPLE", 50)
     client = served("vae")
     assert client.get("/api/runs").json()["runs"][0]["shown"] == 300
