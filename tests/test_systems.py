@@ -70,7 +70,7 @@ def explore(run):
     session.load_latents()
     client = TestClient(create_application([session], worker), base_url="http://127.0.0.1:8000")
     runs = client.get("/api/runs").json()["runs"]
-    assert runs[0]["columns"] == {"label": [LETTERS, "klein"]}
+    assert runs[0]["columns"]["label"] == [LETTERS, "klein"]
     assert client.post("/api/sample", json={"n": 2}).status_code == 200
 
 
