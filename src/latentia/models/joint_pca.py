@@ -79,20 +79,26 @@ def fit_feature_axes(features: Float[Tensor, "rows f"], dims: int) -> FeatureAxe
     return FeatureAxes(mean, F.pad(axes * variances.mean().rsqrt(), (0, missing)))
 
 
+def measure_pixel_noise(centred: Float[Tensor, "rows n"], dims: int) -> Float[Tensor, ""]:
+    """Return the standard deviation that PCA of the pixels with `dims` dimensions leaves."""
+    residual = centred.square().sum(1).mean() - find_axes(centred, dims).variances.sum()
+    return (residual / max(centred.shape[1] - dims, 1)).clamp_min(1e-8).sqrt()
+
+
 def fit_joint_pca(
-    pixels: Float[Tensor, "rows n"], features: Float[Tensor, "rows a"], dims: int
+    pixels: Float[Tensor, "rows n"],
+    features: Float[Tensor, "rows a"],
+    dims: int,
+    sigma: Float[Tensor, ""] | None = None,
 ) -> JointPCA:
     """Fit the latents of pixels and features of the same images.
 
-    The noise of a pixel is that of the pixels' own PCA of `dims` dimensions, the noise of a feature
-    is 1. Dimensions beyond the number of images, or with less variance than the
-    noise, carry nothing.
+    The noise of a feature is 1. Dimensions beyond the number of images, or with less variance than
+    the noise, carry nothing. sigma: noise of a pixel; None measures it.
     """
     pixel_mean, n_pixels = pixels.mean(0), pixels.shape[1]
     centred = pixels - pixel_mean
-    explained = find_axes(centred, dims).variances.sum()
-    residual = centred.square().sum(1).mean() - explained
-    sigma = (residual / max(n_pixels - dims, 1)).clamp_min(1e-8).sqrt()
+    sigma = measure_pixel_noise(centred, dims) if sigma is None else sigma
     axes, variances = find_axes(torch.cat([centred / sigma, features], 1), dims)
     missing = dims - len(variances)
     axes = F.pad(axes, (0, missing))
@@ -118,16 +124,15 @@ def choose_weight(
     """
     stride = -(-len(pixels) // MAX_ROWS)
     pixels, features = pixels[::stride], features[::stride]
-    low, high = 0.0, math.log(MAX_WEIGHT)
-    lowest = _measure_mse(pixels, features * 0, dims)
+    sigma = measure_pixel_noise(pixels - pixels.mean(0), dims)
+
+    def measure_mse(factor: float) -> float:
+        weighted = features * factor
+        return fit_joint_pca(pixels, weighted, dims, sigma).measure_mse(pixels, weighted).item()
+
+    low, high, lowest = 0.0, math.log(MAX_WEIGHT), measure_mse(0.0)
     for _ in range(WEIGHT_STEPS):
         middle = (low + high) / 2
-        mse = _measure_mse(pixels, features * math.exp(middle / 2), dims)
-        low, high = (middle, high) if mse <= ERROR_LIMIT * lowest else (low, middle)
+        is_exact = measure_mse(math.exp(middle / 2)) <= ERROR_LIMIT * lowest
+        low, high = (middle, high) if is_exact else (low, middle)
     return float(f"{math.exp(low):.3g}")
-
-
-def _measure_mse(
-    pixels: Float[Tensor, "rows n"], features: Float[Tensor, "rows a"], dims: int
-) -> float:
-    return fit_joint_pca(pixels, features, dims).measure_mse(pixels, features).item()
