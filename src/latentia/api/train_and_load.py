@@ -64,7 +64,7 @@ def train(
     **parameters
         the recipe's own parameters, such as `latent`, `beta` or `epochs`;
         `help(latentia.find_recipe(NAME))` shows them. In place of `epochs`, `minutes` is the time
-        of the whole call: some steps are measured, and the number of epochs that fits is chosen
+        of the whole call: latentia measures some steps, and computes how many epochs fit
 
     Returns
     -------

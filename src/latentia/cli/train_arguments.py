@@ -41,8 +41,8 @@ def run_options(
     run : DIR
         folder of the new run; the default is runs/RECIPE, with a number if that exists
     minutes : MINUTES
-        time for the whole command, in place of --epochs: some steps are measured, and the number of
-        epochs that fits is chosen and printed
+        time for the whole command, in place of --epochs: it measures some steps, computes how many
+        epochs fit, and prints their number
     profile
         measure where the time of a training step goes, and write a trace
     """
