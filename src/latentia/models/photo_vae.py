@@ -107,7 +107,7 @@ class PhotoVAE(VAE):
     def _use_closed_form(
         self, pixels: Float[Tensor, "rows n"], features: Float[Tensor, "rows axes"]
     ) -> None:
-        form = fit_joint_pca(pixels, features, *self.latent_shape)
+        form = fit_joint_pca(pixels, features, self.latent_shape[0])
         mse = form.measure_mse(pixels, features) + form.measure_noise()
         self.likelihood.use_error(mse.sqrt())
         encoder, decoder = self.encoder, self.decoder
