@@ -314,10 +314,37 @@ def test_images_are_shown_found_selected_and_saved_on_the_map(live, tmp_path, wi
         for column, legend in (("mse", "≥"), ("distance", "≤"), ("split", "validation")):
             page.select_option("#column", column)
             page.wait_for_function(
-                "(text) => document.getElementById('legend').textContent.includes(text)",
-                arg=legend,
+                "([column, text]) => page.map.column === column"
+                " && document.getElementById('legend').textContent.includes(text)",
+                arg=[column, legend],
             )
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert messages == []
+
+
+def test_the_latest_choice_wins_although_an_earlier_answer_comes_later(live):
+    address = live("vae")
+    with browser() as (page, messages):
+        ready(page, address)
+        page.wait_for_selector("#legend button")
+        answers = []
+
+        def hold(route):  # the answer about mse waits for that about split
+            if route.request.post_data_json["column"] == "mse":
+                answers.append((route, route.fetch()))
+            else:
+                route.continue_()
+
+        page.route("**/api/map", hold)
+        page.select_option("#column", "mse")
+        page.select_option("#column", "split")
+        page.wait_for_function("() => page.map.column === 'split'")
+        ((route, answer),) = answers
+        with page.expect_response("**/api/map"):
+            route.fulfill(response=answer)
+        page.evaluate("() => new Promise((ready) => setTimeout(ready, 50))")
+        assert page.evaluate("page.map.column") == page.input_value("#column") == "split"
+        assert "validation" in (page.text_content("#legend") or "")
         assert messages == []
 
 

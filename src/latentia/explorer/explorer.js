@@ -202,8 +202,9 @@ const changeBeta = runLatest(async (read) => { // read: the slider was let go, s
 
 // ---- the input image
 const chooseImage = runLatest(async (input) => {
-  const run = activeRun(), image = input;
-  const result = await requestJson("api/encode", { run: page.active, image });
+  const run = activeRun(), active = page.active, image = input;
+  const result = await requestJson("api/encode", { run: active, image });
+  if (active !== page.active) return; // another run meanwhile, which chooses an image itself
   page.input = input;
   page.imageName = result.name;
   page.means = { [page.active]: result.latents };
@@ -255,8 +256,10 @@ async function openFile(file) {
 }
 
 // ---- the map
+let mapRequest = 0; // the latest: an earlier choice whose answer comes later is dropped
 const loadMap = showRefusals(async () => {
   if (activeRun().state !== "ready") return;
+  const request = ++mapRequest;
   const kind = $("plane").value, dims = [+$("dim-x").value, +$("dim-y").value], column = $("column").value || null;
   $("which").hidden = kind !== "dims";
   if (kind === "umap") showStatus("Computing UMAP; this may take a minute…");
@@ -265,12 +268,14 @@ const loadMap = showRefusals(async () => {
     result = await requestJson("api/map", { run: page.active, kind, ...(kind === "dims" ? { dims } : {}), column });
   } catch (problem) { // shown beside the choice, which goes back to the present map
     if (!(problem instanceof RequestRefused)) throw problem;
+    if (request !== mapRequest) return;
     $("map-problem").textContent = problem.message;
     $("plane").value = page.map?.kind ?? "pca";
     $("which").hidden = $("plane").value !== "dims";
     showStatus("");
     return;
   }
+  if (request !== mapRequest) return;
   $("map-problem").textContent = "";
   page.map = { ...result, kind, dims, column, classes: activeRun().columns[column] };
   page.point = page.hovered = null;
