@@ -133,8 +133,8 @@ def format_distance(result: Any) -> str:
     """Return the kernel distance with its floor, that of real images."""
     entries = {entry["name"]: entry for entry in result["metrics"]["kd"]}
     kd, floor = entries["kd_samples"], entries.get("kd_real")
-    text = f"{kd['value']:,.0f} ± {kd['error']:,.0f}"
-    return text + (f" (floor {floor['value']:,.0f})" if floor else "")
+    text = f"{kd['value']:.3g} ± {kd['error']:.2g}"
+    return text + (f" (floor {floor['value']:.2g})" if floor else "")
 
 
 def measure_pca(images: Any, dims: int) -> float:

@@ -338,7 +338,7 @@ def drawings(few):
 
 
 @pytest.mark.parametrize(("few", "beta", "look"), [(3, 1.0, "hole"), (3, 0.5, "low"), (120, 1, "")])
-def test_a_prior_that_does_not_know_where_the_latents_lie(tmp_path, few, beta, look):
+def test_a_prior_that_does_not_know_where_the_latents_lie(tmp_path, monkeypatch, few, beta, look):
     log = rows([1.0] * 4, weights=[{"rate": beta}] * 4)
     told = scores(9.0, name="rate")
     table = SimpleNamespace(aggregate_sd=np.ones(20))
@@ -349,6 +349,14 @@ def test_a_prior_that_does_not_know_where_the_latents_lie(tmp_path, few, beta, l
     assert {kind for kind, each in found.items() if each} == ({look} if look else set())
     if look == "hole":
         assert "latent_prior --autoencoder" in found["hole"].suggested_commands[0]
+        prior = SimpleNamespace(path=tmp_path / "run-prior")
+        monkeypatch.setattr(latents, "find_learned_prior", lambda run: prior)
+        mended = latents.hole_in_prior(one)
+        assert mended.consequence.endswith(
+            f"Draw images with {prior.path}, the learned prior of these latents."
+        )
+        (command,) = mended.suggested_commands
+        assert command.startswith(f"latentia sample {prior.path} -n 64 --out ")
 
 
 @pytest.mark.parametrize(

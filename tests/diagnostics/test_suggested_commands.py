@@ -66,6 +66,7 @@ def advice(context):
         lambda: latents.lower_beta(context, context.parameters.get("beta")),
         lambda: suggest.choose_beta(context, "reconstruction"),
         lambda: suggest.train_prior(context, 2000),
+        lambda: suggest.draw_samples(context, context.run.path),
         lambda: suggest.retrain_run(context, "latent2", latent=2),
         lambda: suggest.retrain_run(context, "sigma", sigma="optimal"),
         lambda: suggest.retrain_run(context, "beta2.5", beta=2.5),

@@ -11,6 +11,7 @@ from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_pixels
 from latentia.metrics.elbo import ACTIVE_VARIANCE
+from latentia.runs.priors import find_learned_prior
 
 MIN_RATE = 0.1  # nats: with less, two images in three cannot be distinguished
 MIN_EXPLAINED = 0.5  # share of the images' variance: below it the mean image is closer
@@ -200,10 +201,13 @@ def beta_too_low(context: RunContext) -> CheckResult | None:
 def hole_in_prior(context: RunContext) -> CheckResult | None:
     """Coverage: the share of decoded posterior draws that have a sample of the prior nearby.
 
-    Suggested change: latentia train latent_prior --autoencoder RUN.
+    Suggested change: latentia train latent_prior --autoencoder RUN, or samples of such a prior.
     """
     if (get_beta(context) or 0) < 1 or (get_rate(context) or 0) < MIN_RATE:
         return None
+    if prior := find_learned_prior(context.run):
+        advice = f" Draw images with {prior.path}, the learned prior of these latents."
+        return report_hole(context, NOTE, "", advice, suggest.draw_samples(context, prior.path))
     commands = suggest.train_prior(context, 2 * MIN_PRIOR_STEPS)
     return report_hole(context, NOTE, "", "", commands)
 

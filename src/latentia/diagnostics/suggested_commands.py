@@ -211,6 +211,15 @@ def train_prior(context: RunContext, steps: int) -> list[str]:
     return _format_training(context, "latent_prior", keywords, "prior")
 
 
+def draw_samples(context: RunContext, prior: Path) -> list[str]:
+    """Draw samples with the learned prior of this run's latents, which is in this folder."""
+    path, data = str(prior), list_moved_data(context)
+    if needs_python(context):
+        return [f"{format_call('load', path, *data)}.sample(64)"]
+    out = str(find_unused_path(Path(_name_stem(context)), "-samples.png"))
+    return [format_command("latentia", "sample", path, "-n", "64", "--out", out, data=data)]
+
+
 def resume_training(context: RunContext, path: Path) -> list[str]:
     """Resume the run, or the run at the path of its autoencoder, which has the same images."""
     has_same_images = path == context.run.path or has_parent_images(context)
