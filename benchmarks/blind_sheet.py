@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     run = latentia.load(args.run)
-    names = run.images.classes[args.label]
+    names = run.images.classes[args.label] or []
     generator = torch.Generator().manual_seed(args.seed)
     true = torch.randint(len(names), (args.n,), generator=generator)
     print(json.dumps(names))
