@@ -1,5 +1,7 @@
 """What does not fit into memory is refused before it is allocated, and nothing is left behind."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -60,6 +62,21 @@ def test_absurd_sizes_leave_nothing_behind(recipe, parameters, tmp_path):
     with pytest.raises(latentia.Error):
         latentia.train(recipe, "digits:20", run=tmp_path / "run", progress=False, **parameters)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("hidden", [10**6, 10**15])
+def test_a_run_that_asks_for_far_more_than_its_weights_takes_no_memory(tmp_path, hidden):
+    """An edited run.json; 10**6 units would take 6 GB, which may be free."""
+    train = {"epochs": 1, "hidden": 8, "latent": 2, "progress": False}
+    run = latentia.train("mnist_mlp_vae", "digits:40", run=tmp_path / "run", **train)
+    path = run.path / "run.json"
+    content = json.loads(path.read_text())
+    content["arguments"]["hidden"] = hidden
+    path.write_text(json.dumps(content))
+    latentia.make_checksums(run.path)
+    error = r"no longer fits its recipe: a model of more than 0\.\d GB is not that of weights"
+    with pytest.raises(latentia.Error, match=error):
+        latentia.load(run.path).model.encode(torch.zeros(1, 1, 28, 28))
 
 
 def test_results_before_a_failure_are_kept(monkeypatch):

@@ -48,9 +48,14 @@ def check_memory(n_bytes: float, subject: str, advice: str, limit: float | None 
     """
     limit = find_available_memory() if limit is None else limit
     if n_bytes > limit:
-        needed, free = (f"{each / 1e9:,.1f} GB" for each in (n_bytes, limit))
-        needed = needed if n_bytes < 1e21 else "more than any machine has"
-        raise Error(f"{subject} needs {needed} of memory, and {free} are free here; {advice}.")
+        raise make_memory_error(n_bytes, subject, advice, limit)
+
+
+def make_memory_error(n_bytes: float, subject: str, advice: str, limit: float) -> Error:
+    """Return an error that names the bytes needed and those that are free."""
+    needed, free = (f"{each / 1e9:,.1f} GB" for each in (n_bytes, limit))
+    needed = needed if n_bytes < 1e21 else "more than any machine has"
+    return Error(f"{subject} needs {needed} of memory, and {free} are free here; {advice}.")
 
 
 def check_picture_memory(n_images: int, shape: Sequence[int], option: str) -> None:

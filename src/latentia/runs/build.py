@@ -11,7 +11,12 @@ import torch
 
 from latentia.core.contract import Model
 from latentia.core.errors import Error
-from latentia.core.memory import AllocationGuard, check_memory, find_available_memory
+from latentia.core.memory import (
+    AllocationGuard,
+    check_memory,
+    find_available_memory,
+    make_memory_error,
+)
 from latentia.core.seeding import restore_global_generators, seed_global_generators
 from latentia.data import Images
 from latentia.data.reading import Reading
@@ -22,6 +27,7 @@ from latentia.training.device import find_device, find_device_memory
 from latentia.training.plan import Options, Plan
 from latentia.training.precision import find_precision
 
+SPARE_MEMORY = 2**28  # bytes beside four times the trained weights, for a model that is read again
 AUTOENCODER = "autoencoder"  # a recipe's parameter, and the folder in a run that holds its value
 
 
@@ -31,10 +37,12 @@ def build_plan(
     modifiers: Mapping[str, Mapping[str, Any]],
     options: Options,
     parent: Any = None,
+    weights: Path | None = None,
 ) -> Plan:
     """Call the recipe and the modifiers, with initial weights that depend on the seed only.
 
-    parent: run of the autoencoder, for a recipe that has this parameter.
+    parent: run of the autoencoder, for a recipe that has this parameter. weights: file of trained
+    ones; a model that is much larger is refused before it takes memory.
 
     Raises: Error if the recipe does not return a Plan, or the model does not fit into memory.
     """
@@ -49,8 +57,11 @@ def build_plan(
     arguments["data"] = (
         data if isinstance(data, Images) else make_source(data, Reading.from_options(options))
     )
-    function, guard = get_recipe(recipe), AllocationGuard(find_available_memory())
-    subject, advice = f"A model of {recipe}", advise_smaller(function, arguments)
+    limit = available = find_available_memory()
+    if weights is not None and weights.exists():
+        limit = min(available, SPARE_MEMORY + 4 * weights.stat().st_size)
+    function, guard = get_recipe(recipe), AllocationGuard(limit)
+    plan = None
     try:
         with restore_global_generators(), guard:
             seed_global_generators(options.seed, "initialisation")
@@ -59,13 +70,19 @@ def build_plan(
                 raise Error(f"{recipe} returned {type(plan).__name__}; return a latentia.Plan.")
             plan = apply_modifiers(plan, modifiers)
     except (RuntimeError, TypeError):  # such as that a tensor without memory has no values
-        if guard.is_exceeded:
-            check_memory(math.inf, subject, advice, guard.limit)
-        raise
-    if guard.is_exceeded:
-        n_bytes = sum(parameter.nbytes for parameter in plan.model.parameters())
-        check_memory(n_bytes, subject, advice, guard.limit)
-    return plan
+        if not guard.is_exceeded:
+            raise
+    if plan is not None and not guard.is_exceeded:
+        return plan
+    if weights is not None and limit < available:
+        text = (
+            f"no longer fits its recipe: a model of more than {limit / 1e9:,.1f} GB is not that of "
+            f"{weights.name}; use the version of its run.json."
+        )
+        raise Error(text, subject=weights.parent)
+    n_bytes = math.inf if plan is None else sum(p.nbytes for p in plan.model.parameters())
+    advice = advise_smaller(function, arguments)
+    raise make_memory_error(n_bytes, f"A model of {recipe}", advice, limit)
 
 
 def check_training_memory(

@@ -109,7 +109,7 @@ class RunFolder(TrainingFolder):
         parent = RunFolder.open(self.path / AUTOENCODER) if AUTOENCODER in arguments else None
         self._check_recipe(arguments)
         recipe, modifiers = self.metadata["recipe"], self.metadata["modifiers"]
-        plan = build_plan(recipe, arguments, modifiers, self.options, parent)
+        plan = build_plan(recipe, arguments, modifiers, self.options, parent, self.weights)
         table = self.metadata["images"].get("joined")
         if table and plan.images.to_metadata().get("joined", table) != table:
             raise Error(
