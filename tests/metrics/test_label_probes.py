@@ -17,6 +17,7 @@ from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.label_probes import MAX_IMAGES, compare_probes
 from latentia.metrics.measure import load_metrics
 from latentia.metrics.registry import METRICS
+from latentia.metrics.result import format_with_error
 from latentia.runs.folder import RunFolder
 
 OPTIONS = {"hidden": 16, "latent": 6, "epochs": 2, "batch": 32, "progress": False}
@@ -110,6 +111,21 @@ def test_columns_that_no_probe_can_read_are_left_out_and_many_images_thinned():
     } == {300}
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.0099612, 0.00031, "0.00996 ± 0.00031"),
+        (0.01, 0.0003, "0.01000 ± 0.00030"),
+        (1444.4, 122.2, "1,444 ± 122"),
+        (105.31, 0.12, "105.31 ± 0.12"),
+        (2.0, 0.0, "2"),
+        (2.5, None, "2.5"),
+    ],
+)
+def test_a_value_has_as_many_decimals_as_its_error(value, error, text):
+    assert format_with_error(value, error) == text
+
+
 @pytest.mark.report
 def test_the_report_shows_each_label_beside_the_pca_and_keeps_its_numbers(run):
     page = latentia.load(run.path).report().read_text()
@@ -119,5 +135,5 @@ def test_the_report_shows_each_label_beside_the_pca_and_keeps_its_numbers(run):
     kept = json.loads((run.path / "evaluation.json").read_text())["report"]
     assert [row["name"] for row in kept["probe"]] == ["probe_label"]
     assert {row["name"] for row in kept["pca"]} == {"mse", "pca_mse", "mse_over_pca"}
-    assert f"{kept['sharpness'][0]['value']:.3g} ±" in page
+    assert format_with_error(*(kept["sharpness"][0][k] for k in ("value", "error"))) in page
     assert "±: one standard error over images." in page

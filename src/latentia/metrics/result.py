@@ -171,5 +171,13 @@ def format_values(values: Sequence[float]) -> str:
     return f"{value} [{', '.join(limits)}]" if limits else value
 
 
+def format_with_error(value: float, error: float | None) -> str:
+    """Write a value with its standard error, both to the second significant digit of the error."""
+    if not error or not math.isfinite(error):
+        return f"{value:z.3g}"
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:z,.{decimals}f} ± {error:,.{decimals}f}"
+
+
 def finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None

@@ -10,7 +10,7 @@ from latentia.latents.association import AssociationResult
 from latentia.latents.probes import MAX_IMAGES, Probe, find_labelled_rows, probe_labels
 from latentia.metrics.evaluation import OWN_COORDINATES, Evaluation
 from latentia.metrics.pca import encode_rows
-from latentia.metrics.result import make_mean_result
+from latentia.metrics.result import format_with_error, make_mean_result
 
 ERROR_COLUMN = "squared error per pixel"
 
@@ -25,8 +25,7 @@ def tabulate_yardsticks(evaluation: Evaluation, name: str = OWN_COORDINATES) -> 
     table: dict[str, dict[str, str]] = {ERROR_COLUMN: {}}
     for title, errors in evaluation.squared_errors.items():
         mean = make_mean_result("mse", errors, evaluation.split.name)
-        error = f" ± {mean.error:.1g}" if mean.error else ""
-        table[ERROR_COLUMN][title] = f"{mean.value:.3g}{error}"
+        table[ERROR_COLUMN][title] = format_with_error(errors.mean().item(), mean.error)
     for pair in evaluation.label_probes:
         probes: dict[str, Probe] = {OWN_COORDINATES: pair.run, evaluation.pca.title: pair.pca}
         texts = {title: probe.text for title, probe in {**probes, **pair.others}.items()}
