@@ -106,6 +106,7 @@ def test_a_fit_says_what_it_understands_and_runs_commands(
     for text in ("Images of 12x10, read at 12x10.", "Condition of the prior: label (cat, dog)."):
         assert text in err.splitlines()
     assert f"In {MINUTES} minutes, in runs/photos: " in err
+    assert err.count("50 train") == 1  # of both trainings and the fit
     assert len(pd.read_csv("runs/photos/latents.csv")) == 60
     page = Path("runs/photos/report.html").read_text("utf-8")
     titles = re.findall("<h2>(.*?)</h2>", page)

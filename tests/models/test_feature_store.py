@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from latentia.models import pretrained_features
-from latentia.models.feature_store import FeatureStore, make_keys
+from latentia.models.feature_store import FeatureStore, hash_weights, make_keys
 from latentia.models.pretrained_features import extract_features, load_network
 
 
@@ -58,20 +58,26 @@ def test_a_broken_file_or_a_folder_that_cannot_be_written_costs_time_alone(count
     assert count == [2, 2, 2]
 
 
+def test_the_published_weights_are_hashed_once(monkeypatch):
+    extract_features(torch.rand(1, 3, 16, 16))
+    monkeypatch.setattr(pretrained_features, "hash_weights", None)  # is called no more
+    assert extract_features(torch.rand(70, 3, 16, 16)).shape == (70, 1280)
+
+
 def test_another_network_has_a_store_of_its_own():
     layer = nn.Linear(2, 2)
-    store, keys = FeatureStore(layer), make_keys(torch.rand(2, 1, 2, 2))
+    store, keys = FeatureStore(hash_weights(layer)), make_keys(torch.rand(2, 1, 2, 2))
     store.save(keys, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     assert store.load(keys)[keys[1]].tolist() == [3.0, 4.0]
     with torch.no_grad():
         layer.weight[0, 0] += 1e-6
-    assert FeatureStore(layer).load(keys) == {}
-    assert FeatureStore(load_network()).path != store.path
+    assert FeatureStore(hash_weights(layer)).load(keys) == {}
+    assert FeatureStore(hash_weights(load_network())).path != store.path
     with torch.no_grad():
         layer.weight.zero_()
-        path = FeatureStore(layer).path
+        path = FeatureStore(hash_weights(layer)).path
         layer.weight.neg_()
-    assert FeatureStore(layer).path == path
+    assert FeatureStore(hash_weights(layer)).path == path
 
 
 def test_shapes_are_part_of_the_key():

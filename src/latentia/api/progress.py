@@ -25,15 +25,19 @@ from latentia.training.events import (
 )
 
 
-def show_events(run: RunFolder, events: Iterator[Event], file: Any) -> TrainingFinished:
+def show_events(
+    run: RunFolder, events: Iterator[Event], file: Any, describe: bool = True
+) -> TrainingFinished:
     """Show the events of a training on rank 0, and the path of its report; return the end.
 
     The bar is on stderr; file: where lines are written, if there is no bar, and the path.
+    describe: whether the first line describes the images.
     """
     if distributed.rank():
         *_, end = (event for event in events if isinstance(event, TrainingFinished))
         return end
-    for line in [describe_images(run.metadata["images"]), *run.metadata.get("notes", [])]:
+    images = [describe_images(run.metadata["images"])] * describe
+    for line in [*images, *run.metadata.get("notes", [])]:
         print(line, file=sys.stderr)
     with open_display(f"{run.name}: step", file=file) as display:
         end = render_events(display, events)

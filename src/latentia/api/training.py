@@ -136,8 +136,10 @@ def _diagnose_and_report(run: RunFolder, images: Images) -> Iterator[Finding]:
     run_on_rank0_without_collectives(lambda: diagnosis and write_report(run, images, diagnosis))
 
 
-def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = True) -> None:
-    """Read all events of a training; progress: show them on stderr.
+def finish_training(
+    run: RunFolder, events: Iterator[Event], progress: bool = True, describe: bool = True
+) -> None:
+    """Read all events of a training; progress: show them on stderr, below the images if `describe`.
 
     Raises: KeyboardInterrupt if a signal stopped the training, Error if it ends early otherwise.
     """
@@ -151,7 +153,7 @@ def finish_training(run: RunFolder, events: Iterator[Event], progress: bool = Tr
 
     with closing(events):  # pyright: ignore
         if progress:
-            end = show_events(run, remember_problems(), sys.stderr)
+            end = show_events(run, remember_problems(), sys.stderr, describe)
         else:  # to the last: it restores the caller's signal handlers and threads
             *_, end = remember_problems()
     if isinstance(end, TrainingFinished) and end.reason == EndReason.STOPPED:

@@ -13,10 +13,13 @@ from latentia.training.events import EndReason, Event
 EXIT_CODES = {EndReason.COMPLETE: 0, EndReason.STOPPED: 130, EndReason.NON_FINITE: 1}
 
 
-def show_training(run: RunFolder, events: Iterator[Event]) -> int:
-    """Print the events of a training and the path of its report; return the exit code."""
+def show_training(run: RunFolder, events: Iterator[Event], describe: bool = True) -> int:
+    """Print the events of a training and the path of its report; return the exit code.
+
+    describe: whether the first line describes the images.
+    """
     try:
-        end = show_events(run, events, sys.stdout)
+        end = show_events(run, events, sys.stdout, describe)
     except KeyboardInterrupt:
         if distributed.rank():  # the first process prints for all
             raise

@@ -89,7 +89,7 @@ def fit(
     data, options = add_labels(data, labels), Options(**values)
 
     def train(folder: Any, events: Any) -> int:
-        finish_training(folder, events, progress)
+        finish_training(folder, events, progress, describe=False)
         return 0
 
     with enable_progress(progress):

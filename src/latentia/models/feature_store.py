@@ -22,16 +22,12 @@ class FeatureStore:
 
     Parameters
     ----------
-    network : nn.Module
-        network of the features; its weights name the file, so that no other network's are read
+    digest : str
+        digest of the network's weights, which names the file: no other network's are read
     """
 
-    def __init__(self, network: nn.Module):
-        digest = hashlib.sha256()
-        for tensor in network.state_dict().values():
-            unsigned = tensor + 0.0  # an average of weights turns -0 into 0
-            digest.update(unsigned.contiguous().cpu().numpy())
-        self.path = cache_root() / "features" / f"{digest.hexdigest()[:24]}.sqlite"
+    def __init__(self, digest: str):
+        self.path = cache_root() / "features" / f"{digest}.sqlite"
 
     def load(self, keys: Sequence[bytes]) -> dict[bytes, Float[Tensor, " d"]]:
         """Return the stored features of those images that have some."""
@@ -55,6 +51,15 @@ class FeatureStore:
         connection = sqlite3.connect(self.path, timeout=30)
         connection.execute("CREATE TABLE IF NOT EXISTS features (key BLOB PRIMARY KEY, value BLOB)")
         return connection
+
+
+def hash_weights(network: nn.Module) -> str:
+    """Return the digest of a network's weights."""
+    digest = hashlib.sha256()
+    for tensor in network.state_dict().values():
+        unsigned = tensor + 0.0  # an average of weights turns -0 into 0
+        digest.update(unsigned.contiguous().cpu().numpy())
+    return digest.hexdigest()[:24]
 
 
 def make_keys(images: ImageTensor) -> list[bytes]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.core.tensors import map_chunks, to_display_channels
-from latentia.models.feature_store import FeatureStore, make_keys
+from latentia.models.feature_store import FeatureStore, hash_weights, make_keys
 from latentia.nets.efficientnet import FEATURE_DIMS, EfficientNetLite0, fold_batch_norms
 
 # the package of the weights, Apache-2.0, and their file in it
@@ -63,18 +63,27 @@ def extract_features(
     Grey images are repeated as red, green and blue. Features are rounded to 16-bit floats.
     network: the published one, unless a run brings its own.
     """
-    network = load_network() if network is None else network
-    network.to(images.device)
+    used = load_network() if network is None else network
+    used.to(images.device)
     if torch.compiler.is_compiling():  # an exported graph reads no store
-        return _extract_batch(images, network)
-    store = FeatureStore(network)
-    return map_chunks(lambda batch: _load_or_extract(batch, network, store), images, rows=BATCH)
+        return _extract_batch(images, used)
+    store = _open_store(network)
+    return map_chunks(lambda batch: _load_or_extract(batch, used, store), images, rows=BATCH)
 
 
-def is_stored(images: Float[Tensor, "b c h w"], network: EfficientNetLite0) -> bool:
+def is_stored(images: Float[Tensor, "b c h w"], network: EfficientNetLite0 | None = None) -> bool:
     """Whether no image must pass the network, since it did before."""
     keys = make_keys(images)
-    return len(FeatureStore(network).load(keys)) == len(set(keys))
+    return len(_open_store(network).load(keys)) == len(set(keys))
+
+
+def _open_store(network: EfficientNetLite0 | None) -> FeatureStore:
+    return FeatureStore(_hash_published_weights() if network is None else hash_weights(network))
+
+
+@cache
+def _hash_published_weights() -> str:
+    return hash_weights(load_network())
 
 
 def _load_or_extract(
