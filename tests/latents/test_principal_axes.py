@@ -7,7 +7,7 @@ import torch
 from latentia.core.contract import HasLatents
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.latents.encoding import LatentTable
-from latentia.latents.principal_axes import PrincipalAxes
+from latentia.latents.principal_axes import CLOSED_FORM_NOTE, PrincipalAxes, find_principal_axes
 from latentia.latents.traversal import traverse_dims
 
 DRAW = np.random.default_rng(0)
@@ -74,3 +74,16 @@ def test_errors_rates_and_decoded_images_are_those_of_the_model(table):
     torch.testing.assert_close(posterior.sd, expected.expand(7, 3))
     score = axes.score_latents(posterior.mean, images)["distortion"]
     torch.testing.assert_close(score, torch.zeros(7))
+
+
+def test_those_of_whitened_principal_components_are_the_dimensions_themselves(table, capsys):
+    """Variances of 1 define no axes: any rotation of the sample is as good."""
+    model = Identity()
+    assert not find_principal_axes(model, table).is_own
+    assert capsys.readouterr().err == ""
+    model.starts_fitted = True
+    axes, images = find_principal_axes(model, table), torch.randn(7, 1, 1, 3)
+    assert capsys.readouterr().err == CLOSED_FORM_NOTE + "\n"
+    assert axes.rotate_table(table) is table
+    assert torch.equal(axes.encode(images).mean, images.flatten(1))
+    assert torch.equal(axes.decode(images.flatten(1)), images)

@@ -15,7 +15,7 @@ from latentia.data.labels import SOURCE_LABELS
 from latentia.latents import encoding
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
 from latentia.latents.parsing import read_latents
-from latentia.latents.principal_axes import Axes, PrincipalAxes
+from latentia.latents.principal_axes import Axes, PrincipalAxes, find_principal_axes
 from latentia.latents.traversal import Traversal, traverse_dims
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
@@ -240,7 +240,7 @@ class RunPictures(OpenedRun):
 
     @cached_property
     def _principal_axes(self) -> PrincipalAxes:
-        return PrincipalAxes(self.autoencoder, self._training_table)
+        return find_principal_axes(self.autoencoder, self._training_table)
 
     @cached_property
     def _training_table(self) -> LatentTable:

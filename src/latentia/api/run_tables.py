@@ -15,7 +15,7 @@ from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.outliers import score_outliers
-from latentia.latents.principal_axes import Axes, PrincipalAxes
+from latentia.latents.principal_axes import Axes, find_principal_axes
 from latentia.latents.table import (
     collect_table,
     encode_training_images,
@@ -86,7 +86,8 @@ class RunTables(RunImages):
         with enable_progress(progress):
             rotation = None
             if axes == "principal":
-                rotation = PrincipalAxes(self.autoencoder, self._encode_training_images())
+                reference = self._encode_training_images()
+                rotation = find_principal_axes(self.autoencoder, reference)
             if images is not None and split_name is None:
                 names, keys, pixels = self._read_images(images, None)
                 keys = [key or name for key, name in zip(keys, names, strict=True)]

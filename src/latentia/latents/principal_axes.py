@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latentia.core.contract import HasLatents
+from latentia.core.progress import print_note
 from latentia.core.tensors import ImageTensor, PerImage
 from latentia.latents.encoding import LatentTable
 
@@ -29,6 +30,10 @@ class RotatedPosterior:
 
 
 Axes = Literal["own", "principal"]  # of the coordinates: the model's dimensions, or these
+CLOSED_FORM_NOTE = (
+    "The principal axes of this run are its own dimensions: they are principal components already, "
+    "scaled to nearly equal variances, which define no other axes."
+)
 
 
 class PrincipalAxes:
@@ -36,11 +41,16 @@ class PrincipalAxes:
 
     The first axis has the largest variance of posterior means. Axis and centre come from `table`,
     the latents of the training images. An axis points to where its largest component is positive.
+    The dimensions of a model that starts from principal components are such axes already.
     """
 
     def __init__(self, model: HasLatents, table: LatentTable):
-        self.model = model
-        self.latent_shape = (math.prod(model.latent_shape),)
+        self.model, dims = model, math.prod(model.latent_shape)
+        self.latent_shape = (dims,)
+        self.is_own = getattr(model, "starts_fitted", False)
+        if self.is_own:
+            self.axes, self.centre = torch.eye(dims), torch.zeros(dims)
+            return
         mean = table.mean.astype(np.float64)
         _, axes = np.linalg.eigh(np.atleast_2d(np.cov(mean.T)))
         axes = axes[:, ::-1]
@@ -59,7 +69,9 @@ class PrincipalAxes:
         return rotated, None if sd is None else (sd.flatten(1).square() @ axes.square()).sqrt()
 
     def rotate_table(self, table: LatentTable) -> LatentTable:
-        """Return the latents of a table along the axes; they have no rates."""
+        """Return the latents of a table along the axes; rotated ones have no rates."""
+        if self.is_own:
+            return table
         sd = None if table.sd is None else torch.from_numpy(table.sd)
         rotated, sd = self.rotate(torch.from_numpy(table.mean), sd)
         return LatentTable(rotated.numpy(), None if sd is None else sd.numpy(), None)
@@ -77,3 +89,10 @@ class PrincipalAxes:
         """Return the latents (b, *latent_shape) of the model itself."""
         flat = z @ self.axes.to(z).T + self.centre.to(z)
         return flat.view(-1, *self.model.latent_shape)
+
+
+def find_principal_axes(model: HasLatents, table: LatentTable) -> PrincipalAxes:
+    """Return the principal axes, with a note where they are the model's own dimensions."""
+    axes = PrincipalAxes(model, table)
+    print_note(CLOSED_FORM_NOTE * axes.is_own)
+    return axes

@@ -95,19 +95,15 @@ class Overview:
         return encode_split(self.evaluation.autoencoder, self.images)
 
     @cached_property
-    def axes(self) -> Any:
-        """The principal axes; those of a closed form are its own dimensions, in their order."""
-        model = self.evaluation.autoencoder
-        is_closed_form = "closed_form" in self.evaluation.run.metadata
-        return model if is_closed_form else PrincipalAxes(model, self.table)
+    def axes(self) -> PrincipalAxes:
+        return PrincipalAxes(self.evaluation.autoencoder, self.table)
 
     @cached_property
     def rotated(self) -> LatentTable:
-        is_own = self.axes is self.evaluation.autoencoder
-        return self.table if is_own else self.axes.rotate_table(self.table)
+        return self.axes.rotate_table(self.table)
 
     def describe_axis(self, k: int) -> str:
-        if self.axes is self.evaluation.autoencoder:
+        if self.axes.is_own:
             values, unit = self.table.kl, "rate"
             assert values is not None
             values = values.mean(0)
