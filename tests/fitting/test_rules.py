@@ -61,6 +61,18 @@ def test_photographs_are_mirrored_and_digits_are_not():
     assert rules.choose_augment(torch.rand(3, 1, 8, 8)) in ("flip", "none")
 
 
+def test_features_are_taken_where_images_differ_in_more_directions_than_their_pixels():
+    """Orthonormal rows have as many effective dimensions as rows less 1: they are centred."""
+    eye = torch.eye(31)
+    pixels = torch.cat([eye[:, :7], torch.zeros(31, 1)], 1).view(31, 2, 2, 2)
+    chosen, reason = rules.choose_features(pixels, eye, "x")
+    assert chosen == "x"
+    assert reason.startswith("31 images have 30.0 effective dimensions in the features x and ")
+    assert rules.choose_features(pixels * 9 + 1, eye * 4 - 2, "x") == (chosen, reason)
+    assert rules.choose_features(eye.view(31, 1, 1, 31), pixels.flatten(1), "x")[0] == "none"
+    assert rules.choose_features(eye.view(31, 1, 1, 31), eye, "x")[0] == "none"
+
+
 def test_few_and_many_images_are_a_sentence_each():
     assert "199 images are few" in rules.describe_count(199)
     assert "200,000 images are many" in rules.describe_count(200_000)

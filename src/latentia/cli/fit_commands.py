@@ -31,5 +31,5 @@ def fit(
         ends in -prior
     features
         pretrained features that the coordinates carry beside the pixels; auto takes efficientnet if
-        its package is installed
+        its package is installed and its features distinguish these images
     """

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import fields
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,14 @@ from latentia.api.training import finish_training
 from latentia.core.errors import Error
 from latentia.core.files import make_file_name
 from latentia.core.progress import enable_progress, print_note
-from latentia.data import open_images
+from latentia.core.tensors import ImageTensor
+from latentia.data import Split, open_images
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import LabelledData, SourceKind, make_source
 from latentia.fitting import rules
 from latentia.fitting.stages import Fit, FitRequest
 from latentia.losses.likelihoods import create_likelihood
-from latentia.models.pretrained_features import PACKAGE
+from latentia.models.pretrained_features import NAME, extract_features, is_installed
 from latentia.runs.images import describe_images
 from latentia.runs.recipes import resolve_parameters
 from latentia.training.device import find_device
@@ -55,7 +55,7 @@ def fit(
         labels of the images, as in `train`
     features : {"auto", "efficientnet", "none"}
         pretrained features that the coordinates carry beside the pixels; auto takes those of
-        efficientnet if its package is installed
+        efficientnet if its package is installed and they distinguish these images
     progress : bool
         whether stderr shows the progress, as in `train`
     **parameters
@@ -107,8 +107,9 @@ def make_request(
     for name in ("init", "track"):  # which concern one of the trainings
         if getattr(options, name) is not None:
             raise Error(f"latentia fit takes no --{name}; leave it out, or use latentia train.")
-    parameters = choose_features(parameters)
-    resolve_parameters(rules.FIRST_RECIPE, parameters)  # errors appear before images are read
+    is_auto = parameters.get("features", "auto") == "auto"
+    early = {**parameters, "features": "none"} if is_auto else parameters
+    resolve_parameters(rules.FIRST_RECIPE, early)  # errors appear before images are read
     check_epochs(rules.FIRST_RECIPE, parameters)
     device = find_device(options.device)
     labelled = data if options.labels is None else LabelledData(data, options.labels)
@@ -117,10 +118,10 @@ def make_request(
     size = parameters.get("size") or rules.choose_size(sizes)
     images = open_images(source, size=size, channels=parameters.get("channels"))
     facts = rules.ImageFacts(sizes, len(images.split("train")), images.classes)
+    if is_auto:
+        parameters = {**parameters, "features": choose_features(images.split("train"))}
     if "augment" not in parameters:
-        sample = images.split("train").subsample(rules.MIRROR_IMAGES)
-        batches = sample.iterate_batches(sample.max_batch_size())
-        pixels = torch.cat([batch.image for batch in batches])
+        pixels = load_sample(images.split("train"), rules.MIRROR_IMAGES)
         parameters = {**parameters, "augment": rules.choose_augment(pixels)}
     if run is None:
         place = Path("images" if source.kind == SourceKind.MEMORY else source.name)
@@ -132,17 +133,24 @@ def make_request(
     return request
 
 
-def choose_features(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Replace the features auto by those of the installed package, or by none with a note."""
-    if parameters.get("features", "auto") != "auto":
-        return parameters
-    features = "efficientnet" if find_spec(PACKAGE) else "none"
-    if features == "none":
+def choose_features(split: Split) -> str:
+    """Choose the features for the images of a split, and print why."""
+    if not is_installed():
         print_note(
             "The pretrained features are not installed, so the coordinates carry the pixels only "
             "(--features none); pip install 'latentia[photos]' adds them."
         )
-    return {**parameters, "features": features}
+        return "none"
+    pixels = load_sample(split, rules.FEATURE_IMAGES)
+    name, reason = rules.choose_features(pixels, extract_features(pixels), NAME)
+    print_note(reason)
+    return name
+
+
+def load_sample(split: Split, n: int) -> ImageTensor:
+    """Load at most n images, evenly spaced."""
+    sample = split.subsample(n)
+    return torch.cat([batch.image for batch in sample.iterate_batches(sample.max_batch_size())])
 
 
 def describe_request(request: FitRequest, device: str) -> list[str]:

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from latentia.core.tensors import ImageTensor
 from latentia.data.reader import Size
+from latentia.latents.agreement import compute_participation_ratio
 from latentia.models.joint_pca import find_axes
 
 FIRST_RECIPE, PRIOR_RECIPE = "photo_vae", "latent_prior"
@@ -46,6 +49,13 @@ FIRST_SHARE = 0.65
 END_SHARE = 1.5
 
 MIRROR_IMAGES = 2000  # images, at most, that decide whether training also shows mirror images
+
+# Images, at most, that choose the features, and the ratio of effective numbers of dimensions from
+# which a network that was trained on photographs is taken. Of 400 images it is 7 to 11 for
+# photographs (CIFAR-10, clothing) and at most 1.5 for digits, vehicles, sprites and speckle, of which
+# the network sees few differences.
+FEATURE_IMAGES, MIN_FEATURE_RATIO = 400, 3.0
+
 FEW, MANY = 200, 200_000  # images
 
 
@@ -103,6 +113,24 @@ def choose_augment(pixels: ImageTensor) -> str:
         centred = others - flat.mean(0)
         errors.append((centred - centred @ axes @ axes.T).square().sum().item())
     return "flip" if errors[1] < errors[0] else "none"
+
+
+def choose_features(
+    pixels: ImageTensor, features: Float[Tensor, "n q"], name: str
+) -> tuple[str, str]:
+    """Return the features' name if they tell images apart in many more directions than the pixels.
+
+    Otherwise the name is "none". The second value is a sentence with the two figures.
+    """
+    rows = [each.flatten(1).double() for each in (pixels, features)]
+    grams = [(each - each.mean(0)) @ (each - each.mean(0)).T for each in rows]
+    n_pixel, n_feature = (compute_participation_ratio(gram.numpy()) for gram in grams)
+    chosen = name if n_feature >= MIN_FEATURE_RATIO * n_pixel else "none"
+    return chosen, (
+        f"{len(pixels)} images have {n_feature:.1f} effective dimensions in the features {name} and"
+        f" {n_pixel:.1f} in their pixels, so --features {chosen} ({name}: at least "
+        f"{MIN_FEATURE_RATIO:g} times as many)."
+    )
 
 
 def choose_first_parameters(facts: ImageFacts) -> dict[str, Any]:
