@@ -129,7 +129,8 @@ POINTS = [
     ("photos/state.safetensors", 3),
     ("photos/fit.json", 2),
     ("photos-prior/state.safetensors", 2),
-    ("photos/latents.csv", 1),
+    ("photos/latents.csv", 1),  # that of the closed form
+    ("photos/latents.csv", 2),
 ]
 
 
@@ -151,6 +152,31 @@ def test_a_killed_fit_goes_on_with_the_stored_numbers_of_its_stage(
         end = rules.END_SHARE * stored[0]["end"]
         left = 60 * MINUTES - stored[0]["seconds"] - end
         assert left - 60 < stages[1]["seconds"] <= left
+
+
+def test_the_coordinates_are_shown_before_the_first_step_and_stay(photos, set_times):
+    set_times()
+    lines, first = [], {}
+
+    def train(run, events):
+        for _ in events:
+            if not first:
+                first["page"] = Path("runs/photos/report.html").read_text("utf-8")
+                first["table"] = pd.read_csv("runs/photos/latents.csv")
+        return 0
+
+    assert (
+        Fit(make_request(photos, MINUTES, None, SMALL, Options()), train, lines.append).run() == 0
+    )
+    assert re.findall("<h2>(.*?)</h2>", first["page"])[:2] == ["Map", "Unusual images"]
+    table, last = first["table"], pd.read_csv("runs/photos/latents.csv")
+    fixed = [name for name in table if name not in ("distortion", "mse", "excess", "encoder")]
+    assert "mu_3" in fixed
+    pd.testing.assert_frame_equal(table[fixed], last[fixed], check_exact=True)
+    assert (table["mse"] != last["mse"]).any()
+    sentences = [line for line in lines if line.startswith("The coordinates of all images are in")]
+    assert len(sentences) == 1
+    assert lines.index(sentences[0]) == 1  # after the command
 
 
 @pytest.fixture

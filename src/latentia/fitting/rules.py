@@ -52,8 +52,8 @@ MIRROR_IMAGES = 2000  # images, at most, that decide whether training also shows
 
 # Images, at most, that choose the features, and the ratio of effective numbers of dimensions from
 # which a network that was trained on photographs is taken. Of 400 images it is 7 to 11 for
-# photographs (CIFAR-10, clothing) and at most 1.5 for digits, vehicles, sprites and speckle, of which
-# the network sees few differences.
+# photographs (CIFAR-10, clothing) and at most 1.5 for digits, vehicles, sprites and speckle, in
+# which the network sees few differences.
 FEATURE_IMAGES, MIN_FEATURE_RATIO = 400, 3.0
 
 FEW, MANY = 200, 200_000  # images

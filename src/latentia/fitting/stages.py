@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from latentia.api.epochs import TooShortError, choose_epochs
+from latentia.api.run import Run
 from latentia.api.train_and_load import load
 from latentia.api.training import resume_run, start_run
 from latentia.core.errors import Error, catch_write_errors
 from latentia.core.locks import hold_lock
+from latentia.core.progress import enable_progress
 from latentia.data import Images
 from latentia.data.labels import SOURCE_LABELS
 from latentia.data.sources.registry import LabelledData, SourceKind, describe_labels
@@ -30,6 +32,7 @@ from latentia.training.events import Event
 from latentia.training.plan import Options
 
 LOCK_FILE, TABLE_FILE = "fit.lock", "latents.csv"
+REPORT_FILES = "report.html", "evaluation.json"  # the first report of coordinates has no figures
 TrainFunction = Callable[[RunFolder, Iterator[Event]], int]  # reads events, returns an exit code
 
 
@@ -96,6 +99,7 @@ class Fit:
     def __init__(self, request: FitRequest, train: TrainFunction, write: Callable[[str], None]):
         self.request, self.train, self.write = request, train, write
         self.path, self.begin = request.path, request.begin
+        self.table = self.path / TABLE_FILE
         self.prior_path = self.path.with_name(f"{self.path.name}-prior")
         self.content = self._open_content()
         self.n_old = len(self.content["stages"])
@@ -200,18 +204,41 @@ class Fit:
         path, request = Path(stage["run"]), self.request
         if not (path / "run.json").exists():
             parameters = self._add_data(stage, request.data)
-            events = start_run(stage["recipe"], parameters, options=request.options, run=path)
-            return self.train(*events)
-        if load(path).is_complete and (path / "report.html").exists():
+            run, events = start_run(stage["recipe"], parameters, options=request.options, run=path)
+        elif load(path).is_complete and all((path / name).exists() for name in REPORT_FILES):
             return 0
-        return self.train(*resume_run(path, request.memory_data))
+        else:
+            run, events = resume_run(path, request.memory_data)
+        if path == self.path and not self.table.exists():
+            events = self._begin_with_coordinates(events)
+        return self.train(run, events)
+
+    def _begin_with_coordinates(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Write table and map of the saved closed form before the first step, then pass events on.
+
+        Training changes the decoder only. The time counts: the prior is planned afterwards.
+        """
+        from latentia.report.page import write_first_report  # takes long to import
+
+        first = next(events)
+        with enable_progress(False):  # the display of the training is open
+            run = self._write_table()
+            page = write_first_report(run.folder, run.images)
+        self.write(f"The coordinates of all images are in {self.table}, and their map in {page}.")
+        yield first
+        yield from events
+
+    def _write_table(self) -> Run:
+        run = load(self.path, self.request.memory_data)
+        split, names = open_labelled_split(run.folder, run.images, None, SOURCE_LABELS)
+        write_table(self.table, run.autoencoder, split, names)
+        return run
 
     def _finish(self) -> None:
         """Write the table of all images, then the report, which shows the prior's samples."""
-        run, table = load(self.path, self.request.memory_data), self.path / TABLE_FILE
-        self._log_command(format_command("latentia", "encode", str(self.path), "--out", str(table)))
-        split, names = open_labelled_split(run.folder, run.images, None, SOURCE_LABELS)
-        write_table(table, run.autoencoder, split, names)
+        words = ["latentia", "encode", str(self.path), "--out", str(self.table)]
+        self._log_command(format_command(*words))
+        run = self._write_table()
         self._log_command(format_command("latentia", "report", str(self.path)))
         self.write(str(run.report()))
         self.content["is_complete"] = True

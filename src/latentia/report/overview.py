@@ -32,6 +32,7 @@ MAP_SIDE, TILE_SIDE = 20, 32  # cells of a side of the map, and pixels of a smal
 MAX_DIMS = 1024  # latent dimensions whose principal axes take seconds
 N_AXES, N_SHOWN, N_EXAMPLES, N_STEPS = 16, 3, 4, 5  # of the traversals
 N_OUTLIERS, N_COLUMNS = 8, 10
+FIRST_TEXT = "These coordinates are final; the training that improves the pictures goes on."
 YARDSTICK_TEXT = (
     "The run's coordinates beside others of as many dimensions, on the same images: squared error "
     "of reconstructions (± one standard error over images), and labels read by linear probes, out "
@@ -41,6 +42,12 @@ FEATURE_TEXT = (
     " Feature PCA: of the features of a pretrained network, decoded by least squares; joint PCA: "
     "of pixels and features together."
 )
+
+
+def make_first_overview(evaluation: Evaluation) -> list[Section]:
+    """Return map and unusual images of a model whose coordinates no training changes."""
+    overview = Overview(evaluation, evaluation.images.split("all").subsample(SAMPLE))
+    return [overview.make_map()._replace(text=FIRST_TEXT), overview.make_outliers()]
 
 
 def make_overview(evaluation: Evaluation, samples: ImageTensor) -> list[Section]:

@@ -31,7 +31,7 @@ from latentia.report.figures import (
 )
 from latentia.report.grids import encode_gif
 from latentia.report.latent_figures import shorten_key
-from latentia.report.overview import make_overview
+from latentia.report.overview import make_first_overview, make_overview
 from latentia.report.prior_figures import N_FRAMES, decode_trajectory, draw_error_by_time
 from latentia.report.rate_distortion_figures import draw_beta_curve
 from latentia.report.sections import Picture, Section, embed_image, make_grid_section
@@ -83,6 +83,16 @@ def write_report(
     page = _render_page(run, {**content, "overview": overview, "sections": sections})
     atomic_write(path, page.encode(errors="replace"))
     return path
+
+
+def write_first_report(run: RunFolder, images: Images) -> Path:
+    """Write the coordinates' part of the report, before they have pictures; return its path."""
+    overview = make_first_overview(Evaluation(run, images, images.split("train")))
+    page = _render_page(
+        run, {"overview": overview, "headlines": {}, "sections": [], "diagnosis": None}
+    )
+    atomic_write(run.path / "report.html", page.encode(errors="replace"))
+    return run.path / "report.html"
 
 
 def _render_page(run: RunFolder, content: dict[str, Any]) -> str:
