@@ -15,6 +15,7 @@ from latentia.training.checkpoint import read_tensors
 from latentia.training.log import read_rows
 
 SMALL = {"latent": 4, "width": 4, "batch": 16, "epochs": 2}
+FILES = "weights.safetensors", "state.safetensors"
 OPTIONS = latentia.Options(log_every=1, validation=0.2, threads=1)
 
 
@@ -101,6 +102,32 @@ def test_a_run_carries_its_network(train, monkeypatch, photos, tmp_path):
         train("other")
     assert not (tmp_path / "other").exists()
     assert train("other", features="none", epochs=1).is_complete
+    load_network.cache_clear()
+
+
+def test_a_state_holds_the_network_once(train):
+    run = train(epochs=1)
+    weights, state = ((run.path / name).stat().st_size for name in FILES)
+    assert weights < state < 1.1 * weights
+
+
+def test_an_external_network_is_left_out_and_named(train, monkeypatch, photos):
+    own, external = train("own"), train("external", external_features=True)
+    images = torch.from_numpy(photos[:3])
+    a, b = own.model.encode(images), external.model.encode(images)
+    assert torch.equal(a.mean, b.mean)
+    assert torch.equal(own.model.decode(a.mean), external.model.decode(b.mean))
+    sizes = [(run.path / FILES[0]).stat().st_size for run in (own, external)]
+    assert sizes[0] - sizes[1] > 4 * 3_300_000
+    assert pretrained_features.DIGEST in external.metadata["notes"][0]
+    assert not own.metadata["notes"] or "network" not in own.metadata["notes"][0]
+    files = external.export(out=external.path.with_name("onnx"))
+    assert (files / "encoder.onnx").stat().st_size > 4 * 3_300_000
+    monkeypatch.setattr(pretrained_features, "PACKAGE", "no_such_package")
+    load_network.cache_clear()
+    assert latentia.load(own.path).model
+    with pytest.raises(Error, match=f"SHA-256 {pretrained_features.DIGEST}.*; pip install"):
+        _ = latentia.load(external.path).model
     load_network.cache_clear()
 
 

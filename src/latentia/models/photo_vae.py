@@ -50,6 +50,8 @@ class PhotoVAE(VAE):
         as large as a squared error of 1.15 times that of pixel PCA allows
     flips : bool
         whether training also shows the mirrored images
+    external : bool
+        whether the pretrained network is left out of the weights, and read from its package
     """
 
     starts_fitted = True
@@ -65,11 +67,13 @@ class PhotoVAE(VAE):
         likelihood: Likelihood,
         weight: float | None = None,
         flips: bool = False,
+        external: bool = False,
     ):
         super().__init__(encoder, decoder, likelihood)
         self.weight, self.flips = weight, flips
-        self.network = EfficientNetLite0() if weight != 0 else None
-        n_features = FEATURE_DIMS if self.network else 0
+        self.reads_features = weight != 0
+        self.network = EfficientNetLite0() if self.reads_features and not external else None
+        n_features = FEATURE_DIMS if self.reads_features else 0
         self.register_buffer("feature_mean", torch.zeros(n_features))
         self.register_buffer("projection", torch.zeros(n_features, len(encoder.feature_axes)))
 
@@ -81,14 +85,15 @@ class PhotoVAE(VAE):
         features: list[list[Tensor]] = [[] for _ in views]
         sample = ImageSample(MAX_VALUES // len(views))
         for batch in batches:
-            if self.network and not sample.count and not is_stored(batch.image[:1], self.network):
+            is_first = self.reads_features and not sample.count
+            if is_first and not is_stored(batch.image[:1], self.network):
                 print_note(NOTE)
             sample.add(batch.image)
-            if self.network:
+            if self.reads_features:
                 for view, parts in zip(views, features, strict=True):
                     parts.append(extract_features(view(batch.image), self.network))
         pixels = torch.cat([view(sample.images).flatten(1) for view in views])
-        if not self.network:
+        if not self.reads_features:
             self._use_closed_form(pixels, pixels[:, :0])
             return {}
         rows = [torch.cat(parts) for parts in features]
@@ -153,7 +158,7 @@ class PhotoVAE(VAE):
 
     def read_features(self, images: ImageTensor) -> Float[Tensor, "b axes"]:
         """Return the principal components of the images' features, in units of their noise."""
-        if self.network is None:
+        if not self.reads_features:
             return images.new_zeros(len(images), 0)
         return (extract_features(images, self.network) - self.feature_mean) @ self.projection
 

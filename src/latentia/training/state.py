@@ -73,10 +73,11 @@ class State:
 
     def save(self, path: Path, log_commit: Mapping[str, Any]) -> None:
         """Write the state file; log_commit: length and digest of the log that belongs to it."""
+        model = self.model.state_dict()
         sections = {
-            "model": self.model.state_dict(),
-            "averaged": self.ema.tensors if self.ema else {},
-            "selected": self.best_weights or {},
+            "model": model,
+            "averaged": leave_out_equal(self.ema.tensors, model) if self.ema else {},
+            "selected": leave_out_equal(self.best_weights or {}, model),
             "sums": self.sums,
         }
         for name, optimizer in self.optimizers.items():
@@ -120,12 +121,16 @@ class State:
         for key, value in tensors.items():
             section, name = key.split("|", 1)
             sections.setdefault(section, {})[name] = value
-        load_weights(self.model, sections.get("model", {}), path)
+        model = sections.get("model", {})
+        load_weights(self.model, model, path)
         device = next(self.model.parameters()).device
         if self.ema:
-            self.ema.tensors = {k: v.to(device) for k, v in sections["averaged"].items()}
-        best, sums = sections.get("selected", {}), sections.get("sums", {})
-        self.best_weights = {k: v.to(device) for k, v in best.items()} or None
+            averaged = {**model, **sections.get("averaged", {})}
+            # a copy, since an update writes into it
+            self.ema.tensors = {k: v.to(device, copy=True) for k, v in averaged.items()}
+        best, sums = {**model, **sections.get("selected", {})}, sections.get("sums", {})
+        has_best = metadata["best"] is not None
+        self.best_weights = {k: v.to(device) for k, v in best.items()} if has_best else None
         self.sums = {k: v.to(device) for k, v in sums.items()}
         for name, optimizer in self.optimizers.items():
             restore_moments(optimizer, self.players[name].module, sections.get(f"optim:{name}", {}))
@@ -136,6 +141,18 @@ class State:
         self.term_weights = metadata.get("weights_of", {})
         self.roles = metadata.get("roles", {})
         self.best_score = float("inf") if metadata["best"] is None else metadata["best"]
+
+
+def leave_out_equal(
+    tensors: Mapping[str, Tensor], others: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Leave out the tensors with the same bits as those of the same name: frozen networks."""
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not torch.equal(tensor, others[name])
+        or not torch.equal(tensor.signbit(), others[name].signbit())  # -0 equals 0
+    }
 
 
 def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
