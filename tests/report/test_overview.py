@@ -1,12 +1,17 @@
 """The first screen of the report: map, samples by class, traversals, outliers, yardsticks."""
 
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from matplotlib.colors import to_rgb
 
 import latentia
-from latentia.report.overview import assign_cells
+from latentia.metrics.evaluation import Evaluation
+from latentia.report.overview import COLOURS, NO_CLASS, Overview, assign_cells
 from latentia.runs.folder import RunFolder
 from latentia.runs.priors import find_learned_prior
 
@@ -36,6 +41,25 @@ def test_each_cell_shows_the_point_nearest_to_its_middle():
     assert len(assign_cells(np.zeros((5, 2)), 10)) == 1
 
 
+def test_a_frame_has_the_colour_of_its_class(run):
+    images, rows = run.images.split("all"), [0, 5, 9]
+    evaluation = Evaluation(run.folder, run.images, images)
+    framed, legend = Overview(evaluation, images).frame_classes(rows)
+    tiles = images.get_batch(torch.tensor(rows)).image
+    codes = images.columns["label"][rows]
+    for frame, tile, code in zip(framed, tiles, codes.tolist(), strict=True):
+        assert frame[:, 0, 0].tolist() == pytest.approx(to_rgb(COLOURS[code]))
+        inside = frame[:, 2:-2, 2:-2]
+        assert torch.equal(inside, tile.expand_as(inside))
+    assert re.findall("background:(#[0-9a-f]{6})", legend) == [*COLOURS]
+    assert re.findall("</i>(.*?)</span>", legend) == images.classes["label"]
+    missing = images.with_columns({"label": torch.full((len(images),), -1)})
+    framed, _ = Overview(evaluation, missing).frame_classes(rows)
+    assert framed[1, :, 0, 0].tolist() == pytest.approx(to_rgb(NO_CLASS))
+    script = (Path(latentia.__file__).parent / "explorer" / "explorer.js").read_text("utf-8")
+    assert json.dumps(COLOURS) in script  # the same class has the same colour there
+
+
 @pytest.mark.report
 def test_the_first_screen_stands_before_the_numbers(run):
     page = run.report().read_text()
@@ -54,6 +78,7 @@ def test_samples_are_those_of_the_learned_prior_beside_the_run_by_class(run):
     page = run.report().read_text()
     assert re.findall("<h2>(.*?)</h2>", page)[1] == "Samples conditioned on label"
     assert "prior: 100 samples, seed 0, learned prior" in page
+    assert re.search("in the features pixels: .* samples .*, .* real images, the floor", page)
     own = latentia.load(path).report().read_text()
     titles = re.findall("<h2>(.*?)</h2>", own)
     assert titles[:5] == [TITLES[0], "Samples conditioned on label", *TITLES[2:]]

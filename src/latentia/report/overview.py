@@ -1,5 +1,6 @@
 """The first screen of a report: a map of the images, samples, traversals, outliers, yardsticks."""
 
+import html
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,9 +10,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from matplotlib.colors import to_rgb
 
 from latentia.core.contract import get_autoencoder
-from latentia.core.tensors import ImageTensor
+from latentia.core.tensors import ImageTensor, to_display_channels
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
@@ -19,12 +21,14 @@ from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.outliers import measure_mahalanobis
 from latentia.latents.principal_axes import PrincipalAxes
 from latentia.latents.traversal import traverse_dims
+from latentia.metrics.distribution import estimate_kernel_distance
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.yardsticks import tabulate_yardsticks
-from latentia.models.pretrained_features import extract_features
+from latentia.models.pretrained_features import NAME, extract_features
 from latentia.report.latent_figures import shorten_key
 from latentia.report.prior_figures import sample_conditions
 from latentia.report.sections import Picture, Section, make_grid_section
+from latentia.runs.folder import RunFolder
 from latentia.runs.priors import find_learned_prior
 from latentia.runs.sampling import resolve_sampling
 
@@ -32,6 +36,13 @@ MAP_SIDE, TILE_SIDE = 20, 32  # cells of a side of the map, and pixels of a smal
 MAX_DIMS = 1024  # latent dimensions whose principal axes take seconds
 N_AXES, N_SHOWN, N_EXAMPLES, N_STEPS = 16, 3, 4, 5  # of the traversals
 N_OUTLIERS, N_COLUMNS = 8, 10
+N_COMPARED = 200  # samples, and images, of the kernel distance: seconds of a pretrained network
+# of a label's classes, as in the explorer: frames of the map's images
+COLOURS = (
+    *("#2f6fd0", "#c2571a", "#2b8a5a", "#8450c4", "#b03060"),
+    *("#7a6a10", "#1888a0", "#6a7280", "#c04fb0", "#5a8f1f"),
+)
+NO_CLASS = "#dddddd"  # of code -1
 FIRST_TEXT = "These coordinates are final; the training that improves the pictures goes on."
 YARDSTICK_TEXT = (
     "The run's coordinates beside others of as many dimensions, on the same images: squared error "
@@ -78,8 +89,27 @@ def make_sample_section(evaluation: Evaluation, samples: ImageTensor) -> Section
         title, labels = "Samples", []
         images = model.sample(len(samples), seed=0) if prior else samples
     sampling = resolve_sampling(run, model, {}, column is not None)[1]
-    caption = f"{run.name}: {pluralize(len(images), 'sample')}, seed 0, {sampling}"
-    return make_grid_section(title, images, N_COLUMNS, caption, row_labels=labels)
+    caption = f"{run.name}: {pluralize(len(images), 'sample')}, seed 0, {sampling}."
+    caption += describe_distance(evaluation, prior) if prior else ""
+    style: Any = {"row_labels": labels, "min_side": TILE_SIDE}
+    return make_grid_section(title, images, N_COLUMNS, caption, **style)
+
+
+def describe_distance(evaluation: Evaluation, prior: RunFolder) -> str:
+    """Return the kernel distance of samples of a learned prior, beside that of real images."""
+    features = NAME if evaluation.has_photograph_features else "pixels"
+    compared = Evaluation(prior, evaluation.images, evaluation.split, features, N_COMPARED)
+    real, floor = compared.real_features, compared.other_features
+    if len(real) < 2 or floor is None:
+        return ""
+    distance, least = (
+        estimate_kernel_distance(real, each) for each in (compared.sample_features, floor)
+    )
+    return (
+        f" Kernel distance to {evaluation.split.name} images in the features {features}: {distance}"
+        f" of {distance.n[1]} samples (conditions as in the data), {least} of {least.n[1]} real "
+        "images, the floor (± half of the 95 % interval)."
+    )
 
 
 def make_yardstick_section(evaluation: Evaluation) -> Section:
@@ -126,7 +156,7 @@ class Overview:
         """Return thumbnails in the plane of the first two principal axes."""
         points = self.rotated.mean[:, :2]
         cells = assign_cells(points, MAP_SIDE)
-        tiles = self.get_thumbnails([*cells.values()])
+        tiles, legend = self.frame_classes([*cells.values()])
         canvas = torch.full((MAP_SIDE**2, *tiles.shape[1:]), torch.nan)
         canvas[[*cells]] = tiles
         up = f"; up: axis 1 ({self.describe_axis(1)})" if points.shape[1] > 1 else ""
@@ -135,7 +165,28 @@ class Overview:
             "that nearest to its middle. To the right: principal axis 0 of the coordinates "
             f"({self.describe_axis(0)}){up}."
         )
-        return make_grid_section("Map", canvas, MAP_SIDE, caption, min_side=TILE_SIDE)
+        section = make_grid_section("Map", canvas, MAP_SIDE, caption, min_side=TILE_SIDE)
+        picture = section.pictures[0]
+        return section._replace(pictures=[picture._replace(html=picture.html + legend)])
+
+    def frame_classes(self, rows: list[int]) -> tuple[ImageTensor, str]:
+        """Return thumbnails, framed in the colours of a label with few classes, and the legend."""
+        tiles, split = self.get_thumbnails(rows), self.images
+        columns = [k for k, names in split.classes.items() if 1 < len(names or ()) <= len(COLOURS)]
+        if not columns:
+            return tiles, ""
+        column = "label" if "label" in columns else columns[0]
+        names, codes = split.classes[column] or [], split.columns[column][rows]
+        palette = torch.tensor([to_rgb(colour) for colour in (*COLOURS, NO_CLASS)])
+        tiles, widths = to_display_channels(tiles), [max(1, max(tiles.shape[2:]) // 12)] * 4
+        framed = F.pad(tiles.expand(-1, 3, -1, -1), widths, value=torch.nan)
+        frames = palette[codes][:, :, None, None].expand_as(framed)
+        items = [
+            f'<span><i style="background:{colour}"></i>{html.escape(name)}</span>'
+            for name, colour in zip(names, COLOURS, strict=False)
+        ]
+        legend = f'<div class="legend">{html.escape(column)}: {"".join(items)}</div>'
+        return framed.where(~framed.isnan(), frames), legend
 
     def make_traversals(self) -> Section:
         """Return the three principal axes along which images change most."""
