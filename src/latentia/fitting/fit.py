@@ -21,7 +21,7 @@ from latentia.data.sources.registry import LabelledData, SourceKind, make_source
 from latentia.fitting import rules
 from latentia.fitting.stages import Fit, FitRequest
 from latentia.losses.likelihoods import create_likelihood
-from latentia.models.pretrained_features import NAME, extract_features, is_installed
+from latentia.models.pretrained_features import NAME, compute_features, is_installed
 from latentia.runs.images import describe_images
 from latentia.runs.recipes import resolve_parameters
 from latentia.training.device import find_device
@@ -142,7 +142,7 @@ def choose_features(split: Split) -> str:
         )
         return "none"
     pixels = load_sample(split, rules.FEATURE_IMAGES)
-    name, reason = rules.choose_features(pixels, extract_features(pixels), NAME)
+    name, reason = rules.choose_features(pixels, compute_features(pixels), NAME)
     print_note(reason)
     return name
 

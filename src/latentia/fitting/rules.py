@@ -51,10 +51,10 @@ END_SHARE = 1.5
 MIRROR_IMAGES = 2000  # images, at most, that decide whether training also shows mirror images
 
 # Images, at most, that choose the features, and the ratio of effective numbers of dimensions from
-# which a network that was trained on photographs is taken. Of 400 images it is 7 to 11 for
-# photographs (CIFAR-10, clothing) and at most 1.5 for digits, vehicles, sprites and speckle, in
-# which the network sees few differences.
-FEATURE_IMAGES, MIN_FEATURE_RATIO = 400, 3.0
+# which a network that was trained on photographs is taken. Of 200 images it is 7 to 8 for
+# photographs (CIFAR-10, clothing) and at most 1.4 for digits, vehicles and speckle, in which the
+# network sees few differences.
+FEATURE_IMAGES, MIN_FEATURE_RATIO = 200, 3.0
 
 FEW, MANY = 200, 200_000  # images
 
@@ -128,8 +128,8 @@ def choose_features(
     chosen = name if n_feature >= MIN_FEATURE_RATIO * n_pixel else "none"
     return chosen, (
         f"{len(pixels)} images have {n_feature:.1f} effective dimensions in the features {name} and"
-        f" {n_pixel:.1f} in their pixels, so --features {chosen} ({name}: at least "
-        f"{MIN_FEATURE_RATIO:g} times as many)."
+        f" {n_pixel:.1f} in their pixels, so --features {chosen}: {name} needs "
+        f"{MIN_FEATURE_RATIO:g} times as many."
     )
 
 

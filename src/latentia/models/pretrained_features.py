@@ -72,6 +72,13 @@ def extract_features(
     return map_chunks(lambda batch: _load_or_extract(batch, used, store), images, rows=BATCH)
 
 
+@torch.no_grad()
+def compute_features(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1280"]:
+    """Compute features without the store, in which the batches of a training decide last bits."""
+    network = load_network().to(images.device)
+    return map_chunks(lambda batch: _extract_batch(batch, network), images, rows=BATCH)
+
+
 def is_stored(images: Float[Tensor, "b c h w"], network: EfficientNetLite0 | None = None) -> bool:
     """Whether no image must pass the network, since it did before."""
     keys = make_keys(images)
