@@ -16,8 +16,9 @@ from data.shards import counted
 from latentia.api.training import resume_run
 from latentia.cli.main import main
 from latentia.runs.create import create_run
-from latentia.training.checkpoint import read_metadata
+from latentia.training.checkpoint import read_metadata, read_tensors
 from latentia.training.optimizers import Adam, collect_moments, restore_moments
+from latentia.training.state import State
 
 FILES = ("log.jsonl", "weights.safetensors", "state.safetensors")
 
@@ -336,3 +337,26 @@ def test_averaged_weights_go_on_where_they_were(array_file, tmp_path):
     plan.average = 50.0
     list(train(plan, cut, cut.options))
     assert content(cut) == content(whole)
+
+
+def test_equal_tensors_are_stored_once_and_restored_apart(array_file, tmp_path):
+    knobs = {"data": array_file, "latent": 3, "hidden": 8, "batch": 16, "epochs": 3}
+    _, plan = create_run("mnist_mlp_vae", knobs, {}, latentia.Options(), tmp_path / "run")
+    plan.average = 50.0
+    weights, path = plan.model.state_dict(), tmp_path / "state.safetensors"
+    zero, equal, *_ = weights
+    weights[zero].zero_()
+    state = State(plan)
+    state.ema.tensors[zero].neg_()  # equal as a number, with other bits
+    state.best_score = 1.0
+    state.select_weights()
+    state.save(path, {})
+    copies = {key for key in read_tensors(path)[0] if key.startswith(("averaged", "selected"))}
+    assert copies == {f"averaged|{zero}", f"selected|{zero}"}
+    again = State(plan)
+    again.load(path)
+    for tensors in (again.ema.tensors, again.best_weights):
+        assert tensors[zero].signbit().all()
+        assert all(torch.equal(tensors[key], weights[key]) for key in weights)
+    again.ema.tensors[equal].add_(1)
+    assert torch.equal(again.best_weights[equal], weights[equal])
