@@ -1,4 +1,4 @@
-"""Trees of docs/explanation/design.md, from first docstring lines: `python docs/tree.py`."""
+"""Tree of packages of docs/explanation/design.md, from docstrings: `python docs/tree.py`."""
 
 import ast
 import re
@@ -6,15 +6,6 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "src" / "latentia"
 PAGE = Path(__file__).parent / "explanation" / "design.md"
-SUFFIXES = (".py", ".html", ".css", ".js", ".md")
-DESCRIPTIONS = {  # of files without a docstring
-    "page.html": "Template of the report, filled by page.py.",
-    "model_card.md": "Template of the model card, filled by model_card.py.",
-    "readme.md": "Template of the README.md of an ONNX export, filled by readme.py.",
-    "explorer.html": "Structure of the explorer's page.",
-    "explorer.css": "Styles of the explorer: light, dark, wide and narrow.",
-    "explorer.js": "Behaviour of the explorer: requests, drawing and messages.",
-}
 ORDER = (  # of imports: a package imports those before it
     "core", "data", "nets", "losses", "diffusion", "models", "training", "modifiers", "recipes",
     "runs", "metrics", "latents", "diagnostics", "report", "export", "api", "sweep", "explorer",
@@ -24,10 +15,8 @@ ORDER = (  # of imports: a package imports those before it
 
 def describe(path: Path) -> str:
     """The first line of a file's docstring."""
-    if path.suffix != ".py":
-        return DESCRIPTIONS[path.name]
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return text.splitlines()[0] if text else ""
+    return text.partition("\n")[0]
 
 
 def list_packages(folder: Path) -> list[Path]:
@@ -35,32 +24,26 @@ def list_packages(folder: Path) -> list[Path]:
     return sorted(packages, key=lambda p: (ORDER.index(p.name) if p.name in ORDER else 99, p.name))
 
 
-def list_files(folder: Path) -> list[Path]:
-    files = [path for path in folder.iterdir() if path.suffix in SUFFIXES]
-    return sorted(path for path in files if path.name != "__init__.py")
-
-
 def format_row(depth: int, name: str, description: str) -> str:
-    return f"{'  ' * depth}{name:<{32 - 2 * depth}} {description}".rstrip()
+    return f"{'  ' * depth}{name:<{22 - 2 * depth}} {description}".rstrip()
 
 
-def list_rows(folder: Path, files: bool = True, depth: int = 1) -> list[str]:
-    """One row for each package below a folder, and for each file."""
+def list_rows(folder: Path, depth: int = 1) -> list[str]:
+    """One row for each package below a folder, and for each file of the folder at the top."""
     rows = []
     for package in list_packages(folder):
         rows.append(format_row(depth, f"{package.name}/", describe(package / "__init__.py")))
-        rows += list_rows(package, files, depth + 1)
-    if files or depth == 1:
-        rows += [format_row(depth, path.name, describe(path)) for path in list_files(folder)]
+        rows += list_rows(package, depth + 1)
+    if depth == 1:
+        files = sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
+        rows += [format_row(depth, path.name, describe(path)) for path in files]
     return rows
 
 
 def render_page(text: str) -> str:
-    for mark, files in ("packages", False), ("files", True):
-        tree = "\n".join(["src/latentia/", *list_rows(PACKAGE, files)])
-        block = f"<!-- {mark} -->\n```text\n{tree}\n```\n<!-- /{mark} -->"
-        text = re.sub(f"<!-- {mark} -->.*?<!-- /{mark} -->", lambda _, b=block: b, text, flags=re.S)
-    return text
+    tree = "\n".join(["src/latentia/", *list_rows(PACKAGE)])
+    block = f"<!-- packages -->\n```text\n{tree}\n```\n<!-- /packages -->"
+    return re.sub("<!-- packages -->.*?<!-- /packages -->", lambda _: block, text, flags=re.S)
 
 
 if __name__ == "__main__":
