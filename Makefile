@@ -1,8 +1,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-demo: .venv/installed  ## train on real handwritten digits and print the path of the report
-	$(BIN)/latentia train digits_vae
+# train a run, or continue it where an earlier call was stopped: $(call train,NAME,RECIPE OPTIONS)
+train = $(BIN)/latentia $(if $(wildcard runs/$(1)),resume runs/$(1),train $(2) --run runs/$(1))
+demo: .venv/installed runs/demo-images  ## train on real handwritten digits and print the path of the report
+	$(call train,demo,digits_vae --data runs/demo-images --latent 16 --beta 1 --epochs 60)
+	$(call train,demo-prior,latent_prior --autoencoder runs/demo --cond label --width 128 --batch 128 --epochs 60)
+	$(BIN)/latentia report runs/demo
+
+runs/demo-images: | .venv/installed
+	$(BIN)/python benchmarks/write_digits.py $@
 
 test: .venv/tested  ## lint, types and tests, as in CI
 	$(BIN)/ruff check .

@@ -40,6 +40,12 @@ RUNS = {
     "runs/photos": ["train", "conv_vae", "--data", "photos", "--size", "32", "--latent", "4"],
 }
 MAKES = {run: re.compile(rf"--run {run}\b|latentia fit {run[5:]}") for run in RUNS}
+GLOSSARY = ROOT / "docs/reference/glossary.md"
+EVERYDAY = (  # entries of the glossary that are also everyday words
+    "Beta, Condition, Excess, Features, Floor, Interpolation, Memorisation, Option, Parameter, Plan, "
+    "Player, Recipe, Run, Run folder, Sharpness, Sigma, Standard error, Sweep, mse and mse_draws"
+).split(", ")
+NOT_PROSE = r"^```.*?^```$|<!--.*?-->|!\[[^]]*\]\([^)]*\)|`[^`]*`|^[#|].*?$"
 NOT_INSTALLED = "# needs: pip install statsmodels"  # first line of a block that is not run
 
 
@@ -186,6 +192,27 @@ def slugify(heading):
     """Return the anchor of a heading, as GitHub and the site make it."""
     text = re.sub(r"\[([^]]*)\]\([^)]*\)|[`*]", r"\1", heading).strip().lower()
     return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+
+
+def find_unlinked_terms(text, terms):
+    """Terms whose first use in the prose of a page does not link the glossary."""
+    prose = re.sub(NOT_PROSE, "", text, flags=re.M | re.S)
+    links = [match.span() for match in re.finditer(r"\[[^]]*\]\([^)]*\)", prose)]
+    uses = {t: re.search(rf"(?<![\w-]){t}s?(?![\w-])", prose, re.I) for t in terms}
+    return [
+        term
+        for term, use in uses.items()
+        if use and not any(start <= use.start() < end for start, end in links)
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_term_of_art_links_the_glossary_at_its_first_use(page):
+    names = [n for n in re.findall("^### (.*)$", GLOSSARY.read_text(), re.M) if n not in EVERYDAY]
+    terms = [re.escape(name).replace(r"\ ", r"\s+") for name in names]
+    assert "Latent" in find_unlinked_terms("A latent, then a [latent](x.md).", terms)
+    if page.name not in ("glossary.md", "commands.md", "python.md", "recipes.md", "doctor.md"):
+        assert find_unlinked_terms(page.read_text(), terms) == []
 
 
 OUTSIDE_THE_SITE = [
