@@ -4,8 +4,8 @@ BIN := .venv/bin
 # train a run, or continue it where an earlier call was stopped: $(call train,NAME,RECIPE OPTIONS)
 train = $(BIN)/latentia $(if $(wildcard runs/$(1)),resume runs/$(1),train $(2) --run runs/$(1))
 demo: .venv/installed runs/demo-images  ## train on real handwritten digits and print the path of the report
-	$(call train,demo,digits_vae --data runs/demo-images --latent 16 --beta 1 --epochs 50)
-	$(call train,demo-prior,latent_prior --autoencoder runs/demo --cond label --width 128 --batch 128 --epochs 40)
+	$(call train,demo,digits_vae --data runs/demo-images --latent 16 --beta 1 --epochs 50 --threads 1)
+	$(call train,demo-prior,latent_prior --autoencoder runs/demo --cond label --width 128 --batch 128 --epochs 40 --threads 1)
 	$(BIN)/latentia report runs/demo
 
 runs/demo-images: | .venv/installed
