@@ -50,6 +50,7 @@ def pytest_collection_modifyitems(items):
     Tests that share what their file makes stay together, or it is made twice.
     """
     longest = "[README.md]", "test_two_processes_are_as_one", "cli/test_shared.py"
+    longest += "test_every_feature_of_the_page", "test_a_killed_fit"
     items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
 
 

@@ -279,6 +279,9 @@ def test_images_are_shown_found_selected_and_saved_on_the_map(window, live, tmp_
             "(name) => document.getElementById('about-image').textContent.includes(name)",
             arg=name[0],
         )
+        page.wait_for_function(  # the last word of the choice, before another is made
+            "(name) => document.getElementById('status').textContent.includes(name)", arg=name[0]
+        )
         page.fill("#find", "nowhere")
         page.wait_for_selector("#selection", state="hidden")
         assert page.text_content("#status") == "No key contains “nowhere”."
