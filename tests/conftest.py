@@ -8,6 +8,7 @@ Torch and latentia are imported within functions: xdist's first process, which o
 the tests, reads this file too, and the others start after it.
 """
 
+import gc
 import os
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import typecheck
 from systems import play_system
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process of a test compiles the package
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+typecheck.install()
+gc.set_threshold(20_000)  # by default a tenth of the suite's time goes to searches for cycles
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -46,6 +50,7 @@ def pytest_collection_modifyitems(items):
     Tests that share what their file makes stay together, or it is made twice.
     """
     longest = "[README.md]", "test_two_processes_are_as_one", "cli/test_shared.py"
+    longest += "test_every_feature_of_the_page", "test_a_killed_fit"
     items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
 
 
@@ -70,6 +75,22 @@ def _reports():
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _machine(tmp_path_factory):
+    """A machine with 2 GB of free memory and a disk that is always in step.
+
+    What the memory allows depends on no other program. A killed process loses no written byte, so
+    that only a power failure, which no test has, would show the difference; calls of `os.fsync` can
+    still be counted.
+    """
+    table = tmp_path_factory.mktemp("machine") / "meminfo"
+    table.write_text("MemAvailable: 2000000 kB\nSwapFree: 0 kB\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("latentia.core.memory.MEMORY_TABLE", table)
+        patch.setattr(os, "fsync", os.fstat)  # it has the same argument, and refuses the same
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _resamples():
     """A command's Fréchet distance has 100 resamples, of 3 s; its function's own tests have all."""
     from latentia.metrics.distribution import estimate_frechet_distance
@@ -78,6 +99,12 @@ def _resamples():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("latentia.metrics.builtin.estimate_frechet_distance", estimate)
         yield
+
+
+def pytest_collection_finish():
+    """What is imported and collected by now stays: no search for cycles visits it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -76,6 +76,7 @@ def example_folder(tmp_path, monkeypatch, narrow, fresh_registries):
     # a classifier of few steps, which no other test finds in the cache
     for name, value in {"MIN_EPOCHS": 1, "MIN_STEPS": 20, "CLASSIFIER_VERSION": "toy"}.items():
         monkeypatch.setattr(label_classifier, name, value)
+    monkeypatch.setattr("latentia.metrics.disentanglement.TREES", 5)
     for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
         monkeypatch.setattr(
             f"latentia.recipes.{prior}.SamplingOptions", partial(SamplingOptions, steps=5)
@@ -124,6 +125,8 @@ def run_command(words, monkeypatch):
         words = [*words, "--trials", "2", *small]
     if command == "evaluate" and "nll" in " ".join(words):
         words = [*words, "--k", "20"]
+    if command == "relate":
+        words = [*words, "--permutations", "19"]
     if command == "explore":
         served = []
         monkeypatch.setattr(

@@ -15,7 +15,6 @@ from PIL import Image
 from latentia.cli.main import main
 
 FAST, WHOLE = 24, 300
-FREE_MEMORY = "MemAvailable: 2000000 kB\nSwapFree: 0 kB\n"  # so that a test allocates little
 MAY_WRITE = ("evaluate", "doctor", "report", "resume", "choose", "export")  # into the run
 
 
@@ -73,8 +72,6 @@ def check_commands(commands, user, tmp_path, capfd, monkeypatch, seconds=6):
     """Run each command in an empty folder beside the user's; return how many ended how."""
     monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: sockets[0].close())
     monkeypatch.setattr("latentia.explorer.session.RunSession.load_latents", lambda self: None)
-    (user.parent / "memory").write_text(FREE_MEMORY)
-    monkeypatch.setattr("latentia.core.memory.MEMORY_TABLE", user.parent / "memory")
     (tmp_path / "user").symlink_to(user)
     monkeypatch.chdir(tmp_path)
     before, faults, codes = digest_files(user), [], {}

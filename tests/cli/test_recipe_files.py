@@ -4,6 +4,7 @@ A canary is a recipe file that leaves a mark when it is executed.
 """
 
 import inspect
+import json
 import os
 import py_compile
 import shutil
@@ -319,6 +320,19 @@ def test_a_file_that_changes_during_its_training_costs_no_report(folder, monkeyp
     assert run.sample(1).shape[0] == 1
 
 
+AS_MODULE = """import json, os, runpy, sys
+sys.path.pop(0)
+for folder, words in json.loads(sys.argv[1]):
+    os.chdir(folder)
+    sys.path.insert(0, os.getcwd())
+    sys.argv = ["latentia", *words]
+    try:
+        runpy.run_module("latentia", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        print(folder, end.code)
+"""  # `python -m latentia` in each folder, in one process
+
+
 def test_no_module_of_the_current_folder_is_imported(folder):
     """Neither an installed plugin nor an optional package, of `python -m latentia` in a run."""
     mark = CODE.format(mark=str(folder / "mark"))
@@ -328,16 +342,19 @@ def test_no_module_of_the_current_folder_is_imported(folder):
     points.mkdir()
     (points / "METADATA").write_text("Name: evil\nVersion: 1.0\n")
     (points / "entry_points.txt").write_text("[latentia.plugins]\nevil = evil\n")
-    file = folder / "run" / "run.json"
-    metadata = read_json(file)
+    metadata, calls = read_json(folder / "run" / "run.json"), []
     resume, sample = ["resume", "."], ["sample", ".", "-n", "1", "--sampler", "evil"]
     for tracker, words in (("wandb", resume), ("evil", resume), ("evil", sample)):
+        calls.append((str(folder / f"run{len(calls)}"), words))
+        shutil.copytree(folder / "run", calls[-1][0])
         metadata["options"]["tracker"] = tracker
-        write_json(file, metadata)
-        command = [sys.executable, "-m", "latentia", *words]
-        result = subprocess.run(command, cwd="run", capture_output=True, text=True, check=False)
-        assert not was_executed(folder), result.stderr
-        assert "Traceback" not in result.stderr
+        write_json(Path(calls[-1][0]) / "run.json", metadata)
+    command = [sys.executable, "-c", AS_MODULE, json.dumps(calls)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not was_executed(folder), result.stderr
+    assert "Traceback" not in result.stderr
+    codes = [line.rpartition(" ") for line in result.stdout.splitlines()[-len(calls) :]]
+    assert [name for name, _, code in codes if code in "02"] == [name for name, _ in calls]
 
 
 def test_a_name_is_split_at_its_last_colon(folder):

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from toys import TRAIN
 
+from data.shards import counted
 from latentia.cli.main import main
 
 FIGURES = ["--split", "all", "--metrics", "elbo,nll,fd", "--k", "2", "-n", "90", "--json"]
 FIGURES += ["--features"]
+STREAMED = ["--hidden", "8", "--epochs", "1", "--batch", "16", "--device", "cpu", "--run"]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,7 @@ def shared(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
     (folder / "file").touch()
     np.save(folder / "toy.npy", np.zeros((40, 20, 20), np.uint8))
+    shards = counted(folder / "shards", shards=12, each=8, size=(12, 12))
     batch = ["--data", folder / "toy.npy", "--batch", "7", "--run", folder / "r"]
     commands = {
         "table": ["encode", run, "--out", folder / "two.parquet"],
@@ -68,6 +71,7 @@ def shared(run, tmp_path_factory):
         "mistake": ["encode", run, "--out", folder / "file" / "t.csv"],
         "batch": ["train", "mnist_mlp_vae", *batch],
         "nowhere": ["encode", "nowhere"],
+        "stream": ["train", "mnist_mlp_vae", "--data", shards, "--stream", *STREAMED, folder / "s"],
     }
     found = dict(zip(commands, share(folder, commands.values()), strict=True))
     return found | {"folder": folder}
@@ -116,3 +120,10 @@ def test_a_batch_that_cannot_be_shared_is_refused(shared):
     assert all(codes)
     text = "2 processes cannot share 7 images; 2 must divide --batch.\n"
     assert err.count(text) == 1
+
+
+def test_two_processes_stream_the_same_images_in_the_same_splits(shared):
+    """Only shards are there: whoever did not stream would find no image."""
+    codes, _, err = shared["stream"]
+    assert codes == [0, 0], err
+    assert len(list((shared["folder"] / "s").glob("weights.safetensors"))) == 1

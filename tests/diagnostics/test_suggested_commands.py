@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import latentia
-from latentia.cli import doctor_commands, search_commands, train_commands
+from latentia.cli import doctor_commands, image_commands, search_commands, train_commands
 from latentia.cli.arguments import parse_arguments
 from latentia.cli.main import main
 from latentia.cli.train_arguments import parse_train_arguments
@@ -103,6 +103,7 @@ def parse(command):
         return parse_train_arguments(words[2], words[3:])
     homes = {
         "doctor": doctor_commands.doctor,
+        "sample": image_commands.sample,
         "choose": search_commands.choose,
         "resume": train_commands.resume,
     }

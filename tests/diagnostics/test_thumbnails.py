@@ -1,10 +1,14 @@
 """What thumbnails show: duplicates, constant and inverted images, and no alarm on photographs."""
 
+import functools
+import io
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
+from PIL import Image
 
 from latentia.data import open_images
 from latentia.diagnostics.thumbnails import (
@@ -66,13 +70,20 @@ def test_clothes_on_black_are_not_inverted_even_if_they_fill_the_frame():
     assert not find_inverted(thumbnails(clothes)).any()
 
 
+@functools.cache
+def mnist_pixels():
+    """The training images: read here, in a fifth of the time that the package's checks take."""
+    table = pandas.read_parquet(next((SHARED / "mnist").glob("train*.parquet")))
+    return np.stack([np.asarray(Image.open(io.BytesIO(cell["bytes"]))) for cell in table["image"]])
+
+
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.3])
 @pytest.mark.parametrize("name", ["digits", "mnist"])
 def test_planted_negatives_of_digits_are_found_and_hardly_another_image(name, share):
     if name == "mnist" and not (SHARED / "mnist").is_dir():
         pytest.skip(f"real images are not at {SHARED / 'mnist'}")
-    source = "digits" if name == "digits" else str(SHARED / "mnist")
-    plain = make_thumbnails(open_images(source, size=28, channels=1).split("train"))
+    source = "digits" if name == "digits" else mnist_pixels()
+    plain = make_thumbnails(open_images(source, size=28, channels=1).split("all"))
     assert not find_inverted(plain).any()
     n = len(plain.rows)
     planted = torch.randperm(n)[: round(share * n)]

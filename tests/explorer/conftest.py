@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -92,28 +93,37 @@ def served(place):
     return make
 
 
-@pytest.fixture
-def live(place):
-    """The explorer at an address, for a browser: in a thread, which is there at once."""
-    started = []
-
-    def start(*names):
-        worker = Worker()
-        runs = [RunSession.open(str(place / name), None, "all", worker) for name in names]
-        for run in runs:
-            run.load_latents()
-        app = SecurityMiddleware(create_application(runs, worker), "127.0.0.1")
-        listener = open_listener("127.0.0.1", [0])
-        server = make_server(app)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        started.append((server, thread))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/"
-
-    yield start
-    for server, thread in started:
+@contextmanager
+def serve(place, *names):
+    """The explorer at an address: in a thread, which is there at once."""
+    worker = Worker()
+    runs = [RunSession.open(str(place / name), None, "all", worker) for name in names]
+    for run in runs:
+        run.load_latents()
+    app = SecurityMiddleware(create_application(runs, worker), "127.0.0.1")
+    listener = open_listener("127.0.0.1", [0])
+    server = make_server(app)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    finally:
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def live(place):
+    """The explorer at an address, for a browser, or for clients that change its settings."""
+    with ExitStack() as stack:
+        yield lambda *names: stack.enter_context(serve(place, *names))
+
+
+@pytest.fixture(scope="module")
+def address(place):
+    """One explorer for all tests of a file that only ask it."""
+    with serve(place, "vae") as address:
+        yield address
 
 
 @pytest.fixture

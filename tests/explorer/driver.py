@@ -8,26 +8,39 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @contextmanager
-def browser(**how):
-    """A page, and the list of what its console complains of."""
+def start_browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as drive:
         window = drive.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
-        context = window.new_context(accept_downloads=True, **how)
-        context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page = context.new_page()
-        messages: list[str] = []
-        page.on("console", lambda m: messages.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda problem: messages.append(str(problem)))
-        yield page, messages
+        yield window
         window.close()
+
+
+@contextmanager
+def open_page(window, **how):
+    """A page without the cookies of another, and the list of what its console complains of."""
+    context = window.new_context(accept_downloads=True, **how)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.set_default_timeout(120_000)  # of a machine with other work
+    messages: list[str] = []
+    page.on("console", lambda m: messages.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda problem: messages.append(str(problem)))
+    yield page, messages
+    context.close()
+
+
+@contextmanager
+def browser(**how):
+    with start_browser() as window, open_page(window, **how) as page:
+        yield page
 
 
 def ready(page, address):
     """Opens the page and waits until the first image is chosen."""
     page.goto(address)
-    page.wait_for_selector("#original:not([hidden])", timeout=60_000)
+    page.wait_for_selector("#original:not([hidden])", timeout=120_000)
     page.wait_for_selector("#near .strip button")
 
 

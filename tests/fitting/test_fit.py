@@ -28,29 +28,41 @@ FILES = ("log.jsonl", "weights.safetensors", "state.safetensors")
 TOY = ["--latent", "4", "--batch", "16", "--features", "none", "--width", "4", "--log-every", "2"]
 SMALL = {"latent": 4, "width": 4, "features": "none"}
 MINUTES = 6.3  # 2 epochs by the times of the fixture, and 3 of the prior
-# kills itself when the N-th file of a name is in its place
-KILLED = """import os, signal, sys
+# in each folder a process that kills itself when the N-th file of a name is in its place; they are
+# forked from one that has imported what they need and has no thread yet
+KILLED = """import json, os, signal, sys
+import latentia.api.training, latentia.fitting.fit
+import latentia.recipes.latent_prior, latentia.recipes.photo_vae
 from latentia.api import epochs
 from latentia.cli.main import main
 from latentia.fitting import rules
 from latentia.report import page
 from latentia.training.step_times import StepTimes
 
-name, count, *words = sys.argv[1:]
 epochs.measure_step_times = lambda *_: StepTimes(0.0, 100.0, 0.0, 10.0)
 rules.PRIOR_WIDTH_FEW = 16
 page.write_report = lambda *_: None
-replace, number = os.replace, 0
 
-def replace_and_kill(source, target):
-    global number
-    replace(source, target)
-    number += str(target).endswith(name)
-    if number == int(count):
-        os.kill(os.getpid(), signal.SIGKILL)
+def fit_and_die(folder, name, count):
+    replace, number = os.replace, 0
 
-os.replace = replace_and_kill
-sys.exit(main(words))
+    def replace_and_kill(source, target):
+        nonlocal number
+        replace(source, target)
+        number += str(target).endswith(name)
+        if number == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = replace_and_kill
+    os.chdir(folder)
+    sys.stdout = open("stdout.txt", "w")
+    os._exit(main(sys.argv[2:]))
+
+for point in json.loads(sys.argv[1]):
+    child = os.fork()
+    if not child:
+        fit_and_die(*point)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -134,14 +146,23 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "count"), POINTS)
+@pytest.fixture(scope="module")
+def killed_fits(photos, tmp_path_factory):
+    """Folders with a fit that was killed, by point."""
+    folders = {point: tmp_path_factory.mktemp("killed") for point in POINTS}
+    points = json.dumps([(str(folder), *point) for point, folder in folders.items()])
+    command = [sys.executable, "-c", KILLED, points, *list_words(photos)]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.stdout.split() == [str(-signal.SIGKILL)] * len(POINTS), process.stderr
+    return folders
+
+
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: "-".join(map(str, point)))
 def test_a_killed_fit_goes_on_with_the_stored_numbers_of_its_stage(
-    name, count, photos, set_times, check_bits
+    point, photos, killed_fits, tmp_path, set_times, check_bits
 ):
     set_times()
-    command = [sys.executable, "-c", KILLED, name, str(count), *list_words(photos)]
-    process = subprocess.run(command, capture_output=True, text=True)
-    assert process.returncode == -signal.SIGKILL, process.stderr
+    shutil.copytree(killed_fits[point], tmp_path, dirs_exist_ok=True)
     stored = read_fit("stages")
     assert main(list_words(photos)) == 0
     stages = read_fit("stages")

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.shards import counted
 from latentia.core import distributed
 from latentia.core.errors import Error
 from latentia.training.launch import count_requested_processes, init_distributed
@@ -43,22 +42,6 @@ def test_two_processes_are_as_one(said, law):
     """
     out, err = said
     assert f"holds {law}\n" in out, err[-3000:]
-
-
-def test_two_processes_stream_the_same_images_in_the_same_splits(tmp_path):
-    """Only shards are there: whoever did not stream would find no image."""
-    counted(tmp_path / "shards", shards=12, each=8, size=(12, 12))
-    words = ["--data", "shards", "--stream", "--hidden", "8", "--epochs", "1", "--batch", "16"]
-    words = ["train", "mnist_mlp_vae", *words, "--run", "run", "--device", "cpu"]
-    done = subprocess.run(
-        [*LAUNCH, "-m", "--", "latentia", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert len(list((tmp_path / "run").glob("weights.safetensors"))) == 1
 
 
 def test_alone_nothing_is_sent():
