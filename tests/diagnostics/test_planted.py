@@ -332,7 +332,7 @@ def test_dimensions_that_are_not_used(tmp_path, alive, ill):
 
 
 def test_a_level_that_carries_nothing_is_named_and_left_out(tmp_path):
-    one = patient(tmp_path, "mnist_hvae", {"hidden": 8, "latent": 2, "levels": 4, "epochs": 50})
+    one = patient(tmp_path, "mnist_hvae", {"hidden": 8, "latent": 8, "levels": 4, "epochs": 50})
     levels, x = one.model.decoder.levels, one.images.split("train")
     for level in levels:  # posteriors that differ from their priors by some nats
         level.posterior[-1].bias.data[:2] += 2.0

@@ -42,7 +42,7 @@ def part(images):
 def toy(shape=(1, 5, 4), latent=2, levels=3, width=16, seed=0):
     """A model whose latents matter, with images; every weight is random."""
     torch.manual_seed(seed)
-    sizes = shape, latent, levels, width
+    sizes = shape, (latent,) * levels, width
     model = HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), Bernoulli()).double().eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
@@ -58,7 +58,7 @@ def both(x):
 def linear():
     """x = M eps + c + noise through three levels, the exact posterior of each, and -log p(x)."""
     torch.manual_seed(0)
-    sizes = SHAPE, 1, L, 2 * HALF
+    sizes = SHAPE, (1,) * L, 2 * HALF
     model = HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), Plain(0.05))
     model.double().eval().requires_grad_(False)
     encoder, decoder, f64 = model.encoder, model.decoder, torch.float64
@@ -180,7 +180,7 @@ def test_every_parameter_has_a_gradient():
 def test_a_new_model_has_the_prior_that_it_samples_and_any_depth_keeps_its_scale():
     for levels in (1, 16):
         torch.manual_seed(0)
-        sizes = (1, 8, 8), 4, levels, 32
+        sizes = (1, 8, 8), (4,) * levels, 32
         model = HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), Bernoulli())
         features = model.encoder(torch.rand(50, 1, 8, 8))
         assert features.shape == (50, levels, 32)
@@ -194,7 +194,7 @@ def test_no_level_is_dead_after_a_short_training(seed):
     torch.manual_seed(seed)
     images = torch.from_numpy(load_digits().images / 16).float()[:, None]
     images = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    sizes = (1, 16, 16), 4, 3, 64
+    sizes = (1, 16, 16), (4, 4, 4), 64
     model = HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), Bernoulli()).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     for step in range(300):
@@ -222,16 +222,15 @@ def test_the_recipe_has_its_count_of_parameters_and_binarises():
 
 def test_temperature_scales_the_prior(tmp_path):
     options = latentia.Options(validation=0.1, threads=1)
-    small = {"hidden": 8, "latent": 2, "levels": 2, "epochs": 1, "batch": 16}
+    small = {"hidden": 8, "latent": 5, "levels": 2, "epochs": 1, "batch": 16}
     run = latentia.train(
         "mnist_hvae", data="digits:60", run=tmp_path / "r", options=options, **small
     )
     usual = run.sample(4)
     assert torch.equal(run.sample(4, temperature=1.0), usual)
-    z = run.model.decoder  # the mean image of the prior is that of z = 0
-    assert z.level_sizes == (2, 2)
+    assert run.model.level_sizes == (2, 3)
     for image in run.sample(4, temperature=0.0):
-        torch.testing.assert_close(image, run.model.decode(torch.zeros(1, 4))[0])
+        torch.testing.assert_close(image, run.model.decode(torch.zeros(1, 5))[0])
     assert "prior N(0, 0.7² I)" in run.plot_samples(2, temperature=0.7).caption
     for value in (-1.0, math.inf):
         with pytest.raises(
@@ -253,3 +252,10 @@ def test_temperature_scales_the_prior(tmp_path):
 def test_modifiers_of_independent_latents_are_refused(modifier, option):
     with pytest.raises(Error, match=f"{option} needs latents that are independent given the image"):
         modifier(mnist_hvae(torch.rand(8, 1, 28, 28), hidden=8))
+
+
+def test_a_level_has_a_latent_at_least():
+    with pytest.raises(
+        Error, match="--latent is 2 and --levels is 3; give at least one latent dim"
+    ):
+        mnist_hvae(torch.rand(8, 1, 28, 28), latent=2)

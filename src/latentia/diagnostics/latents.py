@@ -1,6 +1,5 @@
 """Checks of latents: whether they carry information, and whether the prior covers them."""
 
-import math
 from contextlib import suppress
 from typing import Any
 
@@ -257,8 +256,6 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
     n_active, n_dims = count_active_dims(context)
     if not 0 < n_active < (1 - MAX_UNUSED) * n_dims:
         return None
-    n_levels = len(context.model.level_sizes) if isinstance(context.model, HVAE) else 1
-    latent = math.ceil(n_active / n_levels)  # of each level
     return CheckResult(
         NOTE,
         f"{n_dims - n_active} of {n_dims} latent dimensions hardly vary (variance of their "
@@ -266,7 +263,7 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
         "Images do not depend on them visibly: leave them out of traversals. A trace of a label "
         "may remain in them, which latentia relate measures.",
         {"active": n_active, "latent": n_dims, "rate_nats": rate},
-        suggest.retrain_run(context, f"latent{latent}", latent=latent),
+        suggest.retrain_run(context, f"latent{n_active}", latent=n_active),
     )
 
 

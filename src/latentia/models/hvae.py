@@ -87,10 +87,10 @@ class HVAE(VAE):
     >>> import latentia
     >>> from latentia.models.hvae import HVAE
     >>> from latentia.nets.ladder import LadderDecoder, LadderEncoder
-    >>> sizes = {"shape": (1, 8, 8), "latent": 4, "levels": 3, "width": 16}
-    >>> model = HVAE(LadderEncoder(**sizes), LadderDecoder(**sizes), latentia.Bernoulli())
+    >>> sizes = (1, 8, 8), (2, 4, 6), 16
+    >>> model = HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), latentia.Bernoulli())
     >>> model.latent_shape, model.level_sizes
-    ((12,), (4, 4, 4))
+    ((12,), (2, 4, 6))
     """
 
     encoder: LadderEncoder

@@ -29,11 +29,11 @@ class ResidualLayers(nn.Module):
 class LadderEncoder(nn.Module):
     """Bottom-up path: images to one vector of features for each level, the top level first."""
 
-    def __init__(self, shape: Sequence[int], latent: int, levels: int, width: int):
+    def __init__(self, shape: Sequence[int], level_sizes: Sequence[int], width: int):
         super().__init__()
-        self.image_shape, self.latent_shape = tuple(shape), (levels * latent,)
+        self.image_shape, self.latent_shape = tuple(shape), (sum(level_sizes),)
         self.stem = nn.Linear(math.prod(shape), width)
-        self.blocks = nn.ModuleList(ResidualLayers(width) for _ in range(levels))
+        self.blocks = nn.ModuleList(ResidualLayers(width) for _ in level_sizes)
         init_ladder(self)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Features:
@@ -73,11 +73,11 @@ class Level(nn.Module):
 class LadderDecoder(nn.Module):
     """Top-down path: latents of all levels, the top level first, to the likelihood's raw output."""
 
-    def __init__(self, shape: Sequence[int], latent: int, levels: int, width: int):
+    def __init__(self, shape: Sequence[int], level_sizes: Sequence[int], width: int):
         super().__init__()
-        self.shape, self.level_sizes = tuple(shape), (latent,) * levels
+        self.shape, self.level_sizes = tuple(shape), tuple(level_sizes)
         self.start = nn.Parameter(torch.zeros(width))
-        self.levels = nn.ModuleList(Level(latent, width) for _ in range(levels))
+        self.levels = nn.ModuleList(Level(size, width) for size in self.level_sizes)
         self.output = nn.Sequential(nn.SiLU(), nn.Linear(width, math.prod(shape)))
         init_ladder(self)
 
