@@ -7,13 +7,15 @@ from annotated_types import Ge
 from typing_extensions import Doc
 
 from latentia.core.errors import Error
-from latentia.core.schedules import cosine
+from latentia.core.schedules import cosine, delayed, linear
 from latentia.data import open_images
 from latentia.losses.likelihoods import Bernoulli
 from latentia.models.hvae import HVAE
 from latentia.nets.ladder import LadderDecoder, LadderEncoder
 from latentia.training import Adam, Plan, recipe
 from latentia.training import parameter_types as types
+
+WARMUP = 0.2  # share of the run in which the weight of the rate rises from 0 to 1
 
 
 @recipe
@@ -31,6 +33,7 @@ def mnist_hvae(
     """Hierarchical VAE of binarised MNIST: 3 levels of residual layers; 5,778,576 parameters.
 
     Top-down inference (Sønderby et al. 2016, arXiv 1602.02282; Child 2021, arXiv 2011.10650).
+    The weight of the rate rises from 0 to 1 over the first fifth of the run.
     `latentia evaluate RUN --metrics nll --k 500` gives the likelihood.
 
     Parameters
@@ -46,6 +49,8 @@ def mnist_hvae(
         )
     ends = [latent * k // levels for k in range(levels + 1)]  # levels as equal as can be
     sizes = images.shape, [end - start for start, end in pairwise(ends)], hidden
-    model = HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), Bernoulli(binary))
+    # at full weight from the start most latents stay unused
+    beta = delayed(0.0, linear(0.0, 1.0), until=WARMUP)
+    model = HVAE(LadderEncoder(*sizes), LadderDecoder(*sizes), Bernoulli(binary), beta)
     adam = Adam(lr, weight_decay=0.01, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"vae": adam}, batch, epochs, average=average)
