@@ -31,6 +31,7 @@ PUBLISHED = {  # (recipe, k): figure, range in nats, source
     ("mnist_mlp_vae", None): ("negative ELBO", (105.5, 105.8), "the MNIST lab's VAE, 10 epochs"),
     ("mnist_iwae", 1): ("likelihood", (86.8, 87.8), "Burda et al. 2016, the VAE"),
     ("mnist_iwae", 5): ("likelihood", (85.5, 85.5), "Burda et al. 2016, IWAE k = 5"),
+    ("mnist_hvae", None): ("likelihood", (81.7, 81.7), "Sønderby et al. 2016, 5 levels"),
 }
 
 

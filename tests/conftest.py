@@ -164,6 +164,7 @@ def array_file(tmp_path, images):
 TOYS = {
     "mnist_mlp_vae": {"hidden": 8, "latent": 3, "batch": 16, "epochs": 3},
     "mnist_iwae": {"hidden": 8, "latent": 3, "batch": 16, "epochs": 3},
+    "mnist_hvae": {"hidden": 8, "latent": 3, "batch": 16, "epochs": 3},
     "conv_vae": {"latent": 3, "batch": 16, "epochs": 3},
     "mnist_dcgan": {"latent": 3, "batch": 16, "epochs": 3},
     "mnist_gan": {"latent": 3, "batch": 16, "epochs": 3},

@@ -25,6 +25,7 @@ VAES = {
     **dict.fromkeys(("conv_vae", "digits_vae", "mnist_conv_vae", "vaegan")),
     "mnist_mlp_vae": NARROW,
     "mnist_iwae": NARROW,
+    "mnist_hvae": NARROW,
 }
 
 

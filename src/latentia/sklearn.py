@@ -18,6 +18,7 @@ from torch import Tensor
 from latentia.api.training import finish_training, train_with_outputs
 from latentia.core.contract import Batch, HasLatents, Model, StepContext
 from latentia.core.errors import Error
+from latentia.core.posterior import draw_latents
 from latentia.core.seeding import noise
 from latentia.core.text import pluralize
 from latentia.data import Images, Source
@@ -274,9 +275,9 @@ def estimate_elbo(model: Model, images: Tensor) -> Tensor:
     contexts = [StepContext(seed, 1, 0, 1, 0, 1) for seed in seeds]
     pairs = list(zip(images.split(1), contexts, strict=True))
     observed = torch.cat([model.observe(Batch(image, {}), context) for image, context in pairs])
-    posterior = model.encode(observed)
     eps = [noise(context, "score", model.latent_shape, image) for image, context in pairs]
-    return -model.distortion(posterior.sample(torch.cat(eps)), observed) - posterior.kl()
+    z, posterior = draw_latents(model.encode(observed), torch.cat(eps))
+    return -model.distortion(z, observed) - posterior.kl()
 
 
 def has_channels_last(shape: tuple[int, ...]) -> bool:

@@ -22,6 +22,7 @@ from latentia.diagnostics import (
 )
 from latentia.diagnostics.check import define_check
 from latentia.diagnostics.run_context import RunContext
+from latentia.latents.encoding import encode_split
 from latentia.runs.create import create_run
 from latentia.training.checkpoint import write_tensors
 from latentia.training.events import Finding
@@ -328,6 +329,26 @@ def test_dimensions_that_are_not_used(tmp_path, alive, ill):
     assert (found is not None) == ill
     if found:
         assert "--latent 5" in found.suggested_commands[0]
+
+
+def test_a_level_that_carries_nothing_is_named_and_left_out(tmp_path):
+    one = patient(tmp_path, "mnist_hvae", {"hidden": 8, "latent": 8, "levels": 4, "epochs": 50})
+    levels, x = one.model.decoder.levels, one.images.split("train")
+    for level in levels:  # posteriors that differ from their priors by some nats
+        level.posterior[-1].bias.data[:2] += 2.0
+    healthy = encode_split(one.model, x, limit=50)
+    one.latent_table = healthy
+    assert latents.dead_levels(one) is None
+    dead = levels[2].posterior[-1]
+    torch.nn.init.zeros_(dead.weight)
+    torch.nn.init.zeros_(dead.bias)
+    one.latent_table = encode_split(one.model, x, limit=50)
+    found = latents.dead_levels(one)
+    assert found
+    assert "1 of 4 levels carry no information (numbers from the top: 3;" in found.text
+    assert "--levels 3" in found.suggested_commands[0]
+    one.latent_table = healthy._replace(kl=0 * healthy.kl)  # all dead: posterior collapse
+    assert latents.dead_levels(one) is None
 
 
 def drawings(few):

@@ -27,11 +27,12 @@ ADDED = {
     "traverse": {"--axes"},
     "encode": {"--axes"},
     "doctor": {"--table"},
+    "sample": {"--temperature"},
 }  # and those that were added to a command or to every recipe
 LIKELIHOODS = ["auto", "bernoulli", "discretized", "gaussian"]
 # options whose default or choices were changed on purpose, as they are now
 CHANGED = {"train conv_vae": {"--likelihood": {"default": "auto", "choices": LIKELIHOODS}}}
-NEW_COMMANDS = {"compare", "outliers", "fit", "train photo_vae"}
+NEW_COMMANDS = {"compare", "outliers", "fit", "train photo_vae", "train mnist_hvae"}
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 
 

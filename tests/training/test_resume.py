@@ -91,6 +91,13 @@ def test_an_interrupted_iwae_goes_on_with_the_same_draws_of_its_images(toy, k):
     assert content(cut) == content(whole)
 
 
+def test_an_interrupted_hierarchy_goes_on_with_the_same_draws_of_its_levels_and_its_average(toy):
+    whole, cut = (toy(name, "mnist_hvae", stop) for name, stop in RUNS)
+    assert content(cut) != content(whole)
+    list(resume_run(cut.path)[1])
+    assert content(cut) == content(whole)
+
+
 @pytest.mark.parametrize("recipe", ["mnist_dcgan", "mnist_gan", "vaegan", "image_autoencoder"])
 def test_an_interrupted_duel_goes_on_with_both_players_their_averages_and_gauges(toy, recipe):
     whole, cut = toy("whole", recipe), toy("cut", recipe, stop=5)

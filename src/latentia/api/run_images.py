@@ -23,6 +23,7 @@ class RunImages(RunPictures):
         sampler: str | None = None,
         steps: int | None = None,
         guidance: float | None = None,
+        temperature: float | None = None,
     ) -> Float[Tensor, "n c h w"]:
         """Draw new images.
 
@@ -41,6 +42,8 @@ class RunImages(RunPictures):
             steps of a learned prior from noise to latent; the default is that of its recipe
         guidance : float, optional
             strength of classifier-free guidance; 1 is the model as trained
+        temperature : float, optional
+            factor of the standard deviations of a VAE's prior N(0, I), at least 0; the default is 1
 
         Returns
         -------
@@ -59,6 +62,7 @@ class RunImages(RunPictures):
         torch.Size([4, 1, 28, 28])
         """
         sampling = {"sampler": sampler, "steps": steps, "guidance": guidance}
+        sampling["temperature"] = temperature
         return self.plot_samples(n, seed=seed, cond=cond, **sampling).images
 
     def reconstruct(

@@ -38,7 +38,7 @@ class RunPictures(OpenedRun):
         cond : optional
             condition of the images, as in `sample`
         **sampling
-            sampler, steps and guidance, as in `sample`
+            sampler, steps, guidance and temperature, as in `sample`
 
         Returns
         -------

@@ -18,6 +18,7 @@ def sample(
     sampler: Annotated[str | None, SAMPLERS] = None,
     steps: int | None = None,
     guidance: float | None = None,
+    temperature: float | None = None,
     data: str | None = None,
     beta: options.Beta = None,
 ) -> None:
@@ -37,6 +38,9 @@ def sample(
         strength of classifier-free guidance in a learned prior, at least 0; 1 is the model as
         trained, and a larger value follows the condition more closely; the default is that of its
         recipe
+    temperature : FLOAT
+        factor of the standard deviations of the prior N(0, I) of a VAE, at least 0; below 1 the
+        images are more alike and closer to the mean image (default 1)
     data : DATA
         folder, file or dataset that has the image of row number N in --cond N; the default is the
         run's test images

@@ -15,7 +15,8 @@ class Posterior(Protocol):
     """q(z | image) of b images: a NamedTuple of tensors, each with one row for an image.
 
     A posterior may be able to do more, which code asks for with `require_capability`: `sd` and
-    `kl_per_dim()`, both (b, *latent), `log_prob(z)` and `log_ratio(z)`, both (b,) in nats.
+    `kl_per_dim()`, both (b, *latent), `log_prob(z)` and `log_ratio(z)`, both (b,) in nats. If parts
+    of the latents depend on others, `condition(z)` has the distributions of all parts given z.
     """
 
     @property
@@ -38,6 +39,12 @@ P = TypeVar("P", bound=Posterior)
 def map_tensors(function: Callable[[Tensor], Tensor], posterior: P) -> P:
     """Apply a function to each tensor of a posterior, such as a selection of rows."""
     return type(posterior)(*map(function, posterior))
+
+
+def draw_latents(posterior: Any, noise: Latents) -> tuple[Latents, Any]:
+    """Draw latents; return them and the posterior whose KL is the rate at this draw."""
+    z = posterior.sample(noise)
+    return z, posterior.condition(z) if hasattr(posterior, "condition") else posterior
 
 
 def require_capability(posterior: Posterior, name: str, purpose: str) -> Any:

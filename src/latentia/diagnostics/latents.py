@@ -7,10 +7,12 @@ import numpy as np
 
 from latentia.core.contract import Model, Role
 from latentia.core.errors import Error
+from latentia.core.text import pluralize
 from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, NOTE, WARNING, CheckResult, define_check
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_pixels
 from latentia.metrics.elbo import ACTIVE_VARIANCE
+from latentia.models.hvae import HVAE
 from latentia.runs.priors import find_learned_prior
 
 MIN_RATE = 0.1  # nats: with less, two images in three cannot be distinguished
@@ -262,4 +264,28 @@ def unused_dimensions(context: RunContext) -> CheckResult | None:
         "may remain in them, which latentia relate measures.",
         {"active": n_active, "latent": n_dims, "rate_nats": rate},
         suggest.retrain_run(context, f"latent{n_active}", latent=n_active),
+    )
+
+
+@define_check("dead levels", threshold=f"a rate below {MIN_RATE} nats per image, but not of all")
+def dead_levels(context: RunContext) -> CheckResult | None:
+    """Rate of each level of a hierarchical VAE, at the posterior means of held-out images.
+
+    Suggested change: --levels with the number of levels that carry information.
+    """
+    model = context.model
+    if not isinstance(model, HVAE) or context.is_short:
+        return None
+    rates = model.sum_levels(context.latent_table.kl_per_dim.tolist())  # pyright: ignore
+    dead = [k + 1 for k, rate in enumerate(rates) if rate < MIN_RATE]
+    if not 0 < len(dead) < len(rates):
+        return None
+    numbers, n_live = ", ".join(map(str, dead)), len(rates) - len(dead)
+    return CheckResult(
+        WARNING,
+        f"{len(dead)} of {pluralize(len(rates), 'level')} carry no information (numbers from the "
+        f"top: {numbers}; rates from the top, in nats: {', '.join(f'{r:.2g}' for r in rates)}).",
+        "Images do not depend on the latents of these levels: the model is a smaller one.",
+        {"dead": len(dead), "levels": len(rates), "smallest_nats": min(rates)},
+        suggest.retrain_run(context, f"levels{n_live}", levels=n_live),
     )

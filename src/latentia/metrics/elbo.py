@@ -10,7 +10,8 @@ from latentia.core import distributed
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.modes import evaluation_mode
-from latentia.core.seeding import make_generator
+from latentia.core.posterior import draw_latents
+from latentia.core.seeding import make_generator, noise
 from latentia.data import Split
 from latentia.losses.discretized import DiscretizedLogistic
 
@@ -73,7 +74,8 @@ def elbo(
         posterior: Any = model.encode(model.observe(batch, context))
         scores["mean"] = posterior.mean.flatten(1).cpu()
         if hasattr(posterior, "kl_per_dim"):
-            scores["rates"] = posterior.kl_per_dim().flatten(1).cpu()
+            eps = noise(context, "score", model.latent_shape, posterior.mean)  # those of the score
+            scores["rates"] = draw_latents(posterior, eps)[1].kl_per_dim().flatten(1).cpu()
         return scores
 
     with evaluation_mode(model):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.gaussian import DiagonalGaussian
-from latentia.core.posterior import Posterior
+from latentia.core.posterior import Posterior, draw_latents
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise, sample_normal_rows
 from latentia.core.tensors import (
@@ -210,9 +210,14 @@ class VAE(Model):
         eps = sample_normal_rows(len(images), shape, seed=seed, purpose="reconstruct")
         return self.decode(posterior.sample(eps.to(posterior.mean)))
 
-    def sample(self, n: int, *, seed: int = 0, cond: Tensor | None = None) -> ImageTensor:
-        """Decode n draws from the prior N(0, I) to expected images (n, c, h, w) in [0, 1]."""
-        z = sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
+    def sample(
+        self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0
+    ) -> ImageTensor:
+        """Decode n draws from the prior N(0, I) to expected images (n, c, h, w) in [0, 1].
+
+        temperature: factor of the prior's standard deviations.
+        """
+        z = temperature * sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
         reference = next(self.parameters())
         chunks = z.split(max_batch_size(self.image_shape, 256))
         return torch.cat([self.decode(chunk.to(reference)) for chunk in chunks])
@@ -234,7 +239,8 @@ class VAE(Model):
 
     def _score_batch(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         posterior = self.encode(batch.image)
-        z = posterior.sample(noise(context, "score", self.latent_shape, posterior.mean))
+        eps = noise(context, "score", self.latent_shape, posterior.mean)
+        z, posterior = draw_latents(posterior, eps)
         scores, rate = self.score_latents(z, batch.image), posterior.kl()
         distortion, scores["mse_draws"] = scores.pop("distortion"), scores.pop("mse")
         return {"nelbo": distortion + rate, "distortion": distortion, "rate": rate, **scores}

@@ -9,6 +9,7 @@ from latentia.core.distributed import world_size
 from latentia.core.errors import Error
 from latentia.core.registries import modifier
 from latentia.losses.divergences import Divergence, KLDecomposition, kl
+from latentia.models.hvae import HVAE
 from latentia.models.iwae import IWAE
 from latentia.training.plan import Plan
 
@@ -44,6 +45,7 @@ def divergence(
         if parts != KLDecomposition():
             raise Error("--divergence kl has the weight --beta; give no other, or --divergence tc.")
         return replace_rate(plan, "--divergence", kl)
+    refuse_levels(plan.model, "--divergence tc")
     n_images = min(plan.batch, plan.images.to_metadata()["count"]["train"]) // world_size()
     if n_images < 2:
         raise Error(
@@ -73,3 +75,12 @@ def refuse_iwae(model: Model, purpose: str) -> None:
     """Raises: Error if the model's loss is an importance-weighted bound of several samples."""
     if isinstance(model, IWAE) and model.k > 1:
         raise Error(f"{purpose}, which a bound of {model.k} samples lacks; leave one of them out.")
+
+
+def refuse_levels(model: Model, option: str) -> None:
+    """Raises: Error if the model's latents depend on those of levels above."""
+    if isinstance(model, HVAE):
+        raise Error(
+            f"{option} needs latents that are independent given the image, and a hierarchical VAE "
+            "has levels that depend on each other; leave it out of this recipe."
+        )

@@ -21,6 +21,7 @@ from latentia.metrics.beta_choice import load_choices
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measure import save_metrics
 from latentia.metrics.rate_distortion import MAX_IMAGES, log_spaced_betas, measure_curve
+from latentia.models.hvae import HVAE
 from latentia.report.baselines import format_headlines, measure_baselines
 from latentia.report.figures import (
     TERM_LABELS,
@@ -31,6 +32,7 @@ from latentia.report.figures import (
 )
 from latentia.report.grids import encode_gif
 from latentia.report.latent_figures import shorten_key
+from latentia.report.level_figures import make_level_section
 from latentia.report.overview import make_first_overview, make_overview
 from latentia.report.prior_figures import N_FRAMES, decode_trajectory, draw_error_by_time
 from latentia.report.rate_distortion_figures import draw_beta_curve
@@ -150,10 +152,14 @@ def _make_latent_sections(
     caption = f"{run.name}: {count} of the {split.name} split, drawn by seed; decoded means"
     pairs = torch.cat([x, model.reconstruct(x)])
     text = f"Mean over {pluralize(len(split), 'image')} of the {split.name} split."
+    levels = []
+    if isinstance(model, HVAE) and rates is not None:
+        levels.append(make_level_section(run.name, model, rates))
     bars = [] if rates is None else [Picture(draw_rate_bars(rates))]
     return [
         make_grid_section("Originals above reconstructions", pairs, len(x), caption),
         _make_interpolation_section(run, model, x, split.name),
+        *levels,
         *(Section("Rate (KL) of each latent dimension", text, bars) for _ in bars),
     ]
 

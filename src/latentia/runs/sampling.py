@@ -1,5 +1,7 @@
 """Condition and sampling options of a model that generates images."""
 
+import inspect
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from latentia.data.reader import LoadOptions
 from latentia.data.reading import Reading
 from latentia.runs.folder import RunFolder
 
+TEMPERATURE = "temperature"  # the parameter of `VAE.sample`
+
 
 def resolve_sampling(
     run: RunFolder, model: Model, sampling_params: dict[str, Any], is_conditional: bool = False
@@ -25,12 +29,21 @@ def resolve_sampling(
     Raises: Error if the model has no such options, or a value is out of its range.
     """
     if not isinstance(model, HasTrajectory):
-        if sampling_params:
+        allowed = {TEMPERATURE} & inspect.signature(model.sample).parameters.keys()
+        if unknown := [name for name in sampling_params if name not in allowed]:
             raise Error(
-                f"{run.path} draws from N(0, I), which has no --{next(iter(sampling_params))}; "
+                f"{run.path} draws from N(0, I), which has no --{unknown[0]}; "
                 "leave it out, or learn a prior: latentia train latent_prior --autoencoder RUN."
             )
-        return {}, "prior N(0, I)"
+        temperature = sampling_params.get(TEMPERATURE, 1)
+        if not 0 <= temperature < math.inf:
+            raise Error(f"--temperature is {temperature:g}; it must be a number, at least 0.")
+        return sampling_params, f"prior N(0, {'' if temperature == 1 else f'{temperature:g}² '}I)"
+    if TEMPERATURE in sampling_params:
+        raise Error(
+            f"{run.path} draws from a learned prior, which has no --temperature; leave it out, or "
+            "give --guidance."
+        )
     validate_parameters("latentia sample", type(model.sampling), sampling_params)
     options = replace(model.sampling, **sampling_params)
     description = f"learned prior, {options.sampler}, {pluralize(options.steps, 'step')}"

@@ -1,0 +1,121 @@
+"""Networks of a hierarchical VAE: features bottom up, latents top down, level by level."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.tensors import Latents, to_float32
+from latentia.nets.initialization import init_fixup, init_glorot
+
+Features = Float[Tensor, "b levels width"]
+
+
+class ResidualLayers(nn.Module):
+    """x + two linear layers, each of SiLU(x); no normalisation."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        layers = nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+        self.branch = nn.Sequential(*layers)
+
+    def forward(self, x: Float[Tensor, "b width"]) -> Float[Tensor, "b width"]:
+        return x + self.branch(x)
+
+
+class LadderEncoder(nn.Module):
+    """Bottom-up path: images to one vector of features for each level, the top level first."""
+
+    def __init__(self, shape: Sequence[int], level_sizes: Sequence[int], width: int):
+        super().__init__()
+        self.image_shape, self.latent_shape = tuple(shape), (sum(level_sizes),)
+        self.stem = nn.Linear(math.prod(shape), width)
+        self.blocks = nn.ModuleList(ResidualLayers(width) for _ in level_sizes)
+        init_ladder(self)
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Features:
+        h, features = self.stem(image.flatten(1)), []
+        for block in self.blocks:
+            h = block(h)
+            features.append(h)
+        return torch.stack(features[::-1], 1)
+
+
+class Level(nn.Module):
+    """A level of the top-down path: prior, posterior and the effect of its latents on the state.
+
+    The latents are those of the prior in its own units: z = shift(h) + scale(h) * eps with eps
+    from N(0, I). The posterior of eps is therefore the residual of that of z around the prior
+    (Vahdat & Kautz 2020, arXiv 2007.03898, section 3.2).
+    """
+
+    def __init__(self, latent: int, width: int):
+        super().__init__()
+        self.prior = nn.Linear(width, 2 * latent)
+        self.embed = nn.Linear(latent, width)
+        self.block = ResidualLayers(width)
+        hidden, heads = nn.Linear(2 * width, width), nn.Linear(width, 2 * latent)
+        self.posterior = nn.Sequential(nn.SiLU(), hidden, nn.SiLU(), heads)
+
+    def forward(self, h: Float[Tensor, "b width"], eps: Latents) -> Float[Tensor, "b width"]:
+        """Return the state after the latents."""
+        shift, log_scale = to_float32(self.prior(h)).chunk(2, 1)
+        return self.block(h + self.embed(shift + log_scale.exp() * eps))
+
+    def condition(self, h: Tensor, features: Tensor) -> DiagonalGaussian:
+        """Return the posterior of the latents, given the state and the level's features."""
+        return DiagonalGaussian.from_heads(self.posterior(torch.cat([h, features], 1)))
+
+
+class LadderDecoder(nn.Module):
+    """Top-down path: latents of all levels, the top level first, to the likelihood's raw output."""
+
+    def __init__(self, shape: Sequence[int], level_sizes: Sequence[int], width: int):
+        super().__init__()
+        self.shape, self.level_sizes = tuple(shape), tuple(level_sizes)
+        self.start = nn.Parameter(torch.zeros(width))
+        self.levels = nn.ModuleList(Level(size, width) for size in self.level_sizes)
+        self.output = nn.Sequential(nn.SiLU(), nn.Linear(width, math.prod(shape)))
+        init_ladder(self)
+
+    def forward(self, z: Latents) -> Float[Tensor, "b c h w"]:
+        h = self.start.expand(z.shape[0], -1)
+        for level, eps in zip(self.levels, z.split(self.level_sizes, 1), strict=True):
+            h = level(h, eps)
+        return self.output(h).unflatten(1, self.shape)  # (b, c, h, w), no sigmoid
+
+    def infer(
+        self, features: Features, values: Latents, *, is_noise: bool = True
+    ) -> tuple[DiagonalGaussian, Latents, Float[Tensor, "b c h w"]]:
+        """Return the posterior of each level given those above, the latents, and their output.
+
+        values: standard normal noise, of which the latents are a function (noise 0 takes the mean
+        of each level), or the latents.
+        """
+        h, posteriors, latents = self.start.expand(values.shape[0], -1), [], []
+        parts = zip(self.levels, values.split(self.level_sizes, 1), features.unbind(1), strict=True)
+        for level, level_values, level_features in parts:
+            posterior = level.condition(h, level_features)  # pyright: ignore
+            eps = posterior.sample(level_values) if is_noise else level_values
+            h = level(h, eps)
+            posteriors.append(posterior)
+            latents.append(eps)
+        mean, logvar = (torch.cat(each, 1) for each in zip(*posteriors, strict=True))
+        output = self.output(h).unflatten(1, self.shape)
+        return DiagonalGaussian(mean, logvar), torch.cat(latents, 1), output
+
+
+def init_ladder(net: nn.Module) -> None:
+    """Initialise so that residual branches begin at 0 and priors at N(0, I), at any depth.
+
+    Posteriors do not begin equal to the prior: the rate would rise much later.
+    """
+    init_glorot(net)
+    blocks = [each for each in net.modules() if isinstance(each, ResidualLayers)]
+    init_fixup([block.branch for block in blocks])
+    for level in net.modules():
+        if isinstance(level, Level):
+            nn.init.zeros_(level.prior.weight)
