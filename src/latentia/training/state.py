@@ -15,6 +15,7 @@ from latentia.training.optimizers import collect_moments, restore_moments
 from latentia.training.plan import Plan
 
 MAX_FAILURES = 3  # non-finite steps after which a run ends
+SMALL = 4096  # values of a tensor: below them equality may be by chance
 
 
 class State:
@@ -146,11 +147,15 @@ class State:
 def leave_out_equal(
     tensors: Mapping[str, Tensor], others: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Leave out the tensors with the same bits as those of the same name: frozen networks."""
+    """Leave out large tensors with the same bits as those of the same name: frozen networks.
+
+    Small ones stay, since they may be equal by chance.
+    """
     return {
         name: tensor
         for name, tensor in tensors.items()
-        if not torch.equal(tensor, others[name])
+        if tensor.numel() < SMALL
+        or not torch.equal(tensor, others[name])
         or not torch.equal(tensor.signbit(), others[name].signbit())  # -0 equals 0
     }
 
