@@ -42,7 +42,7 @@ RUNS = {
 MAKES = {run: re.compile(rf"--run {run}\b|latentia fit {run[5:]}") for run in RUNS}
 GLOSSARY = ROOT / "docs/reference/glossary.md"
 EVERYDAY = re.compile(  # entries of the glossary that are also everyday words
-    "Beta|Condition|Excess|Features|Floor|Interpolation|Memorisation|Option|Parameter|Plan|Player|"
+    "Beta|Condition|Excess|Features|Floor|Interpolation|Level|Memorisation|Option|Parameter|Plan|Player|"
     "Recipe|Run|Run folder|Sharpness|Sigma|Standard error|Sweep|mse and mse_draws"
 )
 NOT_PROSE = r"^```.*?^```$|<!--.*?-->|!\[[^]]*\]\([^)]*\)|`[^`]*`|^[#|].*?$"
