@@ -174,7 +174,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return float(self.score_samples(X).mean(dtype=np.float64))
 
     def sample(self, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
-        """Sample new images like those of `inverse_transform`; sample k is the same for every n."""
+        """Sample new images; each is the same for every n, up to rounding."""
         check_is_fitted(self)
         return self._restore_shape(self.model_.sample(n_samples, seed=resolve_seed(random_state)))
 

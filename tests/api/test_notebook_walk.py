@@ -62,7 +62,8 @@ def test_images_come_back_as_tensors(run):
     shape = (1, 28, 28)
     assert run.sample(3, seed=1).shape == (3, *shape)
     for n in (1, 2, 3, 5, 6, 7, 9):
-        assert torch.equal(run.sample(n, seed=1), run.sample(16, seed=1)[:n])
+        few, many = run.sample(n, seed=1), run.sample(16, seed=1)[:n]
+        torch.testing.assert_close(few, many, rtol=0, atol=1e-6)  # AVX512 rounds few rows otherwise
     assert run.reconstruct(X[:2]).shape == (2, *shape)
     assert torch.equal(run.reconstruct([0, 1]), run.reconstruct(X[:2]))
     z = run.encode(X[:2]).filter(like="mu_")

@@ -32,7 +32,7 @@ class RunImages(RunPictures):
         n : int
             number of images, at least 1
         seed : int
-            seed of the random numbers; image k of a seed is the same for every n
+            seed of the random numbers; image k of a seed is the same for every n, up to rounding
         cond : optional
             condition, for a conditional model: a class by name or number, a list of classes that
             are taken in turn, an image file, or the row number of a test image

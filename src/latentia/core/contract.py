@@ -194,7 +194,7 @@ class Model(nn.Module):
         n : int
             Number of images.
         seed : int
-            Image k of a seed is the same for every n.
+            Image k of a seed is the same for every n, up to rounding.
         cond : Tensor, optional
             Condition of each image, or one for all of them.
 

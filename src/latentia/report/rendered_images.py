@@ -1,6 +1,5 @@
 """Images that both the commands and the explorer render, with an encoder for each file suffix."""
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -55,9 +54,6 @@ from latentia.report.latent_figures import (
 )
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import list_classes, parse_condition, resolve_sampling
-
-# A matrix product of fewer or other numbers of rows may round a row differently (AVX512).
-ROUNDING_ROWS = 4
 
 
 class RenderedImages(NamedTuple):
@@ -246,9 +242,7 @@ def render_samples(
     check_picture_memory(n, run.metadata["images"]["shape"], "-n")
     arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
     values = parse_condition(run, model, cond, n, data) if cond is not None else None
-    rows = torch.arange(math.ceil(n / ROUNDING_ROWS) * ROUNDING_ROWS).clamp(max=n - 1)
-    conditions = values[rows] if values is not None and len(values) == n else values
-    images = model.sample(len(rows), seed=seed, cond=conditions, **arguments)[:n]
+    images = model.sample(n, seed=seed, cond=values, **arguments)
     column, condition = getattr(model, "column", None), ""
     labels, captions = [], []
     if values is not None and values.ndim == 1:
