@@ -240,6 +240,15 @@ def test_more_minutes_give_no_fewer_epochs_and_the_same_model(photos, set_times,
     assert all(plan == plans[0] for plan in plans)
 
 
+def test_a_linked_folder_gives_the_run_its_own_name(photos, tmp_path):
+    """A user who links a disk's folder as photos/ types runs/photos, not the name on the disk."""
+    tmp_path.joinpath("linked").symlink_to(photos, target_is_directory=True)
+    for text in ("linked", "linked/", "./linked"):
+        request = make_request(text, MINUTES, None, SMALL, Options())
+        assert request.path == Path("runs/linked")
+        assert request.images.to_metadata()["source"] == str(tmp_path / "linked")
+
+
 def test_too_few_minutes_name_the_smallest_number(photos, set_times, capsys, tmp_path):
     """An epoch and its report take 110 s, for which 65 % of the time is meant."""
     set_times()

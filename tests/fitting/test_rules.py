@@ -67,7 +67,10 @@ def test_features_are_taken_where_images_differ_in_more_directions_than_their_pi
     pixels = torch.cat([eye[:, :7], torch.zeros(31, 1)], 1).view(31, 2, 2, 2)
     chosen, reason = rules.choose_features(pixels, eye, "x")
     assert chosen == "x"
-    assert reason.startswith("31 images have 30.0 effective dimensions in the features x and ")
+    assert reason == (
+        "--features x, since 31 images have 30.0 effective dimensions in the features x, "
+        "4.3 times the 7.0 of their pixels (x from 3 times)."
+    )
     assert rules.choose_features(pixels * 9 + 1, eye * 4 - 2, "x") == (chosen, reason)
     assert rules.choose_features(eye.view(31, 1, 1, 31), pixels.flatten(1), "x")[0] == "none"
     assert rules.choose_features(eye.view(31, 1, 1, 31), eye, "x")[0] == "none"

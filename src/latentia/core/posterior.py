@@ -14,9 +14,10 @@ from latentia.core.tensors import Latents, PerImage
 class Posterior(Protocol):
     """q(z | image) of b images: a NamedTuple of tensors, each with one row for an image.
 
-    A posterior may be able to do more, which code asks for with `require_capability`: `sd` and
-    `kl_per_dim()`, both (b, *latent), `log_prob(z)` and `log_ratio(z)`, both (b,) in nats. If parts
-    of the latents depend on others, `condition(z)` has the distributions of all parts given z.
+    A posterior may also define `sd` and `kl_per_dim()`, both (b, *latent), and `log_prob(z)` and
+    `log_ratio(z)`, both (b,) in nats. A posterior of latents that depend on each other also defines
+    `condition(z)`, the distributions of all parts given z. `require_capability` returns one of
+    these attributes.
     """
 
     @property

@@ -127,9 +127,9 @@ def choose_features(
     n_pixel, n_feature = (compute_participation_ratio(gram.numpy()) for gram in grams)
     chosen = name if n_feature >= MIN_FEATURE_RATIO * n_pixel else "none"
     return chosen, (
-        f"{len(pixels)} images have {n_feature:.1f} effective dimensions in the features {name} and"
-        f" {n_pixel:.1f} in their pixels, so --features {chosen}: {name} needs "
-        f"{MIN_FEATURE_RATIO:g} times as many."
+        f"--features {chosen}, since {len(pixels)} images have {n_feature:.1f} effective dimensions "
+        f"in the features {name}, {n_feature / n_pixel:.1f} times the {n_pixel:.1f} of their pixels"
+        f" ({name} from {MIN_FEATURE_RATIO:g} times)."
     )
 
 

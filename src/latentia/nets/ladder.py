@@ -90,10 +90,10 @@ class LadderDecoder(nn.Module):
     def infer(
         self, features: Features, values: Latents, *, is_noise: bool = True
     ) -> tuple[DiagonalGaussian, Latents, Float[Tensor, "b c h w"]]:
-        """Return the posterior of each level given those above, the latents, and their output.
+        """Return the posterior of each level given the levels above, the latents, and the output.
 
-        values: standard normal noise, of which the latents are a function (noise 0 takes the mean
-        of each level), or the latents.
+        values: the latents, or with is_noise standard normal noise, from which the latents are
+        computed; zeros give the mean of each level.
         """
         h, posteriors, latents = self.start.expand(values.shape[0], -1), [], []
         parts = zip(self.levels, values.split(self.level_sizes, 1), features.unbind(1), strict=True)

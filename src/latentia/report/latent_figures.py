@@ -27,7 +27,7 @@ from latentia.report.grids import make_grid
 
 SINGLE_IMAGE_SIDE = 224  # pixels of a picture of one image
 MAX_FIGURE_DIMS = 64
-CAPTION_STYLE: Any = {"fontsize": 9, "x": 0.01, "ha": "left"}
+CAPTION_STYLE: Any = {"fontsize": 9, "x": 0.01, "ha": "left", "wrap": True}
 
 
 def make_walk_grid(
@@ -105,10 +105,10 @@ def draw_attributions(
     signed_maps = maps.mean(1).cpu().numpy()
     pair = to_display_channels(torch.cat([image, reconstruction.cpu()])).permute(0, 2, 3, 1).numpy()
     scale = float(np.abs(signed_maps).max()) or 1.0
-    columns = min(5, len(signed_maps) + 2)
-    rows = -(-(len(signed_maps) + 2) // columns)
+    rows = -(-(len(signed_maps) + 2) // 5)
+    columns = -(-(len(signed_maps) + 2) // rows)  # rows of equal length, if possible
     width = 1.7 + 1.0 / columns  # with the scale of colors on the right
-    with make_panels(columns, width, 1.95 * rows + 0.35, rows) as (figure, axes):
+    with make_panels(columns, width, 1.95 * rows + 0.55, rows) as (figure, axes):
         for axis, pixels, title in zip(axes, pair, ("image", "decoded"), strict=False):
             axis.imshow(pixels, cmap="gray", vmin=0, vmax=1)
             axis.set_title(title, fontsize=9)
@@ -122,8 +122,9 @@ def draw_attributions(
         for axis in axes:
             axis.axis("off")
         colorbar = figure.colorbar(mappable, ax=list(axes), shrink=0.9, aspect=30, pad=0.01)
-        colorbar.set_label("change of the pixel (1 is white)", fontsize=9)
-        figure.suptitle(f"{caption}; contours at half the scale, dashed: darker", **CAPTION_STYLE)
+        colorbar.set_label("change (1 is white)", fontsize=9)
+        note = "Contours at half the scale, dashed: darker."
+        figure.suptitle(f"{caption}.\n{note}", **CAPTION_STYLE)
         return figure
 
 

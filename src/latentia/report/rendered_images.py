@@ -127,7 +127,8 @@ def render_neighbors(
     caption = f"{run.name}: nearest of {count} of {split.name}, by distance of {space}"
     images = torch.cat([image, split.select(rows[positions])[:]])
     labels = ["image", *_label_rows(neighbors, "distance")]
-    return render_grid(images, choose_columns(len(images)), caption, neighbors, labels_below=labels)
+    options = {"labels_below": labels, "min_side": 2 * MIN_TILE_SIDE}
+    return render_grid(images, choose_columns(len(images)), caption, neighbors, **options)
 
 
 def render_outliers(

@@ -1,5 +1,6 @@
 """Sources of images: the meaning of `--data`, and the reader of each kind of source."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -142,7 +143,10 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Name for `run.json`. Paths are absolute, since a run may be opened in another folder."""
+        """Name for `run.json`. Paths are absolute, since a run may be opened in another folder.
+
+        A symbolic link keeps its own name, which the user knows.
+        """
         if self.kind is SourceKind.MEMORY and is_sequence(self.data):
             return f"unnamed {type(self.data).__name__} of {len(self.data):,} images"
         if self.kind is SourceKind.MEMORY:
@@ -152,7 +156,7 @@ class Source:
         source = find_source(text)
         if (source and not source.suffix) or (self.reading.stream and "://" in text):
             return text
-        return str(Path(text).expanduser().resolve())
+        return os.path.abspath(Path(text).expanduser())
 
     def make_reader(self) -> Reader | ShardReader:
         """Create the reader of this kind of source. The files of a folder are listed, not read."""
