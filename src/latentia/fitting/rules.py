@@ -51,8 +51,8 @@ END_SHARE = 1.5
 MIRROR_IMAGES = 2000  # images, at most, that decide whether training also shows mirror images
 
 # Images, at most, that choose the features, and the ratio of effective numbers of dimensions from
-# which a network that was trained on photographs is taken. Of 200 images it is 7 to 8 for
-# photographs (CIFAR-10, clothing) and at most 1.4 for digits, vehicles and speckle, in which the
+# which a network that was trained on photographs is taken. Of 200 images it is 7 to 9 for
+# photographs (CIFAR-10, clothing) and at most 1.6 for digits, vehicles and speckle, in which the
 # network sees few differences.
 FEATURE_IMAGES, MIN_FEATURE_RATIO = 200, 3.0
 
@@ -127,9 +127,9 @@ def choose_features(
     n_pixel, n_feature = (compute_participation_ratio(gram.numpy()) for gram in grams)
     chosen = name if n_feature >= MIN_FEATURE_RATIO * n_pixel else "none"
     return chosen, (
-        f"--features {chosen}, since {len(pixels)} images have {n_feature:.1f} effective dimensions "
-        f"in the features {name}, {n_feature / n_pixel:.1f} times the {n_pixel:.1f} of their pixels"
-        f" ({name} from {MIN_FEATURE_RATIO:g} times)."
+        f"--features {chosen}, since {len(pixels)} images have {n_feature:.1f} effective "
+        f"dimensions in the features {name}, {n_feature / n_pixel:.1f} times the {n_pixel:.1f} of "
+        f"their pixels ({name} from {MIN_FEATURE_RATIO:g} times)."
     )
 
 

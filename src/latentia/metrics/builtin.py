@@ -209,10 +209,10 @@ def measure_memorization(evaluation: Evaluation) -> list[MetricResult]:
     statistics = memorization_statistics(*(x.double().numpy() for x in feature_sets))
     share, n = statistics.near_copy_share, (len(e.real_features), len(e.sample_features))
     share_error = (share * (1 - share) / n[1]) ** 0.5
-    expected_note = f"{statistics.expected_near_copy_share:.2g} if honest"
+    expected_note = f"{statistics.expected_near_copy_share:.2g} without copies"
     nearer, nearer_error = statistics.nearer_share, statistics.nearer_share_error
     rows = [
-        ("nearer_than_held_out", nearer, nearer_error, "0.5 if honest"),
+        ("nearer_than_held_out", nearer, nearer_error, "0.5 without copies"),
         ("nearer_p", statistics.nearer_p, None, "Mann-Whitney, one-sided"),
         ("near_copies", share, share_error, expected_note),
         ("near_copies_p", statistics.near_copy_p, None, "exact, one-sided"),
