@@ -69,7 +69,9 @@ def test_runs_are_told_with_their_dimensions_by_rate(served, place):
     assert [dim["dead"] for dim in vae["dims"]] == [rate < 0.01 for rate in rates]
     assert all(max(dim["bars"]) == 1 and dim["low"] < dim["high"] for dim in vae["dims"])
     assert vae["columns"]["label"] == [str(k) for k in range(10)]
-    assert vae["prior"] == {"learned": False}
+    command = shlex.join(["latentia", "explore", str(place / "vae"), str(place / "prior")])
+    assert vae["prior"]["advice"] == f" For samples of a learned prior: {command}"
+    assert gan["prior"] == {"learned": False, "advice": ""}
     assert prior["prior"]["condition"] == "class"
     options = {each["name"]: each for each in prior["prior"]["options"]}
     assert options["sampler"]["choices"] == ["ddpm", "ddim", "euler", "heun"]

@@ -502,7 +502,7 @@ const drawSamples = runLatest(async () => {
 function updatePrior() {
   const { prior: spec, name } = activeRun(), { learned } = spec;
   $("about-prior").textContent = learned ? `Drawn from the prior that ${name} has learned, or from N(0, I), the prior of its autoencoder.`
-    : activeRun().latent === null ? "Drawn from N(0, I)." : "Drawn from N(0, I). This run has no learned prior; latentia train latent_prior --autoencoder RUN trains one.";
+    : `Drawn from N(0, I).${spec.advice}`;
   $("prior-label").hidden = !learned;
   $("options").replaceChildren(...(spec.options ?? []).map(createOption));
   const box = $("cond"), row = box.querySelector(".row");

@@ -10,14 +10,17 @@ from typing_extensions import Doc
 
 from latentia.core.contract import HasTrajectory
 from latentia.core.registry import Registry
+from latentia.core.text import join_command
 from latentia.explorer.projection import round_values
 from latentia.explorer.session import RunSession
 from latentia.latents.encoding import name_dims
 from latentia.latents.traversal import interval_probabilities, mixture_quantiles
+from latentia.runs.priors import find_learned_prior
 from latentia.runs.sampling import list_classes
 
 MIN_RATE = 0.01  # nats; a dimension of lower rate carries no information
 MAX_SLIDERS, N_BINS = 64, 40
+TRAIN_PRIOR = "train", "latent_prior", "--autoencoder"
 TAILS = np.array([0.001, 0.999])  # quantiles at the ends of a slider
 
 
@@ -89,10 +92,16 @@ def describe_dimensions(session: RunSession) -> list[dict[str, Any]]:
 
 
 def describe_prior(session: RunSession) -> dict[str, Any]:
-    """Describe a learned prior: its condition, and the options with which it draws."""
+    """Describe a learned prior: its condition, and the options with which it draws.
+
+    A run without one names the command that opens the prior learned of its latents, or trains it.
+    """
     model = session.model
     if not isinstance(model, HasTrajectory):
-        return {"learned": False}
+        path, prior = session.run.path, find_learned_prior(session.run)
+        words = ("explore", path, prior.path) if prior else (*TRAIN_PRIOR, path)
+        advice = f" For samples of a learned prior: {join_command(('latentia', *words))}"
+        return {"learned": False, "advice": advice if session.autoencoder else ""}
     kind = "class" if model.num_classes else "image"
     return {
         "learned": True,
