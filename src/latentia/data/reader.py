@@ -74,8 +74,7 @@ class SourceInfo(NamedTuple):
         if self.labels.unused:
             notes.append(f"not used as labels: {abbreviate_list(self.labels.unused)}.")
         height, width = preprocessing.height, preprocessing.width
-        ratio = width / height
-        sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w / h / ratio < 1.05})
+        sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w * height / h / width < 1.05})
         if sizes:
             listing = abbreviate_list([f"{h}x{w}" for h, w in sizes], 3)
             notes.append(

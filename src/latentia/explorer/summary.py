@@ -52,8 +52,7 @@ def describe_run(session: RunSession) -> dict[str, Any]:
 
 def describe_betas(session: RunSession) -> dict[str, float] | None:
     """Return the range of beta and its present value; None for a run of one beta."""
-    limits = session.run.beta_range
-    if limits is None:
+    if (limits := session.run.beta_range) is None:
         return None
     return {"low": limits[0], "high": limits[1], "now": session.beta or 0.0}
 
@@ -102,10 +101,9 @@ def describe_prior(session: RunSession) -> dict[str, Any]:
         words = ("explore", path, prior.path) if prior else (*TRAIN_PRIOR, path)
         advice = f" For samples of a learned prior: {join_command(('latentia', *words))}"
         return {"learned": False, "advice": advice if session.autoencoder else ""}
-    kind = "class" if model.num_classes else "image"
     return {
         "learned": True,
-        "condition": None if model.column is None else kind,
+        "condition": model.column and ("class" if model.num_classes else "image"),
         "column": model.column,
         "classes": list_classes(session.run, model),
         "options": list_sampling_options(model.sampling),

@@ -107,10 +107,8 @@ class Fit:
     def _open_content(self) -> FitContent:
         own = {**self.request.parameters, **self.request.list_options()}
         values = {"minutes": self.request.minutes, **own}
-        request = {
-            "data": self.request.images.source.name,
-            **{k: str(v) for k, v in values.items()},
-        }
+        name = self.request.images.source.name
+        request = {"data": name, **{k: str(v) for k, v in values.items()}}
         saved: Any = read_json(self.path / FIT_FILE, FitContent)
         if saved and saved["request"] != request:
             before = ", ".join(f"{k} {v}" for k, v in saved["request"].items())
@@ -236,10 +234,10 @@ class Fit:
 
     def _finish(self) -> None:
         """Write the table of all images, then the report, which shows the prior's samples."""
-        words = ["latentia", "encode", str(self.path), "--out", str(self.table)]
-        self._log_command(format_command(*words))
+        path, table = str(self.path), str(self.table)
+        self._log_command(format_command("latentia", "encode", path, "--out", table))
         run = self._write_table()
-        self._log_command(format_command("latentia", "report", str(self.path)))
+        self._log_command(format_command("latentia", "report", path))
         self.write(str(run.report()))
         self.content["is_complete"] = True
         write_json(self.path / FIT_FILE, {**self.content})

@@ -206,16 +206,15 @@ def measure_memorization(evaluation: Evaluation) -> list[MetricResult]:
     """Tests of whether samples copy training images, against held-out images."""
     e = evaluation
     feature_sets = e.training_features, e.real_features, e.sample_features
-    statistics = memorization_statistics(*(x.double().numpy() for x in feature_sets))
-    share, n = statistics.near_copy_share, (len(e.real_features), len(e.sample_features))
+    test = memorization_statistics(*(x.double().numpy() for x in feature_sets))
+    share, n = test.near_copy_share, (len(e.real_features), len(e.sample_features))
     share_error = (share * (1 - share) / n[1]) ** 0.5
-    expected_note = f"{statistics.expected_near_copy_share:.2g} without copies"
-    nearer, nearer_error = statistics.nearer_share, statistics.nearer_share_error
+    expected_note = f"{test.expected_near_copy_share:.2g} without copies"
     rows = [
-        ("nearer_than_held_out", nearer, nearer_error, "0.5 without copies"),
-        ("nearer_p", statistics.nearer_p, None, "Mann-Whitney, one-sided"),
+        ("nearer_than_held_out", test.nearer_share, test.nearer_share_error, "0.5 without copies"),
+        ("nearer_p", test.nearer_p, None, "Mann-Whitney, one-sided"),
         ("near_copies", share, share_error, expected_note),
-        ("near_copies_p", statistics.near_copy_p, None, "exact, one-sided"),
+        ("near_copies_p", test.near_copy_p, None, "exact, one-sided"),
     ]
     return [
         MetricResult(name, value, error, n, e.split.name, features=e.extractor.name, note=note)

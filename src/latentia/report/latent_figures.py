@@ -123,8 +123,7 @@ def draw_attributions(
             axis.axis("off")
         colorbar = figure.colorbar(mappable, ax=list(axes), shrink=0.9, aspect=30, pad=0.01)
         colorbar.set_label("change (1 is white)", fontsize=9)
-        note = "Contours at half the scale, dashed: darker."
-        figure.suptitle(f"{caption}.\n{note}", **CAPTION_STYLE)
+        figure.suptitle(f"{caption}.\nContours at half the scale, dashed: darker.", **CAPTION_STYLE)
         return figure
 
 
