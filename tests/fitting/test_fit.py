@@ -227,6 +227,22 @@ def test_the_stages_fill_the_minutes_to_a_tenth(minutes, photos, set_times, cloc
     assert 0.9 * 60 * minutes <= total <= 60 * minutes
 
 
+def test_the_prior_has_no_epochs_in_which_it_would_learn_few_images_by_heart(
+    photos, set_times, clock, monkeypatch
+):
+    set_times(StepTimes(0.5, 2.0, 0.1, 2.0))  # 10 minutes are 290 epochs
+
+    def train(run, events):
+        next(events)
+        return 0
+
+    monkeypatch.setattr(Fit, "_finish", lambda self: None)
+    request = make_request(photos, 10, None, SMALL, Options())
+    assert Fit(request, train, print).run() == 0
+    epochs = [stage["parameters"]["epochs"] for stage in read_fit("stages")]
+    assert epochs[0] > epochs[1] == rules.MAX_PRIOR_EPOCHS
+
+
 def test_more_minutes_give_no_fewer_epochs_and_the_same_model(photos, set_times, clock):
     set_times()
     plans = []
@@ -250,11 +266,12 @@ def test_a_linked_folder_gives_the_run_its_own_name(photos, tmp_path):
 
 
 def test_too_few_minutes_name_the_smallest_number(photos, set_times, capsys, tmp_path):
-    """An epoch and its report take 110 s, for which 65 % of the time is meant."""
+    """An epoch and its report take 110 s; the rest is what a prior of few images needs."""
     set_times()
     message = last_line_of_error(capsys, *list_words(photos, minutes=2))
     least = re.search(r"give at least --minutes ([\d.]+)", message).group(1)
-    assert 110 / 0.65 / 60 <= float(least) <= 110 / 0.65 / 60 + 0.7  # and the test's own seconds
+    needed = (110 + rules.count_prior_seconds(48)) / 60
+    assert needed <= float(least) <= needed + 0.7  # and the test's own seconds
     assert not list(tmp_path.glob("runs/*"))
 
 

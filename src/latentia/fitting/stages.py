@@ -161,19 +161,23 @@ class Fit:
 
     def _plan_first(self) -> Stage:
         chosen = rules.choose_first_parameters(self.request.facts) | self.request.parameters
-        left = self.count_seconds_left()
+        left, share = self.count_seconds_left(), 1 - rules.MAX_PRIOR_SHARE
+        rest = rules.count_prior_seconds(self.request.facts.n_train)
         try:
-            return self._plan(rules.FIRST_RECIPE, self.path, chosen, rules.FIRST_SHARE * left)
+            return self._plan(rules.FIRST_RECIPE, self.path, chosen, max(share * left, left - rest))
         except TooShortError as error:
+            needed = min(error.seconds / share, error.seconds + rest)
             spent = 60 * self.request.minutes - left
-            raise TooShortError("latentia fit", spent + error.seconds / rules.FIRST_SHARE) from None
+            raise TooShortError("latentia fit", spent + needed) from None
 
     def _plan_prior(self) -> Stage:
         """Plan the prior; it has an epoch even if there is no time left, for samples to show."""
         chosen = rules.choose_prior_parameters(self.request.facts)
         chosen["autoencoder"] = str(self.path)
         seconds = self.count_seconds_left() - rules.END_SHARE * self.content["stages"][0]["end"]
-        return self._plan(rules.PRIOR_RECIPE, self.prior_path, chosen, max(0.0, seconds), 1)
+        stage = self._plan(rules.PRIOR_RECIPE, self.prior_path, chosen, max(0.0, seconds), 1)
+        stage["parameters"]["epochs"] = min(stage["parameters"]["epochs"], rules.MAX_PRIOR_EPOCHS)
+        return stage
 
     def _plan(
         self, recipe: str, path: Path, chosen: dict[str, Any], seconds: float, at_least: int = 0
