@@ -175,6 +175,7 @@ TOYS = {
         "latent": 2, "width": 4, "batch": 16, "epochs": 3, "size": "24x16", "adversary_from": 0.1,
     },
     "photo_vae": {"latent": 3, "width": 4, "batch": 16, "epochs": 3, "augment": "flip"},
+    "pixel_diffusion": {"width": 8, "depth": 1, "batch": 16, "epochs": 3},
     "latent_prior": {"width": 16, "depth": 1, "batch": 16, "epochs": 3},
 }  # fmt: skip
 

@@ -1,4 +1,6 @@
-"""Diffusion of pixels, defined here alone: a trajectory whose decoder is the identity."""
+"""Diffusion of pixels: a trajectory whose decoder is the identity."""
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,24 +9,11 @@ import torch
 import latentia
 from latentia.cli.main import main
 from latentia.core.contract import Batch, HasLatents, HasTrajectory, StepContext, get_autoencoder
-from latentia.core.registries import recipe
-from latentia.data import open_images
-from latentia.diffusion.path import LinearPath
+from latentia.core.errors import Error
 from latentia.diffusion.sampling_options import SamplingOptions
-from latentia.models.latent_diffusion import LatentDiffusion
-from latentia.nets.denoiser import ConvDenoiser
-from latentia.training.optimizers import Adam
-from latentia.training.plan import Plan
+from latentia.recipes.pixel_diffusion import pixel_diffusion
 
-
-@recipe
-def pixel_diffusion(data: str = "digits", epochs: int = 2) -> Plan:
-    """A diffusion model without an autoencoder."""
-    images = open_images(data)
-    denoiser = ConvDenoiser(images.shape, width=16, channels=8, depth=1)
-    sampling = SamplingOptions(steps=2)
-    model = LatentDiffusion(None, denoiser, LinearPath(), sampling=sampling)
-    return Plan(model, images, {"denoiser": Adam(1e-3)}, batch=16, epochs=epochs)
+SMALL = {"width": 8, "depth": 1, "batch": 16}
 
 
 @pytest.fixture
@@ -36,7 +25,7 @@ def framed(images, tmp_path):
 
 
 def test_pixels_share_one_unit_and_come_back_as_they_were(framed):
-    plan = pixel_diffusion(framed)
+    plan = pixel_diffusion(framed, **SMALL)
     model, images = plan.model, plan.images.split("train").get_batch(slice(None)).image
     assert model.setup([Batch(images, {})]) == {}  # the images are their own latents
     z = model.standardize(images)  # pyright: ignore
@@ -51,9 +40,11 @@ def test_pixels_share_one_unit_and_come_back_as_they_were(framed):
 
 
 @pytest.mark.report
-def test_every_command_takes_a_model_without_an_autoencoder(framed, tmp_path, capsys):
+def test_every_command_takes_a_model_without_an_autoencoder(framed, tmp_path, capsys, monkeypatch):
+    two_steps = partial(SamplingOptions, steps=2)  # 16 steps of a U-Net take minutes to export
+    monkeypatch.setattr("latentia.recipes.pixel_diffusion.SamplingOptions", two_steps)
     run = tmp_path / "run"
-    opened = latentia.train(f"{__file__}:pixel_diffusion", data=framed, run=run)
+    opened = latentia.train("pixel_diffusion", data=framed, run=run, epochs=2, **SMALL)
     model = opened.model
     assert isinstance(model, HasTrajectory)
     assert not isinstance(model, HasLatents)
@@ -71,3 +62,34 @@ def test_every_command_takes_a_model_without_an_autoencoder(framed, tmp_path, ca
     capsys.readouterr()
     assert main(["encode", str(run), "--out", str(tmp_path / "a.csv")]) == 2
     assert "has no encoder" in capsys.readouterr().err
+
+
+def test_samples_by_label_have_the_brightness_of_their_class(tmp_path):
+    rng, values = np.random.default_rng(0), np.arange(320) % 2
+    images = np.where(values, 200, 50)[:, None, None] + rng.integers(0, 20, (320, 8, 8))
+    np.savez(tmp_path / "two.npz", images=images.astype(np.uint8), side=values)
+    run = latentia.train(
+        "pixel_diffusion",
+        data=str(tmp_path / "two.npz"),
+        run=tmp_path / "run",
+        cond="side",
+        epochs=40,
+        average=None,
+        **SMALL,
+    )
+    dark, bright = (run.sample(8, seed=1, cond=each).mean((1, 2, 3)) for each in "01")
+    assert dark.max() < 0.45 < bright.min()
+
+
+def test_large_images_are_refused_with_what_to_do():
+    with pytest.raises(Error) as caught:
+        pixel_diffusion(torch.rand(4, 1, 66, 64))
+    assert str(caught.value) == (
+        "The images are 66x64; pixel_diffusion draws at most 64x64: give --size 64, or "
+        "learn a prior of an autoencoder's latents (latent_prior)."
+    )
+
+
+def test_guidance_without_a_condition_is_refused():
+    with pytest.raises(Error, match=r"^--guidance 2 needs a condition; give --cond COLUMN, or"):
+        pixel_diffusion(torch.rand(4, 1, 8, 8), guidance=2.0)

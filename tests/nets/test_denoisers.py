@@ -8,6 +8,7 @@ from latentia.core.errors import Error
 from latentia.nets.conditioning import LabelCondition, PatternCondition
 from latentia.nets.denoiser import ConvDenoiser, MLPDenoiser
 from latentia.nets.film import FiLM
+from latentia.nets.image_unet import ImageUNet
 from latentia.nets.time_embedding import TimeEmbedding, sinusoidal_embedding
 from latentia.nets.unet import VectorUNet
 
@@ -19,6 +20,7 @@ DENOISERS = {
     "plain unet": lambda: VectorUNet((24,), WIDTH, (4, 200), use_positions=False),
     "mlp": lambda: MLPDenoiser((24,), WIDTH, depth=2),
     "conv": lambda: ConvDenoiser((3, 5, 4), WIDTH, channels=8, depth=2),
+    "image unet": lambda: ImageUNet((3, 11, 6), (4, 8, 8), depth=1, width=WIDTH),
 }
 CONDITIONS = {
     "label": lambda: (LabelCondition(4, WIDTH), torch.arange(B) % 4, (torch.arange(B) + 1) % 4),

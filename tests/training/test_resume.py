@@ -91,8 +91,9 @@ def test_an_interrupted_iwae_goes_on_with_the_same_draws_of_its_images(toy, k):
     assert content(cut) == content(whole)
 
 
-def test_an_interrupted_hierarchy_goes_on_with_the_same_draws_of_its_levels_and_its_average(toy):
-    whole, cut = (toy(name, "mnist_hvae", stop) for name, stop in RUNS)
+@pytest.mark.parametrize("recipe", ["mnist_hvae", "pixel_diffusion"])
+def test_an_interrupted_run_of_other_families_goes_on_with_the_same_draws(toy, recipe):
+    whole, cut = (toy(name, recipe, stop) for name, stop in RUNS)
     assert content(cut) != content(whole)
     list(resume_run(cut.path)[1])
     assert content(cut) == content(whole)
