@@ -24,7 +24,7 @@ ADDED = {
     "resume": {"--epochs"},
     "nearest": {"--table", "--features"},
     "relate": {"--features"},
-    "traverse": {"--axes"},
+    "traverse": {"--axes", "--toward", "--labels"},
     "encode": {"--axes"},
     "doctor": {"--table"},
     "sample": {"--temperature"},

@@ -135,6 +135,8 @@ class RunImages(RunPictures):
         steps: int = 9,
         split: str | None = None,
         axes: Axes = "own",
+        toward: str | None = None,
+        labels: Any = None,
     ) -> Traversal:
         """Change one latent dimension of an image at a time, over the range of the training images.
 
@@ -152,6 +154,10 @@ class RunImages(RunPictures):
         axes : {"own", "principal"}
             dimensions of the model, or principal axes of the aggregate posterior, which have no
             correlation; the first has the largest variance
+        toward : str, optional
+            instead of dimensions, move along the direction of a label, as in `find_direction`
+        labels : optional
+            table of labels for `toward`, as in `find_direction`
 
         Returns
         -------
@@ -170,7 +176,8 @@ class RunImages(RunPictures):
         >>> run.traverse(0, dims=2, steps=5).images.shape
         torch.Size([2, 5, 1, 28, 28])
         """
-        return self._traverse(image, dims, steps, split, axes)[0]
+        direction = self._choose_direction(toward, labels, dims, axes)
+        return self._traverse(image, dims, steps, split, axes, direction)[0]
 
     def interpolate(
         self, images: Any, *, steps: int = 10, spherical: bool = False, split: str | None = None

@@ -47,11 +47,16 @@ def traverse(
     out: options.Animation = "traversal.png",
     *,
     axes: Literal["own", "principal"] = "own",
+    toward: str | None = None,
+    labels: options.LabelFile = None,
     split: options.RowSplit = None,
     data: options.Data = None,
     beta: options.Beta = None,
 ) -> None:
     """Change one latent dimension of an image at a time, over the range of the training images.
+
+    With --toward the image moves along the direction of a label, found by a linear probe. The
+    command prints how well that direction predicts the label, and what else moves with it.
 
     Parameters
     ----------
@@ -60,6 +65,12 @@ def traverse(
     axes : {own,principal}
         dimensions of the model, or principal axes of the aggregate posterior, which have no
         correlation (0 has the largest variance)
+    toward : COLUMN[=VALUE]
+        label to move toward, in the place of --dims: a column of numbers or of two classes, or one
+        class of a column against its others
+    labels : FILE
+        table of labels (.csv or .parquet) for --toward, joined to the images by file name; the
+        default is the labels of the data
     """
 
 

@@ -35,7 +35,7 @@ def draw_picture(plot: Callable, *suffixes: str) -> Callable[[SimpleNamespace], 
         picture = plot(run, **options)
         if picture.table is not None:
             print_images(picture.caption, picture.table)
-            if args.table:
+            if getattr(args, "table", None):
                 print(picture.save(args.table))
         print(picture.save(args.out))
 

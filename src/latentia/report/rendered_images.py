@@ -182,7 +182,7 @@ def render_walk(
 
 def render_traversal(
     run: RunFolder,
-    model: HasLatents,
+    names: Sequence[str],
     traversal: Traversal,
     image: Float[Tensor, "1 c h w"],
     name: str,
@@ -190,11 +190,11 @@ def render_traversal(
 ) -> RenderedImages:
     """Show one row for each dimension that moves; n: images of the aggregate posterior.
 
-    A .gif moves all dimensions at once, there and back.
+    names: those of all dimensions. A .gif moves all dimensions at once, there and back.
     """
-    levels, names = traversal.levels, name_dims(model.latent_shape)
+    levels, way = traversal.levels, "one latent at a time" if len(names) > 1 else names[0]
     caption = (
-        f"{run.name}: {name} along one latent at a time, from the {levels[0]:.1%} to the "
+        f"{run.name}: {name} along {way}, from the {levels[0]:.1%} to the "
         f"{levels[-1]:.1%} quantile of {pluralize(n, 'image')}"
     )
 
