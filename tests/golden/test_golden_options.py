@@ -27,7 +27,7 @@ ADDED = {
     "traverse": {"--axes", "--toward", "--labels"},
     "encode": {"--axes"},
     "doctor": {"--table"},
-    "sample": {"--temperature"},
+    "sample": {"--temperature", "--latents-out"},
 }  # and those that were added to a command or to every recipe
 LIKELIHOODS = ["auto", "bernoulli", "discretized", "gaussian"]
 # options whose default or choices were changed on purpose, as they are now

@@ -43,7 +43,8 @@ class RunImages(RunPictures):
         guidance : float, optional
             strength of classifier-free guidance; 1 is the model as trained
         temperature : float, optional
-            factor of the standard deviations of a VAE's prior N(0, I), at least 0; the default is 1
+            factor of the standard deviations of the prior N(0, I) of a VAE or GAN, at least 0; the
+            default is 1
 
         Returns
         -------
@@ -143,7 +144,7 @@ class RunImages(RunPictures):
         Parameters
         ----------
         image : array, tensor, file, key or row number
-            one image
+            one image, or "FILE:ROW", a row of a table of latents
         dims : int, sequence of int or str, optional
             latent dimensions: a number k takes the k of highest rate (KL), [0, 3] these; the
             default is the 8 of highest rate
@@ -187,7 +188,7 @@ class RunImages(RunPictures):
         Parameters
         ----------
         images : array, tensor, or a list of files, keys or row numbers
-            two or more images
+            two or more images; "FILE:ROW" is a row of a table of latents, also of a GAN
         steps : int
             images from each to the next, both ends included, at least 2
         spherical : bool

@@ -45,7 +45,8 @@ class RunPictures(RunDirections):
         Returns
         -------
         RenderedImages
-            picture that notebooks show; `save("samples.png")` writes it (or .npy)
+            picture that notebooks show; `save("samples.png")` writes it (or .npy). Its `table` has
+            the latents of the images, which `decode` reads; `save("z.csv")` (or .parquet) writes it
 
         Raises
         ------
@@ -120,7 +121,7 @@ class RunPictures(RunDirections):
         >>> latentia.load("runs/digits").plot_decoded([[0.0] * 20]).save("decoded.png").name
         'decoded.png'
         """
-        model = self.autoencoder
+        model = self.decoder
         latents = read_latents(z, model.latent_shape, encoding.identify_encoder(model))
         return rendered_images.render_latents(self.folder, model, *latents)
 
@@ -197,9 +198,10 @@ class RunPictures(RunDirections):
         >>> latentia.load("runs/digits").plot_interpolation([0, 1], steps=4).save("path.png").name
         'path.png'
         """
-        names, _, pixels = self._read_images(images, split)
+        (names, _, pixels), means = self._read_points(images, split)
+        model = self.autoencoder if means is None else self.decoder
         render = rendered_images.render_walk
-        return render(self.folder, self.autoencoder, names, pixels, steps, spherical)
+        return render(self.folder, model, names, pixels, steps, spherical, means)
 
     def plot_attribution(
         self, image: Any, dims: int | Sequence[int] | str | None = None, *, split: str | None = None
@@ -259,15 +261,17 @@ class RunPictures(RunDirections):
         axes: Axes,
         direction: Direction | None,
     ) -> tuple[Traversal, Tensor, str]:
-        pixels, name = self._read_image(image, split)
+        pixels, name, mean = self._read_point(image, split)
         model, table = self.autoencoder, self._training_table
         if direction:
-            mean = model.encode(pixels).mean
+            mean = model.encode(pixels).mean if mean is None else mean
             return traverse_direction(model, mean, table, direction, steps), pixels, name
         if axes == "principal":
             model = self._principal_axes
             table = model.rotate_table(table)
-        traversal = traverse_dims(model, pixels, table, self._choose_dims(dims, table), steps)
+            mean = None if mean is None else model.rotate(mean, None)[0]
+        dims = self._choose_dims(dims, table)
+        traversal = traverse_dims(model, pixels, table, dims, steps, mean)
         return traversal, pixels, name
 
     @cached_property

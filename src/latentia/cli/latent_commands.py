@@ -41,7 +41,7 @@ def relate(
 
 def traverse(
     run: options.RunName,
-    image: options.Image,
+    image: options.Point,
     dims: options.Dims = None,
     steps: int = 9,
     out: options.Animation = "traversal.png",
@@ -90,8 +90,8 @@ def interpolate(
     Parameters
     ----------
     images : IMAGE IMAGE ...
-        two or more image files, keys in the table that latentia encode writes, or row numbers
-        (from 0)
+        two or more image files, keys in the table that latentia encode writes, row numbers (from
+        0), or FILE:ROW, latents in a table that latentia encode or sample wrote
     steps : N
         number of pictures from each image to the next, both ends included
     spherical
@@ -101,7 +101,7 @@ def interpolate(
 
 def nearest(
     run: options.RunName,
-    image: options.Image,
+    image: options.Point,
     n: options.Count = 8,
     split: options.Split = None,
     out: options.Picture = "nearest.png",

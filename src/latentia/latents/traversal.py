@@ -65,6 +65,7 @@ def traverse_dims(
     table: LatentTable,
     dims: Sequence[int],
     steps: int = 9,
+    mean: Tensor | None = None,
 ) -> Traversal:
     """Move each dimension through quantiles of the table's aggregate posterior.
 
@@ -82,6 +83,8 @@ def traverse_dims(
         dimensions to move
     steps : int
         values of each dimension, at least 2
+    mean : Tensor, optional
+        latents of the image (1, *latent), if they are known; the image is then not encoded
 
     Returns
     -------
@@ -106,7 +109,7 @@ def traverse_dims(
     dims = list(dims)
     n_values = max(image.numel(), 2 * len(table.mean))  # of an image, or of its bisection
     check_picture_memory(len(dims) * steps, (n_values,), "--steps")
-    mean = model.encode(image).mean
+    mean = model.encode(image).mean if mean is None else mean
     levels = make_levels(steps)
     table = table.select_dims(dims)
     values = mixture_quantiles(table.mean, table.sd, levels)
