@@ -198,10 +198,39 @@ def test_labels_stand_in_the_table_of_a_search(run, place, tmp_path):
     )
     out = ["--table", tmp_path / "t.csv", "--out", tmp_path / "o.png"]
     call("outliers", run, "--data", folder, "-n", "12", "--by", "distance", *out)
+    call("outliers", run, "-n", "1", "--table", tmp_path / "one.csv", "--out", tmp_path / "o.png")
+    assert len(pd.read_csv(tmp_path / "one.csv")) == 1
     table = pd.read_csv(tmp_path / "t.csv")
     assert list(table["key"].str[0]) == list(table["label"])
     assert list(table["distance_label"]) == [int(key[2:4]) for key in table["key"]]
     assert "label_code" not in table
+
+
+def test_a_walk_toward_a_label_prints_what_python_returns(run, tmp_path, capsys):
+    path = tmp_path / "labels.csv"
+    path.write_text("name,odd\n" + "".join(f"{k},{k % 2}\n" for k in range(40)))
+    toward = ["--toward", "odd", "--labels", path, "--steps", "4"]
+    call("traverse", run, "3", *toward, "--out", tmp_path / "t.npy")
+    python = latentia.load(run)
+    direction = python.find_direction("odd", labels=path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == direction.text
+    assert lines[-1] == str(tmp_path / "t.npy")
+    names = {line.split("│")[1].strip() for line in lines if "│" in line}
+    assert names == {*direction.moving["column"]}
+    walk = python.traverse(3, toward="odd", labels=path, steps=4)
+    np.testing.assert_array_equal(np.load(tmp_path / "t.npy"), walk.images.numpy())
+    call("traverse", run, "3", *toward, "--out", tmp_path / "t.png")
+    capsys.readouterr()
+    labelled = ["--labels", path]
+    for words, message in (
+        (["--toward", "odd", "--dims", "0", *labelled], "--toward and --dims are both given"),
+        (["--toward", "odd", "--axes", "principal", *labelled], "--toward and --axes are both"),
+        (labelled, "--labels needs --toward, the column to move toward; give both."),
+        (["--toward", "even", *labelled], "the images have no column even, but brightness, con"),
+        (["--toward", "odd", "--steps", "1", *labelled], "--steps is 1; it must be at least 2"),
+    ):
+        assert message in error(capsys, "traverse", run, "3", *words), words
 
 
 def test_the_same_picture_twice(run, tmp_path):

@@ -24,10 +24,10 @@ ADDED = {
     "resume": {"--epochs"},
     "nearest": {"--table", "--features"},
     "relate": {"--features"},
-    "traverse": {"--axes"},
+    "traverse": {"--axes", "--toward", "--labels"},
     "encode": {"--axes"},
     "doctor": {"--table"},
-    "sample": {"--temperature"},
+    "sample": {"--temperature", "--latents-out"},
 }  # and those that were added to a command or to every recipe
 LIKELIHOODS = ["auto", "bernoulli", "discretized", "gaussian"]
 # options whose default or choices were changed on purpose, as they are now

@@ -4,15 +4,19 @@ import base64
 import html
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, Literal
 
 import pandas as pd
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentia.core.contract import get_decoder
 from latentia.core.errors import Error
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
+from latentia.latents.parsing import is_latent_row, read_latent_row
 from latentia.metrics.measure import load_metrics
 from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
@@ -50,6 +54,14 @@ class OpenedRun:
         Raises: Error if the model has no encoder.
         """
         return self.folder.autoencoder()
+
+    @property
+    def decoder(self) -> Any:
+        """The model that decodes latents: the autoencoder, or a GAN.
+
+        Raises: Error if there is none.
+        """
+        return get_decoder(self.model) or self.autoencoder
 
     @property
     def images(self) -> Images:
@@ -206,6 +218,30 @@ class OpenedRun:
         if others:
             raise Error(f"{len(pixels)} images were given; give one, such as images[:1].")
         return pixels, caption_image(name, split)
+
+    def _read_point(self, image: Any, split: str | None) -> tuple[Tensor, str, Tensor | None]:
+        """Read one image, its caption, and its latents if it is a row of a table."""
+        if not is_latent_row(image):
+            return *self._read_image(image, split), None
+        chosen, mean = self._read_points(image, split)
+        return chosen.pixels, f"latents {image}", mean
+
+    def _read_points(self, images: Any, split: str | None) -> tuple[NamedImages, Tensor | None]:
+        """Read images, and latents if some are rows of a table, FILE:ROW or FILE:KEY."""
+        words = [images] if isinstance(images, str) else images
+        if not isinstance(words, list | tuple) or not any(map(is_latent_row, words)):
+            return self._read_images(images, split), None
+        parts, means = [], []
+        for word in words:
+            if is_latent_row(word):
+                means.append(read_latent_row(word, self.decoder))
+                parts.append(NamedImages([word], [None], self.decoder.decode(means[-1]).cpu()))
+            else:
+                parts.append(self._read_images([word], split))
+                means.append(self.autoencoder.encode(parts[-1].pixels).mean)
+        names, keys, pixels = zip(*parts, strict=True)
+        chosen = NamedImages([*chain(*names)], [*chain(*keys)], torch.cat(pixels))
+        return chosen, torch.cat(means)
 
     def __repr__(self) -> str:
         state = "" if self.is_complete else ", not complete"

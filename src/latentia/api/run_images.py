@@ -43,7 +43,8 @@ class RunImages(RunPictures):
         guidance : float, optional
             strength of classifier-free guidance; 1 is the model as trained
         temperature : float, optional
-            factor of the standard deviations of a VAE's prior N(0, I), at least 0; the default is 1
+            factor of the standard deviations of the prior N(0, I) of a VAE or GAN, at least 0; the
+            default is 1
 
         Returns
         -------
@@ -135,13 +136,15 @@ class RunImages(RunPictures):
         steps: int = 9,
         split: str | None = None,
         axes: Axes = "own",
+        toward: str | None = None,
+        labels: Any = None,
     ) -> Traversal:
         """Change one latent dimension of an image at a time, over the range of the training images.
 
         Parameters
         ----------
         image : array, tensor, file, key or row number
-            one image
+            one image, or "FILE:ROW", a row of a table of latents
         dims : int, sequence of int or str, optional
             latent dimensions: a number k takes the k of highest rate (KL), [0, 3] these; the
             default is the 8 of highest rate
@@ -152,6 +155,10 @@ class RunImages(RunPictures):
         axes : {"own", "principal"}
             dimensions of the model, or principal axes of the aggregate posterior, which have no
             correlation; the first has the largest variance
+        toward : str, optional
+            instead of dimensions, move along the direction of a label, as in `find_direction`
+        labels : optional
+            table of labels for `toward`, as in `find_direction`
 
         Returns
         -------
@@ -170,7 +177,8 @@ class RunImages(RunPictures):
         >>> run.traverse(0, dims=2, steps=5).images.shape
         torch.Size([2, 5, 1, 28, 28])
         """
-        return self._traverse(image, dims, steps, split, axes)[0]
+        direction = self._choose_direction(toward, labels, dims, axes)
+        return self._traverse(image, dims, steps, split, axes, direction)[0]
 
     def interpolate(
         self, images: Any, *, steps: int = 10, spherical: bool = False, split: str | None = None
@@ -180,7 +188,7 @@ class RunImages(RunPictures):
         Parameters
         ----------
         images : array, tensor, or a list of files, keys or row numbers
-            two or more images
+            two or more images; "FILE:ROW" is a row of a table of latents, also of a GAN
         steps : int
             images from each to the next, both ends included, at least 2
         spherical : bool

@@ -7,13 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentia.api.opened_run import OpenedRun
+from latentia.api.run_directions import RunDirections
+from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
 from latentia.data.labels import SOURCE_LABELS
 from latentia.latents import encoding
-from latentia.latents.encoding import SAMPLE, LatentTable, encode_split, parse_dims
+from latentia.latents.directions import Direction, traverse_direction
+from latentia.latents.encoding import LatentTable, parse_dims
 from latentia.latents.parsing import read_latents
 from latentia.latents.principal_axes import Axes, PrincipalAxes, find_principal_axes
 from latentia.latents.traversal import Traversal, traverse_dims
@@ -21,7 +23,7 @@ from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
 
 
-class RunPictures(OpenedRun):
+class RunPictures(RunDirections):
     """Pictures; each holds `images`, the tensor that the method without `plot_` returns."""
 
     def plot_samples(
@@ -43,7 +45,8 @@ class RunPictures(OpenedRun):
         Returns
         -------
         RenderedImages
-            picture that notebooks show; `save("samples.png")` writes it (or .npy)
+            picture that notebooks show; `save("samples.png")` writes it (or .npy). Its `table` has
+            the latents of the images, which `decode` reads; `save("z.csv")` (or .parquet) writes it
 
         Raises
         ------
@@ -118,7 +121,7 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_decoded([[0.0] * 20]).save("decoded.png").name
         'decoded.png'
         """
-        model = self.autoencoder
+        model = self.decoder
         latents = read_latents(z, model.latent_shape, encoding.identify_encoder(model))
         return rendered_images.render_latents(self.folder, model, *latents)
 
@@ -130,18 +133,21 @@ class RunPictures(OpenedRun):
         steps: int = 9,
         split: str | None = None,
         axes: Axes = "own",
+        toward: str | None = None,
+        labels: Any = None,
     ) -> RenderedImages:
-        """Draw one row for each latent dimension that changes.
+        """Draw one row for each latent dimension that changes, or for the direction of a label.
 
         Parameters
         ----------
-        image, dims, steps, split, axes
+        image, dims, steps, split, axes, toward, labels
             as in `traverse`
 
         Returns
         -------
         RenderedImages
-            picture of the rows; `save` writes .png, .gif (an animation) or .npy
+            picture of the rows; `save` writes .png, .gif (an animation) or .npy. With `toward`,
+            its `caption` says what the direction is worth, and its `table` what else moves with it
 
         Raises
         ------
@@ -155,10 +161,16 @@ class RunPictures(OpenedRun):
         >>> picture.save("traversal.gif").name
         'traversal.gif'
         """
-        traversal, pixels, name = self._traverse(image, dims, steps, split, axes)
+        direction = self._choose_direction(toward, labels, dims, axes)
+        traversal, pixels, name = self._traverse(image, dims, steps, split, axes, direction)
         n, render = len(self._training_table.mean), rendered_images.render_traversal
+        if direction:
+            names = [f"the direction of {toward}"]
+            picture = render(self.folder, names, traversal, pixels, name, n)
+            return picture._replace(caption=direction.text, table=direction.moving)
         model = self.autoencoder if axes == "own" else self._principal_axes
-        return render(self.folder, model, traversal, pixels, name, n)
+        names = [f"z {name}" for name in encoding.name_dims(model.latent_shape)]
+        return render(self.folder, names, traversal, pixels, name, n)
 
     def plot_interpolation(
         self, images: Any, *, steps: int = 10, spherical: bool = False, split: str | None = None
@@ -186,9 +198,10 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_interpolation([0, 1], steps=4).save("path.png").name
         'path.png'
         """
-        names, _, pixels = self._read_images(images, split)
+        (names, _, pixels), means = self._read_points(images, split)
+        model = self.autoencoder if means is None else self.decoder
         render = rendered_images.render_walk
-        return render(self.folder, self.autoencoder, names, pixels, steps, spherical)
+        return render(self.folder, model, names, pixels, steps, spherical, means)
 
     def plot_attribution(
         self, image: Any, dims: int | Sequence[int] | str | None = None, *, split: str | None = None
@@ -227,26 +240,43 @@ class RunPictures(OpenedRun):
         picture.table.insert(1, "split", self.folder.membership(images, self.images))
         return picture
 
+    def _choose_direction(
+        self, toward: str | None, labels: Any, dims: Any, axes: Axes
+    ) -> Direction | None:
+        if toward is None:
+            if labels is not None:
+                raise Error("--labels needs --toward, the column to move toward; give both.")
+            return None
+        if dims is not None or axes != "own":
+            other = "--dims" if dims is not None else "--axes"
+            raise Error(f"--toward and {other} are both given; leave one of them out.")
+        return self.find_direction(toward, labels=labels)
+
     def _traverse(
-        self, image: Any, dims: Any, steps: int, split: str | None, axes: Axes
+        self,
+        image: Any,
+        dims: Any,
+        steps: int,
+        split: str | None,
+        axes: Axes,
+        direction: Direction | None,
     ) -> tuple[Traversal, Tensor, str]:
-        pixels, name = self._read_image(image, split)
+        pixels, name, mean = self._read_point(image, split)
         model, table = self.autoencoder, self._training_table
+        if direction:
+            mean = model.encode(pixels).mean if mean is None else mean
+            return traverse_direction(model, mean, table, direction, steps), pixels, name
         if axes == "principal":
             model = self._principal_axes
             table = model.rotate_table(table)
-        traversal = traverse_dims(model, pixels, table, self._choose_dims(dims, table), steps)
+            mean = None if mean is None else model.rotate(mean, None)[0]
+        dims = self._choose_dims(dims, table)
+        traversal = traverse_dims(model, pixels, table, dims, steps, mean)
         return traversal, pixels, name
 
     @cached_property
     def _principal_axes(self) -> PrincipalAxes:
         return find_principal_axes(self.autoencoder, self._training_table)
-
-    @cached_property
-    def _training_table(self) -> LatentTable:
-        """The latents of training images, which give dimensions their order and their range."""
-        split = self._find_split(None, SOURCE_LABELS, default="train")
-        return encode_split(self.autoencoder, split, SAMPLE)
 
     def _choose_dims(self, dims: Any, table: LatentTable) -> list[int]:
         if dims is not None and not isinstance(dims, str):

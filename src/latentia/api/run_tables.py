@@ -161,10 +161,12 @@ class RunTables(RunImages):
         """
         require_at_least("-n", n, 1)
         searched = self._find_split(split, SOURCE_LABELS)
-        _, (key, *_), pixels = self._read_images(image, split)
+        (_, (key, *_), pixels), mean = self._read_points(image, split)
         encoder: Any = self.autoencoder if features is None else open_encoder(features)
+        if mean is None or features is not None:
+            mean = encoder.encode(pixels).mean
         table = encode_split(encoder, searched, SAMPLE)
-        picture = render_neighbors(self.folder, encoder, key, pixels, searched, table, n)
+        picture = render_neighbors(self.folder, encoder, key, (pixels, mean), searched, table, n)
         return self._add_split_names(picture, searched)
 
     def find_outliers(

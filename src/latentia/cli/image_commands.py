@@ -19,6 +19,7 @@ def sample(
     steps: int | None = None,
     guidance: float | None = None,
     temperature: float | None = None,
+    latents_out: str | None = None,
     data: str | None = None,
     beta: options.Beta = None,
 ) -> None:
@@ -39,8 +40,10 @@ def sample(
         trained, and a larger value follows the condition more closely; the default is that of its
         recipe
     temperature : FLOAT
-        factor of the standard deviations of the prior N(0, I) of a VAE, at least 0; below 1 the
-        images are more alike and closer to the mean image (default 1)
+        factor of the standard deviations of the prior N(0, I) of a VAE or GAN, at least 0; below 1
+        the images are more alike and closer to the mean image (default 1)
+    latents_out : FILE
+        also write the latents of the images, a table (.csv or .parquet) that latentia decode reads
     data : DATA
         folder, file or dataset that has the image of row number N in --cond N; the default is the
         run's test images

@@ -41,17 +41,22 @@ def relate(
 
 def traverse(
     run: options.RunName,
-    image: options.Image,
+    image: options.Point,
     dims: options.Dims = None,
     steps: int = 9,
     out: options.Animation = "traversal.png",
     *,
     axes: Literal["own", "principal"] = "own",
+    toward: str | None = None,
+    labels: options.LabelFile = None,
     split: options.RowSplit = None,
     data: options.Data = None,
     beta: options.Beta = None,
 ) -> None:
     """Change one latent dimension of an image at a time, over the range of the training images.
+
+    With --toward the image moves along the direction of a label, found by a linear probe. The
+    command prints how well that direction predicts the label, and what else moves with it.
 
     Parameters
     ----------
@@ -60,6 +65,12 @@ def traverse(
     axes : {own,principal}
         dimensions of the model, or principal axes of the aggregate posterior, which have no
         correlation (0 has the largest variance)
+    toward : COLUMN[=VALUE]
+        label to move toward, in the place of --dims: a column of numbers or of two classes, or one
+        class of a column against its others
+    labels : FILE
+        table of labels (.csv or .parquet) for --toward, joined to the images by file name; the
+        default is the labels of the data
     """
 
 
@@ -79,8 +90,8 @@ def interpolate(
     Parameters
     ----------
     images : IMAGE IMAGE ...
-        two or more image files, keys in the table that latentia encode writes, or row numbers
-        (from 0)
+        two or more image files, keys in the table that latentia encode writes, row numbers (from
+        0), or FILE:ROW, latents in a table that latentia encode or sample wrote
     steps : N
         number of pictures from each image to the next, both ends included
     spherical
@@ -90,7 +101,7 @@ def interpolate(
 
 def nearest(
     run: options.RunName,
-    image: options.Image,
+    image: options.Point,
     n: options.Count = 8,
     split: options.Split = None,
     out: options.Picture = "nearest.png",

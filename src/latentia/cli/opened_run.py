@@ -20,6 +20,8 @@ def open_requested_run(args: SimpleNamespace, *suffixes: str) -> Run:
         check_output(args.out, *suffixes)
     if table := getattr(args, "table", None):
         check_output(table, *TABLE_SUFFIXES, option="--table")
+    if latents := getattr(args, "latents_out", None):
+        check_output(latents, ".csv", ".parquet", option="--latents-out")
     data = getattr(args, "data", None)  # `decode` reads no images
     return load(args.run, data).with_beta(args.beta)
 
@@ -29,14 +31,17 @@ def draw_picture(plot: Callable, *suffixes: str) -> Callable[[SimpleNamespace], 
 
     def draw(args: SimpleNamespace) -> None:
         run = open_requested_run(args, *suffixes)
-        others = ("run", "out", "table", "data", "beta")
+        others = ("run", "out", "table", "latents_out", "data", "beta")
         # no word of a list is the default of a method
         options = {k: None if v == () else v for k, v in vars(args).items() if k not in others}
         picture = plot(run, **options)
-        if picture.table is not None:
+        latents_out = getattr(args, "latents_out", None)
+        if latents_out and picture.table is None:
+            raise Error(f"{run.path} draws pixels and no latents; leave --latents-out out.")
+        if picture.table is not None and not hasattr(args, "latents_out"):
             print_images(picture.caption, picture.table)
-            if args.table:
-                print(picture.save(args.table))
+        if path := latents_out or getattr(args, "table", None):
+            print(picture.save(path))
         print(picture.save(args.out))
 
     return draw

@@ -10,6 +10,8 @@ from latentia.core.text import Metavar
 RUN = Doc("run folder, or hub:OWNER/NAME to download one")
 RunName = Annotated[Positional[str], Metavar("RUN"), RUN]
 IMAGE = "image file, key in the table that latentia encode writes, or row number (from 0)"
+POINT = Doc(f"{IMAGE}; or FILE:ROW, latents in a table that latentia encode or sample wrote")
+Point = Annotated[Positional[str], Metavar("IMAGE"), POINT]
 Image = Annotated[Positional[str], Metavar("IMAGE"), Doc(IMAGE)]
 EPOCHS = Doc(
     "number of epochs in all, to which the run is extended: weights and optimizers go on, and every"

@@ -105,6 +105,8 @@ def print_associations(title: str, result: AssociationResult, names: list[str]) 
 def print_images(title: str, rows: pd.DataFrame) -> None:
     """Print a row for each image."""
     print(title)
+    if rows.empty:
+        return
     table = Table(*(Column(name, overflow="fold") for name in rows))
     for row in rows.itertuples(index=False):
         table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))

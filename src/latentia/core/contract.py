@@ -225,10 +225,18 @@ class HasEncoder(Protocol):
 
 
 @runtime_checkable
-class HasLatents(HasEncoder, Protocol):
-    """A model with an encoder and a decoder. Tools check for this protocol, not for a class."""
+class HasDecoder(Protocol):
+    """A model that decodes latents; it need not encode."""
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]: ...
 
     def decode(self, z: Latents) -> ImageTensor: ...
+
+
+@runtime_checkable
+class HasLatents(HasEncoder, HasDecoder, Protocol):
+    """A model with an encoder and a decoder. Tools check for this protocol, not for a class."""
 
     def distortion(self, z: Latents, images: ImageTensor) -> PerImage: ...
 
@@ -266,3 +274,9 @@ def get_autoencoder(model: Any) -> Any:
     """Return the model that encodes, itself or the one whose latents it samples; or None."""
     model = model.autoencoder if isinstance(model, HasTrajectory) else model
     return model if isinstance(model, HasLatents) else None
+
+
+def get_decoder(model: Any) -> Any:
+    """Return the model that decodes latents: a GAN, or the model that encodes; or None."""
+    is_gan = isinstance(model, HasGenerator) and isinstance(model, HasDecoder)
+    return model if is_gan else get_autoencoder(model)

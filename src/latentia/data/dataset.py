@@ -177,7 +177,7 @@ class Images:
         names = np.empty(len(self._contents.metadata["keys"]), object)
         for name in SPLIT_NAMES:
             names[self.split(name).rows] = name
-        return names[split.rows].tolist()
+        return names[np.asarray(split.rows)].tolist()  # a tensor of one row is a number
 
     def preprocess(self, images: Any) -> Float[Tensor, "n c h w"]:
         """Read new images as these are read: a path, a Pillow image, an array, or a sequence.

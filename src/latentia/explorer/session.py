@@ -244,8 +244,12 @@ class RunSession:
         latents, _, split = self.require_map()
         model = self.require_encoder()
         mean = latents.mean[evenly_spaced_rows(len(latents.mean), SAMPLE)]  # as in the command
+        table, point = (
+            LatentTable(mean, None, None),
+            (source.image, model.encode(source.image).mean),
+        )
         images = rendered_images.render_neighbors(
-            self.run, model, source.key, source.image, split, LatentTable(mean, None, None), n
+            self.run, model, source.key, point, split, table, n
         )
         flags = ["--split", self.split, *(["--data", self.data] if self.data else [])]
         command = self.make_command("nearest", source.name, "-n", str(n), *flags)

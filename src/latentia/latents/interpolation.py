@@ -1,10 +1,11 @@
 """Interpolation between images in the latent space."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import HasLatents
 from latentia.core.errors import Error
 from latentia.core.memory import check_picture_memory
 from latentia.core.parameters import require_whole_number
@@ -14,7 +15,12 @@ MIN_SINE = 1e-6  # sine of an angle: below it the arc between two vectors is not
 
 @torch.no_grad()
 def interpolate_images(
-    model: HasLatents, images: Float[Tensor, "n c h w"], steps: int, *, spherical: bool = False
+    model: Any,
+    images: Float[Tensor, "n c h w"],
+    steps: int,
+    *,
+    spherical: bool = False,
+    means: Tensor | None = None,
 ) -> Float[Tensor, "path c h w"]:
     """Decode the path from each image's posterior mean to the next.
 
@@ -23,13 +29,15 @@ def interpolate_images(
     Parameters
     ----------
     model : Model
-        a trained model with latents
+        a trained model with latents; of a GAN, give means
     images : Tensor
         two or more images (n, c, h, w)
     steps : int
         images from one posterior mean to the next, both ends included, at least 2
     spherical : bool
         follow arcs instead of straight lines
+    means : Tensor, optional
+        latents of the images (n, *latent), if they are known; the images are then not encoded
 
     Returns
     -------
@@ -55,13 +63,13 @@ def interpolate_images(
             f"{parameter}: {count}; give at least 2, so that a path has a start and an end."
         )
     check_picture_memory((len(images) - 1) * steps, images.shape[1:], "--steps")
-    means = model.encode(images).mean
-    reconstructions = model.decode(means)  # in one batch, as `reconstruct` does: the same bits
+    points: Tensor = model.encode(images).mean if means is None else means
+    reconstructions = model.decode(points)  # in one batch, as `reconstruct` does: the same bits
     fractions = torch.linspace(0, 1, steps)[1:-1].tolist()
     interpolate = slerp if spherical else torch.lerp
     path = [reconstructions[:1]]
-    for k in range(len(means) - 1):
-        z = [interpolate(means[k], means[k + 1], fraction) for fraction in fractions]
+    for k in range(len(points) - 1):
+        z = [interpolate(points[k], points[k + 1], fraction) for fraction in fractions]
         path += [model.decode(torch.stack(z))] if z else []
         path.append(reconstructions[k + 1 : k + 2])
     return torch.cat(path)

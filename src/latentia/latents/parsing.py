@@ -18,7 +18,7 @@ from torch import Tensor
 from latentia.core.errors import Error, summarize_exception
 from latentia.data.label_tables import decode_text, find_delimiter
 from latentia.data.sources.arrays import to_numpy
-from latentia.latents.encoding import name_dims
+from latentia.latents.encoding import identify_encoder, name_dims
 
 MAX_MAGNITUDE = 1e6  # standard deviations of the prior: float32 decodes no image from more
 ARRAY_NAMES = ("mu", "latents", "z", "arr_0")  # names of latents in .npz files
@@ -58,6 +58,26 @@ def read_latents(
     elif hasattr(latents, "shape"):
         latents = flatten_latents(to_numpy(latents))
     return rows_to_latents(latents, shape, source), keys
+
+
+def is_latent_row(name: Any) -> bool:
+    """Whether a name is FILE:ROW, a row of a table of latents."""
+    file, _, row = name.rpartition(":") if isinstance(name, str) else ("", "", "")
+    path = Path(file).expanduser()
+    return bool(row) and path.suffix.lower() in FILE_READERS and path.is_file()
+
+
+def read_latent_row(name: str, decoder: Any) -> Float[Tensor, "1 *latent"]:
+    """Read FILE:ROW, where ROW is a number from 0, or a key.
+
+    Raises: Error if the file holds no such latents, or no such row.
+    """
+    file, _, row = name.rpartition(":")
+    z, keys = read_latents(file, decoder.latent_shape, identify_encoder(decoder))
+    number = keys.index(row) if row in keys else int(row) if row.isdecimal() else len(z)
+    if number >= len(z):
+        raise Error(f"There is no row {row} in {file}; it has {len(z)}, from 0.")
+    return z[number : number + 1]
 
 
 def read_file(path: Path) -> Any:

@@ -140,6 +140,23 @@ def probe_labels(
     return Probe(name, measure, inputs.shape[1], score, low, high, chance, len(rows))
 
 
+def fit_linear_probe(
+    coordinates: np.ndarray, labels: np.ndarray, is_class: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit the linear probe of `probe_labels` to all of the images that it uses.
+
+    Returns its coefficients (d,) on standardised coordinates, and the mean and the scale (d,) that
+    standardise them; classes are 0 and 1.
+    """
+    rows = evenly_spaced_rows(len(labels), _count_images(coordinates, labels, is_class)).numpy()
+    _, model = _make_model("linear", is_class, len(rows))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as out of fold
+        scaler, probe = model.fit(coordinates[rows], labels[rows])
+    fitted = probe.best_estimator_ if is_class else probe
+    return fitted.coef_.ravel(), scaler.mean_, scaler.scale_
+
+
 def predict_out_of_fold(
     model: Any, inputs: np.ndarray, targets: np.ndarray, is_class: bool, seed: int
 ) -> np.ndarray:

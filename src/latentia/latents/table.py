@@ -198,6 +198,13 @@ def tabulate_images(split: Split, rows: Tensor, values: dict[str, Any]) -> pd.Da
     return pd.DataFrame(table)
 
 
+def tabulate_latents(z: Tensor, keys: Sequence[str], decoder: Any) -> pd.DataFrame:
+    """Return a table of latents without images, as `read_latents` reads it."""
+    table = pd.DataFrame(to_flat_array(z), columns=[f"mu_{k}" for k in name_dims(z.shape[1:])])
+    table.insert(0, "key", list(keys))
+    return table.assign(encoder=identify_encoder(decoder))
+
+
 def make_label_columns(columns: dict[str, Tensor], classes: Classes) -> dict[str, Any]:
     """Return named classes as text and as numbers; a reserved name gets the suffix _label."""
     labels: dict[str, Any] = {}

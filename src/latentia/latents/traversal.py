@@ -65,6 +65,7 @@ def traverse_dims(
     table: LatentTable,
     dims: Sequence[int],
     steps: int = 9,
+    mean: Tensor | None = None,
 ) -> Traversal:
     """Move each dimension through quantiles of the table's aggregate posterior.
 
@@ -82,6 +83,8 @@ def traverse_dims(
         dimensions to move
     steps : int
         values of each dimension, at least 2
+    mean : Tensor, optional
+        latents of the image (1, *latent), if they are known; the image is then not encoded
 
     Returns
     -------
@@ -106,8 +109,8 @@ def traverse_dims(
     dims = list(dims)
     n_values = max(image.numel(), 2 * len(table.mean))  # of an image, or of its bisection
     check_picture_memory(len(dims) * steps, (n_values,), "--steps")
-    mean = model.encode(image).mean
-    levels = ndtr(np.linspace(-MAX_DEVIATION, MAX_DEVIATION, steps))
+    mean = model.encode(image).mean if mean is None else mean
+    levels = make_levels(steps)
     table = table.select_dims(dims)
     values = mixture_quantiles(table.mean, table.sd, levels)
     z = mean.flatten(1).repeat(len(dims) * steps, 1)
@@ -123,6 +126,11 @@ def traverse_dims(
         torch.cat(chunks).unflatten(0, (len(dims), steps)),
         model.decode(mean),
     )
+
+
+def make_levels(steps: int) -> np.ndarray:
+    """Return the quantile levels (s,) of a traversal, evenly spaced in deviations of a Gaussian."""
+    return ndtr(np.linspace(-MAX_DEVIATION, MAX_DEVIATION, steps))
 
 
 def mixture_quantiles(mean: np.ndarray, sd: np.ndarray | None, levels: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, sample_normal_rows
-from latentia.core.tensors import ImageTensor, Latents, to_float32, to_float64
+from latentia.core.tensors import ImageTensor, Latents, decode_latents, to_float32, to_float64
 from latentia.losses.adversarial import NonSaturating, Relativistic, gradient_penalty
 from latentia.models.monitors import Monitors, fraction_true, rms_std
 
@@ -59,6 +59,7 @@ class GAN(Model):
         self.generator, self.critic, self.loss = generator, critic, loss
         self.gamma, self.sigmoid_output = gamma, sigmoid_output
         self.noise_shape: tuple[int, ...] = tuple(generator.latent_shape)  # pyright: ignore
+        self.latent_shape = self.noise_shape
         self.meter = Monitors(MONITOR_NAMES)
 
     def players(self) -> dict[str, Player]:
@@ -109,11 +110,21 @@ class GAN(Model):
         output = to_float32(self.generator(z))
         return output.sigmoid() if self.sigmoid_output else output + 0.5
 
-    def sample(self, n: int, *, seed: int = 0, cond: Tensor | None = None) -> ImageTensor:
-        """Draw n images from N(0, I) latents."""
-        z = sample_normal_rows(n, self.noise_shape, seed=seed, purpose="prior")
-        reference = next(self.generator.parameters())
-        return torch.cat([self.generate(chunk.to(reference)) for chunk in z.split(256)]).clamp(0, 1)
+    def decode(self, z: Latents) -> ImageTensor:
+        """Generate images in [0, 1]."""
+        return self.generate(z.to(next(self.generator.parameters()))).clamp(0, 1)
+
+    def draw_latents(
+        self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0
+    ) -> Latents:
+        """Return the latents that `sample` decodes."""
+        return temperature * sample_normal_rows(n, self.noise_shape, seed=seed, purpose="prior")
+
+    def sample(
+        self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0
+    ) -> ImageTensor:
+        """Draw n images from N(0, I) latents; temperature: factor of the standard deviations."""
+        return decode_latents(self, self.draw_latents(n, seed=seed, temperature=temperature))
 
     def monitors(self) -> dict[str, Tensor]:
         return self.meter.read_means()

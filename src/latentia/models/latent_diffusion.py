@@ -19,8 +19,8 @@ from latentia.core.tensors import (
     ImageTensor,
     Latents,
     PerImage,
+    decode_latents,
     map_chunks,
-    max_batch_size,
     to_float32,
     to_float64,
 )
@@ -218,10 +218,13 @@ class LatentDiffusion(Model):
         By default labels have the frequencies of the training images, and an image condition is
         dropped. Raises: Error if the model cannot take the condition
         """
-        # keeps the last step only: all steps of thousands of images would take gigabytes
-        (z,) = deque(self.sample_trajectory(n, seed=seed, cond=cond, sampling=sampling), maxlen=1)
-        chunks = z.split(max_batch_size(self.autoencoder.image_shape, 256))
-        return torch.cat([self.autoencoder.decode(chunk) for chunk in chunks])
+        z = self.draw_latents(n, seed=seed, cond=cond, sampling=sampling)
+        return decode_latents(self.autoencoder, z)
+
+    def draw_latents(self, n: int, **options: Any) -> Latents:
+        """Return the latents that `sample` decodes: the last step, since all take gigabytes."""
+        (z,) = deque(self.sample_trajectory(n, **options), maxlen=1)
+        return z
 
     def sample_trajectory(
         self,

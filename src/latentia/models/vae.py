@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
@@ -18,6 +17,7 @@ from latentia.core.tensors import (
     Latents,
     PerImage,
     check_tensor,
+    decode_latents,
     map_chunks,
     max_batch_size,
 )
@@ -217,10 +217,14 @@ class VAE(Model):
 
         temperature: factor of the prior's standard deviations.
         """
+        return decode_latents(self, self.draw_latents(n, seed=seed, temperature=temperature))
+
+    def draw_latents(
+        self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0
+    ) -> Latents:
+        """Return the latents that `sample` decodes."""
         z = temperature * sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
-        reference = next(self.parameters())
-        chunks = z.split(max_batch_size(self.image_shape, 256))
-        return torch.cat([self.decode(chunk.to(reference)) for chunk in chunks])
+        return z.to(next(self.parameters()))
 
     def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute the negative ELBO (beta 1, one draw per image), its parts and the squared error.

@@ -74,7 +74,7 @@ def make_traversal_grid(
         rows.append(traversal.images[k].cpu())
         labels += [f"{value:+.2f}" for value in traversal.values[k]]
         rate, value = format_rate(traversal.kl_per_dim, k), traversal.image_values[k]
-        row_labels.append(f"z {names[dim]}\n{rate}\nimage {value:+.2f}")
+        row_labels.append(f"{names[dim]}\n{rate}\nimage {value:+.2f}")
     return make_grid(torch.cat(rows), columns, caption, labels_below=labels, row_labels=row_labels)
 
 
@@ -84,7 +84,7 @@ def make_traversal_frames(
     """Return one frame for each value, with all dimensions side by side."""
     frames = []
     for step, values in enumerate(traversal.values.T):
-        labels = [f"z {names[k]} {v:+.2f}" for k, v in zip(traversal.dims, values, strict=True)]
+        labels = [f"{names[k]} {v:+.2f}" for k, v in zip(traversal.dims, values, strict=True)]
         images = traversal.images[:, step].cpu()
         frames.append(make_grid(images, min(len(images), 8), caption, labels_below=labels))
     return frames

@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import HasEncoder, HasLatents, Model
+from latentia.core.contract import HasDecoder, HasEncoder, HasLatents, Model, get_decoder
 from latentia.core.memory import check_picture_memory
+from latentia.core.tensors import decode_latents
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
 from latentia.latents.attribution import attribute_pixels
 from latentia.latents.encoding import (
-    MAX_BATCH_SIZE,
     LatentTable,
     format_rate,
     name_dims,
@@ -25,7 +25,7 @@ from latentia.latents.encoding import (
 )
 from latentia.latents.interpolation import interpolate_images
 from latentia.latents.neighbors import find_neighbors
-from latentia.latents.table import tabulate_images
+from latentia.latents.table import tabulate_images, tabulate_latents
 from latentia.latents.traversal import Traversal
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
 from latentia.models.pretrained_features import PretrainedEncoder
@@ -83,13 +83,13 @@ class RenderedImages(NamedTuple):
 
 
 def render_latents(
-    run: RunFolder, model: HasLatents, z: Float[Tensor, "n *latent"], keys: Sequence[str] = ()
+    run: RunFolder, model: HasDecoder, z: Float[Tensor, "n *latent"], keys: Sequence[str] = ()
 ) -> RenderedImages:
     """Decode latents, one image each, above its key if it has one."""
     caption = f"{run.name}: {pluralize(len(z), 'latent')}, decoded"
     options: dict[str, Any] = {"labels_below": list(map(shorten_key, keys))}
     options |= {"min_side": SINGLE_IMAGE_SIDE} if len(z) == 1 else {}
-    images = torch.cat([model.decode(rows) for rows in z.split(MAX_BATCH_SIZE)])
+    images = decode_latents(model, z)
     return add_single_images(
         render_grid(images, choose_columns(len(z)), caption, **options), "key", keys
     )
@@ -108,19 +108,20 @@ def render_neighbors(
     run: RunFolder,
     model: HasEncoder,
     key: str | None,
-    image: Tensor,
+    point: tuple[Tensor, Tensor],
     split: Split,
     table: LatentTable,
     n: int,
 ) -> RenderedImages:
     """Show an image and the n images of the split with the nearest latents.
 
-    key: the image's key, if it is one of the split; it is no neighbor of itself.
+    key: the image's key, if it is one of the split; it is no neighbor of itself. point: the
+    image and its latents.
     """
+    image, mean = point
     rows = evenly_spaced_rows(len(split), len(table.mean))
     own_row = next((k for k, row in enumerate(rows.tolist()) if split.keys[row] == key), None)
-    mean = to_flat_array(model.encode(image).mean)[0]
-    positions, distances = find_neighbors(mean, table, n, own_row)
+    positions, distances = find_neighbors(to_flat_array(mean)[0], table, n, own_row)
     neighbors = tabulate_images(split, rows[positions], {"distance": distances})
     count = pluralize(len(table.mean), "image")
     space = "features" if isinstance(model, PretrainedEncoder) else "latents"
@@ -162,14 +163,18 @@ def _label_rows(table: Any, column: str) -> list[str]:
 
 def render_walk(
     run: RunFolder,
-    model: HasLatents,
+    model: HasDecoder,
     names: Sequence[str],
     images: Float[Tensor, "n c h w"],
     steps: int,
     spherical: bool,
+    means: Tensor | None = None,
 ) -> RenderedImages:
-    """Interpolate from image to image in the latent space; a .gif runs there and back."""
-    path = interpolate_images(model, images, steps, spherical=spherical)
+    """Interpolate from image to image in the latent space; a .gif runs there and back.
+
+    means: the latents of the images, if they are known.
+    """
+    path = interpolate_images(model, images, steps, spherical=spherical, means=means)
     caption = f"{run.name}: {'arcs' if spherical else 'straight lines'} in the latents"
     grid_caption = f"{caption}; first and last of a row: the originals"
 
@@ -183,7 +188,7 @@ def render_walk(
 
 def render_traversal(
     run: RunFolder,
-    model: HasLatents,
+    names: Sequence[str],
     traversal: Traversal,
     image: Float[Tensor, "1 c h w"],
     name: str,
@@ -191,11 +196,11 @@ def render_traversal(
 ) -> RenderedImages:
     """Show one row for each dimension that moves; n: images of the aggregate posterior.
 
-    A .gif moves all dimensions at once, there and back.
+    names: those of all dimensions. A .gif moves all dimensions at once, there and back.
     """
-    levels, names = traversal.levels, name_dims(model.latent_shape)
+    levels, way = traversal.levels, "one latent at a time" if len(names) > 1 else names[0]
     caption = (
-        f"{run.name}: {name} along one latent at a time, from the {levels[0]:.1%} to the "
+        f"{run.name}: {name} along {way}, from the {levels[0]:.1%} to the "
         f"{levels[-1]:.1%} quantile of {pluralize(n, 'image')}"
     )
 
@@ -243,7 +248,12 @@ def render_samples(
     check_picture_memory(n, run.metadata["images"]["shape"], "-n")
     arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
     values = parse_condition(run, model, cond, n, data) if cond is not None else None
-    images = model.sample(n, seed=seed, cond=values, **arguments)
+    images, z, decoder = None, None, get_decoder(model)
+    if decoder is not None and hasattr(model, "draw_latents"):
+        z = model.draw_latents(n, seed=seed, cond=values, **arguments)  # pyright: ignore
+        images = decode_latents(decoder, z)
+    else:
+        images = model.sample(n, seed=seed, cond=values, **arguments)
     column, condition = getattr(model, "column", None), ""
     labels, captions = [], []
     if values is not None and values.ndim == 1:
@@ -257,6 +267,12 @@ def render_samples(
         condition = f", of {kind if cond.isdecimal() else ''}{cond}"
     caption = f"{run.name}: samples{condition}, seed {seed}, {prior}"
     grid = render_grid(images, choose_columns(n), caption, labels_below=captions)
+    if z is not None:
+        table = tabulate_latents(z, [f"sample-{seed}-{k}" for k in range(n)], decoder)
+        table = table.assign(condition=labels) if labels else table
+        grid.encoders[".csv"] = lambda: table.to_csv(index=False, lineterminator="\n").encode()
+        grid.encoders[".parquet"] = lambda: table.to_parquet(index=False)
+        grid = grid._replace(table=table)
     return add_single_images(grid, column or "", labels)
 
 

@@ -1,0 +1,57 @@
+"""Directions of labels in the latent space of a run."""
+
+from functools import cached_property
+from typing import Any
+
+from latentia.api.opened_run import OpenedRun
+from latentia.core.progress import print_note
+from latentia.data.labels import SOURCE_LABELS, Labels
+from latentia.latents.directions import Direction, find_direction, measure_brightness
+from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
+
+
+class RunDirections(OpenedRun):
+    """Where labels rise in the latent space, measured on at most 5,000 training images."""
+
+    def find_direction(self, toward: str, *, labels: Any = None) -> Direction:
+        """Find the direction in latent space along which a linear probe of a label rises.
+
+        Parameters
+        ----------
+        toward : str
+            label column of numbers or of two classes, or "COLUMN=VALUE", one class against the
+            others
+        labels : str, Path, array, Series or DataFrame, optional
+            table of labels (.csv or .parquet), joined to the images by file name, or labels of all
+            images in their order; the default is the labels of the data
+
+        Returns
+        -------
+        Direction
+            `axis` (d,), `probe`, the score out of fold with its interval and chance, `moving`, a
+            table of what else is correlated with the coordinate, and `text`, both in words
+
+        Raises
+        ------
+        Error
+            if there is no such column or class, or too few images have it
+
+        Examples
+        --------
+        >>> import latentia
+        >>> direction = latentia.load("runs/digits").find_direction("label=3")
+        >>> direction.probe.measure, direction.moving.columns[0]
+        ('accuracy', 'column')
+        """
+        columns = SOURCE_LABELS if labels is None else Labels(labels, missing="nan")
+        split = self._find_split(None, columns, default="train").subsample(SAMPLE)
+        print_note(split.note)
+        values = measure_brightness(split)
+        values |= {name: column.cpu().numpy() for name, column in split.columns.items()}
+        return find_direction(self._training_table, values, split.classes, toward)
+
+    @cached_property
+    def _training_table(self) -> LatentTable:
+        """The latents of training images, which give dimensions their order and their range."""
+        split = self._find_split(None, SOURCE_LABELS, default="train")
+        return encode_split(self.autoencoder, split, SAMPLE)
