@@ -7,7 +7,7 @@ on the machine slows both. The layers that "auto" has timed stand below.
 
 python benchmarks/precision_speed.py --data mnist --parts 9 [--recipes photo_vae]
 
-prints the parts of a float32 step, in CPU time of one thread, and its floor: the layers' own forward
+prints the parts of a float32 step, in CPU time of one thread, and its floor: the layers' forward
 and backward passes, each alone and in its faster memory format.
 """
 
@@ -149,15 +149,14 @@ def format_parts(recipe: str, images: np.ndarray, repeats: int) -> str:
     loop = make_recipe_loop(recipe, images)
     step = time_cpu(lambda: loop.train_step(loop.step_context()), repeats)
     shares, floor = measure_shares(loop, repeats), measure_floor(loop, repeats)
-    n = loop.batch_size
-    log = time_cpu(loop.log_step, 1) / loop.options.log_every
-    rows = [f"| {name} | {step * share:.2f} | {share:.0%} |" for name, share in shares.most_common()]
+    images_per_second = 1000 * loop.batch_size / step
+    rows = [f"| {k} | {step * share:.2f} | {share:.0%} |" for k, share in shares.most_common()]
     return "\n".join(
         [
-            f"\n| `{recipe}`, step of {n} images | CPU ms | share |",
+            f"\n| `{recipe}`, step of {loop.batch_size} images | CPU ms | share |",
             "|---" * 3 + "|",
             *rows,
-            f"| whole step (log row: {log:.2f} ms a step) | {step:.2f} | {1000 * n / step:.0f} images/s |",
+            f"| whole step | {step:.2f} | {images_per_second:.0f} images/s |",
             f"| floor: layers alone | {floor:.2f} | {floor / step:.0%} |",
         ]
     )

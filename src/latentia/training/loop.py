@@ -216,7 +216,7 @@ class Loop:
         return adam.lr * adam.schedule((step + 0.5) / self.total_steps) * self.state.lr_scale
 
     def reset_failed_steps(self) -> None:
-        """Start with no step that is not finite; a GPU counts them, so that no step waits for it."""
+        """Forget steps that were not finite; a GPU counts them, so that no step waits for it."""
         # 1 from the first such step on, and their number
         self.failed, self.failed_steps = torch.zeros(2, device=self.device)
         if is_asynchronous(self.device):
