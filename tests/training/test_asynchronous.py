@@ -106,9 +106,9 @@ def test_what_is_not_finite_is_named_later_as_it_is_at_once(
     def poisoned(self, batch, context, shared=None):
         terms = honest(self, batch, context, shared)
         if context.step == 4 and not findings:
-            rate = terms["rate"].value.clone()
-            rate[3] = float("nan")
-            terms["rate"] = terms["rate"]._replace(value=rate)
+            factor = torch.ones(len(batch.image))
+            factor[3] = float("nan")  # of the gradient too
+            terms["rate"] = terms["rate"]._replace(value=factor * terms["rate"].value)
         return terms
 
     def train(name):
