@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from turns import serve
@@ -204,7 +204,7 @@ def keras_conv(images: np.ndarray) -> Work:
     return lambda: model.fit(x, x, batch_size=128, epochs=1, verbose=0)
 
 
-def make_loop(recipe: str, images: np.ndarray, precision: Literal["bf16", "fp32"]):
+def make_loop(recipe: str, images: np.ndarray, precision: Literal["bf16", "fp32"], **knobs: Any):
     """Return the training loop of a recipe at its defaults, batch 128, on these images."""
     import latentia
     from latentia.runs.create import create_run
@@ -213,7 +213,7 @@ def make_loop(recipe: str, images: np.ndarray, precision: Literal["bf16", "fp32"
 
     keep_freed_memory()
     options = latentia.Options(validation=0.0, precision=precision)
-    parameters = {"data": images, "batch": 128, "epochs": 1000}
+    parameters = {"data": images, "batch": 128, "epochs": 1000, **knobs}
     run, plan = create_run(recipe, parameters, {}, options, Path(tempfile.mkdtemp()) / "run")
     return Loop(plan, run, run.options)
 
@@ -230,8 +230,8 @@ def train_epoch(recipe: str, images: np.ndarray, precision: Literal["bf16", "fp3
     return epoch
 
 
-def encode_images(table: bool) -> Callable[[np.ndarray], Work]:
-    """Encode 10,000 images with mnist_conv_vae: the table of `encode`, or the forward pass only."""
+def encode_images(table: bool, recipe: str = "mnist_conv_vae") -> Callable[[np.ndarray], Work]:
+    """Encode 10,000 images with a recipe: the table of `encode`, or the forward pass only."""
 
     def start(images: np.ndarray) -> Work:
         import torch
@@ -244,7 +244,7 @@ def encode_images(table: bool) -> Callable[[np.ndarray], Work]:
         folder = Path(tempfile.mkdtemp())
         options = latentia.Options(validation=0.0, precision="fp32")
         parameters = {"data": images[:10_000]}
-        _, plan = create_run("mnist_conv_vae", parameters, {}, options, folder / "run")
+        _, plan = create_run(recipe, parameters, {}, options, folder / "run")
         model, split = plan.model.eval(), plan.images.split("all")
         batches = split.get_batch(slice(None)).image.split(split.max_batch_size(MAX_BATCH_SIZE))
 

@@ -31,17 +31,16 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 def cache(tmp_path_factory):
     import torch
 
-    os.environ["LATENTIA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    plant_precision(os.environ.get("LATENTIA_TEST_PRECISION", "fp32"))
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    return Path(os.environ["LATENTIA_CACHE"])
-
-
-def plant_precision(name):
     from latentia.training.precision import LAYERS, LayerTiming, save_timings
 
-    timing = LayerTiming(2.0, 1.0) if name == "bf16" else LayerTiming(1.0, 1.0)
-    save_timings(dict.fromkeys(LAYERS, timing))
+    os.environ["LATENTIA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    use_bf16 = os.environ.get("LATENTIA_TEST_PRECISION") == "bf16"
+    timings = dict.fromkeys(LAYERS, LayerTiming(2.0 if use_bf16 else 1.0, 1.0))
+    save_timings(timings)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    with pytest.MonkeyPatch.context() as patch:  # a test may have a cache of its own
+        patch.setattr("latentia.training.precision.measure_timings", lambda: timings)
+        yield Path(os.environ["LATENTIA_CACHE"])
 
 
 def pytest_collection_modifyitems(items):

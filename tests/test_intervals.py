@@ -44,7 +44,8 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.report
-def test_every_output_says_what_its_errors_are(run, capsys):
+def test_every_output_says_what_its_errors_are(run, capsys, monkeypatch):
+    monkeypatch.setattr("latentia.latents.probes.LOGISTIC_STRENGTHS", (0.1,))
     outputs = {}
     for words in (
         ["evaluate", str(run), "--metrics", "elbo,pca,probe,fd,kd,prdc,image"],

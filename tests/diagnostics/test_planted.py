@@ -29,6 +29,7 @@ from latentia.training.events import Finding
 from latentia.training.log import ROLES
 from latentia.training.plan import Options
 
+pytestmark = pytest.mark.usefixtures("narrow")
 DONE = {"step": 400, "complete": True}
 
 

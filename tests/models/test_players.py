@@ -69,7 +69,7 @@ def test_terms_are_float32_nats_per_image_under_bfloat16(name):
         shared = model.shared(images, moment())
         for player in model.players().values():
             for key, (weight, value, _) in player.terms(images, moment(), shared).items():
-                assert isinstance(weight, float), key
+                assert float(weight) >= 0, key
                 assert value.shape == (6,), key
                 assert value.dtype == torch.float32, key
                 assert value.isfinite().all(), key

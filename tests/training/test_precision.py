@@ -25,11 +25,13 @@ from latentia.training.precision import (
 )
 
 CPU = torch.device("cpu")
+MEASURE = precision.measure_timings  # other tests have fixed timings
 
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LATENTIA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(precision, "measure_timings", MEASURE)
 
 
 @pytest.fixture

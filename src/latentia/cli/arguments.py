@@ -43,7 +43,11 @@ def parse_groups(
     main: type, groups: Mapping[str, type], command: Callable, program: str, words: list[str]
 ) -> dict[str, Any]:
     """Parse options of several dataclasses; --help shows each group in a box of its own."""
-    fields = [(name, tyro.conf.OmitArgPrefixes[group]) for name, group in groups.items()]
+    fields = [
+        # an empty help, or tyro reads the source of a module in search of one
+        (name, tyro.conf.OmitArgPrefixes[group], dataclasses.field(metadata={"help": ""}))
+        for name, group in groups.items()
+    ]
     options = dataclasses.make_dataclass("Command", fields, bases=(main,), kw_only=True)
     values = dict(vars(_run_parser(options, command, program, words)))
     for group in [values.pop(name) for name in groups]:

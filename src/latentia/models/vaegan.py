@@ -75,15 +75,15 @@ class AdversarialObjective:
         return not context.step // self.critic_interval % LAZY_INTERVAL
 
     def term_weight(
-        self, term: str, context: StepContext, distortion_norm: float, norm: float
-    ) -> float:
+        self, term: str, context: StepContext, distortion_norm: Tensor, norm: Tensor
+    ) -> float | Tensor:
         """w or v, from the norms of the distortion's and the term's gradient."""
         ratio = {"adversarial": self.gradient_ratio, "features": self.feature_matching}[term]
         if ratio is None:
             return 1 / context.global_batch_size
-        if not norm > 1e-8 * distortion_norm:  # a constant critic has no gradient
-            return 0.0
-        return ratio(context.progress) * distortion_norm / norm
+        weight = ratio(context.progress) * distortion_norm / norm
+        # a constant critic has no gradient
+        return torch.where(norm > 1e-8 * distortion_norm, weight, 0)
 
 
 class PublishedObjective(AdversarialObjective):
@@ -258,7 +258,7 @@ class VAEGAN(VAE):
         rms = norms / max(context.global_batch_size, len(leaf)) ** 0.5
         names = (f"gradient_of_{name}" for name in ("distortion", *losses))
         self.meter.record(**dict(zip(names, rms, strict=True)))
-        distortion_norm, *loss_norms = norms.tolist()
+        distortion_norm, *loss_norms = norms
         term_weight = self.adversarial_objective.term_weight
         for (name, (value, _)), norm in zip(losses.items(), loss_norms, strict=True):
             weight = term_weight(name, context, distortion_norm, norm)

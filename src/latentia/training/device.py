@@ -73,6 +73,11 @@ def find_device(name: str = "auto") -> torch.device:
     return device
 
 
+def is_asynchronous(device: torch.device) -> bool:
+    """Whether a device computes while Python goes on, so that reading a number means waiting."""
+    return device.type != "cpu"
+
+
 def find_device_memory(device: torch.device) -> float:
     """Return the bytes that are free on a device."""
     is_gpu = device.type == "cuda"

@@ -13,7 +13,7 @@ from latentia.core.seeding import make_generator, restore_global_generators, see
 from latentia.core.spans import STEP_SPAN, record_span
 from latentia.core.tensors import has_float64
 from latentia.training.checkpoint import read_tensors, write_tensors
-from latentia.training.device import find_device, use_threads
+from latentia.training.device import find_device, is_asynchronous, use_threads
 from latentia.training.events import (
     NON_FINITE,
     EndReason,
@@ -64,7 +64,7 @@ def train(
                     yield from loop.advance(context, stop_event)
                     yield from record_step()
                 except NonFiniteError as error:
-                    yield loop.restore_state(context, str(error))
+                    yield loop.restore_state(min(context.step, state.step), str(error))
                     if state.failures >= MAX_FAILURES:
                         yield TrainingFinished(state.step, loop.total_steps, EndReason.NON_FINITE)
                         return
@@ -112,6 +112,7 @@ class Loop:
         self.total_steps = self.steps_per_epoch * plan.epochs
         self.image_order, self.order_epoch = torch.empty(0), -1
         self.state, self.log = State(plan), Log(run.path)
+        self.reset_failed_steps()
         self.validator = Validator(plan, options, self.state, self.log, diagnose, self.device)
         self.should_stop = False
         distributed.barrier()  # before rank 0 writes anything
@@ -151,6 +152,7 @@ class Loop:
             self.last_event_time = time.perf_counter()
         at_end_of_epoch = state.step % self.steps_per_epoch == 0
         if at_end_of_epoch:
+            self.check_steps()
             yield from self.validator.finish_epoch(self.epoch, self.is_writer)
         state.complete = state.step == self.total_steps
         save_due = at_end_of_epoch or state.step % options.save_every == 0
@@ -200,6 +202,7 @@ class Loop:
                 terms, means, norm = result
                 state.add_terms(name, terms, {**means, "gradient_norm": norm})
         state.step += 1
+        self.failed_steps += self.failed
         # BatchNorm's statistics are those of each process's rows; a save must not depend on it
         distributed.all_reduce_mean(b for b in self.plan.model.buffers() if b.is_floating_point())
         if state.ema:
@@ -212,14 +215,32 @@ class Loop:
         # at the middle of the step: a schedule that begins or ends at 0 wastes no step there
         return adam.lr * adam.schedule((step + 0.5) / self.total_steps) * self.state.lr_scale
 
+    def reset_failed_steps(self) -> None:
+        """Forget steps that were not finite; a GPU counts them, so that no step waits for it."""
+        # 1 from the first such step on, and their number
+        self.failed, self.failed_steps = torch.zeros(2, device=self.device)
+        if is_asynchronous(self.device):
+            for optimizer in self.state.optimizers.values():
+                optimizer.found_inf = self.failed
+
+    def check_steps(self) -> None:
+        """Raises: NonFiniteError if the device has met a step that is not finite."""
+        if count := int(self.failed_steps):
+            for optimizer in self.state.optimizers.values():
+                optimizer.found_inf = None
+            self.state.step -= count  # no parameter has changed since
+            self.train_step(self.step_context())  # raises with the names
+            raise NonFiniteError("a loss or a gradient is not finite")
+
     def log_step(self) -> StepLogged:
         """Write the row of the steps since the last row."""
+        self.check_steps()
         step, rows = self.state.step, {}
         for name in self.state.players:
             if weights := self.state.term_weights.pop(name, None):
                 means, roles = self.state.pop_means(name), self.state.roles.get(name, {})
                 rows[name] = {
-                    "weights": weights,
+                    "weights": {term: float(weight) for term, weight in weights.items()},
                     "roles": {term: roles[term] for term in weights if term in roles},
                     "lr": self.learning_rate(name, step - 1),
                     "gradient_norm": means["gradient_norm"],
@@ -236,10 +257,11 @@ class Loop:
             self.log.write_timing(step, seconds, images_per_second)
         return event
 
-    def restore_state(self, context: StepContext, reason: str) -> Finding:
+    def restore_state(self, step: int, reason: str) -> Finding:
         """Return to the saved state at half the learning rate, and save that state."""
         state, failures = self.state, self.state.failures + 1
         metadata = state.load(self.run.state)
+        self.reset_failed_steps()
         distributed.barrier()  # rank 0 overwrites the file that all read
         if self.is_writer:
             self.log.truncate(metadata)
@@ -248,8 +270,7 @@ class Loop:
         consequence = f"back to step {state.step:,}, learning rate times {state.lr_scale:g}"
         if failures >= MAX_FAILURES:
             consequence = f"the third time, so the run ends at step {state.step:,}. Lower --lr"
-        text = f"Step {context.step:,}: {reason}; {consequence}."
-        finding = Finding(context.step, NON_FINITE, text)
+        finding = Finding(step, NON_FINITE, f"Step {step:,}: {reason}; {consequence}.")
         if self.is_writer:
             self.log.write_event(finding)
         self.save_state()
@@ -257,6 +278,7 @@ class Loop:
 
     def save_state(self) -> None:
         """Commit state and final weights. Raises: NonFiniteError if a weight is not finite."""
+        self.check_steps()
         for name, parameter in self.plan.model.named_parameters():
             if not parameter.isfinite().all():
                 raise NonFiniteError(f"the parameter {name} is not finite")

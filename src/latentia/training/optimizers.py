@@ -56,8 +56,14 @@ class FusedAdamW(torch.optim.AdamW):
 
     The wrappers around PyTorch's own methods import its compiler: 1.6 seconds before the first
     step, and a tenth of every small step.
+
+    Attributes
+    ----------
+    found_inf : Tensor, optional
+        a number on the device; where it is 1, `step` changes no parameter
     """
 
+    found_inf: Tensor | None = None
     add_param_group = torch.optim.Optimizer.add_param_group.__wrapped__  # pyright: ignore
     zero_grad = torch.optim.Optimizer.zero_grad.__wrapped__  # pyright: ignore
 
@@ -80,6 +86,7 @@ class FusedAdamW(torch.optim.AdamW):
                 eps=group["eps"],
                 amsgrad=False,
                 maximize=False,
+                found_inf=self.found_inf,
             )
 
     # else the constructor wraps the method

@@ -31,7 +31,7 @@ class State:
         self.best_weights: dict[str, Tensor] | None = None
         # of each player's terms since the last logged row: sums, and the last weights; their roles
         self.sums: dict[str, Tensor] = {}
-        self.term_weights: dict[str, dict[str, float]] = {}
+        self.term_weights: dict[str, dict[str, float | Tensor]] = {}
         self.roles: dict[str, dict[str, Role]] = {}
         self.step = 0
         self.best_score = float("inf")
@@ -46,7 +46,7 @@ class State:
         """
         last_weights = self.term_weights.setdefault(player, {})
         for name, (weight, _, role) in terms.items():
-            last_weights[name] = weight.mean().item() if isinstance(weight, Tensor) else weight
+            last_weights[name] = weight.mean() if isinstance(weight, Tensor) else weight
             self.roles.setdefault(player, {})[name] = role
         for name, value in values.items():
             # each has its count: a term may join between two rows
@@ -95,7 +95,10 @@ class State:
             "failures": self.failures,
             "complete": self.complete,
             **log_commit,
-            "weights_of": self.term_weights,
+            "weights_of": {
+                player: {name: float(weight) for name, weight in weights.items()}
+                for player, weights in self.term_weights.items()
+            },
             "roles": self.roles,
             "groups": groups,
         }

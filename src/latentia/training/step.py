@@ -48,7 +48,8 @@ class PlayerStep:
 
         Returns None and takes no step if the player has no term at this step.
 
-        Raises: NonFiniteError if a term or gradient is not finite; gradients are cleared then.
+        Raises: NonFiniteError if a term or gradient is not finite; gradients are cleared then. An
+        optimizer with `found_inf` gets a 1 there instead, and nothing waits for the device.
         """
         with freeze_others(self.player, model):
             with record_span("forward"):
@@ -68,17 +69,21 @@ class PlayerStep:
             distributed.all_reduce_mean([*gradients, loss, *means.values()])
             with record_span("optimizer"):
                 norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+            found_inf = getattr(optimizer, "found_inf", None)
+            if found_inf is not None:
+                found_inf.masked_fill_(~(norm + loss).isfinite(), 1)
             with record_span("waiting"):  # for the device
-                finite_sum = norm.item() + loss.item()
-            if not math.isfinite(finite_sum):
+                is_finite = found_inf is not None or math.isfinite(norm.item() + loss.item())
+            if not is_finite:
                 location = self.locate_failure()  # on every rank: terms may use collectives
                 reasons = distributed.all_gather_objects(self.describe_bad_term(terms))
                 reason = next(filter(None, reasons), None) or self.describe_bad_gradient()
                 optimizer.zero_grad(set_to_none=True)
                 raise NonFiniteError(reason + location)
             with record_span("optimizer"):
-                if adam.clip is not None and norm > adam.clip:
-                    torch._foreach_mul_(gradients, adam.clip / norm)  # pyright: ignore
+                if adam.clip is not None:
+                    scale = (adam.clip / norm).clamp(max=1)
+                    torch._foreach_mul_(gradients, scale)  # pyright: ignore
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 optimizer.step()
@@ -140,7 +145,9 @@ def check_terms(player: str, terms: Terms, n: int) -> None:
 
 def _weighted_mean(mean: Tensor, term: Term) -> Tensor:
     weight = term.weight
-    return (weight * term.value).mean() if isinstance(weight, Tensor) else weight * mean
+    if not isinstance(weight, Tensor):
+        return weight * mean
+    return (weight * term.value).mean() if weight.ndim else weight.to(mean) * mean
 
 
 def per_rank(purpose: str) -> str:

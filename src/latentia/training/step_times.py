@@ -78,6 +78,7 @@ def _time_steps(loop: Loop, seconds: float) -> float:
             begin = time.perf_counter()
         with suppress(NonFiniteError):  # the training has its answer to it
             loop.train_step(loop.step_context())
+            loop.check_steps()  # waits for a GPU
         count += 1
     return (time.perf_counter() - begin) / count
 
