@@ -3,6 +3,7 @@
 import base64
 import html
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,14 +15,17 @@ from latentia.core.errors import Error
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
 from latentia.metrics.measure import load_metrics
+from latentia.nets.column_condition import use_columns
 from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
 from latentia.runs.image_names import NamedImages, caption_image, read_images
 from latentia.runs.images import describe_images
+from latentia.runs.sampling import format_condition, parse_condition
 from latentia.training.checkpoint import read_metadata
 from latentia.training.log import read_rows
 from latentia.training.plan import Options
 
+Columns = dict[str, Tensor]
 HEADLINES = ("nelbo_nats", "distortion_nats", "rate_nats", "fd_samples", "fd_real")
 
 
@@ -200,12 +204,23 @@ class OpenedRun:
         data = self._data if self._opened is None else self._opened
         return read_images(self.folder, images, split, data)
 
-    def _read_image(self, image: Any, split: str | None) -> tuple[Tensor, str]:
-        """Read one image (1, c, h, w), and return it with its caption."""
-        (name, *others), _, pixels = self._read_images(image, split)
+    def _read_image(self, image: Any, split: str | None) -> tuple[Tensor, str, Columns]:
+        """Read one image (1, c, h, w), and return it with its caption and its labels."""
+        (name, *others), _, pixels, columns = self._read_images(image, split)
         if others:
             raise Error(f"{len(pixels)} images were given; give one, such as images[:1].")
-        return pixels, caption_image(name, split)
+        return pixels, caption_image(name, split), columns
+
+    def _use_labels(
+        self, columns: Columns, cond: Any = None, n: int = 1
+    ) -> AbstractContextManager[None]:
+        """Encode with the labels of images in the block, and decode with those of `cond`."""
+        return use_columns(self.autoencoder, columns, self._parse_condition(cond, n))
+
+    def _parse_condition(self, cond: Any, n: int | None = None) -> Tensor | None:
+        if cond is None:
+            return None
+        return parse_condition(self.folder, self.autoencoder, format_condition(cond), n)
 
     def __repr__(self) -> str:
         state = "" if self.is_complete else ", not complete"

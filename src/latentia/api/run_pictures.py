@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latentia.api.opened_run import OpenedRun
+from latentia.core.contract import Batch
 from latentia.core.parameters import require_at_least
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
@@ -19,6 +20,7 @@ from latentia.latents.principal_axes import Axes, PrincipalAxes, find_principal_
 from latentia.latents.traversal import Traversal, traverse_dims
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
+from latentia.runs.sampling import format_condition
 
 
 class RunPictures(OpenedRun):
@@ -58,14 +60,13 @@ class RunPictures(OpenedRun):
         """
         require_at_least("-n", n, 1)
         require_at_least("--seed", seed, 0)
-        is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
-        text = None if cond is None else ",".join(map(str, cond)) if is_several else str(cond)
+        text = None if cond is None else format_condition(cond)
         chosen = {name: value for name, value in sampling.items() if value is not None}
         render = rendered_images.render_samples
         return render(self.folder, self.model, n, seed, chosen, text, self._data)
 
     def plot_reconstructions(
-        self, images: Any = None, *, n: int = 10, split: str | None = None
+        self, images: Any = None, *, n: int = 10, split: str | None = None, cond: Any = None
     ) -> RenderedImages:
         """Draw originals above their reconstructions.
 
@@ -73,6 +74,8 @@ class RunPictures(OpenedRun):
         ----------
         images, n, split
             as in `reconstruct`
+        cond : optional
+            labels, one or several: each is a row of the images decoded with it, for a run of --cond
 
         Returns
         -------
@@ -90,17 +93,19 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_reconstructions(n=3).images.shape
         torch.Size([6, 1, 28, 28])
         """
-        pixels, title = self._read_or_draw(images, n, split)
-        render = rendered_images.render_reconstructions
-        return render(self.folder, self.autoencoder, pixels, title)
+        batch, title = self._read_or_draw(images, n, split)
+        render, targets = rendered_images.render_reconstructions, self._parse_condition(cond)
+        return render(self.folder, self.autoencoder, batch, title, targets)
 
-    def plot_decoded(self, z: Any) -> RenderedImages:
+    def plot_decoded(self, z: Any, *, cond: Any = None) -> RenderedImages:
         """Draw decoded latents.
 
         Parameters
         ----------
         z : DataFrame, array, tensor, rows of numbers, str or Path
             latents (n, d), as in `decode`
+        cond : optional
+            label of each image, or of all, as in `decode`
 
         Returns
         -------
@@ -120,7 +125,8 @@ class RunPictures(OpenedRun):
         """
         model = self.autoencoder
         latents = read_latents(z, model.latent_shape, encoding.identify_encoder(model))
-        return rendered_images.render_latents(self.folder, model, *latents)
+        with self._use_labels({}, cond, len(latents[0])):
+            return rendered_images.render_latents(self.folder, model, *latents)
 
     def plot_traversal(
         self,
@@ -130,12 +136,13 @@ class RunPictures(OpenedRun):
         steps: int = 9,
         split: str | None = None,
         axes: Axes = "own",
+        cond: Any = None,
     ) -> RenderedImages:
         """Draw one row for each latent dimension that changes.
 
         Parameters
         ----------
-        image, dims, steps, split, axes
+        image, dims, steps, split, axes, cond
             as in `traverse`
 
         Returns
@@ -155,19 +162,25 @@ class RunPictures(OpenedRun):
         >>> picture.save("traversal.gif").name
         'traversal.gif'
         """
-        traversal, pixels, name = self._traverse(image, dims, steps, split, axes)
+        traversal, pixels, name = self._traverse(image, dims, steps, split, axes, cond)
         n, render = len(self._training_table.mean), rendered_images.render_traversal
         model = self.autoencoder if axes == "own" else self._principal_axes
         return render(self.folder, model, traversal, pixels, name, n)
 
     def plot_interpolation(
-        self, images: Any, *, steps: int = 10, spherical: bool = False, split: str | None = None
+        self,
+        images: Any,
+        *,
+        steps: int = 10,
+        spherical: bool = False,
+        split: str | None = None,
+        cond: Any = None,
     ) -> RenderedImages:
         """Draw the path from image to image in the latent space.
 
         Parameters
         ----------
-        images, steps, spherical, split
+        images, steps, spherical, split, cond
             as in `interpolate`
 
         Returns
@@ -186,9 +199,10 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_interpolation([0, 1], steps=4).save("path.png").name
         'path.png'
         """
-        names, _, pixels = self._read_images(images, split)
+        names, _, pixels, columns = self._read_images(images, split)
         render = rendered_images.render_walk
-        return render(self.folder, self.autoencoder, names, pixels, steps, spherical)
+        with self._use_labels(columns, cond):
+            return render(self.folder, self.autoencoder, names, pixels, steps, spherical)
 
     def plot_attribution(
         self, image: Any, dims: int | Sequence[int] | str | None = None, *, split: str | None = None
@@ -216,10 +230,11 @@ class RunPictures(OpenedRun):
         >>> latentia.load("runs/digits").plot_attribution(0, dims=2).save("map.svg").name
         'map.svg'
         """
-        pixels, name = self._read_image(image, split)
+        pixels, name, columns = self._read_image(image, split)
         table, render = self._training_table, rendered_images.render_attributions
         chosen_dims = self._choose_dims(dims, table)
-        return render(self.folder, self.autoencoder, pixels, name, table, chosen_dims)
+        with self._use_labels(columns):
+            return render(self.folder, self.autoencoder, pixels, name, table, chosen_dims)
 
     def _add_split_names(self, picture: RenderedImages, split: Split) -> RenderedImages:
         """Insert the column `split` of a picture's table."""
@@ -228,14 +243,15 @@ class RunPictures(OpenedRun):
         return picture
 
     def _traverse(
-        self, image: Any, dims: Any, steps: int, split: str | None, axes: Axes
+        self, image: Any, dims: Any, steps: int, split: str | None, axes: Axes, cond: Any
     ) -> tuple[Traversal, Tensor, str]:
-        pixels, name = self._read_image(image, split)
+        pixels, name, columns = self._read_image(image, split)
         model, table = self.autoencoder, self._training_table
         if axes == "principal":
             model = self._principal_axes
             table = model.rotate_table(table)
-        traversal = traverse_dims(model, pixels, table, self._choose_dims(dims, table), steps)
+        with self._use_labels(columns, cond):
+            traversal = traverse_dims(model, pixels, table, self._choose_dims(dims, table), steps)
         return traversal, pixels, name
 
     @cached_property
@@ -253,11 +269,11 @@ class RunPictures(OpenedRun):
             dims = f"top:{dims}" if isinstance(dims, int) else ",".join(map(str, dims))
         return parse_dims(dims, table.dims_by_kl)
 
-    def _read_or_draw(self, images: Any, n: int, split_name: str | None) -> tuple[Tensor, str]:
+    def _read_or_draw(self, images: Any, n: int, split_name: str | None) -> tuple[Batch, str]:
         """Read images, or else draw n of a split, each class in turn."""
         if images is not None:
-            return self._read_images(images, split_name).pixels, "images"
+            return Batch(*self._read_images(images, split_name)[2:]), "images"
         require_at_least("-n", n, 1)
         split = self._find_split(split_name, SOURCE_LABELS)
-        images = split.get_batch(draw_example_rows(split, n)).image
-        return images, f"{split.name} images, drawn by seed"
+        batch = split.get_batch(draw_example_rows(split, n))
+        return batch, f"{split.name} images, drawn by seed"

@@ -1,7 +1,7 @@
 """One run in the explorer: its model, its images, their latents, and pictures of them."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from latentia.core.contract import HasTrajectory, Model, get_autoencoder
+from latentia.core.contract import Batch, HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
 from latentia.core.text import join_command
 from latentia.data import Images, Split
@@ -33,13 +33,14 @@ from latentia.runs.open import open_run
 class InputImage(NamedTuple):
     """An image (1, c, h, w), its name in a command, and its key if it is one of the run's images.
 
-    flags: options with which a command finds the image by that name
+    flags: options with which a command finds the image by that name; columns: its labels
     """
 
     name: str
     image: Tensor
     flags: list[str]
     key: str | None = None
+    columns: Mapping[str, Tensor] = {}
 
 
 class Rendering(NamedTuple):
@@ -199,10 +200,11 @@ class RunSession:
             self.other_splits[data] = split
         if split is None:
             raise self.make_missing_error()
-        image, name = load_image(str(source.index), split), split.display_name(source.index)
+        name, batch = split.display_name(source.index), load_image(str(source.index), split)
         flags = ["--split", self.split] if name.isdecimal() and self.split != "all" else []
         key = split.keys[source.index] if split is self.data_split else None
-        return InputImage(name, image, [*flags, *(["--data", data] if data else [])], key)
+        flags += ["--data", data] if data else []
+        return InputImage(name, batch.image, flags, key, batch.columns)
 
     def has_same_images(self, session: "RunSession") -> bool:
         one, two = (each.run.metadata["images"] for each in (self, session))
@@ -235,7 +237,7 @@ class RunSession:
 
     def reconstruct_image(self, source: InputImage) -> Rendering:
         images = rendered_images.render_reconstructions(
-            self.run, self.require_encoder(), source.image, "images"
+            self.run, self.require_encoder(), Batch(source.image, {}), "images"
         )
         return Rendering(images, self.make_command("reconstruct", source.name, *source.flags), {})
 

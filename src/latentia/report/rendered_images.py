@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import HasEncoder, HasLatents, Model
+from latentia.core.contract import Batch, HasEncoder, HasLatents, Model
 from latentia.core.memory import check_picture_memory
 from latentia.core.text import pluralize
 from latentia.data import Split
@@ -29,6 +29,7 @@ from latentia.latents.table import tabulate_images
 from latentia.latents.traversal import Traversal
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
 from latentia.models.pretrained_features import PretrainedEncoder
+from latentia.nets.column_condition import split_rows, use_columns
 from latentia.report.figures import make_encoders
 from latentia.report.grids import (
     FOLDER,
@@ -53,7 +54,7 @@ from latentia.report.latent_figures import (
     shorten_key,
 )
 from latentia.runs.folder import RunFolder
-from latentia.runs.sampling import list_classes, parse_condition, resolve_sampling
+from latentia.runs.sampling import format_labels, parse_condition, resolve_sampling
 
 
 class RenderedImages(NamedTuple):
@@ -89,19 +90,34 @@ def render_latents(
     caption = f"{run.name}: {pluralize(len(z), 'latent')}, decoded"
     options: dict[str, Any] = {"labels_below": list(map(shorten_key, keys))}
     options |= {"min_side": SINGLE_IMAGE_SIDE} if len(z) == 1 else {}
-    images = torch.cat([model.decode(rows) for rows in z.split(MAX_BATCH_SIZE)])
+    images = torch.cat([model.decode(x) for x in split_rows(model, z, MAX_BATCH_SIZE)])
     return add_single_images(
         render_grid(images, choose_columns(len(z)), caption, **options), "key", keys
     )
 
 
 def render_reconstructions(
-    run: RunFolder, model: HasLatents, images: Float[Tensor, "n c h w"], description: str
+    run: RunFolder, model: HasLatents, batch: Batch, description: str, targets: Tensor | None = None
 ) -> RenderedImages:
-    """Show originals above their decoded posterior means."""
-    pairs = torch.cat([images, model.decode(model.encode(images).mean).cpu()])
-    caption = f"{run.name}: {description} above their reconstructions"
-    return render_grid(pairs, len(images), caption)
+    """Show originals above their decoded posterior means; targets: the label of each row."""
+    pairs = torch.cat([batch.image, reconstruct_images(model, batch, targets)])
+    caption, labels = f"{run.name}: {description} above their reconstructions", []
+    if targets is not None:
+        names = format_labels(run, model, targets)
+        caption += f" with the {model.column} {', '.join(names)}"  # pyright: ignore
+        labels = ["image", *names]
+    return render_grid(pairs, len(batch.image), caption, row_labels=labels)
+
+
+def reconstruct_images(
+    model: HasLatents, batch: Batch, targets: Tensor | None = None
+) -> Float[Tensor, "n c h w"]:
+    """Decode posterior means: with the images' own labels, or all images with each target."""
+    parts = []
+    for target in [None] if targets is None else targets.split(1):
+        with use_columns(model, batch.columns, target):
+            parts.append(model.decode(model.encode(batch.image).mean).cpu())
+    return torch.cat(parts)
 
 
 def render_neighbors(
@@ -141,7 +157,7 @@ def render_outliers(
     rows = torch.from_numpy(np.argsort(-values, kind="stable")[:n])
     table = tabulate_images(split, rows, {name: each[rows] for name, each in scores.items()})
     pairs = [
-        torch.cat([batch.image, model.decode(model.encode(batch.image).mean).cpu()], 3)
+        torch.cat([batch.image, reconstruct_images(model, batch)], 3)
         for batch in split.select(rows).iterate_batches(split.max_batch_size())
     ]
     count, labels = pluralize(len(split), "image"), _label_rows(table, column)
@@ -246,8 +262,7 @@ def render_samples(
     column, condition = getattr(model, "column", None), ""
     labels, captions = [], []
     if values is not None and values.ndim == 1:
-        classes = list_classes(run, model)
-        labels = [classes[k] for k in values.tolist()]
+        labels = format_labels(run, model, values)
         kind = "group " if column == CLUSTER_COLUMN else ""  # a cluster of latents, not a label
         captions = [kind + shorten_key(label) for label in labels]
         condition = f", of {kind}{', '.join(dict.fromkeys(labels))}"
