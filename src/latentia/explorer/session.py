@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.parsing import format_latents, rows_to_latents
 from latentia.latents.table import open_labelled_split
 from latentia.metrics.measure import read_evaluation
+from latentia.nets.column_condition import use_columns
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
 from latentia.runs.build import AUTOENCODER
@@ -170,6 +172,12 @@ class RunSession:
             raise Error(f"{self.run.path} has no encoder: {recipe} only draws images.")
         return self.autoencoder
 
+    def use_labels(self, sources: Sequence[InputImage]) -> AbstractContextManager[None]:
+        """Give the networks the labels of images within the block, if they depend on a column."""
+        names = set.intersection(*(set(each.columns) for each in sources)) if sources else ()
+        columns = {name: torch.cat([each.columns[name] for each in sources]) for name in names}
+        return use_columns(self.autoencoder, columns)
+
     def require_map(self) -> tuple[LatentTable, pa.Table, Split]:
         """Return latents and table of the images on the map, and their split.
 
@@ -237,7 +245,7 @@ class RunSession:
 
     def reconstruct_image(self, source: InputImage) -> Rendering:
         images = rendered_images.render_reconstructions(
-            self.run, self.require_encoder(), Batch(source.image, {}), "images"
+            self.run, self.require_encoder(), Batch(source.image, {**source.columns}), "images"
         )
         return Rendering(images, self.make_command("reconstruct", source.name, *source.flags), {})
 

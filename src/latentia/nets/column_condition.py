@@ -15,6 +15,8 @@ from latentia.nets.conditioning import draw_labels
 from latentia.nets.film import WIDTH, make_number_features
 
 N_QUANTILES = 257  # of the training images' numbers
+# of the vectors: at scale 1 networks learn the label so late that the latents hold it too
+SCALE = 12.0
 
 
 class ColumnCondition(nn.Module):
@@ -53,7 +55,7 @@ class ColumnCondition(nn.Module):
                 f"The networks depend on {self.column}, which is unknown here; give --cond, or "
                 f"images with a column {self.column}."
             )
-        return self.features(self.rows)
+        return SCALE * self.features(self.rows)
 
     def encode(self, values: Shaped[Tensor, " b"]) -> Float[Tensor, "b k"]:
         """Return labels as the networks get them: one-hot, or in standard deviations.
