@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from matplotlib.colors import to_rgb
+from torch import Tensor
 
 from latentia.core.contract import get_autoencoder
 from latentia.core.tensors import ImageTensor, to_display_channels
@@ -195,7 +196,7 @@ class Overview:
         examples, columns = self.images.get_batch(draw_example_rows(self.images, N_EXAMPLES))
         dims = range(min(N_AXES, self.rotated.mean.shape[1]))
 
-        def traverse(k: int, dims: Sequence[int], steps: int) -> ImageTensor:
+        def traverse(k: int, dims: Sequence[int], steps: int) -> Float[Tensor, "k steps c h w"]:
             with use_columns(self.axes, columns), use_rows(self.axes, [k]):
                 return traverse_dims(
                     self.axes, examples[k : k + 1], self.rotated, dims, steps
