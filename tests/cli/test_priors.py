@@ -306,7 +306,7 @@ def test_mistakes(place, tmp_path, capsys):
         "--cond is 'cow'; the classes are 'cat', 'dog'."
     )
     assert error(capsys, "sample", prior, "--cond", "cat,dog,cat", "-n", "2") == (
-        "--cond names 3 classes and -n is 2; give as many at least."
+        "--cond names 3 labels and -n is 2; give as many at least."
     )
     assert error(capsys, "train", "speckle_ldm", "--autoencoder", vae, *new) == (
         f"{place / 'photos'} has no pattern beside its images; give a source of pairs, such as "

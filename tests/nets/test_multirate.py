@@ -10,7 +10,7 @@ from latentia.core.contract import StepContext
 from latentia.nets.beta_conditioning import (
     WIDTH,
     BetaEmbedding,
-    BetaModulation,
+    Modulation,
     add_beta_conditioning,
     modulate_layers,
 )
@@ -46,7 +46,7 @@ def test_a_modulated_network_starts_as_the_network_that_it_was(kind):
     )
     for net in nets:
         modulate_layers(net, dial)
-    modulated = [m for n in nets for m in n.modules() if isinstance(m, BetaModulation)]
+    modulated = [m for n in nets for m in n.modules() if isinstance(m, Modulation)]
     assert len(modulated) == count
     for beta in (0.1, 1.0, 10.0):
         dial.beta = beta

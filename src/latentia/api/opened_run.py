@@ -3,6 +3,7 @@
 import base64
 import html
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import chain
 from typing import Any, Literal
@@ -18,14 +19,17 @@ from latentia.data import Images, Split
 from latentia.data.labels import Labels
 from latentia.latents.parsing import is_latent_row, read_latent_row
 from latentia.metrics.measure import load_metrics
+from latentia.nets.column_condition import use_columns
 from latentia.report.training_images import list_training_images
 from latentia.runs.folder import RunFolder
 from latentia.runs.image_names import NamedImages, caption_image, read_images
 from latentia.runs.images import describe_images
+from latentia.runs.sampling import format_condition, parse_condition
 from latentia.training.checkpoint import read_metadata
 from latentia.training.log import read_rows
 from latentia.training.plan import Options
 
+Columns = dict[str, Tensor]
 HEADLINES = ("nelbo_nats", "distortion_nats", "rate_nats", "fd_samples", "fd_real")
 
 
@@ -212,21 +216,36 @@ class OpenedRun:
         data = self._data if self._opened is None else self._opened
         return read_images(self.folder, images, split, data)
 
-    def _read_image(self, image: Any, split: str | None) -> tuple[Tensor, str]:
-        """Read one image (1, c, h, w), and return it with its caption."""
-        (name, *others), _, pixels = self._read_images(image, split)
+    def _read_image(self, image: Any, split: str | None) -> tuple[Tensor, str, Columns]:
+        """Read one image (1, c, h, w), and return it with its caption and its labels."""
+        (name, *others), _, pixels, columns = self._read_images(image, split)
         if others:
             raise Error(f"{len(pixels)} images were given; give one, such as images[:1].")
-        return pixels, caption_image(name, split)
+        return pixels, caption_image(name, split), columns
 
-    def _read_point(self, image: Any, split: str | None) -> tuple[Tensor, str, Tensor | None]:
-        """Read one image, its caption, and its latents if it is a row of a table."""
+    def _use_labels(
+        self, columns: Columns, cond: Any = None, n: int = 1
+    ) -> AbstractContextManager[None]:
+        """Encode with the labels of images in the block, and decode with those of `cond`."""
+        return use_columns(self.decoder, columns, self._parse_condition(cond, n))
+
+    def _parse_condition(self, cond: Any, n: int | None = None) -> Tensor | None:
+        if cond is None:
+            return None
+        return parse_condition(self.folder, self.decoder, format_condition(cond), n)
+
+    def _read_point(
+        self, image: Any, split: str | None, cond: Any
+    ) -> tuple[tuple[Tensor, str, Columns], Tensor | None]:
+        """Read one image as `_read_image`, and its latents if it is a row of a table."""
         if not is_latent_row(image):
-            return *self._read_image(image, split), None
-        chosen, mean = self._read_points(image, split)
-        return chosen.pixels, f"latents {image}", mean
+            return self._read_image(image, split), None
+        chosen, mean = self._read_points(image, split, cond)
+        return (chosen.pixels, f"latents {image}", {}), mean
 
-    def _read_points(self, images: Any, split: str | None) -> tuple[NamedImages, Tensor | None]:
+    def _read_points(
+        self, images: Any, split: str | None, cond: Any = None
+    ) -> tuple[NamedImages, Tensor | None]:
         """Read images, and latents if some are rows of a table, FILE:ROW or FILE:KEY."""
         words = [images] if isinstance(images, str) else images
         if not isinstance(words, list | tuple) or not any(map(is_latent_row, words)):
@@ -235,12 +254,15 @@ class OpenedRun:
         for word in words:
             if is_latent_row(word):
                 means.append(read_latent_row(word, self.decoder))
-                parts.append(NamedImages([word], [None], self.decoder.decode(means[-1]).cpu()))
+                with self._use_labels({}, cond):
+                    image = self.decoder.decode(means[-1]).cpu()
+                parts.append(NamedImages([word], [None], image, {}))
             else:
                 parts.append(self._read_images([word], split))
-                means.append(self.autoencoder.encode(parts[-1].pixels).mean)
-        names, keys, pixels = zip(*parts, strict=True)
-        chosen = NamedImages([*chain(*names)], [*chain(*keys)], torch.cat(pixels))
+                with self._use_labels(parts[-1].columns, cond):
+                    means.append(self.autoencoder.encode(parts[-1].pixels).mean)
+        names, keys, pixels, _ = zip(*parts, strict=True)
+        chosen = NamedImages([*chain(*names)], [*chain(*keys)], torch.cat(pixels), {})
         return chosen, torch.cat(means)
 
     def __repr__(self) -> str:

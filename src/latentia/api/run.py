@@ -82,7 +82,7 @@ class Run(RunComparisons):
         Parameters
         ----------
         *metrics : str
-            one or more of "elbo", "pca", "probe", "nll", "fd", "kd", "prdc", "image",
+            one or more of "elbo", "pca", "probe", "nuisance", "nll", "fd", "kd", "prdc", "image",
             "memorisation" and "disentanglement"; the default is "elbo", "pca" and (with labels)
             "probe", or "fd" for a model without an encoder
         split : {"train", "validation", "test", "all"}, optional

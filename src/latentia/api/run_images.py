@@ -9,6 +9,7 @@ from torch import Tensor
 from latentia.api.run_pictures import RunPictures
 from latentia.latents.principal_axes import Axes
 from latentia.latents.traversal import Traversal
+from latentia.report.rendered_images import reconstruct_images
 
 
 class RunImages(RunPictures):
@@ -67,7 +68,7 @@ class RunImages(RunPictures):
         return self.plot_samples(n, seed=seed, cond=cond, **sampling).images
 
     def reconstruct(
-        self, images: Any = None, *, n: int = 10, split: str | None = None
+        self, images: Any = None, *, n: int = 10, split: str | None = None, cond: Any = None
     ) -> Float[Tensor, "n c h w"]:
         """Decode the posterior means of images.
 
@@ -79,6 +80,10 @@ class RunImages(RunPictures):
             number of images if `images` is left out: drawn by seed, in turn from each class
         split : {"train", "validation", "test", "all"}, optional
             split in which row numbers count; the default is test, or all for `images`
+        cond : optional
+            for a run that was trained with `cond`: a label with which all images are decoded, or a
+            list of them, one after another; by default each image's own. Images without a label are
+            encoded with it too
 
         Returns
         -------
@@ -97,10 +102,10 @@ class RunImages(RunPictures):
         >>> run.reconstruct(run.sample(3)).shape
         torch.Size([3, 1, 28, 28])
         """
-        model, pixels = self.autoencoder, self._read_or_draw(images, n, split)[0]
-        return model.decode(model.encode(pixels).mean)
+        batch, _ = self._read_or_draw(images, n, split)
+        return reconstruct_images(self.autoencoder, batch, self._parse_condition(cond))
 
-    def decode(self, z: Any) -> Float[Tensor, "n c h w"]:
+    def decode(self, z: Any, *, cond: Any = None) -> Float[Tensor, "n c h w"]:
         """Decode latents.
 
         Parameters
@@ -108,6 +113,9 @@ class RunImages(RunPictures):
         z : DataFrame, array, tensor, rows of numbers, str or Path
             latents (n, d), in the order of the columns mu_0, mu_1, ... of `encode`, or
             (n, *latent); from a table, or its file, the columns mu_* are read
+        cond : optional
+            label of all images, or labels that are taken in turn, for a run that was trained with
+            `cond`
 
         Returns
         -------
@@ -126,7 +134,7 @@ class RunImages(RunPictures):
         >>> run.decode([[0.0] * 20]).shape
         torch.Size([1, 1, 28, 28])
         """
-        return self.plot_decoded(z).images
+        return self.plot_decoded(z, cond=cond).images
 
     def traverse(
         self,
@@ -138,6 +146,7 @@ class RunImages(RunPictures):
         axes: Axes = "own",
         toward: str | None = None,
         labels: Any = None,
+        cond: Any = None,
     ) -> Traversal:
         """Change one latent dimension of an image at a time, over the range of the training images.
 
@@ -159,6 +168,8 @@ class RunImages(RunPictures):
             instead of dimensions, move along the direction of a label, as in `find_direction`
         labels : optional
             table of labels for `toward`, as in `find_direction`
+        cond : optional
+            label with which images are decoded, as in `reconstruct`
 
         Returns
         -------
@@ -178,10 +189,16 @@ class RunImages(RunPictures):
         torch.Size([2, 5, 1, 28, 28])
         """
         direction = self._choose_direction(toward, labels, dims, axes)
-        return self._traverse(image, dims, steps, split, axes, direction)[0]
+        return self._traverse(image, dims, steps, split, axes, cond, direction)[0]
 
     def interpolate(
-        self, images: Any, *, steps: int = 10, spherical: bool = False, split: str | None = None
+        self,
+        images: Any,
+        *,
+        steps: int = 10,
+        spherical: bool = False,
+        split: str | None = None,
+        cond: Any = None,
     ) -> Float[Tensor, "path c h w"]:
         """Interpolate from image to image in the latent space.
 
@@ -195,6 +212,9 @@ class RunImages(RunPictures):
             follow arcs (slerp) instead of straight lines
         split : {"train", "validation", "test", "all"}, optional
             split in which row numbers count; the default is all
+        cond : optional
+            label with which images are decoded, as in `reconstruct`; by default the path leads from
+            the label of each image to that of the next
 
         Returns
         -------
@@ -212,7 +232,7 @@ class RunImages(RunPictures):
         >>> latentia.load("runs/digits").interpolate([0, 1, 2], steps=4).shape
         torch.Size([7, 1, 28, 28])
         """
-        options = {"steps": steps, "spherical": spherical, "split": split}
+        options: Any = {"steps": steps, "spherical": spherical, "split": split, "cond": cond}
         return self.plot_interpolation(images, **options).images
 
     def attribute(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latentia.api.run_directions import RunDirections
+from latentia.core.contract import Batch
 from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least
 from latentia.data import Split
@@ -21,6 +22,7 @@ from latentia.latents.principal_axes import Axes, PrincipalAxes, find_principal_
 from latentia.latents.traversal import Traversal, traverse_dims
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
+from latentia.runs.sampling import format_condition
 
 
 class RunPictures(RunDirections):
@@ -61,14 +63,13 @@ class RunPictures(RunDirections):
         """
         require_at_least("-n", n, 1)
         require_at_least("--seed", seed, 0)
-        is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
-        text = None if cond is None else ",".join(map(str, cond)) if is_several else str(cond)
+        text = None if cond is None else format_condition(cond)
         chosen = {name: value for name, value in sampling.items() if value is not None}
         render = rendered_images.render_samples
         return render(self.folder, self.model, n, seed, chosen, text, self._data)
 
     def plot_reconstructions(
-        self, images: Any = None, *, n: int = 10, split: str | None = None
+        self, images: Any = None, *, n: int = 10, split: str | None = None, cond: Any = None
     ) -> RenderedImages:
         """Draw originals above their reconstructions.
 
@@ -76,6 +77,8 @@ class RunPictures(RunDirections):
         ----------
         images, n, split
             as in `reconstruct`
+        cond : optional
+            labels, one or several: each is a row of the images decoded with it, for a run of --cond
 
         Returns
         -------
@@ -93,17 +96,19 @@ class RunPictures(RunDirections):
         >>> latentia.load("runs/digits").plot_reconstructions(n=3).images.shape
         torch.Size([6, 1, 28, 28])
         """
-        pixels, title = self._read_or_draw(images, n, split)
-        render = rendered_images.render_reconstructions
-        return render(self.folder, self.autoencoder, pixels, title)
+        batch, title = self._read_or_draw(images, n, split)
+        render, targets = rendered_images.render_reconstructions, self._parse_condition(cond)
+        return render(self.folder, self.autoencoder, batch, title, targets)
 
-    def plot_decoded(self, z: Any) -> RenderedImages:
+    def plot_decoded(self, z: Any, *, cond: Any = None) -> RenderedImages:
         """Draw decoded latents.
 
         Parameters
         ----------
         z : DataFrame, array, tensor, rows of numbers, str or Path
             latents (n, d), as in `decode`
+        cond : optional
+            label of each image, or of all, as in `decode`
 
         Returns
         -------
@@ -123,7 +128,8 @@ class RunPictures(RunDirections):
         """
         model = self.decoder
         latents = read_latents(z, model.latent_shape, encoding.identify_encoder(model))
-        return rendered_images.render_latents(self.folder, model, *latents)
+        with self._use_labels({}, cond, len(latents[0])):
+            return rendered_images.render_latents(self.folder, model, *latents)
 
     def plot_traversal(
         self,
@@ -135,12 +141,13 @@ class RunPictures(RunDirections):
         axes: Axes = "own",
         toward: str | None = None,
         labels: Any = None,
+        cond: Any = None,
     ) -> RenderedImages:
         """Draw one row for each latent dimension that changes, or for the direction of a label.
 
         Parameters
         ----------
-        image, dims, steps, split, axes, toward, labels
+        image, dims, steps, split, axes, toward, labels, cond
             as in `traverse`
 
         Returns
@@ -162,7 +169,8 @@ class RunPictures(RunDirections):
         'traversal.gif'
         """
         direction = self._choose_direction(toward, labels, dims, axes)
-        traversal, pixels, name = self._traverse(image, dims, steps, split, axes, direction)
+        found = self._traverse(image, dims, steps, split, axes, cond, direction)
+        traversal, pixels, name = found
         n, render = len(self._training_table.mean), rendered_images.render_traversal
         if direction:
             names = [f"the direction of {toward}"]
@@ -173,13 +181,19 @@ class RunPictures(RunDirections):
         return render(self.folder, names, traversal, pixels, name, n)
 
     def plot_interpolation(
-        self, images: Any, *, steps: int = 10, spherical: bool = False, split: str | None = None
+        self,
+        images: Any,
+        *,
+        steps: int = 10,
+        spherical: bool = False,
+        split: str | None = None,
+        cond: Any = None,
     ) -> RenderedImages:
         """Draw the path from image to image in the latent space.
 
         Parameters
         ----------
-        images, steps, spherical, split
+        images, steps, spherical, split, cond
             as in `interpolate`
 
         Returns
@@ -198,10 +212,11 @@ class RunPictures(RunDirections):
         >>> latentia.load("runs/digits").plot_interpolation([0, 1], steps=4).save("path.png").name
         'path.png'
         """
-        (names, _, pixels), means = self._read_points(images, split)
+        (names, _, pixels, columns), means = self._read_points(images, split, cond)
         model = self.autoencoder if means is None else self.decoder
         render = rendered_images.render_walk
-        return render(self.folder, model, names, pixels, steps, spherical, means)
+        with self._use_labels(columns, cond):
+            return render(self.folder, model, names, pixels, steps, spherical, means)
 
     def plot_attribution(
         self, image: Any, dims: int | Sequence[int] | str | None = None, *, split: str | None = None
@@ -229,10 +244,11 @@ class RunPictures(RunDirections):
         >>> latentia.load("runs/digits").plot_attribution(0, dims=2).save("map.svg").name
         'map.svg'
         """
-        pixels, name = self._read_image(image, split)
+        pixels, name, columns = self._read_image(image, split)
         table, render = self._training_table, rendered_images.render_attributions
         chosen_dims = self._choose_dims(dims, table)
-        return render(self.folder, self.autoencoder, pixels, name, table, chosen_dims)
+        with self._use_labels(columns):
+            return render(self.folder, self.autoencoder, pixels, name, table, chosen_dims)
 
     def _add_split_names(self, picture: RenderedImages, split: Split) -> RenderedImages:
         """Insert the column `split` of a picture's table."""
@@ -259,19 +275,22 @@ class RunPictures(RunDirections):
         steps: int,
         split: str | None,
         axes: Axes,
+        cond: Any,
         direction: Direction | None,
     ) -> tuple[Traversal, Tensor, str]:
-        pixels, name, mean = self._read_point(image, split)
+        (pixels, name, columns), mean = self._read_point(image, split, cond)
         model, table = self.autoencoder, self._training_table
         if direction:
-            mean = model.encode(pixels).mean if mean is None else mean
-            return traverse_direction(model, mean, table, direction, steps), pixels, name
+            with self._use_labels(columns, cond):
+                mean = model.encode(pixels).mean if mean is None else mean
+                return traverse_direction(model, mean, table, direction, steps), pixels, name
         if axes == "principal":
             model = self._principal_axes
             table = model.rotate_table(table)
             mean = None if mean is None else model.rotate(mean, None)[0]
         dims = self._choose_dims(dims, table)
-        traversal = traverse_dims(model, pixels, table, dims, steps, mean)
+        with self._use_labels(columns, cond):
+            traversal = traverse_dims(model, pixels, table, dims, steps, mean)
         return traversal, pixels, name
 
     @cached_property
@@ -283,11 +302,11 @@ class RunPictures(RunDirections):
             dims = f"top:{dims}" if isinstance(dims, int) else ",".join(map(str, dims))
         return parse_dims(dims, table.dims_by_kl)
 
-    def _read_or_draw(self, images: Any, n: int, split_name: str | None) -> tuple[Tensor, str]:
+    def _read_or_draw(self, images: Any, n: int, split_name: str | None) -> tuple[Batch, str]:
         """Read images, or else draw n of a split, each class in turn."""
         if images is not None:
-            return self._read_images(images, split_name).pixels, "images"
+            return Batch(*self._read_images(images, split_name)[2:]), "images"
         require_at_least("-n", n, 1)
         split = self._find_split(split_name, SOURCE_LABELS)
-        images = split.get_batch(draw_example_rows(split, n)).image
-        return images, f"{split.name} images, drawn by seed"
+        batch = split.get_batch(draw_example_rows(split, n))
+        return batch, f"{split.name} images, drawn by seed"

@@ -89,10 +89,12 @@ class RunTables(RunImages):
                 reference = self._encode_training_images()
                 rotation = find_principal_axes(self.autoencoder, reference)
             if images is not None and split_name is None:
-                names, keys, pixels = self._read_images(images, None)
+                names, keys, pixels, columns = self._read_images(images, None)
                 keys = [key or name for key, name in zip(keys, names, strict=True)]
                 reading = Reading.from_metadata(self.metadata["images"])
-                split = joined.join_to(Split("new", keys, {}, {}, pixels, None), keys, reading)
+                columns = {k: v for k, v in columns.items() if k == self.folder.condition}
+                split = Split("new", keys, columns, self.metadata["images"]["labels"], pixels, None)
+                split = self.folder.align_condition(joined.join_to(split, keys, reading))
                 return collect_table(self.autoencoder, split, axes=rotation).to_pandas()
             opened = rank0_first(lambda: self.images)
             split, names = open_labelled_split(self.folder, opened, split_name, joined)
@@ -161,10 +163,11 @@ class RunTables(RunImages):
         """
         require_at_least("-n", n, 1)
         searched = self._find_split(split, SOURCE_LABELS)
-        (_, (key, *_), pixels), mean = self._read_points(image, split)
+        (_, (key, *_), pixels, columns), mean = self._read_points(image, split)
         encoder: Any = self.autoencoder if features is None else open_encoder(features)
         if mean is None or features is not None:
-            mean = encoder.encode(pixels).mean
+            with self._use_labels(columns):
+                mean = encoder.encode(pixels).mean
         table = encode_split(encoder, searched, SAMPLE)
         picture = render_neighbors(self.folder, encoder, key, (pixels, mean), searched, table, n)
         return self._add_split_names(picture, searched)

@@ -1,5 +1,6 @@
 """Functions that return a run: train, resume, load."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from latentia.core.progress import enable_progress, print_note
 from latentia.data.sources.registry import LabelledData
 from latentia.runs.modifiers import take_modifiers
 from latentia.runs.open import open_run
-from latentia.runs.recipes import register_recipe, resolve_parameters
+from latentia.runs.recipes import get_recipe, register_recipe, resolve_parameters
 from latentia.training.launch import init_distributed
 from latentia.training.plan import Options
 
@@ -94,7 +95,8 @@ def train(
         parameters, labels = {**parameters, "labels": str(labels)}, None
         names.add("labels")
     options = replace(options or Options(), **{name: parameters.pop(name) for name in names})
-    modifiers = {**(modifiers or {}), **take_modifiers(parameters)}
+    own_parameters = inspect.signature(get_recipe(register_recipe(recipe))).parameters
+    modifiers = {**(modifiers or {}), **take_modifiers(parameters, own_parameters)}
     if labels is not None and data is None:
         data = resolve_parameters(register_recipe(recipe), {})["data"]
     own_data = add_labels(data, labels)

@@ -29,7 +29,7 @@ def sample(
     ----------
     cond : CLASS,...|IMAGE
         condition of the images, for a conditional model: classes by name or number, such as 3 or
-        3,5; or an image file, or the row number (from 0) of a test image
+        3,5; numbers of a column; or an image file, or the row number (from 0) of a test image
     sampler
         solver with which a learned prior draws; the default is that of its recipe
     steps : N
@@ -55,6 +55,7 @@ def reconstruct(
     images: Positional[tuple[str, ...]] = (),
     n: options.Count = 10,
     split: options.Split = None,
+    cond: str | None = None,
     out: options.Picture = "pairs.png",
     *,
     data: options.Data = None,
@@ -68,4 +69,8 @@ def reconstruct(
         image files, keys in the table that latentia encode writes, or row numbers (from 0) among
         all images or in --split; the default are images of --split drawn by
         seed, each class in turn
+    cond : LABEL,...
+        labels, for a run of --cond: each is a row of the images decoded with it, such as
+        0,1,2; by default the own label of each image, and an image without a label is encoded
+        with the first too
     """

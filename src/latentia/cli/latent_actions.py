@@ -45,7 +45,9 @@ def relate(args: SimpleNamespace) -> None:
             print(path)
 
 
-decode = draw_picture(lambda run, latents: run.plot_decoded(latents), *SINGLE_IMAGES)
+decode = draw_picture(
+    lambda run, latents, cond: run.plot_decoded(latents, cond=cond), *SINGLE_IMAGES
+)
 
 
 def compare(args: SimpleNamespace) -> None:

@@ -51,6 +51,7 @@ def traverse(
     labels: options.LabelFile = None,
     split: options.RowSplit = None,
     data: options.Data = None,
+    cond: options.Target = None,
     beta: options.Beta = None,
 ) -> None:
     """Change one latent dimension of an image at a time, over the range of the training images.
@@ -83,6 +84,7 @@ def interpolate(
     *,
     split: options.RowSplit = None,
     data: options.Data = None,
+    cond: options.Target = None,
     beta: options.Beta = None,
 ) -> None:
     """Interpolate from image to image in latent space.
@@ -153,6 +155,7 @@ def decode(
     latents: str,
     out: options.Samples = "decoded.png",
     *,
+    cond: options.Target = None,
     beta: options.Beta = None,
 ) -> None:
     """Decode latents: a table that latentia encode wrote, an array, or numbers.

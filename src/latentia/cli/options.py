@@ -26,6 +26,11 @@ SPLIT = Doc("train, validation, test or all; the default is test, and all with o
 Split = Annotated[str | None, Metavar("SPLIT"), SPLIT]
 ROWS = Doc("split in which row numbers count: train, validation, test or all (the default)")
 RowSplit = Annotated[str | None, Metavar("SPLIT"), ROWS]
+TARGET = Doc(
+    "label with which latents are decoded, for a run of --cond; by default each image's own. An "
+    "image without a label is encoded with it too"
+)
+Target = Annotated[str | None, Metavar("LABEL"), TARGET]
 BETA = Doc("beta to use, for a run of --multirate; the default is the beta given to its recipe")
 Beta = Annotated[float | None, BETA]
 PICTURE = Doc("picture (.png) or array (.npy) to write")

@@ -54,7 +54,7 @@ def parse_train_arguments(recipe: str, words: list[str]) -> TrainArguments:
     Raises: Error if an option is unknown, has a wrong value, or belongs to a modifier that is off
     """
     function = find_recipe(recipe)
-    modifiers = load_modifiers()
+    modifiers = load_modifiers(list_parameters(function))
     owners = {"recipe": function, "options": Options, **modifiers}
     names = {key: list_parameters(owner) for key, owner in owners.items()}
     all_names = ["run", "minutes", *chain.from_iterable(names.values()), "profile"]

@@ -39,12 +39,6 @@ def max_batch_size(shape: Sequence[int], limit: int) -> int:
     return max(1, min(limit, 2**22 // math.prod(shape)))
 
 
-def decode_latents(model: Any, z: Latents) -> ImageTensor:
-    """Decode latents in the batches of every sampling, so that equal rows have equal bits."""
-    rows = max_batch_size(getattr(model, "image_shape", ()), 256)
-    return torch.cat([model.decode(chunk) for chunk in z.split(rows)])
-
-
 def to_bytes(images: Float[Tensor, "*any"]) -> UInt8[Tensor, "*any"]:
     """Round [0, 1] to 0..255; truncation would darken images by half a level."""
     return (images.float() * 255).round().clamp(0, 255).to(torch.uint8).cpu()

@@ -285,10 +285,10 @@ def splitmix64(n: int, seed: int) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
-def load_image(name: str, split: Split) -> Tensor:
-    """Load one image by number or key: (1, c, h, w) in [0, 1]."""
+def load_image(name: str, split: Split) -> Batch:
+    """Load one image by number or key, (1, c, h, w) in [0, 1], and its labels."""
     row = find_row(name, split)
-    return split.get_batch(slice(row, row + 1)).image
+    return split.get_batch(slice(row, row + 1))
 
 
 def find_row(name: str, split: Split) -> int:

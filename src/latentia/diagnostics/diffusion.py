@@ -14,6 +14,7 @@ from latentia.diagnostics import suggested_commands as suggest
 from latentia.diagnostics.check import ERROR, WARNING, CheckResult, define_check
 from latentia.diagnostics.latents import MIN_COVERAGE_IMAGES, MIN_PRIOR_COVERAGE
 from latentia.diagnostics.run_context import MIN_PRIOR_STEPS, RunContext, count_steps
+from latentia.nets.column_condition import use_columns
 from latentia.runs.build import AUTOENCODER
 from latentia.training.checkpoint import read_metadata
 
@@ -91,8 +92,9 @@ def latents_out_of_scale(context: RunContext) -> CheckResult | None:
 
 @torch.no_grad()
 def compare_conditions(context: RunContext, model: Any) -> tuple[float, float, float]:
-    """Return the denoising error, its rise under a false condition, and the rise's standard error.
+    """Return the error, its rise under a false condition, and the rise's standard error.
 
+    The error is that of denoising, or the distortion of a VAE, whose encoder keeps the true label.
     Images, times and noise stay the same. Each image gets the condition of the one that stands a
     third of the images before it.
     """
@@ -106,8 +108,14 @@ def compare_conditions(context: RunContext, model: Any) -> tuple[float, float, f
     is_different = (condition != false_condition).reshape(len(rows), -1).any(1)
     false_batch = batch._replace(columns={**batch.columns, model.column: false_condition})
     with evaluation_mode(model):
-        error = model.sample_denoising_error(batch, step_context)[1]
-        false_error = model.sample_denoising_error(false_batch, step_context)[1]
+        if measure := getattr(model, "sample_denoising_error", None):
+            error, false_error = (measure(each, step_context)[1] for each in (batch, false_batch))
+        else:  # a false label for the decoder only
+            with use_columns(model, batch.columns):
+                z = model.encode(batch.image).mean
+                error = model.distortion(z, batch.image)
+            with use_columns(model, false_batch.columns):
+                false_error = model.distortion(z, batch.image)
     rise = (false_error - error)[is_different].double()
     standard_error = rise.std().item() / max(1, len(rise)) ** 0.5
     return error.mean().item(), rise.mean().item(), standard_error
@@ -115,22 +123,29 @@ def compare_conditions(context: RunContext, model: Any) -> tuple[float, float, f
 
 @define_check("condition ignored", threshold=f"less than {MIN_STANDARD_ERRORS:g} standard errors")
 def condition_ignored(context: RunContext) -> CheckResult | None:
-    """Rise of the denoising error when a held-out image gets another image's condition.
+    """Rise of the denoising error, or of a VAE's distortion, when a held-out image gets another's
+    condition.
 
     Suggested change: --lr at the recipe's default, or more --epochs.
     """
     model: Any = context.model
-    if not isinstance(model, HasTrajectory) or model.column is None or len(context.held_out) < 16:
+    if getattr(model, "column", None) is None or len(context.held_out) < 16:
         return None
+    is_prior = isinstance(model, HasTrajectory)
+    name = "denoising error" if is_prior else "distortion"
     error, rise, standard_error = compare_conditions(context, model)
     if rise > MIN_STANDARD_ERRORS * standard_error:
         return None
     return CheckResult(
         ERROR,
-        f"a false {model.column} raises the denoising error of {error:.3g} by only {rise:.2g} ± "
+        f"a false {model.column} raises the {name} of {error:.3g} by only {rise:.2g} ± "
         f"{1.96 * standard_error:.2g} (95 % interval).",
-        f"Samples do not depend on the requested {model.column}, and guidance has nothing to "
-        "amplify.",
+        f"Samples do not depend on the requested {model.column}"
+        + (
+            ", and guidance has nothing to amplify."
+            if is_prior
+            else "; the latents carry it, or it is not visible."
+        ),
         {"error": error, "raised": rise, "standard_error": standard_error},
         suggest.reset_parameters(context, "lr")
         or suggest.train_longer(context, 2 * MIN_PRIOR_STEPS),

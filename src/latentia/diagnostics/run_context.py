@@ -18,6 +18,7 @@ from latentia.data.splits import evenly_spaced_rows
 from latentia.diagnostics.thumbnails import Thumbnails, make_thumbnails
 from latentia.latents.encoding import LatentTable, encode_split
 from latentia.metrics.coverage import PRDC, prdc
+from latentia.nets.column_condition import split_rows, use_columns
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import read_metadata
@@ -206,8 +207,9 @@ class RunContext:
     def decoded_means(self) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n c h w"]]:
         """Held-out images, and their decoded posterior means."""
         rows = evenly_spaced_rows(len(self.latent_table.mean), MAX_DECODED)
-        images = self.select_images(self.max_images)[rows]
-        return images, self.decode_latents(self.latent_table.mean[rows])
+        images, columns = self.held_out.subsample(self.max_images).get_batch(rows)
+        with use_columns(self.autoencoder, columns):
+            return images, self.decode_latents(self.latent_table.mean[rows])
 
     @property
     def explained_variance(self) -> float:
@@ -229,25 +231,23 @@ class RunContext:
     @cached_property
     @torch.inference_mode()
     def posterior_draws(self) -> Float[Tensor, "n c h w"]:
-        """Decoded draws, one from the posterior of each of `max_samples` held-out images.
-
-        Without an autoencoder they are the images.
-        """
-        images, model = self.select_images(self.max_samples), self.autoencoder
+        """Decoded draws, one a posterior of held-out images; without an autoencoder the images."""
+        split, model = self.held_out.subsample(self.max_samples), self.autoencoder
         if model is None:
-            return images
-        eps = sample_normal_rows(len(images), model.latent_shape, seed=0, purpose="doctor")
-        size, draws = self.held_out.max_batch_size(), []
-        for batch, noise in zip(images.split(size), eps.split(size), strict=True):
-            posterior = model.encode(batch)
-            draws.append(model.decode(posterior.sample(noise.to(posterior.mean))).cpu())
+            return split[:]
+        eps = sample_normal_rows(len(split), model.latent_shape, seed=0, purpose="doctor")
+        size, draws = split.max_batch_size(), []
+        for batch, noise in zip(split.iterate_batches(size), eps.split(size), strict=True):
+            with use_columns(model, batch.columns):
+                posterior = model.encode(batch.image)
+                draws.append(model.decode(posterior.sample(noise.to(posterior.mean))).cpu())
         return torch.cat(draws)
 
     @torch.inference_mode()
     def decode_latents(self, latents: np.ndarray) -> Float[Tensor, "n c h w"]:
         """Decode flat latents (n, d)."""
         z = torch.from_numpy(latents).unflatten(1, tuple(self.autoencoder.latent_shape))
-        chunks = z.split(self.held_out.max_batch_size())
+        chunks = split_rows(self.autoencoder, z, self.held_out.max_batch_size())
         return torch.cat([self.autoencoder.decode(chunk).cpu() for chunk in chunks])
 
     def measure_overlap(self, samples: Tensor, images: Tensor) -> PRDC:

@@ -72,7 +72,9 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
 
         def make_response() -> Response:
             session.use_beta()
-            rendering = render(session, *(load_image(session, source) for source in sources))
+            loaded = [load_image(session, source) for source in sources]
+            with session.use_labels(loaded):
+                rendering = render(session, *loaded)
             images, encoders, *_ = rendering.images
             if request.file:
                 if request.file not in encoders:
@@ -130,7 +132,8 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
             session.use_beta()
             source = load_image(session, request.image)
             url = to_data_url(to_display_channels(source.image)[0])
-            return JSONResponse({**session.encode_image(source), "image": url})
+            with session.use_labels([source]):
+                return JSONResponse({**session.encode_image(source), "image": url})
 
         return await worker.run_async(make_response)
 

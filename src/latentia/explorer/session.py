@@ -1,7 +1,8 @@
 """One run in the explorer: its model, its images, their latents, and pictures of them."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from latentia.core.contract import HasTrajectory, Model, get_autoencoder
+from latentia.core.contract import Batch, HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
 from latentia.core.text import join_command
 from latentia.data import Images, Split
@@ -22,6 +23,7 @@ from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.parsing import format_latents, rows_to_latents
 from latentia.latents.table import open_labelled_split
 from latentia.metrics.measure import read_evaluation
+from latentia.nets.column_condition import use_columns
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
 from latentia.runs.build import AUTOENCODER
@@ -33,13 +35,14 @@ from latentia.runs.open import open_run
 class InputImage(NamedTuple):
     """An image (1, c, h, w), its name in a command, and its key if it is one of the run's images.
 
-    flags: options with which a command finds the image by that name
+    flags: options with which a command finds the image by that name; columns: its labels
     """
 
     name: str
     image: Tensor
     flags: list[str]
     key: str | None = None
+    columns: Mapping[str, Tensor] = {}
 
 
 class Rendering(NamedTuple):
@@ -169,6 +172,12 @@ class RunSession:
             raise Error(f"{self.run.path} has no encoder: {recipe} only draws images.")
         return self.autoencoder
 
+    def use_labels(self, sources: Sequence[InputImage]) -> AbstractContextManager[None]:
+        """Give the networks the labels of images within the block, if they depend on a column."""
+        names = set.intersection(*(set(each.columns) for each in sources)) if sources else ()
+        columns = {name: torch.cat([each.columns[name] for each in sources]) for name in names}
+        return use_columns(self.autoencoder, columns)
+
     def require_map(self) -> tuple[LatentTable, pa.Table, Split]:
         """Return latents and table of the images on the map, and their split.
 
@@ -199,10 +208,11 @@ class RunSession:
             self.other_splits[data] = split
         if split is None:
             raise self.make_missing_error()
-        image, name = load_image(str(source.index), split), split.display_name(source.index)
+        name, batch = split.display_name(source.index), load_image(str(source.index), split)
         flags = ["--split", self.split] if name.isdecimal() and self.split != "all" else []
         key = split.keys[source.index] if split is self.data_split else None
-        return InputImage(name, image, [*flags, *(["--data", data] if data else [])], key)
+        flags += ["--data", data] if data else []
+        return InputImage(name, batch.image, flags, key, batch.columns)
 
     def has_same_images(self, session: "RunSession") -> bool:
         one, two = (each.run.metadata["images"] for each in (self, session))
@@ -235,7 +245,7 @@ class RunSession:
 
     def reconstruct_image(self, source: InputImage) -> Rendering:
         images = rendered_images.render_reconstructions(
-            self.run, self.require_encoder(), source.image, "images"
+            self.run, self.require_encoder(), Batch(source.image, {**source.columns}), "images"
         )
         return Rendering(images, self.make_command("reconstruct", source.name, *source.flags), {})
 

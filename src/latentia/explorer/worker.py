@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from copy import copy
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from latentia.core.contract import HasLatents
 from latentia.core.posterior import Posterior
+from latentia.nets.column_condition import get_condition
 
 MAX_QUEUE, MAX_WAIT = 8, 1.0  # calls that may wait for long; seconds that the others may
 
@@ -50,6 +53,8 @@ class QueuedModel:
 
     def __init__(self, model: HasLatents, worker: Worker, prepare: Callable[[], None]):
         self.model, self.worker, self.prepare = model, worker, prepare
+        # of this thread: the labels that the model uses may be those of another call
+        self.condition = copy(get_condition(model))
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -73,6 +78,8 @@ class QueuedModel:
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         def run() -> Any:
             self.prepare()
-            return function(*arguments)
+            own, used = self.condition, get_condition(self.model)
+            with used.use(own.rows, own.target) if used and own else nullcontext():
+                return function(*arguments)
 
         return self.worker.run_blocking(run)

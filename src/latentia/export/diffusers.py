@@ -31,7 +31,8 @@ def export_run(run: RunFolder, out: Path, data: Any = None) -> list[Path]:
     model: Any = run.model()
     encoder = getattr(model, "encoder", None)
     is_gaussian = getattr(model, "posterior", None) == DiagonalGaussian.from_heads
-    if not (isinstance(encoder, Encoder) and is_gaussian) or model.dial is not None:
+    is_modulated = not is_gaussian or model.dial is not None or model.condition is not None
+    if not isinstance(encoder, Encoder) or is_modulated:
         raise Error(
             f"{run.path} is a run of {run.metadata['recipe']}, whose networks diffusers does not "
             "know; give a run of `latentia train image_autoencoder`."

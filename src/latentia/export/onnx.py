@@ -19,6 +19,7 @@ from latentia.core.contract import HasGenerator, HasLatents, HasTrajectory
 from latentia.core.errors import Error
 from latentia.core.seeding import make_generator
 from latentia.export.readme import format_readme
+from latentia.nets.column_condition import get_condition, use_columns
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import list_classes
 from latentia.training.checkpoint import atomic_path, atomic_write
@@ -92,13 +93,29 @@ def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
         return [make_sampler_part(model), *parts]
     if isinstance(model, HasLatents):
         images = {"image": lambda n, rng: torch.rand(n, *shape, generator=rng)}
-        encoder = FunctionModule(lambda image: tuple(model.encode(image)), model)  # pyright: ignore
-        decoder = FunctionModule(model.decode, model)  # pyright: ignore
-        outputs = model.encode(torch.zeros(1, *shape))._fields  # pyright: ignore
-        latents = {"z": make_normal_sampler(model.latent_shape)}
+        latents, labels = {"z": make_normal_sampler(model.latent_shape)}, {}
+        metadata, column = {}, getattr(model, "column", "")
+        if condition := get_condition(model):
+            labels: dict[str, InputSampler] = {"condition": lambda n, rng: condition.draw(n, 0)}
+            shares = [round(share, 6) for share in condition.distribution.tolist()]
+            metadata = {"shares": shares} if condition.num_classes else {}
+
+        def encode(image: Tensor, *label: Tensor) -> Any:
+            with use_columns(model, dict.fromkeys([column], *label) if label else {}):
+                return model.encode(image)
+
+        def decode(z: Tensor, *label: Tensor) -> Tensor:
+            with use_columns(model, dict.fromkeys([column], *label) if label else {}):
+                return model.decode(z)
+
+        example = [sample(1, torch.Generator()) for sample in labels.values()]
+        outputs = encode(torch.zeros(1, *shape), *example)._fields
+        module: Any = model
+        encoder = FunctionModule(lambda *x: tuple(encode(*x)), module)
+        decoder = FunctionModule(decode, module)
         return [
-            ModelPart("encoder", encoder, images, outputs, {}),
-            ModelPart("decoder", decoder, latents, ("image",), {}),
+            ModelPart("encoder", encoder, images | labels, outputs, {}),
+            ModelPart("decoder", decoder, latents | labels, ("image",), metadata),
         ]
     if isinstance(model, HasGenerator):
         module = FunctionModule(lambda noise: model.generate(noise).clamp(0, 1), model)  # pyright: ignore

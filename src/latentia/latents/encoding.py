@@ -13,6 +13,7 @@ from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
+from latentia.nets.column_condition import use_columns
 
 MAX_BATCH_SIZE = 256  # images encoded at once
 SAMPLE = 5000  # images that the aggregate posterior is estimated from
@@ -117,7 +118,9 @@ def encode_split(
     size, has_sd, has_kl = batch_size or split.max_batch_size(MAX_BATCH_SIZE), False, False
     for first in range(0, len(rows), size):
         batch = slice(first, first + size)
-        posterior: Any = model.encode(split.get_batch(rows[batch]).image)
+        images, columns = split.get_batch(rows[batch])
+        with use_columns(model, columns):
+            posterior: Any = model.encode(images)
         mean[batch] = to_flat_array(posterior.mean)
         if has_sd := hasattr(posterior, "sd"):
             sd[batch] = to_flat_array(posterior.sd)

@@ -9,6 +9,7 @@ from torch import Tensor
 from latentia.core.errors import Error
 from latentia.core.memory import check_picture_memory
 from latentia.core.parameters import require_whole_number
+from latentia.nets.column_condition import use_path
 
 MIN_SINE = 1e-6  # sine of an angle: below it the arc between two vectors is not unique
 
@@ -70,7 +71,8 @@ def interpolate_images(
     path = [reconstructions[:1]]
     for k in range(len(points) - 1):
         z = [interpolate(points[k], points[k + 1], fraction) for fraction in fractions]
-        path += [model.decode(torch.stack(z))] if z else []
+        with use_path(model, k, fractions):
+            path += [model.decode(torch.stack(z))] if z else []
         path.append(reconstructions[k + 1 : k + 2])
     return torch.cat(path)
 

@@ -11,6 +11,7 @@ from latentia.core.contract import HasLatents
 from latentia.core.progress import print_note
 from latentia.core.tensors import ImageTensor, PerImage
 from latentia.latents.encoding import LatentTable
+from latentia.nets.column_condition import get_condition
 
 
 class RotatedPosterior:
@@ -46,6 +47,7 @@ class PrincipalAxes:
 
     def __init__(self, model: HasLatents, table: LatentTable):
         self.model, dims = model, math.prod(model.latent_shape)
+        self.condition = get_condition(model)
         self.latent_shape = (dims,)
         self.is_own = getattr(model, "starts_fitted", False)
         if self.is_own:

@@ -157,6 +157,29 @@ def fit_linear_probe(
     return fitted.coef_.ravel(), scaler.mean_, scaler.scale_
 
 
+def probe_held_out(
+    fitted: tuple[np.ndarray, np.ndarray],
+    held_out: tuple[np.ndarray, np.ndarray],
+    is_class: bool,
+    seed: int = 0,
+) -> Probe:
+    """Score a linear prediction of labels on other images than those that it is fitted to.
+
+    fitted, held_out: coordinates (n, d) and labels (n,). Chance: the same for permuted labels.
+    """
+    (inputs, labels), (coordinates, targets) = fitted, held_out
+    name, model = _make_model("linear", is_class, len(labels))
+    permuted, predictions = np.random.default_rng(seed).permutation(labels), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the scores of the chosen penalty need no converged fit
+        for values in (labels, permuted):
+            predictions.append(np.asarray(model.fit(inputs, values).predict(coordinates)))
+    score, chance = (score_predictions(targets, each, is_class) for each in predictions)
+    low, high = _find_interval(targets, predictions[0], is_class, seed)
+    measure = "accuracy" if is_class else "R²"
+    return Probe(name, measure, inputs.shape[1], score, low, high, chance, len(targets))
+
+
 def predict_out_of_fold(
     model: Any, inputs: np.ndarray, targets: np.ndarray, is_class: bool, seed: int
 ) -> np.ndarray:

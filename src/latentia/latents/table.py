@@ -32,6 +32,7 @@ from latentia.latents.principal_axes import PrincipalAxes
 from latentia.latents.projector import write_projector_files
 from latentia.latents.thumbnails import encode_thumbnail, to_pillow
 from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
+from latentia.nets.column_condition import use_columns
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_path
 from latentia.training.launch import rank0_first, run_on_rank0
@@ -155,7 +156,9 @@ def encode_batches(
     def encode_batch(number: int) -> pa.RecordBatch:
         rows = slice(number * size, (number + 1) * size)
         batch = split.get_batch(rows)
-        posterior: Any = model.encode(batch.image)
+        with use_columns(model, batch.columns):
+            posterior: Any = model.encode(batch.image)
+            scores = model.score_latents(posterior.mean, batch.image)
         columns: dict[str, Any] = {"key": split.keys[rows], "split": list(split_names[rows])}
         parts = {"mu": posterior.mean}
         if hasattr(posterior, "sd"):
@@ -166,7 +169,7 @@ def encode_batches(
             values = to_flat_array(axes.rotate(posterior.mean, None)[0]).T
             columns |= {f"pc_{k}": each for k, each in enumerate(values)}
         columns["rate"] = posterior.kl().float().cpu().numpy()
-        for name, values in model.score_latents(posterior.mean, batch.image).items():
+        for name, values in scores.items():
             columns[name] = values.float().cpu().numpy()
         columns["encoder"] = [encoder] * len(batch.image)
         columns |= make_label_columns(batch.columns, split.classes)

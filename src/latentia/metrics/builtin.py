@@ -10,6 +10,7 @@ import torch
 
 from latentia.core.contract import HasTrajectory
 from latentia.core.errors import Error
+from latentia.latents.encoding import encode_split
 from latentia.metrics.coverage import prdc_per_image
 from latentia.metrics.distribution import (
     DistanceEstimate,
@@ -17,6 +18,7 @@ from latentia.metrics.distribution import (
     estimate_kernel_distance,
 )
 from latentia.metrics.evaluation import Evaluation
+from latentia.metrics.label_probes import probe_columns
 from latentia.metrics.memorization import memorization_statistics
 from latentia.metrics.nll import nll
 from latentia.metrics.registry import metric
@@ -29,6 +31,7 @@ from latentia.metrics.result import (
 from latentia.metrics.sharpness import blur_to_sharpness, high_frequency_energy, measure_sharpness
 
 BOUND_NAMES = ("nelbo_nats", "bits_per_dim", "distortion_nats", "excess_nats", "rate_nats")
+MAX_FITTED = 5000  # training images of a probe
 MAX_BLURRED = 500  # real images
 MIN_BLIND_SHARE = 0.9  # of their precision, which blurred ones keep in features blind to blur
 SSIM_WINDOW = 11  # pixels of the structural similarity's window; smaller images have no SSIM
@@ -84,6 +87,29 @@ def measure_label_probes(evaluation: Evaluation) -> list[MetricResult]:
             "give data with labels."
         )
     return [pair.to_result(name) for pair in pairs]
+
+
+@metric("nuisance")
+def measure_nuisance(evaluation: Evaluation) -> list[MetricResult]:
+    """The condition of --cond read linearly from posterior means of held-out images.
+
+    The probe is fitted to training images. Beside it: chance, and the other labels.
+    """
+    column, split = evaluation.run.condition, evaluation.split
+    if column is None:
+        reason = f"nuisance needs a run of --cond, and {evaluation.run.path} is none"
+        raise Error(f"{reason}; give --metrics probe, which reads every label.")
+    train = evaluation.training_images.split("train").subsample(MAX_FITTED)
+    model = evaluation.autoencoder
+    fitted, held_out = ((each, encode_split(model, each).mean) for each in (train, split))
+    probes = probe_columns(fitted, held_out, evaluation.seed)
+    if column not in probes:
+        raise Error(f"{split.name} has too few images with {column}; give another --split.")
+    own = probes.pop(column)
+    beside = {name: (each.score, each.low, each.high) for name, each in probes.items()}
+    fields: Any = {"limits": (own.low, own.high), "beside": {"chance": (own.chance,), **beside}}
+    value = own.score, None, own.n, split.name, own.measure, None, "fitted to training images"
+    return [MetricResult(f"nuisance_{column}", *value, **fields)]
 
 
 @metric("nll", distributed=True)
@@ -244,12 +270,8 @@ def measure_disentanglement(evaluation: Evaluation, halves: int = 10) -> list[Me
             f"disentanglement needs at least {2 * disentanglement.MIN_IMAGES} images, for the "
             f"error over halves; {split.name} has {len(split)}."
         )
-    batches = split.iterate_batches(split.max_batch_size())
-    with torch.no_grad():
-        mean_batches = [
-            evaluation.autoencoder.encode(batch.image).mean.flatten(1) for batch in batches
-        ]
-    means, rng = torch.cat(mean_batches).numpy(), np.random.default_rng(evaluation.seed)
+    means = encode_split(evaluation.autoencoder, split).mean
+    rng = np.random.default_rng(evaluation.seed)
     scores, half_scores = disentanglement.measure_disentanglement(means, factors, split.classes), []
     for _ in range(halves):
         rows = rng.permutation(len(means))[: len(means) // 2]

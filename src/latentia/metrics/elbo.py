@@ -14,6 +14,7 @@ from latentia.core.posterior import draw_latents
 from latentia.core.seeding import make_generator, noise
 from latentia.data import Split
 from latentia.losses.discretized import DiscretizedLogistic
+from latentia.nets.column_condition import use_columns
 
 NATS = ("nelbo", "distortion", "excess", "rate")
 RESAMPLES = 20
@@ -71,11 +72,12 @@ def elbo(
     def score_batch(number: int) -> dict[str, Tensor]:
         batch, context = split.get_with_context(number, size, seed)
         scores = {key: value.double().cpu() for key, value in model.score(batch, context).items()}
-        posterior: Any = model.encode(model.observe(batch, context))
-        scores["mean"] = posterior.mean.flatten(1).cpu()
-        if hasattr(posterior, "kl_per_dim"):
-            eps = noise(context, "score", model.latent_shape, posterior.mean)  # those of the score
-            scores["rates"] = draw_latents(posterior, eps)[1].kl_per_dim().flatten(1).cpu()
+        with use_columns(model, batch.columns):
+            posterior: Any = model.encode(model.observe(batch, context))
+            scores["mean"] = posterior.mean.flatten(1).cpu()
+            if hasattr(posterior, "kl_per_dim"):
+                eps = noise(context, "score", model.latent_shape, posterior.mean)  # of the score
+                scores["rates"] = draw_latents(posterior, eps)[1].kl_per_dim().flatten(1).cpu()
         return scores
 
     with evaluation_mode(model):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -28,6 +29,7 @@ from latentia.metrics.pca import (
     fit_pixel_pca,
 )
 from latentia.models.pretrained_features import NAME, is_installed
+from latentia.nets.column_condition import use_columns
 from latentia.runs.folder import RunFolder
 
 OWN_COORDINATES = "the run's coordinates"
@@ -77,10 +79,10 @@ class Evaluation:
     @cached_property
     def pca(self) -> PixelPCA:
         """Principal components of the run's training images, as many as the latents."""
-        return fit_pixel_pca(self._training_images, math.prod(self.autoencoder.latent_shape))
+        return fit_pixel_pca(self.training_images, math.prod(self.autoencoder.latent_shape))
 
     @cached_property
-    def _training_images(self) -> Images:
+    def training_images(self) -> Images:
         is_own = self.run.is_training_data(self.images)
         return self.images if is_own else self.run.images()
 
@@ -90,7 +92,7 @@ class Evaluation:
         models = {name: ModelCoordinates(model) for name, model in self.other_models.items()}
         if not self.sees_features:
             return models
-        images, dims = self._training_images, math.prod(self.autoencoder.latent_shape)
+        images, dims = self.training_images, math.prod(self.autoencoder.latent_shape)
         # of a model that begins as joint PCA
         weight = self.run.metadata.get("closed_form", {}).get("feature_weight")
         return models | {pca.title: pca for pca in fit_feature_pcas(images, dims, weight)}
@@ -142,9 +144,14 @@ class Evaluation:
         return evenly_spaced_rows(len(self.split), self.n or MAX_COMPARED_IMAGES)
 
     def iterate_images(self) -> Iterator[Float[Tensor, "b c h w"]]:
-        """Yield the compared images in batches."""
+        """Yield the compared images in batches, with their labels in use."""
+        models = [self.autoencoder] if self.has_encoder else []
         for rows in self.rows.split(self.split.max_batch_size()):
-            yield self.split.get_batch(rows).image
+            images, columns = self.split.get_batch(rows)
+            with ExitStack() as stack:
+                for model in (*models, *self.other_models.values()):
+                    stack.enter_context(use_columns(model, columns))
+                yield images
 
     @cached_property
     def real_features(self) -> Float[Tensor, "n d"]:

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from latentia.core.errors import Error
-from latentia.data.splits import evenly_spaced_rows
-from latentia.latents.probes import Probe, find_labelled_rows, probe_labels
+from latentia.data.splits import Split, evenly_spaced_rows
+from latentia.latents.probes import Probe, find_labelled_rows, probe_held_out, probe_labels
 from latentia.metrics.result import MetricResult
 
 EncodeRows = Callable[[np.ndarray], Float[np.ndarray, "n d"]]
@@ -79,3 +79,21 @@ def compare_probes(
             )
             pairs.append(ProbePair(name, own, linear, dict(zip(encoders, others, strict=True))))
     return pairs
+
+
+def probe_columns(
+    fitted: tuple[Split, Float[np.ndarray, "n d"]],
+    held_out: tuple[Split, Float[np.ndarray, "m d"]],
+    seed: int = 0,
+) -> dict[str, Probe]:
+    """Fit a linear probe of each label to the coordinates of one split, and score it on another."""
+    probes = {}
+    for name in fitted[0].columns:
+        with suppress(Error):  # a column that cannot be read by any probe
+            sets, kind = [], ""
+            for split, means in (fitted, held_out):
+                values = split.columns[name].numpy()
+                mask, kind = find_labelled_rows(values, name, split.classes)
+                sets.append((means[mask], values[mask]))
+            probes[name] = probe_held_out(sets[0], sets[1], kind == "class", seed)
+    return probes

@@ -17,6 +17,7 @@ from latentia.core.progress import show_progress
 from latentia.core.seeding import make_generator
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
+from latentia.nets.column_condition import use_columns, use_rows
 
 DRAWS_PER_CHUNK = 250  # decoded at once; the pixels of so many digits fit a core's cache
 
@@ -75,17 +76,19 @@ def nll(
             if not len(rows):
                 continue
             images = model.observe(batch, context)[rows.to(batch.image.device)]
-            posterior = model.encode(images)
-            measure = partial(bound_image, images, posterior, (first + rows).tolist())
-            for bound in distributed.map_round_robin(len(rows), measure):
-                bounds[count] = bound
-                count += 1
-                yield 1
+            with use_columns(model, batch.columns), use_rows(model, rows):
+                posterior = model.encode(images)
+                measure = partial(bound_image, images, posterior, (first + rows).tolist())
+                for bound in distributed.map_round_robin(len(rows), measure):
+                    bounds[count] = bound
+                    count += 1
+                    yield 1
 
     def bound_image(images: Tensor, posterior: Posterior, split_rows: list[int], row: int) -> float:
         image_posterior = map_tensors(lambda x: x[row : row + 1], posterior)
         rng = make_generator(seed, "nll", split_rows[row], images.device)
-        return _importance_bound(model, images[row : row + 1], image_posterior, k, rng).item()
+        with use_rows(model, [row]):
+            return _importance_bound(model, images[row : row + 1], image_posterior, k, rng).item()
 
     with evaluation_mode(model):
         description = f"likelihood, {k:,} draws an image"

@@ -15,6 +15,7 @@ from latentia.data import Images, Split
 from latentia.models.joint_pca import find_axes, fit_feature_axes, fit_joint_pca
 from latentia.models.photo_vae import FEATURE_AXES
 from latentia.models.pretrained_features import BATCH, PretrainedEncoder, extract_features
+from latentia.nets.column_condition import use_columns
 
 MAX_VALUES = 16_000_000  # pixel values of the training images that are analysed: 64 MB
 MAX_FEATURE_IMAGES = 5000  # whose features are analysed, which takes a minute on one core
@@ -143,7 +144,11 @@ def encode_rows(
 ) -> Float[np.ndarray, "n d"]:
     """Return the coordinates of some images of a split."""
     chunks = torch.from_numpy(rows).split(split.max_batch_size())
-    return torch.cat([coordinates.encode(split.get_batch(each).image) for each in chunks]).numpy()
+    parts = []
+    for images, columns in map(split.get_batch, chunks):
+        with use_columns(getattr(coordinates, "model", None), columns):
+            parts.append(coordinates.encode(images))
+    return torch.cat(parts).numpy()
 
 
 def limit_values(split: Split, dims: int) -> Split:

@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, sample_normal_rows
-from latentia.core.tensors import ImageTensor, Latents, decode_latents, to_float32, to_float64
+from latentia.core.tensors import ImageTensor, Latents, to_float32, to_float64
 from latentia.losses.adversarial import NonSaturating, Relativistic, gradient_penalty
 from latentia.models.monitors import Monitors, fraction_true, rms_std
+from latentia.nets.column_condition import decode_latents
 
 MONITOR_NAMES = (
     *("accuracy real", "accuracy fake", "critic loss"),

@@ -14,6 +14,7 @@ from latentia.core.seeding import noise
 from latentia.core.tensors import Latents, PerImage, to_float32
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.vae import BETA_ONE, VAE
+from latentia.nets.column_condition import with_columns
 from latentia.nets.ladder import Features, LadderDecoder, LadderEncoder
 
 
@@ -121,6 +122,7 @@ class HVAE(VAE):
         parts = torch.as_tensor(values, dtype=torch.float64).split(self.level_sizes)
         return [part.sum().item() for part in parts]
 
+    @with_columns
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
         images = self.observe(batch, context)
         eps = noise(context, "posterior", self.latent_shape, images)

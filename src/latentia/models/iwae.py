@@ -12,6 +12,7 @@ from latentia.core.seeding import noise
 from latentia.core.tensors import ImageTensor, PerImage
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.vae import BETA_ONE, VAE, PosteriorFactory
+from latentia.nets.column_condition import with_columns
 
 
 class IWAE(VAE):
@@ -49,6 +50,7 @@ class IWAE(VAE):
         self.k = k
         self.selection_metric = "nelbo" if k == 1 else "bound"
 
+    @with_columns
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
         if self.k == 1:
             return super().terms(batch, context)
@@ -78,6 +80,7 @@ class IWAE(VAE):
         weights = -(distortion + beta * ratio).view(-1, self.k)
         return math.log(self.k) - weights.logsumexp(1), distortion.view(-1, self.k).mean(1)
 
+    @with_columns
     def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute a VAE's scores of the observed images, and the bound for k > 1."""
         scores = super().score(batch, context)

@@ -19,12 +19,10 @@ from latentia.core.tensors import (
     ImageTensor,
     Latents,
     PerImage,
-    decode_latents,
     map_chunks,
     to_float32,
     to_float64,
 )
-from latentia.core.text import pluralize
 from latentia.diffusion.guidance import apply_guidance
 from latentia.diffusion.path import Path, broadcast_coefficients
 from latentia.diffusion.registry import SAMPLERS
@@ -32,7 +30,8 @@ from latentia.diffusion.samplers import StepNoise, time_grid
 from latentia.diffusion.sampling_options import SamplingOptions
 from latentia.diffusion.target import DenoisedEstimate, to_estimate, to_prediction, training_target
 from latentia.models.pixels import Pixels
-from latentia.nets.conditioning import Condition
+from latentia.nets.column_condition import decode_latents
+from latentia.nets.conditioning import Condition, draw_labels, expand_condition
 
 # columns of `setup`; no column of a data set has these names
 POSTERIOR_COLUMN = "posterior {}"  # one for each tensor of the posteriors
@@ -285,16 +284,10 @@ class LatentDiffusion(Model):
         if cond is None:
             if last < 0:
                 return None
-            normal = sample_normal_rows(n, (), seed=seed, purpose="label").to(self.shares)
-            quantile = torch.special.ndtr(normal)
-            return torch.searchsorted(self.shares.cumsum(0), quantile).clamp_max(last)
+            return draw_labels(n, seed, self.shares, True)
         if self.condition is None:
             raise Error("This run has no condition; leave --cond out, or train one with --cond.")
         if last >= 0 and not bool(((cond >= 0) & (cond <= last)).all()):
             labels = cond.flatten()[:8].tolist()
             raise Error(f"The condition is {labels}; labels go from 0 to {last}.")
-        if len(cond) not in (1, n):
-            raise Error(
-                f"There are {len(cond)} conditions for {pluralize(n, 'image')}; give one, or {n}."
-            )
-        return cond.to(self.latent_mean.device).expand(n, *cond.shape[1:])
+        return expand_condition(cond, n).to(self.latent_mean.device)

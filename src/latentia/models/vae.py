@@ -1,9 +1,10 @@
 """The variational autoencoder: Kingma & Welling 2014, arXiv 1312.6114."""
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
@@ -17,14 +18,20 @@ from latentia.core.tensors import (
     Latents,
     PerImage,
     check_tensor,
-    decode_latents,
-    map_chunks,
     max_batch_size,
 )
 from latentia.losses.divergences import Divergence, kl
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.supervision import Supervision
 from latentia.nets.beta_conditioning import BetaEmbedding
+from latentia.nets.column_condition import (
+    ColumnCondition,
+    decode_latents,
+    split_rows,
+    use_columns,
+    with_columns,
+)
+from latentia.nets.conditioning import expand_condition
 
 BETA_ONE = constant(1.0)
 PosteriorFactory = Callable[[Tensor], Posterior]  # from an encoder's output
@@ -57,6 +64,8 @@ class VAE(Model):
         loss terms of labels, predicted from the posterior mean
     dial : BetaEmbedding or None
         condition of the networks on beta; training then draws a beta for each image
+    condition : ColumnCondition or None
+        condition of the networks on a label column: its `use_values` gives the labels of images
 
     Examples
     --------
@@ -70,6 +79,7 @@ class VAE(Model):
     divergence: Divergence
     supervision: Supervision | None
     dial: BetaEmbedding | None
+    condition: ColumnCondition | None
 
     def __init__(
         self,
@@ -82,25 +92,38 @@ class VAE(Model):
         super().__init__()
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.beta, self.posterior, self.divergence = beta, posterior, kl
-        self.supervision, self.dial = None, None
+        self.supervision, self.dial, self.condition = None, None, None
         self.image_shape: tuple[int, ...] = tuple(encoder.image_shape)  # pyright: ignore
         self.latent_shape: tuple[int, ...] = tuple(encoder.latent_shape)  # pyright: ignore
+
+    @property
+    def column(self) -> str | None:
+        """Column of the condition; None without one."""
+        return self.condition.column if self.condition else None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes of the condition; 0: numbers, or no condition."""
+        return self.condition.num_classes if self.condition else 0
 
     def players(self) -> dict[str, Player]:
         return {"vae": Player(self, self.terms)}
 
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
         images = self.observe(batch, context)
-        with self.use_sampled_betas(batch, context):
+        with self.use_conditions(batch, context):
             posterior = self.encode(images)
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             distortion = self.likelihood.nll(self.decoder(z), images)
             return self.objective_terms(batch, context, posterior, z, distortion)
 
-    def use_sampled_betas(self, batch: Batch, context: StepContext) -> AbstractContextManager[None]:
-        """Draw a beta for each image and use it in the block, if the networks depend on beta."""
+    @contextmanager
+    def use_conditions(self, batch: Batch, context: StepContext) -> Iterator[None]:
+        """Use the label and a random beta of each image in the block, if the networks need them."""
         dial = self.dial
-        return dial.use_betas(dial.sample_betas(context, batch.image)) if dial else nullcontext()
+        betas = dial.use_betas(dial.sample_betas(context, batch.image)) if dial else nullcontext()
+        with use_columns(self, batch.columns), betas:
+            yield
 
     def objective_terms(
         self,
@@ -160,9 +183,11 @@ class VAE(Model):
 
     def _apply_in_batches(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Apply a network in batches that fit into memory; not in training, or with row betas."""
-        if self.training or (self.dial and self.dial.row_betas is not None):
+        has_betas = self.dial and self.dial.row_betas is not None
+        if self.training or has_betas or torch.compiler.is_compiling():
             return function(x)
-        return map_chunks(function, x, rows=max_batch_size(self.image_shape, CHUNK_ROWS))
+        size = max_batch_size(self.image_shape, CHUNK_ROWS)
+        return torch.cat([function(chunk) for chunk in split_rows(self, x, size)])
 
     def decode(self, z: Latents) -> ImageTensor:
         """Decode latents to expected images.
@@ -185,7 +210,9 @@ class VAE(Model):
         if not self.training:
             check_tensor(z, self.latent_shape, "latents")
             z = z.to(next(self.parameters()))
-        return self._apply_in_batches(lambda each: self.likelihood.mean(self.decoder(each)), z)
+        condition = self.condition
+        with condition.use(condition.target) if condition else nullcontext():
+            return self._apply_in_batches(lambda x: self.likelihood.mean(self.decoder(x)), z)
 
     def distortion(self, z: Latents, images: ImageTensor) -> PerImage:
         """-log p(image | z), nats per image (b,)."""
@@ -215,17 +242,28 @@ class VAE(Model):
     ) -> ImageTensor:
         """Decode n draws from the prior N(0, I) to expected images (n, c, h, w) in [0, 1].
 
+        cond: label of each image, or of all; by default as often as in the training images.
         temperature: factor of the prior's standard deviations.
         """
-        return decode_latents(self, self.draw_latents(n, seed=seed, temperature=temperature))
+        with self.use_labels(n, seed, cond):
+            z = self.draw_latents(n, seed=seed, temperature=temperature)
+            return decode_latents(self, z)
 
-    def draw_latents(
-        self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0
-    ) -> Latents:
+    def draw_latents(self, n: int, *, seed: int = 0, temperature: float = 1.0) -> Latents:
         """Return the latents that `sample` decodes."""
         z = temperature * sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
         return z.to(next(self.parameters()))
 
+    def use_labels(
+        self, n: int, seed: int = 0, cond: Tensor | None = None
+    ) -> AbstractContextManager:
+        """Give the decoder these labels in the block, or n as often as in the training images."""
+        if self.condition is None:
+            return nullcontext()
+        labels = self.condition.draw(n, seed) if cond is None else expand_condition(cond, n)
+        return use_columns(self, {self.condition.column: labels})
+
+    @with_columns
     def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute the negative ELBO (beta 1, one draw per image), its parts and the squared error.
 
@@ -235,7 +273,7 @@ class VAE(Model):
         batch = batch._replace(image=self.observe(batch, context))
         scores = self._score_batch(batch, context)
         if self.dial:
-            with self.use_sampled_betas(batch, context):
+            with self.use_conditions(batch, context):
                 parts = self._score_batch(batch, context)
             beta = self.dial.sample_betas(context, batch.image)  # the same draws
             scores["over betas"] = parts["distortion"] + beta * parts["rate"]

@@ -25,6 +25,7 @@ from latentia.losses.likelihoods import Likelihood
 from latentia.losses.perceptual import feature_matching_loss
 from latentia.models.monitors import Monitors, fraction_true, rms_std
 from latentia.models.vae import BETA_ONE, VAE, PosteriorFactory
+from latentia.nets.column_condition import use_columns
 
 NAMES = (
     *("accuracy real", "accuracy reconstruction", "accuracy sample"),
@@ -179,7 +180,7 @@ class VAEGAN(VAE):
         self.meter = Monitors(NAMES + ("gradient of features",) * features)
 
     def players(self) -> dict[str, Player]:
-        names = ("encoder", "decoder", "likelihood", "posterior", "supervision", "dial")
+        names = "encoder", "decoder", "likelihood", "posterior", "supervision", "dial", "condition"
         parts = {k: part for k in names if isinstance(part := getattr(self, k), nn.Module)}
         vae = Player(nn.ModuleDict(parts), self.terms)
         return {"critic": Player(self.critic, self.critic_terms), "vae": vae}
@@ -187,7 +188,7 @@ class VAEGAN(VAE):
     def shared(self, batch: Batch, context: StepContext) -> ForwardPass:
         objective = self.adversarial_objective
         kinds = objective.loss.weights if objective.is_active(context) else ()
-        with self.use_sampled_betas(batch, context):
+        with self.use_conditions(batch, context):
             posterior = self.encode(self.observe(batch, context))
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
             reconstruction: Tensor = self.decoder(z)
@@ -229,7 +230,7 @@ class VAEGAN(VAE):
             terms["R2"] = Term(penalty, loss.sum_kinds(r2), Role.PENALTY)
         samples = fakes.get("sample")
         if samples is None and is_lazy and objective.monitors_samples:
-            with torch.no_grad():
+            with torch.no_grad(), use_columns(self, batch.columns):
                 samples = self.likelihood.mean(self.decode_prior(shared.z, context))
                 self.meter.record(accuracy_sample=fraction_true(self.critic(samples) < threshold))
         if samples is not None:
@@ -238,7 +239,7 @@ class VAEGAN(VAE):
         return terms
 
     def terms(self, batch: Batch, context: StepContext, shared: ForwardPass | None = None) -> Terms:
-        with self.use_sampled_betas(batch, context):
+        with self.use_conditions(batch, context):
             return self._vae_terms(batch, context, shared or self.shared(batch, context))
 
     def _vae_terms(self, batch: Batch, context: StepContext, shared: ForwardPass) -> Terms:
@@ -252,9 +253,8 @@ class VAEGAN(VAE):
         nll = self.likelihood.nll(leaf, images).sum()
         gradients = *torch.autograd.grad(nll, leaf), *(gradient for _, gradient in losses.values())
         # over the global batch, of which this process may have a part
-        norms = all_reduce_sum(
-            torch.stack([to_float64(g).square().sum() for g in gradients])
-        ).sqrt()
+        squares = torch.stack([to_float64(g).square().sum() for g in gradients])
+        norms = all_reduce_sum(squares).sqrt()
         rms = norms / max(context.global_batch_size, len(leaf)) ** 0.5
         names = (f"gradient_of_{name}" for name in ("distortion", *losses))
         self.meter.record(**dict(zip(names, rms, strict=True)))

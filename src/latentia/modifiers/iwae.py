@@ -12,7 +12,7 @@ from latentia.training.plan import Plan
 
 
 # these change a model that it replaces, or refuse to follow it
-@modifier(before=("divergence", "capacity", "free_bits", "supervise"))
+@modifier(before=("divergence", "capacity", "free_bits", "supervise", "cond"))
 def iwae(plan: Plan, iwae: Annotated[int, Ge(1)] = 5) -> Plan:
     """Train by the importance-weighted bound (Burda et al. 2016, arXiv 1509.00519, equation 8).
 

@@ -7,6 +7,7 @@ from annotated_types import Ge, Gt
 
 from latentia.core.errors import Error
 from latentia.core.registries import modifier
+from latentia.data import Images
 from latentia.models.supervision import Supervision
 from latentia.training.plan import Plan
 
@@ -43,14 +44,20 @@ def supervise(
     if supervise_dims is not None and supervise_dims > n_dims:
         raise Error(f"--supervise-dims is {supervise_dims}; the model has {n_dims}: lower it.")
     names = [name.strip() for name in supervise.split(",")]
-    metadata = plan.images.to_metadata()
-    scalars = [name for name, shape in metadata["columns"].items() if not shape]
-    if unknown := [name for name in names if name not in scalars]:
-        raise Error(
-            f"--supervise names {', '.join(unknown)}; {plan.images.source.name} has "
-            f"{', '.join(scalars) or 'no label columns'}: name one of them, or give --labels FILE."
-        )
-    columns = {name: len(metadata["labels"][name] or []) or None for name in names}
+    check_label_columns("--supervise", names, plan.images)
+    classes = plan.images.to_metadata()["labels"]
+    columns = {name: len(classes[name] or []) or None for name in names}
     dims = min(DEFAULT_DIMS, n_dims) if supervise_dims is None else supervise_dims
     model.supervision = Supervision(columns, dims, supervise_weight)  # pyright: ignore
     return plan
+
+
+def check_label_columns(option: str, names: list[str], images: Images) -> None:
+    """Raises: Error if a name is not that of a column of classes or numbers."""
+    columns = images.to_metadata()["columns"]
+    scalars = [name for name, shape in columns.items() if not shape]
+    if unknown := [name for name in names if name not in scalars]:
+        raise Error(
+            f"{option} names {', '.join(unknown)}; {images.source.name} has "
+            f"{', '.join(scalars) or 'no label columns'}: name one of them, or give --labels FILE."
+        )

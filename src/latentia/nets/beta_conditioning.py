@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from latentia.core.contract import StepContext
 from latentia.core.seeding import batch_permutation, uniform
-from latentia.nets.film import FiLM
+from latentia.nets.film import WIDTH, FiLM, Modulation, make_number_features, modulate_layers
 
-WIDTH = 8
 END_FRACTION = 0.1  # of the draws at each end: an end has no neighbours outside to learn from
 
 
@@ -25,15 +24,13 @@ class BetaEmbedding(nn.Module):
     beta : beta of all images, in [low, high], unless `use_betas` sets one for each
     """
 
+    width = WIDTH
+
     def __init__(self, low: float, high: float, beta: float):
         super().__init__()
         self.low, self.high, self.beta = low, high, beta
         self.row_betas: Tensor | None = None  # beta of each row, within `use_betas`
-        first_layer = nn.Linear(1, WIDTH)
-        with torch.no_grad():  # thresholds spread over the range, where random ones would cluster
-            first_layer.weight.fill_(2.0)
-            first_layer.bias.copy_(-2 * torch.linspace(-1.2, 1.2, WIDTH))
-        self.features = nn.Sequential(first_layer, nn.SiLU(), nn.Linear(WIDTH, WIDTH))
+        self.features = make_number_features()
 
     def forward(self) -> Float[Tensor, "b width"]:
         reference = next(self.parameters())
@@ -68,25 +65,6 @@ class BetaEmbedding(nn.Module):
             self.row_betas = previous
 
 
-class BetaModulation(nn.Module):
-    """FiLM of a layer's output by the features of beta; initially the identity.
-
-    Bae et al. 2023, arXiv 2212.03905, section 3, use a scale without a shift.
-    """
-
-    embedding: BetaEmbedding
-
-    def __init__(self, channels: int, embedding: BetaEmbedding, channels_last: bool = False):
-        super().__init__()
-        self.film, self.channels_last = FiLM(WIDTH, channels), channels_last
-        self.__dict__["embedding"] = embedding  # not registered: the model holds it once
-
-    def forward(self, x: Float[Tensor, "b *channels_space"]) -> Float[Tensor, "b *channels_space"]:
-        if self.channels_last and x.ndim > 2:  # a Linear on several vectors per image (attention)
-            return self.film(x.movedim(-1, 1), self.embedding()).movedim(1, -1)
-        return self.film(x, self.embedding())
-
-
 class BetaScale(nn.Module):
     """A learned number for each beta, (1 or b,); initially 0."""
 
@@ -108,17 +86,4 @@ def add_beta_conditioning(
     """Modulate both networks in place; return the decoder after a modulation of its latents."""
     modulate_layers(encoder, embedding)
     modulate_layers(decoder, embedding)
-    return nn.Sequential(BetaModulation(channels, embedding), decoder)
-
-
-def modulate_layers(net: nn.Module, embedding: BetaEmbedding) -> None:
-    """Modulate the output of each linear and convolutional layer of a network, in place."""
-    for name, child in net.named_children():
-        if isinstance(child, nn.Linear):
-            modulation = BetaModulation(child.out_features, embedding, True)
-        elif isinstance(child, nn.Conv2d | nn.ConvTranspose2d):
-            modulation = BetaModulation(child.out_channels, embedding)
-        else:
-            modulate_layers(child, embedding)
-            continue
-        setattr(net, name, nn.Sequential(child, modulation))
+    return nn.Sequential(Modulation(channels, embedding), decoder)

@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from latentia.core.errors import Error
+from latentia.core.seeding import sample_normal_rows
+from latentia.core.text import pluralize
 from latentia.nets.conv import Conv, halving_sizes
 from latentia.nets.residual import Residual, make_group_norm
 
@@ -87,3 +89,24 @@ class PatternCondition(Condition):
             raise Error(f"The patterns are {actual}; this network takes {own}: resize them.")
         x = self.blocks(cond)  # (b, channels[-1], h / 2^n, w / 2^n), rounded up at each halving
         return self.layers(x.flatten(1))  # (b, width)
+
+
+def draw_labels(n: int, seed: int, distribution: Tensor, is_class: bool) -> Tensor:
+    """Draw classes with these shares, or these quantiles; label k is the same for every n."""
+    normal = sample_normal_rows(n, (), seed=seed, purpose="label").to(distribution)
+    level, last = torch.special.ndtr(normal), len(distribution) - 1
+    if is_class:
+        return torch.searchsorted(distribution.cumsum(0), level).clamp_max(last)
+    return distribution[(level * len(distribution)).long().clamp_max(last)]
+
+
+def expand_condition(cond: Tensor, n: int) -> Tensor:
+    """Return the condition of each of n images, from one for each or for all.
+
+    Raises: Error if there are others
+    """
+    if len(cond) not in (1, n):
+        raise Error(
+            f"There are {len(cond)} conditions for {pluralize(n, 'image')}; give one, or {n}."
+        )
+    return cond.expand(n, *cond.shape[1:])

@@ -1,6 +1,7 @@
 """U-Net of images: denoiser of pixels; Ronneberger et al. 2015, Ho et al. 2020."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -62,7 +63,7 @@ class ImageUNet(Denoiser):
         return pixels[:, :, : z.shape[2], : z.shape[3]]
 
 
-def _apply_blocks(blocks: nn.ModuleList, x: Tensor, embedding: Vector) -> Tensor:
+def _apply_blocks(blocks: Any, x: Tensor, embedding: Vector) -> Tensor:
     for block in blocks:
         x = block(x, embedding)
     return x

@@ -42,7 +42,7 @@ def photo_vae(
     width: Annotated[int, Ge(1), Doc("width of the decoder's layers, at least 1")] = 24,
     likelihood: types.LikelihoodName = "auto",
     average: types.Average = 30_000.0,
-    lr: types.LearningRate = 2e-3,
+    lr: types.LearningRate = 1e-3,
     batch: types.BatchSize = 64,
     epochs: types.Epochs = 30,
 ) -> Plan:

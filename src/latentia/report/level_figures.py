@@ -21,7 +21,9 @@ def make_level_section(run_name: str, model: HVAE, rates: Sequence[float]) -> Se
     rows, labels, end = [], [], 0
     for k, (size, rate) in enumerate(zip(model.level_sizes, model.sum_levels(rates), strict=True)):
         end += size
-        rows.append(model.decode(torch.cat([z[:, :end], torch.zeros_like(z[:, end:])], 1)).cpu())
+        with model.use_labels(N_COLUMNS):
+            upper = torch.cat([z[:, :end], torch.zeros_like(z[:, end:])], 1)
+            rows.append(model.decode(upper).cpu())
         labels.append(f"level {k + 1}\nz {end - size} to {end - 1}\n{rate:.1f} nats")
     caption = f"{run_name}: in each row one more level is drawn, seed 0, prior N(0, I)"
     images = torch.cat(rows)

@@ -2,6 +2,7 @@
 
 import html
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from matplotlib.colors import to_rgb
+from torch import Tensor
 
 from latentia.core.contract import get_autoencoder
 from latentia.core.tensors import ImageTensor, to_display_channels
@@ -25,6 +27,7 @@ from latentia.metrics.distribution import estimate_kernel_distance
 from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.yardsticks import tabulate_yardsticks
 from latentia.models.pretrained_features import NAME, extract_features
+from latentia.nets.column_condition import use_columns, use_rows
 from latentia.report.latent_figures import shorten_key
 from latentia.report.prior_figures import sample_conditions
 from latentia.report.sections import Picture, Section, make_grid_section
@@ -190,9 +193,16 @@ class Overview:
 
     def make_traversals(self) -> Section:
         """Return the three principal axes along which images change most."""
-        examples = self.images.get_batch(draw_example_rows(self.images, N_EXAMPLES)).image
+        examples, columns = self.images.get_batch(draw_example_rows(self.images, N_EXAMPLES))
         dims = range(min(N_AXES, self.rotated.mean.shape[1]))
-        ends = [traverse_dims(self.axes, x[None], self.rotated, dims, 2).images for x in examples]
+
+        def traverse(k: int, dims: Sequence[int], steps: int) -> Float[Tensor, "k steps c h w"]:
+            with use_columns(self.axes, columns), use_rows(self.axes, [k]):
+                return traverse_dims(
+                    self.axes, examples[k : k + 1], self.rotated, dims, steps
+                ).images
+
+        ends = [traverse(k, dims, 2) for k in range(len(examples))]
         low, high = torch.stack(ends).unbind(2)  # (examples, axes, c, h, w)
         by_features = self.evaluation.has_photograph_features
         describe = extract_features if by_features else torch.nn.Flatten()
@@ -200,8 +210,8 @@ class Overview:
         change = change.norm(dim=1).view(len(examples), -1).mean(0)
         chosen = change.argsort(descending=True)[:N_SHOWN].tolist()
         rows = []
-        for k, image in zip(chosen, examples.split(1), strict=False):
-            rows += [image, traverse_dims(self.axes, image, self.rotated, [k], N_STEPS).images[0]]
+        for k, dim in enumerate(chosen[: len(examples)]):
+            rows += [examples[k : k + 1], traverse(k, [dim], N_STEPS)[0]]
         labels = [f"axis {k}\n{self.describe_axis(k)}".replace("of the ", "of\n") for k in chosen]
         caption = (
             f"Three images, each moved along one of the principal axes that change "

@@ -22,6 +22,7 @@ from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.measure import save_metrics
 from latentia.metrics.rate_distortion import MAX_IMAGES, log_spaced_betas, measure_curve
 from latentia.models.hvae import HVAE
+from latentia.nets.column_condition import use_columns, use_rows
 from latentia.report.baselines import format_headlines, measure_baselines
 from latentia.report.figures import (
     TERM_LABELS,
@@ -147,10 +148,12 @@ def _make_latent_sections(
     run: RunFolder, model: Any, split: Split, rates: list[float] | None
 ) -> list[Section]:
     """Return the sections of a model with an encoder."""
-    x = split.get_batch(draw_example_rows(split, 12)).image
+    x, columns = split.get_batch(draw_example_rows(split, 12))
     count = pluralize(len(x), "image")
     caption = f"{run.name}: {count} of the {split.name} split, drawn by seed; decoded means"
-    pairs = torch.cat([x, model.reconstruct(x)])
+    with use_columns(model, columns):
+        pairs = torch.cat([x, model.reconstruct(x)])
+        interpolation = _make_interpolation_section(run, model, x, split.name)
     text = f"Mean over {pluralize(len(split), 'image')} of the {split.name} split."
     levels = []
     if isinstance(model, HVAE) and rates is not None:
@@ -158,7 +161,7 @@ def _make_latent_sections(
     bars = [] if rates is None else [Picture(draw_rate_bars(rates))]
     return [
         make_grid_section("Originals above reconstructions", pairs, len(x), caption),
-        _make_interpolation_section(run, model, x, split.name),
+        interpolation,
         *levels,
         *(Section("Rate (KL) of each latent dimension", text, bars) for _ in bars),
     ]
@@ -168,9 +171,12 @@ def _make_interpolation_section(run: RunFolder, model: Any, x: torch.Tensor, spl
     starts = range(0, min(len(x) - 1, 6), 2)
     if not starts:
         return Section("Interpolation", "Needs two images.", [])
-    paths = torch.cat([interpolate_images(model, x[[k, k + 1]], 12) for k in starts])
+    paths = []
+    for k in starts:
+        with use_rows(model, [k, k + 1]):
+            paths.append(interpolate_images(model, x[[k, k + 1]], 12))
     caption = f"{run.name}: straight lines between the latents of {split} images"
-    return make_grid_section("Interpolation", paths, 12, caption)
+    return make_grid_section("Interpolation", torch.cat(paths), 12, caption)
 
 
 def _make_prior_sections(

@@ -11,6 +11,7 @@ from torch import Tensor
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
 from latentia.data.splits import draw_permutation
+from latentia.nets.column_condition import get_condition
 from latentia.report.figures import BLUE, make_panels, to_svg
 
 N_FRAMES, N_BINS, MAX_ROWS = 9, 20, 20
@@ -32,13 +33,17 @@ def sample_conditions(
     """Return conditional samples in rows of so many, with a label for each row.
 
     A row is a class; of more than 20, 20 are drawn by seed. For a condition that is an image the
-    rows are the condition, two samples, and the true image.
+    rows are the condition, two samples, and the true image; of numbers they are the quartiles.
     """
     if model.num_classes:
         names = split.classes.get(model.column) or list(map(str, range(model.num_classes)))
         classes = sorted(draw_permutation(len(names), 0, "examples")[:MAX_ROWS].tolist())
         labels = torch.tensor(classes).repeat_interleave(n_columns)
         return model.sample(len(labels), cond=labels), [names[k] for k in classes]
+    if condition := get_condition(model):
+        numbers = condition.distribution[:: len(condition.distribution) // 4]
+        cond = numbers.repeat_interleave(n_columns)
+        return model.sample(len(cond), cond=cond), [f"{number:.3g}" for number in numbers.tolist()]
     batch = split.get_batch(draw_example_rows(split, n_columns))
     cond = batch.columns[model.column]
     samples = [model.sample(len(cond), cond=cond, seed=seed) for seed in (0, 1)]

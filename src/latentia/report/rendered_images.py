@@ -10,9 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import HasDecoder, HasEncoder, HasLatents, Model, get_decoder
+from latentia.core.contract import (
+    Batch,
+    HasDecoder,
+    HasEncoder,
+    HasLatents,
+    Model,
+    get_decoder,
+)
 from latentia.core.memory import check_picture_memory
-from latentia.core.tensors import decode_latents
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
@@ -29,6 +35,7 @@ from latentia.latents.table import tabulate_images, tabulate_latents
 from latentia.latents.traversal import Traversal
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
 from latentia.models.pretrained_features import PretrainedEncoder
+from latentia.nets.column_condition import decode_latents, use_columns
 from latentia.report.figures import make_encoders
 from latentia.report.grids import (
     FOLDER,
@@ -53,7 +60,7 @@ from latentia.report.latent_figures import (
     shorten_key,
 )
 from latentia.runs.folder import RunFolder
-from latentia.runs.sampling import list_classes, parse_condition, resolve_sampling
+from latentia.runs.sampling import format_labels, parse_condition, resolve_sampling
 
 
 class RenderedImages(NamedTuple):
@@ -96,12 +103,27 @@ def render_latents(
 
 
 def render_reconstructions(
-    run: RunFolder, model: HasLatents, images: Float[Tensor, "n c h w"], description: str
+    run: RunFolder, model: HasLatents, batch: Batch, description: str, targets: Tensor | None = None
 ) -> RenderedImages:
-    """Show originals above their decoded posterior means."""
-    pairs = torch.cat([images, model.decode(model.encode(images).mean).cpu()])
-    caption = f"{run.name}: {description} above their reconstructions"
-    return render_grid(pairs, len(images), caption)
+    """Show originals above their decoded posterior means; targets: the label of each row."""
+    pairs = torch.cat([batch.image, reconstruct_images(model, batch, targets)])
+    caption, labels = f"{run.name}: {description} above their reconstructions", []
+    if targets is not None:
+        names = format_labels(run, model, targets)
+        caption += f" with the {model.column} {', '.join(names)}"  # pyright: ignore
+        labels = ["image", *names]
+    return render_grid(pairs, len(batch.image), caption, row_labels=labels)
+
+
+def reconstruct_images(
+    model: HasLatents, batch: Batch, targets: Tensor | None = None
+) -> Float[Tensor, "n c h w"]:
+    """Decode posterior means: with the images' own labels, or all images with each target."""
+    parts = []
+    for target in [None] if targets is None else targets.split(1):
+        with use_columns(model, batch.columns, target):
+            parts.append(model.decode(model.encode(batch.image).mean).cpu())
+    return torch.cat(parts)
 
 
 def render_neighbors(
@@ -143,7 +165,7 @@ def render_outliers(
     rows = torch.from_numpy(np.argsort(-values, kind="stable")[:n])
     table = tabulate_images(split, rows, {name: each[rows] for name, each in scores.items()})
     pairs = [
-        torch.cat([batch.image, model.decode(model.encode(batch.image).mean).cpu()], 3)
+        torch.cat([batch.image, reconstruct_images(model, batch)], 3)
         for batch in split.select(rows).iterate_batches(split.max_batch_size())
     ]
     count, labels = pluralize(len(split), "image"), _label_rows(table, column)
@@ -257,8 +279,7 @@ def render_samples(
     column, condition = getattr(model, "column", None), ""
     labels, captions = [], []
     if values is not None and values.ndim == 1:
-        classes = list_classes(run, model)
-        labels = [classes[k] for k in values.tolist()]
+        labels = format_labels(run, model, values)
         kind = "group " if column == CLUSTER_COLUMN else ""  # a cluster of latents, not a label
         captions = [kind + shorten_key(label) for label in labels]
         condition = f", of {kind}{', '.join(dict.fromkeys(labels))}"

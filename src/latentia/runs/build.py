@@ -52,6 +52,11 @@ def build_plan(
         data = LabelledData(data, options.labels)
     if parent is not None:
         arguments[AUTOENCODER] = parent.autoencoder()
+        if parent.condition is not None:
+            raise Error(
+                f"The networks of {parent.path} depend on {parent.condition}; give --autoencoder "
+                "a run without --cond."
+            )
         # with the autoencoder's preprocessing and splits: its test images stay unseen
         data = data if isinstance(data, Images) else parent.images(data)
     arguments["data"] = (

@@ -7,6 +7,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from latentia.core.checksums import is_intact
@@ -202,7 +203,26 @@ class RunFolder(TrainingFolder):
         split = images.split(name)
         if not len(split):
             raise Error(f"The {split.name} split holds no image; name another with --split.")
-        return labels.join_to(split, images.split("all").keys, images.source.reading)
+        joined = labels.join_to(split, images.split("all").keys, images.source.reading)
+        column = self.condition
+        if column in {*split.columns} - {*joined.columns} and len(joined) == len(split):
+            joined = joined.with_columns({column: split.columns[column]})
+        return self.align_condition(joined)
+
+    @property
+    def condition(self) -> str | None:
+        """Label column that the networks depend on; None without one."""
+        return self.metadata["modifiers"].get("cond", {}).get("cond")
+
+    def align_condition(self, split: Split) -> Split:
+        """Number the classes of the condition as in the training; others have no label."""
+        column = self.condition or ""
+        names, own = self.metadata["images"]["labels"].get(column), split.classes.get(column)
+        if not names or not own or own == names:
+            return split
+        codes = torch.tensor([names.index(name) if name in names else -1 for name in [*own, ""]])
+        aligned = split.with_columns({column: codes[split.columns[column]]})
+        return replace(aligned, classes={**split.classes, column: names})
 
     def membership(self, split: Split, data: Any = None) -> list[str]:
         """Name the run's split of each image: train, validation or test; else new."""

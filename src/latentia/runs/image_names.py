@@ -8,20 +8,25 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from latentia.core.contract import Batch
 from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.data.pages import is_pillow_image
 from latentia.data.preprocess import is_array
-from latentia.data.splits import find_row
+from latentia.data.splits import find_row, load_image
 from latentia.runs.folder import RunFolder
 
 
 class NamedImages(NamedTuple):
-    """Images (n, c, h, w) in [0, 1] as the user names them; key: None for a new image."""
+    """Images (n, c, h, w) in [0, 1] as the user names them; key: None for a new image.
+
+    columns: their labels, if all have them.
+    """
 
     names: list[str]
     keys: list[str | None]
     pixels: Tensor
+    columns: dict[str, Tensor]
 
 
 def read_images(
@@ -38,24 +43,29 @@ def read_images(
     names: list[str] = []
     keys: list[str | None] = []
     pixels: list[Tensor] = []
+    columns: list[dict[str, Tensor]] = []
     for image in images if isinstance(images, Iterable) and not is_single else [images]:
         if isinstance(image, str | Path | Integral):
-            key, batch = resolve_image(run, str(image), split_name, data)
+            key, (batch, labels) = resolve_image(run, str(image), split_name, data)
             names.append(str(image))
         else:
-            key, batch = None, Images.from_metadata(run.metadata["images"]).preprocess(image)
+            key, labels = None, {}
+            batch = Images.from_metadata(run.metadata["images"]).preprocess(image)
             names += [str(len(names) + k) for k in range(len(batch))]
         keys += [key] * len(batch)
         pixels.append(batch)
+        columns.append(labels)
     if not pixels:
         raise Error("No image was given; give at least one file, key, row number or array.")
-    return NamedImages(names, keys, torch.cat(pixels))
+    common = set.intersection(*(set(each) for each in columns))
+    labels = {name: torch.cat([each[name] for each in columns]) for name in common}
+    return NamedImages(names, keys, torch.cat(pixels), labels)
 
 
 def resolve_image(
     run: RunFolder, name: str, split_name: str | None, data: Any
-) -> tuple[str | None, Tensor]:
-    """Return the key (None for a file) and the pixels (1, c, h, w) of an image.
+) -> tuple[str | None, Batch]:
+    """Return the key (None for a file), and the pixels (1, c, h, w) and labels of an image.
 
     name: a file, a key as `encode` writes it, or a row number in the split (without one, in all).
 
@@ -63,15 +73,15 @@ def resolve_image(
     """
     is_number = name.isdecimal()
     if not is_number and (file := Path(name).expanduser()).is_file():
-        return None, Images.from_metadata(run.metadata["images"]).preprocess([str(file)])[:1]
+        opened = Images.from_metadata(run.metadata["images"])
+        return None, Batch(opened.preprocess([str(file)])[:1], {})
     try:
         images = run.split(split_name if split_name and is_number else "all", data)
     except Error as error:
         if is_number:
             raise
         raise Error(f"There is no file {name}, nor an image of this key: {error}") from None
-    row = find_row(name, images)
-    return images.keys[row], images.get_batch(slice(row, row + 1)).image
+    return images.keys[find_row(name, images)], load_image(name, images)
 
 
 def caption_image(name: str, split_name: str | None) -> str:

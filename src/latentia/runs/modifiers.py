@@ -4,7 +4,7 @@ A modifier is applied when its first option, which has the modifier's name, is g
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from latentia.core.errors import Error
@@ -12,20 +12,28 @@ from latentia.core.parameters import validate_parameters
 from latentia.core.registries import MODIFIERS
 
 
-def load_modifiers() -> dict[str, Callable]:
-    """Import all modifiers; return them by name, in the order of their application."""
+def load_modifiers(parameters: Container[str] = ()) -> dict[str, Callable]:
+    """Import all modifiers; return them by name, in the order of their application.
+
+    parameters: those of a recipe, which take the place of a built-in modifier of the same name.
+    """
     for name in MODIFIERS.list_builtin_names():
         MODIFIERS[name]  # its decorator says which others it comes before
-    return {name: MODIFIERS[name] for name in MODIFIERS}
+    replaced = [name for name in MODIFIERS.list_builtin_names() if name in parameters]
+    return {name: MODIFIERS[name] for name in MODIFIERS if name not in replaced}
 
 
-def take_modifiers(arguments: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def take_modifiers(
+    arguments: dict[str, Any], parameters: Container[str]
+) -> dict[str, dict[str, Any]]:
     """Take the arguments that belong to modifiers out of a training's; return them by modifier.
+
+    parameters: those of the recipe.
 
     Raises: Error if a modifier's first argument, which turns it on, is missing.
     """
     taken = {}
-    for name, function in load_modifiers().items():
+    for name, function in load_modifiers(parameters).items():
         own = [key for key in inspect.signature(function).parameters if key in arguments]
         if own and name not in own:
             raise Error(f"{own[0]} does nothing without {name}; give both or neither.")

@@ -2,6 +2,8 @@
 
 import inspect
 import math
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from latentia.core.text import pluralize
 from latentia.data.preprocess import preprocess_images
 from latentia.data.reader import LoadOptions
 from latentia.data.reading import Reading
+from latentia.nets.column_condition import get_condition
 from latentia.runs.folder import RunFolder
 
 TEMPERATURE = "temperature"  # the parameter of `VAE.sample`
@@ -56,25 +59,33 @@ def resolve_sampling(
 
 def list_classes(run: RunFolder, model: Model) -> list[str]:
     """List the classes of a conditional model: names of labels, or numbers of groups."""
-    if not isinstance(model, HasTrajectory) or not model.num_classes:
-        return []
-    names = run.metadata["images"]["labels"].get(model.column)
-    return names or list(map(str, range(model.num_classes)))
+    names = run.metadata["images"]["labels"].get(getattr(model, "column", None))
+    return names or list(map(str, range(getattr(model, "num_classes", 0))))
 
 
-def parse_condition(run: RunFolder, model: Model, text: str, n: int, data: Any = None) -> Tensor:
+def format_labels(run: RunFolder, model: Any, values: Tensor) -> list[str]:
+    """Return the names of classes, or numbers, as text."""
+    classes = list_classes(run, model)
+    return [classes[value] if classes else f"{value:g}" for value in values.tolist()]
+
+
+def parse_condition(
+    run: RunFolder, model: Model, text: str, n: int | None = None, data: Any = None
+) -> Tensor:
     """Parse --cond for n samples: class names or numbers, taken in turn; or one image.
 
     The image is a file, or a row number of the test split; `data` holds the images, if not the
-    run's own.
+    run's own. Without n there is one label for each name or number.
 
     Raises: Error if the model takes no condition, or not this one.
     """
-    column = model.column if isinstance(model, HasTrajectory) else None
+    column: str | None = getattr(model, "column", None)
     if column is None:
         raise Error(f"{run.path} was trained without labels, and has no condition; omit --cond.")
     if shape := run.metadata["images"]["columns"].get(column):
         return _load_condition_image(run, column, shape, text, data)
+    if (condition := get_condition(model)) and not condition.num_classes:
+        return take_in_turn(parse_numbers(text, column, condition.distribution), n)
     names = list_classes(run, model)
     has_words = not all(word.strip().isdecimal() for word in text.split(","))
     if column not in run.metadata["images"]["labels"] and has_words:
@@ -83,10 +94,33 @@ def parse_condition(run: RunFolder, model: Model, text: str, n: int, data: Any =
             f" --cond is '{text}'; give numbers of groups from 0, or train latent_prior --cond"
             " COLUMN."
         )
-    numbers = parse_classes(text, names)
-    if len(numbers) > n:
-        raise Error(f"--cond names {len(numbers)} classes and -n is {n}; give as many at least.")
-    return torch.tensor([numbers[k % len(numbers)] for k in range(n)])
+    return take_in_turn(parse_classes(text, names), n)
+
+
+def format_condition(cond: Any) -> str:
+    """Return --cond for a condition, or a list of them, as Python takes it."""
+    is_several = isinstance(cond, Sequence) and not isinstance(cond, str)
+    return ",".join(map(str, cond)) if is_several else str(cond)
+
+
+def take_in_turn(values: list, n: int | None) -> Tensor:
+    n = len(values) if n is None else n
+    if len(values) > n:
+        raise Error(f"--cond names {len(values)} labels and -n is {n}; give as many at least.")
+    return torch.tensor([values[k % len(values)] for k in range(n)])
+
+
+def parse_numbers(text: str, column: str, training_values: Tensor) -> list[float]:
+    """Return the numbers in a list such as "0.5,2".
+
+    Raises: Error if a word is no number, or outside the range of the training images.
+    """
+    low, high = training_values.aminmax()
+    with suppress(ValueError):
+        numbers = [float(word) for word in text.split(",")]
+        if all(low <= number <= high for number in numbers):
+            return numbers
+    raise Error(f"--cond is '{text}'; {column} of the training images is {low:g} to {high:g}.")
 
 
 def parse_classes(text: str, names: list[str]) -> list[int]:

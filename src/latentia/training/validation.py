@@ -4,15 +4,15 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
 
 from latentia.core import distributed
-from latentia.core.contract import HasLatents, Model
+from latentia.core.contract import Batch, HasLatents, Model
 from latentia.core.errors import Error
 from latentia.core.modes import evaluation_mode
 from latentia.core.tensors import to_float64
 from latentia.data import Split
 from latentia.data.splits import load_image
+from latentia.nets.column_condition import get_condition, use_columns
 from latentia.training.ema import swap_weights
 from latentia.training.events import Event, Finding, ImagesRendered, ValidationFinished
 from latentia.training.log import Log, read_rows
@@ -44,8 +44,7 @@ class Validator:
         self.render_epochs = {*self.finding_epochs, plan.epochs}
         if type(plan.model).sample is Model.sample:  # a model that cannot sample
             self.render_epochs = set()
-        image = find_tracked_image(plan, options)
-        self.tracked_image = None if image is None else image.to(device)
+        self.tracked = find_tracked_image(plan, options)
 
     def finish_epoch(self, epoch: int, is_writer: bool) -> Iterator[Event]:
         """Yield the events of an epoch's end. Raises: NonFiniteError if a score is not finite."""
@@ -83,8 +82,10 @@ class Validator:
         model, state = self.plan.model, self.state
         with swap_weights(model, state.ema.tensors if state.ema else None), evaluation_mode(model):
             reconstruction = None
-            if self.tracked_image is not None and isinstance(model, HasLatents):
-                reconstruction = model.decode(model.encode(self.tracked_image).mean).cpu()
+            if self.tracked is not None and isinstance(model, HasLatents):
+                with use_columns(model, self.tracked.columns):
+                    mean = model.encode(self.tracked.image.to(self.device)).mean
+                    reconstruction = model.decode(mean).cpu()
             samples = model.sample(SAMPLE_COUNT, seed=0).cpu()
             return ImagesRendered(state.step, epoch, samples, reconstruction)
 
@@ -121,8 +122,8 @@ def score_split(
     return {key: sum(each[key] for each in sums) / len(split) for key in sums[0]}
 
 
-def find_tracked_image(plan: Plan, options: Options) -> Tensor | None:
-    """Return the image of --track, (1, c, h, w); None without the option.
+def find_tracked_image(plan: Plan, options: Options) -> Batch | None:
+    """Return the image of --track, (1, c, h, w), with its labels; None without the option.
 
     Raises: Error if there is no such image, or the model does not reconstruct.
     """
@@ -133,4 +134,6 @@ def find_tracked_image(plan: Plan, options: Options) -> Tensor | None:
         raise Error("--track follows a reconstruction, and this model makes none; leave it out.")
     if name.isdecimal():
         return load_image(name, plan.images.split("validation"))
-    return plan.images.preprocess([name])[:1]
+    if get_condition(plan.model):
+        raise Error("--track is a file without a label; give the number of a validation image.")
+    return Batch(plan.images.preprocess([name])[:1], {})

@@ -1,0 +1,156 @@
+"""Conditioning of a VAE on a label column: each layer of both networks gets the image's label."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
+from typing import Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from latentia.core.errors import Error
+from latentia.core.tensors import ImageTensor, Latents, max_batch_size
+from latentia.core.text import pluralize
+from latentia.nets.conditioning import draw_labels
+from latentia.nets.film import WIDTH, make_number_features
+
+N_QUANTILES = 257  # of the training images' numbers
+# of the vectors: at scale 1 networks learn the label so late that the latents hold it too
+SCALE = 12.0
+
+
+class ColumnCondition(nn.Module):
+    """Vectors of the labels of a column: a class is one-hot, a number has learned features.
+
+    Within `use` the networks get one vector for each image, or one for all. If `target` is given,
+    latents are decoded with it: the image under another label.
+
+    Parameters
+    ----------
+    column : name of the column
+    num_classes : number of classes; 0 if the column holds numbers
+    """
+
+    distribution: Tensor
+    rows: Tensor | None = None
+    target: Tensor | None = None
+
+    def __init__(self, column: str, num_classes: int):
+        super().__init__()
+        self.column, self.num_classes, self.width = column, num_classes, num_classes or WIDTH
+        self.features = nn.Identity() if num_classes else make_number_features()
+        # of the training images: shares of the classes, or quantiles of the numbers
+        self.register_buffer("distribution", torch.linspace(0, 1, num_classes or N_QUANTILES))
+
+    def fit(self, values: Shaped[Tensor, " n"]) -> None:
+        """Measure the distribution of the training images' labels."""
+        shares = torch.bincount(values[values >= 0].long(), minlength=self.num_classes)
+        levels = torch.linspace(0, len(values) - 1, N_QUANTILES).round().long()
+        is_class = self.num_classes > 0
+        self.distribution.copy_(shares / len(values) if is_class else values.sort()[0][levels])
+
+    def forward(self) -> Float[Tensor, "one_or_b width"]:
+        if self.rows is None:
+            raise Error(
+                f"The networks depend on {self.column}, which is unknown here; give --cond, or "
+                f"images with a column {self.column}."
+            )
+        return SCALE * self.features(self.rows)
+
+    def encode(self, values: Shaped[Tensor, " b"]) -> Float[Tensor, "b k"]:
+        """Return labels as the networks get them: one-hot, or in standard deviations.
+
+        Raises: Error if a label is missing, or a class without training images
+        """
+        distribution = self.distribution
+        values = values.to(distribution.device)
+        if not self.num_classes:
+            rows = (values.to(distribution) - distribution.mean()) / distribution.std()
+            rows, is_bad = rows[:, None], ~values.isfinite()
+        else:
+            rows = (values[:, None] == torch.arange(self.num_classes).to(values)).to(distribution)
+            is_bad = rows @ distribution <= 0
+        if not self.training and not torch.compiler.is_compiling() and is_bad.any():
+            raise Error(
+                f"{pluralize(int(is_bad.sum()), 'image')} of {len(values)} have no {self.column}, "
+                "or one that no training image has; leave them out."
+            )
+        return rows
+
+    def draw(self, n: int, seed: int) -> Shaped[Tensor, " n"]:
+        """Draw labels as often as the training images have them."""
+        return draw_labels(n, seed, self.distribution, self.num_classes > 0)
+
+    @contextmanager
+    def use(self, rows: Tensor | None, target: Tensor | None = None) -> Iterator[None]:
+        """Give these vectors to the networks within the block."""
+        previous = self.rows, self.target
+        self.rows, self.target = rows, rows if target is None else target
+        try:
+            yield
+        finally:
+            self.rows, self.target = previous
+
+
+def get_condition(model: Any) -> ColumnCondition | None:
+    """Return the condition of a model's networks on a column; None without one."""
+    condition = getattr(model, "condition", None)
+    return condition if isinstance(condition, ColumnCondition) else None
+
+
+def use_columns(
+    model: Any, columns: Mapping[str, Tensor], target: Tensor | None = None
+) -> AbstractContextManager[None]:
+    """Give the networks the images' labels within the block, if they depend on a column.
+
+    target: labels with which latents are decoded; those of images without a label too.
+    """
+    condition = get_condition(model)
+    values = columns.get(condition.column, target) if condition else None
+    if condition is None or values is None:
+        return nullcontext()
+    return condition.use(*(x if x is None else condition.encode(x) for x in (values, target)))
+
+
+def use_rows(model: Any, rows: Any) -> AbstractContextManager[None]:
+    """Give the networks the labels of some of the images in use, within the block."""
+    condition = get_condition(model)
+    if condition is None or condition.rows is None or condition.target is None:
+        return nullcontext()
+    own, target = (x if len(x) == 1 else x[rows] for x in (condition.rows, condition.target))
+    return condition.use(own, target)
+
+
+def split_rows(model: Any, x: Tensor, size: int) -> Iterator[Tensor]:
+    """Yield images or latents in batches, with the labels of each in use."""
+    for k, chunk in enumerate(x.split(size)):
+        with use_rows(model, slice(k * size, (k + 1) * size)):
+            yield chunk
+
+
+def decode_latents(model: Any, z: Latents) -> ImageTensor:
+    """Decode latents in the batches of every sampling, so that equal rows have equal bits."""
+    rows = max_batch_size(getattr(model, "image_shape", ()), 256)
+    return torch.cat([model.decode(chunk) for chunk in split_rows(model, z, rows)])
+
+
+def use_path(model: Any, k: int, fractions: Sequence[float]) -> AbstractContextManager[None]:
+    """Decode within the block with labels between those of image k and of the next."""
+    condition = get_condition(model)
+    if condition is None or condition.target is None or len(condition.target) == 1:
+        return nullcontext()
+    start, end = condition.target[k : k + 2]
+    weights = start.new_tensor(fractions)[:, None]
+    return condition.use(torch.lerp(start[None], end[None], weights))
+
+
+def with_columns(method: Any) -> Any:
+    """Decorate a model's method so that its networks get the labels of its batch."""
+
+    @wraps(method)
+    def call(model: Any, batch: Any, *arguments: Any, **keywords: Any) -> Any:
+        with use_columns(model, batch.columns):
+            return method(model, batch, *arguments, **keywords)
+
+    return call
