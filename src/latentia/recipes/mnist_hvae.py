@@ -35,6 +35,8 @@ def mnist_hvae(
     Top-down inference (Sønderby et al. 2016, arXiv 1602.02282; Child 2021, arXiv 2011.10650).
     The weight of the rate rises from 0 to 1 over the first fifth of the run.
     `latentia evaluate RUN --metrics nll --k 500` gives the likelihood.
+    Expect, after 80 epochs and 42 minutes of a core: 83.9 +- 0.7 nats (500 samples, standard error,
+    n = 1,000, 1 run): docs/benchmarks/hvae.md.
 
     Parameters
     ----------
