@@ -1,5 +1,6 @@
 """A run of --cond: samples, analogies and tables by label, its metric, its findings, its errors."""
 
+import shlex
 import shutil
 
 import numpy as np
@@ -14,7 +15,13 @@ from latentia.cli.main import main
 from latentia.core.errors import Error
 from latentia.diagnostics.diffusion import condition_ignored
 from latentia.diagnostics.run_context import RunContext
+from latentia.explorer.routes import create_application
+from latentia.explorer.security import SecurityMiddleware
+from latentia.explorer.session import RunSession
+from latentia.explorer.worker import Worker
+from latentia.latents.probes import probe_labels
 from latentia.nets.column_condition import use_columns
+from latentia.nets.film import Modulation
 
 DIGITS = {"data": "digits:400", "batch": 32, "latent": 4, "hidden": 32}
 
@@ -36,10 +43,10 @@ def numbers(tmp_path_factory):
     labels = pd.DataFrame({"grey": grey, "noise": rng.permutation(np.arange(300) % 2).astype(str)})
     parameters = {**DIGITS, "data": (255 * x).astype(np.uint8), "labels": labels}
 
-    def train(column):
+    def train(column, epochs=25):
         folder = tmp_path_factory.mktemp(column)
         return latentia.train(
-            "mnist_mlp_vae", **parameters, cond=column, epochs=25, run=folder / "r"
+            "mnist_mlp_vae", **parameters, cond=column, epochs=epochs, run=folder / "r"
         )
 
     return train
@@ -69,6 +76,9 @@ def test_every_table_and_picture_uses_the_own_label_of_an_image(run):
     with use_columns(model, batch.columns):
         means = model.encode(batch.image).mean
         mse = model.score_latents(means, batch.image)["mse"]
+    with use_columns(model, {"label": (batch.columns["label"] + 1) % 10}):
+        false_means = model.encode(batch.image).mean
+    assert (false_means - means).abs().amax(1).min() > 1e-3
     table = run.encode("test")
     np.testing.assert_allclose(table[[f"mu_{k}" for k in range(4)]], means, atol=1e-6)
     np.testing.assert_allclose(table["mse"], mse, rtol=1e-4)
@@ -95,6 +105,84 @@ def test_latents_are_decoded_with_labels_in_turn(run):
     samples = run.sample(4, cond=[1, 8], seed=2)
     torch.testing.assert_close(samples[0], run.sample(1, cond=1, seed=2)[0])
     assert run.plot_samples(2, cond="1,8").caption.startswith("run: samples, of 1, 8, seed 0")
+
+
+def test_drawn_latents_and_their_labels_are_decoded_to_the_samples(run, tmp_path):
+    picture = run.plot_samples(4, seed=2)
+    torch.testing.assert_close(picture.images, run.model.sample(4, seed=2))
+    assert picture.table["condition"].nunique() > 1
+    decoded = run.decode(picture.table, cond=picture.table["condition"].tolist())
+    torch.testing.assert_close(decoded, picture.images)
+    picture.table.to_csv(tmp_path / "drawn.csv", index=False)
+    path = run.interpolate([f"{tmp_path / 'drawn.csv'}:{k}" for k in (0, 1)], steps=2, cond=3)
+    torch.testing.assert_close(path, run.decode(picture.table.iloc[:2], cond=3))
+
+
+def test_a_direction_is_measured_and_decoded_with_the_own_label_of_each_image(run):
+    """Table, probe and picture: the latents are those of `encode`, the start is the image."""
+    expected = run.encode("train")[[f"mu_{k}" for k in range(4)]].to_numpy()
+    direction, mean = run.find_direction("brightness"), run.encode("test").iloc[:1]
+    np.testing.assert_allclose(direction.centre, expected.mean(0), atol=1e-5)
+    brightness = run.split("train")[:].mean((1, 2, 3)).numpy()
+    probe = probe_labels(expected.astype(np.float64), brightness, False)
+    assert direction.probe.score == pytest.approx(probe.score, abs=1e-3)
+    assert np.corrcoef(direction.project(expected), brightness)[0, 1] > 0
+    for cond in (None, 8):
+        moved = run.traverse(0, toward="brightness", steps=3, split="test", cond=cond)
+        start = run.reconstruct([0], split="test", cond=cond)
+        torch.testing.assert_close(moved.reconstruction, start)
+        z = mean[[f"mu_{k}" for k in range(4)]].to_numpy()
+        z = z + (moved.values[0] - moved.image_values)[:, None] * direction.axis
+        label = mean["label"].item() if cond is None else cond
+        torch.testing.assert_close(moved.images[0], run.decode(z, cond=label), atol=1e-5, rtol=0)
+
+
+def test_the_explorer_decodes_with_the_label_of_its_menu(run, tmp_path):
+    """The label of the chosen image, another one, or by default the most frequent."""
+    testclient = pytest.importorskip("starlette.testclient")
+    session = RunSession.open(str(run.path), None, "all", Worker())
+    session.load_latents()
+    application = SecurityMiddleware(
+        create_application([session], session.worker), "127.0.0.1", None
+    )
+    client = testclient.TestClient(application, base_url="http://127.0.0.1:8000")
+
+    def post(path, **body):
+        answer = client.post(f"/api/{path}", json=body)
+        return answer.status_code, answer.json()
+
+    prior = client.get("/api/runs").json()["runs"][0]["prior"]
+    counts = run.split("train").columns["label"].bincount()
+    assert prior == {
+        "learned": False,
+        "advice": "",
+        "condition": "class",
+        "column": "label",
+        "classes": [str(k) for k in range(10)],
+        "typical": str(int(counts.argmax())),
+    }
+    split = run.split("all")
+    image = {"index": 7}
+    encoded, pair = post("encode", image=image)[1], post("reconstruct", image=image)[1]
+    assert encoded["cond"] == split.classes["label"][split.columns["label"][7]]
+    z = {"latents": [encoded["latents"]]}
+    own = post("decode", **z, cond=encoded["cond"])[1]
+    assert own["images"][0] == pair["images"][1]
+    assert post("decode", **z)[1] == post("decode", **z, cond=prior["typical"])[1]
+    other = str((int(encoded["cond"]) + 1) % 10)
+    code, answer = post("decode", **z, cond=other)
+    assert (code, answer["images"] == own["images"]) == (200, False)
+    words = shlex.split(answer["command.png"])
+    assert words[-4:-1] == ["--cond", other, "--out"]
+    assert main([*words[1:-1], str(tmp_path / "decoded.npy")]) == 0
+    expected = run.decode([encoded["latents"]], cond=other)
+    torch.testing.assert_close(
+        torch.from_numpy(np.load(tmp_path / "decoded.npy")), expected, atol=1e-6, rtol=0
+    )
+    code, answer = post("decode", **z, cond="x")
+    assert (code, answer["detail"][:35]) == (422, "--cond is 'x'; the classes are '0',")
+    samples = [post("sample", n=2, cond=cond)[1]["images"] for cond in ("1,8", "8,1")]
+    assert samples[0] != samples[1]
 
 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path):
@@ -176,11 +264,26 @@ def test_numbers_are_a_condition(numbers):
         run.sample(1, cond="dark")
     assert run.report().exists()
     assert condition_ignored(RunContext(run.folder, data=run.images)) is None
+    session, grey = RunSession.open(str(run.path), None, "all", Worker()), run.model.condition
+    rendering = session.decode_latents([[0.0] * 4])  # by default with the mean number
+    mean = grey.distribution.mean().item()
+    torch.testing.assert_close(rendering.images.images, run.decode(torch.zeros(1, 4), cond=mean))
+    assert float(rendering.command[-1]) == mean
+    largest = grey.distribution.max().item()
+    assert float(session.format_label(torch.tensor([3.0]))) == largest  # as --cond takes it
 
 
 def test_the_doctor_finds_a_condition_that_is_noise(numbers, run):
-    assert condition_ignored(RunContext(run.folder)) is None
-    noise = numbers("noise")
+    context = RunContext(run.folder)
+    assert condition_ignored(context) is None
+    for module in context.model.decoder.modules():  # a decoder that does not get the label
+        if isinstance(module, Modulation):
+            torch.nn.init.zeros_(module.film.linear.weight)
+            torch.nn.init.zeros_(module.film.linear.bias)
+    result = condition_ignored(context)
+    assert result is not None
+    assert result.values["raised"] == 0
+    noise = numbers("noise", 8)  # after 25 epochs both networks share a code of it
     result = condition_ignored(RunContext(noise.folder, data=noise.images))
     assert result is not None
     assert "a false noise raises the distortion of" in result.text
@@ -248,7 +351,7 @@ def test_labels_that_are_missing_or_all_the_same_are_refused(tmp_path):
         (
             np.where(np.arange(40) < 2, np.nan, np.linspace(0, 1, 40)),
             "--cond: 2 images of 40 have no label, or one that no training image has; leave them "
-            "out. For this there is --exclude.",
+            "out with --exclude.",
         ),
     )
     for labels, text in cases:

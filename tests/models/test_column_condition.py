@@ -51,7 +51,7 @@ def conditioned(model, classes=CLASSES, is_shaken=True):
     for module in model.modules() if is_shaken else ():
         if isinstance(module, Modulation):
             weight = module.film.linear.weight
-            weight.data = 0.3 * torch.randn(weight.shape, generator=draw)
+            weight.data = 0.03 * torch.randn(weight.shape, generator=draw)
     return model.double()
 
 
@@ -72,7 +72,7 @@ def total(model, batch):
 def test_each_layer_of_encoder_and_decoder_gets_the_label(name, classes):
     model = conditioned(MODELS[name](), classes, is_shaken=False).train()
     for parameter in model.parameters():  # residual branches start at 0
-        parameter.data += 0.1 * torch.randn_like(parameter)
+        parameter.data += 0.02 * torch.randn_like(parameter)
     total(model, labelled(classes)).backward()
     for net in (model.encoder, model.decoder):
         films = [m.film.linear.weight.grad for m in net.modules() if isinstance(m, Modulation)]

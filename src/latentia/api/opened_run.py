@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import get_decoder
+from latentia.core.contract import get_autoencoder, get_decoder
 from latentia.core.errors import Error
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
@@ -57,7 +57,7 @@ class OpenedRun:
 
         Raises: Error if the model has no encoder.
         """
-        return self.folder.autoencoder()
+        return get_autoencoder(self.model) or self.folder.autoencoder()
 
     @property
     def decoder(self) -> Any:

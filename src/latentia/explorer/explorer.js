@@ -11,7 +11,7 @@ const RAMP = ["#2f6fd0", "#8450c4", "#b03060", "#c2571a"]; // of numbers, small 
 const SCORES = { split: "split", mse: "error (mse per pixel)", distance: "outlier score (distance)", rate: "rate (KL, nats)", distortion: "distortion (reconstruction, nats)", excess: "excess distortion (nats)" };
 const MAX_SHEET = 48; // thumbnails of a selection
 const darkScheme = matchMedia("(prefers-color-scheme: dark)");
-const page = { runs: [], active: 0, beside: null, input: null, z: {}, means: {}, ends: [null, null], map: null, point: null, hovered: null, selection: new Set(), thumbnails: new Map() };
+const page = { runs: [], active: 0, beside: null, input: null, z: {}, means: {}, cond: {}, labels: {}, ends: [null, null], map: null, point: null, hovered: null, selection: new Set(), thumbnails: new Map() };
 const activeRun = () => page.runs[page.active];
 const showStatus = (text) => { $("status").textContent = text; };
 
@@ -129,14 +129,14 @@ function updatePictures() {
 }
 function showDecoded(k = page.active) {
   decoders[k] ??= runLatest(async () => {
-    const body = { run: k, latents: [page.z[k]] };
+    const body = { run: k, latents: [page.z[k]], cond: page.cond[k] };
     const reply = await requestJson("api/decode", body), figure = $(`picture-${k}`);
     if (!figure) return;
     const image = figure.querySelector("img");
     image.src = reply.images[0];
     image.hidden = false;
     setRequest(figure, "api/decode", body, reply);
-    figure.querySelector("figcaption span").textContent = areEqual(page.z[k], page.means[k]) ? ` decodes ${describeInput()}` : k === page.active ? " decodes these latents" : "";
+    figure.querySelector("figcaption span").textContent = areEqual(page.z[k], page.means[k]) ? ` decodes ${describeInput()}${page.cond[k] === page.labels[k] ? "" : ` with ${page.runs[k].prior.column} ${page.cond[k]}`}` : k === page.active ? " decodes these latents" : "";
   });
   if (page.z[k]) decoders[k]();
 }
@@ -200,6 +200,19 @@ const changeBeta = runLatest(async (read) => { // read: the slider was let go, s
   if (read) refreshRuns();
 });
 
+// ---- the label with which a conditional VAE decodes: at first that of the image
+const takeLabel = (k, label) => { page.cond[k] = page.labels[k] = label ?? page.runs[k].prior.typical; updateLabel(); };
+function updateLabel() {
+  const { learned, condition, column, classes } = activeRun().prior, hasLabel = !learned && Boolean(condition), k = page.active;
+  $("decode-label").hidden = !hasLabel;
+  if (!hasLabel) return;
+  const field = condition === "class" ? createElement("select") : createElement("input", { type: "number", step: "any" });
+  if (condition === "class") fillSelect(field, classes.map((name) => [name, name]));
+  field.value = page.cond[k];
+  field.onchange = () => { page.cond[k] = field.value || page.labels[k]; field.value = page.cond[k]; showDecoded(); };
+  $("decode-label").replaceChildren(`Decode with ${column} `, field);
+}
+
 // ---- the input image
 const chooseImage = runLatest(async (input) => {
   const run = activeRun(), active = page.active, image = input;
@@ -209,6 +222,7 @@ const chooseImage = runLatest(async (input) => {
   page.imageName = result.name;
   page.means = { [page.active]: result.latents };
   page.z[page.active] = [...result.latents];
+  takeLabel(active, result.cond);
   $("original").src = result.image;
   $("original").alt = describeInput();
   $("original").hidden = false;
@@ -242,7 +256,9 @@ async function encodeInOtherRun(image) {
   const k = page.beside;
   if (k === null || page.runs[k].latent === null) return;
   const source = image.file ? image : { ...image, of: page.active };
-  page.means[k] = (await requestJson("api/encode", { run: k, image: source })).latents;
+  const result = await requestJson("api/encode", { run: k, image: source });
+  page.means[k] = result.latents;
+  takeLabel(k, result.cond);
   page.z[k] = [...page.means[k]];
   showDecoded(k);
 }
@@ -370,7 +386,7 @@ function liftPoint([x, y]) { // the latents of a point on the map
 const decodePoint = runLatest(async (point) => {
   const nearest = findClosest(point), figure = $("lens"), isLinear = page.map.axes !== null;
   const path = isLinear ? "api/decode" : "api/reconstruct";
-  const body = { run: page.active, ...(isLinear ? { latents: [liftPoint(point)] } : { image: { index: page.map.rows[nearest] } }) };
+  const body = { run: page.active, ...(isLinear ? { latents: [liftPoint(point)], cond: page.cond[page.active] } : { image: { index: page.map.rows[nearest] } }) };
   const reply = await requestJson(path, body), image = figure.querySelector("img");
   image.src = reply.images.at(-1);
   image.alt = "decoded point of the map";
@@ -489,9 +505,10 @@ const drawSamples = runLatest(async () => {
   const run = activeRun(), standard = run.prior.learned && $("prior").value === "standard", body = { run: page.active, n: +$("n").value, seed: +$("seed").value, standard };
   if (run.prior.learned && !standard) {
     body.options = Object.fromEntries(run.prior.options.map(({ name, choices }) => [name, choices ? $(`option-${name}`).value : +$(`option-${name}`).value]));
+  }
+  if (run.prior.condition && !standard) {
     const classes = [...$("cond").querySelectorAll("[aria-pressed=true]")].map((button) => button.value);
-    if (classes.length) body.cond = classes.join(",");
-    if (run.prior.condition === "image") body.cond = $("cond").querySelector("input").value;
+    body.cond = $("cond").querySelector("input")?.value || classes.join(",") || undefined;
   }
   $("samples").setAttribute("aria-busy", "true");
   const reply = await requestJson("api/sample", body).finally(() => $("samples").removeAttribute("aria-busy"));
@@ -515,6 +532,9 @@ function updatePrior() {
       chip.onclick = () => { chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") !== "true"); drawSamples(); };
       return chip;
     }));
+  } else if (spec.condition === "number") {
+    box.querySelector("legend").textContent = `${spec.column}: without a choice, as often as in the data`;
+    row.replaceChildren(createElement("input", { ariaLabel: `${spec.column} of the samples, such as 0.5,2`, onchange: () => drawSamples() }));
   } else if (spec.condition === "image") {
     box.querySelector("legend").textContent = `${spec.column} of a test image, by its number`;
     row.replaceChildren(createElement("input", { type: "number", min: 0, value: 0, ariaLabel: `number of the test image whose ${spec.column} is the condition`, onchange: () => drawSamples() }));
@@ -561,6 +581,7 @@ const enterRun = showRefusals(async () => { // shows another run
   updatePrior(); drawSamples();
   if (run.latent === null) return;
   page.z[page.active] ??= Array(run.latent).fill(0);
+  if (page.cond[page.active] === undefined) takeLabel(page.active); else updateLabel();
   fillSelect($("dim-x"), run.dims.map((dim) => [dim.dim, `z ${dim.name}`]));
   fillSelect($("dim-y"), run.dims.map((dim) => [dim.dim, `z ${dim.name}`]), (run.dims[1] ?? run.dims[0]).dim);
   const labels = Object.keys(run.columns).filter((name) => !SCORES[name]), scores = Object.keys(SCORES).filter((name) => name in run.columns);
@@ -584,7 +605,7 @@ const refreshRuns = showRefusals(async () => { // requests the runs again until 
   if (page.beside >= page.runs.length) page.beside = null;
   before.forEach((run, k) => { // a server with other runs: choices of the old ones are void
     if (run.name === page.runs[k]?.name && run.latent === page.runs[k].latent) return;
-    delete page.z[k]; delete page.means[k];
+    delete page.z[k]; delete page.means[k]; delete page.cond[k];
     if (run === previous) page.input = null;
   });
   if (page.runs.map(identity).join() !== before.map(identity).join()) {
@@ -612,7 +633,7 @@ $("next").onclick = () => chooseImage({ index: Math.min(activeRun().count - 1, +
 $("any").onclick = () => chooseImage({ index: Math.floor(Math.random() * activeRun().count) });
 $("as-a").onclick = () => setEnd(0);
 $("as-b").onclick = () => setEnd(1);
-$("to-image").onclick = () => page.means[page.active] && setLatents(page.means[page.active]);
+$("to-image").onclick = () => { if (page.means[page.active]) { takeLabel(page.active, page.labels[page.active]); setLatents(page.means[page.active]); } };
 $("to-zero").onclick = () => setLatents(Array(activeRun().latent).fill(0));
 $("beta").oninput = () => { $("beta-now").textContent = `${readBeta()}`; changeBeta(false); };
 $("beta").onchange = () => changeBeta(true);

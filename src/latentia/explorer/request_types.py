@@ -9,6 +9,7 @@ from latentia.explorer.map_table import MAX_MAP_IMAGES
 MAX_UPLOAD_BYTES = 8 * 2**20
 
 Index = Annotated[int, Field(ge=0, lt=2**31)]
+Condition = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class StrictModel(BaseModel):
@@ -42,6 +43,7 @@ class ImageSource(StrictModel):
 
 class DecodeRequest(RunRequest):
     latents: Annotated[list[list[FiniteFloat]], Field(min_length=1, max_length=64)]
+    cond: Condition | None = None
 
 
 class ImageRequest(RunRequest):
@@ -64,7 +66,7 @@ class SamplingOptions(StrictModel):
 class SampleRequest(RunRequest):
     n: Annotated[int, Field(ge=1, le=64)] = 16
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
-    cond: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    cond: Condition | None = None
     standard: bool = False
     options: SamplingOptions = SamplingOptions()
 

@@ -139,7 +139,8 @@ def create_application(sessions: list[RunSession], worker: Worker) -> FastAPI:
 
     @app.post("/api/decode")
     async def decode_latents(request: types.DecodeRequest) -> Response:
-        return await respond(request, lambda session: session.decode_latents(request.latents))
+        arguments = request.latents, request.cond
+        return await respond(request, lambda session: session.decode_latents(*arguments))
 
     @app.post("/api/reconstruct")
     async def reconstruct_image(request: types.ImageRequest) -> Response:

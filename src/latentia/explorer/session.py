@@ -23,13 +23,14 @@ from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.parsing import format_latents, rows_to_latents
 from latentia.latents.table import open_labelled_split
 from latentia.metrics.measure import read_evaluation
-from latentia.nets.column_condition import use_columns
+from latentia.nets.column_condition import ColumnCondition, get_condition, use_columns
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.runs.image_names import caption_image
 from latentia.runs.open import open_run
+from latentia.runs.sampling import format_labels, parse_condition
 
 
 class InputImage(NamedTuple):
@@ -101,6 +102,11 @@ class RunSession:
     def autoencoder(self) -> Any:
         """The model that encodes and decodes; None if the run has no encoder."""
         return get_autoencoder(self.model)
+
+    @property
+    def condition(self) -> ColumnCondition | None:
+        """The condition of the networks on a column of labels; None without one."""
+        return get_condition(self.autoencoder)
 
     @property
     def is_reading(self) -> bool:
@@ -219,23 +225,37 @@ class RunSession:
         return one["fingerprint"] == two["fingerprint"]
 
     def encode_image(self, source: InputImage) -> dict[str, Any]:
-        """Return the posterior mean of an image, its rate in nats, and its name."""
+        """Return the posterior mean of an image, its rate in nats, its name, and its label."""
         posterior = self.require_encoder().encode(source.image)
         split = source.flags[1] if "--split" in source.flags else None
+        label = source.columns.get(self.condition.column) if self.condition else None
         return {
             "latents": format_latents(posterior.mean),
             "nats": round(float(posterior.kl()), 2),
             "name": caption_image(source.name, split),
+            "cond": None if label is None else self.format_label(label),
         }
 
-    def decode_latents(self, rows: list[list[float]]) -> Rendering:
+    def format_label(self, value: Tensor) -> str:
+        """Return a label (1,) as --cond takes it; a number within those of the training images."""
+        if self.condition and not self.condition.num_classes:
+            return repr(value.clamp(*self.condition.distribution.aminmax()).item())
+        return format_labels(self.run, self.model, value)[0]
+
+    def decode_latents(self, rows: list[list[float]], cond: str | None = None) -> Rendering:
+        """Decode latents, with a label if the networks depend on one; by default the typical."""
         model = self.require_encoder()
         z = rows_to_latents(rows, model.latent_shape, "latents")
         text = ",".join(map(repr, rows[0]))
         is_short = len(rows) == 1 and len(text) < 8_000  # the least limit: that of Windows
         latents = f"--latents={text}" if is_short else "--latents=latents.json"
-        images = rendered_images.render_latents(self.run, model, z)
-        return Rendering(images, self.make_command("decode", latents), {})
+        if self.condition and cond is None:
+            cond = self.format_label(self.condition.typical)
+        target = None if cond is None else parse_condition(self.run, model, cond, len(z))
+        with use_columns(model, {}, target):
+            images = rendered_images.render_latents(self.run, model, z)
+        flags = [] if cond is None else ["--cond", cond]
+        return Rendering(images, self.make_command("decode", latents, *flags), {})
 
     def make_command(self, name: str, *arguments: str) -> list[str]:
         """Return the words of a command on this run, at its present beta."""

@@ -93,9 +93,19 @@ def describe_dimensions(session: RunSession) -> list[dict[str, Any]]:
 def describe_prior(session: RunSession) -> dict[str, Any]:
     """Describe a learned prior: its condition, and the options with which it draws.
 
-    A run without one names the command that opens the prior learned of its latents, or trains it.
+    The condition of networks that depend on a label is described too. A run
+    without a prior names the command that opens the prior learned of its latents, or trains it.
     """
     model = session.model
+    if condition := session.condition:
+        return {
+            "learned": False,
+            "advice": "",
+            "condition": "class" if condition.num_classes else "number",
+            "column": condition.column,
+            "classes": list_classes(session.run, model),
+            "typical": session.format_label(condition.typical),
+        }
     if not isinstance(model, HasTrajectory):
         path, prior = session.run.path, find_learned_prior(session.run)
         words = ("explore", path, prior.path) if prior else (*TRAIN_PRIOR, path)

@@ -249,7 +249,9 @@ class VAE(Model):
             z = self.draw_latents(n, seed=seed, temperature=temperature)
             return decode_latents(self, z)
 
-    def draw_latents(self, n: int, *, seed: int = 0, temperature: float = 1.0) -> Latents:
+    def draw_latents(
+        self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0
+    ) -> Latents:
         """Return the latents that `sample` decodes."""
         z = temperature * sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
         return z.to(next(self.parameters()))

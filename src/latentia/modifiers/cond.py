@@ -34,7 +34,8 @@ def cond(plan: Plan, cond: str = "label") -> Plan:
         try:
             model.condition.eval().encode(images.split("all").columns[cond])
         except Error as problem:
-            raise Error(f"--cond: {problem} For this there is --exclude.") from None
+            text = str(problem).removesuffix(".")
+            raise Error(f"--cond: {text} with --exclude.") from None
     for net in (model.encoder, model.decoder):
         modulate_layers(net, model.condition)
     return plan

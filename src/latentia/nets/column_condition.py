@@ -82,6 +82,11 @@ class ColumnCondition(nn.Module):
         """Draw labels as often as the training images have them."""
         return draw_labels(n, seed, self.distribution, self.num_classes > 0)
 
+    @property
+    def typical(self) -> Shaped[Tensor, "1"]:
+        """The most frequent class, or the mean number, of the training images."""
+        return (self.distribution.argmax if self.num_classes else self.distribution.mean)()[None]
+
     @contextmanager
     def use(self, rows: Tensor | None, target: Tensor | None = None) -> Iterator[None]:
         """Give these vectors to the networks within the block."""

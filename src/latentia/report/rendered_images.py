@@ -35,7 +35,7 @@ from latentia.latents.table import tabulate_images, tabulate_latents
 from latentia.latents.traversal import Traversal
 from latentia.models.latent_diffusion import CLUSTER_COLUMN
 from latentia.models.pretrained_features import PretrainedEncoder
-from latentia.nets.column_condition import decode_latents, use_columns
+from latentia.nets.column_condition import decode_latents, get_condition, use_columns
 from latentia.report.figures import make_encoders
 from latentia.report.grids import (
     FOLDER,
@@ -272,21 +272,26 @@ def render_samples(
     values = parse_condition(run, model, cond, n, data) if cond is not None else None
     images, z, decoder = None, None, get_decoder(model)
     if decoder is not None and hasattr(model, "draw_latents"):
+        condition = get_condition(model)
+        if condition and values is None:
+            values = condition.draw(n, seed)
         z = model.draw_latents(n, seed=seed, cond=values, **arguments)  # pyright: ignore
-        images = decode_latents(decoder, z)
+        with use_columns(model, {}, values):
+            images = decode_latents(decoder, z)
     else:
         images = model.sample(n, seed=seed, cond=values, **arguments)
-    column, condition = getattr(model, "column", None), ""
+    column, suffix = getattr(model, "column", None), ""
     labels, captions = [], []
     if values is not None and values.ndim == 1:
         labels = format_labels(run, model, values)
+    if labels and cond is not None:
         kind = "group " if column == CLUSTER_COLUMN else ""  # a cluster of latents, not a label
         captions = [kind + shorten_key(label) for label in labels]
-        condition = f", of {kind}{', '.join(dict.fromkeys(labels))}"
+        suffix = f", of {kind}{', '.join(dict.fromkeys(labels))}"
     elif values is not None and cond is not None:
         kind = "image " if data is not None else "test image "
-        condition = f", of {kind if cond.isdecimal() else ''}{cond}"
-    caption = f"{run.name}: samples{condition}, seed {seed}, {prior}"
+        suffix = f", of {kind if cond.isdecimal() else ''}{cond}"
+    caption = f"{run.name}: samples{suffix}, seed {seed}, {prior}"
     grid = render_grid(images, choose_columns(n), caption, labels_below=captions)
     if z is not None:
         table = tabulate_latents(z, [f"sample-{seed}-{k}" for k in range(n)], decoder)
