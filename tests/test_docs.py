@@ -78,7 +78,6 @@ def example_folder(tmp_path, monkeypatch, narrow, fresh_registries):
         monkeypatch.setattr(label_classifier, name, value)
     monkeypatch.setattr("latentia.metrics.disentanglement.TREES", 5)
     monkeypatch.setattr("latentia.latents.probes.LOGISTIC_STRENGTHS", (0.1,))
-    monkeypatch.setattr("latentia.latents.probes.FOLDS", 2)
     for prior in ("latent_prior", "speckle_ldm"):  # their reports draw hundreds of images
         monkeypatch.setattr(
             f"latentia.recipes.{prior}.SamplingOptions", partial(SamplingOptions, steps=5)

@@ -4,10 +4,12 @@ from functools import cached_property
 from typing import Any
 
 from latentia.api.opened_run import OpenedRun
+from latentia.core.errors import Error
 from latentia.core.progress import print_note
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.latents.directions import Direction, find_direction, measure_brightness
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
+from latentia.latents.principal_axes import Axes
 
 
 class RunDirections(OpenedRun):
@@ -49,6 +51,18 @@ class RunDirections(OpenedRun):
         values = measure_brightness(split)
         values |= {name: column.cpu().numpy() for name, column in split.columns.items()}
         return find_direction(self._training_table, values, split.classes, toward)
+
+    def _choose_direction(
+        self, toward: str | None, labels: Any, dims: Any, axes: Axes
+    ) -> Direction | None:
+        if toward is None:
+            if labels is not None:
+                raise Error("--labels needs --toward, the column to move toward; give both.")
+            return None
+        if dims is not None or axes != "own":
+            other = "--dims" if dims is not None else "--axes"
+            raise Error(f"--toward and {other} are both given; leave one of them out.")
+        return self.find_direction(toward, labels=labels)
 
     @cached_property
     def _training_table(self) -> LatentTable:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from latentia.api.run_directions import RunDirections
 from latentia.core.contract import Batch
-from latentia.core.errors import Error
 from latentia.core.parameters import require_at_least
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
@@ -169,8 +168,8 @@ class RunPictures(RunDirections):
         'traversal.gif'
         """
         direction = self._choose_direction(toward, labels, dims, axes)
-        found = self._traverse(image, dims, steps, split, axes, cond, direction)
-        traversal, pixels, name = found
+        arguments = image, dims, steps, split, axes, cond, direction
+        traversal, pixels, name = self._traverse(*arguments)
         n, render = len(self._training_table.mean), rendered_images.render_traversal
         if direction:
             names = [f"the direction of {toward}"]
@@ -255,18 +254,6 @@ class RunPictures(RunDirections):
         images = split.select(torch.tensor(picture.table["row"].to_numpy()))
         picture.table.insert(1, "split", self.folder.membership(images, self.images))
         return picture
-
-    def _choose_direction(
-        self, toward: str | None, labels: Any, dims: Any, axes: Axes
-    ) -> Direction | None:
-        if toward is None:
-            if labels is not None:
-                raise Error("--labels needs --toward, the column to move toward; give both.")
-            return None
-        if dims is not None or axes != "own":
-            other = "--dims" if dims is not None else "--axes"
-            raise Error(f"--toward and {other} are both given; leave one of them out.")
-        return self.find_direction(toward, labels=labels)
 
     def _traverse(
         self,

@@ -50,9 +50,9 @@ def pixel_diffusion(
     """
     images = open_images(data, size=size, channels=channels)
     if max(images.shape[1:]) > MAX_SIDE:
-        given = "x".join(map(str, images.shape[1:]))
+        shape = "x".join(map(str, images.shape[1:]))
         raise Error(
-            f"The images are {given}; pixel_diffusion draws at most {MAX_SIDE}x{MAX_SIDE}: give "
+            f"The images are {shape}; pixel_diffusion draws at most {MAX_SIDE}x{MAX_SIDE}: give "
             f"--size {MAX_SIDE}, or learn a prior of an autoencoder's latents (latent_prior)."
         )
     if guidance != 1 and not cond:
