@@ -214,7 +214,7 @@ class RunSession:
             self.other_splits[data] = split
         if split is None:
             raise self.make_missing_error()
-        name, batch = split.display_name(source.index), load_image(str(source.index), split)
+        batch, name = load_image(str(source.index), split), split.display_name(source.index)
         flags = ["--split", self.split] if name.isdecimal() and self.split != "all" else []
         key = split.keys[source.index] if split is self.data_split else None
         flags += ["--data", data] if data else []
