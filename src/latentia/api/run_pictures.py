@@ -169,8 +169,8 @@ class RunPictures(RunDirections):
         'traversal.gif'
         """
         direction = self._choose_direction(toward, labels, dims, axes)
-        found = self._traverse(image, dims, steps, split, axes, cond, direction)
-        traversal, pixels, name = found
+        choice = image, dims, steps, split, axes, cond, direction
+        traversal, pixels, name = self._traverse(*choice)
         n, render = len(self._training_table.mean), rendered_images.render_traversal
         if direction:
             names = [f"the direction of {toward}"]
