@@ -21,6 +21,7 @@ from latentia.latents.principal_axes import Axes, PrincipalAxes, find_principal_
 from latentia.latents.traversal import Traversal, traverse_dims
 from latentia.report import rendered_images
 from latentia.report.rendered_images import RenderedImages
+from latentia.report.rendered_samples import render_samples
 from latentia.runs.sampling import format_condition
 
 
@@ -64,7 +65,7 @@ class RunPictures(RunDirections):
         require_at_least("--seed", seed, 0)
         text = None if cond is None else format_condition(cond)
         chosen = {name: value for name, value in sampling.items() if value is not None}
-        render = rendered_images.render_samples
+        render = render_samples
         return render(self.folder, self.model, n, seed, chosen, text, self._data)
 
     def plot_reconstructions(

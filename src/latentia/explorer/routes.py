@@ -20,9 +20,10 @@ from latentia.core.tensors import to_bytes, to_display_channels
 from latentia.data.splits import evenly_spaced_rows
 from latentia.explorer import map_table
 from latentia.explorer import request_types as types
+from latentia.explorer.images import InputImage, Rendering
 from latentia.explorer.projection import project_latents, round_values
 from latentia.explorer.security import CLIENT
-from latentia.explorer.session import InputImage, Rendering, RunSession
+from latentia.explorer.session import RunSession
 from latentia.explorer.summary import describe_run
 from latentia.explorer.worker import Worker
 from latentia.latents.encoding import name_dims

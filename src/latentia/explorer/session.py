@@ -1,10 +1,10 @@
 """One run in the explorer: its model, its images, their latents, and pictures of them."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import torch
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from latentia.core.contract import Batch, HasTrajectory, Model, get_autoencoder
 from latentia.core.errors import Error
-from latentia.core.text import join_command
 from latentia.data import Images, Split
 from latentia.data.labels import Labels
 from latentia.data.splits import evenly_spaced_rows, load_image
+from latentia.explorer.images import InputImage, Rendering
 from latentia.explorer.map_table import MapColumn, encode_map, list_map_columns
 from latentia.explorer.uploads import decode_upload, sanitize_file_name
 from latentia.explorer.worker import QueuedModel, Worker
@@ -25,36 +25,12 @@ from latentia.latents.table import open_labelled_split
 from latentia.metrics.measure import read_evaluation
 from latentia.nets.column_condition import ColumnCondition, get_condition, use_columns
 from latentia.report import rendered_images
-from latentia.report.rendered_images import RenderedImages
+from latentia.report.rendered_samples import render_samples
 from latentia.runs.build import AUTOENCODER
 from latentia.runs.folder import RunFolder
 from latentia.runs.image_names import caption_image
 from latentia.runs.open import open_run
 from latentia.runs.sampling import format_labels, parse_condition
-
-
-class InputImage(NamedTuple):
-    """An image (1, c, h, w), its name in a command, and its key if it is one of the run's images.
-
-    flags: options with which a command finds the image by that name; columns: its labels
-    """
-
-    name: str
-    image: Tensor
-    flags: list[str]
-    key: str | None = None
-    columns: Mapping[str, Tensor] = {}
-
-
-class Rendering(NamedTuple):
-    """Rendered images, the words of the command that writes them, and more values for the page."""
-
-    images: RenderedImages
-    command: list[str]
-    extra: dict[str, Any]
-
-    def format_command(self, suffix: str) -> str:
-        return join_command([*self.command, "--out", f"{self.command[1]}{suffix}"])
 
 
 @dataclass(eq=False)
@@ -313,7 +289,7 @@ class RunSession:
         is_image = column and self.run.metadata["images"]["columns"].get(column)
         if cond is not None and is_image and not cond.isdecimal():  # else a path on this machine
             raise Error(f"The condition is {cond!r}; give the index of a test image.")
-        images = rendered_images.render_samples(run, model, n, seed, options, cond, self.data)
+        images = render_samples(run, model, n, seed, options, cond, self.data)
         command += ["-n", str(n), "--seed", str(seed)]
         if cond is not None:
             command += ["--data", self.data] if self.data and is_image else []

@@ -15,10 +15,7 @@ from latentia.core.contract import (
     HasDecoder,
     HasEncoder,
     HasLatents,
-    Model,
-    get_decoder,
 )
-from latentia.core.memory import check_picture_memory
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
@@ -31,11 +28,10 @@ from latentia.latents.encoding import (
 )
 from latentia.latents.interpolation import interpolate_images
 from latentia.latents.neighbors import find_neighbors
-from latentia.latents.table import tabulate_images, tabulate_latents
+from latentia.latents.table import tabulate_images
 from latentia.latents.traversal import Traversal
-from latentia.models.latent_diffusion import CLUSTER_COLUMN
 from latentia.models.pretrained_features import PretrainedEncoder
-from latentia.nets.column_condition import decode_latents, get_condition, use_columns
+from latentia.nets.column_condition import decode_latents, use_columns
 from latentia.report.figures import make_encoders
 from latentia.report.grids import (
     FOLDER,
@@ -60,7 +56,7 @@ from latentia.report.latent_figures import (
     shorten_key,
 )
 from latentia.runs.folder import RunFolder
-from latentia.runs.sampling import format_labels, parse_condition, resolve_sampling
+from latentia.runs.sampling import format_labels
 
 
 class RenderedImages(NamedTuple):
@@ -255,51 +251,6 @@ def render_attributions(
 
     figure = draw_attributions(maps, image, reconstruction, titles, caption)
     return RenderedImages(maps, {**make_encoders(figure), ".npy": lambda: encode_npy(maps)})
-
-
-def render_samples(
-    run: RunFolder,
-    model: Model,
-    n: int,
-    seed: int,
-    sampling_options: dict[str, Any],
-    cond: str | None = None,
-    data: Any = None,
-) -> RenderedImages:
-    """Draw n new images under a condition, if any; `parse_condition` explains cond and data."""
-    check_picture_memory(n, run.metadata["images"]["shape"], "-n")
-    arguments, prior = resolve_sampling(run, model, sampling_options, cond is not None)
-    values = parse_condition(run, model, cond, n, data) if cond is not None else None
-    images, z, decoder = None, None, get_decoder(model)
-    if decoder is not None and hasattr(model, "draw_latents"):
-        condition = get_condition(model)
-        if condition and values is None:
-            values = condition.draw(n, seed)
-        z = model.draw_latents(n, seed=seed, cond=values, **arguments)  # pyright: ignore
-        with use_columns(model, {}, values):
-            images = decode_latents(decoder, z)
-    else:
-        images = model.sample(n, seed=seed, cond=values, **arguments)
-    column, suffix = getattr(model, "column", None), ""
-    labels, captions = [], []
-    if values is not None and values.ndim == 1:
-        labels = format_labels(run, model, values)
-    if labels and cond is not None:
-        kind = "group " if column == CLUSTER_COLUMN else ""  # a cluster of latents, not a label
-        captions = [kind + shorten_key(label) for label in labels]
-        suffix = f", of {kind}{', '.join(dict.fromkeys(labels))}"
-    elif values is not None and cond is not None:
-        kind = "image " if data is not None else "test image "
-        suffix = f", of {kind if cond.isdecimal() else ''}{cond}"
-    caption = f"{run.name}: samples{suffix}, seed {seed}, {prior}"
-    grid = render_grid(images, choose_columns(n), caption, labels_below=captions)
-    if z is not None:
-        table = tabulate_latents(z, [f"sample-{seed}-{k}" for k in range(n)], decoder)
-        table = table.assign(condition=labels) if labels else table
-        grid.encoders[".csv"] = lambda: table.to_csv(index=False, lineterminator="\n").encode()
-        grid.encoders[".parquet"] = lambda: table.to_parquet(index=False)
-        grid = grid._replace(table=table)
-    return add_single_images(grid, column or "", labels)
 
 
 def add_single_images(grid: RenderedImages, column: str, labels: Sequence[str]) -> RenderedImages:
