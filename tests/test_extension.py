@@ -151,7 +151,8 @@ def test_the_names_in_the_text_of_the_files_are_those_that_are_registered(regist
 def test_built_in_modifiers_keep_their_order_and_a_plugin_says_which_it_precedes():
     from latentia.runs.modifiers import load_modifiers
 
-    names = ["kl_schedule", "iwae", "divergence", "capacity", "free_bits", "supervise", "multirate"]
+    names = ["kl_schedule", "iwae", "divergence", "capacity", "cond", "free_bits", "supervise"]
+    names.append("multirate")
     assert list(load_modifiers()) == names
 
     @latentia.modifier

@@ -122,7 +122,7 @@ def test_an_image_has_one_name_everywhere(run, place, tmp_path, capsys):
     opened, at = RunFolder.open(run), list(table["split"]).index("test")
 
     def load_image(name, split=None, data=None):
-        return resolve_image(opened, name, split, data)[1]
+        return resolve_image(opened, name, split, data)[1].image
 
     for name in (str(at), table["key"][at]):
         np.testing.assert_array_equal(load_image(name)[0, 0], data[at])

@@ -132,8 +132,8 @@ def test_mistakes(larger, capsys):
     text = error(capsys, "evaluate", run, "--metrics", "elbo,fdd")
     assert "There is no metric fdd; did you mean fd?" in text
     assert (
-        "The metrics are elbo, pca, probe, nll, fd, kd, prdc, image, memorisation, disentanglement;"
-        in text
+        "The metrics are elbo, pca, probe, nuisance, nll, fd, kd, prdc, image, memorisation, "
+        "disentanglement;" in text
     )
     assert "There are no features pixel" in error(
         capsys, "evaluate", run, "--metrics", "fd", "--features", "pixel"

@@ -100,7 +100,7 @@ def test_mistakes_with_latents(run, toy, tmp_path, capsys, monkeypatch):
         ),
     ):
         assert message in error(capsys, *words), words
-    monkeypatch.setattr("latentia.report.rendered_images.get_decoder", lambda model: None)
+    monkeypatch.setattr("latentia.report.rendered_samples.get_decoder", lambda model: None)
     message = error(capsys, "sample", run, "--latents-out", "n.csv", "--out", "n.png")
     assert message.endswith("draws pixels and no latents; leave --latents-out out.")
     assert not (tmp_path / "n.png").exists()

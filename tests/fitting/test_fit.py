@@ -347,7 +347,7 @@ def test_digits_are_fitted_without_features_and_the_reason_is_said(capsys):
         return make_request("digits:80", 1, None, parameters, Options()).parameters["features"]
 
     assert request_features() == "none"
-    assert "so --features none: efficientnet needs 3 times as many." in capsys.readouterr().err
+    assert "(efficientnet from 3 times)" in capsys.readouterr().err
     assert request_features(features="efficientnet") == "efficientnet"
     assert "effective dimensions" not in capsys.readouterr().err
 

@@ -95,6 +95,7 @@ def evaluate(samples, extract):
         for name, part in zip(("test", "train"), pixels.split(100), strict=True)
     )
     evaluation = object.__new__(Evaluation)
+    evaluation.model, evaluation.other_models = None, {}
     evaluation.split, evaluation.extractor = split, FeatureExtractor("toy", extract)
     evaluation.other_images, evaluation.samples = other, samples(other[:])
     return evaluation

@@ -69,9 +69,6 @@ def traverse(
     toward : COLUMN[=VALUE]
         label to move toward, in the place of --dims: a column of numbers or of two classes, or one
         class of a column against its others
-    labels : FILE
-        table of labels (.csv or .parquet) for --toward, joined to the images by file name; the
-        default is the labels of the data
     """
 
 

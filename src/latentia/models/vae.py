@@ -65,7 +65,7 @@ class VAE(Model):
     dial : BetaEmbedding or None
         condition of the networks on beta; training then draws a beta for each image
     condition : ColumnCondition or None
-        condition of the networks on a label column: its `use_values` gives the labels of images
+        condition of the networks on a label column: its `use` gives them the labels of images
 
     Examples
     --------

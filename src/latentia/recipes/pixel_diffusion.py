@@ -49,21 +49,25 @@ def pixel_diffusion(
         trained
     """
     images = open_images(data, size=size, channels=channels)
-    if max(images.shape[1:]) > MAX_SIDE:
-        shape = "x".join(map(str, images.shape[1:]))
-        raise Error(
-            f"The images are {shape}; pixel_diffusion draws at most {MAX_SIDE}x{MAX_SIDE}: give "
-            f"--size {MAX_SIDE}, or learn a prior of an autoencoder's latents (latent_prior)."
-        )
+    _check_size(images.shape)
     if guidance != 1 and not cond:
         raise Error(f"--guidance {guidance:g} needs a condition; give --cond COLUMN, or leave it.")
     net = ImageUNet(images.shape, _choose_channels(images.shape, width), depth)
     classes = len(images.get_class_names(cond)) if cond else 0
     condition = LabelCondition(classes, net.width) if classes else None
-    options = SamplingOptions(guidance=guidance)
-    model = LatentDiffusion(None, net, PATHS[path](), condition, cond, sampling=options)
+    parts, options = (None, net, PATHS[path]()), SamplingOptions(guidance=guidance)
+    model = LatentDiffusion(*parts, condition, cond, sampling=options)
     adam = Adam(lr, schedule=cosine(warmup=0.02))
     return Plan(model, images, {"denoiser": adam}, batch, epochs, average=average)
+
+
+def _check_size(shape: Sequence[int]) -> None:
+    if max(shape[1:]) > MAX_SIDE:
+        size = "x".join(map(str, shape[1:]))
+        raise Error(
+            f"The images are {size}; pixel_diffusion draws at most {MAX_SIDE}x{MAX_SIDE}: give "
+            f"--size {MAX_SIDE}, or learn a prior of an autoencoder's latents (latent_prior)."
+        )
 
 
 def _choose_channels(shape: Sequence[int], width: int) -> list[int]:
