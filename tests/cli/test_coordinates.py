@@ -218,7 +218,7 @@ def test_a_walk_toward_a_label_prints_what_python_returns(run, tmp_path, capsys)
     assert lines[-1] == str(tmp_path / "t.npy")
     names = {line.split("│")[1].strip() for line in lines if "│" in line}
     assert names == {*direction.moving["column"]}
-    walk = python.traverse(3, toward="odd", labels=path, steps=4)
+    walk = python.traverse(3, toward=python.find_direction("odd", labels=path), steps=4)
     np.testing.assert_array_equal(np.load(tmp_path / "t.npy"), walk.images.numpy())
     call("traverse", run, "3", *toward, "--out", tmp_path / "t.png")
     capsys.readouterr()

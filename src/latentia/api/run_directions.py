@@ -53,16 +53,12 @@ class RunDirections(OpenedRun):
         return find_direction(self._training_table, values, split.classes, toward)
 
     def _choose_direction(
-        self, toward: str | None, labels: Any, dims: Any, axes: Axes
+        self, toward: str | Direction | None, dims: Any, axes: Axes
     ) -> Direction | None:
-        if toward is None:
-            if labels is not None:
-                raise Error("--labels needs --toward, the column to move toward; give both.")
-            return None
-        if dims is not None or axes != "own":
+        if toward is not None and (dims is not None or axes != "own"):
             other = "--dims" if dims is not None else "--axes"
             raise Error(f"--toward and {other} are both given; leave one of them out.")
-        return self.find_direction(toward, labels=labels)
+        return self.find_direction(toward) if isinstance(toward, str) else toward
 
     @cached_property
     def _training_table(self) -> LatentTable:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.api.run_pictures import RunPictures
+from latentia.latents.directions import Direction
 from latentia.latents.principal_axes import Axes
 from latentia.latents.traversal import Traversal
 from latentia.report.rendered_images import reconstruct_images
@@ -144,8 +145,7 @@ class RunImages(RunPictures):
         steps: int = 9,
         split: str | None = None,
         axes: Axes = "own",
-        toward: str | None = None,
-        labels: Any = None,
+        toward: str | Direction | None = None,
         cond: Any = None,
     ) -> Traversal:
         """Change one latent dimension of an image at a time, over the range of the training images.
@@ -164,10 +164,9 @@ class RunImages(RunPictures):
         axes : {"own", "principal"}
             dimensions of the model, or principal axes of the aggregate posterior, which have no
             correlation; the first has the largest variance
-        toward : str, optional
-            instead of dimensions, move along the direction of a label, as in `find_direction`
-        labels : optional
-            table of labels for `toward`, as in `find_direction`
+        toward : str or Direction, optional
+            instead of dimensions, move along the direction of a label of the data, or along what
+            `find_direction` returned
         cond : optional
             label with which images are decoded, as in `reconstruct`
 
@@ -188,7 +187,7 @@ class RunImages(RunPictures):
         >>> run.traverse(0, dims=2, steps=5).images.shape
         torch.Size([2, 5, 1, 28, 28])
         """
-        direction = self._choose_direction(toward, labels, dims, axes)
+        direction = self._choose_direction(toward, dims, axes)
         return self._traverse(image, dims, steps, split, axes, cond, direction)[0]
 
     def interpolate(

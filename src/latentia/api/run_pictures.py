@@ -65,8 +65,7 @@ class RunPictures(RunDirections):
         require_at_least("--seed", seed, 0)
         text = None if cond is None else format_condition(cond)
         chosen = {name: value for name, value in sampling.items() if value is not None}
-        render = render_samples
-        return render(self.folder, self.model, n, seed, chosen, text, self._data)
+        return render_samples(self.folder, self.model, n, seed, chosen, text, self._data)
 
     def plot_reconstructions(
         self, images: Any = None, *, n: int = 10, split: str | None = None, cond: Any = None
@@ -139,15 +138,14 @@ class RunPictures(RunDirections):
         steps: int = 9,
         split: str | None = None,
         axes: Axes = "own",
-        toward: str | None = None,
-        labels: Any = None,
+        toward: str | Direction | None = None,
         cond: Any = None,
     ) -> RenderedImages:
         """Draw one row for each latent dimension that changes, or for the direction of a label.
 
         Parameters
         ----------
-        image, dims, steps, split, axes, toward, labels, cond
+        image, dims, steps, split, axes, toward, cond
             as in `traverse`
 
         Returns
@@ -168,12 +166,12 @@ class RunPictures(RunDirections):
         >>> picture.save("traversal.gif").name
         'traversal.gif'
         """
-        direction = self._choose_direction(toward, labels, dims, axes)
+        direction = self._choose_direction(toward, dims, axes)
         arguments = image, dims, steps, split, axes, cond, direction
         traversal, pixels, name = self._traverse(*arguments)
         n, render = len(self._training_table.mean), rendered_images.render_traversal
         if direction:
-            names = [f"the direction of {toward}"]
+            names = [f"the direction of {direction.toward}"]
             picture = render(self.folder, names, traversal, pixels, name, n)
             return picture._replace(caption=direction.text, table=direction.moving)
         model = self.autoencoder if axes == "own" else self._principal_axes

@@ -2,12 +2,14 @@
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 from latentia.api.run import Run
 from latentia.api.train_and_load import load
 from latentia.cli.arguments import split_names
 from latentia.cli.opened_run import draw_picture, open_requested_run
 from latentia.cli.tables import print_associations
+from latentia.core.errors import Error
 from latentia.core.progress import print_note
 from latentia.core.text import pluralize
 from latentia.latents.association import associate_split
@@ -56,7 +58,15 @@ def compare(args: SimpleNamespace) -> None:
     print(json.dumps(result.to_json(), indent=1) if args.json_ else result)
 
 
-traverse = draw_picture(Run.plot_traversal, ".png", ".gif", ".npy")
+def plot_traversal(run: Run, *, toward: str | None, labels: str | None, **options: Any) -> Any:
+    """Draw a traversal, along the direction of a label in a table where one is given."""
+    if labels is not None and toward is None:
+        raise Error("--labels needs --toward, the column to move toward; give both.")
+    direction = None if toward is None else run.find_direction(toward, labels=labels)
+    return run.plot_traversal(toward=direction, **options)
+
+
+traverse = draw_picture(plot_traversal, ".png", ".gif", ".npy")
 interpolate = draw_picture(Run.plot_interpolation, ".png", ".gif", ".npy")
 nearest = draw_picture(Run.plot_nearest, ".png", ".npy")
 outliers = draw_picture(Run.plot_outliers, ".png", ".npy")

@@ -16,9 +16,9 @@ from latentia.nets.unet import SelfAttention
 class ImageUNet(Denoiser):
     """U-Net of residual blocks whose skips are added, with self-attention at the smallest maps.
 
-    It works at half the image's height and width and below, since blocks at full size would take
-    most of the time: the first convolution has stride 2, and the last one predicts the four pixels
-    of each position.
+    Its maps have at most half the image's height and width, since blocks at full size would take
+    most of the time. The first convolution has stride 2, and the last one predicts four pixels at
+    each position.
     """
 
     def __init__(
