@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from latentia.core.contract import Batch, StepContext, Terms
+from latentia.core.contract import Batch, Role, StepContext, Term, Terms
 from latentia.core.posterior import Posterior
 from latentia.core.progress import print_note
 from latentia.core.seeding import noise, uniform
-from latentia.core.tensors import ImageTensor, check_tensor
+from latentia.core.tensors import ImageTensor, PerImage, check_tensor
 from latentia.losses.likelihoods import Likelihood
 from latentia.models.joint_pca import choose_weight, fit_feature_axes, fit_joint_pca
 from latentia.models.pretrained_features import extract_features, is_stored, load_network
@@ -41,9 +41,9 @@ NOTE = (
 class PhotoVAE(VAE):
     """Variational autoencoder that begins as probabilistic PCA of pixels and features.
 
-    The encoder is the closed form and stays: its coordinates are known after seconds. Training
-    improves the decoder alone, whose linear map is completed by a residual network. The validation
-    images choose between all epochs and the closed form.
+    The closed form has coordinates after seconds. Training completes the linear maps of encoder and
+    decoder by residual networks, and minimises the negative ELBO of pixels and features together.
+    That of the validation images chooses between all epochs and the closed form.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class PhotoVAE(VAE):
         whether the pretrained network is left out of the weights, and read from its package
     """
 
-    starts_fitted = True
+    starts_fitted, selection_metric = True, "joint"
     encoder: PrincipalEncoder
     decoder: PrincipalDecoder
     feature_mean: Tensor
@@ -157,7 +157,18 @@ class PhotoVAE(VAE):
         posterior = self.posterior(self.encoder(images, features))
         z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
         distortion = self.likelihood.nll(self.decoder(z), images)
-        return self.objective_terms(batch, context, posterior, z, distortion)
+        terms = self.objective_terms(batch, context, posterior, z, distortion)
+        if self.reads_features:
+            value = self.encoder.measure_features(posterior.mean, features)
+            terms["features"] = Term(1.0, value, Role.SUPERVISION)
+        return terms
+
+    def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
+        """Compute the scores of `VAE.score`, and the negative ELBO of pixels and features."""
+        scores = super().score(batch, context)
+        mean, features = self.encode(batch.image).mean, self.read_features(batch.image)
+        joint = scores["nelbo"] + self.encoder.measure_features(mean, features)
+        return {**scores, "joint": joint}
 
     def encode(self, images: ImageTensor) -> Posterior:
         """Encode images to posteriors q(z | image), as `VAE.encode`."""

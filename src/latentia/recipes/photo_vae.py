@@ -43,7 +43,7 @@ def photo_vae(
     weight: Annotated[float | None, Ge(0), WEIGHT] = None,
     augment: Annotated[Augment, AUGMENT] = "none",
     external_features: Annotated[bool, EXTERNAL] = False,
-    width: Annotated[int, Ge(1), Doc("width of the decoder's layers, at least 1")] = 24,
+    width: Annotated[int, Ge(1), Doc("width of the layers, at least 1")] = 24,
     likelihood: types.LikelihoodName = "auto",
     average: types.Average = 30_000.0,
     lr: types.LearningRate = 1e-3,
@@ -53,7 +53,7 @@ def photo_vae(
     """VAE of photographs, whose latents carry pixels and the features of a pretrained network.
 
     Probabilistic PCA (Tipping & Bishop 1999) of pixels and EfficientNet-Lite0's features together
-    is the encoder; the decoder adds a residual network to it.
+    is where the training starts; encoder and decoder add residual networks to it.
     """
     images = open_images(data, size=size, channels=channels)
     distribution = create_likelihood(likelihood, images)
@@ -63,7 +63,7 @@ def photo_vae(
     notes = [f"This run needs the weights of a pretrained network ({SOURCE})."] * is_external
     weight, n_axes = (0.0, 0) if features == "none" else (weight, FEATURE_AXES)
     model = PhotoVAE(
-        encoder=PrincipalEncoder(images.shape, latent, n_axes),
+        encoder=PrincipalEncoder(images.shape, latent, n_axes, width),
         decoder=PrincipalDecoder(latent, images.shape, width),
         likelihood=distribution,
         weight=weight,
