@@ -84,13 +84,13 @@ def test_training_improves_encoder_and_decoder(train):
     first, *_, last = read_validations(long)
     assert last["values"]["mse_draws"] < 0.95 * first["values"]["mse_draws"]
     assert last["values"]["joint"] < first["values"]["joint"] - 10
-    images = long.images.split("all").get_batch(slice(8)).image
+    images = long.images.split("all").get_batch(slice(None)).image
     a, b = (encode_by_closed_form(run.model, images) for run in (short, long))
     assert torch.equal(a, b)
     trained = long.model.encode(images).mean
     assert 0.02 < (trained - b).abs().mean() < 2  # a dimension has variance 1
     decoded = [long.model.decode(z).sub(images).square().mean() for z in (trained, b)]
-    assert decoded[0] < 0.95 * decoded[1]
+    assert decoded[0] < decoded[1]
 
 
 def encode_by_closed_form(model, images):
