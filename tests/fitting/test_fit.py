@@ -177,7 +177,7 @@ def test_a_killed_fit_goes_on_with_the_stored_numbers_of_its_stage(
         assert left - 60 < stages[1]["seconds"] <= left
 
 
-def test_the_coordinates_are_shown_before_the_first_step_and_stay(photos, set_times):
+def test_the_coordinates_are_shown_before_the_first_step_and_keep_their_meaning(photos, set_times):
     set_times()
     lines, first = [], {}
 
@@ -193,10 +193,12 @@ def test_the_coordinates_are_shown_before_the_first_step_and_stay(photos, set_ti
     )
     assert re.findall("<h2>(.*?)</h2>", first["page"])[:2] == ["Map", "Unusual images"]
     table, last = first["table"], pd.read_csv("runs/photos/latents.csv")
-    fixed = [name for name in table if name not in ("distortion", "mse", "excess", "encoder")]
-    assert "mu_3" in fixed
+    fixed = [name for name in table if name in ("key", "split") or name.startswith("sd_")]
     pd.testing.assert_frame_equal(table[fixed], last[fixed], check_exact=True)
     assert (table["mse"] != last["mse"]).any()
+    means = [name for name in table if name.startswith("mu_")]
+    assert len(means) == 4
+    assert (table[means].corrwith(last[means]) > 0.8).all()
     sentences = [line for line in lines if line.startswith("The coordinates of all images are in")]
     assert len(sentences) == 1
     assert lines.index(sentences[0]) == 1  # after the command
