@@ -43,7 +43,6 @@ def run(tmp_path_factory):
     return path
 
 
-@pytest.mark.report
 def test_every_output_says_what_its_errors_are(run, capsys, monkeypatch):
     monkeypatch.setattr("latentia.latents.probes.LOGISTIC_STRENGTHS", (0.1,))
     outputs = {}
