@@ -43,8 +43,7 @@ def run(tmp_path_factory):
     return path
 
 
-def test_every_output_says_what_its_errors_are(run, capsys, monkeypatch):
-    monkeypatch.setattr("latentia.latents.probes.LOGISTIC_STRENGTHS", (0.1,))
+def test_every_output_says_what_its_errors_are(run, capsys):
     outputs, choose = {}, ["choose", str(run), "-n", "40", "--points", "3"]
     for words in (
         ["evaluate", str(run), "--metrics", "elbo,pca,probe,fd,kd,prdc,image"],
