@@ -170,6 +170,13 @@ def test_the_default_weight_is_written_into_the_run(train):
     assert train("none", features="none", epochs=1).metadata["closed_form"]["feature_weight"] == 0
 
 
+def test_the_doctor_suggests_half_the_weight_where_pixel_pca_is_better(train):
+    findings = train(weight=300.0, epochs=1).diagnose().findings
+    finding = next(each for each in findings if each.kind == "no better than PCA")
+    assert "with less than --weight 300.0 they read classes worse" in finding.consequence
+    assert "weight=150.0" in finding.suggested_commands[0]
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 13, 40), (2, 5, 7), (4, 64, 64)])
 def test_the_decoder_makes_images_of_any_shape(shape):
     decoder = PrincipalDecoder(3, shape, 2)
@@ -178,6 +185,7 @@ def test_the_decoder_makes_images_of_any_shape(shape):
 
 def test_only_training_adds_noise_to_what_the_network_sees():
     decoder, z = PrincipalDecoder(3, (1, 8, 8), 2), torch.randn(2, 3)
+    decoder.noise = 1.0
     torch.nn.init.normal_(decoder.to_image.weight)
     assert not torch.equal(decoder(z), decoder(z))
     with evaluation_mode(decoder):
@@ -192,6 +200,37 @@ def test_the_extended_logit_is_the_logit_inside_and_has_a_gradient_outside():
     (gradient,) = torch.autograd.grad(y.sum(), x)
     assert (gradient >= 3.9).all()
     assert (y.diff() > 0).all()
+
+
+def test_shifted_images_are_crops_of_the_image_mirrored_at_its_edges():
+    images = torch.randn(9, 3, 20, 33)
+    mirrored = torch.nn.functional.pad(images, (3, 3, 2, 2), "reflect")
+    places = torch.rand(9, 2)
+    shifted = photo_vae.shift_images(images, places)
+    for image, place, whole in zip(shifted, places, mirrored, strict=True):
+        top, left = (place * torch.tensor([5, 7])).int()
+        assert torch.equal(image, whole[:, top : top + 20, left : left + 33])
+    middle = torch.full((9, 2), 0.5)
+    assert torch.equal(photo_vae.shift_images(images, middle), images)
+    last = torch.tensor([0.0, 1 - 2**-24]).expand(9, 2)
+    assert torch.equal(photo_vae.shift_images(images, last), mirrored[:, :, :20, 6:])
+
+
+def test_training_shows_images_shifted_by_all_places(train):
+    """The decoder's targets, and the pixels that the encoder reads."""
+    run, seen = train(augment="shift", epochs=1), []
+    model, split = run.model, run.images.split("train")
+    batch = split.get_batch(slice(None))
+    model.likelihood.nll = lambda output, images: seen.append(images) or output.flatten(1).sum(1)
+    model.encoder.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    n = len(batch.image)
+    for step in range(4):
+        model.train().terms(batch, latentia.StepContext(step, 10, 0, n, 0, n))
+    assert all(torch.equal(a, b) for a, b in zip(seen[::2], seen[1::2], strict=True))
+    fixed = [(images == batch.image).flatten(1).all(1) for images in seen[::2]]
+    assert 0.01 < torch.cat(fixed).float().mean() < 0.2  # 1 of 15 places: 12 rows, 20 columns
+    with evaluation_mode(model):
+        assert model.decoder.noise == photo_vae.NOISE_WITH_SHIFTS < photo_vae.NOISE
 
 
 @pytest.mark.parametrize(("n", "limit"), [(10, 100), (37, 12), (100, 7)])

@@ -13,7 +13,6 @@ from latentia.nets.image_output import ToImage
 from latentia.nets.residual import Residual, init_residual_network, make_leaky_relu
 
 EDGE = 0.01  # pixel values below it and above 1 - it have logits on a straight line
-NOISE = 1.0  # standard deviation of what training adds to the latents that the network sees
 
 
 class PrincipalEncoder(nn.Module):
@@ -55,8 +54,7 @@ class PrincipalEncoder(nn.Module):
 class PrincipalDecoder(nn.Module):
     """Logits of pixels: a linear map of the latents, plus a residual network that begins at zero.
 
-    The network sees the linear image, and the latents with noise: without it, precise latents would
-    tell the network which training image it sees.
+    The network sees the linear image, and the latents with noise.
 
     Parameters
     ----------
@@ -66,7 +64,14 @@ class PrincipalDecoder(nn.Module):
         channels, height, width
     width : int
         half the number of channels at half the image's size
+
+    Attributes
+    ----------
+    noise : float
+        standard deviation of what training adds to the latents that the network sees
     """
+
+    noise = 0.0
 
     pixel_mean: Tensor
     axes: Tensor
@@ -96,7 +101,7 @@ class PrincipalDecoder(nn.Module):
 
     def forward(self, z: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
         linear = self.decode_linearly(z)
-        noisy = z + NOISE * torch.randn_like(z) if self.training else z
+        noisy = z + self.noise * torch.randn_like(z) if self.training else z
         x = self.upsample(self.from_latents(noisy).unflatten(1, (-1, *self.grid)))
         (bottom, right), (h, w) = self.margins, self.image_shape[1:]
         canvas = F.pad(4 * linear - 2, (0, right, 0, bottom))

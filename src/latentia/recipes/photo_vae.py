@@ -22,7 +22,11 @@ WEIGHT = Doc(
     "weight of the features, at least 0: a larger one tells classes better and pixels worse; by "
     "default as large as a squared error of 1.15 times that of pixel PCA allows"
 )
-AUGMENT = Doc("flip: training also shows the mirrored images; not for digits or text")
+AUGMENT = Doc(
+    "what training also shows: flip for mirrored images, not of digits or text; shift for images "
+    "shifted by at most 3 pixels"
+)
+Augment = Literal["none", "flip", "shift", "flip,shift"]
 
 EXTERNAL = Doc(
     "leave the pretrained network out of the run folder (13 MB), which then needs its package"
@@ -37,7 +41,7 @@ def photo_vae(
     latent: types.Latent = 64,
     features: Annotated[Literal["efficientnet", "none"], FEATURES] = "efficientnet",
     weight: Annotated[float | None, Ge(0), WEIGHT] = None,
-    augment: Annotated[Literal["none", "flip"], AUGMENT] = "none",
+    augment: Annotated[Augment, AUGMENT] = "none",
     external_features: Annotated[bool, EXTERNAL] = False,
     width: Annotated[int, Ge(1), Doc("width of the decoder's layers, at least 1")] = 24,
     likelihood: types.LikelihoodName = "auto",
@@ -63,7 +67,8 @@ def photo_vae(
         decoder=PrincipalDecoder(latent, images.shape, width),
         likelihood=distribution,
         weight=weight,
-        flips=augment == "flip",
+        flips="flip" in augment,
+        shifts="shift" in augment,
         external=external_features,
     )
     adam = Adam(lr, weight_decay=0.01, schedule=cosine(warmup=0.02))
