@@ -89,15 +89,31 @@ def _machine(tmp_path_factory):
         yield
 
 
+STRENGTHS = 1e-3, 1e-1, 10.0  # of logistic probes
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _resamples():
-    """A command's Fréchet distance has 100 resamples, of 3 s; its function's own tests have all."""
+    """A command's Fréchet distance has 100 resamples, of 3 s; its function's own tests have all.
+
+    A logistic probe has one penalty, of three, which are half of a report's time; tests with the
+    fixture `all_penalties` have all.
+    """
+    from latentia.latents import probes
     from latentia.metrics.distribution import estimate_frechet_distance
 
+    assert probes.LOGISTIC_STRENGTHS == STRENGTHS
     estimate = partial(estimate_frechet_distance, resamples=3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("latentia.metrics.builtin.estimate_frechet_distance", estimate)
+        patch.setattr(probes, "LOGISTIC_STRENGTHS", STRENGTHS[1:2])
         yield
+
+
+@pytest.fixture
+def all_penalties(monkeypatch):
+    """All penalties of a logistic probe, for tests of the probes themselves."""
+    monkeypatch.setattr("latentia.latents.probes.LOGISTIC_STRENGTHS", STRENGTHS)
 
 
 def pytest_collection_finish():

@@ -43,14 +43,12 @@ def run(tmp_path_factory):
     return path
 
 
-@pytest.mark.report
-def test_every_output_says_what_its_errors_are(run, capsys, monkeypatch):
-    monkeypatch.setattr("latentia.latents.probes.LOGISTIC_STRENGTHS", (0.1,))
-    outputs = {}
+def test_every_output_says_what_its_errors_are(run, capsys):
+    outputs, choose = {}, ["choose", str(run), "-n", "40", "--points", "3"]
     for words in (
         ["evaluate", str(run), "--metrics", "elbo,pca,probe,fd,kd,prdc,image"],
-        ["choose", str(run), "--for", "reconstruction", "-n", "40"],
-        ["choose", str(run), "--for", "sampling", "-n", "40", "--features", "pixels"],
+        [*choose, "--for", "reconstruction"],
+        [*choose, "--for", "sampling", "--features", "pixels"],
         ["relate", str(run), "--permutations", "19"],
         ["doctor", str(run)],
         ["report", str(run)],

@@ -209,7 +209,8 @@ def test_what_is_installed_is_found_without_a_change(threads, allocator):
     assert allocator == []
 
 
-def test_the_command_sets_the_allocator(tmp_path, allocator):
+def test_the_command_sets_the_allocator(tmp_path, allocator, monkeypatch):
+    monkeypatch.setattr("latentia.report.page.write_report", lambda *_: None)
     np.save(tmp_path / "toy.npy", IMAGES)
     knobs = [word for k, v in TOY.items() for word in (f"--{k}", str(v))]
     words = ["mnist_mlp_vae", "--data", str(tmp_path / "toy.npy"), *knobs]

@@ -20,6 +20,8 @@ from latentia.core.errors import Error
 from latentia.latents import probes
 from latentia.latents.probes import probe_labels
 
+pytestmark = pytest.mark.usefixtures("all_penalties")
+
 
 def draw_coordinates(n=300, d=8, seed=0):
     """Dimensions of very different scales, the last one the smallest."""

@@ -126,7 +126,6 @@ def test_a_value_has_as_many_decimals_as_its_error(value, error, text):
     assert format_with_error(value, error) == text
 
 
-@pytest.mark.report
 def test_the_report_shows_each_label_beside_the_pca_and_keeps_its_numbers(run):
     page = latentia.load(run.path).report().read_text()
     section = page.split("<h2>Yardsticks</h2>")[1].split("</section>")[0]

@@ -60,7 +60,6 @@ def test_a_frame_has_the_colour_of_its_class(run):
     assert json.dumps(COLOURS) in script  # the same class has the same colour there
 
 
-@pytest.mark.report
 def test_the_first_screen_stands_before_the_numbers(run):
     page = run.report().read_text()
     titles = re.findall("<h2>(.*?)</h2>", page)
@@ -68,7 +67,6 @@ def test_the_first_screen_stands_before_the_numbers(run):
     assert page.index("<h2>Yardsticks") < page.index("negative ELBO") < page.index("<h2>Training")
 
 
-@pytest.mark.report
 def test_samples_are_those_of_the_learned_prior_beside_the_run_by_class(run):
     assert find_learned_prior(run.folder) is None
     keywords = {"cond": "label", "width": 16, "depth": 1, **OPTIONS}

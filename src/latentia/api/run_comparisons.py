@@ -7,10 +7,10 @@ from latentia.api.run_tables import RunTables
 from latentia.core.errors import Error
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.latents.agreement import Agreement, measure_agreement
-from latentia.latents.association import AssociationResult, associate_split
+from latentia.latents.association import AssociationResult
 from latentia.latents.encoding import encode_split
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.yardsticks import add_feature_probes, tabulate_yardsticks
+from latentia.metrics.yardsticks import associate_images, tabulate_yardsticks
 from latentia.models.pretrained_features import open_encoder
 
 
@@ -121,11 +121,6 @@ class RunComparisons(RunTables):
         ('label', 'logistic regression', (20,))
         """
         chosen = self._find_split(split, Labels(labels, label_cols, "nan"))
-        model = self.autoencoder
-        if features is not None:
-            open_encoder(features)  # before any work
-        result = associate_split(model, chosen, max_dims=k, permutations=permutations)
-        if features is not None:
-            evaluation = Evaluation(self.folder, self.images, chosen, features)
-            result = add_feature_probes(result, evaluation)
+        evaluation = Evaluation(self.folder, self.images, chosen, features or "auto")
+        result = associate_images(evaluation, k, permutations)
         return result._replace(notes=[*filter(None, [chosen.note]), *result.notes])

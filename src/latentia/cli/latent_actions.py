@@ -12,11 +12,9 @@ from latentia.cli.tables import print_associations
 from latentia.core.errors import Error
 from latentia.core.progress import print_note
 from latentia.core.text import pluralize
-from latentia.latents.association import associate_split
 from latentia.latents.encoding import name_dims
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.yardsticks import add_feature_probes
-from latentia.models.pretrained_features import open_encoder
+from latentia.metrics.yardsticks import associate_images
 from latentia.report.figures import make_encoders
 from latentia.report.grids import SINGLE_IMAGES, save
 from latentia.report.latent_figures import draw_associations
@@ -24,17 +22,13 @@ from latentia.report.latent_figures import draw_associations
 
 def relate(args: SimpleNamespace) -> None:
     run = open_requested_run(args, ".png", ".svg")
-    model = run.autoencoder
     columns = split_names(args.label_cols)
     split = run.split(args.split, labels=args.labels, label_cols=columns, missing="nan")
     print_note(split.note)
-    if args.features:
-        open_encoder(args.features)  # before any work
-    result = associate_split(model, split, max_dims=args.k, permutations=args.permutations)
-    if args.features:
-        evaluation = Evaluation(run.folder, run.images, split, args.features)
-        result = add_feature_probes(result, evaluation)
-    names, count = name_dims(model.latent_shape), pluralize(len(split), "image")
+    evaluation = Evaluation(run.folder, run.images, split, args.features or "auto")
+    result = associate_images(evaluation, args.k, args.permutations)
+    names = name_dims(evaluation.autoencoder.latent_shape)
+    count = pluralize(len(split), "image")
     caption = f"{run.name}: {count} of {split.name}, {args.permutations} permutations"
     if args.json_:
         settings = {"split": split.name, "permutations": args.permutations}

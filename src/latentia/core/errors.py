@@ -1,9 +1,10 @@
 """The exception for problems that a user can solve."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk, and do it again"),
@@ -66,6 +67,20 @@ def summarize_exception(exception: BaseException) -> str:
 def describe_exception(exception: BaseException) -> str:
     """Return the type and the first line of an exception that the code of others raised."""
     return f"{type(exception).__name__}: {summarize_exception(exception)}"
+
+
+@contextmanager
+def convert_errors(describe: Callable[[str], str], kinds: Any = Exception) -> Iterator[None]:
+    """Convert exceptions that the code of others raises in the block to one sentence.
+
+    describe: returns the sentence for the first line of an exception; kinds: those classes.
+    """
+    try:
+        yield
+    except Error:
+        raise
+    except kinds as error:
+        raise Error(describe(summarize_exception(error))) from error
 
 
 @contextmanager

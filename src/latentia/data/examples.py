@@ -10,13 +10,12 @@ from latentia.data.splits import Split, draw_permutation
 
 def draw_example_rows(split: Split, n: int, seed: int = 0) -> Int64[Tensor, " m"]:
     """Draw at most n rows; of the first column of classes, each class comes in turn."""
+    import pandas as pd
+
     order = draw_permutation(len(split), seed, "examples")
     codes = next((split.columns[name] for name, names in split.classes.items() if names), None)
     if codes is not None:
         shuffled = codes.cpu().numpy()[order]
-        turns = np.empty(len(order), np.int64)  # how many of its class come before each row
-        for code in np.unique(shuffled):
-            rows = np.flatnonzero(shuffled == code)
-            turns[rows] = np.arange(len(rows))
+        turns = pd.Series(shuffled).groupby(shuffled).cumcount()  # rows of its class before each
         order = order[np.argsort(turns, kind="stable")]
     return torch.from_numpy(order[:n])

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import locale
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from latentia.core.errors import Error, summarize_exception
+from latentia.core.errors import Error, convert_errors
 from latentia.core.text import pluralize
 from latentia.data.decode import IMAGE_SUFFIXES
 from latentia.data.name_matching import NamedRows, name_rows
@@ -32,17 +33,11 @@ def open_label_table(path: Path, keys: Sequence[str]) -> NamedRows:
 
     Raises: Error if the file cannot be read, or two of its columns have one name.
     """
-    import pyarrow as pa
-
-    try:
+    if not os.path.exists(path):  # which raises no exception
+        raise Error(f"{path} does not exist; give a .csv or .parquet file.")
+    advice = "correct it, or save it as .csv"
+    with convert_errors(lambda reason: f"{path} is no table ({reason}); {advice}."):
         frame = read_table(path)
-    except Error:
-        raise
-    except FileNotFoundError:
-        raise Error(f"{path} does not exist; give a .csv or .parquet file.") from None
-    except (OSError, pa.ArrowException, csv.Error, ValueError, KeyError, TypeError) as error:
-        reason = summarize_exception(error)
-        raise Error(f"{path} is no table ({reason}); correct it, or save it as .csv.") from None
     columns = list(frame)
     if doubles := {name for name in columns if columns.count(name) > 1}:
         raise Error(f"{path} has two columns called {min(doubles)!r}; rename one of them.")

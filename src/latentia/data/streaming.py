@@ -5,9 +5,9 @@ window. Every shard is fetched once an epoch, the next window while the current 
 The order depends on the seed and the epoch only, so a resumed run continues exactly.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from copy import copy
 from functools import partial
 from itertools import chain
@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from latentia.core.errors import Error, summarize_exception
+from latentia.core.errors import Error, convert_errors
 from latentia.data.decode import DecodeError, Preprocessing, array_to_unit_range, read_images
 
 PixelTensor = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]
@@ -139,15 +139,11 @@ class StreamedPixels:
         return torch.cat([w[torch.randperm(len(w), generator=rng)] for w in by_window])
 
 
-@contextmanager
-def catch_read_errors(name: str) -> Iterator[None]:
+def catch_read_errors(name: str) -> AbstractContextManager[None]:
     """Convert every exception of a network, a disk or a format to an Error about `name`."""
-    try:
-        yield
-    except Error:
-        raise
-    except Exception as error:
-        raise Error(
-            f"{name} cannot be read ({summarize_exception(error)}); restore it, or leave it out."
+    return convert_errors(
+        lambda reason: (
+            f"{name} cannot be read ({reason}); restore it, or leave it out."
             " `latentia resume` continues a run that was stopped by this."
-        ) from error
+        )
+    )

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from copy import copy
+from functools import partial
 from typing import Any
 
 import torch
 from starlette.exceptions import HTTPException
-from torch import Tensor
 
 from latentia.core.contract import HasLatents
-from latentia.core.posterior import Posterior
 from latentia.nets.column_condition import get_condition
 
 MAX_QUEUE, MAX_WAIT = 8, 1.0  # calls that may wait for long; seconds that the others may
@@ -56,24 +55,10 @@ class QueuedModel:
         # of this thread: the labels that the model uses may be those of another call
         self.condition = copy(get_condition(model))
 
-    @property
-    def latent_shape(self) -> tuple[int, ...]:
-        return self.model.latent_shape
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return self.model.state_dict()  # pyright: ignore
-
-    def encode(self, images: Tensor) -> Posterior:
-        return self._call(self.model.encode, images)
-
-    def decode(self, z: Tensor) -> Tensor:
-        return self._call(self.model.decode, z)
-
-    def distortion(self, z: Tensor, images: Tensor) -> Tensor:
-        return self._call(self.model.distortion, z, images)
-
-    def score_latents(self, z: Tensor, images: Tensor) -> dict[str, Tensor]:
-        return self._call(self.model.score_latents, z, images)
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the model; a method waits in the queue when it is called."""
+        value = getattr(self.model, name)
+        return partial(self._call, value) if callable(value) else value
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         def run() -> Any:

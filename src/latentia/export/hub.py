@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, convert_errors
 from latentia.core.files import find_absolute_path
 from latentia.data.sources.table import silence_hub
 from latentia.runs import hub
@@ -36,23 +36,21 @@ def push_run(run: RunFolder, name: str, pages: Mapping[str, bytes], private: boo
             (folder / path).write_bytes(content)
         hub.check_run_folder(folder, str(run.path))
         api, message = HfApi(), f"A run of {run.metadata['recipe']}"
-        try:
-            with silence_hub(utils):
-                address = api.create_repo(name, private=private or None, exist_ok=True)
-                files = [sibling.rfilename for sibling in api.model_info(name).siblings or ()]
-                if unknown := hub.list_unknown_files(files):
-                    raise Error(
-                        f"{hub.PREFIX}{name} holds {unknown[0]}, which no run has, and nothing was "
-                        "written, since all there would be replaced; give a new name."
-                    )
-                api.upload_folder(
-                    repo_id=name, folder_path=folder, commit_message=message, delete_patterns="*"
+        problem = f"{hub.PREFIX}{name} was not written"
+        with (
+            convert_errors(lambda reason: f"{problem}: {reason}; {hub.ADVICE}"),
+            silence_hub(utils),
+        ):
+            address = api.create_repo(name, private=private or None, exist_ok=True)
+            files = [sibling.rfilename for sibling in api.model_info(name).siblings or ()]
+            if unknown := hub.list_unknown_files(files):
+                raise Error(
+                    f"{hub.PREFIX}{name} holds {unknown[0]}, which no run has, and nothing was "
+                    "written, since all there would be replaced; give a new name."
                 )
-        except Error:
-            raise
-        except Exception as error:  # the hub's errors change with the version of its library
-            reason = hub.format_hub_error(error)
-            raise Error(f"{hub.PREFIX}{name} was not written: {reason}") from error
+            api.upload_folder(
+                repo_id=name, folder_path=folder, commit_message=message, delete_patterns="*"
+            )
     return str(address)
 
 

@@ -21,7 +21,6 @@ from latentia.metrics.elbo import elbo
 from latentia.metrics.features import FeatureExtractor, make_extractor
 from latentia.metrics.label_probes import ProbePair, compare_probes
 from latentia.metrics.pca import (
-    Coordinates,
     ModelCoordinates,
     PixelPCA,
     encode_rows,
@@ -87,7 +86,7 @@ class Evaluation:
         return self.images if is_own else self.run.images()
 
     @cached_property
-    def others(self) -> Mapping[str, Coordinates]:
+    def others(self) -> Mapping[str, Any]:
         """Coordinates by title beside the pixels' PCA: of other runs, and PCAs of features."""
         models = {name: ModelCoordinates(model) for name, model in self.other_models.items()}
         if not self.sees_features:

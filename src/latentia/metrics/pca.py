@@ -1,7 +1,7 @@
 """Principal component analyses: the baselines of every model with latents."""
 
 import math
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,21 +24,12 @@ VALUES_PER_WEIGHT = 100  # values of an image for a weight of 1 of its features:
 _fitted: WeakKeyDictionary[Images, dict] = WeakKeyDictionary()
 
 
-@runtime_checkable
-class Coordinates(Protocol):
-    """Coordinates of images, and how well they reconstruct the images."""
-
-    def encode(self, images: ImageTensor) -> Float[Tensor, "b d"]:
-        """Return the coordinates of images."""
-        ...
-
-    def measure_mse(self, images: ImageTensor) -> PerImage:
-        """Return the mean squared error per pixel of each image's reconstruction."""
-        ...
-
-
 class ModelCoordinates(NamedTuple):
-    """Posterior means of a model with latents, which it decodes."""
+    """Posterior means of a model with latents, which it decodes.
+
+    As the PCAs below it has `encode`, the coordinates of images (b, d), and `measure_mse`, the
+    mean squared error per pixel of each image's reconstruction (b,).
+    """
 
     model: Any
 
@@ -139,9 +130,7 @@ def fit_joint_axes(
     return projection @ form.encode_features, form.encode_pixels
 
 
-def encode_rows(
-    coordinates: Coordinates, split: Split, rows: np.ndarray
-) -> Float[np.ndarray, "n d"]:
+def encode_rows(coordinates: Any, split: Split, rows: np.ndarray) -> Float[np.ndarray, "n d"]:
     """Return the coordinates of some images of a split."""
     chunks = torch.from_numpy(rows).split(split.max_batch_size())
     parts = []

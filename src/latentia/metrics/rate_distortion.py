@@ -2,26 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from latentia.data import Split
 from latentia.metrics.elbo import elbo
 
-
-@runtime_checkable
-class HasRateDistortion(Protocol):
-    """An object with a rate (KL) and a distortion (reconstruction), nats per image."""
-
-    @property
-    def rate(self) -> float: ...
-
-    @property
-    def distortion(self) -> float: ...
-
-
-PointT = TypeVar("PointT", bound=HasRateDistortion)
 CURVE_POINTS = 13  # betas of a curve
 MAX_IMAGES = 1000  # images that each point is measured on
 
@@ -60,7 +47,7 @@ def measure_curve(
     return points
 
 
-def pareto_front(points: Sequence[PointT]) -> list[PointT]:
+def pareto_front(points: Sequence[Any]) -> list[Any]:
     """Return the points that no other dominates in distortion and rate, by rate."""
     front, best = [], math.inf
     for point in sorted(points, key=lambda each: (each.rate, each.distortion)):
@@ -70,7 +57,7 @@ def pareto_front(points: Sequence[PointT]) -> list[PointT]:
     return front
 
 
-def find_knee(front: Sequence[PointT]) -> PointT | None:
+def find_knee(front: Sequence[Any]) -> Any:
     """Return the point farthest below the line between the front's ends, axes scaled to [0, 1].
 
     Satopää et al. 2011, "Finding a 'kneedle' in a haystack", section II. None if there are fewer

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from latentia.data.splits import evenly_spaced_rows
-from latentia.latents.association import AssociationResult
+from latentia.latents.association import AssociationResult, associate_split
 from latentia.latents.probes import MAX_IMAGES, Probe, find_labelled_rows, probe_labels
 from latentia.metrics.evaluation import OWN_COORDINATES, Evaluation
 from latentia.metrics.pca import encode_rows
 from latentia.metrics.result import format_with_error, make_mean_result
+from latentia.models.pretrained_features import open_encoder
 
 ERROR_COLUMN = "squared error per pixel"
 
@@ -34,7 +35,21 @@ def tabulate_yardsticks(evaluation: Evaluation, name: str = OWN_COORDINATES) -> 
     return DataFrame(table).rename(index={OWN_COORDINATES: name}).fillna("")
 
 
-def add_feature_probes(result: AssociationResult, evaluation: Evaluation) -> AssociationResult:
+def associate_images(evaluation: Evaluation, max_dims: int, permutations: int) -> AssociationResult:
+    """Measure the association of the split's labels with the posterior means of its images.
+
+    With features, each label is also predicted from a PCA of these.
+
+    Raises: Error if the features are unknown, or there is no label to relate
+    """
+    if has_features := evaluation.features != "auto":
+        open_encoder(evaluation.features)  # before any work
+    options = {"max_dims": max_dims, "permutations": permutations}
+    result = associate_split(evaluation.autoencoder, evaluation.split, **options)
+    return _add_feature_probes(result, evaluation) if has_features else result
+
+
+def _add_feature_probes(result: AssociationResult, evaluation: Evaluation) -> AssociationResult:
     """Add the linear prediction of each label of the split from a PCA of pretrained features."""
     split, pca = evaluation.split, next(iter(evaluation.others.values()))
     associations = []

@@ -19,7 +19,7 @@ from latentia.data.splits import evenly_spaced_rows
 from latentia.latents.interpolation import interpolate_images
 from latentia.metrics.beta_choice import load_choices
 from latentia.metrics.evaluation import Evaluation
-from latentia.metrics.measure import save_metrics
+from latentia.metrics.measure import read_evaluation, save_metrics
 from latentia.metrics.rate_distortion import MAX_IMAGES, log_spaced_betas, measure_curve
 from latentia.models.hvae import HVAE
 from latentia.nets.column_condition import use_columns, use_rows
@@ -61,6 +61,8 @@ def write_report(
     images that they list. The model is loaded from the run, so that a training in progress is not
     touched.
     """
+    read_evaluation(run)  # damage to a file of the run is an error before any work
+    progress = _make_progress_sections(run)
     validation = images.split("validation")
     split = validation if len(validation) else images.split("train")
     evaluation = Evaluation(run, images, split, n=MAX_COMPARED)
@@ -78,7 +80,7 @@ def write_report(
     headlines |= format_headlines(baselines)
     rows = {name: [each._asdict() for each in rows] for name, rows in baselines.items()}
     save_metrics(run, {**result, "report": rows})
-    sections += [*_make_progress_sections(run), *_make_training_sections(run)]
+    sections += [*progress, *_make_training_sections(run)]
     sections += _make_command_sections(run)
     count = sum(run.metadata["parameters"].values())
     headlines["parameters"] = f"{count:,}"

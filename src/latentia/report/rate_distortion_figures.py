@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from latentia.metrics.rate_distortion import HasRateDistortion, RateDistortionPoint
+from latentia.metrics.rate_distortion import RateDistortionPoint
 from latentia.report.figures import BLUE, GREY, ORANGE, TERM_LABELS, make_panels
 
 RATE_LABEL = f"{TERM_LABELS['rate']}, nats per image"
@@ -46,10 +46,7 @@ def draw_beta_curve(points: Sequence[RateDistortionPoint], marks: dict[str, floa
 
 
 def draw_sweep(
-    runs: Sequence[HasRateDistortion],
-    names: Sequence[str],
-    front: Sequence[HasRateDistortion],
-    knee: HasRateDistortion | None,
+    runs: Sequence[Any], names: Sequence[str], front: Sequence[Any], knee: Any
 ) -> Figure:
     """Draw distortion against rate of every run, with the Pareto front and its knee."""
     dominated_runs = [run for run in runs if run not in front]

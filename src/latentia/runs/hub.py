@@ -18,6 +18,7 @@ from latentia.runs.recipes import DIFFUSERS, list_recipes
 from latentia.training.checkpoint import atomic_write, read_json
 
 PREFIX = "hub:"
+ADVICE = "check name and connection; for a private run log in: hf auth login"  # on every error
 REPOSITORY_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MODEL_FILES = ("run.json", "weights.safetensors")
 PARENT_FILES = [f"{AUTOENCODER}/{name}" for name in MODEL_FILES]
@@ -74,7 +75,7 @@ def fetch_run(name: str) -> Path:
     except Exception as error:  # the network's errors change with the version of the hub's library
         if info is None and last_version.exists() and not isinstance(error, HfHubHTTPError):
             return folder / last_version.read_text("utf-8") / run_name
-        raise Error(f"{label} cannot be fetched: {format_hub_error(error)}") from None
+        raise Error(f"{label} cannot be fetched: {summarize_exception(error)}; {ADVICE}") from None
 
 
 @contextmanager
@@ -88,12 +89,6 @@ def make_part_folder(folder: Path) -> Iterator[Path]:
         raise Error(f"{reason}; set LATENTIA_CACHE to a folder of your own.") from None
     with part as path:
         yield Path(path)
-
-
-def format_hub_error(error: Exception) -> str:
-    """Return the first line of an error of the hub, and advice."""
-    message = summarize_exception(error)
-    return f"{message}; check name and connection; for a private run log in: hf auth login"
 
 
 def list_unknown_files(files: list[str]) -> list[str]:

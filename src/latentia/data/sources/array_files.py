@@ -8,7 +8,7 @@ from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
-from latentia.core.errors import Error
+from latentia.core.errors import Error, convert_errors
 from latentia.core.memory import check_memory
 from latentia.data.label_columns import collapse_one_hot, encode_table
 from latentia.data.reader import Columns, LabelColumns, LoadOptions, SourceInfo
@@ -39,7 +39,8 @@ class ArrayFileReader(ArrayReader):
 
 
 def load_array_file(path: Path, source_name: str, rules: int) -> ArrayFileContents:
-    try:
+    problem = f"{source_name} is no array file"
+    with convert_errors(lambda reason: f"{problem} ({reason}); use numpy.save.", READ_ERRORS):
         if path.suffix == ".npz" and not is_zipfile(path):  # NumPy would leave it open
             raise BadZipFile("it is no whole zip file")
         with np.errstate(over="ignore"):  # of a header's shape
@@ -50,10 +51,6 @@ def load_array_file(path: Path, source_name: str, rules: int) -> ArrayFileConten
             n_bytes = sum(member.file_size for member in contents.zip.infolist())
             check_memory(n_bytes, source_name, "divide it into several runs")
             arrays, pickled = read_archive(contents)
-    except Error:
-        raise
-    except READ_ERRORS as error:
-        raise Error(f"{source_name} is no array file ({error}); use numpy.save.") from error
     return parse_archive(arrays, pickled, source_name, rules)
 
 
