@@ -1,25 +1,106 @@
 """The table of a run's latents."""
 
+import math
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
+
+import pyarrow as pa
 
 from latentia.cli.arguments import split_names
 from latentia.core import distributed
+from latentia.core.errors import Error, catch_write_errors
+from latentia.data import Images, Split
 from latentia.data.labels import Labels
+from latentia.data.listing import list_files
+from latentia.data.name_matching import strip_pages
+from latentia.latents.clusters import Clusters, add_clusters, check_number
 from latentia.latents.principal_axes import find_principal_axes
-from latentia.latents.table import encode_training_images, open_labelled_split, write_table
+from latentia.latents.table import (
+    encode_batches,
+    encode_training_images,
+    open_labelled_split,
+    write_batches,
+)
+from latentia.metrics.cluster_agreement import add_agreement
+from latentia.report.grids import check_output
 from latentia.runs.open import open_run
 from latentia.training.launch import init_distributed, rank0_first
 
 
 def encode(args: SimpleNamespace) -> None:
+    for option in ("sheet", "copy_to") if args.clusters is None else ():
+        if getattr(args, option):
+            raise Error(f"--{option.replace('_', '-')} needs groups; give --clusters auto too.")
+    if args.sheet:
+        check_output(args.sheet, ".png", option="--sheet")
     with init_distributed():
         run = open_run(args.run).with_beta(args.beta)
         model, labels = run.autoencoder(), Labels(args.labels, split_names(args.label_cols), "nan")
         images = rank0_first(lambda: run.images(args.data))
         split, names = open_labelled_split(run, images, args.split, labels)
-        axes = None
+        axes, add_columns = None, None
+        if args.clusters is not None:
+            check_number(args.clusters, len(split))
+            files = find_files(images, split, Path(args.copy_to)) if args.copy_to else []
+            compare = partial(add_agreement, run=run, images=images, split=split)
+            add_columns = partial(group_images, args, model.latent_shape, split, files, compare)
         if args.axes == "principal":
             axes = find_principal_axes(model, encode_training_images(run, model, images))
-        path = write_table(args.out, model, split, names, axes=axes, thumbnails=args.thumbnails)
+        batches = encode_batches(model, split, names, axes=axes)
+        options = {"thumbnails": args.thumbnails, "add_columns": add_columns}
+        path = write_batches(args.out, batches, model.latent_shape, split, **options)
         if not distributed.rank():
             print(path)
+
+
+@distributed.local_only()
+def group_images(
+    args: SimpleNamespace,
+    shape: tuple[int, ...],
+    split: Split,
+    files: list[Path],
+    compare: Callable[..., Clusters],
+    table: pa.Table,
+) -> pa.Table:
+    """Add the column of groups, print what they are worth, and write sheet and copies."""
+    table, clusters = add_clusters(table, shape, args.clusters)
+    print(compare(clusters, dims=math.prod(shape)))
+    if args.sheet:
+        from latentia.report.cluster_sheet import render_clusters
+
+        print(render_clusters(Path(args.run).name, split, clusters).save(args.sheet))
+    if args.copy_to:
+        print(copy_files(files, split, clusters, Path(args.copy_to).expanduser()))
+    return table
+
+
+def find_files(images: Images, split: Split, target: Path) -> list[Path]:
+    """Return the file of each image.
+
+    Raises: Error if one is no file of a folder, or the target has files or lies in that folder
+    """
+    root, target = Path(images.source.name).expanduser(), target.expanduser()
+    paths = {file.key: file.path for file in list_files(root)} if root.is_dir() else {}
+    files = [paths.get(key) for key in strip_pages(split.keys)]
+    if None in files:
+        key = split.keys[files.index(None)]
+        raise Error(f"--copy-to copies files of a folder, and {key} is none; leave it out.")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise Error(f"--copy-to {target} exists, and nothing is overwritten; give a new folder.")
+    if target.resolve().is_relative_to(root.resolve()):
+        raise Error(f"--copy-to {target} is in the folder of the images; give another folder.")
+    return files
+
+
+def copy_files(files: list[Path], split: Split, clusters: Clusters, target: Path) -> Path:
+    """Copy each file below the folder of its group, with the folders of its key."""
+    with catch_write_errors(target, "give another --copy-to"):
+        for file, key, group in zip(files, strip_pages(split.keys), clusters.labels, strict=True):
+            copy = target / f"cluster-{group}" / key
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if not copy.exists():  # another page of the same file
+                shutil.copy2(file, copy)
+    return target

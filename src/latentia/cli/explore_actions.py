@@ -2,7 +2,9 @@
 
 from types import SimpleNamespace
 
+from latentia.cli.arguments import split_names
 from latentia.core.errors import Error
+from latentia.data.labels import Labels
 
 PORT = 8765  # fixed, so that an open page finds a server that was started again
 
@@ -18,4 +20,5 @@ def explore(args: SimpleNamespace) -> None:
     from latentia.explorer.server import serve_explorer
 
     ports = (PORT, 0) if args.port is None else (args.port,)
-    serve_explorer(args.runs, args.data, args.split, args.labels, args.host, ports)
+    labels = Labels(args.labels, split_names(args.label_cols))
+    serve_explorer(args.runs, args.data, args.split, labels, args.host, ports)

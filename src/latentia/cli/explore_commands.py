@@ -10,6 +10,7 @@ def explore(
     data: options.Data = None,
     split: str = "all",
     labels: str | None = None,
+    label_cols: options.LabelColumns = None,
     *,
     port: int | None = None,
     host: str = "127.0.0.1",

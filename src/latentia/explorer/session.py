@@ -116,13 +116,15 @@ class RunSession:
                 self.thread = threading.Thread(target=self.load_latents, daemon=True)
                 self.thread.start()
 
-    def open_split(self, labels: str | None = None) -> Split:
-        """Open the images, once, with the columns of a file of labels.
+    def open_split(
+        self, labels: str | None = None, label_cols: Sequence[str] | None = None
+    ) -> Split:
+        """Open the images, once, with the columns of a file of labels, or some of them.
 
         Raises: Error if they are missing, or the labels do not fit them
         """
         if self.data_split is None:
-            images, columns = self.run.images(self.data), Labels(labels, None, "nan")
+            images, columns = self.run.images(self.data), Labels(labels, label_cols, "nan")
             self.train_split = self.run.split(None, images, default="train")
             opened = open_labelled_split(self.run, images, self.split, columns)
             self.data_split, self.split_names = opened

@@ -1,7 +1,7 @@
 """Latent table of a set of images, one row each: posterior, rate, distortion and labels."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,24 @@ def write_table(
 
     Raises: Error if the suffix is another or the path cannot be written.
     """
+    names = split_names or [split.name] * len(split)
+    batches = encode_batches(model, split, names, batch_size, axes)
+    return write_batches(path, batches, model.latent_shape, split, thumbnails=thumbnails)
+
+
+def write_batches(
+    path: Path | str,
+    batches: Iterator[pa.RecordBatch],
+    shape: tuple[int, ...],
+    split: Split,
+    *,
+    thumbnails: bool = False,
+    add_columns: Callable[[pa.Table], pa.Table] | None = None,
+) -> Path:
+    """Write the batches of a table as `write_table` does; shape: that of the latents.
+
+    add_columns: what rank 0 adds to the whole table, which memory then holds.
+    """
     path = Path(path).expanduser()
     if path.suffix not in FILE_OPENERS:
         raise Error(
@@ -111,20 +129,23 @@ def write_table(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 partial_path = stack.enter_context(atomic_path(path))
                 partial_path.touch()  # fails before any image is encoded
-                file = FILE_OPENERS[path.suffix](partial_path, model.latent_shape)
+                file = FILE_OPENERS[path.suffix](partial_path, shape)
                 return stack.enter_context(file)
 
         write, encoded = run_on_rank0(open_file), []  # None on other ranks
-        batches = encode_batches(model, split, split_names or [split.name] * n, batch_size, axes)
-        keep = encoded.append if write and (thumbnails or is_projector) else write
+        needs_all = thumbnails or is_projector or add_columns is not None
+        keep = encoded.append if write and needs_all else write
         _write_batches(batches, keep, n, "encoding")
-        if write and thumbnails:
-            with_thumbnails = add_thumbnails(encoded, split, model.latent_shape)
-            _write_batches(with_thumbnails, write, n, "thumbnails")
-        elif write and is_projector:
-            table = pa.Table.from_batches(encoded)
-            write(table)
-            write_projector_files(path, table, split, model.latent_shape)
+        table = pa.Table.from_batches(encoded) if write and needs_all else None
+        if table is not None and add_columns:
+            table = add_columns(table)
+        if write and table is not None and thumbnails:
+            _write_batches(add_thumbnails(table, split, shape), write, n, "thumbnails")
+        elif write and table is not None:
+            for batch in [table] if is_projector else table.to_batches():
+                write(batch)
+            if is_projector:
+                write_projector_files(path, table, split, shape)
     return path
 
 
@@ -225,12 +246,12 @@ def make_label_columns(columns: dict[str, Tensor], classes: Classes) -> dict[str
 
 
 def add_thumbnails(
-    batches: list[pa.RecordBatch], split: Split, shape: tuple[int, ...]
+    table: pa.Table, split: Split, shape: tuple[int, ...]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows with two principal components of mu, thumbnails and mu as a vector."""
     from sklearn.decomposition import PCA
 
-    table = pa.Table.from_batches(batches).combine_chunks()
+    table = table.combine_chunks()
     means = stack_dims(table, "mu", shape)
     xy = np.zeros((len(means), 2), np.float32)
     components = min(2, *means.shape)
