@@ -9,7 +9,7 @@ import latentia
 from latentia.cli.main import main
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
-from latentia.latents.clusters import find_clusters
+from latentia.latents.clusters import find_clusters, weigh_dims
 from latentia.metrics.pca import fit_pixel_pca
 from mistakes import error
 
@@ -43,8 +43,9 @@ def test_groups_are_a_column_a_picture_and_copies(run, photos, tmp_path, capsys)
     names = list(table)
     assert names.index("cluster") == names.index("encoder") - 1  # among the scores
     assert (table["cluster"] == (table["label"] == "light")).all()
-    mean = table.filter(regex=r"^mu_\d+$").to_numpy()
-    np.testing.assert_array_equal(table["cluster"], find_clusters(mean, 2).labels)
+    mean, sd = (table.filter(regex=rf"^{part}_\d+$").to_numpy() for part in ("mu", "sd"))
+    points = weigh_dims(mean, sd)
+    np.testing.assert_array_equal(table["cluster"], find_clusters(points, 2).labels)
     assert "30 images in 2 groups: 20, 10." in text
     assert "label of 30 images" in text
     assert text.count("1.00 [1.00, 1.00]") == 3  # stable, as the labels, and so is the PCA

@@ -2,9 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
+from torch.distributions import Normal, kl_divergence
 
 from latentia.core.errors import Error
-from latentia.latents.clusters import choose_number, find_clusters, score_agreement
+from latentia.latents.clusters import (
+    choose_number,
+    find_clusters,
+    score_agreement,
+    weigh_dims,
+)
 
 
 def draw_groups(sizes, dims=3, distance=9.0, seed=0):
@@ -70,6 +77,18 @@ def test_agreement_is_one_for_the_same_groups_by_other_numbers_and_none_by_chanc
     chance = score_agreement(groups, rng.integers(4, size=300))
     assert chance.low < 0.02
     assert abs(chance.value) < 0.03
+
+
+def test_squared_distances_count_each_dimension_by_its_information():
+    """A dimension at the prior counts nothing; the KL of another is that of torch."""
+    rng = np.random.default_rng(0)
+    mean = np.stack([rng.normal(size=50), np.zeros(50)], 1)
+    sd = np.stack([np.full(50, 0.1), np.ones(50)], 1)
+    posterior = Normal(torch.tensor(mean[:, 0]), 0.1)
+    rate = kl_divergence(posterior, Normal(0.0, 1.0)).mean().item()
+    expected = np.stack([mean[:, 0] * rate**0.5, np.zeros(50)], 1)
+    np.testing.assert_allclose(weigh_dims(mean, sd), expected)
+    assert weigh_dims(mean, None) is mean
 
 
 @pytest.mark.parametrize("points", [np.zeros((5, 2)), np.zeros((1, 2))])

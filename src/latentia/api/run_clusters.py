@@ -4,7 +4,7 @@ from typing import Any
 
 from latentia.api.run_tables import RunTables
 from latentia.data.labels import Labels
-from latentia.latents.clusters import Clusters, Number, find_clusters
+from latentia.latents.clusters import Clusters, Number, find_clusters, weigh_dims
 from latentia.latents.encoding import encode_split
 from latentia.metrics.cluster_agreement import add_agreement
 from latentia.report.cluster_sheet import render_clusters
@@ -17,7 +17,7 @@ class RunClusters(RunTables):
     def find_clusters(
         self, number: Number = "auto", *, split: str | None = None, labels: Any = None
     ) -> Clusters:
-        """Group images by k-means of their latents.
+        """Group images by k-means of their latents, each dimension weighted by its rate (KL).
 
         Parameters
         ----------
@@ -47,8 +47,8 @@ class RunClusters(RunTables):
         ((20,), 3)
         """
         chosen = self._find_split(split, Labels(labels, missing="nan"), default="all")
-        mean = encode_split(self.autoencoder, chosen).mean
-        clusters = find_clusters(mean, number)
+        mean, sd, _ = encode_split(self.autoencoder, chosen)
+        clusters = find_clusters(weigh_dims(mean, sd), number)
         return add_agreement(clusters, self.folder, self.images, chosen, mean.shape[1])
 
     def plot_clusters(self, number: Number = "auto", *, split: str | None = None) -> RenderedImages:
@@ -76,5 +76,6 @@ class RunClusters(RunTables):
         (20, 5)
         """
         chosen = self._find_split(split, Labels(missing="nan"), default="all")
-        clusters = find_clusters(encode_split(self.autoencoder, chosen).mean, number)
+        mean, sd, _ = encode_split(self.autoencoder, chosen)
+        clusters = find_clusters(weigh_dims(mean, sd), number)
         return render_clusters(self.name, chosen, clusters)

@@ -2,8 +2,6 @@
 
 import math
 import shutil
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,40 +39,31 @@ def encode(args: SimpleNamespace) -> None:
         model, labels = run.autoencoder(), Labels(args.labels, split_names(args.label_cols), "nan")
         images = rank0_first(lambda: run.images(args.data))
         split, names = open_labelled_split(run, images, args.split, labels)
-        axes, add_columns = None, None
+        axes = None
         if args.clusters is not None:
             check_number(args.clusters, len(split))
-            files = find_files(images, split, Path(args.copy_to)) if args.copy_to else []
-            compare = partial(add_agreement, run=run, images=images, split=split)
-            add_columns = partial(group_images, args, model.latent_shape, split, files, compare)
+        files = find_files(images, split, Path(args.copy_to)) if args.copy_to else []
+
+        @distributed.local_only()
+        def group_images(table: pa.Table) -> pa.Table:
+            table, clusters = add_clusters(table, model.latent_shape, args.clusters)
+            print(add_agreement(clusters, run, images, split, math.prod(model.latent_shape)))
+            if args.sheet:
+                from latentia.report.cluster_sheet import render_clusters
+
+                print(render_clusters(run.name, split, clusters).save(args.sheet))
+            if args.copy_to:
+                print(copy_files(files, split, clusters, Path(args.copy_to).expanduser()))
+            return table
+
         if args.axes == "principal":
             axes = find_principal_axes(model, encode_training_images(run, model, images))
         batches = encode_batches(model, split, names, axes=axes)
+        add_columns = None if args.clusters is None else group_images
         options = {"thumbnails": args.thumbnails, "add_columns": add_columns}
         path = write_batches(args.out, batches, model.latent_shape, split, **options)
         if not distributed.rank():
             print(path)
-
-
-@distributed.local_only()
-def group_images(
-    args: SimpleNamespace,
-    shape: tuple[int, ...],
-    split: Split,
-    files: list[Path],
-    compare: Callable[..., Clusters],
-    table: pa.Table,
-) -> pa.Table:
-    """Add the column of groups, print what they are worth, and write sheet and copies."""
-    table, clusters = add_clusters(table, shape, args.clusters)
-    print(compare(clusters, dims=math.prod(shape)))
-    if args.sheet:
-        from latentia.report.cluster_sheet import render_clusters
-
-        print(render_clusters(Path(args.run).name, split, clusters).save(args.sheet))
-    if args.copy_to:
-        print(copy_files(files, split, clusters, Path(args.copy_to).expanduser()))
-    return table
 
 
 def find_files(images: Images, split: Split, target: Path) -> list[Path]:

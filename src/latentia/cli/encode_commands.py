@@ -35,7 +35,8 @@ def encode(
     split : SPLIT
         train, validation or test; the default is all images
     out : FILE
-        table to write (.parquet, .csv or .npz), or files for TensorBoard's projector (.tsv)
+        table to write (.parquet, .csv, .npz, or .h5ad of anndata for scanpy and other single-cell
+        tools), or files for TensorBoard's projector (.tsv)
     axes : {own,principal}
         principal adds columns pc_0, ...: the posterior means along the principal axes of the
         training images' latents, which have no correlation (pc_0 has the largest variance)

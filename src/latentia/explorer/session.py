@@ -116,9 +116,7 @@ class RunSession:
                 self.thread = threading.Thread(target=self.load_latents, daemon=True)
                 self.thread.start()
 
-    def open_split(
-        self, labels: str | None = None, label_cols: Sequence[str] | None = None
-    ) -> Split:
+    def open_split(self, labels: str | None = None, label_cols: Any = None) -> Split:
         """Open the images, once, with the columns of a file of labels, or some of them.
 
         Raises: Error if they are missing, or the labels do not fit them

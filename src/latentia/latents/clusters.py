@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from latentia.core.errors import Error
 from latentia.core.text import pluralize
 from latentia.data.splits import evenly_spaced_rows
-from latentia.latents.encoding import SAMPLE
+from latentia.latents.encoding import SAMPLE, name_dims
 from latentia.latents.writers import stack_dims
 
 MAX_GROUPS, LOOK_AHEAD = 30, 3  # numbers that are tried; at least 4 before one group is left
@@ -183,11 +183,26 @@ def make_score(value: float, scores: list[float]) -> Score:
     return Score(value, *map(float, np.quantile(scores, [0.025, 0.975])))
 
 
+def weigh_dims(
+    mean: Float[np.ndarray, "n d"], sd: Float[np.ndarray, "n d"] | None
+) -> Float[np.ndarray, "n d"]:
+    """Scale each latent dimension by the square root of its mean KL to N(0, I), if sd is known.
+
+    A squared distance then counts a dimension as much as the information that it carries.
+    """
+    if sd is None:
+        return mean
+    mean, sd = mean.astype(np.float64), sd.astype(np.float64)
+    return mean * np.sqrt(0.5 * (mean**2 + sd**2 - 1 - 2 * np.log(sd)).mean(0))
+
+
 def add_clusters(
     table: pa.Table, shape: tuple[int, ...], number: Number
 ) -> tuple[pa.Table, Clusters]:
     """Add the column `cluster` to a latent table, before its labels."""
-    clusters, name = find_clusters(stack_dims(table, "mu", shape), number), "cluster"
+    has_sd, name = f"sd_{name_dims(shape)[0]}" in table.column_names, "cluster"
+    sd = stack_dims(table, "sd", shape) if has_sd else None
+    clusters = find_clusters(weigh_dims(stack_dims(table, "mu", shape), sd), number)
     while name in table.column_names:  # a label's name
         name = f"latent_{name}"
     position = table.column_names.index("encoder")

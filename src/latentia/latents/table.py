@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
@@ -31,7 +30,7 @@ from latentia.latents.encoding import (
 from latentia.latents.principal_axes import PrincipalAxes
 from latentia.latents.projector import write_projector_files
 from latentia.latents.thumbnails import encode_thumbnail, to_pillow
-from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
+from latentia.latents.writers import FILE_OPENERS, WriteBatch, project_principal, stack_dims
 from latentia.nets.column_condition import use_columns
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_path
@@ -77,7 +76,7 @@ def write_table(
 ) -> Path:
     """Write the latent table of a split to a file, one row an image in its order.
 
-    The suffix is .parquet, .csv or .npz, or .tsv for the files of TensorBoard's projector.
+    The suffix is .parquet, .csv, .npz or .h5ad, or .tsv for the files of TensorBoard's projector.
 
     Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map;
     no sd_* if the posterior defines none), rate (KL to N(0, I)) and distortion (-log p(image |
@@ -117,7 +116,7 @@ def write_batches(
     if path.suffix not in FILE_OPENERS:
         raise Error(
             f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz, or .tsv"
-            " for TensorBoard's projector."
+            " for TensorBoard's projector, or .h5ad for anndata."
         )
     if thumbnails and path.suffix != ".parquet":
         raise Error(f"--thumbnails does not fit into {path.suffix}; give --out a .parquet file.")
@@ -249,14 +248,9 @@ def add_thumbnails(
     table: pa.Table, split: Split, shape: tuple[int, ...]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows with two principal components of mu, thumbnails and mu as a vector."""
-    from sklearn.decomposition import PCA
-
     table = table.combine_chunks()
     means = stack_dims(table, "mu", shape)
-    xy = np.zeros((len(means), 2), np.float32)
-    components = min(2, *means.shape)
-    pca = PCA(components, svd_solver="covariance_eigh")
-    xy[:, :components] = pca.fit_transform(means.astype(np.float64))
+    xy = project_principal(means)
     size, start = split.max_batch_size(MAX_BATCH_SIZE), 0
     for batch in table.to_batches(size):
         rows = slice(start, start + len(batch))

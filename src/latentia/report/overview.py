@@ -19,7 +19,7 @@ from latentia.core.tensors import ImageTensor, to_display_channels
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
-from latentia.latents.clusters import find_clusters
+from latentia.latents.clusters import find_clusters, weigh_dims
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.outliers import measure_mahalanobis
 from latentia.latents.principal_axes import PrincipalAxes
@@ -238,7 +238,8 @@ class Overview:
 
     def make_clusters(self) -> Section:
         """Return the groups of the images, whose number the gap statistic chooses."""
-        clusters, title = find_clusters(self.table.mean), "Groups of similar images"
+        points, title = weigh_dims(self.table.mean, self.table.sd), "Groups of similar images"
+        clusters = find_clusters(points)
         if len(clusters.sizes) == 1:
             return Section(title, repr(clusters), [])
         sheet, text = (
