@@ -73,15 +73,14 @@ def find_files(images: Images, split: Split, target: Path) -> list[Path]:
     """
     root, target = Path(images.source.name).expanduser(), target.expanduser()
     paths = {file.key: file.path for file in list_files(root)} if root.is_dir() else {}
-    files = [paths.get(key) for key in strip_pages(split.keys)]
-    if None in files:
-        key = split.keys[files.index(None)]
-        raise Error(f"--copy-to copies files of a folder, and {key} is none; leave it out.")
+    keys = strip_pages(split.keys)
+    if missing := [key for key in keys if key not in paths]:
+        raise Error(f"--copy-to copies files of a folder, and {missing[0]} is none; leave it out.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Error(f"--copy-to {target} exists, and nothing is overwritten; give a new folder.")
     if target.resolve().is_relative_to(root.resolve()):
         raise Error(f"--copy-to {target} is in the folder of the images; give another folder.")
-    return files
+    return [paths[key] for key in keys]
 
 
 def copy_files(files: list[Path], split: Split, clusters: Clusters, target: Path) -> Path:

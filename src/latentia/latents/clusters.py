@@ -130,9 +130,10 @@ def check_number(number: Number, limit: int) -> None:
 def fit_kmeans(points: np.ndarray, number: int, seed: int = 0, starts: int = STARTS) -> Any:
     from sklearn.cluster import KMeans
 
+    options: Any = {"n_init": starts, "random_state": seed}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a resample may have fewer different images than groups
-        return KMeans(number, n_init=starts, random_state=seed).fit(points)
+        return KMeans(number, **options).fit(points)
 
 
 def choose_number(points: Float[np.ndarray, "n d"]) -> tuple[int, list[tuple[float, float]]]:
