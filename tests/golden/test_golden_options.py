@@ -30,7 +30,7 @@ ADDED = {
     "decode": {"--cond"},
     "reconstruct": {"--cond"},
     "encode": {"--axes", "--clusters", "--sheet", "--copy-to"},
-    "explore": {"--label-cols"},
+    "explore": {"--label-cols", "--umap-neighbors", "--umap-distance"},
     "doctor": {"--table"},
     "sample": {"--temperature", "--latents-out"},
 }  # and those that were added to a command or to every recipe
