@@ -52,13 +52,15 @@ def test_a_condition_has_classes_with_images_and_label_comes_first():
 
 def test_photographs_are_mirrored_and_digits_are_not():
     digits = open_images("digits:600", size=16, channels=1).split("train")
-    assert rules.choose_augment(digits.get_batch(slice(None)).image) == "none"
+    assert rules.choose_augment(digits.get_batch(slice(None)).image, "none") == "none"
     rng = np.random.default_rng(0)
     patterns = rng.normal(size=(40, 3, 12, 12)).cumsum(2).cumsum(3)
     patterns = np.concatenate([patterns, patterns[..., ::-1]])  # no side is preferred
     pixels = np.einsum("np,pchw->nchw", rng.normal(size=(200, 80)), patterns)
-    assert rules.choose_augment(torch.from_numpy(pixels).float()) == "flip"
-    assert rules.choose_augment(torch.rand(3, 1, 8, 8)) in ("flip", "none")
+    mirrored = torch.from_numpy(pixels).float()
+    assert rules.choose_augment(mirrored, "none") == "flip"
+    assert rules.choose_augment(mirrored, "efficientnet") == "flip,shift"
+    assert rules.choose_augment(torch.rand(3, 1, 8, 8), "none") in ("flip", "none")
 
 
 def test_features_are_taken_where_images_differ_in_more_directions_than_their_pixels():

@@ -63,7 +63,7 @@ def test_the_first_validation_is_that_of_the_closed_form(train, photos, features
 @pytest.mark.parametrize("likelihood", ["gaussian", "discretized", "bernoulli"])
 def test_training_never_ends_worse_than_the_closed_form(train, photos, likelihood):
     pixels = (photos * 255).astype(np.uint8)
-    run = train(data=pixels, features="none", lr=10.0, likelihood=likelihood)
+    run = train(data=pixels, features="none", lr=1.0, likelihood=likelihood)
     first, *others = read_validations(run)
     assert first["is_best"]
     assert all(row["values"]["nelbo"] > first["values"]["nelbo"] for row in others)
@@ -72,7 +72,7 @@ def test_training_never_ends_worse_than_the_closed_form(train, photos, likelihoo
     assert weights["decoder.to_image.weight"].abs().max() == 0
 
 
-def test_training_improves_the_decoder_and_leaves_the_coordinates(train):
+def test_training_improves_encoder_and_decoder(train):
     y, x = np.mgrid[:16, :16]
     centres = np.random.default_rng(0).uniform(4, 12, (300, 2))
     disks = [np.hypot(y - a, x - b) < 4 for a, b in centres]
@@ -82,11 +82,47 @@ def test_training_improves_the_decoder_and_leaves_the_coordinates(train):
         for name, n in (("a", 1), ("b", 16))
     )
     first, *_, last = read_validations(long)
-    assert last["values"]["mse_draws"] < 0.9 * first["values"]["mse_draws"]
-    images = long.images.split("all").get_batch(slice(8)).image
-    a, b = short.model.encode(images), long.model.encode(images)
-    assert torch.equal(a.mean, b.mean)
-    assert torch.equal(a.logvar, b.logvar)
+    assert last["values"]["mse_draws"] < 0.95 * first["values"]["mse_draws"]
+    assert last["values"]["joint"] < first["values"]["joint"] - 10
+    images = long.images.split("all").get_batch(slice(None)).image
+    a, b = (encode_by_closed_form(run.model, images) for run in (short, long))
+    assert torch.equal(a, b)
+    trained = long.model.encode(images).mean
+    assert 0.02 < (trained - b).abs().mean() < 2  # a dimension has variance 1
+    decoded = [long.model.decode(z).sub(images).square().mean() for z in (trained, b)]
+    assert decoded[0] < decoded[1]
+
+
+def encode_by_closed_form(model, images):
+    encoder, features = model.encoder, model.read_features(images)
+    return images.sub(encoder.pixel_mean.view(images.shape[1:])).flatten(1) @ encoder.pixel_axes + (
+        features @ encoder.feature_axes
+    )
+
+
+def test_the_features_term_is_the_expected_density_of_the_linear_model(train):
+    """Beside draws from the posterior, and beside the covariance of probabilistic PCA."""
+    model = train(weight=300.0, epochs=1).model.double()
+    encoder = model.encoder
+    mean, features = torch.randn(5, 4).double(), torch.randn(5, 64).double()
+    axes = encoder.feature_axes.T * (-encoder.logvar).exp()[:, None]
+    draws = mean + (0.5 * encoder.logvar).exp() * torch.randn(40_000, 1, 4).double()
+    nll = -torch.distributions.Normal(draws @ axes, 1.0).log_prob(features).sum(2)
+    error = 5 * nll.std(0) / 200
+    assert ((encoder.measure_features(mean, features) - nll.mean(0)).abs() < error).all()
+
+
+def test_validation_scores_pixels_and_features_together(train):
+    run = train(weight=300.0, epochs=1)
+    model, split = run.model, run.images.split("validation")
+    batch, context = split.get_with_context(0, len(split), 0)
+    scores = model.score(batch, context)
+    posterior, features = model.encode(batch.image), model.read_features(batch.image)
+    expected = model.encoder.measure_features(posterior.mean, features)
+    torch.testing.assert_close(scores["joint"] - scores["nelbo"], expected)
+    best = min(row["values"]["joint"] for row in read_validations(run))
+    assert best == pytest.approx(scores["joint"].mean().item(), rel=1e-4)
+    assert model.selection_metric == "joint"
 
 
 def test_a_run_carries_its_network(train, monkeypatch, photos, tmp_path):
@@ -170,6 +206,13 @@ def test_the_default_weight_is_written_into_the_run(train):
     assert train("none", features="none", epochs=1).metadata["closed_form"]["feature_weight"] == 0
 
 
+def test_the_doctor_suggests_half_the_weight_where_pixel_pca_is_better(train):
+    findings = train(weight=300.0, epochs=1).diagnose().findings
+    finding = next(each for each in findings if each.kind == "no better than PCA")
+    assert "with less than --weight 300.0 they read classes worse" in finding.consequence
+    assert "weight=150.0" in finding.suggested_commands[0]
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 13, 40), (2, 5, 7), (4, 64, 64)])
 def test_the_decoder_makes_images_of_any_shape(shape):
     decoder = PrincipalDecoder(3, shape, 2)
@@ -178,6 +221,7 @@ def test_the_decoder_makes_images_of_any_shape(shape):
 
 def test_only_training_adds_noise_to_what_the_network_sees():
     decoder, z = PrincipalDecoder(3, (1, 8, 8), 2), torch.randn(2, 3)
+    decoder.noise = 1.0
     torch.nn.init.normal_(decoder.to_image.weight)
     assert not torch.equal(decoder(z), decoder(z))
     with evaluation_mode(decoder):
@@ -192,6 +236,37 @@ def test_the_extended_logit_is_the_logit_inside_and_has_a_gradient_outside():
     (gradient,) = torch.autograd.grad(y.sum(), x)
     assert (gradient >= 3.9).all()
     assert (y.diff() > 0).all()
+
+
+def test_shifted_images_are_crops_of_the_image_mirrored_at_its_edges():
+    images = torch.randn(9, 3, 20, 33)
+    mirrored = torch.nn.functional.pad(images, (3, 3, 2, 2), "reflect")
+    places = torch.rand(9, 2)
+    shifted = photo_vae.shift_images(images, places)
+    for image, place, whole in zip(shifted, places, mirrored, strict=True):
+        top, left = (place * torch.tensor([5, 7])).int()
+        assert torch.equal(image, whole[:, top : top + 20, left : left + 33])
+    middle = torch.full((9, 2), 0.5)
+    assert torch.equal(photo_vae.shift_images(images, middle), images)
+    last = torch.tensor([0.0, 1 - 2**-24]).expand(9, 2)
+    assert torch.equal(photo_vae.shift_images(images, last), mirrored[:, :, :20, 6:])
+
+
+def test_training_shows_images_shifted_by_all_places(train):
+    """The decoder's targets, and the pixels that the encoder reads."""
+    run, seen = train(augment="shift", epochs=1), []
+    model, split = run.model, run.images.split("train")
+    batch = split.get_batch(slice(None))
+    model.likelihood.nll = lambda output, images: seen.append(images) or output.flatten(1).sum(1)
+    model.encoder.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    n = len(batch.image)
+    for step in range(4):
+        model.train().terms(batch, latentia.StepContext(step, 10, 0, n, 0, n))
+    assert all(torch.equal(a, b) for a, b in zip(seen[::2], seen[1::2], strict=True))
+    fixed = [(images == batch.image).flatten(1).all(1) for images in seen[::2]]
+    assert 0.01 < torch.cat(fixed).float().mean() < 0.2  # 1 of 15 places: 12 rows, 20 columns
+    with evaluation_mode(model):
+        assert model.decoder.noise == photo_vae.NOISE_WITH_SHIFTS < photo_vae.NOISE
 
 
 @pytest.mark.parametrize(("n", "limit"), [(10, 100), (37, 12), (100, 7)])

@@ -32,7 +32,8 @@ def measure_pca_error(context: RunContext) -> tuple[float, int]:
 def no_better_than_pca(context: RunContext) -> CheckResult | None:
     """Mean squared error of decoded means, over that of as many principal components of pixels.
 
-    Suggested change: more --epochs with a tenth of --beta; else use the principal components.
+    Suggested change: more --epochs with a tenth of --beta, or half the --weight of the features;
+    else use the principal components.
     """
     rate = get_rate(context)
     if rate is None or rate < MIN_RATE or not context.has_latents:
@@ -50,7 +51,7 @@ def no_better_than_pca(context: RunContext) -> CheckResult | None:
             "These coordinates also carry the features of a pretrained network, which costs "
             f"pixels: with less than --weight {weight} they read classes worse, pixels better.",
             {"mse": model, "pca_mse": linear, "dims": dims},
-            suggest.train_longer(context, context.target_steps),
+            suggest.lower_weight(context),
         )
     return CheckResult(
         WARNING,

@@ -122,7 +122,8 @@ def make_request(
         parameters = {**parameters, "features": choose_features(images.split("train"))}
     if "augment" not in parameters:
         pixels = load_sample(images.split("train"), rules.MIRROR_IMAGES)
-        parameters = {**parameters, "augment": rules.choose_augment(pixels)}
+        augment = rules.choose_augment(pixels, parameters["features"])
+        parameters = {**parameters, "augment": augment}
     if run is None:
         place = Path("images" if source.kind == SourceKind.MEMORY else source.name)
         run = Path("runs") / make_file_name(place.stem if place.is_file() else place.name)

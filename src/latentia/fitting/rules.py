@@ -102,11 +102,12 @@ def choose_condition(facts: ImageFacts) -> str | None:
     return "label" if "label" in candidates else next(iter(candidates), None)
 
 
-def choose_augment(pixels: ImageTensor) -> str:
-    """Return "flip" if mirrored images help to describe others; digits and text are not mirrored.
+def choose_augment(pixels: ImageTensor, features: str) -> str:
+    """Return what training also shows: flip, shift, both or none.
 
-    Principal components of every second image, with its mirror image or without, reconstruct the
-    images between.
+    Images whose features are taken are photographs, and are shifted. Images are mirrored if that
+    helps to describe others, unlike digits and text: principal components of every second image,
+    with its mirror image or without, reconstruct the images between.
     """
     fitted, others = pixels[::2], pixels[1::2].flatten(1)
     errors = []
@@ -115,7 +116,8 @@ def choose_augment(pixels: ImageTensor) -> str:
         axes = find_axes(flat - flat.mean(0), min(MAX_LATENT, len(fitted) // 4)).axes
         centred = others - flat.mean(0)
         errors.append((centred - centred @ axes @ axes.T).square().sum().item())
-    return "flip" if errors[1] < errors[0] else "none"
+    chosen = {"flip": errors[1] < errors[0], "shift": features != "none"}
+    return ",".join(name for name, is_chosen in chosen.items() if is_chosen) or "none"
 
 
 def choose_features(

@@ -218,7 +218,7 @@ class Fit:
     def _begin_with_coordinates(self, events: Iterator[Event]) -> Iterator[Event]:
         """Write table and map of the saved closed form before the first step, then pass events on.
 
-        Training changes the decoder only. The time counts: the prior is planned afterwards.
+        The time counts: the prior is planned afterwards.
         """
         from latentia.report.page import write_first_report  # takes long to import
 

@@ -32,7 +32,7 @@ class RotatedPosterior:
 
 Axes = Literal["own", "principal"]  # of the coordinates: the model's dimensions, or these
 CLOSED_FORM_NOTE = (
-    "The principal axes of this run are its own dimensions: they are principal components already, "
+    "The principal axes of this run are its own dimensions: they begin as principal components, "
     "scaled to nearly equal variances, which define no other axes."
 )
 
@@ -42,7 +42,7 @@ class PrincipalAxes:
 
     The first axis has the largest variance of posterior means. Axis and centre come from `table`,
     the latents of the training images. An axis points to where its largest component is positive.
-    The dimensions of a model that starts from principal components are such axes already.
+    The dimensions of a model that starts from principal components are taken as they are.
     """
 
     def __init__(self, model: HasLatents, table: LatentTable):

@@ -22,7 +22,11 @@ WEIGHT = Doc(
     "weight of the features, at least 0: a larger one tells classes better and pixels worse; by "
     "default as large as a squared error of 1.15 times that of pixel PCA allows"
 )
-AUGMENT = Doc("flip: training also shows the mirrored images; not for digits or text")
+AUGMENT = Doc(
+    "what training also shows: flip for mirrored images, not of digits or text; shift for images "
+    "shifted by at most 3 pixels"
+)
+Augment = Literal["none", "flip", "shift", "flip,shift"]
 
 EXTERNAL = Doc(
     "leave the pretrained network out of the run folder (13 MB), which then needs its package"
@@ -37,9 +41,9 @@ def photo_vae(
     latent: types.Latent = 64,
     features: Annotated[Literal["efficientnet", "none"], FEATURES] = "efficientnet",
     weight: Annotated[float | None, Ge(0), WEIGHT] = None,
-    augment: Annotated[Literal["none", "flip"], AUGMENT] = "none",
+    augment: Annotated[Augment, AUGMENT] = "none",
     external_features: Annotated[bool, EXTERNAL] = False,
-    width: Annotated[int, Ge(1), Doc("width of the decoder's layers, at least 1")] = 24,
+    width: Annotated[int, Ge(1), Doc("width of the layers, at least 1")] = 24,
     likelihood: types.LikelihoodName = "auto",
     average: types.Average = 30_000.0,
     lr: types.LearningRate = 1e-3,
@@ -49,7 +53,7 @@ def photo_vae(
     """VAE of photographs, whose latents carry pixels and the features of a pretrained network.
 
     Probabilistic PCA (Tipping & Bishop 1999) of pixels and EfficientNet-Lite0's features together
-    is the encoder; the decoder adds a residual network to it.
+    is where the training starts; encoder and decoder add residual networks to it.
     """
     images = open_images(data, size=size, channels=channels)
     distribution = create_likelihood(likelihood, images)
@@ -59,11 +63,12 @@ def photo_vae(
     notes = [f"This run needs the weights of a pretrained network ({SOURCE})."] * is_external
     weight, n_axes = (0.0, 0) if features == "none" else (weight, FEATURE_AXES)
     model = PhotoVAE(
-        encoder=PrincipalEncoder(images.shape, latent, n_axes),
+        encoder=PrincipalEncoder(images.shape, latent, n_axes, width),
         decoder=PrincipalDecoder(latent, images.shape, width),
         likelihood=distribution,
         weight=weight,
-        flips=augment == "flip",
+        flips="flip" in augment,
+        shifts="shift" in augment,
         external=external_features,
     )
     adam = Adam(lr, weight_decay=0.01, schedule=cosine(warmup=0.02))
