@@ -22,6 +22,7 @@ from latentia.explorer.map_table import find_keys, write_selection
 from latentia.explorer.projection import project_latents
 from latentia.explorer.session import RunSession
 from latentia.explorer.worker import Worker
+from mistakes import error
 
 
 def post(client, path, **body):
@@ -164,11 +165,12 @@ def test_a_map_of_very_many_images_has_a_sample_of_them(served, place, monkeypat
 
 
 def test_umap_has_neighbours_among_few_images_and_needs_four(monkeypatch):
-    made = []
+    made, distances = [], []
 
     class UMAP:
         def __init__(self, n_neighbors, **options):
             made.append(n_neighbors)
+            distances.append(options["min_dist"])
 
         def fit_transform(self, mean):
             return mean[:, :2]
@@ -179,6 +181,8 @@ def test_umap_has_neighbours_among_few_images_and_needs_four(monkeypatch):
         mean = np.zeros((n, 3), np.float32)
         assert project_latents("umap", mean, (), ()).points.shape == (n, 2)
     assert made == [3, 15, 15]
+    project_latents("umap", mean, (), (), (40, 0.5))
+    assert (made[-1], distances) == (40, [0.1, 0.1, 0.1, 0.5])
     with pytest.raises(Error, match="UMAP needs at least 4 images; this map has 3"):
         project_latents("umap", np.zeros((3, 3), np.float32), (), ())
 
@@ -196,3 +200,38 @@ def test_a_label_of_the_score_s_name_keeps_it(place, tmp_path, monkeypatch):
     other = RunSession.open(str(place / "vae"), None, "all", Worker())
     other.load_latents()
     assert "distance" not in other.map_columns
+
+
+def test_the_options_of_umap_reach_the_map(served, place, monkeypatch):
+    asked = []
+    projection = project_latents("pca", np.eye(300, 4), (), ())
+    client = served("vae")
+    monkeypatch.setattr(
+        "latentia.explorer.routes.project_latents", lambda *how: asked.append(how) or projection
+    )
+    post(client, "map", kind="umap")
+    assert asked[0][0] == "umap"
+    assert asked[0][4] == (15, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--umap-neighbors", "1"], "--umap-neighbors is 1; it must be at least 2."),
+        (["--umap-distance", "2"], "--umap-distance is 2; give a number from 0 to 1."),
+    ],
+)
+def test_options_of_umap_out_of_range(place, capsys, words, text):
+    assert error(capsys, "explore", place / "vae", *words).endswith(text)
+
+
+def test_the_server_gives_its_sessions_the_options_of_umap(place, monkeypatch):
+    opened = []
+    monkeypatch.setattr("latentia.explorer.server.open_listener", lambda *_: 1 / 0)
+    monkeypatch.setattr(
+        RunSession, "open", lambda *_: opened.append(SimpleNamespace()) or opened[-1]
+    )
+    words = ["explore", "any", "--umap-neighbors", "40", "--umap-distance", "0.5"]
+    with pytest.raises(ZeroDivisionError):
+        main(words)
+    assert opened[0].umap == (40, 0.5)

@@ -29,7 +29,8 @@ ADDED = {
     "interpolate": {"--cond"},
     "decode": {"--cond"},
     "reconstruct": {"--cond"},
-    "encode": {"--axes"},
+    "encode": {"--axes", "--clusters", "--sheet", "--copy-to"},
+    "explore": {"--label-cols", "--umap-neighbors", "--umap-distance"},
     "doctor": {"--table"},
     "sample": {"--temperature", "--latents-out"},
 }  # and those that were added to a command or to every recipe

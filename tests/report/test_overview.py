@@ -10,6 +10,7 @@ import torch
 from matplotlib.colors import to_rgb
 
 import latentia
+from latentia.latents.clusters import find_clusters
 from latentia.metrics.evaluation import Evaluation
 from latentia.report.overview import COLOURS, NO_CLASS, Overview, assign_cells
 from latentia.runs.folder import RunFolder
@@ -60,10 +61,25 @@ def test_a_frame_has_the_colour_of_its_class(run):
     assert json.dumps(COLOURS) in script  # the same class has the same colour there
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_groups_have_a_sheet_unless_there_is_one(run, monkeypatch, number):
+    monkeypatch.setattr(
+        "latentia.report.overview.find_clusters", lambda points: find_clusters(points, number)
+    )
+    images = run.images.split("all")
+    evaluation = Evaluation(run.folder, run.images, images)
+    title, text, pictures = Overview(evaluation, images).make_clusters()
+    table = run.encode("all", clusters=number, progress=False)
+    counts = ", ".join(map(str, table["cluster"].value_counts().sort_index()))
+    assert text.startswith(f"300 images in {number} group{'s' * (number > 1)}: {counts}.")
+    assert len(pictures) == number - 1
+    assert title == "Groups of similar images"
+
+
 def test_the_first_screen_stands_before_the_numbers(run):
     page = run.report().read_text()
     titles = re.findall("<h2>(.*?)</h2>", page)
-    assert titles[:5] == TITLES
+    assert titles[:6] == [*TITLES, "Groups of similar images"]
     assert page.index("<h2>Yardsticks") < page.index("negative ELBO") < page.index("<h2>Training")
 
 

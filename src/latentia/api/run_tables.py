@@ -13,6 +13,7 @@ from latentia.data import Split
 from latentia.data.labels import SOURCE_LABELS, Labels
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES
+from latentia.latents.clusters import Number, add_clusters
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.outliers import score_outliers
 from latentia.latents.principal_axes import Axes, find_principal_axes
@@ -38,6 +39,7 @@ class RunTables(RunImages):
         labels: Any = None,
         label_cols: Sequence[str] | None = None,
         axes: Axes = "own",
+        clusters: Number | None = None,
         progress: bool = True,
     ) -> pd.DataFrame:
         """Encode images as a table of latents, one row each.
@@ -56,6 +58,8 @@ class RunTables(RunImages):
         axes : {"own", "principal"}
             principal adds columns pc_0, ...: the posterior means along the principal axes of the
             aggregate posterior of training images, which have no correlation
+        clusters : int or "auto", optional
+            number of groups of similar images, whose numbers are the column cluster, 0 the largest
         progress : bool
             whether stderr shows the progress of long encodings
 
@@ -80,7 +84,7 @@ class RunTables(RunImages):
         split_name = images if isinstance(images, str) and images in ALL_SPLITS else None
         if isinstance(images, str | Path) and split_name is None:
             rest: Any = {"labels": labels, "label_cols": label_cols, "axes": axes}
-            rest["progress"] = progress
+            rest |= {"clusters": clusters, "progress": progress}
             return self.with_data(images).encode("all", **rest)
         joined = Labels(labels, label_cols, "nan")
         with enable_progress(progress):
@@ -95,10 +99,14 @@ class RunTables(RunImages):
                 columns = {k: v for k, v in columns.items() if k == self.folder.condition}
                 split = Split("new", keys, columns, self.metadata["images"]["labels"], pixels, None)
                 split = self.folder.align_condition(joined.join_to(split, keys, reading))
-                return collect_table(self.autoencoder, split, axes=rotation).to_pandas()
-            opened = rank0_first(lambda: self.images)
-            split, names = open_labelled_split(self.folder, opened, split_name, joined)
-            return collect_table(self.autoencoder, split, names, rotation).to_pandas()
+                names = None
+            else:
+                opened = rank0_first(lambda: self.images)
+                split, names = open_labelled_split(self.folder, opened, split_name, joined)
+            table = collect_table(self.autoencoder, split, names, rotation)
+            if clusters is not None:
+                table, _ = add_clusters(table, self.autoencoder.latent_shape, clusters)
+            return table.to_pandas()
 
     def nearest(
         self, image: Any, n: int = 8, *, split: str | None = None, features: str | None = None

@@ -1,8 +1,9 @@
 """Options of the command that writes a table of latents; its action imports no figure."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from latentia.cli import options
+from latentia.core.text import Metavar
 
 
 def encode(
@@ -15,6 +16,9 @@ def encode(
     *,
     axes: Literal["own", "principal"] = "own",
     thumbnails: bool = False,
+    clusters: Annotated[int | Literal["auto"] | None, Metavar("{K,auto}")] = None,
+    sheet: Annotated[str | None, Metavar("FILE")] = None,
+    copy_to: Annotated[str | None, Metavar("DIR")] = None,
     beta: options.Beta = None,
 ) -> None:
     """Write a table of latents: a row per image, with its name, posterior, rate (KL) and labels.
@@ -31,10 +35,19 @@ def encode(
     split : SPLIT
         train, validation or test; the default is all images
     out : FILE
-        table to write (.parquet, .csv or .npz), or files for TensorBoard's projector (.tsv)
+        table to write (.parquet, .csv, .npz, or .h5ad of anndata for scanpy and other single-cell
+        tools), or files for TensorBoard's projector (.tsv)
     axes : {own,principal}
         principal adds columns pc_0, ...: the posterior means along the principal axes of the
         training images' latents, which have no correlation (pc_0 has the largest variance)
     thumbnails
         add each image and two plot coordinates (x, y) for embedding-atlas; .parquet only
+    clusters
+        number of groups of similar images, found by k-means of the latents; auto chooses the number
+        by the gap statistic, and says so where there is one group. The table has the group of each
+        image as the column cluster, 0 the largest, and the command prints how stable the groups are
+    sheet
+        picture (.png) of the most typical and the strangest images of each group of --clusters
+    copy_to
+        new folder for copies of the image files, in one folder for each group of --clusters
     """

@@ -10,7 +10,10 @@ def explore(
     data: options.Data = None,
     split: str = "all",
     labels: str | None = None,
+    label_cols: options.LabelColumns = None,
     *,
+    umap_neighbors: int = 15,
+    umap_distance: float = 0.1,
     port: int | None = None,
     host: str = "127.0.0.1",
 ) -> None:
@@ -24,6 +27,11 @@ def explore(
         images on the map: train, validation, test or all
     labels : FILE
         table (.csv or .parquet) whose columns colour the map, joined to the images by file name
+    umap_neighbors : N
+        neighbors of each image that its place on the map of UMAP keeps, at least 2; more show the
+        whole, fewer the details
+    umap_distance : X
+        least distance of two images on the map of UMAP, 0 to 1; 0 packs groups tightly
     port : N
         port to serve on, 0 to 65535; the default is 8765, or a free port if that is taken
     host : ADDRESS

@@ -9,6 +9,8 @@ from sklearn.decomposition import PCA
 
 from latentia.core.errors import Error
 
+UMAP_OPTIONS = 15, 0.1  # umap-learn's own
+
 
 class Projection(NamedTuple):
     """Points (n, 2) with the names of their two axes.
@@ -24,9 +26,15 @@ class Projection(NamedTuple):
 
 
 def project_latents(
-    kind: str, mean: np.ndarray, dims: Sequence[int], names: Sequence[str]
+    kind: str,
+    mean: np.ndarray,
+    dims: Sequence[int],
+    names: Sequence[str],
+    umap: tuple[int, float] = UMAP_OPTIONS,
 ) -> Projection:
     """Project posterior means (n, d) to a plane; kind: "pca", "dims" (those in `dims`) or "umap".
+
+    umap: number of neighbours, and least distance of points on the plane.
 
     Raises: Error if UMAP is not installed, or the images are fewer than 4
     """
@@ -40,7 +48,9 @@ def project_latents(
 
         if n < 4:
             raise Error(f"UMAP needs at least 4 images; this map has {n}. Choose another plane.")
-        points = UMAP(min(15, n - 1), random_state=0, n_jobs=1).fit_transform(mean)
+        neighbors, min_dist = min(umap[0], n - 1), umap[1]
+        fitted = UMAP(neighbors, min_dist=min_dist, random_state=0, n_jobs=1)
+        points = fitted.fit_transform(mean)
         return Projection(points, None, None, ("UMAP 1", "UMAP 2"))
     if kind == "dims":
         x, y = dims

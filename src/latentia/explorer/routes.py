@@ -204,7 +204,7 @@ def compute_map(session: RunSession, request: types.MapRequest) -> dict[str, Any
     projection = cache.get(f"map {request.kind}")
     if projection is None:
         names = name_dims(session.autoencoder.latent_shape)
-        projection = project_latents(request.kind, latents.mean, request.dims, names)
+        projection = project_latents(request.kind, latents.mean, request.dims, names, session.umap)
     if request.kind != "dims":  # any two of many
         cache[f"map {request.kind}"] = projection
     rows = evenly_spaced_rows(len(split), n).tolist()

@@ -17,6 +17,7 @@ from latentia.data.labels import Labels
 from latentia.data.splits import evenly_spaced_rows, load_image
 from latentia.explorer.images import InputImage, Rendering
 from latentia.explorer.map_table import MapColumn, encode_map, list_map_columns
+from latentia.explorer.projection import UMAP_OPTIONS
 from latentia.explorer.uploads import decode_upload, sanitize_file_name
 from latentia.explorer.worker import QueuedModel, Worker
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
@@ -65,6 +66,7 @@ class RunSession:
     beta: float | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     thread: threading.Thread | None = None
+    umap: tuple[int, float] = UMAP_OPTIONS
 
     @classmethod
     def open(cls, run_argument: str, data: str | None, split: str, worker: Worker) -> "RunSession":
@@ -116,13 +118,13 @@ class RunSession:
                 self.thread = threading.Thread(target=self.load_latents, daemon=True)
                 self.thread.start()
 
-    def open_split(self, labels: str | None = None) -> Split:
-        """Open the images, once, with the columns of a file of labels.
+    def open_split(self, labels: str | None = None, label_cols: Any = None) -> Split:
+        """Open the images, once, with the columns of a file of labels, or some of them.
 
         Raises: Error if they are missing, or the labels do not fit them
         """
         if self.data_split is None:
-            images, columns = self.run.images(self.data), Labels(labels, None, "nan")
+            images, columns = self.run.images(self.data), Labels(labels, label_cols, "nan")
             self.train_split = self.run.split(None, images, default="train")
             opened = open_labelled_split(self.run, images, self.split, columns)
             self.data_split, self.split_names = opened
@@ -251,10 +253,8 @@ class RunSession:
         latents, _, split = self.require_map()
         model = self.require_encoder()
         mean = latents.mean[evenly_spaced_rows(len(latents.mean), SAMPLE)]  # as in the command
-        table, point = (
-            LatentTable(mean, None, None),
-            (source.image, model.encode(source.image).mean),
-        )
+        table = LatentTable(mean, None, None)
+        point = source.image, model.encode(source.image).mean
         images = rendered_images.render_neighbors(
             self.run, model, source.key, point, split, table, n
         )

@@ -1,12 +1,11 @@
 """Latent table of a set of images, one row each: posterior, rate, distortion and labels."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
@@ -31,7 +30,7 @@ from latentia.latents.encoding import (
 from latentia.latents.principal_axes import PrincipalAxes
 from latentia.latents.projector import write_projector_files
 from latentia.latents.thumbnails import encode_thumbnail, to_pillow
-from latentia.latents.writers import FILE_OPENERS, WriteBatch, stack_dims
+from latentia.latents.writers import FILE_OPENERS, WriteBatch, project_principal, stack_dims
 from latentia.nets.column_condition import use_columns
 from latentia.runs.folder import RunFolder
 from latentia.training.checkpoint import atomic_path
@@ -77,7 +76,7 @@ def write_table(
 ) -> Path:
     """Write the latent table of a split to a file, one row an image in its order.
 
-    The suffix is .parquet, .csv or .npz, or .tsv for the files of TensorBoard's projector.
+    The suffix is .parquet, .csv, .npz or .h5ad, or .tsv for the files of TensorBoard's projector.
 
     Columns: key, split, mu_* and sd_* of the posterior (mu_channel_row_column for a latent map;
     no sd_* if the posterior defines none), rate (KL to N(0, I)) and distortion (-log p(image |
@@ -95,11 +94,29 @@ def write_table(
 
     Raises: Error if the suffix is another or the path cannot be written.
     """
+    names = split_names or [split.name] * len(split)
+    batches = encode_batches(model, split, names, batch_size, axes)
+    return write_batches(path, batches, model.latent_shape, split, thumbnails=thumbnails)
+
+
+def write_batches(
+    path: Path | str,
+    batches: Iterator[pa.RecordBatch],
+    shape: tuple[int, ...],
+    split: Split,
+    *,
+    thumbnails: bool = False,
+    add_columns: Callable[[pa.Table], pa.Table] | None = None,
+) -> Path:
+    """Write the batches of a table as `write_table` does; shape: that of the latents.
+
+    add_columns: what rank 0 adds to the whole table, which memory then holds.
+    """
     path = Path(path).expanduser()
     if path.suffix not in FILE_OPENERS:
         raise Error(
             f"--out {path} ends in {path.suffix or 'nothing'}; give .parquet, .csv or .npz, or .tsv"
-            " for TensorBoard's projector."
+            " for TensorBoard's projector, or .h5ad for anndata."
         )
     if thumbnails and path.suffix != ".parquet":
         raise Error(f"--thumbnails does not fit into {path.suffix}; give --out a .parquet file.")
@@ -111,20 +128,23 @@ def write_table(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 partial_path = stack.enter_context(atomic_path(path))
                 partial_path.touch()  # fails before any image is encoded
-                file = FILE_OPENERS[path.suffix](partial_path, model.latent_shape)
+                file = FILE_OPENERS[path.suffix](partial_path, shape)
                 return stack.enter_context(file)
 
         write, encoded = run_on_rank0(open_file), []  # None on other ranks
-        batches = encode_batches(model, split, split_names or [split.name] * n, batch_size, axes)
-        keep = encoded.append if write and (thumbnails or is_projector) else write
+        needs_all = thumbnails or is_projector or add_columns is not None
+        keep = encoded.append if write and needs_all else write
         _write_batches(batches, keep, n, "encoding")
-        if write and thumbnails:
-            with_thumbnails = add_thumbnails(encoded, split, model.latent_shape)
-            _write_batches(with_thumbnails, write, n, "thumbnails")
-        elif write and is_projector:
-            table = pa.Table.from_batches(encoded)
-            write(table)
-            write_projector_files(path, table, split, model.latent_shape)
+        table = pa.Table.from_batches(encoded) if write and needs_all else None
+        if table is not None and add_columns:
+            table = add_columns(table)
+        if write and table is not None and thumbnails:
+            _write_batches(add_thumbnails(table, split, shape), write, n, "thumbnails")
+        elif write and table is not None:
+            for batch in [table] if is_projector else table.to_batches():
+                write(batch)
+            if is_projector:
+                write_projector_files(path, table, split, shape)
     return path
 
 
@@ -225,17 +245,12 @@ def make_label_columns(columns: dict[str, Tensor], classes: Classes) -> dict[str
 
 
 def add_thumbnails(
-    batches: list[pa.RecordBatch], split: Split, shape: tuple[int, ...]
+    table: pa.Table, split: Split, shape: tuple[int, ...]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows with two principal components of mu, thumbnails and mu as a vector."""
-    from sklearn.decomposition import PCA
-
-    table = pa.Table.from_batches(batches).combine_chunks()
+    table = table.combine_chunks()
     means = stack_dims(table, "mu", shape)
-    xy = np.zeros((len(means), 2), np.float32)
-    components = min(2, *means.shape)
-    pca = PCA(components, svd_solver="covariance_eigh")
-    xy[:, :components] = pca.fit_transform(means.astype(np.float64))
+    xy = project_principal(means)
     size, start = split.max_batch_size(MAX_BATCH_SIZE), 0
     for batch in table.to_batches(size):
         rows = slice(start, start + len(batch))

@@ -1,4 +1,4 @@
-"""Writers of a latent table, batch by batch: .parquet, .csv, .npz and .tsv."""
+"""Writers of a latent table, batch by batch: .parquet, .csv, .npz, .h5ad and .tsv."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float
 from pyarrow import csv, parquet
 
+from latentia.core.errors import Error
 from latentia.latents.encoding import name_dims
 
 ROW_GROUP_SIZE = 4096  # rows held in memory before they are written as a row group
@@ -63,6 +65,38 @@ def open_npz_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
 
 
 @contextmanager
+def open_anndata_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
+    """Yield a function that takes batches, which are written at the end for single-cell tools.
+
+    X is mu (n, d) and layers["sd"] its standard deviations; obs has the other columns by key, and
+    obsm["X_pca"] the first two principal components of mu, or pc_* if they are
+    there.
+
+    Raises: Error if anndata is not installed
+    """
+    try:
+        from anndata import AnnData  # pyright: ignore[reportMissingImports]
+    except ModuleNotFoundError:
+        raise Error('.h5ad needs anndata; pip install "latentia[h5ad]", or give .csv.') from None
+    import pandas as pd
+
+    batches: list[pa.RecordBatch] = []
+    yield batches.append
+    table, dims = pa.Table.from_batches(batches), name_dims(shape)
+    frame = table.to_pandas().set_index("key")
+    own = [name for name in frame if name.startswith("pc_")]
+    mu, plane = stack_dims(table, "mu", shape), frame[own].to_numpy()
+    hidden = [f"{part}_{k}" for part in ("mu", "sd") for k in dims]
+    layers = {"sd": stack_dims(table, "sd", shape)} if hidden[-1] in frame else {}
+    obs = frame.drop(columns=[name for name in (*hidden, *own) if name in frame])
+    if "cluster" in obs:
+        obs["cluster"] = obs["cluster"].astype(str).astype("category")
+    data = AnnData(mu, obs, pd.DataFrame(index=[f"mu_{k}" for k in dims]), layers=layers)
+    data.obsm["X_pca"] = plane if own else project_principal(mu)
+    data.write_h5ad(path)
+
+
+@contextmanager
 def open_vector_file(path: Path, shape: tuple[int, ...]) -> Iterator[WriteBatch]:
     """Yield a function that writes rows of posterior means, without a header."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
@@ -74,9 +108,20 @@ def stack_dims(table: pa.Table, name: str, shape: tuple[int, ...]) -> np.ndarray
     return np.stack([table[f"{name}_{k}"].to_numpy() for k in name_dims(shape)], 1)
 
 
+def project_principal(mean: np.ndarray) -> Float[np.ndarray, "n 2"]:
+    """Project posterior means (n, d) to their first two principal components."""
+    from sklearn.decomposition import PCA
+
+    plane, components = np.zeros((len(mean), 2), np.float32), min(2, *mean.shape)
+    pca = PCA(components, svd_solver="covariance_eigh")
+    plane[:, :components] = pca.fit_transform(mean.astype(np.float64))
+    return plane
+
+
 FILE_OPENERS: dict[str, Callable] = {
     ".parquet": partial(open_arrow_file, parquet.ParquetWriter),
     ".csv": partial(open_arrow_file, csv.CSVWriter),
     ".npz": open_npz_file,
+    ".h5ad": open_anndata_file,
     ".tsv": open_vector_file,
 }

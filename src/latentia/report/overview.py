@@ -19,6 +19,7 @@ from latentia.core.tensors import ImageTensor, to_display_channels
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.examples import draw_example_rows
+from latentia.latents.clusters import find_clusters, weigh_dims
 from latentia.latents.encoding import SAMPLE, LatentTable, encode_split
 from latentia.latents.outliers import measure_mahalanobis
 from latentia.latents.principal_axes import PrincipalAxes
@@ -28,9 +29,10 @@ from latentia.metrics.evaluation import Evaluation
 from latentia.metrics.yardsticks import tabulate_yardsticks
 from latentia.models.pretrained_features import NAME, extract_features
 from latentia.nets.column_condition import use_columns, use_rows
+from latentia.report.cluster_sheet import render_clusters
 from latentia.report.latent_figures import shorten_key
 from latentia.report.prior_figures import sample_conditions
-from latentia.report.sections import Picture, Section, make_grid_section
+from latentia.report.sections import Picture, Section, embed_image, make_grid_section
 from latentia.runs.folder import RunFolder
 from latentia.runs.priors import find_learned_prior
 from latentia.runs.sampling import resolve_sampling
@@ -77,6 +79,7 @@ def make_overview(evaluation: Evaluation, samples: ImageTensor) -> list[Section]
         overview.make_traversals(),
         overview.make_outliers(),
         make_yardstick_section(evaluation),
+        overview.make_clusters(),
     ]
 
 
@@ -232,6 +235,19 @@ class Overview:
         )
         tiles, style = self.get_thumbnails(rows), {"min_side": 3 * TILE_SIDE}
         return make_grid_section("Unusual images", tiles, N_OUTLIERS // 2, caption, labels, **style)
+
+    def make_clusters(self) -> Section:
+        """Return the groups of the images, whose number the gap statistic chooses."""
+        points, title = weigh_dims(self.table.mean, self.table.sd), "Groups of similar images"
+        clusters = find_clusters(points)
+        if len(clusters.sizes) == 1:
+            return Section(title, repr(clusters), [])
+        sheet, text = (
+            render_clusters(self.evaluation.run.name, self.images, clusters),
+            f"{clusters}",
+        )
+        picture = Picture(embed_image(sheet.encoders[".png"](), title), sheet.caption)
+        return Section(title, text, [picture])
 
 
 def assign_cells(points: Float[np.ndarray, "n k"], side: int) -> dict[int, int]:
