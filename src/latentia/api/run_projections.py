@@ -103,7 +103,7 @@ class RunProjections(RunTables):
         model = self.decoder
         options: Any = {"starts": starts, "steps": steps, "sigma": sigma, "seed": seed}
         parts = []
-        for k in show_progress(range(len(pixels)), len(pixels), "projection"):
+        for k, _ in enumerate(show_progress([1] * len(pixels), len(pixels), "projection")):
             with self._use_labels({name: each[k : k + 1] for name, each in columns.items()}, cond):
                 parts.append(project_image(model, pixels[k : k + 1], **options))
         z, decoded, mse, first_mse = map(torch.cat, zip(*parts, strict=True))
