@@ -330,9 +330,9 @@ def test_the_command_draws_analogies(run, tmp_path, capsys):
             "--cond names colour; digits:100 has label: name o",
         ),
         (
-            "mnist_gan",
-            ["--cond", "label"],
-            "--cond needs a VAE whose encoder is trained; leave it ",
+            "photo_vae",
+            ["--features", "none", "--cond", "label"],
+            "--cond needs a GAN, or a VAE whose encoder is trained; leave it ",
         ),
         ("mnist_mlp_vae", ["--cond", "label", "--track", "FILE"], "--track is a file without a la"),
     ],

@@ -93,7 +93,7 @@ def test_mistakes_with_latents(run, toy, tmp_path, capsys, monkeypatch):
         (["interpolate", run, "z.csv:0", "z.csv:2"], "There is no row 2 in z.csv; it has 2, from"),
         (["interpolate", run, "z.csv:0", "z.csv:a"], "There is no row a in z.csv; it has 2, from"),
         (["interpolate", vae, "z.csv:0", "z.csv:1"], "z.csv holds latents of another encoder"),
-        (["traverse", run, "z.csv:0"], "has no encoder: it only draws images; give a run of a VAE"),
+        (["traverse", run, "0"], "has no encoder: it only draws images; give a run of a VAE"),
         (
             ["sample", run, "--latents-out", "z.json"],
             "--latents-out z.json ends in .json; give a .csv or a .parquet file.",

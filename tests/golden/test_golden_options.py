@@ -20,6 +20,8 @@ ADDED = {
             "--balance",
             "--minutes",
             "--cond",
+            "--augment",
+            "--augment-probability",
         ),
     },
     "resume": {"--epochs"},
@@ -37,7 +39,7 @@ ADDED = {
 LIKELIHOODS = ["auto", "bernoulli", "discretized", "gaussian"]
 # options whose default or choices were changed on purpose, as they are now
 CHANGED = {"train conv_vae": {"--likelihood": {"default": "auto", "choices": LIKELIHOODS}}}
-NEW_COMMANDS = {"compare", "outliers", "fit", "train photo_vae", "train mnist_hvae"}
+NEW_COMMANDS = {"compare", "outliers", "fit", "project", "train photo_vae", "train mnist_hvae"}
 NEW_COMMANDS.add("train pixel_diffusion")
 OPTIONS = json.loads((golden.HERE / "options.json").read_text())
 

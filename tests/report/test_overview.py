@@ -76,6 +76,7 @@ def test_the_groups_have_a_sheet_unless_there_is_one(run, monkeypatch, number):
     assert title == "Groups of similar images"
 
 
+@pytest.mark.report
 def test_the_first_screen_stands_before_the_numbers(run):
     page = run.report().read_text()
     titles = re.findall("<h2>(.*?)</h2>", page)

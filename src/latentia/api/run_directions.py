@@ -1,9 +1,13 @@
 """Directions of labels in the latent space of a run."""
 
+import math
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from latentia.api.opened_run import OpenedRun
+from latentia.core.contract import HasEncoder
 from latentia.core.errors import Error
 from latentia.core.progress import print_note
 from latentia.data.labels import SOURCE_LABELS, Labels
@@ -65,3 +69,11 @@ class RunDirections(OpenedRun):
         """The latents of training images, which give dimensions their order and their range."""
         split = self._find_split(None, SOURCE_LABELS, default="train")
         return encode_split(self.autoencoder, split, SAMPLE)
+
+    @cached_property
+    def _latent_range(self) -> LatentTable:
+        """The training table; of a GAN, which encodes no image, the prior N(0, I)."""
+        if isinstance(self.decoder, HasEncoder):
+            return self._training_table
+        n_dims = math.prod(self.decoder.latent_shape)
+        return LatentTable(np.zeros((1, n_dims), "f4"), np.ones((1, n_dims), "f4"), None)

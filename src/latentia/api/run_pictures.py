@@ -169,12 +169,12 @@ class RunPictures(RunDirections):
         direction = self._choose_direction(toward, dims, axes)
         arguments = image, dims, steps, split, axes, cond, direction
         traversal, pixels, name = self._traverse(*arguments)
-        n, render = len(self._training_table.mean), rendered_images.render_traversal
+        n, render = len(self._latent_range.mean), rendered_images.render_traversal
         if direction:
             names = [f"the direction of {direction.toward}"]
             picture = render(self.folder, names, traversal, pixels, name, n)
             return picture._replace(caption=direction.text, table=direction.moving)
-        model = self.autoencoder if axes == "own" else self._principal_axes
+        model = self.decoder if axes == "own" else self._principal_axes
         names = [f"z {name}" for name in encoding.name_dims(model.latent_shape)]
         return render(self.folder, names, traversal, pixels, name, n)
 
@@ -265,7 +265,7 @@ class RunPictures(RunDirections):
         direction: Direction | None,
     ) -> tuple[Traversal, Tensor, str]:
         (pixels, name, columns), mean = self._read_point(image, split, cond)
-        model, table = self.autoencoder, self._training_table
+        model, table = self.decoder if mean is not None else self.autoencoder, self._latent_range
         if direction:
             with self._use_labels(columns, cond):
                 mean = model.encode(pixels).mean if mean is None else mean

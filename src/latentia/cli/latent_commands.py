@@ -167,6 +167,43 @@ def decode(
     """
 
 
+def project(
+    run: options.RunName,
+    images: Positional[tuple[str, ...]],
+    starts: int | None = None,
+    steps: int = 300,
+    out: options.Picture = "projected.png",
+    *,
+    latents_out: str | None = None,
+    sigma: float = 0.05,
+    seed: options.Seed = 0,
+    split: options.RowSplit = None,
+    data: options.Data = None,
+    cond: options.Target = None,
+    beta: options.Beta = None,
+) -> None:
+    """Find latents of images by optimisation, also for a GAN, which has no encoder.
+
+    The picture has the images above what the model draws from these latents, with the mean squared
+    error per pixel. The other commands take the latents as FILE:ROW.
+
+    Parameters
+    ----------
+    images : IMAGE ...
+        image files, keys in the table that latentia encode writes, or row numbers (from 0)
+    starts : N
+        number of random starts of each image, at least 1, of which the best result is kept; the
+        default is one start at the encoder's posterior mean, or 4 of a GAN
+    steps : N
+        number of steps of Adam from each start, at least 1
+    latents_out : FILE
+        also write the latents, a table (.csv or .parquet) that latentia decode reads
+    sigma : FLOAT
+        standard deviation of a pixel about the drawn image, more than 0: with a larger one the
+        latents stay nearer to the prior's mean, and the error is larger (default 0.05)
+    """
+
+
 def attribute(
     run: options.RunName,
     image: options.Image,
@@ -212,4 +249,6 @@ def compare(
     """
 
 
-LATENT_COMMANDS = (relate, traverse, interpolate, nearest, outliers, decode, attribute, compare)
+LATENT_COMMANDS = (
+    *(relate, traverse, interpolate, nearest, outliers, decode, project, attribute, compare),
+)

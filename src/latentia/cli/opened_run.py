@@ -7,6 +7,7 @@ from latentia.api.run import Run
 from latentia.api.train_and_load import load
 from latentia.cli.tables import print_images
 from latentia.core.errors import Error
+from latentia.latents.parsing import LATENT_COLUMN
 from latentia.report.grids import check_output
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".json")
@@ -31,15 +32,18 @@ def draw_picture(plot: Callable, *suffixes: str) -> Callable[[SimpleNamespace], 
 
     def draw(args: SimpleNamespace) -> None:
         run = open_requested_run(args, *suffixes)
-        others = ("run", "out", "table", "latents_out", "data", "beta")
+        unused = ("run", "out", "table", "latents_out", "data", "beta")
         # no word of a list is the default of a method
-        options = {k: None if v == () else v for k, v in vars(args).items() if k not in others}
+        options = {k: None if v == () else v for k, v in vars(args).items() if k not in unused}
         picture = plot(run, **options)
         latents_out = getattr(args, "latents_out", None)
         if latents_out and picture.table is None:
             raise Error(f"{run.path} draws pixels and no latents; leave --latents-out out.")
-        if picture.table is not None and not hasattr(args, "latents_out"):
-            print_images(picture.caption, picture.table)
+        if picture.table is not None:
+            others = (name for name in picture.table if not LATENT_COLUMN.fullmatch(name))
+            scores = [name for name in others if name != "encoder"]
+            if not {*scores} <= {"key", "condition"}:  # more than a table of latents
+                print_images(picture.caption, picture.table[scores])
         if path := latents_out or getattr(args, "table", None):
             print(picture.save(path))
         print(picture.save(args.out))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentia.core.contract import HasTrajectory
+from latentia.core.contract import HasLatents, HasTrajectory
 from latentia.core.modes import evaluation_mode
 from latentia.core.text import pluralize
 from latentia.data import Images
@@ -132,6 +132,8 @@ def condition_ignored(context: RunContext) -> CheckResult | None:
     if getattr(model, "column", None) is None or len(context.held_out) < 16:
         return None
     is_prior = isinstance(model, HasTrajectory)
+    if not is_prior and not isinstance(model, HasLatents):  # a GAN has no error of an image
+        return None
     name = "denoising error" if is_prior else "distortion"
     error, rise, standard_error = compare_conditions(context, model)
     if rise > MIN_STANDARD_ERRORS * standard_error:

@@ -91,14 +91,15 @@ def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
         is_latent = isinstance(model.autoencoder, HasLatents)
         parts = split_model(model.autoencoder, shape) if is_latent else []
         return [make_sampler_part(model), *parts]
+    labels: dict[str, InputSampler] = {}
+    metadata, column = {}, getattr(model, "column", "")
+    if condition := get_condition(model):
+        labels = {"condition": lambda n, rng: condition.draw(n, 0)}
+        shares = [round(share, 6) for share in condition.distribution.tolist()]
+        metadata = {"shares": shares} if condition.num_classes else {}
     if isinstance(model, HasLatents):
         images = {"image": lambda n, rng: torch.rand(n, *shape, generator=rng)}
-        latents, labels = {"z": make_normal_sampler(model.latent_shape)}, {}
-        metadata, column = {}, getattr(model, "column", "")
-        if condition := get_condition(model):
-            labels: dict[str, InputSampler] = {"condition": lambda n, rng: condition.draw(n, 0)}
-            shares = [round(share, 6) for share in condition.distribution.tolist()]
-            metadata = {"shares": shares} if condition.num_classes else {}
+        latents = {"z": make_normal_sampler(model.latent_shape)}
 
         def encode(image: Tensor, *label: Tensor) -> Any:
             with use_columns(model, dict.fromkeys([column], *label) if label else {}):
@@ -118,9 +119,14 @@ def split_model(model: Any, shape: Sequence[int]) -> list[ModelPart]:
             ModelPart("decoder", decoder, latents | labels, ("image",), metadata),
         ]
     if isinstance(model, HasGenerator):
-        module = FunctionModule(lambda noise: model.generate(noise).clamp(0, 1), model)  # pyright: ignore
-        inputs = {"noise": make_normal_sampler(model.noise_shape)}
-        return [ModelPart("generator", module, inputs, ("image",), {})]
+
+        def generate(noise: Tensor, *label: Tensor) -> Tensor:
+            with use_columns(model, dict.fromkeys([column], *label) if label else {}):
+                return model.generate(noise).clamp(0, 1)
+
+        inputs = {"noise": make_normal_sampler(model.noise_shape)} | labels
+        module = FunctionModule(generate, model)  # pyright: ignore
+        return [ModelPart("generator", module, inputs, ("image",), metadata)]
     raise Error(
         f"A {type(model).__name__} has no encoder, generator or sampler to export; give a run of "
         "a VAE, a GAN, a VAE-GAN or a learned prior."

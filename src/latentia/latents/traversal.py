@@ -1,7 +1,7 @@
 """Latent traversal: one image as one latent dimension moves over the range of the data set."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.special import ndtr
 from torch import Tensor
 
-from latentia.core.contract import HasLatents
+from latentia.core.contract import HasDecoder, HasLatents
 from latentia.core.memory import check_picture_memory
 from latentia.core.parameters import require_at_least
 from latentia.latents.encoding import LatentTable
@@ -60,7 +60,7 @@ class Traversal(NamedTuple):
 
 @torch.no_grad()
 def traverse_dims(
-    model: HasLatents,
+    model: HasDecoder,
     image: Float[Tensor, "1 c h w"],
     table: LatentTable,
     dims: Sequence[int],
@@ -74,7 +74,7 @@ def traverse_dims(
     Parameters
     ----------
     model : Model
-        a trained model with latents
+        a trained model with latents; of a GAN, give mean
     image : Tensor
         one image (1, c, h, w)
     table : LatentTable
@@ -109,7 +109,7 @@ def traverse_dims(
     dims = list(dims)
     n_values = max(image.numel(), 2 * len(table.mean))  # of an image, or of its bisection
     check_picture_memory(len(dims) * steps, (n_values,), "--steps")
-    mean = model.encode(image).mean if mean is None else mean
+    mean = cast(HasLatents, model).encode(image).mean if mean is None else mean
     levels = make_levels(steps)
     table = table.select_dims(dims)
     values = mixture_quantiles(table.mean, table.sd, levels)

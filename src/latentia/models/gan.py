@@ -3,13 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
+from latentia.core.contract import Batch, Player, Role, StepContext, Term, Terms
 from latentia.core.schedules import Schedule
 from latentia.core.seeding import noise, sample_normal_rows
 from latentia.core.tensors import ImageTensor, Latents, to_float32, to_float64
 from latentia.losses.adversarial import NonSaturating, Relativistic, gradient_penalty
+from latentia.models.augmentation import Augmentation
+from latentia.models.conditional import ConditionalModel
 from latentia.models.monitors import Monitors, fraction_true, rms_std
-from latentia.nets.column_condition import decode_latents
+from latentia.nets.column_condition import decode_latents, with_columns
 
 MONITOR_NAMES = (
     *("accuracy real", "accuracy fake", "critic loss"),
@@ -17,7 +19,7 @@ MONITOR_NAMES = (
 )
 
 
-class GAN(Model):
+class GAN(ConditionalModel):
     """Generative adversarial network; the critic steps first, then the generator.
 
     Both players of a step use the same generated images.
@@ -61,7 +63,7 @@ class GAN(Model):
         self.gamma, self.sigmoid_output = gamma, sigmoid_output
         self.noise_shape: tuple[int, ...] = tuple(generator.latent_shape)  # pyright: ignore
         self.latent_shape = self.noise_shape
-        self.meter = Monitors(MONITOR_NAMES)
+        self.meter, self.augment = Monitors(MONITOR_NAMES), Augmentation()
 
     def players(self) -> dict[str, Player]:
         return {
@@ -69,14 +71,17 @@ class GAN(Model):
             "generator": Player(self.generator, self.generator_terms),
         }
 
+    @with_columns
     def shared(self, batch: Batch, context: StepContext) -> ImageTensor:
         """Generate the step's images, with their graph to the generator."""
         return self.generate(noise(context, "generator", self.noise_shape, batch.image))
 
+    @with_columns
     def critic_terms(self, batch: Batch, context: StepContext, shared: ImageTensor) -> Terms:
         uses_penalty = self.gamma is not None
-        real = batch.image.detach().requires_grad_(uses_penalty)
-        fake = shared.detach().requires_grad_(uses_penalty)  # no gradient to the generator
+        real = self.augment(batch.image, context).detach().requires_grad_(uses_penalty)
+        fake = self.augment(shared.detach(), context)  # no gradient to the generator
+        fake = fake.detach().requires_grad_(uses_penalty)
         # two batches, since each penalty differentiates the logits of one of them
         real_logits, fake_logits = self.critic(real), self.critic(fake)
         # relativistic logits have no zero, so the midpoint of the means is the threshold
@@ -94,11 +99,14 @@ class GAN(Model):
             terms["R2"] = Term(gamma, gradient_penalty(fake_logits, fake), Role.PENALTY)
         return terms
 
+    @with_columns
     def generator_terms(self, batch: Batch, context: StepContext, shared: ImageTensor) -> Terms:
         if torch.is_grad_enabled():
             shared.register_hook(self._record_gradient_norm)
-        real_logits = self.critic(batch.image) if self.loss.relativistic else None
-        loss = self.loss.generator_loss(real_logits, self.critic(shared))
+        real = self.augment(batch.image, context)
+        real_logits = self.critic(real) if self.loss.relativistic else None
+        fake_logits = self.critic(self.augment(shared, context))
+        loss = self.loss.generator_loss(real_logits, fake_logits)
         return {"adversarial": Term(1.0, loss, Role.ADVERSARIAL)}
 
     def _record_gradient_norm(self, gradient: Tensor) -> None:
@@ -108,7 +116,8 @@ class GAN(Model):
 
     def generate(self, z: Latents) -> ImageTensor:
         """Generate the images that the critic sees; in [0, 1] only with `sigmoid_output`."""
-        output = to_float32(self.generator(z))
+        with self.use_target():
+            output = to_float32(self.generator(z))
         return output.sigmoid() if self.sigmoid_output else output + 0.5
 
     def decode(self, z: Latents) -> ImageTensor:
@@ -124,8 +133,13 @@ class GAN(Model):
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0
     ) -> ImageTensor:
-        """Draw n images from N(0, I) latents; temperature: factor of the standard deviations."""
-        return decode_latents(self, self.draw_latents(n, seed=seed, temperature=temperature))
+        """Draw n images from N(0, I) latents.
+
+        cond: label of each image, or of all; by default as often as in the training images.
+        temperature: factor of the standard deviations.
+        """
+        with self.use_labels(n, seed, cond):
+            return decode_latents(self, self.draw_latents(n, seed=seed, temperature=temperature))
 
     def monitors(self) -> dict[str, Tensor]:
         return self.meter.read_means()

@@ -1,13 +1,13 @@
 """The variational autoencoder: Kingma & Welling 2014, arXiv 1312.6114."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from latentia.core.contract import Batch, Model, Player, Role, StepContext, Term, Terms
+from latentia.core.contract import Batch, Player, Role, StepContext, Term, Terms
 from latentia.core.gaussian import DiagonalGaussian
 from latentia.core.posterior import Posterior, draw_latents
 from latentia.core.schedules import Schedule, constant
@@ -22,22 +22,16 @@ from latentia.core.tensors import (
 )
 from latentia.losses.divergences import Divergence, kl
 from latentia.losses.likelihoods import Likelihood
+from latentia.models.conditional import ConditionalModel
 from latentia.models.supervision import Supervision
 from latentia.nets.beta_conditioning import BetaEmbedding
-from latentia.nets.column_condition import (
-    ColumnCondition,
-    decode_latents,
-    split_rows,
-    use_columns,
-    with_columns,
-)
-from latentia.nets.conditioning import expand_condition
+from latentia.nets.column_condition import decode_latents, split_rows, use_columns, with_columns
 
 BETA_ONE = constant(1.0)
 PosteriorFactory = Callable[[Tensor], Posterior]  # from an encoder's output
 
 
-class VAE(Model):
+class VAE(ConditionalModel):
     """Variational autoencoder: distortion + beta * rate, both in nats per image.
 
     beta 1 gives the negative ELBO.
@@ -65,7 +59,7 @@ class VAE(Model):
     dial : BetaEmbedding or None
         condition of the networks on beta; training then draws a beta for each image
     condition : ColumnCondition or None
-        condition of the networks on a label column: its `use` gives them the labels of images
+        condition of the networks on a label column, as in `ConditionalModel`
 
     Examples
     --------
@@ -79,7 +73,6 @@ class VAE(Model):
     divergence: Divergence
     supervision: Supervision | None
     dial: BetaEmbedding | None
-    condition: ColumnCondition | None
 
     def __init__(
         self,
@@ -92,19 +85,9 @@ class VAE(Model):
         super().__init__()
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.beta, self.posterior, self.divergence = beta, posterior, kl
-        self.supervision, self.dial, self.condition = None, None, None
+        self.supervision, self.dial = None, None
         self.image_shape: tuple[int, ...] = tuple(encoder.image_shape)  # pyright: ignore
         self.latent_shape: tuple[int, ...] = tuple(encoder.latent_shape)  # pyright: ignore
-
-    @property
-    def column(self) -> str | None:
-        """Column of the condition; None without one."""
-        return self.condition.column if self.condition else None
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes of the condition; 0: numbers, or no condition."""
-        return self.condition.num_classes if self.condition else 0
 
     def players(self) -> dict[str, Player]:
         return {"vae": Player(self, self.terms)}
@@ -210,8 +193,7 @@ class VAE(Model):
         if not self.training:
             check_tensor(z, self.latent_shape, "latents")
             z = z.to(next(self.parameters()))
-        condition = self.condition
-        with condition.use(condition.target) if condition else nullcontext():
+        with self.use_target():
             return self._apply_in_batches(lambda x: self.likelihood.mean(self.decoder(x)), z)
 
     def distortion(self, z: Latents, images: ImageTensor) -> PerImage:
@@ -255,15 +237,6 @@ class VAE(Model):
         """Return the latents that `sample` decodes."""
         z = temperature * sample_normal_rows(n, self.latent_shape, seed=seed, purpose="prior")
         return z.to(next(self.parameters()))
-
-    def use_labels(
-        self, n: int, seed: int = 0, cond: Tensor | None = None
-    ) -> AbstractContextManager:
-        """Give the decoder these labels in the block, or n as often as in the training images."""
-        if self.condition is None:
-            return nullcontext()
-        labels = self.condition.draw(n, seed) if cond is None else expand_condition(cond, n)
-        return use_columns(self, {self.condition.column: labels})
 
     @with_columns
     def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:

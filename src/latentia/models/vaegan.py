@@ -23,15 +23,13 @@ from latentia.losses.adversarial import (
 )
 from latentia.losses.likelihoods import Likelihood
 from latentia.losses.perceptual import feature_matching_loss
+from latentia.models.augmentation import Augmentation
 from latentia.models.monitors import Monitors, fraction_true, rms_std
 from latentia.models.vae import BETA_ONE, VAE, PosteriorFactory
 from latentia.nets.column_condition import use_columns
 
-NAMES = (
-    *("accuracy real", "accuracy reconstruction", "accuracy sample"),
-    *("gradient of distortion", "gradient of adversarial"),
-    *("critic loss", "spread of samples"),
-)
+NAMES = "accuracy real", "accuracy reconstruction", "accuracy sample"
+NAMES += "gradient of distortion", "gradient of adversarial", "critic loss", "spread of samples"
 ValueAndGradient = tuple[PerImage, Float[Tensor, "kinds_b c h w"]]
 LAZY_INTERVAL = 4  # critic steps from one gradient penalty to the next
 
@@ -121,6 +119,7 @@ class ForwardPass(NamedTuple):
     posterior: Posterior
     z: Latents
     fakes: dict[str, ImageTensor]
+    context: StepContext
     reconstruction: ImageTensor
 
 
@@ -178,6 +177,7 @@ class VAEGAN(VAE):
             raise ValueError("R1 and R2 need a critic without BatchNorm: see `gradient_penalty`")
         features = objective.feature_matching is not None
         self.meter = Monitors(NAMES + ("gradient of features",) * features)
+        self.augment = Augmentation()  # of the images that the critic sees
 
     def players(self) -> dict[str, Player]:
         names = "encoder", "decoder", "likelihood", "posterior", "supervision", "dial", "condition"
@@ -195,7 +195,7 @@ class VAEGAN(VAE):
             fakes = dict.fromkeys(kinds, reconstruction)
             if "sample" in fakes:
                 fakes["sample"] = self.decode_prior(z, context)
-        return ForwardPass(posterior, z, fakes, reconstruction)
+        return ForwardPass(posterior, z, fakes, context, reconstruction)
 
     def decode_prior(self, z: Latents, context: StepContext) -> Tensor:
         """Decode as many prior latents as `z` has rows, to raw outputs."""
@@ -209,16 +209,15 @@ class VAEGAN(VAE):
         is_lazy = objective.is_lazy_step(context)
         penalty = LAZY_INTERVAL * objective.gamma if is_lazy else 0.0
         fakes = {kind: self.likelihood.mean(x.detach()) for kind, x in shared.fakes.items()}
-        images = torch.cat([batch.image, *fakes.values()]).requires_grad_(penalty > 0)
+        images = torch.cat([batch.image, *fakes.values()])
+        images = self.augment(images, context, 1 + len(fakes)).requires_grad_(penalty > 0)
         logits = self.critic(images)
         real, *of_fakes = logits.chunk(1 + len(fakes))
         terms = loss.critic_terms(real, *of_fakes)
         # a relativistic logit has no zero: an image is classified against its partner
         threshold = real if loss.relativistic else 0.0
         accuracies = [fraction_true(x < threshold) for x in of_fakes]
-        accuracy_real = fraction_true(real > 0)
-        if loss.relativistic:
-            accuracy_real = loss.sum_kinds(accuracies)
+        accuracy_real = loss.sum_kinds(accuracies) if loss.relativistic else fraction_true(real > 0)
         self.meter.record(
             critic_loss=torch.stack([w * value.mean() for w, value, _ in terms.values()]).sum(),
             accuracy_real=accuracy_real,
@@ -232,7 +231,8 @@ class VAEGAN(VAE):
         if samples is None and is_lazy and objective.monitors_samples:
             with torch.no_grad(), use_columns(self, batch.columns):
                 samples = self.likelihood.mean(self.decode_prior(shared.z, context))
-                self.meter.record(accuracy_sample=fraction_true(self.critic(samples) < threshold))
+                logits = self.critic(self.augment(samples, context))
+                self.meter.record(accuracy_sample=fraction_true(logits < threshold))
         if samples is not None:
             real_spread = rms_std(batch.image).clamp_min(1e-12)
             self.meter.record(spread_of_samples=rms_std(samples) / real_spread)
@@ -275,13 +275,14 @@ class VAEGAN(VAE):
         n, kinds = len(batch.image), len(outputs)
         objective = self.adversarial_objective
         leaf = torch.cat(outputs).detach().requires_grad_()  # (kinds b, c, h, w)
-        images = self.likelihood.mean(leaf)
+        images = self.augment(self.likelihood.mean(leaf), shared.context, kinds)
+        real_images = self.augment(batch.image, shared.context)
         if self.has_batch_norm:  # the critic's function depends on the batch: the one it stepped on
-            features = self.critic.features(torch.cat([batch.image, images]))
+            features = self.critic.features(torch.cat([real_images, images]))
             of_real, of_fakes = zip(*(x.split([n, kinds * n]) for x in features), strict=True)
         else:
             with torch.no_grad():
-                of_real = self.critic.features(batch.image)
+                of_real = self.critic.features(real_images)
             of_fakes = self.critic.features(images)
         real = self.critic.to_logits(of_real[-1])
         fakes = self.critic.to_logits(of_fakes[-1]).chunk(kinds)

@@ -122,6 +122,18 @@ def reconstruct_images(
     return torch.cat(parts)
 
 
+def render_projections(
+    run: RunFolder, images: Float[Tensor, "two_n c h w"], table: Any
+) -> RenderedImages:
+    """Show images above those of their latents, with the errors; table: the latents."""
+    n = len(table)
+    caption = f"{run.name}: {pluralize(n, 'image')} above {'its' if n == 1 else 'their'} projection"
+    labels = [*map(shorten_key, table["key"]), *(f"error {mse:.2g}" for mse in table["mse"])]
+    caption += f", mean squared error per pixel {table['mse'].mean():.2g}"
+    options = {"labels_below": labels, "min_side": SINGLE_IMAGE_SIDE if n == 1 else MIN_TILE_SIDE}
+    return add_latents(render_grid(images, n, caption, **options), table)
+
+
 def render_neighbors(
     run: RunFolder,
     model: HasEncoder,
@@ -212,14 +224,14 @@ def render_traversal(
     name: str,
     n: int,
 ) -> RenderedImages:
-    """Show one row for each dimension that moves; n: images of the aggregate posterior.
+    """Show one row for each dimension that moves; n: images of the aggregate posterior, or 1.
 
     names: those of all dimensions. A .gif moves all dimensions at once, there and back.
     """
     levels, way = traversal.levels, "one latent at a time" if len(names) > 1 else names[0]
     caption = (
         f"{run.name}: {name} along {way}, from the {levels[0]:.1%} to the "
-        f"{levels[-1]:.1%} quantile of {pluralize(n, 'image')}"
+        f"{levels[-1]:.1%} quantile of {pluralize(n, 'image') if n > 1 else 'the prior'}"
     )
 
     make_frames = partial(make_traversal_frames, traversal, names, caption)
@@ -251,6 +263,13 @@ def render_attributions(
 
     figure = draw_attributions(maps, image, reconstruction, titles, caption)
     return RenderedImages(maps, {**make_encoders(figure), ".npy": lambda: encode_npy(maps)})
+
+
+def add_latents(grid: RenderedImages, table: Any) -> RenderedImages:
+    """Add a table of the images' latents, and the encoders of its files."""
+    grid.encoders[".csv"] = lambda: table.to_csv(index=False, lineterminator="\n").encode()
+    grid.encoders[".parquet"] = lambda: table.to_parquet(index=False)
+    return grid._replace(table=table)
 
 
 def add_single_images(grid: RenderedImages, column: str, labels: Sequence[str]) -> RenderedImages:

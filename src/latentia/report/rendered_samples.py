@@ -9,7 +9,12 @@ from latentia.models.latent_diffusion import CLUSTER_COLUMN
 from latentia.nets.column_condition import decode_latents, get_condition, use_columns
 from latentia.report.grids import choose_columns
 from latentia.report.latent_figures import shorten_key
-from latentia.report.rendered_images import RenderedImages, add_single_images, render_grid
+from latentia.report.rendered_images import (
+    RenderedImages,
+    add_latents,
+    add_single_images,
+    render_grid,
+)
 from latentia.runs.folder import RunFolder
 from latentia.runs.sampling import format_labels, parse_condition, resolve_sampling
 
@@ -53,7 +58,5 @@ def render_samples(
     if z is not None:
         table = tabulate_latents(z, [f"sample-{seed}-{k}" for k in range(n)], decoder)
         table = table.assign(condition=labels) if labels else table
-        grid.encoders[".csv"] = lambda: table.to_csv(index=False, lineterminator="\n").encode()
-        grid.encoders[".parquet"] = lambda: table.to_parquet(index=False)
-        grid = grid._replace(table=table)
+        grid = add_latents(grid, table)
     return add_single_images(grid, column or "", labels)

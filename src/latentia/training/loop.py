@@ -184,7 +184,9 @@ class Loop:
             self.image_order = self.images.draw_order(rng, self.options.balance)
             self.order_epoch = epoch
         first_row = step_in_epoch * self.batch_size + context.first_row
-        return self.images.get_batch(self.image_order[first_row : first_row + self.rank_batch_size])
+        rows = self.image_order[first_row : first_row + self.rank_batch_size]
+        batch, augment = self.images.get_batch(rows), self.plan.augment
+        return batch._replace(image=augment(batch.image, context)) if augment else batch
 
     def train_step(self, context: StepContext) -> None:
         """Take one optimizer step of every player that acts at this step."""

@@ -1,13 +1,15 @@
 """The training plan, which a recipe returns, and the options of every training."""
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from numbers import Integral
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, Lt
 
-from latentia.core.contract import Model
+from latentia.core.contract import Model, StepContext
 from latentia.core.errors import Error
+from latentia.core.tensors import ImageTensor
 from latentia.data import Images
 from latentia.data.reading import Pages, Splits
 from latentia.training.optimizers import Adam
@@ -34,6 +36,8 @@ class Plan:
         weights (Karras et al. 2018, arXiv 1710.10196, appendix A); None keeps the last
     notes : list of str
         messages to the user about what the recipe chose
+    augment : callable, optional
+        random transformation of the training images, a function of images and `StepContext`
 
     Raises
     ------
@@ -62,6 +66,7 @@ class Plan:
     epochs: int
     average: float | None = None
     notes: list[str] = field(default_factory=list)
+    augment: Callable[[ImageTensor, StepContext], ImageTensor] | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch", "epochs"):
