@@ -30,7 +30,7 @@ from latentia.data.pages import (
     open_pages,
     read_samples,
 )
-from latentia.data.reading import DEFAULT_READING, PageOptions
+from latentia.data.reading import DEFAULT_READING, Aspect, PageOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -66,7 +66,8 @@ class ValueRangeError(DecodeError):
 class Preprocessing(PageOptions):
     """Map from any image to (channels, height, width) in [0, 1].
 
-    The resize is Pillow's bicubic to exactly this size: it stretches the image and never crops.
+    The resize is Pillow's bicubic to exactly this size. It stretches the image or, with the aspect
+    "crop", takes its central part of the requested proportions.
     """
 
     height: int
@@ -75,6 +76,7 @@ class Preprocessing(PageOptions):
     white: float | None
     background: float
     black: float | None = None
+    aspect: Aspect = "stretch"
     levels: Levels | None = field(default=None, compare=False)  # collects the greatest values
 
     @property
@@ -90,6 +92,19 @@ class Preprocessing(PageOptions):
     def size(self) -> tuple[int, int]:
         """(width, height), the order of Pillow."""
         return self.width, self.height
+
+    def resize(self, image: "Image") -> "Image":
+        """Resize an image of any size, or its central part."""
+        from PIL.Image import Resampling
+
+        box, sides = None, (image.width / self.width, image.height / self.height)
+        if self.aspect == "crop" and image.width * self.height != image.height * self.width:
+            x, y = (
+                max(0.0, (side - min(sides) * new) / 2)
+                for side, new in zip(image.size, self.size, strict=True)
+            )
+            box = (x, y, image.width - x, image.height - y)
+        return image.resize(self.size, Resampling.BICUBIC, box)
 
 
 def read_headers(
@@ -161,8 +176,6 @@ def decode_pixels(
     page: "Page", preprocessing: Preprocessing, header: ImageHeader | None = None
 ) -> np.ndarray:
     """Decode to (c, h, w): uint8, or float32 in [0, 1] if the file has more than 8 bits."""
-    from PIL.Image import Resampling
-
     if not is_pillow_image(page):
         return convert_planes(read_samples(page), preprocessing, find_opacity(page))
     channels = preprocessing.channels
@@ -189,7 +202,7 @@ def decode_pixels(
     if preprocessing.levels:
         preprocessing.levels.add(255, image)
     if image.size != preprocessing.size:
-        image = image.resize(preprocessing.size, Resampling.BICUBIC)
+        image = preprocessing.resize(image)
     array = np.asarray(image)
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
@@ -275,10 +288,10 @@ def array_to_unit_range(array: np.ndarray) -> np.ndarray:
 
 def resize_planes(planes: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """Resize (c, h, w), uint8 or float32, plane by plane to the height and width requested."""
-    from PIL.Image import Resampling, fromarray
+    from PIL.Image import fromarray
 
     if planes.shape[1:] == (preprocessing.height, preprocessing.width):
         return planes
-    images = [fromarray(plane).resize(preprocessing.size, Resampling.BICUBIC) for plane in planes]
+    images = [preprocessing.resize(fromarray(plane)) for plane in planes]
     stack = np.stack([np.asarray(image) for image in images])
     return stack if stack.dtype == np.uint8 else stack.clip(0, 1)  # bicubic overshoots

@@ -30,7 +30,7 @@ class LoadOptions(NamedTuple):
         chosen = self.reading
         levels = chosen.white, chosen.background, chosen.black
         pages = {field.name: getattr(chosen, field.name) for field in fields(PageOptions)}
-        return Preprocessing(*size, channels, *levels, **pages)
+        return Preprocessing(*size, channels, *levels, aspect=chosen.aspect, **pages)
 
 
 class LabelColumns(NamedTuple):
@@ -75,11 +75,11 @@ class SourceInfo(NamedTuple):
             notes.append(f"not used as labels: {abbreviate_list(self.labels.unused)}.")
         height, width = preprocessing.height, preprocessing.width
         sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w * height / h / width < 1.05})
-        if sizes:
+        if sizes and preprocessing.aspect == "stretch":
             listing = abbreviate_list([f"{h}x{w}" for h, w in sizes], 3)
             notes.append(
-                f"images of {listing} are stretched to {height}x{width}; give --size HEIGHTxWIDTH"
-                " of their proportions, or crop them beforehand."
+                f"images of {listing} are stretched to {height}x{width}; --aspect crop reads the"
+                " central part of each in these proportions."
             )
         return notes
 

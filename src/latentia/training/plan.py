@@ -9,7 +9,7 @@ from annotated_types import Ge, Le, Lt
 from latentia.core.contract import Model
 from latentia.core.errors import Error
 from latentia.data import Images
-from latentia.data.reading import Pages, Splits
+from latentia.data.reading import Aspect, Pages, Splits
 from latentia.training.optimizers import Adam
 
 
@@ -114,6 +114,9 @@ class Options:
         values outside the range are an error (default 0)
     background : LEVEL
         grey level behind transparent pixels, from 0 (black) to 1 (white)
+    aspect : {stretch,crop}
+        how an image of other proportions than --size gets them: stretch changes its proportions,
+        crop takes its central part (default stretch)
     stream
         read .tar or .parquet shards during training, and store no decoded pixels on disk
     splits : {own,seeded}
@@ -193,6 +196,7 @@ class Options:
     exclude: str | None = None
     skip_unreadable: bool = False
     max_pixels: Annotated[int | None, Ge(1)] = None
+    aspect: Aspect = "stretch"
     balance: str | None = None
     log_every: Annotated[int, Ge(1)] = 50
     save_every: Annotated[int, Ge(1)] = 500
