@@ -1,5 +1,8 @@
 """Images of other proportions than the requested size: stretched, or their central part."""
 
+from collections.abc import Generator
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -7,15 +10,18 @@ from PIL import Image
 from PIL.Image import Resampling
 
 import latentia
+from latentia.api.training import start_run
 from latentia.core.errors import Error
+from latentia.core.missing import MASK_COLUMN
 from latentia.data import Images, Source, open_images
-from latentia.data.preprocess import preprocess_images
-from latentia.data.reading import Reading
+from latentia.data.preprocess import preprocess_images, read_batch
+from latentia.data.reading import Aspect, Reading
+from latentia.diagnostics.run_context import RunContext
 
 RNG = np.random.default_rng(0)
 
 
-def read(data, size, aspect="crop", **reading):
+def read(data, size, aspect: Aspect = "crop", **reading):
     images = open_images(Source(data, Reading(aspect=aspect, **reading)), size)
     return images.split("all").get_batch(slice(None)).image
 
@@ -50,6 +56,81 @@ def test_crop_has_one_scale_and_one_centre(size):
         expected = centre + scale * (np.arange(n) + 0.5 - n / 2)
         inner = slice(3, -3) if n > 8 else slice(2, -2)
         np.testing.assert_allclose(line[inner], expected[inner], atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(20, 50), (50, 20), (9, 9), (16, 16)])
+def test_pad_is_the_whole_image_in_the_middle(tmp_path, shape):
+    """Without its padding an image is the original, resized with its proportions kept."""
+    array = RNG.integers(0, 256, shape, dtype=np.uint8)
+    images = open_images(Source(save(tmp_path, array), Reading(aspect="pad", background=0.5)), 16)
+    batch = images.split("all").get_batch(slice(None))
+    h, w = (round(16 * side / max(shape)) for side in shape)
+    inside = slice((16 - h) // 2, (16 - h) // 2 + h), slice((16 - w) // 2, (16 - w) // 2 + w)
+    mask = batch.columns[MASK_COLUMN][0, 0]
+    assert (mask[inside] == 1).all()
+    assert mask.sum() == h * w
+    resized = np.asarray(Image.fromarray(array).resize((w, h), Resampling.BICUBIC))
+    assert torch.equal(batch.image[0, 0][inside], torch.tensor(resized) / 255)
+    assert (batch.image[0, 0][mask == 0] == 0.5).all()
+
+
+def test_pad_reads_files_arrays_and_new_images_alike(tmp_path):
+    arrays = RNG.integers(0, 256, (3, 20, 50), dtype=np.uint8)
+    data = save(tmp_path, *arrays)
+    images = open_images(Source(data, Reading(aspect="pad")), 8)
+    for other in (arrays, list(arrays)):
+        assert torch.equal(read(data, 8), read(other, 8))
+    new, columns = read_batch([str(tmp_path / "1.png")], images.preprocessing)
+    batch = images.split("all").get_batch(slice(1, 2))
+    assert torch.equal(new, batch.image)
+    assert torch.equal(columns[MASK_COLUMN], batch.columns[MASK_COLUMN])
+    again = open_images(Source(data, Reading(aspect="pad")), 8)  # from the cache
+    assert torch.equal(
+        again.split("all").get_batch(slice(1, 2)).columns[MASK_COLUMN], columns[MASK_COLUMN]
+    )
+    assert open_images(Source(data, Reading()), 8).split("all").columns == {}
+
+
+def test_a_column_of_the_name_of_the_mask_is_refused(tmp_path):
+    arrays: dict = {"x": np.zeros((9, 4, 8)), MASK_COLUMN: np.arange(9)}
+    np.savez(tmp_path / "a.npz", **arrays)
+    images = open_images(Source(str(tmp_path / "a.npz"), Reading(aspect="pad")), 8)
+    with pytest.raises(Error, match="labels have a column observed_pixels"):
+        images.split("train")
+
+
+@pytest.mark.parametrize("recipe", ["conv_vae", "photo_vae"])
+def test_a_padded_run_resumes_to_the_bit_and_writes_no_padding(tmp_path, recipe):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    save(folder, *(RNG.integers(0, 256, (8 + 4 * (k % 3), 16), dtype=np.uint8) for k in range(40)))
+    parameters = {"data": str(folder), "size": 16, "latent": 2, "batch": 8, "epochs": 3}
+    parameters |= {"features": "none", "augment": "flip"} if recipe == "photo_vae" else {}
+    options = latentia.Options(aspect="pad", save_every=3, log_every=1)
+    whole, events = start_run(recipe, parameters, options=options, run=tmp_path / "whole")
+    n_events = sum(1 for _ in events)
+    stopped, events = start_run(recipe, parameters, options=options, run=tmp_path / "stopped")
+    assert isinstance(events, Generator)
+    assert len(list(islice(events, n_events // 2))) == n_events // 2
+    events.close()
+    assert not latentia.load(stopped.path).is_complete
+    latentia.resume(stopped.path, progress=False)
+    assert (stopped.path / "log.jsonl").read_bytes() == (whole.path / "log.jsonl").read_bytes()
+    tensors = [each.load_tensors() for each in (whole, stopped)]
+    assert all(torch.equal(tensor, tensors[1][name]) for name, tensor in tensors[0].items())
+    run = latentia.load(whole.path)
+    batch = run.images.split("test").get_batch(slice(None))
+    missing = batch.columns[MASK_COLUMN].expand_as(batch.image) == 0
+    found = run.reconstruct([run.images.split("test").keys[k] for k in range(len(batch.image))])
+    assert missing.any()
+    assert torch.equal(found[missing], batch.image[missing])
+    context = RunContext(whole)  # of the doctor
+    originals, decoded = context.decoded_means
+    is_missing = context.held_out.get_batch(slice(None)).columns[MASK_COLUMN] == 0
+    assert torch.equal(decoded[is_missing], originals[is_missing])
+    table = run.encode()
+    assert np.isfinite(table.distortion).all()
+    assert MASK_COLUMN not in table.columns
 
 
 def test_images_of_the_requested_proportions_keep_their_bits(tmp_path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentia.core.text import pluralize
+from latentia.data.aspect import pad_planes, resize_image
 from latentia.data.headers import (
     ImageHeader,
     is_truncated_to_8_bits,
@@ -67,7 +68,8 @@ class Preprocessing(PageOptions):
     """Map from any image to (channels, height, width) in [0, 1].
 
     The resize is Pillow's bicubic to exactly this size. It stretches the image or, with the aspect
-    "crop", takes its central part of the requested proportions.
+    "crop", takes its central part of the requested proportions; with "pad" it fits the image into
+    this size, and the pixels around it are NaN.
     """
 
     height: int
@@ -85,6 +87,11 @@ class Preprocessing(PageOptions):
         return self.white is not None and (bool(self.black) or self.white < 255)
 
     @property
+    def marks_missing(self) -> bool:
+        """Whether pixels may be NaN, which stands for missing ones."""
+        return self.aspect == "pad"
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         return self.channels, self.height, self.width
 
@@ -94,17 +101,8 @@ class Preprocessing(PageOptions):
         return self.width, self.height
 
     def resize(self, image: "Image") -> "Image":
-        """Resize an image of any size, or its central part."""
-        from PIL.Image import Resampling
-
-        box, sides = None, (image.width / self.width, image.height / self.height)
-        if self.aspect == "crop" and image.width * self.height != image.height * self.width:
-            x, y = (
-                max(0.0, (side - min(sides) * new) / 2)
-                for side, new in zip(image.size, self.size, strict=True)
-            )
-            box = (x, y, image.width - x, image.height - y)
-        return image.resize(self.size, Resampling.BICUBIC, box)
+        """Resize an image of any size; with the aspect "pad", one side may be smaller."""
+        return resize_image(image, self.size, self.aspect)
 
 
 def read_headers(
@@ -204,7 +202,8 @@ def decode_pixels(
     if image.size != preprocessing.size:
         image = preprocessing.resize(image)
     array = np.asarray(image)
-    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+    planes = array[None] if channels == 1 else array.transpose(2, 0, 1)
+    return pad_planes(planes, preprocessing.height, preprocessing.width)
 
 
 def convert_planes(
@@ -294,4 +293,5 @@ def resize_planes(planes: np.ndarray, preprocessing: Preprocessing) -> np.ndarra
         return planes
     images = [preprocessing.resize(fromarray(plane)) for plane in planes]
     stack = np.stack([np.asarray(image) for image in images])
-    return stack if stack.dtype == np.uint8 else stack.clip(0, 1)  # bicubic overshoots
+    stack = stack if stack.dtype == np.uint8 else stack.clip(0, 1)  # bicubic overshoots
+    return pad_planes(stack, preprocessing.height, preprocessing.width)

@@ -12,8 +12,13 @@ from latentia.core.parameters import validate_parameters
 
 Splits = Literal["own", "seeded"]  # those of the source where it has some, or by seed
 Pages = Literal["images", "channels", "first"]  # meaning of the pages of one file
-Aspect = Literal["stretch", "crop"]  # how an image of other proportions gets the requested size
-FILTERS = {"stretch": "bicubic, stretched", "crop": "bicubic, cropped"}
+# how an image of other proportions gets the requested size
+Aspect = Literal["stretch", "crop", "pad"]
+FILTERS = {
+    "stretch": "bicubic, stretched",
+    "crop": "bicubic, cropped",
+    "pad": "bicubic, padded",
+}
 # Edition of the rules by which folders and labels are read. A run keeps that of its training:
 # 0: no split folders, no label files; 1: pages are not grouped, integers are never classes.
 RULES = 2
@@ -69,7 +74,14 @@ class Reading(PageOptions):
             raise Error("--black needs --white, the value that means 1; give both or neither.")
         if self.group and self.group_regex:
             raise Error("--group and --group-regex are both given; leave one of them out.")
+        if self.marks_missing and self.stream:
+            raise Error("--stream reads no padding (--aspect pad); leave one of them out.")
         parse_label_kinds(self.label_kind)
+
+    @property
+    def marks_missing(self) -> bool:
+        """Whether batches have a mask of their pixels, since some may be missing."""
+        return self.aspect == "pad"
 
     @property
     def label_kinds(self) -> dict[str, LabelKind]:
