@@ -141,8 +141,8 @@ def test_images_that_lose_their_proportions_are_told(tmp_path):
     for name, size in (("wide", (20, 10)), ("square", (16, 16)), ("nearly", (33, 32))):
         Image.new("L", size).save(tmp_path / f"{name}.png")
     assert open_images(str(tmp_path), size=16).notes == [
-        f"{tmp_path}/: images of 10x20 are stretched to 16x16; give --size HEIGHTxWIDTH of their "
-        "proportions, or crop them beforehand."
+        f"{tmp_path}/: images of 10x20 are stretched to 16x16; --aspect crop reads the central "
+        "part of each in these proportions, --aspect pad all of it."
     ]
     assert "16x16 and" not in open_images(str(tmp_path), size="10x20").notes[0]
 

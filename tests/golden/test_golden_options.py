@@ -19,6 +19,7 @@ ADDED = {
             "--init",
             "--balance",
             "--minutes",
+            "--aspect",
             "--cond",
             "--augment",
             "--augment-probability",

@@ -134,6 +134,8 @@ class Model(nn.Module):
         over the validation images. None keeps the last weights, or their moving average.
     starts_fitted : bool
         whether `setup` fits a closed form, whose weights are then selected too if they are best.
+    leaves_out_missing : bool
+        whether missing pixels, such as padding, take no part in the loss and the scores.
 
     Examples
     --------
@@ -154,6 +156,7 @@ class Model(nn.Module):
 
     selection_metric: str | None = "nelbo"
     starts_fitted: bool = False
+    leaves_out_missing: bool = False
 
     def players(self) -> dict[str, Player]:
         """Return the players in the order of their steps; at each step the others are frozen."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import cache
+from latentia.data.aspect import split_mask
 from latentia.data.cached_images import CachedImages, Metadata, join_labels, make_cached_images
 from latentia.data.decode import Preprocessing
 from latentia.data.fingerprint import compute_fingerprint
@@ -18,7 +19,7 @@ from latentia.data.grey_levels import GreyLevels, count_levels, measure_grey_lev
 from latentia.data.key_labels import add_key_labels
 from latentia.data.labels import Labels, check_columns, find_excluded_rows
 from latentia.data.levels import Levels
-from latentia.data.preprocess import preprocess_images
+from latentia.data.preprocess import read_batch
 from latentia.data.reader import Classes, LoadOptions, Reader, Size, SourceInfo
 from latentia.data.reading import Reading
 from latentia.data.sources.registry import Source, describe_labels
@@ -185,7 +186,7 @@ class Images:
         A path gives every page of its file. An array (h, w) or (h, w, 3) is one image. Arrays
         (n, h, w), (n, c, h, w) and (n, h, w, c) are n images. In a list each array is one image.
         """
-        return preprocess_images(images, self.preprocessing)
+        return read_batch(images, self.preprocessing).image
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -276,6 +277,8 @@ class Images:
             shape, dtype = (len(info.keys), *preprocessing.shape), info.choose_dtype(preprocessing)
             pixels, folder = cache.allocate_pixels(folder, shape, dtype)
             self._reader.read_into(pixels, preprocessing)
+            if preprocessing.marks_missing:
+                info = info.with_mask(split_mask(pixels, preprocessing.background))
         notes = [*info.collect_notes(preprocessing), *levels.describe(preprocessing.white)]
         metadata = {
             "shape": list(preprocessing.shape),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentia.core.text import pluralize
+from latentia.data.aspect import pad_planes, resize_image
 from latentia.data.headers import (
     ImageHeader,
     is_truncated_to_8_bits,
@@ -30,7 +31,7 @@ from latentia.data.pages import (
     open_pages,
     read_samples,
 )
-from latentia.data.reading import DEFAULT_READING, PageOptions
+from latentia.data.reading import DEFAULT_READING, Aspect, PageOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -66,7 +67,9 @@ class ValueRangeError(DecodeError):
 class Preprocessing(PageOptions):
     """Map from any image to (channels, height, width) in [0, 1].
 
-    The resize is Pillow's bicubic to exactly this size: it stretches the image and never crops.
+    The resize is Pillow's bicubic to exactly this size. It stretches the image or, with the aspect
+    "crop", takes its central part of the requested proportions; with "pad" it fits the image into
+    this size, and the pixels around it are NaN.
     """
 
     height: int
@@ -75,12 +78,18 @@ class Preprocessing(PageOptions):
     white: float | None
     background: float
     black: float | None = None
+    aspect: Aspect = "stretch"
     levels: Levels | None = field(default=None, compare=False)  # collects the greatest values
 
     @property
     def rescales_8_bits(self) -> bool:
         """Whether the stated range holds for 8 bits too. A white above 255 is for more bits."""
         return self.white is not None and (bool(self.black) or self.white < 255)
+
+    @property
+    def marks_missing(self) -> bool:
+        """Whether pixels may be NaN, which stands for missing ones."""
+        return self.aspect == "pad"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -90,6 +99,10 @@ class Preprocessing(PageOptions):
     def size(self) -> tuple[int, int]:
         """(width, height), the order of Pillow."""
         return self.width, self.height
+
+    def resize(self, image: "Image") -> "Image":
+        """Resize an image of any size; with the aspect "pad", one side may be smaller."""
+        return resize_image(image, self.size, self.aspect)
 
 
 def read_headers(
@@ -161,8 +174,6 @@ def decode_pixels(
     page: "Page", preprocessing: Preprocessing, header: ImageHeader | None = None
 ) -> np.ndarray:
     """Decode to (c, h, w): uint8, or float32 in [0, 1] if the file has more than 8 bits."""
-    from PIL.Image import Resampling
-
     if not is_pillow_image(page):
         return convert_planes(read_samples(page), preprocessing, find_opacity(page))
     channels = preprocessing.channels
@@ -189,9 +200,10 @@ def decode_pixels(
     if preprocessing.levels:
         preprocessing.levels.add(255, image)
     if image.size != preprocessing.size:
-        image = image.resize(preprocessing.size, Resampling.BICUBIC)
+        image = preprocessing.resize(image)
     array = np.asarray(image)
-    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+    planes = array[None] if channels == 1 else array.transpose(2, 0, 1)
+    return pad_planes(planes, preprocessing.height, preprocessing.width)
 
 
 def convert_planes(
@@ -275,10 +287,11 @@ def array_to_unit_range(array: np.ndarray) -> np.ndarray:
 
 def resize_planes(planes: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """Resize (c, h, w), uint8 or float32, plane by plane to the height and width requested."""
-    from PIL.Image import Resampling, fromarray
+    from PIL.Image import fromarray
 
     if planes.shape[1:] == (preprocessing.height, preprocessing.width):
         return planes
-    images = [fromarray(plane).resize(preprocessing.size, Resampling.BICUBIC) for plane in planes]
+    images = [preprocessing.resize(fromarray(plane)) for plane in planes]
     stack = np.stack([np.asarray(image) for image in images])
-    return stack if stack.dtype == np.uint8 else stack.clip(0, 1)  # bicubic overshoots
+    stack = stack if stack.dtype == np.uint8 else stack.clip(0, 1)  # bicubic overshoots
+    return pad_planes(stack, preprocessing.height, preprocessing.width)

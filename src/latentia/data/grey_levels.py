@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 
 from latentia.core.errors import Error
+from latentia.core.missing import MASK_COLUMN, sum_pixels
 from latentia.data.levels import Depth
 from latentia.data.splits import Split
 
@@ -48,6 +49,8 @@ def measure_grey_levels(split: Split, count: int | None) -> GreyLevels:
         part = split.select(torch.arange(min(len(split), MAX_STREAMED)))
     near = total = 0
     for batch in part.iterate_batches(part.max_batch_size()):
-        near += int(((batch.image - 0.5).abs() >= 0.5 - MARGIN).sum())
-        total += batch.image.numel()
+        mask = batch.columns.get(MASK_COLUMN)
+        is_near = ((batch.image - 0.5).abs() >= 0.5 - MARGIN).double()
+        near += int(sum_pixels(is_near, mask).sum())
+        total += int(sum_pixels(torch.ones_like(is_near), mask).sum())
     return GreyLevels(count, near / total if total else 0.0)

@@ -9,16 +9,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentia.core.contract import Batch
 from latentia.core.errors import Error
+from latentia.core.missing import MASK_COLUMN
 from latentia.core.text import abbreviate_list, pluralize
 from latentia.data import decode
+from latentia.data.aspect import split_mask
 from latentia.data.decode import DecodeError, Preprocessing
 from latentia.data.pages import catch_decode_errors, is_pillow_image
 from latentia.data.sources import arrays
 
 
 def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor, "n c h w"]:
-    """Read paths, Pillow images and arrays: a single one, a sequence, or an array of many."""
+    """Read paths, Pillow images and arrays: a single one, a sequence, or an array of many.
+
+    Missing pixels are NaN.
+    """
     if isinstance(images, str | Path) or is_pillow_image(images) or is_array(images):
         images = split_array(images) if is_array(images) else [images]
     elif not isinstance(images, Iterable):
@@ -36,6 +42,21 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
     if not pixels:
         raise Error("no images were given; give at least one path, Pillow image or array.")
     return torch.from_numpy(np.stack(pixels))
+
+
+def read_batch(images: Any, preprocessing: Preprocessing) -> Batch:
+    """Read images as `preprocess_images`, with the mask of their pixels if some may be missing."""
+    pixels, columns = preprocess_images(images, preprocessing), {}
+    if preprocessing.marks_missing:
+        mask = split_mask(pixels.numpy(), preprocessing.background)
+        columns[MASK_COLUMN] = torch.from_numpy(mask) / 255
+    return Batch(pixels, columns)
+
+
+def read_first_page(file: str, preprocessing: Preprocessing) -> Batch:
+    """Read the first image of a file, (1, c, h, w)."""
+    image, columns = read_batch([file], preprocessing)
+    return Batch(image[:1], {name: each[:1] for name, each in columns.items()})
 
 
 def preprocess_image(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from latentia.core.errors import Error
+from latentia.core.missing import MASK_COLUMN
 from latentia.core.text import abbreviate_list
 from latentia.data.decode import Preprocessing
 from latentia.data.reading import PageOptions, Reading
@@ -30,7 +31,7 @@ class LoadOptions(NamedTuple):
         chosen = self.reading
         levels = chosen.white, chosen.background, chosen.black
         pages = {field.name: getattr(chosen, field.name) for field in fields(PageOptions)}
-        return Preprocessing(*size, channels, *levels, **pages)
+        return Preprocessing(*size, channels, *levels, aspect=chosen.aspect, **pages)
 
 
 class LabelColumns(NamedTuple):
@@ -65,8 +66,22 @@ class SourceInfo(NamedTuple):
         size, channels = options.size or self.sizes[0], options.channels or self.channels
         return options.make_preprocessing(size, channels)
 
+    def with_mask(self, mask: np.ndarray) -> "SourceInfo":
+        """Add the column that marks observed pixels, (n, 1, h, w).
+
+        Raises: Error if there is another column of this name
+        """
+        if MASK_COLUMN in self.labels.columns:
+            raise Error(f"The labels have a column {MASK_COLUMN}, the name of a mask; rename it.")
+        labels = self.labels._replace(
+            columns={**self.labels.columns, MASK_COLUMN: mask},
+            classes={**self.labels.classes, MASK_COLUMN: None},
+        )
+        return self._replace(labels=labels)
+
     def choose_dtype(self, preprocessing: Preprocessing) -> np.dtype:
-        return np.dtype("f4" if self.depth or preprocessing.rescales_8_bits else "u1")
+        p = preprocessing
+        return np.dtype("f4" if self.depth or p.rescales_8_bits or p.marks_missing else "u1")
 
     def collect_notes(self, preprocessing: Preprocessing) -> list[str]:
         """Add what is not used, and images whose aspect ratio changes by more than 5 %."""
@@ -75,11 +90,11 @@ class SourceInfo(NamedTuple):
             notes.append(f"not used as labels: {abbreviate_list(self.labels.unused)}.")
         height, width = preprocessing.height, preprocessing.width
         sizes = sorted({(h, w) for h, w in self.sizes if not 0.95 < w * height / h / width < 1.05})
-        if sizes:
+        if sizes and preprocessing.aspect == "stretch":
             listing = abbreviate_list([f"{h}x{w}" for h, w in sizes], 3)
             notes.append(
-                f"images of {listing} are stretched to {height}x{width}; give --size HEIGHTxWIDTH"
-                " of their proportions, or crop them beforehand."
+                f"images of {listing} are stretched to {height}x{width}; --aspect crop reads the"
+                " central part of each in these proportions, --aspect pad all of it."
             )
         return notes
 

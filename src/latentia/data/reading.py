@@ -12,6 +12,13 @@ from latentia.core.parameters import validate_parameters
 
 Splits = Literal["own", "seeded"]  # those of the source where it has some, or by seed
 Pages = Literal["images", "channels", "first"]  # meaning of the pages of one file
+# how an image of other proportions gets the requested size
+Aspect = Literal["stretch", "crop", "pad"]
+FILTERS = {
+    "stretch": "bicubic, stretched",
+    "crop": "bicubic, cropped",
+    "pad": "bicubic, padded",
+}
 # Edition of the rules by which folders and labels are read. A run keeps that of its training:
 # 0: no split folders, no label files; 1: pages are not grouped, integers are never classes.
 RULES = 2
@@ -38,6 +45,7 @@ class Reading(PageOptions):
     white: float | int | None = None
     black: float | int | None = None
     background: Annotated[float | int, Ge(0), Le(1)] = 1.0  # 0 is black, 1 is white
+    aspect: Aspect = "stretch"
     skip_unreadable: bool = False
     label_folder: int | None = None
     label_regex: str | None = None
@@ -66,7 +74,14 @@ class Reading(PageOptions):
             raise Error("--black needs --white, the value that means 1; give both or neither.")
         if self.group and self.group_regex:
             raise Error("--group and --group-regex are both given; leave one of them out.")
+        if self.marks_missing and self.stream:
+            raise Error("--stream reads no padding (--aspect pad); leave one of them out.")
         parse_label_kinds(self.label_kind)
+
+    @property
+    def marks_missing(self) -> bool:
+        """Whether batches have a mask of their pixels, since some may be missing."""
+        return self.aspect == "pad"
 
     @property
     def label_kinds(self) -> dict[str, LabelKind]:
@@ -97,16 +112,20 @@ class Reading(PageOptions):
     def list_pixel_options(self) -> list[Any]:
         """List what pixels, columns and notes depend on, as they are read; for the cache."""
         later = (*SPLIT_FIELDS, "group", "group_regex", "exclude", "stream", "label_kind")
-        return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in later]
+        values = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in later]
+        # caches of earlier versions have no aspect
+        return [pair for pair in values if pair != ("aspect", DEFAULT_READING.aspect)]
 
     def to_metadata(self, size: tuple[int, int], channels: int) -> dict[str, dict[str, Any]]:
         """Return the entries that `from_metadata` reads; those that are unset are left out."""
         values = {name: value for name, value in asdict(self).items() if value is not None}
         values.pop("stream")
+        if self.aspect == DEFAULT_READING.aspect:
+            values.pop("aspect")
         split = {name: values.pop(name) for name in SPLIT_FIELDS}
         pixels = {name: values.pop(name, None) for name in PIXEL_FIELDS}
         size_entry = {"size": list(size), "channels": channels}
-        pixels = {**size_entry, **pixels, "filter": "bicubic, stretched"}
+        pixels = {**size_entry, **pixels, "filter": FILTERS[self.aspect]}
         return {"preprocessing": pixels, "split": split, "reading": values}
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentia.core.contract import HasLatents, Model, Role, get_autoencoder
 from latentia.core.errors import Error
+from latentia.core.missing import get_mask, keep_missing
 from latentia.core.seeding import sample_normal_rows
 from latentia.data import Images, Split
 from latentia.data.splits import evenly_spaced_rows
@@ -198,8 +199,7 @@ class RunContext:
     @cached_property
     def residual(self) -> tuple[float, float]:
         """Mean squared error of decoded posterior means, and the variance of the pixels."""
-        originals, decoded = self.decoded_means
-        images = self.select_images(self.max_images)
+        (originals, decoded), images = self.decoded_means, self.select_images(self.max_images)
         variance = (images - images.mean(0)).square().mean()
         return float((decoded - originals).square().mean()), float(variance)
 
@@ -209,7 +209,8 @@ class RunContext:
         rows = evenly_spaced_rows(len(self.latent_table.mean), MAX_DECODED)
         images, columns = self.held_out.subsample(self.max_images).get_batch(rows)
         with use_columns(self.autoencoder, columns):
-            return images, self.decode_latents(self.latent_table.mean[rows])
+            decoded = self.decode_latents(self.latent_table.mean[rows])
+            return images, keep_missing(decoded, images, get_mask(self.autoencoder))
 
     @property
     def explained_variance(self) -> float:

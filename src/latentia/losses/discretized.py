@@ -63,7 +63,7 @@ class DiscretizedLogistic(Likelihood):
         log_mass = log_mass + torch.where(is_lowest, 0.0, F.logsigmoid(-lower))
         inner = (-torch.expm1(-2 * half_width / scale)).log()
         log_mass = log_mass + torch.where(is_lowest | is_highest, 0.0, inner)
-        return -log_mass.flatten(1).sum(1)
+        return -self.sum_pixels(log_mass)
 
     def sample(self, output: Outputs, noise: ImageTensor) -> ImageTensor:
         shift = self.log_scale.exp() * torch.special.ndtr(noise).logit(eps=1e-6)

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from latentia.core.contract import StepContext
 from latentia.core.distributed import all_reduce_sum, world_size
 from latentia.core.gaussian import LOG_2PI
+from latentia.core.missing import sum_pixels, use_mask
+from latentia.core.modes import evaluation_mode
 from latentia.core.seeding import uniform
 from latentia.core.tensors import ImageTensor, PerImage, to_float32
 from latentia.losses.registry import LIKELIHOODS, likelihood
@@ -41,16 +44,28 @@ class Likelihood(nn.Module):
     >>> import latentia, torch
     >>> class Laplace(latentia.Likelihood):
     ...     def nll(self, output, image):
-    ...         return (self.mean(output) - image).abs().flatten(1).sum(1)
+    ...         return self.sum_pixels((self.mean(output) - image).abs())
     >>> Laplace().nll(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
     tensor([2.])
     """
 
     outputs_per_channel = 1
+    mask: Tensor | None = None  # of the images in use: see `core.missing`
 
     def __init__(self) -> None:
         super().__init__()
         self.notes: list[str] = []
+
+    def sum_pixels(self, values: Float[Tensor, "b c h w"]) -> PerImage:
+        """Sum a value of each pixel and channel over the image, without its missing pixels."""
+        return sum_pixels(values, self.mask)
+
+    def leaves_out_missing(self, image_shape: Sequence[int]) -> bool:
+        """Whether an image without an observed pixel costs nothing, as `sum_pixels` ensures."""
+        output = torch.zeros(1, *self.output_shape(image_shape))
+        image = output.new_zeros(1, *image_shape)
+        with evaluation_mode(self), use_mask(SimpleNamespace(likelihood=self), image[:, :1]):
+            return self.nll(output, image).item() == 0
 
     def output_shape(self, image_shape: Sequence[int]) -> tuple[int, int, int]:
         """The shape of a decoder's output for images (c, h, w)."""
@@ -124,11 +139,11 @@ class Bernoulli(Likelihood):
     def nll(self, output: Outputs, image: ImageTensor) -> PerImage:
         logits, targets = to_float32(output), to_float32(image)
         nll = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-        return nll.flatten(1).sum(1)
+        return self.sum_pixels(nll)
 
     def lowest_nll(self, image: ImageTensor) -> PerImage:
         grey = to_float32(image)
-        return -(grey.xlogy(grey) + (1 - grey).xlogy(1 - grey)).flatten(1).sum(1)
+        return -self.sum_pixels(grey.xlogy(grey) + (1 - grey).xlogy(1 - grey))
 
 
 class Gaussian(Likelihood):
@@ -187,15 +202,24 @@ class Gaussian(Likelihood):
         log_sigma = self.compute_log_sigma().to(error.dtype)
         if self.sigma_rule == "optimal" and self.training:
             # of the global batch; detached, since the gradient by the optimal sigma is 0
-            mse = all_reduce_sum(error.detach().mean()) / world_size()
+            if self.mask is None:
+                mse = all_reduce_sum(error.detach().mean()) / world_size()
+            else:
+                total, count = (
+                    sum_pixels(x, self.mask).sum()
+                    for x in (error.detach(), error.new_ones(error.shape))
+                )
+                mse = all_reduce_sum(total) / all_reduce_sum(count).clamp_min(1)
             log_sigma = 0.5 * mse.clamp_min(1e-6).log()
             self.log_sigma.lerp_(log_sigma.to(self.log_sigma.dtype), 0.05)
         nll = 0.5 * error * (-2 * log_sigma).exp() + log_sigma + 0.5 * LOG_2PI
-        return nll.flatten(1).sum(1)
+        return self.sum_pixels(nll)
 
     def lowest_nll(self, image: ImageTensor) -> PerImage:
-        pixels = image[0].numel()
-        return (self.compute_log_sigma().flatten() + 0.5 * LOG_2PI).expand(len(image)) * pixels
+        constant = (self.compute_log_sigma().flatten() + 0.5 * LOG_2PI).expand(len(image))
+        if self.mask is None:
+            return constant * image[0].numel()
+        return constant * self.sum_pixels(torch.ones_like(image))
 
 
 @likelihood("gaussian")

@@ -10,6 +10,7 @@ import torch
 
 from latentia.core.contract import HasTrajectory
 from latentia.core.errors import Error
+from latentia.core.missing import average_pixels
 from latentia.latents.encoding import encode_split
 from latentia.metrics.coverage import prdc_per_image
 from latentia.metrics.distribution import (
@@ -25,6 +26,7 @@ from latentia.metrics.registry import metric
 from latentia.metrics.result import (
     MetricResult,
     finite_or_none,
+    join_notes,
     make_mean_result,
     make_ratio_result,
 )
@@ -44,7 +46,7 @@ def measure_elbo(evaluation: Evaluation) -> list[MetricResult]:
     n_dims = math.prod(evaluation.autoencoder.latent_shape)
     units = {"mse_draws": "per pixel", "bits_per_dim": "bits", "active_units": f"of {n_dims}"}
     errors, n, split = bounds["standard_error"], bounds["n"], bounds["split"]
-    notes = {"mse_draws": _join_notes("of a draw", note)}
+    notes = {"mse_draws": join_notes("of a draw", note)}
     return [
         MetricResult(
             name, bounds[name], errors.get(name), n, split,
@@ -116,7 +118,7 @@ def measure_nuisance(evaluation: Evaluation) -> list[MetricResult]:
 def measure_nll(evaluation: Evaluation) -> list[MetricResult]:
     """Upper bound on the negative log-likelihood, by importance sampling."""
     e, split = evaluation, evaluation.split
-    note = _join_notes(f"K = {e.k:,}", _describe_bound(e))
+    note = join_notes(f"K = {e.k:,}", _describe_bound(e))
     values = nll(e.autoencoder, split, k=e.k, n=e.n, seed=e.seed)
     return [make_mean_result("nll_nats", values, split.name, unit="nats", note=note)]
 
@@ -149,7 +151,7 @@ def _compare_sets(
     results = []
     for kind, (features, note) in feature_sets.items():
         value, error, n = estimate(real, features)
-        fields: Any = {"features": extractor.name, "note": _join_notes(note, extractor.note)}
+        fields: Any = {"features": extractor.name, "note": join_notes(note, extractor.note)}
         value, error = finite_or_none(value), finite_or_none(error)
         results.append(MetricResult(f"{name}_{kind}", value, error, n, split.name, **fields))
     return results
@@ -169,7 +171,7 @@ def measure_prdc(evaluation: Evaluation, k: int = 5) -> list[MetricResult]:
         raise Error(f"prdc needs more than {k} images; {split.name} has {len(real)}.")
     extractor = evaluation.extractor
     sharpness = measure_sharpness(evaluation.samples, evaluation.iterate_images(), split.name)
-    fields = {"features": extractor.name, "note": _join_notes(f"k = {k}", extractor.note)}
+    fields = {"features": extractor.name, "note": join_notes(f"k = {k}", extractor.note)}
     results = [
         make_mean_result(name, values, split.name, **fields)._replace(n=(len(real), len(samples)))
         for name, values in prdc_per_image(real, samples, k)._asdict().items()
@@ -177,7 +179,7 @@ def measure_prdc(evaluation: Evaluation, k: int = 5) -> list[MetricResult]:
     is_blurred = sharpness.interval is not None and sharpness.interval[1] < 1
     if is_blurred:
         note, beside = _measure_blindness(evaluation, sharpness.value or 0, k)
-        note = _join_notes(results[0].note, note)
+        note = join_notes(results[0].note, note)
         results[0] = results[0]._replace(note=note, beside=beside)
     return [*results, sharpness]
 
@@ -203,15 +205,16 @@ def measure_reconstructions(evaluation: Evaluation) -> list[MetricResult]:
     """Mean squared error, PSNR, SSIM and sharpness of reconstructions.
 
     Sharpness is a ratio of means, so its error comes from the ratio's derivative (delta method).
+    SSIM and sharpness are left out where pixels are missing, whose neighbours they compare.
     """
     from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
     chunks: dict[str, list] = {}
-    for x in evaluation.iterate_images():
+    for x, mask in zip(evaluation.iterate_images(), evaluation.iterate_masks(), strict=True):
         y = evaluation.autoencoder.reconstruct(x)
-        mse = (x - y).double().square().flatten(1).mean(1)
-        values = {"mse": mse, "psnr_db": -10 * mse.log10()}
-        if min(x.shape[2:]) >= SSIM_WINDOW:
+        mse = average_pixels((x - y).double().square(), *mask)
+        values: dict[str, Any] = {"mse": mse, "psnr_db": -10 * mse.log10()}
+        if not mask and min(x.shape[2:]) >= SSIM_WINDOW:
             values["ssim"] = ssim(y, x, data_range=1.0, reduction="none")
         values |= {"energy x": high_frequency_energy(x), "energy y": high_frequency_energy(y)}
         for name, value in values.items():
@@ -223,6 +226,8 @@ def measure_reconstructions(evaluation: Evaluation) -> list[MetricResult]:
         make_mean_result(name, value, split, unit=units.get(name, ""), note="of decoded means")
         for name, value in values.items()
     ]
+    if evaluation.mask is not None:
+        return results
     note = "energy above 0.25 cycles a pixel, over the originals'"
     return [*results, make_ratio_result("sharpness", energy_y, energy_x, split, note=note)]
 
@@ -290,10 +295,6 @@ def measure_disentanglement(evaluation: Evaluation, halves: int = 10) -> list[Me
 def _describe_bound(evaluation: Evaluation) -> str:
     """Return which likelihood a bound is for, where that could be mistaken."""
     binary = "binarised once" if "binarised" in evaluation.autoencoder.metadata() else ""
-    return _join_notes(
+    return join_notes(
         binary, "of its autoencoder" if isinstance(evaluation.model, HasTrajectory) else ""
     )
-
-
-def _join_notes(*notes: str) -> str:
-    return "; ".join(filter(None, notes))

@@ -9,6 +9,7 @@ from torch import Tensor
 from latentia.core import distributed
 from latentia.core.contract import HasLatents, Model
 from latentia.core.errors import Error
+from latentia.core.missing import MASK_COLUMN
 from latentia.core.modes import evaluation_mode
 from latentia.core.posterior import draw_latents
 from latentia.core.seeding import make_generator, noise
@@ -88,7 +89,9 @@ def elbo(
     nats = [name for name in NATS if name in scores]
     likelihood = getattr(model, "likelihood", None)
     if isinstance(likelihood, DiscretizedLogistic):  # else a density, without bits of its own
-        n_values = math.prod(split.pixels.shape[1:])
+        n_values, mask = math.prod(split.pixels.shape[1:]), split.columns.get(MASK_COLUMN)
+        if mask is not None:
+            n_values = split.pixels.shape[1] * (mask > 0).flatten(1).sum(1).cpu()
         scores["bits_per_dim"] = scores["nelbo"] / n_values / math.log(2)
     plain = [name for name in ("bits_per_dim", "mse_draws") if name in scores]
     errors = {k: (v.std() / n**0.5).item() if n > 1 else None for k, v in scores.items()}

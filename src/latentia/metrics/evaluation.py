@@ -14,8 +14,9 @@ from torch import Tensor
 
 from latentia.core.contract import Model, get_autoencoder
 from latentia.core.errors import Error
+from latentia.core.missing import MASK_COLUMN, Mask, keep_missing
 from latentia.data import Images, Split
-from latentia.data.splits import SPLIT_NAMES, evenly_spaced_rows
+from latentia.data.splits import SPLIT_NAMES, column_to_unit_range, evenly_spaced_rows
 from latentia.latents.encoding import encode_split
 from latentia.metrics.elbo import elbo
 from latentia.metrics.features import FeatureExtractor, make_extractor
@@ -101,6 +102,7 @@ class Evaluation:
         """Whether PCAs of pretrained features are measured: for photographs with labels too."""
         has_labels = any(values.ndim == 1 for values in self.split.columns.values())
         is_default = self.features == "auto" and self.has_photograph_features and has_labels
+        is_default = is_default and self.mask is None  # the network would see padding
         return self.features == NAME or is_default
 
     @property
@@ -114,8 +116,11 @@ class Evaluation:
         """Mean squared error per pixel of each compared image, by the title of coordinates."""
         own = {OWN_COORDINATES: ModelCoordinates(self.autoencoder), self.pca.title: self.pca}
         systems = {**own, **self.others}
-        batches = self.iterate_images()
-        rows = [[each.measure_mse(x) for each in systems.values()] for x in batches]
+        masks = self.iterate_masks()
+        rows = [
+            [each.measure_mse(x, *mask) for each in systems.values()]
+            for x, mask in zip(self.iterate_images(), masks, strict=True)
+        ]
         errors = (torch.cat(parts).double() for parts in zip(*rows, strict=True))
         return dict(zip(systems, errors, strict=True))
 
@@ -152,14 +157,27 @@ class Evaluation:
                     stack.enter_context(use_columns(model, columns))
                 yield images
 
+    @property
+    def mask(self) -> Mask | None:
+        """The observed pixels of the compared images; None if all are."""
+        column = self.split.columns.get(MASK_COLUMN)
+        return None if column is None else column_to_unit_range(column[self.rows])
+
+    def iterate_masks(self) -> Iterator[tuple[Mask, ...]]:
+        """Yield the mask of each batch of `iterate_images`, or nothing if all is observed."""
+        mask, rows = self.mask, self.rows.split(self.split.max_batch_size())
+        return iter([()] * len(rows) if mask is None else zip(mask.split(len(rows[0]))))
+
     @cached_property
     def real_features(self) -> Float[Tensor, "n d"]:
         return self.extractor.extract(self.iterate_images())
 
     @cached_property
     def samples(self) -> Float[Tensor, "n c h w"]:
-        """As many samples as images that are compared."""
-        return self.model.sample(len(self.rows), seed=self.seed)
+        """As many samples as images that are compared; padding is that of the images."""
+        samples = self.model.sample(len(self.rows), seed=self.seed)
+        fill = torch.full_like(samples, self.images.preprocessing.background)
+        return keep_missing(samples, fill, self.mask)
 
     @cached_property
     def sample_features(self) -> Float[Tensor, "n d"]:

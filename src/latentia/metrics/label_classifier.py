@@ -45,6 +45,7 @@ class LabelClassifier(Model):
     squared error, a Gaussian negative log-likelihood without its constant.
     """
 
+    leaves_out_missing = True  # the loss has no pixels
     centre: Tensor
     scale: Tensor
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentia.core.missing import Mask, average_pixels
 from latentia.core.progress import show_progress
 from latentia.core.tensors import ImageTensor, PerImage
 from latentia.data import Images, Split
@@ -28,7 +29,7 @@ class ModelCoordinates(NamedTuple):
     """Posterior means of a model with latents, which it decodes.
 
     As the PCAs below it has `encode`, the coordinates of images (b, d), and `measure_mse`, the
-    mean squared error per pixel of each image's reconstruction (b,).
+    mean squared error per observed pixel of each image's reconstruction (b,).
     """
 
     model: Any
@@ -36,9 +37,9 @@ class ModelCoordinates(NamedTuple):
     def encode(self, images: ImageTensor) -> Float[Tensor, "b d"]:
         return self.model.encode(images).mean.flatten(1).float().cpu()
 
-    def measure_mse(self, images: ImageTensor) -> PerImage:
+    def measure_mse(self, images: ImageTensor, mask: Mask | None = None) -> PerImage:
         error = self.model.reconstruct(images) - images
-        return error.square().flatten(1).mean(1).cpu()
+        return average_pixels(error.square(), mask).cpu()
 
 
 class PixelPCA:
@@ -57,9 +58,10 @@ class PixelPCA:
     def encode(self, images: ImageTensor) -> Float[Tensor, "b d"]:
         return (images.cpu().flatten(1).float() - self.mean) @ self.axes
 
-    def measure_mse(self, images: ImageTensor) -> PerImage:
+    def measure_mse(self, images: ImageTensor, mask: Mask | None = None) -> PerImage:
         centred = images.cpu().flatten(1).float() - self.mean
-        return (centred - centred @ self.axes @ self.axes.T).square().mean(1)
+        error = centred - centred @ self.axes @ self.axes.T
+        return average_pixels(error.square().view(images.shape), mask)
 
 
 class FeaturePCA:
@@ -79,9 +81,10 @@ class FeaturePCA:
         pixels = images.cpu().flatten(1).float() - self.mean
         return pixels @ self.pixel_axes + features @ self.axes
 
-    def measure_mse(self, images: ImageTensor) -> PerImage:
+    def measure_mse(self, images: ImageTensor, mask: Mask | None = None) -> PerImage:
         centred = images.cpu().flatten(1).float() - self.mean
-        return (centred - self.encode(images) @ self.decoder).square().mean(1)
+        error = centred - self.encode(images) @ self.decoder
+        return average_pixels(error.square().view(images.shape), mask)
 
 
 class FeatureRows:

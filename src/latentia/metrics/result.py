@@ -181,3 +181,7 @@ def format_with_error(value: float, error: float | None) -> str:
 
 def finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+def join_notes(*notes: str) -> str:
+    return "; ".join(filter(None, notes))

@@ -89,7 +89,7 @@ class LatentDiffusion(Model):
         self.num_classes = count = condition.num_classes if condition is not None else 0
         self.latent_shape: tuple[int, ...] = tuple(autoencoder.latent_shape)  # pyright: ignore
         self.posterior_type: Any = DiagonalGaussian  # what the autoencoder returns, from `setup` on
-        self.is_latent = isinstance(autoencoder, HasLatents)
+        self.is_latent = self.leaves_out_missing = isinstance(autoencoder, HasLatents)
         # pixels share their unit: the standard deviation of one that is always black is 0
         unit_shape = self.latent_shape if self.is_latent else (1,) * len(self.latent_shape)
         self.register_buffer("latent_mean", torch.zeros(unit_shape))

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentia.core.contract import Batch, Role, StepContext, Term, Terms
+from latentia.core.missing import MASK_COLUMN, get_mask, keep_missing, use_mask
 from latentia.core.posterior import Posterior
 from latentia.core.progress import print_note
 from latentia.core.seeding import noise, uniform
@@ -82,6 +83,7 @@ class PhotoVAE(VAE):
         self.weight, self.flips, self.shifts = weight, flips, shifts
         decoder.noise = NOISE_WITH_SHIFTS if shifts else NOISE
         self.reads_features = weight != 0
+        self.leaves_out_missing = not self.reads_features  # the network would see padding
         self.network = EfficientNetLite0() if self.reads_features and not external else None
         n_features = FEATURE_DIMS if self.reads_features else 0
         self.register_buffer("feature_mean", torch.zeros(n_features))
@@ -98,11 +100,14 @@ class PhotoVAE(VAE):
             is_first = self.reads_features and not sample.count
             if is_first and not is_stored(batch.image[:1], self.network):
                 print_note(NOTE)
-            sample.add(batch.image)
+            missing = torch.full_like(batch.image, torch.nan)
+            sample.add(keep_missing(batch.image, missing, batch.columns.get(MASK_COLUMN)))
             if self.reads_features:
                 for view, parts in zip(views, features, strict=True):
                     parts.append(extract_features(view(batch.image), self.network))
         pixels = torch.cat([view(sample.images).flatten(1) for view in views])
+        means = pixels.nanmean(0).nan_to_num(0.5)
+        pixels = pixels.where(~pixels.isnan(), means)  # missing ones deviate from no mean
         if not self.reads_features:
             self._use_closed_form(pixels, pixels[:, :0])
             return {}
@@ -144,19 +149,25 @@ class PhotoVAE(VAE):
 
     def terms(self, batch: Batch, context: StepContext, shared: None = None) -> Terms:
         images, features = self.observe(batch, context), batch.columns.get(COLUMNS[0])
+        mask = batch.columns.get(MASK_COLUMN)
         if self.flips:
             is_flipped = uniform(context, "flip", images) < 0.5
             images = torch.where(is_flipped[:, None, None, None], _mirror(images), images)
+            if mask is not None:
+                mask = torch.where(is_flipped[:, None, None, None], _mirror(mask), mask)
             if features is not None:
                 flipped = batch.columns[COLUMNS[1]]
                 features = torch.where(is_flipped[:, None], flipped, features)
         if self.shifts:  # the features stay: the network sees the same object
-            images = shift_images(images, uniform(context, "shift", images, (2,)))
+            places = uniform(context, "shift", images, (2,))
+            images = shift_images(images, places)
+            mask = None if mask is None else shift_images(mask, places)
         if features is None:  # a batch that is not of the training
             features = self.read_features(images)
-        posterior = self.posterior(self.encoder(images, features))
-        z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
-        distortion = self.likelihood.nll(self.decoder(z), images)
+        with use_mask(self, mask):
+            posterior = self.posterior(self.encoder(self.fill_missing(images), features))
+            z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
+            distortion = self.likelihood.nll(self.decoder(z), images)
         terms = self.objective_terms(batch, context, posterior, z, distortion)
         if self.reads_features:
             value = self.encoder.measure_features(posterior.mean, features)
@@ -166,8 +177,10 @@ class PhotoVAE(VAE):
     def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
         """Compute the scores of `VAE.score`, and the negative ELBO of pixels and features."""
         scores = super().score(batch, context)
-        mean, features = self.encode(batch.image).mean, self.read_features(batch.image)
-        joint = scores["nelbo"] + self.encoder.measure_features(mean, features)
+        joint = scores["nelbo"]
+        if self.reads_features:
+            mean, features = self.encode(batch.image).mean, self.read_features(batch.image)
+            joint = joint + self.encoder.measure_features(mean, features)
         return {**scores, "joint": joint}
 
     def encode(self, images: ImageTensor) -> Posterior:
@@ -175,9 +188,16 @@ class PhotoVAE(VAE):
         if not self.training:
             check_tensor(images, self.image_shape, "images")
             images = images.to(next(self.parameters()))
-        return self.posterior(
-            self._apply_in_batches(lambda x: self.encoder(x, self.read_features(x)), images)
-        )
+
+        def encode_batch(x: ImageTensor) -> Tensor:
+            return self.encoder(self.fill_missing(x), self.read_features(x))
+
+        return self.posterior(self._apply_in_batches(encode_batch, images))
+
+    def fill_missing(self, images: ImageTensor) -> ImageTensor:
+        """Replace missing pixels by the mean image, from which they then do not deviate."""
+        means = self.encoder.pixel_mean.view(1, *self.image_shape).expand(images.shape)
+        return keep_missing(images, means, get_mask(self))
 
     def read_features(self, images: ImageTensor) -> Float[Tensor, "b axes"]:
         """Return the principal components of the images' features, in units of their noise."""

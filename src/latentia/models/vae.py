@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Player, Role, StepContext, Term, Terms
 from latentia.core.gaussian import DiagonalGaussian
+from latentia.core.missing import average_pixels, get_mask, keep_missing
 from latentia.core.posterior import Posterior, draw_latents
 from latentia.core.schedules import Schedule, constant
 from latentia.core.seeding import noise, sample_normal_rows
@@ -70,6 +71,7 @@ class VAE(ConditionalModel):
     torch.Size([2, 1, 8, 8])
     """
 
+    leaves_out_missing = True
     divergence: Divergence
     supervision: Supervision | None
     dial: BetaEmbedding | None
@@ -206,18 +208,22 @@ class VAE(ConditionalModel):
         The excess is the distortion above that of a perfect reconstruction, if that is known.
         """
         output, images = self.decoder(z), images.to(z)
-        mse = (self.likelihood.mean(output) - images).square().flatten(1).mean(1)
+        mse = average_pixels((self.likelihood.mean(output) - images).square(), self.likelihood.mask)
         distortion, lowest = self.likelihood.nll(output, images), self.likelihood.lowest_nll(images)
         excess = {} if lowest is None else {"excess": distortion - lowest}
         return {"distortion": distortion, **excess, "mse": mse}
 
     def reconstruct(self, images: ImageTensor, seed: int | None = None) -> ImageTensor:
-        """Decode the posterior means of images or, with a seed, posterior draws."""
-        posterior, shape = self.encode(images), self.latent_shape
+        """Decode the posterior means of images or, with a seed, posterior draws.
+
+        Missing pixels stay as they are.
+        """
+        posterior, shape, mask = self.encode(images), self.latent_shape, get_mask(self)
         if seed is None:
-            return self.decode(posterior.mean)
+            return keep_missing(self.decode(posterior.mean), images, mask)
         eps = sample_normal_rows(len(images), shape, seed=seed, purpose="reconstruct")
-        return self.decode(posterior.sample(eps.to(posterior.mean)))
+        z = posterior.sample(eps.to(posterior.mean))
+        return keep_missing(self.decode(z), images, mask)
 
     def sample(
         self, n: int, *, seed: int = 0, cond: Tensor | None = None, temperature: float = 1.0

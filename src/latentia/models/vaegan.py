@@ -156,6 +156,7 @@ class VAEGAN(VAE):
     ['critic', 'vae']
     """
 
+    leaves_out_missing = False  # the critic sees them
     critic: Any  # an nn.Module with `features` and `to_logits`
     selection_metric = None  # the ELBO would select an epoch with a weak critic
 

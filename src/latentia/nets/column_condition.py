@@ -10,6 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from latentia.core.errors import Error
+from latentia.core.missing import MASK_COLUMN, get_mask, use_mask
 from latentia.core.tensors import ImageTensor, Latents, max_batch_size
 from latentia.core.text import pluralize
 from latentia.nets.conditioning import draw_labels
@@ -109,22 +110,31 @@ def use_columns(
 ) -> AbstractContextManager[None]:
     """Give the networks the images' labels within the block, if they depend on a column.
 
-    target: labels with which latents are decoded; those of images without a label too.
+    Missing pixels of the images are left out of the likelihood. target: labels with which latents
+    are decoded; those of images without a label too.
     """
-    condition = get_condition(model)
+    condition, masking = get_condition(model), use_mask(model, columns.get(MASK_COLUMN))
     values = columns.get(condition.column, target) if condition else None
     if condition is None or values is None:
-        return nullcontext()
-    return condition.use(*(x if x is None else condition.encode(x) for x in (values, target)))
+        return masking
+    labels = condition.use(*(x if x is None else condition.encode(x) for x in (values, target)))
+    return enter_both(masking, labels)
+
+
+@contextmanager
+def enter_both(first: AbstractContextManager, second: AbstractContextManager) -> Iterator[None]:
+    with first, second:
+        yield
 
 
 def use_rows(model: Any, rows: Any) -> AbstractContextManager[None]:
-    """Give the networks the labels of some of the images in use, within the block."""
-    condition = get_condition(model)
+    """Give the networks labels and masks of some of the images in use, within the block."""
+    condition, mask = get_condition(model), get_mask(model)
+    masking = use_mask(model, mask if mask is None or len(mask) == 1 else mask[rows])
     if condition is None or condition.rows is None or condition.target is None:
-        return nullcontext()
+        return masking
     own, target = (x if len(x) == 1 else x[rows] for x in (condition.rows, condition.target))
-    return condition.use(own, target)
+    return enter_both(masking, condition.use(own, target))
 
 
 def split_rows(model: Any, x: Tensor, size: int) -> Iterator[Tensor]:

@@ -16,6 +16,7 @@ from latentia.core.contract import (
     HasEncoder,
     HasLatents,
 )
+from latentia.core.missing import MASK_COLUMN, keep_missing
 from latentia.core.text import pluralize
 from latentia.data import Split
 from latentia.data.splits import evenly_spaced_rows
@@ -118,7 +119,8 @@ def reconstruct_images(
     parts = []
     for target in [None] if targets is None else targets.split(1):
         with use_columns(model, batch.columns, target):
-            parts.append(model.decode(model.encode(batch.image).mean).cpu())
+            decoded = model.decode(model.encode(batch.image).mean)
+            parts.append(keep_missing(decoded, batch.image, batch.columns.get(MASK_COLUMN)).cpu())
     return torch.cat(parts)
 
 

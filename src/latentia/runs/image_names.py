@@ -12,7 +12,7 @@ from latentia.core.contract import Batch
 from latentia.core.errors import Error
 from latentia.data import Images
 from latentia.data.pages import is_pillow_image
-from latentia.data.preprocess import is_array
+from latentia.data.preprocess import is_array, read_batch, read_first_page
 from latentia.data.splits import find_row, load_image
 from latentia.runs.folder import RunFolder
 
@@ -49,8 +49,9 @@ def read_images(
             key, (batch, labels) = resolve_image(run, str(image), split_name, data)
             names.append(str(image))
         else:
-            key, labels = None, {}
-            batch = Images.from_metadata(run.metadata["images"]).preprocess(image)
+            key = None
+            preprocessing = Images.from_metadata(run.metadata["images"]).preprocessing
+            batch, labels = read_batch(image, preprocessing)
             names += [str(len(names) + k) for k in range(len(batch))]
         keys += [key] * len(batch)
         pixels.append(batch)
@@ -74,7 +75,7 @@ def resolve_image(
     is_number = name.isdecimal()
     if not is_number and (file := Path(name).expanduser()).is_file():
         opened = Images.from_metadata(run.metadata["images"])
-        return None, Batch(opened.preprocess([str(file)])[:1], {})
+        return None, read_first_page(str(file), opened.preprocessing)
     try:
         images = run.split(split_name if split_name and is_number else "all", data)
     except Error as error:

@@ -11,7 +11,7 @@ from latentia.core.contract import Model, StepContext
 from latentia.core.errors import Error
 from latentia.core.tensors import ImageTensor
 from latentia.data import Images
-from latentia.data.reading import Pages, Splits
+from latentia.data.reading import Aspect, Pages, Splits
 from latentia.training.optimizers import Adam
 
 
@@ -79,6 +79,22 @@ class Plan:
                 f"The plan has optimizers for {', '.join(self.optim) or 'nobody'}; the model's "
                 f"players are {', '.join(players)}: give optim one for each."
             )
+        if self.images.source.reading.marks_missing:
+            self._check_missing()
+
+    def _check_missing(self) -> None:
+        """Raises: Error if the model or its likelihood would see missing pixels."""
+        model, likelihood = self.model, getattr(self.model, "likelihood", None)
+        if not model.leaves_out_missing:
+            raise Error(
+                f"{type(model).__name__} cannot leave padding out of its loss; give --aspect crop, "
+                "or another recipe such as conv_vae, or photo_vae with --features none."
+            )
+        if likelihood is not None and not likelihood.leaves_out_missing(self.images.shape):
+            raise Error(
+                f"The likelihood {type(likelihood).__name__} cannot leave padding out of its loss; "
+                "give --aspect crop, or let its nll end in self.sum_pixels."
+            )
 
     def batch_size(self) -> int:
         """Return the number of images in a step: `batch`, or all training images if fewer.
@@ -119,6 +135,10 @@ class Options:
         values outside the range are an error (default 0)
     background : LEVEL
         grey level behind transparent pixels, from 0 (black) to 1 (white)
+    aspect : {stretch,crop,pad}
+        how an image of other proportions than --size gets them: stretch changes its proportions,
+        crop takes its central part, pad adds a border that takes no part in the loss (default
+        stretch)
     stream
         read .tar or .parquet shards during training, and store no decoded pixels on disk
     splits : {own,seeded}
@@ -198,6 +218,7 @@ class Options:
     exclude: str | None = None
     skip_unreadable: bool = False
     max_pixels: Annotated[int | None, Ge(1)] = None
+    aspect: Aspect = "stretch"
     balance: str | None = None
     log_every: Annotated[int, Ge(1)] = 50
     save_every: Annotated[int, Ge(1)] = 500

@@ -11,6 +11,7 @@ from latentia.core.errors import Error
 from latentia.core.modes import evaluation_mode
 from latentia.core.tensors import to_float64
 from latentia.data import Split
+from latentia.data.preprocess import read_first_page
 from latentia.data.splits import load_image
 from latentia.nets.column_condition import get_condition, use_columns
 from latentia.training.ema import swap_weights
@@ -136,4 +137,4 @@ def find_tracked_image(plan: Plan, options: Options) -> Batch | None:
         return load_image(name, plan.images.split("validation"))
     if get_condition(plan.model):
         raise Error("--track is a file without a label; give the number of a validation image.")
-    return Batch(plan.images.preprocess([name])[:1], {})
+    return read_first_page(name, plan.images.preprocessing)

@@ -1,0 +1,53 @@
+"""Sizes of images of other proportions than the requested: stretched, cropped or padded."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def resize_image(image: "Image", size: tuple[int, int], aspect: str) -> "Image":
+    """Resize to a size (width, height): all of the image, or its central part ("crop").
+
+    With "pad" the result keeps the proportions, and one side may be smaller than requested.
+    """
+    from PIL.Image import Resampling
+
+    box, scales = None, (image.width / size[0], image.height / size[1])
+    if aspect == "pad":
+        width, height = (round(side / max(scales)) for side in image.size)
+        size = max(1, width), max(1, height)
+    elif aspect == "crop" and image.width * size[1] != image.height * size[0]:
+        unused = (old - min(scales) * new for old, new in zip(image.size, size, strict=True))
+        x, y = (max(0.0, side / 2) for side in unused)
+        box = (x, y, image.width - x, image.height - y)
+    return image.resize(size, Resampling.BICUBIC, box)
+
+
+def pad_planes(planes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Lay planes (c, h, w) in the middle of NaN, which stands for missing pixels."""
+    if planes.shape[1:] == (height, width):
+        return planes
+    if planes.dtype == np.uint8:
+        planes = planes / np.float32(255)
+    padded = np.full((len(planes), height, width), np.nan, np.float32)
+    top, left = (
+        (new - old) // 2 for new, old in zip((height, width), planes.shape[1:], strict=True)
+    )
+    padded[:, top : top + planes.shape[1], left : left + planes.shape[2]] = planes
+    return padded
+
+
+def split_mask(pixels: np.ndarray, fill: float) -> np.ndarray:
+    """Replace NaN in images (n, c, h, w) by a value, in place; return the mask of the others.
+
+    The mask is 255 where all channels are numbers, else 0.
+    """
+    mask = np.empty((len(pixels), 1, *pixels.shape[2:]), np.uint8)
+    for image, row in zip(pixels, mask, strict=True):
+        missing = np.isnan(image).any(0)
+        row[0] = np.where(missing, 0, 255)
+        image[:, missing] = fill
+    return mask
