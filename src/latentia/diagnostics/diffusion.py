@@ -131,8 +131,8 @@ def condition_ignored(context: RunContext) -> CheckResult | None:
     model: Any = context.model
     if getattr(model, "column", None) is None or len(context.held_out) < 16:
         return None
-    is_prior = isinstance(model, HasTrajectory)
-    if not is_prior and not isinstance(model, HasLatents):  # a GAN has no error of an image
+    is_prior, has_latents = isinstance(model, HasTrajectory), isinstance(model, HasLatents)
+    if not is_prior and not has_latents:  # a GAN has no error of an image
         return None
     name = "denoising error" if is_prior else "distortion"
     error, rise, standard_error = compare_conditions(context, model)

@@ -111,14 +111,11 @@ class RelativisticObjective(AdversarialObjective):
 
 
 class ForwardPass(NamedTuple):
-    """One step's posterior, latents and raw decoder outputs, with their graph to the VAE.
-
-    fakes: the decoder outputs that the critic sees, by kind; empty while the critic rests.
-    """
+    """One step's posterior, latents and raw decoder outputs, with their graph to the VAE."""
 
     posterior: Posterior
     z: Latents
-    fakes: dict[str, ImageTensor]
+    fakes: dict[str, ImageTensor]  # what the critic sees, by kind; empty while it rests
     context: StepContext
     reconstruction: ImageTensor
 
