@@ -137,7 +137,7 @@ class RunSession:
         model: Any = QueuedModel(self.autoencoder, self.worker, self.use_beta)
         try:
             split = self.open_split()
-            train_latents = encode_split(model, self.train_split, SAMPLE)
+            train_latents = encode_split(model, self.train_split, SAMPLE)  # pyright: ignore
             latents, table = encode_map(model, split, self.split_names, train_latents)
             own_columns = self.run.metadata["images"]["columns"]
             self.map_columns = list_map_columns(table, split, model.latent_shape, own_columns)
