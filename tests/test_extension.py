@@ -126,7 +126,7 @@ def test_a_run_names_what_it_needs_of_a_plugin_that_is_not_loaded(folder, capsys
         "--plugin FILE, install its package, or in Python define it with @latentia.recipe."
     )
     text = fail("sample b", capsys)
-    assert text.startswith("There is no modifier ema; the modifiers are kl_schedule, iwae, ")
+    assert text.startswith("There is no modifier ema; the modifiers are augment, kl_schedule, ")
     assert "--plugin FILE or an installed package adds one of your own" in text
     text = fail("sample c", capsys)
     assert (
@@ -151,8 +151,8 @@ def test_the_names_in_the_text_of_the_files_are_those_that_are_registered(regist
 def test_built_in_modifiers_keep_their_order_and_a_plugin_says_which_it_precedes():
     from latentia.runs.modifiers import load_modifiers
 
-    names = ["kl_schedule", "iwae", "divergence", "capacity", "cond", "free_bits", "supervise"]
-    names.append("multirate")
+    names = ["augment", "kl_schedule", "iwae", "divergence", "capacity", "cond", "free_bits"]
+    names += ["supervise", "multirate"]
     assert list(load_modifiers()) == names
 
     @latentia.modifier
@@ -163,7 +163,7 @@ def test_built_in_modifiers_keep_their_order_and_a_plugin_says_which_it_precedes
     def early(plan, early: int = 1):
         return plan
 
-    assert list(load_modifiers()) == ["kl_schedule", "early", *names[1:], "last"]
+    assert list(load_modifiers()) == [*names[:2], "early", *names[2:], "last"]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ WORDS = {
     "explore": [],
     "export": [],
     "push": ["me/name"],
+    "project": ["0", "--steps", "1"],
 }
 OTHERS = [  # commands that open a run as the value of an option
     ["train", "latent_prior", "--autoencoder", "run", "--run", "prior", "--epochs", "1"],

@@ -227,7 +227,9 @@ def test_files_and_columns_that_are_not_there(onto, images, tmp_path):
         Labels(columns=["Year"]).join_to(part, part.keys)
     for name, said in (
         ("no.csv", "no.csv does not exist"),
+        ("no.xlsx", "no.xlsx does not exist"),
         ("x.xlsx", "x.xlsx is a workbook"),
     ):
+        (tmp_path / "x.xlsx").touch()
         with pytest.raises(Error, match=said):
             Labels(tmp_path / name).join_to(part, part.keys)

@@ -145,8 +145,11 @@ def split_rows(model: Any, x: Tensor, size: int) -> Iterator[Tensor]:
 
 
 def decode_latents(model: Any, z: Latents) -> ImageTensor:
-    """Decode latents in the batches of every sampling, so that equal rows have equal bits."""
-    rows = max_batch_size(getattr(model, "image_shape", ()), 256)
+    """Decode latents in the batches of every sampling, so that equal rows have equal bits.
+
+    Rows are contiguous: on some processors those of a table, stored by column, give other bits.
+    """
+    rows, z = max_batch_size(getattr(model, "image_shape", ()), 256), z.contiguous()
     return torch.cat([model.decode(chunk) for chunk in split_rows(model, z, rows)])
 
 

@@ -52,8 +52,7 @@ def photo_vae(
 ) -> Plan:
     """VAE of photographs, whose latents carry pixels and the features of a pretrained network.
 
-    Probabilistic PCA (Tipping & Bishop 1999) of pixels and EfficientNet-Lite0's features together
-    is where the training starts; encoder and decoder add residual networks to it.
+    It starts from probabilistic PCA (Tipping & Bishop 1999) of both, and adds residual networks.
     """
     images = open_images(data, size=size, channels=channels)
     distribution = create_likelihood(likelihood, images)
