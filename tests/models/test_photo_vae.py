@@ -101,11 +101,12 @@ def encode_by_closed_form(model, images):
 
 
 def test_the_features_term_is_the_expected_density_of_the_linear_model(train):
-    """Beside draws from the posterior, and beside the covariance of probabilistic PCA."""
+    """Beside draws from the posterior; features are near the means, so that variances count."""
     model = train(weight=300.0, epochs=1).model.double()
     encoder = model.encoder
-    mean, features = torch.randn(5, 4).double(), torch.randn(5, 64).double()
     axes = encoder.feature_axes.T * (-encoder.logvar).exp()[:, None]
+    mean = torch.randn(5, 4).double()
+    features = mean @ axes + 0.1 * torch.randn(5, 64).double()
     draws = mean + (0.5 * encoder.logvar).exp() * torch.randn(40_000, 1, 4).double()
     nll = -torch.distributions.Normal(draws @ axes, 1.0).log_prob(features).sum(2)
     error = 5 * nll.std(0) / 200
