@@ -94,6 +94,20 @@ def test_the_autoencoder_stays_as_it_is_and_is_no_part_of_the_state():
     assert next(model.float().autoencoder.parameters()).dtype == torch.float32
 
 
+def test_validation_images_are_encoded_once_and_score_the_same_bits():
+    model, parts = prior(), [batch(5, seed=2), batch(4, seed=3)]
+    model.setup([batch(40)])
+    columns = model.encode_frozen(parts)
+    expected = [model.score(part, when(n=len(part.image)))["denoising"] for part in parts]
+    model.autoencoder.encode = None  # called no more
+    ends = [(0, 5), (5, 9)]
+    for part, (start, end), score in zip(parts, ends, expected, strict=True):
+        own = part.columns | {name: rows[start:end] for name, rows in columns.items()}
+        scores = model.score(Batch(part.image, own), when(n=end - start))
+        assert torch.equal(scores["denoising"], score)
+    assert model.encode_frozen([]) == {}
+
+
 def test_a_condition_is_dropped_image_by_image():
     """Another label changes a kept row's error, no dropped row's and no other row's.
 

@@ -177,6 +177,10 @@ class Model(nn.Module):
         """
         return {}
 
+    def encode_frozen(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
+        """Return columns of the validation images, in order, that no training changes."""
+        return {}
+
     def metadata(self) -> dict[str, Any]:
         """Return results of `setup` that run.json records."""
         return {}

@@ -139,6 +139,13 @@ class LatentDiffusion(Model):
             self.shares.copy_(counts / counts.sum())
         return columns
 
+    @torch.no_grad()
+    def encode_frozen(self, batches: Iterable[Batch]) -> dict[str, Tensor]:
+        """Return the posteriors of images, as columns; nothing for pixels."""
+        posteriors = [self.autoencoder.encode(batch.image) for batch in batches if self.is_latent]
+        names = map(POSTERIOR_COLUMN.format, self.posterior_type._fields)
+        return dict(zip(names, map(torch.cat, zip(*posteriors, strict=True)), strict=False))
+
     def standardize(self, z: Latents) -> Latents:
         """Subtract the latents' mean and divide by their standard deviation."""
         return (z - self.latent_mean) / self.latent_sd

@@ -39,7 +39,9 @@ class Validator:
     ):
         self.plan, self.options, self.state, self.device = plan, options, state, device
         self.log, self.diagnose = log, diagnose
-        self.validation_split = plan.images.split("validation").to(device)
+        split = plan.images.split("validation").to(device)
+        columns = plan.model.encode_frozen(split.iterate_batches(split.max_batch_size()))
+        self.validation_split = split.with_columns(columns)
         interval = max(1, round(plan.epochs / RENDER_COUNT))
         self.finding_epochs = {1, *range(interval, plan.epochs + 1, interval)} - {plan.epochs}
         self.render_epochs = {*self.finding_epochs, plan.epochs}
