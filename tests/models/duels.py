@@ -17,6 +17,7 @@ from latentia.models.vaegan import VAEGAN, PublishedObjective, RelativisticObjec
 from latentia.nets.autoencoder import Architecture, Decoder, Encoder
 from latentia.nets.conv import ConvDecoder, ConvEncoder
 from latentia.nets.critic import Critic, PatchCritic, ResidualCritic
+from latentia.nets.film import Modulation
 from latentia.nets.generator import DCGenerator, ResidualGenerator
 from latentia.nets.initialization import init_glorot, init_he
 from latentia.nets.vaegan import BATCH_STATISTICS_NORM
@@ -120,6 +121,35 @@ def isolated_update(model, name, images, when, lr=0.01):
     parameters = dict(player.module.named_parameters())
     gradients = torch.autograd.grad(loss, list(parameters.values()))  # pyright: ignore
     return {k: -lr * g for k, g in zip(parameters, gradients, strict=True)}
+
+
+def check_step(model, images, when, may_rest=lambda key: True):
+    """Take a step, and compare each player's update with that of its own terms alone.
+
+    Every update is checked at the parameters that the player saw. may_rest: whether the update of
+    a parameter may be 0.
+    """
+    reference = copy.deepcopy(model)
+    before = {k: weights(player) for k, player in model.players().items()}
+    engine_step(model, images, when)
+    for k, player in reference.players().items():
+        expected, after = isolated_update(reference, k, images, when), weights(model.players()[k])
+        assert expected
+        for key, update in expected.items():
+            assert update.abs().sum() > 0 or may_rest(key), key
+            torch.testing.assert_close(after[key] - before[k][key], update, atol=1e-9, rtol=0)
+        with torch.no_grad():
+            for key, parameter in player.module.named_parameters():
+                parameter.add_(expected[key])
+
+
+def shake_modulations(model):
+    """Give the labels an effect: the layers that read them begin at 0."""
+    draw = torch.Generator().manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, Modulation):
+            weight = module.film.linear.weight
+            weight.data = 0.03 * torch.randn(weight.shape, generator=draw)
 
 
 def weights(player):

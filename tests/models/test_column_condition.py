@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
-from duels import SHAPE, vaegan
+from duels import SHAPE, shake_modulations, vaegan
 
 from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
@@ -47,11 +47,8 @@ def conditioned(model, classes=CLASSES, is_shaken=True):
     model.condition.fit(values)
     for net in (model.encoder, model.decoder):
         modulate_layers(net, model.condition)
-    draw = torch.Generator().manual_seed(1)
-    for module in model.modules() if is_shaken else ():
-        if isinstance(module, Modulation):
-            weight = module.film.linear.weight
-            weight.data = 0.03 * torch.randn(weight.shape, generator=draw)
+    if is_shaken:
+        shake_modulations(model)
     return model.double()
 
 

@@ -103,8 +103,8 @@ class GAN(ConditionalModel):
     def generator_terms(self, batch: Batch, context: StepContext, shared: ImageTensor) -> Terms:
         if torch.is_grad_enabled():
             shared.register_hook(self._record_gradient_norm)
-        real = self.augment(batch.image, context)
-        real_logits = self.critic(real) if self.loss.relativistic else None
+        is_relativistic = self.loss.relativistic
+        real_logits = self.critic(self.augment(batch.image, context)) if is_relativistic else None
         fake_logits = self.critic(self.augment(shared, context))
         loss = self.loss.generator_loss(real_logits, fake_logits)
         return {"adversarial": Term(1.0, loss, Role.ADVERSARIAL)}

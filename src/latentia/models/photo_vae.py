@@ -174,13 +174,15 @@ class PhotoVAE(VAE):
             terms["features"] = Term(1.0, value, Role.SUPERVISION)
         return terms
 
-    def score(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
-        """Compute the scores of `VAE.score`, and the negative ELBO of pixels and features."""
-        scores = super().score(batch, context)
+    def score_posterior(
+        self, posterior: Posterior, batch: Batch, context: StepContext
+    ) -> dict[str, PerImage]:
+        """Score as `VAE.score_posterior`, and by the negative ELBO of pixels and features."""
+        scores = super().score_posterior(posterior, batch, context)
         joint = scores["nelbo"]
         if self.reads_features:
-            mean, features = self.encode(batch.image).mean, self.read_features(batch.image)
-            joint = joint + self.encoder.measure_features(mean, features)
+            features = self.read_features(batch.image)
+            joint = joint + self.encoder.measure_features(posterior.mean, features)
         return {**scores, "joint": joint}
 
     def encode(self, images: ImageTensor) -> Posterior:

@@ -261,7 +261,12 @@ class VAE(ConditionalModel):
         return scores
 
     def _score_batch(self, batch: Batch, context: StepContext) -> dict[str, PerImage]:
-        posterior = self.encode(batch.image)
+        return self.score_posterior(self.encode(batch.image), batch, context)
+
+    def score_posterior(
+        self, posterior: Posterior, batch: Batch, context: StepContext
+    ) -> dict[str, PerImage]:
+        """Score a draw from the posteriors of images, and their rates."""
         eps = noise(context, "score", self.latent_shape, posterior.mean)
         z, posterior = draw_latents(posterior, eps)
         scores, rate = self.score_latents(z, batch.image), posterior.kl()

@@ -28,7 +28,7 @@ class Sides:
     Attributes
     ----------
     channels : list of int
-        of each level, the largest sides first
+        number of channels of each level; the first level has the largest sides
     grid : list of int
         sides of the last level
     margins : list of int
