@@ -96,13 +96,12 @@ class LabelClassifier(Model):
     @torch.no_grad()
     def extract_features(self, images: Iterable[Tensor]) -> Float[Tensor, "n d"]:
         """Return features of batches of images (b, c, h, w) in [0, 1]."""
-        return torch.cat([self.features(batch).cpu() for batch in images])
+        return torch.cat([self.features(batch.to(self.centre)).cpu() for batch in images])
 
     @torch.no_grad()
     def classify(self, images: Iterable[Tensor], column: str = "label") -> Float[Tensor, "n k"]:
         """Return the probability of each class of a column."""
-        logits = [self.predict_column(column, self.features(batch)) for batch in images]
-        return torch.cat(logits).softmax(1)
+        return self.predict_column(column, self.extract_features(images)).softmax(1)
 
     def describe_accuracy(self, images: Images, limit: int = 2000) -> str:
         """Return the accuracy on held-out images in words, such as "label 98% right".
@@ -133,8 +132,10 @@ class LabelClassifier(Model):
     def predict_column(self, column: str, features: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Return logits of the column's classes, or the number (n, 1) in its own unit."""
         k = list(self.columns).index(column)
-        output = self.heads[k](features).cpu()
-        return output if self.columns[column] else output * self.scale[k] + self.centre[k]
+        output = self.heads[k](features.to(self.centre))
+        if not self.columns[column]:
+            output = output * self.scale[k] + self.centre[k]
+        return output.cpu()
 
 
 def train_until_converged(events: Iterator[Event], batch_size: int) -> Iterator[int]:

@@ -25,11 +25,11 @@ class Monitors(nn.Module):
     @torch.no_grad()
     def record(self, **values: Tensor) -> None:
         """Record one step's values; underscores in keywords stand for spaces in names."""
-        indices = [self.names.index(name.replace("_", " ")) for name in values]
-        current = torch.stack([value.detach().to(self.mean) for value in values.values()])
-        self.count[indices] += 1
-        weight = 1 / self.count[indices].clamp(max=WINDOW_STEPS)  # a plain mean at first
-        self.mean[indices] = self.mean[indices].lerp(current, weight.to(self.mean))
+        for name, value in values.items():  # by number: a list of numbers would go to the device
+            k = self.names.index(name.replace("_", " "))
+            self.count[k] += 1
+            weight = 1 / self.count[k].clamp(max=WINDOW_STEPS)  # a plain mean at first
+            self.mean[k] = self.mean[k].lerp(value.detach().to(self.mean), weight.to(self.mean))
 
     def read_means(self) -> dict[str, Tensor]:
         """Return the running means of all names with a recorded value."""

@@ -167,7 +167,8 @@ class PhotoVAE(VAE):
         with use_mask(self, mask):
             posterior = self.posterior(self.encoder(self.fill_missing(images), features))
             z = posterior.sample(noise(context, "posterior", self.latent_shape, posterior.mean))
-            distortion = self.likelihood.nll(self.decoder(z), images)
+            eps = noise(context, "decoder", self.latent_shape, z)
+            distortion = self.likelihood.nll(self.decoder(z, eps), images)
         terms = self.objective_terms(batch, context, posterior, z, distortion)
         if self.reads_features:
             value = self.encoder.measure_features(posterior.mean, features)

@@ -153,9 +153,11 @@ class PrincipalDecoder(nn.Module):
         init_residual_network(self)
         nn.init.zeros_(self.to_image.weight)
 
-    def forward(self, z: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
+    def forward(
+        self, z: Float[Tensor, "b d"], eps: Float[Tensor, "b d"] | None = None
+    ) -> Float[Tensor, "b c h w"]:
         linear = self.decode_linearly(z)
-        noisy = z + self.noise * torch.randn_like(z) if self.training else z
+        noisy = z if eps is None else z + self.noise * eps
         x = self.upsample(self.from_latents(noisy).unflatten(1, (-1, *self.sides.grid)))
         h, w = self.image_shape[1:]
         x = self.blocks(x + self.from_image(self.sides.halve(linear)))
