@@ -107,7 +107,7 @@ def engine_step(model, images, when, lr=0.01):
     for name, player in model.players().items():
         optimizer = torch.optim.SGD(player.module.parameters(), lr=lr)
         turn = PlayerStep(name, player, images, when, shared, autocast)
-        turn.optimizer_step(model, optimizer, Adam(lr), lr)
+        turn.optimizer_step(model, optimizer, Adam(lr))
 
 
 def isolated_update(model, name, images, when, lr=0.01):

@@ -1,6 +1,8 @@
 """Training on a GPU, which computes while Python goes on; played on the CPU."""
 
 import sys
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -9,8 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from latentia.api.training import start_run
+from latentia.core.seeding import derive_seed
 from latentia.models.vae import VAE
+from latentia.training import replay
 from latentia.training.events import Finding
+from latentia.training.loop import Loop
 from latentia.training.plan import Options
 
 aten = torch.ops.aten
@@ -126,3 +131,103 @@ def test_what_is_not_finite_is_named_later_as_it_is_at_once(
     assert waiting[0].startswith("Step 4: rate is not finite in 1 of 16 images (rows 3); back to")
     with play_gpu():
         assert train("other") == waiting
+
+
+class PlayedGraph(replay.StepGraph):
+    """A graph on the CPU: each replay computes the captured step again, as it was recorded."""
+
+    made: ClassVar[list["PlayedGraph"]] = []
+
+    def capture(self, compute):
+        self.compute, self.results = compute, {}
+        ignore = lambda generator: None  # noqa: E731
+        self.graph = SimpleNamespace(replay=self.launch, register_generator_state=ignore)
+        self.made.append(self)
+
+    def launch(self):
+        before, self.reads = self.reads, []
+        self.known = iter([*self.generators]), iter([*self.numbers])
+        self.results.update(replay.detach_results(self.compute(self.inputs, self.recorded)))
+        assert not self.replays or [v for _, v in before] == [v for _, v in self.reads]
+
+    def make_generator(self, seed, purpose, device):
+        if not self.replays:  # what a capture leaves to the replay after it
+            generator = super().make_generator(seed, purpose, device)
+            return generator.manual_seed(derive_seed(seed, purpose, self.context.step))
+        *address, generator = next(self.known[0])
+        assert address == [seed, purpose]
+        return generator
+
+    def number(self, function):
+        return (
+            next(self.known[1])[1]
+            if self.replays
+            else super().number(function).fill_(function(self.context))
+        )
+
+
+@pytest.fixture
+def play_graphs(monkeypatch):
+    """Call it, and trainings go on with graphs; the result is a list of them."""
+
+    class PlayedReplay(replay.StepReplay):
+        def can_capture(self):
+            return True
+
+    def reset(loop):
+        honest(loop)
+        loop.replay = PlayedReplay(loop.compute_step, loop.plan.model, loop.device)
+
+    honest = Loop.reset_failed_steps
+
+    def play():
+        monkeypatch.setattr(PlayedGraph, "made", [])
+        monkeypatch.setattr(replay, "StepGraph", PlayedGraph)
+        monkeypatch.setattr(Loop, "reset_failed_steps", reset)
+        return PlayedGraph.made
+
+    return play
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_steps_that_a_graph_replays_have_the_bits_of_others(toy, recipe, play_graphs):
+    knobs = {"photo_vae": {"features": "none"}}.get(recipe, {})
+    if recipe == "latent_prior":
+        knobs = {"autoencoder": toy("vae").path}
+    knobs = {"epochs": 8, **knobs}
+    plain = read_bits(toy("plain", recipe, **knobs))
+    graphs = play_graphs()
+    assert read_bits(toy("replayed", recipe, **knobs)) == plain
+    if recipe == "mnist_dcgan":  # its masks of dropout come from one generator
+        assert not graphs
+    else:
+        assert sum(graph.replays for graph in graphs) > len(graphs) > 0
+
+
+def test_a_graph_is_replayed_only_where_python_reads_the_same(toy, play_graphs):
+    """A critic that joins late and acts at every second step, and penalties at some of those."""
+    knobs = {"epochs": 16, "adversary_from": 0.3, "adversary_every": 2}
+    plain = read_bits(toy("plain", "vaegan", **knobs))
+    graphs = play_graphs()
+    assert read_bits(toy("replayed", "vaegan", **knobs)) == plain
+    assert len(graphs) > 1
+
+
+def test_a_step_whose_number_the_model_uses_is_not_captured(toy, play_graphs, monkeypatch):
+    def terms(self, batch, context, shared=None):
+        assert context.step >= 0
+        return honest(self, batch, context, shared)
+
+    honest = VAE.terms
+    monkeypatch.setattr(VAE, "terms", terms)
+    plain = read_bits(toy("plain", epochs=8))
+    play_graphs()
+    captures = []
+
+    def capture(graph, compute):
+        captures.append(graph)
+        compute(graph.inputs, graph.recorded)  # fails before there is anything to compute
+
+    monkeypatch.setattr(PlayedGraph, "capture", capture)
+    assert read_bits(toy("replayed", epochs=8)) == plain
+    assert len(captures) == 1

@@ -401,7 +401,7 @@ def test_clipping_shortens_the_gradient_and_keeps_its_direction():
         off = torch.autocast("cpu", torch.bfloat16, enabled=False)
         turn = PlayerStep("x", player, batch, StepContext(0, 1, 0, 4, 0, 4), None, off)
         sgd = torch.optim.SGD(module.parameters(), 1.0)
-        _, _, norm = turn.optimizer_step(module, sgd, Adam(1.0, clip=clip), 1.0)
+        _, _, norm = turn.optimizer_step(module, sgd, Adam(1.0, clip=clip))
         return module.weight.detach() - before, norm.item()
 
     free, norm = moved(None)

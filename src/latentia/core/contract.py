@@ -25,6 +25,8 @@ class StepContext(NamedTuple):
         seed of the run
     train_size, first_row, global_batch_size : int
         training images, number of the batch's first row among all processes, images of a step
+    recorder : StepGraph, optional
+        notes what `read` returned in a step that a GPU is to replay; `step` is None then
 
     Examples
     --------
@@ -39,6 +41,15 @@ class StepContext(NamedTuple):
     train_size: int
     first_row: int
     global_batch_size: int
+    recorder: Any = None
+
+    def read(self, function: "Callable[[StepContext], Any]") -> Any:
+        """Return a function of this step; as long as all return the same, a GPU replays it."""
+        return self.recorder.read(function) if self.recorder else function(self)
+
+    def number(self, function: "Callable[[StepContext], float]") -> float | Tensor:
+        """Return a number for the loss, such as a weight; it may differ at each step."""
+        return self.recorder.number(function) if self.recorder else function(self)
 
     @property
     def progress(self) -> float:

@@ -67,7 +67,10 @@ def batch_permutation(context: StepContext, purpose: str, like: Tensor) -> Float
 def _draw_rows(
     draw: Callable, context: StepContext, purpose: str, shape: Sequence[int], like: Tensor
 ) -> Tensor:
-    rng = make_generator(context.seed, purpose, context.step, like.device)
+    if context.recorder:
+        rng = context.recorder.make_generator(context.seed, purpose, like.device)
+    else:
+        rng = make_generator(context.seed, purpose, context.step, like.device)
     n_rows = max(context.global_batch_size, like.shape[0])
     global_rows = draw(n_rows, *shape, generator=rng, device=like.device, dtype=like.dtype)
     return global_rows[context.first_row : context.first_row + like.shape[0]]

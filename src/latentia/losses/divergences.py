@@ -101,7 +101,7 @@ class Capacity:
 
     def __call__(self, posterior: Posterior, z: Tensor, context: StepContext) -> Terms:
         rate = posterior.kl()
-        gap = rate - self.target_rate(context.progress)
+        gap = rate - context.number(lambda now: self.target_rate(now.progress))
         value = gap * all_reduce_sum(gap.detach().mean()).sign()
         return {**log_rate(rate), "gap to capacity": Term(self.weight, value, Role.PENALTY)}
 

@@ -94,7 +94,7 @@ class GAN(ConditionalModel):
             spread_of_samples=rms_std(fake) / rms_std(real).clamp_min(1e-12),
         )
         if self.gamma is not None:
-            gamma = self.gamma(context.progress)
+            gamma = context.number(lambda now: self.gamma(now.progress))  # pyright: ignore
             terms["R1"] = Term(gamma, gradient_penalty(real_logits, real), Role.PENALTY)
             terms["R2"] = Term(gamma, gradient_penalty(fake_logits, fake), Role.PENALTY)
         return terms

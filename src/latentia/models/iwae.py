@@ -2,7 +2,7 @@
 
 import math
 
-from torch import nn
+from torch import Tensor, nn
 
 from latentia.core.contract import Batch, Role, StepContext, Term, Terms
 from latentia.core.gaussian import DiagonalGaussian
@@ -55,7 +55,7 @@ class IWAE(VAE):
         if self.k == 1:
             return super().terms(batch, context)
         images = self.observe(batch, context)
-        posterior, beta = self.encode(images), self.beta(context.progress)
+        posterior, beta = self.encode(images), context.number(lambda now: self.beta(now.progress))
         bound, distortion = self.bound(images, posterior, context, "posterior", beta)
         return {
             "bound": Term(1.0, bound, Role.BOUND),
@@ -69,7 +69,7 @@ class IWAE(VAE):
         posterior: Posterior,
         context: StepContext,
         purpose: str,
-        beta: float = 1.0,
+        beta: float | Tensor = 1.0,
     ) -> tuple[PerImage, PerImage]:
         """Return minus the bound on log p(image), and the mean distortion, in nats per image."""
         eps = noise(context, purpose, (self.k, *self.latent_shape), posterior.mean).flatten(0, 1)

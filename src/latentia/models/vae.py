@@ -119,7 +119,8 @@ class VAE(ConditionalModel):
         distortion: PerImage,
     ) -> Terms:
         """Return the terms of a forward pass: distortion, beta * divergence, supervision."""
-        beta, divergence = self.beta(context.progress), self.divergence(posterior, z, context)
+        beta = context.number(lambda now: self.beta(now.progress))
+        divergence = self.divergence(posterior, z, context)
         if self.dial and self.dial.row_betas is not None:
             beta = beta * self.dial.row_betas
         terms = {"distortion": Term(1.0, distortion, Role.RECONSTRUCTION)}

@@ -66,12 +66,14 @@ class AdversarialObjective:
 
     def is_active(self, context: StepContext) -> bool:
         """Whether the critic acts at this step."""
-        is_resting = self.gradient_ratio is not None and not self.gradient_ratio(context.progress)
-        return not is_resting and not context.step % self.critic_interval
+        ratio, interval = self.gradient_ratio, self.critic_interval
+        is_resting = ratio is not None and context.read(lambda now: not ratio(now.progress))
+        return not is_resting and context.read(lambda now: not now.step % interval)
 
     def is_lazy_step(self, context: StepContext) -> bool:
         """Whether this step of the critic has penalties, in lazy regularisation."""
-        return not context.step // self.critic_interval % LAZY_INTERVAL
+        interval = self.critic_interval
+        return context.read(lambda now: not now.step // interval % LAZY_INTERVAL)
 
     def term_weight(
         self, term: str, context: StepContext, distortion_norm: Tensor, norm: Tensor
@@ -80,7 +82,7 @@ class AdversarialObjective:
         ratio = {"adversarial": self.gradient_ratio, "features": self.feature_matching}[term]
         if ratio is None:
             return 1 / context.global_batch_size
-        weight = ratio(context.progress) * distortion_norm / norm
+        weight = context.read(lambda now: ratio(now.progress)) * distortion_norm / norm
         # a constant critic has no gradient
         return torch.where(norm > 1e-8 * distortion_norm, weight, 0)
 

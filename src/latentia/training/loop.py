@@ -9,7 +9,7 @@ import torch
 from latentia.core import distributed
 from latentia.core.contract import Batch, StepContext
 from latentia.core.errors import Error
-from latentia.core.seeding import make_generator, restore_global_generators, seed_global_generators
+from latentia.core.seeding import make_generator, restore_global_generators
 from latentia.core.spans import STEP_SPAN, record_span
 from latentia.core.tensors import has_float64
 from latentia.training.checkpoint import read_tensors, write_tensors
@@ -29,9 +29,10 @@ from latentia.training.log import Log
 from latentia.training.plan import Options, Plan
 from latentia.training.precision import find_precision
 from latentia.training.profiling import trace_steps
+from latentia.training.replay import Results, StepReplay, is_requested
 from latentia.training.signals import catch_stop_signals
 from latentia.training.state import MAX_FAILURES, State, load_weights
-from latentia.training.step import NonFiniteError, PlayerStep, per_rank
+from latentia.training.step import NonFiniteError, PlayerStep, seed_for_dropout
 from latentia.training.validation import Validator
 
 STEP_EVENT_INTERVAL = 1.0  # seconds; slow steps are events, so that a remaining time is known
@@ -190,19 +191,13 @@ class Loop:
 
     def train_step(self, context: StepContext) -> None:
         """Take one optimizer step of every player that acts at this step."""
-        state = self.state
+        state, compute = self.state, self.replay or self.compute_step
         with record_span("data"):
             batch = self.load_batch(context)
-        seed_global_generators(context.seed, per_rank("dropout/shared"), context.step)
-        with self.autocast, record_span("forward"):
-            shared = self.plan.model.shared(batch, context)  # once, before any player steps
-        for name, player in state.players.items():
-            adam, lr = self.plan.optim[name], self.learning_rate(name, context.step)
-            step = PlayerStep(name, player, batch, context, shared, self.autocast)
-            result = step.optimizer_step(self.plan.model, state.optimizers[name], adam, lr)
-            if result is not None:
-                terms, means, norm = result
-                state.add_terms(name, terms, {**means, "gradient_norm": norm})
+        for name, optimizer in state.optimizers.items():
+            optimizer.set_learning_rate(self.learning_rate(name, context.step))
+        for name, (terms, means, norm) in compute(batch, context).items():
+            state.add_terms(name, terms, {**means, "gradient_norm": norm})
         state.step += 1
         self.failed_steps += self.failed
         # BatchNorm's statistics are those of each process's rows; a save must not depend on it
@@ -210,6 +205,18 @@ class Loop:
         if state.ema:
             with record_span("optimizer"):
                 state.ema.update(self.plan.model, state.step, self.batch_size)
+
+    def compute_step(self, batch: Batch, context: StepContext) -> Results:
+        """Compute losses and gradients of every player that acts, and update its parameters."""
+        model, results = self.plan.model, {}
+        seed_for_dropout(context, "dropout/shared")
+        with self.autocast, record_span("forward"):
+            shared = model.shared(batch, context)  # once, before any player steps
+        for name, player in self.state.players.items():
+            step = PlayerStep(name, player, batch, context, shared, self.autocast)
+            result = step.optimizer_step(model, self.state.optimizers[name], self.plan.optim[name])
+            results |= {name: result} if result else {}
+        return results
 
     def learning_rate(self, player: str, step: int) -> float:
         """Learning rate of a player at a step, from 0."""
@@ -224,12 +231,15 @@ class Loop:
         if is_asynchronous(self.device):
             for optimizer in self.state.optimizers.values():
                 optimizer.found_inf = self.failed
+        can_replay = is_requested(self.device) and distributed.world_size() == 1
+        replayed = self.compute_step, self.plan.model, self.device
+        self.replay = StepReplay(*replayed) if can_replay else None
 
     def check_steps(self) -> None:
         """Raises: NonFiniteError if the device has met a step that is not finite."""
         if count := int(self.failed_steps):
             for optimizer in self.state.optimizers.values():
-                optimizer.found_inf = None
+                optimizer.found_inf = self.replay = None
             self.state.step -= count  # no parameter has changed since
             self.train_step(self.step_context())  # raises with the names
             raise NonFiniteError("a loss or a gradient is not finite")

@@ -64,8 +64,19 @@ class FusedAdamW(torch.optim.AdamW):
     """
 
     found_inf: Tensor | None = None
+    lr_on_gpu: Tensor | None = None  # where a CUDA graph reads it
     add_param_group = torch.optim.Optimizer.add_param_group.__wrapped__  # pyright: ignore
     zero_grad = torch.optim.Optimizer.zero_grad.__wrapped__  # pyright: ignore
+
+    def set_learning_rate(self, lr: float) -> None:
+        """Set the learning rate of the next step."""
+        for group in self.param_groups:
+            group["lr"] = lr
+        device = self.param_groups[0]["params"][0].device
+        if device.type == "cuda":
+            if self.lr_on_gpu is None:
+                self.lr_on_gpu = torch.zeros((), device=device)
+            self.lr_on_gpu.fill_(lr)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -79,7 +90,7 @@ class FusedAdamW(torch.optim.AdamW):
             torch._foreach_add_(tensor_lists[-1], 1)  # step counts  # pyright: ignore
             torch._fused_adamw_(  # pyright: ignore
                 *tensor_lists,
-                lr=group["lr"],
+                lr=group["lr"] if self.lr_on_gpu is None else self.lr_on_gpu,
                 beta1=beta1,
                 beta2=beta2,
                 weight_decay=group["weight_decay"],

@@ -34,16 +34,13 @@ class PlayerStep:
 
     def compute_terms(self) -> Terms:
         """Compute the loss terms; a second call gives the same numbers, dropout included."""
-        purpose = per_rank(f"dropout/{self.name}")
-        seed_global_generators(self.context.seed, purpose, self.context.step)
+        seed_for_dropout(self.context, f"dropout/{self.name}")
         with self.autocast:
             terms = self.player.terms(self.batch, self.context, self.shared)
         check_terms(self.name, terms, len(self.batch.image))
         return terms
 
-    def optimizer_step(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, adam: Adam, lr: float
-    ):
+    def optimizer_step(self, model: nn.Module, optimizer: torch.optim.Optimizer, adam: Adam):
         """Take one step; returns the terms, their means, and the norm before clipping.
 
         Returns None and takes no step if the player has no term at this step.
@@ -84,8 +81,6 @@ class PlayerStep:
                 if adam.clip is not None:
                     scale = (adam.clip / norm).clamp(max=1)
                     torch._foreach_mul_(gradients, scale)  # pyright: ignore
-                for group in optimizer.param_groups:
-                    group["lr"] = lr
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
         return terms, means, norm
@@ -150,9 +145,12 @@ def _weighted_mean(mean: Tensor, term: Term) -> Tensor:
     return (weight * term.value).mean() if weight.ndim else weight.to(mean) * mean
 
 
-def per_rank(purpose: str) -> str:
-    """Purpose of a seed that differs from rank to rank; rank 0 keeps the plain purpose."""
-    return f"{purpose}/{distributed.rank()}" if distributed.rank() else purpose
+def seed_for_dropout(context: StepContext, purpose: str) -> None:
+    """Seed the global generators; each rank has a seed of its own."""
+    if not context.recorder:  # a step that is replayed has no dropout
+        rank = distributed.rank()
+        purpose = f"{purpose}/{rank}" if rank else purpose
+        seed_global_generators(context.seed, purpose, context.step)
 
 
 @contextmanager
