@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from latentia.api.run_clusters import RunClusters
+from latentia.api.run_maps import RunMaps
 from latentia.core.parameters import require_at_least
 from latentia.core.progress import show_progress
 from latentia.latents.projection import project_image
@@ -13,7 +13,7 @@ from latentia.latents.table import tabulate_latents
 from latentia.report.rendered_images import RenderedImages, render_projections
 
 
-class RunProjections(RunClusters):
+class RunProjections(RunMaps):
     """Latents of images for a model without an encoder, or better ones than the encoder's."""
 
     def project(self, images: Any, **options: Any) -> pd.DataFrame:

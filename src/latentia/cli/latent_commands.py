@@ -223,6 +223,33 @@ def attribute(
     """
 
 
+def map(
+    run: options.RunName,
+    image: Annotated[Positional[str], Metavar("IMAGE")],
+    column: str,
+    latents: str | None = None,
+    out: str = "map.png",
+    *,
+    data: options.MovedData = None,
+    beta: options.Beta = None,
+) -> None:
+    """Draw a column of the table of latents over a large image, for a run of --tiles.
+
+    Parameters
+    ----------
+    image
+        image file, or its path in the run's images
+    column : COLUMN
+        column of the table that latentia encode writes, such as mu_0, mse (the error of the
+        reconstruction), rate or a label; cluster groups all tiles of the run
+    latents : FILE
+        table (.parquet or .csv) that latentia encode wrote; by default the tiles of the image are
+        encoded
+    out : FILE
+        figure (.png or .svg) to write
+    """
+
+
 def compare(
     run: options.RunName,
     other: Annotated[Positional[str], Metavar("RUN")],
@@ -250,5 +277,5 @@ def compare(
 
 
 LATENT_COMMANDS = (
-    *(relate, traverse, interpolate, nearest, outliers, decode, project, attribute, compare),
+    *(relate, traverse, interpolate, nearest, outliers, decode, project, attribute, map, compare),
 )

@@ -26,6 +26,7 @@ from latentia.data.sources.registry import Source, describe_labels
 from latentia.data.sources.shards import ShardReader
 from latentia.data.splits import SPLIT_NAMES, Split, SplitRows
 
+OPTIONAL_ENTRIES = ("joined", "unreadable", "empty_tiles")  # of run.json
 COLOUR_NOTE = (
     "images in colour are read as grey; to keep it, give --channels 3 if the recipe has this"
     " option, else take one that keeps colour, such as conv_vae."
@@ -158,7 +159,7 @@ class Images:
             "levels": list(self.levels),
             "columns": {name: list(values.shape[1:]) for name, values in columns.items()},
             "fingerprint": metadata["fingerprint"],
-            **{name: metadata[name] for name in ("joined", "unreadable") if metadata.get(name)},
+            **{name: metadata[name] for name in OPTIONAL_ENTRIES if metadata.get(name)},
             **describe_labels(self.source.labels),
             **({"streamed": True} if self.source.reading.stream else {}),
             **reading.to_metadata(preprocessing.shape[1:], preprocessing.channels),
@@ -290,6 +291,7 @@ class Images:
             "notes": [f"{self._reader.source_name}: {note}" for note in notes],
             "loses_colour": info.channels == 3 and preprocessing.channels == 1,
             "unreadable": [{"key": key, "reason": reason} for key, reason in info.unreadable],
+            "empty_tiles": info.empty_tiles,
             "fingerprint": compute_fingerprint(pixels, info),
         }
         if folder and isinstance(pixels, np.ndarray):

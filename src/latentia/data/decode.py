@@ -1,50 +1,32 @@
-"""Decoding of the pages of one image file to arrays."""
+"""Decoding of pages of image files to arrays."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import repeat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from latentia.core.text import pluralize
 from latentia.data.aspect import pad_planes, resize_image
-from latentia.data.headers import (
-    ImageHeader,
-    is_truncated_to_8_bits,
-    join_headers,
-    read_header,
-)
+from latentia.data.headers import ImageHeader, is_truncated_to_8_bits
 from latentia.data.levels import Depth, Levels, find_full_scale, format_value
 from latentia.data.pages import (
     ASSOCIATED,
     ORIENTATION_TAG,
     UNASSOCIATED,
     DecodeError,
-    catch_decode_errors,
     find_16_bit_colour,
     find_opacity,
     is_pillow_image,
     load_pixels,
     open_bytes_of_colour,
-    open_pages,
     read_samples,
 )
-from latentia.data.reading import DEFAULT_READING, Aspect, PageOptions
+from latentia.data.reading import Aspect, PageOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from latentia.data.pages import Page
-HEIC_SUFFIXES = (".heic", ".heif", ".hif")
-IMAGE_SUFFIXES = frozenset(
-    [
-        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".tif", ".tiff", ".bmp"),
-        *(".dib", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k"),
-        *(".jpx", ".avif", ".ico", ".pcx", ".sgi", ".qoi", ".tga", *HEIC_SUFFIXES),
-    ]
-)
 ROUNDING_TOLERANCE = 1e-6  # float rounding allowed beyond [0, 1]
 NOT_FINITE = "NaN or infinity among its values"
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's
@@ -105,59 +87,6 @@ class Preprocessing(PageOptions):
         return resize_image(image, self.size, self.aspect)
 
 
-def read_headers(
-    file: Path | bytes,
-    suffix: str = "",
-    options: PageOptions = DEFAULT_READING,
-    check_pixels: bool = False,
-) -> list[ImageHeader]:
-    """Read the header of each image of a file, and decode all pixels if they are to be checked."""
-    headers = []
-    with catch_decode_errors(), open_pages(file, suffix, options) as pages:
-        for page in pages:
-            headers.append(read_header(page, options.rules))
-            if check_pixels:
-                check_values(page, headers[-1])
-    return [join_headers(headers)] if options.pages == "channels" else headers
-
-
-def check_values(page: "Page", header: ImageHeader) -> None:
-    """Decode all pixels. Raises: DecodeError if they cannot be, or are no finite numbers."""
-    samples = load_image(page, header) if is_pillow_image(page) else read_samples(page)
-    if header.depth and not np.isfinite(np.asarray(samples)).all():
-        raise DecodeError(NOT_FINITE)
-
-
-def read_images(
-    file: Path | bytes,
-    preprocessing: Preprocessing,
-    suffix: str = "",
-    headers: list[ImageHeader] | None = None,
-) -> Iterator[np.ndarray]:
-    """Decode each image of a file to (c, h, w), and check it against headers read before."""
-    if preprocessing.pages == "channels" and headers is None:
-        headers = read_headers(file, suffix, preprocessing)
-    with catch_decode_errors(), open_pages(file, suffix, preprocessing) as pages:
-        if headers and headers[0].pages > 1:
-            images = [
-                decode_pixels(page, replace(preprocessing, channels=read_header(page).channels))
-                for page in pages
-            ]
-            if headers[0].depth:
-                images = [array_to_unit_range(image) for image in images]
-            yield convert_channels(np.concatenate(images), preprocessing.channels)
-            return
-        problems = []  # of the whole file, since its other pages have their part in the range
-        for page, header in zip(pages, headers or repeat(None), strict=False):
-            try:
-                yield decode_pixels(page, preprocessing, header)
-            except ValueRangeError as error:
-                problems.append(error)
-        if problems:
-            low, high = zip(*(problem.values for problem in problems), strict=True)
-            raise ValueRangeError(min(low), max(high), problems[0].black, problems[0].white)
-
-
 def load_image(image: "Image", header: ImageHeader | None = None) -> "Image":
     """Decode, and rotate as EXIF says."""
     from PIL import ImageOps
@@ -170,6 +99,12 @@ def load_image(image: "Image", header: ImageHeader | None = None) -> "Image":
     return image
 
 
+def read_16_bit_colour(image: "Image", header: ImageHeader | None = None) -> np.ndarray:
+    parts = (np.asarray(load_image(part, header)) for part in open_bytes_of_colour(image))
+    upper, lower = (part.transpose(2, 0, 1).astype(np.uint16) for part in parts)
+    return upper << 8 | lower
+
+
 def decode_pixels(
     page: "Page", preprocessing: Preprocessing, header: ImageHeader | None = None
 ) -> np.ndarray:
@@ -180,10 +115,8 @@ def decode_pixels(
     if channels not in (1, 3):
         raise DecodeError(f"an image in grey or colour, but {channels} channels were requested")
     if preprocessing.rules > 1 and (layout := find_16_bit_colour(page)):
-        parts = (np.asarray(load_image(part, header)) for part in open_bytes_of_colour(page))
-        upper, lower = (part.transpose(2, 0, 1).astype(np.uint16) for part in parts)
         opacity = {"RGBA": UNASSOCIATED, "RGBa": ASSOCIATED}.get(layout[1], 0)
-        return convert_planes(upper << 8 | lower, preprocessing, opacity)
+        return convert_planes(read_16_bit_colour(page, header), preprocessing, opacity)
     if is_truncated_to_8_bits(page) and preprocessing.white is not None:
         raise DecodeError("16-bit colour, to which --white cannot be applied")
     image = load_image(page, header)

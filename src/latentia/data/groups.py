@@ -14,6 +14,8 @@ from latentia.data.reader import Classes
 from latentia.data.reading import Reading
 from latentia.data.splits import SPLIT_NAMES, SplitRows, assign_rows
 
+OVERLAP_NOTE = " As tiles overlap, other splits hold pixels of the training."
+
 
 def assign_groups(
     groups: np.ndarray, parts: dict[str, int], reading: Reading, ungrouped: SplitRows
@@ -30,6 +32,7 @@ def assign_groups(
     rows = assign_rows(parts, reading.seed, reading.validation, groups, can_be_empty=False)
     counts = {name: len(np.unique(groups[rows[name].numpy()])) for name in SPLIT_NAMES}
     total = len(np.unique(groups))
+    parts_of_file = "Tiles" if reading.tiles else "Pages"
     if any(len(ungrouped[name]) and not counts[name] for name in SPLIT_NAMES):
         if option:
             raise Error(
@@ -37,10 +40,11 @@ def assign_groups(
                 " give one that makes more, or --validation 0."
             )
         count = pluralize(total, "file")
-        return ungrouped, f"Pages of one file are in several splits, as the data hold only {count}."
+        note = f"{parts_of_file} of one file are in several splits, as the data hold only {count}."
+        return ungrouped, f"{note}{OVERLAP_NOTE if reading.has_overlap else ''}"
     listing = ", ".join(f"{count:,} in {name}" for name, count in counts.items())
     share = len(rows["test"]) / len(groups)
-    what = f"Images of one group ({option})" if option else "Pages of one file"
+    what = f"Images of one group ({option})" if option else f"{parts_of_file} of one file"
     note = f"{what} stay in one split: {listing} of {total:,} (test: {share:.1%} of the images)."
     if divided := sum(counts.values()) - total:
         note += f" But {divided:,} are in two splits of the source; see --splits seeded."

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from latentia.data.pages import Page
 
 
+Corner = tuple[int, int]  # y, x of the upper left pixel of a tile
+
+
 class ImageHeader(NamedTuple):
     """Properties of one image that are known before its pixels are decoded."""
 
@@ -22,6 +25,9 @@ class ImageHeader(NamedTuple):
     depth: int  # a `Depth`
     note: str = ""
     pages: int = 1  # those that are its channels
+    page: int = 0  # its number in the file
+    corner: Corner | None = None  # of a tile
+    is_empty: bool = False  # whether all pixels of a tile are equal
 
 
 def join_headers(headers: list[ImageHeader]) -> ImageHeader:

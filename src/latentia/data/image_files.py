@@ -17,17 +17,13 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.progress import show_progress
 from latentia.core.text import abbreviate_list, pluralize
-from latentia.data.decode import (
-    DecodeError,
-    Preprocessing,
-    ValueRangeError,
-    read_headers,
-    read_images,
-)
+from latentia.data.decode import DecodeError, Preprocessing, ValueRangeError
 from latentia.data.headers import ImageHeader
 from latentia.data.levels import make_range_error
+from latentia.data.read_files import read_headers, read_images
 from latentia.data.reader import LabelColumns, LoadOptions, SourceInfo
-from latentia.data.reading import Pages
+from latentia.data.reading import Pages, Tiling
+from latentia.data.tiles import format_tile_key
 
 # pixels; for smaller files most time goes to the interpreter, which threads share
 SMALL_IMAGE_PIXELS = 128 * 128
@@ -42,13 +38,16 @@ class ImageFiles:
     fetch_files: Callable[[int, int], Sequence[Path | bytes]]
     all_pages: bool = True  # each page of a TIFF is an image, if so requested
     headers: list[list[ImageHeader]] = field(default_factory=list)  # of each file's images
+    empty_tiles: list[int] = field(default_factory=list)  # of each file, left out
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # files that are left out
     pages: Pages = "images"
+    tiling: Tiling | None = None
 
     def scan_headers(self, options: LoadOptions) -> None:
         """Read all headers. If one is broken, report every broken file, or leave them all out."""
         reading = options.reading
         self.pages, self.headers = reading.pages, [[] for _ in self.names]
+        self.tiling, self.empty_tiles = reading.tiling, [0] * len(self.names)
 
         def read_file(
             index: int, file: Path | bytes, suffix: str, check_pixels: bool = False
@@ -56,15 +55,22 @@ class ImageFiles:
             images = read_headers(file, suffix, reading, check_pixels)
             if len(images) > 1 and not self.all_pages:
                 images = [images[0]._replace(note=f"has {len(images)} pages: the first is read")]
-            self.headers[index] = images
+            self.headers[index] = [image for image in images if not image.is_empty]
+            self.empty_tiles[index] = len(images) - len(self.headers[index])
 
-        check_file, failures = partial(read_file, check_pixels=True), []
-        if reading.skip_unreadable or self.for_each_file(read_file, "reading headers"):
+        check_file, failures, task = partial(read_file, check_pixels=True), [], "reading headers"
+        threads = count_processors() if self.tiling else 1  # which decode
+        if reading.skip_unreadable or self.for_each_file(read_file, task, threads):
             task, workers = "looking for broken files", count_processors()
             failures = self.for_each_file(check_file, task, workers)
         if failures and (not reading.skip_unreadable or len(failures) == len(self.names)):
             self.raise_unreadable(failures)
         self.unreadable = [(name, str(error)) for name, error in failures]
+        if not any(self.headers):
+            raise Error(
+                f"{self.source_name} holds only empty tiles, whose pixels are all equal; give other"
+                " images, or larger --tiles."
+            )
         examples: dict[int, str] = {}
         for key, image in zip(self.list_keys(), self.list_images(), strict=True):
             examples.setdefault(image.channels, key)
@@ -84,7 +90,7 @@ class ImageFiles:
 
         pages = self.list_images()
         is_large = sum(p.height * p.width for p in pages) > SMALL_IMAGE_PIXELS * len(pages)
-        workers = count_processors() if is_large else 1
+        workers = count_processors() if is_large or self.tiling else 1
         if failures := self.for_each_file(decode_file, "decoding", workers):
             outside = [error.values for _, error in failures if isinstance(error, ValueRangeError)]
             if len(failures) == len(outside) and preprocessing.levels:
@@ -144,7 +150,8 @@ class ImageFiles:
         channels = max(page.channels for page in pages)
         depth = max(page.depth for page in pages)
         return SourceInfo(
-            *(sizes, channels, depth, self.list_keys(), counts, labels, notes, self.unreadable)
+            *(sizes, channels, depth, self.list_keys(), counts, labels, notes, self.unreadable),
+            sum(self.empty_tiles),
         )
 
     def list_images(self) -> list[ImageHeader]:
@@ -155,11 +162,11 @@ class ImageFiles:
         return [number for number, images in enumerate(self.headers) if images]
 
     def list_keys(self) -> list[str]:
-        """List the name of each image. Pages of one file are name#0, name#1, ..."""
+        """List the name of each image: pages of a file are name#0, ..., tiles name#y,x."""
         return [
-            f"{name}#{page}" if len(pages) > 1 else name
-            for name, pages in zip(self.names, self.headers, strict=True)
-            for page in range(len(pages))
+            format_tile_key(f"{name}#{image.page}" if images[-1].page else name, image.corner)
+            for name, images in zip(self.names, self.headers, strict=True)
+            for image in images
         ]
 
     def collect_notes(self) -> list[str]:
@@ -173,11 +180,23 @@ class ImageFiles:
             listing = list_reasons(self.unreadable)
             count = pluralize(len(self.unreadable), "unreadable file")
             lines.append(f"{count} left out, all listed in run.json: {listing}.")
-        return [*lines, *self.describe_pages()]
+        return [*lines, *self.describe_pages(), *self.describe_tiles()]
+
+    def describe_tiles(self) -> Iterator[str]:
+        """Note the number of tiles, and of those that are left out."""
+        if self.tiling:
+            size, stride = self.tiling
+            files = pluralize(sum(map(bool, self.headers)), "file")
+            tiles, empty = pluralize(len(self.list_images()), "tile"), sum(self.empty_tiles)
+            yield (
+                f"{files} cut into {tiles} of {size}x{size}, one every {pluralize(stride, 'pixel')}"
+                f"; {empty:,} empty ones, whose pixels are all equal, are left out."
+            )
 
     def describe_pages(self) -> Iterator[str]:
         """Note how files of several pages are read."""
-        counts = Counter(max(len(images), images[0].pages) for images in self.headers if images)
+        files = filter(None, self.headers)
+        counts = Counter(max(images[-1].page + 1, images[0].pages) for images in files)
         numbers = sorted(counts.keys() - {1})
         kinds = [f"{pluralize(counts[n], 'file')} of {n} pages" for n in numbers]
         if kinds and self.pages == "channels":

@@ -15,9 +15,9 @@ from typing import Any
 
 from latentia.core.errors import Error, convert_errors
 from latentia.core.text import pluralize
-from latentia.data.decode import IMAGE_SUFFIXES
 from latentia.data.name_matching import NamedRows, name_rows
 from latentia.data.number_cells import VALUE, convert_cells
+from latentia.data.pages import IMAGE_SUFFIXES
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 JSON_SUFFIXES = (".json", ".jsonl")

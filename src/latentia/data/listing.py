@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from latentia.core.errors import Error
 from latentia.core.text import abbreviate_list, pluralize
-from latentia.data.decode import IMAGE_SUFFIXES
-from latentia.data.pages import describe_special_file
+from latentia.data.pages import IMAGE_SUFFIXES, describe_special_file
 
 # thumbnails, wastebaskets and the like that systems leave among files
 LITTER = {

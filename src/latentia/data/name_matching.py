@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
 from latentia.core.text import abbreviate_list, pluralize
-from latentia.data.decode import IMAGE_SUFFIXES
+from latentia.data.pages import IMAGE_SUFFIXES
+from latentia.data.tiles import parse_tile_key
 
 NAME_COLUMNS = ("key", "file_name", "filename", "file", "path", "image", "name")
 # the apostrophe of a cell that a spreadsheet would otherwise take for a formula
@@ -52,7 +53,8 @@ def cut_path(path: str, depth: int) -> str:
 
 
 def strip_pages(keys: Sequence[str]) -> list[str]:
-    """Return the file of each key: a.tif of a.tif#3, if a.tif has the pages 0 and 1 at least."""
+    """Return the file of each key: a.tif of a.tif#64,0 and of a.tif#3, if it has pages 0 and 1."""
+    keys = [parse_tile_key(key)[0] for key in keys]
     present = set(keys)
     files = [re.sub(r"#\d+$", "", key) for key in keys]
     pairs = zip(files, keys, strict=True)

@@ -31,6 +31,14 @@ PILLOW_FORMATS = (
 )
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+HEIC_SUFFIXES = (".heic", ".heif", ".hif")
+IMAGE_SUFFIXES = frozenset(
+    [
+        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".tif", ".tiff", ".bmp"),
+        *(".dib", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k"),
+        *(".jpx", ".avif", ".ico", ".pcx", ".sgi", ".qoi", ".tga", *HEIC_SUFFIXES),
+    ]
+)
 # tags of TIFF
 SUBFILE_TAG, BITS_TAG, PHOTOMETRIC_TAG = 254, 258, 262
 SAMPLES_TAG, PLANAR_TAG, KIND_TAG = 277, 284, 339

@@ -1,6 +1,7 @@
 """Preprocessing of new images, the same as that of the images a run was trained on."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from latentia.data import decode
 from latentia.data.aspect import split_mask
 from latentia.data.decode import DecodeError, Preprocessing
 from latentia.data.pages import catch_decode_errors, is_pillow_image
+from latentia.data.read_files import decode_tiles, read_headers, read_images
 from latentia.data.sources import arrays
+from latentia.data.tiles import cut_tiles
 
 
 def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor, "n c h w"]:
@@ -35,7 +38,7 @@ def preprocess_images(images: Any, preprocessing: Preprocessing) -> Float[Tensor
         try:
             pixels += map(decode.array_to_unit_range, preprocess_image(image, preprocessing))
         except DecodeError as error:
-            failures.append(f"{image} ({error})")
+            failures.append(f"{'the array' if is_array(image) else image} ({error})")
     if failures:
         count = pluralize(len(failures), "image")
         raise Error(f"{count} cannot be read: {abbreviate_list(failures)}; repair or omit them.")
@@ -54,9 +57,25 @@ def read_batch(images: Any, preprocessing: Preprocessing) -> Batch:
 
 
 def read_first_page(file: str, preprocessing: Preprocessing) -> Batch:
-    """Read the first image of a file, (1, c, h, w)."""
+    """Read the first image of a file, (1, c, h, w). Raises: Error if it is several tiles."""
     image, columns = read_batch([file], preprocessing)
+    if preprocessing.tiles and len(image) > 1:
+        raise Error(
+            f"{file} is {len(image)} tiles (--tiles {preprocessing.tiles}); give it as --data, and"
+            f" one of them by its key, such as {Path(file).name}#0,0."
+        )
     return Batch(image[:1], {name: each[:1] for name, each in columns.items()})
+
+
+def read_whole(file: Path, preprocessing: Preprocessing) -> np.ndarray:
+    """Read the first image of a file in its own size, (c, h, w) in [0, 1], though it has tiles."""
+    suffix, whole = file.suffix.lower(), replace(preprocessing, tiles=None, aspect="stretch")
+    try:
+        header = read_headers(file, suffix, whole)[0]
+        whole = replace(whole, height=header.height, width=header.width)
+        return decode.array_to_unit_range(next(read_images(file, whole, suffix)))
+    except DecodeError as error:
+        raise Error(f"{file} cannot be read ({error}); give another image.") from None
 
 
 def preprocess_image(
@@ -65,13 +84,15 @@ def preprocess_image(
     if is_array(image):
         batch = arrays.to_nchw(arrays.to_numpy(image)[None], label)
         batch = arrays.scale_images(batch, preprocessing, label)
+        if preprocessing.tiling:
+            batch = np.stack([*cut_tiles(batch[0], preprocessing.tiling)])
         yield from arrays.fit_images(batch, preprocessing, label)
     elif is_pillow_image(image):
         with catch_decode_errors():
-            yield decode.decode_pixels(image, preprocessing)
+            yield from decode_tiles(image, preprocessing)
     else:
         path = Path(image).expanduser()
-        yield from decode.read_images(path, preprocessing, path.suffix.lower())
+        yield from read_images(path, preprocessing, path.suffix.lower())
 
 
 def split_array(array: Any) -> list[Any]:

@@ -54,6 +54,7 @@ class SourceInfo(NamedTuple):
     labels: LabelColumns
     notes: list[str]  # messages to the user, without the source's name
     unreadable: Sequence[tuple[str, str]] = ()  # key and reason of each image that is left out
+    empty_tiles: int = 0  # that are left out
 
     def resolve_preprocessing(self, options: LoadOptions, source_name: str) -> Preprocessing:
         """Complete the options by the size and channels of the images themselves."""

@@ -1,7 +1,8 @@
 """Options of reading and splitting images, as the user gives them and as run.json keeps them."""
 
+import re
 from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from annotated_types import Ge, Le, Lt
@@ -26,13 +27,36 @@ PIXEL_FIELDS = ("white", "background")
 SPLIT_FIELDS = ("seed", "validation", "splits")
 
 
+class Tiling(NamedTuple):
+    """Square tiles of a size, each a stride from the next, in pixels."""
+
+    size: int
+    stride: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class PageOptions:
-    """Options of opening the pages of a file."""
+    """Options of opening the pages of a file, and of cutting them."""
 
     pages: Pages = "images"
     max_pixels: int | None = None
+    tiles: int | str | None = None
     rules: int = RULES
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """Tiles into which each image is cut. Raises: Error if `tiles` is none."""
+        if self.tiles is None:
+            return None
+        match = re.fullmatch(r"(\d{1,5})(?::(\d{1,5}))?", str(self.tiles))
+        size, stride = (int(side) for side in match.groups(match[1])) if match else (0, 0)
+        if not 0 < stride <= size:
+            raise Error(
+                f"--tiles is {self.tiles}; give the side of a tile in pixels, such as 64, or"
+                " SIZE:STRIDE with a stride of at most the size, such as 64:32 for tiles that"
+                " overlap by half."
+            )
+        return Tiling(size, stride)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +101,17 @@ class Reading(PageOptions):
         if self.marks_missing and self.stream:
             raise Error("--stream reads no padding (--aspect pad); leave one of them out.")
         parse_label_kinds(self.label_kind)
+        _ = self.tiling
 
     @property
     def marks_missing(self) -> bool:
         """Whether batches have a mask of their pixels, since some may be missing."""
         return self.aspect == "pad"
+
+    @property
+    def has_overlap(self) -> bool:
+        """Whether tiles of an image share pixels."""
+        return self.tiling is not None and self.tiling.stride < self.tiling.size
 
     @property
     def label_kinds(self) -> dict[str, LabelKind]:
@@ -113,8 +143,9 @@ class Reading(PageOptions):
         """List what pixels, columns and notes depend on, as they are read; for the cache."""
         later = (*SPLIT_FIELDS, "group", "group_regex", "exclude", "stream", "label_kind")
         values = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name not in later]
-        # caches of earlier versions have no aspect
-        return [pair for pair in values if pair != ("aspect", DEFAULT_READING.aspect)]
+        # caches of earlier versions have neither of these
+        later = ("aspect", DEFAULT_READING.aspect), ("tiles", None)
+        return [pair for pair in values if pair not in later]
 
     def to_metadata(self, size: tuple[int, int], channels: int) -> dict[str, dict[str, Any]]:
         """Return the entries that `from_metadata` reads; those that are unset are left out."""

@@ -20,7 +20,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from latentia.core.errors import Error, convert_errors
-from latentia.data.decode import DecodeError, Preprocessing, array_to_unit_range, read_images
+from latentia.data.decode import DecodeError, Preprocessing, array_to_unit_range
+from latentia.data.read_files import read_images
 
 PixelTensor = UInt8[Tensor, "n c h w"] | Float[Tensor, "n c h w"]
 WINDOW_IMAGES, WINDOW_BYTES = 8192, 2**28  # images or encoded bytes that fill a window

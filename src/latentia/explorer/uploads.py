@@ -9,12 +9,9 @@ from torch import Tensor
 
 from latentia.core.errors import Error
 from latentia.data import Images
-from latentia.data.decode import (
-    DecodeError,
-    array_to_unit_range,
-    read_headers,
-    read_images,
-)
+from latentia.data.decode import DecodeError, array_to_unit_range
+from latentia.data.read_files import read_headers, read_images
+from latentia.data.tiles import check_single
 
 MAX_MEGAPIXELS = 40
 
@@ -33,10 +30,12 @@ def decode_upload(content: bytes, name: str, images: Images) -> Tensor:
     suffix = PurePosixPath(name).suffix.lower()
     try:
         preprocessing = replace(images.preprocessing, max_pixels=sys.maxsize)
+        tiling, preprocessing = preprocessing.tiling, replace(preprocessing, tiles=None)
         header = read_headers(content, suffix, preprocessing)[0]  # a bomb must not unfold
         if header.width * header.height > MAX_MEGAPIXELS * 1e6:
             size = f"{header.width}x{header.height}"
             raise DecodeError(f"{size} pixels; at most {MAX_MEGAPIXELS} million are read")
+        check_single(header.height, header.width, tiling)
         array = next(read_images(content, preprocessing, suffix))
     except DecodeError as problem:
         text = f"{name or 'The file'} cannot be read ({problem}); give another image."

@@ -147,6 +147,10 @@ class Options:
     pages : {images,channels,first}
         meaning of the pages of one TIFF file: each is an image, each is a channel of one image, or
         only the first is read (default images)
+    tiles : SIZE[:STRIDE]
+        cut every image into square tiles of SIZE pixels, one every STRIDE (default: SIZE), each an
+        image with the key FILE#Y,X; those of one file stay in one split, and empty ones, whose
+        pixels are all equal, are left out
     label_folder : N
         folder whose names are the labels, counted from the root of the data: 1 for the first, 2 for
         the folders in it; the default is the first that is no split
@@ -209,6 +213,7 @@ class Options:
     splits: Splits = "own"
     black: float | None = None
     pages: Pages = "images"
+    tiles: int | str | None = None
     label_folder: Annotated[int | None, Ge(1)] = None
     label_regex: str | None = None
     label_kind: str | None = None

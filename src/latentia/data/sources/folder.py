@@ -8,11 +8,13 @@ import numpy as np
 from latentia.core.errors import Error
 from latentia.core.text import abbreviate_list, pluralize
 from latentia.data import layout
-from latentia.data.decode import HEIC_SUFFIXES, DecodeError, Preprocessing, read_headers
+from latentia.data.decode import DecodeError, Preprocessing
 from latentia.data.foreign_formats import advise_on_files, find_advice
 from latentia.data.image_files import ImageFiles
 from latentia.data.label_columns import encode_table
 from latentia.data.listing import FileEntry, looks_like_image
+from latentia.data.pages import HEIC_SUFFIXES
+from latentia.data.read_files import read_headers
 from latentia.data.reader import LoadOptions, SourceInfo
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources.label_files import is_label_file, read_label_files

@@ -12,10 +12,9 @@ from latentia.core.errors import Error
 from latentia.core.plugins import describe_failures
 from latentia.core.registry import ADVICE, Registry
 from latentia.core.text import suggest_name
-from latentia.data.decode import IMAGE_SUFFIXES
 from latentia.data.foreign_formats import find_advice
 from latentia.data.listing import drop_litter, list_files, looks_like_image, make_file_entry
-from latentia.data.pages import describe_special_file
+from latentia.data.pages import IMAGE_SUFFIXES, describe_special_file
 from latentia.data.reader import Reader
 from latentia.data.reading import DEFAULT_READING, Reading
 from latentia.data.sources import arrays
@@ -159,7 +158,19 @@ class Source:
         return os.path.abspath(Path(text).expanduser())
 
     def make_reader(self) -> Reader | ShardReader:
-        """Create the reader of this kind of source. The files of a folder are listed, not read."""
+        """Create the reader of this kind of source. The files of a folder are listed, not read.
+
+        Raises: Error if there is no such source, or it has no files that --tiles could cut
+        """
+        reader = self._choose_reader()
+        if self.reading.tiles and not isinstance(reader, FolderReader):
+            raise Error(
+                f"{reader.source_name} is cut into no tiles (--tiles {self.reading.tiles}); give a"
+                " folder of image files, or one such file."
+            )
+        return reader
+
+    def _choose_reader(self) -> Reader | ShardReader:
         if self.kind is SourceKind.MEMORY:
             label = "the object" if is_sequence(self.data) else "the array"
             return make_object_reader(self.data, label)

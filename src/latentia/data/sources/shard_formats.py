@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from latentia.core.errors import Error
 from latentia.core.text import abbreviate_list, pluralize
-from latentia.data.decode import IMAGE_SUFFIXES, read_headers
 from latentia.data.headers import ImageHeader
 from latentia.data.levels import Depth
+from latentia.data.pages import IMAGE_SUFFIXES
+from latentia.data.read_files import read_headers
 from latentia.data.reading import Reading
 from latentia.data.sources.table import find_image_column, silence_hub
 
